@@ -1,0 +1,1 @@
+"""The `data-fetch` command: one module per noun."""

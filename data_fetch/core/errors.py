@@ -1,0 +1,125 @@
+"""Every error this package raises, grouped by whose move it is.
+
+DataFetchError
+├── SetupError            a person must change something; trying again cannot help
+│   ├── SettingsInvalid   every problem of the configuration at once
+│   ├── WrongWorld        invented prices may not meet real ones
+│   ├── CalendarUnknown   the calendar does not reach that date
+│   └── SymbolsFileBad    the symbols file cannot be read
+├── OutsideError          the outside world refused
+│   ├── TokenRejected     stop until there is a new token
+│   ├── AccessDenied      stop: the provider's door is shut to us
+│   ├── MasterUnavailable no instrument master, neither today's nor an older one
+│   ├── StoreUnreachable  the configured database does not answer
+│   └── TransientError    waiting will help
+│       ├── RateLimited   wait as long as it says
+│       ├── Unreachable   no answer at all
+│       └── BadAnswer     an answer that cannot be what the provider meant
+├── RequestRefused        this request can never succeed: skip it, carry on
+│   └── UnknownInstrument
+├── LostLeadership        another scheduler took this store over
+└── RecordError           leave this record out and carry on
+    └── BadRecord
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+
+class DataFetchError(Exception):
+    """Anything that goes wrong in here. *then* tells the reader what to do."""
+
+    def __init__(self, what: str, *, then: str = "") -> None:
+        super().__init__(f"{what}. {then}" if then else what)
+        self.what = what
+        self.then = then
+
+
+class SetupError(DataFetchError):
+    """A person must change something."""
+
+
+class SettingsInvalid(SetupError):
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(
+            f"the configuration has {len(problems)} problem(s):\n{listed}\n",
+            then="Mend them in .env or in the environment, then try again.",
+        )
+
+
+class WrongWorld(SetupError):
+    """A store of one world was offered rows, or a job, of the other."""
+
+
+class CalendarUnknown(SetupError):
+    """The market calendar does not reach that date."""
+
+
+class SymbolsFileBad(SetupError):
+    """The symbols file cannot be read."""
+
+
+class OutsideError(DataFetchError):
+    """The outside world refused."""
+
+
+class TokenRejected(OutsideError):
+    """The provider does not take our access token. Jobs that need it wait for a new one."""
+
+
+class AccessDenied(OutsideError):
+    """The provider refuses us whatever we send (blocked address, missing plan)."""
+
+
+class MasterUnavailable(OutsideError):
+    """There is no instrument master: neither today's nor a cached older one."""
+
+
+class StoreUnreachable(OutsideError):
+    """The configured database does not answer."""
+
+
+class TransientError(OutsideError):
+    """Waiting will help."""
+
+
+class RateLimited(TransientError):
+    """The provider asks us to wait; *retry_after* is what it named, if it named anything."""
+
+    def __init__(self, what: str, *, retry_after: timedelta | None = None, then: str = "") -> None:
+        super().__init__(what, then=then)
+        self.retry_after = retry_after
+
+
+class Unreachable(TransientError):
+    """No answer: refused, reset, no such host, timed out."""
+
+
+class BadAnswer(TransientError):
+    """An answer that cannot be what the provider meant: HTML, truncated JSON, a 5xx."""
+
+
+class RequestRefused(DataFetchError):
+    """This request can never succeed. *code* is the provider's own error code."""
+
+    def __init__(self, what: str, *, code: str = "", then: str = "") -> None:
+        super().__init__(what, then=then)
+        self.code = code
+
+
+class UnknownInstrument(RequestRefused):
+    """At least one instrument key of the request is not known to the provider."""
+
+
+class LostLeadership(DataFetchError):
+    """Another scheduler collects into this store now; nothing was written."""
+
+
+class RecordError(DataFetchError):
+    """This record cannot be used; the others can."""
+
+
+class BadRecord(RecordError):
+    """The provider sent something that cannot be true."""

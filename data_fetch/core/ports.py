@@ -1,0 +1,66 @@
+"""The shapes that the rooms ask of each other. Nothing here is implemented.
+
+`sources`, `storage`, `core.clock` and `testing` satisfy these by shape.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from enum import IntEnum
+from threading import Event
+from typing import Protocol
+
+from data_fetch.core.records import QuoteAnswer
+
+
+class Hold(Protocol):
+    """A piece of work in flight. On a virtual clock no time passes while one is held."""
+
+    def release(self) -> None:
+        """The work is done. Calling it again changes nothing."""
+
+
+class Clock(Protocol):
+    """What time it is, and how to wait.
+
+    A thread that waits (`sleep`, `wait`) must have its work held: the wait lets go of one
+    hold and takes it back on waking, so that a virtual clock knows when everybody waits.
+    """
+
+    def now(self) -> datetime:
+        """The present instant: aware, in UTC."""
+
+    def sleep(self, duration: timedelta) -> None:
+        """Return when *duration* has passed on this clock."""
+
+    def wait(self, until: datetime, stop: Event) -> bool:
+        """Return at *until*, or at once when *stop* is set; say whether it was set."""
+
+    def hold(self) -> Hold:
+        """Time stands still on a virtual clock until the hold is released."""
+
+    def released(self) -> AbstractContextManager[None]:
+        """Let go of this thread's hold while it blocks on the work of other threads."""
+
+
+class Lane(IntEnum):
+    """Who is served first when several want to spend from one budget."""
+
+    LIVE = 0
+    CHAIN = 1
+    BACKFILL = 2
+
+
+class Pacing(Protocol):
+    """Permission to send requests inside the provider's limits."""
+
+    def request(self, api: str, lane: Lane) -> AbstractContextManager[None]:
+        """Wait for permission, then hold the request's place in the windows of *api*.
+
+        Enter before sending, leave when the answer (or the error) has arrived.
+        """
+
+
+class QuoteSource(Protocol):
+    def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteAnswer:
+        """The last quotes of all *instrument_keys*, however many requests that takes."""

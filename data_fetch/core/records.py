@@ -1,0 +1,115 @@
+"""What the platform talks about: instruments and their quotes.
+
+Prices are rupees, quantities and volumes units (shares), instants aware UTC.
+Whoever holds one of these records may trust it: it was checked when it was made.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from math import isfinite
+
+from data_fetch.core.errors import BadRecord
+
+
+class World(StrEnum):
+    """Where prices come from. A store belongs to one world for good."""
+
+    PAPER = "paper"
+    LIVE = "live"
+
+
+# A country code that ISO 3166 will never assign, so that no real ISIN can begin with it.
+PAPER_ISIN_PREFIX = "ZZP"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """A thing the exchange trades.
+
+    *instrument_key* is the provider's name for it: ``NSE_EQ|<ISIN>``, ``NSE_INDEX|Nifty 50``;
+    a derivative contract is known by its dated key (``NSE_FO|98918|27-03-2025``) because the
+    exchange reuses tokens, and *live_key* is what the provider calls it today.
+    """
+
+    instrument_key: str
+    symbol: str
+    segment: str
+    instrument_type: str
+    name: str = ""
+    isin: str | None = None
+    underlying_key: str | None = None
+    underlying_symbol: str | None = None
+    expiry: date | None = None
+    strike: Decimal | None = None
+    lot_size: int | None = None
+    tick_size: Decimal | None = None
+    cas_eligible: bool = False
+    live_key: str
+
+    @property
+    def world(self) -> World:
+        """Invented equities carry an impossible ISIN; everything else is taken for real."""
+        key = self.underlying_key if self.segment == "NSE_FO" else self.instrument_key
+        invented = (key or "").startswith(f"NSE_EQ|{PAPER_ISIN_PREFIX}")
+        return World.PAPER if invented else World.LIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """The last trade of one instrument, as one answer told it.
+
+    *volume* is cumulative for the day, *ltq* the size of the last trade, *prev_close* the
+    previous day's close (None when the provider leaves it out).
+    """
+
+    instrument_key: str
+    last_price: float
+    volume: int
+    ltq: int | None = None
+    prev_close: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.last_price) and self.last_price > 0):
+            raise BadRecord(f"{self.instrument_key}: last price {self.last_price} cannot be")
+        if self.volume < 0:
+            raise BadRecord(f"{self.instrument_key}: volume {self.volume} cannot be")
+        if self.prev_close is not None and not (isfinite(self.prev_close) and self.prev_close > 0):
+            raise BadRecord(f"{self.instrument_key}: previous close {self.prev_close} cannot be")
+
+    @property
+    def change(self) -> float | None:
+        """Rupees since the previous close."""
+        return None if self.prev_close is None else round(self.last_price - self.prev_close, 4)
+
+    @property
+    def change_percent(self) -> float | None:
+        """Percent since the previous close."""
+        if self.prev_close is None:
+            return None
+        return round((self.last_price / self.prev_close - 1) * 100, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A row that was received and not stored, and why."""
+
+    instrument_key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteAnswer:
+    """All that came back when quotes were asked for.
+
+    Every key asked for is in exactly one of *quotes*, *absent* (a good answer lacks it),
+    *unknown* (the provider refuses the key) and *set_aside* (its row could not be true).
+    """
+
+    quotes: tuple[Quote, ...]
+    absent: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
+    requests: int = 0
+    received_at: datetime

@@ -1,0 +1,1 @@
+"""A server that speaks the provider's wire format with invented, repeatable prices."""

@@ -1,0 +1,1 @@
+"""Tables, column types, the one upsert, and one module per dataset."""
