@@ -4,7 +4,8 @@ Prices are rupees, quantities and volumes units (shares), instants aware UTC.
 Whoever holds one of these records may trust it: it was checked when it was made.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -113,3 +114,72 @@ class QuoteAnswer:
     set_aside: tuple[SetAside, ...] = ()
     requests: int = 0
     received_at: datetime
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    COMPLETED = "completed"
+    INCOMPLETE = "incomplete"
+    FAILED = "failed"
+    MISSED = "missed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncRun:
+    """One execution of a job, or the reason why it did not happen (outcome ``missed``).
+
+    Written once, with its facts: a run in flight has no row. *due_slot* is the first instant
+    of the minute the run was for. *details* is small JSON: keys by reason, for people.
+    """
+
+    run_id: str
+    job: str
+    due_slot: datetime | None
+    started_at: datetime
+    finished_at: datetime
+    outcome: Outcome
+    requested: int = 0
+    stored: int = 0
+    absent: int = 0
+    quarantined: int = 0
+    set_aside: int = 0
+    requests: int = 0
+    error: str | None = None
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredQuote:
+    """A quote as the store keeps it: one row of `ltp_data`, keyed by symbol and slot."""
+
+    symbol: str
+    slot: datetime
+    quote: Quote
+    off_session: bool
+    received_at: datetime
+    source: str
+    run_id: str
+
+
+class SyncState(StrEnum):
+    """What the last attempt on one symbol came to."""
+
+    OK = "ok"
+    ABSENT = "absent"
+    QUARANTINED = "quarantined"
+    SET_ASIDE = "set_aside"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncAttempt:
+    """One attempt on one symbol; the store folds it into `data_sync_status`."""
+
+    symbol: str
+    data_type: str
+    state: SyncState
+    attempted_at: datetime
+    records: int
+    error: str | None
+    run_id: str

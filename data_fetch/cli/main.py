@@ -1,0 +1,61 @@
+"""The way in. Commands are imported when they are called, so that help comes at once."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from data_fetch import __version__
+from data_fetch.cli.frame import REFUSED, WRONG_USE, note
+from data_fetch.core.errors import DataFetchError, OutsideError
+
+# name -> (module, what `--help` says of it). The module's `command` is the click command.
+COMMANDS = {
+    "run": ("data_fetch.cli.run", "Collect until stopped: quotes every minute."),
+    "collect": ("data_fetch.cli.collect", "Collect quotes once, at any hour."),
+    "status": ("data_fetch.cli.status", "What the store holds and how the last runs went."),
+    "freshness": ("data_fetch.cli.freshness", "Which symbols are fresh, stale or frozen."),
+    "universe": ("data_fetch.cli.universe", "The F&O universe, and what could not be resolved."),
+    "calendar": ("data_fetch.cli.calendar", "When the exchange trades."),
+    "db": ("data_fetch.cli.db", "Create, upgrade and merge stores."),
+    "paper-exchange": ("data_fetch.cli.paper_exchange", "Serve invented prices over HTTP."),
+    "rehearse": ("data_fetch.cli.rehearse", "Run a whole trading day on the paper exchange."),
+    "doctor": ("data_fetch.cli.doctor", "Check the set-up and say how to cure it."),
+}
+
+
+class LazyCommands(click.Group):
+    """Knows its commands by name and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command: click.Command = import_module(module).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, told) for name, (_, told) in COMMANDS.items()])
+
+
+@click.command(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="data-fetch")
+def cli() -> None:
+    """NSE F&O market data, every minute accounted for.
+
+    Exit status: 0 done, 2 wrong use, 3 finished but data incomplete, 4 the outside world
+    refused.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    try:
+        cli.main(args=arguments, prog_name="data-fetch")
+    except DataFetchError as error:
+        note(f"data-fetch: {error}")
+        sys.exit(REFUSED if isinstance(error, OutsideError) else WRONG_USE)

@@ -1,0 +1,168 @@
+"""What can be configured, where each value comes from, and whether it makes sense.
+
+Values come from the process environment, then from `.env` in the working folder. All
+problems are reported at once. Secrets are `SecretStr`: they do not print.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlsplit
+
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from data_fetch.core.errors import SettingsInvalid
+from data_fetch.core.records import World
+
+UPSTOX_URL = "https://api.upstox.com"
+INSTRUMENTS_URL = "https://assets.upstox.com/market-quote/instruments/exchange/NSE.json.gz"
+MONGO_NAMES = ("MONGODB_URI", "MONGO_URL")
+
+
+def _is_http(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{url!r} is not an http(s) address")
+    return url.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_is_http)]
+
+
+def env(name: str, *also: str) -> AliasChoices:
+    return AliasChoices(name, *also)
+
+
+class Settings(BaseModel):
+    """The configuration of one process, in one world."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    folder: Path
+    token_in_environment: bool = False
+    ignored_mongo_name: str | None = None
+
+    data_source: Literal["upstox", "nse", "paper"] = Field(validation_alias=env("DATA_SOURCE"))
+    access_token: SecretStr = Field(
+        default=SecretStr(""), validation_alias=env("UPSTOX_ACCESS_TOKEN")
+    )
+    base_url: HttpUrl | None = Field(default=None, validation_alias=env("UPSTOX_BASE_URL"))
+    instruments_url: str | None = Field(
+        default=None, validation_alias=env("UPSTOX_INSTRUMENTS_URL")
+    )
+    request_timeout_seconds: int = Field(
+        default=10, ge=1, le=120, validation_alias=env("REQUEST_TIMEOUT_SECONDS")
+    )
+    symbols_file: Path | None = Field(default=None, validation_alias=env("FNO_SYMBOLS_FILE"))
+    calendar_override: Path | None = Field(default=None, validation_alias=env("CALENDAR_OVERRIDE"))
+
+    database_url: SecretStr | None = Field(default=None, validation_alias=env("DATABASE_URL"))
+    postgres_host: str | None = Field(
+        default=None, validation_alias=env("POSTGRES_HOST", "DB_HOST")
+    )
+    postgres_port: int = Field(
+        default=5432, ge=1, le=65535, validation_alias=env("POSTGRES_PORT", "DB_PORT")
+    )
+    postgres_db: str = Field(default="market_data", validation_alias=env("POSTGRES_DB", "DB_NAME"))
+    postgres_user: str = Field(default="postgres", validation_alias=env("POSTGRES_USER", "DB_USER"))
+    postgres_password: SecretStr = Field(
+        default=SecretStr(""), validation_alias=env("POSTGRES_PASSWORD", "DB_PASSWORD")
+    )
+    redis_url: SecretStr | None = Field(default=None, validation_alias=env("REDIS_URL"))
+
+    stale_after_minutes: int = Field(default=5, ge=1, validation_alias=env("STALE_AFTER_MINUTES"))
+    frozen_after_slots: int = Field(default=10, ge=2, validation_alias=env("FROZEN_AFTER_SLOTS"))
+    paper_seed: int = Field(default=1, ge=0, validation_alias=env("PAPER_SEED"))
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", validation_alias=env("LOG_LEVEL")
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_source(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Without a choice, a token means Upstox and no token the paper exchange."""
+        chosen = "upstox" if values.get("UPSTOX_ACCESS_TOKEN") else "paper"
+        level = str(values.get("LOG_LEVEL", "INFO")).upper()
+        source = str(values.get("DATA_SOURCE", chosen)).lower()
+        return {**values, "DATA_SOURCE": source, "LOG_LEVEL": level}
+
+    @property
+    def world(self) -> World:
+        return World.PAPER if self.data_source == "paper" else World.LIVE
+
+    @property
+    def data_folder(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def log_folder(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def env_file(self) -> Path:
+        return self.folder / ".env"
+
+    @property
+    def store_url(self) -> str:
+        """The database to use. May hold a password: never print it."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        if self.postgres_host is not None:
+            user = quote(self.postgres_user, safe="")
+            password = quote(self.postgres_password.get_secret_value(), safe="")
+            account = f"{user}:{password}" if password else user
+            where = f"{self.postgres_host}:{self.postgres_port}"
+            return f"postgresql://{account}@{where}/{quote(self.postgres_db, safe='')}"
+        return self.embedded_store_url
+
+    @property
+    def embedded_store_url(self) -> str:
+        """The SQLite file of this world, under the working folder."""
+        name = "paper.db" if self.world is World.PAPER else "market.db"
+        return f"sqlite:///{self.data_folder / name}"
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str], folder: Path) -> Self:
+        """Settings for a process working in *folder*.
+
+        Raises SettingsInvalid, naming every problem and never a secret's value.
+        """
+        in_file = read_env_file(folder / ".env")
+        # An empty value in the environment means "not set", as it does for most programs.
+        in_environment = {name: value for name, value in environment.items() if value.strip()}
+        merged = {**in_file, **in_environment}
+        try:
+            return cls.model_validate(
+                {
+                    **merged,
+                    "folder": folder,
+                    "token_in_environment": "UPSTOX_ACCESS_TOKEN" in in_environment,
+                    "ignored_mongo_name": next((n for n in MONGO_NAMES if n in merged), None),
+                }
+            )
+        except ValidationError as invalid:
+            raise SettingsInvalid(
+                [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in invalid.errors()]
+            ) from None
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The non-empty values of a `.env` file; none if there is no file.
+
+    Raises SettingsInvalid when the file is there and cannot be read.
+    """
+    try:
+        values = dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingsInvalid([f"{path} cannot be read ({type(problem).__name__})"]) from None
+    return {name: value for name, value in values.items() if value and value.strip()}
