@@ -1,0 +1,67 @@
+"""Wherever the tests run there is a PostgreSQL and a Redis."""
+
+import psycopg2
+import pytest
+import redis
+from servers import (
+    POSTGRES_WAYS,
+    REDIS_WAYS,
+    Way,
+    database_on,
+    first_of,
+    given_postgres,
+    given_redis,
+    redis_database_on,
+)
+
+
+@pytest.mark.parametrize("way", [pytest.param(way, id=way.__name__) for way in POSTGRES_WAYS[1:]])
+def test_every_way_to_postgresql_leads_to_a_server(way: Way) -> None:
+    server = way()
+    if server is None:
+        pytest.skip("this machine does not offer this way")
+
+    with server as server_url, database_on(server_url) as url:
+        connection = psycopg2.connect(url)
+        assert connection.server_version >= 140000
+        connection.close()
+
+
+@pytest.mark.parametrize("way", [pytest.param(way, id=way.__name__) for way in REDIS_WAYS[1:]])
+def test_every_way_to_redis_leads_to_a_server(way: Way) -> None:
+    server = way()
+    if server is None:
+        pytest.skip("this machine does not offer this way")
+
+    with server as server_url, redis_database_on(server_url) as url, redis.Redis.from_url(url) as r:
+        r.set("price", "101.5")
+        assert r.get("price") == b"101.5"
+
+
+def test_a_named_server_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_DATABASE_URL", "postgresql://named/db")
+    monkeypatch.setenv("TEST_REDIS_URL", "redis://named")
+
+    with first_of(POSTGRES_WAYS) as postgres, first_of(REDIS_WAYS) as cache:
+        assert (postgres, cache) == ("postgresql://named/db", "redis://named")
+
+
+def test_without_a_name_the_next_way_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
+    monkeypatch.delenv("TEST_REDIS_URL", raising=False)
+
+    assert given_postgres() is None
+    assert given_redis() is None
+
+
+def test_nothing_at_all_is_an_error_and_no_skip() -> None:
+    with pytest.raises(RuntimeError, match=r"requirements-dev\.txt"):
+        first_of((lambda: None,))
+
+
+def test_a_database_is_gone_afterwards(postgres_server: str) -> None:
+    with database_on(postgres_server) as url:
+        pass
+
+    with pytest.raises(psycopg2.OperationalError, match="does not exist"):
+        psycopg2.connect(url)
