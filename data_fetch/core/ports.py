@@ -3,14 +3,14 @@
 `sources`, `storage`, `core.clock` and `testing` satisfy these by shape.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from enum import IntEnum
 from threading import Event
 from typing import Protocol
 
-from data_fetch.core.records import QuoteAnswer
+from data_fetch.core.records import QuoteAnswer, StoredQuote, SyncAttempt, SyncRun
 
 
 class Hold(Protocol):
@@ -64,3 +64,27 @@ class Pacing(Protocol):
 class QuoteSource(Protocol):
     def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteAnswer:
         """The last quotes of all *instrument_keys*, however many requests that takes."""
+
+
+class QuoteKeeping(Protocol):
+    """Where quotes, and the audit of collecting them, are kept."""
+
+    def record_slot(
+        self, run: SyncRun, quotes: Sequence[StoredQuote], attempts: Sequence[SyncAttempt]
+    ) -> None:
+        """Facts, audit row and sync status in one transaction: all of it or nothing."""
+
+    def record_runs(self, runs: Sequence[SyncRun]) -> None:
+        """Audit rows of runs that brought no quotes."""
+
+    def latest(self) -> Mapping[str, StoredQuote]:
+        """The newest in-session quote of each symbol."""
+
+    def recent(self, slots: Sequence[datetime]) -> Sequence[StoredQuote]:
+        """The quotes of *slots*, oldest first."""
+
+
+class SlotListener(Protocol):
+    """Somebody who wants to know at once what a slot brought: a screen, a publisher."""
+
+    def __call__(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None: ...

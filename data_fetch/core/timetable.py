@@ -1,0 +1,135 @@
+"""What is due, as a pure function of an instant. Nothing here waits or remembers.
+
+A rule knows the instants at which something is due; the timetable joins the rules under the
+names of the jobs. Whether quotes are due is a question about the slot, not about now: slot
+15:29 was in session, so it is due at 15:30:00 although the market is closed by then.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Protocol
+
+from data_fetch.core.clock import IST, MINUTE
+from data_fetch.core.market import MarketCalendar, Venue
+
+QUOTES, FRESHNESS, COVERAGE = "quotes", "freshness", "coverage"
+DAILY, WEEKLY = "daily", "weekly"
+
+SUNDAY = 6
+# The minute's quotes are in by then; the checks look at them.
+FRESHNESS_OFFSET = timedelta(seconds=20)
+COVERAGE_OFFSET = timedelta(seconds=40)
+# Longer than any stretch without trading that the exchange has had.
+LONGEST_BREAK = timedelta(days=15)
+
+
+class Rule(Protocol):
+    """The instants at which something is due."""
+
+    def on(self, day: date) -> Sequence[datetime]:
+        """Every due instant of one IST day, in UTC, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class EverySlot:
+    """When a slot of any of the venues is over: one minute after its name."""
+
+    calendar: MarketCalendar
+    venues: Collection[Venue]
+
+    def on(self, day: date) -> Sequence[datetime]:
+        slots = {slot for venue in self.venues for slot in self.calendar.session(day, venue).slots()}
+        return [slot + MINUTE for slot in sorted(slots)]
+
+
+@dataclass(frozen=True, slots=True)
+class EveryMinutes:
+    """Every so many minutes of the hour, while any of the venues trades."""
+
+    calendar: MarketCalendar
+    venues: Collection[Venue]
+    minutes: int
+    offset: timedelta
+
+    def on(self, day: date) -> Sequence[datetime]:
+        trading = {
+            minute for venue in self.venues for minute in self.calendar.session(day, venue).minutes()
+        }
+        return [
+            minute + self.offset for minute in sorted(trading) if minute.minute % self.minutes == 0
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class DailyAt:
+    """At one IST time of every day on which any of the venues trades."""
+
+    calendar: MarketCalendar
+    venues: Collection[Venue]
+    at: time
+
+    def on(self, day: date) -> Sequence[datetime]:
+        trades = any(self.calendar.session(day, venue).open for venue in self.venues)
+        return [_instant(day, self.at)] if trades else []
+
+
+@dataclass(frozen=True, slots=True)
+class WeeklyAt:
+    """At one IST time of one weekday, whether the market trades or not."""
+
+    weekday: int
+    at: time
+
+    def on(self, day: date) -> Sequence[datetime]:
+        return [_instant(day, self.at)] if day.weekday() == self.weekday else []
+
+
+def _instant(day: date, at: time) -> datetime:
+    return datetime.combine(day, at, IST)
+
+
+def next_due(rule: Rule, after: datetime) -> datetime | None:
+    """The first instant later than *after* at which the rule is due.
+
+    None when there is none within `LONGEST_BREAK`. Raises CalendarUnknown where the calendar
+    ends before an answer was found.
+    """
+    day = after.astimezone(IST).date()
+    last = day + LONGEST_BREAK
+    while day <= last:
+        for instant in rule.on(day):
+            if instant > after:
+                return instant
+        day += timedelta(days=1)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """The rules by job name."""
+
+    rules: Mapping[str, Rule]
+
+    def due(self, at: datetime) -> list[str]:
+        """The jobs that are due exactly at *at*."""
+        day = at.astimezone(IST).date()
+        return [job for job, rule in self.rules.items() if at in rule.on(day)]
+
+    def next_after(self, job: str) -> Callable[[datetime], datetime | None]:
+        """When the job is due next, as a function of an instant."""
+        rule = self.rules[job]
+        return lambda after: next_due(rule, after)
+
+
+def standard_timetable(calendar: MarketCalendar, venues: Collection[Venue]) -> Timetable:
+    """What the platform does and when, for a universe that trades at *venues*."""
+    return Timetable(
+        {
+            QUOTES: EverySlot(calendar, venues),
+            FRESHNESS: EveryMinutes(calendar, venues, 2, FRESHNESS_OFFSET),
+            COVERAGE: EveryMinutes(calendar, venues, 5, COVERAGE_OFFSET),
+            DAILY: DailyAt(calendar, venues, time(16, 0)),
+            WEEKLY: WeeklyAt(SUNDAY, time(10, 0)),
+        }
+    )

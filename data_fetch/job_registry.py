@@ -1,0 +1,157 @@
+"""Jobs and their cadence, on our clock.
+
+The `schedule` library keeps the registry and says which job comes next. Used plainly it reads
+the computer's clock, counts from the end of the last run (so it drifts) and forgets what it
+slept through; the adapter here gives it our clock and the timetable's instants instead.
+
+Each job has a worker of its own: it never overlaps itself, and a slow one delays no other.
+"""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+
+import schedule
+
+from data_fetch.core.errors import CalendarUnknown
+from data_fetch.core.ports import Clock, Hold
+
+log = logging.getLogger("data_fetch.data_scheduler")
+
+Work = Callable[[], object]
+NextAfter = Callable[[datetime], datetime | None]
+OnFailure = Callable[[str, Exception], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """One job as it stands: when it began last, when it is due, whether it is at work."""
+
+    name: str
+    last_run: datetime | None
+    next_run: datetime | None
+    running: bool
+
+
+class _TimedJob(schedule.Job):
+    """A job of the library whose time is ours."""
+
+    def __init__(self, scheduler: "_TimedScheduler", next_after: NextAfter) -> None:
+        super().__init__(1, scheduler)
+        self._clock = scheduler.clock
+        self._next_after = next_after
+
+    @property
+    def should_run(self) -> bool:
+        return self.next_run is not None and self._clock.now() >= self.next_run
+
+    def _schedule_next_run(self) -> None:
+        now = self._clock.now()
+        # A clock that was set back a little must not make one instant due twice.
+        after = max(now, self.next_run) if self.next_run else now
+        try:
+            self.next_run = self._next_after(after)
+        except CalendarUnknown as problem:
+            log.error("calendar_ends", extra={"jobs": sorted(self.tags), "problem": str(problem)})
+            self.next_run = None
+
+
+class _TimedScheduler(schedule.Scheduler):
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
+
+
+class _Worker:
+    """Runs one job, once at a time. Called while at work, it goes round once more."""
+
+    def __init__(self, name: str, work: Work, clock: Clock, on_failure: OnFailure) -> None:
+        self.name = name
+        self.last_run: datetime | None = None
+        self._work = work
+        self._clock = clock
+        self._on_failure = on_failure
+        self._lock = Lock()
+        self._rounds = 0
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"job-{name}")
+
+    @property
+    def running(self) -> bool:
+        return self._rounds > 0
+
+    def call(self) -> None:
+        with self._lock:
+            self._rounds = min(self._rounds + 1, 2)
+            if self._rounds > 1:
+                return
+            # Held before the caller goes back to waiting, so that no time slips in between.
+            hold = self._clock.hold()
+        self._pool.submit(self._go_round, hold)
+
+    def close(self) -> None:
+        """Return when the work in hand is done."""
+        self._pool.shutdown(wait=True)
+
+    def _go_round(self, hold: Hold) -> None:
+        try:
+            more = True
+            while more:
+                self._run_once()
+                with self._lock:
+                    self._rounds -= 1
+                    more = self._rounds > 0
+        finally:
+            hold.release()
+
+    def _run_once(self) -> None:
+        self.last_run = self._clock.now()
+        try:
+            self._work()
+        except Exception as problem:  # noqa: BLE001 - a job may fail, the schedule may not
+            log.exception("job_failed", extra={"job": self.name})
+            self._on_failure(self.name, problem)
+
+
+class JobRegistry:
+    """Jobs by name. *on_failure* is told of a job that raised; the others go on."""
+
+    def __init__(self, clock: Clock, on_failure: OnFailure) -> None:
+        self._clock = clock
+        self._on_failure = on_failure
+        self._scheduler = _TimedScheduler(clock)
+        self._workers: dict[str, _Worker] = {}
+
+    def add(self, name: str, work: Work, next_after: NextAfter) -> None:
+        """Run *work* on a worker of its own at each instant *next_after* names."""
+        worker = _Worker(name, work, self._clock, self._on_failure)
+        self._workers[name] = worker
+        _TimedJob(self._scheduler, next_after).tag(name).do(worker.call)
+
+    @property
+    def next_run(self) -> datetime | None:
+        """When the next job is due; None when nothing will ever be."""
+        return min((job.next_run for job in self._scheduler.jobs if job.next_run), default=None)
+
+    def run_pending(self) -> None:
+        """Set every due job to work and return at once."""
+        self._scheduler.run_pending()
+
+    def close(self) -> None:
+        """Start nothing more; return when the jobs in hand are done."""
+        self._scheduler.clear()
+        with self._clock.released():
+            for worker in self._workers.values():
+                worker.close()
+
+    def states(self) -> list[JobState]:
+        """Every job as it stands."""
+        due = {name: job.next_run for job in self._scheduler.jobs for name in job.tags}
+        return [
+            JobState(
+                name=name, last_run=worker.last_run, next_run=due.get(name), running=worker.running
+            )
+            for name, worker in self._workers.items()
+        ]

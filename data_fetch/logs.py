@@ -1,0 +1,88 @@
+"""Where the log lines go: one rotated file of JSON lines per service.
+
+Modules log through the standard library with fields in `extra`; nothing is set up until
+`start_logging` is called. Secrets handed in are masked wherever they might turn up.
+"""
+
+import logging
+from collections.abc import Collection, MutableMapping
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+FILES = {
+    "data_fetch.data_scheduler": "data_scheduler.log",
+    "data_fetch.ltp_service": "ltp_service.log",
+    "data_fetch.backfill_service": "backfill_service.log",
+}
+EVERYTHING_ELSE = "data_scheduler.log"
+ROTATE_AT_BYTES, KEEP_FILES = 5_000_000, 5
+MASK = "***"
+
+
+class _Masking:
+    """Replaces secrets in every string of an event."""
+
+    def __init__(self, secrets: Collection[str]) -> None:
+        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
+
+    def __call__(
+        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        for name, value in event.items():
+            if isinstance(value, str):
+                event[name] = self._masked(value)
+        return event
+
+    def _masked(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+
+def start_logging(folder: Path, level: str, secrets: Collection[str] = ()) -> None:
+    """Write the package's log lines to rotated files in *folder* from now on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            _Masking(secrets),
+            structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
+        ],
+    )
+    stop_logging()
+    package = logging.getLogger("data_fetch")
+    package.setLevel(level)
+    handlers = {name: _rotated(folder / name, formatter) for name in sorted(set(FILES.values()))}
+    for logger, name in FILES.items():
+        logging.getLogger(logger).addHandler(handlers[name])
+        logging.getLogger(logger).propagate = False
+    package.addHandler(handlers[EVERYTHING_ELSE])
+    package.propagate = False
+
+
+def stop_logging() -> None:
+    """Close the files that `start_logging` opened."""
+    for name in (*FILES, "data_fetch"):
+        logger = logging.getLogger(name)
+        logger.propagate = True
+        for handler in [h for h in logger.handlers if isinstance(h, RotatingFileHandler)]:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+def _rotated(path: Path, formatter: logging.Formatter) -> RotatingFileHandler:
+    handler = RotatingFileHandler(
+        path, maxBytes=ROTATE_AT_BYTES, backupCount=KEEP_FILES, encoding="utf-8", delay=True
+    )
+    handler.setFormatter(formatter)
+    return handler

@@ -1,0 +1,476 @@
+"""Quotes every minute, and how fresh they are.
+
+`LtpService` collects the slots that are due and accounts for those that cannot be had any
+more; `FreshnessMonitor` judges what is held and has stale symbols repaired. Both write their
+audit row in the transaction of the facts it speaks of.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from enum import StrEnum
+
+from data_fetch.core.clock import IST, MINUTE, minute_of
+from data_fetch.core.errors import OutsideError, TokenRejected
+from data_fetch.core.freshness import (
+    STALE,
+    Freshness,
+    FreshnessRules,
+    Judgement,
+    Seen,
+    count_states,
+    judge,
+)
+from data_fetch.core.market import MarketCalendar, Venue, venue_of
+from data_fetch.core.ports import Clock, QuoteKeeping, QuoteSource, SlotListener
+from data_fetch.core.quality import VolumeGuard
+from data_fetch.core.records import (
+    Instrument,
+    Outcome,
+    Quote,
+    QuoteAnswer,
+    SetAside,
+    StoredQuote,
+    SyncAttempt,
+    SyncRun,
+    SyncState,
+)
+from data_fetch.core.timetable import FRESHNESS, QUOTES
+
+log = logging.getLogger(__name__)
+
+ONCE, REPAIR = "collect-once", "repair"
+REFERENCE_INDEX = "NIFTY"
+
+
+class WhyMissed(StrEnum):
+    """Reasons for a slot that nobody collected."""
+
+    NOT_RUNNING = "the collector was not running"
+    TOO_LATE = "the collector was busy, paused or asleep until the slot's minute had passed"
+
+
+def new_run_id() -> str:
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The instruments of the universe, by where they trade."""
+
+    instruments: tuple[Instrument, ...]
+
+    @property
+    def venues(self) -> frozenset[Venue]:
+        return frozenset(map(venue_of, self.instruments))
+
+    def at(self, venues: Collection[Venue]) -> list[Instrument]:
+        return [instrument for instrument in self.instruments if venue_of(instrument) in venues]
+
+    def named(self, symbols: Collection[str]) -> list[Instrument]:
+        return [instrument for instrument in self.instruments if instrument.symbol in symbols]
+
+
+class LtpService:
+    """Collects the quotes of all *members*, slot by slot.
+
+    *owed_since* is the last slot that is accounted for: every later one is collected or gets
+    a row that says why not. Safe to run again at any time: a slot collected twice leaves the
+    same rows.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: QuoteSource,
+        source_name: str,
+        keeping: QuoteKeeping,
+        members: Members,
+        calendar: MarketCalendar,
+        clock: Clock,
+        owed_since: datetime,
+        quarantined: Collection[str] = (),
+        listeners: Sequence[SlotListener] = (),
+    ) -> None:
+        self._source = source
+        self._source_name = source_name
+        self._keeping = keeping
+        self._members = members
+        self._calendar = calendar
+        self._clock = clock
+        self._started = clock.now()
+        self._accounted = owed_since
+        self._listeners = listeners
+        self._quarantine: dict[str, date] = dict.fromkeys(quarantined, self._today())
+        self._volumes = VolumeGuard(
+            (row.slot.astimezone(IST).date(), row.quote) for row in keeping.latest().values()
+        )
+        self._paused = False
+        self.collected_slots = 0
+
+    def collect_due(self) -> None:
+        """Collect the slot that has just ended, and account for earlier ones nobody did."""
+        due = self._due_slots()
+        too_late = [slot for slot in due if not self._still_collectable(slot)]
+        if too_late:
+            self._record_missed(too_late)
+            self._accounted = too_late[-1]
+        for slot in due:
+            if slot > self._accounted:
+                self._collect_slot(slot, due[slot])
+                self._accounted = slot
+
+    def collect_now(self) -> SyncRun:
+        """Collect every member once; the slot is the minute of the request.
+
+        Raises OutsideError when nothing could be had; the failed run is recorded all the same.
+        """
+        return self._collect(ONCE, minute_of(self._clock.now()), self._members.instruments)
+
+    def repair(self, symbols: Collection[str]) -> SyncRun | None:
+        """Ask again for *symbols*, quarantined or not, for the slot that has just ended.
+
+        None when that slot was not in session for any of them.
+        """
+        slot = minute_of(self._clock.now()) - MINUTE
+        in_session = [
+            instrument
+            for instrument in self._members.named(symbols)
+            if self._calendar.in_slot(slot, venue_of(instrument))
+        ]
+        if not in_session:
+            return None
+        for instrument in in_session:
+            self._quarantine.pop(instrument.instrument_key, None)
+        return self._collect(REPAIR, slot, in_session)
+
+    def _due_slots(self) -> dict[datetime, list[Venue]]:
+        """Slots that are over and not accounted for, oldest first, and who trades in them."""
+        over = minute_of(self._clock.now()) - MINUTE
+        due: dict[datetime, list[Venue]] = {}
+        for venue in self._members.venues:
+            for slot in self._calendar.slots_between(self._accounted, over, venue):
+                due.setdefault(slot, []).append(venue)
+        return dict(sorted(due.items()))
+
+    def _in_session(self, slot: datetime, asked: Sequence[Instrument]) -> bool:
+        return any(self._calendar.in_slot(slot, venue) for venue in Members(tuple(asked)).venues)
+
+    def _still_collectable(self, slot: datetime) -> bool:
+        return self._clock.now() < slot + 2 * MINUTE
+
+    def _why_missed(self, slot: datetime) -> WhyMissed:
+        was_down = slot + MINUTE < self._started
+        return WhyMissed.NOT_RUNNING if was_down else WhyMissed.TOO_LATE
+
+    def _collect_slot(self, slot: datetime, venues: Collection[Venue]) -> None:
+        try:
+            self._collect(QUOTES, slot, self._members.at(venues))
+        except TokenRejected as rejected:
+            if not self._paused:
+                log.error("paused_for_token", extra={"what": str(rejected)})
+            self._paused = True
+        else:
+            if self._paused:
+                log.warning("resumed_with_new_token")
+            self._paused = False
+
+    def _collect(self, job: str, slot: datetime, asked: Sequence[Instrument]) -> SyncRun:
+        started = self._clock.now()
+        self._lift_old_quarantine()
+        wanted = [one for one in asked if one.instrument_key not in self._quarantine]
+        try:
+            answer = self._source.quotes([one.instrument_key for one in wanted])
+        except OutsideError as problem:
+            self._record_failure(job, slot, asked, started, problem)
+            raise
+        self._quarantine.update(dict.fromkeys(answer.unknown, self._today()))
+        if self._in_session(slot, asked):
+            answer = self._without_falling_volumes(slot, answer)
+        run, quotes, attempts = self._account(job, slot, asked, started, answer)
+        self._keeping.record_slot(run, quotes, attempts)
+        self.collected_slots += 1
+        self._tell(run, quotes)
+        return run
+
+    def _account(
+        self,
+        job: str,
+        slot: datetime,
+        asked: Sequence[Instrument],
+        started: datetime,
+        answer: QuoteAnswer,
+    ) -> tuple[SyncRun, list[StoredQuote], list[SyncAttempt]]:
+        """One place for every instrument asked for: stored, absent, quarantined or set aside."""
+        run_id = new_run_id()
+        quotes = {quote.instrument_key: quote for quote in answer.quotes}
+        reasons = {row.instrument_key: row.reason for row in answer.set_aside}
+        failed = set(answer.failed)
+        stored: list[StoredQuote] = []
+        attempts: list[SyncAttempt] = []
+        counts = dict.fromkeys(SyncState, 0)
+        for instrument in asked:
+            key = instrument.instrument_key
+            error = None
+            if (quote := quotes.get(key)) is not None:
+                state = SyncState.OK
+                stored.append(self._row(slot, instrument, quote, answer.received_at, run_id))
+            elif key in self._quarantine:
+                state, error = SyncState.QUARANTINED, "the provider does not know this key"
+            elif key in reasons:
+                state, error = SyncState.SET_ASIDE, reasons[key]
+            elif key in failed:
+                state, error = SyncState.FAILED, answer.error
+            else:
+                state, error = SyncState.ABSENT, "a good answer left it out"
+            counts[state] += 1
+            attempts.append(
+                SyncAttempt(
+                    symbol=instrument.symbol,
+                    data_type=QUOTES,
+                    state=state,
+                    attempted_at=answer.received_at,
+                    records=1 if state is SyncState.OK else 0,
+                    error=error,
+                    run_id=run_id,
+                )
+            )
+        run = SyncRun(
+            run_id=run_id,
+            job=job,
+            due_slot=slot,
+            started_at=started,
+            finished_at=self._clock.now(),
+            outcome=Outcome.COMPLETED if len(stored) == len(asked) else Outcome.INCOMPLETE,
+            requested=len(asked),
+            stored=len(stored),
+            absent=counts[SyncState.ABSENT],
+            quarantined=counts[SyncState.QUARANTINED],
+            set_aside=counts[SyncState.SET_ASIDE],
+            requests=answer.requests,
+            error=answer.error,
+            details=_details(attempts),
+        )
+        return run, stored, attempts
+
+    def _row(
+        self, slot: datetime, instrument: Instrument, quote: Quote, received: datetime, run_id: str
+    ) -> StoredQuote:
+        return StoredQuote(
+            symbol=instrument.symbol,
+            slot=slot,
+            quote=quote,
+            off_session=not self._calendar.in_slot(slot, venue_of(instrument)),
+            received_at=received,
+            source=self._source_name,
+            run_id=run_id,
+        )
+
+    def _without_falling_volumes(self, slot: datetime, answer: QuoteAnswer) -> QuoteAnswer:
+        """Set aside quotes whose cumulative volume is lower than it already was that day."""
+        day = slot.astimezone(IST).date()
+        objections = {
+            quote.instrument_key: objection
+            for quote in answer.quotes
+            if (objection := self._volumes.objection(day, quote)) is not None
+        }
+        return replace(
+            answer,
+            quotes=tuple(q for q in answer.quotes if q.instrument_key not in objections),
+            set_aside=(*answer.set_aside, *(SetAside(key, why) for key, why in objections.items())),
+        )
+
+    def _record_missed(self, slots: Sequence[datetime]) -> None:
+        now = self._clock.now()
+        runs = [
+            SyncRun(
+                run_id=new_run_id(),
+                job=QUOTES,
+                due_slot=slot,
+                started_at=now,
+                finished_at=now,
+                outcome=Outcome.MISSED,
+                error=self._why_missed(slot),
+            )
+            for slot in slots
+        ]
+        self._keeping.record_runs(runs)
+        for run in runs:
+            self._tell(run, ())
+
+    def _record_failure(
+        self,
+        job: str,
+        slot: datetime,
+        asked: Sequence[Instrument],
+        started: datetime,
+        problem: OutsideError,
+    ) -> None:
+        missed = isinstance(problem, TokenRejected)
+        run = SyncRun(
+            run_id=new_run_id(),
+            job=job,
+            due_slot=slot,
+            started_at=started,
+            finished_at=self._clock.now(),
+            outcome=Outcome.MISSED if missed else Outcome.FAILED,
+            requested=len(asked),
+            error=str(problem),
+        )
+        attempts = [
+            SyncAttempt(
+                symbol=instrument.symbol,
+                data_type=QUOTES,
+                state=SyncState.FAILED,
+                attempted_at=run.finished_at,
+                records=0,
+                error=problem.what,
+                run_id=run.run_id,
+            )
+            for instrument in asked
+        ]
+        self._keeping.record_slot(run, (), attempts)
+        self._tell(run, ())
+
+    def _tell(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
+        log.info("slot", extra={"job": run.job, **run_facts(run)})
+        for listener in self._listeners:
+            listener(run, quotes)
+
+    def _lift_old_quarantine(self) -> None:
+        """A key refused yesterday may be listed today."""
+        today = self._today()
+        self._quarantine = {key: day for key, day in self._quarantine.items() if day == today}
+
+    def _today(self) -> date:
+        return self._clock.now().astimezone(IST).date()
+
+
+def _details(attempts: Sequence[SyncAttempt]) -> dict[str, object]:
+    """The symbols that brought no row, by what became of them."""
+    by_state: dict[str, object] = {}
+    for state in SyncState:
+        symbols = [a.symbol for a in attempts if a.state is state and state is not SyncState.OK]
+        if symbols:
+            by_state[state] = symbols
+    return by_state
+
+
+def run_facts(run: SyncRun) -> dict[str, object]:
+    """What one line of log says of a run."""
+    return {
+        "run_id": run.run_id,
+        "slot": run.due_slot.astimezone(IST).isoformat() if run.due_slot else None,
+        "outcome": str(run.outcome),
+        "requested": run.requested,
+        "stored": run.stored,
+        "absent": run.absent,
+        "quarantined": run.quarantined,
+        "set_aside": run.set_aside,
+        "requests": run.requests,
+        "error": run.error,
+    }
+
+
+class FreshnessMonitor:
+    """Judges every member now and then; has the stale ones asked for again.
+
+    *repair* asks again for the symbols it is given. An alarm is logged when a symbol's state
+    changes, not at every check.
+    """
+
+    def __init__(
+        self,
+        *,
+        keeping: QuoteKeeping,
+        members: Members,
+        calendar: MarketCalendar,
+        clock: Clock,
+        rules: FreshnessRules,
+        repair: Callable[[Collection[str]], SyncRun | None],
+    ) -> None:
+        self._keeping = keeping
+        self._members = members
+        self._calendar = calendar
+        self._clock = clock
+        self._rules = rules
+        self._repair = repair
+        self._states: Mapping[str, Freshness] = {}
+
+    def check(self) -> None:
+        """Judge, raise alarms, repair, and write the audit row."""
+        started = self._clock.now()
+        judgements = self.judge_all()
+        self._alarm(judgements)
+        stale = [judgement.symbol for judgement in judgements if judgement.state in STALE]
+        repaired = self._repair(stale) if stale else None
+        counts = count_states(judgements)
+        run = SyncRun(
+            run_id=new_run_id(),
+            job=FRESHNESS,
+            due_slot=minute_of(started),
+            started_at=started,
+            finished_at=self._clock.now(),
+            outcome=Outcome.INCOMPLETE if stale else Outcome.COMPLETED,
+            requested=len(judgements),
+            stored=counts[Freshness.FRESH],
+            requests=repaired.requests if repaired else 0,
+            details={**counts, "stale": stale, "repaired": repaired.stored if repaired else 0},
+        )
+        self._keeping.record_runs([run])
+        log.info("freshness", extra={"job": FRESHNESS, **run_facts(run), **counts})
+
+    def judge_all(self) -> list[Judgement]:
+        """The state of every member at this instant."""
+        now = self._clock.now()
+        latest = self._keeping.latest()
+        recent = self._recent(now)
+        prices = {seen.price for seen in recent.get(REFERENCE_INDEX, ())}
+        return [
+            judge(
+                instrument.symbol,
+                now=now,
+                venue=venue_of(instrument),
+                calendar=self._calendar,
+                rules=self._rules,
+                last_quote=row.received_at if (row := latest.get(instrument.symbol)) else None,
+                recent=recent.get(instrument.symbol, ()),
+                index_moved=len(prices) > 1,
+            )
+            for instrument in self._members.instruments
+        ]
+
+    def _recent(self, now: datetime) -> dict[str, list[Seen]]:
+        """What the last slots said, by symbol, oldest first."""
+        over = minute_of(now) - MINUTE
+        begin = over - self._rules.frozen_after * MINUTE
+        slots = {
+            slot
+            for venue in self._members.venues
+            for slot in self._calendar.slots_between(begin, over, venue)
+        }
+        seen: dict[str, list[Seen]] = {}
+        for row in self._keeping.recent(sorted(slots)) if slots else ():
+            seen.setdefault(row.symbol, []).append(Seen(row.quote.last_price, row.quote.volume))
+        return seen
+
+    def _alarm(self, judgements: Sequence[Judgement]) -> None:
+        for judgement in judgements:
+            before = self._states.get(judgement.symbol)
+            if judgement.state in {*STALE, Freshness.FROZEN} and judgement.state is not before:
+                log.warning("not_fresh", extra=_judgement_facts(judgement))
+            elif before in {*STALE, Freshness.FROZEN} and judgement.state is Freshness.FRESH:
+                log.info("fresh_again", extra=_judgement_facts(judgement))
+        self._states = {judgement.symbol: judgement.state for judgement in judgements}
+
+
+def _judgement_facts(judgement: Judgement) -> dict[str, object]:
+    last = judgement.last_quote
+    return {
+        "symbol": judgement.symbol,
+        "state": str(judgement.state),
+        "last_quote": last.astimezone(IST).isoformat() if last else None,
+        "trading_minutes": judgement.minutes,
+    }
