@@ -108,7 +108,10 @@ class LtpService:
             (row.slot.astimezone(IST).date(), row.quote) for row in keeping.latest().values()
         )
         self._paused = False
-        self.collected_slots = 0
+
+    def use(self, members: Members) -> None:
+        """From the next slot on, collect these."""
+        self._members = members
 
     def collect_due(self) -> None:
         """Collect the slot that has just ended, and account for earlier ones nobody did."""
@@ -117,17 +120,23 @@ class LtpService:
         if too_late:
             self._record_missed(too_late)
             self._accounted = too_late[-1]
-        for slot in due:
-            if slot > self._accounted:
-                self._collect_slot(slot, due[slot])
-                self._accounted = slot
+        for slot in [slot for slot in due if slot > self._accounted]:
+            _, problem = self._collect(QUOTES, slot, self._members.at(due[slot]))
+            self._accounted = slot
+            self._follow_token(problem)
+            if problem is not None and not isinstance(problem, TokenRejected):
+                raise problem
 
     def collect_now(self) -> SyncRun:
         """Collect every member once; the slot is the minute of the request.
 
         Raises OutsideError when nothing could be had; the failed run is recorded all the same.
         """
-        return self._collect(ONCE, minute_of(self._clock.now()), self._members.instruments)
+        slot = minute_of(self._clock.now())
+        run, problem = self._collect(ONCE, slot, self._members.instruments)
+        if problem is not None:
+            raise problem
+        return run
 
     def repair(self, symbols: Collection[str]) -> SyncRun | None:
         """Ask again for *symbols*, quarantined or not, for the slot that has just ended.
@@ -144,7 +153,8 @@ class LtpService:
             return None
         for instrument in in_session:
             self._quarantine.pop(instrument.instrument_key, None)
-        return self._collect(REPAIR, slot, in_session)
+        run, _ = self._collect(REPAIR, slot, in_session)
+        return run
 
     def _due_slots(self) -> dict[datetime, list[Venue]]:
         """Slots that are over and not accounted for, oldest first, and who trades in them."""
@@ -165,35 +175,33 @@ class LtpService:
         was_down = slot + MINUTE < self._started
         return WhyMissed.NOT_RUNNING if was_down else WhyMissed.TOO_LATE
 
-    def _collect_slot(self, slot: datetime, venues: Collection[Venue]) -> None:
-        try:
-            self._collect(QUOTES, slot, self._members.at(venues))
-        except TokenRejected as rejected:
-            if not self._paused:
-                log.error("paused_for_token", extra={"what": str(rejected)})
-            self._paused = True
-        else:
-            if self._paused:
-                log.warning("resumed_with_new_token")
-            self._paused = False
+    def _follow_token(self, problem: OutsideError | None) -> None:
+        """Say once that slots are lost for want of a token, and once that they are not."""
+        paused = isinstance(problem, TokenRejected)
+        if paused and not self._paused:
+            log.error("paused_for_token", extra={"what": str(problem)})
+        elif self._paused and not paused:
+            log.warning("resumed_with_new_token")
+        self._paused = paused
 
-    def _collect(self, job: str, slot: datetime, asked: Sequence[Instrument]) -> SyncRun:
+    def _collect(
+        self, job: str, slot: datetime, asked: Sequence[Instrument]
+    ) -> tuple[SyncRun, OutsideError | None]:
+        """One recorded run, and what kept it from bringing anything, if something did."""
         started = self._clock.now()
         self._lift_old_quarantine()
         wanted = [one for one in asked if one.instrument_key not in self._quarantine]
         try:
             answer = self._source.quotes([one.instrument_key for one in wanted])
         except OutsideError as problem:
-            self._record_failure(job, slot, asked, started, problem)
-            raise
+            return self._record_failure(job, slot, asked, started, problem), problem
         self._quarantine.update(dict.fromkeys(answer.unknown, self._today()))
         if self._in_session(slot, asked):
             answer = self._without_falling_volumes(slot, answer)
         run, quotes, attempts = self._account(job, slot, asked, started, answer)
         self._keeping.record_slot(run, quotes, attempts)
-        self.collected_slots += 1
         self._tell(run, quotes)
-        return run
+        return run, None
 
     def _account(
         self,
@@ -307,7 +315,7 @@ class LtpService:
         asked: Sequence[Instrument],
         started: datetime,
         problem: OutsideError,
-    ) -> None:
+    ) -> SyncRun:
         missed = isinstance(problem, TokenRejected)
         run = SyncRun(
             run_id=new_run_id(),
@@ -333,6 +341,7 @@ class LtpService:
         ]
         self._keeping.record_slot(run, (), attempts)
         self._tell(run, ())
+        return run
 
     def _tell(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         log.info("slot", extra={"job": run.job, **run_facts(run)})

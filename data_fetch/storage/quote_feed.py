@@ -1,0 +1,60 @@
+"""The newest quotes in Redis, for screens that do not want to ask the database.
+
+`quotes:latest` is a hash of symbol to JSON; each slot is also published on `quotes`. Redis is
+a convenience: when it fails, collecting goes on and one warning says so.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import orjson
+import redis
+
+from data_fetch.core.records import StoredQuote, SyncRun
+
+log = logging.getLogger(__name__)
+
+LATEST, CHANNEL = "quotes:latest", "quotes"
+TIMEOUT_SECONDS = 1
+
+
+class QuoteFeed:
+    """A slot listener that puts quotes into Redis. Connects at the first slot."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
+        )
+        self._failing = False
+
+    def __call__(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
+        rows = {row.symbol: orjson.dumps(_wire(row)) for row in quotes}
+        if not rows:
+            return
+        try:
+            with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.hset(LATEST, mapping=rows)
+                pipeline.publish(CHANNEL, b"[" + b",".join(rows.values()) + b"]")
+                pipeline.execute()
+        except redis.RedisError as problem:
+            if not self._failing:
+                log.warning("quote_feed_down", extra={"problem": type(problem).__name__})
+            self._failing = True
+        else:
+            self._failing = False
+
+
+def _wire(row: StoredQuote) -> dict[str, object]:
+    quote = row.quote
+    return {
+        "symbol": row.symbol,
+        "instrument_key": quote.instrument_key,
+        "slot": row.slot,
+        "ltp": quote.last_price,
+        "volume": quote.volume,
+        "change": quote.change,
+        "change_percent": quote.change_percent,
+        "off_session": row.off_session,
+        "received_at": row.received_at,
+        "source": row.source,
+    }

@@ -1,0 +1,127 @@
+"""What time it is, and how time passes while work is in flight."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+import pytest
+from freezegun import freeze_time
+
+from data_fetch.core.clock import MINUTE, ScaledClock, SystemClock, VirtualClock, minute_of
+
+OPEN = datetime(2026, 9, 16, 3, 45, tzinfo=UTC)
+
+
+@freeze_time("2026-09-16 03:45:00")
+def test_the_system_clock_is_aware_and_in_utc() -> None:
+    assert SystemClock().now() == OPEN
+
+
+def test_the_minute_of_an_instant_is_its_first_moment() -> None:
+    assert minute_of(OPEN + timedelta(seconds=59, microseconds=999_999)) == OPEN
+
+
+def test_waiting_on_the_system_clock_ends_at_once_when_told_to_stop() -> None:
+    stop = Event()
+    stop.set()
+
+    assert SystemClock().wait(SystemClock().now() + timedelta(hours=1), stop) is True
+
+
+def test_waiting_for_an_instant_gone_by_returns_at_once() -> None:
+    assert SystemClock().wait(OPEN - timedelta(days=9999), Event()) is False
+
+
+def test_a_scaled_clock_runs_from_where_it_was_set() -> None:
+    clock = ScaledClock(OPEN, speed=100_000)
+
+    assert clock.wait(OPEN + timedelta(hours=1), Event()) is False
+    assert clock.now() >= OPEN + timedelta(hours=1)
+
+    clock.set(OPEN - MINUTE)
+
+    assert clock.now() < OPEN + timedelta(hours=1)
+
+
+class TestVirtualClock:
+    def test_time_leaps_to_the_instant_waited_for(self) -> None:
+        clock = VirtualClock(OPEN)
+        clock.hold()
+
+        clock.sleep(timedelta(hours=3))
+
+        assert clock.now() == OPEN + timedelta(hours=3)
+
+    def test_time_stands_still_while_any_work_is_held(self) -> None:
+        clock = VirtualClock(OPEN)
+        clock.hold()
+        work = clock.hold()
+        seen: list[datetime] = []
+        asleep = threading.Thread(target=lambda: (clock.sleep(MINUTE), seen.append(clock.now())))
+        asleep.start()
+
+        assert clock.now() == OPEN
+        work.release()
+        asleep.join(timeout=5)
+
+        assert seen == [OPEN + MINUTE]
+
+    def test_releasing_twice_lets_go_once(self) -> None:
+        clock = VirtualClock(OPEN)
+        clock.hold()
+        work = clock.hold()
+        work.release()
+        work.release()
+
+        clock.sleep(MINUTE)
+
+        assert clock.now() == OPEN + MINUTE
+
+    def test_sleepers_wake_in_the_order_of_their_instants(self) -> None:
+        clock = VirtualClock(OPEN)
+        woke: list[tuple[int, datetime]] = []
+        holds = [clock.hold() for _ in range(5)]
+
+        def sleeper(number: int) -> None:
+            clock.sleep(number * MINUTE)
+            woke.append((number, clock.now()))
+            holds[number - 1].release()
+
+        with ThreadPoolExecutor(5) as pool:
+            list(pool.map(sleeper, [3, 1, 5, 2, 4]))
+
+        assert woke == [(n, OPEN + n * MINUTE) for n in range(1, 6)]
+
+    def test_a_thread_that_blocks_on_others_lets_time_pass_for_them(self) -> None:
+        clock = VirtualClock(OPEN)
+        clock.hold()
+        inner = clock.hold()
+
+        def work() -> None:
+            clock.sleep(MINUTE)
+            inner.release()
+
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(work)
+            with clock.released():
+                future.result(timeout=5)
+
+        assert clock.now() == OPEN + MINUTE
+
+    def test_a_stop_ends_the_wait_of_a_sleeper_whom_work_keeps_waiting(self) -> None:
+        clock = VirtualClock(OPEN)
+        clock.hold()
+        clock.hold()  # work that never ends
+        stop = Event()
+        threading.Timer(0.05, stop.set).start()
+
+        assert clock.wait(OPEN + MINUTE, stop) is True
+        assert clock.now() == OPEN
+
+
+@pytest.mark.parametrize("clock", [SystemClock(), ScaledClock(OPEN)], ids=["system", "scaled"])
+def test_on_a_running_clock_holding_costs_nothing(clock: SystemClock | ScaledClock) -> None:
+    hold = clock.hold()
+    with clock.released():
+        hold.release()

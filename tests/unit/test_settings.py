@@ -1,0 +1,127 @@
+"""What can be configured, and what is said when it cannot be used."""
+
+from pathlib import Path
+
+import pytest
+
+from data_fetch.core.errors import SettingsInvalid
+from data_fetch.core.records import World
+from data_fetch.core.settings import Settings
+
+
+def load(folder: Path, **environment: str) -> Settings:
+    return Settings.load(environment, folder)
+
+
+@pytest.mark.parametrize(
+    ("environment", "source", "world"),
+    [
+        pytest.param({}, "paper", World.PAPER, id="nothing set: the paper exchange"),
+        pytest.param({"UPSTOX_ACCESS_TOKEN": "t"}, "upstox", World.LIVE, id="a token: Upstox"),
+        pytest.param(
+            {"UPSTOX_ACCESS_TOKEN": "t", "DATA_SOURCE": "paper"},
+            "paper",
+            World.PAPER,
+            id="a choice beats the token",
+        ),
+        pytest.param(
+            {"UPSTOX_BASE_URL": "http://127.0.0.1:9", "DATA_SOURCE": "upstox"},
+            "upstox",
+            World.LIVE,
+            id="the address says nothing about the world",
+        ),
+        pytest.param({"DATA_SOURCE": "UPSTOX"}, "upstox", World.LIVE, id="any case"),
+        pytest.param({"UPSTOX_ACCESS_TOKEN": " "}, "paper", World.PAPER, id="blank is not set"),
+    ],
+)
+def test_the_source_decides_the_world(
+    tmp_path: Path, environment: dict[str, str], source: str, world: World
+) -> None:
+    settings = load(tmp_path, **environment)
+
+    assert (settings.data_source, settings.world) == (source, world)
+
+
+@pytest.mark.parametrize(
+    ("environment", "url"),
+    [
+        pytest.param({}, "sqlite:///{folder}/data/paper.db", id="nothing: SQLite of the world"),
+        pytest.param(
+            {"DATA_SOURCE": "upstox"}, "sqlite:///{folder}/data/market.db", id="live SQLite"
+        ),
+        pytest.param({"DATABASE_URL": "sqlite:////x/y.db"}, "sqlite:////x/y.db", id="as given"),
+        pytest.param(
+            {"POSTGRES_HOST": "h", "POSTGRES_USER": "u", "POSTGRES_PASSWORD": "p@ss/word"},
+            "postgresql://u:p%40ss%2Fword@h:5432/market_data",
+            id="parts, the password escaped",
+        ),
+        pytest.param(
+            {"DB_HOST": "h", "DB_PORT": "5433", "DB_NAME": "finns_auto", "DB_USER": "me"},
+            "postgresql://me@h:5433/finns_auto",
+            id="the older names",
+        ),
+        pytest.param(
+            {"DATABASE_URL": "sqlite:///a.db", "POSTGRES_HOST": "h"},
+            "sqlite:///a.db",
+            id="DATABASE_URL beats the parts",
+        ),
+    ],
+)
+def test_where_the_store_is(tmp_path: Path, environment: dict[str, str], url: str) -> None:
+    assert load(tmp_path, **environment).store_url == url.format(folder=tmp_path)
+
+
+def test_the_environment_beats_the_file_and_the_token_knows_where_it_came_from(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".env").write_text("\ufeffUPSTOX_ACCESS_TOKEN=from-file\nLOG_LEVEL=debug\n")
+
+    from_file = load(tmp_path)
+    from_environment = load(tmp_path, UPSTOX_ACCESS_TOKEN="from-environment")
+
+    assert from_file.access_token.get_secret_value() == "from-file"
+    assert (from_file.token_in_environment, from_file.log_level) == (False, "DEBUG")
+    assert from_environment.access_token.get_secret_value() == "from-environment"
+    assert from_environment.token_in_environment is True
+
+
+def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid) as raised:
+        load(
+            tmp_path,
+            UPSTOX_BASE_URL="api.upstox.com",
+            POSTGRES_PORT="many",
+            LOG_LEVEL="loud",
+            DATA_SOURCE="yahoo",
+        )
+
+    named = str(raised.value)
+    assert len(raised.value.problems) == 4
+    assert all(
+        name in named for name in ("UPSTOX_BASE_URL", "POSTGRES_PORT", "LOG_LEVEL", "DATA_SOURCE")
+    )
+
+
+def test_secrets_are_in_no_repr_and_no_error(tmp_path: Path) -> None:
+    secrets = {
+        "UPSTOX_ACCESS_TOKEN": "tok-4711",
+        "DATABASE_URL": "postgresql://u:pw-4711@h/db",
+        "REDIS_URL": "redis://:pw-4711@h",
+    }
+
+    assert "4711" not in repr(load(tmp_path, **secrets))
+    with pytest.raises(SettingsInvalid) as raised:
+        load(tmp_path, POSTGRES_PORT="pw-4711", **secrets)
+    assert "4711" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["MONGODB_URI", "MONGO_URL"])
+def test_a_mongo_address_is_noticed(tmp_path: Path, name: str) -> None:
+    assert load(tmp_path, **{name: "mongodb://h"}).ignored_mongo_name == name
+
+
+def test_an_unreadable_env_file_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"UPSTOX_ACCESS_TOKEN=\xff\xfe\x00abc")
+
+    with pytest.raises(SettingsInvalid, match=r"\.env cannot be read"):
+        load(tmp_path)
