@@ -130,6 +130,10 @@ class JobRegistry:
         self._workers[name] = worker
         _TimedJob(self._scheduler, next_after).tag(name).do(worker.call)
 
+    def call(self, name: str) -> None:
+        """Set one job to work now, whatever its cadence."""
+        self._workers[name].call()
+
     @property
     def next_run(self) -> datetime | None:
         """When the next job is due; None when nothing will ever be."""

@@ -113,6 +113,18 @@ class LtpService:
         """From the next slot on, collect these."""
         self._members = members
 
+    @property
+    def accounted_to(self) -> datetime:
+        """The last slot that was collected or has a row that says why not."""
+        return self._accounted
+
+    def slots_on(self, day: date) -> int:
+        """How many slots the members have on one IST day."""
+        slots: set[datetime] = set()
+        for venue in self._members.venues:
+            slots.update(self._calendar.session(day, venue).slots())
+        return len(slots)
+
     def collect_due(self) -> None:
         """Collect the slot that has just ended, and account for earlier ones nobody did."""
         due = self._due_slots()

@@ -1,0 +1,47 @@
+"""`data-fetch collect --once`: one round of quotes, at any hour."""
+
+import click
+
+from data_fetch import runtime
+from data_fetch.cli.frame import INCOMPLETE, emit, ist_text, json_option, note, say
+from data_fetch.core.records import SyncRun
+
+
+@click.command()
+@click.option("--once", is_flag=True, required=True, help="One round; `data-fetch run` goes on.")
+@json_option
+def command(once: bool, as_json: bool) -> None:
+    """Collect the whole universe once; the slot is the minute of the request.
+
+    Outside a session the rows are marked `off_session` and count for no coverage.
+    """
+    settings = runtime.settings()
+    with runtime.one_off_for(settings) as collector:
+        for line in collector.remarks:
+            note(line)
+        run = collector.service.collect_now()
+    if as_json:
+        emit(document(run))
+    else:
+        say(sentence(run))
+    if run.stored < run.requested:
+        raise SystemExit(INCOMPLETE)
+
+
+def document(run: SyncRun) -> dict[str, object]:
+    return {
+        "slot": ist_text(run.due_slot),
+        "requested": run.requested,
+        "stored": run.stored,
+        "absent": run.absent + run.set_aside,
+        "quarantined": run.quarantined,
+        "requests": run.requests,
+    }
+
+
+def sentence(run: SyncRun) -> str:
+    return (
+        f"Slot {ist_text(run.due_slot)}: {run.stored} of {run.requested} quotes stored, "
+        f"{run.absent} absent, {run.set_aside} set aside, {run.quarantined} quarantined, "
+        f"{run.requests} request(s).\nSee how fresh they are: data-fetch freshness"
+    )

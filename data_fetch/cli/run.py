@@ -1,0 +1,68 @@
+"""`data-fetch run`: collect until told to stop."""
+
+import signal
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from data_fetch.cli.frame import clock_time, note, say
+from data_fetch.core.records import Outcome, StoredQuote, SyncRun
+from data_fetch.data_scheduler import data_scheduler
+
+
+class Screen:
+    """One line a slot, for somebody who watches."""
+
+    def __init__(self) -> None:
+        self.slots = 0
+        self.quotes = 0
+
+    def told(self, text: str) -> None:
+        note(text)
+
+    def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
+        self.slots += run.outcome in {Outcome.COMPLETED, Outcome.INCOMPLETE}
+        self.quotes += run.stored
+        say(slot_line(run))
+
+
+def slot_line(run: SyncRun) -> str:
+    """What one run of the quotes job came to."""
+    at, slot = clock_time(run.finished_at, seconds=True), clock_time(run.due_slot)
+    head = f"{at}  {run.job:<8} slot {slot}"
+    if run.outcome in {Outcome.MISSED, Outcome.FAILED}:
+        return f"{head}  {run.outcome}: {run.error}"
+    took = (run.finished_at - run.started_at).total_seconds() * 1000
+    left_out = [
+        f"{count} {name}"
+        for name, count in (
+            ("absent", run.absent),
+            ("quarantined", run.quarantined),
+            ("set aside", run.set_aside),
+        )
+        if count
+    ]
+    requests = "1 request" if run.requests == 1 else f"{run.requests} requests"
+    parts = [f"{run.stored} of {run.requested} stored", *left_out, requests, f"{took:.0f} ms"]
+    return f"{head}  " + ", ".join(parts)
+
+
+@click.command()
+@click.option(
+    "--minutes", type=click.IntRange(min=1), help="Stop after so many minutes of the market."
+)
+def command(minutes: int | None) -> None:
+    """Collect quotes every minute until Ctrl-C or SIGTERM; the slot in hand is finished."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        data_scheduler.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    screen = Screen()
+    data_scheduler.start(minutes=minutes, screen=screen)
+    note(
+        f"Stopped after {screen.slots} slots, {screen.quotes} quotes stored. "
+        "See what is held: data-fetch status"
+    )
