@@ -1,0 +1,44 @@
+"""How Alembic meets our database: the caller's connection, else the configured store."""
+
+import os
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from alembic import context
+from data_fetch.core.settings import Settings
+from data_fetch.storage.database import engine_for, writing
+from data_fetch.storage.tables import Base
+
+
+def migrate(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        # SQLite changes a table by making a new one.
+        render_as_batch=connection.dialect.name == "sqlite",
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def configured_url() -> str:
+    named = context.config.get_main_option("sqlalchemy.url")
+    return named or Settings.load(os.environ, Path.cwd()).store_url
+
+
+if (given := context.config.attributes.get("connection")) is not None:
+    migrate(given)
+elif context.is_offline_mode():
+    context.configure(
+        dialect_name=engine_for(configured_url()).dialect.name,
+        target_metadata=Base.metadata,
+        literal_binds=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    engine = engine_for(configured_url())
+    with writing(engine) as own:
+        migrate(own)
+    engine.dispose()

@@ -1,0 +1,186 @@
+"""Engines and transactions: one way to open each kind of database.
+
+SQLite: write-ahead log, and writing transactions take the write lock when they begin, so
+that none fails half way for want of it. PostgreSQL: driver psycopg2, sessions in UTC.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from data_fetch.core.errors import DataFetchError, SetupError, StoreUnreachable
+
+ACCEPTED = (
+    "Accepted are sqlite:///folder/file.db and postgresql://user:password@host:5432/database."
+)
+POSTGRES_SCHEMES = {"postgres", "postgresql", "postgresql+psycopg2"}
+CONNECT_SECONDS = 5
+BUSY_SECONDS = 10
+POSTGRES_SESSION = (
+    "SET TIME ZONE 'UTC'",
+    # A process that was stopped half way must not keep its locks for ever.
+    "SET idle_in_transaction_session_timeout = '60s'",
+)
+SQLITE_SESSION = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL")
+
+
+def engine_for(url: str) -> Engine:
+    """An engine for the database at *url*; nothing is connected yet.
+
+    Its errors are ours: StoreUnreachable when the database does not answer. Raises
+    SetupError when the URL names no database that we can use.
+    """
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(parsed)
+    return _postgres_engine(parsed)
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes: committed at the end, rolled back on an error."""
+    with engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads: on SQLite it sees one state and waits for nobody."""
+    with engine.connect() as connection:
+        yield connection
+
+
+def redacted(url: str | URL) -> str:
+    """The URL with its password hidden, for people and logs."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "(not a database URL)"
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise SetupError("DATABASE_URL is not a database URL", then=ACCEPTED) from None
+    if parsed.drivername.startswith("mongodb"):
+        raise SetupError(
+            "DATABASE_URL names a MongoDB server; the store is an SQL database", then=ACCEPTED
+        )
+    if parsed.drivername in POSTGRES_SCHEMES:
+        return parsed.set(drivername="postgresql+psycopg2")
+    if parsed.drivername not in {"sqlite", "sqlite+pysqlite"}:
+        raise SetupError(f"databases of kind {parsed.drivername!r} are not known", then=ACCEPTED)
+    if parsed.database in {None, "", ":memory:"}:
+        raise SetupError("the SQLite URL names no file", then=ACCEPTED)
+    return parsed.set(drivername="sqlite+pysqlite")
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    file = Path(url.database or "")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise SetupError(
+            f"the folder {file.parent} cannot be made ({problem.strerror})",
+            then="Name another place in DATABASE_URL.",
+        ) from None
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        # The driver would begin transactions by itself, and late: only before a write.
+        connection.isolation_level = None
+        _execute_all(connection, SQLITE_SESSION)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+    event.listen(engine, "handle_error", _as_our_error)
+    return engine
+
+
+def _postgres_engine(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "data-fetch"},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        _execute_all(connection, POSTGRES_SESSION)
+        connection.commit()
+
+    event.listen(engine, "handle_error", _as_our_error)
+    return engine
+
+
+def _execute_all(connection: DBAPIConnection, statements: tuple[str, ...]) -> None:
+    cursor = connection.cursor()
+    for statement in statements:
+        cursor.execute(statement)
+    cursor.close()
+
+
+def _as_our_error(context: ExceptionContext) -> None:
+    url = context.engine.url if context.engine is not None else None
+    ours = _our_error(url, context.original_exception)
+    if url is not None and (context.is_disconnect or context.connection is None) and ours is None:
+        ours = _unreachable(url, context.original_exception)
+    if ours is not None and not context.is_pre_ping:
+        raise ours from context.original_exception
+
+
+def _our_error(url: URL | None, problem: BaseException) -> DataFetchError | None:
+    if url is None or url.get_backend_name() != "sqlite":
+        return None
+    told = str(problem)
+    if "locked" in told or "busy" in told:
+        return StoreUnreachable(
+            f"another program has kept {url.database} locked for {BUSY_SECONDS} s",
+            then="Close it, then try again.",
+        )
+    if "unable to open" in told or "readonly" in told or "not a database" in told:
+        return SetupError(
+            f"{url.database} cannot be used as a store ({told})",
+            then="Mend the file's permissions, or name another file in DATABASE_URL.",
+        )
+    return None
+
+
+def _unreachable(url: URL, problem: BaseException) -> StoreUnreachable:
+    told = str(problem).strip().replace("\n", " ")
+    if url.password:
+        told = told.replace(str(url.password), "***")
+    return StoreUnreachable(
+        f"the database {redacted(url)} does not answer ({told})",
+        then="Start it, or correct DATABASE_URL; `data-fetch doctor` checks it.",
+    )
+
+
+@contextmanager
+def driver_errors(engine: Engine) -> Iterator[None]:
+    """Around psycopg2 calls that go past SQLAlchemy: its errors become ours here too."""
+    try:
+        yield
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as problem:
+        raise _unreachable(engine.url, problem) from problem
+
+
+def is_postgres(engine: Engine) -> bool:
+    return engine.dialect.name == "postgresql"
+
+
+def scalar_text(connection: Connection, statement: Any) -> str | None:
+    value = connection.scalar(statement)
+    return None if value is None else str(value)

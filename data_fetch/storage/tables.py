@@ -1,0 +1,169 @@
+"""The tables. Natural keys, so that a row means the same in every database.
+
+Prices are rupees, volumes and quantities units (shares), instants UTC. What each table
+is for stands in its class.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Date,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from data_fetch.storage.types import Exact, Instant
+
+# SQLite: the key is the table, no second copy of it. PostgreSQL ignores this.
+KEYED = {"sqlite_with_rowid": False}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"}
+    )
+    type_annotation_map = {  # noqa: RUF012 - the name and shape SQLAlchemy looks for
+        str: String(),
+        int: BigInteger(),
+        float: Double(),
+        bool: Boolean(),
+        date: Date(),
+        datetime: Instant(),
+        Decimal: Exact(),
+    }
+
+
+class Instrument(Base):
+    """A thing the exchange trades or traded; never deleted."""
+
+    __tablename__ = "instruments"
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    symbol: Mapped[str]
+    segment: Mapped[str]
+    instrument_type: Mapped[str]
+    name: Mapped[str]
+    isin: Mapped[str | None]
+    underlying_key: Mapped[str | None]
+    underlying_symbol: Mapped[str | None]
+    expiry: Mapped[date | None]
+    strike: Mapped[Decimal | None]
+    lot_size: Mapped[int | None]
+    tick_size: Mapped[Decimal | None]
+    cas_eligible: Mapped[bool]
+    live_key: Mapped[str]
+    first_seen: Mapped[date]
+    last_seen: Mapped[date]
+
+    __table_args__ = (
+        Index(None, "symbol"),
+        Index(None, "underlying_key", "expiry"),
+        Index(None, "live_key"),
+        KEYED,
+    )
+
+
+class InstrumentLineage(Base):
+    """A rename, or a new ISIN: *old_key* is *new_key* from *valid_from* on."""
+
+    __tablename__ = "instrument_lineage"
+    __table_args__ = KEYED
+
+    old_key: Mapped[str] = mapped_column(primary_key=True)
+    valid_from: Mapped[date] = mapped_column(primary_key=True)
+    new_key: Mapped[str]
+    reason: Mapped[str]
+    recorded: Mapped[datetime]
+
+
+class LtpData(Base):
+    """One symbol's last price as it stood when the slot *timestamp* was over."""
+
+    __tablename__ = "ltp_data"
+
+    symbol: Mapped[str] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    instrument_key: Mapped[str]
+    ltp: Mapped[float]
+    volume: Mapped[int]
+    change: Mapped[float | None]
+    change_percent: Mapped[float | None]
+    prev_close: Mapped[float | None]
+    ltq: Mapped[int | None]
+    off_session: Mapped[bool]
+    received_at: Mapped[datetime]
+    source: Mapped[str]
+    run_id: Mapped[str]
+
+    # The key answers "this symbol, latest first"; this one "these slots, all symbols".
+    __table_args__ = (Index(None, "timestamp"), KEYED)
+
+
+class SyncRunRow(Base):
+    """The audit: one row per execution of a job, or per slot missed, written once."""
+
+    __tablename__ = "sync_runs"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    job: Mapped[str]
+    due_slot: Mapped[datetime | None]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]
+    outcome: Mapped[str]
+    requested: Mapped[int] = mapped_column(Integer)
+    stored: Mapped[int] = mapped_column(Integer)
+    absent: Mapped[int] = mapped_column(Integer)
+    quarantined: Mapped[int] = mapped_column(Integer)
+    set_aside: Mapped[int] = mapped_column(Integer)
+    requests: Mapped[int] = mapped_column(Integer)
+    error: Mapped[str | None] = mapped_column(Text)
+    # JSONB and not JSON: the upsert compares rows, and JSON has no equality.
+    details: Mapped[dict[str, Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+
+    __table_args__ = (Index(None, "job", "due_slot"), Index(None, "started_at"), KEYED)
+
+
+class DataSyncStatus(Base):
+    """How the last attempts on one symbol went."""
+
+    __tablename__ = "data_sync_status"
+    __table_args__ = KEYED
+
+    symbol: Mapped[str] = mapped_column(primary_key=True)
+    data_type: Mapped[str] = mapped_column(primary_key=True)
+    last_attempt: Mapped[datetime]
+    last_success: Mapped[datetime | None]
+    status: Mapped[str]
+    records: Mapped[int]
+    consecutive_failures: Mapped[int] = mapped_column(Integer)
+    error: Mapped[str | None] = mapped_column(Text)
+    last_run: Mapped[str]
+
+
+class StoreMeta(Base):
+    """What the store says of itself: its world, its leader, the leader's fencing number."""
+
+    __tablename__ = "store_meta"
+    __table_args__ = KEYED
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+
+
+def table(model: type[Base]) -> Table:
+    """The Core table of a model."""
+    described = model.__table__
+    assert isinstance(described, Table)
+    return described
