@@ -54,10 +54,13 @@ class Lane(IntEnum):
 class Pacing(Protocol):
     """Permission to send requests inside the provider's limits."""
 
-    def request(self, api: str, lane: Lane) -> AbstractContextManager[None]:
+    def request(
+        self, api: str, lane: Lane, latest: datetime | None = None
+    ) -> AbstractContextManager[None]:
         """Wait for permission, then hold the request's place in the windows of *api*.
 
-        Enter before sending, leave when the answer (or the error) has arrived.
+        Enter before sending, leave when the answer (or the error) has arrived. Raises
+        RateLimited at once when permission cannot come by *latest*.
         """
 
 

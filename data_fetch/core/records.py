@@ -105,13 +105,18 @@ class QuoteAnswer:
     """All that came back when quotes were asked for.
 
     Every key asked for is in exactly one of *quotes*, *absent* (a good answer lacks it),
-    *unknown* (the provider refuses the key) and *set_aside* (its row could not be true).
+    *unknown* (the provider refuses the key), *set_aside* (its row could not be true) and
+    *failed* (its request failed for good: *error* says why). *strays* are rows that answer
+    no key that was asked for.
     """
 
     quotes: tuple[Quote, ...]
     absent: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
+    failed: tuple[str, ...] = ()
+    strays: tuple[SetAside, ...] = ()
+    error: str | None = None
     requests: int = 0
     received_at: datetime
 

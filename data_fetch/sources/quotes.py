@@ -1,0 +1,128 @@
+"""The provider's LTP rows, turned into quotes. Pure.
+
+Rows are joined on the `instrument_token` inside them: the map's own keys
+(`NSE_EQ:RELIANCE`) are not instrument keys.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from data_fetch.core.errors import BadRecord
+from data_fetch.core.records import Quote, SetAside
+
+# Far above any price in rupees, far below where arithmetic on prices could overflow.
+LARGEST_PRICE = 1e9
+LARGEST_QUANTITY = 2**63 - 1
+
+# A plain decimal in quotes can mean one thing only, so it is taken; "1,304.10" is not plain.
+_DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadQuotes:
+    """What one answer says about the keys asked for. Each is in exactly one of *quotes*,
+    *absent* and *set_aside*; *strays* are rows that answer no key that was asked for."""
+
+    quotes: tuple[Quote, ...]
+    absent: tuple[str, ...]
+    set_aside: tuple[SetAside, ...]
+    strays: tuple[SetAside, ...]
+
+
+def read_quotes(data: Mapping[str, Any], instrument_keys: Sequence[str]) -> ReadQuotes:
+    """The quotes in the `data` of an LTP answer to *instrument_keys*, in that order."""
+    asked = dict.fromkeys(instrument_keys)
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    strays: list[SetAside] = []
+    for name, row in data.items():
+        key = row.get("instrument_token") if isinstance(row, dict) else None
+        if not isinstance(key, str):
+            strays.append(SetAside(name, "a row without instrument_token"))
+        elif key not in asked:
+            strays.append(SetAside(key, "not asked for"))
+        else:
+            rows.setdefault(key, []).append(row)
+
+    quotes: list[Quote] = []
+    set_aside: list[SetAside] = []
+    for key in asked:
+        if key not in rows:
+            continue
+        try:
+            quotes.append(_the_quote(key, rows[key]))
+        except BadRecord as problem:
+            set_aside.append(SetAside(key, problem.what))
+    return ReadQuotes(
+        quotes=tuple(quotes),
+        absent=tuple(key for key in asked if key not in rows),
+        set_aside=tuple(set_aside),
+        strays=tuple(strays),
+    )
+
+
+def _the_quote(key: str, rows: Sequence[Mapping[str, Any]]) -> Quote:
+    """The one quote that all *rows* of a key agree on."""
+    first, *others = (_quote(key, row) for row in rows)
+    if any(other != first for other in others):
+        raise BadRecord(f"{key}: {len(rows)} rows that disagree")
+    return first
+
+
+def _quote(key: str, row: Mapping[str, Any]) -> Quote:
+    price = _number(key, row, "last_price")
+    volume = _quantity(key, row, "volume")
+    if price is None or volume is None:
+        missing = "last_price" if price is None else "volume"
+        raise BadRecord(f"{key}: {missing} is missing")
+    if price > LARGEST_PRICE:
+        raise BadRecord(f"{key}: last_price {price:g} cannot be")
+    return Quote(
+        instrument_key=key,
+        last_price=price,
+        volume=volume,
+        ltq=_quantity(key, row, "ltq"),
+        # A share on its first trading day has no previous close and says 0.
+        prev_close=_number(key, row, "cp") or None,
+    )
+
+
+def _number(key: str, row: Mapping[str, Any], field: str) -> float | None:
+    value = row.get(field)
+    if value is None:
+        return None
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadRecord(f"{key}: {field} is {_shown(value)}, not a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise BadRecord(f"{key}: {field} cannot be that large") from None
+    if not isfinite(number):
+        raise BadRecord(f"{key}: {field} is {number}")
+    return number
+
+
+def _quantity(key: str, row: Mapping[str, Any], field: str) -> int | None:
+    """A whole number of units; 123.0 counts as one."""
+    value = row.get(field)
+    if isinstance(value, int) and not isinstance(value, bool):
+        quantity = value
+    else:
+        number = _number(key, row, field)
+        if number is None:
+            return None
+        if not number.is_integer():
+            raise BadRecord(f"{key}: {field} {number} is not a whole number")
+        quantity = int(number)
+    if not 0 <= quantity <= LARGEST_QUANTITY:
+        raise BadRecord(f"{key}: {field} {quantity:.6g} cannot be")
+    return quantity
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 40 else f"{shown[:39]}…"

@@ -1,0 +1,165 @@
+"""The official Upstox SDK behind one door: paced, retried, raw JSON out.
+
+Every request of the package to Upstox goes through `UpstoxApi`. Nothing is imported,
+connected or started before the first request.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from math import ceil
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from data_fetch.core.errors import BadAnswer, TokenRejected
+from data_fetch.core.ports import Clock, Lane, Pacing
+from data_fetch.sources.answers import Answer, read_answer
+from data_fetch.sources.retrying import Errand, RetryPolicy
+from data_fetch.sources.token import TokenKeeper
+
+if TYPE_CHECKING:
+    from data_fetch.sources.upstox_sdk import UpstoxSdk
+
+LTP_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One call of the SDK: *api* is the budget it spends from, *shape* what `data` must be."""
+
+    api: str
+    owner: str
+    method: str
+    shape: type
+    needs_token: bool = True
+
+
+LTP = Endpoint("ltp", "MarketQuoteV3Api", "get_ltp", dict)
+MARKET_STATUS = Endpoint("market-status", "MarketHolidaysAndTimingsApi", "get_market_status", dict)
+# The SDK sends these two without a token.
+HOLIDAYS = Endpoint("holidays", "MarketHolidaysAndTimingsApi", "get_holidays", list, False)
+TIMINGS = Endpoint("timings", "MarketHolidaysAndTimingsApi", "get_exchange_timings", list, False)
+
+
+class UpstoxApi:
+    """One account at one host. Safe to share between threads.
+
+    Every method raises by class of `core.errors`: TokenRejected (until there is a new
+    token), AccessDenied, RequestRefused, and the TransientErrors that outlasted the retries.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        token: TokenKeeper,
+        pacing: Pacing,
+        clock: Clock,
+        timeout_seconds: int = 10,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        self._base_url = base_url
+        self._token = token
+        self._pacing = pacing
+        self._clock = clock
+        self._timeout_seconds = timeout_seconds
+        self._policy = policy or RetryPolicy(clock)
+        self._sdk: UpstoxSdk | None = None
+        self._requests_sent = 0
+        self._lock = Lock()
+
+    @property
+    def requests_sent(self) -> int:
+        """How many requests this object has sent, retries included."""
+        with self._lock:
+            return self._requests_sent
+
+    def errand(self, lane: Lane) -> Errand:
+        """A piece of work that begins now, with the patience of its lane."""
+        return Errand.begin(lane, self._clock.now())
+
+    def ltp(
+        self,
+        instrument_keys: Sequence[str],
+        lane: Lane = Lane.LIVE,
+        errand: Errand | None = None,
+    ) -> Answer:
+        """The last prices of at most 500 instruments: `data` of one request, raw.
+
+        Its map keys are `SEGMENT:SYMBOL`; the instrument key is inside each row. One unknown
+        key refuses the whole request (UnknownInstrument).
+        """
+        if not 1 <= len(instrument_keys) <= LTP_BATCH:
+            raise ValueError(f"1 to {LTP_BATCH} keys at a time, not {len(instrument_keys)}")
+        return self._get(LTP, errand or self.errand(lane), instrument_key=",".join(instrument_keys))
+
+    def holidays(self, lane: Lane = Lane.BACKFILL) -> list[Any]:
+        """The holidays of the current year, raw rows."""
+        return self._whole(HOLIDAYS, lane)
+
+    def timings(self, day: date, lane: Lane = Lane.BACKFILL) -> list[Any]:
+        """Which exchanges open on *day* and when, raw rows; none when all are closed."""
+        return self._whole(TIMINGS, lane, day.isoformat())
+
+    def market_status(self, exchange: str, lane: Lane = Lane.BACKFILL) -> dict[str, Any]:
+        """The state of *exchange* (NSE, NFO, BSE, ...; a segment name is refused), raw."""
+        return self._whole(MARKET_STATUS, lane, exchange)
+
+    def _whole(self, endpoint: Endpoint, lane: Lane, *args: object) -> Any:
+        answer = self._get(endpoint, self.errand(lane), *args)
+        if answer.partial:
+            raise BadAnswer(f"Upstox answered {endpoint.api} in part only")
+        return answer.data
+
+    def _get(self, endpoint: Endpoint, errand: Errand, *args: object, **params: object) -> Answer:
+        def attempt() -> Answer:
+            return self._send(endpoint, errand, *args, **params)
+
+        try:
+            return self._policy.run(attempt, errand.deadline)
+        except TokenRejected:
+            if not endpoint.needs_token:
+                raise
+            # Raises, with what to do, unless `.env` holds another token by now.
+            self._token.current()
+        return self._policy.run(attempt, errand.deadline)
+
+    def _send(self, endpoint: Endpoint, errand: Errand, *args: object, **params: object) -> Answer:
+        """One request, with the permission of the pacer."""
+        token = self._token.current() if endpoint.needs_token else ""
+        sdk = self._door()
+        with self._pacing.request(endpoint.api, errand.lane, latest=errand.deadline):
+            errand.requests += 1
+            self._count()
+            raw = sdk.get(
+                endpoint.owner,
+                endpoint.method,
+                *args,
+                token=token,
+                timeout=self._timeout_for(errand),
+                **params,
+            )
+        try:
+            return read_answer(raw, endpoint.shape, self._clock.now())
+        except TokenRejected:
+            if endpoint.needs_token:
+                self._token.reject(token)
+            raise
+
+    def _timeout_for(self, errand: Errand) -> int:
+        """Whole seconds: the usual timeout, less when the errand ends before it."""
+        left = (errand.deadline - self._clock.now()).total_seconds()
+        return max(1, min(self._timeout_seconds, ceil(left)))
+
+    def _door(self) -> "UpstoxSdk":
+        with self._lock:
+            if self._sdk is None:
+                # The SDK takes a third of a second to import, and most commands never send.
+                from data_fetch.sources.upstox_sdk import UpstoxSdk
+
+                self._sdk = UpstoxSdk(self._base_url)
+            return self._sdk
+
+    def _count(self) -> None:
+        with self._lock:
+            self._requests_sent += 1
