@@ -1,0 +1,136 @@
+"""Where an instrument master is fetched from: a web address or a file of this machine."""
+
+import shutil
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from data_fetch import __version__
+from data_fetch.core.clock import stopwatch
+from data_fetch.core.errors import MasterUnavailable, SettingsInvalid
+
+TIMEOUT = urllib3.Timeout(connect=10, read=30)
+RETRIES = urllib3.Retry(
+    connect=1,
+    read=1,
+    status=1,
+    redirect=5,
+    status_forcelist=(500, 502, 503, 504),
+    raise_on_status=False,
+    # An address may ask for a wait of minutes; an older master is at hand at once.
+    respect_retry_after_header=False,
+)
+LONGEST_DOWNLOAD_SECONDS = 180
+LARGEST_DOWNLOAD = 128 * 1024 * 1024
+CHUNK = 64 * 1024
+
+
+class Location(Protocol):
+    @property
+    def place(self) -> str:
+        """What to call it, without credentials."""
+
+    def edition(self) -> str:
+        """Changes when the file there has changed; the same for good where nobody can tell.
+
+        Raises MasterUnavailable when nothing is there.
+        """
+
+    def fetch(self, into: Path) -> None:
+        """Copy the file's bytes. Raises MasterUnavailable when they cannot be had."""
+
+
+def location_of(address: str) -> Location:
+    """*address* is an http(s) or file address, or a path (relative to the working folder).
+
+    Raises SettingsInvalid for an address of any other kind.
+    """
+    if "://" not in address:
+        return FileLocation(Path(address).expanduser())
+    try:
+        parts = urlsplit(address)
+        if parts.scheme == "file":
+            return FileLocation(Path(url2pathname(parts.path)))
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError
+    except ValueError:
+        raise SettingsInvalid(
+            ["UPSTOX_INSTRUMENTS_URL: neither an http(s) or file address nor a path"]
+        ) from None
+    return WebLocation(address)
+
+
+class WebLocation:
+    """A file behind an http(s) address."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        parts = urlsplit(url)
+        # An address may carry an account before the host and a signature after the path.
+        self.place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    def edition(self) -> str:
+        return ""
+
+    def fetch(self, into: Path) -> None:
+        try:
+            pool = urllib3.PoolManager(retries=RETRIES, timeout=TIMEOUT)
+            with pool, into.open("wb") as file:
+                self._download(pool, file)
+        except (HTTPError, OSError) as problem:
+            raise MasterUnavailable(
+                f"{self.place} cannot be had ({type(problem).__name__})"
+            ) from problem
+
+    def _download(self, pool: urllib3.PoolManager, file: BinaryIO) -> None:
+        started, received = stopwatch(), 0
+        answer = pool.request(
+            "GET",
+            self._url,
+            headers={"User-Agent": f"data-fetch/{__version__}"},
+            preload_content=False,
+        )
+        try:
+            if answer.status != 200:
+                raise MasterUnavailable(f"{self.place} answered {answer.status}")
+            # Undecoded: some servers name gzip as the content's encoding, and it is the file.
+            for chunk in answer.stream(CHUNK, decode_content=False):
+                received += len(chunk)
+                too_slow = stopwatch() - started > LONGEST_DOWNLOAD_SECONDS
+                if too_slow or received > LARGEST_DOWNLOAD:
+                    raise MasterUnavailable(
+                        f"{self.place} is too {'slow' if too_slow else 'large'}: "
+                        f"given up after {received:,} bytes"
+                    )
+                file.write(chunk)
+        finally:
+            answer.release_conn()
+
+
+class FileLocation:
+    """A file of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.place = str(path.absolute())
+
+    def edition(self) -> str:
+        try:
+            found = self._path.stat()
+        except OSError as problem:
+            raise self._unreadable(problem) from problem
+        return f"{found.st_size} {found.st_mtime_ns}"
+
+    def fetch(self, into: Path) -> None:
+        try:
+            with self._path.open("rb") as original, into.open("wb") as copy:
+                shutil.copyfileobj(original, copy)
+        except OSError as problem:
+            raise self._unreadable(problem) from problem
+
+    def _unreadable(self, problem: OSError) -> MasterUnavailable:
+        return MasterUnavailable(f"{self.place} cannot be read ({problem.strerror})")
