@@ -1,11 +1,18 @@
 """What every test can ask for: real data, real databases, a real Redis."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from servers import POSTGRES_WAYS, REDIS_WAYS, database_on, first_of, redis_database_on
+from sqlalchemy import Engine, make_url
+
+from data_fetch.core.records import World
+from data_fetch.storage.database import engine_for
+from data_fetch.storage.migrations import upgrade
+from data_fetch.storage.store import Store, open_store
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -30,6 +37,64 @@ def empty_postgres_url(postgres_server: str) -> Iterator[str]:
     """A PostgreSQL database with nothing in it."""
     with database_on(postgres_server) as url:
         yield url
+
+
+def migrate(url: str) -> None:
+    engine = engine_for(url)
+    upgrade(engine)
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> Iterator[str]:
+    """The name of a migrated database, to be copied."""
+    with database_on(postgres_server) as url:
+        migrate(url)
+        yield make_url(url).database or ""
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """A PostgreSQL database of the test's own, with the schema and no rows."""
+    with database_on(postgres_server, template=postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("template") / "migrated.db"
+    migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
+    """A SQLite file of the test's own, with the schema and no rows."""
+    file = tmp_path / "store.db"
+    shutil.copyfile(sqlite_template, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Each kind of database, one after another."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = engine_for(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """An unstamped store of each kind, opened in the paper world."""
+    store = open_store(database_url, World.PAPER)
+    yield store
+    store.close()
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,11 @@ def latest(old: Column, new: Column) -> Column:
     return case((new > old, new), else_=old)
 
 
+def unchanged(old: Column, _new: Column) -> Column:
+    """The value that is there."""
+    return old
+
+
 def last_known(old: Column, new: Column) -> Column:
     """The new value, unless it is null."""
     return func.coalesce(new, old)
