@@ -1,0 +1,100 @@
+"""`data-fetch paper-exchange`: the paper exchange as a server of its own."""
+
+import os
+import signal
+from datetime import datetime
+from pathlib import Path
+from threading import Event
+
+import click
+
+from data_fetch.cli.frame import emit, json_option, note, say
+from data_fetch.core.clock import IST, SystemClock
+from data_fetch.core.market import MarketCalendar
+from data_fetch.fo_stocks_loader import fo_stocks_loader
+from data_fetch.paper_exchange.clock import PaperMarketClock
+from data_fetch.paper_exchange.exchange import PaperExchange
+from data_fetch.paper_exchange.faults import load_faults
+
+# The system may end a wait for a signal only between two looks.
+LOOK_SECONDS = 0.5
+
+
+@click.command()
+@click.option("--port", default=0, show_default="a free one", help="Port to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--seed", default=1, show_default=True, help="Another seed, other prices.")
+@click.option("--speed", default=1.0, show_default=True, help="Paper seconds to the real second.")
+@click.option("--start", help="Begin at this time, e.g. 2026-09-16T09:14 (IST).")
+@click.option(
+    "--faults",
+    "script",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Fault script, TOML or JSON.",
+)
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that keeps the paper market's time over a restart.",
+)
+@json_option
+def command(
+    port: int,
+    host: str,
+    seed: int,
+    speed: float,
+    start: str | None,
+    script: Path | None,
+    state: Path | None,
+    as_json: bool,
+) -> None:
+    """Serve invented prices over HTTP, as Upstox would, until stopped."""
+    calendar = MarketCalendar.reviewed()
+    clock = PaperMarketClock(
+        calendar,
+        today=SystemClock().now().astimezone(IST).date(),
+        state_file=state,
+        speed=speed,
+        start=_read_start(start),
+    )
+    exchange = PaperExchange(
+        clock,
+        calendar=calendar,
+        seed=seed,
+        symbols=fo_stocks_loader.load_fo_stocks_from_file(),
+        host=host,
+        port=port,
+        faults=load_faults(script) if script else (),
+    )
+    stopped = Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: stopped.set())
+    with exchange:
+        _announce(exchange, clock, as_json)
+        while not stopped.wait(LOOK_SECONDS):
+            pass
+    note("The paper exchange has stopped.")
+
+
+def _announce(exchange: PaperExchange, clock: PaperMarketClock, as_json: bool) -> None:
+    if as_json:
+        emit({"url": exchange.url, "pid": os.getpid()})
+        click.get_text_stream("stdout").flush()
+        return
+    say(f"The paper exchange listens on {exchange.url}")
+    say(f"Its time is {clock.now().astimezone(IST):%a %d %b %Y %H:%M:%S} IST.")
+    note("Point the product at it:")
+    note(f"  DATA_SOURCE=paper UPSTOX_BASE_URL={exchange.url} data-fetch run")
+    note("Ctrl-C stops it.")
+
+
+def _read_start(start: str | None) -> datetime | None:
+    if start is None:
+        return None
+    try:
+        at = datetime.fromisoformat(start)
+    except ValueError:
+        raise click.BadParameter(
+            f"{start!r} is not a time such as 2026-09-16T09:14", param_hint="--start"
+        ) from None
+    return at if at.tzinfo else at.replace(tzinfo=IST)

@@ -1,0 +1,184 @@
+"""What each kind of fault does to an answer.
+
+Three tables by the moment they act: `REPLIES` answer instead of the exchange, `SPOILERS`
+change the data of a good answer, `MANGLERS` its bytes. Slow, cut and reset deliveries are
+the server's, which holds the connection.
+"""
+
+import gzip
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from math import nan
+from typing import Any
+
+import orjson
+
+from data_fetch.core.clock import IST
+from data_fetch.paper_exchange.faults import Fault
+from data_fetch.paper_exchange.wire import HTML, REFUSALS, Answer, error_body, refuse
+
+CLOUDFLARE = (
+    b"<!DOCTYPE html><html><head><title>Access denied | api.upstox.com used Cloudflare to "
+    b"restrict access</title></head><body><h1>Error 1010</h1><p>The owner of this website has "
+    b"banned your access based on your browser's signature.</p></body></html>"
+)
+PAGE = b"<!DOCTYPE html><html><head><title>Upstox</title></head><body>Please wait</body></html>"
+MAINTENANCE_SECONDS = 5
+
+PRICES = ("open", "high", "low", "close")
+OPEN, CLOSE, VOLUME = 1, 4, 5
+
+
+def _error(code: str, status: int | None = None, retry_after: int | None = None) -> Answer:
+    usual, message = REFUSALS[code]
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return Answer(error_body(code, message), status or usual, headers=headers)
+
+
+def _maintenance(fault: Fault) -> Answer:
+    wait = MAINTENANCE_SECONDS if fault.retry_after is None else fault.retry_after
+    return _error("UDAPI100500", 503, wait)
+
+
+REPLIES: Mapping[str, Callable[[Fault], Answer]] = {
+    "rate-limited": lambda fault: _error("UDAPI10005", retry_after=fault.retry_after),
+    "rate-limited-in-200": lambda _: _error("UDAPI10005", 200),
+    "error-in-200": lambda _: _error("UDAPI100500", 200),
+    "html-in-200": lambda _: Answer(PAGE, content_type=HTML),
+    "cloudflare-403": lambda _: Answer(CLOUDFLARE, 403, HTML),
+    "server-error": lambda _: _error("UDAPI100500"),
+    "maintenance": _maintenance,
+    "token-expired": lambda _: refuse("UDAPI100050").answer,
+    "unknown-key": lambda _: refuse("UDAPI1087").answer,
+}
+
+
+def _empty(_: Fault, data: Any, __: datetime) -> Any:
+    if isinstance(data, dict) and "candles" in data:
+        return {"candles": []}
+    return type(data)()
+
+
+def _left_out(fault: Fault, data: Any, _: datetime) -> Any:
+    return {
+        label: row for label, row in data.items() if not fault.concerns(row["instrument_token"])
+    }
+
+
+def _each_row(
+    spoil_quote: Callable[[dict[str, Any]], dict[str, Any]],
+    spoil_candle: Callable[[list[Any]], list[Any]],
+) -> Callable[[Fault, Any, datetime], Any]:
+    """Spoil the quotes of the fault's instruments, or every candle."""
+
+    def spoil(fault: Fault, data: Any, _: datetime) -> Any:
+        if "candles" in data:
+            return {"candles": [spoil_candle(list(row)) for row in data["candles"]]}
+        return {
+            label: spoil_quote(row) if fault.concerns(row["instrument_token"]) else row
+            for label, row in data.items()
+        }
+
+    return spoil
+
+
+def _with_close(price: Callable[[float], float | None]) -> Callable[[Fault, Any, datetime], Any]:
+    return _each_row(
+        lambda row: {**row, "last_price": price(row["last_price"])},
+        lambda row: [*row[:CLOSE], price(row[CLOSE]), *row[CLOSE + 1 :]],
+    )
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _halved_volume(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "volume": row["volume"] // 2}
+
+
+def _future(_: Fault, data: Any, now: datetime) -> Any:
+    """One candle more, of tomorrow at this minute."""
+    rows = data["candles"]
+    tomorrow = (now + timedelta(days=1)).astimezone(IST).replace(second=0, microsecond=0)
+    like = rows[0][1:] if rows else (100.0, 100.0, 100.0, 100.0, 0, 0)
+    return {"candles": [(tomorrow.isoformat(), *like), *rows]}
+
+
+def _late(fault: Fault, data: Any, now: datetime) -> Any:
+    served = now - timedelta(minutes=fault.minutes)
+    rows = [row for row in data["candles"] if datetime.fromisoformat(row[0]) < served]
+    return {"candles": rows}
+
+
+def _without(side: str) -> Callable[[Fault, Any, datetime], Any]:
+    def spoil(_: Fault, data: Any, __: datetime) -> Any:
+        return [{name: part for name, part in row.items() if name != side} for row in data]
+
+    return spoil
+
+
+SPOILERS: Mapping[str, Callable[[Fault, Any, datetime], Any]] = {
+    "empty-data": _empty,
+    "empty-holidays": _empty,
+    "left-out": _left_out,
+    "nulls": _with_close(lambda _: None),
+    "strings-for-numbers": _each_row(
+        lambda row: {name: _text(value) for name, value in row.items()},
+        lambda row: [_text(value) for value in row],
+    ),
+    "negative-price": _with_close(lambda price: -price),
+    "nan-price": _with_close(lambda _: nan),
+    "falling-volume": _each_row(_halved_volume, lambda row: row),
+    "future-candles": _future,
+    "late-candles": _late,
+    "missing-call": _without("call_options"),
+    "missing-put": _without("put_options"),
+}
+
+
+def _half(_: Fault, answer: Answer) -> Answer:
+    return replace(answer, body=answer.body[: len(answer.body) // 2])
+
+
+def _partial(_: Fault, answer: Answer) -> Answer:
+    told = orjson.loads(answer.body)
+    return replace(answer, body=orjson.dumps({**told, "status": "partial_success"}))
+
+
+MANGLERS: Mapping[str, Callable[[Fault, Answer], Answer]] = {
+    "truncated-json": _half,
+    "truncated-master": _half,
+    "empty-master": lambda _, answer: replace(answer, body=gzip.compress(b"[]", mtime=0)),
+    "partial-success": _partial,
+}
+
+
+def replied(faults: tuple[Fault, ...]) -> Answer | None:
+    """The answer of the first fault that answers instead of the exchange."""
+    return next((REPLIES[fault.kind](fault) for fault in faults if fault.kind in REPLIES), None)
+
+
+def spoilt(faults: tuple[Fault, ...], data: Any, now: datetime) -> Any:
+    for fault in faults:
+        if fault.kind in SPOILERS:
+            data = SPOILERS[fault.kind](fault, data, now)
+    return data
+
+
+def mangled(faults: tuple[Fault, ...], answer: Answer) -> Answer:
+    for fault in faults:
+        if fault.kind in MANGLERS:
+            answer = MANGLERS[fault.kind](fault, answer)
+    return answer
+
+
+def written(faults: tuple[Fault, ...], data: Any) -> Answer:
+    """The data in its envelope; with NaN spelt out where a fault asks for it."""
+    told = {"status": "success", "data": data}
+    if any(fault.kind == "nan-price" for fault in faults):
+        # orjson knows no NaN, which is right everywhere but here.
+        return Answer(json.dumps(told).encode())
+    return Answer(orjson.dumps(told))

@@ -1,0 +1,202 @@
+"""Takes requests off the wire, and puts answers on it: whole, slow, cut or not at all."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import orjson
+from aiohttp import web
+
+from data_fetch.core.errors import SetupError
+from data_fetch.paper_exchange.faults import Fault, FaultBook, read_faults
+from data_fetch.paper_exchange.limits import RateLimits
+from data_fetch.paper_exchange.misbehaviour import mangled, replied
+from data_fetch.paper_exchange.routes import Asked, Route, Routes, decoded
+from data_fetch.paper_exchange.tokens import Tokens
+from data_fetch.paper_exchange.wire import JSON, Answer, Refused, refuse
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Telling(Protocol):
+    """A clock as far as the exchange needs one."""
+
+    def now(self) -> datetime: ...
+
+
+class Settable(Telling, Protocol):
+    """A clock that runs at a *speed* and can be set."""
+
+    speed: float
+
+    def set(self, now: datetime) -> None: ...
+
+
+@dataclass
+class Desk:
+    """What the exchange keeps of its visitors."""
+
+    tokens: Tokens = field(default_factory=Tokens)
+    limits: RateLimits = field(default_factory=RateLimits)
+    faults: FaultBook = field(default_factory=FaultBook)
+    requests: Counter[str] = field(default_factory=Counter)
+
+
+class PaperServer:
+    """The request handlers of one exchange."""
+
+    def __init__(self, routes: Routes, desk: Desk, clock: Telling) -> None:
+        self._routes = routes
+        self._desk = desk
+        self._clock = clock
+
+    def application(self) -> web.Application:
+        app = web.Application()
+        for route in self._routes.table():
+            app.router.add_route(route.method, route.path, self._handler(route))
+        app.router.add_get("/paper/clock", self._tell_time)
+        app.router.add_post("/paper/clock", self._set_time)
+        app.router.add_get("/paper/state", self._tell_state)
+        app.router.add_get("/paper/faults", self._tell_faults)
+        app.router.add_post("/paper/faults", self._order_faults)
+        app.router.add_delete("/paper/faults", self._clear_faults)
+        app.router.add_route("*", "/{rest:.*}", _nowhere)
+        return app
+
+    def _handler(self, route: Route) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            now = self._clock.now()
+            query, keys = decoded(request)
+            if route.method == "POST":
+                query |= {name: str(value) for name, value in (await request.post()).items()}
+            faults = self._desk.faults.due(route.api, request.path, keys, now)
+            asked = Asked(dict(request.match_info), query, keys, now, faults)
+            answer = self._answer(route, asked, request.headers.get("Authorization"))
+            return await _deliver(request, mangled(faults, answer), faults)
+
+        return handle
+
+    def _answer(self, route: Route, asked: Asked, authorization: str | None) -> Answer:
+        self._desk.requests[route.api] += 1
+        try:
+            if not route.open:
+                self._desk.tokens.check(authorization, asked.now)
+            if route.limited:
+                self._desk.limits.admit(route.api, asked.now)
+            return replied(asked.faults) or route.answer(asked)
+        except Refused as refused:
+            return refused.answer
+
+    async def _tell_time(self, _: web.Request) -> web.Response:
+        speed = getattr(self._clock, "speed", None)
+        return _told({"now": self._clock.now().isoformat(), "speed": speed})
+
+    async def _set_time(self, request: web.Request) -> web.Response:
+        set_clock = getattr(self._clock, "set", None)
+        if set_clock is None:
+            return _told({"error": "this exchange's clock cannot be set"}, 409)
+        try:
+            now = datetime.fromisoformat(orjson.loads(await request.read())["now"])
+        except (ValueError, KeyError, TypeError):
+            return _told({"error": 'send {"now": "<ISO instant with its offset>"}'}, 400)
+        if now.tzinfo is None:
+            return _told({"error": "the instant has no offset, for example +05:30"}, 400)
+        set_clock(now)
+        return await self._tell_time(request)
+
+    async def _tell_state(self, _: web.Request) -> web.Response:
+        refused = self._desk.limits.refused
+        return _told({"requests": dict(self._desk.requests), "refused": dict(refused)})
+
+    async def _tell_faults(self, _: web.Request) -> web.Response:
+        return _told({"fault": self._desk.faults.told()})
+
+    async def _order_faults(self, request: web.Request) -> web.Response:
+        try:
+            self._desk.faults.order(read_faults(orjson.loads(await request.read())))
+        except SetupError as bad:
+            return _told({"error": str(bad)}, 400)
+        except ValueError as bad:
+            return _told({"error": f"not JSON ({bad})"}, 400)
+        return await self._tell_faults(request)
+
+    async def _clear_faults(self, request: web.Request) -> web.Response:
+        self._desk.faults.clear()
+        return await self._tell_faults(request)
+
+
+async def _nowhere(_: web.Request) -> web.StreamResponse:
+    return _response(refuse("UDAPI100060").answer)
+
+
+def _told(document: Any, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(document), status=status, content_type=JSON)
+
+
+def _response(answer: Answer) -> web.Response:
+    return web.Response(
+        body=answer.body,
+        status=answer.status,
+        content_type=answer.content_type,
+        headers=answer.headers,
+    )
+
+
+async def _deliver(
+    request: web.Request, answer: Answer, faults: tuple[Fault, ...]
+) -> web.StreamResponse:
+    """Send *answer*, unless a fault of the connection is in the way."""
+    trouble = next((each for each in faults if each.kind in CONNECTION_FAULTS), None)
+    if trouble is None:
+        return _response(answer)
+    return await CONNECTION_FAULTS[trouble.kind](request, answer, trouble)
+
+
+async def _reset(request: web.Request, answer: Answer, _: Fault) -> web.StreamResponse:
+    """No answer at all: the connection ends with a reset."""
+    _abort(request)
+    return _response(answer)
+
+
+async def _cut(request: web.Request, answer: Answer, _: Fault) -> web.StreamResponse:
+    """The headers promise a whole body; half of it comes."""
+    response, half = await _first_half(request, answer)
+    # Let the half leave before the connection is thrown away.
+    while request.transport is not None and request.transport.get_write_buffer_size():
+        await asyncio.sleep(0)
+    _abort(request)
+    del half
+    return response
+
+
+async def _slow(request: web.Request, answer: Answer, fault: Fault) -> web.StreamResponse:
+    """Half the body, then a long breath, then the rest."""
+    response, half = await _first_half(request, answer)
+    await asyncio.sleep(fault.seconds)
+    await response.write(answer.body[half:])
+    await response.write_eof()
+    return response
+
+
+async def _first_half(request: web.Request, answer: Answer) -> tuple[web.StreamResponse, int]:
+    response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    response.content_type = answer.content_type
+    response.content_length = len(answer.body)
+    await response.prepare(request)
+    half = len(answer.body) // 2
+    await response.write(answer.body[:half])
+    return response, half
+
+
+def _abort(request: web.Request) -> None:
+    transport = request.transport
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
+
+
+CONNECTION_FAULTS: dict[
+    str, Callable[[web.Request, Answer, Fault], Awaitable[web.StreamResponse]]
+] = {"reset": _reset, "cut-mid-body": _cut, "slow-body": _slow}
