@@ -88,5 +88,5 @@ class RetryPolicy:
         problem = state.outcome.exception() if state.outcome else None
         if isinstance(problem, RateLimited) and problem.retry_after is not None:
             return problem.retry_after.total_seconds()
-        pause = min(self._longest_wait, self._first_wait * 2 ** (state.attempt_number - 1))
+        pause = min(self._longest_wait, self._first_wait * 2.0 ** (state.attempt_number - 1))
         return pause * self._random.uniform(0.5, 1.0)

@@ -95,15 +95,18 @@ class UpstoxApi:
 
     def holidays(self, lane: Lane = Lane.BACKFILL) -> list[Any]:
         """The holidays of the current year, raw rows."""
-        return self._whole(HOLIDAYS, lane)
+        rows: list[Any] = self._whole(HOLIDAYS, lane)
+        return rows
 
     def timings(self, day: date, lane: Lane = Lane.BACKFILL) -> list[Any]:
         """Which exchanges open on *day* and when, raw rows; none when all are closed."""
-        return self._whole(TIMINGS, lane, day.isoformat())
+        rows: list[Any] = self._whole(TIMINGS, lane, day.isoformat())
+        return rows
 
     def market_status(self, exchange: str, lane: Lane = Lane.BACKFILL) -> dict[str, Any]:
         """The state of *exchange* (NSE, NFO, BSE, ...; a segment name is refused), raw."""
-        return self._whole(MARKET_STATUS, lane, exchange)
+        state: dict[str, Any] = self._whole(MARKET_STATUS, lane, exchange)
+        return state
 
     def _whole(self, endpoint: Endpoint, lane: Lane, *args: object) -> Any:
         answer = self._get(endpoint, self.errand(lane), *args)

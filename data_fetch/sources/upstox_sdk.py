@@ -35,8 +35,8 @@ class _PromptPool(urllib3.PoolManager):
     def urlopen(  # type: ignore[override]
         self, method: str, url: str, redirect: bool = True, *, timeout: urllib3.Timeout, **how: Any
     ) -> urllib3.HTTPResponse:
-        began = stopwatch()
-        seconds = float(timeout.total or 0)
+        began, seconds = stopwatch(), timeout.total
+        assert isinstance(seconds, int)
         how["preload_content"] = False
         # A redirect is an answer, not an errand: the token must not follow it elsewhere.
         response = super().urlopen(method, url, redirect=False, timeout=timeout, **how)
