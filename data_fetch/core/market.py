@@ -1,0 +1,406 @@
+"""When the exchange trades, for every date and everything that is traded there.
+
+The reviewed table (`market_table.toml`) is the ground. A refresh from the provider extends and
+amends it, a person's override file has the last word:
+
+1. the override file;
+2. what the table says of a special day (a day with hours of its own);
+3. what the provider said;
+4. the table's holidays and ordinary hours.
+
+The provider knows neither the closing auction nor the drills and outages of the past. So its
+word never changes a reviewed special day (except one that the table itself calls provisional),
+and an answer that covers the ordinary trading day leaves that day as it is, with its closing
+auction: it can only make it end later.
+
+Instants are aware UTC, windows are IST. A slot is the minute it is named after.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache, lru_cache
+
+from data_fetch.core.clock import IST, MINUTE
+from data_fetch.core.errors import BadRecord, CalendarUnknown
+from data_fetch.core.market_table import (
+    DayHours,
+    Hours,
+    MarketTable,
+    Segment,
+    Window,
+    parse_override,
+    reviewed_table,
+)
+from data_fetch.core.records import Instrument
+
+__all__ = [
+    "FUTURES_AND_OPTIONS",
+    "F_AND_O_STOCK",
+    "INDEX",
+    "INDIA_VIX",
+    "OTHER_STOCK",
+    "LocalOverride",
+    "MarketCalendar",
+    "ProviderCalendar",
+    "ProviderHours",
+    "Segment",
+    "Session",
+    "Venue",
+    "Window",
+    "end_warning",
+    "parse_override",
+    "venue_of",
+]
+
+DAY = timedelta(days=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH_DAY = date(1970, 1, 1).toordinal()
+MINUTES_OF_DAY = 24 * 60
+# Kolkata keeps no summer time, so a trading date begins this many minutes before its UTC day.
+IST_AHEAD = 330
+WARN_AHEAD = timedelta(days=30)
+CURE = "Run 'data-fetch calendar refresh', or name the day in the calendar override file."
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """How something is traded: its segment, and whether the closing auction stops it."""
+
+    segment: Segment
+    auction: bool
+
+
+F_AND_O_STOCK = Venue(Segment.CASH, auction=True)
+OTHER_STOCK = Venue(Segment.CASH, auction=False)
+INDEX = Venue(Segment.INDEX, auction=True)
+INDIA_VIX = Venue(Segment.INDEX, auction=False)
+FUTURES_AND_OPTIONS = Venue(Segment.FO, auction=False)
+
+INDIA_VIX_KEY = "NSE_INDEX|India VIX"
+
+
+def venue_of(instrument: Instrument) -> Venue:
+    """How *instrument* is traded. Raises BadRecord for a segment the calendar has no hours of."""
+    match instrument.segment:
+        case "NSE_EQ":
+            return F_AND_O_STOCK if instrument.cas_eligible else OTHER_STOCK
+        case "NSE_INDEX":
+            # Derived from option prices, it ticks on while the stocks are in their auction.
+            return INDIA_VIX if instrument.instrument_key == INDIA_VIX_KEY else INDEX
+        case "NSE_FO":
+            return FUTURES_AND_OPTIONS
+        case other:
+            raise BadRecord(f"{instrument.instrument_key}: no trading hours of segment {other}")
+
+
+@dataclass(frozen=True)
+class Session:
+    """One trading date of one venue. *windows* are continuous trading; none when closed.
+
+    *provisional*: the provider said so, or the hours are still to come; nobody reviewed it.
+    """
+
+    day: date
+    venue: Venue
+    windows: tuple[Window, ...]
+    auction: Window | None
+    note: str
+    provisional: bool
+
+    @property
+    def open(self) -> bool:
+        return bool(self.windows)
+
+    @property
+    def expected_minutes(self) -> int:
+        """Minutes of continuous trading; the auction is not counted."""
+        return sum(end - start for start, end in self.spans)
+
+    def minutes(self) -> list[datetime]:
+        """The minutes of continuous trading, oldest first."""
+        return list(_instants(self.spans))
+
+    def slots(self) -> list[datetime]:
+        """When a quote is due: every continuous minute, and one slot for the auction.
+
+        The auction's slot is named by the minute in which its price is out (15:35).
+        """
+        return list(self.slot_instants)
+
+    @property
+    def slot_instants(self) -> tuple[datetime, ...]:
+        return _instants((*self.spans, *self.auction_spans))
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """The windows as minutes since 1970 UTC: first, and first no more."""
+        midnight = (self.day.toordinal() - EPOCH_DAY) * MINUTES_OF_DAY - IST_AHEAD
+        return tuple(
+            (midnight + _minute_of_day(window.start), midnight + _minute_of_day(window.end))
+            for window in self.windows
+        )
+
+    @property
+    def auction_spans(self) -> tuple[tuple[int, int], ...]:
+        if self.auction is None:
+            return ()
+        midnight = (self.day.toordinal() - EPOCH_DAY) * MINUTES_OF_DAY - IST_AHEAD
+        over = midnight + _minute_of_day(self.auction.end)
+        return ((over, over + 1),)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderHours:
+    """What the provider said of one segment on one day. No windows: it is closed."""
+
+    windows: tuple[Window, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCalendar:
+    """All the provider said so far. *years* are those whose list of holidays it gave."""
+
+    days: Mapping[tuple[date, Segment], ProviderHours] = field(default_factory=dict)
+    years: frozenset[int] = frozenset()
+
+    def with_newer(self, newer: "ProviderCalendar") -> "ProviderCalendar":
+        """Both, *newer* winning. What *newer* does not mention stays: silence removes nothing."""
+        return ProviderCalendar({**self.days, **newer.days}, self.years | newer.years)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOverride:
+    """What a person here decided; nothing beats it."""
+
+    days: DayHours = field(default_factory=dict)
+
+
+class MarketCalendar:
+    """Answers when a venue trades. Unchangeable; `amended` gives another one."""
+
+    def __init__(
+        self,
+        table: MarketTable,
+        provider: ProviderCalendar | None = None,
+        override: LocalOverride | None = None,
+    ) -> None:
+        self._table = table
+        self._provider = provider or ProviderCalendar()
+        self._override = override or LocalOverride()
+        self._sessions: dict[tuple[date, Venue], Session] = {}
+
+    @classmethod
+    def reviewed(cls) -> "MarketCalendar":
+        """The calendar that comes with the package."""
+        return _reviewed()
+
+    def amended(self, *amendments: ProviderCalendar | LocalOverride) -> "MarketCalendar":
+        """This calendar with *amendments*; of two of a kind the later one wins."""
+        provider, override = self._provider, self._override
+        for amendment in amendments:
+            if isinstance(amendment, ProviderCalendar):
+                provider = provider.with_newer(amendment)
+            else:
+                override = LocalOverride({**override.days, **amendment.days})
+        return MarketCalendar(self._table, provider, override)
+
+    @property
+    def reviewed_from(self) -> date:
+        return self._table.reviewed_from
+
+    @property
+    def reviewed_until(self) -> date:
+        return self._table.reviewed_until
+
+    def session(self, day: date, venue: Venue) -> Session:
+        """The session of *day*, an IST date, closed or not.
+
+        Raises CalendarUnknown for a date outside the table that no amendment speaks of.
+        """
+        known = self._sessions.get((day, venue))
+        if known is None:
+            known = _session(day, venue, self._hours(day, venue.segment))
+            self._sessions[day, venue] = known
+        return known
+
+    def is_open(self, at: datetime, venue: Venue) -> bool:
+        """Whether there is continuous trading at that instant."""
+        minute = _minute(at)
+        return any(first <= minute < end for first, end in self._session_at(at, venue).spans)
+
+    def in_slot(self, slot: datetime, venue: Venue) -> bool:
+        """Whether a quote is due for the minute that begins at *slot*."""
+        minute = _minute(slot)
+        session = self._session_at(slot, venue)
+        due = (*session.spans, *session.auction_spans)
+        return any(first <= minute < end for first, end in due)
+
+    def next_open(self, at: datetime, venue: Venue) -> datetime:
+        """When continuous trading begins next, later than *at*.
+
+        Raises CalendarUnknown when the calendar ends before that.
+        """
+        day = _trading_date(at)
+        while True:
+            for first, _ in self.session(day, venue).spans:
+                opening = EPOCH + first * MINUTE
+                if opening > at:
+                    return opening
+            day += DAY
+
+    def last_completed_slot(self, at: datetime, venue: Venue) -> datetime | None:
+        """The newest slot whose minute is over at *at*; None before the calendar's first."""
+        day = _trading_date(at)
+        while day >= self.reviewed_from:
+            slots = self.session(day, venue).slot_instants
+            over = bisect_right(slots, at - MINUTE)
+            if over:
+                return slots[over - 1]
+            day -= DAY
+        return None
+
+    def slots_between(self, after: datetime, upto: datetime, venue: Venue) -> list[datetime]:
+        """The slots with after < slot <= upto, oldest first."""
+        found: list[datetime] = []
+        for session in self._sessions_between(after, upto, venue):
+            slots = session.slot_instants
+            found += slots[bisect_right(slots, after) : bisect_right(slots, upto)]
+        return found
+
+    def trading_minutes_between(self, start: datetime, end: datetime, venue: Venue) -> int:
+        """Whole minutes of continuous trading between the two instants.
+
+        Nights, holidays and the closing auction count nothing, and neither does a minute
+        that was only partly between them.
+        """
+        # Floor division of the negative rounds the start up: a minute begun does not count.
+        begin, over = -((EPOCH - start) // MINUTE), _minute(end)
+        return sum(
+            max(0, min(last, over) - max(first, begin))
+            for session in self._sessions_between(start, end, venue)
+            for first, last in session.spans
+        )
+
+    def refused(self, provider: ProviderCalendar) -> list[Session]:
+        """The reviewed special days that *provider* tells otherwise, as the table has them."""
+        told_otherwise = [
+            _session(day, Venue(segment, auction=False), self._table.special[day, segment])
+            for (day, segment), told in provider.days.items()
+            if self._is_settled(day, segment)
+            and told.windows != self._table.special[day, segment].windows
+        ]
+        return sorted(told_otherwise, key=lambda session: (session.day, session.venue.segment))
+
+    def _session_at(self, at: datetime, venue: Venue) -> Session:
+        return self.session(_trading_date(at), venue)
+
+    def _sessions_between(self, start: datetime, end: datetime, venue: Venue) -> Iterator[Session]:
+        if end < start:
+            return
+        day, last = _trading_date(start), _trading_date(end)
+        while day <= last:
+            yield self.session(day, venue)
+            day += DAY
+
+    def _hours(self, day: date, segment: Segment) -> Hours:
+        overridden = self._override.days.get((day, segment))
+        if overridden is not None:
+            return overridden
+        if self._is_settled(day, segment):
+            return self._table.special[day, segment]
+        told = self._provider.days.get((day, segment))
+        if told is not None and day >= self.reviewed_from:
+            return self._as_told(day, segment, told)
+        return self._by_the_rules(day, segment)
+
+    def _is_settled(self, day: date, segment: Segment) -> bool:
+        special = self._table.special.get((day, segment))
+        return special is not None and not special.provisional
+
+    def _as_told(self, day: date, segment: Segment, told: ProviderHours) -> Hours:
+        hours = self._in_our_words(self._table.ordinary(day, segment), told)
+        if day <= self.reviewed_until:
+            reviewed = self._by_the_rules(day, segment)
+            if (hours.windows, hours.auction) == (reviewed.windows, reviewed.auction):
+                return reviewed
+        return hours
+
+    def _in_our_words(self, ordinary: Hours, told: ProviderHours) -> Hours:
+        """Read an answer that knows no closing auction and may count the pre-open in."""
+        full = ordinary.windows[0]
+        enough = ordinary.auction.start if ordinary.auction else full.end
+        settled = ordinary.auction.end if ordinary.auction else full.end
+        match told.windows:
+            case [window] if window.start <= full.start and window.end >= enough:
+                end = window.end if window.end > settled else full.end
+                return Hours((Window(full.start, end),), ordinary.auction, told.note, True)
+            case windows:
+                return Hours(tuple(windows), None, told.note, True)
+
+    def _by_the_rules(self, day: date, segment: Segment) -> Hours:
+        if not self._is_known(day):
+            raise CalendarUnknown(
+                f"the market calendar knows {self.reviewed_from} to {self.reviewed_until}, "
+                f"not {day}",
+                then=CURE,
+            )
+        announced = self._table.special.get((day, segment))
+        if announced is not None:
+            return announced
+        provisional = day > self.reviewed_until
+        if day in self._table.holidays:
+            return Hours((), note=self._table.holidays[day])
+        if day.weekday() >= 5:
+            return Hours((), note=f"{day:%A}", provisional=provisional)
+        return replace(self._table.ordinary(day, segment), provisional=provisional)
+
+    def _is_known(self, day: date) -> bool:
+        reviewed = self.reviewed_from <= day <= self.reviewed_until
+        return reviewed or (day > self.reviewed_until and day.year in self._provider.years)
+
+
+def end_warning(calendar: MarketCalendar, today: date) -> str | None:
+    """What to tell a person when the reviewed table ends within 30 days of *today*."""
+    left = calendar.reviewed_until - today
+    if left > WARN_AHEAD:
+        return None
+    when = f"ends on {calendar.reviewed_until}" if left >= timedelta(0) else "has ended"
+    return f"the reviewed market calendar {when} ({calendar.reviewed_until}). {CURE}"
+
+
+@cache
+def _reviewed() -> MarketCalendar:
+    return MarketCalendar(reviewed_table())
+
+
+def _session(day: date, venue: Venue, hours: Hours) -> Session:
+    auction = hours.auction if venue.auction else None
+    windows = hours.windows
+    if auction is not None:
+        windows = tuple(
+            Window(window.start, min(window.end, auction.start))
+            for window in windows
+            if window.start < auction.start
+        )
+    return Session(day, venue, windows, auction, hours.note, hours.provisional)
+
+
+def _trading_date(at: datetime) -> date:
+    return at.astimezone(IST).date()
+
+
+def _minute(at: datetime) -> int:
+    """Whole minutes since 1970 UTC."""
+    return (at - EPOCH) // MINUTE
+
+
+def _minute_of_day(moment: time) -> int:
+    return moment.hour * 60 + moment.minute
+
+
+@lru_cache(maxsize=512)
+def _instants(spans: tuple[tuple[int, int], ...]) -> tuple[datetime, ...]:
+    return tuple(EPOCH + minute * MINUTE for first, end in spans for minute in range(first, end))
