@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from datetime import datetime
 from pathlib import Path
 from threading import Event
@@ -61,7 +62,7 @@ def command(
         clock,
         calendar=calendar,
         seed=seed,
-        symbols=fo_stocks_loader.load_fo_stocks_from_file(),
+        symbols=fo_stocks_loader.load_fo_stocks_from_file().symbols,
         host=host,
         port=port,
         faults=load_faults(script) if script else (),
@@ -79,7 +80,7 @@ def command(
 def _announce(exchange: PaperExchange, clock: PaperMarketClock, as_json: bool) -> None:
     if as_json:
         emit({"url": exchange.url, "pid": os.getpid()})
-        click.get_text_stream("stdout").flush()
+        sys.stdout.flush()
         return
     say(f"The paper exchange listens on {exchange.url}")
     say(f"Its time is {clock.now().astimezone(IST):%a %d %b %Y %H:%M:%S} IST.")

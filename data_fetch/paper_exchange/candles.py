@@ -13,7 +13,7 @@ import numpy as np
 
 from data_fetch.core.clock import IST
 from data_fetch.paper_exchange.chance import Floats, Ints
-from data_fetch.paper_exchange.days import TRADES, epoch
+from data_fetch.paper_exchange.days import TRADES, Moment, epoch
 from data_fetch.paper_exchange.market import PaperMarket, Tradable
 from data_fetch.paper_exchange.prices import Rows
 from data_fetch.paper_exchange.wire import refuse
@@ -82,7 +82,7 @@ class CandleAnswers:
         self._quiet = quiet
 
     def historical(
-        self, key: str, unit: str, interval: str, to_date: str, from_date: str | None, now: datetime
+        self, key: str, unit: str, interval: str, to_date: str, from_date: str | None, now: Moment
     ) -> list[tuple[Any, ...]]:
         """Rows of completed days between the dates, both included.
 
@@ -97,7 +97,7 @@ class CandleAnswers:
         longest = longest_window(unit, count)
         if longest is not None and (last - first).days + 1 > longest:
             raise refuse("UDAPI1148")
-        today = now.astimezone(IST).date()
+        today = now.day
         tradable = self._find(key, today)
         last = min(last, today - timedelta(days=1))
         days = self._market.days.between(max(first, FIRST_DAY), last)
@@ -105,7 +105,7 @@ class CandleAnswers:
         return _by_period(_joined(parts), unit).wire()
 
     def intraday(
-        self, key: str, unit: str, interval: str, now: datetime, day: date | None = None
+        self, key: str, unit: str, interval: str, now: Moment, day: date | None = None
     ) -> list[tuple[Any, ...]]:
         """Today's rows so far; none before the first trade and on days without a session.
 
@@ -114,14 +114,14 @@ class CandleAnswers:
         count = checked_interval(unit, interval)
         if unit not in {"minutes", "hours", "days"}:
             raise refuse("UDAPI1146")
-        today = now.astimezone(IST).date()
+        today = now.day
         tradable = self._find(key, today)
         if day is not None:
             return self._of_day(tradable, day, unit, count).wire()
         if not self._market.trades_on(tradable, today):
             return []
         rows = self._market.rows(tradable, today)
-        so_far = self._shown(rows, *rows.hours.position(now.timestamp()))
+        so_far = self._shown(rows, *rows.hours.position(now.seconds))
         return _by_interval(so_far, rows, unit, count).wire()
 
     def _find(self, key: str, today: date) -> Tradable:
@@ -141,8 +141,8 @@ class CandleAnswers:
         """The minutes up to *row*, of which *trades* trades have come."""
         count = row + 1
         oi = rows.oi[:count] if len(rows.oi) else np.zeros(count, dtype=np.int64)
-        columns = (rows.open, rows.high, rows.low, rows.close, rows.volume)
-        opened, high, low, close, volume = (column[:count].copy() for column in columns)
+        high, low, close = (column[:count].copy() for column in (rows.high, rows.low, rows.close))
+        volume = rows.volume[:count].copy()
         if 0 < trades < TRADES:
             seen = rows.trades(row)[:trades]
             high[-1], low[-1], close[-1] = max(seen), min(seen), seen[-1]
@@ -152,9 +152,15 @@ class CandleAnswers:
             # The rows filled in before the auction's print are served whatever is left out.
             traded = rows.hours.continuous
             shown[:traded] = ~rows.quiet[:traded][:count]
-        starts = rows.hours.starts[:count]
-        columns = (starts, opened, high, low, close, volume, oi)
-        return Candles(*(column[shown] for column in columns))
+        return Candles(
+            rows.hours.starts[:count][shown],
+            rows.open[:count][shown],
+            high[shown],
+            low[shown],
+            close[shown],
+            volume[shown],
+            oi[shown],
+        )
 
     def _default_start(self, unit: str, last: date) -> date:
         days = DEFAULT_WINDOWS.get(unit)

@@ -4,12 +4,11 @@ from collections import defaultdict
 from datetime import date, datetime
 from typing import Any
 
-import numpy as np
-
 from data_fetch.core.clock import IST
 from data_fetch.core.market import FUTURES_AND_OPTIONS
 from data_fetch.paper_exchange.contract_prices import OPTION_TICK
 from data_fetch.paper_exchange.contracts import Contract
+from data_fetch.paper_exchange.days import Moment
 from data_fetch.paper_exchange.listings import Listing
 from data_fetch.paper_exchange.market import PaperMarket
 from data_fetch.paper_exchange.master import contract_row
@@ -23,7 +22,7 @@ class ChainAnswers:
     def __init__(self, market: PaperMarket) -> None:
         self._market = market
 
-    def contracts(self, key: str | None, expiry: str | None, now: datetime) -> list[dict[str, Any]]:
+    def contracts(self, key: str | None, expiry: str | None, now: Moment) -> list[dict[str, Any]]:
         """The live options of an underlying, of one expiry or of all; futures are not told."""
         underlying = self._underlying(key)
         wanted = read_expiry(expiry) if expiry else None
@@ -33,7 +32,7 @@ class ChainAnswers:
             if wanted in {None, contract.expiry}
         ]
 
-    def chain(self, key: str | None, expiry: str | None, now: datetime) -> list[dict[str, Any]]:
+    def chain(self, key: str | None, expiry: str | None, now: Moment) -> list[dict[str, Any]]:
         """One row a strike, lowest first; nothing for an expiry without contracts."""
         underlying = self._underlying(key)
         if not expiry:
@@ -54,12 +53,12 @@ class ChainAnswers:
             raise refuse("UDAPI100011")
         return underlying
 
-    def _options(self, underlying: Listing, now: datetime) -> list[Contract]:
-        contracts = self._market.contracts.of(underlying, now.astimezone(IST).date())
+    def _options(self, underlying: Listing, now: Moment) -> list[Contract]:
+        contracts = self._market.contracts.of(underlying, now.day)
         return [contract for contract in contracts if contract.kind != "FUT"]
 
     def _row(
-        self, pair: dict[str, Contract], spot: float, underlying: Listing, now: datetime
+        self, pair: dict[str, Contract], spot: float, underlying: Listing, now: Moment
     ) -> dict[str, Any]:
         call, put = (self._leg(pair[kind], now) for kind in (CALL, PUT))
         call_oi, put_oi = call["market_data"]["oi"], put["market_data"]["oi"]
@@ -73,7 +72,7 @@ class ChainAnswers:
             "put_options": put,
         }
 
-    def _leg(self, contract: Contract, now: datetime) -> dict[str, Any]:
+    def _leg(self, contract: Contract, now: Moment) -> dict[str, Any]:
         last = self._market.last_trade(contract, now)
         day = self._market.session_day(contract, now)
         before = self._market.days.before(day)
@@ -95,13 +94,13 @@ class ChainAnswers:
             "option_greeks": self._greeks(contract, day, now),
         }
 
-    def _greeks(self, contract: Contract, day: date, now: datetime) -> dict[str, float]:
+    def _greeks(self, contract: Contract, day: date, now: Moment) -> dict[str, float]:
         """The provider's Greeks off the underlying's walk; after the close, those of the close."""
         hours = self._market.days.hours(day, FUTURES_AND_OPTIONS)
-        row = max(hours.position(now.timestamp())[0], 0)
+        row = max(hours.position(now.seconds)[0], 0)
         starts = hours.starts[row : row + 1]
         spot = self._market.prices.walk(contract.underlying, day).at(starts)
-        valued = value(contract, spot, years_left(contract.expiry, np.array(starts + 60.0)))
+        valued = value(contract, spot, years_left(contract.expiry, starts + 60))
         return {
             "vega": round(valued.vega.item(), 4),
             "theta": round(valued.theta.item(), 4),

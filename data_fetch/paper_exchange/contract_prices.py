@@ -57,7 +57,7 @@ class ContractPrices:
         hours = self._days.hours(day, FUTURES_AND_OPTIONS)
         chance = generator(self._prices.seed, "contract", contract.token, day)
         spot = self._prices.walk(contract.underlying, day).at(hours.starts)
-        prices = self._fair(contract, spot, hours.starts + 60.0)
+        prices = self._fair(contract, spot, hours.starts + 60)
         mood = exp(0.4 * chance.standard_normal())
         lot = contract.underlying.lot_size
         lots = spread_volume(self._usual_lots(contract, day) * mood, len(spot), chance)
@@ -89,10 +89,10 @@ class ContractPrices:
     def _last_price(self, contract: Contract, day: date) -> float:
         hours = self._days.hours(day, FUTURES_AND_OPTIONS)
         spot = self._prices.walk(contract.underlying, day).at(hours.starts[-1:])
-        fair = self._fair(contract, spot, hours.starts[-1:] + 60.0)
+        fair = self._fair(contract, spot, hours.starts[-1:] + 60)
         return to_tick(fair.item(), self.tick(contract, day))
 
-    def _fair(self, contract: Contract, spot: Floats, at: Floats) -> Floats:
+    def _fair(self, contract: Contract, spot: Floats, at: Ints) -> Floats:
         years = years_left(contract.expiry, at)
         if contract.kind == "FUT":
             return forward(spot, years)

@@ -27,20 +27,14 @@ WEEKLY_MONTHS = "123456789OND"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """One future (*strike* 0) or option."""
+    """One future (*strike* 0) or option; *token* is its number on the exchange."""
 
+    token: str
     underlying: Listing
     expiry: date
     kind: str
     strike: float
     weekly: bool
-
-    @property
-    def token(self) -> str:
-        # Twelve digits where the exchange has five or six: numbers drawn from the contract's
-        # own name may not meet, and must not depend on what else is listed.
-        words = (self.underlying.symbol, self.expiry, self.kind, self.strike)
-        return str(fingerprint("contract", *words) % 10**12 or 1)
 
     @property
     def key(self) -> str:
@@ -49,7 +43,7 @@ class Contract:
     @property
     def trading_symbol(self) -> str:
         """As the instrument master spells it: `NIFTY 27000 CE 29 DEC 26`."""
-        day = f"{self.expiry:%d %b %y}".upper()
+        day = _spelt(self.expiry)
         if self.kind == "FUT":
             return f"{self.underlying.symbol} FUT {day}"
         return f"{self.underlying.symbol} {self.strike:g} {self.kind} {day}"
@@ -89,18 +83,10 @@ class ContractBook:
             return
         for expiry, weekly in self.expiries(day, underlying.weekly):
             if not weekly:
-                yield Contract(
-                    underlying=underlying, expiry=expiry, kind="FUT", strike=0.0, weekly=False
-                )
+                yield _contract(underlying, expiry, "FUT", 0.0, weekly)
             for strike in self._strikes(underlying, expiry, day):
                 for kind in ("CE", "PE"):
-                    yield Contract(
-                        underlying=underlying,
-                        expiry=expiry,
-                        kind=kind,
-                        strike=strike,
-                        weekly=weekly,
-                    )
+                    yield _contract(underlying, expiry, kind, strike, weekly)
 
     def _expiries(self, day: date, weekly: bool) -> tuple[tuple[date, bool], ...]:
         """Live expiries on *day*, nearest first, each with whether it is a weekly one."""
@@ -124,6 +110,27 @@ class ContractBook:
             steps.update(range(max(1, middle - side), middle + side + 1))
             looked = (looked.replace(day=1) + timedelta(days=32)).replace(day=1)
         return [float(count * step) for count in sorted(steps)]
+
+
+def _contract(
+    underlying: Listing, expiry: date, kind: str, strike: float, weekly: bool
+) -> Contract:
+    # Twelve digits where the exchange has five or six: numbers drawn from a contract's own
+    # name may not meet, and must not depend on what else is listed.
+    drawn = fingerprint("contract", underlying.symbol, expiry, kind, strike) % 10**12
+    return Contract(
+        token=str(drawn),
+        underlying=underlying,
+        expiry=expiry,
+        kind=kind,
+        strike=strike,
+        weekly=weekly,
+    )
+
+
+@lru_cache(maxsize=64)
+def _spelt(expiry: date) -> str:
+    return f"{expiry:%d %b %y}".upper()
 
 
 def _monthly_expiries(days: TradingDays, day: date) -> list[date]:

@@ -26,9 +26,6 @@ from data_fetch.paper_exchange.chance import Ints
 DAY = timedelta(days=1)
 SATURDAY = 5
 
-# An ordinary Monday at the start of the calendar: the pattern for older days.
-FIRST_ORDINARY_DAY = date(2021, 1, 4)
-
 # On closing-auction days Upstox serves rows up to the old close (reference, section 7.1).
 ROWS_END = time(15, 30)
 
@@ -74,6 +71,19 @@ class Hours:
         return bisect_right(self._starts, at) - 1
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant as the exchange needs it: the trading date in India, and epoch seconds."""
+
+    at: datetime
+    day: date
+    seconds: float
+
+    @classmethod
+    def of(cls, at: datetime) -> "Moment":
+        return cls(at, at.astimezone(IST).date(), at.timestamp())
+
+
 class TradingDays:
     """The calendar as the paper exchange sees it: without an end."""
 
@@ -81,6 +91,7 @@ class TradingDays:
         self._calendar = calendar
         self.windows = lru_cache(maxsize=4096)(self._windows)
         self.hours = lru_cache(maxsize=4096)(self._hours)
+        self.minutes = lru_cache(maxsize=1024)(self._union)
 
     def trades_on(self, day: date) -> bool:
         return bool(self.windows(day, OTHER_STOCK))
@@ -123,16 +134,20 @@ class TradingDays:
         return session is not None and session.auction is not None
 
     def _ordinary_day(self, day: date) -> date:
-        """A day of the calendar whose hours a day beyond it has."""
-        if day < FIRST_ORDINARY_DAY:
-            return FIRST_ORDINARY_DAY
-        ordinary = self._calendar.reviewed_until
+        """The first or last day of the calendar, whose hours a day beyond it has."""
+        early = day < self._calendar.reviewed_from
+        ordinary = self._calendar.reviewed_from if early else self._calendar.reviewed_until
         while ordinary.weekday() >= SATURDAY or not self._is_open(ordinary):
-            ordinary -= DAY
+            ordinary += DAY if early else -DAY
         return ordinary
 
     def _is_open(self, day: date) -> bool:
         return self._calendar.session(day, FUTURES_AND_OPTIONS).open
+
+    def _union(self, day: date, venue: Venue) -> Ints:
+        """The minutes in which an instrument of *venue*, or contracts on it, have rows."""
+        contracts = self.hours(day, FUTURES_AND_OPTIONS)
+        return np.union1d(self.hours(day, venue).starts, contracts.starts)
 
     def _hours(self, day: date, venue: Venue) -> Hours:
         windows = self.windows(day, venue)

@@ -5,13 +5,12 @@ Every answer of the exchange comes from here, so quotes, candles and chains agre
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
-from data_fetch.core.clock import IST
 from data_fetch.core.market import FUTURES_AND_OPTIONS, MarketCalendar
 from data_fetch.paper_exchange.contract_prices import ContractPrices
 from data_fetch.paper_exchange.contracts import Contract, ContractBook
-from data_fetch.paper_exchange.days import TRADES, TradingDays
+from data_fetch.paper_exchange.days import TRADES, Moment, TradingDays
 from data_fetch.paper_exchange.listings import Listing, listings_for
 from data_fetch.paper_exchange.master import Master
 from data_fetch.paper_exchange.prices import PriceModel, Rows
@@ -60,7 +59,7 @@ class PaperMarket:
         venue = FUTURES_AND_OPTIONS if isinstance(tradable, Contract) else tradable.venue
         return bool(self.days.windows(day, venue))
 
-    def last_trade(self, tradable: Tradable, at: datetime) -> LastTrade:
+    def last_trade(self, tradable: Tradable, at: Moment) -> LastTrade:
         """The quote at an instant.
 
         From midnight (IST) of a trading day until its first trade: the previous close, and
@@ -70,27 +69,25 @@ class PaperMarket:
         rows, row, trades = self.rows_at(tradable, at)
         if row < 0:
             return LastTrade(rows.previous_close, 0, 0, rows.previous_close)
-        price = rows.trades(row)[trades - 1]
-        volume = rows.traded_by(row, trades)
+        price, volume = rows.price(row, trades), rows.traded_by(row, trades)
         return LastTrade(price, volume, rows.trade_size, rows.previous_close)
 
-    def rows_at(self, tradable: Tradable, at: datetime) -> tuple[Rows, int, int]:
+    def rows_at(self, tradable: Tradable, at: Moment) -> tuple[Rows, int, int]:
         """The rows of the newest session, its last row with a trade, and that row's trades.
 
         The row is -1 before the first trade of a trading day.
         """
         day = self.session_day(tradable, at)
         rows = self.rows(tradable, day)
-        if day == at.astimezone(IST).date():
-            return rows, *rows.hours.position(at.timestamp())
+        if day == at.day:
+            return rows, *rows.hours.position(at.seconds)
         return rows, len(rows.close) - 1, TRADES
 
-    def session_day(self, tradable: Tradable, at: datetime) -> date:
+    def session_day(self, tradable: Tradable, at: Moment) -> date:
         """Today when it is a trading day, else the last one before it."""
-        today = at.astimezone(IST).date()
-        return today if self.trades_on(tradable, today) else self.days.before(today)
+        return at.day if self.trades_on(tradable, at.day) else self.days.before(at.day)
 
-    def open_interest_at(self, contract: Contract, at: datetime) -> int:
+    def open_interest_at(self, contract: Contract, at: Moment) -> int:
         """Units open; before the first trade of a day, those of the day before."""
         rows, row, _ = self.rows_at(contract, at)
         if row >= 0:

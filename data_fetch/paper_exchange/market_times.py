@@ -6,7 +6,7 @@ from typing import Any
 
 from data_fetch.core.clock import IST
 from data_fetch.core.market import F_AND_O_STOCK, FUTURES_AND_OPTIONS, OTHER_STOCK, Venue
-from data_fetch.paper_exchange.days import DAY, SATURDAY, TradingDays, epoch
+from data_fetch.paper_exchange.days import DAY, SATURDAY, Moment, TradingDays, epoch
 from data_fetch.paper_exchange.wire import refuse
 
 ALL_EXCHANGES = ["NSE", "NFO", "BSE", "BFO", "CDS", "BCD", "MCX"]
@@ -29,10 +29,11 @@ class MarketTimes:
     def __init__(self, days: TradingDays) -> None:
         self._days = days
 
-    def holidays(self, now: datetime) -> list[dict[str, Any]]:
+    def holidays(self, now: Moment) -> list[dict[str, Any]]:
         """The current year's weekdays without a session, special sessions, bank holidays."""
-        year = now.astimezone(IST).year
-        day, rows = date(year, 1, 1), []
+        year = now.day.year
+        day = date(year, 1, 1)
+        rows: list[dict[str, Any]] = []
         while day.year == year:
             rows += self._holiday(day)
             day += DAY
@@ -46,11 +47,11 @@ class MarketTimes:
         """When each exchange trades on a date, a row for every window; nothing when closed."""
         return self._open_exchanges(read_day(day))
 
-    def status(self, exchange: str, now: datetime) -> dict[str, Any]:
+    def status(self, exchange: str, now: Moment) -> dict[str, Any]:
         """NORMAL_OPEN and the like; with the auction's own status where it has one."""
         if exchange not in EXCHANGES:
             raise refuse("UDAPI1089")
-        local = now.astimezone(IST)
+        local = now.at.astimezone(IST)
         venue = VENUES.get(exchange, OTHER_STOCK)
         status, since = self._status(local, venue)
         answer: dict[str, Any] = {

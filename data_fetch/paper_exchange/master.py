@@ -153,6 +153,7 @@ def underlying_type(underlying: Listing) -> str:
     return "EQUITY" if underlying.isin else "INDEX"
 
 
+@lru_cache(maxsize=64)
 def expiry_ms(expiry: date) -> int:
     """The last second of the expiry day in India, in epoch milliseconds."""
     return epoch(expiry, LAST_SECOND) * 1000

@@ -11,7 +11,7 @@ from math import erf, exp, sqrt
 
 import numpy as np
 
-from data_fetch.paper_exchange.chance import Floats, share
+from data_fetch.paper_exchange.chance import Floats, Ints, share
 from data_fetch.paper_exchange.contracts import Contract
 from data_fetch.paper_exchange.days import epoch
 from data_fetch.paper_exchange.listings import Listing
@@ -42,7 +42,7 @@ def forward(spot: Floats, years: Floats) -> Floats:
     return carried
 
 
-def years_left(expiry: date, at: Floats) -> Floats:
+def years_left(expiry: date, at: Ints) -> Floats:
     """From epoch seconds to expiry; never less than a minute."""
     left: Floats = np.maximum(epoch(expiry, EXPIRES_AT) - at, 60.0) / YEAR_SECONDS
     return left

@@ -13,7 +13,6 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 
-from data_fetch.core.market import FUTURES_AND_OPTIONS
 from data_fetch.paper_exchange.chance import (
     Floats,
     Ints,
@@ -57,6 +56,13 @@ class Rows:
     previous_close: float
     trade_size: int
 
+    def price(self, row: int, trades: int) -> float:
+        """The price when *trades* of the four trades of *row* have come."""
+        if trades == TRADES:
+            close: float = self.close[row].item()
+            return close
+        return self.trades(row)[trades - 1]
+
     def trades(self, row: int) -> tuple[float, float, float, float]:
         """The four trades of a minute, in the order they came."""
         first, last = self.open[row].item(), self.close[row].item()
@@ -65,8 +71,10 @@ class Rows:
 
     def traded_by(self, row: int, trades: int) -> int:
         """The day's volume when *trades* of the four trades of *row* have come."""
-        volume = self.volume[row].item()
         cumulative: int = self.cumulative[row].item()
+        if trades == TRADES:
+            return cumulative
+        volume: int = self.volume[row].item()
         return cumulative - volume + volume * trades // TRADES
 
 
@@ -120,7 +128,7 @@ class PriceModel:
 
     def _walk(self, listing: Listing, day: date) -> Walk:
         cash = self.days.hours(day, listing.venue).starts
-        starts = np.union1d(cash, self.days.hours(day, FUTURES_AND_OPTIONS).starts)
+        starts = self.days.minutes(day, listing.venue)
         chance = generator(self.seed, "walk", listing.symbol, day)
         gap = 0.3 * listing.daily * chance.standard_normal()
         first = log(self.level(listing, self.days.before(day))) + gap
@@ -224,7 +232,8 @@ def spread_volume(wanted: float, minutes: int, chance: np.random.Generator) -> I
     if wanted == 0:
         return np.zeros(minutes, dtype=np.int64)
     weights = _busy(minutes) * chance.gamma(2.0, size=minutes)
-    return np.maximum(wanted * weights / weights.sum(), 1).astype(np.int64)
+    units: Ints = np.maximum(wanted * weights / weights.sum(), 1).astype(np.int64)
+    return units
 
 
 def to_tick(price: float, tick: float) -> float:
@@ -237,6 +246,7 @@ def _opening(levels: Floats) -> Floats:
     return np.concatenate([levels[:1], levels[:-1]])
 
 
+@lru_cache(maxsize=64)
 def _busy(minutes: int) -> Floats:
     """The U shape of a trading day, 1 on average."""
     along = np.linspace(-1, 1, minutes)

@@ -8,7 +8,7 @@ import numpy as np
 
 from data_fetch.core.clock import IST
 from data_fetch.paper_exchange.candles import midnight_ms
-from data_fetch.paper_exchange.days import TRADES
+from data_fetch.paper_exchange.days import TRADES, Moment
 from data_fetch.paper_exchange.market import PaperMarket, Tradable
 from data_fetch.paper_exchange.prices import Rows
 from data_fetch.paper_exchange.wire import refuse
@@ -23,23 +23,21 @@ class QuoteAnswers:
     def __init__(self, market: PaperMarket) -> None:
         self._market = market
 
-    def ltp(self, keys: Sequence[str], now: datetime) -> Quotes:
+    def ltp(self, keys: Sequence[str], now: Moment) -> Quotes:
         """Last prices, named with a colon; one unknown key refuses the whole batch."""
         return {
-            tradable.label: self._last(tradable, now)
-            for tradable in self._found(keys, now.astimezone(IST).date())
+            tradable.label: self._last(tradable, now) for tradable in self._found(keys, now.day)
         }
 
-    def ohlc(self, keys: Sequence[str], interval: str | None, now: datetime) -> Quotes:
+    def ohlc(self, keys: Sequence[str], interval: str | None, now: Moment) -> Quotes:
         """The running bar and the one completed before it; `1d` has no bar before."""
         if not interval:
             raise refuse("UDAPI1027")
         if interval not in {"1d", *ROWS_IN}:
             raise refuse("UDAPI1028")
-        today = now.astimezone(IST).date()
         return {
             tradable.label: self._bars(tradable, interval, now)
-            for tradable in self._found(keys, today)
+            for tradable in self._found(keys, now.day)
         }
 
     def _found(self, keys: Sequence[str], today: date) -> list[Tradable]:
@@ -53,7 +51,7 @@ class QuoteAnswers:
             raise refuse("UDAPI1087")
         return known
 
-    def _last(self, tradable: Tradable, now: datetime) -> dict[str, Any]:
+    def _last(self, tradable: Tradable, now: Moment) -> dict[str, Any]:
         last = self._market.last_trade(tradable, now)
         return {
             "last_price": last.price,
@@ -63,13 +61,13 @@ class QuoteAnswers:
             "cp": last.cp,
         }
 
-    def _bars(self, tradable: Tradable, interval: str, now: datetime) -> dict[str, Any]:
+    def _bars(self, tradable: Tradable, interval: str, now: Moment) -> dict[str, Any]:
         rows, row, trades = self._market.rows_at(tradable, now)
         previous: dict[str, Any] | None
         if interval == "1d":
             live, previous = day_bar(rows, row, trades), None
         else:
-            live, previous = running_bars(rows, row, trades, ROWS_IN[interval], now.timestamp())
+            live, previous = running_bars(rows, row, trades, ROWS_IN[interval], now.seconds)
         return {
             "last_price": self._market.last_trade(tradable, now).price,
             "instrument_token": tradable.key,
@@ -123,6 +121,6 @@ def _bar(rows: Rows, first: int, row: int, trades: int, stamp: int) -> dict[str,
 
 
 def _flat(rows: Rows, row: int, trades: int, stamp: int) -> dict[str, Any]:
-    price = rows.trades(row)[trades - 1] if row >= 0 else rows.previous_close
+    price = rows.price(row, trades) if row >= 0 else rows.previous_close
     flat = dict.fromkeys(("open", "high", "low", "close"), price)
     return {**flat, "volume": 0, "ts": stamp}

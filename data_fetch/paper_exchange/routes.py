@@ -5,15 +5,14 @@ Upstox's own paths know nothing of `/paper/...`, the control endpoints of this s
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from data_fetch.core.clock import IST
 from data_fetch.paper_exchange.candles import CandleAnswers, Quiet
 from data_fetch.paper_exchange.chains import ChainAnswers
+from data_fetch.paper_exchange.days import Moment
 from data_fetch.paper_exchange.faults import Fault
 from data_fetch.paper_exchange.market import PaperMarket
 from data_fetch.paper_exchange.market_times import MarketTimes
@@ -32,7 +31,7 @@ class Asked:
     fields: dict[str, str]
     query: dict[str, str]
     keys: tuple[str, ...]
-    now: datetime
+    now: Moment
     faults: tuple[Fault, ...]
 
     def suffers(self, kind: str) -> bool:
@@ -41,14 +40,18 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path. *api* names its rate windows; only an *open* one needs no token."""
+    """One path. *api* names its rate windows; only an *open* one needs no token.
 
-    method: str
+    A *slow* answer takes long to think out, and must not hold up the quick ones.
+    """
+
     path: str
     api: str
     answer: Callable[[Asked], Answer]
+    method: str = "GET"
     open: bool = False
     limited: bool = True
+    slow: bool = False
 
 
 class Routes:
@@ -63,34 +66,26 @@ class Routes:
         self._times = MarketTimes(market.days)
 
     def table(self) -> tuple[Route, ...]:
+        ltp, ohlc = "/v3/market-quote/ltp", "/v3/market-quote/ohlc"
         candles = "/v3/historical-candle"
-        unit = "{key}/{unit}/{interval}"
+        wanted = "{key}/{unit}/{interval}"
+        options, market = "/v2/option", "/v2/market"
         files = "/market-quote/instruments/exchange"
         return (
-            Route("GET", "/v3/market-quote/ltp", "ltp", _data(self._ltp)),
-            Route("GET", "/v3/market-quote/ohlc", "ohlc", _data(self._ohlc)),
-            Route("GET", f"{candles}/intraday/{unit}", "candles", _data(self._intraday), open=True),
-            Route(
-                "GET", f"{candles}/{unit}/{{to_date}}", "candles", _data(self._history), open=True
-            ),
-            Route(
-                "GET",
-                f"{candles}/{unit}/{{to_date}}/{{from_date}}",
-                "candles",
-                _data(self._history),
-                open=True,
-            ),
-            Route("GET", "/v2/option/contract", "option-contract", _data(self._contracts)),
-            Route("GET", "/v2/option/chain", "option-chain", _data(self._chain)),
-            Route("GET", "/v2/market/holidays", "holidays", _data(self._holidays), open=True),
-            Route("GET", "/v2/market/holidays/{date}", "holidays", _data(self._holiday), open=True),
-            Route("GET", "/v2/market/timings/{date}", "timings", _data(self._timings), open=True),
-            Route("GET", "/v2/market/status/{exchange}", "market-status", _data(self._status)),
-            Route("POST", "/v2/login/authorization/token", "login", self._login, open=True),
-            *(
-                Route("GET", f"{files}/{name}.json.gz", "master", self._master, True, False)
-                for name in ("NSE", "complete")
-            ),
+            Route(ltp, "ltp", _data(self._ltp)),
+            Route(ohlc, "ohlc", _data(self._ohlc)),
+            _candle_route(f"{candles}/intraday/{wanted}", self._intraday),
+            _candle_route(f"{candles}/{wanted}/{{to_date}}", self._history),
+            _candle_route(f"{candles}/{wanted}/{{to_date}}/{{from_date}}", self._history),
+            Route(f"{options}/contract", "option-contract", _data(self._contracts), slow=True),
+            Route(f"{options}/chain", "option-chain", _data(self._chain), slow=True),
+            Route(f"{market}/holidays", "holidays", _data(self._holidays), open=True),
+            Route(f"{market}/holidays/{{date}}", "holidays", _data(self._holiday), open=True),
+            Route(f"{market}/timings/{{date}}", "timings", _data(self._timings), open=True),
+            Route(f"{market}/status/{{exchange}}", "market-status", _data(self._status)),
+            Route("/v2/login/authorization/token", "login", self._login, open=True, method="POST"),
+            _master_route(f"{files}/NSE.json.gz", self._master),
+            _master_route(f"{files}/complete.json.gz", self._master),
         )
 
     def _ltp(self, asked: Asked) -> Any:
@@ -110,7 +105,7 @@ class Routes:
         key, unit, interval = (asked.fields[name] for name in ("key", "unit", "interval"))
         stale = None
         if asked.suffers("yesterdays-bars"):
-            stale = self._market.days.before(asked.now.astimezone(IST).date())
+            stale = self._market.days.before(asked.now.day)
         return {"candles": self._candles.intraday(key, unit, interval, asked.now, stale)}
 
     def _contracts(self, asked: Asked) -> Any:
@@ -142,10 +137,10 @@ class Routes:
             asked.query.get(name) for name in form
         ):
             raise refuse("UDAPI100016")
-        return login_answer(self._tokens.issue(asked.now))
+        return login_answer(self._tokens.issue(asked.now.at))
 
     def _master(self, asked: Asked) -> Answer:
-        file = self._market.master.file(asked.now.astimezone(IST).date())
+        file = self._market.master.file(asked.now.day)
         return Answer(file, content_type=GZIP)
 
 
@@ -153,9 +148,18 @@ def _data(tell: Callable[[Asked], Any]) -> Callable[[Asked], Answer]:
     """Put what *tell* says into the provider's envelope, spoilt where a fault wants it."""
 
     def answer(asked: Asked) -> Answer:
-        return written(asked.faults, spoilt(asked.faults, tell(asked), asked.now))
+        return written(asked.faults, spoilt(asked.faults, tell(asked), asked.now.at))
 
     return answer
+
+
+def _candle_route(path: str, tell: Callable[[Asked], Any]) -> Route:
+    return Route(path, "candles", _data(tell), open=True, slow=True)
+
+
+def _master_route(path: str, answer: Callable[[Asked], Answer]) -> Route:
+    # Plain files on another host of the provider: no token there, and no limit.
+    return Route(path, "master", answer, open=True, limited=False, slow=True)
 
 
 def login_answer(token: str) -> Answer:

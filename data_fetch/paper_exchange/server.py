@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 
 from data_fetch.core.errors import SetupError
+from data_fetch.paper_exchange.days import Moment
 from data_fetch.paper_exchange.faults import Fault, FaultBook, read_faults
 from data_fetch.paper_exchange.limits import RateLimits
 from data_fetch.paper_exchange.misbehaviour import mangled, replied
@@ -73,20 +74,25 @@ class PaperServer:
             if route.method == "POST":
                 query |= {name: str(value) for name, value in (await request.post()).items()}
             faults = self._desk.faults.due(route.api, request.path, keys, now)
-            asked = Asked(dict(request.match_info), query, keys, now, faults)
-            answer = self._answer(route, asked, request.headers.get("Authorization"))
+            asked = Asked(dict(request.match_info), query, keys, Moment.of(now), faults)
+            answer = await self._answer(route, asked, request.headers.get("Authorization"))
             return await _deliver(request, mangled(faults, answer), faults)
 
         return handle
 
-    def _answer(self, route: Route, asked: Asked, authorization: str | None) -> Answer:
+    async def _answer(self, route: Route, asked: Asked, authorization: str | None) -> Answer:
         self._desk.requests[route.api] += 1
         try:
             if not route.open:
-                self._desk.tokens.check(authorization, asked.now)
+                self._desk.tokens.check(authorization, asked.now.at)
             if route.limited:
-                self._desk.limits.admit(route.api, asked.now)
-            return replied(asked.faults) or route.answer(asked)
+                self._desk.limits.admit(route.api, asked.now.at)
+            troubled = replied(asked.faults)
+            if troubled is not None:
+                return troubled
+            return (
+                await asyncio.to_thread(route.answer, asked) if route.slow else route.answer(asked)
+            )
         except Refused as refused:
             return refused.answer
 
