@@ -7,9 +7,7 @@ that none fails half way for want of it. PostgreSQL: driver psycopg2, sessions i
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import psycopg2
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -168,19 +166,5 @@ def _unreachable(url: URL, problem: BaseException) -> StoreUnreachable:
     )
 
 
-@contextmanager
-def driver_errors(engine: Engine) -> Iterator[None]:
-    """Around psycopg2 calls that go past SQLAlchemy: its errors become ours here too."""
-    try:
-        yield
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as problem:
-        raise _unreachable(engine.url, problem) from problem
-
-
 def is_postgres(engine: Engine) -> bool:
     return engine.dialect.name == "postgresql"
-
-
-def scalar_text(connection: Connection, statement: Any) -> str | None:
-    value = connection.scalar(statement)
-    return None if value is None else str(value)

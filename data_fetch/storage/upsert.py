@@ -2,55 +2,57 @@
 
 Rows are positional tuples beside their column names. A row whose key is already there is
 replaced, but only if something in it differs, so that writing twice costs nothing and
-changes nothing. SQLAlchemy's own ON CONFLICT path sends row by row on psycopg2; here the
-statement is SQLAlchemy's and the sending is the driver's.
+changes nothing.
+
+SQLAlchemy's own ON CONFLICT path sends row by row on psycopg2. Here it writes the statement
+and the rows go to the driver in bulk: SQLite's `executemany`, for PostgreSQL one JSON
+document that the server takes apart.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import lru_cache
-from io import StringIO
+from functools import lru_cache, partial
 from itertools import islice
+from operator import itemgetter
 from typing import Any, TypeVar
 
-from psycopg2.extras import execute_values
-from sqlalchemy import Column as SqlColumn
+import orjson
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Connection,
-    MetaData,
     Table,
+    Text,
+    TypeDecorator,
+    bindparam,
     case,
-    false,
+    cast,
+    column,
     func,
+    make_url,
     or_,
     select,
     tuple_,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
-from sqlalchemy.dialects.postgresql import psycopg2
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
-from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import KeyedColumnElement
 
 from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import BadRecord
-from data_fetch.storage.database import driver_errors
-
-# Placeholders are plain %s, as the driver's own helpers want them.
-POSTGRES: Dialect = psycopg2.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
 
 Column = ColumnElement[Any]
 Row = tuple[Any, ...]
+Converter = Callable[[Any], Any]
 _Offered = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 _Insert = TypeVar("_Insert", PostgresInsert, SqliteInsert)
 
-# From here on PostgreSQL is faster with COPY into a temporary table.
-COPY_FROM_ROWS = 2_000
+# A document of this size is a few megabytes; larger ones are no faster.
+ROWS_PER_DOCUMENT = 10_000
 
 # SQLite has one writer. A waiting one looks again after 25 ms at first, so it finds a pause
 # of that length soon; the lock is never meant to be held for longer than 200 ms.
@@ -108,8 +110,8 @@ def upsert(
     empty or whose values the column types refuse.
     """
     send = _SENDERS[connection.dialect.name]
-    converted = _converted(connection.dialect, table, columns, _one_per_key(table, columns, rows))
-    return send(connection, table, tuple(columns), converted, rule) if converted else 0
+    sent = _one_per_key(table, columns, rows)
+    return send(connection, table, tuple(columns), sent, rule) if sent else 0
 
 
 def bulk_upsert(
@@ -150,8 +152,8 @@ def _one_per_key(table: Table, columns: Sequence[str], rows: Sequence[Row]) -> l
     key = [column.name for column in table.primary_key]
     if not key:
         raise ValueError(f"{table.name} has no key, so nothing can be upserted into it")
-    at = [columns.index(name) for name in key]
-    by_key = {tuple(row[i] for i in at): row for row in rows}
+    keys = zip(*(map(itemgetter(columns.index(name)), rows) for name in key), strict=True)
+    by_key = dict(zip(keys, rows, strict=True))
     for values in by_key:
         if None in values or "" in values:
             raise BadRecord(
@@ -160,110 +162,74 @@ def _one_per_key(table: Table, columns: Sequence[str], rows: Sequence[Row]) -> l
     return list(by_key.values())
 
 
-def _converted(
-    dialect: Dialect, table: Table, columns: Sequence[str], rows: list[Row]
-) -> list[Row]:
-    """The rows in the driver's words; only columns that need it are touched."""
-    converters = [
-        (at, convert)
-        for at, name in enumerate(columns)
-        if (convert := table.c[name].type.dialect_impl(dialect).bind_processor(dialect))
-    ]
-    if not converters:
-        return rows
-    by_column = list(zip(*rows, strict=True))
-    for at, convert in converters:
-        by_column[at] = tuple(map(convert, by_column[at]))
-    return list(zip(*by_column, strict=True))
-
-
 def _send_to_sqlite(
     connection: Connection, table: Table, columns: tuple[str, ...], rows: list[Row], rule: Rule
 ) -> int:
-    return connection.exec_driver_sql(_sqlite_statement(table, columns, rule), rows).rowcount
+    bound = _each_column(rows, _sqlite_converters(table, columns))
+    statement = _sqlite_statement(table, columns, rule)
+    return connection.exec_driver_sql(statement, bound).rowcount
 
 
 def _send_to_postgres(
     connection: Connection, table: Table, columns: tuple[str, ...], rows: list[Row], rule: Rule
 ) -> int:
-    send = _send_values if len(rows) < COPY_FROM_ROWS else _send_copied
-    with driver_errors(connection.engine):
-        return send(connection, table, columns, rows, rule)
-
-
-def _send_values(
-    connection: Connection, table: Table, columns: tuple[str, ...], rows: list[Row], rule: Rule
-) -> int:
-    with closing(connection.connection.cursor()) as cursor:
-        statement = _values_statement(table, columns, rule)
-        execute_values(cursor, statement, rows, page_size=len(rows))
-        return int(cursor.rowcount)
-
-
-def _send_copied(
-    connection: Connection, table: Table, columns: tuple[str, ...], rows: list[Row], rule: Rule
-) -> int:
-    create, copy, insert, drop = _copy_statements(table, columns, rule)
-    with closing(connection.connection.cursor()) as cursor:
-        cursor.execute(create)
-        cursor.copy_expert(copy, StringIO("".join(_copy_lines(rows))))
-        cursor.execute(insert)
-        changed = int(cursor.rowcount)
-        cursor.execute(drop)
-        return changed
+    checked = _each_column(rows, _postgres_converters(table, columns))
+    statement = _postgres_statement(table, columns, rule)
+    changed = 0
+    for first in range(0, len(checked), ROWS_PER_DOCUMENT):
+        several = checked[first : first + ROWS_PER_DOCUMENT]
+        document = orjson.dumps([dict(zip(columns, row, strict=True)) for row in several], str)
+        sent = connection.exec_driver_sql(statement, {"document": document.decode()})
+        changed += sent.rowcount
+    return changed
 
 
 _SENDERS = {"sqlite": _send_to_sqlite, "postgresql": _send_to_postgres}
-_COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+SQLITE = make_url("sqlite://").get_dialect()()
+POSTGRES = make_url("postgresql+psycopg2://").get_dialect()()
 
 
-def _copy_lines(rows: list[Row]) -> Iterator[str]:
-    for row in rows:
-        yield "\t".join([_copy_text(value) for value in row]) + "\n"
+@lru_cache(maxsize=256)
+def _sqlite_converters(table: Table, columns: tuple[str, ...]) -> tuple[Converter | None, ...]:
+    """Per column, what makes a value fit for the driver; None where nothing has to be done."""
+    kinds = [table.c[name].type.dialect_impl(SQLITE) for name in columns]
+    return tuple(kind.bind_processor(SQLITE) for kind in kinds)
 
 
-def _copy_text(value: Any) -> str:
-    if value is None:
-        return "\\N"
-    return value.translate(_COPY_ESCAPES) if isinstance(value, str) else str(value)
+@lru_cache(maxsize=256)
+def _postgres_converters(table: Table, columns: tuple[str, ...]) -> tuple[Converter | None, ...]:
+    """Our own types refuse what they must; JSON carries everything else as it is."""
+    return tuple(
+        partial(kind.process_bind_param, dialect=POSTGRES)
+        if isinstance(kind := table.c[name].type, TypeDecorator)
+        else None
+        for name in columns
+    )
+
+
+def _each_column(rows: list[Row], converters: Sequence[Converter | None]) -> list[Row]:
+    by_column = list(zip(*rows, strict=True))
+    for at, convert in enumerate(converters):
+        if convert is not None:
+            by_column[at] = tuple(map(convert, by_column[at]))
+    return list(zip(*by_column, strict=True))
 
 
 @lru_cache(maxsize=256)
 def _sqlite_statement(table: Table, columns: tuple[str, ...], rule: Rule) -> str:
     insert = sqlite.insert(table).values(dict.fromkeys(columns))
-    return str(_resolved(insert, table, columns, rule).compile(dialect=sqlite.dialect()))
+    return str(_resolved(insert, table, columns, rule).compile(dialect=SQLITE))
 
 
 @lru_cache(maxsize=256)
-def _values_statement(table: Table, columns: tuple[str, ...], rule: Rule) -> str:
-    """As `execute_values` wants it: one placeholder for all rows."""
-    insert = postgresql.insert(table).values(dict.fromkeys(columns))
-    compiled = str(_resolved(insert, table, columns, rule).compile(dialect=POSTGRES))
-    one_row = "(" + ", ".join(["%s"] * len(columns)) + ")"
-    return compiled.replace(one_row, "%s", 1)
-
-
-@lru_cache(maxsize=256)
-def _copy_statements(
-    table: Table, columns: tuple[str, ...], rule: Rule
-) -> tuple[str, str, str, str]:
-    """Create the temporary table, copy into it, insert from it, drop it."""
-    incoming = Table(
-        f"incoming_{table.name}",
-        MetaData(),
-        *(SqlColumn(name, table.c[name].type) for name in columns),
+def _postgres_statement(table: Table, columns: tuple[str, ...], rule: Rule) -> str:
+    """With one placeholder: a JSON document, a list of rows."""
+    offered = func.json_to_recordset(cast(bindparam("document", type_=Text()), JSON))
+    rows = offered.table_valued(*(column(name, table.c[name].type) for name in columns))
+    insert = postgresql.insert(table).from_select(
+        columns, select(rows.render_derived(with_types=True))
     )
-    quote = POSTGRES.identifier_preparer.quote
-    temporary = quote(incoming.name)
-    names = ", ".join(map(quote, columns))
-    nothing = select(*(table.c[name] for name in columns)).where(false())
-    insert = postgresql.insert(table).from_select(columns, select(incoming))
-    return (
-        f"CREATE TEMPORARY TABLE {temporary} ON COMMIT DROP AS {nothing}",
-        f"COPY {temporary} ({names}) FROM STDIN",
-        str(_resolved(insert, table, columns, rule).compile(dialect=POSTGRES)),
-        f"DROP TABLE {temporary}",
-    )
+    return str(_resolved(insert, table, columns, rule).compile(dialect=POSTGRES))
 
 
 def _resolved(insert: _Insert, table: Table, columns: tuple[str, ...], rule: Rule) -> _Insert:

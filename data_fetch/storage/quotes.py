@@ -1,0 +1,137 @@
+"""Quotes: one row per symbol and slot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, select, text
+
+from data_fetch.core.records import Quote, StoredQuote, SyncAttempt, SyncRun
+from data_fetch.storage.store import Guard, Store, refuse_invented
+from data_fetch.storage.sync import fold_attempts, record_runs, write_runs
+from data_fetch.storage.tables import LtpData, table
+from data_fetch.storage.upsert import upsert
+
+ltp_data = table(LtpData)
+COLUMNS = tuple(column.name for column in ltp_data.columns)
+
+# Neither database skips from symbol to symbol by itself: asked for the newest row of each
+# symbol it reads them all. Stepping through the key costs one look-up per symbol instead.
+LATEST = text(
+    """
+    WITH RECURSIVE symbols(symbol) AS (
+        SELECT min(symbol) FROM ltp_data
+        UNION ALL
+        SELECT (SELECT min(symbol) FROM ltp_data WHERE symbol > symbols.symbol)
+        FROM symbols WHERE symbol IS NOT NULL
+    ),
+    newest AS MATERIALIZED (
+        SELECT symbol, (
+            SELECT timestamp FROM ltp_data
+            WHERE ltp_data.symbol = symbols.symbol AND NOT off_session
+            ORDER BY timestamp DESC LIMIT 1
+        ) AS timestamp
+        FROM symbols WHERE symbol IS NOT NULL
+    )
+    SELECT ltp_data.* FROM newest
+    JOIN ltp_data ON ltp_data.symbol = newest.symbol AND ltp_data.timestamp = newest.timestamp
+    """
+).columns(*ltp_data.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteHoldings:
+    """How much is held: rows, symbols, and the slots they reach from and to."""
+
+    rows: int
+    symbols: int
+    first_slot: datetime | None
+    last_slot: datetime | None
+
+
+class QuoteStore:
+    """Keeps quotes and the audit of collecting them (satisfies core.ports.QuoteKeeping).
+
+    With a *guard* (a scheduler's fence) every write is checked against it.
+    """
+
+    def __init__(self, store: Store, guard: Guard | None = None) -> None:
+        self._store = store
+        self._guard = guard
+
+    def record_slot(
+        self, run: SyncRun, quotes: Sequence[StoredQuote], attempts: Sequence[SyncAttempt]
+    ) -> None:
+        """Facts, audit row and sync status in one transaction: all of it or nothing.
+
+        The same slot recorded twice leaves the same rows. Raises WrongWorld for invented
+        instruments in a live store, LostLeadership when the guard says so.
+        """
+        rows = [_row(quote) for quote in quotes]
+        with self._store.writing(self._guard) as connection:
+            refuse_invented(connection, (quote.quote.instrument_key for quote in quotes))
+            upsert(connection, ltp_data, COLUMNS, rows)
+            write_runs(connection, [run])
+            fold_attempts(connection, attempts)
+
+    def record_runs(self, runs: Sequence[SyncRun]) -> None:
+        """Audit rows of runs that brought no quotes."""
+        record_runs(self._store, runs, self._guard)
+
+    def latest(self) -> Mapping[str, StoredQuote]:
+        """The newest in-session quote of each symbol."""
+        with self._store.reading() as connection:
+            return {row.symbol: _quote(row) for row in connection.execute(LATEST)}
+
+    def recent(self, slots: Sequence[datetime]) -> Sequence[StoredQuote]:
+        """The quotes of *slots*, oldest first."""
+        query = select(ltp_data).where(ltp_data.c.timestamp.in_(slots))
+        with self._store.reading() as connection:
+            rows = connection.execute(query.order_by(ltp_data.c.timestamp, ltp_data.c.symbol))
+            return [_quote(row) for row in rows]
+
+    def holdings(self) -> QuoteHoldings:
+        """How much is held. Counts every row, so it takes a while on years of quotes."""
+        time = ltp_data.c.timestamp
+        symbols = func.count(ltp_data.c.symbol.distinct())
+        with self._store.reading() as connection:
+            query = select(func.count(), symbols, func.min(time), func.max(time))
+            return QuoteHoldings(*connection.execute(query.select_from(ltp_data)).one())
+
+
+def _row(stored: StoredQuote) -> tuple[Any, ...]:
+    quote = stored.quote
+    return (
+        stored.symbol,
+        stored.slot,
+        quote.instrument_key,
+        quote.last_price,
+        quote.volume,
+        quote.change,
+        quote.change_percent,
+        quote.prev_close,
+        quote.ltq,
+        stored.off_session,
+        stored.received_at,
+        stored.source,
+        stored.run_id,
+    )
+
+
+def _quote(row: Row[Any]) -> StoredQuote:
+    return StoredQuote(
+        symbol=row.symbol,
+        slot=row.timestamp,
+        quote=Quote(
+            instrument_key=row.instrument_key,
+            last_price=row.ltp,
+            volume=row.volume,
+            ltq=row.ltq,
+            prev_close=row.prev_close,
+        ),
+        off_session=row.off_session,
+        received_at=row.received_at,
+        source=row.source,
+        run_id=row.run_id,
+    )
