@@ -55,7 +55,7 @@ class _TimedJob(schedule.Job):
         try:
             self.next_run = self._next_after(after)
         except CalendarUnknown as problem:
-            log.error("calendar_ends", extra={"jobs": sorted(self.tags), "problem": str(problem)})
+            log.error("calendar_ends", extra={"jobs": [*self.tags], "problem": str(problem)})
             self.next_run = None
 
 
@@ -110,7 +110,7 @@ class _Worker:
         self.last_run = self._clock.now()
         try:
             self._work()
-        except Exception as problem:  # noqa: BLE001 - a job may fail, the schedule may not
+        except Exception as problem:
             log.exception("job_failed", extra={"job": self.name})
             self._on_failure(self.name, problem)
 

@@ -91,7 +91,6 @@ class LtpService:
         calendar: MarketCalendar,
         clock: Clock,
         owed_since: datetime,
-        quarantined: Collection[str] = (),
         listeners: Sequence[SlotListener] = (),
     ) -> None:
         self._source = source
@@ -103,7 +102,6 @@ class LtpService:
         self._started = clock.now()
         self._accounted = owed_since
         self._listeners = listeners
-        self._quarantine: dict[str, date] = dict.fromkeys(quarantined, self._today())
         self._volumes = VolumeGuard(
             (row.slot.astimezone(IST).date(), row.quote) for row in keeping.latest().values()
         )
@@ -151,7 +149,7 @@ class LtpService:
         return run
 
     def repair(self, symbols: Collection[str]) -> SyncRun | None:
-        """Ask again for *symbols*, quarantined or not, for the slot that has just ended.
+        """Ask again for *symbols*, for the slot that has just ended.
 
         None when that slot was not in session for any of them.
         """
@@ -163,8 +161,6 @@ class LtpService:
         ]
         if not in_session:
             return None
-        for instrument in in_session:
-            self._quarantine.pop(instrument.instrument_key, None)
         run, _ = self._collect(REPAIR, slot, in_session)
         return run
 
@@ -201,13 +197,10 @@ class LtpService:
     ) -> tuple[SyncRun, OutsideError | None]:
         """One recorded run, and what kept it from bringing anything, if something did."""
         started = self._clock.now()
-        self._lift_old_quarantine()
-        wanted = [one for one in asked if one.instrument_key not in self._quarantine]
         try:
-            answer = self._source.quotes([one.instrument_key for one in wanted])
+            answer = self._source.quotes([instrument.instrument_key for instrument in asked])
         except OutsideError as problem:
             return self._record_failure(job, slot, asked, started, problem), problem
-        self._quarantine.update(dict.fromkeys(answer.unknown, self._today()))
         if self._in_session(slot, asked):
             answer = self._without_falling_volumes(slot, answer)
         run, quotes, attempts = self._account(job, slot, asked, started, answer)
@@ -227,7 +220,7 @@ class LtpService:
         run_id = new_run_id()
         quotes = {quote.instrument_key: quote for quote in answer.quotes}
         reasons = {row.instrument_key: row.reason for row in answer.set_aside}
-        failed = set(answer.failed)
+        unknown, failed = set(answer.unknown), set(answer.failed)
         stored: list[StoredQuote] = []
         attempts: list[SyncAttempt] = []
         counts = dict.fromkeys(SyncState, 0)
@@ -237,7 +230,7 @@ class LtpService:
             if (quote := quotes.get(key)) is not None:
                 state = SyncState.OK
                 stored.append(self._row(slot, instrument, quote, answer.received_at, run_id))
-            elif key in self._quarantine:
+            elif key in unknown:
                 state, error = SyncState.QUARANTINED, "the provider does not know this key"
             elif key in reasons:
                 state, error = SyncState.SET_ASIDE, reasons[key]
@@ -271,7 +264,7 @@ class LtpService:
             set_aside=counts[SyncState.SET_ASIDE],
             requests=answer.requests,
             error=answer.error,
-            details=_details(attempts),
+            details=_details(attempts, answer),
         )
         return run, stored, attempts
 
@@ -360,23 +353,17 @@ class LtpService:
         for listener in self._listeners:
             listener(run, quotes)
 
-    def _lift_old_quarantine(self) -> None:
-        """A key refused yesterday may be listed today."""
-        today = self._today()
-        self._quarantine = {key: day for key, day in self._quarantine.items() if day == today}
 
-    def _today(self) -> date:
-        return self._clock.now().astimezone(IST).date()
-
-
-def _details(attempts: Sequence[SyncAttempt]) -> dict[str, object]:
-    """The symbols that brought no row, by what became of them."""
-    by_state: dict[str, object] = {}
-    for state in SyncState:
-        symbols = [a.symbol for a in attempts if a.state is state and state is not SyncState.OK]
-        if symbols:
-            by_state[state] = symbols
-    return by_state
+def _details(attempts: Sequence[SyncAttempt], answer: QuoteAnswer) -> dict[str, object]:
+    """The symbols that brought no row, by what became of them and why; rows nobody asked for."""
+    details: dict[str, object] = {}
+    for state in set(SyncState) - {SyncState.OK}:
+        why = {attempt.symbol: attempt.error for attempt in attempts if attempt.state is state}
+        if why:
+            details[state] = why
+    if answer.strays:
+        details["strays"] = {row.instrument_key: row.reason for row in answer.strays}
+    return details
 
 
 def run_facts(run: SyncRun) -> dict[str, object]:
@@ -419,6 +406,10 @@ class FreshnessMonitor:
         self._rules = rules
         self._repair = repair
         self._states: Mapping[str, Freshness] = {}
+
+    def use(self, members: Members) -> None:
+        """From the next check on, judge these."""
+        self._members = members
 
     def check(self) -> None:
         """Judge, raise alarms, repair, and write the audit row."""

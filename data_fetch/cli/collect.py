@@ -3,7 +3,7 @@
 import click
 
 from data_fetch import runtime
-from data_fetch.cli.frame import INCOMPLETE, emit, ist_text, json_option, note, say
+from data_fetch.cli.frame import INCOMPLETE, Remarks, emit, ist_text, json_option, say
 from data_fetch.core.records import SyncRun
 
 
@@ -16,9 +16,7 @@ def command(once: bool, as_json: bool) -> None:
     Outside a session the rows are marked `off_session` and count for no coverage.
     """
     settings = runtime.settings()
-    with runtime.one_off_for(settings) as collector:
-        for line in collector.remarks:
-            note(line)
+    with runtime.one_off_for(settings, Remarks()) as collector:
         run = collector.service.collect_now()
     if as_json:
         emit(document(run))

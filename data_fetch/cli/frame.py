@@ -5,13 +5,14 @@ Results go to standard output, remarks to standard error, so that a pipe stays c
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import click
 
 from data_fetch.core.clock import IST
+from data_fetch.core.records import StoredQuote, SyncRun
 
 DONE, WRONG_USE, INCOMPLETE, REFUSED = 0, 2, 3, 4
 
@@ -30,15 +31,30 @@ def note(text: str) -> None:
     click.echo(text, err=True)
 
 
+class Remarks:
+    """A watcher that passes on what is for people and leaves the slots to the command."""
+
+    def told(self, text: str) -> None:
+        note(text)
+
+    def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
+        return None
+
+
 def emit(document: Mapping[str, Any]) -> None:
     """The one JSON document of a command run with `--json`."""
     json.dump(document, sys.stdout, ensure_ascii=False)
     sys.stdout.write("\n")
 
 
-def clock_time(at: datetime | None, *, seconds: bool = False) -> str:
-    """The IST time of day, for a line on a screen."""
-    return "--:--" if at is None else at.astimezone(IST).strftime("%H:%M:%S" if seconds else "%H:%M")
+def clock_time(at: datetime) -> str:
+    """The IST time of day to the second, for a line on a screen."""
+    return at.astimezone(IST).strftime("%H:%M:%S")
+
+
+def slot_name(slot: datetime | None) -> str:
+    """A slot is named by its first minute, IST."""
+    return "--:--" if slot is None else slot.astimezone(IST).strftime("%H:%M")
 
 
 def ist_text(at: datetime | None) -> str | None:

@@ -3,7 +3,7 @@
 import click
 
 from data_fetch import runtime
-from data_fetch.cli.frame import INCOMPLETE, emit, ist_text, json_option, note, say
+from data_fetch.cli.frame import INCOMPLETE, Remarks, emit, ist_text, json_option, say
 from data_fetch.core.freshness import STALE, Freshness, Judgement, count_states
 
 
@@ -12,9 +12,7 @@ from data_fetch.core.freshness import STALE, Freshness, Judgement, count_states
 def command(as_json: bool) -> None:
     """Judge every symbol by the trading minutes since its last quote."""
     settings = runtime.settings()
-    with runtime.one_off_for(settings) as collector:
-        for line in collector.remarks:
-            note(line)
+    with runtime.one_off_for(settings, Remarks()) as collector:
         now = collector.market.clock.now()
         judgements = collector.monitor.judge_all()
     counts = count_states(judgements)

@@ -6,7 +6,7 @@ from types import FrameType
 
 import click
 
-from data_fetch.cli.frame import clock_time, note, say
+from data_fetch.cli.frame import clock_time, note, say, slot_name
 from data_fetch.core.records import Outcome, StoredQuote, SyncRun
 from data_fetch.data_scheduler import data_scheduler
 
@@ -29,8 +29,7 @@ class Screen:
 
 def slot_line(run: SyncRun) -> str:
     """What one run of the quotes job came to."""
-    at, slot = clock_time(run.finished_at, seconds=True), clock_time(run.due_slot)
-    head = f"{at}  {run.job:<8} slot {slot}"
+    head = f"{clock_time(run.finished_at)}  {run.job:<8} slot {slot_name(run.due_slot)}"
     if run.outcome in {Outcome.MISSED, Outcome.FAILED}:
         return f"{head}  {run.outcome}: {run.error}"
     took = (run.finished_at - run.started_at).total_seconds() * 1000

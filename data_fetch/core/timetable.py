@@ -14,7 +14,7 @@ from data_fetch.core.clock import IST, MINUTE
 from data_fetch.core.market import MarketCalendar, Venue
 
 QUOTES, FRESHNESS, COVERAGE = "quotes", "freshness", "coverage"
-DAILY, WEEKLY = "daily", "weekly"
+UNIVERSE, DAILY, WEEKLY = "universe", "daily", "weekly"
 
 SUNDAY = 6
 # The minute's quotes are in by then; the checks look at them.
@@ -129,6 +129,8 @@ def standard_timetable(calendar: MarketCalendar, venues: Collection[Venue]) -> T
             QUOTES: EverySlot(calendar, venues),
             FRESHNESS: EveryMinutes(calendar, venues, 2, FRESHNESS_OFFSET),
             COVERAGE: EveryMinutes(calendar, venues, 5, COVERAGE_OFFSET),
+            # The provider rebuilds its instrument master at about 06:00.
+            UNIVERSE: DailyAt(calendar, venues, time(8, 30)),
             DAILY: DailyAt(calendar, venues, time(16, 0)),
             WEEKLY: WeeklyAt(SUNDAY, time(10, 0)),
         }

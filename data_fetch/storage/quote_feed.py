@@ -6,6 +6,7 @@ a convenience: when it fails, collecting goes on and one warning says so.
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 import redis
@@ -28,7 +29,8 @@ class QuoteFeed:
         self._failing = False
 
     def __call__(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
-        rows = {row.symbol: orjson.dumps(_wire(row)) for row in quotes}
+        # The client's type of a mapping is wider than ours, and mappings are invariant.
+        rows: dict[Any, Any] = {row.symbol: orjson.dumps(_wire(row)) for row in quotes}
         if not rows:
             return
         try:

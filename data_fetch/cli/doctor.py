@@ -1,0 +1,192 @@
+"""`data-fetch doctor`: is everything in place, and if not, what cures it?"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from pathlib import Path
+
+import click
+import urllib3
+
+from data_fetch import runtime
+from data_fetch.cli.frame import REFUSED, WRONG_USE, emit, ist_text, json_option, say
+from data_fetch.core.clock import IST, SystemClock
+from data_fetch.core.errors import DataFetchError, OutsideError, SetupError
+from data_fetch.core.market import end_warning
+from data_fetch.core.records import World
+from data_fetch.core.settings import UPSTOX_URL, Settings
+
+LITTLE_DISK_BYTES = 2_000_000_000
+TOLERATED_SKEW = timedelta(seconds=2)
+
+
+class State(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question and its answer; *cure* says what to do when it is not `ok`."""
+
+    name: str
+    state: State
+    told: str
+    cure: str = ""
+    status: int = 0
+
+
+@click.command()
+@json_option
+def command(as_json: bool) -> None:
+    """Check settings, token, database, master, calendar, disk and clock."""
+    checks = list(examine())
+    failed = [check for check in checks if check.state is State.FAILED]
+    if as_json:
+        emit(
+            {
+                "ok": not failed,
+                "checks": [
+                    {"name": c.name, "state": str(c.state), "told": c.told, "cure": c.cure}
+                    for c in checks
+                ],
+            }
+        )
+    else:
+        for check in checks:
+            say(f"{check.state:<8} {check.name:<9} {check.told}")
+            if check.cure:
+                say(f"{'':<18} -> {check.cure}")
+        say(f"{len(failed)} of {len(checks)} checks failed." if failed else "All is in place.")
+    if failed:
+        raise SystemExit(min(check.status for check in failed))
+
+
+def examine() -> Iterator[Check]:
+    """Every check, in the order in which they depend on each other."""
+    try:
+        settings = runtime.settings()
+    except SetupError as problem:
+        yield _failure("settings", problem)
+        return
+    yield _settings(settings)
+    questions: dict[str, Callable[[Settings], Check]] = {
+        "token": _token,
+        "database": _database,
+        "master": _master,
+        "calendar": _calendar,
+        "disk": _disk,
+        "clock": _clock,
+    }
+    for name, question in questions.items():
+        try:
+            yield question(settings)
+        except DataFetchError as problem:
+            yield _failure(name, problem)
+
+
+def _failure(name: str, problem: DataFetchError) -> Check:
+    status = REFUSED if isinstance(problem, OutsideError) else WRONG_USE
+    return Check(name, State.FAILED, problem.what, problem.then, status)
+
+
+def _settings(settings: Settings) -> Check:
+    told = f"world {settings.world}, source {settings.data_source}, folder {settings.folder}"
+    if settings.ignored_mongo_name is None:
+        return Check("settings", State.OK, told)
+    return Check(
+        "settings",
+        State.WARNING,
+        f"{told}; {settings.ignored_mongo_name} is set, but the store is SQL",
+        "Bring old rows along as docs/coming-from-the-scripts.md shows, then unset it.",
+    )
+
+
+def _token(settings: Settings) -> Check:
+    if settings.world is World.PAPER:
+        return Check("token", State.OK, "none needed on the paper exchange")
+    with runtime.market_for(settings) as market:
+        market.api.market_status("NSE")
+        expires = market.token.expires_at()
+    told = f"accepted; expires {ist_text(expires)}" if expires else "accepted; expiry not told"
+    if settings.token_in_environment:
+        return Check(
+            "token",
+            State.WARNING,
+            f"{told}; it is set in the process environment",
+            "Put it into .env instead, so that it can be renewed without a restart.",
+        )
+    return Check("token", State.OK, told)
+
+
+def _database(settings: Settings) -> Check:
+    store = runtime.store_for(settings)
+    degraded = runtime.degraded_reason(settings)
+    if degraded is None:
+        return Check("database", State.OK, f"{store.name} answers, schema up to date")
+    return Check(
+        "database",
+        State.WARNING,
+        f"{store.name} answers, but the last run could not reach it",
+        degraded,
+    )
+
+
+def _master(settings: Settings) -> Check:
+    with runtime.master_for(settings) as source:
+        master = source.today()
+    told = f"{master.instruments} instruments, as of {master.as_of}"
+    if master.warning is None:
+        return Check("master", State.OK, told)
+    return Check("master", State.WARNING, told, master.warning)
+
+
+def _calendar(settings: Settings) -> Check:
+    calendar = runtime.calendar_for(settings)
+    today = SystemClock().now().astimezone(IST).date()
+    warning = end_warning(calendar, today)
+    if warning is None:
+        return Check("calendar", State.OK, f"reviewed until {calendar.reviewed_until}")
+    return Check(
+        "calendar", State.WARNING, warning, "Ask the provider: data-fetch calendar refresh"
+    )
+
+
+def _disk(settings: Settings) -> Check:
+    folder = next(p for p in (settings.data_folder, settings.folder, Path("/")) if p.is_dir())
+    free = shutil.disk_usage(folder).free
+    told = f"{free / 1e9:.0f} GB free in {folder}"
+    if free > LITTLE_DISK_BYTES:
+        return Check("disk", State.OK, told)
+    return Check("disk", State.WARNING, told, "A year of minutes takes about 2 GB: make room.")
+
+
+def _clock(settings: Settings) -> Check:
+    """Against the Date header of the provider, which is good to a second."""
+    if settings.world is World.PAPER:
+        return Check("clock", State.OK, "the paper exchange's clock is used")
+    before = SystemClock().now()
+    try:
+        answer = urllib3.request(
+            "HEAD",
+            settings.base_url or UPSTOX_URL,
+            timeout=urllib3.Timeout(connect=5, read=5),
+            retries=False,
+        )
+        skew = before - parsedate_to_datetime(answer.headers["Date"])
+    except (urllib3.exceptions.HTTPError, KeyError, TypeError, ValueError) as problem:
+        told = f"cannot be compared with the provider's ({type(problem).__name__})"
+        return Check("clock", State.WARNING, told, "Check that time synchronisation is on.")
+    if abs(skew) <= TOLERATED_SKEW:
+        return Check("clock", State.OK, "agrees with the provider's to two seconds")
+    return Check(
+        "clock",
+        State.FAILED,
+        f"differs from the provider's by {skew.total_seconds():+.0f} s",
+        "Switch time synchronisation on (timedatectl set-ntp true): slots are minutes.",
+        WRONG_USE,
+    )
