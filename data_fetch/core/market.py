@@ -8,10 +8,12 @@ amends it, a person's override file has the last word:
 3. what the provider said;
 4. the table's holidays and ordinary hours.
 
-The provider knows neither the closing auction nor the drills and outages of the past. So its
-word never changes a reviewed special day (except one that the table itself calls provisional),
-and an answer that covers the ordinary trading day leaves that day as it is, with its closing
-auction: it can only make it end later.
+The provider knows no closing auction, and is wrong about some drills and outages. So its word
+never changes a reviewed special day, except one that the table itself calls provisional. And
+one window that lasts from the ordinary opening to the start of the closing auction, or longer,
+means a full day: the segment keeps its ordinary hours and the auction, and only an end later
+than both is taken over. Anything else is taken as told, without an
+auction. `overruled` says where the calendar did not follow.
 
 Instants are aware UTC, windows are IST. A slot is the minute it is named after.
 """
@@ -19,21 +21,34 @@ Instants are aware UTC, windows are IST. A slot is the minute it is named after.
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
-from functools import cache, lru_cache
+from datetime import date, datetime, timedelta
+from functools import cache
 
 from data_fetch.core.clock import IST, MINUTE
-from data_fetch.core.errors import BadRecord, CalendarUnknown
+from data_fetch.core.errors import CalendarUnknown
+from data_fetch.core.market_session import (
+    EPOCH,
+    F_AND_O_STOCK,
+    FUTURES_AND_OPTIONS,
+    INDEX,
+    INDIA_VIX,
+    OTHER_STOCK,
+    Session,
+    Venue,
+    minute_number,
+    session_of,
+    venue_of,
+)
 from data_fetch.core.market_table import (
     DayHours,
     Hours,
     MarketTable,
+    OrdinaryHours,
     Segment,
     Window,
     parse_override,
     reviewed_table,
 )
-from data_fetch.core.records import Instrument
 
 __all__ = [
     "FUTURES_AND_OPTIONS",
@@ -55,100 +70,8 @@ __all__ = [
 ]
 
 DAY = timedelta(days=1)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EPOCH_DAY = date(1970, 1, 1).toordinal()
-MINUTES_OF_DAY = 24 * 60
-# Kolkata keeps no summer time, so a trading date begins this many minutes before its UTC day.
-IST_AHEAD = 330
 WARN_AHEAD = timedelta(days=30)
 CURE = "Run 'data-fetch calendar refresh', or name the day in the calendar override file."
-
-
-@dataclass(frozen=True, slots=True)
-class Venue:
-    """How something is traded: its segment, and whether the closing auction stops it."""
-
-    segment: Segment
-    auction: bool
-
-
-F_AND_O_STOCK = Venue(Segment.CASH, auction=True)
-OTHER_STOCK = Venue(Segment.CASH, auction=False)
-INDEX = Venue(Segment.INDEX, auction=True)
-INDIA_VIX = Venue(Segment.INDEX, auction=False)
-FUTURES_AND_OPTIONS = Venue(Segment.FO, auction=False)
-
-INDIA_VIX_KEY = "NSE_INDEX|India VIX"
-
-
-def venue_of(instrument: Instrument) -> Venue:
-    """How *instrument* is traded. Raises BadRecord for a segment the calendar has no hours of."""
-    match instrument.segment:
-        case "NSE_EQ":
-            return F_AND_O_STOCK if instrument.cas_eligible else OTHER_STOCK
-        case "NSE_INDEX":
-            # Derived from option prices, it ticks on while the stocks are in their auction.
-            return INDIA_VIX if instrument.instrument_key == INDIA_VIX_KEY else INDEX
-        case "NSE_FO":
-            return FUTURES_AND_OPTIONS
-        case other:
-            raise BadRecord(f"{instrument.instrument_key}: no trading hours of segment {other}")
-
-
-@dataclass(frozen=True)
-class Session:
-    """One trading date of one venue. *windows* are continuous trading; none when closed.
-
-    *provisional*: the provider said so, or the hours are still to come; nobody reviewed it.
-    """
-
-    day: date
-    venue: Venue
-    windows: tuple[Window, ...]
-    auction: Window | None
-    note: str
-    provisional: bool
-
-    @property
-    def open(self) -> bool:
-        return bool(self.windows)
-
-    @property
-    def expected_minutes(self) -> int:
-        """Minutes of continuous trading; the auction is not counted."""
-        return sum(end - start for start, end in self.spans)
-
-    def minutes(self) -> list[datetime]:
-        """The minutes of continuous trading, oldest first."""
-        return list(_instants(self.spans))
-
-    def slots(self) -> list[datetime]:
-        """When a quote is due: every continuous minute, and one slot for the auction.
-
-        The auction's slot is named by the minute in which its price is out (15:35).
-        """
-        return list(self.slot_instants)
-
-    @property
-    def slot_instants(self) -> tuple[datetime, ...]:
-        return _instants((*self.spans, *self.auction_spans))
-
-    @property
-    def spans(self) -> tuple[tuple[int, int], ...]:
-        """The windows as minutes since 1970 UTC: first, and first no more."""
-        midnight = (self.day.toordinal() - EPOCH_DAY) * MINUTES_OF_DAY - IST_AHEAD
-        return tuple(
-            (midnight + _minute_of_day(window.start), midnight + _minute_of_day(window.end))
-            for window in self.windows
-        )
-
-    @property
-    def auction_spans(self) -> tuple[tuple[int, int], ...]:
-        if self.auction is None:
-            return ()
-        midnight = (self.day.toordinal() - EPOCH_DAY) * MINUTES_OF_DAY - IST_AHEAD
-        over = midnight + _minute_of_day(self.auction.end)
-        return ((over, over + 1),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,18 +145,18 @@ class MarketCalendar:
         """
         known = self._sessions.get((day, venue))
         if known is None:
-            known = _session(day, venue, self._hours(day, venue.segment))
+            known = session_of(day, venue, self._hours(day, venue.segment))
             self._sessions[day, venue] = known
         return known
 
     def is_open(self, at: datetime, venue: Venue) -> bool:
         """Whether there is continuous trading at that instant."""
-        minute = _minute(at)
+        minute = minute_number(at)
         return any(first <= minute < end for first, end in self._session_at(at, venue).spans)
 
     def in_slot(self, slot: datetime, venue: Venue) -> bool:
         """Whether a quote is due for the minute that begins at *slot*."""
-        minute = _minute(slot)
+        minute = minute_number(slot)
         session = self._session_at(slot, venue)
         due = (*session.spans, *session.auction_spans)
         return any(first <= minute < end for first, end in due)
@@ -277,22 +200,35 @@ class MarketCalendar:
         that was only partly between them.
         """
         # Floor division of the negative rounds the start up: a minute begun does not count.
-        begin, over = -((EPOCH - start) // MINUTE), _minute(end)
+        begin, over = -((EPOCH - start) // MINUTE), minute_number(end)
         return sum(
             max(0, min(last, over) - max(first, begin))
             for session in self._sessions_between(start, end, venue)
             for first, last in session.spans
         )
 
-    def refused(self, provider: ProviderCalendar) -> list[Session]:
-        """The reviewed special days that *provider* tells otherwise, as the table has them."""
-        told_otherwise = [
-            _session(day, Venue(segment, auction=False), self._table.special[day, segment])
+    def overruled(self, provider: ProviderCalendar) -> list[Session]:
+        """Where this calendar does not follow *provider*: the sessions it keeps to instead.
+
+        Sessions are given as the segment has them, without the closing auction's part.
+        """
+        kept = [
+            session_of(day, Venue(segment, auction=False), hours)
             for (day, segment), told in provider.days.items()
-            if self._is_settled(day, segment)
-            and told.windows != self._table.special[day, segment].windows
+            if day >= self.reviewed_from
+            and (hours := self._hours(day, segment)).windows != told.windows
         ]
-        return sorted(told_otherwise, key=lambda session: (session.day, session.venue.segment))
+        return sorted(kept, key=lambda session: (session.day, session.venue.segment))
+
+    def awaited(self) -> list[date]:
+        """The dates of announced sessions whose hours nobody has named yet."""
+        return sorted(
+            {
+                day
+                for (day, segment), hours in self._table.special.items()
+                if hours.provisional and not self._hours(day, segment).windows
+            }
+        )
 
     def _session_at(self, at: datetime, venue: Venue) -> Session:
         return self.session(_trading_date(at), venue)
@@ -321,24 +257,12 @@ class MarketCalendar:
         return special is not None and not special.provisional
 
     def _as_told(self, day: date, segment: Segment, told: ProviderHours) -> Hours:
-        hours = self._in_our_words(self._table.ordinary(day, segment), told)
+        hours = _in_our_words(self._table.ordinary(day), segment, told)
         if day <= self.reviewed_until:
             reviewed = self._by_the_rules(day, segment)
             if (hours.windows, hours.auction) == (reviewed.windows, reviewed.auction):
                 return reviewed
         return hours
-
-    def _in_our_words(self, ordinary: Hours, told: ProviderHours) -> Hours:
-        """Read an answer that knows no closing auction and may count the pre-open in."""
-        full = ordinary.windows[0]
-        enough = ordinary.auction.start if ordinary.auction else full.end
-        settled = ordinary.auction.end if ordinary.auction else full.end
-        match told.windows:
-            case [window] if window.start <= full.start and window.end >= enough:
-                end = window.end if window.end > settled else full.end
-                return Hours((Window(full.start, end),), ordinary.auction, told.note, True)
-            case windows:
-                return Hours(tuple(windows), None, told.note, True)
 
     def _by_the_rules(self, day: date, segment: Segment) -> Hours:
         if not self._is_known(day):
@@ -355,7 +279,7 @@ class MarketCalendar:
             return Hours((), note=self._table.holidays[day])
         if day.weekday() >= 5:
             return Hours((), note=f"{day:%A}", provisional=provisional)
-        return replace(self._table.ordinary(day, segment), provisional=provisional)
+        return replace(self._table.ordinary(day).of(segment), provisional=provisional)
 
     def _is_known(self, day: date) -> bool:
         reviewed = self.reviewed_from <= day <= self.reviewed_until
@@ -376,31 +300,20 @@ def _reviewed() -> MarketCalendar:
     return MarketCalendar(reviewed_table())
 
 
-def _session(day: date, venue: Venue, hours: Hours) -> Session:
-    auction = hours.auction if venue.auction else None
-    windows = hours.windows
-    if auction is not None:
-        windows = tuple(
-            Window(window.start, min(window.end, auction.start))
-            for window in windows
-            if window.start < auction.start
-        )
-    return Session(day, venue, windows, auction, hours.note, hours.provisional)
+def _in_our_words(ordinary: OrdinaryHours, segment: Segment, told: ProviderHours) -> Hours:
+    """Read an answer that knows no closing auction and may count the pre-open in."""
+    full = ordinary.of(segment)
+    opens, closes = full.windows[0].start, full.windows[0].end
+    auction = ordinary.closing_auction
+    enough = auction.start if auction else closes
+    match told.windows:
+        case [window] if window.start <= opens and window.end >= enough:
+            last = max(closes, auction.end) if auction else closes
+            end = window.end if window.end > last else closes
+            return Hours((Window(opens, end),), full.auction, told.note, provisional=True)
+        case windows:
+            return Hours(windows, note=told.note, provisional=True)
 
 
 def _trading_date(at: datetime) -> date:
     return at.astimezone(IST).date()
-
-
-def _minute(at: datetime) -> int:
-    """Whole minutes since 1970 UTC."""
-    return (at - EPOCH) // MINUTE
-
-
-def _minute_of_day(moment: time) -> int:
-    return moment.hour * 60 + moment.minute
-
-
-@lru_cache(maxsize=512)
-def _instants(spans: tuple[tuple[int, int], ...]) -> tuple[datetime, ...]:
-    return tuple(EPOCH + minute * MINUTE for first, end in spans for minute in range(first, end))

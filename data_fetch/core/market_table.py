@@ -94,9 +94,9 @@ class MarketTable:
     special: DayHours
     holidays: Mapping[date, str]
 
-    def ordinary(self, day: date, segment: Segment) -> Hours:
+    def ordinary(self, day: date) -> OrdinaryHours:
         """The hours of an ordinary day at that date, later than the table too."""
-        return next(hours for hours in self.hours if hours.since <= day).of(segment)
+        return next(hours for hours in self.hours if hours.since <= day)
 
 
 @cache
