@@ -53,6 +53,11 @@ class Underlyings:
         return self.indices + self.stocks
 
 
+def is_equity(instrument: Instrument) -> bool:
+    """Whether it is a share (or a trust's unit) of the cash segment, not a bond."""
+    return instrument.segment == "NSE_EQ" and instrument.instrument_type in EQUITY_SERIES
+
+
 def resolve(symbols: Iterable[str], instruments: Iterable[Instrument]) -> Universe:
     """The instruments that *symbols* stand for.
 
@@ -106,7 +111,7 @@ class _Directory:
             self._by_key[instrument.instrument_key] = instrument
             for spelling in (instrument.name, instrument.symbol):
                 self._indices[_squeezed(spelling)] = instrument
-        elif instrument.segment == "NSE_EQ" and instrument.instrument_type in EQUITY_SERIES:
+        elif is_equity(instrument):
             self._by_key[instrument.instrument_key] = instrument
             known = self._stocks.get(instrument.symbol)
             if known is None or _series_rank(instrument) < _series_rank(known):

@@ -1,0 +1,167 @@
+"""Instruments: what the master has ever listed, and what became of it. Never deleted."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, or_, select
+
+from data_fetch.core.lineage import Succession, detect_lineage
+from data_fetch.core.records import Instrument, World
+from data_fetch.storage.store import Store, refuse_invented
+from data_fetch.storage.tables import Instrument as InstrumentRow
+from data_fetch.storage.tables import InstrumentLineage, table
+from data_fetch.storage.upsert import Rule, bulk_upsert, earliest, latest, upsert
+
+instruments_table = table(InstrumentRow)
+lineage_table = table(InstrumentLineage)
+COLUMNS = tuple(column.name for column in instruments_table.columns)
+FIELDS = tuple(name for name in COLUMNS if name not in {"first_seen", "last_seen"})
+VALUES = attrgetter(*FIELDS)
+
+# An older master, read late, fills holes and does not overwrite what a newer one said.
+SEEN = Rule(ranking=("last_seen",), combined={"first_seen": earliest, "last_seen": latest})
+# A symbol that has been free for longer than this may belong to somebody else by now.
+STILL_KNOWN = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedMaster:
+    """How many instruments were new or different, and the changes of name and ISIN found."""
+
+    changed: int
+    lineage: tuple[Succession, ...]
+
+
+def save_master(
+    store: Store, instruments: Iterable[Instrument], seen_on: date, now: datetime
+) -> SavedMaster:
+    """Store every instrument of the master of *seen_on*; streamed, in short transactions.
+
+    Those known already keep `first_seen` and move `last_seen` on. Renames and new ISINs are
+    recorded in `instrument_lineage` before the new names are. Doing it again changes nothing.
+    Raises WrongWorld for invented instruments in a live store.
+    """
+    cash: list[Instrument] = []
+    contracts = _contracts(_admitted(store, instruments), held_back=cash)
+    changed = _save(store, contracts, seen_on)
+    # Only now that the whole cash segment is at hand can it be compared, and it must be
+    # before its new names replace the old ones.
+    lineage = _record_lineage(store, cash, seen_on, now)
+    return SavedMaster(changed + _save(store, cash, seen_on), lineage)
+
+
+def last_master_date(connection: Connection) -> date | None:
+    """The date of the newest master stored; None when there is none."""
+    # A save that was stopped half way has stored contracts and not the cash segment yet.
+    cash = instruments_table.c.segment != "NSE_FO"
+    newest: date | None = connection.scalar(
+        select(func.max(instruments_table.c.last_seen)).where(cash)
+    )
+    return newest
+
+
+def instruments_by_key(
+    connection: Connection, instrument_keys: Collection[str]
+) -> Mapping[str, Instrument]:
+    """The stored instruments among *instrument_keys* (contracts by their dated key)."""
+    rows = connection.execute(
+        select(instruments_table).where(instruments_table.c.instrument_key.in_(instrument_keys))
+    )
+    return {row.instrument_key: _instrument(row) for row in rows}
+
+
+def instruments_by_symbol(
+    connection: Connection, symbols: Collection[str]
+) -> Mapping[str, Instrument]:
+    """What each of *symbols* stood for most recently; unknown ones are left out."""
+    rows = connection.execute(
+        select(instruments_table)
+        .where(instruments_table.c.symbol.in_(symbols))
+        .order_by(instruments_table.c.last_seen, instruments_table.c.first_seen)
+    )
+    return {row.symbol: _instrument(row) for row in rows}
+
+
+def lineage_of(connection: Connection, instrument_key: str) -> list[Succession]:
+    """The successions in which *instrument_key* is the old or the new key, oldest first."""
+    rows = connection.execute(
+        select(lineage_table)
+        .where(
+            or_(
+                lineage_table.c.old_key == instrument_key,
+                lineage_table.c.new_key == instrument_key,
+            )
+        )
+        .order_by(lineage_table.c.valid_from)
+    )
+    return [Succession(row.old_key, row.new_key, row.valid_from, row.reason) for row in rows]
+
+
+def _admitted(store: Store, instruments: Iterable[Instrument]) -> Iterator[Instrument]:
+    for instrument in instruments:
+        if instrument.world is World.PAPER and store.world is World.LIVE:
+            with store.writing() as connection:
+                refuse_invented(connection, (instrument.instrument_key, instrument.underlying_key))
+        yield instrument
+
+
+def _contracts(
+    instruments: Iterable[Instrument], held_back: list[Instrument]
+) -> Iterator[Instrument]:
+    """The derivative contracts; what is not one goes to *held_back*."""
+    for instrument in instruments:
+        if instrument.segment == "NSE_FO":
+            yield instrument
+        else:
+            held_back.append(instrument)
+
+
+def _save(store: Store, instruments: Iterable[Instrument], seen_on: date) -> int:
+    rows = (_row(instrument, seen_on) for instrument in instruments)
+    return bulk_upsert(store.writing, instruments_table, COLUMNS, rows, SEEN)
+
+
+def _record_lineage(
+    store: Store, cash: list[Instrument], seen_on: date, now: datetime
+) -> tuple[Succession, ...]:
+    with store.reading() as connection:
+        newest = last_master_date(connection)
+        if newest is None or seen_on < newest:
+            return ()
+        found = detect_lineage(_known_stocks(connection, newest), cash, seen_on)
+        fresh = tuple(each for each in found if not _is_recorded(connection, each))
+    if fresh:
+        rows = [(each.old_key, each.valid_from, each.new_key, each.reason, now) for each in fresh]
+        columns = ("old_key", "valid_from", "new_key", "reason", "recorded")
+        with store.writing() as connection:
+            upsert(connection, lineage_table, columns, rows)
+    return fresh
+
+
+def _known_stocks(connection: Connection, newest: date) -> list[Instrument]:
+    rows = connection.execute(
+        select(instruments_table).where(
+            instruments_table.c.segment == "NSE_EQ",
+            instruments_table.c.last_seen >= newest - STILL_KNOWN,
+        )
+    )
+    return [_instrument(row) for row in rows]
+
+
+def _is_recorded(connection: Connection, found: Succession) -> bool:
+    """Whether it was recorded by a run that was stopped before the new name was stored."""
+    return any(
+        (each.old_key, each.new_key, each.reason) == (found.old_key, found.new_key, found.reason)
+        for each in lineage_of(connection, found.old_key)
+    )
+
+
+def _row(instrument: Instrument, seen_on: date) -> tuple[Any, ...]:
+    return (*VALUES(instrument), seen_on, seen_on)
+
+
+def _instrument(row: Row[Any]) -> Instrument:
+    return Instrument(**{name: getattr(row, name) for name in FIELDS})
