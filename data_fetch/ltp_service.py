@@ -19,7 +19,6 @@ from data_fetch.core.freshness import (
     Freshness,
     FreshnessRules,
     Judgement,
-    Seen,
     count_states,
     judge,
 )
@@ -28,6 +27,7 @@ from data_fetch.core.ports import Clock, QuoteKeeping, QuoteSource, SlotListener
 from data_fetch.core.quality import VolumeGuard
 from data_fetch.core.records import (
     Instrument,
+    Movement,
     Outcome,
     Quote,
     QuoteAnswer,
@@ -438,8 +438,8 @@ class FreshnessMonitor:
         """The state of every member at this instant."""
         now = self._clock.now()
         latest = self._keeping.latest()
-        recent = self._recent(now)
-        prices = {seen.price for seen in recent.get(REFERENCE_INDEX, ())}
+        movements = self._movements(now)
+        index = movements.get(REFERENCE_INDEX)
         return [
             judge(
                 instrument.symbol,
@@ -448,14 +448,14 @@ class FreshnessMonitor:
                 calendar=self._calendar,
                 rules=self._rules,
                 last_quote=row.received_at if (row := latest.get(instrument.symbol)) else None,
-                recent=recent.get(instrument.symbol, ()),
-                index_moved=len(prices) > 1,
+                movement=movements.get(instrument.symbol),
+                index_moved=index is not None and index.price_moved,
             )
             for instrument in self._members.instruments
         ]
 
-    def _recent(self, now: datetime) -> dict[str, list[Seen]]:
-        """What the last slots said, by symbol, oldest first."""
+    def _movements(self, now: datetime) -> Mapping[str, Movement]:
+        """What the last slots said, by symbol."""
         over = minute_of(now) - MINUTE
         begin = over - self._rules.frozen_after * MINUTE
         slots = {
@@ -463,10 +463,7 @@ class FreshnessMonitor:
             for venue in self._members.venues
             for slot in self._calendar.slots_between(begin, over, venue)
         }
-        seen: dict[str, list[Seen]] = {}
-        for row in self._keeping.recent(sorted(slots)) if slots else ():
-            seen.setdefault(row.symbol, []).append(Seen(row.quote.last_price, row.quote.volume))
-        return seen
+        return self._keeping.movements(sorted(slots)) if slots else {}
 
     def _alarm(self, judgements: Sequence[Judgement]) -> None:
         for judgement in judgements:

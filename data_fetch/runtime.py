@@ -7,7 +7,7 @@ closed again is a context manager.
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -24,7 +24,7 @@ from data_fetch.core.errors import SetupError, StoreUnreachable
 from data_fetch.core.freshness import FreshnessRules
 from data_fetch.core.market import MarketCalendar
 from data_fetch.core.ports import Clock, SlotListener
-from data_fetch.core.records import StoredQuote, SyncRun, World
+from data_fetch.core.records import Instrument, StoredQuote, SyncRun, World
 from data_fetch.core.settings import INSTRUMENTS_URL, UPSTOX_URL, Settings
 from data_fetch.core.timetable import FRESHNESS, QUOTES, UNIVERSE, Timetable, standard_timetable
 from data_fetch.core.universe import Universe, resolve
@@ -316,7 +316,7 @@ def _collector(
     degraded: str | None,
     screen: Screen,
 ) -> Collector:
-    universe = _universe(settings, market, store, screen)
+    universe, listed_on = _universe(settings, market, store, screen)
     members = Members(universe.members)
     keeping = QuoteStore(store, fence)
     listeners: list[SlotListener] = [screen.slot]
@@ -345,9 +345,12 @@ def _collector(
 
     def renew_universe() -> None:
         """Listings change over night: keys, names, which contracts there are."""
-        renewed = Members(_universe(settings, market, store, screen).members)
-        service.use(renewed)
-        monitor.use(renewed)
+        nonlocal listed_on
+        if market.master.today().as_of == listed_on:
+            return
+        renewed, listed_on = _universe(settings, market, store, screen)
+        service.use(Members(renewed.members))
+        monitor.use(Members(renewed.members))
 
     return Collector(
         market=market,
@@ -365,14 +368,21 @@ def _collector(
     )
 
 
-def _universe(settings: Settings, market: Market, store: Store, screen: Screen) -> Universe:
-    """Today's instruments of the listed symbols; the whole master goes into the store."""
+def _universe(
+    settings: Settings, market: Market, store: Store, screen: Screen
+) -> tuple[Universe, date]:
+    """The instruments of the listed symbols, and the date of the master that names them.
+
+    The whole master goes into the store on the way.
+    """
     listed = FoStocksLoader(lambda: settings).load_fo_stocks_from_file()
     master = market.master.today()
     if master.warning:
         screen.told(f"Warning: {master.warning}")
-    save_master(store, read_instruments(master.path), master.as_of, market.clock.now())
-    universe = resolve(listed.entries, read_instruments(master.path))
+    underlyings: list[Instrument] = []
+    rows = _keeping_underlyings(read_instruments(master.path), underlyings)
+    save_master(store, rows, master.as_of, market.clock.now())
+    universe = resolve(listed.entries, underlyings)
     for missing in universe.unresolved:
         near = f" Near: {', '.join(missing.near)}." if missing.near else ""
         screen.told(f"Warning: {missing.symbol} is not in the instrument master.{near}")
@@ -381,7 +391,17 @@ def _universe(settings: Settings, market: Market, store: Store, screen: Screen) 
             f"none of the {universe.listed} symbols in {listed.path} is in the master",
             then="See why: data-fetch universe",
         )
-    return universe
+    return universe, master.as_of
+
+
+def _keeping_underlyings(
+    instruments: Iterable[Instrument], kept: list[Instrument]
+) -> Iterator[Instrument]:
+    """All *instruments*, one by one; those that are no options are also put into *kept*."""
+    for instrument in instruments:
+        if instrument.instrument_type not in {"CE", "PE"}:
+            kept.append(instrument)
+        yield instrument
 
 
 def _store_for_run(settings: Settings, screen: Screen) -> tuple[Store, str | None]:

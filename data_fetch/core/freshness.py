@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from data_fetch.core.market import MarketCalendar, Venue
+from data_fetch.core.records import Movement
 
 
 class Freshness(StrEnum):
@@ -19,14 +20,6 @@ class Freshness(StrEnum):
 
 
 STALE = frozenset({Freshness.NEVER_SEEN, Freshness.STOPPED})
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What one slot's quote said: enough to tell whether anything moved."""
-
-    price: float
-    volume: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +48,13 @@ def judge(
     calendar: MarketCalendar,
     rules: FreshnessRules,
     last_quote: datetime | None,
-    recent: Sequence[Seen],
+    movement: Movement | None,
     index_moved: bool,
 ) -> Judgement:
     """The state of one symbol at *now*.
 
-    *recent* are its quotes of the last `frozen_after` slots. At night, on holidays and in the
-    auction gap nothing is expected, so nothing is stale: the state is ``market_closed``.
+    *movement* is over the last `frozen_after` slots. At night, on holidays and in the auction
+    gap nothing is expected, so nothing is stale: the state is ``market_closed``.
     """
     minutes = (
         None if last_quote is None else calendar.trading_minutes_between(last_quote, now, venue)
@@ -72,16 +65,15 @@ def judge(
         state = Freshness.NEVER_SEEN
     elif minutes > rules.stale_after:
         state = Freshness.STOPPED
-    elif index_moved and stood_still(recent, rules.frozen_after):
+    elif index_moved and _is_frozen(movement, rules):
         state = Freshness.FROZEN
     else:
         state = Freshness.FRESH
     return Judgement(symbol=symbol, state=state, last_quote=last_quote, minutes=minutes)
 
 
-def stood_still(recent: Sequence[Seen], slots: int) -> bool:
-    """Whether price and cumulative volume were the same in all of the last *slots* slots."""
-    return len(recent) >= slots and len(set(recent[-slots:])) == 1
+def _is_frozen(movement: Movement | None, rules: FreshnessRules) -> bool:
+    return movement is not None and movement.slots >= rules.frozen_after and movement.stood_still
 
 
 def count_states(judgements: Sequence[Judgement]) -> Mapping[str, int]:

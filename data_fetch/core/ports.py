@@ -10,7 +10,7 @@ from enum import IntEnum
 from threading import Event
 from typing import Protocol
 
-from data_fetch.core.records import QuoteAnswer, StoredQuote, SyncAttempt, SyncRun
+from data_fetch.core.records import Movement, QuoteAnswer, StoredQuote, SyncAttempt, SyncRun
 
 
 class Hold(Protocol):
@@ -83,8 +83,8 @@ class QuoteKeeping(Protocol):
     def latest(self) -> Mapping[str, StoredQuote]:
         """The newest in-session quote of each symbol."""
 
-    def recent(self, slots: Sequence[datetime]) -> Sequence[StoredQuote]:
-        """The quotes of *slots*, oldest first."""
+    def movements(self, slots: Sequence[datetime]) -> Mapping[str, Movement]:
+        """How far each symbol's quote moved over *slots*."""
 
 
 class SlotListener(Protocol):

@@ -167,6 +167,26 @@ class StoredQuote:
     run_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """What the quotes of one symbol did over some slots, of which *slots* have a row."""
+
+    slots: int
+    lowest_price: float
+    highest_price: float
+    lowest_volume: int
+    highest_volume: int
+
+    @property
+    def price_moved(self) -> bool:
+        return self.lowest_price != self.highest_price
+
+    @property
+    def stood_still(self) -> bool:
+        """Neither the price nor the cumulative volume changed."""
+        return not self.price_moved and self.lowest_volume == self.highest_volume
+
+
 class SyncState(StrEnum):
     """What the last attempt on one symbol came to."""
 

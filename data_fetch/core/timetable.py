@@ -39,7 +39,8 @@ class EverySlot:
     venues: Collection[Venue]
 
     def on(self, day: date) -> Sequence[datetime]:
-        slots = {slot for venue in self.venues for slot in self.calendar.session(day, venue).slots()}
+        sessions = [self.calendar.session(day, venue) for venue in self.venues]
+        slots = {slot for session in sessions for slot in session.slots()}
         return [slot + MINUTE for slot in sorted(slots)]
 
 
@@ -53,9 +54,8 @@ class EveryMinutes:
     offset: timedelta
 
     def on(self, day: date) -> Sequence[datetime]:
-        trading = {
-            minute for venue in self.venues for minute in self.calendar.session(day, venue).minutes()
-        }
+        sessions = [self.calendar.session(day, venue) for venue in self.venues]
+        trading = {minute for session in sessions for minute in session.minutes()}
         return [
             minute + self.offset for minute in sorted(trading) if minute.minute % self.minutes == 0
         ]

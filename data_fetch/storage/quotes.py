@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, select, text
 
-from data_fetch.core.records import Quote, StoredQuote, SyncAttempt, SyncRun
+from data_fetch.core.records import Movement, Quote, StoredQuote, SyncAttempt, SyncRun
 from data_fetch.storage.store import Guard, Store, refuse_invented
 from data_fetch.storage.sync import fold_attempts, record_runs, write_runs
 from data_fetch.storage.tables import LtpData, table
@@ -84,12 +84,32 @@ class QuoteStore:
         with self._store.reading() as connection:
             return {row.symbol: _quote(row) for row in connection.execute(LATEST)}
 
-    def recent(self, slots: Sequence[datetime]) -> Sequence[StoredQuote]:
-        """The quotes of *slots*, oldest first."""
-        query = select(ltp_data).where(ltp_data.c.timestamp.in_(slots))
+    def movements(self, slots: Sequence[datetime]) -> Mapping[str, Movement]:
+        """How far each symbol's quote moved over *slots*."""
+        price, volume = ltp_data.c.ltp, ltp_data.c.volume
+        query = (
+            select(
+                ltp_data.c.symbol,
+                func.count(),
+                func.min(price),
+                func.max(price),
+                func.min(volume),
+                func.max(volume),
+            )
+            .where(ltp_data.c.timestamp.in_(slots))
+            .group_by(ltp_data.c.symbol)
+        )
         with self._store.reading() as connection:
-            rows = connection.execute(query.order_by(ltp_data.c.timestamp, ltp_data.c.symbol))
-            return [_quote(row) for row in rows]
+            return {
+                symbol: Movement(
+                    slots=count,
+                    lowest_price=low,
+                    highest_price=high,
+                    lowest_volume=least,
+                    highest_volume=most,
+                )
+                for symbol, count, low, high, least, most in connection.execute(query)
+            }
 
     def holdings(self) -> QuoteHoldings:
         """How much is held. Counts every row, so it takes a while on years of quotes."""

@@ -1,17 +1,27 @@
 """How old what we hold is, in minutes in which the market traded."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
 
 from data_fetch.core.clock import IST
-from data_fetch.core.freshness import Freshness, FreshnessRules, Judgement, Seen, judge
+from data_fetch.core.freshness import FreshnessRules, Judgement, judge
 from data_fetch.core.market import F_AND_O_STOCK, MarketCalendar
+from data_fetch.core.records import Movement
 
 CALENDAR = MarketCalendar.reviewed()
 RULES = FreshnessRules(stale_after=5, frozen_after=3)
-STILL = [Seen(100.0, 5000)] * 3
+
+
+def movement(slots: int, price: float = 0.0, volume: int = 0) -> Movement:
+    """A symbol whose quotes moved by so much over so many slots."""
+    return Movement(
+        slots=slots,
+        lowest_price=100.0,
+        highest_price=100.0 + price,
+        lowest_volume=5000,
+        highest_volume=5000 + volume,
+    )
 
 
 def ist(text: str) -> datetime:
@@ -21,7 +31,7 @@ def ist(text: str) -> datetime:
 def judged(
     now: str,
     last_quote: str | None,
-    recent: Sequence[Seen] = (),
+    moved: Movement | None = None,
     index_moved: bool = True,
 ) -> Judgement:
     return judge(
@@ -31,7 +41,7 @@ def judged(
         calendar=CALENDAR,
         rules=RULES,
         last_quote=ist(last_quote) if last_quote else None,
-        recent=recent,
+        movement=moved,
         index_moved=index_moved,
     )
 
@@ -69,20 +79,17 @@ def test_freshness_counts_trading_minutes(
 
 
 @pytest.mark.parametrize(
-    ("recent", "index_moved", "state"),
+    ("moved", "index_moved", "state"),
     [
-        pytest.param(STILL, True, Freshness.FROZEN, id="nothing moves while the index does"),
-        pytest.param(STILL, False, Freshness.FRESH, id="the whole market stands still"),
-        pytest.param(STILL[:2], True, Freshness.FRESH, id="not for long enough"),
-        pytest.param(
-            [*STILL[:2], Seen(100.0, 5001)], True, Freshness.FRESH, id="a trade at the same price"
-        ),
-        pytest.param(
-            [Seen(99.0, 1), *STILL], True, Freshness.FROZEN, id="only the last slots count"
-        ),
+        pytest.param(movement(3), True, "frozen", id="nothing moves while the index does"),
+        pytest.param(movement(3), False, "fresh", id="the whole market stands still"),
+        pytest.param(movement(2), True, "fresh", id="not for long enough"),
+        pytest.param(movement(3, volume=1), True, "fresh", id="a trade at the same price"),
+        pytest.param(movement(3, price=0.05), True, "fresh", id="a new price"),
+        pytest.param(None, True, "fresh", id="no row in those slots"),
     ],
 )
-def test_frozen(recent: Sequence[Seen], index_moved: bool, state: Freshness) -> None:
-    judgement = judged("2026-07-01 11:00:20", "2026-07-01 11:00:01", recent, index_moved)
+def test_frozen(moved: Movement | None, index_moved: bool, state: str) -> None:
+    judgement = judged("2026-07-01 11:00:20", "2026-07-01 11:00:01", moved, index_moved)
 
-    assert judgement.state is state
+    assert judgement.state == state

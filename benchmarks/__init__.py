@@ -1,0 +1,1 @@
+"""Measurements against bare versions of the same work, in the same run."""

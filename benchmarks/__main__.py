@@ -1,0 +1,36 @@
+"""`python -m benchmarks`: every measurement, with the bound it is held to.
+
+A ratio against a bare version of the same work in the same run counts; absolute figures
+depend on the machine and are for orientation. Exit status 1 when a bound is not kept.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import bench_commands, bench_slot
+from benchmarks.figure import Figure
+
+MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "slot": bench_slot.measure,
+    "commands": bench_commands.measure,
+}
+
+
+def main(chosen: list[str]) -> int:
+    console = Console()
+    table = Table("measurement", "figure", "bound", "kept", "detail")
+    broken = 0
+    for name in chosen or MEASUREMENTS:
+        with console.status(f"measuring {name} ..."):
+            for figure in MEASUREMENTS[name]():
+                broken += not figure.kept
+                table.add_row(*figure.cells())
+    console.print(table)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
