@@ -57,11 +57,12 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 def redacted(url: str | URL) -> str:
-    """The URL with its password hidden, for people and logs."""
+    """The URL without driver and password, for people and logs."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
+        parsed = make_url(url)
     except ArgumentError:
         return "(not a database URL)"
+    return parsed.set(drivername=parsed.get_backend_name()).render_as_string(hide_password=True)
 
 
 def _parsed(url: str) -> URL:

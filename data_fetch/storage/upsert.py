@@ -63,11 +63,11 @@ LARGEST_CHUNK = 20_000
 
 
 def earliest(old: Column, new: Column) -> Column:
-    return case((new < old, new), else_=old)
+    return case((or_(old.is_(None), new < old), new), else_=old)
 
 
 def latest(old: Column, new: Column) -> Column:
-    return case((new > old, new), else_=old)
+    return case((or_(old.is_(None), new > old), new), else_=old)
 
 
 def unchanged(old: Column, _new: Column) -> Column:

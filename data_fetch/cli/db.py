@@ -1,0 +1,106 @@
+"""`data-fetch db`: create, upgrade and merge stores."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from data_fetch import runtime
+from data_fetch.cli.frame import emit, json_option, say
+from data_fetch.postgres_config import set_up
+from data_fetch.storage import migrations
+from data_fetch.storage.database import engine_for, redacted
+from data_fetch.storage.merge import Watcher
+from data_fetch.storage.merge import merge as merge_stores
+
+
+@click.group()
+def command() -> None:
+    """Create, upgrade and merge stores."""
+
+
+@command.command()
+@json_option
+def upgrade(as_json: bool) -> None:
+    """Bring the configured store's schema up to date; create what is missing."""
+    done = set_up(runtime.settings().store_url)
+    if as_json:
+        emit(
+            {
+                "store": done.database,
+                "created": done.database_created,
+                "from": done.revision_before,
+                "to": done.revision,
+            }
+        )
+        return
+    if done.database_created:
+        say(f"Created the database {done.database}.")
+    if done.revision_before == done.revision:
+        say(f"{done.database} is at revision {done.revision} already.")
+    else:
+        before = done.revision_before or "nothing"
+        say(f"Brought {done.database} from {before} to revision {done.revision}.")
+    say("Next: data-fetch run")
+
+
+@command.command()
+@json_option
+def current(as_json: bool) -> None:
+    """Show which schema revision the configured store has, and which is needed."""
+    url = runtime.settings().store_url
+    revision, head = _revision(url), migrations.head()
+    up_to_date = revision == head
+    if as_json:
+        found = {"store": redacted(url), "revision": revision, "head": head}
+        emit({**found, "up_to_date": up_to_date})
+        return
+    say(f"{redacted(url)} is at revision {revision or 'none'}; this version works with {head}.")
+    if not up_to_date:
+        say("Next: data-fetch db upgrade")
+
+
+@command.command()
+@click.argument("src")
+@click.argument("dst")
+@json_option
+def merge(src: str, dst: str, as_json: bool) -> None:
+    """Bring the rows of the store at URL SRC into the one at DST; the newer row wins."""
+    with Progress(
+        TextColumn("{task.description}"),
+        TextColumn("{task.completed:,.0f} rows read"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as progress:
+        changed = merge_stores(src, dst, _on_screen(progress))
+    if as_json:
+        emit({"src": redacted(src), "dst": redacted(dst), "changed": changed})
+        return
+    for name, rows in changed.items():
+        say(f"{name:<20} {rows:>10,} rows new or changed")
+    say(f"{redacted(dst)} now holds everything that {redacted(src)} held.")
+
+
+def _on_screen(progress: Progress) -> Watcher:
+    tasks: dict[str, TaskID] = {}
+
+    def watch(table: str, rows: int) -> None:
+        if table not in tasks:
+            tasks[table] = progress.add_task(table, total=None)
+        progress.advance(tasks[table], rows)
+
+    return watch
+
+
+def _revision(url: str) -> str | None:
+    """The store's revision; a SQLite file that is not there is not made by asking."""
+    engine = engine_for(url)
+    try:
+        file = engine.url.database if engine.dialect.name == "sqlite" else None
+        if file is not None and not Path(file).is_file():
+            return None
+        return migrations.current(engine)
+    finally:
+        engine.dispose()

@@ -1,0 +1,96 @@
+"""Brings the rows of one store into another of the same world.
+
+Safe to repeat: of two rows with one key the better one stays, by a rule of its table.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import Connection, Table, inspect, select
+
+from data_fetch.core.errors import SetupError
+from data_fetch.core.records import World
+from data_fetch.storage.database import engine_for, is_postgres, reading, redacted
+from data_fetch.storage.store import Store, open_store, refuse_invented, stamped_world
+from data_fetch.storage.tables import (
+    Base,
+    DataSyncStatus,
+    Instrument,
+    InstrumentLineage,
+    LtpData,
+    StoreMeta,
+    SyncRunRow,
+    table,
+)
+from data_fetch.storage.upsert import Row, Rule, bulk_upsert, earliest, latest
+
+READ_AT_ONCE = 5_000
+KEYS_OF_INSTRUMENTS = {"instrument_key", "underlying_key", "new_key"}
+
+# Which of two rows with one key is better: the newer one, by the table's own time. A table
+# with provisional rows puts its flag first: ranking=("is_final", "fetched_at").
+RULES: dict[type[Base], Rule] = {
+    Instrument: Rule(ranking=("last_seen",), combined={"first_seen": earliest}),
+    InstrumentLineage: Rule(ranking=("recorded",)),
+    LtpData: Rule(ranking=("received_at",)),
+    SyncRunRow: Rule(ranking=("finished_at",)),
+    DataSyncStatus: Rule(ranking=("last_attempt",), combined={"last_success": latest}),
+}
+
+
+Watcher = Callable[[str, int], None]
+
+
+def nobody(_table: str, _rows: int) -> None:
+    """Watches a merge without a word."""
+
+
+def merge(src_url: str, dst_url: str, watcher: Watcher = nobody) -> dict[str, int]:
+    """Bring what *src_url* holds into *dst_url*; how many rows of each table changed there.
+
+    *watcher* hears, now and then, how many more rows of a table were read.
+
+    Both may be SQLite or PostgreSQL. Raises WrongWorld when they belong to different worlds,
+    SetupError when the source is not there, is empty, or is the destination itself.
+    """
+    if engine_for(src_url).url == engine_for(dst_url).url:
+        raise SetupError(f"{redacted(src_url)} cannot be merged into itself", then="Name two.")
+    world = _world_of(src_url)
+    with closing(open_store(src_url, world)) as src, closing(open_store(dst_url, world)) as dst:
+        return {table(model).name: _merge_table(src, dst, model, watcher) for model in RULES}
+
+
+def _merge_table(src: Store, dst: Store, model: type[Base], watcher: Watcher) -> int:
+    target = table(model)
+    columns = [column.name for column in target.columns]
+    with src.reading() as connection:
+        rows = _streamed(connection, target, watcher)
+        return bulk_upsert(dst.writing, target, columns, rows, RULES[model])
+
+
+def _streamed(connection: Connection, source: Table, watcher: Watcher) -> Iterator[Row]:
+    """Every row, read a few thousand at a time; none that a live store may not hold."""
+    keys = [at for at, column in enumerate(source.columns) if column.name in KEYS_OF_INSTRUMENTS]
+    result = connection.execute(select(source), execution_options={"yield_per": READ_AT_ONCE})
+    for rows in result.partitions():
+        refuse_invented(connection, (row[at] for row in rows for at in keys))
+        yield from map(tuple, rows)
+        watcher(source.name, len(rows))
+
+
+def _world_of(url: str) -> World:
+    """The world of the store at *url*, which must be there and hold something."""
+    engine = engine_for(url)
+    file = None if is_postgres(engine) else Path(engine.url.database or "")
+    if file is not None and not file.is_file():
+        raise SetupError(f"there is no store at {file}", then="Name an existing one as SRC.")
+    try:
+        with reading(engine) as connection:
+            named = inspect(connection).has_table(StoreMeta.__tablename__)
+            world = stamped_world(connection) if named else None
+    finally:
+        engine.dispose()
+    if world is None:
+        raise SetupError(f"{redacted(url)} is empty: nothing was ever written to it")
+    return world
