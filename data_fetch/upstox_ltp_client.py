@@ -4,7 +4,6 @@ One key that Upstox does not know refuses the whole request, so such keys are se
 reported as unknown and kept apart for a while; the other keys of the request get their quotes.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import Enum
@@ -98,13 +97,12 @@ class _Asking:
         """Get the quotes of *batch*, searching for the keys that spoil it.
 
         A spoilt group is halved. When its first half is good the second must hold the bad
-        key, and is halved in turn without being asked for.
+        key, and is halved in turn without being asked for. The smallest group comes first, so
+        that a search that is broken off has found some keys, and the next finds others.
         """
-        spoilt = deque[Sequence[str]]()
-        if self._request(batch) is _Reply.SPOILT:
-            spoilt.append(batch)
+        spoilt = [batch] if self._request(batch) is _Reply.SPOILT else []
         while spoilt:
-            group = spoilt.popleft()
+            group = spoilt.pop()
             if len(group) == 1:
                 self.unknown.extend(group)
                 continue
@@ -134,13 +132,7 @@ class _Asking:
 
     def _search(self, group: Sequence[str]) -> _Reply:
         if self._searches >= MOST_SEARCH_REQUESTS:
-            return self._fail(
-                group,
-                RequestRefused(
-                    "Too many unknown instrument keys to find them all at once",
-                    then="The search goes on with the next request.",
-                ),
-            )
+            return self._fail(group, _too_many_unknown())
         self._searches += 1
         return self._request(group)
 
@@ -172,6 +164,13 @@ class _Asking:
     def _note_answer(self) -> None:
         self._answered = True
         self._received_at = self._clock.now()
+
+
+def _too_many_unknown() -> RequestRefused:
+    return RequestRefused(
+        "Too many unknown instrument keys to find them all at once",
+        then="The search goes on with the next request.",
+    )
 
 
 def _batches(keys: Sequence[str]) -> list[Sequence[str]]:

@@ -178,15 +178,18 @@ def _retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     if not named:
         return None
     try:
-        seconds = float(named) if named.replace(".", "", 1).isdigit() else None
-        wait = (
-            timedelta(seconds=min(seconds, LONGEST_WAIT.total_seconds()))
-            if seconds is not None
-            else parsedate_to_datetime(named).astimezone(UTC) - now
-        )
+        wait = _wait_named(named, now)
     except (ValueError, OverflowError):
         return None
     return max(timedelta(0), min(wait, LONGEST_WAIT))
+
+
+def _wait_named(named: str, now: datetime) -> timedelta:
+    if named.replace(".", "", 1).isdigit():
+        return timedelta(seconds=min(float(named), LONGEST_WAIT.total_seconds()))
+    date = parsedate_to_datetime(named)
+    # "-0000" means UTC of unknown place, and parses as a naive date.
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
 
 
 def _is_rate_limit_page(raw: RawAnswer) -> bool:

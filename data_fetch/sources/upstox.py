@@ -11,7 +11,7 @@ from math import ceil
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from data_fetch.core.errors import BadAnswer, TokenRejected
+from data_fetch.core.errors import BadAnswer, TokenRejected, Unreachable
 from data_fetch.core.ports import Clock, Lane, Pacing
 from data_fetch.sources.answers import Answer, read_answer
 from data_fetch.sources.retrying import Errand, RetryPolicy
@@ -55,7 +55,7 @@ class UpstoxApi:
         token: TokenKeeper,
         pacing: Pacing,
         clock: Clock,
-        timeout_seconds: int = 10,
+        timeout_seconds: float = 10,
         policy: RetryPolicy | None = None,
     ) -> None:
         self._base_url = base_url
@@ -129,6 +129,8 @@ class UpstoxApi:
 
     def _send(self, endpoint: Endpoint, errand: Errand, *args: object, **params: object) -> Answer:
         """One request, with the permission of the pacer."""
+        if self._clock.now() >= errand.deadline:
+            raise Unreachable("No time is left for this request", then="It was not sent.")
         token = self._token.current() if endpoint.needs_token else ""
         sdk = self._door()
         with self._pacing.request(endpoint.api, errand.lane, latest=errand.deadline):
@@ -152,7 +154,7 @@ class UpstoxApi:
     def _timeout_for(self, errand: Errand) -> int:
         """Whole seconds: the usual timeout, less when the errand ends before it."""
         left = (errand.deadline - self._clock.now()).total_seconds()
-        return max(1, min(self._timeout_seconds, ceil(left)))
+        return max(1, ceil(min(self._timeout_seconds, left)))
 
     def _door(self) -> "UpstoxSdk":
         with self._lock:

@@ -125,7 +125,7 @@ class Stub:
         self._server.shutdown()
         self._server.server_close()
 
-    def _handler(stub) -> type[BaseHTTPRequestHandler]:  # noqa: N805
+    def _handler(stub) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
@@ -192,7 +192,8 @@ def api_for(
     *,
     token: TokenKeeper | None = None,
     pacing: FreePacing | None = None,
-    timeout_seconds: int = 5,
+    timeout_seconds: float = 5,
+    attempts: int = 4,
 ) -> UpstoxApi:
     return UpstoxApi(
         base_url=url,
@@ -200,7 +201,7 @@ def api_for(
         pacing=pacing or FreePacing(),
         clock=clock,
         timeout_seconds=timeout_seconds,
-        policy=RetryPolicy(clock, random=Random(1)),
+        policy=RetryPolicy(clock, attempts=attempts, random=Random(1)),
     )
 
 
