@@ -5,7 +5,7 @@ holds today's rows, the running minute included once it has traded.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -13,14 +13,12 @@ import numpy as np
 
 from data_fetch.core.clock import IST
 from data_fetch.paper_exchange.chance import Floats, Ints
-from data_fetch.paper_exchange.days import TRADES, Moment, epoch
+from data_fetch.paper_exchange.days import DAY_SECONDS, IST_SECONDS, MIDNIGHT, TRADES, Moment, epoch
 from data_fetch.paper_exchange.market import PaperMarket, Tradable
 from data_fetch.paper_exchange.prices import Rows
 from data_fetch.paper_exchange.wire import refuse
 
-IST_SECONDS = 19_800
 FIRST_DAY = date(2000, 1, 1)
-DAY_SECONDS = 86_400
 
 # unit -> the largest interval, and the longest window in days for each interval up to a bound
 LARGEST_INTERVAL = {"minutes": 300, "hours": 5, "days": 1, "weeks": 1, "months": 1}
@@ -237,4 +235,4 @@ def _joined(parts: list[Candles]) -> Candles:
 
 def midnight_ms(day: date) -> int:
     """The first instant of an Indian day in epoch milliseconds."""
-    return epoch(day, time(0)) * 1000
+    return epoch(day, MIDNIGHT) * 1000

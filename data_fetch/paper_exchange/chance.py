@@ -34,7 +34,7 @@ def share(*parts: object) -> float:
 
 def generator(*parts: object) -> np.random.Generator:
     """A stream of random numbers that belongs to these words."""
-    return np.random.Generator(np.random.PCG64(fingerprint(*parts)))
+    return np.random.Generator(np.random.SFC64(fingerprint(*parts)))
 
 
 def wander(root: int, days: Floats) -> Floats:

@@ -18,12 +18,15 @@ from data_fetch.core.market import (
     FUTURES_AND_OPTIONS,
     OTHER_STOCK,
     MarketCalendar,
-    Session,
     Venue,
 )
 from data_fetch.paper_exchange.chance import Ints
 
 DAY = timedelta(days=1)
+DAY_SECONDS = 86_400
+IST_SECONDS = 19_800
+EPOCH_DAY = date(1970, 1, 1).toordinal()
+MIDNIGHT = time(0)
 SATURDAY = 5
 
 # On closing-auction days Upstox serves rows up to the old close (reference, section 7.1).
@@ -32,6 +35,18 @@ ROWS_END = time(15, 30)
 # A minute's four trades come at 5, 20, 35 and 50 seconds, so that a question at the very
 # end of a minute, or a little late, finds that minute's close and not the next one's open.
 FIRST_TRADE, BETWEEN_TRADES, TRADES = 5, 15, 4
+
+
+Span = tuple[time, time]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A venue's day: windows of continuous trading, whether an auction follows, and why."""
+
+    windows: tuple[Span, ...]
+    auction: bool
+    note: str
 
 
 @dataclass(frozen=True)
@@ -89,9 +104,16 @@ class TradingDays:
 
     def __init__(self, calendar: MarketCalendar) -> None:
         self._calendar = calendar
-        self.windows = lru_cache(maxsize=4096)(self._windows)
+        self.plan = lru_cache(maxsize=4096)(self._plan)
         self.hours = lru_cache(maxsize=4096)(self._hours)
-        self.minutes = lru_cache(maxsize=1024)(self._union)
+        self.minutes = lru_cache(maxsize=1024)(self._minutes)
+
+    def windows(self, day: date, venue: Venue) -> tuple[Span, ...]:
+        """The windows of continuous trading, none when closed."""
+        return self.plan(day, venue).windows
+
+    def has_auction(self, day: date, venue: Venue) -> bool:
+        return self.plan(day, venue).auction
 
     def trades_on(self, day: date) -> bool:
         return bool(self.windows(day, OTHER_STOCK))
@@ -113,25 +135,16 @@ class TradingDays:
                 yield first
             first += DAY
 
-    def session(self, day: date, venue: Venue) -> Session | None:
-        """The session of *day*, or of an ordinary day like it; None on an unknown weekend."""
+    def _plan(self, day: date, venue: Venue) -> Plan:
+        """What the calendar says of *day*; beyond it, what it says of an ordinary day."""
         try:
-            return self._calendar.session(day, venue)
+            session = self._calendar.session(day, venue)
         except CalendarUnknown:
             if day.weekday() >= SATURDAY:
-                return None
-            return self._calendar.session(self._ordinary_day(day), venue)
-
-    def _windows(self, day: date, venue: Venue) -> tuple[tuple[time, time], ...]:
-        """The windows of continuous trading, none when closed."""
-        session = self.session(day, venue)
-        if session is None:
-            return ()
-        return tuple((window.start, window.end) for window in session.windows)
-
-    def has_auction(self, day: date, venue: Venue) -> bool:
-        session = self.session(day, venue)
-        return session is not None and session.auction is not None
+                return Plan((), False, "")
+            session = self._calendar.session(self._ordinary_day(day), venue)
+        windows = tuple((window.start, window.end) for window in session.windows)
+        return Plan(windows, session.auction is not None, session.note)
 
     def _ordinary_day(self, day: date) -> date:
         """The first or last day of the calendar, whose hours a day beyond it has."""
@@ -144,25 +157,37 @@ class TradingDays:
     def _is_open(self, day: date) -> bool:
         return self._calendar.session(day, FUTURES_AND_OPTIONS).open
 
-    def _union(self, day: date, venue: Venue) -> Ints:
-        """The minutes in which an instrument of *venue*, or contracts on it, have rows."""
-        contracts = self.hours(day, FUTURES_AND_OPTIONS)
-        return np.union1d(self.hours(day, venue).starts, contracts.starts)
-
     def _hours(self, day: date, venue: Venue) -> Hours:
         windows = self.windows(day, venue)
-        minutes = [_minutes(day, *window) for window in windows]
-        continuous = sum(map(len, minutes))
-        if self.has_auction(day, venue):
-            minutes.append(_minutes(day, windows[-1][1], ROWS_END))
-        joined = np.concatenate(minutes) if minutes else np.empty(0, dtype=np.int64)
-        return Hours(joined, continuous)
+        continuous = _offsets(windows)
+        filled_in = (windows[-1][1], ROWS_END) if self.has_auction(day, venue) else None
+        served = _offsets((*windows, filled_in)) if filled_in else continuous
+        return Hours(epoch(day, MIDNIGHT) + served, len(continuous))
+
+    def _minutes(self, day: date, venue: Venue) -> Ints:
+        """The minutes in which an instrument of *venue*, or contracts on it, have rows."""
+        cash, contracts = self.hours(day, venue).starts, self.hours(day, FUTURES_AND_OPTIONS).starts
+        # Almost always one holds the other, and joining them is dear.
+        if cash[0] == contracts[0] and len(cash) <= len(contracts) and _unbroken(contracts):
+            return contracts
+        return np.union1d(cash, contracts)
 
 
-def _minutes(day: date, start: time, end: time) -> Ints:
-    return np.arange(epoch(day, start), epoch(day, end), 60, dtype=np.int64)
+def _unbroken(starts: Ints) -> bool:
+    return bool(starts[-1] - starts[0] == 60 * (len(starts) - 1))
+
+
+@lru_cache(maxsize=256)
+def _offsets(windows: tuple[Span, ...]) -> Ints:
+    """The minutes of these windows, in seconds from midnight."""
+    minutes = [np.arange(_seconds(start), _seconds(end), 60) for start, end in windows]
+    return np.concatenate([np.empty(0, dtype=np.int64), *minutes])
+
+
+def _seconds(at: time) -> int:
+    return at.hour * 3600 + at.minute * 60 + at.second
 
 
 def epoch(day: date, at: time) -> int:
-    """Epoch seconds of a time of day in India."""
-    return int(datetime.combine(day, at, IST).timestamp())
+    """Epoch seconds of a time of day in India, which never changes its clocks."""
+    return (day.toordinal() - EPOCH_DAY) * DAY_SECONDS - IST_SECONDS + _seconds(at)

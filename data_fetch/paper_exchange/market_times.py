@@ -94,8 +94,7 @@ class MarketTimes:
     def _holiday(self, day: date) -> Iterator[dict[str, Any]]:
         windows = self._days.windows(day, OTHER_STOCK)
         weekend = day.weekday() >= SATURDAY
-        session = self._days.session(day, OTHER_STOCK)
-        told = session.note if session is not None and session.note else "Holiday"
+        told = self._days.plan(day, OTHER_STOCK).note or "Holiday"
         if not windows:
             if not weekend:
                 yield _row(day, told, "TRADING_HOLIDAY", closed=ALL_EXCHANGES)

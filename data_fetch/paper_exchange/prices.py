@@ -13,6 +13,7 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 
+from data_fetch.core.market import INDIA_VIX
 from data_fetch.paper_exchange.chance import (
     Floats,
     Ints,
@@ -29,6 +30,7 @@ STOCK_TICKS = ((250, 0.01), (1_000, 0.05), (5_000, 0.10), (10_000, 0.50), (20_00
 DEAREST_TICK = 5.00
 TICKS_BY_PRICE_FROM = date(2025, 4, 15)
 OLD_TICK = INDEX_TICK = 0.05
+VIX_TICK = 0.01
 
 AUCTION_SHARE = 0.12
 AUCTION_DRIFT_MINUTES = 15
@@ -112,7 +114,7 @@ class PriceModel:
     def tick(self, listing: Listing, day: date) -> float:
         """The price step in force, in rupees: by the price at the last month's end."""
         if listing.isin is None:
-            return INDEX_TICK
+            return VIX_TICK if listing.venue == INDIA_VIX else INDEX_TICK
         if day < TICKS_BY_PRICE_FROM:
             return OLD_TICK
         price = self.level(listing, day.replace(day=1))

@@ -1,6 +1,8 @@
 """Takes requests off the wire, and puts answers on it: whole, slow, cut or not at all."""
 
 import asyncio
+import socket
+import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -26,14 +28,6 @@ class Telling(Protocol):
     """A clock as far as the exchange needs one."""
 
     def now(self) -> datetime: ...
-
-
-class Settable(Telling, Protocol):
-    """A clock that runs at a *speed* and can be set."""
-
-    speed: float
-
-    def set(self, now: datetime) -> None: ...
 
 
 @dataclass
@@ -97,7 +91,8 @@ class PaperServer:
             return refused.answer
 
     async def _tell_time(self, _: web.Request) -> web.Response:
-        speed = getattr(self._clock, "speed", None)
+        # A clock without a speed moves only when it is moved.
+        speed = getattr(self._clock, "speed", 0.0)
         return _told({"now": self._clock.now().isoformat(), "speed": speed})
 
     async def _set_time(self, request: web.Request) -> web.Response:
@@ -163,18 +158,19 @@ async def _deliver(
 
 async def _reset(request: web.Request, answer: Answer, _: Fault) -> web.StreamResponse:
     """No answer at all: the connection ends with a reset."""
+    transport = request.transport
+    if transport is not None:
+        # Closing at once, with nothing lingering, is what puts a reset on the wire.
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     _abort(request)
     return _response(answer)
 
 
-async def _cut(request: web.Request, answer: Answer, _: Fault) -> web.StreamResponse:
+async def _cut(request: web.Request, answer: Answer, fault: Fault) -> web.StreamResponse:
     """The headers promise a whole body; half of it comes."""
-    response, half = await _first_half(request, answer)
-    # Let the half leave before the connection is thrown away.
-    while request.transport is not None and request.transport.get_write_buffer_size():
-        await asyncio.sleep(0)
+    response, _ = await _first_half(request, answer)
     _abort(request)
-    del half
     return response
 
 

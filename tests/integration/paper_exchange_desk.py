@@ -1,0 +1,94 @@
+"""A paper exchange for a test, its clock, and ways to ask it."""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import orjson
+import urllib3
+
+from data_fetch.core.clock import IST
+from data_fetch.paper_exchange.exchange import PaperExchange
+
+SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE", "TCS", "IDEA", "M&M")
+NO_RETRY = urllib3.Retry(total=0, redirect=0, respect_retry_after_header=False)
+
+
+def ist(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=IST)
+
+
+class StandingClock:
+    """Stands where it is put."""
+
+    def __init__(self, at: str) -> None:
+        self.put(at)
+
+    def put(self, at: str) -> None:
+        self._now = ist(at)
+
+    def set(self, now: datetime) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+
+class Visitor:
+    """Asks over HTTP, and never asks twice."""
+
+    def __init__(self, exchange: PaperExchange, clock: StandingClock) -> None:
+        self.exchange = exchange
+        self.clock = clock
+        self.token: str | None = "paper-analytics-test"
+        self._http = urllib3.PoolManager(retries=NO_RETRY)
+
+    def key(self, symbol: str) -> str:
+        listings = self.exchange.market.listings.values()
+        return next(listing.key for listing in listings if listing.symbol == symbol)
+
+    def ask(self, path: str, method: str = "GET", **options: Any) -> urllib3.BaseHTTPResponse:
+        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        return self._http.request(method, self.exchange.url + path, headers=headers, **options)
+
+    def data(self, path: str) -> Any:
+        answer = self.ask(path)
+        assert answer.status == 200, answer.data
+        return orjson.loads(answer.data)["data"]
+
+    def refusal(self, path: str) -> tuple[int, str]:
+        """The HTTP status and the error code."""
+        answer = self.ask(path)
+        error = orjson.loads(answer.data)["errors"][0]
+        assert error["errorCode"] == error["error_code"]
+        return answer.status, error["errorCode"]
+
+    def ltp_path(self, *keys: str) -> str:
+        return f"/v3/market-quote/ltp?instrument_key={quote_plus(','.join(keys))}"
+
+    def ltp(self, *keys: str) -> dict[str, dict[str, Any]]:
+        """Quotes by instrument key."""
+        rows = self.data(self.ltp_path(*keys)).values()
+        return {row["instrument_token"]: row for row in rows}
+
+    def ohlc(self, key: str, interval: str) -> dict[str, Any]:
+        path = f"/v3/market-quote/ohlc?instrument_key={quote_plus(key)}&interval={interval}"
+        [row] = self.data(path).values()
+        return row
+
+    def intraday(self, key: str, unit: str = "minutes", interval: int = 1) -> list[list[Any]]:
+        path = f"/v3/historical-candle/intraday/{quote(key, safe='')}/{unit}/{interval}"
+        return self.data(path)["candles"]
+
+    def history_path(self, key: str, to_date: str, from_date: str, unit: str, interval: int) -> str:
+        asked = f"{quote(key, safe='')}/{unit}/{interval}/{to_date}/{from_date}"
+        return f"/v3/historical-candle/{asked}"
+
+    def history(
+        self, key: str, to_date: str, from_date: str, unit: str = "minutes", interval: int = 1
+    ) -> list[list[Any]]:
+        return self.data(self.history_path(key, to_date, from_date, unit, interval))["candles"]
+
+    def order(self, **fault: Any) -> None:
+        answer = self.ask("/paper/faults", "POST", body=orjson.dumps(fault))
+        assert answer.status == 200, answer.data

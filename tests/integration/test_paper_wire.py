@@ -1,0 +1,505 @@
+"""The paper exchange speaks Upstox's wire format, to the SDK and to the letter."""
+
+import gzip
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import orjson
+import pytest
+import upstox_client
+import urllib3
+from paper_exchange_desk import NO_RETRY, SYMBOLS, StandingClock, Visitor, ist
+
+from data_fetch.core.clock import IST
+from data_fetch.core.records import PAPER_ISIN_PREFIX
+from data_fetch.paper_exchange.exchange import PaperExchange
+
+NIFTY = "NSE_INDEX|Nifty 50"
+
+
+@pytest.fixture
+def visitor() -> Iterator[Visitor]:
+    clock = StandingClock("2026-09-16 11:23:31")
+    with PaperExchange(clock, symbols=SYMBOLS) as exchange:
+        yield Visitor(exchange, clock)
+
+
+@pytest.fixture
+def sdk(visitor: Visitor) -> upstox_client.ApiClient:
+    configuration = upstox_client.Configuration()
+    configuration.host = visitor.exchange.url
+    configuration.access_token = "paper-analytics-sdk"
+    client = upstox_client.ApiClient(configuration)
+    client.rest_client.pool_manager.connection_pool_kw["retries"] = NO_RETRY
+    return client
+
+
+def read(answer: Any) -> Any:
+    return orjson.loads(answer.data)["data"]
+
+
+class TestThroughTheSdk:
+    def test_quotes_are_named_with_a_colon_and_hold_the_key(
+        self, sdk: upstox_client.ApiClient, visitor: Visitor
+    ) -> None:
+        keys = [NIFTY, visitor.key("M&M"), visitor.key("RELIANCE")]
+        api = upstox_client.MarketQuoteV3Api(sdk)
+
+        rows = read(api.get_ltp(instrument_key=",".join(keys), _preload_content=False))
+
+        assert list(rows) == ["NSE_INDEX:Nifty 50", "NSE_EQ:M&M", "NSE_EQ:RELIANCE"]
+        assert [row["instrument_token"] for row in rows.values()] == keys
+        for row in rows.values():
+            assert row.keys() == {"last_price", "instrument_token", "ltq", "volume", "cp"}
+        assert rows["NSE_INDEX:Nifty 50"]["volume"] == rows["NSE_INDEX:Nifty 50"]["ltq"] == 0
+
+    def test_the_sdks_own_models_take_every_answer(
+        self, sdk: upstox_client.ApiClient, visitor: Visitor
+    ) -> None:
+        key = visitor.key("RELIANCE")
+        quotes, history = upstox_client.MarketQuoteV3Api(sdk), upstox_client.HistoryV3Api(sdk)
+        options = upstox_client.OptionsApi(sdk)
+        times = upstox_client.MarketHolidaysAndTimingsApi(sdk)
+
+        answers = [
+            quotes.get_ltp(instrument_key=key),
+            quotes.get_market_quote_ohlc("I1", instrument_key=key),
+            history.get_historical_candle_data1(NIFTY, "minutes", "1", "2026-09-15", "2026-09-11"),
+            history.get_historical_candle_data(NIFTY, "hours", "1", "2026-09-15"),
+            history.get_intra_day_candle_data(NIFTY, "minutes", "1"),
+            options.get_option_contracts(NIFTY),
+            options.get_put_call_option_chain(NIFTY, "2026-09-22"),
+            times.get_holidays(),
+            times.get_holiday("2026-10-02"),
+            times.get_exchange_timings("2026-09-16"),
+            times.get_market_status("NSE"),
+        ]
+
+        assert {answer.status for answer in answers} == {"success"}
+        assert all(answer.data for answer in answers)
+
+    def test_login_issues_a_token_without_an_envelope(self, sdk: upstox_client.ApiClient) -> None:
+        token = upstox_client.LoginApi(sdk).token(
+            "2.0",
+            code="spent-once",
+            client_id="client",
+            client_secret="secret",
+            redirect_uri="http://127.0.0.1/",
+            grant_type="authorization_code",
+        )
+        sdk.configuration.access_token = token.access_token
+
+        assert upstox_client.MarketQuoteV3Api(sdk).get_ltp(instrument_key=NIFTY).data
+
+
+class TestQuotes:
+    def test_five_hundred_keys_fit_into_one_request_line(self, visitor: Visitor) -> None:
+        named = (visitor.key("RELIANCE"), visitor.key("TCS"))
+        path = visitor.ltp_path(*(named * 250))
+
+        assert len(path) > 12_000
+        assert len(visitor.data(path)) == 2
+
+    @pytest.mark.parametrize(
+        ("keys", "refused"),
+        [
+            pytest.param([], (400, "UDAPI1009"), id="no key"),
+            pytest.param([NIFTY] * 501, (400, "UDAPI100043"), id="501 keys"),
+            pytest.param([NIFTY, "NSE_EQ|INE000000000"], (400, "UDAPI1087"), id="one bad key"),
+            pytest.param(["NSE_EQ|RELIANCE"], (400, "UDAPI1087"), id="symbol for key"),
+            pytest.param(["NSE_INDEX|NIFTY 50"], (400, "UDAPI1087"), id="wrong case"),
+        ],
+    )
+    def test_a_batch_is_refused_whole(
+        self, visitor: Visitor, keys: list[str], refused: tuple[int, str]
+    ) -> None:
+        assert visitor.refusal(visitor.ltp_path(*keys)) == refused
+
+    def test_ohlc_has_the_running_minute_and_the_one_before(self, visitor: Visitor) -> None:
+        key = visitor.key("RELIANCE")
+        running, before, *_ = visitor.intraday(key)
+
+        row = visitor.ohlc(key, "I1")
+
+        for bar, candle in ((row["live_ohlc"], running), (row["prev_ohlc"], before)):
+            assert datetime.fromtimestamp(bar["ts"] / 1000, IST).isoformat() == candle[0]
+            shown = [bar[name] for name in ("open", "high", "low", "close", "volume")]
+            assert shown == candle[1:6]
+        assert row["last_price"] == running[4]
+
+    def test_ohlc_of_a_day_has_no_bar_before(self, visitor: Visitor) -> None:
+        key = visitor.key("RELIANCE")
+        candles = visitor.intraday(key)
+
+        row = visitor.ohlc(key, "1d")
+
+        assert row["prev_ohlc"] is None
+        assert row["live_ohlc"]["volume"] == sum(candle[5] for candle in candles)
+        assert row["live_ohlc"]["high"] == max(candle[2] for candle in candles)
+        assert row["live_ohlc"]["ts"] == ist("2026-09-16").timestamp() * 1000
+
+    def test_thirty_minutes_bars_begin_with_the_session(self, visitor: Visitor) -> None:
+        row = visitor.ohlc(visitor.key("RELIANCE"), "I30")
+
+        stamps = [
+            f"{datetime.fromtimestamp(row[bar]['ts'] / 1000, IST):%H:%M}"
+            for bar in ("prev_ohlc", "live_ohlc")
+        ]
+        assert stamps == ["10:45", "11:15"]
+
+    def test_a_quiet_name_repeats_an_older_bar(self) -> None:
+        clock = StandingClock("2026-07-30 11:00")
+        with PaperExchange(clock, symbols=SYMBOLS, illiquid=1.0) as exchange:
+            visitor = Visitor(exchange, clock)
+            key = visitor.key("IDEA")
+            candles = visitor.history(key, "2026-07-29", "2026-07-29")
+            quiet = next(row for row in candles if row[5] == 0)
+            older = next(row for row in candles if row[0] < quiet[0] and row[5])
+            clock.set(datetime.fromisoformat(quiet[0]) + timedelta(minutes=1))
+
+            row = visitor.ohlc(key, "I1")
+
+        assert datetime.fromtimestamp(row["prev_ohlc"]["ts"] / 1000, IST).isoformat() == older[0]
+        assert row["prev_ohlc"]["close"] == row["live_ohlc"]["close"] == row["last_price"]
+
+    @pytest.mark.parametrize(
+        ("interval", "code"),
+        [
+            pytest.param("", "UDAPI1027", id="missing"),
+            pytest.param("I5", "UDAPI1028", id="not offered"),
+        ],
+    )
+    def test_ohlc_interval(self, visitor: Visitor, interval: str, code: str) -> None:
+        path = f"/v3/market-quote/ohlc?instrument_key={quote_plus(NIFTY)}&interval={interval}"
+        assert visitor.refusal(path) == (400, code)
+
+
+class TestCandles:
+    def test_rows_are_newest_first_with_text_stamps(self, visitor: Visitor) -> None:
+        candles = visitor.history(visitor.key("TCS"), "2026-09-11", "2026-09-10")
+
+        stamps = [row[0] for row in candles]
+        assert len(candles) == 2 * 375
+        assert (stamps[0], stamps[-1]) == ("2026-09-11T15:29:00+05:30", "2026-09-10T09:15:00+05:30")
+        assert stamps == sorted(stamps, reverse=True)
+        assert {len(row) for row in candles} == {7}
+
+    @pytest.mark.parametrize(
+        ("unit", "interval", "count"),
+        [
+            pytest.param("minutes", 1, 375, id="1 minute"),
+            pytest.param("minutes", 30, 13, id="30 minutes"),
+            pytest.param("hours", 1, 7, id="1 hour"),
+            pytest.param("days", 1, 1, id="the day"),
+        ],
+    )
+    def test_intraday_units(self, visitor: Visitor, unit: str, interval: int, count: int) -> None:
+        visitor.clock.put("2026-09-16 18:00")
+        assert len(visitor.intraday(NIFTY, unit, interval)) == count
+
+    def test_history_ends_yesterday(self, visitor: Visitor) -> None:
+        assert visitor.history(NIFTY, "2026-09-16", "2026-09-16") == []
+
+    @pytest.mark.parametrize(
+        ("unit", "first_days"),
+        [
+            pytest.param("weeks", ["2026-09-07", "2026-08-31"], id="weeks: Mondays"),
+            pytest.param("months", ["2026-09-01", "2026-08-01"], id="months: their first"),
+        ],
+    )
+    def test_long_units(self, visitor: Visitor, unit: str, first_days: list[str]) -> None:
+        candles = visitor.history(NIFTY, "2026-09-11", "2026-08-31", unit)
+        assert [row[0][:10] for row in candles][: len(first_days)] == first_days[: len(candles)]
+
+    def test_without_from_date_minutes_go_back_a_month(self, visitor: Visitor) -> None:
+        path = f"/v3/historical-candle/{quote(NIFTY, safe='')}/minutes/1/2026-09-11"
+        oldest = visitor.data(path)["candles"][-1]
+        assert oldest[0][:10] == "2026-08-12"
+
+    @pytest.mark.parametrize(
+        ("path", "code"),
+        [
+            pytest.param("{}/minutes/1/2026-08-31/2026-08-01", None, id="31 days"),
+            pytest.param("{}/minutes/1/2026-09-02/2026-08-01", "UDAPI1148", id="33 days"),
+            pytest.param("{}/minutes/30/2026-09-02/2026-08-01", None, id="33 days of 30 minutes"),
+            pytest.param("{}/hours/1/2026-09-02/2026-03-01", "UDAPI1148", id="half a year"),
+            pytest.param("{}/days/1/2026-09-02/2010-03-01", "UDAPI1148", id="16 years of days"),
+            pytest.param("{}/minutes/1/2026-08-01/2026-08-31", "UDAPI1015", id="reversed"),
+            pytest.param("{}/minutes/1/31-08-2026/2026-08-01", "UDAPI1015", id="malformed"),
+            pytest.param("{}/seconds/1/2026-08-31/2026-08-01", "UDAPI1146", id="unit"),
+            pytest.param("{}/minutes/301/2026-08-31/2026-08-01", "UDAPI1147", id="interval"),
+            pytest.param("NSE_EQ%7CX/minutes/1/2026-08-31/2026-08-01", "UDAPI100011", id="key"),
+            pytest.param("RELIANCE/minutes/1/2026-08-31/2026-08-01", "UDAPI1021", id="no segment"),
+            pytest.param("intraday/{}/weeks/1", "UDAPI1146", id="weeks of today"),
+        ],
+    )
+    def test_windows_and_refusals(self, visitor: Visitor, path: str, code: str | None) -> None:
+        asked = "/v3/historical-candle/" + path.format(quote(NIFTY, safe=""))
+        if code is None:
+            assert visitor.data(asked)["candles"]
+        else:
+            assert visitor.refusal(asked) == (400, code)
+
+    def test_expired_contracts_are_not_known(self, visitor: Visitor) -> None:
+        [first, *_] = visitor.data(f"/v2/option/contract?instrument_key={quote_plus(NIFTY)}")
+        key = first["instrument_key"]
+        assert visitor.history(key, "2026-09-15", "2026-09-15")
+        visitor.clock.set(ist(first["expiry"]) + timedelta(days=1, hours=10))
+
+        path = visitor.history_path(key, "2026-09-15", "2026-09-15", "minutes", 1)
+        assert visitor.refusal(path) == (400, "UDAPI100011")
+
+
+class TestOptions:
+    def test_the_chain_agrees_with_quotes_and_contracts(self, visitor: Visitor) -> None:
+        asked = f"instrument_key={quote_plus(NIFTY)}&expiry_date=2026-09-22"
+        chain = visitor.data(f"/v2/option/chain?{asked}")
+        contracts = visitor.data(f"/v2/option/contract?{asked}")
+        legs = [row[side] for row in chain for side in ("call_options", "put_options")]
+
+        quotes = visitor.ltp(NIFTY, *(leg["instrument_key"] for leg in legs))
+
+        assert {leg["instrument_key"] for leg in legs} == {
+            contract["instrument_key"] for contract in contracts
+        }
+        assert {row["underlying_spot_price"] for row in chain} == {quotes[NIFTY]["last_price"]}
+        for leg in legs:
+            quote = quotes[leg["instrument_key"]]
+            told = leg["market_data"]
+            assert (told["ltp"], told["volume"], told["close_price"]) == (
+                quote["last_price"],
+                quote["volume"],
+                quote["cp"],
+            )
+        strikes = [row["strike_price"] for row in chain]
+        assert strikes == sorted(set(strikes))
+
+    def test_calls_fall_and_puts_rise_with_the_strike(self, visitor: Visitor) -> None:
+        asked = f"instrument_key={quote_plus(NIFTY)}&expiry_date=2026-09-29"
+        chain = visitor.data(f"/v2/option/chain?{asked}")
+
+        deltas = [row["call_options"]["option_greeks"]["delta"] for row in chain]
+        assert deltas == sorted(deltas, reverse=True)
+        for row in chain:
+            call, put = (row[side]["option_greeks"] for side in ("call_options", "put_options"))
+            assert call["iv"] == put["iv"] > 0
+            assert call["delta"] - put["delta"] == pytest.approx(1, abs=2e-4)
+
+    @pytest.mark.parametrize(
+        ("query", "refused"),
+        [
+            pytest.param("", "UDAPI1009", id="no underlying"),
+            pytest.param("instrument_key=NSE_EQ|X", "UDAPI100011", id="unknown underlying"),
+            pytest.param("instrument_key=NSE_INDEX|Nifty+50", "UDAPI1088", id="no expiry"),
+        ],
+    )
+    def test_refusals(self, visitor: Visitor, query: str, refused: str) -> None:
+        assert visitor.refusal(f"/v2/option/chain?{query}") == (400, refused)
+
+    def test_an_expiry_without_contracts_is_empty(self, visitor: Visitor) -> None:
+        asked = f"instrument_key={quote_plus(NIFTY)}&expiry_date=2026-09-23"
+        assert visitor.data(f"/v2/option/chain?{asked}") == []
+
+
+class TestMaster:
+    @pytest.fixture
+    def rows(self, visitor: Visitor) -> list[dict[str, Any]]:
+        packed = visitor.ask("/market-quote/instruments/exchange/NSE.json.gz").data
+        return orjson.loads(gzip.decompress(packed))
+
+    def test_shares_cannot_be_taken_for_real_ones(self, rows: list[dict[str, Any]]) -> None:
+        isins = [row["isin"] for row in rows if row["segment"] == "NSE_EQ"]
+
+        assert all(isin.startswith(PAPER_ISIN_PREFIX) and len(isin) == 12 for isin in isins)
+        assert len(isins) == len(set(isins))
+
+    def test_a_share_keeps_its_isin_in_any_list(self, visitor: Visitor) -> None:
+        alone = PaperExchange(visitor.clock, symbols=["TCS"], seed=9)
+        assert Visitor(alone, visitor.clock).key("TCS") == visitor.key("TCS")
+
+    def test_fields_by_kind_of_row(self, rows: list[dict[str, Any]]) -> None:
+        reliance = next(row for row in rows if row["trading_symbol"] == "RELIANCE")
+        future = next(row for row in rows if row["trading_symbol"].startswith("NIFTY FUT"))
+        nifty = next(row for row in rows if row["instrument_key"] == NIFTY)
+
+        assert reliance["cas_eligible"] is True
+        assert reliance["tick_size"] in {1.0, 5.0, 10.0, 50.0, 100.0, 500.0}
+        assert future["expiry"] == ist("2026-09-29 23:59:59").timestamp() * 1000
+        assert (future["strike_price"], future["underlying_symbol"]) == (0.0, "NIFTY")
+        assert "isin" not in nifty
+        assert not any("cas_eligible" in row for row in rows if row["trading_symbol"] == "INKWELL")
+
+    def test_expiries_follow_the_calendar(self, rows: list[dict[str, Any]]) -> None:
+        expiries: dict[str, set[date]] = {"NIFTY": set(), "TCS": set()}
+        for row in rows:
+            if row.get("underlying_symbol") in expiries:
+                day = datetime.fromtimestamp(row["expiry"] / 1000, IST).date()
+                expiries[row["underlying_symbol"]].add(day)
+
+        # 20 October and 24 November 2026 are Tuesdays and holidays.
+        monthly = {date(2026, 9, 29), date(2026, 10, 27), date(2026, 11, 23)}
+        weekly = {date(2026, 9, 22), date(2026, 10, 6), date(2026, 10, 13), date(2026, 10, 19)}
+        assert expiries == {"TCS": monthly, "NIFTY": monthly | weekly}
+
+    def test_every_key_stands_for_one_row_and_answers(
+        self, visitor: Visitor, rows: list[dict[str, Any]]
+    ) -> None:
+        keys = [row["instrument_key"] for row in rows]
+        contracts = [row["instrument_key"] for row in rows if "TCS" in row["trading_symbol"]]
+
+        assert len(keys) == len(set(keys))
+        assert visitor.ltp(*contracts).keys() == set(contracts)
+
+    def test_the_file_is_gzip_whatever_the_name(self, visitor: Visitor) -> None:
+        paths = [
+            f"/market-quote/instruments/exchange/{name}.json.gz" for name in ("NSE", "complete")
+        ]
+        first, second = (visitor.ask(path).data for path in paths)
+        assert first == second
+
+
+class TestMarketTimes:
+    def test_the_holidays_of_2026(self, visitor: Visitor) -> None:
+        rows = visitor.data("/v2/market/holidays")
+        kinds = [row["holiday_type"] for row in rows]
+
+        assert kinds.count("TRADING_HOLIDAY") == 16
+        specials = [row for row in rows if row["holiday_type"] == "SPECIAL_TIMING"]
+        assert ("2026-02-01", 2) in [(row["date"], len(row["open_exchanges"])) for row in specials]
+        assert kinds.count("SETTLEMENT_HOLIDAY") == 1
+
+    @pytest.mark.parametrize(
+        ("path", "rows"),
+        [
+            pytest.param("holidays/2026-10-02", 1, id="a holiday"),
+            pytest.param("holidays/2026-10-05", 0, id="no holiday"),
+            pytest.param("timings/2026-10-05", 2, id="an open day"),
+            pytest.param("timings/2026-10-02", 0, id="a closed day"),
+            pytest.param("timings/2024-03-02", 4, id="a drill with two windows"),
+        ],
+    )
+    def test_one_date(self, visitor: Visitor, path: str, rows: int) -> None:
+        assert len(visitor.data(f"/v2/market/{path}")) == rows
+
+    def test_nfo_closes_at_1540(self, visitor: Visitor) -> None:
+        rows = visitor.data("/v2/market/timings/2026-09-16")
+        closes = {
+            row["exchange"]: f"{datetime.fromtimestamp(row['end_time'] / 1000, IST):%H:%M}"
+            for row in rows
+        }
+        assert closes == {"NSE": "15:30", "NFO": "15:40"}
+
+    @pytest.mark.parametrize(
+        ("at", "exchange", "status", "auction"),
+        [
+            pytest.param("09:05", "NSE", "PRE_OPEN_START", "PRE_OPEN_START", id="pre-open"),
+            pytest.param("09:10", "NSE", "PRE_OPEN_END", "PRE_OPEN_END", id="matching"),
+            pytest.param("11:00", "NSE", "NORMAL_OPEN", "NORMAL_OPEN", id="trading"),
+            pytest.param("15:17", "NSE", "NORMAL_OPEN", "CTS_CLOSE", id="auction begins"),
+            pytest.param("15:26", "NSE", "NORMAL_OPEN", "CAS_M_STOP", id="limit orders only"),
+            pytest.param("15:35", "NFO", "NORMAL_OPEN", None, id="derivatives trade on"),
+            pytest.param("18:00", "NSE", "CLOSING_END", "CLOSING_END", id="evening"),
+        ],
+    )
+    def test_status(
+        self, visitor: Visitor, at: str, exchange: str, status: str, auction: str | None
+    ) -> None:
+        visitor.clock.put(f"2026-09-16 {at}")
+        told = visitor.data(f"/v2/market/status/{exchange}")
+
+        assert told["status"] == status
+        assert told.get("cas_eligible_status", {}).get("status") == auction
+
+    @pytest.mark.parametrize(
+        ("path", "code"),
+        [
+            pytest.param("status/NSE_FO", "UDAPI1089", id="a segment for an exchange"),
+            pytest.param("timings/tomorrow", "UDAPI1088", id="no date"),
+        ],
+    )
+    def test_refusals(self, visitor: Visitor, path: str, code: str) -> None:
+        assert visitor.refusal(f"/v2/market/{path}") == (400, code)
+
+
+class TestTokens:
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/v3/historical-candle/NSE_INDEX%7CNifty%2050/minutes/1/2026-09-11/2026-09-11",
+            "/v3/historical-candle/intraday/NSE_INDEX%7CNifty%2050/minutes/1",
+            "/v2/market/holidays",
+            "/v2/market/timings/2026-09-16",
+            "/market-quote/instruments/exchange/NSE.json.gz",
+        ],
+    )
+    def test_some_paths_need_none(self, visitor: Visitor, path: str) -> None:
+        visitor.token = None
+        assert visitor.ask(path).status == 200
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/v3/market-quote/ltp?instrument_key=NSE_INDEX%7CNifty+50",
+            "/v3/market-quote/ohlc?instrument_key=NSE_INDEX%7CNifty+50&interval=1d",
+            "/v2/option/contract?instrument_key=NSE_INDEX%7CNifty+50",
+            "/v2/option/chain?instrument_key=NSE_INDEX%7CNifty+50&expiry_date=2026-09-22",
+            "/v2/market/status/NSE",
+        ],
+    )
+    @pytest.mark.parametrize("token", [None, ""])
+    def test_the_others_do(self, visitor: Visitor, path: str, token: str | None) -> None:
+        visitor.token = token
+        assert visitor.refusal(path) == (401, "UDAPI100050")
+
+    @pytest.mark.parametrize(
+        ("token", "seen", "asked", "alive"),
+        [
+            pytest.param("t", "2026-09-16 10:00", "2026-09-17 03:29:59", True, id="lives the day"),
+            pytest.param("t", "2026-09-16 10:00", "2026-09-17 03:30:00", False, id="dies at 03:30"),
+            pytest.param(
+                "t", "2026-09-16 02:30", "2026-09-16 03:30:00", False, id="the same morning"
+            ),
+            pytest.param("paper-analytics", "2026-09-16 02:30", "2027-09-01", True, id="analytics"),
+        ],
+    )
+    def test_life(self, visitor: Visitor, token: str, seen: str, asked: str, alive: bool) -> None:
+        visitor.token = token
+        visitor.clock.put(seen)
+        visitor.ltp(NIFTY)
+        visitor.clock.put(asked)
+
+        answer = visitor.ask(visitor.ltp_path(NIFTY))
+        assert answer.status == (200 if alive else 401)
+
+    def test_an_incomplete_login_is_refused(self, visitor: Visitor) -> None:
+        answer = visitor.ask(
+            "/v2/login/authorization/token", "POST", fields={"code": "x"}, encode_multipart=False
+        )
+        assert answer.status == 401
+
+
+def test_an_unknown_path_is_an_error_in_the_envelope(visitor: Visitor) -> None:
+    assert visitor.refusal("/v2/nothing") == (404, "UDAPI100060")
+
+
+def test_a_line_longer_than_16_kb_is_refused(visitor: Visitor) -> None:
+    assert visitor.ask(f"/v3/market-quote/ltp?instrument_key={'X' * 17_000}").status == 400
+
+
+def test_a_port_in_use_is_a_clear_error(visitor: Visitor) -> None:
+    from data_fetch.core.errors import SetupError
+
+    port = int(visitor.exchange.url.rsplit(":", 1)[1])
+    with pytest.raises(SetupError, match=f"{port}.*Choose another port"):
+        PaperExchange(visitor.clock, port=port).start()
+
+
+def test_stopping_twice_is_stopping_once(visitor: Visitor) -> None:
+    url = visitor.exchange.url
+    visitor.exchange.stop()
+    visitor.exchange.stop()
+
+    with pytest.raises(urllib3.exceptions.HTTPError):
+        urllib3.request("GET", url, retries=False)
