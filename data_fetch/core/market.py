@@ -288,11 +288,10 @@ class MarketCalendar:
 
 def end_warning(calendar: MarketCalendar, today: date) -> str | None:
     """What to tell a person when the reviewed table ends within 30 days of *today*."""
-    left = calendar.reviewed_until - today
-    if left > WARN_AHEAD:
+    if calendar.reviewed_until - today > WARN_AHEAD:
         return None
-    when = f"ends on {calendar.reviewed_until}" if left >= timedelta(0) else "has ended"
-    return f"the reviewed market calendar {when} ({calendar.reviewed_until}). {CURE}"
+    ends = "ends" if today <= calendar.reviewed_until else "ended"
+    return f"the reviewed market calendar {ends} on {calendar.reviewed_until}. {CURE}"
 
 
 @cache

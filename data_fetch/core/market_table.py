@@ -155,7 +155,9 @@ def _ordinary_hours(row: Mapping[str, Any]) -> OrdinaryHours:
 _DAY_KEYS = {"date", "hours", *Segment, "closing_auction", "note", "source", "provisional"}
 
 
-def _all_days(rows: list[Mapping[str, Any]]) -> DayHours:
+def _all_days(rows: object) -> DayHours:
+    if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
+        raise ValueError("days are written as [[day]] entries")
     days: dict[tuple[date, Segment], Hours] = {}
     for row in rows:
         for key, hours in _one_day(row).items():
