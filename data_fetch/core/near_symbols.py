@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 # Share of letter pairs two texts must have in common to be called near.
-NEAR_ENOUGH = 0.5
+NEAR_ENOUGH = 0.55
 SHOWN = 3
 # Names end in these whatever the company.
 NAME_ENDINGS = (" LIMITED", " LTD", " LTD.")

@@ -27,6 +27,8 @@ __all__ = ["InstrumentMaster", "MasterFile", "master_day", "read_instruments"]
 # Before the morning's file is there, the newest master is yesterday's.
 REBUILT_BY = timedelta(hours=6, minutes=30)
 KEPT = 7
+# After an expiry the file may stay as it is over a weekend and a holiday or two.
+HOLIDAYS_ALLOWED = timedelta(days=4)
 # Less than this share of what the same place gave last time is a file cut short.
 SUSPICIOUS_SHARE = 0.5
 GZIP_MAGIC = b"\x1f\x8b"
@@ -41,8 +43,10 @@ CURE = (
 class MasterFile:
     """A master file that was read through and found good.
 
-    *as_of* is the trading date (IST) it was current on, *warning* what is not as it should
-    be about it (None: nothing). The *set_aside* malformed rows are not among *instruments*.
+    *as_of* is the last trading date (IST) on which it can have been current: the one it was
+    fetched on, or an earlier one on which a future in it expired. *warning* says what is not
+    as it should be (None: nothing). The *set_aside* malformed rows are not among
+    *instruments*.
     """
 
     path: Path
@@ -63,9 +67,13 @@ class Findings:
     set_aside: int
     nearest_future: str | None
 
+    def current_until(self, day: date) -> date:
+        """*day*, unless a future in the master had expired before: those are taken out."""
+        return min(day, date.fromisoformat(self.nearest_future or day.isoformat()))
+
     def doubts(self, day: date) -> list[str]:
         told = []
-        if self.nearest_future is not None and self.nearest_future < day.isoformat():
+        if self.current_until(day) < day - HOLIDAYS_ALLOWED:
             told.append(f"the master is old: a future in it expired on {self.nearest_future}")
         if self.set_aside:
             told.append(f"{self.set_aside} malformed row(s) of the master were set aside")
@@ -211,10 +219,10 @@ def _readable(path: Path) -> Findings | None:
         return None
 
 
-def _master_file(path: Path, as_of: date, findings: Findings, doubts: list[str]) -> MasterFile:
+def _master_file(path: Path, day: date, findings: Findings, doubts: list[str]) -> MasterFile:
     return MasterFile(
         path=path,
-        as_of=as_of,
+        as_of=findings.current_until(day),
         warning="; ".join(doubts) or None,
         instruments=findings.instruments,
         set_aside=findings.set_aside,

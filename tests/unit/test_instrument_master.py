@@ -240,19 +240,29 @@ def test_a_kept_file_that_was_damaged_is_fetched_again(provider: Provider, tmp_p
 
 
 def test_an_old_master_is_a_warning_and_not_a_refusal(provider: Provider, tmp_path: Path) -> None:
-    provider.content = packed([stock(0), future(FRIDAY - DAY)])
+    provider.content = packed([stock(0), future(FRIDAY - 5 * DAY), future(FRIDAY + DAY)])
 
     found = master(provider.url, tmp_path).today()
 
-    assert found.warning == "the master is old: a future in it expired on 2026-08-13"
+    assert found.warning == "the master is old: a future in it expired on 2026-08-09"
+    assert found.as_of == date(2026, 8, 9)
 
 
-def test_a_contract_that_expires_today_makes_no_master_old(
-    provider: Provider, tmp_path: Path
+@pytest.mark.parametrize(
+    ("expired", "as_of"),
+    [
+        pytest.param(0 * DAY, date(2026, 8, 14), id="expires today"),
+        pytest.param(4 * DAY, date(2026, 8, 10), id="expired before a long weekend"),
+    ],
+)
+def test_a_master_that_is_as_fresh_as_can_be_brings_no_warning(
+    provider: Provider, tmp_path: Path, expired: timedelta, as_of: date
 ) -> None:
-    provider.content = packed([stock(0), future(FRIDAY)])
+    provider.content = packed([stock(0), future(FRIDAY - expired)])
 
-    assert master(provider.url, tmp_path).today().warning is None
+    found = master(provider.url, tmp_path).today()
+
+    assert (found.warning, found.as_of) == (None, as_of)
 
 
 def test_malformed_rows_are_counted_and_told(provider: Provider, tmp_path: Path) -> None:
