@@ -11,31 +11,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from threading import Event
-from typing import Protocol
 
 from data_fetch import runtime
-from data_fetch.core.clock import stopwatch
+from data_fetch.core.clock import IST, stopwatch
 from data_fetch.core.errors import LostLeadership
-from data_fetch.core.records import Outcome, StoredQuote, SyncRun
+from data_fetch.core.records import Outcome, StoredQuote, SyncRun, World
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import QUOTES
 from data_fetch.job_registry import JobRegistry, JobState
-from data_fetch.runtime import Collector
+from data_fetch.runtime import Collector, Screen
 
 log = logging.getLogger(__name__)
 
 
 NEVER = datetime.max.replace(tzinfo=UTC)
-
-
-class Screen(Protocol):
-    """Somebody who watches: a terminal, a test, nobody."""
-
-    def told(self, text: str) -> None:
-        """A remark for people."""
-
-    def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
-        """What a slot came to."""
 
 
 class _Nobody:
@@ -100,6 +89,8 @@ class DataScheduler:
             if collector is None:
                 return False
             now = collector.market.clock.now()
+            for line in introduction(collector, now):
+                screen.told(line)
             self.run(collector, now + timedelta(minutes=minutes) if minutes else None)
         return self._stop.is_set() and not self._asked_to_stop
 
@@ -154,6 +145,21 @@ class DataScheduler:
 
 
 data_scheduler = DataScheduler()
+
+
+def introduction(collector: Collector, now: datetime) -> list[str]:
+    """What somebody who starts a collector wants to know first."""
+    market, universe = collector.market, collector.universe
+    first = collector.timetable.next_after(QUOTES)(now)
+    prices = "invented prices" if market.world is World.PAPER else "real prices"
+    resolved = f"{len(universe.members)} of {universe.listed} symbols"
+    due = f"{first.astimezone(IST):%a %d %b %Y %H:%M:%S} IST" if first else "not known"
+    return [
+        f"World     {market.world} ({prices} from {market.base_url})",
+        f"Store     {collector.store.name}",
+        f"Universe  {resolved} resolved through the instrument master",
+        f"Clock     {now.astimezone(IST):%a %d %b %Y %H:%M:%S} IST; first quotes due {due}",
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

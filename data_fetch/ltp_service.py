@@ -29,7 +29,6 @@ from data_fetch.core.records import (
     Instrument,
     Movement,
     Outcome,
-    Quote,
     QuoteAnswer,
     SetAside,
     StoredQuote,
@@ -221,6 +220,9 @@ class LtpService:
         quotes = {quote.instrument_key: quote for quote in answer.quotes}
         reasons = {row.instrument_key: row.reason for row in answer.set_aside}
         unknown, failed = set(answer.unknown), set(answer.failed)
+        off_session = {
+            venue: not self._calendar.in_slot(slot, venue) for venue in Members(tuple(asked)).venues
+        }
         stored: list[StoredQuote] = []
         attempts: list[SyncAttempt] = []
         counts = dict.fromkeys(SyncState, 0)
@@ -229,7 +231,17 @@ class LtpService:
             error = None
             if (quote := quotes.get(key)) is not None:
                 state = SyncState.OK
-                stored.append(self._row(slot, instrument, quote, answer.received_at, run_id))
+                stored.append(
+                    StoredQuote(
+                        symbol=instrument.symbol,
+                        slot=slot,
+                        quote=quote,
+                        off_session=off_session[venue_of(instrument)],
+                        received_at=answer.received_at,
+                        source=self._source_name,
+                        run_id=run_id,
+                    )
+                )
             elif key in unknown:
                 state, error = SyncState.QUARANTINED, "the provider does not know this key"
             elif key in reasons:
@@ -267,19 +279,6 @@ class LtpService:
             details=_details(attempts, answer),
         )
         return run, stored, attempts
-
-    def _row(
-        self, slot: datetime, instrument: Instrument, quote: Quote, received: datetime, run_id: str
-    ) -> StoredQuote:
-        return StoredQuote(
-            symbol=instrument.symbol,
-            slot=slot,
-            quote=quote,
-            off_session=not self._calendar.in_slot(slot, venue_of(instrument)),
-            received_at=received,
-            source=self._source_name,
-            run_id=run_id,
-        )
 
     def _without_falling_volumes(self, slot: datetime, answer: QuoteAnswer) -> QuoteAnswer:
         """Set aside quotes whose cumulative volume is lower than it already was that day."""

@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 
 from data_fetch import runtime
 from data_fetch.core.clock import IST, MINUTE
+from data_fetch.core.errors import OutsideError
 from data_fetch.core.records import StoredQuote, SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.runtime import Collector
@@ -82,7 +83,7 @@ class Desk:
         """Run the quotes job as the scheduler would, and return its audit row."""
         try:
             self.collector.service.collect_due()
-        except Exception as problem:
+        except OutsideError as problem:
             self.watcher.told(str(problem))
         return self.watcher.runs[-1]
 
@@ -133,7 +134,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         pytest.param(
             {"kind": "html-in-200", "times": 1}, "completed", ALL, None, id="HTML in a 200, once"
         ),
-        pytest.param({"kind": "html-in-200"}, "failed", 0, "HTML", id="HTML in a 200, for good"),
+        pytest.param({"kind": "html-in-200"}, "failed", 0, "no JSON", id="HTML in a 200, for good"),
         pytest.param({"kind": "cloudflare-403"}, "failed", 0, "403", id="the front door is shut"),
         pytest.param({"kind": "server-error", "times": 2}, "completed", ALL, None, id="500, twice"),
         pytest.param(
@@ -206,10 +207,10 @@ def test_one_bad_row_takes_no_other_down(desk: Desk, kind: str, counted: str, re
 
 
 def test_volume_that_falls_within_the_day_is_set_aside(desk: Desk) -> None:
-    desk.at("09:16:00")
+    desk.at("11:00:00")
     desk.collect()
     desk.order(kind="falling-volume", api="ltp", instruments=[desk.key("TCS")])
-    desk.at("09:17:00")
+    desk.at("11:01:00")
 
     run = desk.collect()
 
