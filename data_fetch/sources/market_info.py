@@ -9,7 +9,6 @@ among `open_exchanges`, and a ``SETTLEMENT_HOLIDAY`` is a day on which the marke
 
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -260,15 +259,12 @@ def save_calendar(path: Path, calendar: ProviderCalendar) -> None:
     ]
     text = json.dumps({"years": sorted(calendar.years), "days": rows}, indent=1, ensure_ascii=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
 def _changes(
