@@ -118,6 +118,7 @@ def test_a_debenture_alone_does_not_stand_in_for_its_company() -> None:
         pytest.param("BAJAJ AUTO", "BAJAJ-AUTO", id="blank for hyphen"),
         pytest.param("TATAMOTORS", "TMPV", id="renamed, the name remembers"),
         pytest.param("LTIM", "LTM", id="renamed, one letter less"),
+        pytest.param("ZOMATO", "ETERNAL", id="renamed, no letters in common"),
         pytest.param("RELIANCE.NS", "RELIANCE", id="another provider's spelling"),
         pytest.param("BANKNIFY", "BANKNIFTY", id="an index mistyped"),
         pytest.param("reliance industries", "RELIANCE", id="the company's name"),
@@ -134,6 +135,12 @@ def test_an_unknown_symbol_is_reported_with_near_ones(symbol: str, first: str) -
 
 def test_a_symbol_like_no_other_is_reported_without_near_ones() -> None:
     [lost] = resolve(["XQZW"], INSTRUMENTS).unresolved
+
+    assert lost.near == ()
+
+
+def test_a_successor_that_is_not_listed_is_not_proposed() -> None:
+    [lost] = resolve(["ZOMATO"], [RELIANCE]).unresolved
 
     assert lost.near == ()
 
