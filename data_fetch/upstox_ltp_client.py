@@ -41,8 +41,8 @@ class UpstoxLtpClient:
         """The last quotes of *instrument_keys*; each key is asked for once.
 
         What could not be had after all retries is in `failed`, with the reason in `error`.
-        Raises TokenRejected and AccessDenied; and the last TransientError or RequestRefused
-        when nothing at all was answered.
+        Raises TokenRejected and AccessDenied; and the last TransientError when nothing at all
+        was answered.
         """
         keys = list(dict.fromkeys(instrument_keys))
         asked_at = self._clock.now()
@@ -142,7 +142,10 @@ class _Asking:
         except UnknownInstrument:
             self._note_answer()
             return _Reply.SPOILT
-        except (TransientError, RequestRefused) as problem:
+        except RequestRefused as problem:
+            self._note_answer()
+            return self._fail(group, problem)
+        except TransientError as problem:
             return self._fail(group, problem)
         self._note_answer()
         read = read_quotes(answer.data, group)

@@ -114,15 +114,18 @@ def _problem_of(raw: RawAnswer, code: str, message: str, now: datetime) -> DataF
 
 def _named_problem(raw: RawAnswer, code: str, message: str, now: datetime) -> DataFetchError | None:
     """The problems that Upstox gives a name, whatever the status of the answer."""
-    said = _said(code, message)
+    said = _said(code, message) or str(raw.status)
+    wait = _retry_after(raw.headers, now)
     if raw.status == 429 or code == TOO_MANY or _is_rate_limit_page(raw):
         return RateLimited(
-            f"Upstox asks us to slow down ({said or raw.status})",
-            retry_after=_retry_after(raw.headers, now),
+            f"Upstox asks us to slow down ({said})",
+            retry_after=wait,
             then="Requests are paced; another program may be using the same account.",
         )
+    if raw.status == 503 and wait is not None:
+        return RateLimited(f"Upstox asks us to come back later ({said})", retry_after=wait)
     if raw.status == 401 or code in TOKEN_CODES:
-        return TokenRejected(f"Upstox does not take our access token ({said or raw.status})")
+        return TokenRejected(f"Upstox does not take our access token ({said})")
     if code in DENIALS:
         what, then = DENIALS[code]
         return AccessDenied(f"Upstox denies access: {what} ({code})", then=then)

@@ -32,14 +32,14 @@ class _PromptPool(urllib3.PoolManager):
     urllib3 bounds every single read only, so a body that trickles could take for ever.
     """
 
+    # PoolManager itself narrows its base class in this way.
     def urlopen(  # type: ignore[override]
-        self, method: str, url: str, redirect: bool = True, *, timeout: urllib3.Timeout, **how: Any
-    ) -> urllib3.HTTPResponse:
-        began, seconds = stopwatch(), timeout.total
-        assert isinstance(seconds, int)
+        self, method: str, url: str, redirect: bool = True, **how: Any
+    ) -> urllib3.BaseHTTPResponse:
+        began, seconds = stopwatch(), how["timeout"].total
         how["preload_content"] = False
         # A redirect is an answer, not an errand: the token must not follow it elsewhere.
-        response = super().urlopen(method, url, redirect=False, timeout=timeout, **how)
+        response = super().urlopen(method, url, redirect=False, **how)
         body = bytearray()
         while piece := response.read1(PIECE):
             body += piece

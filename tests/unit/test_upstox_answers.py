@@ -143,6 +143,12 @@ def test_retry_after(named: str, wait: timedelta | None) -> None:
     assert limited.retry_after == wait
 
 
+def test_maintenance_that_names_its_end_is_waited_for() -> None:
+    limited = refusal(503, b"<html>maintenance</html>", **{"Retry-After": "12"})
+    assert isinstance(limited, RateLimited)
+    assert limited.retry_after == timedelta(seconds=12)
+
+
 def test_errors_hold_neither_tokens_nor_whole_bodies() -> None:
     token = "eyJ0eXAiOiJKV1QifQ.eyJzdWIiOiJBQjEyMzQifQ.c2lnbmF0dXJl"
     told = str(refusal(400, failure("UDAPI1", f"token {token} and Bearer abcdef\n" + "x" * 5000)))

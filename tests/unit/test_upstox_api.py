@@ -1,7 +1,9 @@
 """The official SDK behind our door, against a real server: each of its traps by name."""
 
+import gzip
 import logging
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
+import certifi
 import pytest
 import upstox_client
 from upstox_stub import (
@@ -43,6 +46,7 @@ from data_fetch.core.errors import (
 )
 from data_fetch.core.ports import Lane
 from data_fetch.sources.token import TokenKeeper
+from data_fetch.sources.upstox_sdk import UpstoxSdk
 
 
 @pytest.fixture
@@ -173,6 +177,27 @@ def test_final_answers_are_asked_for_once(
     with pytest.raises(expected):
         api_for(stub.url, clock).ltp([RELIANCE])
     assert len(stub.seen) == 1
+
+
+def test_compressed_body_is_read_though_none_was_asked_for(stub: Stub, clock: VirtualClock) -> None:
+    def script(seen: Seen) -> Scripted:
+        body = gzip.compress(quotes_of(seen).body)
+        return Scripted(200, body, {"Content-Encoding": "gzip"})
+
+    stub.script = script
+    assert api_for(stub.url, clock).ltp([RELIANCE]).data
+
+
+def test_failed_handshake_is_told(stub: Stub, clock: VirtualClock) -> None:
+    api = api_for(stub.url.replace("http:", "https:"), clock)
+    with pytest.raises(Unreachable, match="TLS"):
+        api.ltp([RELIANCE])
+
+
+def test_our_connection_pool_checks_certificates_as_the_sdk_does() -> None:
+    pool = UpstoxSdk("https://127.0.0.1")._client.rest_client.pool_manager
+    assert pool.connection_pool_kw["cert_reqs"] is ssl.CERT_REQUIRED
+    assert pool.connection_pool_kw["ca_certs"] == certifi.where()
 
 
 def test_redirect_is_not_followed_with_the_token(stub: Stub, clock: VirtualClock) -> None:
@@ -313,6 +338,7 @@ from data_fetch.upstox_ltp_client import UpstoxLtpClient
 from data_fetch.sources.upstox import UpstoxApi
 from data_fetch.sources.pacing import Pacer
 from data_fetch.sources.token import TokenKeeper
+from data_fetch.sources.upstox_sdk import UpstoxSdk
 from data_fetch.core.clock import SystemClock
 from pathlib import Path
 clock = SystemClock()

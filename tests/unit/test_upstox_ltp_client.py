@@ -31,7 +31,6 @@ from data_fetch.core.errors import (
     AccessDenied,
     BadAnswer,
     RateLimited,
-    RequestRefused,
     TokenRejected,
     UnknownInstrument,
 )
@@ -277,7 +276,6 @@ def test_half_an_answer_proves_no_absence(stub: Stub, client: UpstoxLtpClient) -
         pytest.param(Scripted(403, b"<html></html>"), AccessDenied, id="access"),
         pytest.param(error(500, "UDAPI100500"), BadAnswer, id="nothing was answered"),
         pytest.param(error(429, "UDAPI10005", Retry_After="50"), RateLimited, id="rate limit"),
-        pytest.param(error(400, "UDAPI1028"), RequestRefused, id="refused"),
     ],
 )
 def test_errors_that_come_out(
@@ -286,6 +284,14 @@ def test_errors_that_come_out(
     stub.script = in_turn(answer)
     with pytest.raises(expected):
         client.quotes(equity_keys(3))
+
+
+def test_request_refused_for_another_reason_is_told(stub: Stub, client: UpstoxLtpClient) -> None:
+    stub.script = in_turn(error(400, "UDAPI1028", "Invalid interval"))
+    answer = client.quotes(equity_keys(3))
+    assert answer.failed == tuple(equity_keys(3))
+    assert "UDAPI1028: Invalid interval" in str(answer.error)
+    assert answer.requests == 1
 
 
 def test_refused_token_in_the_second_batch_comes_out(stub: Stub, client: UpstoxLtpClient) -> None:
