@@ -12,7 +12,7 @@ from data_fetch.paper_exchange.days import Moment
 from data_fetch.paper_exchange.listings import Listing
 from data_fetch.paper_exchange.market import PaperMarket
 from data_fetch.paper_exchange.master import contract_row
-from data_fetch.paper_exchange.options import value, years_left
+from data_fetch.paper_exchange.options import greeks, years_left
 from data_fetch.paper_exchange.wire import refuse
 
 CALL, PUT = "CE", "PE"
@@ -100,14 +100,14 @@ class ChainAnswers:
         row = max(hours.position(now.seconds)[0], 0)
         starts = hours.starts[row : row + 1]
         spot = self._market.prices.walk(contract.underlying, day).at(starts)
-        valued = value(contract, spot, years_left(contract.expiry, starts + 60))
+        told = greeks(contract, spot, years_left(contract.expiry, starts + 60))
         return {
-            "vega": round(valued.vega.item(), 4),
-            "theta": round(valued.theta.item(), 4),
-            "gamma": round(valued.gamma.item(), 6),
-            "delta": round(valued.delta.item(), 4),
-            "iv": round(valued.iv.item() * 100, 2),
-            "pop": round(valued.pop.item() * 100, 2),
+            "vega": round(told.vega.item(), 4),
+            "theta": round(told.theta.item(), 4),
+            "gamma": round(told.gamma.item(), 6),
+            "delta": round(told.delta.item(), 4),
+            "iv": round(told.iv.item() * 100, 2),
+            "pop": round(told.pop.item() * 100, 2),
         }
 
 

@@ -10,7 +10,7 @@ from data_fetch.core.market import FUTURES_AND_OPTIONS
 from data_fetch.paper_exchange.chance import Floats, Ints, fingerprint, generator, wander
 from data_fetch.paper_exchange.contracts import Contract
 from data_fetch.paper_exchange.listings import CRORE
-from data_fetch.paper_exchange.options import forward, interest, value, years_left
+from data_fetch.paper_exchange.options import forward, interest, premium, years_left
 from data_fetch.paper_exchange.prices import PriceModel, Rows, rows_of, spread_volume, to_tick
 
 OPTION_TICK = 0.05
@@ -29,7 +29,8 @@ class ContractPrices:
         self._prices = prices
         self._days = prices.days
         self.rows = lru_cache(maxsize=512)(self._rows)
-        self._close = lru_cache(maxsize=4096)(self._last_price)
+        self.close = lru_cache(maxsize=8192)(self._close)
+        self.open_interest = lru_cache(maxsize=16384)(self._open_interest)
 
     def tick(self, contract: Contract, day: date) -> float:
         """The price step in rupees."""
@@ -42,11 +43,7 @@ class ContractPrices:
         ticks = (tick for up_to, tick in INDEX_FUTURE_TICKS if level <= up_to)
         return next(ticks, DEAREST_INDEX_FUTURE_TICK)
 
-    def close(self, contract: Contract, day: date) -> float:
-        """The last price of a trading day."""
-        return self._close(contract, day)
-
-    def open_interest(self, contract: Contract, day: date) -> int:
+    def _open_interest(self, contract: Contract, day: date) -> int:
         """Units open at the end of *day*, a whole number of lots."""
         root = fingerprint(self._prices.seed, "oi", contract.token)
         mood = exp(0.05 * wander(root, np.array([float(day.toordinal())])).item())
@@ -86,7 +83,8 @@ class ContractPrices:
         lots = np.linspace(old / lot, new / lot, minutes + 1)[1:]
         return np.rint(lots).astype(np.int64) * lot
 
-    def _last_price(self, contract: Contract, day: date) -> float:
+    def _close(self, contract: Contract, day: date) -> float:
+        """The last price of a trading day."""
         hours = self._days.hours(day, FUTURES_AND_OPTIONS)
         spot = self._prices.walk(contract.underlying, day).at(hours.starts[-1:])
         fair = self._fair(contract, spot, hours.starts[-1:] + 60)
@@ -96,7 +94,7 @@ class ContractPrices:
         years = years_left(contract.expiry, at)
         if contract.kind == "FUT":
             return forward(spot, years)
-        return value(contract, spot, years).price
+        return premium(contract, spot, years)
 
     def _usual_lots(self, contract: Contract, day: date) -> float:
         """Lots that change hands on an ordinary day."""

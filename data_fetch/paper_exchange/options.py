@@ -25,10 +25,9 @@ DAYS_A_YEAR = 365
 
 
 @dataclass(frozen=True, slots=True)
-class Valuation:
-    """An option at one instant or many: fractions for *iv*, per day *theta*, per point *vega*."""
+class Greeks:
+    """Greeks at one instant or many: *iv* a fraction, *theta* per day, *vega* per point."""
 
-    price: Floats
     delta: Floats
     gamma: Floats
     theta: Floats
@@ -61,26 +60,37 @@ def smile(underlying: Listing, strike: float, forwards: Floats, years: Floats) -
     return clipped
 
 
-def value(contract: Contract, spot: Floats, years: Floats) -> Valuation:
-    """Price and Greeks of an option."""
-    strike = contract.strike
-    forwards = forward(spot, years)
+def premium(contract: Contract, spot: Floats, years: Floats) -> Floats:
+    """What an option is worth, undiscounted."""
+    forwards, strike = forward(spot, years), contract.strike
     iv = smile(contract.underlying, strike, forwards, years)
-    spread = iv * np.sqrt(years)
-    d1 = np.log(forwards / strike) / spread + spread / 2
-    d2 = d1 - spread
-    density = np.exp(-(d1**2) / 2) / sqrt(2 * np.pi)
+    d1, d2 = _distances(forwards, strike, iv, years)
     call = forwards * _normal(d1) - strike * _normal(d2)
+    return call if contract.kind == "CE" else call - forwards + strike
+
+
+def greeks(contract: Contract, spot: Floats, years: Floats) -> Greeks:
+    """Black-76 Greeks of an option, on the forward and with its volatility held."""
+    forwards = forward(spot, years)
+    iv = smile(contract.underlying, contract.strike, forwards, years)
+    d1, d2 = _distances(forwards, contract.strike, iv, years)
+    density = np.exp(-(d1**2) / 2) / sqrt(2 * np.pi)
     side = 1 if contract.kind == "CE" else -1
-    return Valuation(
-        price=call if side > 0 else call - forwards + strike,
+    return Greeks(
         delta=side * _normal(side * d1),
-        gamma=density / (forwards * spread),
+        gamma=density / (forwards * iv * np.sqrt(years)),
         theta=-forwards * density * iv / (2 * np.sqrt(years)) / DAYS_A_YEAR,
         vega=forwards * density * np.sqrt(years) / 100,
         iv=iv,
         pop=_normal(side * d2),
     )
+
+
+def _distances(forwards: Floats, strike: float, iv: Floats, years: Floats) -> tuple[Floats, Floats]:
+    """Black-76's d1 and d2."""
+    spread = iv * np.sqrt(years)
+    d1 = np.log(forwards / strike) / spread + spread / 2
+    return d1, d1 - spread
 
 
 def interest(contract: Contract, level: float) -> float:
@@ -93,4 +103,5 @@ def interest(contract: Contract, level: float) -> float:
 
 def _normal(x: Floats) -> Floats:
     # NumPy has no error function, and an approximation would show in the last digits.
-    return np.fromiter(((1 + erf(each)) / 2 for each in (x / sqrt(2)).tolist()), float, len(x))
+    below: Floats = (1 + np.array(list(map(erf, (x / sqrt(2)).tolist())))) / 2
+    return below
