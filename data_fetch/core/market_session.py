@@ -5,7 +5,7 @@ A venue is how something is traded; which instrument has which is decided here t
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from data_fetch.core.clock import MINUTE
 from data_fetch.core.errors import BadRecord
@@ -88,14 +88,14 @@ class Session:
     def slot_instants(self) -> tuple[datetime, ...]:
         return _instants((*self.spans, *self.auction_spans))
 
-    @property
+    @cached_property
     def spans(self) -> tuple[tuple[int, int], ...]:
-        """The windows as minutes since 1970 UTC: first, and first no more."""
+        """The windows in whole minutes since 1970 UTC, as `range` takes them."""
         return tuple(
             (self._number(window.start), self._number(window.end)) for window in self.windows
         )
 
-    @property
+    @cached_property
     def auction_spans(self) -> tuple[tuple[int, int], ...]:
         if self.auction is None:
             return ()
