@@ -88,8 +88,7 @@ def most_in_any(window: timedelta, counted: Sequence[datetime]) -> int:
         pytest.param(51, 1, id="the 51st a second later"),
         pytest.param(120, 2, id="120 in two seconds"),
         pytest.param(501, 60, id="the 501st a minute later"),
-        pytest.param(2001, 1800, id="the 2001st half an hour later"),
-        pytest.param(2100, 1801, id="2100 in half an hour"),
+        pytest.param(2100, 1801, id="2100 in half an hour, at 50 a second"),
     ],
 )
 def test_burst_takes_what_the_windows_demand(
@@ -152,7 +151,7 @@ SENDER = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(SENDER, min_size=1, max_size=4))
 def test_no_window_ever_holds_more_than_its_limit(
     tmp_path_factory: pytest.TempPathFactory, senders: list[list[tuple[int, int, int]]]
@@ -183,7 +182,7 @@ def test_no_window_ever_holds_more_than_its_limit(
         assert most_in_any(window, counted) <= limit
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 2_000), min_size=1, max_size=40))
 def test_no_request_waits_without_need(
     tmp_path_factory: pytest.TempPathFactory, pauses: list[int]

@@ -99,7 +99,7 @@ def test_two_processes_stay_within_the_limits_together(start: Start) -> None:
         # than the last of them was sent.
         for early, late in zip(answered, sent[limit:], strict=False):
             assert late - early > window
-    assert sent[-1] - sent[0] < 5 * SECOND
+    assert sent[-1] - sent[0] < 15 * SECOND
 
 
 def test_killed_in_flight(start: Start, state_file: Path) -> None:
@@ -151,28 +151,28 @@ while True:
 
 def test_killed_while_it_waited(start: Start, state_file: Path) -> None:
     """A dead waiter of the live lane holds one place for a moment, not the line."""
+    limits = {timedelta(minutes=1): 5}
     child = start(
         """
-pacer = Pacer(state_file, clock)
-for _ in range(500):
+pacer = Pacer(state_file, clock, {timedelta(minutes=1): 5})
+for _ in range(6):
     with pacer.request("ltp", Lane.LIVE):
         pass
-print("spent", flush=True)
-with pacer.request("ltp", Lane.LIVE):
-    pass
 """
     )
-    assert first_line(child) == "spent"
     until_somebody_waits(state_file)
     kill(child)
     clock = VirtualClock(SystemClock().now())
     hold = clock.hold()
-    pacer = Pacer(state_file, clock)
+    pacer = Pacer(state_file, clock, limits)
     began = clock.now()
-    for _ in range(49):
+    for _ in range(4):
         with pacer.request("ltp", Lane.BACKFILL):
             pass
     assert clock.now() - began <= 61 * SECOND
+    with pacer.request("ltp", Lane.BACKFILL):
+        pass
+    assert clock.now() - began <= 122 * SECOND
     hold.release()
     pacer.close()
 
@@ -198,7 +198,7 @@ in_threads(work, 8)
     with pacer.request("ltp", Lane.LIVE):
         served = clock.now()
     pacer.close()
-    assert served - asked < 2 * SECOND, "in the order of arrival it would be 4 seconds"
+    assert served - asked < 3 * SECOND, "in the order of arrival it would be 4 seconds"
 
 
 def until_somebody_waits(state_file: Path, at_least: int = 1) -> None:

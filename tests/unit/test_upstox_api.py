@@ -338,7 +338,6 @@ from data_fetch.upstox_ltp_client import UpstoxLtpClient
 from data_fetch.sources.upstox import UpstoxApi
 from data_fetch.sources.pacing import Pacer
 from data_fetch.sources.token import TokenKeeper
-from data_fetch.sources.upstox_sdk import UpstoxSdk
 from data_fetch.core.clock import SystemClock
 from pathlib import Path
 clock = SystemClock()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from upstox_stub import (
     RELIANCE,
@@ -166,7 +166,7 @@ class Knowing:
 
 
 @given(st.integers(1, 60), st.data())
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None)
 def test_every_bad_key_is_found_and_no_good_one_lost(count: int, data: st.DataObject) -> None:
     keys = equity_keys(count)
     bad = data.draw(st.sets(st.sampled_from(keys)))
@@ -178,9 +178,9 @@ def test_every_bad_key_is_found_and_no_good_one_lost(count: int, data: st.DataOb
     assert answer.requests <= 1 + 2 * max(1, len(bad)) * max(1, (count - 1).bit_length())
 
 
-def test_searching_never_eats_the_whole_budget(stub: Stub, client: UpstoxLtpClient) -> None:
+def test_searching_never_eats_the_whole_budget(clock: VirtualClock) -> None:
     keys = equity_keys(500)
-    stub.script = lambda seen: error(400, "UDAPI1087")
+    client = UpstoxLtpClient(Knowing(set(keys), clock), clock)
     first = client.quotes(keys)
     assert first.requests == 1 + MOST_SEARCH_REQUESTS
     assert len(first.unknown) + len(first.failed) == 500
