@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import POSTGRES_WAYS, REDIS_WAYS, database_on, first_of, redis_database_on
+from servers import (
+    POSTGRES_WAYS,
+    REDIS_WAYS,
+    DatabaseCopies,
+    database_on,
+    first_of,
+    redis_database_on,
+)
 from sqlalchemy import Engine, make_url
 
 from data_fetch.core.records import World
@@ -46,17 +53,19 @@ def migrate(url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_server: str) -> Iterator[str]:
-    """The name of a migrated database, to be copied."""
+def postgres_copies(postgres_server: str) -> Iterator[DatabaseCopies]:
+    """Copies of a database that was migrated once."""
     with database_on(postgres_server) as url:
         migrate(url)
-        yield make_url(url).database or ""
+        template = make_url(url).database or ""
+        with DatabaseCopies(postgres_server, template) as copies:
+            yield copies
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+def postgres_url(postgres_copies: DatabaseCopies) -> Iterator[str]:
     """A PostgreSQL database of the test's own, with the schema and no rows."""
-    with database_on(postgres_server, template=postgres_template) as url:
+    with postgres_copies.one() as url:
         yield url
 
 

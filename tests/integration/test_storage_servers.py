@@ -6,6 +6,7 @@ import redis
 from servers import (
     POSTGRES_WAYS,
     REDIS_WAYS,
+    DatabaseCopies,
     Way,
     database_on,
     first_of,
@@ -65,3 +66,25 @@ def test_a_database_is_gone_afterwards(postgres_server: str) -> None:
 
     with pytest.raises(psycopg2.OperationalError, match="does not exist"):
         psycopg2.connect(url)
+
+
+def test_a_copy_comes_back_empty_and_a_spoilt_one_not_at_all(
+    postgres_copies: DatabaseCopies,
+) -> None:
+    with postgres_copies.one() as first:
+        execute(first, "INSERT INTO store_meta VALUES ('world', 'live')")
+    with postgres_copies.one() as second:
+        assert second == first
+        assert execute(second, "SELECT count(*) FROM store_meta") == [(0,)]
+        execute(second, "DELETE FROM alembic_version")
+    with postgres_copies.one() as third:
+        assert third != second
+
+
+def execute(url: str, statement: str) -> list[tuple[object, ...]]:
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        rows = cursor.fetchall() if cursor.description else []
+    connection.close()
+    return rows
