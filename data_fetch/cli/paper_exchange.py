@@ -22,10 +22,28 @@ LOOK_SECONDS = 0.5
 
 
 @click.command()
-@click.option("--port", default=0, show_default="a free one", help="Port to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    show_default="a free one",
+    help="Port to listen on.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--seed", default=1, show_default=True, help="Another seed, other prices.")
-@click.option("--speed", default=1.0, show_default=True, help="Paper seconds to the real second.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Another seed, other prices.",
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Paper seconds to the real second.",
+)
 @click.option("--start", help="Begin at this time, e.g. 2026-09-16T09:14 (IST).")
 @click.option(
     "--faults",

@@ -36,7 +36,6 @@ ROWS_END = time(15, 30)
 # end of a minute, or a little late, finds that minute's close and not the next one's open.
 FIRST_TRADE, BETWEEN_TRADES, TRADES = 5, 15, 4
 
-
 Span = tuple[time, time]
 
 
@@ -167,8 +166,8 @@ class TradingDays:
     def _minutes(self, day: date, venue: Venue) -> Ints:
         """The minutes in which an instrument of *venue*, or contracts on it, have rows."""
         cash, contracts = self.hours(day, venue).starts, self.hours(day, FUTURES_AND_OPTIONS).starts
-        # Almost always one holds the other, and joining them is dear.
-        if cash[0] == contracts[0] and len(cash) <= len(contracts) and _unbroken(contracts):
+        # Almost always the contracts' minutes hold the others, and joining them is dear.
+        if _unbroken(contracts) and contracts[0] <= cash[0] and cash[-1] <= contracts[-1]:
             return contracts
         return np.union1d(cash, contracts)
 

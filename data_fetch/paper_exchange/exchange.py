@@ -65,11 +65,6 @@ class PaperExchange:
     def url(self) -> str:
         return f"http://{self._host}:{self._port}"
 
-    @property
-    def master_url(self) -> str:
-        """Where its instrument master is, for UPSTOX_INSTRUMENTS_URL."""
-        return f"{self.url}/market-quote/instruments/exchange/NSE.json.gz"
-
     def start(self) -> Self:
         """Listen. Raises SetupError when the port cannot be had."""
         listening: Future[Listening] = Future()

@@ -33,7 +33,6 @@ OLD_TICK = INDEX_TICK = 0.05
 VIX_TICK = 0.01
 
 AUCTION_SHARE = 0.12
-AUCTION_DRIFT_MINUTES = 15
 # In each minute an illiquid name trades with this probability.
 ILLIQUID_TRADES = 0.7
 
@@ -207,7 +206,7 @@ def rows_of(
     reach = np.abs(chance.standard_normal((2, count))) * spread * levels / tick
     high = np.maximum(opened, close) + np.floor(reach[0])
     low = np.maximum(np.minimum(opened, close) - np.floor(reach[1]), 1)
-    # The row after the last continuous one is the auction's: one price and no range.
+    # What follows continuous trading is filled in or the auction's print: one price each.
     for bars in (opened, high, low):
         bars[hours.continuous :] = close[hours.continuous :]
     last_traded = np.maximum.accumulate(np.where(quiet, -1, np.arange(count)))

@@ -67,6 +67,9 @@ class QuoteAnswers:
         if interval == "1d":
             live, previous = day_bar(rows, row, trades), None
         else:
+            if rows.hours.begun(now.seconds) < 0:
+                rows = self._market.rows(tradable, self._market.days.before(now.day))
+                row, trades = len(rows.close) - 1, TRADES
             live, previous = running_bars(rows, row, trades, ROWS_IN[interval], now.seconds)
         return {
             "last_price": self._market.last_trade(tradable, now).price,
@@ -88,14 +91,12 @@ def running_bars(
     """The forming bar of *span* minutes, and the last one before it that traded.
 
     A forming bar without a trade yet is flat at the last price with volume 0. A name that
-    did not trade keeps showing an older bar as the previous one.
+    did not trade keeps showing an older bar as the previous one. *at* is after the open.
     """
     starts = rows.hours.starts
-    begun = rows.hours.begun(at)
-    first = begun // span * span if begun >= 0 else -1
-    stamp = int(starts[max(first, 0)]) * 1000
-    live = _bar(rows, first, row, trades, stamp) if first >= 0 else _flat(rows, row, trades, stamp)
-    traded = np.flatnonzero(~rows.quiet[: max(first, 0)])
+    first = rows.hours.begun(at) // span * span
+    live = _bar(rows, first, row, trades, int(starts[first]) * 1000)
+    traded = np.flatnonzero(~rows.quiet[:first])
     if not len(traded):
         return live, None
     before = int(traded[-1]) // span * span
@@ -105,7 +106,7 @@ def running_bars(
 
 def _bar(rows: Rows, first: int, row: int, trades: int, stamp: int) -> dict[str, Any]:
     """Minutes *first* to *row*, of whose last minute *trades* trades have come."""
-    if row < first or row < 0:
+    if row < first:
         return _flat(rows, row, trades, stamp)
     seen = rows.trades(row)[:trades]
     before = slice(first, row)

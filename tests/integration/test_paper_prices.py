@@ -5,7 +5,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from paper_exchange_desk import SYMBOLS, StandingClock, Visitor
 
@@ -68,12 +68,13 @@ def test_answers_do_not_depend_on_what_was_asked_before(visitor: Visitor) -> Non
 
 
 @few
-@given(day=ordinary_days, symbol=stocks, count=minutes_of_day)
-def test_at_the_end_of_a_minute_the_quote_is_its_candle(
-    visitor: Visitor, day: date, symbol: str, count: int
+@given(day=ordinary_days, symbol=stocks, count=minutes_of_day, seconds=st.integers(5, 64))
+@example(day=date(2026, 7, 30), symbol="RELIANCE", count=20, seconds=60)
+def test_from_its_first_trade_until_the_next_minutes_a_candle_is_the_quote(
+    visitor: Visitor, day: date, symbol: str, count: int, seconds: int
 ) -> None:
     key, at = visitor.key(symbol), minute(day, count)
-    visitor.clock.set(at + MINUTE)
+    visitor.clock.set(at + timedelta(seconds=seconds))
     quote = visitor.ltp(key)[key]
 
     candles = visitor.intraday(key)
@@ -226,3 +227,18 @@ def test_out_of_hours_the_last_price_stays(
 
     assert quote["last_price"] == candle[4]
     assert (quote["volume"] == 0) == volume_is_zero
+
+
+@pytest.mark.parametrize("at", ["09:15:05", "10:00:00", "15:15:30", "15:27:44", "15:40:00"])
+def test_contracts_obey_them_too(visitor: Visitor, at: str) -> None:
+    visitor.clock.put(f"2026-09-16 {at}")
+    chain = visitor.data(
+        "/v2/option/chain?instrument_key=NSE_INDEX|Nifty+50&expiry_date=2026-09-22"
+    )
+    key = chain[len(chain) // 2]["call_options"]["instrument_key"]
+
+    quote, candles = visitor.ltp(key)[key], visitor.intraday(key)
+
+    assert quote["last_price"] == candles[0][4]
+    assert quote["volume"] == sum(row[5] for row in candles)
+    assert {round(row[4] * 20, 6) % 1 for row in candles} == {0}

@@ -149,6 +149,25 @@ class TestQuotes:
         ]
         assert stamps == ["10:45", "11:15"]
 
+    @pytest.mark.parametrize(
+        ("at", "live", "volume"),
+        [
+            pytest.param("2026-09-16 07:00", "2026-09-15 15:29", None, id="before the open"),
+            pytest.param("2026-09-16 09:15:03", "2026-09-16 09:15", 0, id="before a trade"),
+            pytest.param("2026-09-19 12:00", "2026-09-18 15:29", None, id="Saturday"),
+        ],
+    )
+    def test_ohlc_out_of_hours(
+        self, visitor: Visitor, at: str, live: str, volume: int | None
+    ) -> None:
+        visitor.clock.put(at)
+        row = visitor.ohlc(visitor.key("RELIANCE"), "I1")
+
+        bar = row["live_ohlc"]
+        assert datetime.fromtimestamp(bar["ts"] / 1000, IST) == ist(live)
+        assert bar["close"] == row["last_price"]
+        assert volume in {None, bar["volume"]}
+
     def test_a_quiet_name_repeats_an_older_bar(self) -> None:
         clock = StandingClock("2026-07-30 11:00")
         with PaperExchange(clock, symbols=SYMBOLS, illiquid=1.0) as exchange:
