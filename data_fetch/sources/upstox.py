@@ -118,14 +118,14 @@ class UpstoxApi:
         def attempt() -> Answer:
             return self._send(endpoint, errand, *args, **params)
 
-        try:
-            return self._policy.run(attempt, errand.deadline)
-        except TokenRejected:
-            if not endpoint.needs_token:
-                raise
-            # Raises, with what to do, unless `.env` holds another token by now.
-            self._token.current()
-        return self._policy.run(attempt, errand.deadline)
+        while True:
+            try:
+                return self._policy.run(attempt, errand.deadline)
+            except TokenRejected:
+                if not endpoint.needs_token:
+                    raise
+                # Raises, with what to do, unless `.env` holds another token by now.
+                self._token.current()
 
     def _send(self, endpoint: Endpoint, errand: Errand, *args: object, **params: object) -> Answer:
         """One request, with the permission of the pacer."""

@@ -315,7 +315,7 @@ def test_two_bad_tokens_in_a_row_are_each_sent_once(
     env_file = tmp_path / ".env"
     env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
     stub.script = only("third-token")
-    with pytest.raises(TokenRejected):
+    with pytest.raises(TokenRejected, match="no restart is needed"):
         api_for(stub.url, clock, token=keeper("first-token", env_file)).ltp([RELIANCE])
     assert len(stub.seen) == 2
 
