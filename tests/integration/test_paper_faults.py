@@ -343,3 +343,8 @@ class TestDefinitions:
 def test_every_kind_is_tested_here() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     assert [kind for kind in KINDS if f'"{kind}"' not in source] == []
+
+
+def test_every_kind_is_described() -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "paper-exchange.md").read_text("utf-8")
+    assert [kind for kind in KINDS if f"`{kind}`" not in page] == []
