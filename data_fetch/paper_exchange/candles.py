@@ -162,7 +162,9 @@ class CandleAnswers:
 
     def _default_start(self, unit: str, last: date) -> date:
         days = DEFAULT_WINDOWS.get(unit)
-        return FIRST_DAY if days is None else last - timedelta(days=days - 1)
+        if days is None or (last - FIRST_DAY).days < days:
+            return min(FIRST_DAY, last)
+        return last - timedelta(days=days - 1)
 
 
 def checked_interval(unit: str, interval: str) -> int:

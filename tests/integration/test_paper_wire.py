@@ -10,6 +10,8 @@ import orjson
 import pytest
 import upstox_client
 import urllib3
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from paper_exchange_desk import NO_RETRY, SYMBOLS, StandingClock, Visitor, ist
 
 from data_fetch.core.clock import IST
@@ -17,6 +19,19 @@ from data_fetch.core.records import PAPER_ISIN_PREFIX
 from data_fetch.paper_exchange.exchange import PaperExchange
 
 NIFTY = "NSE_INDEX|Nifty 50"
+PATHS = [
+    "/v3/market-quote/ltp?instrument_key={}",
+    "/v3/market-quote/ohlc?instrument_key={}&interval={}",
+    "/v3/historical-candle/NSE_INDEX%7CNifty%2050/days/1/{}",
+    "/v3/historical-candle/NSE_INDEX%7CNifty%2050/minutes/1/{}/{}",
+    "/v3/historical-candle/{}/{}/{}/{}/{}",
+    "/v3/historical-candle/intraday/{}/{}/{}",
+    "/v2/option/contract?instrument_key={}&expiry_date={}",
+    "/v2/option/chain?instrument_key={}&expiry_date={}",
+    "/v2/market/holidays/{}",
+    "/v2/market/timings/{}",
+    "/v2/market/status/{}",
+]
 
 
 @pytest.fixture
@@ -497,6 +512,22 @@ class TestTokens:
             "/v2/login/authorization/token", "POST", fields={"code": "x"}, encode_multipart=False
         )
         assert answer.status == 401
+
+
+WORDS = ["", "0", "-1", "0001-01-01", "9999-12-31", "2026-02-30", "%00", "days", NIFTY, "NSE_FO|1"]
+words = st.sampled_from([quote(word, safe="%") for word in WORDS])
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(path=st.sampled_from(PATHS), fields=st.tuples(words, words, words, words, words))
+@example(path=PATHS[2], fields=("0001-01-01",) * 5)
+def test_no_question_breaks_the_exchange(
+    visitor: Visitor, path: str, fields: tuple[str, ...]
+) -> None:
+    visitor.clock.set(visitor.clock.now() + timedelta(minutes=1))
+    assert visitor.ask(path.format(*fields)).status < 500
 
 
 def test_an_unknown_path_is_an_error_in_the_envelope(visitor: Visitor) -> None:
