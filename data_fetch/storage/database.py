@@ -27,7 +27,13 @@ POSTGRES_SESSION = (
     # A process that was stopped half way must not keep its locks for ever.
     "SET idle_in_transaction_session_timeout = '60s'",
 )
-SQLITE_SESSION = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL")
+SQLITE_SESSION = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    # In pages. One slot touches a page per symbol, so that the usual 1,000 would copy the
+    # log back after nearly every slot.
+    "PRAGMA wal_autocheckpoint = 8000",
+)
 
 
 def engine_for(url: str) -> Engine:

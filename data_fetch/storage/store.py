@@ -22,6 +22,7 @@ INVENTED_KEY = f"NSE_EQ|{PAPER_ISIN_PREFIX}"
 WORLD = "world"
 FIRST_COMER = Rule(combined={"value": unchanged})
 meta = table(StoreMeta)
+STAMP = select(meta.c.value).where(meta.c.name == WORLD)
 
 
 class Guard(Protocol):
@@ -81,7 +82,7 @@ def open_store(url: str, world: World) -> Store:
 
 def stamped_world(connection: Connection) -> World | None:
     """The world that the database belongs to; None before the first write."""
-    value = connection.scalar(select(meta.c.value).where(meta.c.name == WORLD))
+    value = connection.scalar(STAMP)
     return None if value is None else World(value)
 
 

@@ -10,7 +10,7 @@ document that the server takes apart.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -208,11 +208,25 @@ def _postgres_converters(table: Table, columns: tuple[str, ...]) -> tuple[Conver
 
 
 def _each_column(rows: list[Row], converters: Sequence[Converter | None]) -> list[Row]:
-    by_column = list(zip(*rows, strict=True))
-    for at, convert in enumerate(converters):
-        if convert is not None:
-            by_column[at] = tuple(map(convert, by_column[at]))
-    return list(zip(*by_column, strict=True))
+    by_column = zip(*rows, strict=True)
+    return list(
+        zip(
+            *(
+                values if convert is None else _each_value(values, convert)
+                for values, convert in zip(by_column, converters, strict=True)
+            ),
+            strict=True,
+        )
+    )
+
+
+def _each_value(values: Row, convert: Converter) -> Iterator[Any]:
+    # All rows of a slot carry the same instants: converted once, not 200 times.
+    previous, converted = values[0], convert(values[0])
+    for value in values:
+        if value is not previous:
+            previous, converted = value, convert(value)
+        yield converted
 
 
 @lru_cache(maxsize=256)
