@@ -26,6 +26,10 @@ POSTGRES_SESSION = (
     "SET TIME ZONE 'UTC'",
     # A process that was stopped half way must not keep its locks for ever.
     "SET idle_in_transaction_session_timeout = '60s'",
+    # A machine that lost its power says no goodbye: after a minute its locks are free.
+    "SET tcp_keepalives_idle = 30",
+    "SET tcp_keepalives_interval = 10",
+    "SET tcp_keepalives_count = 3",
 )
 SQLITE_SESSION = (
     "PRAGMA journal_mode = WAL",
