@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
+from alembic import context
 from sqlalchemy import Connection
 
-from alembic import context
 from data_fetch.core.settings import Settings
 from data_fetch.storage.database import engine_for, writing
 from data_fetch.storage.tables import Base

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from random import Random
 from threading import Event
 from typing import Protocol
 from urllib.parse import urljoin, urlsplit
@@ -22,7 +23,7 @@ from pydantic import SecretStr
 from data_fetch.core.clock import IST, MINUTE, SystemClock, VirtualClock, minute_of
 from data_fetch.core.errors import SetupError, StoreUnreachable
 from data_fetch.core.freshness import FreshnessRules
-from data_fetch.core.market import MarketCalendar
+from data_fetch.core.market import MarketCalendar, end_warning
 from data_fetch.core.ports import Clock, SlotListener
 from data_fetch.core.records import Instrument, StoredQuote, SyncRun, World
 from data_fetch.core.settings import INSTRUMENTS_URL, UPSTOX_URL, Settings
@@ -145,8 +146,9 @@ def market_for(settings: Settings) -> Iterator[Market]:
     if settings.world is World.LIVE:
         yield _market(settings, SystemClock(), settings.base_url or UPSTOX_URL, calendar)
         return
+    state_folder = None if settings.base_url else settings.data_folder / "pacing"
     with _paper_exchange(settings, calendar) as url:
-        yield _market(settings, PaperClock(url), url, calendar)
+        yield _market(settings, PaperClock(url), url, calendar, state_folder=state_folder)
 
 
 def _market(
@@ -154,8 +156,12 @@ def _market(
     clock: Clock,
     base_url: str,
     calendar: MarketCalendar,
+    *,
     state_folder: Path | None = None,
+    random: Random | None = None,
 ) -> Market:
+    """The parts of one world. An exchange of our own has its budget kept in *state_folder*,
+    not with the accounts of the user; *random* makes retries repeatable."""
     token = _token(settings)
     pacer = Pacer(
         state_file_for(
@@ -242,13 +248,31 @@ def collector_for(settings: Settings, stop: Event, screen: Screen) -> Iterator[C
     start_logging(settings.log_folder, settings.log_level, _secrets(settings))
     try:
         with market_for(settings) as market:
-            # A store without a past owes nothing from before its first start.
-            before_now = minute_of(market.clock.now()) - 2 * MINUTE
-            owed_since = last_due_slot(store, QUOTES) or before_now
+            _warn(settings, market, screen)
+            owed_since = last_due_slot(store, QUOTES)
             yield _collector(settings, market, store, fence, owed_since, degraded, screen)
     finally:
         leadership.release()
         stop_logging()
+
+
+def _warn(settings: Settings, market: Market, screen: Screen) -> None:
+    """What a person should know before trouble comes of it."""
+    today = market.clock.now().astimezone(IST).date()
+    if (ends := end_warning(market.calendar, today)) is not None:
+        screen.told(f"Warning: {ends}")
+    if settings.ignored_mongo_name is not None:
+        screen.told(
+            f"Warning: {settings.ignored_mongo_name} is set, but the store is SQL "
+            f"({settings.world} world). To import: docs/coming-from-the-scripts.md"
+        )
+    if settings.world is World.LIVE and settings.token_in_environment:
+        screen.told(
+            "Warning: UPSTOX_ACCESS_TOKEN is set in the process environment. It wins over .env "
+            "and cannot be renewed without a restart; put it into .env instead."
+        )
+    elif settings.world is World.LIVE and market.token.expires_at() is None:
+        screen.told("The token does not say when it expires; daily ones end at 03:30 IST.")
 
 
 @contextmanager
@@ -256,8 +280,7 @@ def one_off_for(settings: Settings, screen: Screen) -> Iterator[Collector]:
     """The same parts for a command that does one thing beside a running scheduler."""
     store = store_for(settings)
     with market_for(settings) as market:
-        now = market.clock.now()
-        yield _collector(settings, market, store, None, minute_of(now), None, screen)
+        yield _collector(settings, market, store, None, None, None, screen)
 
 
 @contextmanager
@@ -280,7 +303,9 @@ def rehearsal_for(
         leadership = Leadership(store)
         fence = leadership.acquire(Event(), lambda: None)
         stack.callback(leadership.release)
-        market = _market(paper, clock, exchange.url, calendar, state_folder=folder)
+        market = _market(
+            paper, clock, exchange.url, calendar, state_folder=folder, random=Random(0)
+        )
         collector = _collector(
             paper, market, store, fence, starts - MINUTE, degraded=None, screen=screen
         )
@@ -312,7 +337,7 @@ def _collector(
     market: Market,
     store: Store,
     fence: Fence | None,
-    owed_since: datetime,
+    owed_since: datetime | None,
     degraded: str | None,
     screen: Screen,
 ) -> Collector:
@@ -329,7 +354,8 @@ def _collector(
         members=members,
         calendar=market.calendar,
         clock=market.clock,
-        owed_since=owed_since,
+        # A store without a past owes nothing from before now.
+        owed_since=owed_since or minute_of(market.clock.now()) - 2 * MINUTE,
         listeners=listeners,
     )
     monitor = FreshnessMonitor(

@@ -3,12 +3,12 @@
 from functools import cache
 from pathlib import Path
 
+from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, func, select
 
-from alembic import command
 from data_fetch.core.errors import SetupError
 from data_fetch.storage.database import is_postgres, reading, writing
 

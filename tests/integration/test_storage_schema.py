@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
-from alembic import command
 from data_fetch.core.errors import SetupError, StoreUnreachable
 from data_fetch.core.records import World
 from data_fetch.storage import migrations

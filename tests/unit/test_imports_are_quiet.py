@@ -8,7 +8,8 @@ IMPORT_EVERYTHING = """
 import importlib, logging, pkgutil, sys, threading
 loud = []
 def hear(event, args):
-    if event in {"socket.connect", "socket.bind", "sqlite3.connect"}:
+    # Not socket.bind: urllib3 binds a socket once to see whether there is IPv6.
+    if event in {"socket.connect", "sqlite3.connect"}:
         loud.append((event, args))
     if event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+"):
         loud.append((event, args))

@@ -1,0 +1,89 @@
+"""The product as its users run it: real processes, real signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import urllib3
+
+PROGRAM = (sys.executable, "-m", "data_fetch")
+SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE", "TCS", "INFY", "SBIN", "ITC", "M&M", "LT")
+
+
+@dataclass
+class Desk:
+    """A working folder with a short symbols list, and the environment of its commands."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    @classmethod
+    def at(cls, folder: Path, **environment: str) -> "Desk":
+        (folder / "nse_fo_stock_symbols.txt").write_text("\n".join(SYMBOLS))
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        own = {"XDG_STATE_HOME": str(folder / "state")}
+        return cls(folder, {**kept, **own, **environment})
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [*PROGRAM, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+
+    def run(self, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*PROGRAM, *arguments],
+            cwd=self.folder,
+            env={**self.environment, **more},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+    def json(self, *arguments: str, status: int = 0, **more: str) -> Any:
+        """The one document that a command prints with --json."""
+        done = self.run(*arguments, "--json", **more)
+        assert done.returncode == status, done.stderr
+        return json.loads(done.stdout)
+
+
+@contextmanager
+def paper_exchange(folder: Path, start: str, speed: int) -> Iterator[str]:
+    """A paper exchange in a process of its own; its address."""
+    desk = Desk.at(folder)
+    process = desk.start(
+        "paper-exchange", "--json", "--start", start, "--speed", str(speed), "--port", "0"
+    )
+    try:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())["url"]
+    finally:
+        end(process, signal.SIGTERM)
+
+
+def end(process: "subprocess.Popen[str]", how: signal.Signals) -> tuple[str, str]:
+    """Send the signal, wait, and return what the process had still to say."""
+    process.send_signal(how)
+    return process.communicate(timeout=60)
+
+
+def order(url: str, fault: Mapping[str, Any]) -> None:
+    """Tell the exchange at *url* to misbehave."""
+    answer = urllib3.request(
+        "POST", f"{url}/paper/faults", body=orjson.dumps({"fault": [dict(fault)]})
+    )
+    assert answer.status < 300, answer.data

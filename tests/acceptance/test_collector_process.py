@@ -1,0 +1,165 @@
+"""The collector as a process: it is killed, stopped, doubled, refused and cut off.
+
+The paper exchange runs thirty times as fast as a real market, so a slot passes in two seconds.
+"""
+
+import random
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from programs import SYMBOLS, Desk, end, order, paper_exchange
+from sqlalchemy import func, select
+
+from data_fetch.core.clock import MINUTE
+from data_fetch.core.records import World
+from data_fetch.storage.store import Store, open_store
+from data_fetch.storage.tables import LtpData, SyncRunRow
+
+KILLS = 10
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[str]:
+    folder = tmp_path / "exchange"
+    folder.mkdir()
+    with paper_exchange(folder, "2026-09-16T09:15:50", speed=30) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def desk(request: pytest.FixtureRequest, tmp_path: Path, exchange: str) -> Desk:
+    """A collector's folder on each kind of database."""
+    folder = tmp_path / "collector"
+    folder.mkdir()
+    name = "empty_postgres_url" if request.param == "postgres" else None
+    url = request.getfixturevalue(name) if name else f"sqlite:///{folder / 'store.db'}"
+    return Desk.at(folder, DATA_SOURCE="paper", UPSTOX_BASE_URL=exchange, DATABASE_URL=url)
+
+
+def store_of(desk: Desk) -> Store:
+    return open_store(desk.environment["DATABASE_URL"], World.PAPER)
+
+
+def read_slot(process: "subprocess.Popen[str]") -> str:
+    """Wait for the next line about a slot."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, process.communicate()[1]
+    return line
+
+
+def quote_runs(store: Store) -> list[tuple[datetime, str, str, int]]:
+    query = select(SyncRunRow.due_slot, SyncRunRow.outcome, SyncRunRow.run_id, SyncRunRow.stored)
+    with store.reading() as connection:
+        rows = connection.execute(
+            query.where(SyncRunRow.job == "quotes").order_by(SyncRunRow.due_slot)
+        )
+        return [tuple(row) for row in rows]
+
+
+def rows_by_slot(store: Store) -> dict[datetime, tuple[int, int]]:
+    """How many rows, and of how many runs, each slot has."""
+    query = select(LtpData.timestamp, func.count(), func.count(LtpData.run_id.distinct())).group_by(
+        LtpData.timestamp
+    )
+    with store.reading() as connection:
+        return {slot: (rows, runs) for slot, rows, runs in connection.execute(query)}
+
+
+def test_killed_again_and_again_nothing_is_lost_or_doubled(desk: Desk) -> None:
+    chance = random.Random(20260916)
+    for _ in range(KILLS):
+        process = desk.start("run")
+        read_slot(process)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=chance.uniform(0, 1.5))
+        end(process, signal.SIGKILL)
+    last = desk.start("run")
+    read_slot(last)
+    end(last, signal.SIGTERM)
+
+    store = store_of(desk)
+    runs, rows = quote_runs(store), rows_by_slot(store)
+    slots = [slot for slot, *_ in runs]
+    assert slots == [slots[0] + n * MINUTE for n in range(len(slots))], "a slot without a row"
+    collected = {slot for slot, outcome, *_ in runs if outcome == "completed"}
+    assert Counter(outcome for _, outcome, *_ in runs).keys() == {"completed", "missed"}
+    assert rows == dict.fromkeys(collected, (len(SYMBOLS), 1))
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_finishes_the_slot_in_hand_and_is_no_failure(
+    desk: Desk, how: signal.Signals
+) -> None:
+    process = desk.start("run")
+    read_slot(process)
+    _, remarks = end(process, how)
+
+    assert process.returncode == 0, remarks
+    assert "Stopped after" in remarks
+    store = store_of(desk)
+    collected = [slot for slot, outcome, *_ in quote_runs(store) if outcome == "completed"]
+    assert rows_by_slot(store) == dict.fromkeys(collected, (len(SYMBOLS), 1))
+
+
+def test_a_second_scheduler_waits_and_takes_over_from_a_killed_one(desk: Desk) -> None:
+    first = desk.start("run")
+    read_slot(first)
+    second = desk.start("run")
+    assert second.stderr is not None
+    assert f"process {first.pid}" in second.stderr.readline()
+
+    end(first, signal.SIGKILL)
+    read_slot(second)
+    end(second, signal.SIGTERM)
+
+    slots = [slot for slot, *_ in quote_runs(store_of(desk))]
+    assert slots == sorted(set(slots))
+
+
+def test_a_bounded_run_ends_by_itself(desk: Desk) -> None:
+    done = desk.run("run", "--minutes", "3")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("quotes   slot") >= 3
+    assert "Stopped after" in done.stderr
+
+
+def test_a_new_token_in_the_env_file_ends_the_pause_without_a_restart(
+    desk: Desk, exchange: str
+) -> None:
+    env_file = desk.folder / ".env"
+    env_file.write_text("UPSTOX_ACCESS_TOKEN=first-day\n")
+    process = desk.start("run")
+    assert "stored" in read_slot(process)
+
+    order(exchange, {"kind": "token-expired", "times": 1})
+    refused = read_slot(process)
+    paused = read_slot(process)
+    env_file.write_text("UPSTOX_ACCESS_TOKEN=second-day\n")
+    lines = [read_slot(process) for _ in range(3)]
+    _, remarks = end(process, signal.SIGTERM)
+
+    assert "missed" in refused
+    assert "UPSTOX_ACCESS_TOKEN" in paused
+    assert "stored" in lines[-1]
+    logged = "".join(path.read_text() for path in (desk.folder / "logs").glob("*.log"))
+    assert logged.count("paused_for_token") == 1
+    assert "first-day" not in logged + remarks
+    assert "second-day" not in logged + remarks
+
+
+def test_slots_that_passed_while_nobody_ran_are_missed_with_the_reason(desk: Desk) -> None:
+    desk.run("run", "--minutes", "1")
+    desk.run("doctor")  # takes a few of the market's minutes
+    desk.run("run", "--minutes", "1")
+
+    runs = quote_runs(store_of(desk))
+    missed = [slot for slot, outcome, *_ in runs if outcome == "missed"]
+    assert missed
+    assert runs[-1][0] - runs[0][0] == timedelta(minutes=len(runs) - 1)
