@@ -171,8 +171,11 @@ def _bare_slot(instruments: list[Instrument], bodies: list[bytes], insert: Inser
                 key = row["instrument_token"]
                 change = price - close
                 rows.append(
-                    (symbols[key], at, key, price, row["volume"], change, change / close * 100)
-                    + (close, row["ltq"], False, at, "paper", "run")
+                    (
+                        *(symbols[key], at, key, price, row["volume"]),
+                        *(change, change / close * 100, close, row["ltq"]),
+                        *(False, at, "paper", "run"),
+                    )
                 )
         insert(rows)
 

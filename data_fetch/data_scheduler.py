@@ -120,6 +120,10 @@ class DataScheduler:
             # Slots that passed while nobody was running are accounted for at once.
             registry.call(QUOTES)
             while not self._wait(clock.wait, registry.next_run, until):
+                if not collector.leads():
+                    log.error("lost_leadership")
+                    self._stop.set()
+                    break
                 registry.run_pending()
         finally:
             registry.close()

@@ -7,11 +7,13 @@ audit row in the transaction of the facts it speaks of.
 
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 
+from data_fetch.core.accounting import Account, accounts, by_reason
 from data_fetch.core.clock import IST, MINUTE, minute_of
 from data_fetch.core.errors import OutsideError, TokenRejected
 from data_fetch.core.freshness import (
@@ -202,83 +204,60 @@ class LtpService:
             return self._record_failure(job, slot, asked, started, problem), problem
         if self._in_session(slot, asked):
             answer = self._without_falling_volumes(slot, answer)
-        run, quotes, attempts = self._account(job, slot, asked, started, answer)
-        self._keeping.record_slot(run, quotes, attempts)
+        found = accounts(asked, answer)
+        run = self._run(job, slot, started, found, answer)
+        quotes = self._rows(run, slot, found, answer.received_at)
+        self._keeping.record_slot(run, quotes, _attempts(run, found, answer.received_at))
         self._tell(run, quotes)
         return run, None
 
-    def _account(
+    def _run(
         self,
         job: str,
         slot: datetime,
-        asked: Sequence[Instrument],
         started: datetime,
+        found: Sequence[Account],
         answer: QuoteAnswer,
-    ) -> tuple[SyncRun, list[StoredQuote], list[SyncAttempt]]:
-        """One place for every instrument asked for: stored, absent, quarantined or set aside."""
-        run_id = new_run_id()
-        quotes = {quote.instrument_key: quote for quote in answer.quotes}
-        reasons = {row.instrument_key: row.reason for row in answer.set_aside}
-        unknown, failed = set(answer.unknown), set(answer.failed)
-        off_session = {
-            venue: not self._calendar.in_slot(slot, venue) for venue in Members(tuple(asked)).venues
-        }
-        stored: list[StoredQuote] = []
-        attempts: list[SyncAttempt] = []
-        counts = dict.fromkeys(SyncState, 0)
-        for instrument in asked:
-            key = instrument.instrument_key
-            error = None
-            if (quote := quotes.get(key)) is not None:
-                state = SyncState.OK
-                stored.append(
-                    StoredQuote(
-                        symbol=instrument.symbol,
-                        slot=slot,
-                        quote=quote,
-                        off_session=off_session[venue_of(instrument)],
-                        received_at=answer.received_at,
-                        source=self._source_name,
-                        run_id=run_id,
-                    )
-                )
-            elif key in unknown:
-                state, error = SyncState.QUARANTINED, "the provider does not know this key"
-            elif key in reasons:
-                state, error = SyncState.SET_ASIDE, reasons[key]
-            elif key in failed:
-                state, error = SyncState.FAILED, answer.error
-            else:
-                state, error = SyncState.ABSENT, "a good answer left it out"
-            counts[state] += 1
-            attempts.append(
-                SyncAttempt(
-                    symbol=instrument.symbol,
-                    data_type=QUOTES,
-                    state=state,
-                    attempted_at=answer.received_at,
-                    records=1 if state is SyncState.OK else 0,
-                    error=error,
-                    run_id=run_id,
-                )
-            )
-        run = SyncRun(
-            run_id=run_id,
+    ) -> SyncRun:
+        counts = Counter(account.state for account in found)
+        stored = counts[SyncState.OK]
+        return SyncRun(
+            run_id=new_run_id(),
             job=job,
             due_slot=slot,
             started_at=started,
             finished_at=self._clock.now(),
-            outcome=Outcome.COMPLETED if len(stored) == len(asked) else Outcome.INCOMPLETE,
-            requested=len(asked),
-            stored=len(stored),
+            outcome=Outcome.COMPLETED if stored == len(found) else Outcome.INCOMPLETE,
+            requested=len(found),
+            stored=stored,
             absent=counts[SyncState.ABSENT],
             quarantined=counts[SyncState.QUARANTINED],
             set_aside=counts[SyncState.SET_ASIDE],
             requests=answer.requests,
             error=answer.error,
-            details=_details(attempts, answer),
+            details=by_reason(found, answer),
         )
-        return run, stored, attempts
+
+    def _rows(
+        self, run: SyncRun, slot: datetime, found: Sequence[Account], received: datetime
+    ) -> list[StoredQuote]:
+        off_session = {
+            venue: not self._calendar.in_slot(slot, venue)
+            for venue in {venue_of(account.instrument) for account in found}
+        }
+        return [
+            StoredQuote(
+                symbol=account.instrument.symbol,
+                slot=slot,
+                quote=account.quote,
+                off_session=off_session[venue_of(account.instrument)],
+                received_at=received,
+                source=self._source_name,
+                run_id=run.run_id,
+            )
+            for account in found
+            if account.quote is not None
+        ]
 
     def _without_falling_volumes(self, slot: datetime, answer: QuoteAnswer) -> QuoteAnswer:
         """Set aside quotes whose cumulative volume is lower than it already was that day."""
@@ -331,18 +310,8 @@ class LtpService:
             requested=len(asked),
             error=str(problem),
         )
-        attempts = [
-            SyncAttempt(
-                symbol=instrument.symbol,
-                data_type=QUOTES,
-                state=SyncState.FAILED,
-                attempted_at=run.finished_at,
-                records=0,
-                error=problem.what,
-                run_id=run.run_id,
-            )
-            for instrument in asked
-        ]
+        found = [Account(one, SyncState.FAILED, reason=problem.what) for one in asked]
+        attempts = _attempts(run, found, run.finished_at)
         self._keeping.record_slot(run, (), attempts)
         self._tell(run, ())
         return run
@@ -353,16 +322,19 @@ class LtpService:
             listener(run, quotes)
 
 
-def _details(attempts: Sequence[SyncAttempt], answer: QuoteAnswer) -> dict[str, object]:
-    """The symbols that brought no row, by what became of them and why; rows nobody asked for."""
-    details: dict[str, object] = {}
-    for state in set(SyncState) - {SyncState.OK}:
-        why = {attempt.symbol: attempt.error for attempt in attempts if attempt.state is state}
-        if why:
-            details[state] = why
-    if answer.strays:
-        details["strays"] = {row.instrument_key: row.reason for row in answer.strays}
-    return details
+def _attempts(run: SyncRun, found: Sequence[Account], at: datetime) -> list[SyncAttempt]:
+    return [
+        SyncAttempt(
+            symbol=account.instrument.symbol,
+            data_type=QUOTES,
+            state=account.state,
+            attempted_at=at,
+            records=int(account.state is SyncState.OK),
+            error=account.reason,
+            run_id=run.run_id,
+        )
+        for account in found
+    ]
 
 
 def run_facts(run: SyncRun) -> dict[str, object]:

@@ -4,12 +4,11 @@ Nothing is read, opened or connected until one of these functions is called. Wha
 closed again is a context manager.
 """
 
-import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from random import Random
@@ -49,8 +48,6 @@ from data_fetch.storage.quotes import QuoteStore
 from data_fetch.storage.store import Store, open_store
 from data_fetch.storage.sync import last_due_slot
 from data_fetch.upstox_ltp_client import UpstoxLtpClient
-
-log = logging.getLogger(__name__)
 
 # No account is needed there: the paper exchange takes any token that begins like this.
 PAPER_TOKEN = "paper-analytics"
@@ -97,7 +94,8 @@ class Collector:
     monitor: FreshnessMonitor
     timetable: Timetable
     jobs: Mapping[str, Callable[[], object]]
-    degraded: str | None
+    leads: Callable[[], bool]
+    degraded: str | None = None
 
 
 def settings() -> Settings:
@@ -250,7 +248,8 @@ def collector_for(settings: Settings, stop: Event, screen: Screen) -> Iterator[C
         with market_for(settings) as market:
             _warn(settings, market, screen)
             owed_since = last_due_slot(store, QUOTES)
-            yield _collector(settings, market, store, fence, owed_since, degraded, screen)
+            collector = _collector(settings, market, store, fence, owed_since, screen)
+            yield replace(collector, leads=leadership.held, degraded=degraded)
     finally:
         leadership.release()
         stop_logging()
@@ -280,7 +279,7 @@ def one_off_for(settings: Settings, screen: Screen) -> Iterator[Collector]:
     """The same parts for a command that does one thing beside a running scheduler."""
     store = store_for(settings)
     with market_for(settings) as market:
-        yield _collector(settings, market, store, None, None, None, screen)
+        yield _collector(settings, market, store, None, None, screen)
 
 
 @contextmanager
@@ -306,9 +305,7 @@ def rehearsal_for(
         market = _market(
             paper, clock, exchange.url, calendar, state_folder=folder, random=Random(0)
         )
-        collector = _collector(
-            paper, market, store, fence, starts - MINUTE, degraded=None, screen=screen
-        )
+        collector = _collector(paper, market, store, fence, starts - MINUTE, screen)
         if not collector.service.slots_on(day):
             raise SetupError(
                 f"the market is closed on {day}",
@@ -338,7 +335,6 @@ def _collector(
     store: Store,
     fence: Fence | None,
     owed_since: datetime | None,
-    degraded: str | None,
     screen: Screen,
 ) -> Collector:
     universe, listed_on = _universe(settings, market, store, screen)
@@ -390,7 +386,7 @@ def _collector(
             FRESHNESS: monitor.check,
             UNIVERSE: renew_universe,
         },
-        degraded=degraded,
+        leads=lambda: True,
     )
 
 
@@ -439,7 +435,6 @@ def _store_for_run(settings: Settings, screen: Screen) -> tuple[Store, str | Non
         cure = f"data-fetch db merge {settings.embedded_store_url} <the database>"
         degraded = f"{problem.what}; collecting into SQLite instead. Later: {cure}"
         screen.told(f"WARNING: {degraded}")
-        log.error("degraded", extra={"reason": problem.what})
         store = open_store(settings.embedded_store_url, settings.world)
         marker.write_bytes(orjson.dumps({"reason": degraded}))
         return store, degraded

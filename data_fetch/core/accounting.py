@@ -1,0 +1,47 @@
+"""Every instrument asked for, in exactly one place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data_fetch.core.records import Instrument, Quote, QuoteAnswer, SyncState
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What asking for one instrument came to: a *quote*, or the *reason* why there is none."""
+
+    instrument: Instrument
+    state: SyncState
+    quote: Quote | None = None
+    reason: str | None = None
+
+
+def accounts(asked: Sequence[Instrument], answer: QuoteAnswer) -> list[Account]:
+    """One account for each of *asked*, in that order."""
+    quotes = {quote.instrument_key: quote for quote in answer.quotes}
+    without = dict.fromkeys(answer.failed, (SyncState.FAILED, answer.error or ""))
+    without |= {row.instrument_key: (SyncState.SET_ASIDE, row.reason) for row in answer.set_aside}
+    unknown = (SyncState.QUARANTINED, "the provider does not know this key")
+    without |= dict.fromkeys(answer.unknown, unknown)
+    absent = (SyncState.ABSENT, "a good answer left it out")
+    found = []
+    for instrument in asked:
+        quote = quotes.get(instrument.instrument_key)
+        if quote is not None:
+            found.append(Account(instrument, SyncState.OK, quote))
+        else:
+            state, reason = without.get(instrument.instrument_key, absent)
+            found.append(Account(instrument, state, reason=reason))
+    return found
+
+
+def by_reason(found: Sequence[Account], answer: QuoteAnswer) -> dict[str, object]:
+    """For the audit: the symbols without a quote by what became of them, and stray rows."""
+    details: dict[str, object] = {}
+    for state in SyncState:
+        reasons = {a.instrument.symbol: a.reason for a in found if a.state is state and a.reason}
+        if reasons:
+            details[state] = reasons
+    if answer.strays:
+        details["strays"] = {row.instrument_key: row.reason for row in answer.strays}
+    return details
