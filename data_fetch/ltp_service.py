@@ -174,9 +174,6 @@ class LtpService:
                 due.setdefault(slot, []).append(venue)
         return dict(sorted(due.items()))
 
-    def _in_session(self, slot: datetime, asked: Sequence[Instrument]) -> bool:
-        return any(self._calendar.in_slot(slot, venue) for venue in Members(tuple(asked)).venues)
-
     def _still_collectable(self, slot: datetime) -> bool:
         return self._clock.now() < slot + 2 * MINUTE
 
@@ -202,11 +199,14 @@ class LtpService:
             answer = self._source.quotes([instrument.instrument_key for instrument in asked])
         except OutsideError as problem:
             return self._record_failure(job, slot, asked, started, problem), problem
-        if self._in_session(slot, asked):
+        in_session = {
+            venue: self._calendar.in_slot(slot, venue) for venue in set(map(venue_of, asked))
+        }
+        if any(in_session.values()):
             answer = self._without_falling_volumes(slot, answer)
         found = accounts(asked, answer)
         run = self._run(job, slot, started, found, answer)
-        quotes = self._rows(run, slot, found, answer.received_at)
+        quotes = self._rows(run, slot, found, in_session, answer.received_at)
         self._keeping.record_slot(run, quotes, _attempts(run, found, answer.received_at))
         self._tell(run, quotes)
         return run, None
@@ -239,18 +239,19 @@ class LtpService:
         )
 
     def _rows(
-        self, run: SyncRun, slot: datetime, found: Sequence[Account], received: datetime
+        self,
+        run: SyncRun,
+        slot: datetime,
+        found: Sequence[Account],
+        in_session: Mapping[Venue, bool],
+        received: datetime,
     ) -> list[StoredQuote]:
-        off_session = {
-            venue: not self._calendar.in_slot(slot, venue)
-            for venue in {venue_of(account.instrument) for account in found}
-        }
         return [
             StoredQuote(
                 symbol=account.instrument.symbol,
                 slot=slot,
                 quote=account.quote,
-                off_session=off_session[venue_of(account.instrument)],
+                off_session=not in_session[venue_of(account.instrument)],
                 received_at=received,
                 source=self._source_name,
                 run_id=run.run_id,
