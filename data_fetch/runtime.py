@@ -6,7 +6,7 @@ closed again is a context manager.
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
@@ -24,7 +24,7 @@ from data_fetch.core.errors import SetupError, StoreUnreachable
 from data_fetch.core.freshness import FreshnessRules
 from data_fetch.core.market import MarketCalendar, end_warning
 from data_fetch.core.ports import Clock, SlotListener
-from data_fetch.core.records import Instrument, StoredQuote, SyncRun, World
+from data_fetch.core.records import StoredQuote, SyncRun, World
 from data_fetch.core.settings import INSTRUMENTS_URL, UPSTOX_URL, Settings
 from data_fetch.core.timetable import FRESHNESS, QUOTES, UNIVERSE, Timetable, standard_timetable
 from data_fetch.core.universe import Universe, resolve
@@ -41,7 +41,7 @@ from data_fetch.sources.pacing import Pacer, state_file_for
 from data_fetch.sources.paper_clock import PaperClock
 from data_fetch.sources.token import TokenKeeper
 from data_fetch.sources.upstox import UpstoxApi
-from data_fetch.storage.instruments import save_master
+from data_fetch.storage.instruments import is_saved, listed_but_options, save_master
 from data_fetch.storage.leadership import Fence, Leadership
 from data_fetch.storage.quote_feed import QuoteFeed
 from data_fetch.storage.quotes import QuoteStore
@@ -401,10 +401,12 @@ def _universe(
     master = market.master.today()
     if master.warning:
         screen.told(f"Warning: {master.warning}")
-    underlyings: list[Instrument] = []
-    rows = _keeping_underlyings(read_instruments(master.path), underlyings)
-    save_master(store, rows, master.as_of, market.clock.now())
-    universe = resolve(listed.entries, underlyings)
+    with store.reading() as connection:
+        saved = is_saved(connection, master.as_of, master.instruments)
+    if not saved:
+        save_master(store, read_instruments(master.path), master.as_of, market.clock.now())
+    with store.reading() as connection:
+        universe = resolve(listed.entries, listed_but_options(connection, master.as_of))
     for missing in universe.unresolved:
         near = f" Near: {', '.join(missing.near)}." if missing.near else ""
         screen.told(f"Warning: {missing.symbol} is not in the instrument master.{near}")
@@ -414,16 +416,6 @@ def _universe(
             then="See why: data-fetch universe",
         )
     return universe, master.as_of
-
-
-def _keeping_underlyings(
-    instruments: Iterable[Instrument], kept: list[Instrument]
-) -> Iterator[Instrument]:
-    """All *instruments*, one by one; those that are no options are also put into *kept*."""
-    for instrument in instruments:
-        if instrument.instrument_type not in {"CE", "PE"}:
-            kept.append(instrument)
-        yield instrument
 
 
 def _store_for_run(settings: Settings, screen: Screen) -> tuple[Store, str | None]:

@@ -6,6 +6,8 @@ from data_fetch import runtime
 from data_fetch.cli.frame import INCOMPLETE, Remarks, emit, ist_text, json_option, say
 from data_fetch.core.freshness import STALE, Freshness, Judgement, count_states
 
+SHOWN = 20
+
 
 @click.command()
 @json_option
@@ -21,8 +23,10 @@ def command(as_json: bool) -> None:
         emit({"at": ist_text(now), "counts": counts, "symbols": [_row(j) for j in judgements]})
     else:
         say(f"{ist_text(now)}: " + ", ".join(f"{n} {state}" for state, n in counts.items() if n))
-        for judgement in notable:
+        for judgement in notable[:SHOWN]:
             say(f"  {judgement.symbol:<12} {judgement.state:<11} {_since(judgement)}")
+        if len(notable) > SHOWN:
+            say(f"  ... and {len(notable) - SHOWN} more: data-fetch freshness --json has them all")
     if any(judgement.state in STALE for judgement in judgements):
         raise SystemExit(INCOMPLETE)
 

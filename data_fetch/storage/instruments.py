@@ -23,6 +23,7 @@ VALUES = attrgetter(*FIELDS)
 
 # An older master, read late, fills holes and does not overwrite what a newer one said.
 SEEN = Rule(ranking=("last_seen",), combined={"first_seen": earliest, "last_seen": latest})
+OPTION_TYPES = ("CE", "PE")
 # A symbol that has been free for longer than this may belong to somebody else by now.
 STILL_KNOWN = timedelta(days=30)
 
@@ -51,6 +52,21 @@ def save_master(
     # before its new names replace the old ones.
     lineage = _record_lineage(store, cash, seen_on, now)
     return SavedMaster(changed + _save(store, cash, seen_on), lineage)
+
+
+def is_saved(connection: Connection, seen_on: date, instruments: int) -> bool:
+    """Whether a master of that date with so many instruments is stored already."""
+    listed = select(func.count()).where(instruments_table.c.last_seen == seen_on)
+    return connection.scalar(listed) == instruments
+
+
+def listed_but_options(connection: Connection, seen_on: date) -> list[Instrument]:
+    """What the stored master of that date lists, without the options."""
+    query = select(instruments_table).where(
+        instruments_table.c.last_seen == seen_on,
+        instruments_table.c.instrument_type.not_in(OPTION_TYPES),
+    )
+    return [_instrument(row) for row in connection.execute(query)]
 
 
 def last_master_date(connection: Connection) -> date | None:
