@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from data_fetch.core.accounting import Account, accounts, by_reason
 from data_fetch.core.clock import IST, MINUTE, minute_of
-from data_fetch.core.errors import OutsideError, TokenRejected
+from data_fetch.core.errors import OutsideError, StoreUnreachable, TokenRejected
 from data_fetch.core.freshness import (
     STALE,
     Freshness,
@@ -103,10 +103,14 @@ class LtpService:
         self._started = clock.now()
         self._accounted = owed_since
         self._listeners = listeners
+        # Later slots may be held too: those of a day that is rehearsed once more.
         self._volumes = VolumeGuard(
-            (row.slot.astimezone(IST).date(), row.quote) for row in keeping.latest().values()
+            (row.slot.astimezone(IST).date(), row.quote)
+            for row in keeping.latest().values()
+            if row.slot <= owed_since
         )
         self._paused = False
+        self._unrecorded: dict[datetime, str] = {}
 
     def use(self, members: Members) -> None:
         """From the next slot on, collect these."""
@@ -131,8 +135,13 @@ class LtpService:
         if too_late:
             self._record_missed(too_late)
             self._accounted = too_late[-1]
+            self._unrecorded.clear()
         for slot in [slot for slot in due if slot > self._accounted]:
-            _, problem = self._collect(QUOTES, slot, self._members.at(due[slot]))
+            try:
+                _, problem = self._collect(QUOTES, slot, self._members.at(due[slot]))
+            except StoreUnreachable as down:
+                self._unrecorded[slot] = f"it was collected and could not be stored: {down.what}"
+                raise
             self._accounted = slot
             self._follow_token(problem)
             if problem is not None and not isinstance(problem, TokenRejected):
@@ -177,9 +186,10 @@ class LtpService:
     def _still_collectable(self, slot: datetime) -> bool:
         return self._clock.now() < slot + 2 * MINUTE
 
-    def _why_missed(self, slot: datetime) -> WhyMissed:
+    def _why_missed(self, slot: datetime) -> str:
         was_down = slot + MINUTE < self._started
-        return WhyMissed.NOT_RUNNING if was_down else WhyMissed.TOO_LATE
+        otherwise = WhyMissed.NOT_RUNNING if was_down else WhyMissed.TOO_LATE
+        return self._unrecorded.get(slot, otherwise)
 
     def _follow_token(self, problem: OutsideError | None) -> None:
         """Say once that slots are lost for want of a token, and once that they are not."""
