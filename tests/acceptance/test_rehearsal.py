@@ -1,0 +1,208 @@
+"""A rehearsed day: the real scheduler and all its jobs on the paper exchange, from the shell."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from programs import SYMBOLS, Desk
+from servers import database_on
+from sqlalchemy import select
+
+from data_fetch.core.records import World
+from data_fetch.storage.store import open_store
+from data_fetch.storage.tables import LtpData, table
+
+AUCTION_DAY = "2026-09-16"
+MUHURAT = "2025-10-21"
+KEYS = [
+    "slots_due",
+    "slots_collected",
+    "slots_missed",
+    "rows",
+    "requests",
+    "errors",
+    "seconds",
+    "peak_memory_mb",
+]
+COUNTS = [name for name in KEYS if name != "seconds"]
+RUN_SPECIFIC = {"run_id", "received_at"}
+LISTED = 214
+MUCH_MEMORY_MB = 250
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk.at(tmp_path)
+
+
+def rehearse(desk: Desk, day: str, **environment: str) -> dict[str, Any]:
+    told: dict[str, Any] = desk.json("rehearse", "--date", day, **environment)
+    return told
+
+
+def quotes_in(url: str) -> list[tuple[Any, ...]]:
+    """All of `ltp_data` but what tells one run from another."""
+    ltp_data = table(LtpData)
+    columns = [column for column in ltp_data.columns if column.name not in RUN_SPECIFIC]
+    store = open_store(url, World.PAPER)
+    with store.reading() as connection:
+        query = select(*columns).order_by(ltp_data.c.timestamp, ltp_data.c.symbol)
+        rows = [tuple(row) for row in connection.execute(query)]
+    store.close()
+    return rows
+
+
+@pytest.fixture(scope="module")
+def stores(
+    postgres_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Sequence[str]]]:
+    """Two stores of each kind, with the same day rehearsed in each."""
+    folder = tmp_path_factory.mktemp("rehearsed")
+    with ExitStack() as stack:
+        kinds = {
+            "sqlite": [f"sqlite:///{folder / name}.db" for name in ("first", "second")],
+            "postgres": [stack.enter_context(database_on(postgres_server)) for _ in range(2)],
+        }
+        for url in (*kinds["sqlite"], *kinds["postgres"]):
+            told = rehearse(Desk.at(folder), AUCTION_DAY, DATABASE_URL=url)
+            assert (told["slots_collected"], told["rows"]) == (361, 361 * len(SYMBOLS))
+        yield kinds
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_two_rehearsals_of_a_day_leave_the_same_quotes(
+    stores: dict[str, Sequence[str]], kind: str
+) -> None:
+    first, second = map(quotes_in, stores[kind])
+
+    assert len(first) == 361 * len(SYMBOLS)
+    assert first == second
+
+
+def test_sqlite_and_postgresql_hold_the_same_quotes(stores: dict[str, Sequence[str]]) -> None:
+    assert quotes_in(stores["sqlite"][0]) == quotes_in(stores["postgres"][0])
+
+
+@pytest.fixture(params=["sqlite", "empty_postgres"])
+def named_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'named.db'}"
+    url: str = request.getfixturevalue("empty_postgres_url")
+    return url
+
+
+def test_a_day_rehearsed_again_in_its_store_leaves_the_same_quotes(
+    desk: Desk, named_store: str
+) -> None:
+    first = rehearse(desk, MUHURAT, DATABASE_URL=named_store)
+    held = quotes_in(named_store)
+    second = rehearse(desk, MUHURAT, DATABASE_URL=named_store)
+
+    assert len(held) == 60 * len(SYMBOLS)
+    assert quotes_in(named_store) == held
+    assert [first[name] for name in KEYS[:6]] == [second[name] for name in KEYS[:6]]
+
+
+def test_the_whole_universe_passes_through_a_day_and_every_slot_is_collected(
+    tmp_path: Path,
+) -> None:
+    desk = Desk.at(tmp_path)
+    (tmp_path / "nse_fo_stock_symbols.txt").unlink()  # the list that comes with the product
+
+    told = rehearse(desk, AUCTION_DAY)
+
+    assert list(told) == KEYS
+    assert all(type(told[name]) is int for name in COUNTS), told
+    assert (told["slots_due"], told["slots_collected"], told["slots_missed"]) == (361, 361, 0)
+    assert (told["errors"], told["requests"]) == (0, 361)
+    assert told["rows"] == 361 * LISTED
+    assert told["peak_memory_mb"] < MUCH_MEMORY_MB
+
+
+@pytest.mark.parametrize(
+    ("day", "slots"),
+    [
+        pytest.param(MUHURAT, 60, id="an hour of Muhurat trading"),
+        pytest.param("2024-03-02", 105, id="a drill day of two windows"),
+        pytest.param("2026-07-31", 375, id="a full day before closing auctions"),
+    ],
+)
+def test_each_kind_of_trading_day_has_its_slots(desk: Desk, day: str, slots: int) -> None:
+    (temporary := desk.folder / "temporary").mkdir()
+    before = files_under(desk.folder)
+
+    done = desk.run("rehearse", "--date", day, "--json", TMPDIR=str(temporary))
+
+    told = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    assert list(told) == KEYS
+    assert (told["slots_due"], told["slots_collected"], told["slots_missed"]) == (slots, slots, 0)
+    assert (told["errors"], told["rows"]) == (0, slots * len(SYMBOLS))
+    assert files_under(desk.folder) == before, "without DATABASE_URL nothing is left behind"
+
+
+def files_under(folder: Path) -> list[Path]:
+    """Of the working folder; the user's state folder and the temporary files lie in it too."""
+    return sorted(folder.rglob("*"))
+
+
+def test_a_rehearsal_is_paper_whatever_is_configured(desk: Desk) -> None:
+    """Neither the token nor the address of a live configuration is touched."""
+    live = {
+        "DATA_SOURCE": "upstox",
+        "UPSTOX_ACCESS_TOKEN": "tok-4711",
+        "UPSTOX_BASE_URL": "http://127.0.0.1:1",
+        "UPSTOX_INSTRUMENTS_URL": "http://127.0.0.1:1/NSE.json.gz",
+    }
+
+    told = rehearse(desk, MUHURAT, **live)
+
+    assert (told["slots_collected"], told["rows"]) == (60, 60 * len(SYMBOLS))
+    assert not (desk.folder / "state").exists()
+
+
+@pytest.mark.parametrize("day", ["2026-10-02", "2026-09-19"], ids=["holiday", "Saturday"])
+def test_a_day_without_trading_is_refused_with_the_cure(desk: Desk, day: str) -> None:
+    refused = desk.run("rehearse", "--date", day, "--json")
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"the market is closed on {day}" in refused.stderr
+    assert "data-fetch calendar next" in refused.stderr
+
+
+@pytest.mark.parametrize("day", ["2031-01-01", "2019-01-01"])
+def test_a_day_beyond_the_calendar_is_refused(desk: Desk, day: str) -> None:
+    refused = desk.run("rehearse", "--date", day, "--json")
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert day in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_live_store_is_refused_and_left_as_it_was(desk: Desk, named_store: str) -> None:
+    live = open_store(named_store, World.LIVE)
+    with live.writing():
+        pass  # the first write stamps it
+    live.close()
+
+    refused = desk.run("rehearse", "--date", MUHURAT, "--json", DATABASE_URL=named_store)
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "live" in refused.stderr
+    live = open_store(named_store, World.LIVE)
+    with live.reading() as connection:
+        assert connection.execute(select(table(LtpData))).all() == []
+    live.close()
+
+
+def test_a_database_that_cannot_be_reached_refuses_the_rehearsal(desk: Desk) -> None:
+    nowhere = "postgresql://me:pw-4711@127.0.0.1:1/market"
+
+    refused = desk.run("rehearse", "--date", MUHURAT, "--json", DATABASE_URL=nowhere)
+
+    assert (refused.returncode, refused.stdout) == (4, "")
+    assert "4711" not in refused.stderr
