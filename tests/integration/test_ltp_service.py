@@ -21,7 +21,7 @@ from data_fetch.core.errors import (
 )
 from data_fetch.core.freshness import FreshnessRules
 from data_fetch.core.market import MarketCalendar
-from data_fetch.core.ports import Lane
+from data_fetch.core.ports import Lane, QuoteKeeping
 from data_fetch.core.records import (
     Instrument,
     Movement,
@@ -35,6 +35,9 @@ from data_fetch.core.records import (
     SyncState,
 )
 from data_fetch.ltp_service import FreshnessMonitor, LtpService, Members, WhyMissed
+from data_fetch.storage.quotes import QuoteStore
+from data_fetch.storage.store import Store
+from data_fetch.storage.sync import recent_runs
 
 CALENDAR = MarketCalendar.reviewed()
 PLAIN_DAY, AUCTION_DAY = "2026-07-15", "2026-09-16"
@@ -188,11 +191,16 @@ class Desk:
     ledger: Ledger
     told: list[tuple[SyncRun, Sequence[StoredQuote]]] = field(default_factory=list)
 
-    def service(self, owed_since: str, members: Sequence[Instrument] = EVERYBODY) -> LtpService:
+    def service(
+        self,
+        owed_since: str,
+        members: Sequence[Instrument] = EVERYBODY,
+        keeping: QuoteKeeping | None = None,
+    ) -> LtpService:
         return LtpService(
             source=self.provider,
             source_name="paper",
-            keeping=self.ledger,
+            keeping=keeping or self.ledger,
             members=Members(tuple(members)),
             calendar=CALENDAR,
             clock=self.clock,
@@ -264,6 +272,25 @@ def test_symbols_without_a_quote_are_accounted_for_by_what_became_of_them(
         "TCS": SyncState.ABSENT,
         "INFY": SyncState.QUARANTINED,
         "SMALL": SyncState.SET_ASIDE,
+    }
+
+
+def test_an_incomplete_slot_is_kept_with_its_reasons_in_each_kind_of_store(
+    desk_on: DeskOn, store: Store
+) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    desk.provider.left_out = {"TCS"}
+    desk.provider.unknown = {"INFY"}
+    desk.provider.set_aside = {"SMALL"}
+
+    desk.service(owed_since="09:59", keeping=QuoteStore(store)).collect_due()
+
+    [run] = recent_runs(store)
+    assert (run.outcome, run.stored) == (Outcome.INCOMPLETE, 2)
+    assert run.details == {
+        "absent": {"TCS": "a good answer left it out"},
+        "quarantined": {"INFY": "the provider does not know this key"},
+        "set_aside": {"SMALL": "last price -1.0 cannot be"},
     }
 
 
@@ -569,6 +596,9 @@ def test_an_owed_slot_is_accounted_for_when_the_store_is_back(
     service.collect_due()
 
     assert desk.ledger.accounts() == accounts
+    lost = [run.error for run in desk.ledger.runs if run.outcome is Outcome.MISSED]
+    assert all("could not be stored: the database does not answer" in why for why in lost[:1])
+    assert all(why == WhyMissed.TOO_LATE for why in lost[1:])
 
 
 def test_a_volume_that_falls_within_the_day_is_set_aside(desk_on: DeskOn) -> None:

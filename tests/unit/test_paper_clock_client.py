@@ -1,0 +1,174 @@
+"""In the paper world the exchange's clock is the product's clock."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from data_fetch.core.errors import Unreachable
+from data_fetch.sources import paper_clock
+from data_fetch.sources.paper_clock import PaperClock, ask_paper_clock
+
+MORNING = datetime(2026, 9, 16, 3, 45, 50, tzinfo=UTC)
+# The tests' own time counts seconds by hand; the rest of the clock is the real one.
+NEXT_QUESTION = paper_clock.ASK_EVERY_SECONDS
+
+
+class Stopwatch:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
+    watch = Stopwatch()
+    monkeypatch.setattr("data_fetch.core.clock.stopwatch", watch)
+    monkeypatch.setattr("data_fetch.sources.paper_clock.stopwatch", watch)
+    return watch
+
+
+class Exchange:
+    """Serves nothing but the time it is told."""
+
+    def __init__(self, url: str = "") -> None:
+        self.url = url
+        self.body = ""
+        self.asked = 0
+
+    def shows(self, now: datetime, speed: float = 1.0) -> None:
+        self.body = json.dumps({"now": now.isoformat(), "speed": speed})
+
+
+@contextmanager
+def serving(exchange: Exchange) -> Iterator[None]:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            exchange.asked += 1
+            body = exchange.body.encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return None
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        exchange.url = f"http://127.0.0.1:{server.server_port}"
+        yield
+        server.shutdown()
+
+
+@pytest.fixture
+def exchange() -> Iterator[Exchange]:
+    exchange = Exchange()
+    exchange.shows(MORNING)
+    with serving(exchange):
+        yield exchange
+
+
+def test_it_shows_the_exchanges_time_and_runs_on_by_itself(
+    exchange: Exchange, seconds: Stopwatch
+) -> None:
+    clock = PaperClock(exchange.url)
+    assert clock.now() == MORNING
+
+    seconds.seconds += 0.75
+
+    assert clock.now() == MORNING + timedelta(seconds=0.75)
+    assert exchange.asked == 1
+
+
+def test_it_runs_at_the_exchanges_speed(exchange: Exchange, seconds: Stopwatch) -> None:
+    exchange.shows(MORNING, speed=30)
+    clock = PaperClock(exchange.url)
+
+    seconds.seconds += 0.5
+
+    assert clock.now() == MORNING + timedelta(seconds=15)
+
+
+@pytest.mark.parametrize(
+    "leap", [timedelta(hours=18), timedelta(hours=-3)], ids=["to the next morning", "set back"]
+)
+def test_it_follows_a_leap_within_a_second(
+    exchange: Exchange, seconds: Stopwatch, leap: timedelta
+) -> None:
+    clock = PaperClock(exchange.url)
+    exchange.shows(MORNING + leap)
+
+    seconds.seconds += NEXT_QUESTION
+
+    assert clock.now() == MORNING + leap
+
+
+@pytest.mark.parametrize("speed", [1.0, 30.0])
+def test_the_time_an_answer_takes_does_not_set_it_back(
+    exchange: Exchange, seconds: Stopwatch, speed: float
+) -> None:
+    exchange.shows(MORNING, speed)
+    clock = PaperClock(exchange.url)
+    passed = timedelta(seconds=NEXT_QUESTION * speed)
+    # What the exchange said a little before its answer arrived.
+    exchange.shows(MORNING + passed - timedelta(seconds=0.4 * speed), speed)
+
+    seconds.seconds += NEXT_QUESTION
+
+    assert clock.now() == MORNING + passed
+    assert exchange.asked == 2
+
+
+def test_it_is_asked_no_more_than_once_a_second(exchange: Exchange, seconds: Stopwatch) -> None:
+    clock = PaperClock(exchange.url)
+
+    for _ in range(20):
+        seconds.seconds += NEXT_QUESTION / 4
+        clock.now()
+
+    assert exchange.asked == 1 + 5
+
+
+def test_time_goes_on_when_the_exchange_has_gone_away(seconds: Stopwatch) -> None:
+    exchange = Exchange()
+    exchange.shows(MORNING)
+    with serving(exchange):
+        clock = PaperClock(exchange.url)
+
+    seconds.seconds += 90
+
+    assert clock.now() == MORNING + timedelta(seconds=90)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("<html>It works!</html>", id="a web server"),
+        pytest.param("{}", id="no time in it"),
+        pytest.param('{"now": "today", "speed": 1}', id="no instant"),
+        pytest.param('{"now": "2026-09-16T09:15:50+05:30", "speed": null}', id="no speed"),
+        pytest.param("[]", id="no object"),
+        pytest.param("", id="nothing"),
+    ],
+)
+def test_what_is_no_paper_exchange_is_told_with_the_cure(exchange: Exchange, body: str) -> None:
+    exchange.body = body
+
+    with pytest.raises(Unreachable, match="unset UPSTOX_BASE_URL") as problem:
+        ask_paper_clock(exchange.url)
+
+    assert exchange.url in str(problem.value)
+
+
+def test_an_exchange_that_is_not_there_is_told_at_once() -> None:
+    with pytest.raises(Unreachable, match="data-fetch paper-exchange"):
+        PaperClock("http://127.0.0.1:1")
