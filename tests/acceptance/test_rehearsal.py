@@ -15,6 +15,9 @@ from data_fetch.core.records import World
 from data_fetch.storage.store import open_store
 from data_fetch.storage.tables import LtpData, table
 
+# Four whole days are rehearsed before the first test; a busy machine takes its time.
+pytestmark = pytest.mark.timeout(400)
+
 AUCTION_DAY = "2026-09-16"
 MUHURAT = "2025-10-21"
 KEYS = [
