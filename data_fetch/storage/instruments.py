@@ -1,8 +1,10 @@
 """Instruments: what the master has ever listed, and what became of it. Never deleted."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -10,20 +12,23 @@ from sqlalchemy import Connection, Row, func, or_, select
 
 from data_fetch.core.lineage import Succession, detect_lineage
 from data_fetch.core.records import Instrument, World
-from data_fetch.storage.store import Store, refuse_invented
+from data_fetch.storage.store import Guard, Store, refuse_invented
 from data_fetch.storage.tables import Instrument as InstrumentRow
-from data_fetch.storage.tables import InstrumentLineage, table
+from data_fetch.storage.tables import InstrumentLineage, StoreMeta, table
 from data_fetch.storage.upsert import Rule, bulk_upsert, earliest, latest, upsert
 
 instruments_table = table(InstrumentRow)
 lineage_table = table(InstrumentLineage)
+meta = table(StoreMeta)
+MASTER = "master"
 COLUMNS = tuple(column.name for column in instruments_table.columns)
 FIELDS = tuple(name for name in COLUMNS if name not in {"first_seen", "last_seen"})
 VALUES = attrgetter(*FIELDS)
 
+Begin = Callable[[], AbstractContextManager[Connection]]
+
 # An older master, read late, fills holes and does not overwrite what a newer one said.
 SEEN = Rule(ranking=("last_seen",), combined={"first_seen": earliest, "last_seen": latest})
-OPTION_TYPES = ("CE", "PE")
 # A symbol that has been free for longer than this may belong to somebody else by now.
 STILL_KNOWN = timedelta(days=30)
 
@@ -37,36 +42,41 @@ class SavedMaster:
 
 
 def save_master(
-    store: Store, instruments: Iterable[Instrument], seen_on: date, now: datetime
+    store: Store,
+    instruments: Iterable[Instrument],
+    seen_on: date,
+    now: datetime,
+    *,
+    digest: str | None = None,
+    guard: Guard | None = None,
 ) -> SavedMaster:
     """Store every instrument of the master of *seen_on*; streamed, in short transactions.
 
     Those known already keep `first_seen` and move `last_seen` on. Renames and new ISINs are
-    recorded in `instrument_lineage` before the new names are. Doing it again changes nothing.
+    recorded in `instrument_lineage` before the new names are. Doing it again changes nothing;
+    *digest*, the caller's mark of this date and content, is kept once all of it is stored, so
+    that `saved_digest` tells when it need not be done again. *guard* is checked in every write.
     Raises WrongWorld for invented instruments in a live store.
     """
+    begin = partial(store.writing, guard)
     cash: list[Instrument] = []
-    contracts = _contracts(_admitted(store, instruments), held_back=cash)
-    changed = _save(store, contracts, seen_on)
+    contracts = _contracts(_admitted(store.world, begin, instruments), held_back=cash)
+    changed = _save(begin, contracts, seen_on)
     # Only now that the whole cash segment is at hand can it be compared, and it must be
     # before its new names replace the old ones.
-    lineage = _record_lineage(store, cash, seen_on, now)
-    return SavedMaster(changed + _save(store, cash, seen_on), lineage)
+    lineage = _record_lineage(store, begin, cash, seen_on, now)
+    changed += _save(begin, cash, seen_on)
+    if digest is not None:
+        with begin() as connection:
+            upsert(connection, meta, ("name", "value"), [(MASTER, digest)])
+    return SavedMaster(changed, lineage)
 
 
-def is_saved(connection: Connection, seen_on: date, instruments: int) -> bool:
-    """Whether a master of that date with so many instruments is stored already."""
-    listed = select(func.count()).where(instruments_table.c.last_seen == seen_on)
-    return connection.scalar(listed) == instruments
-
-
-def listed_but_options(connection: Connection, seen_on: date) -> list[Instrument]:
-    """What the stored master of that date lists, without the options."""
-    query = select(instruments_table).where(
-        instruments_table.c.last_seen == seen_on,
-        instruments_table.c.instrument_type.not_in(OPTION_TYPES),
-    )
-    return [_instrument(row) for row in connection.execute(query)]
+def saved_digest(store: Store) -> str | None:
+    """The digest given with the master that was last stored as a whole."""
+    with store.reading() as connection:
+        digest: str | None = connection.scalar(select(meta.c.value).where(meta.c.name == MASTER))
+        return digest
 
 
 def last_master_date(connection: Connection) -> date | None:
@@ -77,28 +87,6 @@ def last_master_date(connection: Connection) -> date | None:
         select(func.max(instruments_table.c.last_seen)).where(cash)
     )
     return newest
-
-
-def instruments_by_key(
-    connection: Connection, instrument_keys: Collection[str]
-) -> Mapping[str, Instrument]:
-    """The stored instruments among *instrument_keys* (contracts by their dated key)."""
-    rows = connection.execute(
-        select(instruments_table).where(instruments_table.c.instrument_key.in_(instrument_keys))
-    )
-    return {row.instrument_key: _instrument(row) for row in rows}
-
-
-def instruments_by_symbol(
-    connection: Connection, symbols: Collection[str]
-) -> Mapping[str, Instrument]:
-    """What each of *symbols* stood for most recently; unknown ones are left out."""
-    rows = connection.execute(
-        select(instruments_table)
-        .where(instruments_table.c.symbol.in_(symbols))
-        .order_by(instruments_table.c.last_seen, instruments_table.c.first_seen)
-    )
-    return {row.symbol: _instrument(row) for row in rows}
 
 
 def lineage_of(connection: Connection, instrument_key: str) -> list[Succession]:
@@ -116,10 +104,12 @@ def lineage_of(connection: Connection, instrument_key: str) -> list[Succession]:
     return [Succession(row.old_key, row.new_key, row.valid_from, row.reason) for row in rows]
 
 
-def _admitted(store: Store, instruments: Iterable[Instrument]) -> Iterator[Instrument]:
+def _admitted(
+    world: World, begin: Begin, instruments: Iterable[Instrument]
+) -> Iterator[Instrument]:
     for instrument in instruments:
-        if instrument.world is World.PAPER and store.world is World.LIVE:
-            with store.writing() as connection:
+        if instrument.world is World.PAPER and world is World.LIVE:
+            with begin() as connection:
                 refuse_invented(connection, (instrument.instrument_key, instrument.underlying_key))
         yield instrument
 
@@ -135,13 +125,13 @@ def _contracts(
             held_back.append(instrument)
 
 
-def _save(store: Store, instruments: Iterable[Instrument], seen_on: date) -> int:
+def _save(begin: Begin, instruments: Iterable[Instrument], seen_on: date) -> int:
     rows = (_row(instrument, seen_on) for instrument in instruments)
-    return bulk_upsert(store.writing, instruments_table, COLUMNS, rows, SEEN)
+    return bulk_upsert(begin, instruments_table, COLUMNS, rows, SEEN)
 
 
 def _record_lineage(
-    store: Store, cash: list[Instrument], seen_on: date, now: datetime
+    store: Store, begin: Begin, cash: list[Instrument], seen_on: date, now: datetime
 ) -> tuple[Succession, ...]:
     with store.reading() as connection:
         newest = last_master_date(connection)
@@ -152,7 +142,7 @@ def _record_lineage(
     if fresh:
         rows = [(each.old_key, each.valid_from, each.new_key, each.reason, now) for each in fresh]
         columns = ("old_key", "valid_from", "new_key", "reason", "recorded")
-        with store.writing() as connection:
+        with begin() as connection:
             upsert(connection, lineage_table, columns, rows)
     return fresh
 

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, select
 
-from data_fetch.core.errors import StoreUnreachable, WrongWorld
+from data_fetch.core.errors import LostLeadership, StoreUnreachable, WrongWorld
 from data_fetch.core.lineage import Succession
 from data_fetch.core.records import Instrument, World
 from data_fetch.sources.instrument_rows import read_instruments
 from data_fetch.storage.instruments import (
-    instruments_by_key,
-    instruments_by_symbol,
+    FIELDS,
     instruments_table,
     last_master_date,
     lineage_of,
     save_master,
+    saved_digest,
 )
 from data_fetch.storage.store import Guard, Store, open_store
 
@@ -84,14 +84,18 @@ def seen(store: Store) -> dict[str, tuple[date, date]]:
         return {row.symbol: (row.first_seen, row.last_seen) for row in rows}
 
 
+def stored(store: Store) -> dict[str, Instrument]:
+    columns = [instruments_table.c[name] for name in FIELDS]
+    with store.reading() as connection:
+        rows = connection.execute(select(*columns)).mappings()
+        return {row["instrument_key"]: Instrument(**row) for row in rows}
+
+
 def test_what_was_saved_comes_back(store: Store) -> None:
     save(store, FRIDAY, RELIANCE, CALL)
 
+    assert stored(store) == {RELIANCE.instrument_key: RELIANCE, CALL.instrument_key: CALL}
     with store.reading() as connection:
-        assert instruments_by_key(
-            connection, [RELIANCE.instrument_key, CALL.instrument_key, "unknown"]
-        ) == {RELIANCE.instrument_key: RELIANCE, CALL.instrument_key: CALL}
-        assert instruments_by_symbol(connection, ["RELIANCE", "unknown"]) == {"RELIANCE": RELIANCE}
         assert last_master_date(connection) == FRIDAY
 
 
@@ -145,7 +149,6 @@ def test_a_new_isin_is_recorded_under_both_keys(store: Store) -> None:
         [found] = lineage_of(connection, RELIANCE.instrument_key)
         assert lineage_of(connection, SPLIT.instrument_key) == [found]
         assert found.reason == "new ISIN of RELIANCE"
-        assert instruments_by_symbol(connection, ["RELIANCE"]) == {"RELIANCE": SPLIT}
 
 
 def test_a_symbol_long_free_has_no_heir(store: Store) -> None:
@@ -180,6 +183,52 @@ def test_stopped_between_the_lineage_and_the_names_it_is_still_recorded_once(sto
     with store.reading() as connection:
         assert lineage_of(connection, LTM.instrument_key) == [RENAMED]
     assert "LTM" in seen(store)
+
+
+def test_the_digest_of_a_whole_master_is_kept(store: Store) -> None:
+    save_master(store, [RELIANCE, CALL], THURSDAY, NOW, digest="of Thursday")
+    assert saved_digest(store) == "of Thursday"
+
+    half = InterruptedStore(store.engine, store.world, store.name, repeat(None, 1))
+    with pytest.raises(StoreUnreachable):
+        save_master(half, [RELIANCE, CALL], FRIDAY, NOW, digest="of Friday")
+    assert saved_digest(store) == "of Thursday"
+
+    save_master(store, [RELIANCE, CALL], FRIDAY, NOW, digest="of Friday")
+    assert saved_digest(store) == "of Friday"
+
+
+def test_without_a_digest_none_is_kept(store: Store) -> None:
+    save(store, FRIDAY, RELIANCE)
+
+    assert saved_digest(store) is None
+
+
+class Replaced:
+    """The fence of a scheduler that another one replaced after *granted* writes."""
+
+    def __init__(self, granted: int) -> None:
+        self.granted = granted
+
+    def check(self, connection: Connection) -> None:
+        self.granted -= 1
+        if self.granted < 0:
+            raise LostLeadership("another scheduler collects into this store now")
+
+
+# The contracts, the lineage, the cash segment and the digest.
+@pytest.mark.parametrize("granted", range(4))
+def test_every_write_of_a_master_is_guarded(store: Store, granted: int) -> None:
+    save(store, THURSDAY, LTIM)
+
+    with pytest.raises(LostLeadership):
+        save_master(store, [LTM, CALL], FRIDAY, NOW, digest="Friday", guard=Replaced(granted))
+
+    assert saved_digest(store) is None
+    assert (CALL.instrument_key in stored(store)) is (granted > 0)
+    with store.reading() as connection:
+        assert bool(lineage_of(connection, LTM.instrument_key)) is (granted > 1)
+    assert ("LTM" in seen(store)) is (granted > 2)
 
 
 @pytest.mark.parametrize("instrument", [INVENTED, INVENTED_CALL], ids=["a stock", "a contract"])
