@@ -168,21 +168,19 @@ def test_a_rehearsal_is_paper_whatever_is_configured(desk: Desk) -> None:
     assert not (desk.folder / "state").exists()
 
 
-@pytest.mark.parametrize("day", ["2026-10-02", "2026-09-19"], ids=["holiday", "Saturday"])
-def test_a_day_without_trading_is_refused_with_the_cure(desk: Desk, day: str) -> None:
-    refused = desk.run("rehearse", "--date", day, "--json")
+def test_a_holiday_is_refused_with_the_cure(desk: Desk) -> None:
+    refused = desk.run("rehearse", "--date", "2026-10-02", "--json")
 
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert f"the market is closed on {day}" in refused.stderr
+    assert "the market is closed on 2026-10-02" in refused.stderr
     assert "data-fetch calendar next" in refused.stderr
 
 
-@pytest.mark.parametrize("day", ["2031-01-01", "2019-01-01"])
-def test_a_day_beyond_the_calendar_is_refused(desk: Desk, day: str) -> None:
-    refused = desk.run("rehearse", "--date", day, "--json")
+def test_a_day_beyond_the_calendar_is_refused(desk: Desk) -> None:
+    refused = desk.run("rehearse", "--date", "2031-01-01", "--json")
 
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert day in refused.stderr
+    assert "2031-01-01" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
