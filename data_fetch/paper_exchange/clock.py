@@ -1,7 +1,8 @@
 """The paper market's own time: the market is open whenever somebody looks.
 
 The clock runs through each trading day and leaps over the time when nothing is traded. It
-keeps where it stands in a small file, so that a restart goes on where it stopped.
+keeps where it stands in a small file, so that a restart goes on where it stopped. When the
+calendar has no more trading days, the paper market begins again as it did the first time.
 """
 
 import json
@@ -11,7 +12,7 @@ from pathlib import Path
 from threading import RLock
 
 from data_fetch.core.clock import IST, ScaledClock, stopwatch
-from data_fetch.core.errors import SetupError
+from data_fetch.core.errors import CalendarUnknown, SetupError
 from data_fetch.core.market import FUTURES_AND_OPTIONS, MarketCalendar
 
 FIRST_LOOK = time(9, 15, 50)
@@ -29,7 +30,8 @@ class PaperMarketClock(ScaledClock):
     """Starts at *start*, else where *state_file* says, else on the latest trading day.
 
     That day is not after *today*, and leaves 60 days of the reviewed calendar ahead; the
-    time is 09:15:50 in India. Raises SetupError when the state file cannot be read.
+    time is 09:15:50 in India. Raises SetupError when the state file cannot be read,
+    CalendarUnknown when the calendar does not reach *start*.
     """
 
     def __init__(
@@ -41,16 +43,23 @@ class PaperMarketClock(ScaledClock):
         speed: float = 1.0,
         start: datetime | None = None,
     ) -> None:
+        if start is not None:
+            calendar.session(start.astimezone(IST).date(), FUTURES_AND_OPTIONS)
         self._calendar = calendar
+        self._today = today
         self._state_file = state_file
         self._leaping = RLock()
         self._awake_until = datetime.min.replace(tzinfo=IST)
         self._kept_at = stopwatch() - KEEP_EVERY_SECONDS
-        first = start or _kept(state_file) or first_look(calendar, today)
+        self._seen_kept = _kept(state_file)
+        first = start or self._seen_kept or first_look(calendar, today)
         super().__init__(first, speed)
 
     def now(self) -> datetime:
-        """The present instant; 15 seconds before the next open when the day was over."""
+        """The present instant; 15 seconds before the next open when the day was over.
+
+        After the last trading day of the calendar, the first look once more.
+        """
         with self._leaping:
             at = super().now()
             if at > self._awake_until:
@@ -59,23 +68,34 @@ class PaperMarketClock(ScaledClock):
             return at
 
     def set(self, now: datetime) -> None:
+        """From here on it is *now*. Raises CalendarUnknown where the calendar does not reach."""
+        self._calendar.session(now.astimezone(IST).date(), FUTURES_AND_OPTIONS)
         with self._leaping:
             self._awake_until = datetime.min.replace(tzinfo=IST)
             super().set(now)
 
     def _leapt(self, at: datetime) -> datetime:
-        """*at*, or the moment before the next open; notes how long nothing need be done."""
+        """*at*, or the next moment to look; notes how long nothing need be done."""
         over = self._day_over(at.astimezone(IST).date())
         if over is None or at > over:
-            at = self._calendar.next_open(at, FUTURES_AND_OPTIONS) - BEFORE_OPEN
+            at = self._next_look(at)
             over = self._day_over(at.astimezone(IST).date())
             super().set(at)
         self._awake_until = over or at
         return at
 
+    def _next_look(self, at: datetime) -> datetime:
+        try:
+            return self._calendar.next_open(at, FUTURES_AND_OPTIONS) - BEFORE_OPEN
+        except CalendarUnknown:
+            return first_look(self._calendar, self._today)
+
     def _day_over(self, day: date) -> datetime | None:
-        """When *day* has nothing more to come; None when it has no session at all."""
-        session = self._calendar.session(day, FUTURES_AND_OPTIONS)
+        """When *day* has nothing more to come; None when it has no session we know of."""
+        try:
+            session = self._calendar.session(day, FUTURES_AND_OPTIONS)
+        except CalendarUnknown:
+            return None
         if not session.open:
             return None
         closed = datetime.combine(day, session.windows[-1].end, IST) + AFTER_CLOSE
@@ -86,10 +106,25 @@ class PaperMarketClock(ScaledClock):
         if self._state_file is None or stopwatch() - self._kept_at < KEEP_EVERY_SECONDS:
             return
         self._kept_at = stopwatch()
+        if self._overtaken(self._state_file, at):
+            return
         self._state_file.parent.mkdir(parents=True, exist_ok=True)
         draft = self._state_file.with_name(f"{self._state_file.name}.{os.getpid()}")
         draft.write_text(json.dumps({"now": at.isoformat()}), encoding="utf-8")
         draft.replace(self._state_file)
+        self._seen_kept = at
+
+    def _overtaken(self, state_file: Path, at: datetime) -> bool:
+        """Whether another market that keeps its time here has come further than this one.
+
+        A command may have an exchange of its own while a scheduler starts one: what the
+        scheduler's market has reached must not be put back by it.
+        """
+        try:
+            kept = _kept(state_file)
+        except SetupError:
+            return False
+        return kept is not None and kept != self._seen_kept and kept > at
 
 
 def first_look(calendar: MarketCalendar, today: date) -> datetime:

@@ -105,7 +105,10 @@ class PaperServer:
             return _told({"error": 'send {"now": "<ISO instant with its offset>"}'}, 400)
         if now.tzinfo is None:
             return _told({"error": "the instant has no offset, for example +05:30"}, 400)
-        set_clock(now)
+        try:
+            set_clock(now)
+        except SetupError as bad:
+            return _told({"error": str(bad)}, 400)
         return await self._tell_time(request)
 
     async def _tell_state(self, _: web.Request) -> web.Response:

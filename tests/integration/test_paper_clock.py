@@ -14,7 +14,7 @@ import urllib3
 from paper_exchange_desk import SYMBOLS, StandingClock, Visitor, ist
 
 from data_fetch.core.clock import IST, ScaledClock
-from data_fetch.core.errors import SetupError
+from data_fetch.core.errors import CalendarUnknown, SetupError
 from data_fetch.core.market import FUTURES_AND_OPTIONS, MarketCalendar
 from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import PaperExchange
@@ -94,6 +94,91 @@ def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert [path.name for path in state.parent.iterdir()] == ["clock.json"]
 
 
+@pytest.mark.parametrize(
+    ("at", "becomes"),
+    [
+        pytest.param("2026-12-31 16:05:00", "2026-12-31 16:05:00", id="still the last day"),
+        pytest.param("2026-12-31 16:06:00", "2026-09-16 09:15:50", id="the last day is over"),
+        pytest.param("2026-12-31 23:59:00", "2026-09-16 09:15:50", id="its last minute"),
+    ],
+)
+def test_at_the_calendars_end_the_market_begins_again(at: str, becomes: str) -> None:
+    clock = clock_at("2026-12-30 12:00")
+    clock.set(ist(at))
+    assert shown(clock) == becomes
+
+
+def test_a_time_kept_beyond_the_calendar_begins_again(tmp_path: Path) -> None:
+    state = tmp_path / "clock.json"
+    state.write_text('{"now": "2027-01-04T10:00:00+05:30"}')
+    clock = PaperMarketClock(CALENDAR, today=date(2026, 9, 16), state_file=state, speed=STILL)
+    assert shown(clock) == "2026-09-16 09:15:50"
+    assert datetime.fromisoformat(json.loads(state.read_text())["now"]) <= clock.now()
+
+
+@pytest.mark.parametrize("at", ["2027-01-04 10:00", "1999-12-31 10:00"])
+def test_a_time_the_calendar_does_not_know_is_refused(at: str) -> None:
+    with pytest.raises(CalendarUnknown):
+        clock_at(at)
+    clock = clock_at("2026-09-16 10:00")
+    with pytest.raises(CalendarUnknown):
+        clock.set(ist(at))
+    assert shown(clock) == "2026-09-16 10:00:00"
+
+
+class TestTwoMarketsKeepTheirTimeInOneFile:
+    """A command has an exchange of its own while a scheduler starts one."""
+
+    @pytest.fixture(autouse=True)
+    def kept_at_every_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("data_fetch.paper_exchange.clock.KEEP_EVERY_SECONDS", 0)
+
+    @pytest.fixture
+    def state(self, tmp_path: Path) -> Path:
+        return tmp_path / "clock.json"
+
+    def resumed(self, state: Path) -> PaperMarketClock:
+        return PaperMarketClock(CALENDAR, today=date(2026, 9, 16), state_file=state, speed=STILL)
+
+    def test_the_one_behind_does_not_put_the_other_back(self, state: Path) -> None:
+        command = clock_at("2026-09-10 11:00", state)
+        command.now()
+        scheduler = self.resumed(state)
+        scheduler.set(ist("2026-09-10 16:06"))
+        assert shown(scheduler) == "2026-09-11 09:14:45"
+
+        command.now()
+
+        assert shown(self.resumed(state)) == "2026-09-11 09:14:45"
+
+    def test_the_one_ahead_is_kept_from_then_on(self, state: Path) -> None:
+        command = clock_at("2026-09-10 11:00", state)
+        command.now()
+        scheduler = self.resumed(state)
+        command.set(ist("2026-09-10 11:01"))
+        command.now()
+        scheduler.now()
+        assert shown(self.resumed(state)) == "2026-09-10 11:01:00"
+
+        scheduler.set(ist("2026-09-10 11:02"))
+        scheduler.now()
+
+        assert shown(self.resumed(state)) == "2026-09-10 11:02:00"
+
+    def test_a_market_alone_may_be_set_back(self, state: Path) -> None:
+        clock = clock_at("2026-09-10 15:00", state)
+        clock.now()
+        clock.set(ist("2026-09-09 10:00"))
+        clock.now()
+        assert shown(self.resumed(state)) == "2026-09-09 10:00:00"
+
+    def test_what_cannot_be_read_is_written_anew(self, state: Path) -> None:
+        clock = clock_at("2026-09-10 15:00", state)
+        state.write_text("{")
+        clock.now()
+        assert shown(self.resumed(state)) == "2026-09-10 15:00:00"
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"now": "noon"}', "[]"])
 def test_a_broken_state_file_says_what_to_do(tmp_path: Path, text: str) -> None:
     state = tmp_path / "clock.json"
@@ -128,6 +213,18 @@ class TestControlEndpoint:
     def test_what_is_no_instant_is_refused(self, visitor: Visitor, document: object) -> None:
         status, told = self.post(visitor, document)
         assert (status, "error" in told) == (400, True)
+
+
+def test_the_exchange_answers_after_the_calendars_last_day() -> None:
+    with PaperExchange(clock_at("2026-12-31 16:06"), calendar=CALENDAR, symbols=SYMBOLS) as paper:
+        told = urllib3.request("GET", f"{paper.url}/paper/clock", retries=False)
+        refused = urllib3.request(
+            "POST", f"{paper.url}/paper/clock", json={"now": "2027-01-04T10:00:00+05:30"}
+        )
+
+    assert (told.status, told.json()["now"]) == (200, "2026-09-16T09:15:50+05:30")
+    assert refused.status == 400
+    assert "2027-01-04" in refused.json()["error"]
 
 
 class TestCommand:
