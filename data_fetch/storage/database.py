@@ -145,7 +145,7 @@ def _as_our_error(context: ExceptionContext) -> None:
     url = context.engine.url if context.engine is not None else None
     ours = _our_error(url, context.original_exception)
     if url is not None and (context.is_disconnect or context.connection is None) and ours is None:
-        ours = _unreachable(url, context.original_exception)
+        ours = unreachable(url, context.original_exception)
     if ours is not None and not context.is_pre_ping:
         raise ours from context.original_exception
 
@@ -167,7 +167,8 @@ def _our_error(url: URL | None, problem: BaseException) -> DataFetchError | None
     return None
 
 
-def _unreachable(url: URL, problem: BaseException) -> StoreUnreachable:
+def unreachable(url: URL, problem: BaseException) -> StoreUnreachable:
+    """What we say when the driver reports *problem* with the database at *url*."""
     told = str(problem).strip().replace("\n", " ")
     if url.password:
         told = told.replace(str(url.password), "***")

@@ -11,7 +11,6 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -19,10 +18,11 @@ from typing import Protocol
 
 import psycopg2
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, select
+from psycopg2.extensions import connection as Session
+from sqlalchemy import Connection, Engine, select
 
-from data_fetch.core.errors import LostLeadership
-from data_fetch.storage.database import is_postgres
+from data_fetch.core.errors import LostLeadership, StoreUnreachable
+from data_fetch.storage.database import is_postgres, unreachable
 from data_fetch.storage.store import Store
 from data_fetch.storage.tables import StoreMeta, table
 from data_fetch.storage.upsert import upsert
@@ -51,7 +51,7 @@ class Fence:
         if newest != str(self.number):
             raise LostLeadership(
                 f"another scheduler collects into this store now ({_leader(connection)})",
-                then="This one stops; start it again to stand by.",
+                then="Nothing was written; this one stands by until it may lead again.",
             )
 
 
@@ -65,28 +65,43 @@ class Leadership:
         )
 
     def acquire(self, stop: Event, on_wait: Callable[[], None]) -> Fence | None:
-        """Lead; wait while another does. None when *stop* is set first.
+        """Lead; wait while another does or the store is away. None when *stop* is set first.
 
         *on_wait* is called once, when waiting begins. Polls in real time.
         """
         waiting = False
         while not stop.is_set():
-            if self._lock.try_take():
-                return self._begin()
+            try:
+                fence = self.try_acquire()
+            except StoreUnreachable:
+                # Whoever stands by outlasts a restart of the database.
+                fence = None
+            if fence is not None:
+                return fence
             if not waiting:
                 waiting = True
                 on_wait()
             stop.wait(POLL_SECONDS)
         return None
 
+    def try_acquire(self) -> Fence | None:
+        """Lead; None when another does. Raises StoreUnreachable."""
+        return self._begin() if self._lock.try_take() else None
+
     def held(self) -> bool:
         """Whether the lock is still ours. On PostgreSQL the database is asked."""
         return self._lock.held()
 
     def leader(self) -> str | None:
-        """Who took the lead last, for people: ``process 4711 on desk-2``."""
-        with self._store.reading() as connection:
-            return _leader(connection)
+        """Who took the lead last, for people: ``process 4711 on desk-2``.
+
+        None when nobody ever did, or when the store cannot be asked.
+        """
+        try:
+            with self._store.reading() as connection:
+                return _leader(connection)
+        except StoreUnreachable:
+            return None
 
     def release(self) -> None:
         """Let another lead. Harmless when nothing is held."""
@@ -150,35 +165,51 @@ class _SessionLock:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._session: PoolProxiedConnection | None = None
+        self._session: Session | None = None
+        self._taken = False
 
     def try_take(self) -> bool:
-        session = self._engine.raw_connection()
-        # Never back to the pool: whoever got it next would hold the lock without knowing.
-        session.detach()
-        if _asked(session, f"SELECT pg_try_advisory_lock({COLLECTOR_LOCK})"):
-            self._session = session
-            return True
-        session.close()
-        return False
+        """Ask in the session that asked before, if it still lives. Raises StoreUnreachable."""
+        try:
+            if self._session is None:
+                self._session = _session_apart(self._engine)
+            self._taken = _asked(
+                self._session, "SELECT pg_try_advisory_lock(%s)", (COLLECTOR_LOCK,)
+            )
+        except psycopg2.Error as problem:
+            self.release()
+            raise unreachable(self._engine.url, problem) from problem
+        return self._taken
 
     def held(self) -> bool:
-        if self._session is None:
+        if self._session is None or not self._taken:
             return False
         try:
             return _asked(self._session, "SELECT true")
-        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+        except psycopg2.Error:
             return False
 
     def release(self) -> None:
         if self._session is not None:
             self._session.close()
-            self._session = None
+        self._session, self._taken = None, False
 
 
-def _asked(session: PoolProxiedConnection, question: str) -> bool:
-    with closing(session.cursor()) as cursor:
-        cursor.execute(question)
+def _session_apart(engine: Engine) -> Session:
+    """A session that never goes back to the pool.
+
+    Whoever got it from there would hold the lock without knowing.
+    """
+    pooled = engine.raw_connection()
+    session = pooled.driver_connection
+    assert isinstance(session, Session)
+    pooled.detach()
+    return session
+
+
+def _asked(session: Session, question: str, values: tuple[int, ...] = ()) -> bool:
+    with session.cursor() as cursor:
+        cursor.execute(question, values)
         (answer,) = cursor.fetchone() or (False,)
     # An open transaction would be cut off after a while, and the lock with it.
     session.commit()

@@ -5,17 +5,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Event, Thread
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import Connection, func, make_url, select, text
 
-from data_fetch.core.errors import LostLeadership
+from data_fetch.core.errors import LostLeadership, StoreUnreachable
 from data_fetch.core.records import World
-from data_fetch.storage.database import is_postgres, reading
-from data_fetch.storage.leadership import Fence, Leadership
-from data_fetch.storage.store import Store, open_store
+from data_fetch.storage.database import engine_for, is_postgres, reading
+from data_fetch.storage.leadership import POLL_SECONDS, Fence, Leadership
+from data_fetch.storage.store import Guard, Store, open_store
 
 # What another process does: lead, say so, and go on until killed.
 LEAD_UNTIL_KILLED = """
@@ -168,6 +168,112 @@ def test_a_process_killed_outright_is_succeeded(database_url: str) -> None:
         with pytest.raises(LostLeadership), store.writing(Fence(1)):
             pytest.fail("the killed one's number still opens the door")
         store.close()
+
+
+def test_whoever_cannot_wait_is_told_that_another_leads(store: Store) -> None:
+    first, second = Leadership(store), Leadership(store)
+    take(first)
+
+    assert second.try_acquire() is None
+    assert not second.held()
+
+    first.release()
+    assert second.try_acquire() == Fence(2)
+    second.release()
+
+
+@pytest.fixture
+def second_waits(postgres_url: str) -> Iterator["Standby"]:
+    """Another leads, in a database that can be taken away."""
+    store = open_store(postgres_url, World.PAPER)
+    leader = Leadership(store)
+    take(leader)
+    standby = Standby(store)
+    standby.start()
+    assert standby.waits.wait(10)
+    yield standby
+    standby.stop.set()
+    standby.join(10)
+    standby.leadership.release()
+    leader.release()
+    store.close()
+
+
+class Standby(Thread):
+    """A scheduler that waits for another to go."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self.store = store
+        self.leadership = Leadership(store)
+        self.stop, self.waits = Event(), Event()
+        self.fence: Fence | None = None
+
+    def run(self) -> None:
+        self.fence = self.leadership.acquire(self.stop, self.waits.set)
+
+
+CUT = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+
+
+@contextmanager
+def database_away(server: str, url: str) -> Iterator[None]:
+    """Nobody is connected to the database at *url*, and nobody gets in."""
+    name = make_url(url).database
+    engine = engine_for(server).execution_options(isolation_level="AUTOCOMMIT")
+    with reading(engine) as connection:
+        connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
+        connection.execute(CUT, {"name": name})
+        yield
+        connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
+    engine.dispose()
+
+
+def test_standing_by_outlasts_a_restart_of_the_database(
+    second_waits: Standby, postgres_server: str, postgres_url: str
+) -> None:
+    with database_away(postgres_server, postgres_url):
+        assert second_waits.leadership.leader() is None
+        with pytest.raises(StoreUnreachable, match="does not answer"):
+            Leadership(second_waits.store).try_acquire()
+        # Two polls that nobody answers.
+        second_waits.join(2 * POLL_SECONDS)
+        assert second_waits.is_alive()
+    second_waits.join(10)
+
+    assert second_waits.fence == Fence(2)
+
+
+def test_standing_by_takes_one_session(second_waits: Standby) -> None:
+    sessions = text("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+
+    def pids() -> list[int]:
+        with reading(second_waits.store.engine) as connection:
+            return sorted(connection.scalars(sessions))
+
+    before = pids()
+    second_waits.join(3 * POLL_SECONDS)
+
+    assert pids() == before
+
+
+def test_the_lock_is_given_back_when_the_number_cannot_be_had(postgres_url: str) -> None:
+    store = open_store(postgres_url, World.PAPER)
+    away = NumberlessStore(store.engine, store.world, store.name)
+    leadership = Leadership(away)
+
+    with pytest.raises(StoreUnreachable):
+        leadership.try_acquire()
+    assert not leadership.held()
+    take(Leadership(store))
+    store.close()
+
+
+class NumberlessStore(Store):
+    """The database goes away between the lock and the number."""
+
+    def writing(self, guard: Guard | None = None) -> AbstractContextManager[Connection]:
+        raise StoreUnreachable("the plug was pulled")
 
 
 def test_a_leader_notices_that_its_session_was_cut(postgres_url: str) -> None:
