@@ -9,7 +9,7 @@ SOURCES := pyproject.toml requirements.txt
 .PHONY: help run test lint bench clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime ## Collect on the embedded store and the paper exchange (MINUTES=3 bounds it)
 	@$(BIN)/data-fetch run $(if $(MINUTES),--minutes $(MINUTES))

@@ -152,6 +152,7 @@ def _our_slot(url: str, instruments: list[Instrument], bodies: list[bytes]) -> S
         calendar=MarketCalendar.reviewed(),
         clock=clock,
         owed_since=OPEN - MINUTE,
+        running_since=OPEN,
     )
     minutes = count(1)
 

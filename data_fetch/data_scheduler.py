@@ -9,22 +9,26 @@ import resource
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from threading import Event
 
 from data_fetch import runtime
 from data_fetch.core.clock import IST, stopwatch
-from data_fetch.core.errors import LostLeadership
+from data_fetch.core.errors import DataFetchError, LostLeadership
 from data_fetch.core.records import Outcome, StoredQuote, SyncRun, World
 from data_fetch.core.settings import Settings
-from data_fetch.core.timetable import QUOTES
+from data_fetch.core.timetable import COVERAGE, DAILY, QUOTES, WEEKLY, next_morning
+from data_fetch.fallback_store import store_for_run
 from data_fetch.job_registry import JobRegistry, JobState
-from data_fetch.runtime import Collector, Screen
+from data_fetch.runtime import Collector, Desk, Screen
 
 log = logging.getLogger(__name__)
 
 
-NEVER = datetime.max.replace(tzinfo=UTC)
+# Jobs of the timetable that have no work of their own here.
+HOOKS = (COVERAGE, DAILY, WEEKLY)
+# A collector that runs for months must not keep every failure.
+KEPT_FAILURES = 1000
 
 
 class _Nobody:
@@ -56,25 +60,44 @@ class DataScheduler:
     def __init__(self) -> None:
         self._stop = Event()
         self._asked_to_stop = False
+        self._degraded: str | None = None
         self._collector: Collector | None = None
         self._registry: JobRegistry | None = None
         self._hooks: dict[str, Callable[[], object]] = {}
         self.failures: list[str] = []
 
     def attach(self, job: str, work: Callable[[], object]) -> None:
-        """Run *work* whenever the timetable names *job* (`coverage`, `daily`, `weekly`)."""
+        """Run *work* whenever the timetable names *job*: one of `HOOKS`."""
+        if job not in HOOKS:
+            raise ValueError(f"{job!r} is no hook; there are {', '.join(HOOKS)}")
         self._hooks[job] = work
 
     def start(self, *, minutes: int | None = None, screen: Screen = NOBODY) -> None:
         """Collect until `stop()`, or for so many minutes of the market. Blocks.
 
-        Waits while another scheduler collects into the same store. Raises SetupError and
-        OutsideError for what only a person, or time, can mend.
+        Waits while another scheduler collects into the same store, and again when the store
+        is lost. Raises SetupError and OutsideError for what only a person, or time, can mend.
         """
         settings = runtime.settings()
-        while self._lead(settings, minutes, screen):
-            screen.told("Another scheduler has taken this store over; waiting for it to stop.")
-            self._stop.clear()
+        chosen = store_for_run(settings, screen.told)
+        until: datetime | None = None
+        with runtime.logs_for(settings):
+            while not self._asked_to_stop:
+                self._stop.clear()
+                with runtime.desk_for(settings, chosen.store, self._stop, screen) as desk:
+                    if desk is None:
+                        break
+                    if minutes and until is None:
+                        until = desk.market.clock.now() + timedelta(minutes=minutes)
+                    self._degraded = chosen.degraded
+                    self._collect(desk, until, screen)
+                if not self._stop.is_set():
+                    break
+                if not self._asked_to_stop:
+                    screen.told(
+                        f"The lock on {chosen.store.name} is lost: another scheduler has it, or "
+                        "the database went away. Waiting for it."
+                    )
         self._asked_to_stop = False
         self._stop.clear()
 
@@ -83,16 +106,26 @@ class DataScheduler:
         self._asked_to_stop = True
         self._stop.set()
 
-    def _lead(self, settings: Settings, minutes: int | None, screen: Screen) -> bool:
-        """Collect for as long as the store is ours; say whether it was taken from us."""
-        with runtime.collector_for(settings, self._stop, screen) as collector:
-            if collector is None:
-                return False
-            now = collector.market.clock.now()
-            for line in introduction(collector, now):
-                screen.told(line)
-            self.run(collector, now + timedelta(minutes=minutes) if minutes else None)
-        return self._stop.is_set() and not self._asked_to_stop
+    def _collect(self, desk: Desk, until: datetime | None, screen: Screen) -> None:
+        """Collect at *desk*; each morning with listings and calendar as they are then."""
+        collector = runtime.collector_at(desk, screen)
+        for line in introduction(collector, desk.market.clock.now()):
+            screen.told(line)
+        while True:
+            morning = next_morning(desk.market.clock.now())
+            self.run(collector, min(until, morning) if until else morning)
+            if self._stop.is_set() or (until and desk.market.clock.now() >= until):
+                return
+            collector = self._renewed(collector, screen)
+
+    def _renewed(self, collector: Collector, screen: Screen) -> Collector:
+        """The collector of a new morning; yesterday's when there cannot be one."""
+        try:
+            return runtime.collector_at(collector.desk, screen)
+        except DataFetchError as problem:
+            screen.told(f"Warning: {problem} Going on with yesterday's universe.")
+            log.error("not_renewed", extra={"problem": str(problem)})
+            return collector
 
     def get_status(self) -> Status:
         """How the scheduler stands, and each of its jobs."""
@@ -103,24 +136,25 @@ class DataScheduler:
             running=True,
             world=str(collector.market.world),
             store=collector.store.name,
-            degraded=collector.degraded,
+            degraded=self._degraded,
             slots_accounted_to=collector.service.accounted_to,
             jobs=tuple(registry.states()),
         )
 
-    def run(self, collector: Collector, until: datetime | None) -> None:
+    def run(self, collector: Collector, until: datetime) -> None:
         """The loop itself: set due jobs to work, wait for the next instant, again."""
         clock = collector.market.clock
         registry = JobRegistry(clock, self._job_failed)
         self._collector, self._registry = collector, registry
         hold = clock.hold()
+        log.info("started", extra={"store": collector.store.name, "until": until.isoformat()})
         try:
             for name, work in {**collector.jobs, **self._hooks}.items():
                 registry.add(name, work, collector.timetable.next_after(name))
             # Slots that passed while nobody was running are accounted for at once.
             registry.call(QUOTES)
             while not self._wait(clock.wait, registry.next_run, until):
-                if not collector.leads():
+                if not collector.desk.leads():
                     log.error("lost_leadership")
                     self._stop.set()
                     break
@@ -129,21 +163,23 @@ class DataScheduler:
             registry.close()
             hold.release()
             self._collector = self._registry = None
+            log.info("stopped")
 
     def _wait(
         self,
         wait: Callable[[datetime, Event], bool],
         next_run: datetime | None,
-        until: datetime | None,
+        until: datetime,
     ) -> bool:
-        """Whether it is over: stopped, or nothing is due before *until*."""
-        if until is not None and (next_run is None or next_run > until):
+        """Whether it is over: stopped, or nothing more is due by *until*."""
+        if next_run is None or next_run > until:
             wait(until, self._stop)
             return True
-        return wait(next_run or NEVER, self._stop)
+        return wait(next_run, self._stop)
 
     def _job_failed(self, job: str, problem: Exception) -> None:
         self.failures.append(f"{job}: {problem}")
+        del self.failures[:-KEPT_FAILURES]
         if isinstance(problem, LostLeadership):
             self._stop.set()
 

@@ -111,7 +111,7 @@ class _Worker:
         try:
             self._work()
         except Exception as problem:
-            log.exception("job_failed", extra={"job": self.name})
+            log.exception("job_failed", extra={"job": self.name, "problem": str(problem)})
             self._on_failure(self.name, problem)
 
 

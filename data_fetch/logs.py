@@ -12,6 +12,9 @@ from typing import Any
 
 import structlog
 
+from data_fetch.core.errors import SetupError
+
+PACKAGE = "data_fetch"
 FILES = {
     "data_fetch.data_scheduler": "data_scheduler.log",
     "data_fetch.ltp_service": "ltp_service.log",
@@ -43,8 +46,10 @@ class _Masking:
 
 
 def start_logging(folder: Path, level: str, secrets: Collection[str] = ()) -> None:
-    """Write the package's log lines to rotated files in *folder* from now on."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the package's log lines to rotated files in *folder* from now on.
+
+    Raises SetupError when the folder cannot be written to.
+    """
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
@@ -60,29 +65,31 @@ def start_logging(folder: Path, level: str, secrets: Collection[str] = ()) -> No
         ],
     )
     stop_logging()
-    package = logging.getLogger("data_fetch")
+    package = logging.getLogger(PACKAGE)
     package.setLevel(level)
-    handlers = {name: _rotated(folder / name, formatter) for name in sorted(set(FILES.values()))}
-    for logger, name in FILES.items():
-        logging.getLogger(logger).addHandler(handlers[name])
-        logging.getLogger(logger).propagate = False
-    package.addHandler(handlers[EVERYTHING_ELSE])
-    package.propagate = False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in sorted({*FILES.values(), EVERYTHING_ELSE}):
+            package.addHandler(_rotated(folder / name, formatter))
+    except OSError as problem:
+        raise SetupError(
+            f"no logs can be written to {folder} ({problem.strerror})",
+            then="Make it a folder that we may write to.",
+        ) from problem
 
 
 def stop_logging() -> None:
     """Close the files that `start_logging` opened."""
-    for name in (*FILES, "data_fetch"):
-        logger = logging.getLogger(name)
-        logger.propagate = True
-        for handler in [h for h in logger.handlers if isinstance(h, RotatingFileHandler)]:
-            logger.removeHandler(handler)
-            handler.close()
+    package = logging.getLogger(PACKAGE)
+    for handler in [h for h in package.handlers if isinstance(h, RotatingFileHandler)]:
+        package.removeHandler(handler)
+        handler.close()
 
 
 def _rotated(path: Path, formatter: logging.Formatter) -> RotatingFileHandler:
     handler = RotatingFileHandler(
-        path, maxBytes=ROTATE_AT_BYTES, backupCount=KEEP_FILES, encoding="utf-8", delay=True
+        path, maxBytes=ROTATE_AT_BYTES, backupCount=KEEP_FILES, encoding="utf-8"
     )
     handler.setFormatter(formatter)
+    handler.addFilter(lambda record: FILES.get(record.name, EVERYTHING_ELSE) == path.name)
     return handler

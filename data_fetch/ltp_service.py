@@ -42,6 +42,8 @@ from data_fetch.core.timetable import FRESHNESS, QUOTES
 
 log = logging.getLogger(__name__)
 
+# A long absence is told in one line, and recorded in short transactions.
+TOLD_ONE_BY_ONE, RUNS_PER_WRITE = 5, 500
 ONCE, REPAIR = "collect-once", "repair"
 REFERENCE_INDEX = "NIFTY"
 
@@ -50,7 +52,7 @@ class WhyMissed(StrEnum):
     """Reasons for a slot that nobody collected."""
 
     NOT_RUNNING = "the collector was not running"
-    TOO_LATE = "the collector was busy, paused or asleep until the slot's minute had passed"
+    TOO_LATE = "the collector was busy, asleep or without its store until its minute had passed"
 
 
 def new_run_id() -> str:
@@ -78,8 +80,8 @@ class LtpService:
     """Collects the quotes of all *members*, slot by slot.
 
     *owed_since* is the last slot that is accounted for: every later one is collected or gets
-    a row that says why not. Safe to run again at any time: a slot collected twice leaves the
-    same rows.
+    a row that says why not; *running_since* tells "we were not running" from other reasons.
+    Safe to run again at any time: a slot collected twice leaves the same rows.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class LtpService:
         calendar: MarketCalendar,
         clock: Clock,
         owed_since: datetime,
+        running_since: datetime,
         listeners: Sequence[SlotListener] = (),
     ) -> None:
         self._source = source
@@ -100,7 +103,7 @@ class LtpService:
         self._members = members
         self._calendar = calendar
         self._clock = clock
-        self._started = clock.now()
+        self._running_since = running_since
         self._accounted = owed_since
         self._listeners = listeners
         # Later slots may be held too: those of a day that is rehearsed once more.
@@ -111,10 +114,6 @@ class LtpService:
         )
         self._paused = False
         self._unrecorded: dict[datetime, str] = {}
-
-    def use(self, members: Members) -> None:
-        """From the next slot on, collect these."""
-        self._members = members
 
     @property
     def accounted_to(self) -> datetime:
@@ -187,7 +186,7 @@ class LtpService:
         return self._clock.now() < slot + 2 * MINUTE
 
     def _why_missed(self, slot: datetime) -> str:
-        was_down = slot + MINUTE < self._started
+        was_down = slot + MINUTE < self._running_since
         otherwise = WhyMissed.NOT_RUNNING if was_down else WhyMissed.TOO_LATE
         return self._unrecorded.get(slot, otherwise)
 
@@ -298,8 +297,9 @@ class LtpService:
             )
             for slot in slots
         ]
-        self._keeping.record_runs(runs)
-        for run in runs:
+        for start in range(0, len(runs), RUNS_PER_WRITE):
+            self._keeping.record_runs(runs[start : start + RUNS_PER_WRITE])
+        for run in runs if len(runs) <= TOLD_ONE_BY_ONE else [_summed_up(runs)]:
             self._tell(run, ())
 
     def _record_failure(
@@ -348,6 +348,13 @@ def _attempts(run: SyncRun, found: Sequence[Account], at: datetime) -> list[Sync
     ]
 
 
+def _summed_up(runs: Sequence[SyncRun]) -> SyncRun:
+    """One run to tell of many: the newest, with the stretch in its words. Not to be stored."""
+    first, last = runs[0], runs[-1]
+    since = first.due_slot.astimezone(IST) if first.due_slot else None
+    return replace(last, error=f"{len(runs)} slots since {since:%d %b %H:%M}: {last.error}")
+
+
 def run_facts(run: SyncRun) -> dict[str, object]:
     """What one line of log says of a run."""
     return {
@@ -388,10 +395,6 @@ class FreshnessMonitor:
         self._rules = rules
         self._repair = repair
         self._states: Mapping[str, Freshness] = {}
-
-    def use(self, members: Members) -> None:
-        """From the next check on, judge these."""
-        self._members = members
 
     def check(self) -> None:
         """Judge, raise alarms, repair, and write the audit row."""
@@ -448,20 +451,14 @@ class FreshnessMonitor:
         return self._keeping.movements(sorted(slots)) if slots else {}
 
     def _alarm(self, judgements: Sequence[Judgement]) -> None:
+        """One line for each state that symbols have newly come to."""
+        changed: dict[Freshness, list[str]] = {}
         for judgement in judgements:
-            before = self._states.get(judgement.symbol)
-            if judgement.state in {*STALE, Freshness.FROZEN} and judgement.state is not before:
-                log.warning("not_fresh", extra=_judgement_facts(judgement))
-            elif before in {*STALE, Freshness.FROZEN} and judgement.state is Freshness.FRESH:
-                log.info("fresh_again", extra=_judgement_facts(judgement))
+            before = self._states.get(judgement.symbol, Freshness.FRESH)
+            if judgement.state is not before and Freshness.CLOSED not in {judgement.state, before}:
+                changed.setdefault(judgement.state, []).append(judgement.symbol)
+        for state, symbols in changed.items():
+            level = logging.INFO if state is Freshness.FRESH else logging.WARNING
+            facts = {"state": str(state), "count": len(symbols), "symbols": symbols}
+            log.log(level, "freshness_changed", extra=facts)
         self._states = {judgement.symbol: judgement.state for judgement in judgements}
-
-
-def _judgement_facts(judgement: Judgement) -> dict[str, object]:
-    last = judgement.last_quote
-    return {
-        "symbol": judgement.symbol,
-        "state": str(judgement.state),
-        "last_quote": last.astimezone(IST).isoformat() if last else None,
-        "trading_minutes": judgement.minutes,
-    }

@@ -7,8 +7,8 @@ closed again is a context manager.
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from random import Random
@@ -16,37 +16,35 @@ from threading import Event
 from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
-import orjson
 from pydantic import SecretStr
 
 from data_fetch.core.clock import IST, MINUTE, SystemClock, VirtualClock, minute_of
-from data_fetch.core.errors import SetupError, StoreUnreachable
+from data_fetch.core.errors import SetupError
 from data_fetch.core.freshness import FreshnessRules
 from data_fetch.core.market import MarketCalendar, end_warning
 from data_fetch.core.ports import Clock, SlotListener
 from data_fetch.core.records import StoredQuote, SyncRun, World
 from data_fetch.core.settings import INSTRUMENTS_URL, UPSTOX_URL, Settings
-from data_fetch.core.timetable import FRESHNESS, QUOTES, UNIVERSE, Timetable, standard_timetable
-from data_fetch.core.universe import Universe, resolve
+from data_fetch.core.timetable import FRESHNESS, QUOTES, Timetable, standard_timetable
+from data_fetch.core.universe import Universe
 from data_fetch.fo_stocks_loader import FoStocksLoader
 from data_fetch.logs import start_logging, stop_logging
 from data_fetch.ltp_service import FreshnessMonitor, LtpService, Members
 from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import PaperExchange
-from data_fetch.paper_exchange.shared import shared_exchange
+from data_fetch.paper_exchange.shared import any_exchange, serving_exchange
 from data_fetch.sources.instrument_master import InstrumentMaster
-from data_fetch.sources.instrument_rows import read_instruments
 from data_fetch.sources.market_info import load_calendar
 from data_fetch.sources.pacing import Pacer, state_file_for
 from data_fetch.sources.paper_clock import PaperClock
 from data_fetch.sources.token import TokenKeeper
 from data_fetch.sources.upstox import UpstoxApi
-from data_fetch.storage.instruments import is_saved, listed_but_options, save_master
-from data_fetch.storage.leadership import Fence, Leadership
+from data_fetch.storage.leadership import Leadership
 from data_fetch.storage.quote_feed import QuoteFeed
 from data_fetch.storage.quotes import QuoteStore
-from data_fetch.storage.store import Store, open_store
+from data_fetch.storage.store import Guard, Store, open_store
 from data_fetch.storage.sync import last_due_slot
+from data_fetch.universe_loader import load_universe
 from data_fetch.upstox_ltp_client import UpstoxLtpClient
 
 # No account is needed there: the paper exchange takes any token that begins like this.
@@ -54,6 +52,9 @@ PAPER_TOKEN = "paper-analytics"
 PAPER_MASTER_PATH = "/market-quote/instruments/exchange/NSE.json.gz"
 # Before the morning's first job; a rehearsal ends after the evening's last one.
 REHEARSAL_STARTS, REHEARSAL_LASTS = time(8, 0), timedelta(hours=15)
+
+# How one working folder comes by its paper exchange.
+KeepExchange = Callable[[Path, Callable[[], PaperExchange]], AbstractContextManager[str]]
 
 
 class Screen(Protocol):
@@ -84,18 +85,36 @@ class Market:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Collector:
-    """Everything a scheduler runs, joined for one world and one store."""
+class Desk:
+    """What stays for as long as one scheduler leads one store."""
 
+    settings: Settings
     market: Market
     store: Store
+    guard: Guard | None
+    leads: Callable[[], bool]
+    running_since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collector:
+    """Everything a scheduler runs, joined anew each morning."""
+
+    desk: Desk
+    calendar: MarketCalendar
     universe: Universe
     service: LtpService
     monitor: FreshnessMonitor
     timetable: Timetable
     jobs: Mapping[str, Callable[[], object]]
-    leads: Callable[[], bool]
-    degraded: str | None = None
+
+    @property
+    def market(self) -> Market:
+        return self.desk.market
+
+    @property
+    def store(self) -> Store:
+        return self.desk.store
 
 
 def settings() -> Settings:
@@ -113,16 +132,6 @@ def store_for(settings: Settings) -> Store:
     return open_store(settings.store_url, settings.world)
 
 
-def store_to_look_at(settings: Settings) -> Store:
-    """The configured store; the embedded one when `run` had to fall back to it."""
-    try:
-        return store_for(settings)
-    except StoreUnreachable:
-        if degraded_reason(settings) is None:
-            raise
-        return open_store(settings.embedded_store_url, settings.world)
-
-
 @contextmanager
 def master_for(settings: Settings) -> Iterator[InstrumentMaster]:
     """The instrument master that UPSTOX_INSTRUMENTS_URL names, else the world's own."""
@@ -134,8 +143,8 @@ def master_for(settings: Settings) -> Iterator[InstrumentMaster]:
 
 
 @contextmanager
-def market_for(settings: Settings) -> Iterator[Market]:
-    """The outside world as configured; in the paper world an exchange is found or started."""
+def market_for(settings: Settings, keep: KeepExchange = any_exchange) -> Iterator[Market]:
+    """The outside world as configured; in the paper world *keep* finds or starts an exchange."""
     if settings.data_source == "nse":
         raise SetupError(
             "DATA_SOURCE=nse has no quotes", then="Set DATA_SOURCE to upstox or paper."
@@ -145,7 +154,7 @@ def market_for(settings: Settings) -> Iterator[Market]:
         yield _market(settings, SystemClock(), settings.base_url or UPSTOX_URL, calendar)
         return
     state_folder = None if settings.base_url else settings.data_folder / "pacing"
-    with _paper_exchange(settings, calendar) as url:
+    with _paper_exchange(settings, calendar, keep) as url:
         yield _market(settings, PaperClock(url), url, calendar, state_folder=state_folder)
 
 
@@ -205,8 +214,10 @@ def _token(settings: Settings) -> TokenKeeper:
 
 
 @contextmanager
-def _paper_exchange(settings: Settings, calendar: MarketCalendar) -> Iterator[str]:
-    """The address of the configured exchange, else of the one that serves this folder."""
+def _paper_exchange(
+    settings: Settings, calendar: MarketCalendar, keep: KeepExchange
+) -> Iterator[str]:
+    """The address of the configured exchange, else of the one that *keep* gives this folder."""
 
     def start() -> PaperExchange:
         clock = PaperMarketClock(
@@ -219,7 +230,7 @@ def _paper_exchange(settings: Settings, calendar: MarketCalendar) -> Iterator[st
     if settings.base_url is not None:
         yield settings.base_url
     else:
-        with shared_exchange(settings.data_folder, start) as url:
+        with keep(settings.data_folder, start) as url:
             yield url
 
 
@@ -229,10 +240,20 @@ def _exchange(settings: Settings, clock: Clock, calendar: MarketCalendar) -> Pap
 
 
 @contextmanager
-def collector_for(settings: Settings, stop: Event, screen: Screen) -> Iterator[Collector | None]:
-    """What `run` runs, once the store is ours; None when told to stop while waiting for it."""
-    store, degraded = _store_for_run(settings, screen)
+def logs_for(settings: Settings) -> Iterator[None]:
+    """Log files in the working folder for as long as this lasts."""
+    start_logging(settings.log_folder, settings.log_level, settings.secrets())
+    try:
+        yield
+    finally:
+        stop_logging()
 
+
+@contextmanager
+def desk_for(
+    settings: Settings, store: Store, stop: Event, screen: Screen
+) -> Iterator[Desk | None]:
+    """A desk once the store is ours; None when told to stop while waiting for it."""
     leadership = Leadership(store)
 
     def on_wait() -> None:
@@ -243,16 +264,19 @@ def collector_for(settings: Settings, stop: Event, screen: Screen) -> Iterator[C
     if fence is None:
         yield None
         return
-    start_logging(settings.log_folder, settings.log_level, _secrets(settings))
     try:
-        with market_for(settings) as market:
+        with market_for(settings, serving_exchange) as market:
             _warn(settings, market, screen)
-            owed_since = last_due_slot(store, QUOTES)
-            collector = _collector(settings, market, store, fence, owed_since, screen)
-            yield replace(collector, leads=leadership.held, degraded=degraded)
+            yield Desk(
+                settings=settings,
+                market=market,
+                store=store,
+                guard=fence,
+                leads=leadership.held,
+                running_since=market.clock.now(),
+            )
     finally:
         leadership.release()
-        stop_logging()
 
 
 def _warn(settings: Settings, market: Market, screen: Screen) -> None:
@@ -279,7 +303,15 @@ def one_off_for(settings: Settings, screen: Screen) -> Iterator[Collector]:
     """The same parts for a command that does one thing beside a running scheduler."""
     store = store_for(settings)
     with market_for(settings) as market:
-        yield _collector(settings, market, store, None, None, screen)
+        desk = Desk(
+            settings=settings,
+            market=market,
+            store=store,
+            guard=None,
+            leads=lambda: True,
+            running_since=market.clock.now(),
+        )
+        yield collector_at(desk, screen)
 
 
 @contextmanager
@@ -300,12 +332,25 @@ def rehearsal_for(
         exchange = stack.enter_context(_exchange(paper, clock, calendar))
         store = store_for(paper)
         leadership = Leadership(store)
-        fence = leadership.acquire(Event(), lambda: None)
+        fence = leadership.try_acquire()
+        if fence is None:
+            raise SetupError(
+                f"a scheduler collects into {store.name}",
+                then="Stop it, or rehearse in another store.",
+            )
         stack.callback(leadership.release)
         market = _market(
             paper, clock, exchange.url, calendar, state_folder=folder, random=Random(0)
         )
-        collector = _collector(paper, market, store, fence, starts - MINUTE, screen)
+        desk = Desk(
+            settings=paper,
+            market=market,
+            store=store,
+            guard=fence,
+            leads=lambda: True,
+            running_since=starts,
+        )
+        collector = collector_at(desk, screen, owed_since=starts - MINUTE)
         if not collector.service.slots_on(day):
             raise SetupError(
                 f"the market is closed on {day}",
@@ -325,125 +370,56 @@ def _rehearsal_settings(settings: Settings, folder: Path) -> Settings:
             "folder": folder,
             "symbols_file": symbols.path.resolve(),
             "database_url": settings.database_url or temporary,
+            # Whoever listens there wants the prices of the run, not of a rehearsal.
+            "redis_url": None,
         }
     )
 
 
-def _collector(
-    settings: Settings,
-    market: Market,
-    store: Store,
-    fence: Fence | None,
-    owed_since: datetime | None,
-    screen: Screen,
-) -> Collector:
-    universe, listed_on = _universe(settings, market, store, screen)
+def collector_at(desk: Desk, screen: Screen, owed_since: datetime | None = None) -> Collector:
+    """The parts as calendar, symbols list and instrument master have them now.
+
+    Without *owed_since* the store says from which slot on rows are owed; a store without a
+    past owes nothing from before now.
+    """
+    settings, market, store = desk.settings, desk.market, desk.store
+    calendar, clock = calendar_for(settings), market.clock
+    universe = load_universe(
+        FoStocksLoader(lambda: settings), market.master, store, clock.now(), desk.guard, screen.told
+    )
     members = Members(universe.members)
-    keeping = QuoteStore(store, fence)
+    keeping = QuoteStore(store, desk.guard)
     listeners: list[SlotListener] = [screen.slot]
     if settings.redis_url is not None:
-        listeners.append(QuoteFeed(settings.redis_url.get_secret_value()))
+        listeners.append(QuoteFeed(settings.redis_url.get_secret_value(), store.world))
+    owed_since = owed_since or last_due_slot(store, QUOTES)
     service = LtpService(
-        source=UpstoxLtpClient(market.api, market.clock),
+        source=UpstoxLtpClient(market.api, clock),
         source_name=market.source_name,
         keeping=keeping,
         members=members,
-        calendar=market.calendar,
-        clock=market.clock,
-        # A store without a past owes nothing from before now.
-        owed_since=owed_since or minute_of(market.clock.now()) - 2 * MINUTE,
+        calendar=calendar,
+        clock=clock,
+        owed_since=owed_since or minute_of(clock.now()) - 2 * MINUTE,
+        running_since=desk.running_since,
         listeners=listeners,
     )
     monitor = FreshnessMonitor(
         keeping=keeping,
         members=members,
-        calendar=market.calendar,
-        clock=market.clock,
+        calendar=calendar,
+        clock=clock,
         rules=FreshnessRules(
             stale_after=settings.stale_after_minutes, frozen_after=settings.frozen_after_slots
         ),
         repair=service.repair,
     )
-
-    def renew_universe() -> None:
-        """Listings change over night: keys, names, which contracts there are."""
-        nonlocal listed_on
-        if market.master.today().as_of == listed_on:
-            return
-        renewed, listed_on = _universe(settings, market, store, screen)
-        service.use(Members(renewed.members))
-        monitor.use(Members(renewed.members))
-
     return Collector(
-        market=market,
-        store=store,
+        desk=desk,
+        calendar=calendar,
         universe=universe,
         service=service,
         monitor=monitor,
-        timetable=standard_timetable(market.calendar, members.venues),
-        jobs={
-            QUOTES: service.collect_due,
-            FRESHNESS: monitor.check,
-            UNIVERSE: renew_universe,
-        },
-        leads=lambda: True,
+        timetable=standard_timetable(calendar, members.venues),
+        jobs={QUOTES: service.collect_due, FRESHNESS: monitor.check},
     )
-
-
-def _universe(
-    settings: Settings, market: Market, store: Store, screen: Screen
-) -> tuple[Universe, date]:
-    """The instruments of the listed symbols, and the date of the master that names them.
-
-    The whole master goes into the store on the way.
-    """
-    listed = FoStocksLoader(lambda: settings).load_fo_stocks_from_file()
-    master = market.master.today()
-    if master.warning:
-        screen.told(f"Warning: {master.warning}")
-    with store.reading() as connection:
-        saved = is_saved(connection, master.as_of, master.instruments)
-    if not saved:
-        save_master(store, read_instruments(master.path), master.as_of, market.clock.now())
-    with store.reading() as connection:
-        universe = resolve(listed.entries, listed_but_options(connection, master.as_of))
-    for missing in universe.unresolved:
-        near = f" Near: {', '.join(missing.near)}." if missing.near else ""
-        screen.told(f"Warning: {missing.symbol} is not in the instrument master.{near}")
-    if not universe.members:
-        raise SetupError(
-            f"none of the {universe.listed} symbols in {listed.path} is in the master",
-            then="See why: data-fetch universe",
-        )
-    return universe, master.as_of
-
-
-def _store_for_run(settings: Settings, screen: Screen) -> tuple[Store, str | None]:
-    """The configured store; the embedded one, and why, when that does not answer."""
-    marker = settings.data_folder / "degraded.json"
-    try:
-        store = store_for(settings)
-    except StoreUnreachable as problem:
-        cure = f"data-fetch db merge {settings.embedded_store_url} <the database>"
-        degraded = f"{problem.what}; collecting into SQLite instead. Later: {cure}"
-        screen.told(f"WARNING: {degraded}")
-        store = open_store(settings.embedded_store_url, settings.world)
-        marker.write_bytes(orjson.dumps({"reason": degraded}))
-        return store, degraded
-    marker.unlink(missing_ok=True)
-    return store, None
-
-
-def degraded_reason(settings: Settings) -> str | None:
-    """Why the last `run` in this folder could not use the configured database, if so."""
-    try:
-        told: str = orjson.loads((settings.data_folder / "degraded.json").read_bytes())["reason"]
-    except OSError:
-        return None
-    return told
-
-
-def _secrets(settings: Settings) -> list[str]:
-    """What no log line may hold."""
-    hidden = (settings.access_token, settings.postgres_password)
-    return [secret.get_secret_value() for secret in hidden]

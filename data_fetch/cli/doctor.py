@@ -18,6 +18,7 @@ from data_fetch.core.errors import DataFetchError, OutsideError, SetupError
 from data_fetch.core.market import end_warning
 from data_fetch.core.records import World
 from data_fetch.core.settings import UPSTOX_URL, Settings
+from data_fetch.fallback_store import degraded_reason
 
 LITTLE_DISK_BYTES = 2_000_000_000
 TOLERATED_SKEW = timedelta(seconds=2)
@@ -125,7 +126,7 @@ def _token(settings: Settings) -> Check:
 
 def _database(settings: Settings) -> Check:
     store = runtime.store_for(settings)
-    degraded = runtime.degraded_reason(settings)
+    degraded = degraded_reason(settings)
     if degraded is None:
         return Check("database", State.OK, f"{store.name} answers, schema up to date")
     return Check(

@@ -1,5 +1,6 @@
 """The way in. Commands are imported when they are called, so that help comes at once."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -53,7 +54,22 @@ def cli() -> None:
     """
 
 
+LONGEST_FIELD = 200
+
+
+class _Console(logging.Handler):
+    """Warnings of the package, with their fields, for people: on standard error."""
+
+    ordinary = frozenset(vars(logging.makeLogRecord({})))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = {k: v for k, v in vars(record).items() if k not in self.ordinary and v is not None}
+        told = " ".join(f"{name}={str(value)[:LONGEST_FIELD]}" for name, value in fields.items())
+        note(f"{record.levelname.lower()}: {record.getMessage()} {told}".rstrip())
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
+    logging.getLogger("data_fetch").addHandler(_Console(logging.WARNING))
     try:
         cli.main(args=arguments, prog_name="data-fetch")
     except DataFetchError as error:

@@ -2,6 +2,8 @@
 
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
+from threading import Thread
 from types import FrameType
 
 import click
@@ -17,6 +19,7 @@ class Screen:
     def __init__(self) -> None:
         self.slots = 0
         self.quotes = 0
+        self._last_error: str | None = None
 
     def told(self, text: str) -> None:
         note(text)
@@ -24,7 +27,10 @@ class Screen:
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         self.slots += run.outcome in {Outcome.COMPLETED, Outcome.INCOMPLETE}
         self.quotes += run.stored
-        say(slot_line(run))
+        # The cure of a trouble that lasts is said once.
+        again = run.error is not None and run.error == self._last_error
+        self._last_error = run.error
+        say(slot_line(replace(run, error="as before") if again else run))
 
 
 def slot_line(run: SyncRun) -> str:
@@ -55,7 +61,8 @@ def command(minutes: int | None) -> None:
     """Collect quotes every minute until Ctrl-C or SIGTERM; the slot in hand is finished."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        data_scheduler.stop()
+        # Not in the handler itself: it may have interrupted the very lock that stop() needs.
+        Thread(target=data_scheduler.stop).start()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

@@ -10,6 +10,7 @@ from data_fetch.cli.frame import emit, ist_text, json_option, say
 from data_fetch.cli.run import slot_line
 from data_fetch.core.records import Outcome, SyncRun, SyncState
 from data_fetch.core.timetable import QUOTES
+from data_fetch.fallback_store import degraded_reason, store_to_look_at
 from data_fetch.storage.quotes import QuoteHoldings, QuoteStore
 from data_fetch.storage.store import Store
 from data_fetch.storage.sync import SyncStatus, outcomes, recent_runs, statuses
@@ -35,10 +36,10 @@ class Overview:
 def command(as_json: bool) -> None:
     """Show the store, its last runs, and the symbols that keep failing."""
     settings = runtime.settings()
-    store = runtime.store_to_look_at(settings)
+    store = store_to_look_at(settings)
     seen = Overview(
         store,
-        runtime.degraded_reason(settings),
+        degraded_reason(settings),
         QuoteStore(store).holdings(),
         outcomes(store, QUOTES, EVER),
         recent_runs(store, SHOWN_RUNS),

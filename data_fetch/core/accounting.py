@@ -41,7 +41,7 @@ def by_reason(found: Sequence[Account], answer: QuoteAnswer) -> dict[str, object
     for state in SyncState:
         reasons = {a.instrument.symbol: a.reason for a in found if a.state is state and a.reason}
         if reasons:
-            details[state] = reasons
+            details[state.value] = reasons
     if answer.strays:
         details["strays"] = {row.instrument_key: row.reason for row in answer.strays}
     return details

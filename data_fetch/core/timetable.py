@@ -14,9 +14,11 @@ from data_fetch.core.clock import IST, MINUTE
 from data_fetch.core.market import MarketCalendar, Venue
 
 QUOTES, FRESHNESS, COVERAGE = "quotes", "freshness", "coverage"
-UNIVERSE, DAILY, WEEKLY = "universe", "daily", "weekly"
+DAILY, WEEKLY = "daily", "weekly"
 
 SUNDAY = 6
+# The provider rebuilds its instrument master at about 06:00; the first session opens later.
+MORNING = time(8, 30)
 # The minute's quotes are in by then; the checks look at them.
 FRESHNESS_OFFSET = timedelta(seconds=20)
 COVERAGE_OFFSET = timedelta(seconds=40)
@@ -105,6 +107,12 @@ def next_due(rule: Rule, after: datetime) -> datetime | None:
     return None
 
 
+def next_morning(after: datetime) -> datetime:
+    """When listings, calendar and venues are looked at anew: 08:30 IST of every day."""
+    today = _instant(after.astimezone(IST).date(), MORNING)
+    return today if today > after else today + timedelta(days=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Timetable:
     """The rules by job name."""
@@ -129,8 +137,6 @@ def standard_timetable(calendar: MarketCalendar, venues: Collection[Venue]) -> T
             QUOTES: EverySlot(calendar, venues),
             FRESHNESS: EveryMinutes(calendar, venues, 2, FRESHNESS_OFFSET),
             COVERAGE: EveryMinutes(calendar, venues, 5, COVERAGE_OFFSET),
-            # The provider rebuilds its instrument master at about 06:00.
-            UNIVERSE: DailyAt(calendar, venues, time(8, 30)),
             DAILY: DailyAt(calendar, venues, time(16, 0)),
             WEEKLY: WeeklyAt(SUNDAY, time(10, 0)),
         }

@@ -1,7 +1,8 @@
 """The newest quotes in Redis, for screens that do not want to ask the database.
 
-`quotes:latest` is a hash of symbol to JSON; each slot is also published on `quotes`. Redis is
-a convenience: when it fails, collecting goes on and one warning says so.
+`quotes:live:latest` (or `quotes:paper:latest`) is a hash of symbol to JSON; each slot is also
+published on `quotes:live` (or `quotes:paper`). Redis is a convenience: when it fails, collecting
+goes on and one warning says so.
 """
 
 import logging
@@ -11,18 +12,19 @@ from typing import Any
 import orjson
 import redis
 
-from data_fetch.core.records import StoredQuote, SyncRun
+from data_fetch.core.records import StoredQuote, SyncRun, World
 
 log = logging.getLogger(__name__)
 
-LATEST, CHANNEL = "quotes:latest", "quotes"
 TIMEOUT_SECONDS = 1
 
 
 class QuoteFeed:
-    """A slot listener that puts quotes into Redis. Connects at the first slot."""
+    """A slot listener that puts the quotes of one world into Redis. Connects at the first slot."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, world: World) -> None:
+        self.channel = f"quotes:{world}"
+        self.latest = f"{self.channel}:latest"
         self._redis = redis.Redis.from_url(
             url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
         )
@@ -35,8 +37,8 @@ class QuoteFeed:
             return
         try:
             with self._redis.pipeline(transaction=True) as pipeline:
-                pipeline.hset(LATEST, mapping=rows)
-                pipeline.publish(CHANNEL, b"[" + b",".join(rows.values()) + b"]")
+                pipeline.hset(self.latest, mapping=rows)
+                pipeline.publish(self.channel, b"[" + b",".join(rows.values()) + b"]")
                 pipeline.execute()
         except redis.RedisError as problem:
             if not self._failing:

@@ -205,6 +205,7 @@ class Desk:
             calendar=CALENDAR,
             clock=self.clock,
             owed_since=ist(self.day, owed_since),
+            running_since=self.clock.now(),
             listeners=[lambda run, quotes: self.told.append((run, quotes))],
         )
 
@@ -364,6 +365,7 @@ def test_a_night_and_a_weekend_owe_nothing_but_their_trading_minutes(desk_on: De
         calendar=CALENDAR,
         clock=desk.clock,
         owed_since=ist("2026-07-17", "15:27"),
+        running_since=desk.clock.now(),
     )
 
     service.collect_due()
@@ -385,18 +387,6 @@ def test_listeners_are_told_of_collected_and_of_missed_slots(desk_on: DeskOn) ->
         (Outcome.MISSED, 0),
         (Outcome.COMPLETED, 5),
     ]
-
-
-def test_new_members_are_asked_from_the_next_slot_on(desk_on: DeskOn) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(owed_since="09:59", members=[NIFTY, TCS])
-    service.collect_due()
-
-    service.use(Members((NIFTY, INFY)))
-    desk.at("10:02:00")
-    service.collect_due()
-
-    assert desk.provider.asked == [{"NIFTY", "TCS"}, {"NIFTY", "INFY"}]
 
 
 # --- closing auction --------------------------------------------------------------------------
@@ -728,12 +718,11 @@ def test_a_symbol_that_stopped_is_repaired_and_told_once(
     watch.monitor.check()
 
     assert watch.last_check.outcome is Outcome.COMPLETED
-    told = [record for record in caplog.records if record.message in {"not_fresh", "fresh_again"}]
-    assert [(record.message, record.symbol) for record in told] == [
-        ("not_fresh", "TCS"),
-        ("fresh_again", "TCS"),
+    told = [record for record in caplog.records if record.message == "freshness_changed"]
+    assert [(record.levelname, record.state, record.symbols) for record in told] == [
+        ("WARNING", "stopped", ["TCS"]),
+        ("INFO", "fresh", ["TCS"]),
     ]
-    assert told[0].state == "stopped"
 
 
 def test_a_symbol_never_seen_is_not_called_stopped(watch: Watch) -> None:
@@ -754,7 +743,7 @@ def test_a_stock_whose_quote_stands_still_while_the_index_moves_is_frozen(
     watch.monitor.check()
 
     assert watch.states() == {**dict.fromkeys(SYMBOL_OF.values(), "fresh"), "TCS": "frozen"}
-    assert caplog.messages.count("not_fresh") == 1
+    assert caplog.messages.count("freshness_changed") == 1
     assert {"TCS"} not in watch.desk.provider.asked, "asking again does not mend it"
 
 

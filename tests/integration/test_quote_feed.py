@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from data_fetch.core.records import Outcome, Quote, StoredQuote, SyncRun
+from data_fetch.core.records import Outcome, Quote, StoredQuote, SyncRun, World
 from data_fetch.storage.quote_feed import QuoteFeed
 
 SLOT = datetime(2026, 9, 16, 4, 30, tzinfo=UTC)
@@ -46,12 +46,13 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 def latest(client: Any) -> dict[str, Any]:
     return {
-        symbol.decode(): json.loads(row) for symbol, row in client.hgetall("quotes:latest").items()
+        symbol.decode(): json.loads(row)
+        for symbol, row in client.hgetall("quotes:paper:latest").items()
     }
 
 
 def test_the_newest_quote_of_each_symbol_is_in_the_hash(redis_url: str, client: Any) -> None:
-    QuoteFeed(redis_url)(RUN, [quote("TCS", 105.5), quote("M&M", 99.0)])
+    QuoteFeed(redis_url, World.PAPER)(RUN, [quote("TCS", 105.5), quote("M&M", 99.0)])
 
     held = latest(client)
     assert held.keys() == {"TCS", "M&M"}
@@ -70,7 +71,7 @@ def test_the_newest_quote_of_each_symbol_is_in_the_hash(redis_url: str, client: 
 
 
 def test_a_later_slot_replaces_only_the_symbols_it_brings(redis_url: str, client: Any) -> None:
-    feed = QuoteFeed(redis_url)
+    feed = QuoteFeed(redis_url, World.PAPER)
     feed(RUN, [quote("TCS", 105.5), quote("INFY", 99.0)])
 
     feed(RUN, [quote("TCS", 106.0, SLOT + timedelta(minutes=1))])
@@ -83,10 +84,10 @@ def test_a_later_slot_replaces_only_the_symbols_it_brings(redis_url: str, client
 
 def test_each_slot_is_published_as_one_message(redis_url: str, client: Any) -> None:
     with client.pubsub(ignore_subscribe_messages=True) as listening:
-        listening.subscribe("quotes")
+        listening.subscribe("quotes:paper")
         listening.get_message(timeout=5)  # the subscription itself
 
-        QuoteFeed(redis_url)(RUN, [quote("TCS", 105.5), quote("INFY", 99.0)])
+        QuoteFeed(redis_url, World.PAPER)(RUN, [quote("TCS", 105.5), quote("INFY", 99.0)])
         message = listening.get_message(timeout=5)
         after = listening.get_message(timeout=0)
 
@@ -97,7 +98,7 @@ def test_each_slot_is_published_as_one_message(redis_url: str, client: Any) -> N
 
 
 def test_a_slot_without_quotes_changes_nothing(redis_url: str, client: Any) -> None:
-    feed = QuoteFeed(redis_url)
+    feed = QuoteFeed(redis_url, World.PAPER)
     feed(RUN, [quote("TCS", 105.5)])
 
     feed(RUN, [])
@@ -116,7 +117,7 @@ def nobody_listens() -> str:
 def test_a_redis_that_is_down_costs_one_warning_and_no_slot(
     nobody_listens: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    feed = QuoteFeed(nobody_listens)
+    feed = QuoteFeed(nobody_listens, World.PAPER)
 
     for _ in range(3):
         feed(RUN, [quote("TCS", 105.5)])
@@ -128,26 +129,34 @@ def test_a_redis_that_is_down_costs_one_warning_and_no_slot(
 def test_a_redis_that_comes_back_and_goes_again_is_told_again(
     redis_url: str, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    feed = QuoteFeed(redis_url)
-    client.set("quotes:latest", "somebody else's")  # no hash can be written there
+    feed = QuoteFeed(redis_url, World.PAPER)
+    client.set("quotes:paper:latest", "somebody else's")  # no hash can be written there
     feed(RUN, [quote("TCS", 105.5)])
 
-    client.delete("quotes:latest")
+    client.delete("quotes:paper:latest")
     feed(RUN, [quote("TCS", 106.0)])
     assert latest(client)["TCS"]["ltp"] == 106.0
 
-    client.delete("quotes:latest")
-    client.set("quotes:latest", "somebody else's")
+    client.delete("quotes:paper:latest")
+    client.set("quotes:paper:latest", "somebody else's")
     feed(RUN, [quote("TCS", 107.0)])
 
     assert caplog.messages == ["quote_feed_down"] * 2
 
 
 def test_the_password_of_redis_is_never_told(caplog: pytest.LogCaptureFixture) -> None:
-    feed = QuoteFeed("redis://:pw-4711@127.0.0.1:1/0")
+    feed = QuoteFeed("redis://:pw-4711@127.0.0.1:1/0", World.PAPER)
 
     feed(RUN, [quote("TCS", 105.5)])
 
     told = [str(record.__dict__) for record in caplog.records]
     assert told
     assert "4711" not in repr(feed) + "".join(told)
+
+
+def test_invented_prices_never_stand_where_real_ones_are_looked_for(
+    redis_url: str, client: Any
+) -> None:
+    QuoteFeed(redis_url, World.PAPER)(RUN, [quote("TCS", 105.5)])
+
+    assert client.hgetall("quotes:live:latest") == {}

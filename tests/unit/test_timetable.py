@@ -19,11 +19,11 @@ from data_fetch.core.timetable import (
     DAILY,
     FRESHNESS,
     QUOTES,
-    UNIVERSE,
     WEEKLY,
     DailyAt,
     EverySlot,
     next_due,
+    next_morning,
     standard_timetable,
 )
 
@@ -46,7 +46,6 @@ def ist(text: str) -> datetime:
         pytest.param("2026-07-01 09:17:20", [], id="not every minute"),
         pytest.param("2026-07-01 09:20:40", [COVERAGE], id="coverage, every fifth minute"),
         pytest.param("2026-07-01 16:00:00", [DAILY], id="the day's holes"),
-        pytest.param("2026-07-01 08:30:00", [UNIVERSE], id="the morning's instrument master"),
         pytest.param("2026-07-04 16:00:00", [], id="a Saturday has no 16:00"),
         pytest.param("2026-07-05 10:00:00", [WEEKLY], id="Sunday 10:00"),
         pytest.param("2026-07-05 09:16:00", [], id="no quotes on a Sunday"),
@@ -98,3 +97,15 @@ def test_a_rule_that_is_never_due_has_no_next() -> None:
     never = DailyAt(CALENDAR, set(), time(16, 0))
 
     assert next_due(never, ist("2026-07-01")) is None
+
+
+@pytest.mark.parametrize(
+    ("after", "morning"),
+    [
+        ("2026-07-01 08:29:59", "2026-07-01 08:30:00"),
+        ("2026-07-01 08:30:00", "2026-07-02 08:30:00"),
+        ("2026-12-31 15:00:00", "2027-01-01 08:30:00"),
+    ],
+)
+def test_every_morning_comes_even_when_the_calendar_ends(after: str, morning: str) -> None:
+    assert next_morning(ist(after)) == ist(morning)
