@@ -4,7 +4,9 @@ In the paper world the exchange's clock is the product's clock: the market is op
 somebody starts it, and a restart goes on where the market stopped.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from math import inf
+from threading import Lock
 from urllib.parse import urljoin
 
 import orjson
@@ -17,20 +19,31 @@ CLOCK_PATH = "/paper/clock"
 ASK_EVERY_SECONDS = 1.0
 # Less than this is the time the answer took; following it would make the clock step back.
 TOLERATED_SECONDS = 0.5
-TIMEOUT = urllib3.Timeout(connect=2, read=2)
+FIRST_ANSWER_SECONDS = 2.0
+# Whoever looks at the clock may hold a lock or a transaction meanwhile.
+LATER_ANSWER_SECONDS = 0.5
 
 
-def ask_paper_clock(url: str) -> tuple[datetime, float]:
-    """The exchange's instant (aware) and its speed in seconds to the second.
+def ask_paper_clock(
+    url: str, answer_seconds: float = FIRST_ANSWER_SECONDS
+) -> tuple[datetime, float]:
+    """The exchange's instant (aware) and its speed in seconds to the second, 0 if it stands.
 
-    Raises Unreachable when nothing at *url* answers like a paper exchange.
+    Raises Unreachable when nothing at *url* answers like a paper exchange in time.
     """
     try:
         answer = urllib3.request(
-            "GET", urljoin(url, CLOCK_PATH), timeout=TIMEOUT, retries=False, redirect=False
+            "GET",
+            urljoin(url, CLOCK_PATH),
+            timeout=urllib3.Timeout(total=answer_seconds),
+            retries=False,
+            redirect=False,
         )
         told = orjson.loads(answer.data)
-        return datetime.fromisoformat(told["now"]), float(told["speed"])
+        now, speed = datetime.fromisoformat(told["now"]), float(told["speed"])
+        if now.tzinfo is None or not 0 <= speed < inf:
+            raise ValueError("no instant, or no speed")
+        return now, speed
     except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as problem:
         raise Unreachable(
             f"no paper exchange answers at {url} ({type(problem).__name__})",
@@ -39,25 +52,46 @@ def ask_paper_clock(url: str) -> tuple[datetime, float]:
 
 
 class PaperClock(ScaledClock):
-    """Runs by itself between answers; follows the exchange when it leaps or is set."""
+    """Runs by itself between answers; follows the exchange when it leaps, is set or changes
+    its speed. Whoever looks, there is at most one short question a second.
+    """
 
     def __init__(self, url: str) -> None:
         now, speed = ask_paper_clock(url)
-        super().__init__(now, speed)
+        super().__init__(now)
+        self._heed(now, speed)
         self._url = url
+        self._asking = Lock()
         self._asked = stopwatch()
 
     def now(self) -> datetime:
-        if stopwatch() - self._asked >= ASK_EVERY_SECONDS:
-            self._asked = stopwatch()
-            self._follow()
-        return super().now()
+        # While one thread asks, the others go by what was told last.
+        if stopwatch() - self._asked >= ASK_EVERY_SECONDS and self._asking.acquire(blocking=False):
+            try:
+                self._follow()
+            finally:
+                self._asked = stopwatch()
+                self._asking.release()
+        return self._reckoned()
 
     def _follow(self) -> None:
         try:
-            told, _ = ask_paper_clock(self._url)
+            told, speed = ask_paper_clock(self._url, LATER_ANSWER_SECONDS)
         except Unreachable:
             # The requests that follow will say so; time goes on as it did.
             return
-        if abs(told - super().now()) > timedelta(seconds=TOLERATED_SECONDS * self.speed):
-            self.set(told)
+        strayed = abs(told - self._reckoned())
+        if speed != self._pace or strayed > timedelta(seconds=TOLERATED_SECONDS * speed):
+            self._heed(told, speed)
+
+    def _heed(self, now: datetime, speed: float) -> None:
+        with self._lock:
+            self._anchor = (now.astimezone(UTC), stopwatch())
+            self._pace = speed
+            # What divides by the speed waits real seconds for a market that stands still.
+            self.speed = speed or 1.0
+
+    def _reckoned(self) -> datetime:
+        with self._lock:
+            told, since = self._anchor
+            return told + timedelta(seconds=(stopwatch() - since) * self._pace)

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread, Timer
 
 import pytest
 
@@ -43,6 +43,9 @@ class Exchange:
         self.url = url
         self.body = ""
         self.asked = 0
+        self.answering = Event()
+        self.answering.set()
+        self.reached = Event()
 
     def shows(self, now: datetime, speed: float = 1.0) -> None:
         self.body = json.dumps({"now": now.isoformat(), "speed": speed})
@@ -53,19 +56,27 @@ def serving(exchange: Exchange) -> Iterator[None]:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             exchange.asked += 1
+            exchange.reached.set()
+            exchange.answering.wait(timeout=10)
             body = exchange.body.encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
+        def handle(self) -> None:
+            # The asker may have gone away.
+            with suppress(ConnectionError):
+                super().handle()
+
         def log_message(self, format: str, *args: object) -> None:
             return None
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         exchange.url = f"http://127.0.0.1:{server.server_port}"
         yield
+        exchange.answering.set()
         server.shutdown()
 
 
@@ -149,6 +160,106 @@ def test_time_goes_on_when_the_exchange_has_gone_away(seconds: Stopwatch) -> Non
     assert clock.now() == MORNING + timedelta(seconds=90)
 
 
+def test_it_follows_a_changed_speed(exchange: Exchange, seconds: Stopwatch) -> None:
+    clock = PaperClock(exchange.url)
+    seconds.seconds += NEXT_QUESTION
+    exchange.shows(MORNING + timedelta(seconds=NEXT_QUESTION), speed=30)
+    clock.now()
+
+    seconds.seconds += 0.5
+
+    assert clock.now() == MORNING + timedelta(seconds=NEXT_QUESTION + 15)
+    assert clock.speed == 30
+
+
+class TestMarketThatStandsStill:
+    """An exchange on a clock that moves only when somebody moves it tells speed 0."""
+
+    @pytest.fixture
+    def clock(self, exchange: Exchange, seconds: Stopwatch) -> PaperClock:
+        exchange.shows(MORNING, speed=0)
+        return PaperClock(exchange.url)
+
+    def test_its_time_stands_until_it_is_set(
+        self, clock: PaperClock, exchange: Exchange, seconds: Stopwatch
+    ) -> None:
+        seconds.seconds += 0.75
+        assert clock.now() == MORNING
+        exchange.shows(MORNING + timedelta(milliseconds=1), speed=0)
+
+        seconds.seconds += NEXT_QUESTION
+
+        assert clock.now() == MORNING + timedelta(milliseconds=1)
+
+    def test_waiting_for_it_ends_when_told_to_stop(self, clock: PaperClock) -> None:
+        stop = Event()
+        Timer(0.01, stop.set).start()
+        assert clock.wait(MORNING + timedelta(hours=1), stop)
+
+    def test_a_pause_takes_real_seconds(self, clock: PaperClock) -> None:
+        clock.sleep(timedelta(milliseconds=1))
+        assert clock.now() == MORNING
+
+
+class TestExchangeThatHangs:
+    @pytest.fixture
+    def clock(
+        self, exchange: Exchange, seconds: Stopwatch, monkeypatch: pytest.MonkeyPatch
+    ) -> PaperClock:
+        assert paper_clock.LATER_ANSWER_SECONDS <= 0.5
+        monkeypatch.setattr(paper_clock, "LATER_ANSWER_SECONDS", 0.05)
+        clock = PaperClock(exchange.url)
+        exchange.answering.clear()
+        exchange.reached.clear()
+        return clock
+
+    def test_it_is_not_waited_for(self, clock: PaperClock, seconds: Stopwatch) -> None:
+        seconds.seconds += 2
+        assert clock.now() == MORNING + timedelta(seconds=2)
+
+    def test_it_is_left_alone_for_a_second_after_that(
+        self,
+        clock: PaperClock,
+        exchange: Exchange,
+        seconds: Stopwatch,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        ask = ask_paper_clock
+
+        def ask_for_half_a_second(url: str, answer_seconds: float) -> tuple[datetime, float]:
+            seconds.seconds += 0.5
+            return ask(url, answer_seconds)
+
+        monkeypatch.setattr(paper_clock, "ask_paper_clock", ask_for_half_a_second)
+        seconds.seconds += NEXT_QUESTION
+        clock.now()
+
+        seconds.seconds += 0.75
+        clock.now()
+
+        assert exchange.asked == 1 + 1
+
+    def test_one_thread_asks_and_the_others_go_on(
+        self,
+        clock: PaperClock,
+        exchange: Exchange,
+        seconds: Stopwatch,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(paper_clock, "LATER_ANSWER_SECONDS", 5)
+        seconds.seconds += NEXT_QUESTION
+        asking = Thread(target=clock.now)
+        asking.start()
+        exchange.reached.wait(timeout=5)
+
+        assert clock.now() == MORNING + timedelta(seconds=NEXT_QUESTION)
+        assert asking.is_alive()
+        assert exchange.asked == 1 + 1
+
+        exchange.answering.set()
+        asking.join()
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -156,6 +267,8 @@ def test_time_goes_on_when_the_exchange_has_gone_away(seconds: Stopwatch) -> Non
         pytest.param("{}", id="no time in it"),
         pytest.param('{"now": "today", "speed": 1}', id="no instant"),
         pytest.param('{"now": "2026-09-16T09:15:50+05:30", "speed": null}', id="no speed"),
+        pytest.param('{"now": "2026-09-16T09:15:50", "speed": 1}', id="no offset"),
+        pytest.param('{"now": "2026-09-16T09:15:50+05:30", "speed": -1}', id="backwards"),
         pytest.param("[]", id="no object"),
         pytest.param("", id="nothing"),
     ],
