@@ -95,10 +95,11 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, database_url: str) -> Iterator[Desk]:
     listed = tmp_path / "symbols.txt"
     listed.write_text("\n".join(SYMBOLS))
-    settings = Settings.load({"FNO_SYMBOLS_FILE": str(listed)}, tmp_path)
+    environment = {"FNO_SYMBOLS_FILE": str(listed), "DATABASE_URL": database_url}
+    settings = Settings.load(environment, tmp_path)
     watcher = Watcher()
     with runtime.rehearsal_for(settings, DAY, watcher) as (collector, _):
         hold = collector.market.clock.hold()
