@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from data_fetch.core.records import Instrument, Quote, QuoteAnswer, SyncState
+
+# The audit is read by people; an answer of nothing but strays may hold thousands.
+MOST_STRAYS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,9 @@ def by_reason(found: Sequence[Account], answer: QuoteAnswer) -> dict[str, object
         reasons = {a.instrument.symbol: a.reason for a in found if a.state is state and a.reason}
         if reasons:
             details[state.value] = reasons
-    if answer.strays:
-        details["strays"] = {row.instrument_key: row.reason for row in answer.strays}
+    strays = {row.instrument_key: row.reason for row in answer.strays}
+    if strays:
+        details["strays"] = dict(islice(strays.items(), MOST_STRAYS))
+    if len(strays) > MOST_STRAYS:
+        details["more_strays"] = len(strays) - MOST_STRAYS
     return details

@@ -4,6 +4,7 @@ Prices are rupees, quantities and volumes units (shares), instants aware UTC.
 Whoever holds one of these records may trust it: it was checked when it was made.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -23,6 +24,10 @@ class World(StrEnum):
 
 # A country code that ISO 3166 will never assign, so that no real ISIN can begin with it.
 PAPER_ISIN_PREFIX = "ZZP"
+
+# PostgreSQL takes no NUL, UTF-8 no half of a surrogate pair, and terminals obey the others.
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+LONGEST_TEXT = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,22 +87,39 @@ class Quote:
     @property
     def change(self) -> float | None:
         """Rupees since the previous close."""
-        return None if self.prev_close is None else round(self.last_price - self.prev_close, 4)
+        return None if self.prev_close is None else _rounded(self.last_price - self.prev_close)
 
     @property
     def change_percent(self) -> float | None:
-        """Percent since the previous close."""
+        """Percent since the previous close; None when that is too small to divide by."""
         if self.prev_close is None:
             return None
-        return round((self.last_price / self.prev_close - 1) * 100, 4)
+        return _rounded((self.last_price / self.prev_close - 1) * 100)
+
+
+def _rounded(difference: float) -> float | None:
+    return round(difference, 4) if isfinite(difference) else None
+
+
+def presentable(text: str) -> str:
+    """*text* from outside, fit for rows, logs and screens: short, without control characters."""
+    clean = CONTROLS.sub("", text)
+    return clean if len(clean) <= LONGEST_TEXT else f"{clean[: LONGEST_TEXT - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A row that was received and not stored, and why."""
+    """A row that was received and not stored, and why.
+
+    Both may quote what the provider sent, so both are made presentable.
+    """
 
     instrument_key: str
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "instrument_key", presentable(self.instrument_key))
+        object.__setattr__(self, "reason", presentable(self.reason))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

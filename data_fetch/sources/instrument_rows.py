@@ -13,13 +13,14 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any
 
 import ijson
 
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord, MasterUnavailable
-from data_fetch.core.records import Instrument, SetAside
+from data_fetch.core.records import CONTROLS, LONGEST_TEXT, Instrument, SetAside
 
 EQUITY, INDEX, FUTURES_AND_OPTIONS = "NSE_EQ", "NSE_INDEX", "NSE_FO"
 SEGMENTS = frozenset({EQUITY, INDEX, FUTURES_AND_OPTIONS})
@@ -49,8 +50,8 @@ def read_rows(path: Path, called: str = "") -> Iterator[Instrument | SetAside]:
     try:
         with gzip.open(path) as unpacked:
             for row in ijson.items(unpacked, "item"):
-                if not isinstance(row, dict) or "segment" not in row:
-                    yield SetAside("", f"not an instrument: {_shortened(row)}")
+                if not isinstance(row, dict) or not isinstance(row.get("segment"), str):
+                    yield SetAside("", f"not an instrument: {shortened(row)}")
                 elif row["segment"] in SEGMENTS and not is_dummy(row):
                     yield _checked(row)
     except (OSError, EOFError, zlib.error, ijson.JSONError, ValueError) as problem:
@@ -113,13 +114,15 @@ def _checked(row: Mapping[str, Any]) -> Instrument | SetAside:
     try:
         return parse_instrument(row)
     except BadRecord as problem:
-        return SetAside(_shortened(row.get("instrument_key", "")), problem.what)
+        return SetAside(shortened(row.get("instrument_key", "")), problem.what)
 
 
 def _text(row: Mapping[str, Any], field: str) -> str:
     value: Any = row.get(field)
     if not isinstance(value, str) or not value.strip():
-        raise BadRecord(f"{field} is {_shortened(value)}, not a text")
+        raise BadRecord(f"{field} is {shortened(value)}, not a text")
+    if len(value) > LONGEST_TEXT or CONTROLS.search(value):
+        raise BadRecord(f"{field} {shortened(value)} is too long or holds control characters")
     return value.strip()
 
 
@@ -131,14 +134,14 @@ def _live_key(row: Mapping[str, Any]) -> str:
     key, segment = _text(row, "instrument_key"), row["segment"]
     prefix, _, rest = key.partition("|")
     if prefix != segment or not rest or "|" in rest:
-        raise BadRecord(f"instrument_key {_shortened(key)} does not fit segment {segment}")
+        raise BadRecord(f"instrument_key {shortened(key)} does not fit segment {segment}")
     return key
 
 
 def _isin(row: Mapping[str, Any], live_key: str) -> str:
     isin = _text(row, "isin")
     if live_key != f"{EQUITY}|{isin}":
-        raise BadRecord(f"isin {_shortened(isin)} does not fit instrument_key {live_key}")
+        raise BadRecord(f"isin {shortened(isin)} does not fit instrument_key {live_key}")
     return isin
 
 
@@ -151,7 +154,7 @@ def _number(row: Mapping[str, Any], field: str) -> Decimal:
             number = NOT_A_NUMBER
         if number.is_finite() and number.adjusted() < MOST_DIGITS:
             return number
-    raise BadRecord(f"{field} is {_shortened(value)}, not a number")
+    raise BadRecord(f"{field} is {shortened(value)}, not a number")
 
 
 def _positive(row: Mapping[str, Any], field: str) -> Decimal:
@@ -178,7 +181,7 @@ def _strike(row: Mapping[str, Any], instrument_type: str) -> Decimal | None:
     if instrument_type == FUTURE:
         return None
     if instrument_type not in OPTION_TYPES:
-        raise BadRecord(f"instrument_type {_shortened(instrument_type)} is not FUT, CE or PE")
+        raise BadRecord(f"instrument_type {shortened(instrument_type)} is not FUT, CE or PE")
     return _positive(row, "strike_price")
 
 
@@ -196,11 +199,6 @@ def _day_of(milliseconds: Decimal) -> date:
     if day.year < FIRST_YEAR:
         raise BadRecord(f"expiry {milliseconds} is {day}: not in milliseconds")
     return day
-
-
-def _shortened(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _first_line(problem: Exception) -> str:

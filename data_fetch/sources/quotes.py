@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from reprlib import repr as shortened
 from typing import Any
 
 from data_fetch.core.errors import BadRecord
@@ -96,7 +97,7 @@ def _number(key: str, row: Mapping[str, Any], field: str) -> float | None:
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadRecord(f"{key}: {field} is {_shown(value)}, not a number")
+        raise BadRecord(f"{key}: {field} is {shortened(value)}, not a number")
     try:
         number = float(value)
     except OverflowError:
@@ -119,10 +120,5 @@ def _quantity(key: str, row: Mapping[str, Any], field: str) -> int | None:
             raise BadRecord(f"{key}: {field} {number} is not a whole number")
         quantity = int(number)
     if not 0 <= quantity <= LARGEST_QUANTITY:
-        raise BadRecord(f"{key}: {field} {quantity:.6g} cannot be")
+        raise BadRecord(f"{key}: {field} {shortened(quantity)} cannot be")
     return quantity
-
-
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 40 else f"{shown[:39]}…"

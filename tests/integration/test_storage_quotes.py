@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from data_fetch.core.accounting import by_reason
 from data_fetch.core.errors import LostLeadership
 from data_fetch.core.records import (
     Movement,
     Outcome,
     Quote,
+    QuoteAnswer,
     StoredQuote,
     SyncAttempt,
     SyncRun,
     SyncState,
 )
+from data_fetch.sources.quotes import read_quotes
 from data_fetch.storage import sync
 from data_fetch.storage.quotes import QuoteHoldings, QuoteStore, ltp_data
 from data_fetch.storage.store import Store
@@ -191,6 +194,18 @@ def test_movements_span_the_slots_asked_for(store: Store) -> None:
             highest_volume=volume,
         ),
     )
+
+
+@pytest.mark.parametrize("odd", ["\0", "\ud800", "\x1b[2J", "K" * 100_000])
+def test_odd_text_from_the_provider_costs_no_slot(store: Store, odd: str) -> None:
+    answered = read_quotes({odd: None, "A": {"instrument_token": f"{odd}B"}}, ["C"])
+    answer = QuoteAnswer(quotes=(), strays=answered.strays, received_at=slot(1))
+    run = run_for(slot(0), details=by_reason([], answer))
+
+    QuoteStore(store).record_slot(run, [quote_of("TCS", slot(0))], [])
+
+    assert sync.recent_runs(store) == [run]
+    assert len(str(run.details)) < 1000
 
 
 def test_holdings_count_rows_symbols_and_slots(store: Store) -> None:

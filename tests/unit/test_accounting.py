@@ -58,6 +58,14 @@ def test_what_became_of_it(
     assert (account.state, account.reason) == (state, reason)
 
 
+def test_of_many_strays_some_are_named_and_the_rest_counted() -> None:
+    strays = tuple(SetAside(f"K{number}", "not asked for") for number in range(25))
+
+    told = by_reason([], QuoteAnswer(quotes=(), strays=strays, received_at=NOW))
+
+    assert told == {"strays": {f"K{n}": "not asked for" for n in range(20)}, "more_strays": 5}
+
+
 fates = st.dictionaries(
     st.text("ABCDEF", min_size=1, max_size=3),
     st.sampled_from(["quote", "absent", "unknown", "set_aside", "failed"]),

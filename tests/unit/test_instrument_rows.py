@@ -135,6 +135,9 @@ def test_only_the_marked_take_part_in_the_closing_auction(told: dict[str, Any]) 
         pytest.param(RELIANCE | {"trading_symbol": " "}, "trading_symbol", id="blank symbol"),
         pytest.param(RELIANCE | {"trading_symbol": 17}, "trading_symbol", id="a number as symbol"),
         pytest.param(RELIANCE | {"name": ["A"]}, "name", id="a list as name"),
+        pytest.param(RELIANCE | {"name": "A\0B"}, "name .* control", id="NUL in a name"),
+        pytest.param(FUTURE | {"trading_symbol": "\ud800"}, "control", id="half a character"),
+        pytest.param(FUTURE | {"trading_symbol": "F" * 3000}, "too long", id="an endless symbol"),
         pytest.param(RELIANCE | {"lot_size": 0}, "lot_size", id="lot of nothing"),
         pytest.param(RELIANCE | {"lot_size": Decimal("1.5")}, "lot_size", id="half a lot"),
         pytest.param(RELIANCE | {"lot_size": True}, "lot_size", id="a truth as lot"),
@@ -166,7 +169,8 @@ def master(path: Path, rows: object) -> Path:
 
 
 def test_malformed_rows_come_with_a_reason_and_the_others_are_read(tmp_path: Path) -> None:
-    rows = [RELIANCE, without(FUTURE, "expiry"), "a text", None, {"name": "x"}, NIFTY]
+    odd = ["a text", None, {"name": "x"}, {"segment": []}]
+    rows = [RELIANCE, without(FUTURE, "expiry"), *odd, NIFTY]
 
     found = list(read_rows(master(tmp_path / "m.json.gz", rows)))
 
@@ -177,6 +181,7 @@ def test_malformed_rows_come_with_a_reason_and_the_others_are_read(tmp_path: Pat
         "not an instrument: 'a text'",
         "not an instrument: None",
         "not an instrument: {'name': 'x'}",
+        "not an instrument: {'segment': []}",
     ]
 
 

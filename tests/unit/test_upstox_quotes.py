@@ -12,6 +12,9 @@ from data_fetch.sources.quotes import ReadQuotes, read_quotes
 
 NIFTY = "NSE_INDEX|Nifty 50"
 NAMELESS = SetAside("X", "a row without instrument_token")
+NESTED: list[object] = []
+for _ in range(5000):
+    NESTED = [NESTED]
 
 
 def read_one(**fields: Any) -> ReadQuotes:
@@ -84,6 +87,8 @@ def test_accepted_forms(fields: dict[str, Any], expected: tuple[str, object]) ->
         pytest.param({"volume": -1}, "volume -1 cannot be", id="negative volume"),
         pytest.param({"volume": 12.5}, "not a whole number", id="half a share"),
         pytest.param({"volume": 2**63}, "cannot be", id="volume beyond the column"),
+        pytest.param({"volume": 10**400}, "cannot be", id="volume beyond any float"),
+        pytest.param({"last_price": NESTED}, "not a number", id="brackets without end"),
         pytest.param({"volume": False}, "volume is False", id="truth for a volume"),
         pytest.param({"ltq": -3}, "ltq -3 cannot be", id="negative last quantity"),
         pytest.param({"cp": -3}, "previous close -3.0 cannot be", id="negative previous close"),
