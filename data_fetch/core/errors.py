@@ -44,8 +44,8 @@ class SettingsInvalid(SetupError):
         self.problems = tuple(problems)
         listed = "\n".join(f"  - {problem}" for problem in problems)
         super().__init__(
-            f"the configuration has {len(problems)} problem(s):\n{listed}\n",
-            then="Mend them in .env or in the environment, then try again.",
+            "the configuration cannot be used",
+            then=f"Mend in .env or in the environment:\n{listed}",
         )
 
 

@@ -4,10 +4,11 @@ Values come from the process environment, then from `.env` in the working folder
 problems are reported at once. Secrets are `SecretStr`: they do not print.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, unquote_plus, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -29,14 +30,37 @@ INSTRUMENTS_URL = "https://assets.upstox.com/market-quote/instruments/exchange/N
 MONGO_NAMES = ("MONGODB_URI", "MONGO_URL")
 
 
+# A password stands before the host, or among the parameters.
+PASSWORD = re.compile(r"://[^:/@]*:([^@]*)@|[?&]\w*(?:password|secret)=([^&#]*)")
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of *url*. Its own errors would quote what may be a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("has a host or port that cannot be") from None
+    return parts
+
+
 def _is_http(url: str) -> str:
-    parts = urlsplit(url)
+    parts = _split(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{url!r} is not an http(s) address")
+        raise ValueError("is not an http(s) address")
+    if "@" in parts.netloc:
+        raise ValueError("may not hold a user name or password")
     return url.rstrip("/")
 
 
+def _is_redis(url: SecretStr) -> SecretStr:
+    if _split(url.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("is not a redis://, rediss:// or unix:// address")
+    return url
+
+
 HttpUrl = Annotated[str, AfterValidator(_is_http)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_is_redis)]
 
 
 def env(name: str, *also: str) -> AliasChoices:
@@ -58,7 +82,7 @@ class Settings(BaseModel):
     )
     base_url: HttpUrl | None = Field(default=None, validation_alias=env("UPSTOX_BASE_URL"))
     instruments_url: str | None = Field(
-        default=None, validation_alias=env("UPSTOX_INSTRUMENTS_URL")
+        default=None, repr=False, validation_alias=env("UPSTOX_INSTRUMENTS_URL")
     )
     request_timeout_seconds: int = Field(
         default=10, ge=1, le=120, validation_alias=env("REQUEST_TIMEOUT_SECONDS")
@@ -78,7 +102,7 @@ class Settings(BaseModel):
     postgres_password: SecretStr = Field(
         default=SecretStr(""), validation_alias=env("POSTGRES_PASSWORD", "DB_PASSWORD")
     )
-    redis_url: SecretStr | None = Field(default=None, validation_alias=env("REDIS_URL"))
+    redis_url: RedisUrl | None = Field(default=None, validation_alias=env("REDIS_URL"))
 
     stale_after_minutes: int = Field(default=5, ge=1, validation_alias=env("STALE_AFTER_MINUTES"))
     frozen_after_slots: int = Field(default=10, ge=2, validation_alias=env("FROZEN_AFTER_SLOTS"))
@@ -131,6 +155,16 @@ class Settings(BaseModel):
         name = "paper.db" if self.world is World.PAPER else "market.db"
         return f"sqlite:///{self.data_folder / name}"
 
+    def secrets(self) -> tuple[str, ...]:
+        """Every string that no log may show: the token, and all passwords as they are
+        written and as they are meant."""
+        own = (self.access_token, self.postgres_password)
+        urls = (self.store_url, _revealed(self.redis_url), self.instruments_url or "")
+        found = {secret.get_secret_value().strip() for secret in own}
+        for url in urls:
+            found.update(passwords_in(url))
+        return tuple(sorted(found - {""}))
+
     @classmethod
     def load(cls, environment: Mapping[str, str], folder: Path) -> Self:
         """Settings for a process working in *folder*.
@@ -152,8 +186,22 @@ class Settings(BaseModel):
             )
         except ValidationError as invalid:
             raise SettingsInvalid(
-                [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in invalid.errors()]
+                [
+                    f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
+                    for e in invalid.errors()
+                ]
             ) from None
+
+
+def passwords_in(url: str) -> Iterator[str]:
+    """The passwords that *url* holds, each as it is written and as it is meant."""
+    for found in PASSWORD.finditer(url):
+        written = found[1] or found[2] or ""
+        yield from (written, unquote(written), unquote_plus(written))
+
+
+def _revealed(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()
 
 
 def read_env_file(path: Path) -> dict[str, str]:

@@ -20,6 +20,8 @@ ACCEPTED = (
     "Accepted are sqlite:///folder/file.db and postgresql://user:password@host:5432/database."
 )
 POSTGRES_SCHEMES = {"postgres", "postgresql", "postgresql+psycopg2"}
+# Those of libpq.
+SECRET_PARAMETERS = ("password", "sslpassword", "oauth_client_secret")
 CONNECT_SECONDS = 5
 BUSY_SECONDS = 10
 POSTGRES_SESSION = (
@@ -67,12 +69,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 def redacted(url: str | URL) -> str:
-    """The URL without driver and password, for people and logs."""
+    """The URL without driver and passwords, for people and logs."""
     try:
         parsed = make_url(url)
     except ArgumentError:
         return "(not a database URL)"
-    return parsed.set(drivername=parsed.get_backend_name()).render_as_string(hide_password=True)
+    shown = parsed.set(drivername=parsed.get_backend_name())
+    return shown.difference_update_query(SECRET_PARAMETERS).render_as_string(hide_password=True)
 
 
 def _parsed(url: str) -> URL:
@@ -170,8 +173,8 @@ def _our_error(url: URL | None, problem: BaseException) -> DataFetchError | None
 def unreachable(url: URL, problem: BaseException) -> StoreUnreachable:
     """What we say when the driver reports *problem* with the database at *url*."""
     told = str(problem).strip().replace("\n", " ")
-    if url.password:
-        told = told.replace(str(url.password), "***")
+    for secret in filter(None, (url.password, *map(url.query.get, SECRET_PARAMETERS))):
+        told = told.replace(str(secret), "***")
     return StoreUnreachable(
         f"the database {redacted(url)} does not answer ({told})",
         then="Start it, or correct DATABASE_URL; `data-fetch doctor` checks it.",

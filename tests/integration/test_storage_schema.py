@@ -142,6 +142,8 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 def test_a_redacted_url_shows_everything_but_the_password() -> None:
     assert redacted("postgresql://a:b@h:1/d") == "postgresql://a:***@h:1/d"
+    in_the_query = "postgresql://a@h/d?password=b&sslmode=require&sslpassword=c"
+    assert redacted(in_the_query) == "postgresql://a@h/d?sslmode=require"
     assert redacted("nonsense") == "(not a database URL)"
 
 

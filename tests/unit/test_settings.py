@@ -102,11 +102,84 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     )
 
 
+def test_the_problems_read_as_a_list(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid) as raised:
+        load(tmp_path, UPSTOX_BASE_URL="api.upstox.com", PAPER_SEED="-1")
+
+    assert str(raised.value) == (
+        "the configuration cannot be used. Mend in .env or in the environment:\n"
+        "  - UPSTOX_BASE_URL: is not an http(s) address\n"
+        "  - PAPER_SEED: Input should be greater than or equal to 0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        pytest.param("UPSTOX_BASE_URL", "pw-4711", "is not an http", id="no address"),
+        pytest.param("UPSTOX_BASE_URL", "ftp://u:pw-4711@h", "is not an http", id="scheme"),
+        pytest.param("UPSTOX_BASE_URL", "http://u:pw-4711@h", "may not hold a", id="an account"),
+        pytest.param(
+            "UPSTOX_BASE_URL", "http://u:pw-4711", "has a host or port", id="half an account"
+        ),
+        pytest.param("UPSTOX_BASE_URL", "http://[pw-4711]", "has a host or port", id="brackets"),
+        pytest.param("REDIS_URL", "http://:pw-4711@h", "is not a redis", id="Redis: scheme"),
+        pytest.param("REDIS_URL", "pw-4711", "is not a redis", id="Redis: no address"),
+        pytest.param("REDIS_URL", "redis://h:pw-4711", "has a host or port", id="Redis: port"),
+    ],
+)
+def test_an_address_that_cannot_be_is_not_repeated(
+    tmp_path: Path, name: str, value: str, problem: str
+) -> None:
+    with pytest.raises(SettingsInvalid, match=f"{name}: {problem}") as raised:
+        load(tmp_path, **{name: value})
+
+    assert "4711" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["redis://h", "rediss://:p@h:6380/1", "unix:///run/redis.sock"])
+def test_addresses_of_redis(tmp_path: Path, url: str) -> None:
+    found = load(tmp_path, REDIS_URL=url).redis_url
+
+    assert found is not None
+    assert found.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    ("environment", "secrets"),
+    [
+        pytest.param({}, (), id="none"),
+        pytest.param({"UPSTOX_ACCESS_TOKEN": " tok "}, ("tok",), id="the token"),
+        pytest.param(
+            {"POSTGRES_HOST": "h", "POSTGRES_PASSWORD": "p@ss"}, ("p%40ss", "p@ss"), id="parts"
+        ),
+        pytest.param(
+            {"DATABASE_URL": "postgresql://u:p%40ss@h/d"}, ("p%40ss", "p@ss"), id="DATABASE_URL"
+        ),
+        pytest.param({"DATABASE_URL": "postgresql://u:p/a?s#s@h/d"}, ("p/a?s#s",), id="odd signs"),
+        pytest.param(
+            {"DATABASE_URL": "postgresql://h/d?password=p%2Fw&sslpassword=key"},
+            ("p%2Fw", "p/w", "key"),
+            id="in the query",
+        ),
+        pytest.param({"REDIS_URL": "redis://:word@h:6379/0"}, ("word",), id="REDIS_URL"),
+        pytest.param(
+            {"UPSTOX_INSTRUMENTS_URL": "https://u:word@h/f"}, ("word",), id="the master's address"
+        ),
+    ],
+)
+def test_what_logs_must_mask(
+    tmp_path: Path, environment: dict[str, str], secrets: tuple[str, ...]
+) -> None:
+    assert load(tmp_path, **environment).secrets() == tuple(sorted(secrets))
+
+
 def test_secrets_are_in_no_repr_and_no_error(tmp_path: Path) -> None:
     secrets = {
         "UPSTOX_ACCESS_TOKEN": "tok-4711",
         "DATABASE_URL": "postgresql://u:pw-4711@h/db",
         "REDIS_URL": "redis://:pw-4711@h",
+        "UPSTOX_INSTRUMENTS_URL": "https://u:pw-4711@h/NSE.json.gz?signature=4711",
     }
 
     assert "4711" not in repr(load(tmp_path, **secrets))
