@@ -9,7 +9,7 @@ have counted it at any moment between the two.
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -66,13 +66,15 @@ class _Place:
 class Pacer:
     """Permission to send, from one set of sliding windows per API. Satisfies `ports.Pacing`.
 
-    Works on any clock; *flight* bounds how long a request can be on its way. Opens its file
-    at the first request. Raises SetupError when the file cannot be used at all.
+    Works on any clock; *flight* bounds how long a request can be on its way. *state_file* may
+    be a function: each request then asks it which account it spends from, because the account
+    changes with a renewed token. Opens a file at the first request that needs it. Raises
+    SetupError when the file cannot be used at all.
     """
 
     def __init__(
         self,
-        state_file: Path,
+        state_file: Path | Callable[[], Path],
         clock: Clock,
         limits: Mapping[timedelta, int] = UPSTOX_LIMITS,
         flight: timedelta = LONGEST_FLIGHT,
@@ -81,7 +83,8 @@ class Pacer:
         self._limits = {_micros(window): limit for window, limit in limits.items()}
         self._longest = max(self._limits)
         self._flight = _micros(flight)
-        self._ledger = PacingLedger(state_file)
+        self._state_file = state_file
+        self._ledgers: dict[Path, PacingLedger] = {}
 
     @contextmanager
     def request(self, api: str, lane: Lane, latest: datetime | None = None) -> Iterator[None]:
@@ -89,11 +92,12 @@ class Pacer:
 
         Raises RateLimited at once when permission cannot come by *latest*.
         """
-        granted = self._wait_for_turn(_Place(api, lane), latest)
+        ledger = self._ledger()
+        granted = self._wait_for_turn(ledger, _Place(api, lane), latest)
         try:
             yield
         finally:
-            self._ledger.change(lambda db: self._answered(db, granted, api))
+            ledger.change(lambda db: self._answered(db, granted, api))
 
     def spent(self, api: str) -> dict[timedelta, int]:
         """How many requests each window of *api* holds now."""
@@ -106,22 +110,28 @@ class Pacer:
                 for window in self._limits
             }
 
-        return self._ledger.change(count)
+        return self._ledger().change(count)
 
     def close(self) -> None:
-        """Close the file. The next request would open it again."""
-        self._ledger.close()
+        """Close the files. The next request would open its file again."""
+        for ledger in tuple(self._ledgers.values()):
+            ledger.close()
 
-    def _wait_for_turn(self, place: _Place, latest: datetime | None) -> int:
+    def _ledger(self) -> PacingLedger:
+        """The ledger of the account in use."""
+        file = self._state_file if isinstance(self._state_file, Path) else self._state_file()
+        return self._ledgers.setdefault(file, PacingLedger(file))
+
+    def _wait_for_turn(self, ledger: PacingLedger, place: _Place, latest: datetime | None) -> int:
         never = Event()
         try:
             while True:
-                turn = self._ledger.change(lambda db: self._ask(db, place, latest))
+                turn = ledger.change(lambda db: self._ask(db, place, latest))
                 if not isinstance(turn, datetime):
                     return turn
                 self._clock.wait(turn, never)
         except BaseException:
-            self._ledger.change(lambda db: _leave_line(db, place))
+            ledger.change(lambda db: _leave_line(db, place))
             raise
 
     def _ask(

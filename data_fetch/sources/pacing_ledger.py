@@ -5,18 +5,19 @@ same, it is begun anew, and whatever may have been spent through the old one is 
 spent to the limit: counting too much costs a wait, counting too little could cost the account.
 """
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-import structlog
 from filelock import FileLock
 
 from data_fetch.core.errors import SetupError
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 30
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -94,10 +95,10 @@ class PacingLedger:
         last_used = self._set_damaged_file_aside()
         db = _connect(self._file)
         db.execute("INSERT INTO unknown VALUES (?)", (last_used,))
-        structlog.get_logger(__name__).warning(
+        log.warning(
             "the record of sent requests was damaged and is begun anew; up to 30 minutes are "
             "waited for what may have been spent",
-            file=str(self._file),
+            extra={"file": str(self._file)},
         )
         return db
 

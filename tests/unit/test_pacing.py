@@ -369,6 +369,48 @@ def test_damaged_file_is_begun_anew_as_if_all_was_spent(
     hold.release()
 
 
+def test_damage_is_logged_and_not_printed(
+    pacer: Pacer,
+    clock: VirtualClock,
+    state_file: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    damage_head(state_file)
+
+    pacer.spent("ltp")
+
+    [told] = caplog.records
+    assert (told.name, told.levelname) == ("data_fetch.sources.pacing_ledger", "WARNING")
+    assert told.__dict__["file"] == str(state_file)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_each_request_spends_from_the_account_of_the_token_in_use(
+    tmp_path: Path, clock: VirtualClock
+) -> None:
+    token = "first"
+
+    def state_file() -> Path:
+        return state_file_for("api.upstox.com", token, tmp_path)
+
+    pacer = Pacer(state_file, clock, SMALL_LIMITS)
+    with pacer.request("ltp", Lane.LIVE):
+        token = "second"
+        # The answer to come belongs to the first account still.
+        with pacer.request("ltp", Lane.LIVE), pacer.request("ltp", Lane.LIVE):
+            pass
+
+    def spent() -> tuple[int, ...]:
+        files = [state_file_for("api.upstox.com", one, tmp_path) for one in ("first", "second")]
+        return tuple(Pacer(file, clock, SMALL_LIMITS).spent("ltp")[SECOND] for file in files)
+
+    assert spent() == (1, 2)
+    clock.sleep(2 * SECOND)
+    assert spent() == (0, 0), "one was never answered"
+    pacer.close()
+
+
 def test_folder_that_cannot_be_made_is_told_with_the_cure(
     tmp_path: Path, clock: VirtualClock
 ) -> None:
