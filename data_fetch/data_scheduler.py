@@ -8,7 +8,7 @@ import logging
 import resource
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from threading import Event
 
@@ -81,23 +81,25 @@ class DataScheduler:
         settings = runtime.settings()
         chosen = store_for_run(settings, screen.told)
         until: datetime | None = None
-        with runtime.logs_for(settings):
-            while not self._asked_to_stop:
-                self._stop.clear()
-                with runtime.desk_for(settings, chosen.store, self._stop, screen) as desk:
-                    if desk is None:
-                        break
-                    if minutes and until is None:
-                        until = desk.market.clock.now() + timedelta(minutes=minutes)
-                    self._degraded = chosen.degraded
-                    self._collect(desk, until, screen)
-                if not self._stop.is_set():
+        running_since: datetime | None = None
+        while not self._asked_to_stop:
+            self._stop.clear()
+            with runtime.desk_for(settings, chosen.store, self._stop, screen) as desk:
+                if desk is None:
                     break
-                if not self._asked_to_stop:
-                    screen.told(
-                        f"The lock on {chosen.store.name} is lost: another scheduler has it, or "
-                        "the database went away. Waiting for it."
-                    )
+                running_since = running_since or desk.running_since
+                if minutes:
+                    until = running_since + timedelta(minutes=minutes)
+                self._degraded = chosen.degraded
+                with runtime.logs_for(settings):
+                    self._collect(replace(desk, running_since=running_since), until, screen)
+            if not self._stop.is_set():
+                break
+            if not self._asked_to_stop:
+                screen.told(
+                    f"The lock on {chosen.store.name} is lost: another scheduler has it, or "
+                    "the database went away. Waiting for it."
+                )
         self._asked_to_stop = False
         self._stop.clear()
 
