@@ -39,10 +39,7 @@ class TokenKeeper:
         self._refused: set[str] = set()
         self._read_state: tuple[int, ...] | None = None
         self._unreadable = False
-        self._untold: list[str] = []
         self._lock = Lock()
-        if not self._fit(self._token):
-            self._untold.append(str(self._refusal()))
 
     def __repr__(self) -> str:
         return f"<TokenKeeper {'with a' if self._token else 'without a'} token>"
@@ -50,24 +47,23 @@ class TokenKeeper:
     def current(self) -> str:
         """The token to send. Raises TokenRejected, with what to do, while there is none."""
         with self._lock:
-            if not self._renewed():
-                raise self._refusal()
+            if not self._fit(self._token):
+                candidate = self._token_in_file()
+                if candidate is None or not self._fit(candidate):
+                    raise self._refusal()
+                self._token = candidate
             return self._token
 
-    def usable(self) -> bool:
-        """Whether there is a token the provider has not refused. Looks for a new one."""
+    @property
+    def held(self) -> str:
+        """The newest token known, refused or not; empty if there never was one."""
         with self._lock:
-            return self._renewed()
+            return self._token
 
     def reject(self, token: str) -> None:
         """The provider answered 401 to *token*."""
         with self._lock:
-            if token in self._refused:
-                return
             self._refused.add(token)
-            # A late answer to the previous token says nothing about its successor.
-            if token == self._token:
-                self._untold.append(str(self._refusal()))
 
     def expires_at(self) -> datetime | None:
         """When the token says it ends (UTC); None if it does not say."""
@@ -79,29 +75,14 @@ class TokenKeeper:
         except (ValueError, OverflowError, OSError):
             return None
 
-    def notices(self) -> list[str]:
-        """What a person should be told since this was last asked: each thing once."""
-        with self._lock:
-            told, self._untold = self._untold, []
-            return told
-
     def _fit(self, token: str) -> bool:
         return _sendable(token) and token not in self._refused
-
-    def _renewed(self) -> bool:
-        if self._fit(self._token):
-            return True
-        candidate = self._token_in_file()
-        if candidate is None or not self._fit(candidate):
-            return False
-        self._token = candidate
-        self._untold.append("There is a new access token in .env; work goes on with it.")
-        return True
 
     def _token_in_file(self) -> str | None:
         """The token of an `.env` that changed since it was last read."""
         if self._env_file is None:
             return None
+        self._unreadable = False
         try:
             found = self._env_file.stat()
             # The change time is in it because mending the file's permissions alters only that.
@@ -112,19 +93,10 @@ class TokenKeeper:
         except FileNotFoundError:
             return None
         except (OSError, SettingsInvalid):
-            self._tell_unreadable()
+            self._unreadable = True
             return None
         self._read_state = state
-        self._unreadable = False
         return values.get(TOKEN_NAME, "").strip()
-
-    def _tell_unreadable(self) -> None:
-        if not self._unreadable:
-            self._unreadable = True
-            self._untold.append(
-                f"{self._env_file} cannot be read, so a new access token cannot be found there. "
-                "Mend the file; it is tried again."
-            )
 
     def _refusal(self) -> TokenRejected:
         if not self._token:
@@ -143,6 +115,8 @@ class TokenKeeper:
             )
         if self._env_file is None:
             return f"Set {TOKEN_NAME} and start again."
+        if self._unreadable:
+            return f"{self._env_file} cannot be read: mend it, with a new {TOKEN_NAME} in it."
         return f"Put it as {TOKEN_NAME} into {self._env_file}; no restart is needed."
 
 

@@ -101,17 +101,6 @@ def statuses(store: Store, data_type: str) -> dict[str, SyncStatus]:
         return {row.symbol: _status(row) for row in rows}
 
 
-def quarantined_since(store: Store, data_type: str, since: datetime) -> frozenset[str]:
-    """Symbols whose key the provider refused at the last attempt, not earlier than *since*."""
-    query = select(data_sync_status.c.symbol).where(
-        data_sync_status.c.data_type == data_type,
-        data_sync_status.c.status == SyncState.QUARANTINED.value,
-        data_sync_status.c.last_attempt >= since,
-    )
-    with store.reading() as connection:
-        return frozenset(connection.scalars(query))
-
-
 def _runs(store: Store, query: Select[Any]) -> list[SyncRun]:
     with store.reading() as connection:
         return [_run(row) for row in connection.execute(query)]

@@ -268,13 +268,3 @@ def test_attempts_fold_into_the_status(
             last_run=f"run of {last:%d %H:%M}",
         )
     }
-
-
-def test_quarantined_symbols_are_those_refused_lately(store: Store) -> None:
-    yesterday, today = slot(-1440), slot(0)
-    refused = SyncState.QUARANTINED
-    old, new = attempt_on("OLD", yesterday, refused), attempt_on("NEW", today, refused)
-    QuoteStore(store).record_slot(run_for(yesterday), [], [old])
-    QuoteStore(store).record_slot(run_for(today), [], [new, attempt_on("TCS", today)])
-
-    assert sync.quarantined_since(store, "quotes", slot(-60)) == {"NEW"}

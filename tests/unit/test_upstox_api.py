@@ -305,7 +305,6 @@ def test_refused_token_is_sent_once_and_then_waited_for(
             api.ltp([RELIANCE])
     assert len(stub.seen) == 1
     env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
-    assert token.usable()
     assert api.ltp([RELIANCE]).data
 
 
