@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, case, func, literal_column, select
+from sqlalchemy import Connection, Row, case, func, literal_column, select
 
 from data_fetch.core.records import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.storage.store import Guard, Store
@@ -71,14 +71,10 @@ def last_due_slot(store: Store, job: str) -> datetime | None:
 def recent_runs(store: Store, limit: int = 20, job: str | None = None) -> list[SyncRun]:
     """The runs that started last, newest first; of one job or of all."""
     query = select(sync_runs).order_by(sync_runs.c.started_at.desc()).limit(limit)
-    return _runs(store, query if job is None else query.where(sync_runs.c.job == job))
-
-
-def runs_between(store: Store, job: str, first: datetime, last: datetime) -> list[SyncRun]:
-    """The runs of *job* for the slots *first* to *last*, both included, oldest slot first."""
-    slots = sync_runs.c.due_slot.between(first, last)
-    query = select(sync_runs).where(sync_runs.c.job == job, slots)
-    return _runs(store, query.order_by(sync_runs.c.due_slot, sync_runs.c.started_at))
+    if job is not None:
+        query = query.where(sync_runs.c.job == job)
+    with store.reading() as connection:
+        return [_run(row) for row in connection.execute(query)]
 
 
 def outcomes(store: Store, job: str, since: datetime) -> dict[Outcome, int]:
@@ -99,11 +95,6 @@ def statuses(store: Store, data_type: str) -> dict[str, SyncStatus]:
     with store.reading() as connection:
         rows = connection.execute(query.order_by(data_sync_status.c.symbol))
         return {row.symbol: _status(row) for row in rows}
-
-
-def _runs(store: Store, query: Select[Any]) -> list[SyncRun]:
-    with store.reading() as connection:
-        return [_run(row) for row in connection.execute(query)]
 
 
 def _run(row: Row[Any]) -> SyncRun:

@@ -153,7 +153,7 @@ class DataSyncStatus(Base):
 
 
 class StoreMeta(Base):
-    """What the store says of itself: its world, its leader, the leader's fencing number."""
+    """What the store says of itself: world, leader, fencing number, digest of the last master."""
 
     __tablename__ = "store_meta"
     __table_args__ = KEYED

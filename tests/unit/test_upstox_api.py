@@ -45,6 +45,7 @@ from data_fetch.core.errors import (
     Unreachable,
 )
 from data_fetch.core.ports import Lane
+from data_fetch.sources.pacing import Pacer, state_file_for
 from data_fetch.sources.token import TokenKeeper
 from data_fetch.sources.upstox_sdk import UpstoxSdk
 
@@ -291,6 +292,23 @@ def test_new_token_in_the_file_saves_the_request(
     api = api_for(stub.url, clock, token=keeper("first-token", env_file))
     assert api.ltp([RELIANCE]).data
     assert [seen.token for seen in stub.seen] == ["Bearer first-token", "Bearer second-token"]
+
+
+def test_a_new_token_spends_from_its_own_account(
+    stub: Stub, clock: VirtualClock, tmp_path: Path
+) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
+    stub.script = only("second-token")
+    token = keeper("first-token", env_file)
+    pacer = Pacer(lambda: state_file_for(stub.url, token.held, tmp_path), clock)
+    api_for(stub.url, clock, token=token, pacing=pacer).ltp([RELIANCE])
+    pacer.close()
+
+    for account in ("first-token", "second-token"):
+        pacer = Pacer(state_file_for(stub.url, account, tmp_path), clock)
+        assert pacer.spent("ltp")[timedelta(minutes=30)] == 1
+        pacer.close()
 
 
 def test_refused_token_is_sent_once_and_then_waited_for(

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from data_fetch.core.clock import VirtualClock
-from data_fetch.core.ports import Lane
+from data_fetch.core.ports import Lane, Pacing
 from data_fetch.sources.retrying import RetryPolicy
 from data_fetch.sources.token import TokenKeeper
 from data_fetch.sources.upstox import UpstoxApi
@@ -191,7 +191,7 @@ def api_for(
     clock: VirtualClock,
     *,
     token: TokenKeeper | None = None,
-    pacing: FreePacing | None = None,
+    pacing: Pacing | None = None,
     timeout_seconds: float = 5,
     attempts: int = 4,
 ) -> UpstoxApi:
