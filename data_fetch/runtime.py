@@ -37,6 +37,7 @@ from data_fetch.sources.instrument_master import InstrumentMaster
 from data_fetch.sources.market_info import load_calendar
 from data_fetch.sources.pacing import Pacer, state_file_for
 from data_fetch.sources.paper_clock import PaperClock
+from data_fetch.sources.retrying import RetryPolicy
 from data_fetch.sources.token import TokenKeeper
 from data_fetch.sources.upstox import UpstoxApi
 from data_fetch.storage.leadership import Leadership
@@ -170,18 +171,16 @@ def _market(
     """The parts of one world. An exchange of our own has its budget kept in *state_folder*,
     not with the accounts of the user; *random* makes retries repeatable."""
     token = _token(settings)
-    pacer = Pacer(
-        state_file_for(
-            urlsplit(base_url).netloc, settings.access_token.get_secret_value(), state_folder
-        ),
-        clock,
-    )
+    host = urlsplit(base_url).netloc
+    # A renewed token may belong to another account, so the ledger follows the token in use.
+    pacer = Pacer(lambda: state_file_for(host, token.held, state_folder), clock)
     api = UpstoxApi(
         base_url=base_url,
         token=token,
         pacing=pacer,
         clock=clock,
         timeout_seconds=settings.request_timeout_seconds,
+        policy=RetryPolicy(clock, random=random),
     )
     paper = settings.world is World.PAPER
     listed = urljoin(base_url, PAPER_MASTER_PATH) if paper else settings.instruments_url
@@ -257,8 +256,9 @@ def desk_for(
     leadership = Leadership(store)
 
     def on_wait() -> None:
-        leader = leadership.leader() or "of unknown name"
-        screen.told(f"Another scheduler, {leader}, collects into {store.name}: waiting for it.")
+        leader = leadership.leader()
+        who = f"another scheduler, {leader}, collects into it" if leader else "it does not answer"
+        screen.told(f"Waiting for {store.name}: {who}.")
 
     fence = leadership.acquire(stop, on_wait)
     if fence is None:

@@ -13,8 +13,9 @@ from data_fetch.cli.frame import emit, json_option, note, say
 from data_fetch.core.clock import IST, SystemClock
 from data_fetch.core.market import MarketCalendar
 from data_fetch.fo_stocks_loader import fo_stocks_loader
+from data_fetch.paper_exchange.candles import Quiet
 from data_fetch.paper_exchange.clock import PaperMarketClock
-from data_fetch.paper_exchange.exchange import PaperExchange
+from data_fetch.paper_exchange.exchange import ILLIQUID, PaperExchange
 from data_fetch.paper_exchange.faults import load_faults
 
 # The system may end a wait for a signal only between two looks.
@@ -56,6 +57,20 @@ LOOK_SECONDS = 0.5
     type=click.Path(dir_okay=False, path_type=Path),
     help="File that keeps the paper market's time over a restart.",
 )
+@click.option(
+    "--illiquid",
+    type=click.FloatRange(0, 1),
+    default=ILLIQUID,
+    show_default=True,
+    help="Share of the stocks that have minutes without a trade.",
+)
+@click.option(
+    "--quiet",
+    type=click.Choice([each.value for each in Quiet]),
+    default=Quiet.ZERO_VOLUME.value,
+    show_default=True,
+    help="How candles tell a minute without a trade.",
+)
 @json_option
 def command(
     port: int,
@@ -65,6 +80,8 @@ def command(
     start: str | None,
     script: Path | None,
     state: Path | None,
+    illiquid: float,
+    quiet: str,
     as_json: bool,
 ) -> None:
     """Serve invented prices over HTTP, as Upstox would, until stopped."""
@@ -84,6 +101,8 @@ def command(
         host=host,
         port=port,
         faults=load_faults(script) if script else (),
+        illiquid=illiquid,
+        quiet=Quiet(quiet),
     )
     stopped = Event()
     for each in (signal.SIGINT, signal.SIGTERM):

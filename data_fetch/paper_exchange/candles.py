@@ -30,8 +30,8 @@ DEFAULT_WINDOWS = {"minutes": MONTH, "hours": QUARTER, "days": DECADE}
 class Quiet(StrEnum):
     """How minutes without a trade are served."""
 
-    LEFT_OUT = "left_out"
-    ZERO_VOLUME = "zero_volume"
+    LEFT_OUT = "left-out"
+    ZERO_VOLUME = "zero-volume"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ class PaperMarketClock(ScaledClock):
     """Starts at *start*, else where *state_file* says, else on the latest trading day.
 
     That day is not after *today*, and leaves 60 days of the reviewed calendar ahead; the
-    time is 09:15:50 in India. Raises SetupError when the state file cannot be read,
-    CalendarUnknown when the calendar does not reach *start*.
+    time is 09:15:50 in India. Raises SetupError when the state file cannot be read
+    or written, CalendarUnknown when the calendar does not reach *start*.
     """
 
     def __init__(
@@ -54,6 +54,8 @@ class PaperMarketClock(ScaledClock):
         self._seen_kept = _kept(state_file)
         first = start or self._seen_kept or first_look(calendar, today)
         super().__init__(first, speed)
+        # A file that cannot be written is told before anybody relies on this clock.
+        self.now()
 
     def now(self) -> datetime:
         """The present instant; 15 seconds before the next open when the day was over.
@@ -108,10 +110,16 @@ class PaperMarketClock(ScaledClock):
         self._kept_at = stopwatch()
         if self._overtaken(self._state_file, at):
             return
-        self._state_file.parent.mkdir(parents=True, exist_ok=True)
         draft = self._state_file.with_name(f"{self._state_file.name}.{os.getpid()}")
-        draft.write_text(json.dumps({"now": at.isoformat()}), encoding="utf-8")
-        draft.replace(self._state_file)
+        try:
+            self._state_file.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(json.dumps({"now": at.isoformat()}), encoding="utf-8")
+            draft.replace(self._state_file)
+        except OSError as problem:
+            raise SetupError(
+                f"the paper market's time cannot be kept in {self._state_file} ({problem})",
+                then="Name a file in a folder that can be written.",
+            ) from problem
         self._seen_kept = at
 
     def _overtaken(self, state_file: Path, at: datetime) -> bool:

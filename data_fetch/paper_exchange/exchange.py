@@ -66,7 +66,7 @@ class PaperExchange:
         return f"http://{self._host}:{self._port}"
 
     def start(self) -> Self:
-        """Listen. Raises SetupError when the port cannot be had."""
+        """Listen. Raises SetupError when the host and port cannot be had."""
         listening: Future[Listening] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._listen(listening)), name="paper-exchange", daemon=True
@@ -74,10 +74,10 @@ class PaperExchange:
         self._thread.start()
         try:
             self._port, self._stop = listening.result()
-        except OSError as refused:
+        except (OSError, UnicodeError) as refused:
             raise SetupError(
                 f"the paper exchange cannot listen on {self._host}:{self._port} ({refused})",
-                then="Choose another port; 0 takes a free one.",
+                then="Choose another port (0 takes a free one), or an address of this computer.",
             ) from refused
         return self
 
@@ -113,7 +113,8 @@ class PaperExchange:
             port = int(runner.addresses[0][1])
             listening.set_result((port, lambda: loop.call_soon_threadsafe(stopped.set)))
             await stopped.wait()
-        except OSError as refused:
+        except (OSError, UnicodeError) as refused:
+            # A host that is no name at all is a UnicodeError.
             listening.set_exception(refused)
         finally:
             await runner.cleanup()

@@ -147,7 +147,7 @@ class PriceModel:
         hours = self.days.hours(day, listing.venue)
         chance = generator(self.seed, "rows", listing.symbol, day)
         quiet = self._quiet(listing, hours, chance)
-        volume = self._volume(listing, day, hours, chance)
+        volume = self._volume(listing, hours, chance)
         levels = self.walk(listing, day).at(hours.starts)
         if hours.auction:
             # The print comes in the last row or the one before: the auction ends at random.
@@ -178,9 +178,7 @@ class PriceModel:
         quiet[hours.continuous :] = True
         return quiet
 
-    def _volume(
-        self, listing: Listing, day: date, hours: Hours, chance: np.random.Generator
-    ) -> Ints:
+    def _volume(self, listing: Listing, hours: Hours, chance: np.random.Generator) -> Ints:
         mood = exp(0.4 * chance.standard_normal())
         wanted = listing.turnover / listing.base * mood
         return spread_volume(wanted, len(hours.starts), chance)

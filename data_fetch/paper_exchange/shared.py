@@ -52,10 +52,6 @@ def any_exchange(folder: Path, start: Callable[[], PaperExchange]) -> Iterator[s
         yield exchange.url
 
 
-# The name of `serving_exchange` until now.
-shared_exchange = serving_exchange
-
-
 def _address_file(folder: Path) -> Path:
     return folder / "paper_exchange.json"
 

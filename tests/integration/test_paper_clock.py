@@ -2,11 +2,13 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -18,6 +20,7 @@ from data_fetch.core.errors import CalendarUnknown, SetupError
 from data_fetch.core.market import FUTURES_AND_OPTIONS, MarketCalendar
 from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import PaperExchange
+from data_fetch.paper_exchange.listings import paper_isin
 
 CALENDAR = MarketCalendar.reviewed()
 STILL = 1e-9
@@ -222,7 +225,8 @@ def test_the_exchange_answers_after_the_calendars_last_day() -> None:
             "POST", f"{paper.url}/paper/clock", json={"now": "2027-01-04T10:00:00+05:30"}
         )
 
-    assert (told.status, told.json()["now"]) == (200, "2026-09-16T09:15:50+05:30")
+    assert told.status == 200
+    assert datetime.fromisoformat(told.json()["now"]) == ist("2026-09-16 09:15:50")
     assert refused.status == 400
     assert "2027-01-04" in refused.json()["error"]
 
@@ -262,3 +266,53 @@ class TestCommand:
 
         assert server.returncode == 2
         assert "fault 1 (earthquake)" in told
+
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            pytest.param(["--start", "noon"], "is not a time such as", id="no time"),
+            pytest.param(["--start", "2030-01-01"], "calendar knows", id="beyond the calendar"),
+            pytest.param(["--host", "a..b"], "cannot listen on a..b", id="no address"),
+            pytest.param(["--state", "file/clock.json"], "cannot be kept", id="no folder"),
+            pytest.param(["--quiet", "silent"], "zero-volume", id="no such way"),
+            pytest.param(["--illiquid", "2"], "--illiquid", id="no share"),
+        ],
+    )
+    def test_wrong_use_is_told_in_words(
+        self, tmp_path: Path, arguments: list[str], told: str
+    ) -> None:
+        (tmp_path / "file").touch()
+        server = self.started(tmp_path, *arguments)
+        try:
+            _, words = server.communicate(timeout=20)
+        finally:
+            server.kill()
+
+        assert server.returncode == 2
+        assert told in words
+        assert "Traceback" not in words
+
+    def test_a_port_in_use_is_told(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            server = self.started(tmp_path, "--port", str(port))
+            _, words = server.communicate(timeout=20)
+
+        assert server.returncode == 2
+        assert f"cannot listen on 127.0.0.1:{port}" in words
+        assert "address already in use" in words
+
+    def test_quiet_minutes_are_served_as_told(self, tmp_path: Path) -> None:
+        server = self.started(
+            tmp_path,
+            *("--json", "--start", "2026-07-31T12:00"),
+            *("--illiquid", "1", "--quiet", "left-out"),
+        )
+        url = json.loads(server.stdout.readline())["url"]
+        key = quote(f"NSE_EQ|{paper_isin('RELIANCE')}", safe="")
+        path = f"/v3/historical-candle/{key}/minutes/1/2026-07-30/2026-07-30"
+        answer = urllib3.request("GET", url + path).json()
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=20)
+
+        assert 200 < len(answer["data"]["candles"]) < 330
