@@ -170,7 +170,7 @@ async def _reset(request: web.Request, answer: Answer, _: Fault) -> web.StreamRe
     return _response(answer)
 
 
-async def _cut(request: web.Request, answer: Answer, fault: Fault) -> web.StreamResponse:
+async def _cut(request: web.Request, answer: Answer, _: Fault) -> web.StreamResponse:
     """The headers promise a whole body; half of it comes."""
     response, _ = await _first_half(request, answer)
     _abort(request)
