@@ -379,8 +379,8 @@ def _rehearsal_settings(settings: Settings, folder: Path) -> Settings:
 def collector_at(desk: Desk, screen: Screen, owed_since: datetime | None = None) -> Collector:
     """The parts as calendar, symbols list and instrument master have them now.
 
-    Without *owed_since* the store says from which slot on rows are owed; a store without a
-    past owes nothing from before now.
+    Without *owed_since* the store says from which slot on rows are owed. A store without a
+    past owes nothing from before now, and neither does one whose paper market was set back.
     """
     settings, market, store = desk.settings, desk.market, desk.store
     calendar, clock = calendar_for(settings), market.clock
@@ -392,7 +392,10 @@ def collector_at(desk: Desk, screen: Screen, owed_since: datetime | None = None)
     listeners: list[SlotListener] = [screen.slot]
     if settings.redis_url is not None:
         listeners.append(QuoteFeed(settings.redis_url.get_secret_value(), store.world))
+    now = clock.now()
     owed_since = owed_since or last_due_slot(store, QUOTES)
+    if owed_since is None or owed_since > now:
+        owed_since = minute_of(now) - 2 * MINUTE
     service = LtpService(
         source=UpstoxLtpClient(market.api, clock),
         source_name=market.source_name,
@@ -400,7 +403,7 @@ def collector_at(desk: Desk, screen: Screen, owed_since: datetime | None = None)
         members=members,
         calendar=calendar,
         clock=clock,
-        owed_since=owed_since or minute_of(clock.now()) - 2 * MINUTE,
+        owed_since=owed_since,
         running_since=desk.running_since,
         listeners=listeners,
     )
