@@ -172,7 +172,7 @@ async def _reset(request: web.Request, answer: Answer, _: Fault) -> web.StreamRe
 
 async def _cut(request: web.Request, answer: Answer, _: Fault) -> web.StreamResponse:
     """The headers promise a whole body; half of it comes."""
-    response, _ = await _first_half(request, answer)
+    response, _half = await _first_half(request, answer)
     _abort(request)
     return response
 
