@@ -81,6 +81,7 @@ def start_logging(folder: Path, level: str, secrets: Collection[str] = ()) -> No
 def stop_logging() -> None:
     """Close the files that `start_logging` opened."""
     package = logging.getLogger(PACKAGE)
+    package.setLevel(logging.NOTSET)
     for handler in [h for h in package.handlers if isinstance(h, RotatingFileHandler)]:
         package.removeHandler(handler)
         handler.close()

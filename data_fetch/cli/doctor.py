@@ -14,7 +14,7 @@ import urllib3
 from data_fetch import runtime
 from data_fetch.cli.frame import REFUSED, WRONG_USE, emit, ist_text, json_option, say
 from data_fetch.core.clock import IST, SystemClock
-from data_fetch.core.errors import DataFetchError, OutsideError, SetupError
+from data_fetch.core.errors import DataFetchError, OutsideError, SettingsInvalid
 from data_fetch.core.market import end_warning
 from data_fetch.core.records import World
 from data_fetch.core.settings import UPSTOX_URL, Settings
@@ -71,8 +71,9 @@ def examine() -> Iterator[Check]:
     """Every check, in the order in which they depend on each other."""
     try:
         settings = runtime.settings()
-    except SetupError as problem:
-        yield _failure("settings", problem)
+    except SettingsInvalid as problem:
+        cure = "Mend them in .env or in the environment."
+        yield Check("settings", State.FAILED, "; ".join(problem.problems), cure, WRONG_USE)
         return
     yield _settings(settings)
     questions: dict[str, Callable[[Settings], Check]] = {

@@ -69,9 +69,12 @@ class _Console(logging.Handler):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    logging.getLogger("data_fetch").addHandler(_Console(logging.WARNING))
+    package, console = logging.getLogger("data_fetch"), _Console(logging.WARNING)
+    package.addHandler(console)
     try:
         cli.main(args=arguments, prog_name="data-fetch")
     except DataFetchError as error:
         note(f"data-fetch: {error}")
         sys.exit(REFUSED if isinstance(error, OutsideError) else WRONG_USE)
+    finally:
+        package.removeHandler(console)

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(CHECKOUT / name, copy)
     for name in FOLDERS:
         shutil.copytree(CHECKOUT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    # Otherwise pip fetches the builder.
-    at_hand = ["--no-build-isolation", "--no-index"] if find_spec("hatchling") else []
     built = subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "wheel", str(copy), "--no-deps", "--quiet"),
-            *("--wheel-dir", str(copy / "dist"), *at_hand),
-        ],
+        [sys.executable, "-m", "hatchling", "build", "--target", "wheel"],
+        cwd=copy,
         capture_output=True,
         text=True,
         timeout=110,
