@@ -31,7 +31,8 @@ def document(run: SyncRun) -> dict[str, object]:
         "slot": ist_text(run.due_slot),
         "requested": run.requested,
         "stored": run.stored,
-        "absent": run.absent + run.set_aside,
+        # Whatever was asked for and is not there: left out, set aside, or its request failed.
+        "absent": run.requested - run.stored - run.quarantined,
         "quarantined": run.quarantined,
         "requests": run.requests,
     }
