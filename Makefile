@@ -15,7 +15,7 @@ run: $(VENV)/.runtime ## Collect on the embedded store and the paper exchange (M
 	@$(BIN)/data-fetch run $(if $(MINUTES),--minutes $(MINUTES))
 
 test: $(VENV)/.development ## Run the whole test suite
-	@$(BIN)/pytest -n 2 $(ARGS)
+	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 lint: $(VENV)/.development ## Formatting, lint, types and the import contract
 	@$(BIN)/ruff format --check .
