@@ -16,7 +16,7 @@ from threading import Lock
 
 import schedule
 
-from data_fetch.core.errors import CalendarUnknown
+from data_fetch.core.errors import CalendarUnknown, DataFetchError
 from data_fetch.core.ports import Clock, Hold
 
 log = logging.getLogger("data_fetch.data_scheduler")
@@ -111,7 +111,10 @@ class _Worker:
         try:
             self._work()
         except Exception as problem:
-            log.exception("job_failed", extra={"job": self.name, "problem": str(problem)})
+            # Our own errors say all there is to say; only a surprise needs its trace.
+            trace = not isinstance(problem, DataFetchError)
+            facts = {"job": self.name, "problem": str(problem)}
+            log.error("job_failed", exc_info=trace, extra=facts)
             self._on_failure(self.name, problem)
 
 

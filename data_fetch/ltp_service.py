@@ -160,8 +160,10 @@ class LtpService:
     def repair(self, symbols: Collection[str]) -> SyncRun | None:
         """Ask again for *symbols*, for the slot that has just ended.
 
-        None when that slot was not in session for any of them.
+        None when that slot was not in session for any of them, and while there is no token.
         """
+        if self._paused:
+            return None
         slot = minute_of(self._clock.now()) - MINUTE
         in_session = [
             instrument
@@ -400,6 +402,9 @@ class FreshnessMonitor:
         """Judge, raise alarms, repair, and write the audit row."""
         started = self._clock.now()
         judgements = self.judge_all()
+        if all(judgement.state is Freshness.NEVER_SEEN for judgement in judgements):
+            # Before the very first slot there is nothing to be late.
+            return
         self._alarm(judgements)
         stale = [judgement.symbol for judgement in judgements if judgement.state in STALE]
         repaired = self._repair(stale) if stale else None

@@ -140,7 +140,9 @@ def master_for(settings: Settings) -> Iterator[InstrumentMaster]:
         with market_for(settings) as market:
             yield market.master
     else:
-        yield _master(settings, SystemClock(), settings.instruments_url or INSTRUMENTS_URL)
+        # Whoever names a master means a real one; it is kept apart from the exchange's.
+        address = settings.instruments_url or INSTRUMENTS_URL
+        yield _master(settings, World.LIVE, SystemClock(), address)
 
 
 @contextmanager
@@ -190,13 +192,13 @@ def _market(
         base_url=base_url,
         token=token,
         api=api,
-        master=_master(settings, clock, listed or INSTRUMENTS_URL),
+        master=_master(settings, settings.world, clock, listed or INSTRUMENTS_URL),
         calendar=calendar,
     )
 
 
-def _master(settings: Settings, clock: Clock, address: str) -> InstrumentMaster:
-    return InstrumentMaster(address, settings.data_folder / "instruments" / settings.world, clock)
+def _master(settings: Settings, world: World, clock: Clock, address: str) -> InstrumentMaster:
+    return InstrumentMaster(address, settings.data_folder / "instruments" / world, clock)
 
 
 def _token(settings: Settings) -> TokenKeeper:
@@ -294,6 +296,8 @@ def _warn(settings: Settings, market: Market, screen: Screen) -> None:
             "Warning: UPSTOX_ACCESS_TOKEN is set in the process environment. It wins over .env "
             "and cannot be renewed without a restart; put it into .env instead."
         )
+    elif settings.world is World.LIVE and not market.token.held:
+        screen.told("Warning: there is no access token. Put UPSTOX_ACCESS_TOKEN into .env.")
     elif settings.world is World.LIVE and market.token.expires_at() is None:
         screen.told("The token does not say when it expires; daily ones end at 03:30 IST.")
 
@@ -395,7 +399,7 @@ def collector_at(desk: Desk, screen: Screen, owed_since: datetime | None = None)
     now = clock.now()
     owed_since = owed_since or last_due_slot(store, QUOTES)
     if owed_since is None or owed_since > now:
-        owed_since = minute_of(now) - 2 * MINUTE
+        owed_since = minute_of(now) - MINUTE
     service = LtpService(
         source=UpstoxLtpClient(market.api, clock),
         source_name=market.source_name,

@@ -1,7 +1,8 @@
 """`data-fetch doctor`: is everything in place, and if not, what cures it?"""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -62,9 +63,19 @@ def command(as_json: bool) -> None:
             say(f"{check.state:<8} {check.name:<9} {check.told}")
             if check.cure:
                 say(f"{'':<18} -> {check.cure}")
-        say(f"{len(failed)} of {len(checks)} checks failed." if failed else "All is in place.")
+        say(verdict(checks))
     if failed:
         raise SystemExit(min(check.status for check in failed))
+
+
+def verdict(checks: Sequence[Check]) -> str:
+    """The last line: how many checks failed or warn."""
+    counts = Counter(check.state for check in checks)
+    if counts[State.FAILED]:
+        return f"{counts[State.FAILED]} of {len(checks)} checks failed."
+    if counts[State.WARNING]:
+        return f"Everything needed is in place; {counts[State.WARNING]} warning(s)."
+    return "All is in place."
 
 
 def examine() -> Iterator[Check]:

@@ -76,5 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except DataFetchError as error:
         note(f"data-fetch: {error}")
         sys.exit(REFUSED if isinstance(error, OutsideError) else WRONG_USE)
+    except OSError as error:
+        # A folder that is a file, a disk that is full: the message of the system names it.
+        note(f"data-fetch: {error}. Make the place usable, then try again.")
+        sys.exit(WRONG_USE)
     finally:
         package.removeHandler(console)

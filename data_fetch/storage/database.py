@@ -175,6 +175,11 @@ def unreachable(url: URL, problem: BaseException) -> StoreUnreachable:
     told = str(problem).strip().replace("\n", " ")
     for secret in filter(None, (url.password, *map(url.query.get, SECRET_PARAMETERS))):
         told = told.replace(str(secret), "***")
+    if "database" in told and "does not exist" in told:
+        return StoreUnreachable(
+            f"there is no database {redacted(url)} ({told})",
+            then="Create it, with its schema: data-fetch db upgrade",
+        )
     return StoreUnreachable(
         f"the database {redacted(url)} does not answer ({told})",
         then="Start it, or correct DATABASE_URL; `data-fetch doctor` checks it.",
