@@ -111,7 +111,8 @@ class _Worker:
         try:
             self._work()
         except Exception as problem:
-            # Our own errors say all there is to say; only a surprise needs its trace.
+            # Everything: a job may fail in any way, the schedule may not. Our own errors say
+            # all there is to say; only a surprise needs its trace.
             trace = not isinstance(problem, DataFetchError)
             facts = {"job": self.name, "problem": str(problem)}
             log.error("job_failed", exc_info=trace, extra=facts)

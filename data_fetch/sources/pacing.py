@@ -131,6 +131,7 @@ class Pacer:
                     return turn
                 self._clock.wait(turn, never)
         except BaseException:
+            # Ctrl-C too: a place kept in line would hold everybody behind it back.
             ledger.change(lambda db: _leave_line(db, place))
             raise
 

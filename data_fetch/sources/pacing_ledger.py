@@ -123,6 +123,7 @@ def _connect(file: Path) -> sqlite3.Connection:
         if health != "ok":
             raise _damage(health)
     except BaseException:
+        # Whatever went wrong is raised on; only the connection must not stay open.
         db.close()
         raise
     return db
@@ -134,6 +135,7 @@ def _transact(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -
         result = work(db)
         db.execute("COMMIT")
     except BaseException:
+        # Ctrl-C too: an open transaction would lock every other process out.
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise

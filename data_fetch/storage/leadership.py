@@ -116,6 +116,7 @@ class Leadership:
                 rows = [(FENCE, str(fence.number)), (LEADER, told)]
                 upsert(connection, meta, ("name", "value"), rows)
         except BaseException:
+            # Ctrl-C too: a lock without a fencing number would keep others waiting for nothing.
             self._lock.release()
             raise
         return fence

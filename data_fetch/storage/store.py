@@ -75,6 +75,7 @@ def open_store(url: str, world: World) -> Store:
         with store.reading() as connection:
             _refuse_other_world(stamped_world(connection), world, store.name)
     except BaseException:
+        # Whatever went wrong is raised on; only the connections must not stay open.
         engine.dispose()
         raise
     return store
