@@ -103,8 +103,7 @@ class Session:
         return ((over, over + 1),)
 
     def _number(self, moment: time) -> int:
-        midnight = (self.day.toordinal() - EPOCH_DAY) * MINUTES_OF_DAY - IST_AHEAD
-        return midnight + moment.hour * 60 + moment.minute
+        return midnight_number(self.day) + moment.hour * 60 + moment.minute
 
 
 def session_of(day: date, venue: Venue, hours: Hours) -> Session:
@@ -123,6 +122,16 @@ def session_of(day: date, venue: Venue, hours: Hours) -> Session:
 def minute_number(at: datetime) -> int:
     """Whole minutes since 1970 UTC."""
     return (at - EPOCH) // MINUTE
+
+
+def midnight_number(day: date) -> int:
+    """The minute in which *day* begins in India, in whole minutes since 1970 UTC."""
+    return (day.toordinal() - EPOCH_DAY) * MINUTES_OF_DAY - IST_AHEAD
+
+
+def instant_of(minute: int) -> datetime:
+    """The first instant of a minute, given in whole minutes since 1970 UTC."""
+    return EPOCH + minute * MINUTE
 
 
 @lru_cache(maxsize=512)

@@ -152,6 +152,87 @@ class DataSyncStatus(Base):
     last_run: Mapped[str]
 
 
+class Candle(Base):
+    """What was traded in the minute, or on the day, that begins at *timestamp*."""
+
+    __tablename__ = "candles"
+    __table_args__ = KEYED
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    interval: Mapped[str] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    open: Mapped[float]
+    high: Mapped[float]
+    low: Mapped[float]
+    close: Mapped[float]
+    volume: Mapped[int]
+    oi: Mapped[int]
+    kind: Mapped[str]
+    source: Mapped[str]
+    is_final: Mapped[bool]
+    fetched_at: Mapped[datetime]
+    run_id: Mapped[str]
+
+
+class CandleRevision(Base):
+    """What a candle said from *fetched_at* until it was superseded; the first has revision 1."""
+
+    __tablename__ = "candle_revisions"
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    interval: Mapped[str] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer, primary_key=True)
+    open: Mapped[float]
+    high: Mapped[float]
+    low: Mapped[float]
+    close: Mapped[float]
+    volume: Mapped[int]
+    oi: Mapped[int]
+    kind: Mapped[str]
+    source: Mapped[str]
+    is_final: Mapped[bool]
+    fetched_at: Mapped[datetime]
+    run_id: Mapped[str]
+    superseded_at: Mapped[datetime]
+
+    __table_args__ = (Index(None, "timestamp"), KEYED)
+
+
+class Coverage(Base):
+    """One instrument, interval and trading date, its minutes counted by state.
+
+    *stretches* is the day as intervals, the counts are their sums; *pending* and *missed* are
+    as of *changed_at*. An instrument-day without a row was never asked about.
+    """
+
+    __tablename__ = "coverage"
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    interval: Mapped[str] = mapped_column(primary_key=True)
+    trading_date: Mapped[date] = mapped_column(primary_key=True)
+    expected: Mapped[int] = mapped_column(Integer)
+    present: Mapped[int] = mapped_column(Integer)
+    no_trade: Mapped[int] = mapped_column(Integer)
+    source_empty: Mapped[int] = mapped_column(Integer)
+    missed: Mapped[int] = mapped_column(Integer)
+    pending: Mapped[int] = mapped_column(Integer)
+    not_expected: Mapped[int] = mapped_column(Integer)
+    provisional: Mapped[int] = mapped_column(Integer)
+    stretches: Mapped[list[Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    provisional_spans: Mapped[list[Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    attempts: Mapped[int] = mapped_column(Integer)
+    confirmations: Mapped[int] = mapped_column(Integer)
+    last_error: Mapped[str | None] = mapped_column(Text)
+    last_attempt: Mapped[datetime | None]
+    next_attempt: Mapped[datetime | None]
+    run_id: Mapped[str]
+    changed_at: Mapped[datetime]
+
+    # The key answers "this instrument"; this one "this day, all instruments".
+    __table_args__ = (Index(None, "interval", "trading_date"), KEYED)
+
+
 class StoreMeta(Base):
     """What the store says of itself: world, leader, fencing number, digest of the last master."""
 

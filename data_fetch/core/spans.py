@@ -1,0 +1,65 @@
+"""Arithmetic on sets of minutes, kept as spans.
+
+A span is *first* and *end* (not included), whole minutes since 1970 UTC, as `range` takes
+them. A set of minutes is a tuple of spans: ascending, apart from each other, none empty.
+"""
+
+from collections.abc import Iterable, Sequence
+
+Span = tuple[int, int]
+Spans = tuple[Span, ...]
+
+
+def spans_of(minutes: Sequence[int]) -> Spans:
+    """The spans that strictly ascending *minutes* make."""
+    if not minutes:
+        return ()
+    if minutes[-1] - minutes[0] == len(minutes) - 1:
+        # A full day, as most are, without looking at each minute.
+        return ((minutes[0], minutes[-1] + 1),)
+    return joined((minute, minute + 1) for minute in minutes)
+
+
+def joined(spans: Iterable[Span]) -> Spans:
+    """The minutes that are in any of *spans*, which may overlap and come in any order."""
+    found: list[Span] = []
+    for first, end in sorted(span for span in spans if span[0] < span[1]):
+        if found and first <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((first, end))
+    return tuple(found)
+
+
+def common(these: Spans, those: Spans) -> Spans:
+    """The minutes that are in both."""
+    return tuple(
+        (max(first, begin), min(end, over))
+        for first, end in these
+        for begin, over in those
+        if max(first, begin) < min(end, over)
+    )
+
+
+def without(these: Spans, those: Spans) -> Spans:
+    """The minutes of *these* that are not in *those*."""
+    left: list[Span] = []
+    for first, end in these:
+        for begin, over in those:
+            if over <= first:
+                continue
+            if begin >= end:
+                break
+            if first < begin:
+                left.append((first, begin))
+            first = over
+            if first >= end:
+                break
+        if first < end:
+            left.append((first, end))
+    return tuple(left)
+
+
+def count(spans: Spans) -> int:
+    """How many minutes there are."""
+    return sum(end - first for first, end in spans)
