@@ -112,6 +112,20 @@ class Pacer:
 
         return self._ledger().change(count)
 
+    def spending(self, api: str) -> list[datetime]:
+        """From when each request in the longest window of *api* counts, oldest first.
+
+        Requests in flight are taken to be answered now.
+        """
+
+        def ends(db: sqlite3.Connection) -> list[datetime]:
+            now = self._tidied(db)
+            query = "SELECT ends FROM spent WHERE api = ? AND ends >= ? ORDER BY ends"
+            rows = db.execute(query, (api, now - self._longest))
+            return [_instant(min(end, now)) for (end,) in rows]
+
+        return self._ledger().change(ends)
+
     def close(self) -> None:
         """Close the files. The next request would open its file again."""
         for ledger in tuple(self._ledgers.values()):

@@ -144,6 +144,28 @@ def test_failed_requests_count_too(pacer: Pacer) -> None:
     assert pacer.spent("ltp")[SECOND] == 1
 
 
+def test_spending_says_from_when_each_request_counts(pacer: Pacer, clock: VirtualClock) -> None:
+    assert pacer.spending("ltp") == []
+    send(pacer, clock, 1)
+    with pacer.request("ltp", Lane.LIVE):
+        clock.sleep(10 * SECOND)
+        in_flight = pacer.spending("ltp")
+        clock.sleep(10 * SECOND)
+    send(pacer, clock, 1, "candles")
+
+    assert in_flight == [START, START + 10 * SECOND], "as if it were answered now"
+    assert pacer.spending("ltp") == [START, START + 20 * SECOND]
+    assert pacer.spending("candles") == [START + 20 * SECOND]
+
+
+def test_spending_ends_with_the_longest_window(pacer: Pacer, clock: VirtualClock) -> None:
+    send(pacer, clock, 1)
+    clock.sleep(timedelta(minutes=30))
+    assert pacer.spending("ltp") == [START], "both ends of a window belong to it"
+    clock.sleep(EPSILON)
+    assert pacer.spending("ltp") == []
+
+
 SENDER = st.lists(
     st.tuples(st.integers(0, 3000), st.integers(0, 2500), st.integers(0, 2500)),
     min_size=1,
