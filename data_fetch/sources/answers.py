@@ -73,10 +73,14 @@ class RawAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The `data` of a good answer. A *partial* one proves nothing about what it lacks."""
+    """The `data` of a good answer. A *partial* one proves nothing about what it lacks.
+
+    *asked_at* is when its request went out: what was true then, the answer had to know.
+    """
 
     data: Any
     partial: bool = False
+    asked_at: datetime | None = None
 
 
 def read_answer(raw: RawAnswer, shape: type, now: datetime) -> Answer:

@@ -5,13 +5,14 @@ connected or started before the first request.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from math import ceil
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from data_fetch.core.errors import BadAnswer, TokenRejected, Unreachable
+from data_fetch.core.candles import CandleInterval
+from data_fetch.core.errors import AccessDenied, BadAnswer, TokenRejected, Unreachable
 from data_fetch.core.ports import Clock, Lane, Pacing
 from data_fetch.sources.answers import Answer, read_answer
 from data_fetch.sources.retrying import Errand, RetryPolicy
@@ -20,7 +21,11 @@ from data_fetch.sources.token import TokenKeeper
 if TYPE_CHECKING:
     from data_fetch.sources.upstox_sdk import UpstoxSdk
 
-LTP_BATCH = 500
+# The most instrument keys that one request may name.
+LTP_BATCH = OHLC_BATCH = 500
+
+# What the candle paths call an interval; those of expired contracts use our own names.
+UNITS = {CandleInterval.MINUTE: ("minutes", 1), CandleInterval.DAY: ("days", 1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,14 @@ class Endpoint:
 
 
 LTP = Endpoint("ltp", "MarketQuoteV3Api", "get_ltp", dict)
+OHLC = Endpoint("ohlc", "MarketQuoteV3Api", "get_market_quote_ohlc", dict)
+EXPIRED_CANDLES = Endpoint(
+    "expired-candles", "ExpiredInstrumentApi", "get_expired_historical_candle_data", dict
+)
 MARKET_STATUS = Endpoint("market-status", "MarketHolidaysAndTimingsApi", "get_market_status", dict)
-# The SDK sends these two without a token.
+# The SDK sends these without a token. The two candle paths spend from one budget.
+HISTORY = Endpoint("candles", "HistoryV3Api", "get_historical_candle_data1", dict, False)
+INTRADAY = Endpoint("candles", "HistoryV3Api", "get_intra_day_candle_data", dict, False)
 HOLIDAYS = Endpoint("holidays", "MarketHolidaysAndTimingsApi", "get_holidays", list, False)
 TIMINGS = Endpoint("timings", "MarketHolidaysAndTimingsApi", "get_exchange_timings", list, False)
 
@@ -89,9 +100,71 @@ class UpstoxApi:
         Its map keys are `SEGMENT:SYMBOL`; the instrument key is inside each row. One unknown
         key refuses the whole request (UnknownInstrument).
         """
-        if not 1 <= len(instrument_keys) <= LTP_BATCH:
-            raise ValueError(f"1 to {LTP_BATCH} keys at a time, not {len(instrument_keys)}")
-        return self._get(LTP, errand or self.errand(lane), instrument_key=",".join(instrument_keys))
+        keys = _listed(instrument_keys, LTP_BATCH)
+        return self._get(LTP, errand or self.errand(lane), instrument_key=keys)
+
+    def ohlc(
+        self,
+        instrument_keys: Sequence[str],
+        lane: Lane = Lane.LIVE,
+        errand: Errand | None = None,
+    ) -> Answer:
+        """The forming minute and the completed one before it of at most 500 instruments, raw.
+
+        Keyed and refused as `ltp` is.
+        """
+        keys = _listed(instrument_keys, OHLC_BATCH)
+        return self._get(OHLC, errand or self.errand(lane), "I1", instrument_key=keys)
+
+    def historical_candles(
+        self,
+        live_key: str,
+        interval: CandleInterval,
+        first_day: date,
+        last_day: date,
+        lane: Lane = Lane.BACKFILL,
+        errand: Errand | None = None,
+    ) -> Answer:
+        """Candles of completed days, both dates included: `data` of one request, raw.
+
+        RequestRefused (UDAPI1148) beyond 31 days of minutes or ten years of days;
+        UnknownInstrument for a contract that has expired.
+        """
+        unit, count = UNITS[interval]
+        days = (last_day.isoformat(), first_day.isoformat())
+        return self._get(HISTORY, errand or self.errand(lane), live_key, unit, count, *days)
+
+    def intraday_candles(
+        self,
+        live_key: str,
+        interval: CandleInterval,
+        lane: Lane = Lane.BACKFILL,
+        errand: Errand | None = None,
+    ) -> Answer:
+        """Today's candles so far, raw; the newest may be forming still.
+
+        Before the open they may be those of the last trading day.
+        """
+        unit, count = UNITS[interval]
+        return self._get(INTRADAY, errand or self.errand(lane), live_key, unit, count)
+
+    def expired_candles(
+        self,
+        expired_key: str,
+        interval: CandleInterval,
+        first_day: date,
+        last_day: date,
+        lane: Lane = Lane.BACKFILL,
+        errand: Errand | None = None,
+    ) -> Answer:
+        """Candles of an expired contract (``NSE_FO|47983|30-01-2025``), both dates included, raw.
+
+        AccessDenied without the Upstox Plus plan.
+        """
+        days = (last_day.isoformat(), first_day.isoformat())
+        return self._get(
+            EXPIRED_CANDLES, errand or self.errand(lane), expired_key, interval.value, *days
+        )
 
     def holidays(self, lane: Lane = Lane.BACKFILL) -> list[Any]:
         """The holidays of the current year, raw rows."""
@@ -122,8 +195,6 @@ class UpstoxApi:
             try:
                 return self._policy.run(attempt, errand.deadline)
             except TokenRejected:
-                if not endpoint.needs_token:
-                    raise
                 # Raises, with what to do, unless `.env` holds another token by now.
                 self._token.current()
 
@@ -136,6 +207,7 @@ class UpstoxApi:
         with self._pacing.request(endpoint.api, errand.lane, latest=errand.deadline):
             errand.requests += 1
             self._count()
+            asked_at = self._clock.now()
             raw = sdk.get(
                 endpoint.owner,
                 endpoint.method,
@@ -145,11 +217,16 @@ class UpstoxApi:
                 **params,
             )
         try:
-            return read_answer(raw, endpoint.shape, self._clock.now())
-        except TokenRejected:
-            if endpoint.needs_token:
-                self._token.reject(token)
+            answer = read_answer(raw, endpoint.shape, self._clock.now())
+        except TokenRejected as rejected:
+            if not endpoint.needs_token:
+                raise AccessDenied(
+                    f"Upstox asks for an access token for {endpoint.api} (401)",
+                    then="The SDK sends none there: look for a newer version of it.",
+                ) from rejected
+            self._token.reject(token)
             raise
+        return replace(answer, asked_at=asked_at)
 
     def _timeout_for(self, errand: Errand) -> int:
         """Whole seconds: the usual timeout, less when the errand ends before it."""
@@ -168,3 +245,10 @@ class UpstoxApi:
     def _count(self) -> None:
         with self._lock:
             self._requests_sent += 1
+
+
+def _listed(instrument_keys: Sequence[str], most: int) -> str:
+    """The keys as the query takes them."""
+    if not 1 <= len(instrument_keys) <= most:
+        raise ValueError(f"1 to {most} keys at a time, not {len(instrument_keys)}")
+    return ",".join(instrument_keys)
