@@ -20,13 +20,15 @@ from pydantic import SecretStr
 
 from data_fetch.core.clock import IST, MINUTE, SystemClock, VirtualClock, minute_of
 from data_fetch.core.errors import SetupError
+from data_fetch.core.expectation import Expectation
 from data_fetch.core.freshness import FreshnessRules
 from data_fetch.core.market import MarketCalendar, end_warning
 from data_fetch.core.ports import Clock, SlotListener
-from data_fetch.core.records import StoredQuote, SyncRun, World
+from data_fetch.core.records import Instrument, StoredQuote, SyncRun, World
 from data_fetch.core.settings import INSTRUMENTS_URL, UPSTOX_URL, Settings
 from data_fetch.core.timetable import FRESHNESS, QUOTES, Timetable, standard_timetable
 from data_fetch.core.universe import Universe
+from data_fetch.fallback_store import store_to_look_at
 from data_fetch.fo_stocks_loader import FoStocksLoader
 from data_fetch.logs import start_logging, stop_logging
 from data_fetch.ltp_service import FreshnessMonitor, LtpService, Members
@@ -40,6 +42,7 @@ from data_fetch.sources.paper_clock import PaperClock
 from data_fetch.sources.retrying import RetryPolicy
 from data_fetch.sources.token import TokenKeeper
 from data_fetch.sources.upstox import UpstoxApi
+from data_fetch.storage.instruments import first_seen_days, instruments_named
 from data_fetch.storage.leadership import Leadership
 from data_fetch.storage.quote_feed import QuoteFeed
 from data_fetch.storage.quotes import QuoteStore
@@ -118,6 +121,15 @@ class Collector:
         return self.desk.store
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """A store to read from: its instruments, and what is expected of them by now."""
+
+    store: Store
+    instruments: tuple[Instrument, ...]
+    expectation: Expectation
+
+
 def settings() -> Settings:
     """The configuration of this process in its working folder."""
     return Settings.load(os.environ, Path.cwd())
@@ -143,6 +155,35 @@ def master_for(settings: Settings) -> Iterator[InstrumentMaster]:
         # Whoever names a master means a real one; it is kept apart from the exchange's.
         address = settings.instruments_url or INSTRUMENTS_URL
         yield _master(settings, World.LIVE, SystemClock(), address)
+
+
+@contextmanager
+def records_for(settings: Settings, symbols: Sequence[str] = ()) -> Iterator[Records]:
+    """What the store holds of *symbols* (of the listed ones when none are named), to read.
+
+    Asks no provider. Raises SetupError for a symbol that the store does not know.
+    """
+    asked = symbols or FoStocksLoader(lambda: settings).load_fo_stocks_from_file().entries
+    with ExitStack() as stack:
+        store = store_to_look_at(settings)
+        stack.callback(store.close)
+        clock: Clock = SystemClock()
+        if settings.world is World.PAPER:
+            clock = stack.enter_context(market_for(settings)).clock
+        with store.reading() as connection:
+            universe = instruments_named(connection, asked)
+            contracts = [one.instrument_key for one in universe.members if one.expiry]
+            listed = first_seen_days(connection, contracts)
+        if (symbols and universe.unresolved) or not universe.members:
+            raise SetupError(
+                f"the store knows no instrument named {universe.unresolved[0].symbol}",
+                then="Name it as the exchange does, or fetch it first: data-fetch backfill",
+            )
+        yield Records(
+            store=store,
+            instruments=universe.members,
+            expectation=Expectation(calendar_for(settings), clock.now(), listed),
+        )
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Instruments: what the master has ever listed, and what became of it. Never deleted."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from operator import attrgetter
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, func, or_, select
 
 from data_fetch.core.lineage import Succession, detect_lineage
 from data_fetch.core.records import Instrument, World
+from data_fetch.core.universe import Universe, resolve
 from data_fetch.storage.store import Guard, Store, refuse_invented
 from data_fetch.storage.tables import Instrument as InstrumentRow
 from data_fetch.storage.tables import InstrumentLineage, StoreMeta, table
@@ -87,6 +88,39 @@ def last_master_date(connection: Connection) -> date | None:
         select(func.max(instruments_table.c.last_seen)).where(cash)
     )
     return newest
+
+
+def instruments_named(connection: Connection, symbols: Sequence[str]) -> Universe:
+    """What *symbols* stand for, as the newest master that was stored had it.
+
+    Beside stocks and indices a symbol may be a contract's ("NIFTY FUT 27 OCT 26").
+    """
+    in_capitals = {symbol.upper() for symbol in symbols}
+    query = select(instruments_table).where(
+        or_(
+            instruments_table.c.segment == "NSE_INDEX",
+            instruments_table.c.symbol.in_(in_capitals),
+        )
+    )
+    # Of several with one symbol, a former ISIN perhaps, the one seen last is meant.
+    rows = connection.execute(query.order_by(instruments_table.c.last_seen.desc())).all()
+    found = [_instrument(row) for row in rows]
+    universe = resolve(symbols, found)
+    contracts = {one.symbol: one for one in found if one.segment == "NSE_FO"}
+    named = [
+        contracts[u.symbol.upper()] for u in universe.unresolved if u.symbol.upper() in contracts
+    ]
+    return replace(
+        universe,
+        members=(*universe.members, *named),
+        unresolved=tuple(u for u in universe.unresolved if u.symbol.upper() not in contracts),
+    )
+
+
+def first_seen_days(connection: Connection, instrument_keys: Sequence[str]) -> dict[str, date]:
+    """When each of these instruments was in a master for the first time."""
+    query = select(instruments_table).where(instruments_table.c.instrument_key.in_(instrument_keys))
+    return {row.instrument_key: row.first_seen for row in connection.execute(query)}
 
 
 def lineage_of(connection: Connection, instrument_key: str) -> list[Succession]:
