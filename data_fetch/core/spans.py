@@ -33,12 +33,15 @@ def joined(spans: Iterable[Span]) -> Spans:
 
 def common(these: Spans, those: Spans) -> Spans:
     """The minutes that are in both."""
-    return tuple(
-        (max(first, begin), min(end, over))
-        for first, end in these
-        for begin, over in those
-        if max(first, begin) < min(end, over)
-    )
+    found: list[Span] = []
+    for first, end in these:
+        for begin, over in those:
+            if over <= first:
+                continue
+            if begin >= end:
+                break
+            found.append((max(first, begin), min(end, over)))
+    return tuple(found)
 
 
 def without(these: Spans, those: Spans) -> Spans:
