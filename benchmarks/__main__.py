@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bench_commands, bench_slot
+from benchmarks import bench_commands, bench_ingest, bench_slot
 from benchmarks.figure import Figure
 
 MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "slot": bench_slot.measure,
+    "ingest": bench_ingest.measure,
     "commands": bench_commands.measure,
 }
 

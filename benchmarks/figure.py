@@ -8,22 +8,25 @@ from time import perf_counter
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """*value* is at most *bound*; no bound means orientation only."""
+    """*value* is at most *bound* and at least *least*; neither means orientation only."""
 
     name: str
     value: float
     unit: str
     bound: float | None = None
     detail: str = ""
+    least: float | None = None
 
     @property
     def kept(self) -> bool:
-        return self.bound is None or self.value <= self.bound
+        low_enough = self.bound is None or self.value <= self.bound
+        return low_enough and (self.least is None or self.value >= self.least)
 
     def cells(self) -> tuple[str, str, str, str, str]:
-        bound = "" if self.bound is None else f"<= {self.bound:g} {self.unit}"
-        verdict = "" if self.bound is None else ("yes" if self.kept else "NO")
-        return self.name, f"{self.value:.2f} {self.unit}", bound, verdict, self.detail
+        limits = (("<=", self.bound), (">=", self.least))
+        bounds = [f"{sign} {limit:g} {self.unit}" for sign, limit in limits if limit is not None]
+        verdict = ("yes" if self.kept else "NO") if bounds else ""
+        return self.name, f"{self.value:.2f} {self.unit}", ", ".join(bounds), verdict, self.detail
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -33,14 +36,26 @@ def seconds(work: Callable[[], object]) -> float:
     return perf_counter() - began
 
 
+def nothing() -> None:
+    """Prepares nothing."""
+
+
 def interleaved(
-    ours: Callable[[], object], bare: Callable[[], object], rounds: int
+    ours: Callable[[], object],
+    bare: Callable[[], object],
+    rounds: int,
+    prepare: Callable[[], object] = nothing,
 ) -> tuple[float, float, float]:
     """Median seconds of both, and the median of the ratios round by round.
 
-    Taken in turn, so that a busy neighbour slows both.
+    Taken in turn, so that a busy neighbour slows both; *prepare* goes before each, untimed.
     """
-    pairs = [(seconds(ours), seconds(bare)) for _ in range(rounds)]
+
+    def prepared(work: Callable[[], object]) -> float:
+        prepare()
+        return seconds(work)
+
+    pairs = [(prepared(ours), prepared(bare)) for _ in range(rounds)]
     ratio = statistics.median(mine / theirs for mine, theirs in pairs)
     return (
         statistics.median(mine for mine, _ in pairs),

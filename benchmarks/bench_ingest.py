@@ -1,0 +1,200 @@
+"""Candles into the store, against the driver's own bulk call into the same table.
+
+The bare side gets its rows ready-made, as text or tuples; ours begins from columns. In a
+round each writes a month of a dozen instruments, its own ones, in one transaction.
+"""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime
+from io import BytesIO
+from itertools import count
+
+import numpy as np
+import psycopg2
+from psycopg2.extensions import connection as Session
+from sqlalchemy import Connection, make_url
+
+from benchmarks.figure import Figure, interleaved
+from data_fetch.core.candles import CandleBlock, CandleInterval, Kind, Provenance
+from data_fetch.core.market_session import EPOCH, MINUTES_OF_DAY, instant_of, midnight_number
+from data_fetch.core.records import World
+from data_fetch.storage.candles import begin_candle_writing, insert_candles, merge_candles
+from data_fetch.storage.database import SQLITE_SESSION
+from data_fetch.storage.store import Store, open_store
+from data_fetch.storage.types import MICROSECOND
+
+POSTGRES = os.environ.get("BENCH_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+OPENING = midnight_number(date(2025, 1, 1)) + 9 * 60 + 15
+MINUTES, MONTH, DAYS_STORED = 375, 22, 45
+INSTRUMENTS, DOZEN = 240, 12
+ROUNDS = 7
+CAME_FROM = Provenance(
+    source="upstox",
+    is_final=True,
+    fetched_at=datetime(2026, 9, 16, 14, 30, tzinfo=UTC),
+    run_id="0b6f7c9e5d3a4f3c8f0f1d2e3a4b5c6d",
+)
+
+Write = Callable[[Connection, list[CandleBlock], Provenance], object]
+
+
+def measure() -> Iterator[Figure]:
+    supply = _months()
+    yield _sqlite_figure(supply)
+    try:
+        with _postgres() as (store, session):
+            yield from _postgres_figures(store, session, supply)
+    except psycopg2.OperationalError:
+        detail = "no server: set BENCH_DATABASE_URL"
+        yield Figure("candles, PostgreSQL", float("nan"), "x bare speed", detail=detail)
+
+
+def _postgres_figures(
+    store: Store, session: Session, supply: Iterator[list[CandleBlock]]
+) -> Iterator[Figure]:
+    cursor = session.cursor()
+    # Its vacuum would begin in the middle of a round.
+    cursor.execute("ALTER TABLE candles SET (autovacuum_enabled = false)")
+
+    def speed(name: str, write: Write, least: float, prepare: str) -> Figure:
+        blocks = [next(supply) for _ in range(ROUNDS)]
+        texts = [_text(next(supply)) for _ in range(ROUNDS)]
+        copy = "COPY candles FROM STDIN"
+        measured = interleaved(
+            lambda: _write(store, write, blocks.pop()),
+            lambda: cursor.copy_expert(copy, texts.pop(), 1 << 18),
+            ROUNDS,
+            lambda: cursor.execute(prepare),
+        )
+        return _speed(f"candles {name}, PostgreSQL", measured, least)
+
+    yield speed("direct, empty table", insert_candles, 1.2, "TRUNCATE candles")
+    yield speed("staged, empty table", merge_candles, 0.65, "TRUNCATE candles")
+    _fill(store)
+    cursor.execute("ANALYZE candles")
+    yield speed("direct, 4 million there", insert_candles, 1.2, "CHECKPOINT")
+    yield speed("staged, 4 million there", merge_candles, 0.75, "CHECKPOINT")
+
+
+def _sqlite_figure(supply: Iterator[list[CandleBlock]]) -> Figure:
+    blocks = [next(supply) for _ in range(ROUNDS)]
+    rows = [_rows(next(supply), _microseconds) for _ in range(ROUNDS)]
+    insert = "INSERT INTO candles VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/ours.db"
+        open_store(f"sqlite:///{folder}/bare.db", World.PAPER).close()
+        with (
+            closing(open_store(url, World.PAPER)) as store,
+            closing(sqlite3.connect(f"{folder}/bare.db")) as db,
+        ):
+            for setting in SQLITE_SESSION:
+                db.execute(setting)
+
+            def bare() -> None:
+                with db:
+                    db.executemany(insert, rows.pop())
+
+            def ours() -> None:
+                _write(store, merge_candles, blocks.pop())
+
+            return _speed("candles, SQLite", interleaved(ours, bare, ROUNDS), 0.8)
+
+
+def _speed(name: str, measured: tuple[float, float, float], least: float) -> Figure:
+    mine, theirs, ratio = measured
+    rows = DOZEN * MONTH * MINUTES
+    detail = f"ours {rows / mine / 1e3:.0f}, bare {rows / theirs / 1e3:.0f} thousand a second"
+    return Figure(name, 1 / ratio, "x bare speed", detail=detail, least=least)
+
+
+def _write(store: Store, write: Write, blocks: list[CandleBlock]) -> None:
+    with store.writing() as connection:
+        begin_candle_writing(connection)
+        write(connection, blocks, CAME_FROM)
+
+
+def _months() -> Iterator[list[CandleBlock]]:
+    """A month of a dozen instruments after the other, no candle twice."""
+    for month in count():
+        for first in range(0, INSTRUMENTS, DOZEN):
+            day = DAYS_STORED + month * MONTH
+            yield [_block(number, day, MONTH) for number in range(first, first + DOZEN)]
+
+
+def _block(number: int, day: int, days: int) -> CandleBlock:
+    """*days* of an instrument from the day numbered *day*: a walk in steps of five paise."""
+    random = np.random.default_rng((number, day))
+    rows = days * MINUTES
+    close = 50_000 + random.integers(-20, 21, rows).cumsum() * 5
+    opened = close + random.integers(-4, 5, rows) * 5
+    high = np.maximum(opened, close) + random.integers(0, 5, rows) * 5
+    low = np.minimum(opened, close) - random.integers(0, 5, rows) * 5
+    minutes = np.arange(day, day + days)[:, None] * MINUTES_OF_DAY + np.arange(MINUTES)
+    return CandleBlock(
+        instrument_key=f"NSE_EQ|ZZP{number:09d}",
+        interval=CandleInterval.MINUTE,
+        starts=(OPENING + minutes).ravel().tolist(),
+        open=(opened / 100).tolist(),
+        high=(high / 100).tolist(),
+        low=(low / 100).tolist(),
+        close=(close / 100).tolist(),
+        volume=random.integers(0, 200_000, rows).tolist(),
+        oi=[0] * rows,
+        kinds=[Kind.TRADED] * rows,
+    )
+
+
+def _rows(
+    blocks: list[CandleBlock], stamp: Callable[[datetime], object]
+) -> list[tuple[object, ...]]:
+    """The candles as rows, their instants as *stamp* makes them."""
+    fetched_at = stamp(CAME_FROM.fetched_at)
+    came_from = (CAME_FROM.source, CAME_FROM.is_final, fetched_at, CAME_FROM.run_id)
+    return [
+        (block.instrument_key, "1minute", stamp(instant_of(start)), *said, "traded", *came_from)
+        for block in blocks
+        for start, *said in zip(
+            *(block.starts, block.open, block.high, block.low, block.close),
+            *(block.volume, block.oi),
+            strict=True,
+        )
+    ]
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - EPOCH) // MICROSECOND
+
+
+def _text(blocks: list[CandleBlock]) -> BytesIO:
+    lines = ("\t".join(map(str, row)) + "\n" for row in _rows(blocks, str))
+    return BytesIO("".join(lines).encode())
+
+
+def _fill(store: Store) -> None:
+    """Four million candles: 45 days of each instrument."""
+    for first in range(0, INSTRUMENTS, DOZEN):
+        blocks = [_block(number, 0, DAYS_STORED) for number in range(first, first + DOZEN)]
+        _write(store, insert_candles, blocks)
+
+
+@contextmanager
+def _postgres() -> Iterator[tuple[Store, Session]]:
+    """A store in a database of our own on the server, and a session with it."""
+    name = f"bench_{os.getpid()}"
+    with closing(psycopg2.connect(POSTGRES)) as server:
+        server.autocommit = True
+        server.cursor().execute(f"CREATE DATABASE {name}")
+        url = make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+        try:
+            with (
+                closing(open_store(url, World.PAPER)) as store,
+                closing(psycopg2.connect(url)) as session,
+            ):
+                session.autocommit = True
+                yield store, session
+        finally:
+            server.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
