@@ -321,6 +321,7 @@ def test_day_candles_start_at_midnight(day: str, at: str, inside: bool) -> None:
 DAYS = [
     date(2024, 3, 2),
     date(2025, 6, 8),
+    date(2025, 6, 9),
     date(2025, 6, 10),
     date(2025, 10, 21),
     LAST_DAY_WITHOUT,
