@@ -4,22 +4,14 @@ Rows are joined on the `instrument_token` inside them: the map's own keys
 (`NSE_EQ:RELIANCE`) are not instrument keys.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from reprlib import repr as shortened
 from typing import Any
 
 from data_fetch.core.errors import BadRecord
 from data_fetch.core.records import Quote, SetAside
-
-# Far above any price in rupees, far below where arithmetic on prices could overflow.
-LARGEST_PRICE = 1e9
-LARGEST_QUANTITY = 2**63 - 1
-
-# A plain decimal in quotes can mean one thing only, so it is taken; "1,304.10" is not plain.
-_DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+from data_fetch.sources.numbers import LARGEST_PRICE, read_number, read_quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,33 +87,9 @@ def _number(key: str, row: Mapping[str, Any], field: str) -> float | None:
     # The usual case first: it comes two hundred times a slot.
     if type(value) is float and isfinite(value):
         return value
-    if value is None:
-        return None
-    if isinstance(value, str) and _DECIMAL.fullmatch(value):
-        value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadRecord(f"{key}: {field} is {shortened(value)}, not a number")
-    try:
-        number = float(value)
-    except OverflowError:
-        raise BadRecord(f"{key}: {field} cannot be that large") from None
-    if not isfinite(number):
-        raise BadRecord(f"{key}: {field} is {number}")
-    return number
+    return None if value is None else read_number(value, f"{key}: {field}")
 
 
 def _quantity(key: str, row: Mapping[str, Any], field: str) -> int | None:
-    """A whole number of units; 123.0 counts as one."""
     value = row.get(field)
-    if isinstance(value, int) and not isinstance(value, bool):
-        quantity = value
-    else:
-        number = _number(key, row, field)
-        if number is None:
-            return None
-        if not number.is_integer():
-            raise BadRecord(f"{key}: {field} {number} is not a whole number")
-        quantity = int(number)
-    if not 0 <= quantity <= LARGEST_QUANTITY:
-        raise BadRecord(f"{key}: {field} {shortened(quantity)} cannot be")
-    return quantity
+    return None if value is None else read_quantity(value, f"{key}: {field}")
