@@ -6,7 +6,6 @@ audit row in the transaction of the facts it speaks of.
 """
 
 import logging
-import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +36,7 @@ from data_fetch.core.records import (
     SyncAttempt,
     SyncRun,
     SyncState,
+    new_run_id,
 )
 from data_fetch.core.timetable import FRESHNESS, QUOTES
 
@@ -53,10 +53,6 @@ class WhyMissed(StrEnum):
 
     NOT_RUNNING = "the collector was not running"
     TOO_LATE = "the collector was busy, asleep or without its store until its minute had passed"
-
-
-def new_run_id() -> str:
-    return uuid.uuid4().hex
 
 
 @dataclass(frozen=True, slots=True)

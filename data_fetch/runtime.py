@@ -17,7 +17,9 @@ from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
 from pydantic import SecretStr
+from sqlalchemy import Connection
 
+from data_fetch.backfill_service import BackfillService
 from data_fetch.core.clock import IST, MINUTE, SystemClock, VirtualClock, minute_of
 from data_fetch.core.errors import SetupError
 from data_fetch.core.expectation import Expectation
@@ -37,11 +39,12 @@ from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.shared import any_exchange, serving_exchange
 from data_fetch.sources.instrument_master import InstrumentMaster
 from data_fetch.sources.market_info import load_calendar
-from data_fetch.sources.pacing import Pacer, state_file_for
+from data_fetch.sources.pacing import UPSTOX_LIMITS, Pacer, state_file_for
 from data_fetch.sources.paper_clock import PaperClock
 from data_fetch.sources.retrying import RetryPolicy
 from data_fetch.sources.token import TokenKeeper
 from data_fetch.sources.upstox import UpstoxApi
+from data_fetch.storage.candle_book import CandleBook
 from data_fetch.storage.instruments import first_seen_days, instruments_named
 from data_fetch.storage.leadership import Leadership
 from data_fetch.storage.quote_feed import QuoteFeed
@@ -49,6 +52,7 @@ from data_fetch.storage.quotes import QuoteStore
 from data_fetch.storage.store import Guard, Store, open_store
 from data_fetch.storage.sync import last_due_slot
 from data_fetch.universe_loader import load_universe
+from data_fetch.upstox_candle_client import UpstoxCandleClient
 from data_fetch.upstox_ltp_client import UpstoxLtpClient
 
 # No account is needed there: the paper exchange takes any token that begins like this.
@@ -79,6 +83,7 @@ class Market:
     clock: Clock
     base_url: str
     token: TokenKeeper
+    pacer: Pacer
     api: UpstoxApi
     master: InstrumentMaster
     calendar: MarketCalendar
@@ -98,6 +103,7 @@ class Desk:
     guard: Guard | None
     leads: Callable[[], bool]
     running_since: datetime
+    stop: Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +134,14 @@ class Records:
     store: Store
     instruments: tuple[Instrument, ...]
     expectation: Expectation
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Instruments, and the first day of those that are contracts."""
+
+    instruments: tuple[Instrument, ...]
+    listed: Mapping[str, date]
 
 
 def settings() -> Settings:
@@ -163,7 +177,6 @@ def records_for(settings: Settings, symbols: Sequence[str] = ()) -> Iterator[Rec
 
     Asks no provider. Raises SetupError for a symbol that the store does not know.
     """
-    asked = symbols or FoStocksLoader(lambda: settings).load_fo_stocks_from_file().entries
     with ExitStack() as stack:
         store = store_to_look_at(settings)
         stack.callback(store.close)
@@ -171,18 +184,21 @@ def records_for(settings: Settings, symbols: Sequence[str] = ()) -> Iterator[Rec
         if settings.world is World.PAPER:
             clock = stack.enter_context(market_for(settings)).clock
         with store.reading() as connection:
-            universe = instruments_named(connection, asked)
-            contracts = [one.instrument_key for one in universe.members if one.expiry]
-            listed = first_seen_days(connection, contracts)
-        if (symbols and universe.unresolved) or not universe.members:
+            if symbols:
+                universe = _named(connection, symbols)
+            else:
+                listed = FoStocksLoader(lambda: settings).load_fo_stocks_from_file()
+                universe = instruments_named(connection, listed.entries)
+            chosen = _chosen(connection, universe.members)
+        if not chosen.instruments:
             raise SetupError(
-                f"the store knows no instrument named {universe.unresolved[0].symbol}",
-                then="Name it as the exchange does, or fetch it first: data-fetch backfill",
+                f"{store.name} knows no instruments yet",
+                then="Fetch something first: data-fetch backfill --days 5, or data-fetch run.",
             )
         yield Records(
             store=store,
-            instruments=universe.members,
-            expectation=Expectation(calendar_for(settings), clock.now(), listed),
+            instruments=chosen.instruments,
+            expectation=Expectation(calendar_for(settings), clock.now(), chosen.listed),
         )
 
 
@@ -232,6 +248,7 @@ def _market(
         clock=clock,
         base_url=base_url,
         token=token,
+        pacer=pacer,
         api=api,
         master=_master(settings, settings.world, clock, listed or INSTRUMENTS_URL),
         calendar=calendar,
@@ -317,6 +334,7 @@ def desk_for(
                 guard=fence,
                 leads=leadership.held,
                 running_since=market.clock.now(),
+                stop=stop,
             )
     finally:
         leadership.release()
@@ -355,8 +373,52 @@ def one_off_for(settings: Settings, screen: Screen) -> Iterator[Collector]:
             guard=None,
             leads=lambda: True,
             running_since=market.clock.now(),
+            stop=Event(),
         )
         yield collector_at(desk, screen)
+
+
+def backfill_at(desk: Desk, calendar: MarketCalendar) -> BackfillService:
+    """What fetches missing candles for as long as the desk is not told to stop."""
+    market = desk.market
+    return BackfillService(
+        source=UpstoxCandleClient(market.api, market.clock),
+        source_name=market.source_name,
+        book=CandleBook(desk.store, desk.guard),
+        calendar=calendar,
+        clock=market.clock,
+        limits=UPSTOX_LIMITS,
+        spending=market.pacer.spending,
+        stop=desk.stop,
+    )
+
+
+def chosen_at(desk: Desk, universe: Universe, symbols: Sequence[str]) -> Chosen:
+    """The instruments *symbols* name; the whole *universe* when none are named.
+
+    A symbol need not be in the universe: the instrument master knows the others. Raises
+    SetupError for one that it does not know.
+    """
+    with desk.store.reading() as connection:
+        members = _named(connection, symbols).members if symbols else universe.members
+        return _chosen(connection, members)
+
+
+def _named(connection: Connection, symbols: Sequence[str]) -> Universe:
+    """What *symbols* stand for. Raises SetupError for the first one that is not known."""
+    named = instruments_named(connection, symbols)
+    for missing in named.unresolved:
+        near = f"Near: {', '.join(missing.near)}. " if missing.near else ""
+        raise SetupError(
+            f"the store knows no instrument named {missing.symbol}",
+            then=f"{near}The master in the store may be old: data-fetch collect --once renews it.",
+        )
+    return named
+
+
+def _chosen(connection: Connection, instruments: tuple[Instrument, ...]) -> Chosen:
+    contracts = [one.instrument_key for one in instruments if one.expiry]
+    return Chosen(instruments, first_seen_days(connection, contracts))
 
 
 @contextmanager
@@ -394,6 +456,7 @@ def rehearsal_for(
             guard=fence,
             leads=lambda: True,
             running_since=starts,
+            stop=Event(),
         )
         collector = collector_at(desk, screen, owed_since=starts - MINUTE)
         if not collector.service.slots_on(day):

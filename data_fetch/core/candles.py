@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 
+from data_fetch.core.errors import DataFetchError
 from data_fetch.core.market_session import (
     EPOCH_DAY,
     IST_AHEAD,
@@ -88,6 +89,38 @@ class Provenance:
     is_final: bool
     fetched_at: datetime
     run_id: str
+
+
+def no_candles(instrument_key: str, interval: CandleInterval) -> CandleBlock:
+    """A block without a row."""
+    return CandleBlock(
+        instrument_key=instrument_key,
+        interval=interval,
+        starts=(),
+        open=(),
+        high=(),
+        low=(),
+        close=(),
+        volume=(),
+        oi=(),
+        kinds=(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandleReply:
+    """What came of asking for one window of candles.
+
+    The answer is *complete* when it proves the absence of what it lacks. *objections* count the
+    rows that were not used, by reason. *problem* says why there is no answer at all.
+    """
+
+    block: CandleBlock
+    complete: bool
+    objections: Mapping[str, int] = field(default_factory=dict)
+    problem: DataFetchError | None = None
+    requests: int
+    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,5 +206,6 @@ def _tail_kind(block: CandleBlock, row: int, session: Session) -> Kind:
     flat = block.open[row] == block.high[row] == block.low[row] == price
     if not flat or block.volume[row]:
         return Kind.AUCTION
-    moved = row > 0 and price != block.close[row - 1]
+    same_day = row > 0 and block.starts[row - 1] >= session.spans[0][0]
+    moved = same_day and price != block.close[row - 1]
     return Kind.AUCTION if session.venue.segment is Segment.INDEX and moved else Kind.CARRIED

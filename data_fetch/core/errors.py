@@ -18,6 +18,7 @@ DataFetchError
 ├── RequestRefused        this request can never succeed: skip it, carry on
 │   └── UnknownInstrument
 ├── LostLeadership        another scheduler took this store over
+├── Stopped               somebody here wants the work to end
 └── RecordError           leave this record out and carry on
     └── BadRecord
 """
@@ -115,6 +116,10 @@ class UnknownInstrument(RequestRefused):
 
 class LostLeadership(DataFetchError):
     """Another scheduler collects into this store now; nothing was written."""
+
+
+class Stopped(DataFetchError):
+    """The work was called off while it waited; nothing was sent."""
 
 
 class RecordError(DataFetchError):

@@ -10,7 +10,9 @@ from enum import IntEnum
 from threading import Event
 from typing import Protocol
 
+from data_fetch.core.candles import CandleReply
 from data_fetch.core.records import Movement, QuoteAnswer, StoredQuote, SyncAttempt, SyncRun
+from data_fetch.core.request_planner import Window
 
 
 class Hold(Protocol):
@@ -55,18 +57,31 @@ class Pacing(Protocol):
     """Permission to send requests inside the provider's limits."""
 
     def request(
-        self, api: str, lane: Lane, latest: datetime | None = None
+        self,
+        api: str,
+        lane: Lane,
+        latest: datetime | None = None,
+        stop: Event | None = None,
     ) -> AbstractContextManager[None]:
         """Wait for permission, then hold the request's place in the windows of *api*.
 
         Enter before sending, leave when the answer (or the error) has arrived. Raises
-        RateLimited at once when permission cannot come by *latest*.
+        RateLimited at once when permission cannot come by *latest*, Stopped when *stop* is
+        set before it comes.
         """
 
 
 class QuoteSource(Protocol):
     def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteAnswer:
         """The last quotes of all *instrument_keys*, however many requests that takes."""
+
+
+class CandleSource(Protocol):
+    def candles(self, window: Window, stop: Event) -> CandleReply:
+        """What the provider says of *window*; a refusal or an outage is in `problem`.
+
+        Setting *stop* ends all waiting for a turn; the request is then not sent.
+        """
 
 
 class QuoteKeeping(Protocol):

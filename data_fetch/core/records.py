@@ -5,6 +5,7 @@ Whoever holds one of these records may trust it: it was checked when it was made
 """
 
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -152,11 +153,16 @@ class Outcome(StrEnum):
     MISSED = "missed"
 
 
+def new_run_id() -> str:
+    return uuid.uuid4().hex
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncRun:
     """One execution of a job, or the reason why it did not happen (outcome ``missed``).
 
-    Written once, with its facts: a run in flight has no row. *due_slot* is the first instant
+    Written with its facts: a run that has stored nothing has no row, and one that stores its
+    facts bit by bit has a row that grows with them. *due_slot* is the first instant
     of the minute the run was for. *details* is small JSON: keys by reason, for people.
     """
 

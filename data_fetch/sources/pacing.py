@@ -19,7 +19,7 @@ from threading import Event
 from platformdirs import user_state_path
 
 from data_fetch.core.clock import IST
-from data_fetch.core.errors import RateLimited
+from data_fetch.core.errors import RateLimited, Stopped
 from data_fetch.core.ports import Clock, Lane
 from data_fetch.sources.pacing_ledger import PacingLedger
 from data_fetch.sources.token import token_claims
@@ -87,13 +87,20 @@ class Pacer:
         self._ledgers: dict[Path, PacingLedger] = {}
 
     @contextmanager
-    def request(self, api: str, lane: Lane, latest: datetime | None = None) -> Iterator[None]:
+    def request(
+        self,
+        api: str,
+        lane: Lane,
+        latest: datetime | None = None,
+        stop: Event | None = None,
+    ) -> Iterator[None]:
         """Wait for permission to send one request to *api*; count it until it is answered.
 
-        Raises RateLimited at once when permission cannot come by *latest*.
+        Raises RateLimited at once when permission cannot come by *latest*, Stopped when *stop*
+        is set before it comes.
         """
         ledger = self._ledger()
-        granted = self._wait_for_turn(ledger, _Place(api, lane), latest)
+        granted = self._wait_for_turn(ledger, _Place(api, lane), latest, stop or Event())
         try:
             yield
         finally:
@@ -136,14 +143,16 @@ class Pacer:
         file = self._state_file if isinstance(self._state_file, Path) else self._state_file()
         return self._ledgers.setdefault(file, PacingLedger(file))
 
-    def _wait_for_turn(self, ledger: PacingLedger, place: _Place, latest: datetime | None) -> int:
-        never = Event()
+    def _wait_for_turn(
+        self, ledger: PacingLedger, place: _Place, latest: datetime | None, stop: Event
+    ) -> int:
         try:
             while True:
                 turn = ledger.change(lambda db: self._ask(db, place, latest))
                 if not isinstance(turn, datetime):
                     return turn
-                self._clock.wait(turn, never)
+                if self._clock.wait(turn, stop):
+                    raise Stopped(f"a request to {place.api} was called off while it waited")
         except BaseException:
             # Ctrl-C too: a place kept in line would hold everybody behind it back.
             ledger.change(lambda db: _leave_line(db, place))

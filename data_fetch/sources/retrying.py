@@ -9,14 +9,15 @@ Whoever runs a policy on a virtual clock must have its work held: waits go throu
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
+from threading import Event
 from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from data_fetch.core.errors import RateLimited, TransientError
+from data_fetch.core.errors import RateLimited, Stopped, TransientError
 from data_fetch.core.ports import Clock, Lane
 
 T = TypeVar("T")
@@ -34,16 +35,18 @@ PATIENCE = {
 class Errand:
     """One piece of work for the provider, however many requests it takes.
 
-    *deadline* ends all waiting, *requests* counts what was really sent, retries included.
+    *deadline* ends all waiting, and so does setting *stop*; *requests* counts what was really
+    sent, retries included.
     """
 
     lane: Lane
     deadline: datetime
+    stop: Event = field(default_factory=Event)
     requests: int = 0
 
     @classmethod
-    def begin(cls, lane: Lane, now: datetime) -> "Errand":
-        return cls(lane, now + PATIENCE[lane])
+    def begin(cls, lane: Lane, now: datetime, stop: Event | None = None) -> "Errand":
+        return cls(lane, now + PATIENCE[lane], stop or Event())
 
 
 class RetryPolicy:
@@ -68,19 +71,23 @@ class RetryPolicy:
         self._longest_wait = longest_wait.total_seconds()
         self._random = random or Random()
 
-    def run(self, work: Callable[[], T], deadline: datetime) -> T:
+    def run(self, work: Callable[[], T], errand: Errand) -> T:
         """What *work* returns. Its last error is raised when it fails for good, or when the
-        next attempt would begin after *deadline*."""
+        next attempt would begin after the errand's deadline; Stopped when it is called off."""
 
         def over(state: RetryCallState) -> bool:
-            pause = timedelta(seconds=state.upcoming_sleep)
-            return state.attempt_number >= self._attempts or self._clock.now() + pause > deadline
+            next_attempt = self._clock.now() + timedelta(seconds=state.upcoming_sleep)
+            return state.attempt_number >= self._attempts or next_attempt > errand.deadline
+
+        def pause(seconds: float) -> None:
+            if self._clock.wait(self._clock.now() + timedelta(seconds=seconds), errand.stop):
+                raise Stopped("the request was called off before it was tried again")
 
         return Retrying(
             retry=retry_if_exception_type(TransientError),
             wait=self._pause,
             stop=over,
-            sleep=lambda seconds: self._clock.sleep(timedelta(seconds=seconds)),
+            sleep=pause,
             reraise=True,
         )(work)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from math import ceil
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from data_fetch.core.candles import CandleInterval
@@ -85,9 +85,12 @@ class UpstoxApi:
         with self._lock:
             return self._requests_sent
 
-    def errand(self, lane: Lane) -> Errand:
-        """A piece of work that begins now, with the patience of its lane."""
-        return Errand.begin(lane, self._clock.now())
+    def errand(self, lane: Lane, stop: Event | None = None) -> Errand:
+        """A piece of work that begins now, with the patience of its lane.
+
+        Setting *stop* ends all its waiting: whoever waits gets Stopped.
+        """
+        return Errand.begin(lane, self._clock.now(), stop)
 
     def ltp(
         self,
@@ -193,7 +196,7 @@ class UpstoxApi:
 
         while True:
             try:
-                return self._policy.run(attempt, errand.deadline)
+                return self._policy.run(attempt, errand)
             except TokenRejected:
                 # Raises, with what to do, unless `.env` holds another token by now.
                 self._token.current()
@@ -204,7 +207,7 @@ class UpstoxApi:
             raise Unreachable("No time is left for this request", then="It was not sent.")
         token = self._token.current() if endpoint.needs_token else ""
         sdk = self._door()
-        with self._pacing.request(endpoint.api, errand.lane, latest=errand.deadline):
+        with self._pacing.request(endpoint.api, errand.lane, errand.deadline, errand.stop):
             errand.requests += 1
             self._count()
             asked_at = self._clock.now()

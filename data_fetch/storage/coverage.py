@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, not_, select
 
 from data_fetch.core.candles import CandleInterval
 from data_fetch.core.coverage import DayCoverage, Proof, State, Stretch
@@ -32,13 +32,55 @@ def load_days(
 
     An instrument-day that is not there was never asked about.
     """
+    rows = connection.execute(
+        select(coverage_table).where(_of(instrument_keys, interval, first, last))
+    )
+    return {(row.instrument_key, row.trading_date): day_coverage(row) for row in rows}
+
+
+def load_unsettled_days(
+    connection: Connection,
+    instrument_keys: Sequence[str],
+    interval: CandleInterval,
+    first: date,
+    last: date,
+) -> dict[LedgerKey, DayCoverage]:
+    """Those rows of `load_days` that a request, or time, could better."""
     query = select(coverage_table).where(
+        _of(instrument_keys, interval, first, last), not_(_is_settled())
+    )
+    rows = connection.execute(query)
+    return {(row.instrument_key, row.trading_date): day_coverage(row) for row in rows}
+
+
+def settled_lengths(
+    connection: Connection,
+    instrument_keys: Sequence[str],
+    interval: CandleInterval,
+    first: date,
+    last: date,
+) -> dict[LedgerKey, int]:
+    """How many minutes each of the other rows divides: all of them are accounted for."""
+    length = coverage_table.c.expected + coverage_table.c.not_expected
+    query = select(coverage_table.c.instrument_key, coverage_table.c.trading_date, length).where(
+        _of(instrument_keys, interval, first, last), _is_settled()
+    )
+    return {(key, day): minutes for key, day, minutes in connection.execute(query)}
+
+
+def _of(
+    instrument_keys: Sequence[str], interval: CandleInterval, first: date, last: date
+) -> ColumnElement[bool]:
+    return and_(
         coverage_table.c.instrument_key.in_(instrument_keys),
         coverage_table.c.interval == interval.value,
         coverage_table.c.trading_date.between(first, last),
     )
-    rows = connection.execute(query)
-    return {(row.instrument_key, row.trading_date): day_coverage(row) for row in rows}
+
+
+def _is_settled() -> ColumnElement[bool]:
+    open_counts = ("source_empty", "missed", "pending", "provisional")
+    return and_(*(coverage_table.c[name] == 0 for name in open_counts))
 
 
 def save_days(

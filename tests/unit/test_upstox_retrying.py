@@ -16,6 +16,7 @@ from data_fetch.core.errors import (
     RateLimited,
     RequestRefused,
     SetupError,
+    Stopped,
     TokenRejected,
     UnknownInstrument,
     Unreachable,
@@ -48,14 +49,16 @@ def policy(clock: VirtualClock, seed: int = 1) -> RetryPolicy:
     return RetryPolicy(clock, random=Random(seed))
 
 
-SOON = START + timedelta(seconds=30)
+def soon() -> Errand:
+    """Work that must be done within thirty seconds."""
+    return Errand(Lane.LIVE, START + timedelta(seconds=30))
 
 
 @pytest.mark.parametrize("kind", [BadAnswer, Unreachable, RateLimited])
 def test_transient_failures_are_tried_again(
     clock: VirtualClock, kind: type[DataFetchError]
 ) -> None:
-    assert policy(clock).run(failing(kind("x"), kind("y")), SOON) == "done"
+    assert policy(clock).run(failing(kind("x"), kind("y")), soon()) == "done"
     assert timedelta(seconds=0.75) <= waited(clock) <= timedelta(seconds=1.5)
 
 
@@ -65,26 +68,26 @@ def test_transient_failures_are_tried_again(
 )
 def test_other_failures_are_not(clock: VirtualClock, kind: type[DataFetchError]) -> None:
     with pytest.raises(kind):
-        policy(clock).run(failing(kind("x")), SOON)
+        policy(clock).run(failing(kind("x")), soon())
     assert waited(clock) == timedelta(0)
 
 
 def test_a_named_wait_is_kept_to_the_instant(clock: VirtualClock) -> None:
     limited = RateLimited("x", retry_after=timedelta(seconds=7))
-    assert policy(clock).run(failing(limited), SOON) == "done"
+    assert policy(clock).run(failing(limited), soon()) == "done"
     assert waited(clock) == timedelta(seconds=7)
 
 
 def test_the_last_error_comes_out_when_attempts_run_out(clock: VirtualClock) -> None:
     problems = [BadAnswer(f"number {n}") for n in range(1, 9)]
     with pytest.raises(BadAnswer, match="number 4"):
-        policy(clock).run(failing(*problems), SOON)
+        policy(clock).run(failing(*problems), soon())
 
 
 def test_nothing_is_waited_for_that_comes_too_late(clock: VirtualClock) -> None:
     limited = RateLimited("x", retry_after=timedelta(seconds=31))
     with pytest.raises(RateLimited):
-        policy(clock).run(failing(limited), SOON)
+        policy(clock).run(failing(limited), soon())
     assert waited(clock) == timedelta(0)
 
 
@@ -96,7 +99,7 @@ def test_waits_grow_and_are_spread(clock: VirtualClock) -> None:
         raise Unreachable("x")
 
     with pytest.raises(Unreachable):
-        policy(clock).run(work, SOON)
+        policy(clock).run(work, soon())
     waits = [(after - before).total_seconds() for before, after in pairwise(began)]
     for wait, longest in zip(waits, (0.5, 1, 2), strict=True):
         assert longest / 2 <= wait <= longest
@@ -106,7 +109,7 @@ def test_one_seed_gives_the_same_waits() -> None:
     def rehearse(seed: int) -> timedelta:
         clock = VirtualClock(START)
         hold = clock.hold()
-        policy(clock, seed).run(failing(BadAnswer("x"), BadAnswer("y")), SOON)
+        policy(clock, seed).run(failing(BadAnswer("x"), BadAnswer("y")), soon())
         hold.release()
         return waited(clock)
 
@@ -117,3 +120,11 @@ def test_one_seed_gives_the_same_waits() -> None:
 def test_live_work_ends_within_its_minute() -> None:
     assert Errand.begin(Lane.LIVE, START).deadline <= START + timedelta(seconds=30)
     assert Errand.begin(Lane.BACKFILL, START).deadline > START + timedelta(minutes=30)
+
+
+def test_work_that_is_called_off_is_not_tried_again(clock: VirtualClock) -> None:
+    errand = soon()
+    errand.stop.set()
+    with pytest.raises(Stopped):
+        policy(clock).run(failing(BadAnswer("x")), errand)
+    assert not waited(clock)

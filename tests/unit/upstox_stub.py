@@ -177,7 +177,13 @@ class FreePacing:
     asked: list[tuple[str, Lane]] = field(default_factory=list)
 
     @contextmanager
-    def request(self, api: str, lane: Lane, latest: datetime | None = None) -> Iterator[None]:
+    def request(
+        self,
+        api: str,
+        lane: Lane,
+        latest: datetime | None = None,
+        stop: threading.Event | None = None,
+    ) -> Iterator[None]:
         self.asked.append((api, lane))
         yield
 

@@ -1,0 +1,476 @@
+"""Coverage -> plan -> requests -> candles: finds what is missing and fetches it.
+
+A plan says what it costs before it starts. A run asks for several windows at once, writes each
+answer in one transaction with the ledger and the audit row, and can be killed anywhere: the
+next plan holds what is still missing and nothing that was settled.
+"""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from threading import Event
+
+from data_fetch.core.candles import (
+    CandleInterval,
+    CandleReply,
+    Provenance,
+    placed,
+)
+from data_fetch.core.coverage import DayCoverage, State, may_ask, wants_asking
+from data_fetch.core.errors import (
+    AccessDenied,
+    DataFetchError,
+    RequestRefused,
+    Stopped,
+    TokenRejected,
+    TransientError,
+    UnknownInstrument,
+)
+from data_fetch.core.expectation import Expectation
+from data_fetch.core.failures import Failure, failure_of, first_wait
+from data_fetch.core.market import MarketCalendar, Session, venue_of
+from data_fetch.core.ports import CandleSource, Clock, Hold
+from data_fetch.core.records import (
+    Instrument,
+    Outcome,
+    SyncAttempt,
+    SyncRun,
+    SyncState,
+    new_run_id,
+)
+from data_fetch.core.request_planner import (
+    Budget,
+    Door,
+    Estimate,
+    Need,
+    Window,
+    api_of,
+    estimate,
+    windows,
+)
+from data_fetch.core.spans import count
+from data_fetch.storage.candle_book import CandleBook, Stay
+
+log = logging.getLogger(__name__)
+
+BACKFILL = "backfill"
+WINDOW_TOO_LONG = "UDAPI1148"
+# In a row: then the provider, or the way to it, is down, and the rest would fail too.
+FAILURES_TO_STOP = 8
+WORKERS = 8
+# The audit is read by people.
+MOST_NAMED = 20
+INTERRUPTED = "the run was interrupted; what it fetched is stored"
+
+Advance = Callable[["Progress"], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillOrder:
+    """What to look after: every day of *instruments* from *first* to *last*, both included.
+
+    *listed* holds the first day of contracts. With *retry_failed* days are asked for again
+    although the time for their next attempt has not come.
+    """
+
+    instruments: Sequence[Instrument]
+    interval: CandleInterval
+    first: date
+    last: date
+    retry_failed: bool = False
+    listed: Mapping[str, date] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillPlan:
+    """The requests that an order takes now, and what they cost.
+
+    *held_back* days lack something too, but may not be asked for before *next_attempt*.
+    """
+
+    order: BackfillOrder
+    windows: Sequence[Window]
+    estimate: Estimate
+    held_back: int
+    next_attempt: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run has come."""
+
+    windows: int
+    done: int
+    candles: int
+
+
+@dataclass(slots=True)
+class BackfillReport:
+    """What a run came to. *missed* minutes of the order are still ours to fetch."""
+
+    run_id: str
+    windows: int
+    done: int = 0
+    requests: int = 0
+    inserted: int = 0
+    revised: int = 0
+    finalised: int = 0
+    outside: int = 0
+    failures: Counter[Failure] = field(default_factory=Counter)
+    reasons: dict[str, str] = field(default_factory=dict)
+    objections: Counter[str] = field(default_factory=Counter)
+    missed: int = 0
+    stopped_by: DataFetchError | None = None
+
+    @property
+    def candles(self) -> int:
+        """Candles that are new or changed."""
+        return self.inserted + self.revised
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.stopped_by is not None and not self.done:
+            return Outcome.FAILED
+        whole = not self.missed and self.stopped_by is None
+        return Outcome.COMPLETED if whole else Outcome.INCOMPLETE
+
+    def failed(self, failure: Failure, window: Window, reason: str) -> None:
+        """Count a failure, and remember why for the first few symbols."""
+        self.failures[failure] += 1
+        if len(self.reasons) < MOST_NAMED:
+            self.reasons.setdefault(window.instrument.symbol, reason)
+
+
+def nobody(_: Progress) -> None:
+    """Watches a run without a word."""
+
+
+class BackfillService:
+    """Fetches what the ledger says is missing. Setting *stop* ends a run after the answers that
+    are under way."""
+
+    def __init__(
+        self,
+        *,
+        source: CandleSource,
+        source_name: str,
+        book: CandleBook,
+        calendar: MarketCalendar,
+        clock: Clock,
+        limits: Mapping[timedelta, int],
+        spending: Callable[[str], Sequence[datetime]],
+        stop: Event,
+    ) -> None:
+        self._source = source
+        self._source_name = source_name
+        self._book = book
+        self._calendar = calendar
+        self._clock = clock
+        self._limits = limits
+        self._spending = spending
+        self._stop = stop
+
+    def plan(self, order: BackfillOrder) -> BackfillPlan:
+        """The fewest requests for what *order* lacks, and how long they will take.
+
+        Sends nothing. Raises CalendarUnknown when the order reaches beyond the calendar.
+        """
+        expectation = self._expectation(order)
+        now = expectation.now
+        needs: list[Need] = []
+        waiting: list[datetime] = []
+        for instrument, known in self._lacking(order, expectation):
+            if known.next_attempt is not None and not (order.retry_failed or may_ask(known, now)):
+                waiting.append(known.next_attempt)
+            else:
+                needs.append(Need(instrument, known.day, _wanted(known)))
+        planned = windows(needs, order.interval, expectation.today)
+        return BackfillPlan(
+            order=order,
+            windows=planned,
+            estimate=estimate(planned, self._budgets(), now),
+            held_back=len(waiting),
+            next_attempt=min(waiting, default=None),
+        )
+
+    def run(
+        self, plan: BackfillPlan, job: str = BACKFILL, advance: Advance = nobody
+    ) -> BackfillReport:
+        """Send the requests of *plan*, several at once, and store what they bring.
+
+        The report says what stopped it, if something did. Raises what the store raises.
+        """
+        run = _Run(plan, job, self._clock.now())
+        queue = deque(plan.windows)
+        with self._asking() as ask:
+            flying: set[Future[tuple[Window, CandleReply]]] = set()
+            while flying or (queue and not self._over(run.report)):
+                while queue and len(flying) < WORKERS and not self._over(run.report):
+                    flying.add(ask(queue.popleft()))
+                with self._clock.released():
+                    landed, flying = wait(flying, return_when=FIRST_COMPLETED)
+                for future in landed:
+                    queue.extendleft(reversed(self._take(run, *future.result())))
+                    self._drop_unknown(run, queue)
+                    advance(run.progress())
+        run.report.missed = self.missed_minutes(plan.order)
+        finished = run.row(self._clock.now(), run.report.outcome, _why_not_whole(run.report))
+        self._book.record_run(finished)
+        log.info("backfill", extra={"job": job, "run_id": finished.run_id, **_facts(run.report)})
+        return run.report
+
+    def missed_minutes(self, order: BackfillOrder) -> int:
+        """How many minutes (days, for the interval `day`) of *order* are ours to fetch still."""
+        lacking = self._lacking(order, self._expectation(order))
+        return sum(known.minutes(State.MISSED) for _, known in lacking)
+
+    def prove_no_trades(self, instruments: Sequence[Instrument]) -> None:
+        """Let today's stored quotes prove what they can, so that nobody has to be asked."""
+        expectation = Expectation(self._calendar, self._clock.now())
+        trading = [
+            instrument
+            for instrument in instruments
+            if self._calendar.session(expectation.today, venue_of(instrument)).open
+        ]
+        self._book.prove_no_trades(trading, new_run_id(), expectation)
+
+    def _expectation(self, order: BackfillOrder) -> Expectation:
+        return Expectation(self._calendar, self._clock.now(), order.listed)
+
+    def _budgets(self) -> dict[str, Budget]:
+        """What may be sent now. Live quotes and bars have windows of their own to spend from."""
+        return {api: Budget(self._limits, self._spending(api)) for api in sorted(map(api_of, Door))}
+
+    def _lacking(
+        self, order: BackfillOrder, expectation: Expectation
+    ) -> Iterator[tuple[Instrument, DayCoverage]]:
+        """The days that a request could better, as the ledger and the time have them."""
+        keys = [instrument.instrument_key for instrument in order.instruments]
+        ledger, settled = self._book.unsettled(keys, order.interval, order.first, order.last)
+        for instrument in order.instruments:
+            key = instrument.instrument_key
+            for session in expectation.sessions(instrument, order.first, order.last):
+                if settled.get((key, session.day)) == _length(session, order.interval):
+                    continue
+                known = ledger.get((key, session.day))
+                day = expectation.day(key, order.interval, session, known)
+                if wants_asking(day, expectation.today):
+                    yield instrument, day
+
+    @contextmanager
+    def _asking(self) -> Iterator[Callable[[Window], "Future[tuple[Window, CandleReply]]"]]:
+        """A way to set a request going; at the end all that are under way have landed."""
+        stop = Event()
+        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="candles")
+
+        def ask(window: Window) -> "Future[tuple[Window, CandleReply]]":
+            # Held before anybody waits, so that a virtual clock does not run ahead.
+            return pool.submit(self._ask, window, stop, self._clock.hold())
+
+        try:
+            yield ask
+        finally:
+            stop.set()
+            with self._clock.released():
+                pool.shutdown()
+
+    def _ask(self, window: Window, stop: Event, hold: Hold) -> tuple[Window, CandleReply]:
+        try:
+            return window, self._source.candles(window, stop)
+        finally:
+            hold.release()
+
+    def _over(self, report: BackfillReport) -> bool:
+        return self._stop.is_set() or report.stopped_by is not None
+
+    def _take(self, run: "_Run", window: Window, reply: CandleReply) -> Sequence[Window]:
+        """Store what *reply* brought; the windows to ask for instead, if it was refused as is."""
+        run.report.requests += reply.requests
+        problem = reply.problem
+        if isinstance(problem, Stopped):
+            return ()
+        if window.days > 1 and _is_too_long(problem):
+            run.report.windows += 1
+            return window.halves()
+        if _stops_everything(problem, window):
+            run.report.stopped_by = problem
+            return ()
+        run.in_a_row = run.in_a_row + 1 if isinstance(problem, TransientError) else 0
+        if run.in_a_row >= FAILURES_TO_STOP:
+            run.report.stopped_by = problem
+        if isinstance(problem, UnknownInstrument) and window.door is not Door.EXPIRED:
+            run.unknown[window.instrument.instrument_key] = reply
+        self._record(run, window, reply)
+        return ()
+
+    def _drop_unknown(self, run: "_Run", queue: "deque[Window]") -> None:
+        """What the provider does not know need not be asked for again in another window."""
+        for window in [w for w in queue if w.instrument.instrument_key in run.unknown]:
+            queue.remove(window)
+            reply = run.unknown[window.instrument.instrument_key]
+            self._record(run, window, replace(reply, requests=0))
+
+    def _record(self, run: "_Run", window: Window, reply: CandleReply) -> None:
+        """One answer, with the ledger and the run's audit row, in one transaction."""
+        instrument, order = window.instrument, run.plan.order
+        venue = venue_of(instrument)
+        bars = placed(reply.block, lambda day: self._calendar.session(day, venue))
+        stay = Stay(
+            instrument=instrument,
+            interval=window.interval,
+            first=window.first_day,
+            last=window.last_day,
+        )
+        provenance = Provenance(
+            source=self._source_name,
+            is_final=window.door is not Door.INTRADAY,
+            fetched_at=reply.received_at,
+            run_id=run.run_id,
+        )
+        expectation = Expectation(self._calendar, reply.received_at, order.listed)
+        run.count(window, reply, bars.outside)
+        if reply.complete:
+            written = self._book.record_answer(
+                stay,
+                bars,
+                provenance,
+                by=f"{window.door} answer",
+                run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
+                attempt=_attempt(run.run_id, window, reply, None),
+                expectation=expectation,
+            )
+        else:
+            failure, error = _failure(reply)
+            run.report.failed(failure, window, error)
+            written = self._book.record_failure(
+                stay,
+                bars,
+                provenance,
+                error=error,
+                first_wait=first_wait(failure),
+                run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
+                attempt=_attempt(run.run_id, window, reply, error),
+                expectation=expectation,
+            )
+        run.report.inserted += written.inserted
+        run.report.revised += written.revised
+        run.report.finalised += written.finalised
+
+
+class _Run:
+    """A run in flight: its report so far, and the audit row that says so."""
+
+    def __init__(self, plan: BackfillPlan, job: str, started: datetime) -> None:
+        self.plan = plan
+        self.job = job
+        self.run_id = new_run_id()
+        self.started = started
+        self.report = BackfillReport(run_id=self.run_id, windows=len(plan.windows))
+        self.unknown: dict[str, CandleReply] = {}
+        self.in_a_row = 0
+
+    def count(self, window: Window, reply: CandleReply, outside: Mapping[date, int]) -> None:
+        """Add one reply to the report."""
+        report = self.report
+        report.done += 1
+        report.outside += sum(outside.values())
+        report.objections.update(reply.objections)
+        if reply.complete and not len(reply.block):
+            report.failures[Failure.EMPTY] += 1
+        if reply.objections or outside:
+            log.warning(
+                "rows_set_aside",
+                extra={
+                    "symbol": window.instrument.symbol,
+                    "reasons": dict(reply.objections),
+                    "outside_sessions": {str(day): rows for day, rows in outside.items()},
+                },
+            )
+
+    def progress(self) -> Progress:
+        report = self.report
+        return Progress(windows=report.windows, done=report.done, candles=report.candles)
+
+    def row(self, now: datetime, outcome: Outcome, error: str | None) -> SyncRun:
+        """The audit row as of *now*."""
+        report = self.report
+        return SyncRun(
+            run_id=self.run_id,
+            job=self.job,
+            due_slot=None,
+            started_at=self.started,
+            finished_at=now,
+            outcome=outcome,
+            requested=report.windows,
+            stored=report.candles,
+            absent=report.failures[Failure.EMPTY],
+            quarantined=report.failures[Failure.UNKNOWN_INSTRUMENT],
+            set_aside=report.outside + sum(report.objections.values()),
+            requests=report.requests,
+            error=error,
+            details=_facts(report),
+        )
+
+
+def _facts(report: BackfillReport) -> dict[str, object]:
+    return {
+        "windows": report.windows,
+        "windows_done": report.done,
+        "requests": report.requests,
+        "inserted": report.inserted,
+        "revised": report.revised,
+        "finalised": report.finalised,
+        "outside_sessions": report.outside,
+        "failures": {str(failure): n for failure, n in report.failures.items() if n},
+        "reasons": dict(report.reasons),
+        "missed": report.missed,
+    }
+
+
+def _why_not_whole(report: BackfillReport) -> str | None:
+    if report.stopped_by is not None:
+        return str(report.stopped_by)
+    return f"{report.missed} minutes are still missing" if report.missed else None
+
+
+def _wanted(known: DayCoverage) -> int:
+    """How many minutes of a day a request is for."""
+    return known.minutes(State.MISSED, State.SOURCE_EMPTY) or count(known.provisional)
+
+
+def _length(session: Session, interval: CandleInterval) -> int:
+    return session.expected_minutes if interval is CandleInterval.MINUTE else 1
+
+
+def _is_too_long(problem: DataFetchError | None) -> bool:
+    return isinstance(problem, RequestRefused) and problem.code == WINDOW_TOO_LONG
+
+
+def _stops_everything(problem: DataFetchError | None, window: Window) -> bool:
+    """Whether every other request would be refused as well, for one and the same reason."""
+    # An account without the provider's larger plan has no expired contracts, but all the rest.
+    denied = isinstance(problem, AccessDenied) and window.door is not Door.EXPIRED
+    return denied or isinstance(problem, TokenRejected)
+
+
+def _failure(reply: CandleReply) -> tuple[Failure, str]:
+    if reply.problem is not None:
+        return failure_of(reply.problem), reply.problem.what
+    listed = ", ".join(f"{reason} ({rows})" for reason, rows in reply.objections.items())
+    return Failure.SCHEMA, f"rows that cannot be used: {listed}" if listed else "answered in part"
+
+
+def _attempt(run_id: str, window: Window, reply: CandleReply, error: str | None) -> SyncAttempt:
+    return SyncAttempt(
+        symbol=window.instrument.symbol,
+        data_type=f"candles_{window.interval}",
+        state=SyncState.OK if error is None else SyncState.FAILED,
+        attempted_at=reply.received_at,
+        records=len(reply.block),
+        error=error,
+        run_id=run_id,
+    )

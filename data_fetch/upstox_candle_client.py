@@ -1,0 +1,69 @@
+"""Candles from Upstox: one window of one instrument a request."""
+
+from threading import Event
+
+from data_fetch.core.candles import CandleReply, no_candles
+from data_fetch.core.clock import IST
+from data_fetch.core.errors import DataFetchError
+from data_fetch.core.ports import Clock, Lane
+from data_fetch.core.request_planner import Door, Window
+from data_fetch.sources.answers import Answer
+from data_fetch.sources.candles import read_candles
+from data_fetch.sources.retrying import Errand
+from data_fetch.sources.upstox import UpstoxApi
+
+
+class UpstoxCandleClient:
+    """Asks at the door that a window names. Safe to share between threads."""
+
+    def __init__(self, api: UpstoxApi, clock: Clock) -> None:
+        self._api = api
+        self._clock = clock
+
+    def candles(self, window: Window, stop: Event) -> CandleReply:
+        """What the provider says of *window*; a refusal or an outage is in `problem`.
+
+        Setting *stop* ends all waiting for a turn; the request is then not sent.
+        """
+        errand = self._api.errand(Lane.BACKFILL, stop)
+        key, interval = window.instrument.instrument_key, window.interval
+        try:
+            answer = self._ask(window, errand)
+            received_at = self._clock.now()
+            read = read_candles(
+                answer,
+                instrument_key=key,
+                interval=interval,
+                first_day=window.first_day,
+                last_day=window.last_day,
+                received_at=received_at,
+            )
+        except DataFetchError as problem:
+            return CandleReply(
+                block=no_candles(key, interval),
+                complete=False,
+                problem=problem,
+                requests=errand.requests,
+                received_at=self._clock.now(),
+            )
+        # An answer about today that arrives when today is over may be about either day.
+        same_day = received_at.astimezone(IST).date() == window.last_day
+        return CandleReply(
+            block=read.block,
+            complete=read.complete and (window.door is not Door.INTRADAY or same_day),
+            objections=read.objections,
+            requests=errand.requests,
+            received_at=received_at,
+        )
+
+    def _ask(self, window: Window, errand: Errand) -> Answer:
+        live_key, interval = window.instrument.live_key, window.interval
+        first, last = window.first_day, window.last_day
+        match window.door:
+            case Door.INTRADAY:
+                return self._api.intraday_candles(live_key, interval, errand=errand)
+            case Door.HISTORICAL:
+                return self._api.historical_candles(live_key, interval, first, last, errand=errand)
+            case Door.EXPIRED:
+                key = window.instrument.instrument_key
+                return self._api.expired_candles(key, interval, first, last, errand=errand)
