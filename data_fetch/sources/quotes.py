@@ -4,7 +4,7 @@ Rows are joined on the `instrument_token` inside them: the map's own keys
 (`NSE_EQ:RELIANCE`) are not instrument keys.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -28,17 +28,7 @@ class ReadQuotes:
 def read_quotes(data: Mapping[str, Any], instrument_keys: Sequence[str]) -> ReadQuotes:
     """The quotes in the `data` of an LTP answer to *instrument_keys*, in that order."""
     asked = dict.fromkeys(instrument_keys)
-    rows: dict[str, list[Mapping[str, Any]]] = {}
-    strays: list[SetAside] = []
-    for name, row in data.items():
-        key = row.get("instrument_token") if isinstance(row, dict) else None
-        if not isinstance(key, str):
-            strays.append(SetAside(name, "a row without instrument_token"))
-        elif key not in asked:
-            strays.append(SetAside(key, "not asked for"))
-        else:
-            rows.setdefault(key, []).append(row)
-
+    rows, strays = rows_by_key(data, asked)
     quotes: list[Quote] = []
     set_aside: list[SetAside] = []
     for key in asked:
@@ -52,8 +42,25 @@ def read_quotes(data: Mapping[str, Any], instrument_keys: Sequence[str]) -> Read
         quotes=tuple(quotes),
         absent=tuple(key for key in asked if key not in rows),
         set_aside=tuple(set_aside),
-        strays=tuple(strays),
+        strays=strays,
     )
+
+
+def rows_by_key(
+    data: Mapping[str, Any], asked: Container[str]
+) -> tuple[Mapping[str, Sequence[Mapping[str, Any]]], tuple[SetAside, ...]]:
+    """The rows of a quote answer by instrument key, and the strays among them."""
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    strays: list[SetAside] = []
+    for name, row in data.items():
+        key = row.get("instrument_token") if isinstance(row, dict) else None
+        if not isinstance(key, str):
+            strays.append(SetAside(name, "a row without instrument_token"))
+        elif key not in asked:
+            strays.append(SetAside(key, "not asked for"))
+        else:
+            rows.setdefault(key, []).append(row)
+    return rows, tuple(strays)
 
 
 def _the_quote(key: str, rows: Sequence[Mapping[str, Any]]) -> Quote:
