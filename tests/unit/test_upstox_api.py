@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import certifi
 import pytest
@@ -34,6 +35,7 @@ from upstox_stub import (
     waited,
 )
 
+from data_fetch.core.candles import CandleInterval
 from data_fetch.core.clock import VirtualClock, stopwatch
 from data_fetch.core.errors import (
     AccessDenied,
@@ -45,8 +47,10 @@ from data_fetch.core.errors import (
     Unreachable,
 )
 from data_fetch.core.ports import Lane
+from data_fetch.sources.answers import Answer
 from data_fetch.sources.pacing import Pacer, state_file_for
 from data_fetch.sources.token import TokenKeeper
+from data_fetch.sources.upstox import UpstoxApi
 from data_fetch.sources.upstox_sdk import UpstoxSdk
 
 
@@ -97,6 +101,83 @@ def test_market_status(stub: Stub, clock: VirtualClock) -> None:
     assert stub.seen[0].path == "/v2/market/status/NSE"
 
 
+def candle_requests(api: UpstoxApi) -> list[Answer]:
+    """One request to every candle path."""
+    first, last = date(2026, 9, 1), date(2026, 9, 15)
+    minute, day = CandleInterval.MINUTE, CandleInterval.DAY
+    return [
+        api.historical_candles(RELIANCE, minute, first, last),
+        api.historical_candles("NSE_INDEX|Nifty 50", day, first, last),
+        api.intraday_candles(RELIANCE, minute),
+        api.intraday_candles(RELIANCE, day),
+        api.expired_candles("NSE_FO|47983|15-09-2026", minute, first, last),
+        api.expired_candles("NSE_FO|47983|15-09-2026", day, first, last),
+    ]
+
+
+def test_candles_are_asked_for_with_the_last_day_first(stub: Stub, clock: VirtualClock) -> None:
+    stub.script = lambda seen: good({"candles": []})
+    pacing = FreePacing()
+    candle_requests(api_for(stub.url, clock, pacing=pacing))
+    history, expired = "/v3/historical-candle", "/v2/expired-instruments/historical-candle"
+    assert [unquote(seen.path) for seen in stub.seen] == [
+        f"{history}/{RELIANCE}/minutes/1/2026-09-15/2026-09-01",
+        f"{history}/NSE_INDEX|Nifty 50/days/1/2026-09-15/2026-09-01",
+        f"{history}/intraday/{RELIANCE}/minutes/1",
+        f"{history}/intraday/{RELIANCE}/days/1",
+        f"{expired}/NSE_FO|47983|15-09-2026/1minute/2026-09-15/2026-09-01",
+        f"{expired}/NSE_FO|47983|15-09-2026/day/2026-09-15/2026-09-01",
+    ]
+    assert [seen.token for seen in stub.seen] == [None] * 4 + ["Bearer first-token"] * 2
+    assert (
+        pacing.asked == [("candles", Lane.BACKFILL)] * 4 + [("expired-candles", Lane.BACKFILL)] * 2
+    )
+
+
+def test_a_refused_token_does_not_stop_what_needs_none(stub: Stub, clock: VirtualClock) -> None:
+    stub.script = lambda seen: good({"candles": []})
+    refused = keeper()
+    refused.reject("first-token")
+    api = api_for(stub.url, clock, token=refused)
+    assert api.intraday_candles(RELIANCE, CandleInterval.MINUTE).data == {"candles": []}
+    with pytest.raises(TokenRejected):
+        api.expired_candles("NSE_FO|1|15-09-2026", CandleInterval.DAY, START.date(), START.date())
+
+
+def test_a_token_wanted_where_none_is_sent_is_not_the_tokens_fault(
+    stub: Stub, clock: VirtualClock
+) -> None:
+    """No new token could help, and the one that there is stays good."""
+    stub.script = in_turn(error(401, "UDAPI100050"), quotes_of)
+    api = api_for(stub.url, clock)
+    with pytest.raises(AccessDenied, match="asks for an access token for candles"):
+        api.intraday_candles(RELIANCE, CandleInterval.MINUTE)
+    assert api.ltp([RELIANCE]).data
+
+
+def test_candles_in_part_are_told_as_such(stub: Stub, clock: VirtualClock) -> None:
+    stub.script = lambda seen: good({"candles": []}, status="partial_success")
+    assert all(answer.partial for answer in candle_requests(api_for(stub.url, clock)))
+
+
+def test_an_answer_knows_when_its_last_request_went_out(stub: Stub, clock: VirtualClock) -> None:
+    stub.script = in_turn(
+        error(429, "UDAPI10005", Retry_After="20"), lambda seen: good({"candles": []})
+    )
+    answer = api_for(stub.url, clock).intraday_candles(RELIANCE, CandleInterval.MINUTE)
+    assert answer.asked_at == START + timedelta(seconds=20)
+
+
+def test_running_bars_are_asked_for_by_the_minute(stub: Stub, clock: VirtualClock) -> None:
+    pacing = FreePacing()
+    api_for(stub.url, clock, pacing=pacing).ohlc([RELIANCE, "NSE_EQ|M&M"])
+    (seen,) = stub.seen
+    assert seen.path == "/v3/market-quote/ohlc"
+    assert seen.keys == [RELIANCE, "NSE_EQ|M&M"]
+    assert seen.query["interval"] == ["I1"]
+    assert (seen.token, pacing.asked) == ("Bearer first-token", [("ohlc", Lane.LIVE)])
+
+
 def test_each_request_is_paced_under_its_api_and_lane(stub: Stub, clock: VirtualClock) -> None:
     pacing = FreePacing()
     api = api_for(stub.url, clock, pacing=pacing)
@@ -112,8 +193,10 @@ def test_each_request_is_paced_under_its_api_and_lane(stub: Stub, clock: Virtual
 
 
 def test_501_keys_are_refused_before_they_are_sent(stub: Stub, clock: VirtualClock) -> None:
-    with pytest.raises(ValueError, match="not 501"):
-        api_for(stub.url, clock).ltp(equity_keys(501))
+    api = api_for(stub.url, clock)
+    for ask in (api.ltp, api.ohlc):
+        with pytest.raises(ValueError, match="not 501"):
+            ask(equity_keys(501))
     assert stub.seen == []
 
 
@@ -353,6 +436,7 @@ def test_making_the_api_does_nothing() -> None:
 import sys, threading, logging
 from data_fetch.upstox_ltp_client import UpstoxLtpClient
 from data_fetch.sources.upstox import UpstoxApi
+from data_fetch.sources.answers import Answer
 from data_fetch.sources.pacing import Pacer
 from data_fetch.sources.token import TokenKeeper
 from data_fetch.core.clock import SystemClock
