@@ -9,13 +9,16 @@ import numpy as np
 import psycopg2
 from numpy.typing import NDArray
 from psycopg2 import sql
+from psycopg2.extensions import connection as Session
 from sqlalchemy import Connection, Table
+from sqlalchemy.exc import IntegrityError
 
 from data_fetch.storage.database import unreachable
 
 # The column's value in every row, or one value per row, in the byte order of the wire.
 Column = bytes | NDArray[Any]
 
+COPY = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)")
 HEADER = b"PGCOPY\n\xff\r\n\0" + pack(">ii", 0, 0)
 TRAILER = pack(">h", -1)
 READ_AT_ONCE = 1 << 18
@@ -57,8 +60,7 @@ def copy_in(
 ) -> None:
     """Append *groups* of rows to *target*; in each, one column per name.
 
-    Raises psycopg2.errors.UniqueViolation when a key is taken (the transaction is then
-    broken), StoreUnreachable when the server goes away.
+    Raises IntegrityError when a key is taken, StoreUnreachable when the server goes away.
     """
     file = BytesIO()
     file.write(HEADER)
@@ -66,14 +68,16 @@ def copy_in(
         file.write(_rows(columns))
     file.write(TRAILER)
     file.seek(0)
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
+    statement = COPY.format(
         sql.Identifier(target.name), sql.SQL(", ").join(map(sql.Identifier, names))
     )
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg2.extensions.connection)
+    session = connection.connection.driver_connection
+    assert isinstance(session, Session)
     try:
-        with driver.cursor() as cursor:
+        with session.cursor() as cursor:
             cursor.copy_expert(statement, file, READ_AT_ONCE)
+    except psycopg2.IntegrityError as problem:
+        raise IntegrityError(statement.as_string(session), None, problem) from problem
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as problem:
         raise unreachable(connection.engine.url, problem) from problem
 
