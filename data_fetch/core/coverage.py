@@ -127,7 +127,7 @@ def refitted(known: DayCoverage, expected: Spans, due: int) -> DayCoverage:
         for one in known.stretches
         for first, end in common(((one.first, one.end),), expected)
     )
-    stretches = tuple(sorted((*cut, *added), key=lambda one: one.first))
+    stretches = _merged(sorted((*cut, *added), key=lambda one: one.first))
     provisional = common(known.provisional, expected)
     # New minutes were never asked for, so no earlier answer holds their request back.
     waiting = None if added else known.next_attempt
@@ -139,7 +139,7 @@ def with_bars(known: DayCoverage, arrived: Spans, final: Spans) -> DayCoverage:
     """Bars for the minutes *arrived* are stored now; *final* of them the history has confirmed."""
     there = known.spans(State.PRESENT)
     provisional = joined((*known.provisional, *without(arrived, there)))
-    expected_again = _expected(known) if arrived else known
+    expected_again = after_first_bar(known) if arrived else known
     painted = _painted(expected_again, arrived, State.PRESENT, over=tuple(State))
     return replace(painted, provisional=without(provisional, final))
 
@@ -174,23 +174,21 @@ def with_answer(known: DayCoverage, proof: Proof, *, finished: bool) -> DayCover
 def with_failure(
     known: DayCoverage, error: str, at: datetime, first_wait: timedelta
 ) -> DayCoverage:
-    """A request that covered the day failed. The wait for the next one doubles each time."""
-    wait = min(first_wait * 2 ** min(known.attempts, 8), LONGEST_SILENCE)
-    return _attempted(known, at, error, at + wait)
+    """A request that covered the day failed. With each failure in a row the wait doubles."""
+    wait = first_wait
+    if known.last_error and known.last_attempt and known.next_attempt:
+        wait = max(first_wait, 2 * (known.next_attempt - known.last_attempt))
+    return _attempted(known, at, error, at + min(wait, LONGEST_SILENCE))
 
 
 def before_first_bar(known: DayCoverage) -> DayCoverage:
     """The day is older than the first bar that the provider has: nothing is expected of it."""
-    return replace(
-        known,
-        stretches=tuple(replace(one, state=State.NOT_EXPECTED) for one in known.stretches),
-        next_attempt=None,
-    )
+    return _renamed(known, State.SOURCE_EMPTY, State.NOT_EXPECTED)
 
 
 def after_first_bar(known: DayCoverage) -> DayCoverage:
     """An older bar has shown up, so the day was expected after all: the provider lacks it."""
-    return _expected(known)
+    return _renamed(known, State.NOT_EXPECTED, State.SOURCE_EMPTY)
 
 
 def wants_asking(known: DayCoverage, today: date) -> bool:
@@ -207,11 +205,10 @@ def may_ask(known: DayCoverage, now: datetime) -> bool:
     return known.next_attempt is None or known.next_attempt <= now
 
 
-def _expected(known: DayCoverage) -> DayCoverage:
-    """*known* without the remark that nothing is expected; who found it empty is kept."""
+def _renamed(known: DayCoverage, state: State, other: State) -> DayCoverage:
+    """*known* with all that was in *state* in the *other*; who proved it, and when, is kept."""
     stretches = tuple(
-        replace(one, state=State.SOURCE_EMPTY) if one.state is State.NOT_EXPECTED else one
-        for one in known.stretches
+        replace(one, state=other) if one.state is state else one for one in known.stretches
     )
     return replace(known, stretches=stretches)
 
