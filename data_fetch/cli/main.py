@@ -15,6 +15,10 @@ from data_fetch.core.errors import DataFetchError, OutsideError
 COMMANDS = {
     "run": ("data_fetch.cli.run", "Collect until stopped: quotes every minute."),
     "collect": ("data_fetch.cli.collect", "Collect quotes once, at any hour."),
+    "backfill": (
+        "data_fetch.cli.backfill",
+        "Fetch what is missing: coverage, plan, requests, candles.",
+    ),
     "status": ("data_fetch.cli.status", "What the store holds and how the last runs went."),
     "freshness": ("data_fetch.cli.freshness", "Which symbols are fresh, stale or frozen."),
     "universe": ("data_fetch.cli.universe", "The F&O universe, and what could not be resolved."),

@@ -1,0 +1,226 @@
+"""`data-fetch backfill`: fetch what is missing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from data_fetch import runtime
+from data_fetch.backfill_service import BackfillOrder, BackfillPlan, BackfillReport
+from data_fetch.backfill_service import Progress as HowFar
+from data_fetch.cli.frame import (
+    INCOMPLETE,
+    REFUSED,
+    Remarks,
+    clock_time,
+    emit,
+    ist_text,
+    json_option,
+    note,
+    say,
+)
+from data_fetch.cli.span_options import DEFAULT_DAYS, Span, span_options
+from data_fetch.core.candles import CandleInterval
+from data_fetch.core.clock import IST
+from data_fetch.core.records import Outcome
+
+EXIT = {Outcome.COMPLETED: 0, Outcome.INCOMPLETE: INCOMPLETE, Outcome.FAILED: REFUSED}
+
+
+@click.command()
+@span_options
+@click.option("--all", "everything", is_flag=True, help="The whole universe; this is the default.")
+@click.option(
+    "--days", type=click.IntRange(1), help=f"The last so many days [default: {DEFAULT_DAYS}]."
+)
+@click.option("--plan", "only_plan", is_flag=True, help="Say what it takes; send nothing.")
+@click.option(
+    "--retry-failed", is_flag=True, help="Ask again although the next attempt is not due yet."
+)
+@json_option
+def command(
+    span: Span,
+    everything: bool,
+    days: int | None,
+    only_plan: bool,
+    retry_failed: bool,
+    as_json: bool,
+) -> None:
+    """Fetch the candles that the coverage ledger says are missing.
+
+    Nothing that is settled is asked for twice, so an interrupted run is just started again.
+    Exit status 3 when minutes are still missing, 4 when the provider refused everything.
+    """
+    if everything and span.symbols:
+        raise click.UsageError("--all and --symbols exclude each other.")
+    if days and (span.first or span.last):
+        raise click.UsageError("--days and --from/--to exclude each other.")
+    settings = runtime.settings()
+    with runtime.one_off_for(settings, Remarks()) as collector:
+        desk = collector.desk
+        chosen = runtime.chosen_at(desk, collector.universe, span.symbols)
+        today = desk.market.clock.now().astimezone(IST).date()
+        first, last = span.days(today, days or DEFAULT_DAYS)
+        service = runtime.backfill_at(desk, collector.calendar)
+        plan = service.plan(
+            BackfillOrder(
+                instruments=chosen.instruments,
+                interval=span.interval,
+                first=first,
+                last=last,
+                retry_failed=retry_failed,
+                listed=chosen.listed,
+            )
+        )
+        if only_plan:
+            if as_json:
+                emit(plan_document(plan))
+            else:
+                say(plan_sentence(plan))
+            return
+        note(plan_sentence(plan))
+        with progress_bar(plan) as advance:
+            report = service.run(plan, advance=advance)
+    if as_json:
+        emit(report_document(plan, report))
+    else:
+        say(report_sentence(plan, report))
+    raise SystemExit(EXIT[report.outcome])
+
+
+class _Rate(ProgressColumn):
+    """How many candles come in a second."""
+
+    def render(self, task: Task) -> Text:
+        seconds = task.elapsed or 0.0
+        rate = task.fields["candles"] / seconds if seconds else 0.0
+        return Text(f"{rate:,.0f} candles/s")
+
+
+@contextmanager
+def progress_bar(plan: BackfillPlan) -> Iterator[Callable[[HowFar], None]]:
+    """A bar on standard error, if that is a terminal; what to call after each window."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("backfill"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("requests"),
+        _Rate(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("backfill", total=len(plan.windows), candles=0)
+
+        def advance(far: HowFar) -> None:
+            bar.update(task, completed=far.done, total=far.windows, candles=far.candles)
+
+        yield advance
+
+
+def plan_document(plan: BackfillPlan) -> dict[str, object]:
+    cost = plan.estimate
+    return {
+        "interval": plan.order.interval.value,
+        "from": plan.order.first.isoformat(),
+        "to": plan.order.last.isoformat(),
+        "instruments": len(plan.order.instruments),
+        "requests": cost.requests,
+        "minutes": cost.minutes,
+        "starts_at": ist_text(cost.starts_at),
+        "finishes_at": ist_text(cost.finishes_at),
+        "seconds": round(cost.duration.total_seconds(), 1),
+        "held_back": plan.held_back,
+        "next_attempt": ist_text(plan.next_attempt),
+    }
+
+
+def plan_sentence(plan: BackfillPlan) -> str:
+    order, cost = plan.order, plan.estimate
+    span = f"{len(order.instruments)} instruments, {order.first} to {order.last}"
+    if not plan.windows:
+        said = f"Plan: {span}: nothing to ask for."
+    else:
+        said = (
+            f"Plan: {span}: {cost.requests} requests for {cost.minutes:,} {unit(order.interval)} "
+            f"of data; the rate limits allow the last one at "
+            f"{clock_time(cost.finishes_at)} IST ({readable(cost.duration)})."
+        )
+    if plan.held_back:
+        said += (
+            f"\n{plan.held_back} days lack something that was asked for already; the next attempt "
+            f"is due {ist_text(plan.next_attempt)}. Ask at once with --retry-failed."
+        )
+    return said
+
+
+def report_document(plan: BackfillPlan, report: BackfillReport) -> dict[str, object]:
+    return {
+        "run_id": report.run_id,
+        "outcome": str(report.outcome),
+        "windows": report.windows,
+        "requests": report.requests,
+        "stored": report.inserted,
+        "revised": report.revised,
+        "finalised": report.finalised,
+        "set_aside": report.outside + sum(report.objections.values()),
+        "failures": {str(failure): times for failure, times in report.failures.items() if times},
+        "reasons": report.reasons,
+        "missed": report.missed,
+        "held_back": plan.held_back,
+        "next_attempt": ist_text(plan.next_attempt),
+        "stopped_by": str(report.stopped_by) if report.stopped_by else None,
+    }
+
+
+def report_sentence(plan: BackfillPlan, report: BackfillReport) -> str:
+    said = [
+        f"{report.outcome}: {report.requests} requests, {report.inserted:,} candles stored, "
+        f"{report.revised:,} corrected, {report.finalised:,} confirmed, "
+        f"{report.missed:,} {unit(plan.order.interval)} still missing."
+    ]
+    set_aside = report.outside + sum(report.objections.values())
+    if set_aside:
+        said.append(
+            f"{set_aside} rows set aside: {report.outside} outside of any session, "
+            f"{sum(report.objections.values())} that cannot be used."
+        )
+    if report.failures:
+        listed = ", ".join(f"{times} {failure}" for failure, times in report.failures.items())
+        said.append(f"Answers that brought nothing, by class: {listed}.")
+    said += [f"  {symbol:<12} {reason}" for symbol, reason in report.reasons.items()]
+    if report.stopped_by is not None:
+        said.append(f"Stopped: {report.stopped_by}")
+    if report.missed:
+        said.append("See which: data-fetch gaps --cause missed")
+    return "\n".join(said)
+
+
+def unit(interval: CandleInterval) -> str:
+    return "minutes" if interval is CandleInterval.MINUTE else "days"
+
+
+def readable(duration: timedelta) -> str:
+    """Hours, minutes and seconds, as few of them as say it."""
+    minutes, seconds = divmod(round(duration.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -1,0 +1,74 @@
+"""Options that several commands share: which symbols, which days, which interval."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import wraps
+from typing import Any
+
+import click
+
+from data_fetch.core.candles import CandleInterval
+
+DEFAULT_DAYS = 60
+_DATE = click.DateTime(["%Y-%m-%d"])
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What a command is about. No *symbols*: the whole universe."""
+
+    symbols: tuple[str, ...]
+    interval: CandleInterval
+    first: date | None
+    last: date | None
+
+    def days(self, today: date, default: int = DEFAULT_DAYS) -> tuple[date, date]:
+        """From which date to which, both included: the last *default* days unless named.
+
+        Days to come are none that anybody could have.
+        """
+        last = min(self.last or today, today)
+        first = self.first or last - timedelta(days=default - 1)
+        if first > last:
+            raise click.BadParameter(
+                f"{first} is later than {last}" + ("" if self.last else ", the present day"),
+                param_hint="--from",
+            )
+        return first, last
+
+
+def span_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --symbols, --from, --to and --interval; the command gets them as *span*."""
+
+    @click.option("--symbols", default="", metavar="A,B", help="Only these symbols.")
+    @click.option("--from", "first", type=_DATE, help="First trading date, included.")
+    @click.option("--to", "last", type=_DATE, help="Last trading date, included.")
+    @click.option(
+        "--interval",
+        type=click.Choice([interval.value for interval in CandleInterval]),
+        default=CandleInterval.MINUTE.value,
+        show_default=True,
+        help="Which candles.",
+    )
+    @wraps(command)
+    def with_span(
+        *args: Any,
+        symbols: str,
+        first: datetime | None,
+        last: datetime | None,
+        interval: str,
+        **others: Any,
+    ) -> Any:
+        named = tuple(dict.fromkeys(name.strip() for name in symbols.split(",") if name.strip()))
+        span = Span(
+            symbols=named,
+            interval=CandleInterval(interval),
+            first=first.date() if first else None,
+            last=last.date() if last else None,
+        )
+        if span.first and span.last and span.first > span.last:
+            raise click.BadParameter(f"{span.first} is later than {span.last}", param_hint="--from")
+        return command(*args, span=span, **others)
+
+    return with_span
