@@ -1,4 +1,4 @@
-"""Candle answers: history and the day in progress (reference, section 7).
+"""Candle answers: history, the day in progress, expired contracts (reference, sections 7, 9).
 
 Historical answers hold days that are over, on the exchange's clock; the intraday endpoint
 holds today's rows, the running minute included once it has traded.
@@ -13,6 +13,7 @@ import numpy as np
 
 from data_fetch.core.clock import IST
 from data_fetch.paper_exchange.chance import Floats, Ints
+from data_fetch.paper_exchange.contracts import Contract
 from data_fetch.paper_exchange.days import DAY_SECONDS, IST_SECONDS, MIDNIGHT, TRADES, Moment, epoch
 from data_fetch.paper_exchange.market import PaperMarket, Tradable
 from data_fetch.paper_exchange.prices import Rows
@@ -25,6 +26,11 @@ LARGEST_INTERVAL = {"minutes": 300, "hours": 5, "days": 1, "weeks": 1, "months":
 MONTH, QUARTER, DECADE = 31, 92, 3653
 # What a request without from_date means.
 DEFAULT_WINDOWS = {"minutes": MONTH, "hours": QUARTER, "days": DECADE}
+# What the path of expired contracts calls its units and intervals.
+EXPIRED_INTERVALS = {
+    **{f"{count}minute": ("minutes", count) for count in (1, 3, 5, 15, 30)},
+    "day": ("days", 1),
+}
 
 
 class Quiet(StrEnum):
@@ -88,19 +94,29 @@ class CandleAnswers:
         window longer than the unit allows (1148), a key not listed today (100011).
         """
         count = checked_interval(unit, interval)
-        last = read_date(to_date)
-        first = read_date(from_date) if from_date else self._default_start(unit, last)
-        if first > last:
-            raise refuse("UDAPI1015")
-        longest = longest_window(unit, count)
-        if longest is not None and (last - first).days + 1 > longest:
-            raise refuse("UDAPI1148")
-        today = now.day
-        tradable = self._find(key, today)
-        last = min(last, today - timedelta(days=1))
-        days = self._market.days.between(max(first, FIRST_DAY), last)
-        parts = [self._of_day(tradable, day, unit, count) for day in days]
-        return _by_period(_joined(parts), unit).wire()
+        first, last = self._window(unit, count, to_date, from_date)
+        tradable = self._find(key, now.day)
+        last = min(last, now.day - timedelta(days=1))
+        return self._over_days(tradable, first, last, unit, count)
+
+    def expired(
+        self, key: str, interval: str, to_date: str, from_date: str, now: Moment
+    ) -> list[tuple[Any, ...]]:
+        """Rows of a contract up to its expiry; *key* is its last live key and that date.
+
+        Refused as history is; the interval by another code (1020), and a contract that never
+        was, or has not expired yet, as unknown (100011).
+        """
+        if interval not in EXPIRED_INTERVALS:
+            raise refuse("UDAPI1020")
+        unit, count = EXPIRED_INTERVALS[interval]
+        first, last = self._window(unit, count, to_date, from_date)
+        live_key, _, spelt = key.rpartition("|")
+        expiry = read_date(spelt, "%d-%m-%Y", "UDAPI1021")
+        contract = self._market.find(live_key, expiry)
+        if not isinstance(contract, Contract) or not contract.expiry == expiry < now.day:
+            raise refuse("UDAPI100011")
+        return self._over_days(contract, first, min(last, expiry), unit, count)
 
     def intraday(
         self, key: str, unit: str, interval: str, now: Moment, day: date | None = None
@@ -121,6 +137,25 @@ class CandleAnswers:
         rows = self._market.rows(tradable, today)
         so_far = self._shown(rows, *rows.hours.position(now.seconds))
         return _by_interval(so_far, rows, unit, count).wire()
+
+    def _window(
+        self, unit: str, count: int, to_date: str, from_date: str | None
+    ) -> tuple[date, date]:
+        last = read_date(to_date)
+        first = read_date(from_date) if from_date else self._default_start(unit, last)
+        if first > last:
+            raise refuse("UDAPI1015")
+        longest = longest_window(unit, count)
+        if longest is not None and (last - first).days + 1 > longest:
+            raise refuse("UDAPI1148")
+        return first, last
+
+    def _over_days(
+        self, tradable: Tradable, first: date, last: date, unit: str, count: int
+    ) -> list[tuple[Any, ...]]:
+        days = self._market.days.between(max(first, FIRST_DAY), last)
+        parts = [self._of_day(tradable, day, unit, count) for day in days]
+        return _by_period(_joined(parts), unit).wire()
 
     def _find(self, key: str, today: date) -> Tradable:
         if "|" not in key:
@@ -185,11 +220,12 @@ def longest_window(unit: str, interval: int) -> int | None:
     return DEFAULT_WINDOWS.get(unit)
 
 
-def read_date(text: str) -> date:
+def read_date(text: str, form: str = "%Y-%m-%d", code: str = "UDAPI1015") -> date:
+    """The date in *text*; refused with *code* when there is none."""
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=IST).date()
+        return datetime.strptime(text, form).replace(tzinfo=IST).date()
     except ValueError:
-        raise refuse("UDAPI1015") from None
+        raise refuse(code) from None
 
 
 def _by_interval(candles: Candles, rows: Rows, unit: str, count: int) -> Candles:

@@ -56,7 +56,8 @@ class PaperExchange:
         )
         self._desk = Desk()
         self._desk.faults.order(faults)
-        self._server = PaperServer(Routes(self.market, self._desk.tokens, quiet), self._desk, clock)
+        routes = Routes(self.market, self._desk.tokens, quiet)
+        self._server = PaperServer(self.market, routes, self._desk, clock)
         self._host, self._port = host, port
         self._stop: Callable[[], object] | None = None
         self._thread: threading.Thread | None = None

@@ -28,14 +28,14 @@ from data_fetch.core.clock import IST
 from data_fetch.core.errors import SetupError
 
 QUOTES = frozenset({"ltp", "ohlc"})
-CANDLES = frozenset({"candles"})
+CANDLES = frozenset({"candles", "expired-candles"})
 CHAIN = frozenset({"option-chain"})
 MASTER = frozenset({"master"})
 HOLIDAYS = frozenset({"holidays"})
 ENVELOPED = frozenset(
     {"option-contract", "timings", "market-status"} | QUOTES | CANDLES | CHAIN | HOLIDAYS
 )
-WITH_TOKEN = ENVELOPED - CANDLES - HOLIDAYS - {"timings"}
+WITH_TOKEN = ENVELOPED - {"candles", "timings"} - HOLIDAYS
 APIS = ENVELOPED | MASTER | {"login"}
 
 # kind -> the APIs it can strike, all of them unless the fault names fewer
@@ -48,6 +48,7 @@ KINDS: Mapping[str, frozenset[str]] = {
     "server-error": APIS,
     "maintenance": APIS,
     "token-expired": WITH_TOKEN,
+    "plan-needed": frozenset({"expired-candles"}),
     "unknown-key": QUOTES | CANDLES | CHAIN | {"option-contract"},
     "reset": APIS,
     "slow-body": APIS,
@@ -63,17 +64,27 @@ KINDS: Mapping[str, frozenset[str]] = {
     "falling-volume": frozenset({"ltp"}),
     "future-candles": CANDLES,
     "late-candles": CANDLES,
-    "yesterdays-bars": CANDLES,
+    "yesterdays-bars": frozenset({"candles"}),
+    "lost-minutes": CANDLES | {"ohlc"},
+    "withheld-minutes": CANDLES | {"ohlc"},
+    "corrected-candles": CANDLES,
+    "shuffled-candles": CANDLES,
+    "duplicated-candles": CANDLES,
+    "unparsable-candle": CANDLES,
     "missing-call": CHAIN,
     "missing-put": CHAIN,
     "empty-master": MASTER,
     "truncated-master": MASTER,
     "empty-holidays": HOLIDAYS,
 }
+OF_SOME_BARS = frozenset({"lost-minutes", "withheld-minutes", "corrected-candles"})
 OPTIONS: Mapping[str, frozenset[str]] = {
     "retry_after": frozenset({"rate-limited", "maintenance"}),
     "seconds": frozenset({"slow-body"}),
     "minutes": frozenset({"late-candles"}),
+    "bars_from": OF_SOME_BARS,
+    "bars_until": OF_SOME_BARS,
+    "factor": frozenset({"corrected-candles"}),
 }
 
 
@@ -99,6 +110,9 @@ class Fault(BaseModel):
     retry_after: int | None = Field(default=None, ge=0)
     seconds: float = Field(default=2.0, gt=0)
     minutes: int = Field(default=5, ge=1)
+    bars_from: Instant | None = None
+    bars_until: Instant | None = None
+    factor: float = Field(default=1.01, gt=0)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> "Fault":
@@ -109,6 +123,8 @@ class Fault(BaseModel):
         for option in self.model_fields_set & OPTIONS.keys():
             if self.kind not in OPTIONS[option]:
                 raise ValueError(f"{option!r} belongs to {_listed(OPTIONS[option])}")
+        if self.kind == "withheld-minutes" and self.until is None:
+            raise ValueError("what is withheld comes in the end: 'until' when?")
         return self
 
     def strikes(self, api: str, path: str, keys: Sequence[str], now: datetime) -> bool:
@@ -124,6 +140,12 @@ class Fault(BaseModel):
     def concerns(self, key: str) -> bool:
         """Whether the row of *key* is to be spoilt."""
         return not self.instruments or key in self.instruments
+
+    def covers(self, start: datetime) -> bool:
+        """Whether the bar that begins at *start* is one of those meant."""
+        return (self.bars_from is None or self.bars_from <= start) and (
+            self.bars_until is None or start < self.bars_until
+        )
 
 
 @dataclass(slots=True)

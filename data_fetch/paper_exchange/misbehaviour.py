@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from data_fetch.core.clock import IST
+from data_fetch.paper_exchange.chance import fingerprint
 from data_fetch.paper_exchange.faults import Fault
 from data_fetch.paper_exchange.wire import HTML, REFUSALS, Answer, error_body, refuse
 
@@ -51,6 +52,7 @@ REPLIES: Mapping[str, Callable[[Fault], Answer]] = {
     "server-error": lambda _: _error("UDAPI100500"),
     "maintenance": _maintenance,
     "token-expired": lambda _: refuse("UDAPI100050").answer,
+    "plan-needed": lambda _: refuse("UDAPI1149").answer,
     "unknown-key": lambda _: refuse("UDAPI1087").answer,
 }
 
@@ -109,8 +111,55 @@ def _future(_: Fault, data: Any, now: datetime) -> Any:
 
 def _late(fault: Fault, data: Any, now: datetime) -> Any:
     served = now - timedelta(minutes=fault.minutes)
-    rows = [row for row in data["candles"] if datetime.fromisoformat(row[0]) < served]
+    rows = [row for row in data["candles"] if _start(row) < served]
     return {"candles": rows}
+
+
+def _lost(fault: Fault, data: Any, _: datetime) -> Any:
+    """The minutes that the fault covers are in no answer; a quote has no bar before, then."""
+    if "candles" in data:
+        return {"candles": [row for row in data["candles"] if not fault.covers(_start(row))]}
+    return {
+        label: {**row, "prev_ohlc": None} if _shows_lost(fault, row) else row
+        for label, row in data.items()
+    }
+
+
+def _shows_lost(fault: Fault, row: dict[str, Any]) -> bool:
+    bar = row["prev_ohlc"]
+    return (
+        bar is not None
+        and fault.concerns(row["instrument_token"])
+        and fault.covers(datetime.fromtimestamp(bar["ts"] / 1000, IST))
+    )
+
+
+def _corrected(fault: Fault, data: Any, _: datetime) -> Any:
+    """Closes and volumes by a factor; high and low give way where they must."""
+
+    def corrected(row: Any) -> Any:
+        start, opened, high, low, close, volume, oi = row
+        close = round(close * fault.factor, 2)
+        units = round(volume * fault.factor)
+        return (start, opened, max(high, close), min(low, close), close, units, oi)
+
+    rows = data["candles"]
+    return {"candles": [corrected(row) if fault.covers(_start(row)) else row for row in rows]}
+
+
+def _start(row: Any) -> datetime:
+    return datetime.fromisoformat(row[0])
+
+
+def _rearranged(
+    arrange: Callable[[list[Any]], list[Any]],
+) -> Callable[[Fault, Any, datetime], Any]:
+    return lambda _, data, __: {"candles": arrange(data["candles"])}
+
+
+def _with_rubbish(rows: list[Any]) -> list[Any]:
+    half = len(rows) // 2
+    return [*rows[:half], ["rubbish"], *rows[half:]]
 
 
 def _without(side: str) -> Callable[[Fault, Any, datetime], Any]:
@@ -120,22 +169,31 @@ def _without(side: str) -> Callable[[Fault, Any, datetime], Any]:
     return spoil
 
 
+# In this order, whatever order they were ordered in: rubbish cannot be corrected any more.
 SPOILERS: Mapping[str, Callable[[Fault, Any, datetime], Any]] = {
-    "empty-data": _empty,
-    "empty-holidays": _empty,
     "left-out": _left_out,
-    "nulls": _with_close(lambda _: None),
+    "lost-minutes": _lost,
+    "withheld-minutes": _lost,
+    "late-candles": _late,
+    "corrected-candles": _corrected,
+    "future-candles": _future,
+    "negative-price": _with_close(lambda price: -price),
+    "falling-volume": _each_row(_halved_volume, lambda row: row),
     "strings-for-numbers": _each_row(
         lambda row: {name: _text(value) for name, value in row.items()},
         lambda row: [_text(value) for value in row],
     ),
-    "negative-price": _with_close(lambda price: -price),
+    "nulls": _with_close(lambda _: None),
     "nan-price": _with_close(lambda _: nan),
-    "falling-volume": _each_row(_halved_volume, lambda row: row),
-    "future-candles": _future,
-    "late-candles": _late,
     "missing-call": _without("call_options"),
     "missing-put": _without("put_options"),
+    "shuffled-candles": _rearranged(
+        lambda rows: sorted(rows, key=lambda row: fingerprint("shuffled", row[0]))
+    ),
+    "duplicated-candles": _rearranged(lambda rows: [row for row in rows for _ in range(2)]),
+    "unparsable-candle": _rearranged(_with_rubbish),
+    "empty-data": _empty,
+    "empty-holidays": _empty,
 }
 
 
@@ -162,9 +220,10 @@ def replied(faults: tuple[Fault, ...]) -> Answer | None:
 
 
 def spoilt(faults: tuple[Fault, ...], data: Any, now: datetime) -> Any:
-    for fault in faults:
-        if fault.kind in SPOILERS:
-            data = SPOILERS[fault.kind](fault, data, now)
+    for kind, spoil in SPOILERS.items():
+        for fault in faults:
+            if fault.kind == kind:
+                data = spoil(fault, data, now)
     return data
 
 

@@ -69,6 +69,7 @@ class Routes:
         ltp, ohlc = "/v3/market-quote/ltp", "/v3/market-quote/ohlc"
         candles = "/v3/historical-candle"
         wanted = "{key}/{unit}/{interval}"
+        expired = "/v2/expired-instruments/historical-candle/{key}/{interval}/{to_date}/{from_date}"
         options, market = "/v2/option", "/v2/market"
         files = "/market-quote/instruments/exchange"
         return (
@@ -77,6 +78,7 @@ class Routes:
             _candle_route(f"{candles}/intraday/{wanted}", self._intraday),
             _candle_route(f"{candles}/{wanted}/{{to_date}}", self._history),
             _candle_route(f"{candles}/{wanted}/{{to_date}}/{{from_date}}", self._history),
+            Route(expired, "expired-candles", _data(self._expired), slow=True),
             Route(f"{options}/contract", "option-contract", _data(self._contracts), slow=True),
             Route(f"{options}/chain", "option-chain", _data(self._chain), slow=True),
             Route(f"{market}/holidays", "holidays", _data(self._holidays), open=True),
@@ -107,6 +109,12 @@ class Routes:
         if asked.suffers("yesterdays-bars"):
             stale = self._market.days.before(asked.now.day)
         return {"candles": self._candles.intraday(key, unit, interval, asked.now, stale)}
+
+    def _expired(self, asked: Asked) -> Any:
+        key, interval, to_date, from_date = (
+            asked.fields[name] for name in ("key", "interval", "to_date", "from_date")
+        )
+        return {"candles": self._candles.expired(key, interval, to_date, from_date, asked.now)}
 
     def _contracts(self, asked: Asked) -> Any:
         query = asked.query

@@ -6,7 +6,7 @@ import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol
 
 import orjson
@@ -16,9 +16,11 @@ from data_fetch.core.errors import SetupError
 from data_fetch.paper_exchange.days import Moment
 from data_fetch.paper_exchange.faults import Fault, FaultBook, read_faults
 from data_fetch.paper_exchange.limits import RateLimits
+from data_fetch.paper_exchange.market import PaperMarket
 from data_fetch.paper_exchange.misbehaviour import mangled, replied
 from data_fetch.paper_exchange.routes import Asked, Route, Routes, decoded
 from data_fetch.paper_exchange.tokens import Tokens
+from data_fetch.paper_exchange.truth import minutes_of
 from data_fetch.paper_exchange.wire import JSON, Answer, Refused, refuse
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -43,7 +45,8 @@ class Desk:
 class PaperServer:
     """The request handlers of one exchange."""
 
-    def __init__(self, routes: Routes, desk: Desk, clock: Telling) -> None:
+    def __init__(self, market: PaperMarket, routes: Routes, desk: Desk, clock: Telling) -> None:
+        self._market = market
         self._routes = routes
         self._desk = desk
         self._clock = clock
@@ -55,6 +58,7 @@ class PaperServer:
         app.router.add_get("/paper/clock", self._tell_time)
         app.router.add_post("/paper/clock", self._set_time)
         app.router.add_get("/paper/state", self._tell_state)
+        app.router.add_get("/paper/truth", self._tell_truth)
         app.router.add_get("/paper/faults", self._tell_faults)
         app.router.add_post("/paper/faults", self._order_faults)
         app.router.add_delete("/paper/faults", self._clear_faults)
@@ -114,6 +118,20 @@ class PaperServer:
     async def _tell_state(self, _: web.Request) -> web.Response:
         refused = self._desk.limits.refused
         return _told({"requests": dict(self._desk.requests), "refused": dict(refused)})
+
+    async def _tell_truth(self, request: web.Request) -> web.Response:
+        key = request.query.get("instrument_key", "")
+        try:
+            day = date.fromisoformat(request.query.get("date", ""))
+        except ValueError:
+            return _told({"error": "name a date, for example 2026-09-16"}, 400)
+        return await asyncio.to_thread(self._truth, key, day)
+
+    def _truth(self, key: str, day: date) -> web.Response:
+        tradable = self._market.find(key, day)
+        if tradable is None:
+            return _told({"error": f"{key!r} was not listed on {day}"}, 404)
+        return _told({"minutes": minutes_of(self._market, tradable, day)})
 
     async def _tell_faults(self, _: web.Request) -> web.Response:
         return _told({"fault": self._desk.faults.told()})

@@ -89,6 +89,13 @@ class Visitor:
     ) -> list[list[Any]]:
         return self.data(self.history_path(key, to_date, from_date, unit, interval))["candles"]
 
+    def truth(self, key: str, day: str) -> list[dict[str, Any]]:
+        """What happens on that day, minute by minute, before any fault."""
+        answer = self.ask(f"/paper/truth?instrument_key={quote_plus(key)}&date={day}")
+        assert answer.status == 200, answer.data
+        minutes: list[dict[str, Any]] = orjson.loads(answer.data)["minutes"]
+        return minutes
+
     def order(self, **fault: Any) -> None:
         answer = self.ask("/paper/faults", "POST", body=orjson.dumps(fault))
         assert answer.status == 200, answer.data

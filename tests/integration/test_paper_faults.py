@@ -193,6 +193,101 @@ class TestCandles:
 
         assert visitor.intraday(key) == visitor.history(key, "2026-09-15", "2026-09-15")
 
+    @pytest.mark.parametrize("kind", ["lost-minutes", "withheld-minutes"])
+    def test_of_some_minutes_are_nowhere(self, visitor: Visitor, kind: str) -> None:
+        tcs, reliance = visitor.key("TCS"), visitor.key("RELIANCE")
+        whole, others = visitor.intraday(tcs), visitor.intraday(reliance)
+        visitor.order(
+            kind=kind,
+            instruments=[tcs],
+            until="2026-09-18T00:00:00",
+            bars_from="2026-09-16T11:18:00",
+            bars_until="2026-09-16T11:23:00",
+        )
+
+        def shown() -> list[str]:
+            return [row[0][11:16] for row in visitor.intraday(tcs)[:3]]
+
+        assert shown() == ["11:23", "11:17", "11:16"]
+        assert len(visitor.intraday(tcs)) == len(whole) - 5
+        assert visitor.intraday(reliance) == others
+        assert visitor.ohlc(tcs, "I1")["prev_ohlc"] is None
+        assert visitor.ohlc(reliance, "I1")["prev_ohlc"]
+        visitor.clock.put("2026-09-16 11:24:10")
+        assert visitor.ohlc(tcs, "I1")["prev_ohlc"], "a bar after the lost ones"
+        visitor.clock.put("2026-09-17 23:59:59")
+        assert len(visitor.history(tcs, "2026-09-16", "2026-09-16")) == 370
+        visitor.clock.put("2026-09-18 00:00")
+        assert len(visitor.history(tcs, "2026-09-16", "2026-09-16")) == 375
+
+    @pytest.mark.parametrize(
+        ("bounds", "days"),
+        [
+            pytest.param({"bars_until": "2026-09-15T00:00:00"}, ["15"], id="before"),
+            pytest.param({"bars_from": "2026-09-11T00:00:00"}, ["10"], id="after"),
+            pytest.param({}, [], id="all"),
+        ],
+    )
+    def test_are_lost_without_a_bound(
+        self, visitor: Visitor, bounds: dict[str, str], days: list[str]
+    ) -> None:
+        visitor.order(kind="lost-minutes", **bounds)
+        rows = visitor.history(visitor.key("TCS"), "2026-09-15", "2026-09-10")
+        assert sorted({row[0][8:10] for row in rows}) == days
+
+    def test_are_corrected_later(self, visitor: Visitor) -> None:
+        key = visitor.key("TCS")
+        bounds = {"bars_from": "2026-09-15T10:00:00", "bars_until": "2026-09-15T10:02:00"}
+        for at in ("2026-09-16T12:00:00", "2026-09-16T13:00:00"):
+            visitor.order(kind="corrected-candles", factor=0.9, **bounds, **{"from": at})
+        seen = []
+        for at in ("11:59", "12:00", "13:00"):
+            visitor.clock.put(f"2026-09-16 {at}")
+            seen.append({row[0][11:16]: row for row in visitor.history(key, *["2026-09-15"] * 2)})
+
+        first, second, third = seen
+        changed = {"10:00", "10:01"}
+        assert {at for at in first if first[at] != second[at]} == changed
+        assert {at for at in first if second[at] != third[at]} == changed
+        for older, newer in ((first, second), (second, third)):
+            for at in changed:
+                _, opened, high, low, close, volume, _ = newer[at]
+                assert close == pytest.approx(older[at][4] * 0.9, abs=0.005)
+                assert volume == pytest.approx(older[at][5] * 0.9, abs=0.5)
+                assert low <= min(opened, close) <= max(opened, close) <= high
+
+    def test_in_disorder(self, visitor: Visitor) -> None:
+        key = visitor.key("TCS")
+        ordered = visitor.intraday(key)
+        visitor.order(kind="shuffled-candles")
+        shuffled = visitor.intraday(key)
+
+        assert sorted(shuffled, reverse=True) == ordered
+        assert shuffled not in (ordered, ordered[::-1])
+
+    def test_that_come_twice(self, visitor: Visitor) -> None:
+        key = visitor.key("TCS")
+        once = visitor.intraday(key)
+        visitor.order(kind="duplicated-candles")
+        twice = visitor.intraday(key)
+
+        assert (twice[::2], twice[1::2]) == (once, once)
+
+    def test_with_rubbish_among_them(self, visitor: Visitor) -> None:
+        key = visitor.key("TCS")
+        clean = visitor.intraday(key)
+        visitor.order(kind="unparsable-candle")
+        visitor.order(kind="corrected-candles", factor=1)
+        spoilt = visitor.intraday(key)
+
+        assert [row for row in spoilt if row != ["rubbish"]] == clean
+        assert len(spoilt) == len(clean) + 1
+
+    def test_of_expired_contracts_need_a_plan(self, visitor: Visitor) -> None:
+        visitor.order(kind="plan-needed")
+        path = "/v2/expired-instruments/historical-candle/NSE_FO%7C1%7C15-09-2026/day"
+        assert visitor.refusal(f"{path}/2026-09-15/2026-09-15") == (403, "UDAPI1149")
+
     @pytest.mark.parametrize(
         ("kind", "spoilt"),
         [
@@ -297,6 +392,10 @@ class TestDefinitions:
             pytest.param({"kind": "reset", "times": 0}, "times", id="never"),
             pytest.param({"kind": "reset", "minutes": 3}, "late-candles", id="another's option"),
             pytest.param({"kind": "reset", "until": "noon"}, "until", id="no instant"),
+            pytest.param({"kind": "withheld-minutes"}, "'until' when", id="withheld for ever"),
+            pytest.param(
+                {"kind": "lost-minutes", "factor": 2}, "corrected-candles", id="lost by a factor"
+            ),
             pytest.param("reset", "valid dictionary", id="not a table"),
         ],
     )

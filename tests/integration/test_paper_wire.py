@@ -26,6 +26,7 @@ PATHS = [
     "/v3/historical-candle/NSE_INDEX%7CNifty%2050/minutes/1/{}/{}",
     "/v3/historical-candle/{}/{}/{}/{}/{}",
     "/v3/historical-candle/intraday/{}/{}/{}",
+    "/v2/expired-instruments/historical-candle/{}/{}/{}/{}",
     "/v2/option/contract?instrument_key={}&expiry_date={}",
     "/v2/option/chain?instrument_key={}&expiry_date={}",
     "/v2/market/holidays/{}",
@@ -284,6 +285,67 @@ class TestCandles:
 
         path = visitor.history_path(key, "2026-09-15", "2026-09-15", "minutes", 1)
         assert visitor.refusal(path) == (400, "UDAPI100011")
+        intraday = f"/v3/historical-candle/intraday/{quote(key, safe='')}/minutes/1"
+        assert visitor.refusal(intraday) == (400, "UDAPI100011")
+
+
+class TestCandlesOfExpiredContracts:
+    """A contract expires on 2026-09-22; its dated key names it from the next day on."""
+
+    @pytest.fixture
+    def contract(self, visitor: Visitor) -> str:
+        asked = f"instrument_key={quote_plus(NIFTY)}&expiry_date=2026-09-22"
+        [first, *_] = visitor.data(f"/v2/option/contract?{asked}")
+        return str(first["instrument_key"])
+
+    def path(self, key: str, interval: str = "1minute", first_day: str = "2026-09-21") -> str:
+        asked = f"{quote(key, safe='')}/{interval}/2026-09-30/{first_day}"
+        return f"/v2/expired-instruments/historical-candle/{asked}"
+
+    @pytest.mark.parametrize("interval", ["1minute", "30minute", "day"])
+    def test_are_what_its_history_was_up_to_the_expiry(
+        self, visitor: Visitor, contract: str, interval: str
+    ) -> None:
+        unit, count = {"1minute": ("minutes", 1), "30minute": ("minutes", 30)}.get(
+            interval, ("days", 1)
+        )
+        visitor.clock.put("2026-09-22 18:00")
+        before = visitor.history(contract, "2026-09-21", "2026-09-21", unit, count)
+        last_day = visitor.intraday(contract, unit, count)
+        visitor.clock.put("2026-10-05 10:00")
+
+        rows = visitor.data(self.path(f"{contract}|22-09-2026", interval))["candles"]
+
+        assert rows == last_day + before
+
+    @pytest.mark.parametrize(
+        ("dated", "interval", "first_day", "code"),
+        [
+            pytest.param("22-09-2026", "2minute", "2026-09-21", "UDAPI1020", id="interval"),
+            pytest.param("22-09-2026", "1minute", "2026-08-21", "UDAPI1148", id="window"),
+            pytest.param("22-09-2026", "1minute", "2026-10-21", "UDAPI1015", id="reversed"),
+            pytest.param("2026-09-22", "1minute", "2026-09-21", "UDAPI1021", id="form of the key"),
+            pytest.param("21-09-2026", "1minute", "2026-09-21", "UDAPI100011", id="another expiry"),
+        ],
+    )
+    def test_refusals(
+        self, visitor: Visitor, contract: str, dated: str, interval: str, first_day: str, code: str
+    ) -> None:
+        visitor.clock.put("2026-10-05 10:00")
+        path = self.path(f"{contract}|{dated}", interval, first_day)
+        assert visitor.refusal(path) == (400, code)
+
+    def test_a_contract_is_not_expired_on_its_last_day(
+        self, visitor: Visitor, contract: str
+    ) -> None:
+        visitor.clock.put("2026-09-22 18:00")
+        path = self.path(f"{contract}|22-09-2026")
+        assert visitor.refusal(path) == (400, "UDAPI100011")
+
+    def test_need_a_token(self, visitor: Visitor, contract: str) -> None:
+        visitor.token = None
+        path = self.path(f"{contract}|22-09-2026")
+        assert visitor.refusal(path) == (401, "UDAPI100050")
 
 
 class TestOptions:
