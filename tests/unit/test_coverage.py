@@ -224,17 +224,23 @@ def test_amended_hours(before: str, expected: Spans, due: int, after: str) -> No
     assert written(refitted(day(before), expected, FIRST + due)) == after
 
 
+def test_added_hours_continue_what_was_pending() -> None:
+    known = refitted(day("ww"), at(0, 1, 2, 3), due=FIRST)
+    assert known.stretches == (Stretch(FIRST, FIRST + 4, State.PENDING),)
+
+
 # -- when to ask again -----------------------------------------------------------------------
 
 
-def waits(
-    operation: Callable[[DayCoverage, datetime], DayCoverage], known: DayCoverage
-) -> list[timedelta | None]:
+Attempt = Callable[[DayCoverage, datetime], DayCoverage]
+
+
+def waits(attempt: Attempt, known: DayCoverage) -> list[timedelta | None]:
     """How long each of nine attempts, one after another, holds the next one back."""
     found = []
     now = NOW
     for _ in range(9):
-        known = operation(known, now)
+        known = attempt(known, now)
         found.append(known.next_attempt and known.next_attempt - now)
         now = known.next_attempt or now + HOUR
     return found
@@ -264,17 +270,15 @@ def test_a_running_day_is_asked_again_soon() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "operation"),
+    ("text", "attempt"),
     [
         pytest.param("PPNN", answered, id="the day is whole"),
         pytest.param("----", answered, id="nothing is expected of it"),
         pytest.param("PPww", answered_early, id="nothing is due that lacks"),
     ],
 )
-def test_nothing_to_wait_for(
-    text: str, operation: Callable[[DayCoverage, datetime], DayCoverage]
-) -> None:
-    assert waits(operation, day(text)) == [None] * 9
+def test_nothing_to_wait_for(text: str, attempt: Attempt) -> None:
+    assert waits(attempt, day(text)) == [None] * 9
 
 
 def test_failures_in_a_row_double_the_wait() -> None:
@@ -286,6 +290,11 @@ def test_failures_wait_a_month_at_most() -> None:
     refused = partial(with_failure, error="unknown instrument", first_wait=24 * HOUR)
     last = waits(lambda known, now: refused(known, at=now), day("MMMM"))[-1]
     assert last == timedelta(days=30)
+
+
+def test_a_graver_failure_waits_as_long_as_its_class_demands() -> None:
+    known = with_failure(failed(day("MMMM"), NOW), "unknown instrument", NOW + HOUR, 24 * HOUR)
+    assert known.next_attempt == NOW + 25 * HOUR
 
 
 def test_the_first_failure_after_answers_waits_no_longer_than_any_first() -> None:
