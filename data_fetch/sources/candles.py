@@ -131,10 +131,12 @@ def read_candles(
 
 def _at_once(rows: list[Any], asked: _Asked) -> Read | None:
     """All of it, when every row is good and the newest comes first, as usual."""
-    if set(map(type, rows)) != {list} or set(map(len, rows)) != {7}:
+    try:
+        stamps, opened, high, low, close, volume, oi = zip(*rows, strict=True)
+    except (TypeError, ValueError):
+        # Not all of them are rows of seven.
         return None
-    stamps, *bars, volume, oi = zip(*rows, strict=True)
-    starts, prices = _starts_at_once(stamps), _prices_at_once(bars)
+    starts, prices = _starts_at_once(stamps), _prices_at_once((opened, high, low, close))
     if starts is None or prices is None or not _fit(starts, asked):
         return None
     if not (_are_quantities(volume) and _are_quantities(oi)):
