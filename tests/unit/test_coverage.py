@@ -10,7 +10,7 @@ from functools import partial, reduce
 from itertools import groupby, pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_fetch.core.candles import CandleInterval
@@ -33,6 +33,8 @@ from data_fetch.core.coverage import (
     with_no_trade,
 )
 from data_fetch.core.spans import Spans, common, joined, spans_of
+
+law = settings(deadline=None)
 
 TODAY = date(2026, 9, 16)
 YESTERDAY = TODAY - timedelta(days=1)
@@ -442,6 +444,7 @@ def after(history: list[Operation]) -> DayCoverage:
 DAYS = HISTORIES.map(after)
 
 
+@law
 @given(DAYS)
 def test_stretches_divide_the_expected_minutes_exactly(known: DayCoverage) -> None:
     assert all(one.first < one.end for one in known.stretches)
@@ -450,6 +453,7 @@ def test_stretches_divide_the_expected_minutes_exactly(known: DayCoverage) -> No
     assert known.expected + known.minutes(State.NOT_EXPECTED) == len(minutes(SESSION))
 
 
+@law
 @given(DAYS, ANYWHERE)
 def test_neighbouring_stretches_differ(known: DayCoverage, expected: Spans) -> None:
     for told in (known, refitted(known, expected, due=FIRST)):
@@ -459,17 +463,20 @@ def test_neighbouring_stretches_differ(known: DayCoverage, expected: Spans) -> N
         )
 
 
+@law
 @given(DAYS)
 def test_only_bars_that_are_there_can_be_unconfirmed(known: DayCoverage) -> None:
     assert minutes(known.provisional) <= minutes(known.spans(State.PRESENT))
 
 
+@law
 @given(DAYS, st.one_of(arrivals, agings, stills, early_answers, answers, failures, first_bars))
 def test_a_bar_that_is_there_is_never_lost(known: DayCoverage, happens: Operation) -> None:
     there = minutes(known.spans(State.PRESENT))
     assert there <= minutes(happens(known).spans(State.PRESENT))
 
 
+@law
 @given(DAYS, st.one_of(agings, stills, early_answers, failures))
 def test_only_a_complete_answer_about_a_finished_day_finds_the_source_empty(
     known: DayCoverage, happens: Operation
@@ -478,6 +485,7 @@ def test_only_a_complete_answer_about_a_finished_day_finds_the_source_empty(
     assert found <= minutes(known.spans(State.SOURCE_EMPTY))
 
 
+@law
 @given(DAYS, answers)
 def test_a_complete_answer_settles_a_finished_day(known: DayCoverage, happens: Operation) -> None:
     answered = happens(known)
@@ -485,6 +493,7 @@ def test_a_complete_answer_settles_a_finished_day(known: DayCoverage, happens: O
     assert answered.confirmations == known.confirmations + 1
 
 
+@law
 @given(DAYS, ANYWHERE, PROOFS)
 def test_proof_of_no_trade_beats_an_empty_source_and_no_bar(
     known: DayCoverage, still: Spans, proof: Proof
@@ -496,6 +505,7 @@ def test_proof_of_no_trade_beats_an_empty_source_and_no_bar(
         assert proved[minute] == ((State.NO_TRADE, proof) if concerned else before[minute])
 
 
+@law
 @given(DAYS, st.integers(FIRST - 3, FIRST + 20))
 def test_time_only_turns_what_is_pending_and_due_into_missed(known: DayCoverage, due: int) -> None:
     before, later = states(known), states(aged(known, due))
@@ -504,6 +514,7 @@ def test_time_only_turns_what_is_pending_and_due_into_missed(known: DayCoverage,
         assert later[minute] == ((State.MISSED, None) if over else before[minute])
 
 
+@law
 @given(DAYS, ANYWHERE, st.integers(FIRST - 3, FIRST + 20))
 def test_amended_hours_keep_what_is_known(known: DayCoverage, expected: Spans, due: int) -> None:
     amended = refitted(known, expected, due)
@@ -515,12 +526,14 @@ def test_amended_hours_keep_what_is_known(known: DayCoverage, expected: Spans, d
     assert minutes(amended.provisional) == minutes(known.provisional) & minutes(expected)
 
 
+@law
 @given(DAYS)
 def test_the_first_bar_moving_there_and_back_changes_nothing(known: DayCoverage) -> None:
     listed = after_first_bar(known)
     assert after_first_bar(before_first_bar(listed)) == listed
 
 
+@law
 @given(DAYS, PROOFS)
 def test_a_settled_day_rests_a_day_at_least_and_a_month_at_most(
     known: DayCoverage, proof: Proof

@@ -7,7 +7,7 @@ from datetime import date, time
 from functools import partial
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_fetch.core.candles import (
@@ -31,6 +31,8 @@ from data_fetch.core.market import (
 )
 from data_fetch.core.market_session import instant_of, midnight_number
 from data_fetch.core.spans import Spans
+
+law = settings(deadline=None)
 
 CALENDAR = MarketCalendar.reviewed()
 AUCTION_DAY, LAST_DAY_WITHOUT = date(2026, 8, 24), date(2026, 7, 31)
@@ -335,6 +337,7 @@ STARTS = st.builds(
 )
 
 
+@law
 @given(
     starts=st.sets(STARTS, max_size=60),
     venue=st.sampled_from([F_AND_O_STOCK, OTHER_STOCK, INDEX, INDIA_VIX, FUTURES_AND_OPTIONS]),

@@ -27,6 +27,8 @@ from data_fetch.core.request_planner import (
 )
 from data_fetch.sources.pacing import UPSTOX_LIMITS, Pacer
 
+law = settings(deadline=None)
+
 TODAY = date(2026, 9, 16)
 NOW = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
 DAY, SECOND, INSTANT = timedelta(days=1), timedelta(seconds=1), timedelta(microseconds=1)
@@ -168,6 +170,7 @@ def test_a_day_to_come_cannot_be_asked() -> None:
 PAST_DAYS = st.sets(st.integers(0, 110).map(lambda ago: TODAY - ago * DAY), min_size=1, max_size=8)
 
 
+@law
 @given(PAST_DAYS)
 def test_no_other_windows_would_be_fewer(days: set[date]) -> None:
     """Tries every set of windows; one may as well begin with the oldest day that it serves."""
@@ -193,6 +196,7 @@ NEEDS = st.lists(
 )
 
 
+@law
 @given(NEEDS)
 def test_every_need_lies_in_exactly_one_window(wanted: list[Need]) -> None:
     planned = plan(wanted)
@@ -213,6 +217,7 @@ def test_every_need_lies_in_exactly_one_window(wanted: list[Need]) -> None:
     assert sum(window.minutes for window in planned) == sum(need.minutes for need in wanted)
 
 
+@law
 @given(NEEDS)
 def test_the_same_needs_make_the_same_plan(wanted: list[Need]) -> None:
     """Whatever the order of an instrument's days; the order of the instruments is kept."""
@@ -297,6 +302,7 @@ def test_halves(
     ]
 
 
+@law
 @given(days=st.integers(2, 3653), minutes=st.integers(1, 10_000))
 def test_halves_hold_each_day_and_each_minute_once(days: int, minutes: int) -> None:
     (day,) = plan(needs(INFY, TODAY - DAY))
@@ -441,6 +447,7 @@ def held(counted: Sequence[datetime], width: timedelta, at: datetime) -> int:
     return sum(at - width <= instant <= at for instant in counted)
 
 
+@law
 @given(BUDGETS, st.integers(0, 30))
 def test_no_window_is_overfilled_and_nothing_could_be_sent_earlier(
     budget: Budget, number: int

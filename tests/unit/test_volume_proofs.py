@@ -3,13 +3,15 @@
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_fetch.core.clock import IST
 from data_fetch.core.market_session import instant_of, minute_number
 from data_fetch.core.spans import Spans
 from data_fetch.core.volume_proofs import VolumeSeen, holds_all_volume, still_spans
+
+law = settings(deadline=None)
 
 DAY = datetime(2026, 9, 15, tzinfo=IST)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -68,6 +70,7 @@ def test_no_quotes_prove_nothing() -> None:
 OFFSETS = st.integers(0, 20 * 60).map(lambda seconds: OPENING + seconds * SECOND)
 
 
+@law
 @given(
     quoted_at=st.sets(OFFSETS, max_size=25),
     trades=st.lists(OFFSETS.map(lambda at: at + SECOND / 2), max_size=6),
