@@ -260,6 +260,12 @@ def test_accepted_forms(changed: dict[int, Any], column: str, expected: object) 
     assert type(found) is type(expected)
 
 
+def test_a_stamp_does_not_borrow_from_its_neighbour() -> None:
+    first, second = row("10:05"), row("10:04")
+    first[0], second[0] = first[0] + second[0][:1], second[0][1:]
+    assert read(first, second).objections == {NO_STAMP: 2}
+
+
 def test_a_day_begins_at_midnight() -> None:
     days = read(
         row("00:00"),
