@@ -88,8 +88,9 @@ class Window:
 def windows(needs: Iterable[Need], interval: CandleInterval, today: date) -> list[Window]:
     """The fewest requests that cover *needs*, in the order in which to send them.
 
-    *today* is the date in India; no need may be later. Contracts about to expire come first,
-    then the newest days of all instruments, in the order in which *needs* names these.
+    *today* is the date in India. Contracts about to expire come first, then the newest days of
+    all instruments, in the order in which *needs* names these. Raises ValueError for a need
+    later than *today*.
     """
     own: defaultdict[str, list[Need]] = defaultdict(list)
     for need in needs:
@@ -155,9 +156,9 @@ def _rank(window: Window, today: date) -> tuple[date, timedelta]:
 class Budget:
     """What one API may still be sent.
 
-    *limits*: how many requests a sliding window of a width may hold. *ends*: the instants from
-    which the requests already sent leave their windows, ascending. *reserved*: how many of a
-    window others need (the live quotes). Raises ValueError when these leave no room.
+    *limits*: how many requests a sliding window of each width may hold. *ends*: from when each
+    request that was already sent counts, ascending. *reserved*: how many of a window are kept
+    free for live quotes. Raises ValueError when these leave no room.
     """
 
     limits: Mapping[timedelta, int]
@@ -210,7 +211,7 @@ def sendings(budget: Budget, count: int, now: datetime) -> list[datetime]:
     counted = list(budget.ends)
     room = [(width + _INSTANT, allowed) for width, allowed in budget.room.items()]
     for _ in range(count):
-        # A window takes one more when only as many as it has room for, less one, are in it.
+        # Of a full window the oldest request must leave first.
         left = [counted[-allowed] + width for width, allowed in room if len(counted) >= allowed]
         counted.append(max([now, *left]))
     return counted[len(budget.ends) :]
