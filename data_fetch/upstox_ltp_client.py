@@ -1,31 +1,13 @@
-"""Last traded prices from Upstox: LTP V3, up to 500 instruments a request.
-
-One key that Upstox does not know refuses the whole request, so such keys are searched for,
-reported as unknown and kept apart for a while; the other keys of the request get their quotes.
-"""
+"""Last traded prices from Upstox: LTP V3, up to 500 instruments a request."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from enum import Enum
-from threading import Lock
 
-from data_fetch.core.errors import (
-    DataFetchError,
-    RequestRefused,
-    TransientError,
-    UnknownInstrument,
-)
 from data_fetch.core.ports import Clock, Lane
-from data_fetch.core.records import Quote, QuoteAnswer, SetAside
-from data_fetch.sources.quotes import read_quotes
+from data_fetch.core.records import QuoteAnswer
+from data_fetch.sources.batches import Batches, Heard, facts_of
+from data_fetch.sources.quotes import ReadQuotes, read_quotes
+from data_fetch.sources.retrying import Errand
 from data_fetch.sources.upstox import LTP_BATCH, UpstoxApi
-
-# How long an unknown key is not asked for again. A provider that refuses good keys for a
-# moment must not cost them the day.
-QUARANTINE = timedelta(minutes=30)
-
-# Searching may not eat the budget of the next slots: 500 requests a minute, 2000 in 30.
-MOST_SEARCH_REQUESTS = 200
 
 
 class UpstoxLtpClient:
@@ -33,148 +15,22 @@ class UpstoxLtpClient:
 
     def __init__(self, api: UpstoxApi, clock: Clock) -> None:
         self._api = api
-        self._clock = clock
-        self._apart_until: dict[str, datetime] = {}
-        self._lock = Lock()
+        self._batches = Batches(self._send, LTP_BATCH, clock)
 
     def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteAnswer:
-        """The last quotes of *instrument_keys*; each key is asked for once.
+        """The last quotes of *instrument_keys*, in that order; each key is asked for once.
 
         What could not be had after all retries is in `failed`, with the reason in `error`.
         Raises TokenRejected and AccessDenied; and the last TransientError when nothing at all
         was answered.
         """
-        keys = list(dict.fromkeys(instrument_keys))
-        asked_at = self._clock.now()
-        with self._lock:
-            apart = {key: self._apart_until[key] for key in keys if key in self._apart_until}
-        known_bad = [key for key, until in apart.items() if until > asked_at]
-        # Asked again, but not together with keys that they would spoil.
-        suspects = [key for key, until in apart.items() if until <= asked_at]
-
-        asking = _Asking(self._api, self._clock, lane)
-        for batch in _batches([key for key in keys if key not in apart]) + _batches(suspects):
-            asking.ask(batch)
-        self._remember(asking.unknown, suspects, asking.failed)
-        return asking.answer(keys, known_bad)
-
-    def _remember(
-        self, unknown: Sequence[str], suspects: Sequence[str], failed: Sequence[str]
-    ) -> None:
-        """Keep *unknown* apart from now on; suspects that were answered are cleared."""
-        until = self._clock.now() + QUARANTINE
-        with self._lock:
-            for key in set(suspects) - set(failed):
-                self._apart_until.pop(key, None)
-            self._apart_until.update(dict.fromkeys(unknown, until))
-
-
-class _Reply(Enum):
-    GOOD = "good"
-    SPOILT = "spoilt"  # it holds at least one key that Upstox does not know
-    FAILED = "failed"
-
-
-class _Asking:
-    """One call of `quotes`: what was asked and what has come back so far."""
-
-    def __init__(self, api: UpstoxApi, clock: Clock, lane: Lane) -> None:
-        self._api = api
-        self._clock = clock
-        self._errand = api.errand(lane)
-        self._received_at = clock.now()
-        self._answered = False
-        self._searches = 0
-        self._quotes: dict[str, Quote] = {}
-        self._absent: set[str] = set()
-        self._set_aside: dict[str, SetAside] = {}
-        self._strays: list[SetAside] = []
-        self._error: DataFetchError | None = None
-        self.unknown: list[str] = []
-        self.failed: list[str] = []
-
-    def ask(self, batch: Sequence[str]) -> None:
-        """Get the quotes of *batch*, searching for the keys that spoil it.
-
-        A spoilt group is halved. When its first half is good the second must hold the bad
-        key, and is halved in turn without being asked for. The smallest group comes first, so
-        that a search that is broken off has found some keys, and the next finds others.
-        """
-        spoilt = [batch] if self._request(batch) is _Reply.SPOILT else []
-        while spoilt:
-            group = spoilt.pop()
-            if len(group) == 1:
-                self.unknown.extend(group)
-                continue
-            first, second = group[: len(group) // 2], group[len(group) // 2 :]
-            reply = self._search(first)
-            if reply is _Reply.SPOILT:
-                spoilt.append(first)
-            if reply is _Reply.GOOD or self._search(second) is _Reply.SPOILT:
-                spoilt.append(second)
-
-    def answer(self, keys: Sequence[str], known_bad: Sequence[str]) -> QuoteAnswer:
-        """All of it, in the order of *keys*."""
-        if self._error is not None and not self._answered:
-            raise self._error
-        unknown, failed = {*self.unknown, *known_bad}, set(self.failed)
+        reads, rest = self._batches.ask(instrument_keys, self._api.errand(lane))
+        quotes = {quote.instrument_key: quote for read in reads for quote in read.quotes}
+        asked = dict.fromkeys(instrument_keys)
         return QuoteAnswer(
-            quotes=tuple(self._quotes[key] for key in keys if key in self._quotes),
-            absent=tuple(key for key in keys if key in self._absent),
-            unknown=tuple(key for key in keys if key in unknown),
-            set_aside=tuple(self._set_aside[key] for key in keys if key in self._set_aside),
-            failed=tuple(key for key in keys if key in failed),
-            strays=tuple(self._strays),
-            error=None if self._error is None else str(self._error),
-            requests=self._errand.requests,
-            received_at=self._received_at,
+            quotes=tuple(quotes[key] for key in asked if key in quotes), **facts_of(rest)
         )
 
-    def _search(self, group: Sequence[str]) -> _Reply:
-        if self._searches >= MOST_SEARCH_REQUESTS:
-            return self._fail(group, _too_many_unknown())
-        self._searches += 1
-        return self._request(group)
-
-    def _request(self, group: Sequence[str]) -> _Reply:
-        try:
-            answer = self._api.ltp(group, self._errand.lane, self._errand)
-        except UnknownInstrument:
-            self._note_answer()
-            return _Reply.SPOILT
-        except RequestRefused as problem:
-            self._note_answer()
-            return self._fail(group, problem)
-        except TransientError as problem:
-            return self._fail(group, problem)
-        self._note_answer()
-        read = read_quotes(answer.data, group)
-        self._quotes.update((quote.instrument_key, quote) for quote in read.quotes)
-        self._set_aside.update((row.instrument_key, row) for row in read.set_aside)
-        self._strays.extend(read.strays)
-        if answer.partial and read.absent:
-            # What half an answer lacks may well exist.
-            self._fail(read.absent, TransientError("Upstox answered in part only"))
-        else:
-            self._absent.update(read.absent)
-        return _Reply.GOOD
-
-    def _fail(self, group: Sequence[str], problem: DataFetchError) -> _Reply:
-        self.failed.extend(group)
-        self._error = problem
-        return _Reply.FAILED
-
-    def _note_answer(self) -> None:
-        self._answered = True
-        self._received_at = self._clock.now()
-
-
-def _too_many_unknown() -> RequestRefused:
-    return RequestRefused(
-        "Too many unknown instrument keys to find them all at once",
-        then="The search goes on with the next request.",
-    )
-
-
-def _batches(keys: Sequence[str]) -> list[Sequence[str]]:
-    return [keys[start : start + LTP_BATCH] for start in range(0, len(keys), LTP_BATCH)]
+    def _send(self, keys: Sequence[str], errand: Errand) -> Heard[ReadQuotes]:
+        answer = self._api.ltp(keys, errand.lane, errand)
+        return Heard(read_quotes(answer.data, keys), answer.partial)

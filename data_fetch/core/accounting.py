@@ -1,10 +1,10 @@
 """Every instrument asked for, in exactly one place."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
-from data_fetch.core.records import Instrument, Quote, QuoteAnswer, SyncState
+from data_fetch.core.records import BatchAnswer, Instrument, Quote, QuoteAnswer, SyncState
 
 # The audit is read by people; an answer of nothing but strays may hold thousands.
 MOST_STRAYS = 20
@@ -12,7 +12,10 @@ MOST_STRAYS = 20
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What asking for one instrument came to: a *quote*, or the *reason* why there is none."""
+    """What asking for one instrument came to: a record, or the *reason* why there is none.
+
+    A *quote* is the record itself; candles come in blocks, which are kept elsewhere.
+    """
 
     instrument: Instrument
     state: SyncState
@@ -23,6 +26,16 @@ class Account:
 def accounts(asked: Sequence[Instrument], answer: QuoteAnswer) -> list[Account]:
     """One account for each of *asked*, in that order."""
     quotes = {quote.instrument_key: quote for quote in answer.quotes}
+    return [
+        replace(account, quote=quotes.get(account.instrument.instrument_key))
+        for account in accounts_without_records(asked, quotes, answer)
+    ]
+
+
+def accounts_without_records(
+    asked: Sequence[Instrument], brought: Container[str], answer: BatchAnswer
+) -> list[Account]:
+    """The same when records are kept elsewhere: those keys are OK that *brought* one."""
     without = dict.fromkeys(answer.failed, (SyncState.FAILED, answer.error or ""))
     without |= {row.instrument_key: (SyncState.SET_ASIDE, row.reason) for row in answer.set_aside}
     unknown = (SyncState.QUARANTINED, "the provider does not know this key")
@@ -30,17 +43,16 @@ def accounts(asked: Sequence[Instrument], answer: QuoteAnswer) -> list[Account]:
     absent = (SyncState.ABSENT, "a good answer left it out")
     found = []
     for instrument in asked:
-        quote = quotes.get(instrument.instrument_key)
-        if quote is not None:
-            found.append(Account(instrument, SyncState.OK, quote))
+        if instrument.instrument_key in brought:
+            found.append(Account(instrument, SyncState.OK))
         else:
             state, reason = without.get(instrument.instrument_key, absent)
             found.append(Account(instrument, state, reason=reason))
     return found
 
 
-def by_reason(found: Sequence[Account], answer: QuoteAnswer) -> dict[str, object]:
-    """For the audit: the symbols without a quote by what became of them, and stray rows."""
+def by_reason(found: Sequence[Account], answer: BatchAnswer) -> dict[str, object]:
+    """For the audit: the symbols without a record by what became of them, and stray rows."""
     details: dict[str, object] = {}
     for state in SyncState:
         reasons = {a.instrument.symbol: a.reason for a in found if a.state is state and a.reason}

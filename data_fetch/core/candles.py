@@ -20,7 +20,8 @@ from data_fetch.core.market_session import (
     midnight_number,
 )
 from data_fetch.core.market_table import Segment
-from data_fetch.core.spans import Spans, common, spans_of
+from data_fetch.core.records import BatchAnswer
+from data_fetch.core.spans import Spans, spans_of
 
 
 class CandleInterval(StrEnum):
@@ -124,6 +125,14 @@ class CandleReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BarAnswer(BatchAnswer):
+    """All that came back when running bars were asked for: *blocks* of one bar each, and what
+    became of other keys. A key is absent as well when it has no bar of today."""
+
+    blocks: tuple[CandleBlock, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
     """Candles that belong into their sessions, with their kinds.
 
@@ -158,7 +167,7 @@ def placed(block: CandleBlock, session_on: Callable[[date], Session]) -> Placed:
         for position in tail:
             kinds[position] = _tail_kind(block, position, session)
         if inside:
-            days[day] = common(spans_of([starts[position] for position in inside]), expected)
+            days[day] = spans_of([starts[position] for position in inside])
         belonging = [*inside, *tail]
         kept += belonging
         if len(belonging) < end - row:
@@ -173,7 +182,7 @@ def placed(block: CandleBlock, session_on: Callable[[date], Session]) -> Placed:
 def expected_spans(session: Session, interval: CandleInterval) -> Spans:
     """The starts at which a candle is expected: minutes of continuous trading, or midnight."""
     if interval is CandleInterval.MINUTE:
-        return session.spans
+        return joined(session.spans)
     midnight = midnight_number(session.day)
     return ((midnight, midnight + 1),) if session.open else ()
 

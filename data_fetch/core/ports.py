@@ -10,7 +10,7 @@ from enum import IntEnum
 from threading import Event
 from typing import Protocol
 
-from data_fetch.core.candles import CandleReply
+from data_fetch.core.candles import BarAnswer, CandleReply
 from data_fetch.core.records import Movement, QuoteAnswer, StoredQuote, SyncAttempt, SyncRun
 from data_fetch.core.request_planner import Window
 
@@ -74,6 +74,11 @@ class Pacing(Protocol):
 class QuoteSource(Protocol):
     def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteAnswer:
         """The last quotes of all *instrument_keys*, however many requests that takes."""
+
+
+class BarSource(Protocol):
+    def bars(self, instrument_keys: Sequence[str]) -> BarAnswer:
+        """The last completed minute of all *instrument_keys*, however many requests that takes."""
 
 
 class CandleSource(Protocol):

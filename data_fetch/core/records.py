@@ -124,16 +124,14 @@ class SetAside:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuoteAnswer:
-    """All that came back when quotes were asked for.
+class BatchAnswer:
+    """What became of keys that were asked for together and brought no record.
 
-    Every key asked for is in exactly one of *quotes*, *absent* (a good answer lacks it),
-    *unknown* (the provider refuses the key), *set_aside* (its row could not be true) and
-    *failed* (its request failed for good: *error* says why). *strays* are rows that answer
-    no key that was asked for.
+    Each of them is in exactly one of *absent* (a good answer lacks it), *unknown* (the provider
+    refuses the key), *set_aside* (its row could not be true) and *failed* (its request failed
+    for good: *error* says why). *strays* are rows that answer no key that was asked for.
     """
 
-    quotes: tuple[Quote, ...]
     absent: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
@@ -142,6 +140,13 @@ class QuoteAnswer:
     error: str | None = None
     requests: int = 0
     received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteAnswer(BatchAnswer):
+    """All that came back when quotes were asked for: *quotes*, and what became of other keys."""
+
+    quotes: tuple[Quote, ...]
 
 
 class Outcome(StrEnum):

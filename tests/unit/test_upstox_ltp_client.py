@@ -36,8 +36,9 @@ from data_fetch.core.errors import (
 )
 from data_fetch.core.ports import Lane
 from data_fetch.sources.answers import Answer
+from data_fetch.sources.batches import MOST_SEARCH_REQUESTS, QUARANTINE
 from data_fetch.sources.retrying import Errand
-from data_fetch.upstox_ltp_client import MOST_SEARCH_REQUESTS, QUARANTINE, UpstoxLtpClient
+from data_fetch.upstox_ltp_client import UpstoxLtpClient
 
 
 @pytest.fixture
