@@ -384,6 +384,8 @@ def _append(
     provenance: Provenance,
 ) -> None:
     """Add the candles to *target*. Raises IntegrityError when one is there."""
+    if not blocks:
+        return
     # Microseconds, and a refusal if there is no time zone.
     fetched_at = Instant().process_bind_param(provenance.fetched_at, SQLITE)
     if _is_postgres(connection):
