@@ -21,7 +21,7 @@ from data_fetch.core.market_session import (
 )
 from data_fetch.core.market_table import Segment
 from data_fetch.core.records import BatchAnswer
-from data_fetch.core.spans import Spans, spans_of
+from data_fetch.core.spans import Spans, joined, spans_of
 
 
 class CandleInterval(StrEnum):

@@ -11,12 +11,13 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from data_fetch.core.candles import CandleInterval
+from data_fetch.core.clock import IST
 from data_fetch.core.spans import Spans, common, joined, without
 
 # A provider that repairs its history does so overnight, if at all.
 ASK_AGAIN, LONGEST_SILENCE = timedelta(hours=24), timedelta(days=30)
 # While its day runs, a bar may be published late.
-SOON, LATEST_SOON = timedelta(minutes=5), timedelta(hours=1)
+SOON, LATEST_SOON = timedelta(minutes=5), timedelta(minutes=15)
 
 
 class State(StrEnum):
@@ -150,25 +151,30 @@ def with_no_trade(known: DayCoverage, still: Spans, proof: Proof) -> DayCoverage
     return _painted(known, still, State.NO_TRADE, proof, over=lacking)
 
 
-def with_answer(known: DayCoverage, proof: Proof, *, finished: bool) -> DayCoverage:
-    """A complete answer covered the whole day; its bars were painted before.
+def with_early_answer(known: DayCoverage, at: datetime) -> DayCoverage:
+    """A complete answer covered the day while it ran; its bars were painted before.
 
-    About a *finished* day it settles what it lacks. While the day runs, a bar may come late.
+    It settles nothing: a bar may come late.
     """
-    if not finished:
-        attempts = known.attempts + 1
-        wait = min(SOON * 2 ** min(attempts - 1, 8), LATEST_SOON)
-        lacking = bool(known.minutes(State.MISSED))
-        return _attempted(known, proof.at, None, proof.at + wait if lacking else None)
-    lacking_states = (State.MISSED, State.PENDING)
-    settled = _painted(
-        known, known.spans(*lacking_states), State.SOURCE_EMPTY, proof, over=lacking_states
-    )
+    wait = min(SOON * 2 ** min(known.attempts, 8), LATEST_SOON)
+    lacking = bool(known.minutes(State.MISSED))
+    return _attempted(known, at, None, at + wait if lacking else None)
+
+
+def with_answer(known: DayCoverage, proof: Proof) -> DayCoverage:
+    """A complete answer covered the whole day when it was over; its bars were painted before.
+
+    It settles what it lacks. Bars that are still provisional were not in it, unless it came on
+    the day itself: history has its word from the next day on.
+    """
+    lacking = (State.MISSED, State.PENDING)
+    settled = _painted(known, known.spans(*lacking), State.SOURCE_EMPTY, proof, over=lacking)
     confirmations = known.confirmations + 1
     wait = min(ASK_AGAIN * 2 ** min(confirmations - 1, 8), LONGEST_SILENCE)
-    lacking = bool(settled.minutes(State.SOURCE_EMPTY) or settled.provisional)
+    unconfirmed = settled.provisional and proof.at.astimezone(IST).date() > known.day
+    ask_again = bool(settled.minutes(State.SOURCE_EMPTY) or unconfirmed)
     confirmed = replace(settled, confirmations=confirmations)
-    return _attempted(confirmed, proof.at, None, proof.at + wait if lacking else None)
+    return _attempted(confirmed, proof.at, None, proof.at + wait if ask_again else None)
 
 
 def with_failure(
@@ -178,7 +184,10 @@ def with_failure(
     wait = first_wait
     if known.last_error and known.last_attempt and known.next_attempt:
         wait = max(first_wait, 2 * (known.next_attempt - known.last_attempt))
-    return _attempted(known, at, error, at + min(wait, LONGEST_SILENCE))
+    due = at + min(wait, LONGEST_SILENCE)
+    # What an answer has settled is not asked for sooner because a later one failed.
+    settled = known.next_attempt if known.confirmations else None
+    return _attempted(known, at, error, max(due, settled or due))
 
 
 def before_first_bar(known: DayCoverage) -> DayCoverage:

@@ -22,6 +22,7 @@ from data_fetch.core.coverage import (
     wants_asking,
     with_answer,
     with_bars,
+    with_early_answer,
     with_failure,
     with_no_trade,
 )
@@ -97,7 +98,9 @@ class CandleBook:
         proof = Proof(by, run.run_id, provenance.fetched_at)
 
         def settle(known: DayCoverage, session: Session) -> DayCoverage:
-            return with_answer(known, proof, finished=expectation.finished(session))
+            if expectation.finished(session):
+                return with_answer(known, proof)
+            return with_early_answer(known, proof.at)
 
         return self._record(stay, bars, provenance, settle, run, attempt, expectation)
 

@@ -5,7 +5,7 @@ Days are written with one letter per minute; a space is a minute without trading
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial, reduce
 from itertools import groupby, pairwise
 
@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_fetch.core.candles import CandleInterval
+from data_fetch.core.clock import IST
 from data_fetch.core.coverage import (
     GAPS,
     DayCoverage,
@@ -29,6 +30,7 @@ from data_fetch.core.coverage import (
     wants_asking,
     with_answer,
     with_bars,
+    with_early_answer,
     with_failure,
     with_no_trade,
 )
@@ -149,28 +151,44 @@ def test_volume_speaks_only_of_its_own_minutes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "finished", "after"),
+    ("before", "after"),
     [
-        pytest.param("PMMP", True, "PEEP", id="what lacks is the source's gap"),
-        pytest.param("MMMM", True, "EEEE", id="an empty answer counts"),
-        pytest.param("Pwww", True, "PEEE", id="nothing is to come of a finished day"),
-        pytest.param("NEpP", True, "NEpP", id="the rest was settled"),
-        pytest.param("----", True, "----", id="nothing was expected"),
-        pytest.param("PMMw", False, "PMMw", id="while the day runs a bar may come late"),
+        pytest.param("PMMP", "PEEP", id="what lacks is the source's gap"),
+        pytest.param("MMMM", "EEEE", id="an empty answer counts"),
+        pytest.param("Pwww", "PEEE", id="nothing is to come of a finished day"),
+        pytest.param("NEpP", "NEpP", id="the rest was settled"),
+        pytest.param("----", "----", id="nothing was expected"),
     ],
 )
-def test_complete_answer(before: str, finished: bool, after: str) -> None:
-    known = with_answer(day(before), ANSWER, finished=finished)
+def test_complete_answer(before: str, after: str) -> None:
+    known = with_answer(day(before), ANSWER)
     assert written(known) == after
     assert known.attempts == 1
-    assert known.confirmations == finished
+    assert known.confirmations == 1
     assert known.last_attempt == ANSWER.at
+
+
+def test_while_the_day_runs_a_bar_may_come_late() -> None:
+    known = with_early_answer(day("PMMw"), NOW)
+    assert written(known) == "PMMw"
+    assert known.attempts == 1
+    assert known.confirmations == 0
+    assert known.last_attempt == NOW
+
+
+def test_an_answer_of_the_day_itself_does_not_put_off_what_history_says() -> None:
+    provisional = with_bars(day("MMMM"), day("MMMM").spans(State.MISSED), ())
+    evening = datetime.combine(provisional.day, time(20, 0), IST)
+    assert with_answer(provisional, replace(ANSWER, at=evening)).next_attempt is None
+    next_evening = evening + 24 * HOUR
+    later = with_answer(provisional, replace(ANSWER, at=next_evening))
+    assert later.next_attempt == next_evening + 24 * HOUR
 
 
 def test_an_answer_signs_what_it_settles_and_nothing_else() -> None:
     proved_still = with_no_trade(day("PMMM"), at(1), STILL)
-    known = with_answer(proved_still, ANSWER, finished=True)
-    again = with_answer(known, replace(ANSWER, run_id="run-9"), finished=True)
+    known = with_answer(proved_still, ANSWER)
+    again = with_answer(known, replace(ANSWER, run_id="run-9"))
     assert [proof for _, proof in states(again).values()] == [None, STILL, ANSWER, ANSWER]
 
 
@@ -249,11 +267,11 @@ def waits(attempt: Attempt, known: DayCoverage) -> list[timedelta | None]:
 
 
 def answered(known: DayCoverage, now: datetime) -> DayCoverage:
-    return with_answer(known, replace(ANSWER, at=now), finished=True)
+    return with_answer(known, replace(ANSWER, at=now))
 
 
 def answered_early(known: DayCoverage, now: datetime) -> DayCoverage:
-    return with_answer(known, replace(ANSWER, at=now), finished=False)
+    return with_early_answer(known, now)
 
 
 def failed(known: DayCoverage, now: datetime) -> DayCoverage:
@@ -267,7 +285,7 @@ def test_a_settled_day_is_asked_about_ever_more_rarely(text: str) -> None:
 
 
 def test_a_running_day_is_asked_again_soon() -> None:
-    after = [5, 10, 20, 40, 60, 60, 60, 60, 60]
+    after = [5, 10, 15, 15, 15, 15, 15, 15, 15]
     assert waits(answered_early, day("PMMw")) == [number * MINUTE for number in after]
 
 
@@ -382,7 +400,7 @@ def test_counts() -> None:
 
 
 def test_an_empty_day_before_the_first_bar_expects_nothing() -> None:
-    empty = with_answer(day("MM MM"), ANSWER, finished=True)
+    empty = with_answer(day("MM MM"), ANSWER)
     unlisted = before_first_bar(empty)
     assert written(unlisted) == "-- --"
     assert (unlisted.expected, unlisted.found_empty) == (0, True)
@@ -394,7 +412,7 @@ def test_bars_and_proofs_stay_whatever_the_first_bar() -> None:
 
 
 def test_an_older_bar_takes_it_back_and_nobody_asks_the_sooner() -> None:
-    empty = with_answer(day("MM MM"), ANSWER, finished=True)
+    empty = with_answer(day("MM MM"), ANSWER)
     assert after_first_bar(before_first_bar(empty)) == empty
 
 
@@ -421,8 +439,12 @@ def arrival(arrived: Spans, final: Spans) -> Operation:
 arrivals = st.builds(arrival, IN_SESSION, ANYWHERE)
 agings = st.builds(partial, st.just(aged), due=st.integers(FIRST - 3, FIRST + 20))
 stills = st.builds(partial, st.just(with_no_trade), still=ANYWHERE, proof=PROOFS)
-early_answers = st.builds(partial, st.just(with_answer), proof=PROOFS, finished=st.just(False))
-answers = st.builds(partial, st.just(with_answer), proof=PROOFS, finished=st.just(True))
+early_answers = st.builds(
+    partial,
+    st.just(with_early_answer),
+    at=st.integers(0, 100).map(lambda hours: NOW + hours * HOUR),
+)
+answers = st.builds(partial, st.just(with_answer), proof=PROOFS)
 failures = st.builds(
     partial,
     st.just(with_failure),
@@ -538,5 +560,5 @@ def test_the_first_bar_moving_there_and_back_changes_nothing(known: DayCoverage)
 def test_a_settled_day_rests_a_day_at_least_and_a_month_at_most(
     known: DayCoverage, proof: Proof
 ) -> None:
-    next_attempt = with_answer(known, proof, finished=True).next_attempt
+    next_attempt = with_answer(known, proof).next_attempt
     assert next_attempt is None or 24 * HOUR <= next_attempt - proof.at <= timedelta(days=30)
