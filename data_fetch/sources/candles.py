@@ -57,6 +57,7 @@ MINUTE_LENGTH = len(STAMP_FORM) - len(WHOLE_MINUTE)
 DIGITS_AS_0 = bytes.maketrans(b"123456789", b"0" * 9)
 
 # start, open, high, low, close, volume, open interest
+COLUMNS = 7
 Candle = tuple[int, float, float, float, float, int, int]
 # The same as columns, and how many rows were not used, by reason.
 Columns = tuple[Sequence[Any], ...]
@@ -131,20 +132,23 @@ def read_candles(
 
 def _at_once(rows: list[Any], asked: _Asked) -> Read | None:
     """All of it, when every row is good and the newest comes first, as usual."""
-    try:
-        stamps, opened, high, low, close, volume, oi = zip(*rows, strict=True)
-    except (TypeError, ValueError):
-        # Not all of them are rows of seven.
+    if set(map(type, rows)) != {list} or set(map(len, rows)) != {COLUMNS}:
         return None
+    # Not `zip(*rows)`: its thousands of iterators keep the garbage collector busy.
+    oldest_first = rows[::-1]
+    stamps, opened, high, low, close, volume, oi = (
+        [row[place] for row in oldest_first] for place in range(COLUMNS)
+    )
     starts, prices = _starts_at_once(stamps), _prices_at_once((opened, high, low, close))
     if starts is None or prices is None or not _fit(starts, asked):
         return None
     if not (_are_quantities(volume) and _are_quantities(oi)):
         return None
     forming = int(np.count_nonzero(starts > asked.latest))
-    over, columns = len(rows) - forming, (starts.tolist(), *prices, volume, oi)
-    oldest_first = tuple(list(column[::-1][:over]) for column in columns)
-    return oldest_first, {NOT_OVER_YET: forming} if forming else {}
+    columns = (starts.tolist(), *prices, volume, oi)
+    if not forming:
+        return columns, {}
+    return tuple(column[:-forming] for column in columns), {NOT_OVER_YET: forming}
 
 
 def _starts_at_once(stamps: Sequence[Any]) -> Ints | None:
@@ -187,11 +191,11 @@ def _are_quantities(column: Sequence[Any]) -> bool:
 
 
 def _fit(starts: Ints, asked: _Asked) -> bool:
-    """Whether *starts* go back in time, each once, within the days asked for."""
+    """Whether *starts* go on in time, each once, within the days asked for."""
     return bool(
-        (np.diff(starts) < 0).all()
-        and asked.first <= starts[-1]
-        and starts[0] < asked.end
+        (np.diff(starts) > 0).all()
+        and asked.first <= starts[0]
+        and starts[-1] < asked.end
         and not (asked.daily and ((starts + IST_AHEAD) % MINUTES_OF_DAY).any())
     )
 
@@ -219,7 +223,7 @@ def _one_by_one(rows: list[Any], asked: _Asked) -> Read:
 
 def _candle(row: Any, asked: _Asked) -> Candle:
     """One row. Raises BadRecord, whose text is one of the reasons above."""
-    if not isinstance(row, list) or len(row) != 7:
+    if not isinstance(row, list) or len(row) != COLUMNS:
         raise BadRecord(NO_ROW)
     stamp, *prices, volume, oi = row
     start = _start(stamp)
