@@ -5,10 +5,13 @@ is complete, a request fails, volume stood still, time passes) paints stretches 
 state. Nothing here reads a clock or a store.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
+from typing import Any
 
 from data_fetch.core.candles import CandleInterval
 from data_fetch.core.clock import IST
@@ -33,6 +36,15 @@ class State(StrEnum):
 
 # Minutes that are expected and not there, for whatever cause.
 GAPS = (State.NO_TRADE, State.SOURCE_EMPTY, State.MISSED, State.PENDING)
+# Of two statements about a minute the one in the earlier state here is worth more.
+WEIGHTIEST = (
+    State.PRESENT,
+    State.NO_TRADE,
+    State.SOURCE_EMPTY,
+    State.NOT_EXPECTED,
+    State.MISSED,
+    State.PENDING,
+)
 BEFORE_FIRST_BAR = "before_first_bar"
 
 
@@ -200,6 +212,34 @@ def after_first_bar(known: DayCoverage) -> DayCoverage:
     return _renamed(known, State.NOT_EXPECTED, State.SOURCE_EMPTY)
 
 
+def combined(ours: DayCoverage, theirs: DayCoverage) -> DayCoverage:
+    """What two stores know of one day together, once each has the other's candles.
+
+    A bar that either has is there, and confirmed if it is so in either; a proof of either
+    settles what both lack. The later attempt says how it went and when to ask again.
+    """
+    held, found = ours.spans(State.PRESENT), theirs.spans(State.PRESENT)
+    mine = with_bars(ours, without(found, held), ())
+    other = with_bars(theirs, without(held, found), ())
+    edges = sorted(
+        {edge for one in (*mine.stretches, *other.stretches) for edge in (one.first, one.end)}
+    )
+    pieces = []
+    for first, end in pairwise(edges):
+        told = [_stretch_at(known, first) for known in (mine, other)]
+        if said := [one for one in told if one is not None]:
+            pieces.append(replace(min(said, key=_weight), first=first, end=end))
+    confirmed = (*without(held, ours.provisional), *without(found, theirs.provisional))
+    later = max(ours, theirs, key=_last_told)
+    return replace(
+        later,
+        stretches=_merged(pieces),
+        provisional=without(joined((*held, *found)), joined(confirmed)),
+        attempts=max(ours.attempts, theirs.attempts),
+        confirmations=max(ours.confirmations, theirs.confirmations),
+    )
+
+
 def wants_asking(known: DayCoverage, today: date) -> bool:
     """Whether a request could still better what is held of the day, whenever it may be sent.
 
@@ -212,6 +252,27 @@ def wants_asking(known: DayCoverage, today: date) -> bool:
 def may_ask(known: DayCoverage, now: datetime) -> bool:
     """Whether the time for the next attempt has come."""
     return known.next_attempt is None or known.next_attempt <= now
+
+
+def _stretch_at(known: DayCoverage, minute: int) -> Stretch | None:
+    place = bisect_right(known.stretches, minute, key=lambda one: one.first) - 1
+    return known.stretches[place] if place >= 0 and minute < known.stretches[place].end else None
+
+
+def _weight(one: Stretch) -> tuple[Any, ...]:
+    """The least counts: what is known best, by whoever proved it first."""
+    proof = one.proof
+    proved = (proof.at, proof.by, proof.run_id) if proof is not None else ()
+    return (WEIGHTIEST.index(one.state), *proved)
+
+
+def _last_told(known: DayCoverage) -> tuple[Any, ...]:
+    never = datetime.min.replace(tzinfo=UTC)
+    return (
+        known.last_attempt or never,
+        known.next_attempt or never,
+        known.last_error or "",
+    )
 
 
 def _renamed(known: DayCoverage, state: State, other: State) -> DayCoverage:

@@ -24,6 +24,7 @@ from data_fetch.core.coverage import (
     after_first_bar,
     aged,
     before_first_bar,
+    combined,
     may_ask,
     refitted,
     unasked,
@@ -562,3 +563,73 @@ def test_a_settled_day_rests_a_day_at_least_and_a_month_at_most(
 ) -> None:
     next_attempt = with_answer(known, proof).next_attempt
     assert next_attempt is None or 24 * HOUR <= next_attempt - proof.at <= timedelta(days=30)
+
+
+# -- what two stores know together -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "together"),
+    [
+        pytest.param("PMMM", "MMMP", "PMMP", id="each has bars that the other lacks"),
+        pytest.param("ppPP", "pPpP", "pPPP", id="confirmed in either"),
+        pytest.param("pM", "MP", "pP", id="one bar confirmed, one not"),
+        pytest.param("MEN-", "EMMM", "EEN-", id="a proof of either settles it"),
+        pytest.param("EN", "NE", "NN", id="volume says why the source is empty"),
+        pytest.param("PPp", "NE-", "PPp", id="a bar refutes any proof"),
+        pytest.param("----", "MPMM", "EPEE", id="a bar where none was expected"),
+        pytest.param("----", "EEEE", "EEEE", id="an older bar is known to one"),
+        pytest.param("ww", "Mw", "Mw", id="it has become due"),
+        pytest.param("PP", "PPMM", "PPMM", id="amended hours known to one"),
+        pytest.param("PP  ", "  MM", "PPMM", id="nothing in common"),
+    ],
+)
+def test_two_stores_together(ours: str, theirs: str, together: str) -> None:
+    assert written(combined(day(ours), day(theirs))) == together
+    assert written(combined(day(theirs), day(ours))) == together
+
+
+def test_together_the_later_attempt_tells_and_the_counts_are_the_larger() -> None:
+    early = answered(answered(day("ME"), NOW), NOW + HOUR)
+    late = failed(day("MM"), NOW + 2 * HOUR)
+
+    both = combined(early, late)
+
+    assert (both.attempts, both.confirmations) == (2, 2)
+    assert (both.last_error, both.last_attempt) == (late.last_error, late.last_attempt)
+    assert both.next_attempt == late.next_attempt
+
+
+def test_together_the_first_proof_of_a_state_is_kept() -> None:
+    first, again = (replace(ANSWER, at=NOW + hours * HOUR) for hours in (0, 5))
+    ours, theirs = with_answer(day("MM"), again), with_answer(day("MM"), first)
+
+    assert {proof for _, proof in states(combined(ours, theirs)).values()} == {first}
+
+
+@law
+@given(DAYS, DAYS)
+def test_together_it_does_not_matter_who_is_first(ours: DayCoverage, theirs: DayCoverage) -> None:
+    assert combined(ours, theirs) == combined(theirs, ours)
+
+
+@law
+@given(DAYS, DAYS)
+def test_together_nothing_is_lost_and_a_second_time_adds_nothing(
+    ours: DayCoverage, theirs: DayCoverage
+) -> None:
+    both = combined(ours, theirs)
+
+    there = minutes(ours.spans(State.PRESENT)) | minutes(theirs.spans(State.PRESENT))
+    assert minutes(both.spans(State.PRESENT)) == there
+    unproved = minutes(ours.spans(State.MISSED, State.PENDING))
+    assert minutes(both.spans(State.MISSED, State.PENDING)) <= unproved
+    assert minutes(both.provisional) <= minutes(ours.provisional) | minutes(theirs.provisional)
+    assert combined(both, both) == both
+    assert combined(both, theirs) == both
+
+
+@law
+@given(DAYS)
+def test_a_day_together_with_itself_is_itself(known: DayCoverage) -> None:
+    assert combined(known, known) == known
