@@ -1,20 +1,29 @@
 """Brings the rows of one store into another of the same world.
 
-Safe to repeat: of two rows with one key the better one stays, by a rule of its table.
+Safe to repeat: of two rows with one key the better one stays, by a rule of its table. Of two
+rows of the coverage ledger each knows something, so they are combined.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Table, inspect, select
+from sqlalchemy import Connection, Table, inspect, select, tuple_
 
+from data_fetch.core.coverage import combined
 from data_fetch.core.errors import SetupError
 from data_fetch.core.records import World
+from data_fetch.storage.candles import begin_candle_writing
+from data_fetch.storage.coverage import COLUMNS, coverage_table, day_coverage, ledger_row
 from data_fetch.storage.database import engine_for, is_postgres, reading, redacted
 from data_fetch.storage.store import Store, open_store, refuse_invented, stamped_world
 from data_fetch.storage.tables import (
     Base,
+    Candle,
+    CandleRevision,
+    Coverage,
     DataSyncStatus,
     Instrument,
     InstrumentLineage,
@@ -23,9 +32,11 @@ from data_fetch.storage.tables import (
     SyncRunRow,
     table,
 )
-from data_fetch.storage.upsert import Row, Rule, bulk_upsert, earliest, latest
+from data_fetch.storage.upsert import REPLACE, Row, Rule, bulk_upsert, earliest, latest, upsert
 
 READ_AT_ONCE = 5_000
+# So few that combining them does not hold SQLite's write lock for long.
+COMBINED_AT_ONCE = 300
 KEYS_OF_INSTRUMENTS = {"instrument_key", "underlying_key", "new_key"}
 
 # Which of two rows with one key is better: the newer one, by the table's own time. A table
@@ -36,8 +47,11 @@ RULES: dict[type[Base], Rule] = {
     LtpData: Rule(ranking=("received_at",)),
     SyncRunRow: Rule(ranking=("finished_at",)),
     DataSyncStatus: Rule(ranking=("last_attempt",), combined={"last_success": latest}),
+    Candle: Rule(ranking=("is_final", "fetched_at")),
+    CandleRevision: Rule(ranking=("superseded_at",)),
+    # After the candles it speaks of. What is written is combined from both sides beforehand.
+    Coverage: REPLACE,
 }
-
 
 Watcher = Callable[[str, int], None]
 
@@ -66,7 +80,49 @@ def _merge_table(src: Store, dst: Store, model: type[Base], watcher: Watcher) ->
     columns = [column.name for column in target.columns]
     with src.reading() as connection:
         rows = _streamed(connection, target, watcher)
-        return bulk_upsert(dst.writing, target, columns, rows, RULES[model])
+        if model is Coverage:
+            return _combine_ledger(dst, rows)
+        return bulk_upsert(lambda: _writing(dst), target, columns, rows, RULES[model])
+
+
+@contextmanager
+def _writing(store: Store) -> Iterator[Connection]:
+    with store.writing() as connection:
+        begin_candle_writing(connection)
+        yield connection
+
+
+def _combine_ledger(dst: Store, rows: Iterator[Row]) -> int:
+    changed = 0
+    while several := list(islice(rows, COMBINED_AT_ONCE)):
+        with _writing(dst) as connection:
+            together = _together(connection, several)
+            changed += upsert(connection, coverage_table, COLUMNS, together)
+    return changed
+
+
+def _together(connection: Connection, rows: Sequence[Row]) -> list[Row]:
+    """What the ledger that is there and these rows of another say together."""
+    key = [column.name for column in coverage_table.primary_key]
+    offered = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    wanted = [tuple(facts[name] for name in key) for facts in offered]
+    named = tuple_(*(coverage_table.c[name] for name in key))
+    found = connection.execute(select(coverage_table).where(named.in_(wanted))).mappings()
+    stored = {tuple(facts[name] for name in key): dict(facts) for facts in found}
+    return [
+        _combined_row(stored.get(name, theirs), theirs)
+        for name, theirs in zip(wanted, offered, strict=True)
+    ]
+
+
+def _combined_row(ours: dict[str, Any], theirs: dict[str, Any]) -> Row:
+    """Signed by whoever knew it all, else by the later of the two."""
+    together = combined(day_coverage(ours), day_coverage(theirs))
+    for known in (ours, theirs):
+        if together == day_coverage(known):
+            return tuple(known.values())
+    later = max(ours, theirs, key=lambda facts: (facts["changed_at"], facts["run_id"]))
+    return ledger_row(together, later["run_id"], later["changed_at"])
 
 
 def _streamed(connection: Connection, source: Table, watcher: Watcher) -> Iterator[Row]:

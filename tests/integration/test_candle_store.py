@@ -187,7 +187,8 @@ def test_final_beats_provisional_then_newer_beats_older(
 
 @pytest.mark.parametrize("name", VALUES)
 def test_a_difference_in_any_value_is_a_correction(store: Store, name: str) -> None:
-    changed = replace(SAME, **{name: Kind.AUCTION if name == "kind" else 5})
+    value: dict[str, Any] = {name: Kind.AUCTION if name == "kind" else 5}
+    changed = replace(SAME, **value)
     merged(store, [block({0: SAME})], came(0, final=False))
 
     assert merged(store, [block({0: changed})], came(1, final=False)) == Written(revised=1)

@@ -13,6 +13,9 @@ from data_fetch.storage.merge import RULES, merge
 from data_fetch.storage.store import Store, open_store
 from data_fetch.storage.tables import (
     Base,
+    Candle,
+    CandleRevision,
+    Coverage,
     DataSyncStatus,
     Instrument,
     InstrumentLineage,
@@ -25,6 +28,24 @@ from data_fetch.storage.upsert import upsert
 AT = datetime(2026, 9, 16, 3, 45, tzinfo=UTC)
 DAY = date(2026, 9, 16)
 KEY = "NSE_EQ|ZZP000000001"
+
+CANDLE: dict[str, Any] = {
+    "instrument_key": KEY,
+    "interval": "1minute",
+    "timestamp": AT,
+    "open": 2990.05,
+    "high": 2995.0,
+    "low": 2989.0,
+    "close": 2991.1,
+    "volume": 5_000_000_000,
+    "oi": 0,
+    "kind": "traded",
+    "source": "paper",
+    "is_final": True,
+    "fetched_at": AT + timedelta(minutes=1),
+    "run_id": "r",
+}
+REVISION = CANDLE | {"revision": 1, "superseded_at": AT + timedelta(minutes=5)}
 
 SAMPLE: dict[type[Base], dict[str, Any]] = {
     Instrument: {
@@ -93,6 +114,32 @@ SAMPLE: dict[type[Base], dict[str, Any]] = {
         "consecutive_failures": 0,
         "error": None,
         "last_run": "r",
+    },
+    Candle: CANDLE,
+    CandleRevision: {
+        column.name: REVISION[column.name] for column in table(CandleRevision).columns
+    },
+    Coverage: {
+        "instrument_key": KEY,
+        "interval": "1minute",
+        "trading_date": DAY,
+        "expected": 4,
+        "present": 2,
+        "no_trade": 0,
+        "source_empty": 0,
+        "missed": 2,
+        "pending": 0,
+        "not_expected": 0,
+        "provisional": 1,
+        "stretches": [[555, 557, "present"], [557, 559, "missed"]],
+        "provisional_spans": [[556, 557]],
+        "attempts": 1,
+        "confirmations": 0,
+        "last_error": None,
+        "last_attempt": AT,
+        "next_attempt": None,
+        "run_id": "r",
+        "changed_at": AT,
     },
 }
 
@@ -165,6 +212,25 @@ def test_everything_comes_over_and_a_second_time_changes_nothing(
             {"recorded": AT + timedelta(seconds=1), "reason": "rename"},
             id="lineage",
         ),
+        pytest.param(Candle, {"fetched_at": AT + timedelta(days=1), "close": 2990.0}, id="candles"),
+        pytest.param(
+            CandleRevision,
+            {"superseded_at": AT + timedelta(days=1), "close": 2990.0},
+            id="revisions",
+        ),
+        pytest.param(
+            Coverage,
+            {
+                "present": 3,
+                "missed": 1,
+                "provisional": 0,
+                "stretches": [[555, 558, "present"], [558, 559, "missed"]],
+                "provisional_spans": [],
+                "changed_at": AT + timedelta(days=1),
+                "run_id": "later",
+            },
+            id="a ledger that knows all that the other does",
+        ),
     ],
 )
 def test_the_newer_row_stays_whichever_side_it_is_on(
@@ -185,6 +251,51 @@ def test_the_newer_row_stays_whichever_side_it_is_on(
     put(dst, model, **SAMPLE[model])
     assert merge(*urls)[table(model).name] == 1
     assert only(dst, model) == newer
+
+
+def test_a_final_candle_stays_beside_a_newer_provisional_one(
+    urls: tuple[str, str], opened: Callable[[str], Store]
+) -> None:
+    src, dst = map(opened, urls)
+    put(src, Candle)
+    put(dst, Candle, is_final=False, fetched_at=AT + timedelta(days=1), close=2990.0)
+
+    assert merge(*urls)["candles"] == 1
+    assert only(dst, Candle) == CANDLE
+
+
+def test_two_ledgers_of_a_day_are_combined_and_a_second_time_changes_nothing(
+    urls: tuple[str, str], opened: Callable[[str], Store]
+) -> None:
+    src, dst = map(opened, urls)
+    proved = [558, 559, "no_trade", "quotes", "q", 1_789_000_000_000_000]
+    put(
+        src,
+        Coverage,
+        stretches=[[555, 556, "missed"], [556, 558, "present"], proved],
+        provisional_spans=[[557, 558]],
+        no_trade=1,
+        missed=1,
+        attempts=3,
+        changed_at=AT + timedelta(hours=1),
+        run_id="later",
+    )
+    put(dst, Coverage)
+
+    assert merge(*urls)["coverage"] == 1
+
+    assert only(dst, Coverage) == SAMPLE[Coverage] | {
+        "stretches": [[555, 558, "present"], proved],
+        "provisional_spans": [[557, 558]],
+        "present": 3,
+        "no_trade": 1,
+        "missed": 0,
+        "provisional": 1,
+        "attempts": 3,
+        "changed_at": AT + timedelta(hours=1),
+        "run_id": "later",
+    }
+    assert merge(*urls)["coverage"] == 0
 
 
 def test_an_instrument_was_first_seen_when_either_saw_it_first(
