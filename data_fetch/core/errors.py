@@ -5,7 +5,8 @@ DataFetchError
 │   ├── SettingsInvalid   every problem of the configuration at once
 │   ├── WrongWorld        invented prices may not meet real ones
 │   ├── CalendarUnknown   the calendar does not reach that date
-│   └── SymbolsFileBad    the symbols file cannot be read
+│   ├── SymbolsFileBad    the symbols file cannot be read
+│   └── IncompleteRange   candles were wanted complete and are not
 ├── OutsideError          the outside world refused
 │   ├── TokenRejected     stop until there is a new token
 │   ├── AccessDenied      stop: the provider's door is shut to us
@@ -60,6 +61,10 @@ class CalendarUnknown(SetupError):
 
 class SymbolsFileBad(SetupError):
     """The symbols file cannot be read."""
+
+
+class IncompleteRange(SetupError):
+    """Candles were asked for on condition that none is missed or still to come."""
 
 
 class OutsideError(DataFetchError):

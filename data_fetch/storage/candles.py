@@ -235,12 +235,18 @@ def candle_rows(
 
     With *as_of* what was known at that instant; candles that had not arrived are missing.
     """
-    if as_of is not None:
-        query = _known_at(as_of, instrument_key, interval, first, end)
-    else:
-        stored = _of_instrument(candles, instrument_key, interval, first, end)
-        query = select(*(candles.c[name] for name in READ)).where(stored)
+    query = known_candles(instrument_key, interval, first, end, as_of)
     return list(connection.execute(query.order_by("timestamp")))
+
+
+def known_candles(
+    instrument_key: str, interval: str, first: int, end: int, as_of: datetime | None = None
+) -> Select[Any]:
+    """The query of `candle_rows`, in no order."""
+    if as_of is not None:
+        return _known_at(as_of, instrument_key, interval, first, end)
+    stored = _of_instrument(candles, instrument_key, interval, first, end)
+    return select(*(candles.c[name] for name in READ)).where(stored)
 
 
 def revisions_on(

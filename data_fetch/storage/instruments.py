@@ -1,6 +1,6 @@
 """Instruments: what the master has ever listed, and what became of it. Never deleted."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select
 
-from data_fetch.core.lineage import Succession, detect_lineage
+from data_fetch.core.lineage import Succession, detect_lineage, present_key
 from data_fetch.core.records import Instrument, World
 from data_fetch.core.universe import Universe, resolve
 from data_fetch.storage.store import Guard, Store, refuse_invented
@@ -93,7 +93,8 @@ def last_master_date(connection: Connection) -> date | None:
 def instruments_named(connection: Connection, symbols: Sequence[str]) -> Universe:
     """What *symbols* stand for, as the newest master that was stored had it.
 
-    Beside stocks and indices a symbol may be a contract's ("NIFTY FUT 27 OCT 26").
+    Beside stocks and indices a symbol may be a contract's ("NIFTY FUT 27 OCT 26"), or one that
+    was given up in a rename and that nobody else has taken.
     """
     in_capitals = {symbol.upper() for symbol in symbols}
     query = select(instruments_table).where(
@@ -107,14 +108,21 @@ def instruments_named(connection: Connection, symbols: Sequence[str]) -> Univers
     found = [_instrument(row) for row in rows]
     universe = resolve(symbols, found)
     contracts = {one.symbol: one for one in found if one.segment == "NSE_FO"}
-    named = [
-        contracts[u.symbol.upper()] for u in universe.unresolved if u.symbol.upper() in contracts
-    ]
+    lost = {missing.symbol.upper() for missing in universe.unresolved} - contracts.keys()
+    others = contracts | (_renamed(connection, lost) if lost else {})
+    named = [others[u.symbol.upper()] for u in universe.unresolved if u.symbol.upper() in others]
+    members = {one.instrument_key: one for one in (*universe.members, *named)}
     return replace(
         universe,
-        members=(*universe.members, *named),
-        unresolved=tuple(u for u in universe.unresolved if u.symbol.upper() not in contracts),
+        members=tuple(members.values()),
+        unresolved=tuple(u for u in universe.unresolved if u.symbol.upper() not in others),
     )
+
+
+def instruments_with(connection: Connection, instrument_keys: Iterable[str]) -> list[Instrument]:
+    """The instruments of these keys, as the last master that listed them had them."""
+    wanted = instruments_table.c.instrument_key.in_(list(instrument_keys))
+    return [_instrument(row) for row in connection.execute(select(instruments_table).where(wanted))]
 
 
 def first_seen_days(connection: Connection, instrument_keys: Sequence[str]) -> dict[str, date]:
@@ -125,16 +133,14 @@ def first_seen_days(connection: Connection, instrument_keys: Sequence[str]) -> d
 
 def lineage_of(connection: Connection, instrument_key: str) -> list[Succession]:
     """The successions in which *instrument_key* is the old or the new key, oldest first."""
-    rows = connection.execute(
-        select(lineage_table)
-        .where(
-            or_(
-                lineage_table.c.old_key == instrument_key,
-                lineage_table.c.new_key == instrument_key,
-            )
-        )
-        .order_by(lineage_table.c.valid_from)
-    )
+    return [
+        each for each in successions(connection) if instrument_key in (each.old_key, each.new_key)
+    ]
+
+
+def successions(connection: Connection) -> list[Succession]:
+    """Every change of name or ISIN on record, oldest first: a few hundred at most."""
+    rows = connection.execute(select(lineage_table).order_by(lineage_table.c.valid_from))
     return [Succession(row.old_key, row.new_key, row.valid_from, row.reason) for row in rows]
 
 
@@ -197,6 +203,19 @@ def _is_recorded(connection: Connection, found: Succession) -> bool:
         (each.old_key, each.new_key, each.reason) == (found.old_key, found.new_key, found.reason)
         for each in lineage_of(connection, found.old_key)
     )
+
+
+def _renamed(connection: Connection, symbols: Collection[str]) -> dict[str, Instrument]:
+    """What those of *symbols* that were given up in a rename stand for by now."""
+    recorded = successions(connection)
+    # Of several stocks that once had the symbol, the last one is meant.
+    keys = {
+        each.former_symbol: present_key(each.new_key, recorded)
+        for each in recorded
+        if each.former_symbol in symbols
+    }
+    by_key = {one.instrument_key: one for one in instruments_with(connection, keys.values())}
+    return {symbol: by_key[key] for symbol, key in keys.items() if symbol and key in by_key}
 
 
 def _row(instrument: Instrument, seen_on: date) -> tuple[Any, ...]:
