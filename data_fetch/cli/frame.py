@@ -43,8 +43,8 @@ class Remarks:
 
 def emit(document: Mapping[str, Any]) -> None:
     """The one JSON document of a command run with `--json`."""
-    json.dump(document, sys.stdout, ensure_ascii=False)
-    sys.stdout.write("\n")
+    # Not json.dump, which encodes piece by piece and takes ten times as long.
+    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
 
 
 def clock_time(at: datetime) -> str:

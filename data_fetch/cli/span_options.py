@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from data_fetch.core.candles import CandleInterval
+from data_fetch.runtime import Records
+from data_fetch.storage.coverage_counts import Question
 
 DEFAULT_DAYS = 60
 _DATE = click.DateTime(["%Y-%m-%d"])
@@ -72,3 +74,15 @@ def span_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, span=span, **others)
 
     return with_span
+
+
+def question_of(records: Records, span: Span) -> Question:
+    """What *span* asks of *records*: of their instruments, the last 60 days unless named."""
+    first, last = span.days(records.expectation.today)
+    return Question(
+        instruments=records.instruments,
+        interval=span.interval,
+        first=first,
+        last=last,
+        expectation=records.expectation,
+    )

@@ -1,0 +1,155 @@
+"""`data-fetch coverage`: a grid of instruments by days."""
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import click
+
+from data_fetch import runtime
+from data_fetch.cli.frame import INCOMPLETE, emit, json_option, note, say
+from data_fetch.cli.span_options import Span, question_of, span_options
+from data_fetch.core.candles import CandleInterval
+from data_fetch.core.coverage import State
+from data_fetch.core.day_counts import DayCounts, summed
+from data_fetch.core.records import Instrument
+from data_fetch.storage.coverage_counts import Question, day_counts
+
+# One character per day; what is complete stands back.
+MARKS = {
+    State.PRESENT: ".",
+    State.MISSED: "X",
+    State.SOURCE_EMPTY: "o",
+    State.PENDING: "~",
+    State.NOT_EXPECTED: "-",
+}
+LEGEND = ". complete   X missed   o the source lacks some   ~ pending   - nothing expected"
+NAME_WIDTH = 14
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentDays:
+    """The counts of an instrument's trading days, oldest first."""
+
+    instrument: Instrument
+    days: Sequence[tuple[date, DayCounts]]
+
+
+@click.command()
+@span_options
+@json_option
+def command(span: Span, as_json: bool) -> None:
+    """Show instruments by days: which days are complete, and what the others lack.
+
+    The last 60 days unless told otherwise. Exit status 3 when anything is missed.
+    """
+    with runtime.records_for(runtime.settings(), span.symbols) as records:
+        question = question_of(records, span)
+        with records.store.reading() as connection:
+            grid = [InstrumentDays(*one) for one in day_counts(connection, question)]
+    counted = [counts for row in grid for _, counts in row.days]
+    totals = summed([DayCounts(), *counted])
+    states = Counter(counts.state for counts in counted)
+    if as_json:
+        emit(_document(question, grid, totals, states))
+    else:
+        _tell(question, grid, totals, states)
+    if totals.missed:
+        raise SystemExit(INCOMPLETE)
+
+
+def _document(
+    question: Question,
+    grid: Sequence[InstrumentDays],
+    totals: DayCounts,
+    states: Counter[State],
+) -> dict[str, object]:
+    return {
+        "interval": question.interval.value,
+        "from": question.first.isoformat(),
+        "to": question.last.isoformat(),
+        "instruments": [
+            {
+                "symbol": row.instrument.symbol,
+                "instrument_key": row.instrument.instrument_key,
+                "days": [
+                    {"date": day.isoformat(), "state": counts.state.value, **counts._asdict()}
+                    for day, counts in row.days
+                ],
+            }
+            for row in grid
+        ],
+        "totals": {
+            **totals._asdict(),
+            "days": {state.value: states[state] for state in MARKS},
+        },
+    }
+
+
+def _tell(
+    question: Question,
+    grid: Sequence[InstrumentDays],
+    totals: DayCounts,
+    states: Counter[State],
+) -> None:
+    days = sorted({day for row in grid for day, _ in row.days})
+    if not days:
+        say(f"No trading days from {question.first} to {question.last}.")
+        return
+    marks = {
+        row.instrument.instrument_key: {day: MARKS[counts.state] for day, counts in row.days}
+        for row in grid
+    }
+    width = max(1, shutil.get_terminal_size().columns - NAME_WIDTH)
+    for begin in range(0, len(days), width):
+        shown = days[begin : begin + width]
+        for line in header(shown):
+            say(f"{'':<{NAME_WIDTH}}{line}".rstrip())
+        for row in grid:
+            of_day = marks[row.instrument.instrument_key]
+            line = "".join(of_day.get(day, " ") for day in shown)
+            say(f"{row.instrument.symbol:<{NAME_WIDTH}}{line}".rstrip())
+        say("")
+    say(LEGEND)
+    say(_sum(question, totals, states))
+    if len(days) > width:
+        note("That is more than fits a line: name --from, --to or --symbols for less.")
+    if totals.missed:
+        note("Which minutes: data-fetch gaps --cause missed. To fetch them: data-fetch backfill")
+
+
+def header(days: Sequence[date]) -> list[str]:
+    """Year and month above their first day, then the days of the month, read downwards."""
+    months = ""
+    for place, day in enumerate(days):
+        begins = place == 0 or day.month != days[place - 1].month
+        # A month of two days leaves no room for its neighbour's name.
+        if begins and (not months or len(months) < place):
+            months = f"{months:<{place}}{day:%b %Y}"
+    return [
+        months,
+        "".join(f"{day:%d}"[0] for day in days),
+        "".join(f"{day:%d}"[1] for day in days),
+    ]
+
+
+def _sum(question: Question, totals: DayCounts, states: Counter[State]) -> str:
+    unit = "minutes" if question.interval is CandleInterval.MINUTE else "days"
+    share = f" ({100 * totals.present / totals.expected:.2f} %)" if totals.expected else ""
+    causes = {
+        "no trade": totals.no_trade,
+        "not at the source": totals.source_empty,
+        "missed": totals.missed,
+        "pending": totals.pending,
+    }
+    lacking = "".join(f", {count:,} {name}" for name, count in causes.items() if count)
+    by_state = ", ".join(
+        f"{states[state]:,} {state.replace('_', ' ')}" for state in MARKS if states[state]
+    )
+    provisional = f"\n{totals.provisional:,} of them provisional." if totals.provisional else ""
+    return (
+        f"{totals.expected:,} {unit} expected: {totals.present:,} present{share}{lacking}.\n"
+        f"Instrument-days: {by_state}.{provisional}"
+    )
