@@ -21,14 +21,18 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Row,
+    ScalarSelect,
     Select,
+    String,
     Table,
     and_,
+    case,
     cast,
     delete,
     func,
     insert,
     literal,
+    not_,
     or_,
     select,
     tuple_,
@@ -60,53 +64,64 @@ PROVENANCE = ("source", "is_final", "fetched_at", "run_id")
 COLUMNS = (*KEY, *SAID, *PROVENANCE)
 READ = ("timestamp", *SAID, "source", "is_final", "fetched_at")
 
-# Offered candles of which another version is stored. *revision*: the number that the stored
-# version gets, if the offered one corrects it.
+# Offered candles of which a version is stored. *outcome*: what becomes of that; *revision*: the
+# number under which it is kept if it is corrected.
 staged = Table(
     "staged_candles",
     MetaData(),
     *(Column(name, candles.c[name].type, nullable=False) for name in COLUMNS),
+    Column("outcome", String()),
     Column("revision", Integer()),
     prefixes=["TEMPORARY"],
     postgresql_on_commit="DELETE ROWS",
 )
+CORRECTED, CONFIRMED = "corrected", "confirmed"
 
 
 def _same_key(one: FromClause, other: FromClause) -> ColumnElement[bool]:
     return and_(*(one.c[name] == other.c[name] for name in KEY))
 
 
-_differs = or_(*(candles.c[name] != staged.c[name] for name in SAID))
-_outranks = tuple_(staged.c.is_final, staged.c.fetched_at) >= tuple_(
-    candles.c.is_final, candles.c.fetched_at
-)
-_next_revision = select(func.coalesce(func.max(revisions.c.revision), 0) + 1).where(
-    _same_key(revisions, staged)
-)
-_corrected = and_(_same_key(candles, staged), staged.c.revision.is_not(None))
+def _outcome() -> ScalarSelect[str | None]:
+    differs = or_(*(candles.c[name] != staged.c[name] for name in SAID))
+    standing = tuple_(candles.c.is_final, candles.c.fetched_at)
+    outranks = tuple_(staged.c.is_final, staged.c.fetched_at) >= standing
+    confirms = and_(staged.c.is_final, not_(candles.c.is_final), not_(differs))
+    outcome = case((and_(differs, outranks), CORRECTED), (confirms, CONFIRMED))
+    return select(outcome).where(_same_key(candles, staged)).scalar_subquery()
 
-# The numbers are given before any old version is written: a statement that writes into the
-# table it looks its numbers up in gets slower with every row.
-NUMBER_CORRECTED = (
+
+# The statements below have the shape they have for PostgreSQL's planner, which knows nothing of
+# a temporary table. A subquery is looked up in the index row by row; joined, it might read all
+# candles for a few, or the few for every candle. A comparison with a constant makes it expect
+# few rows, so that the joins use the index as well.
+JUDGE = update(staged).values(outcome=_outcome())
+# Before any old version is kept: a statement that writes into the table in which it looks its
+# numbers up gets slower with every row.
+NUMBER = (
     update(staged)
-    .values(revision=_next_revision.scalar_subquery())
-    .where(_same_key(candles, staged), _differs, _outranks)
+    .values(
+        revision=select(func.coalesce(func.max(revisions.c.revision), 0) + 1)
+        .where(_same_key(revisions, staged))
+        .scalar_subquery()
+    )
+    .where(staged.c.outcome == CORRECTED)
 )
 KEEP_OLD_VERSIONS = insert(revisions).from_select(
     (*COLUMNS, "revision", "superseded_at"),
     select(*(candles.c[name] for name in COLUMNS), staged.c.revision, staged.c.fetched_at).where(
-        _corrected
+        _same_key(candles, staged), staged.c.outcome == CORRECTED
     ),
 )
 CORRECT = (
     update(candles)
     .values({name: staged.c[name] for name in (*SAID, *PROVENANCE)})
-    .where(_corrected)
+    .where(_same_key(candles, staged), staged.c.outcome == CORRECTED)
 )
-FINALISE = (
+CONFIRM = (
     update(candles)
     .values({name: staged.c[name] for name in ("source", "is_final", "run_id")})
-    .where(_same_key(candles, staged), staged.c.is_final, ~candles.c.is_final, ~_differs)
+    .where(_same_key(candles, staged), staged.c.outcome == CONFIRMED)
 )
 SQLITE_INSERTS = {
     target: str(insert(target).values(dict.fromkeys(COLUMNS)).compile(dialect=SQLITE))
@@ -151,6 +166,7 @@ class Said:
     source: str
     is_final: bool
     fetched_at: datetime
+    run_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,11 +392,13 @@ def _settle(
     connection.execute(CreateTable(staged, if_not_exists=True))
     connection.execute(delete(staged))
     _append(connection, staged, blocks, provenance)
-    revised = connection.execute(NUMBER_CORRECTED).rowcount
+    connection.execute(JUDGE)
+    revised = connection.execute(NUMBER).rowcount
     if revised:
         connection.execute(KEEP_OLD_VERSIONS)
         connection.execute(CORRECT)
-    return Written(revised=revised, finalised=connection.execute(FINALISE).rowcount)
+    finalised = connection.execute(CONFIRM).rowcount if provenance.is_final else 0
+    return Written(revised=revised, finalised=finalised)
 
 
 def _append(
