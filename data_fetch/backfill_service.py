@@ -9,10 +9,10 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from threading import Event
+from typing import Self
 
 from data_fetch.core.candles import (
     CandleInterval,
@@ -20,6 +20,7 @@ from data_fetch.core.candles import (
     Provenance,
     placed,
 )
+from data_fetch.core.clock import LONGEST_NAP_SECONDS
 from data_fetch.core.coverage import DayCoverage, State, may_ask, wants_asking
 from data_fetch.core.errors import (
     AccessDenied,
@@ -53,6 +54,7 @@ from data_fetch.core.request_planner import (
     windows,
 )
 from data_fetch.core.spans import count
+from data_fetch.sources.candles import NOT_OVER_YET
 from data_fetch.storage.candle_book import CandleBook, Stay
 
 log = logging.getLogger(__name__)
@@ -198,25 +200,29 @@ class BackfillService:
         )
 
     def run(
-        self, plan: BackfillPlan, job: str = BACKFILL, advance: Advance = nobody
+        self,
+        plan: BackfillPlan,
+        job: str = BACKFILL,
+        advance: Advance = nobody,
+        run_id: str | None = None,
     ) -> BackfillReport:
         """Send the requests of *plan*, several at once, and store what they bring.
 
-        The report says what stopped it, if something did. Raises what the store raises.
+        With *run_id* it goes on with a run that has begun by other means. The report says what
+        stopped it, if something did. Raises what the store raises.
         """
-        run = _Run(plan, job, self._clock.now())
+        run = _Run(plan, job, run_id or new_run_id(), self._clock.now())
         queue = deque(plan.windows)
-        with self._asking() as ask:
-            flying: set[Future[tuple[Window, CandleReply]]] = set()
-            while flying or (queue and not self._over(run.report)):
-                while queue and len(flying) < WORKERS and not self._over(run.report):
-                    flying.add(ask(queue.popleft()))
-                with self._clock.released():
-                    landed, flying = wait(flying, return_when=FIRST_COMPLETED)
-                for future in landed:
-                    queue.extendleft(reversed(self._take(run, *future.result())))
+        with _Flights(self._source, self._clock) as flights:
+            while flights or (queue and not self._over(run.report)):
+                while queue and len(flights) < WORKERS and not self._over(run.report):
+                    flights.start(queue.popleft())
+                for window, reply in flights.landed():
+                    queue.extendleft(reversed(self._take(run, window, reply)))
                     self._drop_unknown(run, queue)
                     advance(run.progress())
+                if self._over(run.report):
+                    flights.call_off()
         run.report.missed = self.missed_minutes(plan.order)
         finished = run.row(self._clock.now(), run.report.outcome, _why_not_whole(run.report))
         self._book.record_run(finished)
@@ -228,15 +234,28 @@ class BackfillService:
         lacking = self._lacking(order, self._expectation(order))
         return sum(known.minutes(State.MISSED) for _, known in lacking)
 
-    def prove_no_trades(self, instruments: Sequence[Instrument]) -> None:
-        """Let today's stored quotes prove what they can, so that nobody has to be asked."""
+    def prove_no_trades(self, instruments: Sequence[Instrument], job: str = BACKFILL) -> str:
+        """Let today's stored quotes prove what they can, so that nobody has to be asked.
+
+        Begins a run of *job* and returns its `run_id`, for `run` to go on with.
+        """
         expectation = Expectation(self._calendar, self._clock.now())
         trading = [
             instrument
             for instrument in instruments
             if self._calendar.session(expectation.today, venue_of(instrument)).open
         ]
-        self._book.prove_no_trades(trading, new_run_id(), expectation)
+        begun = SyncRun(
+            run_id=new_run_id(),
+            job=job,
+            due_slot=None,
+            started_at=expectation.now,
+            finished_at=expectation.now,
+            outcome=Outcome.INCOMPLETE,
+            error=INTERRUPTED,
+        )
+        self._book.prove_no_trades(trading, begun, expectation)
+        return begun.run_id
 
     def _expectation(self, order: BackfillOrder) -> Expectation:
         return Expectation(self._calendar, self._clock.now(), order.listed)
@@ -260,29 +279,6 @@ class BackfillService:
                 day = expectation.day(key, order.interval, session, known)
                 if wants_asking(day, expectation.today):
                     yield instrument, day
-
-    @contextmanager
-    def _asking(self) -> Iterator[Callable[[Window], "Future[tuple[Window, CandleReply]]"]]:
-        """A way to set a request going; at the end all that are under way have landed."""
-        stop = Event()
-        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="candles")
-
-        def ask(window: Window) -> "Future[tuple[Window, CandleReply]]":
-            # Held before anybody waits, so that a virtual clock does not run ahead.
-            return pool.submit(self._ask, window, stop, self._clock.hold())
-
-        try:
-            yield ask
-        finally:
-            stop.set()
-            with self._clock.released():
-                pool.shutdown()
-
-    def _ask(self, window: Window, stop: Event, hold: Hold) -> tuple[Window, CandleReply]:
-        try:
-            return window, self._source.candles(window, stop)
-        finally:
-            hold.release()
 
     def _over(self, report: BackfillReport) -> bool:
         return self._stop.is_set() or report.stopped_by is not None
@@ -361,15 +357,62 @@ class BackfillService:
         run.report.finalised += written.finalised
 
 
+class _Flights:
+    """Requests under way, each on a thread of its own. On leaving, all have landed."""
+
+    def __init__(self, source: CandleSource, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._called_off = Event()
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="candles")
+        self._holds: dict[Future[tuple[Window, CandleReply]], Hold] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.call_off()
+        if self._holds:
+            with self._clock.released():
+                wait(self._holds)
+        self._pool.shutdown()
+        for hold in self._holds.values():
+            hold.release()
+
+    def __len__(self) -> int:
+        return len(self._holds)
+
+    def start(self, window: Window) -> None:
+        # Held before anybody waits, so that a virtual clock does not run ahead.
+        hold = self._clock.hold()
+        self._holds[self._pool.submit(self._ask, window)] = hold
+
+    def landed(self) -> list[tuple[Window, CandleReply]]:
+        """The next answers; now and then none, so that the caller can look around."""
+        with self._clock.released():
+            done, _ = wait(self._holds, LONGEST_NAP_SECONDS, FIRST_COMPLETED)
+        for future in done:
+            # Not by its own thread: time would slip in before we hold the clock again.
+            self._holds.pop(future).release()
+        return [future.result() for future in done]
+
+    def call_off(self) -> None:
+        """Who still waits for a turn need not have it any more."""
+        self._called_off.set()
+
+    def _ask(self, window: Window) -> tuple[Window, CandleReply]:
+        return window, self._source.candles(window, self._called_off)
+
+
 class _Run:
     """A run in flight: its report so far, and the audit row that says so."""
 
-    def __init__(self, plan: BackfillPlan, job: str, started: datetime) -> None:
+    def __init__(self, plan: BackfillPlan, job: str, run_id: str, started: datetime) -> None:
         self.plan = plan
         self.job = job
-        self.run_id = new_run_id()
+        self.run_id = run_id
         self.started = started
-        self.report = BackfillReport(run_id=self.run_id, windows=len(plan.windows))
+        self.report = BackfillReport(run_id=run_id, windows=len(plan.windows))
         self.unknown: dict[str, CandleReply] = {}
         self.in_a_row = 0
 
@@ -381,12 +424,14 @@ class _Run:
         report.objections.update(reply.objections)
         if reply.complete and not len(reply.block):
             report.failures[Failure.EMPTY] += 1
-        if reply.objections or outside:
+        # A bar that is forming still is as it should be.
+        odd = {why: rows for why, rows in reply.objections.items() if why != NOT_OVER_YET}
+        if odd or outside:
             log.warning(
                 "rows_set_aside",
                 extra={
                     "symbol": window.instrument.symbol,
-                    "reasons": dict(reply.objections),
+                    "reasons": odd,
                     "outside_sessions": {str(day): rows for day, rows in outside.items()},
                 },
             )

@@ -18,16 +18,15 @@ from data_fetch.core.clock import IST, stopwatch
 from data_fetch.core.errors import DataFetchError, LostLeadership
 from data_fetch.core.records import Outcome, StoredQuote, SyncRun, World
 from data_fetch.core.settings import Settings
-from data_fetch.core.timetable import COVERAGE, DAILY, QUOTES, WEEKLY, next_morning
+from data_fetch.core.timetable import QUOTES, next_morning
 from data_fetch.fallback_store import store_for_run
 from data_fetch.job_registry import JobRegistry, JobState
 from data_fetch.runtime import Collector, Desk, Screen
+from data_fetch.storage.coverage import candle_holdings
 
 log = logging.getLogger(__name__)
 
 
-# Jobs of the timetable that have no work of their own here.
-HOOKS = (COVERAGE, DAILY, WEEKLY)
 # A collector that runs for months must not keep every failure.
 KEPT_FAILURES = 1000
 
@@ -64,14 +63,7 @@ class DataScheduler:
         self._degraded: str | None = None
         self._collector: Collector | None = None
         self._registry: JobRegistry | None = None
-        self._hooks: dict[str, Callable[[], object]] = {}
         self.failures: list[str] = []
-
-    def attach(self, job: str, work: Callable[[], object]) -> None:
-        """Run *work* whenever the timetable names *job*: one of `HOOKS`."""
-        if job not in HOOKS:
-            raise ValueError(f"{job!r} is no hook; there are {', '.join(HOOKS)}")
-        self._hooks[job] = work
 
     def start(self, *, minutes: int | None = None, screen: Screen = NOBODY) -> None:
         """Collect until `stop()`, or for so many minutes of the market. Blocks.
@@ -105,7 +97,8 @@ class DataScheduler:
         self._stop.clear()
 
     def stop(self) -> None:
-        """Finish the slot in hand, then let `start()` return."""
+        """Finish the slot in hand and the requests of backfills that are under way, then let
+        `start()` return."""
         self._asked_to_stop = True
         self._stop.set()
 
@@ -152,7 +145,7 @@ class DataScheduler:
         hold = clock.hold()
         log.info("started", extra={"store": collector.store.name, "until": until.isoformat()})
         try:
-            for name, work in {**collector.jobs, **self._hooks}.items():
+            for name, work in collector.jobs.items():
                 registry.add(name, work, collector.timetable.next_after(name))
             # Slots that passed while nobody was running are accounted for at once.
             registry.call(QUOTES)
@@ -207,7 +200,10 @@ def introduction(collector: Collector, now: datetime) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """What a rehearsed day came to."""
+    """What a rehearsed day came to.
+
+    *candles* of the day are held; *missed_minutes* of it are ours to fetch still.
+    """
 
     day: date
     slots_due: int
@@ -218,7 +214,9 @@ class Rehearsal:
     errors: int
     seconds: float
     peak_memory_mb: int
-    problems: tuple[str, ...] = ()
+    candles: int
+    missed_minutes: int
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -230,10 +228,10 @@ class _Tally:
     collected: int = 0
     missed: int = 0
     rows: int = 0
-    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def told(self, text: str) -> None:
-        self.problems.append(text)
+        self.remarks.append(text)
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         self.rows += run.stored
@@ -241,7 +239,7 @@ class _Tally:
             return
         if run.outcome in {Outcome.MISSED, Outcome.FAILED}:
             self.missed += 1
-            self.problems.append(f"slot {run.due_slot}: {run.outcome}: {run.error}")
+            self.remarks.append(f"slot {run.due_slot}: {run.outcome}: {run.error}")
         else:
             self.collected += 1
         self.advance(self.collected + self.missed, self.due)
@@ -260,6 +258,8 @@ def rehearse(settings: Settings, day: date, advance: Callable[[int, int], None])
         scheduler = DataScheduler()
         scheduler.run(collector, until)
         requests = collector.market.api.requests_sent
+        candles = candle_holdings(collector.store, day).candles
+        missed_minutes = collector.rounds.missed_minutes(day)
     return Rehearsal(
         day=day,
         slots_due=tally.due,
@@ -270,7 +270,9 @@ def rehearse(settings: Settings, day: date, advance: Callable[[int, int], None])
         errors=len(scheduler.failures),
         seconds=stopwatch() - began,
         peak_memory_mb=peak_memory_mb(),
-        problems=(*tally.problems, *scheduler.failures),
+        candles=candles,
+        missed_minutes=missed_minutes,
+        remarks=(*tally.remarks, *scheduler.failures),
     )
 
 

@@ -19,7 +19,9 @@ from urllib.parse import urljoin, urlsplit
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
+from data_fetch.backfill_rounds import BackfillRounds
 from data_fetch.backfill_service import BackfillService
+from data_fetch.candle_service import CandleService
 from data_fetch.core.clock import IST, MINUTE, SystemClock, VirtualClock, minute_of
 from data_fetch.core.errors import SetupError
 from data_fetch.core.expectation import Expectation
@@ -28,7 +30,7 @@ from data_fetch.core.market import MarketCalendar, end_warning
 from data_fetch.core.ports import Clock, SlotListener
 from data_fetch.core.records import Instrument, StoredQuote, SyncRun, World
 from data_fetch.core.settings import INSTRUMENTS_URL, UPSTOX_URL, Settings
-from data_fetch.core.timetable import FRESHNESS, QUOTES, Timetable, standard_timetable
+from data_fetch.core.timetable import CANDLES, FRESHNESS, QUOTES, Timetable, standard_timetable
 from data_fetch.core.universe import Universe
 from data_fetch.fallback_store import store_to_look_at
 from data_fetch.fo_stocks_loader import FoStocksLoader
@@ -52,6 +54,7 @@ from data_fetch.storage.quotes import QuoteStore
 from data_fetch.storage.store import Guard, Store, open_store
 from data_fetch.storage.sync import last_due_slot
 from data_fetch.universe_loader import load_universe
+from data_fetch.upstox_bar_client import UpstoxBarClient
 from data_fetch.upstox_candle_client import UpstoxCandleClient
 from data_fetch.upstox_ltp_client import UpstoxLtpClient
 
@@ -115,6 +118,7 @@ class Collector:
     universe: Universe
     service: LtpService
     monitor: FreshnessMonitor
+    rounds: BackfillRounds
     timetable: Timetable
     jobs: Mapping[str, Callable[[], object]]
 
@@ -525,12 +529,35 @@ def collector_at(desk: Desk, screen: Screen, owed_since: datetime | None = None)
         ),
         repair=service.repair,
     )
+    candles = CandleService(
+        source=UpstoxBarClient(market.api, clock),
+        source_name=market.source_name,
+        book=CandleBook(store, desk.guard),
+        members=universe.members,
+        calendar=calendar,
+        clock=clock,
+    )
+    chosen = chosen_at(desk, universe, ())
+    rounds = BackfillRounds(
+        service=backfill_at(desk, calendar),
+        instruments=chosen.instruments,
+        listed=chosen.listed,
+        clock=clock,
+        stop=desk.stop,
+        told=screen.told,
+    )
     return Collector(
         desk=desk,
         calendar=calendar,
         universe=universe,
         service=service,
         monitor=monitor,
-        timetable=standard_timetable(calendar, members.venues),
-        jobs={QUOTES: service.collect_due, FRESHNESS: monitor.check},
+        rounds=rounds,
+        timetable=standard_timetable(calendar, members.venues, settings.finalise_at),
+        jobs={
+            QUOTES: service.collect_due,
+            CANDLES: candles.collect,
+            FRESHNESS: monitor.check,
+            **rounds.jobs,
+        },
     )

@@ -42,13 +42,13 @@ def command(day: datetime, as_json: bool) -> None:
             progress.update(task, completed=done, total=due)
 
         report = rehearse(settings, day.date(), advance)
-    for problem in report.problems:
-        note(problem)
+    for remark in report.remarks:
+        note(remark)
     if as_json:
         emit(document(report))
     else:
         say(sentence(report))
-    if report.slots_missed or report.errors:
+    if report.slots_missed or report.missed_minutes or report.errors:
         raise SystemExit(INCOMPLETE)
 
 
@@ -62,12 +62,15 @@ def document(report: Rehearsal) -> dict[str, object]:
         "errors": report.errors,
         "seconds": round(report.seconds, 1),
         "peak_memory_mb": report.peak_memory_mb,
+        "candles": report.candles,
+        "missed_minutes": report.missed_minutes,
     }
 
 
 def sentence(report: Rehearsal) -> str:
     return (
         f"{report.day}: {report.slots_collected} of {report.slots_due} slots collected, "
-        f"{report.slots_missed} missed, {report.rows} rows, {report.requests} requests, "
+        f"{report.slots_missed} missed, {report.rows} rows, {report.candles} candles, "
+        f"{report.missed_minutes} minutes missed, {report.requests} requests, "
         f"{report.errors} errors, {report.seconds:.1f} s, peak memory {report.peak_memory_mb} MB."
     )

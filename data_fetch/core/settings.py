@@ -6,6 +6,7 @@ problems are reported at once. Secrets are `SecretStr`: they do not print.
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, quote, unquote, unquote_plus, urlsplit
@@ -15,6 +16,7 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -32,6 +34,8 @@ MONGO_NAMES = ("MONGODB_URI", "MONGO_URL")
 
 # A password stands before the host, or among the parameters.
 PASSWORD = re.compile(r"://[^:/@]*:([^@]*)@|[?&]\w*(?:password|secret)=([^&#]*)")
+
+TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 
 def _split(url: str) -> SplitResult:
@@ -59,6 +63,14 @@ def _is_redis(url: SecretStr) -> SecretStr:
     return url
 
 
+def _is_time(value: object) -> time:
+    """A time of day as it stands in a file: HH:MM, nothing else."""
+    if not TIME_OF_DAY.fullmatch(str(value)):
+        raise ValueError("is not a time of day like 20:00")
+    return time.fromisoformat(str(value))
+
+
+DayTime = Annotated[time, BeforeValidator(_is_time)]
 HttpUrl = Annotated[str, AfterValidator(_is_http)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_is_redis)]
 
@@ -106,6 +118,7 @@ class Settings(BaseModel):
 
     stale_after_minutes: int = Field(default=5, ge=1, validation_alias=env("STALE_AFTER_MINUTES"))
     frozen_after_slots: int = Field(default=10, ge=2, validation_alias=env("FROZEN_AFTER_SLOTS"))
+    finalise_at: DayTime = Field(default=time(20, 0), validation_alias=env("FINALISE_AT"))
     paper_seed: int = Field(default=1, ge=0, validation_alias=env("PAPER_SEED"))
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", validation_alias=env("LOG_LEVEL")

@@ -7,19 +7,21 @@ names of the jobs. Whether quotes are due is a question about the slot, not abou
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 
 from data_fetch.core.clock import IST, MINUTE
 from data_fetch.core.market import MarketCalendar, Venue
 
-QUOTES, FRESHNESS, COVERAGE = "quotes", "freshness", "coverage"
-DAILY, WEEKLY = "daily", "weekly"
+QUOTES, CANDLES, FRESHNESS, COVERAGE = "quotes", "candles", "freshness", "coverage"
+DAILY, FINALISE, WEEKLY = "daily", "finalise", "weekly"
 
 SUNDAY = 6
 # The provider rebuilds its instrument master at about 06:00; the first session opens later.
 MORNING = time(8, 30)
-# The minute's quotes are in by then; the checks look at them.
+# A minute's bar is out some seconds after the minute; its quotes have been asked for by then.
+CANDLES_OFFSET = timedelta(seconds=70)
+# The minute's quotes and bars are in by then; the checks look at them.
 FRESHNESS_OFFSET = timedelta(seconds=20)
 COVERAGE_OFFSET = timedelta(seconds=40)
 # Longer than any stretch without trading that the exchange has had.
@@ -88,7 +90,7 @@ class WeeklyAt:
 
 
 def _instant(day: date, at: time) -> datetime:
-    return datetime.combine(day, at, IST)
+    return datetime.combine(day, at, IST).astimezone(UTC)
 
 
 def next_due(rule: Rule, after: datetime) -> datetime | None:
@@ -130,14 +132,21 @@ class Timetable:
         return lambda after: next_due(rule, after)
 
 
-def standard_timetable(calendar: MarketCalendar, venues: Collection[Venue]) -> Timetable:
-    """What the platform does and when, for a universe that trades at *venues*."""
+def standard_timetable(
+    calendar: MarketCalendar, venues: Collection[Venue], finalise_at: time = time(20, 0)
+) -> Timetable:
+    """What the platform does and when, for a universe that trades at *venues*.
+
+    *finalise_at* is an IST time, late enough for the provider's history to have the day.
+    """
     return Timetable(
         {
             QUOTES: EverySlot(calendar, venues),
+            CANDLES: EveryMinutes(calendar, venues, 1, CANDLES_OFFSET),
             FRESHNESS: EveryMinutes(calendar, venues, 2, FRESHNESS_OFFSET),
             COVERAGE: EveryMinutes(calendar, venues, 5, COVERAGE_OFFSET),
             DAILY: DailyAt(calendar, venues, time(16, 0)),
+            FINALISE: DailyAt(calendar, venues, finalise_at),
             WEEKLY: WeeklyAt(SUNDAY, time(10, 0)),
         }
     )

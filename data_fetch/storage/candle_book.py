@@ -152,7 +152,7 @@ class CandleBook:
         return written
 
     def prove_no_trades(
-        self, instruments: Sequence[Instrument], run_id: str, expectation: Expectation
+        self, instruments: Sequence[Instrument], run: SyncRun, expectation: Expectation
     ) -> None:
         """See for which of today's missing minutes the stored quotes prove that nobody traded."""
         keys = [instrument.instrument_key for instrument in instruments]
@@ -168,14 +168,15 @@ class CandleBook:
                     first=today,
                     last=today,
                 )
-                evidence = _Evidence(connection, stay, run_id, expectation)
+                evidence = _Evidence(connection, stay, run.run_id, expectation)
                 for day in expectation.days(
                     instrument, CandleInterval.MINUTE, today, today, ledger
                 ):
                     if day.minutes(State.MISSED):
                         session = expectation.calendar.session(today, venue_of(instrument))
                         changed.append(evidence.applied(day, session))
-            save_days(connection, changed, run_id, expectation.now)
+            save_days(connection, changed, run.run_id, expectation.now)
+            write_runs(connection, [run])
 
     def record_run(self, run: SyncRun) -> None:
         """The audit row alone: at the end of a run, or of one that had nothing to do."""

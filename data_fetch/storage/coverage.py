@@ -1,15 +1,17 @@
 """The coverage ledger: one row per instrument, interval and trading date."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, not_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, not_, select
 
 from data_fetch.core.candles import CandleInterval
 from data_fetch.core.coverage import DayCoverage, Proof, State, Stretch
 from data_fetch.core.market_session import midnight_number
 from data_fetch.core.spans import Spans
+from data_fetch.storage.store import Store
 from data_fetch.storage.tables import Coverage, table
 from data_fetch.storage.types import EPOCH, MICROSECOND
 from data_fetch.storage.upsert import upsert
@@ -19,6 +21,42 @@ COLUMNS = tuple(column.name for column in coverage_table.columns)
 
 # An instrument key and a trading date.
 LedgerKey = tuple[str, date]
+
+
+@dataclass(frozen=True, slots=True)
+class CandleHoldings:
+    """What the ledger counts: candles of expected minutes, how many of them are provisional,
+    minutes that are missed, and the dates they reach from and to (None without any)."""
+
+    candles: int
+    provisional: int
+    missed: int
+    first_day: date | None
+    last_day: date | None
+
+
+def candle_holdings(store: Store, day: date | None = None) -> CandleHoldings:
+    """The minutes of all instruments, of one trading date or of all.
+
+    Counts rows of the ledger, not candles: years of minutes take no time. What was missed since
+    a row was last written is not in it.
+    """
+    present, provisional, missed = (
+        func.coalesce(func.sum(coverage_table.c[name]), 0)
+        for name in ("present", "provisional", "missed")
+    )
+    trading_date = coverage_table.c.trading_date
+    query = select(
+        present,
+        provisional,
+        missed,
+        func.min(trading_date),
+        func.max(trading_date),
+    ).where(coverage_table.c.interval == CandleInterval.MINUTE.value)
+    if day is not None:
+        query = query.where(trading_date == day)
+    with store.reading() as connection:
+        return CandleHoldings(*connection.execute(query).one().t)
 
 
 def load_days(
