@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 
 import click
 
@@ -121,35 +122,31 @@ def _tell(
 
 
 def header(days: Sequence[date]) -> list[str]:
-    """Year and month above their first day, then the days of the month, read downwards."""
+    """The months where there is room for their names, and the days of the month downwards."""
     months = ""
-    for place, day in enumerate(days):
-        begins = place == 0 or day.month != days[place - 1].month
-        # A month of two days leaves no room for its neighbour's name.
-        if begins and (not months or len(months) < place):
-            months = f"{months:<{place}}{day:%b %Y}"
-    return [
-        months,
-        "".join(f"{day:%d}"[0] for day in days),
-        "".join(f"{day:%d}"[1] for day in days),
-    ]
+    for first, alike in groupby(days, key=lambda day: day.replace(day=1)):
+        room = len(list(alike))
+        names = (f"{first:%b %Y}", f"{first:%b}", "")
+        months += f"{next(name for name in names if len(name) < room):<{room}}"
+    tens, units = zip(*(f"{day:%d}" for day in days), strict=True)
+    return [months, "".join(tens), "".join(units)]
 
 
 def _sum(question: Question, totals: DayCounts, states: Counter[State]) -> str:
     unit = "minutes" if question.interval is CandleInterval.MINUTE else "days"
     share = f" ({100 * totals.present / totals.expected:.2f} %)" if totals.expected else ""
-    causes = {
+    others = {
+        "of them provisional": totals.provisional,
         "no trade": totals.no_trade,
         "not at the source": totals.source_empty,
         "missed": totals.missed,
         "pending": totals.pending,
     }
-    lacking = "".join(f", {count:,} {name}" for name, count in causes.items() if count)
+    rest = "".join(f", {count:,} {name}" for name, count in others.items() if count)
     by_state = ", ".join(
         f"{states[state]:,} {state.replace('_', ' ')}" for state in MARKS if states[state]
     )
-    provisional = f"\n{totals.provisional:,} of them provisional." if totals.provisional else ""
     return (
-        f"{totals.expected:,} {unit} expected: {totals.present:,} present{share}{lacking}.\n"
-        f"Instrument-days: {by_state}.{provisional}"
+        f"{question.first} to {question.last}: {totals.expected:,} {unit} expected, "
+        f"{totals.present:,} present{share}{rest}.\nInstrument-days: {by_state}."
     )
