@@ -69,6 +69,11 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(f"{SUNDAY} {text}").replace(tzinfo=IST)
 
 
+def with_work(collector: Collector, **works: Callable[[], object]) -> Collector:
+    """*collector* with other work for some of its jobs."""
+    return replace(collector, jobs={**collector.jobs, **works})
+
+
 @dataclass
 class Diary:
     """A piece of work that notes when it was done."""
@@ -85,15 +90,20 @@ class Diary:
 
 @pytest.fixture(scope="module")
 def diaries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[datetime]]:
-    """When each attached hook ran on that Sunday."""
+    """When each job ran on that Sunday."""
     with rehearsal(tmp_path_factory.mktemp("sunday")) as (collector, until):
         scheduler = DataScheduler()
-        diaries = {job: Diary(collector) for job in ("coverage", "daily", "weekly")}
-        for job, diary in diaries.items():
-            scheduler.attach(job, diary)
-        scheduler.run(collector, until)
+        jobs = ("candles", "coverage", "daily", "finalise", "weekly")
+        diaries = {job: Diary(collector) for job in jobs}
+        scheduler.run(with_work(collector, **diaries), until)
         assert scheduler.failures == []
     return {job: diary.done for job, diary in diaries.items()}
+
+
+def test_bars_are_collected_ten_seconds_after_every_minute_of_trading(
+    diaries: dict[str, list[datetime]],
+) -> None:
+    assert diaries["candles"] == [at("18:16:10") + n * MINUTE for n in range(60)]
 
 
 def test_coverage_is_checked_every_five_minutes_of_trading(
@@ -106,11 +116,15 @@ def test_the_daily_job_runs_at_four(diaries: dict[str, list[datetime]]) -> None:
     assert diaries["daily"] == [at("16:00")]
 
 
+def test_days_are_finalised_in_the_evening(diaries: dict[str, list[datetime]]) -> None:
+    assert diaries["finalise"] == [at("20:00")]
+
+
 def test_the_weekly_job_runs_on_sunday_at_ten(diaries: dict[str, list[datetime]]) -> None:
     assert diaries["weekly"] == [at("10:00")]
 
 
-def test_a_hook_that_fails_is_counted_and_costs_no_slot(
+def test_a_job_that_fails_is_counted_and_costs_no_slot(
     sunday: tuple[Collector, datetime],
 ) -> None:
     collector, until = sunday
@@ -119,8 +133,7 @@ def test_a_hook_that_fails_is_counted_and_costs_no_slot(
     def fail() -> None:
         raise ConnectionError("no route to the archive")
 
-    scheduler.attach("weekly", fail)
-    scheduler.run(collector, until)
+    scheduler.run(with_work(collector, weekly=fail), until)
 
     assert scheduler.failures == ["weekly: no route to the archive"]
     assert collector.service.accounted_to == at("19:14")
@@ -147,18 +160,26 @@ def test_its_state_is_told_while_it_runs_and_only_then(sunday: tuple[Collector, 
     collector, until = sunday
     scheduler = DataScheduler()
     seen: list[Status] = []
-    scheduler.attach("daily", lambda: seen.append(scheduler.get_status()))
     idle = Status(running=False)
 
     assert scheduler.get_status() == idle
-    scheduler.run(collector, until)
+    look = with_work(collector, daily=lambda: seen.append(scheduler.get_status()))
+    scheduler.run(look, until)
     assert scheduler.get_status() == idle
 
     [status] = seen
     assert (status.running, status.world, status.degraded) == (True, "paper", None)
     assert status.store == collector.store.name
     jobs = {job.name: job for job in status.jobs}
-    assert jobs.keys() == {"quotes", "freshness", "daily"}
+    assert jobs.keys() == {
+        "quotes",
+        "candles",
+        "freshness",
+        "coverage",
+        "daily",
+        "finalise",
+        "weekly",
+    }
     assert jobs["quotes"].next_run == at("18:16")
     assert jobs["freshness"] == JobState(
         name="freshness", last_run=None, next_run=at("18:16:20"), running=False
@@ -191,9 +212,7 @@ def test_a_stop_ends_the_loop_after_the_work_in_hand(sunday: tuple[Collector, da
         scheduler.stop()
         diary()
 
-    scheduler.attach("weekly", stop_and_finish)
-    scheduler.attach("daily", diary)
-    scheduler.run(collector, until)
+    scheduler.run(with_work(collector, weekly=stop_and_finish, daily=diary), until)
 
     assert diary.done == [at("10:00")]
 
@@ -208,9 +227,7 @@ def test_a_job_that_finds_the_store_taken_over_ends_the_loop(
     def replaced() -> None:
         raise LostLeadership("another scheduler collects into this store now")
 
-    scheduler.attach("weekly", replaced)
-    scheduler.attach("daily", daily)
-    scheduler.run(collector, until)
+    scheduler.run(with_work(collector, weekly=replaced, daily=daily), until)
 
     assert scheduler.failures == ["weekly: another scheduler collects into this store now"]
     assert daily.done == []
@@ -223,9 +240,8 @@ def test_a_lost_lock_ends_the_loop_before_anything_is_set_to_work(
     scheduler = DataScheduler()
     weekly = Diary(collector)
 
-    scheduler.attach("weekly", weekly)
     lost = replace(collector, desk=replace(collector.desk, leads=lambda: False))
-    scheduler.run(lost, until)
+    scheduler.run(with_work(lost, weekly=weekly), until)
 
     assert weekly.done == []
 

@@ -15,8 +15,10 @@ from data_fetch.core.market import (
     Venue,
 )
 from data_fetch.core.timetable import (
+    CANDLES,
     COVERAGE,
     DAILY,
+    FINALISE,
     FRESHNESS,
     QUOTES,
     WEEKLY,
@@ -46,6 +48,13 @@ def ist(text: str) -> datetime:
         pytest.param("2026-07-01 09:17:20", [], id="not every minute"),
         pytest.param("2026-07-01 09:20:40", [COVERAGE], id="coverage, every fifth minute"),
         pytest.param("2026-07-01 16:00:00", [DAILY], id="the day's holes"),
+        pytest.param("2026-07-01 09:16:10", [CANDLES], id="the bar of 09:15 is out"),
+        pytest.param("2026-07-01 15:30:10", [CANDLES], id="the bar of 15:29"),
+        pytest.param("2026-07-01 15:31:10", [], id="there is no bar of 15:30"),
+        pytest.param("2026-09-16 15:15:10", [CANDLES], id="the bar of 15:14 before the auction"),
+        pytest.param("2026-09-16 15:36:10", [], id="the auction has no bar of its own minute"),
+        pytest.param("2026-07-01 20:00:00", [FINALISE], id="the last days become final"),
+        pytest.param("2026-07-04 20:00:00", [], id="a Saturday brings nothing new"),
         pytest.param("2026-07-04 16:00:00", [], id="a Saturday has no 16:00"),
         pytest.param("2026-07-05 10:00:00", [WEEKLY], id="Sunday 10:00"),
         pytest.param("2026-07-05 09:16:00", [], id="no quotes on a Sunday"),
@@ -61,6 +70,13 @@ def ist(text: str) -> datetime:
 )
 def test_due(at: str, jobs: list[str]) -> None:
     assert TIMETABLE.due(ist(at)) == jobs
+
+
+def test_the_hour_of_finalising_can_be_chosen() -> None:
+    late = standard_timetable(CALENDAR, {F_AND_O_STOCK}, time(22, 30))
+
+    assert late.due(ist("2026-07-01 22:30:00")) == [FINALISE]
+    assert late.due(ist("2026-07-01 20:00:00")) == []
 
 
 @pytest.mark.parametrize(
