@@ -1,7 +1,8 @@
 """PostgreSQL's binary COPY: whole columns become the rows of a table, none looked at singly."""
 
 from collections.abc import Iterable, Sequence
-from io import BytesIO
+from io import RawIOBase
+from itertools import chain
 from struct import pack
 from typing import Any
 
@@ -21,7 +22,6 @@ Column = bytes | NDArray[Any]
 COPY = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)")
 HEADER = b"PGCOPY\n\xff\r\n\0" + pack(">ii", 0, 0)
 TRAILER = pack(">h", -1)
-READ_AT_ONCE = 1 << 18
 # PostgreSQL's instants count from 2000, ours from 1970, both in microseconds.
 YEAR_2000 = 946_684_800_000_000
 
@@ -62,12 +62,6 @@ def copy_in(
 
     Raises IntegrityError when a key is taken, StoreUnreachable when the server goes away.
     """
-    file = BytesIO()
-    file.write(HEADER)
-    for columns in groups:
-        file.write(_rows(columns))
-    file.write(TRAILER)
-    file.seek(0)
     statement = COPY.format(
         sql.Identifier(target.name), sql.SQL(", ").join(map(sql.Identifier, names))
     )
@@ -75,11 +69,22 @@ def copy_in(
     assert isinstance(session, Session)
     try:
         with session.cursor() as cursor:
-            cursor.copy_expert(statement, file, READ_AT_ONCE)
+            cursor.copy_expert(statement, _Pieces(groups))
     except psycopg2.IntegrityError as problem:
         raise IntegrityError(statement.as_string(session), None, problem) from problem
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as problem:
         raise unreachable(connection.engine.url, problem) from problem
+
+
+class _Pieces(RawIOBase):
+    """The document as a file. A group becomes bytes while the server takes in the one before."""
+
+    def __init__(self, groups: Iterable[Sequence[Column]]) -> None:
+        self._pieces = chain([HEADER], map(_rows, groups), [TRAILER])
+
+    def read(self, _size: int = -1, /) -> bytes:
+        """The next piece, of whatever size; nothing at the end."""
+        return next(self._pieces, b"")
 
 
 def _rows(columns: Sequence[Column]) -> bytes:
