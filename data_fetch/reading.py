@@ -25,7 +25,7 @@ from data_fetch.core.coverage import DayCoverage
 from data_fetch.core.errors import IncompleteRange, SetupError
 from data_fetch.core.expectation import DAY, Expectation
 from data_fetch.core.lineage import Tenure, present_key, tenures
-from data_fetch.core.market_session import MINUTES_OF_DAY, midnight_number
+from data_fetch.core.market_session import MINUTES_OF_DAY, Session, midnight_number
 from data_fetch.core.records import Instrument
 from data_fetch.core.settings import Settings
 from data_fetch.core.spans import common
@@ -71,6 +71,26 @@ class CandleRange:
     def instrument_keys(self) -> tuple[str, ...]:
         return tuple(tenure.instrument_key for tenure in self.tenures)
 
+    @property
+    def first(self) -> date:
+        return self.tenures[0].first
+
+    @property
+    def last(self) -> date:
+        return self.tenures[-1].last
+
+    @property
+    def cure(self) -> str:
+        """What makes it complete; empty when it is."""
+        if self.completeness.complete:
+            return ""
+        if self.as_of is not None:
+            return "Ask for a later instant."
+        if self.completeness.missed:
+            span = f"--from {self.first} --to {self.last} --interval {self.interval}"
+            return f"Fetch them: data-fetch backfill --symbols {self.symbol} {span}"
+        return "Wait until the day is over, or end the range a day earlier."
+
     def tables(self, kinds: Collection[Kind]) -> Iterator[Any]:
         """The candles of *kinds* as Arrow tables of a month or less, oldest first."""
         with self.store.reading() as connection:
@@ -89,7 +109,9 @@ class CandleRange:
 
     def table(self, kinds: Collection[Kind]) -> Any:
         """All of them in one Arrow table, the completeness as JSON in its schema's metadata."""
-        table = _library("pyarrow").concat_tables(self.tables(kinds))
+        import pyarrow as pa
+
+        table = pa.concat_tables(self.tables(kinds))
         said = {"completeness": orjson.dumps(self.completeness.document())}
         return table.replace_schema_metadata(said)
 
@@ -98,19 +120,11 @@ class CandleRange:
         if self.completeness.complete:
             return
         missed, pending = self.completeness.missed, self.completeness.pending
-        first, last = self.tenures[0].first, self.tenures[-1].last
-        if self.as_of is not None:
-            cure = "Ask for a later instant."
-        elif missed:
-            cure = f"Fetch them: data-fetch backfill --symbols {self.symbol}"
-            cure += f" --from {first} --to {last} --interval {self.interval}"
-        else:
-            cure = "Wait until the day is over, or end the range a day earlier."
         unit = "minutes" if self.interval is CandleInterval.MINUTE else "days"
         raise IncompleteRange(
-            f"{self.symbol} from {first} to {last} is incomplete: of {self.completeness.expected} "
-            f"{unit}, {missed} are missed and {pending} still to come",
-            then=cure,
+            f"{self.symbol} from {self.first} to {self.last} is incomplete: of "
+            f"{self.completeness.expected} {unit}, {missed} are missed and {pending} still to come",
+            then=self.cure,
         )
 
 
@@ -183,27 +197,39 @@ def candle_range(
             raise SetupError(f"{first} was still to come on {last}", then="Name an earlier date.")
         (named,) = records.instruments
         with records.store.reading() as connection:
-            recorded = successions(connection)
-            present = present_key(named.instrument_key, recorded)
-            held = tenures(present, recorded, first, last)
-            keys = {present, *(tenure.instrument_key for tenure in held)}
-            stocks = {one.instrument_key: one for one in instruments_with(connection, keys)}
+            stock = present_of(connection, named)
+            history = history_of(connection, stock, first, last)
             # Read before the candles, which are never deleted: it cannot claim too much.
             days = [
                 day
-                for tenure in held
-                for day in _days(
-                    connection, expectation, stocks[tenure.instrument_key], interval, tenure, as_of
-                )
+                for holder, tenure in history
+                for day in _days(connection, expectation, holder, interval, tenure, as_of)
             ]
         yield CandleRange(
-            symbol=stocks[present].symbol,
+            symbol=stock.symbol,
             interval=interval,
-            tenures=held,
+            tenures=tuple(tenure for _, tenure in history),
             as_of=as_of,
             completeness=completeness_of(days),
             store=records.store,
         )
+
+
+def present_of(connection: Connection, stock: Instrument) -> Instrument:
+    """What *stock*, perhaps the one of an old ISIN, has become by now."""
+    key = present_key(stock.instrument_key, successions(connection))
+    (found,) = instruments_with(connection, [key])
+    return found
+
+
+def history_of(
+    connection: Connection, stock: Instrument, first: date, last: date
+) -> list[tuple[Instrument, Tenure]]:
+    """As what the present *stock* is stored from *first* to *last*, both included, oldest first."""
+    held = tenures(stock.instrument_key, successions(connection), first, last)
+    keys = {tenure.instrument_key for tenure in held}
+    by_key = {one.instrument_key: one for one in instruments_with(connection, keys)}
+    return [(by_key[tenure.instrument_key], tenure) for tenure in held]
 
 
 def instant(at: datetime | str | None) -> datetime | None:
@@ -226,7 +252,7 @@ def _days(
     interval: CandleInterval,
     tenure: Tenure,
     as_of: datetime | None,
-) -> Iterator[DayCoverage]:
+) -> Iterator[tuple[Session, DayCoverage]]:
     """Every trading day of *tenure*, as of the instant if there is one."""
     key = stock.instrument_key
     ledger = load_days(connection, [key], interval, tenure.first, tenure.last)
@@ -235,13 +261,14 @@ def _days(
         for session in expectation.sessions(stock, tenure.first, tenure.last)
     ]
     if as_of is None:
-        yield from (day for _, day in days)
+        yield from days
         return
     there, final = bars_known(connection, key, interval, *_minutes(tenure), as_of)
     for session, day in days:
         expected = expected_spans(session, interval)
         due = expectation.due(session, interval)
-        yield as_it_was(day, as_of, due, common(there, expected), common(final, expected))
+        bars, confirmed = common(there, expected), common(final, expected)
+        yield session, as_it_was(day, as_of, due, bars, confirmed)
 
 
 def _minutes(tenure: Tenure) -> tuple[int, int]:
@@ -256,7 +283,8 @@ def _portions(tenure: Tenure) -> Iterator[tuple[int, int]]:
 
 
 def _arrow(columns: Mapping[str, Sequence[Any]], instrument_key: str) -> Any:
-    pa = _library("pyarrow")
+    import pyarrow as pa
+
     rows = len(columns["timestamp"])
     types = {
         "timestamp": pa.timestamp("us", tz="UTC"),

@@ -6,23 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from data_fetch.core.clock import IST
-from data_fetch.core.coverage import GAPS, DayCoverage, Proof, State, Stretch, aged, with_bars
-from data_fetch.core.market_session import instant_of
+from data_fetch.core.coverage import DayCoverage, Proof, State, Stretch, aged, with_bars
+from data_fetch.core.gaps import Gap, gaps_of
+from data_fetch.core.market_session import Session, instant_of
 from data_fetch.core.spans import Spans, count, joined, without
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """From *first* to *end* (not included) candles are expected and not there, for one *cause*.
-
-    *proof* says who found that out, in which run, and when; what is missed has none.
-    """
-
-    instrument_key: str
-    first: datetime
-    end: datetime
-    cause: State
-    proof: Proof | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +18,8 @@ class Completeness:
 
     *expected* is the sum of those that are there and of the four kinds of gaps. *provisional*
     of the present ones the provider's history has not confirmed yet. Auction and carried rows
-    are no part of continuous trading and are not counted.
+    are no part of continuous trading and are not counted. A gap's *first* and *end* are
+    minutes since 1970 UTC.
     """
 
     expected: int
@@ -65,9 +53,10 @@ class Completeness:
         }
 
 
-def completeness_of(days: Iterable[DayCoverage]) -> Completeness:
-    """What *days* come to, their gaps in the same order."""
-    days = tuple(days)
+def completeness_of(known: Iterable[tuple[Session, DayCoverage]]) -> Completeness:
+    """What these days come to, their gaps in the same order."""
+    sessions = tuple(known)
+    days = [day for _, day in sessions]
 
     def minutes(*states: State) -> int:
         return sum(day.minutes(*states) for day in days)
@@ -81,18 +70,7 @@ def completeness_of(days: Iterable[DayCoverage]) -> Completeness:
         pending=minutes(State.PENDING),
         not_expected=minutes(State.NOT_EXPECTED),
         provisional=sum(count(day.provisional) for day in days),
-        gaps=tuple(
-            Gap(
-                instrument_key=day.instrument_key,
-                first=instant_of(one.first),
-                end=instant_of(one.end),
-                cause=one.state,
-                proof=one.proof,
-            )
-            for day in days
-            for one in day.stretches
-            if one.state in GAPS
-        ),
+        gaps=tuple(gap for session, day in sessions for gap in gaps_of(day, session)),
     )
 
 
@@ -117,12 +95,18 @@ def as_it_was(known: DayCoverage, at: datetime, due: int, bars: Spans, final: Sp
 def _gap_document(gap: Gap) -> dict[str, Any]:
     return {
         "instrument_key": gap.instrument_key,
-        "from": gap.first.astimezone(IST).isoformat(),
-        "to": gap.end.astimezone(IST).isoformat(),
-        "cause": str(gap.cause),
+        "trading_date": gap.day.isoformat(),
+        "from": _minute_text(gap.first),
+        "to": _minute_text(gap.end),
+        "cause": gap.cause.value,
         "proof": None if gap.proof is None else _proof_document(gap.proof),
     }
 
 
+def _minute_text(minute: int) -> str:
+    return f"{instant_of(minute).astimezone(IST):%H:%M}"
+
+
 def _proof_document(proof: Proof) -> dict[str, str]:
-    return {"by": proof.by, "run_id": proof.run_id, "at": proof.at.astimezone(IST).isoformat()}
+    at = proof.at.astimezone(IST).isoformat(timespec="seconds")
+    return {"by": proof.by, "run_id": proof.run_id, "at": at}
