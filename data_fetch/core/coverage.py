@@ -184,7 +184,9 @@ def with_answer(known: DayCoverage, proof: Proof) -> DayCoverage:
     confirmations = known.confirmations + 1
     wait = min(ASK_AGAIN * 2 ** min(confirmations - 1, 8), LONGEST_SILENCE)
     unconfirmed = settled.provisional and proof.at.astimezone(IST).date() > known.day
-    ask_again = bool(settled.minutes(State.SOURCE_EMPTY) or unconfirmed)
+    # A day before the first bar may become one that the provider lacks.
+    empty = settled.minutes(State.SOURCE_EMPTY, State.NOT_EXPECTED)
+    ask_again = bool(empty or unconfirmed)
     confirmed = replace(settled, confirmations=confirmations)
     return _attempted(confirmed, proof.at, None, proof.at + wait if ask_again else None)
 

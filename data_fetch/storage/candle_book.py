@@ -207,7 +207,8 @@ class CandleBook:
                 before = expectation.day(key, stay.interval, session, known)
                 arrived = bars.days.get(session.day, ())
                 after = with_bars(before, arrived, arrived if provenance.is_final else ())
-                if wants_asking(before, expectation.today):
+                # Bars that came meanwhile may have made it a day before the first one.
+                if wants_asking(before, expectation.today) or before.minutes(State.NOT_EXPECTED):
                     after = judge(evidence.applied(after, session), session)
                 if after != known:
                     changed.append(after)
