@@ -279,7 +279,7 @@ def failed(known: DayCoverage, now: datetime) -> DayCoverage:
     return with_failure(known, "HTTP 503", now, 5 * MINUTE)
 
 
-@pytest.mark.parametrize("text", ["PPEE", "MMMM", "Pppp"])
+@pytest.mark.parametrize("text", ["PPEE", "MMMM", "Pppp", "----"])
 def test_a_settled_day_is_asked_about_ever_more_rarely(text: str) -> None:
     days = [1, 2, 4, 8, 16, 30, 30, 30, 30]
     assert waits(answered, day(text)) == [timedelta(days=number) for number in days]
@@ -294,7 +294,6 @@ def test_a_running_day_is_asked_again_soon() -> None:
     ("text", "attempt"),
     [
         pytest.param("PPNN", answered, id="the day is whole"),
-        pytest.param("----", answered, id="nothing is expected of it"),
         pytest.param("PPww", answered_early, id="nothing is due that lacks"),
     ],
 )
