@@ -36,6 +36,8 @@ from data_fetch.storage.store import Store
 
 # In minutes of the calendar: a month, which has about 8,000 of trading.
 READ_AT_ONCE = 31 * MINUTES_OF_DAY
+# What makes of an Arrow table the form that was asked for.
+Convert = Callable[[Any, Completeness], Any]
 INSTANT = "2026-09-16T15:30:00+05:30"
 
 
@@ -155,7 +157,7 @@ def candles(
     Raises IncompleteRange, SetupError for an argument that means nothing or a symbol that the
     store does not know, CalendarUnknown, StoreUnreachable.
     """
-    convert = FORMS[_one_of(form, FORMS, "form")]
+    convert = FORMS[_one_of(form, FORMS, "form")]()
     chosen = [Kind(_one_of(kind, [*Kind], "kind")) for kind in kinds]
     with candle_range(
         settings or runtime.settings(),
@@ -302,18 +304,28 @@ def _arrow(columns: Mapping[str, Sequence[Any]], instrument_key: str) -> Any:
     )
 
 
-def _as_pandas(table: Any, completeness: Completeness) -> Any:
+def _arrow_form() -> Convert:
+    return lambda table, _: table
+
+
+def _pandas_form() -> Convert:
     _library("pandas")
-    frame = table.to_pandas()
-    frame.attrs["completeness"] = completeness.document()
-    return frame
+
+    def convert(table: Any, completeness: Completeness) -> Any:
+        frame = table.to_pandas()
+        frame.attrs["completeness"] = completeness.document()
+        return frame
+
+    return convert
 
 
-FORMS: Mapping[str, Callable[[Any, Completeness], Any]] = {
-    "arrow": lambda table, _: table,
-    "pandas": _as_pandas,
-    "polars": lambda table, _: _library("polars").from_arrow(table),
-}
+def _polars_form() -> Convert:
+    polars = _library("polars")
+    return lambda table, _: polars.from_arrow(table)
+
+
+# Each loads its library, or says that it is not installed, before anything is read.
+FORMS = {"arrow": _arrow_form, "pandas": _pandas_form, "polars": _polars_form}
 
 
 def _library(name: str) -> Any:

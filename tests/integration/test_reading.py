@@ -1,6 +1,8 @@
 """What a researcher gets: candles as a table, how complete they are, and what was known when."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -342,3 +344,23 @@ def test_arguments_that_mean_nothing_are_refused(
 ) -> None:
     with pytest.raises(SetupError, match=told):
         read(shelf, **how)
+
+
+@pytest.mark.parametrize("form", ["pandas", "polars"])
+def test_a_form_that_is_not_installed_names_the_cure(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    # What Python does for a name that is not to be imported.
+    monkeypatch.setitem(sys.modules, form, None)
+
+    with pytest.raises(SetupError, match=rf"{form} is not installed.*\[research\]"):
+        read(shelf, form=form)
+
+
+def test_the_door_loads_no_table_library_before_it_is_used() -> None:
+    heavy = "{'pyarrow', 'pandas', 'polars'}"
+    program = f"import sys, data_fetch.reading; print(sorted(set(sys.modules) & {heavy}))"
+
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert (ended.stdout, ended.stderr) == ("[]\n", "")
