@@ -1,5 +1,6 @@
 """What can be configured, and what is said when it cannot be used."""
 
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,23 @@ def test_an_address_that_cannot_be_is_not_repeated(
         load(tmp_path, **{name: value})
 
     assert "4711" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("environment", "finalise_at"),
+    [
+        pytest.param({}, time(20, 0), id="by default"),
+        pytest.param({"FINALISE_AT": "07:05"}, time(7, 5), id="as chosen"),
+    ],
+)
+def test_when_to_finalise(tmp_path: Path, environment: dict[str, str], finalise_at: time) -> None:
+    assert load(tmp_path, **environment).finalise_at == finalise_at
+
+
+@pytest.mark.parametrize("written", ["24:00", "8:30", "20:00:30", "20.00", "20:00+05:30"])
+def test_what_is_no_time_of_day(tmp_path: Path, written: str) -> None:
+    with pytest.raises(SettingsInvalid, match="FINALISE_AT: is not a time of day like 20:00"):
+        load(tmp_path, FINALISE_AT=written)
 
 
 @pytest.mark.parametrize("url", ["redis://h", "rediss://:p@h:6380/1", "unix:///run/redis.sock"])
