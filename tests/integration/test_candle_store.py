@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import ClauseElement, select, text
 
 from data_fetch.core.candles import CandleBlock, CandleInterval, Kind, Provenance
 from data_fetch.core.errors import BadRecord, StoreUnreachable
@@ -19,6 +19,11 @@ from data_fetch.core.market_session import instant_of, midnight_number, minute_n
 from data_fetch.core.records import World
 from data_fetch.storage import binary_copy
 from data_fetch.storage.candles import (
+    CONFIRM,
+    CORRECT,
+    JUDGE,
+    KEEP_OLD_VERSIONS,
+    NUMBER,
     Written,
     begin_candle_writing,
     candle_rows,
@@ -409,6 +414,25 @@ def test_a_final_and_a_provisional_writer_at_once_end_final(postgres_url: str) -
     assert provisional.inserted + final.inserted == len(rows) == len(minutes)
     assert (provisional.revised, final.revised) == (0, len(kept))
     assert final.revised == provisional.inserted
+
+
+@pytest.mark.parametrize("statement", [JUDGE, NUMBER, KEEP_OLD_VERSIONS, CORRECT, CONFIRM])
+def test_postgres_looks_stored_candles_up_and_never_reads_them_all(
+    postgres_url: str, statement: ClauseElement
+) -> None:
+    store = open_store(postgres_url, World.PAPER)
+    merged(store, [block(dict.fromkeys(range(40_000), SAME))], came(0, final=True))
+    with store.writing() as connection:
+        connection.execute(text("ANALYZE candles"))
+        begin_candle_writing(connection)
+        offered = block(dict.fromkeys(range(3_000), OTHER))
+        merge_candles(connection, [offered], came(1, final=True))
+        compiled = statement.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = "\n".join(connection.scalars(text(f"EXPLAIN {compiled}")))
+    store.close()
+
+    assert "on staged_candles" in plan
+    assert "Seq Scan on candle" not in plan
 
 
 def test_a_server_that_goes_away_while_candles_are_sent_is_unreachable(postgres_url: str) -> None:
