@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
-from itertools import repeat
 from typing import Any
 
 from sqlalchemy import (
@@ -46,7 +45,7 @@ from sqlalchemy.schema import CreateTable
 from data_fetch.core.candles import CandleBlock, Kind, Provenance
 from data_fetch.core.market_session import EPOCH_DAY, IST_AHEAD, MINUTES_OF_DAY, instant_of
 from data_fetch.core.spans import joined
-from data_fetch.storage import binary_copy
+from data_fetch.storage import binary_copy, wide_insert
 from data_fetch.storage.tables import Candle, CandleRevision, table
 from data_fetch.storage.types import Instant
 from data_fetch.storage.upsert import SQLITE
@@ -123,11 +122,6 @@ CONFIRM = (
     .values({name: staged.c[name] for name in ("source", "is_final", "run_id")})
     .where(_same_key(candles, staged), staged.c.outcome == CONFIRMED)
 )
-SQLITE_INSERTS = {
-    target: str(insert(target).values(dict.fromkeys(COLUMNS)).compile(dialect=SQLITE))
-    for target in (candles, staged)
-}
-
 
 # For each instrument and interval some starts.
 Starts = defaultdict[tuple[str, str], set[int]]
@@ -227,7 +221,7 @@ def volumes(
     connection: Connection, instrument_key: str, interval: str, first: int, end: int
 ) -> dict[date, int]:
     """The stored volume of each trading date that has candles, for starts in [first, end)."""
-    day = (_minute(connection) + IST_AHEAD) // MINUTES_OF_DAY
+    day = (start_minute(connection) + IST_AHEAD) // MINUTES_OF_DAY
     query = (
         select(day, func.sum(candles.c.volume))
         .where(_of_instrument(candles, instrument_key, interval, first, end))
@@ -336,20 +330,10 @@ def _by_kind(blocks: Sequence[CandleBlock]) -> Iterator[tuple[CandleBlock, str]]
                 yield block.chosen(rows), kind.value
 
 
-def _offer(provenance: Provenance) -> dict[str, Any]:
-    """The values of the statements' parameters."""
-    return {
-        "offered_source": provenance.source,
-        "offered_final": provenance.is_final,
-        "offered_at": provenance.fetched_at,
-        "offered_run": provenance.run_id,
-    }
-
-
 def _stored_starts(connection: Connection, blocks: Sequence[CandleBlock]) -> Starts:
     """Where the blocks begin and end, and what is there between."""
     stored: Starts = defaultdict(set)
-    minute = _minute(connection)
+    minute = start_minute(connection)
     for interval in {block.interval for block in blocks}:
         alike = [block for block in blocks if block.interval == interval]
         for first, end in joined((block.starts[0], block.starts[-1] + 1) for block in alike):
@@ -408,24 +392,59 @@ def _append(
     provenance: Provenance,
 ) -> None:
     """Add the candles to *target*. Raises IntegrityError when one is there."""
-    if not blocks:
-        return
-    # Microseconds, and a refusal if there is no time zone.
-    fetched_at = Instant().process_bind_param(provenance.fetched_at, SQLITE)
-    if _is_postgres(connection):
-        constants = (
-            binary_copy.text(provenance.source),
-            binary_copy.flag(provenance.is_final),
-            binary_copy.instant(fetched_at),
-            binary_copy.text(provenance.run_id),
-        )
-        columns = ((*_binary(block, kind), *constants) for block, kind in _by_kind(blocks))
-        binary_copy.copy_in(connection, target, COLUMNS, columns)
-        return
-    came_from = (provenance.source, provenance.is_final, fetched_at, provenance.run_id)
-    statement = SQLITE_INSERTS[target]
+    if blocks:
+        send = _copy if _is_postgres(connection) else _insert_wide
+        send(connection, target, blocks, provenance)
+
+
+def _copy(
+    connection: Connection,
+    target: Table,
+    blocks: Sequence[CandleBlock],
+    provenance: Provenance,
+) -> None:
+    constants = (
+        binary_copy.text(provenance.source),
+        binary_copy.flag(provenance.is_final),
+        binary_copy.instant(_microseconds(provenance.fetched_at)),
+        binary_copy.text(provenance.run_id),
+    )
+    columns = ((*_binary(block, kind), *constants) for block, kind in _by_kind(blocks))
+    binary_copy.copy_in(connection, target, COLUMNS, columns)
+
+
+def _insert_wide(
+    connection: Connection,
+    target: Table,
+    blocks: Sequence[CandleBlock],
+    provenance: Provenance,
+) -> None:
     for block, kind in _by_kind(blocks):
-        connection.exec_driver_sql(statement, list(_tuples(block, kind, came_from)))
+        shared = {
+            "instrument_key": block.instrument_key,
+            "interval": block.interval.value,
+            "kind": kind,
+            "source": provenance.source,
+            "is_final": provenance.is_final,
+            "fetched_at": _microseconds(provenance.fetched_at),
+            "run_id": provenance.run_id,
+        }
+        columns: dict[str, Sequence[float]] = {
+            "timestamp": [start * MICROSECONDS for start in block.starts],
+            "open": block.open,
+            "high": block.high,
+            "low": block.low,
+            "close": block.close,
+            "volume": block.volume,
+            "oi": block.oi,
+        }
+        wide_insert.append(connection, target, shared, columns)
+
+
+def _microseconds(at: datetime) -> int:
+    """Since 1970; a refusal (BadRecord) if there is no time zone."""
+    micros: int = Instant().process_bind_param(at, SQLITE)
+    return micros
 
 
 def _binary(block: CandleBlock, kind: str) -> tuple[binary_copy.Column, ...]:
@@ -438,24 +457,6 @@ def _binary(block: CandleBlock, kind: str) -> tuple[binary_copy.Column, ...]:
         binary_copy.whole_numbers(block.volume),
         binary_copy.whole_numbers(block.oi),
         binary_copy.text(kind),
-    )
-
-
-def _tuples(
-    block: CandleBlock, kind: str, came_from: tuple[object, ...]
-) -> Iterator[tuple[object, ...]]:
-    return zip(
-        repeat(block.instrument_key),
-        repeat(block.interval.value),
-        [start * MICROSECONDS for start in block.starts],
-        block.open,
-        block.high,
-        block.low,
-        block.close,
-        block.volume,
-        block.oi,
-        repeat(kind),
-        *map(repeat, came_from),
     )
 
 
@@ -492,7 +493,7 @@ def _known_at(
     return select(*(ranked.c[name] for name in READ)).where(ranked.c.place == 1)
 
 
-def _minute(connection: Connection) -> ColumnElement[int]:
+def start_minute(connection: Connection) -> ColumnElement[int]:
     """The start of a candle in whole minutes since 1970 UTC."""
     if _is_postgres(connection):
         return cast(func.date_part("epoch", candles.c.timestamp) / 60, BigInteger())
