@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from importlib import import_module
+from shlex import quote
 from typing import Any
 
 import orjson
@@ -90,7 +91,7 @@ class CandleRange:
             return "Ask for a later instant."
         if self.completeness.missed:
             span = f"--from {self.first} --to {self.last} --interval {self.interval}"
-            return f"Fetch them: data-fetch backfill --symbols {self.symbol} {span}"
+            return f"Fetch them: data-fetch backfill --symbols {quote(self.symbol)} {span}"
         return "Wait until the day is over, or end the range a day earlier."
 
     def tables(self, kinds: Collection[Kind]) -> Iterator[Any]:

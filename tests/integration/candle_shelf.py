@@ -62,7 +62,7 @@ class Shelf:
         final: bool = True,
         kind: Kind = Kind.TRADED,
     ) -> None:
-        """Candles that arrived *at* an instant."""
+        """Minutes that arrived *at* an instant."""
         opens = midnight_number(day) + OPENING
         starts = sorted(opens + minute for minute in closes)
         prices = [closes[start - opens] for start in starts]

@@ -176,6 +176,18 @@ def test_both_ends_count_and_longer_ranges_are_in_order(shelf: Shelf) -> None:
     assert len(read(shelf, first=days[1], last=days[1]).table) == 2
 
 
+def test_day_candles_are_counted_in_days(shelf: Shelf) -> None:
+    shelf.keeps(RELIANCE, TUESDAY, {0: 10.0})
+
+    found = read(shelf, last=WEDNESDAY, interval="day")
+
+    assert len(found.table) == 0
+    assert (found.completeness.expected, found.completeness.missed) == (2, 2)
+    assert [gap["from"] for gap in found.completeness.document()["gaps"]] == ["09:15", "09:15"]
+    with pytest.raises(IncompleteRange, match="of 2 days, 2 are missed"):
+        read(shelf, last=WEDNESDAY, interval="day", complete=True)
+
+
 class TestLineage:
     """A stock is the same stock under another name and under another ISIN."""
 
