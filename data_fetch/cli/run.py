@@ -33,8 +33,19 @@ class Screen:
         say(slot_line(replace(run, error="as before") if again else run))
 
 
+def run_line(run: SyncRun) -> str:
+    """What one run of any job came to."""
+    if run.due_slot is not None:
+        return slot_line(run)
+    why = f": {run.error}" if run.error else ""
+    return (
+        f"{clock_time(run.finished_at)}  {run.job:<8} {requests_of(run)}, "
+        f"{run.stored:,} candles stored, {run.outcome}{why}"
+    )
+
+
 def slot_line(run: SyncRun) -> str:
-    """What one run of the quotes job came to."""
+    """What one run for a slot came to."""
     head = f"{clock_time(run.finished_at)}  {run.job:<8} slot {slot_name(run.due_slot)}"
     if run.outcome in {Outcome.MISSED, Outcome.FAILED}:
         return f"{head}  {run.outcome}: {run.error}"
@@ -45,12 +56,16 @@ def slot_line(run: SyncRun) -> str:
             ("absent", run.absent),
             ("quarantined", run.quarantined),
             ("set aside", run.set_aside),
+            ("repeated", run.details.get("repeated")),
         )
         if count
     ]
-    requests = "1 request" if run.requests == 1 else f"{run.requests} requests"
-    parts = [f"{run.stored} of {run.requested} stored", *left_out, requests, f"{took:.0f} ms"]
-    return f"{head}  " + ", ".join(parts)
+    stored = f"{run.stored} of {run.requested} stored"
+    return f"{head}  " + ", ".join([stored, *left_out, requests_of(run), f"{took:.0f} ms"])
+
+
+def requests_of(run: SyncRun) -> str:
+    return "1 request" if run.requests == 1 else f"{run.requests:,} requests"
 
 
 @click.command()

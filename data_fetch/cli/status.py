@@ -1,16 +1,17 @@
 """`data-fetch status`: what the store holds and how the last runs went."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import click
 
 from data_fetch import runtime
 from data_fetch.cli.frame import emit, ist_text, json_option, say
-from data_fetch.cli.run import slot_line
+from data_fetch.cli.run import run_line
 from data_fetch.core.records import Outcome, SyncRun, SyncState
 from data_fetch.core.timetable import QUOTES
 from data_fetch.fallback_store import degraded_reason, store_to_look_at
+from data_fetch.storage.coverage import CandleHoldings, candle_holdings
 from data_fetch.storage.quotes import QuoteHoldings, QuoteStore
 from data_fetch.storage.store import Store
 from data_fetch.storage.sync import SyncStatus, outcomes, recent_runs, statuses
@@ -26,6 +27,8 @@ class Overview:
     store: Store
     degraded: str | None
     holdings: QuoteHoldings
+    candles: CandleHoldings
+    candles_of_last_day: CandleHoldings
     slots: dict[Outcome, int]
     runs: list[SyncRun]
     failing: list[SyncStatus]
@@ -37,10 +40,13 @@ def command(as_json: bool) -> None:
     """Show the store, its last runs, and the symbols that keep failing."""
     settings = runtime.settings()
     store = store_to_look_at(settings)
+    candles = candle_holdings(store)
     seen = Overview(
         store,
         degraded_reason(settings),
         QuoteStore(store).holdings(),
+        candles,
+        candle_holdings(store, candles.last_day),
         outcomes(store, QUOTES, EVER),
         recent_runs(store, SHOWN_RUNS),
         [s for s in statuses(store, QUOTES).values() if s.status is not SyncState.OK],
@@ -63,6 +69,13 @@ def document(seen: Overview) -> dict[str, object]:
             "symbols": seen.holdings.symbols,
             "first_slot": ist_text(seen.holdings.first_slot),
             "last_slot": ist_text(seen.holdings.last_slot),
+        },
+        "candles": {
+            "minutes": seen.candles.candles,
+            "provisional": seen.candles.provisional,
+            "first_day": iso_day(seen.candles.first_day),
+            "last_day": iso_day(seen.candles.last_day),
+            "missed_on_last_day": seen.candles_of_last_day.missed,
         },
         "slots": {str(outcome): count for outcome, count in seen.slots.items()},
         "last_runs": [
@@ -97,11 +110,28 @@ def lines(seen: Overview) -> list[str]:
         f"State   {'degraded: ' + seen.degraded if seen.degraded else 'ok'}",
         f"Quotes  {held.rows} rows of {held.symbols} symbols"
         + (f", {ist_text(held.first_slot)} to {ist_text(held.last_slot)}" if held.rows else ""),
+        candle_line(seen),
         f"Slots   {slots or 'none yet: start collecting with data-fetch run'}",
-        *(f"  {slot_line(run)}" for run in seen.runs),
+        *(f"  {run_line(run)}" for run in seen.runs),
         *(
             f"  {one.symbol:<12} {one.status}, {one.consecutive_failures} times in a row: "
             f"{one.error}"
             for one in seen.failing
         ),
     ]
+
+
+def candle_line(seen: Overview) -> str:
+    """The minutes that are held, and what of the last day is ours to fetch still."""
+    held = seen.candles
+    if held.last_day is None:
+        return "Candles none yet: fetch some with data-fetch backfill, or start data-fetch run"
+    return (
+        f"Candles {held.candles:,} minutes of {held.first_day} to {held.last_day}, "
+        f"{held.provisional:,} provisional; {seen.candles_of_last_day.missed:,} missed on "
+        f"{held.last_day}"
+    )
+
+
+def iso_day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()

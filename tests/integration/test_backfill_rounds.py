@@ -1,6 +1,6 @@
 """What a collector's backfills look after, what they say, and how they end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from threading import Event, Thread
@@ -76,7 +76,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(store: Store) -> Iterator[Desk]:
+def desk(store: Store) -> Desk:
     clock = ScaledClock(datetime(2026, 9, 16, 12, 0, 40, tzinfo=IST))
     provider, stop, lines = Provider(clock, nothing), Event(), []
     service = BackfillService(
@@ -97,7 +97,7 @@ def desk(store: Store) -> Iterator[Desk]:
         stop=stop,
         told=lines.append,
     )
-    yield Desk(store, clock, provider, rounds, stop, lines)
+    return Desk(store, clock, provider, rounds, stop, lines)
 
 
 @pytest.mark.parametrize(
