@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bench_commands, bench_ingest, bench_slot
+from benchmarks import bench_backfill, bench_commands, bench_coverage, bench_ingest, bench_slot
 from benchmarks.figure import Figure
 
 MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "slot": bench_slot.measure,
     "ingest": bench_ingest.measure,
+    "coverage": bench_coverage.measure,
+    "backfill": bench_backfill.measure,
     "commands": bench_commands.measure,
 }
 

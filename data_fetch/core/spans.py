@@ -5,6 +5,7 @@ them. A set of minutes is a tuple of spans: ascending, apart from each other, no
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 Span = tuple[int, int]
 Spans = tuple[Span, ...]
@@ -17,7 +18,11 @@ def spans_of(minutes: Sequence[int]) -> Spans:
     if minutes[-1] - minutes[0] == len(minutes) - 1:
         # A full day, as most are, without looking at each minute.
         return ((minutes[0], minutes[-1] + 1),)
-    return joined((minute, minute + 1) for minute in minutes)
+    begins = [n for n, (one, other) in enumerate(pairwise(minutes), 1) if other > one + 1]
+    return tuple(
+        (minutes[first], minutes[end - 1] + 1)
+        for first, end in pairwise((0, *begins, len(minutes)))
+    )
 
 
 def joined(spans: Iterable[Span]) -> Spans:

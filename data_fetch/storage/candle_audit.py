@@ -4,34 +4,33 @@ A count per instrument and session is a range of the candles' key, so all of it 
 that key and touches no candle. Only days that are short, or differ, are looked at by the minute.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 import orjson
 from sqlalchemy import (
     JSON,
+    BigInteger,
     ColumnElement,
     Connection,
     Integer,
     String,
     Subquery,
-    TableValuedAlias,
     Text,
-    and_,
     bindparam,
     cast,
     column,
     func,
     select,
     text,
+    type_coerce,
 )
 
 from data_fetch.core.candles import CandleInterval
 from data_fetch.core.coverage import DayCoverage, State, refitted, with_bars
-from data_fetch.core.market_session import instant_of, minute_number
 from data_fetch.core.records import Instrument, Outcome, SyncRun, new_run_id
 from data_fetch.core.spans import Spans, count, spans_of, without
 from data_fetch.storage.candles import MICROSECONDS, begin_candle_writing, candles
@@ -50,8 +49,6 @@ from data_fetch.storage.sync import write_runs
 AUDIT = "audit"
 # Some megabytes of ranges, and a write transaction of well under a second.
 DAYS_AT_ONCE, DAYS_REPAIRED_AT_ONCE = 10_000, 500
-
-Ranges = Subquery | TableValuedAlias
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +85,23 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
-    """The minutes of a day that have a candle, and those whose candle is final."""
+class _Differing:
+    """What the ledger says of an instrument-day, and the minutes that have a candle."""
 
-    present: Spans = ()
-    final: Spans = ()
+    place: _Place
+    known: DayCoverage
+    stored: Spans
+
+    def told(self) -> Difference:
+        said = self.known.spans(State.PRESENT)
+        return Difference(
+            instrument=self.place.instrument,
+            day=self.place.trading.day,
+            ledger_present=count(said),
+            candles_present=count(self.stored),
+            only_in_ledger=without(said, self.stored),
+            only_in_candles=without(self.stored, said),
+        )
 
 
 def recount(connection: Connection, question: Question) -> Recount:
@@ -101,7 +110,7 @@ def recount(connection: Connection, question: Question) -> Recount:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     counted = load_counts(connection, question)
-    places = [_Place(one, day) for one, days in trading_days(question) for day in days]
+    places = _places(question)
     total, differences = 0, []
     for some in _in_parts(places, DAYS_AT_ONCE):
         found = _counts(connection, question.interval, some)
@@ -113,7 +122,7 @@ def recount(connection: Connection, question: Question) -> Recount:
             full = stored == present == place.trading.minutes
             if (stored or present) and not full:
                 doubtful.append(place)
-        differences += [one for one, *_ in _compared(connection, question, doubtful)]
+        differences += [one.told() for one in _differing(connection, question, doubtful)]
     return Recount(len(places), total, differences)
 
 
@@ -125,19 +134,21 @@ def repair(store: Store, question: Question, differences: Sequence[Difference]) 
     """
     run_id, now = new_run_id(), question.expectation.now
     wanted = {(one.instrument.instrument_key, one.day) for one in differences}
-    places = [
-        place
-        for one, days in trading_days(question)
-        for day in days
-        if (place := _Place(one, day)).key in wanted
-    ]
+    places = [place for place in _places(question) if place.key in wanted]
     rewritten = 0
     for some in _in_parts(places, DAYS_REPAIRED_AT_ONCE):
         with store.writing() as connection:
             begin_candle_writing(connection)
+            differing = list(_differing(connection, question, some))
+            final = _minutes(
+                connection,
+                question.interval,
+                [one.place for one in differing],
+                candles.c.is_final,
+            )
             days = [
-                _rewritten(known, stored, place.trading, question)
-                for _, place, known, stored in _compared(connection, question, some)
+                _rewritten(one, confirmed, question)
+                for one, confirmed in zip(differing, final, strict=True)
             ]
             save_days(connection, days, run_id, now)
             rewritten += len(days)
@@ -155,125 +166,124 @@ def repair(store: Store, question: Question, differences: Sequence[Difference]) 
     return rewritten
 
 
-def _rewritten(
-    known: DayCoverage, stored: _Stored, trading: TradingDay, question: Question
-) -> DayCoverage:
-    """*known* with exactly the *stored* minutes present."""
+def _rewritten(one: _Differing, final: Spans, question: Question) -> DayCoverage:
+    """The day with exactly its stored minutes present."""
+    trading = one.place.trading
     due = question.expectation.due(trading.session, question.interval)
-    gone = without(known.spans(State.PRESENT), stored.present)
+    gone = without(one.known.spans(State.PRESENT), one.stored)
     # Taken out of the day and put back, they are as minutes that were never asked for.
-    without_them = refitted(known, without(trading.spans, gone), due)
+    without_them = refitted(one.known, without(trading.spans, gone), due)
     lacking = refitted(without_them, trading.spans, due)
-    return with_bars(lacking, stored.present, stored.final)
+    return with_bars(lacking, one.stored, final)
 
 
-def _compared(
+def _differing(
     connection: Connection, question: Question, places: Sequence[_Place]
-) -> Iterator[tuple[Difference, _Place, DayCoverage, _Stored]]:
-    """Those of *places* of which ledger and candles differ."""
+) -> Iterator[_Differing]:
+    """Those of *places* of which ledger and candles differ, minute by minute."""
     rows = load_chosen_days(connection, question.interval, [place.key for place in places])
-    stored_days = _stored(connection, question.interval, places)
-    for place in places:
+    stored_minutes = _minutes(connection, question.interval, places)
+    for place, stored in zip(places, stored_minutes, strict=True):
         key = place.instrument.instrument_key
         known = as_of_now(question, key, place.trading, rows.get(place.key))
-        stored = stored_days.get(place.key, _Stored())
-        said = known.spans(State.PRESENT)
-        if said != stored.present:
-            difference = Difference(
-                instrument=place.instrument,
-                day=place.trading.day,
-                ledger_present=count(said),
-                candles_present=count(stored.present),
-                only_in_ledger=without(said, stored.present),
-                only_in_candles=without(stored.present, said),
-            )
-            yield difference, place, known, stored
+        if known.spans(State.PRESENT) != stored:
+            yield _Differing(place, known, stored)
 
 
 def _counts(
     connection: Connection, interval: CandleInterval, places: Sequence[_Place]
 ) -> list[int]:
     """How many candles each place has inside its session."""
-    ranges = _ranges(connection, places)
-    inside = (
-        select(func.count()).where(_starts_in(ranges, interval)).correlate(ranges).scalar_subquery()
-    )
     counts = [0] * len(places)
-    for place, stored in connection.execute(select(ranges.c.place, inside)):
+    for place, stored in _in_each_range(connection, places, interval, func.count()):
         counts[place] += stored
     return counts
 
 
-def _stored(
-    connection: Connection, interval: CandleInterval, places: Sequence[_Place]
-) -> Mapping[LedgerKey, _Stored]:
-    """Which minutes of each place have a candle; nothing for a place without any."""
-    found: Mapping[LedgerKey, _Stored] = {}
-    if not places:
-        return found
+def _minutes(
+    connection: Connection,
+    interval: CandleInterval,
+    places: Sequence[_Place],
+    *conditions: ColumnElement[bool],
+) -> list[Spans]:
+    """The minutes of each place that have a candle for which the *conditions* hold."""
+    start = candles.c.timestamp
+    if connection.dialect.name == "postgresql":
+        minute = cast(func.date_part("epoch", start) / 60, Integer())
+        listed: ColumnElement[Any] = cast(func.json_agg(minute), Text())
+    else:
+        listed = func.json_group_array(type_coerce(start, Integer()) // MICROSECONDS)
+    minutes: list[list[int]] = [[] for _ in places]
+    for place, found in _in_each_range(connection, places, interval, listed, *conditions):
+        minutes[place] += orjson.loads(found or "[]")
+    return [spans_of(sorted(each)) for each in minutes]
+
+
+def _in_each_range(
+    connection: Connection,
+    places: Sequence[_Place],
+    interval: CandleInterval,
+    wanted: ColumnElement[Any],
+    *conditions: ColumnElement[bool],
+) -> Iterable[tuple[int, Any]]:
+    """The aggregate *wanted* of the candles in each window of each place's session.
+
+    As a subquery, because a join would be planned as a scan of all candles.
+    """
     ranges = _ranges(connection, places)
-    query = (
-        select(ranges.c.place, candles.c.timestamp, candles.c.is_final)
-        .join_from(ranges, candles, _starts_in(ranges, interval))
-        .order_by(ranges.c.place, candles.c.timestamp)
+    found = select(wanted).where(
+        candles.c.instrument_key == ranges.c.key,
+        candles.c.interval == interval.value,
+        candles.c.timestamp >= ranges.c.first,
+        candles.c.timestamp < ranges.c.end,
+        *conditions,
     )
-    present: defaultdict[int, list[int]] = defaultdict(list)
-    final: defaultdict[int, list[int]] = defaultdict(list)
-    for place, timestamp, is_final in connection.execute(query):
-        minute = minute_number(timestamp)
-        present[place].append(minute)
-        if is_final:
-            final[place].append(minute)
-    return {
-        places[place].key: _Stored(spans_of(minutes), spans_of(final[place]))
-        for place, minutes in present.items()
-    }
+    query = select(ranges.c.place, found.correlate(ranges).scalar_subquery())
+    return connection.execute(query).tuples()
 
 
-def _ranges(connection: Connection, places: Sequence[_Place]) -> Ranges:
+def _ranges(connection: Connection, places: Sequence[_Place]) -> Subquery:
     """The sessions of *places* as a table: the number of the place, its key, first and end."""
     listed = [
-        (number, place.instrument.instrument_key, first, end)
+        (number, place.key[0], first, end)
         for number, place in enumerate(places)
         for first, end in place.trading.spans
     ]
     if connection.dialect.name == "postgresql":
-        document: Sequence[object] = [
-            {"place": number, "key": key, "first": instant_of(first), "end": instant_of(end)}
-            for number, key, first, end in listed
-        ]
-        told = func.json_to_recordset(cast(_bound(document), JSON)).table_valued(
-            column("place", Integer()),
-            column("key", String()),
-            column("first", candles.c.timestamp.type),
-            column("end", candles.c.timestamp.type),
+        names = ("place", "key", "first", "end")
+        document = [dict(zip(names, one, strict=True)) for one in listed]
+        told = (
+            func.json_to_recordset(cast(_bound(document), JSON))
+            .table_valued(
+                column("place", Integer()),
+                column("key", String()),
+                column("first", BigInteger()),
+                column("end", BigInteger()),
+            )
+            .render_derived(name="told", with_types=True)
         )
-        return told.render_derived(name="ranges", with_types=True)
-    document = [
-        (number, key, first * MICROSECONDS, end * MICROSECONDS)
-        for number, key, first, end in listed
-    ]
-    each = func.json_each(_bound(document)).table_valued("value")
-
-    def item(place: int, name: str) -> ColumnElement[Any]:
-        return func.json_extract(each.c.value, f"$[{place}]").label(name)
-
-    return select(item(0, "place"), item(1, "key"), item(2, "first"), item(3, "end")).subquery(
-        "ranges"
-    )
+        return select(
+            told.c.place,
+            told.c.key,
+            func.to_timestamp(told.c.first * 60).label("first"),
+            func.to_timestamp(told.c.end * 60).label("end"),
+        ).subquery("ranges")
+    each = func.json_each(_bound(listed)).table_valued("value")
+    item = partial(func.json_extract, each.c.value)
+    return select(
+        item("$[0]").label("place"),
+        item("$[1]").label("key"),
+        (item("$[2]") * MICROSECONDS).label("first"),
+        (item("$[3]") * MICROSECONDS).label("end"),
+    ).subquery("ranges")
 
 
 def _bound(document: Sequence[object]) -> ColumnElement[str]:
     return bindparam("document", orjson.dumps(document).decode(), type_=Text())
 
 
-def _starts_in(ranges: Ranges, interval: CandleInterval) -> ColumnElement[bool]:
-    return and_(
-        candles.c.instrument_key == ranges.c.key,
-        candles.c.interval == interval.value,
-        candles.c.timestamp >= ranges.c.first,
-        candles.c.timestamp < ranges.c.end,
-    )
+def _places(question: Question) -> list[_Place]:
+    return [_Place(one, day) for one, days in trading_days(question) for day in days]
 
 
 def _in_parts(places: Sequence[_Place], size: int) -> Iterator[Sequence[_Place]]:
