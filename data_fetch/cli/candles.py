@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -199,13 +200,13 @@ def _keys_on(connection: Connection, stocks: Sequence[Instrument], day: date) ->
 def _corrections(
     connection: Connection, day: date, interval: str, keys: Sequence[str] | None
 ) -> list[tuple[str, Correction]]:
-    """Every correction with the symbol of its instrument, by symbol and time."""
+    """Every correction with the symbol of its instrument, by symbol, then as `revisions_on`."""
     first, end = midnight_number(day), midnight_number(day + DAY)
     found = revisions_on(connection, interval, first, end, keys)
     concerned = instruments_with(connection, {each.instrument_key for each in found})
     symbols = {one.instrument_key: one.symbol for one in concerned}
     named = [(symbols[each.instrument_key], each) for each in found]
-    return sorted(named, key=lambda one: (one[0], one[1].timestamp, one[1].revision))
+    return sorted(named, key=itemgetter(0))
 
 
 def _revision(symbol: str, found: Correction) -> dict[str, Any]:

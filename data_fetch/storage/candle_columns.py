@@ -48,14 +48,10 @@ def bars_known(
     end: int,
     as_of: datetime,
 ) -> tuple[Spans, Spans]:
-    """The minutes in [first, end) of continuous trading whose candle was there at *as_of*, and
-    those of them that are confirmed."""
+    """The minutes in [first, end) that had a candle of any kind at *as_of*, and those of them
+    whose candle is confirmed."""
     known = known_candles(instrument_key, interval, first, end, as_of).subquery()
-    query = (
-        select(_microseconds(connection, known), known.c.is_final)
-        .where(known.c.kind == Kind.TRADED.value)
-        .order_by(known.c.timestamp)
-    )
+    query = select(_microseconds(connection, known), known.c.is_final).order_by(known.c.timestamp)
     rows = connection.execute(query).all()
     there = [at // MICROSECONDS for at, _ in rows]
     return spans_of(there), spans_of([at // MICROSECONDS for at, final in rows if final])

@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +162,17 @@ def test_a_range_without_a_candle_still_has_its_header(shelf: Shelf, run: Any) -
     assert ended.said == (
         "timestamp,open,high,low,close,volume,oi,kind,is_final,instrument_key,source\n"
     )
+
+
+def test_a_long_export_has_one_header(shelf: Shelf, run: Any) -> None:
+    for day in (TUESDAY, date(2025, 8, 20)):
+        shelf.keeps(RELIANCE, day, {0: 10.0})
+
+    ended = run(
+        "export", "RELIANCE", "--from", "2025-06-10", "--to", "2025-08-20", "--format", "csv"
+    )
+
+    assert [row["timestamp"][:10] for row in from_csv(ended.said)] == ["2025-06-10", "2025-08-20"]
 
 
 def test_as_of_exports_what_was_known_then(shelf: Shelf, run: Any) -> None:

@@ -17,6 +17,7 @@ from data_fetch.core.records import Instrument, World
 from data_fetch.sources.instrument_rows import read_instruments
 from data_fetch.storage.instruments import (
     FIELDS,
+    instruments_named,
     instruments_table,
     last_master_date,
     lineage_of,
@@ -276,3 +277,33 @@ def test_both_real_masters_one_after_the_other(
     } <= {each.reason for each in saved.lineage}
     first_seen = [first for first, last in seen(store).values() if last == date(2026, 8, 14)]
     assert first_seen.count(date(2025, 2, 8)) > 3000
+
+
+@pytest.mark.parametrize("symbol", ["LTIM", "ltim", "LTM"])
+def test_a_former_symbol_stands_for_what_it_has_become(store: Store, symbol: str) -> None:
+    reissued = replace(
+        LTM,
+        instrument_key="NSE_EQ|INE214T01027",
+        live_key="NSE_EQ|INE214T01027",
+        isin="INE214T01027",
+    )
+    save(store, THURSDAY, LTIM)
+    save(store, FRIDAY, LTM)
+    save(store, MONDAY, reissued)
+
+    with store.reading() as connection:
+        found = instruments_named(connection, [symbol])
+
+    assert found.members == (reissued,)
+    assert found.unresolved == ()
+
+
+def test_a_stock_named_by_both_its_symbols_is_one(store: Store) -> None:
+    save(store, THURSDAY, LTIM)
+    save(store, FRIDAY, LTM)
+
+    with store.reading() as connection:
+        found = instruments_named(connection, ["LTM", "LTIM", "NOBODY"])
+
+    assert found.members == (LTM,)
+    assert [unknown.symbol for unknown in found.unresolved] == ["NOBODY"]
