@@ -4,7 +4,7 @@ A count per instrument and session is a range of the candles' key, so all of it 
 that key and touches no candle. Only days that are short, or differ, are looked at by the minute.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -16,6 +16,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    CursorResult,
     Integer,
     String,
     Subquery,
@@ -225,7 +226,7 @@ def _in_each_range(
     interval: CandleInterval,
     wanted: ColumnElement[Any],
     *conditions: ColumnElement[bool],
-) -> Iterable[tuple[int, Any]]:
+) -> CursorResult[int, Any]:
     """The aggregate *wanted* of the candles in each window of each place's session.
 
     As a subquery, because a join would be planned as a scan of all candles.
@@ -238,8 +239,7 @@ def _in_each_range(
         candles.c.timestamp < ranges.c.end,
         *conditions,
     )
-    query = select(ranges.c.place, found.correlate(ranges).scalar_subquery())
-    return connection.execute(query).tuples()
+    return connection.execute(select(ranges.c.place, found.correlate(ranges).scalar_subquery()))
 
 
 def _ranges(connection: Connection, places: Sequence[_Place]) -> Subquery:
