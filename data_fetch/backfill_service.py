@@ -21,7 +21,7 @@ from data_fetch.core.candles import (
     placed,
 )
 from data_fetch.core.clock import LONGEST_NAP_SECONDS
-from data_fetch.core.coverage import DayCoverage, State, may_ask, wants_asking
+from data_fetch.core.coverage import DayCoverage, State, wants_asking
 from data_fetch.core.errors import (
     AccessDenied,
     DataFetchError,
@@ -185,11 +185,11 @@ class BackfillService:
         now = expectation.now
         needs: list[Need] = []
         waiting: list[datetime] = []
-        for instrument, known in self._lacking(order, expectation):
-            if known.next_attempt is not None and not (order.retry_failed or may_ask(known, now)):
-                waiting.append(known.next_attempt)
+        for lack in self._lacking(order, expectation):
+            if lack.next_attempt and lack.next_attempt > now and not order.retry_failed:
+                waiting.append(lack.next_attempt)
             else:
-                needs.append(Need(instrument, known.day, _wanted(known)))
+                needs.append(lack.need)
         planned = windows(needs, order.interval, expectation.today)
         return BackfillPlan(
             order=order,
@@ -231,8 +231,7 @@ class BackfillService:
 
     def missed_minutes(self, order: BackfillOrder) -> int:
         """How many minutes (days, for the interval `day`) of *order* are ours to fetch still."""
-        lacking = self._lacking(order, self._expectation(order))
-        return sum(known.minutes(State.MISSED) for _, known in lacking)
+        return sum(lack.missed for lack in self._lacking(order, self._expectation(order)))
 
     def prove_no_trades(self, instruments: Sequence[Instrument], job: str = BACKFILL) -> str:
         """Let today's stored quotes prove what they can, so that nobody has to be asked.
@@ -264,21 +263,25 @@ class BackfillService:
         """What may be sent now. Live quotes and bars have windows of their own to spend from."""
         return {api: Budget(self._limits, self._spending(api)) for api in sorted(map(api_of, Door))}
 
-    def _lacking(
-        self, order: BackfillOrder, expectation: Expectation
-    ) -> Iterator[tuple[Instrument, DayCoverage]]:
+    def _lacking(self, order: BackfillOrder, expectation: Expectation) -> Iterator["_Lack"]:
         """The days that a request could better, as the ledger and the time have them."""
         keys = [instrument.instrument_key for instrument in order.instruments]
         ledger, settled = self._book.unsettled(keys, order.interval, order.first, order.last)
         for instrument in order.instruments:
             key = instrument.instrument_key
             for session in expectation.sessions(instrument, order.first, order.last):
-                if settled.get((key, session.day)) == _length(session, order.interval):
-                    continue
+                length = _length(session, order.interval)
                 known = ledger.get((key, session.day))
+                if settled.get((key, session.day)) == length:
+                    continue
+                if known is None and session.day < expectation.today:
+                    # Never asked about, as years of days are: nothing more is to be known.
+                    yield _Lack(Need(instrument, session.day, length), length, None)
+                    continue
                 day = expectation.day(key, order.interval, session, known)
                 if wants_asking(day, expectation.today):
-                    yield instrument, day
+                    need = Need(instrument, session.day, _wanted(day))
+                    yield _Lack(need, day.minutes(State.MISSED), day.next_attempt)
 
     def _over(self, report: BackfillReport) -> bool:
         return self._stop.is_set() or report.stopped_by is not None
@@ -355,6 +358,15 @@ class BackfillService:
         run.report.inserted += written.inserted
         run.report.revised += written.revised
         run.report.finalised += written.finalised
+
+
+@dataclass(frozen=True, slots=True)
+class _Lack:
+    """A day that a request could better; *missed* of its minutes are ours to fetch."""
+
+    need: Need
+    missed: int
+    next_attempt: datetime | None
 
 
 class _Flights:

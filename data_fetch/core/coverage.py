@@ -251,11 +251,6 @@ def wants_asking(known: DayCoverage, today: date) -> bool:
     return unconfirmed or bool(known.minutes(State.MISSED, State.SOURCE_EMPTY))
 
 
-def may_ask(known: DayCoverage, now: datetime) -> bool:
-    """Whether the time for the next attempt has come."""
-    return known.next_attempt is None or known.next_attempt <= now
-
-
 def _stretch_at(known: DayCoverage, minute: int) -> Stretch | None:
     place = bisect_right(known.stretches, minute, key=lambda one: one.first) - 1
     return known.stretches[place] if place >= 0 and minute < known.stretches[place].end else None
@@ -308,10 +303,14 @@ def _painted(
     """*known* with the minutes *spans* in *state*, where they were in one of *over*."""
     if not spans:
         return known
+    first_hit, end_hit = spans[0][0], spans[-1][1]
     pieces: list[Stretch] = []
     for one in known.stretches:
+        if one.end <= first_hit or end_hit <= one.first or one.state not in over:
+            pieces.append(one)
+            continue
         whole = ((one.first, one.end),)
-        hit = common(whole, spans) if one.state in over else ()
+        hit = common(whole, spans)
         pieces += [Stretch(first, end, state, proof) for first, end in hit]
         pieces += [Stretch(first, end, one.state, one.proof) for first, end in without(whole, hit)]
     return replace(known, stretches=_merged(sorted(pieces, key=lambda piece: piece.first)))

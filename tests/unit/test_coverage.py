@@ -25,7 +25,6 @@ from data_fetch.core.coverage import (
     aged,
     before_first_bar,
     combined,
-    may_ask,
     refitted,
     unasked,
     wants_asking,
@@ -355,19 +354,6 @@ def test_new_hours_are_asked_for_at_once() -> None:
 )
 def test_which_days_a_request_could_better(text: str, on: date, wanted: bool) -> None:
     assert wants_asking(replace(day(text), day=on), TODAY) is wanted
-
-
-@pytest.mark.parametrize(
-    ("next_attempt", "may"),
-    [
-        pytest.param(None, True, id="nothing holds it back"),
-        pytest.param(NOW - MINUTE, True, id="the time has come"),
-        pytest.param(NOW, True, id="this very instant"),
-        pytest.param(NOW + MINUTE, False, id="not yet"),
-    ],
-)
-def test_whether_the_time_has_come(next_attempt: datetime | None, may: bool) -> None:
-    assert may_ask(replace(day("MMMM"), next_attempt=next_attempt), NOW) is may
 
 
 @pytest.mark.parametrize(
