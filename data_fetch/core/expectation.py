@@ -19,6 +19,9 @@ DAY = timedelta(days=1)
 # A bar is published some seconds after its minute, a day's last ones some minutes after it.
 PUBLISHED_AFTER = timedelta(seconds=30)
 FINISHED_AFTER = timedelta(minutes=5)
+# From its midnight until the row of a whole day may be taken for the last word on it: no venue
+# trades after 15:40 on an ordinary day, and auction prices are out before.
+DAY_IS_OVER = timedelta(hours=15, minutes=45)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,8 @@ class Expectation:
         if interval is CandleInterval.MINUTE:
             return minute_number(self.now - PUBLISHED_AFTER)
         ((midnight, after),) = expected_spans(session, interval) or ((0, 0),)
-        return after if self.finished(session) else midnight
+        is_over = self.now >= instant_of(midnight) + DAY_IS_OVER
+        return after if is_over and self.finished(session) else midnight
 
     def finished(self, session: Session) -> bool:
         """Whether all of *session*, its closing auction included, is over and published."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from data_fetch.core.candles import CandleBlock, CandleInterval, Kind
 from data_fetch.core.clock import MINUTE
 from data_fetch.core.errors import BadAnswer, BadRecord
+from data_fetch.core.expectation import DAY_IS_OVER
 from data_fetch.core.market_session import (
     EPOCH,
     IST_AHEAD,
@@ -36,8 +37,6 @@ Ints = NDArray[np.int64]
 
 # The provider's clock and ours differ a little, so a minute that is just over may not be there.
 FORMING_GRACE = timedelta(seconds=5)
-# No venue trades after 15:40, and auction prices are out before; the rest is grace.
-DAY_IS_OVER = timedelta(hours=15, minutes=45)
 # From the stamp of a candle until it is over for certain.
 SETTLED_AFTER = {CandleInterval.MINUTE: MINUTE + FORMING_GRACE, CandleInterval.DAY: DAY_IS_OVER}
 
