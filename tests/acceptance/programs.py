@@ -62,11 +62,11 @@ class Desk:
 
 
 @contextmanager
-def paper_exchange(folder: Path, start: str, speed: int) -> Iterator[str]:
+def paper_exchange(folder: Path, start: str, speed: int, *options: str) -> Iterator[str]:
     """A paper exchange in a process of its own; its address."""
     desk = Desk.at(folder)
     process = desk.start(
-        "paper-exchange", "--json", "--start", start, "--speed", str(speed), "--port", "0"
+        "paper-exchange", "--json", "--start", start, "--speed", str(speed), "--port", "0", *options
     )
     try:
         assert process.stdout is not None
