@@ -117,11 +117,19 @@ def test_status_of_a_new_folder_is_an_empty_store(desk: Desk) -> None:
         "state",
         "degraded",
         "quotes",
+        "candles",
         "slots",
         "last_runs",
         "failing",
     ]
     assert told["quotes"] == {"rows": 0, "symbols": 0, "first_slot": None, "last_slot": None}
+    assert told["candles"] == {
+        "minutes": 0,
+        "provisional": 0,
+        "first_day": None,
+        "last_day": None,
+        "missed_on_last_day": 0,
+    }
     assert (told["world"], told["state"], told["last_runs"]) == ("paper", "ok", [])
     assert (desk.folder / "data" / "paper.db").is_file()
 
