@@ -44,8 +44,10 @@ def span_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --symbols, --from, --to and --interval; the command gets them as *span*."""
 
     @click.option("--symbols", default="", metavar="A,B", help="Only these symbols.")
-    @click.option("--from", "first", type=_DATE, help="First trading date, included.")
-    @click.option("--to", "last", type=_DATE, help="Last trading date, included.")
+    @click.option(
+        "--from", "first", type=_DATE, metavar="DATE", help="First trading date, included."
+    )
+    @click.option("--to", "last", type=_DATE, metavar="DATE", help="Last trading date, included.")
     @click.option(
         "--interval",
         type=click.Choice([interval.value for interval in CandleInterval]),
