@@ -221,7 +221,7 @@ def volumes(
     connection: Connection, instrument_key: str, interval: str, first: int, end: int
 ) -> dict[date, int]:
     """The stored volume of each trading date that has candles, for starts in [first, end)."""
-    day = (start_minute(connection) + IST_AHEAD) // MINUTES_OF_DAY
+    day = (_minute(connection) + IST_AHEAD) // MINUTES_OF_DAY
     query = (
         select(day, func.sum(candles.c.volume))
         .where(_of_instrument(candles, instrument_key, interval, first, end))
@@ -333,7 +333,7 @@ def _by_kind(blocks: Sequence[CandleBlock]) -> Iterator[tuple[CandleBlock, str]]
 def _stored_starts(connection: Connection, blocks: Sequence[CandleBlock]) -> Starts:
     """Where the blocks begin and end, and what is there between."""
     stored: Starts = defaultdict(set)
-    minute = start_minute(connection)
+    minute = _minute(connection)
     for interval in {block.interval for block in blocks}:
         alike = [block for block in blocks if block.interval == interval]
         for first, end in joined((block.starts[0], block.starts[-1] + 1) for block in alike):
@@ -493,7 +493,7 @@ def _known_at(
     return select(*(ranked.c[name] for name in READ)).where(ranked.c.place == 1)
 
 
-def start_minute(connection: Connection) -> ColumnElement[int]:
+def _minute(connection: Connection) -> ColumnElement[int]:
     """The start of a candle in whole minutes since 1970 UTC."""
     if _is_postgres(connection):
         return cast(func.date_part("epoch", candles.c.timestamp) / 60, BigInteger())
