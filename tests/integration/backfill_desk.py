@@ -159,13 +159,14 @@ def backfill_desk(
             spending=pacer.spending,
             stop=stop,
         )
-        instruments = [_instrument(exchange, symbol) for symbol in symbols]
+        instruments = [instrument_of(exchange, symbol) for symbol in symbols]
         yield BackfillDesk(exchange, clock, store, api, service, instruments, stop)
     hold.release()
     store.close()
 
 
-def _instrument(exchange: PaperExchange, symbol: str) -> Instrument:
+def instrument_of(exchange: PaperExchange, symbol: str) -> Instrument:
+    """A share or an index, as the instrument master has it."""
     listings = exchange.market.listings.values()
     listing = next(one for one in listings if one.symbol == symbol)
     return Instrument(
