@@ -1,8 +1,11 @@
 """`data-fetch backfill`: fetch what is missing."""
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from threading import Event, Thread
+from types import FrameType
 
 import click
 from rich.console import Console
@@ -62,6 +65,7 @@ def command(
     """Fetch the candles that the coverage ledger says are missing.
 
     Nothing that is settled is asked for twice, so an interrupted run is just started again.
+    Ctrl-C and SIGTERM let the answers under way finish.
     Exit status 3 when minutes are still missing, 4 when the provider refused everything.
     """
     if everything and span.symbols:
@@ -92,13 +96,30 @@ def command(
                 say(plan_sentence(plan))
             return
         note(plan_sentence(plan))
-        with progress_bar(plan) as advance:
+        with finishing_on_a_signal(desk.stop), progress_bar(plan) as advance:
             report = service.run(plan, advance=advance)
     if as_json:
         emit(report_document(plan, report))
     else:
         say(report_sentence(plan, report))
     raise SystemExit(EXIT[report.outcome])
+
+
+@contextmanager
+def finishing_on_a_signal(stop: Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM set *stop*; who insists ends the process at once."""
+
+    def tell(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, before[signal.Signals(number)])
+        # Not in the handler itself: it may have interrupted the very lock that set() needs.
+        Thread(target=stop.set).start()
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Rate(ProgressColumn):

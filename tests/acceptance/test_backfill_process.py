@@ -159,3 +159,39 @@ def test_killed_again_and_again_it_ends_as_an_undisturbed_run(
     assert Counter(one["symbol"] for one in shown) == {"RELIANCE": 20}
     again = disturbed.json("backfill", *SPAN, status=3)
     assert again["requests"] == 0
+
+
+@pytest.fixture
+def desk(tmp_path: Path, exchange: str) -> Desk:
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    return Desk.at(
+        folder,
+        DATA_SOURCE="paper",
+        UPSTOX_BASE_URL=exchange,
+        DATABASE_URL=f"sqlite:///{folder / 'store.db'}",
+    )
+
+
+def test_ctrl_c_keeps_what_came_and_the_next_run_goes_on(desk: Desk, exchange: str) -> None:
+    process = desk.start("backfill", *SPAN, "--json")
+    wait_for_requests(process, exchange, 20)
+    said, remarks = end(process, signal.SIGINT)
+
+    assert process.returncode == 3, remarks
+    interrupted = orjson.loads(said)
+    assert interrupted["outcome"] == "incomplete"
+    assert interrupted["stored"] > 0
+    rest = desk.json("backfill", *SPAN)
+    assert rest["windows"] + interrupted["requests"] == interrupted["windows"]
+    assert rest["missed"] == 0
+
+
+def test_refused_at_the_door_it_says_so_and_marks_nothing(desk: Desk, exchange: str) -> None:
+    order(exchange, {"kind": "cloudflare-403", "api": "candles"})
+
+    refused = desk.json("backfill", *SPAN, status=4)
+
+    assert (refused["outcome"], refused["stored"]) == ("failed", 0)
+    assert "403" in refused["stopped_by"]
+    assert not contents(desk, Coverage)
