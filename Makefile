@@ -6,7 +6,7 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-ver
 SOURCES := pyproject.toml requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench clean
+.PHONY: help run test chaos lint bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,10 @@ run: $(VENV)/.runtime ## Collect on the embedded store and the paper exchange (M
 
 test: $(VENV)/.development ## Run the whole test suite
 	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+
+chaos: $(VENV)/.development ## The tests of gaps, kills and corrections, twenty times as long
+	@CHAOS=1 $(BIN)/pytest -n 2 $(ARGS) tests/integration/test_coverage_truth.py \
+	  tests/integration/test_corrections.py tests/acceptance/test_backfill_process.py
 
 lint: $(VENV)/.development ## Formatting, lint, types and the import contract
 	@$(BIN)/ruff format --check .

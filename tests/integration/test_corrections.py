@@ -180,19 +180,20 @@ def _revisions_are_one_by_one(desk: BackfillDesk, told: list[tuple[datetime, Ser
     assert all(each.old != each.new for each in diff)
 
 
-def law(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A property that is tried so often, however slow the machine."""
+def tried(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A law that is tried so often, however slow the machine."""
     slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    bounded = settings(max_examples=examples, deadline=None, suppress_health_check=slow)
 
-    def decorate(test: Callable[..., None]) -> Callable[..., None]:
-        bounded = settings(max_examples=examples, deadline=None, suppress_health_check=slow)
-        tried = given(script=corrections, fractions=looks_back)(test)
-        return pytest.mark.timeout(0 if LONG else 240)(bounded(tried))
+    def decorate(law: Callable[..., None]) -> Callable[..., None]:
+        decorated: Callable[..., None] = pytest.mark.timeout(0 if LONG else 240)(bounded(law))
+        return decorated
 
     return decorate
 
 
-@law(EXAMPLES)
+@tried(EXAMPLES)
+@given(script=corrections, fractions=looks_back)
 def test_what_was_known_can_be_read(
     sqlite_template: Path, tmp_path: Path, script: list[Correction], fractions: list[float]
 ) -> None:
@@ -203,7 +204,8 @@ def test_what_was_known_can_be_read(
     play(f"sqlite:///{file}", tmp_path, script, fractions)
 
 
-@law(EXAMPLES_ON_POSTGRES)
+@tried(EXAMPLES_ON_POSTGRES)
+@given(script=corrections, fractions=looks_back)
 def test_what_was_known_can_be_read_from_postgres(
     postgres_copies: DatabaseCopies,
     tmp_path: Path,

@@ -46,11 +46,10 @@ AUCTION_IS_OVER = time(15, 35)
 # Seconds from midnight: until then the row of a day may still change.
 DAY_BAR_IS_OVER = 15.75 * 3600
 
-# The last day of the orders: an ordinary one, just after the auction began, Muhurat at noon,
-# the day after it, a Sunday, and the day of two halves with the exchange's long outage.
-PLACES = [date.fromisoformat(day) for day in (
-    "2026-09-16", "2026-08-04", "2025-10-21", "2025-10-23", "2026-02-01", "2021-02-24",
-)]  # fmt: skip
+# The last day of the orders: just after auctions began and long after; Muhurat at noon and two
+# days later, a Sunday, and the day of two halves with the exchange's long outage.
+WITH_AUCTION = (date(2026, 9, 16), date(2026, 8, 4))
+WITHOUT_AUCTION = (date(2025, 10, 23), date(2025, 10, 21), date(2026, 2, 1), date(2021, 2, 24))
 
 # Before the open, in mid-session at both sides of a bar's publication, around the close.
 TIMES = ("08:40:08", "10:02:08", "11:17:33", "14:01:08", "15:20:33", "15:31:08", "15:37:08",
@@ -119,21 +118,24 @@ holes = st.builds(
     lost=st.booleans(),
 )
 troubles = st.lists(st.sampled_from([*OFTEN, *TROUBLES]), min_size=1, max_size=6).map(tuple)
-scenarios = st.builds(
-    Scenario,
-    seed=st.integers(1, 1_000_000),
-    today=st.sampled_from(sorted(PLACES)),
-    days=st.integers(1, 4),
-    at=st.sampled_from(TIMES),
-    quotes=st.lists(st.tuples(st.integers(0, 370), st.integers(2, 5)), max_size=2).map(tuple),
-    closing_quotes=st.booleans(),
-    day_candles_first=st.sampled_from([False, False, True]),
-    interval=st.sampled_from([MINUTES, MINUTES, MINUTES, DAYS]),
-    holes=st.lists(holes, max_size=5).map(tuple),
-    troubles=troubles,
-    troubles_later=troubles,
-    later=st.sampled_from(["--retry-failed the same evening", "a day and a half later"]),
-)
+
+
+def scenarios(places: Sequence[date]) -> st.SearchStrategy[Scenario]:
+    return st.builds(
+        Scenario,
+        seed=st.integers(1, 1_000_000),
+        today=st.sampled_from(places),
+        days=st.integers(1, 4),
+        at=st.sampled_from(TIMES),
+        quotes=st.lists(st.tuples(st.integers(0, 370), st.integers(2, 5)), max_size=2).map(tuple),
+        closing_quotes=st.booleans(),
+        day_candles_first=st.sampled_from([False, False, True]),
+        interval=st.sampled_from([MINUTES, MINUTES, MINUTES, DAYS]),
+        holes=st.lists(holes, max_size=5).map(tuple),
+        troubles=troubles,
+        troubles_later=troubles,
+        later=st.sampled_from(["--retry-failed the same evening", "a day and a half later"]),
+    )
 
 
 @dataclass
@@ -570,30 +572,46 @@ def play(database_url: str, folder: Path, scenario: Scenario) -> None:
         Play(desk, scenario, days).run()
 
 
-def law(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A property that is tried so often, however slow the machine."""
+def tried(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A law that is tried so often, however slow the machine."""
     slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+    bounded = settings(max_examples=examples, deadline=None, suppress_health_check=slow)
 
-    def decorate(test: Callable[..., None]) -> Callable[..., None]:
-        bounded = settings(max_examples=examples, deadline=None, suppress_health_check=slow)
-        return pytest.mark.timeout(0 if LONG else 600)(bounded(given(scenario=scenarios)(test)))
+    def decorate(law: Callable[..., None]) -> Callable[..., None]:
+        decorated: Callable[..., None] = pytest.mark.timeout(0 if LONG else 300)(bounded(law))
+        return decorated
 
     return decorate
 
 
-@law(EXAMPLES)
+def on_a_new_file(template: Path, folder: Path, scenario: Scenario) -> None:
+    """Play *scenario* on a copy of the *template*."""
+    for leftover in folder.iterdir():
+        leftover.unlink()
+    file = folder / "store.db"
+    shutil.copyfile(template, file)
+    play(f"sqlite:///{file}", folder, scenario)
+
+
+@tried(EXAMPLES // 2)
+@given(scenario=scenarios(WITHOUT_AUCTION))
 def test_every_minute_is_named_rightly(
     sqlite_template: Path, tmp_path: Path, scenario: Scenario
 ) -> None:
-    file = tmp_path / "store.db"
-    for leftover in tmp_path.iterdir():
-        leftover.unlink()
-    shutil.copyfile(sqlite_template, file)
-    play(f"sqlite:///{file}", tmp_path, scenario)
+    on_a_new_file(sqlite_template, tmp_path, scenario)
 
 
-@law(EXAMPLES_ON_POSTGRES)
-def test_and_so_it_is_on_postgres(
+@tried(EXAMPLES // 2)
+@given(scenario=scenarios(WITH_AUCTION))
+def test_with_closing_auctions_too(
+    sqlite_template: Path, tmp_path: Path, scenario: Scenario
+) -> None:
+    on_a_new_file(sqlite_template, tmp_path, scenario)
+
+
+@tried(EXAMPLES_ON_POSTGRES)
+@given(scenario=scenarios((*WITHOUT_AUCTION, *WITH_AUCTION)))
+def test_and_on_postgres(
     postgres_copies: DatabaseCopies, tmp_path: Path, scenario: Scenario
 ) -> None:
     with postgres_copies.one() as url:
