@@ -448,11 +448,11 @@ class _Run:
         report = self.report
         report.done += 1
         report.outside += sum(outside.values())
-        report.objections.update(reply.objections)
         if reply.complete and not len(reply.block):
             report.failures[Failure.EMPTY] += 1
         # A bar that is forming still is as it should be.
         odd = {why: rows for why, rows in reply.objections.items() if why != NOT_OVER_YET}
+        report.objections.update(odd)
         if odd or outside:
             log.warning(
                 "rows_set_aside",
