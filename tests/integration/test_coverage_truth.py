@@ -39,7 +39,7 @@ EXAMPLES_ON_POSTGRES = 400 if LONG else 20
 # An index, an illiquid share and a liquid one (at the share of illiquid names used here).
 SYMBOLS = ("NIFTY", "TCS", "RELIANCE")
 MINUTES, DAYS = CandleInterval.MINUTE, CandleInterval.DAY
-ONE_DAY, ONE_MINUTE = timedelta(days=1), timedelta(minutes=1)
+ONE_DAY = timedelta(days=1)
 
 # The closing auction of shares and indices, since 2026-08-03; it ends at 15:35.
 AUCTION_IS_OVER = time(15, 35)
@@ -99,7 +99,7 @@ class Scenario:
     today: date
     days: int
     at: str
-    quotes: tuple[tuple[int, int], ...]
+    quotes: tuple[tuple[int, int, int], ...]
     closing_quotes: bool
     day_candles_first: bool
     interval: CandleInterval
@@ -119,6 +119,10 @@ holes = st.builds(
 )
 troubles = st.lists(st.sampled_from([*OFTEN, *TROUBLES]), min_size=1, max_size=6).map(tuple)
 
+# From which minute of the day on quotes are collected, how many of them, and at which second:
+# a minute's trades come from its 5th second to its 50th.
+watches = st.tuples(st.integers(0, 370), st.integers(2, 5), st.sampled_from([0, 3, 55]))
+
 
 def scenarios(places: Sequence[date]) -> st.SearchStrategy[Scenario]:
     return st.builds(
@@ -127,7 +131,7 @@ def scenarios(places: Sequence[date]) -> st.SearchStrategy[Scenario]:
         today=st.sampled_from(places),
         days=st.integers(1, 4),
         at=st.sampled_from(TIMES),
-        quotes=st.lists(st.tuples(st.integers(0, 370), st.integers(2, 5)), max_size=2).map(tuple),
+        quotes=st.lists(watches, max_size=2).map(tuple),
         closing_quotes=st.booleans(),
         day_candles_first=st.sampled_from([False, False, True]),
         interval=st.sampled_from([MINUTES, MINUTES, MINUTES, DAYS]),
@@ -454,8 +458,10 @@ class Play:
     def _watch_the_market(self) -> None:
         """Collect quotes here and there on the last two days, and perhaps after their close."""
         watched = [
-            ist(day, "09:15:00") + ONE_MINUTE * (first + minute)
-            for day, (first, length) in zip(self._days[-2:], self._scenario.quotes, strict=False)
+            ist(day, "09:15:00") + timedelta(minutes=first + minute, seconds=second)
+            for day, (first, length, second) in zip(
+                self._days[-2:], self._scenario.quotes, strict=False
+            )
             for minute in range(length)
         ]
         if self._scenario.closing_quotes:
