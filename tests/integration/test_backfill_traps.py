@@ -96,6 +96,20 @@ def test_bars_of_yesterday_prove_nothing_about_today(desk: BackfillDesk) -> None
 
 
 @pytest.mark.parametrize(
+    "kinds", [["duplicated-candles"], ["duplicated-candles", "shuffled-candles"]]
+)
+def test_rows_that_come_twice_are_stored_once(desk: BackfillDesk, kinds: list[str]) -> None:
+    desk.faults(*({"kind": kind} for kind in kinds))
+    day = BEFORE_AUCTIONS
+    order = desk.order(day, day, symbols=["NIFTY", "RELIANCE"])
+
+    report = desk.backfill(order)
+
+    assert (report.outcome, report.inserted, report.revised) == (Outcome.COMPLETED, 750, 0)
+    assert report.objections == Counter()
+
+
+@pytest.mark.parametrize(
     ("symbol", "day", "present", "tail"),
     [
         pytest.param("RELIANCE", BEFORE_AUCTIONS, 375, {}, id="a share, before auctions"),
