@@ -87,3 +87,9 @@ def order(url: str, fault: Mapping[str, Any]) -> None:
         "POST", f"{url}/paper/faults", body=orjson.dumps({"fault": [dict(fault)]})
     )
     assert answer.status < 300, answer.data
+
+
+def set_clock(url: str, at: str) -> None:
+    """Make it *at* (an ISO instant with its offset) at the exchange."""
+    answer = urllib3.request("POST", f"{url}/paper/clock", body=orjson.dumps({"now": at}))
+    assert answer.status < 300, answer.data

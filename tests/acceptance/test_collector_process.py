@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from programs import SYMBOLS, Desk, end, order, paper_exchange
+from programs import SYMBOLS, Desk, end, order, paper_exchange, set_clock
 from sqlalchemy import func, select
 
 from data_fetch.core.clock import MINUTE
@@ -155,9 +155,11 @@ def test_a_new_token_in_the_env_file_ends_the_pause_without_a_restart(
     assert "second-day" not in logged + remarks
 
 
-def test_slots_that_passed_while_nobody_ran_are_missed_with_the_reason(desk: Desk) -> None:
+def test_slots_that_passed_while_nobody_ran_are_missed_with_the_reason(
+    desk: Desk, exchange: str
+) -> None:
     desk.run("run", "--minutes", "1")
-    desk.run("doctor")  # takes a few of the market's minutes
+    set_clock(exchange, "2026-09-16T09:25:00+05:30")
     desk.run("run", "--minutes", "1")
 
     runs = quote_runs(store_of(desk))

@@ -97,7 +97,17 @@ def test_merge_counts_what_changed(run: Run, sqlite_url: str, postgres_url: str)
     merged = run("merge", sqlite_url, postgres_url)
 
     assert merged["changed"] == dict.fromkeys(
-        ["instruments", "instrument_lineage", "ltp_data", "sync_runs", "data_sync_status"], 0
+        [
+            "instruments",
+            "instrument_lineage",
+            "ltp_data",
+            "candles",
+            "candle_revisions",
+            "coverage",
+            "sync_runs",
+            "data_sync_status",
+        ],
+        0,
     )
 
 
