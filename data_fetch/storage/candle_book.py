@@ -6,7 +6,7 @@ that was killed has a row that says what it stored and that it is incomplete.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, select
@@ -214,6 +214,8 @@ class CandleBook:
                     changed.append(after)
             save_days(connection, changed, run.run_id, provenance.fetched_at)
             _follow_first_bar(connection, stay, run.run_id, provenance.fetched_at)
+            if stay.interval is CandleInterval.DAY:
+                _prove_minutes(connection, stay, run.run_id, expectation)
             write_runs(connection, [run])
             fold_attempts(connection, [attempt])
         return written
@@ -235,6 +237,25 @@ def _follow_first_bar(
         if amended != known:
             changed.append(amended)
     save_days(connection, changed, run_id, changed_at)
+
+
+def _prove_minutes(
+    connection: Connection, stay: Stay, run_id: str, expectation: Expectation
+) -> None:
+    """See what the day candles of *stay* prove of the minutes that were asked for before."""
+    key = stay.instrument.instrument_key
+    minutes = replace(stay, interval=CandleInterval.MINUTE)
+    evidence = _Evidence(connection, minutes, run_id, expectation)
+    ledger = load_unsettled_days(connection, [key], minutes.interval, stay.first, stay.last)
+    changed = []
+    for session in expectation.sessions(stay.instrument, stay.first, stay.last):
+        known = ledger.get((key, session.day))
+        if known is None:
+            continue
+        proved = evidence.applied(known, session)
+        if proved != known:
+            changed.append(proved)
+    save_days(connection, changed, run_id, expectation.now)
 
 
 class _Evidence:

@@ -366,3 +366,21 @@ def test_the_row_of_today_is_not_missed_before_it_is_good(
         desk.backfill(order)
         states = {one.state for day in desk.ledger(order).values() for one in day.stretches}
         assert states == {state}
+
+
+def test_day_candles_prove_the_quiet_minutes_that_were_asked_for_before(
+    desk: BackfillDesk,
+) -> None:
+    """Whichever was fetched first, the day's volume tells what its minutes lack."""
+    first, last = date(2026, 9, 7), TODAY - timedelta(days=1)
+    order = desk.order(first, last)
+    desk.backfill(order)
+    shares = [key for key in desk.ledger(order) if key[0] != "NIFTY"]
+    empty = {key: desk.ledger(order)[key].spans(State.SOURCE_EMPTY) for key in shares}
+    assert any(empty.values())
+
+    desk.backfill(desk.order(first, last, DAYS))
+
+    told = desk.ledger(order)
+    assert {key: told[key].spans(State.NO_TRADE) for key in shares} == empty
+    assert desk.service.plan(replace(order, retry_failed=True)).windows == []
