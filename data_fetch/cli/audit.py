@@ -7,7 +7,7 @@ import click
 from data_fetch import runtime
 from data_fetch.cli.frame import INCOMPLETE, emit, json_option, note, say
 from data_fetch.cli.gaps import minute_text
-from data_fetch.cli.span_options import Span, question_of, span_options
+from data_fetch.cli.span_options import Span, named_again, question_of, span_options
 from data_fetch.core.spans import Spans, count
 from data_fetch.storage.candle_audit import Difference, Recount, recount, repair
 from data_fetch.storage.coverage_counts import Question
@@ -85,7 +85,8 @@ def _tell(question: Question, found: Recount, repaired: int) -> None:
     if repaired:
         note(f"The ledger of {repaired:,} days was rewritten by the candles.")
         if _gone(differences):
-            note("Candles that are gone can be fetched again: data-fetch backfill")
+            named = named_again(question.first, question.last, question.interval)
+            note(f"Candles that are gone can be fetched again: data-fetch backfill {named}")
 
 
 def _gone(differences: Sequence[Difference]) -> bool:

@@ -35,7 +35,7 @@ from data_fetch.cli.frame import (
     note,
     say,
 )
-from data_fetch.cli.span_options import DEFAULT_DAYS, Span, span_options
+from data_fetch.cli.span_options import DEFAULT_DAYS, Span, named_again, span_options
 from data_fetch.core.candles import CandleInterval
 from data_fetch.core.clock import IST
 from data_fetch.core.records import Outcome
@@ -225,12 +225,14 @@ def report_sentence(plan: BackfillPlan, report: BackfillReport) -> str:
         )
     if report.failures:
         listed = ", ".join(f"{times} {failure}" for failure, times in report.failures.items())
-        said.append(f"Answers that brought nothing, by class: {listed}.")
+        said.append(f"Answers that were empty or at fault, by class: {listed}.")
     said += [f"  {symbol:<12} {reason}" for symbol, reason in report.reasons.items()]
     if report.stopped_by is not None:
         said.append(f"Stopped: {report.stopped_by}")
     if report.missed:
-        said.append("See which: data-fetch gaps --cause missed")
+        order = plan.order
+        named = named_again(order.first, order.last, order.interval)
+        said.append(f"See which: data-fetch gaps {named} --cause missed")
     return "\n".join(said)
 
 

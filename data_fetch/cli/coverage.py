@@ -11,7 +11,7 @@ import click
 
 from data_fetch import runtime
 from data_fetch.cli.frame import INCOMPLETE, emit, json_option, note, say
-from data_fetch.cli.span_options import Span, question_of, span_options
+from data_fetch.cli.span_options import Span, named_again, question_of, span_options
 from data_fetch.core.candles import CandleInterval
 from data_fetch.core.coverage import State
 from data_fetch.core.day_counts import DayCounts, summed
@@ -118,7 +118,9 @@ def _tell(
     if len(days) > width:
         note("That is more than fits a line: name --from, --to or --symbols for less.")
     if totals.missed:
-        note("Which minutes: data-fetch gaps --cause missed. To fetch them: data-fetch backfill")
+        named = named_again(question.first, question.last, question.interval)
+        note(f"Which ones: data-fetch gaps {named} --cause missed")
+        note(f"To fetch them: data-fetch backfill {named}")
 
 
 def header(days: Sequence[date]) -> list[str]:

@@ -9,7 +9,7 @@ import click
 
 from data_fetch import runtime
 from data_fetch.cli.frame import INCOMPLETE, emit, ist_text, json_option, note, say
-from data_fetch.cli.span_options import Span, question_of, span_options
+from data_fetch.cli.span_options import Span, named_again, question_of, span_options
 from data_fetch.core.candles import CandleInterval
 from data_fetch.core.clock import IST
 from data_fetch.core.coverage import GAPS, Proof, State
@@ -173,9 +173,7 @@ def _cure(missed: Sequence[Gap], question: Question) -> str:
     now = question.expectation.now
     first = min(gap.day for gap in missed)
     last = max(gap.day for gap in missed)
-    order = f"data-fetch backfill --from {first} --to {last}"
-    if question.interval is CandleInterval.DAY:
-        order += " --interval day"
+    order = f"data-fetch backfill {named_again(first, last, question.interval)}"
     if all(gap.next_attempt is not None and gap.next_attempt > now for gap in missed):
         order += " --retry-failed"
     return f"To fetch what was missed: {order}"

@@ -78,6 +78,12 @@ def span_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_span
 
 
+def named_again(first: date, last: date, interval: CandleInterval) -> str:
+    """The options that name these days and this interval to another command."""
+    days = f"--from {first} --to {last}"
+    return days if interval is CandleInterval.MINUTE else f"{days} --interval {interval}"
+
+
 def question_of(records: Records, span: Span) -> Question:
     """What *span* asks of *records*: of their instruments, the last 60 days unless named."""
     first, last = span.days(records.expectation.today)

@@ -68,7 +68,8 @@ def gaps_of(known: DayCoverage, session: Session) -> list[Gap]:
 def runs(gaps: Sequence[Gap], trading_days: Sequence[date]) -> Iterator[list[Gap]]:
     """*gaps* of one instrument, oldest first, neighbouring whole days of one cause together.
 
-    *trading_days* are those of the instrument, oldest first.
+    Days that were asked for and days that never were do not mix. *trading_days* are those of
+    the instrument, oldest first.
     """
     place = {day: number for number, day in enumerate(trading_days)}
     run: list[Gap] = []
@@ -77,6 +78,7 @@ def runs(gaps: Sequence[Gap], trading_days: Sequence[date]) -> Iterator[list[Gap
             run[-1].whole
             and gap.whole
             and run[-1].cause is gap.cause
+            and bool(run[-1].attempts) is bool(gap.attempts)
             and place[gap.day] == place[run[-1].day] + 1
         ):
             yield run

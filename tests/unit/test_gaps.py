@@ -126,8 +126,8 @@ def test_a_day_candle_lacks_from_open_to_close() -> None:
 # -- runs of days ----------------------------------------------------------------------------
 
 
-def a_gap(number: int, cause: str, *, whole: bool = True) -> Gap:
-    (gap,) = gaps_of(day(cause * 4), SESSION)
+def a_gap(number: int, cause: str, *, whole: bool = True, attempts: int = 3) -> Gap:
+    (gap,) = gaps_of(day(cause * 4, attempts=attempts), SESSION)
     return replace(gap, day=DAY + timedelta(days=number), whole=whole)
 
 
@@ -139,6 +139,8 @@ def a_gap(number: int, cause: str, *, whole: bool = True) -> Gap:
         pytest.param([a_gap(0, "M"), a_gap(2, "M")], [1, 1], id="a day between"),
         pytest.param([a_gap(2, "M"), a_gap(5, "M")], [2], id="a weekend between"),
         pytest.param([a_gap(0, "M"), a_gap(1, "E")], [1, 1], id="two causes"),
+        pytest.param([a_gap(0, "M", attempts=0), a_gap(1, "M")], [1, 1], id="asked for since"),
+        pytest.param([a_gap(0, "M", attempts=1), a_gap(1, "M")], [2], id="asked for more often"),
         pytest.param([a_gap(0, "M", whole=False), a_gap(1, "M")], [1, 1], id="part of a day"),
         pytest.param([a_gap(0, "M"), a_gap(1, "M", whole=False)], [1, 1], id="then part of one"),
     ],
