@@ -140,7 +140,7 @@ def _when(run: Sequence[Gap]) -> str:
 
 
 def _why(run: Sequence[Gap], now: datetime) -> str:
-    """The cause, who proved it or how often it was tried, and when it is tried again."""
+    """The cause, who proved it or how often it was tried and what came, and when again."""
     newest = run[-1]
     said = [WORDS[newest.cause]]
     if newest.proof is not None:
@@ -148,6 +148,8 @@ def _why(run: Sequence[Gap], now: datetime) -> str:
     if newest.cause is State.MISSED:
         attempts = max(gap.attempts for gap in run)
         said.append(f"{attempts} attempts" if attempts else "never asked for")
+        if newest.last_error is not None:
+            said.append(newest.last_error)
     due = [gap.next_attempt for gap in run if gap.next_attempt is not None]
     if due and min(due) > now:
         said.append(f"next attempt {min(due).astimezone(IST):%Y-%m-%d %H:%M}")

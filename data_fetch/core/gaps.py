@@ -18,7 +18,7 @@ class Gap:
 
     *whole*: the day has nothing else. *proof* is the newest of the interval, *attempts* counts
     the requests that covered the day; *next_attempt* is None for at once, and where none will
-    be made.
+    be made. *last_error* says why the last request for what is missed brought nothing.
     """
 
     instrument_key: str
@@ -31,6 +31,7 @@ class Gap:
     proof: Proof | None
     attempts: int
     next_attempt: datetime | None
+    last_error: str | None
 
 
 def gaps_of(known: DayCoverage, session: Session) -> list[Gap]:
@@ -55,6 +56,7 @@ def gaps_of(known: DayCoverage, session: Session) -> list[Gap]:
                 proof=stretch.proof,
                 attempts=known.attempts,
                 next_attempt=known.next_attempt if stretch.state in ASKED_AGAIN else None,
+                last_error=known.last_error if stretch.state is State.MISSED else None,
             )
         )
     if known.interval is CandleInterval.DAY:

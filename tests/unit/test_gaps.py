@@ -116,6 +116,11 @@ def test_the_next_attempt_is_for_what_can_still_come() -> None:
     assert {gap.attempts for gap in found} == {3}
 
 
+def test_the_last_error_is_that_of_what_is_missed() -> None:
+    found = gaps_of(day("EMN", last_error="Upstox answered 500"), SESSION)
+    assert [gap.last_error for gap in found] == [None, "Upstox answered 500", None]
+
+
 def test_a_day_candle_lacks_from_open_to_close() -> None:
     ((midnight, after),) = expected_spans(SESSION, CandleInterval.DAY)
     missing = (Stretch(midnight, after, State.MISSED),)
