@@ -115,7 +115,10 @@ class Progress:
 
 @dataclass(slots=True)
 class BackfillReport:
-    """What a run came to. *missed* minutes of the order are still ours to fetch."""
+    """What a run came to. *missed* minutes of the order are still ours to fetch.
+
+    A run that was told to stop has fewer windows *done* than it had *windows*.
+    """
 
     run_id: str
     windows: int
@@ -140,7 +143,7 @@ class BackfillReport:
     def outcome(self) -> Outcome:
         if self.stopped_by is not None and not self.done:
             return Outcome.FAILED
-        whole = not self.missed and self.stopped_by is None
+        whole = not self.missed and self.stopped_by is None and self.done == self.windows
         return Outcome.COMPLETED if whole else Outcome.INCOMPLETE
 
     def failed(self, failure: Failure, window: Window, reason: str) -> None:
@@ -222,7 +225,8 @@ class BackfillService:
                     flights.start(queue.popleft())
                 for window, reply in flights.landed():
                     queue.extendleft(reversed(self._take(run, window, reply)))
-                    self._drop_unknown(run, queue)
+                    if window.instrument.instrument_key in run.unknown:
+                        self._drop_unknown(run, queue)
                     advance(run.progress())
                 if self._over(run.report):
                     flights.call_off()
@@ -506,6 +510,8 @@ def _facts(report: BackfillReport) -> dict[str, object]:
 def _why_not_whole(report: BackfillReport) -> str | None:
     if report.stopped_by is not None:
         return str(report.stopped_by)
+    if report.done < report.windows:
+        return INTERRUPTED
     return f"{report.missed} minutes are still missing" if report.missed else None
 
 

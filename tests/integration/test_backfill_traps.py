@@ -325,6 +325,22 @@ def test_a_network_that_is_cut_stops_the_run_after_a_few_failures(desk: Backfill
     _resumes(desk, order, report)
 
 
+def test_a_stop_before_anything_is_confirmed_leaves_the_run_incomplete(
+    desk: BackfillDesk,
+) -> None:
+    desk.until(ist(TODAY, "16:00:00"))
+    order = desk.order(TODAY, TODAY)
+    assert desk.backfill(order).outcome is Outcome.COMPLETED
+    desk.until(ist("2026-09-17", "20:00:00"))
+    plan = desk.service.plan(order)
+    desk.stop.set()
+
+    report = desk.service.run(plan)
+
+    assert (report.windows, report.done, report.missed) == (len(SYMBOLS), 0, 0)
+    assert report.outcome is Outcome.INCOMPLETE
+
+
 def test_a_run_that_is_told_to_stop_finishes_what_is_under_way(desk: BackfillDesk) -> None:
     order = desk.order(LONG_AGO, LATELY)
     plan = desk.service.plan(order)
