@@ -7,7 +7,7 @@ import click
 from data_fetch import runtime
 from data_fetch.cli.frame import INCOMPLETE, emit, json_option, note, say
 from data_fetch.cli.gaps import minute_text
-from data_fetch.cli.span_options import Span, named_again, question_of, span_options
+from data_fetch.cli.span_options import Span, question_of, span_options
 from data_fetch.core.spans import Spans, count
 from data_fetch.storage.candle_audit import Difference, Recount, recount, repair
 from data_fetch.storage.coverage_counts import Question
@@ -36,7 +36,7 @@ def command(span: Span, repairing: bool, as_json: bool) -> None:
     if as_json:
         emit(_document(question, found, repaired))
     else:
-        _tell(question, found, repaired)
+        _tell(question, found, repaired, span)
     if found.differences and not repairing:
         raise SystemExit(INCOMPLETE)
 
@@ -66,7 +66,7 @@ def _times(spans: Spans) -> list[list[str]]:
     return [[minute_text(first), minute_text(end)] for first, end in spans]
 
 
-def _tell(question: Question, found: Recount, repaired: int) -> None:
+def _tell(question: Question, found: Recount, repaired: int, span: Span) -> None:
     differences = found.differences
     for one in differences[:SHOWN]:
         say(f"{one.instrument.symbol:<12} {one.day}  {_in_words(one)}")
@@ -85,7 +85,7 @@ def _tell(question: Question, found: Recount, repaired: int) -> None:
     if repaired:
         note(f"The ledger of {repaired:,} days was rewritten by the candles.")
         if _gone(differences):
-            named = named_again(question.first, question.last, question.interval)
+            named = span.named_again(question.first, question.last)
             note(f"Candles that are gone can be fetched again: data-fetch backfill {named}")
 
 

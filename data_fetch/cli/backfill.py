@@ -35,7 +35,7 @@ from data_fetch.cli.frame import (
     note,
     say,
 )
-from data_fetch.cli.span_options import DEFAULT_DAYS, Span, named_again, span_options
+from data_fetch.cli.span_options import DEFAULT_DAYS, Span, span_options
 from data_fetch.core.candles import CandleInterval
 from data_fetch.core.clock import IST
 from data_fetch.core.records import Outcome
@@ -101,7 +101,7 @@ def command(
     if as_json:
         emit(report_document(plan, report))
     else:
-        say(report_sentence(plan, report))
+        say(report_sentence(plan, report, span))
     raise SystemExit(EXIT[report.outcome])
 
 
@@ -211,7 +211,7 @@ def report_document(plan: BackfillPlan, report: BackfillReport) -> dict[str, obj
     }
 
 
-def report_sentence(plan: BackfillPlan, report: BackfillReport) -> str:
+def report_sentence(plan: BackfillPlan, report: BackfillReport, span: Span) -> str:
     said = [
         f"{report.outcome}: {report.requests} requests, {report.inserted:,} candles stored, "
         f"{report.revised:,} corrected, {report.finalised:,} confirmed, "
@@ -230,8 +230,7 @@ def report_sentence(plan: BackfillPlan, report: BackfillReport) -> str:
     if report.stopped_by is not None:
         said.append(f"Stopped: {report.stopped_by}")
     if report.missed:
-        order = plan.order
-        named = named_again(order.first, order.last, order.interval)
+        named = span.named_again(plan.order.first, plan.order.last)
         said.append(f"See which: data-fetch gaps {named} --cause missed")
     return "\n".join(said)
 

@@ -11,7 +11,7 @@ import click
 
 from data_fetch import runtime
 from data_fetch.cli.frame import INCOMPLETE, emit, json_option, note, say
-from data_fetch.cli.span_options import Span, named_again, question_of, span_options
+from data_fetch.cli.span_options import Span, question_of, span_options
 from data_fetch.core.candles import CandleInterval
 from data_fetch.core.coverage import State
 from data_fetch.core.day_counts import DayCounts, summed
@@ -56,7 +56,7 @@ def command(span: Span, as_json: bool) -> None:
     if as_json:
         emit(_document(question, grid, totals, states))
     else:
-        _tell(question, grid, totals, states)
+        _tell(question, grid, totals, states, span)
     if totals.missed:
         raise SystemExit(INCOMPLETE)
 
@@ -94,6 +94,7 @@ def _tell(
     grid: Sequence[InstrumentDays],
     totals: DayCounts,
     states: Counter[State],
+    span: Span,
 ) -> None:
     days = sorted({day for row in grid for day, _ in row.days})
     if not days:
@@ -118,7 +119,7 @@ def _tell(
     if len(days) > width:
         note("That is more than fits a line: name --from, --to or --symbols for less.")
     if totals.missed:
-        named = named_again(question.first, question.last, question.interval)
+        named = span.named_again(question.first, question.last)
         note(f"Which ones: data-fetch gaps {named} --cause missed")
         note(f"To fetch them: data-fetch backfill {named}")
 

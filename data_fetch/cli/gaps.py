@@ -9,7 +9,7 @@ import click
 
 from data_fetch import runtime
 from data_fetch.cli.frame import INCOMPLETE, emit, ist_text, json_option, note, say
-from data_fetch.cli.span_options import Span, named_again, question_of, span_options
+from data_fetch.cli.span_options import Span, question_of, span_options
 from data_fetch.core.candles import CandleInterval
 from data_fetch.core.clock import IST
 from data_fetch.core.coverage import GAPS, Proof, State
@@ -76,7 +76,7 @@ def command(span: Span, causes: tuple[State, ...], as_json: bool) -> None:
         wanted = causes or GAPS
         emit({"gaps": [_row(one, gap) for one in found for gap in one.gaps if gap.cause in wanted]})
     else:
-        _tell(found, causes or NEWS, question)
+        _tell(found, causes or NEWS, question, span)
     if any(gap.cause is State.MISSED for gap in everything):
         raise SystemExit(INCOMPLETE)
 
@@ -106,7 +106,9 @@ def proof_text(proof: Proof) -> str:
     return f"{proof.by}, run {proof.run_id}, {ist_text(proof.at)}"
 
 
-def _tell(found: Sequence[InstrumentGaps], causes: Sequence[State], question: Question) -> None:
+def _tell(
+    found: Sequence[InstrumentGaps], causes: Sequence[State], question: Question, span: Span
+) -> None:
     now = question.expectation.now
     lines = list(_lines(found, causes, now))
     for line in lines[:SHOWN]:
@@ -119,7 +121,7 @@ def _tell(found: Sequence[InstrumentGaps], causes: Sequence[State], question: Qu
     say(_sum(found, question))
     missed = [gap for one in found for gap in one.gaps if gap.cause is State.MISSED]
     if missed:
-        note(_cure(missed, question))
+        note(_cure(missed, now, span))
 
 
 def _lines(
@@ -171,11 +173,10 @@ def _weight(gap: Gap) -> int:
     return gap.end - gap.first if gap.interval is CandleInterval.MINUTE else 1
 
 
-def _cure(missed: Sequence[Gap], question: Question) -> str:
-    now = question.expectation.now
+def _cure(missed: Sequence[Gap], now: datetime, span: Span) -> str:
     first = min(gap.day for gap in missed)
     last = max(gap.day for gap in missed)
-    order = f"data-fetch backfill {named_again(first, last, question.interval)}"
+    order = f"data-fetch backfill {span.named_again(first, last)}"
     if all(gap.next_attempt is not None and gap.next_attempt > now for gap in missed):
         order += " --retry-failed"
     return f"To fetch what was missed: {order}"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import wraps
+from shlex import quote
 from typing import Any
 
 import click
@@ -38,6 +39,15 @@ class Span:
                 param_hint="--from",
             )
         return first, last
+
+    def named_again(self, first: date, last: date) -> str:
+        """The options that ask another command about the same, from *first* to *last*."""
+        options = f"--from {first} --to {last}"
+        if self.symbols:
+            options = f"--symbols {quote(','.join(self.symbols))} {options}"
+        if self.interval is not CandleInterval.MINUTE:
+            options += f" --interval {self.interval}"
+        return options
 
 
 def span_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,12 +86,6 @@ def span_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, span=span, **others)
 
     return with_span
-
-
-def named_again(first: date, last: date, interval: CandleInterval) -> str:
-    """The options that name these days and this interval to another command."""
-    days = f"--from {first} --to {last}"
-    return days if interval is CandleInterval.MINUTE else f"{days} --interval {interval}"
 
 
 def question_of(records: Records, span: Span) -> Question:

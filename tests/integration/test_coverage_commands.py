@@ -375,7 +375,7 @@ def test_gaps_for_people(run: Run, held: Store) -> None:
         "1 instruments, 2025-06-09 to 2025-06-17: 1 no trade, 757 the source has none, "
         "1,130 missed (minutes).",
     ]
-    assert "data-fetch backfill --from 2025-06-10 --to 2025-06-13" in ended.noted
+    assert "data-fetch backfill --symbols RELIANCE --from 2025-06-10 --to 2025-06-13" in ended.noted
     assert ended.status == 3
 
 
@@ -568,8 +568,11 @@ def test_the_grid_for_people(run: Run, held: Store) -> None:
         "7 not at the source, 5,630 missed.",
         "Instrument-days: 3 present, 16 missed, 1 source empty.",
     ]
-    assert "data-fetch gaps --from 2025-05-29 --to 2025-06-11 --cause missed" in ended.noted
-    assert "data-fetch backfill --from 2025-05-29 --to 2025-06-11" in ended.noted
+    assert "data-fetch gaps --symbols RELIANCE,TCS --from 2025-05-29 --to 2025-06-11" in ended.noted
+    assert (
+        "data-fetch backfill --symbols RELIANCE,TCS --from 2025-05-29 --to 2025-06-11"
+        in ended.noted
+    )
 
 
 def test_wide_ranges_wrap(run: Run, held: Store) -> None:
@@ -764,7 +767,7 @@ def test_an_audit_for_people(run: Run, held: Store) -> None:
         "1 days differ from the ledger.",
     ]
     assert "data-fetch audit --repair" in ended.noted
-    fetching = "data-fetch backfill --from 2025-06-09 --to 2025-06-10"
+    fetching = "data-fetch backfill --symbols RELIANCE --from 2025-06-09 --to 2025-06-10"
     assert fetching in run(*asked, "--repair").noted
     assert "all as told" in run(*asked).printed
 
