@@ -3,8 +3,7 @@
 They take turns, for two at once would ask for the same minutes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
 from threading import Event, Lock
@@ -13,7 +12,7 @@ from data_fetch.backfill_service import BackfillOrder, BackfillReport, BackfillS
 from data_fetch.core.candles import CandleInterval
 from data_fetch.core.clock import IST
 from data_fetch.core.ports import Clock
-from data_fetch.core.records import Instrument
+from data_fetch.core.records import Instrument, SyncRun
 from data_fetch.core.timetable import COVERAGE, DAILY, FINALISE, WEEKLY
 
 # How many days each job looks after, today included.
@@ -27,6 +26,7 @@ DAYS = {
     # As far back as somebody who looks at minutes usually looks.
     WEEKLY: 60,
 }
+LOOK_AGAIN = timedelta(seconds=1)
 
 
 class BackfillRounds:
@@ -74,31 +74,33 @@ class BackfillRounds:
 
     def _check_today(self) -> None:
         """What stored quotes cannot prove of today's missing minutes is asked for."""
-        with self._one_at_a_time():
-            run_id = self._service.prove_no_trades(self._instruments, COVERAGE)
-            self._fetch(COVERAGE, run_id)
+        self._in_turn(self._prove_and_fetch)
 
     def _go(self, job: str) -> None:
-        with self._one_at_a_time():
-            self._fetch(job)
+        self._in_turn(partial(self._fetch, job))
 
-    @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        if not self._turn.acquire(blocking=False):
-            # Whoever has the turn may need time to pass.
-            with self._clock.released():
-                self._turn.acquire()
+    def _in_turn(self, work: Callable[[], None]) -> None:
+        """Do *work* when no other round is at work; not at all when told to stop before."""
+        while not self._turn.acquire(blocking=False):
+            # On the clock, not on the lock: whoever has the turn may need time to pass, and on
+            # a virtual clock everybody who waits has to be known.
+            if self._clock.wait(self._clock.now() + LOOK_AGAIN, self._stop):
+                return
         try:
-            yield
+            work()
         finally:
             self._turn.release()
 
-    def _fetch(self, job: str, run_id: str | None = None) -> None:
+    def _prove_and_fetch(self) -> None:
+        begun = self._service.prove_no_trades(self._instruments, COVERAGE)
+        self._fetch(COVERAGE, begun)
+
+    def _fetch(self, job: str, begun: SyncRun | None = None) -> None:
         if self._stop.is_set():
             return
         today = self._clock.now().astimezone(IST).date()
         order = self._order(today - timedelta(days=DAYS[job] - 1), today)
-        report = self._service.run(self._service.plan(order), job, run_id=run_id)
+        report = self._service.run(self._service.plan(order), job, begun=begun)
         line = report_line(job, report)
         if line != self._last_line and (report.requests or report.missed):
             self._told(f"{self._clock.now().astimezone(IST):%H:%M} {line}")

@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from threading import Event
 from typing import Self
 
@@ -23,7 +24,13 @@ from data_fetch.core.candles import (
     placed,
 )
 from data_fetch.core.clock import LONGEST_NAP_SECONDS
-from data_fetch.core.coverage import DayCoverage, State, wants_asking
+from data_fetch.core.coverage import (
+    DayCoverage,
+    State,
+    wants_asking,
+    with_failure,
+    with_refusal,
+)
 from data_fetch.core.errors import (
     AccessDenied,
     DataFetchError,
@@ -67,11 +74,14 @@ WINDOW_TOO_LONG = "UDAPI1148"
 FAILURES_TO_STOP = 8
 WORKERS = 8
 OBJECTS_OF_A_FEW_MONTHS = 100_000
+# Clocks are corrected by less; a paper market is set back by more.
+CLOCKS_DIFFER = timedelta(minutes=5)
 # The audit is read by people.
 MOST_NAMED = 20
 INTERRUPTED = "the run was interrupted; what it fetched is stored"
 
 Advance = Callable[["Progress"], None]
+OnFailure = Callable[..., DayCoverage]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +127,14 @@ class Progress:
 class BackfillReport:
     """What a run came to. *missed* minutes of the order are still ours to fetch.
 
-    A run that was told to stop has fewer windows *done* than it had *windows*.
+    A run that was told to stop has fewer windows *done* than it had *windows*; *answered* are
+    those of which the provider said something, complete or not.
     """
 
     run_id: str
     windows: int
     done: int = 0
+    answered: int = 0
     requests: int = 0
     inserted: int = 0
     revised: int = 0
@@ -141,12 +153,12 @@ class BackfillReport:
 
     @property
     def outcome(self) -> Outcome:
-        if self.stopped_by is not None and not self.done:
+        if self.stopped_by is not None and not self.answered:
             return Outcome.FAILED
         whole = not self.missed and self.stopped_by is None and self.done == self.windows
         return Outcome.COMPLETED if whole else Outcome.INCOMPLETE
 
-    def failed(self, failure: Failure, window: Window, reason: str) -> None:
+    def failed(self, failure: Failure, reason: str, window: Window) -> None:
         """Count a failure, and remember why for the first few symbols."""
         self.failures[failure] += 1
         if len(self.reasons) < MOST_NAMED:
@@ -210,14 +222,14 @@ class BackfillService:
         plan: BackfillPlan,
         job: str = BACKFILL,
         advance: Advance = nobody,
-        run_id: str | None = None,
+        begun: SyncRun | None = None,
     ) -> BackfillReport:
         """Send the requests of *plan*, several at once, and store what they bring.
 
-        With *run_id* it goes on with a run that has begun by other means. The report says what
-        stopped it, if something did. Raises what the store raises.
+        It may go on with a run that has *begun* by other means. The report says what stopped
+        it, if something did. Raises what the store raises.
         """
-        run = _Run(plan, job, run_id or new_run_id(), self._clock.now())
+        run = _Run(plan, begun or self._begun(job))
         queue = deque(plan.windows)
         with _rarely_collecting_garbage(), _Flights(self._source, self._clock) as flights:
             while flights or (queue and not self._over(run.report)):
@@ -232,18 +244,19 @@ class BackfillService:
                     flights.call_off()
         run.report.missed = self.missed_minutes(plan.order)
         finished = run.row(self._clock.now(), run.report.outcome, _why_not_whole(run.report))
-        self._book.record_run(finished)
-        log.info("backfill", extra={"job": job, "run_id": finished.run_id, **_facts(run.report)})
+        facts = {**finished.details, "missed": run.report.missed}
+        self._book.record_run(replace(finished, details=facts))
+        log.info("backfill", extra={"job": finished.job, "run_id": finished.run_id, **facts})
         return run.report
 
     def missed_minutes(self, order: BackfillOrder) -> int:
         """How many minutes (days, for the interval `day`) of *order* are ours to fetch still."""
         return sum(lack.missed for lack in self._lacking(order, self._expectation(order)))
 
-    def prove_no_trades(self, instruments: Sequence[Instrument], job: str = BACKFILL) -> str:
+    def prove_no_trades(self, instruments: Sequence[Instrument], job: str = BACKFILL) -> SyncRun:
         """Let today's stored quotes prove what they can, so that nobody has to be asked.
 
-        Begins a run of *job* and returns its `run_id`, for `run` to go on with.
+        Begins a run of *job* and returns it, for `run` to go on with.
         """
         expectation = Expectation(self._calendar, self._clock.now())
         trading = [
@@ -251,17 +264,21 @@ class BackfillService:
             for instrument in instruments
             if self._calendar.session(expectation.today, venue_of(instrument)).open
         ]
-        begun = SyncRun(
+        begun = self._begun(job)
+        self._book.prove_no_trades(trading, begun, expectation)
+        return begun
+
+    def _begun(self, job: str) -> SyncRun:
+        now = self._clock.now()
+        return SyncRun(
             run_id=new_run_id(),
             job=job,
             due_slot=None,
-            started_at=expectation.now,
-            finished_at=expectation.now,
+            started_at=now,
+            finished_at=now,
             outcome=Outcome.INCOMPLETE,
             error=INTERRUPTED,
         )
-        self._book.prove_no_trades(trading, begun, expectation)
-        return begun.run_id
 
     def _expectation(self, order: BackfillOrder) -> Expectation:
         return Expectation(self._calendar, self._clock.now(), order.listed)
@@ -288,7 +305,7 @@ class BackfillService:
                 day = expectation.day(key, order.interval, session, known)
                 if wants_asking(day, expectation.today):
                     need = Need(instrument, session.day, _wanted(day))
-                    yield _Lack(need, day.minutes(State.MISSED), day.next_attempt)
+                    yield _Lack(need, day.minutes(State.MISSED), _waiting(day, expectation.now))
 
     def _over(self, report: BackfillReport) -> bool:
         return self._stop.is_set() or report.stopped_by is not None
@@ -310,6 +327,8 @@ class BackfillService:
             run.report.stopped_by = problem
         if isinstance(problem, UnknownInstrument) and window.door is not Door.EXPIRED:
             run.unknown[window.instrument.instrument_key] = reply
+        if not reply.complete:
+            run.report.failed(*_failure(reply), window)
         self._record(run, window, reply)
         return ()
 
@@ -318,9 +337,11 @@ class BackfillService:
         for window in [w for w in queue if w.instrument.instrument_key in run.unknown]:
             queue.remove(window)
             reply = run.unknown[window.instrument.instrument_key]
-            self._record(run, window, replace(reply, requests=0))
+            self._record(run, window, reply, with_refusal)
 
-    def _record(self, run: "_Run", window: Window, reply: CandleReply) -> None:
+    def _record(
+        self, run: "_Run", window: Window, reply: CandleReply, on_failure: OnFailure = with_failure
+    ) -> None:
         """One answer, with the ledger and the run's audit row, in one transaction."""
         instrument, order = window.instrument, run.plan.order
         venue = venue_of(instrument)
@@ -351,13 +372,13 @@ class BackfillService:
             )
         else:
             failure, error = _failure(reply)
-            run.report.failed(failure, window, error)
             written = self._book.record_failure(
                 stay,
                 bars,
                 provenance,
-                error=error,
-                first_wait=first_wait(failure),
+                fail=partial(
+                    on_failure, error=error, at=reply.received_at, first_wait=first_wait(failure)
+                ),
                 run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
                 attempt=_attempt(run.run_id, window, reply, error),
                 expectation=expectation,
@@ -438,12 +459,11 @@ class _Flights:
 class _Run:
     """A run in flight: its report so far, and the audit row that says so."""
 
-    def __init__(self, plan: BackfillPlan, job: str, run_id: str, started: datetime) -> None:
+    def __init__(self, plan: BackfillPlan, begun: SyncRun) -> None:
         self.plan = plan
-        self.job = job
-        self.run_id = run_id
-        self.started = started
-        self.report = BackfillReport(run_id=run_id, windows=len(plan.windows))
+        self.begun = begun
+        self.run_id = begun.run_id
+        self.report = BackfillReport(run_id=begun.run_id, windows=len(plan.windows))
         self.unknown: dict[str, CandleReply] = {}
         self.in_a_row = 0
 
@@ -451,6 +471,7 @@ class _Run:
         """Add one reply to the report."""
         report = self.report
         report.done += 1
+        report.answered += reply.problem is None
         report.outside += sum(outside.values())
         if reply.complete and not len(reply.block):
             report.failures[Failure.EMPTY] += 1
@@ -474,11 +495,8 @@ class _Run:
     def row(self, now: datetime, outcome: Outcome, error: str | None) -> SyncRun:
         """The audit row as of *now*."""
         report = self.report
-        return SyncRun(
-            run_id=self.run_id,
-            job=self.job,
-            due_slot=None,
-            started_at=self.started,
+        return replace(
+            self.begun,
             finished_at=now,
             outcome=outcome,
             requested=report.windows,
@@ -503,7 +521,6 @@ def _facts(report: BackfillReport) -> dict[str, object]:
         "outside_sessions": report.outside,
         "failures": {str(failure): n for failure, n in report.failures.items() if n},
         "reasons": dict(report.reasons),
-        "missed": report.missed,
     }
 
 
@@ -518,6 +535,12 @@ def _why_not_whole(report: BackfillReport) -> str | None:
 def _wanted(known: DayCoverage) -> int:
     """How many minutes of a day a request is for."""
     return known.minutes(State.MISSED, State.SOURCE_EMPTY) or count(known.provisional)
+
+
+def _waiting(known: DayCoverage, now: datetime) -> datetime | None:
+    """When to ask again. A wait that begins later than now is of before the clock was set back."""
+    set_back = known.last_attempt is not None and known.last_attempt > now + CLOCKS_DIFFER
+    return None if set_back else known.next_attempt
 
 
 def _length(session: Session, interval: CandleInterval) -> int:

@@ -4,7 +4,7 @@ from threading import Event
 
 from data_fetch.core.candles import CandleReply, no_candles
 from data_fetch.core.clock import IST
-from data_fetch.core.errors import DataFetchError
+from data_fetch.core.errors import DataFetchError, Stopped
 from data_fetch.core.ports import Clock, Lane
 from data_fetch.core.request_planner import Door, Window
 from data_fetch.sources.answers import Answer
@@ -28,8 +28,10 @@ class UpstoxCandleClient:
         errand = self._api.errand(Lane.BACKFILL, stop)
         key, interval = window.instrument.instrument_key, window.interval
         try:
+            self._refuse_yesterday(window)
             answer = self._ask(window, errand)
             received_at = self._clock.now()
+            self._refuse_yesterday(window)
             read = read_candles(
                 answer,
                 instrument_key=key,
@@ -46,15 +48,20 @@ class UpstoxCandleClient:
                 requests=errand.requests,
                 received_at=self._clock.now(),
             )
-        # An answer about today that arrives when today is over may be about either day.
-        same_day = received_at.astimezone(IST).date() == window.last_day
         return CandleReply(
             block=read.block,
-            complete=read.complete and (window.door is not Door.INTRADAY or same_day),
+            complete=read.complete,
             objections=read.objections,
             requests=errand.requests,
             received_at=received_at,
         )
+
+    def _refuse_yesterday(self, window: Window) -> None:
+        """Raise Stopped when the day of an intraday window is over: the answer may be about
+        either day, and the next plan asks history."""
+        today = self._clock.now().astimezone(IST).date()
+        if window.door is Door.INTRADAY and window.last_day != today:
+            raise Stopped(f"{window.last_day} ended before its candles were there")
 
     def _ask(self, window: Window, errand: Errand) -> Answer:
         live_key, interval = window.instrument.live_key, window.interval

@@ -197,6 +197,7 @@ def report_document(plan: BackfillPlan, report: BackfillReport) -> dict[str, obj
         "run_id": report.run_id,
         "outcome": str(report.outcome),
         "windows": report.windows,
+        "windows_done": report.done,
         "requests": report.requests,
         "stored": report.inserted,
         "revised": report.revised,
@@ -229,6 +230,9 @@ def report_sentence(plan: BackfillPlan, report: BackfillReport, span: Span) -> s
     said += [f"  {symbol:<12} {reason}" for symbol, reason in report.reasons.items()]
     if report.stopped_by is not None:
         said.append(f"Stopped: {report.stopped_by}")
+    elif report.done < report.windows:
+        how_far = f"{report.done} of {report.windows} requests"
+        said.append(f"Interrupted after {how_far}: start it again to go on.")
     if report.missed:
         named = span.named_again(plan.order.first, plan.order.last)
         said.append(f"See which: data-fetch gaps {named} --cause missed")

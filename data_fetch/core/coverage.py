@@ -194,14 +194,24 @@ def with_answer(known: DayCoverage, proof: Proof) -> DayCoverage:
 def with_failure(
     known: DayCoverage, error: str, at: datetime, first_wait: timedelta
 ) -> DayCoverage:
-    """A request that covered the day failed. With each failure in a row the wait doubles."""
+    """A request that covered the day failed. With each failure in a row the wait doubles.
+
+    What an answer has settled is asked for neither sooner nor later because a request failed,
+    unless that would be at once.
+    """
+    if known.confirmations:
+        return _attempted(known, at, error, max(at + first_wait, known.next_attempt or at))
     wait = first_wait
     if known.last_error and known.last_attempt and known.next_attempt:
         wait = max(first_wait, 2 * (known.next_attempt - known.last_attempt))
-    due = at + min(wait, LONGEST_SILENCE)
-    # What an answer has settled is not asked for sooner because a later one failed.
-    settled = known.next_attempt if known.confirmations else None
-    return _attempted(known, at, error, max(due, settled or due))
+    return _attempted(known, at, error, at + min(wait, LONGEST_SILENCE))
+
+
+def with_refusal(
+    known: DayCoverage, error: str, at: datetime, first_wait: timedelta
+) -> DayCoverage:
+    """The provider refused the instrument for other days, so nobody asks about this one now."""
+    return replace(with_failure(known, error, at, first_wait), attempts=known.attempts)
 
 
 def before_first_bar(known: DayCoverage) -> DayCoverage:

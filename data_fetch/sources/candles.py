@@ -216,7 +216,7 @@ def _one_by_one(rows: list[Any], asked: _Asked) -> Read:
             good.append(same[0])
         else:
             objections[CONTRADICTED] += len(same)
-    columns = tuple(map(list, zip(*good, strict=True))) or tuple([] for _ in range(7))
+    columns = tuple(map(list, zip(*good, strict=True))) or tuple([] for _ in range(COLUMNS))
     return columns, objections
 
 

@@ -23,7 +23,6 @@ from data_fetch.core.coverage import (
     with_answer,
     with_bars,
     with_early_answer,
-    with_failure,
     with_no_trade,
 )
 from data_fetch.core.expectation import Expectation
@@ -110,18 +109,17 @@ class CandleBook:
         bars: Placed,
         provenance: Provenance,
         *,
-        error: str,
-        first_wait: timedelta,
+        fail: Callable[[DayCoverage], DayCoverage],
         run: SyncRun,
         attempt: SyncAttempt,
         expectation: Expectation,
     ) -> Written:
-        """What an answer that proves nothing brought all the same, and why it proves nothing."""
+        """What an answer that proves nothing brought all the same; *fail* says so in the ledger."""
 
-        def fail(known: DayCoverage, _: Session) -> DayCoverage:
-            return with_failure(known, error, provenance.fetched_at, first_wait)
+        def judge(known: DayCoverage, _: Session) -> DayCoverage:
+            return fail(known)
 
-        return self._record(stay, bars, provenance, fail, run, attempt, expectation)
+        return self._record(stay, bars, provenance, judge, run, attempt, expectation)
 
     def record_bars(
         self,
@@ -138,7 +136,8 @@ class CandleBook:
             begin_candle_writing(connection)
             written = merge_candles(connection, [placed.block for _, placed in bars], provenance)
             ledger = load_days(connection, keys, CandleInterval.MINUTE, today, today)
-            changed = []
+            changed: list[DayCoverage] = []
+            begun: list[Instrument] = []
             for instrument, placed in bars:
                 key = instrument.instrument_key
                 session = expectation.calendar.session(today, venue_of(instrument))
@@ -147,7 +146,17 @@ class CandleBook:
                 after = with_bars(before, placed.days.get(today, ()), ())
                 if after != known:
                     changed.append(after)
+                if after.spans(State.PRESENT) and not before.spans(State.PRESENT):
+                    begun.append(instrument)
             save_days(connection, changed, run.run_id, run.finished_at)
+            for instrument in begun:
+                stay = Stay(
+                    instrument=instrument,
+                    interval=CandleInterval.MINUTE,
+                    first=today,
+                    last=today,
+                )
+                _follow_first_bar(connection, stay, run.run_id, run.finished_at)
             write_runs(connection, [run])
         return written
 
