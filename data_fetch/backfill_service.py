@@ -321,7 +321,8 @@ class BackfillService:
             return window.halves()
         if _stops_everything(problem, window):
             run.report.stopped_by = problem
-            return ()
+            if not reply.requests:
+                return ()
         run.in_a_row = run.in_a_row + 1 if isinstance(problem, TransientError) else 0
         if run.in_a_row >= FAILURES_TO_STOP:
             run.report.stopped_by = problem

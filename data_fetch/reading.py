@@ -90,8 +90,11 @@ class CandleRange:
         if self.as_of is not None:
             return "Ask for a later instant."
         if self.completeness.missed:
+            # A symbol means its present key; days under a former one are asked for by that key.
+            keys = dict.fromkeys(tenure.instrument_key for tenure in self.tenures)
+            named = quote(",".join(keys) if len(keys) > 1 else self.symbol)
             span = f"--from {self.first} --to {self.last} --interval {self.interval}"
-            return f"Fetch them: data-fetch backfill --symbols {quote(self.symbol)} {span}"
+            return f"Fetch them: data-fetch backfill --symbols {named} {span}"
         return "Wait until the day is over, or end the range a day earlier."
 
     def tables(self, kinds: Collection[Kind]) -> Iterator[Any]:

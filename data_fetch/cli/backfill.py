@@ -29,6 +29,7 @@ from data_fetch.cli.frame import (
     REFUSED,
     Remarks,
     clock_time,
+    counted,
     emit,
     ist_text,
     json_option,
@@ -175,13 +176,13 @@ def plan_document(plan: BackfillPlan) -> dict[str, object]:
 
 def plan_sentence(plan: BackfillPlan) -> str:
     order, cost = plan.order, plan.estimate
-    span = f"{len(order.instruments)} instruments, {order.first} to {order.last}"
+    span = f"{counted(len(order.instruments), 'instrument')}, {order.first} to {order.last}"
     if not plan.windows:
         said = f"Plan: {span}: nothing to ask for."
     else:
         said = (
-            f"Plan: {span}: {cost.requests} requests for {cost.minutes:,} {unit(order.interval)} "
-            f"of data; the rate limits allow the last one at "
+            f"Plan: {span}: {counted(cost.requests, 'request')} for {cost.minutes:,} "
+            f"{unit(order.interval)} of data; the rate limits allow the last one at "
             f"{clock_time(cost.finishes_at)} IST ({readable(cost.duration)})."
         )
     if plan.held_back:
@@ -214,8 +215,9 @@ def report_document(plan: BackfillPlan, report: BackfillReport) -> dict[str, obj
 
 def report_sentence(plan: BackfillPlan, report: BackfillReport, span: Span) -> str:
     said = [
-        f"{report.outcome}: {report.requests} requests, {report.inserted:,} candles stored, "
-        f"{report.revised:,} corrected, {report.finalised:,} confirmed, "
+        f"{report.outcome}: {counted(report.requests, 'request')}, "
+        f"{report.inserted:,} candles stored, {report.revised:,} corrected, "
+        f"{report.finalised:,} confirmed, "
         f"{report.missed:,} {unit(plan.order.interval)} still missing."
     ]
     set_aside = report.outside + sum(report.objections.values())

@@ -13,7 +13,8 @@ import click
 from sqlalchemy import Connection
 
 from data_fetch import runtime
-from data_fetch.cli.frame import INCOMPLETE, emit, ist_text, json_option, note, say
+from data_fetch.cli.frame import INCOMPLETE, counted, emit, ist_text, json_option, note, say
+from data_fetch.cli.span_options import symbols_option
 from data_fetch.core.candles import CandleInterval, Kind
 from data_fetch.core.clock import IST
 from data_fetch.core.expectation import DAY
@@ -101,17 +102,16 @@ def export(
 
 @command.command()
 @click.option("--date", "day", type=DATE, required=True, help="The trading date of the candles.")
-@click.option("--symbols", default="", metavar="A,B", help="Only these symbols.")
+@symbols_option
 @interval_option
 @json_option
-def diff(day: datetime, symbols: str, interval: str, as_json: bool) -> None:
+def diff(day: datetime, symbols: tuple[str, ...], interval: str, as_json: bool) -> None:
     """Show which candles of a trading date were corrected: what they said before, and then."""
-    named = tuple(name.strip() for name in symbols.split(",") if name.strip())
     with (
-        runtime.records_for(runtime.settings(), named) as records,
+        runtime.records_for(runtime.settings(), symbols) as records,
         records.store.reading() as connection,
     ):
-        chosen = _keys_on(connection, records.instruments, day.date()) if named else None
+        chosen = _keys_on(connection, records.instruments, day.date()) if symbols else None
         found = _corrections(connection, day.date(), interval, chosen)
     if as_json:
         revisions = [_revision(symbol, each) for symbol, each in found]
@@ -119,7 +119,7 @@ def diff(day: datetime, symbols: str, interval: str, as_json: bool) -> None:
         return
     for symbol, each in found:
         say(_line(symbol, each))
-    say(f"{day:%Y-%m-%d}, {interval}: {len(found)} corrections")
+    say(f"{day:%Y-%m-%d}, {interval}: {counted(len(found), 'correction')}")
 
 
 def remark(found: CandleRange) -> str:

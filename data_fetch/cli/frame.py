@@ -47,6 +47,11 @@ def emit(document: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
 
 
+def counted(number: int, noun: str) -> str:
+    """How many of what: "1 request", "2 requests"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def clock_time(at: datetime) -> str:
     """The IST time of day to the second, for a line on a screen."""
     return at.astimezone(IST).strftime("%H:%M:%S")

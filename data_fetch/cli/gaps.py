@@ -8,7 +8,7 @@ from datetime import date, datetime
 import click
 
 from data_fetch import runtime
-from data_fetch.cli.frame import INCOMPLETE, emit, ist_text, json_option, note, say
+from data_fetch.cli.frame import INCOMPLETE, counted, emit, ist_text, json_option, note, say
 from data_fetch.cli.span_options import Span, question_of, span_options
 from data_fetch.core.candles import CandleInterval
 from data_fetch.core.clock import IST
@@ -149,7 +149,7 @@ def _why(run: Sequence[Gap], now: datetime) -> str:
         said.append(f"{newest.proof.by}, {newest.proof.at.astimezone(IST):%Y-%m-%d %H:%M}")
     if newest.cause is State.MISSED:
         attempts = max(gap.attempts for gap in run)
-        said.append(f"{attempts} attempts" if attempts else "never asked for")
+        said.append(counted(attempts, "attempt") if attempts else "never asked for")
         if newest.last_error is not None:
             said.append(newest.last_error)
     due = [gap.next_attempt for gap in run if gap.next_attempt is not None]
@@ -165,7 +165,7 @@ def _sum(found: Sequence[InstrumentGaps], question: Question) -> str:
             lacking[gap.cause] += _weight(gap)
     unit = "minutes" if question.interval is CandleInterval.MINUTE else "days"
     said = ", ".join(f"{lacking[cause]:,} {WORDS[cause]}" for cause in GAPS if lacking[cause])
-    span = f"{len(found)} instruments, {question.first} to {question.last}"
+    span = f"{counted(len(found), 'instrument')}, {question.first} to {question.last}"
     return f"{span}: {said} ({unit})." if said else f"{span}: no gaps."
 
 

@@ -50,10 +50,28 @@ class Span:
         return options
 
 
+def _symbols(_context: click.Context, _option: click.Parameter, listed: str | None) -> Any:
+    """The symbols of a comma-separated list, each once.
+
+    An empty list is refused: a variable of the shell that is not set must not mean all.
+    """
+    if listed is None:
+        return ()
+    named = tuple(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
+    if not named:
+        raise click.BadParameter("names no symbol")
+    return named
+
+
+symbols_option = click.option(
+    "--symbols", metavar="A,B", callback=_symbols, help="Only these symbols."
+)
+
+
 def span_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --symbols, --from, --to and --interval; the command gets them as *span*."""
 
-    @click.option("--symbols", default="", metavar="A,B", help="Only these symbols.")
+    @symbols_option
     @click.option(
         "--from", "first", type=_DATE, metavar="DATE", help="First trading date, included."
     )
@@ -68,15 +86,14 @@ def span_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def with_span(
         *args: Any,
-        symbols: str,
+        symbols: tuple[str, ...],
         first: datetime | None,
         last: datetime | None,
         interval: str,
         **others: Any,
     ) -> Any:
-        named = tuple(dict.fromkeys(name.strip() for name in symbols.split(",") if name.strip()))
         span = Span(
-            symbols=named,
+            symbols=symbols,
             interval=CandleInterval(interval),
             first=first.date() if first else None,
             last=last.date() if last else None,

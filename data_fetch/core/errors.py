@@ -16,6 +16,7 @@ DataFetchError
 │       ├── RateLimited   wait as long as it says
 │       ├── Unreachable   no answer at all
 │       └── BadAnswer     an answer that cannot be what the provider meant
+│           └── Unavailable   the provider says itself that it cannot answer
 ├── RequestRefused        this request can never succeed: skip it, carry on
 │   └── UnknownInstrument
 ├── LostLeadership        another scheduler took this store over
@@ -104,7 +105,11 @@ class Unreachable(TransientError):
 
 
 class BadAnswer(TransientError):
-    """An answer that cannot be what the provider meant: HTML, truncated JSON, a 5xx."""
+    """An answer that cannot be what the provider meant: HTML, truncated JSON."""
+
+
+class Unavailable(BadAnswer):
+    """The provider is there and cannot answer: a 5xx."""
 
 
 class RequestRefused(DataFetchError):

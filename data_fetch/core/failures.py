@@ -10,6 +10,7 @@ from data_fetch.core.errors import (
     DataFetchError,
     RateLimited,
     TokenRejected,
+    Unavailable,
     UnknownInstrument,
     Unreachable,
 )
@@ -32,16 +33,18 @@ CLASSES: Mapping[type[DataFetchError], Failure] = {
     AccessDenied: Failure.AUTH,
     RateLimited: Failure.QUOTA,
     BadAnswer: Failure.SCHEMA,
+    Unavailable: Failure.NETWORK,
     UnknownInstrument: Failure.UNKNOWN_INSTRUMENT,
     Unreachable: Failure.NETWORK,
 }
 
 MINUTES, A_DAY = timedelta(minutes=5), timedelta(hours=24)
-# What was refused will be refused again until somebody changes something.
 FIRST_WAITS: Mapping[Failure, timedelta] = {
+    # What was refused will be refused again until somebody changes something.
     Failure.UNKNOWN_INSTRUMENT: A_DAY,
     Failure.REFUSED: A_DAY,
-    Failure.AUTH: A_DAY,
+    # Nothing of the day was at fault: whoever has mended the access asks at once.
+    Failure.AUTH: timedelta(0),
 }
 
 

@@ -21,6 +21,7 @@ from data_fetch.core.errors import (
     RateLimited,
     RequestRefused,
     TokenRejected,
+    Unavailable,
     UnknownInstrument,
 )
 
@@ -109,7 +110,9 @@ def _problem_of(raw: RawAnswer, code: str, message: str, now: datetime) -> DataF
             then="An HTML page here comes from the guard in front of Upstox: wait, then try from "
             "another network address; ask Upstox support if it stays.",
         )
-    if raw.status == 408 or raw.status < 400 or raw.status >= 500:
+    if raw.status >= 500:
+        return Unavailable(f"Upstox answered {raw.status}: {said}")
+    if raw.status == 408 or raw.status < 400:
         return BadAnswer(f"Upstox answered {raw.status}: {said}")
     return RequestRefused(
         f"Upstox refuses the request ({raw.status}): {said}", code=code or f"HTTP{raw.status}"

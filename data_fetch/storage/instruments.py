@@ -93,23 +93,26 @@ def last_master_date(connection: Connection) -> date | None:
 def instruments_named(connection: Connection, symbols: Sequence[str]) -> Universe:
     """What *symbols* stand for, as the newest master that was stored had it.
 
-    Beside stocks and indices a symbol may be a contract's ("NIFTY FUT 27 OCT 26"), or one that
-    was given up in a rename and that nobody else has taken.
+    Beside stocks and indices a symbol may be a contract's ("NIFTY FUT 27 OCT 26"), one that
+    was given up in a rename and that nobody else has taken, or an instrument key, a former one
+    perhaps.
     """
     in_capitals = {symbol.upper() for symbol in symbols}
     query = select(instruments_table).where(
         or_(
             instruments_table.c.segment == "NSE_INDEX",
             instruments_table.c.symbol.in_(in_capitals),
+            instruments_table.c.instrument_key.in_(symbols),
         )
     )
     # Of several with one symbol, a former ISIN perhaps, the one seen last is meant.
     rows = connection.execute(query.order_by(instruments_table.c.last_seen.desc())).all()
     found = [_instrument(row) for row in rows]
     universe = resolve(symbols, found)
-    contracts = {one.symbol: one for one in found if one.segment == "NSE_FO"}
-    lost = {missing.symbol.upper() for missing in universe.unresolved} - contracts.keys()
-    others = contracts | (_renamed(connection, lost) if lost else {})
+    others = {one.symbol: one for one in found if one.segment == "NSE_FO"}
+    others |= {one.instrument_key.upper(): one for one in found}
+    lost = {missing.symbol.upper() for missing in universe.unresolved} - others.keys()
+    others |= _renamed(connection, lost) if lost else {}
     named = [others[u.symbol.upper()] for u in universe.unresolved if u.symbol.upper() in others]
     members = {one.instrument_key: one for one in (*universe.members, *named)}
     return replace(

@@ -275,7 +275,7 @@ def untouched(desk: BackfillDesk, order: BackfillOrder) -> dict[Any, DayCoverage
     return {key: known for key, known in desk.ledger(order).items() if not known.attempts}
 
 
-def test_without_access_the_run_stops_and_marks_nothing_as_tried(desk: BackfillDesk) -> None:
+def test_without_access_the_run_stops_and_holds_nothing_back(desk: BackfillDesk) -> None:
     refused = desk.instrument("SBIN").instrument_key
     desk.faults({"kind": "cloudflare-403", "api": "candles", "instruments": [refused]})
     order = desk.order(LONG_AGO, LATELY)
@@ -286,8 +286,10 @@ def test_without_access_the_run_stops_and_marks_nothing_as_tried(desk: BackfillD
     assert isinstance(report.stopped_by, AccessDenied)
     assert report.outcome is Outcome.INCOMPLETE
     assert report.done < len(plan.windows)
-    not_tried = {day for symbol, day in untouched(desk, order) if symbol == "SBIN"}
-    assert not_tried == {day for _, day in desk.ledger(order)}
+    tried = [known for (symbol, _), known in desk.ledger(order).items() if symbol == "SBIN"]
+    assert {known.attempts for known in tried} <= {0, 1}
+    assert any(known.last_error for known in tried)
+    assert all((known.next_attempt or desk.clock.now()) <= desk.clock.now() for known in tried)
     desk.faults()
     _resumes(desk, order, report)
 
@@ -303,7 +305,9 @@ def test_a_token_rejected_in_mid_run_stops_it(desk: BackfillDesk) -> None:
 
     assert isinstance(report.stopped_by, TokenRejected)
     assert 0 < report.done < len(plan.windows)
-    assert {symbol for symbol, _ in untouched(desk, order)} >= {expired.symbol}
+    tried = [known for (symbol, _), known in desk.ledger(order).items() if symbol == expired.symbol]
+    assert any(known.last_error for known in tried)
+    assert all((known.next_attempt or desk.clock.now()) <= desk.clock.now() for known in tried)
 
 
 def test_a_network_that_is_cut_stops_the_run_after_a_few_failures(desk: BackfillDesk) -> None:

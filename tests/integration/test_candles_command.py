@@ -267,7 +267,7 @@ class TestDiff:
         assert "is_final False -> True" in line
         assert "volume" not in line
         assert line.endswith("superseded 2025-06-10T20:01:00+05:30")
-        assert total == "2025-06-10, 1minute: 1 corrections"
+        assert total == "2025-06-10, 1minute: 1 correction"
 
     def test_a_day_without_corrections_says_so(self, run: Any) -> None:
         ended = run("diff", "--date", "2025-06-11", "--json")

@@ -372,7 +372,7 @@ def test_gaps_for_people(run: Run, held: Store) -> None:
         "RELIANCE     2025-06-12 to 2025-06-13: 2 whole days missed; never asked for",
         "RELIANCE     2025-06-16 to 2025-06-17: 2 whole days the source has none; historical "
         "answer, 2025-06-12 09:00",
-        "1 instruments, 2025-06-09 to 2025-06-17: 1 no trade, 757 the source has none, "
+        "1 instrument, 2025-06-09 to 2025-06-17: 1 no trade, 757 the source has none, "
         "1,130 missed (minutes).",
     ]
     assert "data-fetch backfill --symbols RELIANCE --from 2025-06-10 --to 2025-06-13" in ended.noted
@@ -834,3 +834,8 @@ def test_a_store_of_the_other_world_is_not_read(
     monkeypatch.setenv("DATA_SOURCE", "upstox")
 
     assert run("gaps").status == 2
+
+
+@pytest.mark.parametrize("command", ["gaps", "coverage", "audit"])
+def test_an_empty_list_of_symbols_does_not_mean_all(run: Run, held: Store, command: str) -> None:
+    assert run(command, "--symbols", "").status == 2

@@ -307,3 +307,15 @@ def test_a_stock_named_by_both_its_symbols_is_one(store: Store) -> None:
 
     assert found.members == (LTM,)
     assert [unknown.symbol for unknown in found.unresolved] == ["NOBODY"]
+
+
+def test_an_instrument_key_names_its_instrument_a_former_one_too(store: Store) -> None:
+    save_master(store, [RELIANCE, CALL], THURSDAY, NOW)
+    save_master(store, [SPLIT], FRIDAY, NOW)
+    keys = [RELIANCE.instrument_key, CALL.instrument_key]
+
+    with store.reading() as connection:
+        found = instruments_named(connection, ["RELIANCE", *keys])
+
+    assert [one.instrument_key for one in found.members] == [SPLIT.instrument_key, *keys]
+    assert not found.unresolved

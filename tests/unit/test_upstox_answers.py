@@ -15,6 +15,7 @@ from data_fetch.core.errors import (
     RateLimited,
     RequestRefused,
     TokenRejected,
+    Unavailable,
     UnknownInstrument,
 )
 from data_fetch.sources.answers import Answer, RawAnswer, read_answer
@@ -69,8 +70,8 @@ def refusal(status: int, body: bytes, **headers: str) -> DataFetchError:
         pytest.param(423, failure("UDAPI1"), RequestRefused, id="locked"),
         pytest.param(408, b"", BadAnswer, id="the server gave up waiting"),
         pytest.param(302, b"", BadAnswer, id="a redirect"),
-        pytest.param(500, failure("UDAPI100500"), BadAnswer, id="internal error"),
-        pytest.param(503, b"<html>maintenance</html>", BadAnswer, id="maintenance page"),
+        pytest.param(500, failure("UDAPI100500"), Unavailable, id="internal error"),
+        pytest.param(503, b"<html>maintenance</html>", Unavailable, id="maintenance page"),
         pytest.param(200, b"<html>sign in to the Wi-Fi</html>", BadAnswer, id="page in a 200"),
         pytest.param(200, b"", BadAnswer, id="empty 200"),
         pytest.param(204, b"", BadAnswer, id="204"),
