@@ -75,14 +75,11 @@ class Recount:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """An instrument-day."""
+    """An instrument-day, and its key in the ledger."""
 
+    key: LedgerKey
     instrument: Instrument
     trading: TradingDay
-
-    @property
-    def key(self) -> LedgerKey:
-        return self.instrument.instrument_key, self.trading.day
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +280,11 @@ def _bound(document: Sequence[object]) -> ColumnElement[str]:
 
 
 def _places(question: Question) -> list[_Place]:
-    return [_Place(one, day) for one, days in trading_days(question) for day in days]
+    return [
+        _Place((one.instrument_key, trading.day), one, trading)
+        for one, days in trading_days(question)
+        for trading in days
+    ]
 
 
 def _in_parts(places: Sequence[_Place], size: int) -> Iterator[Sequence[_Place]]:
