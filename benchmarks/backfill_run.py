@@ -17,13 +17,14 @@ from data_fetch.backfill_service import BackfillOrder, BackfillService
 from data_fetch.core.candles import CandleInterval
 from data_fetch.core.clock import SystemClock, stopwatch
 from data_fetch.core.market import MarketCalendar
+from data_fetch.core.ports import CandleSource, Clock
 from data_fetch.core.records import Instrument, World
 from data_fetch.data_scheduler import peak_memory_mb
 from data_fetch.sources.pacing import UPSTOX_LIMITS, Pacer
 from data_fetch.sources.token import TokenKeeper
 from data_fetch.sources.upstox import UpstoxApi
 from data_fetch.storage.candle_book import CandleBook
-from data_fetch.storage.store import open_store
+from data_fetch.storage.store import Store, open_store
 from data_fetch.upstox_candle_client import UpstoxCandleClient
 from data_fetch.upstox_ltp_client import UpstoxLtpClient
 
@@ -63,6 +64,19 @@ class LiveSlots(Thread):
         self.join()
 
 
+def service_for(source: CandleSource, store: Store, clock: Clock, pacer: Pacer) -> BackfillService:
+    return BackfillService(
+        source=source,
+        source_name="benchmark",
+        book=CandleBook(store),
+        calendar=MarketCalendar.reviewed(),
+        clock=clock,
+        limits=UPSTOX_LIMITS,
+        spending=pacer.spending,
+        stop=Event(),
+    )
+
+
 def main(port: str, database_url: str) -> None:
     clock = SystemClock()
     with tempfile.TemporaryDirectory() as folder:
@@ -74,16 +88,7 @@ def main(port: str, database_url: str) -> None:
             clock=clock,
         )
         store = open_store(database_url, World.PAPER)
-        service = BackfillService(
-            source=UpstoxCandleClient(api, clock),
-            source_name="benchmark",
-            book=CandleBook(store),
-            calendar=MarketCalendar.reviewed(),
-            clock=clock,
-            limits=UPSTOX_LIMITS,
-            spending=pacer.spending,
-            stop=Event(),
-        )
+        service = service_for(UpstoxCandleClient(api, clock), store, clock, pacer)
         order = BackfillOrder(
             instruments=instruments(), interval=CandleInterval.MINUTE, first=FIRST, last=LAST
         )

@@ -22,20 +22,18 @@ import psycopg2
 import urllib3
 from sqlalchemy import make_url
 
-from benchmarks.backfill_run import instruments
-from benchmarks.bench_slot import POSTGRES
+from benchmarks.backfill_run import instruments, service_for
 from benchmarks.candle_server import VARIANTS, body, instrument_keys, windows
 from benchmarks.figure import Figure, seconds
-from data_fetch.backfill_service import BackfillOrder, BackfillService
+from benchmarks.stores import POSTGRES
+from data_fetch.backfill_service import BackfillOrder
 from data_fetch.core.candles import CandleInterval, CandleReply
 from data_fetch.core.clock import VirtualClock
-from data_fetch.core.market import MarketCalendar
 from data_fetch.core.ports import Lane
 from data_fetch.core.records import World
 from data_fetch.core.request_planner import Window
 from data_fetch.paper_exchange.limits import RateLimits
-from data_fetch.sources.pacing import UPSTOX_LIMITS, Pacer
-from data_fetch.storage.candle_book import CandleBook
+from data_fetch.sources.pacing import Pacer
 from data_fetch.storage.store import open_store
 
 BOUND, MOST_MEMORY_MB = 1.2, 300.0
@@ -220,16 +218,7 @@ def _since_2022() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(f"sqlite:///{folder}/empty.db", World.PAPER)
         pacer = Pacer(Path(folder) / "pacing.sqlite3", clock)
-        service = BackfillService(
-            source=_NeverAsked(),
-            source_name="benchmark",
-            book=CandleBook(store),
-            calendar=MarketCalendar.reviewed(),
-            clock=clock,
-            limits=UPSTOX_LIMITS,
-            spending=pacer.spending,
-            stop=Event(),
-        )
+        service = service_for(_NeverAsked(), store, clock, pacer)
         order = BackfillOrder(
             instruments=instruments(), interval=CandleInterval.MINUTE, first=SINCE, last=UNTIL
         )

@@ -5,11 +5,10 @@ round each writes a month of a dozen instruments, its own ones, in one transacti
 four million rows it corrects a stored candle of each on the way.
 """
 
-import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from io import BytesIO
@@ -18,9 +17,10 @@ from itertools import count
 import numpy as np
 import psycopg2
 from psycopg2.extensions import connection as Session
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection
 
 from benchmarks.figure import Figure, interleaved
+from benchmarks.stores import postgres_store
 from data_fetch.core.candles import CandleBlock, CandleInterval, Kind, Provenance
 from data_fetch.core.market_session import EPOCH, MINUTES_OF_DAY, instant_of, midnight_number
 from data_fetch.core.records import World
@@ -29,7 +29,6 @@ from data_fetch.storage.database import SQLITE_SESSION
 from data_fetch.storage.store import Store, open_store
 from data_fetch.storage.types import MICROSECOND
 
-POSTGRES = os.environ.get("BENCH_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 OPENING = midnight_number(date(2025, 1, 1)) + 9 * 60 + 15
 MINUTES, MONTH, DAYS_STORED = 375, 22, 45
 INSTRUMENTS, DOZEN = 240, 12
@@ -50,7 +49,7 @@ Write = Callable[[Connection, list[CandleBlock], Provenance], object]
 def measure() -> Iterator[Figure]:
     yield _sqlite_figure()
     try:
-        with _postgres() as (store, session):
+        with postgres_store() as (store, session):
             yield from _postgres_figures(store, session)
     except psycopg2.OperationalError:
         detail = "no server: set BENCH_DATABASE_URL"
@@ -200,22 +199,3 @@ def _fill(store: Store) -> None:
     for first in range(0, INSTRUMENTS, DOZEN):
         blocks = [_block(number, 0, DAYS_STORED) for number in range(first, first + DOZEN)]
         _write(store, insert_candles, blocks)
-
-
-@contextmanager
-def _postgres() -> Iterator[tuple[Store, Session]]:
-    """A store in a database of our own on the server, and a session with it."""
-    name = f"bench_{os.getpid()}"
-    with closing(psycopg2.connect(POSTGRES)) as server:
-        server.autocommit = True
-        server.cursor().execute(f"CREATE DATABASE {name}")
-        url = make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
-        try:
-            with (
-                closing(open_store(url, World.PAPER)) as store,
-                closing(psycopg2.connect(url)) as session,
-            ):
-                session.autocommit = True
-                yield store, session
-        finally:
-            server.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
