@@ -29,7 +29,6 @@ from data_fetch.core.coverage import (
     State,
     wants_asking,
     with_failure,
-    with_refusal,
 )
 from data_fetch.core.errors import (
     AccessDenied,
@@ -81,7 +80,6 @@ MOST_NAMED = 20
 INTERRUPTED = "the run was interrupted; what it fetched is stored"
 
 Advance = Callable[["Progress"], None]
-OnFailure = Callable[..., DayCoverage]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,11 +336,9 @@ class BackfillService:
         for window in [w for w in queue if w.instrument.instrument_key in run.unknown]:
             queue.remove(window)
             reply = run.unknown[window.instrument.instrument_key]
-            self._record(run, window, reply, with_refusal)
+            self._record(run, window, reply)
 
-    def _record(
-        self, run: "_Run", window: Window, reply: CandleReply, on_failure: OnFailure = with_failure
-    ) -> None:
+    def _record(self, run: "_Run", window: Window, reply: CandleReply) -> None:
         """One answer, with the ledger and the run's audit row, in one transaction."""
         instrument, order = window.instrument, run.plan.order
         venue = venue_of(instrument)
@@ -378,7 +374,7 @@ class BackfillService:
                 bars,
                 provenance,
                 fail=partial(
-                    on_failure, error=error, at=reply.received_at, first_wait=first_wait(failure)
+                    with_failure, error=error, at=reply.received_at, first_wait=first_wait(failure)
                 ),
                 run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
                 attempt=_attempt(run.run_id, window, reply, error),

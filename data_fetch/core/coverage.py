@@ -74,8 +74,9 @@ class DayCoverage:
     *stretches* divide the expected minutes, ascending and without a hole; a day of the
     interval `day` is the single minute at midnight in India. *provisional* are present minutes
     that the provider's history has not confirmed yet. *attempts* counts the requests that
-    covered the day, *confirmations* the complete answers about it once it was over;
-    *next_attempt* is the earliest instant at which asking again makes sense, None for at once.
+    covered the day (an instrument that is refused is refused for all its days),
+    *confirmations* the complete answers about it once it was over; *next_attempt* is the
+    earliest instant at which asking again makes sense, None for at once.
     """
 
     instrument_key: str
@@ -205,13 +206,6 @@ def with_failure(
     if known.last_error and known.last_attempt and known.next_attempt:
         wait = max(first_wait, 2 * (known.next_attempt - known.last_attempt))
     return _attempted(known, at, error, at + min(wait, LONGEST_SILENCE))
-
-
-def with_refusal(
-    known: DayCoverage, error: str, at: datetime, first_wait: timedelta
-) -> DayCoverage:
-    """The provider refused the instrument for other days, so nobody asks about this one now."""
-    return replace(with_failure(known, error, at, first_wait), attempts=known.attempts)
 
 
 def before_first_bar(known: DayCoverage) -> DayCoverage:

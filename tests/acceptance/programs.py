@@ -89,6 +89,11 @@ def order(url: str, fault: Mapping[str, Any]) -> None:
     assert answer.status < 300, answer.data
 
 
+def behave(url: str) -> None:
+    """Take back every order to misbehave."""
+    assert urllib3.request("DELETE", f"{url}/paper/faults").status == 200
+
+
 def set_clock(url: str, at: str) -> None:
     """Make it *at* (an ISO instant with its offset) at the exchange."""
     answer = urllib3.request("POST", f"{url}/paper/clock", body=orjson.dumps({"now": at}))

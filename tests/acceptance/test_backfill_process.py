@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import pytest
 import urllib3
-from programs import SYMBOLS, Desk, end, order, paper_exchange
+from programs import SYMBOLS, Desk, behave, end, order, paper_exchange
 from servers import DatabaseCopies
 from sqlalchemy import select
 
@@ -187,11 +187,14 @@ def test_ctrl_c_keeps_what_came_and_the_next_run_goes_on(desk: Desk, exchange: s
     assert rest["missed"] == 0
 
 
-def test_refused_at_the_door_it_says_so_and_marks_nothing(desk: Desk, exchange: str) -> None:
+def test_refused_at_the_door_it_says_so_and_holds_nothing_back(desk: Desk, exchange: str) -> None:
     order(exchange, {"kind": "cloudflare-403", "api": "candles"})
 
     refused = desk.json("backfill", *SPAN, status=4)
 
     assert (refused["outcome"], refused["stored"]) == ("failed", 0)
     assert "403" in refused["stopped_by"]
-    assert not contents(desk, Coverage)
+    gaps = desk.json("gaps", *SPAN, "--cause", "missed", status=3)["gaps"]
+    assert {gap["attempts"] for gap in gaps} == {0, 1}
+    behave(exchange)
+    assert desk.json("backfill", *SPAN)["windows"] == refused["windows"]
