@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
@@ -62,7 +63,7 @@ def command() -> None:
     "form",
     type=click.Choice(["csv", "json", "parquet"]),
     required=True,
-    help="Parquet needs --output.",
+    help="Parquet to a file or a pipe.",
 )
 @click.option(
     "--output",
@@ -84,8 +85,8 @@ def export(
     A former symbol is followed to the present one; days before a new ISIN are those of the old
     one. Exit status 3 when anything in the range is missed.
     """
-    if form == "parquet" and output is None:
-        raise click.UsageError("--format parquet needs --output FILE.")
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise click.UsageError("Parquet is not for a terminal: name --output FILE, or use a pipe.")
     with candle_range(
         runtime.settings(),
         symbol,
@@ -161,11 +162,13 @@ def _write_json(found: CandleRange, kinds: Collection[Kind], output: Path | None
 
 
 def _write_parquet(found: CandleRange, kinds: Collection[Kind], output: Path | None) -> None:
-    # Takes its time to load, so only now.
-    from pyarrow import parquet
+    # They take their time to load, so only now.
+    from pyarrow import BufferOutputStream, parquet
 
-    with click.open_file(str(output), "wb", atomic=True) as file:
-        parquet.write_table(found.table(kinds), file)
+    written = BufferOutputStream()
+    parquet.write_table(found.table(kinds), written)
+    with click.open_file(str(output or "-"), "wb", atomic=True) as file:
+        file.write(written.getvalue())
 
 
 WRITERS: Mapping[str, Callable[[CandleRange, Collection[Kind], Path | None], None]] = {

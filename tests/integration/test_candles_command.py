@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,8 +23,10 @@ from candle_shelf import (
     stock,
     whole_day,
 )
+from click.testing import CliRunner
 from pyarrow import parquet
 
+from data_fetch.cli.candles import command
 from data_fetch.cli.main import main
 from data_fetch.core.clock import IST
 from data_fetch.core.settings import Settings
@@ -187,10 +190,25 @@ def test_as_of_exports_what_was_known_then(shelf: Shelf, run: Any) -> None:
     assert close("2025-06-10T14:30:00Z") == [10.5]
 
 
+def test_parquet_goes_through_a_pipe_and_not_to_a_terminal(
+    shelf: Shelf, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.keeps(RELIANCE, TUESDAY, {0: 10.0}, at=at(12))
+    arguments = ["export", "RELIANCE", *SPAN, "--format", "parquet"]
+
+    piped = tmp_path / "piped.parquet"
+    piped.write_bytes(CliRunner().invoke(command, arguments).stdout_bytes)
+
+    assert [row["close"] for row in from_parquet(piped)] == [10.0]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    refused = run(*arguments)
+    assert (refused.status, refused.said) == (2, "")
+    assert "--output" in refused.remarked
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["export", "RELIANCE", *SPAN, "--format", "parquet"], "needs --output"),
         (["export", "NOBODY", *SPAN, "--format", "csv"], "no instrument named NOBODY"),
         (
             ["export", "RELIANCE", *SPAN, "--format", "csv", "--as-of", "2025-06-10T12:00:00"],
