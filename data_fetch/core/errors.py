@@ -16,7 +16,8 @@ DataFetchError
 │       ├── RateLimited   wait as long as it says
 │       ├── Unreachable   no answer at all
 │       └── BadAnswer     an answer that cannot be what the provider meant
-│           └── Unavailable   the provider says itself that it cannot answer
+│           ├── Unavailable   the provider says itself that it cannot answer
+│           └── ChainFault    (core.chains) no option chain in it, and the name of the fault
 ├── RequestRefused        this request can never succeed: skip it, carry on
 │   └── UnknownInstrument
 ├── LostLeadership        another scheduler took this store over

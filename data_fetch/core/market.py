@@ -21,7 +21,7 @@ Instants are aware UTC, windows are IST. A slot is the minute it is named after.
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 
 from data_fetch.core.clock import IST, MINUTE
@@ -56,6 +56,7 @@ __all__ = [
     "INDEX",
     "INDIA_VIX",
     "OTHER_STOCK",
+    "ExpiryClose",
     "LocalOverride",
     "MarketCalendar",
     "ProviderCalendar",
@@ -99,6 +100,14 @@ class LocalOverride:
     """What a person here decided; nothing beats it."""
 
     days: DayHours = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryClose:
+    """The instant (UTC) at which an expiry ends; *provisional*: nobody reviewed that date."""
+
+    at: datetime
+    provisional: bool
 
 
 class MarketCalendar:
@@ -220,6 +229,24 @@ class MarketCalendar:
         ]
         return sorted(kept, key=lambda session: (session.day, session.venue.segment))
 
+    def expiry_close(self, expiry: date) -> ExpiryClose:
+        """When contracts of that expiry cease to trade; answers for any date.
+
+        A date that the calendar does not know, or on which it knows of no trading, takes the
+        close of the rule in force and is provisional.
+        """
+        try:
+            session = self.session(expiry, FUTURES_AND_OPTIONS)
+        except CalendarUnknown:
+            return self._ordinary_close(expiry)
+        if not session.open:
+            return self._ordinary_close(expiry)
+        return ExpiryClose(_ist(expiry, session.windows[-1].end), session.provisional)
+
+    def _ordinary_close(self, day: date) -> ExpiryClose:
+        hours = self._table.ordinary(max(day, self.reviewed_from)).of(Segment.FO)
+        return ExpiryClose(_ist(day, hours.windows[-1].end), provisional=True)
+
     def awaited(self) -> list[date]:
         """The dates of announced sessions whose hours nobody has named yet."""
         return sorted(
@@ -312,6 +339,10 @@ def _in_our_words(ordinary: OrdinaryHours, segment: Segment, told: ProviderHours
             return Hours((Window(opens, end),), full.auction, told.note, provisional=True)
         case windows:
             return Hours(windows, note=told.note, provisional=True)
+
+
+def _ist(day: date, at: time) -> datetime:
+    return datetime.combine(day, at, IST).astimezone(UTC)
 
 
 def _trading_date(at: datetime) -> date:

@@ -5,13 +5,21 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import IntEnum
 from threading import Event
 from typing import Protocol
 
 from data_fetch.core.candles import BarAnswer, CandleReply
-from data_fetch.core.records import Movement, QuoteAnswer, StoredQuote, SyncAttempt, SyncRun
+from data_fetch.core.chains import ChainReply, ChainSource, ListedExpiries
+from data_fetch.core.records import (
+    Instrument,
+    Movement,
+    QuoteAnswer,
+    StoredQuote,
+    SyncAttempt,
+    SyncRun,
+)
 from data_fetch.core.request_planner import Window
 
 
@@ -87,6 +95,18 @@ class CandleSource(Protocol):
 
         Setting *stop* ends all waiting for a turn; the request is then not sent.
         """
+
+
+class ChainProvider(Protocol):
+    """One of the places that option chains can be had from."""
+
+    source: ChainSource
+
+    def expiries(self, underlying: Instrument, stop: Event) -> ListedExpiries:
+        """The listed expiries; asked for at most once a day. Raises by class of `core.errors`."""
+
+    def chain(self, underlying: Instrument, expiry: date, stop: Event) -> ChainReply:
+        """The chain of one expiry; whatever goes wrong is in `problem`."""
 
 
 class QuoteKeeping(Protocol):

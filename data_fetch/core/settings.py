@@ -28,6 +28,7 @@ from data_fetch.core.errors import SettingsInvalid
 from data_fetch.core.records import World
 
 UPSTOX_URL = "https://api.upstox.com"
+NSE_URL = "https://www.nseindia.com"
 INSTRUMENTS_URL = "https://assets.upstox.com/market-quote/instruments/exchange/NSE.json.gz"
 MONGO_NAMES = ("MONGODB_URI", "MONGO_URL")
 
@@ -70,6 +71,13 @@ def _is_time(value: object) -> time:
     return time.fromisoformat(str(value))
 
 
+def _are_symbols(value: object) -> tuple[str, ...]:
+    """Trading symbols with commas between them, in capitals, each once."""
+    listed = value if isinstance(value, tuple) else str(value).split(",")
+    return tuple(dict.fromkeys(symbol.strip().upper() for symbol in listed if symbol.strip()))
+
+
+SymbolList = Annotated[tuple[str, ...], BeforeValidator(_are_symbols)]
 DayTime = Annotated[time, BeforeValidator(_is_time)]
 HttpUrl = Annotated[str, AfterValidator(_is_http)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_is_redis)]
@@ -101,6 +109,17 @@ class Settings(BaseModel):
     )
     symbols_file: Path | None = Field(default=None, validation_alias=env("FNO_SYMBOLS_FILE"))
     calendar_override: Path | None = Field(default=None, validation_alias=env("CALENDAR_OVERRIDE"))
+
+    refresh_interval: int | None = Field(
+        default=None, ge=5, le=3600, validation_alias=env("REFRESH_INTERVAL")
+    )
+    nse_base_url: HttpUrl | None = Field(default=None, validation_alias=env("NSE_BASE_URL"))
+    nse_enabled: bool = Field(default=True, validation_alias=env("NSE_ENABLED"))
+    nse_fetch_interval: float | None = Field(
+        default=None, gt=0, le=3600, validation_alias=env("NSE_FETCH_INTERVAL")
+    )
+    nse_symbols: SymbolList = Field(default=(), validation_alias=env("NSE_SYMBOLS"))
+    raw_vault_days: int = Field(default=7, ge=0, validation_alias=env("RAW_VAULT_DAYS"))
 
     database_url: SecretStr | None = Field(default=None, validation_alias=env("DATABASE_URL"))
     postgres_host: str | None = Field(
@@ -140,6 +159,11 @@ class Settings(BaseModel):
     @property
     def data_folder(self) -> Path:
         return self.folder / "data"
+
+    @property
+    def vault_folder(self) -> Path:
+        """Where the payloads of one world are kept as they came."""
+        return self.data_folder / "vault" / self.world
 
     @property
     def log_folder(self) -> Path:

@@ -5,15 +5,19 @@ names of the jobs. Whether quotes are due is a question about the slot, not abou
 15:29 was in session, so it is due at 15:30:00 although the market is closed by then.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 from data_fetch.core.clock import IST, MINUTE
-from data_fetch.core.market import MarketCalendar, Venue
+from data_fetch.core.market import FUTURES_AND_OPTIONS, MarketCalendar, Session, Venue
+from data_fetch.core.market_session import instant_of
 
 QUOTES, CANDLES, FRESHNESS, COVERAGE = "quotes", "candles", "freshness", "coverage"
+CHAINS = "chains"
 DAILY, FINALISE, WEEKLY = "daily", "finalise", "weekly"
 
 SUNDAY = 6
@@ -24,6 +28,8 @@ CANDLES_OFFSET = timedelta(seconds=70)
 # The minute's quotes and bars are in by then; the checks look at them.
 FRESHNESS_OFFSET = timedelta(seconds=20)
 COVERAGE_OFFSET = timedelta(seconds=40)
+# How soon a chain that is due is noticed.
+CHAIN_BEAT_SECONDS = 5
 # Longer than any stretch without trading that the exchange has had.
 LONGEST_BREAK = timedelta(days=15)
 
@@ -66,6 +72,29 @@ class EveryMinutes:
 
 
 @dataclass(frozen=True, slots=True)
+class EverySeconds:
+    """Every so many seconds from the opening of each window of a venue to its close."""
+
+    calendar: MarketCalendar
+    venue: Venue
+    seconds: int
+
+    def on(self, day: date) -> Sequence[datetime]:
+        return _beats(self.calendar.session(day, self.venue), self.seconds)
+
+
+@lru_cache(maxsize=8)
+def _beats(session: Session, seconds: int) -> tuple[datetime, ...]:
+    """Thousands, asked for thousands of times a day."""
+    beat = timedelta(seconds=seconds)
+    return tuple(
+        instant_of(first) + count * beat
+        for first, end in session.spans
+        for count in range((end - first) * MINUTE // beat + 1)
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class DailyAt:
     """At one IST time of every day on which any of the venues trades."""
 
@@ -102,9 +131,10 @@ def next_due(rule: Rule, after: datetime) -> datetime | None:
     day = after.astimezone(IST).date()
     last = day + LONGEST_BREAK
     while day <= last:
-        for instant in rule.on(day):
-            if instant > after:
-                return instant
+        instants = rule.on(day)
+        following = bisect_right(instants, after)
+        if following < len(instants):
+            return instants[following]
         day += timedelta(days=1)
     return None
 
@@ -142,6 +172,7 @@ def standard_timetable(
     return Timetable(
         {
             QUOTES: EverySlot(calendar, venues),
+            CHAINS: EverySeconds(calendar, FUTURES_AND_OPTIONS, CHAIN_BEAT_SECONDS),
             CANDLES: EveryMinutes(calendar, venues, 1, CANDLES_OFFSET),
             FRESHNESS: EveryMinutes(calendar, venues, 2, FRESHNESS_OFFSET),
             COVERAGE: EveryMinutes(calendar, venues, 5, COVERAGE_OFFSET),

@@ -16,6 +16,7 @@ from data_fetch.core.market import (
 )
 from data_fetch.core.timetable import (
     CANDLES,
+    CHAINS,
     COVERAGE,
     DAILY,
     FINALISE,
@@ -69,7 +70,27 @@ def ist(text: str) -> datetime:
     ],
 )
 def test_due(at: str, jobs: list[str]) -> None:
-    assert TIMETABLE.due(ist(at)) == jobs
+    assert [job for job in TIMETABLE.due(ist(at)) if job != CHAINS] == jobs
+
+
+@pytest.mark.parametrize(
+    ("at", "due"),
+    [
+        pytest.param("2026-07-01 09:14:55", False, id="before the open"),
+        pytest.param("2026-07-01 09:15:00", True, id="the open"),
+        pytest.param("2026-07-01 09:15:05", True, id="every five seconds it is asked who is due"),
+        pytest.param("2026-07-01 09:15:07", False, id="not in between"),
+        pytest.param("2026-07-01 15:30:00", True, id="the close itself, for what it left"),
+        pytest.param("2026-07-01 15:30:05", False, id="after the close"),
+        pytest.param("2026-09-16 15:20:00", True, id="contracts trade through the cash auction"),
+        pytest.param("2026-09-16 15:40:00", True, id="to 15:40"),
+        pytest.param("2026-09-16 15:40:05", False, id="not longer"),
+        pytest.param("2025-10-21 13:45:00", True, id="Muhurat in the afternoon"),
+        pytest.param("2026-07-04 11:00:00", False, id="a Saturday"),
+    ],
+)
+def test_chains_are_due_in_the_hours_of_futures_and_options(at: str, due: bool) -> None:
+    assert (CHAINS in TIMETABLE.due(ist(at))) is due
 
 
 def test_the_hour_of_finalising_can_be_chosen() -> None:

@@ -1,0 +1,235 @@
+"""Option chains: what a provider told of the options of one underlying and expiry.
+
+Quantities of a chain are in its *unit* throughout: Upstox tells shares, NSE's site tells
+contracts. Prices are rupees, volatilities fractions. What was not told, or was told by a
+placeholder (a last price of 0, an implied volatility of 0), is None.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from hashlib import blake2b
+
+import orjson
+
+from data_fetch.core.errors import BadAnswer, BadRecord, DataFetchError
+from data_fetch.core.records import Instrument, SetAside, presentable
+
+# Of a share: what dividing by a lot and multiplying again may lose.
+WHOLE_WITHIN = 1e-3
+HASH_BYTES = 16
+
+
+class OptionType(StrEnum):
+    """As the exchange spells it."""
+
+    CALL = "CE"
+    PUT = "PE"
+
+
+class QuantityUnit(StrEnum):
+    """What open interest and volume count."""
+
+    SHARES = "shares"
+    CONTRACTS = "contracts"
+
+
+class ChainSource(StrEnum):
+    """Whose wire format a chain came in."""
+
+    UPSTOX = "upstox"
+    NSE = "nse"
+
+
+class Fault(StrEnum):
+    """Why an answer that should hold a chain holds none."""
+
+    EMPTY_OBJECT = "empty_object"
+    EMPTY_LIST = "empty_list"
+    EMPTY_BODY = "empty_body"
+    HTML = "html"
+    NOT_JSON = "not_json"
+    UNAUTHORISED = "unauthorised"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    MISDIRECTED = "misdirected"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    NOT_A_CHAIN = "not_a_chain"
+    OTHER_CHAIN = "other_chain"
+    RENAMED_FIELD = "renamed_field"
+    RETYPED_FIELD = "retyped_field"
+    UNIT_CHANGED = "unit_changed"
+    CONTRADICTION = "contradiction"
+    SWITCHED_OFF = "switched_off"
+
+
+class ChainFault(BadAnswer):
+    """An answer without a chain that could be believed; *fault* is its name."""
+
+    def __init__(self, fault: Fault, what: str, *, then: str = "") -> None:
+        super().__init__(f"{fault}: {presentable(what)}", then=then)
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainLeg:
+    """One option as a provider told it, its Greeks included.
+
+    *oi*, *prev_oi* and *volume* are in the unit of the chain, the quantities of the book in
+    shares. *provider_iv* is a fraction; the other Greeks are as the provider scales them
+    (Upstox: theta per day, vega per volatility point).
+    """
+
+    strike: Decimal
+    option_type: OptionType
+    live_key: str | None = None
+    ltp: float | None = None
+    prev_close: float | None = None
+    bid: float | None = None
+    bid_qty: int | None = None
+    ask: float | None = None
+    ask_qty: int | None = None
+    total_buy_qty: int | None = None
+    total_sell_qty: int | None = None
+    volume: float | None = None
+    oi: float | None = None
+    prev_oi: float | None = None
+    provider_iv: float | None = None
+    provider_delta: float | None = None
+    provider_gamma: float | None = None
+    provider_theta: float | None = None
+    provider_vega: float | None = None
+
+    @property
+    def key(self) -> tuple[Decimal, OptionType]:
+        return self.strike, self.option_type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """The options of one underlying and expiry in one answer; each leg once, lowest strike
+    first, the call before the put.
+
+    *underlying* is the trading symbol, or the provider's key where that is all we know.
+    *exchange_time* is the provider's own stamp, which Upstox does not give.
+    """
+
+    underlying: str
+    expiry: date
+    source: ChainSource
+    unit: QuantityUnit
+    spot: float | None
+    exchange_time: datetime | None
+    legs: tuple[ChainLeg, ...]
+
+    def __post_init__(self) -> None:
+        if not self.legs:
+            raise BadRecord(f"{self.underlying} {self.expiry}: a chain without a leg")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadChains:
+    """What one document told: chains by expiry, nearest first; legs that could not be true;
+    *remarks* on what is not as it used to be, though no row suffers from it."""
+
+    chains: tuple[Chain, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What came over the wire, as it came."""
+
+    received_at: datetime
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainReply:
+    """What asking for one chain came to: *told*, or the *problem* why there is nothing.
+
+    *payloads* are all bodies that were received on the way, usable or not.
+    """
+
+    source: ChainSource
+    told: ReadChains | None
+    problem: DataFetchError | None
+    payloads: tuple[Payload, ...]
+    requests: int
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedExpiries:
+    """Which expiries of an underlying are listed, nearest first, as a provider told it, and
+    the *contracts* where it names them."""
+
+    source: ChainSource
+    expiries: tuple[date, ...]
+    contracts: tuple[Instrument, ...] = ()
+    requests: int = 0
+
+
+def content_hash(chain: Chain) -> str:
+    """The same for chains that tell the same, whenever they were received or stamped."""
+    told = [chain.unit, chain.spot, [_told(leg) for leg in chain.legs]]
+    return blake2b(orjson.dumps(told), digest_size=HASH_BYTES).hexdigest()
+
+
+def _told(leg: ChainLeg) -> tuple[object, ...]:
+    return (
+        str(leg.strike.normalize()),
+        leg.option_type,
+        leg.ltp,
+        leg.prev_close,
+        leg.bid,
+        leg.bid_qty,
+        leg.ask,
+        leg.ask_qty,
+        leg.total_buy_qty,
+        leg.total_sell_qty,
+        leg.volume,
+        leg.oi,
+        leg.prev_oi,
+        leg.provider_iv,
+        leg.provider_delta,
+        leg.provider_gamma,
+        leg.provider_theta,
+        leg.provider_vega,
+    )
+
+
+class LotReason(StrEnum):
+    """Why contracts could not be turned into shares."""
+
+    LOT_UNKNOWN = "lot_unknown"
+    LOT_MISMATCH = "lot_mismatch"
+
+
+def in_shares(contracts: float | None, lot_size: int) -> int | None:
+    """*contracts* in shares; None where they are none, or no whole number of shares.
+
+    NSE divides shares by today's lot, so that open interest of an older lot is a fraction of
+    contracts and still a whole number of shares.
+    """
+    if contracts is None:
+        return None
+    shares = contracts * lot_size
+    whole = round(shares)
+    return whole if abs(shares - whole) <= WHOLE_WITHIN else None
+
+
+def by_strike(
+    legs: Sequence[ChainLeg],
+) -> Iterator[tuple[Decimal, ChainLeg | None, ChainLeg | None]]:
+    """Strike, call and put, lowest strike first; a side that is not there is None."""
+    sides = {leg.key: leg for leg in legs}
+    for strike in sorted({leg.strike for leg in legs}):
+        yield strike, sides.get((strike, OptionType.CALL)), sides.get((strike, OptionType.PUT))
