@@ -179,7 +179,7 @@ class CandleAnswers:
         if 0 < trades < TRADES:
             seen = rows.trades(row)[:trades]
             high[-1], low[-1], close[-1] = max(seen), min(seen), seen[-1]
-            volume[-1] = volume[-1] * trades // TRADES
+            volume[-1] = rows.traded_in(row, trades)
         shown = np.ones(count, dtype=np.bool_)
         if self._quiet is Quiet.LEFT_OUT:
             # The rows filled in before the auction's print are served whatever is left out.

@@ -1,21 +1,26 @@
 """Option contracts and the put-call chain (reference, section 8)."""
 
-from collections import defaultdict
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
+
 from data_fetch.core.clock import IST
-from data_fetch.core.market import FUTURES_AND_OPTIONS
+from data_fetch.paper_exchange.chain_prices import Fair, Legs, Trades, book
 from data_fetch.paper_exchange.contract_prices import OPTION_TICK
 from data_fetch.paper_exchange.contracts import Contract
 from data_fetch.paper_exchange.days import Moment
 from data_fetch.paper_exchange.listings import Listing
 from data_fetch.paper_exchange.market import PaperMarket
 from data_fetch.paper_exchange.master import contract_row
-from data_fetch.paper_exchange.options import greeks, years_left
+from data_fetch.paper_exchange.options import Greeks
 from data_fetch.paper_exchange.wire import refuse
 
-CALL, PUT = "CE", "PE"
+MARKET_DATA = (
+    *("ltp", "volume", "oi", "close_price"),
+    *("bid_price", "bid_qty", "ask_price", "ask_qty", "prev_oi"),
+)
+GREEKS = ("vega", "theta", "gamma", "delta", "iv", "pop")
 
 
 class ChainAnswers:
@@ -33,17 +38,34 @@ class ChainAnswers:
         ]
 
     def chain(self, key: str | None, expiry: str | None, now: Moment) -> list[dict[str, Any]]:
-        """One row a strike, lowest first; nothing for an expiry without contracts."""
+        """One row a strike, lowest first; nothing for an expiry without contracts.
+
+        Last trades are those of the quotes. Bids, offers and Greeks are those of the last
+        second of trading: in the morning and in the evening, of the close before.
+        """
         underlying = self._underlying(key)
         if not expiry:
             raise refuse("UDAPI1088")
-        wanted = read_expiry(expiry)
-        spot = self._market.last_trade(underlying, now).price
-        strikes: defaultdict[float, dict[str, Contract]] = defaultdict(dict)
-        for contract in self._options(underlying, now):
-            if contract.expiry == wanted:
-                strikes[contract.strike][contract.kind] = contract
-        return [self._row(strikes[strike], spot, underlying, now) for strike in sorted(strikes)]
+        legs = self._market.chains.legs(underlying, read_expiry(expiry), now.day)
+        if not legs.contracts:
+            return []
+        fair = self._market.chains.fair(legs, self._market.days.last_traded(now))
+        spot = self._market.spot_beside_options(underlying, now)
+        told = leg_rows(legs, self._market.chains.trades(legs, now), fair)
+        return [
+            {
+                "expiry": legs.expiry.isoformat(),
+                "pcr": pcr(call["market_data"]["oi"], put["market_data"]["oi"]),
+                "strike_price": strike,
+                "underlying_key": underlying.key,
+                "underlying_spot_price": spot,
+                "call_options": call,
+                "put_options": put,
+            }
+            for strike, call, put in zip(
+                legs.strikes[::2].tolist(), told[::2], told[1::2], strict=True
+            )
+        ]
 
     def _underlying(self, key: str | None) -> Listing:
         if not key:
@@ -57,58 +79,49 @@ class ChainAnswers:
         contracts = self._market.contracts.of(underlying, now.day)
         return [contract for contract in contracts if contract.kind != "FUT"]
 
-    def _row(
-        self, pair: dict[str, Contract], spot: float, underlying: Listing, now: Moment
-    ) -> dict[str, Any]:
-        call, put = (self._leg(pair[kind], now) for kind in (CALL, PUT))
-        call_oi, put_oi = call["market_data"]["oi"], put["market_data"]["oi"]
-        return {
-            "expiry": pair[CALL].expiry.isoformat(),
-            "pcr": round(put_oi / call_oi, 4) if call_oi else 0.0,
-            "strike_price": pair[CALL].strike,
-            "underlying_key": underlying.key,
-            "underlying_spot_price": spot,
-            "call_options": call,
-            "put_options": put,
-        }
 
-    def _leg(self, contract: Contract, now: Moment) -> dict[str, Any]:
-        last = self._market.last_trade(contract, now)
-        day = self._market.session_day(contract, now)
-        before = self._market.days.before(day)
-        open_interest = self._market.contract_prices.open_interest
-        lot = contract.underlying.lot_size
-        return {
+def leg_rows(legs: Legs, trades: Trades, fair: Fair) -> list[dict[str, Any]]:
+    """Every leg as the provider tells it: units, rupees, theta a day, volatility in percent."""
+    best, lot = book(legs, fair), legs.lot
+    columns = (
+        trades.last,
+        trades.volume * lot,
+        trades.open_interest * float(lot),
+        trades.previous_close,
+        best.bid,
+        best.bid_lots * lot,
+        best.ask,
+        best.ask_lots * lot,
+        trades.previous_open_interest * float(lot),
+    )
+    market = zip(*(column.tolist() for column in columns), strict=True)
+    return [
+        {
             "instrument_key": contract.key,
-            "market_data": {
-                "ltp": last.price,
-                "volume": last.volume,
-                "oi": float(self._market.open_interest_at(contract, now)),
-                "close_price": last.cp,
-                "bid_price": round(max(last.price - OPTION_TICK, OPTION_TICK), 2),
-                "bid_qty": lot,
-                "ask_price": round(last.price + OPTION_TICK, 2),
-                "ask_qty": lot,
-                "prev_oi": float(open_interest(contract, before)),
-            },
-            "option_greeks": self._greeks(contract, day, now),
+            "market_data": dict(zip(MARKET_DATA, numbers, strict=True)),
+            "option_greeks": dict(zip(GREEKS, told, strict=True)),
         }
+        for contract, numbers, told in zip(
+            legs.contracts, market, greek_rows(fair.greeks), strict=True
+        )
+    ]
 
-    def _greeks(self, contract: Contract, day: date, now: Moment) -> dict[str, float]:
-        """The provider's Greeks off the underlying's walk; after the close, those of the close."""
-        hours = self._market.days.hours(day, FUTURES_AND_OPTIONS)
-        row = max(hours.position(now.seconds)[0], 0)
-        starts = hours.starts[row : row + 1]
-        spot = self._market.prices.walk(contract.underlying, day).at(starts)
-        told = greeks(contract, spot, years_left(contract.expiry, starts + 60))
-        return {
-            "vega": round(told.vega.item(), 4),
-            "theta": round(told.theta.item(), 4),
-            "gamma": round(told.gamma.item(), 6),
-            "delta": round(told.delta.item(), 4),
-            "iv": round(told.iv.item() * 100, 2),
-            "pop": round(told.pop.item() * 100, 2),
-        }
+
+def greek_rows(greeks: Greeks) -> list[tuple[float, ...]]:
+    columns = (
+        np.round(greeks.vega, 4),
+        np.round(greeks.theta, 4),
+        np.round(greeks.gamma, 6),
+        np.round(greeks.delta, 4),
+        np.round(greeks.iv * 100, 2),
+        np.round(greeks.pop * 100, 2),
+    )
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def pcr(call_oi: float, put_oi: float) -> float:
+    """Put over call open interest of one strike; 0 where no call is open."""
+    return round(put_oi / call_oi, 4) if call_oi else 0.0
 
 
 def read_expiry(text: str) -> date:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Seeds = NDArray[np.uint64]
 
 _OCTAVES = np.arange(10, dtype=np.uint64)[:, None]
 _PERIODS = np.exp2(np.arange(10, dtype=np.float64))[:, None]
@@ -30,6 +32,13 @@ def fingerprint(*parts: object) -> int:
 def share(*parts: object) -> float:
     """A fraction of one, in [0, 1), that belongs to these words."""
     return fingerprint(*parts) / 2**64
+
+
+def shares(roots: Seeds, number: int) -> Floats:
+    """A fraction of one for each of *roots*, another one for every *number*."""
+    # As an array: NumPy warns of a scalar that overflows, and of an array it does not.
+    step = np.array([number], dtype=np.uint64) * _GAMMA
+    return _mixed(roots + step) / 2.0**64
 
 
 def generator(*parts: object) -> np.random.Generator:
@@ -55,7 +64,12 @@ def _lattice(root: int, points: Floats) -> Floats:
     """One number in [-1, 1) for every whole point of every octave."""
     bits = points.astype(np.int64).view(np.uint64) * _GAMMA
     bits = bits ^ (np.uint64(root) + _OCTAVES * _MIX_1)
+    return _mixed(bits) / 2.0**63 - 1.0
+
+
+def _mixed(bits: Seeds) -> Floats:
+    """The finisher of splitmix64: 64 well-mixed bits, as floats from 0 to 2^64."""
     bits = (bits ^ (bits >> np.uint64(30))) * _MIX_1
     bits = (bits ^ (bits >> np.uint64(27))) * _MIX_2
     bits = bits ^ (bits >> np.uint64(31))
-    return bits.astype(np.float64) / 2.0**63 - 1.0
+    return bits.astype(np.float64)

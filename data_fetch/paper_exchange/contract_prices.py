@@ -8,8 +8,9 @@ import numpy as np
 
 from data_fetch.core.market import FUTURES_AND_OPTIONS
 from data_fetch.paper_exchange.chance import Floats, Ints, fingerprint, generator, wander
-from data_fetch.paper_exchange.contracts import Contract
-from data_fetch.paper_exchange.listings import CRORE
+from data_fetch.paper_exchange.contracts import CALL, Contract
+from data_fetch.paper_exchange.days import Moment
+from data_fetch.paper_exchange.listings import CRORE, Listing
 from data_fetch.paper_exchange.options import forward, interest, premium, years_left
 from data_fetch.paper_exchange.prices import PriceModel, Rows, rows_of, spread_volume, to_tick
 
@@ -28,9 +29,9 @@ class ContractPrices:
     def __init__(self, prices: PriceModel) -> None:
         self._prices = prices
         self._days = prices.days
-        self.rows = lru_cache(maxsize=512)(self._rows)
-        self.close = lru_cache(maxsize=8192)(self._close)
-        self.open_interest = lru_cache(maxsize=16384)(self._open_interest)
+        self.rows = lru_cache(maxsize=512)(self.fresh_rows)
+        self.close = lru_cache(maxsize=2048)(self._close)
+        self.open_interest = lru_cache(maxsize=4096)(self._open_interest)
 
     def tick(self, contract: Contract, day: date) -> float:
         """The price step in rupees."""
@@ -50,7 +51,20 @@ class ContractPrices:
         lots = OPEN_INTEREST_DAYS * self._usual_lots(contract, day) * mood
         return int(lots) * contract.underlying.lot_size
 
-    def _rows(self, contract: Contract, day: date) -> Rows:
+    def spot(self, underlying: Listing, at: Moment) -> float:
+        """Where the underlying's walk stands at an instant of derivatives trading.
+
+        It moves with the trades of a minute: from the first to the last one, evenly.
+        """
+        hours = self._days.hours(at.day, FUTURES_AND_OPTIONS)
+        row, along = hours.along(at.seconds)
+        starts = hours.starts[[max(row - 1, 0), row]]
+        before, level = self._prices.walk(underlying, at.day).at(starts).tolist()
+        walked: float = before + along * (level - before)
+        return walked
+
+    def fresh_rows(self, contract: Contract, day: date) -> Rows:
+        """All rows of a trading day, for those who keep them in a form of their own."""
         hours = self._days.hours(day, FUTURES_AND_OPTIONS)
         chance = generator(self._prices.seed, "contract", contract.token, day)
         spot = self._prices.walk(contract.underlying, day).at(hours.starts)
@@ -73,6 +87,7 @@ class ContractPrices:
             previous_close=self.close(contract, before),
             spread=contract.underlying.daily / 40,
             trade_size=lot,
+            lot=lot,
             oi=self._oi_through(contract, before, day, len(spot)),
         )
 
@@ -80,8 +95,7 @@ class ContractPrices:
         """Open interest at the end of every minute: from yesterday's to today's, in lots."""
         lot = contract.underlying.lot_size
         old, new = self.open_interest(contract, before), self.open_interest(contract, day)
-        lots = np.linspace(old / lot, new / lot, minutes + 1)[1:]
-        return np.rint(lots).astype(np.int64) * lot
+        return on_the_way(old // lot, new // lot, np.arange(1, minutes + 1), minutes) * lot
 
     def _close(self, contract: Contract, day: date) -> float:
         """The last price of a trading day."""
@@ -91,10 +105,11 @@ class ContractPrices:
         return to_tick(fair.item(), self.tick(contract, day))
 
     def _fair(self, contract: Contract, spot: Floats, at: Ints) -> Floats:
-        years = years_left(contract.expiry, at)
+        years = years_left(self._days.expires_at(contract.expiry), at)
         if contract.kind == "FUT":
             return forward(spot, years)
-        return premium(contract, spot, years)
+        call = contract.kind == CALL
+        return premium(contract.underlying, contract.strike, call, spot, years)
 
     def _usual_lots(self, contract: Contract, day: date) -> float:
         """Lots that change hands on an ordinary day."""
@@ -102,3 +117,9 @@ class ContractPrices:
         level = self._prices.level(underlying, day)
         turnover = underlying.turnover or INDEX_TURNOVER
         return turnover / (level * underlying.lot_size) * interest(contract, level)
+
+
+def on_the_way(old: Ints | int, new: Ints | int, done: Ints | int, minutes: int) -> Ints:
+    """From *old* to *new* in equal steps, after *done* of so many *minutes*: whole lots."""
+    reached: Ints = old + (2 * np.multiply(new - old, done) + minutes) // (2 * minutes)
+    return reached

@@ -22,6 +22,7 @@ MONTHLIES, WEEKLIES = 3, 4
 LISTED_AHEAD = timedelta(days=95)
 STRIKES_EACH_SIDE, INDEX_STRIKES_EACH_SIDE = 5, 15
 
+CALL, PUT = "CE", "PE"
 WEEKLY_MONTHS = "123456789OND"
 
 
@@ -69,6 +70,7 @@ class ContractBook:
         self._days = prices.days
         self.on = lru_cache(maxsize=2)(self._on)
         self.expiries = lru_cache(maxsize=64)(self._expiries)
+        self.strikes = lru_cache(maxsize=64)(self._all_strikes)
 
     def _on(self, day: date) -> Mapping[str, Contract]:
         """All of them, by instrument key, underlying by underlying."""
@@ -79,14 +81,33 @@ class ContractBook:
 
     def of(self, underlying: Listing, day: date) -> Iterator[Contract]:
         """Every live contract of one underlying: per expiry the future, then the options."""
-        if not underlying.underlies:
-            return
-        for expiry, weekly in self.expiries(day, underlying.weekly):
+        for expiry, weekly in self.listed(underlying, day):
             if not weekly:
                 yield _contract(underlying, expiry, "FUT", 0.0, weekly)
-            for strike in self._strikes(underlying, expiry, day):
-                for kind in ("CE", "PE"):
-                    yield _contract(underlying, expiry, kind, strike, weekly)
+            yield from self._options(underlying, expiry, day, weekly)
+
+    def options(self, underlying: Listing, expiry: date, day: date) -> tuple[Contract, ...]:
+        """The options of one expiry, lowest strike first, the call before the put."""
+        weekly = dict(self.listed(underlying, day)).get(expiry)
+        return () if weekly is None else tuple(self._options(underlying, expiry, day, weekly))
+
+    def listed(self, underlying: Listing, day: date) -> tuple[tuple[date, bool], ...]:
+        """The live expiries of *underlying*, nearest first, each with whether it is weekly."""
+        return self.expiries(day, underlying.weekly) if underlying.underlies else ()
+
+    def _options(
+        self, underlying: Listing, expiry: date, day: date, weekly: bool
+    ) -> Iterator[Contract]:
+        for strike in self._strikes(underlying, expiry, day):
+            for kind in (CALL, PUT):
+                yield _contract(underlying, expiry, kind, strike, weekly)
+
+    def _all_strikes(self, underlying: Listing, day: date) -> tuple[float, ...]:
+        """Every strike that some live expiry of *underlying* has, lowest first."""
+        found: set[float] = set()
+        for expiry, _ in self.listed(underlying, day):
+            found.update(self._strikes(underlying, expiry, day))
+        return tuple(sorted(found))
 
     def _expiries(self, day: date, weekly: bool) -> tuple[tuple[date, bool], ...]:
         """Live expiries on *day*, nearest first, each with whether it is a weekly one."""

@@ -35,6 +35,7 @@ ROWS_END = time(15, 30)
 # A minute's four trades come at 5, 20, 35 and 50 seconds, so that a question at the very
 # end of a minute, or a little late, finds that minute's close and not the next one's open.
 FIRST_TRADE, BETWEEN_TRADES, TRADES = 5, 15, 4
+LAST_TRADE = FIRST_TRADE + (TRADES - 1) * BETWEEN_TRADES
 
 Span = tuple[time, time]
 
@@ -84,6 +85,16 @@ class Hours:
         """The row whose minute is running or was the last to begin; -1 before the open."""
         return bisect_right(self._starts, at) - 1
 
+    def along(self, at: float) -> tuple[int, float]:
+        """The row whose minute is running or was the last to begin, and how far its trades are.
+
+        0 up to the minute's first trade, which is where the minute before ended; 1 from its
+        last one on.
+        """
+        row = max(self.begun(at), 0)
+        way = (at - self._starts[row] - FIRST_TRADE) / (LAST_TRADE - FIRST_TRADE)
+        return row, min(max(way, 0.0), 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -96,6 +107,10 @@ class Moment:
     @classmethod
     def of(cls, at: datetime) -> "Moment":
         return cls(at, at.astimezone(IST).date(), at.timestamp())
+
+    @classmethod
+    def of_seconds(cls, seconds: int) -> "Moment":
+        return cls.of(datetime.fromtimestamp(seconds, IST))
 
 
 class TradingDays:
@@ -133,6 +148,24 @@ class TradingDays:
             if self.trades_on(first):
                 yield first
             first += DAY
+
+    def expires_at(self, expiry: date) -> int:
+        """When contracts of that day expire, in epoch seconds: as derivatives close on it.
+
+        15:30, from 2026-08-03 on 15:40; the end of a special session; beyond the calendar
+        what is in force at its end.
+        """
+        return epoch(expiry, self.windows(expiry, FUTURES_AND_OPTIONS)[-1][1])
+
+    def last_traded(self, at: Moment) -> Moment:
+        """The last second of derivatives trading reached; *at*, while there is trading.
+
+        In the evening, that is the close; in the morning, the close of the day before.
+        """
+        for start, end in reversed(self.windows(at.day, FUTURES_AND_OPTIONS)):
+            if at.seconds >= epoch(at.day, start):
+                return Moment.of_seconds(min(int(at.seconds), epoch(at.day, end)))
+        return Moment.of_seconds(self.expires_at(self.before(at.day)))
 
     def _plan(self, day: date, venue: Venue) -> Plan:
         """What the calendar says of *day*; beyond it, what it says of an ordinary day."""

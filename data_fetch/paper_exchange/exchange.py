@@ -1,4 +1,4 @@
-"""The paper exchange: a real HTTP server with Upstox's wire format and invented prices.
+"""The paper exchange: a real HTTP server with invented prices, in Upstox's and NSE's wire format.
 
 Whatever depends on time asks the clock that was handed in: prices, rate windows, token
 life, and the instants of faults. Only a slow body takes real seconds.
@@ -56,7 +56,7 @@ class PaperExchange:
         )
         self._desk = Desk()
         self._desk.faults.order(faults)
-        routes = Routes(self.market, self._desk.tokens, quiet)
+        routes = Routes(self.market, self._desk.tokens, self._desk.visits, quiet)
         self._server = PaperServer(self.market, routes, self._desk, clock)
         self._host, self._port = host, port
         self._stop: Callable[[], object] | None = None

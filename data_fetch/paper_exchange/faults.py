@@ -11,11 +11,11 @@ A fault names its *kind* and, if it likes, which requests it strikes (`api`, `pa
     retry_after = 3
 
 in TOML, or as the same in JSON: ``{"fault": [{"kind": "rate-limited", "api": "ltp"}]}``.
-What each kind does is in `misbehaviour`.
+What each kind does is in `misbehaviour`, and to option chains in `chain_misbehaviour`.
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,9 @@ from data_fetch.core.errors import SetupError
 QUOTES = frozenset({"ltp", "ohlc"})
 CANDLES = frozenset({"candles", "expired-candles"})
 CHAIN = frozenset({"option-chain"})
+NSE_QUESTIONS = frozenset({"nse-contract-info", "nse-chain"})
+NSE = NSE_QUESTIONS | {"nse-page"}
+CHAINS = CHAIN | {"nse-chain"}
 MASTER = frozenset({"master"})
 HOLIDAYS = frozenset({"holidays"})
 ENVELOPED = frozenset(
@@ -43,17 +46,17 @@ KINDS: Mapping[str, frozenset[str]] = {
     "rate-limited": APIS,
     "rate-limited-in-200": ENVELOPED,
     "error-in-200": ENVELOPED,
-    "html-in-200": APIS,
+    "html-in-200": APIS | NSE_QUESTIONS,
     "cloudflare-403": APIS,
-    "server-error": APIS,
-    "maintenance": APIS,
+    "server-error": APIS | NSE,
+    "maintenance": APIS | NSE,
     "token-expired": WITH_TOKEN,
     "plan-needed": frozenset({"expired-candles"}),
     "unknown-key": QUOTES | CANDLES | CHAIN | {"option-contract"},
-    "reset": APIS,
-    "slow-body": APIS,
-    "cut-mid-body": APIS,
-    "truncated-json": ENVELOPED,
+    "reset": APIS | NSE,
+    "slow-body": APIS | NSE,
+    "cut-mid-body": APIS | NSE,
+    "truncated-json": ENVELOPED | NSE_QUESTIONS,
     "partial-success": ENVELOPED,
     "empty-data": ENVELOPED,
     "left-out": QUOTES,
@@ -71,8 +74,17 @@ KINDS: Mapping[str, frozenset[str]] = {
     "shuffled-candles": CANDLES,
     "duplicated-candles": CANDLES,
     "unparsable-candle": CANDLES,
-    "missing-call": CHAIN,
-    "missing-put": CHAIN,
+    "missing-call": CHAINS,
+    "missing-put": CHAINS,
+    "placeholder-legs": CHAINS,
+    "renamed-fields": CHAINS,
+    "retyped-fields": CHAINS,
+    "unit-changed": CHAINS,
+    "frozen-chain": CHAINS,
+    "empty-object": NSE_QUESTIONS,
+    "nse-401": NSE_QUESTIONS,
+    "nse-403": NSE,
+    "misdirected-421": NSE,
     "empty-master": MASTER,
     "truncated-master": MASTER,
     "empty-holidays": HOLIDAYS,
@@ -125,6 +137,8 @@ class Fault(BaseModel):
                 raise ValueError(f"{option!r} belongs to {_listed(OPTIONS[option])}")
         if self.kind == "withheld-minutes" and self.until is None:
             raise ValueError("what is withheld comes in the end: 'until' when?")
+        if self.kind == "frozen-chain" and self.since is None:
+            raise ValueError("a frozen chain repeats the answer of one instant: 'from' when?")
         return self
 
     def strikes(self, api: str, path: str, keys: Sequence[str], now: datetime) -> bool:
@@ -146,6 +160,17 @@ class Fault(BaseModel):
         return (self.bars_from is None or self.bars_from <= start) and (
             self.bars_until is None or start < self.bars_until
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a spoiler may have to know: the exchange's time, and the lot of what was asked for."""
+
+    now: datetime
+    lot: int
+
+
+Spoiler = Callable[[Fault, Any, Scene], Any]
 
 
 @dataclass(slots=True)

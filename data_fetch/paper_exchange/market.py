@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from data_fetch.core.market import FUTURES_AND_OPTIONS, MarketCalendar
+from data_fetch.paper_exchange.chain_prices import ChainPrices
 from data_fetch.paper_exchange.contract_prices import ContractPrices
 from data_fetch.paper_exchange.contracts import Contract, ContractBook
 from data_fetch.paper_exchange.days import TRADES, Moment, TradingDays
@@ -39,8 +40,10 @@ class PaperMarket:
         self.contract_prices = ContractPrices(self.prices)
         listings = listings_for(symbols)
         self.contracts = ContractBook(listings, self.prices)
+        self.chains = ChainPrices(self.days, self.contracts, self.contract_prices)
         self.master = Master(listings, self.prices, self.contracts, self.contract_prices)
         self.listings = {listing.key: listing for listing in listings}
+        self.underlyings = {listing.symbol: listing for listing in listings if listing.underlies}
 
     def find(self, key: str, day: date) -> Tradable | None:
         """What *key* means on *day*; None for a key that the exchange does not know."""
@@ -72,6 +75,19 @@ class PaperMarket:
         price, volume = rows.price(row, trades), rows.traded_by(row, trades)
         return LastTrade(price, volume, rows.trade_size, rows.previous_close)
 
+    def spot_beside_options(self, underlying: Listing, at: Moment) -> float:
+        """The level that option chains tell of their underlying, of both providers.
+
+        Where the closing auction stops the underlying at 15:15 it stands still for the rest of
+        the day, though options trade on; the auction's price is never told here.
+        """
+        rows, row, trades = self.rows_at(underlying, at)
+        if row < 0:
+            return rows.previous_close
+        if row < rows.hours.continuous:
+            return rows.price(row, trades)
+        return rows.price(rows.hours.continuous - 1, TRADES)
+
     def rows_at(self, tradable: Tradable, at: Moment) -> tuple[Rows, int, int]:
         """The rows of the newest session, its last row with a trade, and that row's trades.
 
@@ -86,11 +102,3 @@ class PaperMarket:
     def session_day(self, tradable: Tradable, at: Moment) -> date:
         """Today when it is a trading day, else the last one before it."""
         return at.day if self.trades_on(tradable, at.day) else self.days.before(at.day)
-
-    def open_interest_at(self, contract: Contract, at: Moment) -> int:
-        """Units open; before the first trade of a day, those of the day before."""
-        rows, row, _ = self.rows_at(contract, at)
-        if row >= 0:
-            return int(rows.oi[row])
-        before = self.days.before(self.session_day(contract, at))
-        return self.contract_prices.open_interest(contract, before)

@@ -16,8 +16,18 @@ from typing import Any
 import orjson
 
 from data_fetch.core.clock import IST
+from data_fetch.paper_exchange.chain_misbehaviour import CHAIN_SPOILERS
 from data_fetch.paper_exchange.chance import fingerprint
-from data_fetch.paper_exchange.faults import Fault
+from data_fetch.paper_exchange.faults import NSE, Fault, Scene, Spoiler
+from data_fetch.paper_exchange.nse_wire import (
+    ACCESS_DENIED,
+    EMPTY_OBJECT,
+    MISDIRECTED,
+    PLEASE_WAIT,
+    SERVER_ERROR,
+    UNAUTHORIZED,
+    UNAVAILABLE,
+)
 from data_fetch.paper_exchange.wire import HTML, REFUSALS, Answer, error_body, refuse
 
 CLOUDFLARE = (
@@ -57,13 +67,30 @@ REPLIES: Mapping[str, Callable[[Fault], Answer]] = {
 }
 
 
-def _empty(_: Fault, data: Any, __: datetime) -> Any:
+def _unavailable(fault: Fault) -> Answer:
+    told = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+    return replace(UNAVAILABLE, headers=told)
+
+
+# NSE's website has no envelope for its errors.
+NSE_REPLIES: Mapping[str, Callable[[Fault], Answer]] = {
+    "html-in-200": lambda _: PLEASE_WAIT,
+    "server-error": lambda _: SERVER_ERROR,
+    "maintenance": _unavailable,
+    "empty-object": lambda _: EMPTY_OBJECT,
+    "nse-401": lambda _: UNAUTHORIZED,
+    "nse-403": lambda _: ACCESS_DENIED,
+    "misdirected-421": lambda _: MISDIRECTED,
+}
+
+
+def _empty(_: Fault, data: Any, __: Scene) -> Any:
     if isinstance(data, dict) and "candles" in data:
         return {"candles": []}
     return type(data)()
 
 
-def _left_out(fault: Fault, data: Any, _: datetime) -> Any:
+def _left_out(fault: Fault, data: Any, _: Scene) -> Any:
     return {
         label: row for label, row in data.items() if not fault.concerns(row["instrument_token"])
     }
@@ -72,10 +99,10 @@ def _left_out(fault: Fault, data: Any, _: datetime) -> Any:
 def _each_row(
     spoil_quote: Callable[[dict[str, Any]], dict[str, Any]],
     spoil_candle: Callable[[list[Any]], list[Any]],
-) -> Callable[[Fault, Any, datetime], Any]:
+) -> Spoiler:
     """Spoil the quotes of the fault's instruments, or every candle."""
 
-    def spoil(fault: Fault, data: Any, _: datetime) -> Any:
+    def spoil(fault: Fault, data: Any, _: Scene) -> Any:
         if "candles" in data:
             return {"candles": [spoil_candle(list(row)) for row in data["candles"]]}
         return {
@@ -86,7 +113,7 @@ def _each_row(
     return spoil
 
 
-def _with_close(price: Callable[[float], float | None]) -> Callable[[Fault, Any, datetime], Any]:
+def _with_close(price: Callable[[float], float | None]) -> Spoiler:
     return _each_row(
         lambda row: {**row, "last_price": price(row["last_price"])},
         lambda row: [*row[:CLOSE], price(row[CLOSE]), *row[CLOSE + 1 :]],
@@ -101,21 +128,21 @@ def _halved_volume(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "volume": row["volume"] // 2}
 
 
-def _future(_: Fault, data: Any, now: datetime) -> Any:
+def _future(_: Fault, data: Any, scene: Scene) -> Any:
     """One candle more, of tomorrow at this minute."""
     rows = data["candles"]
-    tomorrow = (now + timedelta(days=1)).astimezone(IST).replace(second=0, microsecond=0)
+    tomorrow = (scene.now + timedelta(days=1)).astimezone(IST).replace(second=0, microsecond=0)
     like = rows[0][1:] if rows else (100.0, 100.0, 100.0, 100.0, 0, 0)
     return {"candles": [(tomorrow.isoformat(), *like), *rows]}
 
 
-def _late(fault: Fault, data: Any, now: datetime) -> Any:
-    served = now - timedelta(minutes=fault.minutes)
+def _late(fault: Fault, data: Any, scene: Scene) -> Any:
+    served = scene.now - timedelta(minutes=fault.minutes)
     rows = [row for row in data["candles"] if _start(row) < served]
     return {"candles": rows}
 
 
-def _lost(fault: Fault, data: Any, _: datetime) -> Any:
+def _lost(fault: Fault, data: Any, _: Scene) -> Any:
     """The minutes that the fault covers are in no answer; a quote has no bar before, then."""
     if "candles" in data:
         return {"candles": [row for row in data["candles"] if not fault.covers(_start(row))]}
@@ -134,7 +161,7 @@ def _shows_lost(fault: Fault, row: dict[str, Any]) -> bool:
     )
 
 
-def _corrected(fault: Fault, data: Any, _: datetime) -> Any:
+def _corrected(fault: Fault, data: Any, _: Scene) -> Any:
     """Closes and volumes by a factor; high and low give way where they must."""
 
     def corrected(row: Any) -> Any:
@@ -153,7 +180,7 @@ def _start(row: Any) -> datetime:
 
 def _rearranged(
     arrange: Callable[[list[Any]], list[Any]],
-) -> Callable[[Fault, Any, datetime], Any]:
+) -> Spoiler:
     return lambda _, data, __: {"candles": arrange(data["candles"])}
 
 
@@ -162,15 +189,8 @@ def _with_rubbish(rows: list[Any]) -> list[Any]:
     return [*rows[:half], ["rubbish"], *rows[half:]]
 
 
-def _without(side: str) -> Callable[[Fault, Any, datetime], Any]:
-    def spoil(_: Fault, data: Any, __: datetime) -> Any:
-        return [{name: part for name, part in row.items() if name != side} for row in data]
-
-    return spoil
-
-
 # In this order, whatever order they were ordered in: rubbish cannot be corrected any more.
-SPOILERS: Mapping[str, Callable[[Fault, Any, datetime], Any]] = {
+SPOILERS: Mapping[str, Spoiler] = {
     "left-out": _left_out,
     "lost-minutes": _lost,
     "withheld-minutes": _lost,
@@ -185,13 +205,12 @@ SPOILERS: Mapping[str, Callable[[Fault, Any, datetime], Any]] = {
     ),
     "nulls": _with_close(lambda _: None),
     "nan-price": _with_close(lambda _: nan),
-    "missing-call": _without("call_options"),
-    "missing-put": _without("put_options"),
     "shuffled-candles": _rearranged(
         lambda rows: sorted(rows, key=lambda row: fingerprint("shuffled", row[0]))
     ),
     "duplicated-candles": _rearranged(lambda rows: [row for row in rows for _ in range(2)]),
     "unparsable-candle": _rearranged(_with_rubbish),
+    **CHAIN_SPOILERS,
     "empty-data": _empty,
     "empty-holidays": _empty,
 }
@@ -214,16 +233,17 @@ MANGLERS: Mapping[str, Callable[[Fault, Answer], Answer]] = {
 }
 
 
-def replied(faults: tuple[Fault, ...]) -> Answer | None:
+def replied(faults: tuple[Fault, ...], api: str) -> Answer | None:
     """The answer of the first fault that answers instead of the exchange."""
-    return next((REPLIES[fault.kind](fault) for fault in faults if fault.kind in REPLIES), None)
+    replies = NSE_REPLIES if api in NSE else REPLIES
+    return next((replies[fault.kind](fault) for fault in faults if fault.kind in replies), None)
 
 
-def spoilt(faults: tuple[Fault, ...], data: Any, now: datetime) -> Any:
+def spoilt(faults: tuple[Fault, ...], data: Any, scene: Scene) -> Any:
     for kind, spoil in SPOILERS.items():
         for fault in faults:
             if fault.kind == kind:
-                data = spoil(fault, data, now)
+                data = spoil(fault, data, scene)
     return data
 
 

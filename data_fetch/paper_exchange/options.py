@@ -2,26 +2,27 @@
 
 The forward is the underlying's walk carried at `CARRY`; premiums are not discounted, as
 in the provider's own figures. Volatility at strike K with T years to go, x = ln(K/F)/sqrt(T):
-``atm * (1 - 0.25 x + 0.9 x^2)``, between 4 % and 200 %. Expiry is 15:30, a year 365 days.
+``atm * (1 - 0.25 x + 0.9 x^2)``, between 4 % and 200 %. A year has 365 days, and a contract
+lives until derivatives close on its expiry day (`TradingDays.expires_at`), when it is worth
+its intrinsic value. Strikes and sides may be one or many, and so may instants.
 """
 
 from dataclasses import dataclass
-from datetime import date, time
-from math import erf, exp, sqrt
+from math import erfc, exp, sqrt
 
 import numpy as np
 
-from data_fetch.paper_exchange.chance import Floats, Ints, share
+from data_fetch.paper_exchange.chance import Bools, Floats, Ints, share
 from data_fetch.paper_exchange.contracts import Contract
-from data_fetch.paper_exchange.days import epoch
 from data_fetch.paper_exchange.listings import Listing
 
 CARRY = 0.06
 SKEW, CURVE = -0.25, 0.9
 LEAST_IV, MOST_IV = 0.04, 2.0
-EXPIRES_AT = time(15, 30)
 YEAR_SECONDS = 365 * 86_400
 DAYS_A_YEAR = 365
+# At the last instant there is no time left, and no formula either.
+LEAST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,9 @@ def forward(spot: Floats, years: Floats) -> Floats:
     return carried
 
 
-def years_left(expiry: date, at: Ints) -> Floats:
-    """From epoch seconds to expiry; never less than a minute."""
-    left: Floats = np.maximum(epoch(expiry, EXPIRES_AT) - at, 60.0) / YEAR_SECONDS
+def years_left(expires_at: int, at: float | Ints) -> Floats:
+    """From epoch seconds to the expiry instant; never less than a second."""
+    left: Floats = np.maximum(expires_at - np.asarray(at), LEAST_SECONDS) / YEAR_SECONDS
     return left
 
 
@@ -53,29 +54,32 @@ def at_the_money_iv(underlying: Listing) -> float:
     return 0.18 + 0.20 * share("iv", underlying.symbol)
 
 
-def smile(underlying: Listing, strike: float, forwards: Floats, years: Floats) -> Floats:
+def smile(underlying: Listing, strike: float | Floats, forwards: Floats, years: Floats) -> Floats:
     x = np.log(strike / forwards) / np.sqrt(years)
     shaped = at_the_money_iv(underlying) * (1 + SKEW * x + CURVE * x**2)
     clipped: Floats = np.clip(shaped, LEAST_IV, MOST_IV)
     return clipped
 
 
-def premium(contract: Contract, spot: Floats, years: Floats) -> Floats:
-    """What an option is worth, undiscounted."""
-    forwards, strike = forward(spot, years), contract.strike
-    iv = smile(contract.underlying, strike, forwards, years)
+def premium(
+    underlying: Listing, strike: float | Floats, call: bool | Bools, spot: Floats, years: Floats
+) -> Floats:
+    """What an option is worth, undiscounted; a put where *call* is not true."""
+    forwards, side = forward(spot, years), _side(call)
+    iv = smile(underlying, strike, forwards, years)
     d1, d2 = _distances(forwards, strike, iv, years)
-    call = forwards * _normal(d1) - strike * _normal(d2)
-    return call if contract.kind == "CE" else call - forwards + strike
+    worth: Floats = side * (forwards * _normal(side * d1) - strike * _normal(side * d2))
+    return np.maximum(worth, 0.0)
 
 
-def greeks(contract: Contract, spot: Floats, years: Floats) -> Greeks:
+def greeks(
+    underlying: Listing, strike: float | Floats, call: bool | Bools, spot: Floats, years: Floats
+) -> Greeks:
     """Black-76 Greeks of an option, on the forward and with its volatility held."""
-    forwards = forward(spot, years)
-    iv = smile(contract.underlying, contract.strike, forwards, years)
-    d1, d2 = _distances(forwards, contract.strike, iv, years)
+    forwards, side = forward(spot, years), _side(call)
+    iv = smile(underlying, strike, forwards, years)
+    d1, d2 = _distances(forwards, strike, iv, years)
     density = np.exp(-(d1**2) / 2) / sqrt(2 * np.pi)
-    side = 1 if contract.kind == "CE" else -1
     return Greeks(
         delta=side * _normal(side * d1),
         gamma=density / (forwards * iv * np.sqrt(years)),
@@ -86,7 +90,14 @@ def greeks(contract: Contract, spot: Floats, years: Floats) -> Greeks:
     )
 
 
-def _distances(forwards: Floats, strike: float, iv: Floats, years: Floats) -> tuple[Floats, Floats]:
+def _side(call: bool | Bools) -> Floats:
+    """1 for calls and -1 for puts."""
+    return np.where(call, 1.0, -1.0)
+
+
+def _distances(
+    forwards: Floats, strike: float | Floats, iv: Floats, years: Floats
+) -> tuple[Floats, Floats]:
     """Black-76's d1 and d2."""
     spread = iv * np.sqrt(years)
     d1 = np.log(forwards / strike) / spread + spread / 2
@@ -103,5 +114,5 @@ def interest(contract: Contract, level: float) -> float:
 
 def _normal(x: Floats) -> Floats:
     # NumPy has no error function, and an approximation would show in the last digits.
-    below: Floats = (1 + np.array(list(map(erf, (x / sqrt(2)).tolist())))) / 2
+    below: Floats = np.array([*map(erfc, (x / -sqrt(2)).tolist())]) / 2
     return below

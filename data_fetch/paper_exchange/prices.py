@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from math import exp, log
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +37,16 @@ AUCTION_SHARE = 0.12
 # In each minute an illiquid name trades with this probability.
 ILLIQUID_TRADES = 0.7
 
+Count = TypeVar("Count", int, Ints)
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """One instrument's day, minute by minute, with all that hangs on it.
 
     *volume* is the minute's, *cumulative* the day's including it. A *quiet* minute had no
-    trade: price and cumulative volume stand still. *oi* is empty for cash.
+    trade: price and cumulative volume stand still. *oi* is empty for cash. Volumes are whole
+    numbers of *lot* units at any time.
     """
 
     hours: Hours
@@ -56,6 +60,7 @@ class Rows:
     oi: Ints
     previous_close: float
     trade_size: int
+    lot: int
 
     def price(self, row: int, trades: int) -> float:
         """The price when *trades* of the four trades of *row* have come."""
@@ -73,10 +78,20 @@ class Rows:
     def traded_by(self, row: int, trades: int) -> int:
         """The day's volume when *trades* of the four trades of *row* have come."""
         cumulative: int = self.cumulative[row].item()
-        if trades == TRADES:
-            return cumulative
-        volume: int = self.volume[row].item()
-        return cumulative - volume + volume * trades // TRADES
+        minute: int = self.volume[row].item()
+        return cumulative - minute + self.traded_in(row, trades)
+
+    def traded_in(self, row: int, trades: int) -> int:
+        """The volume of *row* when *trades* of its four trades have come."""
+        lots: int = self.volume[row].item() // self.lot
+        return part_of(lots, trades) * self.lot
+
+    def in_order(self) -> Floats:
+        """The four trades of every minute, a row for each."""
+        rising = self.close >= self.open
+        second = np.where(rising, self.low, self.high)
+        third = np.where(rising, self.high, self.low)
+        return np.stack([self.open, second, third, self.close], axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +210,7 @@ def rows_of(
     previous_close: float,
     spread: float,
     trade_size: int,
+    lot: int = 1,
     oi: Ints | None = None,
 ) -> Rows:
     """Minute rows on tick: trades near *levels*, and a price that stands still when *quiet*."""
@@ -223,6 +239,7 @@ def rows_of(
         oi=np.empty(0, dtype=np.int64) if oi is None else oi,
         previous_close=previous_close,
         trade_size=trade_size,
+        lot=lot,
     )
 
 
@@ -233,6 +250,11 @@ def spread_volume(wanted: float, minutes: int, chance: np.random.Generator) -> I
     weights = _busy(minutes) * chance.gamma(2.0, size=minutes)
     units: Ints = np.maximum(wanted * weights / weights.sum(), 1).astype(np.int64)
     return units
+
+
+def part_of(lots: Count, trades: int) -> Count:
+    """How many of a minute's *lots* its first *trades* moved; the very first moves one, if any."""
+    return -(-lots * trades // TRADES)
 
 
 def to_tick(price: float, tick: float) -> float:

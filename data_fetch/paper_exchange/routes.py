@@ -1,10 +1,12 @@
-"""The paths of the paper exchange and what each one answers.
+"""The paths of the paper exchange and what each one answers: Upstox's, and NSE's website.
 
-Upstox's own paths know nothing of `/paper/...`, the control endpoints of this server.
+The control endpoints of this server, `/paper/...`, are no provider's and not here.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 import orjson
@@ -13,13 +15,17 @@ from aiohttp import web
 from data_fetch.paper_exchange.candles import CandleAnswers, Quiet
 from data_fetch.paper_exchange.chains import ChainAnswers
 from data_fetch.paper_exchange.days import Moment
-from data_fetch.paper_exchange.faults import Fault
+from data_fetch.paper_exchange.faults import Fault, Scene
+from data_fetch.paper_exchange.listings import Listing
 from data_fetch.paper_exchange.market import PaperMarket
 from data_fetch.paper_exchange.market_times import MarketTimes
 from data_fetch.paper_exchange.misbehaviour import spoilt, written
+from data_fetch.paper_exchange.nse_chains import NseChainAnswers
+from data_fetch.paper_exchange.nse_visits import NseVisits
+from data_fetch.paper_exchange.nse_wire import NOT_FOUND, OPTION_CHAIN_PAGE, told
 from data_fetch.paper_exchange.quotes import QuoteAnswers
 from data_fetch.paper_exchange.tokens import Tokens
-from data_fetch.paper_exchange.wire import Answer, refuse
+from data_fetch.paper_exchange.wire import HTML, Answer, refuse
 
 GZIP = "application/gzip"
 
@@ -37,10 +43,24 @@ class Asked:
     def suffers(self, kind: str) -> bool:
         return any(fault.kind == kind for fault in self.faults)
 
+    @property
+    def seen(self) -> Moment:
+        """The instant of which a chain tells: now, unless a fault has frozen it."""
+        frozen = (fault.since for fault in self.faults if fault.kind == "frozen-chain")
+        return next((Moment.of(since) for since in frozen if since is not None), self.now)
+
+
+class Entry(Enum):
+    """What a request must bring."""
+
+    TOKEN = auto()
+    COOKIES = auto()
+    NOTHING = auto()
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path. *api* names its rate windows; only an *open* one needs no token.
+    """One path. *api* names its rate windows and *about* the query field of its instruments.
 
     A *slow* answer takes long to think out, and must not hold up the quick ones.
     """
@@ -49,43 +69,65 @@ class Route:
     api: str
     answer: Callable[[Asked], Answer]
     method: str = "GET"
-    open: bool = False
+    entry: Entry = Entry.TOKEN
+    about: str = "instrument_key"
     limited: bool = True
     slow: bool = False
 
 
 class Routes:
-    """Every path of Upstox that this exchange serves."""
+    """Every path of the providers that this exchange serves."""
 
-    def __init__(self, market: PaperMarket, tokens: Tokens, quiet: Quiet) -> None:
+    def __init__(
+        self, market: PaperMarket, tokens: Tokens, visits: NseVisits, quiet: Quiet
+    ) -> None:
         self._market = market
         self._tokens = tokens
+        self._visits = visits
         self._quotes = QuoteAnswers(market)
         self._candles = CandleAnswers(market, quiet)
         self._chains = ChainAnswers(market)
+        self._nse_chains = NseChainAnswers(market)
         self._times = MarketTimes(market.days)
 
     def table(self) -> tuple[Route, ...]:
+        return (*self._upstox(), *self._nse())
+
+    def _nse(self) -> tuple[Route, ...]:
+        """NSE's website. The legacy paths are dead: each expiry is asked for by itself now."""
+        contract_info, chain = "/api/option-chain-contract-info", "/api/option-chain-v3"
+        return (
+            _nse_route("/", "nse-page", self._page, Entry.NOTHING),
+            _nse_route("/option-chain", "nse-page", self._page, Entry.NOTHING),
+            _nse_route(contract_info, "nse-contract-info", self._document(self._contract_info)),
+            _nse_route(chain, "nse-chain", self._document(self._nse_chain)),
+            _nse_route("/api/option-chain-indices", "nse-legacy", _dead, Entry.NOTHING),
+            _nse_route("/api/option-chain-equities", "nse-legacy", _dead, Entry.NOTHING),
+        )
+
+    def _upstox(self) -> tuple[Route, ...]:
         ltp, ohlc = "/v3/market-quote/ltp", "/v3/market-quote/ohlc"
         candles = "/v3/historical-candle"
         wanted = "{key}/{unit}/{interval}"
         expired = "/v2/expired-instruments/historical-candle/{key}/{interval}/{to_date}/{from_date}"
         options, market = "/v2/option", "/v2/market"
         files = "/market-quote/instruments/exchange"
+        data, freely = self._data, partial(Route, entry=Entry.NOTHING)
+        history = data(self._history)
         return (
-            Route(ltp, "ltp", _data(self._ltp)),
-            Route(ohlc, "ohlc", _data(self._ohlc)),
-            _candle_route(f"{candles}/intraday/{wanted}", self._intraday),
-            _candle_route(f"{candles}/{wanted}/{{to_date}}", self._history),
-            _candle_route(f"{candles}/{wanted}/{{to_date}}/{{from_date}}", self._history),
-            Route(expired, "expired-candles", _data(self._expired), slow=True),
-            Route(f"{options}/contract", "option-contract", _data(self._contracts), slow=True),
-            Route(f"{options}/chain", "option-chain", _data(self._chain), slow=True),
-            Route(f"{market}/holidays", "holidays", _data(self._holidays), open=True),
-            Route(f"{market}/holidays/{{date}}", "holidays", _data(self._holiday), open=True),
-            Route(f"{market}/timings/{{date}}", "timings", _data(self._timings), open=True),
-            Route(f"{market}/status/{{exchange}}", "market-status", _data(self._status)),
-            Route("/v2/login/authorization/token", "login", self._login, open=True, method="POST"),
+            Route(ltp, "ltp", data(self._ltp)),
+            Route(ohlc, "ohlc", data(self._ohlc)),
+            _candle_route(f"{candles}/intraday/{wanted}", data(self._intraday)),
+            _candle_route(f"{candles}/{wanted}/{{to_date}}", history),
+            _candle_route(f"{candles}/{wanted}/{{to_date}}/{{from_date}}", history),
+            Route(expired, "expired-candles", data(self._expired), slow=True),
+            Route(f"{options}/contract", "option-contract", data(self._contracts), slow=True),
+            Route(f"{options}/chain", "option-chain", data(self._chain), slow=True),
+            freely(f"{market}/holidays", "holidays", data(self._holidays)),
+            freely(f"{market}/holidays/{{date}}", "holidays", data(self._holiday)),
+            freely(f"{market}/timings/{{date}}", "timings", data(self._timings)),
+            Route(f"{market}/status/{{exchange}}", "market-status", data(self._status)),
+            freely("/v2/login/authorization/token", "login", self._login, method="POST"),
             _master_route(f"{files}/NSE.json.gz", self._master),
             _master_route(f"{files}/complete.json.gz", self._master),
         )
@@ -124,7 +166,19 @@ class Routes:
 
     def _chain(self, asked: Asked) -> Any:
         query = asked.query
-        return self._chains.chain(query.get("instrument_key"), query.get("expiry_date"), asked.now)
+        return self._chains.chain(query.get("instrument_key"), query.get("expiry_date"), asked.seen)
+
+    def _page(self, asked: Asked) -> Answer:
+        return Answer(
+            OPTION_CHAIN_PAGE, content_type=HTML, cookies=self._visits.begin(asked.now.at)
+        )
+
+    def _contract_info(self, asked: Asked) -> Any:
+        return self._nse_chains.contract_info(asked.query.get("symbol", ""), asked.now)
+
+    def _nse_chain(self, asked: Asked) -> Any:
+        kind, symbol, expiry = (asked.query.get(name, "") for name in ("type", "symbol", "expiry"))
+        return self._nse_chains.chain(kind, symbol, expiry, asked.seen)
 
     def _holidays(self, asked: Asked) -> Any:
         return self._times.holidays(asked.now)
@@ -151,23 +205,44 @@ class Routes:
         file = self._market.master.file(asked.now.day)
         return Answer(file, content_type=GZIP)
 
+    def _data(self, tell: Callable[[Asked], Any]) -> Callable[[Asked], Answer]:
+        """Put what *tell* says into Upstox's envelope, spoilt where a fault wants it."""
+        return lambda asked: written(asked.faults, self._spoilt(asked, tell(asked)))
 
-def _data(tell: Callable[[Asked], Any]) -> Callable[[Asked], Answer]:
-    """Put what *tell* says into the provider's envelope, spoilt where a fault wants it."""
+    def _document(self, tell: Callable[[Asked], Any]) -> Callable[[Asked], Answer]:
+        """What *tell* says as NSE's website sends it, spoilt where a fault wants it."""
+        return lambda asked: told(self._spoilt(asked, tell(asked)))
 
-    def answer(asked: Asked) -> Answer:
-        return written(asked.faults, spoilt(asked.faults, tell(asked), asked.now.at))
+    def _spoilt(self, asked: Asked, data: Any) -> Any:
+        if not asked.faults:
+            return data
+        named = {listing.lot_size for key in asked.keys if (listing := self._listing(key))}
+        return spoilt(asked.faults, data, Scene(asked.now.at, max(named, default=1)))
 
-    return answer
+    def _listing(self, name: str) -> Listing | None:
+        """An underlying by its key or, as NSE has it, by its symbol."""
+        return self._market.listings.get(name) or self._market.underlyings.get(name)
 
 
-def _candle_route(path: str, tell: Callable[[Asked], Any]) -> Route:
-    return Route(path, "candles", _data(tell), open=True, slow=True)
+def _dead(_: Asked) -> Answer:
+    return NOT_FOUND
+
+
+def _nse_route(
+    path: str, api: str, answer: Callable[[Asked], Answer], entry: Entry = Entry.COOKIES
+) -> Route:
+    # No published limit there; a visitor that keeps to the website's pace is let in.
+    asks = entry is Entry.COOKIES
+    return Route(path, api, answer, entry=entry, about="symbol", limited=False, slow=asks)
+
+
+def _candle_route(path: str, answer: Callable[[Asked], Answer]) -> Route:
+    return Route(path, "candles", answer, entry=Entry.NOTHING, slow=True)
 
 
 def _master_route(path: str, answer: Callable[[Asked], Answer]) -> Route:
     # Plain files on another host of the provider: no token there, and no limit.
-    return Route(path, "master", answer, open=True, limited=False, slow=True)
+    return Route(path, "master", answer, entry=Entry.NOTHING, limited=False, slow=True)
 
 
 def login_answer(token: str) -> Answer:
@@ -188,10 +263,10 @@ def login_answer(token: str) -> Answer:
     return Answer(orjson.dumps(account))
 
 
-def decoded(request: web.Request) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The query, and the instrument keys that the request is about."""
+def decoded(request: web.Request, about: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The query, and the instruments that the request is about, named in its field *about*."""
     query = dict(request.query)
-    named = query.get("instrument_key", "")
+    named = query.get(about, "")
     keys = tuple(key for key in named.split(",") if key)
     if "key" in request.match_info:
         keys = (request.match_info["key"],)

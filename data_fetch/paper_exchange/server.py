@@ -18,9 +18,10 @@ from data_fetch.paper_exchange.faults import Fault, FaultBook, read_faults
 from data_fetch.paper_exchange.limits import RateLimits
 from data_fetch.paper_exchange.market import PaperMarket
 from data_fetch.paper_exchange.misbehaviour import mangled, replied
-from data_fetch.paper_exchange.routes import Asked, Route, Routes, decoded
+from data_fetch.paper_exchange.nse_visits import NseVisits
+from data_fetch.paper_exchange.routes import Asked, Entry, Route, Routes, decoded
 from data_fetch.paper_exchange.tokens import Tokens
-from data_fetch.paper_exchange.truth import minutes_of
+from data_fetch.paper_exchange.truth import chain_of, minutes_of
 from data_fetch.paper_exchange.wire import JSON, Answer, Refused, refuse
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -37,6 +38,7 @@ class Desk:
     """What the exchange keeps of its visitors."""
 
     tokens: Tokens = field(default_factory=Tokens)
+    visits: NseVisits = field(default_factory=NseVisits)
     limits: RateLimits = field(default_factory=RateLimits)
     faults: FaultBook = field(default_factory=FaultBook)
     requests: Counter[str] = field(default_factory=Counter)
@@ -59,6 +61,7 @@ class PaperServer:
         app.router.add_post("/paper/clock", self._set_time)
         app.router.add_get("/paper/state", self._tell_state)
         app.router.add_get("/paper/truth", self._tell_truth)
+        app.router.add_get("/paper/chain-truth", self._tell_chain_truth)
         app.router.add_get("/paper/faults", self._tell_faults)
         app.router.add_post("/paper/faults", self._order_faults)
         app.router.add_delete("/paper/faults", self._clear_faults)
@@ -68,24 +71,23 @@ class PaperServer:
     def _handler(self, route: Route) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             now = self._clock.now()
-            query, keys = decoded(request)
+            query, keys = decoded(request, route.about)
             if route.method == "POST":
                 query |= {name: str(value) for name, value in (await request.post()).items()}
             faults = self._desk.faults.due(route.api, request.path, keys, now)
             asked = Asked(dict(request.match_info), query, keys, Moment.of(now), faults)
-            answer = await self._answer(route, asked, request.headers.get("Authorization"))
+            answer = await self._answer(route, asked, request)
             return await _deliver(request, mangled(faults, answer), faults)
 
         return handle
 
-    async def _answer(self, route: Route, asked: Asked, authorization: str | None) -> Answer:
+    async def _answer(self, route: Route, asked: Asked, request: web.Request) -> Answer:
         self._desk.requests[route.api] += 1
         try:
-            if not route.open:
-                self._desk.tokens.check(authorization, asked.now.at)
+            self._let_in(route, request, asked.now.at)
             if route.limited:
                 self._desk.limits.admit(route.api, asked.now.at)
-            troubled = replied(asked.faults)
+            troubled = replied(asked.faults, route.api)
             if troubled is not None:
                 return troubled
             return (
@@ -93,6 +95,15 @@ class PaperServer:
             )
         except Refused as refused:
             return refused.answer
+
+    def _let_in(self, route: Route, request: web.Request, now: datetime) -> None:
+        match route.entry:
+            case Entry.TOKEN:
+                self._desk.tokens.check(request.headers.get("Authorization"), now)
+            case Entry.COOKIES:
+                self._desk.visits.admit(request.cookies, now)
+            case Entry.NOTHING:
+                pass
 
     async def _tell_time(self, _: web.Request) -> web.Response:
         # A clock without a speed moves only when it is moved.
@@ -133,6 +144,17 @@ class PaperServer:
             return _told({"error": f"{key!r} was not listed on {day}"}, 404)
         return _told({"minutes": minutes_of(self._market, tradable, day)})
 
+    async def _tell_chain_truth(self, request: web.Request) -> web.Response:
+        symbol, now = request.query.get("symbol", ""), Moment.of(self._clock.now())
+        try:
+            expiry = date.fromisoformat(request.query.get("expiry", ""))
+        except ValueError:
+            return _told({"error": "name an expiry, for example 2026-09-29"}, 400)
+        chain = await asyncio.to_thread(chain_of, self._market, symbol, expiry, now)
+        if chain is None:
+            return _told({"error": f"{symbol!r} has no options of {expiry}"}, 404)
+        return _told(chain)
+
     async def _tell_faults(self, _: web.Request) -> web.Response:
         return _told({"fault": self._desk.faults.told()})
 
@@ -159,12 +181,19 @@ def _told(document: Any, status: int = 200) -> web.Response:
 
 
 def _response(answer: Answer) -> web.Response:
-    return web.Response(
+    response = web.Response(
         body=answer.body,
         status=answer.status,
         content_type=answer.content_type,
         headers=answer.headers,
     )
+    _set_cookies(response, answer)
+    return response
+
+
+def _set_cookies(response: web.StreamResponse, answer: Answer) -> None:
+    for name, value in answer.cookies.items():
+        response.set_cookie(name, value)
 
 
 async def _deliver(
@@ -208,6 +237,7 @@ async def _first_half(request: web.Request, answer: Answer) -> tuple[web.StreamR
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
     response.content_type = answer.content_type
     response.content_length = len(answer.body)
+    _set_cookies(response, answer)
     await response.prepare(request)
     half = len(answer.body) // 2
     await response.write(answer.body[:half])

@@ -99,3 +99,50 @@ class Visitor:
     def order(self, **fault: Any) -> None:
         answer = self.ask("/paper/faults", "POST", body=orjson.dumps(fault))
         assert answer.status == 200, answer.data
+
+    def chain(self, symbol: str, expiry: str) -> list[dict[str, Any]]:
+        """The put-call chain, as Upstox tells it."""
+        asked = f"instrument_key={quote_plus(self.key(symbol))}&expiry_date={expiry}"
+        rows: list[dict[str, Any]] = self.data(f"/v2/option/chain?{asked}")
+        return rows
+
+    def chain_truth(self, symbol: str, expiry: str) -> dict[str, Any]:
+        """What the options of that expiry are worth now, before any rounding."""
+        answer = self.ask(f"/paper/chain-truth?symbol={quote_plus(symbol)}&expiry={expiry}")
+        assert answer.status == 200, answer.data
+        told: dict[str, Any] = orjson.loads(answer.data)
+        return told
+
+
+class Browser:
+    """Asks NSE's website, with the cookies of the last page it opened, and never asks twice."""
+
+    def __init__(self, exchange: PaperExchange) -> None:
+        self._url = exchange.url
+        self.cookies: dict[str, str] = {}
+        self._http = urllib3.PoolManager(retries=NO_RETRY)
+
+    def open(self, path: str = "/option-chain") -> urllib3.BaseHTTPResponse:
+        page = self.ask(path)
+        for cookie in page.headers.getlist("Set-Cookie"):
+            name, _, value = cookie.partition(";")[0].partition("=")
+            self.cookies[name] = value
+        return page
+
+    def ask(self, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        kept = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        headers = {"Cookie": kept} if kept else {}
+        return self._http.request("GET", self._url + path, headers=headers, **options)
+
+    def chain_path(self, symbol: str, expiry: str, kind: str = "Indices") -> str:
+        return f"/api/option-chain-v3?type={kind}&symbol={quote_plus(symbol)}&expiry={expiry}"
+
+    def told(self, path: str) -> Any:
+        """The document at *path*, asked for with fresh cookies."""
+        self.open()
+        answer = self.ask(path)
+        assert answer.status == 200, answer.data
+        return orjson.loads(answer.data)
+
+    def chain(self, symbol: str, expiry: str, kind: str = "Indices") -> Any:
+        return self.told(self.chain_path(symbol, expiry, kind))

@@ -32,6 +32,7 @@ PATHS = [
     "/v2/market/holidays/{}",
     "/v2/market/timings/{}",
     "/v2/market/status/{}",
+    "/paper/chain-truth?symbol=NIFTY&expiry={}",
 ]
 
 

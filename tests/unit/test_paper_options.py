@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_fetch.core.clock import IST
-from data_fetch.core.market import INDEX
-from data_fetch.paper_exchange.contracts import Contract
+from data_fetch.core.market import INDEX, MarketCalendar
+from data_fetch.paper_exchange.days import TradingDays
 from data_fetch.paper_exchange.listings import Listing
 from data_fetch.paper_exchange.options import (
+    YEAR_SECONDS,
     Greeks,
     at_the_money_iv,
     forward,
@@ -39,23 +40,13 @@ strikes = st.floats(21_000, 27_000)
 times = st.floats(2 / 365, 0.25)
 
 
-def contract(kind: str, strike: float) -> Contract:
-    return Contract(
-        token="1",
-        underlying=UNDERLYING,
-        expiry=date(2026, 9, 29),
-        kind=kind,
-        strike=strike,
-        weekly=False,
-    )
-
-
 def price(kind: str, strike: float, spot: float, years: float) -> float:
-    return premium(contract(kind, strike), np.array([spot]), np.array([years])).item()
+    asked = (UNDERLYING, strike, kind == "CE", np.array([spot]), np.array([years]))
+    return premium(*asked).item()
 
 
 def greeks_of(kind: str, strike: float, spot: float, years: float) -> Greeks:
-    return greeks(contract(kind, strike), np.array([spot]), np.array([years]))
+    return greeks(UNDERLYING, strike, kind == "CE", np.array([spot]), np.array([years]))
 
 
 @given(spots, strikes, times)
@@ -107,6 +98,56 @@ def black76(forwards: float, strike: float, years: float, iv: float) -> float:
     return forwards * normal(d1) - strike * normal(d1 - spread)
 
 
-def test_expiry_is_at_half_past_three() -> None:
-    at = int(datetime(2026, 9, 28, 15, 30, tzinfo=IST).timestamp())
-    assert years_left(date(2026, 9, 29), np.array([at])).item() == pytest.approx(1 / 365)
+@given(spots, times)
+def test_all_legs_at_once_are_what_each_is_alone(spot: float, years: float) -> None:
+    ladder = np.repeat(np.arange(21_000.0, 27_000.0, 500.0), 2)
+    calls = np.arange(len(ladder)) % 2 == 0
+    at = (np.array(spot), np.array(years))
+
+    together = premium(UNDERLYING, ladder, calls, *at)
+    deltas = greeks(UNDERLYING, ladder, calls, *at).delta
+
+    kinds = ["CE" if call else "PE" for call in calls]
+    for number, (kind, strike) in enumerate(zip(kinds, ladder.tolist(), strict=True)):
+        assert together[number] == pytest.approx(price(kind, strike, spot, years))
+        assert deltas[number] == pytest.approx(greeks_of(kind, strike, spot, years).delta.item())
+
+
+@pytest.mark.parametrize(
+    ("expiry", "closes"),
+    [
+        pytest.param("2025-09-02", "15:30", id="an ordinary day"),
+        pytest.param("2026-07-28", "15:30", id="the last expiry of the old hours"),
+        pytest.param("2026-08-04", "15:40", id="the first of the new ones"),
+        pytest.param("2025-10-21", "14:45", id="a Muhurat session"),
+        pytest.param("2024-03-02", "12:30", id="a drill with two windows"),
+        pytest.param("2031-05-06", "15:40", id="beyond the calendar"),
+    ],
+)
+def test_contracts_expire_when_derivatives_close(expiry: str, closes: str) -> None:
+    days = TradingDays(MarketCalendar.reviewed())
+    expires_at = days.expires_at(date.fromisoformat(expiry))
+    assert f"{datetime.fromtimestamp(expires_at, IST):%Y-%m-%d %H:%M}" == f"{expiry} {closes}"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "years"),
+    [
+        pytest.param(86_400, 1 / 365, id="a day"),
+        pytest.param(1, 1 / YEAR_SECONDS, id="a second"),
+        pytest.param(0, 1 / YEAR_SECONDS, id="none: still a second"),
+        pytest.param(-600, 1 / YEAR_SECONDS, id="after it"),
+    ],
+)
+def test_time_to_expiry(seconds: int, years: float) -> None:
+    expires_at = 1_790_000_000
+    assert float(years_left(expires_at, expires_at - seconds)) == pytest.approx(years)
+
+
+@given(spots, strikes)
+def test_at_the_close_of_its_last_day_an_option_is_worth_what_exercise_brings(
+    spot: float, strike: float
+) -> None:
+    years = 1 / YEAR_SECONDS
+    assert price("CE", strike, spot, years) == pytest.approx(max(spot - strike, 0), abs=2.5)
+    assert price("PE", strike, spot, years) == pytest.approx(max(strike - spot, 0), abs=2.5)
