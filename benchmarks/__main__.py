@@ -10,7 +10,14 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bench_backfill, bench_commands, bench_coverage, bench_ingest, bench_slot
+from benchmarks import (
+    bench_backfill,
+    bench_commands,
+    bench_coverage,
+    bench_ingest,
+    bench_options,
+    bench_slot,
+)
 from benchmarks.figure import Figure
 
 MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -19,6 +26,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "coverage": bench_coverage.measure,
     "backfill": bench_backfill.measure,
     "commands": bench_commands.measure,
+    "options": bench_options.measure,
 }
 
 

@@ -87,7 +87,7 @@ def _load(wishes: Iterable[Wish]) -> float:
 
 
 def _stretch(wishes: Sequence[Wish], rate: float) -> float:
-    return max(1.0, _load(wishes) / rate)
+    return max(1.0, _load(wishes) / rate) if wishes else 1.0
 
 
 class PollingTurns:

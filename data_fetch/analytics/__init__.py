@@ -1,0 +1,1 @@
+"""Option mathematics: NumPy arrays in, NumPy arrays out, no I/O."""

@@ -1,0 +1,160 @@
+"""Chains into numbers: for every leg a volatility and its Greeks, or the reason why not.
+
+All legs of all chains of one answer are worked on together, whatever their expiry.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import accumulate, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_fetch.analytics.columns import Floats, LegColumns
+from data_fetch.analytics.conventions import Convention, Priceable, Setting
+from data_fetch.analytics.forward import UNKNOWN
+from data_fetch.analytics.iv import Unsolved, implied_volatility
+from data_fetch.analytics.leg_prices import LegPrices
+from data_fetch.core.chain_numbers import Forward, LegNumbers, PricedChain, Reason
+from data_fetch.core.chains import Chain
+from data_fetch.core.market import ExpiryClose, MarketCalendar
+
+Rows = NDArray[np.intp]
+
+YEAR_SECONDS = 365 * 86_400
+
+UNSOLVED = {
+    Unsolved.BELOW_INTRINSIC: Reason.BELOW_INTRINSIC,
+    Unsolved.ABOVE_MAXIMUM: Reason.ABOVE_MAXIMUM,
+    Unsolved.NOT_A_PRICE: Reason.NO_PRICE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Expiry:
+    """One chain on the bench: its rows among all legs, its time, its forward."""
+
+    chain: Chain
+    rows: slice
+    close: ExpiryClose
+    years: float | None
+    forward: Forward
+
+    @property
+    def obstacle(self) -> Reason | None:
+        """Why no leg of it can be priced, whatever its price."""
+        if self.years is None:
+            return Reason.NO_CAPTURE_TIME
+        if self.years <= 0:
+            return Reason.EXPIRED
+        return Reason.NO_FORWARD if self.forward.value is None else None
+
+
+def price_chains(
+    chains: Sequence[Chain],
+    priced_at: datetime | None,
+    convention: Convention,
+    calendar: MarketCalendar,
+) -> list[PricedChain]:
+    """Each of *chains* with its numbers, as of *priced_at* (None: nobody knows when).
+
+    Never fails for want of a calendar: an expiry outside it ends at the close of the rule in
+    force and is marked provisional.
+    """
+    columns = LegColumns.of([leg for chain in chains for leg in chain.legs])
+    prices = convention.prices(columns)
+    bounds = pairwise(accumulate((len(chain.legs) for chain in chains), initial=0))
+    bench = [
+        _on_the_bench(chain, slice(*rows), columns, prices, priced_at, convention, calendar)
+        for chain, rows in zip(chains, bounds, strict=True)
+    ]
+    numbers = _numbers(bench, columns, prices, convention)
+    return [
+        PricedChain(
+            chain=each.chain,
+            convention=convention.name,
+            priced_at=priced_at,
+            expires_at=each.close.at,
+            provisional=each.close.provisional,
+            years=each.years,
+            rate=convention.rate,
+            forward=each.forward,
+            numbers=tuple(numbers[each.rows]),
+        )
+        for each in bench
+    ]
+
+
+def _on_the_bench(
+    chain: Chain,
+    rows: slice,
+    columns: LegColumns,
+    prices: LegPrices,
+    priced_at: datetime | None,
+    convention: Convention,
+    calendar: MarketCalendar,
+) -> _Expiry:
+    close = convention.close(calendar, chain.expiry)
+    years, forward = None, UNKNOWN
+    if priced_at is not None:
+        years = (close.at - priced_at).total_seconds() / YEAR_SECONDS
+        own = LegPrices(prices.prices[rows], prices.widths[rows], prices.reasons[rows])
+        setting = Setting(columns[rows], own, chain.spot, max(years, 0.0), convention.rate)
+        forward = convention.forward(setting)
+    return _Expiry(chain, rows, close, years, forward)
+
+
+def _numbers(
+    bench: Sequence[_Expiry], columns: LegColumns, prices: LegPrices, convention: Convention
+) -> list[LegNumbers]:
+    forward = _per_leg(bench, lambda each: each.forward.value)
+    years = _per_leg(bench, lambda each: each.years)
+    reasons = _reasons(bench, prices)
+    rows = np.flatnonzero([reason is None for reason in reasons])
+    solved = implied_volatility(
+        prices.prices[rows] * np.exp(convention.rate * years[rows]),
+        forward[rows],
+        columns.strike[rows],
+        years[rows],
+        columns.is_call[rows],
+    )
+    for row in np.flatnonzero(solved.unsolved).tolist():
+        reasons[rows[row]] = UNSOLVED[Unsolved(int(solved.unsolved[row]))]
+    known = solved.unsolved == 0
+    priced = rows[known]
+    legs = Priceable(
+        forward[priced],
+        columns.strike[priced],
+        years[priced],
+        solved.volatility[known],
+        columns.is_call[priced],
+    )
+    greeks = convention.greeks(legs, convention.rate)
+    told = (legs.volatility, greeks.delta, greeks.gamma, greeks.theta, greeks.vega, greeks.rho)
+    spread = [_spread(values, priced, len(reasons)) for values in told]
+    having = np.flatnonzero(np.isfinite(prices.prices))
+    used = _spread(prices.prices[having], having, len(reasons))
+    return list(map(LegNumbers, used, *spread, reasons))
+
+
+def _per_leg(bench: Sequence[_Expiry], tell: Callable[[_Expiry], float | None]) -> Floats:
+    values = np.array([tell(each) for each in bench], dtype=np.float64)
+    return np.repeat(values, [len(each.chain.legs) for each in bench])
+
+
+def _reasons(bench: Iterable[_Expiry], prices: LegPrices) -> list[Reason | None]:
+    """What stands in the way of each leg before anything is solved."""
+    found: list[Reason | None] = []
+    for each in bench:
+        obstacle, own = each.obstacle, prices.reasons[each.rows]
+        found += own if obstacle is None else [obstacle] * len(own)
+    return found
+
+
+def _spread(values: Floats, rows: Rows, length: int) -> list[float | None]:
+    """*values* at their *rows*, None elsewhere."""
+    column: list[float | None] = [None] * length
+    for row, value in zip(rows.tolist(), values.tolist(), strict=True):
+        column[row] = value
+    return column

@@ -1,0 +1,64 @@
+"""The legs of chains as columns: what was not told is NaN."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_fetch.core.chains import ChainLeg, OptionType
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class LegColumns:
+    """One row a leg, in the order of the legs. Prices are rupees, quantities as told."""
+
+    strike: Floats
+    is_call: Bools
+    last: Floats
+    bid: Floats
+    ask: Floats
+    volume: Floats
+    oi: Floats
+
+    @classmethod
+    def of(cls, legs: Sequence[ChainLeg]) -> Self:
+        return cls(
+            strike=np.array([float(leg.strike) for leg in legs]),
+            is_call=np.array([leg.option_type is OptionType.CALL for leg in legs], dtype=bool),
+            last=floats(leg.ltp for leg in legs),
+            bid=floats(leg.bid for leg in legs),
+            ask=floats(leg.ask for leg in legs),
+            volume=floats(leg.volume for leg in legs),
+            oi=floats(leg.oi for leg in legs),
+        )
+
+    def __getitem__(self, rows: slice) -> Self:
+        return type(self)(*(getattr(self, name)[rows] for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class StrikeColumns:
+    """Calls and puts side by side: one row a strike, lowest first; a missing side is NaN."""
+
+    strike: Floats
+    call: Floats
+    put: Floats
+
+    @classmethod
+    def of(cls, columns: LegColumns, values: Floats) -> Self:
+        """*values* of the legs, by strike."""
+        strikes, row = np.unique(columns.strike, return_inverse=True)
+        call, put = np.full(len(strikes), np.nan), np.full(len(strikes), np.nan)
+        call[row[columns.is_call]] = values[columns.is_call]
+        put[row[~columns.is_call]] = values[~columns.is_call]
+        return cls(strikes, call, put)
+
+
+def floats(values: Iterable[float | None]) -> Floats:
+    """A column of numbers; None becomes NaN."""
+    return np.array(list(values), dtype=np.float64)

@@ -1,0 +1,198 @@
+"""The figures of a chain: totals, ratios, where the pain, the money and the walls are.
+
+Open interest and volume count in the unit of the chain; ratios and strikes do not depend on it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_fetch.analytics.columns import Floats, LegColumns, StrikeColumns, floats
+from data_fetch.core.chain_numbers import Metric, PricedChain, Reason
+from data_fetch.core.chains import QuantityUnit
+
+PERCENT = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A priced chain as columns: what all its figures are worked out from."""
+
+    priced: PricedChain
+    legs: LegColumns
+    price: StrikeColumns
+    iv: StrikeColumns
+    oi: StrikeColumns
+    volume: StrikeColumns
+    gamma: Floats
+
+    @classmethod
+    def of(cls, priced: PricedChain) -> "Bench":
+        legs = LegColumns.of(priced.chain.legs)
+        return cls(
+            priced=priced,
+            legs=legs,
+            price=StrikeColumns.of(legs, floats(n.price for n in priced.numbers)),
+            iv=StrikeColumns.of(legs, floats(n.iv for n in priced.numbers)),
+            oi=StrikeColumns.of(legs, legs.oi),
+            volume=StrikeColumns.of(legs, legs.volume),
+            gamma=floats(n.gamma for n in priced.numbers),
+        )
+
+    @property
+    def strikes(self) -> Floats:
+        return self.oi.strike
+
+
+def chain_metrics(priced: PricedChain, lot_size: int | None) -> dict[str, Metric]:
+    """The figures of *priced* by name; each with how many of its legs it rests on.
+
+    *lot_size* turns contracts into shares where a figure needs rupees.
+    """
+    bench = Bench.of(priced)
+    return {
+        **_totals("oi", bench.oi, Reason.NO_OPEN_INTEREST),
+        **_totals("volume", bench.volume, Reason.NO_VOLUME),
+        "max_pain": _max_pain(bench),
+        **_at_the_money(bench),
+        "support": _wall(bench.strikes, bench.oi.put),
+        "resistance": _wall(bench.strikes, bench.oi.call),
+        "gamma_exposure": _gamma_exposure(bench, lot_size),
+    }
+
+
+def payouts(strikes: Floats, call_oi: Floats, put_oi: Floats) -> Floats:
+    """What option writers, taken together, pay out if the expiry closes at each strike
+    (rupees times the unit of open interest).
+
+    By hand, with strikes 100, 110 and 120: a close at 100 costs the writers 400 on puts.
+
+    >>> payouts(np.array([100., 110., 120.]),
+    ...         np.array([10., 20., 30.]), np.array([30., 20., 10.])).tolist()
+    [400.0, 200.0, 400.0]
+    """
+    close = strikes[:, np.newaxis]
+    to_calls = call_oi * np.maximum(close - strikes, 0)
+    to_puts = put_oi * np.maximum(strikes - close, 0)
+    total: Floats = (to_calls + to_puts).sum(axis=1)
+    return total
+
+
+def payout_curve(priced: PricedChain) -> list[tuple[float, float]]:
+    """Strike and payout (rupees times the unit of open interest), lowest strike first."""
+    oi = Bench.of(priced).oi
+    curve = payouts(oi.strike, np.nan_to_num(oi.call), np.nan_to_num(oi.put))
+    return list(zip(oi.strike.tolist(), curve.tolist(), strict=True))
+
+
+def exposure_by_leg(bench: Bench, lot_size: int | None) -> Floats:
+    """Rupees that the delta of all open contracts of a leg changes by when the forward moves
+    one percent: positive for calls, negative for puts, as for a dealer who has bought the calls
+    and sold the puts; NaN where gamma, open interest or the lot is unknown."""
+    priced = bench.priced
+    shares = 1.0 if priced.chain.unit is QuantityUnit.SHARES else lot_size or np.nan
+    forward = priced.forward.value or np.nan
+    side = np.where(bench.legs.is_call, 1.0, -1.0)
+    exposed: Floats = side * bench.gamma * bench.legs.oi * shares * forward**2 * PERCENT
+    return exposed
+
+
+def otm_smile(bench: Bench) -> Floats:
+    """The volatility of each strike by its out-of-the-money side, the other side where that
+    has none; at the forward's own strike the call's."""
+    call_first = bench.strikes >= (bench.priced.forward.value or np.nan)
+    first = np.where(call_first, bench.iv.call, bench.iv.put)
+    second = np.where(call_first, bench.iv.put, bench.iv.call)
+    return np.where(np.isfinite(first), first, second)
+
+
+def _totals(what: str, columns: StrikeColumns, nothing: Reason) -> dict[str, Metric]:
+    call, put = _sum(columns.call), _sum(columns.put)
+    used, of = call.used + put.used, call.of + put.of
+    ratio: float | None = None
+    if call.value:
+        ratio = (put.value or 0.0) / call.value
+    why = None if ratio is not None else nothing
+    return {
+        f"call_{what}": call,
+        f"put_{what}": put,
+        f"pcr_{what}": Metric(value=ratio, used=used, of=of, reason=why),
+    }
+
+
+def _sum(column: Floats) -> Metric:
+    told = np.isfinite(column)
+    return Metric(value=float(column[told].sum()), used=int(told.sum()), of=len(column))
+
+
+def _max_pain(bench: Bench) -> Metric:
+    call, put = bench.oi.call, bench.oi.put
+    used, of = _told(call, put), 2 * len(call)
+    call, put = np.nan_to_num(call), np.nan_to_num(put)
+    if not (call.sum() + put.sum()) > 0:
+        return Metric(value=None, used=used, of=of, reason=Reason.NO_OPEN_INTEREST)
+    strike = bench.strikes[payouts(bench.strikes, call, put).argmin()]
+    return Metric(value=float(strike), used=used, of=of)
+
+
+def _at_the_money(bench: Bench) -> dict[str, Metric]:
+    """The strike nearest to the forward, its straddle, and the volatility at the forward."""
+    forward = bench.priced.forward.value
+    if forward is None:
+        why = Reason.NO_CAPTURE_TIME if bench.priced.years is None else Reason.NO_FORWARD
+        nothing = Metric(value=None, used=0, of=len(bench.strikes), reason=why)
+        return {"atm_strike": nothing, "straddle": nothing, "atm_iv": nothing}
+    row = int(np.abs(bench.strikes - forward).argmin())
+    sides = np.array([bench.price.call[row], bench.price.put[row]])
+    return {
+        "atm_strike": Metric(
+            value=float(bench.strikes[row]), used=len(bench.strikes), of=len(bench.strikes)
+        ),
+        "straddle": _or_nothing(float(sides.sum()), _told(sides), 2, Reason.NO_PRICE),
+        "atm_iv": _iv_at(bench, forward),
+    }
+
+
+def _iv_at(bench: Bench, forward: float) -> Metric:
+    """On a straight line between the strikes around the forward; nothing is extrapolated."""
+    smile = otm_smile(bench)
+    known = np.isfinite(smile)
+    strikes, ivs = bench.strikes[known], smile[known]
+    inside = bool(known.any()) and strikes[0] <= forward <= strikes[-1]
+    value = float(np.interp(forward, strikes, ivs)) if inside else float("nan")
+    why = Reason.EXPIRED if (bench.priced.years or 0) <= 0 else Reason.NO_PRICE
+    return _or_nothing(value, int(known.sum()), len(known), why)
+
+
+def _wall(strikes: Floats, oi: Floats) -> Metric:
+    """The strike with the most open interest on one side; of equals the lowest."""
+    used, held = _told(oi), np.nan_to_num(oi)
+    if not held.any():
+        return Metric(value=None, used=used, of=len(oi), reason=Reason.NO_OPEN_INTEREST)
+    return Metric(value=float(strikes[held.argmax()]), used=used, of=len(oi))
+
+
+def _gamma_exposure(bench: Bench, lot_size: int | None) -> Metric:
+    of = len(bench.gamma)
+    if bench.priced.chain.unit is QuantityUnit.CONTRACTS and lot_size is None:
+        return Metric(value=None, used=0, of=of, reason=Reason.LOT_UNKNOWN)
+    exposed = exposure_by_leg(bench, lot_size)
+    used = _told(exposed)
+    return _or_nothing(float(np.nansum(exposed)) if used else np.nan, used, of, Reason.NO_PRICE)
+
+
+def _or_nothing(value: float, used: int, of: int, why: Reason) -> Metric:
+    if np.isfinite(value):
+        return Metric(value=value, used=used, of=of)
+    return Metric(value=None, used=used, of=of, reason=why)
+
+
+def _told(*columns: Floats) -> int:
+    return sum(int(np.isfinite(column).sum()) for column in columns)
+
+
+def by_strike(bench: Bench, values: Floats) -> Sequence[tuple[float, float, float]]:
+    """Strike, call's and put's value, lowest strike first."""
+    sides = StrikeColumns.of(bench.legs, values)
+    return list(zip(sides.strike.tolist(), sides.call.tolist(), sides.put.tolist(), strict=True))
