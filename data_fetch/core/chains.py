@@ -11,10 +11,21 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from hashlib import blake2b
+from itertools import pairwise
 
 import orjson
 
-from data_fetch.core.errors import BadAnswer, BadRecord, DataFetchError
+from data_fetch.core.errors import (
+    AccessDenied,
+    BadAnswer,
+    BadRecord,
+    DataFetchError,
+    RateLimited,
+    RequestRefused,
+    TokenRejected,
+    TransientError,
+    Unavailable,
+)
 from data_fetch.core.records import Instrument, SetAside, presentable
 
 # Of a share: what dividing by a lot and multiplying again may lose.
@@ -76,6 +87,32 @@ class ChainFault(BadAnswer):
         self.fault = fault
 
 
+# Each before the class of which it is a part.
+_NAMED = (
+    (TokenRejected, Fault.UNAUTHORISED),
+    (AccessDenied, Fault.FORBIDDEN),
+    (RateLimited, Fault.RATE_LIMITED),
+    (Unavailable, Fault.SERVER_ERROR),
+    (BadAnswer, Fault.NOT_JSON),
+    (TransientError, Fault.UNREACHABLE),
+)
+_REFUSALS = {
+    "HTTP404": Fault.NOT_FOUND,
+    "UDAPI100060": Fault.NOT_FOUND,
+    "HTTP421": Fault.MISDIRECTED,
+}
+
+
+def fault_of(problem: DataFetchError) -> Fault:
+    """The name of what kept a chain from us, whoever has raised it."""
+    if isinstance(problem, ChainFault):
+        return problem.fault
+    if isinstance(problem, RequestRefused):
+        return _REFUSALS.get(problem.code, Fault.REFUSED)
+    named = (fault for kind, fault in _NAMED if isinstance(problem, kind))
+    return next(named, Fault.REFUSED)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainLeg:
     """One option as a provider told it, its Greeks included.
@@ -130,6 +167,8 @@ class Chain:
     def __post_init__(self) -> None:
         if not self.legs:
             raise BadRecord(f"{self.underlying} {self.expiry}: a chain without a leg")
+        if any(lower.key >= upper.key for lower, upper in pairwise(self.legs)):
+            raise BadRecord(f"{self.underlying} {self.expiry}: legs twice, or out of order")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

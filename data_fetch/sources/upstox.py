@@ -12,10 +12,12 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from data_fetch.core.candles import CandleInterval
+from data_fetch.core.chains import Payload
 from data_fetch.core.errors import AccessDenied, BadAnswer, TokenRejected, Unreachable
 from data_fetch.core.ports import Clock, Lane, Pacing
 from data_fetch.sources.answers import Answer, read_answer
-from data_fetch.sources.retrying import Errand, RetryPolicy
+from data_fetch.sources.keeping import KeepingErrand
+from data_fetch.sources.retrying import PATIENCE, Errand, RetryPolicy
 from data_fetch.sources.token import TokenKeeper
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ OHLC = Endpoint("ohlc", "MarketQuoteV3Api", "get_market_quote_ohlc", dict)
 EXPIRED_CANDLES = Endpoint(
     "expired-candles", "ExpiredInstrumentApi", "get_expired_historical_candle_data", dict
 )
+OPTION_CONTRACTS = Endpoint("option-contract", "OptionsApi", "get_option_contracts", list)
+OPTION_CHAIN = Endpoint("option-chain", "OptionsApi", "get_put_call_option_chain", list)
 MARKET_STATUS = Endpoint("market-status", "MarketHolidaysAndTimingsApi", "get_market_status", dict)
 # The SDK sends these without a token. The two candle paths spend from one budget.
 HISTORY = Endpoint("candles", "HistoryV3Api", "get_historical_candle_data1", dict, False)
@@ -92,6 +96,10 @@ class UpstoxApi:
         """
         return Errand.begin(lane, self._clock.now(), stop)
 
+    def keeping_errand(self, lane: Lane, stop: Event | None = None) -> KeepingErrand:
+        """An errand that keeps every body that is received on its way, refusals included."""
+        return KeepingErrand(lane, self._clock.now() + PATIENCE[lane], stop or Event())
+
     def ltp(
         self,
         instrument_keys: Sequence[str],
@@ -118,6 +126,30 @@ class UpstoxApi:
         """
         keys = _listed(instrument_keys, OHLC_BATCH)
         return self._get(OHLC, errand or self.errand(lane), "I1", instrument_key=keys)
+
+    def option_contracts(
+        self,
+        live_key: str,
+        expiry: date | None = None,
+        lane: Lane = Lane.CHAIN,
+        errand: Errand | None = None,
+    ) -> Answer:
+        """The listed options of an underlying, of one expiry or of all, raw rows."""
+        of_expiry = {} if expiry is None else {"expiry_date": expiry.isoformat()}
+        return self._get(OPTION_CONTRACTS, errand or self.errand(lane), live_key, **of_expiry)
+
+    def option_chain(
+        self,
+        live_key: str,
+        expiry: date,
+        lane: Lane = Lane.CHAIN,
+        errand: Errand | None = None,
+    ) -> Answer:
+        """The put-call chain of one expiry of an underlying, one raw row a strike.
+
+        There are no rows for an expiry that is not listed.
+        """
+        return self._get(OPTION_CHAIN, errand or self.errand(lane), live_key, expiry.isoformat())
 
     def historical_candles(
         self,
@@ -219,6 +251,8 @@ class UpstoxApi:
                 timeout=self._timeout_for(errand),
                 **params,
             )
+        if isinstance(errand, KeepingErrand):
+            errand.payloads.append(Payload(self._clock.now(), raw.status, raw.body))
         try:
             answer = read_answer(raw, endpoint.shape, self._clock.now())
         except TokenRejected as rejected:

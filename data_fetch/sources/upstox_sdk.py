@@ -84,7 +84,8 @@ class UpstoxSdk:
             raise Unreachable(
                 f"No answer from Upstox ({_kind(problem)})", then=CHECK_THE_WAY
             ) from None
-        return RawAnswer(response.status, dict(response.headers), response.data)
+        # urllib3 has None for a body without a byte.
+        return RawAnswer(response.status, dict(response.headers), response.data or b"")
 
     def _client_with(self, token: str) -> Any:
         """The one client, with *token*. A request in flight keeps the token it began with."""

@@ -20,6 +20,12 @@ def test_a_chain_has_a_leg() -> None:
         chain_of([])
 
 
+@pytest.mark.parametrize("legs", [(1, 0), (0, 0)], ids=["out of order", "one twice"])
+def test_the_legs_of_a_chain_stand_in_order_each_once(legs: tuple[int, ...]) -> None:
+    with pytest.raises(BadRecord, match="twice, or out of order"):
+        replace(CHAIN, legs=tuple(CHAIN.legs[n] for n in legs))
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [

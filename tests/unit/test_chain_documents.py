@@ -1,0 +1,251 @@
+"""Captured files, whatever way they were kept, give up their documents one after the other."""
+
+import gzip
+import io
+import json
+import tarfile
+import tracemalloc
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nse_bodies import body
+from nse_bodies import row as nse_row
+from upstox_rows import contract
+from upstox_rows import row as upstox_row
+
+from data_fetch.core.chains import ChainFault, ChainSource, Fault
+from data_fetch.sources.chain_documents import CapturedDocument, documents_in, read_document
+
+NSE = body(nse_row())
+UPSTOX = {"status": "success", "data": [upstox_row()]}
+NOON = datetime(2026, 9, 11, 12, 0, tzinfo=UTC)
+
+
+def text(document: Any) -> bytes:
+    return json.dumps(document).encode()
+
+
+def lines(*documents: Any) -> bytes:
+    return b"".join(text(document) + b"\n" for document in documents)
+
+
+def tar(files: dict[str, bytes], mode: str = "w") -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def found(folder: Path, name: str, content: bytes) -> list[CapturedDocument]:
+    file = folder / name
+    file.write_bytes(content)
+    return list(documents_in(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "names"),
+    [
+        pytest.param("a.json", text(NSE), ["a.json"], id="a body"),
+        pytest.param("a.json", json.dumps(NSE, indent=2).encode(), ["a.json"], id="indented"),
+        pytest.param("a.json", b"\xef\xbb\xbf" + text(NSE), ["a.json"], id="byte order mark"),
+        pytest.param("a.json.gz", gzip.compress(text(NSE)), ["a.json.gz"], id="gzipped"),
+        pytest.param("a.bin", gzip.compress(text(NSE)), ["a.bin"], id="gzipped by another name"),
+        pytest.param("a.jsonl", lines(NSE, NSE), ["a.jsonl:1", "a.jsonl:2"], id="lines"),
+        pytest.param("a.ndjson", b"\n" + lines(NSE) + b"\n", ["a.ndjson"], id="one line"),
+        pytest.param("a.log", lines(NSE, NSE), ["a.log:1", "a.log:2"], id="lines by any name"),
+        pytest.param(
+            "a.jsonl.gz",
+            gzip.compress(lines(NSE)) + gzip.compress(lines(NSE)),
+            ["a.jsonl.gz:1", "a.jsonl.gz:2"],
+            id="gzipped bit by bit",
+        ),
+        pytest.param(
+            "a.tar",
+            tar({"x/b.json": text(NSE), "x/c.json.gz": gzip.compress(text(NSE))}),
+            ["a.tar/x/b.json", "a.tar/x/c.json.gz"],
+            id="archive",
+        ),
+        pytest.param(
+            "a.tar.gz",
+            tar({"b.jsonl": lines(NSE, NSE)}, "w:gz"),
+            ["a.tar.gz/b.jsonl:1", "a.tar.gz/b.jsonl:2"],
+            id="gzipped archive of lines",
+        ),
+        pytest.param("a.tgz", tar({"._b.json": b"x"}, "w:gz"), [], id="only a hidden file"),
+        pytest.param("a.json", text([NSE, NSE]), ["a.json#1", "a.json#2"], id="a list of bodies"),
+    ],
+)
+def test_the_documents_of_a_file(
+    tmp_path: Path, name: str, content: bytes, names: list[str]
+) -> None:
+    documents = found(tmp_path, name, content)
+    assert [document.name for document in documents] == names
+    assert all(document.body == NSE for document in documents)
+
+
+def test_a_line_that_was_torn_costs_itself_only(tmp_path: Path) -> None:
+    documents = found(tmp_path, "a.log", text(NSE)[:100] + b"\n" + lines(NSE, NSE))
+    assert [document.body == NSE for document in documents] == [False, True, True]
+    with pytest.raises(ChainFault) as refused:
+        read_document(documents[0])
+    assert refused.value.fault is Fault.NOT_JSON
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        pytest.param(("a.json.gz", gzip.compress(text(NSE))[:-20]), id="gzip cut short"),
+        pytest.param(("a.json.gz", gzip.compress(text(NSE))[:-4] + b"1234"), id="wrong length"),
+        pytest.param(("a.tar", b"no archive"), id="no archive"),
+        pytest.param(("a.tar.gz", tar({"b": text(NSE)}, "w:gz")[:200]), id="archive cut short"),
+    ],
+)
+def test_damaged_files_say_so(tmp_path: Path, damaged: tuple[str, bytes]) -> None:
+    with pytest.raises(ChainFault, match="cut short or damaged"):
+        found(tmp_path, *damaged)
+
+
+def test_a_missing_file_is_not_an_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        list(documents_in(tmp_path / "a.json"))
+
+
+def test_a_long_file_of_lines_is_never_whole_in_memory(tmp_path: Path) -> None:
+    big = body(*[nse_row(strike) for strike in range(15000, 17000, 100)])
+    size = (tmp_path / "a.jsonl").write_bytes(lines(*[big] * 500))
+    tracemalloc.start()
+    count = sum(1 for _ in documents_in(tmp_path / "a.jsonl"))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 500
+    assert most < size / 20
+
+
+INDIAN_NOON = datetime(2026, 9, 11, 6, 30, tzinfo=UTC)
+LATER = body(nse_row(), timestamp="11-Sep-2026 09:20:00")
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "captured_at"),
+    [
+        pytest.param({"time": "2026-09-11T12:00:00+00:00"}, NOON, id="with an offset"),
+        pytest.param({"time": "2026-09-11T12:00:00Z"}, NOON, id="Z"),
+        pytest.param({"captured_at": "2026-09-11 17:30:00+05:30"}, NOON, id="Indian offset"),
+        pytest.param({"captured_at_utc": "2026-09-11 12:00:00"}, NOON, id="UTC by its name"),
+        pytest.param({"fetched_at": "2026-09-11 12:00:00"}, INDIAN_NOON, id="Indian by default"),
+        pytest.param({"received_at": 1789128000}, NOON, id="seconds"),
+        pytest.param({"timestamp": 1789128000000}, NOON, id="milliseconds"),
+        pytest.param({"timestamp": "1789128000.0"}, NOON, id="seconds in text"),
+        pytest.param({"time": {"$date": "2026-09-11T12:00:00Z"}}, NOON, id="Mongo's text"),
+        pytest.param({"time": {"$date": 1789128000000}}, NOON, id="Mongo's number"),
+        pytest.param(
+            {"time": {"$date": {"$numberLong": "1789128000000"}}}, NOON, id="Mongo's long"
+        ),
+        pytest.param({"time": "11-Sep-2026 12:00:00"}, INDIAN_NOON, id="as NSE writes it"),
+        pytest.param({"time": "noon"}, None, id="words"),
+        pytest.param({"time": 5}, None, id="another number"),
+        pytest.param({"symbol": "NIFTY"}, None, id="no time"),
+    ],
+)
+def test_when_a_body_was_fetched(
+    tmp_path: Path, wrapper: dict[str, Any], captured_at: datetime | None
+) -> None:
+    (document,) = found(tmp_path, "a.json", text({**wrapper, "data": LATER}))
+    assert (document.captured_at, document.body) == (captured_at, LATER)
+
+
+def test_a_time_before_the_stamp_of_the_body_must_be_utc(tmp_path: Path) -> None:
+    """As in a public capture: `time` 12:07 beside a body that NSE has stamped 15:40."""
+    (document,) = found(tmp_path, "a.json", text({"time": "2026-09-11 12:00:00", "data": NSE}))
+    assert document.captured_at == NOON
+
+
+def test_the_exchanges_own_stamp_is_no_time_of_fetching(tmp_path: Path) -> None:
+    (document,) = found(tmp_path, "a.json", text(NSE["records"]))
+    assert document.captured_at is None
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        pytest.param(lambda inner: {"data": inner}, id="data"),
+        pytest.param(lambda inner: {"response": inner, "status": 200}, id="response"),
+        pytest.param(lambda inner: {"body": json.dumps(inner)}, id="text of a body"),
+        pytest.param(lambda inner: {"payload": {"data": inner}}, id="twice"),
+    ],
+)
+@pytest.mark.parametrize("inner", [NSE, UPSTOX], ids=["nse", "upstox"])
+def test_wrappers_are_peeled(tmp_path: Path, wrap: Callable[[Any], Any], inner: Any) -> None:
+    whole = {**wrap(inner), "time": "2026-09-11T12:00:00Z"}
+    (document,) = found(tmp_path, "a.json", text(whole))
+    assert (document.body, document.captured_at) == (inner, NOON)
+
+
+def test_a_body_under_another_name_is_known_by_its_records(tmp_path: Path) -> None:
+    (document,) = found(tmp_path, "a.json", text({"_id": 7, "chain": NSE}))
+    assert document.body == NSE
+
+
+@pytest.mark.parametrize(
+    ("told", "source"),
+    [
+        pytest.param(NSE, ChainSource.NSE, id="NSE"),
+        pytest.param(NSE["records"], ChainSource.NSE, id="NSE without records"),
+        pytest.param(NSE["records"]["data"], ChainSource.NSE, id="NSE's rows"),
+        pytest.param(UPSTOX, ChainSource.UPSTOX, id="Upstox"),
+        pytest.param(UPSTOX["data"], ChainSource.UPSTOX, id="Upstox's rows"),
+        pytest.param(text(UPSTOX), ChainSource.UPSTOX, id="bytes"),
+    ],
+)
+def test_a_document_is_known_by_its_rows(told: Any, source: ChainSource) -> None:
+    assert read_document(CapturedDocument("a", None, told)).chains[0].source is source
+
+
+@pytest.mark.parametrize(
+    ("told", "fault"),
+    [
+        pytest.param({}, Fault.EMPTY_OBJECT, id="empty object"),
+        pytest.param([], Fault.EMPTY_LIST, id="empty list"),
+        pytest.param({"status": "success", "data": []}, Fault.EMPTY_LIST, id="no rows"),
+        pytest.param(b"", Fault.EMPTY_BODY, id="nothing"),
+        pytest.param(b"<html>Access Denied</html>", Fault.HTML, id="a page"),
+        pytest.param(text(NSE)[:-9], Fault.NOT_JSON, id="cut short"),
+        pytest.param(
+            {"status": "error", "errors": [{"errorCode": "UDAPI10005"}]}, Fault.REFUSED, id="error"
+        ),
+        pytest.param(
+            {"status": "success", "data": {"candles": []}}, Fault.NOT_A_CHAIN, id="candles"
+        ),
+        pytest.param(
+            {"status": "success", "data": [contract()]}, Fault.NOT_A_CHAIN, id="contracts"
+        ),
+        pytest.param({"expiryDates": ["15-Sep-2026"]}, Fault.NOT_A_CHAIN, id="NSE's contracts"),
+        pytest.param({"captured_at_utc": "2026-09-11", "note": "x"}, Fault.NOT_A_CHAIN, id="meta"),
+        pytest.param({"symbols": {"NIFTY": {"rows": []}}}, Fault.NOT_A_CHAIN, id="reshaped"),
+        pytest.param(7, Fault.NOT_A_CHAIN, id="a number"),
+    ],
+)
+def test_other_documents_are_refused_by_name(told: Any, fault: Fault) -> None:
+    with pytest.raises(ChainFault) as refused:
+        read_document(CapturedDocument("a", None, told))
+    assert refused.value.fault is fault
+
+
+def test_a_page_is_a_document(tmp_path: Path) -> None:
+    (document,) = found(tmp_path, "a.html", b"<html>\n<b>{}</b>\n</html>")
+    assert document.body == b"<html>\n<b>{}</b>\n</html>"
+
+
+def test_a_number_that_is_none_costs_one_leg_only() -> None:
+    """Collectors written in Python store NaN, which no JSON parser has to take."""
+    torn = text(body(*[nse_row(k) for k in range(15000, 17000, 100)]))
+    told = read_document(
+        CapturedDocument("a", None, torn.replace(b'"lastPrice": 120.5', b'"lastPrice": NaN', 1))
+    )
+    assert [aside.reason for aside in told.set_aside] == ["lastPrice is nan"]
