@@ -13,10 +13,11 @@ from sqlalchemy import Connection, Row, func, or_, select
 from data_fetch.core.lineage import Succession, detect_lineage, present_key
 from data_fetch.core.records import Instrument, World
 from data_fetch.core.universe import Universe, resolve
+from data_fetch.storage.instrument_terms import record_terms
 from data_fetch.storage.store import Guard, Store, refuse_invented
 from data_fetch.storage.tables import Instrument as InstrumentRow
 from data_fetch.storage.tables import InstrumentLineage, StoreMeta, table
-from data_fetch.storage.upsert import Rule, bulk_upsert, earliest, latest, upsert
+from data_fetch.storage.upsert import Rule, bulk_write, earliest, latest, upsert
 
 instruments_table = table(InstrumentRow)
 lineage_table = table(InstrumentLineage)
@@ -54,7 +55,8 @@ def save_master(
     """Store every instrument of the master of *seen_on*; streamed, in short transactions.
 
     Those known already keep `first_seen` and move `last_seen` on. Renames and new ISINs are
-    recorded in `instrument_lineage` before the new names are. Doing it again changes nothing;
+    recorded in `instrument_lineage` before the new names are, lots and ticks that differ from
+    those before in `instrument_terms`. Doing it again changes nothing;
     *digest*, the caller's mark of this date and content, is kept once all of it is stored, so
     that `saved_digest` tells when it need not be done again. *guard* is checked in every write.
     Raises WrongWorld for invented instruments in a live store.
@@ -169,8 +171,13 @@ def _contracts(
 
 
 def _save(begin: Begin, instruments: Iterable[Instrument], seen_on: date) -> int:
-    rows = (_row(instrument, seen_on) for instrument in instruments)
-    return bulk_upsert(begin, instruments_table, COLUMNS, rows, SEEN)
+    def write(connection: Connection, several: Sequence[Instrument]) -> int:
+        rows = [_row(instrument, seen_on) for instrument in several]
+        changed = upsert(connection, instruments_table, COLUMNS, rows, SEEN)
+        record_terms(connection, several, seen_on)
+        return changed
+
+    return bulk_write(begin, instruments, write)
 
 
 def _record_lineage(

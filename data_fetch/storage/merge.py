@@ -1,7 +1,8 @@
 """Brings the rows of one store into another of the same world.
 
 Safe to repeat: of two rows with one key the better one stays, by a rule of its table. Of two
-rows of the coverage ledger each knows something, so they are combined.
+rows of the coverage ledger each knows something, so they are combined. Option chains are received
+once more, in the order of their receipts.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +17,10 @@ from data_fetch.core.coverage import combined
 from data_fetch.core.errors import SetupError
 from data_fetch.core.records import World
 from data_fetch.storage.candles import begin_candle_writing
+from data_fetch.storage.chain_merge import merge_chains
 from data_fetch.storage.coverage import COLUMNS, coverage_table, day_coverage, ledger_row
 from data_fetch.storage.database import engine_for, is_postgres, reading, redacted
+from data_fetch.storage.instrument_terms import merge_terms
 from data_fetch.storage.store import Store, open_store, refuse_invented, stamped_world
 from data_fetch.storage.tables import (
     Base,
@@ -27,12 +30,23 @@ from data_fetch.storage.tables import (
     DataSyncStatus,
     Instrument,
     InstrumentLineage,
+    InstrumentTerms,
     LtpData,
     StoreMeta,
+    SymbolConfig,
     SyncRunRow,
     table,
 )
-from data_fetch.storage.upsert import REPLACE, Row, Rule, bulk_upsert, earliest, latest, upsert
+from data_fetch.storage.upsert import (
+    REPLACE,
+    Row,
+    Rule,
+    bulk_upsert,
+    bulk_write,
+    earliest,
+    latest,
+    upsert,
+)
 
 READ_AT_ONCE = 5_000
 # So few that combining them does not hold SQLite's write lock for long.
@@ -49,6 +63,9 @@ RULES: dict[type[Base], Rule] = {
     DataSyncStatus: Rule(ranking=("last_attempt",), combined={"last_success": latest}),
     Candle: Rule(ranking=("is_final", "fetched_at")),
     CandleRevision: Rule(ranking=("superseded_at",)),
+    SymbolConfig: Rule(ranking=("changed_at",)),
+    # Both sides are woven together, so that a row stands only where the terms change.
+    InstrumentTerms: REPLACE,
     # After the candles it speaks of. What is written is combined from both sides beforehand.
     Coverage: REPLACE,
 }
@@ -72,7 +89,8 @@ def merge(src_url: str, dst_url: str, watcher: Watcher = nobody) -> dict[str, in
         raise SetupError(f"{redacted(src_url)} cannot be merged into itself", then="Name two.")
     world = _world_of(src_url)
     with closing(open_store(src_url, world)) as src, closing(open_store(dst_url, world)) as dst:
-        return {table(model).name: _merge_table(src, dst, model, watcher) for model in RULES}
+        changed = {table(model).name: _merge_table(src, dst, model, watcher) for model in RULES}
+        return changed | merge_chains(src, dst, watcher)
 
 
 def _merge_table(src: Store, dst: Store, model: type[Base], watcher: Watcher) -> int:
@@ -82,6 +100,8 @@ def _merge_table(src: Store, dst: Store, model: type[Base], watcher: Watcher) ->
         rows = _streamed(connection, target, watcher)
         if model is Coverage:
             return _combine_ledger(dst, rows)
+        if model is InstrumentTerms:
+            return bulk_write(dst.writing, rows, merge_terms)
         return bulk_upsert(lambda: _writing(dst), target, columns, rows, RULES[model])
 
 

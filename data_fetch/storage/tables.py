@@ -233,6 +233,192 @@ class Coverage(Base):
     __table_args__ = (Index(None, "interval", "trading_date"), KEYED)
 
 
+class InstrumentTerms(Base):
+    """Lot and tick in force from *effective_from* on, the date of the first master that had them.
+
+    A row stands only where the terms differ from those before; before the first one they are
+    unknown.
+    """
+
+    __tablename__ = "instrument_terms"
+    __table_args__ = KEYED
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    effective_from: Mapped[date] = mapped_column(primary_key=True)
+    lot_size: Mapped[int | None]
+    tick_size: Mapped[Decimal | None]
+
+
+class ChainReceipt(Base):
+    """At *received_at* a source told a chain with that content.
+
+    Receipts in a row that tell the same make one snapshot, named after the first of them.
+    """
+
+    __tablename__ = "chain_receipts"
+    __table_args__ = KEYED
+
+    underlying: Mapped[str] = mapped_column(primary_key=True)
+    expiry: Mapped[date] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    received_at: Mapped[datetime] = mapped_column(primary_key=True)
+    exchange_time: Mapped[datetime | None]
+    content_hash: Mapped[str]
+    run_id: Mapped[str]
+
+
+class ChainSnapshot(Base):
+    """One content of a chain, first received at *timestamp* and last at *last_confirmed*.
+
+    *confirmations* counts its receipts, the first included; *lot_size* is the one in force that
+    day, null when nobody knows; *set_aside* counts legs that could not be true.
+    """
+
+    __tablename__ = "chain_snapshots"
+
+    underlying: Mapped[str] = mapped_column(primary_key=True)
+    expiry: Mapped[date] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    exchange_time: Mapped[datetime | None]
+    content_hash: Mapped[str]
+    unit: Mapped[str]
+    spot: Mapped[float | None]
+    lot_size: Mapped[int | None]
+    legs: Mapped[int] = mapped_column(Integer)
+    confirmations: Mapped[int] = mapped_column(Integer)
+    last_confirmed: Mapped[datetime]
+    set_aside: Mapped[int] = mapped_column(Integer)
+    run_id: Mapped[str]
+
+    # The key answers "newest of this chain"; these "newest from this source", also when another
+    # source has told ever since, and "these minutes, all chains".
+    __table_args__ = (
+        Index(None, "underlying", "expiry", "source", "timestamp"),
+        Index(None, "timestamp"),
+        KEYED,
+    )
+
+
+class OptionChainData(Base):
+    """One leg of a snapshot: what the market and the provider told, and our own numbers.
+
+    *volume*, *oi* and *prev_oi* are shares; a source that tells contracts is kept beside them
+    as it told, and *oi_reason* says why one could not be turned into shares. The quantities of
+    the book are shares. *price* is the one that our numbers are from, *reason* why there are none.
+    """
+
+    __tablename__ = "option_chain_data"
+    # A snapshot lies together. A contract over time is looked up by its snapshots: an index of
+    # its own would have to be written in as many places as a snapshot has legs.
+    __table_args__ = KEYED
+
+    underlying: Mapped[str] = mapped_column(primary_key=True)
+    expiry: Mapped[date] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    strike: Mapped[Decimal] = mapped_column(primary_key=True)
+    option_type: Mapped[str] = mapped_column(primary_key=True)
+    instrument_key: Mapped[str | None]
+    ltp: Mapped[float | None]
+    prev_close: Mapped[float | None]
+    bid: Mapped[float | None]
+    bid_qty: Mapped[int | None]
+    ask: Mapped[float | None]
+    ask_qty: Mapped[int | None]
+    total_buy_qty: Mapped[int | None]
+    total_sell_qty: Mapped[int | None]
+    volume: Mapped[int | None]
+    oi: Mapped[int | None]
+    prev_oi: Mapped[int | None]
+    volume_contracts: Mapped[float | None]
+    oi_contracts: Mapped[float | None]
+    prev_oi_contracts: Mapped[float | None]
+    oi_reason: Mapped[str | None]
+    provider_iv: Mapped[float | None]
+    provider_delta: Mapped[float | None]
+    provider_gamma: Mapped[float | None]
+    provider_theta: Mapped[float | None]
+    provider_vega: Mapped[float | None]
+    price: Mapped[float | None]
+    forward: Mapped[float | None]
+    iv: Mapped[float | None]
+    delta: Mapped[float | None]
+    gamma: Mapped[float | None]
+    theta: Mapped[float | None]
+    vega: Mapped[float | None]
+    rho: Mapped[float | None]
+    reason: Mapped[str | None]
+    run_id: Mapped[str]
+
+
+class ChainSummary(Base):
+    """One line about a snapshot. Open interest and volume are in its *unit*.
+
+    *inputs* tells of each figure from how many legs it is and why it is missing; *priced_at* is
+    the instant the prices are of, *age_seconds* how old they were when they were received.
+    """
+
+    __tablename__ = "chain_summary"
+    __table_args__ = KEYED
+
+    underlying: Mapped[str] = mapped_column(primary_key=True)
+    expiry: Mapped[date] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    exchange_time: Mapped[datetime | None]
+    spot: Mapped[float | None]
+    forward: Mapped[float | None]
+    forward_method: Mapped[str | None]
+    forward_strikes: Mapped[int] = mapped_column(Integer)
+    forward_spread: Mapped[float | None]
+    years: Mapped[float | None]
+    priced_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime]
+    provisional: Mapped[bool]
+    rate: Mapped[float]
+    convention: Mapped[str]
+    unit: Mapped[str]
+    call_oi: Mapped[float | None]
+    put_oi: Mapped[float | None]
+    call_volume: Mapped[float | None]
+    put_volume: Mapped[float | None]
+    pcr_oi: Mapped[float | None]
+    pcr_volume: Mapped[float | None]
+    max_pain: Mapped[float | None]
+    atm_strike: Mapped[float | None]
+    straddle: Mapped[float | None]
+    atm_iv: Mapped[float | None]
+    support: Mapped[float | None]
+    resistance: Mapped[float | None]
+    gamma_exposure: Mapped[float | None]
+    legs: Mapped[int] = mapped_column(Integer)
+    priced: Mapped[int] = mapped_column(Integer)
+    age_seconds: Mapped[float | None]
+    build_up: Mapped[dict[str, Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    inputs: Mapped[dict[str, Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    run_id: Mapped[str]
+
+
+class SymbolConfig(Base):
+    """Which option chains to poll: of how many expiries, and how often.
+
+    *strikes* is how many to show on each side of the money; null: all.
+    """
+
+    __tablename__ = "symbol_config"
+    __table_args__ = KEYED
+
+    symbol: Mapped[str] = mapped_column(primary_key=True)
+    instrument_key: Mapped[str]
+    active: Mapped[bool]
+    refresh_seconds: Mapped[int] = mapped_column(Integer)
+    expiries: Mapped[int] = mapped_column(Integer)
+    strikes: Mapped[int | None] = mapped_column(Integer)
+    pinned: Mapped[bool]
+    changed_at: Mapped[datetime]
+
+
 class StoreMeta(Base):
     """What the store says of itself: world, leader, fencing number, digest of the last master."""
 

@@ -50,6 +50,7 @@ Row = tuple[Any, ...]
 Converter = Callable[[Any], Any]
 _Offered = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 _Insert = TypeVar("_Insert", PostgresInsert, SqliteInsert)
+Thing = TypeVar("Thing")
 
 # A document of this size is a few megabytes; larger ones are no faster.
 ROWS_PER_DOCUMENT = 10_000
@@ -123,16 +124,33 @@ def bulk_upsert(
 ) -> int:
     """`upsert` for any number of rows: one transaction from *begin* per chunk.
 
-    On SQLite a chunk is as large as fits a short write lock, with a pause for other writers
-    between two chunks. What was written before an error stays written.
+    What was written before an error stays written.
     """
-    waiting = iter(rows)
+
+    def write(connection: Connection, chunk: Sequence[Row]) -> int:
+        return upsert(connection, table, columns, chunk, rule)
+
+    return bulk_write(begin, rows, write)
+
+
+def bulk_write(
+    begin: Callable[[], AbstractContextManager[Connection]],
+    things: Iterable[Thing],
+    write: Callable[[Connection, Sequence[Thing]], int],
+) -> int:
+    """Hand *things* to *write* chunk by chunk, each in a transaction from *begin*; the sum of
+    what it counts.
+
+    On SQLite a chunk is as large as fits a short write lock, with a pause for other writers
+    between two chunks.
+    """
+    waiting = iter(things)
     changed, size = 0, FIRST_CHUNK
     while chunk := list(islice(waiting, size)):
         with begin() as connection:
             one_writer = connection.dialect.name == "sqlite"
             started = stopwatch()
-            changed += upsert(connection, table, columns, chunk, rule)
+            changed += write(connection, chunk)
         if one_writer:
             size = next_chunk(len(chunk), stopwatch() - started)
             time.sleep(PAUSE_SECONDS)

@@ -106,6 +106,12 @@ def test_merge_counts_what_changed(run: Run, sqlite_url: str, postgres_url: str)
             "coverage",
             "sync_runs",
             "data_sync_status",
+            "instrument_terms",
+            "symbol_config",
+            "chain_receipts",
+            "chain_snapshots",
+            "option_chain_data",
+            "chain_summary",
         ],
         0,
     )

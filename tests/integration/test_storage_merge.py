@@ -19,7 +19,9 @@ from data_fetch.storage.tables import (
     DataSyncStatus,
     Instrument,
     InstrumentLineage,
+    InstrumentTerms,
     LtpData,
+    SymbolConfig,
     SyncRunRow,
     table,
 )
@@ -141,7 +143,25 @@ SAMPLE: dict[type[Base], dict[str, Any]] = {
         "run_id": "r",
         "changed_at": AT,
     },
+    SymbolConfig: {
+        "symbol": "RELIANCE",
+        "instrument_key": KEY,
+        "active": True,
+        "refresh_seconds": 30,
+        "expiries": 1,
+        "strikes": None,
+        "pinned": False,
+        "changed_at": AT,
+    },
+    InstrumentTerms: {
+        "instrument_key": KEY,
+        "effective_from": DAY,
+        "lot_size": 500,
+        "tick_size": Decimal("0.05"),
+    },
 }
+# Merged as what they are together: see test_chain_merge.py.
+CHAINS = {"chain_receipts", "chain_snapshots", "option_chain_data", "chain_summary"}
 
 
 def put(store: Store, model: type[Base], **facts: Any) -> None:
@@ -179,7 +199,8 @@ def urls(request: pytest.FixtureRequest, tmp_path: Any) -> tuple[str, str]:
 
 
 def test_every_table_with_rows_of_its_own_has_a_rule() -> None:
-    assert {table(model).name for model in RULES} == set(Base.metadata.tables) - {"store_meta"}
+    ruled = {table(model).name for model in RULES}
+    assert ruled == set(Base.metadata.tables) - {"store_meta"} - CHAINS
     assert set(SAMPLE) == set(RULES)
 
 
@@ -190,9 +211,11 @@ def test_everything_comes_over_and_a_second_time_changes_nothing(
     for model in SAMPLE:
         put(src, model)
 
-    assert merge(*urls) == {table(model).name: 1 for model in SAMPLE}
+    no_chains = dict.fromkeys(CHAINS, 0)
+
+    assert merge(*urls) == {table(model).name: 1 for model in SAMPLE} | no_chains
     assert {model: only(dst, model) for model in SAMPLE} == SAMPLE
-    assert merge(*urls) == {table(model).name: 0 for model in SAMPLE}
+    assert merge(*urls) == {table(model).name: 0 for model in SAMPLE} | no_chains
 
 
 @pytest.mark.parametrize(
@@ -211,6 +234,11 @@ def test_everything_comes_over_and_a_second_time_changes_nothing(
             InstrumentLineage,
             {"recorded": AT + timedelta(seconds=1), "reason": "rename"},
             id="lineage",
+        ),
+        pytest.param(
+            SymbolConfig,
+            {"changed_at": AT + timedelta(seconds=1), "active": False},
+            id="what to poll",
         ),
         pytest.param(Candle, {"fetched_at": AT + timedelta(days=1), "close": 2990.0}, id="candles"),
         pytest.param(
@@ -296,6 +324,27 @@ def test_two_ledgers_of_a_day_are_combined_and_a_second_time_changes_nothing(
         "run_id": "later",
     }
     assert merge(*urls)["coverage"] == 0
+
+
+def test_terms_of_two_stores_are_woven_together(
+    urls: tuple[str, str], opened: Callable[[str], Store]
+) -> None:
+    src, dst = map(opened, urls)
+    before, after, late = DAY - timedelta(days=2), DAY + timedelta(days=1), DAY + timedelta(days=4)
+    for store, lots in ((src, {before: 250, DAY: 500}), (dst, {after: 500, late: 750})):
+        for day, lot in lots.items():
+            put(store, InstrumentTerms, effective_from=day, lot_size=lot)
+
+    merge(*urls)
+
+    with dst.reading() as connection:
+        rows = connection.execute(select(table(InstrumentTerms))).all()
+    assert sorted((row.effective_from, row.lot_size) for row in rows) == [
+        (before, 250),
+        (DAY, 500),
+        (late, 750),
+    ]
+    assert merge(*urls)["instrument_terms"] == 0
 
 
 def test_an_instrument_was_first_seen_when_either_saw_it_first(

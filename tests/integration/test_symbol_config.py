@@ -1,0 +1,110 @@
+"""Which option chains are polled, as the store keeps it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from data_fetch.core.errors import BadRecord, WrongWorld
+from data_fetch.core.records import Instrument, World
+from data_fetch.core.symbol_config import SymbolConfig, default_config
+from data_fetch.storage.store import Store, open_store
+from data_fetch.storage.symbol_config import SymbolConfigs, config_table
+
+NOW = datetime(2026, 9, 16, 3, 45, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=1)
+NIFTY = SymbolConfig(symbol="NIFTY", instrument_key="NSE_INDEX|Nifty 50")
+TCS = SymbolConfig(
+    symbol="TCS",
+    instrument_key="NSE_EQ|INE467B01029",
+    active=False,
+    refresh_seconds=180,
+    expiries=3,
+    strikes=10,
+    pinned=True,
+)
+
+
+def changed_at(store: Store, symbol: str) -> datetime:
+    with store.reading() as connection:
+        query = select(config_table.c.changed_at).where(config_table.c.symbol == symbol)
+        found: datetime = connection.execute(query).scalar_one()
+        return found
+
+
+@pytest.mark.parametrize(
+    ("segment", "seconds"), [("NSE_INDEX", 30), ("NSE_EQ", 180)], ids=["an index", "a stock"]
+)
+def test_an_underlying_is_polled_as_usual_unless_somebody_wants_otherwise(
+    segment: str, seconds: int
+) -> None:
+    underlying = Instrument(
+        instrument_key="K", live_key="K", symbol="S", segment=segment, instrument_type=""
+    )
+
+    assert default_config(underlying) == SymbolConfig(
+        symbol="S",
+        instrument_key="K",
+        active=True,
+        refresh_seconds=seconds,
+        expiries=1,
+        strikes=None,
+        pinned=False,
+    )
+
+
+def test_nothing_is_polled_at_first(store: Store) -> None:
+    assert SymbolConfigs(store).all() == []
+
+
+def test_what_was_added_comes_back_pinned_ones_first(store: Store) -> None:
+    assert SymbolConfigs(store).add([NIFTY, TCS], NOW) == 2
+
+    assert SymbolConfigs(store).all() == [TCS, NIFTY]
+
+
+def test_adding_leaves_what_is_there_as_it_is(store: Store) -> None:
+    configs = SymbolConfigs(store)
+    configs.add([TCS], NOW)
+
+    assert configs.add([replace(TCS, active=True, expiries=1), NIFTY], LATER) == 1
+
+    assert configs.all() == [TCS, NIFTY]
+    assert changed_at(store, "TCS") == NOW
+
+
+def test_setting_replaces_and_says_whether_that_is_a_change(store: Store) -> None:
+    configs = SymbolConfigs(store)
+    faster = replace(NIFTY, refresh_seconds=10, strikes=5)
+
+    assert configs.set(NIFTY, NOW)
+    assert configs.set(faster, LATER)
+    assert not configs.set(faster, LATER + timedelta(minutes=1))
+
+    assert configs.all() == [faster]
+    assert changed_at(store, "NIFTY") == LATER
+
+
+def test_a_symbol_rests_until_it_is_resumed(store: Store) -> None:
+    configs = SymbolConfigs(store)
+    configs.add([NIFTY], NOW)
+
+    assert configs.pause("NIFTY", LATER)
+    assert not configs.pause("NIFTY", LATER)
+    assert configs.all() == [replace(NIFTY, active=False)]
+    assert configs.resume("NIFTY", LATER)
+    assert configs.all() == [NIFTY]
+
+
+def test_only_what_is_there_can_rest(store: Store) -> None:
+    with pytest.raises(BadRecord, match="NIFTY is not among"):
+        SymbolConfigs(store).pause("NIFTY", NOW)
+
+
+def test_a_live_store_refuses_an_invented_underlying(database_url: str) -> None:
+    live = open_store(database_url, World.LIVE)
+
+    with pytest.raises(WrongWorld, match="ZZP"):
+        SymbolConfigs(live).add([replace(TCS, instrument_key="NSE_EQ|ZZP000000001")], NOW)
+    live.close()
