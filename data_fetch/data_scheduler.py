@@ -148,7 +148,8 @@ class DataScheduler:
             for name, work in collector.jobs.items():
                 registry.add(name, work, collector.timetable.next_after(name))
             # Slots that passed while nobody was running are accounted for at once.
-            registry.call(QUOTES)
+            for name in collector.jobs.keys() & {QUOTES}:
+                registry.call(name)
             while not self._wait(clock.wait, registry.next_run, until):
                 if not collector.desk.leads():
                     log.error("lost_leadership")
@@ -157,6 +158,7 @@ class DataScheduler:
                 registry.run_pending()
         finally:
             registry.close()
+            collector.close()
             hold.release()
             self._collector = self._registry = None
             log.info("stopped")

@@ -22,6 +22,21 @@ from sqlalchemy import Connection
 from data_fetch.backfill_rounds import BackfillRounds
 from data_fetch.backfill_service import BackfillService
 from data_fetch.candle_service import CandleService
+from data_fetch.chain_import import ChainImport
+from data_fetch.chain_rederive import ChainRederive
+from data_fetch.chain_rounds import ChainRounds
+from data_fetch.chain_runtime import (
+    ChainDesk,
+    Polling,
+    chain_import_at,
+    chain_rederive_at,
+    chain_rounds_at,
+    chain_service_at,
+    nse_url_for,
+    refuse_unknown,
+    vault_for,
+)
+from data_fetch.core.chain_polls import Poll
 from data_fetch.core.clock import IST, MINUTE, SystemClock, VirtualClock, minute_of
 from data_fetch.core.errors import SetupError
 from data_fetch.core.expectation import Expectation
@@ -47,12 +62,13 @@ from data_fetch.sources.retrying import RetryPolicy
 from data_fetch.sources.token import TokenKeeper
 from data_fetch.sources.upstox import UpstoxApi
 from data_fetch.storage.candle_book import CandleBook
-from data_fetch.storage.instruments import first_seen_days, instruments_named
+from data_fetch.storage.instruments import first_seen_days, instruments_named, last_master_date
 from data_fetch.storage.leadership import Leadership
 from data_fetch.storage.quote_feed import QuoteFeed
 from data_fetch.storage.quotes import QuoteStore
 from data_fetch.storage.store import Guard, Store, open_store
 from data_fetch.storage.sync import last_due_slot
+from data_fetch.storage.vault import Vault
 from data_fetch.universe_loader import load_universe
 from data_fetch.upstox_bar_client import UpstoxBarClient
 from data_fetch.upstox_candle_client import UpstoxCandleClient
@@ -90,6 +106,8 @@ class Market:
     api: UpstoxApi
     master: InstrumentMaster
     calendar: MarketCalendar
+    nse_url: str
+    pacing_folder: Path | None
 
     @property
     def source_name(self) -> str:
@@ -119,6 +137,7 @@ class Collector:
     service: LtpService
     monitor: FreshnessMonitor
     rounds: BackfillRounds
+    chains: ChainRounds
     timetable: Timetable
     jobs: Mapping[str, Callable[[], object]]
 
@@ -129,6 +148,10 @@ class Collector:
     @property
     def store(self) -> Store:
         return self.desk.store
+
+    def close(self) -> None:
+        """Return when what its jobs have set to work is done."""
+        self.chains.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,10 +232,6 @@ def records_for(settings: Settings, symbols: Sequence[str] = ()) -> Iterator[Rec
 @contextmanager
 def market_for(settings: Settings, keep: KeepExchange = any_exchange) -> Iterator[Market]:
     """The outside world as configured; in the paper world *keep* finds or starts an exchange."""
-    if settings.data_source == "nse":
-        raise SetupError(
-            "DATA_SOURCE=nse has no quotes", then="Set DATA_SOURCE to upstox or paper."
-        )
     calendar = calendar_for(settings)
     if settings.world is World.LIVE:
         yield _market(settings, SystemClock(), settings.base_url or UPSTOX_URL, calendar)
@@ -256,6 +275,8 @@ def _market(
         api=api,
         master=_master(settings, settings.world, clock, listed or INSTRUMENTS_URL),
         calendar=calendar,
+        nse_url=nse_url_for(settings, base_url if paper else None),
+        pacing_folder=state_folder,
     )
 
 
@@ -368,9 +389,15 @@ def _warn(settings: Settings, market: Market, screen: Screen) -> None:
 @contextmanager
 def one_off_for(settings: Settings, screen: Screen) -> Iterator[Collector]:
     """The same parts for a command that does one thing beside a running scheduler."""
+    with _one_off_desk(settings) as desk:
+        yield collector_at(desk, screen)
+
+
+@contextmanager
+def _one_off_desk(settings: Settings) -> Iterator[Desk]:
     store = store_for(settings)
     with market_for(settings) as market:
-        desk = Desk(
+        yield Desk(
             settings=settings,
             market=market,
             store=store,
@@ -379,7 +406,6 @@ def one_off_for(settings: Settings, screen: Screen) -> Iterator[Collector]:
             running_since=market.clock.now(),
             stop=Event(),
         )
-        yield collector_at(desk, screen)
 
 
 def backfill_at(desk: Desk, calendar: MarketCalendar) -> BackfillService:
@@ -397,6 +423,84 @@ def backfill_at(desk: Desk, calendar: MarketCalendar) -> BackfillService:
     )
 
 
+def chain_desk_at(desk: Desk, calendar: MarketCalendar, told: Callable[[str], None]) -> ChainDesk:
+    """What the chains share with everything else at *desk*."""
+    return ChainDesk(
+        settings=desk.settings,
+        api=desk.market.api,
+        nse_url=desk.market.nse_url,
+        pacing_folder=desk.market.pacing_folder,
+        clock=desk.market.clock,
+        calendar=calendar,
+        store=desk.store,
+        guard=desk.guard,
+        stop=desk.stop,
+        told=told,
+    )
+
+
+@contextmanager
+def chain_polls_for(
+    settings: Settings, screen: Screen, symbols: Sequence[str], expiries: int | None
+) -> Iterator[Iterator[Poll]]:
+    """One poll of each of *symbols* (none named: of all that are polled), as they are drawn."""
+    with _one_off_desk(settings) as desk:
+        polling = _polling_at(desk, screen)
+        targets = polling.targets(symbols, expiries)
+        chains = chain_desk_at(desk, calendar_for(settings), screen.told)
+        service = chain_service_at(chains)
+        yield (service.poll(target) for target in targets)
+
+
+@contextmanager
+def polling_for(settings: Settings, screen: Screen) -> Iterator[tuple[Polling, datetime]]:
+    """What is polled, to look at and to change, and what time it is there."""
+    with _one_off_desk(settings) as desk:
+        yield _polling_at(desk, screen), desk.market.clock.now()
+
+
+def polling_in(settings: Settings, store: Store) -> Polling:
+    """What is polled as far as *store* knows; asks no provider."""
+    listed = FoStocksLoader(lambda: settings).load_fo_stocks_from_file()
+    with store.reading() as connection:
+        return Polling(settings, store, instruments_named(connection, listed.entries).members)
+
+
+def _polling_at(desk: Desk, screen: Screen) -> Polling:
+    """The instruments come from the store; from today's master when it knows none."""
+    loader = FoStocksLoader(lambda: desk.settings)
+    with desk.store.reading() as connection:
+        known = last_master_date(connection) is not None
+        universe = instruments_named(connection, loader.load_fo_stocks_from_file().entries)
+    if not known:
+        now = desk.market.clock.now()
+        universe = load_universe(
+            loader, desk.market.master, desk.store, now, desk.guard, screen.told
+        )
+    return Polling(desk.settings, desk.store, universe.members)
+
+
+@contextmanager
+def chain_import_for(settings: Settings) -> Iterator[ChainImport]:
+    """What stores captured documents in the configured store."""
+    store = store_for(settings)
+    try:
+        yield chain_import_at(store, calendar_for(settings), SystemClock())
+    finally:
+        store.close()
+
+
+@contextmanager
+def chain_rederive_for(settings: Settings) -> Iterator[tuple[ChainRederive, Vault]]:
+    """What works tables out again, and the vault it does so from."""
+    store = store_for(settings)
+    try:
+        rederive = chain_rederive_at(store, calendar_for(settings), SystemClock())
+        yield rederive, vault_for(settings)
+    finally:
+        store.close()
+
+
 def chosen_at(desk: Desk, universe: Universe, symbols: Sequence[str]) -> Chosen:
     """The instruments *symbols* name; the whole *universe* when none are named.
 
@@ -410,14 +514,7 @@ def chosen_at(desk: Desk, universe: Universe, symbols: Sequence[str]) -> Chosen:
 
 def _named(connection: Connection, symbols: Sequence[str]) -> Universe:
     """What *symbols* stand for. Raises SetupError for the first one that is not known."""
-    named = instruments_named(connection, symbols)
-    for missing in named.unresolved:
-        near = f"Near: {', '.join(missing.near)}. " if missing.near else ""
-        raise SetupError(
-            f"the store knows no instrument named {missing.symbol}",
-            then=f"{near}The master in the store may be old: data-fetch collect --once renews it.",
-        )
-    return named
+    return refuse_unknown(instruments_named(connection, symbols))
 
 
 def _chosen(connection: Connection, instruments: tuple[Instrument, ...]) -> Chosen:
@@ -546,6 +643,14 @@ def collector_at(desk: Desk, screen: Screen, owed_since: datetime | None = None)
         stop=desk.stop,
         told=screen.told,
     )
+    chains = chain_rounds_at(chain_desk_at(desk, calendar, screen.told), universe.members)
+    jobs: dict[str, Callable[[], object]] = {
+        QUOTES: service.collect_due,
+        CANDLES: candles.collect,
+        FRESHNESS: monitor.check,
+        **rounds.jobs,
+        **chains.jobs,
+    }
     return Collector(
         desk=desk,
         calendar=calendar,
@@ -553,11 +658,8 @@ def collector_at(desk: Desk, screen: Screen, owed_since: datetime | None = None)
         service=service,
         monitor=monitor,
         rounds=rounds,
+        chains=chains,
         timetable=standard_timetable(calendar, members.venues, settings.finalise_at),
-        jobs={
-            QUOTES: service.collect_due,
-            CANDLES: candles.collect,
-            FRESHNESS: monitor.check,
-            **rounds.jobs,
-        },
+        # NSE's site tells chains and nothing else.
+        jobs=dict(chains.jobs) if settings.data_source == "nse" else jobs,
     )

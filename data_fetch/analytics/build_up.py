@@ -1,11 +1,14 @@
 """What traders did at each strike since a baseline: price and open interest taken together."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
+from data_fetch.analytics.columns import Floats, floats
 from data_fetch.core.chain_numbers import Reason
 from data_fetch.core.chains import Chain, ChainLeg, OptionType
 
@@ -21,13 +24,8 @@ class BuildUp(StrEnum):
     UNCHANGED = "unchanged"
 
 
-# By whether price and open interest rose.
-KINDS = {
-    (True, True): BuildUp.LONG_BUILD_UP,
-    (False, True): BuildUp.SHORT_BUILD_UP,
-    (True, False): BuildUp.SHORT_COVERING,
-    (False, False): BuildUp.LONG_UNWINDING,
-}
+KINDS = tuple(BuildUp)
+NOT_KNOWN = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +62,67 @@ def standing(chain: Chain) -> Baseline:
 
 def build_up(chain: Chain, baseline: Baseline) -> list[LegBuildUp]:
     """One line a leg, in the chain's order."""
-    return [_of_leg(leg, baseline.get(leg.key, Stand(None, None))) for leg in chain.legs]
+    then = [baseline.get(leg.key, Stand(None, None)) for leg in chain.legs]
+    rise = floats(leg.ltp for leg in chain.legs) - floats(stand.price for stand in then)
+    growth = floats(leg.oi for leg in chain.legs) - floats(stand.oi for stand in then)
+    codes = _kinds(rise, growth).tolist()
+    return [
+        LegBuildUp(
+            leg=leg,
+            price_change=None if np.isnan(price) else price,
+            oi_change=None if np.isnan(oi) else oi,
+            kind=None if code == NOT_KNOWN else KINDS[code],
+            reason=_why_not(leg) if code == NOT_KNOWN else None,
+        )
+        for leg, price, oi, code in zip(
+            chain.legs, rise.tolist(), growth.tolist(), codes, strict=True
+        )
+    ]
 
 
 def counts(found: Sequence[LegBuildUp]) -> dict[str, int]:
     """How many legs of each side did what: ``{"CE long_build_up": 12, ...}``."""
-    kinds = Counter(
-        f"{each.leg.option_type} {each.kind}" for each in found if each.kind is not None
+    codes = [NOT_KNOWN if each.kind is None else KINDS.index(each.kind) for each in found]
+    return _counted([each.leg for each in found], np.array(codes))
+
+
+def counts_since_previous_close(chain: Chain) -> dict[str, int]:
+    """`counts` against the previous close, for the thousands of chains of a market."""
+    legs = chain.legs
+    rise = floats(leg.ltp for leg in legs) - floats(leg.prev_close for leg in legs)
+    growth = floats(leg.oi for leg in legs) - floats(leg.prev_oi for leg in legs)
+    return _counted(legs, _kinds(rise, growth))
+
+
+def _kinds(rise: Floats, growth: Floats) -> NDArray[np.intp]:
+    """By the changes of price and open interest: places in `KINDS`, or NOT_KNOWN."""
+    return np.select(
+        [
+            np.isnan(rise) | np.isnan(growth),
+            (rise == 0) | (growth == 0),
+            (rise > 0) & (growth > 0),
+            (rise < 0) & (growth > 0),
+            rise > 0,
+        ],
+        [
+            NOT_KNOWN,
+            KINDS.index(BuildUp.UNCHANGED),
+            KINDS.index(BuildUp.LONG_BUILD_UP),
+            KINDS.index(BuildUp.SHORT_BUILD_UP),
+            KINDS.index(BuildUp.SHORT_COVERING),
+        ],
+        default=KINDS.index(BuildUp.LONG_UNWINDING),
     )
-    return dict(sorted(kinds.items()))
 
 
-def _of_leg(leg: ChainLeg, then: Stand) -> LegBuildUp:
-    rise = None if leg.ltp is None or then.price is None else leg.ltp - then.price
-    growth = None if leg.oi is None or then.oi is None else leg.oi - then.oi
-    kind: BuildUp | None = None
-    reason: Reason | None = None
-    if rise is None or growth is None:
-        reason = Reason.NO_PRICE if leg.ltp is None else Reason.NO_BASELINE
-    elif rise == 0 or growth == 0:
-        kind = BuildUp.UNCHANGED
-    else:
-        kind = KINDS[rise > 0, growth > 0]
-    return LegBuildUp(leg=leg, price_change=rise, oi_change=growth, kind=kind, reason=reason)
+def _counted(legs: Sequence[ChainLeg], codes: NDArray[np.intp]) -> dict[str, int]:
+    is_call = np.array([leg.option_type is OptionType.CALL for leg in legs])
+    found: dict[str, int] = {}
+    for side, of_side in ((OptionType.CALL, is_call), (OptionType.PUT, ~is_call)):
+        tally = np.bincount(codes[of_side & (codes != NOT_KNOWN)], minlength=len(KINDS))
+        found |= {f"{side} {kind}": n for kind, n in zip(KINDS, tally.tolist(), strict=True) if n}
+    return dict(sorted(found.items()))
+
+
+def _why_not(leg: ChainLeg) -> Reason:
+    return Reason.NO_PRICE if leg.ltp is None else Reason.NO_BASELINE

@@ -36,6 +36,7 @@ class _Expiry:
     """One chain on the bench: its rows among all legs, its time, its forward."""
 
     chain: Chain
+    priced_at: datetime | None
     rows: slice
     close: ExpiryClose
     years: float | None
@@ -62,19 +63,28 @@ def price_chains(
     Never fails for want of a calendar: an expiry outside it ends at the close of the rule in
     force and is marked provisional.
     """
-    columns = LegColumns.of([leg for chain in chains for leg in chain.legs])
+    return price_dated([(chain, priced_at) for chain in chains], convention, calendar)
+
+
+def price_dated(
+    dated: Sequence[tuple[Chain, datetime | None]],
+    convention: Convention,
+    calendar: MarketCalendar,
+) -> list[PricedChain]:
+    """`price_chains` for chains that are each of an instant of their own."""
+    columns = LegColumns.of([leg for chain, _ in dated for leg in chain.legs])
     prices = convention.prices(columns)
-    bounds = pairwise(accumulate((len(chain.legs) for chain in chains), initial=0))
+    bounds = pairwise(accumulate((len(chain.legs) for chain, _ in dated), initial=0))
     bench = [
         _on_the_bench(chain, slice(*rows), columns, prices, priced_at, convention, calendar)
-        for chain, rows in zip(chains, bounds, strict=True)
+        for (chain, priced_at), rows in zip(dated, bounds, strict=True)
     ]
     numbers = _numbers(bench, columns, prices, convention)
     return [
         PricedChain(
             chain=each.chain,
             convention=convention.name,
-            priced_at=priced_at,
+            priced_at=each.priced_at,
             expires_at=each.close.at,
             provisional=each.close.provisional,
             years=each.years,
@@ -102,7 +112,7 @@ def _on_the_bench(
         own = LegPrices(prices.prices[rows], prices.widths[rows], prices.reasons[rows])
         setting = Setting(columns[rows], own, chain.spot, max(years, 0.0), convention.rate)
         forward = convention.forward(setting)
-    return _Expiry(chain, rows, close, years, forward)
+    return _Expiry(chain, priced_at, rows, close, years, forward)
 
 
 def _numbers(

@@ -49,14 +49,29 @@ class StrikeColumns:
     call: Floats
     put: Floats
 
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Which row each leg of one chain has when calls and puts stand side by side."""
+
+    strike: Floats
+    row: NDArray[np.intp]
+    is_call: Bools
+
     @classmethod
-    def of(cls, columns: LegColumns, values: Floats) -> Self:
+    def of(cls, columns: LegColumns) -> Self:
+        """*columns* of one chain, whose legs stand lowest strike first."""
+        rises = np.flatnonzero(np.diff(columns.strike, prepend=-np.inf))
+        row = np.zeros(len(columns.strike), np.intp)
+        row[rises[1:]] = 1
+        return cls(columns.strike[rises], row.cumsum(), columns.is_call)
+
+    def sides(self, values: Floats) -> StrikeColumns:
         """*values* of the legs, by strike."""
-        strikes, row = np.unique(columns.strike, return_inverse=True)
-        call, put = np.full(len(strikes), np.nan), np.full(len(strikes), np.nan)
-        call[row[columns.is_call]] = values[columns.is_call]
-        put[row[~columns.is_call]] = values[~columns.is_call]
-        return cls(strikes, call, put)
+        call, put = np.full((2, len(self.strike)), np.nan)
+        call[self.row[self.is_call]] = values[self.is_call]
+        put[self.row[~self.is_call]] = values[~self.is_call]
+        return StrikeColumns(self.strike, call, put)
 
 
 def floats(values: Iterable[float | None]) -> Floats:

@@ -11,7 +11,7 @@ from datetime import date, datetime, time
 
 import numpy as np
 
-from data_fetch.analytics.columns import Bools, Floats, LegColumns, StrikeColumns
+from data_fetch.analytics.columns import Bools, Floats, Ladder, LegColumns
 from data_fetch.analytics.forward import UNKNOWN, carried_spot, parity_forward
 from data_fetch.analytics.greeks import Greeks, forward_greeks, spot_greeks
 from data_fetch.analytics.leg_prices import LegPrices, last_traded, quoted_or_traded
@@ -60,8 +60,9 @@ class Convention:
 
 
 def _parity_else_spot(setting: Setting) -> Forward:
-    prices = StrikeColumns.of(setting.columns, setting.prices.prices)
-    widths = StrikeColumns.of(setting.columns, setting.prices.widths)
+    ladder = Ladder.of(setting.columns)
+    prices = ladder.sides(setting.prices.prices)
+    widths = ladder.sides(setting.prices.widths)
     discount = float(np.exp(-setting.rate * setting.years))
     found = parity_forward(prices, widths, discount)
     return carried_spot(setting.spot, setting.rate, setting.years) if found == UNKNOWN else found

@@ -3,12 +3,11 @@
 Open interest and volume count in the unit of the chain; ratios and strikes do not depend on it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from data_fetch.analytics.columns import Floats, LegColumns, StrikeColumns, floats
+from data_fetch.analytics.columns import Floats, Ladder, LegColumns, StrikeColumns, floats
 from data_fetch.core.chain_numbers import Metric, PricedChain, Reason
 from data_fetch.core.chains import QuantityUnit
 
@@ -21,6 +20,7 @@ class Bench:
 
     priced: PricedChain
     legs: LegColumns
+    ladder: Ladder
     price: StrikeColumns
     iv: StrikeColumns
     oi: StrikeColumns
@@ -30,13 +30,15 @@ class Bench:
     @classmethod
     def of(cls, priced: PricedChain) -> "Bench":
         legs = LegColumns.of(priced.chain.legs)
+        ladder = Ladder.of(legs)
         return cls(
             priced=priced,
             legs=legs,
-            price=StrikeColumns.of(legs, floats(n.price for n in priced.numbers)),
-            iv=StrikeColumns.of(legs, floats(n.iv for n in priced.numbers)),
-            oi=StrikeColumns.of(legs, legs.oi),
-            volume=StrikeColumns.of(legs, legs.volume),
+            ladder=ladder,
+            price=ladder.sides(floats(n.price for n in priced.numbers)),
+            iv=ladder.sides(floats(n.iv for n in priced.numbers)),
+            oi=ladder.sides(legs.oi),
+            volume=ladder.sides(legs.volume),
             gamma=floats(n.gamma for n in priced.numbers),
         )
 
@@ -190,9 +192,3 @@ def _or_nothing(value: float, used: int, of: int, why: Reason) -> Metric:
 
 def _told(*columns: Floats) -> int:
     return sum(int(np.isfinite(column).sum()) for column in columns)
-
-
-def by_strike(bench: Bench, values: Floats) -> Sequence[tuple[float, float, float]]:
-    """Strike, call's and put's value, lowest strike first."""
-    sides = StrikeColumns.of(bench.legs, values)
-    return list(zip(sides.strike.tolist(), sides.call.tolist(), sides.put.tolist(), strict=True))

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from data_fetch.analytics.build_up import build_up, counts, previous_close
+from data_fetch.analytics.build_up import counts_since_previous_close
 from data_fetch.analytics.metrics import chain_metrics
 from data_fetch.core.chain_numbers import ChainSummary, PricedChain
 
@@ -19,7 +19,7 @@ def summarise(
         priced=priced,
         age_seconds=_age(chain.exchange_time, received_at),
         metrics=chain_metrics(priced, lot_size),
-        build_up=counts(build_up(chain, previous_close(chain))),
+        build_up=counts_since_previous_close(chain),
     )
 
 

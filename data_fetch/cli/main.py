@@ -3,15 +3,14 @@
 import logging
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
 import click
 
 from data_fetch import __version__
 from data_fetch.cli.frame import REFUSED, WRONG_USE, note
+from data_fetch.cli.lazy_commands import LazyCommands
 from data_fetch.core.errors import DataFetchError, OutsideError
 
-# name -> (module, what `--help` says of it). The module's `command` is the click command.
 COMMANDS = {
     "run": ("data_fetch.cli.run", "Collect until stopped: quotes every minute."),
     "collect": ("data_fetch.cli.collect", "Collect quotes once, at any hour."),
@@ -23,6 +22,8 @@ COMMANDS = {
     "gaps": ("data_fetch.cli.gaps", "What is expected and not there, and why."),
     "audit": ("data_fetch.cli.audit", "Recount the candles; compare with the ledger."),
     "candles": ("data_fetch.cli.candles", "Export candles; see what was corrected."),
+    "chain": ("data_fetch.cli.chain", "Option chains: collect, import, price, show."),
+    "symbols": ("data_fetch.cli.symbols", "Which chains are polled, and how often."),
     "status": ("data_fetch.cli.status", "What the store holds and how the last runs went."),
     "freshness": ("data_fetch.cli.freshness", "Which symbols are fresh, stale or frozen."),
     "universe": ("data_fetch.cli.universe", "The F&O universe, and what could not be resolved."),
@@ -34,25 +35,10 @@ COMMANDS = {
 }
 
 
-class LazyCommands(click.Group):
-    """Knows its commands by name and imports one only to run it."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, _ = COMMANDS[cmd_name]
-        command: click.Command = import_module(module).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, told) for name, (_, told) in COMMANDS.items()])
+HELP = {"help_option_names": ["-h", "--help"]}
 
 
-@click.command(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyCommands, table=COMMANDS, context_settings=HELP)
 @click.version_option(__version__, prog_name="data-fetch")
 def cli() -> None:
     """NSE F&O market data, every minute accounted for.

@@ -10,7 +10,11 @@ import click
 
 from data_fetch.cli.frame import clock_time, note, say, slot_name
 from data_fetch.core.records import Outcome, StoredQuote, SyncRun
+from data_fetch.core.timetable import CHAIN_IMPORT, CHAIN_REDERIVE
 from data_fetch.data_scheduler import data_scheduler
+
+# What jobs without a slot store, if not candles.
+STORES = {CHAIN_IMPORT: "chains", CHAIN_REDERIVE: "chains"}
 
 
 class Screen:
@@ -40,7 +44,7 @@ def run_line(run: SyncRun) -> str:
     why = f": {run.error}" if run.error else ""
     return (
         f"{clock_time(run.finished_at)}  {run.job:<8} {requests_of(run)}, "
-        f"{run.stored:,} candles stored, {run.outcome}{why}"
+        f"{run.stored:,} {STORES.get(run.job, 'candles')} stored, {run.outcome}{why}"
     )
 
 

@@ -6,6 +6,12 @@ from datetime import UTC, date, datetime
 import click
 
 from data_fetch import runtime
+from data_fetch.cli.chain_status import (
+    ChainsSeen,
+    chain_lines,
+    chains_document,
+    look_at_chains,
+)
 from data_fetch.cli.frame import emit, ist_text, json_option, say
 from data_fetch.cli.run import run_line
 from data_fetch.core.records import Outcome, SyncRun, SyncState
@@ -29,6 +35,7 @@ class Overview:
     holdings: QuoteHoldings
     candles: CandleHoldings
     candles_of_last_day: CandleHoldings
+    chains: ChainsSeen
     slots: dict[Outcome, int]
     runs: list[SyncRun]
     failing: list[SyncStatus]
@@ -47,6 +54,7 @@ def command(as_json: bool) -> None:
         QuoteStore(store).holdings(),
         candles,
         candle_holdings(store, candles.last_day),
+        look_at_chains(settings, store),
         outcomes(store, QUOTES, EVER),
         recent_runs(store, SHOWN_RUNS),
         [s for s in statuses(store, QUOTES).values() if s.status is not SyncState.OK],
@@ -77,6 +85,7 @@ def document(seen: Overview) -> dict[str, object]:
             "last_day": iso_day(seen.candles.last_day),
             "missed_on_last_day": seen.candles_of_last_day.missed,
         },
+        "chains": chains_document(seen.chains),
         "slots": {str(outcome): count for outcome, count in seen.slots.items()},
         "last_runs": [
             {
@@ -111,6 +120,7 @@ def lines(seen: Overview) -> list[str]:
         f"Quotes  {held.rows} rows of {held.symbols} symbols"
         + (f", {ist_text(held.first_slot)} to {ist_text(held.last_slot)}" if held.rows else ""),
         candle_line(seen),
+        *chain_lines(seen.chains),
         f"Slots   {slots or 'none yet: start collecting with data-fetch run'}",
         *(f"  {run_line(run)}" for run in seen.runs),
         *(

@@ -18,6 +18,8 @@ from data_fetch.core.market_session import instant_of
 
 QUOTES, CANDLES, FRESHNESS, COVERAGE = "quotes", "candles", "freshness", "coverage"
 CHAINS = "chains"
+# Not on the timetable: what people ask for.
+CHAIN_IMPORT, CHAIN_REDERIVE = "chain-import", "chain-rederive"
 DAILY, FINALISE, WEEKLY = "daily", "finalise", "weekly"
 
 SUNDAY = 6

@@ -1,0 +1,166 @@
+"""Captured documents into the store: read, priced, recorded, some at a time.
+
+A document without a chain costs itself only, and is named with its fault.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import islice
+
+from data_fetch.chain_enricher import ChainEnricher
+from data_fetch.core.chains import Chain, ChainFault, ReadChains
+from data_fetch.core.ports import Clock
+from data_fetch.core.records import Outcome, SyncRun, new_run_id
+from data_fetch.core.timetable import CHAIN_IMPORT
+from data_fetch.sources.chain_documents import CapturedDocument, read_document
+from data_fetch.storage.chains import ChainStore, Received
+
+# In one transaction: enough to be quick, few enough to be small.
+AT_ONCE = 20
+MICROSECOND = timedelta(microseconds=1)
+MOST_FAULTS_KEPT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A document that holds no chain, or of which nobody knows when it was captured."""
+
+    name: str
+    fault: str
+    why: str
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What importing came to, counted in documents, snapshots and legs."""
+
+    documents: int = 0
+    snapshots: int = 0
+    confirmed: int = 0
+    repeated: int = 0
+    legs: int = 0
+    set_aside: int = 0
+    refused: list[Refused] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+class CaptureTimes:
+    """When each document of a file was received, as far as anybody can tell.
+
+    Documents that bear the exchange's stamp only were received in the order in which they
+    stand: those of one stamp are placed a microsecond apart, so that each counts as a receipt.
+    """
+
+    def __init__(self) -> None:
+        self._seen: Counter[tuple[str, datetime]] = Counter()
+
+    def of(self, document: CapturedDocument, told: ReadChains) -> datetime | None:
+        if document.captured_at is not None:
+            return document.captured_at
+        first = told.chains[0]
+        if first.exchange_time is None:
+            return None
+        place = first.underlying, first.exchange_time
+        before = self._seen[place]
+        self._seen[place] += 1
+        return first.exchange_time + before * MICROSECOND
+
+
+class ChainImport:
+    """Stores captured documents. *symbol_of* turns a provider's key into our symbol."""
+
+    def __init__(
+        self,
+        *,
+        chains: ChainStore,
+        enricher: ChainEnricher,
+        clock: Clock,
+        symbol_of: Callable[[str], str],
+    ) -> None:
+        self._chains = chains
+        self._enricher = enricher
+        self._clock = clock
+        self._symbol_of = symbol_of
+
+    def store(
+        self, documents: Iterable[CapturedDocument], at: datetime | None = None
+    ) -> ImportReport:
+        """Store *documents* of one file, captured at *at* unless they say it themselves."""
+        report = ImportReport()
+        run = self._run()
+        times = CaptureTimes()
+        readable = self._readable(documents, at, times, report)
+        while several := list(islice(readable, AT_ONCE)):
+            priced = [
+                received
+                for told, received_at in several
+                for received in self._enricher.received(
+                    self._named(told.chains), received_at, set_aside=len(told.set_aside)
+                )
+            ]
+            run = self._record(priced, run, report)
+        if report.refused:
+            # The audit names what was refused after the last good one, too.
+            self._record([], run, report)
+        return report
+
+    def _readable(
+        self,
+        documents: Iterable[CapturedDocument],
+        at: datetime | None,
+        times: CaptureTimes,
+        report: ImportReport,
+    ) -> Iterator[tuple[ReadChains, datetime]]:
+        for document in documents:
+            report.documents += 1
+            try:
+                told = read_document(document)
+            except ChainFault as problem:
+                report.refused.append(Refused(document.name, problem.fault, problem.what))
+                continue
+            received_at = times.of(document, told) or at
+            if received_at is None:
+                why = "nothing says when it was captured: name it with --at"
+                report.refused.append(Refused(document.name, "no_capture_time", why))
+                continue
+            report.set_aside += len(told.set_aside)
+            report.remarks += [remark for remark in told.remarks if remark not in report.remarks]
+            yield told, received_at
+
+    def _named(self, chains: Sequence[Chain]) -> list[Chain]:
+        return [replace(chain, underlying=self._symbol_of(chain.underlying)) for chain in chains]
+
+    def _record(self, priced: Sequence[Received], run: SyncRun, report: ImportReport) -> SyncRun:
+        run = self._grown(run, len(priced), report)
+        recorded = self._chains.record(priced, run, [])
+        report.snapshots += recorded.stored
+        report.confirmed += recorded.confirmed
+        report.repeated += recorded.repeated
+        report.legs += sum(len(each.chain.legs) for each in priced)
+        return run
+
+    def _run(self) -> SyncRun:
+        now = self._clock.now()
+        return SyncRun(
+            run_id=new_run_id(),
+            job=CHAIN_IMPORT,
+            due_slot=None,
+            started_at=now,
+            finished_at=now,
+            outcome=Outcome.COMPLETED,
+        )
+
+    def _grown(self, run: SyncRun, chains: int, report: ImportReport) -> SyncRun:
+        refused = {each.name: each.fault for each in report.refused[:MOST_FAULTS_KEPT]}
+        return replace(
+            run,
+            finished_at=self._clock.now(),
+            outcome=Outcome.INCOMPLETE if report.refused else Outcome.COMPLETED,
+            requested=report.documents,
+            stored=run.stored + chains,
+            set_aside=report.set_aside,
+            error=report.refused[-1].why if report.refused else None,
+            details={"refused": refused, "remarks": report.remarks},
+        )

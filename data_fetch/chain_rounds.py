@@ -1,0 +1,184 @@
+"""The chains that a collector polls by itself: which, how often, by a pool of workers.
+
+A slow or failing symbol keeps one worker busy and delays nobody else. What is polled stands in
+the store and may be changed while the collector runs.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock
+
+from data_fetch.chain_service import ChainService, Target
+from data_fetch.core.chain_polling import PollingPlan, PollingTurns, Wish, plan_polling
+from data_fetch.core.chain_polls import Poll
+from data_fetch.core.clock import MINUTE
+from data_fetch.core.errors import DataFetchError, Stopped
+from data_fetch.core.ports import Clock, Hold
+from data_fetch.core.records import Instrument
+from data_fetch.core.symbol_config import SymbolConfig
+from data_fetch.core.timetable import CHAINS
+
+log = logging.getLogger(__name__)
+
+WORKERS = 4
+KEPT_FAILURES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """A symbol that is polled, and the instrument it stands for."""
+
+    config: SymbolConfig
+    underlying: Instrument
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(
+            symbol=self.config.symbol,
+            seconds=self.config.refresh_seconds,
+            requests=self.config.expiries,
+            first=self.config.pinned or self.underlying.segment == "NSE_INDEX",
+        )
+
+    @property
+    def target(self) -> Target:
+        return Target(self.underlying, self.config.expiries, self.config.strikes)
+
+
+class ChainRounds:
+    """Polls what *configured* tells, within *limits* of the first source.
+
+    *told* gets a line for people when the plan changes, and when a symbol changes its source or
+    begins or ceases to fail.
+    """
+
+    def __init__(
+        self,
+        *,
+        service: ChainService,
+        configured: Callable[[], Sequence[Polled]],
+        limits: Mapping[timedelta, int],
+        clock: Clock,
+        told: Callable[[str], None],
+        workers: int = WORKERS,
+    ) -> None:
+        self._service = service
+        self._configured = configured
+        self._limits = limits
+        self._clock = clock
+        self._told = told
+        self._workers = workers
+        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="chains")
+        self._lock = Lock()
+        self._at_work = 0
+        self._turns = PollingTurns()
+        self._targets: dict[str, Target] = {}
+        self._plan: PollingPlan | None = None
+        self._followed_at: datetime | None = None
+        self._states: dict[str, str] = {}
+        self._failures: deque[Exception] = deque(maxlen=KEPT_FAILURES)
+
+    @property
+    def jobs(self) -> Mapping[str, Callable[[], object]]:
+        return {CHAINS: self.beat}
+
+    def beat(self) -> None:
+        """Set workers to work on what is due, and return at once.
+
+        Raises what a worker ran into since the last beat.
+        """
+        self.follow()
+        with self._lock:
+            while self._at_work < self._workers:
+                symbol = self._turns.take(self._clock.now())
+                if symbol is None:
+                    break
+                self._at_work += 1
+                # Held before this thread goes on, so that no time slips in between.
+                self._pool.submit(self._work, symbol, self._clock.hold())
+        if self._failures:
+            raise self._failures.popleft()
+
+    def follow(self) -> PollingPlan:
+        """Plan anew if a minute has passed: what is configured may have changed."""
+        now = self._clock.now()
+        if self._plan is None or self._followed_at is None or now - self._followed_at >= MINUTE:
+            chosen = self._configured()
+            plan = plan_polling([each.wish for each in chosen], self._limits)
+            with self._lock:
+                self._turns.follow(plan)
+                self._targets = {each.config.symbol: each.target for each in chosen}
+            if plan != self._plan:
+                self._told(plan_line(plan))
+            self._plan, self._followed_at = plan, now
+        return self._plan
+
+    def close(self) -> None:
+        """Return when the polls in hand are done; nothing is begun any more."""
+        with self._clock.released():
+            self._pool.shutdown(wait=True)
+
+    def _work(self, symbol: str | None, hold: Hold) -> None:
+        """Poll one symbol after the other for as long as any is due."""
+        try:
+            while symbol is not None:
+                self._poll(symbol)
+                with self._lock:
+                    self._turns.done(symbol)
+                    symbol = self._turns.take(self._clock.now())
+        finally:
+            with self._lock:
+                self._at_work -= 1
+            hold.release()
+
+    def _poll(self, symbol: str) -> None:
+        target = self._targets.get(symbol)
+        if target is None:
+            return
+        try:
+            self._tell_change(self._service.poll(target))
+        except Stopped:
+            return
+        except Exception as problem:
+            # Everything: one symbol may fail in any way, the others may not. It is raised again
+            # at the next beat, where failed jobs are told and counted.
+            if not isinstance(problem, DataFetchError):
+                log.error("poll_failed", exc_info=True, extra={"symbol": symbol})
+            self._failures.append(problem)
+
+    def _tell_change(self, poll: Poll) -> None:
+        state = state_line(poll)
+        if state != self._states.get(poll.symbol, poll.symbol):
+            self._told(f"Chains: {state}")
+        self._states[poll.symbol] = state
+
+
+def state_line(poll: Poll) -> str:
+    """How it stands with one symbol: its name alone when the first source told everything."""
+    if not poll.faults:
+        return poll.symbol
+    faults = ", ".join(f"{source}: {fault}" for source, fault in poll.faults.items())
+    if poll.whole:
+        sources = " and ".join(sorted({reply.source for reply in poll.told}))
+        return f"{poll.symbol} comes from {sources} ({faults})"
+    return f"{poll.symbol} cannot be had ({faults}): {poll.error}"
+
+
+def plan_line(plan: PollingPlan) -> str:
+    """What was wished and what can be had, for people."""
+    symbols = len(plan.cadences)
+    if not symbols:
+        return "Chains: nothing is polled. To poll something: data-fetch symbols add NIFTY"
+    wished = f"{symbols} symbols wish for {plan.wished:.0f} requests a minute"
+    if plan.feasible:
+        return f"Chains: {wished}, {plan.budget:.0f} can be had: each as often as it wishes."
+    stretched = [each for each in plan.cadences if each.stretched]
+    slowest = max(stretched, key=lambda each: each.planned)
+    return (
+        f"Chains: {wished}, {plan.budget:.0f} can be had: {len(stretched)} of them are polled less "
+        f"often, {slowest.symbol} every {slowest.planned:.0f} s instead of {slowest.wished:.0f} s."
+    )

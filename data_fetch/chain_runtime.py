@@ -1,0 +1,248 @@
+"""The parts of option chains, joined; `runtime` hands in what they share with the rest."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from threading import Event
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection
+
+from data_fetch.chain_enricher import ChainEnricher
+from data_fetch.chain_import import ChainImport
+from data_fetch.chain_rederive import ChainRederive
+from data_fetch.chain_rounds import ChainRounds, Polled
+from data_fetch.chain_service import ChainService, Target
+from data_fetch.core.chain_polling import PollingPlan, plan_polling
+from data_fetch.core.clock import IST
+from data_fetch.core.errors import SetupError
+from data_fetch.core.market import MarketCalendar
+from data_fetch.core.ports import ChainProvider, Clock
+from data_fetch.core.records import Instrument
+from data_fetch.core.settings import NSE_URL, Settings
+from data_fetch.core.symbol_config import SymbolConfig, default_config, in_force
+from data_fetch.core.universe import Universe
+from data_fetch.nse_chain_client import NseChainClient
+from data_fetch.sources.nse_site import NSE_LIMITS, NseSite
+from data_fetch.sources.pacing import UPSTOX_LIMITS, Pacer, state_file_for
+from data_fetch.sources.upstox import UpstoxApi
+from data_fetch.storage.chains import ChainStore
+from data_fetch.storage.contracts import listed_expiries
+from data_fetch.storage.instruments import instruments_named, instruments_with, last_master_date
+from data_fetch.storage.store import Guard, Store
+from data_fetch.storage.symbol_config import SymbolConfigs
+from data_fetch.storage.vault import Vault
+from data_fetch.upstox_chain_client import UpstoxChainClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainDesk:
+    """What chains share with everything else that is collected.
+
+    *nse_url* is where NSE's site is in this world, *pacing_folder* where its pace is kept
+    (None: with the accounts of the user).
+    """
+
+    settings: Settings
+    api: UpstoxApi
+    nse_url: str
+    pacing_folder: Path | None
+    clock: Clock
+    calendar: MarketCalendar
+    store: Store
+    guard: Guard | None
+    stop: Event
+    told: Callable[[str], None]
+
+
+def nse_url_for(settings: Settings, paper_url: str | None) -> str:
+    """NSE's site as configured; the paper exchange is both providers at one address."""
+    return settings.nse_base_url or paper_url or NSE_URL
+
+
+def chain_service_at(desk: ChainDesk) -> ChainService:
+    """What polls one symbol after the other."""
+    vault = vault_for(desk.settings)
+    vault.prune(desk.clock.now().astimezone(IST).date())
+    return ChainService(
+        providers=_providers(desk),
+        chains=ChainStore(desk.store, desk.guard),
+        enricher=ChainEnricher(desk.store, desk.calendar),
+        vault=vault,
+        stored_expiries=lambda underlying: _listed(desk, underlying),
+        calendar=desk.calendar,
+        clock=desk.clock,
+        stop=desk.stop,
+    )
+
+
+def chain_rounds_at(desk: ChainDesk, members: Sequence[Instrument]) -> ChainRounds:
+    """What polls by itself: the indices among *members*, and whatever is configured."""
+    return ChainRounds(
+        service=chain_service_at(desk),
+        configured=Polling(desk.settings, desk.store, members).polled,
+        limits=limits_of(desk.settings),
+        clock=desk.clock,
+        told=desk.told,
+    )
+
+
+def chain_import_at(store: Store, calendar: MarketCalendar, clock: Clock) -> ChainImport:
+    """What stores captured documents, beside a running collector perhaps."""
+    return ChainImport(
+        chains=ChainStore(store),
+        enricher=ChainEnricher(store, calendar),
+        clock=clock,
+        symbol_of=lambda name: _symbol_of(store, name),
+    )
+
+
+def chain_rederive_at(store: Store, calendar: MarketCalendar, clock: Clock) -> ChainRederive:
+    """What works tables out again, as it was decided how many strikes are kept."""
+    return ChainRederive(
+        chains=ChainStore(store),
+        enricher=ChainEnricher(store, calendar),
+        clock=clock,
+        strikes={each.symbol: each.strikes for each in SymbolConfigs(store).all()},
+    )
+
+
+def vault_for(settings: Settings) -> Vault:
+    return Vault(settings.vault_folder, settings.raw_vault_days)
+
+
+def limits_of(settings: Settings) -> Mapping[timedelta, int]:
+    """The rate windows of the source that is asked first."""
+    return NSE_LIMITS if settings.data_source == "nse" else UPSTOX_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """What is polled, as it stands in the store: the defaults for the indices among *members*
+    and for NSE_SYMBOLS, and over them what people decided."""
+
+    settings: Settings
+    store: Store
+    members: Sequence[Instrument]
+
+    def configs(self) -> list[SymbolConfig]:
+        """Every symbol that is polled or paused."""
+        return in_force(self._defaults(), SymbolConfigs(self.store).all())
+
+    def polled(self) -> list[Polled]:
+        """The active symbols and what they stand for."""
+        configs = [each for each in self.configs() if each.active]
+        with self.store.reading() as connection:
+            found = instruments_with(connection, [each.instrument_key for each in configs])
+        instruments = {each.instrument_key: each for each in found}
+        return [
+            Polled(config, instruments[config.instrument_key])
+            for config in configs
+            if config.instrument_key in instruments
+        ]
+
+    def plan(self) -> PollingPlan:
+        """How often each of them can be polled."""
+        return plan_polling([each.wish for each in self.polled()], limits_of(self.settings))
+
+    def targets(self, symbols: Sequence[str], expiries: int | None) -> list[Target]:
+        """What to poll for *symbols* (none named: all that are polled), with *expiries* each
+        (None: as configured). Raises SetupError for a symbol that is not known."""
+        polled = {each.config.symbol: each for each in self.polled()}
+        if symbols:
+            named = [self.named(symbol) for symbol in symbols]
+            chosen = [polled.get(one.symbol) or Polled(self.usual(one), one) for one in named]
+        else:
+            chosen = list(polled.values())
+        targets = [each.target for each in chosen]
+        return [replace(each, expiries=expiries) for each in targets] if expiries else targets
+
+    def nse_plan(self) -> PollingPlan:
+        """How often NSE's site alone could be asked, at NSE_FETCH_INTERVAL where that is set."""
+        seconds = self.settings.nse_fetch_interval
+        wishes = [each.wish for each in self.polled()]
+        if seconds is not None:
+            wishes = [replace(wish, seconds=seconds) for wish in wishes]
+        return plan_polling(wishes, NSE_LIMITS)
+
+    def usual(self, underlying: Instrument) -> SymbolConfig:
+        """How it is polled as long as nobody wants it otherwise."""
+        return default_config(underlying, own_pace(self.settings))
+
+    def named(self, symbol: str) -> Instrument:
+        """What *symbol* stands for. Raises SetupError when nobody knows it."""
+        with self.store.reading() as connection:
+            return refuse_unknown(instruments_named(connection, [symbol])).members[0]
+
+    def _defaults(self) -> list[SymbolConfig]:
+        with self.store.reading() as connection:
+            # Not today: who only looks at a store need not know what time it is there.
+            today = last_master_date(connection) or date.min
+            indices = [
+                each
+                for each in self.members
+                if each.segment == "NSE_INDEX" and listed_expiries(connection, each.symbol, today)
+            ]
+            wished = instruments_named(connection, self.settings.nse_symbols).members
+        pace = own_pace(self.settings)
+        return [
+            *(default_config(each, pace) for each in indices),
+            *(default_config(each, pace, pinned=True) for each in wished),
+        ]
+
+
+def refuse_unknown(named: Universe) -> Universe:
+    """*named*, all of it. Raises SetupError for the first symbol that is not known."""
+    for missing in named.unresolved:
+        near = f"Near: {', '.join(missing.near)}. " if missing.near else ""
+        raise SetupError(
+            f"the store knows no instrument named {missing.symbol}",
+            then=f"{near}The master in the store may be old: data-fetch collect --once renews it.",
+        )
+    return named
+
+
+def own_pace(settings: Settings) -> int | None:
+    """The refresh seconds of whoever has none of its own, if they are configured."""
+    if settings.data_source == "nse" and settings.nse_fetch_interval is not None:
+        return max(1, round(settings.nse_fetch_interval))
+    return settings.refresh_interval
+
+
+def _providers(desk: ChainDesk) -> list[ChainProvider]:
+    """The sources in the order in which they are asked; a source switched off is not asked."""
+    settings = desk.settings
+    upstox: ChainProvider = UpstoxChainClient(desk.api, desk.clock)
+    host = urlsplit(desk.nse_url).netloc
+    pace = Pacer(state_file_for(host, "", desk.pacing_folder), desk.clock, NSE_LIMITS)
+    site = NseSite(
+        pacing=pace,
+        clock=desk.clock,
+        base_url=desk.nse_url,
+        enabled=settings.nse_enabled,
+        timeout_seconds=settings.request_timeout_seconds,
+    )
+    nse: ChainProvider = NseChainClient(site, desk.clock)
+    if settings.data_source == "nse":
+        return [nse, upstox]
+    return [upstox, nse] if settings.nse_enabled else [upstox]
+
+
+def _listed(desk: ChainDesk, underlying: Instrument) -> Sequence[date]:
+    today = desk.clock.now().astimezone(IST).date()
+    with desk.store.reading() as connection:
+        return listed_expiries(connection, underlying.symbol, today)
+
+
+def _symbol_of(store: Store, name: str) -> str:
+    """The trading symbol behind a provider's key, where the store knows it."""
+    if "|" not in name:
+        return name
+    with store.reading() as connection:
+        found = _instrument(connection, name)
+    return found.symbol if found else name
+
+
+def _instrument(connection: Connection, key: str) -> Instrument | None:
+    return next(iter(instruments_with(connection, [key])), None)

@@ -1,0 +1,37 @@
+"""What several chain commands take: an instant, an underlying, an expiry."""
+
+from datetime import datetime
+
+import click
+
+from data_fetch.core.clock import IST
+
+
+class InstantType(click.ParamType[datetime]):
+    """An ISO instant; without an offset it is IST."""
+
+    name = "instant"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            at = datetime.fromisoformat(str(value).strip())
+        except ValueError:
+            self.fail(f"{value!r} is no instant like 2026-09-16T11:00:00+05:30", param, ctx)
+        return at if at.tzinfo else at.replace(tzinfo=IST)
+
+
+INSTANT = InstantType()
+
+expiry_option = click.option(
+    "--expiry", type=click.DateTime(["%Y-%m-%d"]), help="Default: the nearest one not over."
+)
+as_of_option = click.option(
+    "--at", type=INSTANT, help="As known at this instant (IST unless it has an offset)."
+)
+source_option = click.option(
+    "--source", type=click.Choice(["upstox", "nse"]), help="Default: whichever told last."
+)

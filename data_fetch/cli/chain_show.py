@@ -1,0 +1,67 @@
+"""`data-fetch chain show`: the ladder of an expiry, now or as it was known at an instant."""
+
+from datetime import datetime
+
+import click
+
+from data_fetch.cli.chain_ladder import AROUND, as_of_line, ladder
+from data_fetch.cli.chain_options import as_of_option, expiry_option, source_option
+from data_fetch.cli.chain_shapes import exactly, leg_documents, metrics_document
+from data_fetch.cli.chain_stores import chains_to_look_at, the_snapshot
+from data_fetch.cli.frame import emit, json_option
+from data_fetch.storage.chains import StoredSnapshot
+
+
+@click.command()
+@click.argument("symbol")
+@expiry_option
+@as_of_option
+@source_option
+@click.option(
+    "--strikes", type=click.IntRange(min=1), default=AROUND, show_default=True,
+    help="How many on each side of the money to print.",
+)  # fmt: skip
+@json_option
+def command(
+    symbol: str,
+    expiry: datetime | None,
+    at: datetime | None,
+    source: str | None,
+    strikes: int,
+    as_json: bool,
+) -> None:
+    """Show the option chain of SYMBOL: calls to the left, puts to the right of the strike."""
+    with chains_to_look_at() as chains:
+        found = the_snapshot(chains, symbol, expiry, at, source)
+    if as_json:
+        emit(document(found))
+        return
+    head = found.head
+    told = as_of_line(head.timestamp, head.last_confirmed, head.confirmations, head.source)
+    ladder(found.summary, found.lot_size, strikes, [told])
+
+
+def document(found: StoredSnapshot) -> dict[str, object]:
+    """A stored snapshot as JSON: its head, its figures, every leg."""
+    return {
+        **head_document(found),
+        "metrics": metrics_document(found.summary),
+        "legs": list(leg_documents(found.summary, found.lot_size)),
+    }
+
+
+def head_document(found: StoredSnapshot) -> dict[str, object]:
+    head = found.head
+    return {
+        "underlying": head.underlying,
+        "expiry": head.expiry.isoformat(),
+        "source": head.source,
+        "received_at": exactly(head.timestamp),
+        "exchange_time": exactly(head.exchange_time),
+        "confirmations": head.confirmations,
+        "last_confirmed": exactly(head.last_confirmed),
+        "content_hash": head.content_hash,
+        "lot_size": head.lot_size,
+        "set_aside": head.set_aside,
+        "run_id": head.run_id,
+    }
