@@ -12,6 +12,7 @@ from rich.table import Table
 
 from benchmarks import (
     bench_backfill,
+    bench_chains,
     bench_commands,
     bench_coverage,
     bench_ingest,
@@ -27,6 +28,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "backfill": bench_backfill.measure,
     "commands": bench_commands.measure,
     "options": bench_options.measure,
+    "chains": bench_chains.measure,
 }
 
 

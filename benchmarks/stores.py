@@ -15,7 +15,7 @@ POSTGRES = os.environ.get("BENCH_DATABASE_URL", "postgresql://postgres@127.0.0.1
 
 
 @contextmanager
-def postgres_store() -> Iterator[tuple[Store, Session]]:
+def postgres_store(world: World = World.PAPER) -> Iterator[tuple[Store, Session]]:
     """A store in a database of our own on the server, and a session with it.
 
     Raises psycopg2's OperationalError when there is no server.
@@ -27,7 +27,7 @@ def postgres_store() -> Iterator[tuple[Store, Session]]:
         url = make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
         try:
             with (
-                closing(open_store(url, World.PAPER)) as store,
+                closing(open_store(url, world)) as store,
                 closing(psycopg2.connect(url)) as session,
             ):
                 session.autocommit = True

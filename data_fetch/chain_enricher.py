@@ -1,10 +1,14 @@
 """What was told of chains, made ready to be stored: priced, summed up, with the lots of the day."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from threading import Lock
+from typing import NamedTuple
 
-from data_fetch.analytics.chain_pricing import price_chains
+from sqlalchemy import Connection
+
+from data_fetch.analytics.chain_pricing import price_dated
 from data_fetch.analytics.conventions import OWN
 from data_fetch.analytics.summary import summarise
 from data_fetch.core.chain_numbers import ChainSummary, PricedChain
@@ -12,74 +16,112 @@ from data_fetch.core.chains import Chain, ChainSource
 from data_fetch.core.clock import IST
 from data_fetch.core.market import MarketCalendar
 from data_fetch.storage.chains import LegKey, Received
-from data_fetch.storage.contracts import contract_keys, lots_at
+from data_fetch.storage.contracts import contract_keys, lots_at, underlying_keys
 from data_fetch.storage.store import Store
 
-Lots = Mapping[date, int]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Chains of one answer, and when it was received. Of the legs those within *strikes* of the
+    money are kept (None: all); *set_aside* others could not be true."""
+
+    chains: Sequence[Chain]
+    received_at: datetime
+    strikes: int | None = None
+    set_aside: int = 0
+
+
+class _Place(NamedTuple):
+    """What a look-up is for."""
+
+    underlying: str
+    expiry: date
+    source: ChainSource
+    day: date
+
+
+class _Terms(NamedTuple):
+    """The lot in force, where it is known, and the dated keys of the contracts."""
+
+    lot_size: int | None
+    contracts: Mapping[LegKey, str]
 
 
 class ChainEnricher:
-    """Looks lots and contracts up in *store*, and remembers them for the day they are of."""
+    """Looks lots and contracts up in *store*, and remembers them for the day they are of.
+
+    Safe between threads.
+    """
 
     def __init__(self, store: Store, calendar: MarketCalendar) -> None:
         self._store = store
         self._calendar = calendar
-        self._lots: dict[tuple[str, date], dict[date, int | None]] = {}
-        self._keys: dict[tuple[str, date], Mapping[LegKey, str]] = {}
+        self._day = date.min
+        self._underlyings: dict[str, tuple[str, ...]] = {}
+        self._terms: dict[_Place, _Terms] = {}
+        self._lock = Lock()
 
-    def received(
-        self,
-        chains: Sequence[Chain],
-        received_at: datetime,
-        *,
-        strikes: int | None = None,
-        set_aside: int = 0,
-    ) -> list[Received]:
-        """*chains* of one answer, each with its numbers.
-
-        Figures are of the whole chain; of its legs those within *strikes* of the money are
-        kept (None: all).
-        """
-        if not chains:
+    def received(self, told: Sequence[Told]) -> list[Received]:
+        """The chains of several answers, each with its numbers; figures are of whole chains."""
+        each_chain = [(chain, answer) for answer in told for chain in answer.chains]
+        if not each_chain:
             return []
-        day = received_at.astimezone(IST).date()
-        lots = self._lots_of(chains, day)
-        priced = price_chains(chains, priced_at(chains[0], received_at), OWN, self._calendar)
+        terms = self._look_up(each_chain)
+        priced = price_dated(
+            [(chain, priced_at(chain, answer.received_at)) for chain, answer in each_chain],
+            OWN,
+            self._calendar,
+        )
         return [
-            Received(
-                summary=_cropped(summarise(each, received_at, lots[each.chain.expiry]), strikes),
-                received_at=received_at,
-                lot_size=lots[each.chain.expiry],
-                instrument_keys=self._keys_of(each.chain),
-                set_aside=set_aside,
-            )
-            for each in priced
+            _ready(numbers, answer, of_chain)
+            for numbers, (_, answer), of_chain in zip(priced, each_chain, terms, strict=True)
         ]
 
-    def forget(self) -> None:
-        """A new day, a new master: look lots and contracts up again."""
-        self._lots.clear()
-        self._keys.clear()
+    def _look_up(self, each_chain: Sequence[tuple[Chain, Told]]) -> list[_Terms]:
+        """The terms of all these chains, from the store where they are not at hand."""
+        places = [_place_of(chain, answer) for chain, answer in each_chain]
+        with self._lock:
+            self._forget_yesterday(max(place.day for place in places))
+            missing = [place for place in dict.fromkeys(places) if place not in self._terms]
+            if missing:
+                with self._store.reading() as connection:
+                    names = {place.underlying for place in missing} - self._underlyings.keys()
+                    self._underlyings |= underlying_keys(connection, names) if names else {}
+                    self._terms |= {place: self._terms_in(connection, place) for place in missing}
+            return [self._terms[place] for place in places]
 
-    def _lots_of(self, chains: Sequence[Chain], day: date) -> Mapping[date, int | None]:
-        underlying = chains[0].underlying
-        known = self._lots.setdefault((underlying, day), {})
-        missing = [chain.expiry for chain in chains if chain.expiry not in known]
-        if missing:
-            with self._store.reading() as connection:
-                found = lots_at(connection, underlying, missing, day)
-            known |= {expiry: found.get(expiry) for expiry in missing}
-        return known
+    def _terms_in(self, connection: Connection, place: _Place) -> _Terms:
+        keys = self._underlyings[place.underlying]
+        if not keys:
+            return _Terms(None, {})
+        lots = lots_at(connection, keys, [place.expiry], place.day)
+        # Upstox names the contracts itself.
+        named = place.source is ChainSource.UPSTOX
+        contracts = {} if named else contract_keys(connection, keys, place.expiry)
+        return _Terms(lots.get(place.expiry), contracts)
 
-    def _keys_of(self, chain: Chain) -> Mapping[LegKey, str]:
-        """Dated keys for a source that names none."""
-        if chain.source is ChainSource.UPSTOX:
-            return {}
-        place = chain.underlying, chain.expiry
-        if place not in self._keys:
-            with self._store.reading() as connection:
-                self._keys[place] = contract_keys(connection, *place)
-        return self._keys[place]
+    def _forget_yesterday(self, day: date) -> None:
+        """A new day brings a new master: what was looked up may be other by now."""
+        if day > self._day:
+            self._day = day
+            self._underlyings.clear()
+            self._terms.clear()
+
+
+def _place_of(chain: Chain, answer: Told) -> _Place:
+    day = answer.received_at.astimezone(IST).date()
+    return _Place(chain.underlying, chain.expiry, chain.source, day)
+
+
+def _ready(priced: PricedChain, answer: Told, terms: _Terms) -> Received:
+    summary = summarise(priced, answer.received_at, terms.lot_size)
+    return Received(
+        summary=_cropped(summary, answer.strikes),
+        received_at=answer.received_at,
+        lot_size=terms.lot_size,
+        instrument_keys=terms.contracts,
+        set_aside=answer.set_aside,
+    )
 
 
 def priced_at(chain: Chain, received_at: datetime) -> datetime:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
-from data_fetch.chain_enricher import ChainEnricher
+from data_fetch.chain_enricher import ChainEnricher, Told
 from data_fetch.core.chains import Chain, ChainFault, ReadChains
 from data_fetch.core.ports import Clock
 from data_fetch.core.records import Outcome, SyncRun, new_run_id
@@ -93,13 +93,7 @@ class ChainImport:
         times = CaptureTimes()
         readable = self._readable(documents, at, times, report)
         while several := list(islice(readable, AT_ONCE)):
-            priced = [
-                received
-                for told, received_at in several
-                for received in self._enricher.received(
-                    self._named(told.chains), received_at, set_aside=len(told.set_aside)
-                )
-            ]
+            priced = self._enricher.received(several)
             run = self._record(priced, run, report)
         if report.refused:
             # The audit names what was refused after the last good one, too.
@@ -112,7 +106,7 @@ class ChainImport:
         at: datetime | None,
         times: CaptureTimes,
         report: ImportReport,
-    ) -> Iterator[tuple[ReadChains, datetime]]:
+    ) -> Iterator[Told]:
         for document in documents:
             report.documents += 1
             try:
@@ -127,7 +121,11 @@ class ChainImport:
                 continue
             report.set_aside += len(told.set_aside)
             report.remarks += [remark for remark in told.remarks if remark not in report.remarks]
-            yield told, received_at
+            yield Told(
+                chains=self._named(told.chains),
+                received_at=received_at,
+                set_aside=len(told.set_aside),
+            )
 
     def _named(self, chains: Sequence[Chain]) -> list[Chain]:
         return [replace(chain, underlying=self._symbol_of(chain.underlying)) for chain in chains]

@@ -7,7 +7,7 @@ an earlier version could not read becomes the snapshot that it is.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from data_fetch.chain_enricher import ChainEnricher
+from data_fetch.chain_enricher import ChainEnricher, Told
 from data_fetch.core.chains import Chain, ChainFault, ReadChains
 from data_fetch.core.ports import Clock
 from data_fetch.core.records import Outcome, SyncRun, new_run_id
@@ -89,12 +89,13 @@ class ChainRederive:
             report.renewed += 1
 
     def _received(self, chain: Chain, told: ReadChains, kept: Kept) -> list[Received]:
-        return self._enricher.received(
-            [chain],
-            kept.payload.received_at,
+        answer = Told(
+            chains=[chain],
+            received_at=kept.payload.received_at,
             strikes=self._strikes.get(chain.underlying),
             set_aside=len(told.set_aside),
         )
+        return self._enricher.received([answer])
 
     def _grown(self, run: SyncRun, report: RederiveReport) -> SyncRun:
         return replace(

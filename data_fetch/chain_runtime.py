@@ -182,7 +182,8 @@ class Polling:
             indices = [
                 each
                 for each in self.members
-                if each.segment == "NSE_INDEX" and listed_expiries(connection, each.symbol, today)
+                if each.segment == "NSE_INDEX"
+                and listed_expiries(connection, [each.instrument_key], today)
             ]
             wished = instruments_named(connection, self.settings.nse_symbols).members
         pace = own_pace(self.settings)
@@ -232,7 +233,7 @@ def _providers(desk: ChainDesk) -> list[ChainProvider]:
 def _listed(desk: ChainDesk, underlying: Instrument) -> Sequence[date]:
     today = desk.clock.now().astimezone(IST).date()
     with desk.store.reading() as connection:
-        return listed_expiries(connection, underlying.symbol, today)
+        return listed_expiries(connection, [underlying.instrument_key], today)
 
 
 def _symbol_of(store: Store, name: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from threading import Event, Lock
 
-from data_fetch.chain_enricher import ChainEnricher, around_the_money
+from data_fetch.chain_enricher import ChainEnricher, Told, around_the_money
 from data_fetch.core.chain_polls import Poll, PolledMinute
 from data_fetch.core.chains import Chain, ChainReply, ChainSource, Fault, fault_of
 from data_fetch.core.errors import DataFetchError, OutsideError, RequestRefused, Stopped
@@ -22,19 +22,28 @@ from data_fetch.storage.vault import Kept, Vault
 
 log = logging.getLogger(__name__)
 
-# A source that is out is left alone for so long, as long as another one answers.
+# A source in trouble is left alone for so long, as long as another one answers.
 REST = timedelta(seconds=60)
-# Faults of the source as a whole; others are about one chain.
+# Trouble of the source as a whole, and trouble that may be about one symbol only.
 OUTAGES = frozenset(
     {
         Fault.UNAUTHORISED,
         Fault.FORBIDDEN,
         Fault.UNREACHABLE,
         Fault.RATE_LIMITED,
-        Fault.SERVER_ERROR,
         Fault.SWITCHED_OFF,
     }
 )
+TROUBLE = OUTAGES | {Fault.SERVER_ERROR}
+EVERY_SYMBOL = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """Why a source is left alone, and until when."""
+
+    until: datetime
+    fault: Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ class ChainService:
         self._calendar = calendar
         self._clock = clock
         self._stop = stop
-        self._rests: dict[ChainSource, datetime] = {}
+        self._rests: dict[tuple[ChainSource, str], _Rest] = {}
         self._recording = Lock()
         self._minute = PolledMinute.of(clock.now())
 
@@ -84,11 +93,11 @@ class ChainService:
         """
         poll = Poll(target.underlying.symbol, self._clock.now())
         self._ask(target, poll)
-        news: list[Received] = []
+        news: list[Told] = []
         confirmed: list[Confirmation] = []
         for reply in poll.told:
             unknown, known = self._sorted(reply, target.strikes)
-            news += self._enriched(reply, unknown, target.strikes)
+            news.append(_told(reply, unknown, target.strikes))
             confirmed += known
         self._record(poll, news, confirmed, target.strikes)
         _tell(poll)
@@ -97,7 +106,7 @@ class ChainService:
     def _ask(self, target: Target, poll: Poll) -> None:
         """Fill *poll* with replies: each expiry from the first source that tells it."""
         missing: Sequence[date] | None = None
-        for provider in self._awake():
+        for provider in self._awake(poll):
             wanted = self._due(provider, target, poll) if missing is None else missing
             if not wanted:
                 continue
@@ -143,16 +152,29 @@ class ChainService:
         return True
 
     def _failed(self, source: ChainSource, problem: DataFetchError, poll: Poll) -> None:
-        poll.faults[source] = fault_of(problem)
+        fault = fault_of(problem)
+        poll.faults[source] = fault
         poll.problem = problem
-        if poll.faults[source] in OUTAGES:
-            self._rests[source] = self._clock.now() + REST
+        if fault in TROUBLE:
+            whose = EVERY_SYMBOL if fault in OUTAGES else poll.symbol
+            self._rests[source, whose] = _Rest(self._clock.now() + REST, fault)
 
-    def _awake(self) -> Sequence[ChainProvider]:
+    def _awake(self, poll: Poll) -> Sequence[ChainProvider]:
         """The sources to ask: those that rest only when there is no other."""
+        resting = {one.source: rest for one in self._providers if (rest := self._rest(one, poll))}
+        awake = [one for one in self._providers if one.source not in resting]
+        if not awake:
+            return self._providers
+        poll.faults |= {source: rest.fault for source, rest in resting.items()}
+        return awake
+
+    def _rest(self, provider: ChainProvider, poll: Poll) -> _Rest | None:
         now = self._clock.now()
-        awake = [one for one in self._providers if self._rests.get(one.source, now) <= now]
-        return awake or self._providers
+        for whose in (EVERY_SYMBOL, poll.symbol):
+            rest = self._rests.get((provider.source, whose))
+            if rest is not None and rest.until > now:
+                return rest
+        return None
 
     def _sorted(
         self, reply: ChainReply, strikes: int | None
@@ -166,21 +188,14 @@ class ChainService:
         ]
         return unknown, [same for same in known if same is not None]
 
-    def _enriched(
-        self, reply: ChainReply, chains: Sequence[Chain], strikes: int | None
-    ) -> list[Received]:
-        assert reply.told is not None
-        return self._enricher.received(
-            chains, reply.received_at, strikes=strikes, set_aside=len(reply.told.set_aside)
-        )
-
     def _record(
         self,
         poll: Poll,
-        news: Sequence[Received],
+        told: Sequence[Told],
         confirmed: Sequence[Confirmation],
         strikes: int | None,
     ) -> None:
+        news = self._enricher.received(told)
         poll.stored, poll.confirmed = len(news), len(confirmed)
         # One after the other: they share the audit row of the minute.
         with self._recording:
@@ -200,14 +215,23 @@ class ChainService:
 
     def _late(self, poll: Poll, strikes: int | None, displaced: Collection[date]) -> list[Received]:
         """Chains that were taken for known, though another writer came between."""
-        return [
-            received
-            for reply in poll.told
-            if reply.told
-            for received in self._enriched(
-                reply, [each for each in reply.told.chains if each.expiry in displaced], strikes
-            )
-        ]
+        return self._enricher.received(
+            [
+                _told(reply, [each for each in chains if each.expiry in displaced], strikes)
+                for reply in poll.told
+                for chains in [reply.told.chains if reply.told else ()]
+            ]
+        )
+
+
+def _told(reply: ChainReply, chains: Sequence[Chain], strikes: int | None) -> Told:
+    assert reply.told is not None
+    return Told(
+        chains=chains,
+        received_at=reply.received_at,
+        strikes=strikes,
+        set_aside=len(reply.told.set_aside),
+    )
 
 
 def _tell(poll: Poll) -> None:

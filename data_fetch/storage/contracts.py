@@ -1,11 +1,11 @@
 """The option contracts of an underlying: which expiries, which keys, in which lots.
 
-An underlying is named by its symbol, one that was given up in a rename perhaps, or by its
-instrument key.
+Contracts name their underlying by its key, of which a stock has had several after a new ISIN:
+`underlying_keys` gives all of them.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
 
@@ -19,10 +19,34 @@ from data_fetch.storage.instruments import instruments_table, last_master_date, 
 OPTIONS = tuple(each.value for each in OptionType)
 
 
+def underlying_keys(
+    connection: Connection, underlyings: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Every key that each of *underlyings* has or had; none for one that is not known.
+
+    An underlying is named by its symbol, one that was given up in a rename perhaps, or by a key.
+    """
+    instruments = instruments_table.c
+    named = or_(instruments.symbol.in_(underlyings), instruments.instrument_key.in_(underlyings))
+    query = select(instruments.symbol, instruments.instrument_key)
+    rows = connection.execute(query.where(named, instruments.segment != "NSE_FO")).all()
+    recorded = successions(connection)
+    found = {}
+    for underlying in underlyings:
+        keys = {row.instrument_key for row in rows if underlying in row}
+        former = {each.new_key for each in recorded if each.former_symbol == underlying}
+        present = {present_key(key, recorded) for key in keys or former}
+        before = {
+            each.old_key for each in recorded if present_key(each.new_key, recorded) in present
+        }
+        found[underlying] = tuple(sorted(present | before))
+    return found
+
+
 def lots_at(
-    connection: Connection, underlying: str, expiries: Sequence[date], day: date
+    connection: Connection, keys: Collection[str], expiries: Collection[date], day: date
 ) -> dict[date, int]:
-    """How many shares one contract of each expiry was on *day*.
+    """How many shares one contract on the underlying of *keys* was on *day*, by expiry.
 
     An expiry is left out when nobody knows, or when the contracts that were listed then do not
     agree.
@@ -39,7 +63,7 @@ def lots_at(
         .distinct()
         .join(terms_table, terms.instrument_key == contracts.instrument_key)
         .where(
-            _options_of(connection, underlying),
+            _options_on(keys),
             contracts.expiry.in_(expiries),
             terms.effective_from == in_force,
         )
@@ -57,21 +81,23 @@ def _only(lots: set[int | None]) -> int | None:
 
 
 def contract_keys(
-    connection: Connection, underlying: str, expiry: date
+    connection: Connection, keys: Collection[str], expiry: date
 ) -> dict[tuple[Decimal, OptionType], str]:
-    """The dated key of each option contract of that expiry, by strike and type."""
+    """The dated key of each option contract of that expiry on the underlying of *keys*, by
+    strike and type."""
     contracts = instruments_table.c
     query = (
         select(contracts.strike, contracts.instrument_type, contracts.instrument_key)
-        .where(_options_of(connection, underlying), contracts.expiry == expiry)
+        .where(_options_on(keys), contracts.expiry == expiry)
         # Of two with one strike, an adjusted one perhaps, the one listed last is meant.
         .order_by(contracts.last_seen, contracts.instrument_key)
     )
     return {(strike, OptionType(side)): key for strike, side, key in connection.execute(query)}
 
 
-def listed_expiries(connection: Connection, underlying: str, day: date) -> list[date]:
-    """The option expiries from *day* on that the newest master lists, nearest first."""
+def listed_expiries(connection: Connection, keys: Collection[str], day: date) -> list[date]:
+    """The option expiries from *day* on that the newest master lists for the underlying of
+    *keys*, nearest first."""
     newest = last_master_date(connection)
     if newest is None:
         return []
@@ -80,7 +106,7 @@ def listed_expiries(connection: Connection, underlying: str, day: date) -> list[
         select(contracts.expiry)
         .distinct()
         .where(
-            _options_of(connection, underlying),
+            _options_on(keys),
             contracts.expiry >= day,
             # Not equal: a newer master may be stored half.
             contracts.last_seen >= newest,
@@ -90,21 +116,6 @@ def listed_expiries(connection: Connection, underlying: str, day: date) -> list[
     return [expiry for expiry in connection.scalars(query) if expiry is not None]
 
 
-def _options_of(connection: Connection, underlying: str) -> ColumnElement[bool]:
+def _options_on(keys: Collection[str]) -> ColumnElement[bool]:
     contracts = instruments_table.c
-    keys = _underlying_keys(connection, underlying)
     return contracts.underlying_key.in_(keys) & contracts.instrument_type.in_(OPTIONS)
-
-
-def _underlying_keys(connection: Connection, underlying: str) -> list[str]:
-    """Every key that the underlying has, or had before a new ISIN."""
-    instruments = instruments_table.c
-    named = or_(instruments.symbol == underlying, instruments.instrument_key == underlying)
-    query = select(instruments.instrument_key).where(named, instruments.segment != "NSE_FO")
-    recorded = successions(connection)
-    former = {each.new_key for each in recorded if each.former_symbol == underlying}
-    present = {
-        present_key(key, recorded) for key in connection.scalars(query).all() or sorted(former)
-    }
-    before = {each.old_key for each in recorded if present_key(each.new_key, recorded) in present}
-    return sorted(present | before)

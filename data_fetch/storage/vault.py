@@ -73,7 +73,8 @@ class _Member:
 
 
 class Vault:
-    """Keeps bodies under *folder* for *keep_days* days. Several processes may share it."""
+    """Keeps bodies under *folder* for *keep_days* days (0: not at all). Several processes may
+    share it."""
 
     def __init__(self, folder: Path, keep_days: int) -> None:
         self._folder = folder
@@ -89,6 +90,8 @@ class Vault:
 
         Raises BadRecord for a receive time without a time zone.
         """
+        if self._keep_days == 0:
+            return
         several = sorted((Kept(*each) for each in payloads), key=_file_of)
         for (day, source), alike in groupby(several, _file_of):
             self._append(self._folder / day, source, list(alike))

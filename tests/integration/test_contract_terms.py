@@ -11,13 +11,18 @@ from alembic import command
 from alembic.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from data_fetch.core.chains import OptionType
 from data_fetch.core.records import Instrument, World
 from data_fetch.sources.instrument_rows import read_instruments
 from data_fetch.storage import migrations
-from data_fetch.storage.contracts import contract_keys, listed_expiries, lots_at
+from data_fetch.storage.contracts import (
+    contract_keys,
+    listed_expiries,
+    lots_at,
+    underlying_keys,
+)
 from data_fetch.storage.instrument_terms import terms_table
 from data_fetch.storage.instruments import instruments_table, save_master
 from data_fetch.storage.store import Store, open_store
@@ -67,6 +72,10 @@ LATER = replace(
 )
 
 
+def keys_of(connection: Connection, underlying: str) -> tuple[str, ...]:
+    return underlying_keys(connection, [underlying])[underlying]
+
+
 def in_lots_of(lot_size: int | None, *contracts: Instrument) -> list[Instrument]:
     return [replace(each, lot_size=lot_size) for each in contracts]
 
@@ -84,7 +93,7 @@ def lot_rows(store: Store, key: str = CALL.instrument_key) -> list[tuple[date, i
 
 def lots(store: Store, day: date, underlying: str = "RELIANCE") -> dict[date, int]:
     with store.reading() as connection:
-        return lots_at(connection, underlying, [EXPIRY, NEXT_EXPIRY], day)
+        return lots_at(connection, keys_of(connection, underlying), [EXPIRY, NEXT_EXPIRY], day)
 
 
 def test_a_master_that_tells_the_same_leaves_no_row(store: Store) -> None:
@@ -213,11 +222,11 @@ def test_keys_are_by_strike_and_type(store: Store) -> None:
     save(store, MONDAY, RELIANCE, CALL, PUT, LATER)
 
     with store.reading() as connection:
-        assert contract_keys(connection, "RELIANCE", EXPIRY) == {
+        assert contract_keys(connection, keys_of(connection, "RELIANCE"), EXPIRY) == {
             (STRIKE, OptionType.CALL): CALL.instrument_key,
             (STRIKE, OptionType.PUT): PUT.instrument_key,
         }
-        assert contract_keys(connection, "NOBODY", EXPIRY) == {}
+        assert contract_keys(connection, keys_of(connection, "NOBODY"), EXPIRY) == {}
 
 
 def test_futures_are_no_options(store: Store) -> None:
@@ -225,8 +234,8 @@ def test_futures_are_no_options(store: Store) -> None:
     save(store, MONDAY, RELIANCE, future)
 
     with store.reading() as connection:
-        assert contract_keys(connection, "RELIANCE", EXPIRY) == {}
-        assert listed_expiries(connection, "RELIANCE", MONDAY) == []
+        assert contract_keys(connection, keys_of(connection, "RELIANCE"), EXPIRY) == {}
+        assert listed_expiries(connection, keys_of(connection, "RELIANCE"), MONDAY) == []
     assert lots(store, MONDAY) == {}
 
 
@@ -237,7 +246,7 @@ def test_expiries_are_those_that_the_newest_master_lists(store: Store) -> None:
 
     def listed(day: date) -> list[date]:
         with store.reading() as connection:
-            return listed_expiries(connection, "RELIANCE", day)
+            return listed_expiries(connection, keys_of(connection, "RELIANCE"), day)
 
     assert listed(TUESDAY) == [EXPIRY, NEXT_EXPIRY]
     assert listed(EXPIRY) == [EXPIRY, NEXT_EXPIRY]
@@ -246,7 +255,7 @@ def test_expiries_are_those_that_the_newest_master_lists(store: Store) -> None:
 
 def test_an_empty_store_lists_nothing(store: Store) -> None:
     with store.reading() as connection:
-        assert listed_expiries(connection, "RELIANCE", MONDAY) == []
+        assert listed_expiries(connection, keys_of(connection, "RELIANCE"), MONDAY) == []
     assert lots(store, MONDAY) == {}
 
 
@@ -281,9 +290,9 @@ def test_the_real_master_agrees_on_the_lots_of_an_index(sqlite_url: str, shared_
     save_master(store, kept, date(2026, 8, 14), NOW)
 
     with store.reading() as connection:
-        expiries = listed_expiries(connection, "NIFTY", date(2026, 8, 14))
-        found = lots_at(connection, "NIFTY", expiries, date(2026, 8, 17))
-        keys = contract_keys(connection, "NIFTY", expiries[0])
+        expiries = listed_expiries(connection, keys_of(connection, "NIFTY"), date(2026, 8, 14))
+        found = lots_at(connection, keys_of(connection, "NIFTY"), expiries, date(2026, 8, 17))
+        keys = contract_keys(connection, keys_of(connection, "NIFTY"), expiries[0])
     assert len(expiries) == 18
     assert set(found.values()) == {65}
     assert len(keys) > 150
