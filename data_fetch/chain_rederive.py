@@ -61,11 +61,15 @@ class ChainRederive:
             outcome=Outcome.COMPLETED,
         )
         for kept in bodies:
+            if kept.expiry is None:
+                # About which expiries are listed, not about a chain.
+                continue
             report.bodies += 1
             try:
                 told = read_document(CapturedDocument(kept.underlying, None, kept.payload.body))
             except ChainFault as problem:
-                report.faults[problem.fault] = report.faults.get(problem.fault, 0) + 1
+                name = problem.fault.value
+                report.faults[name] = report.faults.get(name, 0) + 1
                 continue
             for chain in told.chains:
                 self._settle(replace(chain, underlying=kept.underlying), told, kept, run, report)

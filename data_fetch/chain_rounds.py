@@ -72,7 +72,7 @@ class ChainRounds:
         self._clock = clock
         self._told = told
         self._workers = workers
-        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="chains")
+        self._pool: ThreadPoolExecutor | None = None
         self._lock = Lock()
         self._at_work = 0
         self._turns = PollingTurns()
@@ -93,6 +93,8 @@ class ChainRounds:
         """
         self.follow()
         with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="chains")
             while self._at_work < self._workers:
                 symbol = self._turns.take(self._clock.now())
                 if symbol is None:
@@ -118,9 +120,12 @@ class ChainRounds:
         return self._plan
 
     def close(self) -> None:
-        """Return when the polls in hand are done; nothing is begun any more."""
-        with self._clock.released():
-            self._pool.shutdown(wait=True)
+        """Return when the polls in hand are done; nothing is begun before the next beat."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            with self._clock.released():
+                pool.shutdown(wait=True)
 
     def _work(self, symbol: str | None, hold: Hold) -> None:
         """Poll one symbol after the other for as long as any is due."""

@@ -12,7 +12,7 @@ from threading import Event, Lock
 
 from data_fetch.chain_enricher import ChainEnricher, Told, around_the_money
 from data_fetch.core.chain_polls import Poll, PolledMinute
-from data_fetch.core.chains import Chain, ChainReply, ChainSource, Fault, fault_of
+from data_fetch.core.chains import Chain, ChainReply, ChainSource, Fault, Payload, fault_of
 from data_fetch.core.errors import DataFetchError, OutsideError, RequestRefused, Stopped
 from data_fetch.core.market import MarketCalendar
 from data_fetch.core.ports import ChainProvider, Clock
@@ -134,15 +134,14 @@ class ChainService:
             out = poll.faults[provider.source] in OUTAGES
             return () if out else self._stored_expiries(underlying)
         poll.requests += listed.requests
+        self._keep(provider, poll, None, listed.payloads)
         return listed.expiries
 
     def _tells(self, provider: ChainProvider, target: Target, expiry: date, poll: Poll) -> bool:
         """Ask for one chain; whether there was one."""
         reply = provider.chain(target.underlying, expiry, self._stop)
         poll.requests += reply.requests
-        self._vault.keep(
-            [Kept(provider.source, poll.symbol, expiry, each) for each in reply.payloads]
-        )
+        self._keep(provider, poll, expiry, reply.payloads)
         if isinstance(reply.problem, Stopped):
             raise reply.problem
         if reply.problem is not None:
@@ -150,6 +149,11 @@ class ChainService:
             return False
         poll.told.append(reply)
         return True
+
+    def _keep(
+        self, provider: ChainProvider, poll: Poll, expiry: date | None, bodies: Sequence[Payload]
+    ) -> None:
+        self._vault.keep([Kept(provider.source, poll.symbol, expiry, each) for each in bodies])
 
     def _failed(self, source: ChainSource, problem: DataFetchError, poll: Poll) -> None:
         fault = fault_of(problem)

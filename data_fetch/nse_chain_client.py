@@ -51,5 +51,8 @@ class NseChainClient:
         errand = self._site.errand(Lane.CHAIN, stop)
         body = self._site.contract_info(underlying.symbol, errand)
         return ListedExpiries(
-            source=self.source, expiries=read_nse_expiries(body), requests=errand.requests
+            source=self.source,
+            expiries=read_nse_expiries(body),
+            payloads=tuple(errand.payloads),
+            requests=errand.requests,
         )

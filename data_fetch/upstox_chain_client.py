@@ -73,6 +73,7 @@ class UpstoxChainClient:
             source=self.source,
             expiries=tuple(sorted(days)),
             contracts=tuple(mine),
+            payloads=tuple(errand.payloads),
             requests=errand.requests,
         )
 

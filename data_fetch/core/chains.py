@@ -208,11 +208,12 @@ class ChainReply:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedExpiries:
     """Which expiries of an underlying are listed, nearest first, as a provider told it, and
-    the *contracts* where it names them."""
+    the *contracts* where it names them; *payloads* are the bodies that were received for it."""
 
     source: ChainSource
     expiries: tuple[date, ...]
     contracts: tuple[Instrument, ...] = ()
+    payloads: tuple[Payload, ...] = ()
     requests: int = 0
 
 

@@ -28,9 +28,9 @@ class ExpiryCache:
         with self._lock:
             day, listed = self._known.get(underlying_key, (None, None))
         if listed is not None and day == today:
-            return replace(listed, requests=0)
+            return replace(listed, requests=0, payloads=())
         # Two threads may both ask; waiting for each other would cost more.
         listed = ask()
         with self._lock:
-            self._known[underlying_key] = (today, listed)
+            self._known[underlying_key] = (today, replace(listed, payloads=()))
         return listed

@@ -194,3 +194,14 @@ def test_told_to_stop_workers_finish_what_is_in_hand(sqlite_url: str, tmp_path: 
 
         assert set(receipts(shop)) <= {"NIFTY", "BANKNIFTY"}
         assert all(row["source"] == ChainSource.UPSTOX for row in shop.rows(ChainReceipt))
+
+
+def test_after_closing_it_goes_on_at_the_next_beat(shop: Shop) -> None:
+    """A scheduler may run the same collector again."""
+    rounds = shop.rounds()
+    beaten(shop, rounds, timedelta(minutes=1))
+    rounds.close()
+    beaten(shop, rounds, timedelta(minutes=1))
+    rounds.close()
+
+    assert receipts(shop) == {"NIFTY": 4, "BANKNIFTY": 4}

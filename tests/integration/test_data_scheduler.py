@@ -174,6 +174,7 @@ def test_its_state_is_told_while_it_runs_and_only_then(sunday: tuple[Collector, 
     assert jobs.keys() == {
         "quotes",
         "candles",
+        "chains",
         "freshness",
         "coverage",
         "daily",
