@@ -81,6 +81,13 @@ class ChainRounds:
         self._followed_at: datetime | None = None
         self._states: dict[str, str] = {}
         self._failures: deque[Exception] = deque(maxlen=KEPT_FAILURES)
+        self._polls = 0
+
+    @property
+    def polls(self) -> int:
+        """How many polls have come to an end so far."""
+        with self._lock:
+            return self._polls
 
     @property
     def jobs(self) -> Mapping[str, Callable[[], object]]:
@@ -133,6 +140,7 @@ class ChainRounds:
             while symbol is not None:
                 self._poll(symbol)
                 with self._lock:
+                    self._polls += 1
                     self._turns.done(symbol)
                     symbol = self._turns.take(self._clock.now())
         finally:

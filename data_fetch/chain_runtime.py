@@ -20,7 +20,7 @@ from data_fetch.core.errors import SetupError
 from data_fetch.core.market import MarketCalendar
 from data_fetch.core.ports import ChainProvider, Clock
 from data_fetch.core.records import Instrument
-from data_fetch.core.settings import NSE_URL, Settings
+from data_fetch.core.settings import Settings
 from data_fetch.core.symbol_config import SymbolConfig, default_config, in_force
 from data_fetch.core.universe import Universe
 from data_fetch.nse_chain_client import NseChainClient
@@ -54,11 +54,6 @@ class ChainDesk:
     guard: Guard | None
     stop: Event
     told: Callable[[str], None]
-
-
-def nse_url_for(settings: Settings, paper_url: str | None) -> str:
-    """NSE's site as configured; the paper exchange is both providers at one address."""
-    return settings.nse_base_url or paper_url or NSE_URL
 
 
 def chain_service_at(desk: ChainDesk) -> ChainService:

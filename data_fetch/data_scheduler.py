@@ -22,6 +22,7 @@ from data_fetch.core.timetable import QUOTES, next_morning
 from data_fetch.fallback_store import store_for_run
 from data_fetch.job_registry import JobRegistry, JobState
 from data_fetch.runtime import Collector, Desk, Screen
+from data_fetch.storage.chains import chain_holdings
 from data_fetch.storage.coverage import candle_holdings
 
 log = logging.getLogger(__name__)
@@ -204,7 +205,8 @@ def introduction(collector: Collector, now: datetime) -> list[str]:
 class Rehearsal:
     """What a rehearsed day came to.
 
-    *candles* of the day are held; *missed_minutes* of it are ours to fetch still.
+    *candles* of the day are held; *missed_minutes* of it are ours to fetch still. Chains were
+    looked at in *chain_polls*, of which *chain_snapshots* told something new.
     """
 
     day: date
@@ -218,6 +220,9 @@ class Rehearsal:
     peak_memory_mb: int
     candles: int
     missed_minutes: int
+    chain_polls: int
+    chain_snapshots: int
+    chain_legs: int
     remarks: tuple[str, ...] = ()
 
 
@@ -262,6 +267,8 @@ def rehearse(settings: Settings, day: date, advance: Callable[[int, int], None])
         requests = collector.market.api.requests_sent
         candles = candle_holdings(collector.store, day).candles
         missed_minutes = collector.rounds.missed_minutes(day)
+        chains = chain_holdings(collector.store)
+        polls = collector.chains.polls
     return Rehearsal(
         day=day,
         slots_due=tally.due,
@@ -274,6 +281,9 @@ def rehearse(settings: Settings, day: date, advance: Callable[[int, int], None])
         peak_memory_mb=peak_memory_mb(),
         candles=candles,
         missed_minutes=missed_minutes,
+        chain_polls=polls,
+        chain_snapshots=chains.snapshots,
+        chain_legs=chains.legs,
         remarks=(*tally.remarks, *scheduler.failures),
     )
 

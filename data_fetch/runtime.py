@@ -7,14 +7,13 @@ closed again is a context manager.
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from random import Random
 from threading import Event
 from typing import Protocol
-from urllib.parse import urljoin, urlsplit
 
 from pydantic import SecretStr
 from sqlalchemy import Connection
@@ -32,7 +31,6 @@ from data_fetch.chain_runtime import (
     chain_rederive_at,
     chain_rounds_at,
     chain_service_at,
-    nse_url_for,
     refuse_unknown,
     vault_for,
 )
@@ -44,23 +42,23 @@ from data_fetch.core.freshness import FreshnessRules
 from data_fetch.core.market import MarketCalendar, end_warning
 from data_fetch.core.ports import Clock, SlotListener
 from data_fetch.core.records import Instrument, StoredQuote, SyncRun, World
-from data_fetch.core.settings import INSTRUMENTS_URL, UPSTOX_URL, Settings
+from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CANDLES, FRESHNESS, QUOTES, Timetable, standard_timetable
 from data_fetch.core.universe import Universe
 from data_fetch.fallback_store import store_to_look_at
 from data_fetch.fo_stocks_loader import FoStocksLoader
 from data_fetch.logs import start_logging, stop_logging
 from data_fetch.ltp_service import FreshnessMonitor, LtpService, Members
-from data_fetch.paper_exchange.clock import PaperMarketClock
-from data_fetch.paper_exchange.exchange import PaperExchange
-from data_fetch.paper_exchange.shared import any_exchange, serving_exchange
-from data_fetch.sources.instrument_master import InstrumentMaster
-from data_fetch.sources.market_info import load_calendar
-from data_fetch.sources.pacing import UPSTOX_LIMITS, Pacer, state_file_for
-from data_fetch.sources.paper_clock import PaperClock
-from data_fetch.sources.retrying import RetryPolicy
-from data_fetch.sources.token import TokenKeeper
-from data_fetch.sources.upstox import UpstoxApi
+from data_fetch.market_runtime import (
+    Market,
+    calendar_for,
+    exchange_at,
+    market_at,
+    market_for,
+    master_for,
+)
+from data_fetch.paper_exchange.shared import serving_exchange
+from data_fetch.sources.pacing import UPSTOX_LIMITS
 from data_fetch.storage.candle_book import CandleBook
 from data_fetch.storage.instruments import first_seen_days, instruments_named, last_master_date
 from data_fetch.storage.leadership import Leadership
@@ -74,14 +72,35 @@ from data_fetch.upstox_bar_client import UpstoxBarClient
 from data_fetch.upstox_candle_client import UpstoxCandleClient
 from data_fetch.upstox_ltp_client import UpstoxLtpClient
 
-# No account is needed there: the paper exchange takes any token that begins like this.
-PAPER_TOKEN = "paper-analytics"
-PAPER_MASTER_PATH = "/market-quote/instruments/exchange/NSE.json.gz"
+__all__ = [
+    "Chosen",
+    "Collector",
+    "Desk",
+    "Market",
+    "Records",
+    "Screen",
+    "backfill_at",
+    "calendar_for",
+    "chain_import_for",
+    "chain_polls_for",
+    "chain_rederive_for",
+    "chosen_at",
+    "collector_at",
+    "desk_for",
+    "logs_for",
+    "market_for",
+    "master_for",
+    "one_off_for",
+    "polling_for",
+    "polling_in",
+    "records_for",
+    "rehearsal_for",
+    "settings",
+    "store_for",
+]
+
 # Before the morning's first job; a rehearsal ends after the evening's last one.
 REHEARSAL_STARTS, REHEARSAL_LASTS = time(8, 0), timedelta(hours=15)
-
-# How one working folder comes by its paper exchange.
-KeepExchange = Callable[[Path, Callable[[], PaperExchange]], AbstractContextManager[str]]
 
 
 class Screen(Protocol):
@@ -92,26 +111,6 @@ class Screen(Protocol):
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         """What a slot came to."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Market:
-    """One world's outside: what time it is there, who answers, what is listed."""
-
-    world: World
-    clock: Clock
-    base_url: str
-    token: TokenKeeper
-    pacer: Pacer
-    api: UpstoxApi
-    master: InstrumentMaster
-    calendar: MarketCalendar
-    nse_url: str
-    pacing_folder: Path | None
-
-    @property
-    def source_name(self) -> str:
-        return "paper" if self.world is World.PAPER else "upstox"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,26 +175,9 @@ def settings() -> Settings:
     return Settings.load(os.environ, Path.cwd())
 
 
-def calendar_for(settings: Settings) -> MarketCalendar:
-    """The reviewed calendar with what was refreshed in this world and overridden here."""
-    return load_calendar(settings.data_folder, settings.world, settings.calendar_override)
-
-
 def store_for(settings: Settings) -> Store:
     """The configured store. Raises StoreUnreachable: a one-off command does not fall back."""
     return open_store(settings.store_url, settings.world)
-
-
-@contextmanager
-def master_for(settings: Settings) -> Iterator[InstrumentMaster]:
-    """The instrument master that UPSTOX_INSTRUMENTS_URL names, else the world's own."""
-    if settings.instruments_url is None and settings.world is World.PAPER:
-        with market_for(settings) as market:
-            yield market.master
-    else:
-        # Whoever names a master means a real one; it is kept apart from the exchange's.
-        address = settings.instruments_url or INSTRUMENTS_URL
-        yield _master(settings, World.LIVE, SystemClock(), address)
 
 
 @contextmanager
@@ -227,100 +209,6 @@ def records_for(settings: Settings, symbols: Sequence[str] = ()) -> Iterator[Rec
             instruments=chosen.instruments,
             expectation=Expectation(calendar_for(settings), clock.now(), chosen.listed),
         )
-
-
-@contextmanager
-def market_for(settings: Settings, keep: KeepExchange = any_exchange) -> Iterator[Market]:
-    """The outside world as configured; in the paper world *keep* finds or starts an exchange."""
-    calendar = calendar_for(settings)
-    if settings.world is World.LIVE:
-        yield _market(settings, SystemClock(), settings.base_url or UPSTOX_URL, calendar)
-        return
-    state_folder = None if settings.base_url else settings.data_folder / "pacing"
-    with _paper_exchange(settings, calendar, keep) as url:
-        yield _market(settings, PaperClock(url), url, calendar, state_folder=state_folder)
-
-
-def _market(
-    settings: Settings,
-    clock: Clock,
-    base_url: str,
-    calendar: MarketCalendar,
-    *,
-    state_folder: Path | None = None,
-    random: Random | None = None,
-) -> Market:
-    """The parts of one world. An exchange of our own has its budget kept in *state_folder*,
-    not with the accounts of the user; *random* makes retries repeatable."""
-    token = _token(settings)
-    host = urlsplit(base_url).netloc
-    # A renewed token may belong to another account, so the ledger follows the token in use.
-    pacer = Pacer(lambda: state_file_for(host, token.held, state_folder), clock)
-    api = UpstoxApi(
-        base_url=base_url,
-        token=token,
-        pacing=pacer,
-        clock=clock,
-        timeout_seconds=settings.request_timeout_seconds,
-        policy=RetryPolicy(clock, random=random),
-    )
-    paper = settings.world is World.PAPER
-    listed = urljoin(base_url, PAPER_MASTER_PATH) if paper else settings.instruments_url
-    return Market(
-        world=settings.world,
-        clock=clock,
-        base_url=base_url,
-        token=token,
-        pacer=pacer,
-        api=api,
-        master=_master(settings, settings.world, clock, listed or INSTRUMENTS_URL),
-        calendar=calendar,
-        nse_url=nse_url_for(settings, base_url if paper else None),
-        pacing_folder=state_folder,
-    )
-
-
-def _master(settings: Settings, world: World, clock: Clock, address: str) -> InstrumentMaster:
-    return InstrumentMaster(address, settings.data_folder / "instruments" / world, clock)
-
-
-def _token(settings: Settings) -> TokenKeeper:
-    """A real token never goes to an exchange that we start ourselves."""
-    if settings.world is World.PAPER and settings.base_url is None:
-        return TokenKeeper(PAPER_TOKEN, env_file=None, in_environment=False)
-    own = settings.access_token.get_secret_value()
-    fallback = PAPER_TOKEN if settings.world is World.PAPER else ""
-    return TokenKeeper(
-        own or fallback,
-        env_file=settings.env_file,
-        in_environment=settings.token_in_environment,
-    )
-
-
-@contextmanager
-def _paper_exchange(
-    settings: Settings, calendar: MarketCalendar, keep: KeepExchange
-) -> Iterator[str]:
-    """The address of the configured exchange, else of the one that *keep* gives this folder."""
-
-    def start() -> PaperExchange:
-        clock = PaperMarketClock(
-            calendar,
-            today=SystemClock().now().astimezone(IST).date(),
-            state_file=settings.data_folder / "paper_clock.json",
-        )
-        return _exchange(settings, clock, calendar)
-
-    if settings.base_url is not None:
-        yield settings.base_url
-    else:
-        with keep(settings.data_folder, start) as url:
-            yield url
-
-
-def _exchange(settings: Settings, clock: Clock, calendar: MarketCalendar) -> PaperExchange:
-    symbols = FoStocksLoader(lambda: settings).load_fo_stocks_from_file().symbols
-    return PaperExchange(clock, seed=settings.paper_seed, symbols=symbols, calendar=calendar)
 
 
 @contextmanager
@@ -388,7 +276,15 @@ def _warn(settings: Settings, market: Market, screen: Screen) -> None:
 
 @contextmanager
 def one_off_for(settings: Settings, screen: Screen) -> Iterator[Collector]:
-    """The same parts for a command that does one thing beside a running scheduler."""
+    """The same parts for a command that does one thing beside a running scheduler.
+
+    Raises SetupError when the configured source has nothing but chains.
+    """
+    if settings.data_source == "nse":
+        raise SetupError(
+            "DATA_SOURCE=nse has chains only: no quotes, no candles",
+            then="Set DATA_SOURCE to upstox or paper; or: data-fetch chain collect --once",
+        )
     with _one_off_desk(settings) as desk:
         yield collector_at(desk, screen)
 
@@ -537,7 +433,7 @@ def rehearsal_for(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rehearsal-")))
         paper = _rehearsal_settings(settings, folder)
         clock = VirtualClock(starts)
-        exchange = stack.enter_context(_exchange(paper, clock, calendar))
+        exchange = stack.enter_context(exchange_at(paper, clock, calendar))
         store = store_for(paper)
         leadership = Leadership(store)
         fence = leadership.try_acquire()
@@ -547,7 +443,7 @@ def rehearsal_for(
                 then="Stop it, or rehearse in another store.",
             )
         stack.callback(leadership.release)
-        market = _market(
+        market = market_at(
             paper, clock, exchange.url, calendar, state_folder=folder, random=Random(0)
         )
         desk = Desk(

@@ -62,8 +62,15 @@ def metrics_document(summary: ChainSummary) -> dict[str, Any]:
         **{name: short(metric.value) for name, metric in metrics.items()},
         "build_up": dict(summary.build_up),
         "inputs": {
-            name: {"used": metric.used, "of": metric.of, "reason": metric.reason}
-            for name, metric in metrics.items()
+            **{
+                name: {"used": metric.used, "of": metric.of, "reason": metric.reason}
+                for name, metric in metrics.items()
+            },
+            "build_up": {
+                "used": sum(summary.build_up.values()),
+                "of": len(priced.numbers),
+                "reason": None,
+            },
         },
     }
 

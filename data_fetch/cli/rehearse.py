@@ -64,6 +64,9 @@ def document(report: Rehearsal) -> dict[str, object]:
         "peak_memory_mb": report.peak_memory_mb,
         "candles": report.candles,
         "missed_minutes": report.missed_minutes,
+        "chain_polls": report.chain_polls,
+        "chain_snapshots": report.chain_snapshots,
+        "chain_legs": report.chain_legs,
     }
 
 
@@ -71,6 +74,7 @@ def sentence(report: Rehearsal) -> str:
     return (
         f"{report.day}: {report.slots_collected} of {report.slots_due} slots collected, "
         f"{report.slots_missed} missed, {report.rows} rows, {report.candles} candles, "
-        f"{report.missed_minutes} minutes missed, {report.requests} requests, "
+        f"{report.missed_minutes} minutes missed, {report.chain_snapshots} chain snapshots "
+        f"({report.chain_legs} legs) in {report.chain_polls} looks, {report.requests} requests, "
         f"{report.errors} errors, {report.seconds:.1f} s, peak memory {report.peak_memory_mb} MB."
     )

@@ -85,7 +85,6 @@ def document(seen: Overview) -> dict[str, object]:
             "last_day": iso_day(seen.candles.last_day),
             "missed_on_last_day": seen.candles_of_last_day.missed,
         },
-        "chains": chains_document(seen.chains),
         "slots": {str(outcome): count for outcome, count in seen.slots.items()},
         "last_runs": [
             {
@@ -108,6 +107,7 @@ def document(seen: Overview) -> dict[str, object]:
             }
             for one in seen.failing
         ],
+        "chains": chains_document(seen.chains),
     }
 
 

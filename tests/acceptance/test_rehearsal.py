@@ -30,12 +30,15 @@ KEYS = [
     "peak_memory_mb",
     "candles",
     "missed_minutes",
+    "chain_polls",
+    "chain_snapshots",
+    "chain_legs",
 ]
 COUNTS = [name for name in KEYS if name != "seconds"]
 # A second rehearsal in the same store finds everything settled, so it has less to ask.
 REPEATABLE = [name for name in COUNTS if name not in {"requests", "peak_memory_mb"}]
 RUN_SPECIFIC = {"run_id", "received_at", "fetched_at", "changed_at", "last_attempt", "next_attempt"}
-LISTED = 214
+LISTED, INDICES = 214, 6
 MUCH_MEMORY_MB = 250
 
 
@@ -147,8 +150,12 @@ def test_the_whole_universe_passes_through_a_day_and_every_slot_is_collected(
     assert all(type(told[name]) is int for name in COUNTS), told
     assert (told["slots_due"], told["slots_collected"], told["slots_missed"]) == (361, 361, 0)
     assert (told["errors"], told["missed_minutes"]) == (0, 0)
+    # Six indices every half minute, from the open to 15:40 and once at the close itself.
+    assert told["chain_polls"] == told["chain_snapshots"] == INDICES * (2 * 385 + 1)
+    assert told["chain_legs"] > 60 * told["chain_snapshots"]
     # Quotes and bars of each minute, a week of each instrument in the evening, and few holes.
-    assert 361 + 360 + LISTED <= told["requests"] < 361 + 375 + LISTED + 100
+    others = told["requests"] - told["chain_polls"] - INDICES
+    assert 361 + 360 + LISTED <= others < 361 + 375 + LISTED + 100
     assert told["candles"] > 0.9 * LISTED * 360
     assert told["rows"] == 361 * LISTED
     assert told["peak_memory_mb"] < MUCH_MEMORY_MB
