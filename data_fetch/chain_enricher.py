@@ -1,7 +1,7 @@
 """What was told of chains, made ready to be stored: priced, summed up, with the lots of the day."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from threading import Lock
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from data_fetch.analytics.chain_pricing import price_dated
 from data_fetch.analytics.conventions import OWN
 from data_fetch.analytics.summary import summarise
-from data_fetch.core.chain_numbers import ChainSummary, PricedChain
+from data_fetch.core.chain_numbers import PricedChain
 from data_fetch.core.chains import Chain, ChainSource
 from data_fetch.core.clock import IST
 from data_fetch.core.market import MarketCalendar
@@ -22,12 +22,10 @@ from data_fetch.storage.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """Chains of one answer, and when it was received. Of the legs those within *strikes* of the
-    money are kept (None: all); *set_aside* others could not be true."""
+    """Chains of one answer, and when it was received; *set_aside* legs could not be true."""
 
     chains: Sequence[Chain]
     received_at: datetime
-    strikes: int | None = None
     set_aside: int = 0
 
 
@@ -62,7 +60,7 @@ class ChainEnricher:
         self._lock = Lock()
 
     def received(self, told: Sequence[Told]) -> list[Received]:
-        """The chains of several answers, each with its numbers; figures are of whole chains."""
+        """The chains of several answers, in their order, each with its numbers and figures."""
         each_chain = [(chain, answer) for answer in told for chain in answer.chains]
         if not each_chain:
             return []
@@ -114,9 +112,8 @@ def _place_of(chain: Chain, answer: Told) -> _Place:
 
 
 def _ready(priced: PricedChain, answer: Told, terms: _Terms) -> Received:
-    summary = summarise(priced, answer.received_at, terms.lot_size)
     return Received(
-        summary=_cropped(summary, answer.strikes),
+        summary=summarise(priced, answer.received_at, terms.lot_size),
         received_at=answer.received_at,
         lot_size=terms.lot_size,
         instrument_keys=terms.contracts,
@@ -127,31 +124,3 @@ def _ready(priced: PricedChain, answer: Told, terms: _Terms) -> Received:
 def priced_at(chain: Chain, received_at: datetime) -> datetime:
     """The instant that the prices of a chain are of: the exchange's stamp, where there is one."""
     return min(chain.exchange_time or received_at, received_at)
-
-
-def around_the_money(chain: Chain, strikes: int | None) -> Chain:
-    """*chain* with at most *strikes* strikes on each side of the spot's own (None: all)."""
-    if strikes is None:
-        return chain
-    listed = sorted({leg.strike for leg in chain.legs})
-    middle = len(listed) // 2
-    if chain.spot is not None:
-        spot = chain.spot
-        middle = min(range(len(listed)), key=lambda n: abs(float(listed[n]) - spot))
-    kept = set(listed[max(0, middle - strikes) : middle + strikes + 1])
-    return replace(chain, legs=tuple(leg for leg in chain.legs if leg.strike in kept))
-
-
-def _cropped(summary: ChainSummary, strikes: int | None) -> ChainSummary:
-    whole = summary.priced
-    chain = around_the_money(whole.chain, strikes)
-    if chain is whole.chain:
-        return summary
-    kept = {leg.key for leg in chain.legs}
-    numbers = tuple(
-        numbers
-        for leg, numbers in zip(whole.chain.legs, whole.numbers, strict=True)
-        if leg.key in kept
-    )
-    priced: PricedChain = replace(whole, chain=chain, numbers=numbers)
-    return replace(summary, priced=priced)

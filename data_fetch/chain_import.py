@@ -15,7 +15,7 @@ from data_fetch.core.ports import Clock
 from data_fetch.core.records import Outcome, SyncRun, new_run_id
 from data_fetch.core.timetable import CHAIN_IMPORT
 from data_fetch.sources.chain_documents import CapturedDocument, read_document
-from data_fetch.storage.chains import ChainStore, Received
+from data_fetch.storage.chains import ChainStore, Fate, Received
 
 # In one transaction: enough to be quick, few enough to be small.
 AT_ONCE = 20
@@ -69,7 +69,10 @@ class CaptureTimes:
 
 
 class ChainImport:
-    """Stores captured documents. *symbol_of* turns a provider's key into our symbol."""
+    """Stores captured documents. *symbol_of* turns a provider's key into our symbol.
+
+    A document without a chain is refused by name; where a file is damaged it ends.
+    """
 
     def __init__(
         self,
@@ -93,11 +96,9 @@ class ChainImport:
         times = CaptureTimes()
         readable = self._readable(documents, at, times, report)
         while several := list(islice(readable, AT_ONCE)):
-            priced = self._enricher.received(several)
-            run = self._record(priced, run, report)
-        if report.refused:
-            # The audit names what was refused after the last good one, too.
-            self._record([], run, report)
+            self._record(self._enricher.received(several), run, report)
+        # The audit row says what all of it came to, when that is known.
+        self._chains.record([], self._grown(run, report), [])
         return report
 
     def _readable(
@@ -107,7 +108,7 @@ class ChainImport:
         times: CaptureTimes,
         report: ImportReport,
     ) -> Iterator[Told]:
-        for document in documents:
+        for document in self._undamaged(documents, report):
             report.documents += 1
             try:
                 told = read_document(document)
@@ -127,17 +128,28 @@ class ChainImport:
                 set_aside=len(told.set_aside),
             )
 
+    def _undamaged(
+        self, documents: Iterable[CapturedDocument], report: ImportReport
+    ) -> Iterator[CapturedDocument]:
+        """*documents* up to where the file is damaged, if it is."""
+        try:
+            yield from documents
+        except ChainFault as problem:
+            report.refused.append(Refused("the rest of it", problem.fault, problem.what))
+
     def _named(self, chains: Sequence[Chain]) -> list[Chain]:
         return [replace(chain, underlying=self._symbol_of(chain.underlying)) for chain in chains]
 
-    def _record(self, priced: Sequence[Received], run: SyncRun, report: ImportReport) -> SyncRun:
-        run = self._grown(run, len(priced), report)
-        recorded = self._chains.record(priced, run, [])
+    def _record(self, priced: Sequence[Received], run: SyncRun, report: ImportReport) -> None:
+        recorded = self._chains.record(priced, self._grown(run, report), [])
         report.snapshots += recorded.stored
         report.confirmed += recorded.confirmed
         report.repeated += recorded.repeated
-        report.legs += sum(len(each.chain.legs) for each in priced)
-        return run
+        report.legs += sum(
+            len(each.chain.legs)
+            for each, became in zip(priced, recorded.chains, strict=True)
+            if became.fate is Fate.STORED
+        )
 
     def _run(self) -> SyncRun:
         now = self._clock.now()
@@ -150,15 +162,19 @@ class ChainImport:
             outcome=Outcome.COMPLETED,
         )
 
-    def _grown(self, run: SyncRun, chains: int, report: ImportReport) -> SyncRun:
+    def _grown(self, run: SyncRun, report: ImportReport) -> SyncRun:
         refused = {each.name: each.fault for each in report.refused[:MOST_FAULTS_KEPT]}
         return replace(
             run,
             finished_at=self._clock.now(),
             outcome=Outcome.INCOMPLETE if report.refused else Outcome.COMPLETED,
             requested=report.documents,
-            stored=run.stored + chains,
+            stored=report.snapshots,
             set_aside=report.set_aside,
             error=report.refused[-1].why if report.refused else None,
-            details={"refused": refused, "remarks": report.remarks},
+            details={
+                "repeated": report.confirmed + report.repeated,
+                "refused": refused,
+                "remarks": report.remarks,
+            },
         )

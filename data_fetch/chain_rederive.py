@@ -1,20 +1,22 @@
 """The tables of chains worked out again from the raw vault, as this version reads bodies.
 
-What was received when, and how often, stays; what it told is read and priced anew. A body that
-an earlier version could not read becomes the snapshot that it is.
+What was received when stays as it is; what it told is read and priced anew, by the same rules
+as when it came. A body that an earlier version could not read becomes the snapshot that it is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from data_fetch.chain_enricher import ChainEnricher, Told
-from data_fetch.core.chains import Chain, ChainFault, ReadChains
+from data_fetch.core.chains import Chain, ChainSource, ReadChains, content_hash, fault_of
+from data_fetch.core.errors import DataFetchError
 from data_fetch.core.ports import Clock
 from data_fetch.core.records import Outcome, SyncRun, new_run_id
 from data_fetch.core.timetable import CHAIN_REDERIVE
-from data_fetch.sources.chain_documents import CapturedDocument, read_document
-from data_fetch.storage.chains import ChainStore, Received
+from data_fetch.nse_chain_client import read_nse_answer
+from data_fetch.storage.chains import ChainStore, Fate
 from data_fetch.storage.vault import Kept
+from data_fetch.upstox_chain_client import read_upstox_answer
 
 
 @dataclass(slots=True)
@@ -33,7 +35,7 @@ class RederiveReport:
 
 
 class ChainRederive:
-    """*strikes* is how many of a symbol's strikes are kept, as it was when they were polled."""
+    """*live_key_of* gives the key under which Upstox knows an underlying, None if nobody does."""
 
     def __init__(
         self,
@@ -41,12 +43,12 @@ class ChainRederive:
         chains: ChainStore,
         enricher: ChainEnricher,
         clock: Clock,
-        strikes: Mapping[str, int | None],
+        live_key_of: Callable[[str], str | None],
     ) -> None:
         self._chains = chains
         self._enricher = enricher
         self._clock = clock
-        self._strikes = strikes
+        self._live_key_of = live_key_of
 
     def run(self, bodies: Iterable[Kept]) -> RederiveReport:
         """Go through *bodies*, in the order in which they were received."""
@@ -61,51 +63,64 @@ class ChainRederive:
             outcome=Outcome.COMPLETED,
         )
         for kept in bodies:
-            if kept.expiry is None:
-                # About which expiries are listed, not about a chain.
-                continue
-            report.bodies += 1
-            try:
-                told = read_document(CapturedDocument(kept.underlying, None, kept.payload.body))
-            except ChainFault as problem:
-                name = problem.fault.value
-                report.faults[name] = report.faults.get(name, 0) + 1
-                continue
-            for chain in told.chains:
-                self._settle(replace(chain, underlying=kept.underlying), told, kept, run, report)
+            # Others are about which expiries are listed, not about a chain.
+            if kept.expiry is not None:
+                report.bodies += 1
+                self._settle(kept, run, report)
+        self._chains.record([], self._grown(run, report), [])
         return report
 
-    def _settle(
-        self, chain: Chain, told: ReadChains, kept: Kept, run: SyncRun, report: RederiveReport
-    ) -> None:
+    def _settle(self, kept: Kept, run: SyncRun, report: RederiveReport) -> None:
+        try:
+            told = self._read(kept)
+        except DataFetchError as problem:
+            name = fault_of(problem).value
+            report.faults[name] = report.faults.get(name, 0) + 1
+            return
+        for chain in told.chains:
+            if self._confirms(chain, kept):
+                report.confirming += 1
+            else:
+                self._renew(chain, told, kept, self._grown(run, report), report)
+
+    def _read(self, kept: Kept) -> ReadChains:
+        """What *kept* tells of the chain it was asked for. Raises by class of `core.errors`."""
+        assert kept.expiry is not None
+        if kept.source == ChainSource.NSE:
+            return read_nse_answer(kept.payload, kept.underlying, kept.expiry)
+        live_key = self._live_key_of(kept.underlying)
+        return read_upstox_answer(kept.payload, kept.underlying, kept.expiry, live_key)
+
+    def _confirms(self, chain: Chain, kept: Kept) -> bool:
+        """Whether all there is to say of it stands in the snapshot before it."""
         at = kept.payload.received_at
         head = self._chains.head_of_receipt(chain.underlying, chain.expiry, chain.source, at)
-        if head is not None and head.timestamp < at:
-            report.confirming += 1
-            return
-        [received] = self._received(chain, told, kept)
-        run = self._grown(run, report)
-        if head is None:
-            self._chains.record([received], run, [])
-            report.added += 1
-        else:
-            self._chains.replace(received, at, run)
-            report.renewed += 1
+        return head is not None and head.timestamp < at and head.content_hash == content_hash(chain)
 
-    def _received(self, chain: Chain, told: ReadChains, kept: Kept) -> list[Received]:
+    def _renew(
+        self, chain: Chain, told: ReadChains, kept: Kept, run: SyncRun, report: RederiveReport
+    ) -> None:
         answer = Told(
-            chains=[chain],
-            received_at=kept.payload.received_at,
-            strikes=self._strikes.get(chain.underlying),
-            set_aside=len(told.set_aside),
+            chains=[chain], received_at=kept.payload.received_at, set_aside=len(told.set_aside)
         )
-        return self._enricher.received([answer])
+        [received] = self._enricher.received([answer])
+        match self._chains.renew(received, run):
+            case Fate.RENEWED:
+                report.renewed += 1
+            case Fate.STORED:
+                report.added += 1
+            case _:
+                report.confirming += 1
 
     def _grown(self, run: SyncRun, report: RederiveReport) -> SyncRun:
+        unread = sum(report.faults.values())
         return replace(
             run,
             finished_at=self._clock.now(),
+            outcome=Outcome.INCOMPLETE if unread else Outcome.COMPLETED,
             requested=report.bodies,
-            stored=report.renewed + report.added + 1,
-            details={"faults": dict(report.faults)},
+            stored=report.renewed + report.added,
+            absent=unread,
+            error=f"{unread} kept answers hold no chain" if unread else None,
+            details={"repeated": report.confirming, "faults": dict(report.faults)},
         )

@@ -13,7 +13,13 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from data_fetch.chain_service import ChainService, Target
-from data_fetch.core.chain_polling import PollingPlan, PollingTurns, Wish, plan_polling
+from data_fetch.core.chain_polling import (
+    LONG_AGO,
+    PollingPlan,
+    PollingTurns,
+    Wish,
+    plan_polling,
+)
 from data_fetch.core.chain_polls import Poll
 from data_fetch.core.clock import MINUTE
 from data_fetch.core.errors import DataFetchError, Stopped
@@ -46,28 +52,36 @@ class Polled:
 
     @property
     def target(self) -> Target:
-        return Target(self.underlying, self.config.expiries, self.config.strikes)
+        return Target(self.underlying, self.config.expiries)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The symbols to poll, and those that are *unknown*: no instrument of the name is listed."""
+
+    polled: tuple[Polled, ...]
+    unknown: tuple[str, ...] = ()
 
 
 class ChainRounds:
-    """Polls what *configured* tells, within *limits* of the first source.
+    """Polls what is *wanted*, within *limits* of the first source.
 
-    *told* gets a line for people when the plan changes, and when a symbol changes its source or
-    begins or ceases to fail.
+    *told* gets a line for people when the plan changes, when a symbol to poll is not known, and
+    when one changes its source or begins or ceases to fail.
     """
 
     def __init__(
         self,
         *,
         service: ChainService,
-        configured: Callable[[], Sequence[Polled]],
+        wanted: Callable[[], Wanted],
         limits: Mapping[timedelta, int],
         clock: Clock,
         told: Callable[[str], None],
         workers: int = WORKERS,
     ) -> None:
         self._service = service
-        self._configured = configured
+        self._wanted = wanted
         self._limits = limits
         self._clock = clock
         self._told = told
@@ -75,9 +89,11 @@ class ChainRounds:
         self._pool: ThreadPoolExecutor | None = None
         self._lock = Lock()
         self._at_work = 0
+        self._beaten_at = LONG_AGO
         self._turns = PollingTurns()
         self._targets: dict[str, Target] = {}
         self._plan: PollingPlan | None = None
+        self._unknown: tuple[str, ...] = ()
         self._followed_at: datetime | None = None
         self._states: dict[str, str] = {}
         self._failures: deque[Exception] = deque(maxlen=KEPT_FAILURES)
@@ -100,12 +116,10 @@ class ChainRounds:
         """
         self.follow()
         with self._lock:
+            self._beaten_at = self._clock.now()
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="chains")
-            while self._at_work < self._workers:
-                symbol = self._turns.take(self._clock.now())
-                if symbol is None:
-                    break
+            while self._at_work < self._workers and (symbol := self._take()) is not None:
                 self._at_work += 1
                 # Held before this thread goes on, so that no time slips in between.
                 self._pool.submit(self._work, symbol, self._clock.hold())
@@ -116,33 +130,40 @@ class ChainRounds:
         """Plan anew if a minute has passed: what is configured may have changed."""
         now = self._clock.now()
         if self._plan is None or self._followed_at is None or now - self._followed_at >= MINUTE:
-            chosen = self._configured()
-            plan = plan_polling([each.wish for each in chosen], self._limits)
+            wanted = self._wanted()
+            plan = plan_polling([each.wish for each in wanted.polled], self._limits)
             with self._lock:
                 self._turns.follow(plan)
-                self._targets = {each.config.symbol: each.target for each in chosen}
+                self._targets = {each.config.symbol: each.target for each in wanted.polled}
             if plan != self._plan:
                 self._told(plan_line(plan))
-            self._plan, self._followed_at = plan, now
+            if wanted.unknown and wanted.unknown != self._unknown:
+                self._told(unknown_line(wanted.unknown))
+            self._plan, self._unknown, self._followed_at = plan, wanted.unknown, now
         return self._plan
 
     def close(self) -> None:
-        """Return when the polls in hand are done; nothing is begun before the next beat."""
+        """Return when the polls in hand are done, at most one a worker; none is begun before
+        the next beat."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
             with self._clock.released():
                 pool.shutdown(wait=True)
 
+    def _take(self) -> str | None:
+        """A symbol that was due at the last beat: when beats end, so do polls."""
+        return None if self._pool is None else self._turns.take(self._beaten_at)
+
     def _work(self, symbol: str | None, hold: Hold) -> None:
-        """Poll one symbol after the other for as long as any is due."""
+        """Poll one symbol after the other until nothing is left of the last beat."""
         try:
             while symbol is not None:
                 self._poll(symbol)
                 with self._lock:
                     self._polls += 1
                     self._turns.done(symbol)
-                    symbol = self._turns.take(self._clock.now())
+                    symbol = self._take()
         finally:
             with self._lock:
                 self._at_work -= 1
@@ -179,6 +200,14 @@ def state_line(poll: Poll) -> str:
         sources = " and ".join(sorted({reply.source for reply in poll.told}))
         return f"{poll.symbol} comes from {sources} ({faults})"
     return f"{poll.symbol} cannot be had ({faults}): {poll.error}"
+
+
+def unknown_line(symbols: Sequence[str]) -> str:
+    """Which symbols are wanted and cannot be polled, for people."""
+    return (
+        f"Chains: the store knows no instrument named {', '.join(symbols)}: not polled. Look at "
+        "NSE_SYMBOLS and data-fetch symbols list."
+    )
 
 
 def plan_line(plan: PollingPlan) -> str:

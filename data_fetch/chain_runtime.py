@@ -12,11 +12,12 @@ from sqlalchemy import Connection
 from data_fetch.chain_enricher import ChainEnricher
 from data_fetch.chain_import import ChainImport
 from data_fetch.chain_rederive import ChainRederive
-from data_fetch.chain_rounds import ChainRounds, Polled
+from data_fetch.chain_rounds import ChainRounds, Polled, Wanted
 from data_fetch.chain_service import ChainService, Target
 from data_fetch.core.chain_polling import PollingPlan, plan_polling
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import SetupError
+from data_fetch.core.lineage import present_key
 from data_fetch.core.market import MarketCalendar
 from data_fetch.core.ports import ChainProvider, Clock
 from data_fetch.core.records import Instrument
@@ -29,7 +30,12 @@ from data_fetch.sources.pacing import UPSTOX_LIMITS, Pacer, state_file_for
 from data_fetch.sources.upstox import UpstoxApi
 from data_fetch.storage.chains import ChainStore
 from data_fetch.storage.contracts import listed_expiries
-from data_fetch.storage.instruments import instruments_named, instruments_with, last_master_date
+from data_fetch.storage.instruments import (
+    instruments_named,
+    instruments_with,
+    last_master_date,
+    successions,
+)
 from data_fetch.storage.store import Guard, Store
 from data_fetch.storage.symbol_config import SymbolConfigs
 from data_fetch.storage.vault import Vault
@@ -59,7 +65,10 @@ class ChainDesk:
 def chain_service_at(desk: ChainDesk) -> ChainService:
     """What polls one symbol after the other."""
     vault = vault_for(desk.settings)
-    vault.prune(desk.clock.now().astimezone(IST).date())
+    try:
+        vault.prune(desk.clock.now().astimezone(IST).date())
+    except OSError as problem:
+        desk.told(f"Chains: old answers cannot be removed from the vault ({problem}).")
     return ChainService(
         providers=_providers(desk),
         chains=ChainStore(desk.store, desk.guard),
@@ -69,6 +78,7 @@ def chain_service_at(desk: ChainDesk) -> ChainService:
         calendar=desk.calendar,
         clock=desk.clock,
         stop=desk.stop,
+        told=desk.told,
     )
 
 
@@ -76,7 +86,7 @@ def chain_rounds_at(desk: ChainDesk, members: Sequence[Instrument]) -> ChainRoun
     """What polls by itself: the indices among *members*, and whatever is configured."""
     return ChainRounds(
         service=chain_service_at(desk),
-        configured=Polling(desk.settings, desk.store, members).polled,
+        wanted=Polling(desk.settings, desk.store, members).wanted,
         limits=limits_of(desk.settings),
         clock=desk.clock,
         told=desk.told,
@@ -94,12 +104,12 @@ def chain_import_at(store: Store, calendar: MarketCalendar, clock: Clock) -> Cha
 
 
 def chain_rederive_at(store: Store, calendar: MarketCalendar, clock: Clock) -> ChainRederive:
-    """What works tables out again, as it was decided how many strikes are kept."""
+    """What works tables out again from answers that were kept."""
     return ChainRederive(
         chains=ChainStore(store),
         enricher=ChainEnricher(store, calendar),
         clock=clock,
-        strikes={each.symbol: each.strikes for each in SymbolConfigs(store).all()},
+        live_key_of=lambda symbol: _live_key_of(store, symbol),
     )
 
 
@@ -125,26 +135,34 @@ class Polling:
         """Every symbol that is polled or paused."""
         return in_force(self._defaults(), SymbolConfigs(self.store).all())
 
-    def polled(self) -> list[Polled]:
-        """The active symbols and what they stand for."""
+    def wanted(self) -> Wanted:
+        """The active symbols and what each stands for today, under whatever key it was added."""
         configs = [each for each in self.configs() if each.active]
         with self.store.reading() as connection:
-            found = instruments_with(connection, [each.instrument_key for each in configs])
-        instruments = {each.instrument_key: each for each in found}
-        return [
-            Polled(config, instruments[config.instrument_key])
-            for config in configs
-            if config.instrument_key in instruments
-        ]
+            recorded = successions(connection)
+            keys = {each: present_key(each.instrument_key, recorded) for each in configs}
+            found = {
+                each.instrument_key: each for each in instruments_with(connection, keys.values())
+            }
+            nobody = instruments_named(connection, self.settings.nse_symbols).unresolved
+        polled = [Polled(each, found[keys[each]]) for each in configs if keys[each] in found]
+        gone = [each.symbol for each in configs if keys[each] not in found]
+        return Wanted(tuple(polled), (*gone, *(each.symbol for each in nobody)))
 
     def plan(self) -> PollingPlan:
         """How often each of them can be polled."""
-        return plan_polling([each.wish for each in self.polled()], limits_of(self.settings))
+        wishes = [each.wish for each in self.wanted().polled]
+        return plan_polling(wishes, limits_of(self.settings))
 
     def targets(self, symbols: Sequence[str], expiries: int | None) -> list[Target]:
         """What to poll for *symbols* (none named: all that are polled), with *expiries* each
-        (None: as configured). Raises SetupError for a symbol that is not known."""
-        polled = {each.config.symbol: each for each in self.polled()}
+        (None: as configured). Raises SetupError for a symbol that is not known, and when there
+        is nothing to poll."""
+        polled = {each.config.symbol: each for each in self.wanted().polled}
+        if not symbols and not polled:
+            raise SetupError(
+                "nothing is polled", then="Name a symbol, or: data-fetch symbols add NIFTY"
+            )
         if symbols:
             named = [self.named(symbol) for symbol in symbols]
             chosen = [polled.get(one.symbol) or Polled(self.usual(one), one) for one in named]
@@ -156,7 +174,7 @@ class Polling:
     def nse_plan(self) -> PollingPlan:
         """How often NSE's site alone could be asked, at NSE_FETCH_INTERVAL where that is set."""
         seconds = self.settings.nse_fetch_interval
-        wishes = [each.wish for each in self.polled()]
+        wishes = [each.wish for each in self.wanted().polled]
         if seconds is not None:
             wishes = [replace(wish, seconds=seconds) for wish in wishes]
         return plan_polling(wishes, NSE_LIMITS)
@@ -169,6 +187,18 @@ class Polling:
         """What *symbol* stands for. Raises SetupError when nobody knows it."""
         with self.store.reading() as connection:
             return refuse_unknown(instruments_named(connection, [symbol])).members[0]
+
+    def with_options(self, symbol: str) -> Instrument:
+        """What *symbol* stands for. Raises SetupError too when no option on it is listed."""
+        found = self.named(symbol)
+        with self.store.reading() as connection:
+            today = last_master_date(connection) or date.min
+            if listed_expiries(connection, [found.instrument_key], today):
+                return found
+        raise SetupError(
+            f"no option on {found.symbol} is listed",
+            then="Only underlyings with options can be polled: `data-fetch universe` lists them.",
+        )
 
     def _defaults(self) -> list[SymbolConfig]:
         with self.store.reading() as connection:
@@ -238,6 +268,13 @@ def _symbol_of(store: Store, name: str) -> str:
     with store.reading() as connection:
         found = _instrument(connection, name)
     return found.symbol if found else name
+
+
+def _live_key_of(store: Store, symbol: str) -> str | None:
+    """The key that Upstox answers with for the underlying *symbol*, where the store knows it."""
+    with store.reading() as connection:
+        found = instruments_named(connection, [symbol]).members
+    return found[0].live_key if found else None
 
 
 def _instrument(connection: Connection, key: str) -> Instrument | None:

@@ -5,15 +5,17 @@ whose word it is. A chain that tells nothing new is not priced again, only confi
 """
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from threading import Event, Lock
+from threading import Event, Lock, Semaphore
 
-from data_fetch.chain_enricher import ChainEnricher, Told, around_the_money
+from data_fetch.chain_enricher import ChainEnricher, Told
 from data_fetch.core.chain_polls import Poll, PolledMinute
 from data_fetch.core.chains import Chain, ChainReply, ChainSource, Fault, Payload, fault_of
-from data_fetch.core.errors import DataFetchError, OutsideError, RequestRefused, Stopped
+from data_fetch.core.clock import minute_of
+from data_fetch.core.errors import DataFetchError, Stopped
 from data_fetch.core.market import MarketCalendar
 from data_fetch.core.ports import ChainProvider, Clock
 from data_fetch.core.records import Instrument
@@ -22,8 +24,10 @@ from data_fetch.storage.vault import Kept, Vault
 
 log = logging.getLogger(__name__)
 
-# A source in trouble is left alone for so long, as long as another one answers.
+# A source in trouble is left alone for so long while another one answers, and for so long while
+# there is no other: then one look in that time finds out whether it is well again.
 REST = timedelta(seconds=60)
+REST_ALONE = timedelta(seconds=10)
 # Trouble of the source as a whole, and trouble that may be about one symbol only.
 OUTAGES = frozenset(
     {
@@ -36,30 +40,34 @@ OUTAGES = frozenset(
 )
 TROUBLE = OUTAGES | {Fault.SERVER_ERROR}
 EVERY_SYMBOL = ""
+# So many polls at once may wait for a source that is not the first, of `chain_rounds.WORKERS`.
+FALLBACKS_AT_ONCE = 3
+# After so long nothing is added to the audit row of a minute any more.
+LONGEST_POLL = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """Why a source is left alone, and until when."""
+    """Since when a source is left alone, and why."""
 
-    until: datetime
+    since: datetime
     fault: Fault
+    problem: DataFetchError
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to poll of one underlying: how many expiries, nearest first, and how many strikes on
-    each side of the money are kept (None: all)."""
+    """What to poll of one underlying: how many expiries, nearest first."""
 
     underlying: Instrument
     expiries: int = 1
-    strikes: int | None = None
 
 
 class ChainService:
     """Asks *providers* in their order, prices what is new, records it. Safe between threads.
 
-    A minute has one audit row, which grows with the polls in it.
+    A minute has one audit row, which grows with the polls that were begun in it. *told* gets a
+    line for people when answers can no longer be kept as they came, and when they can again.
     """
 
     def __init__(
@@ -73,6 +81,7 @@ class ChainService:
         calendar: MarketCalendar,
         clock: Clock,
         stop: Event,
+        told: Callable[[str], None],
     ) -> None:
         self._providers = providers
         self._stored_expiries = stored_expiries
@@ -82,9 +91,12 @@ class ChainService:
         self._calendar = calendar
         self._clock = clock
         self._stop = stop
+        self._told = told
         self._rests: dict[tuple[ChainSource, str], _Rest] = {}
+        self._fallbacks = Semaphore(FALLBACKS_AT_ONCE)
+        self._keeping_fails = False
         self._recording = Lock()
-        self._minute = PolledMinute.of(clock.now())
+        self._minutes: dict[datetime, PolledMinute] = {}
 
     def poll(self, target: Target) -> Poll:
         """Ask for the chains of *target* and record what came; a failure is recorded as well.
@@ -92,14 +104,19 @@ class ChainService:
         Raises Stopped when told to stop before anything came, and what the store raises.
         """
         poll = Poll(target.underlying.symbol, self._clock.now())
-        self._ask(target, poll)
+        try:
+            self._ask(target, poll)
+        except Stopped as stopped:
+            if not poll.told:
+                raise
+            poll.problem = stopped
         news: list[Told] = []
         confirmed: list[Confirmation] = []
         for reply in poll.told:
-            unknown, known = self._sorted(reply, target.strikes)
-            news.append(_told(reply, unknown, target.strikes))
+            unknown, known = self._sorted(reply)
+            news.append(_told(reply, unknown))
             confirmed += known
-        self._record(poll, news, confirmed, target.strikes)
+        self._record(poll, news, confirmed)
         _tell(poll)
         return poll
 
@@ -107,35 +124,58 @@ class ChainService:
         """Fill *poll* with replies: each expiry from the first source that tells it."""
         missing: Sequence[date] | None = None
         for provider in self._awake(poll):
-            wanted = self._due(provider, target, poll) if missing is None else missing
-            if not wanted:
-                continue
-            poll.asked = max(poll.asked, len(wanted))
-            missing = [day for day in wanted if not self._tells(provider, target, day, poll)]
+            with self._place_at(provider, poll) as there_is_one:
+                if not there_is_one:
+                    continue
+                wanted = self._due(provider, target, poll) if missing is None else missing
+                if not wanted:
+                    continue
+                poll.asked = max(poll.asked, len(wanted))
+                missing = [day for day in wanted if not self._tells(provider, target, day, poll)]
             if not missing:
                 return
         poll.asked = poll.asked or target.expiries
 
+    @contextmanager
+    def _place_at(self, provider: ChainProvider, poll: Poll) -> Iterator[bool]:
+        """Whether *poll* may wait for *provider* now: symbols that the first source fails must not
+        keep everybody who polls waiting for a slower one."""
+        first = self._providers[0]
+        if provider is first or self._rest(first, EVERY_SYMBOL, REST) is not None:
+            yield True
+        elif self._fallbacks.acquire(blocking=False):
+            try:
+                yield True
+            finally:
+                self._fallbacks.release()
+        else:
+            poll.faults[provider.source] = Fault.RATE_LIMITED
+            yield False
+
     def _due(self, provider: ChainProvider, target: Target, poll: Poll) -> Sequence[date]:
-        """The nearest expiries that are not over; none when the source is out."""
-        now = self._clock.now()
+        """The nearest expiries that are not over; none when the source is out.
+
+        One that closes this very minute is not: the last look is at its close.
+        """
         listed = self._listed(provider, target.underlying, poll)
-        running = [day for day in listed if self._calendar.expiry_close(day).at > now]
+        minute = minute_of(poll.begun_at)
+        running = [day for day in listed if self._calendar.expiry_close(day).at >= minute]
         return running[: target.expiries]
 
     def _listed(
         self, provider: ChainProvider, underlying: Instrument, poll: Poll
     ) -> Sequence[date]:
         """As the source lists them; as the instrument master does, where the source cannot."""
-        try:
-            listed = provider.expiries(underlying, self._stop)
-        except (OutsideError, RequestRefused) as problem:
-            self._failed(provider.source, problem, poll)
-            out = poll.faults[provider.source] in OUTAGES
-            return () if out else self._stored_expiries(underlying)
+        listed = provider.expiries(underlying, self._stop)
         poll.requests += listed.requests
         self._keep(provider, poll, None, listed.payloads)
-        return listed.expiries
+        if listed.problem is None:
+            return listed.expiries
+        if isinstance(listed.problem, Stopped):
+            raise listed.problem
+        self._failed(provider.source, listed.problem, poll)
+        out = poll.faults[provider.source] in OUTAGES
+        return () if out else self._stored_expiries(underlying)
 
     def _tells(self, provider: ChainProvider, target: Target, expiry: date, poll: Poll) -> bool:
         """Ask for one chain; whether there was one."""
@@ -153,7 +193,21 @@ class ChainService:
     def _keep(
         self, provider: ChainProvider, poll: Poll, expiry: date | None, bodies: Sequence[Payload]
     ) -> None:
-        self._vault.keep([Kept(provider.source, poll.symbol, expiry, each) for each in bodies])
+        """Into the vault, if that can be: what is polled goes into the store in any case."""
+        try:
+            self._vault.keep([Kept(provider.source, poll.symbol, expiry, each) for each in bodies])
+        except OSError as problem:
+            poll.notes.append(f"answers are not kept: {problem.strerror}")
+            if not self._keeping_fails:
+                self._told(
+                    f"Chains: answers are not kept as they came ({problem}). Make room, or switch "
+                    "it off with RAW_VAULT_DAYS=0; what they tell is stored all the same."
+                )
+            self._keeping_fails = True
+            return
+        if bodies and self._keeping_fails:
+            self._keeping_fails = False
+            self._told("Chains: answers are kept again.")
 
     def _failed(self, source: ChainSource, problem: DataFetchError, poll: Poll) -> None:
         fault = fault_of(problem)
@@ -161,32 +215,34 @@ class ChainService:
         poll.problem = problem
         if fault in TROUBLE:
             whose = EVERY_SYMBOL if fault in OUTAGES else poll.symbol
-            self._rests[source, whose] = _Rest(self._clock.now() + REST, fault)
+            self._rests[source, whose] = _Rest(self._clock.now(), fault, problem)
 
     def _awake(self, poll: Poll) -> Sequence[ChainProvider]:
-        """The sources to ask: those that rest only when there is no other."""
-        resting = {one.source: rest for one in self._providers if (rest := self._rest(one, poll))}
-        awake = [one for one in self._providers if one.source not in resting]
-        if not awake:
-            return self._providers
-        poll.faults |= {source: rest.fault for source, rest in resting.items()}
-        return awake
+        """The sources to ask: those that rest only when there is no other, and then seldom."""
+        resting: dict[ChainSource, _Rest] = {}
+        for length in (REST, REST_ALONE):
+            resting = {
+                one.source: rest
+                for one in self._providers
+                for rest in [
+                    self._rest(one, EVERY_SYMBOL, length) or self._rest(one, poll.symbol, length)
+                ]
+                if rest is not None
+            }
+            if len(resting) < len(self._providers):
+                break
+        for source, rest in resting.items():
+            poll.faults[source], poll.problem = rest.fault, rest.problem
+        return [one for one in self._providers if one.source not in resting]
 
-    def _rest(self, provider: ChainProvider, poll: Poll) -> _Rest | None:
-        now = self._clock.now()
-        for whose in (EVERY_SYMBOL, poll.symbol):
-            rest = self._rests.get((provider.source, whose))
-            if rest is not None and rest.until > now:
-                return rest
-        return None
+    def _rest(self, provider: ChainProvider, whose: str, length: timedelta) -> _Rest | None:
+        rest = self._rests.get((provider.source, whose))
+        return rest if rest is not None and self._clock.now() < rest.since + length else None
 
-    def _sorted(
-        self, reply: ChainReply, strikes: int | None
-    ) -> tuple[list[Chain], list[Confirmation]]:
+    def _sorted(self, reply: ChainReply) -> tuple[list[Chain], list[Confirmation]]:
         """The chains of *reply* that are news, and confirmations of those that are not."""
         assert reply.told is not None
-        kept = [around_the_money(chain, strikes) for chain in reply.told.chains]
-        known = self._chains.known(kept, reply.received_at)
+        known = self._chains.known(reply.told.chains, reply.received_at)
         unknown = [
             chain for chain, same in zip(reply.told.chains, known, strict=True) if same is None
         ]
@@ -197,16 +253,15 @@ class ChainService:
         poll: Poll,
         told: Sequence[Told],
         confirmed: Sequence[Confirmation],
-        strikes: int | None,
     ) -> None:
         news = self._enricher.received(told)
         poll.stored, poll.confirmed = len(news), len(confirmed)
         # One after the other: they share the audit row of the minute.
         with self._recording:
-            minute = self._minute.with_poll(poll, self._clock.now())
+            minute = self._minute_of(poll).with_poll(poll, self._clock.now())
             attempt = poll.attempt(minute.run_id)
             recorded = self._chains.record(news, minute.run, [attempt], confirmed)
-            late = self._late(poll, strikes, {each.expiry for each in recorded.displaced})
+            late = self._late(poll, {each.expiry for each in recorded.displaced})
             if late:
                 poll.stored, poll.confirmed = poll.stored + len(late), poll.confirmed - len(late)
                 minute = replace(
@@ -215,25 +270,32 @@ class ChainService:
                     confirmed=minute.confirmed - len(late),
                 )
                 self._chains.record(late, minute.run, [])
-            self._minute = minute
+            self._minutes[minute.slot] = minute
 
-    def _late(self, poll: Poll, strikes: int | None, displaced: Collection[date]) -> list[Received]:
+    def _minute_of(self, poll: Poll) -> PolledMinute:
+        """What was polled so far in the minute in which *poll* was begun."""
+        slot = minute_of(poll.begun_at)
+        self._minutes = {
+            each: minute for each, minute in self._minutes.items() if each > slot - LONGEST_POLL
+        }
+        return self._minutes.get(slot) or PolledMinute.of(poll.begun_at)
+
+    def _late(self, poll: Poll, displaced: Collection[date]) -> list[Received]:
         """Chains that were taken for known, though another writer came between."""
         return self._enricher.received(
             [
-                _told(reply, [each for each in chains if each.expiry in displaced], strikes)
+                _told(reply, [each for each in chains if each.expiry in displaced])
                 for reply in poll.told
                 for chains in [reply.told.chains if reply.told else ()]
             ]
         )
 
 
-def _told(reply: ChainReply, chains: Sequence[Chain], strikes: int | None) -> Told:
+def _told(reply: ChainReply, chains: Sequence[Chain]) -> Told:
     assert reply.told is not None
     return Told(
         chains=chains,
         received_at=reply.received_at,
-        strikes=strikes,
         set_aside=len(reply.told.set_aside),
     )
 

@@ -108,6 +108,7 @@ class DataScheduler:
         collector = runtime.collector_at(desk, screen)
         for line in introduction(collector, desk.market.clock.now()):
             screen.told(line)
+        collector.chains.follow()
         while True:
             morning = next_morning(desk.market.clock.now())
             self.run(collector, min(until, morning) if until else morning)

@@ -3,14 +3,14 @@
 from datetime import date
 from threading import Event
 
-from data_fetch.core.chains import ChainReply, ChainSource, ListedExpiries, ReadChains
+from data_fetch.core.chains import ChainReply, ChainSource, ListedExpiries, Payload, ReadChains
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.ports import Clock, Lane
 from data_fetch.core.records import Instrument
 from data_fetch.sources.expiry_cache import ExpiryCache
 from data_fetch.sources.instrument_rows import INDEX
 from data_fetch.sources.nse_chains import read_nse_chains, read_nse_expiries
-from data_fetch.sources.nse_site import NseSite
+from data_fetch.sources.nse_site import NseSite, read_site_answer
 
 
 class NseChainClient:
@@ -24,7 +24,7 @@ class NseChainClient:
         self._expiries = ExpiryCache(clock)
 
     def expiries(self, underlying: Instrument, stop: Event) -> ListedExpiries:
-        """The listed expiries; asked for at most once a day."""
+        """The listed expiries, told at most once a day; whatever goes wrong is in `problem`."""
         return self._expiries.of(underlying.live_key, lambda: self._listed(underlying, stop))
 
     def chain(self, underlying: Instrument, expiry: date, stop: Event) -> ChainReply:
@@ -49,10 +49,22 @@ class NseChainClient:
 
     def _listed(self, underlying: Instrument, stop: Event) -> ListedExpiries:
         errand = self._site.errand(Lane.CHAIN, stop)
-        body = self._site.contract_info(underlying.symbol, errand)
+        expiries: tuple[date, ...] = ()
+        problem: DataFetchError | None = None
+        try:
+            expiries = read_nse_expiries(self._site.contract_info(underlying.symbol, errand))
+        except DataFetchError as failure:
+            problem = failure
         return ListedExpiries(
             source=self.source,
-            expiries=read_nse_expiries(body),
+            expiries=expiries,
+            problem=problem,
             payloads=tuple(errand.payloads),
             requests=errand.requests,
         )
+
+
+def read_nse_answer(payload: Payload, underlying: str, expiry: date) -> ReadChains:
+    """The chain of *underlying* and *expiry* in an answer that was kept. Raises ChainFault."""
+    body = read_site_answer(payload.status, payload.body)
+    return read_nse_chains(body, underlying, expiry)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from data_fetch import runtime
-from data_fetch.chain_import import ChainImport, ImportReport
+from data_fetch.chain_import import ImportReport
 from data_fetch.cli.chain_options import INSTANT
 from data_fetch.cli.frame import INCOMPLETE, counted, emit, json_option, note, say
 from data_fetch.sources.chain_documents import documents_in
@@ -24,11 +24,12 @@ SHOWN_REFUSALS = 10
 def command(files: tuple[Path, ...], at: datetime | None, as_json: bool) -> None:
     """Store captured responses: single bodies, one document a line, archives, also gzipped.
 
-    Storing them again changes nothing. Exit status 3 when a document was refused.
+    Of a damaged file what comes before the damage is stored. Storing them again changes nothing.
+    Exit status 3 when a document was refused.
     """
     settings = runtime.settings()
     with runtime.chain_import_for(settings) as importer:
-        reports = [(file, _stored(importer, file, at)) for file in files]
+        reports = [(file, importer.store(documents_in(file), at)) for file in files]
     if as_json:
         emit(document(reports))
     else:
@@ -39,11 +40,6 @@ def command(files: tuple[Path, ...], at: datetime | None, as_json: bool) -> None
         note(f"Remark: {remark}")
     if any(report.refused for _, report in reports):
         raise SystemExit(INCOMPLETE)
-
-
-def _stored(importer: ChainImport, file: Path, at: datetime | None) -> ImportReport:
-    """A damaged file ends where the damage is; what came before it is stored."""
-    return importer.store(documents_in(file), at)
 
 
 def document(reports: Sequence[tuple[Path, ImportReport]]) -> dict[str, object]:

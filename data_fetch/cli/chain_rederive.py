@@ -6,7 +6,7 @@ import click
 
 from data_fetch import runtime
 from data_fetch.chain_rederive import RederiveReport
-from data_fetch.cli.frame import counted, emit, json_option, note, say
+from data_fetch.cli.frame import INCOMPLETE, counted, emit, json_option, note, say
 
 DATE = click.DateTime(["%Y-%m-%d"])
 
@@ -26,7 +26,7 @@ def command(
 ) -> None:
     """Read the kept answers again and write what they tell: after an update that reads more.
 
-    When they were received, and how often the same was told, stays as it is.
+    When they were received stays as it is. Exit status 3 when an answer holds no chain.
     """
     days = first.date() if first else date.min, last.date() if last else date.max
     with runtime.chain_rederive_for(runtime.settings()) as (rederive, vault):
@@ -36,6 +36,8 @@ def command(
         emit(document(report))
     else:
         say(sentence(report))
+    if report.faults:
+        raise SystemExit(INCOMPLETE)
 
 
 def document(report: RederiveReport) -> dict[str, object]:

@@ -109,10 +109,11 @@ def _nse_document(seen: ChainsSeen) -> dict[str, object] | None:
     wished = seen.settings.nse_fetch_interval
     if wished is None:
         return None
+    polled = {cadence.symbol for cadence in seen.nse.cadences}
     reached = [
         each.cadence_seconds
         for each in seen.holdings.underlyings
-        if each.source == "nse" and each.cadence_seconds is not None
+        if each.source == "nse" and each.underlying in polled and each.cadence_seconds is not None
     ]
     return {
         "wished": wished,

@@ -28,7 +28,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--strikes",
-            help="How many strikes on each side of the money are kept; 'all' for all.",
+            help="How many strikes on each side of the money `chain show` shows; 'all' for all.",
         ),
         click.option(
             "--expiries",
@@ -70,8 +70,9 @@ def add(symbols: tuple[str, ...], **wished: Any) -> None:
     """Poll SYMBOLS too. One that is paused is polled again."""
     with runtime.polling_for(runtime.settings(), Remarks()) as (polling, now):
         known = {each.symbol: each for each in polling.configs()}
-        for symbol in symbols:
-            instrument = polling.named(symbol)
+        # All of them, before anything is changed.
+        added = [polling.with_options(symbol) for symbol in symbols]
+        for instrument in added:
             before = known.get(instrument.symbol) or polling.usual(instrument)
             _set(polling, now, changed(replace(before, active=True), wished))
         say(plan_line(polling.plan()))
@@ -92,8 +93,8 @@ def set_symbol(symbol: str, **wished: Any) -> None:
 def pause(symbols: tuple[str, ...]) -> None:
     """Poll SYMBOLS no more, until they are added again."""
     with runtime.polling_for(runtime.settings(), Remarks()) as (polling, now):
-        for symbol in symbols:
-            _set(polling, now, replace(the_config(polling, symbol), active=False))
+        for config in [the_config(polling, symbol) for symbol in symbols]:
+            _set(polling, now, replace(config, active=False))
         say(plan_line(polling.plan()))
 
 

@@ -7,13 +7,14 @@ stretched by the same factor.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 # Of the steady rate: the rest is for repeated requests and for one-off commands beside a
 # running collector.
 USED_SHARE = 0.9
 # Of that, so that a wish for too much up front leaves the others something.
 KEPT_FOR_OTHERS = 0.1
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,34 +97,35 @@ class PollingTurns:
 
     def __init__(self) -> None:
         self._plan = PollingPlan(cadences=(), wished=0, budget=0)
-        self._due_at: dict[str, datetime] = {}
+        self._last_beats: dict[str, datetime] = {}
         self._at_work: set[str] = set()
 
     def follow(self, plan: PollingPlan) -> None:
-        """Poll as *plan* has it from now on; symbols that it lacks are not polled any more."""
+        """Poll as *plan* has it from now on, which counts for turns that are awaited as well;
+        symbols that it lacks are not polled any more."""
         self._plan = plan
         listed = {cadence.symbol for cadence in plan.cadences}
-        self._due_at = {symbol: at for symbol, at in self._due_at.items() if symbol in listed}
+        self._last_beats = {name: at for name, at in self._last_beats.items() if name in listed}
 
     def take(self, now: datetime) -> str | None:
         """The symbol that has been due for longest, to be given back with `done`."""
         due = [
-            (self._due_at.get(each.symbol, datetime.min.replace(tzinfo=now.tzinfo)), number, each)
+            (due_at, number, each)
             for number, each in enumerate(self._plan.cadences)
-            if each.symbol not in self._at_work and self._due_at.get(each.symbol, now) <= now
+            if each.symbol not in self._at_work and (due_at := self._due_at(each)) <= now
         ]
         if not due:
             return None
-        _, _, cadence = min(due, key=lambda one: one[:2])
+        due_at, _, cadence = min(due, key=lambda one: one[:2])
         self._at_work.add(cadence.symbol)
-        self._due_at[cadence.symbol] = self._next(cadence, now)
+        # On the beat, unless the next one has come already.
+        in_time = now - due_at < timedelta(seconds=cadence.planned)
+        self._last_beats[cadence.symbol] = due_at if in_time else now
         return cadence.symbol
 
     def done(self, symbol: str) -> None:
         self._at_work.discard(symbol)
 
-    def _next(self, cadence: Cadence, now: datetime) -> datetime:
-        """On the beat of the last turn, unless that beat has passed."""
-        beat = timedelta(seconds=cadence.planned)
-        following = self._due_at.get(cadence.symbol, now) + beat
-        return following if following > now else now + beat
+    def _due_at(self, cadence: Cadence) -> datetime:
+        last = self._last_beats.get(cadence.symbol)
+        return LONG_AGO if last is None else last + timedelta(seconds=cadence.planned)

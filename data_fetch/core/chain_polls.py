@@ -20,7 +20,7 @@ class Poll:
 
     *asked* is how many expiries were due, *told* the replies that hold a chain; *faults* are
     by source, *problem* is the last of them. Of the chains told *stored* were news, *confirmed*
-    told what was known.
+    told what was known. *notes* are on what went wrong here, at no cost to what is stored.
     """
 
     symbol: str
@@ -32,6 +32,7 @@ class Poll:
     problem: DataFetchError | None = None
     stored: int = 0
     confirmed: int = 0
+    notes: list[str] = field(default_factory=list)
 
     @property
     def chains(self) -> list[Chain]:
@@ -56,7 +57,8 @@ class Poll:
 
     @property
     def remarks(self) -> list[str]:
-        return [remark for reply in self.told if reply.told for remark in reply.told.remarks]
+        of_chains = [remark for reply in self.told if reply.told for remark in reply.told.remarks]
+        return [*of_chains, *dict.fromkeys(self.notes)]
 
     def attempt(self, run_id: str) -> SyncAttempt:
         return SyncAttempt(
@@ -95,9 +97,7 @@ class PolledMinute:
         return cls(run_id=new_run_id(), slot=minute_of(at), started_at=at, finished_at=at)
 
     def with_poll(self, poll: Poll, finished_at: datetime) -> "PolledMinute":
-        """The same minute with *poll* in it; another one when that was begun in another."""
-        if minute_of(poll.begun_at) != self.slot:
-            return PolledMinute.of(poll.begun_at).with_poll(poll, finished_at)
+        """The same minute with *poll*, which was begun in it."""
         sources = dict(self.sources)
         for reply in poll.told:
             sources[reply.source.value] = sources.get(reply.source.value, 0) + 1

@@ -26,7 +26,7 @@ from data_fetch.core.errors import (
     TransientError,
     Unavailable,
 )
-from data_fetch.core.records import Instrument, SetAside, presentable
+from data_fetch.core.records import SetAside, presentable
 
 # Of a share: what dividing by a lot and multiplying again may lose.
 WHOLE_WITHIN = 1e-3
@@ -207,12 +207,12 @@ class ChainReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedExpiries:
-    """Which expiries of an underlying are listed, nearest first, as a provider told it, and
-    the *contracts* where it names them; *payloads* are the bodies that were received for it."""
+    """Which expiries of an underlying are listed, nearest first, as a provider told it; none and
+    the *problem* when it did not. *payloads* are all bodies that were received for it."""
 
     source: ChainSource
-    expiries: tuple[date, ...]
-    contracts: tuple[Instrument, ...] = ()
+    expiries: tuple[date, ...] = ()
+    problem: DataFetchError | None = None
     payloads: tuple[Payload, ...] = ()
     requests: int = 0
 

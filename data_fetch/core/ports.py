@@ -103,7 +103,7 @@ class ChainProvider(Protocol):
     source: ChainSource
 
     def expiries(self, underlying: Instrument, stop: Event) -> ListedExpiries:
-        """The listed expiries; asked for at most once a day. Raises by class of `core.errors`."""
+        """The listed expiries, told at most once a day; whatever goes wrong is in `problem`."""
 
     def chain(self, underlying: Instrument, expiry: date, stop: Event) -> ChainReply:
         """The chain of one expiry; whatever goes wrong is in `problem`."""

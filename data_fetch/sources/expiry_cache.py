@@ -31,6 +31,7 @@ class ExpiryCache:
             return replace(listed, requests=0, payloads=())
         # Two threads may both ask; waiting for each other would cost more.
         listed = ask()
-        with self._lock:
-            self._known[underlying_key] = (today, replace(listed, payloads=()))
+        if listed.problem is None:
+            with self._lock:
+                self._known[underlying_key] = (today, replace(listed, payloads=()))
         return listed

@@ -194,13 +194,7 @@ class NseSite:
         headers = {**ASKS_THE_API, "Referer": f"{self._base_url}{PAGES[0]}"}
         answer = self._request(path, headers, errand)
         self._keep(answer, errand)
-        if answer.status != 200:
-            unnamed = Fault.SERVER_ERROR if answer.status >= 500 else Fault.REFUSED
-            raise _refusal(REFUSALS.get(answer.status, unnamed), answer.status)
-        told = parsed(answer.body)
-        if told == {}:
-            raise _refusal(Fault.EMPTY_OBJECT, answer.status)
-        return told
+        return read_site_answer(answer.status, answer.body)
 
     def _keep(self, answer: _Answer, errand: KeepingErrand) -> None:
         errand.payloads.append(Payload(self._clock.now(), answer.status, answer.body))
@@ -259,6 +253,17 @@ class NseSite:
 def spelt(expiry: date) -> str:
     """``15-Sep-2026``: English months whatever the locale."""
     return f"{expiry.day:02}-{MONTHS[expiry.month - 1].capitalize()}-{expiry.year}"
+
+
+def read_site_answer(status: int, body: bytes) -> Any:
+    """The parsed body of an answer of the site's back end. Raises ChainFault."""
+    if status != 200:
+        unnamed = Fault.SERVER_ERROR if status >= 500 else Fault.REFUSED
+        raise _refusal(REFUSALS.get(status, unnamed), status)
+    told = parsed(body)
+    if told == {}:
+        raise _refusal(Fault.EMPTY_OBJECT, status)
+    return told
 
 
 def _whole_body(raw: urllib3.HTTPResponse, until: float) -> bytes:

@@ -76,6 +76,8 @@ class Fate(StrEnum):
     """It was on record already."""
     DISPLACED = "displaced"
     """Its content is not the one it was to confirm: nothing was written."""
+    RENEWED = "renewed"
+    """What its snapshot tells is written anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +217,27 @@ class _Batch:
         _write_contents(connection, self._news)
 
 
+def renew(connection: Connection, receipt: Receipt) -> Fate:
+    """Let *receipt* tell what it tells as it is read by now, which may be news.
+
+    Receipts are to come in the order in which they were received. The transaction must have
+    begun with `begin_chain_writing`.
+    """
+    series, at = receipt.series, receipt.received_at
+    if not was_received(connection, series, at):
+        [settled] = settle(connection, [receipt])
+        return settled.fate
+    head = heads_at(connection, {series: at})[series]
+    if head.timestamp == at:
+        _replace_contents(connection, head, receipt)
+        _arrange(connection, series, at)
+        return Fate.RENEWED
+    if head.content_hash == receipt.content_hash:
+        return Fate.CONFIRMED
+    _place(connection, receipt)
+    return Fate.STORED
+
+
 def _settle_late(connection: Connection, receipt: Receipt) -> Settled:
     """Let a receipt fall into place among those that are there."""
     there = _same_document(connection, receipt)
@@ -231,14 +254,23 @@ def _settle_late(connection: Connection, receipt: Receipt) -> Settled:
     confirms = head is not None and head.content_hash == receipt.content_hash
     if not confirms and receipt.received is None:
         return Settled(Fate.DISPLACED, None)
-    _write_receipts(connection, [receipt])
-    if not confirms and receipt.received is not None:
-        placed = Placed(_new_head(receipt, receipt.received, at), receipt.received)
-        _write_heads(connection, [placed.head])
-        _write_contents(connection, [placed])
-    _arrange(connection, receipt.series, at)
+    if confirms:
+        _write_receipts(connection, [receipt])
+        _arrange(connection, receipt.series, at)
+    else:
+        _place(connection, receipt)
     fate = Fate.CONFIRMED if confirms else Fate.STORED
     return Settled(fate, _timestamp_at(connection, receipt.series, at))
+
+
+def _place(connection: Connection, receipt: Receipt) -> None:
+    """Let *receipt* be a snapshot of its own among those that are there."""
+    assert receipt.received is not None
+    placed = Placed(_new_head(receipt, receipt.received, receipt.received_at), receipt.received)
+    _write_receipts(connection, [receipt])
+    _write_heads(connection, [placed.head])
+    _write_contents(connection, [placed])
+    _arrange(connection, receipt.series, receipt.received_at)
 
 
 def _same_document(connection: Connection, receipt: Receipt) -> datetime | None:
@@ -402,19 +434,18 @@ def _write_contents(connection: Connection, placed: Sequence[Placed]) -> None:
     upsert(connection, summaries, SUMMARY_COLUMNS, list(map(summary_row, placed)))
 
 
-def replace_contents(
-    connection: Connection, head: SnapshotHead, received: Received, run_id: str
-) -> None:
-    """Let *received* stand for what the snapshot *head* told; its receipts stay."""
-    receipt = receipt_of(received, run_id)
+def _replace_contents(connection: Connection, head: SnapshotHead, receipt: Receipt) -> None:
+    """Let *receipt* stand for what the snapshot *head*, which it began, told; and for what
+    confirmed that, as long as nobody has looked at it."""
+    assert receipt.received is not None
     renewed = replace(
-        _new_head(receipt, received, head.timestamp),
+        _new_head(receipt, receipt.received, head.timestamp),
         confirmations=head.confirmations,
         last_confirmed=head.last_confirmed,
     )
     _delete_snapshot(connection, head)
     _write_heads(connection, [renewed])
-    _write_contents(connection, [Placed(renewed, received)])
+    _write_contents(connection, [Placed(renewed, receipt.received)])
     of_series = and_(*_in_series(receipts, head.series))
     all_of_them = receipts.c.received_at.between(head.timestamp, head.last_confirmed)
     connection.execute(

@@ -12,7 +12,6 @@ from sqlalchemy import Connection, Row, and_, func, select
 from data_fetch.core.chain_numbers import LegNumbers
 from data_fetch.core.chains import Chain, ChainLeg, ChainSource, QuantityUnit, content_hash
 from data_fetch.core.clock import IST
-from data_fetch.core.errors import BadRecord
 from data_fetch.core.records import SyncAttempt, SyncRun
 from data_fetch.storage.chain_receipts import (
     END_OF_TIME,
@@ -23,7 +22,7 @@ from data_fetch.storage.chain_receipts import (
     heads_at,
     receipt_of,
     receipts,
-    replace_contents,
+    renew,
     settle,
     was_received,
 )
@@ -190,20 +189,18 @@ class ChainStore:
             fold_attempts(connection, attempts)
         return RecordedChains(tuple(map(_recorded, told, settled)))
 
-    def replace(self, received: Received, timestamp: datetime, run: SyncRun) -> None:
-        """Let *received* stand for what the snapshot of its series at *timestamp* told.
+    def renew(self, received: Received, run: SyncRun) -> Fate:
+        """Let *received* stand for what was told then, read and priced anew.
 
-        For numbers derived anew from what was received then. When and how often it was received
-        stays as it is. Raises BadRecord when there is no such snapshot.
+        To be called in the order of receipts. When and how often something was received stays
+        as it is; what is one snapshot, and what two, may become otherwise. Fate.STORED for a
+        snapshot that had not been there.
         """
         with self._store.writing(self._guard) as connection:
             begin_chain_writing(connection)
-            series = _series(received.chain)
-            head = heads_at(connection, {series: timestamp}).get(series)
-            if head is None or head.timestamp != timestamp:
-                raise BadRecord(f"there is no snapshot of {series} at {timestamp}")
-            replace_contents(connection, head, received, run.run_id)
+            fate = renew(connection, receipt_of(received, run.run_id))
             write_runs(connection, [run])
+        return fate
 
     def snapshot_at(
         self,

@@ -59,7 +59,7 @@ def candle_holdings(store: Store, day: date | None = None) -> CandleHoldings:
     if day is not None:
         query = query.where(trading_date == day)
     with store.reading() as connection:
-        return CandleHoldings(*connection.execute(query).one().t)
+        return CandleHoldings(*connection.execute(query).one())
 
 
 def load_days(

@@ -1,6 +1,6 @@
 """The paper exchange as both providers, a virtual clock, a store, and what polls chains."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -13,11 +13,13 @@ import orjson
 import urllib3
 from sqlalchemy import func, select
 
+from data_fetch.chain_enricher import ChainEnricher
 from data_fetch.chain_rounds import ChainRounds
 from data_fetch.chain_runtime import ChainDesk, chain_rounds_at, chain_service_at
 from data_fetch.chain_service import ChainService, Target
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.market import MarketCalendar
+from data_fetch.core.ports import ChainProvider
 from data_fetch.core.records import Instrument, World
 from data_fetch.core.settings import Settings
 from data_fetch.paper_exchange.exchange import PaperExchange
@@ -27,6 +29,7 @@ from data_fetch.sources.retrying import RetryPolicy
 from data_fetch.sources.token import TokenKeeper
 from data_fetch.sources.upstox import UpstoxApi
 from data_fetch.storage.chains import ChainStore
+from data_fetch.storage.contracts import listed_expiries
 from data_fetch.storage.instruments import instruments_named, save_master
 from data_fetch.storage.store import Store, open_store
 from data_fetch.storage.tables import Base, table
@@ -56,6 +59,25 @@ class Shop:
 
     def service(self) -> ChainService:
         return chain_service_at(self.desk)
+
+    def service_of(self, providers: Sequence[ChainProvider]) -> ChainService:
+        """One that asks others than the exchange."""
+        desk = self.desk
+        return ChainService(
+            providers=providers,
+            chains=self.chains,
+            enricher=ChainEnricher(self.store, CALENDAR),
+            vault=self.vault,
+            stored_expiries=self._stored_expiries,
+            calendar=CALENDAR,
+            clock=self.clock,
+            stop=desk.stop,
+            told=desk.told,
+        )
+
+    def _stored_expiries(self, underlying: Instrument) -> list[date]:
+        with self.store.reading() as connection:
+            return listed_expiries(connection, [underlying.instrument_key], date.min)
 
     def rounds(self) -> ChainRounds:
         return chain_rounds_at(self.desk, [self.instrument(symbol) for symbol in SYMBOLS])

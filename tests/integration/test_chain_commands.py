@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from data_fetch.core.clock import IST
 from data_fetch.core.records import World
 from data_fetch.core.settings import Settings
 from data_fetch.storage.store import open_store
+from data_fetch.storage.sync import recent_runs
 from data_fetch.storage.tables import Base, ChainSnapshot, OptionChainData, table
 from data_fetch.storage.vault import Kept, Vault
 
@@ -231,6 +232,38 @@ def test_bad_documents_cost_themselves_only(stored: Run, shared_data: Path, tmp_
     ]
 
 
+def test_a_damaged_file_ends_where_it_is_damaged_and_the_next_one_is_read(
+    stored: Run, shared_data: Path, tmp_path: Path
+) -> None:
+    lines = [json.dumps(body(shared_data, V3.format(1)))] * 3
+    whole = gzip.compress("\n".join(lines).encode())
+    cut = tmp_path / "cut.jsonl.gz"
+    cut.write_bytes(whole[:-20])
+
+    done = stored("chain", "import", cut, shared_data / V3.format(2), "--json")
+
+    assert done.status == 3
+    [refused] = done.document["refused"]
+    assert (refused["file"], refused["fault"]) == (str(cut), "not_json")
+    assert "cut short or damaged" in refused["why"]
+    assert done.document["snapshots"] == 2
+
+
+def test_the_audit_counts_what_became_of_it(
+    stored: Run, database_url: str, shared_data: Path
+) -> None:
+    for _ in range(2):
+        stored("chain", "import", shared_data / V3.format(1))
+
+    store = open_store(database_url, World.LIVE)
+    again, first = recent_runs(store, job="chain-import")
+    store.close()
+
+    assert (first.requested, first.stored, first.details["repeated"]) == (1, 1, 0)
+    assert (again.requested, again.stored, again.details["repeated"]) == (1, 0, 1)
+    assert stored("chain", "import", shared_data / V3.format(1), "--json").document["legs"] == 0
+
+
 def test_a_body_without_a_time_is_refused_without_one(stored: Run, shared_data: Path) -> None:
     refused = stored("chain", "import", shared_data / UPSTOX, "--json")
     taken = stored("chain", "import", shared_data / UPSTOX, "--at", FRIDAY, "--json")
@@ -353,10 +386,11 @@ def test_the_surface_of_an_evening(market: Run, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------- rederive
 
 
-def keep(folder: Path, at: datetime, told: bytes, status: int = 200) -> None:
-    day = datetime(2026, 6, 23).date()  # noqa: DTZ001 - a date
+def keep(
+    folder: Path, at: datetime, told: bytes, status: int = 200, underlying: str = "NIFTY"
+) -> None:
     vault = Vault(folder / "data" / "vault" / "live", 7)
-    vault.keep([Kept("nse", "NIFTY", day, Payload(at, status, told))])
+    vault.keep([Kept("nse", underlying, date(2026, 6, 23), Payload(at, status, told))])
 
 
 def test_rederiving_adds_what_was_not_understood_and_keeps_the_rest(
@@ -374,14 +408,74 @@ def test_rederiving_adds_what_was_not_understood_and_keeps_the_rest(
     assert first == {
         "bodies": 4,
         "renewed": 0,
-        "added": 3,
-        "confirming": 0,
+        "added": 2,
+        "confirming": 1,
         "faults": {"html": 1},
     }
     assert again == {"bodies": 4, "renewed": 2, "added": 0, "confirming": 1, "faults": {"html": 1}}
     assert counted(database_url, ChainSnapshot) == 2
     before = stored("chain", "show", "NIFTY", "--at", "2026-06-19T12:02", "--json").document
     assert before["confirmations"] == 2
+
+
+@pytest.mark.parametrize(
+    ("underlying", "status", "change", "fault"),
+    [
+        pytest.param("BANKNIFTY", 200, None, "other_chain", id="another underlying's"),
+        pytest.param("NIFTY", 403, None, "forbidden", id="refused, though it looks like one"),
+        pytest.param("NIFTY", 503, None, "server_error", id="an error of the site"),
+        pytest.param("NIFTY", 200, {"records": {}, "filtered": {}}, "empty_object", id="empty"),
+    ],
+)
+def test_rederiving_believes_no_more_than_polling_does(
+    stored: Run,
+    database_url: str,
+    shared_data: Path,
+    tmp_path: Path,
+    underlying: str,
+    status: int,
+    change: dict[str, Any] | None,
+    fault: str,
+) -> None:
+    told = json.dumps(body(shared_data, V3.format(1)) if change is None else change).encode()
+    noon = datetime(2026, 6, 19, 12, 0, tzinfo=IST)
+    keep(tmp_path, noon, told, status, underlying=underlying)
+
+    done = stored("chain", "rederive", "--json")
+
+    assert (done.status, done.document["faults"]) == (3, {fault: 1})
+    assert counted(database_url, ChainSnapshot) == 0
+    store = open_store(database_url, World.LIVE)
+    [run] = recent_runs(store, job="chain-rederive")
+    store.close()
+    assert (run.outcome, run.requested, run.stored, run.absent) == ("incomplete", 1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("told", "added", "fault"),
+    [
+        pytest.param({}, 1, {}, id="a good answer"),
+        pytest.param({"status": "partial_success"}, 0, {"not_a_chain": 1}, id="a part of one"),
+        pytest.param({"status": "error", "errors": [{"errorCode": "UDAPI100050"}]}, 0,
+                     {"unauthorised": 1}, id="an error"),
+    ],
+)  # fmt: skip
+def test_answers_of_upstox_are_read_with_their_envelope(
+    stored: Run,
+    shared_data: Path,
+    tmp_path: Path,
+    told: dict[str, Any],
+    added: int,
+    fault: dict[str, int],
+) -> None:
+    answer = json.dumps(body(shared_data, UPSTOX) | told).encode()
+    at = datetime(2024, 6, 24, 12, 0, tzinfo=IST)
+    vault = Vault(tmp_path / "data" / "vault" / "live", 7)
+    vault.keep([Kept("upstox", "NIFTY", date(2024, 6, 27), Payload(at, 200, answer))])
+
+    document = stored("chain", "rederive", "--json").document
+
+    assert (document["added"], document["faults"]) == (added, fault)
 
 
 # -------------------------------------------------------------------------------- symbols
@@ -418,6 +512,31 @@ def test_symbols_from_defaults_to_decisions(run: Run) -> None:
     assert [each["symbol"] for each in told["symbols"]][:2] == ["M&M", "RELIANCE"]
     assert told["requests_per_minute"]["wished"] == 4 * 2 + 3 * 2 + 2
     assert told["feasible"] is True
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        pytest.param("NOBODY", "no instrument named NOBODY", id="nobody knows it"),
+        pytest.param("INDIA VIX", "no option on INDIA VIX is listed", id="it has no options"),
+    ],
+)
+def test_symbols_are_added_all_or_none(run: Run, wrong: str, said: str) -> None:
+    done = run("symbols", "add", "RELIANCE", wrong)
+
+    assert (done.status, said in done.remarked) == (2, True)
+    listed = run("symbols", "list", "--json").document["symbols"]
+    assert "RELIANCE" not in {each["symbol"] for each in listed}
+
+
+def test_collecting_nothing_says_so(run: Run) -> None:
+    listed = run("symbols", "list", "--json").document["symbols"]
+    run("symbols", "pause", *(each["symbol"] for each in listed))
+
+    done = run("chain", "collect", "--once")
+
+    assert done.status == 2
+    assert "nothing is polled" in done.remarked
 
 
 def test_a_paused_symbol_is_polled_again_when_it_is_added(run: Run) -> None:

@@ -96,7 +96,7 @@ def test_of_two_derivations_of_one_receipt_ours_stays(pair: Pair) -> None:
     src, dst = pair
     for store in pair:
         keep(store, received(chain(1.0), minute(0)))
-    ChainStore(src).replace(received(chain(2.0), minute(0)), minute(0), a_run("anew"))
+    ChainStore(src).renew(received(chain(2.0), minute(0)), a_run("anew"))
 
     assert set(merged(pair).values()) == {0}
     assert [spot for _, spot, _, _ in heads(dst)] == [1.0]

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chain_desk import Shop, chain_shop
+from chain_desk import SYMBOLS, Shop, chain_shop
+from sqlalchemy import insert
 
-from data_fetch.chain_rounds import ChainRounds
+from data_fetch.chain_rounds import WORKERS, ChainRounds
 from data_fetch.core.chains import ChainSource
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import StoreUnreachable
 from data_fetch.core.symbol_config import default_config
 from data_fetch.storage.symbol_config import SymbolConfigs
 from data_fetch.storage.sync import recent_runs
-from data_fetch.storage.tables import ChainReceipt
+from data_fetch.storage.tables import ChainReceipt, InstrumentLineage, table
 
 OPEN = datetime(2026, 9, 16, 9, 15, tzinfo=IST)
 BEAT = timedelta(seconds=5)
@@ -194,6 +195,82 @@ def test_told_to_stop_workers_finish_what_is_in_hand(sqlite_url: str, tmp_path: 
 
         assert set(receipts(shop)) <= {"NIFTY", "BANKNIFTY"}
         assert all(row["source"] == ChainSource.UPSTOX for row in shop.rows(ChainReceipt))
+
+
+def test_polls_end_with_the_beats_however_much_is_due(shop: Shop) -> None:
+    """Upstox fails them all, NSE's site answers one in 2.5 s, and each is due every 5 s."""
+    shop.faults({"kind": "server-error", "api": "option-chain"})
+    for symbol in SYMBOLS:
+        decided(shop, symbol, refresh_seconds=5)
+    rounds = shop.rounds()
+    beaten(shop, rounds, timedelta(minutes=2))
+    last = shop.clock.now()
+
+    shop.clock.sleep(timedelta(minutes=5))
+
+    begun = [row["received_at"] for row in shop.rows(ChainReceipt)]
+    assert sum(at > last for at in begun) <= len(SYMBOLS)
+    rounds.close()
+
+
+def test_closing_waits_for_no_more_than_what_is_in_hand(shop: Shop) -> None:
+    shop.faults({"kind": "server-error", "api": "option-chain"})
+    for symbol in SYMBOLS:
+        decided(shop, symbol, refresh_seconds=5)
+    rounds = shop.rounds()
+    beaten(shop, rounds, timedelta(minutes=1))
+    rounds.beat()
+    before = rounds.polls
+
+    rounds.close()
+
+    assert rounds.polls - before <= WORKERS
+    after = shop.count(ChainReceipt)
+    shop.clock.sleep(timedelta(minutes=1))
+    assert shop.count(ChainReceipt) == after
+
+
+def test_a_shortened_cadence_is_followed_within_a_minute(shop: Shop) -> None:
+    decided(shop, "RELIANCE", refresh_seconds=3600)
+    rounds = shop.rounds()
+    beaten(shop, rounds, timedelta(minutes=2))
+    decided(shop, "RELIANCE", refresh_seconds=30)
+
+    beaten(shop, rounds, timedelta(minutes=3))
+    rounds.close()
+
+    assert receipts(shop)["RELIANCE"] >= 1 + 4
+
+
+def test_what_is_not_known_is_told_and_stops_nothing(sqlite_url: str, tmp_path: Path) -> None:
+    with chain_shop(sqlite_url, tmp_path, OPEN, NSE_SYMBOLS="M&M, NOSUCH") as shop:
+        rounds = shop.rounds()
+        beaten(shop, rounds, timedelta(minutes=2))
+        rounds.close()
+
+        assert receipts(shop)["M&M"] == 1
+        [told] = [line for line in shop.remarks if "NOSUCH" in line]
+        assert told.startswith("Chains: the store knows no instrument named NOSUCH: not polled.")
+
+
+def test_a_stock_with_a_new_isin_is_polled_on(shop: Shop) -> None:
+    """It was added under the key that it had then."""
+    decided(shop, "RELIANCE", refresh_seconds=60, instrument_key="NSE_EQ|INE000OLD018")
+    lineage = {
+        "old_key": "NSE_EQ|INE000OLD018",
+        "new_key": shop.instrument("RELIANCE").instrument_key,
+        "valid_from": OPEN.date(),
+        "reason": "new ISIN",
+        "recorded": OPEN,
+    }
+    with shop.store.writing() as connection:
+        connection.execute(insert(table(InstrumentLineage)), [lineage])
+    rounds = shop.rounds()
+
+    beaten(shop, rounds, timedelta(minutes=2))
+    rounds.close()
+
+    assert receipts(shop)["RELIANCE"] == 2
 
 
 def test_after_closing_it_goes_on_at_the_next_beat(shop: Shop) -> None:

@@ -1,22 +1,27 @@
 """Polling chains: two sources, one record; what is unchanged is confirmed, what fails is named."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
-from chain_desk import CALENDAR, Shop, chain_shop
+from chain_desk import CALENDAR, SYMBOLS, Shop, chain_shop
 
 from data_fetch.analytics.chain_pricing import price_chains
 from data_fetch.analytics.conventions import OWN
 from data_fetch.analytics.leg_prices import TICK
-from data_fetch.core.chains import ChainSource, Fault, QuantityUnit
+from data_fetch.core.chain_polls import Poll
+from data_fetch.core.chains import ChainReply, ChainSource, Fault, ListedExpiries, QuantityUnit
 from data_fetch.core.clock import IST
-from data_fetch.core.records import Outcome, SyncState
+from data_fetch.core.errors import Stopped, Unavailable
+from data_fetch.core.records import Instrument, Outcome, SyncState
 from data_fetch.storage.sync import recent_runs, statuses
-from data_fetch.storage.tables import ChainSnapshot, OptionChainData
+from data_fetch.storage.tables import ChainReceipt, ChainSnapshot, OptionChainData
+from data_fetch.upstox_chain_client import UpstoxChainClient
 
 MORNING = datetime(2026, 9, 16, 11, 0, 7, tzinfo=IST)
 NEAREST = date(2026, 9, 22)
@@ -169,6 +174,137 @@ def test_a_source_that_is_out_rests_while_the_other_answers(shop: Shop) -> None:
     assert [reply.source for reply in poll.told] == [ChainSource.UPSTOX]
 
 
+def test_a_source_without_another_is_asked_again_soon_but_not_every_time(
+    database_url: str, tmp_path: Path
+) -> None:
+    with chain_shop(database_url, tmp_path, MORNING, NSE_ENABLED="false") as shop:
+        service = shop.service()
+        shop.faults(fault("cloudflare-403"), fault("cloudflare-403", "option-contract"))
+        for symbol in SYMBOLS:
+            poll = service.poll(shop.target(symbol))
+            assert poll.faults == {ChainSource.UPSTOX: Fault.FORBIDDEN}
+            assert poll.error is not None
+            assert "denies access" in poll.error
+        assert sum(shop.requests().get(api, 0) for api in (UPSTOX_CHAIN, "option-contract")) == 1
+
+        shop.faults()
+        shop.clock.sleep(timedelta(seconds=10))
+        assert service.poll(shop.target()).whole
+
+
+class Website:
+    """A stand-in for NSE's site that lists nothing itself; *chain* says what is done there."""
+
+    source = ChainSource.NSE
+
+    def __init__(self, chain: Callable[[Instrument], ChainReply]) -> None:
+        self._chain = chain
+
+    def expiries(self, underlying: Instrument, stop: Event) -> ListedExpiries:
+        return ListedExpiries(source=self.source, problem=Unavailable("the master lists them"))
+
+    def chain(self, underlying: Instrument, expiry: date, stop: Event) -> ChainReply:
+        return self._chain(underlying)
+
+
+def nothing(shop: Shop) -> ChainReply:
+    return ChainReply(
+        source=ChainSource.NSE,
+        told=None,
+        problem=Unavailable("it answers nothing"),
+        payloads=(),
+        requests=1,
+        received_at=shop.clock.now(),
+    )
+
+
+def test_symbols_that_fail_leave_somebody_to_poll_the_others(shop: Shop) -> None:
+    """Upstox fails each of them, and the site answers one after the other: whoever finds three
+    waiting there goes on without it."""
+    polls: list[Poll] = []
+    after = dict(pairwise(SYMBOLS))
+
+    def crowded(underlying: Instrument) -> ChainReply:
+        """While this one waits, the next one comes."""
+        polls.append(service.poll(shop.target(after[underlying.symbol])))
+        return nothing(shop)
+
+    service = shop.service_of([UpstoxChainClient(shop.desk.api, shop.clock), Website(crowded)])
+    shop.faults(fault("server-error"))
+    service.poll(shop.target(SYMBOLS[0]))
+
+    assert [poll.faults[ChainSource.NSE] for poll in polls] == [
+        Fault.RATE_LIMITED,
+        Fault.SERVER_ERROR,
+        Fault.SERVER_ERROR,
+    ]
+
+
+def test_a_minute_has_one_audit_row_however_long_its_polls_take(shop: Shop) -> None:
+    """A poll of the next minute comes to an end before one of this minute does."""
+
+    def slow(underlying: Instrument) -> ChainReply:
+        shop.clock.sleep(timedelta(minutes=1))
+        service.poll(shop.target("BANKNIFTY"))
+        return nothing(shop)
+
+    service = shop.service_of([UpstoxChainClient(shop.desk.api, shop.clock), Website(slow)])
+    nifty = shop.instrument("NIFTY").instrument_key
+    shop.faults(fault("server-error", instruments=[nifty]))
+    service.poll(shop.target("NIFTY"))
+    service.poll(shop.target("RELIANCE"))
+
+    later, first = recent_runs(shop.store)
+
+    assert first.details["polls"] == {"NIFTY": 1}
+    assert later.details["polls"] == {"BANKNIFTY": 1, "RELIANCE": 1}
+
+
+def test_told_to_stop_what_came_is_stored(shop: Shop) -> None:
+    upstox = UpstoxChainClient(shop.desk.api, shop.clock)
+    replies: list[ChainReply] = []
+
+    class StopsAfterOne(Website):
+        source = ChainSource.UPSTOX
+
+        def chain(self, underlying: Instrument, expiry: date, stop: Event) -> ChainReply:
+            reply = upstox.chain(underlying, expiry, stop)
+            stopped = replace(nothing(shop), problem=Stopped("told to stop"))
+            replies.append(stopped if replies else reply)
+            return replies[-1]
+
+    service = shop.service_of([StopsAfterOne(lambda _: nothing(shop))])
+    poll = service.poll(shop.target(expiries=3))
+
+    assert (poll.asked, len(poll.told), poll.absent) == (3, 1, 2)
+    assert poll.error == "told to stop"
+    assert shop.count(ChainSnapshot) == 1
+    shop.clock.sleep(timedelta(minutes=1))
+    with pytest.raises(Stopped):
+        service.poll(shop.target())
+
+
+def test_a_vault_that_cannot_be_written_stops_nothing(shop: Shop) -> None:
+    folder = shop.desk.settings.vault_folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("where a folder should be")
+    service = shop.service()
+
+    polls = [service.poll(shop.target(symbol)) for symbol in ("NIFTY", "BANKNIFTY")]
+    folder.unlink()
+    service.poll(shop.target("RELIANCE"))
+
+    assert all(poll.whole for poll in polls)
+    assert shop.count(ChainReceipt) == 3
+    assert "answers are not kept: " in polls[0].remarks[0]
+    told = [line for line in shop.remarks if "kept" in line]
+    assert [line.split(" (")[0] for line in told] == [
+        "Chains: answers are not kept as they came",
+        "Chains: answers are kept again.",
+    ]
+    assert {each.underlying for each in shop.vault.payloads(date.min, date.max)} == {"RELIANCE"}
+
+
 def test_the_kill_switch_keeps_nse_out(database_url: str, tmp_path: Path) -> None:
     with chain_shop(database_url, tmp_path, MORNING, NSE_ENABLED="false") as shop:
         shop.faults(fault("server-error"))
@@ -258,7 +394,8 @@ def test_several_expiries_nearest_first(shop: Shop) -> None:
     ("at", "expiry"),
     [
         pytest.param("2026-09-22 15:39:59", date(2026, 9, 22), id="to its last second"),
-        pytest.param("2026-09-22 15:40:00", date(2026, 9, 29), id="the next one after the close"),
+        pytest.param("2026-09-22 15:40:04", date(2026, 9, 22), id="at its close, still"),
+        pytest.param("2026-09-22 15:41:00", date(2026, 9, 29), id="the next one after the close"),
     ],
 )
 def test_on_expiry_day(shop: Shop, at: str, expiry: date) -> None:
@@ -269,19 +406,6 @@ def test_on_expiry_day(shop: Shop, at: str, expiry: date) -> None:
     assert [chain.expiry for chain in poll.chains] == [expiry]
 
 
-def test_strikes_around_the_money_are_kept_and_figures_are_of_the_whole_chain(shop: Shop) -> None:
-    service = shop.service()
-    service.poll(shop.target())
-    whole = shop.chains.snapshot_at("NIFTY")
-    service.poll(shop.target(strikes=2))
-    cropped = shop.chains.snapshot_at("NIFTY")
-
-    assert whole is not None
-    assert cropped is not None
-    assert len(cropped.chain.legs) == 10
-    assert cropped.summary.metrics["pcr_oi"] == whole.summary.metrics["pcr_oi"]
-
-
 def test_expiries_of_the_master_stand_in_where_a_source_cannot_list_them(shop: Shop) -> None:
     shop.faults(fault("empty-data", "option-contract"))
 
@@ -289,6 +413,9 @@ def test_expiries_of_the_master_stand_in_where_a_source_cannot_list_them(shop: S
 
     assert [reply.source for reply in poll.told] == [ChainSource.UPSTOX]
     assert poll.whole
+    assert poll.requests == sum(shop.requests()[api] for api in ("option-contract", UPSTOX_CHAIN))
+    day = MORNING.date()
+    assert [each.expiry for each in shop.vault.payloads(day, day)] == [None, NEAREST]
 
 
 def test_every_answer_is_kept_as_it_came(shop: Shop) -> None:

@@ -591,14 +591,19 @@ def test_a_contract_can_be_followed_over_time(store: Store) -> None:
 # Deriving anew.
 
 
+def renewed(store: Store, *several: Received) -> list[Fate]:
+    return [ChainStore(store).renew(each, a_run("anew")) for each in several]
+
+
 def test_a_snapshot_is_rewritten_in_place(store: Store) -> None:
     two = [ChainLeg(strike=STRIKE, option_type=side, ltp=1.0) for side in OptionType]
     of = chain(1.0, *two)
     keep(store, received(of, minute(0)), received(of, minute(1)))
     mended = chain(5.0, two[0])
 
-    ChainStore(store).replace(received(mended, minute(0), lot_size=75), minute(0), a_run("anew"))
+    fates = renewed(store, received(mended, minute(0), lot_size=75), received(mended, minute(1)))
 
+    assert fates == [Fate.RENEWED, Fate.CONFIRMED]
     found = snapshot(store, minute(9))
     assert found.chain == mended
     assert (found.lot_size, found.head.run_id) == (75, "anew")
@@ -607,11 +612,62 @@ def test_a_snapshot_is_rewritten_in_place(store: Store) -> None:
     assert keep(store, received(mended, minute(2))) == [Fate.CONFIRMED]
 
 
-def test_only_what_is_there_can_be_rewritten(store: Store) -> None:
-    keep(store, received(chain(), minute(0)))
+def test_what_was_not_understood_before_is_added(store: Store) -> None:
+    keep(store, received(chain(1.0), minute(0)), received(chain(1.0), minute(2)))
 
-    with pytest.raises(BadRecord, match="no snapshot"):
-        ChainStore(store).replace(received(chain(), minute(1)), minute(1), a_run())
+    assert renewed(store, received(chain(2.0), minute(1))) == [Fate.STORED]
+
+    assert [(at, spot) for at, spot, _, _ in heads(store)] == [
+        (minute(0), 1.0),
+        (minute(1), 2.0),
+        (minute(2), 1.0),
+    ]
+
+
+def test_what_confirmed_may_tell_otherwise_now(store: Store) -> None:
+    """An earlier version did not see in what they differ."""
+    keep(store, *(received(chain(1.0), minute(at)) for at in range(4)))
+
+    fates = renewed(
+        store, *(received(chain(spot), minute(at)) for at, spot in enumerate([5.0, 6.0, 5.0, 5.0]))
+    )
+
+    # The third one begins a snapshot when the second has divided the first.
+    assert fates == [Fate.RENEWED, Fate.STORED, Fate.RENEWED, Fate.CONFIRMED]
+    assert heads(store) == [
+        (minute(0), 5.0, 1, minute(0)),
+        (minute(1), 6.0, 1, minute(1)),
+        (minute(2), 5.0, 2, minute(3)),
+    ]
+
+
+def test_what_was_news_may_be_none_now(store: Store) -> None:
+    keep(store, *(received(chain(spot), minute(at)) for at, spot in enumerate([1.0, 2.0, 3.0])))
+
+    fates = renewed(store, *(received(chain(9.0), minute(at)) for at in range(3)))
+
+    assert fates == [Fate.RENEWED] * 3
+    assert heads(store) == [(minute(0), 9.0, 3, minute(2))]
+    assert rows(store)["option_chain_data"] == 1
+
+
+@on_the_same_database
+@given(spots=st.lists(st.tuples(st.sampled_from([1.0, 2.0]), st.sampled_from([7.0, 8.0]))))
+def test_renewing_everything_is_as_if_it_had_been_read_so_at_first(
+    store: Store, spots: list[tuple[float, float]]
+) -> None:
+    before, after = (
+        [received(chain(pair[n]), minute(at)) for at, pair in enumerate(spots)] for n in (0, 1)
+    )
+    emptied(store)
+    keep(store, *after)
+    expected = heads(store), rows(store)
+    emptied(store)
+    keep(store, *before)
+
+    renewed(store, *after)
+
+    assert (heads(store), rows(store)) == expected
 
 
 # What is held.

@@ -176,3 +176,25 @@ def test_a_new_plan_takes_effect_at_once() -> None:
 
     assert line.take(at(1)) == "B"
     assert line.take(at(60)) is None
+
+
+def test_a_shorter_cadence_counts_for_the_turn_that_is_awaited() -> None:
+    line = turns(index("A", 3600))
+    line.take(at(0))
+    line.done("A")
+
+    line.follow(plan_polling([index("A", 30)], UPSTOX))
+
+    assert line.take(at(25)) is None
+    assert line.take(at(30)) == "A"
+
+
+def test_a_longer_cadence_does_too() -> None:
+    line = turns(index("A", 30))
+    line.take(at(0))
+    line.done("A")
+
+    line.follow(plan_polling([index("A", 3600)], UPSTOX))
+
+    assert line.take(at(30)) is None
+    assert line.take(at(3600)) == "A"
