@@ -95,6 +95,7 @@ def _market(
     other: Store,
     insert: Callable[[Sequence[Any]], object],
 ) -> Figure:
+    _empty(store)
     legs = imported(store, bodies)
     rows = _rows(store)
     assert len(rows) == legs
@@ -117,6 +118,7 @@ def _market(
 def _snapshot(database: str, bodies: Bodies, store: Store) -> Figure:
     """The body with about 250 legs, alone."""
     one = min(bodies, key=lambda body: abs(body.count(b'"identifier"') // 2 - SNAPSHOT_LEGS))
+    _empty(store)
     legs = imported(store, [one])
 
     mine, _, _ = interleaved(

@@ -5,12 +5,10 @@ answer in one transaction with the ledger and the audit row, and can be killed a
 next plan holds what is still missing and nothing that was settled.
 """
 
-import gc
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -62,6 +60,7 @@ from data_fetch.core.request_planner import (
     windows,
 )
 from data_fetch.core.spans import count
+from data_fetch.garbage import rarely_collecting_garbage
 from data_fetch.sources.candles import NOT_OVER_YET
 from data_fetch.storage.candle_book import CandleBook, Stay
 
@@ -72,7 +71,6 @@ WINDOW_TOO_LONG = "UDAPI1148"
 # In a row: then the provider, or the way to it, is down, and the rest would fail too.
 FAILURES_TO_STOP = 8
 WORKERS = 8
-OBJECTS_OF_A_FEW_MONTHS = 100_000
 # Clocks are corrected by less; a paper market is set back by more.
 CLOCKS_DIFFER = timedelta(minutes=5)
 # The audit is read by people.
@@ -229,7 +227,7 @@ class BackfillService:
         """
         run = _Run(plan, begun or self._begun(job))
         queue = deque(plan.windows)
-        with _rarely_collecting_garbage(), _Flights(self._source, self._clock) as flights:
+        with rarely_collecting_garbage(), _Flights(self._source, self._clock) as flights:
             while flights or (queue and not self._over(run.report)):
                 while queue and len(flights) < WORKERS and not self._over(run.report):
                     flights.start(queue.popleft())
@@ -383,18 +381,6 @@ class BackfillService:
         run.report.inserted += written.inserted
         run.report.revised += written.revised
         run.report.finalised += written.finalised
-
-
-@contextmanager
-def _rarely_collecting_garbage() -> Iterator[None]:
-    """A month of minutes is eight thousand lists, and free again as soon as it is read. Looking
-    for cycles among them every few hundred takes a quarter of a run's time."""
-    usual = gc.get_threshold()
-    gc.set_threshold(OBJECTS_OF_A_FEW_MONTHS, *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from data_fetch.core.chains import Chain, ChainFault, ReadChains
 from data_fetch.core.ports import Clock
 from data_fetch.core.records import Outcome, SyncRun, new_run_id
 from data_fetch.core.timetable import CHAIN_IMPORT
+from data_fetch.garbage import rarely_collecting_garbage
 from data_fetch.sources.chain_documents import CapturedDocument, read_document
 from data_fetch.storage.chains import ChainStore, Fate, Received
 
@@ -95,8 +96,9 @@ class ChainImport:
         run = self._run()
         times = CaptureTimes()
         readable = self._readable(documents, at, times, report)
-        while several := list(islice(readable, AT_ONCE)):
-            self._record(self._enricher.received(several), run, report)
+        with rarely_collecting_garbage():
+            while several := list(islice(readable, AT_ONCE)):
+                self._record(self._enricher.received(several), run, report)
         # The audit row says what all of it came to, when that is known.
         self._chains.record([], self._grown(run, report), [])
         return report
