@@ -144,10 +144,10 @@ class Polling:
             found = {
                 each.instrument_key: each for each in instruments_with(connection, keys.values())
             }
-            nobody = instruments_named(connection, self.settings.nse_symbols).unresolved
+        _, nobody = self._wished()
         polled = [Polled(each, found[keys[each]]) for each in configs if keys[each] in found]
         gone = [each.symbol for each in configs if keys[each] not in found]
-        return Wanted(tuple(polled), (*gone, *(each.symbol for each in nobody)))
+        return Wanted(tuple(polled), (*gone, *nobody))
 
     def plan(self) -> PollingPlan:
         """How often each of them can be polled."""
@@ -210,12 +210,20 @@ class Polling:
                 if each.segment == "NSE_INDEX"
                 and listed_expiries(connection, [each.instrument_key], today)
             ]
-            wished = instruments_named(connection, self.settings.nse_symbols).members
+        wished, _ = self._wished()
         pace = own_pace(self.settings)
         return [
             *(default_config(each, pace) for each in indices),
             *(default_config(each, pace, pinned=True) for each in wished),
         ]
+
+    def _wished(self) -> tuple[Sequence[Instrument], Sequence[str]]:
+        """What NSE_SYMBOLS names, and the names in it that nobody knows."""
+        if not self.settings.nse_symbols:
+            return (), ()
+        with self.store.reading() as connection:
+            named = instruments_named(connection, self.settings.nse_symbols)
+        return named.members, [each.symbol for each in named.unresolved]
 
 
 def refuse_unknown(named: Universe) -> Universe:
