@@ -155,12 +155,13 @@ class ChainService:
     def _due(self, provider: ChainProvider, target: Target, poll: Poll) -> Sequence[date]:
         """The nearest expiries that are not over; none when the source is out.
 
-        One that closes this very minute is not: the last look is at its close.
+        One that closes this very minute is not: the last look is at its close. Where nothing
+        later is listed the last one is still told.
         """
         listed = self._listed(provider, target.underlying, poll)
         minute = minute_of(poll.begun_at)
         running = [day for day in listed if self._calendar.expiry_close(day).at >= minute]
-        return running[: target.expiries]
+        return running[: target.expiries] or listed[-1:]
 
     def _listed(
         self, provider: ChainProvider, underlying: Instrument, poll: Poll
