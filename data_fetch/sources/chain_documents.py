@@ -73,7 +73,8 @@ class CapturedDocument:
 def documents_in(path: Path) -> Iterator[CapturedDocument]:
     """The documents of a file, one after the other; only one of them is in memory.
 
-    Raises OSError when there is no such file, ChainFault where a compressed file is damaged.
+    Raises OSError when there is no such file; ChainFault where a compressed file is damaged,
+    when everything before that has been told.
     """
     with path.open("rb") as file:
         try:
@@ -82,7 +83,7 @@ def documents_in(path: Path) -> Iterator[CapturedDocument]:
             raise ChainFault(
                 Fault.NOT_JSON,
                 f"{path.name} is cut short or damaged ({type(problem).__name__})",
-                then="Fetch the file again; what came before the damage was read.",
+                then="Fetch the file again; what stands before the damage can be read.",
             ) from None
 
 
@@ -300,6 +301,9 @@ def _instant_of(value: object, name: str, stamp: datetime | None) -> datetime | 
         at = datetime.fromisoformat(value.strip())
     except ValueError:
         return _stamped(value)
+    if not EARLIEST.year <= at.year < LATEST.year:
+        # What somebody writes who does not know it.
+        return None
     if at.tzinfo is not None:
         return at.astimezone(UTC)
     if name.endswith("_utc"):

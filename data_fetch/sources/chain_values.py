@@ -27,6 +27,8 @@ SMALLEST = {True: float("-inf"), False: 0.0}
 
 # Derivatives began in June 2000, and no contract is listed for more than five years.
 YEARS = range(2000, 2100)
+# As many as the store keeps; no exchange lists a strike between two paise.
+STRIKE_PLACES = 4
 # English whatever the locale of this machine.
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
@@ -87,7 +89,7 @@ def _strike_of(value: object) -> Decimal:
     if not _STRIKE.fullmatch(text):
         raise BadRecord(f"strike {shortened(value)} cannot be")
     strike = Decimal(text)
-    if not 0 < strike < LARGEST_PRICE:
+    if not 0 < strike < LARGEST_PRICE or strike != round(strike, STRIKE_PLACES):
         raise BadRecord(f"strike {shortened(value)} cannot be")
     # 22650, 22650.0 and "22650.00" are one strike, and are to look like one.
     return strike.to_integral_value() if strike == int(strike) else strike.normalize()

@@ -191,13 +191,13 @@ class LegReader:
             # Known from two other places; without an identifier nothing can contradict them.
             self._lacking("identifier")
             return
-        named = (
-            found["underlying"],
-            read_date(found["expiry"]),
-            found["side"],
-            read_strike(found["strike"]),
-        )
-        if named != (self._symbol, expiry, side, strike):
+        try:
+            day, at = read_date(found["expiry"]), read_strike(found["strike"])
+        except BadRecord as problem:
+            raise Objection(
+                Fault.CONTRADICTION, "identifier", f"identifier {shortened(told)}: {problem.what}"
+            ) from None
+        if (found["underlying"], day, found["side"], at) != (self._symbol, expiry, side, strike):
             raise Objection(
                 Fault.CONTRADICTION,
                 "identifier",

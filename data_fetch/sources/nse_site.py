@@ -19,15 +19,14 @@ from data_fetch.core.chains import ChainFault, Fault, Payload
 from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import Stopped, Unreachable
 from data_fetch.core.ports import Clock, Lane, Pacing
+from data_fetch.core.settings import NSE_URL
 from data_fetch.sources.chain_documents import parsed
 from data_fetch.sources.chain_values import MONTHS
 from data_fetch.sources.keeping import KeepingErrand
-from data_fetch.sources.retrying import PATIENCE
 
 if TYPE_CHECKING:
     import requests
 
-NSE_URL = "https://www.nseindia.com"
 # No limit is published; people keep 2 to 3.5 seconds between calls.
 NSE_LIMITS: Mapping[timedelta, int] = {timedelta(seconds=2.5): 1}
 NSE_API = "nse"
@@ -121,7 +120,7 @@ class NseSite:
 
     def errand(self, lane: Lane = Lane.CHAIN, stop: Event | None = None) -> KeepingErrand:
         """A piece of work that begins now, with the patience of its lane."""
-        return KeepingErrand(lane, self._clock.now() + PATIENCE[lane], stop or Event())
+        return KeepingErrand.begin(lane, self._clock.now(), stop)
 
     def contract_info(self, symbol: str, errand: KeepingErrand | None = None) -> Any:
         """The parsed body about *symbol*: `expiryDates`, and all strikes under `strikePrice`."""
@@ -139,13 +138,6 @@ class NseSite:
         )
         return self._told(path, errand or self.errand())
 
-    def close(self) -> None:
-        """Close the connections. The next request would open one again."""
-        with self._turn:
-            if self._session is not None:
-                self._session.close()
-            self._session = self._opened_at = None
-
     def _told(self, path: str, errand: KeepingErrand) -> Any:
         if not self._enabled:
             raise ChainFault(
@@ -153,7 +145,7 @@ class NseSite:
                 "NSE's website is switched off",
                 then="Switch it on in the settings, or use another source.",
             )
-        self._wait_for_turn(errand.stop)
+        self._wait_for_turn(errand)
         try:
             if self._opened_at is None or self._clock.now() >= self._opened_at + REVISIT_AFTER:
                 self._open_page(errand)
@@ -167,14 +159,16 @@ class NseSite:
         finally:
             self._turn.release()
 
-    def _wait_for_turn(self, stop: Event) -> None:
+    def _wait_for_turn(self, errand: KeepingErrand) -> None:
         """The site sees one visitor, who does one thing after the other."""
         if self._turn.acquire(blocking=False):
             return
         with self._clock.released():
             while not self._turn.acquire(timeout=LOCK_NAP_SECONDS):
-                if stop.is_set():
+                if errand.stop.is_set():
                     raise Stopped("the request was called off before its turn came")
+                if self._clock.now() >= errand.deadline:
+                    raise _too_late()
 
     def _open_page(self, errand: KeepingErrand) -> None:
         """Come as a new visitor: what the site took amiss may hang on the old cookies."""
@@ -204,7 +198,7 @@ class NseSite:
         url = f"{self._base_url}{path}"
         for _ in range(1 + MOST_REDIRECTS):
             if self._clock.now() >= errand.deadline:
-                raise Unreachable("No time is left for this request", then="It was not sent.")
+                raise _too_late()
             with self._pacing.request(NSE_API, errand.lane, errand.deadline, errand.stop):
                 errand.requests += 1
                 answer = self._send(url, headers)
@@ -277,6 +271,10 @@ def _whole_body(raw: urllib3.HTTPResponse, until: float) -> bytes:
         if len(body) > LARGEST_BODY:
             raise ChainFault(Fault.NOT_A_CHAIN, f"a body of more than {LARGEST_BODY} bytes")
     return bytes(body)
+
+
+def _too_late() -> Unreachable:
+    return Unreachable("No time is left for this request", then="It was not sent.")
 
 
 def _refusal(fault: Fault, status: int) -> ChainFault:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from threading import Event
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
@@ -45,7 +45,8 @@ class Errand:
     requests: int = 0
 
     @classmethod
-    def begin(cls, lane: Lane, now: datetime, stop: Event | None = None) -> "Errand":
+    def begin(cls, lane: Lane, now: datetime, stop: Event | None = None) -> Self:
+        """One that begins now, with the patience of its lane."""
         return cls(lane, now + PATIENCE[lane], stop or Event())
 
 

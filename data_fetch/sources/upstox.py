@@ -17,7 +17,7 @@ from data_fetch.core.errors import AccessDenied, BadAnswer, TokenRejected, Unrea
 from data_fetch.core.ports import Clock, Lane, Pacing
 from data_fetch.sources.answers import Answer, read_answer
 from data_fetch.sources.keeping import KeepingErrand
-from data_fetch.sources.retrying import PATIENCE, Errand, RetryPolicy
+from data_fetch.sources.retrying import Errand, RetryPolicy
 from data_fetch.sources.token import TokenKeeper
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class UpstoxApi:
 
     def keeping_errand(self, lane: Lane, stop: Event | None = None) -> KeepingErrand:
         """An errand that keeps every body that is received on its way, refusals included."""
-        return KeepingErrand(lane, self._clock.now() + PATIENCE[lane], stop or Event())
+        return KeepingErrand.begin(lane, self._clock.now(), stop)
 
     def ltp(
         self,

@@ -6,11 +6,14 @@ import json
 import tarfile
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from nse_bodies import body
 from nse_bodies import row as nse_row
 from upstox_rows import contract
@@ -150,6 +153,9 @@ LATER = body(nse_row(), timestamp="11-Sep-2026 09:20:00")
         pytest.param({"time": "11-Sep-2026 12:00:00"}, INDIAN_NOON, id="as NSE writes it"),
         pytest.param({"time": "noon"}, None, id="words"),
         pytest.param({"time": 5}, None, id="another number"),
+        pytest.param({"time": "0001-01-01T00:00:00+05:30"}, None, id="before all time"),
+        pytest.param({"time": "9999-12-31T23:59:59-05:30"}, None, id="after all time"),
+        pytest.param({"time": "0001-01-01 00:00:00"}, None, id="what stands for not known"),
         pytest.param({"symbol": "NIFTY"}, None, id="no time"),
     ],
 )
@@ -235,6 +241,42 @@ def test_other_documents_are_refused_by_name(told: Any, fault: Fault) -> None:
     with pytest.raises(ChainFault) as refused:
         read_document(CapturedDocument("a", None, told))
     assert refused.value.fault is fault
+
+
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["data", "records", "filtered", "CE", "call_options", "status", "x"]),
+            inner,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(told=DOCUMENTS)
+def test_whatever_is_read_only_chain_faults_are_raised(told: Any) -> None:
+    with suppress(ChainFault):
+        read_document(CapturedDocument("a", None, told))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"[" * 100_000, id="nested without end"),
+        pytest.param(b"[NaN," * 50_000, id="nested, and no JSON"),
+        pytest.param(b'{"a":' * 5_000 + b"1" + b"}" * 5_000, id="nested deeply"),
+        pytest.param(b"9" * 50_000, id="a number as long as a book"),
+        pytest.param(b'{"NaN": ' + b"9" * 50_000 + b"}", id="the same beside a NaN"),
+        pytest.param(b"\xff\xfe\x00", id="no text"),
+    ],
+)
+def test_bytes_that_hold_no_chain_are_refused(content: bytes) -> None:
+    with pytest.raises(ChainFault):
+        read_document(CapturedDocument("a", None, content))
 
 
 def test_a_page_is_a_document(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from data_fetch.core.chains import (
     OptionType,
     QuantityUnit,
 )
+from data_fetch.core.errors import BadRecord
 from data_fetch.sources.chain_values import read_date, read_strike
 from data_fetch.sources.nse_chains import read_nse_chains, read_nse_expiries
 
@@ -148,6 +149,12 @@ def test_strikes_are_exact(written: Any, strike: str) -> None:
     assert str(read_strike(written)) == strike
 
 
+@pytest.mark.parametrize("written", [22650.00005, "0.00001", "22650.00001", 1e-9, "1e3", True])
+def test_what_no_store_could_hold_is_no_strike(written: Any) -> None:
+    with pytest.raises(BadRecord):
+        read_strike(written)
+
+
 @pytest.mark.parametrize(
     ("changes", "value", "expected"),
     [
@@ -251,6 +258,12 @@ class TestRowsOfOneStrike:
         ),
         pytest.param(
             {"identifier": "OPTIDXBANKNIFTY15-09-2026CE22650.00"}, "is not NIFTY", id="named symbol"
+        ),
+        pytest.param(
+            {"identifier": "OPTIDXNIFTY31-02-2026CE22650.00"}, "is no date", id="no such day"
+        ),
+        pytest.param(
+            {"identifier": "OPTIDXNIFTY15-09-2026CE22650.00001"}, "strike", id="no such strike"
         ),
         pytest.param({"underlying": "BANKNIFTY"}, "underlying 'BANKNIFTY'", id="underlying"),
         pytest.param({"lastPrice": -1}, "lastPrice -1 cannot be", id="negative price"),
@@ -389,8 +402,15 @@ class TestExpiries:
         assert refused.value.fault is fault
 
 
+IDENTIFIERS = st.builds(
+    "OPTIDX{}{}{}{}".format,
+    st.sampled_from(["NIFTY", "BANKNIFTY", ""]),
+    st.from_regex(r"\d{1,4}-(\d{2}|Sep)-\d{2,4}", fullmatch=True),
+    st.sampled_from(["CE", "PE"]),
+    st.from_regex(r"\d{1,13}(\.\d{1,9})?", fullmatch=True),
+)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | IDENTIFIERS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
     max_leaves=6,
 )

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -33,10 +34,8 @@ def clock() -> VirtualClock:
 
 
 @pytest.fixture
-def site(stub: Stub, clock: VirtualClock) -> Iterator[NseSite]:
-    site = site_for(stub.url, clock, FreePacing())
-    yield site
-    site.close()
+def site(stub: Stub, clock: VirtualClock) -> NseSite:
+    return site_for(stub.url, clock, FreePacing())
 
 
 def problem_of(site: NseSite) -> DataFetchError:
@@ -287,8 +286,9 @@ class TestManyThreads:
         assert told == [INFO] * 8
         assert paths(stub).count("option-chain") == 1
 
-    def test_a_stop_reaches_those_in_line(self, stub: Stub, site: NseSite) -> None:
-        arrived, go_on, stop = Event(), Event(), Event()
+    @contextmanager
+    def somebody_else_at_it(self, stub: Stub, site: NseSite) -> Iterator[None]:
+        arrived, go_on = Event(), Event()
 
         def script(seen: Seen) -> Scripted:
             if seen.path.startswith("/api"):
@@ -301,11 +301,26 @@ class TestManyThreads:
         first = Thread(target=lambda: site.contract_info("NIFTY"))
         first.start()
         assert arrived.wait(20)
-        stop.set()
-        with pytest.raises(Stopped):
-            site.contract_info("NIFTY", site.errand(stop=stop))
+        yield
         go_on.set()
         first.join(20)
+
+    def test_a_stop_reaches_those_in_line(self, stub: Stub, site: NseSite) -> None:
+        stop = Event()
+        with self.somebody_else_at_it(stub, site):
+            stop.set()
+            with pytest.raises(Stopped):
+                site.contract_info("NIFTY", site.errand(stop=stop))
+
+    def test_those_in_line_wait_no_longer_than_they_have_time(
+        self, stub: Stub, site: NseSite, clock: VirtualClock
+    ) -> None:
+        late = site.errand()
+        with self.somebody_else_at_it(stub, site):
+            clock.sleep(late.deadline - clock.now())
+            with pytest.raises(Unreachable, match="No time is left"):
+                site.contract_info("NIFTY", late)
+        assert late.requests == 0
 
 
 def test_every_answer_is_kept_for_the_vault(stub: Stub, site: NseSite) -> None:
