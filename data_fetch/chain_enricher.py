@@ -10,8 +10,7 @@ from sqlalchemy import Connection
 
 from data_fetch.analytics.chain_pricing import price_dated
 from data_fetch.analytics.conventions import OWN
-from data_fetch.analytics.summary import summarise
-from data_fetch.core.chain_numbers import PricedChain
+from data_fetch.analytics.summary import Subject, summarise
 from data_fetch.core.chains import Chain, ChainSource
 from data_fetch.core.clock import IST
 from data_fetch.core.market import MarketCalendar
@@ -70,9 +69,21 @@ class ChainEnricher:
             OWN,
             self._calendar,
         )
+        summaries = summarise(
+            [
+                Subject(numbers, answer.received_at, of_chain.lot_size)
+                for numbers, (_, answer), of_chain in zip(priced, each_chain, terms, strict=True)
+            ]
+        )
         return [
-            _ready(numbers, answer, of_chain)
-            for numbers, (_, answer), of_chain in zip(priced, each_chain, terms, strict=True)
+            Received(
+                summary=summary,
+                received_at=answer.received_at,
+                lot_size=of_chain.lot_size,
+                instrument_keys=of_chain.contracts,
+                set_aside=answer.set_aside,
+            )
+            for summary, (_, answer), of_chain in zip(summaries, each_chain, terms, strict=True)
         ]
 
     def _look_up(self, each_chain: Sequence[tuple[Chain, Told]]) -> list[_Terms]:
@@ -109,16 +120,6 @@ class ChainEnricher:
 def _place_of(chain: Chain, answer: Told) -> _Place:
     day = answer.received_at.astimezone(IST).date()
     return _Place(chain.underlying, chain.expiry, chain.source, day)
-
-
-def _ready(priced: PricedChain, answer: Told, terms: _Terms) -> Received:
-    return Received(
-        summary=summarise(priced, answer.received_at, terms.lot_size),
-        received_at=answer.received_at,
-        lot_size=terms.lot_size,
-        instrument_keys=terms.contracts,
-        set_aside=answer.set_aside,
-    )
 
 
 def priced_at(chain: Chain, received_at: datetime) -> datetime:

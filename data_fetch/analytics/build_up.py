@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from data_fetch.analytics.columns import Floats, floats
+from data_fetch.analytics.columns import Bools, Floats, LegColumns, floats
 from data_fetch.core.chain_numbers import Reason
 from data_fetch.core.chains import Chain, ChainLeg, OptionType
 
@@ -63,8 +63,8 @@ def standing(chain: Chain) -> Baseline:
 def build_up(chain: Chain, baseline: Baseline) -> list[LegBuildUp]:
     """One line a leg, in the chain's order."""
     then = [baseline.get(leg.key, Stand(None, None)) for leg in chain.legs]
-    rise = floats(leg.ltp for leg in chain.legs) - floats(stand.price for stand in then)
-    growth = floats(leg.oi for leg in chain.legs) - floats(stand.oi for stand in then)
+    rise = floats([leg.ltp for leg in chain.legs]) - floats([stand.price for stand in then])
+    growth = floats([leg.oi for leg in chain.legs]) - floats([stand.oi for stand in then])
     codes = _kinds(rise, growth).tolist()
     return [
         LegBuildUp(
@@ -83,15 +83,14 @@ def build_up(chain: Chain, baseline: Baseline) -> list[LegBuildUp]:
 def counts(found: Sequence[LegBuildUp]) -> dict[str, int]:
     """How many legs of each side did what: ``{"CE long_build_up": 12, ...}``."""
     codes = [NOT_KNOWN if each.kind is None else KINDS.index(each.kind) for each in found]
-    return _counted([each.leg for each in found], np.array(codes))
+    is_call = [each.leg.option_type is OptionType.CALL for each in found]
+    return _counted(np.array(is_call, dtype=bool), np.array(codes, dtype=np.intp))
 
 
-def counts_since_previous_close(chain: Chain) -> dict[str, int]:
+def counts_since_previous_close(legs: LegColumns) -> dict[str, int]:
     """`counts` against the previous close, for the thousands of chains of a market."""
-    legs = chain.legs
-    rise = floats(leg.ltp for leg in legs) - floats(leg.prev_close for leg in legs)
-    growth = floats(leg.oi for leg in legs) - floats(leg.prev_oi for leg in legs)
-    return _counted(legs, _kinds(rise, growth))
+    kinds = _kinds(legs.last - legs.prev_close, legs.oi - legs.prev_oi)
+    return _counted(legs.is_call, kinds)
 
 
 def _kinds(rise: Floats, growth: Floats) -> NDArray[np.intp]:
@@ -115,8 +114,7 @@ def _kinds(rise: Floats, growth: Floats) -> NDArray[np.intp]:
     )
 
 
-def _counted(legs: Sequence[ChainLeg], codes: NDArray[np.intp]) -> dict[str, int]:
-    is_call = np.array([leg.option_type is OptionType.CALL for leg in legs])
+def _counted(is_call: Bools, codes: NDArray[np.intp]) -> dict[str, int]:
     found: dict[str, int] = {}
     for side, of_side in ((OptionType.CALL, is_call), (OptionType.PUT, ~is_call)):
         tally = np.bincount(codes[of_side & (codes != NOT_KNOWN)], minlength=len(KINDS))

@@ -6,12 +6,11 @@ All legs of all chains of one answer are worked on together, whatever their expi
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_fetch.analytics.columns import Floats, LegColumns
+from data_fetch.analytics.columns import Floats, LegColumns, rows_of
 from data_fetch.analytics.conventions import Convention, Priceable, Setting
 from data_fetch.analytics.forward import UNKNOWN
 from data_fetch.analytics.iv import Unsolved, implied_volatility
@@ -74,10 +73,10 @@ def price_dated(
     """`price_chains` for chains that are each of an instant of their own."""
     columns = LegColumns.of([leg for chain, _ in dated for leg in chain.legs])
     prices = convention.prices(columns)
-    bounds = pairwise(accumulate((len(chain.legs) for chain, _ in dated), initial=0))
+    rows_of_each = rows_of(chain.legs for chain, _ in dated)
     bench = [
-        _on_the_bench(chain, slice(*rows), columns, prices, priced_at, convention, calendar)
-        for (chain, priced_at), rows in zip(dated, bounds, strict=True)
+        _on_the_bench(chain, rows, columns, prices, priced_at, convention, calendar)
+        for (chain, priced_at), rows in zip(dated, rows_of_each, strict=True)
     ]
     numbers = _numbers(bench, columns, prices, convention)
     return [

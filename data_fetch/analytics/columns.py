@@ -1,7 +1,8 @@
 """The legs of chains as columns: what was not told is NaN."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
+from itertools import accumulate, pairwise, starmap
 from typing import Self
 
 import numpy as np
@@ -24,17 +25,21 @@ class LegColumns:
     ask: Floats
     volume: Floats
     oi: Floats
+    prev_close: Floats
+    prev_oi: Floats
 
     @classmethod
     def of(cls, legs: Sequence[ChainLeg]) -> Self:
         return cls(
-            strike=np.array([float(leg.strike) for leg in legs]),
+            strike=floats([float(leg.strike) for leg in legs]),
             is_call=np.array([leg.option_type is OptionType.CALL for leg in legs], dtype=bool),
-            last=floats(leg.ltp for leg in legs),
-            bid=floats(leg.bid for leg in legs),
-            ask=floats(leg.ask for leg in legs),
-            volume=floats(leg.volume for leg in legs),
-            oi=floats(leg.oi for leg in legs),
+            last=floats([leg.ltp for leg in legs]),
+            bid=floats([leg.bid for leg in legs]),
+            ask=floats([leg.ask for leg in legs]),
+            volume=floats([leg.volume for leg in legs]),
+            oi=floats([leg.oi for leg in legs]),
+            prev_close=floats([leg.prev_close for leg in legs]),
+            prev_oi=floats([leg.prev_oi for leg in legs]),
         )
 
     def __getitem__(self, rows: slice) -> Self:
@@ -74,6 +79,11 @@ class Ladder:
         return StrikeColumns(self.strike, call, put)
 
 
-def floats(values: Iterable[float | None]) -> Floats:
+def floats(values: Sequence[float | None]) -> Floats:
     """A column of numbers; None becomes NaN."""
-    return np.array(list(values), dtype=np.float64)
+    return np.array(values, dtype=np.float64)
+
+
+def rows_of(chains: Iterable[Sized]) -> Iterator[slice]:
+    """Which rows each of *chains* has when the legs of all of them stand one after the other."""
+    return starmap(slice, pairwise(accumulate(map(len, chains), initial=0)))

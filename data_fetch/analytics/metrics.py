@@ -3,11 +3,19 @@
 Open interest and volume count in the unit of the chain; ratios and strikes do not depend on it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from data_fetch.analytics.columns import Floats, Ladder, LegColumns, StrikeColumns, floats
+from data_fetch.analytics.columns import (
+    Floats,
+    Ladder,
+    LegColumns,
+    StrikeColumns,
+    floats,
+    rows_of,
+)
 from data_fetch.core.chain_numbers import Metric, PricedChain, Reason
 from data_fetch.core.chains import QuantityUnit
 
@@ -29,30 +37,45 @@ class Bench:
 
     @classmethod
     def of(cls, priced: PricedChain) -> "Bench":
-        legs = LegColumns.of(priced.chain.legs)
-        ladder = Ladder.of(legs)
-        return cls(
-            priced=priced,
-            legs=legs,
-            ladder=ladder,
-            price=ladder.sides(floats(n.price for n in priced.numbers)),
-            iv=ladder.sides(floats(n.iv for n in priced.numbers)),
-            oi=ladder.sides(legs.oi),
-            volume=ladder.sides(legs.volume),
-            gamma=floats(n.gamma for n in priced.numbers),
-        )
+        [bench] = benches([priced])
+        return bench
 
     @property
     def strikes(self) -> Floats:
         return self.oi.strike
 
 
-def chain_metrics(priced: PricedChain, lot_size: int | None) -> dict[str, Metric]:
-    """The figures of *priced* by name; each with how many of its legs it rests on.
+def benches(several: Sequence[PricedChain]) -> list[Bench]:
+    """A bench for each of *several* chains; filling the columns of all at once saves most of it."""
+    columns = LegColumns.of([leg for each in several for leg in each.chain.legs])
+    numbers = [leg for each in several for leg in each.numbers]
+    price = floats([leg.price for leg in numbers])
+    iv = floats([leg.iv for leg in numbers])
+    gamma = floats([leg.gamma for leg in numbers])
+    found = []
+    for priced, rows in zip(several, rows_of(each.numbers for each in several), strict=True):
+        legs = columns[rows]
+        ladder = Ladder.of(legs)
+        found.append(
+            Bench(
+                priced=priced,
+                legs=legs,
+                ladder=ladder,
+                price=ladder.sides(price[rows]),
+                iv=ladder.sides(iv[rows]),
+                oi=ladder.sides(legs.oi),
+                volume=ladder.sides(legs.volume),
+                gamma=gamma[rows],
+            )
+        )
+    return found
+
+
+def chain_metrics(bench: Bench, lot_size: int | None) -> dict[str, Metric]:
+    """The figures of a chain by name; each with how many of its legs it rests on.
 
     *lot_size* turns contracts into shares where a figure needs rupees.
     """
-    bench = Bench.of(priced)
     return {
         **_totals("oi", bench.oi, Reason.NO_OPEN_INTEREST),
         **_totals("volume", bench.volume, Reason.NO_VOLUME),
@@ -110,29 +133,30 @@ def otm_smile(bench: Bench) -> Floats:
 
 
 def _totals(what: str, columns: StrikeColumns, nothing: Reason) -> dict[str, Metric]:
-    call, put = _sum(columns.call), _sum(columns.put)
+    call, put = _sum(columns.call, nothing), _sum(columns.put, nothing)
     used, of = call.used + put.used, call.of + put.of
-    ratio: float | None = None
-    if call.value:
-        ratio = (put.value or 0.0) / call.value
-    why = None if ratio is not None else nothing
+    ratio = put.value / call.value if call.value and put.value is not None else np.nan
     return {
         f"call_{what}": call,
         f"put_{what}": put,
-        f"pcr_{what}": Metric(value=ratio, used=used, of=of, reason=why),
+        f"pcr_{what}": _or_nothing(ratio, used, of, nothing),
     }
 
 
-def _sum(column: Floats) -> Metric:
-    told = np.isfinite(column)
-    return Metric(value=float(column[told].sum()), used=int(told.sum()), of=len(column))
+def _sum(column: Floats, nothing: Reason) -> Metric:
+    """The sum of what was told, which is not 0 where nothing was."""
+    told = column[np.isfinite(column)]
+    total = float(told.sum()) if len(told) else np.nan
+    return _or_nothing(total, len(told), len(column), nothing)
 
 
 def _max_pain(bench: Bench) -> Metric:
     call, put = bench.oi.call, bench.oi.put
     used, of = _told(call, put), 2 * len(call)
+    # Of one side alone it would be the first strike or the last, whatever is open.
+    both_told = bool(np.isfinite(call).any() and np.isfinite(put).any())
     call, put = np.nan_to_num(call), np.nan_to_num(put)
-    if not (call.sum() + put.sum()) > 0:
+    if not both_told or not (call.sum() + put.sum()) > 0:
         return Metric(value=None, used=used, of=of, reason=Reason.NO_OPEN_INTEREST)
     strike = bench.strikes[payouts(bench.strikes, call, put).argmin()]
     return Metric(value=float(strike), used=used, of=of)

@@ -1,25 +1,34 @@
 """One line about a chain: its figures, and how fresh and complete what they rest on was."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from data_fetch.analytics.build_up import counts_since_previous_close
-from data_fetch.analytics.metrics import chain_metrics
+from data_fetch.analytics.metrics import Bench, benches, chain_metrics
 from data_fetch.core.chain_numbers import ChainSummary, PricedChain
 
 
-def summarise(
-    priced: PricedChain, received_at: datetime | None, lot_size: int | None
-) -> ChainSummary:
-    """The summary of a chain received at *received_at*; build-up is against the previous close.
+class Subject(NamedTuple):
+    """A chain to sum up: when it was received, and the lot in force where that is known."""
 
-    *lot_size* is the lot in force for its expiry, where it is known.
-    """
-    chain = priced.chain
+    priced: PricedChain
+    received_at: datetime | None
+    lot_size: int | None
+
+
+def summarise(subjects: Sequence[Subject]) -> list[ChainSummary]:
+    """A line for each, in their order; build-up is against the previous close."""
+    filled = benches([each.priced for each in subjects])
+    return [_line(each, bench) for each, bench in zip(subjects, filled, strict=True)]
+
+
+def _line(subject: Subject, bench: Bench) -> ChainSummary:
     return ChainSummary(
-        priced=priced,
-        age_seconds=_age(chain.exchange_time, received_at),
-        metrics=chain_metrics(priced, lot_size),
-        build_up=counts_since_previous_close(chain),
+        priced=subject.priced,
+        age_seconds=_age(subject.priced.chain.exchange_time, subject.received_at),
+        metrics=chain_metrics(bench, subject.lot_size),
+        build_up=counts_since_previous_close(bench.legs),
     )
 
 

@@ -9,7 +9,7 @@ import click
 from data_fetch import runtime
 from data_fetch.analytics.chain_pricing import price_chains
 from data_fetch.analytics.conventions import CONVENTIONS, OWN
-from data_fetch.analytics.summary import summarise
+from data_fetch.analytics.summary import Subject, summarise
 from data_fetch.cli.chain_ladder import ladder
 from data_fetch.cli.chain_options import INSTANT
 from data_fetch.cli.chain_shapes import exactly, leg_documents, metrics_document
@@ -84,7 +84,7 @@ def price_document(
         told=told,
         captured_at=captured_at,
         convention=convention,
-        summaries=tuple(summarise(each, captured_at, None) for each in priced),
+        summaries=tuple(summarise([Subject(each, captured_at, None) for each in priced])),
     )
 
 

@@ -26,7 +26,7 @@ def priced(chain: Chain) -> PricedChain:
 
 
 def metrics(chain: Chain, lot_size: int | None = None) -> dict[str, Metric]:
-    return chain_metrics(priced(chain), lot_size)
+    return chain_metrics(Bench.of(priced(chain)), lot_size)
 
 
 def with_oi(calls: list[Any], puts: list[Any], **told: Any) -> Chain:
@@ -154,7 +154,7 @@ def test_gamma_exposure_by_hand() -> None:
         for one, n in zip(chain.legs, found.numbers, strict=True)
     )
 
-    assert chain_metrics(found, None)["gamma_exposure"].value == pytest.approx(by_hand, rel=1e-9)
+    assert metrics(chain)["gamma_exposure"].value == pytest.approx(by_hand, rel=1e-9)
 
 
 def test_gamma_exposure_of_contracts_needs_their_lot() -> None:
@@ -190,8 +190,21 @@ def one_sided(side: Any) -> list[ChainLeg]:
 
 
 @pytest.mark.parametrize("side", [CALL, PUT])
-def test_a_chain_of_one_side_has_figures(side: Any) -> None:
+def test_a_chain_of_one_side_has_the_figures_of_that_side(side: Any) -> None:
     found = metrics(chain_of(one_sided(side), spot=100.0))
 
-    assert found["call_oi"].value == (5 if side is CALL else 0)
-    assert found["max_pain"].value in {90, 110}
+    total, other = ("call_oi", "put_oi") if side is CALL else ("put_oi", "call_oi")
+    wall, gone = ("resistance", "support") if side is CALL else ("support", "resistance")
+    assert (found[total].value, found[wall].value) == (5, 90)
+    for name in (other, gone, "pcr_oi", "max_pain"):
+        assert (found[name].value, found[name].reason) == (None, Reason.NO_OPEN_INTEREST), name
+    assert (found["pcr_volume"].value, found["pcr_volume"].reason) == (None, Reason.NO_VOLUME)
+
+
+def test_what_was_not_told_does_not_add_up_to_nothing() -> None:
+    found = metrics(with_oi([None] * 5, [1] * 5))
+
+    assert (found["call_oi"].value, found["call_oi"].used) == (None, 0)
+    assert found["call_oi"].reason is Reason.NO_OPEN_INTEREST
+    assert found["put_oi"].value == 5
+    assert found["pcr_oi"].value is None
