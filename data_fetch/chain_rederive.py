@@ -4,7 +4,7 @@ What was received when stays as it is; what it told is read and priced anew, by 
 as when it came. A body that an earlier version could not read becomes the snapshot that it is.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from data_fetch.chain_enricher import ChainEnricher, Told
@@ -35,7 +35,10 @@ class RederiveReport:
 
 
 class ChainRederive:
-    """*live_key_of* gives the key under which Upstox knows an underlying, None if nobody does."""
+    """*live_key_of* gives the key under which Upstox knows an underlying, None if nobody does.
+
+    *strikes* is how many of a symbol's strikes are wanted on each side of the money by now.
+    """
 
     def __init__(
         self,
@@ -44,11 +47,13 @@ class ChainRederive:
         enricher: ChainEnricher,
         clock: Clock,
         live_key_of: Callable[[str], str | None],
+        strikes: Mapping[str, int | None],
     ) -> None:
         self._chains = chains
         self._enricher = enricher
         self._clock = clock
         self._live_key_of = live_key_of
+        self._strikes = strikes
 
     def run(self, bodies: Iterable[Kept]) -> RederiveReport:
         """Go through *bodies*, in the order in which they were received."""
@@ -72,7 +77,7 @@ class ChainRederive:
 
     def _settle(self, kept: Kept, run: SyncRun, report: RederiveReport) -> None:
         try:
-            told = self._read(kept)
+            told = self._read(kept).around_the_money(self._strikes.get(kept.underlying))
         except DataFetchError as problem:
             name = fault_of(problem).value
             report.faults[name] = report.faults.get(name, 0) + 1

@@ -52,7 +52,7 @@ class Polled:
 
     @property
     def target(self) -> Target:
-        return Target(self.underlying, self.config.expiries)
+        return Target(self.underlying, self.config.expiries, self.config.strikes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,7 @@ def chain_rederive_at(store: Store, calendar: MarketCalendar, clock: Clock) -> C
         enricher=ChainEnricher(store, calendar),
         clock=clock,
         live_key_of=lambda symbol: _live_key_of(store, symbol),
+        strikes={each.symbol: each.strikes for each in SymbolConfigs(store).all()},
     )
 
 

@@ -57,10 +57,12 @@ class _Rest:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to poll of one underlying: how many expiries, nearest first."""
+    """What to poll of one underlying: how many expiries, nearest first, and how many strikes of
+    each on both sides of the money (None: all)."""
 
     underlying: Instrument
     expiries: int = 1
+    strikes: int | None = None
 
 
 class ChainService:
@@ -188,7 +190,8 @@ class ChainService:
         if reply.problem is not None:
             self._failed(provider.source, reply.problem, poll)
             return False
-        poll.told.append(reply)
+        assert reply.told is not None
+        poll.told.append(replace(reply, told=reply.told.around_the_money(target.strikes)))
         return True
 
     def _keep(

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import click
 import numpy as np
 
+from data_fetch import runtime
 from data_fetch.analytics.build_up import (
     Baseline,
     LegBuildUp,
@@ -25,11 +26,13 @@ from data_fetch.cli.chain_stores import chains_to_look_at, the_snapshot
 from data_fetch.cli.frame import emit, json_option, say
 from data_fetch.core.chains import ChainSource
 from data_fetch.core.clock import IST
-from data_fetch.core.errors import SetupError
+from data_fetch.core.errors import CalendarUnknown, SetupError
+from data_fetch.core.market import FUTURES_AND_OPTIONS, MarketCalendar
+from data_fetch.core.market_session import instant_of
 from data_fetch.storage.chains import ChainStore, StoredSnapshot
 
 PREVIOUS_CLOSE, DAY_OPEN = "previous-close", "day-open"
-OPENING = time(9, 15)
+USUAL_OPENING = time(9, 15)
 MOST_SHOWN = 5
 
 
@@ -103,7 +106,7 @@ def compared_with(
     head = found.head
     if baseline == DAY_OPEN:
         day = now.astimezone(IST).date()
-        opening = datetime.combine(day, OPENING, IST)
+        opening = opening_of(runtime.calendar_for(runtime.settings()), day)
         heads = chains.heads_of(
             head.underlying, head.expiry, opening, now, ChainSource(head.source)
         )
@@ -117,6 +120,15 @@ def compared_with(
             then="Choose another --baseline.",
         )
     return ComparedWith(baseline, then.timestamp, standing(then.chain))
+
+
+def opening_of(calendar: MarketCalendar, day: date) -> datetime:
+    """When derivatives begin to trade on *day*; at the usual time of a day nobody reviewed."""
+    try:
+        spans = calendar.session(day, FUTURES_AND_OPTIONS).spans
+    except CalendarUnknown:
+        spans = ()
+    return instant_of(spans[0][0]) if spans else datetime.combine(day, USUAL_OPENING, IST)
 
 
 def document(

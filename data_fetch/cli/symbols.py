@@ -28,7 +28,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--strikes",
-            help="How many strikes on each side of the money `chain show` shows; 'all' for all.",
+            help="How many strikes on each side of the money are kept; 'all' for all.",
         ),
         click.option(
             "--expiries",

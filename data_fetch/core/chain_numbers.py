@@ -22,7 +22,6 @@ class Reason(StrEnum):
     ABOVE_MAXIMUM = "above_maximum"
     EXPIRED = "expired"
     NO_CAPTURE_TIME = "no_capture_time"
-    NO_SPOT = "no_spot"
     NO_FORWARD = "no_forward"
     NO_OPEN_INTEREST = "no_open_interest"
     NO_VOLUME = "no_volume"

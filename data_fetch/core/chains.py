@@ -6,7 +6,7 @@ placeholder (a last price of 0, an implied volatility of 0), is None.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -171,6 +171,20 @@ class Chain:
             raise BadRecord(f"{self.underlying} {self.expiry}: legs twice, or out of order")
 
 
+def around_the_money(chain: Chain, strikes: int | None) -> Chain:
+    """*chain* with at most *strikes* strikes on each side of the one nearest to the spot (None:
+    all); of a chain without a spot those in its middle."""
+    if strikes is None:
+        return chain
+    listed = sorted({leg.strike for leg in chain.legs})
+    middle = len(listed) // 2
+    if chain.spot is not None:
+        spot = chain.spot
+        middle = min(range(len(listed)), key=lambda n: abs(float(listed[n]) - spot))
+    kept = set(listed[max(0, middle - strikes) : middle + strikes + 1])
+    return replace(chain, legs=tuple(leg for leg in chain.legs if leg.strike in kept))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadChains:
     """What one document told: chains by expiry, nearest first; legs that could not be true;
@@ -179,6 +193,11 @@ class ReadChains:
     chains: tuple[Chain, ...]
     set_aside: tuple[SetAside, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    def around_the_money(self, strikes: int | None) -> "ReadChains":
+        """The same of so many strikes on each side of the money (None: all)."""
+        chains = tuple(around_the_money(chain, strikes) for chain in self.chains)
+        return replace(self, chains=chains)
 
 
 @dataclass(frozen=True, slots=True)

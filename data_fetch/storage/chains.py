@@ -1,16 +1,14 @@
 """Option chains: snapshots by content, their legs and figures, and what was known when."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import pairwise
 from statistics import median
-from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select
+from sqlalchemy import Connection, func, select
 
-from data_fetch.core.chain_numbers import LegNumbers
-from data_fetch.core.chains import Chain, ChainLeg, ChainSource, QuantityUnit, content_hash
+from data_fetch.core.chains import Chain, ChainSource, content_hash
 from data_fetch.core.clock import IST
 from data_fetch.core.records import SyncAttempt, SyncRun
 from data_fetch.storage.chain_receipts import (
@@ -31,13 +29,10 @@ from data_fetch.storage.chain_rows import (
     Received,
     SnapshotHead,
     StoredSnapshot,
-    derived_numbers,
     head_of,
-    legs_table,
     read_snapshot,
     snapshots,
     summaries,
-    told_leg,
 )
 from data_fetch.storage.store import Guard, Store, refuse_invented
 from data_fetch.storage.sync import fold_attempts, write_runs
@@ -48,7 +43,6 @@ __all__ = [
     "ChainStore",
     "Confirmation",
     "Fate",
-    "LegAt",
     "LegKey",
     "Received",
     "Recorded",
@@ -111,23 +105,8 @@ class RecordedChains:
     def displaced(self) -> tuple[Recorded, ...]:
         return tuple(each for each in self.chains if each.fate is Fate.DISPLACED)
 
-    @property
-    def timestamps(self) -> tuple[datetime | None, ...]:
-        return tuple(each.timestamp for each in self.chains)
-
     def _count(self, fate: Fate) -> int:
         return sum(each.fate is fate for each in self.chains)
-
-
-@dataclass(frozen=True, slots=True)
-class LegAt:
-    """One contract as the snapshot of *timestamp* has it; its quantities are in *unit*."""
-
-    timestamp: datetime
-    source: ChainSource
-    unit: QuantityUnit
-    leg: ChainLeg
-    numbers: LegNumbers
 
 
 class ChainStore:
@@ -209,10 +188,11 @@ class ChainStore:
         at: datetime | None = None,
         source: ChainSource | None = None,
     ) -> StoredSnapshot | None:
-        """The newest snapshot first received at or before *at*; None when there is none.
+        """The snapshot in force at *at*, as it was known then; None when there is none.
 
         Without *expiry* it is of the nearest one that was not over at *at*, else the newest of
-        any. Without *at* it is as of the last receipt. Without *source* the newest counts.
+        any. Without *at* it is as of the last receipt. Without *source* it is of the one that
+        told last, be it that nothing had changed.
         """
         with self._store.reading() as connection:
             head = _head_at(connection, underlying, expiry, at, source)
@@ -255,62 +235,6 @@ class ChainStore:
         with self._store.reading() as connection:
             return _heads_between(connection, underlying, expiry, first, last, source)
 
-    def snapshots_of(
-        self,
-        underlying: str,
-        expiry: date,
-        first: datetime,
-        last: datetime,
-        source: ChainSource | None = None,
-    ) -> Iterator[StoredSnapshot]:
-        """The snapshots of `heads_of`, one by one, with all they hold."""
-        with self._store.reading() as connection:
-            for head in _heads_between(connection, underlying, expiry, first, last, source):
-                yield read_snapshot(connection, head)
-
-    def contract_over_time(
-        self,
-        underlying: str,
-        expiry: date,
-        key: LegKey,
-        first: datetime,
-        last: datetime,
-        source: ChainSource | None = None,
-    ) -> list[LegAt]:
-        """One contract, by strike and type, in the snapshots of `heads_of`, oldest first."""
-        strike, option_type = key
-        legs = legs_table.c
-        query = (
-            select(legs_table, snapshots.c.unit)
-            .join(
-                snapshots,
-                and_(
-                    *(
-                        legs[name] == snapshots.c[name]
-                        for name in ("underlying", "expiry", "timestamp", "source")
-                    )
-                ),
-            )
-            .where(
-                legs.underlying == underlying,
-                legs.expiry == expiry,
-                legs.timestamp.between(first, last),
-                legs.strike == strike,
-                legs.option_type == option_type.value,
-            )
-            .order_by(legs.timestamp, legs.source)
-        )
-        if source is not None:
-            query = query.where(legs.source == source.value)
-        with self._store.reading() as connection:
-            return [_leg_at(row) for row in connection.execute(query)]
-
-
-def _leg_at(row: Row[Any]) -> LegAt:
-    source, unit = ChainSource(row.source), QuantityUnit(row.unit)
-    leg = told_leg(row, source, unit)
-    return LegAt(row.timestamp, source, unit, leg, derived_numbers(row))
-
 
 def _series(of: Confirmation | Chain) -> tuple[str, date, str]:
     return of.underlying, of.expiry, of.source.value
@@ -350,7 +274,7 @@ def _head_at(
     if expiry is not None or not known:
         return known[0] if known else None
     running = _not_over(connection, known, at)
-    return running[0] if running else max(known, key=lambda head: head.timestamp)
+    return running[0] if running else max(known, key=_newness)
 
 
 def _newest_heads(
@@ -360,7 +284,8 @@ def _newest_heads(
     source: ChainSource | None,
     expiry: date | None = None,
 ) -> list[SnapshotHead]:
-    """Of each expiry, or of *expiry*, the newest snapshot at or before *at*; nearest first."""
+    """Of each expiry, or of *expiry*, the snapshot of the source that had told last at *at*;
+    nearest first."""
     instant = at or END_OF_TIME
     series = [
         (underlying, each, one.value)
@@ -369,10 +294,29 @@ def _newest_heads(
     ]
     newest: dict[date, SnapshotHead] = {}
     for head in heads_at(connection, dict.fromkeys(series, instant)).values():
+        then = _as_known(connection, head, instant)
         rival = newest.get(head.expiry)
-        if rival is None or rival.timestamp < head.timestamp:
-            newest[head.expiry] = head
+        if rival is None or _newness(rival) < _newness(then):
+            newest[head.expiry] = then
     return [newest[each] for each in sorted(newest)]
+
+
+def _newness(head: SnapshotHead) -> tuple[datetime, datetime]:
+    return head.last_confirmed, head.timestamp
+
+
+def _as_known(connection: Connection, head: SnapshotHead, at: datetime) -> SnapshotHead:
+    """*head* without what confirmed it after *at*."""
+    if head.last_confirmed <= at:
+        return head
+    until_then = select(func.count(), func.max(receipts.c.received_at)).where(
+        receipts.c.underlying == head.underlying,
+        receipts.c.expiry == head.expiry,
+        receipts.c.source == head.source,
+        receipts.c.received_at.between(head.timestamp, at),
+    )
+    confirmations, last = connection.execute(until_then).one()
+    return replace(head, confirmations=confirmations, last_confirmed=last)
 
 
 def _expiries(connection: Connection, underlying: str) -> list[date]:

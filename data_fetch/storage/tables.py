@@ -403,7 +403,7 @@ class ChainSummary(Base):
 class SymbolConfig(Base):
     """Which option chains to poll: of how many expiries, and how often.
 
-    *strikes* is how many to show on each side of the money; null: all.
+    *strikes* is how many to keep on each side of the money; null: all.
     """
 
     __tablename__ = "symbol_config"

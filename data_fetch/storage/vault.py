@@ -62,6 +62,15 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class _FullBody:
+    """A body by its digest, and where it stands."""
+
+    digest: bytes
+    file: Path
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Member:
     """One member of a file: where it stands, and what its header tells."""
 
@@ -82,8 +91,8 @@ class Vault:
         self._lock = Lock()
         # How long each file was when it was last seen whole.
         self._whole: dict[Path, int] = {}
-        # The newest full body of each series: its digest, and where it stands.
-        self._bodies: dict[Series, tuple[bytes, Path, int]] = {}
+        # The newest full body of each series.
+        self._bodies: dict[Series, _FullBody] = {}
 
     def keep(self, payloads: Iterable[Kept | tuple[str, str, date | None, Payload]]) -> None:
         """Append *payloads* to the files of their days; all of a file or, when killed, some.
@@ -133,12 +142,15 @@ class Vault:
         with self._lock, FileLock(folder / f"{source}.lock"):
             file, end = self._writable(folder, source)
             members = []
+            bodies: dict[Series, _FullBody] = {}
             for kept in several:
-                members.append(self._member(kept, file, end))
+                members.append(self._member(kept, file, end, bodies))
                 end += len(members[-1])
             with file.open("ab") as stream:
                 stream.write(b"".join(members))
+            # Not before they are really there: a disk may be full.
             self._whole[file] = end
+            self._bodies |= bodies
 
     def _writable(self, folder: Path, source: str) -> tuple[Path, int]:
         """A file that ends in a whole member, and its length."""
@@ -155,13 +167,14 @@ class Vault:
             if end == size and not _numbered(folder, source, number).exists():
                 return file, size
 
-    def _member(self, kept: Kept, file: Path, start: int) -> bytes:
+    def _member(self, kept: Kept, file: Path, start: int, bodies: dict[Series, _FullBody]) -> bytes:
+        """What to write at *start* of *file*; a full body is added to *bodies*."""
         series = (kept.source, kept.underlying, kept.expiry)
         digest = blake2b(kept.payload.body, digest_size=16).digest()
-        known = self._bodies.get(series)
-        if known is not None and known[:2] == (digest, file):
-            return _packed(kept, {"same_as": known[2]})
-        self._bodies[series] = (digest, file, start)
+        known = bodies.get(series) or self._bodies.get(series)
+        if known is not None and (known.digest, known.file) == (digest, file):
+            return _packed(kept, {"same_as": known.start})
+        bodies[series] = _FullBody(digest, file, start)
         return _packed(kept, _body(kept.payload.body))
 
     def _days(self) -> list[date]:

@@ -12,9 +12,11 @@ import pytest
 from candle_shelf import environment_for
 from sqlalchemy import func, select
 
+from data_fetch.cli.chain_metrics import opening_of
 from data_fetch.cli.main import main
 from data_fetch.core.chains import Payload
 from data_fetch.core.clock import IST
+from data_fetch.core.market import MarketCalendar
 from data_fetch.core.records import World
 from data_fetch.core.settings import Settings
 from data_fetch.storage.store import open_store
@@ -367,6 +369,21 @@ def test_a_baseline_that_is_none(market: Run, baseline: str) -> None:
 
     assert done.status == 2
     assert "minutes like 15m" in done.remarked
+
+
+@pytest.mark.parametrize(
+    ("day", "opening"),
+    [
+        pytest.param("2026-09-16", "09:15", id="as usual"),
+        pytest.param("2025-10-21", "13:45", id="an hour of Muhurat trading"),
+        pytest.param("2026-09-13", "09:15", id="a Sunday"),
+        pytest.param("2031-01-01", "09:15", id="beyond the calendar"),
+    ],
+)
+def test_the_day_opens_when_derivatives_begin_to_trade(day: str, opening: str) -> None:
+    at = opening_of(MarketCalendar.reviewed(), date.fromisoformat(day))
+
+    assert f"{at.astimezone(IST):%Y-%m-%d %H:%M}" == f"{day} {opening}"
 
 
 def test_the_surface_of_an_evening(market: Run, tmp_path: Path) -> None:

@@ -406,6 +406,25 @@ def test_on_expiry_day(shop: Shop, at: str, expiry: date) -> None:
     assert [chain.expiry for chain in poll.chains] == [expiry]
 
 
+def test_of_strikes_around_the_money_everything_is_told(shop: Shop) -> None:
+    service = shop.service()
+    service.poll(shop.target())
+    whole = shop.chains.snapshot_at("NIFTY")
+    shop.clock.sleep(timedelta(seconds=1))
+    service.poll(shop.target(strikes=2))
+    some = shop.chains.snapshot_at("NIFTY")
+
+    assert whole is not None
+    assert some is not None
+    assert len(some.chain.legs) == 10
+    spot = some.chain.spot or 0
+    nearest = sorted({leg.strike for leg in whole.chain.legs}, key=lambda k: abs(float(k) - spot))
+    assert {leg.strike for leg in some.chain.legs} >= set(nearest[:3])
+    calls = sum(leg.oi or 0 for leg in some.chain.legs if leg.option_type == "CE")
+    assert some.summary.metrics["call_oi"].value == calls
+    assert some.summary.metrics["call_oi"].of == 5
+
+
 def test_expiries_of_the_master_stand_in_where_a_source_cannot_list_them(shop: Shop) -> None:
     shop.faults(fault("empty-data", "option-contract"))
 

@@ -375,7 +375,7 @@ def test_a_chain_that_is_known_needs_no_numbers_to_be_confirmed(store: Store) ->
     recorded = keeping.record((), a_run(), (), [again])
 
     assert (recorded.stored, recorded.confirmed, recorded.displaced) == (0, 1, ())
-    assert recorded.timestamps == (minute(0),)
+    assert [each.timestamp for each in recorded.chains] == [minute(0)]
     assert heads(store) == [(minute(0), 1.0, 2, minute(1))]
 
 
@@ -531,6 +531,31 @@ def test_of_two_sources_the_newest_or_the_one_that_was_named(store: Store) -> No
     assert spot_at(store, EXPIRY, None, ChainSource.UPSTOX) == 1.0
 
 
+def test_a_source_that_confirms_is_newer_than_one_that_fell_silent(store: Store) -> None:
+    """Upstox told something new at 2, and nothing after; NSE the same from 1 to 9."""
+    of_nse = chain(2.0, source=ChainSource.NSE)
+    keep(
+        store,
+        received(chain(1.0), minute(2)),
+        *(received(of_nse, minute(at)) for at in (1, 5, 9)),
+    )
+
+    assert [spot_at(store, EXPIRY, minute(at)) for at in (1, 2, 4, 5, 20)] == [2, 1, 1, 2, 2]
+    assert spot_at(store, EXPIRY) == 2.0
+
+
+def test_a_past_instant_does_not_know_what_confirmed_it_later(store: Store) -> None:
+    keep(store, *(received(chain(1.0), minute(at)) for at in range(5)))
+
+    then = ChainStore(store).snapshot_at("NIFTY", EXPIRY, minute(2))
+    now = ChainStore(store).snapshot_at("NIFTY", EXPIRY)
+
+    assert then is not None
+    assert now is not None
+    assert (then.head.confirmations, then.last_confirmed) == (3, minute(2))
+    assert (now.head.confirmations, now.last_confirmed) == (5, minute(4))
+
+
 @pytest.mark.parametrize(
     ("at", "spot", "expiries"),
     [
@@ -554,38 +579,6 @@ def test_without_an_expiry_the_nearest_that_is_not_over(
 
     assert spot_at(store, None, at) == spot
     assert ChainStore(store).expiries_at("NIFTY", at) == expiries
-
-
-def test_snapshots_of_a_time_come_oldest_first(store: Store) -> None:
-    keep(store, *(received(chain(float(at)), minute(at)) for at in range(4)))
-
-    found = ChainStore(store).snapshots_of("NIFTY", EXPIRY, minute(1), minute(2))
-
-    assert [(one.timestamp, one.chain.spot) for one in found] == [
-        (minute(1), 1.0),
-        (minute(2), 2.0),
-    ]
-
-
-def test_a_contract_can_be_followed_over_time(store: Store) -> None:
-    several = [
-        received(
-            chain(1.0, *(ChainLeg(strike=STRIKE, option_type=side, oi=oi) for side in OptionType)),
-            minute(at),
-        )
-        for at, oi in enumerate([75.0, 150.0, 225.0])
-    ]
-    keep(store, *several)
-
-    found = ChainStore(store).contract_over_time(
-        "NIFTY", EXPIRY, (STRIKE, PUT), minute(1), minute(9)
-    )
-
-    assert [(one.timestamp, one.leg.oi) for one in found] == [
-        (minute(1), 150.0),
-        (minute(2), 225.0),
-    ]
-    assert {one.leg.key for one in found} == {(STRIKE, PUT)}
 
 
 # Deriving anew.

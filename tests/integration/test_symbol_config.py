@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from data_fetch.core.errors import BadRecord, WrongWorld
+from data_fetch.core.errors import WrongWorld
 from data_fetch.core.records import Instrument, World
 from data_fetch.core.symbol_config import SymbolConfig, default_config
 from data_fetch.storage.store import Store, open_store
@@ -58,20 +58,11 @@ def test_nothing_is_polled_at_first(store: Store) -> None:
     assert SymbolConfigs(store).all() == []
 
 
-def test_what_was_added_comes_back_pinned_ones_first(store: Store) -> None:
-    assert SymbolConfigs(store).add([NIFTY, TCS], NOW) == 2
+def test_what_was_set_comes_back_pinned_ones_first(store: Store) -> None:
+    for config in (NIFTY, TCS):
+        assert SymbolConfigs(store).set(config, NOW)
 
     assert SymbolConfigs(store).all() == [TCS, NIFTY]
-
-
-def test_adding_leaves_what_is_there_as_it_is(store: Store) -> None:
-    configs = SymbolConfigs(store)
-    configs.add([TCS], NOW)
-
-    assert configs.add([replace(TCS, active=True, expiries=1), NIFTY], LATER) == 1
-
-    assert configs.all() == [TCS, NIFTY]
-    assert changed_at(store, "TCS") == NOW
 
 
 def test_setting_replaces_and_says_whether_that_is_a_change(store: Store) -> None:
@@ -86,25 +77,9 @@ def test_setting_replaces_and_says_whether_that_is_a_change(store: Store) -> Non
     assert changed_at(store, "NIFTY") == LATER
 
 
-def test_a_symbol_rests_until_it_is_resumed(store: Store) -> None:
-    configs = SymbolConfigs(store)
-    configs.add([NIFTY], NOW)
-
-    assert configs.pause("NIFTY", LATER)
-    assert not configs.pause("NIFTY", LATER)
-    assert configs.all() == [replace(NIFTY, active=False)]
-    assert configs.resume("NIFTY", LATER)
-    assert configs.all() == [NIFTY]
-
-
-def test_only_what_is_there_can_rest(store: Store) -> None:
-    with pytest.raises(BadRecord, match="NIFTY is not among"):
-        SymbolConfigs(store).pause("NIFTY", NOW)
-
-
 def test_a_live_store_refuses_an_invented_underlying(database_url: str) -> None:
     live = open_store(database_url, World.LIVE)
 
     with pytest.raises(WrongWorld, match="ZZP"):
-        SymbolConfigs(live).add([replace(TCS, instrument_key="NSE_EQ|ZZP000000001")], NOW)
+        SymbolConfigs(live).set(replace(TCS, instrument_key="NSE_EQ|ZZP000000001"), NOW)
     live.close()

@@ -3,6 +3,9 @@
 import gzip
 import json
 import multiprocessing
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,6 +45,34 @@ def found(vault: Vault, **wanted: str) -> list[Kept]:
 @pytest.fixture
 def vault(tmp_path: Path) -> Vault:
     return Vault(tmp_path, keep_days=3)
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """A disk that is full soon."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+@pytest.mark.parametrize("room", [0, 40], ids=["not a byte", "a torn record"])
+def test_after_a_write_that_failed_nothing_refers_to_it(
+    vault: Vault, tmp_path: Path, room: int
+) -> None:
+    vault.keep([kept(0)])
+    with (
+        files_no_larger_than((tmp_path / FILE).stat().st_size + room),
+        pytest.raises(OSError, match="too large"),
+    ):
+        vault.keep([kept(1, LONG_BODY)])
+
+    vault.keep([kept(2, LONG_BODY)])
+    vault.keep([kept(3, LONG_BODY)])
+
+    assert found(vault) == [kept(0), kept(2, LONG_BODY), kept(3, LONG_BODY)]
 
 
 def test_an_empty_vault_has_nothing(vault: Vault, tmp_path: Path) -> None:
