@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,12 +14,19 @@ from data_fetch.analytics.conventions import CONVENTIONS, OWN
 from data_fetch.analytics.summary import Subject, summarise
 from data_fetch.cli.chain_ladder import ladder
 from data_fetch.cli.chain_options import INSTANT
-from data_fetch.cli.chain_shapes import exactly, leg_documents, metrics_document
+from data_fetch.cli.chain_shapes import (
+    doubtful_leg_document,
+    exactly,
+    leg_documents,
+    metrics_document,
+)
 from data_fetch.cli.frame import INCOMPLETE, emit, json_option, note
 from data_fetch.core.chain_numbers import ChainSummary
 from data_fetch.core.chains import ReadChains
 from data_fetch.core.errors import SetupError
 from data_fetch.sources.chain_documents import CapturedDocument, documents_in, read_document
+
+CONTRACT = itemgetter("expiry", "strike", "option_type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,7 @@ def command(file: Path, at: datetime | None, convention: str, as_json: bool) -> 
     Exit status 3 when nothing says when it was captured: then nothing can be priced.
     """
     found = price_document(the_document(file), at, convention)
-    for remark in (*found.told.remarks, *(row.reason for row in found.told.set_aside)):
+    for remark in (*found.told.remarks, *(leg.reason for leg in found.told.set_aside)):
         note(f"Remark: {remark}")
     if as_json:
         emit(document(found))
@@ -94,13 +103,21 @@ def document(found: PricedDocument) -> dict[str, object]:
         "captured_at": exactly(found.captured_at),
         "source": found.told.chains[0].source.value,
         "convention": found.convention,
-        "legs": [leg for each in found.summaries for leg in leg_documents(each, None)],
+        "legs": _legs(found),
         "metrics": [metrics_document(each) for each in found.summaries],
-        "set_aside": [
-            {"leg": row.instrument_key, "reason": row.reason} for row in found.told.set_aside
-        ],
+        "set_aside": [{"leg": leg.name, "reason": leg.reason} for leg in found.told.set_aside],
         "remarks": list(found.told.remarks),
     }
+
+
+def _legs(found: PricedDocument) -> list[dict[str, Any]]:
+    """Every leg of the body once, those that were set aside as well: nearest expiry first, then
+    by strike, the call before the put."""
+    unit = found.told.chains[0].unit
+    doubtful = (doubtful_leg_document(leg, unit) for leg in found.told.set_aside)
+    legs = {CONTRACT(leg): leg for leg in doubtful if leg is not None}
+    legs |= {CONTRACT(leg): leg for each in found.summaries for leg in leg_documents(each, None)}
+    return [legs[contract] for contract in sorted(legs)]
 
 
 def _stamped(told: ReadChains) -> datetime | None:

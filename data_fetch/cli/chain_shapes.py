@@ -5,13 +5,13 @@ fraction; what is not known is null with its reason.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from data_fetch.cli.frame import ist_text
-from data_fetch.core.chain_numbers import ChainSummary, LegNumbers
-from data_fetch.core.chains import Chain, ChainLeg, LotReason, QuantityUnit, in_shares
+from data_fetch.core.chain_numbers import ChainSummary, LegNumbers, Reason
+from data_fetch.core.chains import ChainLeg, DoubtfulLeg, LotReason, QuantityUnit, in_shares
 from data_fetch.core.clock import IST
 
 SIGNIFICANT = 8
@@ -21,23 +21,39 @@ def leg_documents(summary: ChainSummary, lot_size: int | None) -> Iterator[dict[
     """Every leg of a priced chain, in the chain's order."""
     priced = summary.priced
     for leg, numbers in zip(priced.chain.legs, priced.numbers, strict=True):
-        yield {
-            "expiry": priced.chain.expiry.isoformat(),
-            "strike": plain(leg.strike),
-            "option_type": leg.option_type.value,
-            "ltp": leg.ltp,
-            "bid": leg.bid,
-            "bid_qty": leg.bid_qty,
-            "ask": leg.ask,
-            "ask_qty": leg.ask_qty,
-            **quantities(priced.chain, leg, lot_size),
-            **_numbers(numbers),
-            "provider_iv": short(leg.provider_iv),
-            "provider_delta": leg.provider_delta,
-            "provider_gamma": leg.provider_gamma,
-            "provider_theta": leg.provider_theta,
-            "provider_vega": leg.provider_vega,
-        }
+        chain = priced.chain
+        yield leg_document(chain.expiry, chain.unit, leg, numbers, lot_size)
+
+
+def doubtful_leg_document(told: DoubtfulLeg, unit: QuantityUnit) -> dict[str, Any] | None:
+    """A leg that was set aside, in the same shape; None where nobody knows which leg it is."""
+    if told.expiry is None or told.strike is None or told.option_type is None:
+        return None
+    leg = ChainLeg(strike=told.strike, option_type=told.option_type)
+    nothing = LegNumbers.none(Reason.SET_ASIDE)
+    return {**leg_document(told.expiry, unit, leg, nothing, None), "oi_reason": None}
+
+
+def leg_document(
+    expiry: date, unit: QuantityUnit, leg: ChainLeg, numbers: LegNumbers, lot_size: int | None
+) -> dict[str, Any]:
+    return {
+        "expiry": expiry.isoformat(),
+        "strike": plain(leg.strike),
+        "option_type": leg.option_type.value,
+        "ltp": leg.ltp,
+        "bid": leg.bid,
+        "bid_qty": leg.bid_qty,
+        "ask": leg.ask,
+        "ask_qty": leg.ask_qty,
+        **quantities(unit, leg, lot_size),
+        **_numbers(numbers),
+        "provider_iv": short(leg.provider_iv),
+        "provider_delta": leg.provider_delta,
+        "provider_gamma": leg.provider_gamma,
+        "provider_theta": leg.provider_theta,
+        "provider_vega": leg.provider_vega,
+    }
 
 
 def metrics_document(summary: ChainSummary) -> dict[str, Any]:
@@ -75,10 +91,10 @@ def metrics_document(summary: ChainSummary) -> dict[str, Any]:
     }
 
 
-def quantities(chain: Chain, leg: ChainLeg, lot_size: int | None) -> dict[str, Any]:
+def quantities(unit: QuantityUnit, leg: ChainLeg, lot_size: int | None) -> dict[str, Any]:
     """Volume and open interest in shares and, where contracts were told, in contracts."""
     told = {"volume": leg.volume, "oi": leg.oi, "prev_oi": leg.prev_oi}
-    if chain.unit is QuantityUnit.SHARES:
+    if unit is QuantityUnit.SHARES:
         return {**{name: _whole(value) for name, value in told.items()}, "oi_reason": None}
     contracts = {f"{name}_contracts": value for name, value in told.items()}
     if lot_size is None:

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     NO_VOLUME = "no_volume"
     NO_BASELINE = "no_baseline"
     LOT_UNKNOWN = "lot_unknown"
+    SET_ASIDE = "set_aside"
 
 
 class ForwardMethod(StrEnum):
@@ -52,6 +53,11 @@ class LegNumbers(NamedTuple):
     vega: float | None
     rho: float | None
     reason: Reason | None
+
+    @classmethod
+    def none(cls, reason: Reason) -> "LegNumbers":
+        """Nothing at all, for that *reason*."""
+        return cls(None, None, None, None, None, None, None, reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from data_fetch.core.errors import (
     TransientError,
     Unavailable,
 )
-from data_fetch.core.records import SetAside, presentable
+from data_fetch.core.records import presentable
 
 # Of a share: what dividing by a lot and multiplying again may lose.
 WHOLE_WITHIN = 1e-3
@@ -186,12 +186,32 @@ def around_the_money(chain: Chain, strikes: int | None) -> Chain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtfulLeg:
+    """A leg of which something cannot be true, and the *reason* why. What nobody knows of it is
+    None: strike and type of a row that tells neither."""
+
+    expiry: date | None
+    strike: Decimal | None
+    option_type: OptionType | None
+    reason: str
+
+    def __post_init__(self) -> None:
+        # It may quote what the provider sent.
+        object.__setattr__(self, "reason", presentable(self.reason))
+
+    @property
+    def name(self) -> str:
+        told = (self.expiry, self.strike, self.option_type)
+        return " ".join(str(each) for each in told if each is not None) or "a row"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadChains:
     """What one document told: chains by expiry, nearest first; legs that could not be true;
     *remarks* on what is not as it used to be, though no row suffers from it."""
 
     chains: tuple[Chain, ...]
-    set_aside: tuple[SetAside, ...] = ()
+    set_aside: tuple[DoubtfulLeg, ...] = ()
     remarks: tuple[str, ...] = ()
 
     def around_the_money(self, strikes: int | None) -> "ReadChains":

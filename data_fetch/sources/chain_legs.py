@@ -10,8 +10,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from data_fetch.core.chains import ChainFault, ChainLeg, Fault, OptionType
-from data_fetch.core.records import SetAside
+from data_fetch.core.chains import ChainFault, ChainLeg, DoubtfulLeg, Fault, OptionType
 from data_fetch.sources.chain_values import Objection
 
 # So many legs, or one in so many, may fail in one way before the document is refused.
@@ -31,19 +30,18 @@ def is_many(count: int, of: int) -> bool:
 
 
 class LegGathering:
-    """The legs of one document about *symbol*, by expiry."""
+    """The legs of one document, by expiry."""
 
-    def __init__(self, symbol: str) -> None:
-        self._symbol = symbol
+    def __init__(self) -> None:
         self._legs: dict[date, dict[Key, ChainLeg]] = {}
         self._disputed: set[tuple[date, Key]] = set()
-        self._refused: set[tuple[date | None, object]] = set()
+        self._refused: set[tuple[date | None, tuple[Decimal | None, OptionType | None]]] = set()
         self._doubted: dict[str, set[tuple[date, Key]]] = {}
         self._failures: Counter[tuple[Fault, str]] = Counter()
         self._examples: dict[tuple[Fault, str], str] = {}
         self._lacking: Counter[str] = Counter()
         self._figured_twice = 0
-        self.set_aside: list[SetAside] = []
+        self.set_aside: list[DoubtfulLeg] = []
 
     def add(self, expiry: date, leg: ChainLeg) -> None:
         """Take *leg*. One of the same key that tells another market makes both doubtful: nobody
@@ -61,13 +59,21 @@ class LegGathering:
         """*leg* is told twice, and differently."""
         self._disputed.add((expiry, leg.key))
 
-    def refuse(self, expiry: date | None, key: object, objection: Objection) -> None:
-        """Set the leg of *expiry* and *key* aside."""
+    def refuse(
+        self,
+        expiry: date | None,
+        strike: Decimal | None,
+        side: OptionType | None,
+        objection: Objection,
+    ) -> None:
+        """Set a leg aside; what is not known of it is None."""
         what = (objection.fault, objection.field)
-        self._refused.add((expiry, key))
+        self._refused.add((expiry, (strike, side)))
         self._failures[what] += 1
         self._examples.setdefault(what, objection.what)
-        self.set_aside.append(SetAside(self._name(expiry, key), objection.what))
+        self.set_aside.append(
+            DoubtfulLeg(expiry=expiry, strike=strike, option_type=side, reason=objection.what)
+        )
 
     def lacking(self, field: str) -> None:
         """A leg has nothing for *field*, which it may be without."""
@@ -115,7 +121,7 @@ class LegGathering:
     def _leave_out(self, legs: Iterable[tuple[date, Key]], objection: Objection) -> None:
         for expiry, key in sorted(legs):
             if self._legs[expiry].pop(key, None) is not None:
-                self.refuse(expiry, key, objection)
+                self.refuse(expiry, *key, objection)
 
     def _leave_out_copies(self) -> None:
         """A leg that was refused is not believed in another row either."""
@@ -132,10 +138,6 @@ class LegGathering:
             if not left or is_many(count, seen):
                 what = f"{self._examples[fault, field]} ({count} of {seen} legs)"
                 raise ChainFault(fault, what, then=LOOK)
-
-    def _name(self, expiry: date | None, key: object) -> str:
-        place = " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
-        return f"{self._symbol} {expiry} {place}"
 
 
 def _market_of(leg: ChainLeg) -> ChainLeg:
@@ -167,5 +169,5 @@ def wanted_only(
     for expiry, legs in others:
         for leg in legs:
             other = Objection(Fault.OTHER_CHAIN, "expiry", f"expiry {expiry}, not {wanted}")
-            gathering.refuse(expiry, (leg.strike, leg.option_type), other)
+            gathering.refuse(expiry, *leg.key, other)
     return [(expiry, legs) for expiry, legs in found if expiry == wanted]

@@ -136,7 +136,7 @@ class _Reading:
         identifiers = of_legs("identifier")
         self._symbol = _symbol_of(of_legs("underlying"), identifiers, underlying)
         self._spot = self._spot_of(of_legs("underlyingvalue"))
-        self._gathering = LegGathering(self._symbol)
+        self._gathering = LegGathering()
         self._reader = LegReader(
             self._symbol, self._spot, names, any(identifiers), self._gathering.lacking
         )
@@ -147,7 +147,7 @@ class _Reading:
         try:
             said = _said_by(row)
         except Objection as objection:
-            self._gathering.refuse(None, "a row", objection)
+            self._gathering.refuse(None, None, None, objection)
             return
         # `filtered` repeats rows of `records`.
         place = (said.strike, said.expiry)
@@ -167,7 +167,7 @@ class _Reading:
                 raise Objection(Fault.RETYPED_FIELD, side, what)
             read = self._reader.read(said, contract, side, leg)
         except Objection as objection:
-            self._gathering.refuse(said.expiry, (said.strike, side), objection)
+            self._gathering.refuse(said.expiry, said.strike, side, objection)
             return
         if read is not None:
             expiry, made, contradicted = read

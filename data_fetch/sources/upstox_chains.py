@@ -172,7 +172,7 @@ class _Reading:
         self._key = self._key_of(key)
         self._symbol = _symbol_of(self._key, underlying)
         self._spot = self._spot_of()
-        self._gathering = LegGathering(self._symbol)
+        self._gathering = LegGathering()
         self._legs_by_key: dict[str, ChainLeg] = {}
         self._ratios_told = 0
         self._check_names()
@@ -182,7 +182,7 @@ class _Reading:
         try:
             strike, expiry = self._place(row)
         except Objection as objection:
-            self._gathering.refuse(None, "a row", objection)
+            self._gathering.refuse(None, None, None, objection)
             return
         legs = [
             leg
@@ -260,7 +260,7 @@ class _Reading:
         try:
             leg = _leg(strike, side, told, self._spot, self._gathering.lacking)
         except Objection as objection:
-            self._gathering.refuse(expiry, (strike, side), objection)
+            self._gathering.refuse(expiry, strike, side, objection)
             return None
         if leg is None:
             return None

@@ -108,6 +108,34 @@ def test_price_tells_every_leg_once(run: Run, shared_data: Path) -> None:
     assert json.dumps(told).count("NaN") == 0
 
 
+def test_price_tells_legs_that_cannot_be_true_too(
+    run: Run, shared_data: Path, tmp_path: Path
+) -> None:
+    told = body(shared_data, V3.format(1))
+    whole = run("chain", "price", shared_data / V3.format(1), "--json").document["legs"]
+    row = next(row for row in told["records"]["data"] if row["strikePrice"] == 24000)
+    row["CE"]["openInterest"] = "lots"
+    file = tmp_path / "torn.json"
+    file.write_text(json.dumps(told))
+
+    document = run("chain", "price", file, "--json").document
+
+    legs = document["legs"]
+    assert [_contract(leg) for leg in legs] == [_contract(leg) for leg in whole]
+    [torn] = [leg for leg in legs if leg["reason"] == "set_aside"]
+    assert (torn["strike"], torn["option_type"], torn["oi"], torn["iv"]) == (
+        24000,
+        "CE",
+        None,
+        None,
+    )
+    assert document["set_aside"][0]["leg"] == "2026-06-23 24000 CE"
+
+
+def _contract(leg: dict[str, Any]) -> tuple[Any, ...]:
+    return leg["expiry"], leg["strike"], leg["option_type"]
+
+
 @pytest.mark.parametrize("convention", ["own", "nse", "upstox"])
 def test_price_in_each_convention(run: Run, shared_data: Path, convention: str) -> None:
     told = run(

@@ -237,7 +237,7 @@ def test_how_many_bad_legs_are_many(count: int, of: int, many: bool) -> None:
 
 class TestGathering:
     def gathered(self, legs: int) -> LegGathering:
-        gathering = LegGathering("NIFTY")
+        gathering = LegGathering()
         for strike in range(1, legs + 1):
             gathering.add(EXPIRY, ChainLeg(strike=Decimal(strike), option_type=CALL, oi=1.0))
         return gathering
@@ -245,7 +245,9 @@ class TestGathering:
     def test_the_most_frequent_failure_names_the_fault(self) -> None:
         gathering = self.gathered(5)
         for strike, fault in enumerate([*[Fault.RENAMED_FIELD] * 4, Fault.RETYPED_FIELD]):
-            gathering.refuse(EXPIRY, strike, Objection(fault, "oi", "oi is missing"))
+            gathering.refuse(
+                EXPIRY, Decimal(100 + strike), CALL, Objection(fault, "oi", "oi is missing")
+            )
         with pytest.raises(ChainFault) as refused:
             gathering.settle(0)
         assert refused.value.fault is Fault.RENAMED_FIELD
@@ -254,7 +256,7 @@ class TestGathering:
     def test_no_good_leg_is_no_chain(self) -> None:
         gathering = self.gathered(0)
         for strike, fault in enumerate((Fault.RENAMED_FIELD, Fault.RETYPED_FIELD)):
-            gathering.refuse(EXPIRY, strike, Objection(fault, "oi", "bad"))
+            gathering.refuse(EXPIRY, Decimal(100 + strike), CALL, Objection(fault, "oi", "bad"))
         with pytest.raises(ChainFault, match="bad"):
             gathering.settle(0)
 

@@ -290,10 +290,10 @@ def test_a_few_bad_legs_are_set_aside_and_many_refuse_the_body() -> None:
         for strike in range(22000, 22400, 100)
     ]
     told = read_nse_chains(body(*good, *bad[:3]))
-    assert [aside.instrument_key for aside in told.set_aside] == [
-        "NIFTY 2026-09-15 22000 CE",
-        "NIFTY 2026-09-15 22100 CE",
-        "NIFTY 2026-09-15 22200 CE",
+    assert [aside.name for aside in told.set_aside] == [
+        "2026-09-15 22000 CE",
+        "2026-09-15 22100 CE",
+        "2026-09-15 22200 CE",
     ]
     assert fault_of(body(*good, *bad)) is Fault.RENAMED_FIELD
 
