@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from hashlib import blake2b
 from itertools import pairwise
+from typing import NamedTuple
 
 import orjson
 
@@ -113,8 +114,7 @@ def fault_of(problem: DataFetchError) -> Fault:
     return next(named, Fault.REFUSED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainLeg:
+class ChainLeg(NamedTuple):
     """One option as a provider told it, its Greeks included.
 
     *oi*, *prev_oi* and *volume* are in the unit of the chain, the quantities of the book in
@@ -263,26 +263,9 @@ def content_hash(chain: Chain) -> str:
 
 
 def _told(leg: ChainLeg) -> tuple[object, ...]:
-    return (
-        str(leg.strike.normalize()),
-        leg.option_type,
-        leg.ltp,
-        leg.prev_close,
-        leg.bid,
-        leg.bid_qty,
-        leg.ask,
-        leg.ask_qty,
-        leg.total_buy_qty,
-        leg.total_sell_qty,
-        leg.volume,
-        leg.oi,
-        leg.prev_oi,
-        leg.provider_iv,
-        leg.provider_delta,
-        leg.provider_gamma,
-        leg.provider_theta,
-        leg.provider_vega,
-    )
+    # The key under which a provider knows it says nothing of the market.
+    strike, option_type, _, *told = leg
+    return str(strike.normalize()), option_type, *told
 
 
 class LotReason(StrEnum):

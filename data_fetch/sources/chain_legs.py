@@ -6,7 +6,6 @@ way it is the provider's format that has changed, and the whole document is refu
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -142,8 +141,7 @@ class LegGathering:
 
 def _market_of(leg: ChainLeg) -> ChainLeg:
     """*leg* without what the provider works out itself."""
-    return replace(
-        leg,
+    return leg._replace(
         provider_iv=None,
         provider_delta=None,
         provider_gamma=None,

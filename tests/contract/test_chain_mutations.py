@@ -6,7 +6,7 @@ aside, or a remark names what is wrong, or it says exactly what the undamaged bo
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ from data_fetch.core.chains import Chain, ChainFault, ChainLeg, Fault, ReadChain
 from data_fetch.sources.chain_documents import CapturedDocument, read_document
 
 CAPTURES = {V3.name: NSE_V3, LEGACY.name: NSE_LEGACY, UPSTOX.name: UPSTOX_BODY}
-NAMES_OF_VALUES = [field.name for field in fields(ChainLeg)]
+NAMES_OF_VALUES = ChainLeg._fields
 # What a leg is without when it lacks a field.
 EMPTIED = {
     "impliedVolatility": {"provider_iv"},

@@ -79,7 +79,7 @@ def honest(source: ChainSource = ChainSource.NSE, **changes: Any) -> Chain:
 
 
 def with_legs(chain: Chain, change: Callable[[ChainLeg], dict[str, Any]]) -> Chain:
-    legs = [replace(one, **change(one)) for one in chain.legs]
+    legs = [one._replace(**change(one)) for one in chain.legs]
     return replace(chain, legs=tuple(sorted(legs, key=lambda one: one.key)))
 
 

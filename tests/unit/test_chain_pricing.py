@@ -143,8 +143,8 @@ def test_without_parity_and_spot_there_is_no_forward() -> None:
 
 def test_the_providers_own_numbers_play_no_part() -> None:
     told = {"provider_iv": 0.5, "provider_delta": 0.9, "provider_vega": 3.0}
-    blanked = chain_of([replace(one, provider_iv=None) for one in CHAIN.legs])
-    spoilt = chain_of([replace(one, **told) for one in CHAIN.legs])
+    blanked = chain_of([one._replace(provider_iv=None) for one in CHAIN.legs])
+    spoilt = chain_of([one._replace(**told) for one in CHAIN.legs])
 
     for convention in CONVENTIONS:
         assert priced(blanked, AT, convention).numbers == priced(spoilt, AT, convention).numbers
