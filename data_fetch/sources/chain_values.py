@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
+from operator import itemgetter
 from reprlib import repr as shortened
 from typing import Any
 
@@ -135,6 +136,42 @@ class Field:
 
 # Told of each field that a leg has no number for.
 Lacking = Callable[[str], None]
+
+_NUMERIC, _WHOLE = frozenset({int, float}), frozenset({int})
+
+
+class UsualForm:
+    """Takes all numbers out of a leg at once, where they come in the form in which they nearly
+    always come: named so in this body, numbers of JSON, and together below *most*.
+
+    *names* are those of the fields, those that may be negative last; *whole* is where the whole
+    ones stand among them.
+    """
+
+    def __init__(
+        self, names: Iterable[object], *, unsigned: int, whole: slice, most: float
+    ) -> None:
+        self._take = itemgetter(*names)
+        self._unsigned = slice(unsigned)
+        self._whole = whole
+        self._most = most
+
+    def numbers(self, members: Mapping[Any, Any]) -> tuple[Any, ...] | None:
+        """None for a leg in which anything is unusual, which need not be wrong."""
+        try:
+            numbers: tuple[Any, ...] = self._take(members)
+        except KeyError:
+            return None
+        if (
+            _NUMERIC.issuperset(map(type, numbers))
+            and _WHOLE.issuperset(map(type, numbers[self._whole]))
+            and min(numbers[self._unsigned]) >= 0
+            # Not a number, and infinity, are caught by this too.
+            and -self._most < sum(numbers) < self._most
+        ):
+            return numbers
+        return None
+
 
 _ABSENT = object()
 

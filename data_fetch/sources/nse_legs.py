@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
-from operator import itemgetter
 from reprlib import repr as shortened
 from typing import Any, TypeVar
 
@@ -24,6 +23,7 @@ from data_fetch.sources.chain_values import (
     Field,
     Lacking,
     Objection,
+    UsualForm,
     in_lower_case,
     read_date,
     read_field,
@@ -52,9 +52,6 @@ FIELDS = (
 )
 UNSIGNED = sum(not field.signed for field in FIELDS)
 QUANTITIES = slice(6, UNSIGNED)
-NUMERIC, WHOLE = frozenset({int, float}), frozenset({int})
-# Numbers of a leg that come to more than this together deserve a closer look.
-USUAL = LARGEST_PRICE
 
 KNOWN = {name for field in FIELDS for name in field.spellings} | {
     "strikeprice",
@@ -115,7 +112,7 @@ class LegReader:
         self._spot = spot
         self._identified = identified
         self._lacking = lacking
-        self._usual = _usual_take(names)
+        self._usual = _usual_form(names)
         # How many legs had a change to hold against its percentage.
         self.compared = 0
 
@@ -206,21 +203,9 @@ class LegReader:
 
     def _numbers(self, leg: Leg) -> Numbers:
         """What the leg has for each of `FIELDS`."""
-        try:
-            numbers = self._usual(leg)
-        except KeyError:
-            return self._one_by_one(leg)
-        if (
-            NUMERIC.issuperset(map(type, numbers))
-            and WHOLE.issuperset(map(type, numbers[QUANTITIES]))
-            and min(numbers[:UNSIGNED]) >= 0
-            # Not a number, and infinity, are caught by this too.
-            and -USUAL < sum(numbers) < USUAL
-        ):
+        numbers = self._usual.numbers(leg)
+        if numbers is not None:
             return numbers
-        return self._one_by_one(leg)
-
-    def _one_by_one(self, leg: Leg) -> Numbers:
         members = in_lower_case(leg)
         return tuple(read_field(members, field, self._lacking) for field in FIELDS)
 
@@ -282,13 +267,13 @@ def symbol_in(identifier: object) -> str | None:
     return None if found is None else found["underlying"]
 
 
-def _usual_take(names: Iterable[Any]) -> Callable[[Leg], Numbers]:
-    """Takes all numbers out of a leg that spells them as this body does, else KeyError."""
+def _usual_form(names: Iterable[Any]) -> UsualForm:
+    """Of a leg that spells its numbers as this body, with legs of these *names*, does."""
     spelt = {str(name).lower(): name for name in names}
     found = [
         next((spelt[name] for name in field.spellings if name in spelt), None) for field in FIELDS
     ]
-    return itemgetter(*found)
+    return UsualForm(found, unsigned=UNSIGNED, whole=QUANTITIES, most=LARGEST_PRICE)
 
 
 def _is_identifier(told: object, symbol: str, contract: tuple[str, str], side: OptionType) -> bool:

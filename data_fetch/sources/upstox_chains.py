@@ -35,6 +35,7 @@ from data_fetch.sources.chain_values import (
     Field,
     Lacking,
     Objection,
+    UsualForm,
     most_common,
     read_date,
     read_field,
@@ -55,24 +56,33 @@ INDEX_SYMBOLS = {
 }
 
 MARKET_DATA, GREEKS = "market_data", "option_greeks"
-# In the order in which `_leg` takes them.
+# In the order in which `_leg` and `_greeks` take them.
 MARKET_FIELDS = (
     Field("ltp", ("ltp",), LARGEST_PRICE, needed=True),
     Field("volume", ("volume",), LARGEST_COUNT, needed=True),
     Field("oi", ("oi",), LARGEST_COUNT, needed=True),
     Field("close_price", ("close_price",), LARGEST_PRICE),
     Field("bid_price", ("bid_price",), LARGEST_PRICE),
-    Field("bid_qty", ("bid_qty",), LARGEST_QUANTITY, whole=True),
     Field("ask_price", ("ask_price",), LARGEST_PRICE),
-    Field("ask_qty", ("ask_qty",), LARGEST_QUANTITY, whole=True),
     Field("prev_oi", ("prev_oi",), LARGEST_COUNT),
+    Field("bid_qty", ("bid_qty",), LARGEST_QUANTITY, whole=True),
+    Field("ask_qty", ("ask_qty",), LARGEST_QUANTITY, whole=True),
+)
+USUAL_MARKET = UsualForm(
+    (field.name for field in MARKET_FIELDS),
+    unsigned=len(MARKET_FIELDS),
+    whole=slice(7, 9),
+    most=LARGEST_PRICE,
 )
 GREEK_FIELDS = (
     Field("iv", ("iv",), LARGEST_VOLATILITY),
-    Field("delta", ("delta",), 1.0, signed=True),
     Field("gamma", ("gamma",), LARGEST_GREEK),
-    Field("theta", ("theta",), LARGEST_GREEK, signed=True),
     Field("vega", ("vega",), LARGEST_GREEK),
+    Field("delta", ("delta",), 1.0, signed=True),
+    Field("theta", ("theta",), LARGEST_GREEK, signed=True),
+)
+USUAL_GREEKS = UsualForm(
+    (field.name for field in GREEK_FIELDS), unsigned=3, whole=slice(0), most=LARGEST_VOLATILITY
 )
 ROW_NAMES = {
     "expiry",
@@ -321,15 +331,13 @@ def _leg(
         return None
     if key is None:
         lacking("instrument_key")
-    ltp, volume, oi, close, bid, bid_qty, ask, ask_qty, prev_oi = (
-        read_field(market, field, lacking) for field in MARKET_FIELDS
-    )
-    refuse_prices(
-        most_worth(side, strike, spot),
-        {"ltp": ltp, "bid_price": bid, "ask_price": ask},
-        "ask_price",
-    )
-    iv, delta, gamma, theta, vega = _greeks(side, told.get(GREEKS), lacking)
+    ltp, volume, oi, close, bid, ask, prev_oi, bid_qty, ask_qty = USUAL_MARKET.numbers(
+        market
+    ) or _one_by_one(market, MARKET_FIELDS, lacking)
+    most = most_worth(side, strike, spot)
+    if ltp > most or (bid and bid > most) or (ask and ask > most):
+        refuse_prices(most, {"ltp": ltp, "bid_price": bid, "ask_price": ask}, "ask_price")
+    iv, gamma, vega, delta, theta = _greeks(side, told.get(GREEKS), lacking)
     return ChainLeg(
         strike=strike,
         option_type=side,
@@ -369,7 +377,7 @@ def _parts(name: str, told: Any) -> tuple[str | None, Row]:
 
 
 def _greeks(side: OptionType, told: Any, lacking: Lacking) -> tuple[float | None, ...]:
-    """Volatility (a fraction), delta, gamma, theta, vega: all None where Upstox has computed
+    """Volatility (a fraction), gamma, vega, delta, theta: all None where Upstox has computed
     nothing, which it says with a volatility of 0 and a delta of exactly 1 or -1."""
     nothing = (None,) * len(GREEK_FIELDS)
     if told is None:
@@ -377,12 +385,20 @@ def _greeks(side: OptionType, told: Any, lacking: Lacking) -> tuple[float | None
         return nothing
     if not isinstance(told, dict):
         raise Objection(Fault.RETYPED_FIELD, GREEKS, f"{GREEKS} is {shortened(told)}")
-    iv, delta, *others = (_float(read_field(told, field, lacking)) for field in GREEK_FIELDS)
+    usual = USUAL_GREEKS.numbers(told)
+    # Theta may hide how large delta is in the sum of all.
+    if usual is None or not -1 <= usual[3] <= 1:
+        usual = _one_by_one(told, GREEK_FIELDS, lacking)
+    iv, gamma, vega, delta, theta = map(_float, usual)
     if not iv:
         return nothing
     if delta and (delta > 0) is not (side is OptionType.CALL):
         raise Objection(Fault.CONTRADICTION, "delta", f"delta {delta:g} of a {side}")
-    return round(iv / 100, IV_DIGITS), delta, *others
+    return round(iv / 100, IV_DIGITS), gamma, vega, delta, theta
+
+
+def _one_by_one(members: Row, fields: Sequence[Field], lacking: Lacking) -> tuple[Any, ...]:
+    return tuple(read_field(members, field, lacking) for field in fields)
 
 
 def _unless_zero(price: float | None) -> float | None:
