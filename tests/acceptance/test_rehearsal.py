@@ -1,7 +1,6 @@
 """A rehearsed day: the real scheduler and all its jobs on the paper exchange, from the shell."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,8 @@ COUNTS = [name for name in KEYS if name != "seconds"]
 REPEATABLE = [name for name in COUNTS if name not in {"requests", "peak_memory_mb"}]
 RUN_SPECIFIC = {"run_id", "received_at", "fetched_at", "changed_at", "last_attempt", "next_attempt"}
 LISTED, INDICES = 214, 6
+# Chains are looked at as often as usual where the whole universe is rehearsed.
+SELDOM = {"REFRESH_INTERVAL": "600"}
 MUCH_MEMORY_MB = 250
 
 
@@ -79,41 +80,23 @@ def quotes_in(url: str) -> list[tuple[Any, ...]]:
     return rows_in(url, LtpData)
 
 
-@pytest.fixture(scope="module")
-def stores(
-    postgres_server: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, str]]:
-    """Three stores, with the same day rehearsed in each."""
-    folder = tmp_path_factory.mktemp("rehearsed")
+def test_rehearsals_of_a_day_leave_the_same_rows(postgres_server: str, tmp_path: Path) -> None:
+    """Three of them, in stores of their own; one test, so that they are rehearsed once."""
     with database_on(postgres_server) as postgres:
-        urls = {
-            "first": f"sqlite:///{folder / 'first'}.db",
-            "again": f"sqlite:///{folder / 'again'}.db",
-            "postgres": postgres,
-        }
-        for url in urls.values():
-            told = rehearse(Desk.at(folder), AUCTION_DAY, DATABASE_URL=url)
+        first, *others = (
+            f"sqlite:///{tmp_path / 'first'}.db",
+            f"sqlite:///{tmp_path / 'again'}.db",
+            postgres,
+        )
+        for url in (first, *others):
+            told = rehearse(Desk.at(tmp_path), AUCTION_DAY, DATABASE_URL=url, **SELDOM)
             assert (told["slots_collected"], told["rows"]) == (361, 361 * len(SYMBOLS))
-        yield urls
 
-
-@pytest.mark.parametrize("of", [Candle, Coverage])
-@pytest.mark.parametrize("other", ["again", "postgres"])
-def test_rehearsals_of_a_day_leave_the_same_candles_and_the_same_ledger(
-    stores: dict[str, str], other: str, of: type[Base]
-) -> None:
-    first = rows_in(stores["first"], of)
-
-    assert len(first) >= len(SYMBOLS)
-    assert rows_in(stores[other], of) == first
-
-
-@pytest.mark.parametrize("other", ["again", "postgres"])
-def test_rehearsals_of_a_day_leave_the_same_quotes(stores: dict[str, str], other: str) -> None:
-    first = quotes_in(stores["first"])
-
-    assert len(first) == 361 * len(SYMBOLS)
-    assert quotes_in(stores[other]) == first
+        for of in (LtpData, Candle, Coverage):
+            rows = rows_in(first, of)
+            assert len(rows) >= len(SYMBOLS)
+            for other in others:
+                assert rows_in(other, of) == rows, (of, other)
 
 
 @pytest.fixture(params=["sqlite", "empty_postgres"])
@@ -162,18 +145,20 @@ def test_the_whole_universe_passes_through_a_day_and_every_slot_is_collected(
 
 
 @pytest.mark.parametrize(
-    ("day", "slots"),
+    ("day", "slots", "looks"),
     [
-        pytest.param(MUHURAT, 60, id="an hour of Muhurat trading"),
-        pytest.param("2024-03-02", 105, id="a drill day of two windows"),
-        pytest.param("2026-07-31", 375, id="a full day before closing auctions"),
+        pytest.param(MUHURAT, 60, 7, id="an hour of Muhurat trading"),
+        pytest.param("2024-03-02", 105, 12, id="a drill day of two windows"),
+        pytest.param("2026-07-31", 375, 38, id="a full day before closing auctions"),
     ],
 )
-def test_each_kind_of_trading_day_has_its_slots(desk: Desk, day: str, slots: int) -> None:
+def test_each_kind_of_trading_day_has_its_slots(
+    desk: Desk, day: str, slots: int, looks: int
+) -> None:
     (temporary := desk.folder / "temporary").mkdir()
     before = files_under(desk.folder)
 
-    done = desk.run("rehearse", "--date", day, "--json", TMPDIR=str(temporary))
+    done = desk.run("rehearse", "--date", day, "--json", TMPDIR=str(temporary), **SELDOM)
 
     told = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
@@ -182,6 +167,8 @@ def test_each_kind_of_trading_day_has_its_slots(desk: Desk, day: str, slots: int
     assert (told["slots_due"], told["slots_collected"], told["slots_missed"]) == (slots, slots, 0)
     assert (told["errors"], told["rows"]) == (0, slots * len(SYMBOLS))
     assert (told["missed_minutes"], told["candles"] > 0) == (0, True)
+    # Of NIFTY and BANKNIFTY, at the opening of each window and every ten minutes.
+    assert told["chain_polls"] == told["chain_snapshots"] == 2 * looks
     assert files_under(desk.folder) == before, "without DATABASE_URL nothing is left behind"
 
 
