@@ -136,7 +136,7 @@ class ChainRounds:
                 self._turns.follow(plan)
                 self._targets = {each.config.symbol: each.target for each in wanted.polled}
             if plan != self._plan:
-                self._told(plan_line(plan))
+                self._told(f"Chains: {plan_line(plan)}")
             if wanted.unknown and wanted.unknown != self._unknown:
                 self._told(unknown_line(wanted.unknown))
             self._plan, self._unknown, self._followed_at = plan, wanted.unknown, now
@@ -214,13 +214,13 @@ def plan_line(plan: PollingPlan) -> str:
     """What was wished and what can be had, for people."""
     symbols = len(plan.cadences)
     if not symbols:
-        return "Chains: nothing is polled. To poll something: data-fetch symbols add NIFTY"
+        return "Nothing is polled. To poll something: data-fetch symbols add NIFTY"
     wished = f"{symbols} symbols wish for {plan.wished:.0f} requests a minute"
     if plan.feasible:
-        return f"Chains: {wished}, {plan.budget:.0f} can be had: each as often as it wishes."
+        return f"{wished}, {plan.budget:.0f} can be had: each as often as it wishes."
     stretched = [each for each in plan.cadences if each.stretched]
     slowest = max(stretched, key=lambda each: each.planned)
     return (
-        f"Chains: {wished}, {plan.budget:.0f} can be had: {len(stretched)} of them are polled less "
+        f"{wished}, {plan.budget:.0f} can be had: {len(stretched)} of them are polled less "
         f"often, {slowest.symbol} every {slowest.planned:.0f} s instead of {slowest.wished:.0f} s."
     )
