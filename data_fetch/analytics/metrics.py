@@ -79,7 +79,7 @@ def chain_metrics(bench: Bench, lot_size: int | None) -> dict[str, Metric]:
     return {
         **_totals("oi", bench.oi, Reason.NO_OPEN_INTEREST),
         **_totals("volume", bench.volume, Reason.NO_VOLUME),
-        "max_pain": _max_pain(bench),
+        "max_pain": _max_pain(bench.oi),
         **_at_the_money(bench),
         "support": _wall(bench.strikes, bench.oi.put),
         "resistance": _wall(bench.strikes, bench.oi.call),
@@ -105,10 +105,12 @@ def payouts(strikes: Floats, call_oi: Floats, put_oi: Floats) -> Floats:
 
 
 def payout_curve(priced: PricedChain) -> list[tuple[float, float]]:
-    """Strike and payout (rupees times the unit of open interest), lowest strike first."""
+    """Strike and payout (rupees times the unit of open interest), lowest strike first; nothing
+    where open interest was not told on both sides."""
     oi = Bench.of(priced).oi
-    curve = payouts(oi.strike, np.nan_to_num(oi.call), np.nan_to_num(oi.put))
-    return list(zip(oi.strike.tolist(), curve.tolist(), strict=True))
+    if not _both_told(oi):
+        return []
+    return list(zip(oi.strike.tolist(), _payouts(oi).tolist(), strict=True))
 
 
 def exposure_by_leg(bench: Bench, lot_size: int | None) -> Floats:
@@ -150,16 +152,20 @@ def _sum(column: Floats, nothing: Reason) -> Metric:
     return _or_nothing(total, len(told), len(column), nothing)
 
 
-def _max_pain(bench: Bench) -> Metric:
-    call, put = bench.oi.call, bench.oi.put
-    used, of = _told(call, put), 2 * len(call)
+def _max_pain(oi: StrikeColumns) -> Metric:
+    used, of = _told(oi.call, oi.put), 2 * len(oi.strike)
     # Of one side alone it would be the first strike or the last, whatever is open.
-    both_told = bool(np.isfinite(call).any() and np.isfinite(put).any())
-    call, put = np.nan_to_num(call), np.nan_to_num(put)
-    if not both_told or not (call.sum() + put.sum()) > 0:
-        return Metric(value=None, used=used, of=of, reason=Reason.NO_OPEN_INTEREST)
-    strike = bench.strikes[payouts(bench.strikes, call, put).argmin()]
-    return Metric(value=float(strike), used=used, of=of)
+    known = _both_told(oi) and bool(np.nansum(oi.call) + np.nansum(oi.put) > 0)
+    strike = float(oi.strike[_payouts(oi).argmin()]) if known else np.nan
+    return _or_nothing(strike, used, of, Reason.NO_OPEN_INTEREST)
+
+
+def _both_told(columns: StrikeColumns) -> bool:
+    return bool(_told(columns.call) and _told(columns.put))
+
+
+def _payouts(oi: StrikeColumns) -> Floats:
+    return payouts(oi.strike, np.nan_to_num(oi.call), np.nan_to_num(oi.put))
 
 
 def _at_the_money(bench: Bench) -> dict[str, Metric]:
@@ -205,7 +211,8 @@ def _gamma_exposure(bench: Bench, lot_size: int | None) -> Metric:
         return Metric(value=None, used=0, of=of, reason=Reason.LOT_UNKNOWN)
     exposed = exposure_by_leg(bench, lot_size)
     used = _told(exposed)
-    return _or_nothing(float(np.nansum(exposed)) if used else np.nan, used, of, Reason.NO_PRICE)
+    why = Reason.NO_PRICE if _told(bench.legs.oi) else Reason.NO_OPEN_INTEREST
+    return _or_nothing(float(np.nansum(exposed)) if used else np.nan, used, of, why)
 
 
 def _or_nothing(value: float, used: int, of: int, why: Reason) -> Metric:

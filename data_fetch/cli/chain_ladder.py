@@ -62,14 +62,12 @@ def footing(summary: ChainSummary, lot_size: int | None) -> list[str]:
             ("pcr_oi", "PCR by OI", 2),
             ("pcr_volume", "by volume", 2),
             ("max_pain", "max pain", 0),
+            ("atm_iv", "ATM IV", 2),
             ("straddle", "straddle", 2),
             ("support", "support", 0),
             ("resistance", "resistance", 0),
         )
     ]
-    atm = summary.metrics.get("atm_iv")
-    if atm is not None and atm.value is not None:
-        figures.insert(3, f"ATM IV {atm.value * 100:.2f} %")
     unit = "shares"
     if priced.chain.unit is QuantityUnit.CONTRACTS and lot_size is None:
         unit = "contracts (the lot of that date is not known)"
@@ -80,7 +78,8 @@ def _figure(summary: ChainSummary, name: str, shown: str, decimals: int) -> str:
     metric = summary.metrics.get(name, Metric(value=None, used=0, of=0))
     if metric.value is None:
         return f"{shown} - ({metric.reason})"
-    return f"{shown} {metric.value:,.{decimals}f}"
+    value, unit = (metric.value * 100, " %") if name == "atm_iv" else (metric.value, "")
+    return f"{shown} {value:,.{decimals}f}{unit}"
 
 
 def _priced_line(summary: ChainSummary) -> str:

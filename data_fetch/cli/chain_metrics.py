@@ -84,7 +84,7 @@ def command(
     """The figures of SYMBOL's chain: PCR, max pain, walls, build-up, gamma exposure."""
     with chains_to_look_at() as chains:
         found = the_snapshot(chains, symbol, expiry, at, source)
-        compared = compared_with(chains, found, baseline, at)
+        compared = compared_with(chains, found, baseline)
     moved = build_up(found.chain, compared.legs)
     if as_json:
         emit(document(found, compared, moved))
@@ -96,14 +96,11 @@ def command(
         say(line)
 
 
-def compared_with(
-    chains: ChainStore, found: StoredSnapshot, baseline: str, at: datetime | None
-) -> ComparedWith:
+def compared_with(chains: ChainStore, found: StoredSnapshot, baseline: str) -> ComparedWith:
     """The baseline of that name. Raises SetupError when no snapshot of it is held."""
     if baseline == PREVIOUS_CLOSE:
         return ComparedWith(baseline, None, previous_close(found.chain))
-    now = min(found.last_confirmed, at) if at else found.last_confirmed
-    head = found.head
+    head, now = found.head, found.last_confirmed
     if baseline == DAY_OPEN:
         day = now.astimezone(IST).date()
         opening = opening_of(runtime.calendar_for(runtime.settings()), day)

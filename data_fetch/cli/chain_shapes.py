@@ -59,6 +59,7 @@ def leg_document(
 def metrics_document(summary: ChainSummary) -> dict[str, Any]:
     """The figures of one expiry, each with the legs it rests on under `inputs`."""
     priced, metrics = summary.priced, summary.metrics
+    compared = sum(summary.build_up.values())
     return {
         "expiry": priced.chain.expiry.isoformat(),
         "spot": priced.chain.spot,
@@ -83,9 +84,9 @@ def metrics_document(summary: ChainSummary) -> dict[str, Any]:
                 for name, metric in metrics.items()
             },
             "build_up": {
-                "used": sum(summary.build_up.values()),
+                "used": compared,
                 "of": len(priced.numbers),
-                "reason": None,
+                "reason": None if compared else Reason.NO_BASELINE,
             },
         },
     }

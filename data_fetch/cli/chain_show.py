@@ -7,9 +7,9 @@ import click
 from data_fetch.cli.chain_ladder import AROUND, as_of_line, ladder
 from data_fetch.cli.chain_options import as_of_option, expiry_option, source_option
 from data_fetch.cli.chain_shapes import exactly, leg_documents, metrics_document
-from data_fetch.cli.chain_stores import chains_to_look_at, the_snapshot
+from data_fetch.cli.chain_stores import store_for_looking, the_snapshot, wanted_strikes
 from data_fetch.cli.frame import emit, json_option
-from data_fetch.storage.chains import StoredSnapshot
+from data_fetch.storage.chains import ChainStore, StoredSnapshot
 
 
 @click.command()
@@ -18,27 +18,30 @@ from data_fetch.storage.chains import StoredSnapshot
 @as_of_option
 @source_option
 @click.option(
-    "--strikes", type=click.IntRange(min=1), default=AROUND, show_default=True,
-    help="How many on each side of the money to print.",
-)  # fmt: skip
+    "--strikes",
+    type=click.IntRange(min=1),
+    help="How many on each side of the money to print. Default: as many as `symbols` says are "
+    f"kept of SYMBOL, else {AROUND}.",
+)
 @json_option
 def command(
     symbol: str,
     expiry: datetime | None,
     at: datetime | None,
     source: str | None,
-    strikes: int,
+    strikes: int | None,
     as_json: bool,
 ) -> None:
     """Show the option chain of SYMBOL: calls to the left, puts to the right of the strike."""
-    with chains_to_look_at() as chains:
-        found = the_snapshot(chains, symbol, expiry, at, source)
+    with store_for_looking() as store:
+        found = the_snapshot(ChainStore(store), symbol, expiry, at, source)
+        around = strikes or wanted_strikes(store, symbol) or AROUND
     if as_json:
         emit(document(found))
         return
     head = found.head
     told = as_of_line(head.timestamp, head.last_confirmed, head.confirmations, head.source)
-    ladder(found.summary, found.lot_size, strikes, [told])
+    ladder(found.summary, found.lot_size, around, [told])
 
 
 def document(found: StoredSnapshot) -> dict[str, object]:

@@ -10,16 +10,31 @@ from data_fetch.core.chains import ChainSource
 from data_fetch.core.errors import SetupError
 from data_fetch.fallback_store import store_to_look_at
 from data_fetch.storage.chains import ChainStore, StoredSnapshot
+from data_fetch.storage.store import Store
+from data_fetch.storage.symbol_config import SymbolConfigs
+
+
+@contextmanager
+def store_for_looking() -> Iterator[Store]:
+    """The configured store; no provider is asked."""
+    store = store_to_look_at(runtime.settings())
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 @contextmanager
 def chains_to_look_at() -> Iterator[ChainStore]:
-    """The chains of the configured store; no provider is asked."""
-    store = store_to_look_at(runtime.settings())
-    try:
+    """The chains of the configured store."""
+    with store_for_looking() as store:
         yield ChainStore(store)
-    finally:
-        store.close()
+
+
+def wanted_strikes(store: Store, symbol: str) -> int | None:
+    """How many strikes on each side of the money somebody wants of *symbol*, if anybody said."""
+    configs = SymbolConfigs(store).all()
+    return next((each.strikes for each in configs if each.symbol == symbol.upper()), None)
 
 
 def the_snapshot(

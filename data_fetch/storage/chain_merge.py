@@ -31,7 +31,8 @@ from data_fetch.storage.chain_rows import (
     snapshots,
     summaries,
 )
-from data_fetch.storage.store import Store, refuse_invented
+from data_fetch.storage.contracts import refuse_invented_underlyings
+from data_fetch.storage.store import Store
 
 READ_AT_ONCE = 1_000
 # So few that writing them does not hold SQLite's write lock for long.
@@ -49,7 +50,8 @@ class _Told:
 def merge_chains(src: Store, dst: Store, watcher: Watcher) -> dict[str, int]:
     """Bring the chains of *src* into *dst*; how many rows of each table changed there.
 
-    *watcher* hears how many receipts were read.
+    *watcher* hears how many receipts were read. Raises WrongWorld for an invented underlying
+    in live stores.
     """
     changed = Counter(dict.fromkeys((receipts.name, *(of.name for of in SNAPSHOT_TABLES)), 0))
     with src.reading() as reading:
@@ -66,7 +68,6 @@ def _news(reading: Connection, dst: Store, watcher: Watcher) -> Iterator[_Told]:
     for rows in result.partitions():
         for series, of_series in groupby(rows, _series):
             told = list(of_series)
-            refuse_invented(reading, [series[0]])
             known = _known(dst, series, told[0].received_at, told[-1].received_at)
             yield from _contents(reading, [row for row in told if _is_news(row, known)])
         watcher(receipts.name, len(rows))
@@ -134,6 +135,8 @@ def _in_portions(news: Iterator[_Told]) -> Iterator[list[_Told]]:
 
 def _write(dst: Store, several: Sequence[_Told]) -> Counter[str]:
     with dst.writing() as connection:
+        underlyings = {told.receipt.underlying for told in several}
+        refuse_invented_underlyings(connection, dst.world, underlyings)
         begin_chain_writing(connection)
         settled = settle(connection, [told.receipt for told in several])
     changed: Counter[str] = Counter()

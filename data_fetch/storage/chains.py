@@ -34,7 +34,8 @@ from data_fetch.storage.chain_rows import (
     snapshots,
     summaries,
 )
-from data_fetch.storage.store import Guard, Store, refuse_invented
+from data_fetch.storage.contracts import refuse_invented_underlyings
+from data_fetch.storage.store import Guard, Store
 from data_fetch.storage.sync import fold_attempts, write_runs
 
 __all__ = [
@@ -161,7 +162,7 @@ class ChainStore:
         told = [receipt_of(each, run.run_id) for each in priced]
         told += [_receipt(each, run.run_id) for each in confirmed]
         with self._store.writing(self._guard) as connection:
-            refuse_invented(connection, (each.underlying for each in told))
+            self._refuse_invented(connection, priced)
             begin_chain_writing(connection)
             settled = settle(connection, told)
             write_runs(connection, [run])
@@ -173,13 +174,19 @@ class ChainStore:
 
         To be called in the order of receipts. When and how often something was received stays
         as it is; what is one snapshot, and what two, may become otherwise. Fate.STORED for a
-        snapshot that had not been there.
+        snapshot that had not been there. Raises as `record` does.
         """
         with self._store.writing(self._guard) as connection:
+            self._refuse_invented(connection, [received])
             begin_chain_writing(connection)
             fate = renew(connection, receipt_of(received, run.run_id))
             write_runs(connection, [run])
         return fate
+
+    def _refuse_invented(self, connection: Connection, priced: Sequence[Received]) -> None:
+        # Confirmations need no look: nothing can be there that they would confirm.
+        underlyings = {each.chain.underlying for each in priced}
+        refuse_invented_underlyings(connection, self._store.world, underlyings)
 
     def snapshot_at(
         self,

@@ -13,8 +13,10 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from data_fetch.core.chains import OptionType
 from data_fetch.core.lineage import present_key
+from data_fetch.core.records import World
 from data_fetch.storage.instrument_terms import terms_table
 from data_fetch.storage.instruments import instruments_table, last_master_date, successions
+from data_fetch.storage.store import INVENTED_KEY, refuse_invented
 
 OPTIONS = tuple(each.value for each in OptionType)
 
@@ -41,6 +43,22 @@ def underlying_keys(
         }
         found[underlying] = tuple(sorted(present | before))
     return found
+
+
+def refuse_invented_underlyings(
+    connection: Connection, world: World, underlyings: Collection[str]
+) -> None:
+    """Raise WrongWorld if a live store is offered chains of an invented underlying.
+
+    *underlyings* are symbols, and keys of those whose symbol nobody knew.
+    """
+    if world is not World.LIVE or not underlyings:
+        return
+    instruments = instruments_table.c
+    invented = select(instruments.instrument_key).where(
+        instruments.symbol.in_(underlyings), instruments.instrument_key.startswith(INVENTED_KEY)
+    )
+    refuse_invented(connection, [*underlyings, *connection.scalars(invented)])
 
 
 def lots_at(

@@ -158,6 +158,8 @@ class Vault:
         while True:
             file = _numbered(folder, source, number)
             size = file.stat().st_size if file.exists() else 0
+            if size < self._whole.get(file, 0):
+                self._forget(file)
             known = self._whole.get(file, 0)
             if size == known:
                 return file, size
@@ -166,6 +168,11 @@ class Vault:
             # A later file stands where an earlier one was found torn.
             if end == size and not _numbered(folder, source, number).exists():
                 return file, size
+
+    def _forget(self, file: Path) -> None:
+        """Somebody removed *file* or cut it short: nothing may refer to what stood there."""
+        del self._whole[file]
+        self._bodies = {series: one for series, one in self._bodies.items() if one.file != file}
 
     def _member(self, kept: Kept, file: Path, start: int, bodies: dict[Series, _FullBody]) -> bytes:
         """What to write at *start* of *file*; a full body is added to *bodies*."""

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from hypothesis import strategies as st
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from data_fetch.core.chain_numbers import (
     ChainSummary,
@@ -20,10 +20,17 @@ from data_fetch.core.chain_numbers import (
     Reason,
 )
 from data_fetch.core.chains import Chain, ChainLeg, ChainSource, OptionType, QuantityUnit
-from data_fetch.core.records import Outcome, SyncRun
+from data_fetch.core.records import Instrument, Outcome, SyncRun, World
 from data_fetch.storage.chains import ChainStore, Fate, Received, StoredSnapshot
-from data_fetch.storage.store import Store
-from data_fetch.storage.tables import ChainReceipt, ChainSnapshot, OptionChainData, table
+from data_fetch.storage.instruments import save_master
+from data_fetch.storage.store import WORLD, Store
+from data_fetch.storage.tables import (
+    ChainReceipt,
+    ChainSnapshot,
+    OptionChainData,
+    StoreMeta,
+    table,
+)
 from data_fetch.storage.tables import ChainSummary as ChainSummaryRow
 
 OPENS = datetime(2026, 9, 16, 3, 45, tzinfo=UTC)
@@ -32,6 +39,13 @@ EXPIRY, NEXT_EXPIRY = date(2026, 9, 22), date(2026, 9, 29)
 STRIKE = Decimal(24000)
 LEGS = table(OptionChainData)
 TABLES = [LEGS, *map(table, (ChainSnapshot, ChainSummaryRow, ChainReceipt))]
+INVENTED = Instrument(
+    instrument_key="NSE_EQ|ZZP000000001",
+    live_key="NSE_EQ|ZZP000000001",
+    symbol="INKWELL",
+    segment="NSE_EQ",
+    instrument_type="EQ",
+)
 UNPRICED = LegNumbers(None, None, None, None, None, None, None, Reason.NO_PRICE)
 
 
@@ -89,6 +103,10 @@ def keep(store: Store, *several: Received) -> list[Fate]:
     return [each.fate for each in recorded.chains]
 
 
+def renewed(store: Store, *several: Received) -> list[Fate]:
+    return [ChainStore(store).renew(each, a_run("anew")) for each in several]
+
+
 def snapshot(store: Store, at: datetime, of: Chain | None = None) -> StoredSnapshot:
     wanted = of or chain()
     found = ChainStore(store).snapshot_at(wanted.underlying, wanted.expiry, at, wanted.source)
@@ -114,6 +132,14 @@ def emptied(store: Store) -> Store:
         for of in TABLES:
             connection.execute(delete(of))
     return store
+
+
+def mislabelled(paper: Store) -> None:
+    """Let *paper* know an invented stock, and be stamped live by somebody's hand."""
+    save_master(paper, [INVENTED], OPENS.date(), OPENS)
+    meta = table(StoreMeta)
+    with paper.writing() as connection:
+        connection.execute(update(meta).where(meta.c.name == WORLD).values(value=World.LIVE.value))
 
 
 @dataclass(frozen=True)

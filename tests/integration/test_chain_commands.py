@@ -19,7 +19,9 @@ from data_fetch.core.clock import IST
 from data_fetch.core.market import MarketCalendar
 from data_fetch.core.records import World
 from data_fetch.core.settings import Settings
+from data_fetch.core.symbol_config import SymbolConfig
 from data_fetch.storage.store import open_store
+from data_fetch.storage.symbol_config import SymbolConfigs
 from data_fetch.storage.sync import recent_runs
 from data_fetch.storage.tables import Base, ChainSnapshot, OptionChainData, table
 from data_fetch.storage.vault import Kept, Vault
@@ -111,12 +113,8 @@ def test_price_tells_every_leg_once(run: Run, shared_data: Path) -> None:
 def test_price_tells_legs_that_cannot_be_true_too(
     run: Run, shared_data: Path, tmp_path: Path
 ) -> None:
-    told = body(shared_data, V3.format(1))
     whole = run("chain", "price", shared_data / V3.format(1), "--json").document["legs"]
-    row = next(row for row in told["records"]["data"] if row["strikePrice"] == 24000)
-    row["CE"]["openInterest"] = "lots"
-    file = tmp_path / "torn.json"
-    file.write_text(json.dumps(told))
+    file = with_a_torn_leg(shared_data, tmp_path)
 
     document = run("chain", "price", file, "--json").document
 
@@ -130,6 +128,16 @@ def test_price_tells_legs_that_cannot_be_true_too(
         None,
     )
     assert document["set_aside"][0]["leg"] == "2026-06-23 24000 CE"
+
+
+def with_a_torn_leg(shared_data: Path, tmp_path: Path) -> Path:
+    """A captured response in which one leg cannot be true."""
+    told = body(shared_data, V3.format(1))
+    row = next(row for row in told["records"]["data"] if row["strikePrice"] == 24000)
+    row["CE"]["openInterest"] = "lots"
+    file = tmp_path / "torn.json"
+    file.write_text(json.dumps(told))
+    return file
 
 
 def _contract(leg: dict[str, Any]) -> tuple[Any, ...]:
@@ -246,6 +254,32 @@ def test_a_line_is_a_receipt(stored: Run, shared_data: Path, tmp_path: Path) -> 
     assert stored("chain", "show", "NIFTY", "--json").document["confirmations"] == 36
 
 
+def test_a_past_instant_counts_the_looks_until_then(
+    stored: Run, shared_data: Path, tmp_path: Path
+) -> None:
+    """Looks that tell no time of their own are a microsecond apart."""
+    file = tmp_path / "looks.jsonl"
+    file.write_text("\n".join([json.dumps(body(shared_data, V3.format(1)))] * 36))
+    stored("chain", "import", file)
+    fifth = "2026-06-19T15:30:00.000004"
+
+    told = stored("chain", "show", "NIFTY", "--at", fifth, "--json").document
+    said = stored("chain", "show", "NIFTY", "--at", fifth).said
+
+    assert (told["confirmations"], told["last_confirmed"]) == (5, f"{fifth}+05:30")
+    assert "unchanged in 5 looks until 15:30:00" in said
+
+
+def test_show_tells_how_many_legs_were_set_aside(
+    stored: Run, shared_data: Path, tmp_path: Path
+) -> None:
+    stored("chain", "import", with_a_torn_leg(shared_data, tmp_path))
+
+    told = stored("chain", "show", "NIFTY", "--json").document
+
+    assert (told["set_aside"], len(told["legs"])) == (1, 205)
+
+
 def test_bad_documents_cost_themselves_only(stored: Run, shared_data: Path, tmp_path: Path) -> None:
     good = json.dumps(body(shared_data, V3.format(1)))
     file = tmp_path / "mixed.jsonl"
@@ -355,6 +389,30 @@ def test_show_as_of_any_instant(
     shown = market("chain", "show", "nifty", *options, "--json").document
 
     assert (shown["expiry"], shown["received_at"]) == (expiry, received_at)
+
+
+@pytest.mark.parametrize(
+    ("kept", "options", "rows"),
+    [
+        pytest.param(None, [], 25, id="twelve on each side"),
+        pytest.param(3, [], 7, id="as many as somebody wants of it"),
+        pytest.param(3, ["--strikes", "2"], 5, id="as many as are asked for"),
+    ],
+)
+def test_show_prints_strikes_around_the_money(
+    market: Run, database_url: str, kept: int | None, options: list[str], rows: int
+) -> None:
+    store = open_store(database_url, World.LIVE)
+    nifty = SymbolConfig(symbol="NIFTY", instrument_key="NSE_INDEX|Nifty 50", strikes=kept)
+    SymbolConfigs(store).set(nifty, datetime.now(IST))
+    store.close()
+
+    ladder = market("chain", "show", "nifty", *options).said.splitlines()
+
+    first = next(n for n, line in enumerate(ladder) if "strike" in line.split())
+    end = next(n for n, line in enumerate(ladder) if line.startswith("PCR"))
+    assert end - first - 1 == rows
+    assert len(market("chain", "show", "nifty", *options, "--json").document["legs"]) == 206
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from chain_shelf import (
+    INVENTED,
     OPENS,
     Told,
     a_run,
@@ -18,6 +19,7 @@ from chain_shelf import (
     histories,
     keep,
     minute,
+    mislabelled,
     received,
     rows,
     snapshot,
@@ -26,9 +28,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_fetch.core.chains import ChainLeg, ChainSource, OptionType
+from data_fetch.core.errors import WrongWorld
 from data_fetch.core.records import World
+from data_fetch.storage.chain_merge import merge_chains
 from data_fetch.storage.chains import ChainStore
-from data_fetch.storage.merge import merge
+from data_fetch.storage.merge import merge, nobody
 from data_fetch.storage.store import Store, open_store
 
 Pair = tuple[Store, Store]
@@ -113,6 +117,19 @@ def test_documents_of_one_stamp_come_over_beside_each_other(pair: Pair) -> None:
     assert found == [(OPENS, 2.0), (OPENS + timedelta(microseconds=1), 1.0)]
     assert set(merged(pair).values()) == {0}
     assert len(heads(src)) == 1
+
+
+def test_an_invented_underlying_does_not_come_over_to_real_prices(pair: Pair) -> None:
+    src, dst = pair
+    keep(src, received(chain(underlying=INVENTED.symbol), minute(0)))
+    for store in pair:
+        mislabelled(store)
+    live = tuple(replace(store, world=World.LIVE) for store in pair)
+
+    with pytest.raises(WrongWorld, match="ZZP"):
+        merge_chains(*live, nobody)
+
+    assert set(rows(dst).values()) == {0}
 
 
 def test_more_legs_than_are_written_at_once_come_over(pair: Pair) -> None:

@@ -1,5 +1,6 @@
 """What the store keeps of option chains, on each kind of database."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +12,7 @@ import pytest
 from chain_shelf import (
     CLOSES,
     EXPIRY,
+    INVENTED,
     LEGS,
     NEXT_EXPIRY,
     OPENS,
@@ -24,7 +26,9 @@ from chain_shelf import (
     histories,
     keep,
     minute,
+    mislabelled,
     received,
+    renewed,
     rows,
     snapshot,
 )
@@ -45,6 +49,7 @@ from data_fetch.core.chains import (
 from data_fetch.core.errors import BadRecord, LostLeadership, WrongWorld
 from data_fetch.core.records import SyncAttempt, SyncState, World
 from data_fetch.storage.chains import ChainStore, Fate, Received, chain_holdings
+from data_fetch.storage.instruments import save_master
 from data_fetch.storage.leadership import Fence, Leadership
 from data_fetch.storage.store import Store, open_store
 from data_fetch.storage.sync import recent_runs, statuses
@@ -448,12 +453,30 @@ def test_an_instant_without_a_zone_is_refused() -> None:
         received(chain(), minute(0).replace(tzinfo=None))
 
 
-def test_a_live_store_refuses_an_invented_underlying(database_url: str) -> None:
-    live = open_store(database_url, World.LIVE)
+@pytest.mark.parametrize("write", [keep, renewed], ids=["new", "anew"])
+@pytest.mark.parametrize("name", [INVENTED.instrument_key, INVENTED.symbol])
+def test_a_live_store_refuses_an_invented_underlying(
+    store: Store, name: str, write: Callable[..., list[Fate]]
+) -> None:
+    mislabelled(store)
+    live = replace(store, world=World.LIVE)
 
     with pytest.raises(WrongWorld, match="ZZP"):
-        keep(live, received(chain(underlying="NSE_EQ|ZZP000000001"), minute(0)))
-    live.close()
+        write(live, received(chain(underlying=name), minute(0)))
+
+    assert set(rows(live).values()) == {0}
+
+
+def test_a_live_store_takes_a_real_underlying(store: Store) -> None:
+    mislabelled(store)
+
+    assert keep(replace(store, world=World.LIVE), received(chain(), minute(0))) == [Fate.STORED]
+
+
+def test_a_paper_store_takes_an_invented_underlying(store: Store) -> None:
+    save_master(store, [INVENTED], OPENS.date(), OPENS)
+
+    assert keep(store, received(chain(underlying=INVENTED.symbol), minute(0))) == [Fate.STORED]
 
 
 def test_a_scheduler_that_was_replaced_writes_no_chains(store: Store) -> None:
@@ -582,10 +605,6 @@ def test_without_an_expiry_the_nearest_that_is_not_over(
 
 
 # Deriving anew.
-
-
-def renewed(store: Store, *several: Received) -> list[Fate]:
-    return [ChainStore(store).renew(each, a_run("anew")) for each in several]
 
 
 def test_a_snapshot_is_rewritten_in_place(store: Store) -> None:

@@ -11,7 +11,10 @@ from option_chains import AT, CALL, PUT, chain_of, leg, smile, smile_chain
 from data_fetch.analytics.chain_pricing import price_chains
 from data_fetch.analytics.conventions import OWN
 from data_fetch.analytics.metrics import Bench, chain_metrics, exposure_by_leg, payout_curve
-from data_fetch.core.chain_numbers import Metric, PricedChain, Reason
+from data_fetch.analytics.summary import Subject, summarise
+from data_fetch.cli.chain_ladder import footing
+from data_fetch.cli.chain_shapes import metrics_document
+from data_fetch.core.chain_numbers import ChainSummary, Metric, PricedChain, Reason
 from data_fetch.core.chains import Chain, ChainLeg, QuantityUnit
 from data_fetch.core.market import MarketCalendar
 
@@ -208,3 +211,57 @@ def test_what_was_not_told_does_not_add_up_to_nothing() -> None:
     assert found["call_oi"].reason is Reason.NO_OPEN_INTEREST
     assert found["put_oi"].value == 5
     assert found["pcr_oi"].value is None
+
+
+@pytest.mark.parametrize("calls", [[None] * 5, [1] * 5], ids=["nothing", "calls only"])
+def test_what_was_not_told_is_no_payout(calls: list[Any]) -> None:
+    assert payout_curve(priced(with_oi(calls, [None] * 5))) == []
+
+
+def test_without_open_interest_no_gamma_is_exposed() -> None:
+    chain = smile_chain(forward=24_100.0, years=YEARS, rate=OWN.rate)
+    untold = chain_of([one._replace(oi=None) for one in chain.legs])
+
+    found = metrics(untold)["gamma_exposure"]
+
+    assert (found.value, found.used, found.reason) == (None, 0, Reason.NO_OPEN_INTEREST)
+
+
+UNTOLD = {
+    "call_oi": Reason.NO_OPEN_INTEREST,
+    "put_oi": Reason.NO_OPEN_INTEREST,
+    "pcr_oi": Reason.NO_OPEN_INTEREST,
+    "call_volume": Reason.NO_VOLUME,
+    "put_volume": Reason.NO_VOLUME,
+    "pcr_volume": Reason.NO_VOLUME,
+    "max_pain": Reason.NO_OPEN_INTEREST,
+    "straddle": Reason.NO_PRICE,
+    "atm_iv": Reason.NO_PRICE,
+    "support": Reason.NO_OPEN_INTEREST,
+    "resistance": Reason.NO_OPEN_INTEREST,
+    "gamma_exposure": Reason.NO_OPEN_INTEREST,
+}
+
+
+def summary_of_nothing() -> ChainSummary:
+    [summary] = summarise([Subject(priced(with_oi([None] * 5, [None] * 5)), AT, None)])
+    return summary
+
+
+def test_in_json_a_figure_of_nothing_is_null_with_its_reason() -> None:
+    told = metrics_document(summary_of_nothing())
+
+    assert {name: told[name] for name in UNTOLD} == dict.fromkeys(UNTOLD)
+    assert {name: told["inputs"][name]["reason"] for name in UNTOLD} == UNTOLD
+    assert told["build_up"] == {}
+    assert told["inputs"]["build_up"] == {"used": 0, "of": 10, "reason": Reason.NO_BASELINE}
+
+
+def test_for_people_a_figure_of_nothing_is_a_dash_with_its_reason() -> None:
+    figures, _ = footing(summary_of_nothing(), None)
+
+    assert figures == (
+        "PCR by OI - (no_open_interest), by volume - (no_volume), "
+        "max pain - (no_open_interest), ATM IV - (no_price), straddle - (no_price), "
+        "support - (no_open_interest), resistance - (no_open_interest)"
+    )

@@ -4,10 +4,11 @@ import gzip
 import json
 import multiprocessing
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from threading import Thread
 
@@ -73,6 +74,21 @@ def test_after_a_write_that_failed_nothing_refers_to_it(
     vault.keep([kept(3, LONG_BODY)])
 
     assert found(vault) == [kept(0), kept(2, LONG_BODY), kept(3, LONG_BODY)]
+
+
+@pytest.mark.parametrize(
+    "clear", [Path.unlink, lambda file: rmtree(file.parent)], ids=["a file", "a day"]
+)
+def test_a_body_that_somebody_removed_is_kept_again(
+    vault: Vault, tmp_path: Path, clear: Callable[[Path], None]
+) -> None:
+    vault.keep([kept(0, LONG_BODY)])
+    clear(tmp_path / FILE)
+    again = [kept(1, LONG_BODY), kept(2, LONG_BODY)]
+
+    vault.keep(again)
+
+    assert found(vault) == again
 
 
 def test_an_empty_vault_has_nothing(vault: Vault, tmp_path: Path) -> None:
