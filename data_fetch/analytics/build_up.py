@@ -1,6 +1,6 @@
 """What traders did at each strike since a baseline: price and open interest taken together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -26,6 +26,8 @@ class BuildUp(StrEnum):
 
 KINDS = tuple(BuildUp)
 NOT_KNOWN = -1
+# The names of `counts`, in the order of the codes of calls, then of puts.
+COUNTED = tuple(f"{side} {kind}" if kind else "" for side in OptionType for kind in (None, *KINDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +89,10 @@ def counts(found: Sequence[LegBuildUp]) -> dict[str, int]:
     return _counted(np.array(is_call, dtype=bool), np.array(codes, dtype=np.intp))
 
 
-def counts_since_previous_close(legs: LegColumns) -> dict[str, int]:
-    """`counts` against the previous close, for the thousands of chains of a market."""
+def counts_since_previous_close(legs: LegColumns, chains: Iterable[slice]) -> list[dict[str, int]]:
+    """`counts` against the previous close of several *chains*, each a stretch of *legs*."""
     kinds = _kinds(legs.last - legs.prev_close, legs.oi - legs.prev_oi)
-    return _counted(legs.is_call, kinds)
+    return [_counted(legs.is_call[rows], kinds[rows]) for rows in chains]
 
 
 def _kinds(rise: Floats, growth: Floats) -> NDArray[np.intp]:
@@ -115,11 +117,10 @@ def _kinds(rise: Floats, growth: Floats) -> NDArray[np.intp]:
 
 
 def _counted(is_call: Bools, codes: NDArray[np.intp]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for side, of_side in ((OptionType.CALL, is_call), (OptionType.PUT, ~is_call)):
-        tally = np.bincount(codes[of_side & (codes != NOT_KNOWN)], minlength=len(KINDS))
-        found |= {f"{side} {kind}": n for kind, n in zip(KINDS, tally.tolist(), strict=True) if n}
-    return dict(sorted(found.items()))
+    # What is not known comes first on either side, and is left out.
+    places = codes - NOT_KNOWN + (1 + len(KINDS)) * ~is_call
+    tally = np.bincount(places, minlength=len(COUNTED)).tolist()
+    return {name: n for name, n in zip(COUNTED, tally, strict=True) if name and n}
 
 
 def _why_not(leg: ChainLeg) -> Reason:

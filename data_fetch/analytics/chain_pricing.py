@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from data_fetch.analytics.columns import Floats, LegColumns, rows_of
+from data_fetch.analytics.columns import Floats, LegColumns, stacked
 from data_fetch.analytics.conventions import Convention, Priceable, Setting
 from data_fetch.analytics.forward import UNKNOWN
 from data_fetch.analytics.iv import Unsolved, implied_volatility
@@ -71,9 +71,8 @@ def price_dated(
     calendar: MarketCalendar,
 ) -> list[PricedChain]:
     """`price_chains` for chains that are each of an instant of their own."""
-    columns = LegColumns.of([leg for chain, _ in dated for leg in chain.legs])
+    columns, rows_of_each = stacked([chain for chain, _ in dated])
     prices = convention.prices(columns)
-    rows_of_each = rows_of(chain.legs for chain, _ in dated)
     bench = [
         _on_the_bench(chain, rows, columns, prices, priced_at, convention, calendar)
         for (chain, priced_at), rows in zip(dated, rows_of_each, strict=True)

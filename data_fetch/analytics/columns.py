@@ -1,6 +1,6 @@
 """The legs of chains as columns: what was not told is NaN."""
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise, starmap
 from typing import Self
@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data_fetch.core.chains import ChainLeg, OptionType
+from data_fetch.core.chains import Chain, ChainLeg, OptionType
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -54,22 +54,26 @@ class StrikeColumns:
     call: Floats
     put: Floats
 
+    def __getitem__(self, rows: slice) -> Self:
+        return type(self)(self.strike[rows], self.call[rows], self.put[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """Which row each leg of one chain has when calls and puts stand side by side."""
+    """Which row each leg has when calls and puts stand side by side."""
 
     strike: Floats
     row: NDArray[np.intp]
     is_call: Bools
 
     @classmethod
-    def of(cls, columns: LegColumns) -> Self:
-        """*columns* of one chain, whose legs stand lowest strike first."""
-        rises = np.flatnonzero(np.diff(columns.strike, prepend=-np.inf))
-        row = np.zeros(len(columns.strike), np.intp)
-        row[rises[1:]] = 1
-        return cls(columns.strike[rises], row.cumsum(), columns.is_call)
+    def of(cls, columns: LegColumns, firsts: Sequence[int] = (0,)) -> Self:
+        """*columns* of chains whose legs stand lowest strike first; *firsts* is where each of
+        them begins."""
+        begins = np.empty(len(columns.strike), np.bool_)
+        np.not_equal(columns.strike[1:], columns.strike[:-1], out=begins[1:])
+        begins[list(firsts)] = True
+        return cls(columns.strike[begins], begins.cumsum() - 1, columns.is_call)
 
     def sides(self, values: Floats) -> StrikeColumns:
         """*values* of the legs, by strike."""
@@ -78,12 +82,23 @@ class Ladder:
         put[self.row[~self.is_call]] = values[~self.is_call]
         return StrikeColumns(self.strike, call, put)
 
+    def rows_of(self, legs: slice) -> slice:
+        """The rows in which the *legs* of one chain stand."""
+        return slice(self.row[legs.start], self.row[legs.stop - 1] + 1)
+
 
 def floats(values: Sequence[float | None]) -> Floats:
     """A column of numbers; None becomes NaN."""
     return np.array(values, dtype=np.float64)
 
 
-def rows_of(chains: Iterable[Sized]) -> Iterator[slice]:
-    """Which rows each of *chains* has when the legs of all of them stand one after the other."""
-    return starmap(slice, pairwise(accumulate(map(len, chains), initial=0)))
+def or_nothing(values: Floats) -> Floats:
+    """*values*, and 0 where there is none."""
+    return np.where(np.isfinite(values), values, 0.0)
+
+
+def stacked(chains: Sequence[Chain]) -> tuple[LegColumns, list[slice]]:
+    """The legs of all *chains* one after the other, and which rows those of each are."""
+    bounds = accumulate((len(chain.legs) for chain in chains), initial=0)
+    legs = LegColumns.of([leg for chain in chains for leg in chain.legs])
+    return legs, list(starmap(slice, pairwise(bounds)))

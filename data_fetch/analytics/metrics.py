@@ -14,7 +14,8 @@ from data_fetch.analytics.columns import (
     LegColumns,
     StrikeColumns,
     floats,
-    rows_of,
+    or_nothing,
+    stacked,
 )
 from data_fetch.core.chain_numbers import Metric, PricedChain, Reason
 from data_fetch.core.chains import QuantityUnit
@@ -28,7 +29,6 @@ class Bench:
 
     priced: PricedChain
     legs: LegColumns
-    ladder: Ladder
     price: StrikeColumns
     iv: StrikeColumns
     oi: StrikeColumns
@@ -37,7 +37,8 @@ class Bench:
 
     @classmethod
     def of(cls, priced: PricedChain) -> "Bench":
-        [bench] = benches([priced])
+        legs, rows = stacked([priced.chain])
+        [bench] = benches([priced], legs, rows)
         return bench
 
     @property
@@ -45,27 +46,28 @@ class Bench:
         return self.oi.strike
 
 
-def benches(several: Sequence[PricedChain]) -> list[Bench]:
-    """A bench for each of *several* chains; filling the columns of all at once saves most of it."""
-    columns = LegColumns.of([leg for each in several for leg in each.chain.legs])
+def benches(several: Sequence[PricedChain], legs: LegColumns, rows: Sequence[slice]) -> list[Bench]:
+    """A bench for each of *several* chains, whose *legs* are stacked, each in *rows* of its own:
+    filling columns for all at once saves most of it."""
     numbers = [leg for each in several for leg in each.numbers]
     price = floats([leg.price for leg in numbers])
     iv = floats([leg.iv for leg in numbers])
     gamma = floats([leg.gamma for leg in numbers])
+    ladder = Ladder.of(legs, [of_chain.start for of_chain in rows])
+    sides = [ladder.sides(values) for values in (price, iv, legs.oi, legs.volume)]
     found = []
-    for priced, rows in zip(several, rows_of(each.numbers for each in several), strict=True):
-        legs = columns[rows]
-        ladder = Ladder.of(legs)
+    for priced, of_chain in zip(several, rows, strict=True):
+        strikes = ladder.rows_of(of_chain)
+        of_price, of_iv, of_oi, of_volume = (each[strikes] for each in sides)
         found.append(
             Bench(
                 priced=priced,
-                legs=legs,
-                ladder=ladder,
-                price=ladder.sides(price[rows]),
-                iv=ladder.sides(iv[rows]),
-                oi=ladder.sides(legs.oi),
-                volume=ladder.sides(legs.volume),
-                gamma=gamma[rows],
+                legs=legs[of_chain],
+                price=of_price,
+                iv=of_iv,
+                oi=of_oi,
+                volume=of_volume,
+                gamma=gamma[of_chain],
             )
         )
     return found
@@ -165,7 +167,7 @@ def _both_told(columns: StrikeColumns) -> bool:
 
 
 def _payouts(oi: StrikeColumns) -> Floats:
-    return payouts(oi.strike, np.nan_to_num(oi.call), np.nan_to_num(oi.put))
+    return payouts(oi.strike, or_nothing(oi.call), or_nothing(oi.put))
 
 
 def _at_the_money(bench: Bench) -> dict[str, Metric]:
@@ -199,7 +201,7 @@ def _iv_at(bench: Bench, forward: float) -> Metric:
 
 def _wall(strikes: Floats, oi: Floats) -> Metric:
     """The strike with the most open interest on one side; of equals the lowest."""
-    used, held = _told(oi), np.nan_to_num(oi)
+    used, held = _told(oi), or_nothing(oi)
     if not held.any():
         return Metric(value=None, used=used, of=len(oi), reason=Reason.NO_OPEN_INTEREST)
     return Metric(value=float(strikes[held.argmax()]), used=used, of=len(oi))

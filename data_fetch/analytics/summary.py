@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from data_fetch.analytics.build_up import counts_since_previous_close
-from data_fetch.analytics.metrics import Bench, benches, chain_metrics
+from data_fetch.analytics.columns import stacked
+from data_fetch.analytics.metrics import benches, chain_metrics
 from data_fetch.core.chain_numbers import ChainSummary, PricedChain
 
 
@@ -19,17 +20,18 @@ class Subject(NamedTuple):
 
 def summarise(subjects: Sequence[Subject]) -> list[ChainSummary]:
     """A line for each, in their order; build-up is against the previous close."""
-    filled = benches([each.priced for each in subjects])
-    return [_line(each, bench) for each, bench in zip(subjects, filled, strict=True)]
-
-
-def _line(subject: Subject, bench: Bench) -> ChainSummary:
-    return ChainSummary(
-        priced=subject.priced,
-        age_seconds=_age(subject.priced.chain.exchange_time, subject.received_at),
-        metrics=chain_metrics(bench, subject.lot_size),
-        build_up=counts_since_previous_close(bench.legs),
-    )
+    legs, rows = stacked([each.priced.chain for each in subjects])
+    filled = benches([each.priced for each in subjects], legs, rows)
+    moved = counts_since_previous_close(legs, rows)
+    return [
+        ChainSummary(
+            priced=each.priced,
+            age_seconds=_age(each.priced.chain.exchange_time, each.received_at),
+            metrics=chain_metrics(bench, each.lot_size),
+            build_up=counts,
+        )
+        for each, bench, counts in zip(subjects, filled, moved, strict=True)
+    ]
 
 
 def _age(stamped: datetime | None, received_at: datetime | None) -> float | None:
