@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import islice
 
 from data_fetch.chain_enricher import ChainEnricher, Told
 from data_fetch.core.chains import Chain, ChainFault, ReadChains
@@ -18,8 +17,8 @@ from data_fetch.garbage import rarely_collecting_garbage
 from data_fetch.sources.chain_documents import CapturedDocument, read_document
 from data_fetch.storage.chains import ChainStore, Fate, Received
 
-# In one transaction: enough to be quick, few enough to be small.
-AT_ONCE = 20
+# In one transaction: enough to be quick, few enough to take little memory.
+LEGS_AT_ONCE = 8_000
 MICROSECOND = timedelta(microseconds=1)
 MOST_FAULTS_KEPT = 50
 
@@ -97,7 +96,7 @@ class ChainImport:
         times = CaptureTimes()
         readable = self._readable(documents, at, times, report)
         with rarely_collecting_garbage():
-            while several := list(islice(readable, AT_ONCE)):
+            for several in _portions(readable):
                 self._record(self._enricher.received(several), run, report)
         # The audit row says what all of it came to, when that is known.
         self._chains.record([], self._grown(run, report), [])
@@ -180,3 +179,17 @@ class ChainImport:
                 "remarks": report.remarks,
             },
         )
+
+
+def _portions(answers: Iterable[Told]) -> Iterator[list[Told]]:
+    """*answers*, several at a time."""
+    portion: list[Told] = []
+    legs = 0
+    for answer in answers:
+        portion.append(answer)
+        legs += sum(len(chain.legs) for chain in answer.chains)
+        if legs >= LEGS_AT_ONCE:
+            yield portion
+            portion, legs = [], 0
+    if portion:
+        yield portion
