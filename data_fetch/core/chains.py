@@ -5,14 +5,14 @@ contracts. Prices are rupees, volatilities fractions. What was not told, or was 
 placeholder (a last price of 0, an implied volatility of 0), is None.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from hashlib import blake2b
-from itertools import pairwise
-from typing import NamedTuple
+from operator import ge
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -31,6 +31,8 @@ from data_fetch.core.records import presentable
 
 # Of a share: what dividing by a lot and multiplying again may lose.
 WHOLE_WITHIN = 1e-3
+# Beyond this a float does not tell single shares any more.
+MOST_SHARES = 2**53
 HASH_BYTES = 16
 
 
@@ -114,6 +116,7 @@ def fault_of(problem: DataFetchError) -> Fault:
     return next(named, Fault.REFUSED)
 
 
+# A tuple, because tens of thousands of them are made in a minute.
 class ChainLeg(NamedTuple):
     """One option as a provider told it, its Greeks included.
 
@@ -167,7 +170,8 @@ class Chain:
     def __post_init__(self) -> None:
         if not self.legs:
             raise BadRecord(f"{self.underlying} {self.expiry}: a chain without a leg")
-        if any(lower.key >= upper.key for lower, upper in pairwise(self.legs)):
+        keys = [leg.key for leg in self.legs]
+        if any(map(ge, keys, keys[1:])):
             raise BadRecord(f"{self.underlying} {self.expiry}: legs twice, or out of order")
 
 
@@ -263,9 +267,8 @@ def content_hash(chain: Chain) -> str:
 
 
 def _told(leg: ChainLeg) -> tuple[object, ...]:
-    # The key under which a provider knows it says nothing of the market.
-    strike, option_type, _, *told = leg
-    return str(strike.normalize()), option_type, *told
+    """All of *leg* but its `live_key`, which names it and tells nothing."""
+    return str(leg.strike.normalize()), leg.option_type, *leg[3:]
 
 
 class LotReason(StrEnum):
@@ -276,7 +279,8 @@ class LotReason(StrEnum):
 
 
 def in_shares(contracts: float | None, lot_size: int) -> int | None:
-    """*contracts* in shares; None where they are none, or no whole number of shares.
+    """*contracts* in shares; None where they are none, no whole number of shares, or so many
+    that a float does not tell them apart.
 
     NSE divides shares by today's lot, so that open interest of an older lot is a fraction of
     contracts and still a whole number of shares.
@@ -285,7 +289,12 @@ def in_shares(contracts: float | None, lot_size: int) -> int | None:
         return None
     shares = contracts * lot_size
     whole = round(shares)
-    return whole if abs(shares - whole) <= WHOLE_WITHIN else None
+    return whole if abs(shares - whole) <= WHOLE_WITHIN and whole <= MOST_SHARES else None
+
+
+def by_column(legs: Iterable[ChainLeg]) -> dict[str, Sequence[Any]]:
+    """What *legs* say, in their order, by the name of the value. There must be a leg."""
+    return dict(zip(ChainLeg._fields, zip(*legs, strict=True), strict=True))
 
 
 def by_strike(

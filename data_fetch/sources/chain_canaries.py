@@ -8,6 +8,7 @@ limits leave room around everything in the captured bodies of both providers.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from itertools import compress, pairwise
 from math import gcd
 from statistics import median
 from typing import Any
@@ -19,11 +20,14 @@ from data_fetch.core.chains import (
     Fault,
     OptionType,
     QuantityUnit,
-    by_strike,
+    by_column,
 )
+from data_fetch.core.errors import BadRecord
 from data_fetch.sources.chain_legs import LOOK
 from data_fetch.sources.chain_values import Objection
-from data_fetch.sources.numbers import LARGEST_PRICE
+from data_fetch.sources.numbers import LARGEST_PRICE, read_number
+
+Columns = Mapping[str, Sequence[Any]]
 
 # What the providers call the numbers that are never 0 in a whole body.
 NAMES = {
@@ -97,16 +101,16 @@ def refuse_prices(most: float, prices: Mapping[str, float | None], ask_name: str
 
 def check_chains(chains: Sequence[Chain]) -> Iterator[str]:
     """Remarks on the chains of one document. Raises ChainFault when their units are not ours."""
-    for chain in chains:
-        for problem in _problems(chain):
+    columns = [by_column(chain.legs) for chain in chains]
+    for chain, of_chain in zip(chains, columns, strict=True):
+        for problem in _problems(chain, of_chain):
             raise ChainFault(
                 Fault.UNIT_CHANGED, f"{chain.underlying} {chain.expiry}: {problem}", then=LOOK
             )
-    legs = [leg for chain in chains for leg in chain.legs]
-    if len(legs) < ENOUGH_LEGS:
+    if sum(len(chain.legs) for chain in chains) < ENOUGH_LEGS:
         return
     for attribute, name in NAMES[chains[0].source].items():
-        if not any(getattr(leg, attribute) for leg in legs):
+        if not any(any(of_chain[attribute]) for of_chain in columns):
             yield f"{name} is 0 or missing in all legs"
 
 
@@ -131,8 +135,11 @@ def check_totals(
             ("totOI", sum(leg.oi or 0.0 for leg in legs)),
             ("totVol", sum(leg.volume or 0.0 for leg in legs)),
         ):
-            total = told.get(name)
-            if not isinstance(total, int | float) or _is_total(summed, total):
+            try:
+                total = read_number(told.get(name), name)
+            except BadRecord:
+                continue
+            if abs(summed - total) <= TOTAL_SLACK + TOTAL_PART * summed:
                 continue
             what = f"{name} of {side} is {total:g}, its legs come to {summed:g}"
             some_are_missing = summed < total and len(legs) < strikes
@@ -141,39 +148,40 @@ def check_totals(
             yield what
 
 
-def _is_total(summed: float, total: float) -> bool:
-    return abs(summed - total) <= TOTAL_SLACK + TOTAL_PART * summed
-
-
-def _problems(chain: Chain) -> Iterator[str]:
+def _problems(chain: Chain, columns: Columns) -> Iterator[str]:
     """What cannot be if the units are as they used to be."""
     names = NAMES[chain.source]
     if chain.spot is not None:
-        middle = float(median(leg.strike for leg in chain.legs))
+        middle = float(columns["strike"][len(chain.legs) // 2])
         if not 1 / STRIKE_FACTOR < middle / chain.spot < STRIKE_FACTOR:
             yield f"strikes around {middle:g} and a spot of {chain.spot:g}"
-        yield from _price_problems(chain, chain.spot, names)
-        yield from _volatility_problems(chain, chain.spot, names)
-    yield from _count_problems(chain, names)
+        yield from _price_problems(columns, chain.spot, names)
+        yield from _volatility_problems(columns, chain.spot, names)
+    yield from _count_problems(columns, chain.unit, names)
 
 
-def _price_problems(chain: Chain, spot: float, names: Mapping[str, str]) -> Iterator[str]:
+def _price_problems(columns: Columns, spot: float, names: Mapping[str, str]) -> Iterator[str]:
     # The last price of another day may be about another spot.
-    traded = [leg for leg in chain.legs if leg.ltp and leg.volume]
+    trades = zip(columns["ltp"], columns["volume"], strict=True)
+    traded = [last and volume for last, volume in trades]
+    strikes, last_prices = (list(compress(columns[name], traded)) for name in ("strike", "ltp"))
+    legs = zip(strikes, last_prices, strict=True)
     forwards = {
-        float(strike): call.ltp - put.ltp + float(strike)
-        for strike, call, put in by_strike(traded)
-        if call and put and call.ltp and put.ltp and abs(float(strike) / spot - 1) < NEAR_PRICES
+        float(strike): call - put + float(strike)
+        # The call of a strike stands before its put.
+        for (strike, call), (other, put) in pairwise(legs)
+        if strike == other and abs(float(strike) / spot - 1) < NEAR_PRICES
     }
     if len(forwards) >= ENOUGH_STRIKES:
         spread = _middle_half(forwards.values()) / _middle_half(forwards)
         if spread > PARITY_SPREAD:
             yield f"{names['ltp']} of calls and puts do not go together near the money"
     for price in OTHER_PRICES:
-        pairs = [(told, leg.ltp) for leg in traded if leg.ltp and (told := getattr(leg, price))]
-        if len(pairs) < ENOUGH_PRICES:
+        told = list(compress(columns[price], traded))
+        known = list(filter(None, told))
+        if len(known) < ENOUGH_PRICES:
             continue
-        ratio = sum(told for told, _ in pairs) / sum(ltp for _, ltp in pairs)
+        ratio = sum(known) / sum(compress(last_prices, told))
         if not 1 / PRICE_FACTOR < ratio < PRICE_FACTOR:
             yield f"{names[price]} comes to {ratio:g} times {names['ltp']}"
 
@@ -183,11 +191,11 @@ def _middle_half(values: Iterable[float]) -> float:
     return ordered[3 * len(ordered) // 4] - ordered[len(ordered) // 4]
 
 
-def _volatility_problems(chain: Chain, spot: float, names: Mapping[str, str]) -> Iterator[str]:
+def _volatility_problems(columns: Columns, spot: float, names: Mapping[str, str]) -> Iterator[str]:
     near = [
-        leg.provider_iv
-        for leg in chain.legs
-        if leg.provider_iv and abs(float(leg.strike) / spot - 1) < NEAR_VOLATILITIES
+        volatility
+        for strike, volatility in zip(columns["strike"], columns["provider_iv"], strict=True)
+        if volatility and abs(float(strike) / spot - 1) < NEAR_VOLATILITIES
     ]
     if len(near) < ENOUGH_VOLATILITIES:
         return
@@ -196,18 +204,20 @@ def _volatility_problems(chain: Chain, spot: float, names: Mapping[str, str]) ->
         yield f"{names['provider_iv']} near the money is {middle * 100:g} percent"
 
 
-def _count_problems(chain: Chain, names: Mapping[str, str]) -> Iterator[str]:
+def _count_problems(
+    columns: Columns, unit: QuantityUnit, names: Mapping[str, str]
+) -> Iterator[str]:
     """The book counts shares, so that all its quantities are whole lots."""
-    lot = gcd(*[leg.bid_qty or 0 for leg in chain.legs], *[leg.ask_qty or 0 for leg in chain.legs])
+    lot = gcd(*filter(None, columns["bid_qty"]), *filter(None, columns["ask_qty"]))
     if lot < SMALLEST_LOT:
         return
     for count in COUNTS:
-        told = [getattr(leg, count) for leg in chain.legs]
-        if chain.unit is QuantityUnit.CONTRACTS:
+        told = columns[count]
+        if unit is QuantityUnit.CONTRACTS:
             # Nearly always the first of them is no multiple.
             if all(not value or value % lot == 0 for value in told) and _are_enough(told):
                 yield f"{names[count]} is in shares: all are multiples of {lot}"
-        elif _are_enough(told) and gcd(*[int(value or 0) for value in told]) < SMALLEST_LOT:
+        elif _are_enough(told) and gcd(*map(int, filter(None, told))) < SMALLEST_LOT:
             yield f"{names[count]} is in contracts: they are no whole lots"
 
 

@@ -288,11 +288,10 @@ def _instant_of(value: object, name: str, stamp: datetime | None) -> datetime | 
     cannot be fetched before the exchange has stamped it, so that it is UTC then as well.
     """
     if isinstance(value, Mapping):
-        inner = value.get("$date", value.get("$numberLong"))
         # Mongo's dates are UTC, and its numbers milliseconds.
-        return None if inner is None else _instant_of(inner, "_utc", stamp)
+        value, name = _out_of_mongo(value), "_utc"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _since_1970(float(value))
+        return _since_1970(value)
     if not isinstance(value, str):
         return None
     if value.replace(".", "", 1).isdecimal():
@@ -313,8 +312,16 @@ def _instant_of(value: object, name: str, stamp: datetime | None) -> datetime | 
     return at.replace(tzinfo=UTC) if too_early else indian
 
 
+def _out_of_mongo(value: Mapping[str, Any]) -> object:
+    """What stands in ``{"$date": ...}``, ``{"$numberLong": ...}``, or the one in the other."""
+    inner: Any = value.get("$date", value)
+    return inner.get("$numberLong") if isinstance(inner, Mapping) else inner
+
+
 def _since_1970(number: float) -> datetime | None:
-    seconds = number / 1000 if number >= FIRST_MILLISECOND else number
+    # Divided only where it can be: whole numbers of JSON may be larger than any float.
+    in_milliseconds = FIRST_MILLISECOND <= number < 1000 * LATEST.timestamp()
+    seconds = number / 1000 if in_milliseconds else number
     if not EARLIEST.timestamp() <= seconds < LATEST.timestamp():
         return None
     return datetime.fromtimestamp(seconds, UTC)

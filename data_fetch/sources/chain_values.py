@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -160,18 +160,22 @@ class UsualForm:
         """None for a leg in which anything is unusual, which need not be wrong."""
         try:
             numbers: tuple[Any, ...] = self._take(members)
-        except KeyError:
-            return None
-        if (
-            _NUMERIC.issuperset(map(type, numbers))
-            and _WHOLE.issuperset(map(type, numbers[self._whole]))
-            and min(numbers[self._unsigned]) >= 0
-            # Not a number, and infinity, are caught by this too.
-            and -self._most < sum(numbers) < self._most
-        ):
-            return numbers
+            if (
+                _NUMERIC.issuperset(map(type, numbers))
+                and _WHOLE.issuperset(map(type, numbers[self._whole]))
+                and min(numbers[self._unsigned]) >= 0
+                # Not a number, and infinity, are caught by this too.
+                and -self._most < sum(numbers) < self._most
+            ):
+                return numbers
+        except (KeyError, OverflowError):
+            # Another spelling; a whole number that is larger than any float.
+            pass
         return None
 
+
+# What can be told of many legs in one and the same way.
+TOLD = (str, int, float)
 
 _ABSENT = object()
 
@@ -210,7 +214,7 @@ def in_lower_case(members: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(name).lower(): value for name, value in members.items()}
 
 
-def most_common(values: Sequence[object]) -> object:
+def most_common(values: Iterable[object]) -> object:
     """The text or number that is told most often, apart from 0; None if there is none."""
-    usable = [value for value in values if value and isinstance(value, str | int | float)]
+    usable = [value for value in values if value and isinstance(value, TOLD)]
     return Counter(usable).most_common(1)[0][0] if usable else None

@@ -5,7 +5,7 @@ with all expiries, the v3 one with a single expiry, and both without their `reco
 interest and volume are contracts, the quantities of the book shares.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain
@@ -31,11 +31,10 @@ from data_fetch.sources.chain_values import (
     read_date,
     read_spot,
     read_stamp,
-    read_strike,
 )
-from data_fetch.sources.nse_legs import KNOWN, Leg, LegReader, Said, symbol_in
+from data_fetch.sources.nse_legs import KNOWN, Leg, LegReader, Said, said_before, symbol_in
 
-SIDES = tuple(OptionType)
+SIDES = {side.value: side for side in OptionType}
 KNOWN_OF_ROW = {"strikePrice", "expiryDate", "expiryDates", *SIDES}
 # Beside these, a body without rows has lost them rather than never had them.
 BESIDE_ROWS = frozenset({"timestamp", "underlyingValue"})
@@ -55,8 +54,11 @@ def read_nse_chains(
     """
     body = _body_in(document)
     reading = _Reading(body, underlying)
-    for row in chain(body.rows, body.repeated):
-        reading.take(row)
+    try:
+        for row in chain(body.rows, body.repeated):
+            reading.take(row)
+    except RecursionError:
+        raise ChainFault(Fault.NOT_A_CHAIN, "rows that are nested without end") from None
     return reading.told(expiry)
 
 
@@ -127,18 +129,19 @@ class _Reading:
         self._body = body
         self._remarks: list[str] = []
         self._check_names(names)
+        if underlying is None and not legs:
+            raise ChainFault(Fault.EMPTY_LIST, "rows without a leg")
         spelt = {str(name).lower(): name for name in names}
 
-        def of_legs(name: str) -> list[object]:
+        def of_legs(name: str) -> Iterator[object]:
             member = spelt.get(name, name)
-            return [leg.get(member) for leg in legs]
+            return (leg.get(member) for leg in legs)
 
-        identifiers = of_legs("identifier")
-        self._symbol = _symbol_of(of_legs("underlying"), identifiers, underlying)
+        self._symbol = _symbol_of(of_legs("underlying"), of_legs("identifier"), underlying)
         self._spot = self._spot_of(of_legs("underlyingvalue"))
         self._gathering = LegGathering()
         self._reader = LegReader(
-            self._symbol, self._spot, names, any(identifiers), self._gathering.lacking
+            self._symbol, self._spot, spelt, any(of_legs("identifier")), self._gathering.lacking
         )
         self._rows: dict[tuple[object, object], object] = {}
 
@@ -154,18 +157,17 @@ class _Reading:
         if self._rows.get(place) == row:
             return
         self._rows[place] = row
-        contract = said.contract
-        for side in SIDES:
-            leg = row.get(side)
+        for name, side in SIDES.items():
+            leg = row.get(name)
             if leg is not None:
-                self._take_leg(said, contract, side, leg)
+                self._take_leg(said, side, leg)
 
-    def _take_leg(self, said: Said, contract: tuple[str, str], side: OptionType, leg: Any) -> None:
+    def _take_leg(self, said: Said, side: OptionType, leg: Any) -> None:
         try:
             if not isinstance(leg, dict):
                 what = f"{side} is {shortened(leg)}, not a leg"
                 raise Objection(Fault.RETYPED_FIELD, side, what)
-            read = self._reader.read(said, contract, side, leg)
+            read = self._reader.read(said, side, leg)
         except Objection as objection:
             self._gathering.refuse(said.expiry, said.strike, side, objection)
             return
@@ -201,7 +203,7 @@ class _Reading:
             remarks=tuple(map(presentable, self._remarks)),
         )
 
-    def _spot_of(self, told: Sequence[object]) -> float | None:
+    def _spot_of(self, told: Iterable[object]) -> float | None:
         """The level beside the rows, or else the one that most legs have *told*."""
         beside: float | None = self._or_remark("underlyingValue", read_spot)
         inside = most_common(told)
@@ -265,24 +267,26 @@ def _said_by(row: Any) -> Said:
     if isinstance(expiry, list) and len(expiry) == 1:
         (expiry,) = expiry
     try:
-        return Said(
-            None if strike is None else read_strike(strike),
-            None if expiry is None else read_date(expiry),
-            strike,
-        )
+        return said_before(strike, expiry)
+    except TypeError:
+        # A list or an object, which cannot be looked up.
+        what = f"strikePrice {shortened(strike)}, expiryDate {shortened(expiry)}"
     except BadRecord as problem:
-        raise Objection(Fault.RETYPED_FIELD, "row", problem.what) from None
+        what = problem.what
+    raise Objection(Fault.RETYPED_FIELD, "row", what)
 
 
-def _symbol_of(names: Sequence[object], identifiers: Sequence[object], asked: str | None) -> str:
+def _symbol_of(names: Iterable[object], identifiers: Iterable[object], asked: str | None) -> str:
     """The symbol that most legs name. Raises ChainFault when it is not the one *asked* for."""
-    if asked is None and not names:
-        raise ChainFault(Fault.EMPTY_LIST, "rows without a leg")
     told = most_common(names)
     if told is None:
-        told = most_common([symbol_in(identifier) for identifier in identifiers])
+        told = most_common(map(symbol_in, identifiers))
     if asked is not None and told is not None and told != asked:
         raise ChainFault(Fault.OTHER_CHAIN, f"underlying {shortened(told)}, not {asked}")
-    if asked is None and not isinstance(told, str):
+    if asked is not None:
+        return asked
+    if told is None:
         raise ChainFault(Fault.RENAMED_FIELD, "underlying is missing in all legs", then=LOOK)
-    return asked or str(told)
+    if not isinstance(told, str) or not told.isprintable():
+        raise ChainFault(Fault.RETYPED_FIELD, f"underlying is {shortened(told)}", then=LOOK)
+    return told

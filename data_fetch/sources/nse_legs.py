@@ -5,13 +5,13 @@ again field by field, which takes some times as long and says what is wrong with
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
+from operator import itemgetter
 from reprlib import repr as shortened
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from data_fetch.core.chains import ChainLeg, Fault, OptionType
 from data_fetch.core.errors import BadRecord
@@ -51,13 +51,15 @@ FIELDS = (
     Field("pchangeinOpenInterest", ("pchangeinopeninterest",), LARGEST_COUNT, signed=True),
 )
 UNSIGNED = sum(not field.signed for field in FIELDS)
+VOLATILITY = 3
 QUANTITIES = slice(6, UNSIGNED)
 
-KNOWN = {name for field in FIELDS for name in field.spellings} | {
-    "strikeprice",
-    "expirydate",
-    "underlying",
-    "identifier",
+# What says of which option a leg is, in the order in which `_names_itself` takes it.
+IDENTITY = ("strikeprice", "expirydate", "underlying", "identifier")
+
+KNOWN = {
+    *(name for field in FIELDS for name in field.spellings),
+    *IDENTITY,
     "underlyingvalue",
     "optiontype",
 }
@@ -80,31 +82,42 @@ Leg = Mapping[str, Any]
 Numbers = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a row says of both its legs, as read and (*told*) as it was written."""
+class Said(NamedTuple):
+    """What a row says of both its legs, as read and (*told*) as it was written.
+
+    *day* and *paise* are how identifiers spell expiry and strike.
+    """
 
     strike: Decimal | None
     expiry: date | None
     strike_told: object
+    expiry_told: object
+    day: str
+    paise: str
 
-    @property
-    def contract(self) -> tuple[str, str]:
-        """How an identifier spells expiry and strike."""
-        if self.strike is None or self.expiry is None:
-            return "", ""
-        return _day_first(self.expiry), _with_paise(self.strike)
+    @classmethod
+    def of(cls, strike: object, expiry: object) -> "Said":
+        """None stands for what the row leaves to its legs. Raises BadRecord."""
+        at = None if strike is None else read_strike(strike)
+        on = None if expiry is None else read_date(expiry)
+        day, paise = "" if on is None else f"{on:%d-%m-%Y}", "" if at is None else f"{at:.2f}"
+        return cls(at, on, strike, expiry, day, paise)
+
+
+# Most rows say what others have said before: of another symbol, or half a minute ago.
+said_before = lru_cache(maxsize=65_536, typed=True)(Said.of)
 
 
 class LegReader:
-    """Reads the legs of one body. *names* are those of all its legs, which are *identified*
-    or have lost their identifiers; *lacking* is told of every number that a leg is without."""
+    """Reads the legs of one body. *spelt* is how it spells the names of their members, which are
+    keyed in lower case; the legs are *identified* or have lost their identifiers; *lacking* is
+    told of every number that a leg is without."""
 
     def __init__(
         self,
         symbol: str,
         spot: float | None,
-        names: Iterable[Any],
+        spelt: Mapping[str, object],
         identified: bool,
         lacking: Lacking,
     ) -> None:
@@ -112,32 +125,38 @@ class LegReader:
         self._spot = spot
         self._identified = identified
         self._lacking = lacking
-        self._usual = _usual_form(names)
+        self._usual = _usual_form(spelt)
+        self._named = itemgetter(*map(spelt.get, IDENTITY))
         # How many legs had a change to hold against its percentage.
         self.compared = 0
 
-    def read(
-        self, said: Said, contract: tuple[str, str], side: OptionType, leg: Leg
-    ) -> tuple[date, ChainLeg, str] | None:
+    def read(self, said: Said, side: OptionType, leg: Leg) -> tuple[date, ChainLeg, str] | None:
         """Expiry, leg and the field that does not go with another ("" if all do).
 
         None for a placeholder, which stands where nothing is listed. Raises Objection.
         """
         strike, expiry = said.strike, said.expiry
-        if not (
-            strike is not None
-            and expiry is not None
-            and leg.get("strikePrice") == said.strike_told
-            and leg.get("underlying") == self._symbol
-            and _is_identifier(leg.get("identifier"), self._symbol, contract, side)
-            and _is_date(leg.get("expiryDate"), expiry)
-        ):
+        if strike is None or expiry is None or not self._names_itself(said, side, leg):
             identity = self._identity(said, side, leg)
             if identity is None:
                 return None
             strike, expiry = identity
         numbers = self._numbers(leg)
-        return expiry, self._made(strike, side, numbers), self._contradicted(numbers)
+        return expiry, *self._made(strike, side, numbers)
+
+    def _names_itself(self, said: Said, side: OptionType, leg: Leg) -> bool:
+        """Whether the leg says what its row says, in the way in which legs nearly always do."""
+        try:
+            strike, day, underlying, identifier = self._named(leg)
+        except KeyError:
+            return False
+        return (
+            strike == said.strike_told
+            and day in (said.expiry_told, said.day)
+            and underlying == self._symbol
+            and type(identifier) is str
+            and identifier[6:] == f"{self._symbol}{said.day}{side}{said.paise}"
+        )
 
     def _identity(self, said: Said, side: OptionType, leg: Leg) -> tuple[Decimal, date] | None:
         """Strike and expiry that all parts of the leg agree on; None for a placeholder."""
@@ -204,61 +223,60 @@ class LegReader:
     def _numbers(self, leg: Leg) -> Numbers:
         """What the leg has for each of `FIELDS`."""
         numbers = self._usual.numbers(leg)
-        if numbers is not None:
+        # Among counts of contracts the volatility does not show in the sum.
+        if numbers is not None and numbers[VOLATILITY] <= LARGEST_VOLATILITY:
             return numbers
         members = in_lower_case(leg)
         return tuple(read_field(members, field, self._lacking) for field in FIELDS)
 
-    def _made(self, strike: Decimal, side: OptionType, numbers: Numbers) -> ChainLeg:
-        oi, volume, last, iv, bid, ask, bid_qty, ask_qty, buying, selling, change, more, *_ = (
-            numbers
-        )
-        ltp = float(last) if last else None
+    def _made(self, strike: Decimal, side: OptionType, numbers: Numbers) -> tuple[ChainLeg, str]:
+        """The leg, and the field that its own percentage contradicts ("" if none does)."""
+        oi, volume, last, iv, bid, ask = numbers[:6]
+        bid_qty, ask_qty, buying, selling, change, more, percent, more_percent = numbers[6:]
         most = most_worth(side, strike, self._spot)
         if last > most or (bid and bid > most) or (ask and ask > most):
             refuse_prices(most, {"lastPrice": last, "bidprice": bid, "askPrice": ask}, "askPrice")
-        return ChainLeg(
-            strike=strike,
-            option_type=side,
-            ltp=ltp,
-            prev_close=_before("change", ltp, change, PRICE_DIGITS) or None,
-            bid=float(bid) if bid else None,
-            bid_qty=bid_qty,
-            ask=float(ask) if ask else None,
-            ask_qty=ask_qty,
-            total_buy_qty=buying,
-            total_sell_qty=selling,
-            volume=float(volume),
-            oi=float(oi),
-            prev_oi=_before("changeinOpenInterest", oi, more, COUNT_DIGITS),
-            provider_iv=round(iv / 100, IV_DIGITS) if iv else None,
+        ltp = float(last) if last else None
+        prev_close = _before("change", ltp, change, PRICE_DIGITS)
+        prev_oi = _before("changeinOpenInterest", oi, more, COUNT_DIGITS)
+        # By place, because by name takes twice as long.
+        leg = ChainLeg(
+            strike,
+            side,
+            None,
+            ltp,
+            prev_close or None,
+            float(bid) if bid else None,
+            bid_qty,
+            float(ask) if ask else None,
+            ask_qty,
+            buying,
+            selling,
+            float(volume),
+            float(oi),
+            prev_oi,
+            round(iv / 100, IV_DIGITS) if iv else None,
         )
-
-    def _contradicted(self, numbers: Numbers) -> str:
-        """The field that its own percentage contradicts, if one does."""
-        oi, _, last, *_, change, more, percent, more_percent = numbers
-        if last and change and percent:
-            self.compared += 1
-            if _is_far_off(change, last - change, percent):
-                return "change"
-        if more and more_percent:
-            self.compared += 1
-            if _is_far_off(more, oi - more, more_percent):
-                return "changeinOpenInterest"
         if change and not last:
             # Something traded, so 0 is not the price.
             self._lacking("lastPrice")
-        return ""
+        if self._is_far_off(change, prev_close, percent):
+            return leg, "change"
+        if self._is_far_off(more, prev_oi, more_percent):
+            return leg, "changeinOpenInterest"
+        return leg, ""
 
-
-@lru_cache(maxsize=256)
-def _day_first(day: date) -> str:
-    return f"{day:%d-%m-%Y}"
-
-
-@lru_cache(maxsize=65_536)
-def _with_paise(strike: Decimal) -> str:
-    return f"{strike:.2f}"
+    def _is_far_off(
+        self, change: float | None, before: float | None, percent: float | None
+    ) -> bool:
+        """Whether *change* of what was there *before* is not about so many *percent*."""
+        if not change or not percent or before is None:
+            return False
+        self.compared += 1
+        if before <= CRUMB:
+            return False
+        expected = change / before * 100
+        return abs(expected - percent) > POINTS_OFF + PART_OFF * abs(expected)
 
 
 def symbol_in(identifier: object) -> str | None:
@@ -267,25 +285,12 @@ def symbol_in(identifier: object) -> str | None:
     return None if found is None else found["underlying"]
 
 
-def _usual_form(names: Iterable[Any]) -> UsualForm:
-    """Of a leg that spells its numbers as this body, with legs of these *names*, does."""
-    spelt = {str(name).lower(): name for name in names}
+def _usual_form(spelt: Mapping[str, object]) -> UsualForm:
+    """Of a leg that spells its numbers as this body, whose names are *spelt* so, does."""
     found = [
         next((spelt[name] for name in field.spellings if name in spelt), None) for field in FIELDS
     ]
     return UsualForm(found, unsigned=UNSIGNED, whole=QUANTITIES, most=LARGEST_PRICE)
-
-
-def _is_identifier(told: object, symbol: str, contract: tuple[str, str], side: OptionType) -> bool:
-    expiry, strike = contract
-    return isinstance(told, str) and told[6:] == f"{symbol}{expiry}{side}{strike}"
-
-
-def _is_date(told: object, expiry: date) -> bool:
-    try:
-        return read_date(told) == expiry
-    except BadRecord:
-        return False
 
 
 def _has_traded(members: Leg) -> bool:
@@ -305,10 +310,3 @@ def _before(field: str, now: float | None, change: float | None, digits: int) ->
         raise Objection(Fault.CONTRADICTION, field, f"{field} {change:g} to {now:g} cannot be")
     # Whole numbers need no rounding, and most are whole.
     return float(before) if type(before) is int else abs(round(before, digits))
-
-
-def _is_far_off(change: float, before: float, percent: float) -> bool:
-    if before <= CRUMB:
-        return False
-    expected = change / before * 100
-    return abs(expected - percent) > POINTS_OFF + PART_OFF * abs(expected)

@@ -183,7 +183,7 @@ class _Reading:
         self._symbol = _symbol_of(self._key, underlying)
         self._spot = self._spot_of()
         self._gathering = LegGathering()
-        self._legs_by_key: dict[str, ChainLeg] = {}
+        self._legs_by_key: dict[str, tuple[date, ChainLeg]] = {}
         self._ratios_told = 0
         self._check_names()
 
@@ -276,10 +276,10 @@ class _Reading:
             return None
         self._gathering.add(expiry, leg)
         if leg.live_key is not None:
-            known = self._legs_by_key.setdefault(leg.live_key, leg)
-            if known.key != leg.key:
+            known_of, known = self._legs_by_key.setdefault(leg.live_key, (expiry, leg))
+            if (known_of, known.key) != (expiry, leg.key):
                 # One of them is under a key that is not its own.
-                self._gathering.dispute(expiry, known)
+                self._gathering.dispute(known_of, known)
                 self._gathering.dispute(expiry, leg)
         return leg
 

@@ -27,6 +27,7 @@ from data_fetch.core.chain_numbers import (
     Reason,
 )
 from data_fetch.core.chains import (
+    MOST_SHARES,
     WHOLE_WITHIN,
     Chain,
     ChainLeg,
@@ -34,6 +35,7 @@ from data_fetch.core.chains import (
     LotReason,
     OptionType,
     QuantityUnit,
+    by_column,
 )
 from data_fetch.core.errors import BadRecord
 from data_fetch.storage import binary_copy
@@ -70,18 +72,18 @@ METRICS = (
     "resistance",
     "gamma_exposure",
 )
-# What a leg says itself, in the order of the record, and where its row has it: the quantities
-# of the unit are looked up by the unit.
+# What a leg says itself, in the order of the record: its row has the quantities by their unit.
 BOOK = ("ltp", "prev_close", "bid", "bid_qty", "ask", "ask_qty", "total_buy_qty", "total_sell_qty")
 QUANTITIES = ("volume", "oi", "prev_oi")
 PROVIDED = ("provider_iv", "provider_delta", "provider_gamma", "provider_theta", "provider_vega")
-TOLD = {name: attrgetter(name) for name in ("strike", "option_type", *BOOK, *QUANTITIES, *PROVIDED)}
-NUMBERS = {name: itemgetter(place) for place, name in enumerate(LegNumbers._fields)}
 FLOATS = frozenset(
     {"ltp", "prev_close", "bid", "ask", *PROVIDED, "forward", *LegNumbers._fields}
     | {f"{name}_contracts" for name in QUANTITIES}
 ) - {"reason"}
 WHOLE = frozenset({name for name in BOOK if name.endswith("_qty")} | set(QUANTITIES))
+
+# By whether the lot is unknown.
+LOT_REASONS = (LotReason.LOT_MISMATCH.value, LotReason.LOT_UNKNOWN.value)
 
 plain = str.__str__
 
@@ -227,13 +229,10 @@ def leg_columns(placed: Sequence[Placed]) -> dict[str, Sequence[Any]]:
     def each_leg(values: Iterable[Any]) -> list[Any]:
         return list(joined.from_iterable(map(repeat, values, counts)))
 
-    legs = list(joined.from_iterable(chain.legs for chain in chains))
-    numbers = list(joined.from_iterable(each.received.priced.numbers for each in placed))
-    # Column by column: turning a hundred thousand rows over at once takes ten times as long.
-    columns: dict[str, Sequence[Any]] = {
-        **{name: list(map(value, legs)) for name, value in TOLD.items()},
-        **{name: list(map(value, numbers)) for name, value in NUMBERS.items()},
-    }
+    legs = joined.from_iterable(chain.legs for chain in chains)
+    numbers = joined.from_iterable(each.received.priced.numbers for each in placed)
+    columns = by_column(legs)
+    columns |= zip(LegNumbers._fields, zip(*numbers, strict=True), strict=True)
     columns |= _in_both_units(columns, placed)
     key = zip(*(each.head.key for each in placed), strict=True)
     for name, values in zip(("underlying", "expiry", "timestamp", "source"), key, strict=True):
@@ -262,18 +261,16 @@ def _in_both_units(
     columns: dict[str, Sequence[Any]] = {}
     lost = np.zeros(len(lots), np.bool_)
     for name in QUANTITIES:
-        values = np.asarray(told[name], np.float64)
+        values = np.array(told[name], np.float64)
         shares = values * lots
         whole = np.rint(shares)
-        with_shares = np.abs(shares - whole) <= WHOLE_WITHIN
+        with_shares = (np.abs(shares - whole) <= WHOLE_WITHIN) & (whole <= MOST_SHARES)
         lost |= ~with_shares & ~np.isnan(values)
         columns[name] = _known(np.where(with_shares, whole, 0).astype(np.int64), with_shares)
         columns[f"{name}_contracts"] = _known(values, contracts & ~np.isnan(values))
-    reasons: list[str | None] = [None] * len(lots)
-    for row in np.flatnonzero(lost):
-        unknown = np.isnan(lots[row])
-        reasons[row] = (LotReason.LOT_UNKNOWN if unknown else LotReason.LOT_MISMATCH).value
-    return {**columns, "oi_reason": reasons}
+    whether = zip(lost.tolist(), np.isnan(lots).tolist(), strict=True)
+    columns["oi_reason"] = [LOT_REASONS[unknown] if each else None for each, unknown in whether]
+    return columns
 
 
 def _shares_in_one(received: Received) -> float:
@@ -284,6 +281,9 @@ def _shares_in_one(received: Received) -> float:
 
 
 def _known(values: NDArray[Any], known: NDArray[np.bool_]) -> list[Any]:
+    """*values* where they are *known*, None elsewhere."""
+    if not known.any():
+        return [None] * len(values)
     column: list[Any] = values.tolist()
     for row in np.flatnonzero(~known).tolist():
         column[row] = None

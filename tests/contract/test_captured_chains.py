@@ -249,5 +249,5 @@ def test_a_leg_takes_microseconds(shared_data: Path) -> None:
             read_nse_chains(document)
         return time.process_time() - began
 
-    # Measured 11; the bound leaves room for slow and busy machines.
+    # Measured 10; the bound leaves room for slow and busy machines.
     assert min(seconds() for _ in range(3)) / 27812 < 60e-6

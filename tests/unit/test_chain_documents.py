@@ -5,9 +5,9 @@ import io
 import json
 import tarfile
 import tracemalloc
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from upstox_rows import row as upstox_row
 
 from data_fetch.core.chains import ChainFault, ChainSource, Fault
 from data_fetch.sources.chain_documents import CapturedDocument, documents_in, read_document
+from data_fetch.storage.types import DECIMAL_PLACES
 
 NSE = body(nse_row())
 UPSTOX = {"status": "success", "data": [upstox_row()]}
@@ -43,6 +44,31 @@ def tar(files: dict[str, bytes], mode: str = "w") -> bytes:
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return packed.getvalue()
+
+
+Place = tuple[str | int, ...]
+
+
+def places_in(told: Any, above: Place = ()) -> Iterator[Place]:
+    """The way to everything in a document."""
+    yield above
+    inside: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(told, dict):
+        inside = told.items()
+    elif isinstance(told, list):
+        inside = enumerate(told)
+    for name, value in inside:
+        yield from places_in(value, (*above, name))
+
+
+def replaced(told: Any, place: Place, by: Any) -> Any:
+    """A copy of *told* with *by* at *place*."""
+    if not place:
+        return by
+    first, *rest = place
+    copy = told.copy()
+    copy[first] = replaced(told[first], tuple(rest), by)
+    return copy
 
 
 def found(folder: Path, name: str, content: bytes) -> list[CapturedDocument]:
@@ -156,6 +182,9 @@ LATER = body(nse_row(), timestamp="11-Sep-2026 09:20:00")
         pytest.param({"time": "0001-01-01T00:00:00+05:30"}, None, id="before all time"),
         pytest.param({"time": "9999-12-31T23:59:59-05:30"}, None, id="after all time"),
         pytest.param({"time": "0001-01-01 00:00:00"}, None, id="what stands for not known"),
+        pytest.param({"time": 10**400, "x": float("nan")}, None, id="beyond all floats"),
+        pytest.param({"time": 500_000_000_000}, None, id="milliseconds of 1985"),
+        pytest.param({"time": {"$date": {"$date": 1789128000000}}}, None, id="not Mongo's"),
         pytest.param({"symbol": "NIFTY"}, None, id="no time"),
     ],
 )
@@ -243,8 +272,11 @@ def test_other_documents_are_refused_by_name(told: Any, fault: Fault) -> None:
     assert refused.value.fault is fault
 
 
+VALUES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.just("NIFTY")
+)
 DOCUMENTS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    VALUES,
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
@@ -254,13 +286,79 @@ DOCUMENTS = st.recursive(
     ),
     max_leaves=12,
 )
+STRIKES = (22600, 22650, 22700)
+TOTALS = {"totOI": 3000, "totVol": 15000}
+WHOLE = {
+    "nse": body(*map(nse_row, STRIKES)) | {"filtered": {"CE": TOTALS, "PE": TOTALS}},
+    "upstox": {"status": "success", "data": [upstox_row(strike) for strike in STRIKES]},
+}
+PLACES = [(shape, place) for shape, whole in WHOLE.items() for place in places_in(whole)]
+
+
+def checked(told: Any) -> None:
+    """Read *told*: only ChainFault is raised, and what is read the store can hold."""
+    try:
+        read = read_document(CapturedDocument("a", None, told))
+    except ChainFault:
+        return
+    for chain in read.chains:
+        assert chain.underlying.isprintable()
+        for leg in chain.legs:
+            assert 0 < leg.strike < 10**9
+            assert leg.strike == round(leg.strike, DECIMAL_PLACES)
+            assert all(-(2**63) <= count < 2**63 for count in leg if isinstance(count, int))
+            assert all(isfinite(number) for number in leg if isinstance(number, float))
 
 
 @settings(max_examples=300, deadline=None)
 @given(told=DOCUMENTS)
 def test_whatever_is_read_only_chain_faults_are_raised(told: Any) -> None:
-    with suppress(ChainFault):
-        read_document(CapturedDocument("a", None, told))
+    checked(told)
+
+
+@settings(max_examples=600, deadline=None)
+@given(place=st.sampled_from(PLACES), value=DOCUMENTS)
+def test_any_one_member_may_be_anything(place: tuple[str, Place], value: Any) -> None:
+    shape, path = place
+    checked(replaced(WHOLE[shape], path, value))
+
+
+@pytest.mark.parametrize(
+    "extreme",
+    [
+        pytest.param(10**400, id="beyond all floats"),
+        pytest.param(10**19, id="beyond 64 bits"),
+        pytest.param(2**63 - 1, id="the last of 64 bits"),
+        pytest.param(-(10**400), id="below all floats"),
+        pytest.param(1.5e300, id="huge"),
+        pytest.param(5e-324, id="tiny"),
+        pytest.param(22650.00005, id="many places"),
+        pytest.param(float("inf"), id="infinite"),
+        pytest.param(float("nan"), id="no number"),
+        pytest.param("9" * 400, id="digits"),
+        pytest.param("\0", id="NUL"),
+        pytest.param("OPTIDXNIFTY31-02-2026CE22650.00", id="no such day"),
+        pytest.param([[]], id="list"),
+        pytest.param({"CE": {}}, id="object"),
+    ],
+)
+def test_each_member_may_be_beyond_all_measure(extreme: Any) -> None:
+    for shape, path in PLACES:
+        checked(replaced(WHOLE[shape], path, extreme))
+
+
+def test_rows_that_are_nested_without_end_are_no_chain() -> None:
+    """Deeper than Python compares two of them, though not deeper than a parser goes."""
+    nested = b"[" * 1_000 + b"]" * 1_000
+    row = text(nse_row())[:-1] + b',"x":' + nested + b"}"
+    with pytest.raises(ChainFault):
+        read_document(CapturedDocument("a", None, b'{"data":[' + row + b"," + row + b"]}"))
+
+
+def test_a_time_that_is_nested_without_end_is_none(tmp_path: Path) -> None:
+    nested = b'{"$date":' * 1_000 + b"1" + b"}" * 1_000
+    (document,) = found(tmp_path, "a.json", b'{"time":' + nested + b',"data":' + text(NSE) + b"}")
+    assert (document.captured_at, document.body) == (None, NSE)
 
 
 @pytest.mark.parametrize(

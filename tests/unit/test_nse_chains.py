@@ -267,6 +267,9 @@ class TestRowsOfOneStrike:
         ),
         pytest.param({"underlying": "BANKNIFTY"}, "underlying 'BANKNIFTY'", id="underlying"),
         pytest.param({"lastPrice": -1}, "lastPrice -1 cannot be", id="negative price"),
+        pytest.param(
+            {"impliedVolatility": 100_001}, "impliedVolatility 100001 cannot", id="volatility"
+        ),
         pytest.param({"openInterest": None}, "openInterest is null", id="null"),
         pytest.param({"lastPrice": float("nan")}, "lastPrice is nan", id="no number"),
         pytest.param({"buyQuantity1": 12.5}, "not a whole number", id="half a share"),

@@ -189,6 +189,14 @@ def test_two_legs_under_one_key_are_both_doubtful() -> None:
     assert reasons(twins) == ["told twice, differently"] * 2
 
 
+def test_the_same_under_one_key_on_two_days_is_doubtful_too() -> None:
+    told = read_upstox_chain([row(), row(22700, expiry="2026-09-29", call_options=side(226500))])
+    assert {aside.name for aside in told.set_aside} == {
+        "2026-09-15 22650 CE",
+        "2026-09-29 22700 CE",
+    }
+
+
 def test_a_ratio_is_believed_only_where_it_is_a_habit() -> None:
     told = read_upstox_chain([row(pcr=7.0)])
     assert len(told.chains[0].legs) == 2
