@@ -15,7 +15,7 @@ run: $(VENV)/.runtime ## Collect on the embedded store and the paper exchange (M
 	@$(BIN)/data-fetch run $(if $(MINUTES),--minutes $(MINUTES))
 
 test: $(VENV)/.development ## Run the whole test suite
-	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
+	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 chaos: $(VENV)/.development ## The tests of gaps, kills and corrections, twenty times as long
 	@CHAOS=1 $(BIN)/pytest -n 2 $(ARGS) tests/integration/test_coverage_truth.py \

@@ -43,13 +43,22 @@ def exchange(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+def desk_at(folder: Path, exchange: str, store: str) -> Desk:
+    (place := folder / "collector").mkdir()
+    return Desk.at(place, DATA_SOURCE="paper", UPSTOX_BASE_URL=exchange, DATABASE_URL=store)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, exchange: str) -> Desk:
+    return desk_at(tmp_path, exchange, f"sqlite:///{tmp_path / 'store.db'}")
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def desk(request: pytest.FixtureRequest, tmp_path: Path, exchange: str) -> Desk:
-    folder = tmp_path / "collector"
-    folder.mkdir()
-    name = "empty_postgres_url" if request.param == "postgres" else None
-    url = request.getfixturevalue(name) if name else f"sqlite:///{folder / 'store.db'}"
-    return Desk.at(folder, DATA_SOURCE="paper", UPSTOX_BASE_URL=exchange, DATABASE_URL=url)
+def either_desk(request: pytest.FixtureRequest, tmp_path: Path, exchange: str) -> Desk:
+    """On each kind of database."""
+    if request.param == "sqlite":
+        return desk_at(tmp_path, exchange, f"sqlite:///{tmp_path / 'store.db'}")
+    return desk_at(tmp_path, exchange, request.getfixturevalue("empty_postgres_url"))
 
 
 def store_of(desk: Desk, world: World = World.PAPER) -> Store:
@@ -90,8 +99,9 @@ def test_when_upstox_fails_the_website_takes_over_and_the_row_says_so(
 
 
 def test_killed_again_and_again_no_snapshot_is_torn_and_the_vault_tells_the_same(
-    desk: Desk,
+    either_desk: Desk,
 ) -> None:
+    desk = either_desk
     chance = random.Random(20260916)
     for _ in range(KILLS):
         process = desk.start("run")
