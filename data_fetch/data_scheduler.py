@@ -18,7 +18,7 @@ from data_fetch.core.clock import IST, stopwatch
 from data_fetch.core.errors import DataFetchError, LostLeadership
 from data_fetch.core.records import Outcome, StoredQuote, SyncRun, World
 from data_fetch.core.settings import Settings
-from data_fetch.core.timetable import QUOTES, next_morning
+from data_fetch.core.timetable import CHAINS, QUOTES, next_morning
 from data_fetch.fallback_store import store_for_run
 from data_fetch.job_registry import JobRegistry, JobState
 from data_fetch.runtime import Collector, Desk, Screen
@@ -190,7 +190,9 @@ data_scheduler = DataScheduler()
 def introduction(collector: Collector, now: datetime) -> list[str]:
     """What somebody who starts a collector wants to know first."""
     market, universe = collector.market, collector.universe
-    first = collector.timetable.next_after(QUOTES)(now)
+    # NSE's site tells chains only.
+    collected = QUOTES if QUOTES in collector.jobs else CHAINS
+    first = collector.timetable.next_after(collected)(now)
     prices = "invented prices" if market.world is World.PAPER else "real prices"
     resolved = f"{len(universe.members)} of {universe.listed} symbols"
     due = f"{first.astimezone(IST):%a %d %b %Y %H:%M:%S} IST" if first else "not known"
@@ -198,7 +200,7 @@ def introduction(collector: Collector, now: datetime) -> list[str]:
         f"World     {market.world} ({prices} from {market.base_url})",
         f"Store     {collector.store.name}",
         f"Universe  {resolved} resolved through the instrument master",
-        f"Clock     {now.astimezone(IST):%a %d %b %Y %H:%M:%S} IST; first quotes due {due}",
+        f"Clock     {now.astimezone(IST):%a %d %b %Y %H:%M:%S} IST; first {collected} due {due}",
     ]
 
 
