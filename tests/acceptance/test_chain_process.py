@@ -5,7 +5,7 @@ import json
 import random
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +31,7 @@ from data_fetch.storage.tables import (
 )
 
 CAPTURE = "upstox/responses/v2_option_chain_NIFTY_exp2024-06-27_captured2024-06-24.json.gz"
+OF_THE_SITE = "nse_option_chain_v3/NIFTY_2026-06-19_exp2026-06-23_capture1.json.gz"
 NIFTY_KEY, TOKEN = "NSE_INDEX|Nifty 50", "tok-4711"
 KILLS = 3
 
@@ -240,14 +241,34 @@ class Upstox(BaseHTTPRequestHandler):
         options = [{**row, "expiry": int(midnight)} for row in self.rows()]
         return gzip.compress(json.dumps([index, *options]).encode())
 
-    def _send(self, status: int, body: bytes) -> None:
+    def _send(self, status: int, body: bytes, more: Mapping[str, str] | None = None) -> None:
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
+        for name, value in {"Content-Length": str(len(body)), **(more or {})}.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         return None
+
+
+class Website(Upstox):
+    """NSE's site on an evening in 2026: a page with cookies, then what its own pages ask for."""
+
+    visit = "nseappid=visit1"
+    site: bytes
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        if path == "/NSE.json.gz":
+            return self._send(200, self.master())
+        if path == "/option-chain":
+            return self._send(200, b"<html></html>", {"Set-Cookie": f"{self.visit}; path=/"})
+        if self.headers.get("Cookie") != self.visit:
+            return self._send(401, b"{}")
+        if path == "/api/option-chain-contract-info":
+            return self._send(200, b'{"expiryDates": ["23-Jun-2026"], "strikePrice": []}')
+        return self._send(200, self.site)
 
 
 def refused(code: str) -> bytes:
@@ -256,9 +277,13 @@ def refused(code: str) -> bytes:
 
 
 @contextmanager
-def live_desk(folder: Path, shared_data: Path, **how: Any) -> Iterator[Desk]:
-    capture = gzip.decompress((shared_data / CAPTURE).read_bytes())
-    handler = type("Told", (Upstox,), {"chain": capture, **how})
+def live_desk(
+    folder: Path, shared_data: Path, kind: type[Upstox] = Upstox, **how: Any
+) -> Iterator[Desk]:
+    capture, site = (
+        gzip.decompress((shared_data / name).read_bytes()) for name in (CAPTURE, OF_THE_SITE)
+    )
+    handler = type("Told", (kind,), {"chain": capture, "site": site, **how})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
@@ -290,6 +315,25 @@ def test_a_real_answer_of_upstox_is_stored_leg_by_leg(tmp_path: Path, shared_dat
         assert leg["ltp"] == (market["ltp"] or None)
         # It was over years ago, by the clock of whoever asks now.
         assert (leg["iv"], leg["reason"]) == (None, "expired")
+
+
+def test_the_website_alone_needs_no_account(tmp_path: Path, shared_data: Path) -> None:
+    with live_desk(tmp_path, shared_data, Website) as desk:
+        alone = {
+            "DATA_SOURCE": "nse",
+            "NSE_ENABLED": "true",
+            "NSE_BASE_URL": desk.environment["UPSTOX_BASE_URL"],
+            "UPSTOX_ACCESS_TOKEN": "",
+        }
+        told = desk.json("chain", "collect", "--once", "--symbols", "NIFTY", **alone)
+        shown = desk.json("chain", "show", "NIFTY", **alone)
+
+    [poll] = told["polls"]
+    assert (poll["stored"], poll["error"], poll["faults"]) == (1, None, {})
+    assert (shown["source"], shown["expiry"]) == ("nse", "2026-06-23")
+    # Stamped by the exchange before the expiry, and priced as of then.
+    assert shown["exchange_time"] == "2026-06-19T15:30:00+05:30"
+    assert sum(leg["iv"] is not None for leg in shown["legs"]) > 100
 
 
 def test_an_answer_that_is_none_is_named_and_the_exit_status_says_so(
