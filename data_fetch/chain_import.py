@@ -139,7 +139,11 @@ class ChainImport:
             report.refused.append(Refused("the rest of it", problem.fault, problem.what))
 
     def _named(self, chains: Sequence[Chain]) -> list[Chain]:
-        return [replace(chain, underlying=self._symbol_of(chain.underlying)) for chain in chains]
+        symbols = [self._symbol_of(chain.underlying) for chain in chains]
+        return [
+            chain if chain.underlying == symbol else replace(chain, underlying=symbol)
+            for chain, symbol in zip(chains, symbols, strict=True)
+        ]
 
     def _record(self, priced: Sequence[Received], run: SyncRun, report: ImportReport) -> None:
         recorded = self._chains.record(priced, self._grown(run, report), [])
