@@ -18,8 +18,8 @@ test: $(VENV)/.development ## Run the whole test suite
 	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 chaos: $(VENV)/.development ## The tests of gaps, kills and corrections, twenty times as long
-	@CHAOS=1 $(BIN)/pytest -n 2 $(ARGS) tests/integration/test_coverage_truth.py \
-	  tests/integration/test_corrections.py tests/acceptance/test_backfill_process.py
+	@CHAOS=1 $(BIN)/pytest -n 2 $(ARGS) tests/integration/services/test_coverage_truth.py \
+	  tests/integration/services/test_corrections.py tests/acceptance/test_backfill_process.py
 
 lint: $(VENV)/.development ## Formatting, lint, types and the import contract
 	@$(BIN)/ruff format --check .

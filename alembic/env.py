@@ -7,8 +7,8 @@ from alembic import context
 from sqlalchemy import Connection
 
 from data_fetch.core.settings import Settings
-from data_fetch.storage.database import engine_for, writing
-from data_fetch.storage.tables import Base
+from data_fetch.storage.database.engine import engine_for, writing
+from data_fetch.storage.database.tables import Base
 
 
 def migrate(connection: Connection) -> None:

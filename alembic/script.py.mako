@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from data_fetch.storage.types import Exact, Instant
+from data_fetch.storage.database.types import Exact, Instant
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}

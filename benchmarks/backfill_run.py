@@ -13,20 +13,20 @@ from pathlib import Path
 from threading import Event, Thread
 
 from benchmarks.candle_server import FIRST, LAST, instrument_keys
-from data_fetch.backfill_service import BackfillOrder, BackfillService
-from data_fetch.core.candles import CandleInterval
+from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import SystemClock, stopwatch
-from data_fetch.core.market import MarketCalendar
+from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import CandleSource, Clock
 from data_fetch.core.records import Instrument, World
-from data_fetch.data_scheduler import peak_memory_mb
-from data_fetch.sources.pacing import UPSTOX_LIMITS, Pacer
-from data_fetch.sources.token import TokenKeeper
-from data_fetch.sources.upstox import UpstoxApi
-from data_fetch.storage.candle_book import CandleBook
-from data_fetch.storage.store import Store, open_store
-from data_fetch.upstox_candle_client import UpstoxCandleClient
-from data_fetch.upstox_ltp_client import UpstoxLtpClient
+from data_fetch.scheduling.scheduler import peak_memory_mb
+from data_fetch.services.backfill import BackfillOrder, BackfillService
+from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer
+from data_fetch.sources.upstox.api import UpstoxApi
+from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
+from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
+from data_fetch.sources.upstox.token import TokenKeeper
+from data_fetch.storage.candles.candle_book import CandleBook
+from data_fetch.storage.database.store import Store, open_store
 
 SLOT = timedelta(seconds=1)
 

@@ -26,15 +26,15 @@ from benchmarks.backfill_run import instruments, service_for
 from benchmarks.candle_server import VARIANTS, body, instrument_keys, windows
 from benchmarks.figure import Figure, seconds
 from benchmarks.stores import POSTGRES
-from data_fetch.backfill_service import BackfillOrder
-from data_fetch.core.candles import CandleInterval, CandleReply
+from data_fetch.core.candles.candles import CandleInterval, CandleReply
+from data_fetch.core.candles.request_planner import Window
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.ports import Lane
 from data_fetch.core.records import World
-from data_fetch.core.request_planner import Window
-from data_fetch.paper_exchange.limits import RateLimits
-from data_fetch.sources.pacing import Pacer
-from data_fetch.storage.store import open_store
+from data_fetch.paper_exchange.upstox.limits import RateLimits
+from data_fetch.services.backfill import BackfillOrder
+from data_fetch.sources.transport.pacing import Pacer
+from data_fetch.storage.database.store import open_store
 
 BOUND, MOST_MEMORY_MB = 1.2, 300.0
 SINCE, UNTIL = date(2022, 1, 1), date(2026, 7, 31)

@@ -22,15 +22,15 @@ from sqlalchemy import delete
 
 from benchmarks.figure import Figure, interleaved
 from benchmarks.stores import postgres_store
-from data_fetch.chain_runtime import chain_import_at
 from data_fetch.core.clock import SystemClock
-from data_fetch.core.market import MarketCalendar
+from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.records import World
-from data_fetch.sources.chain_documents import CapturedDocument
-from data_fetch.storage.chain_rows import INSERT_LEGS
-from data_fetch.storage.database import SQLITE_SESSION
-from data_fetch.storage.store import Store, open_store
-from data_fetch.storage.tables import (
+from data_fetch.runtime.chains import chain_import_at
+from data_fetch.sources.captured_chains import CapturedDocument
+from data_fetch.storage.chains.rows import INSERT_LEGS
+from data_fetch.storage.database.engine import SQLITE_SESSION
+from data_fetch.storage.database.store import Store, open_store
+from data_fetch.storage.database.tables import (
     ChainReceipt,
     ChainSnapshot,
     ChainSummary,

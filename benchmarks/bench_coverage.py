@@ -15,31 +15,25 @@ from psycopg2.extensions import connection as Session
 
 from benchmarks.figure import Figure, interleaved, seconds
 from benchmarks.stores import postgres_store
-from data_fetch.core.candles import CandleBlock, CandleInterval, Kind, Provenance
-from data_fetch.core.coverage import (
-    DayCoverage,
-    Proof,
-    unasked,
-    with_answer,
-    with_bars,
-)
-from data_fetch.core.day_counts import summed
-from data_fetch.core.expectation import Expectation
-from data_fetch.core.market import MarketCalendar
-from data_fetch.core.market_session import instant_of
+from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
+from data_fetch.core.candles.coverage import DayCoverage, Proof, unasked, with_answer, with_bars
+from data_fetch.core.candles.day_counts import summed
+from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.market.session import instant_of
 from data_fetch.core.records import Instrument, World
 from data_fetch.core.spans import Spans, without
-from data_fetch.storage.candle_audit import recount
-from data_fetch.storage.candles import begin_candle_writing, insert_candles
-from data_fetch.storage.coverage import save_days
-from data_fetch.storage.coverage_counts import (
+from data_fetch.storage.candles.audit import recount
+from data_fetch.storage.candles.candles import begin_candle_writing, insert_candles
+from data_fetch.storage.candles.coverage import save_days
+from data_fetch.storage.candles.coverage_counts import (
     Question,
     TradingDay,
     day_counts,
     instrument_gaps,
     trading_days,
 )
-from data_fetch.storage.store import Store, open_store
+from data_fetch.storage.database.store import Store, open_store
 
 INSTRUMENTS, ROUNDS = 247, 7
 FIRST, LAST = date(2025, 6, 2), date(2025, 7, 29)

@@ -21,13 +21,13 @@ from sqlalchemy import Connection
 
 from benchmarks.figure import Figure, interleaved
 from benchmarks.stores import postgres_store
-from data_fetch.core.candles import CandleBlock, CandleInterval, Kind, Provenance
-from data_fetch.core.market_session import EPOCH, MINUTES_OF_DAY, instant_of, midnight_number
+from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
+from data_fetch.core.market.session import EPOCH, MINUTES_OF_DAY, instant_of, midnight_number
 from data_fetch.core.records import World
-from data_fetch.storage.candles import begin_candle_writing, insert_candles, merge_candles
-from data_fetch.storage.database import SQLITE_SESSION
-from data_fetch.storage.store import Store, open_store
-from data_fetch.storage.types import MICROSECOND
+from data_fetch.storage.candles.candles import begin_candle_writing, insert_candles, merge_candles
+from data_fetch.storage.database.engine import SQLITE_SESSION
+from data_fetch.storage.database.store import Store, open_store
+from data_fetch.storage.database.types import MICROSECOND
 
 OPENING = midnight_number(date(2025, 1, 1)) + 9 * 60 + 15
 MINUTES, MONTH, DAYS_STORED = 375, 22, 45

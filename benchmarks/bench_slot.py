@@ -20,14 +20,14 @@ from sqlalchemy import make_url
 
 from benchmarks.figure import Figure, interleaved
 from data_fetch.core.clock import MINUTE, ScaledClock
-from data_fetch.core.market import MarketCalendar
+from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import Lane
 from data_fetch.core.records import Instrument, QuoteAnswer, World
-from data_fetch.ltp_service import LtpService, Members
-from data_fetch.sources.answers import RawAnswer, read_answer
-from data_fetch.sources.quotes import read_quotes
+from data_fetch.services.quotes import LtpService, Members
+from data_fetch.sources.upstox.ltp_rows import read_quotes
+from data_fetch.sources.upstox.responses import RawAnswer, read_answer
+from data_fetch.storage.database.store import open_store
 from data_fetch.storage.quotes import QuoteStore
-from data_fetch.storage.store import open_store
 
 POSTGRES = os.environ.get("BENCH_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 OPEN = datetime(2026, 9, 16, 3, 45, tzinfo=UTC)

@@ -13,11 +13,11 @@ import numpy as np
 import orjson
 from aiohttp import web
 
-from data_fetch.core.candles import CandleInterval, expected_spans
+from data_fetch.core.candles.candles import CandleInterval, expected_spans
 from data_fetch.core.clock import IST, SystemClock
-from data_fetch.core.market import OTHER_STOCK, MarketCalendar
-from data_fetch.core.market_session import instant_of
-from data_fetch.paper_exchange.limits import RateLimits
+from data_fetch.core.market.calendar import OTHER_STOCK, MarketCalendar
+from data_fetch.core.market.session import instant_of
+from data_fetch.paper_exchange.upstox.limits import RateLimits
 from data_fetch.paper_exchange.wire import Refused
 
 FIRST, LAST = date(2026, 6, 1), date(2026, 7, 31)

@@ -1,36 +1,5 @@
-"""Last traded prices from Upstox: LTP V3, up to 500 instruments a request."""
+"""Last prices from Upstox, in batches of 500."""
 
-from collections.abc import Sequence
+from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
 
-from data_fetch.core.ports import Clock, Lane
-from data_fetch.core.records import QuoteAnswer
-from data_fetch.sources.batches import Batches, Heard, facts_of
-from data_fetch.sources.quotes import ReadQuotes, read_quotes
-from data_fetch.sources.retrying import Errand
-from data_fetch.sources.upstox import LTP_BATCH, UpstoxApi
-
-
-class UpstoxLtpClient:
-    """Quotes of any number of instruments. Safe to share between threads."""
-
-    def __init__(self, api: UpstoxApi, clock: Clock) -> None:
-        self._api = api
-        self._batches = Batches(self._send, LTP_BATCH, clock)
-
-    def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteAnswer:
-        """The last quotes of *instrument_keys*, in that order; each key is asked for once.
-
-        What could not be had after all retries is in `failed`, with the reason in `error`.
-        Raises TokenRejected and AccessDenied; and the last TransientError when nothing at all
-        was answered.
-        """
-        reads, rest = self._batches.ask(instrument_keys, self._api.errand(lane))
-        quotes = {quote.instrument_key: quote for read in reads for quote in read.quotes}
-        asked = dict.fromkeys(instrument_keys)
-        return QuoteAnswer(
-            quotes=tuple(quotes[key] for key in asked if key in quotes), **facts_of(rest)
-        )
-
-    def _send(self, keys: Sequence[str], errand: Errand) -> Heard[ReadQuotes]:
-        answer = self._api.ltp(keys, errand.lane, errand)
-        return Heard(read_quotes(answer.data, keys), answer.partial)
+__all__ = ["UpstoxLtpClient"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from checkout import CHECKOUT
 from servers import (
     POSTGRES_WAYS,
     REDIS_WAYS,
@@ -17,11 +18,9 @@ from servers import (
 from sqlalchemy import Engine, make_url
 
 from data_fetch.core.records import World
-from data_fetch.storage.database import engine_for
-from data_fetch.storage.migrations import upgrade
-from data_fetch.storage.store import Store, open_store
-
-CHECKOUT = Path(__file__).resolve().parent.parent
+from data_fetch.storage.database.engine import engine_for
+from data_fetch.storage.database.migrations import upgrade
+from data_fetch.storage.database.store import Store, open_store
 
 
 @pytest.fixture(scope="session")

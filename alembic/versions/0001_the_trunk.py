@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from data_fetch.storage.types import Exact, Instant
+from data_fetch.storage.database.types import Exact, Instant
 
 revision = "0001"
 down_revision = None

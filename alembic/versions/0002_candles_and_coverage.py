@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from data_fetch.storage.types import Instant
+from data_fetch.storage.database.types import Instant
 
 revision = "0002"
 down_revision = "0001"

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_fetch.analytics.columns import Bools, Floats, LegColumns, floats
-from data_fetch.core.chain_numbers import Reason
-from data_fetch.core.chains import Chain, ChainLeg, OptionType
+from data_fetch.core.chains.chains import Chain, ChainLeg, OptionType
+from data_fetch.core.chains.numbers import Reason
 
 
 class BuildUp(StrEnum):

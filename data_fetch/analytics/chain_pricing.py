@@ -15,9 +15,9 @@ from data_fetch.analytics.conventions import Convention, Priceable, Setting
 from data_fetch.analytics.forward import UNKNOWN
 from data_fetch.analytics.iv import Unsolved, implied_volatility
 from data_fetch.analytics.leg_prices import LegPrices
-from data_fetch.core.chain_numbers import Forward, LegNumbers, PricedChain, Reason
-from data_fetch.core.chains import Chain
-from data_fetch.core.market import ExpiryClose, MarketCalendar
+from data_fetch.core.chains.chains import Chain
+from data_fetch.core.chains.numbers import Forward, LegNumbers, PricedChain, Reason
+from data_fetch.core.market.calendar import ExpiryClose, MarketCalendar
 
 Rows = NDArray[np.intp]
 

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data_fetch.core.chains import Chain, ChainLeg, OptionType
+from data_fetch.core.chains.chains import Chain, ChainLeg, OptionType
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -17,8 +17,8 @@ from data_fetch.analytics.columns import (
     or_nothing,
     stacked,
 )
-from data_fetch.core.chain_numbers import Metric, PricedChain, Reason
-from data_fetch.core.chains import QuantityUnit
+from data_fetch.core.chains.chains import QuantityUnit
+from data_fetch.core.chains.numbers import Metric, PricedChain, Reason
 
 PERCENT = 0.01
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from data_fetch.analytics.build_up import counts_since_previous_close
 from data_fetch.analytics.columns import stacked
 from data_fetch.analytics.metrics import benches, chain_metrics
-from data_fetch.core.chain_numbers import ChainSummary, PricedChain
+from data_fetch.core.chains.numbers import ChainSummary, PricedChain
 
 
 class Subject(NamedTuple):

@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from data_fetch.analytics.columns import Floats
 from data_fetch.analytics.metrics import Bench, otm_smile
-from data_fetch.core.chain_numbers import PricedChain
+from data_fetch.core.chains.numbers import PricedChain
 
 # Where the smile is read off, by the delta of the call at that strike (a put of delta -0.25
 # stands beside the call of 0.75).

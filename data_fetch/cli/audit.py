@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import click
 
-from data_fetch import runtime
-from data_fetch.cli.frame import INCOMPLETE, emit, json_option, note, say
 from data_fetch.cli.gaps import minute_text
-from data_fetch.cli.span_options import Span, question_of, span_options
+from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, note, say
+from data_fetch.cli.shared.span_options import Span, question_of, span_options
 from data_fetch.core.spans import Spans, count
-from data_fetch.storage.candle_audit import Difference, Recount, recount, repair
-from data_fetch.storage.coverage_counts import Question
+from data_fetch.runtime import collector as runtime
+from data_fetch.storage.candles.audit import Difference, Recount, recount, repair
+from data_fetch.storage.candles.coverage_counts import Question
 
 SHOWN = 20
 

@@ -21,10 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from data_fetch import runtime
-from data_fetch.backfill_service import BackfillOrder, BackfillPlan, BackfillReport
-from data_fetch.backfill_service import Progress as HowFar
-from data_fetch.cli.frame import (
+from data_fetch.cli.shared.output import (
     INCOMPLETE,
     REFUSED,
     Remarks,
@@ -36,10 +33,13 @@ from data_fetch.cli.frame import (
     note,
     say,
 )
-from data_fetch.cli.span_options import DEFAULT_DAYS, Span, span_options
-from data_fetch.core.candles import CandleInterval
+from data_fetch.cli.shared.span_options import DEFAULT_DAYS, Span, span_options
+from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import IST
 from data_fetch.core.records import Outcome
+from data_fetch.runtime import collector as runtime
+from data_fetch.services.backfill import BackfillOrder, BackfillPlan, BackfillReport
+from data_fetch.services.backfill import Progress as HowFar
 
 EXIT = {Outcome.COMPLETED: 0, Outcome.INCOMPLETE: INCOMPLETE, Outcome.FAILED: REFUSED}
 

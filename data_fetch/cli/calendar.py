@@ -5,10 +5,9 @@ from datetime import datetime
 
 import click
 
-from data_fetch import runtime
-from data_fetch.cli.frame import emit, ist_text, json_option, note, say
+from data_fetch.cli.shared.output import emit, ist_text, json_option, note, say
 from data_fetch.core.clock import IST
-from data_fetch.core.market import (
+from data_fetch.core.market.calendar import (
     F_AND_O_STOCK,
     FUTURES_AND_OPTIONS,
     INDEX,
@@ -17,7 +16,8 @@ from data_fetch.core.market import (
     Window,
     end_warning,
 )
-from data_fetch.sources.market_info import Change, Kept, Refresh, refresh_calendar
+from data_fetch.runtime import collector as runtime
+from data_fetch.sources.upstox.market_info import Change, Kept, Refresh, refresh_calendar
 
 VENUES = {Segment.CASH: F_AND_O_STOCK, Segment.FO: FUTURES_AND_OPTIONS, Segment.INDEX: INDEX}
 

@@ -13,17 +13,23 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from data_fetch import runtime
-from data_fetch.cli.frame import INCOMPLETE, counted, emit, ist_text, json_option, note, say
-from data_fetch.cli.span_options import symbols_option
-from data_fetch.core.candles import CandleInterval, Kind
+from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, ist_text, json_option, note, say
+from data_fetch.cli.shared.span_options import symbols_option
+from data_fetch.core.candles.candles import CandleInterval, Kind
+from data_fetch.core.candles.expectation import DAY
 from data_fetch.core.clock import IST
-from data_fetch.core.expectation import DAY
-from data_fetch.core.market_session import midnight_number
+from data_fetch.core.market.session import midnight_number
 from data_fetch.core.records import Instrument
-from data_fetch.reading import CandleRange, candle_range, history_of, instant, present_of
-from data_fetch.storage.candles import SAID, Correction, Said, revisions_on
-from data_fetch.storage.instruments import instruments_with
+from data_fetch.reading.candle_ranges import (
+    CandleRange,
+    candle_range,
+    history_of,
+    instant,
+    present_of,
+)
+from data_fetch.runtime import collector as runtime
+from data_fetch.storage.candles.candles import SAID, Correction, Said, revisions_on
+from data_fetch.storage.instruments.instruments import instruments_with
 
 DATE = click.DateTime(["%Y-%m-%d"])
 # What a correction may change; an instant and a run are other each time.

@@ -2,9 +2,9 @@
 
 import click
 
-from data_fetch import runtime
-from data_fetch.cli.frame import INCOMPLETE, Remarks, emit, ist_text, json_option, say
+from data_fetch.cli.shared.output import INCOMPLETE, Remarks, emit, ist_text, json_option, say
 from data_fetch.core.records import SyncRun
+from data_fetch.runtime import collector as runtime
 
 
 @click.command()

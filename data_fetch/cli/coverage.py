@@ -9,14 +9,14 @@ from itertools import groupby
 
 import click
 
-from data_fetch import runtime
-from data_fetch.cli.frame import INCOMPLETE, emit, json_option, note, say
-from data_fetch.cli.span_options import Span, question_of, span_options
-from data_fetch.core.candles import CandleInterval
-from data_fetch.core.coverage import State
-from data_fetch.core.day_counts import DayCounts, summed
+from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, note, say
+from data_fetch.cli.shared.span_options import Span, question_of, span_options
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.coverage import State
+from data_fetch.core.candles.day_counts import DayCounts, summed
 from data_fetch.core.records import Instrument
-from data_fetch.storage.coverage_counts import Question, day_counts
+from data_fetch.runtime import collector as runtime
+from data_fetch.storage.candles.coverage_counts import Question, day_counts
 
 # One character per day; what is complete stands back.
 MARKS = {

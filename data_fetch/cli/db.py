@@ -6,11 +6,11 @@ import click
 from rich.console import Console
 from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from data_fetch import runtime
-from data_fetch.cli.frame import emit, json_option, say
-from data_fetch.postgres_config import set_up
-from data_fetch.storage import migrations
-from data_fetch.storage.database import engine_for, redacted
+from data_fetch.cli.shared.output import emit, json_option, say
+from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.database_setup import set_up
+from data_fetch.storage.database import migrations
+from data_fetch.storage.database.engine import engine_for, redacted
 from data_fetch.storage.merge import Watcher
 from data_fetch.storage.merge import merge as merge_stores
 

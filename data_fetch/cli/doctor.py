@@ -12,14 +12,14 @@ from pathlib import Path
 import click
 import urllib3
 
-from data_fetch import runtime
-from data_fetch.cli.frame import REFUSED, WRONG_USE, emit, ist_text, json_option, say
+from data_fetch.cli.shared.output import REFUSED, WRONG_USE, emit, ist_text, json_option, say
 from data_fetch.core.clock import IST, SystemClock
 from data_fetch.core.errors import DataFetchError, OutsideError, SettingsInvalid
-from data_fetch.core.market import end_warning
+from data_fetch.core.market.calendar import end_warning
 from data_fetch.core.records import World
 from data_fetch.core.settings import UPSTOX_URL, Settings
-from data_fetch.fallback_store import degraded_reason
+from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.stores import degraded_reason
 
 LITTLE_DISK_BYTES = 2_000_000_000
 TOLERATED_SKEW = timedelta(seconds=2)

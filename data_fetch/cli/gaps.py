@@ -7,16 +7,16 @@ from datetime import date, datetime
 
 import click
 
-from data_fetch import runtime
-from data_fetch.cli.frame import INCOMPLETE, counted, emit, ist_text, json_option, note, say
-from data_fetch.cli.span_options import Span, question_of, span_options
-from data_fetch.core.candles import CandleInterval
+from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, ist_text, json_option, note, say
+from data_fetch.cli.shared.span_options import Span, question_of, span_options
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.coverage import GAPS, Proof, State
+from data_fetch.core.candles.gaps import Gap, runs
 from data_fetch.core.clock import IST
-from data_fetch.core.coverage import GAPS, Proof, State
-from data_fetch.core.gaps import Gap, runs
-from data_fetch.core.market_session import instant_of
+from data_fetch.core.market.session import instant_of
 from data_fetch.core.records import Instrument
-from data_fetch.storage.coverage_counts import Question, instrument_gaps
+from data_fetch.runtime import collector as runtime
+from data_fetch.storage.candles.coverage_counts import Question, instrument_gaps
 
 SHOWN = 40
 CAUSES = tuple(state.value for state in GAPS)

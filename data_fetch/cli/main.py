@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import click
 
 from data_fetch import __version__
-from data_fetch.cli.frame import REFUSED, WRONG_USE, note
-from data_fetch.cli.lazy_commands import LazyCommands
+from data_fetch.cli.shared.lazy_commands import LazyCommands
+from data_fetch.cli.shared.output import REFUSED, WRONG_USE, note
 from data_fetch.core.errors import DataFetchError, OutsideError
 
 COMMANDS = {
@@ -22,7 +22,7 @@ COMMANDS = {
     "gaps": ("data_fetch.cli.gaps", "What is expected and not there, and why."),
     "audit": ("data_fetch.cli.audit", "Recount the candles; compare with the ledger."),
     "candles": ("data_fetch.cli.candles", "Export candles; see what was corrected."),
-    "chain": ("data_fetch.cli.chain", "Option chains: collect, import, price, show."),
+    "chain": ("data_fetch.cli.chain.group", "Option chains: collect, import, price, show."),
     "symbols": ("data_fetch.cli.symbols", "Which chains are polled, and how often."),
     "status": ("data_fetch.cli.status", "What the store holds and how the last runs went."),
     "freshness": ("data_fetch.cli.freshness", "Which symbols are fresh, stale or frozen."),

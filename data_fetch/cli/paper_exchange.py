@@ -9,14 +9,14 @@ from threading import Event
 
 import click
 
-from data_fetch.cli.frame import emit, json_option, note, say
+from data_fetch.cli.shared.output import emit, json_option, note, say
 from data_fetch.core.clock import IST, SystemClock
-from data_fetch.core.market import MarketCalendar
-from data_fetch.fo_stocks_loader import fo_stocks_loader
-from data_fetch.paper_exchange.candles import Quiet
+from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import ILLIQUID, PaperExchange
-from data_fetch.paper_exchange.faults import load_faults
+from data_fetch.paper_exchange.faults.faults import load_faults
+from data_fetch.paper_exchange.upstox.candles import Quiet
+from data_fetch.sources.instruments.symbols_file import fo_stocks_loader
 
 # The system may end a wait for a signal only between two looks.
 LOOK_SECONDS = 0.5

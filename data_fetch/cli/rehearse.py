@@ -6,9 +6,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from data_fetch import runtime
-from data_fetch.cli.frame import INCOMPLETE, emit, json_option, note, say
-from data_fetch.data_scheduler import Rehearsal, rehearse
+from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, note, say
+from data_fetch.runtime import collector as runtime
+from data_fetch.scheduling.scheduler import Rehearsal, rehearse
 
 
 @click.command()

@@ -8,10 +8,10 @@ from types import FrameType
 
 import click
 
-from data_fetch.cli.frame import clock_time, note, say, slot_name
+from data_fetch.cli.shared.output import clock_time, note, say, slot_name
 from data_fetch.core.records import Outcome, StoredQuote, SyncRun
 from data_fetch.core.timetable import CHAIN_IMPORT, CHAIN_REDERIVE
-from data_fetch.data_scheduler import data_scheduler
+from data_fetch.scheduling.scheduler import data_scheduler
 
 # What jobs without a slot store, if not candles.
 STORES = {CHAIN_IMPORT: "chains", CHAIN_REDERIVE: "chains"}

@@ -5,22 +5,17 @@ from datetime import UTC, date, datetime
 
 import click
 
-from data_fetch import runtime
-from data_fetch.cli.chain_status import (
-    ChainsSeen,
-    chain_lines,
-    chains_document,
-    look_at_chains,
-)
-from data_fetch.cli.frame import emit, ist_text, json_option, say
+from data_fetch.cli.chain.status import ChainsSeen, chain_lines, chains_document, look_at_chains
 from data_fetch.cli.run import run_line
+from data_fetch.cli.shared.output import emit, ist_text, json_option, say
 from data_fetch.core.records import Outcome, SyncRun, SyncState
 from data_fetch.core.timetable import QUOTES
-from data_fetch.fallback_store import degraded_reason, store_to_look_at
-from data_fetch.storage.coverage import CandleHoldings, candle_holdings
+from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.stores import degraded_reason, store_to_look_at
+from data_fetch.storage.candles.coverage import CandleHoldings, candle_holdings
+from data_fetch.storage.database.store import Store
 from data_fetch.storage.quotes import QuoteHoldings, QuoteStore
-from data_fetch.storage.store import Store
-from data_fetch.storage.sync import SyncStatus, outcomes, recent_runs, statuses
+from data_fetch.storage.runs import SyncStatus, outcomes, recent_runs, statuses
 
 SHOWN_RUNS = 5
 EVER = datetime(1970, 1, 1, tzinfo=UTC)

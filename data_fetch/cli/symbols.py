@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from data_fetch import runtime
-from data_fetch.chain_rounds import plan_line
-from data_fetch.chain_runtime import Polling
-from data_fetch.cli.frame import Remarks, emit, json_option, say
-from data_fetch.core.chain_polling import PollingPlan
+from data_fetch.cli.shared.output import Remarks, emit, json_option, say
+from data_fetch.core.chains.polling import PollingPlan
+from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.errors import SetupError
-from data_fetch.core.symbol_config import SymbolConfig
-from data_fetch.storage.symbol_config import SymbolConfigs
+from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.chains import Polling
+from data_fetch.services.chain_jobs import plan_line
+from data_fetch.storage.chains.symbol_config import SymbolConfigs
 
 SOONEST_SECONDS, LATEST_SECONDS = 5, 3600
 MOST_EXPIRIES, MOST_STRIKES = 40, 500

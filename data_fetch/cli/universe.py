@@ -6,12 +6,13 @@ from contextlib import contextmanager
 
 import click
 
-from data_fetch import runtime
-from data_fetch.cli.frame import INCOMPLETE, emit, json_option, note, say
+from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, note, say
 from data_fetch.core.errors import MasterUnavailable
 from data_fetch.core.records import Instrument
 from data_fetch.core.settings import Settings
-from data_fetch.fo_stocks_loader import (
+from data_fetch.runtime import collector as runtime
+from data_fetch.sources.instruments.master import MasterFile, read_instruments
+from data_fetch.sources.instruments.symbols_file import (
     FoStocksLoader,
     SymbolsFile,
     Underlyings,
@@ -20,7 +21,6 @@ from data_fetch.fo_stocks_loader import (
     resolve,
     write_symbols_file,
 )
-from data_fetch.sources.instrument_master import MasterFile, read_instruments
 
 
 @click.command()

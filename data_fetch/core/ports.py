@@ -10,8 +10,9 @@ from enum import IntEnum
 from threading import Event
 from typing import Protocol
 
-from data_fetch.core.candles import BarAnswer, CandleReply
-from data_fetch.core.chains import ChainReply, ChainSource, ListedExpiries
+from data_fetch.core.candles.candles import BarAnswer, CandleReply
+from data_fetch.core.candles.request_planner import Window
+from data_fetch.core.chains.chains import ChainReply, ChainSource, ListedExpiries
 from data_fetch.core.records import (
     Instrument,
     Movement,
@@ -20,7 +21,6 @@ from data_fetch.core.records import (
     SyncAttempt,
     SyncRun,
 )
-from data_fetch.core.request_planner import Window
 
 
 class Hold(Protocol):

@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Protocol
 
 from data_fetch.core.clock import IST, MINUTE
-from data_fetch.core.market import FUTURES_AND_OPTIONS, MarketCalendar, Session, Venue
-from data_fetch.core.market_session import instant_of
+from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar, Session, Venue
+from data_fetch.core.market.session import instant_of
 
 QUOTES, CANDLES, FRESHNESS, COVERAGE = "quotes", "candles", "freshness", "coverage"
 CHAINS = "chains"

@@ -13,7 +13,7 @@ from threading import RLock
 
 from data_fetch.core.clock import IST, ScaledClock, stopwatch
 from data_fetch.core.errors import CalendarUnknown, SetupError
-from data_fetch.core.market import FUTURES_AND_OPTIONS, MarketCalendar
+from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
 
 FIRST_LOOK = time(9, 15, 50)
 # The last jobs of a trading day are due at 16:00.

@@ -14,13 +14,13 @@ from typing import Self
 from aiohttp import web
 
 from data_fetch.core.errors import SetupError
-from data_fetch.core.market import MarketCalendar
-from data_fetch.paper_exchange.candles import Quiet
-from data_fetch.paper_exchange.faults import Fault
-from data_fetch.paper_exchange.listings import DEFAULT_SYMBOLS
-from data_fetch.paper_exchange.market import PaperMarket
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.paper_exchange.faults.faults import Fault
+from data_fetch.paper_exchange.market.listings import DEFAULT_SYMBOLS
+from data_fetch.paper_exchange.market.market import PaperMarket
 from data_fetch.paper_exchange.routes import Routes
 from data_fetch.paper_exchange.server import Desk, PaperServer, Telling
+from data_fetch.paper_exchange.upstox.candles import Quiet
 
 # 500 equity keys make a request line of 12,033 characters (reference, section 3.2).
 LONGEST_LINE = 16 * 1024

@@ -12,19 +12,19 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from data_fetch.paper_exchange.candles import CandleAnswers, Quiet
-from data_fetch.paper_exchange.chains import ChainAnswers
-from data_fetch.paper_exchange.days import Moment
-from data_fetch.paper_exchange.faults import Fault, Scene
-from data_fetch.paper_exchange.listings import Listing
-from data_fetch.paper_exchange.market import PaperMarket
-from data_fetch.paper_exchange.market_times import MarketTimes
-from data_fetch.paper_exchange.misbehaviour import spoilt, written
-from data_fetch.paper_exchange.nse_chains import NseChainAnswers
-from data_fetch.paper_exchange.nse_visits import NseVisits
-from data_fetch.paper_exchange.nse_wire import NOT_FOUND, OPTION_CHAIN_PAGE, told
-from data_fetch.paper_exchange.quotes import QuoteAnswers
-from data_fetch.paper_exchange.tokens import Tokens
+from data_fetch.paper_exchange.faults.faults import Fault, Scene
+from data_fetch.paper_exchange.faults.misbehaviour import spoilt, written
+from data_fetch.paper_exchange.market.days import Moment
+from data_fetch.paper_exchange.market.listings import Listing
+from data_fetch.paper_exchange.market.market import PaperMarket
+from data_fetch.paper_exchange.nse.chains import NseChainAnswers
+from data_fetch.paper_exchange.nse.visits import NseVisits
+from data_fetch.paper_exchange.nse.wire import NOT_FOUND, OPTION_CHAIN_PAGE, told
+from data_fetch.paper_exchange.upstox.candles import CandleAnswers, Quiet
+from data_fetch.paper_exchange.upstox.chains import ChainAnswers
+from data_fetch.paper_exchange.upstox.market_times import MarketTimes
+from data_fetch.paper_exchange.upstox.quotes import QuoteAnswers
+from data_fetch.paper_exchange.upstox.tokens import Tokens
 from data_fetch.paper_exchange.wire import HTML, Answer, refuse
 
 GZIP = "application/gzip"

@@ -13,15 +13,15 @@ import orjson
 from aiohttp import web
 
 from data_fetch.core.errors import SetupError
-from data_fetch.paper_exchange.days import Moment
-from data_fetch.paper_exchange.faults import Fault, FaultBook, read_faults
-from data_fetch.paper_exchange.limits import RateLimits
-from data_fetch.paper_exchange.market import PaperMarket
-from data_fetch.paper_exchange.misbehaviour import mangled, replied
-from data_fetch.paper_exchange.nse_visits import NseVisits
+from data_fetch.paper_exchange.faults.faults import Fault, FaultBook, read_faults
+from data_fetch.paper_exchange.faults.misbehaviour import mangled, replied
+from data_fetch.paper_exchange.market.days import Moment
+from data_fetch.paper_exchange.market.market import PaperMarket
+from data_fetch.paper_exchange.nse.visits import NseVisits
 from data_fetch.paper_exchange.routes import Asked, Entry, Route, Routes, decoded
-from data_fetch.paper_exchange.tokens import Tokens
 from data_fetch.paper_exchange.truth import chain_of, minutes_of
+from data_fetch.paper_exchange.upstox.limits import RateLimits
+from data_fetch.paper_exchange.upstox.tokens import Tokens
 from data_fetch.paper_exchange.wire import JSON, Answer, Refused, refuse
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -7,8 +7,8 @@ from datetime import date, datetime
 from typing import Any
 
 from data_fetch.core.clock import IST
-from data_fetch.paper_exchange.days import Moment
-from data_fetch.paper_exchange.market import PaperMarket, Tradable
+from data_fetch.paper_exchange.market.days import Moment
+from data_fetch.paper_exchange.market.market import PaperMarket, Tradable
 
 
 def minutes_of(market: PaperMarket, tradable: Tradable, day: date) -> list[dict[str, Any]]:

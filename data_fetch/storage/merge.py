@@ -13,16 +13,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, inspect, select, tuple_
 
-from data_fetch.core.coverage import combined
+from data_fetch.core.candles.coverage import combined
 from data_fetch.core.errors import SetupError
 from data_fetch.core.records import World
-from data_fetch.storage.candles import begin_candle_writing
-from data_fetch.storage.chain_merge import merge_chains
-from data_fetch.storage.coverage import COLUMNS, coverage_table, day_coverage, ledger_row
-from data_fetch.storage.database import engine_for, is_postgres, reading, redacted
-from data_fetch.storage.instrument_terms import merge_terms
-from data_fetch.storage.store import Store, open_store, refuse_invented, stamped_world
-from data_fetch.storage.tables import (
+from data_fetch.storage.candles.candles import begin_candle_writing
+from data_fetch.storage.candles.coverage import COLUMNS, coverage_table, day_coverage, ledger_row
+from data_fetch.storage.chains.merge import merge_chains
+from data_fetch.storage.database.engine import engine_for, is_postgres, reading, redacted
+from data_fetch.storage.database.store import Store, open_store, refuse_invented, stamped_world
+from data_fetch.storage.database.tables import (
     Base,
     Candle,
     CandleRevision,
@@ -37,7 +36,7 @@ from data_fetch.storage.tables import (
     SyncRunRow,
     table,
 )
-from data_fetch.storage.upsert import (
+from data_fetch.storage.database.upsert import (
     REPLACE,
     Row,
     Rule,
@@ -47,6 +46,7 @@ from data_fetch.storage.upsert import (
     latest,
     upsert,
 )
+from data_fetch.storage.instruments.terms import merge_terms
 
 READ_AT_ONCE = 5_000
 # So few that combining them does not hold SQLite's write lock for long.

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Row, func, select, text
 
 from data_fetch.core.records import Movement, Quote, StoredQuote, SyncAttempt, SyncRun
-from data_fetch.storage.store import Guard, Store, refuse_invented
-from data_fetch.storage.sync import fold_attempts, record_runs, write_runs
-from data_fetch.storage.tables import LtpData, table
-from data_fetch.storage.upsert import upsert
+from data_fetch.storage.database.store import Guard, Store, refuse_invented
+from data_fetch.storage.database.tables import LtpData, table
+from data_fetch.storage.database.upsert import upsert
+from data_fetch.storage.runs import fold_attempts, record_runs, write_runs
 
 ltp_data = table(LtpData)
 COLUMNS = tuple(column.name for column in ltp_data.columns)

@@ -22,10 +22,10 @@ from programs import SYMBOLS, Desk, behave, end, order, paper_exchange
 from servers import DatabaseCopies
 from sqlalchemy import select
 
-from data_fetch.backfill_service import WORKERS
 from data_fetch.core.records import World
-from data_fetch.storage.store import open_store
-from data_fetch.storage.tables import Base, Candle, CandleRevision, Coverage, Instrument
+from data_fetch.services.backfill import WORKERS
+from data_fetch.storage.database.store import open_store
+from data_fetch.storage.database.tables import Base, Candle, CandleRevision, Coverage, Instrument
 
 KILLS = 100 if os.environ.get("CHAOS") else 10
 

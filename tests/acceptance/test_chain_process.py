@@ -19,8 +19,8 @@ from programs import Desk, behave, end, order, paper_exchange
 from sqlalchemy import func, select
 
 from data_fetch.core.records import World
-from data_fetch.storage.store import Store, open_store
-from data_fetch.storage.tables import (
+from data_fetch.storage.database.store import Store, open_store
+from data_fetch.storage.database.tables import (
     Base,
     ChainReceipt,
     ChainSnapshot,

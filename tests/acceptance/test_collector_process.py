@@ -16,8 +16,8 @@ from sqlalchemy import func, select
 
 from data_fetch.core.clock import MINUTE
 from data_fetch.core.records import World
-from data_fetch.storage.store import Store, open_store
-from data_fetch.storage.tables import LtpData, SyncRunRow
+from data_fetch.storage.database.store import Store, open_store
+from data_fetch.storage.database.tables import LtpData, SyncRunRow
 
 KILLS = 10
 

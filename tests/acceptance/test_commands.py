@@ -14,8 +14,8 @@ from sqlalchemy import select
 
 from data_fetch.cli.main import main
 from data_fetch.core.records import World
-from data_fetch.storage.store import open_store
-from data_fetch.storage.tables import LtpData
+from data_fetch.storage.database.store import open_store
+from data_fetch.storage.database.tables import LtpData
 
 ALL = len(SYMBOLS)
 COLLECTED = ["slot", "requested", "stored", "absent", "quarantined", "requests"]

@@ -10,8 +10,8 @@ from servers import database_on
 from sqlalchemy import select
 
 from data_fetch.core.records import World
-from data_fetch.storage.store import open_store
-from data_fetch.storage.tables import Base, Candle, Coverage, LtpData, table
+from data_fetch.storage.database.store import open_store
+from data_fetch.storage.database.tables import Base, Candle, Coverage, LtpData, table
 
 # Three whole days are rehearsed before the first test; a busy machine takes its time.
 pytestmark = pytest.mark.timeout(400)

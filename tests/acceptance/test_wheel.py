@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkout import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 # What a wheel is built from; the rest of a checkout plays no part.
 SOURCES = ["pyproject.toml", "README.md", "LICENSE", "nse_fo_stock_symbols.txt"]
 FOLDERS = ["data_fetch", "alembic"]

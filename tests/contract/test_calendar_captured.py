@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from data_fetch.core.clock import IST, MINUTE
-from data_fetch.core.market import (
+from data_fetch.core.market.calendar import (
     F_AND_O_STOCK,
     FUTURES_AND_OPTIONS,
     INDEX,

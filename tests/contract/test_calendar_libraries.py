@@ -13,7 +13,7 @@ import pandas_market_calendars
 import pytest
 
 from data_fetch.core.clock import IST
-from data_fetch.core.market import (
+from data_fetch.core.market.calendar import (
     F_AND_O_STOCK,
     FUTURES_AND_OPTIONS,
     OTHER_STOCK,

@@ -3,12 +3,12 @@
 from datetime import date, datetime
 from pathlib import Path
 
-from data_fetch.core.candles import CandleInterval
+from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import IST
-from data_fetch.core.market_session import minute_number
+from data_fetch.core.market.session import minute_number
 from data_fetch.core.spans import spans_of
-from data_fetch.sources.answers import RawAnswer, read_answer
-from data_fetch.sources.candles import read_candles
+from data_fetch.sources.upstox.candle_rows import read_candles
+from data_fetch.sources.upstox.responses import RawAnswer, read_answer
 
 BODY = "upstox/responses/v2_historical_candle_1minute_2024-06-10.json"
 DAY = date(2024, 6, 10)

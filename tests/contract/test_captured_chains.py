@@ -11,7 +11,7 @@ import orjson
 import pytest
 from captured_chains import NSE_LEGACY, NSE_V3, UPSTOX, body, universe
 
-from data_fetch.core.chains import (
+from data_fetch.core.chains.chains import (
     Chain,
     ChainFault,
     ChainLeg,
@@ -22,9 +22,9 @@ from data_fetch.core.chains import (
     ReadChains,
     content_hash,
 )
-from data_fetch.sources.chain_documents import documents_in, read_document
-from data_fetch.sources.nse_chains import read_nse_chains
-from data_fetch.sources.upstox_chains import read_upstox_chain
+from data_fetch.sources.captured_chains import documents_in, read_document
+from data_fetch.sources.nse.chain_rows import read_nse_chains
+from data_fetch.sources.upstox.chain_rows import read_upstox_chain
 
 EVENING = datetime(2025, 7, 17, 10, 0, tzinfo=UTC)
 FIRST_EXPIRY_DAY = "upstox/responses/v2_option_chain_NIFTY_exp2024-06-20_expiryday.json.gz"

@@ -13,11 +13,11 @@ import pytest
 
 from data_fetch.analytics.chain_pricing import price_chains
 from data_fetch.analytics.conventions import CONVENTIONS
-from data_fetch.core.chain_numbers import LegNumbers, PricedChain
-from data_fetch.core.chains import Chain, ChainLeg, OptionType
+from data_fetch.core.chains.chains import Chain, ChainLeg, OptionType
+from data_fetch.core.chains.numbers import LegNumbers, PricedChain
 from data_fetch.core.clock import IST
-from data_fetch.core.market import MarketCalendar
-from data_fetch.sources.chain_documents import documents_in, read_document
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.sources.captured_chains import documents_in, read_document
 
 CALENDAR = MarketCalendar.reviewed()
 V3 = "nse_option_chain_v3/NIFTY_2026-06-19_exp2026-06-23_capture2.json.gz"

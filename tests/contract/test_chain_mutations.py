@@ -61,8 +61,8 @@ from chain_damage import (
     with_stray_row,
 )
 
-from data_fetch.core.chains import Chain, ChainFault, ChainLeg, Fault, ReadChains
-from data_fetch.sources.chain_documents import CapturedDocument, read_document
+from data_fetch.core.chains.chains import Chain, ChainFault, ChainLeg, Fault, ReadChains
+from data_fetch.sources.captured_chains import CapturedDocument, read_document
 
 CAPTURES = {V3.name: NSE_V3, LEGACY.name: NSE_LEGACY, UPSTOX.name: UPSTOX_BODY}
 NAMES_OF_VALUES = ChainLeg._fields

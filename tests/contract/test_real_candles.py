@@ -23,24 +23,24 @@ import orjson
 import pytest
 from sqlalchemy import select
 
-from data_fetch.backfill_service import BackfillOrder, BackfillReport, BackfillService
-from data_fetch.core.candles import CandleInterval, Kind
+from data_fetch.core.candles.candles import CandleInterval, Kind
+from data_fetch.core.candles.coverage import State
+from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.candles.failures import Failure
 from data_fetch.core.clock import IST, VirtualClock
-from data_fetch.core.coverage import State
-from data_fetch.core.expectation import Expectation
-from data_fetch.core.failures import Failure
-from data_fetch.core.market import LocalOverride, MarketCalendar
-from data_fetch.core.market_table import parse_override
+from data_fetch.core.market.calendar import LocalOverride, MarketCalendar
+from data_fetch.core.market.table import parse_override
 from data_fetch.core.records import Instrument, Outcome, World
-from data_fetch.sources.pacing import UPSTOX_LIMITS, Pacer
-from data_fetch.sources.retrying import RetryPolicy
-from data_fetch.sources.token import TokenKeeper
-from data_fetch.sources.upstox import UpstoxApi
-from data_fetch.storage.candle_book import CandleBook
-from data_fetch.storage.coverage import load_days
-from data_fetch.storage.store import Store, open_store
-from data_fetch.storage.tables import Candle
-from data_fetch.upstox_candle_client import UpstoxCandleClient
+from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService
+from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer
+from data_fetch.sources.transport.retrying import RetryPolicy
+from data_fetch.sources.upstox.api import UpstoxApi
+from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
+from data_fetch.sources.upstox.token import TokenKeeper
+from data_fetch.storage.candles.candle_book import CandleBook
+from data_fetch.storage.candles.coverage import load_days
+from data_fetch.storage.database.store import Store, open_store
+from data_fetch.storage.database.tables import Candle
 
 MINUTE = timedelta(minutes=1)
 NOW = datetime(2026, 6, 1, 20, 0, tzinfo=IST)

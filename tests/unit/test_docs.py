@@ -1,16 +1,15 @@
 """What the docs promise exists."""
 
 import re
-from pathlib import Path
 
 import pytest
+from checkout import CHECKOUT
 from click.testing import CliRunner
 from pydantic import AliasChoices
 
 from data_fetch.cli.main import COMMANDS, cli
 from data_fetch.core.settings import Settings
 
-CHECKOUT = Path(__file__).parent.parent.parent
 EXAMPLE = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 

@@ -1,0 +1,1 @@
+"""Files on disk: raw responses as received."""

@@ -1,0 +1,1 @@
+"""`data-fetch chain`: one module per subcommand."""

@@ -1,0 +1,1 @@
+"""What the commands share: output, range options, lazy loading."""

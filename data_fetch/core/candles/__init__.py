@@ -1,0 +1,1 @@
+"""Candles, coverage, gaps, and the requests that fill them."""

@@ -1,0 +1,220 @@
+"""Candles, and how they fit the trading day. Columns, because they come by the million.
+
+A candle is stamped at its start. Starts are whole minutes since 1970 UTC; a `day` candle
+starts at midnight in India. Prices are rupees, volume and open interest units (shares).
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from enum import StrEnum
+
+from data_fetch.core.errors import DataFetchError
+from data_fetch.core.market.session import (
+    EPOCH_DAY,
+    IST_AHEAD,
+    MINUTES_OF_DAY,
+    Session,
+    midnight_number,
+)
+from data_fetch.core.market.table import Segment
+from data_fetch.core.records import BatchAnswer
+from data_fetch.core.spans import Spans, joined, spans_of
+
+
+class CandleInterval(StrEnum):
+    """How much time a candle spans, by the names users know."""
+
+    MINUTE = "1minute"
+    DAY = "day"
+
+
+class Kind(StrEnum):
+    """What a candle stands for.
+
+    Between the end of continuous trading and the closing auction's print the provider fills
+    in flat rows: those are *carried*. The *auction* row is the whole closing auction.
+    """
+
+    TRADED = "traded"
+    CARRIED = "carried"
+    AUCTION = "auction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandleBlock:
+    """Candles of one instrument as columns of equal length, oldest first, one per start.
+
+    Whoever holds a block may trust it: every row was checked when it was read.
+    """
+
+    instrument_key: str
+    interval: CandleInterval
+    starts: Sequence[int]
+    open: Sequence[float]
+    high: Sequence[float]
+    low: Sequence[float]
+    close: Sequence[float]
+    volume: Sequence[int]
+    oi: Sequence[int]
+    kinds: Sequence[Kind]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def chosen(self, rows: Sequence[int]) -> "CandleBlock":
+        """The rows at these positions, in that order."""
+        return replace(
+            self,
+            starts=[self.starts[row] for row in rows],
+            open=[self.open[row] for row in rows],
+            high=[self.high[row] for row in rows],
+            low=[self.low[row] for row in rows],
+            close=[self.close[row] for row in rows],
+            volume=[self.volume[row] for row in rows],
+            oi=[self.oi[row] for row in rows],
+            kinds=[self.kinds[row] for row in rows],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where candles came from. *is_final*: the provider's history said so.
+
+    *fetched_at* is when these values first arrived: finalising unchanged values keeps it.
+    """
+
+    source: str
+    is_final: bool
+    fetched_at: datetime
+    run_id: str
+
+
+def no_candles(instrument_key: str, interval: CandleInterval) -> CandleBlock:
+    """A block without a row."""
+    return CandleBlock(
+        instrument_key=instrument_key,
+        interval=interval,
+        starts=(),
+        open=(),
+        high=(),
+        low=(),
+        close=(),
+        volume=(),
+        oi=(),
+        kinds=(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandleReply:
+    """What came of asking for one window of candles.
+
+    The answer is *complete* when it proves the absence of what it lacks. *objections* count the
+    rows that were not used, by reason. *problem* says why there is no answer at all.
+    """
+
+    block: CandleBlock
+    complete: bool
+    objections: Mapping[str, int] = field(default_factory=dict)
+    problem: DataFetchError | None = None
+    requests: int
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarAnswer(BatchAnswer):
+    """All that came back when running bars were asked for: *blocks* of one bar each, and what
+    became of other keys. A key is absent as well when it has no bar of today."""
+
+    blocks: tuple[CandleBlock, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Candles that belong into their sessions, with their kinds.
+
+    *days* holds the spans of expected minutes that have a candle, for each date with any;
+    carried and auction rows are in *block* and in no span. *outside* counts, by date, the
+    rows that no session has room for; they are not in *block*.
+    """
+
+    block: CandleBlock
+    days: Mapping[date, Spans]
+    outside: Mapping[date, int] = field(default_factory=dict)
+
+
+def placed(block: CandleBlock, session_on: Callable[[date], Session]) -> Placed:
+    """*block* fitted into the sessions of its instrument's venue.
+
+    *session_on* gives the session of a date and may raise CalendarUnknown.
+    """
+    starts, kinds = block.starts, list(block.kinds)
+    kept: list[int] = []
+    days: dict[date, Spans] = {}
+    outside: Counter[date] = Counter()
+    row, rows = 0, len(starts)
+    while row < rows:
+        number = (starts[row] + IST_AHEAD) // MINUTES_OF_DAY
+        end = bisect_left(starts, (number + 1) * MINUTES_OF_DAY - IST_AHEAD, row)
+        day = date.fromordinal(number + EPOCH_DAY)
+        session = session_on(day)
+        expected = expected_spans(session, block.interval)
+        inside = _rows_in(starts, expected, row, end)
+        tail = _rows_in(starts, _auction_tail(session, block.interval), row, end)
+        for position in tail:
+            kinds[position] = _tail_kind(block, position, session)
+        if inside:
+            days[day] = spans_of([starts[position] for position in inside])
+        belonging = [*inside, *tail]
+        kept += belonging
+        if len(belonging) < end - row:
+            outside[day] = end - row - len(belonging)
+        row = end
+    fitted = replace(block, kinds=kinds)
+    return Placed(
+        block=fitted if len(kept) == rows else fitted.chosen(kept), days=days, outside=outside
+    )
+
+
+def expected_spans(session: Session, interval: CandleInterval) -> Spans:
+    """The starts at which a candle is expected: minutes of continuous trading, or midnight."""
+    if interval is CandleInterval.MINUTE:
+        return joined(session.spans)
+    midnight = midnight_number(session.day)
+    return ((midnight, midnight + 1),) if session.open else ()
+
+
+def _rows_in(starts: Sequence[int], spans: Spans, row: int, end: int) -> Sequence[int]:
+    """The positions from *row* to *end* whose start lies in *spans*."""
+    if len(spans) == 1:
+        # Nearly every day: one window, so one range of rows.
+        first = bisect_left(starts, spans[0][0], row, end)
+        return range(first, bisect_left(starts, spans[0][1], first, end))
+    return [
+        position
+        for first, last in spans
+        for position in range(
+            bisect_left(starts, first, row, end), bisect_left(starts, last, row, end)
+        )
+    ]
+
+
+def _auction_tail(session: Session, interval: CandleInterval) -> Spans:
+    """From the end of continuous trading to the end of the closing auction."""
+    if session.auction is None or not session.spans or interval is CandleInterval.DAY:
+        return ()
+    return ((session.spans[-1][1], session.auction_spans[0][0]),)
+
+
+def _tail_kind(block: CandleBlock, row: int, session: Session) -> Kind:
+    """Flat without volume is carried; an index has no volume, so there the price must move."""
+    price = block.close[row]
+    flat = block.open[row] == block.high[row] == block.low[row] == price
+    if not flat or block.volume[row]:
+        return Kind.AUCTION
+    same_day = row > 0 and block.starts[row - 1] >= session.spans[0][0]
+    moved = same_day and price != block.close[row - 1]
+    return Kind.AUCTION if session.venue.segment is Segment.INDEX and moved else Kind.CARRIED

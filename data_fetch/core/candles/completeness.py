@@ -1,0 +1,112 @@
+"""How complete a range of candles is, now or as it was known at an earlier instant."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from data_fetch.core.candles.coverage import DayCoverage, Proof, State, Stretch, aged, with_bars
+from data_fetch.core.candles.gaps import Gap, gaps_of
+from data_fetch.core.clock import IST
+from data_fetch.core.market.session import Session, instant_of
+from data_fetch.core.spans import Spans, count, joined, without
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completeness:
+    """What became of every candle of a range, counted in minutes (days for the interval `day`).
+
+    *expected* is the sum of those that are there and of the four kinds of gaps. *provisional*
+    of the present ones the provider's history has not confirmed yet. Auction and carried rows
+    are no part of continuous trading and are not counted. A gap's *first* and *end* are
+    minutes since 1970 UTC.
+    """
+
+    expected: int
+    present: int
+    no_trade: int
+    source_empty: int
+    missed: int
+    pending: int
+    not_expected: int
+    provisional: int
+    gaps: tuple[Gap, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Nothing is ours to fetch and nothing is still to come."""
+        return not (self.missed or self.pending)
+
+    def document(self) -> dict[str, Any]:
+        """The same for JSON, the times IST."""
+        return {
+            "complete": self.complete,
+            "expected": self.expected,
+            "present": self.present,
+            "no_trade": self.no_trade,
+            "source_empty": self.source_empty,
+            "missed": self.missed,
+            "pending": self.pending,
+            "not_expected": self.not_expected,
+            "provisional": self.provisional,
+            "gaps": [_gap_document(gap) for gap in self.gaps],
+        }
+
+
+def completeness_of(known: Iterable[tuple[Session, DayCoverage]]) -> Completeness:
+    """What these days come to, their gaps in the same order."""
+    sessions = tuple(known)
+    days = [day for _, day in sessions]
+
+    def minutes(*states: State) -> int:
+        return sum(day.minutes(*states) for day in days)
+
+    return Completeness(
+        expected=sum(day.expected for day in days),
+        present=minutes(State.PRESENT),
+        no_trade=minutes(State.NO_TRADE),
+        source_empty=minutes(State.SOURCE_EMPTY),
+        missed=minutes(State.MISSED),
+        pending=minutes(State.PENDING),
+        not_expected=minutes(State.NOT_EXPECTED),
+        provisional=sum(count(day.provisional) for day in days),
+        gaps=tuple(gap for session, day in sessions for gap in gaps_of(day, session)),
+    )
+
+
+def as_it_was(known: DayCoverage, at: datetime, due: int, bars: Spans, final: Spans) -> DayCoverage:
+    """The day as of the instant *at*, by when *bars*, and no others, were there.
+
+    *final* of them are confirmed. Of the absent minutes that were *due* (a minute number) those
+    count as missed that nothing proved by then.
+    """
+    proved = [one for one in known.stretches if one.proof is not None and one.proof.at <= at]
+    open_then = without(known.spans(*State), joined((one.first, one.end) for one in proved))
+    unproved = [Stretch(first, end, State.PENDING) for first, end in open_then]
+    then = DayCoverage(
+        instrument_key=known.instrument_key,
+        interval=known.interval,
+        day=known.day,
+        stretches=tuple(sorted((*proved, *unproved), key=lambda one: one.first)),
+    )
+    return with_bars(aged(then, due), bars, final)
+
+
+def _gap_document(gap: Gap) -> dict[str, Any]:
+    return {
+        "instrument_key": gap.instrument_key,
+        "trading_date": gap.day.isoformat(),
+        "from": _minute_text(gap.first),
+        "to": _minute_text(gap.end),
+        "cause": gap.cause.value,
+        "proof": None if gap.proof is None else _proof_document(gap.proof),
+    }
+
+
+def _minute_text(minute: int) -> str:
+    return f"{instant_of(minute).astimezone(IST):%H:%M}"
+
+
+def _proof_document(proof: Proof) -> dict[str, str]:
+    at = proof.at.astimezone(IST).isoformat(timespec="seconds")
+    return {"by": proof.by, "run_id": proof.run_id, "at": at}

@@ -1,0 +1,96 @@
+"""Gaps: what is expected and not there, and why, as intervals of the trading day."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.coverage import GAPS, DayCoverage, Proof, State
+from data_fetch.core.market.session import Session
+
+# What a request could still bring; nobody asks for a minute in which nothing was traded.
+ASKED_AGAIN = (State.MISSED, State.SOURCE_EMPTY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """The minutes from *first* to *end* (not included) of one day, lacking for one *cause*.
+
+    *whole*: the day has nothing else. *proof* is the newest of the interval, *attempts* counts
+    the requests that covered the day; *next_attempt* is None for at once, and where none will
+    be made. *last_error* says why the last request for what is missed brought nothing.
+    """
+
+    instrument_key: str
+    interval: CandleInterval
+    day: date
+    first: int
+    end: int
+    whole: bool
+    cause: State
+    proof: Proof | None
+    attempts: int
+    next_attempt: datetime | None
+    last_error: str | None
+
+
+def gaps_of(known: DayCoverage, session: Session) -> list[Gap]:
+    """The gaps of one day, earliest first; a missing `day` candle lacks from open to close."""
+    gaps: list[Gap] = []
+    for stretch in known.stretches:
+        if stretch.state not in GAPS:
+            continue
+        last = gaps[-1] if gaps else None
+        if last is not None and (last.end, last.cause) == (stretch.first, stretch.state):
+            gaps[-1] = replace(last, end=stretch.end, proof=_newer(last.proof, stretch.proof))
+            continue
+        gaps.append(
+            Gap(
+                instrument_key=known.instrument_key,
+                interval=known.interval,
+                day=known.day,
+                first=stretch.first,
+                end=stretch.end,
+                whole=False,
+                cause=stretch.state,
+                proof=stretch.proof,
+                attempts=known.attempts,
+                next_attempt=known.next_attempt if stretch.state in ASKED_AGAIN else None,
+                last_error=known.last_error if stretch.state is State.MISSED else None,
+            )
+        )
+    if known.interval is CandleInterval.DAY:
+        opens, closes = session.spans[0][0], session.spans[-1][1]
+        return [replace(gap, first=opens, end=closes, whole=True) for gap in gaps]
+    if len(gaps) == 1 and known.spans(*State) == ((gaps[0].first, gaps[0].end),):
+        return [replace(gaps[0], whole=True)]
+    return gaps
+
+
+def runs(gaps: Sequence[Gap], trading_days: Sequence[date]) -> Iterator[list[Gap]]:
+    """*gaps* of one instrument, oldest first, neighbouring whole days of one cause together.
+
+    Days that were asked for and days that never were do not mix. *trading_days* are those of
+    the instrument, oldest first.
+    """
+    place = {day: number for number, day in enumerate(trading_days)}
+    run: list[Gap] = []
+    for gap in gaps:
+        if run and not (
+            run[-1].whole
+            and gap.whole
+            and run[-1].cause is gap.cause
+            and bool(run[-1].attempts) is bool(gap.attempts)
+            and place[gap.day] == place[run[-1].day] + 1
+        ):
+            yield run
+            run = []
+        run.append(gap)
+    if run:
+        yield run
+
+
+def _newer(one: Proof | None, other: Proof | None) -> Proof | None:
+    if one is None or other is None:
+        return one or other
+    return max(one, other, key=lambda proof: proof.at)

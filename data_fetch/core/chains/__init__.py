@@ -1,0 +1,1 @@
+"""Option chains: legs, reasons, polling decisions."""

@@ -1,0 +1,1 @@
+"""Instruments, the F&O universe, renames."""

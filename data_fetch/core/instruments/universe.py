@@ -1,0 +1,148 @@
+"""The F&O universe: which instruments a list of symbols stands for.
+
+Decided from the instrument master alone; no date is asked, so an old master answers too.
+Nothing is ever dropped in silence.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from data_fetch.core.instruments.near_symbols import NearSymbols
+from data_fetch.core.records import Instrument
+
+# A stock may sit in a trade-to-trade or small-company series, a trust in its own. Bonds and
+# debentures share the symbol of their company and must not stand in for its stock.
+EQUITY_SERIES = ("EQ", "BE", "BZ", "SM", "ST", "SZ", "RR", "IV")
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A listed symbol that the master does not know, and the nearest ones it does."""
+
+    symbol: str
+    near: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Universe:
+    """The instruments that the listed symbols stand for, in their order.
+
+    Every listed symbol is a member, unresolved, or one of *duplicates*: other spellings
+    ("NIFTY 50") of an instrument that is a member already.
+    """
+
+    members: tuple[Instrument, ...]
+    unresolved: tuple[Unresolved, ...]
+    duplicates: tuple[str, ...]
+
+    @property
+    def listed(self) -> int:
+        """How many distinct symbols were listed."""
+        return len(self.members) + len(self.unresolved)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Underlyings:
+    """The symbols on which the exchange lists futures, each tuple in alphabetical order."""
+
+    stocks: tuple[str, ...]
+    indices: tuple[str, ...]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.indices + self.stocks
+
+
+def is_equity(instrument: Instrument) -> bool:
+    """Whether it is a share (or a trust's unit) of the cash segment, not a bond."""
+    return instrument.segment == "NSE_EQ" and instrument.instrument_type in EQUITY_SERIES
+
+
+def resolve(symbols: Iterable[str], instruments: Iterable[Instrument]) -> Universe:
+    """The instruments that *symbols* stand for.
+
+    A stock is found by its trading symbol in the cash segment, an index by its symbol or
+    its name, whatever the spacing ("NIFTY NEXT 50", "Nifty 50").
+    """
+    directory = _Directory(instruments)
+    members: dict[str, Instrument] = {}
+    missing: list[str] = []
+    duplicates: list[str] = []
+    for symbol in symbols:
+        instrument = directory.find(symbol)
+        if instrument is None:
+            missing.append(symbol)
+        elif instrument.instrument_key in members:
+            duplicates.append(symbol)
+        else:
+            members[instrument.instrument_key] = instrument
+    return Universe(
+        members=tuple(members.values()),
+        unresolved=directory.unresolved(missing),
+        duplicates=tuple(duplicates),
+    )
+
+
+def derive_universe(instruments: Iterable[Instrument]) -> Underlyings:
+    """The stocks and indices on which *instruments* has futures, expired ones included."""
+    directory = _Directory(instruments)
+    return Underlyings(
+        stocks=directory.underlyings("NSE_EQ|"), indices=directory.underlyings("NSE_INDEX|")
+    )
+
+
+class _Directory:
+    """What one pass over the instrument master leaves to look symbols up in."""
+
+    def __init__(self, instruments: Iterable[Instrument]) -> None:
+        self._stocks: dict[str, Instrument] = {}
+        self._indices: dict[str, Instrument] = {}
+        self._underlyings: dict[str, str] = {}
+        self._by_key: dict[str, Instrument] = {}
+        for instrument in instruments:
+            self._enter(instrument)
+
+    def _enter(self, instrument: Instrument) -> None:
+        if instrument.instrument_type == "FUT":
+            key, symbol = instrument.underlying_key, instrument.underlying_symbol
+            if key and symbol:
+                self._underlyings[key] = symbol
+        elif instrument.segment == "NSE_INDEX":
+            self._by_key[instrument.instrument_key] = instrument
+            for spelling in (instrument.name, instrument.symbol):
+                self._indices[_squeezed(spelling)] = instrument
+        elif is_equity(instrument):
+            self._by_key[instrument.instrument_key] = instrument
+            known = self._stocks.get(instrument.symbol)
+            if known is None or _series_rank(instrument) < _series_rank(known):
+                self._stocks[instrument.symbol] = instrument
+
+    def find(self, symbol: str) -> Instrument | None:
+        return self._stocks.get(symbol.upper()) or self._indices.get(_squeezed(symbol))
+
+    def underlyings(self, prefix: str) -> tuple[str, ...]:
+        # The cash segment's symbol is the one that resolves; a contract may lag behind.
+        return tuple(
+            sorted(
+                self._by_key[key].symbol if key in self._by_key else symbol
+                for key, symbol in self._underlyings.items()
+                if key.startswith(prefix)
+            )
+        )
+
+    def unresolved(self, missing: Sequence[str]) -> tuple[Unresolved, ...]:
+        if not missing:
+            return ()
+        near = NearSymbols(
+            (instrument.symbol, instrument.name, key in self._underlyings)
+            for key, instrument in self._by_key.items()
+        )
+        return tuple(Unresolved(symbol, near.to(symbol)) for symbol in missing)
+
+
+def _squeezed(spelling: str) -> str:
+    return "".join(spelling.upper().split())
+
+
+def _series_rank(instrument: Instrument) -> int:
+    return EQUITY_SERIES.index(instrument.instrument_type)

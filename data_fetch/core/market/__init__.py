@@ -1,0 +1,1 @@
+"""The market calendar: sessions, holidays, hours."""

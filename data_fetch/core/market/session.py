@@ -1,0 +1,139 @@
+"""One venue's trading day: its windows, minutes and slots.
+
+A venue is how something is traded; which instrument has which is decided here too.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from functools import cached_property, lru_cache
+
+from data_fetch.core.clock import MINUTE
+from data_fetch.core.errors import BadRecord
+from data_fetch.core.market.table import Hours, Segment, Window
+from data_fetch.core.records import Instrument
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH_DAY = date(1970, 1, 1).toordinal()
+MINUTES_OF_DAY = 24 * 60
+# Kolkata keeps no summer time, so a trading date begins this many minutes before its UTC day.
+IST_AHEAD = 330
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """How something is traded: its segment, and whether the closing auction stops it."""
+
+    segment: Segment
+    auction: bool
+
+
+F_AND_O_STOCK = Venue(Segment.CASH, auction=True)
+OTHER_STOCK = Venue(Segment.CASH, auction=False)
+INDEX = Venue(Segment.INDEX, auction=True)
+INDIA_VIX = Venue(Segment.INDEX, auction=False)
+FUTURES_AND_OPTIONS = Venue(Segment.FO, auction=False)
+
+INDIA_VIX_KEY = "NSE_INDEX|India VIX"
+
+
+def venue_of(instrument: Instrument) -> Venue:
+    """How *instrument* is traded. Raises BadRecord for a segment the calendar has no hours of."""
+    match instrument.segment:
+        case "NSE_EQ":
+            return F_AND_O_STOCK if instrument.cas_eligible else OTHER_STOCK
+        case "NSE_INDEX":
+            # Derived from option prices, it ticks on while the stocks are in their auction.
+            return INDIA_VIX if instrument.instrument_key == INDIA_VIX_KEY else INDEX
+        case "NSE_FO":
+            return FUTURES_AND_OPTIONS
+        case other:
+            raise BadRecord(f"{instrument.instrument_key}: no trading hours of segment {other}")
+
+
+@dataclass(frozen=True)
+class Session:
+    """One trading date of one venue. *windows* are continuous trading; none when closed.
+
+    *provisional*: the provider said so, or the hours are still to come; nobody reviewed it.
+    """
+
+    day: date
+    venue: Venue
+    windows: tuple[Window, ...]
+    auction: Window | None
+    note: str
+    provisional: bool
+
+    @property
+    def open(self) -> bool:
+        return bool(self.windows)
+
+    @property
+    def expected_minutes(self) -> int:
+        """Minutes of continuous trading; the auction is not counted."""
+        return sum(end - start for start, end in self.spans)
+
+    def minutes(self) -> list[datetime]:
+        """The minutes of continuous trading, oldest first."""
+        return list(_instants(self.spans))
+
+    def slots(self) -> list[datetime]:
+        """When a quote is due: every continuous minute, and one slot for the auction.
+
+        The auction's slot is named by the minute in which its price is out (15:35).
+        """
+        return list(self.slot_instants)
+
+    @property
+    def slot_instants(self) -> tuple[datetime, ...]:
+        return _instants((*self.spans, *self.auction_spans))
+
+    @cached_property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """The windows in whole minutes since 1970 UTC, as `range` takes them."""
+        return tuple(
+            (self._number(window.start), self._number(window.end)) for window in self.windows
+        )
+
+    @cached_property
+    def auction_spans(self) -> tuple[tuple[int, int], ...]:
+        if self.auction is None:
+            return ()
+        over = self._number(self.auction.end)
+        return ((over, over + 1),)
+
+    def _number(self, moment: time) -> int:
+        return midnight_number(self.day) + moment.hour * 60 + moment.minute
+
+
+def session_of(day: date, venue: Venue, hours: Hours) -> Session:
+    """The session that *hours* of a segment mean for a venue: the auction ends its trading."""
+    auction = hours.auction if venue.auction else None
+    windows = hours.windows
+    if auction is not None:
+        windows = tuple(
+            Window(window.start, min(window.end, auction.start))
+            for window in windows
+            if window.start < auction.start
+        )
+    return Session(day, venue, windows, auction, hours.note, hours.provisional)
+
+
+def minute_number(at: datetime) -> int:
+    """Whole minutes since 1970 UTC."""
+    return (at - EPOCH) // MINUTE
+
+
+def midnight_number(day: date) -> int:
+    """The minute in which *day* begins in India, in whole minutes since 1970 UTC."""
+    return (day.toordinal() - EPOCH_DAY) * MINUTES_OF_DAY - IST_AHEAD
+
+
+def instant_of(minute: int) -> datetime:
+    """The first instant of a minute, given in whole minutes since 1970 UTC."""
+    return EPOCH + minute * MINUTE
+
+
+@lru_cache(maxsize=512)
+def _instants(spans: tuple[tuple[int, int], ...]) -> tuple[datetime, ...]:
+    return tuple(EPOCH + minute * MINUTE for first, end in spans for minute in range(first, end))

@@ -1,0 +1,1 @@
+"""Last traded prices: freshness, volume checks, results per instrument."""

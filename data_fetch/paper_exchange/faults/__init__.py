@@ -1,0 +1,1 @@
+"""Injected faults: the orders, and how each one distorts a response."""

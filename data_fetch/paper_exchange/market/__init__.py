@@ -1,0 +1,1 @@
+"""The invented market: instruments, prices, option contracts."""

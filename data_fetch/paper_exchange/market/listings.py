@@ -1,0 +1,157 @@
+"""What is listed on the paper exchange's cash side: stocks and indices.
+
+A listing is invented from its symbol alone, so it is the same in every list it stands in.
+Stocks carry ISINs that cannot exist; nobody can take one for a real share.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, log
+
+from data_fetch.core.market.calendar import F_AND_O_STOCK, INDEX, INDIA_VIX, OTHER_STOCK, Venue
+from data_fetch.core.records import PAPER_ISIN_PREFIX
+from data_fetch.paper_exchange.market.chance import fingerprint, share
+
+LOT_VALUE = 700_000
+CHEAPEST, DEAREST = 60.0, 12_000.0
+CRORE = 1e7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A stock or an index.
+
+    *base* is the price it strays around (rupees), *daily* its volatility of a day as a
+    fraction, *turnover* what changes hands on an ordinary day (rupees, 0 for an index).
+    *lot_size* and *strike_step* are 0 where there are no derivatives.
+    """
+
+    symbol: str
+    name: str
+    key: str
+    segment: str
+    series: str = "EQ"
+    isin: str | None = None
+    venue: Venue
+    base: float
+    daily: float
+    turnover: float = 0.0
+    lot_size: int = 0
+    strike_step: float = 0.0
+    weekly: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name under which quote answers hold it (reference, section 6.1)."""
+        return self.key.replace("|", ":") if self.isin is None else f"{self.segment}:{self.symbol}"
+
+    @property
+    def exchange_token(self) -> str:
+        return str(fingerprint("token", self.symbol) % 900_000 + 100_000)
+
+    @property
+    def underlies(self) -> bool:
+        return self.lot_size > 0
+
+
+def _index(
+    symbol: str, name: str, base: float, lot_size: int, step: float, *, weekly: bool = False
+) -> Listing:
+    return Listing(
+        symbol=symbol,
+        name=name,
+        key=f"NSE_INDEX|{name}",
+        segment="NSE_INDEX",
+        series="INDEX",
+        venue=INDEX,
+        base=base,
+        daily=0.006,
+        lot_size=lot_size,
+        strike_step=step,
+        weekly=weekly,
+    )
+
+
+# Lots of 2026; where an index stood then is the only thing taken from the real market.
+INDICES = (
+    _index("NIFTY", "Nifty 50", 24_500, 65, 50, weekly=True),
+    _index("BANKNIFTY", "Nifty Bank", 55_000, 30, 100),
+    _index("FINNIFTY", "Nifty Fin Service", 26_000, 60, 50),
+    _index("MIDCPNIFTY", "NIFTY MID SELECT", 13_000, 120, 25),
+    _index("NIFTYNXT50", "Nifty Next 50", 68_000, 25, 100),
+    _index("NIFTYFPI", "Nifty FPI 150", 1_350, 1_100, 10),
+)
+INDIA_VIX_INDEX = Listing(
+    symbol="INDIA VIX",
+    name="India VIX",
+    key="NSE_INDEX|India VIX",
+    segment="NSE_INDEX",
+    series="INDEX",
+    venue=INDIA_VIX,
+    base=14.0,
+    daily=0.02,
+)
+
+DEFAULT_SYMBOLS = (
+    *(index.symbol for index in INDICES),
+    *("AXISBANK", "BAJAJ-AUTO", "BHARTIARTL", "HDFCBANK", "ICICIBANK", "IDEA", "INFY", "ITC"),
+    *("LT", "M&M", "MARUTI", "NTPC", "RELIANCE", "SBIN", "SUNPHARMA", "TATASTEEL", "TCS"),
+)
+
+# Shares without derivatives: a main-board name, a trade-for-trade one, one of the SME board.
+OTHER_SHARES = (("PAPERMILL", "EQ"), ("INKWELL", "EQ"), ("QUILLPEN", "BE"), ("BLOTTER", "SM"))
+
+
+def listings_for(symbols: Sequence[str]) -> tuple[Listing, ...]:
+    """The F&O underlyings named by *symbols*, India VIX, and some shares without derivatives."""
+    indices = {index.symbol: index for index in INDICES}
+    named = [indices.get(symbol) or _stock(symbol) for symbol in dict.fromkeys(symbols)]
+    others = [_other_share(symbol, series) for symbol, series in OTHER_SHARES]
+    return (*named, INDIA_VIX_INDEX, *others)
+
+
+def paper_isin(symbol: str) -> str:
+    """Twelve characters that no registrar will ever give out."""
+    return f"{PAPER_ISIN_PREFIX}{fingerprint('isin', symbol) % 10**9:09d}"
+
+
+def _stock(symbol: str) -> Listing:
+    base = _base_price(symbol)
+    return Listing(
+        symbol=symbol,
+        name=f"{symbol} PAPER LIMITED",
+        key=f"NSE_EQ|{paper_isin(symbol)}",
+        segment="NSE_EQ",
+        isin=paper_isin(symbol),
+        venue=F_AND_O_STOCK,
+        base=base,
+        daily=0.009 + 0.008 * share("volatility", symbol),
+        turnover=CRORE * exp(log(40) + log(50) * share("turnover", symbol)),
+        lot_size=max(25, round(LOT_VALUE / base / 25) * 25),
+        strike_step=_round_step(base * 0.02),
+    )
+
+
+def _other_share(symbol: str, series: str) -> Listing:
+    return Listing(
+        symbol=symbol,
+        name=f"{symbol} PAPER LIMITED",
+        key=f"NSE_EQ|{paper_isin(symbol)}",
+        segment="NSE_EQ",
+        series=series,
+        isin=paper_isin(symbol),
+        venue=OTHER_STOCK,
+        base=_base_price(symbol),
+        daily=0.02,
+        turnover=CRORE * (1 + 9 * share("turnover", symbol)),
+    )
+
+
+def _base_price(symbol: str) -> float:
+    return CHEAPEST * exp(log(DEAREST / CHEAPEST) * share("price", symbol))
+
+
+def _round_step(wanted: float) -> float:
+    """The exchange's kind of strike step nearest to *wanted*."""
+    steps = (1, 2.5, 5, 10, 20, 50, 100, 200, 250)
+    return min(steps, key=lambda step: abs(log(step / wanted)))

@@ -1,0 +1,1 @@
+"""Announces new data to other programs."""

@@ -1,0 +1,354 @@
+"""For researchers: candles as a table, and how complete they are.
+
+    from data_fetch.reading import candles
+
+    minutes = candles("RELIANCE", "2026-09-01", "2026-09-30", form="pandas")
+    minutes.table, minutes.completeness
+
+Reads the store and asks no provider. pyarrow, pandas and polars are imported when used.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from importlib import import_module
+from shlex import quote
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection
+
+from data_fetch.core.candles.candles import CandleInterval, Kind, expected_spans
+from data_fetch.core.candles.completeness import Completeness, as_it_was, completeness_of
+from data_fetch.core.candles.coverage import DayCoverage
+from data_fetch.core.candles.expectation import DAY, Expectation
+from data_fetch.core.errors import IncompleteRange, SetupError
+from data_fetch.core.instruments.lineage import Tenure, present_key, tenures
+from data_fetch.core.market.session import MINUTES_OF_DAY, Session, midnight_number
+from data_fetch.core.records import Instrument
+from data_fetch.core.settings import Settings
+from data_fetch.core.spans import common
+from data_fetch.runtime import collector as runtime
+from data_fetch.storage.candles.columns import bars_known, candle_columns
+from data_fetch.storage.candles.coverage import load_days
+from data_fetch.storage.database.store import Store
+from data_fetch.storage.instruments.instruments import instruments_with, successions
+
+# In minutes of the calendar: a month, which has about 8,000 of trading.
+READ_AT_ONCE = 31 * MINUTES_OF_DAY
+# What makes of an Arrow table the form that was asked for.
+Convert = Callable[[Any, Completeness], Any]
+INSTANT = "2026-09-16T15:30:00+05:30"
+
+
+@dataclass(frozen=True, slots=True)
+class Candles:
+    """A *table* of candles, oldest first, and the *completeness* of its range.
+
+    The table is a `pyarrow.Table`, a `pandas.DataFrame` or a `polars.DataFrame` with the columns
+    timestamp (the start, aware, UTC), open, high, low, close (rupees), volume, oi (units), kind,
+    is_final, instrument_key and source. *instrument_keys*: under which keys it was stored; more
+    than one when the ISIN changed.
+    """
+
+    symbol: str
+    instrument_keys: tuple[str, ...]
+    interval: CandleInterval
+    table: Any
+    completeness: Completeness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandleRange:
+    """A range of one stock's candles in an open store; nothing of it is in memory yet."""
+
+    symbol: str
+    interval: CandleInterval
+    tenures: tuple[Tenure, ...]
+    as_of: datetime | None
+    completeness: Completeness
+    store: Store
+
+    @property
+    def instrument_keys(self) -> tuple[str, ...]:
+        return tuple(tenure.instrument_key for tenure in self.tenures)
+
+    @property
+    def first(self) -> date:
+        return self.tenures[0].first
+
+    @property
+    def last(self) -> date:
+        return self.tenures[-1].last
+
+    @property
+    def cure(self) -> str:
+        """What makes it complete; empty when it is."""
+        if self.completeness.complete:
+            return ""
+        if self.as_of is not None:
+            return "Ask for a later instant."
+        if self.completeness.missed:
+            # A symbol means its present key; days under a former one are asked for by that key.
+            keys = dict.fromkeys(tenure.instrument_key for tenure in self.tenures)
+            named = quote(",".join(keys) if len(keys) > 1 else self.symbol)
+            span = f"--from {self.first} --to {self.last} --interval {self.interval}"
+            return f"Fetch them: data-fetch backfill --symbols {named} {span}"
+        return "Wait until the day is over, or end the range a day earlier."
+
+    def tables(self, kinds: Collection[Kind]) -> Iterator[Any]:
+        """The candles of *kinds* as Arrow tables of a month or less, oldest first."""
+        with self.store.reading() as connection:
+            for tenure in self.tenures:
+                for first, end in _portions(tenure):
+                    columns = candle_columns(
+                        connection,
+                        tenure.instrument_key,
+                        self.interval,
+                        first,
+                        end,
+                        kinds,
+                        self.as_of,
+                    )
+                    yield _arrow(columns, tenure.instrument_key)
+
+    def table(self, kinds: Collection[Kind]) -> Any:
+        """All of them in one Arrow table, the completeness as JSON in its schema's metadata."""
+        import pyarrow as pa
+
+        table = pa.concat_tables(self.tables(kinds))
+        said = {"completeness": orjson.dumps(self.completeness.document())}
+        return table.replace_schema_metadata(said)
+
+    def refuse_incomplete(self) -> None:
+        """Raises IncompleteRange when a candle is missed or still to come."""
+        if self.completeness.complete:
+            return
+        missed, pending = self.completeness.missed, self.completeness.pending
+        unit = "minutes" if self.interval is CandleInterval.MINUTE else "days"
+        raise IncompleteRange(
+            f"{self.symbol} from {self.first} to {self.last} is incomplete: of "
+            f"{self.completeness.expected} {unit}, {missed} are missed and {pending} still to come",
+            then=self.cure,
+        )
+
+
+def candles(
+    symbol: str,
+    first: date | str,
+    last: date | str,
+    *,
+    interval: str = "1minute",
+    as_of: datetime | str | None = None,
+    kinds: Sequence[str] = ("traded",),
+    form: str = "arrow",
+    complete: bool = False,
+    settings: Settings | None = None,
+) -> Candles:
+    """The stored candles of *symbol* from the trading date *first* to *last*, both included.
+
+    Days to come are left out. *interval* is "1minute" or "day", *form* "arrow", "pandas" or
+    "polars". *kinds*: "traded" rows are continuous trading; "auction" (the closing auction in
+    one row) and "carried" (flat rows the provider fills in around it) come when they are named.
+    *as_of*, an aware instant or ISO text with an offset, gives what was known then, and how
+    complete that was. With *complete* a range is refused that lacks anything which could still
+    come. A former symbol is followed to the present one; days before a new ISIN are those of
+    the old one. *settings* are those of this process and its working folder unless given.
+
+    For Arrow the completeness is in the schema's metadata as well, for pandas in `.attrs`.
+
+    Raises IncompleteRange, SetupError for an argument that means nothing or a symbol that the
+    store does not know, CalendarUnknown, StoreUnreachable.
+    """
+    convert = FORMS[_one_of(form, FORMS, "form")]()
+    chosen = [Kind(_one_of(kind, [*Kind], "kind")) for kind in kinds]
+    with candle_range(
+        settings or runtime.settings(),
+        symbol,
+        _date(first),
+        _date(last),
+        CandleInterval(_one_of(interval, [*CandleInterval], "interval")),
+        instant(as_of),
+    ) as found:
+        if complete:
+            found.refuse_incomplete()
+        return Candles(
+            symbol=found.symbol,
+            instrument_keys=found.instrument_keys,
+            interval=found.interval,
+            table=convert(found.table(chosen), found.completeness),
+            completeness=found.completeness,
+        )
+
+
+@contextmanager
+def candle_range(
+    settings: Settings,
+    symbol: str,
+    first: date,
+    last: date,
+    interval: CandleInterval,
+    as_of: datetime | None,
+) -> Iterator[CandleRange]:
+    """The range in its store, for as long as this lasts. Raises as `candles` does."""
+    if first > last:
+        raise SetupError(f"{first} is later than {last}", then="Name the earlier date first.")
+    with runtime.records_for(settings, [symbol]) as records:
+        expectation = records.expectation
+        if as_of is not None:
+            expectation = replace(expectation, now=min(as_of, expectation.now))
+        last = min(last, expectation.today)
+        if first > last:
+            raise SetupError(f"{first} was still to come on {last}", then="Name an earlier date.")
+        (named,) = records.instruments
+        with records.store.reading() as connection:
+            stock = present_of(connection, named)
+            history = history_of(connection, stock, first, last)
+            # Read before the candles, which are never deleted: it cannot claim too much.
+            days = [
+                day
+                for holder, tenure in history
+                for day in _days(connection, expectation, holder, interval, tenure, as_of)
+            ]
+        yield CandleRange(
+            symbol=stock.symbol,
+            interval=interval,
+            tenures=tuple(tenure for _, tenure in history),
+            as_of=as_of,
+            completeness=completeness_of(days),
+            store=records.store,
+        )
+
+
+def present_of(connection: Connection, stock: Instrument) -> Instrument:
+    """What *stock*, perhaps the one of an old ISIN, has become by now."""
+    key = present_key(stock.instrument_key, successions(connection))
+    (found,) = instruments_with(connection, [key])
+    return found
+
+
+def history_of(
+    connection: Connection, stock: Instrument, first: date, last: date
+) -> list[tuple[Instrument, Tenure]]:
+    """As what the present *stock* is stored from *first* to *last*, both included, oldest first."""
+    held = tenures(stock.instrument_key, successions(connection), first, last)
+    keys = {tenure.instrument_key for tenure in held}
+    by_key = {one.instrument_key: one for one in instruments_with(connection, keys)}
+    return [(by_key[tenure.instrument_key], tenure) for tenure in held]
+
+
+def instant(at: datetime | str | None) -> datetime | None:
+    """An aware instant, UTC, from one or from ISO text. Raises SetupError without an offset."""
+    if at is None:
+        return None
+    try:
+        given = datetime.fromisoformat(at) if isinstance(at, str) else at
+    except ValueError:
+        raise SetupError(f"{at!r} is not an instant", then=f"Write it like {INSTANT}.") from None
+    if given.utcoffset() is None:
+        raise SetupError(f"{at} does not say in which time zone", then=f"Write it like {INSTANT}.")
+    return given.astimezone(UTC)
+
+
+def _days(
+    connection: Connection,
+    expectation: Expectation,
+    stock: Instrument,
+    interval: CandleInterval,
+    tenure: Tenure,
+    as_of: datetime | None,
+) -> Iterator[tuple[Session, DayCoverage]]:
+    """Every trading day of *tenure*, as of the instant if there is one."""
+    key = stock.instrument_key
+    ledger = load_days(connection, [key], interval, tenure.first, tenure.last)
+    days = [
+        (session, expectation.day(key, interval, session, ledger.get((key, session.day))))
+        for session in expectation.sessions(stock, tenure.first, tenure.last)
+    ]
+    if as_of is None:
+        yield from days
+        return
+    there, final = bars_known(connection, key, interval, *_minutes(tenure), as_of)
+    for session, day in days:
+        expected = expected_spans(session, interval)
+        due = expectation.due(session, interval)
+        bars, confirmed = common(there, expected), common(final, expected)
+        yield session, as_it_was(day, as_of, due, bars, confirmed)
+
+
+def _minutes(tenure: Tenure) -> tuple[int, int]:
+    return midnight_number(tenure.first), midnight_number(tenure.last + DAY)
+
+
+def _portions(tenure: Tenure) -> Iterator[tuple[int, int]]:
+    """The minutes of *tenure*, as many at a time as are read at once."""
+    first, end = _minutes(tenure)
+    for start in range(first, end, READ_AT_ONCE):
+        yield start, min(start + READ_AT_ONCE, end)
+
+
+def _arrow(columns: Mapping[str, Sequence[Any]], instrument_key: str) -> Any:
+    import pyarrow as pa
+
+    rows = len(columns["timestamp"])
+    types = {
+        "timestamp": pa.timestamp("us", tz="UTC"),
+        **dict.fromkeys(("open", "high", "low", "close"), pa.float64()),
+        **dict.fromkeys(("volume", "oi"), pa.int64()),
+        "kind": pa.string(),
+        "is_final": pa.bool_(),
+        "instrument_key": pa.string(),
+        "source": pa.string(),
+    }
+    filled = {**columns, "instrument_key": [instrument_key] * rows}
+    return pa.table(
+        [pa.array(filled[name], kind) for name, kind in types.items()],
+        schema=pa.schema(list(types.items())),
+    )
+
+
+def _arrow_form() -> Convert:
+    return lambda table, _: table
+
+
+def _pandas_form() -> Convert:
+    _library("pandas")
+
+    def convert(table: Any, completeness: Completeness) -> Any:
+        frame = table.to_pandas()
+        frame.attrs["completeness"] = completeness.document()
+        return frame
+
+    return convert
+
+
+def _polars_form() -> Convert:
+    polars = _library("polars")
+    return lambda table, _: polars.from_arrow(table)
+
+
+# Each loads its library, or says that it is not installed, before anything is read.
+FORMS = {"arrow": _arrow_form, "pandas": _pandas_form, "polars": _polars_form}
+
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError:
+        raise SetupError(
+            f"{name} is not installed", then='Install it: pip install "data-fetch[research]"'
+        ) from None
+
+
+def _one_of(value: str, choices: Collection[str], what: str) -> str:
+    if value not in choices:
+        raise SetupError(f"{what} {value!r} is not known", then=f"Known: {', '.join(choices)}.")
+    return value
+
+
+def _date(day: date | str) -> date:
+    try:
+        return date.fromisoformat(day) if isinstance(day, str) else day
+    except ValueError:
+        raise SetupError(f"{day!r} is not a date", then="Write it like 2026-09-01.") from None

@@ -1,0 +1,1 @@
+"""Builds the parts of a process; the only room that knows which supplier fits which port."""

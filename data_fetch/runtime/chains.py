@@ -1,0 +1,290 @@
+"""The parts of option chains, joined; `runtime` hands in what they share with the rest."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from threading import Event
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection
+
+from data_fetch.archive.raw_responses import Vault
+from data_fetch.core.chains.polling import PollingPlan, plan_polling
+from data_fetch.core.chains.symbol_config import SymbolConfig, default_config, in_force
+from data_fetch.core.clock import IST
+from data_fetch.core.errors import SetupError
+from data_fetch.core.instruments.lineage import present_key
+from data_fetch.core.instruments.universe import Universe
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.ports import ChainProvider, Clock
+from data_fetch.core.records import Instrument
+from data_fetch.core.settings import Settings
+from data_fetch.services.chain_enrichment import ChainEnricher
+from data_fetch.services.chain_import import ChainImport
+from data_fetch.services.chain_jobs import ChainRounds, Polled, Wanted
+from data_fetch.services.chain_rederive import ChainRederive
+from data_fetch.services.chains import ChainService, Target
+from data_fetch.sources.nse.chain_client import NseChainClient
+from data_fetch.sources.nse.site import NSE_LIMITS, NseSite
+from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer, state_file_for
+from data_fetch.sources.upstox.api import UpstoxApi
+from data_fetch.sources.upstox.chain_client import UpstoxChainClient
+from data_fetch.storage.chains.snapshots import ChainStore
+from data_fetch.storage.chains.symbol_config import SymbolConfigs
+from data_fetch.storage.database.store import Guard, Store
+from data_fetch.storage.instruments.contracts import listed_expiries
+from data_fetch.storage.instruments.instruments import (
+    instruments_named,
+    instruments_with,
+    last_master_date,
+    successions,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainDesk:
+    """What chains share with everything else that is collected.
+
+    *nse_url* is where NSE's site is in this world, *pacing_folder* where its pace is kept
+    (None: with the accounts of the user).
+    """
+
+    settings: Settings
+    api: UpstoxApi
+    nse_url: str
+    pacing_folder: Path | None
+    clock: Clock
+    calendar: MarketCalendar
+    store: Store
+    guard: Guard | None
+    stop: Event
+    told: Callable[[str], None]
+
+
+def chain_service_at(desk: ChainDesk) -> ChainService:
+    """What polls one symbol after the other."""
+    vault = vault_for(desk.settings)
+    try:
+        vault.prune(desk.clock.now().astimezone(IST).date())
+    except OSError as problem:
+        desk.told(f"Chains: old answers cannot be removed from the vault ({problem}).")
+    return ChainService(
+        providers=_providers(desk),
+        chains=ChainStore(desk.store, desk.guard),
+        enricher=ChainEnricher(desk.store, desk.calendar),
+        vault=vault,
+        stored_expiries=lambda underlying: _listed(desk, underlying),
+        calendar=desk.calendar,
+        clock=desk.clock,
+        stop=desk.stop,
+        told=desk.told,
+    )
+
+
+def chain_rounds_at(desk: ChainDesk, members: Sequence[Instrument]) -> ChainRounds:
+    """What polls by itself: the indices among *members*, and whatever is configured."""
+    return ChainRounds(
+        service=chain_service_at(desk),
+        wanted=Polling(desk.settings, desk.store, members).wanted,
+        limits=limits_of(desk.settings),
+        clock=desk.clock,
+        told=desk.told,
+    )
+
+
+def chain_import_at(store: Store, calendar: MarketCalendar, clock: Clock) -> ChainImport:
+    """What stores captured documents, beside a running collector perhaps."""
+    return ChainImport(
+        chains=ChainStore(store),
+        enricher=ChainEnricher(store, calendar),
+        clock=clock,
+        symbol_of=lambda name: _symbol_of(store, name),
+    )
+
+
+def chain_rederive_at(store: Store, calendar: MarketCalendar, clock: Clock) -> ChainRederive:
+    """What works tables out again from answers that were kept."""
+    return ChainRederive(
+        chains=ChainStore(store),
+        enricher=ChainEnricher(store, calendar),
+        clock=clock,
+        live_key_of=lambda symbol: _live_key_of(store, symbol),
+        strikes={each.symbol: each.strikes for each in SymbolConfigs(store).all()},
+    )
+
+
+def vault_for(settings: Settings) -> Vault:
+    return Vault(settings.vault_folder, settings.raw_vault_days)
+
+
+def limits_of(settings: Settings) -> Mapping[timedelta, int]:
+    """The rate windows of the source that is asked first."""
+    return NSE_LIMITS if settings.data_source == "nse" else UPSTOX_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """What is polled, as it stands in the store: the defaults for the indices among *members*
+    and for NSE_SYMBOLS, and over them what people decided."""
+
+    settings: Settings
+    store: Store
+    members: Sequence[Instrument]
+
+    def configs(self) -> list[SymbolConfig]:
+        """Every symbol that is polled or paused."""
+        return in_force(self._defaults(), SymbolConfigs(self.store).all())
+
+    def wanted(self) -> Wanted:
+        """The active symbols and what each stands for today, under whatever key it was added."""
+        configs = [each for each in self.configs() if each.active]
+        with self.store.reading() as connection:
+            recorded = successions(connection)
+            keys = {each: present_key(each.instrument_key, recorded) for each in configs}
+            found = {
+                each.instrument_key: each for each in instruments_with(connection, keys.values())
+            }
+        _, nobody = self._wished()
+        polled = [Polled(each, found[keys[each]]) for each in configs if keys[each] in found]
+        gone = [each.symbol for each in configs if keys[each] not in found]
+        return Wanted(tuple(polled), (*gone, *nobody))
+
+    def plan(self) -> PollingPlan:
+        """How often each of them can be polled."""
+        wishes = [each.wish for each in self.wanted().polled]
+        return plan_polling(wishes, limits_of(self.settings))
+
+    def targets(self, symbols: Sequence[str], expiries: int | None) -> list[Target]:
+        """What to poll for *symbols* (none named: all that are polled), with *expiries* each
+        (None: as configured). Raises SetupError for a symbol that is not known, and when there
+        is nothing to poll."""
+        polled = {each.config.symbol: each for each in self.wanted().polled}
+        if not symbols and not polled:
+            raise SetupError(
+                "nothing is polled", then="Name a symbol, or: data-fetch symbols add NIFTY"
+            )
+        if symbols:
+            named = [self.named(symbol) for symbol in symbols]
+            chosen = [polled.get(one.symbol) or Polled(self.usual(one), one) for one in named]
+        else:
+            chosen = list(polled.values())
+        targets = [each.target for each in chosen]
+        return [replace(each, expiries=expiries) for each in targets] if expiries else targets
+
+    def nse_plan(self) -> PollingPlan:
+        """How often NSE's site alone could be asked, at NSE_FETCH_INTERVAL where that is set."""
+        seconds = self.settings.nse_fetch_interval
+        wishes = [each.wish for each in self.wanted().polled]
+        if seconds is not None:
+            wishes = [replace(wish, seconds=seconds) for wish in wishes]
+        return plan_polling(wishes, NSE_LIMITS)
+
+    def usual(self, underlying: Instrument) -> SymbolConfig:
+        """How it is polled as long as nobody wants it otherwise."""
+        return default_config(underlying, own_pace(self.settings))
+
+    def named(self, symbol: str) -> Instrument:
+        """What *symbol* stands for. Raises SetupError when nobody knows it."""
+        with self.store.reading() as connection:
+            return refuse_unknown(instruments_named(connection, [symbol])).members[0]
+
+    def with_options(self, symbol: str) -> Instrument:
+        """What *symbol* stands for. Raises SetupError too when no option on it is listed."""
+        found = self.named(symbol)
+        with self.store.reading() as connection:
+            today = last_master_date(connection) or date.min
+            if listed_expiries(connection, [found.instrument_key], today):
+                return found
+        raise SetupError(
+            f"no option on {found.symbol} is listed",
+            then="Only underlyings with options can be polled: `data-fetch universe` lists them.",
+        )
+
+    def _defaults(self) -> list[SymbolConfig]:
+        with self.store.reading() as connection:
+            # Not today: who only looks at a store need not know what time it is there.
+            today = last_master_date(connection) or date.min
+            indices = [
+                each
+                for each in self.members
+                if each.segment == "NSE_INDEX"
+                and listed_expiries(connection, [each.instrument_key], today)
+            ]
+        wished, _ = self._wished()
+        pace = own_pace(self.settings)
+        return [
+            *(default_config(each, pace) for each in indices),
+            *(default_config(each, pace, pinned=True) for each in wished),
+        ]
+
+    def _wished(self) -> tuple[Sequence[Instrument], Sequence[str]]:
+        """What NSE_SYMBOLS names, and the names in it that nobody knows."""
+        if not self.settings.nse_symbols:
+            return (), ()
+        with self.store.reading() as connection:
+            named = instruments_named(connection, self.settings.nse_symbols)
+        return named.members, [each.symbol for each in named.unresolved]
+
+
+def refuse_unknown(named: Universe) -> Universe:
+    """*named*, all of it. Raises SetupError for the first symbol that is not known."""
+    for missing in named.unresolved:
+        near = f"Near: {', '.join(missing.near)}. " if missing.near else ""
+        raise SetupError(
+            f"the store knows no instrument named {missing.symbol}",
+            then=f"{near}The master in the store may be old: data-fetch collect --once renews it.",
+        )
+    return named
+
+
+def own_pace(settings: Settings) -> int | None:
+    """The refresh seconds of whoever has none of its own, if they are configured."""
+    if settings.data_source == "nse" and settings.nse_fetch_interval is not None:
+        return max(1, round(settings.nse_fetch_interval))
+    return settings.refresh_interval
+
+
+def _providers(desk: ChainDesk) -> list[ChainProvider]:
+    """The sources in the order in which they are asked; a source switched off is not asked."""
+    settings = desk.settings
+    upstox: ChainProvider = UpstoxChainClient(desk.api, desk.clock)
+    host = urlsplit(desk.nse_url).netloc
+    pace = Pacer(state_file_for(host, "", desk.pacing_folder), desk.clock, NSE_LIMITS)
+    site = NseSite(
+        pacing=pace,
+        clock=desk.clock,
+        base_url=desk.nse_url,
+        enabled=settings.nse_enabled,
+        timeout_seconds=settings.request_timeout_seconds,
+    )
+    nse: ChainProvider = NseChainClient(site, desk.clock)
+    if settings.data_source == "nse":
+        return [nse, upstox]
+    return [upstox, nse] if settings.nse_enabled else [upstox]
+
+
+def _listed(desk: ChainDesk, underlying: Instrument) -> Sequence[date]:
+    today = desk.clock.now().astimezone(IST).date()
+    with desk.store.reading() as connection:
+        return listed_expiries(connection, [underlying.instrument_key], today)
+
+
+def _symbol_of(store: Store, name: str) -> str:
+    """The trading symbol behind a provider's key, where the store knows it."""
+    if "|" not in name:
+        return name
+    with store.reading() as connection:
+        found = _instrument(connection, name)
+    return found.symbol if found else name
+
+
+def _live_key_of(store: Store, symbol: str) -> str | None:
+    """The key that Upstox answers with for the underlying *symbol*, where the store knows it."""
+    with store.reading() as connection:
+        found = instruments_named(connection, [symbol]).members
+    return found[0].live_key if found else None
+
+
+def _instrument(connection: Connection, key: str) -> Instrument | None:
+    return next(iter(instruments_with(connection, [key])), None)

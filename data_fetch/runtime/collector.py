@@ -1,0 +1,555 @@
+"""Joins the parts. The only module that knows which supplier fits which shape.
+
+Nothing is read, opened or connected until one of these functions is called. What has to be
+closed again is a context manager.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from random import Random
+from threading import Event
+
+from pydantic import SecretStr
+from sqlalchemy import Connection
+
+from data_fetch.archive.raw_responses import Vault
+from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.chains.polls import Poll
+from data_fetch.core.clock import IST, MINUTE, SystemClock, VirtualClock, minute_of
+from data_fetch.core.errors import SetupError
+from data_fetch.core.instruments.universe import Universe
+from data_fetch.core.market.calendar import MarketCalendar, end_warning
+from data_fetch.core.ports import Clock, SlotListener
+from data_fetch.core.quotes.freshness import FreshnessRules
+from data_fetch.core.records import Instrument, World
+from data_fetch.core.settings import Settings
+from data_fetch.core.timetable import CANDLES, FRESHNESS, QUOTES, Timetable, standard_timetable
+from data_fetch.paper_exchange.shared import serving_exchange
+from data_fetch.publishing.redis_quotes import QuoteFeed
+from data_fetch.runtime.chains import (
+    ChainDesk,
+    Polling,
+    chain_import_at,
+    chain_rederive_at,
+    chain_rounds_at,
+    chain_service_at,
+    refuse_unknown,
+    vault_for,
+)
+from data_fetch.runtime.logs import start_logging, stop_logging
+from data_fetch.runtime.reporting import Screen
+from data_fetch.runtime.stores import store_to_look_at
+from data_fetch.runtime.world import (
+    Market,
+    calendar_for,
+    exchange_at,
+    market_at,
+    market_for,
+    master_for,
+)
+from data_fetch.services.backfill import BackfillService
+from data_fetch.services.backfill_jobs import BackfillRounds
+from data_fetch.services.chain_import import ChainImport
+from data_fetch.services.chain_jobs import ChainRounds
+from data_fetch.services.chain_rederive import ChainRederive
+from data_fetch.services.minute_bars import CandleService
+from data_fetch.services.quotes import FreshnessMonitor, LtpService, Members
+from data_fetch.services.universe import load_universe
+from data_fetch.sources.instruments.symbols_file import FoStocksLoader
+from data_fetch.sources.transport.pacing import UPSTOX_LIMITS
+from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
+from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
+from data_fetch.sources.upstox.ohlc_client import UpstoxBarClient
+from data_fetch.storage.candles.candle_book import CandleBook
+from data_fetch.storage.database.leadership import Leadership
+from data_fetch.storage.database.store import Guard, Store, open_store
+from data_fetch.storage.instruments.instruments import (
+    first_seen_days,
+    instruments_named,
+    last_master_date,
+)
+from data_fetch.storage.quotes import QuoteStore
+from data_fetch.storage.runs import last_due_slot
+
+__all__ = [
+    "Chosen",
+    "Collector",
+    "Desk",
+    "Market",
+    "Records",
+    "Screen",
+    "backfill_at",
+    "calendar_for",
+    "chain_import_for",
+    "chain_polls_for",
+    "chain_rederive_for",
+    "chosen_at",
+    "collector_at",
+    "desk_for",
+    "logs_for",
+    "market_for",
+    "master_for",
+    "one_off_for",
+    "polling_for",
+    "polling_in",
+    "records_for",
+    "rehearsal_for",
+    "settings",
+    "store_for",
+]
+
+# Before the morning's first job; a rehearsal ends after the evening's last one.
+REHEARSAL_STARTS, REHEARSAL_LASTS = time(8, 0), timedelta(hours=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What stays for as long as one scheduler leads one store."""
+
+    settings: Settings
+    market: Market
+    store: Store
+    guard: Guard | None
+    leads: Callable[[], bool]
+    running_since: datetime
+    stop: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collector:
+    """Everything a scheduler runs, joined anew each morning."""
+
+    desk: Desk
+    calendar: MarketCalendar
+    universe: Universe
+    service: LtpService
+    monitor: FreshnessMonitor
+    rounds: BackfillRounds
+    chains: ChainRounds
+    timetable: Timetable
+    jobs: Mapping[str, Callable[[], object]]
+
+    @property
+    def market(self) -> Market:
+        return self.desk.market
+
+    @property
+    def store(self) -> Store:
+        return self.desk.store
+
+    def close(self) -> None:
+        """Return when what its jobs have set to work is done."""
+        self.chains.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """A store to read from: its instruments, and what is expected of them by now."""
+
+    store: Store
+    instruments: tuple[Instrument, ...]
+    expectation: Expectation
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Instruments, and the first day of those that are contracts."""
+
+    instruments: tuple[Instrument, ...]
+    listed: Mapping[str, date]
+
+
+def settings() -> Settings:
+    """The configuration of this process in its working folder."""
+    return Settings.load(os.environ, Path.cwd())
+
+
+def store_for(settings: Settings) -> Store:
+    """The configured store. Raises StoreUnreachable: a one-off command does not fall back."""
+    return open_store(settings.store_url, settings.world)
+
+
+@contextmanager
+def records_for(settings: Settings, symbols: Sequence[str] = ()) -> Iterator[Records]:
+    """What the store holds of *symbols* (of the listed ones when none are named), to read.
+
+    Asks no provider. Raises SetupError for a symbol that the store does not know.
+    """
+    with ExitStack() as stack:
+        store = store_to_look_at(settings)
+        stack.callback(store.close)
+        clock: Clock = SystemClock()
+        if settings.world is World.PAPER:
+            clock = stack.enter_context(market_for(settings)).clock
+        with store.reading() as connection:
+            if symbols:
+                universe = _named(connection, symbols)
+            else:
+                listed = FoStocksLoader(lambda: settings).load_fo_stocks_from_file()
+                universe = instruments_named(connection, listed.entries)
+            chosen = _chosen(connection, universe.members)
+        if not chosen.instruments:
+            raise SetupError(
+                f"{store.name} knows no instruments yet",
+                then="Fetch something first: data-fetch backfill --days 5, or data-fetch run.",
+            )
+        yield Records(
+            store=store,
+            instruments=chosen.instruments,
+            expectation=Expectation(calendar_for(settings), clock.now(), chosen.listed),
+        )
+
+
+@contextmanager
+def logs_for(settings: Settings) -> Iterator[None]:
+    """Log files in the working folder for as long as this lasts."""
+    start_logging(settings.log_folder, settings.log_level, settings.secrets())
+    try:
+        yield
+    finally:
+        stop_logging()
+
+
+@contextmanager
+def desk_for(
+    settings: Settings, store: Store, stop: Event, screen: Screen
+) -> Iterator[Desk | None]:
+    """A desk once the store is ours; None when told to stop while waiting for it."""
+    leadership = Leadership(store)
+
+    def on_wait() -> None:
+        leader = leadership.leader()
+        who = f"another scheduler, {leader}, collects into it" if leader else "it does not answer"
+        screen.told(f"Waiting for {store.name}: {who}.")
+
+    fence = leadership.acquire(stop, on_wait)
+    if fence is None:
+        yield None
+        return
+    try:
+        with market_for(settings, serving_exchange) as market:
+            _warn(settings, market, screen)
+            yield Desk(
+                settings=settings,
+                market=market,
+                store=store,
+                guard=fence,
+                leads=leadership.held,
+                running_since=market.clock.now(),
+                stop=stop,
+            )
+    finally:
+        leadership.release()
+
+
+def _warn(settings: Settings, market: Market, screen: Screen) -> None:
+    """What a person should know before trouble comes of it."""
+    today = market.clock.now().astimezone(IST).date()
+    if (ends := end_warning(market.calendar, today)) is not None:
+        screen.told(f"Warning: {ends}")
+    if settings.ignored_mongo_name is not None:
+        screen.told(
+            f"Warning: {settings.ignored_mongo_name} is set, but the store is SQL "
+            f"({settings.world} world). To import: docs/coming-from-the-scripts.md"
+        )
+    if settings.world is World.LIVE and settings.token_in_environment:
+        screen.told(
+            "Warning: UPSTOX_ACCESS_TOKEN is set in the process environment. It wins over .env "
+            "and cannot be renewed without a restart; put it into .env instead."
+        )
+    elif settings.world is World.LIVE and not market.token.held:
+        screen.told("Warning: there is no access token. Put UPSTOX_ACCESS_TOKEN into .env.")
+    elif settings.world is World.LIVE and market.token.expires_at() is None:
+        screen.told("The token does not say when it expires; daily ones end at 03:30 IST.")
+
+
+@contextmanager
+def one_off_for(settings: Settings, screen: Screen) -> Iterator[Collector]:
+    """The same parts for a command that does one thing beside a running scheduler.
+
+    Raises SetupError when the configured source has nothing but chains.
+    """
+    if settings.data_source == "nse":
+        raise SetupError(
+            "DATA_SOURCE=nse has chains only: no quotes, no candles",
+            then="Set DATA_SOURCE to upstox or paper; or: data-fetch chain collect --once",
+        )
+    with _one_off_desk(settings) as desk:
+        yield collector_at(desk, screen)
+
+
+@contextmanager
+def _one_off_desk(settings: Settings) -> Iterator[Desk]:
+    store = store_for(settings)
+    with market_for(settings) as market:
+        yield Desk(
+            settings=settings,
+            market=market,
+            store=store,
+            guard=None,
+            leads=lambda: True,
+            running_since=market.clock.now(),
+            stop=Event(),
+        )
+
+
+def backfill_at(desk: Desk, calendar: MarketCalendar) -> BackfillService:
+    """What fetches missing candles for as long as the desk is not told to stop."""
+    market = desk.market
+    return BackfillService(
+        source=UpstoxCandleClient(market.api, market.clock),
+        source_name=market.source_name,
+        book=CandleBook(desk.store, desk.guard),
+        calendar=calendar,
+        clock=market.clock,
+        limits=UPSTOX_LIMITS,
+        spending=market.pacer.spending,
+        stop=desk.stop,
+    )
+
+
+def chain_desk_at(desk: Desk, calendar: MarketCalendar, told: Callable[[str], None]) -> ChainDesk:
+    """What the chains share with everything else at *desk*."""
+    return ChainDesk(
+        settings=desk.settings,
+        api=desk.market.api,
+        nse_url=desk.market.nse_url,
+        pacing_folder=desk.market.pacing_folder,
+        clock=desk.market.clock,
+        calendar=calendar,
+        store=desk.store,
+        guard=desk.guard,
+        stop=desk.stop,
+        told=told,
+    )
+
+
+@contextmanager
+def chain_polls_for(
+    settings: Settings, screen: Screen, symbols: Sequence[str], expiries: int | None
+) -> Iterator[Iterator[Poll]]:
+    """One poll of each of *symbols* (none named: of all that are polled), as they are drawn."""
+    with _one_off_desk(settings) as desk:
+        polling = _polling_at(desk, screen)
+        targets = polling.targets(symbols, expiries)
+        chains = chain_desk_at(desk, calendar_for(settings), screen.told)
+        service = chain_service_at(chains)
+        yield (service.poll(target) for target in targets)
+
+
+@contextmanager
+def polling_for(settings: Settings, screen: Screen) -> Iterator[tuple[Polling, datetime]]:
+    """What is polled, to look at and to change, and what time it is there."""
+    with _one_off_desk(settings) as desk:
+        yield _polling_at(desk, screen), desk.market.clock.now()
+
+
+def polling_in(settings: Settings, store: Store) -> Polling:
+    """What is polled as far as *store* knows; asks no provider."""
+    listed = FoStocksLoader(lambda: settings).load_fo_stocks_from_file()
+    with store.reading() as connection:
+        return Polling(settings, store, instruments_named(connection, listed.entries).members)
+
+
+def _polling_at(desk: Desk, screen: Screen) -> Polling:
+    """The instruments come from the store; from today's master when it knows none."""
+    loader = FoStocksLoader(lambda: desk.settings)
+    with desk.store.reading() as connection:
+        known = last_master_date(connection) is not None
+        universe = instruments_named(connection, loader.load_fo_stocks_from_file().entries)
+    if not known:
+        now = desk.market.clock.now()
+        universe = load_universe(
+            loader, desk.market.master, desk.store, now, desk.guard, screen.told
+        )
+    return Polling(desk.settings, desk.store, universe.members)
+
+
+@contextmanager
+def chain_import_for(settings: Settings) -> Iterator[ChainImport]:
+    """What stores captured documents in the configured store."""
+    store = store_for(settings)
+    try:
+        yield chain_import_at(store, calendar_for(settings), SystemClock())
+    finally:
+        store.close()
+
+
+@contextmanager
+def chain_rederive_for(settings: Settings) -> Iterator[tuple[ChainRederive, Vault]]:
+    """What works tables out again, and the vault it does so from."""
+    store = store_for(settings)
+    try:
+        rederive = chain_rederive_at(store, calendar_for(settings), SystemClock())
+        yield rederive, vault_for(settings)
+    finally:
+        store.close()
+
+
+def chosen_at(desk: Desk, universe: Universe, symbols: Sequence[str]) -> Chosen:
+    """The instruments *symbols* name; the whole *universe* when none are named.
+
+    A symbol need not be in the universe: the instrument master knows the others. Raises
+    SetupError for one that it does not know.
+    """
+    with desk.store.reading() as connection:
+        members = _named(connection, symbols).members if symbols else universe.members
+        return _chosen(connection, members)
+
+
+def _named(connection: Connection, symbols: Sequence[str]) -> Universe:
+    """What *symbols* stand for. Raises SetupError for the first one that is not known."""
+    return refuse_unknown(instruments_named(connection, symbols))
+
+
+def _chosen(connection: Connection, instruments: tuple[Instrument, ...]) -> Chosen:
+    contracts = [one.instrument_key for one in instruments if one.expiry]
+    return Chosen(instruments, first_seen_days(connection, contracts))
+
+
+@contextmanager
+def rehearsal_for(
+    settings: Settings, day: date, screen: Screen
+) -> Iterator[tuple[Collector, datetime]]:
+    """A collector on a virtual clock and an exchange of its own, and when its day ends.
+
+    Raises SetupError when the market is closed on *day*, WrongWorld when the named store is
+    a live one.
+    """
+    calendar = MarketCalendar.reviewed()
+    starts = datetime.combine(day, REHEARSAL_STARTS, IST)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rehearsal-")))
+        paper = _rehearsal_settings(settings, folder)
+        clock = VirtualClock(starts)
+        exchange = stack.enter_context(exchange_at(paper, clock, calendar))
+        store = store_for(paper)
+        leadership = Leadership(store)
+        fence = leadership.try_acquire()
+        if fence is None:
+            raise SetupError(
+                f"a scheduler collects into {store.name}",
+                then="Stop it, or rehearse in another store.",
+            )
+        stack.callback(leadership.release)
+        market = market_at(
+            paper, clock, exchange.url, calendar, state_folder=folder, random=Random(0)
+        )
+        desk = Desk(
+            settings=paper,
+            market=market,
+            store=store,
+            guard=fence,
+            leads=lambda: True,
+            running_since=starts,
+            stop=Event(),
+        )
+        collector = collector_at(desk, screen, owed_since=starts - MINUTE)
+        if not collector.service.slots_on(day):
+            raise SetupError(
+                f"the market is closed on {day}",
+                then="Ask for a trading day: data-fetch calendar next",
+            )
+        yield collector, starts + REHEARSAL_LASTS
+
+
+def _rehearsal_settings(settings: Settings, folder: Path) -> Settings:
+    """Always paper, everything in a folder of its own but a store that was named."""
+    symbols = FoStocksLoader(lambda: settings).load_fo_stocks_from_file()
+    temporary = SecretStr(f"sqlite:///{folder / 'rehearsal.db'}")
+    return settings.model_copy(
+        update={
+            "data_source": "paper",
+            "base_url": None,
+            "folder": folder,
+            "symbols_file": symbols.path.resolve(),
+            "database_url": settings.database_url or temporary,
+            # Whoever listens there wants the prices of the run, not of a rehearsal.
+            "redis_url": None,
+        }
+    )
+
+
+def collector_at(desk: Desk, screen: Screen, owed_since: datetime | None = None) -> Collector:
+    """The parts as calendar, symbols list and instrument master have them now.
+
+    Without *owed_since* the store says from which slot on rows are owed. A store without a
+    past owes nothing from before now, and neither does one whose paper market was set back.
+    """
+    settings, market, store = desk.settings, desk.market, desk.store
+    calendar, clock = calendar_for(settings), market.clock
+    universe = load_universe(
+        FoStocksLoader(lambda: settings), market.master, store, clock.now(), desk.guard, screen.told
+    )
+    members = Members(universe.members)
+    keeping = QuoteStore(store, desk.guard)
+    listeners: list[SlotListener] = [screen.slot]
+    if settings.redis_url is not None:
+        listeners.append(QuoteFeed(settings.redis_url.get_secret_value(), store.world))
+    now = clock.now()
+    owed_since = owed_since or last_due_slot(store, QUOTES)
+    if owed_since is None or owed_since > now:
+        owed_since = minute_of(now) - MINUTE
+    service = LtpService(
+        source=UpstoxLtpClient(market.api, clock),
+        source_name=market.source_name,
+        keeping=keeping,
+        members=members,
+        calendar=calendar,
+        clock=clock,
+        owed_since=owed_since,
+        running_since=desk.running_since,
+        listeners=listeners,
+    )
+    monitor = FreshnessMonitor(
+        keeping=keeping,
+        members=members,
+        calendar=calendar,
+        clock=clock,
+        rules=FreshnessRules(
+            stale_after=settings.stale_after_minutes, frozen_after=settings.frozen_after_slots
+        ),
+        repair=service.repair,
+    )
+    candles = CandleService(
+        source=UpstoxBarClient(market.api, clock),
+        source_name=market.source_name,
+        book=CandleBook(store, desk.guard),
+        members=universe.members,
+        calendar=calendar,
+        clock=clock,
+    )
+    chosen = chosen_at(desk, universe, ())
+    rounds = BackfillRounds(
+        service=backfill_at(desk, calendar),
+        instruments=chosen.instruments,
+        listed=chosen.listed,
+        clock=clock,
+        stop=desk.stop,
+        told=screen.told,
+    )
+    chains = chain_rounds_at(chain_desk_at(desk, calendar, screen.told), universe.members)
+    jobs: dict[str, Callable[[], object]] = {
+        QUOTES: service.collect_due,
+        CANDLES: candles.collect,
+        FRESHNESS: monitor.check,
+        **rounds.jobs,
+        **chains.jobs,
+    }
+    return Collector(
+        desk=desk,
+        calendar=calendar,
+        universe=universe,
+        service=service,
+        monitor=monitor,
+        rounds=rounds,
+        chains=chains,
+        timetable=standard_timetable(calendar, members.venues, settings.finalise_at),
+        # NSE's site tells chains and nothing else.
+        jobs=dict(chains.jobs) if settings.data_source == "nse" else jobs,
+    )

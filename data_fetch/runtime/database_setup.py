@@ -1,0 +1,102 @@
+"""PostgreSQL's first set-up: the database, and the schema in it.
+
+from data_fetch.postgres_config import postgres_config
+postgres_config.setup_postgres_for_data_collection()
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg2 import errors
+from sqlalchemy import URL
+from sqlalchemy.exc import ProgrammingError
+
+from data_fetch.core.errors import SetupError, StoreUnreachable
+from data_fetch.core.settings import Settings
+from data_fetch.storage.database.engine import engine_for, is_postgres, redacted
+from data_fetch.storage.database.migrations import upgrade
+
+# A database that every server has, to be connected to while the wanted one is made.
+MAINTENANCE_DATABASE = "postgres"
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """What was done: *revision_before* is None when there was no schema."""
+
+    database: str
+    database_created: bool
+    revision_before: str | None
+    revision: str
+
+
+class PostgresConfig:
+    """The configured PostgreSQL. Inert until asked to do something."""
+
+    def setup_postgres_for_data_collection(self) -> SetUp:
+        """Create the configured database if it is missing, and bring its schema up to date.
+
+        Safe to repeat. Raises SetupError when no PostgreSQL is configured or when it may not
+        be created, StoreUnreachable when the server does not answer.
+        """
+        url = engine_for(Settings.load(os.environ, Path.cwd()).store_url).url
+        if url.get_backend_name() != "postgresql":
+            raise SetupError(
+                "no PostgreSQL is configured",
+                then="Set DATABASE_URL=postgresql://user:password@host:5432/database, or "
+                "POSTGRES_HOST and its companions, in .env.",
+            )
+        return set_up(_text(url))
+
+
+def set_up(url: str) -> SetUp:
+    """Make sure that the database at *url* is there, with the schema of this version."""
+    engine = engine_for(url)
+    created = is_postgres(engine) and _create_database(engine.url)
+    before, after = upgrade(engine)
+    engine.dispose()
+    return SetUp(redacted(url), created, before, after)
+
+
+postgres_config = PostgresConfig()
+
+
+def _create_database(url: URL) -> bool:
+    """Make the database that *url* names; False when it is there already."""
+    if _answers(url):
+        return False
+    name = url.database or ""
+    engine = engine_for(_text(url.set(database=MAINTENANCE_DATABASE)))
+    unbundled = engine.execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        with unbundled.connect() as connection:
+            quoted = engine.dialect.identifier_preparer.quote(name)
+            connection.exec_driver_sql(f"CREATE DATABASE {quoted}")
+    except ProgrammingError as problem:
+        if isinstance(problem.orig, errors.DuplicateDatabase):
+            return False
+        if not isinstance(problem.orig, errors.InsufficientPrivilege):
+            raise
+        raise SetupError(
+            f"{url.username} may not create the database {name} on {url.host}",
+            then=f"Have an administrator run: CREATE DATABASE {quoted} OWNER {url.username};",
+        ) from problem
+    finally:
+        engine.dispose()
+    return True
+
+
+def _answers(url: URL) -> bool:
+    engine = engine_for(_text(url))
+    try:
+        with engine.connect():
+            return True
+    except StoreUnreachable:
+        return False
+    finally:
+        engine.dispose()
+
+
+def _text(url: URL) -> str:
+    return url.render_as_string(hide_password=False)

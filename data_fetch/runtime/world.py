@@ -1,0 +1,171 @@
+"""One world's outside, joined: what time it is there, who answers, what is listed.
+
+In the paper world that is an exchange of our own, found or started for the working folder.
+Nothing is read, opened or connected until one of these functions is called.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from urllib.parse import urljoin, urlsplit
+
+from data_fetch.core.clock import IST, SystemClock
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.ports import Clock
+from data_fetch.core.records import World
+from data_fetch.core.settings import INSTRUMENTS_URL, NSE_URL, UPSTOX_URL, Settings
+from data_fetch.paper_exchange.clock import PaperMarketClock
+from data_fetch.paper_exchange.exchange import PaperExchange
+from data_fetch.paper_exchange.shared import any_exchange
+from data_fetch.sources.instruments.master import InstrumentMaster
+from data_fetch.sources.instruments.symbols_file import FoStocksLoader
+from data_fetch.sources.paper_clock import PaperClock
+from data_fetch.sources.transport.pacing import Pacer, state_file_for
+from data_fetch.sources.transport.retrying import RetryPolicy
+from data_fetch.sources.upstox.api import UpstoxApi
+from data_fetch.sources.upstox.market_info import load_calendar
+from data_fetch.sources.upstox.token import TokenKeeper
+
+# No account is needed there: the paper exchange takes any token that begins like this.
+PAPER_TOKEN = "paper-analytics"
+PAPER_MASTER_PATH = "/market-quote/instruments/exchange/NSE.json.gz"
+
+# How one working folder comes by its paper exchange.
+KeepExchange = Callable[[Path, Callable[[], PaperExchange]], AbstractContextManager[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """One world's outside: what time it is there, who answers, what is listed."""
+
+    world: World
+    clock: Clock
+    base_url: str
+    token: TokenKeeper
+    pacer: Pacer
+    api: UpstoxApi
+    master: InstrumentMaster
+    calendar: MarketCalendar
+    nse_url: str
+    pacing_folder: Path | None
+
+    @property
+    def source_name(self) -> str:
+        return "paper" if self.world is World.PAPER else "upstox"
+
+
+def calendar_for(settings: Settings) -> MarketCalendar:
+    """The reviewed calendar with what was refreshed in this world and overridden here."""
+    return load_calendar(settings.data_folder, settings.world, settings.calendar_override)
+
+
+@contextmanager
+def master_for(settings: Settings) -> Iterator[InstrumentMaster]:
+    """The instrument master that UPSTOX_INSTRUMENTS_URL names, else the world's own."""
+    if settings.instruments_url is None and settings.world is World.PAPER:
+        with market_for(settings) as market:
+            yield market.master
+    else:
+        # Whoever names a master means a real one; it is kept apart from the exchange's.
+        address = settings.instruments_url or INSTRUMENTS_URL
+        yield _master(settings, World.LIVE, SystemClock(), address)
+
+
+@contextmanager
+def market_for(settings: Settings, keep: KeepExchange = any_exchange) -> Iterator[Market]:
+    """The outside world as configured; in the paper world *keep* finds or starts an exchange."""
+    calendar = calendar_for(settings)
+    if settings.world is World.LIVE:
+        yield market_at(settings, SystemClock(), settings.base_url or UPSTOX_URL, calendar)
+        return
+    state_folder = None if settings.base_url else settings.data_folder / "pacing"
+    with _paper_exchange(settings, calendar, keep) as url:
+        yield market_at(settings, PaperClock(url), url, calendar, state_folder=state_folder)
+
+
+def market_at(
+    settings: Settings,
+    clock: Clock,
+    base_url: str,
+    calendar: MarketCalendar,
+    *,
+    state_folder: Path | None = None,
+    random: Random | None = None,
+) -> Market:
+    """The parts of the world at *base_url*.
+
+    An exchange of our own has its budget kept in *state_folder*, not with the accounts of the
+    user; *random* makes retries repeatable.
+    """
+    token = _token(settings)
+    host = urlsplit(base_url).netloc
+    # A renewed token may belong to another account, so the ledger follows the token in use.
+    pacer = Pacer(lambda: state_file_for(host, token.held, state_folder), clock)
+    api = UpstoxApi(
+        base_url=base_url,
+        token=token,
+        pacing=pacer,
+        clock=clock,
+        timeout_seconds=settings.request_timeout_seconds,
+        policy=RetryPolicy(clock, random=random),
+    )
+    paper = settings.world is World.PAPER
+    listed = urljoin(base_url, PAPER_MASTER_PATH) if paper else settings.instruments_url
+    return Market(
+        world=settings.world,
+        clock=clock,
+        base_url=base_url,
+        token=token,
+        pacer=pacer,
+        api=api,
+        master=_master(settings, settings.world, clock, listed or INSTRUMENTS_URL),
+        calendar=calendar,
+        # The paper exchange is both providers at one address.
+        nse_url=settings.nse_base_url or (base_url if paper else NSE_URL),
+        pacing_folder=state_folder,
+    )
+
+
+def _master(settings: Settings, world: World, clock: Clock, address: str) -> InstrumentMaster:
+    return InstrumentMaster(address, settings.data_folder / "instruments" / world, clock)
+
+
+def _token(settings: Settings) -> TokenKeeper:
+    """A real token never goes to an exchange that we start ourselves."""
+    if settings.world is World.PAPER and settings.base_url is None:
+        return TokenKeeper(PAPER_TOKEN, env_file=None, in_environment=False)
+    own = settings.access_token.get_secret_value()
+    fallback = PAPER_TOKEN if settings.world is World.PAPER else ""
+    return TokenKeeper(
+        own or fallback,
+        env_file=settings.env_file,
+        in_environment=settings.token_in_environment,
+    )
+
+
+@contextmanager
+def _paper_exchange(
+    settings: Settings, calendar: MarketCalendar, keep: KeepExchange
+) -> Iterator[str]:
+    """The address of the configured exchange, else of the one that *keep* gives this folder."""
+
+    def start() -> PaperExchange:
+        clock = PaperMarketClock(
+            calendar,
+            today=SystemClock().now().astimezone(IST).date(),
+            state_file=settings.data_folder / "paper_clock.json",
+        )
+        return exchange_at(settings, clock, calendar)
+
+    if settings.base_url is not None:
+        yield settings.base_url
+    else:
+        with keep(settings.data_folder, start) as url:
+            yield url
+
+
+def exchange_at(settings: Settings, clock: Clock, calendar: MarketCalendar) -> PaperExchange:
+    symbols = FoStocksLoader(lambda: settings).load_fo_stocks_from_file().symbols
+    return PaperExchange(clock, seed=settings.paper_seed, symbols=symbols, calendar=calendar)

@@ -1,0 +1,1 @@
+"""The loop, the job registry and rehearsals."""

@@ -1,0 +1,1 @@
+"""Use cases, one per job. Siblings: none calls another."""

@@ -1,0 +1,550 @@
+"""Coverage -> plan -> requests -> candles: finds what is missing and fetches it.
+
+A plan says what it costs before it starts. A run asks for several windows at once, writes each
+answer in one transaction with the ledger and the audit row, and can be killed anywhere: the
+next plan holds what is still missing and nothing that was settled.
+"""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from functools import partial
+from threading import Event
+from typing import Self
+
+from data_fetch.core.candles.candles import CandleInterval, CandleReply, Provenance, placed
+from data_fetch.core.candles.coverage import DayCoverage, State, wants_asking, with_failure
+from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.candles.failures import Failure, failure_of, first_wait
+from data_fetch.core.candles.request_planner import (
+    Budget,
+    Door,
+    Estimate,
+    Need,
+    Window,
+    api_of,
+    estimate,
+    windows,
+)
+from data_fetch.core.clock import LONGEST_NAP_SECONDS
+from data_fetch.core.errors import (
+    AccessDenied,
+    DataFetchError,
+    RequestRefused,
+    Stopped,
+    TokenRejected,
+    TransientError,
+    UnknownInstrument,
+)
+from data_fetch.core.market.calendar import MarketCalendar, Session, venue_of
+from data_fetch.core.ports import CandleSource, Clock, Hold
+from data_fetch.core.records import (
+    Instrument,
+    Outcome,
+    SyncAttempt,
+    SyncRun,
+    SyncState,
+    new_run_id,
+)
+from data_fetch.core.spans import count
+from data_fetch.services.gc_tuning import rarely_collecting_garbage
+from data_fetch.sources.upstox.candle_rows import NOT_OVER_YET
+from data_fetch.storage.candles.candle_book import CandleBook, Stay
+
+log = logging.getLogger("data_fetch.backfill_service")
+
+BACKFILL = "backfill"
+WINDOW_TOO_LONG = "UDAPI1148"
+# In a row: then the provider, or the way to it, is down, and the rest would fail too.
+FAILURES_TO_STOP = 8
+WORKERS = 8
+# Clocks are corrected by less; a paper market is set back by more.
+CLOCKS_DIFFER = timedelta(minutes=5)
+# The audit is read by people.
+MOST_NAMED = 20
+INTERRUPTED = "the run was interrupted; what it fetched is stored"
+
+Advance = Callable[["Progress"], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillOrder:
+    """What to look after: every day of *instruments* from *first* to *last*, both included.
+
+    *listed* holds the first day of contracts. With *retry_failed* days are asked for again
+    although the time for their next attempt has not come.
+    """
+
+    instruments: Sequence[Instrument]
+    interval: CandleInterval
+    first: date
+    last: date
+    retry_failed: bool = False
+    listed: Mapping[str, date] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillPlan:
+    """The requests that an order takes now, and what they cost.
+
+    *held_back* days lack something too, but may not be asked for before *next_attempt*.
+    """
+
+    order: BackfillOrder
+    windows: Sequence[Window]
+    estimate: Estimate
+    held_back: int
+    next_attempt: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run has come."""
+
+    windows: int
+    done: int
+    candles: int
+
+
+@dataclass(slots=True)
+class BackfillReport:
+    """What a run came to. *missed* minutes of the order are still ours to fetch.
+
+    A run that was told to stop has fewer windows *done* than it had *windows*; *answered* are
+    those of which the provider said something, complete or not.
+    """
+
+    run_id: str
+    windows: int
+    done: int = 0
+    answered: int = 0
+    requests: int = 0
+    inserted: int = 0
+    revised: int = 0
+    finalised: int = 0
+    outside: int = 0
+    failures: Counter[Failure] = field(default_factory=Counter)
+    reasons: dict[str, str] = field(default_factory=dict)
+    objections: Counter[str] = field(default_factory=Counter)
+    missed: int = 0
+    stopped_by: DataFetchError | None = None
+
+    @property
+    def candles(self) -> int:
+        """Candles that are new or changed."""
+        return self.inserted + self.revised
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.stopped_by is not None and not self.answered:
+            return Outcome.FAILED
+        whole = not self.missed and self.stopped_by is None and self.done == self.windows
+        return Outcome.COMPLETED if whole else Outcome.INCOMPLETE
+
+    def failed(self, failure: Failure, reason: str, window: Window) -> None:
+        """Count a failure, and remember why for the first few symbols."""
+        self.failures[failure] += 1
+        if len(self.reasons) < MOST_NAMED:
+            self.reasons.setdefault(window.instrument.symbol, reason)
+
+
+def nobody(_: Progress) -> None:
+    """Watches a run without a word."""
+
+
+class BackfillService:
+    """Fetches what the ledger says is missing. Setting *stop* ends a run after the answers that
+    are under way."""
+
+    def __init__(
+        self,
+        *,
+        source: CandleSource,
+        source_name: str,
+        book: CandleBook,
+        calendar: MarketCalendar,
+        clock: Clock,
+        limits: Mapping[timedelta, int],
+        spending: Callable[[str], Sequence[datetime]],
+        stop: Event,
+    ) -> None:
+        self._source = source
+        self._source_name = source_name
+        self._book = book
+        self._calendar = calendar
+        self._clock = clock
+        self._limits = limits
+        self._spending = spending
+        self._stop = stop
+
+    def plan(self, order: BackfillOrder) -> BackfillPlan:
+        """The fewest requests for what *order* lacks, and how long they will take.
+
+        Sends nothing. Raises CalendarUnknown when the order reaches beyond the calendar.
+        """
+        expectation = self._expectation(order)
+        now = expectation.now
+        needs: list[Need] = []
+        waiting: list[datetime] = []
+        for lack in self._lacking(order, expectation):
+            if lack.next_attempt and lack.next_attempt > now and not order.retry_failed:
+                waiting.append(lack.next_attempt)
+            else:
+                needs.append(lack.need)
+        planned = windows(needs, order.interval, expectation.today)
+        return BackfillPlan(
+            order=order,
+            windows=planned,
+            estimate=estimate(planned, self._budgets(), now),
+            held_back=len(waiting),
+            next_attempt=min(waiting, default=None),
+        )
+
+    def run(
+        self,
+        plan: BackfillPlan,
+        job: str = BACKFILL,
+        advance: Advance = nobody,
+        begun: SyncRun | None = None,
+    ) -> BackfillReport:
+        """Send the requests of *plan*, several at once, and store what they bring.
+
+        It may go on with a run that has *begun* by other means. The report says what stopped
+        it, if something did. Raises what the store raises.
+        """
+        run = _Run(plan, begun or self._begun(job))
+        queue = deque(plan.windows)
+        with rarely_collecting_garbage(), _Flights(self._source, self._clock) as flights:
+            while flights or (queue and not self._over(run.report)):
+                while queue and len(flights) < WORKERS and not self._over(run.report):
+                    flights.start(queue.popleft())
+                for window, reply in flights.landed():
+                    queue.extendleft(reversed(self._take(run, window, reply)))
+                    if window.instrument.instrument_key in run.unknown:
+                        self._drop_unknown(run, queue)
+                    advance(run.progress())
+                if self._over(run.report):
+                    flights.call_off()
+        run.report.missed = self.missed_minutes(plan.order)
+        finished = run.row(self._clock.now(), run.report.outcome, _why_not_whole(run.report))
+        facts = {**finished.details, "missed": run.report.missed}
+        self._book.record_run(replace(finished, details=facts))
+        log.info("backfill", extra={"job": finished.job, "run_id": finished.run_id, **facts})
+        return run.report
+
+    def missed_minutes(self, order: BackfillOrder) -> int:
+        """How many minutes (days, for the interval `day`) of *order* are ours to fetch still."""
+        return sum(lack.missed for lack in self._lacking(order, self._expectation(order)))
+
+    def prove_no_trades(self, instruments: Sequence[Instrument], job: str = BACKFILL) -> SyncRun:
+        """Let today's stored quotes prove what they can, so that nobody has to be asked.
+
+        Begins a run of *job* and returns it, for `run` to go on with.
+        """
+        expectation = Expectation(self._calendar, self._clock.now())
+        trading = [
+            instrument
+            for instrument in instruments
+            if self._calendar.session(expectation.today, venue_of(instrument)).open
+        ]
+        begun = self._begun(job)
+        self._book.prove_no_trades(trading, begun, expectation)
+        return begun
+
+    def _begun(self, job: str) -> SyncRun:
+        now = self._clock.now()
+        return SyncRun(
+            run_id=new_run_id(),
+            job=job,
+            due_slot=None,
+            started_at=now,
+            finished_at=now,
+            outcome=Outcome.INCOMPLETE,
+            error=INTERRUPTED,
+        )
+
+    def _expectation(self, order: BackfillOrder) -> Expectation:
+        return Expectation(self._calendar, self._clock.now(), order.listed)
+
+    def _budgets(self) -> dict[str, Budget]:
+        """What may be sent now. Live quotes and bars have windows of their own to spend from."""
+        return {api: Budget(self._limits, self._spending(api)) for api in sorted(map(api_of, Door))}
+
+    def _lacking(self, order: BackfillOrder, expectation: Expectation) -> Iterator["_Lack"]:
+        """The days that a request could better, as the ledger and the time have them."""
+        keys = [instrument.instrument_key for instrument in order.instruments]
+        ledger, settled = self._book.unsettled(keys, order.interval, order.first, order.last)
+        for instrument in order.instruments:
+            key = instrument.instrument_key
+            for session in expectation.sessions(instrument, order.first, order.last):
+                length = _length(session, order.interval)
+                known = ledger.get((key, session.day))
+                if settled.get((key, session.day)) == length:
+                    continue
+                if known is None and session.day < expectation.today:
+                    # Never asked about, as years of days are: nothing more is to be known.
+                    yield _Lack(Need(instrument, session.day, length), length, None)
+                    continue
+                day = expectation.day(key, order.interval, session, known)
+                if wants_asking(day, expectation.today):
+                    need = Need(instrument, session.day, _wanted(day))
+                    yield _Lack(need, day.minutes(State.MISSED), _waiting(day, expectation.now))
+
+    def _over(self, report: BackfillReport) -> bool:
+        return self._stop.is_set() or report.stopped_by is not None
+
+    def _take(self, run: "_Run", window: Window, reply: CandleReply) -> Sequence[Window]:
+        """Store what *reply* brought; the windows to ask for instead, if it was refused as is."""
+        run.report.requests += reply.requests
+        problem = reply.problem
+        if isinstance(problem, Stopped):
+            return ()
+        if window.days > 1 and _is_too_long(problem):
+            run.report.windows += 1
+            return window.halves()
+        if _stops_everything(problem, window):
+            run.report.stopped_by = problem
+            if not reply.requests:
+                return ()
+        run.in_a_row = run.in_a_row + 1 if isinstance(problem, TransientError) else 0
+        if run.in_a_row >= FAILURES_TO_STOP:
+            run.report.stopped_by = problem
+        if isinstance(problem, UnknownInstrument) and window.door is not Door.EXPIRED:
+            run.unknown[window.instrument.instrument_key] = reply
+        if not reply.complete:
+            run.report.failed(*_failure(reply), window)
+        self._record(run, window, reply)
+        return ()
+
+    def _drop_unknown(self, run: "_Run", queue: "deque[Window]") -> None:
+        """What the provider does not know need not be asked for again in another window."""
+        for window in [w for w in queue if w.instrument.instrument_key in run.unknown]:
+            queue.remove(window)
+            reply = run.unknown[window.instrument.instrument_key]
+            self._record(run, window, reply)
+
+    def _record(self, run: "_Run", window: Window, reply: CandleReply) -> None:
+        """One answer, with the ledger and the run's audit row, in one transaction."""
+        instrument, order = window.instrument, run.plan.order
+        venue = venue_of(instrument)
+        bars = placed(reply.block, lambda day: self._calendar.session(day, venue))
+        stay = Stay(
+            instrument=instrument,
+            interval=window.interval,
+            first=window.first_day,
+            last=window.last_day,
+        )
+        provenance = Provenance(
+            source=self._source_name,
+            is_final=window.door is not Door.INTRADAY,
+            fetched_at=reply.received_at,
+            run_id=run.run_id,
+        )
+        expectation = Expectation(self._calendar, reply.received_at, order.listed)
+        run.count(window, reply, bars.outside)
+        if reply.complete:
+            written = self._book.record_answer(
+                stay,
+                bars,
+                provenance,
+                by=f"{window.door} answer",
+                run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
+                attempt=_attempt(run.run_id, window, reply, None),
+                expectation=expectation,
+            )
+        else:
+            failure, error = _failure(reply)
+            written = self._book.record_failure(
+                stay,
+                bars,
+                provenance,
+                fail=partial(
+                    with_failure, error=error, at=reply.received_at, first_wait=first_wait(failure)
+                ),
+                run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
+                attempt=_attempt(run.run_id, window, reply, error),
+                expectation=expectation,
+            )
+        run.report.inserted += written.inserted
+        run.report.revised += written.revised
+        run.report.finalised += written.finalised
+
+
+@dataclass(frozen=True, slots=True)
+class _Lack:
+    """A day that a request could better; *missed* of its minutes are ours to fetch."""
+
+    need: Need
+    missed: int
+    next_attempt: datetime | None
+
+
+class _Flights:
+    """Requests under way, each on a thread of its own. On leaving, all have landed."""
+
+    def __init__(self, source: CandleSource, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._called_off = Event()
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="candles")
+        self._holds: dict[Future[tuple[Window, CandleReply]], Hold] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.call_off()
+        if self._holds:
+            with self._clock.released():
+                wait(self._holds)
+        self._pool.shutdown()
+        for hold in self._holds.values():
+            hold.release()
+
+    def __len__(self) -> int:
+        return len(self._holds)
+
+    def start(self, window: Window) -> None:
+        # Held before anybody waits, so that a virtual clock does not run ahead.
+        hold = self._clock.hold()
+        self._holds[self._pool.submit(self._ask, window)] = hold
+
+    def landed(self) -> list[tuple[Window, CandleReply]]:
+        """The next answers; now and then none, so that the caller can look around."""
+        with self._clock.released():
+            done, _ = wait(self._holds, LONGEST_NAP_SECONDS, FIRST_COMPLETED)
+        for future in done:
+            # Not by its own thread: time would slip in before we hold the clock again.
+            self._holds.pop(future).release()
+        return [future.result() for future in done]
+
+    def call_off(self) -> None:
+        """Who still waits for a turn need not have it any more."""
+        self._called_off.set()
+
+    def _ask(self, window: Window) -> tuple[Window, CandleReply]:
+        return window, self._source.candles(window, self._called_off)
+
+
+class _Run:
+    """A run in flight: its report so far, and the audit row that says so."""
+
+    def __init__(self, plan: BackfillPlan, begun: SyncRun) -> None:
+        self.plan = plan
+        self.begun = begun
+        self.run_id = begun.run_id
+        self.report = BackfillReport(run_id=begun.run_id, windows=len(plan.windows))
+        self.unknown: dict[str, CandleReply] = {}
+        self.in_a_row = 0
+
+    def count(self, window: Window, reply: CandleReply, outside: Mapping[date, int]) -> None:
+        """Add one reply to the report."""
+        report = self.report
+        report.done += 1
+        report.answered += reply.problem is None
+        report.outside += sum(outside.values())
+        if reply.complete and not len(reply.block):
+            report.failures[Failure.EMPTY] += 1
+        # A bar that is forming still is as it should be.
+        odd = {why: rows for why, rows in reply.objections.items() if why != NOT_OVER_YET}
+        report.objections.update(odd)
+        if odd or outside:
+            log.warning(
+                "rows_set_aside",
+                extra={
+                    "symbol": window.instrument.symbol,
+                    "reasons": odd,
+                    "outside_sessions": {str(day): rows for day, rows in outside.items()},
+                },
+            )
+
+    def progress(self) -> Progress:
+        report = self.report
+        return Progress(windows=report.windows, done=report.done, candles=report.candles)
+
+    def row(self, now: datetime, outcome: Outcome, error: str | None) -> SyncRun:
+        """The audit row as of *now*."""
+        report = self.report
+        return replace(
+            self.begun,
+            finished_at=now,
+            outcome=outcome,
+            requested=report.windows,
+            stored=report.candles,
+            absent=report.failures[Failure.EMPTY],
+            quarantined=report.failures[Failure.UNKNOWN_INSTRUMENT],
+            set_aside=report.outside + sum(report.objections.values()),
+            requests=report.requests,
+            error=error,
+            details=_facts(report),
+        )
+
+
+def _facts(report: BackfillReport) -> dict[str, object]:
+    return {
+        "windows": report.windows,
+        "windows_done": report.done,
+        "requests": report.requests,
+        "inserted": report.inserted,
+        "revised": report.revised,
+        "finalised": report.finalised,
+        "outside_sessions": report.outside,
+        "failures": {str(failure): n for failure, n in report.failures.items() if n},
+        "reasons": dict(report.reasons),
+    }
+
+
+def _why_not_whole(report: BackfillReport) -> str | None:
+    if report.stopped_by is not None:
+        return str(report.stopped_by)
+    if report.done < report.windows:
+        return INTERRUPTED
+    return f"{report.missed} minutes are still missing" if report.missed else None
+
+
+def _wanted(known: DayCoverage) -> int:
+    """How many minutes of a day a request is for."""
+    return known.minutes(State.MISSED, State.SOURCE_EMPTY) or count(known.provisional)
+
+
+def _waiting(known: DayCoverage, now: datetime) -> datetime | None:
+    """When to ask again. A wait that begins later than now is of before the clock was set back."""
+    set_back = known.last_attempt is not None and known.last_attempt > now + CLOCKS_DIFFER
+    return None if set_back else known.next_attempt
+
+
+def _length(session: Session, interval: CandleInterval) -> int:
+    return session.expected_minutes if interval is CandleInterval.MINUTE else 1
+
+
+def _is_too_long(problem: DataFetchError | None) -> bool:
+    return isinstance(problem, RequestRefused) and problem.code == WINDOW_TOO_LONG
+
+
+def _stops_everything(problem: DataFetchError | None, window: Window) -> bool:
+    """Whether every other request would be refused as well, for one and the same reason."""
+    # An account without the provider's larger plan has no expired contracts, but all the rest.
+    denied = isinstance(problem, AccessDenied) and window.door is not Door.EXPIRED
+    return denied or isinstance(problem, TokenRejected)
+
+
+def _failure(reply: CandleReply) -> tuple[Failure, str]:
+    if reply.problem is not None:
+        return failure_of(reply.problem), reply.problem.what
+    listed = ", ".join(f"{reason} ({rows})" for reason, rows in reply.objections.items())
+    return Failure.SCHEMA, f"rows that cannot be used: {listed}" if listed else "answered in part"
+
+
+def _attempt(run_id: str, window: Window, reply: CandleReply, error: str | None) -> SyncAttempt:
+    return SyncAttempt(
+        symbol=window.instrument.symbol,
+        data_type=f"candles_{window.interval}",
+        state=SyncState.OK if error is None else SyncState.FAILED,
+        attempted_at=reply.received_at,
+        records=len(reply.block),
+        error=error,
+        run_id=run_id,
+    )

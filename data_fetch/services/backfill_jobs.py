@@ -1,0 +1,135 @@
+"""The backfills that a collector does by itself: which days it looks after, and when.
+
+They take turns, for two at once would ask for the same minutes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from functools import partial
+from threading import Event, Lock
+
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.clock import IST
+from data_fetch.core.ports import Clock
+from data_fetch.core.records import Instrument, SyncRun
+from data_fetch.core.timetable import COVERAGE, DAILY, FINALISE, WEEKLY
+from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService
+
+# How many days each job looks after, today included.
+DAYS = {
+    # What is missed earlier waits for the evening: the market hours' budget is today's.
+    COVERAGE: 1,
+    DAILY: 1,
+    # The longest weekend, and a collector that stood still over one, lie within; yet it is one
+    # request for each instrument.
+    FINALISE: 7,
+    # As far back as somebody who looks at minutes usually looks.
+    WEEKLY: 60,
+}
+LOOK_AGAIN = timedelta(seconds=1)
+
+
+class BackfillRounds:
+    """Looks after the minutes of *instruments* (contracts from the days in *listed* on).
+
+    *told* gets a line for people whenever a round has fetched something, or has left
+    something missing that it did not before.
+    """
+
+    def __init__(
+        self,
+        *,
+        service: BackfillService,
+        instruments: Sequence[Instrument],
+        listed: Mapping[str, date],
+        clock: Clock,
+        stop: Event,
+        told: Callable[[str], None],
+    ) -> None:
+        self._service = service
+        self._instruments = instruments
+        self._listed = listed
+        self._clock = clock
+        self._stop = stop
+        self._told = told
+        self._turn = Lock()
+        self._last_line = ""
+        self._stopped_by: type[Exception] | None = None
+
+    @property
+    def jobs(self) -> Mapping[str, Callable[[], object]]:
+        """The work of each job of the timetable.
+
+        It raises what stopped a round (TokenRejected, AccessDenied, a provider that is down),
+        though not again before another round went through.
+        """
+        return {
+            COVERAGE: self._check_today,
+            **{job: partial(self._go, job) for job in (DAILY, FINALISE, WEEKLY)},
+        }
+
+    def missed_minutes(self, day: date) -> int:
+        """How many minutes of *day* are ours to fetch still."""
+        return self._service.missed_minutes(self._order(day, day))
+
+    def _check_today(self) -> None:
+        """What stored quotes cannot prove of today's missing minutes is asked for."""
+        self._in_turn(self._prove_and_fetch)
+
+    def _go(self, job: str) -> None:
+        self._in_turn(partial(self._fetch, job))
+
+    def _in_turn(self, work: Callable[[], None]) -> None:
+        """Do *work* when no other round is at work; not at all when told to stop before."""
+        while not self._turn.acquire(blocking=False):
+            # On the clock, not on the lock: whoever has the turn may need time to pass, and on
+            # a virtual clock everybody who waits has to be known.
+            if self._clock.wait(self._clock.now() + LOOK_AGAIN, self._stop):
+                return
+        try:
+            work()
+        finally:
+            self._turn.release()
+
+    def _prove_and_fetch(self) -> None:
+        begun = self._service.prove_no_trades(self._instruments, COVERAGE)
+        self._fetch(COVERAGE, begun)
+
+    def _fetch(self, job: str, begun: SyncRun | None = None) -> None:
+        if self._stop.is_set():
+            return
+        today = self._clock.now().astimezone(IST).date()
+        order = self._order(today - timedelta(days=DAYS[job] - 1), today)
+        report = self._service.run(self._service.plan(order), job, begun=begun)
+        line = report_line(job, report)
+        if line != self._last_line and (report.requests or report.missed):
+            self._told(f"{self._clock.now().astimezone(IST):%H:%M} {line}")
+        self._last_line = line
+        self._raise_once(report)
+
+    def _order(self, first: date, last: date) -> BackfillOrder:
+        return BackfillOrder(
+            instruments=self._instruments,
+            interval=CandleInterval.MINUTE,
+            first=first,
+            last=last,
+            listed=self._listed,
+        )
+
+    def _raise_once(self, report: BackfillReport) -> None:
+        problem, before = report.stopped_by, self._stopped_by
+        if report.windows:
+            self._stopped_by = type(problem) if problem else None
+        if problem is not None and type(problem) is not before:
+            raise problem
+
+
+def report_line(job: str, report: BackfillReport) -> str:
+    """What one round came to, for people."""
+    requests = "1 request" if report.requests == 1 else f"{report.requests:,} requests"
+    confirmed = f"{report.finalised:,} confirmed, " if report.finalised else ""
+    stopped = f"; stopped: {report.stopped_by}" if report.stopped_by else ""
+    return (
+        f"{job}: {requests}, {report.candles:,} minutes stored, {confirmed}"
+        f"{report.missed:,} still missing{stopped}"
+    )

@@ -1,0 +1,220 @@
+"""The chains that a collector polls by itself: which, how often, by a pool of workers.
+
+A slow or failing symbol keeps one worker busy and delays nobody else. What is polled stands in
+the store and may be changed while the collector runs.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock
+
+from data_fetch.core.chains.polling import LONG_AGO, PollingPlan, PollingTurns, Wish, plan_polling
+from data_fetch.core.chains.polls import Poll
+from data_fetch.core.chains.symbol_config import SymbolConfig
+from data_fetch.core.clock import MINUTE
+from data_fetch.core.errors import DataFetchError, Stopped
+from data_fetch.core.ports import Clock, Hold
+from data_fetch.core.records import Instrument
+from data_fetch.core.timetable import CHAINS
+from data_fetch.services.chains import ChainService, Target
+
+log = logging.getLogger(__name__)
+
+WORKERS = 4
+KEPT_FAILURES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """A symbol that is polled, and the instrument it stands for."""
+
+    config: SymbolConfig
+    underlying: Instrument
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(
+            symbol=self.config.symbol,
+            seconds=self.config.refresh_seconds,
+            requests=self.config.expiries,
+            first=self.config.pinned or self.underlying.segment == "NSE_INDEX",
+        )
+
+    @property
+    def target(self) -> Target:
+        return Target(self.underlying, self.config.expiries, self.config.strikes)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The symbols to poll, and those that are *unknown*: no instrument of the name is listed."""
+
+    polled: tuple[Polled, ...]
+    unknown: tuple[str, ...] = ()
+
+
+class ChainRounds:
+    """Polls what is *wanted*, within *limits* of the first source.
+
+    *told* gets a line for people when the plan changes, when a symbol to poll is not known, and
+    when one changes its source or begins or ceases to fail.
+    """
+
+    def __init__(
+        self,
+        *,
+        service: ChainService,
+        wanted: Callable[[], Wanted],
+        limits: Mapping[timedelta, int],
+        clock: Clock,
+        told: Callable[[str], None],
+        workers: int = WORKERS,
+    ) -> None:
+        self._service = service
+        self._wanted = wanted
+        self._limits = limits
+        self._clock = clock
+        self._told = told
+        self._workers = workers
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = Lock()
+        self._at_work = 0
+        self._beaten_at = LONG_AGO
+        self._turns = PollingTurns()
+        self._targets: dict[str, Target] = {}
+        self._plan: PollingPlan | None = None
+        self._unknown: tuple[str, ...] = ()
+        self._followed_at: datetime | None = None
+        self._states: dict[str, str] = {}
+        self._failures: deque[Exception] = deque(maxlen=KEPT_FAILURES)
+        self._polls = 0
+
+    @property
+    def polls(self) -> int:
+        """How many polls have come to an end so far."""
+        with self._lock:
+            return self._polls
+
+    @property
+    def jobs(self) -> Mapping[str, Callable[[], object]]:
+        return {CHAINS: self.beat}
+
+    def beat(self) -> None:
+        """Set workers to work on what is due, and return at once.
+
+        Raises what a worker ran into since the last beat.
+        """
+        self.follow()
+        with self._lock:
+            self._beaten_at = self._clock.now()
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="chains")
+            while self._at_work < self._workers and (symbol := self._take()) is not None:
+                self._at_work += 1
+                # Held before this thread goes on, so that no time slips in between.
+                self._pool.submit(self._work, symbol, self._clock.hold())
+        if self._failures:
+            raise self._failures.popleft()
+
+    def follow(self) -> PollingPlan:
+        """Plan anew if a minute has passed: what is configured may have changed."""
+        now = self._clock.now()
+        if self._plan is None or self._followed_at is None or now - self._followed_at >= MINUTE:
+            wanted = self._wanted()
+            plan = plan_polling([each.wish for each in wanted.polled], self._limits)
+            with self._lock:
+                self._turns.follow(plan)
+                self._targets = {each.config.symbol: each.target for each in wanted.polled}
+            if plan != self._plan:
+                self._told(f"Chains: {plan_line(plan)}")
+            if wanted.unknown and wanted.unknown != self._unknown:
+                self._told(unknown_line(wanted.unknown))
+            self._plan, self._unknown, self._followed_at = plan, wanted.unknown, now
+        return self._plan
+
+    def close(self) -> None:
+        """Return when the polls in hand are done, at most one a worker; none is begun before
+        the next beat."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            with self._clock.released():
+                pool.shutdown(wait=True)
+
+    def _take(self) -> str | None:
+        """A symbol that was due at the last beat: when beats end, so do polls."""
+        return None if self._pool is None else self._turns.take(self._beaten_at)
+
+    def _work(self, symbol: str | None, hold: Hold) -> None:
+        """Poll one symbol after the other until nothing is left of the last beat."""
+        try:
+            while symbol is not None:
+                self._poll(symbol)
+                with self._lock:
+                    self._polls += 1
+                    self._turns.done(symbol)
+                    symbol = self._take()
+        finally:
+            with self._lock:
+                self._at_work -= 1
+            hold.release()
+
+    def _poll(self, symbol: str) -> None:
+        target = self._targets.get(symbol)
+        if target is None:
+            return
+        try:
+            self._tell_change(self._service.poll(target))
+        except Stopped:
+            return
+        except Exception as problem:
+            # Everything: one symbol may fail in any way, the others may not. It is raised again
+            # at the next beat, where failed jobs are told and counted.
+            if not isinstance(problem, DataFetchError):
+                log.error("poll_failed", exc_info=True, extra={"symbol": symbol})
+            self._failures.append(problem)
+
+    def _tell_change(self, poll: Poll) -> None:
+        state = state_line(poll)
+        if state != self._states.get(poll.symbol, poll.symbol):
+            self._told(f"Chains: {state}")
+        self._states[poll.symbol] = state
+
+
+def state_line(poll: Poll) -> str:
+    """How it stands with one symbol: its name alone when the first source told everything."""
+    if not poll.faults:
+        return poll.symbol
+    faults = ", ".join(f"{source}: {fault}" for source, fault in poll.faults.items())
+    if poll.whole:
+        sources = " and ".join(sorted({reply.source for reply in poll.told}))
+        return f"{poll.symbol} comes from {sources} ({faults})"
+    return f"{poll.symbol} cannot be had ({faults}): {poll.error}"
+
+
+def unknown_line(symbols: Sequence[str]) -> str:
+    """Which symbols are wanted and cannot be polled, for people."""
+    return (
+        f"Chains: the store knows no instrument named {', '.join(symbols)}: not polled. Look at "
+        "NSE_SYMBOLS and data-fetch symbols list."
+    )
+
+
+def plan_line(plan: PollingPlan) -> str:
+    """What was wished and what can be had, for people."""
+    symbols = len(plan.cadences)
+    if not symbols:
+        return "Nothing is polled. To poll something: data-fetch symbols add NIFTY"
+    wished = f"{symbols} symbols wish for {plan.wished:.0f} requests a minute"
+    if plan.feasible:
+        return f"{wished}, {plan.budget:.0f} can be had: each as often as it wishes."
+    stretched = [each for each in plan.cadences if each.stretched]
+    slowest = max(stretched, key=lambda each: each.planned)
+    return (
+        f"{wished}, {plan.budget:.0f} can be had: {len(stretched)} of them are polled less "
+        f"often, {slowest.symbol} every {slowest.planned:.0f} s instead of {slowest.wished:.0f} s."
+    )

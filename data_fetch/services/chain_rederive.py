@@ -1,0 +1,131 @@
+"""The tables of chains worked out again from the raw vault, as this version reads bodies.
+
+What was received when stays as it is; what it told is read and priced anew, by the same rules
+as when it came. A body that an earlier version could not read becomes the snapshot that it is.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from data_fetch.archive.raw_responses import Kept
+from data_fetch.core.chains.chains import Chain, ChainSource, ReadChains, content_hash, fault_of
+from data_fetch.core.errors import DataFetchError
+from data_fetch.core.ports import Clock
+from data_fetch.core.records import Outcome, SyncRun, new_run_id
+from data_fetch.core.timetable import CHAIN_REDERIVE
+from data_fetch.services.chain_enrichment import ChainEnricher, Told
+from data_fetch.sources.nse.chain_client import read_nse_answer
+from data_fetch.sources.upstox.chain_client import read_upstox_answer
+from data_fetch.storage.chains.snapshots import ChainStore, Fate
+
+
+@dataclass(slots=True)
+class RederiveReport:
+    """What working tables out again came to.
+
+    *renewed* snapshots were written anew, *added* ones had not been there, *confirming* bodies
+    told what the one before them did; *faults* counts bodies without a chain, by fault.
+    """
+
+    bodies: int = 0
+    renewed: int = 0
+    added: int = 0
+    confirming: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+
+
+class ChainRederive:
+    """*live_key_of* gives the key under which Upstox knows an underlying, None if nobody does.
+
+    *strikes* is how many of a symbol's strikes are wanted on each side of the money by now.
+    """
+
+    def __init__(
+        self,
+        *,
+        chains: ChainStore,
+        enricher: ChainEnricher,
+        clock: Clock,
+        live_key_of: Callable[[str], str | None],
+        strikes: Mapping[str, int | None],
+    ) -> None:
+        self._chains = chains
+        self._enricher = enricher
+        self._clock = clock
+        self._live_key_of = live_key_of
+        self._strikes = strikes
+
+    def run(self, bodies: Iterable[Kept]) -> RederiveReport:
+        """Go through *bodies*, in the order in which they were received."""
+        report = RederiveReport()
+        now = self._clock.now()
+        run = SyncRun(
+            run_id=new_run_id(),
+            job=CHAIN_REDERIVE,
+            due_slot=None,
+            started_at=now,
+            finished_at=now,
+            outcome=Outcome.COMPLETED,
+        )
+        for kept in bodies:
+            # Others are about which expiries are listed, not about a chain.
+            if kept.expiry is not None:
+                report.bodies += 1
+                self._settle(kept, run, report)
+        self._chains.record([], self._grown(run, report), [])
+        return report
+
+    def _settle(self, kept: Kept, run: SyncRun, report: RederiveReport) -> None:
+        try:
+            told = self._read(kept).around_the_money(self._strikes.get(kept.underlying))
+        except DataFetchError as problem:
+            name = fault_of(problem).value
+            report.faults[name] = report.faults.get(name, 0) + 1
+            return
+        for chain in told.chains:
+            if self._confirms(chain, kept):
+                report.confirming += 1
+            else:
+                self._renew(chain, told, kept, self._grown(run, report), report)
+
+    def _read(self, kept: Kept) -> ReadChains:
+        """What *kept* tells of the chain it was asked for. Raises by class of `core.errors`."""
+        assert kept.expiry is not None
+        if kept.source == ChainSource.NSE:
+            return read_nse_answer(kept.payload, kept.underlying, kept.expiry)
+        live_key = self._live_key_of(kept.underlying)
+        return read_upstox_answer(kept.payload, kept.underlying, kept.expiry, live_key)
+
+    def _confirms(self, chain: Chain, kept: Kept) -> bool:
+        """Whether all there is to say of it stands in the snapshot before it."""
+        at = kept.payload.received_at
+        head = self._chains.head_of_receipt(chain.underlying, chain.expiry, chain.source, at)
+        return head is not None and head.timestamp < at and head.content_hash == content_hash(chain)
+
+    def _renew(
+        self, chain: Chain, told: ReadChains, kept: Kept, run: SyncRun, report: RederiveReport
+    ) -> None:
+        answer = Told(
+            chains=[chain], received_at=kept.payload.received_at, set_aside=len(told.set_aside)
+        )
+        [received] = self._enricher.received([answer])
+        match self._chains.renew(received, run):
+            case Fate.RENEWED:
+                report.renewed += 1
+            case Fate.STORED:
+                report.added += 1
+            case _:
+                report.confirming += 1
+
+    def _grown(self, run: SyncRun, report: RederiveReport) -> SyncRun:
+        unread = sum(report.faults.values())
+        return replace(
+            run,
+            finished_at=self._clock.now(),
+            outcome=Outcome.INCOMPLETE if unread else Outcome.COMPLETED,
+            requested=report.bodies,
+            stored=report.renewed + report.added,
+            absent=unread,
+            error=f"{unread} kept answers hold no chain" if unread else None,
+            details={"repeated": report.confirming, "faults": dict(report.faults)},
+        )

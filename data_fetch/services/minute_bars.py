@@ -1,0 +1,149 @@
+"""The bar of each minute, as soon as the minute is over.
+
+These bars are provisional: the provider's history has the last word. One that does not come
+here is missed in the ledger, and the next coverage check asks for it.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from data_fetch.core.candles.candles import BarAnswer, CandleBlock, Placed, Provenance, placed
+from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.clock import MINUTE, minute_of
+from data_fetch.core.errors import OutsideError, TokenRejected
+from data_fetch.core.market.calendar import MarketCalendar, venue_of
+from data_fetch.core.ports import BarSource, Clock
+from data_fetch.core.quotes.accounting import accounts_without_records, by_reason
+from data_fetch.core.records import Instrument, Outcome, SyncRun, SyncState, new_run_id
+from data_fetch.core.timetable import CANDLES
+from data_fetch.storage.candles.candle_book import CandleBook
+
+log = logging.getLogger(__name__)
+
+
+class CandleService:
+    """Stores the last completed minute of all *members*.
+
+    Safe to run again at any time: a bar that is stored with the same values writes nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: BarSource,
+        source_name: str,
+        book: CandleBook,
+        members: Sequence[Instrument],
+        calendar: MarketCalendar,
+        clock: Clock,
+    ) -> None:
+        self._source = source
+        self._source_name = source_name
+        self._book = book
+        self._members = members
+        self._calendar = calendar
+        self._clock = clock
+        self._stored: dict[str, CandleBlock] = {}
+
+    def collect(self) -> None:
+        """Store the bars of everybody who traded in the minute that has just ended.
+
+        Raises OutsideError when nothing could be had; the failed run is recorded all the same.
+        Without a token it only is recorded: the job of the quotes says what to do.
+        """
+        started = self._clock.now()
+        minute = minute_of(started) - MINUTE
+        venues = {venue_of(member) for member in self._members}
+        trading = {venue for venue in venues if self._calendar.is_open(minute, venue)}
+        asked = [member for member in self._members if venue_of(member) in trading]
+        if not asked:
+            return
+        try:
+            answer = self._source.bars([instrument.instrument_key for instrument in asked])
+        except OutsideError as problem:
+            self._record_failure(minute, started, asked, problem)
+            if isinstance(problem, TokenRejected):
+                return
+            raise
+        self._record(minute, started, asked, answer)
+
+    def _record(
+        self, minute: datetime, started: datetime, asked: Sequence[Instrument], answer: BarAnswer
+    ) -> None:
+        came = {block.instrument_key: block for block in answer.blocks}
+        # A quiet name repeats its bar.
+        new = {key: bar for key, bar in came.items() if bar != self._stored.get(key)}
+        bars = [
+            (instrument, self._placed(instrument, new[instrument.instrument_key]))
+            for instrument in asked
+            if instrument.instrument_key in new
+        ]
+        fitting = [(instrument, bar) for instrument, bar in bars if len(bar.block)]
+        found = accounts_without_records(asked, came, answer)
+        counts = Counter(account.state for account in found)
+        outside = [instrument.symbol for instrument, bar in bars if bar.outside]
+        # That nobody traded yet is no failure to collect.
+        whole = counts[SyncState.OK] + counts[SyncState.ABSENT] == len(asked)
+        run = SyncRun(
+            run_id=new_run_id(),
+            job=CANDLES,
+            due_slot=minute,
+            started_at=started,
+            finished_at=self._clock.now(),
+            outcome=Outcome.COMPLETED if whole else Outcome.INCOMPLETE,
+            requested=len(asked),
+            stored=len(fitting),
+            absent=counts[SyncState.ABSENT],
+            quarantined=counts[SyncState.QUARANTINED],
+            set_aside=counts[SyncState.SET_ASIDE] + len(outside) + len(answer.strays),
+            requests=answer.requests,
+            error=answer.error,
+            details={
+                **by_reason(found, answer),
+                "repeated": len(came) - len(new),
+                **({"outside_sessions": outside} if outside else {}),
+            },
+        )
+        provenance = Provenance(
+            source=self._source_name,
+            is_final=False,
+            fetched_at=answer.received_at,
+            run_id=run.run_id,
+        )
+        expectation = Expectation(self._calendar, answer.received_at)
+        self._book.record_bars(fitting, provenance, run, expectation)
+        self._stored.update(new)
+        _tell(run)
+
+    def _placed(self, instrument: Instrument, bar: CandleBlock) -> Placed:
+        venue = venue_of(instrument)
+        return placed(bar, lambda day: self._calendar.session(day, venue))
+
+    def _record_failure(
+        self,
+        minute: datetime,
+        started: datetime,
+        asked: Sequence[Instrument],
+        problem: OutsideError,
+    ) -> None:
+        missed = isinstance(problem, TokenRejected)
+        run = SyncRun(
+            run_id=new_run_id(),
+            job=CANDLES,
+            due_slot=minute,
+            started_at=started,
+            finished_at=self._clock.now(),
+            outcome=Outcome.MISSED if missed else Outcome.FAILED,
+            requested=len(asked),
+            error=str(problem),
+        )
+        self._book.record_run(run)
+        _tell(run)
+
+
+def _tell(run: SyncRun) -> None:
+    facts = {"run_id": run.run_id, "outcome": str(run.outcome), "error": run.error}
+    counts = {"requested": run.requested, "stored": run.stored, "set_aside": run.set_aside}
+    log.info("candles", extra={"job": run.job, **facts, **counts})

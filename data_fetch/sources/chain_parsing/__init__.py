@@ -1,0 +1,1 @@
+"""What parsers of option chains share, whichever provider the chain is from."""

@@ -1,0 +1,1 @@
+"""The instrument master and the symbols file."""

@@ -1,0 +1,252 @@
+"""Gets the instrument master, once a day, and keeps the last good ones.
+
+Upstox rebuilds the file about 06:00 IST. It is fetched, read through before it is trusted,
+and kept by date. A file that cannot be had or cannot be right never replaces a good one:
+the newest good one is used instead, with a warning.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from data_fetch.core.clock import IST
+from data_fetch.core.errors import MasterUnavailable
+from data_fetch.core.ports import Clock
+from data_fetch.core.records import SetAside
+from data_fetch.core.settings import INSTRUMENTS_URL
+from data_fetch.sources.instruments.location import location_of
+from data_fetch.sources.instruments.rows import FUTURE, read_instruments, read_rows
+
+__all__ = ["InstrumentMaster", "MasterFile", "master_day", "read_instruments"]
+
+# Before the morning's file is there, the newest master is yesterday's.
+REBUILT_BY = timedelta(hours=6, minutes=30)
+KEPT = 7
+# After an expiry the file may stay as it is over a weekend and a holiday or two.
+HOLIDAYS_ALLOWED = timedelta(days=4)
+# Less than this share of what the same place gave last time is a file cut short.
+SUSPICIOUS_SHARE = 0.5
+GZIP_MAGIC = b"\x1f\x8b"
+
+CURE = (
+    "Check the connection and UPSTOX_INSTRUMENTS_URL; or download "
+    f"{INSTRUMENTS_URL} by hand and set UPSTOX_INSTRUMENTS_URL to that file."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterFile:
+    """A master file that was read through and found good.
+
+    *as_of* is the last trading date (IST) on which it can have been current: the one it was
+    fetched on, or an earlier one on which a future in it expired. *warning* says what is not
+    as it should be (None: nothing). The *set_aside* malformed rows are not among
+    *instruments*.
+    """
+
+    path: Path
+    as_of: date
+    warning: str | None
+    instruments: int
+    set_aside: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What reading a master through has shown; kept in a small file beside it."""
+
+    place: str
+    edition: str
+    size: int
+    instruments: int
+    set_aside: int
+    nearest_future: str | None
+
+    def current_until(self, day: date) -> date:
+        """*day*, unless a future in the master had expired before: those are taken out."""
+        return min(day, date.fromisoformat(self.nearest_future or day.isoformat()))
+
+    def doubts(self, day: date) -> list[str]:
+        told = []
+        if self.current_until(day) < day - HOLIDAYS_ALLOWED:
+            told.append(f"the master is old: a future in it expired on {self.nearest_future}")
+        if self.set_aside:
+            told.append(f"{self.set_aside} malformed row(s) of the master were set aside")
+        return told
+
+
+class InstrumentMaster:
+    """The master found at *address*, kept by date in *folder*. Inert until asked.
+
+    *address* is an http(s) or file address or a path, relative to the working folder.
+    """
+
+    def __init__(self, address: str, folder: Path, clock: Clock) -> None:
+        self._location = location_of(address)
+        self._folder = folder
+        self._clock = clock
+
+    def today(self) -> MasterFile:
+        """Today's master, fetched unless it is there; else the newest good one kept.
+
+        Raises MasterUnavailable when there is neither.
+        """
+        day = master_day(self._clock.now())
+        path = self._path(day)
+        try:
+            findings = self._current(path) or self._renew(path)
+        except MasterUnavailable as problem:
+            return self._kept_instead(day, problem)
+        return _master_file(path, day, findings, findings.doubts(day))
+
+    def _path(self, day: date) -> Path:
+        return self._folder / f"NSE_{day.isoformat()}.json.gz"
+
+    def _current(self, path: Path) -> Findings | None:
+        """What is known of today's file, if it is kept and is what the location holds."""
+        findings, edition = recall(path), self._location.edition()
+        if findings is None or findings.place != self._location.place:
+            return None
+        return findings if findings.edition == edition else None
+
+    def _renew(self, path: Path) -> Findings:
+        """Fetch the master to *path*, unless it turns out to be bad."""
+        try:
+            with _written_beside(path) as fresh:
+                edition = self._location.edition()
+                self._location.fetch(fresh)
+                findings = inspect(fresh, self._location.place, edition)
+                self._refuse_if_cut_short(findings)
+                os.replace(fresh, path)
+            remember(path, findings)
+        except OSError as problem:
+            raise MasterUnavailable(
+                f"{self._folder} cannot be written to ({problem.strerror})"
+            ) from problem
+        self._prune(path)
+        return findings
+
+    def _refuse_if_cut_short(self, findings: Findings) -> None:
+        known = (recall(path) for _, path in self._kept())
+        last = next((f for f in known if f is not None and f.place == findings.place), None)
+        if last is not None and findings.instruments < last.instruments * SUSPICIOUS_SHARE:
+            raise MasterUnavailable(
+                f"{findings.place} holds {findings.instruments} instruments where there "
+                f"were {last.instruments}: it must be cut short "
+                f"(if it is right, empty {self._folder})"
+            )
+
+    def _kept_instead(self, day: date, problem: MasterUnavailable) -> MasterFile:
+        for kept_on, path in self._kept():
+            findings = recall(path) or _readable(path)
+            if findings is not None:
+                instead = f"{problem.what}; the master of {kept_on} is used instead"
+                return _master_file(path, kept_on, findings, [instead, *findings.doubts(day)])
+        raise MasterUnavailable(
+            f"{problem.what}, and no older instrument master is kept in {self._folder}", then=CURE
+        ) from problem
+
+    def _kept(self) -> list[tuple[date, Path]]:
+        """The masters of the folder and their dates, newest first."""
+        found = ((_day_of(path), path) for path in self._folder.glob("NSE_*.json.gz"))
+        return sorted(((day, path) for day, path in found if day is not None), reverse=True)
+
+    def _prune(self, newest: Path) -> None:
+        others = [path for _, path in self._kept() if path != newest]
+        for path in others[KEPT - 1 :]:
+            path.unlink(missing_ok=True)
+            _findings_path(path).unlink(missing_ok=True)
+
+
+def master_day(now: datetime) -> date:
+    """The trading date (IST) of the newest master there can be at *now*."""
+    return (now.astimezone(IST) - REBUILT_BY).date()
+
+
+def inspect(path: Path, place: str, edition: str) -> Findings:
+    """Read a master through. Raises MasterUnavailable when it cannot be right."""
+    with path.open("rb") as file:
+        start = file.read(20)
+    if not start.startswith(GZIP_MAGIC):
+        shown = f"it begins with {start!r}" if start else "it is empty"
+        raise MasterUnavailable(f"{place} is not a gzip file: {shown}")
+    instruments, set_aside, nearest = 0, 0, date.max
+    for row in read_rows(path, called=place):
+        if isinstance(row, SetAside):
+            set_aside += 1
+            continue
+        instruments += 1
+        if row.instrument_type == FUTURE and row.expiry is not None:
+            nearest = min(nearest, row.expiry)
+    if not instruments:
+        raise MasterUnavailable(f"{place} holds no instrument of the NSE")
+    return Findings(
+        place=place,
+        edition=edition,
+        size=path.stat().st_size,
+        instruments=instruments,
+        set_aside=set_aside,
+        nearest_future=None if nearest == date.max else nearest.isoformat(),
+    )
+
+
+def remember(path: Path, findings: Findings) -> None:
+    """Keep the findings beside the master at *path*."""
+    with _written_beside(path) as fresh:
+        fresh.write_text(json.dumps(asdict(findings)), encoding="utf-8")
+        os.replace(fresh, _findings_path(path))
+
+
+def recall(path: Path) -> Findings | None:
+    """What was found in the master at *path*; None when it is not the file that was read."""
+    try:
+        findings = Findings(**json.loads(_findings_path(path).read_text(encoding="utf-8")))
+        return findings if path.stat().st_size == findings.size else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _readable(path: Path) -> Findings | None:
+    """The findings of a kept file that nobody remembers, None if it is bad."""
+    try:
+        return inspect(path, str(path), "")
+    except (MasterUnavailable, OSError):
+        return None
+
+
+def _master_file(path: Path, day: date, findings: Findings, doubts: list[str]) -> MasterFile:
+    return MasterFile(
+        path=path,
+        as_of=findings.current_until(day),
+        warning="; ".join(doubts) or None,
+        instruments=findings.instruments,
+        set_aside=findings.set_aside,
+    )
+
+
+def _day_of(path: Path) -> date | None:
+    try:
+        return date.fromisoformat(path.name.removeprefix("NSE_").removesuffix(".json.gz"))
+    except ValueError:
+        return None
+
+
+def _findings_path(path: Path) -> Path:
+    return path.with_name(path.name.removesuffix(".json.gz") + ".findings.json")
+
+
+@contextmanager
+def _written_beside(path: Path) -> Iterator[Path]:
+    """A fresh file in the folder of *path*; gone afterwards unless it was moved into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)

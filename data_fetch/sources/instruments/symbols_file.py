@@ -1,0 +1,251 @@
+"""The symbols file: where it is, what it lists, and how it is renewed.
+
+What the symbols stand for is decided in `core.universe`, whose names are at hand here too.
+"""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import takewhile
+from pathlib import Path
+
+from data_fetch import PACKAGE_FOLDER
+from data_fetch.core.errors import SymbolsFileBad
+from data_fetch.core.instruments.universe import (
+    Underlyings,
+    Universe,
+    Unresolved,
+    derive_universe,
+    resolve,
+)
+from data_fetch.core.settings import Settings
+
+__all__ = [
+    "Changes",
+    "FoStocksLoader",
+    "Malformed",
+    "SymbolsFile",
+    "Underlyings",
+    "Universe",
+    "Unresolved",
+    "derive_universe",
+    "fo_stocks_loader",
+    "parse_symbols",
+    "read_symbols_file",
+    "resolve",
+    "write_symbols_file",
+]
+
+FILE_NAME = "nse_fo_stock_symbols.txt"
+SHIPPED = (PACKAGE_FOLDER / "packaged" / FILE_NAME, PACKAGE_FOLDER.parent / FILE_NAME)
+
+SEPARATOR = re.compile(r"[,;]")
+QUOTATION_MARKS = "\"'`“”‘’„"
+WELL_FORMED = re.compile(r"[A-Z0-9][A-Z0-9&\- ]*")
+LONGEST_SYMBOL = 40
+
+TITLE = "# NSE F&O universe"
+HOW_TO = (
+    "# One symbol a line, or several with commas; "
+    "`data-fetch universe --from-master --write` renews it."
+)
+CURE = "Write a fresh one with: data-fetch universe --from-master --write"
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """An entry of the symbols file that cannot be a trading symbol, and why."""
+
+    line: int
+    entry: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymbolsFile:
+    """What the symbols file holds, and what reading it had to put right.
+
+    *symbols* are distinct, upper case, in the file's order; *duplicates* has one entry for
+    each repetition left out.
+    """
+
+    path: Path
+    symbols: tuple[str, ...]
+    duplicates: tuple[str, ...]
+    comments: int
+    malformed: tuple[Malformed, ...]
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The symbols and the malformed entries: what `resolve` must account for."""
+        return (*self.symbols, *dict.fromkeys(bad.entry for bad in self.malformed))
+
+    def __str__(self) -> str:
+        told = f"{self.path}: {len(self.symbols)} symbols"
+        if self.duplicates:
+            told += f", {len(self.duplicates)} duplicates left out"
+        if self.malformed:
+            told += f", {len(self.malformed)} malformed entries"
+        return told
+
+
+class FoStocksLoader:
+    """Finds and reads the symbols file. Inert until asked."""
+
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
+
+    def load_fo_stocks_from_file(self) -> SymbolsFile:
+        """The symbols of the configured file, else of the working folder's, else the shipped.
+
+        Raises SymbolsFileBad when the file is missing, is not text or holds no symbol.
+        """
+        return read_symbols_file(self._path())
+
+    def path_to_write(self) -> Path:
+        """The file that belongs to the user: the configured one or the working folder's."""
+        settings = self._settings()
+        return settings.folder / (settings.symbols_file or FILE_NAME)
+
+    def _path(self) -> Path:
+        own = self.path_to_write()
+        if self._settings().symbols_file is not None:
+            return own
+        return next((path for path in (own, *SHIPPED) if path.is_file()), own)
+
+
+def read_symbols_file(path: Path) -> SymbolsFile:
+    """The symbols in the file at *path*. Raises as `load_fo_stocks_from_file` does."""
+    found = parse_symbols(_text_of(path), path)
+    if not found.symbols:
+        first = f": {found.malformed[0].reason}" if found.malformed else ""
+        raise SymbolsFileBad(f"the symbols file {path} holds no symbol{first}", then=CURE)
+    return found
+
+
+def parse_symbols(text: str, path: Path) -> SymbolsFile:
+    """The symbols in *text*: one a line or several with commas, `#` begins a comment."""
+    symbols: dict[str, None] = {}
+    duplicates: list[str] = []
+    malformed: list[Malformed] = []
+    comments = 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        listed, mark, _ = line.partition("#")
+        comments += bool(mark)
+        for entry in filter(None, map(str.strip, SEPARATOR.split(listed))):
+            symbol = " ".join(_unquoted(entry).upper().split())
+            reason = _fault_of(symbol)
+            if reason:
+                malformed.append(Malformed(number, entry[:LONGEST_SYMBOL], reason))
+            elif symbol in symbols:
+                duplicates.append(symbol)
+            else:
+                symbols[symbol] = None
+    return SymbolsFile(
+        path=path,
+        symbols=tuple(symbols),
+        duplicates=tuple(duplicates),
+        comments=comments,
+        malformed=tuple(malformed),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What writing the symbols file changed in it."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def write_symbols_file(path: Path, listed: Underlyings, as_of: date) -> Changes:
+    """Make the file at *path* list exactly *listed*, keeping the comments at its top.
+
+    It is replaced whole or not at all, and left alone when nothing has changed. Raises
+    SymbolsFileBad when what is there is not a symbols file or cannot be replaced.
+    """
+    text = _text_of(path) if path.exists() else ""
+    before = set(parse_symbols(text, path).symbols)
+    now = set(listed.symbols)
+    changes = Changes(tuple(sorted(now - before)), tuple(sorted(before - now)))
+    if changes.added or changes.removed:
+        _replace(path, _listing(listed, as_of, _own_header(text)))
+    return changes
+
+
+def _own_header(text: str) -> list[str]:
+    """The comment lines at the top, without the title that is written anew each time."""
+    top = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return [line for line in top if not line.startswith(TITLE)] or [HOW_TO]
+
+
+def _listing(listed: Underlyings, as_of: date, header: Sequence[str]) -> str:
+    title = (
+        f"{TITLE} of {as_of}: {len(listed.indices)} index underlyings, {len(listed.stocks)} stocks."
+    )
+    lines = [title, *header, "", "# Indices", *listed.indices, "", "# Stocks", *listed.stocks]
+    return "\n".join(lines) + "\n"
+
+
+def _replace(path: Path, text: str) -> None:
+    fresh = path.resolve().with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        fresh.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(fresh, path.resolve())
+    except OSError as problem:
+        raise SymbolsFileBad(
+            f"the symbols file {path} cannot be written ({problem.strerror})",
+            then="Make its folder writable, or name another place in FNO_SYMBOLS_FILE.",
+        ) from problem
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as problem:
+        raise SymbolsFileBad(
+            f"the symbols file {path} cannot be read ({problem.strerror})", then=CURE
+        ) from problem
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise _not_text(path) from problem
+    if "\0" in text:
+        raise _not_text(path)
+    return text
+
+
+def _not_text(path: Path) -> SymbolsFileBad:
+    return SymbolsFileBad(
+        f"the symbols file {path} is not UTF-8 text",
+        then=f"Save it as UTF-8, or move it away. {CURE}",
+    )
+
+
+def _unquoted(entry: str) -> str:
+    opened, closed = entry[0] in QUOTATION_MARKS, entry[-1] in QUOTATION_MARKS
+    return entry[1:-1].strip() if opened and closed and len(entry) > 1 else entry
+
+
+def _fault_of(symbol: str) -> str:
+    """Why *symbol* cannot be a trading symbol; empty when it can."""
+    if not symbol:
+        return "there is nothing between the quotation marks"
+    if len(symbol) > LONGEST_SYMBOL:
+        return f"longer than {LONGEST_SYMBOL} characters"
+    if symbol[0] in QUOTATION_MARKS or symbol[-1] in QUOTATION_MARKS:
+        return "its quotation marks do not match"
+    if not WELL_FORMED.fullmatch(symbol):
+        return "a trading symbol has only letters, digits, & and -"
+    return ""
+
+
+def _process_settings() -> Settings:
+    return Settings.load(os.environ, Path.cwd())
+
+
+fo_stocks_loader = FoStocksLoader(_process_settings)

@@ -1,0 +1,1 @@
+"""NSE's website: sessions, requests, option chains."""

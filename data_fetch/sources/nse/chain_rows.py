@@ -1,0 +1,292 @@
+"""The option chains in a body of NSE's website, turned into our words. Pure.
+
+The website changes without notice, so every shape that was seen is read: the legacy one
+with all expiries, the v3 one with a single expiry, and both without their `records`. Open
+interest and volume are contracts, the quantities of the book shares.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import chain
+from reprlib import repr as shortened
+from typing import Any
+
+from data_fetch.core.chains.chains import (
+    Chain,
+    ChainFault,
+    ChainSource,
+    Fault,
+    OptionType,
+    QuantityUnit,
+    ReadChains,
+)
+from data_fetch.core.errors import BadRecord
+from data_fetch.core.records import presentable
+from data_fetch.sources.chain_parsing.canaries import check_chains, check_totals
+from data_fetch.sources.chain_parsing.legs import LOOK, LegGathering, wanted_only
+from data_fetch.sources.chain_parsing.values import (
+    Objection,
+    most_common,
+    read_date,
+    read_spot,
+    read_stamp,
+)
+from data_fetch.sources.nse.chain_legs import KNOWN, Leg, LegReader, Said, said_before, symbol_in
+
+SIDES = {side.value: side for side in OptionType}
+KNOWN_OF_ROW = {"strikePrice", "expiryDate", "expiryDates", *SIDES}
+# Beside these, a body without rows has lost them rather than never had them.
+BESIDE_ROWS = frozenset({"timestamp", "underlyingValue"})
+# Among so many rows there is both a call and a put.
+ROWS_WITH_BOTH = 10
+# The spot of a body and that of its legs are from one instant, more or less.
+SPOT_APART = 0.05
+
+
+def read_nse_chains(
+    document: Any, underlying: str | None = None, expiry: date | None = None
+) -> ReadChains:
+    """The chains of a parsed body, nearest expiry first.
+
+    With *underlying* (the trading symbol) or *expiry* given, a body about something else is
+    Fault.OTHER_CHAIN. Raises ChainFault when there is no chain that could be believed.
+    """
+    body = _body_in(document)
+    reading = _Reading(body, underlying)
+    try:
+        for row in chain(body.rows, body.repeated):
+            reading.take(row)
+    except RecursionError:
+        raise ChainFault(Fault.NOT_A_CHAIN, "rows that are nested without end") from None
+    return reading.told(expiry)
+
+
+def read_nse_expiries(document: Any) -> tuple[date, ...]:
+    """The listed expiries in a body of contract information, nearest first. Raises ChainFault."""
+    told = document.get("expiryDates") if isinstance(document, dict) else None
+    if not isinstance(told, list):
+        raise ChainFault(Fault.NOT_A_CHAIN, "no list of expiryDates")
+    if not told:
+        raise ChainFault(Fault.EMPTY_LIST, "no expiryDates are listed")
+    try:
+        return tuple(sorted({read_date(text) for text in told}))
+    except BadRecord as problem:
+        raise ChainFault(Fault.RETYPED_FIELD, f"expiryDates: {problem.what}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A body, whatever its shape: its *rows*, the *members* beside them, and under `filtered`
+    those that are *repeated* and NSE's own *totals* of their chain."""
+
+    rows: Sequence[Any]
+    members: Mapping[str, Any]
+    repeated: Sequence[Any]
+    totals: Mapping[str, Any]
+
+
+def _body_in(document: Any) -> _Body:
+    if document == []:
+        raise ChainFault(Fault.EMPTY_LIST, "a list without rows")
+    if not isinstance(document, dict):
+        raise ChainFault(Fault.NOT_A_CHAIN, "no JSON object")
+    records, filtered = document.get("records"), document.get("filtered")
+    members = records if isinstance(records, dict) else document
+    totals = filtered if isinstance(filtered, dict) else {}
+    again = totals.get("data")
+    repeated = again if isinstance(again, list) else []
+    return _Body(_rows_in(members, document), members, repeated, totals)
+
+
+def _rows_in(members: Mapping[str, Any], document: Mapping[str, Any]) -> list[Any]:
+    """The rows among *members*. Raises ChainFault when there are none."""
+    rows = members.get("data")
+    if isinstance(rows, list) and rows:
+        return rows
+    if rows == []:
+        raise ChainFault(Fault.EMPTY_LIST, "a chain without rows")
+    if not any(document.values()):
+        # 200 with {} is how the site shuts its door, or how a stale cookie shows.
+        raise ChainFault(Fault.EMPTY_OBJECT, "an object with nothing in it")
+    if not BESIDE_ROWS & members.keys():
+        raise ChainFault(Fault.NOT_A_CHAIN, f"an object of {_names(document)}")
+    if "data" in members:
+        raise ChainFault(Fault.RETYPED_FIELD, f"data is {shortened(rows)}, not a list of rows")
+    raise ChainFault(Fault.RENAMED_FIELD, f"data is missing beside {_names(members)}", then=LOOK)
+
+
+def _names(members: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(map(str, members))[:6])
+
+
+class _Reading:
+    """One body while it is read."""
+
+    def __init__(self, body: _Body, underlying: str | None) -> None:
+        legs = _legs_in(body.rows)
+        names: set[Any] = set().union(*legs)
+        self._body = body
+        self._remarks: list[str] = []
+        self._check_names(names)
+        if underlying is None and not legs:
+            raise ChainFault(Fault.EMPTY_LIST, "rows without a leg")
+        spelt = {str(name).lower(): name for name in names}
+
+        def of_legs(name: str) -> Iterator[object]:
+            member = spelt.get(name, name)
+            return (leg.get(member) for leg in legs)
+
+        self._symbol = _symbol_of(of_legs("underlying"), of_legs("identifier"), underlying)
+        self._spot = self._spot_of(of_legs("underlyingvalue"))
+        self._gathering = LegGathering()
+        self._reader = LegReader(
+            self._symbol, self._spot, spelt, any(of_legs("identifier")), self._gathering.lacking
+        )
+        self._rows: dict[tuple[object, object], object] = {}
+
+    def take(self, row: Any) -> None:
+        """Gather the legs of *row*, unless an equal row came before."""
+        try:
+            said = _said_by(row)
+        except Objection as objection:
+            self._gathering.refuse(None, None, None, objection)
+            return
+        # `filtered` repeats rows of `records`.
+        place = (said.strike, said.expiry)
+        if self._rows.get(place) == row:
+            return
+        self._rows[place] = row
+        for name, side in SIDES.items():
+            leg = row.get(name)
+            if leg is not None:
+                self._take_leg(said, side, leg)
+
+    def _take_leg(self, said: Said, side: OptionType, leg: Any) -> None:
+        try:
+            if not isinstance(leg, dict):
+                what = f"{side} is {shortened(leg)}, not a leg"
+                raise Objection(Fault.RETYPED_FIELD, side, what)
+            read = self._reader.read(said, side, leg)
+        except Objection as objection:
+            self._gathering.refuse(said.expiry, said.strike, side, objection)
+            return
+        if read is not None:
+            expiry, made, contradicted = read
+            self._gathering.add(expiry, made)
+            if contradicted:
+                self._gathering.doubt(contradicted, expiry, made)
+
+    def told(self, expiry: date | None) -> ReadChains:
+        """The chains of all rows taken so far, checked."""
+        gathering = self._gathering
+        self._remarks += gathering.settle(self._reader.compared)
+        stamp = self._or_remark("timestamp", read_stamp)
+        chains = tuple(
+            Chain(
+                underlying=self._symbol,
+                expiry=day,
+                source=ChainSource.NSE,
+                unit=QuantityUnit.CONTRACTS,
+                spot=self._spot,
+                exchange_time=stamp,
+                legs=legs,
+            )
+            for day, legs in wanted_only(gathering, expiry)
+        )
+        self._remarks += check_chains(chains)
+        if not gathering.set_aside:
+            self._remarks += check_totals(chains, self._body.totals, self._repeated_expiry())
+        return ReadChains(
+            chains=chains,
+            set_aside=tuple(gathering.set_aside),
+            remarks=tuple(map(presentable, self._remarks)),
+        )
+
+    def _spot_of(self, told: Iterable[object]) -> float | None:
+        """The level beside the rows, or else the one that most legs have *told*."""
+        beside: float | None = self._or_remark("underlyingValue", read_spot)
+        inside = most_common(told)
+        try:
+            of_legs = None if inside is None else read_spot(inside)
+        except BadRecord:
+            of_legs = None
+        if beside is None or of_legs is None:
+            return beside or of_legs
+        if abs(of_legs / beside - 1) > SPOT_APART:
+            what = f"underlyingValue is {beside:g} beside the rows and {of_legs:g} in the legs"
+            raise ChainFault(Fault.CONTRADICTION, what, then=LOOK)
+        return beside
+
+    def _or_remark(self, name: str, read: Callable[[object], Any]) -> Any:
+        """What stands beside the rows under *name*; None, and a remark, when it is unusable."""
+        try:
+            return read(self._body.members.get(name))
+        except BadRecord as problem:
+            self._remarks.append(f"{name} beside the rows: {problem.what}")
+            return None
+
+    def _check_names(self, names: set[Any]) -> None:
+        of_rows: set[Any] = set().union(*(row for row in self._body.rows if isinstance(row, dict)))
+        if not of_rows:
+            what = f"data holds no rows, but {shortened(self._body.rows[0])}"
+            raise ChainFault(Fault.RETYPED_FIELD, what, then=LOOK)
+        unknown = {str(name) for name in names if str(name).lower() not in KNOWN}
+        unknown |= {str(name) for name in of_rows - KNOWN_OF_ROW}
+        if unknown:
+            self._remarks.append(f"unknown fields: {_names(dict.fromkeys(unknown))}")
+        for side in SIDES:
+            if side in of_rows:
+                continue
+            if of_rows - KNOWN_OF_ROW:
+                what = f"{side} is missing beside {_names(dict.fromkeys(of_rows))}"
+                raise ChainFault(Fault.RENAMED_FIELD, what, then=LOOK)
+            if len(self._body.rows) >= ROWS_WITH_BOTH:
+                self._remarks.append(f"{side} is missing in all rows")
+
+    def _repeated_expiry(self) -> date | None:
+        """The expiry of the rows under `filtered`, which its totals are about."""
+        try:
+            return _said_by(self._body.repeated[0]).expiry
+        except (IndexError, Objection):
+            return None
+
+
+def _legs_in(rows: Sequence[Any]) -> list[Leg]:
+    sides = [row.get(side) for row in rows if isinstance(row, dict) for side in SIDES]
+    return [leg for leg in sides if isinstance(leg, dict)]
+
+
+def _said_by(row: Any) -> Said:
+    """Strike and expiry of a row; None for what it leaves to its legs. Raises Objection."""
+    if not isinstance(row, dict):
+        raise Objection(Fault.RETYPED_FIELD, "data", f"row {shortened(row)} is no object")
+    strike = row.get("strikePrice")
+    # v3 renamed it to a plural, which is a text still.
+    expiry = row.get("expiryDate", row.get("expiryDates"))
+    if isinstance(expiry, list) and len(expiry) == 1:
+        (expiry,) = expiry
+    try:
+        return said_before(strike, expiry)
+    except TypeError:
+        # A list or an object, which cannot be looked up.
+        what = f"strikePrice {shortened(strike)}, expiryDate {shortened(expiry)}"
+    except BadRecord as problem:
+        what = problem.what
+    raise Objection(Fault.RETYPED_FIELD, "row", what)
+
+
+def _symbol_of(names: Iterable[object], identifiers: Iterable[object], asked: str | None) -> str:
+    """The symbol that most legs name. Raises ChainFault when it is not the one *asked* for."""
+    told = most_common(names)
+    if told is None:
+        told = most_common(map(symbol_in, identifiers))
+    if asked is not None and told is not None and told != asked:
+        raise ChainFault(Fault.OTHER_CHAIN, f"underlying {shortened(told)}, not {asked}")
+    if asked is not None:
+        return asked
+    if told is None:
+        raise ChainFault(Fault.RENAMED_FIELD, "underlying is missing in all legs", then=LOOK)
+    if not isinstance(told, str) or not told.isprintable():
+        raise ChainFault(Fault.RETYPED_FIELD, f"underlying is {shortened(told)}", then=LOOK)
+    return told

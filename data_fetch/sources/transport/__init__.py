@@ -1,0 +1,1 @@
+"""What providers share: pacing, retries, batches."""

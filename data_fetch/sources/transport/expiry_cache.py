@@ -1,0 +1,37 @@
+"""What is listed today, asked for once a day."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from threading import Lock
+
+from data_fetch.core.chains.chains import ListedExpiries
+from data_fetch.core.clock import IST
+from data_fetch.core.ports import Clock
+
+
+class ExpiryCache:
+    """The listed expiries of each underlying on the present trading date. Safe to share.
+
+    Contracts are listed before the open and stay for the day. A failure is not kept, so that
+    the next call asks again.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._known: dict[str, tuple[date, ListedExpiries]] = {}
+        self._lock = Lock()
+
+    def of(self, underlying_key: str, ask: Callable[[], ListedExpiries]) -> ListedExpiries:
+        """What *ask* tells, or has told before on this date (without a request then)."""
+        today = self._clock.now().astimezone(IST).date()
+        with self._lock:
+            day, listed = self._known.get(underlying_key, (None, None))
+        if listed is not None and day == today:
+            return replace(listed, requests=0, payloads=())
+        # Two threads may both ask; waiting for each other would cost more.
+        listed = ask()
+        if listed.problem is None:
+            with self._lock:
+                self._known[underlying_key] = (today, replace(listed, payloads=()))
+        return listed

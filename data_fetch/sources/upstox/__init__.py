@@ -1,0 +1,1 @@
+"""Upstox: API, token, and one client per dataset."""

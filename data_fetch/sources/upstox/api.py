@@ -1,0 +1,291 @@
+"""The official Upstox SDK behind one door: paced, retried, raw JSON out.
+
+Every request of the package to Upstox goes through `UpstoxApi`. Nothing is imported,
+connected or started before the first request.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from math import ceil
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any
+
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.chains.chains import Payload
+from data_fetch.core.errors import AccessDenied, BadAnswer, TokenRejected, Unreachable
+from data_fetch.core.ports import Clock, Lane, Pacing
+from data_fetch.sources.transport.keeping import KeepingErrand
+from data_fetch.sources.transport.retrying import Errand, RetryPolicy
+from data_fetch.sources.upstox.responses import Answer, read_answer
+from data_fetch.sources.upstox.token import TokenKeeper
+
+if TYPE_CHECKING:
+    from data_fetch.sources.upstox.sdk import UpstoxSdk
+
+# The most instrument keys that one request may name.
+LTP_BATCH = OHLC_BATCH = 500
+
+# What the candle paths call an interval; those of expired contracts use our own names.
+UNITS = {CandleInterval.MINUTE: ("minutes", 1), CandleInterval.DAY: ("days", 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One call of the SDK: *api* is the budget it spends from, *shape* what `data` must be."""
+
+    api: str
+    owner: str
+    method: str
+    shape: type
+    needs_token: bool = True
+
+
+LTP = Endpoint("ltp", "MarketQuoteV3Api", "get_ltp", dict)
+OHLC = Endpoint("ohlc", "MarketQuoteV3Api", "get_market_quote_ohlc", dict)
+EXPIRED_CANDLES = Endpoint(
+    "expired-candles", "ExpiredInstrumentApi", "get_expired_historical_candle_data", dict
+)
+OPTION_CONTRACTS = Endpoint("option-contract", "OptionsApi", "get_option_contracts", list)
+OPTION_CHAIN = Endpoint("option-chain", "OptionsApi", "get_put_call_option_chain", list)
+MARKET_STATUS = Endpoint("market-status", "MarketHolidaysAndTimingsApi", "get_market_status", dict)
+# The SDK sends these without a token. The two candle paths spend from one budget.
+HISTORY = Endpoint("candles", "HistoryV3Api", "get_historical_candle_data1", dict, False)
+INTRADAY = Endpoint("candles", "HistoryV3Api", "get_intra_day_candle_data", dict, False)
+HOLIDAYS = Endpoint("holidays", "MarketHolidaysAndTimingsApi", "get_holidays", list, False)
+TIMINGS = Endpoint("timings", "MarketHolidaysAndTimingsApi", "get_exchange_timings", list, False)
+
+
+class UpstoxApi:
+    """One account at one host. Safe to share between threads.
+
+    Every method raises by class of `core.errors`: TokenRejected (until there is a new
+    token), AccessDenied, RequestRefused, and the TransientErrors that outlasted the retries.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        token: TokenKeeper,
+        pacing: Pacing,
+        clock: Clock,
+        timeout_seconds: float = 10,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        self._base_url = base_url
+        self._token = token
+        self._pacing = pacing
+        self._clock = clock
+        self._timeout_seconds = timeout_seconds
+        self._policy = policy or RetryPolicy(clock)
+        self._sdk: UpstoxSdk | None = None
+        self._requests_sent = 0
+        self._lock = Lock()
+
+    @property
+    def requests_sent(self) -> int:
+        """How many requests this object has sent, retries included."""
+        with self._lock:
+            return self._requests_sent
+
+    def errand(self, lane: Lane, stop: Event | None = None) -> Errand:
+        """A piece of work that begins now, with the patience of its lane.
+
+        Setting *stop* ends all its waiting: whoever waits gets Stopped.
+        """
+        return Errand.begin(lane, self._clock.now(), stop)
+
+    def keeping_errand(self, lane: Lane, stop: Event | None = None) -> KeepingErrand:
+        """An errand that keeps every body that is received on its way, refusals included."""
+        return KeepingErrand.begin(lane, self._clock.now(), stop)
+
+    def ltp(
+        self,
+        instrument_keys: Sequence[str],
+        lane: Lane = Lane.LIVE,
+        errand: Errand | None = None,
+    ) -> Answer:
+        """The last prices of at most 500 instruments: `data` of one request, raw.
+
+        Its map keys are `SEGMENT:SYMBOL`; the instrument key is inside each row. One unknown
+        key refuses the whole request (UnknownInstrument).
+        """
+        keys = _listed(instrument_keys, LTP_BATCH)
+        return self._get(LTP, errand or self.errand(lane), instrument_key=keys)
+
+    def ohlc(
+        self,
+        instrument_keys: Sequence[str],
+        lane: Lane = Lane.LIVE,
+        errand: Errand | None = None,
+    ) -> Answer:
+        """The forming minute and the completed one before it of at most 500 instruments, raw.
+
+        Keyed and refused as `ltp` is.
+        """
+        keys = _listed(instrument_keys, OHLC_BATCH)
+        return self._get(OHLC, errand or self.errand(lane), "I1", instrument_key=keys)
+
+    def option_contracts(
+        self,
+        live_key: str,
+        expiry: date | None = None,
+        lane: Lane = Lane.CHAIN,
+        errand: Errand | None = None,
+    ) -> Answer:
+        """The listed options of an underlying, of one expiry or of all, raw rows."""
+        of_expiry = {} if expiry is None else {"expiry_date": expiry.isoformat()}
+        return self._get(OPTION_CONTRACTS, errand or self.errand(lane), live_key, **of_expiry)
+
+    def option_chain(
+        self,
+        live_key: str,
+        expiry: date,
+        lane: Lane = Lane.CHAIN,
+        errand: Errand | None = None,
+    ) -> Answer:
+        """The put-call chain of one expiry of an underlying, one raw row a strike.
+
+        There are no rows for an expiry that is not listed.
+        """
+        return self._get(OPTION_CHAIN, errand or self.errand(lane), live_key, expiry.isoformat())
+
+    def historical_candles(
+        self,
+        live_key: str,
+        interval: CandleInterval,
+        first_day: date,
+        last_day: date,
+        lane: Lane = Lane.BACKFILL,
+        errand: Errand | None = None,
+    ) -> Answer:
+        """Candles of completed days, both dates included: `data` of one request, raw.
+
+        RequestRefused (UDAPI1148) beyond 31 days of minutes or ten years of days;
+        UnknownInstrument for a contract that has expired.
+        """
+        unit, count = UNITS[interval]
+        days = (last_day.isoformat(), first_day.isoformat())
+        return self._get(HISTORY, errand or self.errand(lane), live_key, unit, count, *days)
+
+    def intraday_candles(
+        self,
+        live_key: str,
+        interval: CandleInterval,
+        lane: Lane = Lane.BACKFILL,
+        errand: Errand | None = None,
+    ) -> Answer:
+        """Today's candles so far, raw; the newest may be forming still.
+
+        Before the open they may be those of the last trading day.
+        """
+        unit, count = UNITS[interval]
+        return self._get(INTRADAY, errand or self.errand(lane), live_key, unit, count)
+
+    def expired_candles(
+        self,
+        expired_key: str,
+        interval: CandleInterval,
+        first_day: date,
+        last_day: date,
+        lane: Lane = Lane.BACKFILL,
+        errand: Errand | None = None,
+    ) -> Answer:
+        """Candles of an expired contract (``NSE_FO|47983|30-01-2025``), both dates included, raw.
+
+        AccessDenied without the Upstox Plus plan.
+        """
+        days = (last_day.isoformat(), first_day.isoformat())
+        return self._get(
+            EXPIRED_CANDLES, errand or self.errand(lane), expired_key, interval.value, *days
+        )
+
+    def holidays(self, lane: Lane = Lane.BACKFILL) -> list[Any]:
+        """The holidays of the current year, raw rows."""
+        rows: list[Any] = self._whole(HOLIDAYS, lane)
+        return rows
+
+    def timings(self, day: date, lane: Lane = Lane.BACKFILL) -> list[Any]:
+        """Which exchanges open on *day* and when, raw rows; none when all are closed."""
+        rows: list[Any] = self._whole(TIMINGS, lane, day.isoformat())
+        return rows
+
+    def market_status(self, exchange: str, lane: Lane = Lane.BACKFILL) -> dict[str, Any]:
+        """The state of *exchange* (NSE, NFO, BSE, ...; a segment name is refused), raw."""
+        state: dict[str, Any] = self._whole(MARKET_STATUS, lane, exchange)
+        return state
+
+    def _whole(self, endpoint: Endpoint, lane: Lane, *args: object) -> Any:
+        answer = self._get(endpoint, self.errand(lane), *args)
+        if answer.partial:
+            raise BadAnswer(f"Upstox answered {endpoint.api} in part only")
+        return answer.data
+
+    def _get(self, endpoint: Endpoint, errand: Errand, *args: object, **params: object) -> Answer:
+        def attempt() -> Answer:
+            return self._send(endpoint, errand, *args, **params)
+
+        while True:
+            try:
+                return self._policy.run(attempt, errand)
+            except TokenRejected:
+                # Raises, with what to do, unless `.env` holds another token by now.
+                self._token.current()
+
+    def _send(self, endpoint: Endpoint, errand: Errand, *args: object, **params: object) -> Answer:
+        """One request, with the permission of the pacer."""
+        if self._clock.now() >= errand.deadline:
+            raise Unreachable("No time is left for this request", then="It was not sent.")
+        token = self._token.current() if endpoint.needs_token else ""
+        sdk = self._door()
+        with self._pacing.request(endpoint.api, errand.lane, errand.deadline, errand.stop):
+            errand.requests += 1
+            self._count()
+            asked_at = self._clock.now()
+            raw = sdk.get(
+                endpoint.owner,
+                endpoint.method,
+                *args,
+                token=token,
+                timeout=self._timeout_for(errand),
+                **params,
+            )
+        if isinstance(errand, KeepingErrand):
+            errand.payloads.append(Payload(self._clock.now(), raw.status, raw.body))
+        try:
+            answer = read_answer(raw, endpoint.shape, self._clock.now())
+        except TokenRejected as rejected:
+            if not endpoint.needs_token:
+                raise AccessDenied(
+                    f"Upstox asks for an access token for {endpoint.api} (401)",
+                    then="The SDK sends none there: look for a newer version of it.",
+                ) from rejected
+            self._token.reject(token)
+            raise
+        return replace(answer, asked_at=asked_at)
+
+    def _timeout_for(self, errand: Errand) -> int:
+        """Whole seconds: the usual timeout, less when the errand ends before it."""
+        left = (errand.deadline - self._clock.now()).total_seconds()
+        return max(1, ceil(min(self._timeout_seconds, left)))
+
+    def _door(self) -> "UpstoxSdk":
+        with self._lock:
+            if self._sdk is None:
+                # The SDK takes a third of a second to import, and most commands never send.
+                from data_fetch.sources.upstox.sdk import UpstoxSdk
+
+                self._sdk = UpstoxSdk(self._base_url)
+            return self._sdk
+
+    def _count(self) -> None:
+        with self._lock:
+            self._requests_sent += 1
+
+
+def _listed(instrument_keys: Sequence[str], most: int) -> str:
+    """The keys as the query takes them."""
+    if not 1 <= len(instrument_keys) <= most:
+        raise ValueError(f"1 to {most} keys at a time, not {len(instrument_keys)}")
+    return ",".join(instrument_keys)

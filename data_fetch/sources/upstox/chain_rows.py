@@ -1,0 +1,414 @@
+"""Upstox's put-call chain and its list of option contracts, turned into our words. Pure.
+
+Open interest, volume and the quantities of the book are shares; the volatility is percent,
+and 0 where Upstox computed none, together with a delta of exactly 1 or -1. The answer
+carries no time of its own.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from reprlib import repr as shortened
+from typing import Any
+
+from data_fetch.core.chains.chains import (
+    Chain,
+    ChainFault,
+    ChainLeg,
+    ChainSource,
+    Fault,
+    OptionType,
+    QuantityUnit,
+    ReadChains,
+)
+from data_fetch.core.clock import IST
+from data_fetch.core.errors import BadRecord
+from data_fetch.core.records import Instrument, SetAside, presentable
+from data_fetch.sources.chain_parsing.canaries import check_chains, most_worth, refuse_prices
+from data_fetch.sources.chain_parsing.legs import LOOK, LegGathering, wanted_only
+from data_fetch.sources.chain_parsing.values import (
+    IV_DIGITS,
+    LARGEST_COUNT,
+    LARGEST_GREEK,
+    LARGEST_VOLATILITY,
+    Field,
+    Lacking,
+    Objection,
+    UsualForm,
+    most_common,
+    read_date,
+    read_field,
+    read_spot,
+    read_strike,
+)
+from data_fetch.sources.instruments.rows import FUTURES_AND_OPTIONS, is_dummy, parse_instrument
+from data_fetch.sources.transport.numbers import LARGEST_PRICE, LARGEST_QUANTITY
+
+SIDES = {OptionType.CALL: "call_options", OptionType.PUT: "put_options"}
+INDEX_SYMBOLS = {
+    "NSE_INDEX|Nifty 50": "NIFTY",
+    "NSE_INDEX|Nifty Bank": "BANKNIFTY",
+    "NSE_INDEX|Nifty Fin Service": "FINNIFTY",
+    "NSE_INDEX|NIFTY MID SELECT": "MIDCPNIFTY",
+    "NSE_INDEX|Nifty Next 50": "NIFTYNXT50",
+    "NSE_INDEX|Nifty FPI 150": "NIFTYFPI",
+}
+
+MARKET_DATA, GREEKS = "market_data", "option_greeks"
+# In the order in which `_leg` and `_greeks` take them.
+MARKET_FIELDS = (
+    Field("ltp", ("ltp",), LARGEST_PRICE, needed=True),
+    Field("volume", ("volume",), LARGEST_COUNT, needed=True),
+    Field("oi", ("oi",), LARGEST_COUNT, needed=True),
+    Field("close_price", ("close_price",), LARGEST_PRICE),
+    Field("bid_price", ("bid_price",), LARGEST_PRICE),
+    Field("ask_price", ("ask_price",), LARGEST_PRICE),
+    Field("prev_oi", ("prev_oi",), LARGEST_COUNT),
+    Field("bid_qty", ("bid_qty",), LARGEST_QUANTITY, whole=True),
+    Field("ask_qty", ("ask_qty",), LARGEST_QUANTITY, whole=True),
+)
+USUAL_MARKET = UsualForm(
+    (field.name for field in MARKET_FIELDS),
+    unsigned=len(MARKET_FIELDS),
+    whole=slice(7, 9),
+    most=LARGEST_PRICE,
+)
+GREEK_FIELDS = (
+    Field("iv", ("iv",), LARGEST_VOLATILITY),
+    Field("gamma", ("gamma",), LARGEST_GREEK),
+    Field("vega", ("vega",), LARGEST_GREEK),
+    Field("delta", ("delta",), 1.0, signed=True),
+    Field("theta", ("theta",), LARGEST_GREEK, signed=True),
+)
+USUAL_GREEKS = UsualForm(
+    (field.name for field in GREEK_FIELDS), unsigned=3, whole=slice(0), most=LARGEST_VOLATILITY
+)
+ROW_NAMES = {
+    "expiry",
+    "pcr",
+    "strike_price",
+    "underlying_key",
+    "underlying_spot_price",
+    *SIDES.values(),
+}
+# A contract has the others too.
+CHAIN_NAMES = ROW_NAMES - {"expiry", "strike_price", "underlying_key"}
+LEG_NAMES = {"instrument_key", MARKET_DATA, GREEKS}
+MARKET_NAMES = {field.name for field in MARKET_FIELDS}
+# The chance of profit has been there since February 2025; nobody needs it.
+GREEK_NAMES = {field.name for field in GREEK_FIELDS} | {"pop"}
+
+SPOT = "underlying_spot_price"
+PLACE = ("strike_price", "expiry")
+UNDERLYING_KEY = re.compile(r"[A-Z]{3}_[A-Z]+\|.+", re.ASCII)
+KEY = re.compile(r"[A-Z]{3}_FO\|[0-9]{1,12}", re.ASCII)
+
+# Among so many rows there is both a call and a put.
+ROWS_WITH_BOTH = 10
+# pcr is put open interest to that of the call; further off than this is not rounding.
+RATIO_FACTOR, RATIO_ROUNDING = 1.25, 0.001
+
+Row = Mapping[str, Any]
+
+
+def read_upstox_chain(
+    rows: Any,
+    underlying: str | None = None,
+    expiry: date | None = None,
+    *,
+    underlying_key: str | None = None,
+) -> ReadChains:
+    """The chain in the `data` of an answer.
+
+    *underlying* is the symbol to call it by, else the one that belongs to the index key, else
+    the key itself. With *expiry* or *underlying_key* given, an answer about something else is
+    Fault.OTHER_CHAIN. Raises ChainFault when there is no chain that could be believed.
+    """
+    reading = _Reading(_rows_in(rows), underlying, underlying_key)
+    for row in rows:
+        reading.take(row)
+    return reading.told(expiry)
+
+
+def read_upstox_contracts(rows: Any) -> tuple[list[Instrument], list[SetAside]]:
+    """The listed options in the `data` of a contracts answer, by their dated keys.
+
+    Raises ChainFault when that is no list of contracts.
+    """
+    if not isinstance(rows, list):
+        raise ChainFault(Fault.NOT_A_CHAIN, "no list of contracts")
+    contracts: list[Instrument] = []
+    set_aside: list[SetAside] = []
+    for row in rows:
+        try:
+            contract = _contract(row)
+        except BadRecord as problem:
+            key = row.get("instrument_key", "") if isinstance(row, dict) else ""
+            set_aside.append(SetAside(str(key), problem.what))
+        else:
+            if not is_dummy(row):
+                contracts.append(contract)
+    return contracts, set_aside
+
+
+def _contract(row: Any) -> Instrument:
+    """A row of this answer is one of the instrument master's, but for the form of its numbers:
+    JSON floats, and an expiry that is a date rather than an instant."""
+    if not isinstance(row, dict) or row.get("segment") != FUTURES_AND_OPTIONS:
+        raise BadRecord(f"no contract of {FUTURES_AND_OPTIONS}: {shortened(row)}")
+    exact = {name: Decimal(str(v)) if type(v) is float else v for name, v in row.items()}
+    midnight = datetime.combine(read_date(row.get("expiry")), time(), IST)
+    exact["expiry"] = int(midnight.astimezone(UTC).timestamp() * 1000)
+    return parse_instrument(exact)
+
+
+def _rows_in(rows: Any) -> Sequence[Any]:
+    if not isinstance(rows, list):
+        raise ChainFault(Fault.NOT_A_CHAIN, "no list of rows")
+    if not rows:
+        raise ChainFault(Fault.EMPTY_LIST, "a chain without rows")
+    if not any(isinstance(row, dict) and row.keys() & CHAIN_NAMES for row in rows):
+        raise ChainFault(Fault.NOT_A_CHAIN, f"rows like {shortened(rows[0])}")
+    return rows
+
+
+class _Reading:
+    """One answer while it is read."""
+
+    def __init__(self, rows: Sequence[Any], underlying: str | None, key: str | None) -> None:
+        self._rows = [row for row in rows if isinstance(row, dict)]
+        self._remarks: list[str] = []
+        self._key = self._key_of(key)
+        self._symbol = _symbol_of(self._key, underlying)
+        self._spot = self._spot_of()
+        self._gathering = LegGathering()
+        self._legs_by_key: dict[str, tuple[date, ChainLeg]] = {}
+        self._ratios_told = 0
+        self._check_names()
+
+    def take(self, row: Any) -> None:
+        """Gather the legs of *row*."""
+        try:
+            strike, expiry = self._place(row)
+        except Objection as objection:
+            self._gathering.refuse(None, None, None, objection)
+            return
+        legs = [
+            leg
+            for side, name in SIDES.items()
+            if row.get(name) is not None
+            and (leg := self._gathered(expiry, strike, side, row[name])) is not None
+        ]
+        if len(legs) == len(SIDES):
+            self._compare_ratio(row.get("pcr"), expiry, legs)
+
+    def told(self, expiry: date | None) -> ReadChains:
+        """The chain of all rows taken so far, checked."""
+        gathering = self._gathering
+        self._remarks += gathering.settle(self._ratios_told)
+        chains = tuple(
+            Chain(
+                underlying=self._symbol,
+                expiry=day,
+                source=ChainSource.UPSTOX,
+                unit=QuantityUnit.SHARES,
+                spot=self._spot,
+                exchange_time=None,
+                legs=legs,
+            )
+            for day, legs in wanted_only(gathering, expiry)
+        )
+        self._remarks += check_chains(chains)
+        return ReadChains(
+            chains=chains,
+            set_aside=tuple(gathering.set_aside),
+            remarks=tuple(map(presentable, self._remarks)),
+        )
+
+    def _key_of(self, asked: str | None) -> str:
+        """The underlying that most rows name. Raises ChainFault when another was asked for."""
+        told = most_common([row.get("underlying_key") for row in self._rows])
+        if told is None:
+            self._remarks.append("underlying_key is missing in all rows")
+            if asked is None:
+                raise ChainFault(Fault.RENAMED_FIELD, "underlying_key is missing", then=LOOK)
+            return asked
+        if asked is not None and told != asked:
+            raise ChainFault(Fault.OTHER_CHAIN, f"underlying_key {shortened(told)}, not {asked}")
+        if not UNDERLYING_KEY.fullmatch(str(told)):
+            raise ChainFault(Fault.RETYPED_FIELD, f"underlying_key is {shortened(told)}", then=LOOK)
+        return str(told)
+
+    def _spot_of(self) -> float | None:
+        try:
+            return read_spot(most_common([row.get(SPOT) for row in self._rows]))
+        except BadRecord as problem:
+            self._remarks.append(f"{SPOT}: {problem.what}")
+            return None
+
+    def _place(self, row: Any) -> tuple[Decimal, date]:
+        """Strike and expiry of a row. Raises Objection."""
+        if not isinstance(row, dict):
+            raise Objection(Fault.RETYPED_FIELD, "row", f"row {shortened(row)} is no object")
+        for name in PLACE:
+            if row.get(name) is None:
+                raise Objection(Fault.RENAMED_FIELD, name, f"{name} is missing")
+        key = row.get("underlying_key")
+        if key is not None and key != self._key:
+            other = f"underlying_key {shortened(key)}, not {self._key}"
+            raise Objection(Fault.OTHER_CHAIN, "underlying_key", other)
+        try:
+            return read_strike(row["strike_price"]), read_date(row["expiry"])
+        except BadRecord as problem:
+            raise Objection(Fault.RETYPED_FIELD, "row", problem.what) from None
+
+    def _gathered(
+        self, expiry: date, strike: Decimal, side: OptionType, told: Any
+    ) -> ChainLeg | None:
+        """One leg, gathered; None for a placeholder, or one that had to be set aside."""
+        try:
+            leg = _leg(strike, side, told, self._spot, self._gathering.lacking)
+        except Objection as objection:
+            self._gathering.refuse(expiry, strike, side, objection)
+            return None
+        if leg is None:
+            return None
+        self._gathering.add(expiry, leg)
+        if leg.live_key is not None:
+            known_of, known = self._legs_by_key.setdefault(leg.live_key, (expiry, leg))
+            if (known_of, known.key) != (expiry, leg.key):
+                # One of them is under a key that is not its own.
+                self._gathering.dispute(known_of, known)
+                self._gathering.dispute(expiry, leg)
+        return leg
+
+    def _compare_ratio(self, told: Any, expiry: date, legs: Sequence[ChainLeg]) -> None:
+        """Hold the row's put-call ratio against the open interest that it was made of."""
+        call, put = legs
+        if not (type(told) in (int, float) and 0 < told < LARGEST_COUNT and call.oi and put.oi):
+            return
+        self._ratios_told += 1
+        ratio = put.oi / call.oi
+        low, high = sorted((ratio, float(told)))
+        if not high <= low * RATIO_FACTOR + RATIO_ROUNDING:
+            for leg in legs:
+                self._gathering.doubt("oi", expiry, leg)
+
+    def _check_names(self) -> None:
+        of_rows: set[Any] = set().union(*self._rows)
+        sides = [row.get(name) for row in self._rows for name in SIDES.values()]
+        legs = [leg for leg in sides if isinstance(leg, dict)]
+        unknown = (of_rows - ROW_NAMES) | (set[Any]().union(*legs) - LEG_NAMES)
+        for name, known in ((MARKET_DATA, MARKET_NAMES), (GREEKS, GREEK_NAMES)):
+            parts = [leg[name] for leg in legs if isinstance(leg.get(name), dict)]
+            unknown |= set[Any]().union(*parts) - known
+        if unknown:
+            names = ", ".join(sorted(map(str, unknown))[:6])
+            self._remarks.append(f"unknown fields: {names}")
+        for name in SIDES.values():
+            if name in of_rows:
+                continue
+            if of_rows - ROW_NAMES:
+                raise ChainFault(Fault.RENAMED_FIELD, f"{name} is missing in all rows", then=LOOK)
+            if len(self._rows) >= ROWS_WITH_BOTH:
+                self._remarks.append(f"{name} is missing in all rows")
+
+
+def _symbol_of(key: str, asked: str | None) -> str:
+    symbol = INDEX_SYMBOLS.get(key)
+    if asked is not None and symbol is not None and symbol != asked:
+        raise ChainFault(Fault.OTHER_CHAIN, f"underlying_key {key}, not that of {asked}")
+    return asked or symbol or key
+
+
+def _leg(
+    strike: Decimal, side: OptionType, told: Any, spot: float | None, lacking: Lacking
+) -> ChainLeg | None:
+    """One side of a row; None for a placeholder. Raises Objection."""
+    key, market = _parts(SIDES[side], told)
+    if key is None and not any(market.values()):
+        return None
+    if key is None:
+        lacking("instrument_key")
+    ltp, volume, oi, close, bid, ask, prev_oi, bid_qty, ask_qty = USUAL_MARKET.numbers(
+        market
+    ) or _one_by_one(market, MARKET_FIELDS, lacking)
+    most = most_worth(side, strike, spot)
+    if ltp > most or (bid and bid > most) or (ask and ask > most):
+        refuse_prices(most, {"ltp": ltp, "bid_price": bid, "ask_price": ask}, "ask_price")
+    iv, gamma, vega, delta, theta = _greeks(side, told.get(GREEKS), lacking)
+    return ChainLeg(
+        strike=strike,
+        option_type=side,
+        live_key=key,
+        ltp=_unless_zero(ltp),
+        prev_close=_unless_zero(close),
+        bid=_unless_zero(bid),
+        bid_qty=_units(bid_qty),
+        ask=_unless_zero(ask),
+        ask_qty=_units(ask_qty),
+        volume=_float(volume),
+        oi=_float(oi),
+        prev_oi=_float(prev_oi),
+        provider_iv=iv,
+        provider_delta=delta,
+        provider_gamma=gamma,
+        provider_theta=theta,
+        provider_vega=vega,
+    )
+
+
+def _parts(name: str, told: Any) -> tuple[str | None, Row]:
+    """The instrument key and the market data of a side. Raises Objection."""
+    if not isinstance(told, dict):
+        raise Objection(Fault.RETYPED_FIELD, name, f"{name} is {shortened(told)}, not a leg")
+    key, market = told.get("instrument_key"), told.get(MARKET_DATA)
+    if key is not None and not (isinstance(key, str) and KEY.fullmatch(key)):
+        raise Objection(
+            Fault.RETYPED_FIELD, "instrument_key", f"instrument_key {shortened(key)} cannot be"
+        )
+    if market is None and key is None:
+        return None, {}
+    if not isinstance(market, dict):
+        fault = Fault.RENAMED_FIELD if market is None else Fault.RETYPED_FIELD
+        raise Objection(fault, MARKET_DATA, f"{MARKET_DATA} is {shortened(market)}")
+    return key, market
+
+
+def _greeks(side: OptionType, told: Any, lacking: Lacking) -> tuple[float | None, ...]:
+    """Volatility (a fraction), gamma, vega, delta, theta: all None where Upstox has computed
+    nothing, which it says with a volatility of 0 and a delta of exactly 1 or -1."""
+    nothing = (None,) * len(GREEK_FIELDS)
+    if told is None:
+        lacking(GREEKS)
+        return nothing
+    if not isinstance(told, dict):
+        raise Objection(Fault.RETYPED_FIELD, GREEKS, f"{GREEKS} is {shortened(told)}")
+    usual = USUAL_GREEKS.numbers(told)
+    # Theta may hide how large delta is in the sum of all.
+    if usual is None or not -1 <= usual[3] <= 1:
+        usual = _one_by_one(told, GREEK_FIELDS, lacking)
+    iv, gamma, vega, delta, theta = map(_float, usual)
+    if not iv:
+        return nothing
+    if delta and (delta > 0) is not (side is OptionType.CALL):
+        raise Objection(Fault.CONTRADICTION, "delta", f"delta {delta:g} of a {side}")
+    return round(iv / 100, IV_DIGITS), gamma, vega, delta, theta
+
+
+def _one_by_one(members: Row, fields: Sequence[Field], lacking: Lacking) -> tuple[Any, ...]:
+    return tuple(read_field(members, field, lacking) for field in fields)
+
+
+def _unless_zero(price: float | None) -> float | None:
+    """Where nothing was traded or offered, Upstox says 0."""
+    return float(price) if price else None
+
+
+def _float(number: float | None) -> float | None:
+    return None if number is None else float(number)
+
+
+def _units(number: float | None) -> int | None:
+    return None if number is None else int(number)

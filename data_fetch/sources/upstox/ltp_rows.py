@@ -1,0 +1,102 @@
+"""The provider's LTP rows, turned into quotes. Pure.
+
+Rows are joined on the `instrument_token` inside them: the map's own keys
+(`NSE_EQ:RELIANCE`) are not instrument keys.
+"""
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from data_fetch.core.errors import BadRecord
+from data_fetch.core.records import Quote, SetAside
+from data_fetch.sources.transport.numbers import LARGEST_PRICE, read_number, read_quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadQuotes:
+    """What one answer says about the keys asked for. Each is in exactly one of *quotes*,
+    *absent* and *set_aside*; *strays* are rows that answer no key that was asked for."""
+
+    quotes: tuple[Quote, ...]
+    absent: tuple[str, ...]
+    set_aside: tuple[SetAside, ...]
+    strays: tuple[SetAside, ...]
+
+
+def read_quotes(data: Mapping[str, Any], instrument_keys: Sequence[str]) -> ReadQuotes:
+    """The quotes in the `data` of an LTP answer to *instrument_keys*, in that order."""
+    asked = dict.fromkeys(instrument_keys)
+    rows, strays = rows_by_key(data, asked)
+    quotes: list[Quote] = []
+    set_aside: list[SetAside] = []
+    for key in asked:
+        if key not in rows:
+            continue
+        try:
+            quotes.append(_the_quote(key, rows[key]))
+        except BadRecord as problem:
+            set_aside.append(SetAside(key, problem.what))
+    return ReadQuotes(
+        quotes=tuple(quotes),
+        absent=tuple(key for key in asked if key not in rows),
+        set_aside=tuple(set_aside),
+        strays=strays,
+    )
+
+
+def rows_by_key(
+    data: Mapping[str, Any], asked: Container[str]
+) -> tuple[Mapping[str, Sequence[Mapping[str, Any]]], tuple[SetAside, ...]]:
+    """The rows of a quote answer by instrument key, and the strays among them."""
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    strays: list[SetAside] = []
+    for name, row in data.items():
+        key = row.get("instrument_token") if isinstance(row, dict) else None
+        if not isinstance(key, str):
+            strays.append(SetAside(name, "a row without instrument_token"))
+        elif key not in asked:
+            strays.append(SetAside(key, "not asked for"))
+        else:
+            rows.setdefault(key, []).append(row)
+    return rows, tuple(strays)
+
+
+def _the_quote(key: str, rows: Sequence[Mapping[str, Any]]) -> Quote:
+    """The one quote that all *rows* of a key agree on."""
+    first = _quote(key, rows[0])
+    if any(_quote(key, other) != first for other in rows[1:]):
+        raise BadRecord(f"{key}: {len(rows)} rows that disagree")
+    return first
+
+
+def _quote(key: str, row: Mapping[str, Any]) -> Quote:
+    price = _number(key, row, "last_price")
+    volume = _quantity(key, row, "volume")
+    if price is None or volume is None:
+        missing = "last_price" if price is None else "volume"
+        raise BadRecord(f"{key}: {missing} is missing")
+    if price > LARGEST_PRICE:
+        raise BadRecord(f"{key}: last_price {price:g} cannot be")
+    return Quote(
+        instrument_key=key,
+        last_price=price,
+        volume=volume,
+        ltq=_quantity(key, row, "ltq"),
+        # A share on its first trading day has no previous close and says 0.
+        prev_close=_number(key, row, "cp") or None,
+    )
+
+
+def _number(key: str, row: Mapping[str, Any], field: str) -> float | None:
+    value = row.get(field)
+    # The usual case first: it comes two hundred times a slot.
+    if type(value) is float and isfinite(value):
+        return value
+    return None if value is None else read_number(value, f"{key}: {field}")
+
+
+def _quantity(key: str, row: Mapping[str, Any], field: str) -> int | None:
+    value = row.get(field)
+    return None if value is None else read_quantity(value, f"{key}: {field}")

@@ -1,0 +1,324 @@
+"""The provider's holidays and timings, and the calendar they leave on disk.
+
+Raw rows become frozen records here, and the records what the provider said of a segment on a
+day. What the calendar makes of it is decided in `core.market`.
+
+Upstox decides by exchange, not by the type of the row: a ``TRADING_HOLIDAY`` may list NSE
+among `open_exchanges`, and a ``SETTLEMENT_HOLIDAY`` is a day on which the market is open.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from data_fetch.core.clock import IST
+from data_fetch.core.errors import BadRecord, CalendarUnknown, SetupError
+from data_fetch.core.market.calendar import (
+    LocalOverride,
+    MarketCalendar,
+    ProviderCalendar,
+    ProviderHours,
+    Segment,
+    Session,
+    Venue,
+    Window,
+    parse_override,
+)
+from data_fetch.core.market.session import EPOCH
+from data_fetch.core.market.table import in_order
+from data_fetch.core.records import World
+
+# NSE is the cash market and with it the indices; NFO its futures and options.
+SEGMENTS = {"NSE": (Segment.CASH, Segment.INDEX), "NFO": (Segment.FO,)}
+SETTLEMENT_HOLIDAY = "SETTLEMENT_HOLIDAY"
+# Timings are asked for so many days, today's included: changes are announced days ahead.
+DAYS_ASKED = 7
+OVERRIDE_NAME = "calendar_override.toml"
+
+Told = dict[tuple[date, Segment], ProviderHours]
+
+
+class MarketInfo(Protocol):
+    """Who knows holidays and timings; raw rows as they came over the wire."""
+
+    def holidays(self) -> list[Any]: ...
+
+    def timings(self, day: date) -> list[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHours:
+    """The windows of each exchange that opens on one date. Only NSE and NFO are kept."""
+
+    day: date
+    windows: Mapping[str, tuple[Window, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class HolidayRow:
+    """A date that is not ordinary for some exchange. Only NSE and NFO are kept."""
+
+    day: date
+    description: str
+    kind: str
+    closed: frozenset[str]
+    opens: OpenHours
+
+
+@dataclass(frozen=True, slots=True)
+class Amendments:
+    """What was learnt, and why some rows taught nothing."""
+
+    calendar: ProviderCalendar
+    set_aside: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A session that is another one after a refresh. *before* is None if it was unknown."""
+
+    day: date
+    segment: Segment
+    before: tuple[Window, ...] | None
+    after: tuple[Window, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A day on which the calendar does not follow the provider."""
+
+    session: Session
+    told: tuple[Window, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """What a refresh brought: what was learnt, what it changes, what it does not."""
+
+    amendments: Amendments
+    changes: tuple[Change, ...]
+    kept: tuple[Kept, ...]
+
+
+def fetch_amendments(api: MarketInfo, days: Iterable[date]) -> Amendments:
+    """Ask for the year's holidays and for the timings of *days*.
+
+    Bad rows are set aside with a reason. Raises what *api* raises.
+    """
+    set_aside: list[str] = []
+    holidays: list[HolidayRow] = []
+    timings: list[OpenHours] = []
+    for raw in api.holidays():
+        try:
+            holidays.append(read_holiday(raw))
+        except BadRecord as bad:
+            set_aside.append(bad.what)
+    for day in days:
+        try:
+            timings.append(read_open_hours(api.timings(day), day))
+        except BadRecord as bad:
+            set_aside.append(bad.what)
+    return Amendments(provider_calendar(holidays, timings), tuple(set_aside))
+
+
+def provider_calendar(
+    holidays: Sequence[HolidayRow], timings: Sequence[OpenHours]
+) -> ProviderCalendar:
+    """What the rows say of each segment and day; timings, asked for the day, win."""
+    told: Told = {}
+    for row in holidays:
+        # Banks are closed then, and nothing is settled; the market is open.
+        closed = frozenset() if row.kind == SETTLEMENT_HOLIDAY else row.closed
+        for exchange in closed:
+            told |= _told(row.day, exchange, (), row.description)
+    descriptions = {row.day: row.description for row in holidays}
+    for opens in (*(row.opens for row in holidays), *timings):
+        for exchange, windows in opens.windows.items():
+            told |= _told(opens.day, exchange, windows, descriptions.get(opens.day, ""))
+    return ProviderCalendar(told, _year_of(holidays))
+
+
+def read_holiday(raw: object) -> HolidayRow:
+    """One row of the holiday list. Raises BadRecord."""
+    row = _mapping(raw)
+    day = _date(row.get("date"))
+    return HolidayRow(
+        day=day,
+        description=str(row.get("description") or ""),
+        kind=str(row.get("holiday_type") or ""),
+        closed=frozenset(map(str, _list(row, "closed_exchanges"))) & SEGMENTS.keys(),
+        opens=read_open_hours(_list(row, "open_exchanges"), day),
+    )
+
+
+def read_open_hours(rows: Sequence[object], day: date) -> OpenHours:
+    """When exchanges open on *day*, a row for each window.
+
+    Raises BadRecord for the whole day: half of its hours would be worse than none.
+    """
+    windows: dict[str, set[Window]] = {}
+    try:
+        for row in map(_mapping, rows):
+            exchange = str(row.get("exchange"))
+            if exchange in SEGMENTS:
+                start = _instant(row.get("start_time"), day)
+                end = _instant(row.get("end_time"), day)
+                windows.setdefault(exchange, set()).add(Window(start.time(), end.time()))
+        return OpenHours(day, {exchange: in_order(*each) for exchange, each in windows.items()})
+    except ValueError as problem:
+        raise BadRecord(f"{day}: {problem}") from None
+
+
+def refresh_calendar(
+    api: MarketInfo, calendar: MarketCalendar, data_folder: Path, world: World, today: date
+) -> Refresh:
+    """Ask the provider, add the answer to what is kept on disk, and say what it changes.
+
+    *calendar* is the one in force. An empty answer removes nothing. Raises what *api* raises
+    and SetupError for a kept calendar that cannot be read.
+    """
+    week = [today + timedelta(days=ahead) for ahead in range(DAYS_ASKED)]
+    awaited = [day for day in calendar.awaited() if day.year == today.year]
+    amendments = fetch_amendments(api, sorted({*week, *awaited}))
+    told = amendments.calendar
+    path = calendar_file(data_folder, world)
+    save_calendar(path, read_calendar(path).with_newer(told))
+    after = calendar.amended(told)
+    kept = [
+        Kept(session, told.days[session.day, session.venue.segment].windows)
+        for session in after.overruled(told)
+    ]
+    return Refresh(amendments, tuple(_changes(calendar, after, told)), tuple(kept))
+
+
+def load_calendar(data_folder: Path, world: World, override: Path | None) -> MarketCalendar:
+    """The reviewed calendar with what was refreshed in *world* and what is overridden here.
+
+    Without *override* the file `calendar_override.toml` in the working folder (beside the data
+    folder) is taken if there is one. Raises SetupError, naming the file and the cure.
+    """
+    refreshed = read_calendar(calendar_file(data_folder, world))
+    return MarketCalendar.reviewed().amended(refreshed, read_override(data_folder, override))
+
+
+def read_override(data_folder: Path, named: Path | None) -> LocalOverride:
+    """The override file's days. Raises SetupError if it is malformed, or named and not there."""
+    path = named or data_folder.parent / OVERRIDE_NAME
+    if named is None and not path.exists():
+        return LocalOverride()
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SetupError(
+            f"the calendar override {path} cannot be read ({type(problem).__name__})",
+            then="Mend the file, or correct CALENDAR_OVERRIDE.",
+        ) from None
+    return LocalOverride(parse_override(text, str(path)))
+
+
+def calendar_file(data_folder: Path, world: World) -> Path:
+    return data_folder / f"calendar_{world}.json"
+
+
+def read_calendar(path: Path) -> ProviderCalendar:
+    """What the provider said up to now; nothing if it was never asked. Raises SetupError."""
+    if not path.exists():
+        return ProviderCalendar()
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        days = {
+            (date.fromisoformat(row["date"]), Segment(row["segment"])): ProviderHours(
+                in_order(*map(Window.parse, row["windows"])), str(row["note"])
+            )
+            for row in kept["days"]
+        }
+        return ProviderCalendar(days, frozenset(map(int, kept["years"])))
+    except (OSError, ValueError, TypeError, KeyError) as problem:
+        raise SetupError(
+            f"the refreshed calendar {path} cannot be read ({type(problem).__name__}: {problem})",
+            then="Delete the file, then run 'data-fetch calendar refresh'.",
+        ) from None
+
+
+def save_calendar(path: Path, calendar: ProviderCalendar) -> None:
+    """Write all or nothing: a reader never sees half a calendar."""
+    rows = [
+        {
+            "date": day.isoformat(),
+            "segment": str(segment),
+            "windows": [str(window) for window in hours.windows],
+            "note": hours.note,
+        }
+        for (day, segment), hours in sorted(calendar.days.items())
+    ]
+    text = json.dumps({"years": sorted(calendar.years), "days": rows}, indent=1, ensure_ascii=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _changes(
+    before: MarketCalendar, after: MarketCalendar, told: ProviderCalendar
+) -> Iterator[Change]:
+    for day, segment in sorted(told.days):
+        was, now = _windows(before, day, segment), _windows(after, day, segment)
+        if now is not None and now != was:
+            yield Change(day, segment, was, now, told.days[day, segment].note)
+
+
+def _windows(calendar: MarketCalendar, day: date, segment: Segment) -> tuple[Window, ...] | None:
+    try:
+        return calendar.session(day, Venue(segment, auction=False)).windows
+    except CalendarUnknown:
+        return None
+
+
+def _told(day: date, exchange: str, windows: tuple[Window, ...], note: str) -> Told:
+    return {(day, segment): ProviderHours(windows, note) for segment in SEGMENTS[exchange]}
+
+
+def _year_of(holidays: Sequence[HolidayRow]) -> frozenset[int]:
+    """The year the list is for. One row that looks into another year lists no year."""
+    years = Counter(row.day.year for row in holidays)
+    return frozenset(year for year, _ in years.most_common(1))
+
+
+def _mapping(raw: object) -> Mapping[str, Any]:
+    if not isinstance(raw, dict):
+        raise BadRecord(f"a calendar row is not an object but {type(raw).__name__}")
+    return raw
+
+
+def _list(row: Mapping[str, Any], name: str) -> list[Any]:
+    items = row.get(name) or []
+    if not isinstance(items, list):
+        raise BadRecord(f"{row.get('date')}: {name} is not a list")
+    return items
+
+
+def _date(raw: object) -> date:
+    try:
+        return date.fromisoformat(str(raw))
+    except ValueError:
+        raise BadRecord(f"{str(raw)[:40]!r} is not a date") from None
+
+
+def _instant(raw: object, day: date) -> datetime:
+    """Epoch milliseconds, also as text, as IST time on *day*."""
+    try:
+        at = (EPOCH + timedelta(milliseconds=float(str(raw)))).astimezone(IST)
+    except (ValueError, OverflowError):
+        raise BadRecord(f"{day}: {str(raw)[:40]!r} is not a time") from None
+    if at.date() != day:
+        raise BadRecord(f"{day}: a time of another day ({at:%Y-%m-%d %H:%M})")
+    return at

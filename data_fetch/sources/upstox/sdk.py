@@ -1,0 +1,138 @@
+"""The official SDK, tamed: one client, no retries of its own, raw bytes out.
+
+Importing this module imports the SDK, which takes a third of a second: `sources.upstox`
+does so at its first request.
+"""
+
+import http.client
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from threading import Lock
+from typing import Any
+
+import upstox_client
+import urllib3
+from upstox_client.rest import ApiException
+
+from data_fetch.core.clock import stopwatch
+from data_fetch.core.errors import BadAnswer, Unreachable
+from data_fetch.sources.upstox.responses import RawAnswer
+
+CONNECTIONS = 32
+PIECE = 65_536
+
+CHECK_THE_WAY = "Check the network and UPSTOX_BASE_URL."
+
+
+class _PromptPool(urllib3.PoolManager):
+    """Reads each whole body within the request's timeout.
+
+    urllib3 bounds every single read only, so a body that trickles could take for ever.
+    """
+
+    # PoolManager itself narrows its base class in this way.
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, redirect: bool = True, **how: Any
+    ) -> urllib3.BaseHTTPResponse:
+        began, seconds = stopwatch(), how["timeout"].total
+        how["preload_content"] = False
+        # A redirect is an answer, not an errand: the token must not follow it elsewhere.
+        response = super().urlopen(method, url, redirect=False, **how)
+        body = bytearray()
+        while piece := response.read1(PIECE):
+            body += piece
+            if stopwatch() - began > seconds:
+                response.close()
+                raise urllib3.exceptions.TimeoutError(f"no whole answer within {seconds:g} s")
+        response.release_conn()
+        return urllib3.HTTPResponse(
+            bytes(body), headers=response.headers, status=response.status, reason=response.reason
+        )
+
+
+class UpstoxSdk:
+    """Sends single requests to *base_url* through the SDK's own methods."""
+
+    def __init__(self, base_url: str) -> None:
+        self._lock = Lock()
+        self._client = _client(base_url)
+
+    def get(
+        self, owner: str, method: str, *args: object, token: str, timeout: int, **params: object
+    ) -> RawAnswer:
+        """Call *method* of the SDK class *owner*; whatever status came back is an answer.
+
+        *timeout* is in whole seconds: the SDK takes a float for "no timeout at all".
+        Raises Unreachable and BadAnswer.
+        """
+        api = getattr(upstox_client, owner)(self._client_with(token))
+        call = getattr(api, method)
+        try:
+            response = call(*args, **params, _preload_content=False, _request_timeout=timeout)
+        except ApiException as refused:
+            if not refused.status:
+                raise Unreachable(
+                    "No safe connection to Upstox could be made (TLS)", then=CHECK_THE_WAY
+                ) from None
+            return RawAnswer(refused.status, dict(refused.headers or {}), refused.body or b"")
+        except urllib3.exceptions.DecodeError:
+            raise BadAnswer("Upstox sent a body that cannot be decompressed") from None
+        except urllib3.exceptions.HTTPError as problem:
+            # Its own text names the whole address, keys and all.
+            raise Unreachable(
+                f"No answer from Upstox ({_kind(problem)})", then=CHECK_THE_WAY
+            ) from None
+        # urllib3 has None for a body without a byte.
+        return RawAnswer(response.status, dict(response.headers), response.data or b"")
+
+    def _client_with(self, token: str) -> Any:
+        """The one client, with *token*. A request in flight keeps the token it began with."""
+        with self._lock:
+            if self._client.configuration.access_token != token:
+                configuration = copy(self._client.configuration)
+                configuration.access_token = token
+                self._client = copy(self._client)
+                self._client.configuration = configuration
+            return self._client
+
+
+def _client(base_url: str) -> Any:
+    """An SDK client that talks to *base_url*, and its connection pool."""
+    with _logging_left_alone():
+        # Calling Configuration() gives a copy of whatever instance the process made first,
+        # a sandbox perhaps; type.__call__ makes one of our own.
+        configuration = type.__call__(upstox_client.Configuration)
+    configuration.host = configuration.order_host = base_url
+    configuration.connection_pool_maxsize = CONNECTIONS
+    client = upstox_client.ApiClient(configuration)
+    # Threads for async_req, which is never used here.
+    client.pool.close()
+    client.pool.join()
+    pool = client.rest_client.pool_manager
+    client.rest_client.pool_manager = _PromptPool(
+        retries=urllib3.Retry(total=False, respect_retry_after_header=False),
+        **pool.connection_pool_kw,
+    )
+    return client
+
+
+@contextmanager
+def _logging_left_alone() -> Iterator[None]:
+    """Undo what the SDK does to logging: handlers on two loggers, their levels, http.client."""
+    loggers = [logging.getLogger(name) for name in ("upstox_client", "urllib3")]
+    before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
+    debuglevel = http.client.HTTPConnection.debuglevel
+    try:
+        yield
+    finally:
+        http.client.HTTPConnection.debuglevel = debuglevel
+        for logger, level, handlers in before:
+            logger.setLevel(level)
+            logger.handlers[:] = handlers
+
+
+def _kind(problem: Exception) -> str:
+    reason = getattr(problem, "reason", None) or problem
+    return type(reason).__name__

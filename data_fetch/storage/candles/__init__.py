@@ -1,0 +1,1 @@
+"""Candles, revisions and the coverage ledger in tables."""

@@ -1,0 +1,292 @@
+"""The candles recounted, and the ledger set right by them: the candles are the fact.
+
+A count per instrument and session is a range of the candles' key, so all of it is one pass over
+that key and touches no candle. Only days that are short, or differ, are looked at by the minute.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Integer,
+    String,
+    Subquery,
+    Text,
+    bindparam,
+    cast,
+    column,
+    func,
+    select,
+    text,
+    type_coerce,
+)
+
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.coverage import DayCoverage, State, refitted, with_bars
+from data_fetch.core.records import Instrument, Outcome, SyncRun, new_run_id
+from data_fetch.core.spans import Spans, count, spans_of, without
+from data_fetch.storage.candles.candles import MICROSECONDS, begin_candle_writing, candles
+from data_fetch.storage.candles.coverage import LedgerKey, save_days
+from data_fetch.storage.candles.coverage_counts import (
+    Question,
+    TradingDay,
+    as_of_now,
+    load_chosen_days,
+    load_counts,
+    trading_days,
+)
+from data_fetch.storage.database.store import Store
+from data_fetch.storage.runs import write_runs
+
+AUDIT = "audit"
+# Some megabytes of ranges, and a write transaction of well under a second.
+DAYS_AT_ONCE, DAYS_REPAIRED_AT_ONCE = 10_000, 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A day of which the ledger does not say what the candles are. Minutes as spans."""
+
+    instrument: Instrument
+    day: date
+    ledger_present: int
+    candles_present: int
+    only_in_ledger: Spans
+    only_in_candles: Spans
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """What a recount found: instrument-days looked at, and their candles inside the sessions."""
+
+    days: int
+    candles: int
+    differences: Sequence[Difference]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An instrument-day, and its key in the ledger."""
+
+    key: LedgerKey
+    instrument: Instrument
+    trading: TradingDay
+
+
+@dataclass(frozen=True, slots=True)
+class _Differing:
+    """What the ledger says of an instrument-day, and the minutes that have a candle."""
+
+    place: _Place
+    known: DayCoverage
+    stored: Spans
+
+    def told(self) -> Difference:
+        said = self.known.spans(State.PRESENT)
+        return Difference(
+            instrument=self.place.instrument,
+            day=self.place.trading.day,
+            ledger_present=count(said),
+            candles_present=count(self.stored),
+            only_in_ledger=without(said, self.stored),
+            only_in_candles=without(self.stored, said),
+        )
+
+
+def recount(connection: Connection, question: Question) -> Recount:
+    """Compare the ledger with the candles, in a transaction that has read nothing yet."""
+    # The ledger and the candles of one instant: a collector may be writing both.
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+    counted = load_counts(connection, question)
+    places = _places(question)
+    total, differences = 0, []
+    for some in _in_parts(places, DAYS_AT_ONCE):
+        found = _counts(connection, question.interval, some)
+        total += sum(found)
+        doubtful = []
+        for place, stored in zip(some, found, strict=True):
+            row = counted.get(place.key)
+            present = row.present if row else 0
+            full = stored == present == place.trading.minutes
+            if (stored or present) and not full:
+                doubtful.append(place)
+        differences += [one.told() for one in _differing(connection, question, doubtful)]
+    return Recount(len(places), total, differences)
+
+
+def repair(store: Store, question: Question, differences: Sequence[Difference]) -> int:
+    """Rewrite the ledger's days of *differences* from the candles; says how many it wrote.
+
+    Minutes whose candles are gone are ours to fetch again, at once. Every transaction looks
+    anew, so that what was put right meanwhile stays as it is.
+    """
+    run_id, now = new_run_id(), question.expectation.now
+    wanted = {(one.instrument.instrument_key, one.day) for one in differences}
+    places = [place for place in _places(question) if place.key in wanted]
+    rewritten = 0
+    for some in _in_parts(places, DAYS_REPAIRED_AT_ONCE):
+        with store.writing() as connection:
+            begin_candle_writing(connection)
+            differing = list(_differing(connection, question, some))
+            final = _minutes(
+                connection,
+                question.interval,
+                [one.place for one in differing],
+                candles.c.is_final,
+            )
+            days = [
+                _rewritten(one, confirmed, question)
+                for one, confirmed in zip(differing, final, strict=True)
+            ]
+            save_days(connection, days, run_id, now)
+            rewritten += len(days)
+            run = SyncRun(
+                run_id=run_id,
+                job=AUDIT,
+                due_slot=None,
+                started_at=now,
+                finished_at=now,
+                outcome=Outcome.COMPLETED,
+                requested=len(places),
+                stored=rewritten,
+            )
+            write_runs(connection, [run])
+    return rewritten
+
+
+def _rewritten(one: _Differing, final: Spans, question: Question) -> DayCoverage:
+    """The day with exactly its stored minutes present."""
+    trading = one.place.trading
+    due = question.expectation.due(trading.session, question.interval)
+    gone = without(one.known.spans(State.PRESENT), one.stored)
+    # Taken out of the day and put back, they are as minutes that were never asked for.
+    without_them = refitted(one.known, without(trading.spans, gone), due)
+    lacking = refitted(without_them, trading.spans, due)
+    return with_bars(lacking, one.stored, final)
+
+
+def _differing(
+    connection: Connection, question: Question, places: Sequence[_Place]
+) -> Iterator[_Differing]:
+    """Those of *places* of which ledger and candles differ, minute by minute."""
+    rows = load_chosen_days(connection, question.interval, [place.key for place in places])
+    stored_minutes = _minutes(connection, question.interval, places)
+    for place, stored in zip(places, stored_minutes, strict=True):
+        key = place.instrument.instrument_key
+        known = as_of_now(question, key, place.trading, rows.get(place.key))
+        if known.spans(State.PRESENT) != stored:
+            yield _Differing(place, known, stored)
+
+
+def _counts(
+    connection: Connection, interval: CandleInterval, places: Sequence[_Place]
+) -> list[int]:
+    """How many candles each place has inside its session."""
+    counts = [0] * len(places)
+    for place, stored in _in_each_range(connection, places, interval, func.count()):
+        counts[place] += stored
+    return counts
+
+
+def _minutes(
+    connection: Connection,
+    interval: CandleInterval,
+    places: Sequence[_Place],
+    *conditions: ColumnElement[bool],
+) -> list[Spans]:
+    """The minutes of each place that have a candle for which the *conditions* hold."""
+    start = candles.c.timestamp
+    if connection.dialect.name == "postgresql":
+        minute = cast(func.date_part("epoch", start) / 60, Integer())
+        listed: ColumnElement[Any] = cast(func.json_agg(minute), Text())
+    else:
+        listed = func.json_group_array(type_coerce(start, Integer()) // MICROSECONDS)
+    minutes: list[list[int]] = [[] for _ in places]
+    for place, found in _in_each_range(connection, places, interval, listed, *conditions):
+        minutes[place] += orjson.loads(found or "[]")
+    return [spans_of(sorted(each)) for each in minutes]
+
+
+def _in_each_range(
+    connection: Connection,
+    places: Sequence[_Place],
+    interval: CandleInterval,
+    wanted: ColumnElement[Any],
+    *conditions: ColumnElement[bool],
+) -> CursorResult[int, Any]:
+    """The aggregate *wanted* of the candles in each window of each place's session.
+
+    As a subquery, because a join would be planned as a scan of all candles.
+    """
+    ranges = _ranges(connection, places)
+    found = select(wanted).where(
+        candles.c.instrument_key == ranges.c.key,
+        candles.c.interval == interval.value,
+        candles.c.timestamp >= ranges.c.first,
+        candles.c.timestamp < ranges.c.end,
+        *conditions,
+    )
+    return connection.execute(select(ranges.c.place, found.correlate(ranges).scalar_subquery()))
+
+
+def _ranges(connection: Connection, places: Sequence[_Place]) -> Subquery:
+    """The sessions of *places* as a table: the number of the place, its key, first and end."""
+    listed = [
+        (number, place.key[0], first, end)
+        for number, place in enumerate(places)
+        for first, end in place.trading.spans
+    ]
+    if connection.dialect.name == "postgresql":
+        names = ("place", "key", "first", "end")
+        document = [dict(zip(names, one, strict=True)) for one in listed]
+        told = (
+            func.json_to_recordset(cast(_bound(document), JSON))
+            .table_valued(
+                column("place", Integer()),
+                column("key", String()),
+                column("first", BigInteger()),
+                column("end", BigInteger()),
+            )
+            .render_derived(name="told", with_types=True)
+        )
+        return select(
+            told.c.place,
+            told.c.key,
+            func.to_timestamp(told.c.first * 60).label("first"),
+            func.to_timestamp(told.c.end * 60).label("end"),
+        ).subquery("ranges")
+    each = func.json_each(_bound(listed)).table_valued("value")
+    item = partial(func.json_extract, each.c.value)
+    return select(
+        item("$[0]").label("place"),
+        item("$[1]").label("key"),
+        (item("$[2]") * MICROSECONDS).label("first"),
+        (item("$[3]") * MICROSECONDS).label("end"),
+    ).subquery("ranges")
+
+
+def _bound(document: Sequence[object]) -> ColumnElement[str]:
+    return bindparam("document", orjson.dumps(document).decode(), type_=Text())
+
+
+def _places(question: Question) -> list[_Place]:
+    return [
+        _Place((one.instrument_key, trading.day), one, trading)
+        for one, days in trading_days(question)
+        for trading in days
+    ]
+
+
+def _in_parts(places: Sequence[_Place], size: int) -> Iterator[Sequence[_Place]]:
+    for first in range(0, len(places), size):
+        yield places[first : first + size]

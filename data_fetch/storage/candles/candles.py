@@ -1,0 +1,500 @@
+"""Candles in bulk, and what they said before they were corrected.
+
+Final beats provisional, then newer beats older. A candle whose values change leaves its old
+version in `candle_revisions`; one whose values are merely confirmed keeps *fetched_at*, the
+instant since which they are known.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    MetaData,
+    Row,
+    ScalarSelect,
+    Select,
+    String,
+    Table,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    not_,
+    or_,
+    select,
+    tuple_,
+    type_coerce,
+    union_all,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.schema import CreateTable
+
+from data_fetch.core.candles.candles import CandleBlock, Kind, Provenance
+from data_fetch.core.market.session import EPOCH_DAY, IST_AHEAD, MINUTES_OF_DAY, instant_of
+from data_fetch.core.spans import joined
+from data_fetch.storage.database import binary_copy, wide_insert
+from data_fetch.storage.database.tables import Candle, CandleRevision, table
+from data_fetch.storage.database.types import Instant
+from data_fetch.storage.database.upsert import SQLITE
+
+# Any number that nobody else uses for an advisory lock in the same database.
+CANDLE_LOCK = 4_630_914_003
+MICROSECONDS = 60_000_000
+# Ranks the stored version after all its revisions.
+STANDING = 2**31 - 1
+
+candles, revisions = table(Candle), table(CandleRevision)
+KEY = ("instrument_key", "interval", "timestamp")
+SAID = ("open", "high", "low", "close", "volume", "oi", "kind")
+PROVENANCE = ("source", "is_final", "fetched_at", "run_id")
+COLUMNS = (*KEY, *SAID, *PROVENANCE)
+READ = ("timestamp", *SAID, "source", "is_final", "fetched_at")
+
+# Offered candles of which a version is stored. *outcome*: what becomes of that; *revision*: the
+# number under which it is kept if it is corrected.
+staged = Table(
+    "staged_candles",
+    MetaData(),
+    *(Column(name, candles.c[name].type, nullable=False) for name in COLUMNS),
+    Column("outcome", String()),
+    Column("revision", Integer()),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",
+)
+CORRECTED, CONFIRMED = "corrected", "confirmed"
+
+
+def _same_key(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    return and_(*(one.c[name] == other.c[name] for name in KEY))
+
+
+def _outcome() -> ScalarSelect[str | None]:
+    differs = or_(*(candles.c[name] != staged.c[name] for name in SAID))
+    standing = tuple_(candles.c.is_final, candles.c.fetched_at)
+    outranks = tuple_(staged.c.is_final, staged.c.fetched_at) >= standing
+    confirms = and_(staged.c.is_final, not_(candles.c.is_final), not_(differs))
+    outcome = case((and_(differs, outranks), CORRECTED), (confirms, CONFIRMED))
+    return select(outcome).where(_same_key(candles, staged)).scalar_subquery()
+
+
+# The statements below have the shape they have for PostgreSQL's planner, which knows nothing of
+# a temporary table. A subquery is looked up in the index row by row; joined, it might read all
+# candles for a few, or the few for every candle. A comparison with a constant makes it expect
+# few rows, so that the joins use the index as well.
+JUDGE = update(staged).values(outcome=_outcome())
+# Before any old version is kept: a statement that writes into the table in which it looks its
+# numbers up gets slower with every row.
+NUMBER = (
+    update(staged)
+    .values(
+        revision=select(func.coalesce(func.max(revisions.c.revision), 0) + 1)
+        .where(_same_key(revisions, staged))
+        .scalar_subquery()
+    )
+    .where(staged.c.outcome == CORRECTED)
+)
+KEEP_OLD_VERSIONS = insert(revisions).from_select(
+    (*COLUMNS, "revision", "superseded_at"),
+    select(*(candles.c[name] for name in COLUMNS), staged.c.revision, staged.c.fetched_at).where(
+        _same_key(candles, staged), staged.c.outcome == CORRECTED
+    ),
+)
+CORRECT = (
+    update(candles)
+    .values({name: staged.c[name] for name in (*SAID, *PROVENANCE)})
+    .where(_same_key(candles, staged), staged.c.outcome == CORRECTED)
+)
+CONFIRM = (
+    update(candles)
+    .values({name: staged.c[name] for name in ("source", "is_final", "run_id")})
+    .where(_same_key(candles, staged), staged.c.outcome == CONFIRMED)
+)
+
+# For each instrument and interval some starts.
+Starts = defaultdict[tuple[str, str], set[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did to the candles."""
+
+    inserted: int = 0
+    """Candles that were not there."""
+    revised: int = 0
+    """Candles whose values changed; the old ones are in `candle_revisions`."""
+    finalised: int = 0
+    """Candles whose values were confirmed."""
+
+    def __add__(self, other: "Written") -> "Written":
+        return Written(
+            self.inserted + other.inserted,
+            self.revised + other.revised,
+            self.finalised + other.finalised,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One version of a candle."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int
+    oi: int
+    kind: str
+    source: str
+    is_final: bool
+    fetched_at: datetime
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A candle that was corrected at *superseded_at*: what it said before, and then."""
+
+    instrument_key: str
+    timestamp: datetime
+    revision: int
+    superseded_at: datetime
+    old: Said
+    new: Said
+
+
+def begin_candle_writing(connection: Connection) -> None:
+    """Wait for our turn: one writer of candles at a time, until the transaction ends.
+
+    To be called before anything is read that decides what will be written.
+    """
+    # SQLite has one writer anyway.
+    if _is_postgres(connection):
+        connection.execute(select(func.pg_advisory_xact_lock(CANDLE_LOCK)))
+
+
+def insert_candles(
+    connection: Connection, blocks: Sequence[CandleBlock], provenance: Provenance
+) -> Written:
+    """Write candles of which, by the ledger, none is there: the fastest way.
+
+    Should one be there after all, this is `merge_candles`.
+    """
+    offered = _one_per_key(blocks)
+    try:
+        with connection.begin_nested():
+            _append(connection, candles, offered, provenance)
+    except IntegrityError:
+        return merge_candles(connection, offered, provenance)
+    return Written(inserted=_count(offered))
+
+
+def merge_candles(
+    connection: Connection, blocks: Sequence[CandleBlock], provenance: Provenance
+) -> Written:
+    """Write candles beside those that are there; writing the same again changes nothing.
+
+    Of two candles with one key the final one stays, else the newer one. Where values change,
+    the old version goes to the revisions. Of several blocks that offer the same candle the
+    last counts. The transaction must have begun with `begin_candle_writing`.
+    """
+    # Looking first is cheaper than ON CONFLICT, which takes twice the time of a plain insert.
+    offered = _one_per_key(blocks)
+    absent, there = _divided(offered, _stored_starts(connection, offered))
+    _append(connection, candles, absent, provenance)
+    return Written(inserted=_count(absent)) + _settle(connection, there, provenance)
+
+
+def volumes(
+    connection: Connection, instrument_key: str, interval: str, first: int, end: int
+) -> dict[date, int]:
+    """The stored volume of each trading date that has candles, for starts in [first, end)."""
+    day = (_minute(connection) + IST_AHEAD) // MINUTES_OF_DAY
+    query = (
+        select(day, func.sum(candles.c.volume))
+        .where(_of_instrument(candles, instrument_key, interval, first, end))
+        .group_by(day)
+    )
+    return {
+        date.fromordinal(EPOCH_DAY + number): int(volume)
+        for number, volume in connection.execute(query)
+    }
+
+
+def candle_rows(
+    connection: Connection,
+    instrument_key: str,
+    interval: str,
+    first: int,
+    end: int,
+    as_of: datetime | None = None,
+) -> list[Row[Any]]:
+    """The candles that start in [first, end), oldest first: the columns READ.
+
+    With *as_of* what was known at that instant; candles that had not arrived are missing.
+    """
+    query = known_candles(instrument_key, interval, first, end, as_of)
+    return list(connection.execute(query.order_by("timestamp")))
+
+
+def known_candles(
+    instrument_key: str, interval: str, first: int, end: int, as_of: datetime | None = None
+) -> Select[Any]:
+    """The query of `candle_rows`, in no order."""
+    if as_of is not None:
+        return _known_at(as_of, instrument_key, interval, first, end)
+    stored = _of_instrument(candles, instrument_key, interval, first, end)
+    return select(*(candles.c[name] for name in READ)).where(stored)
+
+
+def revisions_on(
+    connection: Connection, interval: str, first: int, end: int, keys: Sequence[str] | None
+) -> list[Correction]:
+    """Every correction of a candle that starts in [first, end), by candle, oldest first.
+
+    *keys* limits them to these instruments.
+    """
+    old, later = revisions, revisions.alias("later")
+    said = [field.name for field in fields(Said)]
+    query = (
+        select(
+            *(old.c[name] for name in said),
+            *(func.coalesce(later.c[name], candles.c[name]) for name in said),
+            *(old.c[name] for name in ("instrument_key", "timestamp", "revision", "superseded_at")),
+        )
+        .join(candles, _same_key(candles, old))
+        .outerjoin(later, and_(_same_key(later, old), later.c.revision == old.c.revision + 1))
+        .where(old.c.interval == interval, _starts_in(old, first, end))
+        .order_by(*(old.c[name] for name in ("instrument_key", "timestamp", "revision")))
+    )
+    if keys is not None:
+        query = query.where(old.c.instrument_key.in_(keys))
+    return [
+        Correction(
+            instrument_key=row.instrument_key,
+            timestamp=row.timestamp,
+            revision=row.revision,
+            superseded_at=row.superseded_at,
+            old=Said(*row[: len(said)]),
+            new=Said(*row[len(said) : 2 * len(said)]),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _is_postgres(connection: Connection) -> bool:
+    return connection.dialect.name == "postgresql"
+
+
+def _count(blocks: Sequence[CandleBlock]) -> int:
+    return sum(map(len, blocks))
+
+
+def _one_per_key(blocks: Sequence[CandleBlock]) -> list[CandleBlock]:
+    """*blocks* without the candles that a later one offers again, and without empty ones."""
+    taken: Starts = defaultdict(set)
+    kept: list[CandleBlock] = []
+    for block in reversed(blocks):
+        seen = taken[block.instrument_key, block.interval]
+        if not seen.isdisjoint(block.starts):
+            block = block.chosen(
+                [row for row, start in enumerate(block.starts) if start not in seen]
+            )
+        seen.update(block.starts)
+        if block.starts:
+            kept.append(block)
+    return kept[::-1]
+
+
+def _by_kind(blocks: Sequence[CandleBlock]) -> Iterator[tuple[CandleBlock, str]]:
+    """The candles of one instrument and one kind at a time."""
+    for block in blocks:
+        for kind in Kind:
+            count = block.kinds.count(kind)
+            if count == len(block):
+                yield block, kind.value
+            elif count:
+                rows = [row for row, each in enumerate(block.kinds) if each is kind]
+                yield block.chosen(rows), kind.value
+
+
+def _stored_starts(connection: Connection, blocks: Sequence[CandleBlock]) -> Starts:
+    """Where the blocks begin and end, and what is there between."""
+    stored: Starts = defaultdict(set)
+    minute = _minute(connection)
+    for interval in {block.interval for block in blocks}:
+        alike = [block for block in blocks if block.interval == interval]
+        for first, end in joined((block.starts[0], block.starts[-1] + 1) for block in alike):
+            keys = {block.instrument_key for block in alike if first <= block.starts[0] < end}
+            query = select(candles.c.instrument_key, minute).where(
+                candles.c.instrument_key.in_(sorted(keys)),
+                candles.c.interval == interval,
+                _starts_in(candles, first, end),
+            )
+            for key, start in connection.execute(query):
+                stored[key, interval].add(start)
+    return stored
+
+
+def _divided(
+    blocks: Sequence[CandleBlock], stored: Starts
+) -> tuple[list[CandleBlock], list[CandleBlock]]:
+    """The candles that are not stored, and those that are."""
+    absent, there = [], []
+    for block in blocks:
+        known = stored[block.instrument_key, block.interval]
+        met = [row for row, start in enumerate(block.starts) if start in known] if known else []
+        if not met:
+            absent.append(block)
+        elif len(met) == len(block):
+            there.append(block)
+        else:
+            new = [row for row, start in enumerate(block.starts) if start not in known]
+            absent.append(block.chosen(new))
+            there.append(block.chosen(met))
+    return absent, there
+
+
+def _settle(
+    connection: Connection, blocks: Sequence[CandleBlock], provenance: Provenance
+) -> Written:
+    """Which of two versions stays, for candles that are all stored."""
+    if not blocks:
+        return Written()
+    connection.execute(CreateTable(staged, if_not_exists=True))
+    connection.execute(delete(staged))
+    _append(connection, staged, blocks, provenance)
+    connection.execute(JUDGE)
+    revised = connection.execute(NUMBER).rowcount
+    if revised:
+        connection.execute(KEEP_OLD_VERSIONS)
+        connection.execute(CORRECT)
+    finalised = connection.execute(CONFIRM).rowcount if provenance.is_final else 0
+    return Written(revised=revised, finalised=finalised)
+
+
+def _append(
+    connection: Connection,
+    target: Table,
+    blocks: Sequence[CandleBlock],
+    provenance: Provenance,
+) -> None:
+    """Add the candles to *target*. Raises IntegrityError when one is there."""
+    if blocks:
+        send = _copy if _is_postgres(connection) else _insert_wide
+        send(connection, target, blocks, provenance)
+
+
+def _copy(
+    connection: Connection,
+    target: Table,
+    blocks: Sequence[CandleBlock],
+    provenance: Provenance,
+) -> None:
+    constants = (
+        binary_copy.text(provenance.source),
+        binary_copy.flag(provenance.is_final),
+        binary_copy.instant(_microseconds(provenance.fetched_at)),
+        binary_copy.text(provenance.run_id),
+    )
+    columns = ((*_binary(block, kind), *constants) for block, kind in _by_kind(blocks))
+    binary_copy.copy_in(connection, target, COLUMNS, columns)
+
+
+def _insert_wide(
+    connection: Connection,
+    target: Table,
+    blocks: Sequence[CandleBlock],
+    provenance: Provenance,
+) -> None:
+    for block, kind in _by_kind(blocks):
+        shared = {
+            "instrument_key": block.instrument_key,
+            "interval": block.interval.value,
+            "kind": kind,
+            "source": provenance.source,
+            "is_final": provenance.is_final,
+            "fetched_at": _microseconds(provenance.fetched_at),
+            "run_id": provenance.run_id,
+        }
+        columns: dict[str, Sequence[float]] = {
+            "timestamp": [start * MICROSECONDS for start in block.starts],
+            "open": block.open,
+            "high": block.high,
+            "low": block.low,
+            "close": block.close,
+            "volume": block.volume,
+            "oi": block.oi,
+        }
+        wide_insert.append(connection, target, shared, columns)
+
+
+def _microseconds(at: datetime) -> int:
+    """Since 1970; a refusal (BadRecord) if there is no time zone."""
+    micros: int = Instant().process_bind_param(at, SQLITE)
+    return micros
+
+
+def _binary(block: CandleBlock, kind: str) -> tuple[binary_copy.Column, ...]:
+    prices = (block.open, block.high, block.low, block.close)
+    return (
+        binary_copy.text(block.instrument_key),
+        binary_copy.text(block.interval.value),
+        binary_copy.instants(block.starts),
+        *map(binary_copy.floats, prices),
+        binary_copy.whole_numbers(block.volume),
+        binary_copy.whole_numbers(block.oi),
+        binary_copy.text(kind),
+    )
+
+
+def _starts_in(of: Table, first: int, end: int) -> ColumnElement[bool]:
+    return and_(of.c.timestamp >= instant_of(first), of.c.timestamp < instant_of(end))
+
+
+def _of_instrument(
+    of: Table, instrument_key: str, interval: str, first: int, end: int
+) -> ColumnElement[bool]:
+    return and_(
+        of.c.instrument_key == instrument_key,
+        of.c.interval == interval,
+        _starts_in(of, first, end),
+    )
+
+
+def _known_at(
+    as_of: datetime, instrument_key: str, interval: str, first: int, end: int
+) -> Select[Any]:
+    """Of each candle the last version that had arrived."""
+    versions = union_all(
+        *(
+            select(*(of.c[name] for name in READ), number.label("revision")).where(
+                _of_instrument(of, instrument_key, interval, first, end), of.c.fetched_at <= as_of
+            )
+            for of, number in ((candles, literal(STANDING)), (revisions, revisions.c.revision))
+        )
+    ).subquery()
+    place = func.row_number().over(
+        partition_by=versions.c.timestamp, order_by=versions.c.revision.desc()
+    )
+    ranked = select(versions, place.label("place")).subquery()
+    return select(*(ranked.c[name] for name in READ)).where(ranked.c.place == 1)
+
+
+def _minute(connection: Connection) -> ColumnElement[int]:
+    """The start of a candle in whole minutes since 1970 UTC."""
+    if _is_postgres(connection):
+        return cast(func.date_part("epoch", candles.c.timestamp) / 60, BigInteger())
+    return type_coerce(candles.c.timestamp, BigInteger()) // MICROSECONDS

@@ -1,0 +1,65 @@
+"""Candles out of the store as columns: years of minutes, without an object for each."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, FromClause, cast, func, select, type_coerce
+from sqlalchemy.sql import ColumnElement
+
+from data_fetch.core.candles.candles import CandleInterval, Kind
+from data_fetch.core.spans import Spans, spans_of
+from data_fetch.storage.candles.candles import MICROSECONDS, known_candles
+
+# After the column `timestamp`, as the candles table names them.
+REST = ("open", "high", "low", "close", "volume", "oi", "kind", "is_final", "source")
+
+
+def candle_columns(
+    connection: Connection,
+    instrument_key: str,
+    interval: CandleInterval,
+    first: int,
+    end: int,
+    kinds: Collection[Kind],
+    as_of: datetime | None = None,
+) -> dict[str, Sequence[Any]]:
+    """The candles of *kinds* that start in [first, end), oldest first.
+
+    `timestamp` in microseconds since 1970 UTC, then the columns REST. With *as_of* what was
+    known at that instant.
+    """
+    known = known_candles(instrument_key, interval, first, end, as_of).subquery()
+    query = (
+        select(_microseconds(connection, known), *(known.c[name] for name in REST))
+        .where(known.c.kind.in_([kind.value for kind in kinds]))
+        .order_by(known.c.timestamp)
+    )
+    rows = connection.execute(query).all()
+    names = ("timestamp", *REST)
+    return dict(zip(names, zip(*rows, strict=True) if rows else ((),) * len(names), strict=True))
+
+
+def bars_known(
+    connection: Connection,
+    instrument_key: str,
+    interval: CandleInterval,
+    first: int,
+    end: int,
+    as_of: datetime,
+) -> tuple[Spans, Spans]:
+    """The minutes in [first, end) that had a candle of any kind at *as_of*, and those of them
+    whose candle is confirmed."""
+    known = known_candles(instrument_key, interval, first, end, as_of).subquery()
+    query = select(_microseconds(connection, known), known.c.is_final).order_by(known.c.timestamp)
+    rows = connection.execute(query).all()
+    there = [at // MICROSECONDS for at, _ in rows]
+    return spans_of(there), spans_of([at // MICROSECONDS for at, final in rows if final])
+
+
+def _microseconds(connection: Connection, candles: FromClause) -> ColumnElement[int]:
+    """The start of a candle, without a datetime for each row."""
+    if connection.dialect.name == "postgresql":
+        # A double has room for every whole minute until the year 2255.
+        return cast(func.date_part("epoch", candles.c.timestamp) * 1_000_000, BigInteger())
+    return type_coerce(candles.c.timestamp, BigInteger())

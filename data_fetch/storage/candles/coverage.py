@@ -1,0 +1,232 @@
+"""The coverage ledger: one row per instrument, interval and trading date."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, not_, select
+
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.coverage import DayCoverage, Proof, State, Stretch
+from data_fetch.core.market.session import midnight_number
+from data_fetch.core.spans import Spans
+from data_fetch.storage.database.store import Store
+from data_fetch.storage.database.tables import Coverage, table
+from data_fetch.storage.database.types import EPOCH, MICROSECOND
+from data_fetch.storage.database.upsert import upsert
+
+coverage_table = table(Coverage)
+COLUMNS = tuple(column.name for column in coverage_table.columns)
+
+# Looked up for every stretch that is read: calling the enumeration takes five times as long.
+STATES: Mapping[str, State] = {state.value: state for state in State}
+
+# An instrument key and a trading date.
+LedgerKey = tuple[str, date]
+
+
+@dataclass(frozen=True, slots=True)
+class CandleHoldings:
+    """What the ledger counts: candles of expected minutes, how many of them are provisional,
+    minutes that are missed, and the dates they reach from and to (None without any)."""
+
+    candles: int
+    provisional: int
+    missed: int
+    first_day: date | None
+    last_day: date | None
+
+
+def candle_holdings(store: Store, day: date | None = None) -> CandleHoldings:
+    """The minutes of all instruments, of one trading date or of all.
+
+    Counts rows of the ledger, not candles: years of minutes take no time. What was missed since
+    a row was last written is not in it.
+    """
+    present, provisional, missed = (
+        func.coalesce(func.sum(coverage_table.c[name]), 0)
+        for name in ("present", "provisional", "missed")
+    )
+    trading_date = coverage_table.c.trading_date
+    query = select(
+        present,
+        provisional,
+        missed,
+        func.min(trading_date),
+        func.max(trading_date),
+    ).where(coverage_table.c.interval == CandleInterval.MINUTE.value)
+    if day is not None:
+        query = query.where(trading_date == day)
+    with store.reading() as connection:
+        return CandleHoldings(*connection.execute(query).one())
+
+
+def load_days(
+    connection: Connection,
+    instrument_keys: Sequence[str],
+    interval: CandleInterval,
+    first: date,
+    last: date,
+) -> dict[LedgerKey, DayCoverage]:
+    """The rows of these instruments from *first* to *last*, both included.
+
+    An instrument-day that is not there was never asked about.
+    """
+    rows = connection.execute(
+        select(coverage_table).where(_of(instrument_keys, interval, first, last))
+    )
+    return {(row.instrument_key, row.trading_date): day_coverage(row) for row in rows}
+
+
+def load_unsettled_days(
+    connection: Connection,
+    instrument_keys: Sequence[str],
+    interval: CandleInterval,
+    first: date,
+    last: date,
+) -> dict[LedgerKey, DayCoverage]:
+    """Those rows of `load_days` that a request, or time, could better."""
+    query = select(coverage_table).where(
+        _of(instrument_keys, interval, first, last), not_(_is_settled())
+    )
+    rows = connection.execute(query)
+    return {(row.instrument_key, row.trading_date): day_coverage(row) for row in rows}
+
+
+def settled_lengths(
+    connection: Connection,
+    instrument_keys: Sequence[str],
+    interval: CandleInterval,
+    first: date,
+    last: date,
+) -> dict[LedgerKey, int]:
+    """How many minutes each of the other rows divides: all of them are accounted for."""
+    length = coverage_table.c.expected + coverage_table.c.not_expected
+    query = select(coverage_table.c.instrument_key, coverage_table.c.trading_date, length).where(
+        _of(instrument_keys, interval, first, last), _is_settled()
+    )
+    return {(key, day): minutes for key, day, minutes in connection.execute(query)}
+
+
+def _of(
+    instrument_keys: Sequence[str], interval: CandleInterval, first: date, last: date
+) -> ColumnElement[bool]:
+    return and_(
+        coverage_table.c.instrument_key.in_(instrument_keys),
+        coverage_table.c.interval == interval.value,
+        coverage_table.c.trading_date.between(first, last),
+    )
+
+
+def _is_settled() -> ColumnElement[bool]:
+    open_counts = ("source_empty", "missed", "pending", "provisional")
+    return and_(*(coverage_table.c[name] == 0 for name in open_counts))
+
+
+def save_days(
+    connection: Connection, days: Iterable[DayCoverage], run_id: str, changed_at: datetime
+) -> None:
+    """Write rows of the ledger inside the transaction of the candles they speak of."""
+    rows = [ledger_row(day, run_id, changed_at) for day in days]
+    upsert(connection, coverage_table, COLUMNS, rows)
+
+
+def oldest_bar_day(
+    connection: Connection, instrument_key: str, interval: CandleInterval
+) -> date | None:
+    """The first date for which the instrument has any candle; None when it has none."""
+    query = (
+        select(coverage_table.c.trading_date)
+        .where(
+            coverage_table.c.instrument_key == instrument_key,
+            coverage_table.c.interval == interval.value,
+            coverage_table.c.present > 0,
+        )
+        .order_by(coverage_table.c.trading_date)
+        .limit(1)
+    )
+    found: date | None = connection.scalar(query)
+    return found
+
+
+def empty_days(
+    connection: Connection, instrument_key: str, interval: CandleInterval
+) -> list[DayCoverage]:
+    """The days of the instrument about which an answer was complete and held no bar."""
+    query = select(coverage_table).where(
+        coverage_table.c.instrument_key == instrument_key,
+        coverage_table.c.interval == interval.value,
+        coverage_table.c.present == 0,
+        coverage_table.c.confirmations > 0,
+    )
+    return [day_coverage(row) for row in connection.execute(query)]
+
+
+def ledger_row(known: DayCoverage, run_id: str, changed_at: datetime) -> tuple[Any, ...]:
+    """*known* as a row, in the order of `COLUMNS`."""
+    midnight = midnight_number(known.day)
+    counts = dict.fromkeys(State, 0)
+    for stretch in known.stretches:
+        counts[stretch.state] += stretch.end - stretch.first
+    return (
+        known.instrument_key,
+        known.interval.value,
+        known.day,
+        known.expected,
+        counts[State.PRESENT],
+        counts[State.NO_TRADE],
+        counts[State.SOURCE_EMPTY],
+        counts[State.MISSED],
+        counts[State.PENDING],
+        counts[State.NOT_EXPECTED],
+        sum(end - first for first, end in known.provisional),
+        [_written(stretch, midnight) for stretch in known.stretches],
+        [[first - midnight, end - midnight] for first, end in known.provisional],
+        known.attempts,
+        known.confirmations,
+        known.last_error,
+        known.last_attempt,
+        known.next_attempt,
+        run_id,
+        changed_at,
+    )
+
+
+def day_coverage(row: Row[Any] | Mapping[str, Any]) -> DayCoverage:
+    """The day that a row of the ledger speaks of, as of its `changed_at`."""
+    facts = row if isinstance(row, Mapping) else row._mapping
+    midnight = midnight_number(facts["trading_date"])
+    provisional: Spans = tuple(
+        (first + midnight, end + midnight) for first, end in facts["provisional_spans"]
+    )
+    return DayCoverage(
+        instrument_key=facts["instrument_key"],
+        interval=CandleInterval(facts["interval"]),
+        day=facts["trading_date"],
+        stretches=tuple(_read(written, midnight) for written in facts["stretches"]),
+        provisional=provisional,
+        attempts=facts["attempts"],
+        confirmations=facts["confirmations"],
+        last_error=facts["last_error"],
+        last_attempt=facts["last_attempt"],
+        next_attempt=facts["next_attempt"],
+    )
+
+
+def _written(stretch: Stretch, midnight: int) -> list[Any]:
+    """Minutes of the Indian day, the state, and who proved it: by, run and microseconds."""
+    said = [stretch.first - midnight, stretch.end - midnight, stretch.state.value]
+    if stretch.proof is None:
+        return said
+    proof = stretch.proof
+    return [*said, proof.by, proof.run_id, (proof.at - EPOCH) // MICROSECOND]
+
+
+def _read(written: Sequence[Any], midnight: int) -> Stretch:
+    first, end, state, *proved = written
+    proof = None
+    if proved:
+        by, run_id, at = proved
+        proof = Proof(by, run_id, EPOCH + at * MICROSECOND)
+    return Stretch(first + midnight, end + midnight, STATES[state], proof)

@@ -1,0 +1,170 @@
+"""The ledger in numbers: counts for every day, minutes only for the few days that need them.
+
+Reading a day's minutes costs ten times what its counts do. A row is read in full when time may
+have changed it (minutes were pending) or the calendar has (its sums do not fit the session).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection, select, tuple_
+
+from data_fetch.core.candles.candles import CandleInterval, expected_spans
+from data_fetch.core.candles.coverage import DayCoverage
+from data_fetch.core.candles.day_counts import DayCounts, counts_of
+from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.candles.gaps import Gap, gaps_of
+from data_fetch.core.market.calendar import Session, venue_of
+from data_fetch.core.records import Instrument
+from data_fetch.core.spans import Spans, count
+from data_fetch.storage.candles.coverage import LedgerKey, coverage_table, day_coverage
+
+ROWS_AT_ONCE = 500
+COUNTS = tuple(coverage_table.c[name] for name in DayCounts._fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked about: days of *instruments* from *first* to *last*, both included."""
+
+    instruments: Sequence[Instrument]
+    interval: CandleInterval
+    first: date
+    last: date
+    expectation: Expectation
+
+
+@dataclass(frozen=True, slots=True)
+class TradingDay:
+    """A session and the starts at which it expects candles."""
+
+    session: Session
+    spans: Spans
+    minutes: int
+
+    @property
+    def day(self) -> date:
+        return self.session.day
+
+
+InstrumentDays = tuple[Instrument, Sequence[TradingDay]]
+
+
+def trading_days(question: Question) -> Iterator[InstrumentDays]:
+    """Of each instrument the days on which it trades, oldest first.
+
+    Raises CalendarUnknown for a date outside the calendar.
+    """
+    expectation = question.expectation
+    alike: dict[object, Sequence[TradingDay]] = {}
+    for instrument in question.instruments:
+        listed = expectation.listed.get(instrument.instrument_key)
+        trades = (venue_of(instrument), listed, instrument.expiry)
+        if trades not in alike:
+            alike[trades] = [
+                TradingDay(session, spans, count(spans))
+                for session in expectation.sessions(instrument, question.first, question.last)
+                for spans in [expected_spans(session, question.interval)]
+            ]
+        yield instrument, alike[trades]
+
+
+def day_counts(
+    connection: Connection, question: Question
+) -> Iterator[tuple[Instrument, list[tuple[date, DayCounts]]]]:
+    """Of each instrument the counts of its trading days, oldest first, as of now."""
+    trading, counted = list(trading_days(question)), load_counts(connection, question)
+
+    def moves(counts: DayCounts, minutes: int) -> bool:
+        return counts.pending > 0 or not fits(counts, minutes)
+
+    read = _read_in_full(connection, question.interval, trading, counted, moves)
+    for instrument, days in trading:
+        key = instrument.instrument_key
+        found = []
+        for one in days:
+            place = (key, one.day)
+            counts = counted.get(place)
+            if counts is None or place in read:
+                counts = counts_of(as_of_now(question, key, one, read.get(place)))
+            found.append((one.day, counts))
+        yield instrument, found
+
+
+def instrument_gaps(
+    connection: Connection, question: Question
+) -> Iterator[tuple[Instrument, list[date], list[Gap]]]:
+    """Of each instrument its trading days and its gaps, oldest first, as of now."""
+    trading, counted = list(trading_days(question)), load_counts(connection, question)
+
+    def lacks(counts: DayCounts, minutes: int) -> bool:
+        return counts.lacking > 0 or not fits(counts, minutes)
+
+    read = _read_in_full(connection, question.interval, trading, counted, lacks)
+    for instrument, days in trading:
+        key = instrument.instrument_key
+        found: list[Gap] = []
+        for one in days:
+            place = (key, one.day)
+            if place in read or place not in counted:
+                known = as_of_now(question, key, one, read.get(place))
+                found += gaps_of(known, one.session)
+        yield instrument, [one.day for one in days], found
+
+
+def load_counts(connection: Connection, question: Question) -> dict[LedgerKey, DayCounts]:
+    """The counts as they stand in the ledger."""
+    keys = [instrument.instrument_key for instrument in question.instruments]
+    query = select(coverage_table.c.instrument_key, coverage_table.c.trading_date, *COUNTS).where(
+        coverage_table.c.instrument_key.in_(keys),
+        coverage_table.c.interval == question.interval.value,
+        coverage_table.c.trading_date.between(question.first, question.last),
+    )
+    return {(key, day): DayCounts._make(counts) for key, day, *counts in connection.execute(query)}
+
+
+def load_chosen_days(
+    connection: Connection, interval: CandleInterval, chosen: Sequence[LedgerKey]
+) -> dict[LedgerKey, DayCoverage]:
+    """These rows of the ledger with all their minutes."""
+    place = tuple_(coverage_table.c.instrument_key, coverage_table.c.trading_date)
+    found = {}
+    for first in range(0, len(chosen), ROWS_AT_ONCE):
+        some = chosen[first : first + ROWS_AT_ONCE]
+        query = select(coverage_table).where(
+            coverage_table.c.interval == interval.value, place.in_(some)
+        )
+        for row in connection.execute(query):
+            found[row.instrument_key, row.trading_date] = day_coverage(row)
+    return found
+
+
+def fits(counts: DayCounts, minutes: int) -> bool:
+    """Whether a row speaks of as many minutes as the calendar has today."""
+    return counts.expected + counts.not_expected == minutes
+
+
+def as_of_now(
+    question: Question, key: str, trading: TradingDay, known: DayCoverage | None
+) -> DayCoverage:
+    """A day with what the calendar and the time have made of its row; *known* None: no row."""
+    return question.expectation.day(key, question.interval, trading.session, known)
+
+
+def _read_in_full(
+    connection: Connection,
+    interval: CandleInterval,
+    trading: Sequence[InstrumentDays],
+    counted: Mapping[LedgerKey, DayCounts],
+    wanted: Callable[[DayCounts, int], bool],
+) -> dict[LedgerKey, DayCoverage]:
+    """The rows of which *wanted* says so, given their counts and the session's minutes."""
+    chosen = []
+    for instrument, days in trading:
+        for one in days:
+            place = (instrument.instrument_key, one.day)
+            counts = counted.get(place)
+            if counts is not None and wanted(counts, one.minutes):
+                chosen.append(place)
+    return load_chosen_days(connection, interval, chosen)

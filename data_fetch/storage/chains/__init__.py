@@ -1,0 +1,1 @@
+"""Chain snapshots, legs, summaries and receipts in tables."""

@@ -1,0 +1,153 @@
+"""Option chains of one store into another: every receipt arrives there once more.
+
+Of two contents that a series has at one instant, ours stays: one of them was derived anew.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from data_fetch.core.chains.chains import ChainSource
+from data_fetch.storage.chains.receipts import (
+    SNAPSHOT_TABLES,
+    Fate,
+    Receipt,
+    begin_chain_writing,
+    heads_at,
+    receipts,
+    settle,
+)
+from data_fetch.storage.chains.rows import (
+    Received,
+    Series,
+    StoredSnapshot,
+    legs_table,
+    read_snapshot,
+    snapshots,
+    summaries,
+)
+from data_fetch.storage.database.store import Store
+from data_fetch.storage.instruments.contracts import refuse_invented_underlyings
+
+READ_AT_ONCE = 1_000
+# So few that writing them does not hold SQLite's write lock for long.
+LEGS_AT_ONCE = 4_000
+
+Watcher = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    receipt: Receipt
+    legs: int
+
+
+def merge_chains(src: Store, dst: Store, watcher: Watcher) -> dict[str, int]:
+    """Bring the chains of *src* into *dst*; how many rows of each table changed there.
+
+    *watcher* hears how many receipts were read. Raises WrongWorld for an invented underlying
+    in live stores.
+    """
+    changed = Counter(dict.fromkeys((receipts.name, *(of.name for of in SNAPSHOT_TABLES)), 0))
+    with src.reading() as reading:
+        news = _news(reading, dst, watcher)
+        for several in _in_portions(news):
+            changed.update(_write(dst, several))
+    return dict(changed)
+
+
+def _news(reading: Connection, dst: Store, watcher: Watcher) -> Iterator[_Told]:
+    """The receipts that *dst* lacks, in order within each series."""
+    query = select(receipts).order_by(*receipts.primary_key.columns)
+    result = reading.execute(query, execution_options={"yield_per": READ_AT_ONCE})
+    for rows in result.partitions():
+        for series, of_series in groupby(rows, _series):
+            told = list(of_series)
+            known = _known(dst, series, told[0].received_at, told[-1].received_at)
+            yield from _contents(reading, [row for row in told if _is_news(row, known)])
+        watcher(receipts.name, len(rows))
+
+
+def _series(row: Row[Any]) -> Series:
+    return row.underlying, row.expiry, row.source
+
+
+def _known(dst: Store, series: Series, first: datetime, last: datetime) -> set[datetime]:
+    underlying, expiry, source = series
+    query = select(receipts.c.received_at).where(
+        receipts.c.underlying == underlying,
+        receipts.c.expiry == expiry,
+        receipts.c.source == source,
+        receipts.c.received_at.between(first, last),
+    )
+    with dst.reading() as connection:
+        return set(connection.scalars(query))
+
+
+def _is_news(row: Row[Any], known: set[datetime]) -> bool:
+    # Documents without a receive time of their own may share an instant and tell other things.
+    return row.received_at not in known or row.received_at == row.exchange_time
+
+
+def _contents(reading: Connection, told: Sequence[Row[Any]]) -> Iterator[_Told]:
+    """Each receipt with what it told; a snapshot is read once for all its receipts."""
+    snapshot: StoredSnapshot | None = None
+    for row in told:
+        if snapshot is None or row.received_at > snapshot.last_confirmed:
+            head = heads_at(reading, {_series(row): row.received_at})[_series(row)]
+            snapshot = read_snapshot(reading, head)
+        receipt = Receipt(
+            underlying=row.underlying,
+            expiry=row.expiry,
+            source=ChainSource(row.source),
+            received_at=row.received_at,
+            exchange_time=row.exchange_time,
+            content_hash=row.content_hash,
+            run_id=row.run_id,
+            received=Received(
+                summary=snapshot.summary,
+                received_at=row.received_at,
+                lot_size=snapshot.lot_size,
+                instrument_keys=snapshot.instrument_keys,
+                set_aside=snapshot.head.set_aside,
+            ),
+        )
+        yield _Told(receipt, snapshot.head.legs)
+
+
+def _in_portions(news: Iterator[_Told]) -> Iterator[list[_Told]]:
+    portion: list[_Told] = []
+    legs = 0
+    for told in news:
+        portion.append(told)
+        legs += told.legs
+        if legs >= LEGS_AT_ONCE:
+            yield portion
+            portion, legs = [], 0
+    if portion:
+        yield portion
+
+
+def _write(dst: Store, several: Sequence[_Told]) -> Counter[str]:
+    with dst.writing() as connection:
+        underlyings = {told.receipt.underlying for told in several}
+        refuse_invented_underlyings(connection, dst.world, underlyings)
+        begin_chain_writing(connection)
+        settled = settle(connection, [told.receipt for told in several])
+    changed: Counter[str] = Counter()
+    touched = set()
+    for told, each in zip(several, settled, strict=True):
+        if each.fate is Fate.REPEATED:
+            continue
+        changed[receipts.name] += 1
+        touched.add((told.receipt.series, each.timestamp))
+        if each.fate is Fate.STORED:
+            changed[legs_table.name] += told.legs
+            changed[summaries.name] += 1
+    changed[snapshots.name] = len(touched)
+    return changed

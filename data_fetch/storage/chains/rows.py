@@ -1,0 +1,472 @@
+"""Chains as rows, and back: what goes into the three tables of a snapshot comes out again.
+
+Legs are handled as columns, because there are tens of thousands of them in a minute.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import chain as joined
+from itertools import islice, repeat
+from operator import attrgetter, itemgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, select
+
+from data_fetch.core.chains.chains import (
+    MOST_SHARES,
+    WHOLE_WITHIN,
+    Chain,
+    ChainLeg,
+    ChainSource,
+    LotReason,
+    OptionType,
+    QuantityUnit,
+    by_column,
+)
+from data_fetch.core.chains.numbers import (
+    ChainSummary,
+    Forward,
+    ForwardMethod,
+    LegNumbers,
+    Metric,
+    PricedChain,
+    Reason,
+)
+from data_fetch.core.errors import BadRecord
+from data_fetch.storage.database import binary_copy
+from data_fetch.storage.database.tables import ChainSnapshot, OptionChainData, table
+from data_fetch.storage.database.tables import ChainSummary as ChainSummaryRow
+from data_fetch.storage.database.types import Exact, Instant
+from data_fetch.storage.database.upsert import SQLITE
+
+LegKey = tuple[Decimal, OptionType]
+
+snapshots = table(ChainSnapshot)
+legs_table = table(OptionChainData)
+summaries = table(ChainSummaryRow)
+SNAPSHOT_COLUMNS = tuple(column.name for column in snapshots.columns)
+LEG_COLUMNS = tuple(column.name for column in legs_table.columns)
+SUMMARY_COLUMNS = tuple(column.name for column in summaries.columns)
+INSERT_LEGS = str(legs_table.insert().compile(dialect=SQLITE))
+
+# Few enough to stay in the processor's cache on their way.
+ROWS_AT_ONCE = 1_000
+
+METRICS = (
+    "call_oi",
+    "put_oi",
+    "call_volume",
+    "put_volume",
+    "pcr_oi",
+    "pcr_volume",
+    "max_pain",
+    "atm_strike",
+    "straddle",
+    "atm_iv",
+    "support",
+    "resistance",
+    "gamma_exposure",
+)
+# What a leg says itself, in the order of the record: its row has the quantities by their unit.
+BOOK = ("ltp", "prev_close", "bid", "bid_qty", "ask", "ask_qty", "total_buy_qty", "total_sell_qty")
+QUANTITIES = ("volume", "oi", "prev_oi")
+PROVIDED = ("provider_iv", "provider_delta", "provider_gamma", "provider_theta", "provider_vega")
+FLOATS = frozenset(
+    {"ltp", "prev_close", "bid", "ask", *PROVIDED, "forward", *LegNumbers._fields}
+    | {f"{name}_contracts" for name in QUANTITIES}
+) - {"reason"}
+WHOLE = frozenset({name for name in BOOK if name.endswith("_qty")} | set(QUANTITIES))
+
+# By whether the lot is unknown.
+LOT_REASONS = (LotReason.LOT_MISMATCH.value, LotReason.LOT_UNKNOWN.value)
+
+plain = str.__str__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A priced chain as it is to be stored.
+
+    *lot_size* is the one in force that day, None when nobody knows. *instrument_keys* names the
+    dated key of each leg for a source that names no keys (NSE's site); Upstox names its own.
+    *set_aside* counts legs of the answer that could not be true.
+    """
+
+    summary: ChainSummary
+    received_at: datetime
+    lot_size: int | None = None
+    instrument_keys: Mapping[LegKey, str] = field(default_factory=dict)
+    set_aside: int = 0
+
+    def __post_init__(self) -> None:
+        if self.received_at.tzinfo is None:
+            raise BadRecord(
+                f"{self.chain.underlying}: received at {self.received_at}, no time zone"
+            )
+
+    @property
+    def priced(self) -> PricedChain:
+        return self.summary.priced
+
+    @property
+    def chain(self) -> Chain:
+        return self.summary.priced.chain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotHead:
+    """One row of `chain_snapshots`: a content, when it was received first and last, how often."""
+
+    underlying: str
+    expiry: date
+    timestamp: datetime
+    source: str
+    exchange_time: datetime | None
+    content_hash: str
+    unit: str
+    spot: float | None
+    lot_size: int | None
+    legs: int
+    confirmations: int
+    last_confirmed: datetime
+    set_aside: int
+    run_id: str
+
+    @property
+    def series(self) -> "Series":
+        return self.underlying, self.expiry, self.source
+
+    @property
+    def key(self) -> "SnapshotKey":
+        return self.underlying, self.expiry, self.timestamp, self.source
+
+
+# Underlying, expiry, source; a snapshot is one instant of it.
+Series = tuple[str, date, str]
+SnapshotKey = tuple[str, date, datetime, str]
+HEAD_VALUES = attrgetter(*SNAPSHOT_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A received chain and the snapshot that it becomes."""
+
+    head: SnapshotHead
+    received: Received
+
+
+def head_row(head: SnapshotHead) -> tuple[Any, ...]:
+    values: tuple[Any, ...] = HEAD_VALUES(head)
+    return values
+
+
+def head_of(row: Row[Any]) -> SnapshotHead:
+    return SnapshotHead(**{name: getattr(row, name) for name in SNAPSHOT_COLUMNS})
+
+
+def summary_row(placed: Placed) -> tuple[Any, ...]:
+    summary, priced, chain = placed.received.summary, placed.received.priced, placed.received.chain
+    metrics = summary.metrics
+    return (
+        *placed.head.key,
+        chain.exchange_time,
+        chain.spot,
+        priced.forward.value,
+        priced.forward.method,
+        priced.forward.strikes,
+        priced.forward.spread,
+        priced.years,
+        priced.priced_at,
+        priced.expires_at,
+        priced.provisional,
+        priced.rate,
+        priced.convention,
+        chain.unit.value,
+        *(metrics[name].value if name in metrics else None for name in METRICS),
+        len(chain.legs),
+        sum(numbers.iv is not None for numbers in priced.numbers),
+        summary.age_seconds,
+        dict(summary.build_up),
+        {name: _inputs(name, metric) for name, metric in metrics.items()},
+        placed.head.run_id,
+    )
+
+
+def _inputs(name: str, metric: Metric) -> dict[str, Any]:
+    told = {"used": metric.used, "of": metric.of, "reason": metric.reason}
+    # A figure that has no column of its own is kept whole.
+    return told if name in METRICS else told | {"value": metric.value}
+
+
+def write_legs(connection: Connection, placed: Sequence[Placed]) -> None:
+    """Add the legs of snapshots that have none: the fastest way of the database.
+
+    Raises IntegrityError when one is there.
+    """
+    if not placed:
+        return
+    columns = leg_columns(placed)
+    if connection.dialect.name == "postgresql":
+        binary = [_BINARY.get(name, binary_copy.texts)(columns[name]) for name in LEG_COLUMNS]
+        binary_copy.copy_in(connection, legs_table, LEG_COLUMNS, [binary])
+    else:
+        bound = (_BOUND.get(name, _as_it_is)(columns[name]) for name in LEG_COLUMNS)
+        rows = zip(*bound, strict=True)
+        while several := list(islice(rows, ROWS_AT_ONCE)):
+            connection.exec_driver_sql(INSERT_LEGS, several)
+
+
+def leg_columns(placed: Sequence[Placed]) -> dict[str, Sequence[Any]]:
+    """The columns of `option_chain_data`, leg after leg."""
+    chains = [each.received.chain for each in placed]
+    counts = [len(chain.legs) for chain in chains]
+
+    def each_leg(values: Iterable[Any]) -> list[Any]:
+        return list(joined.from_iterable(map(repeat, values, counts)))
+
+    legs = joined.from_iterable(chain.legs for chain in chains)
+    numbers = joined.from_iterable(each.received.priced.numbers for each in placed)
+    columns = by_column(legs)
+    columns |= zip(LegNumbers._fields, zip(*numbers, strict=True), strict=True)
+    columns |= _in_both_units(columns, placed)
+    key = zip(*(each.head.key for each in placed), strict=True)
+    for name, values in zip(("underlying", "expiry", "timestamp", "source"), key, strict=True):
+        columns[name] = each_leg(values)
+    return columns | {
+        "option_type": list(map(plain, columns["option_type"])),
+        "instrument_key": list(joined.from_iterable(map(_dated_keys, placed))),
+        "forward": each_leg(each.received.priced.forward.value for each in placed),
+        "reason": [None if reason is None else plain(reason) for reason in columns["reason"]],
+        "run_id": each_leg(each.head.run_id for each in placed),
+    }
+
+
+def _in_both_units(
+    told: Mapping[str, Sequence[Any]], placed: Sequence[Placed]
+) -> dict[str, Sequence[Any]]:
+    """Volume and open interest in shares, and in contracts where those were told.
+
+    What `core.chains.in_shares` says of one value, for all of them at once.
+    """
+    legs = [len(each.received.chain.legs) for each in placed]
+    lots = np.repeat([_shares_in_one(each.received) for each in placed], legs)
+    contracts = np.repeat(
+        [each.received.chain.unit is QuantityUnit.CONTRACTS for each in placed], legs
+    )
+    columns: dict[str, Sequence[Any]] = {}
+    lost = np.zeros(len(lots), np.bool_)
+    for name in QUANTITIES:
+        values = np.array(told[name], np.float64)
+        shares = values * lots
+        whole = np.rint(shares)
+        with_shares = (np.abs(shares - whole) <= WHOLE_WITHIN) & (whole <= MOST_SHARES)
+        lost |= ~with_shares & ~np.isnan(values)
+        columns[name] = _known(np.where(with_shares, whole, 0).astype(np.int64), with_shares)
+        columns[f"{name}_contracts"] = _known(values, contracts & ~np.isnan(values))
+    whether = zip(lost.tolist(), np.isnan(lots).tolist(), strict=True)
+    columns["oi_reason"] = [LOT_REASONS[unknown] if each else None for each, unknown in whether]
+    return columns
+
+
+def _shares_in_one(received: Received) -> float:
+    """How many shares one of the chain's unit is; NaN when nobody knows."""
+    if received.chain.unit is QuantityUnit.SHARES:
+        return 1.0
+    return math.nan if received.lot_size is None else float(received.lot_size)
+
+
+def _known(values: NDArray[Any], known: NDArray[np.bool_]) -> list[Any]:
+    """*values* where they are *known*, None elsewhere."""
+    if not known.any():
+        return [None] * len(values)
+    column: list[Any] = values.tolist()
+    for row in np.flatnonzero(~known).tolist():
+        column[row] = None
+    return column
+
+
+def _dated_keys(placed: Placed) -> Iterable[str | None]:
+    chain, named = placed.received.chain, placed.received.instrument_keys
+    if chain.source is ChainSource.UPSTOX:
+        day = f"|{chain.expiry:%d-%m-%Y}"
+        return [None if leg.live_key is None else leg.live_key + day for leg in chain.legs]
+    if not named:
+        return repeat(None, len(chain.legs))
+    return [named.get(leg.key) for leg in chain.legs]
+
+
+def _as_it_is(values: Sequence[Any]) -> Sequence[Any]:
+    return values
+
+
+def _each_once(convert: Callable[[Any], Any]) -> Callable[[Sequence[Any]], list[Any]]:
+    """Converts a column in which few values stand many times."""
+
+    def column(values: Sequence[Any]) -> list[Any]:
+        converted = {value: convert(value) for value in set(values)}
+        return list(map(converted.__getitem__, values))
+
+    return column
+
+
+_MICROSECONDS = _each_once(lambda at: Instant().process_bind_param(at, SQLITE))
+_TEN_THOUSANDTHS = _each_once(lambda strike: Exact().process_bind_param(strike, SQLITE))
+# As SQLite's driver takes them.
+_BOUND: dict[str, Callable[[Sequence[Any]], Sequence[Any]]] = {
+    "expiry": _each_once(date.isoformat),
+    "timestamp": _MICROSECONDS,
+    "strike": _TEN_THOUSANDTHS,
+}
+# As PostgreSQL's wire has them; what is not here is text.
+_BINARY: dict[str, Callable[[Sequence[Any]], binary_copy.Column]] = {
+    "expiry": binary_copy.dates,
+    "timestamp": lambda values: binary_copy.microseconds(_MICROSECONDS(values)),
+    "strike": lambda values: binary_copy.exact_numbers(_TEN_THOUSANDTHS(values)),
+    **dict.fromkeys(FLOATS, binary_copy.known_floats),
+    **dict.fromkeys(WHOLE, binary_copy.known_whole_numbers),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSnapshot:
+    """A snapshot as it was stored: *summary* holds the chain, in its own unit, and the numbers.
+
+    *instrument_keys* are the dated keys of the legs that have one. *head* says when it was
+    received and how often.
+    """
+
+    head: SnapshotHead
+    summary: ChainSummary
+    instrument_keys: Mapping[LegKey, str]
+
+    @property
+    def chain(self) -> Chain:
+        return self.summary.priced.chain
+
+    @property
+    def timestamp(self) -> datetime:
+        return self.head.timestamp
+
+    @property
+    def lot_size(self) -> int | None:
+        return self.head.lot_size
+
+    @property
+    def confirmations(self) -> int:
+        return self.head.confirmations
+
+    @property
+    def last_confirmed(self) -> datetime:
+        return self.head.last_confirmed
+
+
+def read_snapshot(connection: Connection, head: SnapshotHead) -> StoredSnapshot:
+    """The snapshot of *head* with all it holds."""
+    rows = {
+        of.name: connection.execute(
+            select(of).where(
+                of.c.underlying == head.underlying,
+                of.c.expiry == head.expiry,
+                of.c.timestamp == head.timestamp,
+                of.c.source == head.source,
+            )
+        ).all()
+        for of in (summaries, legs_table)
+    }
+    [summary] = rows[summaries.name]
+    legs = sorted(rows[legs_table.name], key=lambda leg: (leg.strike, leg.option_type))
+    return _put_together(head, summary, legs)
+
+
+def _put_together(
+    head: SnapshotHead, summary: Row[Any], legs: Sequence[Row[Any]]
+) -> StoredSnapshot:
+    """Put together again what `summary_row` and `leg_columns` took apart."""
+    source, unit = ChainSource(head.source), QuantityUnit(head.unit)
+    priced = PricedChain(
+        chain=Chain(
+            underlying=head.underlying,
+            expiry=head.expiry,
+            source=source,
+            unit=unit,
+            spot=head.spot,
+            exchange_time=head.exchange_time,
+            legs=tuple(told_leg(row, source, unit) for row in legs),
+        ),
+        convention=summary.convention,
+        priced_at=summary.priced_at,
+        expires_at=summary.expires_at,
+        provisional=summary.provisional,
+        years=summary.years,
+        rate=summary.rate,
+        forward=Forward(
+            value=summary.forward,
+            method=None if (m := summary.forward_method) is None else ForwardMethod(m),
+            strikes=summary.forward_strikes,
+            spread=summary.forward_spread,
+        ),
+        numbers=tuple(map(derived_numbers, legs)),
+    )
+    return StoredSnapshot(
+        head=head,
+        summary=ChainSummary(
+            priced=priced,
+            age_seconds=summary.age_seconds,
+            metrics={name: _metric(summary, name, told) for name, told in summary.inputs.items()},
+            build_up=summary.build_up,
+        ),
+        instrument_keys={
+            (row.strike, OptionType(row.option_type)): row.instrument_key
+            for row in legs
+            if row.instrument_key is not None
+        },
+    )
+
+
+def _places(*names: str) -> Callable[[Row[Any]], tuple[Any, ...]]:
+    places = map(LEG_COLUMNS.index, names)
+    return itemgetter(*places)
+
+
+_PRICES_OF = _places(*BOOK, *PROVIDED)
+_QUANTITIES_OF = {
+    QuantityUnit.SHARES: _places(*QUANTITIES),
+    QuantityUnit.CONTRACTS: _places(*(f"{name}_contracts" for name in QUANTITIES)),
+}
+_NUMBERS_OF = _places(*LegNumbers._fields)
+
+
+def told_leg(row: Row[Any], source: ChainSource, unit: QuantityUnit) -> ChainLeg:
+    """The leg as its source told it, from a row that begins with the columns of the table."""
+    volume, oi, prev_oi = _QUANTITIES_OF[unit](row)
+    key = row.instrument_key if source is ChainSource.UPSTOX else None
+    return ChainLeg(
+        strike=row.strike,
+        option_type=OptionType(row.option_type),
+        live_key=None if key is None else key.rpartition("|")[0],
+        volume=None if volume is None else float(volume),
+        oi=None if oi is None else float(oi),
+        prev_oi=None if prev_oi is None else float(prev_oi),
+        **dict(zip((*BOOK, *PROVIDED), _PRICES_OF(row), strict=True)),
+    )
+
+
+def derived_numbers(row: Row[Any]) -> LegNumbers:
+    """What was derived for the leg, from a row that begins with the columns of the table."""
+    *numbers, reason = _NUMBERS_OF(row)
+    return LegNumbers._make((*numbers, None if reason is None else Reason(reason)))
+
+
+def _metric(summary: Row[Any], name: str, told: Mapping[str, Any]) -> Metric:
+    reason = told["reason"]
+    return Metric(
+        value=getattr(summary, name) if name in METRICS else told["value"],
+        used=told["used"],
+        of=told["of"],
+        reason=None if reason is None else Reason(reason),
+    )

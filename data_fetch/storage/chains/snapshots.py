@@ -1,0 +1,461 @@
+"""Option chains: snapshots by content, their legs and figures, and what was known when."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from itertools import pairwise
+from statistics import median
+
+from sqlalchemy import Connection, func, select
+
+from data_fetch.core.chains.chains import Chain, ChainSource, content_hash
+from data_fetch.core.clock import IST
+from data_fetch.core.records import SyncAttempt, SyncRun
+from data_fetch.storage.chains.receipts import (
+    END_OF_TIME,
+    Fate,
+    Receipt,
+    Settled,
+    begin_chain_writing,
+    heads_at,
+    receipt_of,
+    receipts,
+    renew,
+    settle,
+    was_received,
+)
+from data_fetch.storage.chains.rows import (
+    LegKey,
+    Received,
+    SnapshotHead,
+    StoredSnapshot,
+    head_of,
+    read_snapshot,
+    snapshots,
+    summaries,
+)
+from data_fetch.storage.database.store import Guard, Store
+from data_fetch.storage.instruments.contracts import refuse_invented_underlyings
+from data_fetch.storage.runs import fold_attempts, write_runs
+
+__all__ = [
+    "ChainHolding",
+    "ChainHoldings",
+    "ChainStore",
+    "Confirmation",
+    "Fate",
+    "LegKey",
+    "Received",
+    "Recorded",
+    "RecordedChains",
+    "SnapshotHead",
+    "StoredSnapshot",
+    "chain_holdings",
+]
+
+RECEIPTS_FOR_CADENCE = 21
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """A chain was received again: that its content is the one we have is all there is to store."""
+
+    underlying: str
+    expiry: date
+    source: ChainSource
+    received_at: datetime
+    exchange_time: datetime | None
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What became of one receipt; *timestamp* names the snapshot that it made or confirmed."""
+
+    underlying: str
+    expiry: date
+    source: ChainSource
+    received_at: datetime
+    fate: Fate
+    timestamp: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedChains:
+    """What became of everything offered: the priced ones in their order, then the confirmations.
+
+    Of *displaced* confirmations nothing was written, because another content came between:
+    those chains have to be priced and recorded.
+    """
+
+    chains: tuple[Recorded, ...]
+
+    @property
+    def stored(self) -> int:
+        return self._count(Fate.STORED)
+
+    @property
+    def confirmed(self) -> int:
+        return self._count(Fate.CONFIRMED)
+
+    @property
+    def repeated(self) -> int:
+        return self._count(Fate.REPEATED)
+
+    @property
+    def displaced(self) -> tuple[Recorded, ...]:
+        return tuple(each for each in self.chains if each.fate is Fate.DISPLACED)
+
+    def _count(self, fate: Fate) -> int:
+        return sum(each.fate is fate for each in self.chains)
+
+
+class ChainStore:
+    """Keeps option chains, and the audit of collecting them.
+
+    With a *guard* (a scheduler's fence) every write is checked against it.
+    """
+
+    def __init__(self, store: Store, guard: Guard | None = None) -> None:
+        self._store = store
+        self._guard = guard
+
+    def known(self, chains: Sequence[Chain], received_at: datetime) -> list[Confirmation | None]:
+        """For each chain that tells what we know at *received_at* already, its confirmation.
+
+        None stands for a chain that is news and has to be priced. A look, not a promise:
+        `record` sees whether it still holds.
+        """
+        told = [
+            Confirmation(
+                underlying=chain.underlying,
+                expiry=chain.expiry,
+                source=chain.source,
+                received_at=received_at,
+                exchange_time=chain.exchange_time,
+                content_hash=content_hash(chain),
+            )
+            for chain in chains
+        ]
+        with self._store.reading() as connection:
+            heads = heads_at(connection, {_series(each): received_at for each in told})
+        return [
+            each if head is not None and head.content_hash == each.content_hash else None
+            for each in told
+            for head in [heads.get(_series(each))]
+        ]
+
+    def record(
+        self,
+        priced: Sequence[Received],
+        run: SyncRun,
+        attempts: Sequence[SyncAttempt],
+        confirmed: Sequence[Confirmation] = (),
+    ) -> RecordedChains:
+        """Snapshots, audit row and sync status in one transaction: all of it or nothing.
+
+        A chain that tells what the snapshot before it told confirms that one; anything else
+        is a snapshot of its own, also with the same stamp of the exchange. The same receipt
+        recorded twice changes nothing, and receipts may come in any order. Raises WrongWorld
+        for an invented underlying in a live store, LostLeadership when the guard says so.
+        """
+        told = [receipt_of(each, run.run_id) for each in priced]
+        told += [_receipt(each, run.run_id) for each in confirmed]
+        with self._store.writing(self._guard) as connection:
+            self._refuse_invented(connection, priced)
+            begin_chain_writing(connection)
+            settled = settle(connection, told)
+            write_runs(connection, [run])
+            fold_attempts(connection, attempts)
+        return RecordedChains(tuple(map(_recorded, told, settled)))
+
+    def renew(self, received: Received, run: SyncRun) -> Fate:
+        """Let *received* stand for what was told then, read and priced anew.
+
+        To be called in the order of receipts. When and how often something was received stays
+        as it is; what is one snapshot, and what two, may become otherwise. Fate.STORED for a
+        snapshot that had not been there. Raises as `record` does.
+        """
+        with self._store.writing(self._guard) as connection:
+            self._refuse_invented(connection, [received])
+            begin_chain_writing(connection)
+            fate = renew(connection, receipt_of(received, run.run_id))
+            write_runs(connection, [run])
+        return fate
+
+    def _refuse_invented(self, connection: Connection, priced: Sequence[Received]) -> None:
+        # Confirmations need no look: nothing can be there that they would confirm.
+        underlyings = {each.chain.underlying for each in priced}
+        refuse_invented_underlyings(connection, self._store.world, underlyings)
+
+    def snapshot_at(
+        self,
+        underlying: str,
+        expiry: date | None = None,
+        at: datetime | None = None,
+        source: ChainSource | None = None,
+    ) -> StoredSnapshot | None:
+        """The snapshot in force at *at*, as it was known then; None when there is none.
+
+        Without *expiry* it is of the nearest one that was not over at *at*, else the newest of
+        any. Without *at* it is as of the last receipt. Without *source* it is of the one that
+        told last, be it that nothing had changed.
+        """
+        with self._store.reading() as connection:
+            head = _head_at(connection, underlying, expiry, at, source)
+            return None if head is None else read_snapshot(connection, head)
+
+    def expiries_at(
+        self,
+        underlying: str,
+        at: datetime | None = None,
+        source: ChainSource | None = None,
+    ) -> list[date]:
+        """The expiries, nearest first, that were known and not over at *at*, or at the last
+        receipt."""
+        with self._store.reading() as connection:
+            known = _newest_heads(connection, underlying, at, source)
+            return [head.expiry for head in _not_over(connection, known, at)]
+
+    def head_of_receipt(
+        self, underlying: str, expiry: date, source: ChainSource, received_at: datetime
+    ) -> SnapshotHead | None:
+        """The snapshot that was made or confirmed by what was received at just that instant.
+
+        None when nothing of that series was.
+        """
+        series = (underlying, expiry, source.value)
+        with self._store.reading() as connection:
+            if not was_received(connection, series, received_at):
+                return None
+            return heads_at(connection, {series: received_at}).get(series)
+
+    def heads_of(
+        self,
+        underlying: str,
+        expiry: date,
+        first: datetime,
+        last: datetime,
+        source: ChainSource | None = None,
+    ) -> list[SnapshotHead]:
+        """The snapshots first received from *first* to *last*, oldest first: when, how often."""
+        with self._store.reading() as connection:
+            return _heads_between(connection, underlying, expiry, first, last, source)
+
+
+def _series(of: Confirmation | Chain) -> tuple[str, date, str]:
+    return of.underlying, of.expiry, of.source.value
+
+
+def _receipt(confirmation: Confirmation, run_id: str) -> Receipt:
+    return Receipt(
+        underlying=confirmation.underlying,
+        expiry=confirmation.expiry,
+        source=confirmation.source,
+        received_at=confirmation.received_at,
+        exchange_time=confirmation.exchange_time,
+        content_hash=confirmation.content_hash,
+        run_id=run_id,
+    )
+
+
+def _recorded(receipt: Receipt, settled: Settled) -> Recorded:
+    return Recorded(
+        underlying=receipt.underlying,
+        expiry=receipt.expiry,
+        source=receipt.source,
+        received_at=receipt.received_at,
+        fate=settled.fate,
+        timestamp=settled.timestamp,
+    )
+
+
+def _head_at(
+    connection: Connection,
+    underlying: str,
+    expiry: date | None,
+    at: datetime | None,
+    source: ChainSource | None,
+) -> SnapshotHead | None:
+    known = _newest_heads(connection, underlying, at, source, expiry)
+    if expiry is not None or not known:
+        return known[0] if known else None
+    running = _not_over(connection, known, at)
+    return running[0] if running else max(known, key=_newness)
+
+
+def _newest_heads(
+    connection: Connection,
+    underlying: str,
+    at: datetime | None,
+    source: ChainSource | None,
+    expiry: date | None = None,
+) -> list[SnapshotHead]:
+    """Of each expiry, or of *expiry*, the snapshot of the source that had told last at *at*;
+    nearest first."""
+    instant = at or END_OF_TIME
+    series = [
+        (underlying, each, one.value)
+        for each in ([expiry] if expiry else _expiries(connection, underlying))
+        for one in ([source] if source else ChainSource)
+    ]
+    newest: dict[date, SnapshotHead] = {}
+    for head in heads_at(connection, dict.fromkeys(series, instant)).values():
+        then = _as_known(connection, head, instant)
+        rival = newest.get(head.expiry)
+        if rival is None or _newness(rival) < _newness(then):
+            newest[head.expiry] = then
+    return [newest[each] for each in sorted(newest)]
+
+
+def _newness(head: SnapshotHead) -> tuple[datetime, datetime]:
+    return head.last_confirmed, head.timestamp
+
+
+def _as_known(connection: Connection, head: SnapshotHead, at: datetime) -> SnapshotHead:
+    """*head* without what confirmed it after *at*."""
+    if head.last_confirmed <= at:
+        return head
+    until_then = select(func.count(), func.max(receipts.c.received_at)).where(
+        receipts.c.underlying == head.underlying,
+        receipts.c.expiry == head.expiry,
+        receipts.c.source == head.source,
+        receipts.c.received_at.between(head.timestamp, at),
+    )
+    confirmations, last = connection.execute(until_then).one()
+    return replace(head, confirmations=confirmations, last_confirmed=last)
+
+
+def _expiries(connection: Connection, underlying: str) -> list[date]:
+    """Every expiry of which there is a snapshot: stepping through the key, one look-up each."""
+    of_underlying = snapshots.c.underlying == underlying
+    steps = (
+        select(func.min(snapshots.c.expiry).label("expiry"))
+        .where(of_underlying)
+        .cte("steps", recursive=True)
+    )
+    following = (
+        select(func.min(snapshots.c.expiry))
+        .where(of_underlying, snapshots.c.expiry > steps.c.expiry)
+        .scalar_subquery()
+    )
+    steps = steps.union_all(select(following).where(steps.c.expiry.is_not(None)))
+    query = select(steps.c.expiry).where(steps.c.expiry.is_not(None))
+    return sorted(connection.scalars(query))
+
+
+def _not_over(
+    connection: Connection, heads: Sequence[SnapshotHead], at: datetime | None
+) -> list[SnapshotHead]:
+    """Those of *heads* whose expiry was not over at *at*, or when the last of them came."""
+    if not heads:
+        return []
+    instant = at or max(head.last_confirmed for head in heads)
+    # No expiry ends before its own day, so most need not be looked at.
+    today = instant.astimezone(IST).date()
+    return [
+        head
+        for head in heads
+        if head.expiry > today or (head.expiry == today and _expires_at(connection, head) > instant)
+    ]
+
+
+def _expires_at(connection: Connection, head: SnapshotHead) -> datetime:
+    query = select(summaries.c.expires_at).where(
+        summaries.c.underlying == head.underlying,
+        summaries.c.expiry == head.expiry,
+        summaries.c.timestamp == head.timestamp,
+        summaries.c.source == head.source,
+    )
+    found: datetime = connection.execute(query).scalar_one()
+    return found
+
+
+def _heads_between(
+    connection: Connection,
+    underlying: str,
+    expiry: date,
+    first: datetime,
+    last: datetime,
+    source: ChainSource | None,
+) -> list[SnapshotHead]:
+    query = (
+        select(snapshots)
+        .where(
+            snapshots.c.underlying == underlying,
+            snapshots.c.expiry == expiry,
+            snapshots.c.timestamp.between(first, last),
+        )
+        .order_by(snapshots.c.timestamp, snapshots.c.source)
+    )
+    if source is not None:
+        query = query.where(snapshots.c.source == source.value)
+    return list(map(head_of, connection.execute(query)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainHolding:
+    """The newest snapshot of one underlying, and how often its chain is really received.
+
+    *cadence_seconds* is the median gap between its last receipts; None before the second.
+    """
+
+    underlying: str
+    expiry: date
+    timestamp: datetime
+    source: ChainSource
+    last_confirmed: datetime
+    cadence_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainHoldings:
+    """How many snapshots and legs are held, and the newest of each underlying, by name."""
+
+    snapshots: int
+    legs: int
+    underlyings: tuple[ChainHolding, ...]
+
+
+def chain_holdings(store: Store) -> ChainHoldings:
+    """How much is held. Counts every snapshot, so it takes a while on years of them."""
+    with store.reading() as connection:
+        query = select(func.count(), func.coalesce(func.sum(snapshots.c.legs), 0))
+        count, legs = connection.execute(query.select_from(snapshots)).one()
+        names = connection.scalars(
+            select(snapshots.c.underlying).distinct().order_by(snapshots.c.underlying)
+        ).all()
+        return ChainHoldings(
+            snapshots=count,
+            legs=int(legs),
+            underlyings=tuple(_holding(connection, name) for name in names),
+        )
+
+
+def _holding(connection: Connection, underlying: str) -> ChainHolding:
+    heads = _newest_heads(connection, underlying, None, None)
+    newest = max(heads, key=lambda head: head.last_confirmed)
+    return ChainHolding(
+        underlying=underlying,
+        expiry=newest.expiry,
+        timestamp=newest.timestamp,
+        source=ChainSource(newest.source),
+        last_confirmed=newest.last_confirmed,
+        cadence_seconds=_cadence(connection, newest),
+    )
+
+
+def _cadence(connection: Connection, newest: SnapshotHead) -> float | None:
+    query = (
+        select(receipts.c.received_at)
+        .where(
+            receipts.c.underlying == newest.underlying,
+            receipts.c.expiry == newest.expiry,
+            receipts.c.source == newest.source,
+        )
+        .order_by(receipts.c.received_at.desc())
+        .limit(RECEIPTS_FOR_CADENCE)
+    )
+    received = list(connection.scalars(query))
+    gaps = [(later - earlier).total_seconds() for later, earlier in pairwise(received)]
+    return median(gaps) if gaps else None

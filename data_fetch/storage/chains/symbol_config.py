@@ -1,0 +1,43 @@
+"""Which option chains to poll: one row per underlying, changed by people."""
+
+from dataclasses import fields
+from datetime import datetime
+from operator import attrgetter
+
+from sqlalchemy import select
+
+from data_fetch.core.chains.symbol_config import SymbolConfig
+from data_fetch.storage.database.store import Guard, Store, refuse_invented
+from data_fetch.storage.database.tables import SymbolConfig as SymbolConfigRow
+from data_fetch.storage.database.tables import table
+from data_fetch.storage.database.upsert import upsert
+
+config_table = table(SymbolConfigRow)
+FIELDS = tuple(field.name for field in fields(SymbolConfig))
+VALUES = attrgetter(*FIELDS)
+COLUMNS = (*FIELDS, "changed_at")
+
+
+class SymbolConfigs:
+    """The list of what to poll. Whoever calls has checked the values."""
+
+    def __init__(self, store: Store, guard: Guard | None = None) -> None:
+        self._store = store
+        self._guard = guard
+
+    def all(self) -> list[SymbolConfig]:
+        """Every symbol, active or not: pinned ones first, then by name."""
+        query = select(*(config_table.c[name] for name in FIELDS)).order_by(
+            config_table.c.pinned.desc(), config_table.c.symbol
+        )
+        with self._store.reading() as connection:
+            return [SymbolConfig(**row) for row in connection.execute(query).mappings()]
+
+    def set(self, config: SymbolConfig, now: datetime) -> bool:
+        """Poll the symbol that way from now on; whether that is a change."""
+        if config in self.all():
+            return False
+        with self._store.writing(self._guard) as connection:
+            refuse_invented(connection, [config.instrument_key])
+            upsert(connection, config_table, COLUMNS, [(*VALUES(config), now)])
+        return True

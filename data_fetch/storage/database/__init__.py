@@ -1,0 +1,1 @@
+"""Connections, schema, migrations, the upsert and leadership."""

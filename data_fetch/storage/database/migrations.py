@@ -1,0 +1,86 @@
+"""Brings a database's schema to the one this code knows."""
+
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, func, select
+
+from data_fetch import PACKAGE_FOLDER
+from data_fetch.core.errors import SetupError
+from data_fetch.storage.database.engine import is_postgres, reading, writing
+
+# Any number that nobody else uses for an advisory lock in the same database.
+MIGRATION_LOCK = 4_630_914_001
+
+
+@cache
+def scripts_folder() -> Path:
+    """Where the migrations lie: in an installed package, else beside it in a checkout."""
+    for folder in (PACKAGE_FOLDER / "packaged" / "alembic", PACKAGE_FOLDER.parent / "alembic"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise SetupError(
+        f"the migrations are neither in {PACKAGE_FOLDER} nor beside it",
+        then="Install data-fetch again.",
+    )
+
+
+@cache
+def known_revisions() -> tuple[str, ...]:
+    """Every revision that this code knows, newest first."""
+    return tuple(script.revision for script in _scripts().walk_revisions())
+
+
+def head() -> str:
+    """The revision that this code works with."""
+    return known_revisions()[0]
+
+
+def current(engine: Engine) -> str | None:
+    """The revision of a database; None when it has no schema at all."""
+    with reading(engine) as connection:
+        return _current(connection)
+
+
+def upgrade(engine: Engine) -> tuple[str | None, str]:
+    """Bring the schema up to date, in one transaction; say from which revision to which.
+
+    Two processes may do this at once: one waits for the other and then finds it done.
+    Raises SetupError when the database was made by a newer version.
+    """
+    with writing(engine) as connection:
+        if is_postgres(engine):
+            connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        before = _current(connection)
+        refuse_newer(before)
+        if before != head():
+            command.upgrade(_config(connection), "head")
+    return before, head()
+
+
+def refuse_newer(revision: str | None) -> None:
+    """Raise SetupError for a schema that this code does not know."""
+    if revision is not None and revision not in known_revisions():
+        raise SetupError(
+            f"the database has schema revision {revision}, which this version does not know",
+            then="A newer data-fetch made it: install that version.",
+        )
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(scripts_folder()))
+
+
+def _config(connection: Connection) -> Config:
+    config = Config(attributes={"connection": connection})
+    # Alembic reads a percent sign as the beginning of a variable.
+    config.set_main_option("script_location", str(scripts_folder()).replace("%", "%%"))
+    return config

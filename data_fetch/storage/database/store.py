@@ -1,0 +1,138 @@
+"""A store: one database that belongs to one world for good.
+
+It is stamped with its world in the first transaction that writes, and every opening and
+every write checks the stamp. Invented prices can so never meet real ones.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine, inspect, select
+
+from data_fetch.core.errors import SetupError, WrongWorld
+from data_fetch.core.records import PAPER_ISIN_PREFIX, World
+from data_fetch.storage.database import migrations
+from data_fetch.storage.database.engine import engine_for, is_postgres, reading, redacted, writing
+from data_fetch.storage.database.tables import Base, StoreMeta, table
+from data_fetch.storage.database.upsert import Rule, unchanged, upsert
+
+INVENTED_KEY = f"NSE_EQ|{PAPER_ISIN_PREFIX}"
+WORLD = "world"
+FIRST_COMER = Rule(combined={"value": unchanged})
+meta = table(StoreMeta)
+STAMP = select(meta.c.value).where(meta.c.name == WORLD)
+
+
+class Guard(Protocol):
+    """Something that a write transaction must satisfy, such as a fence."""
+
+    def check(self, connection: Connection) -> None:
+        """Raise when the transaction must not go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open database and the world it is used in. *name* is its URL without the password."""
+
+    engine: Engine
+    world: World
+    name: str
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        return reading(self.engine)
+
+    @contextmanager
+    def writing(self, guard: Guard | None = None) -> Iterator[Connection]:
+        """A write transaction in this store's world.
+
+        Raises WrongWorld when the database belongs to the other world, LostLeadership when
+        *guard* is the fence of a scheduler that was replaced. Nothing is written then.
+        """
+        with writing(self.engine) as connection:
+            _stamp(connection, self.world, self.name)
+            if guard is not None:
+                guard.check(connection)
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def open_store(url: str, world: World) -> Store:
+    """The store at *url*, its schema up to date, used in *world*.
+
+    A SQLite file is made and upgraded on the way. A PostgreSQL database gets the schema when
+    it has none at all; an older schema is a SetupError that names the cure, because others
+    may be working with it. Raises WrongWorld when the store belongs to the other world,
+    StoreUnreachable when it does not answer.
+    """
+    engine = engine_for(url)
+    try:
+        _prepare_schema(engine)
+        store = Store(engine, world, redacted(url))
+        with store.reading() as connection:
+            _refuse_other_world(stamped_world(connection), world, store.name)
+    except BaseException:
+        # Whatever went wrong is raised on; only the connections must not stay open.
+        engine.dispose()
+        raise
+    return store
+
+
+def stamped_world(connection: Connection) -> World | None:
+    """The world that the database belongs to; None before the first write."""
+    value = connection.scalar(STAMP)
+    return None if value is None else World(value)
+
+
+def refuse_invented(connection: Connection, instrument_keys: Iterable[str | None]) -> None:
+    """Raise WrongWorld if a live store is offered an invented instrument, by any of its keys.
+
+    A contract is invented when its underlying is: pass the underlying keys as well.
+    """
+    invented = next((key for key in instrument_keys if key and key.startswith(INVENTED_KEY)), None)
+    if invented is not None and stamped_world(connection) is World.LIVE:
+        raise WrongWorld(
+            f"the store holds real prices and was offered {invented}, which the paper exchange "
+            "invented",
+            then="Set DATA_SOURCE=paper, or point UPSTOX_BASE_URL at Upstox.",
+        )
+
+
+def _prepare_schema(engine: Engine) -> None:
+    revision = migrations.current(engine)
+    migrations.refuse_newer(revision)
+    if revision == migrations.head():
+        return
+    if not is_postgres(engine) or (revision is None and not _has_our_tables(engine)):
+        migrations.upgrade(engine)
+        return
+    raise SetupError(
+        f"{redacted(engine.url)} has schema revision {revision}; "
+        f"this version works with {migrations.head()}",
+        then="Run `data-fetch db upgrade`.",
+    )
+
+
+def _has_our_tables(engine: Engine) -> bool:
+    return not Base.metadata.tables.keys().isdisjoint(inspect(engine).get_table_names())
+
+
+def _stamp(connection: Connection, world: World, name: str) -> None:
+    """Take the store for *world* if nobody has; whoever comes second finds it taken."""
+    stamped = stamped_world(connection)
+    if stamped is None:
+        upsert(connection, meta, ("name", "value"), [(WORLD, world.value)], FIRST_COMER)
+        stamped = stamped_world(connection)
+    _refuse_other_world(stamped, world, name)
+
+
+def _refuse_other_world(stamped: World | None, asked: World, name: str) -> None:
+    if stamped in {None, asked}:
+        return
+    raise WrongWorld(
+        f"{name} is a {stamped} store and was asked to work with {asked} prices",
+        then=f"Set DATA_SOURCE to fit the {stamped} store, or name another store in DATABASE_URL.",
+    )

@@ -1,0 +1,436 @@
+"""The tables. Natural keys, so that a row means the same in every database.
+
+Prices are rupees, volumes and quantities units (shares), instants UTC. What each table
+is for stands in its class.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Date,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from data_fetch.storage.database.types import Exact, Instant
+
+# SQLite: the key is the table, no second copy of it. PostgreSQL ignores this.
+KEYED = {"sqlite_with_rowid": False}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"}
+    )
+    type_annotation_map = {  # noqa: RUF012 - the name and shape SQLAlchemy looks for
+        str: String(),
+        int: BigInteger(),
+        float: Double(),
+        bool: Boolean(),
+        date: Date(),
+        datetime: Instant(),
+        Decimal: Exact(),
+    }
+
+
+class Instrument(Base):
+    """A thing the exchange trades or traded; never deleted."""
+
+    __tablename__ = "instruments"
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    symbol: Mapped[str]
+    segment: Mapped[str]
+    instrument_type: Mapped[str]
+    name: Mapped[str]
+    isin: Mapped[str | None]
+    underlying_key: Mapped[str | None]
+    underlying_symbol: Mapped[str | None]
+    expiry: Mapped[date | None]
+    strike: Mapped[Decimal | None]
+    lot_size: Mapped[int | None]
+    tick_size: Mapped[Decimal | None]
+    cas_eligible: Mapped[bool]
+    live_key: Mapped[str]
+    first_seen: Mapped[date]
+    last_seen: Mapped[date]
+
+    __table_args__ = (
+        Index(None, "symbol"),
+        Index(None, "underlying_key", "expiry"),
+        Index(None, "live_key"),
+        KEYED,
+    )
+
+
+class InstrumentLineage(Base):
+    """A rename, or a new ISIN: *old_key* is *new_key* from *valid_from* on."""
+
+    __tablename__ = "instrument_lineage"
+    __table_args__ = KEYED
+
+    old_key: Mapped[str] = mapped_column(primary_key=True)
+    valid_from: Mapped[date] = mapped_column(primary_key=True)
+    new_key: Mapped[str]
+    reason: Mapped[str]
+    recorded: Mapped[datetime]
+
+
+class LtpData(Base):
+    """One symbol's last price as it stood when the slot *timestamp* was over."""
+
+    __tablename__ = "ltp_data"
+
+    symbol: Mapped[str] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    instrument_key: Mapped[str]
+    ltp: Mapped[float]
+    volume: Mapped[int]
+    change: Mapped[float | None]
+    change_percent: Mapped[float | None]
+    prev_close: Mapped[float | None]
+    ltq: Mapped[int | None]
+    off_session: Mapped[bool]
+    received_at: Mapped[datetime]
+    source: Mapped[str]
+    run_id: Mapped[str]
+
+    # The key answers "this symbol, latest first"; this one "these slots, all symbols".
+    __table_args__ = (Index(None, "timestamp"), KEYED)
+
+
+class SyncRunRow(Base):
+    """The audit: one row per execution of a job, or per slot missed, written once."""
+
+    __tablename__ = "sync_runs"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    job: Mapped[str]
+    due_slot: Mapped[datetime | None]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]
+    outcome: Mapped[str]
+    requested: Mapped[int] = mapped_column(Integer)
+    stored: Mapped[int] = mapped_column(Integer)
+    absent: Mapped[int] = mapped_column(Integer)
+    quarantined: Mapped[int] = mapped_column(Integer)
+    set_aside: Mapped[int] = mapped_column(Integer)
+    requests: Mapped[int] = mapped_column(Integer)
+    error: Mapped[str | None] = mapped_column(Text)
+    # JSONB and not JSON: the upsert compares rows, and JSON has no equality.
+    details: Mapped[dict[str, Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+
+    __table_args__ = (Index(None, "job", "due_slot"), Index(None, "started_at"), KEYED)
+
+
+class DataSyncStatus(Base):
+    """How the last attempts on one symbol went."""
+
+    __tablename__ = "data_sync_status"
+    __table_args__ = KEYED
+
+    symbol: Mapped[str] = mapped_column(primary_key=True)
+    data_type: Mapped[str] = mapped_column(primary_key=True)
+    last_attempt: Mapped[datetime]
+    last_success: Mapped[datetime | None]
+    status: Mapped[str]
+    records: Mapped[int]
+    consecutive_failures: Mapped[int] = mapped_column(Integer)
+    error: Mapped[str | None] = mapped_column(Text)
+    last_run: Mapped[str]
+
+
+class Candle(Base):
+    """What was traded in the minute, or on the day, that begins at *timestamp*."""
+
+    __tablename__ = "candles"
+    __table_args__ = KEYED
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    interval: Mapped[str] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    open: Mapped[float]
+    high: Mapped[float]
+    low: Mapped[float]
+    close: Mapped[float]
+    volume: Mapped[int]
+    oi: Mapped[int]
+    kind: Mapped[str]
+    source: Mapped[str]
+    is_final: Mapped[bool]
+    fetched_at: Mapped[datetime]
+    run_id: Mapped[str]
+
+
+class CandleRevision(Base):
+    """What a candle said from *fetched_at* until it was superseded; the first has revision 1."""
+
+    __tablename__ = "candle_revisions"
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    interval: Mapped[str] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer, primary_key=True)
+    open: Mapped[float]
+    high: Mapped[float]
+    low: Mapped[float]
+    close: Mapped[float]
+    volume: Mapped[int]
+    oi: Mapped[int]
+    kind: Mapped[str]
+    source: Mapped[str]
+    is_final: Mapped[bool]
+    fetched_at: Mapped[datetime]
+    run_id: Mapped[str]
+    superseded_at: Mapped[datetime]
+
+    __table_args__ = (Index(None, "timestamp"), KEYED)
+
+
+class Coverage(Base):
+    """One instrument, interval and trading date, its minutes counted by state.
+
+    *stretches* is the day as intervals, the counts are their sums; *pending* and *missed* are
+    as of *changed_at*. An instrument-day without a row was never asked about.
+    """
+
+    __tablename__ = "coverage"
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    interval: Mapped[str] = mapped_column(primary_key=True)
+    trading_date: Mapped[date] = mapped_column(primary_key=True)
+    expected: Mapped[int] = mapped_column(Integer)
+    present: Mapped[int] = mapped_column(Integer)
+    no_trade: Mapped[int] = mapped_column(Integer)
+    source_empty: Mapped[int] = mapped_column(Integer)
+    missed: Mapped[int] = mapped_column(Integer)
+    pending: Mapped[int] = mapped_column(Integer)
+    not_expected: Mapped[int] = mapped_column(Integer)
+    provisional: Mapped[int] = mapped_column(Integer)
+    stretches: Mapped[list[Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    provisional_spans: Mapped[list[Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    attempts: Mapped[int] = mapped_column(Integer)
+    confirmations: Mapped[int] = mapped_column(Integer)
+    last_error: Mapped[str | None] = mapped_column(Text)
+    last_attempt: Mapped[datetime | None]
+    next_attempt: Mapped[datetime | None]
+    run_id: Mapped[str]
+    changed_at: Mapped[datetime]
+
+    # The key answers "this instrument"; this one "this day, all instruments".
+    __table_args__ = (Index(None, "interval", "trading_date"), KEYED)
+
+
+class InstrumentTerms(Base):
+    """Lot and tick in force from *effective_from* on, the date of the first master that had them.
+
+    A row stands only where the terms differ from those before; before the first one they are
+    unknown.
+    """
+
+    __tablename__ = "instrument_terms"
+    __table_args__ = KEYED
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    effective_from: Mapped[date] = mapped_column(primary_key=True)
+    lot_size: Mapped[int | None]
+    tick_size: Mapped[Decimal | None]
+
+
+class ChainReceipt(Base):
+    """At *received_at* a source told a chain with that content.
+
+    Receipts in a row that tell the same make one snapshot, named after the first of them.
+    """
+
+    __tablename__ = "chain_receipts"
+    __table_args__ = KEYED
+
+    underlying: Mapped[str] = mapped_column(primary_key=True)
+    expiry: Mapped[date] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    received_at: Mapped[datetime] = mapped_column(primary_key=True)
+    exchange_time: Mapped[datetime | None]
+    content_hash: Mapped[str]
+    run_id: Mapped[str]
+
+
+class ChainSnapshot(Base):
+    """One content of a chain, first received at *timestamp* and last at *last_confirmed*.
+
+    *confirmations* counts its receipts, the first included; *lot_size* is the one in force that
+    day, null when nobody knows; *set_aside* counts legs that could not be true.
+    """
+
+    __tablename__ = "chain_snapshots"
+
+    underlying: Mapped[str] = mapped_column(primary_key=True)
+    expiry: Mapped[date] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    exchange_time: Mapped[datetime | None]
+    content_hash: Mapped[str]
+    unit: Mapped[str]
+    spot: Mapped[float | None]
+    lot_size: Mapped[int | None]
+    legs: Mapped[int] = mapped_column(Integer)
+    confirmations: Mapped[int] = mapped_column(Integer)
+    last_confirmed: Mapped[datetime]
+    set_aside: Mapped[int] = mapped_column(Integer)
+    run_id: Mapped[str]
+
+    # The key answers "newest of this chain"; these "newest from this source", also when another
+    # source has told ever since, and "these minutes, all chains".
+    __table_args__ = (
+        Index(None, "underlying", "expiry", "source", "timestamp"),
+        Index(None, "timestamp"),
+        KEYED,
+    )
+
+
+class OptionChainData(Base):
+    """One leg of a snapshot: what the market and the provider told, and our own numbers.
+
+    *volume*, *oi* and *prev_oi* are shares; a source that tells contracts is kept beside them
+    as it told, and *oi_reason* says why one could not be turned into shares. The quantities of
+    the book are shares. *price* is the one that our numbers are from, *reason* why there are none.
+    """
+
+    __tablename__ = "option_chain_data"
+    # A snapshot lies together. A contract over time is looked up by its snapshots: an index of
+    # its own would have to be written in as many places as a snapshot has legs.
+    __table_args__ = KEYED
+
+    underlying: Mapped[str] = mapped_column(primary_key=True)
+    expiry: Mapped[date] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    strike: Mapped[Decimal] = mapped_column(primary_key=True)
+    option_type: Mapped[str] = mapped_column(primary_key=True)
+    instrument_key: Mapped[str | None]
+    ltp: Mapped[float | None]
+    prev_close: Mapped[float | None]
+    bid: Mapped[float | None]
+    bid_qty: Mapped[int | None]
+    ask: Mapped[float | None]
+    ask_qty: Mapped[int | None]
+    total_buy_qty: Mapped[int | None]
+    total_sell_qty: Mapped[int | None]
+    volume: Mapped[int | None]
+    oi: Mapped[int | None]
+    prev_oi: Mapped[int | None]
+    volume_contracts: Mapped[float | None]
+    oi_contracts: Mapped[float | None]
+    prev_oi_contracts: Mapped[float | None]
+    oi_reason: Mapped[str | None]
+    provider_iv: Mapped[float | None]
+    provider_delta: Mapped[float | None]
+    provider_gamma: Mapped[float | None]
+    provider_theta: Mapped[float | None]
+    provider_vega: Mapped[float | None]
+    price: Mapped[float | None]
+    forward: Mapped[float | None]
+    iv: Mapped[float | None]
+    delta: Mapped[float | None]
+    gamma: Mapped[float | None]
+    theta: Mapped[float | None]
+    vega: Mapped[float | None]
+    rho: Mapped[float | None]
+    reason: Mapped[str | None]
+    run_id: Mapped[str]
+
+
+class ChainSummary(Base):
+    """One line about a snapshot. Open interest and volume are in its *unit*.
+
+    *inputs* tells of each figure from how many legs it is and why it is missing; *priced_at* is
+    the instant the prices are of, *age_seconds* how old they were when they were received.
+    """
+
+    __tablename__ = "chain_summary"
+    __table_args__ = KEYED
+
+    underlying: Mapped[str] = mapped_column(primary_key=True)
+    expiry: Mapped[date] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    exchange_time: Mapped[datetime | None]
+    spot: Mapped[float | None]
+    forward: Mapped[float | None]
+    forward_method: Mapped[str | None]
+    forward_strikes: Mapped[int] = mapped_column(Integer)
+    forward_spread: Mapped[float | None]
+    years: Mapped[float | None]
+    priced_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime]
+    provisional: Mapped[bool]
+    rate: Mapped[float]
+    convention: Mapped[str]
+    unit: Mapped[str]
+    call_oi: Mapped[float | None]
+    put_oi: Mapped[float | None]
+    call_volume: Mapped[float | None]
+    put_volume: Mapped[float | None]
+    pcr_oi: Mapped[float | None]
+    pcr_volume: Mapped[float | None]
+    max_pain: Mapped[float | None]
+    atm_strike: Mapped[float | None]
+    straddle: Mapped[float | None]
+    atm_iv: Mapped[float | None]
+    support: Mapped[float | None]
+    resistance: Mapped[float | None]
+    gamma_exposure: Mapped[float | None]
+    legs: Mapped[int] = mapped_column(Integer)
+    priced: Mapped[int] = mapped_column(Integer)
+    age_seconds: Mapped[float | None]
+    build_up: Mapped[dict[str, Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    inputs: Mapped[dict[str, Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    run_id: Mapped[str]
+
+
+class SymbolConfig(Base):
+    """Which option chains to poll: of how many expiries, and how often.
+
+    *strikes* is how many to keep on each side of the money; null: all.
+    """
+
+    __tablename__ = "symbol_config"
+    __table_args__ = KEYED
+
+    symbol: Mapped[str] = mapped_column(primary_key=True)
+    instrument_key: Mapped[str]
+    active: Mapped[bool]
+    refresh_seconds: Mapped[int] = mapped_column(Integer)
+    expiries: Mapped[int] = mapped_column(Integer)
+    strikes: Mapped[int | None] = mapped_column(Integer)
+    pinned: Mapped[bool]
+    changed_at: Mapped[datetime]
+
+
+class StoreMeta(Base):
+    """What the store says of itself: world, leader, fencing number, digest of the last master."""
+
+    __tablename__ = "store_meta"
+    __table_args__ = KEYED
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+
+
+def table(model: type[Base]) -> Table:
+    """The Core table of a model."""
+    described = model.__table__
+    assert isinstance(described, Table)
+    return described

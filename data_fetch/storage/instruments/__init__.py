@@ -1,0 +1,1 @@
+"""Instruments, their terms and contracts in tables."""

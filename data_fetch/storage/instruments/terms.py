@@ -1,0 +1,149 @@
+"""Lots and ticks over time: what an instrument was traded in on a given day."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    String,
+    Table,
+    any_,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+)
+
+from data_fetch.core.records import Instrument
+from data_fetch.storage.database.tables import Instrument as InstrumentRow
+from data_fetch.storage.database.tables import InstrumentTerms, table
+from data_fetch.storage.database.upsert import upsert
+
+terms_table = table(InstrumentTerms)
+instruments_table = table(InstrumentRow)
+COLUMNS = tuple(column.name for column in terms_table.columns)
+
+REMOVE = delete(terms_table).where(
+    terms_table.c.instrument_key == bindparam("key"),
+    terms_table.c.effective_from == bindparam("day"),
+)
+
+# Lot and tick.
+Terms = tuple[int | None, Decimal | None]
+History = dict[date, Terms]
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """The row of that day: what it has to say, or None where it must go."""
+
+    instrument_key: str
+    day: date
+    terms: Terms | None
+
+
+def record_terms(connection: Connection, instruments: Sequence[Instrument], seen_on: date) -> None:
+    """Keep the terms of the master of *seen_on*, whose instruments are stored already.
+
+    A master may be read late: one that is older than what is known falls into place.
+    """
+    known = _histories(connection, [one.instrument_key for one in instruments])
+    changes: list[_Change] = []
+    differing: list[Instrument] = []
+    for one in instruments:
+        history = known.get(one.instrument_key)
+        if history is None:
+            changes.append(_Change(one.instrument_key, seen_on, (one.lot_size, one.tick_size)))
+        elif _in_force(history, seen_on) != (one.lot_size, one.tick_size):
+            differing.append(one)
+    newest = _as_last_seen(connection, differing, seen_on) if differing else {}
+    for one in differing:
+        key = one.instrument_key
+        # A newer master may have told the old terms without leaving a row.
+        told = {seen_on: (one.lot_size, one.tick_size)} | newest.get(key, {})
+        changes += _changes(key, known[key], told)
+    _write(connection, changes)
+
+
+def merge_terms(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Bring the rows of another store in; how many rows that changed. On one day theirs count."""
+    told: dict[str, History] = defaultdict(dict)
+    for key, since, lot_size, tick_size in rows:
+        told[key][since] = lot_size, tick_size
+    known = _histories(connection, list(told))
+    changes = [
+        change
+        for key, history in told.items()
+        for change in _changes(key, known.get(key, {}), history)
+    ]
+    _write(connection, changes)
+    return len(changes)
+
+
+def _changes(instrument_key: str, history: History, told: History) -> Iterable[_Change]:
+    """What becomes of *history* when masters are *told*: rows where the terms differ from those
+    before, and nowhere else."""
+    merged = history | told
+    before: Terms | None = None
+    for day in sorted(merged):
+        wanted = merged[day] if merged[day] != before else None
+        if wanted != history.get(day):
+            yield _Change(instrument_key, day, wanted)
+        before = merged[day]
+
+
+def _in_force(history: History, day: date) -> Terms | None:
+    begun = max((since for since in history if since <= day), default=None)
+    return None if begun is None else history[begun]
+
+
+def _histories(connection: Connection, keys: Sequence[str]) -> dict[str, History]:
+    found: dict[str, History] = defaultdict(dict)
+    query = select(*terms_table.columns).where(_among(connection, terms_table, keys))
+    for key, since, lot_size, tick_size in connection.execute(query):
+        found[key][since] = lot_size, tick_size
+    return dict(found)
+
+
+def _as_last_seen(
+    connection: Connection, instruments: Sequence[Instrument], after: date
+) -> dict[str, History]:
+    """The terms that the newest master told, of those instruments that one after *after* had."""
+    columns = instruments_table.c
+    keys = [one.instrument_key for one in instruments]
+    query = select(
+        columns.instrument_key, columns.last_seen, columns.lot_size, columns.tick_size
+    ).where(_among(connection, instruments_table, keys), columns.last_seen > after)
+    return {
+        key: {last_seen: (lot_size, tick_size)}
+        for key, last_seen, lot_size, tick_size in connection.execute(query)
+    }
+
+
+def _among(connection: Connection, of: Table, keys: Sequence[str]) -> ColumnElement[bool]:
+    """Whether the instrument is one of *keys*: thousands, so they go in one parameter."""
+    if connection.dialect.name == "postgresql":
+        return of.c.instrument_key == any_(literal(list(keys), ARRAY(String())))
+    each = func.json_each(orjson.dumps(keys).decode()).table_valued("value")
+    return of.c.instrument_key.in_(select(each.c.value))
+
+
+def _write(connection: Connection, changes: Iterable[_Change]) -> None:
+    rows: list[tuple[Any, ...]] = []
+    gone: list[dict[str, Any]] = []
+    for change in changes:
+        if change.terms is None:
+            gone.append({"key": change.instrument_key, "day": change.day})
+        else:
+            rows.append((change.instrument_key, change.day, *change.terms))
+    upsert(connection, terms_table, COLUMNS, rows)
+    if gone:
+        connection.execute(REMOVE, gone)

@@ -1,0 +1,141 @@
+"""The audit of collecting: runs, and how the last attempts on each symbol went."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, case, func, literal_column, select
+
+from data_fetch.core.records import Outcome, SyncAttempt, SyncRun, SyncState
+from data_fetch.storage.database.store import Guard, Store
+from data_fetch.storage.database.tables import DataSyncStatus, SyncRunRow, table
+from data_fetch.storage.database.upsert import Column, Rule, last_known, upsert
+
+sync_runs = table(SyncRunRow)
+data_sync_status = table(DataSyncStatus)
+
+RUN_COLUMNS = tuple(column.name for column in sync_runs.columns)
+STATUS_COLUMNS = tuple(column.name for column in data_sync_status.columns)
+
+
+def _counted_on(old: Column, new: Column) -> Column:
+    """Failures in a row: offered as 1 after a failure, as 0 after a success."""
+    nothing: Column = literal_column("0")
+    return case((new == nothing, nothing), else_=old + new)
+
+
+FOLDED = Rule(combined={"last_success": last_known, "consecutive_failures": _counted_on})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncStatus:
+    """How the last attempts on one symbol went: one row of `data_sync_status`."""
+
+    symbol: str
+    data_type: str
+    last_attempt: datetime
+    last_success: datetime | None
+    status: SyncState
+    records: int
+    consecutive_failures: int
+    error: str | None
+    last_run: str
+
+
+def record_runs(store: Store, runs: Sequence[SyncRun], guard: Guard | None = None) -> None:
+    """Write audit rows of runs that brought no rows; in one transaction."""
+    with store.writing(guard) as connection:
+        write_runs(connection, runs)
+
+
+def write_runs(connection: Connection, runs: Sequence[SyncRun]) -> None:
+    """Write audit rows inside the transaction of the facts they speak of."""
+    upsert(connection, sync_runs, RUN_COLUMNS, [_run_row(run) for run in runs])
+
+
+def fold_attempts(connection: Connection, attempts: Sequence[SyncAttempt]) -> None:
+    """Bring `data_sync_status` up to date with these attempts, of which one per symbol counts."""
+    rows = [_status_row(attempt) for attempt in attempts]
+    upsert(connection, data_sync_status, STATUS_COLUMNS, rows, FOLDED)
+
+
+def last_due_slot(store: Store, job: str) -> datetime | None:
+    """The newest slot that a run of *job* is recorded for, collected or missed."""
+    newest = select(func.max(sync_runs.c.due_slot)).where(sync_runs.c.job == job)
+    with store.reading() as connection:
+        found: datetime | None = connection.scalar(newest)
+        return found
+
+
+def recent_runs(store: Store, limit: int = 20, job: str | None = None) -> list[SyncRun]:
+    """The runs that started last, newest first; of one job or of all."""
+    query = select(sync_runs).order_by(sync_runs.c.started_at.desc()).limit(limit)
+    if job is not None:
+        query = query.where(sync_runs.c.job == job)
+    with store.reading() as connection:
+        return [_run(row) for row in connection.execute(query)]
+
+
+def outcomes(store: Store, job: str, since: datetime) -> dict[Outcome, int]:
+    """How many runs of *job* for slots from *since* on ended in each way."""
+    query = (
+        select(sync_runs.c.outcome, func.count())
+        .where(sync_runs.c.job == job, sync_runs.c.due_slot >= since)
+        .group_by(sync_runs.c.outcome)
+    )
+    with store.reading() as connection:
+        counted = {Outcome(outcome): count for outcome, count in connection.execute(query)}
+    return {outcome: counted.get(outcome, 0) for outcome in Outcome}
+
+
+def statuses(store: Store, data_type: str) -> dict[str, SyncStatus]:
+    """How things stand with every symbol ever attempted, by symbol."""
+    query = select(data_sync_status).where(data_sync_status.c.data_type == data_type)
+    with store.reading() as connection:
+        rows = connection.execute(query.order_by(data_sync_status.c.symbol))
+        return {row.symbol: _status(row) for row in rows}
+
+
+def _run(row: Row[Any]) -> SyncRun:
+    facts = dict(zip(RUN_COLUMNS, row, strict=True))
+    return SyncRun(**{**facts, "outcome": Outcome(row.outcome)})
+
+
+def _run_row(run: SyncRun) -> tuple[Any, ...]:
+    return (
+        run.run_id,
+        run.job,
+        run.due_slot,
+        run.started_at,
+        run.finished_at,
+        run.outcome.value,
+        run.requested,
+        run.stored,
+        run.absent,
+        run.quarantined,
+        run.set_aside,
+        run.requests,
+        run.error,
+        dict(run.details),
+    )
+
+
+def _status(row: Row[Any]) -> SyncStatus:
+    facts = dict(zip(STATUS_COLUMNS, row, strict=True))
+    return SyncStatus(**{**facts, "status": SyncState(row.status)})
+
+
+def _status_row(attempt: SyncAttempt) -> tuple[Any, ...]:
+    succeeded = attempt.state is SyncState.OK
+    return (
+        attempt.symbol,
+        attempt.data_type,
+        attempt.attempted_at,
+        attempt.attempted_at if succeeded else None,
+        attempt.state.value,
+        attempt.records,
+        0 if succeeded else 1,
+        attempt.error,
+        attempt.run_id,
+    )

@@ -1,0 +1,200 @@
+"""`data-fetch db`, and PostgreSQL's first set-up."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from servers import database_on
+from sqlalchemy import make_url
+
+from data_fetch.cli.main import main
+from data_fetch.core.errors import SetupError, StoreUnreachable
+from data_fetch.core.records import World
+from data_fetch.runtime.database_setup import postgres_config
+from data_fetch.storage.database import migrations
+from data_fetch.storage.database.engine import engine_for
+from data_fetch.storage.database.store import open_store
+
+Run = Callable[..., dict[str, object]]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("DATABASE_URL", "POSTGRES_HOST", "DB_HOST", "UPSTOX_ACCESS_TOKEN", "DATA_SOURCE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command with --json and gives back its document."""
+
+    def command(*arguments: str) -> dict[str, object]:
+        with pytest.raises(SystemExit) as end:
+            main(["db", *arguments, "--json"])
+        assert end.value.code == 0
+        document: dict[str, object] = json.loads(capsys.readouterr().out)
+        return document
+
+    return command
+
+
+@pytest.fixture
+def missing_database_url(postgres_server: str) -> Iterator[str]:
+    """The URL of a database that a reachable server does not have yet."""
+    with database_on(postgres_server) as url:
+        pass
+    yield url
+    parsed = make_url(url)
+    with database_on(postgres_server) as neighbour:
+        drop(neighbour, parsed.database or "")
+
+
+def drop(connect_to: str, name: str) -> None:
+    engine = engine_for(connect_to)
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    engine.dispose()
+
+
+def test_upgrade_makes_the_embedded_store_where_one_stands(run: Run, tmp_path: Path) -> None:
+    head = migrations.head()
+
+    assert run("upgrade")["to"] == head
+    assert (tmp_path / "data" / "paper.db").is_file()
+    assert run("upgrade")["from"] == head
+
+
+def test_current_tells_and_makes_nothing(run: Run, tmp_path: Path) -> None:
+    found = run("current")
+
+    assert found["revision"] is None
+    assert found["up_to_date"] is False
+    assert not (tmp_path / "data" / "paper.db").exists()
+    run("upgrade")
+    assert run("current")["up_to_date"] is True
+
+
+def test_upgrade_creates_the_postgresql_database_too(
+    run: Run, missing_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", missing_database_url)
+
+    done = run("upgrade")
+
+    assert (done["created"], done["from"], done["to"]) == (True, None, migrations.head())
+    assert run("upgrade")["created"] is False
+
+
+def test_merge_counts_what_changed(run: Run, sqlite_url: str, postgres_url: str) -> None:
+    store = open_store(sqlite_url, World.PAPER)
+    with store.writing():
+        pass
+    store.close()
+
+    merged = run("merge", sqlite_url, postgres_url)
+
+    assert merged["changed"] == dict.fromkeys(
+        [
+            "instruments",
+            "instrument_lineage",
+            "ltp_data",
+            "candles",
+            "candle_revisions",
+            "coverage",
+            "sync_runs",
+            "data_sync_status",
+            "instrument_terms",
+            "symbol_config",
+            "chain_receipts",
+            "chain_snapshots",
+            "option_chain_data",
+            "chain_summary",
+        ],
+        0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        pytest.param(["merge", "sqlite:///a.db", "sqlite:///a.db"], 2, "into itself", id="itself"),
+        pytest.param(["merge", "sqlite:///a.db", "mysql://x/y"], 2, "mysql", id="unknown kind"),
+        pytest.param(
+            ["merge", "postgresql://a:s3cret@127.0.0.1:9/x", "sqlite:///a.db"],
+            4,
+            "does not answer",
+            id="nobody there",
+        ),
+    ],
+)
+def test_a_refusal_says_why_and_shows_no_password(
+    arguments: list[str], status: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["db", *arguments])
+
+    printed = capsys.readouterr()
+    assert end.value.code == status
+    assert told in printed.err
+    assert "s3cret" not in printed.err + printed.out
+
+
+def test_people_are_told_what_was_done_and_what_is_next(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for arguments in (["upgrade"], ["current"]):
+        with pytest.raises(SystemExit):
+            main(["db", *arguments])
+
+    told = capsys.readouterr().out
+    assert f"from nothing to revision {migrations.head()}" in told
+    assert "Next: data-fetch run" in told
+
+
+def test_the_documented_call_sets_postgresql_up(
+    missing_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", missing_database_url)
+
+    first = postgres_config.setup_postgres_for_data_collection()
+    second = postgres_config.setup_postgres_for_data_collection()
+
+    head = migrations.head()
+    assert (first.database_created, first.revision_before, first.revision) == (True, None, head)
+    assert (second.database_created, second.revision_before) == (False, head)
+
+
+def test_set_up_without_postgresql_says_what_to_set() -> None:
+    with pytest.raises(SetupError, match="DATABASE_URL=postgresql://"):
+        postgres_config.setup_postgres_for_data_collection()
+
+
+def test_set_up_with_a_server_that_is_down_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://a:s3cret@127.0.0.1:9/market")
+
+    with pytest.raises(StoreUnreachable, match="does not answer"):
+        postgres_config.setup_postgres_for_data_collection()
+
+
+def test_the_migrations_of_an_installed_package_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wheel carries them inside the package."""
+    installed = tmp_path / "site-packages" / "data_fetch"
+    packaged = installed / "packaged" / "alembic"
+    shutil.copytree(migrations.scripts_folder(), packaged)
+    monkeypatch.setattr(migrations, "PACKAGE_FOLDER", installed)
+
+    assert migrations.scripts_folder.__wrapped__() == packaged
+
+
+def test_an_installation_without_migrations_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "PACKAGE_FOLDER", tmp_path / "data_fetch")
+
+    with pytest.raises(SetupError, match="Install data-fetch again"):
+        migrations.scripts_folder.__wrapped__()

@@ -1,0 +1,318 @@
+"""The paper market's clock: open at any hour, and going on where it stopped."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import orjson
+import pytest
+import urllib3
+from paper_exchange_desk import SYMBOLS, StandingClock, Visitor, ist
+
+from data_fetch.core.clock import IST, ScaledClock
+from data_fetch.core.errors import CalendarUnknown, SetupError
+from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
+from data_fetch.paper_exchange.clock import PaperMarketClock
+from data_fetch.paper_exchange.exchange import PaperExchange
+from data_fetch.paper_exchange.market.listings import paper_isin
+
+CALENDAR = MarketCalendar.reviewed()
+STILL = 1e-9
+
+
+def clock_at(at: str, state_file: Path | None = None) -> PaperMarketClock:
+    """A paper market clock that hardly moves by itself."""
+    return PaperMarketClock(
+        CALENDAR, today=date(2026, 9, 16), state_file=state_file, speed=STILL, start=ist(at)
+    )
+
+
+def shown(clock: ScaledClock) -> str:
+    return f"{clock.now().astimezone(IST):%Y-%m-%d %H:%M:%S}"
+
+
+@pytest.mark.parametrize(
+    ("today", "begins"),
+    [
+        pytest.param("2026-09-16", "2026-09-16 09:15:50", id="a trading day"),
+        pytest.param("2026-09-13", "2026-09-11 09:15:50", id="Sunday: Friday"),
+        pytest.param("2026-09-14", "2026-09-11 09:15:50", id="holiday: the trading day before"),
+        pytest.param("2030-01-01", "2026-10-30 09:15:50", id="60 days of the calendar ahead"),
+    ],
+)
+def test_it_begins_on_the_latest_trading_day(today: str, begins: str) -> None:
+    until = date(2026, 12, 31)
+    assert CALENDAR.reviewed_until == until
+    clock = PaperMarketClock(CALENDAR, today=date.fromisoformat(today), speed=STILL)
+    assert shown(clock) == begins
+
+
+@pytest.mark.parametrize(
+    ("at", "becomes"),
+    [
+        pytest.param("2026-09-16 03:00:00", "2026-09-16 03:00:00", id="night before a session"),
+        pytest.param("2026-09-16 15:50:00", "2026-09-16 15:50:00", id="the last jobs of the day"),
+        pytest.param("2026-09-16 16:05:00", "2026-09-16 16:05:00", id="five past four"),
+        pytest.param("2026-09-16 16:05:01", "2026-09-17 09:14:45", id="the day is over"),
+        pytest.param("2026-09-11 23:00:00", "2026-09-15 09:14:45", id="weekend and holiday"),
+        pytest.param("2026-09-12 12:00:00", "2026-09-15 09:14:45", id="Saturday"),
+        pytest.param("2024-11-01 17:00:00", "2024-11-01 17:00:00", id="before Muhurat"),
+        pytest.param("2024-11-01 19:04:00", "2024-11-01 19:04:00", id="just after Muhurat"),
+        pytest.param("2024-11-01 19:06:00", "2024-11-04 09:14:45", id="after Muhurat"),
+    ],
+)
+def test_it_leaps_over_closed_hours(at: str, becomes: str) -> None:
+    assert shown(clock_at(at)) == becomes
+
+
+def test_it_leaps_as_soon_as_the_day_is_over() -> None:
+    clock = clock_at("2026-09-16 15:00")
+    shown(clock)
+    clock.set(ist("2026-09-16 20:00"))
+    assert shown(clock) == "2026-09-17 09:14:45"
+
+
+def test_the_market_opens_after_every_leap() -> None:
+    clock, opened = clock_at("2026-08-28 16:06"), []
+    for _ in range(10):
+        at = clock.now()
+        opened.append(CALENDAR.is_open(at + timedelta(seconds=16), FUTURES_AND_OPTIONS))
+        clock.set(at + timedelta(hours=7))
+    assert all(opened)
+
+
+def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    state = tmp_path / "data" / "clock.json"
+    clock_at("2026-09-10 11:11:11", state).now()
+
+    again = PaperMarketClock(CALENDAR, today=date(2026, 9, 16), state_file=state, speed=STILL)
+
+    assert shown(again) == "2026-09-10 11:11:11"
+    assert [path.name for path in state.parent.iterdir()] == ["clock.json"]
+
+
+@pytest.mark.parametrize(
+    ("at", "becomes"),
+    [
+        pytest.param("2026-12-31 16:05:00", "2026-12-31 16:05:00", id="still the last day"),
+        pytest.param("2026-12-31 16:06:00", "2026-09-16 09:15:50", id="the last day is over"),
+        pytest.param("2026-12-31 23:59:00", "2026-09-16 09:15:50", id="its last minute"),
+    ],
+)
+def test_at_the_calendars_end_the_market_begins_again(at: str, becomes: str) -> None:
+    clock = clock_at("2026-12-30 12:00")
+    clock.set(ist(at))
+    assert shown(clock) == becomes
+
+
+def test_a_time_kept_beyond_the_calendar_begins_again(tmp_path: Path) -> None:
+    state = tmp_path / "clock.json"
+    state.write_text('{"now": "2027-01-04T10:00:00+05:30"}')
+    clock = PaperMarketClock(CALENDAR, today=date(2026, 9, 16), state_file=state, speed=STILL)
+    assert shown(clock) == "2026-09-16 09:15:50"
+    assert datetime.fromisoformat(json.loads(state.read_text())["now"]) <= clock.now()
+
+
+@pytest.mark.parametrize("at", ["2027-01-04 10:00", "1999-12-31 10:00"])
+def test_a_time_the_calendar_does_not_know_is_refused(at: str) -> None:
+    with pytest.raises(CalendarUnknown):
+        clock_at(at)
+    clock = clock_at("2026-09-16 10:00")
+    with pytest.raises(CalendarUnknown):
+        clock.set(ist(at))
+    assert shown(clock) == "2026-09-16 10:00:00"
+
+
+class TestTwoMarketsKeepTheirTimeInOneFile:
+    """A command has an exchange of its own while a scheduler starts one."""
+
+    @pytest.fixture(autouse=True)
+    def kept_at_every_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("data_fetch.paper_exchange.clock.KEEP_EVERY_SECONDS", 0)
+
+    @pytest.fixture
+    def state(self, tmp_path: Path) -> Path:
+        return tmp_path / "clock.json"
+
+    def resumed(self, state: Path) -> PaperMarketClock:
+        return PaperMarketClock(CALENDAR, today=date(2026, 9, 16), state_file=state, speed=STILL)
+
+    def test_the_one_behind_does_not_put_the_other_back(self, state: Path) -> None:
+        command = clock_at("2026-09-10 11:00", state)
+        command.now()
+        scheduler = self.resumed(state)
+        scheduler.set(ist("2026-09-10 16:06"))
+        assert shown(scheduler) == "2026-09-11 09:14:45"
+
+        command.now()
+
+        assert shown(self.resumed(state)) == "2026-09-11 09:14:45"
+
+    def test_the_one_ahead_is_kept_from_then_on(self, state: Path) -> None:
+        command = clock_at("2026-09-10 11:00", state)
+        command.now()
+        scheduler = self.resumed(state)
+        command.set(ist("2026-09-10 11:01"))
+        command.now()
+        scheduler.now()
+        assert shown(self.resumed(state)) == "2026-09-10 11:01:00"
+
+        scheduler.set(ist("2026-09-10 11:02"))
+        scheduler.now()
+
+        assert shown(self.resumed(state)) == "2026-09-10 11:02:00"
+
+    def test_a_market_alone_may_be_set_back(self, state: Path) -> None:
+        clock = clock_at("2026-09-10 15:00", state)
+        clock.now()
+        clock.set(ist("2026-09-09 10:00"))
+        clock.now()
+        assert shown(self.resumed(state)) == "2026-09-09 10:00:00"
+
+    def test_what_cannot_be_read_is_written_anew(self, state: Path) -> None:
+        clock = clock_at("2026-09-10 15:00", state)
+        state.write_text("{")
+        clock.now()
+        assert shown(self.resumed(state)) == "2026-09-10 15:00:00"
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"now": "noon"}', "[]"])
+def test_a_broken_state_file_says_what_to_do(tmp_path: Path, text: str) -> None:
+    state = tmp_path / "clock.json"
+    state.write_text(text)
+    with pytest.raises(SetupError, match="Delete the file"):
+        PaperMarketClock(CALENDAR, today=date(2026, 9, 16), state_file=state)
+
+
+class TestControlEndpoint:
+    @pytest.fixture
+    def visitor(self) -> Iterator[Visitor]:
+        clock = StandingClock("2026-09-16 10:00")
+        with PaperExchange(ScaledClock(clock.now(), STILL), symbols=SYMBOLS) as exchange:
+            yield Visitor(exchange, clock)
+
+    def post(self, visitor: Visitor, document: object) -> tuple[int, dict[str, object]]:
+        answer = visitor.ask("/paper/clock", "POST", body=orjson.dumps(document))
+        return answer.status, orjson.loads(answer.data)
+
+    def test_it_tells_the_time_and_its_speed(self, visitor: Visitor) -> None:
+        told = orjson.loads(visitor.ask("/paper/clock").data)
+        assert datetime.fromisoformat(told["now"]) == ist("2026-09-16 10:00")
+        assert told["speed"] == STILL
+
+    def test_it_can_be_set(self, visitor: Visitor) -> None:
+        status, told = self.post(visitor, {"now": "2026-09-15T14:00:00+05:30"})
+        assert (status, told["now"]) == (200, "2026-09-15T08:30:00+00:00")
+
+    @pytest.mark.parametrize(
+        "document", [{}, [], {"now": 3}, {"now": "noon"}, {"now": "2026-09-15T14:00:00"}]
+    )
+    def test_what_is_no_instant_is_refused(self, visitor: Visitor, document: object) -> None:
+        status, told = self.post(visitor, document)
+        assert (status, "error" in told) == (400, True)
+
+
+def test_the_exchange_answers_after_the_calendars_last_day() -> None:
+    with PaperExchange(clock_at("2026-12-31 16:06"), calendar=CALENDAR, symbols=SYMBOLS) as paper:
+        told = urllib3.request("GET", f"{paper.url}/paper/clock", retries=False)
+        refused = urllib3.request(
+            "POST", f"{paper.url}/paper/clock", json={"now": "2027-01-04T10:00:00+05:30"}
+        )
+
+    assert told.status == 200
+    assert datetime.fromisoformat(told.json()["now"]) == ist("2026-09-16 09:15:50")
+    assert refused.status == 400
+    assert "2027-01-04" in refused.json()["error"]
+
+
+class TestCommand:
+    def started(self, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "data_fetch", "paper-exchange", *arguments],
+            cwd=folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+    def test_serves_until_stopped(self, tmp_path: Path, stop: signal.Signals) -> None:
+        script = tmp_path / "faults.toml"
+        script.write_text('[[fault]]\nkind = "server-error"\napi = "holidays"\n')
+        server = self.started(
+            tmp_path, "--json", "--start", "2026-09-16T10:00", "--faults", str(script)
+        )
+        told = json.loads(server.stdout.readline())
+        clock = urllib3.request("GET", f"{told['url']}/paper/clock").json()
+        holidays = urllib3.request("GET", f"{told['url']}/v2/market/holidays", retries=False)
+        server.send_signal(stop)
+        rest, _ = server.communicate(timeout=20)
+
+        assert (told["pid"], server.returncode, rest) == (server.pid, 0, "")
+        assert clock["now"].startswith("2026-09-16T04:30:")
+        assert holidays.status == 500
+
+    def test_a_bad_fault_script_is_wrong_use(self, tmp_path: Path) -> None:
+        script = tmp_path / "faults.toml"
+        script.write_text('[[fault]]\nkind = "earthquake"\n')
+        server = self.started(tmp_path, "--faults", str(script))
+        _, told = server.communicate(timeout=20)
+
+        assert server.returncode == 2
+        assert "fault 1 (earthquake)" in told
+
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            pytest.param(["--start", "noon"], "is not a time such as", id="no time"),
+            pytest.param(["--start", "2030-01-01"], "calendar knows", id="beyond the calendar"),
+            pytest.param(["--host", "a..b"], "cannot listen on a..b", id="no address"),
+            pytest.param(["--state", "file/clock.json"], "cannot be kept", id="no folder"),
+            pytest.param(["--quiet", "silent"], "zero-volume", id="no such way"),
+            pytest.param(["--illiquid", "2"], "--illiquid", id="no share"),
+        ],
+    )
+    def test_wrong_use_is_told_in_words(
+        self, tmp_path: Path, arguments: list[str], told: str
+    ) -> None:
+        (tmp_path / "file").touch()
+        server = self.started(tmp_path, *arguments)
+        try:
+            _, words = server.communicate(timeout=20)
+        finally:
+            server.kill()
+
+        assert server.returncode == 2
+        assert told in words
+        assert "Traceback" not in words
+
+    def test_a_port_in_use_is_told(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            server = self.started(tmp_path, "--port", str(port))
+            _, words = server.communicate(timeout=20)
+
+        assert server.returncode == 2
+        assert f"cannot listen on 127.0.0.1:{port}" in words
+        assert "address already in use" in words
+
+    def test_quiet_minutes_are_served_as_told(self, tmp_path: Path) -> None:
+        server = self.started(
+            tmp_path,
+            *("--json", "--start", "2026-07-31T12:00"),
+            *("--illiquid", "1", "--quiet", "left-out"),
+        )
+        url = json.loads(server.stdout.readline())["url"]
+        key = quote(f"NSE_EQ|{paper_isin('RELIANCE')}", safe="")
+        path = f"/v3/historical-candle/{key}/minutes/1/2026-07-30/2026-07-30"
+        answer = urllib3.request("GET", url + path).json()
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=20)
+
+        assert 200 < len(answer["data"]["candles"]) < 330

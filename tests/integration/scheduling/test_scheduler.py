@@ -1,0 +1,302 @@
+"""The loop that sets jobs to work: their instants, its state, and losing the store.
+
+A virtual clock drives it through the Muhurat evening of 2023-11-12, which was a Sunday, so that
+every cadence comes up in one hour of trading.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from data_fetch.core.clock import IST, MINUTE, ScaledClock
+from data_fetch.core.errors import LostLeadership
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.records import StoredQuote, SyncRun, World
+from data_fetch.core.settings import Settings
+from data_fetch.paper_exchange.exchange import PaperExchange
+from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.collector import Collector
+from data_fetch.scheduling.registry import JobState
+from data_fetch.scheduling.scheduler import DataScheduler, Status, introduction
+from data_fetch.storage.database.leadership import FENCE
+from data_fetch.storage.database.store import Store, open_store
+from data_fetch.storage.database.tables import StoreMeta, table
+from data_fetch.storage.database.upsert import upsert
+from data_fetch.storage.runs import recent_runs
+
+SUNDAY = date(2023, 11, 12)
+SYMBOLS = ["NIFTY", "BANKNIFTY", "TCS", "M&M"]
+
+
+@dataclass
+class Watcher:
+    """Remembers what the screen would show; may act on a slot."""
+
+    remarks: list[str] = field(default_factory=list)
+    slots: list[SyncRun] = field(default_factory=list)
+    on_slot: Callable[[SyncRun], None] = lambda run: None
+
+    def told(self, text: str) -> None:
+        self.remarks.append(text)
+
+    def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
+        self.slots.append(run)
+        self.on_slot(run)
+
+
+@contextmanager
+def rehearsal(folder: Path) -> Iterator[tuple[Collector, datetime]]:
+    listed = folder / "symbols.txt"
+    listed.write_text("\n".join(SYMBOLS))
+    settings = Settings.load({"FNO_SYMBOLS_FILE": str(listed)}, folder)
+    with runtime.rehearsal_for(settings, SUNDAY, Watcher()) as (collector, until):
+        yield collector, until
+
+
+@pytest.fixture
+def sunday(tmp_path: Path) -> Iterator[tuple[Collector, datetime]]:
+    with rehearsal(tmp_path) as day:
+        yield day
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(f"{SUNDAY} {text}").replace(tzinfo=IST)
+
+
+def with_work(collector: Collector, **works: Callable[[], object]) -> Collector:
+    """*collector* with other work for some of its jobs."""
+    return replace(collector, jobs={**collector.jobs, **works})
+
+
+@dataclass
+class Diary:
+    """A piece of work that notes when it was done."""
+
+    collector: Collector
+    done: list[datetime] = field(default_factory=list)
+
+    def __call__(self) -> None:
+        self.done.append(self.collector.market.clock.now())
+
+
+# --- cadence ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def diaries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[datetime]]:
+    """When each job ran on that Sunday."""
+    with rehearsal(tmp_path_factory.mktemp("sunday")) as (collector, until):
+        scheduler = DataScheduler()
+        jobs = ("candles", "coverage", "daily", "finalise", "weekly")
+        diaries = {job: Diary(collector) for job in jobs}
+        scheduler.run(with_work(collector, **diaries), until)
+        assert scheduler.failures == []
+    return {job: diary.done for job, diary in diaries.items()}
+
+
+def test_bars_are_collected_ten_seconds_after_every_minute_of_trading(
+    diaries: dict[str, list[datetime]],
+) -> None:
+    assert diaries["candles"] == [at("18:16:10") + n * MINUTE for n in range(60)]
+
+
+def test_coverage_is_checked_every_five_minutes_of_trading(
+    diaries: dict[str, list[datetime]],
+) -> None:
+    assert diaries["coverage"] == [at("18:15:40") + n * 5 * MINUTE for n in range(12)]
+
+
+def test_the_daily_job_runs_at_four(diaries: dict[str, list[datetime]]) -> None:
+    assert diaries["daily"] == [at("16:00")]
+
+
+def test_days_are_finalised_in_the_evening(diaries: dict[str, list[datetime]]) -> None:
+    assert diaries["finalise"] == [at("20:00")]
+
+
+def test_the_weekly_job_runs_on_sunday_at_ten(diaries: dict[str, list[datetime]]) -> None:
+    assert diaries["weekly"] == [at("10:00")]
+
+
+def test_a_job_that_fails_is_counted_and_costs_no_slot(
+    sunday: tuple[Collector, datetime],
+) -> None:
+    collector, until = sunday
+    scheduler = DataScheduler()
+
+    def fail() -> None:
+        raise ConnectionError("no route to the archive")
+
+    scheduler.run(with_work(collector, weekly=fail), until)
+
+    assert scheduler.failures == ["weekly: no route to the archive"]
+    assert collector.service.accounted_to == at("19:14")
+
+
+def test_freshness_is_judged_every_two_minutes_of_trading(
+    sunday: tuple[Collector, datetime],
+) -> None:
+    collector, until = sunday
+
+    DataScheduler().run(collector, until)
+
+    checks = recent_runs(collector.store, limit=100, job="freshness")
+    assert [run.started_at for run in reversed(checks)] == [
+        at("18:16:20") + n * 2 * MINUTE for n in range(30)
+    ]
+    assert {run.outcome for run in checks} == {"completed"}
+
+
+# --- state ------------------------------------------------------------------------------------
+
+
+def test_its_state_is_told_while_it_runs_and_only_then(sunday: tuple[Collector, datetime]) -> None:
+    collector, until = sunday
+    scheduler = DataScheduler()
+    seen: list[Status] = []
+    idle = Status(running=False)
+
+    assert scheduler.get_status() == idle
+    look = with_work(collector, daily=lambda: seen.append(scheduler.get_status()))
+    scheduler.run(look, until)
+    assert scheduler.get_status() == idle
+
+    [status] = seen
+    assert (status.running, status.world, status.degraded) == (True, "paper", None)
+    assert status.store == collector.store.name
+    jobs = {job.name: job for job in status.jobs}
+    assert jobs.keys() == {
+        "quotes",
+        "candles",
+        "chains",
+        "freshness",
+        "coverage",
+        "daily",
+        "finalise",
+        "weekly",
+    }
+    assert jobs["quotes"].next_run == at("18:16")
+    assert jobs["freshness"] == JobState(
+        name="freshness", last_run=None, next_run=at("18:16:20"), running=False
+    )
+    assert (jobs["daily"].last_run, jobs["daily"].running) == (at("16:00"), True)
+
+
+def test_who_starts_it_is_told_world_store_universe_and_clock(
+    sunday: tuple[Collector, datetime],
+) -> None:
+    collector, _ = sunday
+
+    assert introduction(collector, at("08:00")) == [
+        f"World     paper (invented prices from {collector.market.base_url})",
+        f"Store     {collector.store.name}",
+        "Universe  4 of 4 symbols resolved through the instrument master",
+        "Clock     Sun 12 Nov 2023 08:00:00 IST; first quotes due Sun 12 Nov 2023 18:16:00 IST",
+    ]
+
+
+# --- stopping, and losing the store -----------------------------------------------------------
+
+
+def test_a_stop_ends_the_loop_after_the_work_in_hand(sunday: tuple[Collector, datetime]) -> None:
+    collector, until = sunday
+    scheduler = DataScheduler()
+    diary = Diary(collector)
+
+    def stop_and_finish() -> None:
+        scheduler.stop()
+        diary()
+
+    scheduler.run(with_work(collector, weekly=stop_and_finish, daily=diary), until)
+
+    assert diary.done == [at("10:00")]
+
+
+def test_a_job_that_finds_the_store_taken_over_ends_the_loop(
+    sunday: tuple[Collector, datetime],
+) -> None:
+    collector, until = sunday
+    scheduler = DataScheduler()
+    daily = Diary(collector)
+
+    def replaced() -> None:
+        raise LostLeadership("another scheduler collects into this store now")
+
+    scheduler.run(with_work(collector, weekly=replaced, daily=daily), until)
+
+    assert scheduler.failures == ["weekly: another scheduler collects into this store now"]
+    assert daily.done == []
+
+
+def test_a_lost_lock_ends_the_loop_before_anything_is_set_to_work(
+    sunday: tuple[Collector, datetime],
+) -> None:
+    collector, until = sunday
+    scheduler = DataScheduler()
+    weekly = Diary(collector)
+
+    lost = replace(collector, desk=replace(collector.desk, leads=lambda: False))
+    scheduler.run(with_work(lost, weekly=weekly), until)
+
+    assert weekly.done == []
+
+
+def give_lead_to_another(store: Store) -> None:
+    """As another scheduler would by leading: a higher fencing number is given out."""
+    meta = table(StoreMeta)
+    with store.writing() as connection:
+        number = int(connection.scalar(select(meta.c.value).where(meta.c.name == FENCE)) or 0)
+        upsert(connection, meta, ("name", "value"), [(FENCE, str(number + 1))])
+
+
+@pytest.fixture
+def fast_market(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
+    """A working folder, and a market whose minutes take two seconds."""
+    (tmp_path / "nse_fo_stock_symbols.txt").write_text("\n".join(SYMBOLS))
+    clock = ScaledClock(datetime(2026, 9, 16, 10, 0, 30, tzinfo=IST), speed=30)
+    calendar = MarketCalendar.reviewed()
+    with PaperExchange(clock, symbols=SYMBOLS, calendar=calendar) as exchange:
+        for name in os.environ.keys() & {"UPSTOX_ACCESS_TOKEN", "REDIS_URL"}:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+        monkeypatch.setenv("DATA_SOURCE", "paper")
+        monkeypatch.setenv("UPSTOX_BASE_URL", exchange.url)
+        monkeypatch.setenv("DATABASE_URL", database_url)
+        monkeypatch.chdir(tmp_path)
+        store = open_store(database_url, World.PAPER)
+        yield store
+        store.close()
+
+
+def test_a_scheduler_whose_store_was_taken_over_waits_and_leads_again(fast_market: Store) -> None:
+    scheduler = DataScheduler()
+    watcher = Watcher()
+
+    def lose_the_first_and_stop_after_the_next(run: SyncRun) -> None:
+        collected = [one for one in watcher.slots if one.outcome == "completed"]
+        if len(collected) == 1 and run.outcome == "completed":
+            give_lead_to_another(fast_market)
+        elif len(collected) == 2:
+            scheduler.stop()
+
+    watcher.on_slot = lose_the_first_and_stop_after_the_next
+    scheduler.start(screen=watcher)
+
+    first, last = watcher.slots[0].due_slot, watcher.slots[-1].due_slot
+    assert first is not None
+    assert last is not None
+    due = [run.due_slot for run in recent_runs(fast_market, limit=1000, job="quotes")]
+    recorded = sorted(slot for slot in due if slot is not None and first <= slot <= last)
+    assert recorded == [first + n * MINUTE for n in range(len(recorded))], (
+        "a slot without an account, or with two"
+    )
+    assert any("is lost: another scheduler has it" in remark for remark in watcher.remarks)
+    assert sum(line.startswith("World ") for line in watcher.remarks) == 2

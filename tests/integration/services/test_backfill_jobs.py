@@ -1,0 +1,232 @@
+"""What a collector's backfills look after, what they say, and how they end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from threading import Event, Thread
+
+import pytest
+
+from data_fetch.core.candles.candles import CandleReply, no_candles
+from data_fetch.core.candles.request_planner import Door, Window
+from data_fetch.core.clock import IST, ScaledClock
+from data_fetch.core.errors import AccessDenied, DataFetchError, Stopped, TokenRejected
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.records import Instrument
+from data_fetch.services.backfill import BackfillService
+from data_fetch.services.backfill_jobs import BackfillRounds
+from data_fetch.sources.transport.pacing import UPSTOX_LIMITS
+from data_fetch.storage.candles.candle_book import CandleBook
+from data_fetch.storage.database.store import Store
+from data_fetch.storage.runs import recent_runs
+
+TODAY = date(2026, 9, 16)
+SOON_ENOUGH_SECONDS = 20
+NAMES = ("A", "B")
+
+
+def instrument(symbol: str) -> Instrument:
+    key = f"NSE_EQ|ZZP00000{symbol}01"
+    return Instrument(
+        instrument_key=key,
+        symbol=symbol,
+        segment="NSE_EQ",
+        instrument_type="EQ",
+        cas_eligible=True,
+        live_key=key,
+    )
+
+
+@dataclass
+class Provider:
+    """Answers every window in the same way, and remembers what it was asked."""
+
+    clock: ScaledClock
+    answer: Callable[[Window, Event], DataFetchError | None]
+    asked: list[Window] = field(default_factory=list)
+
+    def candles(self, window: Window, stop: Event) -> CandleReply:
+        self.asked.append(window)
+        problem = self.answer(window, stop)
+        return CandleReply(
+            block=no_candles(window.instrument.instrument_key, window.interval),
+            complete=problem is None,
+            problem=problem,
+            requests=1,
+            received_at=self.clock.now(),
+        )
+
+
+def nothing(_: Window, __: Event) -> DataFetchError | None:
+    return None
+
+
+@dataclass
+class Desk:
+    store: Store
+    clock: ScaledClock
+    provider: Provider
+    rounds: BackfillRounds
+    stop: Event
+    lines: list[str]
+
+    def do(self, job: str, time: str = "12:00:40") -> None:
+        self.clock.set(datetime.fromisoformat(f"{TODAY} {time}").replace(tzinfo=IST))
+        self.rounds.jobs[job]()
+
+
+@pytest.fixture
+def desk(store: Store) -> Desk:
+    clock = ScaledClock(datetime(2026, 9, 16, 12, 0, 40, tzinfo=IST))
+    provider, stop, lines = Provider(clock, nothing), Event(), []
+    service = BackfillService(
+        source=provider,
+        source_name="paper",
+        book=CandleBook(store),
+        calendar=MarketCalendar.reviewed(),
+        clock=clock,
+        limits=UPSTOX_LIMITS,
+        spending=lambda _: (),
+        stop=stop,
+    )
+    rounds = BackfillRounds(
+        service=service,
+        instruments=[instrument(name) for name in NAMES],
+        listed={},
+        clock=clock,
+        stop=stop,
+        told=lines.append,
+    )
+    return Desk(store, clock, provider, rounds, stop, lines)
+
+
+@pytest.mark.parametrize(
+    ("job", "time", "first", "doors"),
+    [
+        pytest.param("coverage", "12:00:40", TODAY, {Door.INTRADAY}, id="today, while it runs"),
+        pytest.param("daily", "16:00:00", TODAY, {Door.INTRADAY}, id="today, when it is over"),
+        pytest.param(
+            "finalise",
+            "20:00:00",
+            TODAY - timedelta(days=6),
+            {Door.INTRADAY, Door.HISTORICAL},
+            id="a week",
+        ),
+        pytest.param(
+            "weekly",
+            "10:00:00",
+            date(2026, 7, 20),
+            {Door.INTRADAY, Door.HISTORICAL},
+            id="two months, from a Monday on",
+        ),
+    ],
+)
+def test_what_each_job_looks_after(
+    desk: Desk, job: str, time: str, first: date, doors: set[Door]
+) -> None:
+    desk.do(job, time)
+
+    asked = desk.provider.asked
+    assert {window.instrument.symbol for window in asked} == set(NAMES)
+    assert min(window.first_day for window in asked) == first
+    assert max(window.last_day for window in asked) == TODAY
+    assert {window.door for window in asked} == doors
+
+
+def test_each_job_leaves_one_audit_row_whether_it_asked_or_not(desk: Desk) -> None:
+    desk.do("coverage")
+    desk.do("coverage")
+    desk.do("daily", "12:01:40")
+
+    runs = recent_runs(desk.store)
+    assert sorted((run.job, run.requests) for run in runs) == [
+        ("coverage", 0),
+        ("coverage", 2),
+        ("daily", 0),
+    ]
+
+
+def test_a_line_says_what_was_fetched_and_what_is_missing_and_not_twice(desk: Desk) -> None:
+    for time in ("12:00:40", "12:00:45", "12:00:50"):
+        desk.do("coverage", time)
+    desk.do("finalise", "20:00:00")
+
+    missing = 2 * 165
+    assert desk.lines == [
+        f"12:00 coverage: 2 requests, 0 minutes stored, {missing} still missing",
+        f"12:00 coverage: 0 requests, 0 minutes stored, {missing} still missing",
+        "20:00 finalise: 4 requests, 0 minutes stored, 0 still missing",
+    ]
+
+
+def test_what_stops_the_rounds_is_raised_once_until_one_went_through(desk: Desk) -> None:
+    desk.provider.answer = lambda *_: AccessDenied("denied")
+    with pytest.raises(AccessDenied):
+        desk.do("coverage")
+    desk.do("coverage", "12:05:40")
+    desk.provider.answer = lambda *_: TokenRejected("rejected")
+    with pytest.raises(TokenRejected):
+        desk.do("coverage", "12:10:40")
+    desk.provider.answer = nothing
+    desk.do("coverage", "12:15:40")
+    desk.provider.answer = lambda *_: TokenRejected("rejected")
+    with pytest.raises(TokenRejected):
+        desk.do("weekly", "13:00:00")
+
+    assert [run.outcome for run in recent_runs(desk.store)] == [
+        "failed",
+        "incomplete",
+        "failed",
+        "failed",
+        "failed",
+    ]
+
+
+def test_a_stop_ends_a_round_whose_requests_wait_for_their_turn(desk: Desk) -> None:
+    waiting = Event()
+
+    def wait_for_a_turn(_: Window, stop: Event) -> DataFetchError:
+        waiting.set()
+        stop.wait()
+        return Stopped("called off")
+
+    desk.provider.answer = wait_for_a_turn
+    weekly = Thread(target=desk.do, args=("weekly",), daemon=True)
+    weekly.start()
+    assert waiting.wait(SOON_ENOUGH_SECONDS)
+    desk.stop.set()
+    weekly.join(SOON_ENOUGH_SECONDS)
+
+    assert not weekly.is_alive()
+    [run] = recent_runs(desk.store)
+    assert (run.job, run.outcome) == ("weekly", "incomplete")
+
+
+def test_after_a_stop_nothing_is_asked(desk: Desk) -> None:
+    desk.stop.set()
+    desk.do("weekly")
+
+    assert desk.provider.asked == []
+    assert recent_runs(desk.store) == []
+
+
+def test_two_jobs_at_once_ask_for_nothing_twice(desk: Desk) -> None:
+    first_is_asking, go_on = Event(), Event()
+
+    def slowly(_: Window, __: Event) -> None:
+        first_is_asking.set()
+        go_on.wait(SOON_ENOUGH_SECONDS)
+
+    desk.provider.answer = slowly
+    jobs = [Thread(target=desk.rounds.jobs[job], daemon=True) for job in ("daily", "finalise")]
+    jobs[0].start()
+    assert first_is_asking.wait(SOON_ENOUGH_SECONDS)
+    jobs[1].start()
+    go_on.set()
+    for job in jobs:
+        job.join(SOON_ENOUGH_SECONDS)
+
+    asked = [(window.instrument.symbol, window.door) for window in desk.provider.asked]
+    assert sorted(asked) == [
+        (name, door) for name in NAMES for door in sorted(set(Door) - {Door.EXPIRED})
+    ]

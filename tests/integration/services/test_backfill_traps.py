@@ -1,0 +1,406 @@
+"""Cases in which a backfill could go wrong, one by one: the provider's limits, its stale and
+invented rows, contracts, and runs that are refused, cut off or stopped in their middle."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backfill_desk import BackfillDesk, backfill_desk, instrument_of, ist
+
+from data_fetch.core.candles.candles import CandleInterval, Kind
+from data_fetch.core.candles.coverage import DayCoverage, State
+from data_fetch.core.candles.failures import Failure
+from data_fetch.core.candles.request_planner import Door, Window
+from data_fetch.core.clock import IST
+from data_fetch.core.errors import AccessDenied, TokenRejected, Unreachable
+from data_fetch.core.records import Instrument, Outcome
+from data_fetch.core.settings import Settings
+from data_fetch.paper_exchange.market.contracts import Contract
+from data_fetch.runtime import collector as runtime
+from data_fetch.services.backfill import (
+    FAILURES_TO_STOP,
+    WORKERS,
+    BackfillOrder,
+    BackfillReport,
+    Progress,
+)
+
+SYMBOLS = ("NIFTY", "TCS", "RELIANCE", "INFY", "SBIN")
+MINUTES, DAYS = CandleInterval.MINUTE, CandleInterval.DAY
+BEFORE_AUCTIONS, WITH_AUCTION = date(2026, 7, 31), date(2026, 8, 3)
+TODAY = date(2026, 9, 16)
+
+
+@pytest.fixture
+def desk(database_url: str, tmp_path: Path) -> Iterator[BackfillDesk]:
+    """At eleven on an ordinary day."""
+    with backfill_desk(database_url, tmp_path, ist(TODAY, "11:00:08"), SYMBOLS) as desk:
+        yield desk
+
+
+def window(desk: BackfillDesk, first: date, last: date) -> Window:
+    return Window(
+        instrument=desk.instrument("RELIANCE"),
+        interval=MINUTES,
+        door=Door.HISTORICAL,
+        first_day=first,
+        last_day=last,
+        minutes=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "requests"),
+    [
+        pytest.param(31, 1, id="a month is accepted"),
+        pytest.param(33, 3, id="33 days are refused (UDAPI1148), and asked for in halves"),
+    ],
+)
+def test_a_window_that_the_provider_finds_too_long_is_halved(
+    desk: BackfillDesk, days: int, requests: int
+) -> None:
+    last = date(2026, 7, 31)
+    first = last - timedelta(days=days - 1)
+    order = desk.order(first, last, symbols=["RELIANCE"])
+    plan = desk.service.plan(order)
+
+    report = desk.service.run(replace(plan, windows=[window(desk, first, last)]))
+
+    assert (report.outcome, report.requests) == (Outcome.COMPLETED, requests)
+    assert {day.minutes(State.PRESENT) for day in desk.ledger(order).values()} == {375}
+
+
+def test_before_the_open_today_is_not_asked_for(desk: BackfillDesk) -> None:
+    desk.until(ist("2026-09-17", "08:50:00"))
+
+    plan = desk.service.plan(desk.order(date(2026, 9, 17), date(2026, 9, 17)))
+
+    assert plan.windows == []
+
+
+def test_bars_of_yesterday_prove_nothing_about_today(desk: BackfillDesk) -> None:
+    desk.faults({"kind": "yesterdays-bars"})
+    order = desk.order(TODAY, TODAY)
+
+    report = desk.backfill(order)
+
+    assert (report.outcome, report.inserted) == (Outcome.INCOMPLETE, 0)
+    assert report.failures[Failure.SCHEMA] == len(SYMBOLS)
+    for day in desk.ledger(order).values():
+        assert (day.minutes(State.MISSED), day.attempts) == (104, 1)
+        assert "another day" in (day.last_error or "")
+
+
+@pytest.mark.parametrize(
+    "kinds", [["duplicated-candles"], ["duplicated-candles", "shuffled-candles"]]
+)
+def test_rows_that_come_twice_are_stored_once(desk: BackfillDesk, kinds: list[str]) -> None:
+    desk.faults(*({"kind": kind} for kind in kinds))
+    day = BEFORE_AUCTIONS
+    order = desk.order(day, day, symbols=["NIFTY", "RELIANCE"])
+
+    report = desk.backfill(order)
+
+    assert (report.outcome, report.inserted, report.revised) == (Outcome.COMPLETED, 750, 0)
+    assert report.objections == Counter()
+
+
+@pytest.mark.parametrize(
+    ("symbol", "day", "present", "tail"),
+    [
+        pytest.param("RELIANCE", BEFORE_AUCTIONS, 375, {}, id="a share, before auctions"),
+        pytest.param("NIFTY", BEFORE_AUCTIONS, 375, {}, id="an index, before auctions"),
+        pytest.param(
+            "RELIANCE", WITH_AUCTION, 360, {Kind.CARRIED: 14, Kind.AUCTION: 1}, id="a share, since"
+        ),
+        pytest.param(
+            "SBIN", WITH_AUCTION, 360, {Kind.CARRIED: 14, Kind.AUCTION: 1}, id="another share"
+        ),
+        pytest.param("INDIA VIX", WITH_AUCTION, 375, {}, id="India VIX ticks on"),
+    ],
+)
+def test_where_continuous_trading_ends(
+    desk: BackfillDesk, symbol: str, day: date, present: int, tail: dict[Kind, int]
+) -> None:
+    instrument = instrument_of(desk.exchange, symbol)
+    desk.instruments = [instrument]
+    desk.backfill(desk.order(day, day))
+
+    [known] = desk.ledger(desk.order(day, day)).values()
+    candles = desk.candles(symbol, MINUTES)
+    kinds = Counter(Kind(row.kind) for row in candles.values())
+    assert (known.expected, known.minutes(State.PRESENT)) == (present, present)
+    assert kinds == {Kind.TRADED: present, **tail}
+    printed = [start for start, row in candles.items() if row.kind == Kind.AUCTION]
+    assert printed == _true_print(desk, instrument, day)
+
+
+def _true_print(desk: BackfillDesk, instrument: Instrument, day: date) -> list[int]:
+    """When the auction printed, if there was one: at 15:28 or at 15:29."""
+    market = desk.exchange.market
+    rows = market.rows(market.listings[instrument.instrument_key], day)
+    after = range(rows.hours.continuous, len(rows.hours.starts))
+    found = [int(rows.hours.starts[row]) for row in after if not rows.quiet[row]]
+    assert {datetime.fromtimestamp(start, IST).strftime("%H:%M") for start in found} <= {
+        "15:28",
+        "15:29",
+    }
+    return found
+
+
+def future_of(desk: BackfillDesk, symbol: str, day: date) -> Instrument:
+    """The nearest future on *day*, by the dated key that stays when it has expired."""
+    contracts = desk.exchange.market.contracts.on(day).values()
+    own = [one for one in contracts if one.underlying.symbol == symbol and one.kind == "FUT"]
+    nearest: Contract = min(own, key=lambda one: one.expiry)
+    return Instrument(
+        instrument_key=f"{nearest.key}|{nearest.expiry:%d-%m-%Y}",
+        live_key=nearest.key,
+        symbol=nearest.trading_symbol,
+        segment="NSE_FO",
+        instrument_type="FUT",
+        underlying_key=nearest.underlying.key,
+        underlying_symbol=symbol,
+        expiry=nearest.expiry,
+    )
+
+
+@pytest.mark.parametrize(
+    ("day", "minutes"),
+    [
+        pytest.param(BEFORE_AUCTIONS, 375, id="to 15:30"),
+        pytest.param(WITH_AUCTION, 385, id="15:40"),
+    ],
+)
+def test_contracts_trade_to_their_own_close(desk: BackfillDesk, day: date, minutes: int) -> None:
+    future = future_of(desk, "RELIANCE", TODAY)
+    order = replace(desk.order(day, day), instruments=[future])
+
+    report = desk.backfill(order)
+
+    assert (report.outcome, report.requests) == (Outcome.COMPLETED, 1)
+    [known] = desk.ledger(order).values()
+    assert known.minutes(State.PRESENT, State.SOURCE_EMPTY) == minutes
+
+
+@pytest.mark.parametrize("needs_a_larger_plan", [False, True])
+def test_expired_contracts_have_a_door_of_their_own(
+    desk: BackfillDesk, needs_a_larger_plan: bool
+) -> None:
+    expired = future_of(desk, "RELIANCE", date(2026, 8, 10))
+    assert expired.expiry is not None
+    assert expired.expiry < TODAY
+    if needs_a_larger_plan:
+        desk.faults({"kind": "plan-needed"})
+    first = date(2026, 8, 10)
+    order = replace(
+        desk.order(first, TODAY - timedelta(days=1)),
+        instruments=[expired, desk.instrument("TCS")],
+    )
+
+    plan = desk.service.plan(order)
+    report = desk.service.run(plan)
+
+    doors = {one.door for one in plan.windows if one.instrument is expired}
+    assert doors == {Door.EXPIRED}
+    days = {day: known for (symbol, day), known in desk.ledger(order).items() if symbol != "TCS"}
+    assert max(days) == expired.expiry  # nothing is expected of it any more
+    if needs_a_larger_plan:
+        assert (report.outcome, report.failures[Failure.AUTH]) == (Outcome.INCOMPLETE, 1)
+        assert all(known.minutes(State.MISSED) == known.expected for known in days.values())
+    else:
+        assert report.outcome is Outcome.COMPLETED
+        assert all(known.settled for known in days.values())
+    others = [known for (symbol, _), known in desk.ledger(order).items() if symbol == "TCS"]
+    assert all(known.settled for known in others)  # one refusal is no reason to stop
+
+
+def test_a_contract_is_not_expected_before_it_was_listed(desk: BackfillDesk) -> None:
+    future = future_of(desk, "RELIANCE", TODAY)
+    order = BackfillOrder(
+        instruments=[future],
+        interval=MINUTES,
+        first=date(2026, 9, 1),
+        last=TODAY,
+        listed={future.instrument_key: date(2026, 9, 10)},
+    )
+
+    assert min(day for _, day in desk.ledger(order)) == date(2026, 9, 10)
+
+
+def test_a_share_that_joined_last_week_is_expected_before_it_joined(tmp_path: Path) -> None:
+    listed = tmp_path / "symbols.txt"
+    listed.write_text("TCS\nRELIANCE\n")
+    settings = Settings.load({"FNO_SYMBOLS_FILE": str(listed)}, tmp_path)
+    with runtime.rehearsal_for(settings, TODAY, Nobody()) as (collector, _):
+        hold = collector.market.clock.hold()
+        # The store has seen these instruments for the first time this morning.
+        chosen = runtime.chosen_at(collector.desk, collector.universe, ())
+        order = BackfillOrder(
+            instruments=chosen.instruments,
+            interval=MINUTES,
+            first=date(2026, 8, 3),
+            last=date(2026, 8, 31),
+            listed=chosen.listed,
+        )
+        report = runtime.backfill_at(collector.desk, collector.calendar).run(
+            runtime.backfill_at(collector.desk, collector.calendar).plan(order)
+        )
+        hold.release()
+
+    assert (report.outcome, report.requests) == (Outcome.COMPLETED, 2)
+    assert report.inserted > 2 * 20 * 360
+
+
+class Nobody:
+    """Watches, and says nothing."""
+
+    def told(self, text: str) -> None:
+        """A remark for people."""
+
+    def slot(self, *_: Any) -> None:
+        """What a slot came to."""
+
+
+# More than can be under way at once.
+LONG_AGO, LATELY = date(2026, 4, 1), date(2026, 9, 15)
+
+
+def untouched(desk: BackfillDesk, order: BackfillOrder) -> dict[Any, DayCoverage]:
+    """The days of *order* that nobody has asked about yet, as the ledger has them."""
+    return {key: known for key, known in desk.ledger(order).items() if not known.attempts}
+
+
+def test_without_access_the_run_stops_and_holds_nothing_back(desk: BackfillDesk) -> None:
+    refused = desk.instrument("SBIN").instrument_key
+    desk.faults({"kind": "cloudflare-403", "api": "candles", "instruments": [refused]})
+    order = desk.order(LONG_AGO, LATELY)
+    plan = desk.service.plan(order)
+
+    report = desk.service.run(plan)
+
+    assert isinstance(report.stopped_by, AccessDenied)
+    assert report.outcome is Outcome.INCOMPLETE
+    assert report.done < len(plan.windows)
+    tried = [known for (symbol, _), known in desk.ledger(order).items() if symbol == "SBIN"]
+    assert {known.attempts for known in tried} <= {0, 1}
+    assert any(known.last_error for known in tried)
+    assert all((known.next_attempt or desk.clock.now()) <= desk.clock.now() for known in tried)
+    desk.faults()
+    _resumes(desk, order, report)
+
+
+def test_a_token_rejected_in_mid_run_stops_it(desk: BackfillDesk) -> None:
+    expired = future_of(desk, "RELIANCE", date(2026, 8, 10))
+    order = desk.order(LONG_AGO, LATELY)
+    order = replace(order, instruments=[*order.instruments[:2], expired, *order.instruments[2:]])
+    desk.faults({"kind": "token-expired", "api": "expired-candles"})
+    plan = desk.service.plan(order)
+
+    report = desk.service.run(plan)
+
+    assert isinstance(report.stopped_by, TokenRejected)
+    assert 0 < report.done < len(plan.windows)
+    tried = [known for (symbol, _), known in desk.ledger(order).items() if symbol == expired.symbol]
+    assert any(known.last_error for known in tried)
+    assert all((known.next_attempt or desk.clock.now()) <= desk.clock.now() for known in tried)
+
+
+def test_a_network_that_is_cut_stops_the_run_after_a_few_failures(desk: BackfillDesk) -> None:
+    order = desk.order(LONG_AGO, LATELY)
+    plan = desk.service.plan(order)
+
+    def cut(far: Progress) -> None:
+        if far.done == WORKERS:
+            desk.faults({"kind": "reset", "api": "candles"})
+
+    report = desk.service.run(plan, advance=cut)
+
+    assert isinstance(report.stopped_by, Unreachable)
+    assert report.outcome is Outcome.INCOMPLETE
+    assert FAILURES_TO_STOP <= report.failures[Failure.NETWORK] < FAILURES_TO_STOP + WORKERS
+    assert report.done <= WORKERS + FAILURES_TO_STOP + WORKERS < len(plan.windows)
+    desk.faults()
+    desk.until(desk.clock.now() + timedelta(hours=1))
+    _resumes(desk, order, report)
+
+
+def test_a_stop_before_anything_is_confirmed_leaves_the_run_incomplete(
+    desk: BackfillDesk,
+) -> None:
+    desk.until(ist(TODAY, "16:00:00"))
+    order = desk.order(TODAY, TODAY)
+    assert desk.backfill(order).outcome is Outcome.COMPLETED
+    desk.until(ist("2026-09-17", "20:00:00"))
+    plan = desk.service.plan(order)
+    desk.stop.set()
+
+    report = desk.service.run(plan)
+
+    assert (report.windows, report.done, report.missed) == (len(SYMBOLS), 0, 0)
+    assert report.outcome is Outcome.INCOMPLETE
+
+
+def test_a_run_that_is_told_to_stop_finishes_what_is_under_way(desk: BackfillDesk) -> None:
+    order = desk.order(LONG_AGO, LATELY)
+    plan = desk.service.plan(order)
+
+    report = desk.service.run(plan, advance=lambda far: desk.stop.set() if far.done == 3 else None)
+
+    assert report.outcome is Outcome.INCOMPLETE
+    assert 3 <= report.done < 3 + WORKERS
+    assert report.requests == report.done
+    desk.stop.clear()
+    _resumes(desk, order, report)
+
+
+def _resumes(desk: BackfillDesk, order: BackfillOrder, interrupted: BackfillReport) -> None:
+    """The next run asks for the rest alone, and then nothing is left."""
+    good = interrupted.done - sum(
+        times for failure, times in interrupted.failures.items() if failure is not Failure.EMPTY
+    )
+    plan = desk.service.plan(order)
+    assert len(plan.windows) == interrupted.windows - good
+    report = desk.service.run(plan)
+    assert (report.outcome, report.missed) == (Outcome.COMPLETED, 0)
+    assert desk.service.plan(order).windows == []
+
+
+@pytest.mark.parametrize(
+    ("now", "state"),
+    [
+        pytest.param("15:36:08", State.PENDING, id="closed, and the row may still change"),
+        pytest.param("15:46:08", State.PRESENT, id="the row of the day is good"),
+    ],
+)
+def test_the_row_of_today_is_not_missed_before_it_is_good(
+    sqlite_url: str, tmp_path: Path, now: str, state: State
+) -> None:
+    """On a day without an auction, trading has been over for five minutes at 15:35."""
+    with backfill_desk(sqlite_url, tmp_path, ist(BEFORE_AUCTIONS, now), SYMBOLS) as desk:
+        order = desk.order(BEFORE_AUCTIONS, BEFORE_AUCTIONS, DAYS)
+        desk.backfill(order)
+        states = {one.state for day in desk.ledger(order).values() for one in day.stretches}
+        assert states == {state}
+
+
+def test_day_candles_prove_the_quiet_minutes_that_were_asked_for_before(
+    desk: BackfillDesk,
+) -> None:
+    """Whichever was fetched first, the day's volume tells what its minutes lack."""
+    first, last = date(2026, 9, 7), TODAY - timedelta(days=1)
+    order = desk.order(first, last)
+    desk.backfill(order)
+    shares = [key for key in desk.ledger(order) if key[0] != "NIFTY"]
+    empty = {key: desk.ledger(order)[key].spans(State.SOURCE_EMPTY) for key in shares}
+    assert any(empty.values())
+
+    desk.backfill(desk.order(first, last, DAYS))
+
+    told = desk.ledger(order)
+    assert {key: told[key].spans(State.NO_TRADE) for key in shares} == empty
+    assert desk.service.plan(replace(order, retry_failed=True)).windows == []

@@ -1,0 +1,216 @@
+"""Candles that the provider corrects: every version is kept, and can be read as of any instant.
+
+A script of corrections is played on a paper exchange. What it served is taken down at the
+wire, beside the backfill; what the store says is compared with that.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import pytest
+import urllib3
+from backfill_desk import BackfillDesk, backfill_desk, ist
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from servers import DatabaseCopies
+from sqlalchemy import select
+
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.storage.candles.candles import candle_rows, revisions_on
+from data_fetch.storage.database.tables import CandleRevision
+
+LONG = bool(os.environ.get("CHAOS"))
+EXAMPLES, EXAMPLES_ON_POSTGRES = (1000, 200) if LONG else (25, 5)
+
+DAY, NEXT_DAY = date(2026, 9, 15), date(2026, 9, 16)
+FIRST_LOOK = ist(DAY, "15:50:00")
+SYMBOL, OTHER = "TCS", "NIFTY"
+OPEN = ist(DAY, "09:15:00")
+# One minute never comes, so that the day is asked for again whenever somebody insists.
+LOST = OPEN + timedelta(minutes=200)
+
+# Open, high, low, close, volume, open interest.
+Values = tuple[float, float, float, float, int, int]
+Served = Mapping[int, Values]
+
+
+@dataclass(frozen=True)
+class Correction:
+    """From some hours after the last one, *minutes* bars from the *first* on differ by *factor*."""
+
+    hours: int
+    first: int
+    minutes: int
+    factor: float
+
+
+corrections = st.lists(
+    st.builds(
+        Correction,
+        hours=st.integers(1, 30),
+        first=st.integers(0, 359),
+        minutes=st.sampled_from([1, 3, 50, 360]),
+        # With 1.0 the provider says again what it said first.
+        factor=st.sampled_from([0.99, 1.0, 1.01, 1.02]),
+    ),
+    min_size=1,
+    max_size=4,
+)
+# How far between the first look and now somebody looks back.
+looks_back = st.lists(st.floats(0, 1), min_size=1, max_size=4)
+
+
+def served(desk: BackfillDesk) -> Served:
+    """What the exchange says of that day at this moment, by start in minutes since 1970."""
+    key = quote(desk.instrument(SYMBOL).instrument_key, safe="")
+    today = desk.clock.now().astimezone(OPEN.tzinfo).date() == DAY
+    history = f"{key}/minutes/1/{DAY}/{DAY}"
+    path = f"intraday/{key}/minutes/1" if today else history
+    answer = urllib3.request("GET", f"{desk.exchange.url}/v3/historical-candle/{path}")
+    rows = orjson.loads(answer.data)["data"]["candles"]
+    return {
+        int(datetime.fromisoformat(stamp).timestamp()) // 60: tuple(values)
+        for stamp, *values in rows
+    }
+
+
+def fault(desk: BackfillDesk, kind: str, first: datetime, minutes: int) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "api": "candles",
+        "instruments": [desk.instrument(SYMBOL).instrument_key],
+        "bars_from": first.isoformat(),
+        "bars_until": (first + timedelta(minutes=minutes)).isoformat(),
+    }
+
+
+def stored(desk: BackfillDesk, as_of: datetime | None) -> Served:
+    key = desk.instrument(SYMBOL).instrument_key
+    minute = int(OPEN.timestamp()) // 60
+    with desk.store.reading() as connection:
+        rows = candle_rows(
+            connection, key, CandleInterval.MINUTE, minute - 600, minute + 900, as_of
+        )
+        return {
+            int(row.timestamp.timestamp()) // 60: (
+                row.open, row.high, row.low, row.close, row.volume, row.oi
+            )
+            for row in rows
+        }  # fmt: skip
+
+
+def play(database_url: str, folder: Path, script: list[Correction], fractions: list[float]) -> None:
+    with backfill_desk(database_url, folder, FIRST_LOOK, [SYMBOL, OTHER]) as desk:
+        told: list[tuple[datetime, Served]] = []
+        lost = fault(desk, "lost-minutes", LOST, 1)
+        order = desk.order(DAY, DAY, symbols=[SYMBOL], retry_failed=True)
+
+        def look() -> None:
+            told.append((desk.clock.now(), served(desk)))
+            report = desk.backfill(order)
+            assert report.requests == 1
+
+        desk.faults(lost)
+        look()
+        for step in script:
+            desk.until(desk.clock.now() + timedelta(hours=step.hours))
+            corrected = fault(
+                desk, "corrected-candles", OPEN + timedelta(minutes=step.first), step.minutes
+            )
+            desk.faults(lost, corrected | {"factor": step.factor})
+            look()
+
+        _every_instant_is_as_it_was(desk, told, fractions)
+        _revisions_are_one_by_one(desk, told)
+
+
+def _every_instant_is_as_it_was(
+    desk: BackfillDesk, told: list[tuple[datetime, Served]], fractions: list[float]
+) -> None:
+    first, last = told[0][0], told[-1][0]
+    instants = [first + (last - first) * fraction for fraction in fractions]
+    brink = timedelta(microseconds=1)
+    for at, _ in told:
+        instants += [at - brink, at, at + brink]
+    for instant in instants:
+        known: dict[int, Values] = {}
+        for at, answer in told:
+            if at <= instant:
+                known.update(answer)
+        assert stored(desk, instant) == known, instant
+    assert stored(desk, None) == {**told[0][1], **told[-1][1]}
+
+
+def _revisions_are_one_by_one(desk: BackfillDesk, told: list[tuple[datetime, Served]]) -> None:
+    expected = [
+        (minute, before[minute], at)
+        for (_, before), (at, after) in pairwise(told)
+        for minute in before
+        if after[minute] != before[minute]
+    ]
+    query = select(CandleRevision).order_by(
+        CandleRevision.timestamp, CandleRevision.superseded_at, CandleRevision.revision
+    )
+    with desk.store.reading() as connection:
+        rows = connection.execute(query).all()
+        minute = int(OPEN.timestamp()) // 60
+        diff = revisions_on(connection, "1minute", minute - 600, minute + 900, None)
+    found = [
+        (
+            int(row.timestamp.timestamp()) // 60,
+            (row.open, row.high, row.low, row.close, row.volume, row.oi),
+            row.superseded_at.astimezone(UTC),
+        )
+        for row in rows
+    ]
+    assert sorted(found) == sorted(expected)
+    numbers: dict[int, list[int]] = {}
+    for row in rows:
+        numbers.setdefault(int(row.timestamp.timestamp()) // 60, []).append(row.revision)
+    assert all(each == list(range(1, len(each) + 1)) for each in numbers.values())
+    assert len(diff) == len(expected)
+    assert all(each.old != each.new for each in diff)
+
+
+def tried(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A law that is tried so often, however slow the machine."""
+    slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    bounded = settings(max_examples=examples, deadline=None, suppress_health_check=slow)
+
+    def decorate(law: Callable[..., None]) -> Callable[..., None]:
+        decorated: Callable[..., None] = pytest.mark.timeout(0 if LONG else 240)(bounded(law))
+        return decorated
+
+    return decorate
+
+
+@tried(EXAMPLES)
+@given(script=corrections, fractions=looks_back)
+def test_what_was_known_can_be_read(
+    sqlite_template: Path, tmp_path: Path, script: list[Correction], fractions: list[float]
+) -> None:
+    file = tmp_path / "store.db"
+    for leftover in tmp_path.iterdir():
+        leftover.unlink()
+    shutil.copyfile(sqlite_template, file)
+    play(f"sqlite:///{file}", tmp_path, script, fractions)
+
+
+@tried(EXAMPLES_ON_POSTGRES)
+@given(script=corrections, fractions=looks_back)
+def test_what_was_known_can_be_read_from_postgres(
+    postgres_copies: DatabaseCopies,
+    tmp_path: Path,
+    script: list[Correction],
+    fractions: list[float],
+) -> None:
+    with postgres_copies.one() as url:
+        play(url, tmp_path, script, fractions)

@@ -1,0 +1,624 @@
+"""The ledger against the truth: gaps of every cause in random places, each named rightly.
+
+An oracle follows what the paper exchange really traded, which faults were ordered and what was
+asked, and works out minute by minute what can be known from the wire. It shares no code with
+the ledger. `CHAOS=1` (`make chaos`) runs twenty times as many examples.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backfill_desk import CALENDAR, BackfillDesk, backfill_desk, ist
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from servers import DatabaseCopies
+
+from data_fetch.core.candles.candles import CandleInterval, Kind
+from data_fetch.core.candles.coverage import DayCoverage
+from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.candles.request_planner import Door, Window
+from data_fetch.core.clock import IST
+from data_fetch.core.market.calendar import F_AND_O_STOCK
+from data_fetch.core.records import Outcome
+from data_fetch.paper_exchange.market.listings import Listing
+from data_fetch.services.backfill import BackfillOrder, BackfillPlan
+from data_fetch.storage.candles.audit import recount
+from data_fetch.storage.candles.coverage_counts import Question
+
+LONG = bool(os.environ.get("CHAOS"))
+EXAMPLES = 10_000 if LONG else 500
+EXAMPLES_ON_POSTGRES = 400 if LONG else 20
+
+# An index, an illiquid share and a liquid one (at the share of illiquid names used here).
+SYMBOLS = ("NIFTY", "TCS", "RELIANCE")
+MINUTES, DAYS = CandleInterval.MINUTE, CandleInterval.DAY
+ONE_DAY = timedelta(days=1)
+
+# The closing auction of shares and indices, since 2026-08-03; it ends at 15:35.
+AUCTION_IS_OVER = time(15, 35)
+# Seconds from midnight: until then the row of a day may still change.
+DAY_BAR_IS_OVER = 15.75 * 3600
+
+# The last day of the orders: just after auctions began and long after; Muhurat at noon and two
+# days later, a Sunday, and the day of two halves with the exchange's long outage.
+WITH_AUCTION = (date(2026, 9, 16), date(2026, 8, 4))
+WITHOUT_AUCTION = (date(2025, 10, 23), date(2025, 10, 21), date(2026, 2, 1), date(2021, 2, 24))
+
+# Before the open, in mid-session at both sides of a bar's publication, around the close.
+TIMES = ("08:40:08", "10:02:08", "11:17:33", "14:01:08", "15:20:33", "15:31:08", "15:37:08",
+         "15:41:33", "17:10:08", "20:00:08")  # fmt: skip
+
+# What a request can meet: is the answer complete, and does it bring its rows?
+TROUBLES: Mapping[str, tuple[bool, bool]] = {
+    "none": (True, True),
+    "shuffled-candles": (True, True),
+    "duplicated-candles": (True, True),
+    "empty-data": (True, False),
+    "partial-success": (False, True),
+    "unparsable-candle": (False, True),
+    "future-candles": (False, True),
+    "unknown-key": (False, False),
+    "error-in-200": (False, False),
+    "html-in-200": (False, False),
+    "server-error": (False, False),
+    "maintenance": (False, False),
+    "truncated-json": (False, False),
+    "cut-mid-body": (False, False),
+    "reset": (False, False),
+    "rate-limited": (False, False),
+}
+OFTEN = ["none"] * len(TROUBLES)
+
+
+@dataclass(frozen=True)
+class Hole:
+    """Bars that the provider lost, or (if not *lost*) shows only from the second pass on.
+
+    *length* 0 stands for the whole day, `days_back` trading days before the last one.
+    """
+
+    symbol: str
+    days_back: int
+    first: int
+    length: int
+    lost: bool
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What happens: which days, when it is asked, what was seen of the market, what goes wrong."""
+
+    seed: int
+    today: date
+    days: int
+    at: str
+    quotes: tuple[tuple[int, int, int], ...]
+    closing_quotes: bool
+    day_candles_first: bool
+    interval: CandleInterval
+    holes: tuple[Hole, ...]
+    troubles: tuple[str, ...]
+    troubles_later: tuple[str, ...]
+    later: str
+
+
+holes = st.builds(
+    Hole,
+    symbol=st.sampled_from(SYMBOLS),
+    days_back=st.integers(0, 3),
+    first=st.integers(0, 374),
+    length=st.sampled_from([0, 0, 1, 2, 7, 40]),
+    lost=st.booleans(),
+)
+troubles = st.lists(st.sampled_from([*OFTEN, *TROUBLES]), min_size=1, max_size=6).map(tuple)
+
+# From which minute of the day on quotes are collected, how many of them, and at which second:
+# a minute's trades come from its 5th second to its 50th.
+watches = st.tuples(st.integers(0, 370), st.integers(2, 5), st.sampled_from([0, 3, 55]))
+
+
+def scenarios(places: Sequence[date]) -> st.SearchStrategy[Scenario]:
+    return st.builds(
+        Scenario,
+        seed=st.integers(1, 1_000_000),
+        today=st.sampled_from(places),
+        days=st.integers(1, 4),
+        at=st.sampled_from(TIMES),
+        quotes=st.lists(watches, max_size=2).map(tuple),
+        closing_quotes=st.booleans(),
+        day_candles_first=st.sampled_from([False, False, True]),
+        interval=st.sampled_from([MINUTES, MINUTES, MINUTES, DAYS]),
+        holes=st.lists(holes, max_size=5).map(tuple),
+        troubles=troubles,
+        troubles_later=troubles,
+        later=st.sampled_from(["--retry-failed the same evening", "a day and a half later"]),
+    )
+
+
+@dataclass
+class TrueDay:
+    """What can be known of one instrument on one day, by minute (epoch seconds)."""
+
+    over: datetime
+    states: dict[int, str]
+    provisional: set[int] = field(default_factory=set)
+    attempts: int = 0
+    confirmations: int = 0
+    failed: bool = False
+
+    def having(self, *states: str) -> set[int]:
+        return {start for start, state in self.states.items() if state in states}
+
+    def turn(self, starts: set[int], state: str) -> None:
+        self.states.update(dict.fromkeys(starts, state))
+
+
+class Oracle:
+    """Works out from the truth what the ledger ought to say of one order."""
+
+    def __init__(self, desk: BackfillDesk, order: BackfillOrder) -> None:
+        self._desk = desk
+        self._order = order
+        self._market = desk.exchange.market
+        self._minutes = order.interval is MINUTES
+        self.stored: dict[tuple[str, date], set[int]] = {}
+        self.seen: dict[str, list[tuple[datetime, int]]] = {symbol: [] for symbol in SYMBOLS}
+        self.day_candles: set[tuple[str, date]] = set()
+        self.days: dict[tuple[str, date], TrueDay] = {}
+        for symbol in SYMBOLS:
+            for day in self._market.days.between(order.first, order.last):
+                if self._market.trades_on(self.listing(symbol), day):
+                    self.days[symbol, day] = self._unasked(symbol, day)
+
+    def listing(self, symbol: str) -> Listing:
+        return self._market.listings[self._desk.instrument(symbol).instrument_key]
+
+    def rows(self, symbol: str, day: date) -> dict[int, tuple[bool, bool, int]]:
+        """Of every minute of that day: is it continuous trading, was there a trade, how much."""
+        rows = self._market.rows(self.listing(symbol), day)
+        return {
+            start: (
+                number < rows.hours.continuous,
+                not rows.quiet[number],
+                int(rows.volume[number]),
+            )
+            for number, start in enumerate(rows.hours.starts.tolist())
+        }
+
+    def see_quotes(self) -> None:
+        """Remember the day's volume at this instant, at which quotes are collected."""
+        now = self._desk.clock.now()
+        day = now.astimezone(IST).date()
+        for symbol in SYMBOLS:
+            if not self._market.trades_on(self.listing(symbol), day):
+                continue
+            rows = self.rows(symbol, day)
+            if now.timestamp() >= min(rows):
+                traded = sum(
+                    volume for start, (*_, volume) in rows.items() if start + 5 <= now.timestamp()
+                )
+                self.seen[symbol].append((now, traded))
+
+    def age(self) -> None:
+        """Time has passed: what has become due and nobody asked for is missed."""
+        for day in self.days.values():
+            day.turn({start for start in day.having("pending") if self._due(day, start)}, "missed")
+
+    def wanted(self) -> set[tuple[str, date]]:
+        """The days that a request could better."""
+        today = self._desk.clock.now().astimezone(IST).date()
+        return {
+            (symbol, day)
+            for (symbol, day), known in self.days.items()
+            if known.having("missed", "source_empty") or (known.provisional and day < today)
+        }
+
+    def answered(
+        self, window: Window, trouble: str, wanted: set[tuple[str, date]], holes: Sequence["Cut"]
+    ) -> None:
+        """A request for *window* met with *trouble*, while *holes* were not shown."""
+        complete, brings = TROUBLES[trouble]
+        symbol = window.instrument.symbol
+        now = self._desk.clock.now()
+        for (name, day), known in self.days.items():
+            if name != symbol or not window.first_day <= day <= window.last_day:
+                continue
+            shown = self._shown(symbol, day, holes) if brings else set()
+            self.stored.setdefault((symbol, day), set()).update(shown)
+            bars = shown & set(known.states)
+            new = bars - known.having("present")
+            if bars:
+                known.turn(known.having("not_expected"), "source_empty")
+            known.turn(bars, "present")
+            if window.door is Door.INTRADAY:
+                known.provisional |= new
+            else:
+                known.provisional -= bars
+            if (symbol, day) not in wanted:
+                continue
+            known.turn(self._without_trade(symbol, day, known), "no_trade")
+            known.attempts += 1
+            known.failed = not complete
+            if complete and now >= known.over + timedelta(minutes=5):
+                known.confirmations += 1
+                known.turn(known.having("missed", "pending"), "source_empty")
+        self._follow_first_bar(symbol)
+
+    def compare(self, ledger: Mapping[tuple[str, date], DayCoverage]) -> None:
+        """Every minute of every day of the ledger says what can be known, and no other thing."""
+        assert ledger.keys() == self.days.keys()
+        for (symbol, day), known in self.days.items():
+            told = ledger[symbol, day]
+            said = {
+                minute * 60: str(one.state)
+                for one in told.stretches
+                for minute in range(one.first, one.end)
+            }
+            assert said == known.states, (symbol, day, _differences(said, known.states))
+            unconfirmed = {
+                minute * 60 for first, end in told.provisional for minute in range(first, end)
+            }
+            assert unconfirmed == known.provisional, (symbol, day)
+            counted = (told.attempts, told.confirmations, told.last_error is not None)
+            assert counted == (known.attempts, known.confirmations, known.failed), (symbol, day)
+            if known.failed:
+                assert told.next_attempt is not None
+            if not self._minutes:
+                continue
+            quiet = {
+                start for start, (_, traded, _) in self.rows(symbol, day).items() if not traded
+            }
+            assert known.having("no_trade") <= quiet, "proved what is not so"
+
+    def compare_candles(self) -> None:
+        """What is stored is what was traded, minute by minute."""
+        for symbol in SYMBOLS:
+            candles = self._desk.candles(symbol, self._order.interval)
+            ours = {start for (name, _), starts in self.stored.items() if name == symbol
+                    for start in starts}  # fmt: skip
+            assert candles.keys() == ours
+            traded = {start for start, row in candles.items() if row.kind == Kind.TRADED}
+            present = {start for (name, _), known in self.days.items() if name == symbol
+                       for start in known.having("present")}  # fmt: skip
+            assert traded == present
+            if self._minutes:
+                volumes = {start: row.volume for start, row in candles.items()}
+                truth = {
+                    start: volume
+                    for name, day in self.days
+                    if name == symbol
+                    for start, (*_, volume) in self.rows(symbol, day).items()
+                }
+                assert volumes == {start: truth[start] for start in volumes}
+
+    def _unasked(self, symbol: str, day: date) -> TrueDay:
+        rows = self.rows(symbol, day)
+        trading = [start for start, (continuous, *_) in rows.items() if continuous]
+        last = datetime.fromtimestamp(max(trading) + 60, IST)
+        auction = len(trading) < len(rows)
+        over = datetime.combine(day, AUCTION_IS_OVER, IST) if auction else last
+        starts = trading if self._minutes else [_midnight(day)]
+        return TrueDay(over, dict.fromkeys(starts, "pending"))
+
+    def _due(self, day: TrueDay, start: int) -> bool:
+        now = self._desk.clock.now()
+        if self._minutes:
+            return now.timestamp() >= start + 60 + 30
+        return now >= day.over + timedelta(minutes=5) and now.timestamp() >= start + DAY_BAR_IS_OVER
+
+    def _shown(self, symbol: str, day: date, holes: Sequence["Cut"]) -> set[int]:
+        """The starts of the bars that an answer about that day holds now, and that are over."""
+        now = self._desk.clock.now()
+        if self._minutes:
+            starts = {
+                start
+                for start, (continuous, traded, _) in self.rows(symbol, day).items()
+                if (traded or not continuous) and now.timestamp() >= start + 65
+            }
+        else:
+            starts = (
+                {_midnight(day)} if now.timestamp() >= _midnight(day) + DAY_BAR_IS_OVER else set()
+            )
+        return {
+            start for start in starts
+            if not any(cut.symbol == symbol and cut.first <= start < cut.end for cut in holes)
+        }  # fmt: skip
+
+    def _without_trade(self, symbol: str, day: date, known: TrueDay) -> set[int]:
+        """The missing minutes in which, as volume proves, nobody traded."""
+        if not self._minutes or self.listing(symbol).isin is None:
+            return set()
+        lacking = known.having("missed", "source_empty")
+        seen = [
+            (at, volume) for at, volume in self.seen[symbol] if at.astimezone(IST).date() == day
+        ]
+        if self._all_is_stored(symbol, day, known, seen):
+            return lacking
+        return {
+            start
+            for start in lacking
+            for before, volume in seen
+            if before.timestamp() <= start
+            and any(after.timestamp() >= start + 60 and then == volume for after, then in seen)
+        }
+
+    def _all_is_stored(
+        self, symbol: str, day: date, known: TrueDay, seen: Sequence[tuple[datetime, int]]
+    ) -> bool:
+        if self._desk.clock.now() < known.over + timedelta(minutes=5):
+            return False
+        rows = self.rows(symbol, day)
+        whole = sum(volume for *_, volume in rows.values())
+        is_known = any(at >= known.over for at, _ in seen) or (symbol, day) in self.day_candles
+        held = sum(rows[start][2] for start in self.stored[symbol, day])
+        return is_known and held == whole
+
+    def _follow_first_bar(self, symbol: str) -> None:
+        """Empty days before the first bar that was ever shown are not expected."""
+        own = {day: known for (name, day), known in self.days.items() if name == symbol}
+        with_bars = [day for day, known in own.items() if known.having("present")]
+        for day, known in own.items():
+            if not with_bars or not known.confirmations or known.having("present", "no_trade"):
+                continue
+            older = day < min(with_bars)
+            was, now = (
+                ("source_empty", "not_expected") if older else ("not_expected", "source_empty")
+            )
+            known.turn(known.having(was), now)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Bars of *symbol* that start from *first* until before *end* (epoch seconds) are not shown."""
+
+    symbol: str
+    first: int
+    end: int
+    until: datetime | None
+
+    def fault(self, desk: BackfillDesk) -> dict[str, Any]:
+        told = {
+            "kind": "withheld-minutes" if self.until else "lost-minutes",
+            "api": "candles",
+            "instruments": [desk.instrument(self.symbol).instrument_key],
+            "bars_from": datetime.fromtimestamp(self.first, IST).isoformat(),
+            "bars_until": datetime.fromtimestamp(self.end, IST).isoformat(),
+        }
+        return told | ({"until": self.until.isoformat()} if self.until else {})
+
+
+def _midnight(day: date) -> int:
+    return int(ist(day, "00:00:00").timestamp())
+
+
+def _differences(said: Mapping[int, str], true: Mapping[int, str]) -> Counter[str]:
+    return Counter(
+        f"{said.get(start)} for {true.get(start)}"
+        for start in said.keys() | true.keys()
+        if said.get(start) != true.get(start)
+    )
+
+
+class Play:
+    """Plays a scenario on a desk, and has the ledger compared with the truth after each act."""
+
+    def __init__(self, desk: BackfillDesk, scenario: Scenario, days: Sequence[date]) -> None:
+        self._desk = desk
+        self._scenario = scenario
+        self._days = days
+        self._asked_at = ist(days[-1], scenario.at)
+        order = desk.order(days[0], days[-1], scenario.interval)
+        self._order = order
+        self._oracle = Oracle(desk, order)
+        evening = self._asked_at + timedelta(hours=2)
+        next_time = self._asked_at + timedelta(hours=36)
+        self._later = evening if "evening" in scenario.later else next_time
+        self._cuts = [cut for hole in scenario.holes if (cut := self._cut(hole))]
+
+    def _cut(self, hole: Hole) -> Cut | None:
+        if hole.days_back >= len(self._days):
+            return None
+        day = self._days[-1 - hole.days_back]
+        if hole.length == 0:
+            first, end = _midnight(day), _midnight(day + ONE_DAY)
+        else:
+            starts = sorted(self._oracle.rows(hole.symbol, day))
+            first = starts[hole.first % len(starts)]
+            end = first + 60 * hole.length
+        return Cut(hole.symbol, first, end, None if hole.lost else self._later)
+
+    def run(self) -> None:
+        self._watch_the_market()
+        self._desk.until(self._asked_at)
+        self._compare()  # nobody has asked for anything yet
+        if self._scenario.day_candles_first and self._scenario.interval is MINUTES:
+            self._fetch_day_candles()
+        self._pass(self._order, self._scenario.troubles)
+        self._compare()
+        self._nothing_is_asked_twice()
+        self._desk.until(self._later)
+        self._compare()
+        retried = self._desk.order(
+            self._days[0], self._days[-1], self._scenario.interval, retry_failed=True
+        )
+        by_hand = "--retry-failed" in self._scenario.later
+        self._pass(retried if by_hand else self._order, self._scenario.troubles_later)
+        self._compare()
+        self._nothing_is_asked_twice()
+        self._oracle.compare_candles()
+        self._audit_agrees()
+
+    def _watch_the_market(self) -> None:
+        """Collect quotes here and there on the last two days, and perhaps after their close."""
+        watched = [
+            ist(day, "09:15:00") + timedelta(minutes=first + minute, seconds=second)
+            for day, (first, length, second) in zip(
+                self._days[-2:], self._scenario.quotes, strict=False
+            )
+            for minute in range(length)
+        ]
+        if self._scenario.closing_quotes:
+            watched += [ist(day, "15:46:00") for day in self._days[-2:]]
+        for instant in sorted(set(watched)):
+            if self._desk.clock.now() <= instant <= self._asked_at:
+                self._desk.until(instant)
+                self._desk.collect_quotes()
+                self._oracle.see_quotes()
+
+    def _fetch_day_candles(self) -> None:
+        self._desk.faults(*(cut.fault(self._desk) for cut in self._cuts))
+        order = self._desk.order(self._days[0], self._days[-1], DAYS)
+        self._desk.backfill(order)
+        for symbol in SYMBOLS:
+            stored = self._desk.candles(symbol, DAYS)
+            self._oracle.day_candles |= {
+                (symbol, day) for day in self._days if _midnight(day) in stored
+            }
+
+    def _pass(self, order: BackfillOrder, troubles: Sequence[str]) -> None:
+        """One backfill, in which the nth window meets the nth trouble."""
+        self._oracle.age()
+        plan = self._desk.service.plan(order)
+        wanted = self._oracle.wanted()
+        self._asks_for(plan, wanted)
+        met = self._meetings(plan.windows, troubles)
+        cuts = [cut for cut in self._cuts if not cut.until or self._desk.clock.now() < cut.until]
+        struck = [_strike(window, trouble) for window, trouble in met if trouble != "none"]
+        self._desk.faults(*(cut.fault(self._desk) for cut in cuts), *struck)
+        report = self._desk.service.run(plan)
+        for window, trouble in met:
+            self._oracle.answered(window, trouble, wanted, cuts)
+        missed = sum(len(day.having("missed")) for day in self._oracle.days.values())
+        assert report.missed == missed
+        assert (report.outcome is Outcome.COMPLETED) == (missed == 0)
+
+    def _meetings(
+        self, windows: Sequence[Window], troubles: Sequence[str]
+    ) -> list[tuple[Window, str]]:
+        """An unknown key is unknown at every door."""
+        met = {window: troubles[n % len(troubles)] for n, window in enumerate(windows)}
+        unknown = {w.instrument.symbol for w, trouble in met.items() if trouble == "unknown-key"}
+        return [
+            (window, "unknown-key" if window.instrument.symbol in unknown else trouble)
+            for window, trouble in met.items()
+        ]
+
+    def _asks_for(self, plan: BackfillPlan, wanted: set[tuple[str, date]]) -> None:
+        """All that is wanted is asked for, today at its own door, and no window is idle."""
+        today = self._desk.clock.now().astimezone(IST).date()
+        covered = {
+            (window.instrument.symbol, day)
+            for window in plan.windows
+            for day in self._days
+            if window.first_day <= day <= window.last_day
+        }
+        assert wanted <= covered
+        for window in plan.windows:
+            symbol = window.instrument.symbol
+            assert {(symbol, window.first_day), (symbol, window.last_day)} <= wanted
+            assert (window.door is Door.INTRADAY) == (window.last_day == today)
+
+    def _compare(self) -> None:
+        self._oracle.age()
+        self._oracle.compare(self._desk.ledger(self._order))
+
+    def _nothing_is_asked_twice(self) -> None:
+        sent = self._desk.api.requests_sent
+        plan = self._desk.service.plan(self._order)
+        assert plan.windows == []
+        self._desk.service.run(plan)
+        assert self._desk.api.requests_sent == sent
+
+    def _audit_agrees(self) -> None:
+        """The candles, counted again, are those the ledger speaks of."""
+        order = self._order
+        question = Question(
+            instruments=order.instruments,
+            interval=order.interval,
+            first=order.first,
+            last=order.last,
+            expectation=Expectation(CALENDAR, self._desk.clock.now()),
+        )
+        with self._desk.store.reading() as connection:
+            assert recount(connection, question).differences == []
+
+
+def _strike(window: Window, trouble: str) -> dict[str, Any]:
+    key = window.instrument.instrument_key
+    unit = "minutes" if window.interval is MINUTES else "days"
+    door = "/v3/historical-candle"
+    path = f"{door}/{key}/{unit}/1/{window.last_day}/{window.first_day}"
+    if window.door is Door.INTRADAY:
+        path = f"{door}/intraday/{key}/{unit}/1"
+    return {"kind": trouble, "path": path}
+
+
+def trading_days(last: date, days: int) -> list[date]:
+    """The last so many days up to *last* on which shares trade, oldest first."""
+    found: list[date] = []
+    day = last
+    while len(found) < days:
+        if CALENDAR.session(day, F_AND_O_STOCK).open:
+            found.append(day)
+        day -= ONE_DAY
+    return found[::-1]
+
+
+def play(database_url: str, folder: Path, scenario: Scenario) -> None:
+    days = trading_days(scenario.today, scenario.days)
+    start = ist(days[-2] if len(days) > 1 else days[-1], "08:00:00")
+    with backfill_desk(database_url, folder, start, SYMBOLS, seed=scenario.seed) as desk:
+        Play(desk, scenario, days).run()
+
+
+def tried(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A law that is tried so often, however slow the machine."""
+    slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+    bounded = settings(max_examples=examples, deadline=None, suppress_health_check=slow)
+
+    def decorate(law: Callable[..., None]) -> Callable[..., None]:
+        decorated: Callable[..., None] = pytest.mark.timeout(0 if LONG else 300)(bounded(law))
+        return decorated
+
+    return decorate
+
+
+def on_a_new_file(template: Path, folder: Path, scenario: Scenario) -> None:
+    """Play *scenario* on a copy of the *template*."""
+    for leftover in folder.iterdir():
+        leftover.unlink()
+    file = folder / "store.db"
+    shutil.copyfile(template, file)
+    play(f"sqlite:///{file}", folder, scenario)
+
+
+@tried(EXAMPLES // 2)
+@given(scenario=scenarios(WITHOUT_AUCTION))
+def test_every_minute_is_named_rightly(
+    sqlite_template: Path, tmp_path: Path, scenario: Scenario
+) -> None:
+    on_a_new_file(sqlite_template, tmp_path, scenario)
+
+
+@tried(EXAMPLES // 2)
+@given(scenario=scenarios(WITH_AUCTION))
+def test_with_closing_auctions_too(
+    sqlite_template: Path, tmp_path: Path, scenario: Scenario
+) -> None:
+    on_a_new_file(sqlite_template, tmp_path, scenario)
+
+
+@tried(EXAMPLES_ON_POSTGRES)
+@given(scenario=scenarios((*WITHOUT_AUCTION, *WITH_AUCTION)))
+def test_and_on_postgres(
+    postgres_copies: DatabaseCopies, tmp_path: Path, scenario: Scenario
+) -> None:
+    with postgres_copies.one() as url:
+        play(url, tmp_path, scenario)

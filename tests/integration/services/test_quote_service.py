@@ -1,0 +1,785 @@
+"""Every slot is collected or has a row that says why not; freshness is judged and told.
+
+The services are real, and so are the calendar and the arithmetic of the clock; the provider
+and the store are small honest stand-ins, so that every answer can be chosen.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pytest
+
+from data_fetch.core.clock import IST, MINUTE, VirtualClock
+from data_fetch.core.errors import (
+    LostLeadership,
+    OutsideError,
+    StoreUnreachable,
+    TokenRejected,
+    Unreachable,
+)
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.ports import Lane, QuoteKeeping
+from data_fetch.core.quotes.freshness import FreshnessRules
+from data_fetch.core.records import (
+    Instrument,
+    Movement,
+    Outcome,
+    Quote,
+    QuoteAnswer,
+    SetAside,
+    StoredQuote,
+    SyncAttempt,
+    SyncRun,
+    SyncState,
+)
+from data_fetch.services.quotes import FreshnessMonitor, LtpService, Members, WhyMissed
+from data_fetch.storage.database.store import Store
+from data_fetch.storage.quotes import QuoteStore
+from data_fetch.storage.runs import recent_runs
+
+CALENDAR = MarketCalendar.reviewed()
+PLAIN_DAY, AUCTION_DAY = "2026-07-15", "2026-09-16"
+
+
+def index(symbol: str, name: str) -> Instrument:
+    key = f"NSE_INDEX|{name}"
+    return Instrument(
+        instrument_key=key,
+        live_key=key,
+        symbol=symbol,
+        segment="NSE_INDEX",
+        instrument_type="INDEX",
+    )
+
+
+def stock(symbol: str, *, cas_eligible: bool) -> Instrument:
+    key = f"NSE_EQ|ZZP{symbol:0>9}"
+    return Instrument(
+        instrument_key=key,
+        live_key=key,
+        symbol=symbol,
+        segment="NSE_EQ",
+        instrument_type="EQ",
+        cas_eligible=cas_eligible,
+    )
+
+
+NIFTY, VIX = index("NIFTY", "Nifty 50"), index("INDIAVIX", "India VIX")
+TCS, INFY = stock("TCS", cas_eligible=True), stock("INFY", cas_eligible=True)
+SMALL = stock("SMALL", cas_eligible=False)
+EVERYBODY = (NIFTY, VIX, TCS, INFY, SMALL)
+WITHOUT_AUCTION = {VIX.symbol, SMALL.symbol}
+WITH_AUCTION = {NIFTY.symbol, TCS.symbol, INFY.symbol}
+SYMBOL_OF = {instrument.instrument_key: instrument.symbol for instrument in EVERYBODY}
+
+
+def ist(day: str, time: str) -> datetime:
+    return datetime.fromisoformat(f"{day} {time}").replace(tzinfo=IST)
+
+
+@dataclass
+class Provider:
+    """A QuoteSource that answers everything asked, but for what a test wants otherwise."""
+
+    clock: VirtualClock
+    takes: timedelta = timedelta(seconds=1)
+    problem: OutsideError | None = None
+    left_out: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+    set_aside: set[str] = field(default_factory=set)
+    volumes: dict[str, int] = field(default_factory=dict)
+    standing_still: set[str] = field(default_factory=set)
+    asked: list[set[str]] = field(default_factory=list)
+
+    def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteAnswer:
+        self.asked.append({SYMBOL_OF[key] for key in instrument_keys})
+        self.clock.sleep(self.takes)
+        if self.problem is not None:
+            raise self.problem
+        return QuoteAnswer(
+            quotes=tuple(self._quote(key) for key in instrument_keys if self._answers(key)),
+            absent=self._among(instrument_keys, self.left_out),
+            unknown=self._among(instrument_keys, self.unknown),
+            set_aside=tuple(
+                SetAside(key, "last price -1.0 cannot be")
+                for key in self._among(instrument_keys, self.set_aside)
+            ),
+            requests=1,
+            received_at=self.clock.now(),
+        )
+
+    def _answers(self, key: str) -> bool:
+        return SYMBOL_OF[key] not in self.left_out | self.unknown | self.set_aside
+
+    def _among(self, keys: Sequence[str], symbols: set[str]) -> tuple[str, ...]:
+        return tuple(key for key in keys if SYMBOL_OF[key] in symbols)
+
+    def _quote(self, key: str) -> Quote:
+        symbol = SYMBOL_OF[key]
+        minutes = (self.clock.now() - ist(PLAIN_DAY, "00:00")) / MINUTE
+        moved = 0 if symbol in self.standing_still else minutes * 0.05
+        return Quote(
+            instrument_key=key,
+            last_price=100 + moved,
+            volume=self.volumes.get(symbol, 0),
+            prev_close=99.0,
+        )
+
+
+@dataclass
+class Ledger:
+    """A QuoteKeeping in memory: all of a slot or, while it cannot write, nothing."""
+
+    problem: Exception | None = None
+    rows: dict[tuple[str, datetime], StoredQuote] = field(default_factory=dict)
+    runs: list[SyncRun] = field(default_factory=list)
+    attempts: dict[str, SyncAttempt] = field(default_factory=dict)
+
+    def record_slot(
+        self, run: SyncRun, quotes: Sequence[StoredQuote], attempts: Sequence[SyncAttempt]
+    ) -> None:
+        self.record_runs([run])
+        self.rows |= {(quote.symbol, quote.slot): quote for quote in quotes}
+        self.attempts |= {attempt.symbol: attempt for attempt in attempts}
+
+    def record_runs(self, runs: Sequence[SyncRun]) -> None:
+        if self.problem is not None:
+            raise self.problem
+        self.runs += runs
+
+    def latest(self) -> Mapping[str, StoredQuote]:
+        in_session = [row for row in self.rows.values() if not row.off_session]
+        return {row.symbol: row for row in sorted(in_session, key=lambda row: row.slot)}
+
+    def movements(self, slots: Sequence[datetime]) -> Mapping[str, Movement]:
+        of_symbol: dict[str, list[Quote]] = {}
+        for (symbol, slot), row in self.rows.items():
+            if slot in slots:
+                of_symbol.setdefault(symbol, []).append(row.quote)
+        return {
+            symbol: Movement(
+                slots=len(quotes),
+                lowest_price=min(quote.last_price for quote in quotes),
+                highest_price=max(quote.last_price for quote in quotes),
+                lowest_volume=min(quote.volume for quote in quotes),
+                highest_volume=max(quote.volume for quote in quotes),
+            )
+            for symbol, quotes in of_symbol.items()
+        }
+
+    def accounts(self, job: str = "quotes") -> list[tuple[str, str]]:
+        """Slot (IST) and outcome of each run of *job*, as recorded."""
+        return [
+            (f"{run.due_slot.astimezone(IST):%H:%M}", str(run.outcome))
+            for run in self.runs
+            if run.job == job and run.due_slot is not None
+        ]
+
+    def symbols_in(self, day: str, slot: str) -> set[str]:
+        return {symbol for symbol, at in self.rows if at == ist(day, slot)}
+
+
+@dataclass
+class Desk:
+    """A collector at one moment of one day, all of whose neighbours can be arranged."""
+
+    day: str
+    clock: VirtualClock
+    provider: Provider
+    ledger: Ledger
+    told: list[tuple[SyncRun, Sequence[StoredQuote]]] = field(default_factory=list)
+
+    def service(
+        self,
+        owed_since: str,
+        members: Sequence[Instrument] = EVERYBODY,
+        keeping: QuoteKeeping | None = None,
+    ) -> LtpService:
+        return LtpService(
+            source=self.provider,
+            source_name="paper",
+            keeping=keeping or self.ledger,
+            members=Members(tuple(members)),
+            calendar=CALENDAR,
+            clock=self.clock,
+            owed_since=ist(self.day, owed_since),
+            running_since=self.clock.now(),
+            listeners=[lambda run, quotes: self.told.append((run, quotes))],
+        )
+
+    def at(self, time: str) -> None:
+        self.clock.sleep(ist(self.day, time) - self.clock.now())
+
+
+@pytest.fixture
+def desk_on() -> Iterator[Callable[[str, str], Desk]]:
+    """A desk on a day at a time; the test's own thread is the work in hand."""
+    holds = []
+
+    def make(day: str, time: str) -> Desk:
+        clock = VirtualClock(ist(day, time))
+        holds.append(clock.hold())
+        return Desk(day, clock, Provider(clock), Ledger())
+
+    yield make
+    for hold in holds:
+        hold.release()
+
+
+DeskOn = Callable[[str, str], Desk]
+
+
+# --- slots ------------------------------------------------------------------------------------
+
+
+def test_a_slot_brings_a_row_for_every_symbol_and_its_account(desk_on: DeskOn) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+
+    desk.service(owed_since="09:59").collect_due()
+
+    [run] = desk.ledger.runs
+    assert (run.job, run.due_slot, run.outcome) == (
+        "quotes",
+        ist(PLAIN_DAY, "10:00"),
+        Outcome.COMPLETED,
+    )
+    assert (run.requested, run.stored, run.requests) == (5, 5, 1)
+    assert run.finished_at - run.started_at == timedelta(seconds=1)
+    assert desk.ledger.symbols_in(PLAIN_DAY, "10:00") == set(SYMBOL_OF.values())
+    assert {row.run_id for row in desk.ledger.rows.values()} == {run.run_id}
+    assert not any(row.off_session for row in desk.ledger.rows.values())
+    assert {attempt.state for attempt in desk.ledger.attempts.values()} == {SyncState.OK}
+
+
+def test_symbols_without_a_quote_are_accounted_for_by_what_became_of_them(
+    desk_on: DeskOn,
+) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    desk.provider.left_out = {"TCS"}
+    desk.provider.unknown = {"INFY"}
+    desk.provider.set_aside = {"SMALL"}
+
+    desk.service(owed_since="09:59").collect_due()
+
+    [run] = desk.ledger.runs
+    assert run.outcome is Outcome.INCOMPLETE
+    assert (run.requested, run.stored) == (5, 2)
+    assert (run.absent, run.quarantined, run.set_aside) == (1, 1, 1)
+    assert {attempt.symbol: attempt.state for attempt in desk.ledger.attempts.values()} == {
+        "NIFTY": SyncState.OK,
+        "INDIAVIX": SyncState.OK,
+        "TCS": SyncState.ABSENT,
+        "INFY": SyncState.QUARANTINED,
+        "SMALL": SyncState.SET_ASIDE,
+    }
+
+
+def test_an_incomplete_slot_is_kept_with_its_reasons_in_each_kind_of_store(
+    desk_on: DeskOn, store: Store
+) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    desk.provider.left_out = {"TCS"}
+    desk.provider.unknown = {"INFY"}
+    desk.provider.set_aside = {"SMALL"}
+
+    desk.service(owed_since="09:59", keeping=QuoteStore(store)).collect_due()
+
+    [run] = recent_runs(store)
+    assert (run.outcome, run.stored) == (Outcome.INCOMPLETE, 2)
+    assert run.details == {
+        "absent": {"TCS": "a good answer left it out"},
+        "quarantined": {"INFY": "the provider does not know this key"},
+        "set_aside": {"SMALL": "last price -1.0 cannot be"},
+    }
+
+
+def test_a_slot_is_collected_once(desk_on: DeskOn) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    service = desk.service(owed_since="09:59")
+
+    service.collect_due()
+    service.collect_due()
+
+    assert desk.ledger.accounts() == [("10:00", "completed")]
+    assert len(desk.provider.asked) == 1
+
+
+@pytest.mark.parametrize("time", ["08:00:00", "09:15:59", "23:00:00"])
+def test_outside_the_session_nothing_is_due(desk_on: DeskOn, time: str) -> None:
+    desk = desk_on(PLAIN_DAY, time)
+    service = desk.service(owed_since="00:00" if time < "12" else "15:29")
+
+    service.collect_due()
+
+    assert (desk.ledger.runs, desk.provider.asked) == ([], [])
+
+
+def test_a_slot_is_still_collected_late_in_the_minute_after_it(desk_on: DeskOn) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:59")
+
+    desk.service(owed_since="09:59").collect_due()
+
+    assert desk.ledger.accounts() == [("10:00", "completed")]
+
+
+def test_slots_before_the_start_are_missed_because_nobody_was_running(desk_on: DeskOn) -> None:
+    desk = desk_on(PLAIN_DAY, "10:03:30")
+
+    desk.service(owed_since="09:59").collect_due()
+
+    assert desk.ledger.accounts() == [
+        ("10:00", "missed"),
+        ("10:01", "missed"),
+        ("10:02", "completed"),
+    ]
+    assert [run.error for run in desk.ledger.runs[:2]] == [WhyMissed.NOT_RUNNING] * 2
+
+
+def test_slots_slept_through_are_missed_because_it_was_too_late(desk_on: DeskOn) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    service = desk.service(owed_since="09:59")
+    service.collect_due()
+
+    desk.at("10:05:10")
+    service.collect_due()
+
+    assert desk.ledger.accounts() == [
+        ("10:00", "completed"),
+        ("10:01", "missed"),
+        ("10:02", "missed"),
+        ("10:03", "missed"),
+        ("10:04", "completed"),
+    ]
+    assert {run.error for run in desk.ledger.runs if run.error} == {WhyMissed.TOO_LATE}
+
+
+def test_a_night_and_a_weekend_owe_nothing_but_their_trading_minutes(desk_on: DeskOn) -> None:
+    desk = desk_on("2026-07-20", "09:16:05")  # a Monday
+    service = LtpService(
+        source=desk.provider,
+        source_name="paper",
+        keeping=desk.ledger,
+        members=Members(EVERYBODY),
+        calendar=CALENDAR,
+        clock=desk.clock,
+        owed_since=ist("2026-07-17", "15:27"),
+        running_since=desk.clock.now(),
+    )
+
+    service.collect_due()
+
+    assert desk.ledger.accounts() == [
+        ("15:28", "missed"),
+        ("15:29", "missed"),
+        ("09:15", "completed"),
+    ]
+    assert service.accounted_to == ist("2026-07-20", "09:15")
+
+
+def test_listeners_are_told_of_collected_and_of_missed_slots(desk_on: DeskOn) -> None:
+    desk = desk_on(PLAIN_DAY, "10:03:00")
+
+    desk.service(owed_since="10:00").collect_due()
+
+    assert [(run.outcome, len(quotes)) for run, quotes in desk.told] == [
+        (Outcome.MISSED, 0),
+        (Outcome.COMPLETED, 5),
+    ]
+
+
+# --- closing auction --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("time", "slot", "asked"),
+    [
+        pytest.param("15:15:00", "15:14", WITH_AUCTION | WITHOUT_AUCTION, id="the last for all"),
+        pytest.param("15:16:00", "15:15", WITHOUT_AUCTION, id="continuous trading has ended"),
+        pytest.param("15:30:00", "15:29", WITHOUT_AUCTION, id="the last of the others"),
+        pytest.param("15:36:00", "15:35", WITH_AUCTION, id="the print of the auction"),
+    ],
+)
+def test_on_an_auction_day_only_those_who_trade_are_asked(
+    desk_on: DeskOn, time: str, slot: str, asked: set[str]
+) -> None:
+    desk = desk_on(AUCTION_DAY, time)
+    before = (ist(AUCTION_DAY, slot) - MINUTE).strftime("%H:%M")
+
+    desk.service(owed_since=before).collect_due()
+
+    assert desk.provider.asked == [asked]
+    assert desk.ledger.symbols_in(AUCTION_DAY, slot) == asked
+    assert not any(row.off_session for row in desk.ledger.rows.values())
+
+
+def test_in_the_gap_before_the_auction_print_nothing_is_due(desk_on: DeskOn) -> None:
+    desk = desk_on(AUCTION_DAY, "15:33:00")
+
+    desk.service(owed_since="15:29").collect_due()
+
+    assert (desk.ledger.runs, desk.provider.asked) == ([], [])
+
+
+# --- once, and repairs ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("day", "time", "off_session"),
+    [
+        pytest.param(PLAIN_DAY, "10:00:30", set(), id="in session"),
+        pytest.param(PLAIN_DAY, "23:10:30", set(SYMBOL_OF.values()), id="at night"),
+        pytest.param("2026-07-18", "11:00:30", set(SYMBOL_OF.values()), id="on a Saturday"),
+        pytest.param(AUCTION_DAY, "15:20:30", WITH_AUCTION, id="beside the others' trading"),
+        pytest.param(AUCTION_DAY, "15:33:30", set(SYMBOL_OF.values()), id="in the auction gap"),
+        pytest.param(AUCTION_DAY, "15:35:30", WITHOUT_AUCTION, id="in the auction's own minute"),
+    ],
+)
+def test_collecting_once_marks_what_was_not_in_session(
+    desk_on: DeskOn, day: str, time: str, off_session: set[str]
+) -> None:
+    desk = desk_on(day, time)
+
+    run = desk.service(owed_since="00:00").collect_now()
+
+    assert run.due_slot == ist(day, time[:5])
+    assert (run.job, run.requested, run.stored) == ("collect-once", 5, 5)
+    marked = {row.symbol for row in desk.ledger.rows.values() if row.off_session}
+    assert marked == off_session
+    assert run in desk.ledger.runs
+
+
+def test_collecting_once_accounts_for_no_slot_of_the_schedule(desk_on: DeskOn) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    service = desk.service(owed_since="09:59")
+
+    service.collect_now()
+
+    assert service.accounted_to == ist(PLAIN_DAY, "09:59")
+
+
+def test_a_failed_single_collection_is_raised_and_recorded(desk_on: DeskOn) -> None:
+    desk = desk_on(PLAIN_DAY, "10:00:30")
+    desk.provider.problem = Unreachable("no route to the provider")
+
+    with pytest.raises(Unreachable):
+        desk.service(owed_since="09:59").collect_now()
+
+    assert desk.ledger.accounts("collect-once") == [("10:00", "failed")]
+
+
+def test_a_repair_asks_only_for_the_symbols_that_trade(desk_on: DeskOn) -> None:
+    desk = desk_on(AUCTION_DAY, "15:20:20")
+
+    run = desk.service(owed_since="15:18").repair(["TCS", "SMALL"])
+
+    assert desk.provider.asked == [{"SMALL"}]
+    assert run is not None
+    assert (run.job, run.due_slot, run.stored) == ("repair", ist(AUCTION_DAY, "15:19"), 1)
+    assert desk.ledger.symbols_in(AUCTION_DAY, "15:19") == {"SMALL"}
+
+
+def test_a_repair_outside_the_session_asks_for_nothing(desk_on: DeskOn) -> None:
+    desk = desk_on(PLAIN_DAY, "16:00:20")
+
+    assert desk.service(owed_since="15:29").repair(["TCS"]) is None
+    assert (desk.provider.asked, desk.ledger.runs) == ([], [])
+
+
+# --- what goes wrong --------------------------------------------------------------------------
+
+
+def test_a_failed_slot_has_a_row_and_the_next_slot_is_fine(desk_on: DeskOn) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    service = desk.service(owed_since="09:59")
+    desk.provider.problem = Unreachable("no route to the provider")
+
+    with pytest.raises(Unreachable):
+        service.collect_due()
+    desk.provider.problem = None
+    desk.at("10:02:00")
+    service.collect_due()
+
+    assert desk.ledger.accounts() == [("10:00", "failed"), ("10:01", "completed")]
+    assert "no route to the provider" in (desk.ledger.runs[0].error or "")
+    assert desk.ledger.symbols_in(PLAIN_DAY, "10:00") == set()
+    assert desk.told[0][0].outcome is Outcome.FAILED
+
+
+def test_a_failed_slot_is_a_failed_attempt_on_every_symbol(desk_on: DeskOn) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    desk.provider.problem = Unreachable("no route to the provider")
+
+    with pytest.raises(Unreachable):
+        desk.service(owed_since="09:59").collect_due()
+
+    states = {attempt.symbol: attempt.state for attempt in desk.ledger.attempts.values()}
+    assert states == dict.fromkeys(SYMBOL_OF.values(), SyncState.FAILED)
+
+
+def test_without_a_token_slots_are_missed_until_there_is_a_new_one(
+    desk_on: DeskOn, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    service = desk.service(owed_since="09:59")
+    desk.provider.problem = TokenRejected("the token is refused", then="Put a new one into .env.")
+    desk.provider.takes = timedelta()
+
+    for time in ("10:01:00", "10:02:00", "10:03:00"):
+        desk.at(time)
+        service.collect_due()
+    desk.provider.problem = None
+    desk.at("10:04:00")
+    service.collect_due()
+
+    assert desk.ledger.accounts() == [
+        ("10:00", "missed"),
+        ("10:01", "missed"),
+        ("10:02", "missed"),
+        ("10:03", "completed"),
+    ]
+    assert "Put a new one into .env." in (desk.ledger.runs[0].error or "")
+    assert caplog.messages == ["paused_for_token", "resumed_with_new_token"]
+
+
+@pytest.mark.parametrize(
+    "problem", [StoreUnreachable("the database does not answer"), LostLeadership("replaced")]
+)
+def test_a_slot_that_could_not_be_written_is_still_owed(
+    desk_on: DeskOn, problem: Exception
+) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    service = desk.service(owed_since="09:59")
+    desk.ledger.problem = problem
+
+    with pytest.raises(type(problem)):
+        service.collect_due()
+
+    assert service.accounted_to == ist(PLAIN_DAY, "09:59")
+    assert desk.told == []
+
+
+@pytest.mark.parametrize(
+    ("back_at", "accounts"),
+    [
+        pytest.param("10:01:40", [("10:00", "completed")], id="in time: collected again"),
+        pytest.param(
+            "10:03:00",
+            [("10:00", "missed"), ("10:01", "missed"), ("10:02", "completed")],
+            id="too late: missed",
+        ),
+    ],
+)
+def test_an_owed_slot_is_accounted_for_when_the_store_is_back(
+    desk_on: DeskOn, back_at: str, accounts: list[tuple[str, str]]
+) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    service = desk.service(owed_since="09:59")
+    desk.ledger.problem = StoreUnreachable("the database does not answer")
+    with pytest.raises(StoreUnreachable):
+        service.collect_due()
+
+    desk.ledger.problem = None
+    desk.at(back_at)
+    service.collect_due()
+
+    assert desk.ledger.accounts() == accounts
+    lost = [run.error for run in desk.ledger.runs if run.outcome is Outcome.MISSED]
+    assert all("could not be stored: the database does not answer" in why for why in lost[:1])
+    assert all(why == WhyMissed.TOO_LATE for why in lost[1:])
+
+
+def test_a_volume_that_falls_within_the_day_is_set_aside(desk_on: DeskOn) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    service = desk.service(owed_since="09:59")
+    desk.provider.volumes = {"TCS": 5000, "INFY": 5000}
+    service.collect_due()
+
+    desk.provider.volumes = {"TCS": 4000, "INFY": 6000}
+    desk.at("10:02:00")
+    service.collect_due()
+
+    assert desk.ledger.symbols_in(PLAIN_DAY, "10:01") == set(SYMBOL_OF.values()) - {"TCS"}
+    assert desk.ledger.attempts["TCS"].state is SyncState.SET_ASIDE
+    assert "from 5000 to 4000" in (desk.ledger.attempts["TCS"].error or "")
+
+
+def test_a_restart_remembers_the_volume_of_the_day(desk_on: DeskOn) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    desk.provider.volumes = {"TCS": 5000}
+    desk.service(owed_since="09:59").collect_due()
+
+    desk.provider.volumes = {"TCS": 4000}
+    desk.at("10:02:00")
+    desk.service(owed_since="10:00").collect_due()
+
+    assert desk.ledger.attempts["TCS"].state is SyncState.SET_ASIDE
+
+
+def test_quotes_of_a_later_time_do_not_stand_against_a_slot_collected_again(
+    desk_on: DeskOn,
+) -> None:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    desk.provider.volumes = {"TCS": 5000}
+    desk.service(owed_since="09:59").collect_due()
+    later = desk.ledger
+
+    again = desk_on(PLAIN_DAY, "09:31:00")
+    again.ledger = later
+    again.provider.volumes = {"TCS": 400}
+    again.service(owed_since="09:29").collect_due()
+
+    assert again.ledger.symbols_in(PLAIN_DAY, "09:30") == set(SYMBOL_OF.values())
+
+
+# --- freshness --------------------------------------------------------------------------------
+
+
+@dataclass
+class Watch:
+    """A monitor beside the service that collects what it judges."""
+
+    desk: Desk
+    service: LtpService
+    monitor: FreshnessMonitor
+
+    @classmethod
+    def at(cls, desk: Desk) -> "Watch":
+        service = desk.service(owed_since="09:59")
+        monitor = FreshnessMonitor(
+            keeping=desk.ledger,
+            members=Members(EVERYBODY),
+            calendar=CALENDAR,
+            clock=desk.clock,
+            rules=FreshnessRules(stale_after=5, frozen_after=3),
+            repair=service.repair,
+        )
+        return cls(desk, service, monitor)
+
+    def collect_until(self, time: str) -> None:
+        """A slot each minute up to *time*; then it is 20 seconds later, when checks are due."""
+        minute = self.desk.clock.now()
+        while minute <= ist(self.desk.day, time):
+            self.desk.clock.sleep(minute - self.desk.clock.now())
+            self.service.collect_due()
+            minute += MINUTE
+        self.desk.at(f"{time}:20")
+
+    def states(self) -> dict[str, str]:
+        return {judgement.symbol: str(judgement.state) for judgement in self.monitor.judge_all()}
+
+    @property
+    def last_check(self) -> SyncRun:
+        return [run for run in self.desk.ledger.runs if run.job == "freshness"][-1]
+
+
+@pytest.fixture
+def watch(desk_on: DeskOn) -> Watch:
+    desk = desk_on(PLAIN_DAY, "10:01:00")
+    desk.provider.volumes = dict.fromkeys(SYMBOL_OF.values(), 1000)
+    return Watch.at(desk)
+
+
+def test_what_is_collected_every_minute_is_fresh(watch: Watch) -> None:
+    watch.collect_until("10:12")
+
+    watch.monitor.check()
+
+    check = watch.last_check
+    assert (check.outcome, check.requested, check.stored) == (Outcome.COMPLETED, 5, 5)
+    assert check.due_slot == ist(PLAIN_DAY, "10:12")
+    assert check.details["fresh"] == 5
+    assert check.details["stale"] == []
+
+
+def test_a_symbol_that_stopped_is_repaired_and_told_once(
+    watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="data_fetch.ltp_service")
+    watch.collect_until("10:01")
+    watch.desk.provider.left_out = {"TCS"}
+    watch.collect_until("10:08")
+
+    watch.monitor.check()
+    watch.monitor.check()
+    assert watch.desk.provider.asked[-2:] == [{"TCS"}, {"TCS"}]
+    assert (watch.last_check.outcome, watch.last_check.details["stale"]) == (
+        Outcome.INCOMPLETE,
+        ["TCS"],
+    )
+    assert watch.last_check.details["repaired"] == 0
+
+    watch.desk.provider.left_out = set()
+    watch.monitor.check()
+    assert watch.last_check.details["repaired"] == 1
+    watch.monitor.check()
+    watch.monitor.check()
+
+    assert watch.last_check.outcome is Outcome.COMPLETED
+    told = [record for record in caplog.records if record.message == "freshness_changed"]
+    assert [(record.levelname, record.state, record.symbols) for record in told] == [
+        ("WARNING", "stopped", ["TCS"]),
+        ("INFO", "fresh", ["TCS"]),
+    ]
+
+
+def test_a_symbol_never_seen_is_not_called_stopped(watch: Watch) -> None:
+    watch.desk.provider.left_out = {"SMALL"}
+    watch.collect_until("10:03")
+
+    assert watch.states()["SMALL"] == "never_seen"
+    assert watch.states()["TCS"] == "fresh"
+
+
+def test_a_stock_whose_quote_stands_still_while_the_index_moves_is_frozen(
+    watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch.desk.provider.standing_still = {"TCS"}
+    watch.collect_until("10:05")
+
+    watch.monitor.check()
+    watch.monitor.check()
+
+    assert watch.states() == {**dict.fromkeys(SYMBOL_OF.values(), "fresh"), "TCS": "frozen"}
+    assert caplog.messages.count("freshness_changed") == 1
+    assert {"TCS"} not in watch.desk.provider.asked, "asking again does not mend it"
+
+
+def test_nothing_is_frozen_while_the_index_stands_still_too(watch: Watch) -> None:
+    watch.desk.provider.standing_still = {"TCS", "NIFTY"}
+    watch.collect_until("10:05")
+
+    assert set(watch.states().values()) == {"fresh"}
+
+
+@pytest.mark.parametrize(
+    ("day", "time", "closed"),
+    [
+        pytest.param(PLAIN_DAY, "18:00:20", set(SYMBOL_OF.values()), id="in the evening"),
+        pytest.param("2026-07-18", "11:00:20", set(SYMBOL_OF.values()), id="on a Saturday"),
+        pytest.param(AUCTION_DAY, "15:20:20", WITH_AUCTION, id="in the auction gap"),
+    ],
+)
+def test_nothing_is_stale_while_its_market_is_closed(
+    desk_on: DeskOn, day: str, time: str, closed: set[str]
+) -> None:
+    watch = Watch.at(desk_on(day, time))
+
+    states = watch.states()
+
+    assert {symbol for symbol, state in states.items() if state == "market_closed"} == closed
+    assert {states[symbol] for symbol in set(states) - closed} <= {"never_seen"}
+
+
+def test_no_alarm_and_no_request_at_night(
+    desk_on: DeskOn, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = desk_on(PLAIN_DAY, "23:00:20")
+    watch = Watch.at(desk)
+
+    watch.monitor.check()
+
+    assert watch.last_check.outcome is Outcome.COMPLETED
+    assert (desk.provider.asked, caplog.messages) == ([], [])

@@ -1,0 +1,164 @@
+"""Migrations and models agree, and a store's schema is looked after as promised."""
+
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+
+from data_fetch import PACKAGE_FOLDER
+from data_fetch.core.errors import SetupError, StoreUnreachable
+from data_fetch.core.records import World
+from data_fetch.storage.database import migrations
+from data_fetch.storage.database.engine import engine_for, reading, redacted, writing
+from data_fetch.storage.database.store import open_store
+from data_fetch.storage.database.tables import Base
+
+CHECKOUT = PACKAGE_FOLDER.parent
+
+
+def described(engine: Engine) -> dict[str, object]:
+    """The schema as the database itself tells it."""
+    told = inspect(engine)
+    return {
+        name: (
+            [(c["name"], str(c["type"]), c["nullable"]) for c in told.get_columns(name)],
+            told.get_pk_constraint(name)["constrained_columns"],
+            sorted(str((i["name"], i["column_names"])) for i in told.get_indexes(name)),
+        )
+        for name in told.get_table_names()
+        if name != "alembic_version"
+    }
+
+
+def alembic(engine: Engine, verb: str, to: str) -> None:
+    with writing(engine) as connection:
+        config = Config(CHECKOUT / "alembic.ini", attributes={"connection": connection})
+        getattr(command, verb)(config, to)
+
+
+def test_models_and_migrations_agree(engine: Engine) -> None:
+    with reading(engine) as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_down_and_up_again_leaves_the_same_schema(engine: Engine) -> None:
+    before = described(engine)
+
+    alembic(engine, "downgrade", "base")
+    assert described(engine) == {}
+    alembic(engine, "upgrade", "head")
+
+    assert described(engine) == before
+
+
+def test_plain_alembic_works_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'made' / 'here.db'}")
+
+    command.upgrade(Config(CHECKOUT / "alembic.ini"), "head")
+
+    engine = engine_for(f"sqlite:///{tmp_path / 'made' / 'here.db'}")
+    assert migrations.current(engine) == migrations.head()
+    engine.dispose()
+
+
+def test_a_sqlite_store_is_made_with_its_folder(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'data' / 'paper.db'}", World.PAPER)
+
+    assert migrations.current(store.engine) == migrations.head()
+    store.close()
+
+
+def test_an_empty_postgresql_database_gets_the_schema(empty_postgres_url: str) -> None:
+    store = open_store(empty_postgres_url, World.PAPER)
+
+    assert migrations.current(store.engine) == migrations.head()
+    store.close()
+
+
+def test_an_old_postgresql_schema_is_left_to_a_person(postgres_url: str) -> None:
+    engine = engine_for(postgres_url)
+    with writing(engine) as connection:
+        connection.execute(text("DELETE FROM alembic_version"))
+    engine.dispose()
+
+    with pytest.raises(SetupError, match="data-fetch db upgrade"):
+        open_store(postgres_url, World.PAPER)
+
+
+def test_a_newer_schema_is_refused(database_url: str) -> None:
+    engine = engine_for(database_url)
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(SetupError, match="newer data-fetch"):
+        open_store(database_url, World.PAPER)
+    with pytest.raises(SetupError, match="newer data-fetch"):
+        migrations.upgrade(engine)
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        pytest.param("mongodb://localhost/market", "MongoDB", id="MongoDB"),
+        pytest.param("mysql://localhost/market", "mysql", id="another database"),
+        pytest.param("postgresql+asyncpg://localhost/market", "asyncpg", id="another driver"),
+        pytest.param("sqlite://", "names no file", id="SQLite in memory"),
+        pytest.param("nonsense", "not a database URL", id="no URL"),
+    ],
+)
+def test_a_url_we_cannot_use_is_refused_with_what_we_can(url: str, told: str) -> None:
+    with pytest.raises(SetupError, match=told) as refusal:
+        engine_for(url)
+    assert "postgresql://user:password@host:5432/database" in str(refusal.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_the_postgresql_driver_is_named(scheme: str) -> None:
+    engine = engine_for(f"{scheme}://someone@localhost/market")
+
+    assert engine.url.drivername == "postgresql+psycopg2"
+
+
+def test_a_postgresql_that_does_not_answer_is_named_without_its_password() -> None:
+    with pytest.raises(StoreUnreachable) as refusal:
+        open_store("postgresql://someone:s3cret@127.0.0.1:9/market", World.PAPER)
+
+    assert "someone:***@127.0.0.1:9/market" in str(refusal.value)
+    assert "s3cret" not in str(refusal.value)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("no database at all, but long enough to be read as one" * 9)
+
+    with pytest.raises(SetupError, match="cannot be used as a store"):
+        open_store(f"sqlite:///{tmp_path / 'notes.db'}", World.PAPER)
+
+
+def test_a_redacted_url_shows_everything_but_the_password() -> None:
+    assert redacted("postgresql://a:b@h:1/d") == "postgresql://a:***@h:1/d"
+    in_the_query = "postgresql://a@h/d?password=b&sslmode=require&sslpassword=c"
+    assert redacted(in_the_query) == "postgresql://a@h/d?sslmode=require"
+    assert redacted("nonsense") == "(not a database URL)"
+
+
+def test_sqlite_is_opened_for_many_readers_and_one_writer(sqlite_url: str) -> None:
+    engine = engine_for(sqlite_url)
+    with reading(engine) as connection:
+        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert connection.scalar(text("PRAGMA synchronous")) == 1
+        assert connection.scalar(text("PRAGMA busy_timeout")) == 10_000
+    engine.dispose()
+
+
+def test_a_postgresql_session_speaks_utc(postgres_url: str) -> None:
+    engine = engine_for(postgres_url)
+    with reading(engine) as connection:
+        assert connection.scalar(text("SHOW TIME ZONE")) == "UTC"
+    engine.dispose()

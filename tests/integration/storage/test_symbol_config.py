@@ -1,0 +1,85 @@
+"""Which option chains are polled, as the store keeps it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from data_fetch.core.chains.symbol_config import SymbolConfig, default_config
+from data_fetch.core.errors import WrongWorld
+from data_fetch.core.records import Instrument, World
+from data_fetch.storage.chains.symbol_config import SymbolConfigs, config_table
+from data_fetch.storage.database.store import Store, open_store
+
+NOW = datetime(2026, 9, 16, 3, 45, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=1)
+NIFTY = SymbolConfig(symbol="NIFTY", instrument_key="NSE_INDEX|Nifty 50")
+TCS = SymbolConfig(
+    symbol="TCS",
+    instrument_key="NSE_EQ|INE467B01029",
+    active=False,
+    refresh_seconds=180,
+    expiries=3,
+    strikes=10,
+    pinned=True,
+)
+
+
+def changed_at(store: Store, symbol: str) -> datetime:
+    with store.reading() as connection:
+        query = select(config_table.c.changed_at).where(config_table.c.symbol == symbol)
+        found: datetime = connection.execute(query).scalar_one()
+        return found
+
+
+@pytest.mark.parametrize(
+    ("segment", "seconds"), [("NSE_INDEX", 30), ("NSE_EQ", 180)], ids=["an index", "a stock"]
+)
+def test_an_underlying_is_polled_as_usual_unless_somebody_wants_otherwise(
+    segment: str, seconds: int
+) -> None:
+    underlying = Instrument(
+        instrument_key="K", live_key="K", symbol="S", segment=segment, instrument_type=""
+    )
+
+    assert default_config(underlying) == SymbolConfig(
+        symbol="S",
+        instrument_key="K",
+        active=True,
+        refresh_seconds=seconds,
+        expiries=1,
+        strikes=None,
+        pinned=False,
+    )
+
+
+def test_nothing_is_polled_at_first(store: Store) -> None:
+    assert SymbolConfigs(store).all() == []
+
+
+def test_what_was_set_comes_back_pinned_ones_first(store: Store) -> None:
+    for config in (NIFTY, TCS):
+        assert SymbolConfigs(store).set(config, NOW)
+
+    assert SymbolConfigs(store).all() == [TCS, NIFTY]
+
+
+def test_setting_replaces_and_says_whether_that_is_a_change(store: Store) -> None:
+    configs = SymbolConfigs(store)
+    faster = replace(NIFTY, refresh_seconds=10, strikes=5)
+
+    assert configs.set(NIFTY, NOW)
+    assert configs.set(faster, LATER)
+    assert not configs.set(faster, LATER + timedelta(minutes=1))
+
+    assert configs.all() == [faster]
+    assert changed_at(store, "NIFTY") == LATER
+
+
+def test_a_live_store_refuses_an_invented_underlying(database_url: str) -> None:
+    live = open_store(database_url, World.LIVE)
+
+    with pytest.raises(WrongWorld, match="ZZP"):
+        SymbolConfigs(live).set(replace(TCS, instrument_key="NSE_EQ|ZZP000000001"), NOW)
+    live.close()

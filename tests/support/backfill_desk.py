@@ -1,0 +1,185 @@
+"""A paper exchange that leaves quiet minutes out, a virtual clock, a store, and a backfill."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from random import Random
+from threading import Event
+from typing import Any
+
+import orjson
+import urllib3
+from sqlalchemy import select
+
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.coverage import DayCoverage
+from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.clock import IST, MINUTE, VirtualClock, minute_of
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.records import Instrument, World
+from data_fetch.paper_exchange.exchange import PaperExchange
+from data_fetch.paper_exchange.upstox.candles import Quiet
+from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService
+from data_fetch.services.quotes import LtpService, Members
+from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer
+from data_fetch.sources.transport.retrying import RetryPolicy
+from data_fetch.sources.upstox.api import UpstoxApi
+from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
+from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
+from data_fetch.sources.upstox.token import TokenKeeper
+from data_fetch.storage.candles.candle_book import CandleBook
+from data_fetch.storage.candles.coverage import load_days
+from data_fetch.storage.database.store import Store, open_store
+from data_fetch.storage.database.tables import Candle
+from data_fetch.storage.quotes import QuoteStore
+
+CALENDAR = MarketCalendar.reviewed()
+
+
+@dataclass
+class BackfillDesk:
+    """Everything a backfill needs, and ways to look at what it left behind."""
+
+    exchange: PaperExchange
+    clock: VirtualClock
+    store: Store
+    api: UpstoxApi
+    service: BackfillService
+    instruments: Sequence[Instrument]
+    stop: Event
+
+    def instrument(self, symbol: str) -> Instrument:
+        return next(one for one in self.instruments if one.symbol == symbol)
+
+    def until(self, instant: datetime) -> None:
+        """Let the market go on to *instant*."""
+        self.clock.sleep(instant - self.clock.now())
+
+    def faults(self, *faults: dict[str, Any]) -> None:
+        """From now on the exchange has these faults and no others."""
+        where = f"{self.exchange.url}/paper/faults"
+        urllib3.request("DELETE", where)
+        answer = urllib3.request("POST", where, body=orjson.dumps({"fault": list(faults)}))
+        assert answer.status < 300, answer.data
+
+    def collect_quotes(self) -> None:
+        """One quote of every instrument, as the quotes job keeps it."""
+        now = self.clock.now()
+        LtpService(
+            source=UpstoxLtpClient(self.api, self.clock),
+            source_name="paper",
+            keeping=QuoteStore(self.store),
+            members=Members(tuple(self.instruments)),
+            calendar=CALENDAR,
+            clock=self.clock,
+            owed_since=minute_of(now) - MINUTE,
+            running_since=now,
+        ).collect_now()
+
+    def order(
+        self,
+        first: date,
+        last: date,
+        interval: CandleInterval = CandleInterval.MINUTE,
+        *,
+        symbols: Sequence[str] = (),
+        retry_failed: bool = False,
+    ) -> BackfillOrder:
+        chosen = [one for one in self.instruments if not symbols or one.symbol in symbols]
+        return BackfillOrder(
+            instruments=chosen,
+            interval=interval,
+            first=first,
+            last=last,
+            retry_failed=retry_failed,
+        )
+
+    def backfill(self, order: BackfillOrder) -> BackfillReport:
+        return self.service.run(self.service.plan(order))
+
+    def ledger(self, order: BackfillOrder) -> dict[tuple[str, date], DayCoverage]:
+        """Every day of *order* as whoever reads the ledger now sees it, by symbol and date."""
+        expectation = Expectation(CALENDAR, self.clock.now(), order.listed)
+        keys = [one.instrument_key for one in order.instruments]
+        with self.store.reading() as connection:
+            rows = load_days(connection, keys, order.interval, order.first, order.last)
+        return {
+            (one.symbol, day.day): day
+            for one in order.instruments
+            for day in expectation.days(one, order.interval, order.first, order.last, rows)
+        }
+
+    def candles(self, symbol: str, interval: CandleInterval) -> dict[int, Any]:
+        """The stored candles of an instrument, by the epoch second they start at."""
+        query = select(Candle).where(
+            Candle.instrument_key == self.instrument(symbol).instrument_key,
+            Candle.interval == interval.value,
+        )
+        with self.store.reading() as connection:
+            return {int(row.timestamp.timestamp()): row for row in connection.execute(query)}
+
+
+@contextmanager
+def backfill_desk(
+    database_url: str,
+    folder: Path,
+    start: datetime,
+    symbols: Sequence[str],
+    *,
+    seed: int = 1,
+    illiquid: float = 0.6,
+    quiet: Quiet = Quiet.LEFT_OUT,
+) -> Iterator[BackfillDesk]:
+    """A desk at *start*, with the shares and indices named by *symbols*."""
+    clock, stop = VirtualClock(start), Event()
+    hold = clock.hold()
+    exchange = PaperExchange(
+        clock, calendar=CALENDAR, seed=seed, symbols=symbols, illiquid=illiquid, quiet=quiet
+    )
+    store = open_store(database_url, World.PAPER)
+    with exchange:
+        pacer = Pacer(folder / f"pacing-{exchange.url.rpartition(':')[2]}.sqlite3", clock)
+        api = UpstoxApi(
+            base_url=exchange.url,
+            token=TokenKeeper("paper-analytics", env_file=None, in_environment=False),
+            pacing=pacer,
+            clock=clock,
+            timeout_seconds=10,
+            policy=RetryPolicy(clock, random=Random(0)),
+        )
+        service = BackfillService(
+            source=UpstoxCandleClient(api, clock),
+            source_name="paper",
+            book=CandleBook(store),
+            calendar=CALENDAR,
+            clock=clock,
+            limits=UPSTOX_LIMITS,
+            spending=pacer.spending,
+            stop=stop,
+        )
+        instruments = [instrument_of(exchange, symbol) for symbol in symbols]
+        yield BackfillDesk(exchange, clock, store, api, service, instruments, stop)
+    hold.release()
+    store.close()
+
+
+def instrument_of(exchange: PaperExchange, symbol: str) -> Instrument:
+    """A share or an index, as the instrument master has it."""
+    listings = exchange.market.listings.values()
+    listing = next(one for one in listings if one.symbol == symbol)
+    return Instrument(
+        instrument_key=listing.key,
+        live_key=listing.key,
+        symbol=symbol,
+        segment=listing.segment,
+        instrument_type=listing.series,
+        isin=listing.isin,
+        cas_eligible=listing.venue.auction and listing.isin is not None,
+    )
+
+
+def ist(day: date | str, time: str) -> datetime:
+    """An instant on an Indian day."""
+    return datetime.fromisoformat(f"{day} {time}").replace(tzinfo=IST)

@@ -1,0 +1,66 @@
+"""The volatility surface."""
+
+from datetime import date
+
+import pytest
+from option_chains import AT, CALL, chain_of, leg, smile, smile_chain
+
+from data_fetch.analytics.chain_pricing import price_chains
+from data_fetch.analytics.conventions import OWN
+from data_fetch.analytics.surface import surface
+from data_fetch.core.market.calendar import MarketCalendar
+
+CALENDAR = MarketCalendar.reviewed()
+NEAR, FAR = date(2026, 9, 29), date(2026, 10, 27)
+CHAINS = [
+    smile_chain(forward=24_300.0, years=0.1129, rate=OWN.rate, expiry=FAR),
+    smile_chain(forward=24_100.0, years=0.0361, rate=OWN.rate, expiry=NEAR),
+]
+
+
+def test_the_surface_follows_the_smile_it_came_from() -> None:
+    found = surface(price_chains(CHAINS, AT, OWN, CALENDAR))
+
+    assert [one.expiry for one in found.smiles] == [NEAR, FAR]
+    near = found.smiles[0]
+    assert near.atm_iv == pytest.approx(smile(24_100.0), abs=2e-3)
+    for strike, iv in zip(near.strikes, near.ivs, strict=True):
+        assert iv == pytest.approx(smile(strike), abs=2e-3)
+
+
+def test_deltas_fall_from_strike_to_strike() -> None:
+    [near, _] = surface(price_chains(CHAINS, AT, OWN, CALENDAR)).smiles
+
+    assert all(0 < delta < 1 for delta in near.deltas)
+    assert list(near.deltas) == sorted(near.deltas, reverse=True)
+
+
+def test_a_skew_to_the_downside_shows() -> None:
+    """The smile falls with the strike: puts are dearer than calls of the same distance."""
+    [near, _] = surface(price_chains(CHAINS, AT, OWN, CALENDAR)).smiles
+
+    assert near.risk_reversal is not None
+    assert near.risk_reversal < 0
+    assert near.butterfly is not None
+    assert near.by_delta["25P"] > near.by_delta["50"] > near.by_delta["25C"]  # type: ignore[operator]
+
+
+def test_what_the_strikes_do_not_reach_is_not_made_up() -> None:
+    few = smile_chain(
+        forward=24_100.0, years=0.0361, rate=OWN.rate, strikes=(24_050, 24_100, 24_150)
+    )
+
+    [only] = surface(price_chains([few], AT, OWN, CALENDAR)).smiles
+
+    assert only.by_delta["50"] is not None
+    assert only.by_delta["10P"] is None
+    assert (only.risk_reversal, only.butterfly) == (None, None)
+
+
+def test_an_expiry_without_a_smile_is_named() -> None:
+    bare = chain_of([leg(24_000, CALL, oi=5.0)], expiry=FAR)
+
+    found = surface(price_chains([CHAINS[1], bare], AT, OWN, CALENDAR))
+
+    assert [one.expiry for one in found.smiles] == [NEAR]
+    assert found.left_out == ((FAR, 0),)

@@ -1,0 +1,63 @@
+"""How complete a day was at an earlier instant, whatever became of it later."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.completeness import as_it_was
+from data_fetch.core.candles.coverage import DayCoverage, Proof, State, Stretch
+from data_fetch.core.market.session import midnight_number
+from data_fetch.core.spans import Spans, common, spans_of, without
+
+DAY = date(2025, 6, 10)
+OPENS = midnight_number(DAY) + 9 * 60 + 15
+MINUTES = range(OPENS, OPENS + 12)
+NOON = datetime(2025, 6, 10, 6, 30, tzinfo=UTC)
+PROVABLE = (State.NO_TRADE, State.SOURCE_EMPTY, State.NOT_EXPECTED)
+
+minute_sets = st.sets(st.sampled_from(MINUTES)).map(lambda found: spans_of(sorted(found)))
+
+
+@st.composite
+def days(draw: st.DrawFn) -> DayCoverage:
+    """A day of twelve minutes, each in any state; who proved it did so within two hours of noon."""
+    stretches = []
+    for minute in MINUTES:
+        state = draw(st.sampled_from(State))
+        proof = None
+        if state in PROVABLE:
+            hours = draw(st.integers(-2, 2))
+            proof = Proof("an answer", "run 1", NOON + timedelta(hours=hours))
+        stretches.append(Stretch(minute, minute + 1, state, proof))
+    return DayCoverage(
+        instrument_key="NSE_EQ|INE002A01018",
+        interval=CandleInterval.MINUTE,
+        day=DAY,
+        stretches=tuple(stretches),
+    )
+
+
+def proved_by_noon(day: DayCoverage) -> Spans:
+    return spans_of(
+        [one.first for one in day.stretches if one.proof is not None and one.proof.at <= NOON]
+    )
+
+
+@given(days(), minute_sets, minute_sets, st.sampled_from(MINUTES))
+def test_bars_then_proofs_then_time_say_what_a_minute_was(
+    day: DayCoverage, bars: Spans, confirmed: Spans, due: int
+) -> None:
+    final = common(bars, confirmed)
+
+    then = as_it_was(day, NOON, due, bars, final)
+
+    unproved = without(without(day.spans(*State), bars), proved_by_noon(day))
+    past, ahead = ((OPENS, due),) if due > OPENS else (), ((due, MINUTES[-1] + 1),)
+    assert then.spans(*State) == day.spans(*State)
+    assert then.spans(State.PRESENT) == bars
+    assert then.provisional == without(bars, final)
+    assert then.spans(State.MISSED) == common(unproved, past)
+    assert then.spans(State.PENDING) == common(unproved, ahead)
+    assert then.spans(*PROVABLE) == without(proved_by_noon(day), bars)

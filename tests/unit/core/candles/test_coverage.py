@@ -1,0 +1,620 @@
+"""A day of one instrument, every minute accounted for, whatever happens to it.
+
+Days are written with one letter per minute; a space is a minute without trading.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial, reduce
+from itertools import groupby, pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.coverage import (
+    GAPS,
+    DayCoverage,
+    Proof,
+    State,
+    Stretch,
+    after_first_bar,
+    aged,
+    before_first_bar,
+    combined,
+    refitted,
+    unasked,
+    wants_asking,
+    with_answer,
+    with_bars,
+    with_early_answer,
+    with_failure,
+    with_no_trade,
+)
+from data_fetch.core.clock import IST
+from data_fetch.core.spans import Spans, common, joined, spans_of
+
+law = settings(deadline=None)
+
+TODAY = date(2026, 9, 16)
+YESTERDAY = TODAY - timedelta(days=1)
+NOW = datetime(2026, 9, 16, 12, 0, tzinfo=UTC)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+STILL = Proof("volume", "run-1", NOW)
+ANSWER = Proof("historical answer", "run-2", NOW)
+
+FIRST = 29_000_000
+LETTERS = {
+    "P": State.PRESENT,
+    "p": State.PRESENT,  # not confirmed yet
+    "N": State.NO_TRADE,
+    "E": State.SOURCE_EMPTY,
+    "M": State.MISSED,
+    "w": State.PENDING,
+    "-": State.NOT_EXPECTED,
+}
+
+
+def at(*positions: int) -> Spans:
+    """The minutes at these positions of a written day."""
+    return spans_of([FIRST + position for position in positions])
+
+
+def day(text: str) -> DayCoverage:
+    return DayCoverage(
+        instrument_key="NSE_EQ|INE002A01018",
+        interval=CandleInterval.MINUTE,
+        day=YESTERDAY,
+        stretches=tuple(
+            Stretch(FIRST + run[0], FIRST + run[-1] + 1, LETTERS[letter])
+            for letter, run in _runs(text)
+            if letter != " "
+        ),
+        provisional=joined(
+            (FIRST + run[0], FIRST + run[-1] + 1) for letter, run in _runs(text) if letter == "p"
+        ),
+    )
+
+
+def _runs(text: str) -> Iterator[tuple[str, list[int]]]:
+    for letter, run in groupby(enumerate(text), key=lambda pair: pair[1]):
+        yield letter, [position for position, _ in run]
+
+
+def states(known: DayCoverage) -> dict[int, tuple[State, Proof | None]]:
+    """What is said of each minute."""
+    return {
+        minute: (one.state, one.proof)
+        for one in known.stretches
+        for minute in range(one.first, one.end)
+    }
+
+
+def written(known: DayCoverage) -> str:
+    letters = {state: letter for letter, state in LETTERS.items() if letter != "p"}
+    told = {minute: letters[state] for minute, (state, _) in states(known).items()}
+    told |= dict.fromkeys(minutes(known.provisional), "p")
+    return "".join(
+        told.get(minute, " ") for minute in range(FIRST, max(told, default=FIRST - 1) + 1)
+    )
+
+
+def minutes(spans: Spans) -> set[int]:
+    return {minute for first, end in spans for minute in range(first, end)}
+
+
+# -- what happens to a day -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "arrived", "final", "after"),
+    [
+        pytest.param("MMMM", at(1, 2), at(), "MppM", id="a provisional bar"),
+        pytest.param("MMMM", at(1, 2), at(1, 2), "MPPM", id="the history's bar"),
+        pytest.param("MMMM", at(1, 2), at(1), "MPpM", id="one of each"),
+        pytest.param("EEEE", at(0), at(0), "PEEE", id="a bar that lacked before"),
+        pytest.param("NNNN", at(3), at(), "NNNp", id="a bar where volume stood still"),
+        pytest.param("wwww", at(0), at(), "pwww", id="a bar before it is due"),
+        pytest.param("----", at(2), at(2), "EEPE", id="a bar where none was expected"),
+        pytest.param("----", at(), at(), "----", id="no bar"),
+        pytest.param("pppp", at(0, 1), at(0, 1), "PPpp", id="the history confirms"),
+        pytest.param("PPPP", at(0, 1), at(), "PPPP", id="what is confirmed stays so"),
+        pytest.param("pppp", at(0, 1), at(), "pppp", id="nothing new"),
+        pytest.param("MM MM", at(1, 3), at(1, 3), "MP PM", id="around a break"),
+    ],
+)
+def test_bars(before: str, arrived: Spans, final: Spans, after: str) -> None:
+    assert written(with_bars(day(before), arrived, final)) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param("MMMM", "NNNN", id="nobody need ask for it"),
+        pytest.param("EEEE", "NNNN", id="it says why the source is empty"),
+        pytest.param("PpPp", "PpPp", id="bars stay"),
+        pytest.param("wwww", "wwww", id="a bar may still be on its way"),
+        pytest.param("----", "----", id="nothing was expected anyway"),
+        pytest.param("MP EN", "NP NN", id="each minute for itself"),
+    ],
+)
+def test_volume_that_stood_still(before: str, after: str) -> None:
+    assert written(with_no_trade(day(before), at(0, 1, 2, 3, 4), STILL)) == after
+
+
+def test_volume_speaks_only_of_its_own_minutes() -> None:
+    known = with_no_trade(day("MMEE"), at(1, 2), STILL)
+    assert written(known) == "MNNE"
+    assert {proof for state, proof in states(known).values() if state is State.NO_TRADE} == {STILL}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param("PMMP", "PEEP", id="what lacks is the source's gap"),
+        pytest.param("MMMM", "EEEE", id="an empty answer counts"),
+        pytest.param("Pwww", "PEEE", id="nothing is to come of a finished day"),
+        pytest.param("NEpP", "NEpP", id="the rest was settled"),
+        pytest.param("----", "----", id="nothing was expected"),
+    ],
+)
+def test_complete_answer(before: str, after: str) -> None:
+    known = with_answer(day(before), ANSWER)
+    assert written(known) == after
+    assert known.attempts == 1
+    assert known.confirmations == 1
+    assert known.last_attempt == ANSWER.at
+
+
+def test_while_the_day_runs_a_bar_may_come_late() -> None:
+    known = with_early_answer(day("PMMw"), NOW)
+    assert written(known) == "PMMw"
+    assert known.attempts == 1
+    assert known.confirmations == 0
+    assert known.last_attempt == NOW
+
+
+def test_an_answer_of_the_day_itself_does_not_put_off_what_history_says() -> None:
+    provisional = with_bars(day("MMMM"), day("MMMM").spans(State.MISSED), ())
+    evening = datetime.combine(provisional.day, time(20, 0), IST)
+    assert with_answer(provisional, replace(ANSWER, at=evening)).next_attempt is None
+    next_evening = evening + 24 * HOUR
+    later = with_answer(provisional, replace(ANSWER, at=next_evening))
+    assert later.next_attempt == next_evening + 24 * HOUR
+
+
+def test_an_answer_signs_what_it_settles_and_nothing_else() -> None:
+    proved_still = with_no_trade(day("PMMM"), at(1), STILL)
+    known = with_answer(proved_still, ANSWER)
+    again = with_answer(known, replace(ANSWER, run_id="run-9"))
+    assert [proof for _, proof in states(again).values()] == [None, STILL, ANSWER, ANSWER]
+
+
+@pytest.mark.parametrize(
+    ("before", "due", "after"),
+    [
+        pytest.param("wwww", 0, "wwww", id="nothing is due yet"),
+        pytest.param("wwww", 3, "MMMw", id="three minutes are over"),
+        pytest.param("wwww", 9, "MMMM", id="the day is over"),
+        pytest.param("wPwN", 4, "MPMN", id="only what was pending"),
+        pytest.param("ww ww", 4, "MM Mw", id="around a break"),
+    ],
+)
+def test_time_passes(before: str, due: int, after: str) -> None:
+    assert written(aged(day(before), FIRST + due)) == after
+
+
+@pytest.mark.parametrize(
+    ("due", "expected"),
+    [
+        pytest.param(-1000, "www ww", id="a day to come"),
+        pytest.param(4, "MMM ww", id="a day that runs"),
+        pytest.param(1000, "MMM MM", id="a day that is over"),
+    ],
+)
+def test_a_day_that_nobody_asked_about(due: int, expected: str) -> None:
+    known = unasked(
+        "NSE_EQ|A", CandleInterval.MINUTE, YESTERDAY, at(0, 1, 2, 4, 5), due=FIRST + due
+    )
+    assert written(known) == expected
+    assert (known.attempts, known.next_attempt) == (0, None)
+
+
+def test_a_closed_day_expects_nothing() -> None:
+    known = unasked("NSE_EQ|A", CandleInterval.MINUTE, YESTERDAY, (), due=FIRST)
+    assert (known.stretches, known.expected, known.settled) == ((), 0, True)
+
+
+@pytest.mark.parametrize(
+    ("before", "expected", "due", "after"),
+    [
+        pytest.param("PPEE", at(0, 1, 2, 3), 4, "PPEE", id="the same hours"),
+        pytest.param("PPww", at(0, 1, 2, 3), 3, "PPMw", id="the same hours, later"),
+        pytest.param("PPEE", at(0, 1, 2), 4, "PPE", id="the day ended earlier"),
+        pytest.param("PPEE", at(0, 1, 2, 3, 4, 5), 5, "PPEEMw", id="the day ended later"),
+        pytest.param("PNEp", at(0, 3), 4, "P  p", id="a halt in between"),
+        pytest.param("pp", at(), 4, "", id="it was a holiday after all"),
+        pytest.param("", at(0, 1), 1, "Mw", id="it was none after all"),
+        pytest.param("PP NN", at(0, 1, 2, 3, 4), 9, "PPMNN", id="the break was traded"),
+    ],
+)
+def test_amended_hours(before: str, expected: Spans, due: int, after: str) -> None:
+    assert written(refitted(day(before), expected, FIRST + due)) == after
+
+
+def test_added_hours_continue_what_was_pending() -> None:
+    known = refitted(day("ww"), at(0, 1, 2, 3), due=FIRST)
+    assert known.stretches == (Stretch(FIRST, FIRST + 4, State.PENDING),)
+
+
+# -- when to ask again -----------------------------------------------------------------------
+
+
+Attempt = Callable[[DayCoverage, datetime], DayCoverage]
+
+
+def waits(attempt: Attempt, known: DayCoverage) -> list[timedelta | None]:
+    """How long each of nine attempts, one after another, holds the next one back."""
+    found = []
+    now = NOW
+    for _ in range(9):
+        known = attempt(known, now)
+        found.append(known.next_attempt and known.next_attempt - now)
+        now = known.next_attempt or now + HOUR
+    return found
+
+
+def answered(known: DayCoverage, now: datetime) -> DayCoverage:
+    return with_answer(known, replace(ANSWER, at=now))
+
+
+def answered_early(known: DayCoverage, now: datetime) -> DayCoverage:
+    return with_early_answer(known, now)
+
+
+def failed(known: DayCoverage, now: datetime) -> DayCoverage:
+    return with_failure(known, "HTTP 503", now, 5 * MINUTE)
+
+
+@pytest.mark.parametrize("text", ["PPEE", "MMMM", "Pppp", "----"])
+def test_a_settled_day_is_asked_about_ever_more_rarely(text: str) -> None:
+    days = [1, 2, 4, 8, 16, 30, 30, 30, 30]
+    assert waits(answered, day(text)) == [timedelta(days=number) for number in days]
+
+
+def test_a_running_day_is_asked_again_soon() -> None:
+    after = [5, 10, 15, 15, 15, 15, 15, 15, 15]
+    assert waits(answered_early, day("PMMw")) == [number * MINUTE for number in after]
+
+
+@pytest.mark.parametrize(
+    ("text", "attempt"),
+    [
+        pytest.param("PPNN", answered, id="the day is whole"),
+        pytest.param("PPww", answered_early, id="nothing is due that lacks"),
+    ],
+)
+def test_nothing_to_wait_for(text: str, attempt: Attempt) -> None:
+    assert waits(attempt, day(text)) == [None] * 9
+
+
+def test_failures_in_a_row_double_the_wait() -> None:
+    after = [5, 10, 20, 40, 80, 160, 320, 640, 1280]
+    assert waits(failed, day("MMMM")) == [number * MINUTE for number in after]
+
+
+def test_failures_wait_a_month_at_most() -> None:
+    refused = partial(with_failure, error="unknown instrument", first_wait=24 * HOUR)
+    last = waits(lambda known, now: refused(known, at=now), day("MMMM"))[-1]
+    assert last == timedelta(days=30)
+
+
+def test_a_graver_failure_waits_as_long_as_its_class_demands() -> None:
+    known = with_failure(failed(day("MMMM"), NOW), "unknown instrument", NOW + HOUR, 24 * HOUR)
+    assert known.next_attempt == NOW + 25 * HOUR
+
+
+def test_the_first_failure_after_answers_waits_no_longer_than_any_first() -> None:
+    """A day that runs is asked about many times; its last hole must not wait until tomorrow."""
+    asked = reduce(answered_early, [NOW] * 20, day("PMMw"))
+    known = failed(asked, NOW)
+    assert known.next_attempt == NOW + 5 * MINUTE
+    assert known.attempts == 21
+
+
+def test_a_failure_is_remembered_until_an_answer() -> None:
+    known = failed(day("MMMM"), NOW)
+    assert (known.last_error, known.last_attempt, known.attempts) == ("HTTP 503", NOW, 1)
+    assert written(known) == "MMMM"
+    assert answered(known, NOW + HOUR).last_error is None
+
+
+def test_new_hours_are_asked_for_at_once() -> None:
+    known = answered(day("PPEE"), NOW)
+    assert refitted(known, at(0, 1, 2, 3, 4), FIRST + 9).next_attempt is None
+    assert refitted(known, at(0, 1, 2), FIRST + 9).next_attempt == known.next_attempt
+
+
+@pytest.mark.parametrize(
+    ("text", "on", "wanted"),
+    [
+        pytest.param("MMMM", YESTERDAY, True, id="missed"),
+        pytest.param("PPPM", TODAY, True, id="a hole of today"),
+        pytest.param("PPEP", YESTERDAY, True, id="the source may have repaired it"),
+        pytest.param("PPpP", YESTERDAY, True, id="yesterday's provisional bar can be confirmed"),
+        pytest.param("PPpP", TODAY, False, id="today's cannot"),
+        pytest.param("PPNP", YESTERDAY, False, id="nobody traded"),
+        pytest.param("PPPP", YESTERDAY, False, id="all there"),
+        pytest.param("PPww", TODAY, False, id="not due yet"),
+        pytest.param("----", YESTERDAY, False, id="before the first bar"),
+        pytest.param("", YESTERDAY, False, id="a closed day"),
+    ],
+)
+def test_which_days_a_request_could_better(text: str, on: date, wanted: bool) -> None:
+    assert wants_asking(replace(day(text), day=on), TODAY) is wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "confirmations", "settled", "found_empty"),
+    [
+        pytest.param("PPNE", 1, True, False, id="every cause is known"),
+        pytest.param("PPNM", 1, False, False, id="something is ours to fetch"),
+        pytest.param("PPww", 0, False, False, id="something is to come"),
+        pytest.param("EEEE", 1, True, True, id="an empty answer"),
+        pytest.param("----", 1, True, True, id="before the first bar"),
+        pytest.param("MMMM", 0, False, False, id="never answered"),
+    ],
+)
+def test_what_a_day_comes_to(
+    text: str, confirmations: int, settled: bool, found_empty: bool
+) -> None:
+    known = replace(day(text), confirmations=confirmations)
+    assert (known.settled, known.found_empty) == (settled, found_empty)
+
+
+def test_counts() -> None:
+    known = day("PPpNNE M--")
+    assert known.expected == 7
+    assert known.minutes(State.NO_TRADE) == 2
+    assert known.minutes(*GAPS) == 4
+    assert known.spans(State.PRESENT, State.MISSED) == at(0, 1, 2, 7)
+
+
+# -- before the first bar --------------------------------------------------------------------
+
+
+def test_an_empty_day_before_the_first_bar_expects_nothing() -> None:
+    empty = with_answer(day("MM MM"), ANSWER)
+    unlisted = before_first_bar(empty)
+    assert written(unlisted) == "-- --"
+    assert (unlisted.expected, unlisted.found_empty) == (0, True)
+    assert not wants_asking(unlisted, TODAY)
+
+
+def test_bars_and_proofs_stay_whatever_the_first_bar() -> None:
+    assert written(before_first_bar(day("PpNE"))) == "PpN-"
+
+
+def test_an_older_bar_takes_it_back_and_nobody_asks_the_sooner() -> None:
+    empty = with_answer(day("MM MM"), ANSWER)
+    assert after_first_bar(before_first_bar(empty)) == empty
+
+
+# -- laws ------------------------------------------------------------------------------------
+
+SESSION = at(*range(8), *range(10, 16))
+IN_SESSION = st.sets(st.sampled_from(sorted(minutes(SESSION)))).map(
+    lambda chosen: spans_of(sorted(chosen))
+)
+ANYWHERE = st.sets(st.integers(FIRST - 3, FIRST + 20)).map(lambda chosen: spans_of(sorted(chosen)))
+PROOFS = st.builds(
+    Proof,
+    st.sampled_from(["volume", "historical answer"]),
+    st.sampled_from(["run-1", "run-2"]),
+    st.integers(0, 100).map(lambda hours: NOW + hours * HOUR),
+)
+Operation = Callable[[DayCoverage], DayCoverage]
+
+
+def arrival(arrived: Spans, final: Spans) -> Operation:
+    return partial(with_bars, arrived=arrived, final=common(arrived, final))
+
+
+arrivals = st.builds(arrival, IN_SESSION, ANYWHERE)
+agings = st.builds(partial, st.just(aged), due=st.integers(FIRST - 3, FIRST + 20))
+stills = st.builds(partial, st.just(with_no_trade), still=ANYWHERE, proof=PROOFS)
+early_answers = st.builds(
+    partial,
+    st.just(with_early_answer),
+    at=st.integers(0, 100).map(lambda hours: NOW + hours * HOUR),
+)
+answers = st.builds(partial, st.just(with_answer), proof=PROOFS)
+failures = st.builds(
+    partial,
+    st.just(with_failure),
+    error=st.just("HTTP 503"),
+    at=st.integers(0, 100).map(lambda hours: NOW + hours * HOUR),
+    first_wait=st.just(5 * MINUTE),
+)
+first_bars = st.sampled_from([before_first_bar, after_first_bar])
+HISTORIES = st.lists(
+    st.one_of(arrivals, agings, stills, early_answers, answers, failures, first_bars), max_size=12
+)
+FRESH = unasked("NSE_EQ|A", CandleInterval.MINUTE, YESTERDAY, SESSION, due=FIRST)
+
+
+def after(history: list[Operation]) -> DayCoverage:
+    return reduce(lambda known, happens: happens(known), history, FRESH)
+
+
+DAYS = HISTORIES.map(after)
+
+
+@law
+@given(DAYS)
+def test_stretches_divide_the_expected_minutes_exactly(known: DayCoverage) -> None:
+    assert all(one.first < one.end for one in known.stretches)
+    assert all(one.end <= other.first for one, other in pairwise(known.stretches))
+    assert known.spans(*State) == SESSION
+    assert known.expected + known.minutes(State.NOT_EXPECTED) == len(minutes(SESSION))
+
+
+@law
+@given(DAYS, ANYWHERE)
+def test_neighbouring_stretches_differ(known: DayCoverage, expected: Spans) -> None:
+    for told in (known, refitted(known, expected, due=FIRST)):
+        assert all(
+            (one.end, one.state, one.proof) != (other.first, other.state, other.proof)
+            for one, other in pairwise(told.stretches)
+        )
+
+
+@law
+@given(DAYS)
+def test_only_bars_that_are_there_can_be_unconfirmed(known: DayCoverage) -> None:
+    assert minutes(known.provisional) <= minutes(known.spans(State.PRESENT))
+
+
+@law
+@given(DAYS, st.one_of(arrivals, agings, stills, early_answers, answers, failures, first_bars))
+def test_a_bar_that_is_there_is_never_lost(known: DayCoverage, happens: Operation) -> None:
+    there = minutes(known.spans(State.PRESENT))
+    assert there <= minutes(happens(known).spans(State.PRESENT))
+
+
+@law
+@given(DAYS, st.one_of(agings, stills, early_answers, failures))
+def test_only_a_complete_answer_about_a_finished_day_finds_the_source_empty(
+    known: DayCoverage, happens: Operation
+) -> None:
+    found = minutes(happens(known).spans(State.SOURCE_EMPTY))
+    assert found <= minutes(known.spans(State.SOURCE_EMPTY))
+
+
+@law
+@given(DAYS, answers)
+def test_a_complete_answer_settles_a_finished_day(known: DayCoverage, happens: Operation) -> None:
+    answered = happens(known)
+    assert answered.settled
+    assert answered.confirmations == known.confirmations + 1
+
+
+@law
+@given(DAYS, ANYWHERE, PROOFS)
+def test_proof_of_no_trade_beats_an_empty_source_and_no_bar(
+    known: DayCoverage, still: Spans, proof: Proof
+) -> None:
+    before, proved = states(known), states(with_no_trade(known, still, proof))
+    for minute, (state, _) in before.items():
+        lacking = state in (State.MISSED, State.SOURCE_EMPTY)
+        concerned = lacking and minute in minutes(still)
+        assert proved[minute] == ((State.NO_TRADE, proof) if concerned else before[minute])
+
+
+@law
+@given(DAYS, st.integers(FIRST - 3, FIRST + 20))
+def test_time_only_turns_what_is_pending_and_due_into_missed(known: DayCoverage, due: int) -> None:
+    before, later = states(known), states(aged(known, due))
+    for minute, (state, _) in before.items():
+        over = state is State.PENDING and minute < due
+        assert later[minute] == ((State.MISSED, None) if over else before[minute])
+
+
+@law
+@given(DAYS, ANYWHERE, st.integers(FIRST - 3, FIRST + 20))
+def test_amended_hours_keep_what_is_known(known: DayCoverage, expected: Spans, due: int) -> None:
+    amended = refitted(known, expected, due)
+    before, kept = states(aged(known, due)), states(amended)
+    assert set(kept) == minutes(expected)
+    for minute, told in kept.items():
+        unknown = (State.MISSED if minute < due else State.PENDING, None)
+        assert told == before.get(minute, unknown)
+    assert minutes(amended.provisional) == minutes(known.provisional) & minutes(expected)
+
+
+@law
+@given(DAYS)
+def test_the_first_bar_moving_there_and_back_changes_nothing(known: DayCoverage) -> None:
+    listed = after_first_bar(known)
+    assert after_first_bar(before_first_bar(listed)) == listed
+
+
+@law
+@given(DAYS, PROOFS)
+def test_a_settled_day_rests_a_day_at_least_and_a_month_at_most(
+    known: DayCoverage, proof: Proof
+) -> None:
+    next_attempt = with_answer(known, proof).next_attempt
+    assert next_attempt is None or 24 * HOUR <= next_attempt - proof.at <= timedelta(days=30)
+
+
+# -- what two stores know together -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "together"),
+    [
+        pytest.param("PMMM", "MMMP", "PMMP", id="each has bars that the other lacks"),
+        pytest.param("ppPP", "pPpP", "pPPP", id="confirmed in either"),
+        pytest.param("pM", "MP", "pP", id="one bar confirmed, one not"),
+        pytest.param("MEN-", "EMMM", "EEN-", id="a proof of either settles it"),
+        pytest.param("EN", "NE", "NN", id="volume says why the source is empty"),
+        pytest.param("PPp", "NE-", "PPp", id="a bar refutes any proof"),
+        pytest.param("----", "MPMM", "EPEE", id="a bar where none was expected"),
+        pytest.param("----", "EEEE", "EEEE", id="an older bar is known to one"),
+        pytest.param("ww", "Mw", "Mw", id="it has become due"),
+        pytest.param("PP", "PPMM", "PPMM", id="amended hours known to one"),
+        pytest.param("PP  ", "  MM", "PPMM", id="nothing in common"),
+    ],
+)
+def test_two_stores_together(ours: str, theirs: str, together: str) -> None:
+    assert written(combined(day(ours), day(theirs))) == together
+    assert written(combined(day(theirs), day(ours))) == together
+
+
+def test_together_the_later_attempt_tells_and_the_counts_are_the_larger() -> None:
+    early = answered(answered(day("ME"), NOW), NOW + HOUR)
+    late = failed(day("MM"), NOW + 2 * HOUR)
+
+    both = combined(early, late)
+
+    assert (both.attempts, both.confirmations) == (2, 2)
+    assert (both.last_error, both.last_attempt) == (late.last_error, late.last_attempt)
+    assert both.next_attempt == late.next_attempt
+
+
+def test_together_the_first_proof_of_a_state_is_kept() -> None:
+    first, again = (replace(ANSWER, at=NOW + hours * HOUR) for hours in (0, 5))
+    ours, theirs = with_answer(day("MM"), again), with_answer(day("MM"), first)
+
+    assert {proof for _, proof in states(combined(ours, theirs)).values()} == {first}
+
+
+@law
+@given(DAYS, DAYS)
+def test_together_it_does_not_matter_who_is_first(ours: DayCoverage, theirs: DayCoverage) -> None:
+    assert combined(ours, theirs) == combined(theirs, ours)
+
+
+@law
+@given(DAYS, DAYS)
+def test_together_nothing_is_lost_and_a_second_time_adds_nothing(
+    ours: DayCoverage, theirs: DayCoverage
+) -> None:
+    both = combined(ours, theirs)
+
+    there = minutes(ours.spans(State.PRESENT)) | minutes(theirs.spans(State.PRESENT))
+    assert minutes(both.spans(State.PRESENT)) == there
+    unproved = minutes(ours.spans(State.MISSED, State.PENDING))
+    assert minutes(both.spans(State.MISSED, State.PENDING)) <= unproved
+    assert minutes(both.provisional) <= minutes(ours.provisional) | minutes(theirs.provisional)
+    assert combined(both, both) == both
+    assert combined(both, theirs) == both
+
+
+@law
+@given(DAYS)
+def test_a_day_together_with_itself_is_itself(known: DayCoverage) -> None:
+    assert combined(known, known) == known

@@ -1,0 +1,196 @@
+"""Gaps of a day, days in numbers, and how neighbouring days go together."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_fetch.core.candles.candles import CandleInterval, expected_spans
+from data_fetch.core.candles.coverage import GAPS, DayCoverage, Proof, State, Stretch
+from data_fetch.core.candles.day_counts import DayCounts, counts_of, summed
+from data_fetch.core.candles.gaps import Gap, gaps_of, runs
+from data_fetch.core.market.calendar import F_AND_O_STOCK, MarketCalendar
+from data_fetch.core.spans import Spans
+
+DAY = date(2025, 6, 10)
+SESSION = MarketCalendar.reviewed().session(DAY, F_AND_O_STOCK)
+((FIRST, END),) = SESSION.spans
+AT = datetime(2025, 6, 11, 4, tzinfo=UTC)
+OLD, NEW = Proof("answer", "run-1", AT), Proof("answer", "run-2", AT + timedelta(days=1))
+LETTERS = {
+    "P": State.PRESENT,
+    "N": State.NO_TRADE,
+    "E": State.SOURCE_EMPTY,
+    "M": State.MISSED,
+    "w": State.PENDING,
+    "-": State.NOT_EXPECTED,
+}
+BACK = {state: letter for letter, state in LETTERS.items()}
+written_days = st.text(alphabet=sorted(LETTERS), min_size=1, max_size=30)
+
+
+def day(text: str, **facts: object) -> DayCoverage:
+    """A day of one letter per minute."""
+    known = DayCoverage(
+        instrument_key="NSE_EQ|INE002A01018",
+        interval=CandleInterval.MINUTE,
+        day=DAY,
+        stretches=tuple(_stretches(text)),
+        attempts=3,
+        next_attempt=AT,
+    )
+    return replace(known, **facts)  # type: ignore[arg-type]
+
+
+def _stretches(text: str) -> Iterator[Stretch]:
+    for letter, run in groupby(enumerate(text), key=lambda pair: pair[1]):
+        positions = [FIRST + position for position, _ in run]
+        yield Stretch(positions[0], positions[-1] + 1, LETTERS[letter])
+
+
+def shown(gaps: list[Gap]) -> list[tuple[int, int, str]]:
+    return [(gap.first - FIRST, gap.end - FIRST, BACK[gap.cause]) for gap in gaps]
+
+
+@pytest.mark.parametrize(
+    ("text", "gaps", "whole"),
+    [
+        pytest.param("PPPP", [], [], id="nothing lacks"),
+        pytest.param("----", [], [], id="nothing is expected"),
+        pytest.param("PMMP", [(1, 3, "M")], [False], id="in the middle"),
+        pytest.param("MPPE", [(0, 1, "M"), (3, 4, "E")], [False, False], id="at both ends"),
+        pytest.param(
+            "NEMw", [(0, 1, "N"), (1, 2, "E"), (2, 3, "M"), (3, 4, "w")], [0] * 4, id="all"
+        ),
+        pytest.param("MMMM", [(0, 4, "M")], [True], id="a whole day"),
+        pytest.param("MM--", [(0, 2, "M")], [False], id="the rest is not expected"),
+    ],
+)
+def test_gaps_of_a_day(text: str, gaps: list[tuple[int, int, str]], whole: list[bool]) -> None:
+    found = gaps_of(day(text), SESSION)
+    assert shown(found) == gaps
+    assert [gap.whole for gap in found] == whole
+
+
+@given(written_days)
+def test_gaps_are_the_minutes_that_are_expected_and_not_there(text: str) -> None:
+    letters = ["."] * len(text)
+    for first, end, letter in shown(gaps_of(day(text), SESSION)):
+        assert letters[first:end] == ["."] * (end - first)
+        letters[first:end] = letter * (end - first)
+    assert "".join(letters) == text.replace("P", ".").replace("-", ".")
+
+
+@given(written_days)
+def test_neighbouring_gaps_have_different_causes(text: str) -> None:
+    found = shown(gaps_of(day(text), SESSION))
+    assert all(one[1] < other[0] or one[2] != other[2] for one, other in pairwise(found))
+
+
+@pytest.mark.parametrize(
+    ("proofs", "told"),
+    [
+        pytest.param([OLD, NEW], NEW, id="the newer follows"),
+        pytest.param([NEW, OLD], NEW, id="the newer precedes"),
+        pytest.param([None, OLD], OLD, id="one has none"),
+        pytest.param([OLD, None], OLD, id="the other has none"),
+        pytest.param([None, None], None, id="neither has one"),
+    ],
+)
+def test_one_cause_proved_twice_is_one_gap(proofs: list[Proof | None], told: Proof | None) -> None:
+    pieces = tuple(
+        Stretch(FIRST + number, FIRST + number + 1, State.SOURCE_EMPTY, proof)
+        for number, proof in enumerate(proofs)
+    )
+    (gap,) = gaps_of(day("E", stretches=pieces), SESSION)
+    assert (gap.first, gap.end, gap.proof) == (FIRST, FIRST + 2, told)
+
+
+def test_the_next_attempt_is_for_what_can_still_come() -> None:
+    found = gaps_of(day("NEMw"), SESSION)
+    assert [gap.next_attempt for gap in found] == [None, AT, AT, None]
+    assert {gap.attempts for gap in found} == {3}
+
+
+def test_the_last_error_is_that_of_what_is_missed() -> None:
+    found = gaps_of(day("EMN", last_error="Upstox answered 500"), SESSION)
+    assert [gap.last_error for gap in found] == [None, "Upstox answered 500", None]
+
+
+def test_a_day_candle_lacks_from_open_to_close() -> None:
+    ((midnight, after),) = expected_spans(SESSION, CandleInterval.DAY)
+    missing = (Stretch(midnight, after, State.MISSED),)
+    (gap,) = gaps_of(day("M", interval=CandleInterval.DAY, stretches=missing), SESSION)
+    assert (gap.first, gap.end, gap.whole) == (FIRST, END, True)
+
+
+# -- runs of days ----------------------------------------------------------------------------
+
+
+def a_gap(number: int, cause: str, *, whole: bool = True, attempts: int = 3) -> Gap:
+    (gap,) = gaps_of(day(cause * 4, attempts=attempts), SESSION)
+    return replace(gap, day=DAY + timedelta(days=number), whole=whole)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "lengths"),
+    [
+        pytest.param([], [], id="none"),
+        pytest.param([a_gap(0, "M"), a_gap(1, "M"), a_gap(2, "M")], [3], id="neighbours"),
+        pytest.param([a_gap(0, "M"), a_gap(2, "M")], [1, 1], id="a day between"),
+        pytest.param([a_gap(2, "M"), a_gap(5, "M")], [2], id="a weekend between"),
+        pytest.param([a_gap(0, "M"), a_gap(1, "E")], [1, 1], id="two causes"),
+        pytest.param([a_gap(0, "M", attempts=0), a_gap(1, "M")], [1, 1], id="asked for since"),
+        pytest.param([a_gap(0, "M", attempts=1), a_gap(1, "M")], [2], id="asked for more often"),
+        pytest.param([a_gap(0, "M", whole=False), a_gap(1, "M")], [1, 1], id="part of a day"),
+        pytest.param([a_gap(0, "M"), a_gap(1, "M", whole=False)], [1, 1], id="then part of one"),
+    ],
+)
+def test_neighbouring_whole_days_go_together(gaps: list[Gap], lengths: list[int]) -> None:
+    trading_days = [DAY + timedelta(days=number) for number in (0, 1, 2, 5)]
+    found = list(runs(gaps, trading_days))
+    assert [len(run) for run in found] == lengths
+    assert [gap for run in found for gap in run] == gaps
+
+
+# -- numbers ---------------------------------------------------------------------------------
+
+
+@given(written_days)
+def test_counts_are_the_sums_of_the_minutes(text: str) -> None:
+    provisional: Spans = ((FIRST, FIRST + 1),) if text[0] == "P" else ()
+    counts = counts_of(day(text, provisional=provisional))
+    by_state = {state: getattr(counts, state.value) for state in State}
+    assert by_state == {state: text.count(letter) for letter, state in LETTERS.items()}
+    assert counts.expected == sum(by_state[state] for state in (State.PRESENT, *GAPS))
+    assert counts.provisional == len(provisional)
+
+
+@given(st.lists(written_days, min_size=1, max_size=5))
+def test_the_sum_of_days_counts_like_one_long_day(texts: list[str]) -> None:
+    assert summed(counts_of(day(text)) for text in texts) == counts_of(day("".join(texts)))
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("PPPP", State.PRESENT),
+        ("PNNP", State.PRESENT),
+        ("NNNN", State.PRESENT),
+        ("PP--", State.PRESENT),
+        ("----", State.NOT_EXPECTED),
+        ("PNEP", State.SOURCE_EMPTY),
+        ("PEww", State.PENDING),
+        ("PEMw", State.MISSED),
+    ],
+)
+def test_the_gravest_state_names_the_day(text: str, state: State) -> None:
+    assert counts_of(day(text)).state is state
+
+
+def test_no_minutes_are_nothing_expected() -> None:
+    assert DayCounts().state is State.NOT_EXPECTED

@@ -1,0 +1,312 @@
+"""Whose word counts: the override file, the reviewed table, the provider."""
+
+from datetime import date
+
+import pytest
+
+from data_fetch.core.errors import CalendarUnknown, SetupError
+from data_fetch.core.market.calendar import (
+    F_AND_O_STOCK,
+    FUTURES_AND_OPTIONS,
+    INDIA_VIX,
+    OTHER_STOCK,
+    LocalOverride,
+    MarketCalendar,
+    ProviderCalendar,
+    ProviderHours,
+    Segment,
+    Venue,
+    Window,
+    parse_override,
+)
+
+REVIEWED = MarketCalendar.reviewed()
+STOCK, OTHER, FO = F_AND_O_STOCK, OTHER_STOCK, FUTURES_AND_OPTIONS
+CASH = Segment.CASH
+
+
+def windows(*texts: str) -> tuple[Window, ...]:
+    return tuple(map(Window.parse, texts))
+
+
+def said(day: str, segment: Segment, *texts: str, note: str = "told") -> ProviderCalendar:
+    told = ProviderHours(windows(*texts), note)
+    return ProviderCalendar({(date.fromisoformat(day), segment): told})
+
+
+def override(text: str) -> LocalOverride:
+    return LocalOverride(parse_override(text, "calendar_override.toml"))
+
+
+@pytest.mark.parametrize(
+    ("day", "venue", "told", "hours", "auction", "provisional"),
+    [
+        pytest.param(
+            "2026-09-16",
+            STOCK,
+            ["09:15-15:30"],
+            ["09:15-15:15"],
+            "15:15-15:35",
+            False,
+            id="ordinary NSE timings leave the auction",
+        ),
+        pytest.param(
+            "2026-09-16",
+            INDIA_VIX,
+            ["09:15-15:30"],
+            ["09:15-15:30"],
+            None,
+            False,
+            id="and INDIA VIX as it is",
+        ),
+        pytest.param(
+            "2026-09-16",
+            STOCK,
+            ["09:00-15:15"],
+            ["09:15-15:15"],
+            "15:15-15:35",
+            False,
+            id="pre-open counted in, auction left out",
+        ),
+        pytest.param(
+            "2026-09-16",
+            OTHER,
+            ["09:15-15:35"],
+            ["09:15-15:30"],
+            None,
+            False,
+            id="auction counted in",
+        ),
+        pytest.param(
+            "2026-09-16",
+            FO,
+            ["09:15-15:30"],
+            ["09:15-15:40"],
+            None,
+            False,
+            id="an old close does not cut F&O short",
+        ),
+        pytest.param(
+            "2026-09-16",
+            FO,
+            ["09:15-15:55"],
+            ["09:15-15:55"],
+            None,
+            True,
+            id="a later close of F&O is taken over",
+        ),
+        pytest.param(
+            "2026-09-16",
+            STOCK,
+            ["09:15-16:00"],
+            ["09:15-15:15"],
+            "15:15-15:35",
+            True,
+            id="a later close of cash leaves the auction",
+        ),
+        pytest.param(
+            "2026-09-16",
+            STOCK,
+            ["09:15-12:30"],
+            ["09:15-12:30"],
+            None,
+            True,
+            id="a short day has no auction",
+        ),
+        pytest.param(
+            "2026-09-16", STOCK, [], [], None, True, id="a holiday added late closes the day"
+        ),
+        pytest.param(
+            "2026-09-14",
+            STOCK,
+            ["09:15-15:30"],
+            ["09:15-15:15"],
+            "15:15-15:35",
+            True,
+            id="a holiday that was moved trades a full day",
+        ),
+        pytest.param(
+            "2026-09-19",
+            STOCK,
+            ["09:15-10:00", "11:30-12:30"],
+            ["09:15-10:00", "11:30-12:30"],
+            None,
+            True,
+            id="a drill on a Saturday",
+        ),
+        pytest.param(
+            "2026-11-08",
+            STOCK,
+            ["18:00-19:00"],
+            ["18:00-19:00"],
+            None,
+            True,
+            id="the hours of the announced Muhurat",
+        ),
+        pytest.param(
+            "2024-01-20",
+            STOCK,
+            ["09:15-12:30"],
+            ["09:15-15:30"],
+            None,
+            False,
+            id="a reviewed special day stays",
+        ),
+        pytest.param(
+            "2025-10-21", STOCK, [], ["13:45-14:45"], None, False, id="a reviewed Muhurat stays"
+        ),
+        pytest.param(
+            "2027-01-04",
+            STOCK,
+            ["09:15-15:30"],
+            ["09:15-15:15"],
+            "15:15-15:35",
+            True,
+            id="a day beyond the table",
+        ),
+    ],
+)
+def test_what_the_provider_says(
+    day: str,
+    venue: Venue,
+    told: list[str],
+    hours: list[str],
+    auction: str | None,
+    provisional: bool,
+) -> None:
+    calendar = REVIEWED.amended(said(day, venue.segment, *told))
+    session = calendar.session(date.fromisoformat(day), venue)
+
+    assert [str(window) for window in session.windows] == hours
+    assert (session.auction and str(session.auction)) == auction
+    assert session.provisional is provisional
+
+
+@pytest.mark.parametrize(
+    ("day", "segment", "told", "kept"),
+    [
+        pytest.param("2024-01-20", CASH, ["09:15-12:30"], ["09:15-15:30"], id="special day"),
+        pytest.param("2026-09-16", Segment.FO, ["09:15-15:30"], ["09:15-15:40"], id="old close"),
+        pytest.param("2026-09-16", CASH, ["09:15-15:30"], None, id="the same said"),
+        pytest.param("2026-09-16", CASH, ["09:15-12:30"], None, id="followed"),
+        pytest.param("2019-01-01", CASH, [], None, id="older than the calendar"),
+    ],
+)
+def test_where_the_calendar_does_not_follow_it_says_so(
+    day: str, segment: Segment, told: list[str], kept: list[str] | None
+) -> None:
+    provider = said(day, segment, *told)
+    overruled = REVIEWED.amended(provider).overruled(provider)
+
+    assert [[str(w) for w in session.windows] for session in overruled] == ([kept] if kept else [])
+
+
+def test_silence_removes_nothing() -> None:
+    closed = REVIEWED.amended(said("2026-09-16", CASH), ProviderCalendar())
+
+    assert not closed.session(date(2026, 9, 16), STOCK).open
+
+
+def test_of_two_answers_the_newer_one_counts() -> None:
+    opened = REVIEWED.amended(said("2026-09-16", CASH), said("2026-09-16", CASH, "10:00-11:00"))
+
+    assert opened.session(date(2026, 9, 16), STOCK).expected_minutes == 60
+
+
+def test_an_answer_for_one_segment_leaves_the_others() -> None:
+    calendar = REVIEWED.amended(said("2026-09-16", CASH))
+
+    assert not calendar.session(date(2026, 9, 16), STOCK).open
+    assert calendar.session(date(2026, 9, 16), FO).open
+
+
+def test_a_listed_year_is_known_and_provisional() -> None:
+    holiday = said("2027-01-26", CASH, note="Republic Day")
+    calendar = REVIEWED.amended(ProviderCalendar(holiday.days, frozenset({2027})))
+    republic_day, wednesday, saturday = (
+        calendar.session(date(2027, 1, day), STOCK) for day in (26, 27, 30)
+    )
+
+    assert (republic_day.open, republic_day.note) == (False, "Republic Day")
+    assert (wednesday.expected_minutes, str(wednesday.auction)) == (360, "15:15-15:35")
+    assert not saturday.open
+    assert republic_day.provisional
+    assert wednesday.provisional
+    assert saturday.provisional
+    with pytest.raises(CalendarUnknown):
+        calendar.session(date(2028, 1, 3), STOCK)
+
+
+def test_amending_leaves_the_reviewed_calendar_alone() -> None:
+    REVIEWED.amended(said("2026-09-16", CASH))
+
+    assert REVIEWED.session(date(2026, 9, 16), STOCK).open
+
+
+def test_the_override_beats_the_table_and_the_provider_in_any_order() -> None:
+    mine = override('[[day]]\ndate = 2024-01-20\nhours = ["09:15-12:30"]\nnote = "as I saw it"\n')
+    provider = said("2024-01-20", CASH, "10:00-11:00")
+
+    for calendar in (REVIEWED.amended(mine, provider), REVIEWED.amended(provider, mine)):
+        session = calendar.session(date(2024, 1, 20), STOCK)
+        assert [str(window) for window in session.windows] == ["09:15-12:30"]
+        assert (session.note, session.provisional) == ("as I saw it", False)
+
+
+def test_the_override_can_name_an_auction_one_segment_and_a_day_beyond_the_table() -> None:
+    calendar = REVIEWED.amended(
+        override(
+            "[[day]]\ndate = 2027-02-06\n"
+            'cash = ["09:15-15:30"]\nclosing_auction = "15:15-15:35"\n'
+            "[[day]]\ndate = 2027-02-08\nhours = []\n"
+        )
+    )
+    saturday = calendar.session(date(2027, 2, 6), STOCK)
+
+    assert (saturday.expected_minutes, len(saturday.slots())) == (360, 361)
+    assert not calendar.session(date(2027, 2, 8), FO).open
+    with pytest.raises(CalendarUnknown):
+        calendar.session(date(2027, 2, 6), FO)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        pytest.param("[[day]\n", "line 1", id="no TOML"),
+        pytest.param('[[day]]\nhours = ["09:15-15:30"]\n', "needs a date", id="no date"),
+        pytest.param('[[day]]\ndate = "soon"\nhours = []\n', "needs a date", id="no real date"),
+        pytest.param("[[day]]\ndate = 2026-11-08\n", "names no hours", id="no hours"),
+        pytest.param(
+            '[[day]]\ndate = 2026-11-08\nhours = "18:00-19:00"\n', "a list", id="hours not a list"
+        ),
+        pytest.param(
+            '[[day]]\ndate = 2026-11-08\nhours = ["18:00"]\n', "2026-11-08", id="half a window"
+        ),
+        pytest.param(
+            '[[day]]\ndate = 2026-11-08\nhours = ["25:00-26:00"]\n', "2026-11-08", id="no time"
+        ),
+        pytest.param("[[day]]\ndate = 2026-11-08\nhours = [18]\n", "2026-11-08", id="a number"),
+        pytest.param(
+            '[[day]]\ndate = 2026-11-08\nhours = ["19:00-18:00"]\n', "end after", id="backwards"
+        ),
+        pytest.param(
+            '[[day]]\ndate = 2026-11-08\nhours = ["18:00-19:00", "18:30-20:00"]\n',
+            "overlap",
+            id="overlapping",
+        ),
+        pytest.param(
+            '[[day]]\ndate = 2026-11-08\nhour = ["18:00-19:00"]\n', "hour", id="misspelt entry"
+        ),
+        pytest.param("[[holiday]]\ndate = 2026-11-08\n", "holiday", id="misspelt table"),
+        pytest.param("day = 3\n", "[[day]]", id="not a list of days"),
+        pytest.param(
+            "[[day]]\ndate = 2026-11-08\nhours = []\n" * 2, "named twice", id="the same day twice"
+        ),
+    ],
+)
+def test_a_malformed_override_names_the_file_and_the_problem(text: str, problem: str) -> None:
+    with pytest.raises(SetupError) as refused:
+        override(text)
+
+    assert "calendar_override.toml" in str(refused.value)
+    assert problem in str(refused.value)

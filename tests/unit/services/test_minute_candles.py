@@ -1,0 +1,160 @@
+"""One answer of running bars: what is stored of it, what is not, and what the audit says."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from upstox_stub import Stub, api_for, good, row
+
+from data_fetch.core.clock import IST, MINUTE, VirtualClock
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.market.session import INDIA_VIX_KEY
+from data_fetch.core.records import Instrument, SyncRun
+from data_fetch.services.minute_bars import CandleService
+from data_fetch.sources.upstox.ohlc_client import UpstoxBarClient
+from data_fetch.storage.candles.candle_book import CandleBook
+from data_fetch.storage.database.store import Store
+from data_fetch.storage.database.tables import Candle
+from data_fetch.storage.runs import recent_runs
+
+OPEN = datetime(2026, 9, 16, 9, 15, tzinfo=IST)
+
+
+def member(symbol: str, key: str, segment: str = "NSE_EQ") -> Instrument:
+    return Instrument(
+        instrument_key=key,
+        symbol=symbol,
+        segment=segment,
+        instrument_type="EQ",
+        cas_eligible=segment == "NSE_EQ",
+        live_key=key,
+    )
+
+
+A, B = member("A", "NSE_EQ|ZZP000000A01"), member("B", "NSE_EQ|ZZP000000B01")
+VIX = member("INDIAVIX", INDIA_VIX_KEY, "NSE_INDEX")
+
+
+@dataclass
+class Desk:
+    """The service at its clock, and a provider that answers as told."""
+
+    clock: VirtualClock
+    stub: Stub
+    store: Store
+    service: CandleService
+
+    def collect(self, time: str, *rows: dict[str, Any]) -> SyncRun:
+        """Collect at an IST time of day; the audit row of it."""
+        instant = datetime.fromisoformat(f"2026-09-16 {time}").replace(tzinfo=IST)
+        self.stub.script = lambda _: good({str(n): one for n, one in enumerate(rows)})
+        self.clock.sleep(instant - self.clock.now())
+        self.service.collect()
+        [run] = recent_runs(self.store, limit=1, job="candles")
+        return run
+
+    def stored(self) -> dict[tuple[str, str], Any]:
+        with self.store.reading() as connection:
+            rows = list(connection.execute(select(Candle)))
+        return {(row.instrument_key, f"{row.timestamp.astimezone(IST):%H:%M}"): row for row in rows}
+
+
+@pytest.fixture
+def desk(store: Store) -> Iterator[Desk]:
+    clock = VirtualClock(OPEN - timedelta(hours=1))
+    hold = clock.hold()
+    with Stub() as stub:
+        service = CandleService(
+            source=UpstoxBarClient(api_for(stub.url, clock), clock),
+            source_name="paper",
+            book=CandleBook(store),
+            members=[A, B, VIX],
+            calendar=MarketCalendar.reviewed(),
+            clock=clock,
+        )
+        yield Desk(clock, stub, store, service)
+    hold.release()
+
+
+def bar(of: Instrument, time: str, close: float = 100.5, **changed: Any) -> dict[str, Any]:
+    start = datetime.fromisoformat(f"2026-09-16 {time}").replace(tzinfo=IST)
+    said = {"open": 100.0, "high": 101.0, "low": 99.0, "close": close, "volume": 7}
+    told = {**said, "ts": int(start.timestamp() * 1000), **changed}
+    return row(of.instrument_key, prev_ohlc=told, live_ohlc=None)
+
+
+def test_a_bar_is_stored_in_the_minute_that_it_names(desk: Desk) -> None:
+    run = desk.collect("09:30:10", bar(A, "09:29"), bar(B, "09:27"), bar(VIX, "09:29"))
+
+    assert set(desk.stored()) == {
+        (A.instrument_key, "09:29"),
+        (B.instrument_key, "09:27"),
+        (VIX.instrument_key, "09:29"),
+    }
+    assert (run.outcome, run.requested, run.stored, run.requests) == ("completed", 3, 3, 1)
+    assert run.due_slot == OPEN + 14 * MINUTE
+    assert {row.run_id for row in desk.stored().values()} == {run.run_id}
+
+
+def test_a_bar_that_is_repeated_writes_nothing(desk: Desk) -> None:
+    first = desk.collect("09:30:10", bar(A, "09:29"), bar(B, "09:29"), bar(VIX, "09:29"))
+    second = desk.collect("09:31:10", bar(A, "09:30"), bar(B, "09:29"), bar(VIX, "09:30"))
+
+    assert (second.stored, second.details["repeated"]) == (2, 1)
+    assert desk.stored()[B.instrument_key, "09:29"].run_id == first.run_id
+
+
+def test_a_bar_that_is_repeated_with_other_values_is_corrected(desk: Desk) -> None:
+    desk.collect("09:30:10", bar(A, "09:29"), bar(B, "09:29"), bar(VIX, "09:29"))
+    second = desk.collect("09:31:10", bar(A, "09:29", close=99.5))
+
+    assert (second.stored, desk.stored()[A.instrument_key, "09:29"].close) == (1, 99.5)
+
+
+def test_what_is_not_stored_is_counted_with_its_reason(desk: Desk) -> None:
+    stray = member("X", "NSE_EQ|ZZP000000X01")
+
+    run = desk.collect("09:30:10", bar(A, "09:30"), bar(B, "09:29", high=1.0), bar(stray, "09:29"))
+
+    assert desk.stored() == {}
+    assert (run.outcome, run.stored, run.set_aside, run.absent) == ("incomplete", 0, 3, 1)
+    assert run.details["set_aside"].keys() == {"A", "B"}
+    assert run.details["strays"].keys() == {stray.instrument_key}
+    assert run.details["absent"].keys() == {"INDIAVIX"}
+
+
+def test_a_bar_outside_of_its_session_is_counted_and_not_stored(desk: Desk) -> None:
+    run = desk.collect("09:16:10", bar(A, "09:14"), bar(B, "09:15"), bar(VIX, "09:15"))
+
+    assert set(desk.stored()) == {(B.instrument_key, "09:15"), (VIX.instrument_key, "09:15")}
+    assert (run.set_aside, run.details["outside_sessions"]) == (1, ["A"])
+
+
+@pytest.mark.parametrize(
+    ("time", "asked"),
+    [
+        pytest.param("09:16:10", [A, B, VIX], id="after the first minute everybody"),
+        pytest.param("15:15:10", [A, B, VIX], id="after the last minute before the auction"),
+        pytest.param("15:16:10", [VIX], id="while the stocks are in their auction"),
+        pytest.param("15:30:10", [VIX], id="after its last minute"),
+    ],
+)
+def test_only_those_are_asked_that_traded_in_the_minute(
+    desk: Desk, time: str, asked: list[Instrument]
+) -> None:
+    run = desk.collect(time)
+
+    [seen] = desk.stub.seen
+    assert seen.keys == [instrument.instrument_key for instrument in asked]
+    assert run.requested == len(asked)
+
+
+def test_nobody_is_asked_when_nobody_traded(desk: Desk) -> None:
+    desk.clock.sleep(timedelta(hours=8))
+    desk.service.collect()
+
+    assert desk.stub.seen == []
+    assert recent_runs(desk.store, job="candles") == []

@@ -1,0 +1,364 @@
+"""Both providers of option chains, asked through one shape: told, or a problem with a name."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from threading import Event
+from typing import Any
+
+import orjson
+import pytest
+from nse_bodies import body
+from nse_bodies import row as nse_row
+from nse_stub import DENIED, INFO, PAGE, json, paths, site_for, visiting
+from upstox_rows import NIFTY_KEY, contract
+from upstox_rows import row as upstox_row
+from upstox_stub import FreePacing, Scripted, Seen, Stub, api_for, error, good, in_turn
+
+from data_fetch.core.chains.chains import (
+    ChainFault,
+    ChainReply,
+    ChainSource,
+    Fault,
+    ListedExpiries,
+    fault_of,
+)
+from data_fetch.core.clock import VirtualClock
+from data_fetch.core.errors import (
+    AccessDenied,
+    BadAnswer,
+    DataFetchError,
+    RateLimited,
+    RequestRefused,
+    SetupError,
+    Stopped,
+    TokenRejected,
+    TransientError,
+    Unavailable,
+    UnknownInstrument,
+    Unreachable,
+)
+from data_fetch.core.ports import ChainProvider, Lane
+from data_fetch.core.records import Instrument
+from data_fetch.sources.nse.chain_client import NseChainClient
+from data_fetch.sources.upstox.chain_client import UpstoxChainClient
+from data_fetch.sources.upstox.chain_rows import INDEX_SYMBOLS
+
+MORNING = datetime(2026, 9, 11, 4, 0, tzinfo=UTC)
+EXPIRY, LATER = date(2026, 9, 15), date(2026, 9, 29)
+GO_ON = Event()
+
+
+def index(key: str = NIFTY_KEY) -> Instrument:
+    return Instrument(
+        instrument_key=key,
+        live_key=key,
+        symbol=INDEX_SYMBOLS[key],
+        segment="NSE_INDEX",
+        instrument_type="INDEX",
+    )
+
+
+def share(symbol: str) -> Instrument:
+    key = "NSE_EQ|INE101A01026"
+    return Instrument(
+        instrument_key=key, live_key=key, symbol=symbol, segment="NSE_EQ", instrument_type="EQ"
+    )
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    with Stub() as server:
+        yield server
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(MORNING)
+
+
+@pytest.fixture
+def pacing() -> FreePacing:
+    return FreePacing()
+
+
+@pytest.fixture
+def upstox(stub: Stub, clock: VirtualClock, pacing: FreePacing) -> UpstoxChainClient:
+    return UpstoxChainClient(api_for(stub.url, clock, pacing=pacing), clock)
+
+
+@pytest.fixture
+def nse(stub: Stub, clock: VirtualClock, pacing: FreePacing) -> NseChainClient:
+    return NseChainClient(site_for(stub.url, clock, pacing), clock)
+
+
+def problem_of(reply: ChainReply | ListedExpiries) -> Fault:
+    assert not (reply.told if isinstance(reply, ChainReply) else reply.expiries)
+    assert reply.problem is not None
+    return fault_of(reply.problem)
+
+
+class TestUpstoxChains:
+    def test_are_told(self, stub: Stub, upstox: UpstoxChainClient, pacing: FreePacing) -> None:
+        stub.script = lambda _: good([upstox_row()])
+        reply = upstox.chain(index(), EXPIRY, GO_ON)
+
+        assert (reply.source, reply.problem, reply.requests) == (ChainSource.UPSTOX, None, 1)
+        assert reply.told is not None
+        (chain,) = reply.told.chains
+        assert (chain.underlying, chain.expiry, len(chain.legs)) == ("NIFTY", EXPIRY, 2)
+        (seen,) = stub.seen
+        assert seen.path == "/v2/option/chain"
+        assert seen.query == {"instrument_key": [NIFTY_KEY], "expiry_date": ["2026-09-15"]}
+        assert pacing.asked == [("option-chain", Lane.CHAIN)]
+
+    def test_come_with_their_bytes(
+        self, stub: Stub, upstox: UpstoxChainClient, clock: VirtualClock
+    ) -> None:
+        stub.script = lambda _: good([upstox_row()])
+        reply = upstox.chain(index(), EXPIRY, GO_ON)
+        (kept,) = reply.payloads
+        assert (kept.status, orjson.loads(kept.body)["data"]) == (200, [upstox_row()])
+        assert kept.received_at == reply.received_at == clock.now()
+
+    @pytest.mark.parametrize(
+        ("answer", "fault"),
+        [
+            pytest.param(good([]), Fault.EMPTY_LIST, id="an expiry that is not listed"),
+            pytest.param(good([upstox_row(expiry="2026-09-22")]), Fault.OTHER_CHAIN, id="expiry"),
+            pytest.param(
+                good([upstox_row(underlying_key="NSE_INDEX|Nifty Bank")]),
+                Fault.OTHER_CHAIN,
+                id="underlying",
+            ),
+            pytest.param(good({"candles": []}), Fault.NOT_A_CHAIN, id="another answer"),
+            pytest.param(Scripted(200, b"{}"), Fault.EMPTY_OBJECT, id="empty object"),
+            pytest.param(PAGE, Fault.HTML, id="a page"),
+            pytest.param(Scripted(200, b'{"status": "suc'), Fault.NOT_JSON, id="cut short"),
+            pytest.param(Scripted(200, b""), Fault.EMPTY_BODY, id="nothing"),
+            pytest.param(good([upstox_row()], "partial_success"), Fault.NOT_A_CHAIN, id="part"),
+            pytest.param(error(401, "UDAPI100050"), Fault.UNAUTHORISED, id="401"),
+            pytest.param(DENIED, Fault.FORBIDDEN, id="403"),
+            pytest.param(error(404, "UDAPI100060"), Fault.NOT_FOUND, id="404"),
+            pytest.param(Scripted(404, b"<html>"), Fault.NOT_FOUND, id="404 page"),
+            pytest.param(Scripted(421, b"<html>"), Fault.MISDIRECTED, id="421"),
+            pytest.param(error(400, "UDAPI1087"), Fault.REFUSED, id="unknown key"),
+            pytest.param(error(429, "UDAPI10005"), Fault.RATE_LIMITED, id="429"),
+            pytest.param(error(500, "UDAPI100500"), Fault.SERVER_ERROR, id="500"),
+            pytest.param(Scripted(reset=True), Fault.UNREACHABLE, id="reset"),
+        ],
+    )
+    def test_that_are_not_there_have_a_reason(
+        self, stub: Stub, upstox: UpstoxChainClient, answer: Scripted, fault: Fault
+    ) -> None:
+        stub.script = lambda _: answer
+        reply = upstox.chain(index(), EXPIRY, GO_ON)
+        assert problem_of(reply) is fault
+        assert reply.requests == len(stub.seen)
+        if not answer.reset:
+            assert {kept.body for kept in reply.payloads} == {answer.body}
+            assert {kept.status for kept in reply.payloads} == {answer.status}
+
+    def test_keep_the_bad_answers_before_the_good_one(
+        self, stub: Stub, upstox: UpstoxChainClient
+    ) -> None:
+        stub.script = in_turn(error(500, "UDAPI100500"), good([upstox_row()]))
+        reply = upstox.chain(index(), EXPIRY, GO_ON)
+        assert reply.told is not None
+        assert [kept.status for kept in reply.payloads] == [500, 200]
+        assert reply.requests == 2
+
+    def test_a_stop_is_a_problem_too(self, stub: Stub, upstox: UpstoxChainClient) -> None:
+        stop = Event()
+
+        def script(_: Seen) -> Scripted:
+            stop.set()
+            return error(500, "UDAPI100500")
+
+        stub.script = script
+        reply = upstox.chain(index(), EXPIRY, stop)
+        assert isinstance(reply.problem, Stopped)
+        assert len(stub.seen) == 1
+
+
+class TestUpstoxExpiries:
+    def test_are_those_of_its_contracts(self, stub: Stub, upstox: UpstoxChainClient) -> None:
+        rows = [contract(1, "2026-09-29"), contract(2, "2026-09-15"), contract(3, "2026-09-15")]
+        stub.script = lambda _: good(rows)
+        listed = upstox.expiries(index(), GO_ON)
+        assert (listed.expiries, listed.requests) == ((EXPIRY, LATER), 1)
+        (seen,) = stub.seen
+        assert (seen.path, seen.query) == ("/v2/option/contract", {"instrument_key": [NIFTY_KEY]})
+
+    def test_spend_from_their_own_budget(
+        self, stub: Stub, upstox: UpstoxChainClient, pacing: FreePacing
+    ) -> None:
+        stub.script = lambda _: good([contract()])
+        upstox.expiries(index(), GO_ON)
+        assert pacing.asked == [("option-contract", Lane.CHAIN)]
+
+    @pytest.mark.parametrize(
+        ("answer", "fault"),
+        [
+            pytest.param(good([]), Fault.EMPTY_LIST, id="none"),
+            pytest.param(good([{"a": 1}]), Fault.EMPTY_LIST, id="none that can be read"),
+            pytest.param(
+                good([contract(underlying_key="NSE_INDEX|Nifty Bank")]),
+                Fault.EMPTY_LIST,
+                id="of another underlying",
+            ),
+            pytest.param(PAGE, Fault.HTML, id="a page"),
+            pytest.param(error(401, "UDAPI100050"), Fault.UNAUTHORISED, id="401"),
+        ],
+    )
+    def test_that_are_not_there_are_a_problem(
+        self, stub: Stub, upstox: UpstoxChainClient, answer: Scripted, fault: Fault
+    ) -> None:
+        stub.script = lambda _: answer
+        listed = upstox.expiries(index(), GO_ON)
+        assert problem_of(listed) is fault
+        assert listed.requests == len(listed.payloads) > 0
+
+
+class TestNseChains:
+    def test_are_told(self, stub: Stub, nse: NseChainClient) -> None:
+        visiting(stub, json(body(nse_row())))
+        reply = nse.chain(index(), EXPIRY, GO_ON)
+
+        assert (reply.source, reply.problem, reply.requests) == (ChainSource.NSE, None, 2)
+        assert reply.told is not None
+        (chain,) = reply.told.chains
+        assert (chain.underlying, chain.expiry, len(chain.legs)) == ("NIFTY", EXPIRY, 2)
+        assert [kept.status for kept in reply.payloads] == [200]
+        assert stub.seen[-1].query["type"] == ["Indices"]
+
+    def test_of_shares_are_asked_for_as_equity(self, stub: Stub, nse: NseChainClient) -> None:
+        visiting(stub, json(body(nse_row())))
+        reply = nse.chain(share("M&M"), EXPIRY, GO_ON)
+        assert stub.seen[-1].query["symbol"] == ["M&M"]
+        assert stub.seen[-1].query["type"] == ["Equity"]
+        assert problem_of(reply) is Fault.OTHER_CHAIN
+
+    @pytest.mark.parametrize(
+        ("answer", "fault"),
+        [
+            pytest.param(json({}), Fault.EMPTY_OBJECT, id="empty object"),
+            pytest.param(PAGE, Fault.HTML, id="a page"),
+            pytest.param(json(body()), Fault.EMPTY_LIST, id="no rows"),
+            pytest.param(json(INFO), Fault.NOT_A_CHAIN, id="contracts"),
+            pytest.param(json({}, 503), Fault.SERVER_ERROR, id="503"),
+            pytest.param(Scripted(reset=True), Fault.UNREACHABLE, id="reset"),
+        ],
+    )
+    def test_that_are_not_there_have_a_reason(
+        self, stub: Stub, nse: NseChainClient, answer: Scripted, fault: Fault
+    ) -> None:
+        visiting(stub, answer)
+        reply = nse.chain(index(), EXPIRY, GO_ON)
+        assert problem_of(reply) is fault
+        assert reply.requests == len(stub.seen)
+
+    def test_of_another_day_are_refused(self, stub: Stub, nse: NseChainClient) -> None:
+        visiting(stub, json(body(nse_row())))
+        assert problem_of(nse.chain(index(), LATER, GO_ON)) is Fault.OTHER_CHAIN
+
+    def test_a_stop_is_a_problem_too(self, stub: Stub, clock: VirtualClock) -> None:
+        class Stopping(FreePacing):
+            def request(self, *_: Any, **__: Any) -> Any:
+                raise Stopped("called off")
+
+        client = NseChainClient(site_for(stub.url, clock, Stopping()), clock)
+        assert isinstance(client.chain(index(), EXPIRY, GO_ON).problem, Stopped)
+        assert stub.seen == []
+
+    def test_switched_off(self, stub: Stub, clock: VirtualClock) -> None:
+        client = NseChainClient(site_for(stub.url, clock, FreePacing(), enabled=False), clock)
+        reply = client.chain(index(), EXPIRY, GO_ON)
+        assert (problem_of(reply), reply.requests) == (Fault.SWITCHED_OFF, 0)
+        assert problem_of(client.expiries(index(), GO_ON)) is Fault.SWITCHED_OFF
+
+
+def answering(source: ChainSource, stub: Stub, *bad: Scripted) -> None:
+    """Let *source* list its expiries, after some bad answers."""
+    if source is ChainSource.NSE:
+        visiting(stub, *bad, json(INFO))
+    else:
+        stub.script = in_turn(*bad, good([contract(1, "2026-09-29"), contract(2, "2026-09-15")]))
+
+
+@pytest.mark.parametrize("source", ChainSource)
+class TestListedExpiries:
+    """Of either provider: contracts are listed before the open and stay for the day."""
+
+    @pytest.fixture
+    def client(
+        self, source: ChainSource, upstox: UpstoxChainClient, nse: NseChainClient
+    ) -> ChainProvider:
+        return nse if source is ChainSource.NSE else upstox
+
+    def test_are_asked_for_once_a_day(
+        self, source: ChainSource, client: ChainProvider, stub: Stub, clock: VirtualClock
+    ) -> None:
+        answering(source, stub)
+        first = client.expiries(index(), GO_ON)
+        requests = len(stub.seen)
+        clock.sleep(timedelta(hours=12))
+        again = client.expiries(index(), GO_ON)
+        assert first.expiries == again.expiries == (EXPIRY, LATER)
+        assert (first.requests, again.requests, len(stub.seen)) == (requests, 0, requests)
+
+    def test_are_asked_for_again_on_the_next_indian_day(
+        self, source: ChainSource, client: ChainProvider, stub: Stub, clock: VirtualClock
+    ) -> None:
+        answering(source, stub)
+        client.expiries(index(), GO_ON)
+        # 00:00 in India.
+        clock.sleep(timedelta(hours=14, minutes=30))
+        assert client.expiries(index(), GO_ON).requests > 0
+
+    def test_of_each_underlying_are_its_own(
+        self, source: ChainSource, client: ChainProvider, stub: Stub
+    ) -> None:
+        answering(source, stub)
+        client.expiries(index(), GO_ON)
+        before = len(stub.seen)
+        client.expiries(index("NSE_INDEX|Nifty Bank"), GO_ON)
+        assert len(stub.seen) > before
+
+    def test_are_asked_for_again_after_a_failure(
+        self, source: ChainSource, client: ChainProvider, stub: Stub
+    ) -> None:
+        stub.script = lambda _: DENIED
+        refused = client.expiries(index(), GO_ON)
+        assert refused.problem is not None
+        assert refused.payloads
+        answering(source, stub)
+        assert client.expiries(index(), GO_ON).expiries == (EXPIRY, LATER)
+
+
+@pytest.mark.parametrize(
+    ("problem", "fault"),
+    [
+        (TokenRejected("x"), Fault.UNAUTHORISED),
+        (AccessDenied("x"), Fault.FORBIDDEN),
+        (RateLimited("x"), Fault.RATE_LIMITED),
+        (Unreachable("x"), Fault.UNREACHABLE),
+        (TransientError("x"), Fault.UNREACHABLE),
+        (Unavailable("x"), Fault.SERVER_ERROR),
+        (BadAnswer("x"), Fault.NOT_JSON),
+        (ChainFault(Fault.HTML, "x"), Fault.HTML),
+        (RequestRefused("x", code="HTTP404"), Fault.NOT_FOUND),
+        (RequestRefused("x", code="HTTP421"), Fault.MISDIRECTED),
+        (RequestRefused("x", code="HTTP410"), Fault.REFUSED),
+        (UnknownInstrument("x", code="UDAPI1087"), Fault.REFUSED),
+        (SetupError("x"), Fault.REFUSED),
+    ],
+)
+def test_every_problem_has_the_name_of_a_fault(problem: DataFetchError, fault: Fault) -> None:
+    assert fault_of(problem) is fault
+
+
+def test_a_visit_is_shared_by_lists_and_chains(stub: Stub, nse: NseChainClient) -> None:
+    visiting(stub, json(INFO), json(body(nse_row())))
+    nse.expiries(index(), GO_ON)
+    nse.chain(index(), EXPIRY, GO_ON)
+    assert paths(stub).count("option-chain") == 1

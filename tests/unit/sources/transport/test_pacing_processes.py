@@ -1,0 +1,220 @@
+"""Several real processes on one state file, some of them killed."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from data_fetch.core.clock import SystemClock, VirtualClock
+from data_fetch.core.ports import Lane
+from data_fetch.sources.transport.pacing import Pacer
+
+SECOND = timedelta(seconds=1)
+LIMITS = {timedelta(seconds=0.2): 4, timedelta(seconds=1): 12}
+
+PRELUDE = """
+import sys, threading
+from datetime import timedelta
+from pathlib import Path
+from data_fetch.core.clock import SystemClock
+from data_fetch.core.ports import Lane
+from data_fetch.sources.transport.pacing import Pacer
+clock = SystemClock()
+def in_threads(work, count):
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+"""
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def state_file(tmp_path: Path) -> Path:
+    return tmp_path / "pacing.sqlite3"
+
+
+@pytest.fixture
+def start(state_file: Path) -> Iterator[Start]:
+    """Start a process that runs a program; `state_file` is given to it."""
+    children: list[subprocess.Popen[str]] = []
+
+    def run(program: str) -> "subprocess.Popen[str]":
+        child = subprocess.Popen(
+            [sys.executable, "-c", f"{PRELUDE}\nstate_file = Path({str(state_file)!r})\n{program}"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        children.append(child)
+        return child
+
+    yield run
+    for child in children:
+        child.kill()
+        child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
+
+
+def first_line(child: "subprocess.Popen[str]") -> str:
+    assert child.stdout is not None
+    return child.stdout.readline().strip()
+
+
+def kill(child: "subprocess.Popen[str]") -> None:
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+
+
+SENDER = """
+limits = {timedelta(seconds=0.2): 4, timedelta(seconds=1): 12}
+pacer = Pacer(state_file, clock, limits)
+lines = []
+def work():
+    for _ in range(7):
+        with pacer.request("ltp", Lane.BACKFILL):
+            sent = clock.now()
+            clock.sleep(timedelta(milliseconds=5))
+            lines.append((sent.isoformat(), clock.now().isoformat()))
+in_threads(work, 2)
+for line in lines: print(*line)
+"""
+
+
+def test_two_processes_stay_within_the_limits_together(start: Start) -> None:
+    children = [start(SENDER), start(SENDER)]
+    told = [line.split() for child in children for line in child.communicate()[0].splitlines()]
+    sent, answered = (
+        sorted(map(datetime.fromisoformat, times)) for times in zip(*told, strict=True)
+    )
+    assert len(sent) == 28
+    for window, limit in LIMITS.items():
+        # The first answers of any `limit` + 1 neighbours came more than a window earlier
+        # than the last of them was sent.
+        for early, late in zip(answered, sent[limit:], strict=False):
+            assert late - early > window
+    assert sent[-1] - sent[0] < 15 * SECOND
+
+
+def test_killed_in_flight(start: Start, state_file: Path) -> None:
+    child = start(
+        """
+pacer = Pacer(state_file, clock)
+with pacer.request("ltp", Lane.LIVE):
+    print("in flight", flush=True)
+    threading.Event().wait()
+"""
+    )
+    assert first_line(child) == "in flight"
+    kill(child)
+    flight = timedelta(seconds=130)
+    clock = VirtualClock(SystemClock().now())
+    hold = clock.hold()
+    pacer = Pacer(state_file, clock, flight=flight)
+    clock.sleep(flight - 30 * SECOND)
+    assert pacer.spent("ltp")[SECOND] == 1, "nobody knows that it will not arrive"
+    clock.sleep(31 * SECOND + SECOND)
+    assert pacer.spent("ltp")[SECOND] == 0
+    assert pacer.spent("ltp")[60 * SECOND] == 1
+    hold.release()
+    pacer.close()
+
+
+def test_killed_while_it_wrote(start: Start, state_file: Path) -> None:
+    """Again and again: the file stays sound and keeps what was spent."""
+    pacer = Pacer(state_file, SystemClock(), {timedelta(hours=1): 100_000})
+    so_far = 0
+    for _ in range(5):
+        child = start(
+            """
+pacer = Pacer(state_file, clock, {timedelta(hours=1): 100_000})
+while True:
+    with pacer.request("ltp", Lane.LIVE):
+        pass
+    print("sent", flush=True)
+"""
+        )
+        for _ in range(5):
+            assert first_line(child) == "sent"
+        kill(child)
+        spent = pacer.spent("ltp")[timedelta(hours=1)]
+        assert spent >= so_far + 5
+        so_far = spent
+    pacer.close()
+
+
+def test_killed_while_it_waited(start: Start, state_file: Path) -> None:
+    """A dead waiter of the live lane holds one place for a moment, not the line."""
+    limits = {timedelta(minutes=1): 5}
+    child = start(
+        """
+pacer = Pacer(state_file, clock, {timedelta(minutes=1): 5})
+for _ in range(6):
+    with pacer.request("ltp", Lane.LIVE):
+        pass
+"""
+    )
+    until_somebody_waits(state_file)
+    kill(child)
+    clock = VirtualClock(SystemClock().now())
+    hold = clock.hold()
+    pacer = Pacer(state_file, clock, limits)
+    began = clock.now()
+    for _ in range(4):
+        with pacer.request("ltp", Lane.BACKFILL):
+            pass
+    assert clock.now() - began <= 61 * SECOND
+    with pacer.request("ltp", Lane.BACKFILL):
+        pass
+    assert clock.now() - began <= 122 * SECOND
+    hold.release()
+    pacer.close()
+
+
+def test_live_lane_of_one_process_overtakes_the_bulk_of_another(
+    start: Start, state_file: Path
+) -> None:
+    limits = {timedelta(seconds=0.5): 1}
+    start(
+        """
+pacer = Pacer(state_file, clock, {timedelta(seconds=0.5): 1})
+def work():
+    while True:
+        with pacer.request("ltp", Lane.BACKFILL):
+            pass
+in_threads(work, 8)
+"""
+    )
+    until_somebody_waits(state_file, at_least=7)
+    clock = SystemClock()
+    pacer = Pacer(state_file, clock, limits)
+    asked = clock.now()
+    with pacer.request("ltp", Lane.LIVE):
+        served = clock.now()
+    pacer.close()
+    assert served - asked < 3 * SECOND, "in the order of arrival it would be 4 seconds"
+
+
+def until_somebody_waits(state_file: Path, at_least: int = 1) -> None:
+    pause = threading.Event()
+    for _ in range(3000):
+        if state_file.exists() and _waiting(state_file) >= at_least:
+            return
+        pause.wait(0.01)
+    pytest.fail("nobody waits")
+
+
+def _waiting(state_file: Path) -> int:
+    db = sqlite3.connect(state_file)
+    try:
+        return int(db.execute("SELECT count(*) FROM waiting").fetchone()[0])
+    except sqlite3.OperationalError:  # the tables are still being made
+        return 0
+    finally:
+        db.close()

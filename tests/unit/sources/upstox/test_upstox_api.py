@@ -1,0 +1,530 @@
+"""The official SDK behind our door, against a real server: each of its traps by name."""
+
+import gzip
+import logging
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from urllib.parse import unquote
+
+import certifi
+import pytest
+import upstox_client
+from checkout import SUPPORT
+from upstox_stub import (
+    RELIANCE,
+    START,
+    FreePacing,
+    Script,
+    Scripted,
+    Seen,
+    Stub,
+    api_for,
+    equity_keys,
+    error,
+    good,
+    in_turn,
+    keeper,
+    knowing_all_but,
+    quotes_of,
+    row,
+    waited,
+)
+
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.clock import VirtualClock, stopwatch
+from data_fetch.core.errors import (
+    AccessDenied,
+    BadAnswer,
+    RateLimited,
+    RequestRefused,
+    TokenRejected,
+    UnknownInstrument,
+    Unreachable,
+)
+from data_fetch.core.ports import Lane
+from data_fetch.sources.transport.pacing import Pacer, state_file_for
+from data_fetch.sources.upstox.api import UpstoxApi
+from data_fetch.sources.upstox.responses import Answer
+from data_fetch.sources.upstox.sdk import UpstoxSdk
+from data_fetch.sources.upstox.token import TokenKeeper
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    with Stub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def clock() -> Iterator[VirtualClock]:
+    clock = VirtualClock(START)
+    hold = clock.hold()
+    yield clock
+    hold.release()
+
+
+# -- what goes out ---------------------------------------------------------------------
+
+
+def test_keys_go_out_comma_joined_and_not_as_a_python_list(stub: Stub, clock: VirtualClock) -> None:
+    api_for(stub.url, clock).ltp([RELIANCE, "NSE_INDEX|Nifty 50", "NSE_EQ|M&M"], Lane.LIVE)
+    (seen,) = stub.seen
+    assert seen.path == "/v3/market-quote/ltp"
+    assert seen.keys == [RELIANCE, "NSE_INDEX|Nifty 50", "NSE_EQ|M&M"]
+    assert seen.token == "Bearer first-token"
+
+
+def test_holidays_and_timings_need_no_token(stub: Stub, clock: VirtualClock) -> None:
+    stub.script = lambda seen: good([])
+    refused = keeper()
+    refused.reject("first-token")
+    api = api_for(stub.url, clock, token=refused)
+    assert api.holidays() == []
+    assert api.timings(date(2026, 9, 16)) == []
+    assert [seen.path for seen in stub.seen] == [
+        "/v2/market/holidays",
+        "/v2/market/timings/2026-09-16",
+    ]
+    with pytest.raises(TokenRejected):
+        api.market_status("NSE")
+
+
+def test_market_status(stub: Stub, clock: VirtualClock) -> None:
+    stub.script = lambda seen: good({"status": "NORMAL_OPEN", "cas_eligible_status": {}})
+    state = api_for(stub.url, clock).market_status("NSE")
+    assert "cas_eligible_status" in state, "the SDK's own model loses this field"
+    assert stub.seen[0].path == "/v2/market/status/NSE"
+
+
+def candle_requests(api: UpstoxApi) -> list[Answer]:
+    """One request to every candle path."""
+    first, last = date(2026, 9, 1), date(2026, 9, 15)
+    minute, day = CandleInterval.MINUTE, CandleInterval.DAY
+    return [
+        api.historical_candles(RELIANCE, minute, first, last),
+        api.historical_candles("NSE_INDEX|Nifty 50", day, first, last),
+        api.intraday_candles(RELIANCE, minute),
+        api.intraday_candles(RELIANCE, day),
+        api.expired_candles("NSE_FO|47983|15-09-2026", minute, first, last),
+        api.expired_candles("NSE_FO|47983|15-09-2026", day, first, last),
+    ]
+
+
+def test_candles_are_asked_for_with_the_last_day_first(stub: Stub, clock: VirtualClock) -> None:
+    stub.script = lambda seen: good({"candles": []})
+    pacing = FreePacing()
+    candle_requests(api_for(stub.url, clock, pacing=pacing))
+    history, expired = "/v3/historical-candle", "/v2/expired-instruments/historical-candle"
+    assert [unquote(seen.path) for seen in stub.seen] == [
+        f"{history}/{RELIANCE}/minutes/1/2026-09-15/2026-09-01",
+        f"{history}/NSE_INDEX|Nifty 50/days/1/2026-09-15/2026-09-01",
+        f"{history}/intraday/{RELIANCE}/minutes/1",
+        f"{history}/intraday/{RELIANCE}/days/1",
+        f"{expired}/NSE_FO|47983|15-09-2026/1minute/2026-09-15/2026-09-01",
+        f"{expired}/NSE_FO|47983|15-09-2026/day/2026-09-15/2026-09-01",
+    ]
+    assert [seen.token for seen in stub.seen] == [None] * 4 + ["Bearer first-token"] * 2
+    assert (
+        pacing.asked == [("candles", Lane.BACKFILL)] * 4 + [("expired-candles", Lane.BACKFILL)] * 2
+    )
+
+
+def test_a_refused_token_does_not_stop_what_needs_none(stub: Stub, clock: VirtualClock) -> None:
+    stub.script = lambda seen: good({"candles": []})
+    refused = keeper()
+    refused.reject("first-token")
+    api = api_for(stub.url, clock, token=refused)
+    assert api.intraday_candles(RELIANCE, CandleInterval.MINUTE).data == {"candles": []}
+    with pytest.raises(TokenRejected):
+        api.expired_candles("NSE_FO|1|15-09-2026", CandleInterval.DAY, START.date(), START.date())
+
+
+def test_a_token_wanted_where_none_is_sent_is_not_the_tokens_fault(
+    stub: Stub, clock: VirtualClock
+) -> None:
+    """No new token could help, and the one that there is stays good."""
+    stub.script = in_turn(error(401, "UDAPI100050"), quotes_of)
+    api = api_for(stub.url, clock)
+    with pytest.raises(AccessDenied, match="asks for an access token for candles"):
+        api.intraday_candles(RELIANCE, CandleInterval.MINUTE)
+    assert api.ltp([RELIANCE]).data
+
+
+def test_candles_in_part_are_told_as_such(stub: Stub, clock: VirtualClock) -> None:
+    stub.script = lambda seen: good({"candles": []}, status="partial_success")
+    assert all(answer.partial for answer in candle_requests(api_for(stub.url, clock)))
+
+
+def test_an_answer_knows_when_its_last_request_went_out(stub: Stub, clock: VirtualClock) -> None:
+    stub.script = in_turn(
+        error(429, "UDAPI10005", Retry_After="20"), lambda seen: good({"candles": []})
+    )
+    answer = api_for(stub.url, clock).intraday_candles(RELIANCE, CandleInterval.MINUTE)
+    assert answer.asked_at == START + timedelta(seconds=20)
+
+
+def test_running_bars_are_asked_for_by_the_minute(stub: Stub, clock: VirtualClock) -> None:
+    pacing = FreePacing()
+    api_for(stub.url, clock, pacing=pacing).ohlc([RELIANCE, "NSE_EQ|M&M"])
+    (seen,) = stub.seen
+    assert seen.path == "/v3/market-quote/ohlc"
+    assert seen.keys == [RELIANCE, "NSE_EQ|M&M"]
+    assert seen.query["interval"] == ["I1"]
+    assert (seen.token, pacing.asked) == ("Bearer first-token", [("ohlc", Lane.LIVE)])
+
+
+def test_each_request_is_paced_under_its_api_and_lane(stub: Stub, clock: VirtualClock) -> None:
+    pacing = FreePacing()
+    api = api_for(stub.url, clock, pacing=pacing)
+    stub.script = in_turn(error(500, "UDAPI100500"), quotes_of, good([]))
+    api.ltp([RELIANCE], Lane.CHAIN)
+    api.holidays()
+    assert pacing.asked == [
+        ("ltp", Lane.CHAIN),
+        ("ltp", Lane.CHAIN),
+        ("holidays", Lane.BACKFILL),
+    ]
+    assert api.requests_sent == 3
+
+
+def test_501_keys_are_refused_before_they_are_sent(stub: Stub, clock: VirtualClock) -> None:
+    api = api_for(stub.url, clock)
+    for ask in (api.ltp, api.ohlc):
+        with pytest.raises(ValueError, match="not 501"):
+            ask(equity_keys(501))
+    assert stub.seen == []
+
+
+def test_500_keys_fit_in_one_request_line(stub: Stub, clock: VirtualClock) -> None:
+    assert len(api_for(stub.url, clock).ltp(equity_keys(500)).data) == 500
+
+
+# -- what comes back --------------------------------------------------------------------
+
+
+def test_data_comes_back_raw(stub: Stub, clock: VirtualClock) -> None:
+    stub.script = lambda seen: good({"NSE_EQ:RELIANCE": row(RELIANCE, 1304.1, unheard_of=[1])})
+    data = api_for(stub.url, clock).ltp([RELIANCE]).data
+    assert data["NSE_EQ:RELIANCE"]["unheard_of"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(Scripted(200, b"<html>hello</html>"), BadAnswer, id="page in a 200"),
+        pytest.param(Scripted(200, b'{"status":"succ'), BadAnswer, id="truncated JSON"),
+        pytest.param(good([]), BadAnswer, id="list for a map"),
+        pytest.param(error(200, "UDAPI10005"), RateLimited, id="rate limit in a 200"),
+        pytest.param(error(429, "UDAPI10005"), RateLimited, id="429"),
+        pytest.param(error(500, "UDAPI100500"), BadAnswer, id="500"),
+        pytest.param(Scripted(302, headers={"Location": "/x"}), BadAnswer, id="redirect"),
+        pytest.param(Scripted(200, b"{}" * 99, cut=50), Unreachable, id="cut off"),
+        pytest.param(Scripted(reset=True), Unreachable, id="reset"),
+        pytest.param(
+            Scripted(200, b"xx", {"Content-Encoding": "gzip"}), BadAnswer, id="not gzip at all"
+        ),
+    ],
+)
+def test_transient_answers_are_asked_again(
+    stub: Stub, clock: VirtualClock, answer: Scripted, expected: type[Exception]
+) -> None:
+    api = api_for(stub.url, clock)
+    stub.script = in_turn(answer, answer, quotes_of)
+    assert api.ltp([RELIANCE]).data
+    assert len(stub.seen) == 3
+    stub.script = in_turn(answer)
+    with pytest.raises(expected):
+        api.ltp([RELIANCE])
+    assert len(stub.seen) == 7
+    assert api.requests_sent == 7
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(error(400, "UDAPI1087"), UnknownInstrument, id="unknown key"),
+        pytest.param(error(400, "UDAPI100043"), RequestRefused, id="too many keys"),
+        pytest.param(
+            Scripted(403, b"<html><title>error code: 1010</title></html>"), AccessDenied, id="403"
+        ),
+    ],
+)
+def test_final_answers_are_asked_for_once(
+    stub: Stub, clock: VirtualClock, answer: Scripted, expected: type[Exception]
+) -> None:
+    stub.script = in_turn(answer)
+    with pytest.raises(expected):
+        api_for(stub.url, clock).ltp([RELIANCE])
+    assert len(stub.seen) == 1
+
+
+def test_compressed_body_is_read_though_none_was_asked_for(stub: Stub, clock: VirtualClock) -> None:
+    def script(seen: Seen) -> Scripted:
+        body = gzip.compress(quotes_of(seen).body)
+        return Scripted(200, body, {"Content-Encoding": "gzip"})
+
+    stub.script = script
+    assert api_for(stub.url, clock).ltp([RELIANCE]).data
+
+
+def test_failed_handshake_is_told(stub: Stub, clock: VirtualClock) -> None:
+    api = api_for(stub.url.replace("http:", "https:"), clock)
+    with pytest.raises(Unreachable, match="TLS"):
+        api.ltp([RELIANCE])
+
+
+def test_our_connection_pool_checks_certificates_as_the_sdk_does() -> None:
+    pool = UpstoxSdk("https://127.0.0.1")._client.rest_client.pool_manager
+    assert pool.connection_pool_kw["cert_reqs"] is ssl.CERT_REQUIRED
+    assert pool.connection_pool_kw["ca_certs"] == certifi.where()
+
+
+def test_redirect_is_not_followed_with_the_token(stub: Stub, clock: VirtualClock) -> None:
+    stub.script = in_turn(Scripted(302, headers={"Location": "/elsewhere"}), quotes_of)
+    api_for(stub.url, clock).ltp([RELIANCE])
+    assert {seen.path for seen in stub.seen} == {"/v3/market-quote/ltp"}
+
+
+# -- time ----------------------------------------------------------------------------------
+
+
+def test_retry_after_is_waited_on_our_clock_and_not_inside_the_sdk(
+    stub: Stub, clock: VirtualClock
+) -> None:
+    stub.script = in_turn(error(429, "UDAPI10005", Retry_After="20"), quotes_of)
+    began = stopwatch()
+    api_for(stub.url, clock).ltp([RELIANCE])
+    assert waited(clock) == timedelta(seconds=20)
+    assert stopwatch() - began < 5
+    assert len(stub.seen) == 2
+
+
+def test_live_request_does_not_wait_beyond_its_minute(stub: Stub, clock: VirtualClock) -> None:
+    stub.script = in_turn(error(429, "UDAPI10005", Retry_After="45"), quotes_of)
+    api = api_for(stub.url, clock)
+    with pytest.raises(RateLimited) as limited:
+        api.ltp([RELIANCE], Lane.LIVE)
+    assert limited.value.retry_after == timedelta(seconds=45)
+    assert waited(clock) == timedelta(0)
+    assert api.ltp([RELIANCE], Lane.BACKFILL).data
+
+
+def test_errand_out_of_time_sends_nothing(stub: Stub, clock: VirtualClock) -> None:
+    api = api_for(stub.url, clock)
+    errand = api.errand(Lane.LIVE)
+    clock.sleep(timedelta(seconds=30))
+    with pytest.raises(Unreachable, match="No time is left"):
+        api.ltp([RELIANCE], Lane.LIVE, errand)
+    assert stub.seen == []
+    assert errand.requests == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Scripted(silence=30), id="silence"),
+        pytest.param(Scripted(200, b"x" * 1000, trickle=0.2), id="body that trickles"),
+        pytest.param(Scripted(503, b"x" * 1000, trickle=0.2), id="error that trickles"),
+    ],
+)
+def test_slow_answers_time_out_although_the_timeout_was_a_float(
+    stub: Stub, clock: VirtualClock, answer: Scripted
+) -> None:
+    stub.script = in_turn(answer)
+    began = stopwatch()
+    with pytest.raises(Unreachable):
+        api_for(stub.url, clock, timeout_seconds=0.5, attempts=1).ltp([RELIANCE])
+    assert stopwatch() - began < 5
+    assert len(stub.seen) == 1
+
+
+def test_refused_connection_is_told_without_the_address_of_the_request(
+    clock: VirtualClock,
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        api = api_for(url, clock)
+        with pytest.raises(Unreachable, match="NewConnectionError") as refused:
+            api.ltp([RELIANCE])
+    assert "INE002A01018" not in str(refused.value)
+    assert api.requests_sent == 4
+
+
+# -- the token -----------------------------------------------------------------------------
+
+
+def only(token: str) -> Script:
+    def script(seen: Seen) -> Scripted:
+        return quotes_of(seen) if seen.token == f"Bearer {token}" else error(401, "UDAPI100050")
+
+    return script
+
+
+def test_new_token_in_the_file_saves_the_request(
+    stub: Stub, clock: VirtualClock, tmp_path: Path
+) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
+    stub.script = only("second-token")
+    api = api_for(stub.url, clock, token=keeper("first-token", env_file))
+    assert api.ltp([RELIANCE]).data
+    assert [seen.token for seen in stub.seen] == ["Bearer first-token", "Bearer second-token"]
+
+
+def test_a_new_token_spends_from_its_own_account(
+    stub: Stub, clock: VirtualClock, tmp_path: Path
+) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
+    stub.script = only("second-token")
+    token = keeper("first-token", env_file)
+    pacer = Pacer(lambda: state_file_for(stub.url, token.held, tmp_path), clock)
+    api_for(stub.url, clock, token=token, pacing=pacer).ltp([RELIANCE])
+    pacer.close()
+
+    for account in ("first-token", "second-token"):
+        pacer = Pacer(state_file_for(stub.url, account, tmp_path), clock)
+        assert pacer.spent("ltp")[timedelta(minutes=30)] == 1
+        pacer.close()
+
+
+def test_refused_token_is_sent_once_and_then_waited_for(
+    stub: Stub, clock: VirtualClock, tmp_path: Path
+) -> None:
+    env_file = tmp_path / ".env"
+    token = keeper("first-token", env_file)
+    stub.script = only("second-token")
+    api = api_for(stub.url, clock, token=token)
+    for _ in range(3):
+        with pytest.raises(TokenRejected, match="no restart is needed"):
+            api.ltp([RELIANCE])
+    assert len(stub.seen) == 1
+    env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
+    assert api.ltp([RELIANCE]).data
+
+
+def test_two_bad_tokens_in_a_row_are_each_sent_once(
+    stub: Stub, clock: VirtualClock, tmp_path: Path
+) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
+    stub.script = only("third-token")
+    with pytest.raises(TokenRejected, match="no restart is needed"):
+        api_for(stub.url, clock, token=keeper("first-token", env_file)).ltp([RELIANCE])
+    assert len(stub.seen) == 2
+
+
+def test_no_token_sends_nothing(stub: Stub, clock: VirtualClock) -> None:
+    token = TokenKeeper("", env_file=None, in_environment=False)
+    with pytest.raises(TokenRejected, match="no access token"):
+        api_for(stub.url, clock, token=token).ltp([RELIANCE])
+    assert stub.seen == []
+
+
+# -- side effects of the SDK -----------------------------------------------------------------
+
+
+def test_making_the_api_does_nothing() -> None:
+    """Neither the import nor the object imports the SDK, starts a thread or adds a handler."""
+    program = """
+import sys, threading, logging
+from data_fetch.upstox_ltp_client import UpstoxLtpClient
+from data_fetch.sources.upstox.api import UpstoxApi
+from data_fetch.sources.upstox.responses import Answer
+from data_fetch.sources.transport.pacing import Pacer
+from data_fetch.sources.upstox.token import TokenKeeper
+from data_fetch.core.clock import SystemClock
+from pathlib import Path
+clock = SystemClock()
+api = UpstoxApi(base_url="http://127.0.0.1:1", token=TokenKeeper("t", env_file=None,
+    in_environment=True), pacing=Pacer(Path("/nowhere/at/all"), clock), clock=clock)
+UpstoxLtpClient(api, clock)
+assert "upstox_client" not in sys.modules
+assert threading.active_count() == 1
+assert not logging.getLogger("urllib3").handlers
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_logging_is_left_alone_and_no_thread_stays(stub: Stub) -> None:
+    """In a process of its own, because the SDK does this once per process."""
+    program = f"""
+import logging, sys, threading
+sys.path.insert(0, {str(SUPPORT)!r})
+from upstox_stub import RELIANCE, START, api_for
+from data_fetch.core.clock import VirtualClock
+clock = VirtualClock(START)
+api_for({stub.url!r}, clock).ltp([RELIANCE])
+for name in ("upstox_client", "urllib3"):
+    logger = logging.getLogger(name)
+    assert not [h for h in logger.handlers if type(h) is logging.StreamHandler], logger.handlers
+    assert logger.level == logging.NOTSET
+assert threading.active_count() == 1, threading.enumerate()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_sandbox_configuration_made_earlier_does_not_reach_us(
+    stub: Stub, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = type.__call__(upstox_client.Configuration, sandbox=True)
+    monkeypatch.setattr(upstox_client.Configuration, "_default", sandbox)
+    assert upstox_client.Configuration().sandbox, "the prototype is a sandbox now"
+    assert api_for(stub.url, clock).ltp([RELIANCE]).data
+
+
+def test_our_configuration_does_not_reach_others(
+    stub: Stub, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstox_client.Configuration, "_default", None)
+    api_for(stub.url, clock).ltp([RELIANCE])
+    with_defaults = upstox_client.Configuration()
+    assert with_defaults.host == "https://api.upstox.com"
+    assert with_defaults.access_token == ""
+
+
+def test_many_clients_leave_no_threads(stub: Stub, clock: VirtualClock) -> None:
+    def ours() -> int:
+        return sum("Pool" in type(t).__name__ or "_handle" in t.name for t in threading.enumerate())
+
+    before = ours()
+    for _ in range(5):
+        api_for(stub.url, clock).ltp([RELIANCE])
+    assert ours() == before
+
+
+def test_many_threads_share_one_pool(
+    stub: Stub, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = api_for(stub.url, clock)
+    keys = equity_keys(24)
+    found: dict[str, object] = {}
+
+    def ask(key: str) -> None:
+        found[key] = next(iter(api.ltp([key]).data.values()))["instrument_token"]
+
+    threads = [threading.Thread(target=ask, args=(key,)) for key in keys]
+    with caplog.at_level(logging.WARNING, logger="urllib3"):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert found == {key: key for key in keys}
+    assert "pool is full" not in caplog.text
+    assert api.requests_sent == len(keys)
+
+
+def test_no_secret_reaches_the_debug_log(
+    stub: Stub, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    stub.script = knowing_all_but("bad")
+    with caplog.at_level(logging.DEBUG):
+        api_for(stub.url, clock).ltp([RELIANCE])
+    assert "first-token" not in caplog.text

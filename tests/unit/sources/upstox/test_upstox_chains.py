@@ -1,0 +1,278 @@
+"""Rows of Upstox's put-call chain become a chain, its contracts instruments."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from upstox_rows import NIFTY_KEY, SPOT, contract, row, side
+
+from data_fetch.core.chains.chains import (
+    Chain,
+    ChainFault,
+    ChainLeg,
+    ChainSource,
+    Fault,
+    OptionType,
+    QuantityUnit,
+)
+from data_fetch.sources.upstox.chain_rows import (
+    INDEX_SYMBOLS,
+    read_upstox_chain,
+    read_upstox_contracts,
+)
+
+EXPIRY = date(2026, 9, 15)
+# Where calls and puts need not go together, because all of them cost the same here.
+FAR_STRIKES = range(15000, 17000, 100)
+GREEKS = ("iv", "delta", "gamma", "theta", "vega")
+
+
+def chain(*rows: Any) -> Chain:
+    told = read_upstox_chain(list(rows))
+    assert (told.set_aside, told.remarks) == ((), ())
+    (only,) = told.chains
+    return only
+
+
+def only_call(**changes: Any) -> ChainLeg:
+    return chain(row(call_options=side(**changes), pcr=None)).legs[0]
+
+
+def reasons(*rows: Any) -> list[str]:
+    """Why legs of an answer with many good ones beside *rows* were set aside."""
+    told = read_upstox_chain([*rows, *map(row, FAR_STRIKES)])
+    return [aside.reason for aside in told.set_aside]
+
+
+def fault_of(rows: Any, *args: Any, **more: Any) -> Fault:
+    with pytest.raises(ChainFault) as refused:
+        read_upstox_chain(rows, *args, **more)
+    return refused.value.fault
+
+
+def test_a_row() -> None:
+    told = chain(row())
+    assert (told.underlying, told.expiry, told.source) == ("NIFTY", EXPIRY, ChainSource.UPSTOX)
+    assert (told.spot, told.unit, told.exchange_time) == (SPOT, QuantityUnit.SHARES, None)
+    call, put = told.legs
+    assert call == ChainLeg(
+        strike=Decimal(22650),
+        option_type=OptionType.CALL,
+        live_key="NSE_FO|226500",
+        ltp=120.5,
+        prev_close=140.75,
+        bid=120.4,
+        bid_qty=390,
+        ask=120.6,
+        ask_qty=65,
+        volume=325000.0,
+        oi=65000.0,
+        prev_oi=58500.0,
+        provider_iv=0.1431,
+        provider_delta=0.52,
+        provider_gamma=0.001,
+        provider_theta=-9.5,
+        provider_vega=11.0,
+    )
+    assert (put.option_type, put.live_key) == (OptionType.PUT, "NSE_FO|226501")
+
+
+def test_greeks_without_a_volatility_were_not_computed() -> None:
+    """A deep option has a delta of exactly 1 and an iv of 0: that is no number at all."""
+    deep = only_call(greeks={"iv": 0, "delta": 1, "gamma": 0, "theta": 0, "vega": 0})
+    assert [getattr(deep, f"provider_{greek}") for greek in GREEKS] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("market", "value", "expected"),
+    [
+        pytest.param({"ltp": 0, "oi": 0}, "ltp", None, id="never traded"),
+        pytest.param({"close_price": 0}, "prev_close", None, id="no previous close"),
+        pytest.param({"bid_price": 0, "bid_qty": 0}, "bid", None, id="no bid"),
+        pytest.param({"bid_qty": 390.0}, "bid_qty", 390, id="quantity with a point"),
+        pytest.param({"oi": 1350}, "oi", 1350.0, id="whole open interest"),
+        pytest.param({"volume": "50"}, "volume", 50.0, id="volume as text"),
+    ],
+)
+def test_what_numbers_mean(market: dict[str, Any], value: str, expected: Any) -> None:
+    found = getattr(only_call(**market), value)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+class TestSides:
+    @pytest.mark.parametrize(
+        "missing",
+        [
+            pytest.param(None, id="null"),
+            pytest.param({"instrument_key": None, "market_data": None}, id="empty"),
+            pytest.param(
+                {"market_data": {"ltp": 0, "oi": 0.0}, "option_greeks": {"iv": 0}}, id="zeros"
+            ),
+        ],
+    )
+    def test_that_are_not_there(self, missing: Any) -> None:
+        told = chain(row(call_options=missing))
+        assert [leg.option_type for leg in told.legs] == [OptionType.PUT]
+
+    def test_may_be_left_out(self) -> None:
+        told = row()
+        del told["put_options"]
+        assert [leg.option_type for leg in chain(told).legs] == [OptionType.CALL]
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    told = chain(row(22700.0), row(22600.0), row("22650.50"))
+    assert [str(leg.strike) for leg in told.legs[::2]] == ["22600", "22650.5", "22700"]
+
+
+def test_equal_rows_are_one_and_differing_ones_none() -> None:
+    assert chain(row(), row()) == chain(row())
+    other = row(call_options=side(226500, oi=650.0), pcr=None)
+    assert reasons(row(), other) == ["told twice, differently"]
+
+
+class TestNames:
+    @pytest.mark.parametrize(("key", "symbol"), INDEX_SYMBOLS.items())
+    def test_of_indices_are_known(self, key: str, symbol: str) -> None:
+        assert chain(row(underlying_key=key)).underlying == symbol
+
+    def test_of_shares_are_their_keys_unless_told(self) -> None:
+        rows = [row(underlying_key="NSE_EQ|INE002A01018")]
+        assert chain(*rows).underlying == "NSE_EQ|INE002A01018"
+        assert read_upstox_chain(rows, "RELIANCE").chains[0].underlying == "RELIANCE"
+
+
+class TestWhatWasAskedFor:
+    def test_is_what_is_told(self) -> None:
+        told = read_upstox_chain([row()], "NIFTY", EXPIRY, underlying_key=NIFTY_KEY)
+        assert told.chains == (chain(row()),)
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            pytest.param({"underlying": "BANKNIFTY"}, id="symbol"),
+            pytest.param({"expiry": date(2026, 9, 22)}, id="expiry"),
+            pytest.param({"underlying_key": "NSE_INDEX|Nifty Bank"}, id="key"),
+        ],
+    )
+    def test_anything_else_is_another_chain(self, asked: dict[str, Any]) -> None:
+        assert fault_of([row()], **asked) is Fault.OTHER_CHAIN
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"ltp": None}, "ltp is null", id="null"),
+        pytest.param({"ltp": "n/a"}, "ltp is 'n/a'", id="text"),
+        pytest.param({"oi": -25}, "oi -25 cannot be", id="negative"),
+        pytest.param({"ltp": float("nan")}, "ltp is nan", id="no number"),
+        pytest.param({"ltp": 40000}, "above all", id="a call dearer than the index"),
+        pytest.param({"bid_qty": 0.5}, "not a whole number", id="half a share"),
+        pytest.param({"greeks": {"delta": -0.5}}, "delta -0.5 of a CE", id="delta of a put"),
+        pytest.param({"greeks": {"delta": 1.5}}, "delta 1.5 cannot be", id="delta"),
+        pytest.param({"token": "x"}, "instrument_key", id="key"),
+        pytest.param({"oi": 650000.0}, "does not go with", id="not the ratio of its row"),
+    ],
+)
+def test_legs_that_cannot_be_true_are_set_aside(changes: dict[str, Any], reason: str) -> None:
+    told = reasons(row(call_options=side(**{"token": 7, **changes})))
+    assert told
+    assert all(reason in each for each in told)
+
+
+def test_two_legs_under_one_key_are_both_doubtful() -> None:
+    twins = row(call_options=side(7), put_options=side(7, call=False))
+    assert reasons(twins) == ["told twice, differently"] * 2
+
+
+def test_the_same_under_one_key_on_two_days_is_doubtful_too() -> None:
+    told = read_upstox_chain([row(), row(22700, expiry="2026-09-29", call_options=side(226500))])
+    assert {aside.name for aside in told.set_aside} == {
+        "2026-09-15 22650 CE",
+        "2026-09-29 22700 CE",
+    }
+
+
+def test_a_ratio_is_believed_only_where_it_is_a_habit() -> None:
+    told = read_upstox_chain([row(pcr=7.0)])
+    assert len(told.chains[0].legs) == 2
+    assert told.remarks == ("oi does not go with what else is told of it in 2 legs",)
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        pytest.param([], Fault.EMPTY_LIST, id="an expiry that is not listed"),
+        pytest.param(None, Fault.NOT_A_CHAIN, id="null"),
+        pytest.param({"candles": []}, Fault.NOT_A_CHAIN, id="candles"),
+        pytest.param([contract()], Fault.NOT_A_CHAIN, id="contracts"),
+        pytest.param(["2026-09-15"], Fault.NOT_A_CHAIN, id="expiries"),
+        pytest.param(
+            [row(call_options=None, put_options=None)], Fault.EMPTY_LIST, id="no side at all"
+        ),
+    ],
+)
+def test_answers_without_a_chain_are_refused_by_name(rows: Any, fault: Fault) -> None:
+    assert fault_of(rows) is fault
+
+
+@pytest.mark.parametrize("told", [None, 0, -1, "n/a"])
+def test_without_a_spot_there_is_a_remark(told: Any) -> None:
+    read = read_upstox_chain([row(underlying_spot_price=told)])
+    assert read.chains[0].spot is None
+    assert read.remarks[0].startswith("underlying_spot_price")
+
+
+class TestContracts:
+    def test_are_known_by_their_dated_keys(self) -> None:
+        (told,), set_aside = read_upstox_contracts([contract()])
+        assert set_aside == []
+        assert (told.instrument_key, told.live_key) == ("NSE_FO|50978|29-12-2026", "NSE_FO|50978")
+        assert (told.expiry, told.strike) == (date(2026, 12, 29), Decimal("27000.5"))
+        assert (told.lot_size, told.tick_size) == (65, Decimal("0.05"))
+        assert (told.underlying_key, told.underlying_symbol) == (NIFTY_KEY, "NIFTY")
+
+    @pytest.mark.parametrize(
+        "bad", [None, 7, {}, contract(segment="BSE_FO"), contract(day="soon"), contract(lot_size=0)]
+    )
+    def test_that_cannot_be_true_are_set_aside(self, bad: Any) -> None:
+        good, set_aside = read_upstox_contracts([bad, contract()])
+        assert (len(good), len(set_aside)) == (1, 1)
+
+    def test_that_the_exchange_made_up_are_left_out(self) -> None:
+        made_up = contract(7, name="011NSETEST")
+        assert read_upstox_contracts([made_up]) == ([], [])
+
+    def test_need_a_list(self) -> None:
+        with pytest.raises(ChainFault):
+            read_upstox_contracts({"data": []})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from([*row(), "new"]), JSON, max_size=3),
+    st.dictionaries(st.sampled_from([*side()["market_data"], *GREEKS]), JSON, max_size=3),
+    JSON,
+)
+def test_whatever_comes_only_chain_faults_are_raised(
+    of_row: dict[str, Any], of_leg: dict[str, Any], stray: Any
+) -> None:
+    try:
+        told = read_upstox_chain([row(), {**row(22700), **of_row}, side(**of_leg), stray])
+    except ChainFault:
+        return
+    for leg in told.chains[0].legs:
+        assert leg.oi is not None
+        assert leg.oi >= 0
+        assert leg.ltp is None or 0 < leg.ltp < 1e9

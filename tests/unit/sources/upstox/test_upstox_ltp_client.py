@@ -1,0 +1,321 @@
+"""Quotes of any number of instruments, whatever single keys or requests do."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from upstox_stub import (
+    RELIANCE,
+    START,
+    Script,
+    Scripted,
+    Seen,
+    Stub,
+    api_for,
+    asked_keys,
+    equity_keys,
+    error,
+    good,
+    in_turn,
+    keeper,
+    knowing_all_but,
+    quotes_of,
+    row,
+    waited,
+)
+
+from data_fetch.core.clock import VirtualClock
+from data_fetch.core.errors import (
+    AccessDenied,
+    BadAnswer,
+    RateLimited,
+    TokenRejected,
+    UnknownInstrument,
+)
+from data_fetch.core.ports import Lane
+from data_fetch.sources.transport.batches import MOST_SEARCH_REQUESTS, QUARANTINE
+from data_fetch.sources.transport.retrying import Errand
+from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
+from data_fetch.sources.upstox.responses import Answer
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    with Stub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def clock() -> Iterator[VirtualClock]:
+    clock = VirtualClock(START)
+    hold = clock.hold()
+    yield clock
+    hold.release()
+
+
+@pytest.fixture
+def client(stub: Stub, clock: VirtualClock) -> UpstoxLtpClient:
+    return UpstoxLtpClient(api_for(stub.url, clock), clock)
+
+
+# -- batches ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "batches"),
+    [
+        pytest.param(0, [], id="nothing to ask"),
+        pytest.param(1, [1], id="one"),
+        pytest.param(500, [500], id="a full request"),
+        pytest.param(501, [500, 1], id="the 501st key"),
+        pytest.param(1200, [500, 500, 200], id="three requests"),
+    ],
+)
+def test_500_keys_a_request(
+    stub: Stub, client: UpstoxLtpClient, count: int, batches: list[int]
+) -> None:
+    keys = equity_keys(count)
+    answer = client.quotes(keys)
+    assert [quote.instrument_key for quote in answer.quotes] == keys
+    assert asked_keys(stub.seen) == batches
+    assert answer.requests == len(batches)
+
+
+def test_keys_named_twice_are_asked_once(stub: Stub, client: UpstoxLtpClient) -> None:
+    answer = client.quotes([RELIANCE, "NSE_EQ|A", RELIANCE])
+    assert stub.seen[0].keys == [RELIANCE, "NSE_EQ|A"]
+    assert len(answer.quotes) == 2
+
+
+def test_colon_keys_and_absences(stub: Stub, client: UpstoxLtpClient) -> None:
+    stub.script = lambda seen: good({"NSE_EQ:RELIANCE": row(RELIANCE), "X": row("NSE_EQ|B", None)})
+    answer = client.quotes([RELIANCE, "NSE_EQ|A", "NSE_EQ|B"])
+    assert [quote.instrument_key for quote in answer.quotes] == [RELIANCE]
+    assert answer.absent == ("NSE_EQ|A",)
+    assert [aside.instrument_key for aside in answer.set_aside] == ["NSE_EQ|B"]
+    assert answer.error is None
+
+
+def test_received_when_the_last_answer_came(
+    stub: Stub, client: UpstoxLtpClient, clock: VirtualClock
+) -> None:
+    stub.script = in_turn(error(429, "UDAPI10005", Retry_After="3"), quotes_of)
+    answer = client.quotes([RELIANCE])
+    assert answer.received_at == START + timedelta(seconds=3)
+    assert answer.requests == 2
+
+
+# -- unknown keys ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [0, 1, 249, 250, 498, 499])
+def test_one_bad_key_among_500_costs_few_requests(
+    stub: Stub, client: UpstoxLtpClient, place: int
+) -> None:
+    keys = equity_keys(500)
+    stub.script = knowing_all_but(keys[place])
+    answer = client.quotes(keys)
+    assert answer.unknown == (keys[place],)
+    assert len(answer.quotes) == 499
+    assert answer.error is None
+    assert answer.requests == len(stub.seen) <= 19
+
+
+def test_bad_keys_in_every_batch(stub: Stub, client: UpstoxLtpClient) -> None:
+    keys = equity_keys(1500)
+    bad = (keys[3], keys[4], keys[777], keys[1499])
+    stub.script = knowing_all_but(*bad)
+    answer = client.quotes(keys)
+    assert answer.unknown == bad
+    assert len(answer.quotes) == 1496
+
+
+def test_many_bad_keys_are_all_found(stub: Stub, client: UpstoxLtpClient) -> None:
+    keys = equity_keys(500)
+    bad = tuple(keys[::25])
+    stub.script = knowing_all_but(*bad)
+    answer = client.quotes(keys)
+    assert answer.unknown == bad
+    assert len(answer.quotes) == 480
+    assert answer.requests < MOST_SEARCH_REQUESTS
+
+
+def test_only_bad_keys(stub: Stub, client: UpstoxLtpClient) -> None:
+    stub.script = knowing_all_but("NSE_EQ|A", "NSE_EQ|B")
+    answer = client.quotes(["NSE_EQ|A", "NSE_EQ|B"])
+    assert answer.unknown == ("NSE_EQ|A", "NSE_EQ|B")
+    assert answer.quotes == ()
+
+
+class Knowing:
+    """An API in memory that refuses any request holding one of *bad*."""
+
+    def __init__(self, bad: set[str], clock: VirtualClock) -> None:
+        self._bad = bad
+        self._clock = clock
+
+    def errand(self, lane: Lane) -> Errand:
+        return Errand.begin(lane, self._clock.now())
+
+    def ltp(self, keys: list[str], lane: Lane, errand: Errand) -> Answer:
+        errand.requests += 1
+        if self._bad & set(keys):
+            raise UnknownInstrument("x")
+        return Answer({str(n): row(key) for n, key in enumerate(keys)})
+
+
+@given(st.integers(1, 60), st.data())
+@settings(max_examples=50, deadline=None)
+def test_every_bad_key_is_found_and_no_good_one_lost(count: int, data: st.DataObject) -> None:
+    keys = equity_keys(count)
+    bad = data.draw(st.sets(st.sampled_from(keys)))
+    clock = VirtualClock(START)
+    answer = UpstoxLtpClient(Knowing(bad, clock), clock).quotes(keys)
+    assert set(answer.unknown) == bad
+    assert [q.instrument_key for q in answer.quotes] == [key for key in keys if key not in bad]
+    # A search down to one key asks at most two groups on each level.
+    assert answer.requests <= 1 + 2 * max(1, len(bad)) * max(1, (count - 1).bit_length())
+
+
+def test_searching_never_eats_the_whole_budget(clock: VirtualClock) -> None:
+    keys = equity_keys(500)
+    client = UpstoxLtpClient(Knowing(set(keys), clock), clock)
+    first = client.quotes(keys)
+    assert first.requests == 1 + MOST_SEARCH_REQUESTS
+    assert len(first.unknown) + len(first.failed) == 500
+    assert "search goes on" in str(first.error)
+    second = client.quotes(keys)
+    assert len(second.unknown) > len(first.unknown)
+
+
+# -- quarantine -----------------------------------------------------------------------------
+
+
+def test_known_bad_key_is_kept_apart(stub: Stub, client: UpstoxLtpClient) -> None:
+    keys = equity_keys(20)
+    stub.script = knowing_all_but(keys[7])
+    client.quotes(keys)
+    again = client.quotes(keys)
+    assert again.requests == 1
+    assert again.unknown == (keys[7],)
+    assert len(again.quotes) == 19
+
+
+def test_only_quarantined_keys_need_no_request(stub: Stub, client: UpstoxLtpClient) -> None:
+    stub.script = knowing_all_but("bad")
+    client.quotes(["bad"])
+    answer = client.quotes(["bad"])
+    assert answer.unknown == ("bad",)
+    assert answer.requests == 0
+
+
+def test_after_a_while_it_is_asked_for_again_without_spoiling_the_rest(
+    stub: Stub, client: UpstoxLtpClient, clock: VirtualClock
+) -> None:
+    keys = equity_keys(20)
+    stub.script = knowing_all_but(keys[7])
+    client.quotes(keys)
+    clock.sleep(QUARANTINE)
+    stub.seen.clear()
+    answer = client.quotes(keys)
+    assert asked_keys(stub.seen) == [19, 1]
+    assert answer.unknown == (keys[7],)
+
+    clock.sleep(QUARANTINE)
+    stub.script = quotes_of
+    assert len(client.quotes(keys).quotes) == 20
+    stub.seen.clear()
+    client.quotes(keys)
+    assert asked_keys(stub.seen) == [20], "it is an ordinary key again"
+
+
+# -- requests that fail ------------------------------------------------------------------------
+
+
+def failing_for(key: str, answer: Scripted) -> Script:
+    def script(seen: Seen) -> Scripted:
+        return answer if key in seen.keys else quotes_of(seen)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(error(500, "UDAPI100500"), id="500 for good"),
+        pytest.param(error(400, "UDAPI1028"), id="refused for another reason"),
+        pytest.param(Scripted(reset=True), id="reset for good"),
+    ],
+)
+def test_good_batches_outlive_a_failed_one(
+    stub: Stub, client: UpstoxLtpClient, answer: Scripted
+) -> None:
+    keys = equity_keys(1200)
+    stub.script = failing_for(keys[600], answer)
+    told = client.quotes(keys)
+    assert [q.instrument_key for q in told.quotes] == keys[:500] + keys[1000:]
+    assert told.failed == tuple(keys[500:1000])
+    assert told.error
+    assert told.absent == ()
+
+
+def test_half_an_answer_proves_no_absence(stub: Stub, client: UpstoxLtpClient) -> None:
+    stub.script = lambda seen: good({"X": row(RELIANCE)}, status="partial_success")
+    answer = client.quotes([RELIANCE, "NSE_EQ|A"])
+    assert len(answer.quotes) == 1
+    assert answer.failed == ("NSE_EQ|A",)
+    assert answer.absent == ()
+    assert "in part" in str(answer.error)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(error(401, "UDAPI100050"), TokenRejected, id="token"),
+        pytest.param(Scripted(403, b"<html></html>"), AccessDenied, id="access"),
+        pytest.param(error(500, "UDAPI100500"), BadAnswer, id="nothing was answered"),
+        pytest.param(error(429, "UDAPI10005", Retry_After="50"), RateLimited, id="rate limit"),
+    ],
+)
+def test_errors_that_come_out(
+    stub: Stub, client: UpstoxLtpClient, answer: Scripted, expected: type[Exception]
+) -> None:
+    stub.script = in_turn(answer)
+    with pytest.raises(expected):
+        client.quotes(equity_keys(3))
+
+
+def test_request_refused_for_another_reason_is_told(stub: Stub, client: UpstoxLtpClient) -> None:
+    stub.script = in_turn(error(400, "UDAPI1028", "Invalid interval"))
+    answer = client.quotes(equity_keys(3))
+    assert answer.failed == tuple(equity_keys(3))
+    assert "UDAPI1028: Invalid interval" in str(answer.error)
+    assert answer.requests == 1
+
+
+def test_refused_token_in_the_second_batch_comes_out(stub: Stub, client: UpstoxLtpClient) -> None:
+    stub.script = in_turn(quotes_of, error(401, "UDAPI100050"))
+    with pytest.raises(TokenRejected):
+        client.quotes(equity_keys(600))
+
+
+def test_one_call_stays_within_its_minute(
+    stub: Stub, client: UpstoxLtpClient, clock: VirtualClock
+) -> None:
+    keys = equity_keys(2000)
+    limited = error(429, "UDAPI10005", Retry_After="9")
+    stub.script = in_turn(quotes_of, limited)
+    answer = client.quotes(keys)
+    assert len(answer.quotes) == 500
+    assert len(answer.failed) == 1500
+    assert waited(clock) <= timedelta(seconds=30)
+
+
+def test_requests_are_counted_per_call(stub: Stub, clock: VirtualClock) -> None:
+    api = api_for(stub.url, clock, token=keeper())
+    first, second = UpstoxLtpClient(api, clock), UpstoxLtpClient(api, clock)
+    assert first.quotes(equity_keys(700)).requests == 2
+    assert second.quotes(equity_keys(1)).requests == 1
+    assert api.requests_sent == 3

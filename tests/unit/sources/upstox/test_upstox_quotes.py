@@ -1,0 +1,156 @@
+"""Raw LTP rows become quotes, or are set aside with the reason."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from upstox_stub import RELIANCE, row
+
+from data_fetch.core.records import Quote, SetAside
+from data_fetch.sources.upstox.ltp_rows import ReadQuotes, read_quotes
+
+NIFTY = "NSE_INDEX|Nifty 50"
+NAMELESS = SetAside("X", "a row without instrument_token")
+NESTED: list[object] = []
+for _ in range(5000):
+    NESTED = [NESTED]
+
+
+def read_one(**fields: Any) -> ReadQuotes:
+    return read_quotes({"NSE_EQ:RELIANCE": {**row(RELIANCE), **fields}}, [RELIANCE])
+
+
+def quote(**fields: Any) -> Quote:
+    (found,) = read_one(**fields).quotes
+    return found
+
+
+def test_rows_are_joined_on_the_instrument_token() -> None:
+    data = {
+        # Map keys that would mislead: each is the other's.
+        RELIANCE: row(NIFTY, 23398.1),
+        "NSE_INDEX:Nifty 50": row(RELIANCE, 1304.1),
+    }
+    read = read_quotes(data, [RELIANCE, NIFTY])
+    assert [(q.instrument_key, q.last_price) for q in read.quotes] == [
+        (RELIANCE, 1304.1),
+        (NIFTY, 23398.1),
+    ]
+
+
+def test_documented_row() -> None:
+    assert quote(last_price=1304.1, ltq=12, volume=8123456, cp=1298.6) == Quote(
+        instrument_key=RELIANCE, last_price=1304.1, volume=8123456, ltq=12, prev_close=1298.6
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param({"last_price": "1304.1"}, ("last_price", 1304.1), id="price as text"),
+        pytest.param({"last_price": 1304}, ("last_price", 1304.0), id="whole price"),
+        pytest.param({"volume": 123.0}, ("volume", 123), id="volume as a float"),
+        pytest.param({"volume": "123"}, ("volume", 123), id="volume as text"),
+        pytest.param({"volume": 9_007_199_254_740_993}, ("volume", 2**53 + 1), id="exact volume"),
+        pytest.param({"volume": 0}, ("volume", 0), id="an index has volume 0"),
+        pytest.param({"ltq": None}, ("ltq", None), id="no last quantity"),
+        pytest.param({"cp": None}, ("prev_close", None), id="no previous close"),
+        pytest.param({"cp": 0.0}, ("prev_close", None), id="first trading day"),
+    ],
+)
+def test_accepted_forms(fields: dict[str, Any], expected: tuple[str, object]) -> None:
+    name, value = expected
+    found = getattr(quote(**fields), name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        pytest.param({"last_price": None}, "last_price is missing", id="null price"),
+        pytest.param({"last_price": 0}, "last price 0.0 cannot be", id="zero price"),
+        pytest.param({"last_price": -1.5}, "last price -1.5 cannot be", id="negative price"),
+        pytest.param({"last_price": "-1.5"}, "last price -1.5 cannot be", id="negative as text"),
+        pytest.param({"last_price": float("nan")}, "last_price is nan", id="NaN"),
+        pytest.param({"last_price": float("inf")}, "last_price is inf", id="infinity"),
+        pytest.param({"last_price": 1e300}, "last_price 1e+300 cannot be", id="absurd price"),
+        pytest.param({"last_price": 10**400}, "cannot be that large", id="beyond any float"),
+        pytest.param({"last_price": True}, "last_price is True", id="truth for a number"),
+        pytest.param({"last_price": "1,304.10"}, "not a number", id="grouped digits"),
+        pytest.param({"last_price": "nan"}, "not a number", id="NaN as text"),
+        pytest.param({"last_price": "1e3"}, "not a number", id="exponent as text"),
+        pytest.param({"last_price": "١٢"}, "not a number", id="other digits"),
+        pytest.param({"last_price": ["x" * 500]}, "not a number", id="a list"),
+        pytest.param({"volume": None}, "volume is missing", id="null volume"),
+        pytest.param({"volume": -1}, "volume -1 cannot be", id="negative volume"),
+        pytest.param({"volume": 12.5}, "not a whole number", id="half a share"),
+        pytest.param({"volume": 2**63}, "cannot be", id="volume beyond the column"),
+        pytest.param({"volume": 10**400}, "cannot be", id="volume beyond any float"),
+        pytest.param({"last_price": NESTED}, "not a number", id="brackets without end"),
+        pytest.param({"volume": False}, "volume is False", id="truth for a volume"),
+        pytest.param({"ltq": -3}, "ltq -3 cannot be", id="negative last quantity"),
+        pytest.param({"cp": -3}, "previous close -3.0 cannot be", id="negative previous close"),
+        pytest.param({"cp": float("nan")}, "cp is nan", id="NaN previous close"),
+    ],
+)
+def test_rows_that_cannot_be_true_are_set_aside(fields: dict[str, Any], reason: str) -> None:
+    read = read_one(**fields)
+    (aside,) = read.set_aside
+    assert aside.instrument_key == RELIANCE
+    assert reason in aside.reason
+    assert len(aside.reason) < 120
+    assert not read.quotes
+    assert not read.absent
+
+
+def test_key_without_a_row_is_absent() -> None:
+    assert read_quotes({}, [RELIANCE]).absent == (RELIANCE,)
+
+
+@pytest.mark.parametrize(
+    ("stray", "expected"),
+    [
+        pytest.param(
+            {"last_price": 1}, SetAside("X", "a row without instrument_token"), id="token"
+        ),
+        pytest.param(None, SetAside("X", "a row without instrument_token"), id="null row"),
+        pytest.param(row("NSE_EQ|OTHER"), SetAside("NSE_EQ|OTHER", "not asked for"), id="unasked"),
+    ],
+)
+def test_rows_that_answer_no_key_are_strays(stray: object, expected: SetAside) -> None:
+    read = read_quotes({"X": stray}, [RELIANCE])
+    assert read.strays == (expected,)
+    assert read.absent == (RELIANCE,)
+
+
+def test_two_rows_of_one_key_must_agree() -> None:
+    same = read_quotes({"A": row(RELIANCE), "B": row(RELIANCE)}, [RELIANCE])
+    assert len(same.quotes) == 1
+    other = read_quotes({"A": row(RELIANCE), "B": row(RELIANCE, 7)}, [RELIANCE])
+    assert "2 rows that disagree" in other.set_aside[0].reason
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+KEYS = [RELIANCE, NIFTY, "NSE_EQ|A", "NSE_EQ|B"]
+ROWS = JSON | st.fixed_dictionaries(
+    {"instrument_token": st.sampled_from(KEYS) | JSON, "last_price": JSON, "volume": JSON},
+    optional={"ltq": JSON, "cp": JSON},
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.text(max_size=6), ROWS, max_size=6), st.lists(st.sampled_from(KEYS)))
+def test_every_key_asked_for_is_accounted_for_once(data: dict[str, Any], asked: list[str]) -> None:
+    read = read_quotes(data, asked)
+    told = [
+        *(q.instrument_key for q in read.quotes),
+        *read.absent,
+        *(aside.instrument_key for aside in read.set_aside),
+    ]
+    assert sorted(told) == sorted(set(asked))
