@@ -25,7 +25,7 @@ from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
 from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
 from data_fetch.sources.upstox.token import TokenKeeper
-from data_fetch.storage.candles.candle_book import CandleBook
+from data_fetch.storage.candles.repository import CandleRepository
 from data_fetch.storage.database.store import Store, open_store
 
 SLOT = timedelta(seconds=1)
@@ -68,7 +68,7 @@ def service_for(source: CandleSource, store: Store, clock: Clock, pacer: Pacer) 
     return BackfillService(
         source=source,
         source_name="benchmark",
-        book=CandleBook(store),
+        repository=CandleRepository(store),
         calendar=MarketCalendar.reviewed(),
         clock=clock,
         limits=UPSTOX_LIMITS,

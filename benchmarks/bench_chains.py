@@ -31,9 +31,9 @@ from data_fetch.storage.chains.rows import INSERT_LEGS
 from data_fetch.storage.database.engine import SQLITE_SESSION
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.database.tables import (
-    ChainReceipt,
-    ChainSnapshot,
-    ChainSummary,
+    ChainReceiptRow,
+    ChainSnapshotRow,
+    ChainSummaryRow,
     OptionChainData,
     table,
 )
@@ -41,7 +41,9 @@ from data_fetch.storage.database.tables import (
 CHECKOUT = Path(__file__).resolve().parent.parent
 CAPTURED = Path(os.environ.get("SHARED_DATA", CHECKOUT.parent / "shared" / "data"))
 UNIVERSE = CAPTURED / "nse_option_chain_old" / "universe_2025-07-17.tar.gz"
-WRITTEN = [table(each) for each in (OptionChainData, ChainSummary, ChainSnapshot, ChainReceipt)]
+WRITTEN = [
+    table(each) for each in (OptionChainData, ChainSummaryRow, ChainSnapshotRow, ChainReceiptRow)
+]
 ROUNDS, SNAPSHOT_ROUNDS = 5, 25
 SNAPSHOT_LEGS = 250
 

@@ -27,7 +27,7 @@ from data_fetch.storage.candles.audit import recount
 from data_fetch.storage.candles.candles import begin_candle_writing, insert_candles
 from data_fetch.storage.candles.coverage import save_days
 from data_fetch.storage.candles.coverage_counts import (
-    Question,
+    CoverageQuery,
     TradingDay,
     day_counts,
     instrument_gaps,
@@ -95,14 +95,14 @@ def _audit(store: Store) -> None:
         assert not recount(connection, _question()).differences
 
 
-def _question() -> Question:
+def _question() -> CoverageQuery:
     """A new one each time, with a calendar that has worked out no session yet."""
-    return Question(
+    return CoverageQuery(
         instruments=[_instrument(number) for number in range(INSTRUMENTS)],
         interval=CandleInterval.MINUTE,
         first=FIRST,
         last=LAST,
-        expectation=Expectation(MarketCalendar.reviewed().amended(), NOW),
+        expectation=Expectation(MarketCalendar.reviewed().with_amendments(), NOW),
     )
 
 

@@ -22,7 +22,7 @@ from benchmarks.figure import Figure, interleaved
 from data_fetch.core.clock import MINUTE, ScaledClock
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import Lane
-from data_fetch.core.records import Instrument, QuoteAnswer, World
+from data_fetch.core.records import Instrument, QuoteResponse, World
 from data_fetch.services.quotes import LtpService, Members
 from data_fetch.sources.upstox.ltp_rows import read_quotes
 from data_fetch.sources.upstox.responses import RawAnswer, read_answer
@@ -124,19 +124,19 @@ class _Recorded:
     def __init__(self, bodies: Sequence[bytes]) -> None:
         self._bodies = bodies
 
-    def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteAnswer:
-        quotes, absent, set_aside = [], [], []
+    def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteResponse:
+        quotes, absent, rejected = [], [], []
         for number, body in enumerate(self._bodies):
             keys = instrument_keys[number * BATCH : (number + 1) * BATCH]
             answer = read_answer(RawAnswer(200, {}, body), dict, OPEN)
             read = read_quotes(answer.data, keys)
             quotes += read.quotes
             absent += read.absent
-            set_aside += read.set_aside
-        return QuoteAnswer(
+            rejected += read.rejected
+        return QuoteResponse(
             quotes=tuple(quotes),
             absent=tuple(absent),
-            set_aside=tuple(set_aside),
+            rejected=tuple(rejected),
             requests=len(self._bodies),
             received_at=OPEN,
         )
@@ -151,7 +151,7 @@ def _our_slot(url: str, instruments: list[Instrument], bodies: list[bytes]) -> S
         members=Members(tuple(instruments)),
         calendar=MarketCalendar.reviewed(),
         clock=clock,
-        owed_since=OPEN - MINUTE,
+        last_recorded_slot=OPEN - MINUTE,
         running_since=OPEN,
     )
     minutes = count(1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data_fetch.analytics.columns import Bools, Floats, LegColumns, floats
 from data_fetch.core.chains.chains import Chain, ChainLeg, OptionType
-from data_fetch.core.chains.numbers import Reason
+from data_fetch.core.chains.valuation import Reason
 
 
 class BuildUp(StrEnum):
@@ -64,9 +64,13 @@ def standing(chain: Chain) -> Baseline:
 
 def build_up(chain: Chain, baseline: Baseline) -> list[LegBuildUp]:
     """One line a leg, in the chain's order."""
-    then = [baseline.get(leg.key, Stand(None, None)) for leg in chain.legs]
-    rise = floats([leg.ltp for leg in chain.legs]) - floats([stand.price for stand in then])
-    growth = floats([leg.oi for leg in chain.legs]) - floats([stand.oi for stand in then])
+    baseline_stands = [baseline.get(leg.key, Stand(None, None)) for leg in chain.legs]
+    rise = floats([leg.ltp for leg in chain.legs]) - floats(
+        [stand.price for stand in baseline_stands]
+    )
+    growth = floats([leg.oi for leg in chain.legs]) - floats(
+        [stand.oi for stand in baseline_stands]
+    )
     codes = _kinds(rise, growth).tolist()
     return [
         LegBuildUp(

@@ -16,7 +16,7 @@ from data_fetch.analytics.forward import UNKNOWN
 from data_fetch.analytics.iv import Unsolved, implied_volatility
 from data_fetch.analytics.leg_prices import LegPrices
 from data_fetch.core.chains.chains import Chain
-from data_fetch.core.chains.numbers import Forward, LegNumbers, PricedChain, Reason
+from data_fetch.core.chains.valuation import Forward, LegValuation, PricedChain, Reason
 from data_fetch.core.market.calendar import ExpiryClose, MarketCalendar
 
 Rows = NDArray[np.intp]
@@ -73,11 +73,11 @@ def price_dated(
     """`price_chains` for chains that are each of an instant of their own."""
     columns, rows_of_each = stacked([chain for chain, _ in dated])
     prices = convention.prices(columns)
-    bench = [
-        _on_the_bench(chain, rows, columns, prices, priced_at, convention, calendar)
+    chain_arrays = [
+        _prepare(chain, rows, columns, prices, priced_at, convention, calendar)
         for (chain, priced_at), rows in zip(dated, rows_of_each, strict=True)
     ]
-    numbers = _numbers(bench, columns, prices, convention)
+    numbers = _numbers(chain_arrays, columns, prices, convention)
     return [
         PricedChain(
             chain=each.chain,
@@ -90,11 +90,11 @@ def price_dated(
             forward=each.forward,
             numbers=tuple(numbers[each.rows]),
         )
-        for each in bench
+        for each in chain_arrays
     ]
 
 
-def _on_the_bench(
+def _prepare(
     chain: Chain,
     rows: slice,
     columns: LegColumns,
@@ -114,11 +114,11 @@ def _on_the_bench(
 
 
 def _numbers(
-    bench: Sequence[_Expiry], columns: LegColumns, prices: LegPrices, convention: Convention
-) -> list[LegNumbers]:
-    forward = _per_leg(bench, lambda each: each.forward.value)
-    years = _per_leg(bench, lambda each: each.years)
-    reasons = _reasons(bench, prices)
+    chain_arrays: Sequence[_Expiry], columns: LegColumns, prices: LegPrices, convention: Convention
+) -> list[LegValuation]:
+    forward = _per_leg(chain_arrays, lambda each: each.forward.value)
+    years = _per_leg(chain_arrays, lambda each: each.years)
+    reasons = _reasons(chain_arrays, prices)
     rows = np.flatnonzero([reason is None for reason in reasons])
     solved = implied_volatility(
         prices.prices[rows] * np.exp(convention.rate * years[rows]),
@@ -143,18 +143,18 @@ def _numbers(
     spread = [_spread(values, priced, len(reasons)) for values in told]
     having = np.flatnonzero(np.isfinite(prices.prices))
     used = _spread(prices.prices[having], having, len(reasons))
-    return list(map(LegNumbers, used, *spread, reasons))
+    return list(map(LegValuation, used, *spread, reasons))
 
 
-def _per_leg(bench: Sequence[_Expiry], tell: Callable[[_Expiry], float | None]) -> Floats:
-    values = np.array([tell(each) for each in bench], dtype=np.float64)
-    return np.repeat(values, [len(each.chain.legs) for each in bench])
+def _per_leg(chain_arrays: Sequence[_Expiry], tell: Callable[[_Expiry], float | None]) -> Floats:
+    values = np.array([tell(each) for each in chain_arrays], dtype=np.float64)
+    return np.repeat(values, [len(each.chain.legs) for each in chain_arrays])
 
 
-def _reasons(bench: Iterable[_Expiry], prices: LegPrices) -> list[Reason | None]:
+def _reasons(chain_arrays: Iterable[_Expiry], prices: LegPrices) -> list[Reason | None]:
     """What stands in the way of each leg before anything is solved."""
     found: list[Reason | None] = []
-    for each in bench:
+    for each in chain_arrays:
         obstacle, own = each.obstacle, prices.reasons[each.rows]
         found += own if obstacle is None else [obstacle] * len(own)
     return found

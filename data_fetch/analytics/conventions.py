@@ -15,7 +15,7 @@ from data_fetch.analytics.columns import Bools, Floats, Ladder, LegColumns
 from data_fetch.analytics.forward import UNKNOWN, carried_spot, parity_forward
 from data_fetch.analytics.greeks import Greeks, forward_greeks, spot_greeks
 from data_fetch.analytics.leg_prices import LegPrices, last_traded, quoted_or_traded
-from data_fetch.core.chains.numbers import Forward
+from data_fetch.core.chains.valuation import Forward
 from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import ExpiryClose, MarketCalendar
 

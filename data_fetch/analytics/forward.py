@@ -8,7 +8,7 @@ are quoted too widely to be asked.
 import numpy as np
 
 from data_fetch.analytics.columns import Floats, StrikeColumns
-from data_fetch.core.chains.numbers import Forward, ForwardMethod
+from data_fetch.core.chains.valuation import Forward, ForwardMethod
 
 # How many of the strikes where call and put are worth nearly the same say where the money is,
 # and how many around it are asked.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_fetch.analytics.columns import Floats, LegColumns
-from data_fetch.core.chains.numbers import Reason
+from data_fetch.core.chains.valuation import Reason
 
 TICK = 0.05
 # Books by their width, as a share of the middle. In a narrow one the middle is the price; in a

@@ -18,13 +18,13 @@ from data_fetch.analytics.columns import (
     stacked,
 )
 from data_fetch.core.chains.chains import QuantityUnit
-from data_fetch.core.chains.numbers import Metric, PricedChain, Reason
+from data_fetch.core.chains.valuation import Metric, PricedChain, Reason
 
 PERCENT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class ChainArrays:
     """A priced chain as columns: what all its figures are worked out from."""
 
     priced: PricedChain
@@ -36,17 +36,19 @@ class Bench:
     gamma: Floats
 
     @classmethod
-    def of(cls, priced: PricedChain) -> "Bench":
+    def of(cls, priced: PricedChain) -> "ChainArrays":
         legs, rows = stacked([priced.chain])
-        [bench] = benches([priced], legs, rows)
-        return bench
+        [chain_arrays] = chains_arrays([priced], legs, rows)
+        return chain_arrays
 
     @property
     def strikes(self) -> Floats:
         return self.oi.strike
 
 
-def benches(several: Sequence[PricedChain], legs: LegColumns, rows: Sequence[slice]) -> list[Bench]:
+def chains_arrays(
+    several: Sequence[PricedChain], legs: LegColumns, rows: Sequence[slice]
+) -> list[ChainArrays]:
     """A bench for each of *several* chains, whose *legs* are stacked, each in *rows* of its own:
     filling columns for all at once saves most of it."""
     numbers = [leg for each in several for leg in each.numbers]
@@ -60,7 +62,7 @@ def benches(several: Sequence[PricedChain], legs: LegColumns, rows: Sequence[sli
         strikes = ladder.rows_of(of_chain)
         of_price, of_iv, of_oi, of_volume = (each[strikes] for each in sides)
         found.append(
-            Bench(
+            ChainArrays(
                 priced=priced,
                 legs=legs[of_chain],
                 price=of_price,
@@ -73,19 +75,19 @@ def benches(several: Sequence[PricedChain], legs: LegColumns, rows: Sequence[sli
     return found
 
 
-def chain_metrics(bench: Bench, lot_size: int | None) -> dict[str, Metric]:
+def chain_metrics(chain_arrays: ChainArrays, lot_size: int | None) -> dict[str, Metric]:
     """The figures of a chain by name; each with how many of its legs it rests on.
 
     *lot_size* turns contracts into shares where a figure needs rupees.
     """
     return {
-        **_totals("oi", bench.oi, Reason.NO_OPEN_INTEREST),
-        **_totals("volume", bench.volume, Reason.NO_VOLUME),
-        "max_pain": _max_pain(bench.oi),
-        **_at_the_money(bench),
-        "support": _wall(bench.strikes, bench.oi.put),
-        "resistance": _wall(bench.strikes, bench.oi.call),
-        "gamma_exposure": _gamma_exposure(bench, lot_size),
+        **_totals("oi", chain_arrays.oi, Reason.NO_OPEN_INTEREST),
+        **_totals("volume", chain_arrays.volume, Reason.NO_VOLUME),
+        "max_pain": _max_pain(chain_arrays.oi),
+        **_at_the_money(chain_arrays),
+        "support": _wall(chain_arrays.strikes, chain_arrays.oi.put),
+        "resistance": _wall(chain_arrays.strikes, chain_arrays.oi.call),
+        "gamma_exposure": _gamma_exposure(chain_arrays, lot_size),
     }
 
 
@@ -109,30 +111,32 @@ def payouts(strikes: Floats, call_oi: Floats, put_oi: Floats) -> Floats:
 def payout_curve(priced: PricedChain) -> list[tuple[float, float]]:
     """Strike and payout (rupees times the unit of open interest), lowest strike first; nothing
     where open interest was not told on both sides."""
-    oi = Bench.of(priced).oi
+    oi = ChainArrays.of(priced).oi
     if not _both_told(oi):
         return []
     return list(zip(oi.strike.tolist(), _payouts(oi).tolist(), strict=True))
 
 
-def exposure_by_leg(bench: Bench, lot_size: int | None) -> Floats:
+def exposure_by_leg(chain_arrays: ChainArrays, lot_size: int | None) -> Floats:
     """Rupees that the delta of all open contracts of a leg changes by when the forward moves
     one percent: positive for calls, negative for puts, as for a dealer who has bought the calls
     and sold the puts; NaN where gamma, open interest or the lot is unknown."""
-    priced = bench.priced
+    priced = chain_arrays.priced
     shares = 1.0 if priced.chain.unit is QuantityUnit.SHARES else lot_size or np.nan
     forward = priced.forward.value or np.nan
-    side = np.where(bench.legs.is_call, 1.0, -1.0)
-    exposed: Floats = side * bench.gamma * bench.legs.oi * shares * forward**2 * PERCENT
+    side = np.where(chain_arrays.legs.is_call, 1.0, -1.0)
+    exposed: Floats = (
+        side * chain_arrays.gamma * chain_arrays.legs.oi * shares * forward**2 * PERCENT
+    )
     return exposed
 
 
-def otm_smile(bench: Bench) -> Floats:
+def otm_smile(chain_arrays: ChainArrays) -> Floats:
     """The volatility of each strike by its out-of-the-money side, the other side where that
     has none; at the forward's own strike the call's."""
-    call_first = bench.strikes >= (bench.priced.forward.value or np.nan)
-    first = np.where(call_first, bench.iv.call, bench.iv.put)
-    second = np.where(call_first, bench.iv.put, bench.iv.call)
+    call_first = chain_arrays.strikes >= (chain_arrays.priced.forward.value or np.nan)
+    first = np.where(call_first, chain_arrays.iv.call, chain_arrays.iv.put)
+    second = np.where(call_first, chain_arrays.iv.put, chain_arrays.iv.call)
     return np.where(np.isfinite(first), first, second)
 
 
@@ -170,32 +174,34 @@ def _payouts(oi: StrikeColumns) -> Floats:
     return payouts(oi.strike, or_nothing(oi.call), or_nothing(oi.put))
 
 
-def _at_the_money(bench: Bench) -> dict[str, Metric]:
+def _at_the_money(chain_arrays: ChainArrays) -> dict[str, Metric]:
     """The strike nearest to the forward, its straddle, and the volatility at the forward."""
-    forward = bench.priced.forward.value
+    forward = chain_arrays.priced.forward.value
     if forward is None:
-        why = Reason.NO_CAPTURE_TIME if bench.priced.years is None else Reason.NO_FORWARD
-        nothing = Metric(value=None, used=0, of=len(bench.strikes), reason=why)
+        why = Reason.NO_CAPTURE_TIME if chain_arrays.priced.years is None else Reason.NO_FORWARD
+        nothing = Metric(value=None, used=0, of=len(chain_arrays.strikes), reason=why)
         return {"atm_strike": nothing, "straddle": nothing, "atm_iv": nothing}
-    row = int(np.abs(bench.strikes - forward).argmin())
-    sides = np.array([bench.price.call[row], bench.price.put[row]])
+    row = int(np.abs(chain_arrays.strikes - forward).argmin())
+    sides = np.array([chain_arrays.price.call[row], chain_arrays.price.put[row]])
     return {
         "atm_strike": Metric(
-            value=float(bench.strikes[row]), used=len(bench.strikes), of=len(bench.strikes)
+            value=float(chain_arrays.strikes[row]),
+            used=len(chain_arrays.strikes),
+            of=len(chain_arrays.strikes),
         ),
         "straddle": _or_nothing(float(sides.sum()), _told(sides), 2, Reason.NO_PRICE),
-        "atm_iv": _iv_at(bench, forward),
+        "atm_iv": _iv_at(chain_arrays, forward),
     }
 
 
-def _iv_at(bench: Bench, forward: float) -> Metric:
+def _iv_at(chain_arrays: ChainArrays, forward: float) -> Metric:
     """On a straight line between the strikes around the forward; nothing is extrapolated."""
-    smile = otm_smile(bench)
+    smile = otm_smile(chain_arrays)
     known = np.isfinite(smile)
-    strikes, ivs = bench.strikes[known], smile[known]
+    strikes, ivs = chain_arrays.strikes[known], smile[known]
     inside = bool(known.any()) and strikes[0] <= forward <= strikes[-1]
     value = float(np.interp(forward, strikes, ivs)) if inside else float("nan")
-    why = Reason.EXPIRED if (bench.priced.years or 0) <= 0 else Reason.NO_PRICE
+    why = Reason.EXPIRED if (chain_arrays.priced.years or 0) <= 0 else Reason.NO_PRICE
     return _or_nothing(value, int(known.sum()), len(known), why)
 
 
@@ -207,13 +213,13 @@ def _wall(strikes: Floats, oi: Floats) -> Metric:
     return Metric(value=float(strikes[held.argmax()]), used=used, of=len(oi))
 
 
-def _gamma_exposure(bench: Bench, lot_size: int | None) -> Metric:
-    of = len(bench.gamma)
-    if bench.priced.chain.unit is QuantityUnit.CONTRACTS and lot_size is None:
+def _gamma_exposure(chain_arrays: ChainArrays, lot_size: int | None) -> Metric:
+    of = len(chain_arrays.gamma)
+    if chain_arrays.priced.chain.unit is QuantityUnit.CONTRACTS and lot_size is None:
         return Metric(value=None, used=0, of=of, reason=Reason.LOT_UNKNOWN)
-    exposed = exposure_by_leg(bench, lot_size)
+    exposed = exposure_by_leg(chain_arrays, lot_size)
     used = _told(exposed)
-    why = Reason.NO_PRICE if _told(bench.legs.oi) else Reason.NO_OPEN_INTEREST
+    why = Reason.NO_PRICE if _told(chain_arrays.legs.oi) else Reason.NO_OPEN_INTEREST
     return _or_nothing(float(np.nansum(exposed)) if used else np.nan, used, of, why)
 
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from data_fetch.analytics.build_up import counts_since_previous_close
 from data_fetch.analytics.columns import stacked
-from data_fetch.analytics.metrics import benches, chain_metrics
-from data_fetch.core.chains.numbers import ChainSummary, PricedChain
+from data_fetch.analytics.metrics import chain_metrics, chains_arrays
+from data_fetch.core.chains.valuation import ChainSummary, PricedChain
 
 
 class Subject(NamedTuple):
@@ -21,16 +21,16 @@ class Subject(NamedTuple):
 def summarise(subjects: Sequence[Subject]) -> list[ChainSummary]:
     """A line for each, in their order; build-up is against the previous close."""
     legs, rows = stacked([each.priced.chain for each in subjects])
-    filled = benches([each.priced for each in subjects], legs, rows)
+    filled = chains_arrays([each.priced for each in subjects], legs, rows)
     moved = counts_since_previous_close(legs, rows)
     return [
         ChainSummary(
             priced=each.priced,
             age_seconds=_age(each.priced.chain.exchange_time, each.received_at),
-            metrics=chain_metrics(bench, each.lot_size),
+            metrics=chain_metrics(chain_arrays, each.lot_size),
             build_up=counts,
         )
-        for each, bench, counts in zip(subjects, filled, moved, strict=True)
+        for each, chain_arrays, counts in zip(subjects, filled, moved, strict=True)
     ]
 
 

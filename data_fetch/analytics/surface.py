@@ -8,8 +8,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from data_fetch.analytics.columns import Floats
-from data_fetch.analytics.metrics import Bench, otm_smile
-from data_fetch.core.chains.numbers import PricedChain
+from data_fetch.analytics.metrics import ChainArrays, otm_smile
+from data_fetch.core.chains.valuation import PricedChain
 
 # Where the smile is read off, by the delta of the call at that strike (a put of delta -0.25
 # stands beside the call of 0.75).
@@ -57,13 +57,13 @@ def surface(priced: Sequence[PricedChain]) -> Surface:
     """The surface of chains of one underlying."""
     smiles, left_out = [], []
     for each in sorted(priced, key=lambda chain: chain.chain.expiry):
-        bench = Bench.of(each)
-        ivs = otm_smile(bench)
+        chain_arrays = ChainArrays.of(each)
+        ivs = otm_smile(chain_arrays)
         known = np.isfinite(ivs)
         if known.sum() < FEWEST_POINTS:
             left_out.append((each.chain.expiry, int(known.sum())))
         else:
-            smiles.append(_smile(each, bench.strikes[known], ivs[known]))
+            smiles.append(_smile(each, chain_arrays.strikes[known], ivs[known]))
     return Surface(
         underlying=priced[0].chain.underlying, smiles=tuple(smiles), left_out=tuple(left_out)
     )

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO, NamedTuple
 import orjson
 from filelock import FileLock
 
-from data_fetch.core.chains.chains import Payload
+from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord
 
@@ -48,17 +48,17 @@ MICROSECOND = timedelta(microseconds=1)
 Series = tuple[str, str, date | None]
 
 
-def nobody(_remark: str) -> None:
+def no_progress(_remark: str) -> None:
     """Hears remarks without a word."""
 
 
-class Kept(NamedTuple):
+class StoredResponse(NamedTuple):
     """A body and what it was asked for; *expiry* is None where it is about all of them."""
 
     source: str
     underlying: str
     expiry: date | None
-    payload: Payload
+    raw_response: RawResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class _Member:
     underlying: str
 
 
-class Vault:
+class RawResponseStore:
     """Keeps bodies under *folder* for *keep_days* days (0: not at all). Several processes may
     share it."""
 
@@ -94,14 +94,16 @@ class Vault:
         # The newest full body of each series.
         self._bodies: dict[Series, _FullBody] = {}
 
-    def keep(self, payloads: Iterable[Kept | tuple[str, str, date | None, Payload]]) -> None:
-        """Append *payloads* to the files of their days; all of a file or, when killed, some.
+    def keep(
+        self, raw_responses: Iterable[StoredResponse | tuple[str, str, date | None, RawResponse]]
+    ) -> None:
+        """Append *raw_responses* to the files of their days; all of a file or, when killed, some.
 
         Raises BadRecord for a receive time without a time zone.
         """
         if self._keep_days == 0:
             return
-        several = sorted((Kept(*each) for each in payloads), key=_file_of)
+        several = sorted((StoredResponse(*each) for each in raw_responses), key=_file_of)
         for (day, source), alike in groupby(several, _file_of):
             self._append(self._folder / day, source, list(alike))
 
@@ -112,14 +114,14 @@ class Vault:
             shutil.rmtree(self._folder / day.isoformat(), ignore_errors=True)
         return gone
 
-    def payloads(
+    def raw_responses(
         self,
         first_day: date,
         last_day: date,
         underlying: str | None = None,
         source: str | None = None,
-        tell: Callable[[str], None] = nobody,
-    ) -> Iterator[Kept]:
+        tell: Callable[[str], None] = no_progress,
+    ) -> Iterator[StoredResponse]:
         """The bodies of these Indian days in the order in which they were received.
 
         Streamed: one body is in memory at a time. *tell* hears of what cannot be read.
@@ -137,7 +139,7 @@ class Vault:
                     tell(f"{file} ends in half a record, at byte {end}: left out")
             yield from _read_all(_in_order(found, underlying), tell)
 
-    def _append(self, folder: Path, source: str, several: Sequence[Kept]) -> None:
+    def _append(self, folder: Path, source: str, several: Sequence[StoredResponse]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with self._lock, FileLock(folder / f"{source}.lock"):
             file, end = self._writable(folder, source)
@@ -174,23 +176,25 @@ class Vault:
         del self._whole[file]
         self._bodies = {series: one for series, one in self._bodies.items() if one.file != file}
 
-    def _member(self, kept: Kept, file: Path, start: int, bodies: dict[Series, _FullBody]) -> bytes:
+    def _member(
+        self, kept: StoredResponse, file: Path, start: int, bodies: dict[Series, _FullBody]
+    ) -> bytes:
         """What to write at *start* of *file*; a full body is added to *bodies*."""
         series = (kept.source, kept.underlying, kept.expiry)
-        digest = blake2b(kept.payload.body, digest_size=16).digest()
+        digest = blake2b(kept.raw_response.body, digest_size=16).digest()
         known = bodies.get(series) or self._bodies.get(series)
         if known is not None and (known.digest, known.file) == (digest, file):
             return _packed(kept, {"same_as": known.start})
         bodies[series] = _FullBody(digest, file, start)
-        return _packed(kept, _body(kept.payload.body))
+        return _packed(kept, _body(kept.raw_response.body))
 
     def _days(self) -> list[date]:
         folders = self._folder.iterdir() if self._folder.is_dir() else ()
         return sorted(day for each in folders if (day := _day(each.name)) is not None)
 
 
-def _file_of(kept: Kept) -> tuple[str, str]:
-    received_at = kept.payload.received_at
+def _file_of(kept: StoredResponse) -> tuple[str, str]:
+    received_at = kept.raw_response.received_at
     if received_at.tzinfo is None:
         raise BadRecord(f"{kept.underlying}: received at {received_at}, no time zone")
     return received_at.astimezone(IST).date().isoformat(), kept.source
@@ -221,15 +225,15 @@ def _body(body: bytes) -> dict[str, Any]:
         return {"body_base64": b64encode(body).decode()}
 
 
-def _packed(kept: Kept, body: dict[str, Any]) -> bytes:
+def _packed(kept: StoredResponse, body: dict[str, Any]) -> bytes:
     """One gzip member."""
     line = orjson.dumps(
         {
             "source": kept.source,
             "underlying": kept.underlying,
             "expiry": kept.expiry,
-            "received_at": kept.payload.received_at.astimezone(UTC),
-            "status": kept.payload.status,
+            "received_at": kept.raw_response.received_at.astimezone(UTC),
+            "status": kept.raw_response.status,
             **body,
         },
         option=orjson.OPT_APPEND_NEWLINE,
@@ -237,7 +241,7 @@ def _packed(kept: Kept, body: dict[str, Any]) -> bytes:
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     packed = packer.compress(line) + packer.flush()
     name = kept.underlying.encode()
-    received_at = (kept.payload.received_at - EPOCH) // MICROSECOND
+    received_at = (kept.raw_response.received_at - EPOCH) // MICROSECOND
     told = TOLD.size + len(name)
     return b"".join(
         (
@@ -281,7 +285,7 @@ def _in_order(members: Iterable[_Member], underlying: str | None) -> list[_Membe
     return sorted(wanted, key=lambda each: (each.received_at, each.file.name, each.start))
 
 
-def _read_all(members: Sequence[_Member], tell: Callable[[str], None]) -> Iterator[Kept]:
+def _read_all(members: Sequence[_Member], tell: Callable[[str], None]) -> Iterator[StoredResponse]:
     for member in members:
         try:
             kept = _read(member)
@@ -291,7 +295,7 @@ def _read_all(members: Sequence[_Member], tell: Callable[[str], None]) -> Iterat
             yield kept
 
 
-def _read(member: _Member) -> Kept:
+def _read(member: _Member) -> StoredResponse:
     with member.file.open("rb") as stream:
         told = _line(stream, member.start, member.size)
         full = told
@@ -303,8 +307,8 @@ def _read(member: _Member) -> Kept:
     body = full["body"].encode() if "body" in full else b64decode(full["body_base64"])
     received_at = datetime.fromisoformat(told["received_at"])
     expiry = None if told["expiry"] is None else date.fromisoformat(told["expiry"])
-    payload = Payload(received_at, told["status"], body)
-    return Kept(told["source"], told["underlying"], expiry, payload)
+    raw_response = RawResponse(received_at, told["status"], body)
+    return StoredResponse(told["source"], told["underlying"], expiry, raw_response)
 
 
 def _line(stream: BinaryIO, start: int, size: int) -> dict[str, Any]:

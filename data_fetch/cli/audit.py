@@ -6,11 +6,11 @@ import click
 
 from data_fetch.cli.gaps import minute_text
 from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, note, say
-from data_fetch.cli.shared.span_options import Span, question_of, span_options
+from data_fetch.cli.shared.span_options import RangeOptions, criteria_of, span_options
 from data_fetch.core.spans import Spans, count
 from data_fetch.runtime import collector as runtime
 from data_fetch.storage.candles.audit import Difference, Recount, recount, repair
-from data_fetch.storage.candles.coverage_counts import Question
+from data_fetch.storage.candles.coverage_counts import CoverageQuery
 
 SHOWN = 20
 
@@ -21,7 +21,7 @@ SHOWN = 20
     "--repair", "repairing", is_flag=True, help="Rewrite the ledger of those days by the candles."
 )
 @json_option
-def command(span: Span, repairing: bool, as_json: bool) -> None:
+def command(span: RangeOptions, repairing: bool, as_json: bool) -> None:
     """Recount the candle rows themselves and compare with the coverage ledger.
 
     The last 60 days unless told otherwise. Both are always written together, so they differ
@@ -29,19 +29,19 @@ def command(span: Span, repairing: bool, as_json: bool) -> None:
     and were not repaired.
     """
     with runtime.records_for(runtime.settings(), span.symbols) as records:
-        question = question_of(records, span)
+        criteria = criteria_of(records, span)
         with records.store.reading() as connection:
-            found = recount(connection, question)
-        repaired = repair(records.store, question, found.differences) if repairing else 0
+            found = recount(connection, criteria)
+        repaired = repair(records.store, criteria, found.differences) if repairing else 0
     if as_json:
-        emit(_document(question, found, repaired))
+        emit(_document(criteria, found, repaired))
     else:
-        _tell(question, found, repaired, span)
+        _tell(criteria, found, repaired, span)
     if found.differences and not repairing:
         raise SystemExit(INCOMPLETE)
 
 
-def _document(question: Question, found: Recount, repaired: int) -> dict[str, object]:
+def _document(criteria: CoverageQuery, found: Recount, repaired: int) -> dict[str, object]:
     return {
         "checked_days": found.days,
         "candles": found.candles,
@@ -49,7 +49,7 @@ def _document(question: Question, found: Recount, repaired: int) -> dict[str, ob
             {
                 "symbol": one.instrument.symbol,
                 "instrument_key": one.instrument.instrument_key,
-                "interval": question.interval.value,
+                "interval": criteria.interval.value,
                 "trading_date": one.day.isoformat(),
                 "ledger_present": one.ledger_present,
                 "candles_present": one.candles_present,
@@ -66,14 +66,14 @@ def _times(spans: Spans) -> list[list[str]]:
     return [[minute_text(first), minute_text(end)] for first, end in spans]
 
 
-def _tell(question: Question, found: Recount, repaired: int, span: Span) -> None:
+def _tell(criteria: CoverageQuery, found: Recount, repaired: int, span: RangeOptions) -> None:
     differences = found.differences
     for one in differences[:SHOWN]:
         say(f"{one.instrument.symbol:<12} {one.day}  {_in_words(one)}")
     if len(differences) > SHOWN:
         say(f"  ... and {len(differences) - SHOWN} more: --json has them all")
     say(
-        f"{found.days:,} instrument-days, {question.first} to {question.last}: "
+        f"{found.days:,} instrument-days, {criteria.first} to {criteria.last}: "
         f"{found.candles:,} candles recounted, "
         + (f"{len(differences):,} days differ from the ledger." if differences else "all as told.")
     )
@@ -85,7 +85,7 @@ def _tell(question: Question, found: Recount, repaired: int, span: Span) -> None
     if repaired:
         note(f"The ledger of {repaired:,} days was rewritten by the candles.")
         if _gone(differences):
-            named = span.named_again(question.first, question.last)
+            named = span.named_again(criteria.first, criteria.last)
             note(f"Candles that are gone can be fetched again: data-fetch backfill {named}")
 
 

@@ -33,7 +33,7 @@ from data_fetch.cli.shared.output import (
     note,
     say,
 )
-from data_fetch.cli.shared.span_options import DEFAULT_DAYS, Span, span_options
+from data_fetch.cli.shared.span_options import DEFAULT_DAYS, RangeOptions, span_options
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import IST
 from data_fetch.core.records import Outcome
@@ -56,7 +56,7 @@ EXIT = {Outcome.COMPLETED: 0, Outcome.INCOMPLETE: INCOMPLETE, Outcome.FAILED: RE
 )
 @json_option
 def command(
-    span: Span,
+    span: RangeOptions,
     everything: bool,
     days: int | None,
     only_plan: bool,
@@ -75,11 +75,11 @@ def command(
         raise click.UsageError("--days and --from/--to exclude each other.")
     settings = runtime.settings()
     with runtime.one_off_for(settings, Remarks()) as collector:
-        desk = collector.desk
-        chosen = runtime.chosen_at(desk, collector.universe, span.symbols)
-        today = desk.market.clock.now().astimezone(IST).date()
+        context = collector.context
+        chosen = runtime.selection_at(context, collector.universe, span.symbols)
+        today = context.provider.clock.now().astimezone(IST).date()
         first, last = span.days(today, days or DEFAULT_DAYS)
-        service = runtime.backfill_at(desk, collector.calendar)
+        service = runtime.backfill_at(context, collector.calendar)
         plan = service.plan(
             BackfillOrder(
                 instruments=chosen.instruments,
@@ -97,7 +97,7 @@ def command(
                 say(plan_sentence(plan))
             return
         note(plan_sentence(plan))
-        with finishing_on_a_signal(desk.stop), progress_bar(plan) as advance:
+        with finishing_on_a_signal(context.stop), progress_bar(plan) as advance:
             report = service.run(plan, advance=advance)
     if as_json:
         emit(report_document(plan, report))
@@ -203,7 +203,7 @@ def report_document(plan: BackfillPlan, report: BackfillReport) -> dict[str, obj
         "stored": report.inserted,
         "revised": report.revised,
         "finalised": report.finalised,
-        "set_aside": report.outside + sum(report.objections.values()),
+        "rejected": report.outside + sum(report.rejected_rows.values()),
         "failures": {str(failure): times for failure, times in report.failures.items() if times},
         "reasons": report.reasons,
         "missed": report.missed,
@@ -213,18 +213,18 @@ def report_document(plan: BackfillPlan, report: BackfillReport) -> dict[str, obj
     }
 
 
-def report_sentence(plan: BackfillPlan, report: BackfillReport, span: Span) -> str:
+def report_sentence(plan: BackfillPlan, report: BackfillReport, span: RangeOptions) -> str:
     said = [
         f"{report.outcome}: {counted(report.requests, 'request')}, "
         f"{report.inserted:,} candles stored, {report.revised:,} corrected, "
         f"{report.finalised:,} confirmed, "
         f"{report.missed:,} {unit(plan.order.interval)} still missing."
     ]
-    set_aside = report.outside + sum(report.objections.values())
-    if set_aside:
+    rejected = report.outside + sum(report.rejected_rows.values())
+    if rejected:
         said.append(
-            f"{set_aside} rows set aside: {report.outside} outside of any session, "
-            f"{sum(report.objections.values())} that cannot be used."
+            f"{rejected} rows set aside: {report.outside} outside of any session, "
+            f"{sum(report.rejected_rows.values())} that cannot be used."
         )
     if report.failures:
         listed = ", ".join(f"{times} {failure}" for failure, times in report.failures.items())

@@ -19,7 +19,11 @@ from data_fetch.core.market.calendar import (
 from data_fetch.runtime import collector as runtime
 from data_fetch.sources.upstox.market_info import Change, Kept, Refresh, refresh_calendar
 
-VENUES = {Segment.CASH: F_AND_O_STOCK, Segment.FO: FUTURES_AND_OPTIONS, Segment.INDEX: INDEX}
+TRADING_GROUPS = {
+    Segment.CASH: F_AND_O_STOCK,
+    Segment.FO: FUTURES_AND_OPTIONS,
+    Segment.INDEX: INDEX,
+}
 
 segment_option = click.option(
     "--segment",
@@ -42,7 +46,7 @@ def command() -> None:
 def show(day: datetime, segment: str, as_json: bool) -> None:
     """The trading windows of DATE (2026-09-16)."""
     calendar = runtime.calendar_for(runtime.settings())
-    session = calendar.session(day.date(), VENUES[Segment(segment)])
+    session = calendar.session(day.date(), TRADING_GROUPS[Segment(segment)])
     if as_json:
         emit(
             {
@@ -66,12 +70,12 @@ def show(day: datetime, segment: str, as_json: bool) -> None:
 @json_option
 def next_session(segment: str, as_json: bool) -> None:
     """When continuous trading begins next."""
-    venue = VENUES[Segment(segment)]
-    with runtime.market_for(runtime.settings()) as market:
-        calendar, now = market.calendar, market.clock.now()
-    opens = calendar.next_open(now, venue)
-    session = calendar.session(opens.astimezone(IST).date(), venue)
-    open_now = calendar.is_open(now, venue)
+    group = TRADING_GROUPS[Segment(segment)]
+    with runtime.provider_for(runtime.settings()) as provider:
+        calendar, now = provider.calendar, provider.clock.now()
+    opens = calendar.next_open(now, group)
+    session = calendar.session(opens.astimezone(IST).date(), group)
+    open_now = calendar.is_open(now, group)
     if as_json:
         emit(
             {
@@ -98,18 +102,18 @@ def refresh(as_json: bool) -> None:
     override file is followed instead, is printed.
     """
     settings = runtime.settings()
-    with runtime.market_for(settings) as market:
-        today = market.clock.now().astimezone(IST).date()
+    with runtime.provider_for(settings) as provider:
+        today = provider.clock.now().astimezone(IST).date()
         result = refresh_calendar(
-            market.api, market.calendar, settings.data_folder, settings.world, today
+            provider.api, provider.calendar, settings.data_folder, settings.world, today
         )
-    for reason in result.amendments.set_aside:
+    for reason in result.amendments.rejected:
         note(f"Set aside: {reason}")
     if as_json:
         emit(_document(result))
     else:
         _tell(result)
-    warning = end_warning(market.calendar, today)
+    warning = end_warning(provider.calendar, today)
     if warning:
         note(f"Note: {warning}")
 
@@ -119,7 +123,7 @@ def _document(result: Refresh) -> dict[str, object]:
     return {
         "years": sorted(told.years),
         "days": len({day for day, _ in told.days}),
-        "set_aside": len(result.amendments.set_aside),
+        "rejected": len(result.amendments.rejected),
         "changes": [_change_row(change) for change in result.changes],
         "kept": [_kept_row(kept) for kept in result.kept],
     }
@@ -138,7 +142,7 @@ def _change_row(change: Change) -> dict[str, object]:
 def _kept_row(kept: Kept) -> dict[str, object]:
     return {
         "date": kept.session.day.isoformat(),
-        "segment": str(kept.session.venue.segment),
+        "segment": str(kept.session.group.segment),
         "kept": _pairs(kept.session.windows),
         "told": _pairs(kept.told),
         "note": kept.session.note,
@@ -147,10 +151,10 @@ def _kept_row(kept: Kept) -> dict[str, object]:
 
 def _tell(result: Refresh) -> None:
     told = result.amendments.calendar
-    days, set_aside = len({day for day, _ in told.days}), len(result.amendments.set_aside)
+    days, rejected = len({day for day, _ in told.days}), len(result.amendments.rejected)
     say(
         f"The provider spoke of {days} day(s): {len(result.changes)} session(s) changed, "
-        f"{len(result.kept)} kept as they were, {set_aside} row(s) set aside."
+        f"{len(result.kept)} kept as they were, {rejected} row(s) set aside."
     )
     for change in result.changes:
         before = "unknown" if change.before is None else _words(change.before)
@@ -158,7 +162,7 @@ def _tell(result: Refresh) -> None:
     for kept in result.kept:
         session = kept.session
         say(
-            f"  {session.day} {session.venue.segment}: kept {_words(session.windows)}, although "
+            f"  {session.day} {session.group.segment}: kept {_words(session.windows)}, although "
             f"the provider says {_words(kept.told)}  {session.note}"
         )
     if result.kept:
@@ -169,7 +173,7 @@ def _sentence(session: Session) -> str:
     auction = f", closing auction {session.auction}" if session.auction else ""
     told = f"  ({session.note})" if session.note else ""
     return (
-        f"{session.day:%a %Y-%m-%d} {session.venue.segment}: {_words(session.windows)}{auction}, "
+        f"{session.day:%a %Y-%m-%d} {session.group.segment}: {_words(session.windows)}{auction}, "
         f"{session.expected_minutes} minutes{told}"
     )
 

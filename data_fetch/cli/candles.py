@@ -200,9 +200,9 @@ def _rows(table: Any) -> Iterator[dict[str, Any]]:
 def _keys_on(connection: Connection, stocks: Sequence[Instrument], day: date) -> list[str]:
     """Under which keys *stocks* are stored on *day*."""
     return [
-        tenure.instrument_key
+        key_period.instrument_key
         for stock in stocks
-        for _, tenure in history_of(connection, present_of(connection, stock), day, day)
+        for _, key_period in history_of(connection, present_of(connection, stock), day, day)
     ]
 
 

@@ -41,6 +41,6 @@ def document(run: SyncRun) -> dict[str, object]:
 def sentence(run: SyncRun) -> str:
     return (
         f"Slot {ist_text(run.due_slot)}: {run.stored} of {run.requested} quotes stored, "
-        f"{run.absent} absent, {run.set_aside} set aside, {run.quarantined} quarantined, "
+        f"{run.absent} absent, {run.rejected} set aside, {run.quarantined} quarantined, "
         f"{run.requests} request(s).\nSee how fresh they are: data-fetch freshness"
     )

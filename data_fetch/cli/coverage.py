@@ -10,13 +10,13 @@ from itertools import groupby
 import click
 
 from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, note, say
-from data_fetch.cli.shared.span_options import Span, question_of, span_options
+from data_fetch.cli.shared.span_options import RangeOptions, criteria_of, span_options
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import State
 from data_fetch.core.candles.day_counts import DayCounts, summed
 from data_fetch.core.records import Instrument
 from data_fetch.runtime import collector as runtime
-from data_fetch.storage.candles.coverage_counts import Question, day_counts
+from data_fetch.storage.candles.coverage_counts import CoverageQuery, day_counts
 
 # One character per day; what is complete stands back.
 MARKS = {
@@ -41,36 +41,36 @@ class InstrumentDays:
 @click.command()
 @span_options
 @json_option
-def command(span: Span, as_json: bool) -> None:
+def command(span: RangeOptions, as_json: bool) -> None:
     """Show instruments by days: which days are complete, and what the others lack.
 
     The last 60 days unless told otherwise. Exit status 3 when anything is missed.
     """
     with runtime.records_for(runtime.settings(), span.symbols) as records:
-        question = question_of(records, span)
+        criteria = criteria_of(records, span)
         with records.store.reading() as connection:
-            grid = [InstrumentDays(*one) for one in day_counts(connection, question)]
+            grid = [InstrumentDays(*one) for one in day_counts(connection, criteria)]
     counted = [counts for row in grid for _, counts in row.days]
     totals = summed([DayCounts(), *counted])
     states = Counter(counts.state for counts in counted)
     if as_json:
-        emit(_document(question, grid, totals, states))
+        emit(_document(criteria, grid, totals, states))
     else:
-        _tell(question, grid, totals, states, span)
+        _tell(criteria, grid, totals, states, span)
     if totals.missed:
         raise SystemExit(INCOMPLETE)
 
 
 def _document(
-    question: Question,
+    criteria: CoverageQuery,
     grid: Sequence[InstrumentDays],
     totals: DayCounts,
     states: Counter[State],
 ) -> dict[str, object]:
     return {
-        "interval": question.interval.value,
-        "from": question.first.isoformat(),
-        "to": question.last.isoformat(),
+        "interval": criteria.interval.value,
+        "from": criteria.first.isoformat(),
+        "to": criteria.last.isoformat(),
         "instruments": [
             {
                 "symbol": row.instrument.symbol,
@@ -90,15 +90,15 @@ def _document(
 
 
 def _tell(
-    question: Question,
+    criteria: CoverageQuery,
     grid: Sequence[InstrumentDays],
     totals: DayCounts,
     states: Counter[State],
-    span: Span,
+    span: RangeOptions,
 ) -> None:
     days = sorted({day for row in grid for day, _ in row.days})
     if not days:
-        say(f"No trading days from {question.first} to {question.last}.")
+        say(f"No trading days from {criteria.first} to {criteria.last}.")
         return
     marks = {
         row.instrument.instrument_key: {day: MARKS[counts.state] for day, counts in row.days}
@@ -115,11 +115,11 @@ def _tell(
             say(f"{row.instrument.symbol:<{NAME_WIDTH}}{line}".rstrip())
         say("")
     say(LEGEND)
-    say(_sum(question, totals, states))
+    say(_sum(criteria, totals, states))
     if len(days) > width:
         note("That is more than fits a line: name --from, --to or --symbols for less.")
     if totals.missed:
-        named = span.named_again(question.first, question.last)
+        named = span.named_again(criteria.first, criteria.last)
         note(f"Which ones: data-fetch gaps {named} --cause missed")
         note(f"To fetch them: data-fetch backfill {named}")
 
@@ -135,8 +135,8 @@ def header(days: Sequence[date]) -> list[str]:
     return [months, "".join(tens), "".join(units)]
 
 
-def _sum(question: Question, totals: DayCounts, states: Counter[State]) -> str:
-    unit = "minutes" if question.interval is CandleInterval.MINUTE else "days"
+def _sum(criteria: CoverageQuery, totals: DayCounts, states: Counter[State]) -> str:
+    unit = "minutes" if criteria.interval is CandleInterval.MINUTE else "days"
     share = f" ({100 * totals.present / totals.expected:.2f} %)" if totals.expected else ""
     others = {
         "of them provisional": totals.provisional,
@@ -150,6 +150,6 @@ def _sum(question: Question, totals: DayCounts, states: Counter[State]) -> str:
         f"{states[state]:,} {state.replace('_', ' ')}" for state in MARKS if states[state]
     )
     return (
-        f"{question.first} to {question.last}: {totals.expected:,} {unit} expected, "
+        f"{criteria.first} to {criteria.last}: {totals.expected:,} {unit} expected, "
         f"{totals.present:,} present{share}{rest}.\nInstrument-days: {by_state}."
     )

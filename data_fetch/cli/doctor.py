@@ -95,16 +95,16 @@ def examine() -> Iterator[Check]:
         "disk": _disk,
         "clock": _clock,
     }
-    for name, question in questions.items():
+    for name, criteria in questions.items():
         try:
-            yield question(settings)
+            yield criteria(settings)
         except DataFetchError as problem:
             yield _failure(name, problem)
 
 
 def _failure(name: str, problem: DataFetchError) -> Check:
     status = REFUSED if isinstance(problem, OutsideError) else WRONG_USE
-    return Check(name, State.FAILED, problem.what, problem.then, status)
+    return Check(name, State.FAILED, problem.message, problem.hint, status)
 
 
 def _settings(settings: Settings) -> Check:
@@ -122,9 +122,9 @@ def _settings(settings: Settings) -> Check:
 def _token(settings: Settings) -> Check:
     if settings.world is World.PAPER:
         return Check("token", State.OK, "none needed on the paper exchange")
-    with runtime.market_for(settings) as market:
-        market.api.market_status("NSE")
-        expires = market.token.expires_at()
+    with runtime.provider_for(settings) as provider:
+        provider.api.market_status("NSE")
+        expires = provider.token.expires_at()
     told = f"accepted; expires {ist_text(expires)}" if expires else "accepted; expiry not told"
     if settings.token_in_environment:
         return Check(

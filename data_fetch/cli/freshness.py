@@ -15,7 +15,7 @@ def command(as_json: bool) -> None:
     """Judge every symbol by the trading minutes since its last quote."""
     settings = runtime.settings()
     with runtime.one_off_for(settings, Remarks()) as collector:
-        now = collector.market.clock.now()
+        now = collector.provider.clock.now()
         judgements = collector.monitor.judge_all()
     counts = count_states(judgements)
     notable = [j for j in judgements if j.state not in {Freshness.FRESH, Freshness.CLOSED}]

@@ -8,7 +8,7 @@ from datetime import date, datetime
 import click
 
 from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, ist_text, json_option, note, say
-from data_fetch.cli.shared.span_options import Span, question_of, span_options
+from data_fetch.cli.shared.span_options import RangeOptions, criteria_of, span_options
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import GAPS, Proof, State
 from data_fetch.core.candles.gaps import Gap, runs
@@ -16,7 +16,7 @@ from data_fetch.core.clock import IST
 from data_fetch.core.market.session import instant_of
 from data_fetch.core.records import Instrument
 from data_fetch.runtime import collector as runtime
-from data_fetch.storage.candles.coverage_counts import Question, instrument_gaps
+from data_fetch.storage.candles.coverage_counts import CoverageQuery, instrument_gaps
 
 SHOWN = 40
 CAUSES = tuple(state.value for state in GAPS)
@@ -61,22 +61,22 @@ def _chosen_causes(
     help="Only gaps of this cause; several with commas, or by repeating it.",
 )
 @json_option
-def command(span: Span, causes: tuple[State, ...], as_json: bool) -> None:
+def command(span: RangeOptions, causes: tuple[State, ...], as_json: bool) -> None:
     """List every interval that is expected and not present. Times are IST, ends not included.
 
     The last 60 days unless told otherwise. Exit status 3 when anything is missed, whichever
     causes are listed.
     """
     with runtime.records_for(runtime.settings(), span.symbols) as records:
-        question = question_of(records, span)
+        criteria = criteria_of(records, span)
         with records.store.reading() as connection:
-            found = [InstrumentGaps(*one) for one in instrument_gaps(connection, question)]
+            found = [InstrumentGaps(*one) for one in instrument_gaps(connection, criteria)]
     everything = [gap for one in found for gap in one.gaps]
     if as_json:
         wanted = causes or GAPS
         emit({"gaps": [_row(one, gap) for one in found for gap in one.gaps if gap.cause in wanted]})
     else:
-        _tell(found, causes or NEWS, question, span)
+        _tell(found, causes or NEWS, criteria, span)
     if any(gap.cause is State.MISSED for gap in everything):
         raise SystemExit(INCOMPLETE)
 
@@ -107,9 +107,12 @@ def proof_text(proof: Proof) -> str:
 
 
 def _tell(
-    found: Sequence[InstrumentGaps], causes: Sequence[State], question: Question, span: Span
+    found: Sequence[InstrumentGaps],
+    causes: Sequence[State],
+    criteria: CoverageQuery,
+    span: RangeOptions,
 ) -> None:
-    now = question.expectation.now
+    now = criteria.expectation.now
     lines = list(_lines(found, causes, now))
     for line in lines[:SHOWN]:
         say(line)
@@ -118,7 +121,7 @@ def _tell(
             f"  ... and {len(lines) - SHOWN} more: name --symbols, --from, --to or --cause; "
             "--json has them all"
         )
-    say(_sum(found, question))
+    say(_sum(found, criteria))
     missed = [gap for one in found for gap in one.gaps if gap.cause is State.MISSED]
     if missed:
         note(_cure(missed, now, span))
@@ -158,14 +161,14 @@ def _why(run: Sequence[Gap], now: datetime) -> str:
     return "; ".join(said)
 
 
-def _sum(found: Sequence[InstrumentGaps], question: Question) -> str:
+def _sum(found: Sequence[InstrumentGaps], criteria: CoverageQuery) -> str:
     lacking: Counter[State] = Counter()
     for one in found:
         for gap in one.gaps:
             lacking[gap.cause] += _weight(gap)
-    unit = "minutes" if question.interval is CandleInterval.MINUTE else "days"
+    unit = "minutes" if criteria.interval is CandleInterval.MINUTE else "days"
     said = ", ".join(f"{lacking[cause]:,} {WORDS[cause]}" for cause in GAPS if lacking[cause])
-    span = f"{counted(len(found), 'instrument')}, {question.first} to {question.last}"
+    span = f"{counted(len(found), 'instrument')}, {criteria.first} to {criteria.last}"
     return f"{span}: {said} ({unit})." if said else f"{span}: no gaps."
 
 
@@ -173,7 +176,7 @@ def _weight(gap: Gap) -> int:
     return gap.end - gap.first if gap.interval is CandleInterval.MINUTE else 1
 
 
-def _cure(missed: Sequence[Gap], now: datetime, span: Span) -> str:
+def _cure(missed: Sequence[Gap], now: datetime, span: RangeOptions) -> str:
     first = min(gap.day for gap in missed)
     last = max(gap.day for gap in missed)
     order = f"data-fetch backfill {span.named_again(first, last)}"

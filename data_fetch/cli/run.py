@@ -10,14 +10,14 @@ import click
 
 from data_fetch.cli.shared.output import clock_time, note, say, slot_name
 from data_fetch.core.records import Outcome, StoredQuote, SyncRun
-from data_fetch.core.timetable import CHAIN_IMPORT, CHAIN_REDERIVE
+from data_fetch.core.timetable import CHAIN_IMPORT, CHAIN_REPROCESS
 from data_fetch.scheduling.scheduler import data_scheduler
 
 # What jobs without a slot store, if not candles.
-STORES = {CHAIN_IMPORT: "chains", CHAIN_REDERIVE: "chains"}
+STORES = {CHAIN_IMPORT: "chains", CHAIN_REPROCESS: "chains"}
 
 
-class Screen:
+class ProgressReporter:
     """One line a slot, for somebody who watches."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Screen:
         self.quotes = 0
         self._last_error: str | None = None
 
-    def told(self, text: str) -> None:
+    def message(self, text: str) -> None:
         note(text)
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
@@ -59,7 +59,7 @@ def slot_line(run: SyncRun) -> str:
         for name, count in (
             ("absent", run.absent),
             ("quarantined", run.quarantined),
-            ("set aside", run.set_aside),
+            ("set aside", run.rejected),
             ("repeated", run.details.get("repeated")),
         )
         if count
@@ -85,9 +85,9 @@ def command(minutes: int | None) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    screen = Screen()
-    data_scheduler.start(minutes=minutes, screen=screen)
+    reporter = ProgressReporter()
+    data_scheduler.start(minutes=minutes, reporter=reporter)
     note(
-        f"Stopped after {screen.slots} slots, {screen.quotes} quotes stored. "
+        f"Stopped after {reporter.slots} slots, {reporter.quotes} quotes stored. "
         "See what is held: data-fetch status"
     )

@@ -105,7 +105,7 @@ def the_config(polling: Polling, symbol: str) -> SymbolConfig:
         if config.symbol == instrument.symbol:
             return config
     raise SetupError(
-        f"{instrument.symbol} is not polled", then=f"Add it: data-fetch symbols add '{symbol}'"
+        f"{instrument.symbol} is not polled", hint=f"Add it: data-fetch symbols add '{symbol}'"
     )
 
 

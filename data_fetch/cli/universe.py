@@ -63,7 +63,7 @@ def _derive(settings: Settings, write: bool, as_json: bool) -> None:
     if not found.symbols:
         raise MasterUnavailable(
             f"the instrument master of {master.as_of} lists no futures at all",
-            then="Check UPSTOX_INSTRUMENTS_URL: the universe is read off the futures of NSE_FO.",
+            hint="Check UPSTOX_INSTRUMENTS_URL: the universe is read off the futures of NSE_FO.",
         )
     if as_json:
         emit(derived_document(found))

@@ -15,9 +15,9 @@ DataFetchError
 │   └── TransientError    waiting will help
 │       ├── RateLimited   wait as long as it says
 │       ├── Unreachable   no answer at all
-│       └── BadAnswer     an answer that cannot be what the provider meant
+│       └── BadResponse     an answer that cannot be what the provider meant
 │           ├── Unavailable   the provider says itself that it cannot answer
-│           └── ChainFault    (core.chains) no option chain in it, and the name of the fault
+│           └── ChainError    (core.chains) no option chain in it, and the name of the fault
 ├── RequestRefused        this request can never succeed: skip it, carry on
 │   └── UnknownInstrument
 ├── LostLeadership        another scheduler took this store over
@@ -31,12 +31,12 @@ from datetime import timedelta
 
 
 class DataFetchError(Exception):
-    """Anything that goes wrong in here. *then* tells the reader what to do."""
+    """Anything that goes wrong in here. *hint* tells the reader what to do."""
 
-    def __init__(self, what: str, *, then: str = "") -> None:
-        super().__init__(f"{what}. {then}" if then else what)
-        self.what = what
-        self.then = then
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{message}. {hint}" if hint else message)
+        self.message = message
+        self.hint = hint
 
 
 class SetupError(DataFetchError):
@@ -49,7 +49,7 @@ class SettingsInvalid(SetupError):
         listed = "\n".join(f"  - {problem}" for problem in problems)
         super().__init__(
             "the configuration cannot be used",
-            then=f"Mend in .env or in the environment:\n{listed}",
+            hint=f"Mend in .env or in the environment:\n{listed}",
         )
 
 
@@ -96,8 +96,10 @@ class TransientError(OutsideError):
 class RateLimited(TransientError):
     """The provider asks us to wait; *retry_after* is what it named, if it named anything."""
 
-    def __init__(self, what: str, *, retry_after: timedelta | None = None, then: str = "") -> None:
-        super().__init__(what, then=then)
+    def __init__(
+        self, message: str, *, retry_after: timedelta | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.retry_after = retry_after
 
 
@@ -105,19 +107,19 @@ class Unreachable(TransientError):
     """No answer: refused, reset, no such host, timed out."""
 
 
-class BadAnswer(TransientError):
+class BadResponse(TransientError):
     """An answer that cannot be what the provider meant: HTML, truncated JSON."""
 
 
-class Unavailable(BadAnswer):
+class Unavailable(BadResponse):
     """The provider is there and cannot answer: a 5xx."""
 
 
 class RequestRefused(DataFetchError):
     """This request can never succeed. *code* is the provider's own error code."""
 
-    def __init__(self, what: str, *, code: str = "", then: str = "") -> None:
-        super().__init__(what, then=then)
+    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
         self.code = code
 
 

@@ -10,13 +10,13 @@ from enum import IntEnum
 from threading import Event
 from typing import Protocol
 
-from data_fetch.core.candles.candles import BarAnswer, CandleReply
+from data_fetch.core.candles.candles import CandleReply, OhlcResponse
 from data_fetch.core.candles.request_planner import Window
 from data_fetch.core.chains.chains import ChainReply, ChainSource, ListedExpiries
 from data_fetch.core.records import (
     Instrument,
     Movement,
-    QuoteAnswer,
+    QuoteResponse,
     StoredQuote,
     SyncAttempt,
     SyncRun,
@@ -80,12 +80,12 @@ class Pacing(Protocol):
 
 
 class QuoteSource(Protocol):
-    def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteAnswer:
+    def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteResponse:
         """The last quotes of all *instrument_keys*, however many requests that takes."""
 
 
-class BarSource(Protocol):
-    def bars(self, instrument_keys: Sequence[str]) -> BarAnswer:
+class MinuteCandleSource(Protocol):
+    def bars(self, instrument_keys: Sequence[str]) -> OhlcResponse:
         """The last completed minute of all *instrument_keys*, however many requests that takes."""
 
 
@@ -109,7 +109,7 @@ class ChainProvider(Protocol):
         """The chain of one expiry; whatever goes wrong is in `problem`."""
 
 
-class QuoteKeeping(Protocol):
+class QuoteRepository(Protocol):
     """Where quotes, and the audit of collecting them, are kept."""
 
     def record_slot(

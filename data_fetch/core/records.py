@@ -109,7 +109,7 @@ def presentable(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class RejectedRow:
     """A row that was received and not stored, and why.
 
     Both may quote what the provider sent, so both are made presentable.
@@ -124,26 +124,26 @@ class SetAside:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchAnswer:
+class BatchResult:
     """What became of keys that were asked for together and brought no record.
 
     Each of them is in exactly one of *absent* (a good answer lacks it), *unknown* (the provider
-    refuses the key), *set_aside* (its row could not be true) and *failed* (its request failed
-    for good: *error* says why). *strays* are rows that answer no key that was asked for.
+    refuses the key), *rejected* (its row could not be true) and *failed* (its request failed
+    for good: *error* says why). *unrequested* are rows that answer no key that was asked for.
     """
 
     absent: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
-    set_aside: tuple[SetAside, ...] = ()
+    rejected: tuple[RejectedRow, ...] = ()
     failed: tuple[str, ...] = ()
-    strays: tuple[SetAside, ...] = ()
+    unrequested: tuple[RejectedRow, ...] = ()
     error: str | None = None
     requests: int = 0
     received_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuoteAnswer(BatchAnswer):
+class QuoteResponse(BatchResult):
     """All that came back when quotes were asked for: *quotes*, and what became of other keys."""
 
     quotes: tuple[Quote, ...]
@@ -181,7 +181,7 @@ class SyncRun:
     stored: int = 0
     absent: int = 0
     quarantined: int = 0
-    set_aside: int = 0
+    rejected: int = 0
     requests: int = 0
     error: str | None = None
     details: Mapping[str, object] = field(default_factory=dict)
@@ -226,7 +226,7 @@ class SyncState(StrEnum):
     OK = "ok"
     ABSENT = "absent"
     QUARANTINED = "quarantined"
-    SET_ASIDE = "set_aside"
+    REJECTED = "rejected"
     FAILED = "failed"
 
 

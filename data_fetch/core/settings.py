@@ -161,7 +161,7 @@ class Settings(BaseModel):
         return self.folder / "data"
 
     @property
-    def vault_folder(self) -> Path:
+    def raw_folder(self) -> Path:
         """Where the payloads of one world are kept as they came."""
         return self.data_folder / "vault" / self.world
 

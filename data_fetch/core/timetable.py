@@ -13,13 +13,18 @@ from functools import lru_cache
 from typing import Protocol
 
 from data_fetch.core.clock import IST, MINUTE
-from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar, Session, Venue
+from data_fetch.core.market.calendar import (
+    FUTURES_AND_OPTIONS,
+    MarketCalendar,
+    Session,
+    TradingGroup,
+)
 from data_fetch.core.market.session import instant_of
 
 QUOTES, CANDLES, FRESHNESS, COVERAGE = "quotes", "candles", "freshness", "coverage"
 CHAINS = "chains"
 # Not on the timetable: what people ask for.
-CHAIN_IMPORT, CHAIN_REDERIVE = "chain-import", "chain-rederive"
+CHAIN_IMPORT, CHAIN_REPROCESS = "chain-import", "chain-rederive"
 DAILY, FINALISE, WEEKLY = "daily", "finalise", "weekly"
 
 SUNDAY = 6
@@ -48,10 +53,10 @@ class EverySlot:
     """When a slot of any of the venues is over: one minute after its name."""
 
     calendar: MarketCalendar
-    venues: Collection[Venue]
+    groups: Collection[TradingGroup]
 
     def on(self, day: date) -> Sequence[datetime]:
-        sessions = [self.calendar.session(day, venue) for venue in self.venues]
+        sessions = [self.calendar.session(day, group) for group in self.groups]
         slots = {slot for session in sessions for slot in session.slots()}
         return [slot + MINUTE for slot in sorted(slots)]
 
@@ -61,12 +66,12 @@ class EveryMinutes:
     """Every so many minutes of the hour, while any of the venues trades."""
 
     calendar: MarketCalendar
-    venues: Collection[Venue]
+    groups: Collection[TradingGroup]
     minutes: int
     offset: timedelta
 
     def on(self, day: date) -> Sequence[datetime]:
-        sessions = [self.calendar.session(day, venue) for venue in self.venues]
+        sessions = [self.calendar.session(day, group) for group in self.groups]
         trading = {minute for session in sessions for minute in session.minutes()}
         return [
             minute + self.offset for minute in sorted(trading) if minute.minute % self.minutes == 0
@@ -78,11 +83,11 @@ class EverySeconds:
     """Every so many seconds from the opening of each window of a venue to its close."""
 
     calendar: MarketCalendar
-    venue: Venue
+    group: TradingGroup
     seconds: int
 
     def on(self, day: date) -> Sequence[datetime]:
-        return _beats(self.calendar.session(day, self.venue), self.seconds)
+        return _beats(self.calendar.session(day, self.group), self.seconds)
 
 
 @lru_cache(maxsize=8)
@@ -101,11 +106,11 @@ class DailyAt:
     """At one IST time of every day on which any of the venues trades."""
 
     calendar: MarketCalendar
-    venues: Collection[Venue]
+    groups: Collection[TradingGroup]
     at: time
 
     def on(self, day: date) -> Sequence[datetime]:
-        trades = any(self.calendar.session(day, venue).open for venue in self.venues)
+        trades = any(self.calendar.session(day, group).open for group in self.groups)
         return [_instant(day, self.at)] if trades else []
 
 
@@ -165,21 +170,23 @@ class Timetable:
 
 
 def standard_timetable(
-    calendar: MarketCalendar, venues: Collection[Venue], finalise_at: time = time(20, 0)
+    calendar: MarketCalendar,
+    groups: Collection[TradingGroup],
+    finalise_at: time = time(20, 0),
 ) -> Timetable:
-    """What the platform does and when, for a universe that trades at *venues*.
+    """What the platform does and when, for a universe that trades at *groups*.
 
     *finalise_at* is an IST time, late enough for the provider's history to have the day.
     """
     return Timetable(
         {
-            QUOTES: EverySlot(calendar, venues),
+            QUOTES: EverySlot(calendar, groups),
             CHAINS: EverySeconds(calendar, FUTURES_AND_OPTIONS, CHAIN_BEAT_SECONDS),
-            CANDLES: EveryMinutes(calendar, venues, 1, CANDLES_OFFSET),
-            FRESHNESS: EveryMinutes(calendar, venues, 2, FRESHNESS_OFFSET),
-            COVERAGE: EveryMinutes(calendar, venues, 5, COVERAGE_OFFSET),
-            DAILY: DailyAt(calendar, venues, time(16, 0)),
-            FINALISE: DailyAt(calendar, venues, finalise_at),
+            CANDLES: EveryMinutes(calendar, groups, 1, CANDLES_OFFSET),
+            FRESHNESS: EveryMinutes(calendar, groups, 2, FRESHNESS_OFFSET),
+            COVERAGE: EveryMinutes(calendar, groups, 5, COVERAGE_OFFSET),
+            DAILY: DailyAt(calendar, groups, time(16, 0)),
+            FINALISE: DailyAt(calendar, groups, finalise_at),
             WEEKLY: WeeklyAt(SUNDAY, time(10, 0)),
         }
     )

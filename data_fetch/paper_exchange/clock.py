@@ -118,7 +118,7 @@ class PaperMarketClock(ScaledClock):
         except OSError as problem:
             raise SetupError(
                 f"the paper market's time cannot be kept in {self._state_file} ({problem})",
-                then="Name a file in a folder that can be written.",
+                hint="Name a file in a folder that can be written.",
             ) from problem
         self._seen_kept = at
 
@@ -152,5 +152,5 @@ def _kept(state_file: Path | None) -> datetime | None:
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise SetupError(
             f"{state_file} does not tell the paper market's time ({type(problem).__name__})",
-            then="Delete the file to begin on the latest trading day.",
+            hint="Delete the file to begin on the latest trading day.",
         ) from problem

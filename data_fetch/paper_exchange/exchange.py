@@ -19,7 +19,7 @@ from data_fetch.paper_exchange.faults.faults import Fault
 from data_fetch.paper_exchange.market.listings import DEFAULT_SYMBOLS
 from data_fetch.paper_exchange.market.market import PaperMarket
 from data_fetch.paper_exchange.routes import Routes
-from data_fetch.paper_exchange.server import Desk, PaperServer, Telling
+from data_fetch.paper_exchange.server import PaperServer, ServerState, Telling
 from data_fetch.paper_exchange.upstox.candles import Quiet
 
 # 500 equity keys make a request line of 12,033 characters (reference, section 3.2).
@@ -54,10 +54,10 @@ class PaperExchange:
         self.market = PaperMarket(
             symbols, calendar or MarketCalendar.reviewed(), seed=seed, illiquid=illiquid
         )
-        self._desk = Desk()
-        self._desk.faults.order(faults)
-        routes = Routes(self.market, self._desk.tokens, self._desk.visits, quiet)
-        self._server = PaperServer(self.market, routes, self._desk, clock)
+        self._state = ServerState()
+        self._state.faults.order(faults)
+        routes = Routes(self.market, self._state.tokens, self._state.visits, quiet)
+        self._server = PaperServer(self.market, routes, self._state, clock)
         self._host, self._port = host, port
         self._stop: Callable[[], object] | None = None
         self._thread: threading.Thread | None = None
@@ -78,7 +78,7 @@ class PaperExchange:
         except (OSError, UnicodeError) as refused:
             raise SetupError(
                 f"the paper exchange cannot listen on {self._host}:{self._port} ({refused})",
-                then="Choose another port (0 takes a free one), or an address of this computer.",
+                hint="Choose another port (0 takes a free one), or an address of this computer.",
             ) from refused
         return self
 

@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 
 from data_fetch.paper_exchange.faults.faults import Fault, Scene
-from data_fetch.paper_exchange.faults.misbehaviour import spoilt, written
+from data_fetch.paper_exchange.faults.misbehaviour import poisoned, written
 from data_fetch.paper_exchange.market.days import Moment
 from data_fetch.paper_exchange.market.listings import Listing
 from data_fetch.paper_exchange.market.market import PaperMarket
@@ -207,17 +207,17 @@ class Routes:
 
     def _data(self, tell: Callable[[Asked], Any]) -> Callable[[Asked], Answer]:
         """Put what *tell* says into Upstox's envelope, spoilt where a fault wants it."""
-        return lambda asked: written(asked.faults, self._spoilt(asked, tell(asked)))
+        return lambda asked: written(asked.faults, self._poisoned(asked, tell(asked)))
 
     def _document(self, tell: Callable[[Asked], Any]) -> Callable[[Asked], Answer]:
         """What *tell* says as NSE's website sends it, spoilt where a fault wants it."""
-        return lambda asked: told(self._spoilt(asked, tell(asked)))
+        return lambda asked: told(self._poisoned(asked, tell(asked)))
 
-    def _spoilt(self, asked: Asked, data: Any) -> Any:
+    def _poisoned(self, asked: Asked, data: Any) -> Any:
         if not asked.faults:
             return data
         named = {listing.lot_size for key in asked.keys if (listing := self._listing(key))}
-        return spoilt(asked.faults, data, Scene(asked.now.at, max(named, default=1)))
+        return poisoned(asked.faults, data, Scene(asked.now.at, max(named, default=1)))
 
     def _listing(self, name: str) -> Listing | None:
         """An underlying by its key or, as NSE has it, by its symbol."""

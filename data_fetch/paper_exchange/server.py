@@ -34,7 +34,7 @@ class Telling(Protocol):
 
 
 @dataclass
-class Desk:
+class ServerState:
     """What the exchange keeps of its visitors."""
 
     tokens: Tokens = field(default_factory=Tokens)
@@ -47,10 +47,12 @@ class Desk:
 class PaperServer:
     """The request handlers of one exchange."""
 
-    def __init__(self, market: PaperMarket, routes: Routes, desk: Desk, clock: Telling) -> None:
+    def __init__(
+        self, market: PaperMarket, routes: Routes, state: ServerState, clock: Telling
+    ) -> None:
         self._market = market
         self._routes = routes
-        self._desk = desk
+        self._state = state
         self._clock = clock
 
     def application(self) -> web.Application:
@@ -74,7 +76,7 @@ class PaperServer:
             query, keys = decoded(request, route.about)
             if route.method == "POST":
                 query |= {name: str(value) for name, value in (await request.post()).items()}
-            faults = self._desk.faults.due(route.api, request.path, keys, now)
+            faults = self._state.faults.due(route.api, request.path, keys, now)
             asked = Asked(dict(request.match_info), query, keys, Moment.of(now), faults)
             answer = await self._answer(route, asked, request)
             return await _deliver(request, mangled(faults, answer), faults)
@@ -82,11 +84,11 @@ class PaperServer:
         return handle
 
     async def _answer(self, route: Route, asked: Asked, request: web.Request) -> Answer:
-        self._desk.requests[route.api] += 1
+        self._state.requests[route.api] += 1
         try:
             self._let_in(route, request, asked.now.at)
             if route.limited:
-                self._desk.limits.admit(route.api, asked.now.at)
+                self._state.limits.admit(route.api, asked.now.at)
             troubled = replied(asked.faults, route.api)
             if troubled is not None:
                 return troubled
@@ -99,9 +101,9 @@ class PaperServer:
     def _let_in(self, route: Route, request: web.Request, now: datetime) -> None:
         match route.entry:
             case Entry.TOKEN:
-                self._desk.tokens.check(request.headers.get("Authorization"), now)
+                self._state.tokens.check(request.headers.get("Authorization"), now)
             case Entry.COOKIES:
-                self._desk.visits.admit(request.cookies, now)
+                self._state.visits.admit(request.cookies, now)
             case Entry.NOTHING:
                 pass
 
@@ -127,8 +129,8 @@ class PaperServer:
         return await self._tell_time(request)
 
     async def _tell_state(self, _: web.Request) -> web.Response:
-        refused = self._desk.limits.refused
-        return _told({"requests": dict(self._desk.requests), "refused": dict(refused)})
+        refused = self._state.limits.refused
+        return _told({"requests": dict(self._state.requests), "refused": dict(refused)})
 
     async def _tell_truth(self, request: web.Request) -> web.Response:
         key = request.query.get("instrument_key", "")
@@ -156,11 +158,11 @@ class PaperServer:
         return _told(chain)
 
     async def _tell_faults(self, _: web.Request) -> web.Response:
-        return _told({"fault": self._desk.faults.told()})
+        return _told({"fault": self._state.faults.as_documents()})
 
     async def _order_faults(self, request: web.Request) -> web.Response:
         try:
-            self._desk.faults.order(read_faults(orjson.loads(await request.read())))
+            self._state.faults.order(read_faults(orjson.loads(await request.read())))
         except SetupError as bad:
             return _told({"error": str(bad)}, 400)
         except ValueError as bad:
@@ -168,7 +170,7 @@ class PaperServer:
         return await self._tell_faults(request)
 
     async def _clear_faults(self, request: web.Request) -> web.Response:
-        self._desk.faults.clear()
+        self._state.faults.clear()
         return await self._tell_faults(request)
 
 

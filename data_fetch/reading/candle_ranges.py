@@ -24,7 +24,7 @@ from data_fetch.core.candles.completeness import Completeness, as_it_was, comple
 from data_fetch.core.candles.coverage import DayCoverage
 from data_fetch.core.candles.expectation import DAY, Expectation
 from data_fetch.core.errors import IncompleteRange, SetupError
-from data_fetch.core.instruments.lineage import Tenure, present_key, tenures
+from data_fetch.core.instruments.lineage import KeyPeriod, key_periods, present_key
 from data_fetch.core.market.session import MINUTES_OF_DAY, Session, midnight_number
 from data_fetch.core.records import Instrument
 from data_fetch.core.settings import Settings
@@ -33,7 +33,7 @@ from data_fetch.runtime import collector as runtime
 from data_fetch.storage.candles.columns import bars_known, candle_columns
 from data_fetch.storage.candles.coverage import load_days
 from data_fetch.storage.database.store import Store
-from data_fetch.storage.instruments.instruments import instruments_with, successions
+from data_fetch.storage.instruments.instruments import instruments_with, key_changes
 
 # In minutes of the calendar: a month, which has about 8,000 of trading.
 READ_AT_ONCE = 31 * MINUTES_OF_DAY
@@ -65,22 +65,22 @@ class CandleRange:
 
     symbol: str
     interval: CandleInterval
-    tenures: tuple[Tenure, ...]
+    key_periods: tuple[KeyPeriod, ...]
     as_of: datetime | None
     completeness: Completeness
     store: Store
 
     @property
     def instrument_keys(self) -> tuple[str, ...]:
-        return tuple(tenure.instrument_key for tenure in self.tenures)
+        return tuple(key_period.instrument_key for key_period in self.key_periods)
 
     @property
     def first(self) -> date:
-        return self.tenures[0].first
+        return self.key_periods[0].first
 
     @property
     def last(self) -> date:
-        return self.tenures[-1].last
+        return self.key_periods[-1].last
 
     @property
     def cure(self) -> str:
@@ -91,7 +91,7 @@ class CandleRange:
             return "Ask for a later instant."
         if self.completeness.missed:
             # A symbol means its present key; days under a former one are asked for by that key.
-            keys = dict.fromkeys(tenure.instrument_key for tenure in self.tenures)
+            keys = dict.fromkeys(key_period.instrument_key for key_period in self.key_periods)
             named = quote(",".join(keys) if len(keys) > 1 else self.symbol)
             span = f"--from {self.first} --to {self.last} --interval {self.interval}"
             return f"Fetch them: data-fetch backfill --symbols {named} {span}"
@@ -100,18 +100,18 @@ class CandleRange:
     def tables(self, kinds: Collection[Kind]) -> Iterator[Any]:
         """The candles of *kinds* as Arrow tables of a month or less, oldest first."""
         with self.store.reading() as connection:
-            for tenure in self.tenures:
-                for first, end in _portions(tenure):
+            for key_period in self.key_periods:
+                for first, end in _portions(key_period):
                     columns = candle_columns(
                         connection,
-                        tenure.instrument_key,
+                        key_period.instrument_key,
                         self.interval,
                         first,
                         end,
                         kinds,
                         self.as_of,
                     )
-                    yield _arrow(columns, tenure.instrument_key)
+                    yield _arrow(columns, key_period.instrument_key)
 
     def table(self, kinds: Collection[Kind]) -> Any:
         """All of them in one Arrow table, the completeness as JSON in its schema's metadata."""
@@ -130,7 +130,7 @@ class CandleRange:
         raise IncompleteRange(
             f"{self.symbol} from {self.first} to {self.last} is incomplete: of "
             f"{self.completeness.expected} {unit}, {missed} are missed and {pending} still to come",
-            then=self.cure,
+            hint=self.cure,
         )
 
 
@@ -193,14 +193,14 @@ def candle_range(
 ) -> Iterator[CandleRange]:
     """The range in its store, for as long as this lasts. Raises as `candles` does."""
     if first > last:
-        raise SetupError(f"{first} is later than {last}", then="Name the earlier date first.")
+        raise SetupError(f"{first} is later than {last}", hint="Name the earlier date first.")
     with runtime.records_for(settings, [symbol]) as records:
         expectation = records.expectation
         if as_of is not None:
             expectation = replace(expectation, now=min(as_of, expectation.now))
         last = min(last, expectation.today)
         if first > last:
-            raise SetupError(f"{first} was still to come on {last}", then="Name an earlier date.")
+            raise SetupError(f"{first} was still to come on {last}", hint="Name an earlier date.")
         (named,) = records.instruments
         with records.store.reading() as connection:
             stock = present_of(connection, named)
@@ -208,13 +208,13 @@ def candle_range(
             # Read before the candles, which are never deleted: it cannot claim too much.
             days = [
                 day
-                for holder, tenure in history
-                for day in _days(connection, expectation, holder, interval, tenure, as_of)
+                for holder, key_period in history
+                for day in _days(connection, expectation, holder, interval, key_period, as_of)
             ]
         yield CandleRange(
             symbol=stock.symbol,
             interval=interval,
-            tenures=tuple(tenure for _, tenure in history),
+            key_periods=tuple(key_period for _, key_period in history),
             as_of=as_of,
             completeness=completeness_of(days),
             store=records.store,
@@ -223,19 +223,19 @@ def candle_range(
 
 def present_of(connection: Connection, stock: Instrument) -> Instrument:
     """What *stock*, perhaps the one of an old ISIN, has become by now."""
-    key = present_key(stock.instrument_key, successions(connection))
+    key = present_key(stock.instrument_key, key_changes(connection))
     (found,) = instruments_with(connection, [key])
     return found
 
 
 def history_of(
     connection: Connection, stock: Instrument, first: date, last: date
-) -> list[tuple[Instrument, Tenure]]:
+) -> list[tuple[Instrument, KeyPeriod]]:
     """As what the present *stock* is stored from *first* to *last*, both included, oldest first."""
-    held = tenures(stock.instrument_key, successions(connection), first, last)
-    keys = {tenure.instrument_key for tenure in held}
+    held = key_periods(stock.instrument_key, key_changes(connection), first, last)
+    keys = {key_period.instrument_key for key_period in held}
     by_key = {one.instrument_key: one for one in instruments_with(connection, keys)}
-    return [(by_key[tenure.instrument_key], tenure) for tenure in held]
+    return [(by_key[key_period.instrument_key], key_period) for key_period in held]
 
 
 def instant(at: datetime | str | None) -> datetime | None:
@@ -245,9 +245,9 @@ def instant(at: datetime | str | None) -> datetime | None:
     try:
         given = datetime.fromisoformat(at) if isinstance(at, str) else at
     except ValueError:
-        raise SetupError(f"{at!r} is not an instant", then=f"Write it like {INSTANT}.") from None
+        raise SetupError(f"{at!r} is not an instant", hint=f"Write it like {INSTANT}.") from None
     if given.utcoffset() is None:
-        raise SetupError(f"{at} does not say in which time zone", then=f"Write it like {INSTANT}.")
+        raise SetupError(f"{at} does not say in which time zone", hint=f"Write it like {INSTANT}.")
     return given.astimezone(UTC)
 
 
@@ -256,20 +256,20 @@ def _days(
     expectation: Expectation,
     stock: Instrument,
     interval: CandleInterval,
-    tenure: Tenure,
+    key_period: KeyPeriod,
     as_of: datetime | None,
 ) -> Iterator[tuple[Session, DayCoverage]]:
-    """Every trading day of *tenure*, as of the instant if there is one."""
+    """Every trading day of *key_period*, as of the instant if there is one."""
     key = stock.instrument_key
-    ledger = load_days(connection, [key], interval, tenure.first, tenure.last)
+    ledger = load_days(connection, [key], interval, key_period.first, key_period.last)
     days = [
         (session, expectation.day(key, interval, session, ledger.get((key, session.day))))
-        for session in expectation.sessions(stock, tenure.first, tenure.last)
+        for session in expectation.sessions(stock, key_period.first, key_period.last)
     ]
     if as_of is None:
         yield from days
         return
-    there, final = bars_known(connection, key, interval, *_minutes(tenure), as_of)
+    there, final = bars_known(connection, key, interval, *_minutes(key_period), as_of)
     for session, day in days:
         expected = expected_spans(session, interval)
         due = expectation.due(session, interval)
@@ -277,13 +277,13 @@ def _days(
         yield session, as_it_was(day, as_of, due, bars, confirmed)
 
 
-def _minutes(tenure: Tenure) -> tuple[int, int]:
-    return midnight_number(tenure.first), midnight_number(tenure.last + DAY)
+def _minutes(key_period: KeyPeriod) -> tuple[int, int]:
+    return midnight_number(key_period.first), midnight_number(key_period.last + DAY)
 
 
-def _portions(tenure: Tenure) -> Iterator[tuple[int, int]]:
-    """The minutes of *tenure*, as many at a time as are read at once."""
-    first, end = _minutes(tenure)
+def _portions(key_period: KeyPeriod) -> Iterator[tuple[int, int]]:
+    """The minutes of *key_period*, as many at a time as are read at once."""
+    first, end = _minutes(key_period)
     for start in range(first, end, READ_AT_ONCE):
         yield start, min(start + READ_AT_ONCE, end)
 
@@ -337,13 +337,13 @@ def _library(name: str) -> Any:
         return import_module(name)
     except ModuleNotFoundError:
         raise SetupError(
-            f"{name} is not installed", then='Install it: pip install "data-fetch[research]"'
+            f"{name} is not installed", hint='Install it: pip install "data-fetch[research]"'
         ) from None
 
 
 def _one_of(value: str, choices: Collection[str], what: str) -> str:
     if value not in choices:
-        raise SetupError(f"{what} {value!r} is not known", then=f"Known: {', '.join(choices)}.")
+        raise SetupError(f"{what} {value!r} is not known", hint=f"Known: {', '.join(choices)}.")
     return value
 
 
@@ -351,4 +351,4 @@ def _date(day: date | str) -> date:
     try:
         return date.fromisoformat(day) if isinstance(day, str) else day
     except ValueError:
-        raise SetupError(f"{day!r} is not a date", then="Write it like 2026-09-01.") from None
+        raise SetupError(f"{day!r} is not a date", hint="Write it like 2026-09-01.") from None

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 
-from data_fetch.archive.raw_responses import Vault
+from data_fetch.archive.raw_responses import RawResponseStore
 from data_fetch.core.chains.polling import PollingPlan, plan_polling
 from data_fetch.core.chains.symbol_config import SymbolConfig, default_config, in_force
 from data_fetch.core.clock import IST
@@ -22,8 +22,8 @@ from data_fetch.core.records import Instrument
 from data_fetch.core.settings import Settings
 from data_fetch.services.chain_enrichment import ChainEnricher
 from data_fetch.services.chain_import import ChainImport
-from data_fetch.services.chain_jobs import ChainRounds, Polled, Wanted
-from data_fetch.services.chain_rederive import ChainRederive
+from data_fetch.services.chain_jobs import ChainPoller, Polled, Wanted
+from data_fetch.services.chain_reprocess import ChainReprocess
 from data_fetch.services.chains import ChainService, Target
 from data_fetch.sources.nse.chain_client import NseChainClient
 from data_fetch.sources.nse.site import NSE_LIMITS, NseSite
@@ -37,13 +37,13 @@ from data_fetch.storage.instruments.contracts import listed_expiries
 from data_fetch.storage.instruments.instruments import (
     instruments_named,
     instruments_with,
+    key_changes,
     last_master_date,
-    successions,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChainDesk:
+class ChainContext:
     """What chains share with everything else that is collected.
 
     *nse_url* is where NSE's site is in this world, *pacing_folder* where its pace is kept
@@ -59,37 +59,37 @@ class ChainDesk:
     store: Store
     guard: Guard | None
     stop: Event
-    told: Callable[[str], None]
+    report: Callable[[str], None]
 
 
-def chain_service_at(desk: ChainDesk) -> ChainService:
+def chain_service_at(context: ChainContext) -> ChainService:
     """What polls one symbol after the other."""
-    vault = vault_for(desk.settings)
+    raw_store = raw_store_for(context.settings)
     try:
-        vault.prune(desk.clock.now().astimezone(IST).date())
+        raw_store.prune(context.clock.now().astimezone(IST).date())
     except OSError as problem:
-        desk.told(f"Chains: old answers cannot be removed from the vault ({problem}).")
+        context.report(f"Chains: old answers cannot be removed from the vault ({problem}).")
     return ChainService(
-        providers=_providers(desk),
-        chains=ChainStore(desk.store, desk.guard),
-        enricher=ChainEnricher(desk.store, desk.calendar),
-        vault=vault,
-        stored_expiries=lambda underlying: _listed(desk, underlying),
-        calendar=desk.calendar,
-        clock=desk.clock,
-        stop=desk.stop,
-        told=desk.told,
+        providers=_providers(context),
+        chains=ChainStore(context.store, context.guard),
+        enricher=ChainEnricher(context.store, context.calendar),
+        raw_store=raw_store,
+        stored_expiries=lambda underlying: _listed(context, underlying),
+        calendar=context.calendar,
+        clock=context.clock,
+        stop=context.stop,
+        report=context.report,
     )
 
 
-def chain_rounds_at(desk: ChainDesk, members: Sequence[Instrument]) -> ChainRounds:
+def chain_poller_at(context: ChainContext, members: Sequence[Instrument]) -> ChainPoller:
     """What polls by itself: the indices among *members*, and whatever is configured."""
-    return ChainRounds(
-        service=chain_service_at(desk),
-        wanted=Polling(desk.settings, desk.store, members).wanted,
-        limits=limits_of(desk.settings),
-        clock=desk.clock,
-        told=desk.told,
+    return ChainPoller(
+        service=chain_service_at(context),
+        wanted=Polling(context.settings, context.store, members).wanted,
+        limits=limits_of(context.settings),
+        clock=context.clock,
+        report=context.report,
     )
 
 
@@ -103,9 +103,9 @@ def chain_import_at(store: Store, calendar: MarketCalendar, clock: Clock) -> Cha
     )
 
 
-def chain_rederive_at(store: Store, calendar: MarketCalendar, clock: Clock) -> ChainRederive:
+def chain_reprocess_at(store: Store, calendar: MarketCalendar, clock: Clock) -> ChainReprocess:
     """What works tables out again from answers that were kept."""
-    return ChainRederive(
+    return ChainReprocess(
         chains=ChainStore(store),
         enricher=ChainEnricher(store, calendar),
         clock=clock,
@@ -114,8 +114,8 @@ def chain_rederive_at(store: Store, calendar: MarketCalendar, clock: Clock) -> C
     )
 
 
-def vault_for(settings: Settings) -> Vault:
-    return Vault(settings.vault_folder, settings.raw_vault_days)
+def raw_store_for(settings: Settings) -> RawResponseStore:
+    return RawResponseStore(settings.raw_folder, settings.raw_vault_days)
 
 
 def limits_of(settings: Settings) -> Mapping[timedelta, int]:
@@ -140,15 +140,15 @@ class Polling:
         """The active symbols and what each stands for today, under whatever key it was added."""
         configs = [each for each in self.configs() if each.active]
         with self.store.reading() as connection:
-            recorded = successions(connection)
+            recorded = key_changes(connection)
             keys = {each: present_key(each.instrument_key, recorded) for each in configs}
             found = {
                 each.instrument_key: each for each in instruments_with(connection, keys.values())
             }
-        _, nobody = self._wished()
+        _, no_progress = self._wished()
         polled = [Polled(each, found[keys[each]]) for each in configs if keys[each] in found]
         gone = [each.symbol for each in configs if keys[each] not in found]
-        return Wanted(tuple(polled), (*gone, *nobody))
+        return Wanted(tuple(polled), (*gone, *no_progress))
 
     def plan(self) -> PollingPlan:
         """How often each of them can be polled."""
@@ -162,7 +162,7 @@ class Polling:
         polled = {each.config.symbol: each for each in self.wanted().polled}
         if not symbols and not polled:
             raise SetupError(
-                "nothing is polled", then="Name a symbol, or: data-fetch symbols add NIFTY"
+                "nothing is polled", hint="Name a symbol, or: data-fetch symbols add NIFTY"
             )
         if symbols:
             named = [self.named(symbol) for symbol in symbols]
@@ -198,7 +198,7 @@ class Polling:
                 return found
         raise SetupError(
             f"no option on {found.symbol} is listed",
-            then="Only underlyings with options can be polled: `data-fetch universe` lists them.",
+            hint="Only underlyings with options can be polled: `data-fetch universe` lists them.",
         )
 
     def _defaults(self) -> list[SymbolConfig]:
@@ -233,7 +233,7 @@ def refuse_unknown(named: Universe) -> Universe:
         near = f"Near: {', '.join(missing.near)}. " if missing.near else ""
         raise SetupError(
             f"the store knows no instrument named {missing.symbol}",
-            then=f"{near}The master in the store may be old: data-fetch collect --once renews it.",
+            hint=f"{near}The master in the store may be old: data-fetch collect --once renews it.",
         )
     return named
 
@@ -245,28 +245,28 @@ def own_pace(settings: Settings) -> int | None:
     return settings.refresh_interval
 
 
-def _providers(desk: ChainDesk) -> list[ChainProvider]:
+def _providers(context: ChainContext) -> list[ChainProvider]:
     """The sources in the order in which they are asked; a source switched off is not asked."""
-    settings = desk.settings
-    upstox: ChainProvider = UpstoxChainClient(desk.api, desk.clock)
-    host = urlsplit(desk.nse_url).netloc
-    pace = Pacer(state_file_for(host, "", desk.pacing_folder), desk.clock, NSE_LIMITS)
+    settings = context.settings
+    upstox: ChainProvider = UpstoxChainClient(context.api, context.clock)
+    host = urlsplit(context.nse_url).netloc
+    pace = Pacer(state_file_for(host, "", context.pacing_folder), context.clock, NSE_LIMITS)
     site = NseSite(
         pacing=pace,
-        clock=desk.clock,
-        base_url=desk.nse_url,
+        clock=context.clock,
+        base_url=context.nse_url,
         enabled=settings.nse_enabled,
         timeout_seconds=settings.request_timeout_seconds,
     )
-    nse: ChainProvider = NseChainClient(site, desk.clock)
+    nse: ChainProvider = NseChainClient(site, context.clock)
     if settings.data_source == "nse":
         return [nse, upstox]
     return [upstox, nse] if settings.nse_enabled else [upstox]
 
 
-def _listed(desk: ChainDesk, underlying: Instrument) -> Sequence[date]:
-    today = desk.clock.now().astimezone(IST).date()
-    with desk.store.reading() as connection:
+def _listed(context: ChainContext, underlying: Instrument) -> Sequence[date]:
+    today = context.clock.now().astimezone(IST).date()
+    with context.store.reading() as connection:
         return listed_expiries(connection, [underlying.instrument_key], today)
 
 

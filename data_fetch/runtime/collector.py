@@ -17,7 +17,7 @@ from threading import Event
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
-from data_fetch.archive.raw_responses import Vault
+from data_fetch.archive.raw_responses import RawResponseStore
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.chains.polls import Poll
 from data_fetch.core.clock import IST, MINUTE, SystemClock, VirtualClock, minute_of
@@ -32,40 +32,40 @@ from data_fetch.core.timetable import CANDLES, FRESHNESS, QUOTES, Timetable, sta
 from data_fetch.paper_exchange.shared import serving_exchange
 from data_fetch.publishing.redis_quotes import QuoteFeed
 from data_fetch.runtime.chains import (
-    ChainDesk,
+    ChainContext,
     Polling,
     chain_import_at,
-    chain_rederive_at,
-    chain_rounds_at,
+    chain_poller_at,
+    chain_reprocess_at,
     chain_service_at,
+    raw_store_for,
     refuse_unknown,
-    vault_for,
 )
 from data_fetch.runtime.logs import start_logging, stop_logging
-from data_fetch.runtime.reporting import Screen
+from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.runtime.stores import store_to_look_at
 from data_fetch.runtime.world import (
-    Market,
+    ProviderConnection,
     calendar_for,
     exchange_at,
-    market_at,
-    market_for,
     master_for,
+    provider_at,
+    provider_for,
 )
 from data_fetch.services.backfill import BackfillService
-from data_fetch.services.backfill_jobs import BackfillRounds
+from data_fetch.services.backfill_jobs import BackfillJobs
 from data_fetch.services.chain_import import ChainImport
-from data_fetch.services.chain_jobs import ChainRounds
-from data_fetch.services.chain_rederive import ChainRederive
-from data_fetch.services.minute_bars import CandleService
+from data_fetch.services.chain_jobs import ChainPoller
+from data_fetch.services.chain_reprocess import ChainReprocess
+from data_fetch.services.minute_candles import CandleService
 from data_fetch.services.quotes import FreshnessMonitor, LtpService, Members
 from data_fetch.services.universe import load_universe
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
 from data_fetch.sources.transport.pacing import UPSTOX_LIMITS
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
 from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
-from data_fetch.sources.upstox.ohlc_client import UpstoxBarClient
-from data_fetch.storage.candles.candle_book import CandleBook
+from data_fetch.sources.upstox.ohlc_client import UpstoxOhlcClient
+from data_fetch.storage.candles.repository import CandleRepository
 from data_fetch.storage.database.leadership import Leadership
 from data_fetch.storage.database.store import Guard, Store, open_store
 from data_fetch.storage.instruments.instruments import (
@@ -77,28 +77,27 @@ from data_fetch.storage.quotes import QuoteStore
 from data_fetch.storage.runs import last_due_slot
 
 __all__ = [
-    "Chosen",
     "Collector",
-    "Desk",
-    "Market",
+    "ProgressReporter",
+    "ProviderConnection",
     "Records",
-    "Screen",
+    "Selection",
     "backfill_at",
     "calendar_for",
     "chain_import_for",
     "chain_polls_for",
-    "chain_rederive_for",
-    "chosen_at",
+    "chain_reprocess_for",
     "collector_at",
-    "desk_for",
+    "context_for",
     "logs_for",
-    "market_for",
     "master_for",
     "one_off_for",
     "polling_for",
     "polling_in",
+    "provider_for",
     "records_for",
     "rehearsal_for",
+    "selection_at",
     "settings",
     "store_for",
 ]
@@ -108,11 +107,11 @@ REHEARSAL_STARTS, REHEARSAL_LASTS = time(8, 0), timedelta(hours=15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class CollectorContext:
     """What stays for as long as one scheduler leads one store."""
 
     settings: Settings
-    market: Market
+    provider: ProviderConnection
     store: Store
     guard: Guard | None
     leads: Callable[[], bool]
@@ -124,23 +123,23 @@ class Desk:
 class Collector:
     """Everything a scheduler runs, joined anew each morning."""
 
-    desk: Desk
+    context: CollectorContext
     calendar: MarketCalendar
     universe: Universe
     service: LtpService
     monitor: FreshnessMonitor
-    rounds: BackfillRounds
-    chains: ChainRounds
+    rounds: BackfillJobs
+    chains: ChainPoller
     timetable: Timetable
     jobs: Mapping[str, Callable[[], object]]
 
     @property
-    def market(self) -> Market:
-        return self.desk.market
+    def provider(self) -> ProviderConnection:
+        return self.context.provider
 
     @property
     def store(self) -> Store:
-        return self.desk.store
+        return self.context.store
 
     def close(self) -> None:
         """Return when what its jobs have set to work is done."""
@@ -157,7 +156,7 @@ class Records:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class Selection:
     """Instruments, and the first day of those that are contracts."""
 
     instruments: tuple[Instrument, ...]
@@ -185,7 +184,7 @@ def records_for(settings: Settings, symbols: Sequence[str] = ()) -> Iterator[Rec
         stack.callback(store.close)
         clock: Clock = SystemClock()
         if settings.world is World.PAPER:
-            clock = stack.enter_context(market_for(settings)).clock
+            clock = stack.enter_context(provider_for(settings)).clock
         with store.reading() as connection:
             if symbols:
                 universe = _named(connection, symbols)
@@ -196,7 +195,7 @@ def records_for(settings: Settings, symbols: Sequence[str] = ()) -> Iterator[Rec
         if not chosen.instruments:
             raise SetupError(
                 f"{store.name} knows no instruments yet",
-                then="Fetch something first: data-fetch backfill --days 5, or data-fetch run.",
+                hint="Fetch something first: data-fetch backfill --days 5, or data-fetch run.",
             )
         yield Records(
             store=store,
@@ -216,60 +215,60 @@ def logs_for(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def desk_for(
-    settings: Settings, store: Store, stop: Event, screen: Screen
-) -> Iterator[Desk | None]:
+def context_for(
+    settings: Settings, store: Store, stop: Event, reporter: ProgressReporter
+) -> Iterator[CollectorContext | None]:
     """A desk once the store is ours; None when told to stop while waiting for it."""
     leadership = Leadership(store)
 
     def on_wait() -> None:
         leader = leadership.leader()
         who = f"another scheduler, {leader}, collects into it" if leader else "it does not answer"
-        screen.told(f"Waiting for {store.name}: {who}.")
+        reporter.message(f"Waiting for {store.name}: {who}.")
 
     fence = leadership.acquire(stop, on_wait)
     if fence is None:
         yield None
         return
     try:
-        with market_for(settings, serving_exchange) as market:
-            _warn(settings, market, screen)
-            yield Desk(
+        with provider_for(settings, serving_exchange) as provider:
+            _warn(settings, provider, reporter)
+            yield CollectorContext(
                 settings=settings,
-                market=market,
+                provider=provider,
                 store=store,
                 guard=fence,
                 leads=leadership.held,
-                running_since=market.clock.now(),
+                running_since=provider.clock.now(),
                 stop=stop,
             )
     finally:
         leadership.release()
 
 
-def _warn(settings: Settings, market: Market, screen: Screen) -> None:
+def _warn(settings: Settings, provider: ProviderConnection, reporter: ProgressReporter) -> None:
     """What a person should know before trouble comes of it."""
-    today = market.clock.now().astimezone(IST).date()
-    if (ends := end_warning(market.calendar, today)) is not None:
-        screen.told(f"Warning: {ends}")
+    today = provider.clock.now().astimezone(IST).date()
+    if (ends := end_warning(provider.calendar, today)) is not None:
+        reporter.message(f"Warning: {ends}")
     if settings.ignored_mongo_name is not None:
-        screen.told(
+        reporter.message(
             f"Warning: {settings.ignored_mongo_name} is set, but the store is SQL "
             f"({settings.world} world). To import: docs/coming-from-the-scripts.md"
         )
     if settings.world is World.LIVE and settings.token_in_environment:
-        screen.told(
+        reporter.message(
             "Warning: UPSTOX_ACCESS_TOKEN is set in the process environment. It wins over .env "
             "and cannot be renewed without a restart; put it into .env instead."
         )
-    elif settings.world is World.LIVE and not market.token.held:
-        screen.told("Warning: there is no access token. Put UPSTOX_ACCESS_TOKEN into .env.")
-    elif settings.world is World.LIVE and market.token.expires_at() is None:
-        screen.told("The token does not say when it expires; daily ones end at 03:30 IST.")
+    elif settings.world is World.LIVE and not provider.token.held:
+        reporter.message("Warning: there is no access token. Put UPSTOX_ACCESS_TOKEN into .env.")
+    elif settings.world is World.LIVE and provider.token.expires_at() is None:
+        reporter.message("The token does not say when it expires; daily ones end at 03:30 IST.")
 
 
 @contextmanager
-def one_off_for(settings: Settings, screen: Screen) -> Iterator[Collector]:
+def one_off_for(settings: Settings, reporter: ProgressReporter) -> Iterator[Collector]:
     """The same parts for a command that does one thing beside a running scheduler.
 
     Raises SetupError when the configured source has nothing but chains.
@@ -277,76 +276,80 @@ def one_off_for(settings: Settings, screen: Screen) -> Iterator[Collector]:
     if settings.data_source == "nse":
         raise SetupError(
             "DATA_SOURCE=nse has chains only: no quotes, no candles",
-            then="Set DATA_SOURCE to upstox or paper; or: data-fetch chain collect --once",
+            hint="Set DATA_SOURCE to upstox or paper; or: data-fetch chain collect --once",
         )
-    with _one_off_desk(settings) as desk:
-        yield collector_at(desk, screen)
+    with _one_off_context(settings) as context:
+        yield collector_at(context, reporter)
 
 
 @contextmanager
-def _one_off_desk(settings: Settings) -> Iterator[Desk]:
+def _one_off_context(settings: Settings) -> Iterator[CollectorContext]:
     store = store_for(settings)
-    with market_for(settings) as market:
-        yield Desk(
+    with provider_for(settings) as provider:
+        yield CollectorContext(
             settings=settings,
-            market=market,
+            provider=provider,
             store=store,
             guard=None,
             leads=lambda: True,
-            running_since=market.clock.now(),
+            running_since=provider.clock.now(),
             stop=Event(),
         )
 
 
-def backfill_at(desk: Desk, calendar: MarketCalendar) -> BackfillService:
+def backfill_at(context: CollectorContext, calendar: MarketCalendar) -> BackfillService:
     """What fetches missing candles for as long as the desk is not told to stop."""
-    market = desk.market
+    provider = context.provider
     return BackfillService(
-        source=UpstoxCandleClient(market.api, market.clock),
-        source_name=market.source_name,
-        book=CandleBook(desk.store, desk.guard),
+        source=UpstoxCandleClient(provider.api, provider.clock),
+        source_name=provider.source_name,
+        repository=CandleRepository(context.store, context.guard),
         calendar=calendar,
-        clock=market.clock,
+        clock=provider.clock,
         limits=UPSTOX_LIMITS,
-        spending=market.pacer.spending,
-        stop=desk.stop,
+        spending=provider.pacer.spending,
+        stop=context.stop,
     )
 
 
-def chain_desk_at(desk: Desk, calendar: MarketCalendar, told: Callable[[str], None]) -> ChainDesk:
-    """What the chains share with everything else at *desk*."""
-    return ChainDesk(
-        settings=desk.settings,
-        api=desk.market.api,
-        nse_url=desk.market.nse_url,
-        pacing_folder=desk.market.pacing_folder,
-        clock=desk.market.clock,
+def chain_context_at(
+    context: CollectorContext, calendar: MarketCalendar, report: Callable[[str], None]
+) -> ChainContext:
+    """What the chains share with everything else at *context*."""
+    return ChainContext(
+        settings=context.settings,
+        api=context.provider.api,
+        nse_url=context.provider.nse_url,
+        pacing_folder=context.provider.pacing_folder,
+        clock=context.provider.clock,
         calendar=calendar,
-        store=desk.store,
-        guard=desk.guard,
-        stop=desk.stop,
-        told=told,
+        store=context.store,
+        guard=context.guard,
+        stop=context.stop,
+        report=report,
     )
 
 
 @contextmanager
 def chain_polls_for(
-    settings: Settings, screen: Screen, symbols: Sequence[str], expiries: int | None
+    settings: Settings, reporter: ProgressReporter, symbols: Sequence[str], expiries: int | None
 ) -> Iterator[Iterator[Poll]]:
     """One poll of each of *symbols* (none named: of all that are polled), as they are drawn."""
-    with _one_off_desk(settings) as desk:
-        polling = _polling_at(desk, screen)
+    with _one_off_context(settings) as context:
+        polling = _polling_at(context, reporter)
         targets = polling.targets(symbols, expiries)
-        chains = chain_desk_at(desk, calendar_for(settings), screen.told)
+        chains = chain_context_at(context, calendar_for(settings), reporter.message)
         service = chain_service_at(chains)
         yield (service.poll(target) for target in targets)
 
 
 @contextmanager
-def polling_for(settings: Settings, screen: Screen) -> Iterator[tuple[Polling, datetime]]:
+def polling_for(
+    settings: Settings, reporter: ProgressReporter
+) -> Iterator[tuple[Polling, datetime]]:
     """What is polled, to look at and to change, and what time it is there."""
-    with _one_off_desk(settings) as desk:
-        yield _polling_at(desk, screen), desk.market.clock.now()
+    with _one_off_context(settings) as context:
+        yield _polling_at(context, reporter), context.provider.clock.now()
 
 
 def polling_in(settings: Settings, store: Store) -> Polling:
@@ -356,18 +359,18 @@ def polling_in(settings: Settings, store: Store) -> Polling:
         return Polling(settings, store, instruments_named(connection, listed.entries).members)
 
 
-def _polling_at(desk: Desk, screen: Screen) -> Polling:
+def _polling_at(context: CollectorContext, reporter: ProgressReporter) -> Polling:
     """The instruments come from the store; from today's master when it knows none."""
-    loader = FoStocksLoader(lambda: desk.settings)
-    with desk.store.reading() as connection:
+    loader = FoStocksLoader(lambda: context.settings)
+    with context.store.reading() as connection:
         known = last_master_date(connection) is not None
         universe = instruments_named(connection, loader.load_fo_stocks_from_file().entries)
     if not known:
-        now = desk.market.clock.now()
+        now = context.provider.clock.now()
         universe = load_universe(
-            loader, desk.market.master, desk.store, now, desk.guard, screen.told
+            loader, context.provider.master, context.store, now, context.guard, reporter.message
         )
-    return Polling(desk.settings, desk.store, universe.members)
+    return Polling(context.settings, context.store, universe.members)
 
 
 @contextmanager
@@ -381,23 +384,25 @@ def chain_import_for(settings: Settings) -> Iterator[ChainImport]:
 
 
 @contextmanager
-def chain_rederive_for(settings: Settings) -> Iterator[tuple[ChainRederive, Vault]]:
+def chain_reprocess_for(settings: Settings) -> Iterator[tuple[ChainReprocess, RawResponseStore]]:
     """What works tables out again, and the vault it does so from."""
     store = store_for(settings)
     try:
-        rederive = chain_rederive_at(store, calendar_for(settings), SystemClock())
-        yield rederive, vault_for(settings)
+        reprocess = chain_reprocess_at(store, calendar_for(settings), SystemClock())
+        yield reprocess, raw_store_for(settings)
     finally:
         store.close()
 
 
-def chosen_at(desk: Desk, universe: Universe, symbols: Sequence[str]) -> Chosen:
+def selection_at(
+    context: CollectorContext, universe: Universe, symbols: Sequence[str]
+) -> Selection:
     """The instruments *symbols* name; the whole *universe* when none are named.
 
     A symbol need not be in the universe: the instrument master knows the others. Raises
     SetupError for one that it does not know.
     """
-    with desk.store.reading() as connection:
+    with context.store.reading() as connection:
         members = _named(connection, symbols).members if symbols else universe.members
         return _chosen(connection, members)
 
@@ -407,14 +412,14 @@ def _named(connection: Connection, symbols: Sequence[str]) -> Universe:
     return refuse_unknown(instruments_named(connection, symbols))
 
 
-def _chosen(connection: Connection, instruments: tuple[Instrument, ...]) -> Chosen:
+def _chosen(connection: Connection, instruments: tuple[Instrument, ...]) -> Selection:
     contracts = [one.instrument_key for one in instruments if one.expiry]
-    return Chosen(instruments, first_seen_days(connection, contracts))
+    return Selection(instruments, first_seen_days(connection, contracts))
 
 
 @contextmanager
 def rehearsal_for(
-    settings: Settings, day: date, screen: Screen
+    settings: Settings, day: date, reporter: ProgressReporter
 ) -> Iterator[tuple[Collector, datetime]]:
     """A collector on a virtual clock and an exchange of its own, and when its day ends.
 
@@ -434,26 +439,26 @@ def rehearsal_for(
         if fence is None:
             raise SetupError(
                 f"a scheduler collects into {store.name}",
-                then="Stop it, or rehearse in another store.",
+                hint="Stop it, or rehearse in another store.",
             )
         stack.callback(leadership.release)
-        market = market_at(
+        provider = provider_at(
             paper, clock, exchange.url, calendar, state_folder=folder, random=Random(0)
         )
-        desk = Desk(
+        context = CollectorContext(
             settings=paper,
-            market=market,
+            provider=provider,
             store=store,
             guard=fence,
             leads=lambda: True,
             running_since=starts,
             stop=Event(),
         )
-        collector = collector_at(desk, screen, owed_since=starts - MINUTE)
+        collector = collector_at(context, reporter, last_recorded_slot=starts - MINUTE)
         if not collector.service.slots_on(day):
             raise SetupError(
                 f"the market is closed on {day}",
-                then="Ask for a trading day: data-fetch calendar next",
+                hint="Ask for a trading day: data-fetch calendar next",
             )
         yield collector, starts + REHEARSAL_LASTS
 
@@ -475,39 +480,48 @@ def _rehearsal_settings(settings: Settings, folder: Path) -> Settings:
     )
 
 
-def collector_at(desk: Desk, screen: Screen, owed_since: datetime | None = None) -> Collector:
+def collector_at(
+    context: CollectorContext,
+    reporter: ProgressReporter,
+    last_recorded_slot: datetime | None = None,
+) -> Collector:
     """The parts as calendar, symbols list and instrument master have them now.
 
-    Without *owed_since* the store says from which slot on rows are owed. A store without a
+    Without *last_recorded_slot* the store says from which slot on rows are owed. A store without a
     past owes nothing from before now, and neither does one whose paper market was set back.
     """
-    settings, market, store = desk.settings, desk.market, desk.store
-    calendar, clock = calendar_for(settings), market.clock
+    settings, provider, store = context.settings, context.provider, context.store
+    calendar, clock = calendar_for(settings), provider.clock
     universe = load_universe(
-        FoStocksLoader(lambda: settings), market.master, store, clock.now(), desk.guard, screen.told
+        FoStocksLoader(lambda: settings),
+        provider.master,
+        store,
+        clock.now(),
+        context.guard,
+        reporter.message,
     )
     members = Members(universe.members)
-    keeping = QuoteStore(store, desk.guard)
-    listeners: list[SlotListener] = [screen.slot]
+    quotes_repository = QuoteStore(store, context.guard)
+    listeners: list[SlotListener] = [reporter.slot]
     if settings.redis_url is not None:
         listeners.append(QuoteFeed(settings.redis_url.get_secret_value(), store.world))
     now = clock.now()
-    owed_since = owed_since or last_due_slot(store, QUOTES)
-    if owed_since is None or owed_since > now:
-        owed_since = minute_of(now) - MINUTE
+    last_recorded_slot = last_recorded_slot or last_due_slot(store, QUOTES)
+    if last_recorded_slot is None or last_recorded_slot > now:
+        last_recorded_slot = minute_of(now) - MINUTE
     service = LtpService(
-        source=UpstoxLtpClient(market.api, clock),
-        source_name=market.source_name,
-        keeping=keeping,
+        source=UpstoxLtpClient(provider.api, clock),
+        source_name=provider.source_name,
+        quotes_repository=quotes_repository,
         members=members,
         calendar=calendar,
         clock=clock,
-        owed_since=owed_since,
-        running_since=desk.running_since,
+        last_recorded_slot=last_recorded_slot,
+        running_since=context.running_since,
         listeners=listeners,
     )
     monitor = FreshnessMonitor(
-        keeping=keeping,
+        quotes_repository=quotes_repository,
         members=members,
         calendar=calendar,
         clock=clock,
@@ -517,23 +531,25 @@ def collector_at(desk: Desk, screen: Screen, owed_since: datetime | None = None)
         repair=service.repair,
     )
     candles = CandleService(
-        source=UpstoxBarClient(market.api, clock),
-        source_name=market.source_name,
-        book=CandleBook(store, desk.guard),
+        source=UpstoxOhlcClient(provider.api, clock),
+        source_name=provider.source_name,
+        repository=CandleRepository(store, context.guard),
         members=universe.members,
         calendar=calendar,
         clock=clock,
     )
-    chosen = chosen_at(desk, universe, ())
-    rounds = BackfillRounds(
-        service=backfill_at(desk, calendar),
+    chosen = selection_at(context, universe, ())
+    rounds = BackfillJobs(
+        service=backfill_at(context, calendar),
         instruments=chosen.instruments,
         listed=chosen.listed,
         clock=clock,
-        stop=desk.stop,
-        told=screen.told,
+        stop=context.stop,
+        report=reporter.message,
     )
-    chains = chain_rounds_at(chain_desk_at(desk, calendar, screen.told), universe.members)
+    chains = chain_poller_at(
+        chain_context_at(context, calendar, reporter.message), universe.members
+    )
     jobs: dict[str, Callable[[], object]] = {
         QUOTES: service.collect_due,
         CANDLES: candles.collect,
@@ -542,14 +558,14 @@ def collector_at(desk: Desk, screen: Screen, owed_since: datetime | None = None)
         **chains.jobs,
     }
     return Collector(
-        desk=desk,
+        context=context,
         calendar=calendar,
         universe=universe,
         service=service,
         monitor=monitor,
         rounds=rounds,
         chains=chains,
-        timetable=standard_timetable(calendar, members.venues, settings.finalise_at),
+        timetable=standard_timetable(calendar, members.groups, settings.finalise_at),
         # NSE's site tells chains and nothing else.
         jobs=dict(chains.jobs) if settings.data_source == "nse" else jobs,
     )

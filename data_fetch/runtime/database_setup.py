@@ -44,7 +44,7 @@ class PostgresConfig:
         if url.get_backend_name() != "postgresql":
             raise SetupError(
                 "no PostgreSQL is configured",
-                then="Set DATABASE_URL=postgresql://user:password@host:5432/database, or "
+                hint="Set DATABASE_URL=postgresql://user:password@host:5432/database, or "
                 "POSTGRES_HOST and its companions, in .env.",
             )
         return set_up(_text(url))
@@ -80,7 +80,7 @@ def _create_database(url: URL) -> bool:
             raise
         raise SetupError(
             f"{url.username} may not create the database {name} on {url.host}",
-            then=f"Have an administrator run: CREATE DATABASE {quoted} OWNER {url.username};",
+            hint=f"Have an administrator run: CREATE DATABASE {quoted} OWNER {url.username};",
         ) from problem
     finally:
         engine.dispose()

@@ -74,7 +74,7 @@ def start_logging(folder: Path, level: str, secrets: Collection[str] = ()) -> No
     except OSError as problem:
         raise SetupError(
             f"no logs can be written to {folder} ({problem.strerror})",
-            then="Make it a folder that we may write to.",
+            hint="Make it a folder that we may write to.",
         ) from problem
 
 

@@ -9,22 +9,22 @@ from data_fetch.core.records import StoredQuote, SyncRun
 log = logging.getLogger("data_fetch.data_scheduler")
 
 
-class Screen(Protocol):
+class ProgressReporter(Protocol):
     """Somebody who watches: a terminal, a test, nobody."""
 
-    def told(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """A remark for people."""
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         """What a slot came to."""
 
 
-class _Nobody:
-    def told(self, text: str) -> None:
+class _Silent:
+    def message(self, text: str) -> None:
         log.info("told", extra={"text": text})
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         return None
 
 
-NOBODY = _Nobody()
+SILENT = _Silent()

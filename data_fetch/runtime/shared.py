@@ -10,7 +10,7 @@ from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import IST
 from data_fetch.core.records import SyncRun
 from data_fetch.runtime import collector as runtime
-from data_fetch.runtime.reporting import NOBODY
+from data_fetch.runtime.reporting import SILENT
 from data_fetch.services.backfill import BackfillOrder, BackfillReport
 
 
@@ -22,7 +22,7 @@ class SharedLtpService:
 
         Raises SetupError and OutsideError when nothing could be collected.
         """
-        with runtime.one_off_for(runtime.settings(), NOBODY) as collector:
+        with runtime.one_off_for(runtime.settings(), SILENT) as collector:
             return collector.service.collect_now()
 
 
@@ -42,11 +42,11 @@ class SharedBackfillService:
         Covers *days* calendar days up to *last*, an IST date, today by default. Raises
         SetupError for an unknown symbol.
         """
-        with runtime.one_off_for(runtime.settings(), NOBODY) as collector:
-            desk = collector.desk
-            chosen = runtime.chosen_at(desk, collector.universe, symbols)
-            last = last or desk.market.clock.now().astimezone(IST).date()
-            service = runtime.backfill_at(desk, collector.calendar)
+        with runtime.one_off_for(runtime.settings(), SILENT) as collector:
+            context = collector.context
+            chosen = runtime.selection_at(context, collector.universe, symbols)
+            last = last or context.provider.clock.now().astimezone(IST).date()
+            service = runtime.backfill_at(context, collector.calendar)
             order = BackfillOrder(
                 instruments=chosen.instruments,
                 interval=interval,

@@ -32,7 +32,7 @@ def store_for_run(settings: Settings, tell: Tell) -> ChosenStore:
     try:
         store = open_store(settings.store_url, settings.world)
     except StoreUnreachable as problem:
-        degraded = f"{problem.what}; collecting into {settings.embedded_store_url} instead"
+        degraded = f"{problem.message}; collecting into {settings.embedded_store_url} instead"
         tell(f"WARNING: {degraded}. When the database is back: {_cure(settings)}")
         store = open_store(settings.embedded_store_url, settings.world)
         marker.write_bytes(orjson.dumps({"reason": degraded}))

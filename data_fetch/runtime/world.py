@@ -37,7 +37,7 @@ KeepExchange = Callable[[Path, Callable[[], PaperExchange]], AbstractContextMana
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Market:
+class ProviderConnection:
     """One world's outside: what time it is there, who answers, what is listed."""
 
     world: World
@@ -65,8 +65,8 @@ def calendar_for(settings: Settings) -> MarketCalendar:
 def master_for(settings: Settings) -> Iterator[InstrumentMaster]:
     """The instrument master that UPSTOX_INSTRUMENTS_URL names, else the world's own."""
     if settings.instruments_url is None and settings.world is World.PAPER:
-        with market_for(settings) as market:
-            yield market.master
+        with provider_for(settings) as provider:
+            yield provider.master
     else:
         # Whoever names a master means a real one; it is kept apart from the exchange's.
         address = settings.instruments_url or INSTRUMENTS_URL
@@ -74,18 +74,20 @@ def master_for(settings: Settings) -> Iterator[InstrumentMaster]:
 
 
 @contextmanager
-def market_for(settings: Settings, keep: KeepExchange = any_exchange) -> Iterator[Market]:
+def provider_for(
+    settings: Settings, keep: KeepExchange = any_exchange
+) -> Iterator[ProviderConnection]:
     """The outside world as configured; in the paper world *keep* finds or starts an exchange."""
     calendar = calendar_for(settings)
     if settings.world is World.LIVE:
-        yield market_at(settings, SystemClock(), settings.base_url or UPSTOX_URL, calendar)
+        yield provider_at(settings, SystemClock(), settings.base_url or UPSTOX_URL, calendar)
         return
     state_folder = None if settings.base_url else settings.data_folder / "pacing"
     with _paper_exchange(settings, calendar, keep) as url:
-        yield market_at(settings, PaperClock(url), url, calendar, state_folder=state_folder)
+        yield provider_at(settings, PaperClock(url), url, calendar, state_folder=state_folder)
 
 
-def market_at(
+def provider_at(
     settings: Settings,
     clock: Clock,
     base_url: str,
@@ -93,7 +95,7 @@ def market_at(
     *,
     state_folder: Path | None = None,
     random: Random | None = None,
-) -> Market:
+) -> ProviderConnection:
     """The parts of the world at *base_url*.
 
     An exchange of our own has its budget kept in *state_folder*, not with the accounts of the
@@ -113,7 +115,7 @@ def market_at(
     )
     paper = settings.world is World.PAPER
     listed = urljoin(base_url, PAPER_MASTER_PATH) if paper else settings.instruments_url
-    return Market(
+    return ProviderConnection(
         world=settings.world,
         clock=clock,
         base_url=base_url,

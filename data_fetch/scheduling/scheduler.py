@@ -19,8 +19,8 @@ from data_fetch.core.records import Outcome, StoredQuote, SyncRun, World
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CHAINS, QUOTES, next_morning
 from data_fetch.runtime import collector as runtime
-from data_fetch.runtime.collector import Collector, Desk
-from data_fetch.runtime.reporting import NOBODY, Screen
+from data_fetch.runtime.collector import Collector, CollectorContext
+from data_fetch.runtime.reporting import SILENT, ProgressReporter
 from data_fetch.runtime.stores import store_for_run
 from data_fetch.scheduling.registry import JobRegistry, JobState
 from data_fetch.storage.candles.coverage import candle_holdings
@@ -41,7 +41,7 @@ class Status:
     world: str | None = None
     store: str | None = None
     degraded: str | None = None
-    slots_accounted_to: datetime | None = None
+    last_recorded_slot: datetime | None = None
     jobs: tuple[JobState, ...] = ()
 
 
@@ -56,31 +56,31 @@ class DataScheduler:
         self._registry: JobRegistry | None = None
         self.failures: list[str] = []
 
-    def start(self, *, minutes: int | None = None, screen: Screen = NOBODY) -> None:
+    def start(self, *, minutes: int | None = None, reporter: ProgressReporter = SILENT) -> None:
         """Collect until `stop()`, or for so many minutes of the market. Blocks.
 
         Waits while another scheduler collects into the same store, and again when the store
         is lost. Raises SetupError and OutsideError for what only a person, or time, can mend.
         """
         settings = runtime.settings()
-        chosen = store_for_run(settings, screen.told)
+        chosen = store_for_run(settings, reporter.message)
         until: datetime | None = None
         running_since: datetime | None = None
         while not self._asked_to_stop:
             self._stop.clear()
-            with runtime.desk_for(settings, chosen.store, self._stop, screen) as desk:
-                if desk is None:
+            with runtime.context_for(settings, chosen.store, self._stop, reporter) as context:
+                if context is None:
                     break
-                running_since = running_since or desk.running_since
+                running_since = running_since or context.running_since
                 if minutes:
                     until = running_since + timedelta(minutes=minutes)
                 self._degraded = chosen.degraded
                 with runtime.logs_for(settings):
-                    self._collect(replace(desk, running_since=running_since), until, screen)
+                    self._collect(replace(context, running_since=running_since), until, reporter)
             if not self._stop.is_set():
                 break
             if not self._asked_to_stop:
-                screen.told(
+                reporter.message(
                     f"The lock on {chosen.store.name} is lost: another scheduler has it, or "
                     "the database went away. Waiting for it."
                 )
@@ -93,25 +93,27 @@ class DataScheduler:
         self._asked_to_stop = True
         self._stop.set()
 
-    def _collect(self, desk: Desk, until: datetime | None, screen: Screen) -> None:
-        """Collect at *desk*; each morning with listings and calendar as they are then."""
-        collector = runtime.collector_at(desk, screen)
-        for line in introduction(collector, desk.market.clock.now()):
-            screen.told(line)
+    def _collect(
+        self, context: CollectorContext, until: datetime | None, reporter: ProgressReporter
+    ) -> None:
+        """Collect at *context*; each morning with listings and calendar as they are then."""
+        collector = runtime.collector_at(context, reporter)
+        for line in introduction(collector, context.provider.clock.now()):
+            reporter.message(line)
         collector.chains.follow()
         while True:
-            morning = next_morning(desk.market.clock.now())
+            morning = next_morning(context.provider.clock.now())
             self.run(collector, min(until, morning) if until else morning)
-            if self._stop.is_set() or (until and desk.market.clock.now() >= until):
+            if self._stop.is_set() or (until and context.provider.clock.now() >= until):
                 return
-            collector = self._renewed(collector, screen)
+            collector = self._renewed(collector, reporter)
 
-    def _renewed(self, collector: Collector, screen: Screen) -> Collector:
+    def _renewed(self, collector: Collector, reporter: ProgressReporter) -> Collector:
         """The collector of a new morning; yesterday's when there cannot be one."""
         try:
-            return runtime.collector_at(collector.desk, screen)
+            return runtime.collector_at(collector.context, reporter)
         except DataFetchError as problem:
-            screen.told(f"Warning: {problem} Going on with yesterday's universe.")
+            reporter.message(f"Warning: {problem} Going on with yesterday's universe.")
             log.error("not_renewed", extra={"problem": str(problem)})
             return collector
 
@@ -122,16 +124,16 @@ class DataScheduler:
             return Status(running=False)
         return Status(
             running=True,
-            world=str(collector.market.world),
+            world=str(collector.provider.world),
             store=collector.store.name,
             degraded=self._degraded,
-            slots_accounted_to=collector.service.accounted_to,
+            last_recorded_slot=collector.service.last_recorded_slot,
             jobs=tuple(registry.states()),
         )
 
     def run(self, collector: Collector, until: datetime) -> None:
         """The loop itself: set due jobs to work, wait for the next instant, again."""
-        clock = collector.market.clock
+        clock = collector.provider.clock
         registry = JobRegistry(clock, self._job_failed)
         self._collector, self._registry = collector, registry
         hold = clock.hold()
@@ -143,7 +145,7 @@ class DataScheduler:
             for name in collector.jobs.keys() & {QUOTES}:
                 registry.call(name)
             while not self._wait(clock.wait, registry.next_run, until):
-                if not collector.desk.leads():
+                if not collector.context.leads():
                     log.error("lost_leadership")
                     self._stop.set()
                     break
@@ -179,15 +181,15 @@ data_scheduler = DataScheduler()
 
 def introduction(collector: Collector, now: datetime) -> list[str]:
     """What somebody who starts a collector wants to know first."""
-    market, universe = collector.market, collector.universe
+    provider, universe = collector.provider, collector.universe
     # NSE's site tells chains only.
     collected = QUOTES if QUOTES in collector.jobs else CHAINS
     first = collector.timetable.next_after(collected)(now)
-    prices = "invented prices" if market.world is World.PAPER else "real prices"
+    prices = "invented prices" if provider.world is World.PAPER else "real prices"
     resolved = f"{len(universe.members)} of {universe.listed} symbols"
     due = f"{first.astimezone(IST):%a %d %b %Y %H:%M:%S} IST" if first else "not known"
     return [
-        f"World     {market.world} ({prices} from {market.base_url})",
+        f"World     {provider.world} ({prices} from {provider.base_url})",
         f"Store     {collector.store.name}",
         f"Universe  {resolved} resolved through the instrument master",
         f"Clock     {now.astimezone(IST):%a %d %b %Y %H:%M:%S} IST; first {collected} due {due}",
@@ -230,7 +232,7 @@ class _Tally:
     rows: int = 0
     remarks: list[str] = field(default_factory=list)
 
-    def told(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.remarks.append(text)
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
@@ -257,7 +259,7 @@ def rehearse(settings: Settings, day: date, advance: Callable[[int, int], None])
         tally.due = collector.service.slots_on(day)
         scheduler = DataScheduler()
         scheduler.run(collector, until)
-        requests = collector.market.api.requests_sent
+        requests = collector.provider.api.requests_sent
         candles = candle_holdings(collector.store, day).candles
         missed_minutes = collector.rounds.missed_minutes(day)
         chains = chain_holdings(collector.store)

@@ -21,7 +21,7 @@ from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.failures import Failure, failure_of, first_wait
 from data_fetch.core.candles.request_planner import (
     Budget,
-    Door,
+    CandleEndpoint,
     Estimate,
     Need,
     Window,
@@ -39,7 +39,7 @@ from data_fetch.core.errors import (
     TransientError,
     UnknownInstrument,
 )
-from data_fetch.core.market.calendar import MarketCalendar, Session, venue_of
+from data_fetch.core.market.calendar import MarketCalendar, Session, group_of
 from data_fetch.core.ports import CandleSource, Clock, Hold
 from data_fetch.core.records import (
     Instrument,
@@ -52,7 +52,7 @@ from data_fetch.core.records import (
 from data_fetch.core.spans import count
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
 from data_fetch.sources.upstox.candle_rows import NOT_OVER_YET
-from data_fetch.storage.candles.candle_book import CandleBook, Stay
+from data_fetch.storage.candles.repository import CandleRepository, InstrumentDays
 
 log = logging.getLogger("data_fetch.backfill_service")
 
@@ -128,7 +128,7 @@ class BackfillReport:
     outside: int = 0
     failures: Counter[Failure] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)
-    objections: Counter[str] = field(default_factory=Counter)
+    rejected_rows: Counter[str] = field(default_factory=Counter)
     missed: int = 0
     stopped_by: DataFetchError | None = None
 
@@ -151,7 +151,7 @@ class BackfillReport:
             self.reasons.setdefault(window.instrument.symbol, reason)
 
 
-def nobody(_: Progress) -> None:
+def no_progress(_: Progress) -> None:
     """Watches a run without a word."""
 
 
@@ -164,7 +164,7 @@ class BackfillService:
         *,
         source: CandleSource,
         source_name: str,
-        book: CandleBook,
+        repository: CandleRepository,
         calendar: MarketCalendar,
         clock: Clock,
         limits: Mapping[timedelta, int],
@@ -173,7 +173,7 @@ class BackfillService:
     ) -> None:
         self._source = source
         self._source_name = source_name
-        self._book = book
+        self._repository = repository
         self._calendar = calendar
         self._clock = clock
         self._limits = limits
@@ -207,7 +207,7 @@ class BackfillService:
         self,
         plan: BackfillPlan,
         job: str = BACKFILL,
-        advance: Advance = nobody,
+        advance: Advance = no_progress,
         begun: SyncRun | None = None,
     ) -> BackfillReport:
         """Send the requests of *plan*, several at once, and store what they bring.
@@ -217,7 +217,7 @@ class BackfillService:
         """
         run = _Run(plan, begun or self._begun(job))
         queue = deque(plan.windows)
-        with rarely_collecting_garbage(), _Flights(self._source, self._clock) as flights:
+        with rarely_collecting_garbage(), _InFlight(self._source, self._clock) as flights:
             while flights or (queue and not self._over(run.report)):
                 while queue and len(flights) < WORKERS and not self._over(run.report):
                     flights.start(queue.popleft())
@@ -231,7 +231,7 @@ class BackfillService:
         run.report.missed = self.missed_minutes(plan.order)
         finished = run.row(self._clock.now(), run.report.outcome, _why_not_whole(run.report))
         facts = {**finished.details, "missed": run.report.missed}
-        self._book.record_run(replace(finished, details=facts))
+        self._repository.record_run(replace(finished, details=facts))
         log.info("backfill", extra={"job": finished.job, "run_id": finished.run_id, **facts})
         return run.report
 
@@ -248,10 +248,10 @@ class BackfillService:
         trading = [
             instrument
             for instrument in instruments
-            if self._calendar.session(expectation.today, venue_of(instrument)).open
+            if self._calendar.session(expectation.today, group_of(instrument)).open
         ]
         begun = self._begun(job)
-        self._book.prove_no_trades(trading, begun, expectation)
+        self._repository.prove_no_trades(trading, begun, expectation)
         return begun
 
     def _begun(self, job: str) -> SyncRun:
@@ -271,12 +271,15 @@ class BackfillService:
 
     def _budgets(self) -> dict[str, Budget]:
         """What may be sent now. Live quotes and bars have windows of their own to spend from."""
-        return {api: Budget(self._limits, self._spending(api)) for api in sorted(map(api_of, Door))}
+        return {
+            api: Budget(self._limits, self._spending(api))
+            for api in sorted(map(api_of, CandleEndpoint))
+        }
 
-    def _lacking(self, order: BackfillOrder, expectation: Expectation) -> Iterator["_Lack"]:
+    def _lacking(self, order: BackfillOrder, expectation: Expectation) -> Iterator["_MissingDay"]:
         """The days that a request could better, as the ledger and the time have them."""
         keys = [instrument.instrument_key for instrument in order.instruments]
-        ledger, settled = self._book.unsettled(keys, order.interval, order.first, order.last)
+        ledger, settled = self._repository.unsettled(keys, order.interval, order.first, order.last)
         for instrument in order.instruments:
             key = instrument.instrument_key
             for session in expectation.sessions(instrument, order.first, order.last):
@@ -286,12 +289,14 @@ class BackfillService:
                     continue
                 if known is None and session.day < expectation.today:
                     # Never asked about, as years of days are: nothing more is to be known.
-                    yield _Lack(Need(instrument, session.day, length), length, None)
+                    yield _MissingDay(Need(instrument, session.day, length), length, None)
                     continue
                 day = expectation.day(key, order.interval, session, known)
                 if wants_asking(day, expectation.today):
                     need = Need(instrument, session.day, _wanted(day))
-                    yield _Lack(need, day.minutes(State.MISSED), _waiting(day, expectation.now))
+                    yield _MissingDay(
+                        need, day.minutes(State.MISSED), _waiting(day, expectation.now)
+                    )
 
     def _over(self, report: BackfillReport) -> bool:
         return self._stop.is_set() or report.stopped_by is not None
@@ -312,7 +317,7 @@ class BackfillService:
         run.in_a_row = run.in_a_row + 1 if isinstance(problem, TransientError) else 0
         if run.in_a_row >= FAILURES_TO_STOP:
             run.report.stopped_by = problem
-        if isinstance(problem, UnknownInstrument) and window.door is not Door.EXPIRED:
+        if isinstance(problem, UnknownInstrument) and window.endpoint is not CandleEndpoint.EXPIRED:
             run.unknown[window.instrument.instrument_key] = reply
         if not reply.complete:
             run.report.failed(*_failure(reply), window)
@@ -329,9 +334,9 @@ class BackfillService:
     def _record(self, run: "_Run", window: Window, reply: CandleReply) -> None:
         """One answer, with the ledger and the run's audit row, in one transaction."""
         instrument, order = window.instrument, run.plan.order
-        venue = venue_of(instrument)
-        bars = placed(reply.block, lambda day: self._calendar.session(day, venue))
-        stay = Stay(
+        group = group_of(instrument)
+        bars = placed(reply.block, lambda day: self._calendar.session(day, group))
+        stay = InstrumentDays(
             instrument=instrument,
             interval=window.interval,
             first=window.first_day,
@@ -339,25 +344,25 @@ class BackfillService:
         )
         provenance = Provenance(
             source=self._source_name,
-            is_final=window.door is not Door.INTRADAY,
+            is_final=window.endpoint is not CandleEndpoint.INTRADAY,
             fetched_at=reply.received_at,
             run_id=run.run_id,
         )
         expectation = Expectation(self._calendar, reply.received_at, order.listed)
         run.count(window, reply, bars.outside)
         if reply.complete:
-            written = self._book.record_answer(
+            written = self._repository.record_answer(
                 stay,
                 bars,
                 provenance,
-                by=f"{window.door} answer",
+                by=f"{window.endpoint} answer",
                 run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
                 attempt=_attempt(run.run_id, window, reply, None),
                 expectation=expectation,
             )
         else:
             failure, error = _failure(reply)
-            written = self._book.record_failure(
+            written = self._repository.record_failure(
                 stay,
                 bars,
                 provenance,
@@ -374,7 +379,7 @@ class BackfillService:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lack:
+class _MissingDay:
     """A day that a request could better; *missed* of its minutes are ours to fetch."""
 
     need: Need
@@ -382,7 +387,7 @@ class _Lack:
     next_attempt: datetime | None
 
 
-class _Flights:
+class _InFlight:
     """Requests under way, each on a thread of its own. On leaving, all have landed."""
 
     def __init__(self, source: CandleSource, clock: Clock) -> None:
@@ -449,11 +454,11 @@ class _Run:
         if reply.complete and not len(reply.block):
             report.failures[Failure.EMPTY] += 1
         # A bar that is forming still is as it should be.
-        odd = {why: rows for why, rows in reply.objections.items() if why != NOT_OVER_YET}
-        report.objections.update(odd)
+        odd = {why: rows for why, rows in reply.rejected_rows.items() if why != NOT_OVER_YET}
+        report.rejected_rows.update(odd)
         if odd or outside:
             log.warning(
-                "rows_set_aside",
+                "rows_rejected",
                 extra={
                     "symbol": window.instrument.symbol,
                     "reasons": odd,
@@ -476,7 +481,7 @@ class _Run:
             stored=report.candles,
             absent=report.failures[Failure.EMPTY],
             quarantined=report.failures[Failure.UNKNOWN_INSTRUMENT],
-            set_aside=report.outside + sum(report.objections.values()),
+            rejected=report.outside + sum(report.rejected_rows.values()),
             requests=report.requests,
             error=error,
             details=_facts(report),
@@ -527,14 +532,14 @@ def _is_too_long(problem: DataFetchError | None) -> bool:
 def _stops_everything(problem: DataFetchError | None, window: Window) -> bool:
     """Whether every other request would be refused as well, for one and the same reason."""
     # An account without the provider's larger plan has no expired contracts, but all the rest.
-    denied = isinstance(problem, AccessDenied) and window.door is not Door.EXPIRED
+    denied = isinstance(problem, AccessDenied) and window.endpoint is not CandleEndpoint.EXPIRED
     return denied or isinstance(problem, TokenRejected)
 
 
 def _failure(reply: CandleReply) -> tuple[Failure, str]:
     if reply.problem is not None:
-        return failure_of(reply.problem), reply.problem.what
-    listed = ", ".join(f"{reason} ({rows})" for reason, rows in reply.objections.items())
+        return failure_of(reply.problem), reply.problem.message
+    listed = ", ".join(f"{reason} ({rows})" for reason, rows in reply.rejected_rows.items())
     return Failure.SCHEMA, f"rows that cannot be used: {listed}" if listed else "answered in part"
 
 

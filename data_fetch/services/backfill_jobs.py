@@ -29,10 +29,10 @@ DAYS = {
 LOOK_AGAIN = timedelta(seconds=1)
 
 
-class BackfillRounds:
+class BackfillJobs:
     """Looks after the minutes of *instruments* (contracts from the days in *listed* on).
 
-    *told* gets a line for people whenever a round has fetched something, or has left
+    *report* gets a line for people whenever a round has fetched something, or has left
     something missing that it did not before.
     """
 
@@ -44,14 +44,14 @@ class BackfillRounds:
         listed: Mapping[str, date],
         clock: Clock,
         stop: Event,
-        told: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self._service = service
         self._instruments = instruments
         self._listed = listed
         self._clock = clock
         self._stop = stop
-        self._told = told
+        self._report = report
         self._turn = Lock()
         self._last_line = ""
         self._stopped_by: type[Exception] | None = None
@@ -103,7 +103,7 @@ class BackfillRounds:
         report = self._service.run(self._service.plan(order), job, begun=begun)
         line = report_line(job, report)
         if line != self._last_line and (report.requests or report.missed):
-            self._told(f"{self._clock.now().astimezone(IST):%H:%M} {line}")
+            self._report(f"{self._clock.now().astimezone(IST):%H:%M} {line}")
         self._last_line = line
         self._raise_once(report)
 

@@ -20,12 +20,12 @@ from data_fetch.storage.instruments.contracts import contract_keys, lots_at, und
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """Chains of one answer, and when it was received; *set_aside* legs could not be true."""
+class ParsedResponse:
+    """Chains of one answer, and when it was received; *rejected* legs could not be true."""
 
     chains: Sequence[Chain]
     received_at: datetime
-    set_aside: int = 0
+    rejected: int = 0
 
 
 class _Place(NamedTuple):
@@ -58,7 +58,7 @@ class ChainEnricher:
         self._terms: dict[_Place, _Terms] = {}
         self._lock = Lock()
 
-    def received(self, told: Sequence[Told]) -> list[Received]:
+    def received(self, told: Sequence[ParsedResponse]) -> list[Received]:
         """The chains of several answers, in their order, each with its numbers and figures."""
         each_chain = [(chain, answer) for answer in told for chain in answer.chains]
         if not each_chain:
@@ -81,12 +81,12 @@ class ChainEnricher:
                 received_at=answer.received_at,
                 lot_size=of_chain.lot_size,
                 instrument_keys=of_chain.contracts,
-                set_aside=answer.set_aside,
+                rejected=answer.rejected,
             )
             for summary, (_, answer), of_chain in zip(summaries, each_chain, terms, strict=True)
         ]
 
-    def _look_up(self, each_chain: Sequence[tuple[Chain, Told]]) -> list[_Terms]:
+    def _look_up(self, each_chain: Sequence[tuple[Chain, ParsedResponse]]) -> list[_Terms]:
         """The terms of all these chains, from the store where they are not at hand."""
         places = [_place_of(chain, answer) for chain, answer in each_chain]
         with self._lock:
@@ -117,7 +117,7 @@ class ChainEnricher:
             self._terms.clear()
 
 
-def _place_of(chain: Chain, answer: Told) -> _Place:
+def _place_of(chain: Chain, answer: ParsedResponse) -> _Place:
     day = answer.received_at.astimezone(IST).date()
     return _Place(chain.underlying, chain.expiry, chain.source, day)
 

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from data_fetch.core.chains.chains import Chain, ChainFault, ReadChains
+from data_fetch.core.chains.chains import Chain, ChainError, ParsedChains
 from data_fetch.core.ports import Clock
 from data_fetch.core.records import Outcome, SyncRun, new_run_id
 from data_fetch.core.timetable import CHAIN_IMPORT
-from data_fetch.services.chain_enrichment import ChainEnricher, Told
+from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
 from data_fetch.sources.captured_chains import CapturedDocument, read_document
-from data_fetch.storage.chains.snapshots import ChainStore, Fate, Received
+from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult, Received
 
 # In one transaction: enough to be quick, few enough to take little memory.
 LEGS_AT_ONCE = 8_000
@@ -41,7 +41,7 @@ class ImportReport:
     confirmed: int = 0
     repeated: int = 0
     legs: int = 0
-    set_aside: int = 0
+    rejected: int = 0
     refused: list[Refused] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
@@ -56,7 +56,7 @@ class CaptureTimes:
     def __init__(self) -> None:
         self._seen: Counter[tuple[str, datetime]] = Counter()
 
-    def of(self, document: CapturedDocument, told: ReadChains) -> datetime | None:
+    def of(self, document: CapturedDocument, told: ParsedChains) -> datetime | None:
         if document.captured_at is not None:
             return document.captured_at
         first = told.chains[0]
@@ -108,25 +108,25 @@ class ChainImport:
         at: datetime | None,
         times: CaptureTimes,
         report: ImportReport,
-    ) -> Iterator[Told]:
+    ) -> Iterator[ParsedResponse]:
         for document in self._undamaged(documents, report):
             report.documents += 1
             try:
                 told = read_document(document)
-            except ChainFault as problem:
-                report.refused.append(Refused(document.name, problem.fault, problem.what))
+            except ChainError as problem:
+                report.refused.append(Refused(document.name, problem.fault, problem.message))
                 continue
             received_at = times.of(document, told) or at
             if received_at is None:
                 why = "nothing says when it was captured: name it with --at"
                 report.refused.append(Refused(document.name, "no_capture_time", why))
                 continue
-            report.set_aside += len(told.set_aside)
+            report.rejected += len(told.rejected)
             report.remarks += [remark for remark in told.remarks if remark not in report.remarks]
-            yield Told(
+            yield ParsedResponse(
                 chains=self._named(told.chains),
                 received_at=received_at,
-                set_aside=len(told.set_aside),
+                rejected=len(told.rejected),
             )
 
     def _undamaged(
@@ -135,8 +135,8 @@ class ChainImport:
         """*documents* up to where the file is damaged, if it is."""
         try:
             yield from documents
-        except ChainFault as problem:
-            report.refused.append(Refused("the rest of it", problem.fault, problem.what))
+        except ChainError as problem:
+            report.refused.append(Refused("the rest of it", problem.fault, problem.message))
 
     def _named(self, chains: Sequence[Chain]) -> list[Chain]:
         symbols = [self._symbol_of(chain.underlying) for chain in chains]
@@ -153,7 +153,7 @@ class ChainImport:
         report.legs += sum(
             len(each.chain.legs)
             for each, became in zip(priced, recorded.chains, strict=True)
-            if became.fate is Fate.STORED
+            if became.result is ReceiptResult.STORED
         )
 
     def _run(self) -> SyncRun:
@@ -175,7 +175,7 @@ class ChainImport:
             outcome=Outcome.INCOMPLETE if report.refused else Outcome.COMPLETED,
             requested=report.documents,
             stored=report.snapshots,
-            set_aside=report.set_aside,
+            rejected=report.rejected,
             error=report.refused[-1].why if report.refused else None,
             details={
                 "repeated": report.confirmed + report.repeated,
@@ -185,9 +185,9 @@ class ChainImport:
         )
 
 
-def _portions(answers: Iterable[Told]) -> Iterator[list[Told]]:
+def _portions(answers: Iterable[ParsedResponse]) -> Iterator[list[ParsedResponse]]:
     """*answers*, several at a time."""
-    portion: list[Told] = []
+    portion: list[ParsedResponse] = []
     legs = 0
     for answer in answers:
         portion.append(answer)

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
 
-from data_fetch.core.chains.polling import LONG_AGO, PollingPlan, PollingTurns, Wish, plan_polling
+from data_fetch.core.chains.polling import (
+    LONG_AGO,
+    PollingPlan,
+    PollQueue,
+    PollRequest,
+    plan_polling,
+)
 from data_fetch.core.chains.polls import Poll
 from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.clock import MINUTE
@@ -36,8 +42,8 @@ class Polled:
     underlying: Instrument
 
     @property
-    def wish(self) -> Wish:
-        return Wish(
+    def wish(self) -> PollRequest:
+        return PollRequest(
             symbol=self.config.symbol,
             seconds=self.config.refresh_seconds,
             requests=self.config.expiries,
@@ -57,10 +63,10 @@ class Wanted:
     unknown: tuple[str, ...] = ()
 
 
-class ChainRounds:
+class ChainPoller:
     """Polls what is *wanted*, within *limits* of the first source.
 
-    *told* gets a line for people when the plan changes, when a symbol to poll is not known, and
+    *report* gets a line for people when the plan changes, when a symbol to poll is not known, and
     when one changes its source or begins or ceases to fail.
     """
 
@@ -71,20 +77,20 @@ class ChainRounds:
         wanted: Callable[[], Wanted],
         limits: Mapping[timedelta, int],
         clock: Clock,
-        told: Callable[[str], None],
+        report: Callable[[str], None],
         workers: int = WORKERS,
     ) -> None:
         self._service = service
         self._wanted = wanted
         self._limits = limits
         self._clock = clock
-        self._told = told
+        self._report = report
         self._workers = workers
         self._pool: ThreadPoolExecutor | None = None
         self._lock = Lock()
         self._at_work = 0
         self._beaten_at = LONG_AGO
-        self._turns = PollingTurns()
+        self._turns = PollQueue()
         self._targets: dict[str, Target] = {}
         self._plan: PollingPlan | None = None
         self._unknown: tuple[str, ...] = ()
@@ -130,9 +136,9 @@ class ChainRounds:
                 self._turns.follow(plan)
                 self._targets = {each.config.symbol: each.target for each in wanted.polled}
             if plan != self._plan:
-                self._told(f"Chains: {plan_line(plan)}")
+                self._report(f"Chains: {plan_line(plan)}")
             if wanted.unknown and wanted.unknown != self._unknown:
-                self._told(unknown_line(wanted.unknown))
+                self._report(unknown_line(wanted.unknown))
             self._plan, self._unknown, self._followed_at = plan, wanted.unknown, now
         return self._plan
 
@@ -181,7 +187,7 @@ class ChainRounds:
     def _tell_change(self, poll: Poll) -> None:
         state = state_line(poll)
         if state != self._states.get(poll.symbol, poll.symbol):
-            self._told(f"Chains: {state}")
+            self._report(f"Chains: {state}")
         self._states[poll.symbol] = state
 
 
@@ -191,7 +197,7 @@ def state_line(poll: Poll) -> str:
         return poll.symbol
     faults = ", ".join(f"{source}: {fault}" for source, fault in poll.faults.items())
     if poll.whole:
-        sources = " and ".join(sorted({reply.source for reply in poll.told}))
+        sources = " and ".join(sorted({reply.source for reply in poll.replies}))
         return f"{poll.symbol} comes from {sources} ({faults})"
     return f"{poll.symbol} cannot be had ({faults}): {poll.error}"
 

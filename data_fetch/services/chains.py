@@ -11,15 +11,22 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from threading import Event, Lock, Semaphore
 
-from data_fetch.archive.raw_responses import Kept, Vault
-from data_fetch.core.chains.chains import Chain, ChainReply, ChainSource, Fault, Payload, fault_of
+from data_fetch.archive.raw_responses import RawResponseStore, StoredResponse
+from data_fetch.core.chains.chains import (
+    Chain,
+    ChainReply,
+    ChainSource,
+    Fault,
+    RawResponse,
+    fault_of,
+)
 from data_fetch.core.chains.polls import Poll, PolledMinute
 from data_fetch.core.clock import minute_of
 from data_fetch.core.errors import DataFetchError, Stopped
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import ChainProvider, Clock
 from data_fetch.core.records import Instrument
-from data_fetch.services.chain_enrichment import ChainEnricher, Told
+from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.storage.chains.snapshots import ChainStore, Confirmation, Received
 
 log = logging.getLogger(__name__)
@@ -47,7 +54,7 @@ LONGEST_POLL = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class _Rest:
+class _Backoff:
     """Since when a source is left alone, and why."""
 
     since: datetime
@@ -68,7 +75,7 @@ class Target:
 class ChainService:
     """Asks *providers* in their order, prices what is new, records it. Safe between threads.
 
-    A minute has one audit row, which grows with the polls that were begun in it. *told* gets a
+    A minute has one audit row, which grows with the polls that were begun in it. *report* gets a
     line for people when answers can no longer be kept as they came, and when they can again.
     """
 
@@ -78,23 +85,23 @@ class ChainService:
         providers: Sequence[ChainProvider],
         chains: ChainStore,
         enricher: ChainEnricher,
-        vault: Vault,
+        raw_store: RawResponseStore,
         stored_expiries: Callable[[Instrument], Sequence[date]],
         calendar: MarketCalendar,
         clock: Clock,
         stop: Event,
-        told: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self._providers = providers
         self._stored_expiries = stored_expiries
         self._chains = chains
         self._enricher = enricher
-        self._vault = vault
+        self._raw_store = raw_store
         self._calendar = calendar
         self._clock = clock
         self._stop = stop
-        self._told = told
-        self._rests: dict[tuple[ChainSource, str], _Rest] = {}
+        self._report = report
+        self._rests: dict[tuple[ChainSource, str], _Backoff] = {}
         self._fallbacks = Semaphore(FALLBACKS_AT_ONCE)
         self._keeping_fails = False
         self._recording = Lock()
@@ -109,12 +116,12 @@ class ChainService:
         try:
             self._ask(target, poll)
         except Stopped as stopped:
-            if not poll.told:
+            if not poll.replies:
                 raise
             poll.problem = stopped
-        news: list[Told] = []
+        news: list[ParsedResponse] = []
         confirmed: list[Confirmation] = []
-        for reply in poll.told:
+        for reply in poll.replies:
             unknown, known = self._sorted(reply)
             news.append(_told(reply, unknown))
             confirmed += known
@@ -171,7 +178,7 @@ class ChainService:
         """As the source lists them; as the instrument master does, where the source cannot."""
         listed = provider.expiries(underlying, self._stop)
         poll.requests += listed.requests
-        self._keep(provider, poll, None, listed.payloads)
+        self._keep(provider, poll, None, listed.raw_responses)
         if listed.problem is None:
             return listed.expiries
         if isinstance(listed.problem, Stopped):
@@ -184,26 +191,32 @@ class ChainService:
         """Ask for one chain; whether there was one."""
         reply = provider.chain(target.underlying, expiry, self._stop)
         poll.requests += reply.requests
-        self._keep(provider, poll, expiry, reply.payloads)
+        self._keep(provider, poll, expiry, reply.raw_responses)
         if isinstance(reply.problem, Stopped):
             raise reply.problem
         if reply.problem is not None:
             self._failed(provider.source, reply.problem, poll)
             return False
-        assert reply.told is not None
-        poll.told.append(replace(reply, told=reply.told.around_the_money(target.strikes)))
+        assert reply.parsed is not None
+        poll.replies.append(replace(reply, parsed=reply.parsed.around_the_money(target.strikes)))
         return True
 
     def _keep(
-        self, provider: ChainProvider, poll: Poll, expiry: date | None, bodies: Sequence[Payload]
+        self,
+        provider: ChainProvider,
+        poll: Poll,
+        expiry: date | None,
+        bodies: Sequence[RawResponse],
     ) -> None:
         """Into the vault, if that can be: what is polled goes into the store in any case."""
         try:
-            self._vault.keep([Kept(provider.source, poll.symbol, expiry, each) for each in bodies])
+            self._raw_store.keep(
+                [StoredResponse(provider.source, poll.symbol, expiry, each) for each in bodies]
+            )
         except OSError as problem:
             poll.notes.append(f"answers are not kept: {problem.strerror}")
             if not self._keeping_fails:
-                self._told(
+                self._report(
                     f"Chains: answers are not kept as they came ({problem}). Make room, or switch "
                     "it off with RAW_VAULT_DAYS=0; what they tell is stored all the same."
                 )
@@ -211,7 +224,7 @@ class ChainService:
             return
         if bodies and self._keeping_fails:
             self._keeping_fails = False
-            self._told("Chains: answers are kept again.")
+            self._report("Chains: answers are kept again.")
 
     def _failed(self, source: ChainSource, problem: DataFetchError, poll: Poll) -> None:
         fault = fault_of(problem)
@@ -219,11 +232,11 @@ class ChainService:
         poll.problem = problem
         if fault in TROUBLE:
             whose = EVERY_SYMBOL if fault in OUTAGES else poll.symbol
-            self._rests[source, whose] = _Rest(self._clock.now(), fault, problem)
+            self._rests[source, whose] = _Backoff(self._clock.now(), fault, problem)
 
     def _awake(self, poll: Poll) -> Sequence[ChainProvider]:
         """The sources to ask: those that rest only when there is no other, and then seldom."""
-        resting: dict[ChainSource, _Rest] = {}
+        resting: dict[ChainSource, _Backoff] = {}
         for length in (REST, REST_ALONE):
             resting = {
                 one.source: rest
@@ -239,23 +252,23 @@ class ChainService:
             poll.faults[source], poll.problem = rest.fault, rest.problem
         return [one for one in self._providers if one.source not in resting]
 
-    def _rest(self, provider: ChainProvider, whose: str, length: timedelta) -> _Rest | None:
+    def _rest(self, provider: ChainProvider, whose: str, length: timedelta) -> _Backoff | None:
         rest = self._rests.get((provider.source, whose))
         return rest if rest is not None and self._clock.now() < rest.since + length else None
 
     def _sorted(self, reply: ChainReply) -> tuple[list[Chain], list[Confirmation]]:
         """The chains of *reply* that are news, and confirmations of those that are not."""
-        assert reply.told is not None
-        known = self._chains.known(reply.told.chains, reply.received_at)
+        assert reply.parsed is not None
+        known = self._chains.known(reply.parsed.chains, reply.received_at)
         unknown = [
-            chain for chain, same in zip(reply.told.chains, known, strict=True) if same is None
+            chain for chain, same in zip(reply.parsed.chains, known, strict=True) if same is None
         ]
         return unknown, [same for same in known if same is not None]
 
     def _record(
         self,
         poll: Poll,
-        told: Sequence[Told],
+        told: Sequence[ParsedResponse],
         confirmed: Sequence[Confirmation],
     ) -> None:
         news = self._enricher.received(told)
@@ -265,7 +278,7 @@ class ChainService:
             minute = self._minute_of(poll).with_poll(poll, self._clock.now())
             attempt = poll.attempt(minute.run_id)
             recorded = self._chains.record(news, minute.run, [attempt], confirmed)
-            late = self._late(poll, {each.expiry for each in recorded.displaced})
+            late = self._late(poll, {each.expiry for each in recorded.superseded})
             if late:
                 poll.stored, poll.confirmed = poll.stored + len(late), poll.confirmed - len(late)
                 minute = replace(
@@ -284,23 +297,23 @@ class ChainService:
         }
         return self._minutes.get(slot) or PolledMinute.of(poll.begun_at)
 
-    def _late(self, poll: Poll, displaced: Collection[date]) -> list[Received]:
+    def _late(self, poll: Poll, superseded: Collection[date]) -> list[Received]:
         """Chains that were taken for known, though another writer came between."""
         return self._enricher.received(
             [
-                _told(reply, [each for each in chains if each.expiry in displaced])
-                for reply in poll.told
-                for chains in [reply.told.chains if reply.told else ()]
+                _told(reply, [each for each in chains if each.expiry in superseded])
+                for reply in poll.replies
+                for chains in [reply.parsed.chains if reply.parsed else ()]
             ]
         )
 
 
-def _told(reply: ChainReply, chains: Sequence[Chain]) -> Told:
-    assert reply.told is not None
-    return Told(
+def _told(reply: ChainReply, chains: Sequence[Chain]) -> ParsedResponse:
+    assert reply.parsed is not None
+    return ParsedResponse(
         chains=chains,
         received_at=reply.received_at,
-        set_aside=len(reply.told.set_aside),
+        rejected=len(reply.parsed.rejected),
     )
 
 

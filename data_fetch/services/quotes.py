@@ -14,9 +14,8 @@ from enum import StrEnum
 
 from data_fetch.core.clock import IST, MINUTE, minute_of
 from data_fetch.core.errors import OutsideError, StoreUnreachable, TokenRejected
-from data_fetch.core.market.calendar import MarketCalendar, Venue, venue_of
-from data_fetch.core.ports import Clock, QuoteKeeping, QuoteSource, SlotListener
-from data_fetch.core.quotes.accounting import Account, accounts, by_reason
+from data_fetch.core.market.calendar import MarketCalendar, TradingGroup, group_of
+from data_fetch.core.ports import Clock, QuoteRepository, QuoteSource, SlotListener
 from data_fetch.core.quotes.freshness import (
     STALE,
     Freshness,
@@ -25,13 +24,14 @@ from data_fetch.core.quotes.freshness import (
     count_states,
     judge,
 )
+from data_fetch.core.quotes.key_results import KeyResult, by_reason, key_results
 from data_fetch.core.quotes.volume_guard import VolumeGuard
 from data_fetch.core.records import (
     Instrument,
     Movement,
     Outcome,
-    QuoteAnswer,
-    SetAside,
+    QuoteResponse,
+    RejectedRow,
     StoredQuote,
     SyncAttempt,
     SyncRun,
@@ -62,11 +62,11 @@ class Members:
     instruments: tuple[Instrument, ...]
 
     @property
-    def venues(self) -> frozenset[Venue]:
-        return frozenset(map(venue_of, self.instruments))
+    def groups(self) -> frozenset[TradingGroup]:
+        return frozenset(map(group_of, self.instruments))
 
-    def at(self, venues: Collection[Venue]) -> list[Instrument]:
-        return [instrument for instrument in self.instruments if venue_of(instrument) in venues]
+    def at(self, groups: Collection[TradingGroup]) -> list[Instrument]:
+        return [instrument for instrument in self.instruments if group_of(instrument) in groups]
 
     def named(self, symbols: Collection[str]) -> list[Instrument]:
         return [instrument for instrument in self.instruments if instrument.symbol in symbols]
@@ -75,8 +75,8 @@ class Members:
 class LtpService:
     """Collects the quotes of all *members*, slot by slot.
 
-    *owed_since* is the last slot that is accounted for: every later one is collected or gets
-    a row that says why not; *running_since* tells "we were not running" from other reasons.
+    Every slot after *last_recorded_slot* is collected, or gets a row with the reason why it was
+    not; *running_since* tells "we were not running" from other reasons.
     Safe to run again at any time: a slot collected twice leaves the same rows.
     """
 
@@ -85,42 +85,42 @@ class LtpService:
         *,
         source: QuoteSource,
         source_name: str,
-        keeping: QuoteKeeping,
+        quotes_repository: QuoteRepository,
         members: Members,
         calendar: MarketCalendar,
         clock: Clock,
-        owed_since: datetime,
+        last_recorded_slot: datetime,
         running_since: datetime,
         listeners: Sequence[SlotListener] = (),
     ) -> None:
         self._source = source
         self._source_name = source_name
-        self._keeping = keeping
+        self._repository = quotes_repository
         self._members = members
         self._calendar = calendar
         self._clock = clock
         self._running_since = running_since
-        self._accounted = owed_since
+        self._last_recorded = last_recorded_slot
         self._listeners = listeners
         # Later slots may be held too: those of a day that is rehearsed once more.
         self._volumes = VolumeGuard(
             (row.slot.astimezone(IST).date(), row.quote)
-            for row in keeping.latest().values()
-            if row.slot <= owed_since
+            for row in quotes_repository.latest().values()
+            if row.slot <= last_recorded_slot
         )
         self._paused = False
         self._unrecorded: dict[datetime, str] = {}
 
     @property
-    def accounted_to(self) -> datetime:
+    def last_recorded_slot(self) -> datetime:
         """The last slot that was collected or has a row that says why not."""
-        return self._accounted
+        return self._last_recorded
 
     def slots_on(self, day: date) -> int:
         """How many slots the members have on one IST day."""
         slots: set[datetime] = set()
-        for venue in self._members.venues:
-            slots.update(self._calendar.session(day, venue).slots())
+        for group in self._members.groups:
+            slots.update(self._calendar.session(day, group).slots())
         return len(slots)
 
     def collect_due(self) -> None:
@@ -129,15 +129,15 @@ class LtpService:
         too_late = [slot for slot in due if not self._still_collectable(slot)]
         if too_late:
             self._record_missed(too_late)
-            self._accounted = too_late[-1]
+            self._last_recorded = too_late[-1]
             self._unrecorded.clear()
-        for slot in [slot for slot in due if slot > self._accounted]:
+        for slot in [slot for slot in due if slot > self._last_recorded]:
             try:
                 _, problem = self._collect(QUOTES, slot, self._members.at(due[slot]))
             except StoreUnreachable as down:
-                self._unrecorded[slot] = f"it was collected and could not be stored: {down.what}"
+                self._unrecorded[slot] = f"it was collected and could not be stored: {down.message}"
                 raise
-            self._accounted = slot
+            self._last_recorded = slot
             self._follow_token(problem)
             if problem is not None and not isinstance(problem, TokenRejected):
                 raise problem
@@ -164,20 +164,20 @@ class LtpService:
         in_session = [
             instrument
             for instrument in self._members.named(symbols)
-            if self._calendar.in_slot(slot, venue_of(instrument))
+            if self._calendar.is_slot_due(slot, group_of(instrument))
         ]
         if not in_session:
             return None
         run, _ = self._collect(REPAIR, slot, in_session)
         return run
 
-    def _due_slots(self) -> dict[datetime, list[Venue]]:
+    def _due_slots(self) -> dict[datetime, list[TradingGroup]]:
         """Slots that are over and not accounted for, oldest first, and who trades in them."""
         over = minute_of(self._clock.now()) - MINUTE
-        due: dict[datetime, list[Venue]] = {}
-        for venue in self._members.venues:
-            for slot in self._calendar.slots_between(self._accounted, over, venue):
-                due.setdefault(slot, []).append(venue)
+        due: dict[datetime, list[TradingGroup]] = {}
+        for group in self._members.groups:
+            for slot in self._calendar.slots_between(self._last_recorded, over, group):
+                due.setdefault(slot, []).append(group)
         return dict(sorted(due.items()))
 
     def _still_collectable(self, slot: datetime) -> bool:
@@ -207,14 +207,14 @@ class LtpService:
         except OutsideError as problem:
             return self._record_failure(job, slot, asked, started, problem), problem
         in_session = {
-            venue: self._calendar.in_slot(slot, venue) for venue in set(map(venue_of, asked))
+            group: self._calendar.is_slot_due(slot, group) for group in set(map(group_of, asked))
         }
         if any(in_session.values()):
             answer = self._without_falling_volumes(slot, answer)
-        found = accounts(asked, answer)
+        found = key_results(asked, answer)
         run = self._run(job, slot, started, found, answer)
         quotes = self._rows(run, slot, found, in_session, answer.received_at)
-        self._keeping.record_slot(run, quotes, _attempts(run, found, answer.received_at))
+        self._repository.record_slot(run, quotes, _attempts(run, found, answer.received_at))
         self._tell(run, quotes)
         return run, None
 
@@ -223,8 +223,8 @@ class LtpService:
         job: str,
         slot: datetime,
         started: datetime,
-        found: Sequence[Account],
-        answer: QuoteAnswer,
+        found: Sequence[KeyResult],
+        answer: QuoteResponse,
     ) -> SyncRun:
         counts = Counter(account.state for account in found)
         stored = counts[SyncState.OK]
@@ -239,7 +239,7 @@ class LtpService:
             stored=stored,
             absent=counts[SyncState.ABSENT],
             quarantined=counts[SyncState.QUARANTINED],
-            set_aside=counts[SyncState.SET_ASIDE],
+            rejected=counts[SyncState.REJECTED],
             requests=answer.requests,
             error=answer.error,
             details=by_reason(found, answer),
@@ -249,8 +249,8 @@ class LtpService:
         self,
         run: SyncRun,
         slot: datetime,
-        found: Sequence[Account],
-        in_session: Mapping[Venue, bool],
+        found: Sequence[KeyResult],
+        in_session: Mapping[TradingGroup, bool],
         received: datetime,
     ) -> list[StoredQuote]:
         return [
@@ -258,7 +258,7 @@ class LtpService:
                 symbol=account.instrument.symbol,
                 slot=slot,
                 quote=account.quote,
-                off_session=not in_session[venue_of(account.instrument)],
+                off_session=not in_session[group_of(account.instrument)],
                 received_at=received,
                 source=self._source_name,
                 run_id=run.run_id,
@@ -267,18 +267,21 @@ class LtpService:
             if account.quote is not None
         ]
 
-    def _without_falling_volumes(self, slot: datetime, answer: QuoteAnswer) -> QuoteAnswer:
+    def _without_falling_volumes(self, slot: datetime, answer: QuoteResponse) -> QuoteResponse:
         """Set aside quotes whose cumulative volume is lower than it already was that day."""
         day = slot.astimezone(IST).date()
-        objections = {
-            quote.instrument_key: objection
+        rejected_rows = {
+            quote.instrument_key: rejection
             for quote in answer.quotes
-            if (objection := self._volumes.objection(day, quote)) is not None
+            if (rejection := self._volumes.rejection(day, quote)) is not None
         }
         return replace(
             answer,
-            quotes=tuple(q for q in answer.quotes if q.instrument_key not in objections),
-            set_aside=(*answer.set_aside, *(SetAside(key, why) for key, why in objections.items())),
+            quotes=tuple(q for q in answer.quotes if q.instrument_key not in rejected_rows),
+            rejected=(
+                *answer.rejected,
+                *(RejectedRow(key, why) for key, why in rejected_rows.items()),
+            ),
         )
 
     def _record_missed(self, slots: Sequence[datetime]) -> None:
@@ -296,7 +299,7 @@ class LtpService:
             for slot in slots
         ]
         for start in range(0, len(runs), RUNS_PER_WRITE):
-            self._keeping.record_runs(runs[start : start + RUNS_PER_WRITE])
+            self._repository.record_runs(runs[start : start + RUNS_PER_WRITE])
         for run in runs if len(runs) <= TOLD_ONE_BY_ONE else [_summed_up(runs)]:
             self._tell(run, ())
 
@@ -319,9 +322,9 @@ class LtpService:
             requested=len(asked),
             error=str(problem),
         )
-        found = [Account(one, SyncState.FAILED, reason=problem.what) for one in asked]
+        found = [KeyResult(one, SyncState.FAILED, reason=problem.message) for one in asked]
         attempts = _attempts(run, found, run.finished_at)
-        self._keeping.record_slot(run, (), attempts)
+        self._repository.record_slot(run, (), attempts)
         self._tell(run, ())
         return run
 
@@ -331,7 +334,7 @@ class LtpService:
             listener(run, quotes)
 
 
-def _attempts(run: SyncRun, found: Sequence[Account], at: datetime) -> list[SyncAttempt]:
+def _attempts(run: SyncRun, found: Sequence[KeyResult], at: datetime) -> list[SyncAttempt]:
     return [
         SyncAttempt(
             symbol=account.instrument.symbol,
@@ -363,7 +366,7 @@ def run_facts(run: SyncRun) -> dict[str, object]:
         "stored": run.stored,
         "absent": run.absent,
         "quarantined": run.quarantined,
-        "set_aside": run.set_aside,
+        "rejected": run.rejected,
         "requests": run.requests,
         "error": run.error,
     }
@@ -379,14 +382,14 @@ class FreshnessMonitor:
     def __init__(
         self,
         *,
-        keeping: QuoteKeeping,
+        quotes_repository: QuoteRepository,
         members: Members,
         calendar: MarketCalendar,
         clock: Clock,
         rules: FreshnessRules,
         repair: Callable[[Collection[str]], SyncRun | None],
     ) -> None:
-        self._keeping = keeping
+        self._repository = quotes_repository
         self._members = members
         self._calendar = calendar
         self._clock = clock
@@ -417,20 +420,20 @@ class FreshnessMonitor:
             requests=repaired.requests if repaired else 0,
             details={**counts, "stale": stale, "repaired": repaired.stored if repaired else 0},
         )
-        self._keeping.record_runs([run])
+        self._repository.record_runs([run])
         log.info("freshness", extra={"job": FRESHNESS, **run_facts(run), **counts})
 
     def judge_all(self) -> list[Judgement]:
         """The state of every member at this instant."""
         now = self._clock.now()
-        latest = self._keeping.latest()
+        latest = self._repository.latest()
         movements = self._movements(now)
         index = movements.get(REFERENCE_INDEX)
         return [
             judge(
                 instrument.symbol,
                 now=now,
-                venue=venue_of(instrument),
+                group=group_of(instrument),
                 calendar=self._calendar,
                 rules=self._rules,
                 last_quote=row.received_at if (row := latest.get(instrument.symbol)) else None,
@@ -446,10 +449,10 @@ class FreshnessMonitor:
         begin = over - self._rules.frozen_after * MINUTE
         slots = {
             slot
-            for venue in self._members.venues
-            for slot in self._calendar.slots_between(begin, over, venue)
+            for group in self._members.groups
+            for slot in self._calendar.slots_between(begin, over, group)
         }
-        return self._keeping.movements(sorted(slots)) if slots else {}
+        return self._repository.movements(sorted(slots)) if slots else {}
 
     def _alarm(self, judgements: Sequence[Judgement]) -> None:
         """One line for each state that symbols have newly come to."""

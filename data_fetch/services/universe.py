@@ -48,7 +48,7 @@ def load_universe(
     if not universe.members:
         raise SetupError(
             f"none of the {universe.listed} symbols in {listed.path} is in the master",
-            then="See why: data-fetch universe",
+            hint="See why: data-fetch universe",
         )
     return universe
 

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from reprlib import repr as shortened
 from typing import IO, Any
 
-from data_fetch.core.chains.chains import ChainFault, Fault, ReadChains
+from data_fetch.core.chains.chains import ChainError, Fault, ParsedChains
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord
 from data_fetch.sources.chain_parsing.bodies import BYTE_ORDER_MARK, parsed
@@ -70,29 +70,29 @@ class CapturedDocument:
 def documents_in(path: Path) -> Iterator[CapturedDocument]:
     """The documents of a file, one after the other; only one of them is in memory.
 
-    Raises OSError when there is no such file; ChainFault where a compressed file is damaged,
+    Raises OSError when there is no such file; ChainError where a compressed file is damaged,
     when everything before that has been told.
     """
     with path.open("rb") as file:
         try:
             yield from _in_file(path.name, file)
         except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as problem:
-            raise ChainFault(
+            raise ChainError(
                 Fault.NOT_JSON,
                 f"{path.name} is cut short or damaged ({type(problem).__name__})",
-                then="Fetch the file again; what stands before the damage can be read.",
+                hint="Fetch the file again; what stands before the damage can be read.",
             ) from None
 
 
-def read_document(document: CapturedDocument) -> ReadChains:
-    """The chains in a captured body, whichever provider it is from. Raises ChainFault."""
+def read_document(document: CapturedDocument) -> ParsedChains:
+    """The chains in a captured body, whichever provider it is from. Raises ChainError."""
     body = document.body
     if isinstance(body, bytes):
         body = parsed(body)
     if isinstance(body, list):
         body = {"data": body}
     if not isinstance(body, dict):
-        raise ChainFault(Fault.NOT_A_CHAIN, f"a single {type(body).__name__}")
+        raise ChainError(Fault.NOT_A_CHAIN, f"a single {type(body).__name__}")
     rows = body.get("data")
     if "records" in body or "filtered" in body or _has(rows, NSE_SIDES):
         return read_nse_chains(body)
@@ -101,15 +101,15 @@ def read_document(document: CapturedDocument) -> ReadChains:
     raise _no_chain(body)
 
 
-def _no_chain(body: Mapping[str, Any]) -> ChainFault:
+def _no_chain(body: Mapping[str, Any]) -> ChainError:
     if not body:
-        return ChainFault(Fault.EMPTY_OBJECT, "an object with nothing in it")
+        return ChainError(Fault.EMPTY_OBJECT, "an object with nothing in it")
     if body.get("data") == []:
-        return ChainFault(Fault.EMPTY_LIST, "a chain without rows")
+        return ChainError(Fault.EMPTY_LIST, "a chain without rows")
     if body.get("status") == "error" or "errors" in body:
-        return ChainFault(Fault.REFUSED, f"an error of the provider: {shortened(body)}")
+        return ChainError(Fault.REFUSED, f"an error of the provider: {shortened(body)}")
     names = ", ".join(sorted(map(str, body))[:6])
-    return ChainFault(Fault.NOT_A_CHAIN, f"an object of {names}")
+    return ChainError(Fault.NOT_A_CHAIN, f"an object of {names}")
 
 
 def _has(rows: Any, names: set[str]) -> bool:
@@ -177,7 +177,7 @@ def _is_document(line: bytes) -> bool:
         return False
     try:
         parsed(line)
-    except ChainFault:
+    except ChainError:
         return False
     return True
 
@@ -186,7 +186,7 @@ def _unwrapped(name: str, text: bytes) -> Iterator[CapturedDocument]:
     """The documents in *text*: one, or those of a list of them."""
     try:
         told = parsed(text)
-    except ChainFault:
+    except ChainError:
         yield CapturedDocument(name, None, text)
         return
     if isinstance(told, list) and told and all(map(_is_wrapper_or_body, told)):
@@ -235,7 +235,7 @@ def _body_of(inner: Any) -> Any:
     text = inner.encode("utf-8", "replace")
     try:
         return parsed(text)
-    except ChainFault:
+    except ChainError:
         return text
 
 

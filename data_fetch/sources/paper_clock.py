@@ -47,7 +47,7 @@ def ask_paper_clock(
     except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as problem:
         raise Unreachable(
             f"no paper exchange answers at {url} ({type(problem).__name__})",
-            then="Start one with `data-fetch paper-exchange`, or unset UPSTOX_BASE_URL.",
+            hint="Start one with `data-fetch paper-exchange`, or unset UPSTOX_BASE_URL.",
         ) from problem
 
 

@@ -23,16 +23,16 @@ from data_fetch.storage.database.engine import engine_for, is_postgres, reading,
 from data_fetch.storage.database.store import Store, open_store, refuse_invented, stamped_world
 from data_fetch.storage.database.tables import (
     Base,
-    Candle,
     CandleRevision,
-    Coverage,
+    CandleRow,
+    CoverageRow,
     DataSyncStatus,
-    Instrument,
     InstrumentLineage,
+    InstrumentRow,
     InstrumentTerms,
     LtpData,
     StoreMeta,
-    SymbolConfig,
+    SymbolConfigRow,
     SyncRunRow,
     table,
 )
@@ -56,28 +56,28 @@ KEYS_OF_INSTRUMENTS = {"instrument_key", "underlying_key", "new_key"}
 # Which of two rows with one key is better: the newer one, by the table's own time. A table
 # with provisional rows puts its flag first: ranking=("is_final", "fetched_at").
 RULES: dict[type[Base], Rule] = {
-    Instrument: Rule(ranking=("last_seen",), combined={"first_seen": earliest}),
+    InstrumentRow: Rule(ranking=("last_seen",), combined={"first_seen": earliest}),
     InstrumentLineage: Rule(ranking=("recorded",)),
     LtpData: Rule(ranking=("received_at",)),
     SyncRunRow: Rule(ranking=("finished_at",)),
     DataSyncStatus: Rule(ranking=("last_attempt",), combined={"last_success": latest}),
-    Candle: Rule(ranking=("is_final", "fetched_at")),
+    CandleRow: Rule(ranking=("is_final", "fetched_at")),
     CandleRevision: Rule(ranking=("superseded_at",)),
-    SymbolConfig: Rule(ranking=("changed_at",)),
+    SymbolConfigRow: Rule(ranking=("changed_at",)),
     # Both sides are woven together, so that a row stands only where the terms change.
     InstrumentTerms: REPLACE,
     # After the candles it speaks of. What is written is combined from both sides beforehand.
-    Coverage: REPLACE,
+    CoverageRow: REPLACE,
 }
 
 Watcher = Callable[[str, int], None]
 
 
-def nobody(_table: str, _rows: int) -> None:
+def no_progress(_table: str, _rows: int) -> None:
     """Watches a merge without a word."""
 
 
-def merge(src_url: str, dst_url: str, watcher: Watcher = nobody) -> dict[str, int]:
+def merge(src_url: str, dst_url: str, watcher: Watcher = no_progress) -> dict[str, int]:
     """Bring what *src_url* holds into *dst_url*; how many rows of each table changed there.
 
     *watcher* hears, now and then, how many more rows of a table were read.
@@ -86,7 +86,7 @@ def merge(src_url: str, dst_url: str, watcher: Watcher = nobody) -> dict[str, in
     SetupError when the source is not there, is empty, or is the destination itself.
     """
     if engine_for(src_url).url == engine_for(dst_url).url:
-        raise SetupError(f"{redacted(src_url)} cannot be merged into itself", then="Name two.")
+        raise SetupError(f"{redacted(src_url)} cannot be merged into itself", hint="Name two.")
     world = _world_of(src_url)
     with closing(open_store(src_url, world)) as src, closing(open_store(dst_url, world)) as dst:
         changed = {table(model).name: _merge_table(src, dst, model, watcher) for model in RULES}
@@ -98,7 +98,7 @@ def _merge_table(src: Store, dst: Store, model: type[Base], watcher: Watcher) ->
     columns = [column.name for column in target.columns]
     with src.reading() as connection:
         rows = _streamed(connection, target, watcher)
-        if model is Coverage:
+        if model is CoverageRow:
             return _combine_ledger(dst, rows)
         if model is InstrumentTerms:
             return bulk_write(dst.writing, rows, merge_terms)
@@ -160,7 +160,7 @@ def _world_of(url: str) -> World:
     engine = engine_for(url)
     file = None if is_postgres(engine) else Path(engine.url.database or "")
     if file is not None and not file.is_file():
-        raise SetupError(f"there is no store at {file}", then="Name an existing one as SRC.")
+        raise SetupError(f"there is no store at {file}", hint="Name an existing one as SRC.")
     try:
         with reading(engine) as connection:
             named = inspect(connection).has_table(StoreMeta.__tablename__)

@@ -51,7 +51,7 @@ class QuoteHoldings:
 
 
 class QuoteStore:
-    """Keeps quotes and the audit of collecting them (satisfies core.ports.QuoteKeeping).
+    """Keeps quotes and the audit of collecting them (satisfies core.ports.QuoteRepository).
 
     With a *guard* (a scheduler's fence) every write is checked against it.
     """

@@ -114,7 +114,7 @@ def _run_row(run: SyncRun) -> tuple[Any, ...]:
         run.stored,
         run.absent,
         run.quarantined,
-        run.set_aside,
+        run.rejected,
         run.requests,
         run.error,
         dict(run.details),

@@ -25,7 +25,13 @@ from sqlalchemy import select
 from data_fetch.core.records import World
 from data_fetch.services.backfill import WORKERS
 from data_fetch.storage.database.store import open_store
-from data_fetch.storage.database.tables import Base, Candle, CandleRevision, Coverage, Instrument
+from data_fetch.storage.database.tables import (
+    Base,
+    CandleRevision,
+    CandleRow,
+    CoverageRow,
+    InstrumentRow,
+)
 
 KILLS = 100 if os.environ.get("CHAOS") else 10
 
@@ -87,8 +93,8 @@ def _order_trouble(exchange: str, desk: Desk) -> None:
 
 
 def _keys(desk: Desk) -> dict[str, str]:
-    query = select(Instrument.symbol, Instrument.instrument_key).where(
-        Instrument.symbol.in_(SYMBOLS), Instrument.expiry.is_(None)
+    query = select(InstrumentRow.symbol, InstrumentRow.instrument_key).where(
+        InstrumentRow.symbol.in_(SYMBOLS), InstrumentRow.expiry.is_(None)
     )
     store = open_store(desk.environment["DATABASE_URL"], World.PAPER)
     with store.reading() as connection:
@@ -151,7 +157,7 @@ def test_killed_again_and_again_it_ends_as_an_undisturbed_run(
     assert last["requests"] < needed
     assert needed <= sent <= needed + KILLS * WORKERS
     assert last["missed"] == whole["missed"]
-    for model in (Candle, CandleRevision, Coverage):
+    for model in (CandleRow, CandleRevision, CoverageRow):
         expected = contents(undisturbed, model)
         assert expected, model.__tablename__
         assert contents(disturbed, model) == expected, model.__tablename__

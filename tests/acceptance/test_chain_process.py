@@ -22,9 +22,9 @@ from data_fetch.core.records import World
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.database.tables import (
     Base,
-    ChainReceipt,
-    ChainSnapshot,
-    ChainSummary,
+    ChainReceiptRow,
+    ChainSnapshotRow,
+    ChainSummaryRow,
     OptionChainData,
     SyncRunRow,
     table,
@@ -116,17 +116,17 @@ def test_killed_again_and_again_no_snapshot_is_torn_and_the_vault_tells_the_same
 
     store = store_of(desk)
     whole, legs = _snapshots(store), _legs(store)
-    before = _count(store, ChainReceipt)
+    before = _count(store, ChainReceiptRow)
     store.close()
     assert whole
     assert whole == legs
     anew = desk.json("chain", "rederive")
     store = store_of(desk)
     # A body may have been kept and the program killed before it was stored: now it is.
-    assert anew["bodies"] == _count(store, ChainReceipt) >= before
+    assert anew["bodies"] == _count(store, ChainReceiptRow) >= before
     assert anew["faults"] == {}
     assert {key: _snapshots(store)[key] for key in whole} == whole
-    assert _count(store, ChainSummary) == _count(store, ChainSnapshot) == len(_legs(store))
+    assert _count(store, ChainSummaryRow) == _count(store, ChainSnapshotRow) == len(_legs(store))
     store.close()
 
 
@@ -136,7 +136,7 @@ PLACE = ("underlying", "expiry", "timestamp", "source")
 
 def _snapshots(store: Store) -> dict[Key, int]:
     """How many legs each snapshot is said to have."""
-    of = table(ChainSnapshot)
+    of = table(ChainSnapshotRow)
     with store.reading() as connection:
         rows = connection.execute(select(*(of.c[name] for name in PLACE), of.c.legs))
         return {tuple(row)[:-1]: row.legs for row in rows}
@@ -167,7 +167,7 @@ def test_every_minute_of_a_run_has_one_audit_row(desk: Desk) -> None:
         runs = connection.execute(chains).all()
     slots = [run.due_slot for run in runs]
     assert slots == [slots[0] + n * timedelta(minutes=1) for n in range(len(slots))]
-    assert sum(run.stored for run in runs) == _count(store, ChainSnapshot) >= 2 * 2 * 3
+    assert sum(run.stored for run in runs) == _count(store, ChainSnapshotRow) >= 2 * 2 * 3
     assert {run.outcome for run in runs} == {"completed"}
     store.close()
     told = desk.json("status")["chains"]
@@ -305,7 +305,7 @@ def test_a_real_answer_of_upstox_is_stored_leg_by_leg(tmp_path: Path, shared_dat
         shown = desk.json("chain", "show", "NIFTY")
 
     [poll] = told["polls"]
-    assert (poll["stored"], poll["set_aside"], poll["error"]) == (1, 0, None)
+    assert (poll["stored"], poll["rejected"], poll["error"]) == (1, 0, None)
     rows = json.loads(gzip.decompress((shared_data / CAPTURE).read_bytes()))["data"]
     assert len(shown["legs"]) == 2 * len(rows)
     by_key = {(leg["strike"], leg["option_type"]): leg for leg in shown["legs"]}

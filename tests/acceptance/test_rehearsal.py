@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from data_fetch.core.records import World
 from data_fetch.storage.database.store import open_store
-from data_fetch.storage.database.tables import Base, Candle, Coverage, LtpData, table
+from data_fetch.storage.database.tables import Base, CandleRow, CoverageRow, LtpData, table
 
 # Three whole days are rehearsed before the first test; a busy machine takes its time.
 pytestmark = pytest.mark.timeout(400)
@@ -88,7 +88,7 @@ def test_rehearsals_of_a_day_leave_the_same_rows(postgres_server: str, tmp_path:
             told = rehearse(Desk.at(tmp_path), AUCTION_DAY, DATABASE_URL=url, **SELDOM)
             assert (told["slots_collected"], told["rows"]) == (361, 361 * len(SYMBOLS))
 
-        for of in (LtpData, Candle, Coverage):
+        for of in (LtpData, CandleRow, CoverageRow):
             first, other = (rows_in(url, of) for url in stores)
             assert len(first) >= len(SYMBOLS)
             assert other == first, of
@@ -106,7 +106,10 @@ def test_a_day_rehearsed_again_in_its_store_leaves_the_same_rows(
     desk: Desk, named_store: str
 ) -> None:
     first = rehearse(desk, MUHURAT, DATABASE_URL=named_store, **SELDOM)
-    held, kept = quotes_in(named_store), {of: rows_in(named_store, of) for of in (Candle, Coverage)}
+    held, kept = (
+        quotes_in(named_store),
+        {of: rows_in(named_store, of) for of in (CandleRow, CoverageRow)},
+    )
     second = rehearse(desk, MUHURAT, DATABASE_URL=named_store, **SELDOM)
 
     assert len(held) == 60 * len(SYMBOLS)

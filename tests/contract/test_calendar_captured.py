@@ -17,7 +17,7 @@ from data_fetch.core.market.calendar import (
     INDEX,
     INDIA_VIX,
     MarketCalendar,
-    Venue,
+    TradingGroup,
 )
 
 CALENDAR = MarketCalendar.reviewed()
@@ -145,7 +145,7 @@ def three_minute_bars(path: Path, day: str) -> list[time]:
 
 
 @pytest.mark.parametrize(
-    ("name", "venue", "day"),
+    ("name", "group", "day"),
     [
         pytest.param("NIFTY", INDEX, "2025-10-20", id="an ordinary day"),
         pytest.param("NIFTY", INDEX, "2026-02-01", id="Budget Sunday"),
@@ -156,12 +156,12 @@ def three_minute_bars(path: Path, day: str) -> list[time]:
     ],
 )
 def test_prices_moved_in_the_windows_of_the_calendar(
-    shared_data: Path, name: str, venue: Venue, day: str
+    shared_data: Path, name: str, group: TradingGroup, day: str
 ) -> None:
     bars = three_minute_bars(
         shared_data / "candles_3min_special" / f"{name}_3m_special_days.csv", day
     )
-    (window,) = CALENDAR.session(date.fromisoformat(day), venue).windows
+    (window,) = CALENDAR.session(date.fromisoformat(day), group).windows
 
     assert bars[0] == window.start
     last = datetime.combine(date.fromisoformat(day), bars[-1], IST) + timedelta(minutes=3)

@@ -18,7 +18,7 @@ from data_fetch.core.market.calendar import (
     FUTURES_AND_OPTIONS,
     OTHER_STOCK,
     MarketCalendar,
-    Venue,
+    TradingGroup,
 )
 
 CALENDAR = MarketCalendar.reviewed()
@@ -71,8 +71,8 @@ def xbom() -> Schedule:
     }
 
 
-def ours(day: date, venue: Venue) -> Hours | None:
-    windows = CALENDAR.session(day, venue).windows
+def ours(day: date, group: TradingGroup) -> Hours | None:
+    windows = CALENDAR.session(day, group).windows
     return (windows[0].start, windows[-1].end) if windows else None
 
 
@@ -80,7 +80,7 @@ def all_days() -> list[date]:
     return [FIRST + timedelta(days=ahead) for ahead in range((LAST - FIRST).days + 1)]
 
 
-@pytest.mark.parametrize("venue", [OTHER_STOCK, F_AND_O_STOCK, FUTURES_AND_OPTIONS], ids=str)
+@pytest.mark.parametrize("group", [OTHER_STOCK, F_AND_O_STOCK, FUTURES_AND_OPTIONS], ids=str)
 @pytest.mark.parametrize(
     ("library", "known"),
     [
@@ -89,12 +89,12 @@ def all_days() -> list[date]:
     ],
 )
 def test_every_difference_is_explained(
-    library: Callable[[], Schedule], known: dict[date, str], venue: Venue
+    library: Callable[[], Schedule], known: dict[date, str], group: TradingGroup
 ) -> None:
     theirs = library()
-    differences = {day for day in all_days() if ours(day, venue) != theirs.get(day)}
+    differences = {day for day in all_days() if ours(day, group) != theirs.get(day)}
     explained = set(known)
-    if NEW_HOURS_REASON[venue]:
+    if NEW_HOURS_REASON[group]:
         explained |= {day for day in theirs if day >= NEW_HOURS}
 
     assert sorted(differences - explained) == [], "differences without a reason"

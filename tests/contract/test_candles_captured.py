@@ -26,7 +26,7 @@ def test_a_captured_afternoon_is_read_whole(shared_data: Path) -> None:
         received_at=EVENING,
     )
 
-    assert (read.complete, read.objections) == (True, {})
+    assert (read.complete, read.rejected_rows) == (True, {})
     first, end = (minute_number(EVENING.replace(hour=h, minute=m)) for h, m in ((12, 16), (15, 30)))
     assert spans_of(read.block.starts) == ((first, end),)
     assert (read.block.open[-1], read.block.close[-1]) == (101.82, 101.85)

@@ -13,13 +13,13 @@ from captured_chains import NSE_LEGACY, NSE_V3, UPSTOX, body, universe
 
 from data_fetch.core.chains.chains import (
     Chain,
-    ChainFault,
+    ChainError,
     ChainLeg,
     ChainSource,
     Fault,
     OptionType,
+    ParsedChains,
     QuantityUnit,
-    ReadChains,
     content_hash,
 )
 from data_fetch.sources.captured_chains import documents_in, read_document
@@ -45,12 +45,12 @@ CAPTURES = [
 ]
 
 
-def read_file(path: Path) -> ReadChains:
+def read_file(path: Path) -> ParsedChains:
     (document,) = documents_in(path)
     return read_document(document)
 
 
-def legs_of(told: ReadChains) -> list[ChainLeg]:
+def legs_of(told: ParsedChains) -> list[ChainLeg]:
     return [leg for chain in told.chains for leg in chain.legs]
 
 
@@ -68,7 +68,7 @@ def test_a_capture_is_read_whole(
 ) -> None:
     told = read_file(shared_data / file)
 
-    assert (told.set_aside, told.remarks) == ((), ())
+    assert (told.rejected, told.remarks) == ((), ())
     assert {chain.underlying for chain in told.chains} == {symbol}
     assert (len(told.chains), len(legs_of(told))) == (expiries, legs)
     assert [chain.expiry for chain in told.chains] == sorted({c.expiry for c in told.chains})
@@ -83,7 +83,7 @@ def test_the_universe_of_an_evening(shared_data: Path) -> None:
     assert len(told) == 229
     assert sum(len(legs_of(one)) for one in told) == 27812
     assert [one.remarks for one in told if one.remarks] == []
-    assert [one.set_aside for one in told if one.set_aside] == []
+    assert [one.rejected for one in told if one.rejected] == []
     stamps = {chain.exchange_time for one in told for chain in one.chains}
     assert stamps == {EVENING}
     assert all(chain.spot and chain.unit is QuantityUnit.CONTRACTS for chain in told[0].chains)
@@ -234,7 +234,7 @@ def test_a_row_of_upstox(shared_data: Path) -> None:
 )
 def test_what_is_no_chain_is_refused_by_name(shared_data: Path, file: str, fault: Fault) -> None:
     for document in documents_in(shared_data / file):
-        with pytest.raises(ChainFault) as refused:
+        with pytest.raises(ChainError) as refused:
             read_document(document)
         assert refused.value.fault is fault
 

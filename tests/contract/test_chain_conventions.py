@@ -14,7 +14,7 @@ import pytest
 from data_fetch.analytics.chain_pricing import price_chains
 from data_fetch.analytics.conventions import CONVENTIONS
 from data_fetch.core.chains.chains import Chain, ChainLeg, OptionType
-from data_fetch.core.chains.numbers import LegNumbers, PricedChain
+from data_fetch.core.chains.valuation import LegValuation, PricedChain
 from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.sources.captured_chains import documents_in, read_document
@@ -26,7 +26,7 @@ FRIDAY_PRICES = "upstox/responses/v2_option_chain_NIFTY_exp2024-06-27_captured20
 # The prices are those of the close of Friday 21 June 2024.
 FRIDAY_CLOSE = datetime(2024, 6, 21, 15, 30, tzinfo=IST)
 
-Pair = tuple[ChainLeg, LegNumbers]
+Pair = tuple[ChainLeg, LegValuation]
 
 
 def chains_in(path: Path) -> Iterator[Sequence[Chain]]:

@@ -61,7 +61,7 @@ from chain_damage import (
     with_stray_row,
 )
 
-from data_fetch.core.chains.chains import Chain, ChainFault, ChainLeg, Fault, ReadChains
+from data_fetch.core.chains.chains import Chain, ChainError, ChainLeg, Fault, ParsedChains
 from data_fetch.sources.captured_chains import CapturedDocument, read_document
 
 CAPTURES = {V3.name: NSE_V3, LEGACY.name: NSE_LEGACY, UPSTOX.name: UPSTOX_BODY}
@@ -107,11 +107,11 @@ def bodies(shared_data: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def truths(bodies: dict[str, bytes]) -> dict[str, ReadChains]:
+def truths(bodies: dict[str, bytes]) -> dict[str, ParsedChains]:
     return {name: read(orjson.loads(text)) for name, text in bodies.items()}
 
 
-def read(document: Any) -> ReadChains:
+def read(document: Any) -> ParsedChains:
     return read_document(CapturedDocument("damaged", None, document))
 
 
@@ -121,20 +121,20 @@ class Outcome:
 
     fault: Fault | None = None
     said: str = ""
-    told: ReadChains | None = None
+    told: ParsedChains | None = None
     missing: int = 0
     emptied: tuple[str, ...] = ()
 
 
-def legs_of(told: ReadChains) -> dict[tuple[Any, ...], ChainLeg]:
+def legs_of(told: ParsedChains) -> dict[tuple[Any, ...], ChainLeg]:
     return {(chain.expiry, *leg.key): leg for chain in told.chains for leg in chain.legs}
 
 
-def outcome_of(damaged: Any, truth: ReadChains) -> Outcome:
+def outcome_of(damaged: Any, truth: ParsedChains) -> Outcome:
     """Raises AssertionError when anything comes through that is not true."""
     try:
         told = read(damaged)
-    except ChainFault as refused:
+    except ChainError as refused:
         return Outcome(fault=refused.fault, said=str(refused))
     true_legs, legs = legs_of(truth), legs_of(told)
     assert legs.keys() <= true_legs.keys(), "legs that are not there"
@@ -150,7 +150,7 @@ def outcome_of(damaged: Any, truth: ReadChains) -> Outcome:
     for chain in told.chains:
         keys = [leg.key for leg in chain.legs]
         assert keys == sorted(keys)
-    said = " | ".join([*told.remarks, *(row.reason for row in told.set_aside)])
+    said = " | ".join([*told.remarks, *(row.reason for row in told.rejected)])
     return Outcome(said=said, told=told, missing=len(true_legs) - len(legs), emptied=tuple(emptied))
 
 
@@ -167,7 +167,7 @@ def check(
     expected: str | Fault,
     naming: str,
     bodies: dict[str, bytes],
-    truths: dict[str, ReadChains],
+    truths: dict[str, ParsedChains],
 ) -> None:
     shape = name.partition(":")[0]
     damaged = orjson.loads(bodies[shape])
@@ -188,11 +188,11 @@ def check(
             assert (outcome.missing, outcome.emptied) == (0, ())
         elif expected == ASIDE:
             # One reason stands for both legs of a row.
-            assert 0 < outcome.missing <= 2 * len(outcome.told.set_aside)
+            assert 0 < outcome.missing <= 2 * len(outcome.told.rejected)
         elif expected == ROW_ASIDE:
-            assert (outcome.missing, bool(outcome.told.set_aside)) == (0, True)
+            assert (outcome.missing, bool(outcome.told.rejected)) == (0, True)
         elif expected == FEWER:
-            assert (outcome.missing, outcome.told.set_aside) == (1, ())
+            assert (outcome.missing, outcome.told.rejected) == (1, ())
         else:
             assert outcome.missing == 0
             assert outcome.told.remarks
@@ -549,11 +549,11 @@ def damage_rows() -> None:
         case(shape, "names of legs in lower case", in_names_of_legs(shape, str.lower), SAME)
         case(shape, "names of legs in upper case", in_names_of_legs(shape, str.upper), SAME)
         for spelling in ("PChange", "pchange", "percentChange"):
-            spelt = in_names_of_legs(
+            format_expiry = in_names_of_legs(
                 shape, lambda name, by=spelling: by if name.lower() == "pchange" else name
             )
             if (shape, spelling) != (V3, "PChange"):
-                case(shape, f"pChange spelt {spelling}", spelt, SAME)
+                case(shape, f"pChange spelt {spelling}", format_expiry, SAME)
 
 
 STAMP = {V3: "2026-06-19 15:30:00", LEGACY: "2025-07-17 15:30:00"}
@@ -700,7 +700,7 @@ def test_damage(
     expected: str | Fault,
     naming: str,
     bodies: dict[str, bytes],
-    truths: dict[str, ReadChains],
+    truths: dict[str, ParsedChains],
 ) -> None:
     check(name, damage, expected, naming, bodies, truths)
 

@@ -37,10 +37,10 @@ from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
 from data_fetch.sources.upstox.token import TokenKeeper
-from data_fetch.storage.candles.candle_book import CandleBook
 from data_fetch.storage.candles.coverage import load_days
+from data_fetch.storage.candles.repository import CandleRepository
 from data_fetch.storage.database.store import Store, open_store
-from data_fetch.storage.database.tables import Candle
+from data_fetch.storage.database.tables import CandleRow
 
 MINUTE = timedelta(minutes=1)
 NOW = datetime(2026, 6, 1, 20, 0, tzinfo=IST)
@@ -175,7 +175,7 @@ class Desk:
         return found
 
     def candles(self, instrument: Instrument) -> dict[datetime, Bar]:
-        query = select(Candle).where(Candle.instrument_key == instrument.instrument_key)
+        query = select(CandleRow).where(CandleRow.instrument_key == instrument.instrument_key)
         with self.store.reading() as connection:
             rows = connection.execute(query).all()
         assert {row.kind for row in rows} <= {Kind.TRADED.value}
@@ -190,7 +190,7 @@ def desk(database_url: str, tmp_path: Path) -> Iterator[Desk]:
     override = tmp_path / "calendar.toml"
     override.write_text("".join(_override_of(day) for day in OLD_DAYS))
     days = parse_override(override.read_text(), override.name)
-    calendar = MarketCalendar.reviewed().amended(LocalOverride(days))
+    calendar = MarketCalendar.reviewed().with_amendments(LocalOverride(days))
     rows: dict[str, list[Row]] = {}
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Serving", (StandIn,), {"rows": rows}))
     thread = threading.Thread(target=server.serve_forever)
@@ -210,7 +210,7 @@ def desk(database_url: str, tmp_path: Path) -> Iterator[Desk]:
     service = BackfillService(
         source=UpstoxCandleClient(api, clock),
         source_name="recorded",
-        book=CandleBook(store),
+        repository=CandleRepository(store),
         calendar=calendar,
         clock=clock,
         limits=UPSTOX_LIMITS,
@@ -358,7 +358,7 @@ def test_rows_out_of_order_and_minutes_without_volume_are_no_gaps(
 
     report = desk.fetch(instruments, first, last)
 
-    assert (report.outcome, report.objections) == (Outcome.COMPLETED, Counter())
+    assert (report.outcome, report.rejected_rows) == (Outcome.COMPLETED, Counter())
     for instrument in instruments:
         rows = files[instrument.symbol]
         assert desk.gaps(instrument, first, last) == holes_by_day(rows, traded, {})

@@ -29,10 +29,10 @@ from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
 from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
 from data_fetch.sources.upstox.token import TokenKeeper
-from data_fetch.storage.candles.candle_book import CandleBook
 from data_fetch.storage.candles.coverage import load_days
+from data_fetch.storage.candles.repository import CandleRepository
 from data_fetch.storage.database.store import Store, open_store
-from data_fetch.storage.database.tables import Candle
+from data_fetch.storage.database.tables import CandleRow
 from data_fetch.storage.quotes import QuoteStore
 
 CALENDAR = MarketCalendar.reviewed()
@@ -70,11 +70,11 @@ class BackfillDesk:
         LtpService(
             source=UpstoxLtpClient(self.api, self.clock),
             source_name="paper",
-            keeping=QuoteStore(self.store),
+            quotes_repository=QuoteStore(self.store),
             members=Members(tuple(self.instruments)),
             calendar=CALENDAR,
             clock=self.clock,
-            owed_since=minute_of(now) - MINUTE,
+            last_recorded_slot=minute_of(now) - MINUTE,
             running_since=now,
         ).collect_now()
 
@@ -113,9 +113,9 @@ class BackfillDesk:
 
     def candles(self, symbol: str, interval: CandleInterval) -> dict[int, Any]:
         """The stored candles of an instrument, by the epoch second they start at."""
-        query = select(Candle).where(
-            Candle.instrument_key == self.instrument(symbol).instrument_key,
-            Candle.interval == interval.value,
+        query = select(CandleRow).where(
+            CandleRow.instrument_key == self.instrument(symbol).instrument_key,
+            CandleRow.interval == interval.value,
         )
         with self.store.reading() as connection:
             return {int(row.timestamp.timestamp()): row for row in connection.execute(query)}
@@ -152,7 +152,7 @@ def backfill_desk(
         service = BackfillService(
             source=UpstoxCandleClient(api, clock),
             source_name="paper",
-            book=CandleBook(store),
+            repository=CandleRepository(store),
             calendar=CALENDAR,
             clock=clock,
             limits=UPSTOX_LIMITS,
@@ -176,7 +176,7 @@ def instrument_of(exchange: PaperExchange, symbol: str) -> Instrument:
         segment=listing.segment,
         instrument_type=listing.series,
         isin=listing.isin,
-        cas_eligible=listing.venue.auction and listing.isin is not None,
+        cas_eligible=listing.group.auction and listing.isin is not None,
     )
 
 

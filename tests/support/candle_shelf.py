@@ -8,7 +8,7 @@ from pathlib import Path
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
 from data_fetch.core.candles.coverage import DayCoverage, Proof, with_answer, with_bars
 from data_fetch.core.candles.expectation import Expectation
-from data_fetch.core.market.calendar import MarketCalendar, venue_of
+from data_fetch.core.market.calendar import MarketCalendar, group_of
 from data_fetch.core.market.session import midnight_number
 from data_fetch.core.records import Instrument, World
 from data_fetch.core.settings import Settings
@@ -95,7 +95,7 @@ class Shelf:
         self._save(with_answer(self.known(of, day, at), proof), at)
 
     def known(self, of: Instrument, day: date, at: datetime) -> DayCoverage:
-        session = self.calendar.session(day, venue_of(of))
+        session = self.calendar.session(day, group_of(of))
         with self.store.reading() as connection:
             rows = load_days(connection, [of.instrument_key], MINUTE, day, day)
         known = rows.get((of.instrument_key, day))

@@ -13,16 +13,16 @@ import orjson
 import urllib3
 from sqlalchemy import func, select
 
-from data_fetch.archive.raw_responses import Vault
+from data_fetch.archive.raw_responses import RawResponseStore
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import ChainProvider
 from data_fetch.core.records import Instrument, World
 from data_fetch.core.settings import Settings
 from data_fetch.paper_exchange.exchange import PaperExchange
-from data_fetch.runtime.chains import ChainDesk, chain_rounds_at, chain_service_at
+from data_fetch.runtime.chains import ChainContext, chain_poller_at, chain_service_at
 from data_fetch.services.chain_enrichment import ChainEnricher
-from data_fetch.services.chain_jobs import ChainRounds
+from data_fetch.services.chain_jobs import ChainPoller
 from data_fetch.services.chains import ChainService, Target
 from data_fetch.sources.instruments.rows import read_instruments
 from data_fetch.sources.transport.pacing import Pacer
@@ -46,7 +46,7 @@ class Shop:
     exchange: PaperExchange
     clock: VirtualClock
     store: Store
-    desk: ChainDesk
+    desk: ChainContext
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -54,8 +54,8 @@ class Shop:
         return ChainStore(self.store)
 
     @property
-    def vault(self) -> Vault:
-        return Vault(self.desk.settings.vault_folder, 7)
+    def raw_store(self) -> RawResponseStore:
+        return RawResponseStore(self.desk.settings.raw_folder, 7)
 
     def service(self) -> ChainService:
         return chain_service_at(self.desk)
@@ -67,20 +67,20 @@ class Shop:
             providers=providers,
             chains=self.chains,
             enricher=ChainEnricher(self.store, CALENDAR),
-            vault=self.vault,
+            raw_store=self.raw_store,
             stored_expiries=self._stored_expiries,
             calendar=CALENDAR,
             clock=self.clock,
             stop=desk.stop,
-            told=desk.told,
+            report=desk.report,
         )
 
     def _stored_expiries(self, underlying: Instrument) -> list[date]:
         with self.store.reading() as connection:
             return listed_expiries(connection, [underlying.instrument_key], date.min)
 
-    def rounds(self) -> ChainRounds:
-        return chain_rounds_at(self.desk, [self.instrument(symbol) for symbol in SYMBOLS])
+    def rounds(self) -> ChainPoller:
+        return chain_poller_at(self.desk, [self.instrument(symbol) for symbol in SYMBOLS])
 
     def instrument(self, symbol: str) -> Instrument:
         with self.store.reading() as connection:
@@ -150,7 +150,7 @@ def chain_shop(
             timeout_seconds=5,
             policy=RetryPolicy(clock, random=Random(0)),
         )
-        desk = ChainDesk(
+        desk = ChainContext(
             settings=Settings.load({"DATA_SOURCE": "paper", **settings}, folder),
             api=api,
             nse_url=exchange.url,
@@ -160,7 +160,7 @@ def chain_shop(
             store=store,
             guard=None,
             stop=stop or Event(),
-            told=told.append,
+            report=told.append,
         )
         yield Shop(exchange, clock, store, desk, told)
     hold.release()

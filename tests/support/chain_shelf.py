@@ -11,26 +11,26 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, select, update
 
 from data_fetch.core.chains.chains import Chain, ChainLeg, ChainSource, OptionType, QuantityUnit
-from data_fetch.core.chains.numbers import (
+from data_fetch.core.chains.valuation import (
     ChainSummary,
     Forward,
     ForwardMethod,
-    LegNumbers,
+    LegValuation,
     Metric,
     PricedChain,
     Reason,
 )
 from data_fetch.core.records import Instrument, Outcome, SyncRun, World
-from data_fetch.storage.chains.snapshots import ChainStore, Fate, Received, StoredSnapshot
+from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult, Received, StoredSnapshot
 from data_fetch.storage.database.store import WORLD, Store
 from data_fetch.storage.database.tables import (
-    ChainReceipt,
-    ChainSnapshot,
+    ChainReceiptRow,
+    ChainSnapshotRow,
+    ChainSummaryRow,
     OptionChainData,
     StoreMeta,
     table,
 )
-from data_fetch.storage.database.tables import ChainSummary as ChainSummaryRow
 from data_fetch.storage.instruments.instruments import save_master
 
 OPENS = datetime(2026, 9, 16, 3, 45, tzinfo=UTC)
@@ -38,7 +38,7 @@ CLOSES = datetime(2026, 9, 22, 10, 10, tzinfo=UTC)
 EXPIRY, NEXT_EXPIRY = date(2026, 9, 22), date(2026, 9, 29)
 STRIKE = Decimal(24000)
 LEGS = table(OptionChainData)
-TABLES = [LEGS, *map(table, (ChainSnapshot, ChainSummaryRow, ChainReceipt))]
+TABLES = [LEGS, *map(table, (ChainSnapshotRow, ChainSummaryRow, ChainReceiptRow))]
 INVENTED = Instrument(
     instrument_key="NSE_EQ|ZZP000000001",
     live_key="NSE_EQ|ZZP000000001",
@@ -46,7 +46,7 @@ INVENTED = Instrument(
     segment="NSE_EQ",
     instrument_type="EQ",
 )
-UNPRICED = LegNumbers(None, None, None, None, None, None, None, Reason.NO_PRICE)
+UNPRICED = LegValuation(None, None, None, None, None, None, None, Reason.NO_PRICE)
 
 
 def minute(number: int) -> datetime:
@@ -98,12 +98,12 @@ def a_run(run_id: str = "run") -> SyncRun:
     )
 
 
-def keep(store: Store, *several: Received) -> list[Fate]:
+def keep(store: Store, *several: Received) -> list[ReceiptResult]:
     recorded = ChainStore(store).record(several, a_run(), ())
-    return [each.fate for each in recorded.chains]
+    return [each.result for each in recorded.chains]
 
 
-def renewed(store: Store, *several: Received) -> list[Fate]:
+def renewed(store: Store, *several: Received) -> list[ReceiptResult]:
     return [ChainStore(store).renew(each, a_run("anew")) for each in several]
 
 
@@ -143,7 +143,7 @@ def mislabelled(paper: Store) -> None:
 
 
 @dataclass(frozen=True)
-class Told:
+class ParsedResponse:
     at: int
     spot: float
     stamp: int | None
@@ -156,7 +156,7 @@ class Told:
 
 histories = st.lists(
     st.builds(
-        Told,
+        ParsedResponse,
         at=st.integers(0, 12),
         spot=st.sampled_from([1.0, 2.0]),
         stamp=st.sampled_from([None, -1, -2]),
@@ -166,7 +166,9 @@ histories = st.lists(
 )
 
 
-def expected_heads(history: Sequence[Told]) -> list[tuple[datetime, float, int, datetime]]:
+def expected_heads(
+    history: Sequence[ParsedResponse],
+) -> list[tuple[datetime, float, int, datetime]]:
     """The definition: receipts in a row that tell the same are one snapshot."""
     in_order = sorted(history, key=lambda told: told.at)
     alike = [list(several) for _, several in groupby(in_order, lambda told: told.spot)]

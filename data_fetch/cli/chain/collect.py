@@ -51,7 +51,7 @@ def command(once: bool, symbols: tuple[str, ...], expiries: int | None, as_json:
 def status(polls: Sequence[Poll]) -> int:
     if all(poll.whole for poll in polls):
         return 0
-    return INCOMPLETE if any(poll.told for poll in polls) else REFUSED
+    return INCOMPLETE if any(poll.replies for poll in polls) else REFUSED
 
 
 def document(poll: Poll) -> dict[str, object]:
@@ -62,7 +62,7 @@ def document(poll: Poll) -> dict[str, object]:
         "stored": poll.stored,
         "confirmed": poll.confirmed,
         "requests": poll.requests,
-        "set_aside": poll.set_aside,
+        "rejected": poll.rejected,
         "chains": [
             {
                 "expiry": chain.expiry.isoformat(),
@@ -94,7 +94,7 @@ def sentence(poll: Poll) -> str:
 def _chains(poll: Poll) -> list[tuple[Chain, datetime]]:
     return [
         (chain, reply.received_at)
-        for reply in poll.told
-        if reply.told
-        for chain in reply.told.chains
+        for reply in poll.replies
+        if reply.parsed
+        for chain in reply.parsed.chains
     ]

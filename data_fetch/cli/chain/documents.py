@@ -11,7 +11,7 @@ from typing import Any
 
 from data_fetch.cli.shared.output import ist_text
 from data_fetch.core.chains.chains import ChainLeg, DoubtfulLeg, LotReason, QuantityUnit, in_shares
-from data_fetch.core.chains.numbers import ChainSummary, LegNumbers, Reason
+from data_fetch.core.chains.valuation import ChainSummary, LegValuation, Reason
 from data_fetch.core.clock import IST
 
 SIGNIFICANT = 8
@@ -30,12 +30,12 @@ def doubtful_leg_document(told: DoubtfulLeg, unit: QuantityUnit) -> dict[str, An
     if told.expiry is None or told.strike is None or told.option_type is None:
         return None
     leg = ChainLeg(strike=told.strike, option_type=told.option_type)
-    nothing = LegNumbers.none(Reason.SET_ASIDE)
+    nothing = LegValuation.none(Reason.REJECTED)
     return {**leg_document(told.expiry, unit, leg, nothing, None), "oi_reason": None}
 
 
 def leg_document(
-    expiry: date, unit: QuantityUnit, leg: ChainLeg, numbers: LegNumbers, lot_size: int | None
+    expiry: date, unit: QuantityUnit, leg: ChainLeg, numbers: LegValuation, lot_size: int | None
 ) -> dict[str, Any]:
     return {
         "expiry": expiry.isoformat(),
@@ -122,7 +122,7 @@ def exactly(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(IST).isoformat()
 
 
-def _numbers(numbers: LegNumbers) -> dict[str, Any]:
+def _numbers(numbers: LegValuation) -> dict[str, Any]:
     told = numbers._asdict()
     reason = told.pop("reason")
     return {**{name: short(value) for name, value in told.items()}, "reason": reason}

@@ -10,7 +10,7 @@ COMMANDS = {
     "surface": ("data_fetch.cli.chain.surface", "Volatility over strike, delta and term."),
     "collect": ("data_fetch.cli.chain.collect", "Collect chains once, at any hour."),
     "import": ("data_fetch.cli.chain.import_files", "Store captured responses of any known shape."),
-    "rederive": ("data_fetch.cli.chain.rederive", "Work the tables out again from the raw vault."),
+    "rederive": ("data_fetch.cli.chain.reprocess", "Work the tables out again from the raw vault."),
     "price": ("data_fetch.cli.chain.price", "Price a captured response without a store."),
 }
 

@@ -46,7 +46,7 @@ def document(reports: Sequence[tuple[Path, ImportReport]]) -> dict[str, object]:
     def total(name: str) -> int:
         return sum(getattr(report, name) for _, report in reports)
 
-    counts = ("documents", "snapshots", "confirmed", "repeated", "legs", "set_aside")
+    counts = ("documents", "snapshots", "confirmed", "repeated", "legs", "rejected")
     return {
         **{name: total(name) for name in counts},
         "refused": [
@@ -64,8 +64,8 @@ def lines(file: Path, report: ImportReport) -> list[str]:
         f"{counted(report.snapshots, 'new snapshot')}, {report.confirmed:,} confirmed, "
         f"{report.repeated:,} stored before, {counted(report.legs, 'leg')}"
     )
-    if report.set_aside:
-        told += f", {report.set_aside} set aside"
+    if report.rejected:
+        told += f", {report.rejected} set aside"
     refusals = [
         f"  {each.name}: {each.fault} ({each.why})" for each in report.refused[:SHOWN_REFUSALS]
     ]

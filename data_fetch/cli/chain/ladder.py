@@ -9,7 +9,7 @@ from rich.table import Table
 
 from data_fetch.cli.shared.output import say
 from data_fetch.core.chains.chains import Chain, ChainLeg, OptionType, QuantityUnit, in_shares
-from data_fetch.core.chains.numbers import ChainSummary, LegNumbers, Metric
+from data_fetch.core.chains.valuation import ChainSummary, LegValuation, Metric
 from data_fetch.core.clock import IST
 
 AROUND = 12
@@ -18,7 +18,7 @@ LADDER_WIDTH = 160
 # Of one side, from the outside to the strike.
 HEADINGS = ("OI", "ΔOI", "volume", "delta", "IV %", "last")
 
-Row = tuple[ChainLeg, LegNumbers]
+Row = tuple[ChainLeg, LegValuation]
 
 
 def ladder(

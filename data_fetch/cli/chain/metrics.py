@@ -16,7 +16,7 @@ from data_fetch.analytics.build_up import (
     previous_close,
     standing,
 )
-from data_fetch.analytics.metrics import Bench, exposure_by_leg, payout_curve
+from data_fetch.analytics.metrics import ChainArrays, exposure_by_leg, payout_curve
 from data_fetch.cli.chain.documents import exactly, metrics_document, plain, short
 from data_fetch.cli.chain.ladder import as_of_line, footing, heading
 from data_fetch.cli.chain.options import as_of_option, expiry_option, source_option
@@ -110,13 +110,13 @@ def compared_with(chains: ChainStore, found: StoredSnapshot, baseline: str) -> C
         wanted = heads[0].timestamp if heads else found.timestamp
     else:
         wanted = now - timedelta(minutes=int(baseline.removesuffix("m")))
-    then = chains.snapshot_at(head.underlying, head.expiry, wanted, ChainSource(head.source))
-    if then is None:
+    snapshot = chains.snapshot_at(head.underlying, head.expiry, wanted, ChainSource(head.source))
+    if snapshot is None:
         raise SetupError(
             f"no chain of {head.underlying} is stored as of {exactly(wanted)}",
-            then="Choose another --baseline.",
+            hint="Choose another --baseline.",
         )
-    return ComparedWith(baseline, then.timestamp, standing(then.chain))
+    return ComparedWith(baseline, snapshot.timestamp, standing(snapshot.chain))
 
 
 def opening_of(calendar: MarketCalendar, day: date) -> datetime:
@@ -131,8 +131,8 @@ def opening_of(calendar: MarketCalendar, day: date) -> datetime:
 def document(
     found: StoredSnapshot, compared: ComparedWith, moved: list[LegBuildUp]
 ) -> dict[str, object]:
-    bench = Bench.of(found.summary.priced)
-    exposure = exposure_by_leg(bench, found.lot_size)
+    chain_arrays = ChainArrays.of(found.summary.priced)
+    exposure = exposure_by_leg(chain_arrays, found.lot_size)
     return {
         **head_document(found),
         "metrics": metrics_document(found.summary),

@@ -20,8 +20,8 @@ from data_fetch.cli.chain.documents import (
 from data_fetch.cli.chain.ladder import ladder
 from data_fetch.cli.chain.options import INSTANT
 from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, note
-from data_fetch.core.chains.chains import ReadChains
-from data_fetch.core.chains.numbers import ChainSummary
+from data_fetch.core.chains.chains import ParsedChains
+from data_fetch.core.chains.valuation import ChainSummary
 from data_fetch.core.errors import SetupError
 from data_fetch.runtime import collector as runtime
 from data_fetch.sources.captured_chains import CapturedDocument, documents_in, read_document
@@ -33,7 +33,7 @@ CONTRACT = itemgetter("expiry", "strike", "option_type")
 class PricedDocument:
     """What a captured response came to."""
 
-    told: ReadChains
+    told: ParsedChains
     captured_at: datetime | None
     convention: str
     summaries: tuple[ChainSummary, ...]
@@ -56,7 +56,7 @@ def command(file: Path, at: datetime | None, convention: str, as_json: bool) -> 
     Exit status 3 when nothing says when it was captured: then nothing can be priced.
     """
     found = price_document(the_document(file), at, convention)
-    for remark in (*found.told.remarks, *(leg.reason for leg in found.told.set_aside)):
+    for remark in (*found.told.remarks, *(leg.reason for leg in found.told.rejected)):
         note(f"Remark: {remark}")
     if as_json:
         emit(document(found))
@@ -73,10 +73,10 @@ def the_document(file: Path) -> CapturedDocument:
     documents = documents_in(file)
     first, second = next(documents, None), next(documents, None)
     if first is None:
-        raise SetupError(f"{file} holds no document", then="Name a captured response.")
+        raise SetupError(f"{file} holds no document", hint="Name a captured response.")
     if second is not None:
         raise SetupError(
-            f"{file} holds several documents", then="Store them: data-fetch chain import"
+            f"{file} holds several documents", hint="Store them: data-fetch chain import"
         )
     return first
 
@@ -84,7 +84,7 @@ def the_document(file: Path) -> CapturedDocument:
 def price_document(
     captured: CapturedDocument, at: datetime | None, convention: str
 ) -> PricedDocument:
-    """Raises ChainFault when there is no chain in it."""
+    """Raises ChainError when there is no chain in it."""
     told = read_document(captured)
     captured_at = at or _stamped(told) or captured.captured_at
     calendar = runtime.calendar_for(runtime.settings())
@@ -105,7 +105,7 @@ def document(found: PricedDocument) -> dict[str, object]:
         "convention": found.convention,
         "legs": _legs(found),
         "metrics": [metrics_document(each) for each in found.summaries],
-        "set_aside": [{"leg": leg.name, "reason": leg.reason} for leg in found.told.set_aside],
+        "rejected": [{"leg": leg.name, "reason": leg.reason} for leg in found.told.rejected],
         "remarks": list(found.told.remarks),
     }
 
@@ -114,11 +114,11 @@ def _legs(found: PricedDocument) -> list[dict[str, Any]]:
     """Every leg of the body once, those that were set aside as well: nearest expiry first, then
     by strike, the call before the put."""
     unit = found.told.chains[0].unit
-    doubtful = (doubtful_leg_document(leg, unit) for leg in found.told.set_aside)
+    doubtful = (doubtful_leg_document(leg, unit) for leg in found.told.rejected)
     legs = {CONTRACT(leg): leg for leg in doubtful if leg is not None}
     legs |= {CONTRACT(leg): leg for each in found.summaries for leg in leg_documents(each, None)}
     return [legs[contract] for contract in sorted(legs)]
 
 
-def _stamped(told: ReadChains) -> datetime | None:
+def _stamped(told: ParsedChains) -> datetime | None:
     return next((chain.exchange_time for chain in told.chains if chain.exchange_time), None)

@@ -65,6 +65,6 @@ def head_document(found: StoredSnapshot) -> dict[str, object]:
         "last_confirmed": exactly(head.last_confirmed),
         "content_hash": head.content_hash,
         "lot_size": head.lot_size,
-        "set_aside": head.set_aside,
+        "rejected": head.rejected,
         "run_id": head.run_id,
     }

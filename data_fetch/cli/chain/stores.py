@@ -62,8 +62,8 @@ def nothing_stored(chains: ChainStore, symbol: str, at: datetime | None) -> Setu
     when = f" as of {ist_text(at)}" if at else ""
     if held:
         days = ", ".join(day.isoformat() for day in held)
-        return SetupError(f"no such chain of {symbol} is stored{when}", then=f"There are: {days}.")
+        return SetupError(f"no such chain of {symbol} is stored{when}", hint=f"There are: {days}.")
     return SetupError(
         f"no chain of {symbol} is stored{when}",
-        then=f"Collect one: data-fetch chain collect --once --symbols '{symbol}'",
+        hint=f"Collect one: data-fetch chain collect --once --symbols '{symbol}'",
     )

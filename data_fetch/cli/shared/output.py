@@ -34,7 +34,7 @@ def note(text: str) -> None:
 class Remarks:
     """A watcher that passes on what is for people and leaves the slots to the command."""
 
-    def told(self, text: str) -> None:
+    def message(self, text: str) -> None:
         note(text)
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:

@@ -11,14 +11,14 @@ import click
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.runtime.collector import Records
-from data_fetch.storage.candles.coverage_counts import Question
+from data_fetch.storage.candles.coverage_counts import CoverageQuery
 
 DEFAULT_DAYS = 60
 _DATE = click.DateTime(["%Y-%m-%d"])
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class RangeOptions:
     """What a command is about. No *symbols*: the whole universe."""
 
     symbols: tuple[str, ...]
@@ -92,7 +92,7 @@ def span_options(command: Callable[..., Any]) -> Callable[..., Any]:
         interval: str,
         **others: Any,
     ) -> Any:
-        span = Span(
+        span = RangeOptions(
             symbols=symbols,
             interval=CandleInterval(interval),
             first=first.date() if first else None,
@@ -105,10 +105,10 @@ def span_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_span
 
 
-def question_of(records: Records, span: Span) -> Question:
+def criteria_of(records: Records, span: RangeOptions) -> CoverageQuery:
     """What *span* asks of *records*: of their instruments, the last 60 days unless named."""
     first, last = span.days(records.expectation.today)
-    return Question(
+    return CoverageQuery(
         instruments=records.instruments,
         interval=span.interval,
         first=first,

@@ -20,7 +20,7 @@ from data_fetch.core.market.session import (
     midnight_number,
 )
 from data_fetch.core.market.table import Segment
-from data_fetch.core.records import BatchAnswer
+from data_fetch.core.records import BatchResult
 from data_fetch.core.spans import Spans, joined, spans_of
 
 
@@ -112,20 +112,20 @@ def no_candles(instrument_key: str, interval: CandleInterval) -> CandleBlock:
 class CandleReply:
     """What came of asking for one window of candles.
 
-    The answer is *complete* when it proves the absence of what it lacks. *objections* count the
+    The answer is *complete* when it proves the absence of what it lacks. *rejected_rows* count the
     rows that were not used, by reason. *problem* says why there is no answer at all.
     """
 
     block: CandleBlock
     complete: bool
-    objections: Mapping[str, int] = field(default_factory=dict)
+    rejected_rows: Mapping[str, int] = field(default_factory=dict)
     problem: DataFetchError | None = None
     requests: int
     received_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BarAnswer(BatchAnswer):
+class OhlcResponse(BatchResult):
     """All that came back when running bars were asked for: *blocks* of one bar each, and what
     became of other keys. A key is absent as well when it has no bar of today."""
 
@@ -133,7 +133,7 @@ class BarAnswer(BatchAnswer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class SessionCandles:
     """Candles that belong into their sessions, with their kinds.
 
     *days* holds the spans of expected minutes that have a candle, for each date with any;
@@ -146,7 +146,7 @@ class Placed:
     outside: Mapping[date, int] = field(default_factory=dict)
 
 
-def placed(block: CandleBlock, session_on: Callable[[date], Session]) -> Placed:
+def placed(block: CandleBlock, session_on: Callable[[date], Session]) -> SessionCandles:
     """*block* fitted into the sessions of its instrument's venue.
 
     *session_on* gives the session of a date and may raise CalendarUnknown.
@@ -174,7 +174,7 @@ def placed(block: CandleBlock, session_on: Callable[[date], Session]) -> Placed:
             outside[day] = end - row - len(belonging)
         row = end
     fitted = replace(block, kinds=kinds)
-    return Placed(
+    return SessionCandles(
         block=fitted if len(kept) == rows else fitted.chosen(kept), days=days, outside=outside
     )
 
@@ -217,4 +217,4 @@ def _tail_kind(block: CandleBlock, row: int, session: Session) -> Kind:
         return Kind.AUCTION
     same_day = row > 0 and block.starts[row - 1] >= session.spans[0][0]
     moved = same_day and price != block.close[row - 1]
-    return Kind.AUCTION if session.venue.segment is Segment.INDEX and moved else Kind.CARRIED
+    return Kind.AUCTION if session.group.segment is Segment.INDEX and moved else Kind.CARRIED

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from data_fetch.core.candles.coverage import DayCoverage, Proof, State, Stretch, aged, with_bars
+from data_fetch.core.candles.coverage import (
+    CoverageInterval,
+    DayCoverage,
+    Proof,
+    State,
+    aged,
+    with_bars,
+)
 from data_fetch.core.candles.gaps import Gap, gaps_of
 from data_fetch.core.clock import IST
 from data_fetch.core.market.session import Session, instant_of
@@ -82,14 +89,14 @@ def as_it_was(known: DayCoverage, at: datetime, due: int, bars: Spans, final: Sp
     """
     proved = [one for one in known.stretches if one.proof is not None and one.proof.at <= at]
     open_then = without(known.spans(*State), joined((one.first, one.end) for one in proved))
-    unproved = [Stretch(first, end, State.PENDING) for first, end in open_then]
-    then = DayCoverage(
+    unproved = [CoverageInterval(first, end, State.PENDING) for first, end in open_then]
+    day = DayCoverage(
         instrument_key=known.instrument_key,
         interval=known.interval,
         day=known.day,
         stretches=tuple(sorted((*proved, *unproved), key=lambda one: one.first)),
     )
-    return with_bars(aged(then, due), bars, final)
+    return with_bars(aged(day, due), bars, final)
 
 
 def _gap_document(gap: Gap) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class CoverageInterval:
     """The minutes from *first* to *end* (not included), all in one state."""
 
     first: int
@@ -82,7 +82,7 @@ class DayCoverage:
     instrument_key: str
     interval: CandleInterval
     day: date
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[CoverageInterval, ...]
     provisional: Spans = ()
     attempts: int = 0
     confirmations: int = 0
@@ -117,7 +117,7 @@ def unasked(
     instrument_key: str, interval: CandleInterval, day: date, expected: Spans, due: int
 ) -> DayCoverage:
     """A day that nobody asked about: missed up to *due* (a minute number), then pending."""
-    stretches = tuple(Stretch(first, end, State.PENDING) for first, end in expected)
+    stretches = tuple(CoverageInterval(first, end, State.PENDING) for first, end in expected)
     fresh = DayCoverage(
         instrument_key=instrument_key, interval=interval, day=day, stretches=stretches
     )
@@ -135,9 +135,11 @@ def refitted(known: DayCoverage, expected: Spans, due: int) -> DayCoverage:
     held = known.spans(*State)
     if held == expected:
         return aged(known, due)
-    added = tuple(Stretch(first, end, State.PENDING) for first, end in without(expected, held))
+    added = tuple(
+        CoverageInterval(first, end, State.PENDING) for first, end in without(expected, held)
+    )
     cut = tuple(
-        Stretch(first, end, one.state, one.proof)
+        CoverageInterval(first, end, one.state, one.proof)
         for one in known.stretches
         for first, end in common(((one.first, one.end),), expected)
     )
@@ -145,8 +147,10 @@ def refitted(known: DayCoverage, expected: Spans, due: int) -> DayCoverage:
     provisional = common(known.provisional, expected)
     # New minutes were never asked for, so no earlier answer holds their request back.
     waiting = None if added else known.next_attempt
-    amended = replace(known, stretches=stretches, provisional=provisional, next_attempt=waiting)
-    return aged(amended, due)
+    with_amendments = replace(
+        known, stretches=stretches, provisional=provisional, next_attempt=waiting
+    )
+    return aged(with_amendments, due)
 
 
 def with_bars(known: DayCoverage, arrived: Spans, final: Spans) -> DayCoverage:
@@ -255,12 +259,12 @@ def wants_asking(known: DayCoverage, today: date) -> bool:
     return unconfirmed or bool(known.minutes(State.MISSED, State.SOURCE_EMPTY))
 
 
-def _stretch_at(known: DayCoverage, minute: int) -> Stretch | None:
+def _stretch_at(known: DayCoverage, minute: int) -> CoverageInterval | None:
     place = bisect_right(known.stretches, minute, key=lambda one: one.first) - 1
     return known.stretches[place] if place >= 0 and minute < known.stretches[place].end else None
 
 
-def _weight(one: Stretch) -> tuple[Any, ...]:
+def _weight(one: CoverageInterval) -> tuple[Any, ...]:
     """The least counts: what is known best, by whoever proved it first."""
     proof = one.proof
     proved = (proof.at, proof.by, proof.run_id) if proof is not None else ()
@@ -308,21 +312,23 @@ def _painted(
     if not spans:
         return known
     first_hit, end_hit = spans[0][0], spans[-1][1]
-    pieces: list[Stretch] = []
+    pieces: list[CoverageInterval] = []
     for one in known.stretches:
         if one.end <= first_hit or end_hit <= one.first or one.state not in over:
             pieces.append(one)
             continue
         whole = ((one.first, one.end),)
         hit = common(whole, spans)
-        pieces += [Stretch(first, end, state, proof) for first, end in hit]
-        pieces += [Stretch(first, end, one.state, one.proof) for first, end in without(whole, hit)]
+        pieces += [CoverageInterval(first, end, state, proof) for first, end in hit]
+        pieces += [
+            CoverageInterval(first, end, one.state, one.proof) for first, end in without(whole, hit)
+        ]
     return replace(known, stretches=_merged(sorted(pieces, key=lambda piece: piece.first)))
 
 
-def _merged(pieces: Sequence[Stretch]) -> tuple[Stretch, ...]:
+def _merged(pieces: Sequence[CoverageInterval]) -> tuple[CoverageInterval, ...]:
     """Neighbours that say the same become one."""
-    merged: list[Stretch] = []
+    merged: list[CoverageInterval] = []
     for piece in pieces:
         last = merged[-1] if merged else None
         same = last is not None and (last.end, last.state, last.proof) == (

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from data_fetch.core.candles.candles import CandleInterval, expected_spans
 from data_fetch.core.candles.coverage import DayCoverage, refitted, unasked
 from data_fetch.core.clock import IST
-from data_fetch.core.market.calendar import MarketCalendar, Session, venue_of
+from data_fetch.core.market.calendar import MarketCalendar, Session, group_of
 from data_fetch.core.market.session import instant_of, minute_number
 from data_fetch.core.records import Instrument
 
@@ -45,11 +45,11 @@ class Expectation:
 
         Raises CalendarUnknown for a date outside the calendar.
         """
-        venue = venue_of(instrument)
+        group = group_of(instrument)
         day = max(first, self.listed.get(instrument.instrument_key, first))
         last = min(last, self.today, instrument.expiry or last)
         while day <= last:
-            session = self.calendar.session(day, venue)
+            session = self.calendar.session(day, group)
             if session.open:
                 yield session
             day += DAY

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from data_fetch.core.errors import (
     AccessDenied,
-    BadAnswer,
+    BadResponse,
     DataFetchError,
     RateLimited,
     TokenRejected,
@@ -32,7 +32,7 @@ CLASSES: Mapping[type[DataFetchError], Failure] = {
     TokenRejected: Failure.AUTH,
     AccessDenied: Failure.AUTH,
     RateLimited: Failure.QUOTA,
-    BadAnswer: Failure.SCHEMA,
+    BadResponse: Failure.SCHEMA,
     Unavailable: Failure.NETWORK,
     UnknownInstrument: Failure.UNKNOWN_INSTRUMENT,
     Unreachable: Failure.NETWORK,

@@ -1,7 +1,7 @@
 """From days that lack something to the fewest requests, and how long those take. Pure.
 
 The provider answers for one instrument and a range of whole days at a time. How long a range
-may be depends on the interval, which endpoint (*door*) serves a day on whether that day, or
+may be depends on the interval, which endpoint (*endpoint*) serves a day on whether that day, or
 the contract, is over.
 """
 
@@ -29,7 +29,7 @@ EXPIRES_SOON = timedelta(days=7)
 _INSTANT = timedelta(microseconds=1)
 
 
-class Door(StrEnum):
+class CandleEndpoint(StrEnum):
     """The endpoint a window is asked at."""
 
     HISTORICAL = "historical"
@@ -37,9 +37,9 @@ class Door(StrEnum):
     EXPIRED = "expired"
 
 
-def api_of(door: Door) -> str:
-    """The API whose budget a request at *door* spends."""
-    return "expired-candles" if door is Door.EXPIRED else "candles"
+def api_of(endpoint: CandleEndpoint) -> str:
+    """The API whose budget a request at *endpoint* spends."""
+    return "expired-candles" if endpoint is CandleEndpoint.EXPIRED else "candles"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Window:
 
     instrument: Instrument
     interval: CandleInterval
-    door: Door
+    endpoint: CandleEndpoint
     first_day: date
     last_day: date
     minutes: int
@@ -116,7 +116,7 @@ def _groups(needs: Sequence[Need], interval: CandleInterval, today: date) -> lis
         if (
             newest is not None
             and newest.day - need.day <= reach
-            and _door(newest, today) is _door(need, today)
+            and _candle_endpoint(newest, today) is _candle_endpoint(need, today)
         ):
             groups[-1].append(need)
         else:
@@ -130,25 +130,25 @@ def _window(needs: Sequence[Need], interval: CandleInterval, today: date) -> Win
     return Window(
         instrument=newest.instrument,
         interval=interval,
-        door=_door(newest, today),
+        endpoint=_candle_endpoint(newest, today),
         first_day=oldest.day,
         last_day=newest.day,
         minutes=sum(need.minutes for need in needs),
     )
 
 
-def _door(need: Need, today: date) -> Door:
+def _candle_endpoint(need: Need, today: date) -> CandleEndpoint:
     if need.day > today:
         raise ValueError(f"{need.instrument.instrument_key}: {need.day} is still to come")
     expiry = need.instrument.expiry
     if expiry is not None and expiry < today:
-        return Door.EXPIRED
-    return Door.INTRADAY if need.day == today else Door.HISTORICAL
+        return CandleEndpoint.EXPIRED
+    return CandleEndpoint.INTRADAY if need.day == today else CandleEndpoint.HISTORICAL
 
 
 def _rank(window: Window, today: date) -> tuple[date, timedelta]:
     expiry = window.instrument.expiry or date.max
-    urgent = expiry <= today + EXPIRES_SOON and window.door is not Door.EXPIRED
+    urgent = expiry <= today + EXPIRES_SOON and window.endpoint is not CandleEndpoint.EXPIRED
     return expiry if urgent else date.max, today - window.last_day
 
 
@@ -196,7 +196,7 @@ def estimate(planned: Sequence[Window], budgets: Mapping[str, Budget], now: date
     *budgets* holds one for every API that is needed (`api_of`); the APIs run side by side.
     Answers are taken to come at once. An empty plan starts and finishes *now*.
     """
-    requests = Counter(api_of(window.door) for window in planned)
+    requests = Counter(api_of(window.endpoint) for window in planned)
     sent = [sendings(budgets[api], count, now) for api, count in requests.items()]
     return Estimate(
         requests=len(planned),

@@ -18,8 +18,8 @@ import orjson
 
 from data_fetch.core.errors import (
     AccessDenied,
-    BadAnswer,
     BadRecord,
+    BadResponse,
     DataFetchError,
     RateLimited,
     RequestRefused,
@@ -82,11 +82,11 @@ class Fault(StrEnum):
     SWITCHED_OFF = "switched_off"
 
 
-class ChainFault(BadAnswer):
+class ChainError(BadResponse):
     """An answer without a chain that could be believed; *fault* is its name."""
 
-    def __init__(self, fault: Fault, what: str, *, then: str = "") -> None:
-        super().__init__(f"{fault}: {presentable(what)}", then=then)
+    def __init__(self, fault: Fault, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{fault}: {presentable(message)}", hint=hint)
         self.fault = fault
 
 
@@ -96,7 +96,7 @@ _NAMED = (
     (AccessDenied, Fault.FORBIDDEN),
     (RateLimited, Fault.RATE_LIMITED),
     (Unavailable, Fault.SERVER_ERROR),
-    (BadAnswer, Fault.NOT_JSON),
+    (BadResponse, Fault.NOT_JSON),
     (TransientError, Fault.UNREACHABLE),
 )
 _REFUSALS = {
@@ -108,7 +108,7 @@ _REFUSALS = {
 
 def fault_of(problem: DataFetchError) -> Fault:
     """The name of what kept a chain from us, whoever has raised it."""
-    if isinstance(problem, ChainFault):
+    if isinstance(problem, ChainError):
         return problem.fault
     if isinstance(problem, RequestRefused):
         return _REFUSALS.get(problem.code, Fault.REFUSED)
@@ -210,22 +210,22 @@ class DoubtfulLeg:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadChains:
+class ParsedChains:
     """What one document told: chains by expiry, nearest first; legs that could not be true;
     *remarks* on what is not as it used to be, though no row suffers from it."""
 
     chains: tuple[Chain, ...]
-    set_aside: tuple[DoubtfulLeg, ...] = ()
+    rejected: tuple[DoubtfulLeg, ...] = ()
     remarks: tuple[str, ...] = ()
 
-    def around_the_money(self, strikes: int | None) -> "ReadChains":
+    def around_the_money(self, strikes: int | None) -> "ParsedChains":
         """The same of so many strikes on each side of the money (None: all)."""
         chains = tuple(around_the_money(chain, strikes) for chain in self.chains)
         return replace(self, chains=chains)
 
 
 @dataclass(frozen=True, slots=True)
-class Payload:
+class RawResponse:
     """What came over the wire, as it came."""
 
     received_at: datetime
@@ -235,15 +235,15 @@ class Payload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainReply:
-    """What asking for one chain came to: *told*, or the *problem* why there is nothing.
+    """What asking for one chain came to: *parsed*, or the *problem* why there is nothing.
 
-    *payloads* are all bodies that were received on the way, usable or not.
+    *raw_responses* are all bodies that were received on the way, usable or not.
     """
 
     source: ChainSource
-    told: ReadChains | None
+    parsed: ParsedChains | None
     problem: DataFetchError | None
-    payloads: tuple[Payload, ...]
+    raw_responses: tuple[RawResponse, ...]
     requests: int
     received_at: datetime
 
@@ -251,12 +251,12 @@ class ChainReply:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedExpiries:
     """Which expiries of an underlying are listed, nearest first, as a provider told it; none and
-    the *problem* when it did not. *payloads* are all bodies that were received for it."""
+    the *problem* when it did not. *raw_responses* are all bodies that were received for it."""
 
     source: ChainSource
     expiries: tuple[date, ...] = ()
     problem: DataFetchError | None = None
-    payloads: tuple[Payload, ...] = ()
+    raw_responses: tuple[RawResponse, ...] = ()
     requests: int = 0
 
 

@@ -18,7 +18,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class PollRequest:
     """A symbol to poll: *requests* each time, every *seconds*; *first* is served first."""
 
     symbol: str
@@ -61,7 +61,7 @@ def steady_rate(limits: Mapping[timedelta, int]) -> float:
     return min(count / window.total_seconds() for window, count in limits.items())
 
 
-def plan_polling(wishes: Sequence[Wish], limits: Mapping[timedelta, int]) -> PollingPlan:
+def plan_polling(wishes: Sequence[PollRequest], limits: Mapping[timedelta, int]) -> PollingPlan:
     """The cadence of each wish under *limits*; none is polled more often than it wishes."""
     budget = USED_SHARE * steady_rate(limits)
     first = [wish for wish in wishes if wish.first]
@@ -82,16 +82,16 @@ def plan_polling(wishes: Sequence[Wish], limits: Mapping[timedelta, int]) -> Pol
     )
 
 
-def _load(wishes: Iterable[Wish]) -> float:
+def _load(wishes: Iterable[PollRequest]) -> float:
     """Requests a second."""
     return sum(wish.requests / wish.seconds for wish in wishes)
 
 
-def _stretch(wishes: Sequence[Wish], rate: float) -> float:
+def _stretch(wishes: Sequence[PollRequest], rate: float) -> float:
     return max(1.0, _load(wishes) / rate) if wishes else 1.0
 
 
-class PollingTurns:
+class PollQueue:
     """Whose turn it is. A symbol that is at work, or was polled less than its cadence ago, is
     not due; a new one is due at once, and one that fell behind does not catch up."""
 

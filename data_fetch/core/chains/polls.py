@@ -18,7 +18,7 @@ NOTHING_LISTED = "no expiry is listed"
 class Poll:
     """What asking for the chains of one underlying came to.
 
-    *asked* is how many expiries were due, *told* the replies that hold a chain; *faults* are
+    *asked* is how many expiries were due, *replies* those that hold a chain; *faults* are
     by source, *problem* is the last of them. Of the chains told *stored* were news, *confirmed*
     told what was known. *notes* are on what went wrong here, at no cost to what is stored.
     """
@@ -27,7 +27,7 @@ class Poll:
     begun_at: datetime
     asked: int = 0
     requests: int = 0
-    told: list[ChainReply] = field(default_factory=list)
+    replies: list[ChainReply] = field(default_factory=list)
     faults: dict[ChainSource, Fault] = field(default_factory=dict)
     problem: DataFetchError | None = None
     stored: int = 0
@@ -36,28 +36,30 @@ class Poll:
 
     @property
     def chains(self) -> list[Chain]:
-        return [chain for reply in self.told if reply.told for chain in reply.told.chains]
+        return [chain for reply in self.replies if reply.parsed for chain in reply.parsed.chains]
 
     @property
     def whole(self) -> bool:
         """Whether every expiry that was due came, from whichever source."""
-        return 0 < self.asked <= len(self.told)
+        return 0 < self.asked <= len(self.replies)
 
     @property
     def absent(self) -> int:
-        return max(0, self.asked - len(self.told))
+        return max(0, self.asked - len(self.replies))
 
     @property
     def error(self) -> str | None:
         return None if self.whole else str(self.problem or NOTHING_LISTED)
 
     @property
-    def set_aside(self) -> int:
-        return sum(len(reply.told.set_aside) for reply in self.told if reply.told)
+    def rejected(self) -> int:
+        return sum(len(reply.parsed.rejected) for reply in self.replies if reply.parsed)
 
     @property
     def remarks(self) -> list[str]:
-        of_chains = [remark for reply in self.told if reply.told for remark in reply.told.remarks]
+        of_chains = [
+            remark for reply in self.replies if reply.parsed for remark in reply.parsed.remarks
+        ]
         return [*of_chains, *dict.fromkeys(self.notes)]
 
     def attempt(self, run_id: str) -> SyncAttempt:
@@ -84,7 +86,7 @@ class PolledMinute:
     stored: int = 0
     confirmed: int = 0
     absent: int = 0
-    set_aside: int = 0
+    rejected: int = 0
     requests: int = 0
     error: str | None = None
     polls: Mapping[str, int] = field(default_factory=dict)
@@ -99,7 +101,7 @@ class PolledMinute:
     def with_poll(self, poll: Poll, finished_at: datetime) -> "PolledMinute":
         """The same minute with *poll*, which was begun in it."""
         sources = dict(self.sources)
-        for reply in poll.told:
+        for reply in poll.replies:
             sources[reply.source.value] = sources.get(reply.source.value, 0) + 1
         faults = {source.value: fault.value for source, fault in poll.faults.items()}
         return replace(
@@ -110,7 +112,7 @@ class PolledMinute:
             stored=self.stored + poll.stored,
             confirmed=self.confirmed + poll.confirmed,
             absent=self.absent + poll.absent,
-            set_aside=self.set_aside + poll.set_aside,
+            rejected=self.rejected + poll.rejected,
             requests=self.requests + poll.requests,
             error=poll.error or self.error,
             polls={**self.polls, poll.symbol: self.polls.get(poll.symbol, 0) + 1},
@@ -134,7 +136,7 @@ class PolledMinute:
             requested=self.asked,
             stored=self.stored,
             absent=self.absent,
-            set_aside=self.set_aside,
+            rejected=self.rejected,
             requests=self.requests,
             error=self.error,
             details={

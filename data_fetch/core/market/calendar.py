@@ -13,7 +13,7 @@ never changes a reviewed special day, except one that the table itself calls pro
 one window that lasts from the ordinary opening to the start of the closing auction, or longer,
 means a full day: the segment keeps its ordinary hours and the auction, and only an end later
 than both is taken over. Anything else is taken as told, without an
-auction. `overruled` says where the calendar did not follow.
+auction. `conflicts_with` says where the calendar did not follow.
 
 Instants are aware UTC, windows are IST. A slot is the minute it is named after.
 """
@@ -34,10 +34,10 @@ from data_fetch.core.market.session import (
     INDIA_VIX,
     OTHER_STOCK,
     Session,
-    Venue,
+    TradingGroup,
+    group_of,
     minute_number,
     session_of,
-    venue_of,
 )
 from data_fetch.core.market.table import (
     DayHours,
@@ -63,11 +63,11 @@ __all__ = [
     "ProviderHours",
     "Segment",
     "Session",
-    "Venue",
+    "TradingGroup",
     "Window",
     "end_warning",
+    "group_of",
     "parse_override",
-    "venue_of",
 ]
 
 DAY = timedelta(days=1)
@@ -111,7 +111,7 @@ class ExpiryClose:
 
 
 class MarketCalendar:
-    """Answers when a venue trades. Unchangeable; `amended` gives another one."""
+    """Answers when a venue trades. Unchangeable; `with_amendments` gives another one."""
 
     def __init__(
         self,
@@ -122,14 +122,14 @@ class MarketCalendar:
         self._table = table
         self._provider = provider or ProviderCalendar()
         self._override = override or LocalOverride()
-        self._sessions: dict[tuple[date, Venue], Session] = {}
+        self._sessions: dict[tuple[date, TradingGroup], Session] = {}
 
     @classmethod
     def reviewed(cls) -> "MarketCalendar":
         """The calendar that comes with the package."""
         return _reviewed()
 
-    def amended(self, *amendments: ProviderCalendar | LocalOverride) -> "MarketCalendar":
+    def with_amendments(self, *amendments: ProviderCalendar | LocalOverride) -> "MarketCalendar":
         """This calendar with *amendments*; of two of a kind the later one wins."""
         provider, override = self._provider, self._override
         for amendment in amendments:
@@ -147,62 +147,62 @@ class MarketCalendar:
     def reviewed_until(self) -> date:
         return self._table.reviewed_until
 
-    def session(self, day: date, venue: Venue) -> Session:
+    def session(self, day: date, group: TradingGroup) -> Session:
         """The session of *day*, an IST date, closed or not.
 
         Raises CalendarUnknown for a date outside the table that no amendment speaks of.
         """
-        known = self._sessions.get((day, venue))
+        known = self._sessions.get((day, group))
         if known is None:
-            known = session_of(day, venue, self._hours(day, venue.segment))
-            self._sessions[day, venue] = known
+            known = session_of(day, group, self._hours(day, group.segment))
+            self._sessions[day, group] = known
         return known
 
-    def is_open(self, at: datetime, venue: Venue) -> bool:
+    def is_open(self, at: datetime, group: TradingGroup) -> bool:
         """Whether there is continuous trading at that instant."""
         minute = minute_number(at)
-        return any(first <= minute < end for first, end in self._session_at(at, venue).spans)
+        return any(first <= minute < end for first, end in self._session_at(at, group).spans)
 
-    def in_slot(self, slot: datetime, venue: Venue) -> bool:
+    def is_slot_due(self, slot: datetime, group: TradingGroup) -> bool:
         """Whether a quote is due for the minute that begins at *slot*."""
         minute = minute_number(slot)
-        session = self._session_at(slot, venue)
+        session = self._session_at(slot, group)
         due = (*session.spans, *session.auction_spans)
         return any(first <= minute < end for first, end in due)
 
-    def next_open(self, at: datetime, venue: Venue) -> datetime:
+    def next_open(self, at: datetime, group: TradingGroup) -> datetime:
         """When continuous trading begins next, later than *at*.
 
         Raises CalendarUnknown when the calendar ends before that.
         """
         day = _trading_date(at)
         while True:
-            for first, _ in self.session(day, venue).spans:
+            for first, _ in self.session(day, group).spans:
                 opening = EPOCH + first * MINUTE
                 if opening > at:
                     return opening
             day += DAY
 
-    def last_completed_slot(self, at: datetime, venue: Venue) -> datetime | None:
+    def last_completed_slot(self, at: datetime, group: TradingGroup) -> datetime | None:
         """The newest slot whose minute is over at *at*; None before the calendar's first."""
         day = _trading_date(at)
         while day >= self.reviewed_from:
-            slots = self.session(day, venue).slot_instants
+            slots = self.session(day, group).slot_instants
             over = bisect_right(slots, at - MINUTE)
             if over:
                 return slots[over - 1]
             day -= DAY
         return None
 
-    def slots_between(self, after: datetime, upto: datetime, venue: Venue) -> list[datetime]:
+    def slots_between(self, after: datetime, upto: datetime, group: TradingGroup) -> list[datetime]:
         """The slots with after < slot <= upto, oldest first."""
         found: list[datetime] = []
-        for session in self._sessions_between(after, upto, venue):
+        for session in self._sessions_between(after, upto, group):
             slots = session.slot_instants
             found += slots[bisect_right(slots, after) : bisect_right(slots, upto)]
         return found
 
-    def trading_minutes_between(self, start: datetime, end: datetime, venue: Venue) -> int:
+    def trading_minutes_between(self, start: datetime, end: datetime, group: TradingGroup) -> int:
         """Whole minutes of continuous trading between the two instants.
 
         Nights, holidays and the closing auction count nothing, and neither does a minute
@@ -212,22 +212,22 @@ class MarketCalendar:
         begin, over = -((EPOCH - start) // MINUTE), minute_number(end)
         return sum(
             max(0, min(last, over) - max(first, begin))
-            for session in self._sessions_between(start, end, venue)
+            for session in self._sessions_between(start, end, group)
             for first, last in session.spans
         )
 
-    def overruled(self, provider: ProviderCalendar) -> list[Session]:
+    def conflicts_with(self, provider: ProviderCalendar) -> list[Session]:
         """Where this calendar does not follow *provider*: the sessions it keeps to instead.
 
         Sessions are given as the segment has them, without the closing auction's part.
         """
         kept = [
-            session_of(day, Venue(segment, auction=False), hours)
+            session_of(day, TradingGroup(segment, auction=False), hours)
             for (day, segment), told in provider.days.items()
             if day >= self.reviewed_from
             and (hours := self._hours(day, segment)).windows != told.windows
         ]
-        return sorted(kept, key=lambda session: (session.day, session.venue.segment))
+        return sorted(kept, key=lambda session: (session.day, session.group.segment))
 
     def expiry_close(self, expiry: date) -> ExpiryClose:
         """When contracts of that expiry cease to trade; answers for any date.
@@ -247,7 +247,7 @@ class MarketCalendar:
         hours = self._table.ordinary(max(day, self.reviewed_from)).of(Segment.FO)
         return ExpiryClose(_ist(day, hours.windows[-1].end), provisional=True)
 
-    def awaited(self) -> list[date]:
+    def dates_without_hours(self) -> list[date]:
         """The dates of announced sessions whose hours nobody has named yet."""
         return sorted(
             {
@@ -257,15 +257,17 @@ class MarketCalendar:
             }
         )
 
-    def _session_at(self, at: datetime, venue: Venue) -> Session:
-        return self.session(_trading_date(at), venue)
+    def _session_at(self, at: datetime, group: TradingGroup) -> Session:
+        return self.session(_trading_date(at), group)
 
-    def _sessions_between(self, start: datetime, end: datetime, venue: Venue) -> Iterator[Session]:
+    def _sessions_between(
+        self, start: datetime, end: datetime, group: TradingGroup
+    ) -> Iterator[Session]:
         if end < start:
             return
         day, last = _trading_date(start), _trading_date(end)
         while day <= last:
-            yield self.session(day, venue)
+            yield self.session(day, group)
             day += DAY
 
     def _hours(self, day: date, segment: Segment) -> Hours:
@@ -296,7 +298,7 @@ class MarketCalendar:
             raise CalendarUnknown(
                 f"the market calendar knows {self.reviewed_from} to {self.reviewed_until}, "
                 f"not {day}",
-                then=CURE,
+                hint=CURE,
             )
         announced = self._table.special.get((day, segment))
         if announced is not None:

@@ -20,23 +20,23 @@ IST_AHEAD = 330
 
 
 @dataclass(frozen=True, slots=True)
-class Venue:
+class TradingGroup:
     """How something is traded: its segment, and whether the closing auction stops it."""
 
     segment: Segment
     auction: bool
 
 
-F_AND_O_STOCK = Venue(Segment.CASH, auction=True)
-OTHER_STOCK = Venue(Segment.CASH, auction=False)
-INDEX = Venue(Segment.INDEX, auction=True)
-INDIA_VIX = Venue(Segment.INDEX, auction=False)
-FUTURES_AND_OPTIONS = Venue(Segment.FO, auction=False)
+F_AND_O_STOCK = TradingGroup(Segment.CASH, auction=True)
+OTHER_STOCK = TradingGroup(Segment.CASH, auction=False)
+INDEX = TradingGroup(Segment.INDEX, auction=True)
+INDIA_VIX = TradingGroup(Segment.INDEX, auction=False)
+FUTURES_AND_OPTIONS = TradingGroup(Segment.FO, auction=False)
 
 INDIA_VIX_KEY = "NSE_INDEX|India VIX"
 
 
-def venue_of(instrument: Instrument) -> Venue:
+def group_of(instrument: Instrument) -> TradingGroup:
     """How *instrument* is traded. Raises BadRecord for a segment the calendar has no hours of."""
     match instrument.segment:
         case "NSE_EQ":
@@ -58,7 +58,7 @@ class Session:
     """
 
     day: date
-    venue: Venue
+    group: TradingGroup
     windows: tuple[Window, ...]
     auction: Window | None
     note: str
@@ -106,9 +106,9 @@ class Session:
         return midnight_number(self.day) + moment.hour * 60 + moment.minute
 
 
-def session_of(day: date, venue: Venue, hours: Hours) -> Session:
+def session_of(day: date, group: TradingGroup, hours: Hours) -> Session:
     """The session that *hours* of a segment mean for a venue: the auction ends its trading."""
-    auction = hours.auction if venue.auction else None
+    auction = hours.auction if group.auction else None
     windows = hours.windows
     if auction is not None:
         windows = tuple(
@@ -116,7 +116,7 @@ def session_of(day: date, venue: Venue, hours: Hours) -> Session:
             for window in windows
             if window.start < auction.start
         )
-    return Session(day, venue, windows, auction, hours.note, hours.provisional)
+    return Session(day, group, windows, auction, hours.note, hours.provisional)
 
 
 def minute_number(at: datetime) -> int:

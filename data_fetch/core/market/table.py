@@ -140,7 +140,7 @@ def parse_override(text: str, name: str) -> DayHours:
     except (ValueError, TypeError, AttributeError) as problem:
         raise SetupError(
             f"the calendar override {name} cannot be used: {problem}",
-            then="Mend the file, or move it away.",
+            hint="Mend the file, or move it away.",
         ) from None
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from data_fetch.core.market.calendar import MarketCalendar, Venue
+from data_fetch.core.market.calendar import MarketCalendar, TradingGroup
 from data_fetch.core.records import Movement
 
 
@@ -44,7 +44,7 @@ def judge(
     symbol: str,
     *,
     now: datetime,
-    venue: Venue,
+    group: TradingGroup,
     calendar: MarketCalendar,
     rules: FreshnessRules,
     last_quote: datetime | None,
@@ -57,9 +57,9 @@ def judge(
     gap nothing is expected, so nothing is stale: the state is ``market_closed``.
     """
     minutes = (
-        None if last_quote is None else calendar.trading_minutes_between(last_quote, now, venue)
+        None if last_quote is None else calendar.trading_minutes_between(last_quote, now, group)
     )
-    if not calendar.is_open(now, venue):
+    if not calendar.is_open(now, group):
         state = Freshness.CLOSED
     elif minutes is None:
         state = Freshness.NEVER_SEEN

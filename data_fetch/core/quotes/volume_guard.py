@@ -23,7 +23,7 @@ class VolumeGuard:
     def __init__(self, known: Iterable[tuple[date, Quote]] = ()) -> None:
         self._known = {quote.instrument_key: _Known(day, quote.volume) for day, quote in known}
 
-    def objection(self, day: date, quote: Quote) -> str | None:
+    def rejection(self, day: date, quote: Quote) -> str | None:
         """Why *quote* cannot be stored, or None; a quote without objection is remembered."""
         known = self._known.get(quote.instrument_key)
         if known is None or known.day != day or quote.volume >= known.volume:

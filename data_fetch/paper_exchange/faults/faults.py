@@ -203,7 +203,7 @@ class FaultBook:
             order.struck += 1
         return tuple(order.fault for order in due)
 
-    def told(self) -> list[dict[str, Any]]:
+    def as_documents(self) -> list[dict[str, Any]]:
         return [
             {
                 **order.fault.model_dump(mode="json", by_alias=True, exclude_unset=True),
@@ -221,7 +221,7 @@ def read_faults(document: Any) -> list[Fault]:
     ordered = document.get("fault", [document]) if isinstance(document, dict) else document
     if not isinstance(ordered, list):
         raise SetupError(
-            "a fault script holds a list named 'fault'", then="Write [[fault]] above each one."
+            "a fault script holds a list named 'fault'", hint="Write [[fault]] above each one."
         )
     return [_read(number, each) for number, each in enumerate(ordered, 1)]
 

@@ -239,7 +239,7 @@ def replied(faults: tuple[Fault, ...], api: str) -> Answer | None:
     return next((replies[fault.kind](fault) for fault in faults if fault.kind in replies), None)
 
 
-def spoilt(faults: tuple[Fault, ...], data: Any, scene: Scene) -> Any:
+def poisoned(faults: tuple[Fault, ...], data: Any, scene: Scene) -> Any:
     for kind, spoil in SPOILERS.items():
         for fault in faults:
             if fault.kind == kind:

@@ -14,7 +14,12 @@ import numpy as np
 
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import CalendarUnknown
-from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, OTHER_STOCK, MarketCalendar, Venue
+from data_fetch.core.market.calendar import (
+    FUTURES_AND_OPTIONS,
+    OTHER_STOCK,
+    MarketCalendar,
+    TradingGroup,
+)
 from data_fetch.paper_exchange.market.chance import Ints
 
 DAY = timedelta(days=1)
@@ -117,12 +122,12 @@ class TradingDays:
         self.hours = lru_cache(maxsize=4096)(self._hours)
         self.minutes = lru_cache(maxsize=1024)(self._minutes)
 
-    def windows(self, day: date, venue: Venue) -> tuple[Span, ...]:
+    def windows(self, day: date, group: TradingGroup) -> tuple[Span, ...]:
         """The windows of continuous trading, none when closed."""
-        return self.plan(day, venue).windows
+        return self.plan(day, group).windows
 
-    def has_auction(self, day: date, venue: Venue) -> bool:
-        return self.plan(day, venue).auction
+    def has_auction(self, day: date, group: TradingGroup) -> bool:
+        return self.plan(day, group).auction
 
     def trades_on(self, day: date) -> bool:
         return bool(self.windows(day, OTHER_STOCK))
@@ -162,14 +167,14 @@ class TradingDays:
                 return Moment.of_seconds(min(int(at.seconds), epoch(at.day, end)))
         return Moment.of_seconds(self.expires_at(self.before(at.day)))
 
-    def _plan(self, day: date, venue: Venue) -> Plan:
+    def _plan(self, day: date, group: TradingGroup) -> Plan:
         """What the calendar says of *day*; beyond it, what it says of an ordinary day."""
         try:
-            session = self._calendar.session(day, venue)
+            session = self._calendar.session(day, group)
         except CalendarUnknown:
             if day.weekday() >= SATURDAY:
                 return Plan((), False, "")
-            session = self._calendar.session(self._ordinary_day(day), venue)
+            session = self._calendar.session(self._ordinary_day(day), group)
         windows = tuple((window.start, window.end) for window in session.windows)
         return Plan(windows, session.auction is not None, session.note)
 
@@ -184,16 +189,19 @@ class TradingDays:
     def _is_open(self, day: date) -> bool:
         return self._calendar.session(day, FUTURES_AND_OPTIONS).open
 
-    def _hours(self, day: date, venue: Venue) -> Hours:
-        windows = self.windows(day, venue)
+    def _hours(self, day: date, group: TradingGroup) -> Hours:
+        windows = self.windows(day, group)
         continuous = _offsets(windows)
-        filled_in = (windows[-1][1], ROWS_END) if self.has_auction(day, venue) else None
+        filled_in = (windows[-1][1], ROWS_END) if self.has_auction(day, group) else None
         served = _offsets((*windows, filled_in)) if filled_in else continuous
         return Hours(epoch(day, MIDNIGHT) + served, len(continuous))
 
-    def _minutes(self, day: date, venue: Venue) -> Ints:
-        """The minutes in which an instrument of *venue*, or contracts on it, have rows."""
-        cash, contracts = self.hours(day, venue).starts, self.hours(day, FUTURES_AND_OPTIONS).starts
+    def _minutes(self, day: date, group: TradingGroup) -> Ints:
+        """The minutes in which an instrument of *group*, or contracts on it, have rows."""
+        cash, contracts = (
+            self.hours(day, group).starts,
+            self.hours(day, FUTURES_AND_OPTIONS).starts,
+        )
         # Almost always the contracts' minutes hold the others, and joining them is dear.
         if _unbroken(contracts) and contracts[0] <= cash[0] and cash[-1] <= contracts[-1]:
             return contracts

@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log
 
-from data_fetch.core.market.calendar import F_AND_O_STOCK, INDEX, INDIA_VIX, OTHER_STOCK, Venue
+from data_fetch.core.market.calendar import (
+    F_AND_O_STOCK,
+    INDEX,
+    INDIA_VIX,
+    OTHER_STOCK,
+    TradingGroup,
+)
 from data_fetch.core.records import PAPER_ISIN_PREFIX
 from data_fetch.paper_exchange.market.chance import fingerprint, share
 
@@ -32,7 +38,7 @@ class Listing:
     segment: str
     series: str = "EQ"
     isin: str | None = None
-    venue: Venue
+    group: TradingGroup
     base: float
     daily: float
     turnover: float = 0.0
@@ -63,7 +69,7 @@ def _index(
         key=f"NSE_INDEX|{name}",
         segment="NSE_INDEX",
         series="INDEX",
-        venue=INDEX,
+        group=INDEX,
         base=base,
         daily=0.006,
         lot_size=lot_size,
@@ -87,7 +93,7 @@ INDIA_VIX_INDEX = Listing(
     key="NSE_INDEX|India VIX",
     segment="NSE_INDEX",
     series="INDEX",
-    venue=INDIA_VIX,
+    group=INDIA_VIX,
     base=14.0,
     daily=0.02,
 )
@@ -123,7 +129,7 @@ def _stock(symbol: str) -> Listing:
         key=f"NSE_EQ|{paper_isin(symbol)}",
         segment="NSE_EQ",
         isin=paper_isin(symbol),
-        venue=F_AND_O_STOCK,
+        group=F_AND_O_STOCK,
         base=base,
         daily=0.009 + 0.008 * share("volatility", symbol),
         turnover=CRORE * exp(log(40) + log(50) * share("turnover", symbol)),
@@ -140,7 +146,7 @@ def _other_share(symbol: str, series: str) -> Listing:
         segment="NSE_EQ",
         series=series,
         isin=paper_isin(symbol),
-        venue=OTHER_STOCK,
+        group=OTHER_STOCK,
         base=_base_price(symbol),
         daily=0.02,
         turnover=CRORE * (1 + 9 * share("turnover", symbol)),

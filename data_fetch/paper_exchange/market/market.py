@@ -59,8 +59,8 @@ class PaperMarket:
         return self.prices.rows(tradable, day)
 
     def trades_on(self, tradable: Tradable, day: date) -> bool:
-        venue = FUTURES_AND_OPTIONS if isinstance(tradable, Contract) else tradable.venue
-        return bool(self.days.windows(day, venue))
+        group = FUTURES_AND_OPTIONS if isinstance(tradable, Contract) else tradable.group
+        return bool(self.days.windows(day, group))
 
     def last_trade(self, tradable: Tradable, at: Moment) -> LastTrade:
         """The quote at an instant.

@@ -117,7 +117,7 @@ class Master:
                 "qty_multiplier": 1.0,
                 "security_type": "SME" if listing.series == "SM" else "NORMAL",
             }
-            if listing.venue.auction:
+            if listing.group.auction:
                 row["cas_eligible"] = True
         return row
 

@@ -128,7 +128,7 @@ class PriceModel:
     def tick(self, listing: Listing, day: date) -> float:
         """The price step in force, in rupees: by the price at the last month's end."""
         if listing.isin is None:
-            return VIX_TICK if listing.venue == INDIA_VIX else INDEX_TICK
+            return VIX_TICK if listing.group == INDIA_VIX else INDEX_TICK
         if day < TICKS_BY_PRICE_FROM:
             return OLD_TICK
         price = self.level(listing, day.replace(day=1))
@@ -143,8 +143,8 @@ class PriceModel:
         return listing.base * exp(listing.daily * strayed.item())
 
     def _walk(self, listing: Listing, day: date) -> Walk:
-        cash = self.days.hours(day, listing.venue).starts
-        starts = self.days.minutes(day, listing.venue)
+        cash = self.days.hours(day, listing.group).starts
+        starts = self.days.minutes(day, listing.group)
         chance = generator(self.seed, "walk", listing.symbol, day)
         gap = 0.3 * listing.daily * chance.standard_normal()
         first = log(self.level(listing, self.days.before(day))) + gap
@@ -159,7 +159,7 @@ class PriceModel:
 
     def _rows(self, listing: Listing, day: date) -> Rows:
         """The rows of a trading day as the provider serves them."""
-        hours = self.days.hours(day, listing.venue)
+        hours = self.days.hours(day, listing.group)
         chance = generator(self.seed, "rows", listing.symbol, day)
         quiet = self._quiet(listing, hours, chance)
         volume = self._volume(listing, hours, chance)

@@ -118,8 +118,8 @@ class CandleAnswers:
             raise refuse("UDAPI1020")
         unit, count = EXPIRED_INTERVALS[interval]
         first, last = self._window(unit, count, to_date, from_date)
-        live_key, _, spelt = key.rpartition("|")
-        expiry = read_date(spelt, "%d-%m-%Y", "UDAPI1021")
+        live_key, _, format_expiry = key.rpartition("|")
+        expiry = read_date(format_expiry, "%d-%m-%Y", "UDAPI1021")
         contract = self._market.find(live_key, expiry)
         if not isinstance(contract, Contract) or not contract.expiry == expiry < now.day:
             raise refuse("UDAPI100011")

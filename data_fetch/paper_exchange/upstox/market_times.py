@@ -5,12 +5,17 @@ from datetime import date, datetime, time
 from typing import Any
 
 from data_fetch.core.clock import IST
-from data_fetch.core.market.calendar import F_AND_O_STOCK, FUTURES_AND_OPTIONS, OTHER_STOCK, Venue
+from data_fetch.core.market.calendar import (
+    F_AND_O_STOCK,
+    FUTURES_AND_OPTIONS,
+    OTHER_STOCK,
+    TradingGroup,
+)
 from data_fetch.paper_exchange.market.days import DAY, SATURDAY, Moment, TradingDays, epoch
 from data_fetch.paper_exchange.wire import refuse
 
 ALL_EXCHANGES = ["NSE", "NFO", "BSE", "BFO", "CDS", "BCD", "MCX"]
-VENUES: dict[str, Venue] = {"NSE": OTHER_STOCK, "NFO": FUTURES_AND_OPTIONS}
+TRADING_GROUPS: dict[str, TradingGroup] = {"NSE": OTHER_STOCK, "NFO": FUTURES_AND_OPTIONS}
 EXCHANGES = {*ALL_EXCHANGES, "NSCOM"}
 WITH_AUCTION = {"NSE", "BSE"}
 
@@ -52,8 +57,8 @@ class MarketTimes:
         if exchange not in EXCHANGES:
             raise refuse("UDAPI1089")
         local = now.at.astimezone(IST)
-        venue = VENUES.get(exchange, OTHER_STOCK)
-        status, since = self._status(local, venue)
+        group = TRADING_GROUPS.get(exchange, OTHER_STOCK)
+        status, since = self._status(local, group)
         answer: dict[str, Any] = {
             "exchange": exchange,
             "status": status,
@@ -74,8 +79,8 @@ class MarketTimes:
             }
         return answer
 
-    def _status(self, local: datetime, venue: Venue) -> tuple[str, time]:
-        windows = self._days.windows(local.date(), venue)
+    def _status(self, local: datetime, group: TradingGroup) -> tuple[str, time]:
+        windows = self._days.windows(local.date(), group)
         now = local.time()
         if not windows:
             return "NORMAL_CLOSE", time(0)
@@ -113,8 +118,8 @@ class MarketTimes:
                 "start_time": epoch(day, start) * 1000,
                 "end_time": epoch(day, end) * 1000,
             }
-            for exchange, venue in VENUES.items()
-            for start, end in self._days.windows(day, venue)
+            for exchange, group in TRADING_GROUPS.items()
+            for start, end in self._days.windows(day, group)
         ]
 
 

@@ -5,26 +5,26 @@ from typing import Any
 
 import orjson
 
-from data_fetch.core.chains.chains import ChainFault, Fault
+from data_fetch.core.chains.chains import ChainError, Fault
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def parsed(body: bytes) -> Any:
-    """The JSON in *body*. Raises ChainFault with the name of what it is instead."""
+    """The JSON in *body*. Raises ChainError with the name of what it is instead."""
     text = body.removeprefix(BYTE_ORDER_MARK).strip()
     if not text:
-        raise ChainFault(Fault.EMPTY_BODY, "an empty body")
+        raise ChainError(Fault.EMPTY_BODY, "an empty body")
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         pass
     if text.startswith(b"<"):
-        raise ChainFault(Fault.HTML, "a page, not JSON")
+        raise ChainError(Fault.HTML, "a page, not JSON")
     # Collectors written in Python store NaN, which is no JSON: it must cost one leg only.
     if b"NaN" in text or b"Infinity" in text:
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
             pass
-    raise ChainFault(Fault.NOT_JSON, f"no JSON, or not all of it: {len(body)} bytes")
+    raise ChainError(Fault.NOT_JSON, f"no JSON, or not all of it: {len(body)} bytes")

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
-from data_fetch.core.chains.chains import ChainFault, ChainLeg, DoubtfulLeg, Fault, OptionType
-from data_fetch.sources.chain_parsing.values import Objection
+from data_fetch.core.chains.chains import ChainError, ChainLeg, DoubtfulLeg, Fault, OptionType
+from data_fetch.sources.chain_parsing.values import FieldError
 
 # So many legs, or one in so many, may fail in one way before the document is refused.
 FEW = 3
@@ -40,7 +40,7 @@ class LegGathering:
         self._examples: dict[tuple[Fault, str], str] = {}
         self._lacking: Counter[str] = Counter()
         self._figured_twice = 0
-        self.set_aside: list[DoubtfulLeg] = []
+        self.rejected: list[DoubtfulLeg] = []
 
     def add(self, expiry: date, leg: ChainLeg) -> None:
         """Take *leg*. One of the same key that tells another market makes both doubtful: nobody
@@ -63,15 +63,15 @@ class LegGathering:
         expiry: date | None,
         strike: Decimal | None,
         side: OptionType | None,
-        objection: Objection,
+        field_error: FieldError,
     ) -> None:
         """Set a leg aside; what is not known of it is None."""
-        what = (objection.fault, objection.field)
+        what = (field_error.fault, field_error.field)
         self._refused.add((expiry, (strike, side)))
         self._failures[what] += 1
-        self._examples.setdefault(what, objection.what)
-        self.set_aside.append(
-            DoubtfulLeg(expiry=expiry, strike=strike, option_type=side, reason=objection.what)
+        self._examples.setdefault(what, field_error.message)
+        self.rejected.append(
+            DoubtfulLeg(expiry=expiry, strike=strike, option_type=side, reason=field_error.message)
         )
 
     def lacking(self, field: str) -> None:
@@ -86,7 +86,7 @@ class LegGathering:
         """Leave the doubtful legs out; remarks on what the others lack.
 
         *compared* is how often two fields of a leg were held against each other. Raises
-        ChainFault when many legs fail in one way, or no leg is left.
+        ChainError when many legs fail in one way, or no leg is left.
         """
         remarks = []
         for field, doubted in self._doubted.items():
@@ -95,9 +95,9 @@ class LegGathering:
                 # Too few to know how this provider reckons.
                 remarks.append(f"{what} in {len(doubted)} legs")
             else:
-                self._leave_out(doubted, Objection(Fault.CONTRADICTION, field, what))
+                self._leave_out(doubted, FieldError(Fault.CONTRADICTION, field, what))
         self._leave_out(
-            self._disputed, Objection(Fault.CONTRADICTION, "rows", "told twice, differently")
+            self._disputed, FieldError(Fault.CONTRADICTION, "rows", "told twice, differently")
         )
         self._leave_out_copies()
         self._refuse_many()
@@ -117,10 +117,10 @@ class LegGathering:
             if legs
         ]
 
-    def _leave_out(self, legs: Iterable[tuple[date, Key]], objection: Objection) -> None:
+    def _leave_out(self, legs: Iterable[tuple[date, Key]], field_error: FieldError) -> None:
         for expiry, key in sorted(legs):
             if self._legs[expiry].pop(key, None) is not None:
-                self.refuse(expiry, *key, objection)
+                self.refuse(expiry, *key, field_error)
 
     def _leave_out_copies(self) -> None:
         """A leg that was refused is not believed in another row either."""
@@ -130,13 +130,13 @@ class LegGathering:
 
     def _refuse_many(self) -> None:
         left = sum(map(len, self._legs.values()))
-        seen = left + len(self.set_aside)
+        seen = left + len(self.rejected)
         if not seen:
-            raise ChainFault(Fault.EMPTY_LIST, "rows without a leg")
+            raise ChainError(Fault.EMPTY_LIST, "rows without a leg")
         for (fault, field), count in self._failures.most_common():
             if not left or is_many(count, seen):
                 what = f"{self._examples[fault, field]} ({count} of {seen} legs)"
-                raise ChainFault(fault, what, then=LOOK)
+                raise ChainError(fault, what, hint=LOOK)
 
 
 def _market_of(leg: ChainLeg) -> ChainLeg:
@@ -161,11 +161,11 @@ def wanted_only(
     if wanted is None:
         return found
     others = [(expiry, legs) for expiry, legs in found if expiry != wanted]
-    strays = sum(len(legs) for _, legs in others)
-    if strays and is_many(strays, sum(len(legs) for _, legs in found)):
-        raise ChainFault(Fault.OTHER_CHAIN, f"expiry {others[0][0]}, not {wanted}")
+    unrequested = sum(len(legs) for _, legs in others)
+    if unrequested and is_many(unrequested, sum(len(legs) for _, legs in found)):
+        raise ChainError(Fault.OTHER_CHAIN, f"expiry {others[0][0]}, not {wanted}")
     for expiry, legs in others:
         for leg in legs:
-            other = Objection(Fault.OTHER_CHAIN, "expiry", f"expiry {expiry}, not {wanted}")
+            other = FieldError(Fault.OTHER_CHAIN, "expiry", f"expiry {expiry}, not {wanted}")
             gathering.refuse(expiry, *leg.key, other)
     return [(expiry, legs) for expiry, legs in found if expiry == wanted]

@@ -39,7 +39,7 @@ _STRIKE = re.compile(r"[0-9]{1,12}(\.[0-9]{1,8})?", re.ASCII)
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?", re.ASCII)
 
 
-class Objection(BadRecord):
+class FieldError(BadRecord):
     """Why a leg cannot be believed: its *field*, and the *fault* it is where many legs have it."""
 
     def __init__(self, fault: Fault, field: str, what: str) -> None:
@@ -191,16 +191,16 @@ def read_field(members: Mapping[str, Any], field: Field, lacking: Lacking) -> fl
     try:
         number = (read_quantity if field.whole else read_number)(value, field.name)
     except BadRecord as problem:
-        raise Objection(_fault_of(value), field.name, problem.what) from None
+        raise FieldError(_fault_of(value), field.name, problem.message) from None
     if not SMALLEST[field.signed] <= number <= field.most or number < -field.most:
-        raise Objection(Fault.UNIT_CHANGED, field.name, f"{field.name} {number:g} cannot be")
+        raise FieldError(Fault.UNIT_CHANGED, field.name, f"{field.name} {number:g} cannot be")
     return number
 
 
-def _not_there(field: Field, value: object) -> Objection:
+def _not_there(field: Field, value: object) -> FieldError:
     if value is None:
-        return Objection(Fault.RETYPED_FIELD, field.name, f"{field.name} is null")
-    return Objection(Fault.RENAMED_FIELD, field.name, f"{field.name} is missing")
+        return FieldError(Fault.RETYPED_FIELD, field.name, f"{field.name} is null")
+    return FieldError(Fault.RENAMED_FIELD, field.name, f"{field.name} is missing")
 
 
 def _fault_of(value: object) -> Fault:

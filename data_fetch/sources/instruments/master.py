@@ -17,7 +17,7 @@ from pathlib import Path
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import MasterUnavailable
 from data_fetch.core.ports import Clock
-from data_fetch.core.records import SetAside
+from data_fetch.core.records import RejectedRow
 from data_fetch.core.settings import INSTRUMENTS_URL
 from data_fetch.sources.instruments.location import location_of
 from data_fetch.sources.instruments.rows import FUTURE, read_instruments, read_rows
@@ -45,7 +45,7 @@ class MasterFile:
 
     *as_of* is the last trading date (IST) on which it can have been current: the one it was
     fetched on, or an earlier one on which a future in it expired. *warning* says what is not
-    as it should be (None: nothing). The *set_aside* malformed rows are not among
+    as it should be (None: nothing). The *rejected* malformed rows are not among
     *instruments*.
     """
 
@@ -53,7 +53,7 @@ class MasterFile:
     as_of: date
     warning: str | None
     instruments: int
-    set_aside: int
+    rejected: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class Findings:
     edition: str
     size: int
     instruments: int
-    set_aside: int
+    rejected: int
     nearest_future: str | None
 
     def current_until(self, day: date) -> date:
@@ -75,8 +75,8 @@ class Findings:
         told = []
         if self.current_until(day) < day - HOLIDAYS_ALLOWED:
             told.append(f"the master is old: a future in it expired on {self.nearest_future}")
-        if self.set_aside:
-            told.append(f"{self.set_aside} malformed row(s) of the master were set aside")
+        if self.rejected:
+            told.append(f"{self.rejected} malformed row(s) of the master were set aside")
         return told
 
 
@@ -145,10 +145,11 @@ class InstrumentMaster:
         for kept_on, path in self._kept():
             findings = recall(path) or _readable(path)
             if findings is not None:
-                instead = f"{problem.what}; the master of {kept_on} is used instead"
+                instead = f"{problem.message}; the master of {kept_on} is used instead"
                 return _master_file(path, kept_on, findings, [instead, *findings.doubts(day)])
         raise MasterUnavailable(
-            f"{problem.what}, and no older instrument master is kept in {self._folder}", then=CURE
+            f"{problem.message}, and no older instrument master is kept in {self._folder}",
+            hint=CURE,
         ) from problem
 
     def _kept(self) -> list[tuple[date, Path]]:
@@ -175,10 +176,10 @@ def inspect(path: Path, place: str, edition: str) -> Findings:
     if not start.startswith(GZIP_MAGIC):
         shown = f"it begins with {start!r}" if start else "it is empty"
         raise MasterUnavailable(f"{place} is not a gzip file: {shown}")
-    instruments, set_aside, nearest = 0, 0, date.max
+    instruments, rejected, nearest = 0, 0, date.max
     for row in read_rows(path, called=place):
-        if isinstance(row, SetAside):
-            set_aside += 1
+        if isinstance(row, RejectedRow):
+            rejected += 1
             continue
         instruments += 1
         if row.instrument_type == FUTURE and row.expiry is not None:
@@ -190,7 +191,7 @@ def inspect(path: Path, place: str, edition: str) -> Findings:
         edition=edition,
         size=path.stat().st_size,
         instruments=instruments,
-        set_aside=set_aside,
+        rejected=rejected,
         nearest_future=None if nearest == date.max else nearest.isoformat(),
     )
 
@@ -225,7 +226,7 @@ def _master_file(path: Path, day: date, findings: Findings, doubts: list[str]) -
         as_of=findings.current_until(day),
         warning="; ".join(doubts) or None,
         instruments=findings.instruments,
-        set_aside=findings.set_aside,
+        rejected=findings.rejected,
     )
 
 

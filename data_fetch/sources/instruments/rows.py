@@ -20,7 +20,7 @@ import ijson
 
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord, MasterUnavailable
-from data_fetch.core.records import CONTROLS, LONGEST_TEXT, Instrument, SetAside
+from data_fetch.core.records import CONTROLS, LONGEST_TEXT, Instrument, RejectedRow
 
 EQUITY, INDEX, FUTURES_AND_OPTIONS = "NSE_EQ", "NSE_INDEX", "NSE_FO"
 SEGMENTS = frozenset({EQUITY, INDEX, FUTURES_AND_OPTIONS})
@@ -40,8 +40,8 @@ FIRST_YEAR = 2000
 MOST_DIGITS = 18
 
 
-def read_rows(path: Path, called: str = "") -> Iterator[Instrument | SetAside]:
-    """The instruments of a master file, streamed; a malformed row comes as a SetAside.
+def read_rows(path: Path, called: str = "") -> Iterator[Instrument | RejectedRow]:
+    """The instruments of a master file, streamed; a malformed row comes as a RejectedRow.
 
     Rows of other segments (currencies, commodities) and exchange dummies are left out.
     Raises MasterUnavailable, at the row where it shows, when the file is missing, not gzip,
@@ -51,13 +51,13 @@ def read_rows(path: Path, called: str = "") -> Iterator[Instrument | SetAside]:
         with gzip.open(path) as unpacked:
             for row in ijson.items(unpacked, "item"):
                 if not isinstance(row, dict) or not isinstance(row.get("segment"), str):
-                    yield SetAside("", f"not an instrument: {shortened(row)}")
+                    yield RejectedRow("", f"not an instrument: {shortened(row)}")
                 elif row["segment"] in SEGMENTS and not is_dummy(row):
                     yield _checked(row)
     except (OSError, EOFError, zlib.error, ijson.JSONError, ValueError) as problem:
         raise MasterUnavailable(
             f"{called or path} is not a whole gzipped JSON list ({_first_line(problem)})",
-            then=f"Delete {path}: the next command fetches it again.",
+            hint=f"Delete {path}: the next command fetches it again.",
         ) from problem
 
 
@@ -110,11 +110,11 @@ def _parse_contract(row: Mapping[str, Any]) -> Instrument:
     )
 
 
-def _checked(row: Mapping[str, Any]) -> Instrument | SetAside:
+def _checked(row: Mapping[str, Any]) -> Instrument | RejectedRow:
     try:
         return parse_instrument(row)
     except BadRecord as problem:
-        return SetAside(shortened(row.get("instrument_key", "")), problem.what)
+        return RejectedRow(shortened(row.get("instrument_key", "")), problem.message)
 
 
 def _text(row: Mapping[str, Any], field: str) -> str:

@@ -121,7 +121,7 @@ def read_symbols_file(path: Path) -> SymbolsFile:
     found = parse_symbols(_text_of(path), path)
     if not found.symbols:
         first = f": {found.malformed[0].reason}" if found.malformed else ""
-        raise SymbolsFileBad(f"the symbols file {path} holds no symbol{first}", then=CURE)
+        raise SymbolsFileBad(f"the symbols file {path} holds no symbol{first}", hint=CURE)
     return found
 
 
@@ -197,7 +197,7 @@ def _replace(path: Path, text: str) -> None:
     except OSError as problem:
         raise SymbolsFileBad(
             f"the symbols file {path} cannot be written ({problem.strerror})",
-            then="Make its folder writable, or name another place in FNO_SYMBOLS_FILE.",
+            hint="Make its folder writable, or name another place in FNO_SYMBOLS_FILE.",
         ) from problem
     finally:
         fresh.unlink(missing_ok=True)
@@ -208,7 +208,7 @@ def _text_of(path: Path) -> str:
         content = path.read_bytes()
     except OSError as problem:
         raise SymbolsFileBad(
-            f"the symbols file {path} cannot be read ({problem.strerror})", then=CURE
+            f"the symbols file {path} cannot be read ({problem.strerror})", hint=CURE
         ) from problem
     try:
         text = content.decode("utf-8-sig")
@@ -222,7 +222,7 @@ def _text_of(path: Path) -> str:
 def _not_text(path: Path) -> SymbolsFileBad:
     return SymbolsFileBad(
         f"the symbols file {path} is not UTF-8 text",
-        then=f"Save it as UTF-8, or move it away. {CURE}",
+        hint=f"Save it as UTF-8, or move it away. {CURE}",
     )
 
 

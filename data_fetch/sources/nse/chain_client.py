@@ -7,8 +7,8 @@ from data_fetch.core.chains.chains import (
     ChainReply,
     ChainSource,
     ListedExpiries,
-    Payload,
-    ReadChains,
+    ParsedChains,
+    RawResponse,
 )
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.ports import Clock, Lane
@@ -35,42 +35,44 @@ class NseChainClient:
 
     def chain(self, underlying: Instrument, expiry: date, stop: Event) -> ChainReply:
         """The chain of one expiry; whatever goes wrong is in `problem`."""
-        errand = self._site.errand(Lane.CHAIN, stop)
-        told: ReadChains | None = None
+        context = self._site.context(Lane.CHAIN, stop)
+        told: ParsedChains | None = None
         problem: DataFetchError | None = None
         try:
             is_index = underlying.segment == INDEX
-            body = self._site.option_chain(underlying.symbol, is_index, expiry, errand)
+            body = self._site.option_chain(underlying.symbol, is_index, expiry, context)
             told = read_nse_chains(body, underlying.symbol, expiry)
         except DataFetchError as failure:
             problem = failure
         return ChainReply(
             source=self.source,
-            told=told,
+            parsed=told,
             problem=problem,
-            payloads=tuple(errand.payloads),
-            requests=errand.requests,
-            received_at=errand.payloads[-1].received_at if errand.payloads else self._clock.now(),
+            raw_responses=tuple(context.raw_responses),
+            requests=context.requests,
+            received_at=context.raw_responses[-1].received_at
+            if context.raw_responses
+            else self._clock.now(),
         )
 
     def _listed(self, underlying: Instrument, stop: Event) -> ListedExpiries:
-        errand = self._site.errand(Lane.CHAIN, stop)
+        context = self._site.context(Lane.CHAIN, stop)
         expiries: tuple[date, ...] = ()
         problem: DataFetchError | None = None
         try:
-            expiries = read_nse_expiries(self._site.contract_info(underlying.symbol, errand))
+            expiries = read_nse_expiries(self._site.contract_info(underlying.symbol, context))
         except DataFetchError as failure:
             problem = failure
         return ListedExpiries(
             source=self.source,
             expiries=expiries,
             problem=problem,
-            payloads=tuple(errand.payloads),
-            requests=errand.requests,
+            raw_responses=tuple(context.raw_responses),
+            requests=context.requests,
         )
 
 
-def read_nse_answer(payload: Payload, underlying: str, expiry: date) -> ReadChains:
-    """The chain of *underlying* and *expiry* in an answer that was kept. Raises ChainFault."""
-    body = read_site_answer(payload.status, payload.body)
+def read_nse_answer(raw_response: RawResponse, underlying: str, expiry: date) -> ParsedChains:
+    """The chain of *underlying* and *expiry* in an answer that was kept. Raises ChainError."""
+    body = read_site_answer(raw_response.status, raw_response.body)
     return read_nse_chains(body, underlying, expiry)

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple, TypeVar
 
 from data_fetch.core.chains.chains import ChainLeg, Fault, OptionType
 from data_fetch.core.errors import BadRecord
-from data_fetch.sources.chain_parsing.canaries import most_worth, refuse_prices
+from data_fetch.sources.chain_parsing.plausibility import most_worth, refuse_prices
 from data_fetch.sources.chain_parsing.values import (
     IV_DIGITS,
     LARGEST_COUNT,
     LARGEST_VOLATILITY,
     Field,
+    FieldError,
     Lacking,
-    Objection,
     UsualForm,
     in_lower_case,
     read_date,
@@ -109,15 +109,15 @@ said_before = lru_cache(maxsize=65_536, typed=True)(Said.of)
 
 
 class LegReader:
-    """Reads the legs of one body. *spelt* is how it spells the names of their members, which are
-    keyed in lower case; the legs are *identified* or have lost their identifiers; *lacking* is
-    told of every number that a leg is without."""
+    """Reads the legs of one body. *format_expiry* is how it spells the names of their members,
+    which are keyed in lower case; the legs are *identified* or have lost their identifiers;
+    *lacking* gets every number that a leg is without."""
 
     def __init__(
         self,
         symbol: str,
         spot: float | None,
-        spelt: Mapping[str, object],
+        format_expiry: Mapping[str, object],
         identified: bool,
         lacking: Lacking,
     ) -> None:
@@ -125,8 +125,8 @@ class LegReader:
         self._spot = spot
         self._identified = identified
         self._lacking = lacking
-        self._usual = _usual_form(spelt)
-        self._named = itemgetter(*map(spelt.get, IDENTITY))
+        self._usual = _usual_form(format_expiry)
+        self._named = itemgetter(*map(format_expiry.get, IDENTITY))
         # How many legs had a change to hold against its percentage.
         self.compared = 0
 
@@ -179,23 +179,23 @@ class LegReader:
         try:
             of_leg = None if told is None else read(told)
         except BadRecord as problem:
-            raise Objection(Fault.RETYPED_FIELD, field, f"{field}: {problem.what}") from None
+            raise FieldError(Fault.RETYPED_FIELD, field, f"{field}: {problem.message}") from None
         if of_leg is None:
             self._lacking(field)
         if of_row is not None and of_leg is not None and of_row != of_leg:
-            raise Objection(
+            raise FieldError(
                 Fault.CONTRADICTION, field, f"{field} {of_leg} in the leg, {of_row} in its row"
             )
         known = of_row if of_row is not None else of_leg
         if known is None:
-            raise Objection(Fault.RENAMED_FIELD, field, f"{field} is missing")
+            raise FieldError(Fault.RENAMED_FIELD, field, f"{field} is missing")
         return known
 
     def _check_underlying(self, told: object) -> None:
         if told is None:
             self._lacking("underlying")
         elif told != self._symbol:
-            raise Objection(
+            raise FieldError(
                 Fault.OTHER_CHAIN, "underlying", f"underlying {shortened(told)}, not {self._symbol}"
             )
 
@@ -210,11 +210,13 @@ class LegReader:
         try:
             day, at = read_date(found["expiry"]), read_strike(found["strike"])
         except BadRecord as problem:
-            raise Objection(
-                Fault.CONTRADICTION, "identifier", f"identifier {shortened(told)}: {problem.what}"
+            raise FieldError(
+                Fault.CONTRADICTION,
+                "identifier",
+                f"identifier {shortened(told)}: {problem.message}",
             ) from None
         if (found["underlying"], day, found["side"], at) != (self._symbol, expiry, side, strike):
-            raise Objection(
+            raise FieldError(
                 Fault.CONTRADICTION,
                 "identifier",
                 f"identifier {shortened(told)} is not {self._symbol} {expiry} {strike} {side}",
@@ -285,10 +287,11 @@ def symbol_in(identifier: object) -> str | None:
     return None if found is None else found["underlying"]
 
 
-def _usual_form(spelt: Mapping[str, object]) -> UsualForm:
-    """Of a leg that spells its numbers as this body, whose names are *spelt* so, does."""
+def _usual_form(format_expiry: Mapping[str, object]) -> UsualForm:
+    """Of a leg that spells its numbers as this body, whose names are *format_expiry* so, does."""
     found = [
-        next((spelt[name] for name in field.spellings if name in spelt), None) for field in FIELDS
+        next((format_expiry[name] for name in field.spellings if name in format_expiry), None)
+        for field in FIELDS
     ]
     return UsualForm(found, unsigned=UNSIGNED, whole=QUANTITIES, most=LARGEST_PRICE)
 
@@ -307,6 +310,6 @@ def _before(field: str, now: float | None, change: float | None, digits: int) ->
         return None
     before = now - change
     if before < -CRUMB:
-        raise Objection(Fault.CONTRADICTION, field, f"{field} {change:g} to {now:g} cannot be")
+        raise FieldError(Fault.CONTRADICTION, field, f"{field} {change:g} to {now:g} cannot be")
     # Whole numbers need no rounding, and most are whole.
     return float(before) if type(before) is int else abs(round(before, digits))

@@ -14,19 +14,19 @@ from typing import Any
 
 from data_fetch.core.chains.chains import (
     Chain,
-    ChainFault,
+    ChainError,
     ChainSource,
     Fault,
     OptionType,
+    ParsedChains,
     QuantityUnit,
-    ReadChains,
 )
 from data_fetch.core.errors import BadRecord
 from data_fetch.core.records import presentable
-from data_fetch.sources.chain_parsing.canaries import check_chains, check_totals
 from data_fetch.sources.chain_parsing.legs import LOOK, LegGathering, wanted_only
+from data_fetch.sources.chain_parsing.plausibility import check_chains, check_totals
 from data_fetch.sources.chain_parsing.values import (
-    Objection,
+    FieldError,
     most_common,
     read_date,
     read_spot,
@@ -46,11 +46,11 @@ SPOT_APART = 0.05
 
 def read_nse_chains(
     document: Any, underlying: str | None = None, expiry: date | None = None
-) -> ReadChains:
+) -> ParsedChains:
     """The chains of a parsed body, nearest expiry first.
 
     With *underlying* (the trading symbol) or *expiry* given, a body about something else is
-    Fault.OTHER_CHAIN. Raises ChainFault when there is no chain that could be believed.
+    Fault.OTHER_CHAIN. Raises ChainError when there is no chain that could be believed.
     """
     body = _body_in(document)
     reading = _Reading(body, underlying)
@@ -58,21 +58,21 @@ def read_nse_chains(
         for row in chain(body.rows, body.repeated):
             reading.take(row)
     except RecursionError:
-        raise ChainFault(Fault.NOT_A_CHAIN, "rows that are nested without end") from None
-    return reading.told(expiry)
+        raise ChainError(Fault.NOT_A_CHAIN, "rows that are nested without end") from None
+    return reading.parsed(expiry)
 
 
 def read_nse_expiries(document: Any) -> tuple[date, ...]:
-    """The listed expiries in a body of contract information, nearest first. Raises ChainFault."""
+    """The listed expiries in a body of contract information, nearest first. Raises ChainError."""
     told = document.get("expiryDates") if isinstance(document, dict) else None
     if not isinstance(told, list):
-        raise ChainFault(Fault.NOT_A_CHAIN, "no list of expiryDates")
+        raise ChainError(Fault.NOT_A_CHAIN, "no list of expiryDates")
     if not told:
-        raise ChainFault(Fault.EMPTY_LIST, "no expiryDates are listed")
+        raise ChainError(Fault.EMPTY_LIST, "no expiryDates are listed")
     try:
         return tuple(sorted({read_date(text) for text in told}))
     except BadRecord as problem:
-        raise ChainFault(Fault.RETYPED_FIELD, f"expiryDates: {problem.what}") from None
+        raise ChainError(Fault.RETYPED_FIELD, f"expiryDates: {problem.message}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ class _Body:
 
 def _body_in(document: Any) -> _Body:
     if document == []:
-        raise ChainFault(Fault.EMPTY_LIST, "a list without rows")
+        raise ChainError(Fault.EMPTY_LIST, "a list without rows")
     if not isinstance(document, dict):
-        raise ChainFault(Fault.NOT_A_CHAIN, "no JSON object")
+        raise ChainError(Fault.NOT_A_CHAIN, "no JSON object")
     records, filtered = document.get("records"), document.get("filtered")
     members = records if isinstance(records, dict) else document
     totals = filtered if isinstance(filtered, dict) else {}
@@ -100,20 +100,20 @@ def _body_in(document: Any) -> _Body:
 
 
 def _rows_in(members: Mapping[str, Any], document: Mapping[str, Any]) -> list[Any]:
-    """The rows among *members*. Raises ChainFault when there are none."""
+    """The rows among *members*. Raises ChainError when there are none."""
     rows = members.get("data")
     if isinstance(rows, list) and rows:
         return rows
     if rows == []:
-        raise ChainFault(Fault.EMPTY_LIST, "a chain without rows")
+        raise ChainError(Fault.EMPTY_LIST, "a chain without rows")
     if not any(document.values()):
         # 200 with {} is how the site shuts its door, or how a stale cookie shows.
-        raise ChainFault(Fault.EMPTY_OBJECT, "an object with nothing in it")
+        raise ChainError(Fault.EMPTY_OBJECT, "an object with nothing in it")
     if not BESIDE_ROWS & members.keys():
-        raise ChainFault(Fault.NOT_A_CHAIN, f"an object of {_names(document)}")
+        raise ChainError(Fault.NOT_A_CHAIN, f"an object of {_names(document)}")
     if "data" in members:
-        raise ChainFault(Fault.RETYPED_FIELD, f"data is {shortened(rows)}, not a list of rows")
-    raise ChainFault(Fault.RENAMED_FIELD, f"data is missing beside {_names(members)}", then=LOOK)
+        raise ChainError(Fault.RETYPED_FIELD, f"data is {shortened(rows)}, not a list of rows")
+    raise ChainError(Fault.RENAMED_FIELD, f"data is missing beside {_names(members)}", hint=LOOK)
 
 
 def _names(members: Mapping[str, Any]) -> str:
@@ -130,18 +130,22 @@ class _Reading:
         self._remarks: list[str] = []
         self._check_names(names)
         if underlying is None and not legs:
-            raise ChainFault(Fault.EMPTY_LIST, "rows without a leg")
-        spelt = {str(name).lower(): name for name in names}
+            raise ChainError(Fault.EMPTY_LIST, "rows without a leg")
+        format_expiry = {str(name).lower(): name for name in names}
 
         def of_legs(name: str) -> Iterator[object]:
-            member = spelt.get(name, name)
+            member = format_expiry.get(name, name)
             return (leg.get(member) for leg in legs)
 
         self._symbol = _symbol_of(of_legs("underlying"), of_legs("identifier"), underlying)
         self._spot = self._spot_of(of_legs("underlyingvalue"))
         self._gathering = LegGathering()
         self._reader = LegReader(
-            self._symbol, self._spot, spelt, any(of_legs("identifier")), self._gathering.lacking
+            self._symbol,
+            self._spot,
+            format_expiry,
+            any(of_legs("identifier")),
+            self._gathering.lacking,
         )
         self._rows: dict[tuple[object, object], object] = {}
 
@@ -149,8 +153,8 @@ class _Reading:
         """Gather the legs of *row*, unless an equal row came before."""
         try:
             said = _said_by(row)
-        except Objection as objection:
-            self._gathering.refuse(None, None, None, objection)
+        except FieldError as field_error:
+            self._gathering.refuse(None, None, None, field_error)
             return
         # `filtered` repeats rows of `records`.
         place = (said.strike, said.expiry)
@@ -166,10 +170,10 @@ class _Reading:
         try:
             if not isinstance(leg, dict):
                 what = f"{side} is {shortened(leg)}, not a leg"
-                raise Objection(Fault.RETYPED_FIELD, side, what)
+                raise FieldError(Fault.RETYPED_FIELD, side, what)
             read = self._reader.read(said, side, leg)
-        except Objection as objection:
-            self._gathering.refuse(said.expiry, said.strike, side, objection)
+        except FieldError as field_error:
+            self._gathering.refuse(said.expiry, said.strike, side, field_error)
             return
         if read is not None:
             expiry, made, contradicted = read
@@ -177,7 +181,7 @@ class _Reading:
             if contradicted:
                 self._gathering.doubt(contradicted, expiry, made)
 
-    def told(self, expiry: date | None) -> ReadChains:
+    def parsed(self, expiry: date | None) -> ParsedChains:
         """The chains of all rows taken so far, checked."""
         gathering = self._gathering
         self._remarks += gathering.settle(self._reader.compared)
@@ -195,11 +199,11 @@ class _Reading:
             for day, legs in wanted_only(gathering, expiry)
         )
         self._remarks += check_chains(chains)
-        if not gathering.set_aside:
+        if not gathering.rejected:
             self._remarks += check_totals(chains, self._body.totals, self._repeated_expiry())
-        return ReadChains(
+        return ParsedChains(
             chains=chains,
-            set_aside=tuple(gathering.set_aside),
+            rejected=tuple(gathering.rejected),
             remarks=tuple(map(presentable, self._remarks)),
         )
 
@@ -215,7 +219,7 @@ class _Reading:
             return beside or of_legs
         if abs(of_legs / beside - 1) > SPOT_APART:
             what = f"underlyingValue is {beside:g} beside the rows and {of_legs:g} in the legs"
-            raise ChainFault(Fault.CONTRADICTION, what, then=LOOK)
+            raise ChainError(Fault.CONTRADICTION, what, hint=LOOK)
         return beside
 
     def _or_remark(self, name: str, read: Callable[[object], Any]) -> Any:
@@ -223,14 +227,14 @@ class _Reading:
         try:
             return read(self._body.members.get(name))
         except BadRecord as problem:
-            self._remarks.append(f"{name} beside the rows: {problem.what}")
+            self._remarks.append(f"{name} beside the rows: {problem.message}")
             return None
 
     def _check_names(self, names: set[Any]) -> None:
         of_rows: set[Any] = set().union(*(row for row in self._body.rows if isinstance(row, dict)))
         if not of_rows:
             what = f"data holds no rows, but {shortened(self._body.rows[0])}"
-            raise ChainFault(Fault.RETYPED_FIELD, what, then=LOOK)
+            raise ChainError(Fault.RETYPED_FIELD, what, hint=LOOK)
         unknown = {str(name) for name in names if str(name).lower() not in KNOWN}
         unknown |= {str(name) for name in of_rows - KNOWN_OF_ROW}
         if unknown:
@@ -240,7 +244,7 @@ class _Reading:
                 continue
             if of_rows - KNOWN_OF_ROW:
                 what = f"{side} is missing beside {_names(dict.fromkeys(of_rows))}"
-                raise ChainFault(Fault.RENAMED_FIELD, what, then=LOOK)
+                raise ChainError(Fault.RENAMED_FIELD, what, hint=LOOK)
             if len(self._body.rows) >= ROWS_WITH_BOTH:
                 self._remarks.append(f"{side} is missing in all rows")
 
@@ -248,7 +252,7 @@ class _Reading:
         """The expiry of the rows under `filtered`, which its totals are about."""
         try:
             return _said_by(self._body.repeated[0]).expiry
-        except (IndexError, Objection):
+        except (IndexError, FieldError):
             return None
 
 
@@ -260,7 +264,7 @@ def _legs_in(rows: Sequence[Any]) -> list[Leg]:
 def _said_by(row: Any) -> Said:
     """Strike and expiry of a row; None for what it leaves to its legs. Raises Objection."""
     if not isinstance(row, dict):
-        raise Objection(Fault.RETYPED_FIELD, "data", f"row {shortened(row)} is no object")
+        raise FieldError(Fault.RETYPED_FIELD, "data", f"row {shortened(row)} is no object")
     strike = row.get("strikePrice")
     # v3 renamed it to a plural, which is a text still.
     expiry = row.get("expiryDate", row.get("expiryDates"))
@@ -272,21 +276,21 @@ def _said_by(row: Any) -> Said:
         # A list or an object, which cannot be looked up.
         what = f"strikePrice {shortened(strike)}, expiryDate {shortened(expiry)}"
     except BadRecord as problem:
-        what = problem.what
-    raise Objection(Fault.RETYPED_FIELD, "row", what)
+        what = problem.message
+    raise FieldError(Fault.RETYPED_FIELD, "row", what)
 
 
 def _symbol_of(names: Iterable[object], identifiers: Iterable[object], asked: str | None) -> str:
-    """The symbol that most legs name. Raises ChainFault when it is not the one *asked* for."""
+    """The symbol that most legs name. Raises ChainError when it is not the one *asked* for."""
     told = most_common(names)
     if told is None:
         told = most_common(map(symbol_in, identifiers))
     if asked is not None and told is not None and told != asked:
-        raise ChainFault(Fault.OTHER_CHAIN, f"underlying {shortened(told)}, not {asked}")
+        raise ChainError(Fault.OTHER_CHAIN, f"underlying {shortened(told)}, not {asked}")
     if asked is not None:
         return asked
     if told is None:
-        raise ChainFault(Fault.RENAMED_FIELD, "underlying is missing in all legs", then=LOOK)
+        raise ChainError(Fault.RENAMED_FIELD, "underlying is missing in all legs", hint=LOOK)
     if not isinstance(told, str) or not told.isprintable():
-        raise ChainFault(Fault.RETYPED_FIELD, f"underlying is {shortened(told)}", then=LOOK)
+        raise ChainError(Fault.RETYPED_FIELD, f"underlying is {shortened(told)}", hint=LOOK)
     return told

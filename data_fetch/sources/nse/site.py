@@ -15,14 +15,14 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import urllib3
 
-from data_fetch.core.chains.chains import ChainFault, Fault, Payload
+from data_fetch.core.chains.chains import ChainError, Fault, RawResponse
 from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import Stopped, Unreachable
 from data_fetch.core.ports import Clock, Lane, Pacing
 from data_fetch.core.settings import NSE_URL
 from data_fetch.sources.chain_parsing.bodies import parsed
 from data_fetch.sources.chain_parsing.values import MONTHS
-from data_fetch.sources.transport.keeping import KeepingErrand
+from data_fetch.sources.transport.recording import RecordingRequestContext
 
 if TYPE_CHECKING:
     import requests
@@ -96,7 +96,7 @@ class NseSite:
 
     Every request, pages included, waits for *pacing* (a `Pacer` with `NSE_LIMITS`). Switched
     off (*enabled* is false) it raises Fault.SWITCHED_OFF and sends nothing. Every method
-    raises ChainFault with the name of what went wrong, Unreachable, RateLimited when its turn
+    raises ChainError with the name of what went wrong, Unreachable, RateLimited when its turn
     would come too late, or Stopped; all bodies that were received are in the errand.
     """
 
@@ -118,96 +118,104 @@ class NseSite:
         self._opened_at: datetime | None = None
         self._turn = Lock()
 
-    def errand(self, lane: Lane = Lane.CHAIN, stop: Event | None = None) -> KeepingErrand:
+    def context(
+        self, lane: Lane = Lane.CHAIN, stop: Event | None = None
+    ) -> RecordingRequestContext:
         """A piece of work that begins now, with the patience of its lane."""
-        return KeepingErrand.begin(lane, self._clock.now(), stop)
+        return RecordingRequestContext.begin(lane, self._clock.now(), stop)
 
-    def contract_info(self, symbol: str, errand: KeepingErrand | None = None) -> Any:
+    def contract_info(self, symbol: str, context: RecordingRequestContext | None = None) -> Any:
         """The parsed body about *symbol*: `expiryDates`, and all strikes under `strikePrice`."""
         path = f"/api/option-chain-contract-info?symbol={quote(symbol, safe='')}"
-        return self._told(path, errand or self.errand())
+        return self._told(path, context or self.context())
 
     def option_chain(
-        self, symbol: str, is_index: bool, expiry: date, errand: KeepingErrand | None = None
+        self,
+        symbol: str,
+        is_index: bool,
+        expiry: date,
+        context: RecordingRequestContext | None = None,
     ) -> Any:
         """The parsed body about one expiry of *symbol*."""
         kind = "Indices" if is_index else "Equity"
         path = (
             f"/api/option-chain-v3?type={kind}&symbol={quote(symbol, safe='')}"
-            f"&expiry={spelt(expiry)}"
+            f"&expiry={format_expiry(expiry)}"
         )
-        return self._told(path, errand or self.errand())
+        return self._told(path, context or self.context())
 
-    def _told(self, path: str, errand: KeepingErrand) -> Any:
+    def _told(self, path: str, context: RecordingRequestContext) -> Any:
         if not self._enabled:
-            raise ChainFault(
+            raise ChainError(
                 Fault.SWITCHED_OFF,
                 "NSE's website is switched off",
-                then="Switch it on in the settings, or use another source.",
+                hint="Switch it on in the settings, or use another source.",
             )
-        self._wait_for_turn(errand)
+        self._wait_for_turn(context)
         try:
             if self._opened_at is None or self._clock.now() >= self._opened_at + REVISIT_AFTER:
-                self._open_page(errand)
+                self._open_page(context)
             try:
-                return self._ask(path, errand)
-            except ChainFault as problem:
+                return self._ask(path, context)
+            except ChainError as problem:
                 if problem.fault not in STALE:
                     raise
-            self._open_page(errand)
-            return self._ask(path, errand)
+            self._open_page(context)
+            return self._ask(path, context)
         finally:
             self._turn.release()
 
-    def _wait_for_turn(self, errand: KeepingErrand) -> None:
+    def _wait_for_turn(self, context: RecordingRequestContext) -> None:
         """The site sees one visitor, who does one thing after the other."""
         if self._turn.acquire(blocking=False):
             return
         with self._clock.released():
             while not self._turn.acquire(timeout=LOCK_NAP_SECONDS):
-                if errand.stop.is_set():
+                if context.stop.is_set():
                     raise Stopped("the request was called off before its turn came")
-                if self._clock.now() >= errand.deadline:
+                if self._clock.now() >= context.deadline:
                     raise _too_late()
 
-    def _open_page(self, errand: KeepingErrand) -> None:
+    def _open_page(self, context: RecordingRequestContext) -> None:
         """Come as a new visitor: what the site took amiss may hang on the old cookies."""
         self._opened_at = None
         self._visitor().cookies.clear()
         for page in PAGES:
-            answer = self._request(page, OPENS_A_PAGE, errand)
+            answer = self._request(page, OPENS_A_PAGE, context)
             fault = REFUSALS.get(answer.status)
             if fault is not None and fault in SHUT_OUT:
-                self._keep(answer, errand)
+                self._keep(answer, context)
                 raise _refusal(fault, answer.status)
             if any(cookie.name == SITE_COOKIE for cookie in self._visitor().cookies):
                 break
         self._opened_at = self._clock.now()
 
-    def _ask(self, path: str, errand: KeepingErrand) -> Any:
+    def _ask(self, path: str, context: RecordingRequestContext) -> Any:
         headers = {**ASKS_THE_API, "Referer": f"{self._base_url}{PAGES[0]}"}
-        answer = self._request(path, headers, errand)
-        self._keep(answer, errand)
+        answer = self._request(path, headers, context)
+        self._keep(answer, context)
         return read_site_answer(answer.status, answer.body)
 
-    def _keep(self, answer: _Answer, errand: KeepingErrand) -> None:
-        errand.payloads.append(Payload(self._clock.now(), answer.status, answer.body))
+    def _keep(self, answer: _Answer, context: RecordingRequestContext) -> None:
+        context.raw_responses.append(RawResponse(self._clock.now(), answer.status, answer.body))
 
-    def _request(self, path: str, headers: Mapping[str, str], errand: KeepingErrand) -> _Answer:
+    def _request(
+        self, path: str, headers: Mapping[str, str], context: RecordingRequestContext
+    ) -> _Answer:
         """One answer; redirects are followed as long as they stay on the site."""
         url = f"{self._base_url}{path}"
         for _ in range(1 + MOST_REDIRECTS):
-            if self._clock.now() >= errand.deadline:
+            if self._clock.now() >= context.deadline:
                 raise _too_late()
-            with self._pacing.request(NSE_API, errand.lane, errand.deadline, errand.stop):
-                errand.requests += 1
+            with self._pacing.request(NSE_API, context.lane, context.deadline, context.stop):
+                context.requests += 1
                 answer = self._send(url, headers)
             if answer.location is None:
                 return answer
             url = urljoin(url, answer.location)
             if _origin(url) != _origin(self._base_url):
-                raise ChainFault(Fault.REFUSED, "NSE sends us to another site")
-        raise ChainFault(Fault.REFUSED, "NSE sends us round in circles")
+                raise ChainError(Fault.REFUSED, "NSE sends us to another site")
+        raise ChainError(Fault.REFUSED, "NSE sends us round in circles")
 
     def _send(self, url: str, headers: Mapping[str, str]) -> _Answer:
         # A tenth of a second to import, and most commands never ask NSE.
@@ -226,11 +234,11 @@ class NseSite:
                 location = response.headers.get("Location") if response.is_redirect else None
                 return _Answer(response.status_code, body, location)
         except urllib3.exceptions.DecodeError:
-            raise ChainFault(Fault.NOT_JSON, "a body that cannot be unpacked") from None
+            raise ChainError(Fault.NOT_JSON, "a body that cannot be unpacked") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as problem:
             # Their own texts name the whole address.
             raise Unreachable(
-                f"No answer from NSE ({type(problem).__name__})", then=ADVICE[Fault.UNREACHABLE]
+                f"No answer from NSE ({type(problem).__name__})", hint=ADVICE[Fault.UNREACHABLE]
             ) from None
 
     def _visitor(self) -> "requests.Session":
@@ -244,13 +252,13 @@ class NseSite:
         return self._session
 
 
-def spelt(expiry: date) -> str:
+def format_expiry(expiry: date) -> str:
     """``15-Sep-2026``: English months whatever the locale."""
     return f"{expiry.day:02}-{MONTHS[expiry.month - 1].capitalize()}-{expiry.year}"
 
 
 def read_site_answer(status: int, body: bytes) -> Any:
-    """The parsed body of an answer of the site's back end. Raises ChainFault."""
+    """The parsed body of an answer of the site's back end. Raises ChainError."""
     if status != 200:
         unnamed = Fault.SERVER_ERROR if status >= 500 else Fault.REFUSED
         raise _refusal(REFUSALS.get(status, unnamed), status)
@@ -269,16 +277,16 @@ def _whole_body(raw: urllib3.HTTPResponse, until: float) -> bytes:
         if stopwatch() > until:
             raise urllib3.exceptions.TimeoutError("no whole body in time")
         if len(body) > LARGEST_BODY:
-            raise ChainFault(Fault.NOT_A_CHAIN, f"a body of more than {LARGEST_BODY} bytes")
+            raise ChainError(Fault.NOT_A_CHAIN, f"a body of more than {LARGEST_BODY} bytes")
     return bytes(body)
 
 
 def _too_late() -> Unreachable:
-    return Unreachable("No time is left for this request", then="It was not sent.")
+    return Unreachable("No time is left for this request", hint="It was not sent.")
 
 
-def _refusal(fault: Fault, status: int) -> ChainFault:
-    return ChainFault(fault, f"NSE answered {status}", then=ADVICE.get(fault, ""))
+def _refusal(fault: Fault, status: int) -> ChainError:
+    return ChainError(fault, f"NSE answered {status}", hint=ADVICE.get(fault, ""))
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -18,8 +18,8 @@ from data_fetch.core.errors import (
     UnknownInstrument,
 )
 from data_fetch.core.ports import Clock
-from data_fetch.core.records import BatchAnswer, SetAside
-from data_fetch.sources.transport.retrying import Errand
+from data_fetch.core.records import BatchResult, RejectedRow
+from data_fetch.sources.transport.retrying import RequestContext
 
 # How long an unknown key is not asked for again. A provider that refuses good keys for a
 # moment must not cost them the day.
@@ -36,17 +36,17 @@ class Read(Protocol):
     def absent(self) -> tuple[str, ...]: ...
 
     @property
-    def set_aside(self) -> tuple[SetAside, ...]: ...
+    def rejected(self) -> tuple[RejectedRow, ...]: ...
 
     @property
-    def strays(self) -> tuple[SetAside, ...]: ...
+    def unrequested(self) -> tuple[RejectedRow, ...]: ...
 
 
 R = TypeVar("R", bound=Read)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard(Generic[R]):
+class BatchResponse(Generic[R]):
     """One answer. A *partial* one proves nothing about what it lacks."""
 
     read: R
@@ -54,7 +54,7 @@ class Heard(Generic[R]):
 
 
 # Sends one request about some keys.
-Send = Callable[[Sequence[str], Errand], Heard[R]]
+Send = Callable[[Sequence[str], RequestContext], BatchResponse[R]]
 
 
 class Batches(Generic[R]):
@@ -67,7 +67,9 @@ class Batches(Generic[R]):
         self._apart_until: dict[str, datetime] = {}
         self._lock = Lock()
 
-    def ask(self, instrument_keys: Sequence[str], errand: Errand) -> tuple[list[R], BatchAnswer]:
+    def ask(
+        self, instrument_keys: Sequence[str], context: RequestContext
+    ) -> tuple[list[R], BatchResult]:
         """What the answers hold, and what became of keys without a record; each key is asked
         for once.
 
@@ -83,7 +85,7 @@ class Batches(Generic[R]):
         # Asked again, but not together with keys that they would spoil.
         suspects = [key for key, until in apart.items() if until <= asked_at]
 
-        asking = _Asking(self._send, errand, self._clock)
+        asking = _Asking(self._send, context, self._clock)
         for batch in self._cut([key for key in keys if key not in apart]) + self._cut(suspects):
             asking.ask(batch)
         self._remember(asking.unknown, suspects, asking.failed)
@@ -103,23 +105,23 @@ class Batches(Generic[R]):
             self._apart_until.update(dict.fromkeys(unknown, until))
 
 
-def facts_of(answer: BatchAnswer) -> dict[str, Any]:
+def facts_of(answer: BatchResult) -> dict[str, Any]:
     """Its fields, to make of it an answer that has records too."""
     return {field.name: getattr(answer, field.name) for field in fields(answer)}
 
 
 class _Reply(Enum):
     GOOD = "good"
-    SPOILT = "spoilt"  # it holds at least one key that Upstox does not know
+    POISONED = "spoilt"  # it holds at least one key that Upstox does not know
     FAILED = "failed"
 
 
 class _Asking(Generic[R]):
     """One call of `ask`: what was asked and what has come back so far."""
 
-    def __init__(self, send: Send[R], errand: Errand, clock: Clock) -> None:
+    def __init__(self, send: Send[R], context: RequestContext, clock: Clock) -> None:
         self._send = send
-        self._errand = errand
+        self._context = context
         self._clock = clock
         self._received_at = clock.now()
         self._answered = False
@@ -137,33 +139,33 @@ class _Asking(Generic[R]):
         key, and is halved in turn without being asked for. The smallest group comes first, so
         that a search that is broken off has found some keys, and the next finds others.
         """
-        spoilt = [batch] if self._request(batch) is _Reply.SPOILT else []
-        while spoilt:
-            group = spoilt.pop()
+        poisoned = [batch] if self._request(batch) is _Reply.POISONED else []
+        while poisoned:
+            group = poisoned.pop()
             if len(group) == 1:
                 self.unknown.extend(group)
                 continue
             first, second = group[: len(group) // 2], group[len(group) // 2 :]
             reply = self._search(first)
-            if reply is _Reply.SPOILT:
-                spoilt.append(first)
-            if reply is _Reply.GOOD or self._search(second) is _Reply.SPOILT:
-                spoilt.append(second)
+            if reply is _Reply.POISONED:
+                poisoned.append(first)
+            if reply is _Reply.GOOD or self._search(second) is _Reply.POISONED:
+                poisoned.append(second)
 
-    def answer(self, keys: Sequence[str], known_bad: Sequence[str]) -> BatchAnswer:
+    def answer(self, keys: Sequence[str], known_bad: Sequence[str]) -> BatchResult:
         """What became of the keys without a record, in the order of *keys*."""
         if self._error is not None and not self._answered:
             raise self._error
         unknown, failed = {*self.unknown, *known_bad}, set(self.failed)
-        set_aside = {row.instrument_key: row for read in self.reads for row in read.set_aside}
-        return BatchAnswer(
+        rejected = {row.instrument_key: row for read in self.reads for row in read.rejected}
+        return BatchResult(
             absent=tuple(key for key in keys if key in self._absent),
             unknown=tuple(key for key in keys if key in unknown),
-            set_aside=tuple(set_aside[key] for key in keys if key in set_aside),
+            rejected=tuple(rejected[key] for key in keys if key in rejected),
             failed=tuple(key for key in keys if key in failed),
-            strays=tuple(row for read in self.reads for row in read.strays),
+            unrequested=tuple(row for read in self.reads for row in read.unrequested),
             error=None if self._error is None else str(self._error),
-            requests=self._errand.requests,
+            requests=self._context.requests,
             received_at=self._received_at,
         )
 
@@ -175,22 +177,22 @@ class _Asking(Generic[R]):
 
     def _request(self, group: Sequence[str]) -> _Reply:
         try:
-            heard = self._send(group, self._errand)
+            response = self._send(group, self._context)
         except UnknownInstrument:
             self._note_answer()
-            return _Reply.SPOILT
+            return _Reply.POISONED
         except RequestRefused as problem:
             self._note_answer()
             return self._fail(group, problem)
         except TransientError as problem:
             return self._fail(group, problem)
         self._note_answer()
-        self.reads.append(heard.read)
-        if heard.partial and heard.read.absent:
+        self.reads.append(response.read)
+        if response.partial and response.read.absent:
             # What half an answer lacks may well exist.
-            self._fail(heard.read.absent, TransientError("Upstox answered in part only"))
+            self._fail(response.read.absent, TransientError("Upstox answered in part only"))
         else:
-            self._absent.update(heard.read.absent)
+            self._absent.update(response.read.absent)
         return _Reply.GOOD
 
     def _fail(self, group: Sequence[str], problem: DataFetchError) -> _Reply:
@@ -206,5 +208,5 @@ class _Asking(Generic[R]):
 def _too_many_unknown() -> RequestRefused:
     return RequestRefused(
         "Too many unknown instrument keys to find them all at once",
-        then="The search goes on with the next request.",
+        hint="The search goes on with the next request.",
     )

@@ -28,10 +28,10 @@ class ExpiryCache:
         with self._lock:
             day, listed = self._known.get(underlying_key, (None, None))
         if listed is not None and day == today:
-            return replace(listed, requests=0, payloads=())
+            return replace(listed, requests=0, raw_responses=())
         # Two threads may both ask; waiting for each other would cost more.
         listed = ask()
         if listed.problem is None:
             with self._lock:
-                self._known[underlying_key] = (today, replace(listed, payloads=()))
+                self._known[underlying_key] = (today, replace(listed, raw_responses=()))
         return listed

@@ -241,7 +241,7 @@ class Pacer:
             f"The budget of {api} ({limits}) is spent until "
             f"{_instant(turn).astimezone(IST):%H:%M:%S} IST",
             retry_after=(turn - now) * _MICROSECOND,
-            then="Nothing was sent; another program may be using the same account.",
+            hint="Nothing was sent; another program may be using the same account.",
         )
 
 

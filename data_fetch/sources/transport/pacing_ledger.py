@@ -65,7 +65,7 @@ class PacingLedger:
             except (sqlite3.Error, OSError) as problem:
                 raise SetupError(
                     f"The record of sent requests, {self._file}, cannot be used ({problem})",
-                    then="Make its folder writable (XDG_STATE_HOME names another one); if only "
+                    hint="Make its folder writable (XDG_STATE_HOME names another one); if only "
                     "the file is at fault, remove it when nothing was sent for 30 minutes.",
                 ) from None
 

@@ -32,7 +32,7 @@ PATIENCE = {
 
 
 @dataclass(slots=True)
-class Errand:
+class RequestContext:
     """One piece of work for the provider, however many requests it takes.
 
     *deadline* ends all waiting, and so does setting *stop*; *requests* counts what was really
@@ -72,16 +72,16 @@ class RetryPolicy:
         self._longest_wait = longest_wait.total_seconds()
         self._random = random or Random()
 
-    def run(self, work: Callable[[], T], errand: Errand) -> T:
+    def run(self, work: Callable[[], T], context: RequestContext) -> T:
         """What *work* returns. Its last error is raised when it fails for good, or when the
         next attempt would begin after the errand's deadline; Stopped when it is called off."""
 
         def over(state: RetryCallState) -> bool:
             next_attempt = self._clock.now() + timedelta(seconds=state.upcoming_sleep)
-            return state.attempt_number >= self._attempts or next_attempt > errand.deadline
+            return state.attempt_number >= self._attempts or next_attempt > context.deadline
 
         def pause(seconds: float) -> None:
-            if self._clock.wait(self._clock.now() + timedelta(seconds=seconds), errand.stop):
+            if self._clock.wait(self._clock.now() + timedelta(seconds=seconds), context.stop):
                 raise Stopped("the request was called off before it was tried again")
 
         return Retrying(

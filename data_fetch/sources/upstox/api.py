@@ -12,11 +12,11 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.chains.chains import Payload
-from data_fetch.core.errors import AccessDenied, BadAnswer, TokenRejected, Unreachable
+from data_fetch.core.chains.chains import RawResponse
+from data_fetch.core.errors import AccessDenied, BadResponse, TokenRejected, Unreachable
 from data_fetch.core.ports import Clock, Lane, Pacing
-from data_fetch.sources.transport.keeping import KeepingErrand
-from data_fetch.sources.transport.retrying import Errand, RetryPolicy
+from data_fetch.sources.transport.recording import RecordingRequestContext
+from data_fetch.sources.transport.retrying import RequestContext, RetryPolicy
 from data_fetch.sources.upstox.responses import Answer, read_answer
 from data_fetch.sources.upstox.token import TokenKeeper
 
@@ -89,22 +89,22 @@ class UpstoxApi:
         with self._lock:
             return self._requests_sent
 
-    def errand(self, lane: Lane, stop: Event | None = None) -> Errand:
+    def context(self, lane: Lane, stop: Event | None = None) -> RequestContext:
         """A piece of work that begins now, with the patience of its lane.
 
         Setting *stop* ends all its waiting: whoever waits gets Stopped.
         """
-        return Errand.begin(lane, self._clock.now(), stop)
+        return RequestContext.begin(lane, self._clock.now(), stop)
 
-    def keeping_errand(self, lane: Lane, stop: Event | None = None) -> KeepingErrand:
+    def recording_context(self, lane: Lane, stop: Event | None = None) -> RecordingRequestContext:
         """An errand that keeps every body that is received on its way, refusals included."""
-        return KeepingErrand.begin(lane, self._clock.now(), stop)
+        return RecordingRequestContext.begin(lane, self._clock.now(), stop)
 
     def ltp(
         self,
         instrument_keys: Sequence[str],
         lane: Lane = Lane.LIVE,
-        errand: Errand | None = None,
+        context: RequestContext | None = None,
     ) -> Answer:
         """The last prices of at most 500 instruments: `data` of one request, raw.
 
@@ -112,44 +112,44 @@ class UpstoxApi:
         key refuses the whole request (UnknownInstrument).
         """
         keys = _listed(instrument_keys, LTP_BATCH)
-        return self._get(LTP, errand or self.errand(lane), instrument_key=keys)
+        return self._get(LTP, context or self.context(lane), instrument_key=keys)
 
     def ohlc(
         self,
         instrument_keys: Sequence[str],
         lane: Lane = Lane.LIVE,
-        errand: Errand | None = None,
+        context: RequestContext | None = None,
     ) -> Answer:
         """The forming minute and the completed one before it of at most 500 instruments, raw.
 
         Keyed and refused as `ltp` is.
         """
         keys = _listed(instrument_keys, OHLC_BATCH)
-        return self._get(OHLC, errand or self.errand(lane), "I1", instrument_key=keys)
+        return self._get(OHLC, context or self.context(lane), "I1", instrument_key=keys)
 
     def option_contracts(
         self,
         live_key: str,
         expiry: date | None = None,
         lane: Lane = Lane.CHAIN,
-        errand: Errand | None = None,
+        context: RequestContext | None = None,
     ) -> Answer:
         """The listed options of an underlying, of one expiry or of all, raw rows."""
         of_expiry = {} if expiry is None else {"expiry_date": expiry.isoformat()}
-        return self._get(OPTION_CONTRACTS, errand or self.errand(lane), live_key, **of_expiry)
+        return self._get(OPTION_CONTRACTS, context or self.context(lane), live_key, **of_expiry)
 
     def option_chain(
         self,
         live_key: str,
         expiry: date,
         lane: Lane = Lane.CHAIN,
-        errand: Errand | None = None,
+        context: RequestContext | None = None,
     ) -> Answer:
         """The put-call chain of one expiry of an underlying, one raw row a strike.
 
         There are no rows for an expiry that is not listed.
         """
-        return self._get(OPTION_CHAIN, errand or self.errand(lane), live_key, expiry.isoformat())
+        return self._get(OPTION_CHAIN, context or self.context(lane), live_key, expiry.isoformat())
 
     def historical_candles(
         self,
@@ -158,7 +158,7 @@ class UpstoxApi:
         first_day: date,
         last_day: date,
         lane: Lane = Lane.BACKFILL,
-        errand: Errand | None = None,
+        context: RequestContext | None = None,
     ) -> Answer:
         """Candles of completed days, both dates included: `data` of one request, raw.
 
@@ -167,21 +167,21 @@ class UpstoxApi:
         """
         unit, count = UNITS[interval]
         days = (last_day.isoformat(), first_day.isoformat())
-        return self._get(HISTORY, errand or self.errand(lane), live_key, unit, count, *days)
+        return self._get(HISTORY, context or self.context(lane), live_key, unit, count, *days)
 
     def intraday_candles(
         self,
         live_key: str,
         interval: CandleInterval,
         lane: Lane = Lane.BACKFILL,
-        errand: Errand | None = None,
+        context: RequestContext | None = None,
     ) -> Answer:
         """Today's candles so far, raw; the newest may be forming still.
 
         Before the open they may be those of the last trading day.
         """
         unit, count = UNITS[interval]
-        return self._get(INTRADAY, errand or self.errand(lane), live_key, unit, count)
+        return self._get(INTRADAY, context or self.context(lane), live_key, unit, count)
 
     def expired_candles(
         self,
@@ -190,7 +190,7 @@ class UpstoxApi:
         first_day: date,
         last_day: date,
         lane: Lane = Lane.BACKFILL,
-        errand: Errand | None = None,
+        context: RequestContext | None = None,
     ) -> Answer:
         """Candles of an expired contract (``NSE_FO|47983|30-01-2025``), both dates included, raw.
 
@@ -198,7 +198,7 @@ class UpstoxApi:
         """
         days = (last_day.isoformat(), first_day.isoformat())
         return self._get(
-            EXPIRED_CANDLES, errand or self.errand(lane), expired_key, interval.value, *days
+            EXPIRED_CANDLES, context or self.context(lane), expired_key, interval.value, *days
         )
 
     def holidays(self, lane: Lane = Lane.BACKFILL) -> list[Any]:
@@ -217,30 +217,34 @@ class UpstoxApi:
         return state
 
     def _whole(self, endpoint: Endpoint, lane: Lane, *args: object) -> Any:
-        answer = self._get(endpoint, self.errand(lane), *args)
+        answer = self._get(endpoint, self.context(lane), *args)
         if answer.partial:
-            raise BadAnswer(f"Upstox answered {endpoint.api} in part only")
+            raise BadResponse(f"Upstox answered {endpoint.api} in part only")
         return answer.data
 
-    def _get(self, endpoint: Endpoint, errand: Errand, *args: object, **params: object) -> Answer:
+    def _get(
+        self, endpoint: Endpoint, context: RequestContext, *args: object, **params: object
+    ) -> Answer:
         def attempt() -> Answer:
-            return self._send(endpoint, errand, *args, **params)
+            return self._send(endpoint, context, *args, **params)
 
         while True:
             try:
-                return self._policy.run(attempt, errand)
+                return self._policy.run(attempt, context)
             except TokenRejected:
                 # Raises, with what to do, unless `.env` holds another token by now.
                 self._token.current()
 
-    def _send(self, endpoint: Endpoint, errand: Errand, *args: object, **params: object) -> Answer:
+    def _send(
+        self, endpoint: Endpoint, context: RequestContext, *args: object, **params: object
+    ) -> Answer:
         """One request, with the permission of the pacer."""
-        if self._clock.now() >= errand.deadline:
-            raise Unreachable("No time is left for this request", then="It was not sent.")
+        if self._clock.now() >= context.deadline:
+            raise Unreachable("No time is left for this request", hint="It was not sent.")
         token = self._token.current() if endpoint.needs_token else ""
-        sdk = self._door()
-        with self._pacing.request(endpoint.api, errand.lane, errand.deadline, errand.stop):
-            errand.requests += 1
+        sdk = self._candle_endpoint()
+        with self._pacing.request(endpoint.api, context.lane, context.deadline, context.stop):
+            context.requests += 1
             self._count()
             asked_at = self._clock.now()
             raw = sdk.get(
@@ -248,29 +252,29 @@ class UpstoxApi:
                 endpoint.method,
                 *args,
                 token=token,
-                timeout=self._timeout_for(errand),
+                timeout=self._timeout_for(context),
                 **params,
             )
-        if isinstance(errand, KeepingErrand):
-            errand.payloads.append(Payload(self._clock.now(), raw.status, raw.body))
+        if isinstance(context, RecordingRequestContext):
+            context.raw_responses.append(RawResponse(self._clock.now(), raw.status, raw.body))
         try:
             answer = read_answer(raw, endpoint.shape, self._clock.now())
         except TokenRejected as rejected:
             if not endpoint.needs_token:
                 raise AccessDenied(
                     f"Upstox asks for an access token for {endpoint.api} (401)",
-                    then="The SDK sends none there: look for a newer version of it.",
+                    hint="The SDK sends none there: look for a newer version of it.",
                 ) from rejected
             self._token.reject(token)
             raise
         return replace(answer, asked_at=asked_at)
 
-    def _timeout_for(self, errand: Errand) -> int:
+    def _timeout_for(self, context: RequestContext) -> int:
         """Whole seconds: the usual timeout, less when the errand ends before it."""
-        left = (errand.deadline - self._clock.now()).total_seconds()
+        left = (context.deadline - self._clock.now()).total_seconds()
         return max(1, ceil(min(self._timeout_seconds, left)))
 
-    def _door(self) -> "UpstoxSdk":
+    def _candle_endpoint(self) -> "UpstoxSdk":
         with self._lock:
             if self._sdk is None:
                 # The SDK takes a third of a second to import, and most commands never send.

@@ -3,11 +3,11 @@
 from threading import Event
 
 from data_fetch.core.candles.candles import CandleReply, no_candles
-from data_fetch.core.candles.request_planner import Door, Window
+from data_fetch.core.candles.request_planner import CandleEndpoint, Window
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import DataFetchError, Stopped
 from data_fetch.core.ports import Clock, Lane
-from data_fetch.sources.transport.retrying import Errand
+from data_fetch.sources.transport.retrying import RequestContext
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_rows import read_candles
 from data_fetch.sources.upstox.responses import Answer
@@ -25,11 +25,11 @@ class UpstoxCandleClient:
 
         Setting *stop* ends all waiting for a turn; the request is then not sent.
         """
-        errand = self._api.errand(Lane.BACKFILL, stop)
+        context = self._api.context(Lane.BACKFILL, stop)
         key, interval = window.instrument.instrument_key, window.interval
         try:
             self._refuse_yesterday(window)
-            answer = self._ask(window, errand)
+            answer = self._ask(window, context)
             received_at = self._clock.now()
             self._refuse_yesterday(window)
             read = read_candles(
@@ -45,14 +45,14 @@ class UpstoxCandleClient:
                 block=no_candles(key, interval),
                 complete=False,
                 problem=problem,
-                requests=errand.requests,
+                requests=context.requests,
                 received_at=self._clock.now(),
             )
         return CandleReply(
             block=read.block,
             complete=read.complete,
-            objections=read.objections,
-            requests=errand.requests,
+            rejected_rows=read.rejected_rows,
+            requests=context.requests,
             received_at=received_at,
         )
 
@@ -60,17 +60,19 @@ class UpstoxCandleClient:
         """Raise Stopped when the day of an intraday window is over: the answer may be about
         either day, and the next plan asks history."""
         today = self._clock.now().astimezone(IST).date()
-        if window.door is Door.INTRADAY and window.last_day != today:
+        if window.endpoint is CandleEndpoint.INTRADAY and window.last_day != today:
             raise Stopped(f"{window.last_day} ended before its candles were there")
 
-    def _ask(self, window: Window, errand: Errand) -> Answer:
+    def _ask(self, window: Window, context: RequestContext) -> Answer:
         live_key, interval = window.instrument.live_key, window.interval
         first, last = window.first_day, window.last_day
-        match window.door:
-            case Door.INTRADAY:
-                return self._api.intraday_candles(live_key, interval, errand=errand)
-            case Door.HISTORICAL:
-                return self._api.historical_candles(live_key, interval, first, last, errand=errand)
-            case Door.EXPIRED:
+        match window.endpoint:
+            case CandleEndpoint.INTRADAY:
+                return self._api.intraday_candles(live_key, interval, context=context)
+            case CandleEndpoint.HISTORICAL:
+                return self._api.historical_candles(
+                    live_key, interval, first, last, context=context
+                )
+            case CandleEndpoint.EXPIRED:
                 key = window.instrument.instrument_key
-                return self._api.expired_candles(key, interval, first, last, errand=errand)
+                return self._api.expired_candles(key, interval, first, last, context=context)

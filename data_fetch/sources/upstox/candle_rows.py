@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind
 from data_fetch.core.candles.expectation import DAY_IS_OVER
 from data_fetch.core.clock import MINUTE
-from data_fetch.core.errors import BadAnswer, BadRecord
+from data_fetch.core.errors import BadRecord, BadResponse
 from data_fetch.core.market.session import (
     EPOCH,
     IST_AHEAD,
@@ -64,17 +64,17 @@ Read = tuple[Columns, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadCandles:
+class ParsedCandles:
     """What one answer says of the days asked for.
 
-    *block* has the good rows whose time is over, all of kind `TRADED`. *objections* count the
+    *block* has the good rows whose time is over, all of kind `TRADED`. *rejected_rows* count the
     rows that were not used, by reason. Only a *complete* answer proves anything about what it
     lacks: it was not partial, and every row was good or is not over yet.
     """
 
     block: CandleBlock
     complete: bool
-    objections: Mapping[str, int]
+    rejected_rows: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +95,15 @@ def read_candles(
     first_day: date,
     last_day: date,
     received_at: datetime,
-) -> ReadCandles:
+) -> ParsedCandles:
     """The candles of *instrument_key* in an answer to a request for these days.
 
     What was forming when the request went out is not over, however late the answer came.
-    Raises BadAnswer when there are no rows to look at.
+    Raises BadResponse when there are no rows to look at.
     """
     rows = answer.data.get("candles") if isinstance(answer.data, dict) else None
     if not isinstance(rows, list):
-        raise BadAnswer("Upstox answered with data that holds no list of candles")
+        raise BadResponse("Upstox answered with data that holds no list of candles")
     known_at = answer.asked_at or received_at
     asked = _Asked(
         first=midnight_number(first_day),
@@ -111,7 +111,7 @@ def read_candles(
         latest=minute_number(known_at - SETTLED_AFTER[interval]),
         daily=interval is CandleInterval.DAY,
     )
-    columns, objections = _at_once(rows, asked) or _one_by_one(rows, asked)
+    columns, rejected_rows = _at_once(rows, asked) or _one_by_one(rows, asked)
     starts, opened, high, low, close, volume, oi = columns
     block = CandleBlock(
         instrument_key=instrument_key,
@@ -125,8 +125,8 @@ def read_candles(
         oi=oi,
         kinds=[Kind.TRADED] * len(starts),
     )
-    complete = not answer.partial and objections.keys() <= {NOT_OVER_YET}
-    return ReadCandles(block=block, complete=complete, objections=objections)
+    complete = not answer.partial and rejected_rows.keys() <= {NOT_OVER_YET}
+    return ParsedCandles(block=block, complete=complete, rejected_rows=rejected_rows)
 
 
 def _at_once(rows: list[Any], asked: _Asked) -> Read | None:
@@ -201,13 +201,13 @@ def _fit(starts: Ints, asked: _Asked) -> bool:
 
 def _one_by_one(rows: list[Any], asked: _Asked) -> Read:
     """The same of any rows, in whatever order."""
-    objections: Counter[str] = Counter()
+    rejected_rows: Counter[str] = Counter()
     found: dict[int, list[Candle]] = {}
     for row in rows:
         try:
             candle = _candle(row, asked)
         except BadRecord as bad:
-            objections[bad.what] += 1
+            rejected_rows[bad.message] += 1
         else:
             found.setdefault(candle[0], []).append(candle)
     good: list[Candle] = []
@@ -215,9 +215,9 @@ def _one_by_one(rows: list[Any], asked: _Asked) -> Read:
         if same.count(same[0]) == len(same):
             good.append(same[0])
         else:
-            objections[CONTRADICTED] += len(same)
+            rejected_rows[CONTRADICTED] += len(same)
     columns = tuple(map(list, zip(*good, strict=True))) or tuple([] for _ in range(COLUMNS))
-    return columns, objections
+    return columns, rejected_rows
 
 
 def _candle(row: Any, asked: _Asked) -> Candle:

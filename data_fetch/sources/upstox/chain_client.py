@@ -5,15 +5,15 @@ from datetime import date
 from threading import Event
 
 from data_fetch.core.chains.chains import (
-    ChainFault,
+    ChainError,
     ChainReply,
     ChainSource,
     Fault,
     ListedExpiries,
-    Payload,
-    ReadChains,
+    ParsedChains,
+    RawResponse,
 )
-from data_fetch.core.errors import BadAnswer, DataFetchError, Unavailable
+from data_fetch.core.errors import BadResponse, DataFetchError, Unavailable
 from data_fetch.core.ports import Clock, Lane
 from data_fetch.core.records import Instrument
 from data_fetch.sources.chain_parsing.bodies import parsed
@@ -39,60 +39,62 @@ class UpstoxChainClient:
 
     def chain(self, underlying: Instrument, expiry: date, stop: Event) -> ChainReply:
         """The chain of one expiry; whatever goes wrong is in `problem`."""
-        errand = self._api.keeping_errand(Lane.CHAIN, stop)
-        told: ReadChains | None = None
+        context = self._api.recording_context(Lane.CHAIN, stop)
+        told: ParsedChains | None = None
         problem: DataFetchError | None = None
         try:
-            answer = self._api.option_chain(underlying.live_key, expiry, errand=errand)
+            answer = self._api.option_chain(underlying.live_key, expiry, context=context)
             told = _chain_in(answer, underlying.symbol, expiry, underlying.live_key)
         except DataFetchError as failure:
-            problem = _named(failure, errand.payloads)
+            problem = _named(failure, context.raw_responses)
         return ChainReply(
             source=self.source,
-            told=told,
+            parsed=told,
             problem=problem,
-            payloads=tuple(errand.payloads),
-            requests=errand.requests,
-            received_at=errand.payloads[-1].received_at if errand.payloads else self._clock.now(),
+            raw_responses=tuple(context.raw_responses),
+            requests=context.requests,
+            received_at=context.raw_responses[-1].received_at
+            if context.raw_responses
+            else self._clock.now(),
         )
 
     def _listed(self, underlying: Instrument, stop: Event) -> ListedExpiries:
-        errand = self._api.keeping_errand(Lane.CHAIN, stop)
+        context = self._api.recording_context(Lane.CHAIN, stop)
         expiries: tuple[date, ...] = ()
         problem: DataFetchError | None = None
         try:
-            answer = self._api.option_contracts(underlying.live_key, errand=errand)
+            answer = self._api.option_contracts(underlying.live_key, context=context)
             expiries = _expiries_in(answer, underlying)
         except DataFetchError as failure:
-            problem = _named(failure, errand.payloads)
+            problem = _named(failure, context.raw_responses)
         return ListedExpiries(
             source=self.source,
             expiries=expiries,
             problem=problem,
-            payloads=tuple(errand.payloads),
-            requests=errand.requests,
+            raw_responses=tuple(context.raw_responses),
+            requests=context.requests,
         )
 
 
 def read_upstox_answer(
-    payload: Payload, underlying: str, expiry: date, live_key: str | None
-) -> ReadChains:
+    raw_response: RawResponse, underlying: str, expiry: date, live_key: str | None
+) -> ParsedChains:
     """The chain of *underlying* and *expiry* in an answer that was kept.
 
     *live_key* is how Upstox names the underlying, None where nobody knows. Raises by class of
     `core.errors`.
     """
-    raw = RawAnswer(payload.status, {}, payload.body)
+    raw = RawAnswer(raw_response.status, {}, raw_response.body)
     try:
-        answer = read_answer(raw, list, payload.received_at)
+        answer = read_answer(raw, list, raw_response.received_at)
         return _chain_in(answer, underlying, expiry, live_key)
     except DataFetchError as failure:
-        raise _named(failure, [payload]) from None
+        raise _named(failure, [raw_response]) from None
 
 
-def _chain_in(answer: Answer, underlying: str, expiry: date, live_key: str | None) -> ReadChains:
+def _chain_in(answer: Answer, underlying: str, expiry: date, live_key: str | None) -> ParsedChains:
     if answer.partial:
-        raise BadAnswer("Upstox answered with a part of the chain only")
+        raise BadResponse("Upstox answered with a part of the chain only")
     return read_upstox_chain(answer.data, underlying, expiry, underlying_key=live_key)
 
 
@@ -101,17 +103,19 @@ def _expiries_in(answer: Answer, underlying: Instrument) -> tuple[date, ...]:
     mine = [each for each in contracts if each.underlying_key == underlying.live_key]
     days = {each.expiry for each in mine if each.expiry is not None}
     if not days:
-        raise ChainFault(Fault.EMPTY_LIST, f"no option on {underlying.symbol} is listed")
+        raise ChainError(Fault.EMPTY_LIST, f"no option on {underlying.symbol} is listed")
     return tuple(sorted(days))
 
 
-def _named(problem: DataFetchError, payloads: Sequence[Payload]) -> DataFetchError:
+def _named(problem: DataFetchError, raw_responses: Sequence[RawResponse]) -> DataFetchError:
     """*problem*, with the name of what came instead of an answer where it has none yet."""
-    nameless = isinstance(problem, BadAnswer) and not isinstance(problem, ChainFault | Unavailable)
-    if not nameless or not payloads:
+    nameless = isinstance(problem, BadResponse) and not isinstance(
+        problem, ChainError | Unavailable
+    )
+    if not nameless or not raw_responses:
         return problem
     try:
-        told = parsed(payloads[-1].body)
-    except ChainFault as fault:
-        return ChainFault(fault.fault, problem.what)
-    return ChainFault(Fault.NOT_A_CHAIN if told else Fault.EMPTY_OBJECT, problem.what)
+        told = parsed(raw_responses[-1].body)
+    except ChainError as fault:
+        return ChainError(fault.fault, problem.message)
+    return ChainError(Fault.NOT_A_CHAIN if told else Fault.EMPTY_OBJECT, problem.message)

@@ -14,27 +14,27 @@ from typing import Any
 
 from data_fetch.core.chains.chains import (
     Chain,
-    ChainFault,
+    ChainError,
     ChainLeg,
     ChainSource,
     Fault,
     OptionType,
+    ParsedChains,
     QuantityUnit,
-    ReadChains,
 )
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord
-from data_fetch.core.records import Instrument, SetAside, presentable
-from data_fetch.sources.chain_parsing.canaries import check_chains, most_worth, refuse_prices
+from data_fetch.core.records import Instrument, RejectedRow, presentable
 from data_fetch.sources.chain_parsing.legs import LOOK, LegGathering, wanted_only
+from data_fetch.sources.chain_parsing.plausibility import check_chains, most_worth, refuse_prices
 from data_fetch.sources.chain_parsing.values import (
     IV_DIGITS,
     LARGEST_COUNT,
     LARGEST_GREEK,
     LARGEST_VOLATILITY,
     Field,
+    FieldError,
     Lacking,
-    Objection,
     UsualForm,
     most_common,
     read_date,
@@ -118,38 +118,38 @@ def read_upstox_chain(
     expiry: date | None = None,
     *,
     underlying_key: str | None = None,
-) -> ReadChains:
+) -> ParsedChains:
     """The chain in the `data` of an answer.
 
     *underlying* is the symbol to call it by, else the one that belongs to the index key, else
     the key itself. With *expiry* or *underlying_key* given, an answer about something else is
-    Fault.OTHER_CHAIN. Raises ChainFault when there is no chain that could be believed.
+    Fault.OTHER_CHAIN. Raises ChainError when there is no chain that could be believed.
     """
     reading = _Reading(_rows_in(rows), underlying, underlying_key)
     for row in rows:
         reading.take(row)
-    return reading.told(expiry)
+    return reading.parsed(expiry)
 
 
-def read_upstox_contracts(rows: Any) -> tuple[list[Instrument], list[SetAside]]:
+def read_upstox_contracts(rows: Any) -> tuple[list[Instrument], list[RejectedRow]]:
     """The listed options in the `data` of a contracts answer, by their dated keys.
 
-    Raises ChainFault when that is no list of contracts.
+    Raises ChainError when that is no list of contracts.
     """
     if not isinstance(rows, list):
-        raise ChainFault(Fault.NOT_A_CHAIN, "no list of contracts")
+        raise ChainError(Fault.NOT_A_CHAIN, "no list of contracts")
     contracts: list[Instrument] = []
-    set_aside: list[SetAside] = []
+    rejected: list[RejectedRow] = []
     for row in rows:
         try:
             contract = _contract(row)
         except BadRecord as problem:
             key = row.get("instrument_key", "") if isinstance(row, dict) else ""
-            set_aside.append(SetAside(str(key), problem.what))
+            rejected.append(RejectedRow(str(key), problem.message))
         else:
             if not is_dummy(row):
                 contracts.append(contract)
-    return contracts, set_aside
+    return contracts, rejected
 
 
 def _contract(row: Any) -> Instrument:
@@ -165,11 +165,11 @@ def _contract(row: Any) -> Instrument:
 
 def _rows_in(rows: Any) -> Sequence[Any]:
     if not isinstance(rows, list):
-        raise ChainFault(Fault.NOT_A_CHAIN, "no list of rows")
+        raise ChainError(Fault.NOT_A_CHAIN, "no list of rows")
     if not rows:
-        raise ChainFault(Fault.EMPTY_LIST, "a chain without rows")
+        raise ChainError(Fault.EMPTY_LIST, "a chain without rows")
     if not any(isinstance(row, dict) and row.keys() & CHAIN_NAMES for row in rows):
-        raise ChainFault(Fault.NOT_A_CHAIN, f"rows like {shortened(rows[0])}")
+        raise ChainError(Fault.NOT_A_CHAIN, f"rows like {shortened(rows[0])}")
     return rows
 
 
@@ -191,8 +191,8 @@ class _Reading:
         """Gather the legs of *row*."""
         try:
             strike, expiry = self._place(row)
-        except Objection as objection:
-            self._gathering.refuse(None, None, None, objection)
+        except FieldError as field_error:
+            self._gathering.refuse(None, None, None, field_error)
             return
         legs = [
             leg
@@ -203,7 +203,7 @@ class _Reading:
         if len(legs) == len(SIDES):
             self._compare_ratio(row.get("pcr"), expiry, legs)
 
-    def told(self, expiry: date | None) -> ReadChains:
+    def parsed(self, expiry: date | None) -> ParsedChains:
         """The chain of all rows taken so far, checked."""
         gathering = self._gathering
         self._remarks += gathering.settle(self._ratios_told)
@@ -220,48 +220,48 @@ class _Reading:
             for day, legs in wanted_only(gathering, expiry)
         )
         self._remarks += check_chains(chains)
-        return ReadChains(
+        return ParsedChains(
             chains=chains,
-            set_aside=tuple(gathering.set_aside),
+            rejected=tuple(gathering.rejected),
             remarks=tuple(map(presentable, self._remarks)),
         )
 
     def _key_of(self, asked: str | None) -> str:
-        """The underlying that most rows name. Raises ChainFault when another was asked for."""
+        """The underlying that most rows name. Raises ChainError when another was asked for."""
         told = most_common([row.get("underlying_key") for row in self._rows])
         if told is None:
             self._remarks.append("underlying_key is missing in all rows")
             if asked is None:
-                raise ChainFault(Fault.RENAMED_FIELD, "underlying_key is missing", then=LOOK)
+                raise ChainError(Fault.RENAMED_FIELD, "underlying_key is missing", hint=LOOK)
             return asked
         if asked is not None and told != asked:
-            raise ChainFault(Fault.OTHER_CHAIN, f"underlying_key {shortened(told)}, not {asked}")
+            raise ChainError(Fault.OTHER_CHAIN, f"underlying_key {shortened(told)}, not {asked}")
         if not UNDERLYING_KEY.fullmatch(str(told)):
-            raise ChainFault(Fault.RETYPED_FIELD, f"underlying_key is {shortened(told)}", then=LOOK)
+            raise ChainError(Fault.RETYPED_FIELD, f"underlying_key is {shortened(told)}", hint=LOOK)
         return str(told)
 
     def _spot_of(self) -> float | None:
         try:
             return read_spot(most_common([row.get(SPOT) for row in self._rows]))
         except BadRecord as problem:
-            self._remarks.append(f"{SPOT}: {problem.what}")
+            self._remarks.append(f"{SPOT}: {problem.message}")
             return None
 
     def _place(self, row: Any) -> tuple[Decimal, date]:
         """Strike and expiry of a row. Raises Objection."""
         if not isinstance(row, dict):
-            raise Objection(Fault.RETYPED_FIELD, "row", f"row {shortened(row)} is no object")
+            raise FieldError(Fault.RETYPED_FIELD, "row", f"row {shortened(row)} is no object")
         for name in PLACE:
             if row.get(name) is None:
-                raise Objection(Fault.RENAMED_FIELD, name, f"{name} is missing")
+                raise FieldError(Fault.RENAMED_FIELD, name, f"{name} is missing")
         key = row.get("underlying_key")
         if key is not None and key != self._key:
             other = f"underlying_key {shortened(key)}, not {self._key}"
-            raise Objection(Fault.OTHER_CHAIN, "underlying_key", other)
+            raise FieldError(Fault.OTHER_CHAIN, "underlying_key", other)
         try:
             return read_strike(row["strike_price"]), read_date(row["expiry"])
         except BadRecord as problem:
-            raise Objection(Fault.RETYPED_FIELD, "row", problem.what) from None
+            raise FieldError(Fault.RETYPED_FIELD, "row", problem.message) from None
 
     def _gathered(
         self, expiry: date, strike: Decimal, side: OptionType, told: Any
@@ -269,8 +269,8 @@ class _Reading:
         """One leg, gathered; None for a placeholder, or one that had to be set aside."""
         try:
             leg = _leg(strike, side, told, self._spot, self._gathering.lacking)
-        except Objection as objection:
-            self._gathering.refuse(expiry, strike, side, objection)
+        except FieldError as field_error:
+            self._gathering.refuse(expiry, strike, side, field_error)
             return None
         if leg is None:
             return None
@@ -310,7 +310,7 @@ class _Reading:
             if name in of_rows:
                 continue
             if of_rows - ROW_NAMES:
-                raise ChainFault(Fault.RENAMED_FIELD, f"{name} is missing in all rows", then=LOOK)
+                raise ChainError(Fault.RENAMED_FIELD, f"{name} is missing in all rows", hint=LOOK)
             if len(self._rows) >= ROWS_WITH_BOTH:
                 self._remarks.append(f"{name} is missing in all rows")
 
@@ -318,7 +318,7 @@ class _Reading:
 def _symbol_of(key: str, asked: str | None) -> str:
     symbol = INDEX_SYMBOLS.get(key)
     if asked is not None and symbol is not None and symbol != asked:
-        raise ChainFault(Fault.OTHER_CHAIN, f"underlying_key {key}, not that of {asked}")
+        raise ChainError(Fault.OTHER_CHAIN, f"underlying_key {key}, not that of {asked}")
     return asked or symbol or key
 
 
@@ -362,17 +362,17 @@ def _leg(
 def _parts(name: str, told: Any) -> tuple[str | None, Row]:
     """The instrument key and the market data of a side. Raises Objection."""
     if not isinstance(told, dict):
-        raise Objection(Fault.RETYPED_FIELD, name, f"{name} is {shortened(told)}, not a leg")
+        raise FieldError(Fault.RETYPED_FIELD, name, f"{name} is {shortened(told)}, not a leg")
     key, market = told.get("instrument_key"), told.get(MARKET_DATA)
     if key is not None and not (isinstance(key, str) and KEY.fullmatch(key)):
-        raise Objection(
+        raise FieldError(
             Fault.RETYPED_FIELD, "instrument_key", f"instrument_key {shortened(key)} cannot be"
         )
     if market is None and key is None:
         return None, {}
     if not isinstance(market, dict):
         fault = Fault.RENAMED_FIELD if market is None else Fault.RETYPED_FIELD
-        raise Objection(fault, MARKET_DATA, f"{MARKET_DATA} is {shortened(market)}")
+        raise FieldError(fault, MARKET_DATA, f"{MARKET_DATA} is {shortened(market)}")
     return key, market
 
 
@@ -384,7 +384,7 @@ def _greeks(side: OptionType, told: Any, lacking: Lacking) -> tuple[float | None
         lacking(GREEKS)
         return nothing
     if not isinstance(told, dict):
-        raise Objection(Fault.RETYPED_FIELD, GREEKS, f"{GREEKS} is {shortened(told)}")
+        raise FieldError(Fault.RETYPED_FIELD, GREEKS, f"{GREEKS} is {shortened(told)}")
     usual = USUAL_GREEKS.numbers(told)
     # Theta may hide how large delta is in the sum of all.
     if usual is None or not -1 <= usual[3] <= 1:
@@ -393,7 +393,7 @@ def _greeks(side: OptionType, told: Any, lacking: Lacking) -> tuple[float | None
     if not iv:
         return nothing
     if delta and (delta > 0) is not (side is OptionType.CALL):
-        raise Objection(Fault.CONTRADICTION, "delta", f"delta {delta:g} of a {side}")
+        raise FieldError(Fault.CONTRADICTION, "delta", f"delta {delta:g} of a {side}")
     return round(iv / 100, IV_DIGITS), gamma, vega, delta, theta
 
 

@@ -10,57 +10,57 @@ from math import isfinite
 from typing import Any
 
 from data_fetch.core.errors import BadRecord
-from data_fetch.core.records import Quote, SetAside
+from data_fetch.core.records import Quote, RejectedRow
 from data_fetch.sources.transport.numbers import LARGEST_PRICE, read_number, read_quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadQuotes:
+class ParsedQuotes:
     """What one answer says about the keys asked for. Each is in exactly one of *quotes*,
-    *absent* and *set_aside*; *strays* are rows that answer no key that was asked for."""
+    *absent* and *rejected*; *unrequested* are rows that answer no key that was asked for."""
 
     quotes: tuple[Quote, ...]
     absent: tuple[str, ...]
-    set_aside: tuple[SetAside, ...]
-    strays: tuple[SetAside, ...]
+    rejected: tuple[RejectedRow, ...]
+    unrequested: tuple[RejectedRow, ...]
 
 
-def read_quotes(data: Mapping[str, Any], instrument_keys: Sequence[str]) -> ReadQuotes:
+def read_quotes(data: Mapping[str, Any], instrument_keys: Sequence[str]) -> ParsedQuotes:
     """The quotes in the `data` of an LTP answer to *instrument_keys*, in that order."""
     asked = dict.fromkeys(instrument_keys)
-    rows, strays = rows_by_key(data, asked)
+    rows, unrequested = rows_by_key(data, asked)
     quotes: list[Quote] = []
-    set_aside: list[SetAside] = []
+    rejected: list[RejectedRow] = []
     for key in asked:
         if key not in rows:
             continue
         try:
             quotes.append(_the_quote(key, rows[key]))
         except BadRecord as problem:
-            set_aside.append(SetAside(key, problem.what))
-    return ReadQuotes(
+            rejected.append(RejectedRow(key, problem.message))
+    return ParsedQuotes(
         quotes=tuple(quotes),
         absent=tuple(key for key in asked if key not in rows),
-        set_aside=tuple(set_aside),
-        strays=strays,
+        rejected=tuple(rejected),
+        unrequested=unrequested,
     )
 
 
 def rows_by_key(
     data: Mapping[str, Any], asked: Container[str]
-) -> tuple[Mapping[str, Sequence[Mapping[str, Any]]], tuple[SetAside, ...]]:
+) -> tuple[Mapping[str, Sequence[Mapping[str, Any]]], tuple[RejectedRow, ...]]:
     """The rows of a quote answer by instrument key, and the strays among them."""
     rows: dict[str, list[Mapping[str, Any]]] = {}
-    strays: list[SetAside] = []
+    unrequested: list[RejectedRow] = []
     for name, row in data.items():
         key = row.get("instrument_token") if isinstance(row, dict) else None
         if not isinstance(key, str):
-            strays.append(SetAside(name, "a row without instrument_token"))
+            unrequested.append(RejectedRow(name, "a row without instrument_token"))
         elif key not in asked:
-            strays.append(SetAside(key, "not asked for"))
+            unrequested.append(RejectedRow(key, "not asked for"))
         else:
             rows.setdefault(key, []).append(row)
-    return rows, tuple(strays)
+    return rows, tuple(unrequested)
 
 
 def _the_quote(key: str, rows: Sequence[Mapping[str, Any]]) -> Quote:

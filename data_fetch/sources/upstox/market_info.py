@@ -25,7 +25,7 @@ from data_fetch.core.market.calendar import (
     ProviderHours,
     Segment,
     Session,
-    Venue,
+    TradingGroup,
     Window,
     parse_override,
 )
@@ -75,7 +75,7 @@ class Amendments:
     """What was learnt, and why some rows taught nothing."""
 
     calendar: ProviderCalendar
-    set_aside: tuple[str, ...]
+    rejected: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,20 +111,20 @@ def fetch_amendments(api: MarketInfo, days: Iterable[date]) -> Amendments:
 
     Bad rows are set aside with a reason. Raises what *api* raises.
     """
-    set_aside: list[str] = []
+    rejected: list[str] = []
     holidays: list[HolidayRow] = []
     timings: list[OpenHours] = []
     for raw in api.holidays():
         try:
             holidays.append(read_holiday(raw))
         except BadRecord as bad:
-            set_aside.append(bad.what)
+            rejected.append(bad.message)
     for day in days:
         try:
             timings.append(read_open_hours(api.timings(day), day))
         except BadRecord as bad:
-            set_aside.append(bad.what)
-    return Amendments(provider_calendar(holidays, timings), tuple(set_aside))
+            rejected.append(bad.message)
+    return Amendments(provider_calendar(holidays, timings), tuple(rejected))
 
 
 def provider_calendar(
@@ -184,15 +184,15 @@ def refresh_calendar(
     and SetupError for a kept calendar that cannot be read.
     """
     week = [today + timedelta(days=ahead) for ahead in range(DAYS_ASKED)]
-    awaited = [day for day in calendar.awaited() if day.year == today.year]
-    amendments = fetch_amendments(api, sorted({*week, *awaited}))
+    dates_without_hours = [day for day in calendar.dates_without_hours() if day.year == today.year]
+    amendments = fetch_amendments(api, sorted({*week, *dates_without_hours}))
     told = amendments.calendar
     path = calendar_file(data_folder, world)
     save_calendar(path, read_calendar(path).with_newer(told))
-    after = calendar.amended(told)
+    after = calendar.with_amendments(told)
     kept = [
-        Kept(session, told.days[session.day, session.venue.segment].windows)
-        for session in after.overruled(told)
+        Kept(session, told.days[session.day, session.group.segment].windows)
+        for session in after.conflicts_with(told)
     ]
     return Refresh(amendments, tuple(_changes(calendar, after, told)), tuple(kept))
 
@@ -204,7 +204,9 @@ def load_calendar(data_folder: Path, world: World, override: Path | None) -> Mar
     folder) is taken if there is one. Raises SetupError, naming the file and the cure.
     """
     refreshed = read_calendar(calendar_file(data_folder, world))
-    return MarketCalendar.reviewed().amended(refreshed, read_override(data_folder, override))
+    return MarketCalendar.reviewed().with_amendments(
+        refreshed, read_override(data_folder, override)
+    )
 
 
 def read_override(data_folder: Path, named: Path | None) -> LocalOverride:
@@ -217,7 +219,7 @@ def read_override(data_folder: Path, named: Path | None) -> LocalOverride:
     except (OSError, UnicodeDecodeError) as problem:
         raise SetupError(
             f"the calendar override {path} cannot be read ({type(problem).__name__})",
-            then="Mend the file, or correct CALENDAR_OVERRIDE.",
+            hint="Mend the file, or correct CALENDAR_OVERRIDE.",
         ) from None
     return LocalOverride(parse_override(text, str(path)))
 
@@ -242,7 +244,7 @@ def read_calendar(path: Path) -> ProviderCalendar:
     except (OSError, ValueError, TypeError, KeyError) as problem:
         raise SetupError(
             f"the refreshed calendar {path} cannot be read ({type(problem).__name__}: {problem})",
-            then="Delete the file, then run 'data-fetch calendar refresh'.",
+            hint="Delete the file, then run 'data-fetch calendar refresh'.",
         ) from None
 
 
@@ -278,7 +280,7 @@ def _changes(
 
 def _windows(calendar: MarketCalendar, day: date, segment: Segment) -> tuple[Window, ...] | None:
     try:
-        return calendar.session(day, Venue(segment, auction=False)).windows
+        return calendar.session(day, TradingGroup(segment, auction=False)).windows
     except CalendarUnknown:
         return None
 

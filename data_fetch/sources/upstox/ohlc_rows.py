@@ -14,7 +14,7 @@ from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord
 from data_fetch.core.market.session import midnight_number, minute_number
-from data_fetch.core.records import SetAside
+from data_fetch.core.records import RejectedRow
 from data_fetch.sources.transport.numbers import read_quantity
 from data_fetch.sources.upstox.candle_rows import NOT_OVER_YET, read_prices, read_units
 from data_fetch.sources.upstox.ltp_rows import rows_by_key
@@ -23,43 +23,46 @@ MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadBars:
+class ParsedOhlc:
     """What one answer says about the keys asked for.
 
     Each key is in exactly one of *blocks* (one bar each), *absent* (no bar of today) and
-    *set_aside*; *strays* are rows that answer no key that was asked for.
+    *rejected*; *unrequested* are rows that answer no key that was asked for.
     """
 
     blocks: tuple[CandleBlock, ...]
     absent: tuple[str, ...]
-    set_aside: tuple[SetAside, ...]
-    strays: tuple[SetAside, ...]
+    rejected: tuple[RejectedRow, ...]
+    unrequested: tuple[RejectedRow, ...]
 
 
-def read_running_bars(
+def read_ohlc_rows(
     data: Mapping[str, Any], instrument_keys: Sequence[str], received_at: datetime
-) -> ReadBars:
+) -> ParsedOhlc:
     """The last completed minutes in the `data` of an OHLC answer, in the order of the keys.
 
     The answer tells no open interest, so it is 0.
     """
     asked = dict.fromkeys(instrument_keys)
-    rows, strays = rows_by_key(data, asked)
+    rows, unrequested = rows_by_key(data, asked)
     blocks: list[CandleBlock] = []
     absent: list[str] = []
-    set_aside: list[SetAside] = []
+    rejected: list[RejectedRow] = []
     for key in asked:
         try:
             bar = _the_bar(key, rows.get(key, ()), received_at)
         except BadRecord as problem:
-            set_aside.append(SetAside(key, problem.what))
+            rejected.append(RejectedRow(key, problem.message))
         else:
             if bar is None:
                 absent.append(key)
             else:
                 blocks.append(bar)
-    return ReadBars(
-        blocks=tuple(blocks), absent=tuple(absent), set_aside=tuple(set_aside), strays=strays
+    return ParsedOhlc(
+        blocks=tuple(blocks),
+        absent=tuple(absent),
+        rejected=tuple(rejected),
+        unrequested=unrequested,
     )
 
 

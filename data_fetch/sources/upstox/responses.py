@@ -16,7 +16,7 @@ import orjson
 
 from data_fetch.core.errors import (
     AccessDenied,
-    BadAnswer,
+    BadResponse,
     DataFetchError,
     RateLimited,
     RequestRefused,
@@ -88,7 +88,7 @@ def read_answer(raw: RawAnswer, shape: type, now: datetime) -> Answer:
     """The `data` of *raw*, which must be of type *shape* (dict or list).
 
     Raises TokenRejected, AccessDenied, RateLimited, UnknownInstrument, RequestRefused or
-    BadAnswer. *now* is what a Retry-After date is measured from.
+    BadResponse. *now* is what a Retry-After date is measured from.
     """
     envelope = _parse(raw.body)
     code, message = _error_of(envelope)
@@ -107,13 +107,13 @@ def _problem_of(raw: RawAnswer, code: str, message: str, now: datetime) -> DataF
     if raw.status == 403:
         return AccessDenied(
             f"Upstox denies access (403): {said}",
-            then="An HTML page here comes from the guard in front of Upstox: wait, then try from "
+            hint="An HTML page here comes from the guard in front of Upstox: wait, then try from "
             "another network address; ask Upstox support if it stays.",
         )
     if raw.status >= 500:
         return Unavailable(f"Upstox answered {raw.status}: {said}")
     if raw.status == 408 or raw.status < 400:
-        return BadAnswer(f"Upstox answered {raw.status}: {said}")
+        return BadResponse(f"Upstox answered {raw.status}: {said}")
     return RequestRefused(
         f"Upstox refuses the request ({raw.status}): {said}", code=code or f"HTTP{raw.status}"
     )
@@ -127,15 +127,15 @@ def _named_problem(raw: RawAnswer, code: str, message: str, now: datetime) -> Da
         return RateLimited(
             f"Upstox asks us to slow down ({said})",
             retry_after=wait,
-            then="Requests are paced; another program may be using the same account.",
+            hint="Requests are paced; another program may be using the same account.",
         )
     if raw.status == 503 and wait is not None:
         return RateLimited(f"Upstox asks us to come back later ({said})", retry_after=wait)
     if raw.status == 401 or code in TOKEN_CODES:
         return TokenRejected(f"Upstox does not take our access token ({said})")
     if code in DENIALS:
-        what, then = DENIALS[code]
-        return AccessDenied(f"Upstox denies access: {what} ({code})", then=then)
+        what, hint = DENIALS[code]
+        return AccessDenied(f"Upstox denies access: {what} ({code})", hint=hint)
     if code in UNKNOWN_INSTRUMENT_CODES:
         return UnknownInstrument(f"Upstox does not know an instrument key ({said})", code=code)
     return None
@@ -144,13 +144,13 @@ def _named_problem(raw: RawAnswer, code: str, message: str, now: datetime) -> Da
 def _data_of(envelope: Any, shape: type, raw: RawAnswer) -> Answer:
     """The `data` of a 2xx answer that names no known problem."""
     if not isinstance(envelope, dict):
-        raise BadAnswer(f"Upstox answered {raw.status} with no JSON: {_excerpt_of(raw.body)}")
+        raise BadResponse(f"Upstox answered {raw.status} with no JSON: {_excerpt_of(raw.body)}")
     status, data = envelope.get("status"), envelope.get("data")
     if status not in ("success", "partial_success"):
         said = _said(*_error_of(envelope)) or f"status {_clean(str(status))!r}"
-        raise BadAnswer(f"Upstox answered {raw.status} with an error: {said}")
+        raise BadResponse(f"Upstox answered {raw.status} with an error: {said}")
     if not isinstance(data, shape):
-        raise BadAnswer(
+        raise BadResponse(
             f"Upstox answered with data of type {type(data).__name__}, not {shape.__name__}"
         )
     return Answer(data, partial=status == "partial_success")

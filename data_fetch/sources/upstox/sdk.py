@@ -17,7 +17,7 @@ import urllib3
 from upstox_client.rest import ApiException
 
 from data_fetch.core.clock import stopwatch
-from data_fetch.core.errors import BadAnswer, Unreachable
+from data_fetch.core.errors import BadResponse, Unreachable
 from data_fetch.sources.upstox.responses import RawAnswer
 
 CONNECTIONS = 32
@@ -65,7 +65,7 @@ class UpstoxSdk:
         """Call *method* of the SDK class *owner*; whatever status came back is an answer.
 
         *timeout* is in whole seconds: the SDK takes a float for "no timeout at all".
-        Raises Unreachable and BadAnswer.
+        Raises Unreachable and BadResponse.
         """
         api = getattr(upstox_client, owner)(self._client_with(token))
         call = getattr(api, method)
@@ -74,15 +74,15 @@ class UpstoxSdk:
         except ApiException as refused:
             if not refused.status:
                 raise Unreachable(
-                    "No safe connection to Upstox could be made (TLS)", then=CHECK_THE_WAY
+                    "No safe connection to Upstox could be made (TLS)", hint=CHECK_THE_WAY
                 ) from None
             return RawAnswer(refused.status, dict(refused.headers or {}), refused.body or b"")
         except urllib3.exceptions.DecodeError:
-            raise BadAnswer("Upstox sent a body that cannot be decompressed") from None
+            raise BadResponse("Upstox sent a body that cannot be decompressed") from None
         except urllib3.exceptions.HTTPError as problem:
             # Its own text names the whole address, keys and all.
             raise Unreachable(
-                f"No answer from Upstox ({_kind(problem)})", then=CHECK_THE_WAY
+                f"No answer from Upstox ({_kind(problem)})", hint=CHECK_THE_WAY
             ) from None
         # urllib3 has None for a body without a byte.
         return RawAnswer(response.status, dict(response.headers), response.data or b"")

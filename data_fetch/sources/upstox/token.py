@@ -101,7 +101,7 @@ class TokenKeeper:
             what = f"{TOKEN_NAME} holds blanks or signs that no access token has"
         else:
             what = "Upstox does not take our access token any more (401)"
-        return TokenRejected(what, then=f"{GET_ANOTHER}. {self._where_to_put_it()}")
+        return TokenRejected(what, hint=f"{GET_ANOTHER}. {self._where_to_put_it()}")
 
     def _where_to_put_it(self) -> str:
         if self._in_environment:

@@ -37,7 +37,7 @@ from data_fetch.core.spans import Spans, count, spans_of, without
 from data_fetch.storage.candles.candles import MICROSECONDS, begin_candle_writing, candles
 from data_fetch.storage.candles.coverage import LedgerKey, save_days
 from data_fetch.storage.candles.coverage_counts import (
-    Question,
+    CoverageQuery,
     TradingDay,
     as_of_now,
     load_chosen_days,
@@ -90,7 +90,7 @@ class _Differing:
     known: DayCoverage
     stored: Spans
 
-    def told(self) -> Difference:
+    def difference(self) -> Difference:
         said = self.known.spans(State.PRESENT)
         return Difference(
             instrument=self.place.instrument,
@@ -102,16 +102,16 @@ class _Differing:
         )
 
 
-def recount(connection: Connection, question: Question) -> Recount:
+def recount(connection: Connection, criteria: CoverageQuery) -> Recount:
     """Compare the ledger with the candles, in a transaction that has read nothing yet."""
     # The ledger and the candles of one instant: a collector may be writing both.
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-    counted = load_counts(connection, question)
-    places = _places(question)
+    counted = load_counts(connection, criteria)
+    places = _places(criteria)
     total, differences = 0, []
     for some in _in_parts(places, DAYS_AT_ONCE):
-        found = _counts(connection, question.interval, some)
+        found = _counts(connection, criteria.interval, some)
         total += sum(found)
         doubtful = []
         for place, stored in zip(some, found, strict=True):
@@ -120,32 +120,32 @@ def recount(connection: Connection, question: Question) -> Recount:
             full = stored == present == place.trading.minutes
             if (stored or present) and not full:
                 doubtful.append(place)
-        differences += [one.told() for one in _differing(connection, question, doubtful)]
+        differences += [one.difference() for one in _differing(connection, criteria, doubtful)]
     return Recount(len(places), total, differences)
 
 
-def repair(store: Store, question: Question, differences: Sequence[Difference]) -> int:
+def repair(store: Store, criteria: CoverageQuery, differences: Sequence[Difference]) -> int:
     """Rewrite the ledger's days of *differences* from the candles; says how many it wrote.
 
     Minutes whose candles are gone are ours to fetch again, at once. Every transaction looks
     anew, so that what was put right meanwhile stays as it is.
     """
-    run_id, now = new_run_id(), question.expectation.now
+    run_id, now = new_run_id(), criteria.expectation.now
     wanted = {(one.instrument.instrument_key, one.day) for one in differences}
-    places = [place for place in _places(question) if place.key in wanted]
+    places = [place for place in _places(criteria) if place.key in wanted]
     rewritten = 0
     for some in _in_parts(places, DAYS_REPAIRED_AT_ONCE):
         with store.writing() as connection:
             begin_candle_writing(connection)
-            differing = list(_differing(connection, question, some))
+            differing = list(_differing(connection, criteria, some))
             final = _minutes(
                 connection,
-                question.interval,
+                criteria.interval,
                 [one.place for one in differing],
                 candles.c.is_final,
             )
             days = [
-                _rewritten(one, confirmed, question)
+                _rewritten(one, confirmed, criteria)
                 for one, confirmed in zip(differing, final, strict=True)
             ]
             save_days(connection, days, run_id, now)
@@ -164,10 +164,10 @@ def repair(store: Store, question: Question, differences: Sequence[Difference]) 
     return rewritten
 
 
-def _rewritten(one: _Differing, final: Spans, question: Question) -> DayCoverage:
+def _rewritten(one: _Differing, final: Spans, criteria: CoverageQuery) -> DayCoverage:
     """The day with exactly its stored minutes present."""
     trading = one.place.trading
-    due = question.expectation.due(trading.session, question.interval)
+    due = criteria.expectation.due(trading.session, criteria.interval)
     gone = without(one.known.spans(State.PRESENT), one.stored)
     # Taken out of the day and put back, they are as minutes that were never asked for.
     without_them = refitted(one.known, without(trading.spans, gone), due)
@@ -176,14 +176,14 @@ def _rewritten(one: _Differing, final: Spans, question: Question) -> DayCoverage
 
 
 def _differing(
-    connection: Connection, question: Question, places: Sequence[_Place]
+    connection: Connection, criteria: CoverageQuery, places: Sequence[_Place]
 ) -> Iterator[_Differing]:
     """Those of *places* of which ledger and candles differ, minute by minute."""
-    rows = load_chosen_days(connection, question.interval, [place.key for place in places])
-    stored_minutes = _minutes(connection, question.interval, places)
+    rows = load_chosen_days(connection, criteria.interval, [place.key for place in places])
+    stored_minutes = _minutes(connection, criteria.interval, places)
     for place, stored in zip(places, stored_minutes, strict=True):
         key = place.instrument.instrument_key
-        known = as_of_now(question, key, place.trading, rows.get(place.key))
+        known = as_of_now(criteria, key, place.trading, rows.get(place.key))
         if known.spans(State.PRESENT) != stored:
             yield _Differing(place, known, stored)
 
@@ -279,10 +279,10 @@ def _bound(document: Sequence[object]) -> ColumnElement[str]:
     return bindparam("document", orjson.dumps(document).decode(), type_=Text())
 
 
-def _places(question: Question) -> list[_Place]:
+def _places(criteria: CoverageQuery) -> list[_Place]:
     return [
         _Place((one.instrument_key, trading.day), one, trading)
-        for one, days in trading_days(question)
+        for one, days in trading_days(criteria)
         for trading in days
     ]
 

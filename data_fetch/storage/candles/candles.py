@@ -46,7 +46,7 @@ from data_fetch.core.candles.candles import CandleBlock, Kind, Provenance
 from data_fetch.core.market.session import EPOCH_DAY, IST_AHEAD, MINUTES_OF_DAY, instant_of
 from data_fetch.core.spans import joined
 from data_fetch.storage.database import binary_copy, wide_insert
-from data_fetch.storage.database.tables import Candle, CandleRevision, table
+from data_fetch.storage.database.tables import CandleRevision, CandleRow, table
 from data_fetch.storage.database.types import Instant
 from data_fetch.storage.database.upsert import SQLITE
 
@@ -56,7 +56,7 @@ MICROSECONDS = 60_000_000
 # Ranks the stored version after all its revisions.
 STANDING = 2**31 - 1
 
-candles, revisions = table(Candle), table(CandleRevision)
+candles, revisions = table(CandleRow), table(CandleRevision)
 KEY = ("instrument_key", "interval", "timestamp")
 SAID = ("open", "high", "low", "close", "volume", "oi", "kind")
 PROVENANCE = ("source", "is_final", "fetched_at", "run_id")

@@ -8,15 +8,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, not_, select
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.candles.coverage import DayCoverage, Proof, State, Stretch
+from data_fetch.core.candles.coverage import CoverageInterval, DayCoverage, Proof, State
 from data_fetch.core.market.session import midnight_number
 from data_fetch.core.spans import Spans
 from data_fetch.storage.database.store import Store
-from data_fetch.storage.database.tables import Coverage, table
+from data_fetch.storage.database.tables import CoverageRow, table
 from data_fetch.storage.database.types import EPOCH, MICROSECOND
 from data_fetch.storage.database.upsert import upsert
 
-coverage_table = table(Coverage)
+coverage_table = table(CoverageRow)
 COLUMNS = tuple(column.name for column in coverage_table.columns)
 
 # Looked up for every stretch that is read: calling the enumeration takes five times as long.
@@ -214,7 +214,7 @@ def day_coverage(row: Row[Any] | Mapping[str, Any]) -> DayCoverage:
     )
 
 
-def _written(stretch: Stretch, midnight: int) -> list[Any]:
+def _written(stretch: CoverageInterval, midnight: int) -> list[Any]:
     """Minutes of the Indian day, the state, and who proved it: by, run and microseconds."""
     said = [stretch.first - midnight, stretch.end - midnight, stretch.state.value]
     if stretch.proof is None:
@@ -223,10 +223,10 @@ def _written(stretch: Stretch, midnight: int) -> list[Any]:
     return [*said, proof.by, proof.run_id, (proof.at - EPOCH) // MICROSECOND]
 
 
-def _read(written: Sequence[Any], midnight: int) -> Stretch:
+def _read(written: Sequence[Any], midnight: int) -> CoverageInterval:
     first, end, state, *proved = written
     proof = None
     if proved:
         by, run_id, at = proved
         proof = Proof(by, run_id, EPOCH + at * MICROSECOND)
-    return Stretch(first + midnight, end + midnight, STATES[state], proof)
+    return CoverageInterval(first + midnight, end + midnight, STATES[state], proof)

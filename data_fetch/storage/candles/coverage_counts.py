@@ -15,7 +15,7 @@ from data_fetch.core.candles.coverage import DayCoverage
 from data_fetch.core.candles.day_counts import DayCounts, counts_of
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.gaps import Gap, gaps_of
-from data_fetch.core.market.calendar import Session, venue_of
+from data_fetch.core.market.calendar import Session, group_of
 from data_fetch.core.records import Instrument
 from data_fetch.core.spans import Spans, count
 from data_fetch.storage.candles.coverage import LedgerKey, coverage_table, day_coverage
@@ -25,7 +25,7 @@ COUNTS = tuple(coverage_table.c[name] for name in DayCounts._fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class CoverageQuery:
     """What is asked about: days of *instruments* from *first* to *last*, both included."""
 
     instruments: Sequence[Instrument]
@@ -51,35 +51,35 @@ class TradingDay:
 InstrumentDays = tuple[Instrument, Sequence[TradingDay]]
 
 
-def trading_days(question: Question) -> Iterator[InstrumentDays]:
+def trading_days(criteria: CoverageQuery) -> Iterator[InstrumentDays]:
     """Of each instrument the days on which it trades, oldest first.
 
     Raises CalendarUnknown for a date outside the calendar.
     """
-    expectation = question.expectation
+    expectation = criteria.expectation
     alike: dict[object, Sequence[TradingDay]] = {}
-    for instrument in question.instruments:
+    for instrument in criteria.instruments:
         listed = expectation.listed.get(instrument.instrument_key)
-        trades = (venue_of(instrument), listed, instrument.expiry)
+        trades = (group_of(instrument), listed, instrument.expiry)
         if trades not in alike:
             alike[trades] = [
                 TradingDay(session, spans, count(spans))
-                for session in expectation.sessions(instrument, question.first, question.last)
-                for spans in [expected_spans(session, question.interval)]
+                for session in expectation.sessions(instrument, criteria.first, criteria.last)
+                for spans in [expected_spans(session, criteria.interval)]
             ]
         yield instrument, alike[trades]
 
 
 def day_counts(
-    connection: Connection, question: Question
+    connection: Connection, criteria: CoverageQuery
 ) -> Iterator[tuple[Instrument, list[tuple[date, DayCounts]]]]:
     """Of each instrument the counts of its trading days, oldest first, as of now."""
-    trading, counted = list(trading_days(question)), load_counts(connection, question)
+    trading, counted = list(trading_days(criteria)), load_counts(connection, criteria)
 
     def moves(counts: DayCounts, minutes: int) -> bool:
         return counts.pending > 0 or not fits(counts, minutes)
 
-    read = _read_in_full(connection, question.interval, trading, counted, moves)
+    read = _read_in_full(connection, criteria.interval, trading, counted, moves)
     for instrument, days in trading:
         key = instrument.instrument_key
         found = []
@@ -87,39 +87,39 @@ def day_counts(
             place = (key, one.day)
             counts = counted.get(place)
             if counts is None or place in read:
-                counts = counts_of(as_of_now(question, key, one, read.get(place)))
+                counts = counts_of(as_of_now(criteria, key, one, read.get(place)))
             found.append((one.day, counts))
         yield instrument, found
 
 
 def instrument_gaps(
-    connection: Connection, question: Question
+    connection: Connection, criteria: CoverageQuery
 ) -> Iterator[tuple[Instrument, list[date], list[Gap]]]:
     """Of each instrument its trading days and its gaps, oldest first, as of now."""
-    trading, counted = list(trading_days(question)), load_counts(connection, question)
+    trading, counted = list(trading_days(criteria)), load_counts(connection, criteria)
 
     def lacks(counts: DayCounts, minutes: int) -> bool:
         return counts.lacking > 0 or not fits(counts, minutes)
 
-    read = _read_in_full(connection, question.interval, trading, counted, lacks)
+    read = _read_in_full(connection, criteria.interval, trading, counted, lacks)
     for instrument, days in trading:
         key = instrument.instrument_key
         found: list[Gap] = []
         for one in days:
             place = (key, one.day)
             if place in read or place not in counted:
-                known = as_of_now(question, key, one, read.get(place))
+                known = as_of_now(criteria, key, one, read.get(place))
                 found += gaps_of(known, one.session)
         yield instrument, [one.day for one in days], found
 
 
-def load_counts(connection: Connection, question: Question) -> dict[LedgerKey, DayCounts]:
+def load_counts(connection: Connection, criteria: CoverageQuery) -> dict[LedgerKey, DayCounts]:
     """The counts as they stand in the ledger."""
-    keys = [instrument.instrument_key for instrument in question.instruments]
+    keys = [instrument.instrument_key for instrument in criteria.instruments]
     query = select(coverage_table.c.instrument_key, coverage_table.c.trading_date, *COUNTS).where(
         coverage_table.c.instrument_key.in_(keys),
-        coverage_table.c.interval == question.interval.value,
-        coverage_table.c.trading_date.between(question.first, question.last),
+        coverage_table.c.interval == criteria.interval.value,
+        coverage_table.c.trading_date.between(criteria.first, criteria.last),
     )
     return {(key, day): DayCounts._make(counts) for key, day, *counts in connection.execute(query)}
 
@@ -146,10 +146,10 @@ def fits(counts: DayCounts, minutes: int) -> bool:
 
 
 def as_of_now(
-    question: Question, key: str, trading: TradingDay, known: DayCoverage | None
+    criteria: CoverageQuery, key: str, trading: TradingDay, known: DayCoverage | None
 ) -> DayCoverage:
     """A day with what the calendar and the time have made of its row; *known* None: no row."""
-    return question.expectation.day(key, question.interval, trading.session, known)
+    return criteria.expectation.day(key, criteria.interval, trading.session, known)
 
 
 def _read_in_full(

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Row, select
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.storage.chains.receipts import (
     SNAPSHOT_TABLES,
-    Fate,
     Receipt,
+    ReceiptResult,
     begin_chain_writing,
     heads_at,
     receipts,
@@ -114,7 +114,7 @@ def _contents(reading: Connection, told: Sequence[Row[Any]]) -> Iterator[_Told]:
                 received_at=row.received_at,
                 lot_size=snapshot.lot_size,
                 instrument_keys=snapshot.instrument_keys,
-                set_aside=snapshot.head.set_aside,
+                rejected=snapshot.head.rejected,
             ),
         )
         yield _Told(receipt, snapshot.head.legs)
@@ -142,11 +142,11 @@ def _write(dst: Store, several: Sequence[_Told]) -> Counter[str]:
     changed: Counter[str] = Counter()
     touched = set()
     for told, each in zip(several, settled, strict=True):
-        if each.fate is Fate.REPEATED:
+        if each.result is ReceiptResult.REPEATED:
             continue
         changed[receipts.name] += 1
         touched.add((told.receipt.series, each.timestamp))
-        if each.fate is Fate.STORED:
+        if each.result is ReceiptResult.STORED:
             changed[legs_table.name] += told.legs
             changed[summaries.name] += 1
     changed[snapshots.name] = len(touched)

@@ -41,10 +41,10 @@ from data_fetch.core.chains.chains import ChainSource, content_hash
 from data_fetch.storage.chains.rows import (
     SNAPSHOT_COLUMNS,
     SUMMARY_COLUMNS,
-    Placed,
     Received,
     Series,
     SnapshotHead,
+    StoredChain,
     head_of,
     head_row,
     legs_table,
@@ -53,7 +53,7 @@ from data_fetch.storage.chains.rows import (
     summary_row,
     write_legs,
 )
-from data_fetch.storage.database.tables import ChainReceipt, table
+from data_fetch.storage.database.tables import ChainReceiptRow, table
 from data_fetch.storage.database.types import Instant
 from data_fetch.storage.database.upsert import SQLITE, upsert
 
@@ -62,19 +62,19 @@ CHAIN_LOCK = 4_630_914_004
 MICROSECOND = timedelta(microseconds=1)
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
-receipts = table(ChainReceipt)
+receipts = table(ChainReceiptRow)
 RECEIPT_COLUMNS = tuple(each.name for each in receipts.columns)
 SNAPSHOT_TABLES = (snapshots, legs_table, summaries)
 
 
-class Fate(StrEnum):
+class ReceiptResult(StrEnum):
     """What became of a receipt."""
 
     STORED = "stored"
     CONFIRMED = "confirmed"
     REPEATED = "repeated"
     """It was on record already."""
-    DISPLACED = "displaced"
+    SUPERSEDED = "displaced"
     """Its content is not the one it was to confirm: nothing was written."""
     RENEWED = "renewed"
     """What its snapshot tells is written anew."""
@@ -101,9 +101,9 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The *fate* of a receipt, and the timestamp of the snapshot that it made or confirmed."""
+    """The *result* of a receipt, and the timestamp of the snapshot that it made or confirmed."""
 
-    fate: Fate
+    result: ReceiptResult
     timestamp: datetime | None
 
 
@@ -138,18 +138,18 @@ def settle(connection: Connection, told: Sequence[Receipt]) -> list[Settled]:
     """
     newest = heads_at(connection, {receipt.series: END_OF_TIME for receipt in told})
     batch = _Batch(newest)
-    fates: dict[int, Settled] = {}
+    results: dict[int, Settled] = {}
     late: list[int] = []
     for place in sorted(range(len(told)), key=lambda each: told[each].received_at):
         settled = batch.settle(told[place])
         if settled is None:
             late.append(place)
         else:
-            fates[place] = settled
+            results[place] = settled
     batch.write(connection)
     for place in late:
-        fates[place] = _settle_late(connection, told[place])
-    return [fates[place] for place in range(len(told))]
+        results[place] = _settle_late(connection, told[place])
+    return [results[place] for place in range(len(told))]
 
 
 def heads_at(
@@ -187,7 +187,7 @@ class _Batch:
         self._newest = newest
         self._receipts: list[Receipt] = []
         self._changed: dict[Any, SnapshotHead] = {}
-        self._news: list[Placed] = []
+        self._news: list[StoredChain] = []
 
     def settle(self, receipt: Receipt) -> Settled | None:
         """None when something later is there, so that looking is needed."""
@@ -200,16 +200,16 @@ class _Batch:
                 confirmations=head.confirmations + 1,
                 last_confirmed=receipt.received_at,
             )
-            fate = Fate.CONFIRMED
+            result = ReceiptResult.CONFIRMED
         elif receipt.received is None:
-            return Settled(Fate.DISPLACED, None)
+            return Settled(ReceiptResult.SUPERSEDED, None)
         else:
             head = _new_head(receipt, receipt.received, receipt.received_at)
-            self._news.append(Placed(head, receipt.received))
-            fate = Fate.STORED
+            self._news.append(StoredChain(head, receipt.received))
+            result = ReceiptResult.STORED
         self._newest[receipt.series] = self._changed[head.key] = head
         self._receipts.append(receipt)
-        return Settled(fate, head.timestamp)
+        return Settled(result, head.timestamp)
 
     def write(self, connection: Connection) -> None:
         _write_receipts(connection, self._receipts)
@@ -217,7 +217,7 @@ class _Batch:
         _write_contents(connection, self._news)
 
 
-def renew(connection: Connection, receipt: Receipt) -> Fate:
+def renew(connection: Connection, receipt: Receipt) -> ReceiptResult:
     """Let *receipt* tell what it tells as it is read by now, which may be news.
 
     Receipts are to come in the order in which they were received. The transaction must have
@@ -226,16 +226,16 @@ def renew(connection: Connection, receipt: Receipt) -> Fate:
     series, at = receipt.series, receipt.received_at
     if not was_received(connection, series, at):
         [settled] = settle(connection, [receipt])
-        return settled.fate
+        return settled.result
     head = heads_at(connection, {series: at})[series]
     if head.timestamp == at:
         _replace_contents(connection, head, receipt)
         _arrange(connection, series, at)
-        return Fate.RENEWED
+        return ReceiptResult.RENEWED
     if head.content_hash == receipt.content_hash:
-        return Fate.CONFIRMED
+        return ReceiptResult.CONFIRMED
     _place(connection, receipt)
-    return Fate.STORED
+    return ReceiptResult.STORED
 
 
 def _settle_late(connection: Connection, receipt: Receipt) -> Settled:
@@ -248,25 +248,27 @@ def _settle_late(connection: Connection, receipt: Receipt) -> Settled:
             # Documents without a receive time of their own share the exchange's stamp.
             receipt = replace(receipt, received_at=receipt.received_at + MICROSECOND)
     if there is not None:
-        return Settled(Fate.REPEATED, _timestamp_at(connection, receipt.series, there))
+        return Settled(ReceiptResult.REPEATED, _timestamp_at(connection, receipt.series, there))
     at = receipt.received_at
     head = heads_at(connection, {receipt.series: at}).get(receipt.series)
     confirms = head is not None and head.content_hash == receipt.content_hash
     if not confirms and receipt.received is None:
-        return Settled(Fate.DISPLACED, None)
+        return Settled(ReceiptResult.SUPERSEDED, None)
     if confirms:
         _write_receipts(connection, [receipt])
         _arrange(connection, receipt.series, at)
     else:
         _place(connection, receipt)
-    fate = Fate.CONFIRMED if confirms else Fate.STORED
-    return Settled(fate, _timestamp_at(connection, receipt.series, at))
+    result = ReceiptResult.CONFIRMED if confirms else ReceiptResult.STORED
+    return Settled(result, _timestamp_at(connection, receipt.series, at))
 
 
 def _place(connection: Connection, receipt: Receipt) -> None:
     """Let *receipt* be a snapshot of its own among those that are there."""
     assert receipt.received is not None
-    placed = Placed(_new_head(receipt, receipt.received, receipt.received_at), receipt.received)
+    placed = StoredChain(
+        _new_head(receipt, receipt.received, receipt.received_at), receipt.received
+    )
     _write_receipts(connection, [receipt])
     _write_heads(connection, [placed.head])
     _write_contents(connection, [placed])
@@ -406,7 +408,7 @@ def _new_head(receipt: Receipt, received: Received, timestamp: datetime) -> Snap
         legs=len(chain.legs),
         confirmations=1,
         last_confirmed=timestamp,
-        set_aside=received.set_aside,
+        rejected=received.rejected,
         run_id=receipt.run_id,
     )
 
@@ -429,7 +431,7 @@ def _write_heads(connection: Connection, heads: Sequence[SnapshotHead]) -> None:
     upsert(connection, snapshots, SNAPSHOT_COLUMNS, list(map(head_row, heads)))
 
 
-def _write_contents(connection: Connection, placed: Sequence[Placed]) -> None:
+def _write_contents(connection: Connection, placed: Sequence[StoredChain]) -> None:
     write_legs(connection, placed)
     upsert(connection, summaries, SUMMARY_COLUMNS, list(map(summary_row, placed)))
 
@@ -445,7 +447,7 @@ def _replace_contents(connection: Connection, head: SnapshotHead, receipt: Recei
     )
     _delete_snapshot(connection, head)
     _write_heads(connection, [renewed])
-    _write_contents(connection, [Placed(renewed, receipt.received)])
+    _write_contents(connection, [StoredChain(renewed, receipt.received)])
     of_series = and_(*_in_series(receipts, head.series))
     all_of_them = receipts.c.received_at.between(head.timestamp, head.last_confirmed)
     connection.execute(

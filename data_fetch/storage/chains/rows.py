@@ -28,25 +28,29 @@ from data_fetch.core.chains.chains import (
     QuantityUnit,
     by_column,
 )
-from data_fetch.core.chains.numbers import (
+from data_fetch.core.chains.valuation import (
     ChainSummary,
     Forward,
     ForwardMethod,
-    LegNumbers,
+    LegValuation,
     Metric,
     PricedChain,
     Reason,
 )
 from data_fetch.core.errors import BadRecord
 from data_fetch.storage.database import binary_copy
-from data_fetch.storage.database.tables import ChainSnapshot, OptionChainData, table
-from data_fetch.storage.database.tables import ChainSummary as ChainSummaryRow
+from data_fetch.storage.database.tables import (
+    ChainSnapshotRow,
+    ChainSummaryRow,
+    OptionChainData,
+    table,
+)
 from data_fetch.storage.database.types import Exact, Instant
 from data_fetch.storage.database.upsert import SQLITE
 
 LegKey = tuple[Decimal, OptionType]
 
-snapshots = table(ChainSnapshot)
+snapshots = table(ChainSnapshotRow)
 legs_table = table(OptionChainData)
 summaries = table(ChainSummaryRow)
 SNAPSHOT_COLUMNS = tuple(column.name for column in snapshots.columns)
@@ -77,7 +81,7 @@ BOOK = ("ltp", "prev_close", "bid", "bid_qty", "ask", "ask_qty", "total_buy_qty"
 QUANTITIES = ("volume", "oi", "prev_oi")
 PROVIDED = ("provider_iv", "provider_delta", "provider_gamma", "provider_theta", "provider_vega")
 FLOATS = frozenset(
-    {"ltp", "prev_close", "bid", "ask", *PROVIDED, "forward", *LegNumbers._fields}
+    {"ltp", "prev_close", "bid", "ask", *PROVIDED, "forward", *LegValuation._fields}
     | {f"{name}_contracts" for name in QUANTITIES}
 ) - {"reason"}
 WHOLE = frozenset({name for name in BOOK if name.endswith("_qty")} | set(QUANTITIES))
@@ -94,14 +98,14 @@ class Received:
 
     *lot_size* is the one in force that day, None when nobody knows. *instrument_keys* names the
     dated key of each leg for a source that names no keys (NSE's site); Upstox names its own.
-    *set_aside* counts legs of the answer that could not be true.
+    *rejected* counts legs of the answer that could not be true.
     """
 
     summary: ChainSummary
     received_at: datetime
     lot_size: int | None = None
     instrument_keys: Mapping[LegKey, str] = field(default_factory=dict)
-    set_aside: int = 0
+    rejected: int = 0
 
     def __post_init__(self) -> None:
         if self.received_at.tzinfo is None:
@@ -134,7 +138,7 @@ class SnapshotHead:
     legs: int
     confirmations: int
     last_confirmed: datetime
-    set_aside: int
+    rejected: int
     run_id: str
 
     @property
@@ -153,7 +157,7 @@ HEAD_VALUES = attrgetter(*SNAPSHOT_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class StoredChain:
     """A received chain and the snapshot that it becomes."""
 
     head: SnapshotHead
@@ -169,7 +173,7 @@ def head_of(row: Row[Any]) -> SnapshotHead:
     return SnapshotHead(**{name: getattr(row, name) for name in SNAPSHOT_COLUMNS})
 
 
-def summary_row(placed: Placed) -> tuple[Any, ...]:
+def summary_row(placed: StoredChain) -> tuple[Any, ...]:
     summary, priced, chain = placed.received.summary, placed.received.priced, placed.received.chain
     metrics = summary.metrics
     return (
@@ -203,7 +207,7 @@ def _inputs(name: str, metric: Metric) -> dict[str, Any]:
     return told if name in METRICS else told | {"value": metric.value}
 
 
-def write_legs(connection: Connection, placed: Sequence[Placed]) -> None:
+def write_legs(connection: Connection, placed: Sequence[StoredChain]) -> None:
     """Add the legs of snapshots that have none: the fastest way of the database.
 
     Raises IntegrityError when one is there.
@@ -221,7 +225,7 @@ def write_legs(connection: Connection, placed: Sequence[Placed]) -> None:
             connection.exec_driver_sql(INSERT_LEGS, several)
 
 
-def leg_columns(placed: Sequence[Placed]) -> dict[str, Sequence[Any]]:
+def leg_columns(placed: Sequence[StoredChain]) -> dict[str, Sequence[Any]]:
     """The columns of `option_chain_data`, leg after leg."""
     chains = [each.received.chain for each in placed]
     counts = [len(chain.legs) for chain in chains]
@@ -232,7 +236,7 @@ def leg_columns(placed: Sequence[Placed]) -> dict[str, Sequence[Any]]:
     legs = joined.from_iterable(chain.legs for chain in chains)
     numbers = joined.from_iterable(each.received.priced.numbers for each in placed)
     columns = by_column(legs)
-    columns |= zip(LegNumbers._fields, zip(*numbers, strict=True), strict=True)
+    columns |= zip(LegValuation._fields, zip(*numbers, strict=True), strict=True)
     columns |= _in_both_units(columns, placed)
     key = zip(*(each.head.key for each in placed), strict=True)
     for name, values in zip(("underlying", "expiry", "timestamp", "source"), key, strict=True):
@@ -247,7 +251,7 @@ def leg_columns(placed: Sequence[Placed]) -> dict[str, Sequence[Any]]:
 
 
 def _in_both_units(
-    told: Mapping[str, Sequence[Any]], placed: Sequence[Placed]
+    told: Mapping[str, Sequence[Any]], placed: Sequence[StoredChain]
 ) -> dict[str, Sequence[Any]]:
     """Volume and open interest in shares, and in contracts where those were told.
 
@@ -290,7 +294,7 @@ def _known(values: NDArray[Any], known: NDArray[np.bool_]) -> list[Any]:
     return column
 
 
-def _dated_keys(placed: Placed) -> Iterable[str | None]:
+def _dated_keys(placed: StoredChain) -> Iterable[str | None]:
     chain, named = placed.received.chain, placed.received.instrument_keys
     if chain.source is ChainSource.UPSTOX:
         day = f"|{chain.expiry:%d-%m-%Y}"
@@ -396,7 +400,7 @@ def _put_together(
             unit=unit,
             spot=head.spot,
             exchange_time=head.exchange_time,
-            legs=tuple(told_leg(row, source, unit) for row in legs),
+            legs=tuple(leg_of_row(row, source, unit) for row in legs),
         ),
         convention=summary.convention,
         priced_at=summary.priced_at,
@@ -438,10 +442,10 @@ _QUANTITIES_OF = {
     QuantityUnit.SHARES: _places(*QUANTITIES),
     QuantityUnit.CONTRACTS: _places(*(f"{name}_contracts" for name in QUANTITIES)),
 }
-_NUMBERS_OF = _places(*LegNumbers._fields)
+_NUMBERS_OF = _places(*LegValuation._fields)
 
 
-def told_leg(row: Row[Any], source: ChainSource, unit: QuantityUnit) -> ChainLeg:
+def leg_of_row(row: Row[Any], source: ChainSource, unit: QuantityUnit) -> ChainLeg:
     """The leg as its source told it, from a row that begins with the columns of the table."""
     volume, oi, prev_oi = _QUANTITIES_OF[unit](row)
     key = row.instrument_key if source is ChainSource.UPSTOX else None
@@ -456,10 +460,10 @@ def told_leg(row: Row[Any], source: ChainSource, unit: QuantityUnit) -> ChainLeg
     )
 
 
-def derived_numbers(row: Row[Any]) -> LegNumbers:
+def derived_numbers(row: Row[Any]) -> LegValuation:
     """What was derived for the leg, from a row that begins with the columns of the table."""
     *numbers, reason = _NUMBERS_OF(row)
-    return LegNumbers._make((*numbers, None if reason is None else Reason(reason)))
+    return LegValuation._make((*numbers, None if reason is None else Reason(reason)))
 
 
 def _metric(summary: Row[Any], name: str, told: Mapping[str, Any]) -> Metric:

@@ -13,8 +13,8 @@ from data_fetch.core.clock import IST
 from data_fetch.core.records import SyncAttempt, SyncRun
 from data_fetch.storage.chains.receipts import (
     END_OF_TIME,
-    Fate,
     Receipt,
+    ReceiptResult,
     Settled,
     begin_chain_writing,
     heads_at,
@@ -43,8 +43,8 @@ __all__ = [
     "ChainHoldings",
     "ChainStore",
     "Confirmation",
-    "Fate",
     "LegKey",
+    "ReceiptResult",
     "Received",
     "Recorded",
     "RecordedChains",
@@ -76,7 +76,7 @@ class Recorded:
     expiry: date
     source: ChainSource
     received_at: datetime
-    fate: Fate
+    result: ReceiptResult
     timestamp: datetime | None
 
 
@@ -84,7 +84,7 @@ class Recorded:
 class RecordedChains:
     """What became of everything offered: the priced ones in their order, then the confirmations.
 
-    Of *displaced* confirmations nothing was written, because another content came between:
+    Of *superseded* confirmations nothing was written, because another content came between:
     those chains have to be priced and recorded.
     """
 
@@ -92,22 +92,22 @@ class RecordedChains:
 
     @property
     def stored(self) -> int:
-        return self._count(Fate.STORED)
+        return self._count(ReceiptResult.STORED)
 
     @property
     def confirmed(self) -> int:
-        return self._count(Fate.CONFIRMED)
+        return self._count(ReceiptResult.CONFIRMED)
 
     @property
     def repeated(self) -> int:
-        return self._count(Fate.REPEATED)
+        return self._count(ReceiptResult.REPEATED)
 
     @property
-    def displaced(self) -> tuple[Recorded, ...]:
-        return tuple(each for each in self.chains if each.fate is Fate.DISPLACED)
+    def superseded(self) -> tuple[Recorded, ...]:
+        return tuple(each for each in self.chains if each.result is ReceiptResult.SUPERSEDED)
 
-    def _count(self, fate: Fate) -> int:
-        return sum(each.fate is fate for each in self.chains)
+    def _count(self, result: ReceiptResult) -> int:
+        return sum(each.result is result for each in self.chains)
 
 
 class ChainStore:
@@ -169,7 +169,7 @@ class ChainStore:
             fold_attempts(connection, attempts)
         return RecordedChains(tuple(map(_recorded, told, settled)))
 
-    def renew(self, received: Received, run: SyncRun) -> Fate:
+    def renew(self, received: Received, run: SyncRun) -> ReceiptResult:
         """Let *received* stand for what was told then, read and priced anew.
 
         To be called in the order of receipts. When and how often something was received stays
@@ -179,9 +179,9 @@ class ChainStore:
         with self._store.writing(self._guard) as connection:
             self._refuse_invented(connection, [received])
             begin_chain_writing(connection)
-            fate = renew(connection, receipt_of(received, run.run_id))
+            result = renew(connection, receipt_of(received, run.run_id))
             write_runs(connection, [run])
-        return fate
+        return result
 
     def _refuse_invented(self, connection: Connection, priced: Sequence[Received]) -> None:
         # Confirmations need no look: nothing can be there that they would confirm.
@@ -265,7 +265,7 @@ def _recorded(receipt: Receipt, settled: Settled) -> Recorded:
         expiry=receipt.expiry,
         source=receipt.source,
         received_at=receipt.received_at,
-        fate=settled.fate,
+        result=settled.result,
         timestamp=settled.timestamp,
     )
 
@@ -301,10 +301,10 @@ def _newest_heads(
     ]
     newest: dict[date, SnapshotHead] = {}
     for head in heads_at(connection, dict.fromkeys(series, instant)).values():
-        then = _as_known(connection, head, instant)
+        hint = _as_known(connection, head, instant)
         rival = newest.get(head.expiry)
-        if rival is None or _newness(rival) < _newness(then):
-            newest[head.expiry] = then
+        if rival is None or _newness(rival) < _newness(hint):
+            newest[head.expiry] = hint
     return [newest[each] for each in sorted(newest)]
 
 

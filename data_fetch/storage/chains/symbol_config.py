@@ -8,8 +8,7 @@ from sqlalchemy import select
 
 from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
-from data_fetch.storage.database.tables import SymbolConfig as SymbolConfigRow
-from data_fetch.storage.database.tables import table
+from data_fetch.storage.database.tables import SymbolConfigRow, table
 from data_fetch.storage.database.upsert import upsert
 
 config_table = table(SymbolConfigRow)

@@ -82,17 +82,17 @@ def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise SetupError("DATABASE_URL is not a database URL", then=ACCEPTED) from None
+        raise SetupError("DATABASE_URL is not a database URL", hint=ACCEPTED) from None
     if parsed.drivername.startswith("mongodb"):
         raise SetupError(
-            "DATABASE_URL names a MongoDB server; the store is an SQL database", then=ACCEPTED
+            "DATABASE_URL names a MongoDB server; the store is an SQL database", hint=ACCEPTED
         )
     if parsed.drivername in POSTGRES_SCHEMES:
         return parsed.set(drivername="postgresql+psycopg2")
     if parsed.drivername not in {"sqlite", "sqlite+pysqlite"}:
-        raise SetupError(f"databases of kind {parsed.drivername!r} are not known", then=ACCEPTED)
+        raise SetupError(f"databases of kind {parsed.drivername!r} are not known", hint=ACCEPTED)
     if parsed.database in {None, "", ":memory:"}:
-        raise SetupError("the SQLite URL names no file", then=ACCEPTED)
+        raise SetupError("the SQLite URL names no file", hint=ACCEPTED)
     return parsed.set(drivername="sqlite+pysqlite")
 
 
@@ -103,7 +103,7 @@ def _sqlite_engine(url: URL) -> Engine:
     except OSError as problem:
         raise SetupError(
             f"the folder {file.parent} cannot be made ({problem.strerror})",
-            then="Name another place in DATABASE_URL.",
+            hint="Name another place in DATABASE_URL.",
         ) from None
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
@@ -160,12 +160,12 @@ def _our_error(url: URL | None, problem: BaseException) -> DataFetchError | None
     if "locked" in told or "busy" in told:
         return StoreUnreachable(
             f"another program has kept {url.database} locked for {BUSY_SECONDS} s",
-            then="Close it, then try again.",
+            hint="Close it, then try again.",
         )
     if "unable to open" in told or "readonly" in told or "not a database" in told:
         return SetupError(
             f"{url.database} cannot be used as a store ({told})",
-            then="Mend the file's permissions, or name another file in DATABASE_URL.",
+            hint="Mend the file's permissions, or name another file in DATABASE_URL.",
         )
     return None
 
@@ -178,11 +178,11 @@ def unreachable(url: URL, problem: BaseException) -> StoreUnreachable:
     if "database" in told and "does not exist" in told:
         return StoreUnreachable(
             f"there is no database {redacted(url)} ({told})",
-            then="Create it, with its schema: data-fetch db upgrade",
+            hint="Create it, with its schema: data-fetch db upgrade",
         )
     return StoreUnreachable(
         f"the database {redacted(url)} does not answer ({told})",
-        then="Start it, or correct DATABASE_URL; `data-fetch doctor` checks it.",
+        hint="Start it, or correct DATABASE_URL; `data-fetch doctor` checks it.",
     )
 
 

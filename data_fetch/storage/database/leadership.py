@@ -51,7 +51,7 @@ class Fence:
         if newest != str(self.number):
             raise LostLeadership(
                 f"another scheduler collects into this store now ({_leader(connection)})",
-                then="Nothing was written; this one stands by until it may lead again.",
+                hint="Nothing was written; this one stands by until it may lead again.",
             )
 
 
@@ -208,9 +208,9 @@ def _session_apart(engine: Engine) -> Session:
     return session
 
 
-def _asked(session: Session, question: str, values: tuple[int, ...] = ()) -> bool:
+def _asked(session: Session, criteria: str, values: tuple[int, ...] = ()) -> bool:
     with session.cursor() as cursor:
-        cursor.execute(question, values)
+        cursor.execute(criteria, values)
         (answer,) = cursor.fetchone() or (False,)
     # An open transaction would be cut off after a while, and the lock with it.
     session.commit()

@@ -25,7 +25,7 @@ def scripts_folder() -> Path:
             return folder
     raise SetupError(
         f"the migrations are neither in {PACKAGE_FOLDER} nor beside it",
-        then="Install data-fetch again.",
+        hint="Install data-fetch again.",
     )
 
 
@@ -67,7 +67,7 @@ def refuse_newer(revision: str | None) -> None:
     if revision is not None and revision not in known_revisions():
         raise SetupError(
             f"the database has schema revision {revision}, which this version does not know",
-            then="A newer data-fetch made it: install that version.",
+            hint="A newer data-fetch made it: install that version.",
         )
 
 

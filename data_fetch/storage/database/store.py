@@ -97,7 +97,7 @@ def refuse_invented(connection: Connection, instrument_keys: Iterable[str | None
         raise WrongWorld(
             f"the store holds real prices and was offered {invented}, which the paper exchange "
             "invented",
-            then="Set DATA_SOURCE=paper, or point UPSTOX_BASE_URL at Upstox.",
+            hint="Set DATA_SOURCE=paper, or point UPSTOX_BASE_URL at Upstox.",
         )
 
 
@@ -112,7 +112,7 @@ def _prepare_schema(engine: Engine) -> None:
     raise SetupError(
         f"{redacted(engine.url)} has schema revision {revision}; "
         f"this version works with {migrations.head()}",
-        then="Run `data-fetch db upgrade`.",
+        hint="Run `data-fetch db upgrade`.",
     )
 
 
@@ -134,5 +134,5 @@ def _refuse_other_world(stamped: World | None, asked: World, name: str) -> None:
         return
     raise WrongWorld(
         f"{name} is a {stamped} store and was asked to work with {asked} prices",
-        then=f"Set DATA_SOURCE to fit the {stamped} store, or name another store in DATABASE_URL.",
+        hint=f"Set DATA_SOURCE to fit the {stamped} store, or name another store in DATABASE_URL.",
     )

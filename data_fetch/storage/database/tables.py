@@ -45,7 +45,7 @@ class Base(DeclarativeBase):
     }
 
 
-class Instrument(Base):
+class InstrumentRow(Base):
     """A thing the exchange trades or traded; never deleted."""
 
     __tablename__ = "instruments"
@@ -126,7 +126,7 @@ class SyncRunRow(Base):
     stored: Mapped[int] = mapped_column(Integer)
     absent: Mapped[int] = mapped_column(Integer)
     quarantined: Mapped[int] = mapped_column(Integer)
-    set_aside: Mapped[int] = mapped_column(Integer)
+    rejected: Mapped[int] = mapped_column(Integer)
     requests: Mapped[int] = mapped_column(Integer)
     error: Mapped[str | None] = mapped_column(Text)
     # JSONB and not JSON: the upsert compares rows, and JSON has no equality.
@@ -152,7 +152,7 @@ class DataSyncStatus(Base):
     last_run: Mapped[str]
 
 
-class Candle(Base):
+class CandleRow(Base):
     """What was traded in the minute, or on the day, that begins at *timestamp*."""
 
     __tablename__ = "candles"
@@ -199,7 +199,7 @@ class CandleRevision(Base):
     __table_args__ = (Index(None, "timestamp"), KEYED)
 
 
-class Coverage(Base):
+class CoverageRow(Base):
     """One instrument, interval and trading date, its minutes counted by state.
 
     *stretches* is the day as intervals, the counts are their sums; *pending* and *missed* are
@@ -249,7 +249,7 @@ class InstrumentTerms(Base):
     tick_size: Mapped[Decimal | None]
 
 
-class ChainReceipt(Base):
+class ChainReceiptRow(Base):
     """At *received_at* a source told a chain with that content.
 
     Receipts in a row that tell the same make one snapshot, named after the first of them.
@@ -267,11 +267,11 @@ class ChainReceipt(Base):
     run_id: Mapped[str]
 
 
-class ChainSnapshot(Base):
+class ChainSnapshotRow(Base):
     """One content of a chain, first received at *timestamp* and last at *last_confirmed*.
 
     *confirmations* counts its receipts, the first included; *lot_size* is the one in force that
-    day, null when nobody knows; *set_aside* counts legs that could not be true.
+    day, null when nobody knows; *rejected* counts legs that could not be true.
     """
 
     __tablename__ = "chain_snapshots"
@@ -288,7 +288,7 @@ class ChainSnapshot(Base):
     legs: Mapped[int] = mapped_column(Integer)
     confirmations: Mapped[int] = mapped_column(Integer)
     last_confirmed: Mapped[datetime]
-    set_aside: Mapped[int] = mapped_column(Integer)
+    rejected: Mapped[int] = mapped_column(Integer)
     run_id: Mapped[str]
 
     # The key answers "newest of this chain"; these "newest from this source", also when another
@@ -352,7 +352,7 @@ class OptionChainData(Base):
     run_id: Mapped[str]
 
 
-class ChainSummary(Base):
+class ChainSummaryRow(Base):
     """One line about a snapshot. Open interest and volume are in its *unit*.
 
     *inputs* tells of each figure from how many legs it is and why it is missing; *priced_at* is
@@ -400,7 +400,7 @@ class ChainSummary(Base):
     run_id: Mapped[str]
 
 
-class SymbolConfig(Base):
+class SymbolConfigRow(Base):
     """Which option chains to poll: of how many expiries, and how often.
 
     *strikes* is how many to keep on each side of the money; null: all.

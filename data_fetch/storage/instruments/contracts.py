@@ -17,8 +17,8 @@ from data_fetch.core.records import World
 from data_fetch.storage.database.store import INVENTED_KEY, refuse_invented
 from data_fetch.storage.instruments.instruments import (
     instruments_table,
+    key_changes,
     last_master_date,
-    successions,
 )
 from data_fetch.storage.instruments.terms import terms_table
 
@@ -36,7 +36,7 @@ def underlying_keys(
     named = or_(instruments.symbol.in_(underlyings), instruments.instrument_key.in_(underlyings))
     query = select(instruments.symbol, instruments.instrument_key)
     rows = connection.execute(query.where(named, instruments.segment != "NSE_FO")).all()
-    recorded = successions(connection)
+    recorded = key_changes(connection)
     found = {}
     for underlying in underlyings:
         keys = {row.instrument_key for row in rows if underlying in row}

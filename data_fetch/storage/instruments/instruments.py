@@ -10,12 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select
 
-from data_fetch.core.instruments.lineage import Succession, detect_lineage, present_key
+from data_fetch.core.instruments.lineage import KeyChange, detect_lineage, present_key
 from data_fetch.core.instruments.universe import Universe, resolve
 from data_fetch.core.records import Instrument, World
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
-from data_fetch.storage.database.tables import Instrument as InstrumentRow
-from data_fetch.storage.database.tables import InstrumentLineage, StoreMeta, table
+from data_fetch.storage.database.tables import InstrumentLineage, InstrumentRow, StoreMeta, table
 from data_fetch.storage.database.upsert import Rule, bulk_write, earliest, latest, upsert
 from data_fetch.storage.instruments.terms import record_terms
 
@@ -40,7 +39,7 @@ class SavedMaster:
     """How many instruments were new or different, and the changes of name and ISIN found."""
 
     changed: int
-    lineage: tuple[Succession, ...]
+    lineage: tuple[KeyChange, ...]
 
 
 def save_master(
@@ -136,17 +135,17 @@ def first_seen_days(connection: Connection, instrument_keys: Sequence[str]) -> d
     return {row.instrument_key: row.first_seen for row in connection.execute(query)}
 
 
-def lineage_of(connection: Connection, instrument_key: str) -> list[Succession]:
+def lineage_of(connection: Connection, instrument_key: str) -> list[KeyChange]:
     """The successions in which *instrument_key* is the old or the new key, oldest first."""
     return [
-        each for each in successions(connection) if instrument_key in (each.old_key, each.new_key)
+        each for each in key_changes(connection) if instrument_key in (each.old_key, each.new_key)
     ]
 
 
-def successions(connection: Connection) -> list[Succession]:
+def key_changes(connection: Connection) -> list[KeyChange]:
     """Every change of name or ISIN on record, oldest first: a few hundred at most."""
     rows = connection.execute(select(lineage_table).order_by(lineage_table.c.valid_from))
-    return [Succession(row.old_key, row.new_key, row.valid_from, row.reason) for row in rows]
+    return [KeyChange(row.old_key, row.new_key, row.valid_from, row.reason) for row in rows]
 
 
 def _admitted(
@@ -182,7 +181,7 @@ def _save(begin: Begin, instruments: Iterable[Instrument], seen_on: date) -> int
 
 def _record_lineage(
     store: Store, begin: Begin, cash: list[Instrument], seen_on: date, now: datetime
-) -> tuple[Succession, ...]:
+) -> tuple[KeyChange, ...]:
     with store.reading() as connection:
         newest = last_master_date(connection)
         if newest is None or seen_on < newest:
@@ -207,7 +206,7 @@ def _known_stocks(connection: Connection, newest: date) -> list[Instrument]:
     return [_instrument(row) for row in rows]
 
 
-def _is_recorded(connection: Connection, found: Succession) -> bool:
+def _is_recorded(connection: Connection, found: KeyChange) -> bool:
     """Whether it was recorded by a run that was stopped before the new name was stored."""
     return any(
         (each.old_key, each.new_key, each.reason) == (found.old_key, found.new_key, found.reason)
@@ -217,7 +216,7 @@ def _is_recorded(connection: Connection, found: Succession) -> bool:
 
 def _renamed(connection: Connection, symbols: Collection[str]) -> dict[str, Instrument]:
     """What those of *symbols* that were given up in a rename stand for by now."""
-    recorded = successions(connection)
+    recorded = key_changes(connection)
     # Of several stocks that once had the symbol, the last one is meant.
     keys = {
         each.former_symbol: present_key(each.new_key, recorded)

@@ -23,8 +23,7 @@ from sqlalchemy import (
 )
 
 from data_fetch.core.records import Instrument
-from data_fetch.storage.database.tables import Instrument as InstrumentRow
-from data_fetch.storage.database.tables import InstrumentTerms, table
+from data_fetch.storage.database.tables import InstrumentRow, InstrumentTerms, table
 from data_fetch.storage.database.upsert import upsert
 
 terms_table = table(InstrumentTerms)

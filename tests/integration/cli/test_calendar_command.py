@@ -201,7 +201,7 @@ def test_refresh_adds_what_the_provider_knows_and_keeps_it(run: Any, upstox: typ
 
     assert refreshed.status == 0
     assert changed == {("cash", "[]"), ("fo", "[]"), ("index", "[]")}
-    assert refreshed.document["set_aside"] == 1
+    assert refreshed.document["rejected"] == 1
     assert "soon" in refreshed.err
     shown = run("show", HOLIDAY, "--json")
     assert (shown.document["open"], shown.document["note"]) == (False, "State mourning")

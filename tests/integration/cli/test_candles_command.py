@@ -66,8 +66,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
             main(["candles", *arguments])
         except SystemExit as ended:
             status = int(ended.code or 0)
-        heard = capsys.readouterr()
-        return Outcome(status, heard.out, heard.err)
+        response = capsys.readouterr()
+        return Outcome(status, response.out, response.err)
 
     return run
 

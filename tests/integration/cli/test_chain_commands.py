@@ -12,10 +12,10 @@ import pytest
 from candle_shelf import environment_for
 from sqlalchemy import func, select
 
-from data_fetch.archive.raw_responses import Kept, Vault
+from data_fetch.archive.raw_responses import RawResponseStore, StoredResponse
 from data_fetch.cli.chain.metrics import opening_of
 from data_fetch.cli.main import main
-from data_fetch.core.chains.chains import Payload
+from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import MarketCalendar
@@ -23,7 +23,7 @@ from data_fetch.core.records import World
 from data_fetch.core.settings import Settings
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.store import open_store
-from data_fetch.storage.database.tables import Base, ChainSnapshot, OptionChainData, table
+from data_fetch.storage.database.tables import Base, ChainSnapshotRow, OptionChainData, table
 from data_fetch.storage.runs import recent_runs
 
 V3 = "nse_option_chain_v3/NIFTY_2026-06-19_exp2026-06-23_capture{}.json.gz"
@@ -60,8 +60,8 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
             main([str(each) for each in arguments])
         except SystemExit as ended:
             status = int(ended.code or 0)
-        heard = capsys.readouterr()
-        return Ended(status, heard.out, heard.err)
+        response = capsys.readouterr()
+        return Ended(status, response.out, response.err)
 
     return run
 
@@ -120,14 +120,14 @@ def test_price_tells_legs_that_cannot_be_true_too(
 
     legs = document["legs"]
     assert [_contract(leg) for leg in legs] == [_contract(leg) for leg in whole]
-    [torn] = [leg for leg in legs if leg["reason"] == "set_aside"]
+    [torn] = [leg for leg in legs if leg["reason"] == "rejected"]
     assert (torn["strike"], torn["option_type"], torn["oi"], torn["iv"]) == (
         24000,
         "CE",
         None,
         None,
     )
-    assert document["set_aside"][0]["leg"] == "2026-06-23 24000 CE"
+    assert document["rejected"][0]["leg"] == "2026-06-23 24000 CE"
 
 
 def with_a_torn_leg(shared_data: Path, tmp_path: Path) -> Path:
@@ -225,7 +225,7 @@ def test_import_twice_changes_nothing(stored: Run, database_url: str, shared_dat
     assert (first.status, again.status) == (0, 0)
     assert (first.document["snapshots"], first.document["legs"]) == (2, 412)
     assert (again.document["snapshots"], again.document["repeated"]) == (0, 2)
-    assert counted(database_url, ChainSnapshot) == 2
+    assert counted(database_url, ChainSnapshotRow) == 2
     assert counted(database_url, OptionChainData) == 412
 
 
@@ -277,7 +277,7 @@ def test_show_tells_how_many_legs_were_set_aside(
 
     told = stored("chain", "show", "NIFTY", "--json").document
 
-    assert (told["set_aside"], len(told["legs"])) == (1, 205)
+    assert (told["rejected"], len(told["legs"])) == (1, 205)
 
 
 def test_bad_documents_cost_themselves_only(stored: Run, shared_data: Path, tmp_path: Path) -> None:
@@ -492,8 +492,10 @@ def test_the_surface_of_an_evening(market: Run, tmp_path: Path) -> None:
 def keep(
     folder: Path, at: datetime, told: bytes, status: int = 200, underlying: str = "NIFTY"
 ) -> None:
-    vault = Vault(folder / "data" / "vault" / "live", 7)
-    vault.keep([Kept("nse", underlying, date(2026, 6, 23), Payload(at, status, told))])
+    raw_store = RawResponseStore(folder / "data" / "vault" / "live", 7)
+    raw_store.keep(
+        [StoredResponse("nse", underlying, date(2026, 6, 23), RawResponse(at, status, told))]
+    )
 
 
 def test_rederiving_adds_what_was_not_understood_and_keeps_the_rest(
@@ -516,7 +518,7 @@ def test_rederiving_adds_what_was_not_understood_and_keeps_the_rest(
         "faults": {"html": 1},
     }
     assert again == {"bodies": 4, "renewed": 2, "added": 0, "confirming": 1, "faults": {"html": 1}}
-    assert counted(database_url, ChainSnapshot) == 2
+    assert counted(database_url, ChainSnapshotRow) == 2
     before = stored("chain", "show", "NIFTY", "--at", "2026-06-19T12:02", "--json").document
     assert before["confirmations"] == 2
 
@@ -547,7 +549,7 @@ def test_rederiving_believes_no_more_than_polling_does(
     done = stored("chain", "rederive", "--json")
 
     assert (done.status, done.document["faults"]) == (3, {fault: 1})
-    assert counted(database_url, ChainSnapshot) == 0
+    assert counted(database_url, ChainSnapshotRow) == 0
     store = open_store(database_url, World.LIVE)
     [run] = recent_runs(store, job="chain-rederive")
     store.close()
@@ -573,8 +575,10 @@ def test_answers_of_upstox_are_read_with_their_envelope(
 ) -> None:
     answer = json.dumps(body(shared_data, UPSTOX) | told).encode()
     at = datetime(2024, 6, 24, 12, 0, tzinfo=IST)
-    vault = Vault(tmp_path / "data" / "vault" / "live", 7)
-    vault.keep([Kept("upstox", "NIFTY", date(2024, 6, 27), Payload(at, 200, answer))])
+    raw_store = RawResponseStore(tmp_path / "data" / "vault" / "live", 7)
+    raw_store.keep(
+        [StoredResponse("upstox", "NIFTY", date(2024, 6, 27), RawResponse(at, 200, answer))]
+    )
 
     document = stored("chain", "rederive", "--json").document
 

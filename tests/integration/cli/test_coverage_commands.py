@@ -12,7 +12,7 @@ from sqlalchemy import delete, update
 
 from data_fetch.cli.main import main
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
-from data_fetch.core.candles.coverage import DayCoverage, Proof, State, Stretch
+from data_fetch.core.candles.coverage import CoverageInterval, DayCoverage, Proof, State
 from data_fetch.core.clock import IST, ScaledClock
 from data_fetch.core.market.session import midnight_number
 from data_fetch.core.records import Instrument, World
@@ -138,7 +138,8 @@ def a_day(
         interval=CandleInterval.MINUTE,
         day=day,
         stretches=tuple(
-            Stretch(minute(day, first), minute(day, end), *said) for first, end, *said in pieces
+            CoverageInterval(minute(day, first), minute(day, end), *said)
+            for first, end, *said in pieces
         ),
         **facts,
     )

@@ -176,7 +176,7 @@ class TestTheBook:
 
 class TestBothWireFormats:
     @pytest.mark.parametrize(
-        ("symbol", "expiry", "spelt", "kind"),
+        ("symbol", "expiry", "format_expiry", "kind"),
         [
             pytest.param("NIFTY", "2026-09-22", "22-Sep-2026", "Indices", id="weekly index"),
             pytest.param("BANKNIFTY", "2026-10-27", "27-Oct-2026", "Indices", id="monthly index"),
@@ -190,13 +190,13 @@ class TestBothWireFormats:
         browser: Browser,
         symbol: str,
         expiry: str,
-        spelt: str,
+        format_expiry: str,
         kind: str,
         at: str,
     ) -> None:
         visitor.clock.put(f"2026-09-16 {at}")
         rows = visitor.chain(symbol, expiry)
-        upstox, nse = legs_of(rows), browser.chain(symbol, spelt, kind)
+        upstox, nse = legs_of(rows), browser.chain(symbol, format_expiry, kind)
         lot = visitor.exchange.market.underlyings[symbol].lot_size
         website = {
             (row["strikePrice"], side): row[side]

@@ -139,7 +139,7 @@ def test_empty_data(visitor: Visitor, path: str, empty: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "spoilt"),
+    ("kind", "poisoned"),
     [
         pytest.param("nulls", lambda row: row["last_price"] is None, id="nulls"),
         pytest.param("negative-price", lambda row: row["last_price"] < 0, id="negative"),
@@ -152,7 +152,9 @@ def test_empty_data(visitor: Visitor, path: str, empty: object) -> None:
         pytest.param("left-out", lambda row: row is None, id="left out"),
     ],
 )
-def test_one_quote_is_spoilt_and_the_other_is_not(visitor: Visitor, kind: str, spoilt: Any) -> None:
+def test_one_quote_is_spoilt_and_the_other_is_not(
+    visitor: Visitor, kind: str, poisoned: Any
+) -> None:
     tcs, reliance = visitor.key("TCS"), visitor.key("RELIANCE")
     good = visitor.ltp(tcs, reliance)
     visitor.order(kind=kind, api="ltp", instruments=[tcs])
@@ -160,7 +162,7 @@ def test_one_quote_is_spoilt_and_the_other_is_not(visitor: Visitor, kind: str, s
     answer = json.loads(visitor.ask(ltp(visitor)).data)
 
     rows = {row["instrument_token"]: row for row in answer["data"].values()}
-    assert spoilt(rows.get(tcs))
+    assert poisoned(rows.get(tcs))
     assert rows[reliance] == good[reliance]
 
 
@@ -279,10 +281,10 @@ class TestCandles:
         clean = visitor.intraday(key)
         visitor.order(kind="unparsable-candle")
         visitor.order(kind="corrected-candles", factor=1)
-        spoilt = visitor.intraday(key)
+        poisoned = visitor.intraday(key)
 
-        assert [row for row in spoilt if row != ["rubbish"]] == clean
-        assert len(spoilt) == len(clean) + 1
+        assert [row for row in poisoned if row != ["rubbish"]] == clean
+        assert len(poisoned) == len(clean) + 1
 
     def test_of_expired_contracts_need_a_plan(self, visitor: Visitor) -> None:
         visitor.order(kind="plan-needed")
@@ -290,7 +292,7 @@ class TestCandles:
         assert visitor.refusal(f"{path}/2026-09-15/2026-09-15") == (403, "UDAPI1149")
 
     @pytest.mark.parametrize(
-        ("kind", "spoilt"),
+        ("kind", "poisoned"),
         [
             pytest.param("nulls", lambda row: row[4] is None, id="nulls"),
             pytest.param("negative-price", lambda row: row[4] < 0, id="negative"),
@@ -298,13 +300,13 @@ class TestCandles:
             pytest.param("strings-for-numbers", lambda row: isinstance(row[5], str), id="strings"),
         ],
     )
-    def test_spoilt(self, visitor: Visitor, kind: str, spoilt: Any) -> None:
+    def test_spoilt(self, visitor: Visitor, kind: str, poisoned: Any) -> None:
         visitor.order(kind=kind, api="candles")
         path = "/v3/historical-candle/intraday/NSE_INDEX%7CNifty%2050/minutes/1"
         rows = json.loads(visitor.ask(path).data)["data"]["candles"]
 
         assert rows
-        assert all(spoilt(row) for row in rows)
+        assert all(poisoned(row) for row in rows)
 
 
 def test_the_master_is_empty(visitor: Visitor) -> None:

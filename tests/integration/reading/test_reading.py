@@ -125,8 +125,8 @@ def test_a_range_with_missed_minutes_is_refused_on_request(shelf: Shelf) -> None
     with pytest.raises(IncompleteRange) as refused:
         read(shelf, complete=True)
 
-    assert "of 375 minutes, 373 are missed and 0 still to come" in refused.value.what
-    assert "backfill --symbols RELIANCE --from 2025-06-10 --to 2025-06-10" in refused.value.then
+    assert "of 375 minutes, 373 are missed and 0 still to come" in refused.value.message
+    assert "backfill --symbols RELIANCE --from 2025-06-10 --to 2025-06-10" in refused.value.hint
     assert len(read(shelf).table) == 2
 
 
@@ -315,12 +315,12 @@ class TestAsOf:
             shelf.keeps(RELIANCE, TUESDAY, said, at=at, final=final)
             stored.append((at, self._stored(shelf)))
 
-        for at, then in stored:
+        for at, hint in stored:
             for instant in (at, at + timedelta(minutes=59, seconds=59)):
                 found = read(shelf, as_of=instant)
-                assert closes(found) == then
-                assert found.completeness.present == len(then)
-                assert found.completeness.missed == 375 - len(then)
+                assert closes(found) == hint
+                assert found.completeness.present == len(hint)
+                assert found.completeness.missed == 375 - len(hint)
         assert closes(read(shelf, as_of=EVENING - timedelta(seconds=1))) == {}
 
     @staticmethod

@@ -46,20 +46,20 @@ class Watcher:
     remarks: list[str] = field(default_factory=list)
     runs: list[SyncRun] = field(default_factory=list)
 
-    def told(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.remarks.append(text)
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         self.runs.append(run)
 
 
-class Desk:
+class CollectorContext:
     """A collector of ten symbols at 09:15, and an exchange that can be told to misbehave."""
 
     def __init__(self, collector: Collector, watcher: Watcher) -> None:
         self.collector = collector
         self.watcher = watcher
-        self.clock = collector.market.clock
+        self.clock = collector.provider.clock
         self.at("09:15:30")
 
     def at(self, time: str) -> None:
@@ -69,7 +69,7 @@ class Desk:
     def order(self, **fault: Any) -> None:
         answer = urllib3.request(
             "POST",
-            f"{self.collector.market.base_url}/paper/faults",
+            f"{self.collector.provider.base_url}/paper/faults",
             body=orjson.dumps({"fault": [fault]}),
             headers={"Content-Type": "application/json"},
         )
@@ -84,7 +84,7 @@ class Desk:
         try:
             self.collector.service.collect_due()
         except OutsideError as problem:
-            self.watcher.told(str(problem))
+            self.watcher.message(str(problem))
         return self.watcher.runs[-1]
 
     def stored(self, symbol: str) -> int:
@@ -95,15 +95,15 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, database_url: str) -> Iterator[Desk]:
+def desk(tmp_path: Path, database_url: str) -> Iterator[CollectorContext]:
     listed = tmp_path / "symbols.txt"
     listed.write_text("\n".join(SYMBOLS))
     environment = {"FNO_SYMBOLS_FILE": str(listed), "DATABASE_URL": database_url}
     settings = Settings.load(environment, tmp_path)
     watcher = Watcher()
     with runtime.rehearsal_for(settings, DAY, watcher) as (collector, _):
-        hold = collector.market.clock.hold()
-        yield Desk(collector, watcher)
+        hold = collector.provider.clock.hold()
+        yield CollectorContext(collector, watcher)
         hold.release()
 
 
@@ -174,7 +174,7 @@ def desk(tmp_path: Path, database_url: str) -> Iterator[Desk]:
     ],
 )
 def test_what_a_slot_comes_to(
-    desk: Desk, fault: dict[str, Any], outcome: str, stored: int, says: str | None
+    desk: CollectorContext, fault: dict[str, Any], outcome: str, stored: int, says: str | None
 ) -> None:
     desk.order(api="ltp", **fault)
     desk.at("09:16:00")
@@ -191,12 +191,14 @@ def test_what_a_slot_comes_to(
     [
         pytest.param("left-out", "absent", "left it out", id="left out of a good answer"),
         pytest.param("unknown-key", "quarantined", "does not know", id="an unknown key"),
-        pytest.param("nulls", "set_aside", "", id="nulls"),
-        pytest.param("negative-price", "set_aside", "", id="a negative price"),
-        pytest.param("nan-price", "set_aside", "", id="a price that is no number"),
+        pytest.param("nulls", "rejected", "", id="nulls"),
+        pytest.param("negative-price", "rejected", "", id="a negative price"),
+        pytest.param("nan-price", "rejected", "", id="a price that is no number"),
     ],
 )
-def test_one_bad_row_takes_no_other_down(desk: Desk, kind: str, counted: str, reason: str) -> None:
+def test_one_bad_row_takes_no_other_down(
+    desk: CollectorContext, kind: str, counted: str, reason: str
+) -> None:
     desk.order(kind=kind, api="ltp", instruments=[desk.key("TCS")])
     desk.at("09:16:00")
 
@@ -207,7 +209,7 @@ def test_one_bad_row_takes_no_other_down(desk: Desk, kind: str, counted: str, re
     assert (desk.stored("TCS"), desk.stored("RELIANCE")) == (0, 1)
 
 
-def test_volume_that_falls_within_the_day_is_set_aside(desk: Desk) -> None:
+def test_volume_that_falls_within_the_day_is_set_aside(desk: CollectorContext) -> None:
     desk.at("11:00:00")
     desk.collect()
     desk.order(kind="falling-volume", api="ltp", instruments=[desk.key("TCS")])
@@ -215,11 +217,11 @@ def test_volume_that_falls_within_the_day_is_set_aside(desk: Desk) -> None:
 
     run = desk.collect()
 
-    assert "volume fell" in run.details["set_aside"]["TCS"]
+    assert "volume fell" in run.details["rejected"]["TCS"]
     assert (desk.stored("TCS"), desk.stored("RELIANCE")) == (1, 2)
 
 
-def test_after_a_failed_slot_the_next_one_is_collected(desk: Desk) -> None:
+def test_after_a_failed_slot_the_next_one_is_collected(desk: CollectorContext) -> None:
     desk.order(kind="reset", api="ltp", until=f"{DAY}T09:17:00")
     desk.at("09:16:00")
     failed = desk.collect()
@@ -231,21 +233,23 @@ def test_after_a_failed_slot_the_next_one_is_collected(desk: Desk) -> None:
     assert run.due_slot - failed.due_slot == MINUTE
 
 
-def test_slots_without_a_token_are_missed_with_the_cure_and_no_request(desk: Desk) -> None:
+def test_slots_without_a_token_are_missed_with_the_cure_and_no_request(
+    desk: CollectorContext,
+) -> None:
     desk.order(kind="token-expired", api="ltp", times=1)
     desk.at("09:16:00")
     first = desk.collect()
-    sent = desk.collector.market.api.requests_sent
+    sent = desk.collector.provider.api.requests_sent
     desk.at("09:17:00")
 
     second = desk.collect()
 
     assert (str(first.outcome), str(second.outcome)) == ("missed", "missed")
     assert "UPSTOX_ACCESS_TOKEN" in second.error
-    assert desk.collector.market.api.requests_sent == sent
+    assert desk.collector.provider.api.requests_sent == sent
 
 
-def test_the_same_slot_collected_twice_leaves_the_same_rows(desk: Desk) -> None:
+def test_the_same_slot_collected_twice_leaves_the_same_rows(desk: CollectorContext) -> None:
     desk.at("09:16:00")
     desk.collect()
     desk.collector.service.repair(["TCS"])

@@ -42,7 +42,7 @@ class Watcher:
     slots: list[SyncRun] = field(default_factory=list)
     on_slot: Callable[[SyncRun], None] = lambda run: None
 
-    def told(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.remarks.append(text)
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
@@ -82,7 +82,7 @@ class Diary:
     done: list[datetime] = field(default_factory=list)
 
     def __call__(self) -> None:
-        self.done.append(self.collector.market.clock.now())
+        self.done.append(self.collector.provider.clock.now())
 
 
 # --- cadence ----------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_a_job_that_fails_is_counted_and_costs_no_slot(
     scheduler.run(with_work(collector, weekly=fail), until)
 
     assert scheduler.failures == ["weekly: no route to the archive"]
-    assert collector.service.accounted_to == at("19:14")
+    assert collector.service.last_recorded_slot == at("19:14")
 
 
 def test_freshness_is_judged_every_two_minutes_of_trading(
@@ -194,7 +194,7 @@ def test_who_starts_it_is_told_world_store_universe_and_clock(
     collector, _ = sunday
 
     assert introduction(collector, at("08:00")) == [
-        f"World     paper (invented prices from {collector.market.base_url})",
+        f"World     paper (invented prices from {collector.provider.base_url})",
         f"Store     {collector.store.name}",
         "Universe  4 of 4 symbols resolved through the instrument master",
         "Clock     Sun 12 Nov 2023 08:00:00 IST; first quotes due Sun 12 Nov 2023 18:16:00 IST",
@@ -241,7 +241,7 @@ def test_a_lost_lock_ends_the_loop_before_anything_is_set_to_work(
     scheduler = DataScheduler()
     weekly = Diary(collector)
 
-    lost = replace(collector, desk=replace(collector.desk, leads=lambda: False))
+    lost = replace(collector, context=replace(collector.context, leads=lambda: False))
     scheduler.run(with_work(lost, weekly=weekly), until)
 
     assert weekly.done == []
@@ -288,7 +288,7 @@ def test_a_scheduler_whose_store_was_taken_over_waits_and_leads_again(fast_marke
             scheduler.stop()
 
     watcher.on_slot = lose_the_first_and_stop_after_the_next
-    scheduler.start(screen=watcher)
+    scheduler.start(reporter=watcher)
 
     first, last = watcher.slots[0].due_slot, watcher.slots[-1].due_slot
     assert first is not None

@@ -8,15 +8,15 @@ from threading import Event, Thread
 import pytest
 
 from data_fetch.core.candles.candles import CandleReply, no_candles
-from data_fetch.core.candles.request_planner import Door, Window
+from data_fetch.core.candles.request_planner import CandleEndpoint, Window
 from data_fetch.core.clock import IST, ScaledClock
 from data_fetch.core.errors import AccessDenied, DataFetchError, Stopped, TokenRejected
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.records import Instrument
 from data_fetch.services.backfill import BackfillService
-from data_fetch.services.backfill_jobs import BackfillRounds
+from data_fetch.services.backfill_jobs import BackfillJobs
 from data_fetch.sources.transport.pacing import UPSTOX_LIMITS
-from data_fetch.storage.candles.candle_book import CandleBook
+from data_fetch.storage.candles.repository import CandleRepository
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.runs import recent_runs
 
@@ -62,11 +62,11 @@ def nothing(_: Window, __: Event) -> DataFetchError | None:
 
 
 @dataclass
-class Desk:
+class CollectorContext:
     store: Store
     clock: ScaledClock
     provider: Provider
-    rounds: BackfillRounds
+    rounds: BackfillJobs
     stop: Event
     lines: list[str]
 
@@ -76,53 +76,57 @@ class Desk:
 
 
 @pytest.fixture
-def desk(store: Store) -> Desk:
+def desk(store: Store) -> CollectorContext:
     clock = ScaledClock(datetime(2026, 9, 16, 12, 0, 40, tzinfo=IST))
     provider, stop, lines = Provider(clock, nothing), Event(), []
     service = BackfillService(
         source=provider,
         source_name="paper",
-        book=CandleBook(store),
+        repository=CandleRepository(store),
         calendar=MarketCalendar.reviewed(),
         clock=clock,
         limits=UPSTOX_LIMITS,
         spending=lambda _: (),
         stop=stop,
     )
-    rounds = BackfillRounds(
+    rounds = BackfillJobs(
         service=service,
         instruments=[instrument(name) for name in NAMES],
         listed={},
         clock=clock,
         stop=stop,
-        told=lines.append,
+        report=lines.append,
     )
-    return Desk(store, clock, provider, rounds, stop, lines)
+    return CollectorContext(store, clock, provider, rounds, stop, lines)
 
 
 @pytest.mark.parametrize(
     ("job", "time", "first", "doors"),
     [
-        pytest.param("coverage", "12:00:40", TODAY, {Door.INTRADAY}, id="today, while it runs"),
-        pytest.param("daily", "16:00:00", TODAY, {Door.INTRADAY}, id="today, when it is over"),
+        pytest.param(
+            "coverage", "12:00:40", TODAY, {CandleEndpoint.INTRADAY}, id="today, while it runs"
+        ),
+        pytest.param(
+            "daily", "16:00:00", TODAY, {CandleEndpoint.INTRADAY}, id="today, when it is over"
+        ),
         pytest.param(
             "finalise",
             "20:00:00",
             TODAY - timedelta(days=6),
-            {Door.INTRADAY, Door.HISTORICAL},
+            {CandleEndpoint.INTRADAY, CandleEndpoint.HISTORICAL},
             id="a week",
         ),
         pytest.param(
             "weekly",
             "10:00:00",
             date(2026, 7, 20),
-            {Door.INTRADAY, Door.HISTORICAL},
+            {CandleEndpoint.INTRADAY, CandleEndpoint.HISTORICAL},
             id="two months, from a Monday on",
         ),
     ],
 )
 def test_what_each_job_looks_after(
-    desk: Desk, job: str, time: str, first: date, doors: set[Door]
+    desk: CollectorContext, job: str, time: str, first: date, doors: set[CandleEndpoint]
 ) -> None:
     desk.do(job, time)
 
@@ -130,10 +134,10 @@ def test_what_each_job_looks_after(
     assert {window.instrument.symbol for window in asked} == set(NAMES)
     assert min(window.first_day for window in asked) == first
     assert max(window.last_day for window in asked) == TODAY
-    assert {window.door for window in asked} == doors
+    assert {window.endpoint for window in asked} == doors
 
 
-def test_each_job_leaves_one_audit_row_whether_it_asked_or_not(desk: Desk) -> None:
+def test_each_job_leaves_one_audit_row_whether_it_asked_or_not(desk: CollectorContext) -> None:
     desk.do("coverage")
     desk.do("coverage")
     desk.do("daily", "12:01:40")
@@ -146,7 +150,9 @@ def test_each_job_leaves_one_audit_row_whether_it_asked_or_not(desk: Desk) -> No
     ]
 
 
-def test_a_line_says_what_was_fetched_and_what_is_missing_and_not_twice(desk: Desk) -> None:
+def test_a_line_says_what_was_fetched_and_what_is_missing_and_not_twice(
+    desk: CollectorContext,
+) -> None:
     for time in ("12:00:40", "12:00:45", "12:00:50"):
         desk.do("coverage", time)
     desk.do("finalise", "20:00:00")
@@ -159,7 +165,9 @@ def test_a_line_says_what_was_fetched_and_what_is_missing_and_not_twice(desk: De
     ]
 
 
-def test_what_stops_the_rounds_is_raised_once_until_one_went_through(desk: Desk) -> None:
+def test_what_stops_the_rounds_is_raised_once_until_one_went_through(
+    desk: CollectorContext,
+) -> None:
     desk.provider.answer = lambda *_: AccessDenied("denied")
     with pytest.raises(AccessDenied):
         desk.do("coverage")
@@ -182,7 +190,7 @@ def test_what_stops_the_rounds_is_raised_once_until_one_went_through(desk: Desk)
     ]
 
 
-def test_a_stop_ends_a_round_whose_requests_wait_for_their_turn(desk: Desk) -> None:
+def test_a_stop_ends_a_round_whose_requests_wait_for_their_turn(desk: CollectorContext) -> None:
     waiting = Event()
 
     def wait_for_a_turn(_: Window, stop: Event) -> DataFetchError:
@@ -202,7 +210,7 @@ def test_a_stop_ends_a_round_whose_requests_wait_for_their_turn(desk: Desk) -> N
     assert (run.job, run.outcome) == ("weekly", "incomplete")
 
 
-def test_after_a_stop_nothing_is_asked(desk: Desk) -> None:
+def test_after_a_stop_nothing_is_asked(desk: CollectorContext) -> None:
     desk.stop.set()
     desk.do("weekly")
 
@@ -210,7 +218,7 @@ def test_after_a_stop_nothing_is_asked(desk: Desk) -> None:
     assert recent_runs(desk.store) == []
 
 
-def test_two_jobs_at_once_ask_for_nothing_twice(desk: Desk) -> None:
+def test_two_jobs_at_once_ask_for_nothing_twice(desk: CollectorContext) -> None:
     first_is_asking, go_on = Event(), Event()
 
     def slowly(_: Window, __: Event) -> None:
@@ -226,7 +234,9 @@ def test_two_jobs_at_once_ask_for_nothing_twice(desk: Desk) -> None:
     for job in jobs:
         job.join(SOON_ENOUGH_SECONDS)
 
-    asked = [(window.instrument.symbol, window.door) for window in desk.provider.asked]
+    asked = [(window.instrument.symbol, window.endpoint) for window in desk.provider.asked]
     assert sorted(asked) == [
-        (name, door) for name in NAMES for door in sorted(set(Door) - {Door.EXPIRED})
+        (name, endpoint)
+        for name in NAMES
+        for endpoint in sorted(set(CandleEndpoint) - {CandleEndpoint.EXPIRED})
     ]

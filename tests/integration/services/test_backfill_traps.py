@@ -14,7 +14,7 @@ from backfill_desk import BackfillDesk, backfill_desk, instrument_of, ist
 from data_fetch.core.candles.candles import CandleInterval, Kind
 from data_fetch.core.candles.coverage import DayCoverage, State
 from data_fetch.core.candles.failures import Failure
-from data_fetch.core.candles.request_planner import Door, Window
+from data_fetch.core.candles.request_planner import CandleEndpoint, Window
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import AccessDenied, TokenRejected, Unreachable
 from data_fetch.core.records import Instrument, Outcome
@@ -46,7 +46,7 @@ def window(desk: BackfillDesk, first: date, last: date) -> Window:
     return Window(
         instrument=desk.instrument("RELIANCE"),
         interval=MINUTES,
-        door=Door.HISTORICAL,
+        endpoint=CandleEndpoint.HISTORICAL,
         first_day=first,
         last_day=last,
         minutes=1,
@@ -106,7 +106,7 @@ def test_rows_that_come_twice_are_stored_once(desk: BackfillDesk, kinds: list[st
     report = desk.backfill(order)
 
     assert (report.outcome, report.inserted, report.revised) == (Outcome.COMPLETED, 750, 0)
-    assert report.objections == Counter()
+    assert report.rejected_rows == Counter()
 
 
 @pytest.mark.parametrize(
@@ -205,8 +205,8 @@ def test_expired_contracts_have_a_door_of_their_own(
     plan = desk.service.plan(order)
     report = desk.service.run(plan)
 
-    doors = {one.door for one in plan.windows if one.instrument is expired}
-    assert doors == {Door.EXPIRED}
+    doors = {one.endpoint for one in plan.windows if one.instrument is expired}
+    assert doors == {CandleEndpoint.EXPIRED}
     days = {day: known for (symbol, day), known in desk.ledger(order).items() if symbol != "TCS"}
     assert max(days) == expired.expiry  # nothing is expected of it any more
     if needs_a_larger_plan:
@@ -237,9 +237,9 @@ def test_a_share_that_joined_last_week_is_expected_before_it_joined(tmp_path: Pa
     listed.write_text("TCS\nRELIANCE\n")
     settings = Settings.load({"FNO_SYMBOLS_FILE": str(listed)}, tmp_path)
     with runtime.rehearsal_for(settings, TODAY, Nobody()) as (collector, _):
-        hold = collector.market.clock.hold()
+        hold = collector.provider.clock.hold()
         # The store has seen these instruments for the first time this morning.
-        chosen = runtime.chosen_at(collector.desk, collector.universe, ())
+        chosen = runtime.selection_at(collector.context, collector.universe, ())
         order = BackfillOrder(
             instruments=chosen.instruments,
             interval=MINUTES,
@@ -247,8 +247,8 @@ def test_a_share_that_joined_last_week_is_expected_before_it_joined(tmp_path: Pa
             last=date(2026, 8, 31),
             listed=chosen.listed,
         )
-        report = runtime.backfill_at(collector.desk, collector.calendar).run(
-            runtime.backfill_at(collector.desk, collector.calendar).plan(order)
+        report = runtime.backfill_at(collector.context, collector.calendar).run(
+            runtime.backfill_at(collector.context, collector.calendar).plan(order)
         )
         hold.release()
 
@@ -259,7 +259,7 @@ def test_a_share_that_joined_last_week_is_expected_before_it_joined(tmp_path: Pa
 class Nobody:
     """Watches, and says nothing."""
 
-    def told(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """A remark for people."""
 
     def slot(self, *_: Any) -> None:

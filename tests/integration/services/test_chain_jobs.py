@@ -15,9 +15,9 @@ from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.chains.symbol_config import default_config
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import StoreUnreachable
-from data_fetch.services.chain_jobs import WORKERS, ChainRounds
+from data_fetch.services.chain_jobs import WORKERS, ChainPoller
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
-from data_fetch.storage.database.tables import ChainReceipt, InstrumentLineage, table
+from data_fetch.storage.database.tables import ChainReceiptRow, InstrumentLineage, table
 from data_fetch.storage.runs import recent_runs
 
 OPEN = datetime(2026, 9, 16, 9, 15, tzinfo=IST)
@@ -30,7 +30,7 @@ def shop(sqlite_url: str, tmp_path: Path) -> Iterator[Shop]:
         yield shop
 
 
-def beaten(shop: Shop, rounds: ChainRounds, lasting: timedelta) -> None:
+def beaten(shop: Shop, rounds: ChainPoller, lasting: timedelta) -> None:
     """Beat every five seconds, as the timetable does, and wait for the last polls."""
     end = shop.clock.now() + lasting
     while shop.clock.now() < end:
@@ -39,7 +39,7 @@ def beaten(shop: Shop, rounds: ChainRounds, lasting: timedelta) -> None:
 
 
 def receipts(shop: Shop) -> Counter[str]:
-    return Counter(row["underlying"] for row in shop.rows(ChainReceipt))
+    return Counter(row["underlying"] for row in shop.rows(ChainReceiptRow))
 
 
 def decided(shop: Shop, symbol: str, **how: Any) -> None:
@@ -111,7 +111,7 @@ def test_a_symbol_that_fails_delays_no_other(shop: Shop) -> None:
     beaten(shop, rounds, timedelta(minutes=5))
     rounds.close()
 
-    sources = Counter((row["underlying"], row["source"]) for row in shop.rows(ChainReceipt))
+    sources = Counter((row["underlying"], row["source"]) for row in shop.rows(ChainReceiptRow))
     assert sources["NIFTY", "upstox"] == 10
     assert sources["BANKNIFTY", "nse"] >= 8
     assert sources["BANKNIFTY", "upstox"] == sources["NIFTY", "nse"] == 0
@@ -194,7 +194,7 @@ def test_told_to_stop_workers_finish_what_is_in_hand(sqlite_url: str, tmp_path: 
         rounds.close()
 
         assert set(receipts(shop)) <= {"NIFTY", "BANKNIFTY"}
-        assert all(row["source"] == ChainSource.UPSTOX for row in shop.rows(ChainReceipt))
+        assert all(row["source"] == ChainSource.UPSTOX for row in shop.rows(ChainReceiptRow))
 
 
 def test_polls_end_with_the_beats_however_much_is_due(shop: Shop) -> None:
@@ -208,7 +208,7 @@ def test_polls_end_with_the_beats_however_much_is_due(shop: Shop) -> None:
 
     shop.clock.sleep(timedelta(minutes=5))
 
-    begun = [row["received_at"] for row in shop.rows(ChainReceipt)]
+    begun = [row["received_at"] for row in shop.rows(ChainReceiptRow)]
     assert sum(at > last for at in begun) <= len(SYMBOLS)
     rounds.close()
 
@@ -225,9 +225,9 @@ def test_closing_waits_for_no_more_than_what_is_in_hand(shop: Shop) -> None:
     rounds.close()
 
     assert rounds.polls - before <= WORKERS
-    after = shop.count(ChainReceipt)
+    after = shop.count(ChainReceiptRow)
     shop.clock.sleep(timedelta(minutes=1))
-    assert shop.count(ChainReceipt) == after
+    assert shop.count(ChainReceiptRow) == after
 
 
 def test_a_shortened_cadence_is_followed_within_a_minute(shop: Shop) -> None:

@@ -26,7 +26,7 @@ from data_fetch.core.clock import IST
 from data_fetch.core.errors import Stopped, Unavailable
 from data_fetch.core.records import Instrument, Outcome, SyncState
 from data_fetch.sources.upstox.chain_client import UpstoxChainClient
-from data_fetch.storage.database.tables import ChainReceipt, ChainSnapshot, OptionChainData
+from data_fetch.storage.database.tables import ChainReceiptRow, ChainSnapshotRow, OptionChainData
 from data_fetch.storage.runs import recent_runs, statuses
 
 MORNING = datetime(2026, 9, 16, 11, 0, 7, tzinfo=IST)
@@ -129,7 +129,7 @@ def test_what_one_source_cannot_tell_the_other_does(shop: Shop, kind: str, named
     poll = shop.service().poll(shop.target())
 
     assert (poll.whole, poll.faults) == (True, {ChainSource.UPSTOX: named})
-    assert [row["source"] for row in shop.rows(ChainSnapshot)] == ["nse"]
+    assert [row["source"] for row in shop.rows(ChainSnapshotRow)] == ["nse"]
     [run] = recent_runs(shop.store)
     assert run.outcome is Outcome.COMPLETED
     assert run.details["faults"] == {"NIFTY": {"upstox": named.value}}
@@ -156,7 +156,7 @@ def test_when_both_fail_nothing_is_stored_and_both_are_named(
     poll = shop.service().poll(shop.target())
 
     assert poll.faults == {ChainSource.UPSTOX: Fault.SERVER_ERROR, ChainSource.NSE: named}
-    assert shop.count(ChainSnapshot) == shop.count(OptionChainData) == 0
+    assert shop.count(ChainSnapshotRow) == shop.count(OptionChainData) == 0
     [run] = recent_runs(shop.store)
     assert (run.outcome, run.requested, run.absent) == (Outcome.FAILED, 1, 1)
     status = statuses(shop.store, "chains")["NIFTY"]
@@ -177,7 +177,7 @@ def test_a_source_that_is_out_rests_while_the_other_answers(shop: Shop) -> None:
     shop.clock.sleep(timedelta(seconds=31))
     poll = service.poll(shop.target())
     assert shop.requests()[UPSTOX_CHAIN] == asked + 1
-    assert [reply.source for reply in poll.told] == [ChainSource.UPSTOX]
+    assert [reply.source for reply in poll.replies] == [ChainSource.UPSTOX]
 
 
 def test_a_source_without_another_is_asked_again_soon_but_not_every_time(
@@ -216,9 +216,9 @@ class Website:
 def nothing(shop: Shop) -> ChainReply:
     return ChainReply(
         source=ChainSource.NSE,
-        told=None,
+        parsed=None,
         problem=Unavailable("it answers nothing"),
-        payloads=(),
+        raw_responses=(),
         requests=1,
         received_at=shop.clock.now(),
     )
@@ -282,16 +282,16 @@ def test_told_to_stop_what_came_is_stored(shop: Shop) -> None:
     service = shop.service_of([StopsAfterOne(lambda _: nothing(shop))])
     poll = service.poll(shop.target(expiries=3))
 
-    assert (poll.asked, len(poll.told), poll.absent) == (3, 1, 2)
+    assert (poll.asked, len(poll.replies), poll.absent) == (3, 1, 2)
     assert poll.error == "told to stop"
-    assert shop.count(ChainSnapshot) == 1
+    assert shop.count(ChainSnapshotRow) == 1
     shop.clock.sleep(timedelta(minutes=1))
     with pytest.raises(Stopped):
         service.poll(shop.target())
 
 
 def test_a_vault_that_cannot_be_written_stops_nothing(shop: Shop) -> None:
-    folder = shop.desk.settings.vault_folder
+    folder = shop.desk.settings.raw_folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("where a folder should be")
     service = shop.service()
@@ -301,14 +301,16 @@ def test_a_vault_that_cannot_be_written_stops_nothing(shop: Shop) -> None:
     service.poll(shop.target("RELIANCE"))
 
     assert all(poll.whole for poll in polls)
-    assert shop.count(ChainReceipt) == 3
+    assert shop.count(ChainReceiptRow) == 3
     assert "answers are not kept: " in polls[0].remarks[0]
     told = [line for line in shop.remarks if "kept" in line]
     assert [line.split(" (")[0] for line in told] == [
         "Chains: answers are not kept as they came",
         "Chains: answers are kept again.",
     ]
-    assert {each.underlying for each in shop.vault.payloads(date.min, date.max)} == {"RELIANCE"}
+    assert {each.underlying for each in shop.raw_store.raw_responses(date.min, date.max)} == {
+        "RELIANCE"
+    }
 
 
 def test_the_kill_switch_keeps_nse_out(database_url: str, tmp_path: Path) -> None:
@@ -342,7 +344,7 @@ def test_36_looks_at_an_unchanged_chain_are_one_snapshot(shop: Shop) -> None:
         service.poll(shop.target())
         shop.clock.sleep(timedelta(seconds=30))
 
-    [row] = shop.rows(ChainSnapshot)
+    [row] = shop.rows(ChainSnapshotRow)
     assert row["confirmations"] == 36
     assert row["last_confirmed"] - row["timestamp"] >= 35 * timedelta(seconds=30)
 
@@ -356,7 +358,7 @@ def test_a_change_under_the_same_stamp_is_a_snapshot_of_its_own(shop: Shop) -> N
     shop.faults(fault("server-error"), fault("missing-put", NSE_CHAIN))
     service.poll(shop.target())
 
-    first, second = shop.rows(ChainSnapshot)
+    first, second = shop.rows(ChainSnapshotRow)
 
     assert first["exchange_time"] == second["exchange_time"]
     assert first["content_hash"] != second["content_hash"]
@@ -368,7 +370,7 @@ def test_a_moving_market_makes_a_snapshot_a_look(shop: Shop) -> None:
         service.poll(shop.target())
         shop.clock.sleep(timedelta(seconds=30))
 
-    assert [row["confirmations"] for row in shop.rows(ChainSnapshot)] == [1] * 5
+    assert [row["confirmations"] for row in shop.rows(ChainSnapshotRow)] == [1] * 5
 
 
 def test_a_minute_has_one_audit_row_that_grows(shop: Shop) -> None:
@@ -436,11 +438,11 @@ def test_expiries_of_the_master_stand_in_where_a_source_cannot_list_them(shop: S
 
     poll = shop.service().poll(shop.target())
 
-    assert [reply.source for reply in poll.told] == [ChainSource.UPSTOX]
+    assert [reply.source for reply in poll.replies] == [ChainSource.UPSTOX]
     assert poll.whole
     assert poll.requests == sum(shop.requests()[api] for api in ("option-contract", UPSTOX_CHAIN))
     day = MORNING.date()
-    assert [each.expiry for each in shop.vault.payloads(day, day)] == [None, NEAREST]
+    assert [each.expiry for each in shop.raw_store.raw_responses(day, day)] == [None, NEAREST]
 
 
 def test_every_answer_is_kept_as_it_came(shop: Shop) -> None:
@@ -448,15 +450,15 @@ def test_every_answer_is_kept_as_it_came(shop: Shop) -> None:
     shop.service().poll(shop.target())
 
     day = MORNING.date()
-    kept = list(shop.vault.payloads(day, day))
+    kept = list(shop.raw_store.raw_responses(day, day))
 
     assert [each.source for each in kept][-1] == "nse"
-    assert any(b"<html" in each.payload.body for each in kept if each.source == "upstox")
-    assert b'"records"' in kept[-1].payload.body
+    assert any(b"<html" in each.raw_response.body for each in kept if each.source == "upstox")
+    assert b'"records"' in kept[-1].raw_response.body
 
 
 def test_a_vault_of_no_days_keeps_nothing(database_url: str, tmp_path: Path) -> None:
     with chain_shop(database_url, tmp_path, MORNING, RAW_VAULT_DAYS="0") as shop:
         shop.service().poll(shop.target())
 
-        assert list(shop.vault.payloads(date.min, date.max)) == []
+        assert list(shop.raw_store.raw_responses(date.min, date.max)) == []

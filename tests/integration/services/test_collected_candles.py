@@ -24,7 +24,7 @@ from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.collector import Collector
 from data_fetch.scheduling.scheduler import DataScheduler
 from data_fetch.storage.candles.coverage import load_days
-from data_fetch.storage.database.tables import Candle, CandleRevision
+from data_fetch.storage.database.tables import CandleRevision, CandleRow
 from data_fetch.storage.runs import recent_runs
 
 DAY, NEXT_DAY = date(2025, 10, 21), date(2025, 10, 23)
@@ -39,7 +39,7 @@ class Watcher:
 
     remarks: list[str] = field(default_factory=list)
 
-    def told(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.remarks.append(text)
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
@@ -47,7 +47,7 @@ class Watcher:
 
 
 @dataclass
-class Desk:
+class CollectorContext:
     """A collector in the morning, and an exchange that can be told to misbehave."""
 
     collector: Collector
@@ -60,21 +60,21 @@ class Desk:
 
     def pass_time(self, until: datetime) -> None:
         """Let time go by while nobody collects."""
-        clock = self.collector.market.clock
+        clock = self.collector.provider.clock
         hold = clock.hold()
         clock.sleep(until - clock.now())
         hold.release()
 
     def do(self, job: str) -> None:
         """Run one job now."""
-        hold = self.collector.market.clock.hold()
+        hold = self.collector.provider.clock.hold()
         self.collector.jobs[job]()
         hold.release()
 
     def order(self, **fault: Any) -> None:
         answer = urllib3.request(
             "POST",
-            f"{self.collector.market.base_url}/paper/faults",
+            f"{self.collector.provider.base_url}/paper/faults",
             body=orjson.dumps({"fault": [fault]}),
         )
         assert answer.status < 300, answer.data
@@ -85,7 +85,7 @@ class Desk:
 
     def candles(self, symbol: str, day: date = DAY) -> dict[str, Any]:
         """The stored candles of that day, by IST time."""
-        query = select(Candle).where(Candle.instrument_key == self.key(symbol))
+        query = select(CandleRow).where(CandleRow.instrument_key == self.key(symbol))
         with self.collector.store.reading() as connection:
             rows = [(row.timestamp.astimezone(IST), row) for row in connection.execute(query)]
         return {f"{start:%H:%M}": row for start, row in rows if start.date() == day}
@@ -105,7 +105,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, database_url: str) -> Iterator[Desk]:
+def desk(tmp_path: Path, database_url: str) -> Iterator[CollectorContext]:
     listed = tmp_path / "symbols.txt"
     listed.write_text("\n".join(SYMBOLS))
     environment = {"FNO_SYMBOLS_FILE": str(listed), "DATABASE_URL": database_url}
@@ -114,7 +114,7 @@ def desk(tmp_path: Path, database_url: str) -> Iterator[Desk]:
         collector,
         _,
     ):
-        yield Desk(collector, watcher)
+        yield CollectorContext(collector, watcher)
 
 
 def at(time: str, day: date = DAY) -> datetime:
@@ -127,7 +127,7 @@ def times(first: str, minutes: int) -> list[str]:
 
 
 def test_every_minute_has_its_bar_ten_seconds_after_it_and_the_bar_is_provisional(
-    desk: Desk,
+    desk: CollectorContext,
 ) -> None:
     desk.run("13:57:30")
 
@@ -142,7 +142,7 @@ def test_every_minute_has_its_bar_ten_seconds_after_it_and_the_bar_is_provisiona
     assert desk.ledger("RELIANCE").minutes(State.PRESENT) == 12
 
 
-def test_each_minute_is_one_request_and_one_audit_row(desk: Desk) -> None:
+def test_each_minute_is_one_request_and_one_audit_row(desk: CollectorContext) -> None:
     desk.run("13:57:30")
 
     runs = desk.runs("candles")
@@ -154,7 +154,9 @@ def test_each_minute_is_one_request_and_one_audit_row(desk: Desk) -> None:
     assert sum(run.stored + run.absent for run in runs) + repeated == 12 * len(SYMBOLS)
 
 
-def test_minutes_in_which_quotes_prove_that_nobody_traded_are_asked_of_nobody(desk: Desk) -> None:
+def test_minutes_in_which_quotes_prove_that_nobody_traded_are_asked_of_nobody(
+    desk: CollectorContext,
+) -> None:
     desk.run("14:05:45")
 
     quiet = [desk.ledger(symbol) for symbol in QUIET]
@@ -168,7 +170,9 @@ def test_minutes_in_which_quotes_prove_that_nobody_traded_are_asked_of_nobody(de
 
 
 @pytest.mark.parametrize("kind", ["server-error", "empty-data", "html-in-200"])
-def test_a_minute_without_an_answer_is_repaired_by_the_next_check(desk: Desk, kind: str) -> None:
+def test_a_minute_without_an_answer_is_repaired_by_the_next_check(
+    desk: CollectorContext, kind: str
+) -> None:
     desk.order(kind=kind, api="ohlc", **{"from": at("13:52").isoformat()}, until=str(at("13:53")))
     desk.run("13:55:10")
     before = [sorted(desk.candles(symbol)) for symbol in LIQUID]
@@ -182,7 +186,7 @@ def test_a_minute_without_an_answer_is_repaired_by_the_next_check(desk: Desk, ki
     assert check.requests >= len(LIQUID)
 
 
-def test_a_failed_request_is_a_failed_run_that_says_why(desk: Desk) -> None:
+def test_a_failed_request_is_a_failed_run_that_says_why(desk: CollectorContext) -> None:
     desk.order(kind="reset", api="ohlc", until=str(at("13:46:50")))
     desk.run("13:47:30")
 
@@ -195,7 +199,7 @@ def test_a_failed_request_is_a_failed_run_that_says_why(desk: Desk) -> None:
     ]
 
 
-def test_an_unknown_key_does_not_spoil_the_others(desk: Desk) -> None:
+def test_an_unknown_key_does_not_spoil_the_others(desk: CollectorContext) -> None:
     desk.order(kind="unknown-key", api="ohlc", instruments=[desk.key("TCS")])
     desk.run("13:48:30")
 
@@ -207,7 +211,7 @@ def test_an_unknown_key_does_not_spoil_the_others(desk: Desk) -> None:
     assert desk.candles("TCS") == {}
 
 
-def test_minutes_that_passed_while_nobody_collected_are_repaired(desk: Desk) -> None:
+def test_minutes_that_passed_while_nobody_collected_are_repaired(desk: CollectorContext) -> None:
     desk.run("13:52:30")
     desk.pass_time(at("14:12:30"))
     desk.run("14:15:45")
@@ -220,7 +224,7 @@ def test_minutes_that_passed_while_nobody_collected_are_repaired(desk: Desk) -> 
 
 
 def test_without_a_token_bars_are_missed_with_the_cure_and_history_repairs_them(
-    desk: Desk,
+    desk: CollectorContext,
 ) -> None:
     desk.order(kind="token-expired", api="ohlc", times=1)
     desk.run("13:50:45")
@@ -233,7 +237,9 @@ def test_without_a_token_bars_are_missed_with_the_cure_and_history_repairs_them(
     assert sorted(desk.candles("RELIANCE")) == times("13:45", 5)
 
 
-def test_a_provider_that_denies_candles_fails_one_check_and_costs_no_quote(desk: Desk) -> None:
+def test_a_provider_that_denies_candles_fails_one_check_and_costs_no_quote(
+    desk: CollectorContext,
+) -> None:
     desk.order(kind="empty-data", api="ohlc")
     desk.order(kind="cloudflare-403", api="candles")
     desk.run("14:05:45")
@@ -250,7 +256,9 @@ def test_a_provider_that_denies_candles_fails_one_check_and_costs_no_quote(desk:
 # --- the provider's history has the last word -------------------------------------------------
 
 
-def test_the_next_days_finalising_confirms_what_is_stored_without_a_revision(desk: Desk) -> None:
+def test_the_next_days_finalising_confirms_what_is_stored_without_a_revision(
+    desk: CollectorContext,
+) -> None:
     desk.run("16:30")
     provisional = {symbol: desk.candles(symbol) for symbol in SYMBOLS}
     desk.pass_time(at("20:00", NEXT_DAY))
@@ -268,7 +276,9 @@ def test_the_next_days_finalising_confirms_what_is_stored_without_a_revision(des
     assert desk.revisions() == []
 
 
-def test_what_the_exchange_corrected_is_revised_and_the_old_version_kept(desk: Desk) -> None:
+def test_what_the_exchange_corrected_is_revised_and_the_old_version_kept(
+    desk: CollectorContext,
+) -> None:
     desk.run("16:30")
     before = desk.candles("RELIANCE")
     desk.order(
@@ -301,11 +311,11 @@ def said(row: Any) -> tuple[Any, ...]:
 # --- stopping -----------------------------------------------------------------------------------
 
 
-def test_nothing_is_asked_after_a_stop(desk: Desk) -> None:
+def test_nothing_is_asked_after_a_stop(desk: CollectorContext) -> None:
     desk.run("13:50:30")
-    sent = desk.collector.market.api.requests_sent
-    desk.collector.desk.stop.set()
+    sent = desk.collector.provider.api.requests_sent
+    desk.collector.context.stop.set()
     desk.do("weekly")
 
-    assert desk.collector.market.api.requests_sent == sent
+    assert desk.collector.provider.api.requests_sent == sent
     assert desk.runs("weekly") == []

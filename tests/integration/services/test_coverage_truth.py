@@ -23,14 +23,14 @@ from servers import DatabaseCopies
 from data_fetch.core.candles.candles import CandleInterval, Kind
 from data_fetch.core.candles.coverage import DayCoverage
 from data_fetch.core.candles.expectation import Expectation
-from data_fetch.core.candles.request_planner import Door, Window
+from data_fetch.core.candles.request_planner import CandleEndpoint, Window
 from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import F_AND_O_STOCK
 from data_fetch.core.records import Outcome
 from data_fetch.paper_exchange.market.listings import Listing
 from data_fetch.services.backfill import BackfillOrder, BackfillPlan
 from data_fetch.storage.candles.audit import recount
-from data_fetch.storage.candles.coverage_counts import Question
+from data_fetch.storage.candles.coverage_counts import CoverageQuery
 
 LONG = bool(os.environ.get("CHAOS"))
 EXAMPLES = 10_000 if LONG else 500
@@ -237,7 +237,7 @@ class Oracle:
             if bars:
                 known.turn(known.having("not_expected"), "source_empty")
             known.turn(bars, "present")
-            if window.door is Door.INTRADAY:
+            if window.endpoint is CandleEndpoint.INTRADAY:
                 known.provisional |= new
             else:
                 known.provisional -= bars
@@ -346,7 +346,7 @@ class Oracle:
             for start in lacking
             for before, volume in seen
             if before.timestamp() <= start
-            and any(after.timestamp() >= start + 60 and then == volume for after, then in seen)
+            and any(after.timestamp() >= start + 60 and hint == volume for after, hint in seen)
         }
 
     def _all_is_stored(
@@ -523,7 +523,7 @@ class Play:
         for window in plan.windows:
             symbol = window.instrument.symbol
             assert {(symbol, window.first_day), (symbol, window.last_day)} <= wanted
-            assert (window.door is Door.INTRADAY) == (window.last_day == today)
+            assert (window.endpoint is CandleEndpoint.INTRADAY) == (window.last_day == today)
 
     def _compare(self) -> None:
         self._oracle.age()
@@ -539,7 +539,7 @@ class Play:
     def _audit_agrees(self) -> None:
         """The candles, counted again, are those the ledger speaks of."""
         order = self._order
-        question = Question(
+        criteria = CoverageQuery(
             instruments=order.instruments,
             interval=order.interval,
             first=order.first,
@@ -547,16 +547,16 @@ class Play:
             expectation=Expectation(CALENDAR, self._desk.clock.now()),
         )
         with self._desk.store.reading() as connection:
-            assert recount(connection, question).differences == []
+            assert recount(connection, criteria).differences == []
 
 
 def _strike(window: Window, trouble: str) -> dict[str, Any]:
     key = window.instrument.instrument_key
     unit = "minutes" if window.interval is MINUTES else "days"
-    door = "/v3/historical-candle"
-    path = f"{door}/{key}/{unit}/1/{window.last_day}/{window.first_day}"
-    if window.door is Door.INTRADAY:
-        path = f"{door}/intraday/{key}/{unit}/1"
+    endpoint = "/v3/historical-candle"
+    path = f"{endpoint}/{key}/{unit}/1/{window.last_day}/{window.first_day}"
+    if window.endpoint is CandleEndpoint.INTRADAY:
+        path = f"{endpoint}/intraday/{key}/{unit}/1"
     return {"kind": trouble, "path": path}
 
 

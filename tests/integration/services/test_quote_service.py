@@ -20,15 +20,15 @@ from data_fetch.core.errors import (
     Unreachable,
 )
 from data_fetch.core.market.calendar import MarketCalendar
-from data_fetch.core.ports import Lane, QuoteKeeping
+from data_fetch.core.ports import Lane, QuoteRepository
 from data_fetch.core.quotes.freshness import FreshnessRules
 from data_fetch.core.records import (
     Instrument,
     Movement,
     Outcome,
     Quote,
-    QuoteAnswer,
-    SetAside,
+    QuoteResponse,
+    RejectedRow,
     StoredQuote,
     SyncAttempt,
     SyncRun,
@@ -88,30 +88,30 @@ class Provider:
     problem: OutsideError | None = None
     left_out: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
-    set_aside: set[str] = field(default_factory=set)
+    rejected: set[str] = field(default_factory=set)
     volumes: dict[str, int] = field(default_factory=dict)
     standing_still: set[str] = field(default_factory=set)
     asked: list[set[str]] = field(default_factory=list)
 
-    def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteAnswer:
+    def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteResponse:
         self.asked.append({SYMBOL_OF[key] for key in instrument_keys})
         self.clock.sleep(self.takes)
         if self.problem is not None:
             raise self.problem
-        return QuoteAnswer(
+        return QuoteResponse(
             quotes=tuple(self._quote(key) for key in instrument_keys if self._answers(key)),
             absent=self._among(instrument_keys, self.left_out),
             unknown=self._among(instrument_keys, self.unknown),
-            set_aside=tuple(
-                SetAside(key, "last price -1.0 cannot be")
-                for key in self._among(instrument_keys, self.set_aside)
+            rejected=tuple(
+                RejectedRow(key, "last price -1.0 cannot be")
+                for key in self._among(instrument_keys, self.rejected)
             ),
             requests=1,
             received_at=self.clock.now(),
         )
 
     def _answers(self, key: str) -> bool:
-        return SYMBOL_OF[key] not in self.left_out | self.unknown | self.set_aside
+        return SYMBOL_OF[key] not in self.left_out | self.unknown | self.rejected
 
     def _among(self, keys: Sequence[str], symbols: set[str]) -> tuple[str, ...]:
         return tuple(key for key in keys if SYMBOL_OF[key] in symbols)
@@ -130,7 +130,7 @@ class Provider:
 
 @dataclass
 class Ledger:
-    """A QuoteKeeping in memory: all of a slot or, while it cannot write, nothing."""
+    """A QuoteRepository in memory: all of a slot or, while it cannot write, nothing."""
 
     problem: Exception | None = None
     rows: dict[tuple[str, datetime], StoredQuote] = field(default_factory=dict)
@@ -169,7 +169,7 @@ class Ledger:
             for symbol, quotes in of_symbol.items()
         }
 
-    def accounts(self, job: str = "quotes") -> list[tuple[str, str]]:
+    def key_results(self, job: str = "quotes") -> list[tuple[str, str]]:
         """Slot (IST) and outcome of each run of *job*, as recorded."""
         return [
             (f"{run.due_slot.astimezone(IST):%H:%M}", str(run.outcome))
@@ -182,7 +182,7 @@ class Ledger:
 
 
 @dataclass
-class Desk:
+class CollectorContext:
     """A collector at one moment of one day, all of whose neighbours can be arranged."""
 
     day: str
@@ -193,18 +193,18 @@ class Desk:
 
     def service(
         self,
-        owed_since: str,
+        last_recorded_slot: str,
         members: Sequence[Instrument] = EVERYBODY,
-        keeping: QuoteKeeping | None = None,
+        quotes_repository: QuoteRepository | None = None,
     ) -> LtpService:
         return LtpService(
             source=self.provider,
             source_name="paper",
-            keeping=keeping or self.ledger,
+            quotes_repository=quotes_repository or self.ledger,
             members=Members(tuple(members)),
             calendar=CALENDAR,
             clock=self.clock,
-            owed_since=ist(self.day, owed_since),
+            last_recorded_slot=ist(self.day, last_recorded_slot),
             running_since=self.clock.now(),
             listeners=[lambda run, quotes: self.told.append((run, quotes))],
         )
@@ -214,21 +214,21 @@ class Desk:
 
 
 @pytest.fixture
-def desk_on() -> Iterator[Callable[[str, str], Desk]]:
+def desk_on() -> Iterator[Callable[[str, str], CollectorContext]]:
     """A desk on a day at a time; the test's own thread is the work in hand."""
     holds = []
 
-    def make(day: str, time: str) -> Desk:
+    def make(day: str, time: str) -> CollectorContext:
         clock = VirtualClock(ist(day, time))
         holds.append(clock.hold())
-        return Desk(day, clock, Provider(clock), Ledger())
+        return CollectorContext(day, clock, Provider(clock), Ledger())
 
     yield make
     for hold in holds:
         hold.release()
 
 
-DeskOn = Callable[[str, str], Desk]
+DeskOn = Callable[[str, str], CollectorContext]
 
 
 # --- slots ------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ DeskOn = Callable[[str, str], Desk]
 def test_a_slot_brings_a_row_for_every_symbol_and_its_account(desk_on: DeskOn) -> None:
     desk = desk_on(PLAIN_DAY, "10:01:00")
 
-    desk.service(owed_since="09:59").collect_due()
+    desk.service(last_recorded_slot="09:59").collect_due()
 
     [run] = desk.ledger.runs
     assert (run.job, run.due_slot, run.outcome) == (
@@ -259,20 +259,20 @@ def test_symbols_without_a_quote_are_accounted_for_by_what_became_of_them(
     desk = desk_on(PLAIN_DAY, "10:01:00")
     desk.provider.left_out = {"TCS"}
     desk.provider.unknown = {"INFY"}
-    desk.provider.set_aside = {"SMALL"}
+    desk.provider.rejected = {"SMALL"}
 
-    desk.service(owed_since="09:59").collect_due()
+    desk.service(last_recorded_slot="09:59").collect_due()
 
     [run] = desk.ledger.runs
     assert run.outcome is Outcome.INCOMPLETE
     assert (run.requested, run.stored) == (5, 2)
-    assert (run.absent, run.quarantined, run.set_aside) == (1, 1, 1)
+    assert (run.absent, run.quarantined, run.rejected) == (1, 1, 1)
     assert {attempt.symbol: attempt.state for attempt in desk.ledger.attempts.values()} == {
         "NIFTY": SyncState.OK,
         "INDIAVIX": SyncState.OK,
         "TCS": SyncState.ABSENT,
         "INFY": SyncState.QUARANTINED,
-        "SMALL": SyncState.SET_ASIDE,
+        "SMALL": SyncState.REJECTED,
     }
 
 
@@ -282,34 +282,34 @@ def test_an_incomplete_slot_is_kept_with_its_reasons_in_each_kind_of_store(
     desk = desk_on(PLAIN_DAY, "10:01:00")
     desk.provider.left_out = {"TCS"}
     desk.provider.unknown = {"INFY"}
-    desk.provider.set_aside = {"SMALL"}
+    desk.provider.rejected = {"SMALL"}
 
-    desk.service(owed_since="09:59", keeping=QuoteStore(store)).collect_due()
+    desk.service(last_recorded_slot="09:59", quotes_repository=QuoteStore(store)).collect_due()
 
     [run] = recent_runs(store)
     assert (run.outcome, run.stored) == (Outcome.INCOMPLETE, 2)
     assert run.details == {
         "absent": {"TCS": "a good answer left it out"},
         "quarantined": {"INFY": "the provider does not know this key"},
-        "set_aside": {"SMALL": "last price -1.0 cannot be"},
+        "rejected": {"SMALL": "last price -1.0 cannot be"},
     }
 
 
 def test_a_slot_is_collected_once(desk_on: DeskOn) -> None:
     desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(owed_since="09:59")
+    service = desk.service(last_recorded_slot="09:59")
 
     service.collect_due()
     service.collect_due()
 
-    assert desk.ledger.accounts() == [("10:00", "completed")]
+    assert desk.ledger.key_results() == [("10:00", "completed")]
     assert len(desk.provider.asked) == 1
 
 
 @pytest.mark.parametrize("time", ["08:00:00", "09:15:59", "23:00:00"])
 def test_outside_the_session_nothing_is_due(desk_on: DeskOn, time: str) -> None:
     desk = desk_on(PLAIN_DAY, time)
-    service = desk.service(owed_since="00:00" if time < "12" else "15:29")
+    service = desk.service(last_recorded_slot="00:00" if time < "12" else "15:29")
 
     service.collect_due()
 
@@ -319,17 +319,17 @@ def test_outside_the_session_nothing_is_due(desk_on: DeskOn, time: str) -> None:
 def test_a_slot_is_still_collected_late_in_the_minute_after_it(desk_on: DeskOn) -> None:
     desk = desk_on(PLAIN_DAY, "10:01:59")
 
-    desk.service(owed_since="09:59").collect_due()
+    desk.service(last_recorded_slot="09:59").collect_due()
 
-    assert desk.ledger.accounts() == [("10:00", "completed")]
+    assert desk.ledger.key_results() == [("10:00", "completed")]
 
 
 def test_slots_before_the_start_are_missed_because_nobody_was_running(desk_on: DeskOn) -> None:
     desk = desk_on(PLAIN_DAY, "10:03:30")
 
-    desk.service(owed_since="09:59").collect_due()
+    desk.service(last_recorded_slot="09:59").collect_due()
 
-    assert desk.ledger.accounts() == [
+    assert desk.ledger.key_results() == [
         ("10:00", "missed"),
         ("10:01", "missed"),
         ("10:02", "completed"),
@@ -339,13 +339,13 @@ def test_slots_before_the_start_are_missed_because_nobody_was_running(desk_on: D
 
 def test_slots_slept_through_are_missed_because_it_was_too_late(desk_on: DeskOn) -> None:
     desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(owed_since="09:59")
+    service = desk.service(last_recorded_slot="09:59")
     service.collect_due()
 
     desk.at("10:05:10")
     service.collect_due()
 
-    assert desk.ledger.accounts() == [
+    assert desk.ledger.key_results() == [
         ("10:00", "completed"),
         ("10:01", "missed"),
         ("10:02", "missed"),
@@ -360,28 +360,28 @@ def test_a_night_and_a_weekend_owe_nothing_but_their_trading_minutes(desk_on: De
     service = LtpService(
         source=desk.provider,
         source_name="paper",
-        keeping=desk.ledger,
+        quotes_repository=desk.ledger,
         members=Members(EVERYBODY),
         calendar=CALENDAR,
         clock=desk.clock,
-        owed_since=ist("2026-07-17", "15:27"),
+        last_recorded_slot=ist("2026-07-17", "15:27"),
         running_since=desk.clock.now(),
     )
 
     service.collect_due()
 
-    assert desk.ledger.accounts() == [
+    assert desk.ledger.key_results() == [
         ("15:28", "missed"),
         ("15:29", "missed"),
         ("09:15", "completed"),
     ]
-    assert service.accounted_to == ist("2026-07-20", "09:15")
+    assert service.last_recorded_slot == ist("2026-07-20", "09:15")
 
 
 def test_listeners_are_told_of_collected_and_of_missed_slots(desk_on: DeskOn) -> None:
     desk = desk_on(PLAIN_DAY, "10:03:00")
 
-    desk.service(owed_since="10:00").collect_due()
+    desk.service(last_recorded_slot="10:00").collect_due()
 
     assert [(run.outcome, len(quotes)) for run, quotes in desk.told] == [
         (Outcome.MISSED, 0),
@@ -407,7 +407,7 @@ def test_on_an_auction_day_only_those_who_trade_are_asked(
     desk = desk_on(AUCTION_DAY, time)
     before = (ist(AUCTION_DAY, slot) - MINUTE).strftime("%H:%M")
 
-    desk.service(owed_since=before).collect_due()
+    desk.service(last_recorded_slot=before).collect_due()
 
     assert desk.provider.asked == [asked]
     assert desk.ledger.symbols_in(AUCTION_DAY, slot) == asked
@@ -417,7 +417,7 @@ def test_on_an_auction_day_only_those_who_trade_are_asked(
 def test_in_the_gap_before_the_auction_print_nothing_is_due(desk_on: DeskOn) -> None:
     desk = desk_on(AUCTION_DAY, "15:33:00")
 
-    desk.service(owed_since="15:29").collect_due()
+    desk.service(last_recorded_slot="15:29").collect_due()
 
     assert (desk.ledger.runs, desk.provider.asked) == ([], [])
 
@@ -441,7 +441,7 @@ def test_collecting_once_marks_what_was_not_in_session(
 ) -> None:
     desk = desk_on(day, time)
 
-    run = desk.service(owed_since="00:00").collect_now()
+    run = desk.service(last_recorded_slot="00:00").collect_now()
 
     assert run.due_slot == ist(day, time[:5])
     assert (run.job, run.requested, run.stored) == ("collect-once", 5, 5)
@@ -452,11 +452,11 @@ def test_collecting_once_marks_what_was_not_in_session(
 
 def test_collecting_once_accounts_for_no_slot_of_the_schedule(desk_on: DeskOn) -> None:
     desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(owed_since="09:59")
+    service = desk.service(last_recorded_slot="09:59")
 
     service.collect_now()
 
-    assert service.accounted_to == ist(PLAIN_DAY, "09:59")
+    assert service.last_recorded_slot == ist(PLAIN_DAY, "09:59")
 
 
 def test_a_failed_single_collection_is_raised_and_recorded(desk_on: DeskOn) -> None:
@@ -464,15 +464,15 @@ def test_a_failed_single_collection_is_raised_and_recorded(desk_on: DeskOn) -> N
     desk.provider.problem = Unreachable("no route to the provider")
 
     with pytest.raises(Unreachable):
-        desk.service(owed_since="09:59").collect_now()
+        desk.service(last_recorded_slot="09:59").collect_now()
 
-    assert desk.ledger.accounts("collect-once") == [("10:00", "failed")]
+    assert desk.ledger.key_results("collect-once") == [("10:00", "failed")]
 
 
 def test_a_repair_asks_only_for_the_symbols_that_trade(desk_on: DeskOn) -> None:
     desk = desk_on(AUCTION_DAY, "15:20:20")
 
-    run = desk.service(owed_since="15:18").repair(["TCS", "SMALL"])
+    run = desk.service(last_recorded_slot="15:18").repair(["TCS", "SMALL"])
 
     assert desk.provider.asked == [{"SMALL"}]
     assert run is not None
@@ -483,7 +483,7 @@ def test_a_repair_asks_only_for_the_symbols_that_trade(desk_on: DeskOn) -> None:
 def test_a_repair_outside_the_session_asks_for_nothing(desk_on: DeskOn) -> None:
     desk = desk_on(PLAIN_DAY, "16:00:20")
 
-    assert desk.service(owed_since="15:29").repair(["TCS"]) is None
+    assert desk.service(last_recorded_slot="15:29").repair(["TCS"]) is None
     assert (desk.provider.asked, desk.ledger.runs) == ([], [])
 
 
@@ -492,7 +492,7 @@ def test_a_repair_outside_the_session_asks_for_nothing(desk_on: DeskOn) -> None:
 
 def test_a_failed_slot_has_a_row_and_the_next_slot_is_fine(desk_on: DeskOn) -> None:
     desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(owed_since="09:59")
+    service = desk.service(last_recorded_slot="09:59")
     desk.provider.problem = Unreachable("no route to the provider")
 
     with pytest.raises(Unreachable):
@@ -501,7 +501,7 @@ def test_a_failed_slot_has_a_row_and_the_next_slot_is_fine(desk_on: DeskOn) -> N
     desk.at("10:02:00")
     service.collect_due()
 
-    assert desk.ledger.accounts() == [("10:00", "failed"), ("10:01", "completed")]
+    assert desk.ledger.key_results() == [("10:00", "failed"), ("10:01", "completed")]
     assert "no route to the provider" in (desk.ledger.runs[0].error or "")
     assert desk.ledger.symbols_in(PLAIN_DAY, "10:00") == set()
     assert desk.told[0][0].outcome is Outcome.FAILED
@@ -512,7 +512,7 @@ def test_a_failed_slot_is_a_failed_attempt_on_every_symbol(desk_on: DeskOn) -> N
     desk.provider.problem = Unreachable("no route to the provider")
 
     with pytest.raises(Unreachable):
-        desk.service(owed_since="09:59").collect_due()
+        desk.service(last_recorded_slot="09:59").collect_due()
 
     states = {attempt.symbol: attempt.state for attempt in desk.ledger.attempts.values()}
     assert states == dict.fromkeys(SYMBOL_OF.values(), SyncState.FAILED)
@@ -523,8 +523,8 @@ def test_without_a_token_slots_are_missed_until_there_is_a_new_one(
 ) -> None:
     caplog.set_level(logging.WARNING)
     desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(owed_since="09:59")
-    desk.provider.problem = TokenRejected("the token is refused", then="Put a new one into .env.")
+    service = desk.service(last_recorded_slot="09:59")
+    desk.provider.problem = TokenRejected("the token is refused", hint="Put a new one into .env.")
     desk.provider.takes = timedelta()
 
     for time in ("10:01:00", "10:02:00", "10:03:00"):
@@ -534,7 +534,7 @@ def test_without_a_token_slots_are_missed_until_there_is_a_new_one(
     desk.at("10:04:00")
     service.collect_due()
 
-    assert desk.ledger.accounts() == [
+    assert desk.ledger.key_results() == [
         ("10:00", "missed"),
         ("10:01", "missed"),
         ("10:02", "missed"),
@@ -551,18 +551,18 @@ def test_a_slot_that_could_not_be_written_is_still_owed(
     desk_on: DeskOn, problem: Exception
 ) -> None:
     desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(owed_since="09:59")
+    service = desk.service(last_recorded_slot="09:59")
     desk.ledger.problem = problem
 
     with pytest.raises(type(problem)):
         service.collect_due()
 
-    assert service.accounted_to == ist(PLAIN_DAY, "09:59")
+    assert service.last_recorded_slot == ist(PLAIN_DAY, "09:59")
     assert desk.told == []
 
 
 @pytest.mark.parametrize(
-    ("back_at", "accounts"),
+    ("back_at", "key_results"),
     [
         pytest.param("10:01:40", [("10:00", "completed")], id="in time: collected again"),
         pytest.param(
@@ -573,10 +573,10 @@ def test_a_slot_that_could_not_be_written_is_still_owed(
     ],
 )
 def test_an_owed_slot_is_accounted_for_when_the_store_is_back(
-    desk_on: DeskOn, back_at: str, accounts: list[tuple[str, str]]
+    desk_on: DeskOn, back_at: str, key_results: list[tuple[str, str]]
 ) -> None:
     desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(owed_since="09:59")
+    service = desk.service(last_recorded_slot="09:59")
     desk.ledger.problem = StoreUnreachable("the database does not answer")
     with pytest.raises(StoreUnreachable):
         service.collect_due()
@@ -585,7 +585,7 @@ def test_an_owed_slot_is_accounted_for_when_the_store_is_back(
     desk.at(back_at)
     service.collect_due()
 
-    assert desk.ledger.accounts() == accounts
+    assert desk.ledger.key_results() == key_results
     lost = [run.error for run in desk.ledger.runs if run.outcome is Outcome.MISSED]
     assert all("could not be stored: the database does not answer" in why for why in lost[:1])
     assert all(why == WhyMissed.TOO_LATE for why in lost[1:])
@@ -593,7 +593,7 @@ def test_an_owed_slot_is_accounted_for_when_the_store_is_back(
 
 def test_a_volume_that_falls_within_the_day_is_set_aside(desk_on: DeskOn) -> None:
     desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(owed_since="09:59")
+    service = desk.service(last_recorded_slot="09:59")
     desk.provider.volumes = {"TCS": 5000, "INFY": 5000}
     service.collect_due()
 
@@ -602,20 +602,20 @@ def test_a_volume_that_falls_within_the_day_is_set_aside(desk_on: DeskOn) -> Non
     service.collect_due()
 
     assert desk.ledger.symbols_in(PLAIN_DAY, "10:01") == set(SYMBOL_OF.values()) - {"TCS"}
-    assert desk.ledger.attempts["TCS"].state is SyncState.SET_ASIDE
+    assert desk.ledger.attempts["TCS"].state is SyncState.REJECTED
     assert "from 5000 to 4000" in (desk.ledger.attempts["TCS"].error or "")
 
 
 def test_a_restart_remembers_the_volume_of_the_day(desk_on: DeskOn) -> None:
     desk = desk_on(PLAIN_DAY, "10:01:00")
     desk.provider.volumes = {"TCS": 5000}
-    desk.service(owed_since="09:59").collect_due()
+    desk.service(last_recorded_slot="09:59").collect_due()
 
     desk.provider.volumes = {"TCS": 4000}
     desk.at("10:02:00")
-    desk.service(owed_since="10:00").collect_due()
+    desk.service(last_recorded_slot="10:00").collect_due()
 
-    assert desk.ledger.attempts["TCS"].state is SyncState.SET_ASIDE
+    assert desk.ledger.attempts["TCS"].state is SyncState.REJECTED
 
 
 def test_quotes_of_a_later_time_do_not_stand_against_a_slot_collected_again(
@@ -623,13 +623,13 @@ def test_quotes_of_a_later_time_do_not_stand_against_a_slot_collected_again(
 ) -> None:
     desk = desk_on(PLAIN_DAY, "10:01:00")
     desk.provider.volumes = {"TCS": 5000}
-    desk.service(owed_since="09:59").collect_due()
+    desk.service(last_recorded_slot="09:59").collect_due()
     later = desk.ledger
 
     again = desk_on(PLAIN_DAY, "09:31:00")
     again.ledger = later
     again.provider.volumes = {"TCS": 400}
-    again.service(owed_since="09:29").collect_due()
+    again.service(last_recorded_slot="09:29").collect_due()
 
     assert again.ledger.symbols_in(PLAIN_DAY, "09:30") == set(SYMBOL_OF.values())
 
@@ -641,15 +641,15 @@ def test_quotes_of_a_later_time_do_not_stand_against_a_slot_collected_again(
 class Watch:
     """A monitor beside the service that collects what it judges."""
 
-    desk: Desk
+    desk: CollectorContext
     service: LtpService
     monitor: FreshnessMonitor
 
     @classmethod
-    def at(cls, desk: Desk) -> "Watch":
-        service = desk.service(owed_since="09:59")
+    def at(cls, desk: CollectorContext) -> "Watch":
+        service = desk.service(last_recorded_slot="09:59")
         monitor = FreshnessMonitor(
-            keeping=desk.ledger,
+            quotes_repository=desk.ledger,
             members=Members(EVERYBODY),
             calendar=CALENDAR,
             clock=desk.clock,

@@ -20,7 +20,7 @@ from data_fetch.core.errors import (
 )
 from data_fetch.core.market.session import instant_of, minute_number
 from data_fetch.core.ports import Lane
-from data_fetch.core.records import QuoteAnswer
+from data_fetch.core.records import QuoteResponse
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.faults.faults import Fault
 from data_fetch.paper_exchange.market.market import PaperMarket
@@ -32,11 +32,11 @@ from data_fetch.sources.upstox.candle_rows import (
     NO_ROW,
     NOT_OVER_YET,
     OF_ANOTHER_DAY,
-    ReadCandles,
+    ParsedCandles,
     read_candles,
 )
 from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
-from data_fetch.sources.upstox.ohlc_rows import read_running_bars
+from data_fetch.sources.upstox.ohlc_rows import read_ohlc_rows
 from data_fetch.sources.upstox.responses import Answer
 from data_fetch.sources.upstox.token import TokenKeeper
 
@@ -93,10 +93,10 @@ def trading(folder: Path, *faults: Fault) -> Iterator[Desk]:
     hold.release()
 
 
-def ask(folder: Path, *faults: Fault) -> QuoteAnswer:
+def ask(folder: Path, *faults: Fault) -> QuoteResponse:
     with trading(folder, *faults) as desk:
         answer = desk.client.quotes(desk.keys)
-        assert len(answer.quotes) + len(answer.set_aside) + len(answer.absent) == len(desk.keys)
+        assert len(answer.quotes) + len(answer.rejected) + len(answer.absent) == len(desk.keys)
         return answer
 
 
@@ -140,14 +140,14 @@ def test_passing_trouble_costs_one_more_request(tmp_path: Path, kind: str) -> No
 )
 def test_spoilt_rows_are_set_aside(tmp_path: Path, kind: str, reason: str) -> None:
     answer = ask(tmp_path, Fault(kind=kind, api="ltp", times=1))
-    assert answer.set_aside
-    assert all(reason in row.reason for row in answer.set_aside)
+    assert answer.rejected
+    assert all(reason in row.reason for row in answer.rejected)
 
 
 def test_numbers_as_text_are_read(tmp_path: Path) -> None:
-    spoilt = ask(tmp_path, Fault(kind="strings-for-numbers", api="ltp", times=1))
+    poisoned = ask(tmp_path, Fault(kind="strings-for-numbers", api="ltp", times=1))
     (tmp_path / "plain").mkdir()
-    assert spoilt.quotes == ask(tmp_path / "plain").quotes
+    assert poisoned.quotes == ask(tmp_path / "plain").quotes
 
 
 def test_empty_answer_makes_all_absent(tmp_path: Path) -> None:
@@ -197,13 +197,13 @@ class TestCandles:
 
     def history(
         self, folder: Path, *faults: Fault, interval: CandleInterval = CandleInterval.MINUTE
-    ) -> ReadCandles:
+    ) -> ParsedCandles:
         with trading(folder, *faults) as desk:
             key = desk.key("TCS")
             answer = desk.api.historical_candles(key, interval, *self.LAST_DAYS)
             return self.read(desk, key, answer, interval, *self.LAST_DAYS)
 
-    def today(self, folder: Path, *faults: Fault) -> ReadCandles:
+    def today(self, folder: Path, *faults: Fault) -> ParsedCandles:
         with trading(folder, *faults) as desk:
             key, minute = desk.key("TCS"), CandleInterval.MINUTE
             answer = desk.api.intraday_candles(key, minute)
@@ -211,7 +211,7 @@ class TestCandles:
 
     def read(
         self, desk: Desk, key: str, answer: Answer, interval: CandleInterval, *days: date
-    ) -> ReadCandles:
+    ) -> ParsedCandles:
         return read_candles(
             answer,
             instrument_key=key,
@@ -224,7 +224,7 @@ class TestCandles:
     def test_history_holds_every_minute(self, tmp_path: Path) -> None:
         read = self.history(tmp_path)
         # The 14th is a holiday after a weekend.
-        assert (len(read.block), read.complete, read.objections) == (3 * 375, True, {})
+        assert (len(read.block), read.complete, read.rejected_rows) == (3 * 375, True, {})
 
     def test_days_as_well(self, tmp_path: Path) -> None:
         read = self.history(tmp_path, interval=CandleInterval.DAY)
@@ -235,7 +235,7 @@ class TestCandles:
         read = self.today(tmp_path)
         assert instant_of(read.block.starts[-1]) == MORNING - timedelta(minutes=2)
         assert (len(read.block), read.complete) == (44, True)
-        assert read.objections == {NOT_OVER_YET: 1}
+        assert read.rejected_rows == {NOT_OVER_YET: 1}
 
     @pytest.mark.parametrize("kind", ["shuffled-candles", "duplicated-candles"])
     def test_disorder_changes_nothing(self, tmp_path: Path, kind: str) -> None:
@@ -250,7 +250,7 @@ class TestCandles:
         assert minute_number(first) not in read.block.starts
 
     @pytest.mark.parametrize(
-        ("kind", "kept", "objections"),
+        ("kind", "kept", "rejected_rows"),
         [
             pytest.param("partial-success", 1125, {}, id="in part"),
             pytest.param("unparsable-candle", 1125, {NO_ROW: 1}, id="rubbish"),
@@ -261,20 +261,20 @@ class TestCandles:
         ],
     )
     def test_spoilt_answers_are_not_complete(
-        self, tmp_path: Path, kind: str, kept: int, objections: dict[str, int]
+        self, tmp_path: Path, kind: str, kept: int, rejected_rows: dict[str, int]
     ) -> None:
         read = self.history(tmp_path, Fault(kind=kind))
-        assert (len(read.block), read.complete, read.objections) == (kept, False, objections)
+        assert (len(read.block), read.complete, read.rejected_rows) == (kept, False, rejected_rows)
 
     def test_yesterdays_bars_are_not_todays(self, tmp_path: Path) -> None:
         read = self.today(tmp_path, Fault(kind="yesterdays-bars"))
         assert (len(read.block), read.complete) == (0, False)
-        assert read.objections == {OF_ANOTHER_DAY: 375}
+        assert read.rejected_rows == {OF_ANOTHER_DAY: 375}
 
     def test_numbers_as_text_are_read(self, tmp_path: Path) -> None:
         (tmp_path / "plain").mkdir()
-        spoilt = self.history(tmp_path, Fault(kind="strings-for-numbers"))
-        assert spoilt == self.history(tmp_path / "plain")
+        poisoned = self.history(tmp_path, Fault(kind="strings-for-numbers"))
+        assert poisoned == self.history(tmp_path / "plain")
 
     def test_a_window_of_more_than_a_month_is_refused(self, tmp_path: Path) -> None:
         first, last = date(2026, 8, 1), date(2026, 8, 31)
@@ -318,7 +318,7 @@ def test_running_bars_become_the_minutes_of_history(tmp_path: Path) -> None:
         for _ in range(5):
             desk.clock.sleep(timedelta(minutes=1))
             data = desk.api.ohlc(desk.keys).data
-            read = read_running_bars(data, desk.keys, desk.clock.now())
+            read = read_ohlc_rows(data, desk.keys, desk.clock.now())
             assert {block.instrument_key for block in read.blocks} == set(desk.keys)
             bars += [block for block in read.blocks if block.instrument_key == key]
         desk.clock.sleep(timedelta(seconds=5))

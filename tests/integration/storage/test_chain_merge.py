@@ -10,7 +10,7 @@ import pytest
 from chain_shelf import (
     INVENTED,
     OPENS,
-    Told,
+    ParsedResponse,
     a_run,
     chain,
     emptied,
@@ -33,7 +33,7 @@ from data_fetch.core.records import World
 from data_fetch.storage.chains.merge import merge_chains
 from data_fetch.storage.chains.snapshots import ChainStore
 from data_fetch.storage.database.store import Store, open_store
-from data_fetch.storage.merge import merge, nobody
+from data_fetch.storage.merge import merge, no_progress
 
 Pair = tuple[Store, Store]
 
@@ -60,7 +60,7 @@ def merged(pair: Pair) -> dict[str, int]:
 def test_everything_comes_over_and_a_second_time_changes_nothing(pair: Pair) -> None:
     src, dst = pair
     legs = [ChainLeg(strike=Decimal(n), option_type=OptionType.CALL, ltp=1.0) for n in (1, 2, 3)]
-    of = received(chain(1.0, *legs, source=ChainSource.NSE), minute(0), lot_size=75, set_aside=2)
+    of = received(chain(1.0, *legs, source=ChainSource.NSE), minute(0), lot_size=75, rejected=2)
     of = replace(of, instrument_keys={legs[0].key: "NSE_FO|7|22-09-2026"})
     keep(src, of, replace(of, received_at=minute(1)))
 
@@ -81,7 +81,7 @@ def test_everything_comes_over_and_a_second_time_changes_nothing(pair: Pair) -> 
 )
 @given(data=st.data(), history=histories)
 def test_receipts_of_both_fall_into_place(
-    pair: Pair, data: st.DataObject, history: list[Told]
+    pair: Pair, data: st.DataObject, history: list[ParsedResponse]
 ) -> None:
     for store in pair:
         emptied(store)
@@ -127,7 +127,7 @@ def test_an_invented_underlying_does_not_come_over_to_real_prices(pair: Pair) ->
     live = tuple(replace(store, world=World.LIVE) for store in pair)
 
     with pytest.raises(WrongWorld, match="ZZP"):
-        merge_chains(*live, nobody)
+        merge_chains(*live, no_progress)
 
     assert set(rows(dst).values()) == {0}
 

@@ -17,7 +17,7 @@ from chain_shelf import (
     NEXT_EXPIRY,
     OPENS,
     STRIKE,
-    Told,
+    ParsedResponse,
     a_run,
     chain,
     emptied,
@@ -45,13 +45,13 @@ from data_fetch.core.chains.chains import (
     content_hash,
     in_shares,
 )
-from data_fetch.core.chains.numbers import Forward, ForwardMethod, LegNumbers, Metric, Reason
+from data_fetch.core.chains.valuation import Forward, ForwardMethod, LegValuation, Metric, Reason
 from data_fetch.core.errors import BadRecord, LostLeadership, WrongWorld
 from data_fetch.core.records import SyncAttempt, SyncState, World
-from data_fetch.storage.chains.snapshots import ChainStore, Fate, Received, chain_holdings
+from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult, Received, chain_holdings
 from data_fetch.storage.database.leadership import Fence, Leadership
 from data_fetch.storage.database.store import Store, open_store
-from data_fetch.storage.database.tables import ChainSummary, table
+from data_fetch.storage.database.tables import ChainSummaryRow, table
 from data_fetch.storage.instruments.instruments import save_master
 from data_fetch.storage.runs import recent_runs, statuses
 
@@ -121,7 +121,7 @@ def chains(draw: st.DrawFn) -> Chain:
 def priced_chains(draw: st.DrawFn) -> Received:
     of = draw(chains())
     numbers = tuple(
-        LegNumbers(
+        LegValuation(
             draw(prices),
             *(draw(fractions) for _ in range(6)),
             draw(st.none() | st.sampled_from(Reason)),
@@ -160,7 +160,7 @@ def priced_chains(draw: st.DrawFn) -> Received:
         blank,
         summary=summary,
         lot_size=draw(st.none() | st.integers(1, 9000)),
-        set_aside=draw(st.integers(0, 9)),
+        rejected=draw(st.integers(0, 9)),
     )
 
 
@@ -179,7 +179,7 @@ def test_what_was_stored_comes_back(store: Store, several: list[Received]) -> No
         assert content_hash(found.chain) == found.head.content_hash
         assert found.summary == given_chain.summary
         assert found.lot_size == given_chain.lot_size
-        assert found.head.set_aside == given_chain.set_aside
+        assert found.head.rejected == given_chain.rejected
         assert found.confirmations == 1
         named = {leg.key: leg.live_key for leg in found.chain.legs if leg.live_key}
         assert found.instrument_keys == {key: f"{live}|22-09-2026" for key, live in named.items()}
@@ -223,13 +223,13 @@ def test_a_source_that_names_no_keys_is_told_them(store: Store) -> None:
 
 def test_the_numbers_that_were_derived_stand_beside_the_leg(store: Store) -> None:
     of = received(chain(), minute(0))
-    numbers = (LegNumbers(100.0, 0.1431, 0.5, 0.001, -9.5, 11.0, 3.0, None),)
+    numbers = (LegValuation(100.0, 0.1431, 0.5, 0.001, -9.5, 11.0, 3.0, None),)
     priced = replace(of.priced, numbers=numbers)
     keep(store, replace(of, summary=replace(of.summary, priced=priced)))
 
     with store.reading() as connection:
         [row] = connection.execute(select(LEGS)).all()
-        [line] = connection.execute(select(table(ChainSummary))).all()
+        [line] = connection.execute(select(table(ChainSummaryRow))).all()
     assert (row.price, row.iv, row.theta, row.forward, row.reason) == (
         100.0,
         0.1431,
@@ -244,8 +244,8 @@ def test_the_numbers_that_were_derived_stand_beside_the_leg(store: Store) -> Non
 
 
 def test_the_same_content_again_confirms(store: Store) -> None:
-    assert keep(store, received(chain(), minute(0))) == [Fate.STORED]
-    assert keep(store, received(chain(), minute(1))) == [Fate.CONFIRMED]
+    assert keep(store, received(chain(), minute(0))) == [ReceiptResult.STORED]
+    assert keep(store, received(chain(), minute(1))) == [ReceiptResult.CONFIRMED]
 
     assert heads(store) == [(minute(0), 24000.0, 2, minute(1))]
     assert rows(store) == {
@@ -274,7 +274,9 @@ def test_what_was_told_before_and_is_told_again_is_news(store: Store) -> None:
 def test_sources_and_expiries_are_compared_with_themselves_only(store: Store) -> None:
     several = [chain(), chain(expiry=NEXT_EXPIRY), chain(source=ChainSource.NSE)]
 
-    assert keep(store, *(received(each, minute(0)) for each in several)) == [Fate.STORED] * 3
+    assert (
+        keep(store, *(received(each, minute(0)) for each in several)) == [ReceiptResult.STORED] * 3
+    )
 
 
 def test_the_same_receipt_again_changes_nothing(store: Store) -> None:
@@ -282,7 +284,7 @@ def test_the_same_receipt_again_changes_nothing(store: Store) -> None:
     keep(store, *several)
     before = heads(store), rows(store)
 
-    assert keep(store, *several) == [Fate.REPEATED] * 3
+    assert keep(store, *several) == [ReceiptResult.REPEATED] * 3
     assert (heads(store), rows(store)) == before
 
 
@@ -295,22 +297,22 @@ def test_documents_that_share_an_instant_take_the_next_free_ones(store: Store) -
 
     shared = [(OPENS + n * microsecond, float(n + 1)) for n in range(3)]
     assert [(at, spot) for at, spot, _, _ in heads(store)] == shared
-    assert keep(store, *archive) == [Fate.REPEATED] * 3
-    assert keep(store, archive[1]) == [Fate.REPEATED]
+    assert keep(store, *archive) == [ReceiptResult.REPEATED] * 3
+    assert keep(store, archive[1]) == [ReceiptResult.REPEATED]
 
 
 def test_a_document_of_an_archive_that_was_collected_live_is_there_already(store: Store) -> None:
     of = chain(exchange_time=OPENS)
     keep(store, received(of, OPENS + timedelta(seconds=7)))
 
-    assert keep(store, received(of, OPENS)) == [Fate.REPEATED]
+    assert keep(store, received(of, OPENS)) == [ReceiptResult.REPEATED]
     assert len(heads(store)) == 1
 
 
 def test_a_receipt_between_two_of_one_snapshot_divides_it(store: Store) -> None:
     keep(store, *(received(chain(1.0), minute(at)) for at in (0, 1, 4, 5)))
 
-    assert keep(store, received(chain(2.0), minute(3))) == [Fate.STORED]
+    assert keep(store, received(chain(2.0), minute(3))) == [ReceiptResult.STORED]
 
     assert heads(store) == [
         (minute(0), 1.0, 2, minute(1)),
@@ -324,7 +326,7 @@ def test_a_receipt_between_two_of_one_snapshot_divides_it(store: Store) -> None:
 def test_an_earlier_receipt_of_a_snapshot_gives_it_its_name(store: Store) -> None:
     keep(store, *(received(chain(1.0), minute(at)) for at in (4, 5)))
 
-    assert keep(store, received(chain(1.0), minute(0))) == [Fate.STORED]
+    assert keep(store, received(chain(1.0), minute(0))) == [ReceiptResult.STORED]
 
     assert heads(store) == [(minute(0), 1.0, 3, minute(5))]
     assert rows(store)["option_chain_data"] == 1
@@ -332,9 +334,16 @@ def test_an_earlier_receipt_of_a_snapshot_gives_it_its_name(store: Store) -> Non
 
 @on_the_same_database
 @given(data=st.data(), history=histories)
-@example(data=None, history=[Told(0, 1.0, None), Told(4, 1.0, None), Told(2, 2.0, None)])
+@example(
+    data=None,
+    history=[
+        ParsedResponse(0, 1.0, None),
+        ParsedResponse(4, 1.0, None),
+        ParsedResponse(2, 2.0, None),
+    ],
+)
 def test_it_comes_to_the_same_in_whatever_order_receipts_arrive(
-    store: Store, data: st.DataObject | None, history: list[Told]
+    store: Store, data: st.DataObject | None, history: list[ParsedResponse]
 ) -> None:
     emptied(store)
     order = history if data is None else data.draw(st.permutations(history))
@@ -360,8 +369,8 @@ def test_a_receipt_can_be_looked_up(store: Store) -> None:
     keep(store, received(chain(1.0), minute(0)), received(chain(1.0), minute(2)))
 
     def found(at: int) -> datetime | None:
-        keeping = ChainStore(store)
-        head = keeping.head_of_receipt("NIFTY", EXPIRY, ChainSource.UPSTOX, minute(at))
+        quotes_repository = ChainStore(store)
+        head = quotes_repository.head_of_receipt("NIFTY", EXPIRY, ChainSource.UPSTOX, minute(at))
         return None if head is None else head.timestamp
 
     assert [found(at) for at in range(4)] == [minute(0), None, minute(0), None]
@@ -371,15 +380,15 @@ def test_a_receipt_can_be_looked_up(store: Store) -> None:
 
 
 def test_a_chain_that_is_known_needs_no_numbers_to_be_confirmed(store: Store) -> None:
-    keeping = ChainStore(store)
+    quotes_repository = ChainStore(store)
     keep(store, received(chain(1.0), minute(0)))
 
-    [again, news] = keeping.known([chain(1.0), chain(2.0)], minute(1))
+    [again, news] = quotes_repository.known([chain(1.0), chain(2.0)], minute(1))
     assert news is None
     assert again is not None
-    recorded = keeping.record((), a_run(), (), [again])
+    recorded = quotes_repository.record((), a_run(), (), [again])
 
-    assert (recorded.stored, recorded.confirmed, recorded.displaced) == (0, 1, ())
+    assert (recorded.stored, recorded.confirmed, recorded.superseded) == (0, 1, ())
     assert [each.timestamp for each in recorded.chains] == [minute(0)]
     assert heads(store) == [(minute(0), 1.0, 2, minute(1))]
 
@@ -394,19 +403,19 @@ def test_nothing_is_known_before_it_was_received(store: Store) -> None:
 def test_a_confirmation_that_was_overtaken_writes_nothing_and_says_so(
     store: Store, came_at: int
 ) -> None:
-    keeping = ChainStore(store)
+    quotes_repository = ChainStore(store)
     keep(store, received(chain(1.0), minute(0)))
-    [again] = keeping.known([chain(1.0)], minute(3))
+    [again] = quotes_repository.known([chain(1.0)], minute(3))
     assert again is not None
     keep(store, received(chain(2.0), minute(1)), received(chain(3.0), minute(came_at)))
     before = heads(store)
 
-    recorded = keeping.record((), a_run(), (), [again])
+    recorded = quotes_repository.record((), a_run(), (), [again])
 
-    [displaced] = recorded.displaced
-    assert displaced.received_at == minute(3)
+    [superseded] = recorded.superseded
+    assert superseded.received_at == minute(3)
     assert heads(store) == before
-    assert keep(store, received(chain(1.0), minute(3))) == [Fate.STORED]
+    assert keep(store, received(chain(1.0), minute(3))) == [ReceiptResult.STORED]
 
 
 # Together with the audit, or not at all.
@@ -456,7 +465,7 @@ def test_an_instant_without_a_zone_is_refused() -> None:
 @pytest.mark.parametrize("write", [keep, renewed], ids=["new", "anew"])
 @pytest.mark.parametrize("name", [INVENTED.instrument_key, INVENTED.symbol])
 def test_a_live_store_refuses_an_invented_underlying(
-    store: Store, name: str, write: Callable[..., list[Fate]]
+    store: Store, name: str, write: Callable[..., list[ReceiptResult]]
 ) -> None:
     mislabelled(store)
     live = replace(store, world=World.LIVE)
@@ -470,13 +479,17 @@ def test_a_live_store_refuses_an_invented_underlying(
 def test_a_live_store_takes_a_real_underlying(store: Store) -> None:
     mislabelled(store)
 
-    assert keep(replace(store, world=World.LIVE), received(chain(), minute(0))) == [Fate.STORED]
+    assert keep(replace(store, world=World.LIVE), received(chain(), minute(0))) == [
+        ReceiptResult.STORED
+    ]
 
 
 def test_a_paper_store_takes_an_invented_underlying(store: Store) -> None:
     save_master(store, [INVENTED], OPENS.date(), OPENS)
 
-    assert keep(store, received(chain(underlying=INVENTED.symbol), minute(0))) == [Fate.STORED]
+    assert keep(store, received(chain(underlying=INVENTED.symbol), minute(0))) == [
+        ReceiptResult.STORED
+    ]
 
 
 def test_a_scheduler_that_was_replaced_writes_no_chains(store: Store) -> None:
@@ -496,16 +509,18 @@ def test_two_who_collect_at_once_store_one_content_once_and_lose_no_receipt(
     polls = 12
 
     def collect(store: Store, second: int) -> None:
-        keeping = ChainStore(store)
+        quotes_repository = ChainStore(store)
         for poll in range(polls):
             barrier.wait()
             at = minute(poll) + timedelta(seconds=second)
             of = chain(float(poll // 3))
-            [known] = keeping.known([of], at)
+            [known] = quotes_repository.known([of], at)
             priced = [] if known else [received(of, at)]
-            recorded = keeping.record(priced, a_run(f"{second}"), (), [known] if known else [])
-            if recorded.displaced:
-                keeping.record([received(of, at)], a_run(f"{second}"), ())
+            recorded = quotes_repository.record(
+                priced, a_run(f"{second}"), (), [known] if known else []
+            )
+            if recorded.superseded:
+                quotes_repository.record([received(of, at)], a_run(f"{second}"), ())
 
     collectors = [Thread(target=collect, args=each) for each in zip(stores, (1, 2), strict=True)]
     for collector in collectors:
@@ -570,12 +585,12 @@ def test_a_source_that_confirms_is_newer_than_one_that_fell_silent(store: Store)
 def test_a_past_instant_does_not_know_what_confirmed_it_later(store: Store) -> None:
     keep(store, *(received(chain(1.0), minute(at)) for at in range(5)))
 
-    then = ChainStore(store).snapshot_at("NIFTY", EXPIRY, minute(2))
+    hint = ChainStore(store).snapshot_at("NIFTY", EXPIRY, minute(2))
     now = ChainStore(store).snapshot_at("NIFTY", EXPIRY)
 
-    assert then is not None
+    assert hint is not None
     assert now is not None
-    assert (then.head.confirmations, then.last_confirmed) == (3, minute(2))
+    assert (hint.head.confirmations, hint.last_confirmed) == (3, minute(2))
     assert (now.head.confirmations, now.last_confirmed) == (5, minute(4))
 
 
@@ -615,19 +630,19 @@ def test_a_snapshot_is_rewritten_in_place(store: Store) -> None:
 
     fates = renewed(store, received(mended, minute(0), lot_size=75), received(mended, minute(1)))
 
-    assert fates == [Fate.RENEWED, Fate.CONFIRMED]
+    assert fates == [ReceiptResult.RENEWED, ReceiptResult.CONFIRMED]
     found = snapshot(store, minute(9))
     assert found.chain == mended
     assert (found.lot_size, found.head.run_id) == (75, "anew")
     assert heads(store) == [(minute(0), 5.0, 2, minute(1))]
     assert rows(store)["option_chain_data"] == 1
-    assert keep(store, received(mended, minute(2))) == [Fate.CONFIRMED]
+    assert keep(store, received(mended, minute(2))) == [ReceiptResult.CONFIRMED]
 
 
 def test_what_was_not_understood_before_is_added(store: Store) -> None:
     keep(store, received(chain(1.0), minute(0)), received(chain(1.0), minute(2)))
 
-    assert renewed(store, received(chain(2.0), minute(1))) == [Fate.STORED]
+    assert renewed(store, received(chain(2.0), minute(1))) == [ReceiptResult.STORED]
 
     assert [(at, spot) for at, spot, _, _ in heads(store)] == [
         (minute(0), 1.0),
@@ -645,7 +660,12 @@ def test_what_confirmed_may_tell_otherwise_now(store: Store) -> None:
     )
 
     # The third one begins a snapshot when the second has divided the first.
-    assert fates == [Fate.RENEWED, Fate.STORED, Fate.RENEWED, Fate.CONFIRMED]
+    assert fates == [
+        ReceiptResult.RENEWED,
+        ReceiptResult.STORED,
+        ReceiptResult.RENEWED,
+        ReceiptResult.CONFIRMED,
+    ]
     assert heads(store) == [
         (minute(0), 5.0, 1, minute(0)),
         (minute(1), 6.0, 1, minute(1)),
@@ -658,7 +678,7 @@ def test_what_was_news_may_be_none_now(store: Store) -> None:
 
     fates = renewed(store, *(received(chain(9.0), minute(at)) for at in range(3)))
 
-    assert fates == [Fate.RENEWED] * 3
+    assert fates == [ReceiptResult.RENEWED] * 3
     assert heads(store) == [(minute(0), 9.0, 3, minute(2))]
     assert rows(store)["option_chain_data"] == 1
 

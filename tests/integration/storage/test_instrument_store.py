@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from data_fetch.core.errors import LostLeadership, StoreUnreachable, WrongWorld
-from data_fetch.core.instruments.lineage import Succession
+from data_fetch.core.instruments.lineage import KeyChange
 from data_fetch.core.records import Instrument, World
 from data_fetch.sources.instruments.rows import read_instruments
 from data_fetch.storage.database.store import Guard, Store, open_store
@@ -71,10 +71,10 @@ INVENTED = replace(
     RELIANCE, instrument_key="NSE_EQ|ZZP000000001", live_key="NSE_EQ|ZZP000000001", isin="ZZP"
 )
 INVENTED_CALL = replace(CALL, underlying_key="NSE_EQ|ZZP000000001")
-RENAMED = Succession(LTIM.instrument_key, LTM.instrument_key, FRIDAY, "renamed from LTIM to LTM")
+RENAMED = KeyChange(LTIM.instrument_key, LTM.instrument_key, FRIDAY, "renamed from LTIM to LTM")
 
 
-def save(store: Store, seen_on: date, *instruments: Instrument) -> tuple[Succession, ...]:
+def save(store: Store, seen_on: date, *instruments: Instrument) -> tuple[KeyChange, ...]:
     return save_master(store, iter(instruments), seen_on, NOW).lineage
 
 

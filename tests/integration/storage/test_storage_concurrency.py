@@ -74,12 +74,12 @@ def test_nobody_is_late_and_nobody_finds_the_database_locked(sqlite_url: str) ->
 
     def collector() -> None:
         store = open_store(sqlite_url, World.PAPER)
-        keeping = QuoteStore(store)
+        quotes_repository = QuoteStore(store)
         try:
             for n in range(SLOTS):
                 slot = collected(OPENS + timedelta(minutes=n))
                 started = stopwatch()
-                keeping.record_slot(*slot)
+                quotes_repository.record_slot(*slot)
                 slot_seconds.append(stopwatch() - started)
         finally:
             done.set()
@@ -96,12 +96,12 @@ def test_nobody_is_late_and_nobody_finds_the_database_locked(sqlite_url: str) ->
 
     def reader() -> None:
         store = open_store(sqlite_url, World.PAPER)
-        keeping = QuoteStore(store)
+        quotes_repository = QuoteStore(store)
         while not done.is_set():
             with store.reading() as connection:
                 rows = connection.scalar(select(func.count()).select_from(META))
                 assert rows == connection.scalar(select(func.count()).select_from(META))
-            slots_seen.append(len(keeping.latest()))
+            slots_seen.append(len(quotes_repository.latest()))
         store.close()
 
     with ThreadPoolExecutor() as pool:

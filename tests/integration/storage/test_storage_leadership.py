@@ -50,7 +50,7 @@ def other_process(url: str) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def heard(process: subprocess.Popen[str]) -> str:
+def response(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
@@ -154,7 +154,7 @@ def test_nobody_takes_over_in_the_middle_of_a_write(store: Store) -> None:
 
 def test_a_process_killed_outright_is_succeeded(database_url: str) -> None:
     with other_process(database_url) as killed, other_process(database_url) as heir:
-        first, second = heard(killed), heard(heir)
+        first, second = response(killed), response(heir)
         # Whichever came up first leads.
         if first == "waiting":
             killed, heir, first, second = heir, killed, second, first
@@ -162,7 +162,7 @@ def test_a_process_killed_outright_is_succeeded(database_url: str) -> None:
 
         killed.send_signal(signal.SIGKILL)
 
-        assert heard(heir) == "leads with 2"
+        assert response(heir) == "leads with 2"
         store = open_store(database_url, World.PAPER)
         assert f"process {heir.pid} on " in str(Leadership(store).leader())
         with pytest.raises(LostLeadership), store.writing(Fence(1)):

@@ -12,15 +12,15 @@ from data_fetch.core.records import World
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.database.tables import (
     Base,
-    Candle,
     CandleRevision,
-    Coverage,
+    CandleRow,
+    CoverageRow,
     DataSyncStatus,
-    Instrument,
     InstrumentLineage,
+    InstrumentRow,
     InstrumentTerms,
     LtpData,
-    SymbolConfig,
+    SymbolConfigRow,
     SyncRunRow,
     table,
 )
@@ -50,7 +50,7 @@ CANDLE: dict[str, Any] = {
 REVISION = CANDLE | {"revision": 1, "superseded_at": AT + timedelta(minutes=5)}
 
 SAMPLE: dict[type[Base], dict[str, Any]] = {
-    Instrument: {
+    InstrumentRow: {
         "instrument_key": KEY,
         "symbol": "RELIANCE",
         "segment": "NSE_EQ",
@@ -101,7 +101,7 @@ SAMPLE: dict[type[Base], dict[str, Any]] = {
         "stored": 1,
         "absent": 0,
         "quarantined": 0,
-        "set_aside": 0,
+        "rejected": 0,
         "requests": 1,
         "error": None,
         "details": {"absent": []},
@@ -117,11 +117,11 @@ SAMPLE: dict[type[Base], dict[str, Any]] = {
         "error": None,
         "last_run": "r",
     },
-    Candle: CANDLE,
+    CandleRow: CANDLE,
     CandleRevision: {
         column.name: REVISION[column.name] for column in table(CandleRevision).columns
     },
-    Coverage: {
+    CoverageRow: {
         "instrument_key": KEY,
         "interval": "1minute",
         "trading_date": DAY,
@@ -143,7 +143,7 @@ SAMPLE: dict[type[Base], dict[str, Any]] = {
         "run_id": "r",
         "changed_at": AT,
     },
-    SymbolConfig: {
+    SymbolConfigRow: {
         "symbol": "RELIANCE",
         "instrument_key": KEY,
         "active": True,
@@ -228,7 +228,7 @@ def test_everything_comes_over_and_a_second_time_changes_nothing(
             id="status",
         ),
         pytest.param(
-            Instrument, {"last_seen": DAY + timedelta(days=1), "symbol": "RIL"}, id="instruments"
+            InstrumentRow, {"last_seen": DAY + timedelta(days=1), "symbol": "RIL"}, id="instruments"
         ),
         pytest.param(
             InstrumentLineage,
@@ -236,18 +236,20 @@ def test_everything_comes_over_and_a_second_time_changes_nothing(
             id="lineage",
         ),
         pytest.param(
-            SymbolConfig,
+            SymbolConfigRow,
             {"changed_at": AT + timedelta(seconds=1), "active": False},
             id="what to poll",
         ),
-        pytest.param(Candle, {"fetched_at": AT + timedelta(days=1), "close": 2990.0}, id="candles"),
+        pytest.param(
+            CandleRow, {"fetched_at": AT + timedelta(days=1), "close": 2990.0}, id="candles"
+        ),
         pytest.param(
             CandleRevision,
             {"superseded_at": AT + timedelta(days=1), "close": 2990.0},
             id="revisions",
         ),
         pytest.param(
-            Coverage,
+            CoverageRow,
             {
                 "present": 3,
                 "missed": 1,
@@ -285,11 +287,11 @@ def test_a_final_candle_stays_beside_a_newer_provisional_one(
     urls: tuple[str, str], opened: Callable[[str], Store]
 ) -> None:
     src, dst = map(opened, urls)
-    put(src, Candle)
-    put(dst, Candle, is_final=False, fetched_at=AT + timedelta(days=1), close=2990.0)
+    put(src, CandleRow)
+    put(dst, CandleRow, is_final=False, fetched_at=AT + timedelta(days=1), close=2990.0)
 
     assert merge(*urls)["candles"] == 1
-    assert only(dst, Candle) == CANDLE
+    assert only(dst, CandleRow) == CANDLE
 
 
 def test_two_ledgers_of_a_day_are_combined_and_a_second_time_changes_nothing(
@@ -299,7 +301,7 @@ def test_two_ledgers_of_a_day_are_combined_and_a_second_time_changes_nothing(
     proved = [558, 559, "no_trade", "quotes", "q", 1_789_000_000_000_000]
     put(
         src,
-        Coverage,
+        CoverageRow,
         stretches=[[555, 556, "missed"], [556, 558, "present"], proved],
         provisional_spans=[[557, 558]],
         no_trade=1,
@@ -308,11 +310,11 @@ def test_two_ledgers_of_a_day_are_combined_and_a_second_time_changes_nothing(
         changed_at=AT + timedelta(hours=1),
         run_id="later",
     )
-    put(dst, Coverage)
+    put(dst, CoverageRow)
 
     assert merge(*urls)["coverage"] == 1
 
-    assert only(dst, Coverage) == SAMPLE[Coverage] | {
+    assert only(dst, CoverageRow) == SAMPLE[CoverageRow] | {
         "stretches": [[555, 558, "present"], proved],
         "provisional_spans": [[557, 558]],
         "present": 3,
@@ -351,12 +353,12 @@ def test_an_instrument_was_first_seen_when_either_saw_it_first(
     urls: tuple[str, str], opened: Callable[[str], Store]
 ) -> None:
     src, dst = map(opened, urls)
-    put(src, Instrument, first_seen=date(2025, 2, 8), symbol="OLD", last_seen=date(2025, 2, 9))
-    put(dst, Instrument)
+    put(src, InstrumentRow, first_seen=date(2025, 2, 8), symbol="OLD", last_seen=date(2025, 2, 9))
+    put(dst, InstrumentRow)
 
     merge(*urls)
 
-    assert only(dst, Instrument) == SAMPLE[Instrument] | {"first_seen": date(2025, 2, 8)}
+    assert only(dst, InstrumentRow) == SAMPLE[InstrumentRow] | {"first_seen": date(2025, 2, 8)}
 
 
 def test_more_rows_than_are_read_at_once_come_over(
@@ -368,9 +370,9 @@ def test_more_rows_than_are_read_at_once_come_over(
     rows = [tuple((SAMPLE[LtpData] | {"timestamp": slot}).values()) for slot in slots]
     with src.writing() as connection:
         upsert(connection, table(LtpData), columns, rows)
-    heard: list[tuple[str, int]] = []
+    response: list[tuple[str, int]] = []
 
-    changed = merge(sqlite_url, postgres_url, lambda name, count: heard.append((name, count)))
+    changed = merge(sqlite_url, postgres_url, lambda name, count: response.append((name, count)))
 
     assert changed["ltp_data"] == len(slots)
-    assert sum(count for name, count in heard if name == "ltp_data") == len(slots)
+    assert sum(count for name, count in response if name == "ltp_data") == len(slots)

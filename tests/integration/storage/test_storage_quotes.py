@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import select
 
 from data_fetch.core.errors import LostLeadership
-from data_fetch.core.quotes.accounting import by_reason
+from data_fetch.core.quotes.key_results import by_reason
 from data_fetch.core.records import (
     Movement,
     Outcome,
     Quote,
-    QuoteAnswer,
+    QuoteResponse,
     StoredQuote,
     SyncAttempt,
     SyncRun,
@@ -152,11 +152,11 @@ def test_a_replaced_scheduler_writes_nothing(store: Store, rows: Any) -> None:
         def check(self, connection: Any) -> None:
             raise LostLeadership("another scheduler collects into this store now")
 
-    keeping = QuoteStore(store, Lost())
+    quotes_repository = QuoteStore(store, Lost())
     with pytest.raises(LostLeadership):
-        keeping.record_slot(run_for(slot(0)), [quote_of("TCS", slot(0))], [])
+        quotes_repository.record_slot(run_for(slot(0)), [quote_of("TCS", slot(0))], [])
     with pytest.raises(LostLeadership):
-        keeping.record_runs([run_for(slot(0))])
+        quotes_repository.record_runs([run_for(slot(0))])
 
     assert rows() == []
     assert sync.recent_runs(store) == []
@@ -199,7 +199,7 @@ def test_movements_span_the_slots_asked_for(store: Store) -> None:
 @pytest.mark.parametrize("odd", ["\0", "\ud800", "\x1b[2J", "K" * 100_000])
 def test_odd_text_from_the_provider_costs_no_slot(store: Store, odd: str) -> None:
     answered = read_quotes({odd: None, "A": {"instrument_token": f"{odd}B"}}, ["C"])
-    answer = QuoteAnswer(quotes=(), strays=answered.strays, received_at=slot(1))
+    answer = QuoteResponse(quotes=(), unrequested=answered.unrequested, received_at=slot(1))
     run = run_for(slot(0), details=by_reason([], answer))
 
     QuoteStore(store).record_slot(run, [quote_of("TCS", slot(0))], [])

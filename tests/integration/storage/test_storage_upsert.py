@@ -16,7 +16,7 @@ from data_fetch.core.errors import BadRecord
 from data_fetch.storage.database.engine import reading, writing
 from data_fetch.storage.database.tables import (
     DataSyncStatus,
-    Instrument,
+    InstrumentRow,
     StoreMeta,
     SyncRunRow,
     table,
@@ -35,7 +35,7 @@ from data_fetch.storage.database.upsert import (
 AT = datetime(2026, 9, 16, 3, 45, tzinfo=UTC)
 NAIVE = AT.replace(tzinfo=None)
 META, STATUS = table(StoreMeta), table(DataSyncStatus)
-INSTRUMENTS, RUNS = table(Instrument), table(SyncRunRow)
+INSTRUMENTS, RUNS = table(InstrumentRow), table(SyncRunRow)
 META_COLUMNS = ("name", "value")
 
 # Text as PostgreSQL can hold it, with what file formats and quoting trip over.

@@ -11,7 +11,7 @@ from data_fetch.analytics.build_up import (
     previous_close,
     standing,
 )
-from data_fetch.core.chains.numbers import Reason
+from data_fetch.core.chains.valuation import Reason
 
 
 @pytest.mark.parametrize(
@@ -36,16 +36,16 @@ def test_kinds(price: float, oi: float, kind: BuildUp) -> None:
 
 
 @pytest.mark.parametrize(
-    ("then", "reason"),
+    ("hint", "reason"),
     [
         pytest.param({}, Reason.NO_BASELINE, id="a leg that was not there"),
         pytest.param({"ltp": 10.0}, Reason.NO_BASELINE, id="no open interest then"),
         pytest.param({"oi": 10.0}, Reason.NO_BASELINE, id="no price then"),
     ],
 )
-def test_without_a_baseline_there_is_no_kind(then: dict[str, float], reason: Reason) -> None:
+def test_without_a_baseline_there_is_no_kind(hint: dict[str, float], reason: Reason) -> None:
     now = chain_of([leg(100, CALL, ltp=12.0, oi=150.0)])
-    before = standing(chain_of([leg(100, CALL, **then)] if then else [leg(90, CALL)]))
+    before = standing(chain_of([leg(100, CALL, **hint)] if hint else [leg(90, CALL)]))
 
     [found] = build_up(now, before)
 

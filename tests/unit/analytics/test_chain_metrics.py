@@ -10,12 +10,12 @@ from option_chains import AT, CALL, PUT, chain_of, leg, smile, smile_chain
 
 from data_fetch.analytics.chain_pricing import price_chains
 from data_fetch.analytics.conventions import OWN
-from data_fetch.analytics.metrics import Bench, chain_metrics, exposure_by_leg, payout_curve
+from data_fetch.analytics.metrics import ChainArrays, chain_metrics, exposure_by_leg, payout_curve
 from data_fetch.analytics.summary import Subject, summarise
 from data_fetch.cli.chain.documents import metrics_document
 from data_fetch.cli.chain.ladder import footing
 from data_fetch.core.chains.chains import Chain, ChainLeg, QuantityUnit
-from data_fetch.core.chains.numbers import ChainSummary, Metric, PricedChain, Reason
+from data_fetch.core.chains.valuation import ChainSummary, Metric, PricedChain, Reason
 from data_fetch.core.market.calendar import MarketCalendar
 
 CALENDAR = MarketCalendar.reviewed()
@@ -29,7 +29,7 @@ def priced(chain: Chain) -> PricedChain:
 
 
 def metrics(chain: Chain, lot_size: int | None = None) -> dict[str, Metric]:
-    return chain_metrics(Bench.of(priced(chain)), lot_size)
+    return chain_metrics(ChainArrays.of(priced(chain)), lot_size)
 
 
 def with_oi(calls: list[Any], puts: list[Any], **told: Any) -> Chain:
@@ -174,9 +174,9 @@ def test_gamma_exposure_of_contracts_needs_their_lot() -> None:
 
 
 def test_exposure_of_a_leg_without_numbers_is_unknown() -> None:
-    bench = Bench.of(priced(with_oi([1] * 5, [1] * 5)))
+    chain_arrays = ChainArrays.of(priced(with_oi([1] * 5, [1] * 5)))
 
-    assert np.isnan(exposure_by_leg(bench, None)).all()
+    assert np.isnan(exposure_by_leg(chain_arrays, None)).all()
 
 
 def test_an_expired_chain_still_has_its_open_interest() -> None:

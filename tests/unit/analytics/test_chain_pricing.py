@@ -12,7 +12,7 @@ from option_chains import AT, CALL, EXPIRY, PUT, chain_of, leg, smile, smile_cha
 from data_fetch.analytics.chain_pricing import YEAR_SECONDS, price_chains
 from data_fetch.analytics.conventions import CONVENTIONS, NSE, OWN, UPSTOX
 from data_fetch.core.chains.chains import Chain, ChainLeg
-from data_fetch.core.chains.numbers import ForwardMethod, LegNumbers, PricedChain, Reason
+from data_fetch.core.chains.valuation import ForwardMethod, LegValuation, PricedChain, Reason
 from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import MarketCalendar
 
@@ -144,10 +144,10 @@ def test_without_parity_and_spot_there_is_no_forward() -> None:
 def test_the_providers_own_numbers_play_no_part() -> None:
     told = {"provider_iv": 0.5, "provider_delta": 0.9, "provider_vega": 3.0}
     blanked = chain_of([one._replace(provider_iv=None) for one in CHAIN.legs])
-    spoilt = chain_of([one._replace(**told) for one in CHAIN.legs])
+    poisoned = chain_of([one._replace(**told) for one in CHAIN.legs])
 
     for convention in CONVENTIONS:
-        assert priced(blanked, AT, convention).numbers == priced(spoilt, AT, convention).numbers
+        assert priced(blanked, AT, convention).numbers == priced(poisoned, AT, convention).numbers
 
 
 def test_several_expiries_are_priced_as_if_alone() -> None:
@@ -188,7 +188,7 @@ def test_whatever_is_told_each_leg_has_numbers_or_a_reason(
         assert_whole(numbers)
 
 
-def assert_whole(numbers: LegNumbers) -> None:
+def assert_whole(numbers: LegValuation) -> None:
     computed = numbers[1:7]
     if numbers.reason is None:
         assert numbers.iv is not None

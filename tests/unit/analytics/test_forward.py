@@ -12,7 +12,7 @@ from data_fetch.analytics.forward import (
     parity_forward,
     weighted_quantiles,
 )
-from data_fetch.core.chains.numbers import ForwardMethod
+from data_fetch.core.chains.valuation import ForwardMethod
 
 NAN = float("nan")
 STRIKES = np.arange(90.0, 111.0, 1.0)

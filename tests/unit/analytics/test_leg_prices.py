@@ -7,7 +7,7 @@ from option_chains import CALL, leg
 
 from data_fetch.analytics.columns import LegColumns
 from data_fetch.analytics.leg_prices import LegPrices, last_traded, quoted_or_traded
-from data_fetch.core.chains.numbers import Reason
+from data_fetch.core.chains.valuation import Reason
 
 
 def only(choose: Any, told: dict[str, Any]) -> tuple[float | None, Reason | None]:

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_fetch.archive.raw_responses import Kept, Vault
-from data_fetch.core.chains.chains import Payload
+from data_fetch.archive.raw_responses import RawResponseStore, StoredResponse
+from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.errors import BadRecord
 
 # 09:15 in India.
@@ -34,18 +34,18 @@ def kept(
     source: str = "nse",
     underlying: str = "NIFTY",
     expiry: date | None = EXPIRY,
-) -> Kept:
+) -> StoredResponse:
     at = OPENS + timedelta(seconds=second)
-    return Kept(source, underlying, expiry, Payload(at, 200, body))
+    return StoredResponse(source, underlying, expiry, RawResponse(at, 200, body))
 
 
-def found(vault: Vault, **wanted: str) -> list[Kept]:
-    return list(vault.payloads(TODAY, TODAY, **wanted))
+def found(raw_store: RawResponseStore, **wanted: str) -> list[StoredResponse]:
+    return list(raw_store.raw_responses(TODAY, TODAY, **wanted))
 
 
 @pytest.fixture
-def vault(tmp_path: Path) -> Vault:
-    return Vault(tmp_path, keep_days=3)
+def raw_store(tmp_path: Path) -> RawResponseStore:
+    return RawResponseStore(tmp_path, keep_days=3)
 
 
 @contextmanager
@@ -61,40 +61,40 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("room", [0, 40], ids=["not a byte", "a torn record"])
 def test_after_a_write_that_failed_nothing_refers_to_it(
-    vault: Vault, tmp_path: Path, room: int
+    raw_store: RawResponseStore, tmp_path: Path, room: int
 ) -> None:
-    vault.keep([kept(0)])
+    raw_store.keep([kept(0)])
     with (
         files_no_larger_than((tmp_path / FILE).stat().st_size + room),
         pytest.raises(OSError, match="too large"),
     ):
-        vault.keep([kept(1, LONG_BODY)])
+        raw_store.keep([kept(1, LONG_BODY)])
 
-    vault.keep([kept(2, LONG_BODY)])
-    vault.keep([kept(3, LONG_BODY)])
+    raw_store.keep([kept(2, LONG_BODY)])
+    raw_store.keep([kept(3, LONG_BODY)])
 
-    assert found(vault) == [kept(0), kept(2, LONG_BODY), kept(3, LONG_BODY)]
+    assert found(raw_store) == [kept(0), kept(2, LONG_BODY), kept(3, LONG_BODY)]
 
 
 @pytest.mark.parametrize(
     "clear", [Path.unlink, lambda file: rmtree(file.parent)], ids=["a file", "a day"]
 )
 def test_a_body_that_somebody_removed_is_kept_again(
-    vault: Vault, tmp_path: Path, clear: Callable[[Path], None]
+    raw_store: RawResponseStore, tmp_path: Path, clear: Callable[[Path], None]
 ) -> None:
-    vault.keep([kept(0, LONG_BODY)])
+    raw_store.keep([kept(0, LONG_BODY)])
     clear(tmp_path / FILE)
     again = [kept(1, LONG_BODY), kept(2, LONG_BODY)]
 
-    vault.keep(again)
+    raw_store.keep(again)
 
-    assert found(vault) == again
+    assert found(raw_store) == again
 
 
-def test_an_empty_vault_has_nothing(vault: Vault, tmp_path: Path) -> None:
-    assert found(vault) == []
-    assert vault.prune(TODAY) == []
-    assert found(Vault(tmp_path / "nowhere", 3)) == []
+def test_an_empty_vault_has_nothing(raw_store: RawResponseStore, tmp_path: Path) -> None:
+    assert found(raw_store) == []
+    assert raw_store.prune(TODAY) == []
+    assert found(RawResponseStore(tmp_path / "nowhere", 3)) == []
 
 
 bodies = st.binary(max_size=40) | st.text(st.characters(codec="utf-8"), max_size=40).map(str.encode)
@@ -103,32 +103,38 @@ histories = st.lists(
         st.sampled_from(["nse", "upstox"]),
         st.sampled_from(["NIFTY", "M&M", "NSE_INDEX|Nifty 50"]),
         st.none() | st.just(EXPIRY),
-        st.builds(Payload, st.just(OPENS), st.sampled_from([200, 403]), bodies),
-    ).map(lambda told: Kept(*told)),
+        st.builds(RawResponse, st.just(OPENS), st.sampled_from([200, 403]), bodies),
+    ).map(lambda told: StoredResponse(*told)),
     max_size=12,
 )
 
 
 @settings(deadline=None)
 @given(history=histories, calls=st.integers(1, 4))
-def test_what_was_kept_comes_back_in_order_of_receipt(history: list[Kept], calls: int) -> None:
+def test_what_was_kept_comes_back_in_order_of_receipt(
+    history: list[StoredResponse], calls: int
+) -> None:
     timed = [
-        one._replace(payload=Payload(OPENS + timedelta(seconds=n), *_rest(one.payload)))
+        one._replace(
+            raw_response=RawResponse(OPENS + timedelta(seconds=n), *_rest(one.raw_response))
+        )
         for n, one in enumerate(history)
     ]
     with TemporaryDirectory() as folder:
         for first in range(calls):
-            Vault(Path(folder), 3).keep(timed[first::calls])
+            RawResponseStore(Path(folder), 3).keep(timed[first::calls])
 
-        assert found(Vault(Path(folder), 3)) == timed
-
-
-def _rest(payload: Payload) -> tuple[int, bytes]:
-    return payload.status, payload.body
+        assert found(RawResponseStore(Path(folder), 3)) == timed
 
 
-def test_a_file_is_lines_of_json_that_any_gzip_reads(vault: Vault, tmp_path: Path) -> None:
-    vault.keep([kept(0, '{"a": "ü"}'.encode()), kept(1, b"\xff", expiry=None)])
+def _rest(raw_response: RawResponse) -> tuple[int, bytes]:
+    return raw_response.status, raw_response.body
+
+
+def test_a_file_is_lines_of_json_that_any_gzip_reads(
+    raw_store: RawResponseStore, tmp_path: Path
+) -> None:
+    raw_store.keep([kept(0, '{"a": "ü"}'.encode()), kept(1, b"\xff", expiry=None)])
 
     with gzip.open(tmp_path / FILE, "rt", encoding="utf-8") as lines:
         first, second = map(json.loads, lines)
@@ -143,94 +149,100 @@ def test_a_file_is_lines_of_json_that_any_gzip_reads(vault: Vault, tmp_path: Pat
     assert (second["expiry"], second["body_base64"]) == (None, "/w==")
 
 
-def test_a_body_that_stays_the_same_is_kept_once(vault: Vault, tmp_path: Path) -> None:
-    vault.keep([kept(0, LONG_BODY)])
+def test_a_body_that_stays_the_same_is_kept_once(
+    raw_store: RawResponseStore, tmp_path: Path
+) -> None:
+    raw_store.keep([kept(0, LONG_BODY)])
     once = (tmp_path / FILE).stat().st_size
 
     for second in range(1, 37):
-        vault.keep([kept(second, LONG_BODY)])
+        raw_store.keep([kept(second, LONG_BODY)])
 
     assert (tmp_path / FILE).stat().st_size < once + 36 * 250
-    assert [one.payload.body for one in found(vault)] == [LONG_BODY] * 37
+    assert [one.raw_response.body for one in found(raw_store)] == [LONG_BODY] * 37
 
 
-def test_a_body_is_compared_with_its_own_series(vault: Vault) -> None:
+def test_a_body_is_compared_with_its_own_series(raw_store: RawResponseStore) -> None:
     alike = [kept(0, b"1"), kept(1, b"2", underlying="TCS"), kept(2, b"1"), kept(3, b"2")]
 
-    vault.keep(alike)
+    raw_store.keep(alike)
 
-    assert found(vault) == alike
+    assert found(raw_store) == alike
 
 
-def test_days_are_india_s(vault: Vault, tmp_path: Path) -> None:
+def test_days_are_india_s(raw_store: RawResponseStore, tmp_path: Path) -> None:
     """18:30 UTC is midnight there."""
-    vault.keep([kept(hours * 3600) for hours in (0, 14.74, 14.75)])
+    raw_store.keep([kept(hours * 3600) for hours in (0, 14.74, 14.75)])
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2026-09-16", "2026-09-17"]
-    assert len(found(vault)) == 2
+    assert len(found(raw_store)) == 2
 
 
-def test_one_underlying_or_source_can_be_asked_for(vault: Vault) -> None:
+def test_one_underlying_or_source_can_be_asked_for(raw_store: RawResponseStore) -> None:
     several = [kept(0), kept(1, source="upstox"), kept(2, underlying="TCS")]
-    vault.keep(several)
+    raw_store.keep(several)
 
-    assert found(vault, underlying="NIFTY") == several[:2]
-    assert found(vault, source="nse") == [several[0], several[2]]
-    assert found(vault, underlying="TCS", source="upstox") == []
+    assert found(raw_store, underlying="NIFTY") == several[:2]
+    assert found(raw_store, source="nse") == [several[0], several[2]]
+    assert found(raw_store, underlying="TCS", source="upstox") == []
 
 
-def test_old_days_are_removed_and_nothing_else(vault: Vault, tmp_path: Path) -> None:
+def test_old_days_are_removed_and_nothing_else(raw_store: RawResponseStore, tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
-    vault.keep([kept(day * 86_400) for day in range(-5, 1)])
+    raw_store.keep([kept(day * 86_400) for day in range(-5, 1)])
 
-    assert vault.prune(TODAY) == [date(2026, 9, 11), date(2026, 9, 12)]
+    assert raw_store.prune(TODAY) == [date(2026, 9, 11), date(2026, 9, 12)]
 
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["2026-09-13", "2026-09-14", "2026-09-15", "2026-09-16", "notes"]
 
 
-def test_a_receive_time_without_a_zone_is_refused(vault: Vault) -> None:
+def test_a_receive_time_without_a_zone_is_refused(raw_store: RawResponseStore) -> None:
     with pytest.raises(BadRecord, match="no time zone"):
-        vault.keep([("nse", "NIFTY", None, Payload(OPENS.replace(tzinfo=None), 200, b""))])
+        raw_store.keep([("nse", "NIFTY", None, RawResponse(OPENS.replace(tzinfo=None), 200, b""))])
 
 
 @pytest.mark.parametrize("left", [1, 9, 20, 60, -1], ids=lambda left: f"{left} bytes of it there")
-def test_half_a_record_at_the_end_hides_no_other(vault: Vault, tmp_path: Path, left: int) -> None:
+def test_half_a_record_at_the_end_hides_no_other(
+    raw_store: RawResponseStore, tmp_path: Path, left: int
+) -> None:
     """A writer was killed; another one carries on."""
-    vault.keep([kept(0, b"1"), kept(1, b"2")])
+    raw_store.keep([kept(0, b"1"), kept(1, b"2")])
     whole = (tmp_path / FILE).read_bytes()
-    vault.keep([kept(2, b"lost")])
+    raw_store.keep([kept(2, b"lost")])
     torn = (tmp_path / FILE).read_bytes()[len(whole) :][:left]
     (tmp_path / FILE).write_bytes(whole + torn)
     remarks: list[str] = []
 
-    Vault(tmp_path, 3).keep([kept(3, b"3")])
-    vault.keep([kept(4, b"4")])
-    read = list(vault.payloads(TODAY, TODAY, tell=remarks.append))
+    RawResponseStore(tmp_path, 3).keep([kept(3, b"3")])
+    raw_store.keep([kept(4, b"4")])
+    read = list(raw_store.raw_responses(TODAY, TODAY, tell=remarks.append))
 
-    assert [one.payload.body for one in read] == [b"1", b"2", b"3", b"4"]
+    assert [one.raw_response.body for one in read] == [b"1", b"2", b"3", b"4"]
     [remark] = remarks
     assert f"half a record, at byte {len(whole)}" in remark
 
 
-def test_a_record_that_was_damaged_hides_no_other(vault: Vault, tmp_path: Path) -> None:
+def test_a_record_that_was_damaged_hides_no_other(
+    raw_store: RawResponseStore, tmp_path: Path
+) -> None:
     for second in range(3):
-        vault.keep([kept(second, b"body %d" % second)])
+        raw_store.keep([kept(second, b"body %d" % second)])
     stored = bytearray((tmp_path / FILE).read_bytes())
     stored[len(stored) // 2] ^= 0xFF
     (tmp_path / FILE).write_bytes(stored)
     remarks: list[str] = []
 
-    read = list(vault.payloads(TODAY, TODAY, tell=remarks.append))
+    read = list(raw_store.raw_responses(TODAY, TODAY, tell=remarks.append))
 
-    assert [one.payload.body for one in read] == [b"body 0", b"body 2"]
+    assert [one.raw_response.body for one in read] == [b"body 0", b"body 2"]
     assert len(remarks) == 1
 
 
 def keep_many(folder: Path, name: str, count: int) -> None:
-    vault = Vault(folder, 3)
+    raw_store = RawResponseStore(folder, 3)
     for second in range(count):
-        vault.keep([kept(second, f"{name} {second // 3}".encode(), underlying=name)])
+        raw_store.keep([kept(second, f"{name} {second // 3}".encode(), underlying=name)])
 
 
 def test_several_processes_and_threads_write_one_file(tmp_path: Path) -> None:
@@ -245,9 +257,9 @@ def test_several_processes_and_threads_write_one_file(tmp_path: Path) -> None:
     for worker in workers:
         worker.join()
 
-    read = found(Vault(tmp_path, 3))
+    read = found(RawResponseStore(tmp_path, 3))
     for name in names:
-        told = [one.payload.body.decode() for one in read if one.underlying == name]
+        told = [one.raw_response.body.decode() for one in read if one.underlying == name]
         assert told == [f"{name} {second // 3}" for second in range(count)]
     assert (tmp_path / FILE).is_file()
     assert not (tmp_path / f"{TODAY}/nse-2.jsonl.gz").exists()

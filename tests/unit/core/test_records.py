@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_fetch.core.records import LONGEST_TEXT, Quote, SetAside
+from data_fetch.core.records import LONGEST_TEXT, Quote, RejectedRow
 
 prices = st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False)
 
@@ -50,5 +50,5 @@ def test_changes_are_finite_or_none(last_price: float, prev_close: float) -> Non
     ],
 )
 def test_what_is_set_aside_is_presentable(sent: str, kept: str) -> None:
-    assert SetAside(sent, sent) == SetAside(kept, kept)
-    assert SetAside(sent, sent).reason == kept
+    assert RejectedRow(sent, sent) == RejectedRow(kept, kept)
+    assert RejectedRow(sent, sent).reason == kept

@@ -12,7 +12,7 @@ from data_fetch.core.market.calendar import (
     INDIA_VIX,
     OTHER_STOCK,
     MarketCalendar,
-    Venue,
+    TradingGroup,
 )
 from data_fetch.core.timetable import (
     CANDLES,
@@ -101,7 +101,7 @@ def test_the_hour_of_finalising_can_be_chosen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("venues", "slots"),
+    ("groups", "slots"),
     [
         pytest.param({F_AND_O_STOCK}, 361, id="an F&O stock: 360 minutes and the auction"),
         pytest.param({F_AND_O_STOCK, INDEX}, 361, id="indices keep the same slots"),
@@ -111,8 +111,8 @@ def test_the_hour_of_finalising_can_be_chosen() -> None:
         pytest.param({F_AND_O_STOCK, INDIA_VIX}, 376, id="together: every minute and the auction"),
     ],
 )
-def test_slots_of_a_closing_auction_day(venues: set[Venue], slots: int) -> None:
-    assert len(EverySlot(CALENDAR, venues).on(ist("2026-09-16").date())) == slots
+def test_slots_of_a_closing_auction_day(groups: set[TradingGroup], slots: int) -> None:
+    assert len(EverySlot(CALENDAR, groups).on(ist("2026-09-16").date())) == slots
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from data_fetch.core.clock import IST, MINUTE, VirtualClock
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.market.session import INDIA_VIX_KEY
 from data_fetch.core.records import Instrument, SyncRun
-from data_fetch.services.minute_bars import CandleService
-from data_fetch.sources.upstox.ohlc_client import UpstoxBarClient
-from data_fetch.storage.candles.candle_book import CandleBook
+from data_fetch.services.minute_candles import CandleService
+from data_fetch.sources.upstox.ohlc_client import UpstoxOhlcClient
+from data_fetch.storage.candles.repository import CandleRepository
 from data_fetch.storage.database.store import Store
-from data_fetch.storage.database.tables import Candle
+from data_fetch.storage.database.tables import CandleRow
 from data_fetch.storage.runs import recent_runs
 
 OPEN = datetime(2026, 9, 16, 9, 15, tzinfo=IST)
@@ -58,7 +58,7 @@ class Desk:
 
     def stored(self) -> dict[tuple[str, str], Any]:
         with self.store.reading() as connection:
-            rows = list(connection.execute(select(Candle)))
+            rows = list(connection.execute(select(CandleRow)))
         return {(row.instrument_key, f"{row.timestamp.astimezone(IST):%H:%M}"): row for row in rows}
 
 
@@ -68,9 +68,9 @@ def desk(store: Store) -> Iterator[Desk]:
     hold = clock.hold()
     with Stub() as stub:
         service = CandleService(
-            source=UpstoxBarClient(api_for(stub.url, clock), clock),
+            source=UpstoxOhlcClient(api_for(stub.url, clock), clock),
             source_name="paper",
-            book=CandleBook(store),
+            repository=CandleRepository(store),
             members=[A, B, VIX],
             calendar=MarketCalendar.reviewed(),
             clock=clock,
@@ -120,9 +120,9 @@ def test_what_is_not_stored_is_counted_with_its_reason(desk: Desk) -> None:
     run = desk.collect("09:30:10", bar(A, "09:30"), bar(B, "09:29", high=1.0), bar(stray, "09:29"))
 
     assert desk.stored() == {}
-    assert (run.outcome, run.stored, run.set_aside, run.absent) == ("incomplete", 0, 3, 1)
-    assert run.details["set_aside"].keys() == {"A", "B"}
-    assert run.details["strays"].keys() == {stray.instrument_key}
+    assert (run.outcome, run.stored, run.rejected, run.absent) == ("incomplete", 0, 3, 1)
+    assert run.details["rejected"].keys() == {"A", "B"}
+    assert run.details["unrequested"].keys() == {stray.instrument_key}
     assert run.details["absent"].keys() == {"INDIAVIX"}
 
 
@@ -130,7 +130,7 @@ def test_a_bar_outside_of_its_session_is_counted_and_not_stored(desk: Desk) -> N
     run = desk.collect("09:16:10", bar(A, "09:14"), bar(B, "09:15"), bar(VIX, "09:15"))
 
     assert set(desk.stored()) == {(B.instrument_key, "09:15"), (VIX.instrument_key, "09:15")}
-    assert (run.set_aside, run.details["outside_sessions"]) == (1, ["A"])
+    assert (run.rejected, run.details["outside_sessions"]) == (1, ["A"])
 
 
 @pytest.mark.parametrize(

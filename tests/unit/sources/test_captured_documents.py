@@ -19,7 +19,7 @@ from nse_bodies import row as nse_row
 from upstox_rows import contract
 from upstox_rows import row as upstox_row
 
-from data_fetch.core.chains.chains import ChainFault, ChainSource, Fault
+from data_fetch.core.chains.chains import ChainError, ChainSource, Fault
 from data_fetch.sources.captured_chains import CapturedDocument, documents_in, read_document
 from data_fetch.storage.database.types import DECIMAL_PLACES
 
@@ -121,7 +121,7 @@ def test_the_documents_of_a_file(
 def test_a_line_that_was_torn_costs_itself_only(tmp_path: Path) -> None:
     documents = found(tmp_path, "a.log", text(NSE)[:100] + b"\n" + lines(NSE, NSE))
     assert [document.body == NSE for document in documents] == [False, True, True]
-    with pytest.raises(ChainFault) as refused:
+    with pytest.raises(ChainError) as refused:
         read_document(documents[0])
     assert refused.value.fault is Fault.NOT_JSON
 
@@ -136,7 +136,7 @@ def test_a_line_that_was_torn_costs_itself_only(tmp_path: Path) -> None:
     ],
 )
 def test_damaged_files_say_so(tmp_path: Path, damaged: tuple[str, bytes]) -> None:
-    with pytest.raises(ChainFault, match="cut short or damaged"):
+    with pytest.raises(ChainError, match="cut short or damaged"):
         found(tmp_path, *damaged)
 
 
@@ -267,7 +267,7 @@ def test_a_document_is_known_by_its_rows(told: Any, source: ChainSource) -> None
     ],
 )
 def test_other_documents_are_refused_by_name(told: Any, fault: Fault) -> None:
-    with pytest.raises(ChainFault) as refused:
+    with pytest.raises(ChainError) as refused:
         read_document(CapturedDocument("a", None, told))
     assert refused.value.fault is fault
 
@@ -296,10 +296,10 @@ PLACES = [(shape, place) for shape, whole in WHOLE.items() for place in places_i
 
 
 def checked(told: Any) -> None:
-    """Read *told*: only ChainFault is raised, and what is read the store can hold."""
+    """Read *told*: only ChainError is raised, and what is read the store can hold."""
     try:
         read = read_document(CapturedDocument("a", None, told))
-    except ChainFault:
+    except ChainError:
         return
     for chain in read.chains:
         assert chain.underlying.isprintable()
@@ -351,7 +351,7 @@ def test_rows_that_are_nested_without_end_are_no_chain() -> None:
     """Deeper than Python compares two of them, though not deeper than a parser goes."""
     nested = b"[" * 1_000 + b"]" * 1_000
     row = text(nse_row())[:-1] + b',"x":' + nested + b"}"
-    with pytest.raises(ChainFault):
+    with pytest.raises(ChainError):
         read_document(CapturedDocument("a", None, b'{"data":[' + row + b"," + row + b"]}"))
 
 
@@ -373,7 +373,7 @@ def test_a_time_that_is_nested_without_end_is_none(tmp_path: Path) -> None:
     ],
 )
 def test_bytes_that_hold_no_chain_are_refused(content: bytes) -> None:
-    with pytest.raises(ChainFault):
+    with pytest.raises(ChainError):
         read_document(CapturedDocument("a", None, content))
 
 
@@ -388,4 +388,4 @@ def test_a_number_that_is_none_costs_one_leg_only() -> None:
     told = read_document(
         CapturedDocument("a", None, torn.replace(b'"lastPrice": 120.5', b'"lastPrice": NaN', 1))
     )
-    assert [aside.reason for aside in told.set_aside] == ["lastPrice is nan"]
+    assert [aside.reason for aside in told.rejected] == ["lastPrice is nan"]

@@ -15,7 +15,7 @@ from upstox_rows import row as upstox_row
 from upstox_stub import FreePacing, Scripted, Seen, Stub, api_for, error, good, in_turn
 
 from data_fetch.core.chains.chains import (
-    ChainFault,
+    ChainError,
     ChainReply,
     ChainSource,
     Fault,
@@ -25,7 +25,7 @@ from data_fetch.core.chains.chains import (
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.errors import (
     AccessDenied,
-    BadAnswer,
+    BadResponse,
     DataFetchError,
     RateLimited,
     RequestRefused,
@@ -92,7 +92,7 @@ def nse(stub: Stub, clock: VirtualClock, pacing: FreePacing) -> NseChainClient:
 
 
 def problem_of(reply: ChainReply | ListedExpiries) -> Fault:
-    assert not (reply.told if isinstance(reply, ChainReply) else reply.expiries)
+    assert not (reply.parsed if isinstance(reply, ChainReply) else reply.expiries)
     assert reply.problem is not None
     return fault_of(reply.problem)
 
@@ -103,8 +103,8 @@ class TestUpstoxChains:
         reply = upstox.chain(index(), EXPIRY, GO_ON)
 
         assert (reply.source, reply.problem, reply.requests) == (ChainSource.UPSTOX, None, 1)
-        assert reply.told is not None
-        (chain,) = reply.told.chains
+        assert reply.parsed is not None
+        (chain,) = reply.parsed.chains
         assert (chain.underlying, chain.expiry, len(chain.legs)) == ("NIFTY", EXPIRY, 2)
         (seen,) = stub.seen
         assert seen.path == "/v2/option/chain"
@@ -116,7 +116,7 @@ class TestUpstoxChains:
     ) -> None:
         stub.script = lambda _: good([upstox_row()])
         reply = upstox.chain(index(), EXPIRY, GO_ON)
-        (kept,) = reply.payloads
+        (kept,) = reply.raw_responses
         assert (kept.status, orjson.loads(kept.body)["data"]) == (200, [upstox_row()])
         assert kept.received_at == reply.received_at == clock.now()
 
@@ -155,16 +155,16 @@ class TestUpstoxChains:
         assert problem_of(reply) is fault
         assert reply.requests == len(stub.seen)
         if not answer.reset:
-            assert {kept.body for kept in reply.payloads} == {answer.body}
-            assert {kept.status for kept in reply.payloads} == {answer.status}
+            assert {kept.body for kept in reply.raw_responses} == {answer.body}
+            assert {kept.status for kept in reply.raw_responses} == {answer.status}
 
     def test_keep_the_bad_answers_before_the_good_one(
         self, stub: Stub, upstox: UpstoxChainClient
     ) -> None:
         stub.script = in_turn(error(500, "UDAPI100500"), good([upstox_row()]))
         reply = upstox.chain(index(), EXPIRY, GO_ON)
-        assert reply.told is not None
-        assert [kept.status for kept in reply.payloads] == [500, 200]
+        assert reply.parsed is not None
+        assert [kept.status for kept in reply.raw_responses] == [500, 200]
         assert reply.requests == 2
 
     def test_a_stop_is_a_problem_too(self, stub: Stub, upstox: UpstoxChainClient) -> None:
@@ -216,7 +216,7 @@ class TestUpstoxExpiries:
         stub.script = lambda _: answer
         listed = upstox.expiries(index(), GO_ON)
         assert problem_of(listed) is fault
-        assert listed.requests == len(listed.payloads) > 0
+        assert listed.requests == len(listed.raw_responses) > 0
 
 
 class TestNseChains:
@@ -225,10 +225,10 @@ class TestNseChains:
         reply = nse.chain(index(), EXPIRY, GO_ON)
 
         assert (reply.source, reply.problem, reply.requests) == (ChainSource.NSE, None, 2)
-        assert reply.told is not None
-        (chain,) = reply.told.chains
+        assert reply.parsed is not None
+        (chain,) = reply.parsed.chains
         assert (chain.underlying, chain.expiry, len(chain.legs)) == ("NIFTY", EXPIRY, 2)
-        assert [kept.status for kept in reply.payloads] == [200]
+        assert [kept.status for kept in reply.raw_responses] == [200]
         assert stub.seen[-1].query["type"] == ["Indices"]
 
     def test_of_shares_are_asked_for_as_equity(self, stub: Stub, nse: NseChainClient) -> None:
@@ -330,7 +330,7 @@ class TestListedExpiries:
         stub.script = lambda _: DENIED
         refused = client.expiries(index(), GO_ON)
         assert refused.problem is not None
-        assert refused.payloads
+        assert refused.raw_responses
         answering(source, stub)
         assert client.expiries(index(), GO_ON).expiries == (EXPIRY, LATER)
 
@@ -344,8 +344,8 @@ class TestListedExpiries:
         (Unreachable("x"), Fault.UNREACHABLE),
         (TransientError("x"), Fault.UNREACHABLE),
         (Unavailable("x"), Fault.SERVER_ERROR),
-        (BadAnswer("x"), Fault.NOT_JSON),
-        (ChainFault(Fault.HTML, "x"), Fault.HTML),
+        (BadResponse("x"), Fault.NOT_JSON),
+        (ChainError(Fault.HTML, "x"), Fault.HTML),
         (RequestRefused("x", code="HTTP404"), Fault.NOT_FOUND),
         (RequestRefused("x", code="HTTP421"), Fault.MISDIRECTED),
         (RequestRefused("x", code="HTTP410"), Fault.REFUSED),

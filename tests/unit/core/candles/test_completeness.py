@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.completeness import as_it_was
-from data_fetch.core.candles.coverage import DayCoverage, Proof, State, Stretch
+from data_fetch.core.candles.coverage import CoverageInterval, DayCoverage, Proof, State
 from data_fetch.core.market.session import midnight_number
 from data_fetch.core.spans import Spans, common, spans_of, without
 
@@ -30,7 +30,7 @@ def days(draw: st.DrawFn) -> DayCoverage:
         if state in PROVABLE:
             hours = draw(st.integers(-2, 2))
             proof = Proof("an answer", "run 1", NOON + timedelta(hours=hours))
-        stretches.append(Stretch(minute, minute + 1, state, proof))
+        stretches.append(CoverageInterval(minute, minute + 1, state, proof))
     return DayCoverage(
         instrument_key="NSE_EQ|INE002A01018",
         interval=CandleInterval.MINUTE,
@@ -51,13 +51,13 @@ def test_bars_then_proofs_then_time_say_what_a_minute_was(
 ) -> None:
     final = common(bars, confirmed)
 
-    then = as_it_was(day, NOON, due, bars, final)
+    hint = as_it_was(day, NOON, due, bars, final)
 
     unproved = without(without(day.spans(*State), bars), proved_by_noon(day))
     past, ahead = ((OPENS, due),) if due > OPENS else (), ((due, MINUTES[-1] + 1),)
-    assert then.spans(*State) == day.spans(*State)
-    assert then.spans(State.PRESENT) == bars
-    assert then.provisional == without(bars, final)
-    assert then.spans(State.MISSED) == common(unproved, past)
-    assert then.spans(State.PENDING) == common(unproved, ahead)
-    assert then.spans(*PROVABLE) == without(proved_by_noon(day), bars)
+    assert hint.spans(*State) == day.spans(*State)
+    assert hint.spans(State.PRESENT) == bars
+    assert hint.provisional == without(bars, final)
+    assert hint.spans(State.MISSED) == common(unproved, past)
+    assert hint.spans(State.PENDING) == common(unproved, ahead)
+    assert hint.spans(*PROVABLE) == without(proved_by_noon(day), bars)

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import (
     GAPS,
+    CoverageInterval,
     DayCoverage,
     Proof,
     State,
-    Stretch,
     after_first_bar,
     aged,
     before_first_bar,
@@ -68,7 +68,7 @@ def day(text: str) -> DayCoverage:
         interval=CandleInterval.MINUTE,
         day=YESTERDAY,
         stretches=tuple(
-            Stretch(FIRST + run[0], FIRST + run[-1] + 1, LETTERS[letter])
+            CoverageInterval(FIRST + run[0], FIRST + run[-1] + 1, LETTERS[letter])
             for letter, run in _runs(text)
             if letter != " "
         ),
@@ -246,7 +246,7 @@ def test_amended_hours(before: str, expected: Spans, due: int, after: str) -> No
 
 def test_added_hours_continue_what_was_pending() -> None:
     known = refitted(day("ww"), at(0, 1, 2, 3), due=FIRST)
-    assert known.stretches == (Stretch(FIRST, FIRST + 4, State.PENDING),)
+    assert known.stretches == (CoverageInterval(FIRST, FIRST + 4, State.PENDING),)
 
 
 # -- when to ask again -----------------------------------------------------------------------
@@ -525,13 +525,13 @@ def test_time_only_turns_what_is_pending_and_due_into_missed(known: DayCoverage,
 @law
 @given(DAYS, ANYWHERE, st.integers(FIRST - 3, FIRST + 20))
 def test_amended_hours_keep_what_is_known(known: DayCoverage, expected: Spans, due: int) -> None:
-    amended = refitted(known, expected, due)
-    before, kept = states(aged(known, due)), states(amended)
+    with_amendments = refitted(known, expected, due)
+    before, kept = states(aged(known, due)), states(with_amendments)
     assert set(kept) == minutes(expected)
     for minute, told in kept.items():
         unknown = (State.MISSED if minute < due else State.PENDING, None)
         assert told == before.get(minute, unknown)
-    assert minutes(amended.provisional) == minutes(known.provisional) & minutes(expected)
+    assert minutes(with_amendments.provisional) == minutes(known.provisional) & minutes(expected)
 
 
 @law

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_fetch.core.candles.candles import CandleInterval, expected_spans
-from data_fetch.core.candles.coverage import GAPS, DayCoverage, Proof, State, Stretch
+from data_fetch.core.candles.coverage import GAPS, CoverageInterval, DayCoverage, Proof, State
 from data_fetch.core.candles.day_counts import DayCounts, counts_of, summed
 from data_fetch.core.candles.gaps import Gap, gaps_of, runs
 from data_fetch.core.market.calendar import F_AND_O_STOCK, MarketCalendar
@@ -46,10 +46,10 @@ def day(text: str, **facts: object) -> DayCoverage:
     return replace(known, **facts)  # type: ignore[arg-type]
 
 
-def _stretches(text: str) -> Iterator[Stretch]:
+def _stretches(text: str) -> Iterator[CoverageInterval]:
     for letter, run in groupby(enumerate(text), key=lambda pair: pair[1]):
         positions = [FIRST + position for position, _ in run]
-        yield Stretch(positions[0], positions[-1] + 1, LETTERS[letter])
+        yield CoverageInterval(positions[0], positions[-1] + 1, LETTERS[letter])
 
 
 def shown(gaps: list[Gap]) -> list[tuple[int, int, str]]:
@@ -103,7 +103,7 @@ def test_neighbouring_gaps_have_different_causes(text: str) -> None:
 )
 def test_one_cause_proved_twice_is_one_gap(proofs: list[Proof | None], told: Proof | None) -> None:
     pieces = tuple(
-        Stretch(FIRST + number, FIRST + number + 1, State.SOURCE_EMPTY, proof)
+        CoverageInterval(FIRST + number, FIRST + number + 1, State.SOURCE_EMPTY, proof)
         for number, proof in enumerate(proofs)
     )
     (gap,) = gaps_of(day("E", stretches=pieces), SESSION)
@@ -123,7 +123,7 @@ def test_the_last_error_is_that_of_what_is_missed() -> None:
 
 def test_a_day_candle_lacks_from_open_to_close() -> None:
     ((midnight, after),) = expected_spans(SESSION, CandleInterval.DAY)
-    missing = (Stretch(midnight, after, State.MISSED),)
+    missing = (CoverageInterval(midnight, after, State.MISSED),)
     (gap,) = gaps_of(day("M", interval=CandleInterval.DAY, stretches=missing), SESSION)
     assert (gap.first, gap.end, gap.whole) == (FIRST, END, True)
 

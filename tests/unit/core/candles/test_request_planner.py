@@ -13,7 +13,7 @@ from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.request_planner import (
     LONGEST_WINDOW,
     Budget,
-    Door,
+    CandleEndpoint,
     Estimate,
     Need,
     Window,
@@ -62,7 +62,7 @@ def needs(instrument: Instrument, *days: str | date) -> list[Need]:
 
 
 def written(window: Window) -> str:
-    return f"{window.first_day:%d %b %y} to {window.last_day:%d %b %y} {window.door}"
+    return f"{window.first_day:%d %b %y} to {window.last_day:%d %b %y} {window.endpoint}"
 
 
 def plan(wanted: Sequence[Need], interval: CandleInterval = CandleInterval.MINUTE) -> list[Window]:
@@ -151,15 +151,21 @@ def test_a_window_counts_the_minutes_that_are_wanted() -> None:
 @pytest.mark.parametrize(
     ("expiry", "day", "expected"),
     [
-        pytest.param("2026-09-15", "2026-09-15", Door.EXPIRED, id="expired yesterday"),
-        pytest.param("2026-06-30", "2026-06-01", Door.EXPIRED, id="expired long ago"),
-        pytest.param("2026-09-16", "2026-09-15", Door.HISTORICAL, id="expires today: yesterday"),
-        pytest.param("2026-09-16", "2026-09-16", Door.INTRADAY, id="expires today: today"),
-        pytest.param("2026-09-24", "2026-09-15", Door.HISTORICAL, id="expires later"),
+        pytest.param("2026-09-15", "2026-09-15", CandleEndpoint.EXPIRED, id="expired yesterday"),
+        pytest.param("2026-06-30", "2026-06-01", CandleEndpoint.EXPIRED, id="expired long ago"),
+        pytest.param(
+            "2026-09-16", "2026-09-15", CandleEndpoint.HISTORICAL, id="expires today: yesterday"
+        ),
+        pytest.param(
+            "2026-09-16", "2026-09-16", CandleEndpoint.INTRADAY, id="expires today: today"
+        ),
+        pytest.param("2026-09-24", "2026-09-15", CandleEndpoint.HISTORICAL, id="expires later"),
     ],
 )
-def test_expired_contracts_have_a_door_of_their_own(expiry: str, day: str, expected: Door) -> None:
-    assert [window.door for window in plan(needs(future("INFY", expiry), day))] == [expected]
+def test_expired_contracts_have_a_door_of_their_own(
+    expiry: str, day: str, expected: CandleEndpoint
+) -> None:
+    assert [window.endpoint for window in plan(needs(future("INFY", expiry), day))] == [expected]
 
 
 def test_a_day_to_come_cannot_be_asked() -> None:
@@ -211,8 +217,8 @@ def test_every_need_lies_in_exactly_one_window(wanted: list[Need]) -> None:
         assert (min(days), max(days)) == (window.first_day, window.last_day)
         assert window.minutes == sum(need.minutes for need in served)
         assert window.days <= LONGEST_WINDOW[CandleInterval.MINUTE]
-        if window.door is not Door.EXPIRED:
-            assert (window.door is Door.INTRADAY) is (window.last_day == TODAY)
+        if window.endpoint is not CandleEndpoint.EXPIRED:
+            assert (window.endpoint is CandleEndpoint.INTRADAY) is (window.last_day == TODAY)
             assert window.days == 1 or window.last_day < TODAY
     assert sum(window.minutes for window in planned) == sum(need.minutes for need in wanted)
 
@@ -243,7 +249,7 @@ def test_order_of_the_requests() -> None:
         *needs(tomorrow, "2026-07-01", "2026-09-01"),
     ]
     order = [
-        f"{window.instrument.symbol} {window.last_day:%d %b} {window.door}"
+        f"{window.instrument.symbol} {window.last_day:%d %b} {window.endpoint}"
         for window in plan(wanted)
     ]
     assert order == [
@@ -323,11 +329,13 @@ def test_a_single_day_has_no_halves() -> None:
 # -- how long it takes -----------------------------------------------------------------------
 
 
-def requests(number: int, door: Door = Door.HISTORICAL, minutes: int = 0) -> list[Window]:
+def requests(
+    number: int, endpoint: CandleEndpoint = CandleEndpoint.HISTORICAL, minutes: int = 0
+) -> list[Window]:
     window = Window(
         instrument=INFY,
         interval=CandleInterval.MINUTE,
-        door=door,
+        endpoint=endpoint,
         first_day=TODAY - DAY,
         last_day=TODAY - DAY,
         minutes=minutes,
@@ -408,7 +416,9 @@ def test_estimate(number: int, budget: Budget, starts: float, takes: float) -> N
 
 
 def test_apis_run_side_by_side() -> None:
-    planned = requests(51, Door.HISTORICAL, 375) + requests(101, Door.EXPIRED, 100)
+    planned = requests(51, CandleEndpoint.HISTORICAL, 375) + requests(
+        101, CandleEndpoint.EXPIRED, 100
+    )
     budgets = {"candles": Budget({SECOND: 50}), "expired-candles": Budget({SECOND: 50})}
     assert estimate(planned, budgets, NOW) == Estimate(
         requests=152,
@@ -419,12 +429,12 @@ def test_apis_run_side_by_side() -> None:
 
 
 def test_historical_and_intraday_spend_from_one_budget() -> None:
-    assert {door: api_of(door) for door in Door} == {
-        Door.HISTORICAL: "candles",
-        Door.INTRADAY: "candles",
-        Door.EXPIRED: "expired-candles",
+    assert {endpoint: api_of(endpoint) for endpoint in CandleEndpoint} == {
+        CandleEndpoint.HISTORICAL: "candles",
+        CandleEndpoint.INTRADAY: "candles",
+        CandleEndpoint.EXPIRED: "expired-candles",
     }
-    planned = requests(30, Door.HISTORICAL) + requests(30, Door.INTRADAY)
+    planned = requests(30, CandleEndpoint.HISTORICAL) + requests(30, CandleEndpoint.INTRADAY)
     assert estimate(planned, {"candles": Budget({SECOND: 50})}, NOW).duration > SECOND
 
 

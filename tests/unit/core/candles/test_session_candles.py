@@ -14,7 +14,7 @@ from data_fetch.core.candles.candles import (
     CandleBlock,
     CandleInterval,
     Kind,
-    Placed,
+    SessionCandles,
     expected_spans,
     placed,
 )
@@ -27,7 +27,7 @@ from data_fetch.core.market.calendar import (
     INDIA_VIX,
     OTHER_STOCK,
     MarketCalendar,
-    Venue,
+    TradingGroup,
 )
 from data_fetch.core.market.session import instant_of, midnight_number
 from data_fetch.core.spans import Spans
@@ -66,8 +66,8 @@ def block(wanted: Sequence[Row], interval: CandleInterval = CandleInterval.MINUT
     )
 
 
-def fitted(candles: CandleBlock, venue: Venue = F_AND_O_STOCK) -> Placed:
-    return placed(candles, partial(CALENDAR.session, venue=venue))
+def fitted(candles: CandleBlock, group: TradingGroup = F_AND_O_STOCK) -> SessionCandles:
+    return placed(candles, partial(CALENDAR.session, group=group))
 
 
 def told(spans: Spans) -> str:
@@ -79,7 +79,7 @@ def told(spans: Spans) -> str:
 
 
 @pytest.mark.parametrize(
-    ("day", "venue", "first", "last", "present", "outside"),
+    ("day", "group", "first", "last", "present", "outside"),
     [
         pytest.param(
             "2025-06-10", F_AND_O_STOCK, "09:15", "15:29", "09:15-15:30", 0, id="a full day of 375"
@@ -140,11 +140,11 @@ def told(spans: Spans) -> str:
     ],
 )
 def test_rows_in_their_session(
-    day: str, venue: Venue, first: str, last: str, present: str, outside: int
+    day: str, group: TradingGroup, first: str, last: str, present: str, outside: int
 ) -> None:
     trading_date = date.fromisoformat(day)
     wanted = rows(trading_date, first, last)
-    found = fitted(block(wanted), venue)
+    found = fitted(block(wanted), group)
 
     assert {day: told(spans) for day, spans in found.days.items()} == (
         {trading_date: present} if present else {}
@@ -206,7 +206,7 @@ def carried(first: int, last: int, price: float = 100.0) -> list[tuple[str, floa
 
 
 @pytest.mark.parametrize(
-    ("venue", "tail", "auction"),
+    ("group", "tail", "auction"),
     [
         pytest.param(
             F_AND_O_STOCK,
@@ -251,9 +251,9 @@ def carried(first: int, last: int, price: float = 100.0) -> list[tuple[str, floa
     ],
 )
 def test_rows_of_the_closing_auction_count_as_neither_expected_nor_present(
-    venue: Venue, tail: list[tuple[str, float, int]], auction: list[str]
+    group: TradingGroup, tail: list[tuple[str, float, int]], auction: list[str]
 ) -> None:
-    found = fitted(auction_day(tail), venue)
+    found = fitted(auction_day(tail), group)
     kinds = dict(zip(found.block.starts, found.block.kinds, strict=True))
     expected = {
         number(AUCTION_DAY, at): Kind.AUCTION if at in auction else Kind.CARRIED
@@ -340,18 +340,18 @@ STARTS = st.builds(
 @law
 @given(
     starts=st.sets(STARTS, max_size=60),
-    venue=st.sampled_from([F_AND_O_STOCK, OTHER_STOCK, INDEX, INDIA_VIX, FUTURES_AND_OPTIONS]),
+    group=st.sampled_from([F_AND_O_STOCK, OTHER_STOCK, INDEX, INDIA_VIX, FUTURES_AND_OPTIONS]),
     interval=st.sampled_from(list(CandleInterval)),
 )
 def test_every_row_is_present_of_the_auction_or_outside(
-    starts: set[int], venue: Venue, interval: CandleInterval
+    starts: set[int], group: TradingGroup, interval: CandleInterval
 ) -> None:
-    found = fitted(block([(start, 100.0, 7) for start in sorted(starts)], interval), venue)
+    found = fitted(block([(start, 100.0, 7) for start in sorted(starts)], interval), group)
 
     expected = {
         minute
         for day in DAYS
-        for first, end in expected_spans(CALENDAR.session(day, venue), interval)
+        for first, end in expected_spans(CALENDAR.session(day, group), interval)
         for minute in range(first, end)
     }
     present = {

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from data_fetch.core.chains.polling import (
     USED_SHARE,
     PollingPlan,
-    PollingTurns,
-    Wish,
+    PollQueue,
+    PollRequest,
     plan_polling,
     steady_rate,
 )
@@ -24,12 +24,12 @@ NSE = {timedelta(seconds=2.5): 1}
 START = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
 
 
-def index(symbol: str, seconds: float = 30, requests: int = 1) -> Wish:
-    return Wish(symbol=symbol, seconds=seconds, requests=requests, first=True)
+def index(symbol: str, seconds: float = 30, requests: int = 1) -> PollRequest:
+    return PollRequest(symbol=symbol, seconds=seconds, requests=requests, first=True)
 
 
-def stock(symbol: str, seconds: float = 180, requests: int = 1) -> Wish:
-    return Wish(symbol=symbol, seconds=seconds, requests=requests, first=False)
+def stock(symbol: str, seconds: float = 180, requests: int = 1) -> PollRequest:
+    return PollRequest(symbol=symbol, seconds=seconds, requests=requests, first=False)
 
 
 def planned(plan: PollingPlan, symbol: str) -> float:
@@ -98,7 +98,7 @@ wishes = st.lists(
     max_size=250,
 ).map(
     lambda rows: [
-        Wish(symbol=f"S{n}", seconds=seconds, requests=requests, first=first)
+        PollRequest(symbol=f"S{n}", seconds=seconds, requests=requests, first=first)
         for n, (first, seconds, requests) in enumerate(rows)
     ]
 )
@@ -106,7 +106,7 @@ wishes = st.lists(
 
 @given(wishes=wishes, limits=st.sampled_from([UPSTOX, NSE]))
 def test_no_plan_asks_for_more_than_the_limits_allow(
-    wishes: list[Wish], limits: dict[timedelta, int]
+    wishes: list[PollRequest], limits: dict[timedelta, int]
 ) -> None:
     plan = plan_polling(wishes, limits)
 
@@ -115,8 +115,8 @@ def test_no_plan_asks_for_more_than_the_limits_allow(
     assert all(cadence.planned >= cadence.wished for cadence in plan.cadences)
 
 
-def turns(*wishes: Wish) -> PollingTurns:
-    found = PollingTurns()
+def turns(*wishes: PollRequest) -> PollQueue:
+    found = PollQueue()
     found.follow(plan_polling(wishes, UPSTOX))
     return found
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_fetch.core.instruments.lineage import (
-    Succession,
-    Tenure,
+    KeyChange,
+    KeyPeriod,
     detect_lineage,
+    key_periods,
     present_key,
-    tenures,
 )
 from data_fetch.core.records import Instrument
 
@@ -76,24 +76,24 @@ def instrument(symbol: str, isin: str, series: str = "EQ") -> Instrument:
 )
 def test_lineage(known: list[str], now: list[str], found: list[tuple[str, str, str]]) -> None:
     assert list(detect_lineage(listed(*known), listed(*now), TODAY)) == [
-        Succession(f"NSE_EQ|{old}", f"NSE_EQ|{new}", TODAY, reason) for old, new, reason in found
+        KeyChange(f"NSE_EQ|{old}", f"NSE_EQ|{new}", TODAY, reason) for old, new, reason in found
     ]
 
 
-def reissued(old: str, new: str, day: int) -> Succession:
-    return Succession(old, new, date(2026, 8, day), "new ISIN of A")
+def reissued(old: str, new: str, day: int) -> KeyChange:
+    return KeyChange(old, new, date(2026, 8, day), "new ISIN of A")
 
 
-def rename(key: str, old: str, new: str, day: int) -> Succession:
-    return Succession(key, key, date(2026, 8, day), f"renamed from {old} to {new}")
+def rename(key: str, old: str, new: str, day: int) -> KeyChange:
+    return KeyChange(key, key, date(2026, 8, day), f"renamed from {old} to {new}")
 
 
-def held(key: str, first: int, last: int) -> Tenure:
-    return Tenure(key, date(2026, 8, first), date(2026, 8, last))
+def held(key: str, first: int, last: int) -> KeyPeriod:
+    return KeyPeriod(key, date(2026, 8, first), date(2026, 8, last))
 
 
 @pytest.mark.parametrize(
-    ("successions", "key", "found"),
+    ("key_changes", "key", "found"),
     [
         pytest.param([], "1", [held("1", 10, 20)], id="nothing ever changed"),
         pytest.param([rename("1", "A", "B", 15)], "1", [held("1", 10, 20)], id="a rename"),
@@ -122,9 +122,9 @@ def held(key: str, first: int, last: int) -> Tenure:
     ],
 )
 def test_each_day_stands_under_the_key_of_its_time(
-    successions: list[Succession], key: str, found: list[Tenure]
+    key_changes: list[KeyChange], key: str, found: list[KeyPeriod]
 ) -> None:
-    assert list(tenures(key, successions, date(2026, 8, 10), date(2026, 8, 20))) == found
+    assert list(key_periods(key, key_changes, date(2026, 8, 10), date(2026, 8, 20))) == found
 
 
 @given(st.lists(st.integers(1, 31), unique=True, max_size=5), st.integers(1, 31), st.data())
@@ -135,7 +135,7 @@ def test_every_day_of_a_range_belongs_to_one_key(
     chain = [reissued(str(n), str(n + 1), day) for n, day in enumerate(sorted(days))]
     present = present_key("0", chain)
 
-    found = tenures(present, chain, date(2026, 8, first), date(2026, 8, last))
+    found = key_periods(present, chain, date(2026, 8, first), date(2026, 8, last))
 
     assert present == str(len(days))
     assert (found[0].first.day, found[-1].last.day) == (first, last)

@@ -15,7 +15,7 @@ from data_fetch.core.market.calendar import (
     ProviderCalendar,
     ProviderHours,
     Segment,
-    Venue,
+    TradingGroup,
     Window,
     parse_override,
 )
@@ -39,7 +39,7 @@ def override(text: str) -> LocalOverride:
 
 
 @pytest.mark.parametrize(
-    ("day", "venue", "told", "hours", "auction", "provisional"),
+    ("day", "group", "told", "hours", "auction", "provisional"),
     [
         pytest.param(
             "2026-09-16",
@@ -168,14 +168,14 @@ def override(text: str) -> LocalOverride:
 )
 def test_what_the_provider_says(
     day: str,
-    venue: Venue,
+    group: TradingGroup,
     told: list[str],
     hours: list[str],
     auction: str | None,
     provisional: bool,
 ) -> None:
-    calendar = REVIEWED.amended(said(day, venue.segment, *told))
-    session = calendar.session(date.fromisoformat(day), venue)
+    calendar = REVIEWED.with_amendments(said(day, group.segment, *told))
+    session = calendar.session(date.fromisoformat(day), group)
 
     assert [str(window) for window in session.windows] == hours
     assert (session.auction and str(session.auction)) == auction
@@ -196,25 +196,29 @@ def test_where_the_calendar_does_not_follow_it_says_so(
     day: str, segment: Segment, told: list[str], kept: list[str] | None
 ) -> None:
     provider = said(day, segment, *told)
-    overruled = REVIEWED.amended(provider).overruled(provider)
+    conflicts_with = REVIEWED.with_amendments(provider).conflicts_with(provider)
 
-    assert [[str(w) for w in session.windows] for session in overruled] == ([kept] if kept else [])
+    assert [[str(w) for w in session.windows] for session in conflicts_with] == (
+        [kept] if kept else []
+    )
 
 
 def test_silence_removes_nothing() -> None:
-    closed = REVIEWED.amended(said("2026-09-16", CASH), ProviderCalendar())
+    closed = REVIEWED.with_amendments(said("2026-09-16", CASH), ProviderCalendar())
 
     assert not closed.session(date(2026, 9, 16), STOCK).open
 
 
 def test_of_two_answers_the_newer_one_counts() -> None:
-    opened = REVIEWED.amended(said("2026-09-16", CASH), said("2026-09-16", CASH, "10:00-11:00"))
+    opened = REVIEWED.with_amendments(
+        said("2026-09-16", CASH), said("2026-09-16", CASH, "10:00-11:00")
+    )
 
     assert opened.session(date(2026, 9, 16), STOCK).expected_minutes == 60
 
 
 def test_an_answer_for_one_segment_leaves_the_others() -> None:
-    calendar = REVIEWED.amended(said("2026-09-16", CASH))
+    calendar = REVIEWED.with_amendments(said("2026-09-16", CASH))
 
     assert not calendar.session(date(2026, 9, 16), STOCK).open
     assert calendar.session(date(2026, 9, 16), FO).open
@@ -222,7 +226,7 @@ def test_an_answer_for_one_segment_leaves_the_others() -> None:
 
 def test_a_listed_year_is_known_and_provisional() -> None:
     holiday = said("2027-01-26", CASH, note="Republic Day")
-    calendar = REVIEWED.amended(ProviderCalendar(holiday.days, frozenset({2027})))
+    calendar = REVIEWED.with_amendments(ProviderCalendar(holiday.days, frozenset({2027})))
     republic_day, wednesday, saturday = (
         calendar.session(date(2027, 1, day), STOCK) for day in (26, 27, 30)
     )
@@ -238,7 +242,7 @@ def test_a_listed_year_is_known_and_provisional() -> None:
 
 
 def test_amending_leaves_the_reviewed_calendar_alone() -> None:
-    REVIEWED.amended(said("2026-09-16", CASH))
+    REVIEWED.with_amendments(said("2026-09-16", CASH))
 
     assert REVIEWED.session(date(2026, 9, 16), STOCK).open
 
@@ -247,14 +251,17 @@ def test_the_override_beats_the_table_and_the_provider_in_any_order() -> None:
     mine = override('[[day]]\ndate = 2024-01-20\nhours = ["09:15-12:30"]\nnote = "as I saw it"\n')
     provider = said("2024-01-20", CASH, "10:00-11:00")
 
-    for calendar in (REVIEWED.amended(mine, provider), REVIEWED.amended(provider, mine)):
+    for calendar in (
+        REVIEWED.with_amendments(mine, provider),
+        REVIEWED.with_amendments(provider, mine),
+    ):
         session = calendar.session(date(2024, 1, 20), STOCK)
         assert [str(window) for window in session.windows] == ["09:15-12:30"]
         assert (session.note, session.provisional) == ("as I saw it", False)
 
 
 def test_the_override_can_name_an_auction_one_segment_and_a_day_beyond_the_table() -> None:
-    calendar = REVIEWED.amended(
+    calendar = REVIEWED.with_amendments(
         override(
             "[[day]]\ndate = 2027-02-06\n"
             'cash = ["09:15-15:30"]\nclosing_auction = "15:15-15:35"\n'

@@ -15,15 +15,15 @@ from data_fetch.core.market.calendar import (
     INDIA_VIX,
     OTHER_STOCK,
     MarketCalendar,
-    Venue,
+    TradingGroup,
     end_warning,
-    venue_of,
+    group_of,
 )
 from data_fetch.core.records import Instrument
 
 CALENDAR = MarketCalendar.reviewed()
 STOCK, OTHER, VIX, FO = F_AND_O_STOCK, OTHER_STOCK, INDIA_VIX, FUTURES_AND_OPTIONS
-VENUES = [F_AND_O_STOCK, OTHER_STOCK, INDEX, INDIA_VIX, FUTURES_AND_OPTIONS]
+TRADING_GROUPS = [F_AND_O_STOCK, OTHER_STOCK, INDEX, INDIA_VIX, FUTURES_AND_OPTIONS]
 
 
 def ist(text: str) -> datetime:
@@ -31,7 +31,7 @@ def ist(text: str) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("day", "venue", "windows", "auction", "minutes", "slots"),
+    ("day", "group", "windows", "auction", "minutes", "slots"),
     [
         pytest.param("2021-01-01", STOCK, ["09:15-15:30"], None, 375, 375, id="first day"),
         pytest.param(
@@ -92,9 +92,14 @@ def ist(text: str) -> datetime:
     ],
 )
 def test_sessions(
-    day: str, venue: Venue, windows: list[str], auction: str | None, minutes: int, slots: int
+    day: str,
+    group: TradingGroup,
+    windows: list[str],
+    auction: str | None,
+    minutes: int,
+    slots: int,
 ) -> None:
-    session = CALENDAR.session(date.fromisoformat(day), venue)
+    session = CALENDAR.session(date.fromisoformat(day), group)
 
     assert [str(window) for window in session.windows] == windows
     assert (session.auction and str(session.auction)) == auction
@@ -105,7 +110,7 @@ def test_sessions(
 
 
 @pytest.mark.parametrize(
-    ("at", "venue", "trades"),
+    ("at", "group", "trades"),
     [
         pytest.param("2025-01-06 09:14:59", STOCK, False, id="one second before the open"),
         pytest.param("2025-01-06 09:15:00", STOCK, True, id="the opening instant"),
@@ -133,13 +138,13 @@ def test_sessions(
         pytest.param("2026-08-03 15:40:00", FO, False, id="F&O is over"),
     ],
 )
-def test_is_open(at: str, venue: Venue, trades: bool) -> None:
-    assert CALENDAR.is_open(ist(at), venue) is trades
-    assert CALENDAR.is_open(ist(at).astimezone(UTC), venue) is trades
+def test_is_open(at: str, group: TradingGroup, trades: bool) -> None:
+    assert CALENDAR.is_open(ist(at), group) is trades
+    assert CALENDAR.is_open(ist(at).astimezone(UTC), group) is trades
 
 
 @pytest.mark.parametrize(
-    ("slot", "venue", "due"),
+    ("slot", "group", "due"),
     [
         pytest.param("2026-07-31 15:29", STOCK, True, id="the last slot of an old day"),
         pytest.param("2026-07-31 15:30", STOCK, False, id="no slot at the close"),
@@ -156,8 +161,8 @@ def test_is_open(at: str, venue: Venue, trades: bool) -> None:
         pytest.param("2026-09-16 15:39", FO, True, id="the last slot of F&O"),
     ],
 )
-def test_in_slot(slot: str, venue: Venue, due: bool) -> None:
-    assert CALENDAR.in_slot(ist(slot), venue) is due
+def test_in_slot(slot: str, group: TradingGroup, due: bool) -> None:
+    assert CALENDAR.is_slot_due(ist(slot), group) is due
 
 
 def test_a_day_is_named_in_ist_and_its_slots_are_utc() -> None:
@@ -176,7 +181,7 @@ def test_midnight_in_utc_belongs_to_the_morning_in_india() -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "venue", "opens"),
+    ("at", "group", "opens"),
     [
         pytest.param("2025-01-06 09:14", STOCK, "2025-01-06 09:15", id="a minute before"),
         pytest.param("2025-01-06 09:15", STOCK, "2025-01-07 09:15", id="open now: the day after"),
@@ -187,12 +192,12 @@ def test_midnight_in_utc_belongs_to_the_morning_in_india() -> None:
         pytest.param("2026-09-16 15:20", STOCK, "2026-09-17 09:15", id="during the auction"),
     ],
 )
-def test_next_open(at: str, venue: Venue, opens: str) -> None:
-    assert CALENDAR.next_open(ist(at), venue) == ist(opens)
+def test_next_open(at: str, group: TradingGroup, opens: str) -> None:
+    assert CALENDAR.next_open(ist(at), group) == ist(opens)
 
 
 @pytest.mark.parametrize(
-    ("at", "venue", "slot"),
+    ("at", "group", "slot"),
     [
         pytest.param("2025-01-06 09:15:59", STOCK, "2025-01-03 15:29", id="first not over yet"),
         pytest.param("2025-01-06 09:16:00", STOCK, "2025-01-06 09:15", id="first just over"),
@@ -204,12 +209,12 @@ def test_next_open(at: str, venue: Venue, opens: str) -> None:
         pytest.param("2021-01-01 09:15:30", STOCK, None, id="before the calendar's first slot"),
     ],
 )
-def test_last_completed_slot(at: str, venue: Venue, slot: str | None) -> None:
-    assert CALENDAR.last_completed_slot(ist(at), venue) == (slot and ist(slot))
+def test_last_completed_slot(at: str, group: TradingGroup, slot: str | None) -> None:
+    assert CALENDAR.last_completed_slot(ist(at), group) == (slot and ist(slot))
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "venue", "minutes"),
+    ("start", "end", "group", "minutes"),
     [
         pytest.param("2025-01-06 09:15", "2025-01-06 09:20", STOCK, 5, id="five minutes"),
         pytest.param("2025-01-06 09:15:01", "2025-01-06 09:20", STOCK, 4, id="one of them begun"),
@@ -223,8 +228,8 @@ def test_last_completed_slot(at: str, venue: Venue, slot: str | None) -> None:
         pytest.param("2024-12-31 15:30", "2025-12-31 15:30", STOCK, 93060, id="all of 2025"),
     ],
 )
-def test_trading_minutes_between(start: str, end: str, venue: Venue, minutes: int) -> None:
-    assert CALENDAR.trading_minutes_between(ist(start), ist(end), venue) == minutes
+def test_trading_minutes_between(start: str, end: str, group: TradingGroup, minutes: int) -> None:
+    assert CALENDAR.trading_minutes_between(ist(start), ist(end), group) == minutes
 
 
 def test_slots_between_begins_after_and_ends_with() -> None:
@@ -253,14 +258,14 @@ def test_a_session_without_announced_hours_is_closed_and_says_so() -> None:
 
     assert (muhurat.open, muhurat.provisional) == (False, True)
     assert "data-fetch calendar refresh" in muhurat.note
-    assert CALENDAR.awaited() == [date(2026, 11, 8)]
+    assert CALENDAR.dates_without_hours() == [date(2026, 11, 8)]
 
 
 def test_reviewed_days_are_not_provisional_and_closed_ones_say_why() -> None:
     day = CALENDAR.reviewed_from
     while day <= CALENDAR.reviewed_until:
-        for venue in VENUES:
-            session = CALENDAR.session(day, venue)
+        for group in TRADING_GROUPS:
+            session = CALENDAR.session(day, group)
             assert session.provisional is (day == date(2026, 11, 8))
             assert session.open or session.note
         day += timedelta(days=1)
@@ -287,7 +292,7 @@ def test_the_end_of_the_table_is_announced(today: date, warns: str | None) -> No
 
 
 @pytest.mark.parametrize(
-    ("key", "segment", "cas_eligible", "venue"),
+    ("key", "segment", "cas_eligible", "group"),
     [
         pytest.param("NSE_EQ|INE002A01018", "NSE_EQ", True, F_AND_O_STOCK, id="F&O stock"),
         pytest.param("NSE_EQ|INE000000000", "NSE_EQ", False, OTHER_STOCK, id="other stock"),
@@ -296,13 +301,13 @@ def test_the_end_of_the_table_is_announced(today: date, warns: str | None) -> No
         pytest.param("NSE_FO|98918|27-03-2025", "NSE_FO", False, FUTURES_AND_OPTIONS, id="F&O"),
     ],
 )
-def test_venue_of(key: str, segment: str, cas_eligible: bool, venue: Venue) -> None:
-    assert venue_of(instrument(key, segment, cas_eligible=cas_eligible)) == venue
+def test_venue_of(key: str, segment: str, cas_eligible: bool, group: TradingGroup) -> None:
+    assert group_of(instrument(key, segment, cas_eligible=cas_eligible)) == group
 
 
 def test_a_segment_without_hours_is_refused() -> None:
     with pytest.raises(BadRecord, match="BSE_EQ"):
-        venue_of(instrument("BSE_EQ|INE002A01018", "BSE_EQ"))
+        group_of(instrument("BSE_EQ|INE002A01018", "BSE_EQ"))
 
 
 def instrument(key: str, segment: str, *, cas_eligible: bool = False) -> Instrument:
@@ -322,7 +327,7 @@ def instrument(key: str, segment: str, *, cas_eligible: bool = False) -> Instrum
 law = settings(deadline=None, max_examples=50)
 
 days = st.dates(date(2021, 1, 1), date(2026, 12, 31))
-venues = st.sampled_from(VENUES)
+groups = st.sampled_from(TRADING_GROUPS)
 # Three stretches: the auction begins, a drill on a Saturday, an afternoon Muhurat.
 stretches = st.sampled_from([ist("2026-07-30"), ist("2024-02-29"), ist("2025-10-19")])
 offsets = st.timedeltas(timedelta(0), timedelta(days=6))
@@ -335,67 +340,67 @@ def ordered_instants(draw: st.DrawFn, *, count: int) -> list[datetime]:
 
 
 @law
-@given(day=days, venue=venues)
-def test_expected_minutes_are_the_minutes(day: date, venue: Venue) -> None:
-    session = CALENDAR.session(day, venue)
+@given(day=days, group=groups)
+def test_expected_minutes_are_the_minutes(day: date, group: TradingGroup) -> None:
+    session = CALENDAR.session(day, group)
     minutes, slots = session.minutes(), session.slots()
 
     assert len(minutes) == len(set(minutes)) == session.expected_minutes
     assert slots == sorted(slots)
     assert slots[: len(minutes)] == minutes
     assert all(minute.astimezone(IST).date() == day for minute in slots)
-    assert all(CALENDAR.is_open(minute, venue) for minute in minutes)
+    assert all(CALENDAR.is_open(minute, group) for minute in minutes)
 
 
 @law
-@given(ordered_instants(count=3), venues)
-def test_slots_between_composes(instants: list[datetime], venue: Venue) -> None:
+@given(ordered_instants(count=3), groups)
+def test_slots_between_composes(instants: list[datetime], group: TradingGroup) -> None:
     first, middle, last = instants
 
-    assert CALENDAR.slots_between(first, last, venue) == CALENDAR.slots_between(
-        first, middle, venue
-    ) + CALENDAR.slots_between(middle, last, venue)
+    assert CALENDAR.slots_between(first, last, group) == CALENDAR.slots_between(
+        first, middle, group
+    ) + CALENDAR.slots_between(middle, last, group)
 
 
 @law
-@given(ordered_instants(count=2), venues)
+@given(ordered_instants(count=2), groups)
 def test_trading_minutes_are_the_minutes_that_lie_between(
-    instants: list[datetime], venue: Venue
+    instants: list[datetime], group: TradingGroup
 ) -> None:
     start, end = instants
     day, last = start.astimezone(IST).date(), end.astimezone(IST).date()
     inside = 0
     while day <= last:
-        minutes = CALENDAR.session(day, venue).minutes()
+        minutes = CALENDAR.session(day, group).minutes()
         inside += sum(1 for minute in minutes if start <= minute and minute + MINUTE <= end)
         day += timedelta(days=1)
 
-    assert CALENDAR.trading_minutes_between(start, end, venue) == inside
+    assert CALENDAR.trading_minutes_between(start, end, group) == inside
 
 
 @law
-@given(ordered_instants(count=1), venues)
+@given(ordered_instants(count=1), groups)
 def test_the_last_completed_slot_is_over_and_no_later_one_is(
-    instants: list[datetime], venue: Venue
+    instants: list[datetime], group: TradingGroup
 ) -> None:
     (at,) = instants
-    slot = CALENDAR.last_completed_slot(at, venue)
+    slot = CALENDAR.last_completed_slot(at, group)
 
     assert slot is not None
-    assert CALENDAR.in_slot(slot, venue)
+    assert CALENDAR.is_slot_due(slot, group)
     assert slot + MINUTE <= at
-    assert CALENDAR.slots_between(slot, at - MINUTE, venue) == []
+    assert CALENDAR.slots_between(slot, at - MINUTE, group) == []
 
 
 @law
-@given(ordered_instants(count=1), venues)
-def test_trading_begins_at_the_next_open(instants: list[datetime], venue: Venue) -> None:
+@given(ordered_instants(count=1), groups)
+def test_trading_begins_at_the_next_open(instants: list[datetime], group: TradingGroup) -> None:
     (at,) = instants
-    opens = CALENDAR.next_open(at, venue)
+    opens = CALENDAR.next_open(at, group)
 
     assert opens > at
-    assert CALENDAR.is_open(opens, venue)
-    assert not CALENDAR.is_open(opens - timedelta(microseconds=1), venue)
+    assert CALENDAR.is_open(opens, group)
+    assert not CALENDAR.is_open(opens - timedelta(microseconds=1), group)
 
 
 @law

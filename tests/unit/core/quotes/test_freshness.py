@@ -37,7 +37,7 @@ def judged(
     return judge(
         "TCS",
         now=ist(now),
-        venue=F_AND_O_STOCK,
+        group=F_AND_O_STOCK,
         calendar=CALENDAR,
         rules=RULES,
         last_quote=ist(last_quote) if last_quote else None,

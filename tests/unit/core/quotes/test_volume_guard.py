@@ -15,35 +15,35 @@ def traded(volume: int) -> Quote:
 def test_volume_may_grow_or_stand_still_within_the_day() -> None:
     guard = VolumeGuard()
 
-    assert [guard.objection(TODAY, traded(v)) for v in (0, 10, 10, 25)] == [None] * 4
+    assert [guard.rejection(TODAY, traded(v)) for v in (0, 10, 10, 25)] == [None] * 4
 
 
 def test_a_fall_within_the_day_is_refused_and_forgotten() -> None:
     guard = VolumeGuard()
-    guard.objection(TODAY, traded(100))
+    guard.rejection(TODAY, traded(100))
 
-    assert guard.objection(TODAY, traded(40)) == "volume fell within the day, from 100 to 40"
-    assert guard.objection(TODAY, traded(101)) is None
+    assert guard.rejection(TODAY, traded(40)) == "volume fell within the day, from 100 to 40"
+    assert guard.rejection(TODAY, traded(101)) is None
 
 
 def test_a_new_day_starts_from_nothing() -> None:
     guard = VolumeGuard()
-    guard.objection(TODAY, traded(100))
+    guard.rejection(TODAY, traded(100))
 
-    assert guard.objection(TOMORROW, traded(5)) is None
+    assert guard.rejection(TOMORROW, traded(5)) is None
 
 
 def test_what_the_store_knows_counts_after_a_restart() -> None:
     guard = VolumeGuard([(TODAY, traded(100))])
 
-    assert guard.objection(TODAY, traded(99)) is not None
+    assert guard.rejection(TODAY, traded(99)) is not None
 
 
 def test_when_every_later_figure_is_lower_the_high_one_was_wrong() -> None:
     guard = VolumeGuard()
-    guard.objection(TODAY, traded(10**12))
+    guard.rejection(TODAY, traded(10**12))
 
-    verdicts = [guard.objection(TODAY, traded(50 + n)) for n in range(FALLS_TO_BELIEVE)]
+    verdicts = [guard.rejection(TODAY, traded(50 + n)) for n in range(FALLS_TO_BELIEVE)]
 
     assert [verdict is None for verdict in verdicts] == [False] * (FALLS_TO_BELIEVE - 1) + [True]
-    assert guard.objection(TODAY, traded(60)) is None
+    assert guard.rejection(TODAY, traded(60)) is None

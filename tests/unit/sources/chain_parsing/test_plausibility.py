@@ -12,21 +12,21 @@ import pytest
 
 from data_fetch.core.chains.chains import (
     Chain,
-    ChainFault,
+    ChainError,
     ChainLeg,
     ChainSource,
     Fault,
     OptionType,
     QuantityUnit,
 )
-from data_fetch.sources.chain_parsing.canaries import (
+from data_fetch.sources.chain_parsing.legs import LegGathering, is_many
+from data_fetch.sources.chain_parsing.plausibility import (
     check_chains,
     check_totals,
     most_worth,
     refuse_prices,
 )
-from data_fetch.sources.chain_parsing.legs import LegGathering, is_many
-from data_fetch.sources.chain_parsing.values import Objection
+from data_fetch.sources.chain_parsing.values import FieldError
 
 CALL, PUT = OptionType.CALL, OptionType.PUT
 EXPIRY = date(2026, 9, 15)
@@ -88,7 +88,7 @@ def times(name: str, factor: float) -> Callable[[ChainLeg], dict[str, Any]]:
 
 
 def fault_of(chain: Chain) -> str:
-    with pytest.raises(ChainFault) as refused:
+    with pytest.raises(ChainError) as refused:
         list(check_chains([chain]))
     assert refused.value.fault is Fault.UNIT_CHANGED
     return str(refused.value)
@@ -171,7 +171,7 @@ class TestWorth:
     )
     def test_has_a_limit(self, side: OptionType, price: float) -> None:
         most = most_worth(side, Decimal(100), SPOT)
-        with pytest.raises(Objection, match="lastPrice"):
+        with pytest.raises(FieldError, match="lastPrice"):
             refuse_prices(most, {"lastPrice": price, "askPrice": None}, "askPrice")
 
     def test_is_not_what_somebody_asks(self) -> None:
@@ -201,7 +201,7 @@ class TestTotals:
     @pytest.mark.parametrize("off", ["CE_oi", "CE_volume", "PE_oi", "PE_volume"])
     @pytest.mark.parametrize("by", [1, -1, 1000])
     def test_that_differ_are_a_contradiction(self, off: str, by: int) -> None:
-        with pytest.raises(ChainFault) as refused:
+        with pytest.raises(ChainError) as refused:
             list(check_totals([honest()], self.totals(honest(), **{off: by}), EXPIRY))
         assert refused.value.fault is Fault.CONTRADICTION
 
@@ -246,9 +246,9 @@ class TestGathering:
         gathering = self.gathered(5)
         for strike, fault in enumerate([*[Fault.RENAMED_FIELD] * 4, Fault.RETYPED_FIELD]):
             gathering.refuse(
-                EXPIRY, Decimal(100 + strike), CALL, Objection(fault, "oi", "oi is missing")
+                EXPIRY, Decimal(100 + strike), CALL, FieldError(fault, "oi", "oi is missing")
             )
-        with pytest.raises(ChainFault) as refused:
+        with pytest.raises(ChainError) as refused:
             gathering.settle(0)
         assert refused.value.fault is Fault.RENAMED_FIELD
         assert "oi is missing (4 of 10 legs)" in str(refused.value)
@@ -256,12 +256,12 @@ class TestGathering:
     def test_no_good_leg_is_no_chain(self) -> None:
         gathering = self.gathered(0)
         for strike, fault in enumerate((Fault.RENAMED_FIELD, Fault.RETYPED_FIELD)):
-            gathering.refuse(EXPIRY, Decimal(100 + strike), CALL, Objection(fault, "oi", "bad"))
-        with pytest.raises(ChainFault, match="bad"):
+            gathering.refuse(EXPIRY, Decimal(100 + strike), CALL, FieldError(fault, "oi", "bad"))
+        with pytest.raises(ChainError, match="bad"):
             gathering.settle(0)
 
     def test_no_leg_at_all_is_an_empty_list(self) -> None:
-        with pytest.raises(ChainFault) as refused:
+        with pytest.raises(ChainError) as refused:
             self.gathered(0).settle(0)
         assert refused.value.fault is Fault.EMPTY_LIST
 

@@ -270,7 +270,7 @@ def test_malformed_rows_are_counted_and_told(provider: Provider, tmp_path: Path)
 
     found = master(provider.url, tmp_path).today()
 
-    assert (found.instruments, found.set_aside) == (1, 2)
+    assert (found.instruments, found.rejected) == (1, 2)
     assert found.warning == "2 malformed row(s) of the master were set aside"
 
 

@@ -14,7 +14,7 @@ import ijson
 import pytest
 
 from data_fetch.core.errors import BadRecord, MasterUnavailable
-from data_fetch.core.records import Instrument, SetAside
+from data_fetch.core.records import Instrument, RejectedRow
 from data_fetch.sources.instruments.rows import parse_instrument, read_instruments, read_rows
 
 RELIANCE: dict[str, Any] = {
@@ -175,7 +175,7 @@ def test_malformed_rows_come_with_a_reason_and_the_others_are_read(tmp_path: Pat
     found = list(read_rows(master(tmp_path / "m.json.gz", rows)))
 
     assert [row.symbol for row in found if isinstance(row, Instrument)] == ["RELIANCE", "NIFTY"]
-    reasons = [row.reason for row in found if isinstance(row, SetAside)]
+    reasons = [row.reason for row in found if isinstance(row, RejectedRow)]
     assert reasons == [
         "expiry is None, not a number",
         "not an instrument: 'a text'",

@@ -12,7 +12,7 @@ from nse_bodies import SPOT, TUESDAY, body, leg, placeholder, row
 
 from data_fetch.core.chains.chains import (
     Chain,
-    ChainFault,
+    ChainError,
     ChainLeg,
     ChainSource,
     Fault,
@@ -31,7 +31,7 @@ FAR_STRIKES = range(15000, 17000, 100)
 
 def chain(*rows: Any, **records: Any) -> Chain:
     told = read_nse_chains(body(*rows, **records))
-    assert told.set_aside == ()
+    assert told.rejected == ()
     (only,) = told.chains
     return only
 
@@ -44,11 +44,11 @@ def only_leg(**changes: Any) -> ChainLeg:
 def reasons(*rows: Any) -> list[str]:
     """Why legs of a body with many good ones beside *rows* were set aside."""
     good = [row(strike) for strike in FAR_STRIKES]
-    return [aside.reason for aside in read_nse_chains(body(*rows, *good)).set_aside]
+    return [aside.reason for aside in read_nse_chains(body(*rows, *good)).rejected]
 
 
 def fault_of(document: Any, *args: Any) -> Fault:
-    with pytest.raises(ChainFault) as refused:
+    with pytest.raises(ChainError) as refused:
         read_nse_chains(document, *args)
     return refused.value.fault
 
@@ -109,7 +109,7 @@ def test_the_legacy_shape_tells_the_same() -> None:
 def test_all_shapes_tell_the_same(shaped: Callable[[Any], Any]) -> None:
     told = read_nse_chains(shaped(body(row())))
     assert told.chains == (chain(row()),)
-    assert (told.remarks, told.set_aside) == ((), ())
+    assert (told.remarks, told.rejected) == ((), ())
 
 
 @pytest.mark.parametrize("text", ["15-Sep-2026", "15-SEP-2026", "15-09-2026", "2026-09-15"])
@@ -293,7 +293,7 @@ def test_a_few_bad_legs_are_set_aside_and_many_refuse_the_body() -> None:
         for strike in range(22000, 22400, 100)
     ]
     told = read_nse_chains(body(*good, *bad[:3]))
-    assert [aside.name for aside in told.set_aside] == [
+    assert [aside.name for aside in told.rejected] == [
         "2026-09-15 22000 CE",
         "2026-09-15 22100 CE",
         "2026-09-15 22200 CE",
@@ -381,7 +381,7 @@ class TestWhatWasAskedFor:
         ]
         told = read_nse_chains(body(*rows), "NIFTY", EXPIRY)
         assert [one.expiry for one in told.chains] == [EXPIRY]
-        assert [aside.reason for aside in told.set_aside] == ["expiry 2026-09-22, not 2026-09-15"]
+        assert [aside.reason for aside in told.rejected] == ["expiry 2026-09-22, not 2026-09-15"]
 
 
 class TestExpiries:
@@ -400,7 +400,7 @@ class TestExpiries:
         ],
     )
     def test_that_cannot_be_read_are_refused(self, told: Any, fault: Fault) -> None:
-        with pytest.raises(ChainFault) as refused:
+        with pytest.raises(ChainError) as refused:
             read_nse_expiries(told)
         assert refused.value.fault is fault
 
@@ -428,7 +428,7 @@ def test_whatever_comes_only_chain_faults_are_raised(
     broken = {"expiryDates": TUESDAY, "strikePrice": strike, "CE": leg(**changes), "PE": beside}
     try:
         told = read_nse_chains(body(row(), broken, beside, underlyingValue=beside))
-    except ChainFault:
+    except ChainError:
         return
     for one in told.chains[0].legs:
         assert one.oi is not None

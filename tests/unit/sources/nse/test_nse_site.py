@@ -12,7 +12,7 @@ import pytest
 from nse_stub import DENIED, INFO, PAGE, json, nse_pacer, page, paths, site_for, visiting
 from upstox_stub import START, FreePacing, Scripted, Seen, Stub
 
-from data_fetch.core.chains.chains import ChainFault, Fault, fault_of
+from data_fetch.core.chains.chains import ChainError, Fault, fault_of
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.errors import DataFetchError, RateLimited, Stopped, Unreachable
 from data_fetch.core.ports import Lane
@@ -204,7 +204,7 @@ def test_switched_off_it_sends_nothing(stub: Stub, clock: VirtualClock) -> None:
     pacing = FreePacing()
     site = site_for(stub.url, clock, pacing, enabled=False)
     assert fault_of(problem_of(site)) is Fault.SWITCHED_OFF
-    with pytest.raises(ChainFault):
+    with pytest.raises(ChainError):
         site.option_chain("NIFTY", True, EXPIRY)
     assert (stub.seen, pacing.asked) == ([], [])
 
@@ -227,10 +227,10 @@ class TestPace:
         """Pages too: 2.5 seconds between any two, whoever asks."""
         visiting(stub, json({}), json(INFO))
         site = site_for(stub.url, clock, nse_pacer(tmp_path / "nse", clock))
-        errand = site.errand()
-        site.contract_info("NIFTY", errand)
-        site.contract_info("NIFTY", errand)
-        assert errand.requests == 5
+        context = site.context()
+        site.contract_info("NIFTY", context)
+        site.contract_info("NIFTY", context)
+        assert context.requests == 5
         assert clock.now() - START >= timedelta(seconds=2.5) * 4
 
     def test_holds_across_processes(self, stub: Stub, clock: VirtualClock, tmp_path: Path) -> None:
@@ -251,13 +251,13 @@ class TestPace:
         visiting(stub, json(INFO))
         site = site_for(stub.url, clock, nse_pacer(tmp_path / "nse", clock))
         site.contract_info("NIFTY")
-        errand = site.errand()
-        errand.deadline = clock.now() + timedelta(seconds=1)
+        context = site.context()
+        context.deadline = clock.now() + timedelta(seconds=1)
         with pytest.raises(RateLimited):
-            site.contract_info("NIFTY", errand)
+            site.contract_info("NIFTY", context)
         clock.sleep(timedelta(seconds=5))
         with pytest.raises(Unreachable, match="No time is left"):
-            site.contract_info("NIFTY", errand)
+            site.contract_info("NIFTY", context)
         assert len(stub.seen) == 2
 
     def test_a_stop_ends_the_wait(self, stub: Stub, clock: VirtualClock, tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ class TestPace:
         stop = Event()
         stop.set()
         with pytest.raises(Stopped):
-            site.contract_info("NIFTY", site.errand(stop=stop))
+            site.contract_info("NIFTY", site.context(stop=stop))
 
 
 class TestManyThreads:
@@ -310,12 +310,12 @@ class TestManyThreads:
         with self.somebody_else_at_it(stub, site):
             stop.set()
             with pytest.raises(Stopped):
-                site.contract_info("NIFTY", site.errand(stop=stop))
+                site.contract_info("NIFTY", site.context(stop=stop))
 
     def test_those_in_line_wait_no_longer_than_they_have_time(
         self, stub: Stub, site: NseSite, clock: VirtualClock
     ) -> None:
-        late = site.errand()
+        late = site.context()
         with self.somebody_else_at_it(stub, site):
             clock.sleep(late.deadline - clock.now())
             with pytest.raises(Unreachable, match="No time is left"):
@@ -325,10 +325,10 @@ class TestManyThreads:
 
 def test_every_answer_is_kept_for_the_vault(stub: Stub, site: NseSite) -> None:
     visiting(stub, json({}), Scripted(503, b"<html>busy</html>"))
-    errand = site.errand()
-    with pytest.raises(ChainFault):
-        site.contract_info("NIFTY", errand)
-    assert [(kept.status, kept.body) for kept in errand.payloads] == [
+    context = site.context()
+    with pytest.raises(ChainError):
+        site.contract_info("NIFTY", context)
+    assert [(kept.status, kept.body) for kept in context.raw_responses] == [
         (200, b"{}"),
         (503, b"<html>busy</html>"),
     ]

@@ -11,7 +11,7 @@ from upstox_stub import START, waited
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.errors import (
     AccessDenied,
-    BadAnswer,
+    BadResponse,
     DataFetchError,
     RateLimited,
     RequestRefused,
@@ -22,7 +22,7 @@ from data_fetch.core.errors import (
     Unreachable,
 )
 from data_fetch.core.ports import Lane
-from data_fetch.sources.transport.retrying import Errand, RetryPolicy
+from data_fetch.sources.transport.retrying import RequestContext, RetryPolicy
 
 
 @pytest.fixture
@@ -49,12 +49,12 @@ def policy(clock: VirtualClock, seed: int = 1) -> RetryPolicy:
     return RetryPolicy(clock, random=Random(seed))
 
 
-def soon() -> Errand:
+def soon() -> RequestContext:
     """Work that must be done within thirty seconds."""
-    return Errand(Lane.LIVE, START + timedelta(seconds=30))
+    return RequestContext(Lane.LIVE, START + timedelta(seconds=30))
 
 
-@pytest.mark.parametrize("kind", [BadAnswer, Unreachable, RateLimited])
+@pytest.mark.parametrize("kind", [BadResponse, Unreachable, RateLimited])
 def test_transient_failures_are_tried_again(
     clock: VirtualClock, kind: type[DataFetchError]
 ) -> None:
@@ -79,8 +79,8 @@ def test_a_named_wait_is_kept_to_the_instant(clock: VirtualClock) -> None:
 
 
 def test_the_last_error_comes_out_when_attempts_run_out(clock: VirtualClock) -> None:
-    problems = [BadAnswer(f"number {n}") for n in range(1, 9)]
-    with pytest.raises(BadAnswer, match="number 4"):
+    problems = [BadResponse(f"number {n}") for n in range(1, 9)]
+    with pytest.raises(BadResponse, match="number 4"):
         policy(clock).run(failing(*problems), soon())
 
 
@@ -109,7 +109,7 @@ def test_one_seed_gives_the_same_waits() -> None:
     def rehearse(seed: int) -> timedelta:
         clock = VirtualClock(START)
         hold = clock.hold()
-        policy(clock, seed).run(failing(BadAnswer("x"), BadAnswer("y")), soon())
+        policy(clock, seed).run(failing(BadResponse("x"), BadResponse("y")), soon())
         hold.release()
         return waited(clock)
 
@@ -118,13 +118,13 @@ def test_one_seed_gives_the_same_waits() -> None:
 
 
 def test_live_work_ends_within_its_minute() -> None:
-    assert Errand.begin(Lane.LIVE, START).deadline <= START + timedelta(seconds=30)
-    assert Errand.begin(Lane.BACKFILL, START).deadline > START + timedelta(minutes=30)
+    assert RequestContext.begin(Lane.LIVE, START).deadline <= START + timedelta(seconds=30)
+    assert RequestContext.begin(Lane.BACKFILL, START).deadline > START + timedelta(minutes=30)
 
 
 def test_work_that_is_called_off_is_not_tried_again(clock: VirtualClock) -> None:
-    errand = soon()
-    errand.stop.set()
+    context = soon()
+    context.stop.set()
     with pytest.raises(Stopped):
-        policy(clock).run(failing(BadAnswer("x")), errand)
+        policy(clock).run(failing(BadResponse("x")), context)
     assert not waited(clock)

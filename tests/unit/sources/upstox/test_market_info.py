@@ -193,8 +193,8 @@ def test_a_bad_row_is_set_aside_with_its_reason(row: object, reason: str) -> Non
     amendments = fetch_amendments(Provider([row, holiday("2026-12-16")]), [])
 
     assert {day for day, _ in amendments.calendar.days} == {date(2026, 12, 16)}
-    assert len(amendments.set_aside) == 1
-    assert reason in amendments.set_aside[0]
+    assert len(amendments.rejected) == 1
+    assert reason in amendments.rejected[0]
 
 
 def test_timings_with_a_bad_row_are_set_aside_as_a_whole() -> None:
@@ -202,7 +202,7 @@ def test_timings_with_a_bad_row_are_set_aside_as_a_whole() -> None:
     amendments = fetch_amendments(provider, [date.fromisoformat(DAY)])
 
     assert amendments.calendar.days == {}
-    assert DAY in amendments.set_aside[0]
+    assert DAY in amendments.rejected[0]
 
 
 def test_times_may_come_as_text() -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind
 from data_fetch.core.clock import IST
 from data_fetch.core.market.session import minute_number
-from data_fetch.core.records import SetAside
-from data_fetch.sources.upstox.ohlc_rows import ReadBars, read_running_bars
+from data_fetch.core.records import RejectedRow
+from data_fetch.sources.upstox.ohlc_rows import ParsedOhlc, read_ohlc_rows
 
 RELIANCE, NIFTY = "NSE_EQ|INE002A01018", "NSE_INDEX|Nifty 50"
 NOW = datetime(2026, 9, 16, 10, 0, 2, tzinfo=IST)
@@ -31,8 +31,8 @@ def row(key: str = RELIANCE, previous: Any = None) -> dict[str, Any]:
     return {"last_price": 1303.9, "instrument_token": key, "prev_ohlc": previous, "live_ohlc": live}
 
 
-def read_one(previous: Any) -> ReadBars:
-    return read_running_bars({"NSE_EQ:RELIANCE": row(RELIANCE, previous)}, [RELIANCE], NOW)
+def read_one(previous: Any) -> ParsedOhlc:
+    return read_ohlc_rows({"NSE_EQ:RELIANCE": row(RELIANCE, previous)}, [RELIANCE], NOW)
 
 
 def test_documented_row() -> None:
@@ -61,7 +61,7 @@ def test_rows_are_joined_on_the_instrument_token() -> None:
         RELIANCE: row(NIFTY, bar(open=1304.0)),
         "NSE_INDEX:Nifty 50": row(RELIANCE, bar(open=1303.5)),
     }
-    read = read_running_bars(data, [RELIANCE, NIFTY], NOW)
+    read = read_ohlc_rows(data, [RELIANCE, NIFTY], NOW)
     assert [(block.instrument_key, block.open) for block in read.blocks] == [
         (RELIANCE, [1303.5]),
         (NIFTY, [1304.0]),
@@ -78,7 +78,7 @@ def test_rows_are_joined_on_the_instrument_token() -> None:
 )
 def test_a_name_without_a_bar_of_today_is_absent(previous: Any) -> None:
     read = read_one(previous)
-    assert (read.absent, read.blocks, read.set_aside) == ((RELIANCE,), (), ())
+    assert (read.absent, read.blocks, read.rejected) == ((RELIANCE,), (), ())
 
 
 def test_the_day_begins_at_midnight_in_india() -> None:
@@ -87,7 +87,7 @@ def test_the_day_begins_at_midnight_in_india() -> None:
 
 
 def test_a_key_without_a_row_is_absent() -> None:
-    assert read_running_bars({}, [RELIANCE], NOW).absent == (RELIANCE,)
+    assert read_ohlc_rows({}, [RELIANCE], NOW).absent == (RELIANCE,)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_key_without_a_row_is_absent() -> None:
 )
 def test_bars_that_cannot_be_are_set_aside(previous: Any, reason: str) -> None:
     read = read_one(previous)
-    (aside,) = read.set_aside
+    (aside,) = read.rejected
     assert aside.instrument_key == RELIANCE
     assert aside.reason.startswith(reason)
     assert (read.blocks, read.absent) == ((), ())
@@ -117,24 +117,24 @@ def test_bars_that_cannot_be_are_set_aside(previous: Any, reason: str) -> None:
 def test_a_bar_is_over_when_its_minute_is() -> None:
     data = {"R": row(RELIANCE, bar("09:59"))}
     at = datetime(2026, 9, 16, 10, 0, tzinfo=IST)
-    assert read_running_bars(data, [RELIANCE], at).blocks
-    assert not read_running_bars(data, [RELIANCE], at.replace(hour=9, minute=59, second=59)).blocks
+    assert read_ohlc_rows(data, [RELIANCE], at).blocks
+    assert not read_ohlc_rows(data, [RELIANCE], at.replace(hour=9, minute=59, second=59)).blocks
 
 
 def test_two_rows_of_one_key_must_agree() -> None:
     same = {"A": row(previous=bar()), "B": row(previous=bar())}
-    assert len(read_running_bars(same, [RELIANCE], NOW).blocks) == 1
+    assert len(read_ohlc_rows(same, [RELIANCE], NOW).blocks) == 1
     other = {"A": row(previous=bar()), "B": row(previous=None)}
-    assert read_running_bars(other, [RELIANCE], NOW).set_aside == (
-        SetAside(RELIANCE, "2 rows that disagree"),
+    assert read_ohlc_rows(other, [RELIANCE], NOW).rejected == (
+        RejectedRow(RELIANCE, "2 rows that disagree"),
     )
 
 
 def test_rows_that_answer_no_key_are_strays() -> None:
-    read = read_running_bars({"X": row(NIFTY, bar()), "Y": 7}, [RELIANCE], NOW)
-    assert read.strays == (
-        SetAside(NIFTY, "not asked for"),
-        SetAside("Y", "a row without instrument_token"),
+    read = read_ohlc_rows({"X": row(NIFTY, bar()), "Y": 7}, [RELIANCE], NOW)
+    assert read.unrequested == (
+        RejectedRow(NIFTY, "not asked for"),
+        RejectedRow("Y", "a row without instrument_token"),
     )
 
 
@@ -156,10 +156,10 @@ ROWS = JSON | st.fixed_dictionaries(
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.text(max_size=6), ROWS, max_size=6), st.lists(st.sampled_from(KEYS)))
 def test_every_key_asked_for_is_accounted_for_once(data: dict[str, Any], asked: list[str]) -> None:
-    read = read_running_bars(data, asked, NOW)
+    read = read_ohlc_rows(data, asked, NOW)
     told = [
         *(block.instrument_key for block in read.blocks),
         *read.absent,
-        *(aside.instrument_key for aside in read.set_aside),
+        *(aside.instrument_key for aside in read.rejected),
     ]
     assert sorted(told) == sorted(set(asked))

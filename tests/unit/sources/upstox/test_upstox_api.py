@@ -40,7 +40,7 @@ from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import VirtualClock, stopwatch
 from data_fetch.core.errors import (
     AccessDenied,
-    BadAnswer,
+    BadResponse,
     RateLimited,
     RequestRefused,
     TokenRejected,
@@ -217,17 +217,17 @@ def test_data_comes_back_raw(stub: Stub, clock: VirtualClock) -> None:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        pytest.param(Scripted(200, b"<html>hello</html>"), BadAnswer, id="page in a 200"),
-        pytest.param(Scripted(200, b'{"status":"succ'), BadAnswer, id="truncated JSON"),
-        pytest.param(good([]), BadAnswer, id="list for a map"),
+        pytest.param(Scripted(200, b"<html>hello</html>"), BadResponse, id="page in a 200"),
+        pytest.param(Scripted(200, b'{"status":"succ'), BadResponse, id="truncated JSON"),
+        pytest.param(good([]), BadResponse, id="list for a map"),
         pytest.param(error(200, "UDAPI10005"), RateLimited, id="rate limit in a 200"),
         pytest.param(error(429, "UDAPI10005"), RateLimited, id="429"),
-        pytest.param(error(500, "UDAPI100500"), BadAnswer, id="500"),
-        pytest.param(Scripted(302, headers={"Location": "/x"}), BadAnswer, id="redirect"),
+        pytest.param(error(500, "UDAPI100500"), BadResponse, id="500"),
+        pytest.param(Scripted(302, headers={"Location": "/x"}), BadResponse, id="redirect"),
         pytest.param(Scripted(200, b"{}" * 99, cut=50), Unreachable, id="cut off"),
         pytest.param(Scripted(reset=True), Unreachable, id="reset"),
         pytest.param(
-            Scripted(200, b"xx", {"Content-Encoding": "gzip"}), BadAnswer, id="not gzip at all"
+            Scripted(200, b"xx", {"Content-Encoding": "gzip"}), BadResponse, id="not gzip at all"
         ),
     ],
 )
@@ -317,12 +317,12 @@ def test_live_request_does_not_wait_beyond_its_minute(stub: Stub, clock: Virtual
 
 def test_errand_out_of_time_sends_nothing(stub: Stub, clock: VirtualClock) -> None:
     api = api_for(stub.url, clock)
-    errand = api.errand(Lane.LIVE)
+    context = api.context(Lane.LIVE)
     clock.sleep(timedelta(seconds=30))
     with pytest.raises(Unreachable, match="No time is left"):
-        api.ltp([RELIANCE], Lane.LIVE, errand)
+        api.ltp([RELIANCE], Lane.LIVE, context)
     assert stub.seen == []
-    assert errand.requests == 0
+    assert context.requests == 0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind
 from data_fetch.core.clock import IST
-from data_fetch.core.errors import BadAnswer
+from data_fetch.core.errors import BadResponse
 from data_fetch.core.market.session import instant_of
 from data_fetch.sources.upstox.candle_rows import (
     CONTRADICTED,
@@ -22,7 +22,7 @@ from data_fetch.sources.upstox.candle_rows import (
     NO_STAMP,
     NOT_OVER_YET,
     OF_ANOTHER_DAY,
-    ReadCandles,
+    ParsedCandles,
     read_candles,
 )
 from data_fetch.sources.upstox.responses import Answer
@@ -51,7 +51,7 @@ def read(
     received_at: datetime = EVENING,
     partial: bool = False,
     asked_at: datetime | None = None,
-) -> ReadCandles:
+) -> ParsedCandles:
     return read_candles(
         Answer({"candles": list(rows)}, partial, asked_at),
         instrument_key=KEY,
@@ -82,7 +82,7 @@ def test_documented_rows() -> None:
     assert (block.low, block.close) == ([1302.9, 1309.5], [1304.1, 1309.9])
     assert (block.volume, block.oi) == ([68944, 377584], [7, 12])
     assert block.kinds == [Kind.TRADED, Kind.TRADED]
-    assert (read_rows.complete, read_rows.objections) == (True, {})
+    assert (read_rows.complete, read_rows.rejected_rows) == (True, {})
 
 
 def test_a_good_body_is_not_read_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_a_good_body_is_not_read_row_by_row(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_no_rows_are_a_complete_answer() -> None:
     nothing = read()
-    assert (len(nothing.block), nothing.complete, nothing.objections) == (0, True, {})
+    assert (len(nothing.block), nothing.complete, nothing.rejected_rows) == (0, True, {})
 
 
 def test_a_partial_answer_is_never_complete() -> None:
@@ -112,7 +112,7 @@ def test_a_partial_answer_is_never_complete() -> None:
     ],
 )
 def test_data_without_rows_is_a_bad_answer(data: Any) -> None:
-    with pytest.raises(BadAnswer, match="no list of candles"):
+    with pytest.raises(BadResponse, match="no list of candles"):
         read_candles(
             Answer(data),
             instrument_key=KEY,
@@ -137,7 +137,7 @@ class TestOrder:
     def test_rows_of_one_minute_that_disagree_are_all_left_out(self) -> None:
         torn = read(GOOD, row("10:05", volume=11), GOOD, row("10:04"))
         assert times(torn.block) == ["10:04"]
-        assert (torn.complete, torn.objections) == (False, {CONTRADICTED: 3})
+        assert (torn.complete, torn.rejected_rows) == (False, {CONTRADICTED: 3})
 
 
 class TestWhatIsOver:
@@ -155,14 +155,14 @@ class TestWhatIsOver:
         today = read(row("10:00"), row("09:59"), received_at=now)
         left_out = 2 - len(shown)
         assert times(today.block) == shown
-        assert today.objections == ({NOT_OVER_YET: left_out} if left_out else {})
+        assert today.rejected_rows == ({NOT_OVER_YET: left_out} if left_out else {})
         assert today.complete, "a bar that is still forming says nothing against the others"
 
     def test_what_was_forming_when_it_was_asked_for_stays_so(self) -> None:
         """A body that is long on its way holds the minute as it was when it was written."""
         asked_at = datetime(2026, 9, 16, 10, 0, 50, tzinfo=IST)
         slow = read(row("10:00"), received_at=EVENING, asked_at=asked_at)
-        assert (times(slow.block), slow.objections) == ([], {NOT_OVER_YET: 1})
+        assert (times(slow.block), slow.rejected_rows) == ([], {NOT_OVER_YET: 1})
 
     def test_a_forming_row_is_not_judged_by_its_numbers(self) -> None:
         now = datetime(2026, 9, 16, 10, 0, 30, tzinfo=IST)
@@ -229,7 +229,7 @@ def test_rows_that_cannot_be_used_make_an_answer_incomplete(
     bad = [changed.get(place, value) for place, value in enumerate(row("10:00"))]
     told = read(GOOD, bad)
     assert times(told.block) == ["10:05"]
-    assert (told.complete, told.objections) == (False, {reason: 1})
+    assert (told.complete, told.rejected_rows) == (False, {reason: 1})
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_rows_that_cannot_be_used_make_an_answer_incomplete(
 def test_other_things_than_rows_of_seven(bad: Any) -> None:
     told = read(GOOD, bad, bad)
     assert times(told.block) == ["10:05"]
-    assert (told.complete, told.objections) == (False, {NO_ROW: 2})
+    assert (told.complete, told.rejected_rows) == (False, {NO_ROW: 2})
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_accepted_forms(changed: dict[int, Any], column: str, expected: object) 
 def test_a_stamp_does_not_borrow_from_its_neighbour() -> None:
     first, second = row("10:05"), row("10:04")
     first[0], second[0] = first[0] + second[0][:1], second[0][1:]
-    assert read(first, second).objections == {NO_STAMP: 2}
+    assert read(first, second).rejected_rows == {NO_STAMP: 2}
 
 
 def test_a_day_begins_at_midnight() -> None:
@@ -275,7 +275,7 @@ def test_a_day_begins_at_midnight() -> None:
         received_at=EVENING,
     )
     assert times(days.block) == ["00:00"]
-    assert days.objections == {NO_MIDNIGHT: 1}
+    assert days.rejected_rows == {NO_MIDNIGHT: 1}
 
 
 def test_both_dates_asked_for_belong_to_the_window() -> None:
@@ -287,7 +287,7 @@ def test_both_dates_asked_for_belong_to_the_window() -> None:
         last_day=date(2026, 9, 2),
     )
     assert times(window.block) == ["00:00", "23:59"]
-    assert window.objections == {OF_ANOTHER_DAY: 1}
+    assert window.rejected_rows == {OF_ANOTHER_DAY: 1}
 
 
 NUMBERS = st.sampled_from([100.5, 100.5, 100.5, 100, 101.5, "100.5", 0, -1.0, None, True, 1e10])
@@ -334,7 +334,7 @@ JSON = st.recursive(
 def test_whatever_comes_the_block_can_be_trusted(rows: list[Any]) -> None:
     told = read(GOOD, *rows)
     block = told.block
-    assert len(block) + sum(told.objections.values()) <= len(rows) + 1
+    assert len(block) + sum(told.rejected_rows.values()) <= len(rows) + 1
     assert list(block.starts) == sorted(set(block.starts))
     for opened, high, low, close in zip(
         block.open, block.high, block.low, block.close, strict=True

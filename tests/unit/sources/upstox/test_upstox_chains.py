@@ -11,7 +11,7 @@ from upstox_rows import NIFTY_KEY, SPOT, contract, row, side
 
 from data_fetch.core.chains.chains import (
     Chain,
-    ChainFault,
+    ChainError,
     ChainLeg,
     ChainSource,
     Fault,
@@ -32,7 +32,7 @@ GREEKS = ("iv", "delta", "gamma", "theta", "vega")
 
 def chain(*rows: Any) -> Chain:
     told = read_upstox_chain(list(rows))
-    assert (told.set_aside, told.remarks) == ((), ())
+    assert (told.rejected, told.remarks) == ((), ())
     (only,) = told.chains
     return only
 
@@ -44,11 +44,11 @@ def only_call(**changes: Any) -> ChainLeg:
 def reasons(*rows: Any) -> list[str]:
     """Why legs of an answer with many good ones beside *rows* were set aside."""
     told = read_upstox_chain([*rows, *map(row, FAR_STRIKES)])
-    return [aside.reason for aside in told.set_aside]
+    return [aside.reason for aside in told.rejected]
 
 
 def fault_of(rows: Any, *args: Any, **more: Any) -> Fault:
-    with pytest.raises(ChainFault) as refused:
+    with pytest.raises(ChainError) as refused:
         read_upstox_chain(rows, *args, **more)
     return refused.value.fault
 
@@ -191,7 +191,7 @@ def test_two_legs_under_one_key_are_both_doubtful() -> None:
 
 def test_the_same_under_one_key_on_two_days_is_doubtful_too() -> None:
     told = read_upstox_chain([row(), row(22700, expiry="2026-09-29", call_options=side(226500))])
-    assert {aside.name for aside in told.set_aside} == {
+    assert {aside.name for aside in told.rejected} == {
         "2026-09-15 22650 CE",
         "2026-09-29 22700 CE",
     }
@@ -229,8 +229,8 @@ def test_without_a_spot_there_is_a_remark(told: Any) -> None:
 
 class TestContracts:
     def test_are_known_by_their_dated_keys(self) -> None:
-        (told,), set_aside = read_upstox_contracts([contract()])
-        assert set_aside == []
+        (told,), rejected = read_upstox_contracts([contract()])
+        assert rejected == []
         assert (told.instrument_key, told.live_key) == ("NSE_FO|50978|29-12-2026", "NSE_FO|50978")
         assert (told.expiry, told.strike) == (date(2026, 12, 29), Decimal("27000.5"))
         assert (told.lot_size, told.tick_size) == (65, Decimal("0.05"))
@@ -240,15 +240,15 @@ class TestContracts:
         "bad", [None, 7, {}, contract(segment="BSE_FO"), contract(day="soon"), contract(lot_size=0)]
     )
     def test_that_cannot_be_true_are_set_aside(self, bad: Any) -> None:
-        good, set_aside = read_upstox_contracts([bad, contract()])
-        assert (len(good), len(set_aside)) == (1, 1)
+        good, rejected = read_upstox_contracts([bad, contract()])
+        assert (len(good), len(rejected)) == (1, 1)
 
     def test_that_the_exchange_made_up_are_left_out(self) -> None:
         made_up = contract(7, name="011NSETEST")
         assert read_upstox_contracts([made_up]) == ([], [])
 
     def test_need_a_list(self) -> None:
-        with pytest.raises(ChainFault):
+        with pytest.raises(ChainError):
             read_upstox_contracts({"data": []})
 
 
@@ -270,7 +270,7 @@ def test_whatever_comes_only_chain_faults_are_raised(
 ) -> None:
     try:
         told = read_upstox_chain([row(), {**row(22700), **of_row}, side(**of_leg), stray])
-    except ChainFault:
+    except ChainError:
         return
     for leg in told.chains[0].legs:
         assert leg.oi is not None

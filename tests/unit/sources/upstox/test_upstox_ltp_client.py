@@ -29,14 +29,14 @@ from upstox_stub import (
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.errors import (
     AccessDenied,
-    BadAnswer,
+    BadResponse,
     RateLimited,
     TokenRejected,
     UnknownInstrument,
 )
 from data_fetch.core.ports import Lane
 from data_fetch.sources.transport.batches import MOST_SEARCH_REQUESTS, QUARANTINE
-from data_fetch.sources.transport.retrying import Errand
+from data_fetch.sources.transport.retrying import RequestContext
 from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
 from data_fetch.sources.upstox.responses import Answer
 
@@ -94,7 +94,7 @@ def test_colon_keys_and_absences(stub: Stub, client: UpstoxLtpClient) -> None:
     answer = client.quotes([RELIANCE, "NSE_EQ|A", "NSE_EQ|B"])
     assert [quote.instrument_key for quote in answer.quotes] == [RELIANCE]
     assert answer.absent == ("NSE_EQ|A",)
-    assert [aside.instrument_key for aside in answer.set_aside] == ["NSE_EQ|B"]
+    assert [aside.instrument_key for aside in answer.rejected] == ["NSE_EQ|B"]
     assert answer.error is None
 
 
@@ -156,11 +156,11 @@ class Knowing:
         self._bad = bad
         self._clock = clock
 
-    def errand(self, lane: Lane) -> Errand:
-        return Errand.begin(lane, self._clock.now())
+    def context(self, lane: Lane) -> RequestContext:
+        return RequestContext.begin(lane, self._clock.now())
 
-    def ltp(self, keys: list[str], lane: Lane, errand: Errand) -> Answer:
-        errand.requests += 1
+    def ltp(self, keys: list[str], lane: Lane, context: RequestContext) -> Answer:
+        context.requests += 1
         if self._bad & set(keys):
             raise UnknownInstrument("x")
         return Answer({str(n): row(key) for n, key in enumerate(keys)})
@@ -275,7 +275,7 @@ def test_half_an_answer_proves_no_absence(stub: Stub, client: UpstoxLtpClient) -
     [
         pytest.param(error(401, "UDAPI100050"), TokenRejected, id="token"),
         pytest.param(Scripted(403, b"<html></html>"), AccessDenied, id="access"),
-        pytest.param(error(500, "UDAPI100500"), BadAnswer, id="nothing was answered"),
+        pytest.param(error(500, "UDAPI100500"), BadResponse, id="nothing was answered"),
         pytest.param(error(429, "UDAPI10005", Retry_After="50"), RateLimited, id="rate limit"),
     ],
 )

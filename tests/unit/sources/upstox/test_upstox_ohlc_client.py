@@ -18,9 +18,9 @@ from upstox_stub import (
 )
 
 from data_fetch.core.clock import MINUTE, VirtualClock
-from data_fetch.core.errors import BadAnswer, TokenRejected
+from data_fetch.core.errors import BadResponse, TokenRejected
 from data_fetch.core.market.session import minute_number
-from data_fetch.sources.upstox.ohlc_client import UpstoxBarClient
+from data_fetch.sources.upstox.ohlc_client import UpstoxOhlcClient
 
 LAST = minute_number(START) - 1
 
@@ -33,10 +33,10 @@ def stub() -> Iterator[Stub]:
 
 
 @pytest.fixture
-def client(stub: Stub) -> Iterator[UpstoxBarClient]:
+def client(stub: Stub) -> Iterator[UpstoxOhlcClient]:
     clock = VirtualClock(START)
     hold = clock.hold()
-    yield UpstoxBarClient(api_for(stub.url, clock), clock)
+    yield UpstoxOhlcClient(api_for(stub.url, clock), clock)
     hold.release()
 
 
@@ -56,7 +56,7 @@ def knowing_all_but(*bad: str) -> Script:
     return script
 
 
-def test_500_keys_a_request_of_one_minute_bars(stub: Stub, client: UpstoxBarClient) -> None:
+def test_500_keys_a_request_of_one_minute_bars(stub: Stub, client: UpstoxOhlcClient) -> None:
     keys = equity_keys(501)
 
     answer = client.bars(keys)
@@ -68,7 +68,7 @@ def test_500_keys_a_request_of_one_minute_bars(stub: Stub, client: UpstoxBarClie
     assert {seen.query["interval"][0] for seen in stub.seen} == {"I1"}
 
 
-def test_an_unknown_key_is_found_and_kept_apart(stub: Stub, client: UpstoxBarClient) -> None:
+def test_an_unknown_key_is_found_and_kept_apart(stub: Stub, client: UpstoxOhlcClient) -> None:
     keys = equity_keys(20)
     stub.script = knowing_all_but(keys[7])
 
@@ -79,7 +79,7 @@ def test_an_unknown_key_is_found_and_kept_apart(stub: Stub, client: UpstoxBarCli
     assert (first.error, second.requests) == (None, 1)
 
 
-def test_rows_that_bring_no_bar_are_named(stub: Stub, client: UpstoxBarClient) -> None:
+def test_rows_that_bring_no_bar_are_named(stub: Stub, client: UpstoxOhlcClient) -> None:
     good_one, forming, yesterdays, missing = equity_keys(4)
     stub.script = lambda _: good(
         {
@@ -93,9 +93,9 @@ def test_rows_that_bring_no_bar_are_named(stub: Stub, client: UpstoxBarClient) -
     answer = client.bars([good_one, forming, yesterdays, missing])
 
     assert [block.instrument_key for block in answer.blocks] == [good_one]
-    assert [row.instrument_key for row in answer.set_aside] == [forming]
+    assert [row.instrument_key for row in answer.rejected] == [forming]
     assert answer.absent == (yesterdays, missing)
-    assert [row.instrument_key for row in answer.strays] == ["NSE_EQ|OTHER"]
+    assert [row.instrument_key for row in answer.unrequested] == ["NSE_EQ|OTHER"]
     assert answer.received_at - START < MINUTE
 
 
@@ -103,11 +103,11 @@ def test_rows_that_bring_no_bar_are_named(stub: Stub, client: UpstoxBarClient) -
     ("answer", "raised"),
     [
         pytest.param(error(401, "UDAPI100050"), TokenRejected, id="the token"),
-        pytest.param(error(500, "UDAPI100500"), BadAnswer, id="nothing was answered"),
+        pytest.param(error(500, "UDAPI100500"), BadResponse, id="nothing was answered"),
     ],
 )
 def test_errors_that_come_out(
-    stub: Stub, client: UpstoxBarClient, answer: Scripted, raised: type[Exception]
+    stub: Stub, client: UpstoxOhlcClient, answer: Scripted, raised: type[Exception]
 ) -> None:
     stub.script = lambda _: answer
 

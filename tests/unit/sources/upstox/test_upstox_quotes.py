@@ -7,17 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from upstox_stub import RELIANCE, row
 
-from data_fetch.core.records import Quote, SetAside
-from data_fetch.sources.upstox.ltp_rows import ReadQuotes, read_quotes
+from data_fetch.core.records import Quote, RejectedRow
+from data_fetch.sources.upstox.ltp_rows import ParsedQuotes, read_quotes
 
 NIFTY = "NSE_INDEX|Nifty 50"
-NAMELESS = SetAside("X", "a row without instrument_token")
+NAMELESS = RejectedRow("X", "a row without instrument_token")
 NESTED: list[object] = []
 for _ in range(5000):
     NESTED = [NESTED]
 
 
-def read_one(**fields: Any) -> ReadQuotes:
+def read_one(**fields: Any) -> ParsedQuotes:
     return read_quotes({"NSE_EQ:RELIANCE": {**row(RELIANCE), **fields}}, [RELIANCE])
 
 
@@ -97,7 +97,7 @@ def test_accepted_forms(fields: dict[str, Any], expected: tuple[str, object]) ->
 )
 def test_rows_that_cannot_be_true_are_set_aside(fields: dict[str, Any], reason: str) -> None:
     read = read_one(**fields)
-    (aside,) = read.set_aside
+    (aside,) = read.rejected
     assert aside.instrument_key == RELIANCE
     assert reason in aside.reason
     assert len(aside.reason) < 120
@@ -113,15 +113,17 @@ def test_key_without_a_row_is_absent() -> None:
     ("stray", "expected"),
     [
         pytest.param(
-            {"last_price": 1}, SetAside("X", "a row without instrument_token"), id="token"
+            {"last_price": 1}, RejectedRow("X", "a row without instrument_token"), id="token"
         ),
-        pytest.param(None, SetAside("X", "a row without instrument_token"), id="null row"),
-        pytest.param(row("NSE_EQ|OTHER"), SetAside("NSE_EQ|OTHER", "not asked for"), id="unasked"),
+        pytest.param(None, RejectedRow("X", "a row without instrument_token"), id="null row"),
+        pytest.param(
+            row("NSE_EQ|OTHER"), RejectedRow("NSE_EQ|OTHER", "not asked for"), id="unasked"
+        ),
     ],
 )
-def test_rows_that_answer_no_key_are_strays(stray: object, expected: SetAside) -> None:
+def test_rows_that_answer_no_key_are_strays(stray: object, expected: RejectedRow) -> None:
     read = read_quotes({"X": stray}, [RELIANCE])
-    assert read.strays == (expected,)
+    assert read.unrequested == (expected,)
     assert read.absent == (RELIANCE,)
 
 
@@ -129,7 +131,7 @@ def test_two_rows_of_one_key_must_agree() -> None:
     same = read_quotes({"A": row(RELIANCE), "B": row(RELIANCE)}, [RELIANCE])
     assert len(same.quotes) == 1
     other = read_quotes({"A": row(RELIANCE), "B": row(RELIANCE, 7)}, [RELIANCE])
-    assert "2 rows that disagree" in other.set_aside[0].reason
+    assert "2 rows that disagree" in other.rejected[0].reason
 
 
 JSON = st.recursive(
@@ -151,6 +153,6 @@ def test_every_key_asked_for_is_accounted_for_once(data: dict[str, Any], asked: 
     told = [
         *(q.instrument_key for q in read.quotes),
         *read.absent,
-        *(aside.instrument_key for aside in read.set_aside),
+        *(aside.instrument_key for aside in read.rejected),
     ]
     assert sorted(told) == sorted(set(asked))

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, select
 
-from data_fetch.core.candles.candles import CandleInterval, Placed, Provenance
+from data_fetch.core.candles.candles import CandleInterval, Provenance, SessionCandles
 from data_fetch.core.candles.coverage import (
     DayCoverage,
     Proof,
@@ -27,7 +27,7 @@ from data_fetch.core.candles.coverage import (
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.volume_proofs import VolumeSeen, holds_all_volume, still_spans
 from data_fetch.core.clock import IST
-from data_fetch.core.market.calendar import Segment, Session, venue_of
+from data_fetch.core.market.calendar import Segment, Session, group_of
 from data_fetch.core.market.session import instant_of
 from data_fetch.core.records import Instrument, SyncAttempt, SyncRun
 from data_fetch.storage.candles.candles import (
@@ -47,18 +47,18 @@ from data_fetch.storage.candles.coverage import (
     settled_lengths,
 )
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
-from data_fetch.storage.database.tables import Candle, LtpData, table
+from data_fetch.storage.database.tables import CandleRow, LtpData, table
 from data_fetch.storage.runs import fold_attempts, record_runs, write_runs
 
 ltp_data = table(LtpData)
-candles_table = table(Candle)
+candles_table = table(CandleRow)
 
 Change = Callable[[DayCoverage, Session], DayCoverage]
 BY_QUOTES, BY_DAY_VOLUME = "volume stood still between quotes", "the day's volume is all stored"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stay:
+class InstrumentDays:
     """Whole days of one instrument, *first* to *last*, both included."""
 
     instrument: Instrument
@@ -67,7 +67,7 @@ class Stay:
     last: date
 
 
-class CandleBook:
+class CandleRepository:
     """Keeps candles with their ledger. With a *guard* every write is checked against it."""
 
     def __init__(self, store: Store, guard: Guard | None = None) -> None:
@@ -84,8 +84,8 @@ class CandleBook:
 
     def record_answer(
         self,
-        stay: Stay,
-        bars: Placed,
+        stay: InstrumentDays,
+        bars: SessionCandles,
         provenance: Provenance,
         *,
         by: str,
@@ -105,8 +105,8 @@ class CandleBook:
 
     def record_failure(
         self,
-        stay: Stay,
-        bars: Placed,
+        stay: InstrumentDays,
+        bars: SessionCandles,
         provenance: Provenance,
         *,
         fail: Callable[[DayCoverage], DayCoverage],
@@ -123,7 +123,7 @@ class CandleBook:
 
     def record_bars(
         self,
-        bars: Sequence[tuple[Instrument, Placed]],
+        bars: Sequence[tuple[Instrument, SessionCandles]],
         provenance: Provenance,
         run: SyncRun,
         expectation: Expectation,
@@ -140,7 +140,7 @@ class CandleBook:
             begun: list[Instrument] = []
             for instrument, placed in bars:
                 key = instrument.instrument_key
-                session = expectation.calendar.session(today, venue_of(instrument))
+                session = expectation.calendar.session(today, group_of(instrument))
                 known = ledger.get((key, today))
                 before = expectation.day(key, CandleInterval.MINUTE, session, known)
                 after = with_bars(before, placed.days.get(today, ()), ())
@@ -150,7 +150,7 @@ class CandleBook:
                     begun.append(instrument)
             save_days(connection, changed, run.run_id, run.finished_at)
             for instrument in begun:
-                stay = Stay(
+                stay = InstrumentDays(
                     instrument=instrument,
                     interval=CandleInterval.MINUTE,
                     first=today,
@@ -171,7 +171,7 @@ class CandleBook:
             ledger = load_days(connection, keys, CandleInterval.MINUTE, today, today)
             changed = []
             for instrument in instruments:
-                stay = Stay(
+                stay = InstrumentDays(
                     instrument=instrument,
                     interval=CandleInterval.MINUTE,
                     first=today,
@@ -182,7 +182,7 @@ class CandleBook:
                     instrument, CandleInterval.MINUTE, today, today, ledger
                 ):
                     if day.minutes(State.MISSED):
-                        session = expectation.calendar.session(today, venue_of(instrument))
+                        session = expectation.calendar.session(today, group_of(instrument))
                         changed.append(evidence.applied(day, session))
             save_days(connection, changed, run.run_id, expectation.now)
             write_runs(connection, [run])
@@ -193,8 +193,8 @@ class CandleBook:
 
     def _record(
         self,
-        stay: Stay,
-        bars: Placed,
+        stay: InstrumentDays,
+        bars: SessionCandles,
         provenance: Provenance,
         judge: Change,
         run: SyncRun,
@@ -231,7 +231,7 @@ class CandleBook:
 
 
 def _follow_first_bar(
-    connection: Connection, stay: Stay, run_id: str, changed_at: datetime
+    connection: Connection, stay: InstrumentDays, run_id: str, changed_at: datetime
 ) -> None:
     """Nothing is expected of empty days before the oldest bar, and something of later ones."""
     key = stay.instrument.instrument_key
@@ -242,14 +242,14 @@ def _follow_first_bar(
     for known in empty_days(connection, key, stay.interval):
         if known.spans(State.NO_TRADE):
             continue
-        amended = before_first_bar(known) if known.day < oldest else after_first_bar(known)
-        if amended != known:
-            changed.append(amended)
+        with_amendments = before_first_bar(known) if known.day < oldest else after_first_bar(known)
+        if with_amendments != known:
+            changed.append(with_amendments)
     save_days(connection, changed, run_id, changed_at)
 
 
 def _prove_minutes(
-    connection: Connection, stay: Stay, run_id: str, expectation: Expectation
+    connection: Connection, stay: InstrumentDays, run_id: str, expectation: Expectation
 ) -> None:
     """See what the day candles of *stay* prove of the minutes that were asked for before."""
     key = stay.instrument.instrument_key
@@ -271,7 +271,7 @@ class _Evidence:
     """What stored quotes and day candles prove of the days of a stay; read when first needed."""
 
     def __init__(
-        self, connection: Connection, stay: Stay, run_id: str, expectation: Expectation
+        self, connection: Connection, stay: InstrumentDays, run_id: str, expectation: Expectation
     ) -> None:
         self._connection = connection
         self._stay = stay
@@ -286,7 +286,7 @@ class _Evidence:
         """
         lacking = known.spans(State.MISSED, State.SOURCE_EMPTY)
         minutes = self._stay.interval is CandleInterval.MINUTE
-        if not lacking or not minutes or session.venue.segment is Segment.INDEX:
+        if not lacking or not minutes or session.group.segment is Segment.INDEX:
             return known
         opened = instant_of(session.spans[0][0])
         seen = [one for one in self._quotes().get(session.day, ()) if one.at >= opened]
@@ -320,7 +320,7 @@ class _Evidence:
         return self._seen
 
 
-def _volumes_seen(connection: Connection, stay: Stay) -> Mapping[date, list[VolumeSeen]]:
+def _volumes_seen(connection: Connection, stay: InstrumentDays) -> Mapping[date, list[VolumeSeen]]:
     """The cumulative volumes that quotes told, by Indian day, in the order they were received."""
     begin = datetime.combine(stay.first, datetime.min.time(), IST)
     end = datetime.combine(stay.last + timedelta(days=1), datetime.min.time(), IST)
@@ -340,7 +340,7 @@ def _volumes_seen(connection: Connection, stay: Stay) -> Mapping[date, list[Volu
     return seen
 
 
-def _day_candle_volume(connection: Connection, stay: Stay, session: Session) -> list[int]:
+def _day_candle_volume(connection: Connection, stay: InstrumentDays, session: Session) -> list[int]:
     """The volume of the stored `day` candle of that session, if there is one."""
     midnight = datetime.combine(session.day, datetime.min.time(), IST)
     query = select(candles_table.c.volume).where(

@@ -15,7 +15,7 @@ from typing import Any
 
 from data_fetch.core.chains.chains import (
     Chain,
-    ChainFault,
+    ChainError,
     ChainSource,
     Fault,
     OptionType,
@@ -24,7 +24,7 @@ from data_fetch.core.chains.chains import (
 )
 from data_fetch.core.errors import BadRecord
 from data_fetch.sources.chain_parsing.legs import LOOK
-from data_fetch.sources.chain_parsing.values import Objection
+from data_fetch.sources.chain_parsing.values import FieldError
 from data_fetch.sources.transport.numbers import LARGEST_PRICE, read_number
 
 Columns = Mapping[str, Sequence[Any]]
@@ -96,16 +96,16 @@ def refuse_prices(most: float, prices: Mapping[str, float | None], ask_name: str
     for name, price in prices.items():
         if price is not None and price > most * (ASK_FACTOR if name == ask_name else 1):
             what = f"{name} {price:g} is above all that the option could be worth"
-            raise Objection(Fault.UNIT_CHANGED, name, what)
+            raise FieldError(Fault.UNIT_CHANGED, name, what)
 
 
 def check_chains(chains: Sequence[Chain]) -> Iterator[str]:
-    """Remarks on the chains of one document. Raises ChainFault when their units are not ours."""
+    """Remarks on the chains of one document. Raises ChainError when their units are not ours."""
     columns = [by_column(chain.legs) for chain in chains]
     for chain, of_chain in zip(chains, columns, strict=True):
         for problem in _problems(chain, of_chain):
-            raise ChainFault(
-                Fault.UNIT_CHANGED, f"{chain.underlying} {chain.expiry}: {problem}", then=LOOK
+            raise ChainError(
+                Fault.UNIT_CHANGED, f"{chain.underlying} {chain.expiry}: {problem}", hint=LOOK
             )
     if sum(len(chain.legs) for chain in chains) < ENOUGH_LEGS:
         return
@@ -119,7 +119,7 @@ def check_totals(
 ) -> Iterator[str]:
     """Hold the chain that expires on *of* against NSE's own *totals* of open interest and volume.
 
-    A difference raises ChainFault, unless it can be explained by legs that are not there, or
+    A difference raises ChainError, unless it can be explained by legs that are not there, or
     nobody knows what the totals are of (without *of*): then it is a remark.
     """
     chain = next((chain for chain in chains if of in {None, chain.expiry}), None)
@@ -144,7 +144,7 @@ def check_totals(
             what = f"{name} of {side} is {total:g}, its legs come to {summed:g}"
             some_are_missing = summed < total and len(legs) < strikes
             if of is not None and not some_are_missing:
-                raise ChainFault(Fault.CONTRADICTION, what, then=LOOK)
+                raise ChainError(Fault.CONTRADICTION, what, hint=LOOK)
             yield what
 
 

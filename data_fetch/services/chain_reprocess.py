@@ -7,20 +7,20 @@ as when it came. A body that an earlier version could not read becomes the snaps
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from data_fetch.archive.raw_responses import Kept
-from data_fetch.core.chains.chains import Chain, ChainSource, ReadChains, content_hash, fault_of
+from data_fetch.archive.raw_responses import StoredResponse
+from data_fetch.core.chains.chains import Chain, ChainSource, ParsedChains, content_hash, fault_of
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.ports import Clock
 from data_fetch.core.records import Outcome, SyncRun, new_run_id
-from data_fetch.core.timetable import CHAIN_REDERIVE
-from data_fetch.services.chain_enrichment import ChainEnricher, Told
+from data_fetch.core.timetable import CHAIN_REPROCESS
+from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.sources.nse.chain_client import read_nse_answer
 from data_fetch.sources.upstox.chain_client import read_upstox_answer
-from data_fetch.storage.chains.snapshots import ChainStore, Fate
+from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult
 
 
 @dataclass(slots=True)
-class RederiveReport:
+class ReprocessReport:
     """What working tables out again came to.
 
     *renewed* snapshots were written anew, *added* ones had not been there, *confirming* bodies
@@ -34,7 +34,7 @@ class RederiveReport:
     faults: dict[str, int] = field(default_factory=dict)
 
 
-class ChainRederive:
+class ChainReprocess:
     """*live_key_of* gives the key under which Upstox knows an underlying, None if nobody does.
 
     *strikes* is how many of a symbol's strikes are wanted on each side of the money by now.
@@ -55,13 +55,13 @@ class ChainRederive:
         self._live_key_of = live_key_of
         self._strikes = strikes
 
-    def run(self, bodies: Iterable[Kept]) -> RederiveReport:
+    def run(self, bodies: Iterable[StoredResponse]) -> ReprocessReport:
         """Go through *bodies*, in the order in which they were received."""
-        report = RederiveReport()
+        report = ReprocessReport()
         now = self._clock.now()
         run = SyncRun(
             run_id=new_run_id(),
-            job=CHAIN_REDERIVE,
+            job=CHAIN_REPROCESS,
             due_slot=None,
             started_at=now,
             finished_at=now,
@@ -75,7 +75,7 @@ class ChainRederive:
         self._chains.record([], self._grown(run, report), [])
         return report
 
-    def _settle(self, kept: Kept, run: SyncRun, report: RederiveReport) -> None:
+    def _settle(self, kept: StoredResponse, run: SyncRun, report: ReprocessReport) -> None:
         try:
             told = self._read(kept).around_the_money(self._strikes.get(kept.underlying))
         except DataFetchError as problem:
@@ -88,36 +88,41 @@ class ChainRederive:
             else:
                 self._renew(chain, told, kept, self._grown(run, report), report)
 
-    def _read(self, kept: Kept) -> ReadChains:
+    def _read(self, kept: StoredResponse) -> ParsedChains:
         """What *kept* tells of the chain it was asked for. Raises by class of `core.errors`."""
         assert kept.expiry is not None
         if kept.source == ChainSource.NSE:
-            return read_nse_answer(kept.payload, kept.underlying, kept.expiry)
+            return read_nse_answer(kept.raw_response, kept.underlying, kept.expiry)
         live_key = self._live_key_of(kept.underlying)
-        return read_upstox_answer(kept.payload, kept.underlying, kept.expiry, live_key)
+        return read_upstox_answer(kept.raw_response, kept.underlying, kept.expiry, live_key)
 
-    def _confirms(self, chain: Chain, kept: Kept) -> bool:
+    def _confirms(self, chain: Chain, kept: StoredResponse) -> bool:
         """Whether all there is to say of it stands in the snapshot before it."""
-        at = kept.payload.received_at
+        at = kept.raw_response.received_at
         head = self._chains.head_of_receipt(chain.underlying, chain.expiry, chain.source, at)
         return head is not None and head.timestamp < at and head.content_hash == content_hash(chain)
 
     def _renew(
-        self, chain: Chain, told: ReadChains, kept: Kept, run: SyncRun, report: RederiveReport
+        self,
+        chain: Chain,
+        told: ParsedChains,
+        kept: StoredResponse,
+        run: SyncRun,
+        report: ReprocessReport,
     ) -> None:
-        answer = Told(
-            chains=[chain], received_at=kept.payload.received_at, set_aside=len(told.set_aside)
+        answer = ParsedResponse(
+            chains=[chain], received_at=kept.raw_response.received_at, rejected=len(told.rejected)
         )
         [received] = self._enricher.received([answer])
         match self._chains.renew(received, run):
-            case Fate.RENEWED:
+            case ReceiptResult.RENEWED:
                 report.renewed += 1
-            case Fate.STORED:
+            case ReceiptResult.STORED:
                 report.added += 1
             case _:
                 report.confirming += 1
 
-    def _grown(self, run: SyncRun, report: RederiveReport) -> SyncRun:
+    def _grown(self, run: SyncRun, report: ReprocessReport) -> SyncRun:
         unread = sum(report.faults.values())
         return replace(
             run,

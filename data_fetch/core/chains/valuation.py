@@ -27,7 +27,7 @@ class Reason(StrEnum):
     NO_VOLUME = "no_volume"
     NO_BASELINE = "no_baseline"
     LOT_UNKNOWN = "lot_unknown"
-    SET_ASIDE = "set_aside"
+    REJECTED = "rejected"
 
 
 class ForwardMethod(StrEnum):
@@ -38,7 +38,7 @@ class ForwardMethod(StrEnum):
     SPOT_CARRIED = "spot_carried"
 
 
-class LegNumbers(NamedTuple):
+class LegValuation(NamedTuple):
     """What one leg is worth in numbers. *price* is the one that was used, rupees.
 
     *iv* is a fraction; theta per calendar day, vega per volatility point, rho per rate point.
@@ -55,7 +55,7 @@ class LegNumbers(NamedTuple):
     reason: Reason | None
 
     @classmethod
-    def none(cls, reason: Reason) -> "LegNumbers":
+    def none(cls, reason: Reason) -> "LegValuation":
         """Nothing at all, for that *reason*."""
         return cls(None, None, None, None, None, None, None, reason)
 
@@ -87,7 +87,7 @@ class PricedChain:
     years: float | None
     rate: float
     forward: Forward
-    numbers: tuple[LegNumbers, ...]
+    numbers: tuple[LegValuation, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

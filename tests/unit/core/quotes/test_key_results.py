@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_fetch.core.quotes.accounting import accounts, by_reason
-from data_fetch.core.records import Instrument, Quote, QuoteAnswer, SetAside, SyncState
+from data_fetch.core.quotes.key_results import by_reason, key_results
+from data_fetch.core.records import Instrument, Quote, QuoteResponse, RejectedRow, SyncState
 
 NOW = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
 
@@ -35,8 +35,8 @@ def quote(symbol: str) -> Quote:
             id="an unknown key",
         ),
         pytest.param(
-            {"set_aside": (SetAside("NSE_EQ|TCS", "last price -1"),)},
-            SyncState.SET_ASIDE,
+            {"rejected": (RejectedRow("NSE_EQ|TCS", "last price -1"),)},
+            SyncState.REJECTED,
             "last price -1",
             id="a row that cannot be",
         ),
@@ -51,43 +51,46 @@ def quote(symbol: str) -> Quote:
 def test_what_became_of_it(
     answer: dict[str, tuple[object, ...]], state: SyncState, reason: str | None
 ) -> None:
-    [account] = accounts(
-        [stock("TCS")], QuoteAnswer(**{"quotes": (), "received_at": NOW, **answer})
+    [account] = key_results(
+        [stock("TCS")], QuoteResponse(**{"quotes": (), "received_at": NOW, **answer})
     )
 
     assert (account.state, account.reason) == (state, reason)
 
 
 def test_of_many_strays_some_are_named_and_the_rest_counted() -> None:
-    strays = tuple(SetAside(f"K{number}", "not asked for") for number in range(25))
+    unrequested = tuple(RejectedRow(f"K{number}", "not asked for") for number in range(25))
 
-    told = by_reason([], QuoteAnswer(quotes=(), strays=strays, received_at=NOW))
+    told = by_reason([], QuoteResponse(quotes=(), unrequested=unrequested, received_at=NOW))
 
-    assert told == {"strays": {f"K{n}": "not asked for" for n in range(20)}, "more_strays": 5}
+    assert told == {
+        "unrequested": {f"K{n}": "not asked for" for n in range(20)},
+        "more_unrequested": 5,
+    }
 
 
 fates = st.dictionaries(
     st.text("ABCDEF", min_size=1, max_size=3),
-    st.sampled_from(["quote", "absent", "unknown", "set_aside", "failed"]),
+    st.sampled_from(["quote", "absent", "unknown", "rejected", "failed"]),
 )
 
 
 @given(fates)
 def test_nothing_is_lost_and_nothing_counted_twice(fates: dict[str, str]) -> None:
-    def keys(fate: str) -> tuple[str, ...]:
-        return tuple(f"NSE_EQ|{symbol}" for symbol, one in fates.items() if one == fate)
+    def keys(result: str) -> tuple[str, ...]:
+        return tuple(f"NSE_EQ|{symbol}" for symbol, one in fates.items() if one == result)
 
-    answer = QuoteAnswer(
-        quotes=tuple(quote(symbol) for symbol, fate in fates.items() if fate == "quote"),
+    answer = QuoteResponse(
+        quotes=tuple(quote(symbol) for symbol, result in fates.items() if result == "quote"),
         absent=keys("absent"),
         unknown=keys("unknown"),
-        set_aside=tuple(SetAside(key, "cannot be") for key in keys("set_aside")),
+        rejected=tuple(RejectedRow(key, "cannot be") for key in keys("rejected")),
         failed=keys("failed"),
         error="no answer",
         received_at=NOW,
     )
 
-    found = accounts([stock(symbol) for symbol in fates], answer)
+    found = key_results([stock(symbol) for symbol in fates], answer)
 
     assert [account.instrument.symbol for account in found] == list(fates)
     told = by_reason(found, answer).values()

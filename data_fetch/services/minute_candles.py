@@ -9,16 +9,22 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from data_fetch.core.candles.candles import BarAnswer, CandleBlock, Placed, Provenance, placed
+from data_fetch.core.candles.candles import (
+    CandleBlock,
+    OhlcResponse,
+    Provenance,
+    SessionCandles,
+    placed,
+)
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import MINUTE, minute_of
 from data_fetch.core.errors import OutsideError, TokenRejected
-from data_fetch.core.market.calendar import MarketCalendar, venue_of
-from data_fetch.core.ports import BarSource, Clock
-from data_fetch.core.quotes.accounting import accounts_without_records, by_reason
+from data_fetch.core.market.calendar import MarketCalendar, group_of
+from data_fetch.core.ports import Clock, MinuteCandleSource
+from data_fetch.core.quotes.key_results import by_reason, key_results_without_records
 from data_fetch.core.records import Instrument, Outcome, SyncRun, SyncState, new_run_id
 from data_fetch.core.timetable import CANDLES
-from data_fetch.storage.candles.candle_book import CandleBook
+from data_fetch.storage.candles.repository import CandleRepository
 
 log = logging.getLogger(__name__)
 
@@ -32,16 +38,16 @@ class CandleService:
     def __init__(
         self,
         *,
-        source: BarSource,
+        source: MinuteCandleSource,
         source_name: str,
-        book: CandleBook,
+        repository: CandleRepository,
         members: Sequence[Instrument],
         calendar: MarketCalendar,
         clock: Clock,
     ) -> None:
         self._source = source
         self._source_name = source_name
-        self._book = book
+        self._repository = repository
         self._members = members
         self._calendar = calendar
         self._clock = clock
@@ -55,9 +61,9 @@ class CandleService:
         """
         started = self._clock.now()
         minute = minute_of(started) - MINUTE
-        venues = {venue_of(member) for member in self._members}
-        trading = {venue for venue in venues if self._calendar.is_open(minute, venue)}
-        asked = [member for member in self._members if venue_of(member) in trading]
+        groups = {group_of(member) for member in self._members}
+        trading = {group for group in groups if self._calendar.is_open(minute, group)}
+        asked = [member for member in self._members if group_of(member) in trading]
         if not asked:
             return
         try:
@@ -70,7 +76,7 @@ class CandleService:
         self._record(minute, started, asked, answer)
 
     def _record(
-        self, minute: datetime, started: datetime, asked: Sequence[Instrument], answer: BarAnswer
+        self, minute: datetime, started: datetime, asked: Sequence[Instrument], answer: OhlcResponse
     ) -> None:
         came = {block.instrument_key: block for block in answer.blocks}
         # A quiet name repeats its bar.
@@ -81,7 +87,7 @@ class CandleService:
             if instrument.instrument_key in new
         ]
         fitting = [(instrument, bar) for instrument, bar in bars if len(bar.block)]
-        found = accounts_without_records(asked, came, answer)
+        found = key_results_without_records(asked, came, answer)
         counts = Counter(account.state for account in found)
         outside = [instrument.symbol for instrument, bar in bars if bar.outside]
         # That nobody traded yet is no failure to collect.
@@ -97,7 +103,7 @@ class CandleService:
             stored=len(fitting),
             absent=counts[SyncState.ABSENT],
             quarantined=counts[SyncState.QUARANTINED],
-            set_aside=counts[SyncState.SET_ASIDE] + len(outside) + len(answer.strays),
+            rejected=counts[SyncState.REJECTED] + len(outside) + len(answer.unrequested),
             requests=answer.requests,
             error=answer.error,
             details={
@@ -113,13 +119,13 @@ class CandleService:
             run_id=run.run_id,
         )
         expectation = Expectation(self._calendar, answer.received_at)
-        self._book.record_bars(fitting, provenance, run, expectation)
+        self._repository.record_bars(fitting, provenance, run, expectation)
         self._stored.update(new)
         _tell(run)
 
-    def _placed(self, instrument: Instrument, bar: CandleBlock) -> Placed:
-        venue = venue_of(instrument)
-        return placed(bar, lambda day: self._calendar.session(day, venue))
+    def _placed(self, instrument: Instrument, bar: CandleBlock) -> SessionCandles:
+        group = group_of(instrument)
+        return placed(bar, lambda day: self._calendar.session(day, group))
 
     def _record_failure(
         self,
@@ -139,11 +145,11 @@ class CandleService:
             requested=len(asked),
             error=str(problem),
         )
-        self._book.record_run(run)
+        self._repository.record_run(run)
         _tell(run)
 
 
 def _tell(run: SyncRun) -> None:
     facts = {"run_id": run.run_id, "outcome": str(run.outcome), "error": run.error}
-    counts = {"requested": run.requested, "stored": run.stored, "set_aside": run.set_aside}
+    counts = {"requested": run.requested, "stored": run.stored, "rejected": run.rejected}
     log.info("candles", extra={"job": run.job, **facts, **counts})

@@ -6,7 +6,7 @@ import click
 
 from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, note, say
 from data_fetch.runtime import collector as runtime
-from data_fetch.services.chain_rederive import RederiveReport
+from data_fetch.services.chain_reprocess import ReprocessReport
 
 DATE = click.DateTime(["%Y-%m-%d"])
 
@@ -29,9 +29,11 @@ def command(
     When they were received stays as it is. Exit status 3 when an answer holds no chain.
     """
     days = first.date() if first else date.min, last.date() if last else date.max
-    with runtime.chain_rederive_for(runtime.settings()) as (rederive, vault):
-        bodies = vault.payloads(*days, symbol.upper() if symbol else None, source, tell=note)
-        report = rederive.run(bodies)
+    with runtime.chain_reprocess_for(runtime.settings()) as (reprocess, raw_store):
+        bodies = raw_store.raw_responses(
+            *days, symbol.upper() if symbol else None, source, tell=note
+        )
+        report = reprocess.run(bodies)
     if as_json:
         emit(document(report))
     else:
@@ -40,7 +42,7 @@ def command(
         raise SystemExit(INCOMPLETE)
 
 
-def document(report: RederiveReport) -> dict[str, object]:
+def document(report: ReprocessReport) -> dict[str, object]:
     return {
         "bodies": report.bodies,
         "renewed": report.renewed,
@@ -50,7 +52,7 @@ def document(report: RederiveReport) -> dict[str, object]:
     }
 
 
-def sentence(report: RederiveReport) -> str:
+def sentence(report: ReprocessReport) -> str:
     if not report.bodies:
         return "The vault holds no answers of these days (RAW_VAULT_DAYS says how long they stay)."
     faults = ", ".join(f"{count} {fault}" for fault, count in sorted(report.faults.items()))
