@@ -15,9 +15,10 @@ from threading import Event, Thread
 from benchmarks.candle_server import FIRST, LAST, instrument_keys
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import SystemClock, stopwatch
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import CandleSource, Clock
-from data_fetch.core.records import Instrument, World
+from data_fetch.core.world import World
 from data_fetch.scheduling.scheduler import peak_memory_mb
 from data_fetch.services.backfill import BackfillOrder, BackfillService
 from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer

@@ -30,7 +30,7 @@ from data_fetch.core.candles.candles import CandleInterval, CandleReply
 from data_fetch.core.candles.request_planner import Window
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.ports import Lane
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.paper_exchange.upstox.limits import RateLimits
 from data_fetch.services.backfill import BackfillOrder
 from data_fetch.sources.transport.pacing import Pacer

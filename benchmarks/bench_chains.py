@@ -24,7 +24,7 @@ from benchmarks.figure import Figure, interleaved
 from benchmarks.stores import postgres_store
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.market.calendar import MarketCalendar
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.runtime.chains import chain_import_at
 from data_fetch.sources.captured_chains import CapturedDocument
 from data_fetch.storage.chains.rows import INSERT_LEGS

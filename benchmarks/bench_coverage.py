@@ -19,10 +19,11 @@ from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, P
 from data_fetch.core.candles.coverage import DayCoverage, Proof, unasked, with_answer, with_bars
 from data_fetch.core.candles.day_counts import summed
 from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.market.session import instant_of
-from data_fetch.core.records import Instrument, World
 from data_fetch.core.spans import Spans, without
+from data_fetch.core.world import World
 from data_fetch.storage.candles.audit import recount
 from data_fetch.storage.candles.candles import begin_candle_writing, insert_candles
 from data_fetch.storage.candles.coverage import save_days

@@ -23,7 +23,7 @@ from benchmarks.figure import Figure, interleaved
 from benchmarks.stores import postgres_store
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
 from data_fetch.core.market.session import EPOCH, MINUTES_OF_DAY, instant_of, midnight_number
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.candles.candles import begin_candle_writing, insert_candles, merge_candles
 from data_fetch.storage.database.engine import SQLITE_SESSION
 from data_fetch.storage.database.store import Store, open_store

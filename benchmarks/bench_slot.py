@@ -20,9 +20,11 @@ from sqlalchemy import make_url
 
 from benchmarks.figure import Figure, interleaved
 from data_fetch.core.clock import MINUTE, ScaledClock
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import Lane
-from data_fetch.core.records import Instrument, QuoteResponse, World
+from data_fetch.core.quotes.quotes import QuoteResponse
+from data_fetch.core.world import World
 from data_fetch.services.quotes import LtpService, Members
 from data_fetch.sources.upstox.ltp_rows import read_quotes
 from data_fetch.sources.upstox.responses import RawAnswer, read_answer

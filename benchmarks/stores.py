@@ -8,7 +8,7 @@ import psycopg2
 from psycopg2.extensions import connection as Session
 from sqlalchemy import make_url
 
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.database.store import Store, open_store
 
 POSTGRES = os.environ.get("BENCH_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")

@@ -17,7 +17,7 @@ from servers import (
 )
 from sqlalchemy import Engine, make_url
 
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.database.engine import engine_for
 from data_fetch.storage.database.migrations import upgrade
 from data_fetch.storage.database.store import Store, open_store

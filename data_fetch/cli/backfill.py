@@ -36,7 +36,7 @@ from data_fetch.cli.shared.output import (
 from data_fetch.cli.shared.span_options import DEFAULT_DAYS, RangeOptions, span_options
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import IST
-from data_fetch.core.records import Outcome
+from data_fetch.core.runs import Outcome
 from data_fetch.runtime import collector as runtime
 from data_fetch.services.backfill import BackfillOrder, BackfillPlan, BackfillReport
 from data_fetch.services.backfill import Progress as HowFar

@@ -18,8 +18,8 @@ from data_fetch.cli.shared.span_options import symbols_option
 from data_fetch.core.candles.candles import CandleInterval, Kind
 from data_fetch.core.candles.expectation import DAY
 from data_fetch.core.clock import IST
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.session import midnight_number
-from data_fetch.core.records import Instrument
 from data_fetch.reading.candle_ranges import (
     CandleRange,
     candle_range,

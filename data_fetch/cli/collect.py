@@ -3,7 +3,7 @@
 import click
 
 from data_fetch.cli.shared.output import INCOMPLETE, Remarks, emit, ist_text, json_option, say
-from data_fetch.core.records import SyncRun
+from data_fetch.core.runs import SyncRun
 from data_fetch.runtime import collector as runtime
 
 

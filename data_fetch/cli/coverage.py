@@ -14,7 +14,7 @@ from data_fetch.cli.shared.span_options import RangeOptions, criteria_of, span_o
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import State
 from data_fetch.core.candles.day_counts import DayCounts, summed
-from data_fetch.core.records import Instrument
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.runtime import collector as runtime
 from data_fetch.storage.candles.coverage_counts import CoverageQuery, day_counts
 

@@ -16,8 +16,8 @@ from data_fetch.cli.shared.output import REFUSED, WRONG_USE, emit, ist_text, jso
 from data_fetch.core.clock import IST, SystemClock
 from data_fetch.core.errors import DataFetchError, OutsideError, SettingsInvalid
 from data_fetch.core.market.calendar import end_warning
-from data_fetch.core.records import World
 from data_fetch.core.settings import UPSTOX_URL, Settings
+from data_fetch.core.world import World
 from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.stores import degraded_reason
 

@@ -13,8 +13,8 @@ from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import GAPS, Proof, State
 from data_fetch.core.candles.gaps import Gap, runs
 from data_fetch.core.clock import IST
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.session import instant_of
-from data_fetch.core.records import Instrument
 from data_fetch.runtime import collector as runtime
 from data_fetch.storage.candles.coverage_counts import CoverageQuery, instrument_gaps
 

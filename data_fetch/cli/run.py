@@ -9,7 +9,8 @@ from types import FrameType
 import click
 
 from data_fetch.cli.shared.output import clock_time, note, say, slot_name
-from data_fetch.core.records import Outcome, StoredQuote, SyncRun
+from data_fetch.core.quotes.quotes import StoredQuote
+from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.timetable import CHAIN_IMPORT, CHAIN_REPROCESS
 from data_fetch.scheduling.scheduler import data_scheduler
 

@@ -8,7 +8,7 @@ import click
 from data_fetch.cli.chain.status import ChainsSeen, chain_lines, chains_document, look_at_chains
 from data_fetch.cli.run import run_line
 from data_fetch.cli.shared.output import emit, ist_text, json_option, say
-from data_fetch.core.records import Outcome, SyncRun, SyncState
+from data_fetch.core.runs import Outcome, SyncRun, SyncState
 from data_fetch.core.timetable import QUOTES
 from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.stores import degraded_reason, store_to_look_at

@@ -8,7 +8,7 @@ import click
 
 from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, note, say
 from data_fetch.core.errors import MasterUnavailable
-from data_fetch.core.records import Instrument
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.settings import Settings
 from data_fetch.runtime import collector as runtime
 from data_fetch.sources.instruments.master import MasterFile, read_instruments

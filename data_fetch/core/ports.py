@@ -13,14 +13,9 @@ from typing import Protocol
 from data_fetch.core.candles.candles import CandleReply, OhlcResponse
 from data_fetch.core.candles.request_planner import Window
 from data_fetch.core.chains.chains import ChainReply, ChainSource, ListedExpiries
-from data_fetch.core.records import (
-    Instrument,
-    Movement,
-    QuoteResponse,
-    StoredQuote,
-    SyncAttempt,
-    SyncRun,
-)
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.quotes.quotes import Movement, QuoteResponse, StoredQuote
+from data_fetch.core.runs import SyncAttempt, SyncRun
 
 
 class Hold(Protocol):

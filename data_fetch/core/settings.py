@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from data_fetch.core.errors import SettingsInvalid
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 
 UPSTOX_URL = "https://api.upstox.com"
 NSE_URL = "https://www.nseindia.com"

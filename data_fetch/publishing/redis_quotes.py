@@ -12,7 +12,9 @@ from typing import Any
 import orjson
 import redis
 
-from data_fetch.core.records import StoredQuote, SyncRun, World
+from data_fetch.core.quotes.quotes import StoredQuote
+from data_fetch.core.runs import SyncRun
+from data_fetch.core.world import World
 
 log = logging.getLogger(__name__)
 

@@ -24,9 +24,9 @@ from data_fetch.core.candles.completeness import Completeness, as_it_was, comple
 from data_fetch.core.candles.coverage import DayCoverage
 from data_fetch.core.candles.expectation import DAY, Expectation
 from data_fetch.core.errors import IncompleteRange, SetupError
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import KeyPeriod, key_periods, present_key
 from data_fetch.core.market.session import MINUTES_OF_DAY, Session, midnight_number
-from data_fetch.core.records import Instrument
 from data_fetch.core.settings import Settings
 from data_fetch.core.spans import common
 from data_fetch.runtime import collector as runtime

@@ -14,11 +14,11 @@ from data_fetch.core.chains.polling import PollingPlan, plan_polling
 from data_fetch.core.chains.symbol_config import SymbolConfig, default_config, in_force
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import SetupError
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import present_key
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import ChainProvider, Clock
-from data_fetch.core.records import Instrument
 from data_fetch.core.settings import Settings
 from data_fetch.services.chain_enrichment import ChainEnricher
 from data_fetch.services.chain_import import ChainImport

@@ -22,13 +22,14 @@ from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.chains.polls import Poll
 from data_fetch.core.clock import IST, MINUTE, SystemClock, VirtualClock, minute_of
 from data_fetch.core.errors import SetupError
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.market.calendar import MarketCalendar, end_warning
 from data_fetch.core.ports import Clock, SlotListener
 from data_fetch.core.quotes.freshness import FreshnessRules
-from data_fetch.core.records import Instrument, World
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CANDLES, FRESHNESS, QUOTES, Timetable, standard_timetable
+from data_fetch.core.world import World
 from data_fetch.paper_exchange.shared import serving_exchange
 from data_fetch.publishing.redis_quotes import QuoteFeed
 from data_fetch.runtime.chains import (

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from data_fetch.core.records import StoredQuote, SyncRun
+from data_fetch.core.quotes.quotes import StoredQuote
+from data_fetch.core.runs import SyncRun
 
 log = logging.getLogger("data_fetch.data_scheduler")
 

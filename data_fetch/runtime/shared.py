@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import IST
-from data_fetch.core.records import SyncRun
+from data_fetch.core.runs import SyncRun
 from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.reporting import SILENT
 from data_fetch.services.backfill import BackfillOrder, BackfillReport

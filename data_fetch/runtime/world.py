@@ -14,8 +14,8 @@ from urllib.parse import urljoin, urlsplit
 from data_fetch.core.clock import IST, SystemClock
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import Clock
-from data_fetch.core.records import World
 from data_fetch.core.settings import INSTRUMENTS_URL, NSE_URL, UPSTOX_URL, Settings
+from data_fetch.core.world import World
 from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.shared import any_exchange

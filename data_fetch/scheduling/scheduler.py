@@ -15,9 +15,11 @@ from threading import Event
 
 from data_fetch.core.clock import IST, stopwatch
 from data_fetch.core.errors import DataFetchError, LostLeadership
-from data_fetch.core.records import Outcome, StoredQuote, SyncRun, World
+from data_fetch.core.quotes.quotes import StoredQuote
+from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CHAINS, QUOTES, next_morning
+from data_fetch.core.world import World
 from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.collector import Collector, CollectorContext
 from data_fetch.runtime.reporting import SILENT, ProgressReporter

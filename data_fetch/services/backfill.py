@@ -39,16 +39,10 @@ from data_fetch.core.errors import (
     TransientError,
     UnknownInstrument,
 )
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, Session, group_of
 from data_fetch.core.ports import CandleSource, Clock, Hold
-from data_fetch.core.records import (
-    Instrument,
-    Outcome,
-    SyncAttempt,
-    SyncRun,
-    SyncState,
-    new_run_id,
-)
+from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, new_run_id
 from data_fetch.core.spans import count
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
 from data_fetch.sources.upstox.candle_rows import NOT_OVER_YET

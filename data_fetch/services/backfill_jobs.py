@@ -10,8 +10,9 @@ from threading import Event, Lock
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import IST
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock
-from data_fetch.core.records import Instrument, SyncRun
+from data_fetch.core.runs import SyncRun
 from data_fetch.core.timetable import COVERAGE, DAILY, FINALISE, WEEKLY
 from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService
 

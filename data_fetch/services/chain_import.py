@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from data_fetch.core.chains.chains import Chain, ChainError, ParsedChains
 from data_fetch.core.ports import Clock
-from data_fetch.core.records import Outcome, SyncRun, new_run_id
+from data_fetch.core.runs import Outcome, SyncRun, new_run_id
 from data_fetch.core.timetable import CHAIN_IMPORT
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.services.gc_tuning import rarely_collecting_garbage

@@ -23,8 +23,8 @@ from data_fetch.core.chains.polls import Poll
 from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.clock import MINUTE
 from data_fetch.core.errors import DataFetchError, Stopped
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock, Hold
-from data_fetch.core.records import Instrument
 from data_fetch.core.timetable import CHAINS
 from data_fetch.services.chains import ChainService, Target
 

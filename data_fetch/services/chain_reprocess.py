@@ -11,7 +11,7 @@ from data_fetch.archive.raw_responses import StoredResponse
 from data_fetch.core.chains.chains import Chain, ChainSource, ParsedChains, content_hash, fault_of
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.ports import Clock
-from data_fetch.core.records import Outcome, SyncRun, new_run_id
+from data_fetch.core.runs import Outcome, SyncRun, new_run_id
 from data_fetch.core.timetable import CHAIN_REPROCESS
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.sources.nse.chain_client import read_nse_answer

@@ -23,9 +23,9 @@ from data_fetch.core.chains.chains import (
 from data_fetch.core.chains.polls import Poll, PolledMinute
 from data_fetch.core.clock import minute_of
 from data_fetch.core.errors import DataFetchError, Stopped
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import ChainProvider, Clock
-from data_fetch.core.records import Instrument
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.storage.chains.snapshots import ChainStore, Confirmation, Received
 

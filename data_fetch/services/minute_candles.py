@@ -19,10 +19,11 @@ from data_fetch.core.candles.candles import (
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import MINUTE, minute_of
 from data_fetch.core.errors import OutsideError, TokenRejected
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, group_of
 from data_fetch.core.ports import Clock, MinuteCandleSource
 from data_fetch.core.quotes.key_results import by_reason, key_results_without_records
-from data_fetch.core.records import Instrument, Outcome, SyncRun, SyncState, new_run_id
+from data_fetch.core.runs import Outcome, SyncRun, SyncState, new_run_id
 from data_fetch.core.timetable import CANDLES
 from data_fetch.storage.candles.repository import CandleRepository
 

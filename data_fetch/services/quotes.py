@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 
+from data_fetch.core.batches import RejectedRow
 from data_fetch.core.clock import IST, MINUTE, minute_of
 from data_fetch.core.errors import OutsideError, StoreUnreachable, TokenRejected
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, TradingGroup, group_of
 from data_fetch.core.ports import Clock, QuoteRepository, QuoteSource, SlotListener
 from data_fetch.core.quotes.freshness import (
@@ -25,19 +27,9 @@ from data_fetch.core.quotes.freshness import (
     judge,
 )
 from data_fetch.core.quotes.key_results import KeyResult, by_reason, key_results
+from data_fetch.core.quotes.quotes import Movement, QuoteResponse, StoredQuote
 from data_fetch.core.quotes.volume_guard import VolumeGuard
-from data_fetch.core.records import (
-    Instrument,
-    Movement,
-    Outcome,
-    QuoteResponse,
-    RejectedRow,
-    StoredQuote,
-    SyncAttempt,
-    SyncRun,
-    SyncState,
-    new_run_id,
-)
+from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, new_run_id
 from data_fetch.core.timetable import FRESHNESS, QUOTES
 
 log = logging.getLogger("data_fetch.ltp_service")

@@ -6,8 +6,8 @@ from datetime import datetime
 from hashlib import sha256
 
 from data_fetch.core.errors import SetupError
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import Universe, resolve
-from data_fetch.core.records import Instrument
 from data_fetch.sources.instruments.master import InstrumentMaster
 from data_fetch.sources.instruments.rows import read_instruments
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader

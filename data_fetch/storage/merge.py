@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, inspect, select, tuple_
 
 from data_fetch.core.candles.coverage import combined
 from data_fetch.core.errors import SetupError
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.candles.candles import begin_candle_writing
 from data_fetch.storage.candles.coverage import COLUMNS, coverage_table, day_coverage, ledger_row
 from data_fetch.storage.chains.merge import merge_chains

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Row, func, select, text
 
-from data_fetch.core.records import Movement, Quote, StoredQuote, SyncAttempt, SyncRun
+from data_fetch.core.quotes.quotes import Movement, Quote, StoredQuote
+from data_fetch.core.runs import SyncAttempt, SyncRun
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.database.tables import LtpData, table
 from data_fetch.storage.database.upsert import upsert

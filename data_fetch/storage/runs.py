@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, func, literal_column, select
 
-from data_fetch.core.records import Outcome, SyncAttempt, SyncRun, SyncState
+from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.storage.database.store import Guard, Store
 from data_fetch.storage.database.tables import DataSyncStatus, SyncRunRow, table
 from data_fetch.storage.database.upsert import Column, Rule, last_known, upsert

@@ -22,7 +22,7 @@ from programs import SYMBOLS, Desk, behave, end, order, paper_exchange
 from servers import DatabaseCopies
 from sqlalchemy import select
 
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.services.backfill import WORKERS
 from data_fetch.storage.database.store import open_store
 from data_fetch.storage.database.tables import (

@@ -18,7 +18,7 @@ import pytest
 from programs import Desk, behave, end, order, paper_exchange
 from sqlalchemy import func, select
 
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.database.tables import (
     Base,

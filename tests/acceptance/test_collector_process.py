@@ -15,7 +15,7 @@ from programs import SYMBOLS, Desk, end, order, paper_exchange, set_clock
 from sqlalchemy import func, select
 
 from data_fetch.core.clock import MINUTE
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.database.tables import LtpData, SyncRunRow
 

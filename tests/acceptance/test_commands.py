@@ -13,7 +13,7 @@ from programs import SYMBOLS, Desk, paper_exchange
 from sqlalchemy import select
 
 from data_fetch.cli.main import main
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.database.store import open_store
 from data_fetch.storage.database.tables import LtpData
 

@@ -9,7 +9,7 @@ from programs import SYMBOLS, Desk
 from servers import database_on
 from sqlalchemy import select
 
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.database.store import open_store
 from data_fetch.storage.database.tables import Base, CandleRow, CoverageRow, LtpData, table
 

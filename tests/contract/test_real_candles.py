@@ -28,9 +28,11 @@ from data_fetch.core.candles.coverage import State
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.failures import Failure
 from data_fetch.core.clock import IST, VirtualClock
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import LocalOverride, MarketCalendar
 from data_fetch.core.market.table import parse_override
-from data_fetch.core.records import Instrument, Outcome, World
+from data_fetch.core.runs import Outcome
+from data_fetch.core.world import World
 from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService
 from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer
 from data_fetch.sources.transport.retrying import RetryPolicy

@@ -17,8 +17,9 @@ from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import DayCoverage
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import IST, MINUTE, VirtualClock, minute_of
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
-from data_fetch.core.records import Instrument, World
+from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.upstox.candles import Quiet
 from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService

@@ -8,11 +8,12 @@ from pathlib import Path
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
 from data_fetch.core.candles.coverage import DayCoverage, Proof, with_answer, with_bars
 from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, group_of
 from data_fetch.core.market.session import midnight_number
-from data_fetch.core.records import Instrument, World
 from data_fetch.core.settings import Settings
 from data_fetch.core.spans import common, spans_of
+from data_fetch.core.world import World
 from data_fetch.storage.candles.candles import begin_candle_writing, merge_candles
 from data_fetch.storage.candles.coverage import load_days, save_days
 from data_fetch.storage.database.store import Store, open_store

@@ -15,10 +15,11 @@ from sqlalchemy import func, select
 
 from data_fetch.archive.raw_responses import RawResponseStore
 from data_fetch.core.clock import VirtualClock
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import ChainProvider
-from data_fetch.core.records import Instrument, World
 from data_fetch.core.settings import Settings
+from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.runtime.chains import ChainContext, chain_poller_at, chain_service_at
 from data_fetch.services.chain_enrichment import ChainEnricher

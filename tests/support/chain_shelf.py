@@ -20,7 +20,9 @@ from data_fetch.core.chains.valuation import (
     PricedChain,
     Reason,
 )
-from data_fetch.core.records import Instrument, Outcome, SyncRun, World
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.runs import Outcome, SyncRun
+from data_fetch.core.world import World
 from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult, Received, StoredSnapshot
 from data_fetch.storage.database.store import WORLD, Store
 from data_fetch.storage.database.tables import (

@@ -7,7 +7,7 @@ from data_fetch.cli.shared.output import ist_text
 from data_fetch.core.chains.polling import PollingPlan
 from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.clock import IST
-from data_fetch.core.records import SyncState
+from data_fetch.core.runs import SyncState
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CHAINS
 from data_fetch.runtime import collector as runtime

@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from data_fetch.core.clock import IST
-from data_fetch.core.records import StoredQuote, SyncRun
+from data_fetch.core.quotes.quotes import StoredQuote
+from data_fetch.core.runs import SyncRun
 
 DONE, WRONG_USE, INCOMPLETE, REFUSED = 0, 2, 3, 4
 

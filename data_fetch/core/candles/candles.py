@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 
+from data_fetch.core.batches import BatchResult
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.market.session import (
     EPOCH_DAY,
@@ -20,7 +21,6 @@ from data_fetch.core.market.session import (
     midnight_number,
 )
 from data_fetch.core.market.table import Segment
-from data_fetch.core.records import BatchResult
 from data_fetch.core.spans import Spans, joined, spans_of
 
 

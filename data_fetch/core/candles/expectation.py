@@ -11,9 +11,9 @@ from datetime import date, datetime, timedelta
 from data_fetch.core.candles.candles import CandleInterval, expected_spans
 from data_fetch.core.candles.coverage import DayCoverage, refitted, unasked
 from data_fetch.core.clock import IST
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, Session, group_of
 from data_fetch.core.market.session import instant_of, minute_number
-from data_fetch.core.records import Instrument
 
 DAY = timedelta(days=1)
 # A bar is published some seconds after its minute, a day's last ones some minutes after it.

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.records import Instrument
+from data_fetch.core.instruments.instrument import Instrument
 
 # How many days one request may span, both ends counted. The provider speaks of a month (31
 # days are accepted, 33 refused) and of a decade (ten years with three leap days).

@@ -27,7 +27,7 @@ from data_fetch.core.errors import (
     TransientError,
     Unavailable,
 )
-from data_fetch.core.records import presentable
+from data_fetch.core.text import presentable
 
 # Of a share: what dividing by a lot and multiplying again may lose.
 WHOLE_WITHIN = 1e-3

@@ -7,7 +7,7 @@ from datetime import datetime
 from data_fetch.core.chains.chains import Chain, ChainReply, ChainSource, Fault
 from data_fetch.core.clock import minute_of
 from data_fetch.core.errors import DataFetchError
-from data_fetch.core.records import Outcome, SyncAttempt, SyncRun, SyncState, new_run_id
+from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, new_run_id
 from data_fetch.core.timetable import CHAINS
 
 MOST_REMARKS = 20

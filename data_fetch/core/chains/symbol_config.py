@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from data_fetch.core.records import Instrument
+from data_fetch.core.instruments.instrument import Instrument
 
 INDEX_REFRESH_SECONDS = 30
 STOCK_REFRESH_SECONDS = 180

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import is_equity
-from data_fetch.core.records import Instrument
 
 RENAMED_FROM = "renamed from "
 

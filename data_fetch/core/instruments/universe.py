@@ -7,8 +7,8 @@ Nothing is ever dropped in silence.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.near_symbols import NearSymbols
-from data_fetch.core.records import Instrument
 
 # A stock may sit in a trade-to-trade or small-company series, a trust in its own. Bonds and
 # debentures share the symbol of their company and must not stand in for its stock.

@@ -9,8 +9,8 @@ from functools import cached_property, lru_cache
 
 from data_fetch.core.clock import MINUTE
 from data_fetch.core.errors import BadRecord
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.table import Hours, Segment, Window
-from data_fetch.core.records import Instrument
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCH_DAY = date(1970, 1, 1).toordinal()

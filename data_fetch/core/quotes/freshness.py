@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from data_fetch.core.market.calendar import MarketCalendar, TradingGroup
-from data_fetch.core.records import Movement
+from data_fetch.core.quotes.quotes import Movement
 
 
 class Freshness(StrEnum):

@@ -4,7 +4,10 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from data_fetch.core.records import BatchResult, Instrument, Quote, QuoteResponse, SyncState
+from data_fetch.core.batches import BatchResult
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.quotes.quotes import Quote, QuoteResponse
+from data_fetch.core.runs import SyncState
 
 # The audit is read by people; an answer of nothing but strays may hold thousands.
 MOST_UNREQUESTED = 20

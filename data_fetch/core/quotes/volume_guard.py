@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from data_fetch.core.records import Quote
+from data_fetch.core.quotes.quotes import Quote
 
 # After so many falls in a row it was the earlier, higher figure that was wrong.
 FALLS_TO_BELIEVE = 5

@@ -15,7 +15,7 @@ from data_fetch.core.market.calendar import (
     OTHER_STOCK,
     TradingGroup,
 )
-from data_fetch.core.records import PAPER_ISIN_PREFIX
+from data_fetch.core.world import PAPER_ISIN_PREFIX
 from data_fetch.paper_exchange.market.chance import fingerprint, share
 
 LOT_VALUE = 700_000

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+from data_fetch.core.batches import RejectedRow
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import MasterUnavailable
 from data_fetch.core.ports import Clock
-from data_fetch.core.records import RejectedRow
 from data_fetch.core.settings import INSTRUMENTS_URL
 from data_fetch.sources.instruments.location import location_of
 from data_fetch.sources.instruments.rows import FUTURE, read_instruments, read_rows

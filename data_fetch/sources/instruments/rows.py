@@ -18,9 +18,11 @@ from typing import Any
 
 import ijson
 
+from data_fetch.core.batches import RejectedRow
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord, MasterUnavailable
-from data_fetch.core.records import CONTROLS, LONGEST_TEXT, Instrument, RejectedRow
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.text import CONTROLS, LONGEST_TEXT
 
 EQUITY, INDEX, FUTURES_AND_OPTIONS = "NSE_EQ", "NSE_INDEX", "NSE_FO"
 SEGMENTS = frozenset({EQUITY, INDEX, FUTURES_AND_OPTIONS})

@@ -11,8 +11,8 @@ from data_fetch.core.chains.chains import (
     RawResponse,
 )
 from data_fetch.core.errors import DataFetchError
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock, Lane
-from data_fetch.core.records import Instrument
 from data_fetch.sources.instruments.rows import INDEX
 from data_fetch.sources.nse.chain_rows import read_nse_chains, read_nse_expiries
 from data_fetch.sources.nse.site import NseSite, read_site_answer

@@ -22,7 +22,7 @@ from data_fetch.core.chains.chains import (
     QuantityUnit,
 )
 from data_fetch.core.errors import BadRecord
-from data_fetch.core.records import presentable
+from data_fetch.core.text import presentable
 from data_fetch.sources.chain_parsing.legs import LOOK, LegGathering, wanted_only
 from data_fetch.sources.chain_parsing.plausibility import check_chains, check_totals
 from data_fetch.sources.chain_parsing.values import (

@@ -11,6 +11,7 @@ from enum import Enum
 from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 
+from data_fetch.core.batches import BatchResult, RejectedRow
 from data_fetch.core.errors import (
     DataFetchError,
     RequestRefused,
@@ -18,7 +19,6 @@ from data_fetch.core.errors import (
     UnknownInstrument,
 )
 from data_fetch.core.ports import Clock
-from data_fetch.core.records import BatchResult, RejectedRow
 from data_fetch.sources.transport.retrying import RequestContext
 
 # How long an unknown key is not asked for again. A provider that refuses good keys for a

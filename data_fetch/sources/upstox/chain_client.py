@@ -14,8 +14,8 @@ from data_fetch.core.chains.chains import (
     RawResponse,
 )
 from data_fetch.core.errors import BadResponse, DataFetchError, Unavailable
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock, Lane
-from data_fetch.core.records import Instrument
 from data_fetch.sources.chain_parsing.bodies import parsed
 from data_fetch.sources.transport.expiry_cache import ExpiryCache
 from data_fetch.sources.upstox.api import UpstoxApi

@@ -12,6 +12,7 @@ from decimal import Decimal
 from reprlib import repr as shortened
 from typing import Any
 
+from data_fetch.core.batches import RejectedRow
 from data_fetch.core.chains.chains import (
     Chain,
     ChainError,
@@ -24,7 +25,8 @@ from data_fetch.core.chains.chains import (
 )
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord
-from data_fetch.core.records import Instrument, RejectedRow, presentable
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.text import presentable
 from data_fetch.sources.chain_parsing.legs import LOOK, LegGathering, wanted_only
 from data_fetch.sources.chain_parsing.plausibility import check_chains, most_worth, refuse_prices
 from data_fetch.sources.chain_parsing.values import (

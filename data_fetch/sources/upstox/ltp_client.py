@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from data_fetch.core.ports import Clock, Lane
-from data_fetch.core.records import QuoteResponse
+from data_fetch.core.quotes.quotes import QuoteResponse
 from data_fetch.sources.transport.batches import Batches, BatchResponse, facts_of
 from data_fetch.sources.transport.retrying import RequestContext
 from data_fetch.sources.upstox.api import LTP_BATCH, UpstoxApi

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from data_fetch.core.batches import RejectedRow
 from data_fetch.core.errors import BadRecord
-from data_fetch.core.records import Quote, RejectedRow
+from data_fetch.core.quotes.quotes import Quote
 from data_fetch.sources.transport.numbers import LARGEST_PRICE, read_number, read_quantity
 
 

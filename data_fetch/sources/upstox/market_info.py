@@ -31,7 +31,7 @@ from data_fetch.core.market.calendar import (
 )
 from data_fetch.core.market.session import EPOCH
 from data_fetch.core.market.table import in_order
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 
 # NSE is the cash market and with it the indices; NFO its futures and options.
 SEGMENTS = {"NSE": (Segment.CASH, Segment.INDEX), "NFO": (Segment.FO,)}

@@ -10,11 +10,11 @@ from datetime import datetime
 from reprlib import repr as shortened
 from typing import Any
 
+from data_fetch.core.batches import RejectedRow
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord
 from data_fetch.core.market.session import midnight_number, minute_number
-from data_fetch.core.records import RejectedRow
 from data_fetch.sources.transport.numbers import read_quantity
 from data_fetch.sources.upstox.candle_rows import NOT_OVER_YET, read_prices, read_units
 from data_fetch.sources.upstox.ltp_rows import rows_by_key

@@ -32,7 +32,8 @@ from sqlalchemy import (
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import DayCoverage, State, refitted, with_bars
-from data_fetch.core.records import Instrument, Outcome, SyncRun, new_run_id
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.runs import Outcome, SyncRun, new_run_id
 from data_fetch.core.spans import Spans, count, spans_of, without
 from data_fetch.storage.candles.candles import MICROSECONDS, begin_candle_writing, candles
 from data_fetch.storage.candles.coverage import LedgerKey, save_days

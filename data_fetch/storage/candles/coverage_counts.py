@@ -15,8 +15,8 @@ from data_fetch.core.candles.coverage import DayCoverage
 from data_fetch.core.candles.day_counts import DayCounts, counts_of
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.gaps import Gap, gaps_of
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import Session, group_of
-from data_fetch.core.records import Instrument
 from data_fetch.core.spans import Spans, count
 from data_fetch.storage.candles.coverage import LedgerKey, coverage_table, day_coverage
 

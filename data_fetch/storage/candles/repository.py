@@ -27,9 +27,10 @@ from data_fetch.core.candles.coverage import (
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.volume_proofs import VolumeSeen, holds_all_volume, still_spans
 from data_fetch.core.clock import IST
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import Segment, Session, group_of
 from data_fetch.core.market.session import instant_of
-from data_fetch.core.records import Instrument, SyncAttempt, SyncRun
+from data_fetch.core.runs import SyncAttempt, SyncRun
 from data_fetch.storage.candles.candles import (
     Written,
     begin_candle_writing,

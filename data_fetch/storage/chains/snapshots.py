@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from data_fetch.core.chains.chains import Chain, ChainSource, content_hash
 from data_fetch.core.clock import IST
-from data_fetch.core.records import SyncAttempt, SyncRun
+from data_fetch.core.runs import SyncAttempt, SyncRun
 from data_fetch.storage.chains.receipts import (
     END_OF_TIME,
     Receipt,

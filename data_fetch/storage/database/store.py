@@ -12,7 +12,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, inspect, select
 
 from data_fetch.core.errors import SetupError, WrongWorld
-from data_fetch.core.records import PAPER_ISIN_PREFIX, World
+from data_fetch.core.world import PAPER_ISIN_PREFIX, World
 from data_fetch.storage.database import migrations
 from data_fetch.storage.database.engine import engine_for, is_postgres, reading, redacted, writing
 from data_fetch.storage.database.tables import Base, StoreMeta, table

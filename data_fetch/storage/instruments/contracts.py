@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.instruments.lineage import present_key
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.database.store import INVENTED_KEY, refuse_invented
 from data_fetch.storage.instruments.instruments import (
     instruments_table,

@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select
 
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import KeyChange, detect_lineage, present_key
 from data_fetch.core.instruments.universe import Universe, resolve
-from data_fetch.core.records import Instrument, World
+from data_fetch.core.world import World
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.database.tables import InstrumentLineage, InstrumentRow, StoreMeta, table
 from data_fetch.storage.database.upsert import Rule, bulk_write, earliest, latest, upsert

@@ -22,7 +22,7 @@ from sqlalchemy import (
     select,
 )
 
-from data_fetch.core.records import Instrument
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.storage.database.tables import InstrumentRow, InstrumentTerms, table
 from data_fetch.storage.database.upsert import upsert
 

@@ -19,8 +19,8 @@ from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import MarketCalendar
-from data_fetch.core.records import World
 from data_fetch.core.settings import Settings
+from data_fetch.core.world import World
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.store import open_store
 from data_fetch.storage.database.tables import Base, ChainSnapshotRow, OptionChainData, table

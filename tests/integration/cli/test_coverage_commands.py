@@ -14,8 +14,9 @@ from data_fetch.cli.main import main
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
 from data_fetch.core.candles.coverage import CoverageInterval, DayCoverage, Proof, State
 from data_fetch.core.clock import IST, ScaledClock
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.session import midnight_number
-from data_fetch.core.records import Instrument, World
+from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.storage.candles.candles import begin_candle_writing, candles, insert_candles
 from data_fetch.storage.candles.coverage import coverage_table, save_days

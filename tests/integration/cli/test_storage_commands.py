@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from data_fetch.cli.main import main
 from data_fetch.core.errors import SetupError, StoreUnreachable
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.runtime.database_setup import postgres_config
 from data_fetch.storage.database import migrations
 from data_fetch.storage.database.engine import engine_for

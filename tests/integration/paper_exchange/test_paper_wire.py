@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from paper_exchange_desk import NO_RETRY, SYMBOLS, StandingClock, Visitor, ist
 
 from data_fetch.core.clock import IST
-from data_fetch.core.records import PAPER_ISIN_PREFIX
+from data_fetch.core.world import PAPER_ISIN_PREFIX
 from data_fetch.paper_exchange.exchange import PaperExchange
 
 NIFTY = "NSE_INDEX|Nifty 50"

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import redis
 
-from data_fetch.core.records import Outcome, Quote, StoredQuote, SyncRun, World
+from data_fetch.core.quotes.quotes import Quote, StoredQuote
+from data_fetch.core.runs import Outcome, SyncRun
+from data_fetch.core.world import World
 from data_fetch.publishing.redis_quotes import QuoteFeed
 
 SLOT = datetime(2026, 9, 16, 4, 30, tzinfo=UTC)

@@ -17,7 +17,8 @@ from sqlalchemy import func, select
 
 from data_fetch.core.clock import IST, MINUTE
 from data_fetch.core.errors import OutsideError
-from data_fetch.core.records import StoredQuote, SyncRun
+from data_fetch.core.quotes.quotes import StoredQuote
+from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.collector import Collector

@@ -17,8 +17,10 @@ from sqlalchemy import select
 from data_fetch.core.clock import IST, MINUTE, ScaledClock
 from data_fetch.core.errors import LostLeadership
 from data_fetch.core.market.calendar import MarketCalendar
-from data_fetch.core.records import StoredQuote, SyncRun, World
+from data_fetch.core.quotes.quotes import StoredQuote
+from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
+from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.collector import Collector

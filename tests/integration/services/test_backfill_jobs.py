@@ -11,8 +11,8 @@ from data_fetch.core.candles.candles import CandleReply, no_candles
 from data_fetch.core.candles.request_planner import CandleEndpoint, Window
 from data_fetch.core.clock import IST, ScaledClock
 from data_fetch.core.errors import AccessDenied, DataFetchError, Stopped, TokenRejected
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
-from data_fetch.core.records import Instrument
 from data_fetch.services.backfill import BackfillService
 from data_fetch.services.backfill_jobs import BackfillJobs
 from data_fetch.sources.transport.pacing import UPSTOX_LIMITS

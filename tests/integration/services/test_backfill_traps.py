@@ -17,7 +17,8 @@ from data_fetch.core.candles.failures import Failure
 from data_fetch.core.candles.request_planner import CandleEndpoint, Window
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import AccessDenied, TokenRejected, Unreachable
-from data_fetch.core.records import Instrument, Outcome
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.runs import Outcome
 from data_fetch.core.settings import Settings
 from data_fetch.paper_exchange.market.contracts import Contract
 from data_fetch.runtime import collector as runtime

@@ -24,7 +24,8 @@ from data_fetch.core.chains.chains import (
 from data_fetch.core.chains.polls import Poll
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import Stopped, Unavailable
-from data_fetch.core.records import Instrument, Outcome, SyncState
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.runs import Outcome, SyncState
 from data_fetch.sources.upstox.chain_client import UpstoxChainClient
 from data_fetch.storage.database.tables import ChainReceiptRow, ChainSnapshotRow, OptionChainData
 from data_fetch.storage.runs import recent_runs, statuses

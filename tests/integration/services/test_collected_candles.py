@@ -18,7 +18,8 @@ from sqlalchemy import select
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import DayCoverage, State
 from data_fetch.core.clock import IST, MINUTE
-from data_fetch.core.records import StoredQuote, SyncRun
+from data_fetch.core.quotes.quotes import StoredQuote
+from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.collector import Collector

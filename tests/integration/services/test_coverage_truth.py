@@ -26,7 +26,7 @@ from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.request_planner import CandleEndpoint, Window
 from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import F_AND_O_STOCK
-from data_fetch.core.records import Outcome
+from data_fetch.core.runs import Outcome
 from data_fetch.paper_exchange.market.listings import Listing
 from data_fetch.services.backfill import BackfillOrder, BackfillPlan
 from data_fetch.storage.candles.audit import recount

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from data_fetch.core.batches import RejectedRow
 from data_fetch.core.clock import IST, MINUTE, VirtualClock
 from data_fetch.core.errors import (
     LostLeadership,
@@ -19,21 +20,12 @@ from data_fetch.core.errors import (
     TokenRejected,
     Unreachable,
 )
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import Lane, QuoteRepository
 from data_fetch.core.quotes.freshness import FreshnessRules
-from data_fetch.core.records import (
-    Instrument,
-    Movement,
-    Outcome,
-    Quote,
-    QuoteResponse,
-    RejectedRow,
-    StoredQuote,
-    SyncAttempt,
-    SyncRun,
-    SyncState,
-)
+from data_fetch.core.quotes.quotes import Movement, Quote, QuoteResponse, StoredQuote
+from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.services.quotes import FreshnessMonitor, LtpService, Members, WhyMissed
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.quotes import QuoteStore

@@ -20,7 +20,7 @@ from data_fetch.core.errors import (
 )
 from data_fetch.core.market.session import instant_of, minute_number
 from data_fetch.core.ports import Lane
-from data_fetch.core.records import QuoteResponse
+from data_fetch.core.quotes.quotes import QuoteResponse
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.faults.faults import Fault
 from data_fetch.paper_exchange.market.market import PaperMarket

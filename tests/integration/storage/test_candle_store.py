@@ -16,7 +16,7 @@ from sqlalchemy import ClauseElement, select, text
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
 from data_fetch.core.errors import BadRecord, StoreUnreachable
 from data_fetch.core.market.session import instant_of, midnight_number, minute_number
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.candles.candles import (
     CONFIRM,
     CORRECT,

@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 
 from data_fetch.core.chains.chains import ChainLeg, ChainSource, OptionType
 from data_fetch.core.errors import WrongWorld
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.chains.merge import merge_chains
 from data_fetch.storage.chains.snapshots import ChainStore
 from data_fetch.storage.database.store import Store, open_store

@@ -47,7 +47,8 @@ from data_fetch.core.chains.chains import (
 )
 from data_fetch.core.chains.valuation import Forward, ForwardMethod, LegValuation, Metric, Reason
 from data_fetch.core.errors import BadRecord, LostLeadership, WrongWorld
-from data_fetch.core.records import SyncAttempt, SyncState, World
+from data_fetch.core.runs import SyncAttempt, SyncState
+from data_fetch.core.world import World
 from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult, Received, chain_holdings
 from data_fetch.storage.database.leadership import Fence, Leadership
 from data_fetch.storage.database.store import Store, open_store

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, delete, select
 
 from data_fetch import PACKAGE_FOLDER
 from data_fetch.core.chains.chains import OptionType
-from data_fetch.core.records import Instrument, World
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.world import World
 from data_fetch.sources.instruments.rows import read_instruments
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.instruments.contracts import (

@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import Connection, select
 
 from data_fetch.core.errors import LostLeadership, StoreUnreachable, WrongWorld
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import KeyChange
-from data_fetch.core.records import Instrument, World
+from data_fetch.core.world import World
 from data_fetch.sources.instruments.rows import read_instruments
 from data_fetch.storage.database.store import Guard, Store, open_store
 from data_fetch.storage.instruments.instruments import (

@@ -7,15 +7,9 @@ from threading import Event
 from sqlalchemy import func, select
 
 from data_fetch.core.clock import stopwatch
-from data_fetch.core.records import (
-    Outcome,
-    Quote,
-    StoredQuote,
-    SyncAttempt,
-    SyncRun,
-    SyncState,
-    World,
-)
+from data_fetch.core.quotes.quotes import Quote, StoredQuote
+from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
+from data_fetch.core.world import World
 from data_fetch.storage.database.store import open_store
 from data_fetch.storage.database.tables import StoreMeta, table
 from data_fetch.storage.database.upsert import bulk_upsert

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, func, make_url, select, text
 
 from data_fetch.core.errors import LostLeadership, StoreUnreachable
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.database.engine import engine_for, is_postgres, reading
 from data_fetch.storage.database.leadership import POLL_SECONDS, Fence, Leadership
 from data_fetch.storage.database.store import Guard, Store, open_store
@@ -21,7 +21,7 @@ from data_fetch.storage.database.store import Guard, Store, open_store
 LEAD_UNTIL_KILLED = """
 import sys
 from threading import Event
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.database.leadership import Leadership
 from data_fetch.storage.database.store import open_store
 

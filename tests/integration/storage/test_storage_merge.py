@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.database.tables import (
     Base,

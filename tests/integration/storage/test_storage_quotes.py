@@ -9,16 +9,8 @@ from sqlalchemy import select
 
 from data_fetch.core.errors import LostLeadership
 from data_fetch.core.quotes.key_results import by_reason
-from data_fetch.core.records import (
-    Movement,
-    Outcome,
-    Quote,
-    QuoteResponse,
-    StoredQuote,
-    SyncAttempt,
-    SyncRun,
-    SyncState,
-)
+from data_fetch.core.quotes.quotes import Movement, Quote, QuoteResponse, StoredQuote
+from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.sources.upstox.ltp_rows import read_quotes
 from data_fetch.storage import runs as sync
 from data_fetch.storage.database.store import Store

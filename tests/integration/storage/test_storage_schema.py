@@ -11,7 +11,7 @@ from sqlalchemy import Engine, inspect, text
 
 from data_fetch import PACKAGE_FOLDER
 from data_fetch.core.errors import SetupError, StoreUnreachable
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.database import migrations
 from data_fetch.storage.database.engine import engine_for, reading, redacted, writing
 from data_fetch.storage.database.store import open_store

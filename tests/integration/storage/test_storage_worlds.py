@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from data_fetch.core.errors import SetupError, WrongWorld
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.storage.database.store import Store, open_store, refuse_invented, stamped_world
 from data_fetch.storage.database.tables import StoreMeta, table
 from data_fetch.storage.database.upsert import upsert

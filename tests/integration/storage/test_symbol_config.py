@@ -8,7 +8,8 @@ from sqlalchemy import select
 
 from data_fetch.core.chains.symbol_config import SymbolConfig, default_config
 from data_fetch.core.errors import WrongWorld
-from data_fetch.core.records import Instrument, World
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.world import World
 from data_fetch.storage.chains.symbol_config import SymbolConfigs, config_table
 from data_fetch.storage.database.store import Store, open_store
 

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_fetch.core.records import LONGEST_TEXT, Quote, RejectedRow
+from data_fetch.core.batches import RejectedRow
+from data_fetch.core.quotes.quotes import Quote
+from data_fetch.core.text import LONGEST_TEXT
 
 prices = st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False)
 

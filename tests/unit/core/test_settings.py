@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from data_fetch.core.errors import SettingsInvalid
-from data_fetch.core.records import World
 from data_fetch.core.settings import Settings
+from data_fetch.core.world import World
 
 
 def load(folder: Path, **environment: str) -> Settings:

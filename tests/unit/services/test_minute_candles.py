@@ -10,9 +10,10 @@ from sqlalchemy import select
 from upstox_stub import Stub, api_for, good, row
 
 from data_fetch.core.clock import IST, MINUTE, VirtualClock
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.market.session import INDIA_VIX_KEY
-from data_fetch.core.records import Instrument, SyncRun
+from data_fetch.core.runs import SyncRun
 from data_fetch.services.minute_candles import CandleService
 from data_fetch.sources.upstox.ohlc_client import UpstoxOhlcClient
 from data_fetch.storage.candles.repository import CandleRepository

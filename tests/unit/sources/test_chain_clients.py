@@ -37,8 +37,8 @@ from data_fetch.core.errors import (
     UnknownInstrument,
     Unreachable,
 )
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import ChainProvider, Lane
-from data_fetch.core.records import Instrument
 from data_fetch.sources.nse.chain_client import NseChainClient
 from data_fetch.sources.upstox.chain_client import UpstoxChainClient
 from data_fetch.sources.upstox.chain_rows import INDEX_SYMBOLS

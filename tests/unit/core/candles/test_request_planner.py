@@ -23,8 +23,8 @@ from data_fetch.core.candles.request_planner import (
     windows,
 )
 from data_fetch.core.clock import VirtualClock, stopwatch
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Lane
-from data_fetch.core.records import Instrument
 from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer
 
 law = settings(deadline=None)

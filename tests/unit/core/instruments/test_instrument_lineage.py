@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import (
     KeyChange,
     KeyPeriod,
@@ -14,7 +15,6 @@ from data_fetch.core.instruments.lineage import (
     key_periods,
     present_key,
 )
-from data_fetch.core.records import Instrument
 
 TODAY = date(2026, 8, 14)
 

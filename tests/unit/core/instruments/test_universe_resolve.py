@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.near_symbols import NearSymbols
 from data_fetch.core.instruments.universe import derive_universe, resolve
-from data_fetch.core.records import Instrument
 from data_fetch.sources.instruments.rows import read_instruments
 from data_fetch.sources.instruments.symbols_file import SHIPPED, read_symbols_file
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from data_fetch.core.clock import IST, MINUTE
 from data_fetch.core.errors import BadRecord, CalendarUnknown
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import (
     F_AND_O_STOCK,
     FUTURES_AND_OPTIONS,
@@ -19,7 +20,6 @@ from data_fetch.core.market.calendar import (
     end_warning,
     group_of,
 )
-from data_fetch.core.records import Instrument
 
 CALENDAR = MarketCalendar.reviewed()
 STOCK, OTHER, VIX, FO = F_AND_O_STOCK, OTHER_STOCK, INDIA_VIX, FUTURES_AND_OPTIONS

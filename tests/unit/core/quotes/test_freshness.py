@@ -7,7 +7,7 @@ import pytest
 from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import F_AND_O_STOCK, MarketCalendar
 from data_fetch.core.quotes.freshness import FreshnessRules, Judgement, judge
-from data_fetch.core.records import Movement
+from data_fetch.core.quotes.quotes import Movement
 
 CALENDAR = MarketCalendar.reviewed()
 RULES = FreshnessRules(stale_after=5, frozen_after=3)

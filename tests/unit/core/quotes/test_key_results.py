@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_fetch.core.batches import RejectedRow
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.quotes.key_results import by_reason, key_results
-from data_fetch.core.records import Instrument, Quote, QuoteResponse, RejectedRow, SyncState
+from data_fetch.core.quotes.quotes import Quote, QuoteResponse
+from data_fetch.core.runs import SyncState
 
 NOW = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
 

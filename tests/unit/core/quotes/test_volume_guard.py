@@ -2,8 +2,8 @@
 
 from datetime import date
 
+from data_fetch.core.quotes.quotes import Quote
 from data_fetch.core.quotes.volume_guard import FALLS_TO_BELIEVE, VolumeGuard
-from data_fetch.core.records import Quote
 
 TODAY, TOMORROW = date(2026, 9, 16), date(2026, 9, 17)
 

@@ -13,8 +13,9 @@ from typing import Any
 import ijson
 import pytest
 
+from data_fetch.core.batches import RejectedRow
 from data_fetch.core.errors import BadRecord, MasterUnavailable
-from data_fetch.core.records import Instrument, RejectedRow
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.sources.instruments.rows import parse_instrument, read_instruments, read_rows
 
 RELIANCE: dict[str, Any] = {

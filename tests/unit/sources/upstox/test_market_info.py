@@ -18,7 +18,7 @@ from data_fetch.core.market.calendar import (
     ProviderCalendar,
     Segment,
 )
-from data_fetch.core.records import World
+from data_fetch.core.world import World
 from data_fetch.sources.upstox.market_info import (
     Refresh,
     calendar_file,

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_fetch.core.batches import RejectedRow
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind
 from data_fetch.core.clock import IST
 from data_fetch.core.market.session import minute_number
-from data_fetch.core.records import RejectedRow
 from data_fetch.sources.upstox.ohlc_rows import ParsedOhlc, read_ohlc_rows
 
 RELIANCE, NIFTY = "NSE_EQ|INE002A01018", "NSE_INDEX|Nifty 50"

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from upstox_stub import RELIANCE, row
 
-from data_fetch.core.records import Quote, RejectedRow
+from data_fetch.core.batches import RejectedRow
+from data_fetch.core.quotes.quotes import Quote
 from data_fetch.sources.upstox.ltp_rows import ParsedQuotes, read_quotes
 
 NIFTY = "NSE_INDEX|Nifty 50"

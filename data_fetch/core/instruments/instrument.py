@@ -1,0 +1,39 @@
+"""What the exchange trades: the record of one instrument."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from data_fetch.core.world import PAPER_ISIN_PREFIX, World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """A thing the exchange trades.
+
+    *instrument_key* is the provider's name for it: ``NSE_EQ|<ISIN>``, ``NSE_INDEX|Nifty 50``;
+    a derivative contract is known by its dated key (``NSE_FO|98918|27-03-2025``) because the
+    exchange reuses tokens, and *live_key* is what the provider calls it today.
+    """
+
+    instrument_key: str
+    symbol: str
+    segment: str
+    instrument_type: str
+    name: str = ""
+    isin: str | None = None
+    underlying_key: str | None = None
+    underlying_symbol: str | None = None
+    expiry: date | None = None
+    strike: Decimal | None = None
+    lot_size: int | None = None
+    tick_size: Decimal | None = None
+    cas_eligible: bool = False
+    live_key: str
+
+    @property
+    def world(self) -> World:
+        """Invented equities carry an impossible ISIN; everything else is taken for real."""
+        key = self.underlying_key if self.segment == "NSE_FO" else self.instrument_key
+        invented = (key or "").startswith(f"NSE_EQ|{PAPER_ISIN_PREFIX}")
+        return World.PAPER if invented else World.LIVE

@@ -1,0 +1,98 @@
+"""The audit of work: one record per execution of a job, and one per attempt on a symbol."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Self, TypedDict, Unpack
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    COMPLETED = "completed"
+    INCOMPLETE = "incomplete"
+    FAILED = "failed"
+    MISSED = "missed"
+
+
+def new_run_id() -> str:
+    return uuid.uuid4().hex
+
+
+class RunCounts(TypedDict, total=False):
+    """The facts of a finished run, as `SyncRun` has them."""
+
+    requested: int
+    stored: int
+    absent: int
+    quarantined: int
+    rejected: int
+    requests: int
+    error: str | None
+    details: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncRun:
+    """One execution of a job, or the reason why it did not happen (outcome ``missed``).
+
+    Written with its facts: a run that has stored nothing has no row, and one that stores its
+    facts bit by bit has a row that grows with them. *due_slot* is the first instant
+    of the minute the run was for. *details* is small JSON: keys by reason, for people.
+    """
+
+    run_id: str
+    job: str
+    due_slot: datetime | None
+    started_at: datetime
+    finished_at: datetime
+    outcome: Outcome
+    requested: int = 0
+    stored: int = 0
+    absent: int = 0
+    quarantined: int = 0
+    rejected: int = 0
+    requests: int = 0
+    error: str | None = None
+    details: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, job: str, at: datetime, due_slot: datetime | None = None) -> Self:
+        """A run of *job* that starts *at* and has no result yet: outcome ``incomplete``."""
+        return cls(
+            run_id=new_run_id(),
+            job=job,
+            due_slot=due_slot,
+            started_at=at,
+            finished_at=at,
+            outcome=Outcome.INCOMPLETE,
+        )
+
+    def finish(self, at: datetime, outcome: Outcome, **counts: Unpack[RunCounts]) -> Self:
+        """The same run, ended *at* with *outcome* and *counts*."""
+        return replace(self, finished_at=at, outcome=outcome, **counts)
+
+
+class SyncState(StrEnum):
+    """What the last attempt on one symbol came to."""
+
+    OK = "ok"
+    ABSENT = "absent"
+    QUARANTINED = "quarantined"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncAttempt:
+    """One attempt on one symbol; the store folds it into `data_sync_status`."""
+
+    symbol: str
+    data_type: str
+    state: SyncState
+    attempted_at: datetime
+    records: int
+    error: str | None
+    run_id: str
