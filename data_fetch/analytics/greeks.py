@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr
 
 from data_fetch.analytics.blocks import blockwise
 from data_fetch.analytics.pricing import LEAST_DEVIATION, Bools, Floats
+from data_fetch.analytics.special import ndtr
 
 DAYS_A_YEAR = 365
 POINTS = 100

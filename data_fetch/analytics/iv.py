@@ -15,10 +15,10 @@ from itertools import cycle
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import erfcx
 
 from data_fetch.analytics.blocks import blockwise
 from data_fetch.analytics.pricing import ROOT_HALF, Bools, Floats, intrinsic
+from data_fetch.analytics.special import erfcx
 
 Codes = NDArray[np.int8]
 

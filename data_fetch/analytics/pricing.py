@@ -15,9 +15,9 @@ forward S exp(b T), discounted by exp(-r T).
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import erfcx
 
 from data_fetch.analytics.blocks import blockwise
+from data_fetch.analytics.special import erfcx
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-from scipy.special import ndtr
 
 from data_fetch.analytics.columns import Floats
 from data_fetch.analytics.metrics import ChainArrays, otm_smile
+from data_fetch.analytics.special import ndtr
 from data_fetch.core.chains.valuation import PricedChain
 
 # Where the smile is read off, by the delta of the call at that strike (a put of delta -0.25

@@ -7,7 +7,7 @@ calendar has no more trading days, the paper market begins again as it did the f
 
 import json
 import os
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from threading import RLock
 
@@ -51,6 +51,7 @@ class PaperMarketClock(ScaledClock):
         self._leaping = RLock()
         self._awake_until = datetime.min.replace(tzinfo=IST)
         self._kept_at = stopwatch() - KEEP_EVERY_SECONDS
+        self._paused_by, self._paused_until = "", stopwatch()
         self._seen_kept = _kept(state_file)
         first = start or self._seen_kept or first_look(calendar, today)
         super().__init__(first, speed)
@@ -63,7 +64,7 @@ class PaperMarketClock(ScaledClock):
         After the last trading day of the calendar, the first look once more.
         """
         with self._leaping:
-            at = super().now()
+            at = self._reading()
             if at > self._awake_until:
                 at = self._leapt(at)
             self._keep(at)
@@ -74,7 +75,40 @@ class PaperMarketClock(ScaledClock):
         self._calendar.session(now.astimezone(IST).date(), FUTURES_AND_OPTIONS)
         with self._leaping:
             self._awake_until = datetime.min.replace(tzinfo=IST)
-            super().set(now)
+            self._move(now)
+
+    @property
+    def paused(self) -> bool:
+        """Whether the clock stands still at this moment."""
+        return stopwatch() < self._paused_until
+
+    def pause(self, holder: str, seconds: float) -> None:
+        """Stand still until *holder* resumes, at most for so many real seconds.
+
+        A new holder replaces the one before it, which may have been killed.
+        """
+        with self._leaping:
+            now = self.now()
+            self._paused_by, self._paused_until = holder, stopwatch() + seconds
+            self._move(now)
+
+    def resume(self, holder: str) -> None:
+        """Run on. Changes nothing when another holder paused the clock since."""
+        with self._leaping:
+            if holder == self._paused_by:
+                now = self.now()
+                self._paused_by, self._paused_until = "", stopwatch()
+                self._move(now)
+
+    def _reading(self) -> datetime:
+        with self._lock:
+            start, since = self._anchor
+            return start + timedelta(seconds=max(0.0, stopwatch() - since) * self.speed)
+
+    def _move(self, at: datetime) -> None:
+        """Make it *at*; time runs on from there, after the pause if there is one."""
+        with self._lock:
+            self._anchor = (at.astimezone(UTC), max(stopwatch(), self._paused_until))
 
     def _leapt(self, at: datetime) -> datetime:
         """*at*, or the next moment to look; notes how long nothing need be done."""
@@ -82,7 +116,7 @@ class PaperMarketClock(ScaledClock):
         if over is None or at > over:
             at = self._next_look(at)
             over = self._day_over(at.astimezone(IST).date())
-            super().set(at)
+            self._move(at)
         self._awake_until = over or at
         return at
 

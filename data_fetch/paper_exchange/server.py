@@ -24,6 +24,9 @@ from data_fetch.paper_exchange.upstox.limits import RateLimits
 from data_fetch.paper_exchange.upstox.tokens import Tokens
 from data_fetch.paper_exchange.wire import JSON, Answer, Refused, refuse
 
+# Real seconds: a collector that is killed while it starts must not stop the market for good.
+LONGEST_PAUSE_SECONDS = 600.0
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -109,23 +112,42 @@ class PaperServer:
 
     async def _tell_time(self, _: web.Request) -> web.Response:
         # A clock without a speed moves only when it is moved.
-        speed = getattr(self._clock, "speed", 0.0)
+        paused = getattr(self._clock, "paused", False)
+        speed = 0.0 if paused else getattr(self._clock, "speed", 0.0)
         return _told({"now": self._clock.now().isoformat(), "speed": speed})
 
     async def _set_time(self, request: web.Request) -> web.Response:
+        try:
+            order = orjson.loads(await request.read())
+            if "pause" in order or "resume" in order:
+                return await self._pause(request, order)
+            now = datetime.fromisoformat(order["now"])
+        except (ValueError, KeyError, TypeError):
+            return _told(
+                {"error": 'send {"now": "<ISO instant with its offset>"}, or a pause'}, 400
+            )
+        if now.tzinfo is None:
+            return _told({"error": "the instant has no offset, for example +05:30"}, 400)
         set_clock = getattr(self._clock, "set", None)
         if set_clock is None:
             return _told({"error": "this exchange's clock cannot be set"}, 409)
         try:
-            now = datetime.fromisoformat(orjson.loads(await request.read())["now"])
-        except (ValueError, KeyError, TypeError):
-            return _told({"error": 'send {"now": "<ISO instant with its offset>"}'}, 400)
-        if now.tzinfo is None:
-            return _told({"error": "the instant has no offset, for example +05:30"}, 400)
-        try:
             set_clock(now)
         except SetupError as bad:
             return _told({"error": str(bad)}, 400)
+        return await self._tell_time(request)
+
+    async def _pause(self, request: web.Request, order: dict[str, Any]) -> web.Response:
+        """Stop the clock for a collector that starts, or let it run on. Raises ValueError."""
+        if not hasattr(self._clock, "pause") or not hasattr(self._clock, "resume"):
+            return _told({"error": "this exchange's clock cannot be paused"}, 409)
+        if "resume" in order:
+            self._clock.resume(str(order["resume"]))
+        else:
+            seconds = float(order["seconds"])
+            if not 0 < seconds <= LONGEST_PAUSE_SECONDS:
+                raise ValueError("no such pause")
+            self._clock.pause(str(order["pause"]), seconds)
         return await self._tell_time(request)
 
     async def _tell_state(self, _: web.Request) -> web.Response:

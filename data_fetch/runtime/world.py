@@ -148,6 +148,16 @@ def _token(settings: Settings) -> TokenKeeper:
 
 
 @contextmanager
+def paused(clock: Clock) -> Iterator[None]:
+    """Stops the paper market while a collector starts; every other clock runs on."""
+    if isinstance(clock, PaperClock):
+        with clock.paused():
+            yield
+    else:
+        yield
+
+
+@contextmanager
 def _paper_exchange(
     settings: Settings, calendar: MarketCalendar, keep: KeepExchange
 ) -> Iterator[str]:

@@ -5,7 +5,6 @@ stops or dies. `rehearse` drives the very same loop through a whole day on a vir
 """
 
 import logging
-import resource
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.collector import Collector, CollectorContext
 from data_fetch.runtime.reporting import SILENT, ProgressReporter
 from data_fetch.runtime.stores import store_for_run
+from data_fetch.runtime.world import paused
 from data_fetch.scheduling.registry import JobRegistry, JobState
 from data_fetch.storage.candles.coverage import candle_holdings
 from data_fetch.storage.chains.snapshots import chain_holdings
@@ -53,20 +53,21 @@ class DataScheduler:
     def __init__(self) -> None:
         self._stop = Event()
         self._asked_to_stop = False
+        self._until: datetime | None = None
         self._degraded: str | None = None
         self._collector: Collector | None = None
         self._registry: JobRegistry | None = None
         self.failures: list[str] = []
 
     def start(self, *, minutes: int | None = None, reporter: ProgressReporter = SILENT) -> None:
-        """Collect until `stop()`, or for so many minutes of the market. Blocks.
+        """Collect until `stop()`, or for so many minutes of the market once ready. Blocks.
 
         Waits while another scheduler collects into the same store, and again when the store
         is lost. Raises SetupError and OutsideError for what only a person, or time, can mend.
         """
         settings = runtime.settings()
         chosen = store_for_run(settings, reporter.message)
-        until: datetime | None = None
+        self._until = None
         running_since: datetime | None = None
         while not self._asked_to_stop:
             self._stop.clear()
@@ -74,11 +75,9 @@ class DataScheduler:
                 if context is None:
                     break
                 running_since = running_since or context.running_since
-                if minutes:
-                    until = running_since + timedelta(minutes=minutes)
                 self._degraded = chosen.degraded
                 with runtime.logs_for(settings):
-                    self._collect(replace(context, running_since=running_since), until, reporter)
+                    self._collect(replace(context, running_since=running_since), minutes, reporter)
             if not self._stop.is_set():
                 break
             if not self._asked_to_stop:
@@ -96,13 +95,18 @@ class DataScheduler:
         self._stop.set()
 
     def _collect(
-        self, context: CollectorContext, until: datetime | None, reporter: ProgressReporter
+        self, context: CollectorContext, minutes: int | None, reporter: ProgressReporter
     ) -> None:
         """Collect at *context*; each morning with listings and calendar as they are then."""
-        collector = runtime.collector_at(context, reporter)
-        for line in introduction(collector, context.provider.clock.now()):
-            reporter.message(line)
-        collector.chains.follow()
+        with paused(context.provider.clock):
+            collector = runtime.collector_at(context, reporter)
+            for line in introduction(collector, context.provider.clock.now()):
+                reporter.message(line)
+            collector.chains.follow()
+        if minutes and self._until is None:
+            # Not from the start of the process: a slow one would have fewer slots.
+            self._until = context.provider.clock.now() + timedelta(minutes=minutes)
+        until = self._until
         while True:
             morning = next_morning(context.provider.clock.now())
             self.run(collector, min(until, morning) if until else morning)
@@ -113,7 +117,8 @@ class DataScheduler:
     def _renewed(self, collector: Collector, reporter: ProgressReporter) -> Collector:
         """The collector of a new morning; yesterday's when there cannot be one."""
         try:
-            return runtime.collector_at(collector.context, reporter)
+            with paused(collector.provider.clock):
+                return runtime.collector_at(collector.context, reporter)
         except DataFetchError as problem:
             reporter.message(f"Warning: {problem} Going on with yesterday's universe.")
             log.error("not_renewed", extra={"problem": str(problem)})
@@ -293,6 +298,16 @@ def peak_memory_mb() -> int:
         told = dict(line.split(":", 1) for line in lines)
         return round(int(told["VmHWM"].split()[0]) / 1024)
     except (OSError, KeyError):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        per_mib = 1024 * 1024 if sys.platform == "darwin" else 1024
-        return round(peak / per_mib)
+        return round(_peak_bytes() / 1024**2)
+
+
+def _peak_bytes() -> int:
+    # Each system has one of these modules and lacks the other.
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -4,10 +4,14 @@ In the paper world the exchange's clock is the product's clock: the market is op
 somebody starts it, and a restart goes on where the market stopped.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from math import inf
 from threading import Lock
+from typing import Any
 from urllib.parse import urljoin
+from uuid import uuid4
 
 import orjson
 import urllib3
@@ -22,19 +26,25 @@ TOLERATED_SECONDS = 0.5
 FIRST_ANSWER_SECONDS = 2.0
 # Whoever looks at the clock may hold a lock or a transaction meanwhile.
 LATER_ANSWER_SECONDS = 0.5
+# Longer than a collector takes to start; the market runs on when one is killed meanwhile.
+LONGEST_START_SECONDS = 60.0
 
 
 def ask_paper_clock(
-    url: str, answer_seconds: float = FIRST_ANSWER_SECONDS
+    url: str,
+    answer_seconds: float = FIRST_ANSWER_SECONDS,
+    order: Mapping[str, Any] | None = None,
 ) -> tuple[datetime, float]:
     """The exchange's instant (aware) and its speed in seconds to the second, 0 if it stands.
 
+    With an *order* the exchange changes its clock first, if its clock can be changed.
     Raises Unreachable when nothing at *url* answers like a paper exchange in time.
     """
     try:
         answer = urllib3.request(
-            "GET",
+            "GET" if order is None else "POST",
             urljoin(url, CLOCK_PATH),
+            body=None if order is None else orjson.dumps(order),
             timeout=urllib3.Timeout(total=answer_seconds),
             retries=False,
             redirect=False,
@@ -73,6 +83,29 @@ class PaperClock(ScaledClock):
                 self._asked = stopwatch()
                 self._asking.release()
         return self._reckoned()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stops the exchange's clock, so that no slot passes while a collector starts.
+
+        An exchange whose clock cannot be paused runs on.
+        """
+        holder = uuid4().hex
+        self._send({"pause": holder, "seconds": LONGEST_START_SECONDS})
+        try:
+            yield
+        finally:
+            self._send({"resume": holder})
+
+    def _send(self, order: Mapping[str, Any]) -> None:
+        # Not beside a question: its older answer would be followed afterwards.
+        with self._asking:
+            try:
+                now, speed = ask_paper_clock(self._url, FIRST_ANSWER_SECONDS, order)
+            except Unreachable:
+                return
+            self._heed(now, speed)
+            self._asked = stopwatch()
 
     def _follow(self) -> None:
         try:

@@ -15,6 +15,8 @@ import orjson
 import urllib3
 
 PROGRAM = (sys.executable, "-m", "data_fetch")
+# Of the environment of the tests: without the last one another copy of the product might run.
+KEPT = ("PATH", "HOME", "PYTHONPATH")
 SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE", "TCS", "INFY", "SBIN", "ITC", "M&M", "LT")
 
 
@@ -28,7 +30,7 @@ class Desk:
     @classmethod
     def at(cls, folder: Path, **environment: str) -> "Desk":
         (folder / "nse_fo_stock_symbols.txt").write_text("\n".join(SYMBOLS))
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         own = {"XDG_STATE_HOME": str(folder / "state")}
         return cls(folder, {**kept, **own, **environment})
 

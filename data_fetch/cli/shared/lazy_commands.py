@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from data_fetch.services.gc_tuning import rarely_collecting_garbage
+
 # name -> (module, what `--help` says of it). The module's `command` is the click command.
 CommandTable = Mapping[str, tuple[str, str]]
 
@@ -24,7 +26,9 @@ class LazyCommands(click.Group):
         if cmd_name not in self._table:
             return None
         module, _ = self._table[cmd_name]
-        command: click.Command = import_module(module).command
+        # Loading makes objects that all stay: looking for garbage among them finds none.
+        with rarely_collecting_garbage():
+            command: click.Command = import_module(module).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
