@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from checkout import CHECKOUT
+from effort import CHAOS
+from hypothesis import HealthCheck, settings
 from servers import (
     POSTGRES_WAYS,
     REDIS_WAYS,
@@ -21,6 +23,25 @@ from data_fetch.core.world import World
 from data_fetch.storage.database.engine import engine_for
 from data_fetch.storage.database.migrations import upgrade
 from data_fetch.storage.database.store import Store, open_store
+
+# No test may fail because the machine is slow. Laws that fix their own number of examples keep it.
+# Fixtures that are made once a test are meant so: a law cleans up after each example.
+PATIENT = settings(
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.function_scoped_fixture,
+    ],
+)
+settings.register_profile("suite", PATIENT)
+settings.register_profile("chaos", PATIENT, max_examples=2000)
+settings.load_profile("chaos" if CHAOS else "suite")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests begin first, so that no worker starts one when the others have finished."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")

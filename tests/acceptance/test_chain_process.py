@@ -1,4 +1,7 @@
-"""Option chains as their users get them: real processes, both providers, real signals."""
+"""Option chains as their users get them: real processes, both providers, real signals.
+
+`CHAOS=1` (`make chaos`) kills thirty times as often.
+"""
 
 import gzip
 import json
@@ -15,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from effort import times
 from programs import Desk, behave, end, order, paper_exchange
 from sqlalchemy import func, select
 
@@ -33,7 +37,7 @@ from data_fetch.storage.database.tables import (
 CAPTURE = "upstox/responses/v2_option_chain_NIFTY_exp2024-06-27_captured2024-06-24.json.gz"
 OF_THE_SITE = "nse_option_chain_v3/NIFTY_2026-06-19_exp2026-06-23_capture1.json.gz"
 NIFTY_KEY, TOKEN = "NSE_INDEX|Nifty 50", "tok-4711"
-KILLS = 3
+KILLS = times(2, 60)
 
 
 @pytest.fixture
@@ -99,6 +103,7 @@ def test_when_upstox_fails_the_website_takes_over_and_the_row_says_so(
     assert [chain["source"] for chain in again["polls"][0]["chains"]] == ["upstox"]
 
 
+@pytest.mark.long
 def test_killed_again_and_again_no_snapshot_is_torn_and_the_vault_tells_the_same(
     either_desk: Desk,
 ) -> None:
@@ -155,6 +160,7 @@ def _count(store: Store, of: type[Base]) -> int:
         return connection.scalar(select(func.count()).select_from(table(of))) or 0
 
 
+@pytest.mark.long
 def test_every_minute_of_a_run_has_one_audit_row(desk: Desk) -> None:
     ran = desk.run("run", "--minutes", "3")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import urllib3
+from effort import PATIENCE_SECONDS
 
 PROGRAM = (sys.executable, "-m", "data_fetch")
 # Of the environment of the tests: without the last one another copy of the product might run.
@@ -52,7 +53,7 @@ class Desk:
             env={**self.environment, **more},
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
 
@@ -80,7 +81,7 @@ def paper_exchange(folder: Path, start: str, speed: int, *options: str) -> Itera
 def end(process: "subprocess.Popen[str]", how: signal.Signals) -> tuple[str, str]:
     """Send the signal, wait, and return what the process had still to say."""
     process.send_signal(how)
-    return process.communicate(timeout=60)
+    return process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def order(url: str, fault: Mapping[str, Any]) -> None:

@@ -5,7 +5,6 @@ URL, or None when this machine does not offer that way.
 """
 
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 import psycopg2
 import redis
+from effort import PATIENCE_SECONDS
 from psycopg2 import sql
 from sqlalchemy import make_url
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -64,7 +64,7 @@ def packaged_postgres() -> AbstractContextManager[str] | None:
 @contextmanager
 def _started_packaged_postgres(packages: Path) -> Iterator[str]:
     with ExitStack() as cleaning:
-        if os.geteuid() == 0:
+        if _is_root():
             # Root's packages may lie where the server's user cannot go.
             copied = Path(cleaning.enter_context(tempfile.TemporaryDirectory()))
             copied.chmod(0o755)
@@ -100,15 +100,21 @@ def _started_postgres(binaries: Path) -> Iterator[str]:
         finally:
             # PostgreSQL's "fast shutdown" signal.
             server.send_signal(2)
-            server.wait(timeout=20)
+            server.wait(timeout=PATIENCE_SECONDS)
 
 
 def _server_user() -> str | None:
     """Whom to run PostgreSQL as: it refuses root."""
-    if os.geteuid() != 0:
+    if not _is_root():
         return None
+    import pwd  # Not on Windows, where root is not either.
+
     known = {entry.pw_name for entry in pwd.getpwall()}
     return next(name for name in ("postgres", "nobody") if name in known)
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def _run_as(user: str | None, folder: str, command: list[str | Path]) -> None:
@@ -127,7 +133,7 @@ def _free_port() -> int:
 
 @retry(
     retry=retry_if_exception_type(psycopg2.OperationalError),
-    stop=stop_after_delay(20),
+    stop=stop_after_delay(PATIENCE_SECONDS),
     wait=wait_fixed(0.05),
     reraise=True,
 )
@@ -176,12 +182,12 @@ def _started_redis(binary: Path) -> Iterator[str]:
             yield url
         finally:
             server.terminate()
-            server.wait(timeout=20)
+            server.wait(timeout=PATIENCE_SECONDS)
 
 
 @retry(
     retry=retry_if_exception_type(redis.ConnectionError),
-    stop=stop_after_delay(20),
+    stop=stop_after_delay(PATIENCE_SECONDS),
     wait=wait_fixed(0.05),
     reraise=True,
 )

@@ -4,9 +4,8 @@ A script of corrections is played on a paper exchange. What it served is taken d
 wire, beside the backfill; what the store says is compared with that.
 """
 
-import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -15,9 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
-import pytest
 import urllib3
 from backfill_desk import BackfillDesk, backfill_desk, ist
+from effort import times
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers import DatabaseCopies
@@ -27,8 +26,7 @@ from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.storage.candles.candles import candle_rows, revisions_on
 from data_fetch.storage.database.tables import CandleRevision
 
-LONG = bool(os.environ.get("CHAOS"))
-EXAMPLES, EXAMPLES_ON_POSTGRES = (1000, 200) if LONG else (25, 5)
+EXAMPLES, EXAMPLES_ON_POSTGRES = times(25, 1000), times(5, 200)
 
 DAY, NEXT_DAY = date(2026, 9, 15), date(2026, 9, 16)
 FIRST_LOOK = ist(DAY, "15:50:00")
@@ -180,19 +178,7 @@ def _revisions_are_one_by_one(desk: BackfillDesk, told: list[tuple[datetime, Ser
     assert all(each.old != each.new for each in diff)
 
 
-def tried(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A law that is tried so often, however slow the machine."""
-    slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-    bounded = settings(max_examples=examples, deadline=None, suppress_health_check=slow)
-
-    def decorate(law: Callable[..., None]) -> Callable[..., None]:
-        decorated: Callable[..., None] = pytest.mark.timeout(0 if LONG else 240)(bounded(law))
-        return decorated
-
-    return decorate
-
-
-@tried(EXAMPLES)
+@settings(max_examples=EXAMPLES)
 @given(script=corrections, fractions=looks_back)
 def test_what_was_known_can_be_read(
     sqlite_template: Path, tmp_path: Path, script: list[Correction], fractions: list[float]
@@ -204,7 +190,7 @@ def test_what_was_known_can_be_read(
     play(f"sqlite:///{file}", tmp_path, script, fractions)
 
 
-@tried(EXAMPLES_ON_POSTGRES)
+@settings(max_examples=EXAMPLES_ON_POSTGRES)
 @given(script=corrections, fractions=looks_back)
 def test_what_was_known_can_be_read_from_postgres(
     postgres_copies: DatabaseCopies,

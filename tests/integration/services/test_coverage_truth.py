@@ -2,13 +2,12 @@
 
 An oracle follows what the paper exchange really traded, which faults were ordered and what was
 asked, and works out minute by minute what can be known from the wire. It shares no code with
-the ledger. `CHAOS=1` (`make chaos`) runs twenty times as many examples.
+the ledger. `CHAOS=1` (`make chaos`) runs sixty times as many examples.
 """
 
-import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from backfill_desk import CALENDAR, BackfillDesk, backfill_desk, ist
+from effort import times
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers import DatabaseCopies
@@ -32,9 +32,9 @@ from data_fetch.services.backfill import BackfillOrder, BackfillPlan
 from data_fetch.storage.candles.audit import recount
 from data_fetch.storage.candles.coverage_counts import CoverageQuery
 
-LONG = bool(os.environ.get("CHAOS"))
-EXAMPLES = 10_000 if LONG else 500
-EXAMPLES_ON_POSTGRES = 400 if LONG else 20
+EXAMPLES, EXAMPLES_ON_POSTGRES = times(75, 5000), times(10, 400)
+
+pytestmark = pytest.mark.long
 
 # An index, an illiquid share and a liquid one (at the share of illiquid names used here).
 SYMBOLS = ("NIFTY", "TCS", "RELIANCE")
@@ -578,18 +578,6 @@ def play(database_url: str, folder: Path, scenario: Scenario) -> None:
         Play(desk, scenario, days).run()
 
 
-def tried(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A law that is tried so often, however slow the machine."""
-    slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
-    bounded = settings(max_examples=examples, deadline=None, suppress_health_check=slow)
-
-    def decorate(law: Callable[..., None]) -> Callable[..., None]:
-        decorated: Callable[..., None] = pytest.mark.timeout(0 if LONG else 300)(bounded(law))
-        return decorated
-
-    return decorate
-
-
 def on_a_new_file(template: Path, folder: Path, scenario: Scenario) -> None:
     """Play *scenario* on a copy of the *template*."""
     for leftover in folder.iterdir():
@@ -599,7 +587,7 @@ def on_a_new_file(template: Path, folder: Path, scenario: Scenario) -> None:
     play(f"sqlite:///{file}", folder, scenario)
 
 
-@tried(EXAMPLES // 2)
+@settings(max_examples=EXAMPLES)
 @given(scenario=scenarios(WITHOUT_AUCTION))
 def test_every_minute_is_named_rightly(
     sqlite_template: Path, tmp_path: Path, scenario: Scenario
@@ -607,7 +595,7 @@ def test_every_minute_is_named_rightly(
     on_a_new_file(sqlite_template, tmp_path, scenario)
 
 
-@tried(EXAMPLES // 2)
+@settings(max_examples=EXAMPLES)
 @given(scenario=scenarios(WITH_AUCTION))
 def test_with_closing_auctions_too(
     sqlite_template: Path, tmp_path: Path, scenario: Scenario
@@ -615,7 +603,7 @@ def test_with_closing_auctions_too(
     on_a_new_file(sqlite_template, tmp_path, scenario)
 
 
-@tried(EXAMPLES_ON_POSTGRES)
+@settings(max_examples=EXAMPLES_ON_POSTGRES)
 @given(scenario=scenarios((*WITHOUT_AUCTION, *WITH_AUCTION)))
 def test_and_on_postgres(
     postgres_copies: DatabaseCopies, tmp_path: Path, scenario: Scenario
