@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from paper_exchange_desk import SYMBOLS, Browser, StandingClock, Visitor
 
@@ -256,9 +256,7 @@ WORDS = ["", "0", "NIFTY", "M%26M", "Indices", "15-Sep-2026", "01-Jan-0001", "x-
 words = st.sampled_from(WORDS)
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 @given(kind=words, symbol=words, expiry=words)
 def test_no_question_breaks_the_website(
     browser: Browser, kind: str, symbol: str, expiry: str

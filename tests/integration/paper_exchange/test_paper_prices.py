@@ -5,7 +5,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from paper_exchange_desk import SYMBOLS, StandingClock, Visitor
 
@@ -13,9 +13,7 @@ from data_fetch.core.clock import IST, MINUTE
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.upstox.candles import Quiet
 
-few = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+few = settings(max_examples=20)
 minutes_of_day = st.integers(0, 374)
 stocks = st.sampled_from(["RELIANCE", "TCS", "IDEA", "M&M", "PAPERMILL", "NIFTY"])
 # Before the closing auction came, when every instrument of the cash market trades 375 minutes.

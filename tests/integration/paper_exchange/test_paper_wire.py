@@ -10,7 +10,7 @@ import orjson
 import pytest
 import upstox_client
 import urllib3
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from paper_exchange_desk import NO_RETRY, SYMBOLS, StandingClock, Visitor, ist
 
@@ -581,9 +581,7 @@ WORDS = ["", "0", "-1", "0001-01-01", "9999-12-31", "2026-02-30", "%00", "days",
 words = st.sampled_from([quote(word, safe="%") for word in WORDS])
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(path=st.sampled_from(PATHS), fields=st.tuples(words, words, words, words, words))
 @example(path=PATHS[2], fields=("0001-01-01",) * 5)
 def test_no_question_breaks_the_exchange(

@@ -23,7 +23,7 @@ from candle_shelf import (
     stock,
     whole_day,
 )
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from sqlalchemy import delete
@@ -290,8 +290,6 @@ class TestAsOf:
 
     @examples(
         max_examples=12,
-        deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
     @given(
         offers=st.lists(

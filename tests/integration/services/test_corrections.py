@@ -17,7 +17,7 @@ import orjson
 import urllib3
 from backfill_desk import BackfillDesk, backfill_desk, ist
 from effort import times
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import DatabaseCopies
 from sqlalchemy import select

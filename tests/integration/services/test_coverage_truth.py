@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from backfill_desk import CALENDAR, BackfillDesk, backfill_desk, ist
 from effort import times
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import DatabaseCopies
 

@@ -9,7 +9,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import ClauseElement, select, text
 
@@ -502,9 +502,7 @@ offers = st.lists(
 )
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 @given(offers=offers)
 def test_any_sequence_of_offers_ends_as_the_rule_says(store: Store, offers: Any) -> None:
     key, model = f"KEY{next(numbers)}", Model()

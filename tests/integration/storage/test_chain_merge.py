@@ -24,7 +24,7 @@ from chain_shelf import (
     rows,
     snapshot,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_fetch.core.chains.chains import ChainLeg, ChainSource, OptionType
@@ -76,9 +76,7 @@ def test_everything_comes_over_and_a_second_time_changes_nothing(pair: Pair) -> 
     assert set(merged(pair).values()) == {0}
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15)
 @given(data=st.data(), history=histories)
 def test_receipts_of_both_fall_into_place(
     pair: Pair, data: st.DataObject, history: list[ParsedResponse]

@@ -32,7 +32,7 @@ from chain_shelf import (
     rows,
     snapshot,
 )
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -58,11 +58,7 @@ from data_fetch.storage.runs import recent_runs, statuses
 
 CALL, PUT = OptionType.CALL, OptionType.PUT
 
-on_the_same_database = settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+on_the_same_database = settings(max_examples=25)
 
 
 # What goes in comes out.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, delete, select
 
@@ -176,9 +176,7 @@ def test_a_store_from_before_knows_the_terms_of_its_newest_master(store: Store) 
     assert lot_rows(store) == [(FRIDAY, 500)]
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25)
 @given(
     data=st.data(),
     told=st.tuples(st.integers(1, 3), st.integers(0, 3)).map(lambda n: [500] * n[0] + [250] * n[1]),

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, delete, select
 
@@ -42,11 +42,7 @@ META_COLUMNS = ("name", "value")
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 keys = st.sampled_from(["RELIANCE", "M&M", "a\tb", 'say "so"', "back\\slash", "100%s"])
 meta_rows = st.lists(st.tuples(keys, texts), max_size=12)
-on_the_same_database = settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+on_the_same_database = settings(max_examples=25)
 
 
 def held(engine: Engine, of: Table) -> list[tuple[Any, ...]]:

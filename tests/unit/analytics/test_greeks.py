@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 from exact_prices import exact_black, exact_on_spot
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import diff, exp, mpf
 
@@ -18,8 +18,6 @@ from data_fetch.analytics.greeks import (
     spot_greeks,
     spot_sensitivities,
 )
-
-law = settings(deadline=None)
 
 FIELDS = ("delta", "gamma", "theta", "vega", "rho")
 RATE, DIVIDEND = 0.065, 0.012
@@ -140,7 +138,6 @@ def test_at_the_money_a_standstill_is_undecided(years: float, volatility: float)
     assert all(np.isfinite(value) for value in astuple(ours))
 
 
-@law
 @given(
     hedge=st.floats(0.01, 1e6),
     ratio=st.floats(1e-3, 1e3),
@@ -180,7 +177,6 @@ lively = {
 }
 
 
-@law
 @given(**lively)
 def test_a_call_less_a_put_is_the_forward(
     ratio: float, years: float, volatility: float, rate: float, carry: float
@@ -204,7 +200,6 @@ def test_a_call_less_a_put_is_the_forward(
     )
 
 
-@law
 @given(**lively)
 def test_the_two_hedges_differ_by_the_carry(
     ratio: float, years: float, volatility: float, rate: float, carry: float

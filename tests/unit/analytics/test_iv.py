@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from exact_prices import exact_black
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mpmath import mpf
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ from data_fetch.analytics.pricing import black
 
 Floats = NDArray[np.float64]
 
-law = settings(deadline=None)
 
 FORWARD, TICK = 24_000.0, 0.05
 LARGEST_ERROR = 1e-11
@@ -136,7 +135,6 @@ def test_where_there_is_no_volatility_there_is_a_reason(
 number = st.floats(-1.0, 1e5) | st.sampled_from([0.0, NAN, INFINITE, -INFINITE, 100.0])
 
 
-@law
 @given(number, number, number, number, st.booleans())
 def test_not_a_number_and_a_reason_go_together(
     price: float, forward: float, strike: float, years: float, is_call: bool
@@ -146,7 +144,6 @@ def test_not_a_number_and_a_reason_go_together(
     assert not np.isinf(implied.volatility)
 
 
-@law
 @given(st.floats(0.05, 1e6), st.floats(0.05, 20.0), st.floats(1e-4, 30.0), st.floats(0.001, 5.0))
 @example(100.0, 1.0, 1.0, 0.2)
 @example(100.0, 1.0, 4.0, 3.0)
@@ -167,7 +164,6 @@ def test_there_and_back(forward: float, ratio: float, years: float, volatility: 
     assert again == pytest.approx(float(price), rel=1e-12, abs=1e-15 * (forward + strike))
 
 
-@law
 @given(st.floats(0.5, 2.0), st.floats(0.1, 2.0), st.floats(0.1, 2.0), st.integers(-20, 20))
 def test_only_ratios_of_money_count(
     ratio: float, years: float, volatility: float, power: int
@@ -179,7 +175,6 @@ def test_only_ratios_of_money_count(
     np.testing.assert_array_equal(here.volatility, there.volatility)
 
 
-@law
 @given(st.floats(0.05, 80.0), st.floats(1.0001, 1.2), st.floats(0.5, 2.0), st.floats(0.01, 2.0))
 def test_a_dearer_option_has_more_volatility(
     price: float, dearer: float, ratio: float, years: float

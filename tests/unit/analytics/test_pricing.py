@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 from exact_prices import exact_black
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data_fetch.analytics.blocks import BLOCK
 from data_fetch.analytics.pricing import black
-
-law = settings(deadline=None)
 
 prices = st.floats(0.05, 1e6)
 moneyness = st.floats(0.2, 5.0)
@@ -68,7 +66,6 @@ def test_out_of_the_money_every_price_has_twelve_digits() -> None:
     assert np.abs(ours[held] / exact[held] - 1).max() < 1e-12
 
 
-@law
 @given(prices, moneyness, years, volatilities)
 def test_parity(forward: float, ratio: float, year: float, volatility: float) -> None:
     strike = forward * ratio
@@ -76,7 +73,6 @@ def test_parity(forward: float, ratio: float, year: float, volatility: float) ->
     assert call - put == pytest.approx(forward - strike, abs=1e-13 * (forward + strike))
 
 
-@law
 @given(prices, moneyness, years, volatilities, sides)
 def test_a_price_lies_between_intrinsic_and_maximum(
     forward: float, ratio: float, year: float, volatility: float, is_call: bool
@@ -87,7 +83,6 @@ def test_a_price_lies_between_intrinsic_and_maximum(
     assert intrinsic <= price <= (forward if is_call else strike) * (1 + 1e-15)
 
 
-@law
 @given(prices, moneyness, years, volatilities, sides, st.floats(1.0001, 3.0))
 def test_more_volatility_is_worth_more(
     forward: float, ratio: float, year: float, volatility: float, is_call: bool, more: float
@@ -97,7 +92,6 @@ def test_more_volatility_is_worth_more(
     assert dearer >= less - 1e-14 * (forward + strike)
 
 
-@law
 @given(prices, moneyness, years, volatilities, sides, st.integers(-20, 20))
 def test_only_ratios_of_money_count(
     forward: float, ratio: float, year: float, volatility: float, is_call: bool, power: int
@@ -108,7 +102,6 @@ def test_only_ratios_of_money_count(
     assert scaled == pytest.approx(float(price * unit), rel=1e-15, abs=1e-290)
 
 
-@law
 @given(prices, moneyness, years, volatilities)
 def test_a_call_is_a_put_from_the_other_side(
     forward: float, ratio: float, year: float, volatility: float

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data_fetch.archive.raw_responses import RawResponseStore, StoredResponse
@@ -109,7 +109,6 @@ histories = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(history=histories, calls=st.integers(1, 4))
 def test_what_was_kept_comes_back_in_order_of_receipt(
     history: list[StoredResponse], calls: int

@@ -3,12 +3,10 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data_fetch.core.spans import Span, Spans, common, count, joined, spans_of, without
-
-law = settings(deadline=None)
 
 
 def minutes_of(spans: Spans) -> set[int]:
@@ -49,7 +47,6 @@ def test_joined(spans: list[Span], expected: Spans) -> None:
     assert joined(spans) == expected
 
 
-@law
 @given(MINUTES)
 def test_spans_say_the_same_as_the_minutes(minutes: set[int]) -> None:
     spans = spans_of(sorted(minutes))
@@ -57,19 +54,16 @@ def test_spans_say_the_same_as_the_minutes(minutes: set[int]) -> None:
     assert count(spans) == len(minutes)
 
 
-@law
 @given(RAW_SPANS)
 def test_joined_is_the_union(raw: list[Span]) -> None:
     assert minutes_of(joined(raw)) == {minute for first, end in raw for minute in range(first, end)}
 
 
-@law
 @given(MINUTES, MINUTES)
 def test_common_is_the_intersection(these: set[int], those: set[int]) -> None:
     assert minutes_of(common(spans_of(sorted(these)), spans_of(sorted(those)))) == these & those
 
 
-@law
 @given(MINUTES, MINUTES)
 def test_without_is_the_difference(these: set[int], those: set[int]) -> None:
     assert minutes_of(without(spans_of(sorted(these)), spans_of(sorted(those)))) == these - those

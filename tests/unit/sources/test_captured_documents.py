@@ -310,13 +310,13 @@ def checked(told: Any) -> None:
             assert all(isfinite(number) for number in leg if isinstance(number, float))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(told=DOCUMENTS)
 def test_whatever_is_read_only_chain_faults_are_raised(told: Any) -> None:
     checked(told)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(place=st.sampled_from(PLACES), value=DOCUMENTS)
 def test_any_one_member_may_be_anything(place: tuple[str, Place], value: Any) -> None:
     shape, path = place

@@ -10,7 +10,7 @@ from functools import partial, reduce
 from itertools import groupby, pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data_fetch.core.candles.candles import CandleInterval
@@ -35,8 +35,6 @@ from data_fetch.core.candles.coverage import (
 )
 from data_fetch.core.clock import IST
 from data_fetch.core.spans import Spans, common, joined, spans_of
-
-law = settings(deadline=None)
 
 TODAY = date(2026, 9, 16)
 YESTERDAY = TODAY - timedelta(days=1)
@@ -452,7 +450,6 @@ def after(history: list[Operation]) -> DayCoverage:
 DAYS = HISTORIES.map(after)
 
 
-@law
 @given(DAYS)
 def test_stretches_divide_the_expected_minutes_exactly(known: DayCoverage) -> None:
     assert all(one.first < one.end for one in known.stretches)
@@ -461,7 +458,6 @@ def test_stretches_divide_the_expected_minutes_exactly(known: DayCoverage) -> No
     assert known.expected + known.minutes(State.NOT_EXPECTED) == len(minutes(SESSION))
 
 
-@law
 @given(DAYS, ANYWHERE)
 def test_neighbouring_stretches_differ(known: DayCoverage, expected: Spans) -> None:
     for told in (known, refitted(known, expected, due=FIRST)):
@@ -471,20 +467,17 @@ def test_neighbouring_stretches_differ(known: DayCoverage, expected: Spans) -> N
         )
 
 
-@law
 @given(DAYS)
 def test_only_bars_that_are_there_can_be_unconfirmed(known: DayCoverage) -> None:
     assert minutes(known.provisional) <= minutes(known.spans(State.PRESENT))
 
 
-@law
 @given(DAYS, st.one_of(arrivals, agings, stills, early_answers, answers, failures, first_bars))
 def test_a_bar_that_is_there_is_never_lost(known: DayCoverage, happens: Operation) -> None:
     there = minutes(known.spans(State.PRESENT))
     assert there <= minutes(happens(known).spans(State.PRESENT))
 
 
-@law
 @given(DAYS, st.one_of(agings, stills, early_answers, failures))
 def test_only_a_complete_answer_about_a_finished_day_finds_the_source_empty(
     known: DayCoverage, happens: Operation
@@ -493,7 +486,6 @@ def test_only_a_complete_answer_about_a_finished_day_finds_the_source_empty(
     assert found <= minutes(known.spans(State.SOURCE_EMPTY))
 
 
-@law
 @given(DAYS, answers)
 def test_a_complete_answer_settles_a_finished_day(known: DayCoverage, happens: Operation) -> None:
     answered = happens(known)
@@ -501,7 +493,6 @@ def test_a_complete_answer_settles_a_finished_day(known: DayCoverage, happens: O
     assert answered.confirmations == known.confirmations + 1
 
 
-@law
 @given(DAYS, ANYWHERE, PROOFS)
 def test_proof_of_no_trade_beats_an_empty_source_and_no_bar(
     known: DayCoverage, still: Spans, proof: Proof
@@ -513,7 +504,6 @@ def test_proof_of_no_trade_beats_an_empty_source_and_no_bar(
         assert proved[minute] == ((State.NO_TRADE, proof) if concerned else before[minute])
 
 
-@law
 @given(DAYS, st.integers(FIRST - 3, FIRST + 20))
 def test_time_only_turns_what_is_pending_and_due_into_missed(known: DayCoverage, due: int) -> None:
     before, later = states(known), states(aged(known, due))
@@ -522,7 +512,6 @@ def test_time_only_turns_what_is_pending_and_due_into_missed(known: DayCoverage,
         assert later[minute] == ((State.MISSED, None) if over else before[minute])
 
 
-@law
 @given(DAYS, ANYWHERE, st.integers(FIRST - 3, FIRST + 20))
 def test_amended_hours_keep_what_is_known(known: DayCoverage, expected: Spans, due: int) -> None:
     with_amendments = refitted(known, expected, due)
@@ -534,14 +523,12 @@ def test_amended_hours_keep_what_is_known(known: DayCoverage, expected: Spans, d
     assert minutes(with_amendments.provisional) == minutes(known.provisional) & minutes(expected)
 
 
-@law
 @given(DAYS)
 def test_the_first_bar_moving_there_and_back_changes_nothing(known: DayCoverage) -> None:
     listed = after_first_bar(known)
     assert after_first_bar(before_first_bar(listed)) == listed
 
 
-@law
 @given(DAYS, PROOFS)
 def test_a_settled_day_rests_a_day_at_least_and_a_month_at_most(
     known: DayCoverage, proof: Proof
@@ -592,13 +579,11 @@ def test_together_the_first_proof_of_a_state_is_kept() -> None:
     assert {proof for _, proof in states(combined(ours, theirs)).values()} == {first}
 
 
-@law
 @given(DAYS, DAYS)
 def test_together_it_does_not_matter_who_is_first(ours: DayCoverage, theirs: DayCoverage) -> None:
     assert combined(ours, theirs) == combined(theirs, ours)
 
 
-@law
 @given(DAYS, DAYS)
 def test_together_nothing_is_lost_and_a_second_time_adds_nothing(
     ours: DayCoverage, theirs: DayCoverage
@@ -614,7 +599,6 @@ def test_together_nothing_is_lost_and_a_second_time_adds_nothing(
     assert combined(both, theirs) == both
 
 
-@law
 @given(DAYS)
 def test_a_day_together_with_itself_is_itself(known: DayCoverage) -> None:
     assert combined(known, known) == known

@@ -27,8 +27,6 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Lane
 from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer
 
-law = settings(deadline=None)
-
 TODAY = date(2026, 9, 16)
 NOW = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
 DAY, SECOND, INSTANT = timedelta(days=1), timedelta(seconds=1), timedelta(microseconds=1)
@@ -176,7 +174,6 @@ def test_a_day_to_come_cannot_be_asked() -> None:
 PAST_DAYS = st.sets(st.integers(0, 110).map(lambda ago: TODAY - ago * DAY), min_size=1, max_size=8)
 
 
-@law
 @given(PAST_DAYS)
 def test_no_other_windows_would_be_fewer(days: set[date]) -> None:
     """Tries every set of windows; one may as well begin with the oldest day that it serves."""
@@ -202,7 +199,6 @@ NEEDS = st.lists(
 )
 
 
-@law
 @given(NEEDS)
 def test_every_need_lies_in_exactly_one_window(wanted: list[Need]) -> None:
     planned = plan(wanted)
@@ -223,7 +219,6 @@ def test_every_need_lies_in_exactly_one_window(wanted: list[Need]) -> None:
     assert sum(window.minutes for window in planned) == sum(need.minutes for need in wanted)
 
 
-@law
 @given(NEEDS)
 def test_the_same_needs_make_the_same_plan(wanted: list[Need]) -> None:
     """Whatever the order of an instrument's days; the order of the instruments is kept."""
@@ -308,7 +303,6 @@ def test_halves(
     ]
 
 
-@law
 @given(days=st.integers(2, 3653), minutes=st.integers(1, 10_000))
 def test_halves_hold_each_day_and_each_minute_once(days: int, minutes: int) -> None:
     (day,) = plan(needs(INFY, TODAY - DAY))
@@ -457,7 +451,6 @@ def held(counted: Sequence[datetime], width: timedelta, at: datetime) -> int:
     return sum(at - width <= instant <= at for instant in counted)
 
 
-@law
 @given(BUDGETS, st.integers(0, 30))
 def test_no_window_is_overfilled_and_nothing_could_be_sent_earlier(
     budget: Budget, number: int
@@ -475,7 +468,7 @@ def test_no_window_is_overfilled_and_nothing_could_be_sent_earlier(
         )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 2_000), max_size=15), st.integers(1, 20))
 def test_the_pacer_keeps_what_the_estimate_promises(
     tmp_path_factory: pytest.TempPathFactory, pauses: list[int], number: int

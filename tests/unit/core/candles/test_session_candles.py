@@ -7,7 +7,7 @@ from datetime import date, time
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data_fetch.core.candles.candles import (
@@ -31,8 +31,6 @@ from data_fetch.core.market.calendar import (
 )
 from data_fetch.core.market.session import instant_of, midnight_number
 from data_fetch.core.spans import Spans
-
-law = settings(deadline=None)
 
 CALENDAR = MarketCalendar.reviewed()
 AUCTION_DAY, LAST_DAY_WITHOUT = date(2026, 8, 24), date(2026, 7, 31)
@@ -337,7 +335,6 @@ STARTS = st.builds(
 )
 
 
-@law
 @given(
     starts=st.sets(STARTS, max_size=60),
     group=st.sampled_from([F_AND_O_STOCK, OTHER_STOCK, INDEX, INDIA_VIX, FUTURES_AND_OPTIONS]),

@@ -3,15 +3,13 @@
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data_fetch.core.candles.volume_proofs import VolumeSeen, holds_all_volume, still_spans
 from data_fetch.core.clock import IST
 from data_fetch.core.market.session import instant_of, minute_number
 from data_fetch.core.spans import Spans
-
-law = settings(deadline=None)
 
 DAY = datetime(2026, 9, 15, tzinfo=IST)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -70,7 +68,6 @@ def test_no_quotes_prove_nothing() -> None:
 OFFSETS = st.integers(0, 20 * 60).map(lambda seconds: OPENING + seconds * SECOND)
 
 
-@law
 @given(
     quoted_at=st.sets(OFFSETS, max_size=25),
     trades=st.lists(OFFSETS.map(lambda at: at + SECOND / 2), max_size=6),

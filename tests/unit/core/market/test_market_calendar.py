@@ -324,7 +324,7 @@ def instrument(key: str, segment: str, *, cas_eligible: bool = False) -> Instrum
 # Laws ------------------------------------------------------------------------------------
 
 # A busy machine is not a broken law.
-law = settings(deadline=None, max_examples=50)
+law = settings(max_examples=50)
 
 days = st.dates(date(2021, 1, 1), date(2026, 12, 31))
 groups = st.sampled_from(TRADING_GROUPS)

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data_fetch.core.errors import SymbolsFileBad
@@ -89,7 +89,6 @@ separators = st.sampled_from(["\n", "\r\n", ",", " , ", "\n\n", ",\n", " # remar
 dressings = st.sampled_from(["{}", '"{}"', "'{}'", "  {}  "])
 
 
-@settings(deadline=None)
 @given(symbols_of_the_exchange, st.data())
 def test_any_list_comes_back_as_it_was_written(symbols: list[str], data: st.DataObject) -> None:
     text = "".join(
@@ -102,7 +101,6 @@ def test_any_list_comes_back_as_it_was_written(symbols: list[str], data: st.Data
     assert found.malformed == ()
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_nothing_in_any_text_is_dropped_in_silence(text: str) -> None:
     found = parse_symbols(text, HERE)

@@ -420,7 +420,7 @@ JSON = st.recursive(
 NAMES = st.sampled_from([*leg(), "new"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(NAMES, JSON, max_size=3), JSON, JSON)
 def test_whatever_comes_only_chain_faults_are_raised(
     changes: dict[str, Any], strike: Any, beside: Any

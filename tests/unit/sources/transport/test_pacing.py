@@ -173,7 +173,7 @@ SENDER = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(SENDER, min_size=1, max_size=4))
 def test_no_window_ever_holds_more_than_its_limit(
     tmp_path_factory: pytest.TempPathFactory, senders: list[list[tuple[int, int, int]]]
@@ -204,7 +204,7 @@ def test_no_window_ever_holds_more_than_its_limit(
         assert most_in_any(window, counted) <= limit
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 2_000), min_size=1, max_size=40))
 def test_no_request_waits_without_need(
     tmp_path_factory: pytest.TempPathFactory, pauses: list[int]

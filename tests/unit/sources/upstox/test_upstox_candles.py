@@ -312,7 +312,7 @@ def newest_first(rows: Sequence[list[Any]]) -> list[list[Any]]:
     return [unique[at] for at in sorted(unique, reverse=True)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(GOOD_ROWS, min_size=2), st.lists(ODD_ROWS, max_size=2), NOW)
 def test_a_body_read_as_a_whole_says_what_its_rows_say(
     good: list[list[Any]], odd: list[list[Any]], now: datetime
@@ -329,7 +329,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(JSON | ODD_ROWS, max_size=5))
 def test_whatever_comes_the_block_can_be_trusted(rows: list[Any]) -> None:
     told = read(GOOD, *rows)

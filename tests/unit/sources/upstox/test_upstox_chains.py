@@ -259,7 +259,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.dictionaries(st.sampled_from([*row(), "new"]), JSON, max_size=3),
     st.dictionaries(st.sampled_from([*side()["market_data"], *GREEKS]), JSON, max_size=3),

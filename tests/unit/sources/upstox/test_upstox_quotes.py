@@ -147,7 +147,7 @@ ROWS = JSON | st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(st.text(max_size=6), ROWS, max_size=6), st.lists(st.sampled_from(KEYS)))
 def test_every_key_asked_for_is_accounted_for_once(data: dict[str, Any], asked: list[str]) -> None:
     read = read_quotes(data, asked)

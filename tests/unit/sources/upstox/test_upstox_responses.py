@@ -163,7 +163,7 @@ def test_a_page_is_told_by_its_title() -> None:
     assert "Access denied | Cloudflare" in str(refusal(403, CLOUDFLARE))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(200, 599), st.binary(max_size=300) | st.from_regex(rb'\{"status":.{0,60}\}'))
 def test_no_answer_escapes_the_classes(status: int, body: bytes) -> None:
     with suppress(DataFetchError):
