@@ -23,7 +23,7 @@ CLOCK_PATH = "/paper/clock"
 ASK_EVERY_SECONDS = 1.0
 # Less than this is the time the answer took; following it would make the clock step back.
 TOLERATED_SECONDS = 0.5
-FIRST_ANSWER_SECONDS = 2.0
+FIRST_ANSWER_SECONDS = 10.0
 # Whoever looks at the clock may hold a lock or a transaction meanwhile.
 LATER_ANSWER_SECONDS = 0.5
 # Longer than a collector takes to start; the market runs on when one is killed meanwhile.

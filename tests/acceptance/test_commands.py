@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import PATIENCE_SECONDS
 from programs import SYMBOLS, Desk, paper_exchange
 from sqlalchemy import select
 
@@ -365,7 +366,7 @@ def test_both_ways_in_are_one_program(desk: Desk, arguments: tuple[str, ...]) ->
         env=desk.environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_SECONDS,
         check=True,
     )
 

@@ -147,7 +147,7 @@ def backfill_desk(
             token=TokenKeeper("paper-analytics", env_file=None, in_environment=False),
             pacing=pacer,
             clock=clock,
-            timeout_seconds=10,
+            timeout_seconds=100,
             policy=RetryPolicy(clock, random=Random(0)),
         )
         service = BackfillService(

@@ -96,7 +96,7 @@ class TestAnswersInsteadOfTheWebsites:
             browser.ask(browser.chain_path("NIFTY", "22-Sep-2026"), retries=False)
 
     def test_a_slow_body_stops_halfway(self, visitor: Visitor, browser: Browser) -> None:
-        visitor.order(kind="slow-body", api="nse-chain", seconds=0.4, times=1)
+        visitor.order(kind="slow-body", api="nse-chain", seconds=5, times=1)
         impatient = urllib3.Timeout(connect=2, read=0.1)
         with pytest.raises(urllib3.exceptions.ReadTimeoutError):
             browser.ask(

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 import urllib3
+from effort import PATIENCE_SECONDS
 from paper_exchange_desk import SYMBOLS, StandingClock, Visitor, ist
 
 from data_fetch.core.clock import IST, ScaledClock
@@ -252,7 +253,7 @@ class TestCommand:
         clock = urllib3.request("GET", f"{told['url']}/paper/clock").json()
         holidays = urllib3.request("GET", f"{told['url']}/v2/market/holidays", retries=False)
         server.send_signal(stop)
-        rest, _ = server.communicate(timeout=20)
+        rest, _ = server.communicate(timeout=PATIENCE_SECONDS)
 
         assert (told["pid"], server.returncode, rest) == (server.pid, 0, "")
         assert clock["now"].startswith("2026-09-16T04:30:")
@@ -262,7 +263,7 @@ class TestCommand:
         script = tmp_path / "faults.toml"
         script.write_text('[[fault]]\nkind = "earthquake"\n')
         server = self.started(tmp_path, "--faults", str(script))
-        _, told = server.communicate(timeout=20)
+        _, told = server.communicate(timeout=PATIENCE_SECONDS)
 
         assert server.returncode == 2
         assert "fault 1 (earthquake)" in told
@@ -284,7 +285,7 @@ class TestCommand:
         (tmp_path / "file").touch()
         server = self.started(tmp_path, *arguments)
         try:
-            _, words = server.communicate(timeout=20)
+            _, words = server.communicate(timeout=PATIENCE_SECONDS)
         finally:
             server.kill()
 
@@ -296,7 +297,7 @@ class TestCommand:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             server = self.started(tmp_path, "--port", str(port))
-            _, words = server.communicate(timeout=20)
+            _, words = server.communicate(timeout=PATIENCE_SECONDS)
 
         assert server.returncode == 2
         assert f"cannot listen on 127.0.0.1:{port}" in words
@@ -313,6 +314,6 @@ class TestCommand:
         path = f"/v3/historical-candle/{key}/minutes/1/2026-07-30/2026-07-30"
         answer = urllib3.request("GET", url + path).json()
         server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=20)
+        server.communicate(timeout=PATIENCE_SECONDS)
 
         assert 200 < len(answer["data"]["candles"]) < 330

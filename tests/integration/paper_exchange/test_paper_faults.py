@@ -95,7 +95,7 @@ def test_a_connection_is_cut_in_the_middle_of_a_body(visitor: Visitor) -> None:
 
 
 def test_a_slow_body_stops_halfway(visitor: Visitor) -> None:
-    visitor.order(kind="slow-body", seconds=0.4, times=1)
+    visitor.order(kind="slow-body", seconds=5, times=1)
     impatient = urllib3.Timeout(connect=2, read=0.1)
 
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):

@@ -87,10 +87,10 @@ def test_a_later_slot_replaces_only_the_symbols_it_brings(redis_url: str, client
 def test_each_slot_is_published_as_one_message(redis_url: str, client: Any) -> None:
     with client.pubsub(ignore_subscribe_messages=True) as listening:
         listening.subscribe("quotes:paper")
-        listening.get_message(timeout=5)  # the subscription itself
+        listening.get_message(timeout=60)  # the subscription itself
 
         QuoteFeed(redis_url, World.PAPER)(RUN, [quote("TCS", 105.5), quote("INFY", 99.0)])
-        message = listening.get_message(timeout=5)
+        message = listening.get_message(timeout=60)
         after = listening.get_message(timeout=0)
 
     assert message is not None

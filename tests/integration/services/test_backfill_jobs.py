@@ -21,7 +21,7 @@ from data_fetch.storage.database.store import Store
 from data_fetch.storage.runs import recent_runs
 
 TODAY = date(2026, 9, 16)
-SOON_ENOUGH_SECONDS = 20
+SOON_ENOUGH_SECONDS = 300
 NAMES = ("A", "B")
 
 

@@ -400,7 +400,7 @@ def test_a_final_and_a_provisional_writer_at_once_end_final(postgres_url: str) -
         values = SAME if final else OTHER
         written = Written()
         for minute in minutes:
-            both.wait(timeout=30)
+            both.wait(timeout=300)
             written += merged(store, [block({minute: values})], came(9 - final, final=final))
         return written
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from threading import Event, Thread
 
 import pytest
+from effort import PATIENCE_SECONDS
 from sqlalchemy import Connection, func, make_url, select, text
 
 from data_fetch.core.errors import LostLeadership, StoreUnreachable
@@ -79,10 +80,10 @@ def test_the_second_waits_says_so_once_and_takes_over(store: Store) -> None:
 
     standing_by = Thread(target=stand_by)
     standing_by.start()
-    assert waiting.wait(10)
+    assert waiting.wait(PATIENCE_SECONDS)
     assert fences == []
     first.release()
-    standing_by.join(10)
+    standing_by.join(PATIENCE_SECONDS)
 
     assert fences == [Fence(2)]
     assert calls == ["waiting"]
@@ -147,7 +148,7 @@ def test_nobody_takes_over_in_the_middle_of_a_write(store: Store) -> None:
         first.release()
         successor.start()
         assert not taken_over.wait(0.7)
-    assert taken_over.wait(10)
+    assert taken_over.wait(PATIENCE_SECONDS)
     successor.join()
     second.release()
 
@@ -190,10 +191,10 @@ def second_waits(postgres_url: str) -> Iterator["Standby"]:
     take(leader)
     standby = Standby(store)
     standby.start()
-    assert standby.waits.wait(10)
+    assert standby.waits.wait(PATIENCE_SECONDS)
     yield standby
     standby.stop.set()
-    standby.join(10)
+    standby.join(PATIENCE_SECONDS)
     standby.leadership.release()
     leader.release()
     store.close()
@@ -239,7 +240,7 @@ def test_standing_by_outlasts_a_restart_of_the_database(
         # Two polls that nobody answers.
         second_waits.join(2 * POLL_SECONDS)
         assert second_waits.is_alive()
-    second_waits.join(10)
+    second_waits.join(PATIENCE_SECONDS)
 
     assert second_waits.fence == Fence(2)
 

@@ -57,7 +57,7 @@ def serving(exchange: Exchange) -> Iterator[None]:
         def do_GET(self) -> None:
             exchange.asked += 1
             exchange.reached.set()
-            exchange.answering.wait(timeout=10)
+            exchange.answering.wait(timeout=60)
             body = exchange.body.encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -246,11 +246,11 @@ class TestExchangeThatHangs:
         seconds: Stopwatch,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(paper_clock, "LATER_ANSWER_SECONDS", 5)
+        monkeypatch.setattr(paper_clock, "LATER_ANSWER_SECONDS", 60)
         seconds.seconds += NEXT_QUESTION
         asking = Thread(target=clock.now)
         asking.start()
-        exchange.reached.wait(timeout=5)
+        exchange.reached.wait(timeout=60)
 
         assert clock.now() == MORNING + timedelta(seconds=NEXT_QUESTION)
         assert asking.is_alive()

@@ -99,7 +99,6 @@ def test_two_processes_stay_within_the_limits_together(start: Start) -> None:
         # than the last of them was sent.
         for early, late in zip(answered, sent[limit:], strict=False):
             assert late - early > window
-    assert sent[-1] - sent[0] < 15 * SECOND
 
 
 def test_killed_in_flight(start: Start, state_file: Path) -> None:
@@ -188,22 +187,22 @@ def work():
     while True:
         with pacer.request("ltp", Lane.BACKFILL):
             pass
-in_threads(work, 8)
+in_threads(work, 40)
 """
     )
-    until_somebody_waits(state_file, at_least=7)
+    until_somebody_waits(state_file, at_least=39)
     clock = SystemClock()
     pacer = Pacer(state_file, clock, limits)
     asked = clock.now()
     with pacer.request("ltp", Lane.LIVE):
         served = clock.now()
     pacer.close()
-    assert served - asked < 3 * SECOND, "in the order of arrival it would be 4 seconds"
+    assert served - asked < 15 * SECOND, "in the order of arrival it would be 20 seconds"
 
 
 def until_somebody_waits(state_file: Path, at_least: int = 1) -> None:
     pause = threading.Event()
-    for _ in range(3000):
+    for _ in range(30_000):
         if state_file.exists() and _waiting(state_file) >= at_least:
             return
         pause.wait(0.01)

@@ -301,7 +301,8 @@ def test_retry_after_is_waited_on_our_clock_and_not_inside_the_sdk(
     began = stopwatch()
     api_for(stub.url, clock).ltp([RELIANCE])
     assert waited(clock) == timedelta(seconds=20)
-    assert stopwatch() - began < 5
+    # The SDK would have slept these twenty seconds.
+    assert stopwatch() - began < 20
     assert len(stub.seen) == 2
 
 
@@ -340,7 +341,8 @@ def test_slow_answers_time_out_although_the_timeout_was_a_float(
     began = stopwatch()
     with pytest.raises(Unreachable):
         api_for(stub.url, clock, timeout_seconds=0.5, attempts=1).ltp([RELIANCE])
-    assert stopwatch() - began < 5
+    # Without the timeout: thirty seconds of silence, or two hundred of trickling.
+    assert stopwatch() - began < 25
     assert len(stub.seen) == 1
 
 
