@@ -2,8 +2,19 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check
+PIP := $(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check
+LOG := $(VENV)/install.log
 SOURCES := pyproject.toml requirements.txt
+
+# What is tried much longer, and killed much more often, than in `make test`.
+CHAOTIC := tests/unit $(addprefix tests/integration/services/,test_coverage_truth.py \
+  test_corrections.py) $(addprefix tests/acceptance/,test_backfill_process.py \
+  test_collector_process.py test_chain_process.py test_rehearsal.py)
+
+# pip's output is shown only when it fails.
+define install
+@$(PIP) $(1) > $(LOG) 2>&1 || { cat $(LOG) >&2; exit 1; }
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help run test chaos lint bench clean
@@ -17,9 +28,8 @@ run: $(VENV)/.runtime ## Collect on the embedded store and the paper exchange (M
 test: $(VENV)/.development ## Run the whole test suite
 	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
-chaos: $(VENV)/.development ## The tests of gaps, kills and corrections, twenty times as long
-	@CHAOS=1 $(BIN)/pytest -n 2 $(ARGS) tests/integration/services/test_coverage_truth.py \
-	  tests/integration/services/test_corrections.py tests/acceptance/test_backfill_process.py
+chaos: $(VENV)/.development ## The tests of gaps, kills, corrections and laws, much longer (hours)
+	@CHAOS=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 0 $(ARGS) $(CHAOTIC)
 
 lint: $(VENV)/.development ## Formatting, lint, types and the import contract
 	@$(BIN)/ruff format --check .
@@ -27,7 +37,7 @@ lint: $(VENV)/.development ## Formatting, lint, types and the import contract
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/.development ## Measure against bare versions of the same work
+bench: $(VENV)/.benchmarks ## Measure against bare versions of the same work
 	@$(BIN)/python -m benchmarks
 
 clean: ## Remove the environment and caches (never data/ or logs/)
@@ -42,11 +52,16 @@ $(BIN)/python:
 
 $(VENV)/.runtime: $(SOURCES) | $(BIN)/python
 	@echo "Installing what the platform needs ..."
-	@$(PIP) -r requirements.txt
-	@$(PIP) --no-deps --editable .
+	$(call install,-r requirements.txt)
+	$(call install,--no-deps --editable .)
 	@touch $@
 
 $(VENV)/.development: requirements-dev.txt $(VENV)/.runtime
 	@echo "Installing what the tests need ..."
-	@$(PIP) -r requirements-dev.txt
+	$(call install,-r requirements-dev.txt)
+	@touch $@
+
+$(VENV)/.benchmarks: requirements-bench.txt $(VENV)/.development
+	@echo "Installing what the benchmarks compare with ..."
+	$(call install,-r requirements-bench.txt)
 	@touch $@

@@ -430,11 +430,14 @@ def rehearsal_for(
     calendar = MarketCalendar.reviewed()
     starts = datetime.combine(day, REHEARSAL_STARTS, IST)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rehearsal-")))
+        # Windows deletes no file that is still open.
+        temporary = tempfile.TemporaryDirectory(prefix="rehearsal-", ignore_cleanup_errors=True)
+        folder = Path(stack.enter_context(temporary))
         paper = _rehearsal_settings(settings, folder)
         clock = VirtualClock(starts)
         exchange = stack.enter_context(exchange_at(paper, clock, calendar))
         store = store_for(paper)
+        stack.callback(store.close)
         leadership = Leadership(store)
         fence = leadership.try_acquire()
         if fence is None:
@@ -446,6 +449,7 @@ def rehearsal_for(
         provider = provider_at(
             paper, clock, exchange.url, calendar, state_folder=folder, random=Random(0)
         )
+        stack.callback(provider.pacer.close)
         context = CollectorContext(
             settings=paper,
             provider=provider,

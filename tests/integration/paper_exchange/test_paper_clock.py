@@ -130,6 +130,84 @@ def test_a_time_the_calendar_does_not_know_is_refused(at: str) -> None:
     assert shown(clock) == "2026-09-16 10:00:00"
 
 
+class TestPause:
+    """A collector that starts stops the market, so that no slot passes meanwhile."""
+
+    @pytest.fixture
+    def seconds(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        """What the stopwatch shows; the last one counts."""
+        shown = [1000.0]
+        for module in ("core.clock", "paper_exchange.clock"):
+            monkeypatch.setattr(f"data_fetch.{module}.stopwatch", lambda: shown[-1])
+        return shown
+
+    @pytest.fixture
+    def clock(self, seconds: list[float]) -> PaperMarketClock:
+        start = ist("2026-09-16 09:15:50")
+        return PaperMarketClock(CALENDAR, today=date(2026, 9, 16), speed=30, start=start)
+
+    def test_it_stands_still_until_the_holder_resumes(
+        self, clock: PaperMarketClock, seconds: list[float]
+    ) -> None:
+        clock.pause("collector", 60)
+        seconds.append(1010.0)
+        assert (clock.paused, shown(clock)) == (True, "2026-09-16 09:15:50")
+
+        clock.resume("collector")
+        seconds.append(1012.0)
+
+        assert (clock.paused, shown(clock)) == (False, "2026-09-16 09:16:50")
+
+    def test_it_ends_by_itself_when_the_holder_was_killed(
+        self, clock: PaperMarketClock, seconds: list[float]
+    ) -> None:
+        clock.pause("collector", 60)
+        seconds.append(1062.0)
+        assert (clock.paused, shown(clock)) == (False, "2026-09-16 09:16:50")
+
+    def test_a_new_holder_replaces_the_old_one(
+        self, clock: PaperMarketClock, seconds: list[float]
+    ) -> None:
+        clock.pause("killed", 60)
+        clock.pause("started again", 60)
+        clock.resume("killed")
+        assert clock.paused
+        clock.resume("started again")
+        seconds.append(1002.0)
+        assert shown(clock) == "2026-09-16 09:16:50"
+
+    def test_it_can_be_set_meanwhile(self, clock: PaperMarketClock, seconds: list[float]) -> None:
+        clock.pause("collector", 60)
+        clock.set(ist("2026-09-16 11:00"))
+        seconds.append(1010.0)
+        assert shown(clock) == "2026-09-16 11:00:00"
+
+    def test_it_begins_when_the_market_is_open(
+        self, clock: PaperMarketClock, seconds: list[float]
+    ) -> None:
+        clock.set(ist("2026-09-16 20:00"))
+        clock.pause("collector", 60)
+        seconds.append(1010.0)
+        assert shown(clock) == "2026-09-17 09:14:45"
+
+    def test_it_is_ordered_over_http(self, clock: PaperMarketClock) -> None:
+        with PaperExchange(clock, symbols=SYMBOLS, calendar=CALENDAR) as paper:
+            url = f"{paper.url}/paper/clock"
+            order = {"pause": "collector", "seconds": 60}
+            paused = urllib3.request("POST", url, json=order).json()
+            resumed = urllib3.request("POST", url, json={"resume": "collector"}).json()
+        assert (paused["speed"], resumed["speed"]) == (0, 30)
+
+    @pytest.mark.parametrize("seconds_asked", [0, -1, 1e9, "many", None])
+    def test_a_pause_without_a_sensible_length_is_refused(
+        self, clock: PaperMarketClock, seconds_asked: object
+    ) -> None:
+        with PaperExchange(clock, symbols=SYMBOLS, calendar=CALENDAR) as paper:
+            order = {"pause": "collector", "seconds": seconds_asked}
+            refused = urllib3.request("POST", f"{paper.url}/paper/clock", json=order)
+        assert (refused.status, clock.paused) == (400, False)
+
+
 class TestTwoMarketsKeepTheirTimeInOneFile:
     """A command has an exchange of its own while a scheduler starts one."""
 
@@ -210,6 +288,10 @@ class TestControlEndpoint:
     def test_it_can_be_set(self, visitor: Visitor) -> None:
         status, told = self.post(visitor, {"now": "2026-09-15T14:00:00+05:30"})
         assert (status, told["now"]) == (200, "2026-09-15T08:30:00+00:00")
+
+    def test_a_clock_that_cannot_be_paused_says_so(self, visitor: Visitor) -> None:
+        status, told = self.post(visitor, {"pause": "collector", "seconds": 60})
+        assert (status, "error" in told) == (409, True)
 
     @pytest.mark.parametrize(
         "document", [{}, [], {"now": 3}, {"now": "noon"}, {"now": "2026-09-15T14:00:00"}]

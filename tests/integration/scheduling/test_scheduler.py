@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -21,6 +22,7 @@ from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
+from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.collector import Collector
@@ -257,13 +259,15 @@ def give_lead_to_another(store: Store) -> None:
         upsert(connection, meta, ("name", "value"), [(FENCE, str(number + 1))])
 
 
-@pytest.fixture
-def fast_market(
-    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+MORNING = datetime(2026, 9, 16, 10, 0, 30, tzinfo=IST)
+
+
+@contextmanager
+def working_folder(
+    tmp_path: Path, database_url: str, clock: ScaledClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Store]:
-    """A working folder, and a market whose minutes take two seconds."""
+    """A folder as a user has one, and its store; the market is that of *clock*."""
     (tmp_path / "nse_fo_stock_symbols.txt").write_text("\n".join(SYMBOLS))
-    clock = ScaledClock(datetime(2026, 9, 16, 10, 0, 30, tzinfo=IST), speed=30)
     calendar = MarketCalendar.reviewed()
     with PaperExchange(clock, symbols=SYMBOLS, calendar=calendar) as exchange:
         for name in os.environ.keys() & {"UPSTOX_ACCESS_TOKEN", "REDIS_URL"}:
@@ -276,6 +280,16 @@ def fast_market(
         store = open_store(database_url, World.PAPER)
         yield store
         store.close()
+
+
+@pytest.fixture
+def fast_market(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
+    """A market whose minutes take two seconds."""
+    clock = ScaledClock(MORNING, speed=30)
+    with working_folder(tmp_path, database_url, clock, monkeypatch) as store:
+        yield store
 
 
 def test_a_scheduler_whose_store_was_taken_over_waits_and_leads_again(fast_market: Store) -> None:
@@ -302,3 +316,47 @@ def test_a_scheduler_whose_store_was_taken_over_waits_and_leads_again(fast_marke
     )
     assert any("is lost: another scheduler has it" in remark for remark in watcher.remarks)
     assert sum(line.startswith("World ") for line in watcher.remarks) == 2
+
+
+# --- a slow start -----------------------------------------------------------------------------
+
+
+def test_a_market_of_ours_stands_still_while_a_collector_starts(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = PaperMarketClock(
+        MarketCalendar.reviewed(), today=MORNING.date(), speed=30, start=MORNING
+    )
+    join, seen, watcher = runtime.collector_at, list[datetime](), Watcher()
+
+    def slowly(*parts: Any) -> Collector:
+        seen.append(clock.now())
+        collector = join(*parts)
+        seen.append(clock.now())
+        return collector
+
+    monkeypatch.setattr(runtime, "collector_at", slowly)
+    with working_folder(tmp_path, sqlite_url, clock, monkeypatch):
+        DataScheduler().start(minutes=2, reporter=watcher)
+
+    began, ready = seen
+    assert ready == began
+    assert not clock.paused
+    assert len(watcher.slots) >= 2
+
+
+def test_a_bounded_run_counts_its_minutes_from_when_it_is_ready(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ScaledClock(MORNING, speed=30)
+    join, watcher = runtime.collector_at, Watcher()
+
+    def slowly(*parts: Any) -> Collector:
+        clock.set(clock.now() + 5 * MINUTE)
+        return join(*parts)
+
+    monkeypatch.setattr(runtime, "collector_at", slowly)
+    with working_folder(tmp_path, sqlite_url, clock, monkeypatch):
+        DataScheduler().start(minutes=2, reporter=watcher)
+
+    assert len(watcher.slots) >= 2

@@ -10,6 +10,9 @@ from threading import Event, Thread, Timer
 import pytest
 
 from data_fetch.core.errors import Unreachable
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.paper_exchange.clock import PaperMarketClock
+from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.sources import paper_clock
 from data_fetch.sources.paper_clock import PaperClock, ask_paper_clock
 
@@ -33,6 +36,7 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
     watch = Stopwatch()
     monkeypatch.setattr("data_fetch.core.clock.stopwatch", watch)
     monkeypatch.setattr("data_fetch.sources.paper_clock.stopwatch", watch)
+    monkeypatch.setattr("data_fetch.paper_exchange.clock.stopwatch", watch)
     return watch
 
 
@@ -285,3 +289,29 @@ def test_what_is_no_paper_exchange_is_told_with_the_cure(exchange: Exchange, bod
 def test_an_exchange_that_is_not_there_is_told_at_once() -> None:
     with pytest.raises(Unreachable, match="data-fetch paper-exchange"):
         PaperClock("http://127.0.0.1:1")
+
+
+class TestPause:
+    """While a collector starts, the exchange's clock stands still."""
+
+    def test_time_stands_and_then_runs_on(self, seconds: Stopwatch) -> None:
+        market = PaperMarketClock(
+            MarketCalendar.reviewed(), today=MORNING.date(), speed=30, start=MORNING
+        )
+        with PaperExchange(market, symbols=["NIFTY"]) as exchange:
+            clock = PaperClock(exchange.url)
+            with clock.paused():
+                seconds.seconds += 5
+                assert clock.now() == MORNING
+            seconds.seconds += 0.5
+
+            assert clock.now() == MORNING + timedelta(seconds=15)
+
+    def test_an_exchange_that_knows_no_pause_runs_on(
+        self, exchange: Exchange, seconds: Stopwatch
+    ) -> None:
+        clock = PaperClock(exchange.url)
+        with clock.paused():
+            seconds.seconds += 0.5
+
+            assert clock.now() == MORNING + timedelta(seconds=0.5)
