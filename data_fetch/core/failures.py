@@ -36,7 +36,6 @@ class FailureKind(StrEnum):
     SERVER_ERROR = "server_error"
     REFUSED = "refused"
     UNKNOWN_INSTRUMENT = "unknown_instrument"
-    RANGE_TOO_LONG = "range_too_long"
     UNREACHABLE = "unreachable"
     NOT_A_CHAIN = "not_a_chain"
     OTHER_CHAIN = "other_chain"
@@ -66,7 +65,6 @@ _GROUPS: Mapping[FailureKind, FailureGroup] = {
     FailureKind.SERVER_ERROR: FailureGroup.NETWORK,
     FailureKind.REFUSED: FailureGroup.REFUSED,
     FailureKind.UNKNOWN_INSTRUMENT: FailureGroup.UNKNOWN_INSTRUMENT,
-    FailureKind.RANGE_TOO_LONG: FailureGroup.REFUSED,
     FailureKind.UNREACHABLE: FailureGroup.NETWORK,
     FailureKind.NOT_A_CHAIN: FailureGroup.SCHEMA,
     FailureKind.OTHER_CHAIN: FailureGroup.SCHEMA,

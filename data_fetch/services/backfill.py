@@ -32,12 +32,13 @@ from data_fetch.core.clock import LONGEST_NAP_SECONDS
 from data_fetch.core.errors import (
     AccessDenied,
     DataFetchError,
+    RequestRefused,
     Stopped,
     TokenRejected,
     TransientError,
     UnknownInstrument,
 )
-from data_fetch.core.failures import FailureGroup, FailureKind, first_wait
+from data_fetch.core.failures import FailureGroup, first_wait
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, Session, group_of
 from data_fetch.core.ports import CandleSource, Clock, Hold
@@ -50,6 +51,7 @@ from data_fetch.storage.candles.repository import CandleRepository, InstrumentDa
 log = logging.getLogger("data_fetch.backfill_service")
 
 BACKFILL = "backfill"
+WINDOW_TOO_LONG = "UDAPI1148"
 # In a row: then the provider, or the way to it, is down, and the rest would fail too.
 FAILURES_TO_STOP = 8
 WORKERS = 8
@@ -518,7 +520,7 @@ def _length(session: Session, interval: CandleInterval) -> int:
 
 
 def _is_too_long(problem: DataFetchError | None) -> bool:
-    return problem is not None and problem.kind is FailureKind.RANGE_TOO_LONG
+    return isinstance(problem, RequestRefused) and problem.code == WINDOW_TOO_LONG
 
 
 def _stops_everything(problem: DataFetchError | None, window: Window) -> bool:

@@ -44,7 +44,6 @@ REFUSAL_KINDS = {
     "HTTP404": FailureKind.NOT_FOUND,
     "UDAPI100060": FailureKind.NOT_FOUND,
     "HTTP421": FailureKind.MISDIRECTED,
-    "UDAPI1148": FailureKind.RANGE_TOO_LONG,
 }
 DENIALS = {
     "UDAPI100067": (

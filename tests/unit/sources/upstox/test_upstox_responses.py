@@ -128,7 +128,6 @@ def test_refused_request_carries_the_code() -> None:
         pytest.param(404, b"", FailureKind.NOT_FOUND, id="404 without a code"),
         pytest.param(404, failure("UDAPI100060"), FailureKind.NOT_FOUND, id="no such route"),
         pytest.param(421, b"", FailureKind.MISDIRECTED, id="421"),
-        pytest.param(400, failure("UDAPI1148"), FailureKind.RANGE_TOO_LONG, id="33 days"),
         pytest.param(410, b"", FailureKind.REFUSED, id="another status"),
         pytest.param(400, failure("UDAPI1028"), FailureKind.REFUSED, id="another code"),
     ],
