@@ -17,7 +17,7 @@ DataFetchError
 │       ├── Unreachable   no answer at all
 │       └── BadResponse     an answer that cannot be what the provider meant
 │           ├── Unavailable   the provider says itself that it cannot answer
-│           └── ChainError    (core.chains) no option chain in it, and the name of the fault
+│           └── ChainError    (core.chains) no option chain in it, and the kind of failure
 ├── RequestRefused        this request can never succeed: skip it, carry on
 │   └── UnknownInstrument
 ├── LostLeadership        another scheduler took this store over
@@ -29,9 +29,16 @@ DataFetchError
 from collections.abc import Sequence
 from datetime import timedelta
 
+from data_fetch.core.failures import FailureKind
+
 
 class DataFetchError(Exception):
-    """Anything that goes wrong in here. *hint* tells the reader what to do."""
+    """Base class of all errors of this package. *hint* says what to do about it.
+
+    *kind* classifies the error as the failure of a request to a provider.
+    """
+
+    kind: FailureKind = FailureKind.REFUSED
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(f"{message}. {hint}" if hint else message)
@@ -76,9 +83,13 @@ class OutsideError(DataFetchError):
 class TokenRejected(OutsideError):
     """The provider does not take our access token. Jobs that need it wait for a new one."""
 
+    kind = FailureKind.UNAUTHORISED
+
 
 class AccessDenied(OutsideError):
     """The provider refuses us whatever we send (blocked address, missing plan)."""
+
+    kind = FailureKind.FORBIDDEN
 
 
 class MasterUnavailable(OutsideError):
@@ -92,9 +103,13 @@ class StoreUnreachable(OutsideError):
 class TransientError(OutsideError):
     """Waiting will help."""
 
+    kind = FailureKind.UNREACHABLE
+
 
 class RateLimited(TransientError):
     """The provider asks us to wait; *retry_after* is what it named, if it named anything."""
+
+    kind = FailureKind.RATE_LIMITED
 
     def __init__(
         self, message: str, *, retry_after: timedelta | None = None, hint: str = ""
@@ -110,21 +125,34 @@ class Unreachable(TransientError):
 class BadResponse(TransientError):
     """An answer that cannot be what the provider meant: HTML, truncated JSON."""
 
+    kind = FailureKind.NOT_JSON
+
 
 class Unavailable(BadResponse):
     """The provider is there and cannot answer: a 5xx."""
 
+    kind = FailureKind.SERVER_ERROR
+
 
 class RequestRefused(DataFetchError):
-    """This request can never succeed. *code* is the provider's own error code."""
+    """This request can never succeed. *code* is the provider's own error code.
 
-    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
+    The source that reads the code names the *kind*, where there is a better one than REFUSED.
+    """
+
+    def __init__(
+        self, message: str, *, code: str = "", kind: FailureKind | None = None, hint: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.code = code
+        if kind is not None:
+            self.kind = kind
 
 
 class UnknownInstrument(RequestRefused):
     """At least one instrument key of the request is not known to the provider."""
+
+    kind = FailureKind.UNKNOWN_INSTRUMENT
 
 
 class LostLeadership(DataFetchError):

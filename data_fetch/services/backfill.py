@@ -18,7 +18,6 @@ from typing import Self
 from data_fetch.core.candles.candles import CandleInterval, CandleReply, Provenance, placed
 from data_fetch.core.candles.coverage import DayCoverage, State, wants_asking, with_failure
 from data_fetch.core.candles.expectation import Expectation
-from data_fetch.core.candles.failures import Failure, failure_of, first_wait
 from data_fetch.core.candles.request_planner import (
     Budget,
     CandleEndpoint,
@@ -39,6 +38,7 @@ from data_fetch.core.errors import (
     TransientError,
     UnknownInstrument,
 )
+from data_fetch.core.failures import FailureGroup, first_wait
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, Session, group_of
 from data_fetch.core.ports import CandleSource, Clock, Hold
@@ -120,7 +120,7 @@ class BackfillReport:
     revised: int = 0
     finalised: int = 0
     outside: int = 0
-    failures: Counter[Failure] = field(default_factory=Counter)
+    failures: Counter[FailureGroup] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)
     rejected_rows: Counter[str] = field(default_factory=Counter)
     missed: int = 0
@@ -138,7 +138,7 @@ class BackfillReport:
         whole = not self.missed and self.stopped_by is None and self.done == self.windows
         return Outcome.COMPLETED if whole else Outcome.INCOMPLETE
 
-    def failed(self, failure: Failure, reason: str, window: Window) -> None:
+    def failed(self, failure: FailureGroup, reason: str, window: Window) -> None:
         """Count a failure, and remember why for the first few symbols."""
         self.failures[failure] += 1
         if len(self.reasons) < MOST_NAMED:
@@ -446,7 +446,7 @@ class _Run:
         report.answered += reply.problem is None
         report.outside += sum(outside.values())
         if reply.complete and not len(reply.block):
-            report.failures[Failure.EMPTY] += 1
+            report.failures[FailureGroup.EMPTY] += 1
         # A bar that is forming still is as it should be.
         odd = {why: rows for why, rows in reply.rejected_rows.items() if why != NOT_OVER_YET}
         report.rejected_rows.update(odd)
@@ -473,8 +473,8 @@ class _Run:
             outcome=outcome,
             requested=report.windows,
             stored=report.candles,
-            absent=report.failures[Failure.EMPTY],
-            quarantined=report.failures[Failure.UNKNOWN_INSTRUMENT],
+            absent=report.failures[FailureGroup.EMPTY],
+            quarantined=report.failures[FailureGroup.UNKNOWN_INSTRUMENT],
             rejected=report.outside + sum(report.rejected_rows.values()),
             requests=report.requests,
             error=error,
@@ -530,11 +530,14 @@ def _stops_everything(problem: DataFetchError | None, window: Window) -> bool:
     return denied or isinstance(problem, TokenRejected)
 
 
-def _failure(reply: CandleReply) -> tuple[Failure, str]:
+def _failure(reply: CandleReply) -> tuple[FailureGroup, str]:
     if reply.problem is not None:
-        return failure_of(reply.problem), reply.problem.message
+        return reply.problem.kind.group, reply.problem.message
     listed = ", ".join(f"{reason} ({rows})" for reason, rows in reply.rejected_rows.items())
-    return Failure.SCHEMA, f"rows that cannot be used: {listed}" if listed else "answered in part"
+    return (
+        FailureGroup.SCHEMA,
+        f"rows that cannot be used: {listed}" if listed else "answered in part",
+    )
 
 
 def _attempt(run_id: str, window: Window, reply: CandleReply, error: str | None) -> SyncAttempt:

@@ -1,6 +1,6 @@
 """Captured documents into the store: read, priced, recorded, some at a time.
 
-A document without a chain costs itself only, and is named with its fault.
+A document without a chain costs itself only, and is named with its failure.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult, Recei
 # In one transaction: enough to be quick, few enough to take little memory.
 LEGS_AT_ONCE = 8_000
 MICROSECOND = timedelta(microseconds=1)
-MOST_FAULTS_KEPT = 50
+MOST_REFUSALS_KEPT = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Refused:
     """A document that holds no chain, or of which nobody knows when it was captured."""
 
     name: str
-    fault: str
+    failure: str
     why: str
 
 
@@ -114,7 +114,7 @@ class ChainImport:
             try:
                 told = read_document(document)
             except ChainError as problem:
-                report.refused.append(Refused(document.name, problem.fault, problem.message))
+                report.refused.append(Refused(document.name, problem.kind, problem.message))
                 continue
             received_at = times.of(document, told) or at
             if received_at is None:
@@ -136,7 +136,7 @@ class ChainImport:
         try:
             yield from documents
         except ChainError as problem:
-            report.refused.append(Refused("the rest of it", problem.fault, problem.message))
+            report.refused.append(Refused("the rest of it", problem.kind, problem.message))
 
     def _named(self, chains: Sequence[Chain]) -> list[Chain]:
         symbols = [self._symbol_of(chain.underlying) for chain in chains]
@@ -168,7 +168,7 @@ class ChainImport:
         )
 
     def _grown(self, run: SyncRun, report: ImportReport) -> SyncRun:
-        refused = {each.name: each.fault for each in report.refused[:MOST_FAULTS_KEPT]}
+        refused = {each.name: each.failure for each in report.refused[:MOST_REFUSALS_KEPT]}
         return replace(
             run,
             finished_at=self._clock.now(),

@@ -193,13 +193,13 @@ class ChainPoller:
 
 def state_line(poll: Poll) -> str:
     """How it stands with one symbol: its name alone when the first source told everything."""
-    if not poll.faults:
+    if not poll.failures:
         return poll.symbol
-    faults = ", ".join(f"{source}: {fault}" for source, fault in poll.faults.items())
+    failures = ", ".join(f"{source}: {failure}" for source, failure in poll.failures.items())
     if poll.whole:
         sources = " and ".join(sorted({reply.source for reply in poll.replies}))
-        return f"{poll.symbol} comes from {sources} ({faults})"
-    return f"{poll.symbol} cannot be had ({faults}): {poll.error}"
+        return f"{poll.symbol} comes from {sources} ({failures})"
+    return f"{poll.symbol} cannot be had ({failures}): {poll.error}"
 
 
 def unknown_line(symbols: Sequence[str]) -> str:

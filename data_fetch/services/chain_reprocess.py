@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from data_fetch.archive.raw_responses import StoredResponse
-from data_fetch.core.chains.chains import Chain, ChainSource, ParsedChains, content_hash, fault_of
+from data_fetch.core.chains.chains import Chain, ChainSource, ParsedChains, content_hash
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.ports import Clock
 from data_fetch.core.runs import Outcome, SyncRun, new_run_id
@@ -24,14 +24,14 @@ class ReprocessReport:
     """What working tables out again came to.
 
     *renewed* snapshots were written anew, *added* ones had not been there, *confirming* bodies
-    told what the one before them did; *faults* counts bodies without a chain, by fault.
+    told what the one before them did; *failures* counts bodies without a chain, by failure.
     """
 
     bodies: int = 0
     renewed: int = 0
     added: int = 0
     confirming: int = 0
-    faults: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
 
 
 class ChainReprocess:
@@ -79,8 +79,8 @@ class ChainReprocess:
         try:
             told = self._read(kept).around_the_money(self._strikes.get(kept.underlying))
         except DataFetchError as problem:
-            name = fault_of(problem).value
-            report.faults[name] = report.faults.get(name, 0) + 1
+            name = problem.kind.value
+            report.failures[name] = report.failures.get(name, 0) + 1
             return
         for chain in told.chains:
             if self._confirms(chain, kept):
@@ -123,7 +123,7 @@ class ChainReprocess:
                 report.confirming += 1
 
     def _grown(self, run: SyncRun, report: ReprocessReport) -> SyncRun:
-        unread = sum(report.faults.values())
+        unread = sum(report.failures.values())
         return replace(
             run,
             finished_at=self._clock.now(),
@@ -132,5 +132,5 @@ class ChainReprocess:
             stored=report.renewed + report.added,
             absent=unread,
             error=f"{unread} kept answers hold no chain" if unread else None,
-            details={"repeated": report.confirming, "faults": dict(report.faults)},
+            details={"repeated": report.confirming, "faults": dict(report.failures)},
         )

@@ -12,17 +12,11 @@ from datetime import date, datetime, timedelta
 from threading import Event, Lock, Semaphore
 
 from data_fetch.archive.raw_responses import RawResponseStore, StoredResponse
-from data_fetch.core.chains.chains import (
-    Chain,
-    ChainReply,
-    ChainSource,
-    Fault,
-    RawResponse,
-    fault_of,
-)
+from data_fetch.core.chains.chains import Chain, ChainReply, ChainSource, RawResponse
 from data_fetch.core.chains.polls import Poll, PolledMinute
 from data_fetch.core.clock import minute_of
 from data_fetch.core.errors import DataFetchError, Stopped
+from data_fetch.core.failures import FailureKind
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import ChainProvider, Clock
@@ -38,14 +32,14 @@ REST_ALONE = timedelta(seconds=10)
 # Trouble of the source as a whole, and trouble that may be about one symbol only.
 OUTAGES = frozenset(
     {
-        Fault.UNAUTHORISED,
-        Fault.FORBIDDEN,
-        Fault.UNREACHABLE,
-        Fault.RATE_LIMITED,
-        Fault.SWITCHED_OFF,
+        FailureKind.UNAUTHORISED,
+        FailureKind.FORBIDDEN,
+        FailureKind.UNREACHABLE,
+        FailureKind.RATE_LIMITED,
+        FailureKind.SWITCHED_OFF,
     }
 )
-TROUBLE = OUTAGES | {Fault.SERVER_ERROR}
+TROUBLE = OUTAGES | {FailureKind.SERVER_ERROR}
 EVERY_SYMBOL = ""
 # So many polls at once may wait for a source that is not the first, of `chain_rounds.WORKERS`.
 FALLBACKS_AT_ONCE = 3
@@ -58,7 +52,7 @@ class _Backoff:
     """Since when a source is left alone, and why."""
 
     since: datetime
-    fault: Fault
+    failure: FailureKind
     problem: DataFetchError
 
 
@@ -158,7 +152,7 @@ class ChainService:
             finally:
                 self._fallbacks.release()
         else:
-            poll.faults[provider.source] = Fault.RATE_LIMITED
+            poll.failures[provider.source] = FailureKind.RATE_LIMITED
             yield False
 
     def _due(self, provider: ChainProvider, target: Target, poll: Poll) -> Sequence[date]:
@@ -184,7 +178,7 @@ class ChainService:
         if isinstance(listed.problem, Stopped):
             raise listed.problem
         self._failed(provider.source, listed.problem, poll)
-        out = poll.faults[provider.source] in OUTAGES
+        out = poll.failures[provider.source] in OUTAGES
         return () if out else self._stored_expiries(underlying)
 
     def _tells(self, provider: ChainProvider, target: Target, expiry: date, poll: Poll) -> bool:
@@ -227,12 +221,12 @@ class ChainService:
             self._report("Chains: answers are kept again.")
 
     def _failed(self, source: ChainSource, problem: DataFetchError, poll: Poll) -> None:
-        fault = fault_of(problem)
-        poll.faults[source] = fault
+        failure = problem.kind
+        poll.failures[source] = failure
         poll.problem = problem
-        if fault in TROUBLE:
-            whose = EVERY_SYMBOL if fault in OUTAGES else poll.symbol
-            self._rests[source, whose] = _Backoff(self._clock.now(), fault, problem)
+        if failure in TROUBLE:
+            whose = EVERY_SYMBOL if failure in OUTAGES else poll.symbol
+            self._rests[source, whose] = _Backoff(self._clock.now(), failure, problem)
 
     def _awake(self, poll: Poll) -> Sequence[ChainProvider]:
         """The sources to ask: those that rest only when there is no other, and then seldom."""
@@ -249,7 +243,7 @@ class ChainService:
             if len(resting) < len(self._providers):
                 break
         for source, rest in resting.items():
-            poll.faults[source], poll.problem = rest.fault, rest.problem
+            poll.failures[source], poll.problem = rest.failure, rest.problem
         return [one for one in self._providers if one.source not in resting]
 
     def _rest(self, provider: ChainProvider, whose: str, length: timedelta) -> _Backoff | None:
@@ -319,6 +313,6 @@ def _told(reply: ChainReply, chains: Sequence[Chain]) -> ParsedResponse:
 
 def _tell(poll: Poll) -> None:
     facts = {"symbol": poll.symbol, "asked": poll.asked, "requests": poll.requests}
-    faults = {source.value: fault.value for source, fault in poll.faults.items()}
-    told = {"stored": poll.stored, "confirmed": poll.confirmed, "faults": faults or None}
+    failures = {source.value: failure.value for source, failure in poll.failures.items()}
+    told = {"stored": poll.stored, "confirmed": poll.confirmed, "faults": failures or None}
     log.info("chains", extra={**facts, **told})

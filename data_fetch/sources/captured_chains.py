@@ -17,9 +17,10 @@ from pathlib import Path, PurePosixPath
 from reprlib import repr as shortened
 from typing import IO, Any
 
-from data_fetch.core.chains.chains import ChainError, Fault, ParsedChains
+from data_fetch.core.chains.chains import ChainError, ParsedChains
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord
+from data_fetch.core.failures import FailureKind
 from data_fetch.sources.chain_parsing.bodies import BYTE_ORDER_MARK, parsed
 from data_fetch.sources.chain_parsing.values import read_stamp
 from data_fetch.sources.nse.chain_rows import read_nse_chains
@@ -78,7 +79,7 @@ def documents_in(path: Path) -> Iterator[CapturedDocument]:
             yield from _in_file(path.name, file)
         except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as problem:
             raise ChainError(
-                Fault.NOT_JSON,
+                FailureKind.NOT_JSON,
                 f"{path.name} is cut short or damaged ({type(problem).__name__})",
                 hint="Fetch the file again; what stands before the damage can be read.",
             ) from None
@@ -92,7 +93,7 @@ def read_document(document: CapturedDocument) -> ParsedChains:
     if isinstance(body, list):
         body = {"data": body}
     if not isinstance(body, dict):
-        raise ChainError(Fault.NOT_A_CHAIN, f"a single {type(body).__name__}")
+        raise ChainError(FailureKind.NOT_A_CHAIN, f"a single {type(body).__name__}")
     rows = body.get("data")
     if "records" in body or "filtered" in body or _has(rows, NSE_SIDES):
         return read_nse_chains(body)
@@ -103,13 +104,13 @@ def read_document(document: CapturedDocument) -> ParsedChains:
 
 def _no_chain(body: Mapping[str, Any]) -> ChainError:
     if not body:
-        return ChainError(Fault.EMPTY_OBJECT, "an object with nothing in it")
+        return ChainError(FailureKind.EMPTY_OBJECT, "an object with nothing in it")
     if body.get("data") == []:
-        return ChainError(Fault.EMPTY_LIST, "a chain without rows")
+        return ChainError(FailureKind.EMPTY_LIST, "a chain without rows")
     if body.get("status") == "error" or "errors" in body:
-        return ChainError(Fault.REFUSED, f"an error of the provider: {shortened(body)}")
+        return ChainError(FailureKind.REFUSED, f"an error of the provider: {shortened(body)}")
     names = ", ".join(sorted(map(str, body))[:6])
-    return ChainError(Fault.NOT_A_CHAIN, f"an object of {names}")
+    return ChainError(FailureKind.NOT_A_CHAIN, f"an object of {names}")
 
 
 def _has(rows: Any, names: set[str]) -> bool:

@@ -16,12 +16,12 @@ from data_fetch.core.chains.chains import (
     ChainError,
     ChainLeg,
     ChainSource,
-    Fault,
     OptionType,
     ParsedChains,
     QuantityUnit,
     content_hash,
 )
+from data_fetch.core.failures import FailureKind
 from data_fetch.sources.captured_chains import documents_in, read_document
 from data_fetch.sources.nse.chain_rows import read_nse_chains
 from data_fetch.sources.upstox.chain_rows import read_upstox_chain
@@ -205,38 +205,46 @@ def test_a_row_of_upstox(shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "fault"),
+    ("file", "kind"),
     [
         pytest.param(
             "upstox/responses/v2_historical_candle_1minute_2024-06-10.json",
-            Fault.NOT_A_CHAIN,
+            FailureKind.NOT_A_CHAIN,
             id="candles",
         ),
         pytest.param(
-            "nse_option_chain_v3/NIFTY_2026-06-19_capture1.meta.json", Fault.NOT_A_CHAIN, id="meta"
+            "nse_option_chain_v3/NIFTY_2026-06-19_capture1.meta.json",
+            FailureKind.NOT_A_CHAIN,
+            id="meta",
         ),
         pytest.param(
-            "nse_api_misc/old_endpoint_404_body_2026-07.html", Fault.HTML, id="the dead endpoint"
+            "nse_api_misc/old_endpoint_404_body_2026-07.html",
+            FailureKind.HTML,
+            id="the dead endpoint",
         ),
-        pytest.param("nse_api_misc/status.json", Fault.NOT_A_CHAIN, id="market status"),
+        pytest.param("nse_api_misc/status.json", FailureKind.NOT_A_CHAIN, id="market status"),
         pytest.param(
-            "nse_api_misc/allIndices_2026-08-21.json.gz", Fault.NOT_A_CHAIN, id="index levels"
+            "nse_api_misc/allIndices_2026-08-21.json.gz", FailureKind.NOT_A_CHAIN, id="index levels"
         ),
         pytest.param(
-            "nse_api_misc/securities_in_fno_2025-11-17.json.gz", Fault.NOT_A_CHAIN, id="stocks"
+            "nse_api_misc/securities_in_fno_2025-11-17.json.gz",
+            FailureKind.NOT_A_CHAIN,
+            id="stocks",
         ),
         pytest.param(
             "upstox/derived_chain_series_2026-08-20_21.tar.gz",
-            Fault.NOT_A_CHAIN,
+            FailureKind.NOT_A_CHAIN,
             id="reshaped by its publisher",
         ),
     ],
 )
-def test_what_is_no_chain_is_refused_by_name(shared_data: Path, file: str, fault: Fault) -> None:
+def test_what_is_no_chain_is_refused_by_name(
+    shared_data: Path, file: str, kind: FailureKind
+) -> None:
     for document in documents_in(shared_data / file):
         with pytest.raises(ChainError) as refused:
             read_document(document)
-        assert refused.value.fault is fault
+        assert refused.value.kind is kind
 
 
 def test_a_leg_takes_microseconds(shared_data: Path) -> None:

@@ -61,7 +61,8 @@ from chain_damage import (
     with_stray_row,
 )
 
-from data_fetch.core.chains.chains import Chain, ChainError, ChainLeg, Fault, ParsedChains
+from data_fetch.core.chains.chains import Chain, ChainError, ChainLeg, ParsedChains
+from data_fetch.core.failures import FailureKind
 from data_fetch.sources.captured_chains import CapturedDocument, read_document
 
 CAPTURES = {V3.name: NSE_V3, LEGACY.name: NSE_LEGACY, UPSTOX.name: UPSTOX_BODY}
@@ -98,7 +99,7 @@ NOTICED = "noticed"
 FEWER = "fewer"
 # A row that is none is set aside, and no leg with it.
 ROW_ASIDE = "row aside"
-UNIT = Fault.UNIT_CHANGED
+UNIT = FailureKind.UNIT_CHANGED
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +118,9 @@ def read(document: Any) -> ParsedChains:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a damaged body: a fault, or how its legs differ from the true ones."""
+    """What became of a damaged body: a kind, or how its legs differ from the true ones."""
 
-    fault: Fault | None = None
+    kind: FailureKind | None = None
     said: str = ""
     told: ParsedChains | None = None
     missing: int = 0
@@ -135,7 +136,7 @@ def outcome_of(damaged: Any, truth: ParsedChains) -> Outcome:
     try:
         told = read(damaged)
     except ChainError as refused:
-        return Outcome(fault=refused.fault, said=str(refused))
+        return Outcome(kind=refused.kind, said=str(refused))
     true_legs, legs = legs_of(truth), legs_of(told)
     assert legs.keys() <= true_legs.keys(), "legs that are not there"
     emptied = []
@@ -164,7 +165,7 @@ def assert_true_of_chains(chains: tuple[Chain, ...], truth: Chain) -> None:
 def check(
     name: str,
     damage: Damage,
-    expected: str | Fault,
+    expected: str | FailureKind,
     naming: str,
     bodies: dict[str, bytes],
     truths: dict[str, ParsedChains],
@@ -179,9 +180,9 @@ def check(
     outcome = outcome_of(damaged, truths[shape])
 
     if expected == NOTICED:
-        assert outcome.fault is not None
-    elif isinstance(expected, Fault):
-        assert outcome.fault is expected, outcome.said
+        assert outcome.kind is not None
+    elif isinstance(expected, FailureKind):
+        assert outcome.kind is expected, outcome.said
     else:
         assert outcome.told is not None, outcome.said
         if expected == SAME:
@@ -200,7 +201,7 @@ def check(
     assert naming.lower() in outcome.said.lower()
 
 
-Case = tuple[str, Damage, str | Fault, str]
+Case = tuple[str, Damage, str | FailureKind, str]
 CASES: list[Case] = []
 
 
@@ -217,7 +218,9 @@ def times(factor: float) -> Callable[[Leg, str], None]:
     return changed(lambda number: number * factor)
 
 
-def case(shape: Shape, what: str, damage: Damage, expected: str | Fault, naming: str = "") -> None:
+def case(
+    shape: Shape, what: str, damage: Damage, expected: str | FailureKind, naming: str = ""
+) -> None:
     CASES.append((f"{shape.name}:{what}", damage, expected, naming))
 
 
@@ -226,15 +229,15 @@ CHANGES = {"change", "changeinOpenInterest"}
 SIGNED = {*CHANGES, "delta", "theta"}
 
 
-def in_all_legs(how: str, needed: bool) -> str | Fault:
+def in_all_legs(how: str, needed: bool) -> str | FailureKind:
     if how in {"renamed", "removed"}:
-        return Fault.RENAMED_FIELD if needed else REMARK
+        return FailureKind.RENAMED_FIELD if needed else REMARK
     if how == "null":
-        return Fault.RETYPED_FIELD if needed else REMARK
-    return Fault.RETYPED_FIELD if how in TYPES else Fault.UNIT_CHANGED
+        return FailureKind.RETYPED_FIELD if needed else REMARK
+    return FailureKind.RETYPED_FIELD if how in TYPES else FailureKind.UNIT_CHANGED
 
 
-def in_one_leg(how: str, needed: bool) -> str | Fault:
+def in_one_leg(how: str, needed: bool) -> str | FailureKind:
     if how in {"renamed", "removed", "null"} and not needed:
         return REMARK
     return ASIDE
@@ -301,8 +304,8 @@ def damage_units_and_sides() -> None:
         counts = UPSTOX_COUNTS if shape is UPSTOX else NSE_COUNTS
         traded = ("volume",) if shape is UPSTOX else ("totalTradedVolume",)
         other_unit = 1 / LOT[shape] if shape is UPSTOX else LOT[shape]
-        case(shape, "prices in paise", every_price(shape, 100), Fault.UNIT_CHANGED)
-        case(shape, "prices in hundreds", every_price(shape, 0.01), Fault.UNIT_CHANGED)
+        case(shape, "prices in paise", every_price(shape, 100), FailureKind.UNIT_CHANGED)
+        case(shape, "prices in hundreds", every_price(shape, 0.01), FailureKind.UNIT_CHANGED)
         case(
             shape,
             "open interest in the other unit",
@@ -341,7 +344,7 @@ def damage_units_and_sides() -> None:
             "calls for puts in one row by name",
             of_middle_row(shape, numbers_swapped(shape)),
             # The totals of NSE do not fit any more; Upstox has the sign of delta.
-            ASIDE if shape is UPSTOX else Fault.CONTRADICTION,
+            ASIDE if shape is UPSTOX else FailureKind.CONTRADICTION,
         )
         for field in ("bid_price", "ask_price", "close_price") if shape is UPSTOX else ():
             for factor in (100, 0.01):
@@ -414,7 +417,10 @@ def damage_identities() -> None:
             for how in ("text", "list", "nan", "negative", "truth"):
                 change = partial(FIELD_DAMAGES[how], field=field)
                 case(
-                    shape, f"{name} of rows {how}", of_all_rows(shape, change), Fault.RETYPED_FIELD
+                    shape,
+                    f"{name} of rows {how}",
+                    of_all_rows(shape, change),
+                    FailureKind.RETYPED_FIELD,
                 )
                 case(shape, f"{name} of one row {how}", of_middle_row(shape, change), ASIDE)
         case(
@@ -464,13 +470,13 @@ def damage_identities() -> None:
         all_legs, one_leg = (
             of(UPSTOX, "instrument_key", change) for of in (of_all_legs, of_one_leg)
         )
-        case(UPSTOX, f"instrument_key {wrong} in all legs", all_legs, Fault.RETYPED_FIELD)
+        case(UPSTOX, f"instrument_key {wrong} in all legs", all_legs, FailureKind.RETYPED_FIELD)
         case(UPSTOX, f"instrument_key {wrong} in one leg", one_leg, ASIDE)
     case(
         UPSTOX,
         "one instrument_key for all legs",
         of_all_legs(UPSTOX, "instrument_key", replaced("NSE_FO|1")),
-        Fault.CONTRADICTION,
+        FailureKind.CONTRADICTION,
     )
     for part in ("market_data", "option_greeks"):
         for how in ("renamed", "removed", "null", "text", "list"):
@@ -520,7 +526,7 @@ def damage_rows() -> None:
                 shape,
                 f"{side} renamed",
                 of_all_rows(shape, partial(renamed_if_there, side)),
-                Fault.RENAMED_FIELD,
+                FailureKind.RENAMED_FIELD,
                 side,
             )
         case(shape, "one row told twice", with_another_row(shape, lambda _: None), SAME)
@@ -588,19 +594,25 @@ def damage_bodies() -> None:
         for total in ("totOI", "totVol"):
             wrong = member(f"filtered.PE.{total}", changed(five_more))
             # Where rows have one side only, what is missing may be in the total.
-            expected = Fault.CONTRADICTION if shape is V3 else REMARK
+            expected = FailureKind.CONTRADICTION if shape is V3 else REMARK
             case(shape, f"{total} that is no sum", wrong, expected, total)
             less = member(f"filtered.PE.{total}", changed(lambda number: number - 5))
-            case(shape, f"{total} that is too small", less, Fault.CONTRADICTION, total)
+            case(shape, f"{total} that is too small", less, FailureKind.CONTRADICTION, total)
         for how, change in FIELD_DAMAGES.items():
             for beside in ("timestamp", "underlyingValue"):
                 damage = member(f"records.{beside}", change)
                 case(shape, f"{beside} {how}", damage, REMARK, beside)
             if how != "renamed":
                 gone = how == "removed"
-                fault = Fault.RENAMED_FIELD if gone else Fault.RETYPED_FIELD
-                case(shape, f"rows {how}", member("records.data", change), fault)
-        case(shape, "rows renamed", member("records.data", renamed), Fault.RENAMED_FIELD, "data")
+                kind = FailureKind.RENAMED_FIELD if gone else FailureKind.RETYPED_FIELD
+                case(shape, f"rows {how}", member("records.data", change), kind)
+        case(
+            shape,
+            "rows renamed",
+            member("records.data", renamed),
+            FailureKind.RENAMED_FIELD,
+            "data",
+        )
         for beside in ("expiryDates", "strikePrices"):
             case(shape, f"{beside} removed", member(f"records.{beside}", removed), SAME)
         case(
@@ -614,7 +626,7 @@ def damage_bodies() -> None:
             case(shape, f"underlyingValue {wrong}", damage, REMARK, "underlyingValue")
         for factor in (100, 0.01):
             damage = member("records.underlyingValue", times(factor))
-            case(shape, f"underlyingValue times {factor}", damage, Fault.CONTRADICTION)
+            case(shape, f"underlyingValue times {factor}", damage, FailureKind.CONTRADICTION)
             damage = both(damage, of_all_legs(shape, "underlyingValue", times(factor)))
             case(shape, f"all underlyingValue times {factor}", damage, UNIT)
         case(
@@ -652,36 +664,40 @@ def damage_bodies() -> None:
     damage = of_one_leg(UPSTOX, "oi", times(10))
     case(UPSTOX, "oi of one leg tenfold", damage, ASIDE, "oi")
     case(UPSTOX, "rows without a body", lambda body: body["data"], SAME)
-    case(UPSTOX, "status error", instead(ERROR), Fault.REFUSED)
-    case(UPSTOX, "contracts", instead(CONTRACTS), Fault.NOT_A_CHAIN)
+    case(UPSTOX, "status error", instead(ERROR), FailureKind.REFUSED)
+    case(UPSTOX, "contracts", instead(CONTRACTS), FailureKind.NOT_A_CHAIN)
     case(
         UPSTOX,
         "candles",
         instead({"status": "success", "data": {"candles": []}}),
-        Fault.NOT_A_CHAIN,
+        FailureKind.NOT_A_CHAIN,
     )
 
     for shape in (V3, LEGACY, UPSTOX):
-        for what, by, fault in (
-            ("an empty object", {}, Fault.EMPTY_OBJECT),
-            ("an empty list", [], Fault.EMPTY_LIST),
-            ("no rows", {"data": []}, Fault.EMPTY_LIST),
-            ("a number", 7, Fault.NOT_A_CHAIN),
-            ("a text", "busy", Fault.NOT_A_CHAIN),
-            ("rows of numbers", [1, 2], Fault.NOT_A_CHAIN),
-            ("nothing", b"", Fault.EMPTY_BODY),
-            ("blanks", b" \n ", Fault.EMPTY_BODY),
-            ("a page", b"<!DOCTYPE html><html><title>Access Denied</title></html>", Fault.HTML),
-            ("a page in a byte order mark", b"\xef\xbb\xbf<html></html>", Fault.HTML),
-            ("brotli", bytes(range(128, 255)), Fault.NOT_JSON),
-            ("words", b"Service Unavailable", Fault.NOT_JSON),
+        for what, by, kind in (
+            ("an empty object", {}, FailureKind.EMPTY_OBJECT),
+            ("an empty list", [], FailureKind.EMPTY_LIST),
+            ("no rows", {"data": []}, FailureKind.EMPTY_LIST),
+            ("a number", 7, FailureKind.NOT_A_CHAIN),
+            ("a text", "busy", FailureKind.NOT_A_CHAIN),
+            ("rows of numbers", [1, 2], FailureKind.NOT_A_CHAIN),
+            ("nothing", b"", FailureKind.EMPTY_BODY),
+            ("blanks", b" \n ", FailureKind.EMPTY_BODY),
+            (
+                "a page",
+                b"<!DOCTYPE html><html><title>Access Denied</title></html>",
+                FailureKind.HTML,
+            ),
+            ("a page in a byte order mark", b"\xef\xbb\xbf<html></html>", FailureKind.HTML),
+            ("brotli", bytes(range(128, 255)), FailureKind.NOT_JSON),
+            ("words", b"Service Unavailable", FailureKind.NOT_JSON),
         ):
-            case(shape, f"{what} instead", instead(by), fault)
+            case(shape, f"{what} instead", instead(by), kind)
         for share in (1, 25, 50, 90, 99):
             cut = text_of(lambda text, part=share: text[: len(text) * part // 100])
-            case(shape, f"cut after {share} percent", cut, Fault.NOT_JSON)
-        case(shape, "one byte short", text_of(lambda text: text[:-1]), Fault.NOT_JSON)
-        case(shape, "two bodies in one", text_of(lambda text: text + text), Fault.NOT_JSON)
+            case(shape, f"cut after {share} percent", cut, FailureKind.NOT_JSON)
+        case(shape, "one byte short", text_of(lambda text: text[:-1]), FailureKind.NOT_JSON)
+        case(shape, "two bodies in one", text_of(lambda text: text + text), FailureKind.NOT_JSON)
 
 
 damage_numbers()
@@ -697,7 +713,7 @@ damage_bodies()
 def test_damage(
     name: str,
     damage: Damage,
-    expected: str | Fault,
+    expected: str | FailureKind,
     naming: str,
     bodies: dict[str, bytes],
     truths: dict[str, ParsedChains],

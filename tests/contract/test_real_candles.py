@@ -26,8 +26,8 @@ from sqlalchemy import select
 from data_fetch.core.candles.candles import CandleInterval, Kind
 from data_fetch.core.candles.coverage import State
 from data_fetch.core.candles.expectation import Expectation
-from data_fetch.core.candles.failures import Failure
 from data_fetch.core.clock import IST, VirtualClock
+from data_fetch.core.failures import FailureGroup
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import LocalOverride, MarketCalendar
 from data_fetch.core.market.table import parse_override
@@ -397,7 +397,7 @@ def test_files_of_indices_that_stop_or_are_empty(desk: Desk, shared_data: Path) 
 
     report = desk.fetch([index(name) for name in names], day, day)
 
-    assert (report.outcome, report.failures[Failure.EMPTY]) == (Outcome.COMPLETED, 1)
+    assert (report.outcome, report.failures[FailureGroup.EMPTY]) == (Outcome.COMPLETED, 1)
     for name in names:
         told = desk.gaps(index(name), day, day)
         if name == "NIFTYJUNIOR":

@@ -74,7 +74,7 @@ def document(poll: Poll) -> dict[str, object]:
             }
             for chain, received_at in _chains(poll)
         ],
-        "faults": {source.value: fault.value for source, fault in poll.faults.items()},
+        "faults": {source.value: failure.value for source, failure in poll.failures.items()},
         "error": poll.error,
         "remarks": poll.remarks,
     }
@@ -88,7 +88,7 @@ def sentence(poll: Poll) -> str:
         f"{poll.symbol}: {poll.stored} new, {poll.confirmed} unchanged"
         f"{f' ({expiries})' if expiries else ''}, {counted(poll.requests, 'request')}"
     )
-    return f"{told}\n  {state_line(poll)}" if poll.faults or poll.error else told
+    return f"{told}\n  {state_line(poll)}" if poll.failures or poll.error else told
 
 
 def _chains(poll: Poll) -> list[tuple[Chain, datetime]]:

@@ -50,7 +50,7 @@ def document(reports: Sequence[tuple[Path, ImportReport]]) -> dict[str, object]:
     return {
         **{name: total(name) for name in counts},
         "refused": [
-            {"file": str(file), "document": each.name, "fault": each.fault, "why": each.why}
+            {"file": str(file), "document": each.name, "fault": each.failure, "why": each.why}
             for file, report in reports
             for each in report.refused
         ],
@@ -67,7 +67,7 @@ def lines(file: Path, report: ImportReport) -> list[str]:
     if report.rejected:
         told += f", {report.rejected} set aside"
     refusals = [
-        f"  {each.name}: {each.fault} ({each.why})" for each in report.refused[:SHOWN_REFUSALS]
+        f"  {each.name}: {each.failure} ({each.why})" for each in report.refused[:SHOWN_REFUSALS]
     ]
     if len(report.refused) > SHOWN_REFUSALS:
         refusals.append(f"  and {len(report.refused) - SHOWN_REFUSALS} more refused")

@@ -38,7 +38,7 @@ def command(
         emit(document(report))
     else:
         say(sentence(report))
-    if report.faults:
+    if report.failures:
         raise SystemExit(INCOMPLETE)
 
 
@@ -48,16 +48,16 @@ def document(report: ReprocessReport) -> dict[str, object]:
         "renewed": report.renewed,
         "added": report.added,
         "confirming": report.confirming,
-        "faults": report.faults,
+        "faults": report.failures,
     }
 
 
 def sentence(report: ReprocessReport) -> str:
     if not report.bodies:
         return "The vault holds no answers of these days (RAW_VAULT_DAYS says how long they stay)."
-    faults = ", ".join(f"{count} {fault}" for fault, count in sorted(report.faults.items()))
+    failures = ", ".join(f"{count} {failure}" for failure, count in sorted(report.failures.items()))
     return (
         f"{counted(report.bodies, 'kept answer')}: {counted(report.renewed, 'snapshot')} written "
         f"anew, {report.added:,} that had not been there, {report.confirming:,} told nothing new"
-        f"{f'; no chain in: {faults}' if faults else ''}."
+        f"{f'; no chain in: {failures}' if failures else ''}."
     )

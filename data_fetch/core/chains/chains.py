@@ -16,17 +16,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from data_fetch.core.errors import (
-    AccessDenied,
-    BadRecord,
-    BadResponse,
-    DataFetchError,
-    RateLimited,
-    RequestRefused,
-    TokenRejected,
-    TransientError,
-    Unavailable,
-)
+from data_fetch.core.errors import BadRecord, BadResponse, DataFetchError
+from data_fetch.core.failures import FailureKind
 from data_fetch.core.text import presentable
 
 # Of a share: what dividing by a lot and multiplying again may lose.
@@ -57,63 +48,12 @@ class ChainSource(StrEnum):
     NSE = "nse"
 
 
-class Fault(StrEnum):
-    """Why an answer that should hold a chain holds none."""
-
-    EMPTY_OBJECT = "empty_object"
-    EMPTY_LIST = "empty_list"
-    EMPTY_BODY = "empty_body"
-    HTML = "html"
-    NOT_JSON = "not_json"
-    UNAUTHORISED = "unauthorised"
-    FORBIDDEN = "forbidden"
-    NOT_FOUND = "not_found"
-    MISDIRECTED = "misdirected"
-    RATE_LIMITED = "rate_limited"
-    SERVER_ERROR = "server_error"
-    REFUSED = "refused"
-    UNREACHABLE = "unreachable"
-    NOT_A_CHAIN = "not_a_chain"
-    OTHER_CHAIN = "other_chain"
-    RENAMED_FIELD = "renamed_field"
-    RETYPED_FIELD = "retyped_field"
-    UNIT_CHANGED = "unit_changed"
-    CONTRADICTION = "contradiction"
-    SWITCHED_OFF = "switched_off"
-
-
 class ChainError(BadResponse):
-    """An answer without a chain that could be believed; *fault* is its name."""
+    """A response without a usable chain; *kind* says what is wrong with it."""
 
-    def __init__(self, fault: Fault, message: str, *, hint: str = "") -> None:
-        super().__init__(f"{fault}: {presentable(message)}", hint=hint)
-        self.fault = fault
-
-
-# Each before the class of which it is a part.
-_NAMED = (
-    (TokenRejected, Fault.UNAUTHORISED),
-    (AccessDenied, Fault.FORBIDDEN),
-    (RateLimited, Fault.RATE_LIMITED),
-    (Unavailable, Fault.SERVER_ERROR),
-    (BadResponse, Fault.NOT_JSON),
-    (TransientError, Fault.UNREACHABLE),
-)
-_REFUSALS = {
-    "HTTP404": Fault.NOT_FOUND,
-    "UDAPI100060": Fault.NOT_FOUND,
-    "HTTP421": Fault.MISDIRECTED,
-}
-
-
-def fault_of(problem: DataFetchError) -> Fault:
-    """The name of what kept a chain from us, whoever has raised it."""
-    if isinstance(problem, ChainError):
-        return problem.fault
-    if isinstance(problem, RequestRefused):
-        return _REFUSALS.get(problem.code, Fault.REFUSED)
-    named = (fault for kind, fault in _NAMED if isinstance(problem, kind))
-    return next(named, Fault.REFUSED)
+    def __init__(self, kind: FailureKind, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{kind}: {presentable(message)}", hint=hint)
+        self.kind = kind
 
 
 # A tuple, because tens of thousands of them are made in a minute.

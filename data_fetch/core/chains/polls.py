@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from data_fetch.core.chains.chains import Chain, ChainReply, ChainSource, Fault
+from data_fetch.core.chains.chains import Chain, ChainReply, ChainSource
 from data_fetch.core.clock import minute_of
 from data_fetch.core.errors import DataFetchError
+from data_fetch.core.failures import FailureKind
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, new_run_id
 from data_fetch.core.timetable import CHAINS
 
@@ -18,7 +19,7 @@ NOTHING_LISTED = "no expiry is listed"
 class Poll:
     """What asking for the chains of one underlying came to.
 
-    *asked* is how many expiries were due, *replies* those that hold a chain; *faults* are
+    *asked* is how many expiries were due, *replies* those that hold a chain; *failures* are
     by source, *problem* is the last of them. Of the chains told *stored* were news, *confirmed*
     told what was known. *notes* are on what went wrong here, at no cost to what is stored.
     """
@@ -28,7 +29,7 @@ class Poll:
     asked: int = 0
     requests: int = 0
     replies: list[ChainReply] = field(default_factory=list)
-    faults: dict[ChainSource, Fault] = field(default_factory=dict)
+    failures: dict[ChainSource, FailureKind] = field(default_factory=dict)
     problem: DataFetchError | None = None
     stored: int = 0
     confirmed: int = 0
@@ -91,7 +92,7 @@ class PolledMinute:
     error: str | None = None
     polls: Mapping[str, int] = field(default_factory=dict)
     sources: Mapping[str, int] = field(default_factory=dict)
-    faults: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    failures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
     @classmethod
@@ -103,7 +104,7 @@ class PolledMinute:
         sources = dict(self.sources)
         for reply in poll.replies:
             sources[reply.source.value] = sources.get(reply.source.value, 0) + 1
-        faults = {source.value: fault.value for source, fault in poll.faults.items()}
+        failures = {source.value: failure.value for source, failure in poll.failures.items()}
         return replace(
             self,
             started_at=min(self.started_at, poll.begun_at),
@@ -117,7 +118,7 @@ class PolledMinute:
             error=poll.error or self.error,
             polls={**self.polls, poll.symbol: self.polls.get(poll.symbol, 0) + 1},
             sources=sources,
-            faults={**self.faults, poll.symbol: faults} if faults else self.faults,
+            failures={**self.failures, poll.symbol: failures} if failures else self.failures,
             remarks=tuple(dict.fromkeys((*self.remarks, *poll.remarks)))[:MOST_REMARKS],
         )
 
@@ -143,7 +144,7 @@ class PolledMinute:
                 "repeated": self.confirmed,
                 "polls": dict(self.polls),
                 "sources": dict(self.sources),
-                "faults": {symbol: dict(faults) for symbol, faults in self.faults.items()},
+                "faults": {symbol: dict(failures) for symbol, failures in self.failures.items()},
                 "remarks": list(self.remarks),
             },
         )

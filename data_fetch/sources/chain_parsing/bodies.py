@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from data_fetch.core.chains.chains import ChainError, Fault
+from data_fetch.core.chains.chains import ChainError
+from data_fetch.core.failures import FailureKind
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -14,17 +15,17 @@ def parsed(body: bytes) -> Any:
     """The JSON in *body*. Raises ChainError with the name of what it is instead."""
     text = body.removeprefix(BYTE_ORDER_MARK).strip()
     if not text:
-        raise ChainError(Fault.EMPTY_BODY, "an empty body")
+        raise ChainError(FailureKind.EMPTY_BODY, "an empty body")
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         pass
     if text.startswith(b"<"):
-        raise ChainError(Fault.HTML, "a page, not JSON")
+        raise ChainError(FailureKind.HTML, "a page, not JSON")
     # Collectors written in Python store NaN, which is no JSON: it must cost one leg only.
     if b"NaN" in text or b"Infinity" in text:
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
             pass
-    raise ChainError(Fault.NOT_JSON, f"no JSON, or not all of it: {len(body)} bytes")
+    raise ChainError(FailureKind.NOT_JSON, f"no JSON, or not all of it: {len(body)} bytes")

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
-from data_fetch.core.chains.chains import ChainError, ChainLeg, DoubtfulLeg, Fault, OptionType
+from data_fetch.core.chains.chains import ChainError, ChainLeg, DoubtfulLeg, OptionType
+from data_fetch.core.failures import FailureKind
 from data_fetch.sources.chain_parsing.values import FieldError
 
 # So many legs, or one in so many, may fail in one way before the document is refused.
@@ -36,8 +37,8 @@ class LegGathering:
         self._disputed: set[tuple[date, Key]] = set()
         self._refused: set[tuple[date | None, tuple[Decimal | None, OptionType | None]]] = set()
         self._doubted: dict[str, set[tuple[date, Key]]] = {}
-        self._failures: Counter[tuple[Fault, str]] = Counter()
-        self._examples: dict[tuple[Fault, str], str] = {}
+        self._failures: Counter[tuple[FailureKind, str]] = Counter()
+        self._examples: dict[tuple[FailureKind, str], str] = {}
         self._lacking: Counter[str] = Counter()
         self._figured_twice = 0
         self.rejected: list[DoubtfulLeg] = []
@@ -66,7 +67,7 @@ class LegGathering:
         field_error: FieldError,
     ) -> None:
         """Set a leg aside; what is not known of it is None."""
-        what = (field_error.fault, field_error.field)
+        what = (field_error.kind, field_error.field)
         self._refused.add((expiry, (strike, side)))
         self._failures[what] += 1
         self._examples.setdefault(what, field_error.message)
@@ -95,9 +96,9 @@ class LegGathering:
                 # Too few to know how this provider reckons.
                 remarks.append(f"{what} in {len(doubted)} legs")
             else:
-                self._leave_out(doubted, FieldError(Fault.CONTRADICTION, field, what))
+                self._leave_out(doubted, FieldError(FailureKind.CONTRADICTION, field, what))
         self._leave_out(
-            self._disputed, FieldError(Fault.CONTRADICTION, "rows", "told twice, differently")
+            self._disputed, FieldError(FailureKind.CONTRADICTION, "rows", "told twice, differently")
         )
         self._leave_out_copies()
         self._refuse_many()
@@ -132,11 +133,11 @@ class LegGathering:
         left = sum(map(len, self._legs.values()))
         seen = left + len(self.rejected)
         if not seen:
-            raise ChainError(Fault.EMPTY_LIST, "rows without a leg")
-        for (fault, field), count in self._failures.most_common():
+            raise ChainError(FailureKind.EMPTY_LIST, "rows without a leg")
+        for (kind, field), count in self._failures.most_common():
             if not left or is_many(count, seen):
-                what = f"{self._examples[fault, field]} ({count} of {seen} legs)"
-                raise ChainError(fault, what, hint=LOOK)
+                what = f"{self._examples[kind, field]} ({count} of {seen} legs)"
+                raise ChainError(kind, what, hint=LOOK)
 
 
 def _market_of(leg: ChainLeg) -> ChainLeg:
@@ -155,7 +156,7 @@ def wanted_only(
 ) -> list[tuple[date, tuple[ChainLeg, ...]]]:
     """The legs of the *wanted* expiry, or of all if none is named.
 
-    A few legs of another expiry are set aside; a chain of it is Fault.OTHER_CHAIN.
+    A few legs of another expiry are set aside; a chain of it is FailureKind.OTHER_CHAIN.
     """
     found = gathering.by_expiry()
     if wanted is None:
@@ -163,9 +164,9 @@ def wanted_only(
     others = [(expiry, legs) for expiry, legs in found if expiry != wanted]
     unrequested = sum(len(legs) for _, legs in others)
     if unrequested and is_many(unrequested, sum(len(legs) for _, legs in found)):
-        raise ChainError(Fault.OTHER_CHAIN, f"expiry {others[0][0]}, not {wanted}")
+        raise ChainError(FailureKind.OTHER_CHAIN, f"expiry {others[0][0]}, not {wanted}")
     for expiry, legs in others:
         for leg in legs:
-            other = FieldError(Fault.OTHER_CHAIN, "expiry", f"expiry {expiry}, not {wanted}")
+            other = FieldError(FailureKind.OTHER_CHAIN, "expiry", f"expiry {expiry}, not {wanted}")
             gathering.refuse(expiry, *leg.key, other)
     return [(expiry, legs) for expiry, legs in found if expiry == wanted]

@@ -17,12 +17,12 @@ from data_fetch.core.chains.chains import (
     Chain,
     ChainError,
     ChainSource,
-    Fault,
     OptionType,
     QuantityUnit,
     by_column,
 )
 from data_fetch.core.errors import BadRecord
+from data_fetch.core.failures import FailureKind
 from data_fetch.sources.chain_parsing.legs import LOOK
 from data_fetch.sources.chain_parsing.values import FieldError
 from data_fetch.sources.transport.numbers import LARGEST_PRICE, read_number
@@ -96,7 +96,7 @@ def refuse_prices(most: float, prices: Mapping[str, float | None], ask_name: str
     for name, price in prices.items():
         if price is not None and price > most * (ASK_FACTOR if name == ask_name else 1):
             what = f"{name} {price:g} is above all that the option could be worth"
-            raise FieldError(Fault.UNIT_CHANGED, name, what)
+            raise FieldError(FailureKind.UNIT_CHANGED, name, what)
 
 
 def check_chains(chains: Sequence[Chain]) -> Iterator[str]:
@@ -105,7 +105,7 @@ def check_chains(chains: Sequence[Chain]) -> Iterator[str]:
     for chain, of_chain in zip(chains, columns, strict=True):
         for problem in _problems(chain, of_chain):
             raise ChainError(
-                Fault.UNIT_CHANGED, f"{chain.underlying} {chain.expiry}: {problem}", hint=LOOK
+                FailureKind.UNIT_CHANGED, f"{chain.underlying} {chain.expiry}: {problem}", hint=LOOK
             )
     if sum(len(chain.legs) for chain in chains) < ENOUGH_LEGS:
         return
@@ -144,7 +144,7 @@ def check_totals(
             what = f"{name} of {side} is {total:g}, its legs come to {summed:g}"
             some_are_missing = summed < total and len(legs) < strikes
             if of is not None and not some_are_missing:
-                raise ChainError(Fault.CONTRADICTION, what, hint=LOOK)
+                raise ChainError(FailureKind.CONTRADICTION, what, hint=LOOK)
             yield what
 
 

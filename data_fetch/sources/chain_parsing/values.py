@@ -11,9 +11,9 @@ from operator import itemgetter
 from reprlib import repr as shortened
 from typing import Any
 
-from data_fetch.core.chains.chains import Fault
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord
+from data_fetch.core.failures import FailureKind
 from data_fetch.sources.transport.numbers import LARGEST_PRICE, read_number, read_quantity
 
 # No exchange ever had as many shares in one contract.
@@ -40,11 +40,11 @@ _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?", re.ASCII)
 
 
 class FieldError(BadRecord):
-    """Why a leg cannot be believed: its *field*, and the *fault* it is where many legs have it."""
+    """Why a leg cannot be believed: its *field*, and the *kind* it is where many legs have it."""
 
-    def __init__(self, fault: Fault, field: str, what: str) -> None:
+    def __init__(self, kind: FailureKind, field: str, what: str) -> None:
         super().__init__(what)
-        self.fault = fault
+        self.kind = kind
         self.field = field
 
 
@@ -191,22 +191,22 @@ def read_field(members: Mapping[str, Any], field: Field, lacking: Lacking) -> fl
     try:
         number = (read_quantity if field.whole else read_number)(value, field.name)
     except BadRecord as problem:
-        raise FieldError(_fault_of(value), field.name, problem.message) from None
+        raise FieldError(_kind_of(value), field.name, problem.message) from None
     if not SMALLEST[field.signed] <= number <= field.most or number < -field.most:
-        raise FieldError(Fault.UNIT_CHANGED, field.name, f"{field.name} {number:g} cannot be")
+        raise FieldError(FailureKind.UNIT_CHANGED, field.name, f"{field.name} {number:g} cannot be")
     return number
 
 
 def _not_there(field: Field, value: object) -> FieldError:
     if value is None:
-        return FieldError(Fault.RETYPED_FIELD, field.name, f"{field.name} is null")
-    return FieldError(Fault.RENAMED_FIELD, field.name, f"{field.name} is missing")
+        return FieldError(FailureKind.RETYPED_FIELD, field.name, f"{field.name} is null")
+    return FieldError(FailureKind.RENAMED_FIELD, field.name, f"{field.name} is missing")
 
 
-def _fault_of(value: object) -> Fault:
+def _kind_of(value: object) -> FailureKind:
     """A number that cannot be, or no number at all."""
     a_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return Fault.UNIT_CHANGED if a_number else Fault.RETYPED_FIELD
+    return FailureKind.UNIT_CHANGED if a_number else FailureKind.RETYPED_FIELD
 
 
 def in_lower_case(members: Mapping[Any, Any]) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from operator import itemgetter
 from reprlib import repr as shortened
 from typing import Any, NamedTuple, TypeVar
 
-from data_fetch.core.chains.chains import ChainLeg, Fault, OptionType
+from data_fetch.core.chains.chains import ChainLeg, OptionType
 from data_fetch.core.errors import BadRecord
+from data_fetch.core.failures import FailureKind
 from data_fetch.sources.chain_parsing.plausibility import most_worth, refuse_prices
 from data_fetch.sources.chain_parsing.values import (
     IV_DIGITS,
@@ -179,16 +180,20 @@ class LegReader:
         try:
             of_leg = None if told is None else read(told)
         except BadRecord as problem:
-            raise FieldError(Fault.RETYPED_FIELD, field, f"{field}: {problem.message}") from None
+            raise FieldError(
+                FailureKind.RETYPED_FIELD, field, f"{field}: {problem.message}"
+            ) from None
         if of_leg is None:
             self._lacking(field)
         if of_row is not None and of_leg is not None and of_row != of_leg:
             raise FieldError(
-                Fault.CONTRADICTION, field, f"{field} {of_leg} in the leg, {of_row} in its row"
+                FailureKind.CONTRADICTION,
+                field,
+                f"{field} {of_leg} in the leg, {of_row} in its row",
             )
         known = of_row if of_row is not None else of_leg
         if known is None:
-            raise FieldError(Fault.RENAMED_FIELD, field, f"{field} is missing")
+            raise FieldError(FailureKind.RENAMED_FIELD, field, f"{field} is missing")
         return known
 
     def _check_underlying(self, told: object) -> None:
@@ -196,7 +201,9 @@ class LegReader:
             self._lacking("underlying")
         elif told != self._symbol:
             raise FieldError(
-                Fault.OTHER_CHAIN, "underlying", f"underlying {shortened(told)}, not {self._symbol}"
+                FailureKind.OTHER_CHAIN,
+                "underlying",
+                f"underlying {shortened(told)}, not {self._symbol}",
             )
 
     def _check_identifier(
@@ -211,13 +218,13 @@ class LegReader:
             day, at = read_date(found["expiry"]), read_strike(found["strike"])
         except BadRecord as problem:
             raise FieldError(
-                Fault.CONTRADICTION,
+                FailureKind.CONTRADICTION,
                 "identifier",
                 f"identifier {shortened(told)}: {problem.message}",
             ) from None
         if (found["underlying"], day, found["side"], at) != (self._symbol, expiry, side, strike):
             raise FieldError(
-                Fault.CONTRADICTION,
+                FailureKind.CONTRADICTION,
                 "identifier",
                 f"identifier {shortened(told)} is not {self._symbol} {expiry} {strike} {side}",
             )
@@ -310,6 +317,8 @@ def _before(field: str, now: float | None, change: float | None, digits: int) ->
         return None
     before = now - change
     if before < -CRUMB:
-        raise FieldError(Fault.CONTRADICTION, field, f"{field} {change:g} to {now:g} cannot be")
+        raise FieldError(
+            FailureKind.CONTRADICTION, field, f"{field} {change:g} to {now:g} cannot be"
+        )
     # Whole numbers need no rounding, and most are whole.
     return float(before) if type(before) is int else abs(round(before, digits))

@@ -16,12 +16,12 @@ from data_fetch.core.chains.chains import (
     Chain,
     ChainError,
     ChainSource,
-    Fault,
     OptionType,
     ParsedChains,
     QuantityUnit,
 )
 from data_fetch.core.errors import BadRecord
+from data_fetch.core.failures import FailureKind
 from data_fetch.core.text import presentable
 from data_fetch.sources.chain_parsing.legs import LOOK, LegGathering, wanted_only
 from data_fetch.sources.chain_parsing.plausibility import check_chains, check_totals
@@ -50,7 +50,7 @@ def read_nse_chains(
     """The chains of a parsed body, nearest expiry first.
 
     With *underlying* (the trading symbol) or *expiry* given, a body about something else is
-    Fault.OTHER_CHAIN. Raises ChainError when there is no chain that could be believed.
+    FailureKind.OTHER_CHAIN. Raises ChainError when there is no chain that could be believed.
     """
     body = _body_in(document)
     reading = _Reading(body, underlying)
@@ -58,7 +58,7 @@ def read_nse_chains(
         for row in chain(body.rows, body.repeated):
             reading.take(row)
     except RecursionError:
-        raise ChainError(Fault.NOT_A_CHAIN, "rows that are nested without end") from None
+        raise ChainError(FailureKind.NOT_A_CHAIN, "rows that are nested without end") from None
     return reading.parsed(expiry)
 
 
@@ -66,13 +66,13 @@ def read_nse_expiries(document: Any) -> tuple[date, ...]:
     """The listed expiries in a body of contract information, nearest first. Raises ChainError."""
     told = document.get("expiryDates") if isinstance(document, dict) else None
     if not isinstance(told, list):
-        raise ChainError(Fault.NOT_A_CHAIN, "no list of expiryDates")
+        raise ChainError(FailureKind.NOT_A_CHAIN, "no list of expiryDates")
     if not told:
-        raise ChainError(Fault.EMPTY_LIST, "no expiryDates are listed")
+        raise ChainError(FailureKind.EMPTY_LIST, "no expiryDates are listed")
     try:
         return tuple(sorted({read_date(text) for text in told}))
     except BadRecord as problem:
-        raise ChainError(Fault.RETYPED_FIELD, f"expiryDates: {problem.message}") from None
+        raise ChainError(FailureKind.RETYPED_FIELD, f"expiryDates: {problem.message}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ class _Body:
 
 def _body_in(document: Any) -> _Body:
     if document == []:
-        raise ChainError(Fault.EMPTY_LIST, "a list without rows")
+        raise ChainError(FailureKind.EMPTY_LIST, "a list without rows")
     if not isinstance(document, dict):
-        raise ChainError(Fault.NOT_A_CHAIN, "no JSON object")
+        raise ChainError(FailureKind.NOT_A_CHAIN, "no JSON object")
     records, filtered = document.get("records"), document.get("filtered")
     members = records if isinstance(records, dict) else document
     totals = filtered if isinstance(filtered, dict) else {}
@@ -105,15 +105,19 @@ def _rows_in(members: Mapping[str, Any], document: Mapping[str, Any]) -> list[An
     if isinstance(rows, list) and rows:
         return rows
     if rows == []:
-        raise ChainError(Fault.EMPTY_LIST, "a chain without rows")
+        raise ChainError(FailureKind.EMPTY_LIST, "a chain without rows")
     if not any(document.values()):
         # 200 with {} is how the site shuts its door, or how a stale cookie shows.
-        raise ChainError(Fault.EMPTY_OBJECT, "an object with nothing in it")
+        raise ChainError(FailureKind.EMPTY_OBJECT, "an object with nothing in it")
     if not BESIDE_ROWS & members.keys():
-        raise ChainError(Fault.NOT_A_CHAIN, f"an object of {_names(document)}")
+        raise ChainError(FailureKind.NOT_A_CHAIN, f"an object of {_names(document)}")
     if "data" in members:
-        raise ChainError(Fault.RETYPED_FIELD, f"data is {shortened(rows)}, not a list of rows")
-    raise ChainError(Fault.RENAMED_FIELD, f"data is missing beside {_names(members)}", hint=LOOK)
+        raise ChainError(
+            FailureKind.RETYPED_FIELD, f"data is {shortened(rows)}, not a list of rows"
+        )
+    raise ChainError(
+        FailureKind.RENAMED_FIELD, f"data is missing beside {_names(members)}", hint=LOOK
+    )
 
 
 def _names(members: Mapping[str, Any]) -> str:
@@ -130,7 +134,7 @@ class _Reading:
         self._remarks: list[str] = []
         self._check_names(names)
         if underlying is None and not legs:
-            raise ChainError(Fault.EMPTY_LIST, "rows without a leg")
+            raise ChainError(FailureKind.EMPTY_LIST, "rows without a leg")
         format_expiry = {str(name).lower(): name for name in names}
 
         def of_legs(name: str) -> Iterator[object]:
@@ -170,7 +174,7 @@ class _Reading:
         try:
             if not isinstance(leg, dict):
                 what = f"{side} is {shortened(leg)}, not a leg"
-                raise FieldError(Fault.RETYPED_FIELD, side, what)
+                raise FieldError(FailureKind.RETYPED_FIELD, side, what)
             read = self._reader.read(said, side, leg)
         except FieldError as field_error:
             self._gathering.refuse(said.expiry, said.strike, side, field_error)
@@ -219,7 +223,7 @@ class _Reading:
             return beside or of_legs
         if abs(of_legs / beside - 1) > SPOT_APART:
             what = f"underlyingValue is {beside:g} beside the rows and {of_legs:g} in the legs"
-            raise ChainError(Fault.CONTRADICTION, what, hint=LOOK)
+            raise ChainError(FailureKind.CONTRADICTION, what, hint=LOOK)
         return beside
 
     def _or_remark(self, name: str, read: Callable[[object], Any]) -> Any:
@@ -234,7 +238,7 @@ class _Reading:
         of_rows: set[Any] = set().union(*(row for row in self._body.rows if isinstance(row, dict)))
         if not of_rows:
             what = f"data holds no rows, but {shortened(self._body.rows[0])}"
-            raise ChainError(Fault.RETYPED_FIELD, what, hint=LOOK)
+            raise ChainError(FailureKind.RETYPED_FIELD, what, hint=LOOK)
         unknown = {str(name) for name in names if str(name).lower() not in KNOWN}
         unknown |= {str(name) for name in of_rows - KNOWN_OF_ROW}
         if unknown:
@@ -244,7 +248,7 @@ class _Reading:
                 continue
             if of_rows - KNOWN_OF_ROW:
                 what = f"{side} is missing beside {_names(dict.fromkeys(of_rows))}"
-                raise ChainError(Fault.RENAMED_FIELD, what, hint=LOOK)
+                raise ChainError(FailureKind.RENAMED_FIELD, what, hint=LOOK)
             if len(self._body.rows) >= ROWS_WITH_BOTH:
                 self._remarks.append(f"{side} is missing in all rows")
 
@@ -264,7 +268,7 @@ def _legs_in(rows: Sequence[Any]) -> list[Leg]:
 def _said_by(row: Any) -> Said:
     """Strike and expiry of a row; None for what it leaves to its legs. Raises Objection."""
     if not isinstance(row, dict):
-        raise FieldError(Fault.RETYPED_FIELD, "data", f"row {shortened(row)} is no object")
+        raise FieldError(FailureKind.RETYPED_FIELD, "data", f"row {shortened(row)} is no object")
     strike = row.get("strikePrice")
     # v3 renamed it to a plural, which is a text still.
     expiry = row.get("expiryDate", row.get("expiryDates"))
@@ -277,7 +281,7 @@ def _said_by(row: Any) -> Said:
         what = f"strikePrice {shortened(strike)}, expiryDate {shortened(expiry)}"
     except BadRecord as problem:
         what = problem.message
-    raise FieldError(Fault.RETYPED_FIELD, "row", what)
+    raise FieldError(FailureKind.RETYPED_FIELD, "row", what)
 
 
 def _symbol_of(names: Iterable[object], identifiers: Iterable[object], asked: str | None) -> str:
@@ -286,11 +290,11 @@ def _symbol_of(names: Iterable[object], identifiers: Iterable[object], asked: st
     if told is None:
         told = most_common(map(symbol_in, identifiers))
     if asked is not None and told is not None and told != asked:
-        raise ChainError(Fault.OTHER_CHAIN, f"underlying {shortened(told)}, not {asked}")
+        raise ChainError(FailureKind.OTHER_CHAIN, f"underlying {shortened(told)}, not {asked}")
     if asked is not None:
         return asked
     if told is None:
-        raise ChainError(Fault.RENAMED_FIELD, "underlying is missing in all legs", hint=LOOK)
+        raise ChainError(FailureKind.RENAMED_FIELD, "underlying is missing in all legs", hint=LOOK)
     if not isinstance(told, str) or not told.isprintable():
-        raise ChainError(Fault.RETYPED_FIELD, f"underlying is {shortened(told)}", hint=LOOK)
+        raise ChainError(FailureKind.RETYPED_FIELD, f"underlying is {shortened(told)}", hint=LOOK)
     return told

@@ -15,9 +15,10 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import urllib3
 
-from data_fetch.core.chains.chains import ChainError, Fault, RawResponse
+from data_fetch.core.chains.chains import ChainError, RawResponse
 from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import Stopped, Unreachable
+from data_fetch.core.failures import FailureKind
 from data_fetch.core.ports import Clock, Lane, Pacing
 from data_fetch.core.settings import NSE_URL
 from data_fetch.sources.chain_parsing.bodies import parsed
@@ -67,20 +68,22 @@ ASKS_THE_API = {
 }
 
 # How the site shows that it wants to see a page opened first.
-STALE = frozenset({Fault.UNAUTHORISED, Fault.FORBIDDEN, Fault.EMPTY_OBJECT, Fault.HTML})
+STALE = frozenset(
+    {FailureKind.UNAUTHORISED, FailureKind.FORBIDDEN, FailureKind.EMPTY_OBJECT, FailureKind.HTML}
+)
 # Opening another page would not help.
-SHUT_OUT = frozenset({Fault.FORBIDDEN, Fault.RATE_LIMITED})
+SHUT_OUT = frozenset({FailureKind.FORBIDDEN, FailureKind.RATE_LIMITED})
 REFUSALS = {
-    401: Fault.UNAUTHORISED,
-    403: Fault.FORBIDDEN,
-    404: Fault.NOT_FOUND,
-    421: Fault.MISDIRECTED,
-    429: Fault.RATE_LIMITED,
+    401: FailureKind.UNAUTHORISED,
+    403: FailureKind.FORBIDDEN,
+    404: FailureKind.NOT_FOUND,
+    421: FailureKind.MISDIRECTED,
+    429: FailureKind.RATE_LIMITED,
 }
 ADVICE = {
-    Fault.FORBIDDEN: "Addresses outside India and those of data centres are often shut out.",
-    Fault.EMPTY_OBJECT: "The symbol or expiry is unknown, or the site has shut us out.",
-    Fault.UNREACHABLE: "Check the network and NSE_BASE_URL.",
+    FailureKind.FORBIDDEN: "Addresses outside India and those of data centres are often shut out.",
+    FailureKind.EMPTY_OBJECT: "The symbol or expiry is unknown, or the site has shut us out.",
+    FailureKind.UNREACHABLE: "Check the network and NSE_BASE_URL.",
 }
 
 
@@ -95,7 +98,7 @@ class NseSite:
     """One visitor of the site. Safe to share between threads; they take turns.
 
     Every request, pages included, waits for *pacing* (a `Pacer` with `NSE_LIMITS`). Switched
-    off (*enabled* is false) it raises Fault.SWITCHED_OFF and sends nothing. Every method
+    off (*enabled* is false) it raises FailureKind.SWITCHED_OFF and sends nothing. Every method
     raises ChainError with the name of what went wrong, Unreachable, RateLimited when its turn
     would come too late, or Stopped; all bodies that were received are in the errand.
     """
@@ -147,7 +150,7 @@ class NseSite:
     def _told(self, path: str, context: RecordingRequestContext) -> Any:
         if not self._enabled:
             raise ChainError(
-                Fault.SWITCHED_OFF,
+                FailureKind.SWITCHED_OFF,
                 "NSE's website is switched off",
                 hint="Switch it on in the settings, or use another source.",
             )
@@ -158,7 +161,7 @@ class NseSite:
             try:
                 return self._ask(path, context)
             except ChainError as problem:
-                if problem.fault not in STALE:
+                if problem.kind not in STALE:
                     raise
             self._open_page(context)
             return self._ask(path, context)
@@ -182,10 +185,10 @@ class NseSite:
         self._visitor().cookies.clear()
         for page in PAGES:
             answer = self._request(page, OPENS_A_PAGE, context)
-            fault = REFUSALS.get(answer.status)
-            if fault is not None and fault in SHUT_OUT:
+            kind = REFUSALS.get(answer.status)
+            if kind is not None and kind in SHUT_OUT:
                 self._keep(answer, context)
-                raise _refusal(fault, answer.status)
+                raise _refusal(kind, answer.status)
             if any(cookie.name == SITE_COOKIE for cookie in self._visitor().cookies):
                 break
         self._opened_at = self._clock.now()
@@ -214,8 +217,8 @@ class NseSite:
                 return answer
             url = urljoin(url, answer.location)
             if _origin(url) != _origin(self._base_url):
-                raise ChainError(Fault.REFUSED, "NSE sends us to another site")
-        raise ChainError(Fault.REFUSED, "NSE sends us round in circles")
+                raise ChainError(FailureKind.REFUSED, "NSE sends us to another site")
+        raise ChainError(FailureKind.REFUSED, "NSE sends us round in circles")
 
     def _send(self, url: str, headers: Mapping[str, str]) -> _Answer:
         # A tenth of a second to import, and most commands never ask NSE.
@@ -234,11 +237,12 @@ class NseSite:
                 location = response.headers.get("Location") if response.is_redirect else None
                 return _Answer(response.status_code, body, location)
         except urllib3.exceptions.DecodeError:
-            raise ChainError(Fault.NOT_JSON, "a body that cannot be unpacked") from None
+            raise ChainError(FailureKind.NOT_JSON, "a body that cannot be unpacked") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as problem:
             # Their own texts name the whole address.
             raise Unreachable(
-                f"No answer from NSE ({type(problem).__name__})", hint=ADVICE[Fault.UNREACHABLE]
+                f"No answer from NSE ({type(problem).__name__})",
+                hint=ADVICE[FailureKind.UNREACHABLE],
             ) from None
 
     def _visitor(self) -> "requests.Session":
@@ -260,11 +264,11 @@ def format_expiry(expiry: date) -> str:
 def read_site_answer(status: int, body: bytes) -> Any:
     """The parsed body of an answer of the site's back end. Raises ChainError."""
     if status != 200:
-        unnamed = Fault.SERVER_ERROR if status >= 500 else Fault.REFUSED
+        unnamed = FailureKind.SERVER_ERROR if status >= 500 else FailureKind.REFUSED
         raise _refusal(REFUSALS.get(status, unnamed), status)
     told = parsed(body)
     if told == {}:
-        raise _refusal(Fault.EMPTY_OBJECT, status)
+        raise _refusal(FailureKind.EMPTY_OBJECT, status)
     return told
 
 
@@ -277,7 +281,7 @@ def _whole_body(raw: urllib3.HTTPResponse, until: float) -> bytes:
         if stopwatch() > until:
             raise urllib3.exceptions.TimeoutError("no whole body in time")
         if len(body) > LARGEST_BODY:
-            raise ChainError(Fault.NOT_A_CHAIN, f"a body of more than {LARGEST_BODY} bytes")
+            raise ChainError(FailureKind.NOT_A_CHAIN, f"a body of more than {LARGEST_BODY} bytes")
     return bytes(body)
 
 
@@ -285,8 +289,8 @@ def _too_late() -> Unreachable:
     return Unreachable("No time is left for this request", hint="It was not sent.")
 
 
-def _refusal(fault: Fault, status: int) -> ChainError:
-    return ChainError(fault, f"NSE answered {status}", hint=ADVICE.get(fault, ""))
+def _refusal(kind: FailureKind, status: int) -> ChainError:
+    return ChainError(kind, f"NSE answered {status}", hint=ADVICE.get(kind, ""))
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -8,12 +8,12 @@ from data_fetch.core.chains.chains import (
     ChainError,
     ChainReply,
     ChainSource,
-    Fault,
     ListedExpiries,
     ParsedChains,
     RawResponse,
 )
 from data_fetch.core.errors import BadResponse, DataFetchError, Unavailable
+from data_fetch.core.failures import FailureKind
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock, Lane
 from data_fetch.sources.chain_parsing.bodies import parsed
@@ -103,7 +103,7 @@ def _expiries_in(answer: Answer, underlying: Instrument) -> tuple[date, ...]:
     mine = [each for each in contracts if each.underlying_key == underlying.live_key]
     days = {each.expiry for each in mine if each.expiry is not None}
     if not days:
-        raise ChainError(Fault.EMPTY_LIST, f"no option on {underlying.symbol} is listed")
+        raise ChainError(FailureKind.EMPTY_LIST, f"no option on {underlying.symbol} is listed")
     return tuple(sorted(days))
 
 
@@ -116,6 +116,8 @@ def _named(problem: DataFetchError, raw_responses: Sequence[RawResponse]) -> Dat
         return problem
     try:
         told = parsed(raw_responses[-1].body)
-    except ChainError as fault:
-        return ChainError(fault.fault, problem.message)
-    return ChainError(Fault.NOT_A_CHAIN if told else Fault.EMPTY_OBJECT, problem.message)
+    except ChainError as unreadable:
+        return ChainError(unreadable.kind, problem.message)
+    return ChainError(
+        FailureKind.NOT_A_CHAIN if told else FailureKind.EMPTY_OBJECT, problem.message
+    )

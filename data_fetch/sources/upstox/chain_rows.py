@@ -18,13 +18,13 @@ from data_fetch.core.chains.chains import (
     ChainError,
     ChainLeg,
     ChainSource,
-    Fault,
     OptionType,
     ParsedChains,
     QuantityUnit,
 )
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord
+from data_fetch.core.failures import FailureKind
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.text import presentable
 from data_fetch.sources.chain_parsing.legs import LOOK, LegGathering, wanted_only
@@ -125,7 +125,7 @@ def read_upstox_chain(
 
     *underlying* is the symbol to call it by, else the one that belongs to the index key, else
     the key itself. With *expiry* or *underlying_key* given, an answer about something else is
-    Fault.OTHER_CHAIN. Raises ChainError when there is no chain that could be believed.
+    FailureKind.OTHER_CHAIN. Raises ChainError when there is no chain that could be believed.
     """
     reading = _Reading(_rows_in(rows), underlying, underlying_key)
     for row in rows:
@@ -139,7 +139,7 @@ def read_upstox_contracts(rows: Any) -> tuple[list[Instrument], list[RejectedRow
     Raises ChainError when that is no list of contracts.
     """
     if not isinstance(rows, list):
-        raise ChainError(Fault.NOT_A_CHAIN, "no list of contracts")
+        raise ChainError(FailureKind.NOT_A_CHAIN, "no list of contracts")
     contracts: list[Instrument] = []
     rejected: list[RejectedRow] = []
     for row in rows:
@@ -167,11 +167,11 @@ def _contract(row: Any) -> Instrument:
 
 def _rows_in(rows: Any) -> Sequence[Any]:
     if not isinstance(rows, list):
-        raise ChainError(Fault.NOT_A_CHAIN, "no list of rows")
+        raise ChainError(FailureKind.NOT_A_CHAIN, "no list of rows")
     if not rows:
-        raise ChainError(Fault.EMPTY_LIST, "a chain without rows")
+        raise ChainError(FailureKind.EMPTY_LIST, "a chain without rows")
     if not any(isinstance(row, dict) and row.keys() & CHAIN_NAMES for row in rows):
-        raise ChainError(Fault.NOT_A_CHAIN, f"rows like {shortened(rows[0])}")
+        raise ChainError(FailureKind.NOT_A_CHAIN, f"rows like {shortened(rows[0])}")
     return rows
 
 
@@ -234,12 +234,16 @@ class _Reading:
         if told is None:
             self._remarks.append("underlying_key is missing in all rows")
             if asked is None:
-                raise ChainError(Fault.RENAMED_FIELD, "underlying_key is missing", hint=LOOK)
+                raise ChainError(FailureKind.RENAMED_FIELD, "underlying_key is missing", hint=LOOK)
             return asked
         if asked is not None and told != asked:
-            raise ChainError(Fault.OTHER_CHAIN, f"underlying_key {shortened(told)}, not {asked}")
+            raise ChainError(
+                FailureKind.OTHER_CHAIN, f"underlying_key {shortened(told)}, not {asked}"
+            )
         if not UNDERLYING_KEY.fullmatch(str(told)):
-            raise ChainError(Fault.RETYPED_FIELD, f"underlying_key is {shortened(told)}", hint=LOOK)
+            raise ChainError(
+                FailureKind.RETYPED_FIELD, f"underlying_key is {shortened(told)}", hint=LOOK
+            )
         return str(told)
 
     def _spot_of(self) -> float | None:
@@ -252,18 +256,18 @@ class _Reading:
     def _place(self, row: Any) -> tuple[Decimal, date]:
         """Strike and expiry of a row. Raises Objection."""
         if not isinstance(row, dict):
-            raise FieldError(Fault.RETYPED_FIELD, "row", f"row {shortened(row)} is no object")
+            raise FieldError(FailureKind.RETYPED_FIELD, "row", f"row {shortened(row)} is no object")
         for name in PLACE:
             if row.get(name) is None:
-                raise FieldError(Fault.RENAMED_FIELD, name, f"{name} is missing")
+                raise FieldError(FailureKind.RENAMED_FIELD, name, f"{name} is missing")
         key = row.get("underlying_key")
         if key is not None and key != self._key:
             other = f"underlying_key {shortened(key)}, not {self._key}"
-            raise FieldError(Fault.OTHER_CHAIN, "underlying_key", other)
+            raise FieldError(FailureKind.OTHER_CHAIN, "underlying_key", other)
         try:
             return read_strike(row["strike_price"]), read_date(row["expiry"])
         except BadRecord as problem:
-            raise FieldError(Fault.RETYPED_FIELD, "row", problem.message) from None
+            raise FieldError(FailureKind.RETYPED_FIELD, "row", problem.message) from None
 
     def _gathered(
         self, expiry: date, strike: Decimal, side: OptionType, told: Any
@@ -312,7 +316,9 @@ class _Reading:
             if name in of_rows:
                 continue
             if of_rows - ROW_NAMES:
-                raise ChainError(Fault.RENAMED_FIELD, f"{name} is missing in all rows", hint=LOOK)
+                raise ChainError(
+                    FailureKind.RENAMED_FIELD, f"{name} is missing in all rows", hint=LOOK
+                )
             if len(self._rows) >= ROWS_WITH_BOTH:
                 self._remarks.append(f"{name} is missing in all rows")
 
@@ -320,7 +326,7 @@ class _Reading:
 def _symbol_of(key: str, asked: str | None) -> str:
     symbol = INDEX_SYMBOLS.get(key)
     if asked is not None and symbol is not None and symbol != asked:
-        raise ChainError(Fault.OTHER_CHAIN, f"underlying_key {key}, not that of {asked}")
+        raise ChainError(FailureKind.OTHER_CHAIN, f"underlying_key {key}, not that of {asked}")
     return asked or symbol or key
 
 
@@ -364,17 +370,19 @@ def _leg(
 def _parts(name: str, told: Any) -> tuple[str | None, Row]:
     """The instrument key and the market data of a side. Raises Objection."""
     if not isinstance(told, dict):
-        raise FieldError(Fault.RETYPED_FIELD, name, f"{name} is {shortened(told)}, not a leg")
+        raise FieldError(FailureKind.RETYPED_FIELD, name, f"{name} is {shortened(told)}, not a leg")
     key, market = told.get("instrument_key"), told.get(MARKET_DATA)
     if key is not None and not (isinstance(key, str) and KEY.fullmatch(key)):
         raise FieldError(
-            Fault.RETYPED_FIELD, "instrument_key", f"instrument_key {shortened(key)} cannot be"
+            FailureKind.RETYPED_FIELD,
+            "instrument_key",
+            f"instrument_key {shortened(key)} cannot be",
         )
     if market is None and key is None:
         return None, {}
     if not isinstance(market, dict):
-        fault = Fault.RENAMED_FIELD if market is None else Fault.RETYPED_FIELD
-        raise FieldError(fault, MARKET_DATA, f"{MARKET_DATA} is {shortened(market)}")
+        kind = FailureKind.RENAMED_FIELD if market is None else FailureKind.RETYPED_FIELD
+        raise FieldError(kind, MARKET_DATA, f"{MARKET_DATA} is {shortened(market)}")
     return key, market
 
 
@@ -386,7 +394,7 @@ def _greeks(side: OptionType, told: Any, lacking: Lacking) -> tuple[float | None
         lacking(GREEKS)
         return nothing
     if not isinstance(told, dict):
-        raise FieldError(Fault.RETYPED_FIELD, GREEKS, f"{GREEKS} is {shortened(told)}")
+        raise FieldError(FailureKind.RETYPED_FIELD, GREEKS, f"{GREEKS} is {shortened(told)}")
     usual = USUAL_GREEKS.numbers(told)
     # Theta may hide how large delta is in the sum of all.
     if usual is None or not -1 <= usual[3] <= 1:
@@ -395,7 +403,7 @@ def _greeks(side: OptionType, told: Any, lacking: Lacking) -> tuple[float | None
     if not iv:
         return nothing
     if delta and (delta > 0) is not (side is OptionType.CALL):
-        raise FieldError(Fault.CONTRADICTION, "delta", f"delta {delta:g} of a {side}")
+        raise FieldError(FailureKind.CONTRADICTION, "delta", f"delta {delta:g} of a {side}")
     return round(iv / 100, IV_DIGITS), gamma, vega, delta, theta
 
 

@@ -24,6 +24,7 @@ from data_fetch.core.errors import (
     Unavailable,
     UnknownInstrument,
 )
+from data_fetch.core.failures import FailureKind
 
 # Upstox's longest window: a longer wait than this cannot be about the rate limits.
 LONGEST_WAIT = timedelta(minutes=30)
@@ -38,6 +39,11 @@ UNKNOWN_INSTRUMENT_CODES = {
     "UDAPI100095",
     "UDAPI1009",
     "UDAPI1011",
+}
+REFUSAL_KINDS = {
+    "HTTP404": FailureKind.NOT_FOUND,
+    "UDAPI100060": FailureKind.NOT_FOUND,
+    "HTTP421": FailureKind.MISDIRECTED,
 }
 DENIALS = {
     "UDAPI100067": (
@@ -114,8 +120,11 @@ def _problem_of(raw: RawAnswer, code: str, message: str, now: datetime) -> DataF
         return Unavailable(f"Upstox answered {raw.status}: {said}")
     if raw.status == 408 or raw.status < 400:
         return BadResponse(f"Upstox answered {raw.status}: {said}")
+    code = code or f"HTTP{raw.status}"
     return RequestRefused(
-        f"Upstox refuses the request ({raw.status}): {said}", code=code or f"HTTP{raw.status}"
+        f"Upstox refuses the request ({raw.status}): {said}",
+        code=code,
+        kind=REFUSAL_KINDS.get(code),
     )
 
 

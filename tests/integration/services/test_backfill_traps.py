@@ -13,10 +13,10 @@ from backfill_desk import BackfillDesk, backfill_desk, instrument_of, ist
 
 from data_fetch.core.candles.candles import CandleInterval, Kind
 from data_fetch.core.candles.coverage import DayCoverage, State
-from data_fetch.core.candles.failures import Failure
 from data_fetch.core.candles.request_planner import CandleEndpoint, Window
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import AccessDenied, TokenRejected, Unreachable
+from data_fetch.core.failures import FailureGroup
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.runs import Outcome
 from data_fetch.core.settings import Settings
@@ -90,7 +90,7 @@ def test_bars_of_yesterday_prove_nothing_about_today(desk: BackfillDesk) -> None
     report = desk.backfill(order)
 
     assert (report.outcome, report.inserted) == (Outcome.INCOMPLETE, 0)
-    assert report.failures[Failure.SCHEMA] == len(SYMBOLS)
+    assert report.failures[FailureGroup.SCHEMA] == len(SYMBOLS)
     for day in desk.ledger(order).values():
         assert (day.minutes(State.MISSED), day.attempts) == (104, 1)
         assert "another day" in (day.last_error or "")
@@ -211,7 +211,7 @@ def test_expired_contracts_have_a_door_of_their_own(
     days = {day: known for (symbol, day), known in desk.ledger(order).items() if symbol != "TCS"}
     assert max(days) == expired.expiry  # nothing is expected of it any more
     if needs_a_larger_plan:
-        assert (report.outcome, report.failures[Failure.AUTH]) == (Outcome.INCOMPLETE, 1)
+        assert (report.outcome, report.failures[FailureGroup.AUTH]) == (Outcome.INCOMPLETE, 1)
         assert all(known.minutes(State.MISSED) == known.expected for known in days.values())
     else:
         assert report.outcome is Outcome.COMPLETED
@@ -323,7 +323,7 @@ def test_a_network_that_is_cut_stops_the_run_after_a_few_failures(desk: Backfill
 
     assert isinstance(report.stopped_by, Unreachable)
     assert report.outcome is Outcome.INCOMPLETE
-    assert FAILURES_TO_STOP <= report.failures[Failure.NETWORK] < FAILURES_TO_STOP + WORKERS
+    assert FAILURES_TO_STOP <= report.failures[FailureGroup.NETWORK] < FAILURES_TO_STOP + WORKERS
     assert report.done <= WORKERS + FAILURES_TO_STOP + WORKERS < len(plan.windows)
     desk.faults()
     desk.until(desk.clock.now() + timedelta(hours=1))
@@ -362,7 +362,9 @@ def test_a_run_that_is_told_to_stop_finishes_what_is_under_way(desk: BackfillDes
 def _resumes(desk: BackfillDesk, order: BackfillOrder, interrupted: BackfillReport) -> None:
     """The next run asks for the rest alone, and then nothing is left."""
     good = interrupted.done - sum(
-        times for failure, times in interrupted.failures.items() if failure is not Failure.EMPTY
+        times
+        for failure, times in interrupted.failures.items()
+        if failure is not FailureGroup.EMPTY
     )
     plan = desk.service.plan(order)
     assert len(plan.windows) == interrupted.windows - good

@@ -14,16 +14,11 @@ from chain_desk import CALENDAR, SYMBOLS, Shop, chain_shop
 from data_fetch.analytics.chain_pricing import price_chains
 from data_fetch.analytics.conventions import OWN
 from data_fetch.analytics.leg_prices import TICK
-from data_fetch.core.chains.chains import (
-    ChainReply,
-    ChainSource,
-    Fault,
-    ListedExpiries,
-    QuantityUnit,
-)
+from data_fetch.core.chains.chains import ChainReply, ChainSource, ListedExpiries, QuantityUnit
 from data_fetch.core.chains.polls import Poll
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import Stopped, Unavailable
+from data_fetch.core.failures import FailureKind
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.runs import Outcome, SyncState
 from data_fetch.sources.upstox.chain_client import UpstoxChainClient
@@ -111,25 +106,27 @@ def test_nse_legs_are_kept_in_contracts_and_in_shares(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("kind", "named"),
     [
-        pytest.param("server-error", Fault.SERVER_ERROR, id="500"),
-        pytest.param("cloudflare-403", Fault.FORBIDDEN, id="403 from the guard in front"),
-        pytest.param("token-expired", Fault.UNAUTHORISED, id="401"),
-        pytest.param("html-in-200", Fault.HTML, id="a page with 200"),
-        pytest.param("truncated-json", Fault.NOT_JSON, id="half a body"),
-        pytest.param("empty-data", Fault.EMPTY_LIST, id="an empty list"),
-        pytest.param("rate-limited", Fault.RATE_LIMITED, id="429"),
-        pytest.param("renamed-fields", Fault.RENAMED_FIELD, id="ltp under another name"),
-        pytest.param("retyped-fields", Fault.RETYPED_FIELD, id="numbers as text"),
-        pytest.param("unit-changed", Fault.UNIT_CHANGED, id="open interest in lots"),
-        pytest.param("partial-success", Fault.NOT_A_CHAIN, id="a part of the chain"),
+        pytest.param("server-error", FailureKind.SERVER_ERROR, id="500"),
+        pytest.param("cloudflare-403", FailureKind.FORBIDDEN, id="403 from the guard in front"),
+        pytest.param("token-expired", FailureKind.UNAUTHORISED, id="401"),
+        pytest.param("html-in-200", FailureKind.HTML, id="a page with 200"),
+        pytest.param("truncated-json", FailureKind.NOT_JSON, id="half a body"),
+        pytest.param("empty-data", FailureKind.EMPTY_LIST, id="an empty list"),
+        pytest.param("rate-limited", FailureKind.RATE_LIMITED, id="429"),
+        pytest.param("renamed-fields", FailureKind.RENAMED_FIELD, id="ltp under another name"),
+        pytest.param("retyped-fields", FailureKind.RETYPED_FIELD, id="numbers as text"),
+        pytest.param("unit-changed", FailureKind.UNIT_CHANGED, id="open interest in lots"),
+        pytest.param("partial-success", FailureKind.NOT_A_CHAIN, id="a part of the chain"),
     ],
 )
-def test_what_one_source_cannot_tell_the_other_does(shop: Shop, kind: str, named: Fault) -> None:
+def test_what_one_source_cannot_tell_the_other_does(
+    shop: Shop, kind: str, named: FailureKind
+) -> None:
     shop.faults(fault(kind))
 
     poll = shop.service().poll(shop.target())
 
-    assert (poll.whole, poll.faults) == (True, {ChainSource.UPSTOX: named})
+    assert (poll.whole, poll.failures) == (True, {ChainSource.UPSTOX: named})
     assert [row["source"] for row in shop.rows(ChainSnapshotRow)] == ["nse"]
     [run] = recent_runs(shop.store)
     assert run.outcome is Outcome.COMPLETED
@@ -140,23 +137,23 @@ def test_what_one_source_cannot_tell_the_other_does(shop: Shop, kind: str, named
 @pytest.mark.parametrize(
     ("kind", "named"),
     [
-        pytest.param("empty-object", Fault.EMPTY_OBJECT, id="200 and {}"),
-        pytest.param("nse-401", Fault.UNAUTHORISED, id="401"),
-        pytest.param("nse-403", Fault.FORBIDDEN, id="403"),
-        pytest.param("misdirected-421", Fault.MISDIRECTED, id="421"),
-        pytest.param("html-in-200", Fault.HTML, id="a page with 200"),
-        pytest.param("renamed-fields", Fault.RENAMED_FIELD, id="renamed"),
-        pytest.param("unit-changed", Fault.UNIT_CHANGED, id="shares for contracts"),
+        pytest.param("empty-object", FailureKind.EMPTY_OBJECT, id="200 and {}"),
+        pytest.param("nse-401", FailureKind.UNAUTHORISED, id="401"),
+        pytest.param("nse-403", FailureKind.FORBIDDEN, id="403"),
+        pytest.param("misdirected-421", FailureKind.MISDIRECTED, id="421"),
+        pytest.param("html-in-200", FailureKind.HTML, id="a page with 200"),
+        pytest.param("renamed-fields", FailureKind.RENAMED_FIELD, id="renamed"),
+        pytest.param("unit-changed", FailureKind.UNIT_CHANGED, id="shares for contracts"),
     ],
 )
 def test_when_both_fail_nothing_is_stored_and_both_are_named(
-    shop: Shop, kind: str, named: Fault
+    shop: Shop, kind: str, named: FailureKind
 ) -> None:
     shop.faults(fault("server-error"), fault(kind, NSE_CHAIN))
 
     poll = shop.service().poll(shop.target())
 
-    assert poll.faults == {ChainSource.UPSTOX: Fault.SERVER_ERROR, ChainSource.NSE: named}
+    assert poll.failures == {ChainSource.UPSTOX: FailureKind.SERVER_ERROR, ChainSource.NSE: named}
     assert shop.count(ChainSnapshotRow) == shop.count(OptionChainData) == 0
     [run] = recent_runs(shop.store)
     assert (run.outcome, run.requested, run.absent) == (Outcome.FAILED, 1, 1)
@@ -189,7 +186,7 @@ def test_a_source_without_another_is_asked_again_soon_but_not_every_time(
         shop.faults(fault("cloudflare-403"), fault("cloudflare-403", "option-contract"))
         for symbol in SYMBOLS:
             poll = service.poll(shop.target(symbol))
-            assert poll.faults == {ChainSource.UPSTOX: Fault.FORBIDDEN}
+            assert poll.failures == {ChainSource.UPSTOX: FailureKind.FORBIDDEN}
             assert poll.error is not None
             assert "denies access" in poll.error
         assert sum(shop.requests().get(api, 0) for api in (UPSTOX_CHAIN, "option-contract")) == 1
@@ -240,10 +237,10 @@ def test_symbols_that_fail_leave_somebody_to_poll_the_others(shop: Shop) -> None
     shop.faults(fault("server-error"))
     service.poll(shop.target(SYMBOLS[0]))
 
-    assert [poll.faults[ChainSource.NSE] for poll in polls] == [
-        Fault.RATE_LIMITED,
-        Fault.SERVER_ERROR,
-        Fault.SERVER_ERROR,
+    assert [poll.failures[ChainSource.NSE] for poll in polls] == [
+        FailureKind.RATE_LIMITED,
+        FailureKind.SERVER_ERROR,
+        FailureKind.SERVER_ERROR,
     ]
 
 
@@ -320,7 +317,7 @@ def test_the_kill_switch_keeps_nse_out(database_url: str, tmp_path: Path) -> Non
 
         poll = shop.service().poll(shop.target())
 
-        assert poll.faults == {ChainSource.UPSTOX: Fault.SERVER_ERROR}
+        assert poll.failures == {ChainSource.UPSTOX: FailureKind.SERVER_ERROR}
         assert not any(name.startswith("nse") for name in shop.requests())
 
 

@@ -19,7 +19,8 @@ from nse_bodies import row as nse_row
 from upstox_rows import contract
 from upstox_rows import row as upstox_row
 
-from data_fetch.core.chains.chains import ChainError, ChainSource, Fault
+from data_fetch.core.chains.chains import ChainError, ChainSource
+from data_fetch.core.failures import FailureKind
 from data_fetch.sources.captured_chains import CapturedDocument, documents_in, read_document
 from data_fetch.storage.database.types import DECIMAL_PLACES
 
@@ -123,7 +124,7 @@ def test_a_line_that_was_torn_costs_itself_only(tmp_path: Path) -> None:
     assert [document.body == NSE for document in documents] == [False, True, True]
     with pytest.raises(ChainError) as refused:
         read_document(documents[0])
-    assert refused.value.fault is Fault.NOT_JSON
+    assert refused.value.kind is FailureKind.NOT_JSON
 
 
 @pytest.mark.parametrize(
@@ -243,33 +244,39 @@ def test_a_document_is_known_by_its_rows(told: Any, source: ChainSource) -> None
 
 
 @pytest.mark.parametrize(
-    ("told", "fault"),
+    ("told", "kind"),
     [
-        pytest.param({}, Fault.EMPTY_OBJECT, id="empty object"),
-        pytest.param([], Fault.EMPTY_LIST, id="empty list"),
-        pytest.param({"status": "success", "data": []}, Fault.EMPTY_LIST, id="no rows"),
-        pytest.param(b"", Fault.EMPTY_BODY, id="nothing"),
-        pytest.param(b"<html>Access Denied</html>", Fault.HTML, id="a page"),
-        pytest.param(text(NSE)[:-9], Fault.NOT_JSON, id="cut short"),
+        pytest.param({}, FailureKind.EMPTY_OBJECT, id="empty object"),
+        pytest.param([], FailureKind.EMPTY_LIST, id="empty list"),
+        pytest.param({"status": "success", "data": []}, FailureKind.EMPTY_LIST, id="no rows"),
+        pytest.param(b"", FailureKind.EMPTY_BODY, id="nothing"),
+        pytest.param(b"<html>Access Denied</html>", FailureKind.HTML, id="a page"),
+        pytest.param(text(NSE)[:-9], FailureKind.NOT_JSON, id="cut short"),
         pytest.param(
-            {"status": "error", "errors": [{"errorCode": "UDAPI10005"}]}, Fault.REFUSED, id="error"
+            {"status": "error", "errors": [{"errorCode": "UDAPI10005"}]},
+            FailureKind.REFUSED,
+            id="error",
         ),
         pytest.param(
-            {"status": "success", "data": {"candles": []}}, Fault.NOT_A_CHAIN, id="candles"
+            {"status": "success", "data": {"candles": []}}, FailureKind.NOT_A_CHAIN, id="candles"
         ),
         pytest.param(
-            {"status": "success", "data": [contract()]}, Fault.NOT_A_CHAIN, id="contracts"
+            {"status": "success", "data": [contract()]}, FailureKind.NOT_A_CHAIN, id="contracts"
         ),
-        pytest.param({"expiryDates": ["15-Sep-2026"]}, Fault.NOT_A_CHAIN, id="NSE's contracts"),
-        pytest.param({"captured_at_utc": "2026-09-11", "note": "x"}, Fault.NOT_A_CHAIN, id="meta"),
-        pytest.param({"symbols": {"NIFTY": {"rows": []}}}, Fault.NOT_A_CHAIN, id="reshaped"),
-        pytest.param(7, Fault.NOT_A_CHAIN, id="a number"),
+        pytest.param(
+            {"expiryDates": ["15-Sep-2026"]}, FailureKind.NOT_A_CHAIN, id="NSE's contracts"
+        ),
+        pytest.param(
+            {"captured_at_utc": "2026-09-11", "note": "x"}, FailureKind.NOT_A_CHAIN, id="meta"
+        ),
+        pytest.param({"symbols": {"NIFTY": {"rows": []}}}, FailureKind.NOT_A_CHAIN, id="reshaped"),
+        pytest.param(7, FailureKind.NOT_A_CHAIN, id="a number"),
     ],
 )
-def test_other_documents_are_refused_by_name(told: Any, fault: Fault) -> None:
+def test_other_documents_are_refused_by_name(told: Any, kind: FailureKind) -> None:
     with pytest.raises(ChainError) as refused:
         read_document(CapturedDocument("a", None, told))
-    assert refused.value.fault is fault
+    assert refused.value.kind is kind
 
 
 VALUES = (

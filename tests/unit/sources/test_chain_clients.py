@@ -14,29 +14,12 @@ from upstox_rows import NIFTY_KEY, contract
 from upstox_rows import row as upstox_row
 from upstox_stub import FreePacing, Scripted, Seen, Stub, api_for, error, good, in_turn
 
-from data_fetch.core.chains.chains import (
-    ChainError,
-    ChainReply,
-    ChainSource,
-    Fault,
-    ListedExpiries,
-    fault_of,
-)
+from data_fetch.core.chains.chains import ChainReply, ChainSource, ListedExpiries
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.errors import (
-    AccessDenied,
-    BadResponse,
-    DataFetchError,
-    RateLimited,
-    RequestRefused,
-    SetupError,
     Stopped,
-    TokenRejected,
-    TransientError,
-    Unavailable,
-    UnknownInstrument,
-    Unreachable,
 )
+from data_fetch.core.failures import FailureKind
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import ChainProvider, Lane
 from data_fetch.sources.nse.chain_client import NseChainClient
@@ -91,10 +74,10 @@ def nse(stub: Stub, clock: VirtualClock, pacing: FreePacing) -> NseChainClient:
     return NseChainClient(site_for(stub.url, clock, pacing), clock)
 
 
-def problem_of(reply: ChainReply | ListedExpiries) -> Fault:
+def problem_of(reply: ChainReply | ListedExpiries) -> FailureKind:
     assert not (reply.parsed if isinstance(reply, ChainReply) else reply.expiries)
     assert reply.problem is not None
-    return fault_of(reply.problem)
+    return reply.problem.kind
 
 
 class TestUpstoxChains:
@@ -121,38 +104,42 @@ class TestUpstoxChains:
         assert kept.received_at == reply.received_at == clock.now()
 
     @pytest.mark.parametrize(
-        ("answer", "fault"),
+        ("answer", "kind"),
         [
-            pytest.param(good([]), Fault.EMPTY_LIST, id="an expiry that is not listed"),
-            pytest.param(good([upstox_row(expiry="2026-09-22")]), Fault.OTHER_CHAIN, id="expiry"),
+            pytest.param(good([]), FailureKind.EMPTY_LIST, id="an expiry that is not listed"),
+            pytest.param(
+                good([upstox_row(expiry="2026-09-22")]), FailureKind.OTHER_CHAIN, id="expiry"
+            ),
             pytest.param(
                 good([upstox_row(underlying_key="NSE_INDEX|Nifty Bank")]),
-                Fault.OTHER_CHAIN,
+                FailureKind.OTHER_CHAIN,
                 id="underlying",
             ),
-            pytest.param(good({"candles": []}), Fault.NOT_A_CHAIN, id="another answer"),
-            pytest.param(Scripted(200, b"{}"), Fault.EMPTY_OBJECT, id="empty object"),
-            pytest.param(PAGE, Fault.HTML, id="a page"),
-            pytest.param(Scripted(200, b'{"status": "suc'), Fault.NOT_JSON, id="cut short"),
-            pytest.param(Scripted(200, b""), Fault.EMPTY_BODY, id="nothing"),
-            pytest.param(good([upstox_row()], "partial_success"), Fault.NOT_A_CHAIN, id="part"),
-            pytest.param(error(401, "UDAPI100050"), Fault.UNAUTHORISED, id="401"),
-            pytest.param(DENIED, Fault.FORBIDDEN, id="403"),
-            pytest.param(error(404, "UDAPI100060"), Fault.NOT_FOUND, id="404"),
-            pytest.param(Scripted(404, b"<html>"), Fault.NOT_FOUND, id="404 page"),
-            pytest.param(Scripted(421, b"<html>"), Fault.MISDIRECTED, id="421"),
-            pytest.param(error(400, "UDAPI1087"), Fault.REFUSED, id="unknown key"),
-            pytest.param(error(429, "UDAPI10005"), Fault.RATE_LIMITED, id="429"),
-            pytest.param(error(500, "UDAPI100500"), Fault.SERVER_ERROR, id="500"),
-            pytest.param(Scripted(reset=True), Fault.UNREACHABLE, id="reset"),
+            pytest.param(good({"candles": []}), FailureKind.NOT_A_CHAIN, id="another answer"),
+            pytest.param(Scripted(200, b"{}"), FailureKind.EMPTY_OBJECT, id="empty object"),
+            pytest.param(PAGE, FailureKind.HTML, id="a page"),
+            pytest.param(Scripted(200, b'{"status": "suc'), FailureKind.NOT_JSON, id="cut short"),
+            pytest.param(Scripted(200, b""), FailureKind.EMPTY_BODY, id="nothing"),
+            pytest.param(
+                good([upstox_row()], "partial_success"), FailureKind.NOT_A_CHAIN, id="part"
+            ),
+            pytest.param(error(401, "UDAPI100050"), FailureKind.UNAUTHORISED, id="401"),
+            pytest.param(DENIED, FailureKind.FORBIDDEN, id="403"),
+            pytest.param(error(404, "UDAPI100060"), FailureKind.NOT_FOUND, id="404"),
+            pytest.param(Scripted(404, b"<html>"), FailureKind.NOT_FOUND, id="404 page"),
+            pytest.param(Scripted(421, b"<html>"), FailureKind.MISDIRECTED, id="421"),
+            pytest.param(error(400, "UDAPI1087"), FailureKind.UNKNOWN_INSTRUMENT, id="unknown key"),
+            pytest.param(error(429, "UDAPI10005"), FailureKind.RATE_LIMITED, id="429"),
+            pytest.param(error(500, "UDAPI100500"), FailureKind.SERVER_ERROR, id="500"),
+            pytest.param(Scripted(reset=True), FailureKind.UNREACHABLE, id="reset"),
         ],
     )
     def test_that_are_not_there_have_a_reason(
-        self, stub: Stub, upstox: UpstoxChainClient, answer: Scripted, fault: Fault
+        self, stub: Stub, upstox: UpstoxChainClient, answer: Scripted, kind: FailureKind
     ) -> None:
         stub.script = lambda _: answer
         reply = upstox.chain(index(), EXPIRY, GO_ON)
-        assert problem_of(reply) is fault
+        assert problem_of(reply) is kind
         assert reply.requests == len(stub.seen)
         if not answer.reset:
             assert {kept.body for kept in reply.raw_responses} == {answer.body}
@@ -197,25 +184,25 @@ class TestUpstoxExpiries:
         assert pacing.asked == [("option-contract", Lane.CHAIN)]
 
     @pytest.mark.parametrize(
-        ("answer", "fault"),
+        ("answer", "kind"),
         [
-            pytest.param(good([]), Fault.EMPTY_LIST, id="none"),
-            pytest.param(good([{"a": 1}]), Fault.EMPTY_LIST, id="none that can be read"),
+            pytest.param(good([]), FailureKind.EMPTY_LIST, id="none"),
+            pytest.param(good([{"a": 1}]), FailureKind.EMPTY_LIST, id="none that can be read"),
             pytest.param(
                 good([contract(underlying_key="NSE_INDEX|Nifty Bank")]),
-                Fault.EMPTY_LIST,
+                FailureKind.EMPTY_LIST,
                 id="of another underlying",
             ),
-            pytest.param(PAGE, Fault.HTML, id="a page"),
-            pytest.param(error(401, "UDAPI100050"), Fault.UNAUTHORISED, id="401"),
+            pytest.param(PAGE, FailureKind.HTML, id="a page"),
+            pytest.param(error(401, "UDAPI100050"), FailureKind.UNAUTHORISED, id="401"),
         ],
     )
     def test_that_are_not_there_are_a_problem(
-        self, stub: Stub, upstox: UpstoxChainClient, answer: Scripted, fault: Fault
+        self, stub: Stub, upstox: UpstoxChainClient, answer: Scripted, kind: FailureKind
     ) -> None:
         stub.script = lambda _: answer
         listed = upstox.expiries(index(), GO_ON)
-        assert problem_of(listed) is fault
+        assert problem_of(listed) is kind
         assert listed.requests == len(listed.raw_responses) > 0
 
 
@@ -236,30 +223,30 @@ class TestNseChains:
         reply = nse.chain(share("M&M"), EXPIRY, GO_ON)
         assert stub.seen[-1].query["symbol"] == ["M&M"]
         assert stub.seen[-1].query["type"] == ["Equity"]
-        assert problem_of(reply) is Fault.OTHER_CHAIN
+        assert problem_of(reply) is FailureKind.OTHER_CHAIN
 
     @pytest.mark.parametrize(
-        ("answer", "fault"),
+        ("answer", "kind"),
         [
-            pytest.param(json({}), Fault.EMPTY_OBJECT, id="empty object"),
-            pytest.param(PAGE, Fault.HTML, id="a page"),
-            pytest.param(json(body()), Fault.EMPTY_LIST, id="no rows"),
-            pytest.param(json(INFO), Fault.NOT_A_CHAIN, id="contracts"),
-            pytest.param(json({}, 503), Fault.SERVER_ERROR, id="503"),
-            pytest.param(Scripted(reset=True), Fault.UNREACHABLE, id="reset"),
+            pytest.param(json({}), FailureKind.EMPTY_OBJECT, id="empty object"),
+            pytest.param(PAGE, FailureKind.HTML, id="a page"),
+            pytest.param(json(body()), FailureKind.EMPTY_LIST, id="no rows"),
+            pytest.param(json(INFO), FailureKind.NOT_A_CHAIN, id="contracts"),
+            pytest.param(json({}, 503), FailureKind.SERVER_ERROR, id="503"),
+            pytest.param(Scripted(reset=True), FailureKind.UNREACHABLE, id="reset"),
         ],
     )
     def test_that_are_not_there_have_a_reason(
-        self, stub: Stub, nse: NseChainClient, answer: Scripted, fault: Fault
+        self, stub: Stub, nse: NseChainClient, answer: Scripted, kind: FailureKind
     ) -> None:
         visiting(stub, answer)
         reply = nse.chain(index(), EXPIRY, GO_ON)
-        assert problem_of(reply) is fault
+        assert problem_of(reply) is kind
         assert reply.requests == len(stub.seen)
 
     def test_of_another_day_are_refused(self, stub: Stub, nse: NseChainClient) -> None:
         visiting(stub, json(body(nse_row())))
-        assert problem_of(nse.chain(index(), LATER, GO_ON)) is Fault.OTHER_CHAIN
+        assert problem_of(nse.chain(index(), LATER, GO_ON)) is FailureKind.OTHER_CHAIN
 
     def test_a_stop_is_a_problem_too(self, stub: Stub, clock: VirtualClock) -> None:
         class Stopping(FreePacing):
@@ -273,8 +260,8 @@ class TestNseChains:
     def test_switched_off(self, stub: Stub, clock: VirtualClock) -> None:
         client = NseChainClient(site_for(stub.url, clock, FreePacing(), enabled=False), clock)
         reply = client.chain(index(), EXPIRY, GO_ON)
-        assert (problem_of(reply), reply.requests) == (Fault.SWITCHED_OFF, 0)
-        assert problem_of(client.expiries(index(), GO_ON)) is Fault.SWITCHED_OFF
+        assert (problem_of(reply), reply.requests) == (FailureKind.SWITCHED_OFF, 0)
+        assert problem_of(client.expiries(index(), GO_ON)) is FailureKind.SWITCHED_OFF
 
 
 def answering(source: ChainSource, stub: Stub, *bad: Scripted) -> None:
@@ -333,28 +320,6 @@ class TestListedExpiries:
         assert refused.raw_responses
         answering(source, stub)
         assert client.expiries(index(), GO_ON).expiries == (EXPIRY, LATER)
-
-
-@pytest.mark.parametrize(
-    ("problem", "fault"),
-    [
-        (TokenRejected("x"), Fault.UNAUTHORISED),
-        (AccessDenied("x"), Fault.FORBIDDEN),
-        (RateLimited("x"), Fault.RATE_LIMITED),
-        (Unreachable("x"), Fault.UNREACHABLE),
-        (TransientError("x"), Fault.UNREACHABLE),
-        (Unavailable("x"), Fault.SERVER_ERROR),
-        (BadResponse("x"), Fault.NOT_JSON),
-        (ChainError(Fault.HTML, "x"), Fault.HTML),
-        (RequestRefused("x", code="HTTP404"), Fault.NOT_FOUND),
-        (RequestRefused("x", code="HTTP421"), Fault.MISDIRECTED),
-        (RequestRefused("x", code="HTTP410"), Fault.REFUSED),
-        (UnknownInstrument("x", code="UDAPI1087"), Fault.REFUSED),
-        (SetupError("x"), Fault.REFUSED),
-    ],
-)
-def test_every_problem_has_the_name_of_a_fault(problem: DataFetchError, fault: Fault) -> None:
-    assert fault_of(problem) is fault
 
 
 def test_a_visit_is_shared_by_lists_and_chains(stub: Stub, nse: NseChainClient) -> None:

@@ -15,10 +15,10 @@ from data_fetch.core.chains.chains import (
     ChainError,
     ChainLeg,
     ChainSource,
-    Fault,
     OptionType,
     QuantityUnit,
 )
+from data_fetch.core.failures import FailureKind
 from data_fetch.sources.chain_parsing.legs import LegGathering, is_many
 from data_fetch.sources.chain_parsing.plausibility import (
     check_chains,
@@ -87,10 +87,10 @@ def times(name: str, factor: float) -> Callable[[ChainLeg], dict[str, Any]]:
     return lambda one: {name: getattr(one, name) * factor}
 
 
-def fault_of(chain: Chain) -> str:
+def kind_of(chain: Chain) -> str:
     with pytest.raises(ChainError) as refused:
         list(check_chains([chain]))
-    assert refused.value.fault is Fault.UNIT_CHANGED
+    assert refused.value.kind is FailureKind.UNIT_CHANGED
     return str(refused.value)
 
 
@@ -127,24 +127,24 @@ def test_a_short_chain_proves_nothing(few: slice) -> None:
     ],
 )
 def test_units_that_have_changed(change: Callable[[ChainLeg], dict[str, Any]], naming: str) -> None:
-    assert naming in fault_of(with_legs(honest(), change))
+    assert naming in kind_of(with_legs(honest(), change))
 
 
 @pytest.mark.parametrize("count", ["oi", "volume", "prev_oi"])
 def test_contracts_for_shares(count: str) -> None:
     told = with_legs(honest(ChainSource.UPSTOX), times(count, 1 / LOT))
-    assert f"{count} is in contracts" in fault_of(told)
+    assert f"{count} is in contracts" in kind_of(told)
 
 
 def test_calls_for_puts() -> None:
     other = {CALL: PUT, PUT: CALL}
     swapped = with_legs(honest(), lambda one: {"option_type": other[one.option_type]})
-    assert "lastPrice" in fault_of(swapped)
+    assert "lastPrice" in kind_of(swapped)
 
 
 @pytest.mark.parametrize("factor", [0.01, 100])
 def test_strikes_far_from_the_spot(factor: float) -> None:
-    assert "strikes around" in fault_of(honest(spot=SPOT * factor))
+    assert "strikes around" in kind_of(honest(spot=SPOT * factor))
 
 
 def test_without_a_spot_the_prices_are_not_judged() -> None:
@@ -203,7 +203,7 @@ class TestTotals:
     def test_that_differ_are_a_contradiction(self, off: str, by: int) -> None:
         with pytest.raises(ChainError) as refused:
             list(check_totals([honest()], self.totals(honest(), **{off: by}), EXPIRY))
-        assert refused.value.fault is Fault.CONTRADICTION
+        assert refused.value.kind is FailureKind.CONTRADICTION
 
     def test_may_count_legs_that_are_not_told(self) -> None:
         puts = replace(honest(), legs=tuple(x for x in honest().legs if x.option_type is PUT))
@@ -244,26 +244,28 @@ class TestGathering:
 
     def test_the_most_frequent_failure_names_the_fault(self) -> None:
         gathering = self.gathered(5)
-        for strike, fault in enumerate([*[Fault.RENAMED_FIELD] * 4, Fault.RETYPED_FIELD]):
+        for strike, kind in enumerate(
+            [*[FailureKind.RENAMED_FIELD] * 4, FailureKind.RETYPED_FIELD]
+        ):
             gathering.refuse(
-                EXPIRY, Decimal(100 + strike), CALL, FieldError(fault, "oi", "oi is missing")
+                EXPIRY, Decimal(100 + strike), CALL, FieldError(kind, "oi", "oi is missing")
             )
         with pytest.raises(ChainError) as refused:
             gathering.settle(0)
-        assert refused.value.fault is Fault.RENAMED_FIELD
+        assert refused.value.kind is FailureKind.RENAMED_FIELD
         assert "oi is missing (4 of 10 legs)" in str(refused.value)
 
     def test_no_good_leg_is_no_chain(self) -> None:
         gathering = self.gathered(0)
-        for strike, fault in enumerate((Fault.RENAMED_FIELD, Fault.RETYPED_FIELD)):
-            gathering.refuse(EXPIRY, Decimal(100 + strike), CALL, FieldError(fault, "oi", "bad"))
+        for strike, kind in enumerate((FailureKind.RENAMED_FIELD, FailureKind.RETYPED_FIELD)):
+            gathering.refuse(EXPIRY, Decimal(100 + strike), CALL, FieldError(kind, "oi", "bad"))
         with pytest.raises(ChainError, match="bad"):
             gathering.settle(0)
 
     def test_no_leg_at_all_is_an_empty_list(self) -> None:
         with pytest.raises(ChainError) as refused:
             self.gathered(0).settle(0)
-        assert refused.value.fault is Fault.EMPTY_LIST
+        assert refused.value.kind is FailureKind.EMPTY_LIST
 
     def test_what_legs_may_lack_is_counted(self) -> None:
         gathering = self.gathered(2)

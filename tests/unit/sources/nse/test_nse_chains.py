@@ -15,11 +15,11 @@ from data_fetch.core.chains.chains import (
     ChainError,
     ChainLeg,
     ChainSource,
-    Fault,
     OptionType,
     QuantityUnit,
 )
 from data_fetch.core.errors import BadRecord
+from data_fetch.core.failures import FailureKind
 from data_fetch.sources.chain_parsing.values import read_date, read_strike
 from data_fetch.sources.nse.chain_rows import read_nse_chains, read_nse_expiries
 
@@ -47,10 +47,10 @@ def reasons(*rows: Any) -> list[str]:
     return [aside.reason for aside in read_nse_chains(body(*rows, *good)).rejected]
 
 
-def fault_of(document: Any, *args: Any) -> Fault:
+def kind_of(document: Any, *args: Any) -> FailureKind:
     with pytest.raises(ChainError) as refused:
         read_nse_chains(document, *args)
-    return refused.value.fault
+    return refused.value.kind
 
 
 def test_a_leg_of_v3() -> None:
@@ -200,7 +200,7 @@ class TestPlaceholders:
         assert only_leg(**silent).oi == 0.0
 
     def test_nothing_but_placeholders_is_no_chain(self) -> None:
-        assert fault_of(body(row(CE=placeholder())), "NIFTY") is Fault.EMPTY_LIST
+        assert kind_of(body(row(CE=placeholder())), "NIFTY") is FailureKind.EMPTY_LIST
 
 
 class TestOrder:
@@ -298,7 +298,7 @@ def test_a_few_bad_legs_are_set_aside_and_many_refuse_the_body() -> None:
         "2026-09-15 22100 CE",
         "2026-09-15 22200 CE",
     ]
-    assert fault_of(body(*good, *bad)) is Fault.RENAMED_FIELD
+    assert kind_of(body(*good, *bad)) is FailureKind.RENAMED_FIELD
 
 
 def test_the_symbol_may_hold_signs() -> None:
@@ -334,31 +334,35 @@ class TestBesideTheRows:
         assert read.chains[0].spot is None
 
     def test_levels_that_disagree_are_refused(self) -> None:
-        assert fault_of(body(row(), underlyingValue=SPOT * 2)) is Fault.CONTRADICTION
+        assert kind_of(body(row(), underlyingValue=SPOT * 2)) is FailureKind.CONTRADICTION
 
 
 @pytest.mark.parametrize(
-    ("document", "fault"),
+    ("document", "kind"),
     [
-        pytest.param({}, Fault.EMPTY_OBJECT, id="shut out"),
-        pytest.param({"records": {}, "filtered": {}}, Fault.EMPTY_OBJECT, id="empty parts"),
-        pytest.param([], Fault.EMPTY_LIST, id="empty list"),
-        pytest.param(body(), Fault.EMPTY_LIST, id="no rows"),
-        pytest.param(None, Fault.NOT_A_CHAIN, id="null"),
-        pytest.param("busy", Fault.NOT_A_CHAIN, id="text"),
-        pytest.param({"marketState": [1]}, Fault.NOT_A_CHAIN, id="another answer"),
+        pytest.param({}, FailureKind.EMPTY_OBJECT, id="shut out"),
+        pytest.param({"records": {}, "filtered": {}}, FailureKind.EMPTY_OBJECT, id="empty parts"),
+        pytest.param([], FailureKind.EMPTY_LIST, id="empty list"),
+        pytest.param(body(), FailureKind.EMPTY_LIST, id="no rows"),
+        pytest.param(None, FailureKind.NOT_A_CHAIN, id="null"),
+        pytest.param("busy", FailureKind.NOT_A_CHAIN, id="text"),
+        pytest.param({"marketState": [1]}, FailureKind.NOT_A_CHAIN, id="another answer"),
         pytest.param(
-            {"expiryDates": [TUESDAY], "strikePrice": ["1"]}, Fault.NOT_A_CHAIN, id="contracts"
+            {"expiryDates": [TUESDAY], "strikePrice": ["1"]},
+            FailureKind.NOT_A_CHAIN,
+            id="contracts",
         ),
-        pytest.param(body(data={"a": 1}), Fault.RETYPED_FIELD, id="rows in an object"),
-        pytest.param(body(data=None), Fault.RETYPED_FIELD, id="null for rows"),
+        pytest.param(body(data={"a": 1}), FailureKind.RETYPED_FIELD, id="rows in an object"),
+        pytest.param(body(data=None), FailureKind.RETYPED_FIELD, id="null for rows"),
         pytest.param(
-            {"records": {"rows": [row()], "timestamp": "x"}}, Fault.RENAMED_FIELD, id="renamed"
+            {"records": {"rows": [row()], "timestamp": "x"}},
+            FailureKind.RENAMED_FIELD,
+            id="renamed",
         ),
     ],
 )
-def test_bodies_without_a_chain_are_refused_by_name(document: Any, fault: Fault) -> None:
-    assert fault_of(document) is fault
+def test_bodies_without_a_chain_are_refused_by_name(document: Any, kind: FailureKind) -> None:
+    assert kind_of(document) is kind
 
 
 class TestWhatWasAskedFor:
@@ -367,10 +371,10 @@ class TestWhatWasAskedFor:
         assert told.chains == (chain(row()),)
 
     def test_another_symbol_is_another_chain(self) -> None:
-        assert fault_of(body(row()), "BANKNIFTY") is Fault.OTHER_CHAIN
+        assert kind_of(body(row()), "BANKNIFTY") is FailureKind.OTHER_CHAIN
 
     def test_another_expiry_is_another_chain(self) -> None:
-        assert fault_of(body(row()), "NIFTY", date(2026, 9, 22)) is Fault.OTHER_CHAIN
+        assert kind_of(body(row()), "NIFTY", date(2026, 9, 22)) is FailureKind.OTHER_CHAIN
 
     def test_a_few_legs_of_another_expiry_are_set_aside(self) -> None:
         stray = leg(day="22-09-2026", identifier="OPTIDXNIFTY22-09-2026CE22650.00")
@@ -390,19 +394,19 @@ class TestExpiries:
         assert read_nse_expiries(told) == (EXPIRY, date(2026, 10, 27))
 
     @pytest.mark.parametrize(
-        ("told", "fault"),
+        ("told", "kind"),
         [
-            ({}, Fault.NOT_A_CHAIN),
-            ([], Fault.NOT_A_CHAIN),
-            ({"expiryDates": []}, Fault.EMPTY_LIST),
-            ({"expiryDates": ["soon"]}, Fault.RETYPED_FIELD),
-            ({"expiryDates": [5]}, Fault.RETYPED_FIELD),
+            ({}, FailureKind.NOT_A_CHAIN),
+            ([], FailureKind.NOT_A_CHAIN),
+            ({"expiryDates": []}, FailureKind.EMPTY_LIST),
+            ({"expiryDates": ["soon"]}, FailureKind.RETYPED_FIELD),
+            ({"expiryDates": [5]}, FailureKind.RETYPED_FIELD),
         ],
     )
-    def test_that_cannot_be_read_are_refused(self, told: Any, fault: Fault) -> None:
+    def test_that_cannot_be_read_are_refused(self, told: Any, kind: FailureKind) -> None:
         with pytest.raises(ChainError) as refused:
             read_nse_expiries(told)
-        assert refused.value.fault is fault
+        assert refused.value.kind is kind
 
 
 IDENTIFIERS = st.builds(

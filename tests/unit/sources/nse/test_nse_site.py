@@ -12,9 +12,10 @@ import pytest
 from nse_stub import DENIED, INFO, PAGE, json, nse_pacer, page, paths, site_for, visiting
 from upstox_stub import START, FreePacing, Scripted, Seen, Stub
 
-from data_fetch.core.chains.chains import ChainError, Fault, fault_of
+from data_fetch.core.chains.chains import ChainError
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.errors import DataFetchError, RateLimited, Stopped, Unreachable
+from data_fetch.core.failures import FailureKind
 from data_fetch.core.ports import Lane
 from data_fetch.sources.nse.site import REVISIT_AFTER, NseSite
 
@@ -106,22 +107,22 @@ class TestAsABrowser:
 
 class TestRefusals:
     @pytest.mark.parametrize(
-        ("answer", "fault"),
+        ("answer", "kind"),
         [
-            pytest.param(json({}), Fault.EMPTY_OBJECT, id="empty object"),
-            pytest.param(PAGE, Fault.HTML, id="a page"),
-            pytest.param(json({"error": 1}, 401), Fault.UNAUTHORISED, id="401"),
+            pytest.param(json({}), FailureKind.EMPTY_OBJECT, id="empty object"),
+            pytest.param(PAGE, FailureKind.HTML, id="a page"),
+            pytest.param(json({"error": 1}, 401), FailureKind.UNAUTHORISED, id="401"),
         ],
     )
     @pytest.mark.parametrize("better", [True, False], ids=["helps", "does not help"])
     def test_that_may_hang_on_cookies_are_asked_again_once(
-        self, stub: Stub, site: NseSite, answer: Scripted, fault: Fault, better: bool
+        self, stub: Stub, site: NseSite, answer: Scripted, kind: FailureKind, better: bool
     ) -> None:
         visiting(stub, *([answer, json(INFO)] if better else [answer]))
         if better:
             assert site.contract_info("NIFTY") == INFO
         else:
-            assert fault_of(problem_of(site)) is fault
+            assert problem_of(site).kind is kind
         assert paths(stub) == PAGE_AND_INFO * 2
 
     def test_403_is_asked_again_once_too(self, stub: Stub, site: NseSite) -> None:
@@ -130,35 +131,37 @@ class TestRefusals:
 
     def test_a_page_that_is_denied_ends_it(self, stub: Stub, site: NseSite) -> None:
         stub.script = lambda _: DENIED
-        assert fault_of(problem_of(site)) is Fault.FORBIDDEN
+        assert problem_of(site).kind is FailureKind.FORBIDDEN
         assert paths(stub) == ["option-chain"]
 
     @pytest.mark.parametrize(
-        ("answer", "fault"),
+        ("answer", "kind"),
         [
-            pytest.param(Scripted(404, b"<html>Resource not found"), Fault.NOT_FOUND, id="404"),
-            pytest.param(Scripted(421, b"<html>"), Fault.MISDIRECTED, id="421"),
-            pytest.param(Scripted(429, b""), Fault.RATE_LIMITED, id="429"),
-            pytest.param(Scripted(400, b"{}"), Fault.REFUSED, id="400"),
-            pytest.param(Scripted(500, b"<html>"), Fault.SERVER_ERROR, id="500"),
-            pytest.param(Scripted(503, b"{}"), Fault.SERVER_ERROR, id="503"),
-            pytest.param(Scripted(200, b""), Fault.EMPTY_BODY, id="nothing"),
-            pytest.param(Scripted(200, b'{"records": {"da'), Fault.NOT_JSON, id="cut short"),
-            pytest.param(Scripted(200, b"\x8b\x1f\x00br"), Fault.NOT_JSON, id="brotli"),
+            pytest.param(
+                Scripted(404, b"<html>Resource not found"), FailureKind.NOT_FOUND, id="404"
+            ),
+            pytest.param(Scripted(421, b"<html>"), FailureKind.MISDIRECTED, id="421"),
+            pytest.param(Scripted(429, b""), FailureKind.RATE_LIMITED, id="429"),
+            pytest.param(Scripted(400, b"{}"), FailureKind.REFUSED, id="400"),
+            pytest.param(Scripted(500, b"<html>"), FailureKind.SERVER_ERROR, id="500"),
+            pytest.param(Scripted(503, b"{}"), FailureKind.SERVER_ERROR, id="503"),
+            pytest.param(Scripted(200, b""), FailureKind.EMPTY_BODY, id="nothing"),
+            pytest.param(Scripted(200, b'{"records": {"da'), FailureKind.NOT_JSON, id="cut short"),
+            pytest.param(Scripted(200, b"\x8b\x1f\x00br"), FailureKind.NOT_JSON, id="brotli"),
             pytest.param(
                 Scripted(200, b"no gzip", {"Content-Encoding": "gzip"}),
-                Fault.NOT_JSON,
+                FailureKind.NOT_JSON,
                 id="no gzip",
             ),
-            pytest.param(Scripted(reset=True), Fault.UNREACHABLE, id="reset"),
-            pytest.param(Scripted(200, b'{"a": 1}', cut=3), Fault.UNREACHABLE, id="hung up"),
+            pytest.param(Scripted(reset=True), FailureKind.UNREACHABLE, id="reset"),
+            pytest.param(Scripted(200, b'{"a": 1}', cut=3), FailureKind.UNREACHABLE, id="hung up"),
         ],
     )
     def test_others_are_named_and_not_asked_again(
-        self, stub: Stub, site: NseSite, answer: Scripted, fault: Fault
+        self, stub: Stub, site: NseSite, answer: Scripted, kind: FailureKind
     ) -> None:
         visiting(stub, answer)
-        assert fault_of(problem_of(site)) is fault
+        assert problem_of(site).kind is kind
         assert paths(stub) == PAGE_AND_INFO
 
     def test_their_texts_hold_no_body(self, stub: Stub, site: NseSite) -> None:
@@ -191,19 +194,19 @@ class TestRedirects:
     def test_to_another_site_are_not(self, stub: Stub, site: NseSite) -> None:
         with Stub() as other:
             visiting(stub, Scripted(302, b"", {"Location": f"{other.url}/api/x"}))
-            assert fault_of(problem_of(site)) is Fault.REFUSED
+            assert problem_of(site).kind is FailureKind.REFUSED
             assert other.seen == []
 
     def test_in_circles_end(self, stub: Stub, site: NseSite) -> None:
         visiting(stub, Scripted(307, b"", {"Location": "/api/again"}))
-        assert fault_of(problem_of(site)) is Fault.REFUSED
+        assert problem_of(site).kind is FailureKind.REFUSED
         assert len(stub.seen) == 4
 
 
 def test_switched_off_it_sends_nothing(stub: Stub, clock: VirtualClock) -> None:
     pacing = FreePacing()
     site = site_for(stub.url, clock, pacing, enabled=False)
-    assert fault_of(problem_of(site)) is Fault.SWITCHED_OFF
+    assert problem_of(site).kind is FailureKind.SWITCHED_OFF
     with pytest.raises(ChainError):
         site.option_chain("NIFTY", True, EXPIRY)
     assert (stub.seen, pacing.asked) == ([], [])

@@ -14,10 +14,10 @@ from data_fetch.core.chains.chains import (
     ChainError,
     ChainLeg,
     ChainSource,
-    Fault,
     OptionType,
     QuantityUnit,
 )
+from data_fetch.core.failures import FailureKind
 from data_fetch.sources.upstox.chain_rows import (
     INDEX_SYMBOLS,
     read_upstox_chain,
@@ -47,10 +47,10 @@ def reasons(*rows: Any) -> list[str]:
     return [aside.reason for aside in told.rejected]
 
 
-def fault_of(rows: Any, *args: Any, **more: Any) -> Fault:
+def kind_of(rows: Any, *args: Any, **more: Any) -> FailureKind:
     with pytest.raises(ChainError) as refused:
         read_upstox_chain(rows, *args, **more)
-    return refused.value.fault
+    return refused.value.kind
 
 
 def test_a_row() -> None:
@@ -160,7 +160,7 @@ class TestWhatWasAskedFor:
         ],
     )
     def test_anything_else_is_another_chain(self, asked: dict[str, Any]) -> None:
-        assert fault_of([row()], **asked) is Fault.OTHER_CHAIN
+        assert kind_of([row()], **asked) is FailureKind.OTHER_CHAIN
 
 
 @pytest.mark.parametrize(
@@ -204,20 +204,20 @@ def test_a_ratio_is_believed_only_where_it_is_a_habit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "fault"),
+    ("rows", "kind"),
     [
-        pytest.param([], Fault.EMPTY_LIST, id="an expiry that is not listed"),
-        pytest.param(None, Fault.NOT_A_CHAIN, id="null"),
-        pytest.param({"candles": []}, Fault.NOT_A_CHAIN, id="candles"),
-        pytest.param([contract()], Fault.NOT_A_CHAIN, id="contracts"),
-        pytest.param(["2026-09-15"], Fault.NOT_A_CHAIN, id="expiries"),
+        pytest.param([], FailureKind.EMPTY_LIST, id="an expiry that is not listed"),
+        pytest.param(None, FailureKind.NOT_A_CHAIN, id="null"),
+        pytest.param({"candles": []}, FailureKind.NOT_A_CHAIN, id="candles"),
+        pytest.param([contract()], FailureKind.NOT_A_CHAIN, id="contracts"),
+        pytest.param(["2026-09-15"], FailureKind.NOT_A_CHAIN, id="expiries"),
         pytest.param(
-            [row(call_options=None, put_options=None)], Fault.EMPTY_LIST, id="no side at all"
+            [row(call_options=None, put_options=None)], FailureKind.EMPTY_LIST, id="no side at all"
         ),
     ],
 )
-def test_answers_without_a_chain_are_refused_by_name(rows: Any, fault: Fault) -> None:
-    assert fault_of(rows) is fault
+def test_answers_without_a_chain_are_refused_by_name(rows: Any, kind: FailureKind) -> None:
+    assert kind_of(rows) is kind
 
 
 @pytest.mark.parametrize("told", [None, 0, -1, "n/a"])

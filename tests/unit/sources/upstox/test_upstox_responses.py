@@ -18,6 +18,7 @@ from data_fetch.core.errors import (
     Unavailable,
     UnknownInstrument,
 )
+from data_fetch.core.failures import FailureKind
 from data_fetch.sources.upstox.responses import Answer, RawAnswer, read_answer
 
 NOW = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
@@ -119,6 +120,20 @@ def test_refused_request_carries_the_code() -> None:
     refused = refusal(400, failure("UDAPI1028"))
     assert isinstance(refused, RequestRefused)
     assert refused.code == "UDAPI1028"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        pytest.param(404, b"", FailureKind.NOT_FOUND, id="404 without a code"),
+        pytest.param(404, failure("UDAPI100060"), FailureKind.NOT_FOUND, id="no such route"),
+        pytest.param(421, b"", FailureKind.MISDIRECTED, id="421"),
+        pytest.param(410, b"", FailureKind.REFUSED, id="another status"),
+        pytest.param(400, failure("UDAPI1028"), FailureKind.REFUSED, id="another code"),
+    ],
+)
+def test_refused_request_has_a_kind(status: int, body: bytes, kind: FailureKind) -> None:
+    assert refusal(status, body).kind is kind
 
 
 @pytest.mark.parametrize(
