@@ -121,7 +121,7 @@ class Shell:
             env=self._desk.environment,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=300,
             check=False,
         )
         output = done.stdout + done.stderr
