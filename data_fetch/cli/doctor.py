@@ -115,7 +115,7 @@ def _settings(settings: Settings) -> Check:
         "settings",
         State.WARNING,
         f"{told}; {settings.ignored_mongo_name} is set, but the store is SQL",
-        "Bring old rows along as docs/coming-from-the-scripts.md shows, then unset it.",
+        "Bring old rows along as docs/howto/coming-from-the-scripts.md shows, then unset it.",
     )
 
 

@@ -255,7 +255,7 @@ def _warn(settings: Settings, provider: ProviderConnection, reporter: ProgressRe
     if settings.ignored_mongo_name is not None:
         reporter.message(
             f"Warning: {settings.ignored_mongo_name} is set, but the store is SQL "
-            f"({settings.world} world). To import: docs/coming-from-the-scripts.md"
+            f"({settings.world} world). To import: docs/howto/coming-from-the-scripts.md"
         )
     if settings.world is World.LIVE and settings.token_in_environment:
         reporter.message(
