@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Connection, Row, Select, func, select, text
 
 from data_fetch.core.quotes.quotes import Movement, Quote, StoredQuote
 from data_fetch.core.runs import SyncAttempt, SyncRun
@@ -39,6 +39,44 @@ LATEST = text(
     JOIN ltp_data ON ltp_data.symbol = newest.symbol AND ltp_data.timestamp = newest.timestamp
     """
 ).columns(*ltp_data.columns)
+
+
+# A quote over time, as `quotes` returns it.
+HISTORY_COLUMNS = (
+    "symbol",
+    "timestamp",
+    "instrument_key",
+    "ltp",
+    "volume",
+    "change",
+    "change_percent",
+    "prev_close",
+    "ltq",
+    "off_session",
+    "received_at",
+    "source",
+)
+
+
+def quotes(
+    connection: Connection, symbols: Sequence[str], first: datetime, last: datetime
+) -> dict[str, tuple[Any, ...]]:
+    """The quotes of *symbols* whose slots are from *first* to *last*: the columns
+    HISTORY_COLUMNS, by symbol, oldest first.
+
+    Prices are rupees, volume is the number of shares traded that day, instants are UTC.
+    """
+    rows = connection.execute(quotes_query(symbols, first, last)).all()
+    values = zip(*rows, strict=True) if rows else ((),) * len(HISTORY_COLUMNS)
+    return dict(zip(HISTORY_COLUMNS, values, strict=True))
+
+
+def quotes_query(symbols: Sequence[str], first: datetime, last: datetime) -> Select[Any]:
+    return (
+        select(*(ltp_data.c[name] for name in HISTORY_COLUMNS))
+        .where(ltp_data.c.symbol.in_(symbols), ltp_data.c.timestamp.between(first, last))
+        .order_by(ltp_data.c.symbol, ltp_data.c.timestamp)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from data_fetch.core.chains.chains import ChainSource
+from data_fetch.storage.chains.heads import heads_at, in_series
 from data_fetch.storage.chains.receipts import (
     SNAPSHOT_TABLES,
     Receipt,
     ReceiptResult,
     begin_chain_writing,
-    heads_at,
-    receipts,
     settle,
 )
 from data_fetch.storage.chains.rows import (
@@ -28,6 +27,7 @@ from data_fetch.storage.chains.rows import (
     StoredSnapshot,
     legs_table,
     read_snapshot,
+    receipts,
     snapshots,
     summaries,
 )
@@ -78,12 +78,8 @@ def _series(row: Row[Any]) -> Series:
 
 
 def _known(dst: Store, series: Series, first: datetime, last: datetime) -> set[datetime]:
-    underlying, expiry, source = series
     query = select(receipts.c.received_at).where(
-        receipts.c.underlying == underlying,
-        receipts.c.expiry == expiry,
-        receipts.c.source == source,
-        receipts.c.received_at.between(first, last),
+        *in_series(receipts, series), receipts.c.received_at.between(first, last)
     )
     with dst.reading() as connection:
         return set(connection.scalars(query))

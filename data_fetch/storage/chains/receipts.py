@@ -6,38 +6,30 @@ the same in whatever order receipts arrive here: one that falls between others m
 snapshot or join two.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from functools import cache, partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-import orjson
 from sqlalchemy import (
-    JSON,
     ColumnElement,
     Connection,
     FromClause,
-    Select,
     Table,
-    Text,
     and_,
-    bindparam,
-    cast,
-    column,
     delete,
     func,
     insert,
     literal,
     select,
-    type_coerce,
     update,
 )
 
 from data_fetch.core.chains.chains import ChainSource, content_hash
+from data_fetch.storage.chains.heads import END_OF_TIME, heads_at, in_series
 from data_fetch.storage.chains.rows import (
     SNAPSHOT_COLUMNS,
     SUMMARY_COLUMNS,
@@ -48,21 +40,18 @@ from data_fetch.storage.chains.rows import (
     head_of,
     head_row,
     legs_table,
+    receipts,
     snapshots,
     summaries,
     summary_row,
     write_legs,
 )
-from data_fetch.storage.database.tables import ChainReceiptRow, table
-from data_fetch.storage.database.types import Instant
-from data_fetch.storage.database.upsert import SQLITE, upsert
+from data_fetch.storage.database.upsert import upsert
 
 # Any number that nobody else uses for an advisory lock in the same database.
 CHAIN_LOCK = 4_630_914_004
 MICROSECOND = timedelta(microseconds=1)
-END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
-receipts = table(ChainReceiptRow)
 RECEIPT_COLUMNS = tuple(each.name for each in receipts.columns)
 SNAPSHOT_TABLES = (snapshots, legs_table, summaries)
 
@@ -150,34 +139,6 @@ def settle(connection: Connection, told: Sequence[Receipt]) -> list[Settled]:
     for place in late:
         results[place] = _settle_late(connection, told[place])
     return [results[place] for place in range(len(told))]
-
-
-def heads_at(
-    connection: Connection, instants: dict[Series, datetime]
-) -> dict[Series, SnapshotHead]:
-    """The newest snapshot of each series that was first received at or before its instant."""
-    if not instants:
-        return {}
-    dialect = connection.dialect.name
-    asked = {"asked": _DOCUMENTS[dialect](instants)}
-    found = map(head_of, connection.execute(_newest_heads(dialect), asked))
-    return {head.series: head for head in found}
-
-
-@cache
-def _newest_heads(dialect: str) -> Select[Any]:
-    """With one parameter: a document, the series and an instant for each."""
-    asked, newest = _ASKED[dialect](), snapshots.alias("newest")
-    timestamp = (
-        select(newest.c.timestamp)
-        .where(*_of_series(newest, asked), newest.c.timestamp <= asked.c.at)
-        .order_by(newest.c.timestamp.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    return select(snapshots).join(
-        asked, and_(*_of_series(snapshots, asked), snapshots.c.timestamp == timestamp)
-    )
 
 
 class _Batch:
@@ -282,7 +243,7 @@ def _same_document(connection: Connection, receipt: Receipt) -> datetime | None:
     query = (
         select(receipts.c.received_at)
         .where(
-            *_in_series(receipts, receipt.series),
+            *in_series(receipts, receipt.series),
             receipts.c.received_at >= receipt.received_at,
             receipts.c.exchange_time == receipt.exchange_time,
             receipts.c.content_hash == receipt.content_hash,
@@ -306,7 +267,7 @@ def was_received(connection: Connection, series: Series, at: datetime) -> bool:
 def _content_at(connection: Connection, series: Series, at: datetime) -> str | None:
     """What was received at just that instant."""
     query = select(receipts.c.content_hash).where(
-        *_in_series(receipts, series), receipts.c.received_at == at
+        *in_series(receipts, series), receipts.c.received_at == at
     )
     found: str | None = connection.scalar(query)
     return found
@@ -329,7 +290,7 @@ def _arrange(connection: Connection, series: Series, at: datetime) -> None:
             head_of,
             connection.execute(
                 select(snapshots).where(
-                    *_in_series(snapshots, series), _within(snapshots, first, end)
+                    *in_series(snapshots, series), _within(snapshots, first, end)
                 )
             ),
         )
@@ -350,7 +311,7 @@ def _neighbourhood(
 ) -> tuple[datetime, datetime]:
     """From the snapshot before *at* to the end of the one after it."""
     stamp = snapshots.c.timestamp
-    of_series = _in_series(snapshots, series)
+    of_series = in_series(snapshots, series)
     before = select(func.max(stamp)).where(*of_series, stamp < at)
     after = select(stamp).where(*of_series, stamp > at).order_by(stamp).limit(2)
     first = connection.scalar(before) or at
@@ -369,7 +330,7 @@ def _wanted(
     query = (
         select(receipts.c.received_at, receipts.c.exchange_time, receipts.c.content_hash)
         .where(
-            *_in_series(receipts, series),
+            *in_series(receipts, series),
             receipts.c.received_at >= first,
             receipts.c.received_at < end,
         )
@@ -448,7 +409,7 @@ def _replace_contents(connection: Connection, head: SnapshotHead, receipt: Recei
     _delete_snapshot(connection, head)
     _write_heads(connection, [renewed])
     _write_contents(connection, [StoredChain(renewed, receipt.received)])
-    of_series = and_(*_in_series(receipts, head.series))
+    of_series = and_(*in_series(receipts, head.series))
     all_of_them = receipts.c.received_at.between(head.timestamp, head.last_confirmed)
     connection.execute(
         update(receipts).values(content_hash=renewed.content_hash).where(of_series, all_of_them)
@@ -477,51 +438,8 @@ def _delete_snapshot(connection: Connection, head: SnapshotHead) -> None:
 
 
 def _of_snapshot(of: Table, head: SnapshotHead) -> list[ColumnElement[bool]]:
-    return [*_in_series(of, head.series), of.c.timestamp == head.timestamp]
-
-
-def _in_series(of: FromClause, series: Series) -> list[ColumnElement[bool]]:
-    underlying, expiry, source = series
-    return [of.c.underlying == underlying, of.c.expiry == expiry, of.c.source == source]
-
-
-def _of_series(one: FromClause, other: FromClause) -> list[ColumnElement[bool]]:
-    return [one.c[name] == other.c[name] for name in ("underlying", "expiry", "source")]
+    return [*in_series(of, head.series), of.c.timestamp == head.timestamp]
 
 
 def _within(of: FromClause, first: datetime, end: datetime) -> ColumnElement[bool]:
     return and_(of.c.timestamp >= first, of.c.timestamp < end)
-
-
-SERIES_TYPES = {name: snapshots.c[name].type for name in ("underlying", "expiry", "source")}
-ASKED_TYPES = {**SERIES_TYPES, "at": Instant()}
-
-
-def _asked_of_postgres() -> FromClause:
-    offered = func.json_to_recordset(cast(bindparam("asked", type_=Text()), JSON))
-    rows = offered.table_valued(*(column(name, kind) for name, kind in ASKED_TYPES.items()))
-    return rows.render_derived(with_types=True).alias("asked")
-
-
-def _asked_of_sqlite() -> FromClause:
-    each = func.json_each(bindparam("asked", type_=Text())).table_valued("value", name="each")
-    parts = (
-        type_coerce(func.json_extract(each.c.value, f"$.{name}"), kind).label(name)
-        for name, kind in ASKED_TYPES.items()
-    )
-    return select(*parts).subquery("asked")
-
-
-def _document(instants: dict[Series, datetime], written: Callable[[datetime], Any]) -> str:
-    asked = [
-        {"underlying": underlying, "expiry": expiry, "source": source, "at": written(at)}
-        for (underlying, expiry, source), at in instants.items()
-    ]
-    return orjson.dumps(asked).decode()
-
-
-_ASKED = {"postgresql": _asked_of_postgres, "sqlite": _asked_of_sqlite}
-_DOCUMENTS = {
-    "postgresql": partial(_document, written=datetime.isoformat),
-    "sqlite": partial(_document, written=partial(Instant().process_bind_param, dialect=SQLITE)),
-}

@@ -40,6 +40,7 @@ from data_fetch.core.chains.valuation import (
 from data_fetch.core.errors import BadRecord
 from data_fetch.storage.database import binary_copy
 from data_fetch.storage.database.tables import (
+    ChainReceiptRow,
     ChainSnapshotRow,
     ChainSummaryRow,
     OptionChainData,
@@ -50,6 +51,7 @@ from data_fetch.storage.database.upsert import SQLITE
 
 LegKey = tuple[Decimal, OptionType]
 
+receipts = table(ChainReceiptRow)
 snapshots = table(ChainSnapshotRow)
 legs_table = table(OptionChainData)
 summaries = table(ChainSummaryRow)

@@ -1,7 +1,7 @@
 """Option chains: snapshots by content, their legs and figures, and what was known when."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import pairwise
 from statistics import median
@@ -9,17 +9,22 @@ from statistics import median
 from sqlalchemy import Connection, func, select
 
 from data_fetch.core.chains.chains import Chain, ChainSource, content_hash
-from data_fetch.core.clock import IST
 from data_fetch.core.runs import SyncAttempt, SyncRun
+from data_fetch.storage.chains.heads import (
+    heads_at,
+    heads_between,
+    in_series,
+    newest_head,
+    newest_heads,
+    not_over,
+    underlyings,
+)
 from data_fetch.storage.chains.receipts import (
-    END_OF_TIME,
     Receipt,
     ReceiptResult,
     Settled,
     begin_chain_writing,
-    heads_at,
     receipt_of,
-    receipts,
     renew,
     settle,
     was_received,
@@ -29,10 +34,9 @@ from data_fetch.storage.chains.rows import (
     Received,
     SnapshotHead,
     StoredSnapshot,
-    head_of,
     read_snapshot,
+    receipts,
     snapshots,
-    summaries,
 )
 from data_fetch.storage.database.store import Guard, Store
 from data_fetch.storage.instruments.contracts import refuse_invented_underlyings
@@ -202,7 +206,7 @@ class ChainStore:
         told last, be it that nothing had changed.
         """
         with self._store.reading() as connection:
-            head = _head_at(connection, underlying, expiry, at, source)
+            head = newest_head(connection, underlying, expiry, at, source)
             return None if head is None else read_snapshot(connection, head)
 
     def expiries_at(
@@ -214,8 +218,8 @@ class ChainStore:
         """The expiries, nearest first, that were known and not over at *at*, or at the last
         receipt."""
         with self._store.reading() as connection:
-            known = _newest_heads(connection, underlying, at, source)
-            return [head.expiry for head in _not_over(connection, known, at)]
+            known = newest_heads(connection, underlying, at, source)
+            return [head.expiry for head in not_over(connection, known, at)]
 
     def head_of_receipt(
         self, underlying: str, expiry: date, source: ChainSource, received_at: datetime
@@ -240,7 +244,7 @@ class ChainStore:
     ) -> list[SnapshotHead]:
         """The snapshots first received from *first* to *last*, oldest first: when, how often."""
         with self._store.reading() as connection:
-            return _heads_between(connection, underlying, expiry, first, last, source)
+            return heads_between(connection, underlying, expiry, first, last, source)
 
 
 def _series(of: Confirmation | Chain) -> tuple[str, date, str]:
@@ -268,129 +272,6 @@ def _recorded(receipt: Receipt, settled: Settled) -> Recorded:
         result=settled.result,
         timestamp=settled.timestamp,
     )
-
-
-def _head_at(
-    connection: Connection,
-    underlying: str,
-    expiry: date | None,
-    at: datetime | None,
-    source: ChainSource | None,
-) -> SnapshotHead | None:
-    known = _newest_heads(connection, underlying, at, source, expiry)
-    if expiry is not None or not known:
-        return known[0] if known else None
-    running = _not_over(connection, known, at)
-    return running[0] if running else max(known, key=_newness)
-
-
-def _newest_heads(
-    connection: Connection,
-    underlying: str,
-    at: datetime | None,
-    source: ChainSource | None,
-    expiry: date | None = None,
-) -> list[SnapshotHead]:
-    """Of each expiry, or of *expiry*, the snapshot of the source that had told last at *at*;
-    nearest first."""
-    instant = at or END_OF_TIME
-    series = [
-        (underlying, each, one.value)
-        for each in ([expiry] if expiry else _expiries(connection, underlying))
-        for one in ([source] if source else ChainSource)
-    ]
-    newest: dict[date, SnapshotHead] = {}
-    for head in heads_at(connection, dict.fromkeys(series, instant)).values():
-        hint = _as_known(connection, head, instant)
-        rival = newest.get(head.expiry)
-        if rival is None or _newness(rival) < _newness(hint):
-            newest[head.expiry] = hint
-    return [newest[each] for each in sorted(newest)]
-
-
-def _newness(head: SnapshotHead) -> tuple[datetime, datetime]:
-    return head.last_confirmed, head.timestamp
-
-
-def _as_known(connection: Connection, head: SnapshotHead, at: datetime) -> SnapshotHead:
-    """*head* without what confirmed it after *at*."""
-    if head.last_confirmed <= at:
-        return head
-    until_then = select(func.count(), func.max(receipts.c.received_at)).where(
-        receipts.c.underlying == head.underlying,
-        receipts.c.expiry == head.expiry,
-        receipts.c.source == head.source,
-        receipts.c.received_at.between(head.timestamp, at),
-    )
-    confirmations, last = connection.execute(until_then).one()
-    return replace(head, confirmations=confirmations, last_confirmed=last)
-
-
-def _expiries(connection: Connection, underlying: str) -> list[date]:
-    """Every expiry of which there is a snapshot: stepping through the key, one look-up each."""
-    of_underlying = snapshots.c.underlying == underlying
-    steps = (
-        select(func.min(snapshots.c.expiry).label("expiry"))
-        .where(of_underlying)
-        .cte("steps", recursive=True)
-    )
-    following = (
-        select(func.min(snapshots.c.expiry))
-        .where(of_underlying, snapshots.c.expiry > steps.c.expiry)
-        .scalar_subquery()
-    )
-    steps = steps.union_all(select(following).where(steps.c.expiry.is_not(None)))
-    query = select(steps.c.expiry).where(steps.c.expiry.is_not(None))
-    return sorted(connection.scalars(query))
-
-
-def _not_over(
-    connection: Connection, heads: Sequence[SnapshotHead], at: datetime | None
-) -> list[SnapshotHead]:
-    """Those of *heads* whose expiry was not over at *at*, or when the last of them came."""
-    if not heads:
-        return []
-    instant = at or max(head.last_confirmed for head in heads)
-    # No expiry ends before its own day, so most need not be looked at.
-    today = instant.astimezone(IST).date()
-    return [
-        head
-        for head in heads
-        if head.expiry > today or (head.expiry == today and _expires_at(connection, head) > instant)
-    ]
-
-
-def _expires_at(connection: Connection, head: SnapshotHead) -> datetime:
-    query = select(summaries.c.expires_at).where(
-        summaries.c.underlying == head.underlying,
-        summaries.c.expiry == head.expiry,
-        summaries.c.timestamp == head.timestamp,
-        summaries.c.source == head.source,
-    )
-    found: datetime = connection.execute(query).scalar_one()
-    return found
-
-
-def _heads_between(
-    connection: Connection,
-    underlying: str,
-    expiry: date,
-    first: datetime,
-    last: datetime,
-    source: ChainSource | None,
-) -> list[SnapshotHead]:
-    query = (
-        select(snapshots)
-        .where(
-            snapshots.c.underlying == underlying,
-            snapshots.c.expiry == expiry,
-            snapshots.c.timestamp.between(first, last),
-        )
-        .order_by(snapshots.c.timestamp, snapshots.c.source)
-    )
-    if source is not None:
-        query = query.where(snapshots.c.source == source.value)
-    return list(map(head_of, connection.execute(query)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,18 +303,15 @@ def chain_holdings(store: Store) -> ChainHoldings:
     with store.reading() as connection:
         query = select(func.count(), func.coalesce(func.sum(snapshots.c.legs), 0))
         count, legs = connection.execute(query.select_from(snapshots)).one()
-        names = connection.scalars(
-            select(snapshots.c.underlying).distinct().order_by(snapshots.c.underlying)
-        ).all()
         return ChainHoldings(
             snapshots=count,
             legs=int(legs),
-            underlyings=tuple(_holding(connection, name) for name in names),
+            underlyings=tuple(_holding(connection, name) for name in underlyings(connection)),
         )
 
 
 def _holding(connection: Connection, underlying: str) -> ChainHolding:
-    heads = _newest_heads(connection, underlying, None, None)
+    heads = newest_heads(connection, underlying)
     newest = max(heads, key=lambda head: head.last_confirmed)
     return ChainHolding(
         underlying=underlying,
@@ -449,9 +327,7 @@ def _cadence(connection: Connection, newest: SnapshotHead) -> float | None:
     query = (
         select(receipts.c.received_at)
         .where(
-            receipts.c.underlying == newest.underlying,
-            receipts.c.expiry == newest.expiry,
-            receipts.c.source == newest.source,
+            *in_series(receipts, newest.series),
         )
         .order_by(receipts.c.received_at.desc())
         .limit(RECEIPTS_FOR_CADENCE)

@@ -1,0 +1,251 @@
+"""Finds the heads of snapshots: the newest of a chain, or those in force at an instant.
+
+Every query here is a few index look-ups, however many snapshots are stored.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from functools import cache, partial
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    column,
+    func,
+    select,
+    true,
+    type_coerce,
+)
+
+from data_fetch.core.chains.chains import ChainSource
+from data_fetch.core.clock import IST
+from data_fetch.storage.chains.rows import (
+    Series,
+    SnapshotHead,
+    head_of,
+    receipts,
+    snapshots,
+    summaries,
+)
+from data_fetch.storage.database.types import Instant
+from data_fetch.storage.database.upsert import SQLITE
+
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+
+
+def newest_head(
+    connection: Connection,
+    underlying: str,
+    expiry: date | None = None,
+    at: datetime | None = None,
+    source: ChainSource | None = None,
+) -> SnapshotHead | None:
+    """The snapshot of a chain that was in force at *at*; None when there is none.
+
+    Without *expiry*: of the nearest expiry that was not over at *at*, else the newest of any.
+    Without *at*: the newest. Without *source*: of the source that reported last, even if the
+    report only confirmed what was stored.
+    """
+    known = newest_heads(connection, underlying, at, source, expiry)
+    if expiry is not None or not known:
+        return known[0] if known else None
+    running = not_over(connection, known, at)
+    return running[0] if running else max(known, key=_newness)
+
+
+def newest_heads(
+    connection: Connection,
+    underlying: str,
+    at: datetime | None = None,
+    source: ChainSource | None = None,
+    expiry: date | None = None,
+) -> list[SnapshotHead]:
+    """`newest_head` of each expiry of *underlying*, or of *expiry* only; nearest expiry first."""
+    instant = at or END_OF_TIME
+    series = [
+        (underlying, each, one.value)
+        for each in ([expiry] if expiry else expiries(connection, underlying))
+        for one in ([source] if source else ChainSource)
+    ]
+    newest: dict[date, SnapshotHead] = {}
+    for head in heads_at(connection, dict.fromkeys(series, instant)).values():
+        known = _as_known(connection, head, instant)
+        rival = newest.get(head.expiry)
+        if rival is None or _newness(rival) < _newness(known):
+            newest[head.expiry] = known
+    return [newest[each] for each in sorted(newest)]
+
+
+def _newness(head: SnapshotHead) -> tuple[datetime, datetime]:
+    return head.last_confirmed, head.timestamp
+
+
+def _as_known(connection: Connection, head: SnapshotHead, at: datetime) -> SnapshotHead:
+    """*head* without the confirmations that were received after *at*."""
+    if head.last_confirmed <= at:
+        return head
+    until_then = select(func.count(), func.max(receipts.c.received_at)).where(
+        *in_series(receipts, head.series), receipts.c.received_at.between(head.timestamp, at)
+    )
+    confirmations, last = connection.execute(until_then).one()
+    return replace(head, confirmations=confirmations, last_confirmed=last)
+
+
+def not_over(
+    connection: Connection, heads: Sequence[SnapshotHead], at: datetime | None
+) -> list[SnapshotHead]:
+    """The *heads* whose expiry was not over at *at*; without *at*, at the last receipt of any."""
+    if not heads:
+        return []
+    instant = at or max(head.last_confirmed for head in heads)
+    # No expiry ends before its own day, so only that day needs the exact instant.
+    today = instant.astimezone(IST).date()
+    return [
+        head
+        for head in heads
+        if head.expiry > today or (head.expiry == today and _expires_at(connection, head) > instant)
+    ]
+
+
+def _expires_at(connection: Connection, head: SnapshotHead) -> datetime:
+    query = select(summaries.c.expires_at).where(
+        *in_series(summaries, head.series), summaries.c.timestamp == head.timestamp
+    )
+    found: datetime = connection.execute(query).scalar_one()
+    return found
+
+
+def heads_between(
+    connection: Connection,
+    underlying: str,
+    expiry: date,
+    first: datetime,
+    last: datetime,
+    source: ChainSource | None = None,
+) -> list[SnapshotHead]:
+    """The snapshots first received from *first* to *last*, oldest first."""
+    query = (
+        select(snapshots)
+        .where(
+            snapshots.c.underlying == underlying,
+            snapshots.c.expiry == expiry,
+            snapshots.c.timestamp.between(first, last),
+        )
+        .order_by(snapshots.c.timestamp, snapshots.c.source)
+    )
+    if source is not None:
+        query = query.where(snapshots.c.source == source.value)
+    return list(map(head_of, connection.execute(query)))
+
+
+def underlyings(connection: Connection) -> list[str]:
+    """Every underlying of which there is a snapshot, by name."""
+    return _distinct(connection, snapshots.c.underlying)
+
+
+def expiries(connection: Connection, underlying: str) -> list[date]:
+    """Every expiry of *underlying* of which there is a snapshot, nearest first."""
+    return _distinct(connection, snapshots.c.expiry, snapshots.c.underlying == underlying)
+
+
+def _distinct(
+    connection: Connection, of: ColumnElement[Any], *criteria: ColumnElement[bool]
+) -> list[Any]:
+    """The distinct values of a column, in order, with one look-up in the key for each.
+
+    SELECT DISTINCT would read every row.
+    """
+    steps = select(func.min(of).label("value")).where(*criteria).cte("steps", recursive=True)
+    following = select(func.min(of)).where(*criteria, of > steps.c.value).scalar_subquery()
+    steps = steps.union_all(select(following).where(steps.c.value.is_not(None)))
+    return sorted(connection.scalars(select(steps.c.value).where(steps.c.value.is_not(None))))
+
+
+def heads_at(
+    connection: Connection, instants: dict[Series, datetime]
+) -> dict[Series, SnapshotHead]:
+    """The newest snapshot of each series that was first received at or before its instant."""
+    if not instants:
+        return {}
+    dialect = connection.dialect.name
+    requested = {"requested": _DOCUMENTS[dialect](instants)}
+    found = map(head_of, connection.execute(_newest_before(dialect), requested))
+    return {head.series: head for head in found}
+
+
+@cache
+def _newest_before(dialect: str) -> Select[Any]:
+    """With one parameter: a document, the series and an instant for each."""
+    requested = _REQUESTED[dialect]()
+    if dialect == "postgresql":
+        # The planner expects many rows in the document. Joined by key, it would rather read all
+        # snapshots of a store that is still small; a lateral subquery it has to look up.
+        before = select(snapshots).where(
+            *_of_series(snapshots, requested), snapshots.c.timestamp <= requested.c.at
+        )
+        found = before.order_by(snapshots.c.timestamp.desc()).limit(1).lateral("found")
+        return select(*found.c).select_from(requested.join(found, true()))
+    newest = snapshots.alias("newest")
+    timestamp = (
+        select(newest.c.timestamp)
+        .where(*_of_series(newest, requested), newest.c.timestamp <= requested.c.at)
+        .order_by(newest.c.timestamp.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(snapshots).join(
+        requested, and_(*_of_series(snapshots, requested), snapshots.c.timestamp == timestamp)
+    )
+
+
+def in_series(of: FromClause, series: Series) -> list[ColumnElement[bool]]:
+    underlying, expiry, source = series
+    return [of.c.underlying == underlying, of.c.expiry == expiry, of.c.source == source]
+
+
+def _of_series(one: FromClause, other: FromClause) -> list[ColumnElement[bool]]:
+    return [one.c[name] == other.c[name] for name in ("underlying", "expiry", "source")]
+
+
+SERIES_TYPES = {name: snapshots.c[name].type for name in ("underlying", "expiry", "source")}
+REQUESTED_TYPES = {**SERIES_TYPES, "at": Instant()}
+
+
+def _requested_in_postgres() -> FromClause:
+    offered = func.json_to_recordset(cast(bindparam("requested", type_=Text()), JSON))
+    rows = offered.table_valued(*(column(name, kind) for name, kind in REQUESTED_TYPES.items()))
+    return rows.render_derived(with_types=True).alias("requested")
+
+
+def _requested_in_sqlite() -> FromClause:
+    each = func.json_each(bindparam("requested", type_=Text())).table_valued("value", name="each")
+    parts = (
+        type_coerce(func.json_extract(each.c.value, f"$.{name}"), kind).label(name)
+        for name, kind in REQUESTED_TYPES.items()
+    )
+    return select(*parts).subquery("requested")
+
+
+def _document(instants: dict[Series, datetime], written: Callable[[datetime], Any]) -> str:
+    requested = [
+        {"underlying": underlying, "expiry": expiry, "source": source, "at": written(at)}
+        for (underlying, expiry, source), at in instants.items()
+    ]
+    return orjson.dumps(requested).decode()
+
+
+_REQUESTED = {"postgresql": _requested_in_postgres, "sqlite": _requested_in_sqlite}
+_DOCUMENTS = {
+    "postgresql": partial(_document, written=datetime.isoformat),
+    "sqlite": partial(_document, written=partial(Instant().process_bind_param, dialect=SQLITE)),
+}
