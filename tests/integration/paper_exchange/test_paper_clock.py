@@ -213,7 +213,7 @@ class TestTwoMarketsWithOneStateFile:
 
     @pytest.fixture(autouse=True)
     def saved_at_every_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("data_fetch.paper_exchange.clock.KEEP_EVERY_SECONDS", 0)
+        monkeypatch.setattr("data_fetch.paper_exchange.clock.SAVE_EVERY_SECONDS", 0)
 
     @pytest.fixture
     def state(self, tmp_path: Path) -> Path:
@@ -356,7 +356,7 @@ class TestCommand:
             pytest.param(["--start", "noon"], "is not a time such as", id="no time"),
             pytest.param(["--start", "2030-01-01"], "calendar knows", id="beyond the calendar"),
             pytest.param(["--host", "a..b"], "cannot listen on a..b", id="no address"),
-            pytest.param(["--state", "file/clock.json"], "cannot be kept", id="no folder"),
+            pytest.param(["--state", "file/clock.json"], "cannot be saved", id="no folder"),
             pytest.param(["--quiet", "silent"], "zero-volume", id="no such way"),
             pytest.param(["--illiquid", "2"], "--illiquid", id="no share"),
         ],
