@@ -18,7 +18,7 @@ from data_fetch.core.clock import IST, SystemClock
 from data_fetch.core.market.calendar import OTHER_STOCK, MarketCalendar
 from data_fetch.core.market.session import instant_of
 from data_fetch.paper_exchange.upstox.limits import RateLimits
-from data_fetch.paper_exchange.wire import Refused
+from data_fetch.paper_exchange.wire import ApiError
 
 FIRST, LAST = date(2026, 6, 1), date(2026, 7, 31)
 INSTRUMENTS = 210
@@ -111,8 +111,8 @@ class Provider:
     def _answer(self, api: str, body: bytes) -> web.Response:
         try:
             self._limits.admit(api, self._clock.now())
-        except Refused as refused:
-            return web.Response(body=refused.answer.body, status=refused.answer.status)
+        except ApiError as error:
+            return web.Response(body=error.response.body, status=error.response.status)
         return web.Response(body=body, content_type="application/json")
 
     async def _state(self, _: web.Request) -> web.Response:

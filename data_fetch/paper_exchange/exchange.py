@@ -1,7 +1,7 @@
 """The paper exchange: a real HTTP server with invented prices, in Upstox's and NSE's wire format.
 
-Whatever depends on time asks the clock that was handed in: prices, rate windows, token
-life, and the instants of faults. Only a slow body takes real seconds.
+Prices, rate windows, token expiry and the times of faults follow the clock that is passed
+in. Only a slow body takes real seconds.
 """
 
 import asyncio
@@ -19,28 +19,28 @@ from data_fetch.paper_exchange.faults.faults import Fault
 from data_fetch.paper_exchange.market.listings import DEFAULT_SYMBOLS
 from data_fetch.paper_exchange.market.market import PaperMarket
 from data_fetch.paper_exchange.routes import Routes
-from data_fetch.paper_exchange.server import PaperServer, ServerState, Telling
+from data_fetch.paper_exchange.server import PaperServer, ServerState, TimeSource
 from data_fetch.paper_exchange.upstox.candles import Quiet
 
-# 500 equity keys make a request line of 12,033 characters (reference, section 3.2).
+# A request for 500 equity keys has a line of 12,033 characters (reference, section 3.2).
 LONGEST_LINE = 16 * 1024
 ILLIQUID = 0.1
 
-# The port, and how to end the server from another thread.
+# The port, and a function that stops the server from another thread.
 Listening = tuple[int, Callable[[], object]]
 
 
 class PaperExchange:
-    """A server on *host*, at a free port unless one is named; `url` once it has started.
+    """A server on *host* and *port*; port 0 takes a free one. `url` is valid after start().
 
     *symbols* are trading symbols of F&O stocks and index underlyings. The same *seed*,
-    symbols and instant give the same bytes. *illiquid* is the share of stocks with quiet
-    minutes, and *quiet* says how candle answers tell them.
+    symbols and time give the same bytes. *illiquid* is the share of stocks with minutes
+    without a trade, and *quiet* how candle responses show such minutes.
     """
 
     def __init__(
         self,
-        clock: Telling,
+        clock: TimeSource,
         *,
         calendar: MarketCalendar | None = None,
         seed: int = 1,
@@ -55,8 +55,8 @@ class PaperExchange:
             symbols, calendar or MarketCalendar.reviewed(), seed=seed, illiquid=illiquid
         )
         self._state = ServerState()
-        self._state.faults.order(faults)
-        routes = Routes(self.market, self._state.tokens, self._state.visits, quiet)
+        self._state.faults.add(faults)
+        routes = Routes(self.market, self._state.tokens, self._state.sessions, quiet)
         self._server = PaperServer(self.market, routes, self._state, clock)
         self._host, self._port = host, port
         self._stop: Callable[[], object] | None = None
@@ -67,7 +67,7 @@ class PaperExchange:
         return f"http://{self._host}:{self._port}"
 
     def start(self) -> Self:
-        """Listen. Raises SetupError when the host and port cannot be had."""
+        """Start listening. Raises SetupError when the host or port is not available."""
         listening: Future[Listening] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._listen(listening)), name="paper-exchange", daemon=True
@@ -75,15 +75,15 @@ class PaperExchange:
         self._thread.start()
         try:
             self._port, self._stop = listening.result()
-        except (OSError, UnicodeError) as refused:
+        except (OSError, UnicodeError) as error:
             raise SetupError(
-                f"the paper exchange cannot listen on {self._host}:{self._port} ({refused})",
+                f"the paper exchange cannot listen on {self._host}:{self._port} ({error})",
                 hint="Choose another port (0 takes a free one), or an address of this computer.",
-            ) from refused
+            ) from error
         return self
 
     def stop(self) -> None:
-        """Stop listening and let go of every connection. Again changes nothing."""
+        """Stop listening and close every connection. A second call has no effect."""
         if self._thread is not None and self._stop is not None:
             self._stop()
             self._thread.join()
@@ -114,8 +114,8 @@ class PaperExchange:
             port = int(runner.addresses[0][1])
             listening.set_result((port, lambda: loop.call_soon_threadsafe(stopped.set)))
             await stopped.wait()
-        except (OSError, UnicodeError) as refused:
-            # A host that is no name at all is a UnicodeError.
-            listening.set_exception(refused)
+        except (OSError, UnicodeError) as error:
+            # A host that is not a valid name raises UnicodeError.
+            listening.set_exception(error)
         finally:
             await runner.cleanup()

@@ -1,6 +1,6 @@
-"""The paths of the paper exchange and what each one answers: Upstox's, and NSE's website.
+"""Routes of the paper exchange: Upstox's API and NSE's website.
 
-The control endpoints of this server, `/paper/...`, are no provider's and not here.
+The control endpoints, `/paper/...`, belong to no provider and are in `server`.
 """
 
 from collections.abc import Callable
@@ -12,27 +12,27 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from data_fetch.paper_exchange.faults.faults import Fault, Scene
-from data_fetch.paper_exchange.faults.misbehaviour import poisoned, written
+from data_fetch.paper_exchange.faults.effects import change_data, envelope_response
+from data_fetch.paper_exchange.faults.faults import Fault, FaultContext
 from data_fetch.paper_exchange.market.days import Moment
 from data_fetch.paper_exchange.market.listings import Listing
 from data_fetch.paper_exchange.market.market import PaperMarket
-from data_fetch.paper_exchange.nse.chains import NseChainAnswers
-from data_fetch.paper_exchange.nse.visits import NseVisits
-from data_fetch.paper_exchange.nse.wire import NOT_FOUND, OPTION_CHAIN_PAGE, told
-from data_fetch.paper_exchange.upstox.candles import CandleAnswers, Quiet
-from data_fetch.paper_exchange.upstox.chains import ChainAnswers
-from data_fetch.paper_exchange.upstox.market_times import MarketTimes
-from data_fetch.paper_exchange.upstox.quotes import QuoteAnswers
+from data_fetch.paper_exchange.nse.chains import NseChainApi
+from data_fetch.paper_exchange.nse.sessions import NseSessions
+from data_fetch.paper_exchange.nse.wire import NOT_FOUND, OPTION_CHAIN_PAGE, json_response
+from data_fetch.paper_exchange.upstox.candles import CandleApi, Quiet
+from data_fetch.paper_exchange.upstox.chains import ChainApi
+from data_fetch.paper_exchange.upstox.market_times import MarketTimesApi
+from data_fetch.paper_exchange.upstox.quotes import QuoteApi
 from data_fetch.paper_exchange.upstox.tokens import Tokens
-from data_fetch.paper_exchange.wire import HTML, Answer, refuse
+from data_fetch.paper_exchange.wire import HTML, Response, api_error
 
 GZIP = "application/gzip"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request that may be answered: path fields and query decoded, faults picked."""
+class ApiRequest:
+    """A decoded request: path fields, query, instruments, time, and the faults that apply."""
 
     fields: dict[str, str]
     query: dict[str, str]
@@ -40,212 +40,227 @@ class Asked:
     now: Moment
     faults: tuple[Fault, ...]
 
-    def suffers(self, kind: str) -> bool:
+    def has_fault(self, kind: str) -> bool:
         return any(fault.kind == kind for fault in self.faults)
 
     @property
-    def seen(self) -> Moment:
-        """The instant of which a chain tells: now, unless a fault has frozen it."""
+    def chain_time(self) -> Moment:
+        """The time for which a chain is served: now, unless a fault has frozen it."""
         frozen = (fault.since for fault in self.faults if fault.kind == "frozen-chain")
         return next((Moment.of(since) for since in frozen if since is not None), self.now)
 
 
-class Entry(Enum):
-    """What a request must bring."""
+class Credentials(Enum):
+    """What a request must carry."""
 
     TOKEN = auto()
     COOKIES = auto()
-    NOTHING = auto()
+    NONE = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path. *api* names its rate windows and *about* the query field of its instruments.
+    """One path of a provider.
 
-    A *slow* answer takes long to think out, and must not hold up the quick ones.
+    *api* is the name of its rate windows, *key_field* the query field with its instruments.
+    A *slow* route runs in a thread, so that it does not block the others.
     """
 
     path: str
     api: str
-    answer: Callable[[Asked], Answer]
+    respond: Callable[[ApiRequest], Response]
     method: str = "GET"
-    entry: Entry = Entry.TOKEN
-    about: str = "instrument_key"
+    credentials: Credentials = Credentials.TOKEN
+    key_field: str = "instrument_key"
     limited: bool = True
     slow: bool = False
 
 
 class Routes:
-    """Every path of the providers that this exchange serves."""
+    """All routes of the providers that this exchange serves."""
 
     def __init__(
-        self, market: PaperMarket, tokens: Tokens, visits: NseVisits, quiet: Quiet
+        self, market: PaperMarket, tokens: Tokens, sessions: NseSessions, quiet: Quiet
     ) -> None:
         self._market = market
         self._tokens = tokens
-        self._visits = visits
-        self._quotes = QuoteAnswers(market)
-        self._candles = CandleAnswers(market, quiet)
-        self._chains = ChainAnswers(market)
-        self._nse_chains = NseChainAnswers(market)
-        self._times = MarketTimes(market.days)
+        self._sessions = sessions
+        self._quotes = QuoteApi(market)
+        self._candles = CandleApi(market, quiet)
+        self._chains = ChainApi(market)
+        self._nse_chains = NseChainApi(market)
+        self._times = MarketTimesApi(market.days)
 
     def table(self) -> tuple[Route, ...]:
         return (*self._upstox(), *self._nse())
 
     def _nse(self) -> tuple[Route, ...]:
-        """NSE's website. The legacy paths are dead: each expiry is asked for by itself now."""
+        """Routes of NSE's website. The legacy paths return 404: chains are per expiry now."""
         contract_info, chain = "/api/option-chain-contract-info", "/api/option-chain-v3"
         return (
-            _nse_route("/", "nse-page", self._page, Entry.NOTHING),
-            _nse_route("/option-chain", "nse-page", self._page, Entry.NOTHING),
+            _nse_route("/", "nse-page", self._page, Credentials.NONE),
+            _nse_route("/option-chain", "nse-page", self._page, Credentials.NONE),
             _nse_route(contract_info, "nse-contract-info", self._document(self._contract_info)),
             _nse_route(chain, "nse-chain", self._document(self._nse_chain)),
-            _nse_route("/api/option-chain-indices", "nse-legacy", _dead, Entry.NOTHING),
-            _nse_route("/api/option-chain-equities", "nse-legacy", _dead, Entry.NOTHING),
+            _nse_route("/api/option-chain-indices", "nse-legacy", _not_found, Credentials.NONE),
+            _nse_route("/api/option-chain-equities", "nse-legacy", _not_found, Credentials.NONE),
         )
 
     def _upstox(self) -> tuple[Route, ...]:
         ltp, ohlc = "/v3/market-quote/ltp", "/v3/market-quote/ohlc"
         candles = "/v3/historical-candle"
-        wanted = "{key}/{unit}/{interval}"
+        series = "{key}/{unit}/{interval}"
         expired = "/v2/expired-instruments/historical-candle/{key}/{interval}/{to_date}/{from_date}"
         options, market = "/v2/option", "/v2/market"
         files = "/market-quote/instruments/exchange"
-        data, freely = self._data, partial(Route, entry=Entry.NOTHING)
+        data, public = self._data, partial(Route, credentials=Credentials.NONE)
         history = data(self._history)
         return (
             Route(ltp, "ltp", data(self._ltp)),
             Route(ohlc, "ohlc", data(self._ohlc)),
-            _candle_route(f"{candles}/intraday/{wanted}", data(self._intraday)),
-            _candle_route(f"{candles}/{wanted}/{{to_date}}", history),
-            _candle_route(f"{candles}/{wanted}/{{to_date}}/{{from_date}}", history),
+            _candle_route(f"{candles}/intraday/{series}", data(self._intraday)),
+            _candle_route(f"{candles}/{series}/{{to_date}}", history),
+            _candle_route(f"{candles}/{series}/{{to_date}}/{{from_date}}", history),
             Route(expired, "expired-candles", data(self._expired), slow=True),
             Route(f"{options}/contract", "option-contract", data(self._contracts), slow=True),
             Route(f"{options}/chain", "option-chain", data(self._chain), slow=True),
-            freely(f"{market}/holidays", "holidays", data(self._holidays)),
-            freely(f"{market}/holidays/{{date}}", "holidays", data(self._holiday)),
-            freely(f"{market}/timings/{{date}}", "timings", data(self._timings)),
+            public(f"{market}/holidays", "holidays", data(self._holidays)),
+            public(f"{market}/holidays/{{date}}", "holidays", data(self._holiday)),
+            public(f"{market}/timings/{{date}}", "timings", data(self._timings)),
             Route(f"{market}/status/{{exchange}}", "market-status", data(self._status)),
-            freely("/v2/login/authorization/token", "login", self._login, method="POST"),
+            public("/v2/login/authorization/token", "login", self._login, method="POST"),
             _master_route(f"{files}/NSE.json.gz", self._master),
             _master_route(f"{files}/complete.json.gz", self._master),
         )
 
-    def _ltp(self, asked: Asked) -> Any:
-        return self._quotes.ltp(asked.keys, asked.now)
+    def _ltp(self, request: ApiRequest) -> Any:
+        return self._quotes.ltp(request.keys, request.now)
 
-    def _ohlc(self, asked: Asked) -> Any:
-        return self._quotes.ohlc(asked.keys, asked.query.get("interval"), asked.now)
+    def _ohlc(self, request: ApiRequest) -> Any:
+        return self._quotes.ohlc(request.keys, request.query.get("interval"), request.now)
 
-    def _history(self, asked: Asked) -> Any:
-        key, unit, interval = (asked.fields[name] for name in ("key", "unit", "interval"))
-        to_date, from_date = asked.fields["to_date"], asked.fields.get("from_date")
+    def _history(self, request: ApiRequest) -> Any:
+        key, unit, interval = (request.fields[name] for name in ("key", "unit", "interval"))
+        to_date, from_date = request.fields["to_date"], request.fields.get("from_date")
         return {
-            "candles": self._candles.historical(key, unit, interval, to_date, from_date, asked.now)
+            "candles": self._candles.historical(
+                key, unit, interval, to_date, from_date, request.now
+            )
         }
 
-    def _intraday(self, asked: Asked) -> Any:
-        key, unit, interval = (asked.fields[name] for name in ("key", "unit", "interval"))
+    def _intraday(self, request: ApiRequest) -> Any:
+        key, unit, interval = (request.fields[name] for name in ("key", "unit", "interval"))
         stale = None
-        if asked.suffers("yesterdays-bars"):
-            stale = self._market.days.before(asked.now.day)
-        return {"candles": self._candles.intraday(key, unit, interval, asked.now, stale)}
+        if request.has_fault("yesterdays-bars"):
+            stale = self._market.days.before(request.now.day)
+        return {"candles": self._candles.intraday(key, unit, interval, request.now, stale)}
 
-    def _expired(self, asked: Asked) -> Any:
+    def _expired(self, request: ApiRequest) -> Any:
         key, interval, to_date, from_date = (
-            asked.fields[name] for name in ("key", "interval", "to_date", "from_date")
+            request.fields[name] for name in ("key", "interval", "to_date", "from_date")
         )
-        return {"candles": self._candles.expired(key, interval, to_date, from_date, asked.now)}
+        return {"candles": self._candles.expired(key, interval, to_date, from_date, request.now)}
 
-    def _contracts(self, asked: Asked) -> Any:
-        query = asked.query
+    def _contracts(self, request: ApiRequest) -> Any:
+        query = request.query
         return self._chains.contracts(
-            query.get("instrument_key"), query.get("expiry_date"), asked.now
+            query.get("instrument_key"), query.get("expiry_date"), request.now
         )
 
-    def _chain(self, asked: Asked) -> Any:
-        query = asked.query
-        return self._chains.chain(query.get("instrument_key"), query.get("expiry_date"), asked.seen)
-
-    def _page(self, asked: Asked) -> Answer:
-        return Answer(
-            OPTION_CHAIN_PAGE, content_type=HTML, cookies=self._visits.begin(asked.now.at)
+    def _chain(self, request: ApiRequest) -> Any:
+        query = request.query
+        return self._chains.chain(
+            query.get("instrument_key"), query.get("expiry_date"), request.chain_time
         )
 
-    def _contract_info(self, asked: Asked) -> Any:
-        return self._nse_chains.contract_info(asked.query.get("symbol", ""), asked.now)
+    def _page(self, request: ApiRequest) -> Response:
+        return Response(
+            OPTION_CHAIN_PAGE, content_type=HTML, cookies=self._sessions.start(request.now.at)
+        )
 
-    def _nse_chain(self, asked: Asked) -> Any:
-        kind, symbol, expiry = (asked.query.get(name, "") for name in ("type", "symbol", "expiry"))
-        return self._nse_chains.chain(kind, symbol, expiry, asked.seen)
+    def _contract_info(self, request: ApiRequest) -> Any:
+        return self._nse_chains.contract_info(request.query.get("symbol", ""), request.now)
 
-    def _holidays(self, asked: Asked) -> Any:
-        return self._times.holidays(asked.now)
+    def _nse_chain(self, request: ApiRequest) -> Any:
+        kind, symbol, expiry = (
+            request.query.get(name, "") for name in ("type", "symbol", "expiry")
+        )
+        return self._nse_chains.chain(kind, symbol, expiry, request.chain_time)
 
-    def _holiday(self, asked: Asked) -> Any:
-        return self._times.holiday(asked.fields["date"])
+    def _holidays(self, request: ApiRequest) -> Any:
+        return self._times.holidays(request.now)
 
-    def _timings(self, asked: Asked) -> Any:
-        return self._times.timings(asked.fields["date"])
+    def _holiday(self, request: ApiRequest) -> Any:
+        return self._times.holiday(request.fields["date"])
 
-    def _status(self, asked: Asked) -> Any:
-        return self._times.status(asked.fields["exchange"], asked.now)
+    def _timings(self, request: ApiRequest) -> Any:
+        return self._times.timings(request.fields["date"])
 
-    def _login(self, asked: Asked) -> Answer:
-        """A token for any login whose form is complete. Flat, without the envelope."""
+    def _status(self, request: ApiRequest) -> Any:
+        return self._times.status(request.fields["exchange"], request.now)
+
+    def _login(self, request: ApiRequest) -> Response:
+        """Issue a token for any complete login form. The response has no envelope."""
         form = ("code", "client_id", "client_secret", "redirect_uri")
-        if asked.query.get("grant_type") != "authorization_code" or not all(
-            asked.query.get(name) for name in form
+        if request.query.get("grant_type") != "authorization_code" or not all(
+            request.query.get(name) for name in form
         ):
-            raise refuse("UDAPI100016")
-        return login_answer(self._tokens.issue(asked.now.at))
+            raise api_error("UDAPI100016")
+        return login_response(self._tokens.issue(request.now.at))
 
-    def _master(self, asked: Asked) -> Answer:
-        file = self._market.master.file(asked.now.day)
-        return Answer(file, content_type=GZIP)
+    def _master(self, request: ApiRequest) -> Response:
+        file = self._market.master.file(request.now.day)
+        return Response(file, content_type=GZIP)
 
-    def _data(self, tell: Callable[[Asked], Any]) -> Callable[[Asked], Answer]:
-        """Put what *tell* says into Upstox's envelope, spoilt where a fault wants it."""
-        return lambda asked: written(asked.faults, self._poisoned(asked, tell(asked)))
+    def _data(self, handler: Callable[[ApiRequest], Any]) -> Callable[[ApiRequest], Response]:
+        """A route that sends the handler's data in Upstox's envelope, changed by faults."""
+        return lambda request: envelope_response(
+            request.faults, self._with_faults(request, handler(request))
+        )
 
-    def _document(self, tell: Callable[[Asked], Any]) -> Callable[[Asked], Answer]:
-        """What *tell* says as NSE's website sends it, spoilt where a fault wants it."""
-        return lambda asked: told(self._poisoned(asked, tell(asked)))
+    def _document(self, handler: Callable[[ApiRequest], Any]) -> Callable[[ApiRequest], Response]:
+        """A route that sends the handler's data as NSE's website does, changed by faults."""
+        return lambda request: json_response(self._with_faults(request, handler(request)))
 
-    def _poisoned(self, asked: Asked, data: Any) -> Any:
-        if not asked.faults:
+    def _with_faults(self, request: ApiRequest, data: Any) -> Any:
+        if not request.faults:
             return data
-        named = {listing.lot_size for key in asked.keys if (listing := self._listing(key))}
-        return poisoned(asked.faults, data, Scene(asked.now.at, max(named, default=1)))
+        lots = {listing.lot_size for key in request.keys if (listing := self._listing(key))}
+        context = FaultContext(request.now.at, max(lots, default=1))
+        return change_data(request.faults, data, context)
 
     def _listing(self, name: str) -> Listing | None:
-        """An underlying by its key or, as NSE has it, by its symbol."""
+        """An underlying by its key or, for NSE's website, by its symbol."""
         return self._market.listings.get(name) or self._market.underlyings.get(name)
 
 
-def _dead(_: Asked) -> Answer:
+def _not_found(_: ApiRequest) -> Response:
     return NOT_FOUND
 
 
 def _nse_route(
-    path: str, api: str, answer: Callable[[Asked], Answer], entry: Entry = Entry.COOKIES
+    path: str,
+    api: str,
+    respond: Callable[[ApiRequest], Response],
+    credentials: Credentials = Credentials.COOKIES,
 ) -> Route:
-    # No published limit there; a visitor that keeps to the website's pace is let in.
-    asks = entry is Entry.COOKIES
-    return Route(path, api, answer, entry=entry, about="symbol", limited=False, slow=asks)
+    # The website publishes no limit, so there are no rate windows here.
+    is_api = credentials is Credentials.COOKIES
+    return Route(
+        path, api, respond, credentials=credentials, key_field="symbol", limited=False, slow=is_api
+    )
 
 
-def _candle_route(path: str, answer: Callable[[Asked], Answer]) -> Route:
-    return Route(path, "candles", answer, entry=Entry.NOTHING, slow=True)
+def _candle_route(path: str, respond: Callable[[ApiRequest], Response]) -> Route:
+    return Route(path, "candles", respond, credentials=Credentials.NONE, slow=True)
 
 
-def _master_route(path: str, answer: Callable[[Asked], Answer]) -> Route:
-    # Plain files on another host of the provider: no token there, and no limit.
-    return Route(path, "master", answer, entry=Entry.NOTHING, limited=False, slow=True)
+def _master_route(path: str, respond: Callable[[ApiRequest], Response]) -> Route:
+    # Static files on another host of the provider: no token, no limit.
+    return Route(path, "master", respond, credentials=Credentials.NONE, limited=False, slow=True)
 
 
-def login_answer(token: str) -> Answer:
+def login_response(token: str) -> Response:
     account: dict[str, Any] = {
         "email": "paper@example.in",
         "exchanges": ["NSE", "NFO"],
@@ -260,14 +275,14 @@ def login_answer(token: str) -> Answer:
         "access_token": token,
         "extended_token": "",
     }
-    return Answer(orjson.dumps(account))
+    return Response(orjson.dumps(account))
 
 
-def decoded(request: web.Request, about: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The query, and the instruments that the request is about, named in its field *about*."""
+def decode_query(request: web.Request, key_field: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The query, and the instruments in its field *key_field* or in the path."""
     query = dict(request.query)
-    named = query.get(about, "")
-    keys = tuple(key for key in named.split(",") if key)
+    listed = query.get(key_field, "")
+    keys = tuple(key for key in listed.split(",") if key)
     if "key" in request.match_info:
         keys = (request.match_info["key"],)
     return query, keys

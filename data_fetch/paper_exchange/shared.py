@@ -1,7 +1,7 @@
 """One exchange for all processes of a working folder, so that they share its clock.
 
-A scheduler publishes the address of its exchange in the folder. A command that does one
-thing and ends never does: whoever relied on its exchange would lose it a moment later.
+A scheduler publishes the address of its exchange in the folder. A short command does not:
+other processes would lose its exchange as soon as it ends.
 """
 
 import os
@@ -19,32 +19,32 @@ from data_fetch.sources.paper_clock import ask_paper_clock
 
 @contextmanager
 def serving_exchange(folder: Path, start: Callable[[], PaperExchange]) -> Iterator[str]:
-    """The address of the exchange that serves *folder*, for a process that stays.
+    """The address of the exchange that serves *folder*, for a long-running process.
 
-    One is started, and published to the other processes, unless a published one answers.
+    Starts an exchange and publishes its address, unless a published one is reachable.
     """
     folder.mkdir(parents=True, exist_ok=True)
     address = _address_file(folder)
-    # Held until the exchange has been published: of two who begin together, one starts it.
-    with FileLock(address.with_suffix(".lock")) as beginning:
-        url = _answering(address)
+    # Locked until the address is published, so that only one of two processes starts one.
+    with FileLock(address.with_suffix(".lock")) as lock:
+        url = _reachable(address)
         if url is not None:
-            beginning.release()
+            lock.release()
             yield url
             return
         with start() as exchange:
             address.write_bytes(orjson.dumps({"url": exchange.url, "pid": os.getpid()}))
-            beginning.release()
+            lock.release()
             try:
                 yield exchange.url
             finally:
-                _withdraw(address, exchange.url)
+                _unpublish(address, exchange.url)
 
 
 @contextmanager
 def any_exchange(folder: Path, start: Callable[[], PaperExchange]) -> Iterator[str]:
-    """The address of the exchange that serves *folder*, else of one for the caller alone."""
-    url = _answering(_address_file(folder))
+    """The address of the exchange that serves *folder*, else of a private one."""
+    url = _reachable(_address_file(folder))
     if url is not None:
         yield url
         return
@@ -56,14 +56,14 @@ def _address_file(folder: Path) -> Path:
     return folder / "paper_exchange.json"
 
 
-def _withdraw(address: Path, url: str) -> None:
-    """Take our own address back; one that another process has published since stays."""
+def _unpublish(address: Path, url: str) -> None:
+    """Remove our address, unless another process has published its own since."""
     if _published(address) == url:
         address.unlink(missing_ok=True)
 
 
-def _answering(address: Path) -> str | None:
-    """The published address, if a paper exchange answers there."""
+def _reachable(address: Path) -> str | None:
+    """The published address, if a paper exchange is reachable there."""
     url = _published(address)
     if url is None:
         return None

@@ -1,6 +1,6 @@
-"""What really is so, whatever faults make of it: for tests to compare with.
+"""Reference data without faults, for tests to compare with.
 
-What happens on a day, and what the options of an instant are worth before any rounding.
+The minutes of a day, and the unrounded fair values of an option chain.
 """
 
 from datetime import date, datetime
@@ -12,10 +12,10 @@ from data_fetch.paper_exchange.market.market import PaperMarket, Tradable
 
 
 def minutes_of(market: PaperMarket, tradable: Tradable, day: date) -> list[dict[str, Any]]:
-    """Every minute that has a row that day, come or still to come, oldest first.
+    """All minutes of a day that have a row, future ones included, oldest first.
 
-    A minute that is not *continuous* lies between the end of trading and the closing
-    auction's print; the print itself has *traded*. An index trades without volume.
+    A minute that is not *continuous* is after the end of continuous trading; of these only
+    the closing auction's print has *traded*. An index trades without volume.
     """
     if not market.trades_on(tradable, day):
         return []
@@ -33,10 +33,10 @@ def minutes_of(market: PaperMarket, tradable: Tradable, day: date) -> list[dict[
 
 
 def chain_of(market: PaperMarket, symbol: str, expiry: date, now: Moment) -> dict[str, Any] | None:
-    """What the legs of a chain are worth, and the smile they come from; None: no such chain.
+    """Fair values of a chain's legs, and the smile used; None for an unknown chain.
 
-    It is told of the last second of trading, as bids and offers are. Volatility is a
-    fraction, theta per day, vega per point.
+    They are of the current time, or of the last close outside trading hours, as bids and
+    offers are. Volatility is a fraction, theta per day, vega per point.
     """
     underlying = market.underlyings.get(symbol)
     if underlying is None:

@@ -1,14 +1,13 @@
-"""Upstox's envelope: how answers and refusals look on the wire (reference, section 13)."""
+"""Upstox's response envelope and error bodies (reference, section 13)."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
 JSON, HTML = "application/json", "text/html"
 
 # code -> (HTTP status, message)
-REFUSALS = {
+API_ERRORS = {
     "UDAPI10005": (429, "Too Many Request Sent"),
     "UDAPI1009": (400, "Instrument key is required"),
     "UDAPI1011": (400, "Instrument key is of invalid format"),
@@ -34,8 +33,8 @@ REFUSALS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer, before it is put on the wire."""
+class Response:
+    """A complete HTTP response, before connection faults are applied."""
 
     body: bytes
     status: int = 200
@@ -44,22 +43,22 @@ class Answer:
     cookies: dict[str, str] = field(default_factory=dict)
 
 
-class Refused(Exception):
-    """The request ends here, with this answer."""
+class ApiError(Exception):
+    """Ends a request with *response*, usually an error response of the provider."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.status)
-        self.answer = answer
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
 
 
-def refuse(code: str) -> Refused:
-    """The provider's refusal of that code."""
-    status, message = REFUSALS[code]
-    return Refused(Answer(error_body(code, message), status))
+def api_error(code: str) -> ApiError:
+    """The provider's error with this code, to be raised."""
+    status, message = API_ERRORS[code]
+    return ApiError(Response(error_body(code, message), status))
 
 
 def error_body(code: str, message: str) -> bytes:
-    """Both spellings of every name, as the provider sends them while one is deprecated."""
+    """An error envelope with both spellings of every name: the provider sends the old one too."""
     error = {
         "errorCode": code,
         "message": message,
@@ -70,7 +69,3 @@ def error_body(code: str, message: str) -> bytes:
         "invalid_value": None,
     }
     return orjson.dumps({"status": "error", "errors": [error]})
-
-
-def success(data: Any) -> Answer:
-    return Answer(orjson.dumps({"status": "success", "data": data}))

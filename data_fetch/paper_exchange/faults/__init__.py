@@ -1,1 +1,1 @@
-"""Injected faults: the orders, and how each one distorts a response."""
+"""Injected faults: their definitions, and how each changes a response."""

@@ -1,8 +1,8 @@
-"""Faults on demand: what may be ordered, and when it falls due.
+"""Injected faults: their definitions, and which requests they apply to.
 
-A fault names its *kind* and, if it likes, which requests it strikes (`api`, `path`,
-`instruments`), how many (`times`), and between which instants of the exchange's clock
-(`from`, `until`; without a zone they are Indian time). It comes from a script
+A fault has a *kind* and optionally the requests it applies to (`api`, `path`,
+`instruments`), their number (`times`), and a period on the exchange's clock (`from`,
+`until`; IST unless they have an offset). It is defined in a TOML script
 
     [[fault]]
     kind = "rate-limited"
@@ -10,12 +10,12 @@ A fault names its *kind* and, if it likes, which requests it strikes (`api`, `pa
     times = 2
     retry_after = 3
 
-in TOML, or as the same in JSON: ``{"fault": [{"kind": "rate-limited", "api": "ltp"}]}``.
-What each kind does is in `misbehaviour`, and to option chains in `chain_misbehaviour`.
+or as JSON: ``{"fault": [{"kind": "rate-limited", "api": "ltp"}]}``.
+The effect of each kind is in `effects`, that on option chains in `chain_effects`.
 """
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -30,8 +30,8 @@ from data_fetch.core.errors import SetupError
 QUOTES = frozenset({"ltp", "ohlc"})
 CANDLES = frozenset({"candles", "expired-candles"})
 CHAIN = frozenset({"option-chain"})
-NSE_QUESTIONS = frozenset({"nse-contract-info", "nse-chain"})
-NSE = NSE_QUESTIONS | {"nse-page"}
+NSE_APIS = frozenset({"nse-contract-info", "nse-chain"})
+NSE = NSE_APIS | {"nse-page"}
 CHAINS = CHAIN | {"nse-chain"}
 MASTER = frozenset({"master"})
 HOLIDAYS = frozenset({"holidays"})
@@ -41,12 +41,12 @@ ENVELOPED = frozenset(
 WITH_TOKEN = ENVELOPED - {"candles", "timings"} - HOLIDAYS
 APIS = ENVELOPED | MASTER | {"login"}
 
-# kind -> the APIs it can strike, all of them unless the fault names fewer
+# kind -> the APIs it applies to; a fault may name one of them
 KINDS: Mapping[str, frozenset[str]] = {
     "rate-limited": APIS,
     "rate-limited-in-200": ENVELOPED,
     "error-in-200": ENVELOPED,
-    "html-in-200": APIS | NSE_QUESTIONS,
+    "html-in-200": APIS | NSE_APIS,
     "cloudflare-403": APIS,
     "server-error": APIS | NSE,
     "maintenance": APIS | NSE,
@@ -56,7 +56,7 @@ KINDS: Mapping[str, frozenset[str]] = {
     "reset": APIS | NSE,
     "slow-body": APIS | NSE,
     "cut-mid-body": APIS | NSE,
-    "truncated-json": ENVELOPED | NSE_QUESTIONS,
+    "truncated-json": ENVELOPED | NSE_APIS,
     "partial-success": ENVELOPED,
     "empty-data": ENVELOPED,
     "left-out": QUOTES,
@@ -81,34 +81,34 @@ KINDS: Mapping[str, frozenset[str]] = {
     "retyped-fields": CHAINS,
     "unit-changed": CHAINS,
     "frozen-chain": CHAINS,
-    "empty-object": NSE_QUESTIONS,
-    "nse-401": NSE_QUESTIONS,
+    "empty-object": NSE_APIS,
+    "nse-401": NSE_APIS,
     "nse-403": NSE,
     "misdirected-421": NSE,
     "empty-master": MASTER,
     "truncated-master": MASTER,
     "empty-holidays": HOLIDAYS,
 }
-OF_SOME_BARS = frozenset({"lost-minutes", "withheld-minutes", "corrected-candles"})
+BAR_RANGE_KINDS = frozenset({"lost-minutes", "withheld-minutes", "corrected-candles"})
 OPTIONS: Mapping[str, frozenset[str]] = {
     "retry_after": frozenset({"rate-limited", "maintenance"}),
     "seconds": frozenset({"slow-body"}),
     "minutes": frozenset({"late-candles"}),
-    "bars_from": OF_SOME_BARS,
-    "bars_until": OF_SOME_BARS,
+    "bars_from": BAR_RANGE_KINDS,
+    "bars_until": BAR_RANGE_KINDS,
     "factor": frozenset({"corrected-candles"}),
 }
 
 
-def _in_india(at: datetime) -> datetime:
+def _with_zone(at: datetime) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=IST)
 
 
-Instant = Annotated[datetime, AfterValidator(_in_india)]
+FaultTime = Annotated[datetime, AfterValidator(_with_zone)]
 
 
 class Fault(BaseModel):
-    """One order for trouble."""
+    """One injected fault."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -117,31 +117,34 @@ class Fault(BaseModel):
     path: str | None = None
     instruments: frozenset[str] = frozenset()
     times: int | None = Field(default=None, ge=1)
-    since: Instant | None = Field(default=None, alias="from")
-    until: Instant | None = None
+    since: FaultTime | None = Field(default=None, alias="from")
+    until: FaultTime | None = None
     retry_after: int | None = Field(default=None, ge=0)
     seconds: float = Field(default=2.0, gt=0)
     minutes: int = Field(default=5, ge=1)
-    bars_from: Instant | None = None
-    bars_until: Instant | None = None
+    bars_from: FaultTime | None = None
+    bars_until: FaultTime | None = None
     factor: float = Field(default=1.01, gt=0)
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> "Fault":
+    def _check(self) -> "Fault":
         if self.kind not in KINDS:
-            raise ValueError(f"there is no such kind; there are {', '.join(sorted(KINDS))}")
+            raise ValueError(f"unknown kind; the kinds are {_listed(KINDS)}")
         if self.api is not None and self.api not in KINDS[self.kind]:
-            raise ValueError(f"api {self.api!r} cannot be struck; {_listed(KINDS[self.kind])} can")
+            raise ValueError(
+                f"does not apply to api {self.api!r}; it applies to {_listed(KINDS[self.kind])}"
+            )
         for option in self.model_fields_set & OPTIONS.keys():
             if self.kind not in OPTIONS[option]:
-                raise ValueError(f"{option!r} belongs to {_listed(OPTIONS[option])}")
+                raise ValueError(f"{option!r} is an option of {_listed(OPTIONS[option])} only")
         if self.kind == "withheld-minutes" and self.until is None:
-            raise ValueError("what is withheld comes in the end: 'until' when?")
+            raise ValueError("withheld minutes need 'until', the time at which they are published")
         if self.kind == "frozen-chain" and self.since is None:
-            raise ValueError("a frozen chain repeats the answer of one instant: 'from' when?")
+            raise ValueError("a frozen chain needs 'from', the time of the response to repeat")
         return self
 
-    def strikes(self, api: str, path: str, keys: Sequence[str], now: datetime) -> bool:
+    def applies_to(self, api: str, path: str, keys: Sequence[str], now: datetime) -> bool:
+        """Whether the fault changes this request; *keys* are the instruments in it."""
         return (
             api in KINDS[self.kind]
             and self.api in {None, api}
@@ -151,102 +154,104 @@ class Fault(BaseModel):
             and (self.until is None or now < self.until)
         )
 
-    def concerns(self, key: str) -> bool:
-        """Whether the row of *key* is to be spoilt."""
+    def includes(self, key: str) -> bool:
+        """Whether the fault changes the row of *key*."""
         return not self.instruments or key in self.instruments
 
     def covers(self, start: datetime) -> bool:
-        """Whether the bar that begins at *start* is one of those meant."""
+        """Whether the fault changes the candle that begins at *start*."""
         return (self.bars_from is None or self.bars_from <= start) and (
             self.bars_until is None or start < self.bars_until
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """What a spoiler may have to know: the exchange's time, and the lot of what was asked for."""
+class FaultContext:
+    """The exchange's time, and the lot size of the requested instrument."""
 
     now: datetime
     lot: int
 
 
-Spoiler = Callable[[Fault, Any, Scene], Any]
+DataEffect = Callable[[Fault, Any, FaultContext], Any]
 
 
 @dataclass(slots=True)
-class _Order:
+class _ActiveFault:
     fault: Fault
-    struck: int = 0
+    applied: int = 0
+
+    def is_due(self, api: str, path: str, keys: Sequence[str], now: datetime) -> bool:
+        exhausted = self.fault.times is not None and self.applied >= self.fault.times
+        return not exhausted and self.fault.applies_to(api, path, keys, now)
 
 
 @dataclass(slots=True)
-class FaultBook:
-    """The faults that are ordered, and how often each has struck."""
+class ActiveFaults:
+    """The injected faults, and how often each has been applied."""
 
-    _orders: list[_Order] = field(default_factory=list)
+    _active: list[_ActiveFault] = field(default_factory=list)
 
-    def order(self, faults: Sequence[Fault]) -> None:
-        self._orders += [_Order(fault) for fault in faults]
+    def add(self, faults: Sequence[Fault]) -> None:
+        self._active += [_ActiveFault(fault) for fault in faults]
 
     def clear(self) -> None:
-        self._orders.clear()
+        self._active.clear()
 
-    def due(self, api: str, path: str, keys: Sequence[str], now: datetime) -> tuple[Fault, ...]:
-        """The faults that strike this request; each has struck once more."""
-        due = [
-            order
-            for order in self._orders
-            if (order.fault.times is None or order.struck < order.fault.times)
-            and order.fault.strikes(api, path, keys, now)
-        ]
-        for order in due:
-            order.struck += 1
-        return tuple(order.fault for order in due)
+    def take_due(
+        self, api: str, path: str, keys: Sequence[str], now: datetime
+    ) -> tuple[Fault, ...]:
+        """The faults that apply to this request; counts each of them as applied."""
+        due = [active for active in self._active if active.is_due(api, path, keys, now)]
+        for active in due:
+            active.applied += 1
+        return tuple(active.fault for active in due)
 
-    def as_documents(self) -> list[dict[str, Any]]:
+    def to_json(self) -> list[dict[str, Any]]:
         return [
             {
-                **order.fault.model_dump(mode="json", by_alias=True, exclude_unset=True),
-                "struck": order.struck,
+                **active.fault.model_dump(mode="json", by_alias=True, exclude_unset=True),
+                "struck": active.applied,
             }
-            for order in self._orders
+            for active in self._active
         ]
 
 
 def read_faults(document: Any) -> list[Fault]:
-    """The faults of a script or a control request: one, or several under `fault`.
+    """Parse a script or a control request: one fault, or several under `fault`.
 
-    Raises SetupError naming the first fault that makes no sense, and why.
+    Raises SetupError with the number of the first invalid fault, and the reason.
     """
-    ordered = document.get("fault", [document]) if isinstance(document, dict) else document
-    if not isinstance(ordered, list):
+    definitions = document.get("fault", [document]) if isinstance(document, dict) else document
+    if not isinstance(definitions, list):
         raise SetupError(
-            "a fault script holds a list named 'fault'", hint="Write [[fault]] above each one."
+            "a fault script must contain a list named 'fault'",
+            hint="Write [[fault]] above each fault.",
         )
-    return [_read(number, each) for number, each in enumerate(ordered, 1)]
+    return [_parse(number, each) for number, each in enumerate(definitions, 1)]
 
 
 def load_faults(path: Path) -> list[Fault]:
-    """The faults of a script file, TOML or (named .json) JSON. Raises SetupError."""
+    """Load a fault script: JSON when its name ends in .json, else TOML. Raises SetupError."""
     try:
         text = path.read_text(encoding="utf-8")
         document = orjson.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, ValueError) as problem:
-        raise SetupError(f"{path} is not a fault script ({problem})") from problem
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise SetupError(f"{path} is not a valid fault script ({error})") from error
     return read_faults(document)
 
 
-def _read(number: int, ordered: Any) -> Fault:
-    kind = ordered.get("kind", "?") if isinstance(ordered, dict) else "?"
+def _parse(number: int, definition: Any) -> Fault:
+    kind = definition.get("kind", "?") if isinstance(definition, dict) else "?"
     try:
-        return Fault.model_validate(ordered)
+        return Fault.model_validate(definition)
     except ValidationError as invalid:
-        told = "; ".join(
+        reasons = "; ".join(
             f"{'.'.join(map(str, e['loc']))}: {e['msg']}" if e["loc"] else e["msg"]
             for e in invalid.errors()
         )
-        raise SetupError(f"fault {number} ({kind}): {told}") from None
+        raise SetupError(f"fault {number} ({kind}): {reasons}") from None
 
 
-def _listed(names: frozenset[str]) -> str:
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))

@@ -1,7 +1,7 @@
-"""On which days, and in which minutes, the paper exchange trades.
+"""Trading days and trading minutes of the paper exchange.
 
-The market calendar decides. Beyond what it knows the paper exchange still answers: there
-every Monday to Friday is an ordinary trading day, as the prices are invented anyway.
+They follow the market calendar. Beyond its range every Monday to Friday is an ordinary
+trading day, so that the paper exchange serves any date.
 """
 
 from bisect import bisect_right
@@ -20,7 +20,7 @@ from data_fetch.core.market.calendar import (
     MarketCalendar,
     TradingGroup,
 )
-from data_fetch.paper_exchange.market.chance import Ints
+from data_fetch.paper_exchange.market.seeded_random import Ints
 
 DAY = timedelta(days=1)
 DAY_SECONDS = 86_400
@@ -32,29 +32,29 @@ SATURDAY = 5
 # On closing-auction days Upstox serves rows up to the old close (reference, section 7.1).
 ROWS_END = time(15, 30)
 
-# A minute's four trades come at 5, 20, 35 and 50 seconds, so that a question at the very
-# end of a minute, or a little late, finds that minute's close and not the next one's open.
+# A minute's four trades are at 5, 20, 35 and 50 seconds, so that a request at the end of a
+# minute, or shortly after, gets that minute's close and not the next one's open.
 FIRST_TRADE, BETWEEN_TRADES, TRADES = 5, 15, 4
 LAST_TRADE = FIRST_TRADE + (TRADES - 1) * BETWEEN_TRADES
 
-Span = tuple[time, time]
+Window = tuple[time, time]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A venue's day: windows of continuous trading, whether an auction follows, and why."""
+class DaySchedule:
+    """The day of a trading group: continuous trading, closing auction, and the calendar's note."""
 
-    windows: tuple[Span, ...]
+    windows: tuple[Window, ...]
     auction: bool
     note: str
 
 
 @dataclass(frozen=True)
-class Hours:
-    """The minutes of one venue on one day, as epoch seconds of their starts.
+class SessionMinutes:
+    """The minutes of one trading group on one day, as epoch seconds of their starts.
 
-    The first *continuous* rows are trading; any after them are the rows that the provider
-    fills in between the end of trading and the closing auction's print.
+    The first *continuous* rows are continuous trading; the others are the rows that the
+    provider adds from the end of trading to the closing auction's print.
     """
 
     starts: Ints
@@ -74,31 +74,31 @@ class Hours:
         return self.continuous < len(self.starts)
 
     def position(self, at: float) -> tuple[int, int]:
-        """The row whose trades were the last before *at* (-1: none yet), and how many came."""
+        """The row of the last trade up to *at*, and its trade count; (-1, 0) before the first."""
         at -= FIRST_TRADE
         row = bisect_right(self._starts, at) - 1
         if row < 0:
             return -1, 0
         return row, min(TRADES, 1 + int(at - self._starts[row]) // BETWEEN_TRADES)
 
-    def begun(self, at: float) -> int:
-        """The row whose minute is running or was the last to begin; -1 before the open."""
+    def current_row(self, at: float) -> int:
+        """The row of the minute in progress, else of the last one before; -1 before the open."""
         return bisect_right(self._starts, at) - 1
 
-    def along(self, at: float) -> tuple[int, float]:
-        """The row whose minute is running or was the last to begin, and how far its trades are.
+    def progress(self, at: float) -> tuple[int, float]:
+        """The current row, and the fraction of its trades that has passed.
 
-        0 up to the minute's first trade, which is where the minute before ended; 1 from its
-        last one on.
+        0 up to the minute's first trade, where the price is that of the minute before; 1 from
+        its last trade on.
         """
-        row = max(self.begun(at), 0)
-        way = (at - self._starts[row] - FIRST_TRADE) / (LAST_TRADE - FIRST_TRADE)
-        return row, min(max(way, 0.0), 1.0)
+        row = max(self.current_row(at), 0)
+        fraction = (at - self._starts[row] - FIRST_TRADE) / (LAST_TRADE - FIRST_TRADE)
+        return row, min(max(fraction, 0.0), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """An instant as the exchange needs it: the trading date in India, and epoch seconds."""
+    """An instant with its date in India and its epoch seconds."""
 
     at: datetime
     day: date
@@ -114,20 +114,20 @@ class Moment:
 
 
 class TradingDays:
-    """The calendar as the paper exchange sees it: without an end."""
+    """The market calendar, extended beyond its range."""
 
     def __init__(self, calendar: MarketCalendar) -> None:
         self._calendar = calendar
-        self.plan = lru_cache(maxsize=4096)(self._plan)
+        self.schedule = lru_cache(maxsize=4096)(self._schedule)
         self.hours = lru_cache(maxsize=4096)(self._hours)
         self.minutes = lru_cache(maxsize=1024)(self._minutes)
 
-    def windows(self, day: date, group: TradingGroup) -> tuple[Span, ...]:
-        """The windows of continuous trading, none when closed."""
-        return self.plan(day, group).windows
+    def windows(self, day: date, group: TradingGroup) -> tuple[Window, ...]:
+        """The windows of continuous trading, empty on a closed day."""
+        return self.schedule(day, group).windows
 
     def has_auction(self, day: date, group: TradingGroup) -> bool:
-        return self.plan(day, group).auction
+        return self.schedule(day, group).auction
 
     def trades_on(self, day: date) -> bool:
         return bool(self.windows(day, OTHER_STOCK))
@@ -150,36 +150,36 @@ class TradingDays:
             first += DAY
 
     def expires_at(self, expiry: date) -> int:
-        """When contracts of that day expire, in epoch seconds: as derivatives close on it.
+        """The close of derivatives trading on *expiry*, in epoch seconds.
 
         15:30, from 2026-08-03 on 15:40; the end of a special session; beyond the calendar
-        what is in force at its end.
+        the rule in force at its end.
         """
         return epoch(expiry, self.windows(expiry, FUTURES_AND_OPTIONS)[-1][1])
 
     def last_traded(self, at: Moment) -> Moment:
-        """The last second of derivatives trading reached; *at*, while there is trading.
+        """*at* during derivatives trading, else the close before it.
 
-        In the evening, that is the close; in the morning, the close of the day before.
+        In the evening that is the close of the day, in the morning that of the day before.
         """
         for start, end in reversed(self.windows(at.day, FUTURES_AND_OPTIONS)):
             if at.seconds >= epoch(at.day, start):
                 return Moment.of_seconds(min(int(at.seconds), epoch(at.day, end)))
         return Moment.of_seconds(self.expires_at(self.before(at.day)))
 
-    def _plan(self, day: date, group: TradingGroup) -> Plan:
-        """What the calendar says of *day*; beyond it, what it says of an ordinary day."""
+    def _schedule(self, day: date, group: TradingGroup) -> DaySchedule:
+        """The calendar's session on *day*; beyond its range, that of an ordinary day."""
         try:
             session = self._calendar.session(day, group)
         except CalendarUnknown:
             if day.weekday() >= SATURDAY:
-                return Plan((), False, "")
+                return DaySchedule((), False, "")
             session = self._calendar.session(self._ordinary_day(day), group)
         windows = tuple((window.start, window.end) for window in session.windows)
-        return Plan(windows, session.auction is not None, session.note)
+        return DaySchedule(windows, session.auction is not None, session.note)
 
     def _ordinary_day(self, day: date) -> date:
-        """The first or last day of the calendar, whose hours a day beyond it has."""
+        """The first or last ordinary day of the calendar; days beyond it have the same hours."""
         early = day < self._calendar.reviewed_from
         ordinary = self._calendar.reviewed_from if early else self._calendar.reviewed_until
         while ordinary.weekday() >= SATURDAY or not self._is_open(ordinary):
@@ -189,32 +189,32 @@ class TradingDays:
     def _is_open(self, day: date) -> bool:
         return self._calendar.session(day, FUTURES_AND_OPTIONS).open
 
-    def _hours(self, day: date, group: TradingGroup) -> Hours:
+    def _hours(self, day: date, group: TradingGroup) -> SessionMinutes:
         windows = self.windows(day, group)
         continuous = _offsets(windows)
-        filled_in = (windows[-1][1], ROWS_END) if self.has_auction(day, group) else None
-        served = _offsets((*windows, filled_in)) if filled_in else continuous
-        return Hours(epoch(day, MIDNIGHT) + served, len(continuous))
+        added = (windows[-1][1], ROWS_END) if self.has_auction(day, group) else None
+        served = _offsets((*windows, added)) if added else continuous
+        return SessionMinutes(epoch(day, MIDNIGHT) + served, len(continuous))
 
     def _minutes(self, day: date, group: TradingGroup) -> Ints:
-        """The minutes in which an instrument of *group*, or contracts on it, have rows."""
+        """The minutes with rows of an instrument of *group* or of contracts on it."""
         cash, contracts = (
             self.hours(day, group).starts,
             self.hours(day, FUTURES_AND_OPTIONS).starts,
         )
-        # Almost always the contracts' minutes hold the others, and joining them is dear.
-        if _unbroken(contracts) and contracts[0] <= cash[0] and cash[-1] <= contracts[-1]:
+        # The contracts' minutes nearly always include the others, and a union is slow.
+        if _is_contiguous(contracts) and contracts[0] <= cash[0] and cash[-1] <= contracts[-1]:
             return contracts
         return np.union1d(cash, contracts)
 
 
-def _unbroken(starts: Ints) -> bool:
+def _is_contiguous(starts: Ints) -> bool:
     return bool(starts[-1] - starts[0] == 60 * (len(starts) - 1))
 
 
 @lru_cache(maxsize=256)
-def _offsets(windows: tuple[Span, ...]) -> Ints:
-    """The minutes of these windows, in seconds from midnight."""
+def _offsets(windows: tuple[Window, ...]) -> Ints:
+    """The minutes of *windows*, in seconds from midnight."""
     minutes = [np.arange(_seconds(start), _seconds(end), 60) for start, end in windows]
     return np.concatenate([np.empty(0, dtype=np.int64), *minutes])
 
@@ -224,5 +224,5 @@ def _seconds(at: time) -> int:
 
 
 def epoch(day: date, at: time) -> int:
-    """Epoch seconds of a time of day in India, which never changes its clocks."""
+    """Epoch seconds of a time of day in India, which has no daylight saving time."""
     return (day.toordinal() - EPOCH_DAY) * DAY_SECONDS - IST_SECONDS + _seconds(at)

@@ -1,7 +1,7 @@
-"""What is listed on the paper exchange's cash side: stocks and indices.
+"""Stocks and indices listed on the paper exchange.
 
-A listing is invented from its symbol alone, so it is the same in every list it stands in.
-Stocks carry ISINs that cannot exist; nobody can take one for a real share.
+A listing depends on its symbol alone, so it is the same whichever symbols are served with
+it. Stocks carry ISINs that cannot exist, so none can be mistaken for a real share.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from data_fetch.core.market.calendar import (
     TradingGroup,
 )
 from data_fetch.core.world import PAPER_ISIN_PREFIX
-from data_fetch.paper_exchange.market.chance import fingerprint, share
+from data_fetch.paper_exchange.market.seeded_random import fingerprint, uniform
 
 LOT_VALUE = 700_000
-CHEAPEST, DEAREST = 60.0, 12_000.0
+LOWEST_BASE, HIGHEST_BASE = 60.0, 12_000.0
 CRORE = 1e7
 
 
@@ -27,9 +27,9 @@ CRORE = 1e7
 class Listing:
     """A stock or an index.
 
-    *base* is the price it strays around (rupees), *daily* its volatility of a day as a
-    fraction, *turnover* what changes hands on an ordinary day (rupees, 0 for an index).
-    *lot_size* and *strike_step* are 0 where there are no derivatives.
+    *base* is the price it moves around (rupees), *daily* its daily volatility as a fraction,
+    *turnover* its traded value on an ordinary day (rupees, 0 for an index). *lot_size* and
+    *strike_step* are 0 for a stock without derivatives.
     """
 
     symbol: str
@@ -48,7 +48,7 @@ class Listing:
 
     @property
     def label(self) -> str:
-        """The name under which quote answers hold it (reference, section 6.1)."""
+        """The name in quote responses (reference, section 6.1)."""
         return self.key.replace("|", ":") if self.isin is None else f"{self.segment}:{self.symbol}"
 
     @property
@@ -56,7 +56,7 @@ class Listing:
         return str(fingerprint("token", self.symbol) % 900_000 + 100_000)
 
     @property
-    def underlies(self) -> bool:
+    def has_derivatives(self) -> bool:
         return self.lot_size > 0
 
 
@@ -78,7 +78,7 @@ def _index(
     )
 
 
-# Lots of 2026; where an index stood then is the only thing taken from the real market.
+# Lot sizes and approximate levels of 2026; nothing else is taken from the real market.
 INDICES = (
     _index("NIFTY", "Nifty 50", 24_500, 65, 50, weekly=True),
     _index("BANKNIFTY", "Nifty Bank", 55_000, 30, 100),
@@ -104,12 +104,12 @@ DEFAULT_SYMBOLS = (
     *("LT", "M&M", "MARUTI", "NTPC", "RELIANCE", "SBIN", "SUNPHARMA", "TATASTEEL", "TCS"),
 )
 
-# Shares without derivatives: a main-board name, a trade-for-trade one, one of the SME board.
+# Shares without derivatives: two of the main board, one trade-for-trade, one of the SME board.
 OTHER_SHARES = (("PAPERMILL", "EQ"), ("INKWELL", "EQ"), ("QUILLPEN", "BE"), ("BLOTTER", "SM"))
 
 
 def listings_for(symbols: Sequence[str]) -> tuple[Listing, ...]:
-    """The F&O underlyings named by *symbols*, India VIX, and some shares without derivatives."""
+    """The F&O underlyings in *symbols*, India VIX, and a few shares without derivatives."""
     indices = {index.symbol: index for index in INDICES}
     named = [indices.get(symbol) or _stock(symbol) for symbol in dict.fromkeys(symbols)]
     others = [_other_share(symbol, series) for symbol, series in OTHER_SHARES]
@@ -117,7 +117,7 @@ def listings_for(symbols: Sequence[str]) -> tuple[Listing, ...]:
 
 
 def paper_isin(symbol: str) -> str:
-    """Twelve characters that no registrar will ever give out."""
+    """An ISIN of twelve characters whose country code does not exist."""
     return f"{PAPER_ISIN_PREFIX}{fingerprint('isin', symbol) % 10**9:09d}"
 
 
@@ -131,8 +131,8 @@ def _stock(symbol: str) -> Listing:
         isin=paper_isin(symbol),
         group=F_AND_O_STOCK,
         base=base,
-        daily=0.009 + 0.008 * share("volatility", symbol),
-        turnover=CRORE * exp(log(40) + log(50) * share("turnover", symbol)),
+        daily=0.009 + 0.008 * uniform("volatility", symbol),
+        turnover=CRORE * exp(log(40) + log(50) * uniform("turnover", symbol)),
         lot_size=max(25, round(LOT_VALUE / base / 25) * 25),
         strike_step=_round_step(base * 0.02),
     )
@@ -149,15 +149,15 @@ def _other_share(symbol: str, series: str) -> Listing:
         group=OTHER_STOCK,
         base=_base_price(symbol),
         daily=0.02,
-        turnover=CRORE * (1 + 9 * share("turnover", symbol)),
+        turnover=CRORE * (1 + 9 * uniform("turnover", symbol)),
     )
 
 
 def _base_price(symbol: str) -> float:
-    return CHEAPEST * exp(log(DEAREST / CHEAPEST) * share("price", symbol))
+    return LOWEST_BASE * exp(log(HIGHEST_BASE / LOWEST_BASE) * uniform("price", symbol))
 
 
-def _round_step(wanted: float) -> float:
-    """The exchange's kind of strike step nearest to *wanted*."""
+def _round_step(target: float) -> float:
+    """The exchange's strike step nearest to *target*."""
     steps = (1, 2.5, 5, 10, 20, 50, 100, 200, 250)
-    return min(steps, key=lambda step: abs(log(step / wanted)))
+    return min(steps, key=lambda step: abs(log(step / target)))

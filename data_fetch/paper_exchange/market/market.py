@@ -1,6 +1,6 @@
-"""The paper market at an instant: what was traded last, and the rows so far.
+"""The paper market at an instant: the last trades, and the rows so far.
 
-Every answer of the exchange comes from here, so quotes, candles and chains agree.
+Every response of the exchange is built from it, so quotes, candles and chains agree.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from datetime import date
 from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
 from data_fetch.paper_exchange.market.chain_prices import ChainPrices
 from data_fetch.paper_exchange.market.contract_prices import ContractPrices
-from data_fetch.paper_exchange.market.contracts import Contract, ContractBook
+from data_fetch.paper_exchange.market.contracts import Contract, ListedContracts
 from data_fetch.paper_exchange.market.days import TRADES, Moment, TradingDays
 from data_fetch.paper_exchange.market.listings import Listing, listings_for
 from data_fetch.paper_exchange.market.master import Master
@@ -21,7 +21,7 @@ Tradable = Listing | Contract
 
 @dataclass(frozen=True, slots=True)
 class LastTrade:
-    """What a quote says: rupees, units; *volume* is the day's, *cp* the previous close."""
+    """A quote in rupees and units: *volume* is the day's, *cp* the previous close."""
 
     price: float
     volume: int
@@ -39,21 +39,23 @@ class PaperMarket:
         self.prices = PriceModel(self.days, seed, illiquid)
         self.contract_prices = ContractPrices(self.prices)
         listings = listings_for(symbols)
-        self.contracts = ContractBook(listings, self.prices)
+        self.contracts = ListedContracts(listings, self.prices)
         self.chains = ChainPrices(self.days, self.contracts, self.contract_prices)
         self.master = Master(listings, self.prices, self.contracts, self.contract_prices)
         self.listings = {listing.key: listing for listing in listings}
-        self.underlyings = {listing.symbol: listing for listing in listings if listing.underlies}
+        self.underlyings = {
+            listing.symbol: listing for listing in listings if listing.has_derivatives
+        }
 
     def find(self, key: str, day: date) -> Tradable | None:
-        """What *key* means on *day*; None for a key that the exchange does not know."""
+        """The instrument with *key* on *day*, or None."""
         listing = self.listings.get(key)
         if listing is not None or not key.startswith("NSE_FO|"):
             return listing
         return self.contracts.on(day).get(key)
 
     def rows(self, tradable: Tradable, day: date) -> Rows:
-        """All rows of a trading day, whether or not they have happened yet."""
+        """All rows of a trading day, those in the future included."""
         if isinstance(tradable, Contract):
             return self.contract_prices.rows(tradable, day)
         return self.prices.rows(tradable, day)
@@ -65,9 +67,9 @@ class PaperMarket:
     def last_trade(self, tradable: Tradable, at: Moment) -> LastTrade:
         """The quote at an instant.
 
-        From midnight (IST) of a trading day until its first trade: the previous close, and
-        volume 0, as on a provider whose new day has begun. On other days the last session's
-        quote stays.
+        From midnight (IST) of a trading day until its first trade it is the previous close
+        with volume 0, as at a provider whose new day has begun. On other days it is the last
+        quote of the session before.
         """
         rows, row, trades = self.rows_at(tradable, at)
         if row < 0:
@@ -75,11 +77,11 @@ class PaperMarket:
         price, volume = rows.price(row, trades), rows.traded_by(row, trades)
         return LastTrade(price, volume, rows.trade_size, rows.previous_close)
 
-    def spot_beside_options(self, underlying: Listing, at: Moment) -> float:
-        """The level that option chains tell of their underlying, of both providers.
+    def chain_spot(self, underlying: Listing, at: Moment) -> float:
+        """The price of the underlying in option chains of both providers.
 
-        Where the closing auction stops the underlying at 15:15 it stands still for the rest of
-        the day, though options trade on; the auction's price is never told here.
+        Where the closing auction stops the underlying at 15:15, it is that price for the rest
+        of the day, though options trade on; it is never the auction's price.
         """
         rows, row, trades = self.rows_at(underlying, at)
         if row < 0:
@@ -89,7 +91,7 @@ class PaperMarket:
         return rows.price(rows.hours.continuous - 1, TRADES)
 
     def rows_at(self, tradable: Tradable, at: Moment) -> tuple[Rows, int, int]:
-        """The rows of the newest session, its last row with a trade, and that row's trades.
+        """The rows of the latest session, its last row with a trade, and that row's trade count.
 
         The row is -1 before the first trade of a trading day.
         """
@@ -100,5 +102,5 @@ class PaperMarket:
         return rows, len(rows.close) - 1, TRADES
 
     def session_day(self, tradable: Tradable, at: Moment) -> date:
-        """Today when it is a trading day, else the last one before it."""
+        """The date of *at* if it is a trading day, else the last one before it."""
         return at.day if self.trades_on(tradable, at.day) else self.days.before(at.day)

@@ -1,4 +1,4 @@
-"""The instrument master: one gzip of JSON rows a day (reference, section 10)."""
+"""The instrument master, a gzip file of JSON rows per day (reference, section 10)."""
 
 import gzip
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from data_fetch.paper_exchange.market.contract_prices import ContractPrices
-from data_fetch.paper_exchange.market.contracts import Contract, ContractBook
+from data_fetch.paper_exchange.market.contracts import Contract, ListedContracts
 from data_fetch.paper_exchange.market.days import epoch
 from data_fetch.paper_exchange.market.listings import Listing
 from data_fetch.paper_exchange.market.prices import PriceModel
@@ -18,7 +18,7 @@ from data_fetch.paper_exchange.market.prices import PriceModel
 LAST_SECOND = time(23, 59, 59)
 COMPRESSION = 1
 
-# What else stands in the real file: other segments, a bond, an exchange dummy with a future.
+# Rows of kinds that the real file also contains: a bond, another segment, an exchange dummy.
 NOISE: tuple[dict[str, Any], ...] = (
     {
         "segment": "NSE_EQ",
@@ -63,13 +63,13 @@ NOISE: tuple[dict[str, Any], ...] = (
 
 
 class Master:
-    """The file of a date, made once."""
+    """The instrument master of a date, cached."""
 
     def __init__(
         self,
         listings: tuple[Listing, ...],
         prices: PriceModel,
-        contracts: ContractBook,
+        contracts: ListedContracts,
         contract_prices: ContractPrices,
     ) -> None:
         self._listings = listings
@@ -79,13 +79,13 @@ class Master:
         self.file = lru_cache(maxsize=1)(self._file)
 
     def _file(self, day: date) -> bytes:
-        """The gzip of *day*, byte for byte the same whenever it is asked for."""
+        """The file of *day*; the bytes are the same for every request."""
         packed = BytesIO()
         with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=COMPRESSION, mtime=0) as file:
-            between = b"["
+            separator = b"["
             for row in self.rows(day):
-                file.write(between + orjson.dumps(row))
-                between = b","
+                file.write(separator + orjson.dumps(row))
+                separator = b","
             file.write(b"]")
         return packed.getvalue()
 

@@ -1,10 +1,10 @@
-"""What contracts are worth: Black-76 on a forward, under a smile that is written down here.
+"""Fair values of contracts: Black-76 on a forward, with a fixed volatility smile.
 
 The forward is the underlying's walk carried at `CARRY`; premiums are not discounted, as
 in the provider's own figures. Volatility at strike K with T years to go, x = ln(K/F)/sqrt(T):
 ``atm * (1 - 0.25 x + 0.9 x^2)``, between 4 % and 200 %. A year has 365 days, and a contract
-lives until derivatives close on its expiry day (`TradingDays.expires_at`), when it is worth
-its intrinsic value. Strikes and sides may be one or many, and so may instants.
+trades until derivatives close on its expiry day (`TradingDays.expires_at`), when its value is
+its intrinsic value. Strikes, sides and instants may be scalars or arrays.
 """
 
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from math import erfc, exp, sqrt
 
 import numpy as np
 
-from data_fetch.paper_exchange.market.chance import Bools, Floats, Ints, share
 from data_fetch.paper_exchange.market.contracts import Contract
 from data_fetch.paper_exchange.market.listings import Listing
+from data_fetch.paper_exchange.market.seeded_random import Bools, Floats, Ints, uniform
 
 CARRY = 0.06
 SKEW, CURVE = -0.25, 0.9
-LEAST_IV, MOST_IV = 0.04, 2.0
+MIN_IV, MAX_IV = 0.04, 2.0
 YEAR_SECONDS = 365 * 86_400
 DAYS_A_YEAR = 365
-# At the last instant there is no time left, and no formula either.
-LEAST_SECONDS = 1.0
+# The formula is undefined with no time left.
+MIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +43,39 @@ def forward(spot: Floats, years: Floats) -> Floats:
 
 
 def years_left(expires_at: int, at: float | Ints) -> Floats:
-    """From epoch seconds to the expiry instant; never less than a second."""
-    left: Floats = np.maximum(expires_at - np.asarray(at), LEAST_SECONDS) / YEAR_SECONDS
+    """Years from epoch seconds to the expiry instant, at least one second."""
+    left: Floats = np.maximum(expires_at - np.asarray(at), MIN_SECONDS) / YEAR_SECONDS
     return left
 
 
 def at_the_money_iv(underlying: Listing) -> float:
     if underlying.isin is None:
-        return 0.10 + 0.06 * share("iv", underlying.symbol)
-    return 0.18 + 0.20 * share("iv", underlying.symbol)
+        return 0.10 + 0.06 * uniform("iv", underlying.symbol)
+    return 0.18 + 0.20 * uniform("iv", underlying.symbol)
 
 
 def smile(underlying: Listing, strike: float | Floats, forwards: Floats, years: Floats) -> Floats:
     x = np.log(strike / forwards) / np.sqrt(years)
     shaped = at_the_money_iv(underlying) * (1 + SKEW * x + CURVE * x**2)
-    clipped: Floats = np.clip(shaped, LEAST_IV, MOST_IV)
+    clipped: Floats = np.clip(shaped, MIN_IV, MAX_IV)
     return clipped
 
 
 def premium(
     underlying: Listing, strike: float | Floats, call: bool | Bools, spot: Floats, years: Floats
 ) -> Floats:
-    """What an option is worth, undiscounted; a put where *call* is not true."""
+    """The value of an option, undiscounted; of a put where *call* is false."""
     forwards, side = forward(spot, years), _side(call)
     iv = smile(underlying, strike, forwards, years)
     d1, d2 = _distances(forwards, strike, iv, years)
-    worth: Floats = side * (forwards * _normal(side * d1) - strike * _normal(side * d2))
-    return np.maximum(worth, 0.0)
+    value: Floats = side * (forwards * _normal(side * d1) - strike * _normal(side * d2))
+    return np.maximum(value, 0.0)
 
 
 def greeks(
     underlying: Listing, strike: float | Floats, call: bool | Bools, spot: Floats, years: Floats
 ) -> Greeks:
-    """Black-76 Greeks of an option, on the forward and with its volatility held."""
+    """Black-76 Greeks of an option on the forward, at constant volatility."""
     forwards, side = forward(spot, years), _side(call)
     iv = smile(underlying, strike, forwards, years)
     d1, d2 = _distances(forwards, strike, iv, years)
@@ -104,15 +104,15 @@ def _distances(
     return d1, d1 - spread
 
 
-def interest(contract: Contract, level: float) -> float:
-    """How much a contract is traded, against 1 for the future: less, away from the money."""
+def relative_activity(contract: Contract, level: float) -> float:
+    """Trading activity relative to the future's, which is 1; lower away from the money."""
     if contract.kind == "FUT":
         return 1.0
     away = abs(contract.strike / level - 1) / (2.5 * at_the_money_iv(contract.underlying) / 10)
-    return 0.5 * exp(-away) * (0.5 + share("interest", contract.token))
+    return 0.5 * exp(-away) * (0.5 + uniform("interest", contract.token))
 
 
 def _normal(x: Floats) -> Floats:
-    # NumPy has no error function, and an approximation would show in the last digits.
+    # NumPy has no error function, and an approximation would change the last digits.
     below: Floats = np.array([*map(erfc, (x / -sqrt(2)).tolist())]) / 2
     return below

@@ -1,12 +1,12 @@
-"""How NSE's website looks on the wire: pages, refusals, and numbers.
+"""Pages, error responses and number format of NSE's website.
 
-It has no envelope. What goes wrong comes as a page or as an empty object, seldom as JSON.
+The website has no envelope. Errors are HTML pages or an empty object, rarely JSON.
 """
 
 import orjson
 
-from data_fetch.paper_exchange.market.chance import Floats
-from data_fetch.paper_exchange.wire import HTML, Answer
+from data_fetch.paper_exchange.market.seeded_random import Floats
+from data_fetch.paper_exchange.wire import HTML, Response
 
 
 def _page(title: str, text: str) -> bytes:
@@ -19,31 +19,31 @@ def _page(title: str, text: str) -> bytes:
 OPTION_CHAIN_PAGE = _page(
     "Option Chain (Equity Derivatives) - NSE India", "Option Chain (Equity Derivatives)"
 )
-EMPTY_OBJECT = Answer(b"{}")
-UNAUTHORIZED = Answer(_page("401 Unauthorized", "Unauthorized"), 401, HTML)
-ACCESS_DENIED = Answer(
+EMPTY_OBJECT = Response(b"{}")
+UNAUTHORIZED = Response(_page("401 Unauthorized", "Unauthorized"), 401, HTML)
+ACCESS_DENIED = Response(
     _page("Access Denied", "Access Denied")
     + b"You don't have permission to access this resource on this server. Reference #18.0",
     403,
     HTML,
 )
-NOT_FOUND = Answer(_page("Resource not found", "Resource not found"), 404, HTML)
-MISDIRECTED = Answer(_page("421 Misdirected Request", "Misdirected Request"), 421, HTML)
-SERVER_ERROR = Answer(_page("500", "Internal Server Error"), 500, HTML)
-UNAVAILABLE = Answer(_page("503", "Service Unavailable"), 503, HTML)
-PLEASE_WAIT = Answer(_page("NSE India", "Please wait"), content_type=HTML)
+NOT_FOUND = Response(_page("Resource not found", "Resource not found"), 404, HTML)
+MISDIRECTED = Response(_page("421 Misdirected Request", "Misdirected Request"), 421, HTML)
+SERVER_ERROR = Response(_page("500", "Internal Server Error"), 500, HTML)
+UNAVAILABLE = Response(_page("503", "Service Unavailable"), 503, HTML)
+PLEASE_WAIT = Response(_page("NSE India", "Please wait"), content_type=HTML)
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def plain(number: float) -> int | float:
-    """Whole numbers come without a point, as JavaScript writes them."""
+def json_number(number: float) -> int | float:
+    """*number* as JavaScript writes it: whole numbers have no decimal point."""
     return int(number) if number.is_integer() else number
 
 
-def plain_all(numbers: Floats) -> list[int | float]:
+def json_numbers(numbers: Floats) -> list[int | float]:
     return [int(number) if number.is_integer() else number for number in numbers.tolist()]
 
 
-def told(document: object) -> Answer:
-    return Answer(orjson.dumps(document))
+def json_response(document: object) -> Response:
+    return Response(orjson.dumps(document))

@@ -1,7 +1,7 @@
-"""Candle answers: history, the day in progress, expired contracts (reference, sections 7, 9).
+"""Candles: history, the day in progress, expired contracts (reference, sections 7, 9).
 
-Historical answers hold days that are over, on the exchange's clock; the intraday endpoint
-holds today's rows, the running minute included once it has traded.
+Historical responses contain the days before today on the exchange's clock. Intraday responses
+contain today's rows, including the current minute after its first trade.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from data_fetch.core.clock import IST
-from data_fetch.paper_exchange.market.chance import Floats, Ints
 from data_fetch.paper_exchange.market.contracts import Contract
 from data_fetch.paper_exchange.market.days import (
     DAY_SECONDS,
@@ -24,16 +23,17 @@ from data_fetch.paper_exchange.market.days import (
 )
 from data_fetch.paper_exchange.market.market import PaperMarket, Tradable
 from data_fetch.paper_exchange.market.prices import Rows
-from data_fetch.paper_exchange.wire import refuse
+from data_fetch.paper_exchange.market.seeded_random import Floats, Ints
+from data_fetch.paper_exchange.wire import api_error
 
 FIRST_DAY = date(2000, 1, 1)
 
-# unit -> the largest interval, and the longest window in days for each interval up to a bound
+# unit -> the largest interval
 LARGEST_INTERVAL = {"minutes": 300, "hours": 5, "days": 1, "weeks": 1, "months": 1}
 MONTH, QUARTER, DECADE = 31, 92, 3653
-# What a request without from_date means.
+# Days in a request without from_date, which is also the longest window.
 DEFAULT_WINDOWS = {"minutes": MONTH, "hours": QUARTER, "days": DECADE}
-# What the path of expired contracts calls its units and intervals.
+# Interval in the path of expired contracts -> unit and interval.
 EXPIRED_INTERVALS = {
     **{f"{count}minute": ("minutes", count) for count in (1, 3, 5, 15, 30)},
     "day": ("days", 1),
@@ -41,7 +41,7 @@ EXPIRED_INTERVALS = {
 
 
 class Quiet(StrEnum):
-    """How minutes without a trade are served."""
+    """Minutes without a trade in candle responses."""
 
     LEFT_OUT = "left-out"
     ZERO_VOLUME = "zero-volume"
@@ -59,8 +59,8 @@ class Candles:
     volume: Ints
     oi: Ints
 
-    def wire(self) -> list[tuple[Any, ...]]:
-        """The provider's seven-element rows, newest first, stamped in Indian time."""
+    def to_wire(self) -> list[tuple[Any, ...]]:
+        """The provider's seven-element rows, newest first, with timestamps in IST."""
         local = (self.starts + IST_SECONDS).astype("datetime64[s]")
         stamps = [f"{stamp}+05:30" for stamp in np.datetime_as_string(local).tolist()]
         columns = (self.open, self.high, self.low, self.close, self.volume, self.oi)
@@ -69,7 +69,7 @@ class Candles:
         return rows
 
     def grouped(self, groups: Ints, stamps: Ints) -> "Candles":
-        """One candle for each run of equal *groups*, named by its first stamp."""
+        """One candle for each run of equal *groups*, with the first of its *stamps*."""
         if not len(groups):
             return self
         first = np.flatnonzero(np.diff(groups, prepend=groups[0] - 1))
@@ -85,8 +85,8 @@ class Candles:
         )
 
 
-class CandleAnswers:
-    """Candles of a paper market, checked and cut as the provider does it."""
+class CandleApi:
+    """Candle endpoints, with the provider's checks and limits."""
 
     def __init__(self, market: PaperMarket, quiet: Quiet) -> None:
         self._market = market
@@ -97,10 +97,11 @@ class CandleAnswers:
     ) -> list[tuple[Any, ...]]:
         """Rows of completed days between the dates, both included.
 
-        Refused: unit (UDAPI1146), interval (1147), dates malformed or reversed (1015), a
-        window longer than the unit allows (1148), a key not listed today (100011).
+        Raises ApiError for an invalid unit (UDAPI1146) or interval (1147), malformed or
+        reversed dates (1015), a window longer than the unit allows (1148), and a key that is
+        not listed today (100011).
         """
-        count = checked_interval(unit, interval)
+        count = parse_interval(unit, interval)
         first, last = self._window(unit, count, to_date, from_date)
         tradable = self._find(key, now.day)
         last = min(last, now.day - timedelta(days=1))
@@ -109,20 +110,20 @@ class CandleAnswers:
     def expired(
         self, key: str, interval: str, to_date: str, from_date: str, now: Moment
     ) -> list[tuple[Any, ...]]:
-        """Rows of a contract up to its expiry; *key* is its last live key and that date.
+        """Rows of a contract up to its expiry; *key* is its live key followed by that date.
 
-        Refused as history is; the interval by another code (1020), and a contract that never
-        was, or has not expired yet, as unknown (100011).
+        Raises ApiError as `historical` does, but with UDAPI1020 for the interval, 1021 for
+        the date in the key, and 100011 for a contract that does not exist or is not expired.
         """
         if interval not in EXPIRED_INTERVALS:
-            raise refuse("UDAPI1020")
+            raise api_error("UDAPI1020")
         unit, count = EXPIRED_INTERVALS[interval]
         first, last = self._window(unit, count, to_date, from_date)
-        live_key, _, format_expiry = key.rpartition("|")
-        expiry = read_date(format_expiry, "%d-%m-%Y", "UDAPI1021")
+        live_key, _, expiry_text = key.rpartition("|")
+        expiry = parse_date(expiry_text, "%d-%m-%Y", "UDAPI1021")
         contract = self._market.find(live_key, expiry)
         if not isinstance(contract, Contract) or not contract.expiry == expiry < now.day:
-            raise refuse("UDAPI100011")
+            raise api_error("UDAPI100011")
         return self._over_days(contract, first, min(last, expiry), unit, count)
 
     def intraday(
@@ -130,31 +131,31 @@ class CandleAnswers:
     ) -> list[tuple[Any, ...]]:
         """Today's rows so far; none before the first trade and on days without a session.
 
-        Another *day* gives what the provider's stale cache would: all of that day.
+        With *day*, all rows of that day instead, as from a stale cache of the provider.
         """
-        count = checked_interval(unit, interval)
+        count = parse_interval(unit, interval)
         if unit not in {"minutes", "hours", "days"}:
-            raise refuse("UDAPI1146")
+            raise api_error("UDAPI1146")
         today = now.day
         tradable = self._find(key, today)
         if day is not None:
-            return self._of_day(tradable, day, unit, count).wire()
+            return self._of_day(tradable, day, unit, count).to_wire()
         if not self._market.trades_on(tradable, today):
             return []
         rows = self._market.rows(tradable, today)
-        so_far = self._shown(rows, *rows.hours.position(now.seconds))
-        return _by_interval(so_far, rows, unit, count).wire()
+        so_far = self._served(rows, *rows.hours.position(now.seconds))
+        return _by_interval(so_far, rows, unit, count).to_wire()
 
     def _window(
         self, unit: str, count: int, to_date: str, from_date: str | None
     ) -> tuple[date, date]:
-        last = read_date(to_date)
-        first = read_date(from_date) if from_date else self._default_start(unit, last)
+        last = parse_date(to_date)
+        first = parse_date(from_date) if from_date else self._default_start(unit, last)
         if first > last:
-            raise refuse("UDAPI1015")
+            raise api_error("UDAPI1015")
         longest = longest_window(unit, count)
         if longest is not None and (last - first).days + 1 > longest:
-            raise refuse("UDAPI1148")
+            raise api_error("UDAPI1148")
         return first, last
 
     def _over_days(
@@ -162,23 +163,23 @@ class CandleAnswers:
     ) -> list[tuple[Any, ...]]:
         days = self._market.days.between(max(first, FIRST_DAY), last)
         parts = [self._of_day(tradable, day, unit, count) for day in days]
-        return _by_period(_joined(parts), unit).wire()
+        return _by_period(_concatenated(parts), unit).to_wire()
 
     def _find(self, key: str, today: date) -> Tradable:
         if "|" not in key:
-            raise refuse("UDAPI1021")
+            raise api_error("UDAPI1021")
         tradable = self._market.find(key, today)
         if tradable is None:
-            raise refuse("UDAPI100011")
+            raise api_error("UDAPI100011")
         return tradable
 
     def _of_day(self, tradable: Tradable, day: date, unit: str, count: int) -> Candles:
         rows = self._market.rows(tradable, day)
-        everything = self._shown(rows, len(rows.close) - 1, TRADES)
-        return _by_interval(everything, rows, unit, count)
+        whole_day = self._served(rows, len(rows.close) - 1, TRADES)
+        return _by_interval(whole_day, rows, unit, count)
 
-    def _shown(self, rows: Rows, row: int, trades: int) -> Candles:
-        """The minutes up to *row*, of which *trades* trades have come."""
+    def _served(self, rows: Rows, row: int, trades: int) -> Candles:
+        """The minutes up to *row*, the last one after *trades* of its trades."""
         count = row + 1
         oi = rows.oi[:count] if len(rows.oi) else np.zeros(count, dtype=np.int64)
         high, low, close = (column[:count].copy() for column in (rows.high, rows.low, rows.close))
@@ -187,19 +188,19 @@ class CandleAnswers:
             seen = rows.trades(row)[:trades]
             high[-1], low[-1], close[-1] = max(seen), min(seen), seen[-1]
             volume[-1] = rows.traded_in(row, trades)
-        shown = np.ones(count, dtype=np.bool_)
+        served = np.ones(count, dtype=np.bool_)
         if self._quiet is Quiet.LEFT_OUT:
-            # The rows filled in before the auction's print are served whatever is left out.
+            # Rows between continuous trading and the auction's print are never left out.
             traded = rows.hours.continuous
-            shown[:traded] = ~rows.quiet[:traded][:count]
+            served[:traded] = ~rows.quiet[:traded][:count]
         return Candles(
-            rows.hours.starts[:count][shown],
-            rows.open[:count][shown],
-            high[shown],
-            low[shown],
-            close[shown],
-            volume[shown],
-            oi[shown],
+            rows.hours.starts[:count][served],
+            rows.open[:count][served],
+            high[served],
+            low[served],
+            close[served],
+            volume[served],
+            oi[served],
         )
 
     def _default_start(self, unit: str, last: date) -> date:
@@ -209,34 +210,34 @@ class CandleAnswers:
         return last - timedelta(days=days - 1)
 
 
-def checked_interval(unit: str, interval: str) -> int:
+def parse_interval(unit: str, interval: str) -> int:
     if unit not in LARGEST_INTERVAL:
-        raise refuse("UDAPI1146")
+        raise api_error("UDAPI1146")
     if not interval.isdecimal() or not 1 <= int(interval) <= LARGEST_INTERVAL[unit]:
-        raise refuse("UDAPI1147")
+        raise api_error("UDAPI1147")
     return int(interval)
 
 
 def longest_window(unit: str, interval: int) -> int | None:
-    """Days that one request may span, both ends counted; None for any number.
+    """The longest span of one request in days, both ends counted; None without a limit.
 
-    A month is 31 days here, whatever month it is: 31 were seen accepted and 33 refused.
+    A month is always 31 days: Upstox was seen to accept 31 and to refuse 33.
     """
     if unit == "minutes":
         return MONTH if interval <= 15 else QUARTER
     return DEFAULT_WINDOWS.get(unit)
 
 
-def read_date(text: str, form: str = "%Y-%m-%d", code: str = "UDAPI1015") -> date:
-    """The date in *text*; refused with *code* when there is none."""
+def parse_date(text: str, date_format: str = "%Y-%m-%d", code: str = "UDAPI1015") -> date:
+    """The date in *text*. Raises ApiError with *code* when it is invalid."""
     try:
-        return datetime.strptime(text, form).replace(tzinfo=IST).date()
+        return datetime.strptime(text, date_format).replace(tzinfo=IST).date()
     except ValueError:
-        raise refuse(code) from None
+        raise api_error(code) from None
 
 
 def _by_interval(candles: Candles, rows: Rows, unit: str, count: int) -> Candles:
-    """Minutes joined to *count* minutes or hours, reckoned from the day's first minute."""
+    """Minutes aggregated to *count* minutes or hours from the day's first minute, or to days."""
     if unit == "minutes" and count == 1:
         return candles
     if unit in {"minutes", "hours"}:
@@ -249,7 +250,7 @@ def _by_interval(candles: Candles, rows: Rows, unit: str, count: int) -> Candles
 
 
 def _by_period(candles: Candles, unit: str) -> Candles:
-    """Days joined to weeks, stamped on Mondays, or to months, stamped on their first day."""
+    """Days aggregated to weeks that start on Monday, or to months."""
     if unit not in {"weeks", "months"}:
         return candles
     days = (candles.starts + IST_SECONDS) // DAY_SECONDS
@@ -264,15 +265,15 @@ def _by_period(candles: Candles, unit: str) -> Candles:
     return candles.grouped(periods, first_days * DAY_SECONDS - IST_SECONDS)
 
 
-def _joined(parts: list[Candles]) -> Candles:
-    empty = np.empty(0)
-    whole = np.empty(0, dtype=np.int64)
+def _concatenated(parts: list[Candles]) -> Candles:
+    floats = np.empty(0)
+    integers = np.empty(0, dtype=np.int64)
     columns = [
         np.concatenate([start, *(getattr(part, name) for part in parts)])
         for name, start in (
-            ("starts", whole),
-            *((name, empty) for name in ("open", "high", "low", "close")),
-            *((name, whole) for name in ("volume", "oi")),
+            ("starts", integers),
+            *((name, floats) for name in ("open", "high", "low", "close")),
+            *((name, integers) for name in ("volume", "oi")),
         )
     ]
     return Candles(*columns)

@@ -6,7 +6,12 @@ from typing import Any
 import numpy as np
 
 from data_fetch.core.clock import IST
-from data_fetch.paper_exchange.market.chain_prices import Fair, Legs, Trades, book
+from data_fetch.paper_exchange.market.chain_prices import (
+    ChainLegs,
+    FairValues,
+    LegTrades,
+    order_book,
+)
 from data_fetch.paper_exchange.market.contract_prices import OPTION_TICK
 from data_fetch.paper_exchange.market.contracts import Contract
 from data_fetch.paper_exchange.market.days import Moment
@@ -14,7 +19,7 @@ from data_fetch.paper_exchange.market.listings import Listing
 from data_fetch.paper_exchange.market.market import PaperMarket
 from data_fetch.paper_exchange.market.master import contract_row
 from data_fetch.paper_exchange.market.options import Greeks
-from data_fetch.paper_exchange.wire import refuse
+from data_fetch.paper_exchange.wire import api_error
 
 MARKET_DATA = (
     *("ltp", "volume", "oi", "close_price"),
@@ -23,35 +28,35 @@ MARKET_DATA = (
 GREEKS = ("vega", "theta", "gamma", "delta", "iv", "pop")
 
 
-class ChainAnswers:
+class ChainApi:
     def __init__(self, market: PaperMarket) -> None:
         self._market = market
 
     def contracts(self, key: str | None, expiry: str | None, now: Moment) -> list[dict[str, Any]]:
-        """The live options of an underlying, of one expiry or of all; futures are not told."""
+        """The live options of an underlying, of one expiry or of all; without its futures."""
         underlying = self._underlying(key)
-        wanted = read_expiry(expiry) if expiry else None
+        expiry_day = parse_expiry(expiry) if expiry else None
         return [
             {**contract_row(contract, OPTION_TICK), "expiry": contract.expiry.isoformat()}
             for contract in self._options(underlying, now)
-            if wanted in {None, contract.expiry}
+            if expiry_day in {None, contract.expiry}
         ]
 
     def chain(self, key: str | None, expiry: str | None, now: Moment) -> list[dict[str, Any]]:
-        """One row a strike, lowest first; nothing for an expiry without contracts.
+        """One row per strike, lowest first; empty for an expiry without contracts.
 
-        Last trades are those of the quotes. Bids, offers and Greeks are those of the last
-        second of trading: in the morning and in the evening, of the close before.
+        Last trades equal those of the quotes. Bids, offers and Greeks are of the current
+        time, or of the last close outside trading hours.
         """
         underlying = self._underlying(key)
         if not expiry:
-            raise refuse("UDAPI1088")
-        legs = self._market.chains.legs(underlying, read_expiry(expiry), now.day)
+            raise api_error("UDAPI1088")
+        legs = self._market.chains.legs(underlying, parse_expiry(expiry), now.day)
         if not legs.contracts:
             return []
         fair = self._market.chains.fair(legs, self._market.days.last_traded(now))
-        spot = self._market.spot_beside_options(underlying, now)
-        told = leg_rows(legs, self._market.chains.trades(legs, now), fair)
+        spot = self._market.chain_spot(underlying, now)
+        rows = leg_rows(legs, self._market.chains.trades(legs, now), fair)
         return [
             {
                 "expiry": legs.expiry.isoformat(),
@@ -63,16 +68,16 @@ class ChainAnswers:
                 "put_options": put,
             }
             for strike, call, put in zip(
-                legs.strikes[::2].tolist(), told[::2], told[1::2], strict=True
+                legs.strikes[::2].tolist(), rows[::2], rows[1::2], strict=True
             )
         ]
 
     def _underlying(self, key: str | None) -> Listing:
         if not key:
-            raise refuse("UDAPI1009")
+            raise api_error("UDAPI1009")
         underlying = self._market.listings.get(key)
         if underlying is None:
-            raise refuse("UDAPI100011")
+            raise api_error("UDAPI100011")
         return underlying
 
     def _options(self, underlying: Listing, now: Moment) -> list[Contract]:
@@ -80,18 +85,18 @@ class ChainAnswers:
         return [contract for contract in contracts if contract.kind != "FUT"]
 
 
-def leg_rows(legs: Legs, trades: Trades, fair: Fair) -> list[dict[str, Any]]:
-    """Every leg as the provider tells it: units, rupees, theta a day, volatility in percent."""
-    best, lot = book(legs, fair), legs.lot
+def leg_rows(legs: ChainLegs, trades: LegTrades, fair: FairValues) -> list[dict[str, Any]]:
+    """The legs in the provider's format: units, rupees, theta per day, volatility in percent."""
+    book, lot = order_book(legs, fair), legs.lot
     columns = (
         trades.last,
         trades.volume * lot,
         trades.open_interest * float(lot),
         trades.previous_close,
-        best.bid,
-        best.bid_lots * lot,
-        best.ask,
-        best.ask_lots * lot,
+        book.bid,
+        book.bid_lots * lot,
+        book.ask,
+        book.ask_lots * lot,
         trades.previous_open_interest * float(lot),
     )
     market = zip(*(column.tolist() for column in columns), strict=True)
@@ -99,9 +104,9 @@ def leg_rows(legs: Legs, trades: Trades, fair: Fair) -> list[dict[str, Any]]:
         {
             "instrument_key": contract.key,
             "market_data": dict(zip(MARKET_DATA, numbers, strict=True)),
-            "option_greeks": dict(zip(GREEKS, told, strict=True)),
+            "option_greeks": dict(zip(GREEKS, greeks, strict=True)),
         }
-        for contract, numbers, told in zip(
+        for contract, numbers, greeks in zip(
             legs.contracts, market, greek_rows(fair.greeks), strict=True
         )
     ]
@@ -120,12 +125,12 @@ def greek_rows(greeks: Greeks) -> list[tuple[float, ...]]:
 
 
 def pcr(call_oi: float, put_oi: float) -> float:
-    """Put over call open interest of one strike; 0 where no call is open."""
+    """Put-call ratio of open interest at one strike; 0 without open calls."""
     return round(put_oi / call_oi, 4) if call_oi else 0.0
 
 
-def read_expiry(text: str) -> date:
+def parse_expiry(text: str) -> date:
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=IST).date()
     except ValueError:
-        raise refuse("UDAPI1088") from None
+        raise api_error("UDAPI1088") from None

@@ -1,11 +1,11 @@
-"""The provider's request limits, enforced to the letter on the exchange's own clock."""
+"""The provider's request limits, on the exchange's clock."""
 
 from collections import Counter, defaultdict, deque
 from datetime import datetime, timedelta
 
-from data_fetch.paper_exchange.wire import refuse
+from data_fetch.paper_exchange.wire import api_error
 
-# Per API and user: sliding windows, all three at once (reference, section 13).
+# Sliding windows per API and user; all three apply (reference, section 13).
 WINDOWS = (
     (timedelta(seconds=1), 50),
     (timedelta(minutes=1), 500),
@@ -14,25 +14,25 @@ WINDOWS = (
 
 
 class RateLimits:
-    """Counts requests by arrival, API by API. A refused request takes no place."""
+    """Counts requests per API. A refused request does not count."""
 
     def __init__(self) -> None:
-        self._arrived: defaultdict[str, tuple[deque[datetime], ...]] = defaultdict(
+        self._arrivals: defaultdict[str, tuple[deque[datetime], ...]] = defaultdict(
             lambda: tuple(deque[datetime]() for _ in WINDOWS)
         )
         self.refused: Counter[str] = Counter()
 
     def admit(self, api: str, now: datetime) -> None:
-        """Take a place in every window of *api*, or refuse with 429."""
-        arrived = self._arrived[api]
-        for (width, limit), window in zip(WINDOWS, arrived, strict=True):
+        """Count a request in every window of *api*. Raises ApiError with 429 when one is full."""
+        arrivals = self._arrivals[api]
+        for (width, limit), window in zip(WINDOWS, arrivals, strict=True):
             while window and window[0] <= now - width:
                 window.popleft()
-            # A clock that was set back must not leave requests of the future behind.
+            # Requests later than now are dropped: the clock was set back.
             while window and window[-1] > now:
                 window.pop()
             if len(window) >= limit:
                 self.refused[api] += 1
-                raise refuse("UDAPI10005")
-        for window in arrived:
+                raise api_error("UDAPI10005")
+        for window in arrivals:
             window.append(now)

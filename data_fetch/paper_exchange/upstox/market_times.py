@@ -1,4 +1,4 @@
-"""Holidays, timings and market status, told from the calendar (reference, section 11)."""
+"""Holidays, timings and market status from the calendar (reference, section 11)."""
 
 from collections.abc import Iterator
 from datetime import date, datetime, time
@@ -12,7 +12,7 @@ from data_fetch.core.market.calendar import (
     TradingGroup,
 )
 from data_fetch.paper_exchange.market.days import DAY, SATURDAY, Moment, TradingDays, epoch
-from data_fetch.paper_exchange.wire import refuse
+from data_fetch.paper_exchange.wire import api_error
 
 ALL_EXCHANGES = ["NSE", "NFO", "BSE", "BFO", "CDS", "BCD", "MCX"]
 TRADING_GROUPS: dict[str, TradingGroup] = {"NSE": OTHER_STOCK, "NFO": FUTURES_AND_OPTIONS}
@@ -30,12 +30,12 @@ AUCTION_STEPS = (
 )
 
 
-class MarketTimes:
+class MarketTimesApi:
     def __init__(self, days: TradingDays) -> None:
         self._days = days
 
     def holidays(self, now: Moment) -> list[dict[str, Any]]:
-        """The current year's weekdays without a session, special sessions, bank holidays."""
+        """Holidays, special sessions and settlement holidays of the current year."""
         year = now.day.year
         day = date(year, 1, 1)
         rows: list[dict[str, Any]] = []
@@ -45,27 +45,27 @@ class MarketTimes:
         return rows
 
     def holiday(self, day: str) -> list[dict[str, Any]]:
-        """The same of one date; nothing when it is an ordinary day."""
-        return list(self._holiday(read_day(day)))
+        """The same for one date; empty for an ordinary day."""
+        return list(self._holiday(parse_date(day)))
 
     def timings(self, day: str) -> list[dict[str, Any]]:
-        """When each exchange trades on a date, a row for every window; nothing when closed."""
-        return self._open_exchanges(read_day(day))
+        """Trading hours per exchange on a date, one row per window; empty on a closed day."""
+        return self._open_exchanges(parse_date(day))
 
     def status(self, exchange: str, now: Moment) -> dict[str, Any]:
-        """NORMAL_OPEN and the like; with the auction's own status where it has one."""
+        """The market status, such as NORMAL_OPEN, and the closing auction's if there is one."""
         if exchange not in EXCHANGES:
-            raise refuse("UDAPI1089")
+            raise api_error("UDAPI1089")
         local = now.at.astimezone(IST)
         group = TRADING_GROUPS.get(exchange, OTHER_STOCK)
         status, since = self._status(local, group)
-        answer: dict[str, Any] = {
+        document: dict[str, Any] = {
             "exchange": exchange,
             "status": status,
             "last_updated": epoch(local.date(), since) * 1000,
         }
         if exchange in WITH_AUCTION and self._days.has_auction(local.date(), F_AND_O_STOCK):
-            stepped, at = next(
+            auction_status, at = next(
                 (
                     (step, begins)
                     for begins, step in reversed(AUCTION_STEPS)
@@ -73,11 +73,11 @@ class MarketTimes:
                 ),
                 (status, since),
             )
-            answer["cas_eligible_status"] = {
-                "status": stepped,
+            document["cas_eligible_status"] = {
+                "status": auction_status,
                 "last_updated": epoch(local.date(), at) * 1000,
             }
-        return answer
+        return document
 
     def _status(self, local: datetime, group: TradingGroup) -> tuple[str, time]:
         windows = self._days.windows(local.date(), group)
@@ -99,15 +99,15 @@ class MarketTimes:
     def _holiday(self, day: date) -> Iterator[dict[str, Any]]:
         windows = self._days.windows(day, OTHER_STOCK)
         weekend = day.weekday() >= SATURDAY
-        told = self._days.plan(day, OTHER_STOCK).note or "Holiday"
+        note = self._days.schedule(day, OTHER_STOCK).note or "Holiday"
         if not windows:
             if not weekend:
-                yield _row(day, told, "TRADING_HOLIDAY", closed=ALL_EXCHANGES)
+                yield _row(day, note, "TRADING_HOLIDAY", closed=ALL_EXCHANGES)
         elif weekend or windows != ((OPENS, CLOSES),):
             opens = self._open_exchanges(day)
-            yield _row(day, told, "SPECIAL_TIMING", opens=opens)
+            yield _row(day, note, "SPECIAL_TIMING", opens=opens)
         elif (day.month, day.day) == (4, 1):
-            # Banks close their books: no settlement, and yet the market is open.
+            # The market is open on the annual bank closing, but there is no settlement.
             opens = self._open_exchanges(day)
             yield _row(day, "Annual Bank Closing", "SETTLEMENT_HOLIDAY", opens=opens)
 
@@ -139,8 +139,8 @@ def _row(
     }
 
 
-def read_day(text: str) -> date:
+def parse_date(text: str) -> date:
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=IST).date()
     except ValueError:
-        raise refuse("UDAPI1088") from None
+        raise api_error("UDAPI1088") from None

@@ -1,4 +1,4 @@
-"""Quote answers: last prices and OHLC of many instruments at once (reference, section 6)."""
+"""Quotes: last prices and OHLC of many instruments at once (reference, section 6)."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -11,44 +11,44 @@ from data_fetch.paper_exchange.market.days import TRADES, Moment
 from data_fetch.paper_exchange.market.market import PaperMarket, Tradable
 from data_fetch.paper_exchange.market.prices import Rows
 from data_fetch.paper_exchange.upstox.candles import midnight_ms
-from data_fetch.paper_exchange.wire import refuse
+from data_fetch.paper_exchange.wire import api_error
 
-MOST_KEYS = 500
-ROWS_IN = {"I1": 1, "I30": 30}
+MAX_KEYS = 500
+MINUTES_IN = {"I1": 1, "I30": 30}
 
 Quotes = dict[str, dict[str, Any]]
 
 
-class QuoteAnswers:
+class QuoteApi:
     def __init__(self, market: PaperMarket) -> None:
         self._market = market
 
     def ltp(self, keys: Sequence[str], now: Moment) -> Quotes:
-        """Last prices, named with a colon; one unknown key refuses the whole batch."""
+        """Last prices by name. Raises ApiError when any key of the batch is unknown."""
         return {
-            tradable.label: self._last(tradable, now) for tradable in self._found(keys, now.day)
+            tradable.label: self._last(tradable, now) for tradable in self._find_all(keys, now.day)
         }
 
     def ohlc(self, keys: Sequence[str], interval: str | None, now: Moment) -> Quotes:
-        """The running bar and the one completed before it; `1d` has no bar before."""
+        """The current and the previous candle; `1d` has no previous one."""
         if not interval:
-            raise refuse("UDAPI1027")
-        if interval not in {"1d", *ROWS_IN}:
-            raise refuse("UDAPI1028")
+            raise api_error("UDAPI1027")
+        if interval not in {"1d", *MINUTES_IN}:
+            raise api_error("UDAPI1028")
         return {
-            tradable.label: self._bars(tradable, interval, now)
-            for tradable in self._found(keys, now.day)
+            tradable.label: self._candles(tradable, interval, now)
+            for tradable in self._find_all(keys, now.day)
         }
 
-    def _found(self, keys: Sequence[str], today: date) -> list[Tradable]:
+    def _find_all(self, keys: Sequence[str], today: date) -> list[Tradable]:
         if not keys:
-            raise refuse("UDAPI1009")
-        if len(keys) > MOST_KEYS:
-            raise refuse("UDAPI100043")
+            raise api_error("UDAPI1009")
+        if len(keys) > MAX_KEYS:
+            raise api_error("UDAPI100043")
         found = [self._market.find(key, today) for key in keys]
         known = [tradable for tradable in found if tradable is not None]
         if len(known) < len(keys):
-            raise refuse("UDAPI1087")
+            raise api_error("UDAPI1087")
         return known
 
     def _last(self, tradable: Tradable, now: Moment) -> dict[str, Any]:
@@ -61,16 +61,16 @@ class QuoteAnswers:
             "cp": last.cp,
         }
 
-    def _bars(self, tradable: Tradable, interval: str, now: Moment) -> dict[str, Any]:
+    def _candles(self, tradable: Tradable, interval: str, now: Moment) -> dict[str, Any]:
         rows, row, trades = self._market.rows_at(tradable, now)
         previous: dict[str, Any] | None
         if interval == "1d":
-            live, previous = day_bar(rows, row, trades), None
+            live, previous = day_candle(rows, row, trades), None
         else:
-            if rows.hours.begun(now.seconds) < 0:
+            if rows.hours.current_row(now.seconds) < 0:
                 rows = self._market.rows(tradable, self._market.days.before(now.day))
                 row, trades = len(rows.close) - 1, TRADES
-            live, previous = running_bars(rows, row, trades, ROWS_IN[interval], now.seconds)
+            live, previous = current_candles(rows, row, trades, MINUTES_IN[interval], now.seconds)
         return {
             "last_price": self._market.last_trade(tradable, now).price,
             "instrument_token": tradable.key,
@@ -79,33 +79,33 @@ class QuoteAnswers:
         }
 
 
-def day_bar(rows: Rows, row: int, trades: int) -> dict[str, Any]:
-    """The day so far, stamped at midnight in India."""
+def day_candle(rows: Rows, row: int, trades: int) -> dict[str, Any]:
+    """The day so far, with the timestamp of midnight IST."""
     day = datetime.fromtimestamp(rows.hours.first, IST).date()
-    return _bar(rows, 0, row, trades, midnight_ms(day))
+    return _candle(rows, 0, row, trades, midnight_ms(day))
 
 
-def running_bars(
+def current_candles(
     rows: Rows, row: int, trades: int, span: int, at: float
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The forming bar of *span* minutes, and the last one before it that traded.
+    """The current candle of *span* minutes, and the last one before it with a trade.
 
-    A forming bar without a trade yet is flat at the last price with volume 0. A name that
-    did not trade keeps showing an older bar as the previous one. *at* is after the open.
+    A current candle without a trade is flat at the last price with volume 0. *at* is after
+    the open.
     """
     starts = rows.hours.starts
-    first = rows.hours.begun(at) // span * span
-    live = _bar(rows, first, row, trades, int(starts[first]) * 1000)
+    first = rows.hours.current_row(at) // span * span
+    live = _candle(rows, first, row, trades, int(starts[first]) * 1000)
     traded = np.flatnonzero(~rows.quiet[:first])
     if not len(traded):
         return live, None
     before = int(traded[-1]) // span * span
     last = min(before + span, first) - 1
-    return live, _bar(rows, before, last, TRADES, int(starts[before]) * 1000)
+    return live, _candle(rows, before, last, TRADES, int(starts[before]) * 1000)
 
 
-def _bar(rows: Rows, first: int, row: int, trades: int, stamp: int) -> dict[str, Any]:
-    """Minutes *first* to *row*, of whose last minute *trades* trades have come."""
+def _candle(rows: Rows, first: int, row: int, trades: int, stamp: int) -> dict[str, Any]:
+    """A candle of the minutes *first* to *row*, the last one after *trades* of its trades."""
     if row < first:
         return _flat(rows, row, trades, stamp)
     seen = rows.trades(row)[:trades]

@@ -1,18 +1,18 @@
-"""The closing auction of August 2026, as Upstox serves it (15:28 and 15:29 are both seen)."""
+"""The closing auction since August 2026 in Upstox's format, with a print at 15:28 or 15:29."""
 
 from collections.abc import Iterator
 
 import pytest
-from paper_exchange_desk import SYMBOLS, StandingClock, Visitor
+from exchange_client import SYMBOLS, ExchangeClient, ManualClock
 
 from data_fetch.paper_exchange.exchange import PaperExchange
 
 
 @pytest.fixture(scope="module")
-def visitor() -> Iterator[Visitor]:
-    clock = StandingClock("2026-09-16 18:00")
+def client() -> Iterator[ExchangeClient]:
+    clock = ManualClock("2026-09-16 18:00")
     with PaperExchange(clock, symbols=SYMBOLS) as exchange:
-        yield Visitor(exchange, clock)
+        yield ExchangeClient(exchange, clock)
 
 
 def times(candles: list[list[object]]) -> list[str]:
@@ -30,8 +30,10 @@ def times(candles: list[list[object]]) -> list[str]:
         pytest.param("INDIA VIX", "2026-08-03", "15:29", 375, id="India VIX"),
     ],
 )
-def test_rows_of_a_day(visitor: Visitor, symbol: str, day: str, last: str, count: int) -> None:
-    candles = visitor.history(visitor.key(symbol), day, day)
+def test_rows_of_a_day(
+    client: ExchangeClient, symbol: str, day: str, last: str, count: int
+) -> None:
+    candles = client.history(client.key(symbol), day, day)
 
     assert len(candles) == count
     assert (times(candles)[0], times(candles)[-1]) == ("09:15", last)
@@ -39,8 +41,8 @@ def test_rows_of_a_day(visitor: Visitor, symbol: str, day: str, last: str, count
 
 @pytest.mark.parametrize("symbol", ["RELIANCE", "TCS", "IDEA", "M&M"])
 @pytest.mark.parametrize("day", ["2026-08-03", "2026-08-04", "2026-08-05", "2026-09-15"])
-def test_a_stocks_rows_after_1515(visitor: Visitor, symbol: str, day: str) -> None:
-    candles = visitor.history(visitor.key(symbol), day, day)[::-1]
+def test_a_stocks_rows_after_1515(client: ExchangeClient, symbol: str, day: str) -> None:
+    candles = client.history(client.key(symbol), day, day)[::-1]
     before, tail = candles[359], candles[360:]
     [printed] = [row for row in tail if row[5]]
 
@@ -52,33 +54,33 @@ def test_a_stocks_rows_after_1515(visitor: Visitor, symbol: str, day: str) -> No
     assert 0.05 < share < 0.2
 
 
-def test_the_auction_ends_at_random(visitor: Visitor) -> None:
+def test_the_auction_ends_at_random(client: ExchangeClient) -> None:
     ends = {
         row[0][11:16]
         for symbol in ("RELIANCE", "TCS", "M&M")
-        for row in visitor.history(visitor.key(symbol), "2026-09-11", "2026-08-13")
+        for row in client.history(client.key(symbol), "2026-09-11", "2026-08-13")
         if row[5] and row[0][11:16] > "15:14"
     }
     assert ends == {"15:28", "15:29"}
 
 
-def test_the_auction_price_is_the_close(visitor: Visitor) -> None:
-    key = visitor.key("RELIANCE")
-    visitor.clock.put("2026-09-17 10:00")
-    [newest, *_] = visitor.history(key, "2026-09-16", "2026-09-16")
+def test_the_auction_price_is_the_close(client: ExchangeClient) -> None:
+    key = client.key("RELIANCE")
+    client.clock.set_to("2026-09-17 10:00")
+    [newest, *_] = client.history(key, "2026-09-16", "2026-09-16")
 
-    assert visitor.ltp(key)[key]["cp"] == newest[4]
+    assert client.ltp(key)[key]["cp"] == newest[4]
 
 
 @pytest.mark.parametrize("symbol", ["RELIANCE", "NIFTY"])
 def test_quotes_freeze_in_the_auction_and_then_show_its_price(
-    visitor: Visitor, symbol: str
+    client: ExchangeClient, symbol: str
 ) -> None:
-    key = visitor.key(symbol)
+    key = client.key(symbol)
 
     def quote(at: str) -> tuple[float, int]:
-        visitor.clock.put(f"2026-09-16 {at}")
-        row = visitor.ltp(key)[key]
+        client.clock.set_to(f"2026-09-16 {at}")
+        row = client.ltp(key)[key]
         return row["last_price"], row["volume"]
 
     frozen = {quote(at) for at in ("15:15:00", "15:15:40", "15:20:00", "15:28:00")}
@@ -86,13 +88,13 @@ def test_quotes_freeze_in_the_auction_and_then_show_its_price(
     [closing] = after
     assert len(frozen) == 1
     assert closing not in frozen
-    visitor.clock.put("2026-09-17 08:00")
-    assert visitor.history(key, "2026-09-16", "2026-09-16")[0][4] == closing[0]
+    client.clock.set_to("2026-09-17 08:00")
+    assert client.history(key, "2026-09-16", "2026-09-16")[0][4] == closing[0]
 
 
-def test_india_vix_ticks_on(visitor: Visitor) -> None:
-    visitor.clock.put("2026-09-17 08:00")
-    candles = visitor.history("NSE_INDEX|India VIX", "2026-09-16", "2026-09-16")
+def test_india_vix_continues(client: ExchangeClient) -> None:
+    client.clock.set_to("2026-09-17 08:00")
+    candles = client.history("NSE_INDEX|India VIX", "2026-09-16", "2026-09-16")
 
     assert len({row[4] for row in candles if row[0][11:16] >= "15:15"}) > 3
 
@@ -104,14 +106,14 @@ def test_india_vix_ticks_on(visitor: Visitor) -> None:
         pytest.param("2026-08-03", "15:39", 385, id="since"),
     ],
 )
-def test_contracts_trade_to_1540(visitor: Visitor, day: str, last: str, count: int) -> None:
-    visitor.clock.put("2026-08-04 10:00")
-    rows = visitor.data("/v2/option/contract?instrument_key=NSE_INDEX|Nifty+50")
+def test_contracts_trade_to_1540(client: ExchangeClient, day: str, last: str, count: int) -> None:
+    client.clock.set_to("2026-08-04 10:00")
+    rows = client.data("/v2/option/contract?instrument_key=NSE_INDEX|Nifty+50")
     near = min(row["expiry"] for row in rows if row["expiry"] > "2026-08-20")
     in_the_middle = [row for row in rows if row["expiry"] == near]
     contract = in_the_middle[len(in_the_middle) // 2]
 
-    candles = visitor.history(contract["instrument_key"], day, day)
+    candles = client.history(contract["instrument_key"], day, day)
 
     assert (len(candles), times(candles)[-1]) == (count, last)
     assert all(row[6] > 0 for row in candles)

@@ -1,4 +1,4 @@
-"""Option chains of the paper exchange: what they promise in both wire formats."""
+"""Option chains of the paper exchange in both wire formats."""
 
 from collections.abc import Iterator
 from math import erf, exp, log, sqrt
@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from paper_exchange_desk import SYMBOLS, Browser, StandingClock, Visitor
+from exchange_client import SYMBOLS, Browser, ExchangeClient, ManualClock
 
 from data_fetch.paper_exchange.exchange import PaperExchange
 
@@ -15,22 +15,22 @@ TICK = 0.05
 
 
 @pytest.fixture(scope="module")
-def market() -> Iterator[Visitor]:
+def market() -> Iterator[ExchangeClient]:
     """One exchange for all tests: each begins by setting its clock."""
-    clock = StandingClock("2026-09-16 11:23:31")
+    clock = ManualClock("2026-09-16 11:23:31")
     with PaperExchange(clock, symbols=SYMBOLS) as exchange:
-        yield Visitor(exchange, clock)
+        yield ExchangeClient(exchange, clock)
 
 
 @pytest.fixture
-def visitor(market: Visitor) -> Visitor:
-    market.clock.put("2026-09-16 11:23:31")
+def client(market: ExchangeClient) -> ExchangeClient:
+    market.clock.set_to("2026-09-16 11:23:31")
     return market
 
 
 @pytest.fixture
-def browser(visitor: Visitor) -> Browser:
-    return Browser(visitor.exchange)
+def browser(client: ExchangeClient) -> Browser:
+    return Browser(client.exchange)
 
 
 def legs_of(rows: list[dict[str, Any]]) -> dict[tuple[float, str], dict[str, Any]]:
@@ -39,7 +39,7 @@ def legs_of(rows: list[dict[str, Any]]) -> dict[tuple[float, str], dict[str, Any
 
 
 def undiscounted(forward: float, strike: float, years: float, iv: float, kind: str) -> float:
-    """Black-76 without interest, the textbook's way."""
+    """The textbook Black-76 formula without interest."""
     spread = iv * sqrt(years)
     d1 = log(forward / strike) / spread + spread / 2
     call = forward * normal(d1) - strike * normal(d1 - spread)
@@ -51,7 +51,7 @@ def normal(x: float) -> float:
 
 
 def implied(price: float, forward: float, strike: float, years: float, kind: str) -> float:
-    """The volatility at which the formula gives *price*, by halving."""
+    """The volatility at which the formula gives *price*, by bisection."""
     low, high = 1e-4, 5.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -62,46 +62,48 @@ def implied(price: float, forward: float, strike: float, years: float, kind: str
     return low
 
 
-class TestTheTruth:
-    def test_names_the_chain_and_its_instant(self, visitor: Visitor) -> None:
-        told = visitor.chain_truth("NIFTY", "2026-09-22")
+class TestChainTruth:
+    def test_identifies_the_chain_and_its_time(self, client: ExchangeClient) -> None:
+        truth = client.chain_truth("NIFTY", "2026-09-22")
 
-        assert told["symbol"] == "NIFTY"
-        assert told["at"] == "2026-09-16T11:23:31+05:30"
-        assert told["expires_at"] == "2026-09-22T15:40:00+05:30"
-        assert told["rate"] == 0
-        assert told["years"] == pytest.approx((6 * 86_400 + 4 * 3600 + 16 * 60 + 29) / 365 / 86_400)
-        assert told["forward"] == pytest.approx(told["spot"] * exp(0.06 * told["years"]))
-        contracts = legs_of(visitor.chain("NIFTY", "2026-09-22"))
-        assert [(leg["strike"], leg["option_type"]) for leg in told["legs"]] == [*contracts]
+        assert truth["symbol"] == "NIFTY"
+        assert truth["at"] == "2026-09-16T11:23:31+05:30"
+        assert truth["expires_at"] == "2026-09-22T15:40:00+05:30"
+        assert truth["rate"] == 0
+        assert truth["years"] == pytest.approx(
+            (6 * 86_400 + 4 * 3600 + 16 * 60 + 29) / 365 / 86_400
+        )
+        assert truth["forward"] == pytest.approx(truth["spot"] * exp(0.06 * truth["years"]))
+        contracts = legs_of(client.chain("NIFTY", "2026-09-22"))
+        assert [(leg["strike"], leg["option_type"]) for leg in truth["legs"]] == [*contracts]
 
     @pytest.mark.parametrize(
         ("symbol", "expiry"), [("NIFTY", "2026-09-22"), ("BANKNIFTY", "2026-09-29")]
     )
-    def test_premiums_keep_put_call_parity_and_come_from_the_told_volatility(
-        self, visitor: Visitor, symbol: str, expiry: str
+    def test_premiums_keep_put_call_parity_and_follow_from_the_volatility(
+        self, client: ExchangeClient, symbol: str, expiry: str
     ) -> None:
-        told = visitor.chain_truth(symbol, expiry)
-        forward, years, legs = told["forward"], told["years"], told["legs"]
+        truth = client.chain_truth(symbol, expiry)
+        forward, years, legs = truth["forward"], truth["years"], truth["legs"]
 
-        for call, put in zip(legs[::2], legs[1::2], strict=True):
+        for call, set_to in zip(legs[::2], legs[1::2], strict=True):
             parity = forward - call["strike"]
-            assert call["premium"] - put["premium"] == pytest.approx(parity, abs=1e-6)
+            assert call["premium"] - set_to["premium"] == pytest.approx(parity, abs=1e-6)
         for leg in legs:
             again = undiscounted(forward, leg["strike"], years, leg["iv"], leg["option_type"])
             assert leg["premium"] == pytest.approx(again, abs=1e-6)
 
-    def test_greeks_on_the_wire_are_these_rounded(self, visitor: Visitor) -> None:
-        served = legs_of(visitor.chain("NIFTY", "2026-09-22"))
+    def test_greeks_in_the_chain_are_the_same_rounded(self, client: ExchangeClient) -> None:
+        served = legs_of(client.chain("NIFTY", "2026-09-22"))
 
-        for leg in visitor.chain_truth("NIFTY", "2026-09-22")["legs"]:
+        for leg in client.chain_truth("NIFTY", "2026-09-22")["legs"]:
             wire = served[leg["strike"], leg["option_type"]]["option_greeks"]
             assert wire["iv"] == pytest.approx(leg["iv"] * 100, abs=0.00501)
             for name in ("delta", "theta", "vega"):
                 assert wire[name] == pytest.approx(leg[name], abs=0.0000501)
 
     @pytest.mark.parametrize(
-        ("query", "status", "says"),
+        ("query", "status", "message"),
         [
             pytest.param("symbol=NIFTY", 400, b"name an expiry", id="no expiry"),
             pytest.param("symbol=NIFTY&expiry=soon", 400, b"name an expiry", id="no date"),
@@ -109,55 +111,55 @@ class TestTheTruth:
             pytest.param("symbol=PAPERMILL&expiry=2026-09-29", 404, b"no options", id="no F&O"),
         ],
     )
-    def test_questions_without_an_answer(
-        self, visitor: Visitor, query: str, status: int, says: bytes
+    def test_invalid_requests(
+        self, client: ExchangeClient, query: str, status: int, message: bytes
     ) -> None:
-        answer = visitor.ask(f"/paper/chain-truth?{query}")
-        assert (answer.status, says in answer.data) == (status, True)
+        response = client.request(f"/paper/chain-truth?{query}")
+        assert (response.status, message in response.data) == (status, True)
 
 
-class TestTheBook:
+class TestOrderBook:
     @pytest.mark.parametrize("at", ["09:15:20", "11:23:31", "15:20:07", "15:39:59"])
     @pytest.mark.parametrize(("symbol", "expiry"), [("NIFTY", "2026-09-22"), ("TCS", "2026-09-29")])
-    def test_surrounds_the_fair_premium_of_the_instant(
-        self, visitor: Visitor, at: str, symbol: str, expiry: str
+    def test_surrounds_the_fair_premium(
+        self, client: ExchangeClient, at: str, symbol: str, expiry: str
     ) -> None:
-        visitor.clock.put(f"2026-09-16 {at}")
-        served = legs_of(visitor.chain(symbol, expiry))
+        client.clock.set_to(f"2026-09-16 {at}")
+        served = legs_of(client.chain(symbol, expiry))
 
-        for leg in visitor.chain_truth(symbol, expiry)["legs"]:
-            told = served[leg["strike"], leg["option_type"]]["market_data"]
-            assert told["bid_price"] <= leg["premium"] + 1e-9
-            assert told["ask_price"] > leg["premium"] - 1e-9
-            assert told["ask_price"] - told["bid_price"] == pytest.approx(TICK)
-            assert (told["bid_qty"] == 0) == (told["bid_price"] == 0) == (leg["premium"] < TICK)
-            assert told["ask_qty"] > 0
+        for leg in client.chain_truth(symbol, expiry)["legs"]:
+            market = served[leg["strike"], leg["option_type"]]["market_data"]
+            assert market["bid_price"] <= leg["premium"] + 1e-9
+            assert market["ask_price"] > leg["premium"] - 1e-9
+            assert market["ask_price"] - market["bid_price"] == pytest.approx(TICK)
+            assert (market["bid_qty"] == 0) == (market["bid_price"] == 0) == (leg["premium"] < TICK)
+            assert market["ask_qty"] > 0
 
-    def test_its_middle_gives_back_the_told_volatility(self, visitor: Visitor) -> None:
-        told = visitor.chain_truth("NIFTY", "2026-09-22")
-        served = legs_of(visitor.chain("NIFTY", "2026-09-22"))
+    def test_its_mid_price_implies_the_volatility(self, client: ExchangeClient) -> None:
+        truth = client.chain_truth("NIFTY", "2026-09-22")
+        served = legs_of(client.chain("NIFTY", "2026-09-22"))
         checked = 0
 
-        for leg in told["legs"]:
+        for leg in truth["legs"]:
             kind, data = leg["option_type"], served[leg["strike"], leg["option_type"]]
             market = data["market_data"]
             middle = (market["bid_price"] + market["ask_price"]) / 2
             if leg["vega"] < 1 or not market["bid_price"]:
                 continue
-            found = implied(middle, told["forward"], leg["strike"], told["years"], kind)
+            found = implied(middle, truth["forward"], leg["strike"], truth["years"], kind)
             # Half a tick on either side, and vega is per volatility point.
             allowed = TICK / 2 / leg["vega"] / 100
             assert found == pytest.approx(leg["iv"], abs=1.2 * allowed)
             checked += 1
         assert checked > 30
 
-    def test_moves_with_the_market_though_a_quiet_contract_does_not(self, visitor: Visitor) -> None:
-        """Of contracts on a stock some have minutes without a trade."""
+    def test_moves_while_a_contract_does_not_trade(self, client: ExchangeClient) -> None:
+        """Some contracts on a stock have minutes without a trade."""
         quiet_but_quoted = 0
         seen: dict[tuple[float, str], tuple[float, float]] = {}
         for second in range(0, 600, 60):
-            visitor.clock.put(f"2026-09-16 11:{20 + second // 60}:55")
-            for name, leg in legs_of(visitor.chain("IDEA", "2026-11-23")).items():
+            client.clock.set_to(f"2026-09-16 11:{20 + second // 60}:55")
+            for name, leg in legs_of(client.chain("IDEA", "2026-11-23")).items():
                 market = leg["market_data"]
                 last, bid = seen.get(name, (None, None))
                 quiet_but_quoted += market["ltp"] == last and market["bid_price"] != bid
@@ -165,10 +167,10 @@ class TestTheBook:
         assert quiet_but_quoted
 
     def test_at_a_minutes_end_it_surrounds_the_last_trade_of_a_busy_contract(
-        self, visitor: Visitor
+        self, client: ExchangeClient
     ) -> None:
-        visitor.clock.put("2026-09-16 11:23:59")
-        for row in visitor.chain("NIFTY", "2026-09-22")[15:25]:
+        client.clock.set_to("2026-09-16 11:23:59")
+        for row in client.chain("NIFTY", "2026-09-22")[15:25]:
             for side in SIDES.values():
                 market = row[side]["market_data"]
                 assert market["bid_price"] - TICK <= market["ltp"] <= market["ask_price"] + TICK
@@ -176,7 +178,7 @@ class TestTheBook:
 
 class TestBothWireFormats:
     @pytest.mark.parametrize(
-        ("symbol", "expiry", "format_expiry", "kind"),
+        ("symbol", "expiry", "nse_expiry", "kind"),
         [
             pytest.param("NIFTY", "2026-09-22", "22-Sep-2026", "Indices", id="weekly index"),
             pytest.param("BANKNIFTY", "2026-10-27", "27-Oct-2026", "Indices", id="monthly index"),
@@ -186,18 +188,18 @@ class TestBothWireFormats:
     @pytest.mark.parametrize("at", ["09:15:06", "11:23:31", "15:36:40", "19:00:00"])
     def test_agree_leg_by_leg(
         self,
-        visitor: Visitor,
+        client: ExchangeClient,
         browser: Browser,
         symbol: str,
         expiry: str,
-        format_expiry: str,
+        nse_expiry: str,
         kind: str,
         at: str,
     ) -> None:
-        visitor.clock.put(f"2026-09-16 {at}")
-        rows = visitor.chain(symbol, expiry)
-        upstox, nse = legs_of(rows), browser.chain(symbol, format_expiry, kind)
-        lot = visitor.exchange.market.underlyings[symbol].lot_size
+        client.clock.set_to(f"2026-09-16 {at}")
+        rows = client.chain(symbol, expiry)
+        upstox, nse = legs_of(rows), browser.chain(symbol, nse_expiry, kind)
+        lot = client.exchange.market.underlyings[symbol].lot_size
         website = {
             (row["strikePrice"], side): row[side]
             for row in nse["records"]["data"]
@@ -207,55 +209,65 @@ class TestBothWireFormats:
         assert website.keys() == upstox.keys()
         assert nse["records"]["underlyingValue"] == rows[0]["underlying_spot_price"]
         for name, leg in website.items():
-            told = upstox[name]["market_data"]
-            assert leg["lastPrice"] == told["ltp"]
-            assert leg["openInterest"] * lot == told["oi"]
-            assert (leg["openInterest"] - leg["changeinOpenInterest"]) * lot == told["prev_oi"]
-            assert leg["totalTradedVolume"] * lot == told["volume"]
-            assert leg["lastPrice"] - leg["change"] == pytest.approx(told["close_price"])
-            assert [leg["buyPrice1"], leg["buyQuantity1"]] == [told["bid_price"], told["bid_qty"]]
-            assert [leg["sellPrice1"], leg["sellQuantity1"]] == [told["ask_price"], told["ask_qty"]]
+            market = upstox[name]["market_data"]
+            assert leg["lastPrice"] == market["ltp"]
+            assert leg["openInterest"] * lot == market["oi"]
+            assert (leg["openInterest"] - leg["changeinOpenInterest"]) * lot == market["prev_oi"]
+            assert leg["totalTradedVolume"] * lot == market["volume"]
+            assert leg["lastPrice"] - leg["change"] == pytest.approx(market["close_price"])
+            assert [leg["buyPrice1"], leg["buyQuantity1"]] == [
+                market["bid_price"],
+                market["bid_qty"],
+            ]
+            assert [leg["sellPrice1"], leg["sellQuantity1"]] == [
+                market["ask_price"],
+                market["ask_qty"],
+            ]
 
-    def test_a_leg_is_its_quote_at_any_trade_of_a_minute(self, visitor: Visitor) -> None:
+    def test_a_leg_is_its_quote_at_any_trade_of_a_minute(self, client: ExchangeClient) -> None:
         for at in ("11:23:04", "11:23:06", "11:23:21", "11:23:36", "11:23:51"):
-            visitor.clock.put(f"2026-09-16 {at}")
-            legs = legs_of(visitor.chain("TCS", "2026-09-29")).values()
-            quotes = visitor.ltp(*(leg["instrument_key"] for leg in legs))
+            client.clock.set_to(f"2026-09-16 {at}")
+            legs = legs_of(client.chain("TCS", "2026-09-29")).values()
+            quotes = client.ltp(*(leg["instrument_key"] for leg in legs))
             for leg in legs:
-                quote, told = quotes[leg["instrument_key"]], leg["market_data"]
+                quote, market = quotes[leg["instrument_key"]], leg["market_data"]
                 shown = (quote["last_price"], quote["volume"], quote["cp"])
-                assert (told["ltp"], told["volume"], told["close_price"]) == shown
+                assert (market["ltp"], market["volume"], market["close_price"]) == shown
 
-    def test_volume_is_whole_contracts_at_any_trade_of_a_minute(self, visitor: Visitor) -> None:
-        lot = visitor.exchange.market.underlyings["NIFTY"].lot_size
+    def test_volume_is_whole_contracts_at_any_trade_of_a_minute(
+        self, client: ExchangeClient
+    ) -> None:
+        lot = client.exchange.market.underlyings["NIFTY"].lot_size
         for at in ("11:23:06", "11:23:21", "11:23:36", "11:23:51"):
-            visitor.clock.put(f"2026-09-16 {at}")
-            legs = legs_of(visitor.chain("NIFTY", "2026-11-23")).values()
+            client.clock.set_to(f"2026-09-16 {at}")
+            legs = legs_of(client.chain("NIFTY", "2026-11-23")).values()
             assert {leg["market_data"]["volume"] % lot for leg in legs} == {0}
             assert {leg["market_data"]["oi"] % lot for leg in legs} == {0.0}
 
 
 class TestHours:
-    def spot_and_book(self, visitor: Visitor, at: str, symbol: str = "NIFTY") -> tuple[float, Any]:
-        visitor.clock.put(at)
-        row = visitor.chain(symbol, "2026-09-29")[20 if symbol == "NIFTY" else 5]
+    def spot_and_book(
+        self, client: ExchangeClient, at: str, symbol: str = "NIFTY"
+    ) -> tuple[float, Any]:
+        client.clock.set_to(at)
+        row = client.chain(symbol, "2026-09-29")[20 if symbol == "NIFTY" else 5]
         return row["underlying_spot_price"], row["call_options"]["market_data"]["bid_price"]
 
     @pytest.mark.parametrize("symbol", ["NIFTY", "TCS"])
-    def test_with_a_closing_auction_the_spot_stands_from_1515_and_options_trade_on(
-        self, visitor: Visitor, symbol: str
+    def test_with_a_closing_auction_the_spot_is_fixed_from_1515_while_options_trade(
+        self, client: ExchangeClient, symbol: str
     ) -> None:
         times = ("15:15:00", "15:15:40", "15:27:59", "15:31:00", "15:36:00", "15:39:50", "20:00:00")
-        seen = [self.spot_and_book(visitor, f"2026-09-16 {at}", symbol) for at in times]
+        seen = [self.spot_and_book(client, f"2026-09-16 {at}", symbol) for at in times]
 
         assert len({spot for spot, _ in seen}) == 1
         assert len({bid for _, bid in seen[:6]}) > 3
-        assert seen[0][0] != self.spot_and_book(visitor, "2026-09-16 15:14:10", symbol)[0]
+        assert seen[0][0] != self.spot_and_book(client, "2026-09-16 15:14:10", symbol)[0]
 
-    def test_without_one_both_move_until_1530(self, visitor: Visitor) -> None:
+    def test_without_one_both_move_until_1530(self, client: ExchangeClient) -> None:
         times = ("15:15:40", "15:20:00", "15:27:59", "15:29:55")
-        seen = [self.spot_and_book(visitor, f"2026-07-31 {at}") for at in times]
-        after = [self.spot_and_book(visitor, f"2026-07-31 {at}") for at in ("15:30:00", "15:39:00")]
+        seen = [self.spot_and_book(client, f"2026-07-31 {at}") for at in times]
+        after = [self.spot_and_book(client, f"2026-07-31 {at}") for at in ("15:30:00", "15:39:00")]
 
         assert len({spot for spot, _ in seen}) == len(seen)
         assert after[0] == after[1]
@@ -275,62 +287,64 @@ class TestHours:
         ],
     )
     def test_the_websites_stamp_is_the_last_second_of_trading(
-        self, visitor: Visitor, browser: Browser, at: str, stamp: str
+        self, client: ExchangeClient, browser: Browser, at: str, stamp: str
     ) -> None:
-        visitor.clock.put(at)
-        expiry = browser.told("/api/option-chain-contract-info?symbol=NIFTY")["expiryDates"][1]
+        client.clock.set_to(at)
+        expiry = browser.get_json("/api/option-chain-contract-info?symbol=NIFTY")["expiryDates"][1]
         assert browser.chain("NIFTY", expiry)["records"]["timestamp"] == stamp
 
-    def test_the_website_stands_still_until_the_next_open(
-        self, visitor: Visitor, browser: Browser
+    def test_the_website_does_not_change_until_the_next_open(
+        self, client: ExchangeClient, browser: Browser
     ) -> None:
         documents = []
         for at in ("2026-09-16 15:40:00", "2026-09-16 23:59:00", "2026-09-17 09:14:59"):
-            visitor.clock.put(at)
+            client.clock.set_to(at)
             documents.append(browser.chain("NIFTY", "29-Sep-2026"))
-        visitor.clock.put("2026-09-17 09:15:06")
+        client.clock.set_to("2026-09-17 09:15:06")
 
         assert documents[0] == documents[1] == documents[2]
         assert browser.chain("NIFTY", "29-Sep-2026") != documents[0]
 
-    def test_on_the_last_day_legs_end_at_what_exercise_brings(self, visitor: Visitor) -> None:
-        visitor.clock.put("2026-09-22 15:40:00")
-        told = visitor.chain_truth("NIFTY", "2026-09-22")
-        served = legs_of(visitor.chain("NIFTY", "2026-09-22"))
+    def test_on_the_last_day_legs_end_at_their_exercise_value(self, client: ExchangeClient) -> None:
+        client.clock.set_to("2026-09-22 15:40:00")
+        truth = client.chain_truth("NIFTY", "2026-09-22")
+        served = legs_of(client.chain("NIFTY", "2026-09-22"))
 
-        assert told["at"] == told["expires_at"] == "2026-09-22T15:40:00+05:30"
-        for leg in told["legs"]:
+        assert truth["at"] == truth["expires_at"] == "2026-09-22T15:40:00+05:30"
+        for leg in truth["legs"]:
             side = 1 if leg["option_type"] == "CE" else -1
-            exercised = max(side * (told["spot"] - leg["strike"]), 0)
+            exercised = max(side * (truth["spot"] - leg["strike"]), 0)
             market = served[leg["strike"], leg["option_type"]]["market_data"]
             assert leg["premium"] == pytest.approx(exercised, abs=1.0)
             assert market["ltp"] == pytest.approx(max(exercised, TICK), abs=1.0)
 
-    def test_a_morning_before_the_open_tells_yesterdays_closes(self, visitor: Visitor) -> None:
-        """Upstox's new day has begun: the last price ever, no volume, yesterday's open interest."""
-        visitor.clock.put("2026-09-16 19:00:00")
-        evening = legs_of(visitor.chain("NIFTY", "2026-09-29"))
-        visitor.clock.put("2026-09-17 08:00:00")
-        morning = legs_of(visitor.chain("NIFTY", "2026-09-29"))
+    def test_before_the_open_the_last_price_is_yesterdays_close(
+        self, client: ExchangeClient
+    ) -> None:
+        """Upstox's new day has begun: the last price, volume 0, yesterday's open interest."""
+        client.clock.set_to("2026-09-16 19:00:00")
+        evening = legs_of(client.chain("NIFTY", "2026-09-29"))
+        client.clock.set_to("2026-09-17 08:00:00")
+        morning = legs_of(client.chain("NIFTY", "2026-09-29"))
 
         for name, leg in morning.items():
-            told, before = leg["market_data"], evening[name]["market_data"]
-            assert told["ltp"] == told["close_price"] == before["ltp"]
-            assert told["volume"] == 0
-            assert told["oi"] == told["prev_oi"] == before["oi"]
+            market, before = leg["market_data"], evening[name]["market_data"]
+            assert market["ltp"] == market["close_price"] == before["ltp"]
+            assert market["volume"] == 0
+            assert market["oi"] == market["prev_oi"] == before["oi"]
 
 
 def test_the_same_seed_gives_the_same_documents() -> None:
     def documents(seed: int) -> list[bytes]:
-        clock = StandingClock("2026-09-16 11:23:31")
+        clock = ManualClock("2026-09-16 11:23:31")
         with PaperExchange(clock, symbols=SYMBOLS, seed=seed) as exchange:
-            visitor, browser = Visitor(exchange, clock), Browser(exchange)
-            # What was asked before must not show.
-            visitor.chain("BANKNIFTY", "2026-09-29")
+            client, browser = ExchangeClient(exchange, clock), Browser(exchange)
+            # An earlier request must not change the responses.
+            client.chain("BANKNIFTY", "2026-09-29")
             return [
-                orjson.dumps(visitor.chain("NIFTY", "2026-09-22")),
+                orjson.dumps(client.chain("NIFTY", "2026-09-22")),
                 orjson.dumps(browser.chain("NIFTY", "22-Sep-2026")),
-                orjson.dumps(visitor.chain_truth("NIFTY", "2026-09-22")),
+                orjson.dumps(client.chain_truth("NIFTY", "2026-09-22")),
             ]
 
     first, again, other = documents(5), documents(5), documents(6)
@@ -339,15 +353,15 @@ def test_the_same_seed_gives_the_same_documents() -> None:
 
 
 def test_the_chains_strikes_are_the_contracts_of_the_master(
-    visitor: Visitor, browser: Browser
+    client: ExchangeClient, browser: Browser
 ) -> None:
-    market = visitor.exchange.market
+    market = client.exchange.market
     rows = [
         row
-        for row in market.master.rows(visitor.clock.now().date())
+        for row in market.master.rows(client.clock.now().date())
         if row.get("underlying_symbol") == "NIFTY" and row["instrument_type"] != "FUT"
     ]
-    info = browser.told("/api/option-chain-contract-info?symbol=NIFTY")
+    info = browser.get_json("/api/option-chain-contract-info?symbol=NIFTY")
 
     assert {f"{row['strike_price']:g}" for row in rows} == set(info["strikePrice"])
     assert len({row["expiry"] for row in rows}) == len(info["expiryDates"])

@@ -1,4 +1,4 @@
-"""The paper market's clock: open at any hour, and going on where it stopped."""
+"""The paper market's clock: open at any hour, and continued after a restart."""
 
 import json
 import signal
@@ -14,7 +14,7 @@ import orjson
 import pytest
 import urllib3
 from effort import PATIENCE_SECONDS
-from paper_exchange_desk import SYMBOLS, StandingClock, Visitor, ist
+from exchange_client import SYMBOLS, ExchangeClient, ManualClock, ist
 
 from data_fetch.core.clock import IST, ScaledClock
 from data_fetch.core.errors import CalendarUnknown, SetupError
@@ -28,7 +28,7 @@ STILL = 1e-9
 
 
 def clock_at(at: str, state_file: Path | None = None) -> PaperMarketClock:
-    """A paper market clock that hardly moves by itself."""
+    """A paper market clock that is practically stopped."""
     return PaperMarketClock(
         CALENDAR, today=date(2026, 9, 16), state_file=state_file, speed=STILL, start=ist(at)
     )
@@ -68,18 +68,18 @@ def test_it_begins_on_the_latest_trading_day(today: str, begins: str) -> None:
         pytest.param("2024-11-01 19:06:00", "2024-11-04 09:14:45", id="after Muhurat"),
     ],
 )
-def test_it_leaps_over_closed_hours(at: str, becomes: str) -> None:
+def test_it_skips_closed_hours(at: str, becomes: str) -> None:
     assert shown(clock_at(at)) == becomes
 
 
-def test_it_leaps_as_soon_as_the_day_is_over() -> None:
+def test_it_skips_as_soon_as_the_day_is_over() -> None:
     clock = clock_at("2026-09-16 15:00")
     shown(clock)
     clock.set(ist("2026-09-16 20:00"))
     assert shown(clock) == "2026-09-17 09:14:45"
 
 
-def test_the_market_opens_after_every_leap() -> None:
+def test_the_market_opens_after_every_skip() -> None:
     clock, opened = clock_at("2026-08-28 16:06"), []
     for _ in range(10):
         at = clock.now()
@@ -88,7 +88,7 @@ def test_the_market_opens_after_every_leap() -> None:
     assert all(opened)
 
 
-def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_a_restart_continues_at_the_saved_time(tmp_path: Path) -> None:
     state = tmp_path / "data" / "clock.json"
     clock_at("2026-09-10 11:11:11", state).now()
 
@@ -112,7 +112,7 @@ def test_at_the_calendars_end_the_market_begins_again(at: str, becomes: str) -> 
     assert shown(clock) == becomes
 
 
-def test_a_time_kept_beyond_the_calendar_begins_again(tmp_path: Path) -> None:
+def test_a_saved_time_beyond_the_calendar_starts_over(tmp_path: Path) -> None:
     state = tmp_path / "clock.json"
     state.write_text('{"now": "2027-01-04T10:00:00+05:30"}')
     clock = PaperMarketClock(CALENDAR, today=date(2026, 9, 16), state_file=state, speed=STILL)
@@ -121,7 +121,7 @@ def test_a_time_kept_beyond_the_calendar_begins_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("at", ["2027-01-04 10:00", "1999-12-31 10:00"])
-def test_a_time_the_calendar_does_not_know_is_refused(at: str) -> None:
+def test_a_time_outside_the_calendar_is_rejected(at: str) -> None:
     with pytest.raises(CalendarUnknown):
         clock_at(at)
     clock = clock_at("2026-09-16 10:00")
@@ -131,11 +131,11 @@ def test_a_time_the_calendar_does_not_know_is_refused(at: str) -> None:
 
 
 class TestPause:
-    """A collector that starts stops the market, so that no slot passes meanwhile."""
+    """A collector pauses the clock while it starts, so that it misses no slot."""
 
     @pytest.fixture
     def seconds(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-        """What the stopwatch shows; the last one counts."""
+        """The readings of the stopwatch; the last one is current."""
         shown = [1000.0]
         for module in ("core.clock", "paper_exchange.clock"):
             monkeypatch.setattr(f"data_fetch.{module}.stopwatch", lambda: shown[-1])
@@ -146,7 +146,7 @@ class TestPause:
         start = ist("2026-09-16 09:15:50")
         return PaperMarketClock(CALENDAR, today=date(2026, 9, 16), speed=30, start=start)
 
-    def test_it_stands_still_until_the_holder_resumes(
+    def test_it_lasts_until_the_holder_resumes(
         self, clock: PaperMarketClock, seconds: list[float]
     ) -> None:
         clock.pause("collector", 60)
@@ -190,30 +190,30 @@ class TestPause:
         seconds.append(1010.0)
         assert shown(clock) == "2026-09-17 09:14:45"
 
-    def test_it_is_ordered_over_http(self, clock: PaperMarketClock) -> None:
+    def test_it_can_be_requested_over_http(self, clock: PaperMarketClock) -> None:
         with PaperExchange(clock, symbols=SYMBOLS, calendar=CALENDAR) as paper:
             url = f"{paper.url}/paper/clock"
-            order = {"pause": "collector", "seconds": 60}
-            paused = urllib3.request("POST", url, json=order).json()
+            command = {"pause": "collector", "seconds": 60}
+            paused = urllib3.request("POST", url, json=command).json()
             resumed = urllib3.request("POST", url, json={"resume": "collector"}).json()
         assert (paused["speed"], resumed["speed"]) == (0, 30)
 
-    @pytest.mark.parametrize("seconds_asked", [0, -1, 1e9, "many", None])
-    def test_a_pause_without_a_sensible_length_is_refused(
-        self, clock: PaperMarketClock, seconds_asked: object
+    @pytest.mark.parametrize("requested", [0, -1, 1e9, "many", None])
+    def test_a_pause_of_invalid_length_is_rejected(
+        self, clock: PaperMarketClock, requested: object
     ) -> None:
         with PaperExchange(clock, symbols=SYMBOLS, calendar=CALENDAR) as paper:
-            order = {"pause": "collector", "seconds": seconds_asked}
-            refused = urllib3.request("POST", f"{paper.url}/paper/clock", json=order)
+            command = {"pause": "collector", "seconds": requested}
+            refused = urllib3.request("POST", f"{paper.url}/paper/clock", json=command)
         assert (refused.status, clock.paused) == (400, False)
 
 
-class TestTwoMarketsKeepTheirTimeInOneFile:
-    """A command has an exchange of its own while a scheduler starts one."""
+class TestTwoMarketsWithOneStateFile:
+    """A command runs an exchange of its own while a scheduler starts one."""
 
     @pytest.fixture(autouse=True)
-    def kept_at_every_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("data_fetch.paper_exchange.clock.KEEP_EVERY_SECONDS", 0)
+    def saved_at_every_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("data_fetch.paper_exchange.clock.SAVE_EVERY_SECONDS", 0)
 
     @pytest.fixture
     def state(self, tmp_path: Path) -> Path:
@@ -222,7 +222,7 @@ class TestTwoMarketsKeepTheirTimeInOneFile:
     def resumed(self, state: Path) -> PaperMarketClock:
         return PaperMarketClock(CALENDAR, today=date(2026, 9, 16), state_file=state, speed=STILL)
 
-    def test_the_one_behind_does_not_put_the_other_back(self, state: Path) -> None:
+    def test_the_earlier_clock_does_not_set_the_later_one_back(self, state: Path) -> None:
         command = clock_at("2026-09-10 11:00", state)
         command.now()
         scheduler = self.resumed(state)
@@ -233,7 +233,7 @@ class TestTwoMarketsKeepTheirTimeInOneFile:
 
         assert shown(self.resumed(state)) == "2026-09-11 09:14:45"
 
-    def test_the_one_ahead_is_kept_from_then_on(self, state: Path) -> None:
+    def test_the_later_clock_is_saved(self, state: Path) -> None:
         command = clock_at("2026-09-10 11:00", state)
         command.now()
         scheduler = self.resumed(state)
@@ -247,14 +247,14 @@ class TestTwoMarketsKeepTheirTimeInOneFile:
 
         assert shown(self.resumed(state)) == "2026-09-10 11:02:00"
 
-    def test_a_market_alone_may_be_set_back(self, state: Path) -> None:
+    def test_a_single_market_may_be_set_back(self, state: Path) -> None:
         clock = clock_at("2026-09-10 15:00", state)
         clock.now()
         clock.set(ist("2026-09-09 10:00"))
         clock.now()
         assert shown(self.resumed(state)) == "2026-09-09 10:00:00"
 
-    def test_what_cannot_be_read_is_written_anew(self, state: Path) -> None:
+    def test_an_unreadable_state_file_is_replaced(self, state: Path) -> None:
         clock = clock_at("2026-09-10 15:00", state)
         state.write_text("{")
         clock.now()
@@ -262,7 +262,7 @@ class TestTwoMarketsKeepTheirTimeInOneFile:
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"now": "noon"}', "[]"])
-def test_a_broken_state_file_says_what_to_do(tmp_path: Path, text: str) -> None:
+def test_an_invalid_state_file_is_an_error_with_a_hint(tmp_path: Path, text: str) -> None:
     state = tmp_path / "clock.json"
     state.write_text(text)
     with pytest.raises(SetupError, match="Delete the file"):
@@ -271,45 +271,45 @@ def test_a_broken_state_file_says_what_to_do(tmp_path: Path, text: str) -> None:
 
 class TestControlEndpoint:
     @pytest.fixture
-    def visitor(self) -> Iterator[Visitor]:
-        clock = StandingClock("2026-09-16 10:00")
+    def client(self) -> Iterator[ExchangeClient]:
+        clock = ManualClock("2026-09-16 10:00")
         with PaperExchange(ScaledClock(clock.now(), STILL), symbols=SYMBOLS) as exchange:
-            yield Visitor(exchange, clock)
+            yield ExchangeClient(exchange, clock)
 
-    def post(self, visitor: Visitor, document: object) -> tuple[int, dict[str, object]]:
-        answer = visitor.ask("/paper/clock", "POST", body=orjson.dumps(document))
-        return answer.status, orjson.loads(answer.data)
+    def post(self, client: ExchangeClient, document: object) -> tuple[int, dict[str, object]]:
+        response = client.request("/paper/clock", "POST", body=orjson.dumps(document))
+        return response.status, orjson.loads(response.data)
 
-    def test_it_tells_the_time_and_its_speed(self, visitor: Visitor) -> None:
-        told = orjson.loads(visitor.ask("/paper/clock").data)
-        assert datetime.fromisoformat(told["now"]) == ist("2026-09-16 10:00")
-        assert told["speed"] == STILL
+    def test_it_returns_the_time_and_the_speed(self, client: ExchangeClient) -> None:
+        document = orjson.loads(client.request("/paper/clock").data)
+        assert datetime.fromisoformat(document["now"]) == ist("2026-09-16 10:00")
+        assert document["speed"] == STILL
 
-    def test_it_can_be_set(self, visitor: Visitor) -> None:
-        status, told = self.post(visitor, {"now": "2026-09-15T14:00:00+05:30"})
-        assert (status, told["now"]) == (200, "2026-09-15T08:30:00+00:00")
+    def test_it_can_be_set(self, client: ExchangeClient) -> None:
+        status, document = self.post(client, {"now": "2026-09-15T14:00:00+05:30"})
+        assert (status, document["now"]) == (200, "2026-09-15T08:30:00+00:00")
 
-    def test_a_clock_that_cannot_be_paused_says_so(self, visitor: Visitor) -> None:
-        status, told = self.post(visitor, {"pause": "collector", "seconds": 60})
-        assert (status, "error" in told) == (409, True)
+    def test_a_clock_that_cannot_be_paused_is_an_error(self, client: ExchangeClient) -> None:
+        status, document = self.post(client, {"pause": "collector", "seconds": 60})
+        assert (status, "error" in document) == (409, True)
 
     @pytest.mark.parametrize(
-        "document", [{}, [], {"now": 3}, {"now": "noon"}, {"now": "2026-09-15T14:00:00"}]
+        "sent", [{}, [], {"now": 3}, {"now": "noon"}, {"now": "2026-09-15T14:00:00"}]
     )
-    def test_what_is_no_instant_is_refused(self, visitor: Visitor, document: object) -> None:
-        status, told = self.post(visitor, document)
-        assert (status, "error" in told) == (400, True)
+    def test_an_invalid_instant_is_rejected(self, client: ExchangeClient, sent: object) -> None:
+        status, document = self.post(client, sent)
+        assert (status, "error" in document) == (400, True)
 
 
 def test_the_exchange_answers_after_the_calendars_last_day() -> None:
     with PaperExchange(clock_at("2026-12-31 16:06"), calendar=CALENDAR, symbols=SYMBOLS) as paper:
-        told = urllib3.request("GET", f"{paper.url}/paper/clock", retries=False)
+        response = urllib3.request("GET", f"{paper.url}/paper/clock", retries=False)
         refused = urllib3.request(
             "POST", f"{paper.url}/paper/clock", json={"now": "2027-01-04T10:00:00+05:30"}
         )
 
-    assert told.status == 200
-    assert datetime.fromisoformat(told.json()["now"]) == ist("2026-09-16 09:15:50")
+    assert response.status == 200
+    assert datetime.fromisoformat(response.json()["now"]) == ist("2026-09-16 09:15:50")
     assert refused.status == 400
     assert "2027-01-04" in refused.json()["error"]
 
@@ -331,13 +331,13 @@ class TestCommand:
         server = self.started(
             tmp_path, "--json", "--start", "2026-09-16T10:00", "--faults", str(script)
         )
-        told = json.loads(server.stdout.readline())
-        clock = urllib3.request("GET", f"{told['url']}/paper/clock").json()
-        holidays = urllib3.request("GET", f"{told['url']}/v2/market/holidays", retries=False)
+        announced = json.loads(server.stdout.readline())
+        clock = urllib3.request("GET", f"{announced['url']}/paper/clock").json()
+        holidays = urllib3.request("GET", f"{announced['url']}/v2/market/holidays", retries=False)
         server.send_signal(stop)
         rest, _ = server.communicate(timeout=PATIENCE_SECONDS)
 
-        assert (told["pid"], server.returncode, rest) == (server.pid, 0, "")
+        assert (announced["pid"], server.returncode, rest) == (server.pid, 0, "")
         assert clock["now"].startswith("2026-09-16T04:30:")
         assert holidays.status == 500
 
@@ -345,47 +345,47 @@ class TestCommand:
         script = tmp_path / "faults.toml"
         script.write_text('[[fault]]\nkind = "earthquake"\n')
         server = self.started(tmp_path, "--faults", str(script))
-        _, told = server.communicate(timeout=PATIENCE_SECONDS)
+        _, output = server.communicate(timeout=PATIENCE_SECONDS)
 
         assert server.returncode == 2
-        assert "fault 1 (earthquake)" in told
+        assert "fault 1 (earthquake)" in output
 
     @pytest.mark.parametrize(
-        ("arguments", "told"),
+        ("arguments", "message"),
         [
             pytest.param(["--start", "noon"], "is not a time such as", id="no time"),
             pytest.param(["--start", "2030-01-01"], "calendar knows", id="beyond the calendar"),
             pytest.param(["--host", "a..b"], "cannot listen on a..b", id="no address"),
-            pytest.param(["--state", "file/clock.json"], "cannot be kept", id="no folder"),
+            pytest.param(["--state", "file/clock.json"], "cannot be saved", id="no folder"),
             pytest.param(["--quiet", "silent"], "zero-volume", id="no such way"),
             pytest.param(["--illiquid", "2"], "--illiquid", id="no share"),
         ],
     )
-    def test_wrong_use_is_told_in_words(
-        self, tmp_path: Path, arguments: list[str], told: str
+    def test_wrong_use_has_a_clear_message(
+        self, tmp_path: Path, arguments: list[str], message: str
     ) -> None:
         (tmp_path / "file").touch()
         server = self.started(tmp_path, *arguments)
         try:
-            _, words = server.communicate(timeout=PATIENCE_SECONDS)
+            _, output = server.communicate(timeout=PATIENCE_SECONDS)
         finally:
             server.kill()
 
         assert server.returncode == 2
-        assert told in words
-        assert "Traceback" not in words
+        assert message in output
+        assert "Traceback" not in output
 
-    def test_a_port_in_use_is_told(self, tmp_path: Path) -> None:
+    def test_a_port_in_use_has_a_clear_message(self, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             server = self.started(tmp_path, "--port", str(port))
-            _, words = server.communicate(timeout=PATIENCE_SECONDS)
+            _, output = server.communicate(timeout=PATIENCE_SECONDS)
 
         assert server.returncode == 2
-        assert f"cannot listen on 127.0.0.1:{port}" in words
-        assert "address already in use" in words
+        assert f"cannot listen on 127.0.0.1:{port}" in output
+        assert "address already in use" in output
 
-    def test_quiet_minutes_are_served_as_told(self, tmp_path: Path) -> None:
+    def test_quiet_minutes_follow_the_option(self, tmp_path: Path) -> None:
         server = self.started(
             tmp_path,
             *("--json", "--start", "2026-07-31T12:00"),
@@ -394,8 +394,8 @@ class TestCommand:
         url = json.loads(server.stdout.readline())["url"]
         key = quote(f"NSE_EQ|{paper_isin('RELIANCE')}", safe="")
         path = f"/v3/historical-candle/{key}/minutes/1/2026-07-30/2026-07-30"
-        answer = urllib3.request("GET", url + path).json()
+        response = urllib3.request("GET", url + path).json()
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=PATIENCE_SECONDS)
 
-        assert 200 < len(answer["data"]["candles"]) < 330
+        assert 200 < len(response["data"]["candles"]) < 330

@@ -1,4 +1,4 @@
-"""Each fault of the paper exchange does on the wire what its name says."""
+"""Each fault of the paper exchange has its documented effect on the wire."""
 
 import gzip
 import json
@@ -14,7 +14,7 @@ import orjson
 import pytest
 import urllib3
 from checkout import CHECKOUT
-from paper_exchange_desk import SYMBOLS, StandingClock, Visitor
+from exchange_client import SYMBOLS, ExchangeClient, ManualClock
 
 from data_fetch.core.errors import SetupError
 from data_fetch.paper_exchange.exchange import PaperExchange
@@ -23,17 +23,19 @@ from data_fetch.paper_exchange.faults.faults import KINDS, Fault, load_faults, r
 NIFTY = "NSE_INDEX|Nifty 50"
 CHAIN = f"/v2/option/chain?instrument_key={quote_plus(NIFTY)}&expiry_date=2026-09-22"
 MASTER = "/market-quote/instruments/exchange/NSE.json.gz"
+# The page that describes every kind of fault.
+FAULTS_PAGE = "docs/reference/paper-exchange.md"
 
 
 @pytest.fixture
-def visitor() -> Iterator[Visitor]:
-    clock = StandingClock("2026-09-16 11:23:31")
+def client() -> Iterator[ExchangeClient]:
+    clock = ManualClock("2026-09-16 11:23:31")
     with PaperExchange(clock, symbols=SYMBOLS) as exchange:
-        yield Visitor(exchange, clock)
+        yield ExchangeClient(exchange, clock)
 
 
-def ltp(visitor: Visitor) -> str:
-    return visitor.ltp_path(visitor.key("TCS"), visitor.key("RELIANCE"))
+def ltp(client: ExchangeClient) -> str:
+    return client.ltp_path(client.key("TCS"), client.key("RELIANCE"))
 
 
 @pytest.mark.parametrize(
@@ -67,58 +69,58 @@ def ltp(visitor: Visitor) -> str:
         pytest.param({"kind": "unknown-key"}, 400, {}, "UDAPI1087", id="unknown key"),
     ],
 )
-def test_answers_instead_of_the_exchanges(
-    visitor: Visitor, fault: dict[str, Any], status: int, headers: dict[str, str], shows: str
+def test_error_responses(
+    client: ExchangeClient, fault: dict[str, Any], status: int, headers: dict[str, str], shows: str
 ) -> None:
-    visitor.order(**fault, api="ltp", times=1)
+    client.inject(**fault, api="ltp", times=1)
 
-    answer = visitor.ask(ltp(visitor))
+    response = client.request(ltp(client))
 
-    assert (answer.status, shows in answer.data.decode()) == (status, True)
-    assert {name: answer.headers[name] for name in headers} == headers
-    assert ("Retry-After" in answer.headers) == ("retry_after" in fault)
-    assert visitor.ask(ltp(visitor)).status == 200
+    assert (response.status, shows in response.data.decode()) == (status, True)
+    assert {name: response.headers[name] for name in headers} == headers
+    assert ("Retry-After" in response.headers) == ("retry_after" in fault)
+    assert client.request(ltp(client)).status == 200
 
 
-def test_a_connection_is_reset_before_the_answer(visitor: Visitor) -> None:
-    visitor.order(kind="reset", api="ltp", times=1)
+def test_a_connection_is_reset_before_the_response(client: ExchangeClient) -> None:
+    client.inject(kind="reset", api="ltp", times=1)
 
     with pytest.raises(urllib3.exceptions.ProtocolError, match="reset"):
-        visitor.ask(ltp(visitor), retries=False)
+        client.request(ltp(client), retries=False)
 
 
-def test_a_connection_is_cut_in_the_middle_of_a_body(visitor: Visitor) -> None:
-    visitor.order(kind="cut-mid-body", api="ltp", times=1)
+def test_a_connection_is_cut_in_the_middle_of_a_body(client: ExchangeClient) -> None:
+    client.inject(kind="cut-mid-body", api="ltp", times=1)
 
     with pytest.raises(urllib3.exceptions.ProtocolError, match="IncompleteRead"):
-        visitor.ask(ltp(visitor), retries=False)
+        client.request(ltp(client), retries=False)
 
 
-def test_a_slow_body_stops_halfway(visitor: Visitor) -> None:
-    visitor.order(kind="slow-body", seconds=5, times=1)
+def test_a_slow_body_stops_halfway(client: ExchangeClient) -> None:
+    client.inject(kind="slow-body", seconds=5, times=1)
     impatient = urllib3.Timeout(connect=2, read=0.1)
 
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
-        visitor.ask(ltp(visitor), retries=False, timeout=impatient)
+        client.request(ltp(client), retries=False, timeout=impatient)
 
-    visitor.order(kind="slow-body", seconds=0.05, times=1)
-    assert len(visitor.data(ltp(visitor))) == 2
+    client.inject(kind="slow-body", seconds=0.05, times=1)
+    assert len(client.data(ltp(client))) == 2
 
 
-def test_json_ends_early_in_a_whole_answer(visitor: Visitor) -> None:
-    visitor.order(kind="truncated-json", api="ltp")
-    answer = visitor.ask(ltp(visitor))
+def test_json_ends_early_in_a_complete_response(client: ExchangeClient) -> None:
+    client.inject(kind="truncated-json", api="ltp")
+    response = client.request(ltp(client))
 
-    assert int(answer.headers["Content-Length"]) == len(answer.data)
+    assert int(response.headers["Content-Length"]) == len(response.data)
     with pytest.raises(orjson.JSONDecodeError):
-        orjson.loads(answer.data)
+        orjson.loads(response.data)
 
 
-def test_partial_success(visitor: Visitor) -> None:
-    visitor.order(kind="partial-success", api="ltp")
-    told = orjson.loads(visitor.ask(ltp(visitor)).data)
+def test_partial_success(client: ExchangeClient) -> None:
+    client.inject(kind="partial-success", api="ltp")
+    document = orjson.loads(client.request(ltp(client)).data)
 
-    assert (told["status"], len(told["data"])) == ("partial_success", 2)
+    assert (document["status"], len(document["data"])) == ("partial_success", 2)
 
 
 @pytest.mark.parametrize(
@@ -133,13 +135,13 @@ def test_partial_success(visitor: Visitor) -> None:
         ),
     ],
 )
-def test_empty_data(visitor: Visitor, path: str, empty: object) -> None:
-    visitor.order(kind="empty-data")
-    assert visitor.data(ltp(visitor) if path == "ltp" else path) == empty
+def test_empty_data(client: ExchangeClient, path: str, empty: object) -> None:
+    client.inject(kind="empty-data")
+    assert client.data(ltp(client) if path == "ltp" else path) == empty
 
 
 @pytest.mark.parametrize(
-    ("kind", "poisoned"),
+    ("kind", "changed"),
     [
         pytest.param("nulls", lambda row: row["last_price"] is None, id="nulls"),
         pytest.param("negative-price", lambda row: row["last_price"] < 0, id="negative"),
@@ -152,55 +154,55 @@ def test_empty_data(visitor: Visitor, path: str, empty: object) -> None:
         pytest.param("left-out", lambda row: row is None, id="left out"),
     ],
 )
-def test_one_quote_is_spoilt_and_the_other_is_not(
-    visitor: Visitor, kind: str, poisoned: Any
+def test_one_quote_is_changed_and_the_other_is_not(
+    client: ExchangeClient, kind: str, changed: Any
 ) -> None:
-    tcs, reliance = visitor.key("TCS"), visitor.key("RELIANCE")
-    good = visitor.ltp(tcs, reliance)
-    visitor.order(kind=kind, api="ltp", instruments=[tcs])
+    tcs, reliance = client.key("TCS"), client.key("RELIANCE")
+    good = client.ltp(tcs, reliance)
+    client.inject(kind=kind, api="ltp", instruments=[tcs])
 
-    answer = json.loads(visitor.ask(ltp(visitor)).data)
+    response = json.loads(client.request(ltp(client)).data)
 
-    rows = {row["instrument_token"]: row for row in answer["data"].values()}
-    assert poisoned(rows.get(tcs))
+    rows = {row["instrument_token"]: row for row in response["data"].values()}
+    assert changed(rows.get(tcs))
     assert rows[reliance] == good[reliance]
 
 
-def test_volume_falls_within_the_day(visitor: Visitor) -> None:
-    tcs = visitor.key("TCS")
-    before = visitor.ltp(tcs)[tcs]["volume"]
-    visitor.order(kind="falling-volume", instruments=[tcs])
-    visitor.clock.set(visitor.clock.now() + timedelta(minutes=1))
+def test_volume_falls_within_the_day(client: ExchangeClient) -> None:
+    tcs = client.key("TCS")
+    before = client.ltp(tcs)[tcs]["volume"]
+    client.inject(kind="falling-volume", instruments=[tcs])
+    client.clock.set(client.clock.now() + timedelta(minutes=1))
 
-    assert visitor.ltp(tcs)[tcs]["volume"] < before
+    assert client.ltp(tcs)[tcs]["volume"] < before
 
 
 class TestCandles:
-    def test_of_the_future(self, visitor: Visitor) -> None:
-        visitor.order(kind="future-candles")
-        newest, second, *_ = visitor.intraday(visitor.key("TCS"))
+    def test_one_is_of_tomorrow(self, client: ExchangeClient) -> None:
+        client.inject(kind="future-candles")
+        newest, second, *_ = client.intraday(client.key("TCS"))
 
-        now = visitor.clock.now()
+        now = client.clock.now()
         assert datetime.fromisoformat(newest[0]) > now > datetime.fromisoformat(second[0])
 
-    def test_that_come_late(self, visitor: Visitor) -> None:
-        key = visitor.key("TCS")
-        on_time = visitor.intraday(key)
-        visitor.order(kind="late-candles", minutes=10)
+    def test_the_last_ones_are_late(self, client: ExchangeClient) -> None:
+        key = client.key("TCS")
+        on_time = client.intraday(key)
+        client.inject(kind="late-candles", minutes=10)
 
-        assert visitor.intraday(key) == on_time[10:]
+        assert client.intraday(key) == on_time[10:]
 
-    def test_of_yesterday_from_the_intraday_path(self, visitor: Visitor) -> None:
-        key = visitor.key("TCS")
-        visitor.order(kind="yesterdays-bars")
+    def test_the_intraday_path_serves_yesterday(self, client: ExchangeClient) -> None:
+        key = client.key("TCS")
+        client.inject(kind="yesterdays-bars")
 
-        assert visitor.intraday(key) == visitor.history(key, "2026-09-15", "2026-09-15")
+        assert client.intraday(key) == client.history(key, "2026-09-15", "2026-09-15")
 
     @pytest.mark.parametrize("kind", ["lost-minutes", "withheld-minutes"])
-    def test_of_some_minutes_are_nowhere(self, visitor: Visitor, kind: str) -> None:
-        tcs, reliance = visitor.key("TCS"), visitor.key("RELIANCE")
-        whole, others = visitor.intraday(tcs), visitor.intraday(reliance)
-        visitor.order(
+    def test_some_minutes_are_missing_everywhere(self, client: ExchangeClient, kind: str) -> None:
+        tcs, reliance = client.key("TCS"), client.key("RELIANCE")
+        whole, others = client.intraday(tcs), client.intraday(reliance)
+        client.inject(
             kind=kind,
             instruments=[tcs],
             until="2026-09-18T00:00:00",
@@ -209,19 +211,19 @@ class TestCandles:
         )
 
         def shown() -> list[str]:
-            return [row[0][11:16] for row in visitor.intraday(tcs)[:3]]
+            return [row[0][11:16] for row in client.intraday(tcs)[:3]]
 
         assert shown() == ["11:23", "11:17", "11:16"]
-        assert len(visitor.intraday(tcs)) == len(whole) - 5
-        assert visitor.intraday(reliance) == others
-        assert visitor.ohlc(tcs, "I1")["prev_ohlc"] is None
-        assert visitor.ohlc(reliance, "I1")["prev_ohlc"]
-        visitor.clock.put("2026-09-16 11:24:10")
-        assert visitor.ohlc(tcs, "I1")["prev_ohlc"], "a bar after the lost ones"
-        visitor.clock.put("2026-09-17 23:59:59")
-        assert len(visitor.history(tcs, "2026-09-16", "2026-09-16")) == 370
-        visitor.clock.put("2026-09-18 00:00")
-        assert len(visitor.history(tcs, "2026-09-16", "2026-09-16")) == 375
+        assert len(client.intraday(tcs)) == len(whole) - 5
+        assert client.intraday(reliance) == others
+        assert client.ohlc(tcs, "I1")["prev_ohlc"] is None
+        assert client.ohlc(reliance, "I1")["prev_ohlc"]
+        client.clock.set_to("2026-09-16 11:24:10")
+        assert client.ohlc(tcs, "I1")["prev_ohlc"], "the candle after the lost ones"
+        client.clock.set_to("2026-09-17 23:59:59")
+        assert len(client.history(tcs, "2026-09-16", "2026-09-16")) == 370
+        client.clock.set_to("2026-09-18 00:00")
+        assert len(client.history(tcs, "2026-09-16", "2026-09-16")) == 375
 
     @pytest.mark.parametrize(
         ("bounds", "days"),
@@ -231,22 +233,22 @@ class TestCandles:
             pytest.param({}, [], id="all"),
         ],
     )
-    def test_are_lost_without_a_bound(
-        self, visitor: Visitor, bounds: dict[str, str], days: list[str]
+    def test_all_before_or_after_a_single_bound_are_lost(
+        self, client: ExchangeClient, bounds: dict[str, str], days: list[str]
     ) -> None:
-        visitor.order(kind="lost-minutes", **bounds)
-        rows = visitor.history(visitor.key("TCS"), "2026-09-15", "2026-09-10")
+        client.inject(kind="lost-minutes", **bounds)
+        rows = client.history(client.key("TCS"), "2026-09-15", "2026-09-10")
         assert sorted({row[0][8:10] for row in rows}) == days
 
-    def test_are_corrected_later(self, visitor: Visitor) -> None:
-        key = visitor.key("TCS")
+    def test_they_are_corrected_later(self, client: ExchangeClient) -> None:
+        key = client.key("TCS")
         bounds = {"bars_from": "2026-09-15T10:00:00", "bars_until": "2026-09-15T10:02:00"}
         for at in ("2026-09-16T12:00:00", "2026-09-16T13:00:00"):
-            visitor.order(kind="corrected-candles", factor=0.9, **bounds, **{"from": at})
+            client.inject(kind="corrected-candles", factor=0.9, **bounds, **{"from": at})
         seen = []
         for at in ("11:59", "12:00", "13:00"):
-            visitor.clock.put(f"2026-09-16 {at}")
-            seen.append({row[0][11:16]: row for row in visitor.history(key, *["2026-09-15"] * 2)})
+            client.clock.set_to(f"2026-09-16 {at}")
+            seen.append({row[0][11:16]: row for row in client.history(key, *["2026-09-15"] * 2)})
 
         first, second, third = seen
         changed = {"10:00", "10:01"}
@@ -259,40 +261,40 @@ class TestCandles:
                 assert volume == pytest.approx(older[at][5] * 0.9, abs=0.5)
                 assert low <= min(opened, close) <= max(opened, close) <= high
 
-    def test_in_disorder(self, visitor: Visitor) -> None:
-        key = visitor.key("TCS")
-        ordered = visitor.intraday(key)
-        visitor.order(kind="shuffled-candles")
-        shuffled = visitor.intraday(key)
+    def test_they_are_shuffled(self, client: ExchangeClient) -> None:
+        key = client.key("TCS")
+        in_order = client.intraday(key)
+        client.inject(kind="shuffled-candles")
+        shuffled = client.intraday(key)
 
-        assert sorted(shuffled, reverse=True) == ordered
-        assert shuffled not in (ordered, ordered[::-1])
+        assert sorted(shuffled, reverse=True) == in_order
+        assert shuffled not in (in_order, in_order[::-1])
 
-    def test_that_come_twice(self, visitor: Visitor) -> None:
-        key = visitor.key("TCS")
-        once = visitor.intraday(key)
-        visitor.order(kind="duplicated-candles")
-        twice = visitor.intraday(key)
+    def test_they_are_duplicated(self, client: ExchangeClient) -> None:
+        key = client.key("TCS")
+        once = client.intraday(key)
+        client.inject(kind="duplicated-candles")
+        twice = client.intraday(key)
 
         assert (twice[::2], twice[1::2]) == (once, once)
 
-    def test_with_rubbish_among_them(self, visitor: Visitor) -> None:
-        key = visitor.key("TCS")
-        clean = visitor.intraday(key)
-        visitor.order(kind="unparsable-candle")
-        visitor.order(kind="corrected-candles", factor=1)
-        poisoned = visitor.intraday(key)
+    def test_one_row_is_unparsable(self, client: ExchangeClient) -> None:
+        key = client.key("TCS")
+        clean = client.intraday(key)
+        client.inject(kind="unparsable-candle")
+        client.inject(kind="corrected-candles", factor=1)
+        changed = client.intraday(key)
 
-        assert [row for row in poisoned if row != ["rubbish"]] == clean
-        assert len(poisoned) == len(clean) + 1
+        assert [row for row in changed if row != ["rubbish"]] == clean
+        assert len(changed) == len(clean) + 1
 
-    def test_of_expired_contracts_need_a_plan(self, visitor: Visitor) -> None:
-        visitor.order(kind="plan-needed")
+    def test_expired_contracts_need_a_plan(self, client: ExchangeClient) -> None:
+        client.inject(kind="plan-needed")
         path = "/v2/expired-instruments/historical-candle/NSE_FO%7C1%7C15-09-2026/day"
-        assert visitor.refusal(f"{path}/2026-09-15/2026-09-15") == (403, "UDAPI1149")
+        assert client.refusal(f"{path}/2026-09-15/2026-09-15") == (403, "UDAPI1149")
 
     @pytest.mark.parametrize(
-        ("kind", "poisoned"),
+        ("kind", "changed"),
         [
             pytest.param("nulls", lambda row: row[4] is None, id="nulls"),
             pytest.param("negative-price", lambda row: row[4] < 0, id="negative"),
@@ -300,90 +302,94 @@ class TestCandles:
             pytest.param("strings-for-numbers", lambda row: isinstance(row[5], str), id="strings"),
         ],
     )
-    def test_spoilt(self, visitor: Visitor, kind: str, poisoned: Any) -> None:
-        visitor.order(kind=kind, api="candles")
+    def test_have_bad_values(self, client: ExchangeClient, kind: str, changed: Any) -> None:
+        client.inject(kind=kind, api="candles")
         path = "/v3/historical-candle/intraday/NSE_INDEX%7CNifty%2050/minutes/1"
-        rows = json.loads(visitor.ask(path).data)["data"]["candles"]
+        rows = json.loads(client.request(path).data)["data"]["candles"]
 
         assert rows
-        assert all(poisoned(row) for row in rows)
+        assert all(changed(row) for row in rows)
 
 
-def test_the_master_is_empty(visitor: Visitor) -> None:
-    visitor.order(kind="empty-master")
-    assert gzip.decompress(visitor.ask(MASTER).data) == b"[]"
+def test_the_master_is_empty(client: ExchangeClient) -> None:
+    client.inject(kind="empty-master")
+    assert gzip.decompress(client.request(MASTER).data) == b"[]"
 
 
-def test_the_master_is_truncated(visitor: Visitor) -> None:
-    visitor.order(kind="truncated-master")
-    packed = visitor.ask(MASTER).data
+def test_the_master_is_truncated(client: ExchangeClient) -> None:
+    client.inject(kind="truncated-master")
+    packed = client.request(MASTER).data
 
     assert zlib.decompressobj(wbits=31).decompress(packed).startswith(b"[{")
     with pytest.raises(EOFError):
         gzip.decompress(packed)
 
 
-def test_holidays_are_empty(visitor: Visitor) -> None:
-    visitor.order(kind="empty-holidays")
-    assert visitor.data("/v2/market/holidays") == []
+def test_holidays_are_empty(client: ExchangeClient) -> None:
+    client.inject(kind="empty-holidays")
+    assert client.data("/v2/market/holidays") == []
 
 
-class TestWhenAFaultStrikes:
-    def struck(self, visitor: Visitor, path: str) -> bool:
-        return visitor.ask(path).status == 500
+class TestWhenAFaultApplies:
+    def fails(self, client: ExchangeClient, path: str) -> bool:
+        return client.request(path).status == 500
 
-    def test_as_often_as_ordered(self, visitor: Visitor) -> None:
-        visitor.order(kind="server-error", api="ltp", times=2)
-        assert [self.struck(visitor, ltp(visitor)) for _ in range(4)] == [True, True, False, False]
+    def test_a_number_of_times(self, client: ExchangeClient) -> None:
+        client.inject(kind="server-error", api="ltp", times=2)
+        assert [self.fails(client, ltp(client)) for _ in range(4)] == [True, True, False, False]
 
-    def test_between_two_instants(self, visitor: Visitor) -> None:
-        visitor.order(
+    def test_between_two_instants(self, client: ExchangeClient) -> None:
+        client.inject(
             kind="server-error",
             api="ltp",
             **{"from": "2026-09-16T11:30:00", "until": "2026-09-16T06:02:00+00:00"},
         )
-        struck = []
+        failed = []
         for at in ("11:29:59", "11:30:00", "11:31:59", "11:32:00"):
-            visitor.clock.put(f"2026-09-16 {at}")
-            struck.append(self.struck(visitor, ltp(visitor)))
-        assert struck == [False, True, True, False]
+            client.clock.set_to(f"2026-09-16 {at}")
+            failed.append(self.fails(client, ltp(client)))
+        assert failed == [False, True, True, False]
 
-    def test_on_one_path(self, visitor: Visitor) -> None:
-        visitor.order(kind="server-error", path="/v2/market/holidays")
-        assert not self.struck(visitor, ltp(visitor))
-        assert self.struck(visitor, "/v2/market/holidays")
+    def test_only_on_one_path(self, client: ExchangeClient) -> None:
+        client.inject(kind="server-error", path="/v2/market/holidays")
+        assert not self.fails(client, ltp(client))
+        assert self.fails(client, "/v2/market/holidays")
 
-    def test_on_requests_for_an_instrument(self, visitor: Visitor) -> None:
-        visitor.order(kind="server-error", instruments=[visitor.key("TCS")])
-        assert self.struck(visitor, ltp(visitor))
-        assert not self.struck(visitor, visitor.ltp_path(visitor.key("RELIANCE")))
+    def test_only_to_requests_for_an_instrument(self, client: ExchangeClient) -> None:
+        client.inject(kind="server-error", instruments=[client.key("TCS")])
+        assert self.fails(client, ltp(client))
+        assert not self.fails(client, client.ltp_path(client.key("RELIANCE")))
 
-    def test_until_it_is_taken_back(self, visitor: Visitor) -> None:
-        visitor.order(kind="server-error")
-        told = orjson.loads(visitor.ask("/paper/faults").data)
-        visitor.ask("/paper/faults", "DELETE")
+    def test_until_it_is_deleted(self, client: ExchangeClient) -> None:
+        client.inject(kind="server-error")
+        document = orjson.loads(client.request("/paper/faults").data)
+        client.request("/paper/faults", "DELETE")
 
-        assert told == {"fault": [{"kind": "server-error", "struck": 0}]}
-        assert not self.struck(visitor, ltp(visitor))
+        assert document == {"fault": [{"kind": "server-error", "struck": 0}]}
+        assert not self.fails(client, ltp(client))
 
 
 class TestDefinitions:
     @pytest.mark.parametrize(
-        ("ordered", "says"),
+        ("definition", "message"),
         [
-            pytest.param({"kind": "earthquake"}, "no such kind", id="unknown kind"),
+            pytest.param({"kind": "earthquake"}, "unknown kind", id="unknown kind"),
             pytest.param({"api": "ltp"}, "kind: Field required", id="no kind"),
             pytest.param(
-                {"kind": "missing-call", "api": "ltp"}, "option-chain can", id="not for that API"
+                {"kind": "missing-call", "api": "ltp"},
+                "it applies to nse-chain, option-chain",
+                id="not for that API",
             ),
             pytest.param({"kind": "reset", "often": 3}, "often", id="unknown field"),
             pytest.param({"kind": "reset", "times": 0}, "times", id="never"),
             pytest.param({"kind": "reset", "minutes": 3}, "late-candles", id="another's option"),
             pytest.param({"kind": "reset", "until": "noon"}, "until", id="no instant"),
-            pytest.param({"kind": "withheld-minutes"}, "'until' when", id="withheld for ever"),
-            pytest.param({"kind": "frozen-chain"}, "'from' when", id="frozen at no instant"),
+            pytest.param({"kind": "withheld-minutes"}, "need 'until'", id="withheld for ever"),
+            pytest.param({"kind": "frozen-chain"}, "needs 'from'", id="frozen at no instant"),
             pytest.param(
-                {"kind": "rate-limited", "api": "nse-chain"}, "cannot be struck", id="not at NSE"
+                {"kind": "rate-limited", "api": "nse-chain"},
+                "does not apply to api",
+                id="not at NSE",
             ),
             pytest.param(
                 {"kind": "lost-minutes", "factor": 2}, "corrected-candles", id="lost by a factor"
@@ -391,16 +397,18 @@ class TestDefinitions:
             pytest.param("reset", "valid dictionary", id="not a table"),
         ],
     )
-    def test_a_bad_one_is_named(self, ordered: Any, says: str) -> None:
-        with pytest.raises(SetupError, match=f"fault 1.*{says}"):
-            read_faults([ordered])
+    def test_an_invalid_fault_is_an_error_with_its_number(
+        self, definition: Any, message: str
+    ) -> None:
+        with pytest.raises(SetupError, match=f"fault 1.*{message}"):
+            read_faults([definition])
 
-    def test_the_control_endpoint_refuses_it_and_orders_nothing(self, visitor: Visitor) -> None:
+    def test_the_control_endpoint_rejects_it_and_adds_nothing(self, client: ExchangeClient) -> None:
         script = {"fault": [{"kind": "reset"}, {"kind": "earthquake"}]}
-        answer = visitor.ask("/paper/faults", "POST", body=orjson.dumps(script))
+        response = client.request("/paper/faults", "POST", body=orjson.dumps(script))
 
-        assert (answer.status, b"fault 2 (earthquake)" in answer.data) == (400, True)
-        assert orjson.loads(visitor.ask("/paper/faults").data) == {"fault": []}
+        assert (response.status, b"fault 2 (earthquake)" in response.data) == (400, True)
+        assert orjson.loads(client.request("/paper/faults").data) == {"fault": []}
 
     def test_a_script_may_be_toml_or_json(self, tmp_path: Path) -> None:
         toml, as_json = tmp_path / "faults.toml", tmp_path / "faults.json"
@@ -416,28 +424,31 @@ class TestDefinitions:
         assert load_faults(toml)[0].retry_after == 3
 
     @pytest.mark.parametrize("text", ["[[fault", "fault = 3", "\x00"])
-    def test_a_file_that_is_no_script_is_a_clear_error(self, tmp_path: Path, text: str) -> None:
+    def test_an_invalid_script_file_is_a_clear_error(self, tmp_path: Path, text: str) -> None:
         script = tmp_path / "faults.toml"
         script.write_text(text)
         with pytest.raises(SetupError):
             load_faults(script)
 
-    def test_faults_can_be_there_from_the_start(self) -> None:
-        clock = StandingClock("2026-09-16 11:00")
+    def test_faults_can_be_active_from_the_start(self) -> None:
+        clock = ManualClock("2026-09-16 11:00")
         faults = [Fault(kind="server-error", api="ltp")]
         with PaperExchange(clock, symbols=SYMBOLS, faults=faults) as exchange:
             assert (
-                Visitor(exchange, clock).ask(Visitor(exchange, clock).ltp_path(NIFTY)).status == 500
+                ExchangeClient(exchange, clock)
+                .request(ExchangeClient(exchange, clock).ltp_path(NIFTY))
+                .status
+                == 500
             )
 
 
 def test_every_kind_is_tested() -> None:
-    """Those of option chains and of NSE's website in a module of their own."""
+    """The kinds for option chains and NSE's website are tested in another module."""
     modules = Path(__file__).parent.glob("test_paper_*faults.py")
     sources = "".join(module.read_text(encoding="utf-8") for module in modules)
     assert [kind for kind in KINDS if f'"{kind}"' not in sources] == []
 
 
 def test_every_kind_is_described() -> None:
-    page = CHECKOUT.joinpath("docs", "paper-exchange.md").read_text("utf-8")
+    page = CHECKOUT.joinpath(FAULTS_PAGE).read_text("utf-8")
     assert [kind for kind in KINDS if f"`{kind}`" not in page] == []

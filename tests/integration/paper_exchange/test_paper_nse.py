@@ -1,4 +1,4 @@
-"""The paper exchange speaks as NSE's website does, cookies and all."""
+"""The wire format of NSE's website, with its cookies."""
 
 import gzip
 from collections.abc import Iterator
@@ -7,26 +7,26 @@ from typing import Any
 
 import orjson
 import pytest
+from exchange_client import SYMBOLS, Browser, ExchangeClient, ManualClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paper_exchange_desk import SYMBOLS, Browser, StandingClock, Visitor
 
 from data_fetch.paper_exchange.exchange import PaperExchange
-from data_fetch.paper_exchange.nse.visits import COOKIE_LIFE, COOKIE_REQUESTS
+from data_fetch.paper_exchange.nse.sessions import COOKIE_LIFE, COOKIE_REQUESTS
 
 INFO = "/api/option-chain-contract-info?symbol=NIFTY"
 
 
 @pytest.fixture
-def visitor() -> Iterator[Visitor]:
-    clock = StandingClock("2026-09-11 11:23:31")
+def client() -> Iterator[ExchangeClient]:
+    clock = ManualClock("2026-09-11 11:23:31")
     with PaperExchange(clock, symbols=SYMBOLS) as exchange:
-        yield Visitor(exchange, clock)
+        yield ExchangeClient(exchange, clock)
 
 
 @pytest.fixture
-def browser(visitor: Visitor) -> Browser:
-    return Browser(visitor.exchange)
+def browser(client: ExchangeClient) -> Browser:
+    return Browser(client.exchange)
 
 
 class TestPages:
@@ -39,86 +39,90 @@ class TestPages:
         assert browser.cookies.keys() == {"nsit", "nseappid", "bm_sv"}
 
     @pytest.mark.parametrize("path", ["option-chain-indices", "option-chain-equities"])
-    def test_the_legacy_paths_are_dead(self, browser: Browser, path: str) -> None:
+    def test_the_legacy_paths_are_404(self, browser: Browser, path: str) -> None:
         browser.open()
-        answer = browser.ask(f"/api/{path}?symbol=NIFTY")
+        response = browser.request(f"/api/{path}?symbol=NIFTY")
 
-        assert answer.status == 404
-        assert b"<title>Resource not found</title>" in answer.data
+        assert response.status == 404
+        assert b"<title>Resource not found</title>" in response.data
 
 
 class TestCookies:
     @pytest.mark.parametrize(
-        "kept",
+        "sent",
         [
             pytest.param((), id="none"),
             pytest.param(("nsit", "bm_sv"), id="without nseappid"),
             pytest.param(("nseappid", "bm_sv"), id="without nsit"),
         ],
     )
-    def test_questions_need_both_site_cookies(
-        self, browser: Browser, kept: tuple[str, ...]
+    def test_api_requests_need_both_site_cookies(
+        self, browser: Browser, sent: tuple[str, ...]
     ) -> None:
         browser.open()
-        browser.cookies = {name: browser.cookies[name] for name in kept}
-        assert browser.ask(INFO).status == 401
+        browser.cookies = {name: browser.cookies[name] for name in sent}
+        assert browser.request(INFO).status == 401
 
-    def test_the_bot_managers_is_not_asked_for(self, browser: Browser) -> None:
+    def test_the_bot_managers_cookie_is_not_required(self, browser: Browser) -> None:
         browser.open()
         del browser.cookies["bm_sv"]
-        assert browser.ask(INFO).status == 200
+        assert browser.request(INFO).status == 200
 
-    def test_cookies_of_two_visits_do_not_mix(self, browser: Browser) -> None:
+    def test_cookies_of_two_sessions_do_not_mix(self, browser: Browser) -> None:
         browser.open()
         older = browser.cookies["nsit"]
         browser.open()
         browser.cookies["nsit"] = older
-        assert browser.ask(INFO).status == 401
+        assert browser.request(INFO).status == 401
 
-    def used_up(self, browser: Browser) -> tuple[int, bytes]:
+    def expired(self, browser: Browser) -> tuple[int, bytes]:
         browser.open()
         for _ in range(COOKIE_REQUESTS):
-            assert browser.ask(INFO).data != b"{}"
-        answer = browser.ask(INFO)
-        return answer.status, answer.data[:2]
+            assert browser.request(INFO).data != b"{}"
+        response = browser.request(INFO)
+        return response.status, response.data[:2]
 
-    def test_they_serve_so_many_questions_and_then_401_and_empty_objects_take_turns(
+    def test_cookies_expire_after_60_requests_with_401_and_empty_objects_in_turn(
         self, browser: Browser
     ) -> None:
-        ends = [self.used_up(browser) for _ in range(3)]
+        ends = [self.expired(browser) for _ in range(3)]
         assert ends == [(401, b"<!"), (200, b"{}"), (401, b"<!")]
 
-    def test_they_serve_so_long(self, visitor: Visitor, browser: Browser) -> None:
+    def test_cookies_expire_after_10_minutes(
+        self, client: ExchangeClient, browser: Browser
+    ) -> None:
         browser.open()
-        seen = visitor.clock.now()
+        seen = client.clock.now()
         statuses = []
         for share in (0.999, 1):
-            visitor.clock.set(seen + share * COOKIE_LIFE)
-            statuses.append(browser.ask(INFO).status)
+            client.clock.set(seen + share * COOKIE_LIFE)
+            statuses.append(browser.request(INFO).status)
         assert statuses == [200, 401]
         browser.open()
-        assert browser.ask(INFO).status == 200
+        assert browser.request(INFO).status == 200
 
-    def test_upstoxs_token_is_no_cookie_and_the_other_way_round(
-        self, visitor: Visitor, browser: Browser
+    def test_tokens_and_cookies_are_not_interchangeable(
+        self, client: ExchangeClient, browser: Browser
     ) -> None:
-        assert visitor.ask(INFO).status == 401
+        assert client.request(INFO).status == 401
         browser.open()
-        assert browser.ask(visitor.ltp_path("NSE_INDEX|Nifty 50")).status == 401
+        assert browser.request(client.ltp_path("NSE_INDEX|Nifty 50")).status == 401
 
 
-def test_questions_are_counted_by_names_of_their_own(visitor: Visitor, browser: Browser) -> None:
-    browser.told(INFO)
+def test_requests_are_counted_under_their_own_names(
+    client: ExchangeClient, browser: Browser
+) -> None:
+    browser.get_json(INFO)
     browser.chain("NIFTY", "15-Sep-2026")
-    told = orjson.loads(visitor.ask("/paper/state").data)
+    state = orjson.loads(client.request("/paper/state").data)
 
-    assert told["requests"] == {"nse-page": 2, "nse-contract-info": 1, "nse-chain": 1}
-    assert told["refused"] == {}
+    assert state["requests"] == {"nse-page": 2, "nse-contract-info": 1, "nse-chain": 1}
+    assert state["refused"] == {}
 
 
 class TestContractInfo:
     def test_expiries_follow_the_calendar_and_strikes_are_text(self, browser: Browser) -> None:
-        info = browser.told("/api/option-chain-contract-info?symbol=RELIANCE")
+        info = browser.get_json("/api/option-chain-contract-info?symbol=RELIANCE")
 
         # 24 November 2026 is a Tuesday and a holiday.
         assert info["expiryDates"] == ["29-Sep-2026", "27-Oct-2026", "23-Nov-2026"]
@@ -135,12 +139,12 @@ class TestContractInfo:
             pytest.param("", id="none"),
         ],
     )
-    def test_of_another_symbol_is_an_empty_object(self, browser: Browser, query: str) -> None:
-        assert browser.told(f"/api/option-chain-contract-info?{query}") == {}
+    def test_an_unknown_symbol_is_an_empty_object(self, browser: Browser, query: str) -> None:
+        assert browser.get_json(f"/api/option-chain-contract-info?{query}") == {}
 
 
 class TestChain:
-    def test_has_the_fields_and_types_of_a_real_one(
+    def test_has_the_fields_and_types_of_a_captured_chain(
         self, browser: Browser, shared_data: Path
     ) -> None:
         folder = shared_data / "nse_option_chain_v3"
@@ -149,7 +153,7 @@ class TestChain:
 
         assert shape(browser.chain("NIFTY", "15-Sep-2026")) == shape(real)
 
-    def test_spells_dates_in_two_ways_and_the_identifier_in_a_third(self, browser: Browser) -> None:
+    def test_dates_have_two_formats_and_the_identifier(self, browser: Browser) -> None:
         row = browser.chain("NIFTY", "15-Sep-2026")["records"]["data"][0]
 
         assert row["expiryDates"] == "15-Sep-2026"
@@ -162,10 +166,10 @@ class TestChain:
             assert leg["pChange"] == leg["PChange"]
             assert leg["optionType"] is None
 
-    def test_whole_numbers_have_no_point_and_others_do(self, visitor: Visitor) -> None:
-        browser = Browser(visitor.exchange)
+    def test_whole_numbers_have_no_point_and_others_do(self, client: ExchangeClient) -> None:
+        browser = Browser(client.exchange)
         browser.open()
-        body = browser.ask(browser.chain_path("M&M", "29-Sep-2026", "Equity")).data
+        body = browser.request(browser.chain_path("M&M", "29-Sep-2026", "Equity")).data
 
         assert b".0," not in body
         assert b".0}" not in body
@@ -175,7 +179,7 @@ class TestChain:
     def test_lists_the_strikes_of_all_expiries(self, browser: Browser) -> None:
         records = browser.chain("NIFTY", "15-Sep-2026")["records"]
         own = {str(row["strikePrice"]) for row in records["data"]}
-        info = browser.told(INFO)
+        info = browser.get_json(INFO)
 
         assert own < set(records["strikePrices"])
         assert records["strikePrices"] == info["strikePrice"]
@@ -193,16 +197,18 @@ class TestChain:
                 "totVol": sum(leg["totalTradedVolume"] for leg in legs),
             }
 
-    def test_quantities_of_the_book_are_units(self, visitor: Visitor, browser: Browser) -> None:
-        lot = visitor.exchange.market.underlyings["NIFTY"].lot_size
+    def test_order_book_quantities_are_units(
+        self, client: ExchangeClient, browser: Browser
+    ) -> None:
+        lot = client.exchange.market.underlyings["NIFTY"].lot_size
         rows = browser.chain("NIFTY", "15-Sep-2026")["records"]["data"]
         legs = [row[side] for row in rows for side in ("CE", "PE")]
 
         for name in ("Buy", "Sell"):
             best = [leg[f"{name.lower()}Quantity1"] for leg in legs]
-            everyone = [leg[f"total{name}Quantity"] for leg in legs]
-            assert {quantity % lot for quantity in (*best, *everyone)} == {0}
-            assert all(one <= all_ for one, all_ in zip(best, everyone, strict=True))
+            total = [leg[f"total{name}Quantity"] for leg in legs]
+            assert {quantity % lot for quantity in (*best, *total)} == {0}
+            assert all(one <= both for one, both in zip(best, total, strict=True))
         assert any(leg["openInterest"] % lot for leg in legs)
 
     def test_changes_are_against_the_day_before(self, browser: Browser) -> None:
@@ -215,17 +221,17 @@ class TestChain:
             assert leg["pchangeinOpenInterest"] == pytest.approx(grown)
 
     def test_at_the_money_the_printed_volatility_is_near_the_smile(
-        self, visitor: Visitor, browser: Browser
+        self, client: ExchangeClient, browser: Browser
     ) -> None:
-        """By another convention, so not the same: 10 % interest pulls calls down and puts up."""
-        truth = visitor.chain_truth("NIFTY", "2026-09-29")
+        """The conventions differ: 10 % interest lowers the calls and raises the puts."""
+        truth = client.chain_truth("NIFTY", "2026-09-29")
         smile = {leg["strike"]: leg["iv"] * 100 for leg in truth["legs"]}
         rows = browser.chain("NIFTY", "29-Sep-2026")["records"]["data"]
         near = min(rows, key=lambda row: abs(row["strikePrice"] - truth["spot"]))
-        call, put = near["CE"]["impliedVolatility"], near["PE"]["impliedVolatility"]
+        call, set_to = near["CE"]["impliedVolatility"], near["PE"]["impliedVolatility"]
 
-        assert call < smile[near["strikePrice"]] < put
-        assert put - call < 4
+        assert call < smile[near["strikePrice"]] < set_to
+        assert set_to - call < 4
 
     @pytest.mark.parametrize("kind", ["Equity", "Equities"])
     def test_a_symbol_may_need_escaping(self, browser: Browser, kind: str) -> None:
@@ -246,28 +252,28 @@ class TestChain:
             pytest.param("TCS", "29-Sep-2026", "Indices", id="a share among indices"),
         ],
     )
-    def test_of_anything_else_is_an_empty_object(
+    def test_invalid_requests_are_empty_objects(
         self, browser: Browser, symbol: str, expiry: str, kind: str
     ) -> None:
         assert browser.chain(symbol, expiry, kind) == {}
 
 
-WORDS = ["", "0", "NIFTY", "M%26M", "Indices", "15-Sep-2026", "01-Jan-0001", "x-Sep-y", "%00", "-"]
-words = st.sampled_from(WORDS)
+INPUTS = ["", "0", "NIFTY", "M%26M", "Indices", "15-Sep-2026", "01-Jan-0001", "x-Sep-y", "%00", "-"]
+inputs = st.sampled_from(INPUTS)
 
 
 @settings(max_examples=40)
-@given(kind=words, symbol=words, expiry=words)
-def test_no_question_breaks_the_website(
+@given(kind=inputs, symbol=inputs, expiry=inputs)
+def test_no_request_breaks_the_website(
     browser: Browser, kind: str, symbol: str, expiry: str
 ) -> None:
     browser.open()
     path = f"/api/option-chain-v3?type={kind}&symbol={symbol}&expiry={expiry}"
-    assert browser.ask(path).status == 200
+    assert browser.request(path).status == 200
 
 
 def shape(document: Any) -> Any:
-    """What a document is made of: names and kinds of values, of a list those of all its items."""
+    """The names and types in a document; for a list, those of all its items."""
     if isinstance(document, dict):
         return {name: shape(value) for name, value in document.items()}
     if isinstance(document, list):

@@ -1,4 +1,4 @@
-"""Which exchange serves a working folder, and to whom it is told."""
+"""Which exchange serves a working folder, and which processes find it."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from paper_exchange_desk import SYMBOLS, ist
+from exchange_client import SYMBOLS, ist
 
 from data_fetch.core.clock import ScaledClock
 from data_fetch.core.errors import Unreachable
@@ -27,23 +27,23 @@ def start_none() -> PaperExchange:
     raise AssertionError("a second exchange was started")
 
 
-def told_by(url: str) -> datetime:
+def time_of(url: str) -> datetime:
     return ask_paper_clock(url)[0]
 
 
 @pytest.mark.parametrize("find", [serving_exchange, any_exchange], ids=["run", "one-off"])
-def test_what_a_scheduler_serves_is_found_by_the_others(
+def test_other_processes_find_the_exchange_of_a_scheduler(
     tmp_path: Path, find: Callable[[Path, Start], AbstractContextManager[str]]
 ) -> None:
     with serving_exchange(tmp_path, start) as served, find(tmp_path, start_none) as found:
         assert found == served
 
 
-def test_who_only_found_it_leaves_it_running(tmp_path: Path) -> None:
+def test_a_process_that_found_the_exchange_does_not_stop_it(tmp_path: Path) -> None:
     with serving_exchange(tmp_path, start) as served:
         with serving_exchange(tmp_path, start_none), any_exchange(tmp_path, start_none):
             pass
-        assert told_by(served) >= NOON
+        assert time_of(served) >= NOON
         with any_exchange(tmp_path, start_none) as found:
             assert found == served
 
@@ -55,24 +55,24 @@ def test_a_scheduler_does_not_rely_on_a_command_that_ends(tmp_path: Path) -> Non
         command.__exit__(None, None, None)
 
         assert served != private
-        assert told_by(served) >= NOON
+        assert time_of(served) >= NOON
 
 
 def test_a_command_alone_leaves_nothing_in_the_folder(tmp_path: Path) -> None:
     with any_exchange(tmp_path / "data", start) as private:
-        assert told_by(private) >= NOON
+        assert time_of(private) >= NOON
     with pytest.raises(Unreachable):
-        told_by(private)
+        time_of(private)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_scheduler_that_ends_takes_its_address_back(tmp_path: Path) -> None:
+def test_a_scheduler_that_ends_removes_its_address(tmp_path: Path) -> None:
     with serving_exchange(tmp_path, start) as served:
         assert json.loads((tmp_path / "paper_exchange.json").read_text())["url"] == served
     assert not (tmp_path / "paper_exchange.json").exists()
 
 
-def test_the_address_that_another_published_since_stays(tmp_path: Path) -> None:
+def test_an_address_published_by_another_process_is_not_removed(tmp_path: Path) -> None:
     address = tmp_path / "paper_exchange.json"
     with serving_exchange(tmp_path, start):
         address.write_text('{"url": "http://127.0.0.1:1", "pid": 1}')
@@ -90,6 +90,6 @@ def test_the_address_that_another_published_since_stays(tmp_path: Path) -> None:
 def test_an_address_that_does_not_answer_is_replaced(tmp_path: Path, left: str) -> None:
     (tmp_path / "paper_exchange.json").write_text(left)
     with serving_exchange(tmp_path, start) as served:
-        assert told_by(served) >= NOON
+        assert time_of(served) >= NOON
         with any_exchange(tmp_path, start_none) as found:
             assert found == served

@@ -1,11 +1,11 @@
-"""The paper exchange tells what really happened, so that tests can compare."""
+"""The truth endpoint serves the minutes of a day without faults, for tests to compare with."""
 
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
-from paper_exchange_desk import SYMBOLS, StandingClock, Visitor
+from exchange_client import SYMBOLS, ExchangeClient, ManualClock
 
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.upstox.candles import Quiet
@@ -14,26 +14,28 @@ DAY = "2026-09-15"
 
 
 @pytest.fixture(params=Quiet)
-def visitor(request: pytest.FixtureRequest) -> Iterator[Visitor]:
-    clock = StandingClock("2026-09-16 11:23:31")
+def client(request: pytest.FixtureRequest) -> Iterator[ExchangeClient]:
+    clock = ManualClock("2026-09-16 11:23:31")
     with PaperExchange(clock, symbols=SYMBOLS, illiquid=1.0, quiet=request.param) as exchange:
-        yield Visitor(exchange, clock)
+        yield ExchangeClient(exchange, clock)
 
 
-def contract_on(visitor: Visitor, symbol: str) -> str:
-    path = f"/v2/option/contract?instrument_key={quote_plus(visitor.key(symbol))}"
-    return str(visitor.data(path)[0]["instrument_key"])
+def contract_on(client: ExchangeClient, symbol: str) -> str:
+    path = f"/v2/option/contract?instrument_key={quote_plus(client.key(symbol))}"
+    return str(client.data(path)[0]["instrument_key"])
 
 
-def served(visitor: Visitor, key: str) -> dict[str, list[Any]]:
-    return {row[0][11:16]: row for row in reversed(visitor.history(key, DAY, DAY))}
+def served(client: ExchangeClient, key: str) -> dict[str, list[Any]]:
+    return {row[0][11:16]: row for row in reversed(client.history(key, DAY, DAY))}
 
 
 @pytest.mark.parametrize("derivative", [False, True], ids=["stock", "option"])
-def test_which_minutes_traded_and_which_were_quiet(visitor: Visitor, derivative: bool) -> None:
-    key = contract_on(visitor, "IDEA") if derivative else visitor.key("IDEA")
-    truth = visitor.truth(key, DAY)
-    candles = served(visitor, key)
+def test_which_minutes_traded_and_which_were_quiet(
+    client: ExchangeClient, derivative: bool
+) -> None:
+    key = contract_on(client, "IDEA") if derivative else client.key("IDEA")
+    truth = client.truth(key, DAY)
+    candles = served(client, key)
 
     quiet = {minute["start"] for minute in truth if not minute["traded"]}
     zero = {at for at, row in candles.items() if row[5] == 0}
@@ -53,9 +55,9 @@ def test_which_minutes_traded_and_which_were_quiet(visitor: Visitor, derivative:
     ],
 )
 def test_where_continuous_trading_ends(
-    visitor: Visitor, symbol: str, continuous: int, rows: int
+    client: ExchangeClient, symbol: str, continuous: int, rows: int
 ) -> None:
-    truth = visitor.truth(visitor.key(symbol), DAY)
+    truth = client.truth(client.key(symbol), DAY)
     tail = truth[continuous:]
 
     assert [minute["continuous"] for minute in truth] == [True] * continuous + [False] * len(tail)
@@ -63,21 +65,21 @@ def test_where_continuous_trading_ends(
     assert len([minute for minute in tail if minute["traded"]]) == (1 if tail else 0)
 
 
-def test_faults_do_not_change_it_and_it_knows_the_whole_day(visitor: Visitor) -> None:
-    key = visitor.key("TCS")
-    today = visitor.truth(key, "2026-09-16")
-    visitor.order(kind="lost-minutes")
+def test_it_covers_the_whole_day_and_ignores_faults(client: ExchangeClient) -> None:
+    key = client.key("TCS")
+    today = client.truth(key, "2026-09-16")
+    client.inject(kind="lost-minutes")
 
-    assert visitor.truth(key, "2026-09-16") == today
+    assert client.truth(key, "2026-09-16") == today
     assert (today[0]["start"], today[-1]["start"]) == ("09:15", "15:29")
 
 
-def test_a_closed_day_has_no_minutes(visitor: Visitor) -> None:
-    assert visitor.truth(visitor.key("TCS"), "2026-09-19") == []
+def test_a_closed_day_has_no_minutes(client: ExchangeClient) -> None:
+    assert client.truth(client.key("TCS"), "2026-09-19") == []
 
 
 @pytest.mark.parametrize(
-    ("query", "status", "says"),
+    ("query", "status", "message"),
     [
         pytest.param("instrument_key=NSE_EQ|X&date=2026-09-15", 404, b"not listed", id="key"),
         pytest.param("date=2026-09-15", 404, b"not listed", id="no key"),
@@ -85,8 +87,6 @@ def test_a_closed_day_has_no_minutes(visitor: Visitor) -> None:
         pytest.param("instrument_key=NSE_INDEX|Nifty+50&date=x", 400, b"name a date", id="date"),
     ],
 )
-def test_questions_without_an_answer(
-    visitor: Visitor, query: str, status: int, says: bytes
-) -> None:
-    answer = visitor.ask(f"/paper/truth?{query}")
-    assert (answer.status, says in answer.data) == (status, True)
+def test_invalid_requests(client: ExchangeClient, query: str, status: int, message: bytes) -> None:
+    response = client.request(f"/paper/truth?{query}")
+    assert (response.status, message in response.data) == (status, True)

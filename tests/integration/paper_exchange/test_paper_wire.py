@@ -1,4 +1,4 @@
-"""The paper exchange speaks Upstox's wire format, to the SDK and to the letter."""
+"""Upstox's wire format, through the SDK and in detail."""
 
 import gzip
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ import orjson
 import pytest
 import upstox_client
 import urllib3
+from exchange_client import NO_RETRY, SYMBOLS, ExchangeClient, ManualClock, ist
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from paper_exchange_desk import NO_RETRY, SYMBOLS, StandingClock, Visitor, ist
 
 from data_fetch.core.clock import IST
 from data_fetch.core.world import PAPER_ISIN_PREFIX
@@ -37,31 +37,31 @@ PATHS = [
 
 
 @pytest.fixture
-def visitor() -> Iterator[Visitor]:
-    clock = StandingClock("2026-09-16 11:23:31")
+def client() -> Iterator[ExchangeClient]:
+    clock = ManualClock("2026-09-16 11:23:31")
     with PaperExchange(clock, symbols=SYMBOLS) as exchange:
-        yield Visitor(exchange, clock)
+        yield ExchangeClient(exchange, clock)
 
 
 @pytest.fixture
-def sdk(visitor: Visitor) -> upstox_client.ApiClient:
+def sdk(client: ExchangeClient) -> upstox_client.ApiClient:
     configuration = upstox_client.Configuration()
-    configuration.host = visitor.exchange.url
+    configuration.host = client.exchange.url
     configuration.access_token = "paper-analytics-sdk"
-    client = upstox_client.ApiClient(configuration)
-    client.rest_client.pool_manager.connection_pool_kw["retries"] = NO_RETRY
-    return client
+    api_client = upstox_client.ApiClient(configuration)
+    api_client.rest_client.pool_manager.connection_pool_kw["retries"] = NO_RETRY
+    return api_client
 
 
-def read(answer: Any) -> Any:
-    return orjson.loads(answer.data)["data"]
+def read(response: Any) -> Any:
+    return orjson.loads(response.data)["data"]
 
 
 class TestThroughTheSdk:
     def test_quotes_are_named_with_a_colon_and_hold_the_key(
-        self, sdk: upstox_client.ApiClient, visitor: Visitor
+        self, sdk: upstox_client.ApiClient, client: ExchangeClient
     ) -> None:
-        keys = [NIFTY, visitor.key("M&M"), visitor.key("RELIANCE")]
+        keys = [NIFTY, client.key("M&M"), client.key("RELIANCE")]
         api = upstox_client.MarketQuoteV3Api(sdk)
 
         rows = read(api.get_ltp(instrument_key=",".join(keys), _preload_content=False))
@@ -72,15 +72,15 @@ class TestThroughTheSdk:
             assert row.keys() == {"last_price", "instrument_token", "ltq", "volume", "cp"}
         assert rows["NSE_INDEX:Nifty 50"]["volume"] == rows["NSE_INDEX:Nifty 50"]["ltq"] == 0
 
-    def test_the_sdks_own_models_take_every_answer(
-        self, sdk: upstox_client.ApiClient, visitor: Visitor
+    def test_the_sdks_models_accept_every_response(
+        self, sdk: upstox_client.ApiClient, client: ExchangeClient
     ) -> None:
-        key = visitor.key("RELIANCE")
+        key = client.key("RELIANCE")
         quotes, history = upstox_client.MarketQuoteV3Api(sdk), upstox_client.HistoryV3Api(sdk)
         options = upstox_client.OptionsApi(sdk)
         times = upstox_client.MarketHolidaysAndTimingsApi(sdk)
 
-        answers = [
+        responses = [
             quotes.get_ltp(instrument_key=key),
             quotes.get_market_quote_ohlc("I1", instrument_key=key),
             history.get_historical_candle_data1(NIFTY, "minutes", "1", "2026-09-15", "2026-09-11"),
@@ -94,8 +94,8 @@ class TestThroughTheSdk:
             times.get_market_status("NSE"),
         ]
 
-        assert {answer.status for answer in answers} == {"success"}
-        assert all(answer.data for answer in answers)
+        assert {response.status for response in responses} == {"success"}
+        assert all(response.data for response in responses)
 
     def test_login_issues_a_token_without_an_envelope(self, sdk: upstox_client.ApiClient) -> None:
         token = upstox_client.LoginApi(sdk).token(
@@ -112,12 +112,12 @@ class TestThroughTheSdk:
 
 
 class TestQuotes:
-    def test_five_hundred_keys_fit_into_one_request_line(self, visitor: Visitor) -> None:
-        named = (visitor.key("RELIANCE"), visitor.key("TCS"))
-        path = visitor.ltp_path(*(named * 250))
+    def test_five_hundred_keys_fit_into_one_request_line(self, client: ExchangeClient) -> None:
+        named = (client.key("RELIANCE"), client.key("TCS"))
+        path = client.ltp_path(*(named * 250))
 
         assert len(path) > 12_000
-        assert len(visitor.data(path)) == 2
+        assert len(client.data(path)) == 2
 
     @pytest.mark.parametrize(
         ("keys", "refused"),
@@ -130,39 +130,39 @@ class TestQuotes:
         ],
     )
     def test_a_batch_is_refused_whole(
-        self, visitor: Visitor, keys: list[str], refused: tuple[int, str]
+        self, client: ExchangeClient, keys: list[str], refused: tuple[int, str]
     ) -> None:
-        assert visitor.refusal(visitor.ltp_path(*keys)) == refused
+        assert client.refusal(client.ltp_path(*keys)) == refused
 
-    def test_ohlc_has_the_running_minute_and_the_one_before(self, visitor: Visitor) -> None:
-        key = visitor.key("RELIANCE")
-        running, before, *_ = visitor.intraday(key)
+    def test_ohlc_has_the_current_and_the_previous_candle(self, client: ExchangeClient) -> None:
+        key = client.key("RELIANCE")
+        running, before, *_ = client.intraday(key)
 
-        row = visitor.ohlc(key, "I1")
+        row = client.ohlc(key, "I1")
 
-        for bar, candle in ((row["live_ohlc"], running), (row["prev_ohlc"], before)):
-            assert datetime.fromtimestamp(bar["ts"] / 1000, IST).isoformat() == candle[0]
-            shown = [bar[name] for name in ("open", "high", "low", "close", "volume")]
+        for quoted, candle in ((row["live_ohlc"], running), (row["prev_ohlc"], before)):
+            assert datetime.fromtimestamp(quoted["ts"] / 1000, IST).isoformat() == candle[0]
+            shown = [quoted[name] for name in ("open", "high", "low", "close", "volume")]
             assert shown == candle[1:6]
         assert row["last_price"] == running[4]
 
-    def test_ohlc_of_a_day_has_no_bar_before(self, visitor: Visitor) -> None:
-        key = visitor.key("RELIANCE")
-        candles = visitor.intraday(key)
+    def test_ohlc_of_a_day_has_no_previous_candle(self, client: ExchangeClient) -> None:
+        key = client.key("RELIANCE")
+        candles = client.intraday(key)
 
-        row = visitor.ohlc(key, "1d")
+        row = client.ohlc(key, "1d")
 
         assert row["prev_ohlc"] is None
         assert row["live_ohlc"]["volume"] == sum(candle[5] for candle in candles)
         assert row["live_ohlc"]["high"] == max(candle[2] for candle in candles)
         assert row["live_ohlc"]["ts"] == ist("2026-09-16").timestamp() * 1000
 
-    def test_thirty_minutes_bars_begin_with_the_session(self, visitor: Visitor) -> None:
-        row = visitor.ohlc(visitor.key("RELIANCE"), "I30")
+    def test_thirty_minute_candles_start_with_the_session(self, client: ExchangeClient) -> None:
+        row = client.ohlc(client.key("RELIANCE"), "I30")
 
         stamps = [
-            f"{datetime.fromtimestamp(row[bar]['ts'] / 1000, IST):%H:%M}"
-            for bar in ("prev_ohlc", "live_ohlc")
+            f"{datetime.fromtimestamp(row[name]['ts'] / 1000, IST):%H:%M}"
+            for name in ("prev_ohlc", "live_ohlc")
         ]
         assert stamps == ["10:45", "11:15"]
 
@@ -175,27 +175,27 @@ class TestQuotes:
         ],
     )
     def test_ohlc_out_of_hours(
-        self, visitor: Visitor, at: str, live: str, volume: int | None
+        self, client: ExchangeClient, at: str, live: str, volume: int | None
     ) -> None:
-        visitor.clock.put(at)
-        row = visitor.ohlc(visitor.key("RELIANCE"), "I1")
+        client.clock.set_to(at)
+        row = client.ohlc(client.key("RELIANCE"), "I1")
 
-        bar = row["live_ohlc"]
-        assert datetime.fromtimestamp(bar["ts"] / 1000, IST) == ist(live)
-        assert bar["close"] == row["last_price"]
-        assert volume in {None, bar["volume"]}
+        candle = row["live_ohlc"]
+        assert datetime.fromtimestamp(candle["ts"] / 1000, IST) == ist(live)
+        assert candle["close"] == row["last_price"]
+        assert volume in {None, candle["volume"]}
 
-    def test_a_quiet_name_repeats_an_older_bar(self) -> None:
-        clock = StandingClock("2026-07-30 11:00")
+    def test_a_quiet_stock_repeats_an_older_candle(self) -> None:
+        clock = ManualClock("2026-07-30 11:00")
         with PaperExchange(clock, symbols=SYMBOLS, illiquid=1.0) as exchange:
-            visitor = Visitor(exchange, clock)
-            key = visitor.key("IDEA")
-            candles = visitor.history(key, "2026-07-29", "2026-07-29")
+            client = ExchangeClient(exchange, clock)
+            key = client.key("IDEA")
+            candles = client.history(key, "2026-07-29", "2026-07-29")
             quiet = next(row for row in candles if row[5] == 0)
             older = next(row for row in candles if row[0] < quiet[0] and row[5])
             clock.set(datetime.fromisoformat(quiet[0]) + timedelta(minutes=1))
 
-            row = visitor.ohlc(key, "I1")
+            row = client.ohlc(key, "I1")
 
         assert datetime.fromtimestamp(row["prev_ohlc"]["ts"] / 1000, IST).isoformat() == older[0]
         assert row["prev_ohlc"]["close"] == row["live_ohlc"]["close"] == row["last_price"]
@@ -207,14 +207,14 @@ class TestQuotes:
             pytest.param("I5", "UDAPI1028", id="not offered"),
         ],
     )
-    def test_ohlc_interval(self, visitor: Visitor, interval: str, code: str) -> None:
+    def test_ohlc_interval(self, client: ExchangeClient, interval: str, code: str) -> None:
         path = f"/v3/market-quote/ohlc?instrument_key={quote_plus(NIFTY)}&interval={interval}"
-        assert visitor.refusal(path) == (400, code)
+        assert client.refusal(path) == (400, code)
 
 
 class TestCandles:
-    def test_rows_are_newest_first_with_text_stamps(self, visitor: Visitor) -> None:
-        candles = visitor.history(visitor.key("TCS"), "2026-09-11", "2026-09-10")
+    def test_rows_are_newest_first_with_text_stamps(self, client: ExchangeClient) -> None:
+        candles = client.history(client.key("TCS"), "2026-09-11", "2026-09-10")
 
         stamps = [row[0] for row in candles]
         assert len(candles) == 2 * 375
@@ -231,12 +231,14 @@ class TestCandles:
             pytest.param("days", 1, 1, id="the day"),
         ],
     )
-    def test_intraday_units(self, visitor: Visitor, unit: str, interval: int, count: int) -> None:
-        visitor.clock.put("2026-09-16 18:00")
-        assert len(visitor.intraday(NIFTY, unit, interval)) == count
+    def test_intraday_units(
+        self, client: ExchangeClient, unit: str, interval: int, count: int
+    ) -> None:
+        client.clock.set_to("2026-09-16 18:00")
+        assert len(client.intraday(NIFTY, unit, interval)) == count
 
-    def test_history_ends_yesterday(self, visitor: Visitor) -> None:
-        assert visitor.history(NIFTY, "2026-09-16", "2026-09-16") == []
+    def test_history_ends_yesterday(self, client: ExchangeClient) -> None:
+        assert client.history(NIFTY, "2026-09-16", "2026-09-16") == []
 
     @pytest.mark.parametrize(
         ("unit", "first_days"),
@@ -245,13 +247,13 @@ class TestCandles:
             pytest.param("months", ["2026-09-01", "2026-08-01"], id="months: their first"),
         ],
     )
-    def test_long_units(self, visitor: Visitor, unit: str, first_days: list[str]) -> None:
-        candles = visitor.history(NIFTY, "2026-09-11", "2026-08-31", unit)
+    def test_long_units(self, client: ExchangeClient, unit: str, first_days: list[str]) -> None:
+        candles = client.history(NIFTY, "2026-09-11", "2026-08-31", unit)
         assert [row[0][:10] for row in candles][: len(first_days)] == first_days[: len(candles)]
 
-    def test_without_from_date_minutes_go_back_a_month(self, visitor: Visitor) -> None:
+    def test_without_from_date_minutes_go_back_a_month(self, client: ExchangeClient) -> None:
         path = f"/v3/historical-candle/{quote(NIFTY, safe='')}/minutes/1/2026-09-11"
-        oldest = visitor.data(path)["candles"][-1]
+        oldest = client.data(path)["candles"][-1]
         assert oldest[0][:10] == "2026-08-12"
 
     @pytest.mark.parametrize(
@@ -271,51 +273,53 @@ class TestCandles:
             pytest.param("intraday/{}/weeks/1", "UDAPI1146", id="weeks of today"),
         ],
     )
-    def test_windows_and_refusals(self, visitor: Visitor, path: str, code: str | None) -> None:
-        asked = "/v3/historical-candle/" + path.format(quote(NIFTY, safe=""))
+    def test_windows_and_refusals(
+        self, client: ExchangeClient, path: str, code: str | None
+    ) -> None:
+        url = "/v3/historical-candle/" + path.format(quote(NIFTY, safe=""))
         if code is None:
-            assert visitor.data(asked)["candles"]
+            assert client.data(url)["candles"]
         else:
-            assert visitor.refusal(asked) == (400, code)
+            assert client.refusal(url) == (400, code)
 
-    def test_expired_contracts_are_not_known(self, visitor: Visitor) -> None:
-        [first, *_] = visitor.data(f"/v2/option/contract?instrument_key={quote_plus(NIFTY)}")
+    def test_expired_contracts_are_not_known(self, client: ExchangeClient) -> None:
+        [first, *_] = client.data(f"/v2/option/contract?instrument_key={quote_plus(NIFTY)}")
         key = first["instrument_key"]
-        assert visitor.history(key, "2026-09-15", "2026-09-15")
-        visitor.clock.set(ist(first["expiry"]) + timedelta(days=1, hours=10))
+        assert client.history(key, "2026-09-15", "2026-09-15")
+        client.clock.set(ist(first["expiry"]) + timedelta(days=1, hours=10))
 
-        path = visitor.history_path(key, "2026-09-15", "2026-09-15", "minutes", 1)
-        assert visitor.refusal(path) == (400, "UDAPI100011")
+        path = client.history_path(key, "2026-09-15", "2026-09-15", "minutes", 1)
+        assert client.refusal(path) == (400, "UDAPI100011")
         intraday = f"/v3/historical-candle/intraday/{quote(key, safe='')}/minutes/1"
-        assert visitor.refusal(intraday) == (400, "UDAPI100011")
+        assert client.refusal(intraday) == (400, "UDAPI100011")
 
 
 class TestCandlesOfExpiredContracts:
     """A contract expires on 2026-09-22; its dated key names it from the next day on."""
 
     @pytest.fixture
-    def contract(self, visitor: Visitor) -> str:
-        asked = f"instrument_key={quote_plus(NIFTY)}&expiry_date=2026-09-22"
-        [first, *_] = visitor.data(f"/v2/option/contract?{asked}")
+    def contract(self, client: ExchangeClient) -> str:
+        query = f"instrument_key={quote_plus(NIFTY)}&expiry_date=2026-09-22"
+        [first, *_] = client.data(f"/v2/option/contract?{query}")
         return str(first["instrument_key"])
 
     def path(self, key: str, interval: str = "1minute", first_day: str = "2026-09-21") -> str:
-        asked = f"{quote(key, safe='')}/{interval}/2026-09-30/{first_day}"
-        return f"/v2/expired-instruments/historical-candle/{asked}"
+        parts = f"{quote(key, safe='')}/{interval}/2026-09-30/{first_day}"
+        return f"/v2/expired-instruments/historical-candle/{parts}"
 
     @pytest.mark.parametrize("interval", ["1minute", "30minute", "day"])
-    def test_are_what_its_history_was_up_to_the_expiry(
-        self, visitor: Visitor, contract: str, interval: str
+    def test_they_equal_its_history_up_to_the_expiry(
+        self, client: ExchangeClient, contract: str, interval: str
     ) -> None:
         unit, count = {"1minute": ("minutes", 1), "30minute": ("minutes", 30)}.get(
             interval, ("days", 1)
         )
-        visitor.clock.put("2026-09-22 18:00")
-        before = visitor.history(contract, "2026-09-21", "2026-09-21", unit, count)
-        last_day = visitor.intraday(contract, unit, count)
-        visitor.clock.put("2026-10-05 10:00")
+        client.clock.set_to("2026-09-22 18:00")
+        before = client.history(contract, "2026-09-21", "2026-09-21", unit, count)
+        last_day = client.intraday(contract, unit, count)
+        client.clock.set_to("2026-10-05 10:00")
 
-        rows = visitor.data(self.path(f"{contract}|22-09-2026", interval))["candles"]
+        rows = client.data(self.path(f"{contract}|22-09-2026", interval))["candles"]
 
         assert rows == last_day + before
 
@@ -330,33 +334,39 @@ class TestCandlesOfExpiredContracts:
         ],
     )
     def test_refusals(
-        self, visitor: Visitor, contract: str, dated: str, interval: str, first_day: str, code: str
+        self,
+        client: ExchangeClient,
+        contract: str,
+        dated: str,
+        interval: str,
+        first_day: str,
+        code: str,
     ) -> None:
-        visitor.clock.put("2026-10-05 10:00")
+        client.clock.set_to("2026-10-05 10:00")
         path = self.path(f"{contract}|{dated}", interval, first_day)
-        assert visitor.refusal(path) == (400, code)
+        assert client.refusal(path) == (400, code)
 
     def test_a_contract_is_not_expired_on_its_last_day(
-        self, visitor: Visitor, contract: str
+        self, client: ExchangeClient, contract: str
     ) -> None:
-        visitor.clock.put("2026-09-22 18:00")
+        client.clock.set_to("2026-09-22 18:00")
         path = self.path(f"{contract}|22-09-2026")
-        assert visitor.refusal(path) == (400, "UDAPI100011")
+        assert client.refusal(path) == (400, "UDAPI100011")
 
-    def test_need_a_token(self, visitor: Visitor, contract: str) -> None:
-        visitor.token = None
+    def test_a_token_is_required(self, client: ExchangeClient, contract: str) -> None:
+        client.token = None
         path = self.path(f"{contract}|22-09-2026")
-        assert visitor.refusal(path) == (401, "UDAPI100050")
+        assert client.refusal(path) == (401, "UDAPI100050")
 
 
 class TestOptions:
-    def test_the_chain_agrees_with_quotes_and_contracts(self, visitor: Visitor) -> None:
-        asked = f"instrument_key={quote_plus(NIFTY)}&expiry_date=2026-09-22"
-        chain = visitor.data(f"/v2/option/chain?{asked}")
-        contracts = visitor.data(f"/v2/option/contract?{asked}")
+    def test_the_chain_agrees_with_quotes_and_contracts(self, client: ExchangeClient) -> None:
+        query = f"instrument_key={quote_plus(NIFTY)}&expiry_date=2026-09-22"
+        chain = client.data(f"/v2/option/chain?{query}")
+        contracts = client.data(f"/v2/option/contract?{query}")
         legs = [row[side] for row in chain for side in ("call_options", "put_options")]
 
-        quotes = visitor.ltp(NIFTY, *(leg["instrument_key"] for leg in legs))
+        quotes = client.ltp(NIFTY, *(leg["instrument_key"] for leg in legs))
 
         assert {leg["instrument_key"] for leg in legs} == {
             contract["instrument_key"] for contract in contracts
@@ -364,8 +374,8 @@ class TestOptions:
         assert {row["underlying_spot_price"] for row in chain} == {quotes[NIFTY]["last_price"]}
         for leg in legs:
             quote = quotes[leg["instrument_key"]]
-            told = leg["market_data"]
-            assert (told["ltp"], told["volume"], told["close_price"]) == (
+            market = leg["market_data"]
+            assert (market["ltp"], market["volume"], market["close_price"]) == (
                 quote["last_price"],
                 quote["volume"],
                 quote["cp"],
@@ -373,16 +383,16 @@ class TestOptions:
         strikes = [row["strike_price"] for row in chain]
         assert strikes == sorted(set(strikes))
 
-    def test_calls_fall_and_puts_rise_with_the_strike(self, visitor: Visitor) -> None:
-        asked = f"instrument_key={quote_plus(NIFTY)}&expiry_date=2026-09-29"
-        chain = visitor.data(f"/v2/option/chain?{asked}")
+    def test_calls_fall_and_puts_rise_with_the_strike(self, client: ExchangeClient) -> None:
+        query = f"instrument_key={quote_plus(NIFTY)}&expiry_date=2026-09-29"
+        chain = client.data(f"/v2/option/chain?{query}")
 
         deltas = [row["call_options"]["option_greeks"]["delta"] for row in chain]
         assert deltas == sorted(deltas, reverse=True)
         for row in chain:
-            call, put = (row[side]["option_greeks"] for side in ("call_options", "put_options"))
-            assert call["iv"] == put["iv"] > 0
-            assert call["delta"] - put["delta"] == pytest.approx(1, abs=2e-4)
+            call, set_to = (row[side]["option_greeks"] for side in ("call_options", "put_options"))
+            assert call["iv"] == set_to["iv"] > 0
+            assert call["delta"] - set_to["delta"] == pytest.approx(1, abs=2e-4)
 
     @pytest.mark.parametrize(
         ("query", "refused"),
@@ -392,29 +402,29 @@ class TestOptions:
             pytest.param("instrument_key=NSE_INDEX|Nifty+50", "UDAPI1088", id="no expiry"),
         ],
     )
-    def test_refusals(self, visitor: Visitor, query: str, refused: str) -> None:
-        assert visitor.refusal(f"/v2/option/chain?{query}") == (400, refused)
+    def test_refusals(self, client: ExchangeClient, query: str, refused: str) -> None:
+        assert client.refusal(f"/v2/option/chain?{query}") == (400, refused)
 
-    def test_an_expiry_without_contracts_is_empty(self, visitor: Visitor) -> None:
-        asked = f"instrument_key={quote_plus(NIFTY)}&expiry_date=2026-09-23"
-        assert visitor.data(f"/v2/option/chain?{asked}") == []
+    def test_an_expiry_without_contracts_is_empty(self, client: ExchangeClient) -> None:
+        query = f"instrument_key={quote_plus(NIFTY)}&expiry_date=2026-09-23"
+        assert client.data(f"/v2/option/chain?{query}") == []
 
 
 class TestMaster:
     @pytest.fixture
-    def rows(self, visitor: Visitor) -> list[dict[str, Any]]:
-        packed = visitor.ask("/market-quote/instruments/exchange/NSE.json.gz").data
+    def rows(self, client: ExchangeClient) -> list[dict[str, Any]]:
+        packed = client.request("/market-quote/instruments/exchange/NSE.json.gz").data
         return orjson.loads(gzip.decompress(packed))
 
-    def test_shares_cannot_be_taken_for_real_ones(self, rows: list[dict[str, Any]]) -> None:
+    def test_shares_cannot_be_mistaken_for_real_ones(self, rows: list[dict[str, Any]]) -> None:
         isins = [row["isin"] for row in rows if row["segment"] == "NSE_EQ"]
 
         assert all(isin.startswith(PAPER_ISIN_PREFIX) and len(isin) == 12 for isin in isins)
         assert len(isins) == len(set(isins))
 
-    def test_a_share_keeps_its_isin_in_any_list(self, visitor: Visitor) -> None:
-        alone = PaperExchange(visitor.clock, symbols=["TCS"], seed=9)
-        assert Visitor(alone, visitor.clock).key("TCS") == visitor.key("TCS")
+    def test_a_share_keeps_its_isin_in_any_list(self, client: ExchangeClient) -> None:
+        alone = PaperExchange(client.clock, symbols=["TCS"], seed=9)
+        assert ExchangeClient(alone, client.clock).key("TCS") == client.key("TCS")
 
     def test_fields_by_kind_of_row(self, rows: list[dict[str, Any]]) -> None:
         reliance = next(row for row in rows if row["trading_symbol"] == "RELIANCE")
@@ -440,26 +450,26 @@ class TestMaster:
         weekly = {date(2026, 9, 22), date(2026, 10, 6), date(2026, 10, 13), date(2026, 10, 19)}
         assert expiries == {"TCS": monthly, "NIFTY": monthly | weekly}
 
-    def test_every_key_stands_for_one_row_and_answers(
-        self, visitor: Visitor, rows: list[dict[str, Any]]
+    def test_every_key_is_unique_and_has_a_quote(
+        self, client: ExchangeClient, rows: list[dict[str, Any]]
     ) -> None:
         keys = [row["instrument_key"] for row in rows]
         contracts = [row["instrument_key"] for row in rows if "TCS" in row["trading_symbol"]]
 
         assert len(keys) == len(set(keys))
-        assert visitor.ltp(*contracts).keys() == set(contracts)
+        assert client.ltp(*contracts).keys() == set(contracts)
 
-    def test_the_file_is_gzip_whatever_the_name(self, visitor: Visitor) -> None:
+    def test_the_file_is_gzip_whatever_the_name(self, client: ExchangeClient) -> None:
         paths = [
             f"/market-quote/instruments/exchange/{name}.json.gz" for name in ("NSE", "complete")
         ]
-        first, second = (visitor.ask(path).data for path in paths)
+        first, second = (client.request(path).data for path in paths)
         assert first == second
 
 
 class TestMarketTimes:
-    def test_the_holidays_of_2026(self, visitor: Visitor) -> None:
-        rows = visitor.data("/v2/market/holidays")
+    def test_the_holidays_of_2026(self, client: ExchangeClient) -> None:
+        rows = client.data("/v2/market/holidays")
         kinds = [row["holiday_type"] for row in rows]
 
         assert kinds.count("TRADING_HOLIDAY") == 16
@@ -477,11 +487,11 @@ class TestMarketTimes:
             pytest.param("timings/2024-03-02", 4, id="a drill with two windows"),
         ],
     )
-    def test_one_date(self, visitor: Visitor, path: str, rows: int) -> None:
-        assert len(visitor.data(f"/v2/market/{path}")) == rows
+    def test_one_date(self, client: ExchangeClient, path: str, rows: int) -> None:
+        assert len(client.data(f"/v2/market/{path}")) == rows
 
-    def test_nfo_closes_at_1540(self, visitor: Visitor) -> None:
-        rows = visitor.data("/v2/market/timings/2026-09-16")
+    def test_nfo_closes_at_1540(self, client: ExchangeClient) -> None:
+        rows = client.data("/v2/market/timings/2026-09-16")
         closes = {
             row["exchange"]: f"{datetime.fromtimestamp(row['end_time'] / 1000, IST):%H:%M}"
             for row in rows
@@ -501,13 +511,13 @@ class TestMarketTimes:
         ],
     )
     def test_status(
-        self, visitor: Visitor, at: str, exchange: str, status: str, auction: str | None
+        self, client: ExchangeClient, at: str, exchange: str, status: str, auction: str | None
     ) -> None:
-        visitor.clock.put(f"2026-09-16 {at}")
-        told = visitor.data(f"/v2/market/status/{exchange}")
+        client.clock.set_to(f"2026-09-16 {at}")
+        document = client.data(f"/v2/market/status/{exchange}")
 
-        assert told["status"] == status
-        assert told.get("cas_eligible_status", {}).get("status") == auction
+        assert document["status"] == status
+        assert document.get("cas_eligible_status", {}).get("status") == auction
 
     @pytest.mark.parametrize(
         ("path", "code"),
@@ -516,8 +526,8 @@ class TestMarketTimes:
             pytest.param("timings/tomorrow", "UDAPI1088", id="no date"),
         ],
     )
-    def test_refusals(self, visitor: Visitor, path: str, code: str) -> None:
-        assert visitor.refusal(f"/v2/market/{path}") == (400, code)
+    def test_refusals(self, client: ExchangeClient, path: str, code: str) -> None:
+        assert client.refusal(f"/v2/market/{path}") == (400, code)
 
 
 class TestTokens:
@@ -531,9 +541,9 @@ class TestTokens:
             "/market-quote/instruments/exchange/NSE.json.gz",
         ],
     )
-    def test_some_paths_need_none(self, visitor: Visitor, path: str) -> None:
-        visitor.token = None
-        assert visitor.ask(path).status == 200
+    def test_paths_that_need_no_token(self, client: ExchangeClient, path: str) -> None:
+        client.token = None
+        assert client.request(path).status == 200
 
     @pytest.mark.parametrize(
         "path",
@@ -546,71 +556,77 @@ class TestTokens:
         ],
     )
     @pytest.mark.parametrize("token", [None, ""])
-    def test_the_others_do(self, visitor: Visitor, path: str, token: str | None) -> None:
-        visitor.token = token
-        assert visitor.refusal(path) == (401, "UDAPI100050")
+    def test_paths_that_need_a_token(
+        self, client: ExchangeClient, path: str, token: str | None
+    ) -> None:
+        client.token = token
+        assert client.refusal(path) == (401, "UDAPI100050")
 
     @pytest.mark.parametrize(
-        ("token", "seen", "asked", "alive"),
+        ("token", "first_used", "used", "valid"),
         [
-            pytest.param("t", "2026-09-16 10:00", "2026-09-17 03:29:59", True, id="lives the day"),
-            pytest.param("t", "2026-09-16 10:00", "2026-09-17 03:30:00", False, id="dies at 03:30"),
+            pytest.param("t", "2026-09-16 10:00", "2026-09-17 03:29:59", True, id="valid that day"),
+            pytest.param(
+                "t", "2026-09-16 10:00", "2026-09-17 03:30:00", False, id="expires at 03:30"
+            ),
             pytest.param(
                 "t", "2026-09-16 02:30", "2026-09-16 03:30:00", False, id="the same morning"
             ),
             pytest.param("paper-analytics", "2026-09-16 02:30", "2027-09-01", True, id="analytics"),
         ],
     )
-    def test_life(self, visitor: Visitor, token: str, seen: str, asked: str, alive: bool) -> None:
-        visitor.token = token
-        visitor.clock.put(seen)
-        visitor.ltp(NIFTY)
-        visitor.clock.put(asked)
+    def test_expiry(
+        self, client: ExchangeClient, token: str, first_used: str, used: str, valid: bool
+    ) -> None:
+        client.token = token
+        client.clock.set_to(first_used)
+        client.ltp(NIFTY)
+        client.clock.set_to(used)
 
-        answer = visitor.ask(visitor.ltp_path(NIFTY))
-        assert answer.status == (200 if alive else 401)
+        response = client.request(client.ltp_path(NIFTY))
+        assert response.status == (200 if valid else 401)
 
-    def test_an_incomplete_login_is_refused(self, visitor: Visitor) -> None:
-        answer = visitor.ask(
+    def test_an_incomplete_login_is_refused(self, client: ExchangeClient) -> None:
+        response = client.request(
             "/v2/login/authorization/token", "POST", fields={"code": "x"}, encode_multipart=False
         )
-        assert answer.status == 401
+        assert response.status == 401
 
 
-WORDS = ["", "0", "-1", "0001-01-01", "9999-12-31", "2026-02-30", "%00", "days", NIFTY, "NSE_FO|1"]
-words = st.sampled_from([quote(word, safe="%") for word in WORDS])
+INPUTS = ["", "0", "-1", "0001-01-01", "9999-12-31", "2026-02-30", "%00", "days", NIFTY, "NSE_FO|1"]
+inputs = st.sampled_from([quote(word, safe="%") for word in INPUTS])
 
 
 @settings(max_examples=60)
-@given(path=st.sampled_from(PATHS), fields=st.tuples(words, words, words, words, words))
+@given(path=st.sampled_from(PATHS), fields=st.tuples(inputs, inputs, inputs, inputs, inputs))
 @example(path=PATHS[2], fields=("0001-01-01",) * 5)
-def test_no_question_breaks_the_exchange(
-    visitor: Visitor, path: str, fields: tuple[str, ...]
+def test_no_request_breaks_the_exchange(
+    client: ExchangeClient, path: str, fields: tuple[str, ...]
 ) -> None:
-    visitor.clock.set(visitor.clock.now() + timedelta(minutes=1))
-    assert visitor.ask(path.format(*fields)).status < 500
+    client.clock.set(client.clock.now() + timedelta(minutes=1))
+    assert client.request(path.format(*fields)).status < 500
 
 
-def test_an_unknown_path_is_an_error_in_the_envelope(visitor: Visitor) -> None:
-    assert visitor.refusal("/v2/nothing") == (404, "UDAPI100060")
+def test_an_unknown_path_is_an_error_in_the_envelope(client: ExchangeClient) -> None:
+    assert client.refusal("/v2/nothing") == (404, "UDAPI100060")
 
 
-def test_a_line_longer_than_16_kb_is_refused(visitor: Visitor) -> None:
-    assert visitor.ask(f"/v3/market-quote/ltp?instrument_key={'X' * 17_000}").status == 400
+def test_a_line_longer_than_16_kb_is_refused(client: ExchangeClient) -> None:
+    assert client.request(f"/v3/market-quote/ltp?instrument_key={'X' * 17_000}").status == 400
 
 
-def test_a_port_in_use_is_a_clear_error(visitor: Visitor) -> None:
+def test_a_port_in_use_is_a_clear_error(client: ExchangeClient) -> None:
     from data_fetch.core.errors import SetupError
 
-    port = int(visitor.exchange.url.rsplit(":", 1)[1])
+    port = int(client.exchange.url.rsplit(":", 1)[1])
     with pytest.raises(SetupError, match=f"{port}.*Choose another port"):
-        PaperExchange(visitor.clock, port=port).start()
+        PaperExchange(client.clock, port=port).start()
 
 
-def test_stopping_twice_is_stopping_once(visitor: Visitor) -> None:
-    url = visitor.exchange.url
-    visitor.exchange.stop()
-    visitor.exchange.stop()
+def test_stopping_twice_is_harmless(client: ExchangeClient) -> None:
+    url = client.exchange.url
+    client.exchange.stop()
+    client.exchange.stop()
 
     with pytest.raises(urllib3.exceptions.HTTPError):
         urllib3.request("GET", url, retries=False)

@@ -1,4 +1,4 @@
-"""The volatility that the paper exchange prints as NSE's website does."""
+"""The paper exchange prints implied volatility by the convention of NSE's website."""
 
 import csv
 from datetime import date, datetime
@@ -21,8 +21,10 @@ WEEK_BEFORE = datetime(2026, 9, 22, 15, 30, tzinfo=IST).timestamp()
 
 def printed(kind: str, strike: float, price: float, at: float = WEEK_BEFORE) -> float:
     calls = np.array([kind == "CE"])
-    told = printed_volatility(SPOT, np.array([strike]), calls, np.array([price]), EXPIRY, at)
-    return float(told[0])
+    volatilities = printed_volatility(
+        SPOT, np.array([strike]), calls, np.array([price]), EXPIRY, at
+    )
+    return float(volatilities[0])
 
 
 def black_scholes(kind: str, strike: float, volatility: float) -> float:
@@ -31,8 +33,8 @@ def black_scholes(kind: str, strike: float, volatility: float) -> float:
     spread = volatility * sqrt(years)
     d1 = (log(SPOT / strike) + 0.10 * years) / spread + spread / 2
     normal = NormalDist().cdf
-    owed = strike * exp(-0.10 * years) * normal(side * (d1 - spread))
-    return side * (SPOT * normal(side * d1) - owed)
+    discounted = strike * exp(-0.10 * years) * normal(side * (d1 - spread))
+    return side * (SPOT * normal(side * d1) - discounted)
 
 
 @given(
@@ -53,7 +55,7 @@ def test_it_is_the_volatility_that_gives_the_price(
         pytest.param("CE", 23_000, 1_000.0, WEEK_BEFORE, id="below its discounted intrinsic value"),
         pytest.param("PE", 25_000, 900.0, WEEK_BEFORE, id="a put below it"),
         pytest.param("CE", 24_000, 0.0, WEEK_BEFORE, id="never traded"),
-        pytest.param("CE", 24_000, 24_000.0, WEEK_BEFORE, id="dearer than the index"),
+        pytest.param("CE", 24_000, 24_000.0, WEEK_BEFORE, id="above the index"),
         pytest.param("CE", 24_000, 50.0, WEEK_BEFORE + 7 * 86_400, id="at 15:30 on the last day"),
         pytest.param("CE", 24_000, 50.0, WEEK_BEFORE + 7 * 86_400 + 300, id="after it"),
     ],
@@ -71,7 +73,7 @@ def test_it_is_what_the_website_printed(shared_data: Path) -> None:
         rows = list(csv.DictReader(lines))
     at = datetime.fromisoformat(rows[0]["exchange_timestamp"]).replace(tzinfo=IST)
 
-    told = printed_volatility(
+    volatilities = printed_volatility(
         float(rows[0]["underlying_value"]),
         np.array([float(row["strike"]) for row in rows]),
         np.array([row["type"] == "CE" for row in rows]),
@@ -82,4 +84,4 @@ def test_it_is_what_the_website_printed(shared_data: Path) -> None:
 
     assert len(rows) > 100
     published = [float(row["nse_iv_percent"]) for row in rows]
-    assert told.tolist() == pytest.approx(published, abs=0.02)
+    assert volatilities.tolist() == pytest.approx(published, abs=0.02)

@@ -1,4 +1,4 @@
-"""The paper exchange's option values are Black-76 under the smile it states."""
+"""The paper exchange's option values are Black-76 with its documented smile."""
 
 from datetime import date, datetime
 from math import log, sqrt
@@ -41,8 +41,8 @@ times = st.floats(2 / 365, 0.25)
 
 
 def price(kind: str, strike: float, spot: float, years: float) -> float:
-    asked = (UNDERLYING, strike, kind == "CE", np.array([spot]), np.array([years]))
-    return premium(*asked).item()
+    inputs = (UNDERLYING, strike, kind == "CE", np.array([spot]), np.array([years]))
+    return premium(*inputs).item()
 
 
 def greeks_of(kind: str, strike: float, spot: float, years: float) -> Greeks:
@@ -52,13 +52,13 @@ def greeks_of(kind: str, strike: float, spot: float, years: float) -> Greeks:
 @given(spots, strikes, times)
 def test_put_call_parity_on_the_forward(spot: float, strike: float, years: float) -> None:
     [carried] = forward(np.array([spot]), np.array([years]))
-    call, put = (greeks_of(kind, strike, spot, years) for kind in ("CE", "PE"))
+    call, set_to = (greeks_of(kind, strike, spot, years) for kind in ("CE", "PE"))
 
     parity = price("CE", strike, spot, years) - price("PE", strike, spot, years)
     assert parity == pytest.approx(carried - strike, abs=1e-6)
-    assert (call.delta - put.delta).item() == pytest.approx(1)
-    assert call.iv == put.iv
-    assert (call.pop + put.pop).item() == pytest.approx(1)
+    assert (call.delta - set_to.delta).item() == pytest.approx(1)
+    assert call.iv == set_to.iv
+    assert (call.pop + set_to.pop).item() == pytest.approx(1)
 
 
 @given(strikes, times)
@@ -67,27 +67,29 @@ def test_the_smile_is_the_stated_one(strike: float, years: float) -> None:
     x = np.log(strike / forwards) / np.sqrt(years)
     stated = at_the_money_iv(UNDERLYING) * (1 - 0.25 * x + 0.9 * x**2)
 
-    told = smile(UNDERLYING, strike, forwards, np.array([years]))
-    assert told.item() == pytest.approx(np.clip(stated, 0.04, 2.0).item())
+    shown = smile(UNDERLYING, strike, forwards, np.array([years]))
+    assert shown.item() == pytest.approx(np.clip(stated, 0.04, 2.0).item())
 
 
 @given(strikes)
 def test_greeks_are_slopes_of_the_price(strike: float) -> None:
-    """On the forward, with the volatility held: how Black-76 Greeks are meant."""
+    """Black-76 Greeks are derivatives on the forward at constant volatility."""
     years, bump = 20 / 365, 1.0
-    told = greeks_of("CE", strike, 24_000, years)
+    computed = greeks_of("CE", strike, 24_000, years)
     carried = forward(np.array([24_000.0]), np.array([years])).item()
 
-    up, down = (black76(carried + each, strike, years, told.iv.item()) for each in (bump, -bump))
-    middle = black76(carried, strike, years, told.iv.item())
-    dearer = black76(carried, strike, years, told.iv.item() + 1e-4)
-    tomorrow = black76(carried, strike, years - 1e-4 / 365, told.iv.item())
+    up, down = (
+        black76(carried + each, strike, years, computed.iv.item()) for each in (bump, -bump)
+    )
+    middle = black76(carried, strike, years, computed.iv.item())
+    more_volatile = black76(carried, strike, years, computed.iv.item() + 1e-4)
+    tomorrow = black76(carried, strike, years - 1e-4 / 365, computed.iv.item())
 
     assert price("CE", strike, 24_000, years) == pytest.approx(middle)
-    assert told.delta.item() == pytest.approx((up - down) / (2 * bump), abs=1e-4)
-    assert told.gamma.item() == pytest.approx((up - 2 * middle + down) / bump**2, abs=1e-5)
-    assert told.vega.item() == pytest.approx((dearer - middle) / 1e-4 / 100, abs=1e-2)
-    assert told.theta.item() == pytest.approx((tomorrow - middle) / 1e-4, rel=1e-2, abs=1e-3)
+    assert computed.delta.item() == pytest.approx((up - down) / (2 * bump), abs=1e-4)
+    assert computed.gamma.item() == pytest.approx((up - 2 * middle + down) / bump**2, abs=1e-5)
+    assert computed.vega.item() == pytest.approx((more_volatile - middle) / 1e-4 / 100, abs=1e-2)
+    assert computed.theta.item() == pytest.approx((tomorrow - middle) / 1e-4, rel=1e-2, abs=1e-3)
 
 
 def black76(forwards: float, strike: float, years: float, iv: float) -> float:
@@ -99,7 +101,7 @@ def black76(forwards: float, strike: float, years: float, iv: float) -> float:
 
 
 @given(spots, times)
-def test_all_legs_at_once_are_what_each_is_alone(spot: float, years: float) -> None:
+def test_all_legs_at_once_equal_each_alone(spot: float, years: float) -> None:
     ladder = np.repeat(np.arange(21_000.0, 27_000.0, 500.0), 2)
     calls = np.arange(len(ladder)) % 2 == 0
     at = (np.array(spot), np.array(years))
@@ -145,7 +147,7 @@ def test_time_to_expiry(seconds: int, years: float) -> None:
 
 
 @given(spots, strikes)
-def test_at_the_close_of_its_last_day_an_option_is_worth_what_exercise_brings(
+def test_at_the_close_of_its_last_day_an_option_has_its_exercise_value(
     spot: float, strike: float
 ) -> None:
     years = 1 / YEAR_SECONDS

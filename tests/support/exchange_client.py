@@ -1,4 +1,4 @@
-"""A paper exchange for a test, its clock, and ways to ask it."""
+"""HTTP clients of a paper exchange for tests, and a clock to control it with."""
 
 from datetime import datetime
 from typing import Any
@@ -18,13 +18,13 @@ def ist(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=IST)
 
 
-class StandingClock:
-    """Stands where it is put."""
+class ManualClock:
+    """A clock that only moves when it is set."""
 
     def __init__(self, at: str) -> None:
-        self.put(at)
+        self.set_to(at)
 
-    def put(self, at: str) -> None:
+    def set_to(self, at: str) -> None:
         self._now = ist(at)
 
     def set(self, now: datetime) -> None:
@@ -34,10 +34,10 @@ class StandingClock:
         return self._now
 
 
-class Visitor:
-    """Asks over HTTP, and never asks twice."""
+class ExchangeClient:
+    """A client of the Upstox API and of the control endpoints, without retries."""
 
-    def __init__(self, exchange: PaperExchange, clock: StandingClock) -> None:
+    def __init__(self, exchange: PaperExchange, clock: ManualClock) -> None:
         self.exchange = exchange
         self.clock = clock
         self.token: str | None = "paper-analytics-test"
@@ -47,21 +47,21 @@ class Visitor:
         listings = self.exchange.market.listings.values()
         return next(listing.key for listing in listings if listing.symbol == symbol)
 
-    def ask(self, path: str, method: str = "GET", **options: Any) -> urllib3.BaseHTTPResponse:
+    def request(self, path: str, method: str = "GET", **options: Any) -> urllib3.BaseHTTPResponse:
         headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
         return self._http.request(method, self.exchange.url + path, headers=headers, **options)
 
     def data(self, path: str) -> Any:
-        answer = self.ask(path)
-        assert answer.status == 200, answer.data
-        return orjson.loads(answer.data)["data"]
+        response = self.request(path)
+        assert response.status == 200, response.data
+        return orjson.loads(response.data)["data"]
 
     def refusal(self, path: str) -> tuple[int, str]:
         """The HTTP status and the error code."""
-        answer = self.ask(path)
-        error = orjson.loads(answer.data)["errors"][0]
+        response = self.request(path)
+        error = orjson.loads(response.data)["errors"][0]
         assert error["errorCode"] == error["error_code"]
-        return answer.status, error["errorCode"]
+        return response.status, error["errorCode"]
 
     def ltp_path(self, *keys: str) -> str:
         return f"/v3/market-quote/ltp?instrument_key={quote_plus(','.join(keys))}"
@@ -81,8 +81,8 @@ class Visitor:
         return self.data(path)["candles"]
 
     def history_path(self, key: str, to_date: str, from_date: str, unit: str, interval: int) -> str:
-        asked = f"{quote(key, safe='')}/{unit}/{interval}/{to_date}/{from_date}"
-        return f"/v3/historical-candle/{asked}"
+        parts = f"{quote(key, safe='')}/{unit}/{interval}/{to_date}/{from_date}"
+        return f"/v3/historical-candle/{parts}"
 
     def history(
         self, key: str, to_date: str, from_date: str, unit: str = "minutes", interval: int = 1
@@ -90,32 +90,32 @@ class Visitor:
         return self.data(self.history_path(key, to_date, from_date, unit, interval))["candles"]
 
     def truth(self, key: str, day: str) -> list[dict[str, Any]]:
-        """What happens on that day, minute by minute, before any fault."""
-        answer = self.ask(f"/paper/truth?instrument_key={quote_plus(key)}&date={day}")
-        assert answer.status == 200, answer.data
-        minutes: list[dict[str, Any]] = orjson.loads(answer.data)["minutes"]
+        """The minutes of *day* without any fault."""
+        response = self.request(f"/paper/truth?instrument_key={quote_plus(key)}&date={day}")
+        assert response.status == 200, response.data
+        minutes: list[dict[str, Any]] = orjson.loads(response.data)["minutes"]
         return minutes
 
-    def order(self, **fault: Any) -> None:
-        answer = self.ask("/paper/faults", "POST", body=orjson.dumps(fault))
-        assert answer.status == 200, answer.data
+    def inject(self, **fault: Any) -> None:
+        response = self.request("/paper/faults", "POST", body=orjson.dumps(fault))
+        assert response.status == 200, response.data
 
     def chain(self, symbol: str, expiry: str) -> list[dict[str, Any]]:
-        """The put-call chain, as Upstox tells it."""
-        asked = f"instrument_key={quote_plus(self.key(symbol))}&expiry_date={expiry}"
-        rows: list[dict[str, Any]] = self.data(f"/v2/option/chain?{asked}")
+        """The put-call chain in Upstox's format."""
+        query = f"instrument_key={quote_plus(self.key(symbol))}&expiry_date={expiry}"
+        rows: list[dict[str, Any]] = self.data(f"/v2/option/chain?{query}")
         return rows
 
     def chain_truth(self, symbol: str, expiry: str) -> dict[str, Any]:
-        """What the options of that expiry are worth now, before any rounding."""
-        answer = self.ask(f"/paper/chain-truth?symbol={quote_plus(symbol)}&expiry={expiry}")
-        assert answer.status == 200, answer.data
-        told: dict[str, Any] = orjson.loads(answer.data)
-        return told
+        """The unrounded fair values of the options of that expiry at the exchange's time."""
+        response = self.request(f"/paper/chain-truth?symbol={quote_plus(symbol)}&expiry={expiry}")
+        assert response.status == 200, response.data
+        truth: dict[str, Any] = orjson.loads(response.data)
+        return truth
 
 
 class Browser:
-    """Asks NSE's website, with the cookies of the last page it opened, and never asks twice."""
+    """A client of NSE's website with the cookies of the last page it opened, without retries."""
 
     def __init__(self, exchange: PaperExchange) -> None:
         self._url = exchange.url
@@ -123,26 +123,26 @@ class Browser:
         self._http = urllib3.PoolManager(retries=NO_RETRY)
 
     def open(self, path: str = "/option-chain") -> urllib3.BaseHTTPResponse:
-        page = self.ask(path)
+        page = self.request(path)
         for cookie in page.headers.getlist("Set-Cookie"):
             name, _, value = cookie.partition(";")[0].partition("=")
             self.cookies[name] = value
         return page
 
-    def ask(self, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
-        kept = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        headers = {"Cookie": kept} if kept else {}
+    def request(self, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        headers = {"Cookie": cookies} if cookies else {}
         return self._http.request("GET", self._url + path, headers=headers, **options)
 
     def chain_path(self, symbol: str, expiry: str, kind: str = "Indices") -> str:
         return f"/api/option-chain-v3?type={kind}&symbol={quote_plus(symbol)}&expiry={expiry}"
 
-    def told(self, path: str) -> Any:
-        """The document at *path*, asked for with fresh cookies."""
+    def get_json(self, path: str) -> Any:
+        """The document at *path*, requested with new cookies."""
         self.open()
-        answer = self.ask(path)
-        assert answer.status == 200, answer.data
-        return orjson.loads(answer.data)
+        response = self.request(path)
+        assert response.status == 200, response.data
+        return orjson.loads(response.data)
 
     def chain(self, symbol: str, expiry: str, kind: str = "Indices") -> Any:
-        return self.told(self.chain_path(symbol, expiry, kind))
+        return self.get_json(self.chain_path(symbol, expiry, kind))
