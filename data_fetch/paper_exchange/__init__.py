@@ -1,1 +1,1 @@
-"""A server that speaks the provider's wire format with invented, repeatable prices."""
+"""A server with invented, repeatable prices in the providers' wire formats."""
