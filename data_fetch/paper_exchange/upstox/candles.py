@@ -31,7 +31,7 @@ FIRST_DAY = date(2000, 1, 1)
 # unit -> the largest interval
 LARGEST_INTERVAL = {"minutes": 300, "hours": 5, "days": 1, "weeks": 1, "months": 1}
 MONTH, QUARTER, DECADE = 31, 92, 3653
-# Days in a request without from_date, which is also the longest window.
+# The days of a request without from_date.
 DEFAULT_WINDOWS = {"minutes": MONTH, "hours": QUARTER, "days": DECADE}
 # Interval in the path of expired contracts -> unit and interval.
 EXPIRED_INTERVALS = {
