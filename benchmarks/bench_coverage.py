@@ -16,7 +16,13 @@ from psycopg2.extensions import connection as Session
 from benchmarks.figure import Figure, interleaved, seconds
 from benchmarks.stores import postgres_store
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
-from data_fetch.core.candles.coverage import DayCoverage, Proof, unasked, with_answer, with_bars
+from data_fetch.core.candles.coverage import (
+    DayCoverage,
+    Proof,
+    never_requested,
+    with_candles,
+    with_response,
+)
 from data_fetch.core.candles.day_counts import summed
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.instruments.instrument import Instrument
@@ -143,8 +149,8 @@ def _present(trading: TradingDay, *, short: bool) -> Spans:
 
 def _ledger_day(instrument: Instrument, trading: TradingDay, present: Spans) -> DayCoverage:
     key, after = instrument.instrument_key, trading.spans[-1][1] + 1
-    fresh = unasked(key, CandleInterval.MINUTE, trading.day, trading.spans, after)
-    return with_answer(with_bars(fresh, present, present), ANSWER)
+    fresh = never_requested(key, CandleInterval.MINUTE, trading.day, trading.spans, after)
+    return with_response(with_candles(fresh, present, present), ANSWER)
 
 
 def _block(instrument: Instrument, starts: list[int]) -> CandleBlock:

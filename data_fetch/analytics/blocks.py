@@ -1,4 +1,4 @@
-"""Long arrays a block at a time, so that what a formula makes on its way stays in the cache."""
+"""Evaluates formulas on long arrays in blocks, so that intermediate results stay in the cache."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,10 +15,10 @@ Array = NDArray[Any]
 def blockwise(
     formula: Callable[..., Sequence[Array]], results: Sequence[type], arguments: Sequence[ArrayLike]
 ) -> list[Array]:
-    """What *formula* gives for *arguments*, broadcast; *results* are the types of its results.
+    """Evaluate *formula* on broadcast *arguments*; *results* are the types of its results.
 
-    *formula* gets one-dimensional arrays and answers with as long ones. Dividing by nothing or
-    leaving the range of doubles is its own affair: no warning, the result tells.
+    *formula* receives one-dimensional arrays and returns arrays of the same length. NumPy's
+    warnings about division by zero and overflow are off: the formula must handle both.
     """
     arrays = np.broadcast_arrays(*arguments)
     shape, size = arrays[0].shape, arrays[0].size

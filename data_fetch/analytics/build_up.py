@@ -1,4 +1,4 @@
-"""What traders did at each strike since a baseline: price and open interest taken together."""
+"""Build-up: the change of price and open interest of each leg since a baseline."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from data_fetch.core.chains.valuation import Reason
 
 
 class BuildUp(StrEnum):
-    """Open interest that grows is built up, by buyers when the price rises with it; open
-    interest that shrinks is closed, by sellers when the price rises."""
+    """Growing open interest is a build-up: long if the price rises, short if it falls. Shrinking
+    open interest is a closing: short covering if the price rises, long unwinding if it falls."""
 
     LONG_BUILD_UP = "long_build_up"
     SHORT_BUILD_UP = "short_build_up"
@@ -26,24 +26,24 @@ class BuildUp(StrEnum):
 
 KINDS = tuple(BuildUp)
 NOT_KNOWN = -1
-# The names of `counts`, in the order of the codes of calls, then of puts.
+# The keys of `counts`, in the order of the codes of calls, then of puts.
 COUNTED = tuple(f"{side} {kind}" if kind else "" for side in OptionType for kind in (None, *KINDS))
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
-    """How a leg stood: its last price (rupees) and open interest (in the chain's unit)."""
+class BaselineLeg:
+    """The last price (rupees) and open interest (in the chain's unit) of a leg at the baseline."""
 
     price: float | None
     oi: float | None
 
 
-Baseline = Mapping[tuple[Decimal, OptionType], Stand]
+Baseline = Mapping[tuple[Decimal, OptionType], BaselineLeg]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegBuildUp:
-    """What became of one leg; *kind* is None where *reason* says why."""
+    """The build-up of one leg; *kind* is None where there is a *reason*."""
 
     leg: ChainLeg
     price_change: float | None
@@ -53,24 +53,20 @@ class LegBuildUp:
 
 
 def previous_close(chain: Chain) -> Baseline:
-    """The baseline that the provider tells along: yesterday's close and open interest."""
-    return {leg.key: Stand(leg.prev_close, leg.prev_oi) for leg in chain.legs}
+    """The baseline that the provider sends with a chain: previous close and open interest."""
+    return {leg.key: BaselineLeg(leg.prev_close, leg.prev_oi) for leg in chain.legs}
 
 
-def standing(chain: Chain) -> Baseline:
-    """An earlier chain of the same expiry and unit as a baseline."""
-    return {leg.key: Stand(leg.ltp, leg.oi) for leg in chain.legs}
+def baseline_of(chain: Chain) -> Baseline:
+    """The baseline of an earlier chain of the same expiry and unit."""
+    return {leg.key: BaselineLeg(leg.ltp, leg.oi) for leg in chain.legs}
 
 
 def build_up(chain: Chain, baseline: Baseline) -> list[LegBuildUp]:
-    """One line a leg, in the chain's order."""
-    baseline_stands = [baseline.get(leg.key, Stand(None, None)) for leg in chain.legs]
-    rise = floats([leg.ltp for leg in chain.legs]) - floats(
-        [stand.price for stand in baseline_stands]
-    )
-    growth = floats([leg.oi for leg in chain.legs]) - floats(
-        [stand.oi for stand in baseline_stands]
-    )
+    """The build-up of each leg, in the chain's order."""
+    before = [baseline.get(leg.key, BaselineLeg(None, None)) for leg in chain.legs]
+    rise = floats([leg.ltp for leg in chain.legs]) - floats([stand.price for stand in before])
+    growth = floats([leg.oi for leg in chain.legs]) - floats([stand.oi for stand in before])
     codes = _kinds(rise, growth).tolist()
     return [
         LegBuildUp(
@@ -78,7 +74,7 @@ def build_up(chain: Chain, baseline: Baseline) -> list[LegBuildUp]:
             price_change=None if np.isnan(price) else price,
             oi_change=None if np.isnan(oi) else oi,
             kind=None if code == NOT_KNOWN else KINDS[code],
-            reason=_why_not(leg) if code == NOT_KNOWN else None,
+            reason=_missing_reason(leg) if code == NOT_KNOWN else None,
         )
         for leg, price, oi, code in zip(
             chain.legs, rise.tolist(), growth.tolist(), codes, strict=True
@@ -87,20 +83,20 @@ def build_up(chain: Chain, baseline: Baseline) -> list[LegBuildUp]:
 
 
 def counts(found: Sequence[LegBuildUp]) -> dict[str, int]:
-    """How many legs of each side did what: ``{"CE long_build_up": 12, ...}``."""
+    """The number of legs by side and kind: ``{"CE long_build_up": 12, ...}``."""
     codes = [NOT_KNOWN if each.kind is None else KINDS.index(each.kind) for each in found]
     is_call = [each.leg.option_type is OptionType.CALL for each in found]
     return _counted(np.array(is_call, dtype=bool), np.array(codes, dtype=np.intp))
 
 
 def counts_since_previous_close(legs: LegColumns, chains: Iterable[slice]) -> list[dict[str, int]]:
-    """`counts` against the previous close of several *chains*, each a stretch of *legs*."""
+    """`counts` against the previous close, for several *chains*, each a slice of *legs*."""
     kinds = _kinds(legs.last - legs.prev_close, legs.oi - legs.prev_oi)
     return [_counted(legs.is_call[rows], kinds[rows]) for rows in chains]
 
 
 def _kinds(rise: Floats, growth: Floats) -> NDArray[np.intp]:
-    """By the changes of price and open interest: places in `KINDS`, or NOT_KNOWN."""
+    """Positions in `KINDS` by the changes of price and open interest, or NOT_KNOWN."""
     return np.select(
         [
             np.isnan(rise) | np.isnan(growth),
@@ -121,11 +117,11 @@ def _kinds(rise: Floats, growth: Floats) -> NDArray[np.intp]:
 
 
 def _counted(is_call: Bools, codes: NDArray[np.intp]) -> dict[str, int]:
-    # What is not known comes first on either side, and is left out.
+    # NOT_KNOWN is first on either side, and is left out.
     places = codes - NOT_KNOWN + (1 + len(KINDS)) * ~is_call
     tally = np.bincount(places, minlength=len(COUNTED)).tolist()
     return {name: n for name, n in zip(COUNTED, tally, strict=True) if name and n}
 
 
-def _why_not(leg: ChainLeg) -> Reason:
+def _missing_reason(leg: ChainLeg) -> Reason:
     return Reason.NO_PRICE if leg.ltp is None else Reason.NO_BASELINE

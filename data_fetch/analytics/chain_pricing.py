@@ -1,6 +1,6 @@
-"""Chains into numbers: for every leg a volatility and its Greeks, or the reason why not.
+"""Prices chains: for every leg a volatility and its Greeks, or the reason why there are none.
 
-All legs of all chains of one answer are worked on together, whatever their expiry.
+All legs of all chains are computed together, whatever their expiry.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_fetch.analytics.columns import Floats, LegColumns, stacked
-from data_fetch.analytics.conventions import Convention, Priceable, Setting
+from data_fetch.analytics.conventions import Convention, ExpiryInputs, SolvedLegs
 from data_fetch.analytics.forward import UNKNOWN
 from data_fetch.analytics.iv import Unsolved, implied_volatility
 from data_fetch.analytics.leg_prices import LegPrices
@@ -32,7 +32,7 @@ UNSOLVED = {
 
 @dataclass(frozen=True, slots=True)
 class _Expiry:
-    """One chain on the bench: its rows among all legs, its time, its forward."""
+    """One chain with its rows among all legs, its time to expiry and its forward."""
 
     chain: Chain
     priced_at: datetime | None
@@ -43,7 +43,7 @@ class _Expiry:
 
     @property
     def obstacle(self) -> Reason | None:
-        """Why no leg of it can be priced, whatever its price."""
+        """The reason why none of its legs can be priced; None if they can."""
         if self.years is None:
             return Reason.NO_CAPTURE_TIME
         if self.years <= 0:
@@ -57,10 +57,10 @@ def price_chains(
     convention: Convention,
     calendar: MarketCalendar,
 ) -> list[PricedChain]:
-    """Each of *chains* with its numbers, as of *priced_at* (None: nobody knows when).
+    """Price each of *chains* as of *priced_at* (None: unknown).
 
-    Never fails for want of a calendar: an expiry outside it ends at the close of the rule in
-    force and is marked provisional.
+    An expiry outside the calendar ends at the ordinary close of that time and is marked
+    provisional.
     """
     return price_dated([(chain, priced_at) for chain in chains], convention, calendar)
 
@@ -70,14 +70,14 @@ def price_dated(
     convention: Convention,
     calendar: MarketCalendar,
 ) -> list[PricedChain]:
-    """`price_chains` for chains that are each of an instant of their own."""
+    """`price_chains` for chains with an instant each."""
     columns, rows_of_each = stacked([chain for chain, _ in dated])
     prices = convention.prices(columns)
-    chain_arrays = [
-        _prepare(chain, rows, columns, prices, priced_at, convention, calendar)
+    expiries = [
+        _expiry_of(chain, rows, columns, prices, priced_at, convention, calendar)
         for (chain, priced_at), rows in zip(dated, rows_of_each, strict=True)
     ]
-    numbers = _numbers(chain_arrays, columns, prices, convention)
+    numbers = _numbers(expiries, columns, prices, convention)
     return [
         PricedChain(
             chain=each.chain,
@@ -90,11 +90,11 @@ def price_dated(
             forward=each.forward,
             numbers=tuple(numbers[each.rows]),
         )
-        for each in chain_arrays
+        for each in expiries
     ]
 
 
-def _prepare(
+def _expiry_of(
     chain: Chain,
     rows: slice,
     columns: LegColumns,
@@ -108,17 +108,17 @@ def _prepare(
     if priced_at is not None:
         years = (close.at - priced_at).total_seconds() / YEAR_SECONDS
         own = LegPrices(prices.prices[rows], prices.widths[rows], prices.reasons[rows])
-        setting = Setting(columns[rows], own, chain.spot, max(years, 0.0), convention.rate)
-        forward = convention.forward(setting)
+        inputs = ExpiryInputs(columns[rows], own, chain.spot, max(years, 0.0), convention.rate)
+        forward = convention.forward(inputs)
     return _Expiry(chain, priced_at, rows, close, years, forward)
 
 
 def _numbers(
-    chain_arrays: Sequence[_Expiry], columns: LegColumns, prices: LegPrices, convention: Convention
+    expiries: Sequence[_Expiry], columns: LegColumns, prices: LegPrices, convention: Convention
 ) -> list[LegValuation]:
-    forward = _per_leg(chain_arrays, lambda each: each.forward.value)
-    years = _per_leg(chain_arrays, lambda each: each.years)
-    reasons = _reasons(chain_arrays, prices)
+    forward = _per_leg(expiries, lambda each: each.forward.value)
+    years = _per_leg(expiries, lambda each: each.years)
+    reasons = _reasons(expiries, prices)
     rows = np.flatnonzero([reason is None for reason in reasons])
     solved = implied_volatility(
         prices.prices[rows] * np.exp(convention.rate * years[rows]),
@@ -131,7 +131,7 @@ def _numbers(
         reasons[rows[row]] = UNSOLVED[Unsolved(int(solved.unsolved[row]))]
     known = solved.unsolved == 0
     priced = rows[known]
-    legs = Priceable(
+    legs = SolvedLegs(
         forward[priced],
         columns.strike[priced],
         years[priced],
@@ -139,22 +139,29 @@ def _numbers(
         columns.is_call[priced],
     )
     greeks = convention.greeks(legs, convention.rate)
-    told = (legs.volatility, greeks.delta, greeks.gamma, greeks.theta, greeks.vega, greeks.rho)
-    spread = [_spread(values, priced, len(reasons)) for values in told]
-    having = np.flatnonzero(np.isfinite(prices.prices))
-    used = _spread(prices.prices[having], having, len(reasons))
+    results = (
+        legs.volatility,
+        greeks.delta,
+        greeks.gamma,
+        greeks.theta,
+        greeks.vega,
+        greeks.rho,
+    )
+    spread = [_spread(values, priced, len(reasons)) for values in results]
+    with_price = np.flatnonzero(np.isfinite(prices.prices))
+    used = _spread(prices.prices[with_price], with_price, len(reasons))
     return list(map(LegValuation, used, *spread, reasons))
 
 
-def _per_leg(chain_arrays: Sequence[_Expiry], tell: Callable[[_Expiry], float | None]) -> Floats:
-    values = np.array([tell(each) for each in chain_arrays], dtype=np.float64)
-    return np.repeat(values, [len(each.chain.legs) for each in chain_arrays])
+def _per_leg(expiries: Sequence[_Expiry], value_of: Callable[[_Expiry], float | None]) -> Floats:
+    values = np.array([value_of(each) for each in expiries], dtype=np.float64)
+    return np.repeat(values, [len(each.chain.legs) for each in expiries])
 
 
-def _reasons(chain_arrays: Iterable[_Expiry], prices: LegPrices) -> list[Reason | None]:
-    """What stands in the way of each leg before anything is solved."""
+def _reasons(expiries: Iterable[_Expiry], prices: LegPrices) -> list[Reason | None]:
+    """The reasons of legs that cannot be priced, before any volatility is computed."""
     found: list[Reason | None] = []
-    for each in chain_arrays:
+    for each in expiries:
         obstacle, own = each.obstacle, prices.reasons[each.rows]
         found += own if obstacle is None else [obstacle] * len(own)
     return found

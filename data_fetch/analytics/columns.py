@@ -1,4 +1,4 @@
-"""The legs of chains as columns: what was not told is NaN."""
+"""The legs of chains as columns. Missing values are NaN."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class LegColumns:
-    """One row a leg, in the order of the legs. Prices are rupees, quantities as told."""
+    """One row per leg, in order. Prices are rupees, quantities in the chain's unit."""
 
     strike: Floats
     is_call: Bools
@@ -48,7 +48,7 @@ class LegColumns:
 
 @dataclass(frozen=True, slots=True)
 class StrikeColumns:
-    """Calls and puts side by side: one row a strike, lowest first; a missing side is NaN."""
+    """Calls and puts side by side: one row per strike, lowest first; a missing side is NaN."""
 
     strike: Floats
     call: Floats
@@ -60,7 +60,7 @@ class StrikeColumns:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """Which row each leg has when calls and puts stand side by side."""
+    """The row of each leg in `StrikeColumns`."""
 
     strike: Floats
     row: NDArray[np.intp]
@@ -68,8 +68,8 @@ class Ladder:
 
     @classmethod
     def of(cls, columns: LegColumns, firsts: Sequence[int] = (0,)) -> Self:
-        """*columns* of chains whose legs stand lowest strike first; *firsts* is where each of
-        them begins."""
+        """The ladder of chains whose legs are sorted by strike; *firsts* are the first rows of
+        the chains."""
         begins = np.empty(len(columns.strike), np.bool_)
         np.not_equal(columns.strike[1:], columns.strike[:-1], out=begins[1:])
         begins[list(firsts)] = True
@@ -83,7 +83,7 @@ class Ladder:
         return StrikeColumns(self.strike, call, put)
 
     def rows_of(self, legs: slice) -> slice:
-        """The rows in which the *legs* of one chain stand."""
+        """The strike rows of the *legs* of one chain."""
         return slice(self.row[legs.start], self.row[legs.stop - 1] + 1)
 
 
@@ -92,13 +92,13 @@ def floats(values: Sequence[float | None]) -> Floats:
     return np.array(values, dtype=np.float64)
 
 
-def or_nothing(values: Floats) -> Floats:
-    """*values*, and 0 where there is none."""
+def or_zero(values: Floats) -> Floats:
+    """*values* with 0 for NaN."""
     return np.where(np.isfinite(values), values, 0.0)
 
 
 def stacked(chains: Sequence[Chain]) -> tuple[LegColumns, list[slice]]:
-    """The legs of all *chains* one after the other, and which rows those of each are."""
+    """The legs of all *chains* one after the other, and the rows of each chain."""
     bounds = accumulate((len(chain.legs) for chain in chains), initial=0)
     legs = LegColumns.of([leg for chain in chains for leg in chain.legs])
     return legs, list(starmap(slice, pairwise(bounds)))

@@ -1,12 +1,12 @@
-"""Delta, gamma, theta, vega and rho of options, all at once.
+"""Delta, gamma, theta, vega and rho of options, computed together.
 
 Two hedges: with the forward (Black-76) and with the spot (generalised Black-Scholes with cost
 of carry b). Formulas: E. G. Haug, "The Complete Guide to Option Pricing Formulas" (1998), p. 7
-and pp. 10-15. The `_sensitivities` are plain partial derivatives, by the year and by 1; the
-`_greeks` are the same in the platform's units. Arguments are arrays or numbers and broadcast.
+and pp. 10-15. The `_sensitivities` are partial derivatives, per year and per unit; the `_greeks`
+are the same in the platform's units. Arguments are arrays or numbers and broadcast.
 
-An option that cannot change any more (no time left, no volatility, far out of the money) has
-Greeks too: they are the limits, not NaN.
+An option whose price cannot change any more (no time left, no volatility, far out of the money)
+has Greeks too: they are the limits, not NaN.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ ROOT_2_PI = np.sqrt(2 * np.pi)
 
 @dataclass(frozen=True, slots=True)
 class Greeks:
-    """What the price gains for a unit more of: the hedge's price (*delta*, *gamma*), time gone by
+    """The change of the price per unit of: the hedge's price (*delta*, *gamma*), elapsed time
     (*theta*), volatility (*vega*), the interest rate (*rho*).
     """
 
@@ -45,7 +45,7 @@ def forward_greeks(
     rate: ArrayLike,
 ) -> Greeks:
     """Hedged with the forward: delta per rupee of it; theta per calendar day, vega per
-    volatility point; rho per rate point with the forward held.
+    volatility point; rho per rate point with the forward constant.
     """
     return _in_units(forward_sensitivities(forward, strike, years, volatility, is_call, rate))
 
@@ -60,7 +60,7 @@ def spot_greeks(
     rate: ArrayLike,
 ) -> Greeks:
     """Hedged with the spot: delta per rupee of it; theta per calendar day, vega per volatility
-    point; rho per rate point, the carry rising with the rate (its dividend part is held).
+    point; rho per rate point, the carry rising with the rate (its dividend part is constant).
     """
     return _in_units(spot_sensitivities(spot, carry, strike, years, volatility, is_call, rate))
 
@@ -73,7 +73,7 @@ def forward_sensitivities(
     is_call: ArrayLike,
     rate: ArrayLike,
 ) -> Greeks:
-    """The partial derivatives of the discounted Black-76 price, by the year and by 1."""
+    """The partial derivatives of the discounted Black-76 price, per year and per unit."""
     numbers = [np.asarray(one, float) for one in (forward, strike, years, volatility, rate)]
     return Greeks(*blockwise(_forward, [float] * 5, [*numbers, np.asarray(is_call, bool)]))
 
@@ -87,7 +87,7 @@ def spot_sensitivities(
     is_call: ArrayLike,
     rate: ArrayLike,
 ) -> Greeks:
-    """The partial derivatives of the generalised Black-Scholes price, by the year and by 1."""
+    """The partial derivatives of the generalised Black-Scholes price, per year and per unit."""
     numbers = [np.asarray(one, float) for one in (spot, carry, strike, years, volatility, rate)]
     return Greeks(*blockwise(_spot, [float] * 5, [*numbers, np.asarray(is_call, bool)]))
 
@@ -107,7 +107,7 @@ Five = tuple[Floats, Floats, Floats, Floats, Floats]
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What all Greeks are made of, discounted.
+    """The terms that the Greeks have in common, discounted.
 
     The option is worth *asset* - *cash*, each with the option's sign; *bell* is the forward
     times the density at d1, *s* is volatility times *root*, the root of the years.
@@ -129,7 +129,7 @@ def _parts(
     is_call: Bools,
 ) -> _Parts:
     side = 2.0 * is_call - 1.0
-    # Not 0: at the money 0 / 0 would be no number, while this small the limits hold.
+    # At the money 0 / 0 would be NaN; with a value this small the result is the limit.
     root = np.maximum(np.sqrt(years), LEAST_DEVIATION)
     s = np.maximum(volatility * root, LEAST_DEVIATION)
     d1 = np.log(forward / strike) / s + s / 2

@@ -1,10 +1,10 @@
 """Implied volatility of undiscounted prices, for whole arrays at once.
 
 After P. Jäckel, "Let's Be Rational" (Wilmott 2015): the time value is that of the side that is
-out of the money, divided by sqrt(F K), and what is solved for is s = volatility * sqrt(years).
-Two steps of the fourth order on the logarithm of the price bring nearly every option to the
-precision of its price. The others are told by the size of their last step and go on, each
-inside a bracket, so that none is missed in silence.
+out of the money, divided by sqrt(F K), and the unknown is s = volatility * sqrt(years). Two
+steps of the fourth order on the logarithm of the price bring nearly every option to the
+precision of its price. The others are recognised by the size of their last step; they are solved
+inside a bracket, so that every option that has a volatility gets one.
 
 Words: *distance* is abs(ln F/K), *value* the time value over sqrt(F K), *deviation* is s.
 """
@@ -22,13 +22,13 @@ from data_fetch.analytics.special import erfcx
 
 Codes = NDArray[np.int8]
 
-# A fourth-order step of this relative size leaves an error near its fourth power.
+# A fourth-order step of this relative size leaves an error of about its fourth power.
 SMALL_STEP = 1e-4
-# A bracket of this relative width holds a few doubles.
+# A bracket of this relative width contains only a few doubles.
 CLOSED = 1e-15
-# Where doubles cannot tell any price from the greatest, and erfcx is still within their range.
+# At this deviation every price is the greatest one in doubles, and erfcx is still in their range.
 MOST_DEVIATION = 64.0
-# At the money the formulas divide nothing by nothing; at this distance they do not.
+# At the money the formulas divide 0 by 0; at this distance they do not.
 LEAST_DISTANCE = 1e-100
 # The least double above 0.
 LEAST_VALUE = 5e-324
@@ -36,7 +36,7 @@ LOG_2, LOG_2_PI, ROOT_HALF_PI = np.log(2.0), np.log(2 * np.pi), np.sqrt(np.pi / 
 
 
 class Unsolved(IntEnum):
-    """Why a price has no implied volatility. Where there is one, the code is 0."""
+    """Why a price has no implied volatility. Where it has one, the code is 0."""
 
     NOT_A_PRICE = 1
     BELOW_INTRINSIC = 2
@@ -101,7 +101,7 @@ def _deviation(distance: Floats, log_value: Floats, solvable: Bools) -> Floats:
     deviation = _first_guess(distance, log_value)
     deviation += _step(deviation, distance, log_value)[1]
     newton, step = _step(deviation, distance, log_value)
-    # Written so that NaN counts as not small.
+    # This comparison is false for NaN, so that NaN counts as not small.
     unsettled = np.flatnonzero(~(np.abs(newton) <= SMALL_STEP * deviation) & solvable)
     deviation += step
     if unsettled.size:
@@ -110,15 +110,15 @@ def _deviation(distance: Floats, log_value: Floats, solvable: Bools) -> Floats:
 
 
 def _first_guess(distance: Floats, log_value: Floats) -> Floats:
-    """Within a tenth of the deviation up to 3, from the normal (Bachelier) model.
+    """A first guess from the normal (Bachelier) model: within 10 % for deviations up to 3.
 
     There u = value / distance = phi(a)/a - N(-a), to be solved for a = distance / deviation.
-    y = sqrt(ln(1 + 1 / (2 pi u^2))) goes like a at both ends; between them a rational function,
+    y = sqrt(ln(1 + 1 / (2 pi u^2))) approaches a at both ends; between them a rational function,
     fitted by least squares to 0.3 % for a from 0.001 to 38, corrects it. The last factor is the
     series of the inverse error function, which is Black's s over Bachelier's at the money.
     """
     inverse = (np.log(distance) - log_value) * 2 - LOG_2_PI
-    # The logarithm of 1 + exp(inverse), where the exponential may be beyond doubles.
+    # The logarithm of 1 + exp(inverse), where the exponential may exceed the range of doubles.
     y = np.sqrt(np.maximum(np.log1p(np.exp(np.minimum(inverse, 700.0))), inverse))
     above = 1 + y * (0.83444 + y * (-0.28514 + y * 0.29767))
     below = 1 + y * (2.1166 + y * (-0.20112 + y * 0.29697))
@@ -149,9 +149,9 @@ def _step(deviation: Floats, distance: Floats, log_value: Floats) -> tuple[Float
 
 
 def _bracketed(distance: Floats, log_value: Floats) -> Floats:
-    """The same steps inside a bracket that closes: slow, and certain.
+    """The same steps inside a shrinking bracket: slow, and certain to converge.
 
-    It is halved where a step would leave it, and in every third round whatever the step says.
+    The bracket is halved where a step would leave it, and in every third round in any case.
     """
     found = np.empty_like(distance)
     rows = np.arange(distance.size)
@@ -165,7 +165,7 @@ def _bracketed(distance: Floats, log_value: Floats) -> Floats:
         found[rows[settled]] = np.where(small, after, deviation)[settled]
         if settled.all():
             break
-        # Below the least price that doubles tell from nothing, Newton's step is no number.
+        # Below the smallest double that is not 0, Newton's step is NaN.
         too_small = ~(newton <= 0)
         low, high = np.where(too_small, deviation, low), np.where(too_small, high, deviation)
         inside = (low < after) & (after < high) & (not halved)

@@ -1,4 +1,4 @@
-"""Which price of a leg counts, and how far it can be trusted."""
+"""Selects the price of each leg, with its uncertainty."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,16 @@ from data_fetch.analytics.columns import Floats, LegColumns
 from data_fetch.core.chains.valuation import Reason
 
 TICK = 0.05
-# Books by their width, as a share of the middle. In a narrow one the middle is the price; in a
-# wide one a trade of today says more; beyond that bid and ask say nothing about a price.
-# Chosen where call and put at one strike disagree least, over the chains of a whole market.
+# The width of an order book as a share of its middle. In a narrow book the middle is the price; in
+# a wide one a trade of today is better; a wider one has no price. The limits are those at which
+# calls and puts of one strike disagree least, over the chains of a whole market.
 NARROW, WIDEST = 0.08, 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class LegPrices:
-    """A price a leg (rupees), NaN where there is none and *reasons* says why; *widths* is how
-    far apart those are who trade in it (rupees)."""
+    """The price of each leg (rupees), NaN where there is none for one of *reasons*; *widths* is
+    its uncertainty (rupees): the distance between bid and ask where there is a book."""
 
     prices: Floats
     widths: Floats
@@ -25,10 +25,10 @@ class LegPrices:
 
 
 def quoted_or_traded(columns: LegColumns) -> LegPrices:
-    """The middle of a narrow book; else today's last trade, moved into the book if it lies
-    outside; else the middle of a book that is not too wide.
+    """The middle of a narrow book; else today's last trade, limited to the book; else the middle
+    of a book that is not too wide.
 
-    A last price without any volume is of an earlier day: stale.
+    A last price without volume is of an earlier day, and stale.
     """
     bid = np.where(columns.bid > 0, columns.bid, -np.inf)
     ask = np.where(columns.ask > 0, columns.ask, np.inf)
@@ -44,14 +44,14 @@ def quoted_or_traded(columns: LegColumns) -> LegPrices:
     widths = np.where(booked, width, WIDEST * prices)
     why = np.select([booked, columns.last > 0], [Reason.WIDE_QUOTE, Reason.STALE_PRICE], "")
     reasons = [
-        None if has else Reason(told or Reason.NO_PRICE)
-        for has, told in zip(np.isfinite(prices).tolist(), why.tolist(), strict=True)
+        None if has else Reason(given or Reason.NO_PRICE)
+        for has, given in zip(np.isfinite(prices).tolist(), why.tolist(), strict=True)
     ]
     return LegPrices(prices, np.maximum(widths, TICK), reasons)
 
 
 def last_traded(columns: LegColumns) -> LegPrices:
-    """The last price, whenever it was traded."""
+    """The last price, of whatever day."""
     has = columns.last > 0
     prices = np.where(has, columns.last, np.nan)
     reasons = [None if each else Reason.NO_PRICE for each in has.tolist()]

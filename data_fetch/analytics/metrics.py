@@ -1,6 +1,6 @@
-"""The figures of a chain: totals, ratios, where the pain, the money and the walls are.
+"""The metrics of a chain: totals, ratios, max pain, at-the-money values, walls, gamma exposure.
 
-Open interest and volume count in the unit of the chain; ratios and strikes do not depend on it.
+Open interest and volume are in the unit of the chain; ratios and strikes do not depend on it.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from data_fetch.analytics.columns import (
     LegColumns,
     StrikeColumns,
     floats,
-    or_nothing,
+    or_zero,
     stacked,
 )
 from data_fetch.core.chains.chains import QuantityUnit
@@ -25,7 +25,7 @@ PERCENT = 0.01
 
 @dataclass(frozen=True, slots=True)
 class ChainArrays:
-    """A priced chain as columns: what all its figures are worked out from."""
+    """A priced chain as columns, from which its metrics are computed."""
 
     priced: PricedChain
     legs: LegColumns
@@ -38,7 +38,7 @@ class ChainArrays:
     @classmethod
     def of(cls, priced: PricedChain) -> "ChainArrays":
         legs, rows = stacked([priced.chain])
-        [chain_arrays] = chains_arrays([priced], legs, rows)
+        [chain_arrays] = arrays_of_chains([priced], legs, rows)
         return chain_arrays
 
     @property
@@ -46,19 +46,21 @@ class ChainArrays:
         return self.oi.strike
 
 
-def chains_arrays(
-    several: Sequence[PricedChain], legs: LegColumns, rows: Sequence[slice]
+def arrays_of_chains(
+    priced_chains: Sequence[PricedChain], legs: LegColumns, rows: Sequence[slice]
 ) -> list[ChainArrays]:
-    """A bench for each of *several* chains, whose *legs* are stacked, each in *rows* of its own:
-    filling columns for all at once saves most of it."""
-    numbers = [leg for each in several for leg in each.numbers]
+    """The arrays of each of *priced_chains*, whose *legs* are stacked, each in its *rows*.
+
+    Building the columns of all chains at once takes a fraction of the time.
+    """
+    numbers = [leg for each in priced_chains for leg in each.numbers]
     price = floats([leg.price for leg in numbers])
     iv = floats([leg.iv for leg in numbers])
     gamma = floats([leg.gamma for leg in numbers])
     ladder = Ladder.of(legs, [of_chain.start for of_chain in rows])
     sides = [ladder.sides(values) for values in (price, iv, legs.oi, legs.volume)]
     found = []
-    for priced, of_chain in zip(several, rows, strict=True):
+    for priced, of_chain in zip(priced_chains, rows, strict=True):
         strikes = ladder.rows_of(of_chain)
         of_price, of_iv, of_oi, of_volume = (each[strikes] for each in sides)
         found.append(
@@ -76,9 +78,9 @@ def chains_arrays(
 
 
 def chain_metrics(chain_arrays: ChainArrays, lot_size: int | None) -> dict[str, Metric]:
-    """The figures of a chain by name; each with how many of its legs it rests on.
+    """The metrics of a chain by name, each with the number of legs it is computed from.
 
-    *lot_size* turns contracts into shares where a figure needs rupees.
+    *lot_size* converts contracts to shares where a metric is in rupees.
     """
     return {
         **_totals("oi", chain_arrays.oi, Reason.NO_OPEN_INTEREST),
@@ -92,10 +94,10 @@ def chain_metrics(chain_arrays: ChainArrays, lot_size: int | None) -> dict[str, 
 
 
 def payouts(strikes: Floats, call_oi: Floats, put_oi: Floats) -> Floats:
-    """What option writers, taken together, pay out if the expiry closes at each strike
-    (rupees times the unit of open interest).
+    """The payout of all option writers together if the expiry closes at each strike (rupees
+    times the unit of open interest).
 
-    By hand, with strikes 100, 110 and 120: a close at 100 costs the writers 400 on puts.
+    For example, with strikes 100, 110 and 120: a close at 100 costs the writers 400 on puts.
 
     >>> payouts(np.array([100., 110., 120.]),
     ...         np.array([10., 20., 30.]), np.array([30., 20., 10.])).tolist()
@@ -109,16 +111,16 @@ def payouts(strikes: Floats, call_oi: Floats, put_oi: Floats) -> Floats:
 
 
 def payout_curve(priced: PricedChain) -> list[tuple[float, float]]:
-    """Strike and payout (rupees times the unit of open interest), lowest strike first; nothing
-    where open interest was not told on both sides."""
+    """Strike and payout (rupees times the unit of open interest), lowest strike first; empty
+    where open interest is not known on both sides."""
     oi = ChainArrays.of(priced).oi
-    if not _both_told(oi):
+    if not _known_on_both_sides(oi):
         return []
     return list(zip(oi.strike.tolist(), _payouts(oi).tolist(), strict=True))
 
 
 def exposure_by_leg(chain_arrays: ChainArrays, lot_size: int | None) -> Floats:
-    """Rupees that the delta of all open contracts of a leg changes by when the forward moves
+    """The change, in rupees, of the delta of all open contracts of a leg when the forward moves
     one percent: positive for calls, negative for puts, as for a dealer who has bought the calls
     and sold the puts; NaN where gamma, open interest or the lot is unknown."""
     priced = chain_arrays.priced
@@ -132,8 +134,8 @@ def exposure_by_leg(chain_arrays: ChainArrays, lot_size: int | None) -> Floats:
 
 
 def otm_smile(chain_arrays: ChainArrays) -> Floats:
-    """The volatility of each strike by its out-of-the-money side, the other side where that
-    has none; at the forward's own strike the call's."""
+    """The volatility of each strike from its out-of-the-money side, or the other side where that
+    has none; at the forward's own strike from the call."""
     call_first = chain_arrays.strikes >= (chain_arrays.priced.forward.value or np.nan)
     first = np.where(call_first, chain_arrays.iv.call, chain_arrays.iv.put)
     second = np.where(call_first, chain_arrays.iv.put, chain_arrays.iv.call)
@@ -147,31 +149,31 @@ def _totals(what: str, columns: StrikeColumns, nothing: Reason) -> dict[str, Met
     return {
         f"call_{what}": call,
         f"put_{what}": put,
-        f"pcr_{what}": _or_nothing(ratio, used, of, nothing),
+        f"pcr_{what}": _metric(ratio, used, of, nothing),
     }
 
 
 def _sum(column: Floats, nothing: Reason) -> Metric:
-    """The sum of what was told, which is not 0 where nothing was."""
-    told = column[np.isfinite(column)]
-    total = float(told.sum()) if len(told) else np.nan
-    return _or_nothing(total, len(told), len(column), nothing)
+    """The sum of the known values; without any it is not 0 but missing."""
+    known = column[np.isfinite(column)]
+    total = float(known.sum()) if len(known) else np.nan
+    return _metric(total, len(known), len(column), nothing)
 
 
 def _max_pain(oi: StrikeColumns) -> Metric:
-    used, of = _told(oi.call, oi.put), 2 * len(oi.strike)
-    # Of one side alone it would be the first strike or the last, whatever is open.
-    known = _both_told(oi) and bool(np.nansum(oi.call) + np.nansum(oi.put) > 0)
+    used, of = _known(oi.call, oi.put), 2 * len(oi.strike)
+    # With one side alone it would be the first strike or the last, whatever the open interest.
+    known = _known_on_both_sides(oi) and bool(np.nansum(oi.call) + np.nansum(oi.put) > 0)
     strike = float(oi.strike[_payouts(oi).argmin()]) if known else np.nan
-    return _or_nothing(strike, used, of, Reason.NO_OPEN_INTEREST)
+    return _metric(strike, used, of, Reason.NO_OPEN_INTEREST)
 
 
-def _both_told(columns: StrikeColumns) -> bool:
-    return bool(_told(columns.call) and _told(columns.put))
+def _known_on_both_sides(columns: StrikeColumns) -> bool:
+    return bool(_known(columns.call) and _known(columns.put))
 
 
 def _payouts(oi: StrikeColumns) -> Floats:
-    return payouts(oi.strike, or_nothing(oi.call), or_nothing(oi.put))
+    return payouts(oi.strike, or_zero(oi.call), or_zero(oi.put))
 
 
 def _at_the_money(chain_arrays: ChainArrays) -> dict[str, Metric]:
@@ -189,25 +191,25 @@ def _at_the_money(chain_arrays: ChainArrays) -> dict[str, Metric]:
             used=len(chain_arrays.strikes),
             of=len(chain_arrays.strikes),
         ),
-        "straddle": _or_nothing(float(sides.sum()), _told(sides), 2, Reason.NO_PRICE),
+        "straddle": _metric(float(sides.sum()), _known(sides), 2, Reason.NO_PRICE),
         "atm_iv": _iv_at(chain_arrays, forward),
     }
 
 
 def _iv_at(chain_arrays: ChainArrays, forward: float) -> Metric:
-    """On a straight line between the strikes around the forward; nothing is extrapolated."""
+    """The volatility at the forward, by linear interpolation without extrapolation."""
     smile = otm_smile(chain_arrays)
     known = np.isfinite(smile)
     strikes, ivs = chain_arrays.strikes[known], smile[known]
     inside = bool(known.any()) and strikes[0] <= forward <= strikes[-1]
     value = float(np.interp(forward, strikes, ivs)) if inside else float("nan")
     why = Reason.EXPIRED if (chain_arrays.priced.years or 0) <= 0 else Reason.NO_PRICE
-    return _or_nothing(value, int(known.sum()), len(known), why)
+    return _metric(value, int(known.sum()), len(known), why)
 
 
 def _wall(strikes: Floats, oi: Floats) -> Metric:
     """The strike with the most open interest on one side; of equals the lowest."""
-    used, held = _told(oi), or_nothing(oi)
+    used, held = _known(oi), or_zero(oi)
     if not held.any():
         return Metric(value=None, used=used, of=len(oi), reason=Reason.NO_OPEN_INTEREST)
     return Metric(value=float(strikes[held.argmax()]), used=used, of=len(oi))
@@ -218,16 +220,16 @@ def _gamma_exposure(chain_arrays: ChainArrays, lot_size: int | None) -> Metric:
     if chain_arrays.priced.chain.unit is QuantityUnit.CONTRACTS and lot_size is None:
         return Metric(value=None, used=0, of=of, reason=Reason.LOT_UNKNOWN)
     exposed = exposure_by_leg(chain_arrays, lot_size)
-    used = _told(exposed)
-    why = Reason.NO_PRICE if _told(chain_arrays.legs.oi) else Reason.NO_OPEN_INTEREST
-    return _or_nothing(float(np.nansum(exposed)) if used else np.nan, used, of, why)
+    used = _known(exposed)
+    why = Reason.NO_PRICE if _known(chain_arrays.legs.oi) else Reason.NO_OPEN_INTEREST
+    return _metric(float(np.nansum(exposed)) if used else np.nan, used, of, why)
 
 
-def _or_nothing(value: float, used: int, of: int, why: Reason) -> Metric:
+def _metric(value: float, used: int, of: int, why: Reason) -> Metric:
     if np.isfinite(value):
         return Metric(value=value, used=used, of=of)
     return Metric(value=None, used=used, of=of, reason=why)
 
 
-def _told(*columns: Floats) -> int:
+def _known(*columns: Floats) -> int:
     return sum(int(np.isfinite(column).sum()) for column in columns)

@@ -1,12 +1,12 @@
-"""Undiscounted Black-76: what an option on a forward is worth, in money of its expiry.
+"""Undiscounted Black-76: the price of an option on a forward, in money of its expiry.
 
 With x = abs(ln F/K), s = volatility * sqrt(years), a = x / s and t = s / 2, the side that is
 out of the money is worth sqrt(F K) b (P. Jäckel, "Let's Be Rational", Wilmott 2015), where
 
     b = exp(-(a^2 + t^2) / 2) / 2 * (erfcx((a - t) / sqrt 2) - erfcx((a + t) / sqrt 2))
 
-Nothing in it cancels or vanishes in the tails as the difference of two normal distributions
-does. The side that is in the money follows by parity.
+Unlike the difference of two normal distributions it loses no digits in the tails. The side that
+is in the money follows by parity.
 
 The generalised Black-Scholes price of an option on a spot S with cost of carry b and rate r
 (E. G. Haug, "The Complete Guide to Option Pricing Formulas", 1998, p. 7) is this price on the
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 ROOT_HALF = np.sqrt(0.5)
-# Stands in for a deviation of 0, which would make 0 / 0 of an option at the money.
+# Used instead of a deviation of 0, which would give 0 / 0 at the money.
 LEAST_DEVIATION = 1e-150
 
 
@@ -45,7 +45,7 @@ def black(
 
 
 def intrinsic(forward: Floats, strike: Floats, is_call: Bools) -> Floats:
-    """What exercise would bring at the forward."""
+    """The value of exercise at the forward."""
     value: Floats = np.maximum((forward - strike) * (2.0 * is_call - 1.0), 0.0)
     return value
 
@@ -57,8 +57,8 @@ def _black(
     a, t = np.abs(np.log(forward / strike)) / s, s / 2
     bell = np.sqrt(forward * strike) / 2 * np.exp((a * a + t * t) * -0.5)
     near, far = erfcx(np.abs(a - t) * ROOT_HALF), erfcx((a + t) * ROOT_HALF)
-    # erfcx grows without end below 0: there erfcx(-z) = 2 exp(z^2) - erfcx(z), and the
-    # exponentials make up the most that the option can be worth.
+    # erfcx overflows for large negative arguments: there erfcx(-z) = 2 exp(z^2) - erfcx(z), and
+    # the exponentials add up to the greatest value of the option.
     most = np.minimum(forward, strike)
     time_value = np.where(a > t, bell * (near - far), most - bell * (near + far))
     return (intrinsic(forward, strike, is_call) + time_value,)

@@ -1,4 +1,4 @@
-"""One line about a chain: its figures, and how fresh and complete what they rest on was."""
+"""The summary of a chain: its metrics, and the age and completeness of their inputs."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from data_fetch.analytics.build_up import counts_since_previous_close
 from data_fetch.analytics.columns import stacked
-from data_fetch.analytics.metrics import chain_metrics, chains_arrays
+from data_fetch.analytics.metrics import arrays_of_chains, chain_metrics
 from data_fetch.core.chains.valuation import ChainSummary, PricedChain
 
 
 class Subject(NamedTuple):
-    """A chain to sum up: when it was received, and the lot in force where that is known."""
+    """A chain to summarise, when it was received, and its lot size where that is known."""
 
     priced: PricedChain
     received_at: datetime | None
@@ -19,9 +19,9 @@ class Subject(NamedTuple):
 
 
 def summarise(subjects: Sequence[Subject]) -> list[ChainSummary]:
-    """A line for each, in their order; build-up is against the previous close."""
+    """The summary of each chain, in their order; build-up is against the previous close."""
     legs, rows = stacked([each.priced.chain for each in subjects])
-    filled = chains_arrays([each.priced for each in subjects], legs, rows)
+    arrays = arrays_of_chains([each.priced for each in subjects], legs, rows)
     moved = counts_since_previous_close(legs, rows)
     return [
         ChainSummary(
@@ -30,7 +30,7 @@ def summarise(subjects: Sequence[Subject]) -> list[ChainSummary]:
             metrics=chain_metrics(chain_arrays, each.lot_size),
             build_up=counts,
         )
-        for each, chain_arrays, counts in zip(subjects, filled, moved, strict=True)
+        for each, chain_arrays, counts in zip(subjects, arrays, moved, strict=True)
     ]
 
 

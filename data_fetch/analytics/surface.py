@@ -1,4 +1,4 @@
-"""The volatility surface: per expiry over strike and over delta, along the term, its skew."""
+"""The volatility surface: smiles by strike and by delta for each expiry, and their skew."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +11,17 @@ from data_fetch.analytics.metrics import ChainArrays, otm_smile
 from data_fetch.analytics.special import ndtr
 from data_fetch.core.chains.valuation import PricedChain
 
-# Where the smile is read off, by the delta of the call at that strike (a put of delta -0.25
-# stands beside the call of 0.75).
+# The points of the smile, by the delta of the call at that strike (the put of delta -0.25 has the
+# strike of the call of 0.75).
 DELTAS = {"10P": 0.90, "25P": 0.75, "50": 0.50, "25C": 0.25, "10C": 0.10}
 FEWEST_POINTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smile:
-    """One expiry. *ivs* (fractions) stand at *strikes*, by the out-of-the-money side; *deltas*
-    are those of the undiscounted call; *by_delta* is None where the strikes do not reach."""
+    """The smile of one expiry. *ivs* (fractions) are those of the out-of-the-money side at each
+    of *strikes*; *deltas* are those of the undiscounted call; *by_delta* is None outside of the
+    range of the strikes."""
 
     expiry: date
     years: float
@@ -33,20 +34,20 @@ class Smile:
 
     @property
     def risk_reversal(self) -> float | None:
-        """The call's volatility above the put's at 25 delta."""
+        """The call's volatility minus the put's at 25 delta."""
         call, put = self.by_delta["25C"], self.by_delta["25P"]
         return None if call is None or put is None else call - put
 
     @property
     def butterfly(self) -> float | None:
-        """The mean of both wings at 25 delta above the middle."""
+        """The mean of both wings at 25 delta minus the middle."""
         call, put, middle = (self.by_delta[name] for name in ("25C", "25P", "50"))
         return None if call is None or put is None or middle is None else (call + put) / 2 - middle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surface:
-    """Smiles, nearest expiry first; expiries without one, and how many points each had."""
+    """Smiles, nearest expiry first; expiries without one, with their number of points."""
 
     underlying: str
     smiles: tuple[Smile, ...]
@@ -88,13 +89,13 @@ def _smile(priced: PricedChain, strikes: Floats, ivs: Floats) -> Smile:
 
 
 def _at_delta(deltas: Floats, ivs: Floats, delta: float) -> float | None:
-    """On a straight line in delta, which a noisy smile need not run through in order."""
+    """The volatility at *delta*, by linear interpolation. Deltas of a noisy smile are unordered."""
     order = np.argsort(deltas, kind="stable")
     return _between(deltas[order], ivs[order], delta)
 
 
 def _between(places: Floats, values: Floats, place: float) -> float | None:
-    """*values* at *place* on a straight line; None outside of *places*."""
+    """*values* at *place* by linear interpolation; None outside of *places*."""
     if not places[0] <= place <= places[-1]:
         return None
     return float(np.interp(place, places, values))

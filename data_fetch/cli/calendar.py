@@ -13,7 +13,7 @@ from data_fetch.core.market.calendar import (
     INDEX,
     Segment,
     Session,
-    Window,
+    TradingWindow,
     end_warning,
 )
 from data_fetch.runtime import collector as runtime
@@ -178,13 +178,13 @@ def _sentence(session: Session) -> str:
     )
 
 
-def _words(windows: Iterable[Window]) -> str:
+def _words(windows: Iterable[TradingWindow]) -> str:
     return " and ".join(map(str, windows)) or "closed"
 
 
-def _pair(window: Window) -> list[str]:
+def _pair(window: TradingWindow) -> list[str]:
     return [f"{window.start:%H:%M}", f"{window.end:%H:%M}"]
 
 
-def _pairs(windows: Iterable[Window]) -> list[list[str]]:
+def _pairs(windows: Iterable[TradingWindow]) -> list[list[str]]:
     return [_pair(window) for window in windows]

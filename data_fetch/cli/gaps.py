@@ -140,7 +140,7 @@ def _when(run: Sequence[Gap]) -> str:
     first, last = run[0], run[-1]
     if len(run) > 1:
         return f"{first.day} to {last.day}: {len(run)} whole days"
-    whole = " (whole day)" if first.whole else ""
+    whole = " (whole day)" if first.whole_day else ""
     return f"{first.day} {minute_text(first.first)}-{minute_text(first.end)}{whole}"
 
 

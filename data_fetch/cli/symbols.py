@@ -134,7 +134,10 @@ def document(configs: list[SymbolConfig], plan: PollingPlan) -> dict[str, object
             }
             for each in configs
         ],
-        "requests_per_minute": {"wished": round(plan.wished, 2), "budget": round(plan.budget, 2)},
+        "requests_per_minute": {
+            "wished": round(plan.requested, 2),
+            "budget": round(plan.budget, 2),
+        },
         "feasible": plan.feasible,
     }
 
@@ -155,7 +158,7 @@ def lines(configs: list[SymbolConfig], plan: PollingPlan) -> list[str]:
 
 def _feasible(config: SymbolConfig, plan: PollingPlan) -> float | None:
     cadence = plan.of(config.symbol)
-    return None if cadence is None else round(cadence.planned, 1)
+    return None if cadence is None else round(cadence.planned_interval, 1)
 
 
 def _strikes(said: str) -> int | None:

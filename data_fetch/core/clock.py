@@ -1,8 +1,8 @@
-"""What time it is. The only module that asks the computer.
+"""Clocks. No other module reads the computer's time.
 
-`SystemClock` is the wall clock. `VirtualClock` moves only when everybody waits, so a
-trading day passes as fast as the machine works. `ScaledClock` runs from any instant at any
-pace; the paper market's time is one.
+`SystemClock` is the wall clock. `VirtualClock` advances only when all work waits, so a trading
+day takes as long as the machine needs. `ScaledClock` runs from any instant at any speed; the
+paper market has one.
 """
 
 import heapq
@@ -18,12 +18,12 @@ from zoneinfo import ZoneInfo
 IST = ZoneInfo("Asia/Kolkata")
 MINUTE = timedelta(minutes=1)
 
-# A sleeping computer, a stepped clock or a jumping paper market must be noticed soon.
+# Waits are this short so that a suspended computer or a clock that was set is noticed soon.
 LONGEST_NAP_SECONDS = 0.5
 
 
 def stopwatch() -> float:
-    """Seconds on a counter that never goes back: for measuring, not for telling time."""
+    """Seconds on a counter that never goes back: for measuring durations."""
     return time.monotonic()
 
 
@@ -33,7 +33,7 @@ def minute_of(at: datetime) -> datetime:
 
 
 class _FreeHold:
-    """On a clock that cannot stand still, holding costs nothing."""
+    """The hold of a clock that cannot stand still: it does nothing."""
 
     def release(self) -> None:
         return None
@@ -43,7 +43,7 @@ FREE_HOLD = _FreeHold()
 
 
 class _RunningClock(ABC):
-    """Waiting on a clock that runs by itself, *speed* seconds to the second."""
+    """Waits on a clock that runs by itself, *speed* seconds per second."""
 
     speed = 1.0
 
@@ -77,7 +77,7 @@ class SystemClock(_RunningClock):
 
 
 class ScaledClock(_RunningClock):
-    """Runs from *start* at *speed* seconds to the second."""
+    """Runs from *start* at *speed* seconds per second."""
 
     def __init__(self, start: datetime, speed: float = 1.0) -> None:
         self.speed = speed
@@ -90,7 +90,7 @@ class ScaledClock(_RunningClock):
             return start + timedelta(seconds=(stopwatch() - since) * self.speed)
 
     def set(self, now: datetime) -> None:
-        """From here on it is *now*."""
+        """Set the clock to *now*."""
         with self._lock:
             self._anchor = (now.astimezone(UTC), stopwatch())
 
@@ -110,11 +110,11 @@ class _VirtualHold:
     def release(self) -> None:
         if self._held:
             self._held = False
-            self._clock._let_go()
+            self._clock._release()
 
 
 class VirtualClock:
-    """Stands still while any work is held; otherwise leaps to the next instant waited for."""
+    """Stands still while any work is held; otherwise advances to the next deadline."""
 
     def __init__(self, start: datetime) -> None:
         self._now = start.astimezone(UTC)
@@ -143,17 +143,17 @@ class VirtualClock:
 
     @contextmanager
     def released(self) -> Iterator[None]:
-        self._let_go()
+        self._release()
         try:
             yield
         finally:
             with self._changed:
                 self._holds += 1
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         with self._changed:
             self._holds -= 1
-            self._leap_if_idle()
+            self._advance_if_idle()
 
     def _wait(self, until: datetime, stop: Event) -> None:
         if until <= self._now or stop.is_set():
@@ -162,9 +162,9 @@ class VirtualClock:
         waiter = _Waiter(until, self._tickets)
         heapq.heappush(self._waiters, waiter)
         self._holds -= 1
-        self._leap_if_idle()
+        self._advance_if_idle()
         while not waiter.awake:
-            # Nobody can announce that *stop* was set, so look now and then.
+            # Setting *stop* wakes no waiter, so check it from time to time.
             self._changed.wait(LONGEST_NAP_SECONDS)
             if stop.is_set() and not waiter.awake:
                 self._waiters.remove(waiter)
@@ -172,13 +172,13 @@ class VirtualClock:
                 self._holds += 1
                 return
 
-    def _leap_if_idle(self) -> None:
+    def _advance_if_idle(self) -> None:
         if self._holds > 0 or not self._waiters:
             return
         self._now = max(self._now, self._waiters[0].deadline)
         while self._waiters and self._waiters[0].deadline <= self._now:
             waiter = heapq.heappop(self._waiters)
-            # Held again on the sleeper's behalf, before anybody else can leap.
+            # Held again for the sleeper before another thread can advance the clock.
             waiter.awake = True
             self._holds += 1
         self._changed.notify_all()

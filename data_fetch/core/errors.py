@@ -1,27 +1,27 @@
-"""Every error this package raises, grouped by whose move it is.
+"""Every error this package raises, grouped by what has to happen next.
 
 DataFetchError
 ├── SetupError            a person must change something; trying again cannot help
-│   ├── SettingsInvalid   every problem of the configuration at once
-│   ├── WrongWorld        invented prices may not meet real ones
-│   ├── CalendarUnknown   the calendar does not reach that date
+│   ├── SettingsInvalid   the configuration has errors; all are listed at once
+│   ├── WrongWorld        invented and real prices must not be mixed
+│   ├── CalendarUnknown   the date is outside the market calendar
 │   ├── SymbolsFileBad    the symbols file cannot be read
-│   └── IncompleteRange   candles were wanted complete and are not
-├── OutsideError          the outside world refused
+│   └── IncompleteRange   complete candles were requested and some are missing
+├── OutsideError          a provider or database failed
 │   ├── TokenRejected     stop until there is a new token
-│   ├── AccessDenied      stop: the provider's door is shut to us
+│   ├── AccessDenied      stop: the provider blocks this account or address
 │   ├── MasterUnavailable no instrument master, neither today's nor an older one
-│   ├── StoreUnreachable  the configured database does not answer
+│   ├── StoreUnreachable  the configured database does not respond
 │   └── TransientError    waiting will help
-│       ├── RateLimited   wait as long as it says
-│       ├── Unreachable   no answer at all
-│       └── BadResponse     an answer that cannot be what the provider meant
-│           ├── Unavailable   the provider says itself that it cannot answer
-│           └── ChainError    (core.chains) no option chain in it, and the kind of failure
+│       ├── RateLimited   wait as long as the provider requests
+│       ├── Unreachable   no response
+│       └── BadResponse     not a usable response
+│           ├── Unavailable   the provider reports an error of its own
+│           └── ChainError    (core.chains) a response without an option chain
 ├── RequestRefused        this request can never succeed: skip it, carry on
 │   └── UnknownInstrument
-├── LostLeadership        another scheduler took this store over
-├── Stopped               somebody here wants the work to end
+├── LostLeadership        another scheduler took over this store
+├── Stopped               the work was cancelled
 └── RecordError           leave this record out and carry on
     └── BadRecord
 """
@@ -55,8 +55,8 @@ class SettingsInvalid(SetupError):
         self.problems = tuple(problems)
         listed = "\n".join(f"  - {problem}" for problem in problems)
         super().__init__(
-            "the configuration cannot be used",
-            hint=f"Mend in .env or in the environment:\n{listed}",
+            "Invalid configuration",
+            hint=f"Fix these in .env or the environment:\n{listed}",
         )
 
 
@@ -65,7 +65,7 @@ class WrongWorld(SetupError):
 
 
 class CalendarUnknown(SetupError):
-    """The market calendar does not reach that date."""
+    """The date is outside the market calendar."""
 
 
 class SymbolsFileBad(SetupError):
@@ -73,21 +73,21 @@ class SymbolsFileBad(SetupError):
 
 
 class IncompleteRange(SetupError):
-    """Candles were asked for on condition that none is missed or still to come."""
+    """Complete candles were requested, and some are missed or pending."""
 
 
 class OutsideError(DataFetchError):
-    """The outside world refused."""
+    """A provider or database failed."""
 
 
 class TokenRejected(OutsideError):
-    """The provider does not take our access token. Jobs that need it wait for a new one."""
+    """The provider rejects the access token. Jobs that need it wait for a new one."""
 
     kind = FailureKind.UNAUTHORISED
 
 
 class AccessDenied(OutsideError):
-    """The provider refuses us whatever we send (blocked address, missing plan)."""
+    """The provider rejects every request of this account or address (blocked, missing plan)."""
 
     kind = FailureKind.FORBIDDEN
 
@@ -97,7 +97,7 @@ class MasterUnavailable(OutsideError):
 
 
 class StoreUnreachable(OutsideError):
-    """The configured database does not answer."""
+    """The configured database does not respond."""
 
 
 class TransientError(OutsideError):
@@ -107,7 +107,7 @@ class TransientError(OutsideError):
 
 
 class RateLimited(TransientError):
-    """The provider asks us to wait; *retry_after* is what it named, if it named anything."""
+    """The provider limits the rate of requests; *retry_after* is the wait it gave, if any."""
 
     kind = FailureKind.RATE_LIMITED
 
@@ -119,17 +119,17 @@ class RateLimited(TransientError):
 
 
 class Unreachable(TransientError):
-    """No answer: refused, reset, no such host, timed out."""
+    """No response: connection refused, reset, no such host, timed out."""
 
 
 class BadResponse(TransientError):
-    """An answer that cannot be what the provider meant: HTML, truncated JSON."""
+    """Not a usable response: HTML, truncated JSON."""
 
     kind = FailureKind.NOT_JSON
 
 
 class Unavailable(BadResponse):
-    """The provider is there and cannot answer: a 5xx."""
+    """The provider responds with an error of its own: a 5xx."""
 
     kind = FailureKind.SERVER_ERROR
 
@@ -137,7 +137,7 @@ class Unavailable(BadResponse):
 class RequestRefused(DataFetchError):
     """This request can never succeed. *code* is the provider's own error code.
 
-    The source that reads the code names the *kind*, where there is a better one than REFUSED.
+    The source that reads the code sets *kind*, where there is a better one than REFUSED.
     """
 
     def __init__(
@@ -150,17 +150,17 @@ class RequestRefused(DataFetchError):
 
 
 class UnknownInstrument(RequestRefused):
-    """At least one instrument key of the request is not known to the provider."""
+    """The provider does not know at least one instrument key of the request."""
 
     kind = FailureKind.UNKNOWN_INSTRUMENT
 
 
 class LostLeadership(DataFetchError):
-    """Another scheduler collects into this store now; nothing was written."""
+    """Another scheduler collects into this store; nothing was written."""
 
 
 class Stopped(DataFetchError):
-    """The work was called off while it waited; nothing was sent."""
+    """The work was cancelled while it waited; nothing was sent."""
 
 
 class RecordError(DataFetchError):
@@ -168,4 +168,4 @@ class RecordError(DataFetchError):
 
 
 class BadRecord(RecordError):
-    """The provider sent something that cannot be true."""
+    """The provider sent an impossible value."""

@@ -1,6 +1,7 @@
-"""The shapes that the rooms ask of each other. Nothing here is implemented.
+"""The protocols between the packages. Nothing here is implemented.
 
-`sources`, `storage`, `core.clock` and `testing` satisfy these by shape.
+`sources`, `storage` and `core.clock` implement them structurally; the stand-ins for tests are in
+`tests/support`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,17 +20,17 @@ from data_fetch.core.runs import SyncAttempt, SyncRun
 
 
 class Hold(Protocol):
-    """A piece of work in flight. On a virtual clock no time passes while one is held."""
+    """Work in progress. On a virtual clock no time passes while there is a hold."""
 
     def release(self) -> None:
         """The work is done. Calling it again changes nothing."""
 
 
 class Clock(Protocol):
-    """What time it is, and how to wait.
+    """The present time, and waiting for a later one.
 
-    A thread that waits (`sleep`, `wait`) must have its work held: the wait lets go of one
-    hold and takes it back on waking, so that a virtual clock knows when everybody waits.
+    A thread that waits (`sleep`, `wait`) must have a hold: the wait releases one hold and
+    takes it again at its end, so that a virtual clock can advance when all threads wait.
     """
 
     def now(self) -> datetime:
@@ -39,17 +40,17 @@ class Clock(Protocol):
         """Return when *duration* has passed on this clock."""
 
     def wait(self, until: datetime, stop: Event) -> bool:
-        """Return at *until*, or at once when *stop* is set; say whether it was set."""
+        """Return at *until*, or at once when *stop* is set; the result is whether it was set."""
 
     def hold(self) -> Hold:
-        """Time stands still on a virtual clock until the hold is released."""
+        """Stop the time of a virtual clock until the hold is released."""
 
     def released(self) -> AbstractContextManager[None]:
-        """Let go of this thread's hold while it blocks on the work of other threads."""
+        """Release this thread's hold while it blocks on the work of other threads."""
 
 
 class Lane(IntEnum):
-    """Who is served first when several want to spend from one budget."""
+    """The priority of requests that use one budget; the lowest number is first."""
 
     LIVE = 0
     CHAIN = 1
@@ -68,61 +69,61 @@ class Pacing(Protocol):
     ) -> AbstractContextManager[None]:
         """Wait for permission, then hold the request's place in the windows of *api*.
 
-        Enter before sending, leave when the answer (or the error) has arrived. Raises
-        RateLimited at once when permission cannot come by *latest*, Stopped when *stop* is
-        set before it comes.
+        Enter before sending, exit when the response (or the error) has arrived. Raises
+        RateLimited at once when there is no permission by *latest*, Stopped when *stop* is
+        set before there is one.
         """
 
 
 class QuoteSource(Protocol):
     def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteResponse:
-        """The last quotes of all *instrument_keys*, however many requests that takes."""
+        """The last quotes of all *instrument_keys*, in as many requests as necessary."""
 
 
 class MinuteCandleSource(Protocol):
     def bars(self, instrument_keys: Sequence[str]) -> OhlcResponse:
-        """The last completed minute of all *instrument_keys*, however many requests that takes."""
+        """The last complete minute of all *instrument_keys*, in as many requests as necessary."""
 
 
 class CandleSource(Protocol):
     def candles(self, window: Window, stop: Event) -> CandleReply:
-        """What the provider says of *window*; a refusal or an outage is in `problem`.
+        """The candles of *window*; a rejection or an outage is in `problem`.
 
-        Setting *stop* ends all waiting for a turn; the request is then not sent.
+        Setting *stop* ends all waiting for permission; the request is then not sent.
         """
 
 
 class ChainProvider(Protocol):
-    """One of the places that option chains can be had from."""
+    """A source of option chains."""
 
     source: ChainSource
 
     def expiries(self, underlying: Instrument, stop: Event) -> ListedExpiries:
-        """The listed expiries, told at most once a day; whatever goes wrong is in `problem`."""
+        """The listed expiries, requested at most once a day; any error is in `problem`."""
 
     def chain(self, underlying: Instrument, expiry: date, stop: Event) -> ChainReply:
-        """The chain of one expiry; whatever goes wrong is in `problem`."""
+        """The chain of one expiry; any error is in `problem`."""
 
 
 class QuoteRepository(Protocol):
-    """Where quotes, and the audit of collecting them, are kept."""
+    """Stores quotes, and the audit of collecting them."""
 
     def record_slot(
         self, run: SyncRun, quotes: Sequence[StoredQuote], attempts: Sequence[SyncAttempt]
     ) -> None:
-        """Facts, audit row and sync status in one transaction: all of it or nothing."""
+        """Store quotes, audit row and sync status in one transaction."""
 
     def record_runs(self, runs: Sequence[SyncRun]) -> None:
-        """Audit rows of runs that brought no quotes."""
+        """Store the audit rows of runs without quotes."""
 
     def latest(self) -> Mapping[str, StoredQuote]:
         """The newest in-session quote of each symbol."""
 
     def movements(self, slots: Sequence[datetime]) -> Mapping[str, Movement]:
-        """How far each symbol's quote moved over *slots*."""
+        """The movement of each symbol's quote over *slots*."""
 
 
 class SlotListener(Protocol):
-    """Somebody who wants to know at once what a slot brought: a screen, a publisher."""
+    """Called with the result of each slot: a screen, a publisher."""
 
     def __call__(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None: ...

@@ -38,9 +38,9 @@ class RunCounts(TypedDict, total=False):
 class SyncRun:
     """One execution of a job, or the reason why it did not happen (outcome ``missed``).
 
-    Written with its facts: a run that has stored nothing has no row, and one that stores its
-    facts bit by bit has a row that grows with them. *due_slot* is the first instant
-    of the minute the run was for. *details* is small JSON: keys by reason, for people.
+    Written in one transaction with the data: a run that has stored nothing has no row, and a run
+    that stores in several steps has a row that grows with them. *due_slot* is the first instant
+    of the minute the run was for. *details* is small JSON for users: keys by reason.
     """
 
     run_id: str
@@ -76,7 +76,7 @@ class SyncRun:
 
 
 class SyncState(StrEnum):
-    """What the last attempt on one symbol came to."""
+    """The result of the last attempt on one symbol."""
 
     OK = "ok"
     ABSENT = "absent"
@@ -87,7 +87,7 @@ class SyncState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncAttempt:
-    """One attempt on one symbol; the store folds it into `data_sync_status`."""
+    """One attempt on one symbol; the store adds it to `data_sync_status`."""
 
     symbol: str
     data_type: str

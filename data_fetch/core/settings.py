@@ -1,7 +1,7 @@
-"""What can be configured, where each value comes from, and whether it makes sense.
+"""Settings: names, defaults, sources and validation.
 
-Values come from the process environment, then from `.env` in the working folder. All
-problems are reported at once. Secrets are `SecretStr`: they do not print.
+Values are read from the process environment, then from `.env` in the working folder. All
+problems are reported at once. Secrets are `SecretStr`: printing does not show them.
 """
 
 import re
@@ -33,19 +33,19 @@ INSTRUMENTS_URL = "https://assets.upstox.com/market-quote/instruments/exchange/N
 MONGO_NAMES = ("MONGODB_URI", "MONGO_URL")
 
 
-# A password stands before the host, or among the parameters.
+# A URL has its password before the host, or among the parameters.
 PASSWORD = re.compile(r"://[^:/@]*:([^@]*)@|[?&]\w*(?:password|secret)=([^&#]*)")
 
 TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 
 def _split(url: str) -> SplitResult:
-    """The parts of *url*. Its own errors would quote what may be a password."""
+    """The parts of *url*. The errors of `urlsplit` would quote what may be a password."""
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise ValueError("has a host or port that cannot be") from None
+        raise ValueError("has an impossible host or port") from None
     return parts
 
 
@@ -54,7 +54,7 @@ def _is_http(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("is not an http(s) address")
     if "@" in parts.netloc:
-        raise ValueError("may not hold a user name or password")
+        raise ValueError("may not contain a user name or password")
     return url.rstrip("/")
 
 
@@ -65,14 +65,14 @@ def _is_redis(url: SecretStr) -> SecretStr:
 
 
 def _is_time(value: object) -> time:
-    """A time of day as it stands in a file: HH:MM, nothing else."""
+    """Parse a time of day: HH:MM, nothing else."""
     if not TIME_OF_DAY.fullmatch(str(value)):
         raise ValueError("is not a time of day like 20:00")
     return time.fromisoformat(str(value))
 
 
 def _are_symbols(value: object) -> tuple[str, ...]:
-    """Trading symbols with commas between them, in capitals, each once."""
+    """Parse trading symbols separated by commas: in capitals, each once."""
     listed = value if isinstance(value, tuple) else str(value).split(",")
     return tuple(dict.fromkeys(symbol.strip().upper() for symbol in listed if symbol.strip()))
 
@@ -146,7 +146,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _choose_source(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Without a choice, a token means Upstox and no token the paper exchange."""
+        """The default source is Upstox with a token, and the paper exchange without one."""
         chosen = "upstox" if values.get("UPSTOX_ACCESS_TOKEN") else "paper"
         level = str(values.get("LOG_LEVEL", "INFO")).upper()
         source = str(values.get("DATA_SOURCE", chosen)).lower()
@@ -162,7 +162,7 @@ class Settings(BaseModel):
 
     @property
     def raw_folder(self) -> Path:
-        """Where the payloads of one world are kept as they came."""
+        """The folder of the raw responses of one world."""
         return self.data_folder / "vault" / self.world
 
     @property
@@ -193,8 +193,8 @@ class Settings(BaseModel):
         return f"sqlite:///{self.data_folder / name}"
 
     def secrets(self) -> tuple[str, ...]:
-        """Every string that no log may show: the token, and all passwords as they are
-        written and as they are meant."""
+        """Every string that no log may show: the token, and all passwords as written and
+        decoded."""
         own = (self.access_token, self.postgres_password)
         urls = (self.store_url, _revealed(self.redis_url), self.instruments_url or "")
         found = {secret.get_secret_value().strip() for secret in own}
@@ -204,12 +204,12 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, environment: Mapping[str, str], folder: Path) -> Self:
-        """Settings for a process working in *folder*.
+        """The settings of a process working in *folder*.
 
         Raises SettingsInvalid, naming every problem and never a secret's value.
         """
         in_file = read_env_file(folder / ".env")
-        # An empty value in the environment means "not set", as it does for most programs.
+        # An empty value in the environment means "not set", as in most programs.
         in_environment = {name: value for name, value in environment.items() if value.strip()}
         merged = {**in_file, **in_environment}
         try:
@@ -231,7 +231,7 @@ class Settings(BaseModel):
 
 
 def passwords_in(url: str) -> Iterator[str]:
-    """The passwords that *url* holds, each as it is written and as it is meant."""
+    """The passwords in *url*, each as written and decoded."""
     for found in PASSWORD.finditer(url):
         written = found[1] or found[2] or ""
         yield from (written, unquote(written), unquote_plus(written))
@@ -244,7 +244,7 @@ def _revealed(secret: SecretStr | None) -> str:
 def read_env_file(path: Path) -> dict[str, str]:
     """The non-empty values of a `.env` file; none if there is no file.
 
-    Raises SettingsInvalid when the file is there and cannot be read.
+    Raises SettingsInvalid when the file exists and cannot be read.
     """
     try:
         values = dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}

@@ -1,7 +1,7 @@
 """Arithmetic on sets of minutes, kept as spans.
 
-A span is *first* and *end* (not included), whole minutes since 1970 UTC, as `range` takes
-them. A set of minutes is a tuple of spans: ascending, apart from each other, none empty.
+A span is *first* and *end* (not included), whole minutes since 1970 UTC, as in `range`. A set
+of minutes is a tuple of spans: ascending, separate from each other, none empty.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,11 +12,11 @@ Spans = tuple[Span, ...]
 
 
 def spans_of(minutes: Sequence[int]) -> Spans:
-    """The spans that strictly ascending *minutes* make."""
+    """The spans of strictly ascending *minutes*."""
     if not minutes:
         return ()
     if minutes[-1] - minutes[0] == len(minutes) - 1:
-        # A full day, as most are, without looking at each minute.
+        # Most days are complete: then there is no need to look at each minute.
         return ((minutes[0], minutes[-1] + 1),)
     begins = [n for n, (one, other) in enumerate(pairwise(minutes), 1) if other > one + 1]
     return tuple(
@@ -26,7 +26,7 @@ def spans_of(minutes: Sequence[int]) -> Spans:
 
 
 def joined(spans: Iterable[Span]) -> Spans:
-    """The minutes that are in any of *spans*, which may overlap and come in any order."""
+    """The minutes that are in any of *spans*, which may overlap and be in any order."""
     found: list[Span] = []
     for first, end in sorted(span for span in spans if span[0] < span[1]):
         if found and first <= found[-1][1]:
@@ -69,5 +69,5 @@ def without(these: Spans, those: Spans) -> Spans:
 
 
 def count(spans: Spans) -> int:
-    """How many minutes there are."""
+    """The number of minutes in *spans*."""
     return sum(end - first for first, end in spans)

@@ -1,8 +1,8 @@
-"""What is due, as a pure function of an instant. Nothing here waits or remembers.
+"""The jobs that are due, as a pure function of an instant. Nothing here waits or has state.
 
-A rule knows the instants at which something is due; the timetable joins the rules under the
-names of the jobs. Whether quotes are due is a question about the slot, not about now: slot
-15:29 was in session, so it is due at 15:30:00 although the market is closed by then.
+A schedule rule returns the instants at which a job is due; the timetable has one rule per job
+name. Whether quotes are due depends on the slot, not on the present instant: slot 15:29 is in
+session, so its quotes are due at 15:30:00 although the market is closed then.
 """
 
 from bisect import bisect_right
@@ -23,26 +23,26 @@ from data_fetch.core.market.session import instant_of
 
 QUOTES, CANDLES, FRESHNESS, COVERAGE = "quotes", "candles", "freshness", "coverage"
 CHAINS = "chains"
-# Not on the timetable: what people ask for.
+# These jobs are not on the timetable: users start them.
 CHAIN_IMPORT, CHAIN_REPROCESS = "chain-import", "chain-rederive"
 DAILY, FINALISE, WEEKLY = "daily", "finalise", "weekly"
 
 SUNDAY = 6
 # The provider rebuilds its instrument master at about 06:00; the first session opens later.
 MORNING = time(8, 30)
-# A minute's bar is out some seconds after the minute; its quotes have been asked for by then.
+# The candle of a minute is published some seconds after it, and its quotes are requested before.
 CANDLES_OFFSET = timedelta(seconds=70)
-# The minute's quotes and bars are in by then; the checks look at them.
+# The quotes and candles of the minute are stored before these checks read them.
 FRESHNESS_OFFSET = timedelta(seconds=20)
 COVERAGE_OFFSET = timedelta(seconds=40)
-# How soon a chain that is due is noticed.
-CHAIN_BEAT_SECONDS = 5
-# Longer than any stretch without trading that the exchange has had.
+# The time between two looks for chains that are due.
+CHAIN_TICK_SECONDS = 5
+# Longer than any period without trading so far.
 LONGEST_BREAK = timedelta(days=15)
 
 
-class Rule(Protocol):
-    """The instants at which something is due."""
+class ScheduleRule(Protocol):
+    """The instants at which a job is due."""
 
     def on(self, day: date) -> Sequence[datetime]:
         """Every due instant of one IST day, in UTC, oldest first."""
@@ -50,7 +50,7 @@ class Rule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EverySlot:
-    """When a slot of any of the venues is over: one minute after its name."""
+    """Due when a slot of any of *groups* is over: one minute after its name."""
 
     calendar: MarketCalendar
     groups: Collection[TradingGroup]
@@ -63,7 +63,7 @@ class EverySlot:
 
 @dataclass(frozen=True, slots=True)
 class EveryMinutes:
-    """Every so many minutes of the hour, while any of the venues trades."""
+    """Due every so many minutes of the hour, while any of *groups* trades."""
 
     calendar: MarketCalendar
     groups: Collection[TradingGroup]
@@ -80,30 +80,30 @@ class EveryMinutes:
 
 @dataclass(frozen=True, slots=True)
 class EverySeconds:
-    """Every so many seconds from the opening of each window of a venue to its close."""
+    """Due every so many seconds, from the opening of each window of *group* to its close."""
 
     calendar: MarketCalendar
     group: TradingGroup
     seconds: int
 
     def on(self, day: date) -> Sequence[datetime]:
-        return _beats(self.calendar.session(day, self.group), self.seconds)
+        return _ticks(self.calendar.session(day, self.group), self.seconds)
 
 
 @lru_cache(maxsize=8)
-def _beats(session: Session, seconds: int) -> tuple[datetime, ...]:
-    """Thousands, asked for thousands of times a day."""
-    beat = timedelta(seconds=seconds)
+def _ticks(session: Session, seconds: int) -> tuple[datetime, ...]:
+    # There are thousands of them, and the timetable needs them thousands of times a day.
+    tick = timedelta(seconds=seconds)
     return tuple(
-        instant_of(first) + count * beat
+        instant_of(first) + count * tick
         for first, end in session.spans
-        for count in range((end - first) * MINUTE // beat + 1)
+        for count in range((end - first) * MINUTE // tick + 1)
     )
 
 
 @dataclass(frozen=True, slots=True)
 class DailyAt:
-    """At one IST time of every day on which any of the venues trades."""
+    """Due at one IST time of every day on which any of *groups* trades."""
 
     calendar: MarketCalendar
     groups: Collection[TradingGroup]
@@ -116,7 +116,7 @@ class DailyAt:
 
 @dataclass(frozen=True, slots=True)
 class WeeklyAt:
-    """At one IST time of one weekday, whether the market trades or not."""
+    """Due at one IST time of one weekday, whether the market trades or not."""
 
     weekday: int
     at: time
@@ -129,11 +129,11 @@ def _instant(day: date, at: time) -> datetime:
     return datetime.combine(day, at, IST).astimezone(UTC)
 
 
-def next_due(rule: Rule, after: datetime) -> datetime | None:
+def next_due(rule: ScheduleRule, after: datetime) -> datetime | None:
     """The first instant later than *after* at which the rule is due.
 
-    None when there is none within `LONGEST_BREAK`. Raises CalendarUnknown where the calendar
-    ends before an answer was found.
+    None when there is none within `LONGEST_BREAK`. Raises CalendarUnknown when the calendar
+    ends before an instant is found.
     """
     day = after.astimezone(IST).date()
     last = day + LONGEST_BREAK
@@ -147,16 +147,16 @@ def next_due(rule: Rule, after: datetime) -> datetime | None:
 
 
 def next_morning(after: datetime) -> datetime:
-    """When listings, calendar and venues are looked at anew: 08:30 IST of every day."""
+    """The next reload of listings, calendar and trading groups: 08:30 IST of every day."""
     today = _instant(after.astimezone(IST).date(), MORNING)
     return today if today > after else today + timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """The rules by job name."""
+    """The schedule rules by job name."""
 
-    rules: Mapping[str, Rule]
+    rules: Mapping[str, ScheduleRule]
 
     def due(self, at: datetime) -> list[str]:
         """The jobs that are due exactly at *at*."""
@@ -164,7 +164,7 @@ class Timetable:
         return [job for job, rule in self.rules.items() if at in rule.on(day)]
 
     def next_after(self, job: str) -> Callable[[datetime], datetime | None]:
-        """When the job is due next, as a function of an instant."""
+        """The function that returns when the job is due next after an instant."""
         rule = self.rules[job]
         return lambda after: next_due(rule, after)
 
@@ -174,14 +174,14 @@ def standard_timetable(
     groups: Collection[TradingGroup],
     finalise_at: time = time(20, 0),
 ) -> Timetable:
-    """What the platform does and when, for a universe that trades at *groups*.
+    """The timetable of all recurring jobs, for a universe of the trading *groups*.
 
-    *finalise_at* is an IST time, late enough for the provider's history to have the day.
+    *finalise_at* is an IST time at which the provider's history has the day.
     """
     return Timetable(
         {
             QUOTES: EverySlot(calendar, groups),
-            CHAINS: EverySeconds(calendar, FUTURES_AND_OPTIONS, CHAIN_BEAT_SECONDS),
+            CHAINS: EverySeconds(calendar, FUTURES_AND_OPTIONS, CHAIN_TICK_SECONDS),
             CANDLES: EveryMinutes(calendar, groups, 1, CANDLES_OFFSET),
             FRESHNESS: EveryMinutes(calendar, groups, 2, FRESHNESS_OFFSET),
             COVERAGE: EveryMinutes(calendar, groups, 5, COVERAGE_OFFSET),

@@ -1,10 +1,10 @@
-"""The two worlds of prices. A store belongs to one of them for good."""
+"""The two worlds of prices: invented (paper) and real (live)."""
 
 from enum import StrEnum
 
 
 class World(StrEnum):
-    """Where prices come from. A store belongs to one world for good."""
+    """The origin of prices. A store belongs to one world and cannot change it."""
 
     PAPER = "paper"
     LIVE = "live"

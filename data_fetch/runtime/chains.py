@@ -152,8 +152,8 @@ class Polling:
 
     def plan(self) -> PollingPlan:
         """How often each of them can be polled."""
-        wishes = [each.wish for each in self.wanted().polled]
-        return plan_polling(wishes, limits_of(self.settings))
+        poll_requests = [each.poll_request for each in self.wanted().polled]
+        return plan_polling(poll_requests, limits_of(self.settings))
 
     def targets(self, symbols: Sequence[str], expiries: int | None) -> list[Target]:
         """What to poll for *symbols* (none named: all that are polled), with *expiries* each
@@ -175,10 +175,10 @@ class Polling:
     def nse_plan(self) -> PollingPlan:
         """How often NSE's site alone could be asked, at NSE_FETCH_INTERVAL where that is set."""
         seconds = self.settings.nse_fetch_interval
-        wishes = [each.wish for each in self.wanted().polled]
+        poll_requests = [each.poll_request for each in self.wanted().polled]
         if seconds is not None:
-            wishes = [replace(wish, seconds=seconds) for wish in wishes]
-        return plan_polling(wishes, NSE_LIMITS)
+            poll_requests = [replace(each, requested_interval=seconds) for each in poll_requests]
+        return plan_polling(poll_requests, NSE_LIMITS)
 
     def usual(self, underlying: Instrument) -> SymbolConfig:
         """How it is polled as long as nobody wants it otherwise."""

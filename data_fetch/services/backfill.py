@@ -16,7 +16,7 @@ from threading import Event
 from typing import Self
 
 from data_fetch.core.candles.candles import CandleInterval, CandleReply, Provenance, placed
-from data_fetch.core.candles.coverage import DayCoverage, State, wants_asking, with_failure
+from data_fetch.core.candles.coverage import DayCoverage, State, needs_request, with_failure
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.request_planner import (
     Budget,
@@ -26,7 +26,7 @@ from data_fetch.core.candles.request_planner import (
     Window,
     api_of,
     estimate,
-    windows,
+    plan_windows,
 )
 from data_fetch.core.clock import LONGEST_NAP_SECONDS
 from data_fetch.core.errors import (
@@ -46,7 +46,7 @@ from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, new_r
 from data_fetch.core.spans import count
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
 from data_fetch.sources.upstox.candle_rows import NOT_OVER_YET
-from data_fetch.storage.candles.repository import CandleRepository, InstrumentDays
+from data_fetch.storage.candles.repository import CandleRepository
 
 log = logging.getLogger("data_fetch.backfill_service")
 
@@ -188,7 +188,7 @@ class BackfillService:
                 waiting.append(lack.next_attempt)
             else:
                 needs.append(lack.need)
-        planned = windows(needs, order.interval, expectation.today)
+        planned = plan_windows(needs, order.interval, expectation.today)
         return BackfillPlan(
             order=order,
             windows=planned,
@@ -286,7 +286,7 @@ class BackfillService:
                     yield _MissingDay(Need(instrument, session.day, length), length, None)
                     continue
                 day = expectation.day(key, order.interval, session, known)
-                if wants_asking(day, expectation.today):
+                if needs_request(day, expectation.today):
                     need = Need(instrument, session.day, _wanted(day))
                     yield _MissingDay(
                         need, day.minutes(State.MISSED), _waiting(day, expectation.now)
@@ -330,12 +330,6 @@ class BackfillService:
         instrument, order = window.instrument, run.plan.order
         group = group_of(instrument)
         bars = placed(reply.block, lambda day: self._calendar.session(day, group))
-        stay = InstrumentDays(
-            instrument=instrument,
-            interval=window.interval,
-            first=window.first_day,
-            last=window.last_day,
-        )
         provenance = Provenance(
             source=self._source_name,
             is_final=window.endpoint is not CandleEndpoint.INTRADAY,
@@ -346,7 +340,7 @@ class BackfillService:
         run.count(window, reply, bars.outside)
         if reply.complete:
             written = self._repository.record_answer(
-                stay,
+                window,
                 bars,
                 provenance,
                 by=f"{window.endpoint} answer",
@@ -357,7 +351,7 @@ class BackfillService:
         else:
             failure, error = _failure(reply)
             written = self._repository.record_failure(
-                stay,
+                window,
                 bars,
                 provenance,
                 fail=partial(

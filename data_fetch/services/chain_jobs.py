@@ -42,12 +42,12 @@ class Polled:
     underlying: Instrument
 
     @property
-    def wish(self) -> PollRequest:
+    def poll_request(self) -> PollRequest:
         return PollRequest(
             symbol=self.config.symbol,
-            seconds=self.config.refresh_seconds,
+            requested_interval=self.config.refresh_seconds,
             requests=self.config.expiries,
-            first=self.config.pinned or self.underlying.segment == "NSE_INDEX",
+            priority=self.config.pinned or self.underlying.segment == "NSE_INDEX",
         )
 
     @property
@@ -131,7 +131,7 @@ class ChainPoller:
         now = self._clock.now()
         if self._plan is None or self._followed_at is None or now - self._followed_at >= MINUTE:
             wanted = self._wanted()
-            plan = plan_polling([each.wish for each in wanted.polled], self._limits)
+            plan = plan_polling([each.poll_request for each in wanted.polled], self._limits)
             with self._lock:
                 self._turns.follow(plan)
                 self._targets = {each.config.symbol: each.target for each in wanted.polled}
@@ -196,7 +196,7 @@ def state_line(poll: Poll) -> str:
     if not poll.failures:
         return poll.symbol
     failures = ", ".join(f"{source}: {failure}" for source, failure in poll.failures.items())
-    if poll.whole:
+    if poll.complete:
         sources = " and ".join(sorted({reply.source for reply in poll.replies}))
         return f"{poll.symbol} comes from {sources} ({failures})"
     return f"{poll.symbol} cannot be had ({failures}): {poll.error}"
@@ -215,12 +215,13 @@ def plan_line(plan: PollingPlan) -> str:
     symbols = len(plan.cadences)
     if not symbols:
         return "Nothing is polled. To poll something: data-fetch symbols add NIFTY"
-    wished = f"{symbols} symbols wish for {plan.wished:.0f} requests a minute"
+    wished = f"{symbols} symbols wish for {plan.requested:.0f} requests a minute"
     if plan.feasible:
         return f"{wished}, {plan.budget:.0f} can be had: each as often as it wishes."
-    stretched = [each for each in plan.cadences if each.stretched]
-    slowest = max(stretched, key=lambda each: each.planned)
+    slowed = [each for each in plan.cadences if each.slowed]
+    slowest = max(slowed, key=lambda each: each.planned_interval)
     return (
-        f"{wished}, {plan.budget:.0f} can be had: {len(stretched)} of them are polled less "
-        f"often, {slowest.symbol} every {slowest.planned:.0f} s instead of {slowest.wished:.0f} s."
+        f"{wished}, {plan.budget:.0f} can be had: {len(slowed)} of them are polled less "
+        f"often, {slowest.symbol} every {slowest.planned_interval:.0f} s instead of "
+        f"{slowest.requested_interval:.0f} s."
     )

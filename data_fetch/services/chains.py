@@ -133,11 +133,11 @@ class ChainService:
                 wanted = self._due(provider, target, poll) if missing is None else missing
                 if not wanted:
                     continue
-                poll.asked = max(poll.asked, len(wanted))
+                poll.requested = max(poll.requested, len(wanted))
                 missing = [day for day in wanted if not self._tells(provider, target, day, poll)]
             if not missing:
                 return
-        poll.asked = poll.asked or target.expiries
+        poll.requested = poll.requested or target.expiries
 
     @contextmanager
     def _place_at(self, provider: ChainProvider, poll: Poll) -> Iterator[bool]:
@@ -312,7 +312,7 @@ def _told(reply: ChainReply, chains: Sequence[Chain]) -> ParsedResponse:
 
 
 def _tell(poll: Poll) -> None:
-    facts = {"symbol": poll.symbol, "asked": poll.asked, "requests": poll.requests}
+    facts = {"symbol": poll.symbol, "asked": poll.requested, "requests": poll.requests}
     failures = {source.value: failure.value for source, failure in poll.failures.items()}
     told = {"stored": poll.stored, "confirmed": poll.confirmed, "faults": failures or None}
     log.info("chains", extra={**facts, **told})

@@ -169,7 +169,7 @@ class Desk:
         for day in expectation.days(instrument, interval, first, last, ledger):
             gaps = [
                 (_hhmm(one.first), _hhmm(one.end), str(one.state))
-                for one in day.stretches
+                for one in day.intervals
                 if one.state is not State.PRESENT
             ]
             if gaps:

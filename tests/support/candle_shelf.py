@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
-from data_fetch.core.candles.coverage import DayCoverage, Proof, with_answer, with_bars
+from data_fetch.core.candles.coverage import DayCoverage, Proof, with_candles, with_response
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, group_of
@@ -87,13 +87,13 @@ class Shelf:
             merge_candles(connection, [block], came_from)
         known = self.known(of, day, at)
         spans = spans_of(starts) if kind is Kind.TRADED else ()
-        arrived = common(spans, known.spans(*(one.state for one in known.stretches)))
-        self._save(with_bars(known, arrived, arrived if final else ()), at)
+        arrived = common(spans, known.spans(*(one.state for one in known.intervals)))
+        self._save(with_candles(known, arrived, arrived if final else ()), at)
 
     def answered(self, of: Instrument, day: date, *, at: datetime = EVENING) -> None:
         """A complete answer about the whole day was taken in."""
         proof = Proof("a complete answer", "run 7", at)
-        self._save(with_answer(self.known(of, day, at), proof), at)
+        self._save(with_response(self.known(of, day, at), proof), at)
 
     def known(self, of: Instrument, day: date, at: datetime) -> DayCoverage:
         session = self.calendar.session(day, group_of(of))

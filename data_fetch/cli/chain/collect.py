@@ -49,7 +49,7 @@ def command(once: bool, symbols: tuple[str, ...], expiries: int | None, as_json:
 
 
 def status(polls: Sequence[Poll]) -> int:
-    if all(poll.whole for poll in polls):
+    if all(poll.complete for poll in polls):
         return 0
     return INCOMPLETE if any(poll.replies for poll in polls) else REFUSED
 
@@ -58,7 +58,7 @@ def document(poll: Poll) -> dict[str, object]:
     return {
         "symbol": poll.symbol,
         "begun_at": exactly(poll.begun_at),
-        "asked": poll.asked,
+        "asked": poll.requested,
         "stored": poll.stored,
         "confirmed": poll.confirmed,
         "requests": poll.requests,

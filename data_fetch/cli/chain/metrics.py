@@ -11,10 +11,10 @@ import numpy as np
 from data_fetch.analytics.build_up import (
     Baseline,
     LegBuildUp,
+    baseline_of,
     build_up,
     counts,
     previous_close,
-    standing,
 )
 from data_fetch.analytics.metrics import ChainArrays, exposure_by_leg, payout_curve
 from data_fetch.cli.chain.documents import exactly, metrics_document, plain, short
@@ -116,7 +116,7 @@ def compared_with(chains: ChainStore, found: StoredSnapshot, baseline: str) -> C
             f"no chain of {head.underlying} is stored as of {exactly(wanted)}",
             hint="Choose another --baseline.",
         )
-    return ComparedWith(baseline, snapshot.timestamp, standing(snapshot.chain))
+    return ComparedWith(baseline, snapshot.timestamp, baseline_of(snapshot.chain))
 
 
 def opening_of(calendar: MarketCalendar, day: date) -> datetime:

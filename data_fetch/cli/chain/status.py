@@ -51,7 +51,7 @@ def chains_document(seen: ChainsSeen) -> dict[str, object]:
         "snapshots": seen.holdings.snapshots,
         "legs": seen.holdings.legs,
         "requests_per_minute": {
-            "wished": round(seen.plan.wished, 2),
+            "wished": round(seen.plan.requested, 2),
             "budget": round(seen.plan.budget, 2),
         },
         "feasible": seen.plan.feasible,
@@ -117,7 +117,7 @@ def _nse_document(seen: ChainsSeen) -> dict[str, object] | None:
     ]
     return {
         "wished": wished,
-        "feasible": round(max((c.planned for c in seen.nse.cadences), default=wished), 1),
+        "feasible": round(max((c.planned_interval for c in seen.nse.cadences), default=wished), 1),
         "reached": max(reached, default=None),
     }
 
@@ -135,4 +135,4 @@ def _nse_line(seen: ChainsSeen) -> str | None:
 
 def _planned(plan: PollingPlan, symbol: str) -> float | None:
     cadence = plan.of(symbol)
-    return None if cadence is None else round(cadence.planned, 1)
+    return None if cadence is None else round(cadence.planned_interval, 1)

@@ -1,4 +1,4 @@
-"""Candles, and how they fit the trading day. Columns, because they come by the million.
+"""Candles, and how they fit the trading day. In columns, because there are millions of them.
 
 A candle is stamped at its start. Starts are whole minutes since 1970 UTC; a `day` candle
 starts at midnight in India. Prices are rupees, volume and open interest units (shares).
@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from data_fetch.core.batches import BatchResult
 from data_fetch.core.errors import DataFetchError
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.session import (
     EPOCH_DAY,
     IST_AHEAD,
@@ -25,17 +26,32 @@ from data_fetch.core.spans import Spans, joined, spans_of
 
 
 class CandleInterval(StrEnum):
-    """How much time a candle spans, by the names users know."""
+    """The time that one candle covers, as users write it."""
 
     MINUTE = "1minute"
     DAY = "day"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentDays:
+    """Whole days of one instrument, from *first* to *last*, both included."""
+
+    instrument: Instrument
+    interval: CandleInterval
+    first: date
+    last: date
+
+    @property
+    def days(self) -> int:
+        """The number of calendar days."""
+        return (self.last - self.first).days + 1
+
+
 class Kind(StrEnum):
     """What a candle stands for.
 
-    Between the end of continuous trading and the closing auction's print the provider fills
-    in flat rows: those are *carried*. The *auction* row is the whole closing auction.
+    Between the end of continuous trading and the price of the closing auction the provider
+    fills in flat rows: those are *carried*. The *auction* row is the whole closing auction.
     """
 
     TRADED = "traded"
@@ -47,7 +63,7 @@ class Kind(StrEnum):
 class CandleBlock:
     """Candles of one instrument as columns of equal length, oldest first, one per start.
 
-    Whoever holds a block may trust it: every row was checked when it was read.
+    Every row was checked when it was parsed.
     """
 
     instrument_key: str
@@ -81,9 +97,9 @@ class CandleBlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where candles came from. *is_final*: the provider's history said so.
+    """The origin of candles. *is_final*: they are from the provider's history.
 
-    *fetched_at* is when these values first arrived: finalising unchanged values keeps it.
+    *fetched_at* is when these values were first received: finalising unchanged values keeps it.
     """
 
     source: str
@@ -93,7 +109,7 @@ class Provenance:
 
 
 def no_candles(instrument_key: str, interval: CandleInterval) -> CandleBlock:
-    """A block without a row."""
+    """A block without rows."""
     return CandleBlock(
         instrument_key=instrument_key,
         interval=interval,
@@ -134,11 +150,11 @@ class OhlcResponse(BatchResult):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCandles:
-    """Candles that belong into their sessions, with their kinds.
+    """The candles that lie inside their sessions, with their kinds.
 
     *days* holds the spans of expected minutes that have a candle, for each date with any;
     carried and auction rows are in *block* and in no span. *outside* counts, by date, the
-    rows that no session has room for; they are not in *block*.
+    rows outside of every session; they are not in *block*.
     """
 
     block: CandleBlock
@@ -147,9 +163,9 @@ class SessionCandles:
 
 
 def placed(block: CandleBlock, session_on: Callable[[date], Session]) -> SessionCandles:
-    """*block* fitted into the sessions of its instrument's venue.
+    """Assign the candles of *block* to the sessions of its instrument.
 
-    *session_on* gives the session of a date and may raise CalendarUnknown.
+    *session_on* returns the session of a date and may raise CalendarUnknown.
     """
     starts, kinds = block.starts, list(block.kinds)
     kept: list[int] = []
@@ -190,7 +206,7 @@ def expected_spans(session: Session, interval: CandleInterval) -> Spans:
 def _rows_in(starts: Sequence[int], spans: Spans, row: int, end: int) -> Sequence[int]:
     """The positions from *row* to *end* whose start lies in *spans*."""
     if len(spans) == 1:
-        # Nearly every day: one window, so one range of rows.
+        # Nearly every day has one trading window, so its rows are one range.
         first = bisect_left(starts, spans[0][0], row, end)
         return range(first, bisect_left(starts, spans[0][1], first, end))
     return [
@@ -203,14 +219,14 @@ def _rows_in(starts: Sequence[int], spans: Spans, row: int, end: int) -> Sequenc
 
 
 def _auction_tail(session: Session, interval: CandleInterval) -> Spans:
-    """From the end of continuous trading to the end of the closing auction."""
+    """The minutes from the end of continuous trading to the end of the closing auction."""
     if session.auction is None or not session.spans or interval is CandleInterval.DAY:
         return ()
     return ((session.spans[-1][1], session.auction_spans[0][0]),)
 
 
 def _tail_kind(block: CandleBlock, row: int, session: Session) -> Kind:
-    """Flat without volume is carried; an index has no volume, so there the price must move."""
+    """CARRIED for a flat row without volume. An index has no volume: its price must move."""
     price = block.close[row]
     flat = block.open[row] == block.high[row] == block.low[row] == price
     if not flat or block.volume[row]:

@@ -1,4 +1,4 @@
-"""How complete a range of candles is, now or as it was known at an earlier instant."""
+"""The completeness of a range of candles, now or as of an earlier instant."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from data_fetch.core.candles.coverage import (
     Proof,
     State,
     aged,
-    with_bars,
+    with_candles,
 )
 from data_fetch.core.candles.gaps import Gap, gaps_of
 from data_fetch.core.clock import IST
@@ -21,12 +21,12 @@ from data_fetch.core.spans import Spans, count, joined, without
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completeness:
-    """What became of every candle of a range, counted in minutes (days for the interval `day`).
+    """The state of every candle of a range, counted in minutes (days for the interval `day`).
 
-    *expected* is the sum of those that are there and of the four kinds of gaps. *provisional*
-    of the present ones the provider's history has not confirmed yet. Auction and carried rows
-    are no part of continuous trading and are not counted. A gap's *first* and *end* are
-    minutes since 1970 UTC.
+    *expected* is the sum of the present ones and of the four kinds of gaps. *provisional*
+    counts the present ones that the provider's history has not confirmed yet. Auction and
+    carried rows are no part of continuous trading and are not counted. A gap's *first* and
+    *end* are minutes since 1970 UTC.
     """
 
     expected: int
@@ -41,11 +41,11 @@ class Completeness:
 
     @property
     def complete(self) -> bool:
-        """Nothing is ours to fetch and nothing is still to come."""
+        """Whether nothing is missed and nothing is pending."""
         return not (self.missed or self.pending)
 
     def document(self) -> dict[str, Any]:
-        """The same for JSON, the times IST."""
+        """The JSON document, with times in IST."""
         return {
             "complete": self.complete,
             "expected": self.expected,
@@ -61,7 +61,7 @@ class Completeness:
 
 
 def completeness_of(known: Iterable[tuple[Session, DayCoverage]]) -> Completeness:
-    """What these days come to, their gaps in the same order."""
+    """The counts of these days together, with their gaps in the same order."""
     sessions = tuple(known)
     days = [day for _, day in sessions]
 
@@ -81,22 +81,27 @@ def completeness_of(known: Iterable[tuple[Session, DayCoverage]]) -> Completenes
     )
 
 
-def as_it_was(known: DayCoverage, at: datetime, due: int, bars: Spans, final: Spans) -> DayCoverage:
-    """The day as of the instant *at*, by when *bars*, and no others, were there.
+def as_it_was(
+    known: DayCoverage, at: datetime, due: int, stored: Spans, final: Spans
+) -> DayCoverage:
+    """The day as of the instant *at*, when exactly the candles of *stored* were in the store.
 
-    *final* of them are confirmed. Of the absent minutes that were *due* (a minute number) those
-    count as missed that nothing proved by then.
+    *final* of them were confirmed. Absent minutes before *due* (a minute number) are missed
+    unless something was proved of them at that instant.
     """
-    proved = [one for one in known.stretches if one.proof is not None and one.proof.at <= at]
-    open_then = without(known.spans(*State), joined((one.first, one.end) for one in proved))
-    unproved = [CoverageInterval(first, end, State.PENDING) for first, end in open_then]
+    proved = [one for one in known.intervals if one.proof is not None and one.proof.at <= at]
+    settled = joined((one.first, one.end) for one in proved)
+    unproved = [
+        CoverageInterval(first, end, State.PENDING)
+        for first, end in without(known.spans(*State), settled)
+    ]
     day = DayCoverage(
         instrument_key=known.instrument_key,
         interval=known.interval,
         day=known.day,
-        stretches=tuple(sorted((*proved, *unproved), key=lambda one: one.first)),
+        intervals=tuple(sorted((*proved, *unproved), key=lambda one: one.first)),
     )
-    return with_bars(aged(day, due), bars, final)
+    return with_candles(aged(day, due), stored, final)
 
 
 def _gap_document(gap: Gap) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""The coverage ledger's arithmetic: a day of one instrument, every minute accounted for.
+"""The arithmetic of the coverage ledger: every minute of an instrument's day has a state.
 
-A day is divided into stretches, each in one state. What happens to it (bars arrive, an answer
-is complete, a request fails, volume stood still, time passes) paints stretches in another
-state. Nothing here reads a clock or a store.
+A day is divided into intervals, each in one state. Every event (candles arrive, a response is
+complete, a request fails, the volume stood still, time passes) changes the state of some of
+them. Nothing here reads a clock or a store.
 """
 
 from bisect import bisect_right
@@ -18,13 +18,13 @@ from data_fetch.core.clock import IST
 from data_fetch.core.spans import Spans, common, joined, without
 
 # A provider that repairs its history does so overnight, if at all.
-ASK_AGAIN, LONGEST_SILENCE = timedelta(hours=24), timedelta(days=30)
-# While its day runs, a bar may be published late.
-SOON, LATEST_SOON = timedelta(minutes=5), timedelta(minutes=15)
+RETRY_AFTER, LONGEST_WAIT = timedelta(hours=24), timedelta(days=30)
+# On the day itself a candle may be published late.
+SAME_DAY_WAIT, LONGEST_SAME_DAY_WAIT = timedelta(minutes=5), timedelta(minutes=15)
 
 
 class State(StrEnum):
-    """What is known of a minute."""
+    """What is known of one minute."""
 
     PRESENT = "present"
     NO_TRADE = "no_trade"
@@ -34,10 +34,10 @@ class State(StrEnum):
     NOT_EXPECTED = "not_expected"
 
 
-# Minutes that are expected and not there, for whatever cause.
+# The states of a minute that is expected and has no candle.
 GAPS = (State.NO_TRADE, State.SOURCE_EMPTY, State.MISSED, State.PENDING)
-# Of two statements about a minute the one in the earlier state here is worth more.
-WEIGHTIEST = (
+# Where two stores disagree about a minute, the state that stands first here is kept.
+STRONGEST_FIRST = (
     State.PRESENT,
     State.NO_TRADE,
     State.SOURCE_EMPTY,
@@ -45,12 +45,11 @@ WEIGHTIEST = (
     State.MISSED,
     State.PENDING,
 )
-BEFORE_FIRST_BAR = "before_first_bar"
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Who proved it (*by*, for people), in which run, and when."""
+    """What proved a state (*by*, for people), in which run, and when."""
 
     by: str
     run_id: str
@@ -71,18 +70,18 @@ class CoverageInterval:
 class DayCoverage:
     """One instrument, interval and trading date: a row of the ledger.
 
-    *stretches* divide the expected minutes, ascending and without a hole; a day of the
+    *intervals* divide the expected minutes, ascending and without a hole; a day of the
     interval `day` is the single minute at midnight in India. *provisional* are present minutes
     that the provider's history has not confirmed yet. *attempts* counts the requests that
     covered the day (an instrument that is refused is refused for all its days),
-    *confirmations* the complete answers about it once it was over; *next_attempt* is the
-    earliest instant at which asking again makes sense, None for at once.
+    *confirmations* the complete responses about it after it was over; *next_attempt* is the
+    earliest instant at which another request makes sense, None for at once.
     """
 
     instrument_key: str
     interval: CandleInterval
     day: date
-    stretches: tuple[CoverageInterval, ...]
+    intervals: tuple[CoverageInterval, ...]
     provisional: Spans = ()
     attempts: int = 0
     confirmations: int = 0
@@ -92,11 +91,11 @@ class DayCoverage:
 
     def spans(self, *states: State) -> Spans:
         """The minutes in any of *states*."""
-        return joined((one.first, one.end) for one in self.stretches if one.state in states)
+        return joined((one.first, one.end) for one in self.intervals if one.state in states)
 
     def minutes(self, *states: State) -> int:
         """How many minutes are in any of *states*."""
-        return sum(one.end - one.first for one in self.stretches if one.state in states)
+        return sum(one.end - one.first for one in self.intervals if one.state in states)
 
     @property
     def expected(self) -> int:
@@ -104,34 +103,29 @@ class DayCoverage:
 
     @property
     def settled(self) -> bool:
-        """Nothing is ours to fetch and nothing is still to come."""
+        """Whether nothing is missed and nothing is pending."""
         return not self.minutes(State.MISSED, State.PENDING)
 
-    @property
-    def found_empty(self) -> bool:
-        """A complete answer about the finished day held no bar for it."""
-        return bool(self.confirmations) and not self.minutes(State.PRESENT)
 
-
-def unasked(
+def never_requested(
     instrument_key: str, interval: CandleInterval, day: date, expected: Spans, due: int
 ) -> DayCoverage:
-    """A day that nobody asked about: missed up to *due* (a minute number), then pending."""
-    stretches = tuple(CoverageInterval(first, end, State.PENDING) for first, end in expected)
+    """A day that no request covered: missed up to *due* (a minute number), then pending."""
+    intervals = tuple(CoverageInterval(first, end, State.PENDING) for first, end in expected)
     fresh = DayCoverage(
-        instrument_key=instrument_key, interval=interval, day=day, stretches=stretches
+        instrument_key=instrument_key, interval=interval, day=day, intervals=intervals
     )
     return aged(fresh, due)
 
 
 def aged(known: DayCoverage, due: int) -> DayCoverage:
-    """What was pending and has become due by the minute *due* is missed."""
+    """The same day with pending minutes before the minute *due* as missed."""
     over = tuple((first, min(end, due)) for first, end in known.spans(State.PENDING))
-    return _painted(known, joined(over), State.MISSED, over=(State.PENDING,))
+    return _set_state(known, joined(over), State.MISSED, over=(State.PENDING,))
 
 
 def refitted(known: DayCoverage, expected: Spans, due: int) -> DayCoverage:
-    """The same day after its session's hours were amended: cut, and extended, to *expected*."""
+    """The same day cut and extended to *expected*, after its trading hours were amended."""
     held = known.spans(*State)
     if held == expected:
         return aged(known, due)
@@ -140,138 +134,138 @@ def refitted(known: DayCoverage, expected: Spans, due: int) -> DayCoverage:
     )
     cut = tuple(
         CoverageInterval(first, end, one.state, one.proof)
-        for one in known.stretches
+        for one in known.intervals
         for first, end in common(((one.first, one.end),), expected)
     )
-    stretches = _merged(sorted((*cut, *added), key=lambda one: one.first))
+    intervals = _merged(sorted((*cut, *added), key=lambda one: one.first))
     provisional = common(known.provisional, expected)
-    # New minutes were never asked for, so no earlier answer holds their request back.
+    # No request covered the new minutes yet, so no earlier response delays theirs.
     waiting = None if added else known.next_attempt
-    with_amendments = replace(
-        known, stretches=stretches, provisional=provisional, next_attempt=waiting
-    )
-    return aged(with_amendments, due)
+    amended = replace(known, intervals=intervals, provisional=provisional, next_attempt=waiting)
+    return aged(amended, due)
 
 
-def with_bars(known: DayCoverage, arrived: Spans, final: Spans) -> DayCoverage:
-    """Bars for the minutes *arrived* are stored now; *final* of them the history has confirmed."""
-    there = known.spans(State.PRESENT)
-    provisional = joined((*known.provisional, *without(arrived, there)))
-    expected_again = after_first_bar(known) if arrived else known
-    painted = _painted(expected_again, arrived, State.PRESENT, over=tuple(State))
-    return replace(painted, provisional=without(provisional, final))
+def with_candles(known: DayCoverage, arrived: Spans, final: Spans) -> DayCoverage:
+    """The day with candles for the minutes *arrived*, of which *final* are confirmed."""
+    held = known.spans(State.PRESENT)
+    provisional = joined((*known.provisional, *without(arrived, held)))
+    expected_again = after_first_candle(known) if arrived else known
+    changed = _set_state(expected_again, arrived, State.PRESENT, over=tuple(State))
+    return replace(changed, provisional=without(provisional, final))
 
 
 def with_no_trade(known: DayCoverage, still: Spans, proof: Proof) -> DayCoverage:
-    """Volume proves that nobody traded in the minutes *still*; bars that are there stay."""
+    """The day after volume proved that nothing was traded in the minutes *still*."""
     lacking = (State.MISSED, State.SOURCE_EMPTY)
-    return _painted(known, still, State.NO_TRADE, proof, over=lacking)
+    return _set_state(known, still, State.NO_TRADE, proof, over=lacking)
 
 
-def with_early_answer(known: DayCoverage, at: datetime) -> DayCoverage:
-    """A complete answer covered the day while it ran; its bars were painted before.
+def with_early_response(known: DayCoverage, at: datetime) -> DayCoverage:
+    """The day after a complete response that covered it before it was over.
 
-    It settles nothing: a bar may come late.
+    Its candles were stored before. It settles nothing: a candle may be published late.
     """
-    wait = min(SOON * 2 ** min(known.attempts, 8), LATEST_SOON)
+    wait = min(SAME_DAY_WAIT * 2 ** min(known.attempts, 8), LONGEST_SAME_DAY_WAIT)
     lacking = bool(known.minutes(State.MISSED))
     return _attempted(known, at, None, at + wait if lacking else None)
 
 
-def with_answer(known: DayCoverage, proof: Proof) -> DayCoverage:
-    """A complete answer covered the whole day when it was over; its bars were painted before.
+def with_response(known: DayCoverage, proof: Proof) -> DayCoverage:
+    """The day after a complete response that covered all of it once it was over.
 
-    It settles what it lacks. Bars that are still provisional were not in it, unless it came on
-    the day itself: history has its word from the next day on.
+    Its candles were stored before; minutes without one are settled as empty at the source.
+    Candles that are still provisional were not in the response, unless it is of the day
+    itself: the provider's history begins on the next day.
     """
     lacking = (State.MISSED, State.PENDING)
-    settled = _painted(known, known.spans(*lacking), State.SOURCE_EMPTY, proof, over=lacking)
+    settled = _set_state(known, known.spans(*lacking), State.SOURCE_EMPTY, proof, over=lacking)
     confirmations = known.confirmations + 1
-    wait = min(ASK_AGAIN * 2 ** min(confirmations - 1, 8), LONGEST_SILENCE)
+    wait = min(RETRY_AFTER * 2 ** min(confirmations - 1, 8), LONGEST_WAIT)
     unconfirmed = settled.provisional and proof.at.astimezone(IST).date() > known.day
-    # A day before the first bar may become one that the provider lacks.
+    # A day before the first candle may turn out to be one that the provider lacks.
     empty = settled.minutes(State.SOURCE_EMPTY, State.NOT_EXPECTED)
-    ask_again = bool(empty or unconfirmed)
+    retry = bool(empty or unconfirmed)
     confirmed = replace(settled, confirmations=confirmations)
-    return _attempted(confirmed, proof.at, None, proof.at + wait if ask_again else None)
+    return _attempted(confirmed, proof.at, None, proof.at + wait if retry else None)
 
 
 def with_failure(
     known: DayCoverage, error: str, at: datetime, first_wait: timedelta
 ) -> DayCoverage:
-    """A request that covered the day failed. With each failure in a row the wait doubles.
+    """The day after a request for it failed. The wait doubles with each failure in a row.
 
-    What an answer has settled is asked for neither sooner nor later because a request failed,
-    unless that would be at once.
+    For a day that a response has settled, a failed request changes the next attempt only
+    where that would be sooner than *first_wait*.
     """
     if known.confirmations:
         return _attempted(known, at, error, max(at + first_wait, known.next_attempt or at))
     wait = first_wait
     if known.last_error and known.last_attempt and known.next_attempt:
         wait = max(first_wait, 2 * (known.next_attempt - known.last_attempt))
-    return _attempted(known, at, error, at + min(wait, LONGEST_SILENCE))
+    return _attempted(known, at, error, at + min(wait, LONGEST_WAIT))
 
 
-def before_first_bar(known: DayCoverage) -> DayCoverage:
-    """The day is older than the first bar that the provider has: nothing is expected of it."""
-    return _renamed(known, State.SOURCE_EMPTY, State.NOT_EXPECTED)
+def before_first_candle(known: DayCoverage) -> DayCoverage:
+    """The day as one before the provider's first candle: nothing is expected of it."""
+    return _replace_state(known, State.SOURCE_EMPTY, State.NOT_EXPECTED)
 
 
-def after_first_bar(known: DayCoverage) -> DayCoverage:
-    """An older bar has shown up, so the day was expected after all: the provider lacks it."""
-    return _renamed(known, State.NOT_EXPECTED, State.SOURCE_EMPTY)
+def after_first_candle(known: DayCoverage) -> DayCoverage:
+    """The day as one after the provider's first candle: it is expected, and the source lacks it."""
+    return _replace_state(known, State.NOT_EXPECTED, State.SOURCE_EMPTY)
 
 
 def combined(ours: DayCoverage, theirs: DayCoverage) -> DayCoverage:
-    """What two stores know of one day together, once each has the other's candles.
+    """The coverage of one day from two stores, after their candles were merged.
 
-    A bar that either has is there, and confirmed if it is so in either; a proof of either
-    settles what both lack. The later attempt says how it went and when to ask again.
+    A candle of either store is present, and confirmed if it is confirmed in either; a proof of
+    either settles what both lack. Error and next attempt are those of the later attempt.
     """
     held, found = ours.spans(State.PRESENT), theirs.spans(State.PRESENT)
-    mine = with_bars(ours, without(found, held), ())
-    other = with_bars(theirs, without(held, found), ())
+    mine = with_candles(ours, without(found, held), ())
+    other = with_candles(theirs, without(held, found), ())
     edges = sorted(
-        {edge for one in (*mine.stretches, *other.stretches) for edge in (one.first, one.end)}
+        {edge for one in (*mine.intervals, *other.intervals) for edge in (one.first, one.end)}
     )
     pieces = []
     for first, end in pairwise(edges):
-        told = [_stretch_at(known, first) for known in (mine, other)]
-        if said := [one for one in told if one is not None]:
-            pieces.append(replace(min(said, key=_weight), first=first, end=end))
+        both = [_interval_at(known, first) for known in (mine, other)]
+        if statements := [one for one in both if one is not None]:
+            pieces.append(replace(min(statements, key=_strength), first=first, end=end))
     confirmed = (*without(held, ours.provisional), *without(found, theirs.provisional))
-    later = max(ours, theirs, key=_last_told)
+    later = max(ours, theirs, key=_attempt_order)
     return replace(
         later,
-        stretches=_merged(pieces),
+        intervals=_merged(pieces),
         provisional=without(joined((*held, *found)), joined(confirmed)),
         attempts=max(ours.attempts, theirs.attempts),
         confirmations=max(ours.confirmations, theirs.confirmations),
     )
 
 
-def wants_asking(known: DayCoverage, today: date) -> bool:
-    """Whether a request could still better what is held of the day, whenever it may be sent.
+def needs_request(known: DayCoverage, today: date) -> bool:
+    """Whether a request could improve what is stored of the day, whenever it may be sent.
 
-    Bars of a day that is over want the history's word; those of *today* cannot have it yet.
+    Candles of a day that is over need to be confirmed by the provider's history, which does
+    not have those of *today* yet.
     """
     unconfirmed = bool(known.provisional) and known.day < today
     return unconfirmed or bool(known.minutes(State.MISSED, State.SOURCE_EMPTY))
 
 
-def _stretch_at(known: DayCoverage, minute: int) -> CoverageInterval | None:
-    place = bisect_right(known.stretches, minute, key=lambda one: one.first) - 1
-    return known.stretches[place] if place >= 0 and minute < known.stretches[place].end else None
+def _interval_at(known: DayCoverage, minute: int) -> CoverageInterval | None:
+    place = bisect_right(known.intervals, minute, key=lambda one: one.first) - 1
+    return known.intervals[place] if place >= 0 and minute < known.intervals[place].end else None
 
 
-def _weight(one: CoverageInterval) -> tuple[Any, ...]:
-    """The least counts: what is known best, by whoever proved it first."""
+def _strength(one: CoverageInterval) -> tuple[Any, ...]:
+    """Sort key: strongest state first, then earliest proof."""
     proof = one.proof
     proved = (proof.at, proof.by, proof.run_id) if proof is not None else ()
-    return (WEIGHTIEST.index(one.state), *proved)
+    return (STRONGEST_FIRST.index(one.state), *proved)
 
 
-def _last_told(known: DayCoverage) -> tuple[Any, ...]:
+def _attempt_order(known: DayCoverage) -> tuple[Any, ...]:
     never = datetime.min.replace(tzinfo=UTC)
     return (
         known.last_attempt or never,
@@ -280,12 +274,12 @@ def _last_told(known: DayCoverage) -> tuple[Any, ...]:
     )
 
 
-def _renamed(known: DayCoverage, state: State, other: State) -> DayCoverage:
-    """*known* with all that was in *state* in the *other*; who proved it, and when, is kept."""
-    stretches = tuple(
-        replace(one, state=other) if one.state is state else one for one in known.stretches
+def _replace_state(known: DayCoverage, state: State, other: State) -> DayCoverage:
+    """*known* with every minute in *state* changed to *other*; proofs are kept."""
+    intervals = tuple(
+        replace(one, state=other) if one.state is state else one for one in known.intervals
     )
-    return replace(known, stretches=stretches)
+    return replace(known, intervals=intervals)
 
 
 def _attempted(
@@ -300,7 +294,7 @@ def _attempted(
     )
 
 
-def _painted(
+def _set_state(
     known: DayCoverage,
     spans: Spans,
     state: State,
@@ -308,12 +302,12 @@ def _painted(
     *,
     over: Sequence[State],
 ) -> DayCoverage:
-    """*known* with the minutes *spans* in *state*, where they were in one of *over*."""
+    """*known* with the minutes *spans* in *state*, as far as they were in one of *over*."""
     if not spans:
         return known
     first_hit, end_hit = spans[0][0], spans[-1][1]
     pieces: list[CoverageInterval] = []
-    for one in known.stretches:
+    for one in known.intervals:
         if one.end <= first_hit or end_hit <= one.first or one.state not in over:
             pieces.append(one)
             continue
@@ -323,11 +317,11 @@ def _painted(
         pieces += [
             CoverageInterval(first, end, one.state, one.proof) for first, end in without(whole, hit)
         ]
-    return replace(known, stretches=_merged(sorted(pieces, key=lambda piece: piece.first)))
+    return replace(known, intervals=_merged(sorted(pieces, key=lambda piece: piece.first)))
 
 
 def _merged(pieces: Sequence[CoverageInterval]) -> tuple[CoverageInterval, ...]:
-    """Neighbours that say the same become one."""
+    """*pieces* with neighbours of the same state and proof joined."""
     merged: list[CoverageInterval] = []
     for piece in pieces:
         last = merged[-1] if merged else None

@@ -1,4 +1,4 @@
-"""How many minutes of a day are in which state, and the one word for the whole day."""
+"""Counts of a day's minutes by state, and one state for the whole day."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from data_fetch.core.spans import count
 
 
 class DayCounts(NamedTuple):
-    """The minutes of one instrument and day; of many when summed.
+    """The minutes of one instrument and day, or of several when summed.
 
     *expected* and *not_expected* together are all that the session has. *provisional* are
     present minutes that the provider's history has not confirmed yet.
@@ -26,12 +26,12 @@ class DayCounts(NamedTuple):
 
     @property
     def lacking(self) -> int:
-        """Minutes that are expected and not there."""
+        """Minutes that are expected and have no candle."""
         return self.expected - self.present
 
     @property
     def state(self) -> State:
-        """The gravest state of the day. Minutes without trades are accounted for."""
+        """The worst state of the day. Minutes without trades are no gap."""
         if self.missed:
             return State.MISSED
         if self.pending:
@@ -44,8 +44,8 @@ class DayCounts(NamedTuple):
 def counts_of(known: DayCoverage) -> DayCounts:
     """The counts of one day."""
     minutes: Counter[State] = Counter()
-    for stretch in known.stretches:
-        minutes[stretch.state] += stretch.end - stretch.first
+    for one in known.intervals:
+        minutes[one.state] += one.end - one.first
     return DayCounts(
         expected=minutes.total() - minutes[State.NOT_EXPECTED],
         present=minutes[State.PRESENT],
@@ -59,6 +59,6 @@ def counts_of(known: DayCoverage) -> DayCounts:
 
 
 def summed(days: Iterable[DayCounts]) -> DayCounts:
-    """The counts of all of them together."""
+    """The counts of all *days* together."""
     columns = zip(*days, strict=True)
     return DayCounts(*map(sum, columns))

@@ -1,7 +1,8 @@
-"""What is expected of an instrument, and what the ledger knows of it, day by day.
+"""The expected minutes of an instrument and their coverage, day by day.
 
-The calendar says which minutes are expected; the instrument, how it is traded and, for a
-contract, from when until when. Days that the ledger has no row for were never asked about.
+The calendar determines which minutes are expected; the instrument determines how it is traded
+and, for a contract, its first and last day. No request covered the days that have no row in the
+ledger.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,27 +10,27 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from data_fetch.core.candles.candles import CandleInterval, expected_spans
-from data_fetch.core.candles.coverage import DayCoverage, refitted, unasked
+from data_fetch.core.candles.coverage import DayCoverage, never_requested, refitted
 from data_fetch.core.clock import IST
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, Session, group_of
 from data_fetch.core.market.session import instant_of, minute_number
 
 DAY = timedelta(days=1)
-# A bar is published some seconds after its minute, a day's last ones some minutes after it.
+# A candle is published some seconds after its minute, the last ones of a day some minutes after.
 PUBLISHED_AFTER = timedelta(seconds=30)
 FINISHED_AFTER = timedelta(minutes=5)
-# From its midnight until the row of a whole day may be taken for the last word on it: no venue
-# trades after 15:40 on an ordinary day, and auction prices are out before.
+# From its midnight until the candle of a whole day can be taken as final: nothing trades after
+# 15:40 on an ordinary day, and auction prices are published before.
 DAY_IS_OVER = timedelta(hours=15, minutes=45)
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What is expected as of the instant *now*.
+    """The expected candles as of the instant *now*.
 
     *listed* holds the first day of contracts, by instrument key: nothing is expected of a
-    contract before it was listed. Other instruments are expected as far back as asked.
+    contract before it was listed. Other instruments are expected as far back as requested.
     """
 
     calendar: MarketCalendar
@@ -62,7 +63,7 @@ class Expectation:
         last: date,
         ledger: Mapping[tuple[str, date], DayCoverage],
     ) -> Iterator[DayCoverage]:
-        """Every trading day of *instrument* up to today, as the ledger and the time have it."""
+        """Every trading day of *instrument* up to today, from the ledger and the time."""
         key = instrument.instrument_key
         for session in self.sessions(instrument, first, last):
             yield self.day(key, interval, session, ledger.get((key, session.day)))
@@ -74,21 +75,21 @@ class Expectation:
         session: Session,
         known: DayCoverage | None,
     ) -> DayCoverage:
-        """One day, as the ledger's row (if there is one) and the time have it."""
+        """The coverage of one day, from its row in the ledger (None without one) and the time."""
         expected, due = expected_spans(session, interval), self.due(session, interval)
         if known is None:
-            return unasked(instrument_key, interval, session.day, expected, due)
+            return never_requested(instrument_key, interval, session.day, expected, due)
         return refitted(known, expected, due)
 
     def due(self, session: Session, interval: CandleInterval) -> int:
-        """The minute number before which every candle of *session* should be out."""
+        """The minute number before which every candle of *session* should be published."""
         if interval is CandleInterval.MINUTE:
             return minute_number(self.now - PUBLISHED_AFTER)
         ((midnight, after),) = expected_spans(session, interval) or ((0, 0),)
-        is_over = self.now >= instant_of(midnight) + DAY_IS_OVER
-        return after if is_over and self.finished(session) else midnight
+        day_is_over = self.now >= instant_of(midnight) + DAY_IS_OVER
+        return after if day_is_over and self.finished(session) else midnight
 
     def finished(self, session: Session) -> bool:
         """Whether all of *session*, its closing auction included, is over and published."""
-        over = max(end for _, end in (*session.spans, *session.auction_spans))
-        return self.now >= instant_of(over) + FINISHED_AFTER
+        end_of_day = max(end for _, end in (*session.spans, *session.auction_spans))
+        return self.now >= instant_of(end_of_day) + FINISHED_AFTER

@@ -1,4 +1,4 @@
-"""Gaps: what is expected and not there, and why, as intervals of the trading day."""
+"""Gaps: intervals of the trading day that are expected and have no candles, with the cause."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,17 +8,17 @@ from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import GAPS, DayCoverage, Proof, State
 from data_fetch.core.market.session import Session
 
-# What a request could still bring; nobody asks for a minute in which nothing was traded.
-ASKED_AGAIN = (State.MISSED, State.SOURCE_EMPTY)
+# A request could still bring candles for these; it cannot where nothing was traded.
+REQUESTED_AGAIN = (State.MISSED, State.SOURCE_EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """The minutes from *first* to *end* (not included) of one day, lacking for one *cause*.
+    """The minutes from *first* to *end* (not included) of one day, missing for one *cause*.
 
-    *whole*: the day has nothing else. *proof* is the newest of the interval, *attempts* counts
-    the requests that covered the day; *next_attempt* is None for at once, and where none will
-    be made. *last_error* says why the last request for what is missed brought nothing.
+    *whole_day*: the gap is the whole session. *proof* is the newest of the interval, *attempts*
+    counts the requests that covered the day; *next_attempt* is None for at once, and where none
+    will be made. *last_error* is the reason why the last request for missed minutes failed.
     """
 
     instrument_key: str
@@ -26,7 +26,7 @@ class Gap:
     day: date
     first: int
     end: int
-    whole: bool
+    whole_day: bool
     cause: State
     proof: Proof | None
     attempts: int
@@ -35,50 +35,50 @@ class Gap:
 
 
 def gaps_of(known: DayCoverage, session: Session) -> list[Gap]:
-    """The gaps of one day, earliest first; a missing `day` candle lacks from open to close."""
+    """The gaps of one day, earliest first; that of a `day` candle is from open to close."""
     gaps: list[Gap] = []
-    for stretch in known.stretches:
-        if stretch.state not in GAPS:
+    for one in known.intervals:
+        if one.state not in GAPS:
             continue
         last = gaps[-1] if gaps else None
-        if last is not None and (last.end, last.cause) == (stretch.first, stretch.state):
-            gaps[-1] = replace(last, end=stretch.end, proof=_newer(last.proof, stretch.proof))
+        if last is not None and (last.end, last.cause) == (one.first, one.state):
+            gaps[-1] = replace(last, end=one.end, proof=_newer(last.proof, one.proof))
             continue
         gaps.append(
             Gap(
                 instrument_key=known.instrument_key,
                 interval=known.interval,
                 day=known.day,
-                first=stretch.first,
-                end=stretch.end,
-                whole=False,
-                cause=stretch.state,
-                proof=stretch.proof,
+                first=one.first,
+                end=one.end,
+                whole_day=False,
+                cause=one.state,
+                proof=one.proof,
                 attempts=known.attempts,
-                next_attempt=known.next_attempt if stretch.state in ASKED_AGAIN else None,
-                last_error=known.last_error if stretch.state is State.MISSED else None,
+                next_attempt=known.next_attempt if one.state in REQUESTED_AGAIN else None,
+                last_error=known.last_error if one.state is State.MISSED else None,
             )
         )
     if known.interval is CandleInterval.DAY:
         opens, closes = session.spans[0][0], session.spans[-1][1]
-        return [replace(gap, first=opens, end=closes, whole=True) for gap in gaps]
+        return [replace(gap, first=opens, end=closes, whole_day=True) for gap in gaps]
     if len(gaps) == 1 and known.spans(*State) == ((gaps[0].first, gaps[0].end),):
-        return [replace(gaps[0], whole=True)]
+        return [replace(gaps[0], whole_day=True)]
     return gaps
 
 
 def runs(gaps: Sequence[Gap], trading_days: Sequence[date]) -> Iterator[list[Gap]]:
-    """*gaps* of one instrument, oldest first, neighbouring whole days of one cause together.
+    """Group *gaps* of one instrument, oldest first: neighbouring whole days of one cause together.
 
-    Days that were asked for and days that never were do not mix. *trading_days* are those of
-    the instrument, oldest first.
+    Days that a request covered and days that none covered are kept apart. *trading_days* are
+    those of the instrument, oldest first.
     """
     place = {day: number for number, day in enumerate(trading_days)}
     run: list[Gap] = []
     for gap in gaps:
         if run and not (
-            run[-1].whole
-            and gap.whole
+            run[-1].whole_day
+            and gap.whole_day
             and run[-1].cause is gap.cause
             and bool(run[-1].attempts) is bool(gap.attempts)
             and place[gap.day] == place[run[-1].day] + 1

@@ -1,8 +1,7 @@
-"""From days that lack something to the fewest requests, and how long those take. Pure.
+"""Plans the fewest requests for the days that lack candles, and estimates their time. Pure.
 
-The provider answers for one instrument and a range of whole days at a time. How long a range
-may be depends on the interval, which endpoint (*endpoint*) serves a day on whether that day, or
-the contract, is over.
+One request covers one instrument and a range of whole days. The longest range depends on the
+interval; which endpoint serves a day depends on whether the day, or the contract, is over.
 """
 
 from collections import Counter, defaultdict
@@ -11,26 +10,26 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.candles import CandleInterval, InstrumentDays
 from data_fetch.core.instruments.instrument import Instrument
 
-# How many days one request may span, both ends counted. The provider speaks of a month (31
-# days are accepted, 33 refused) and of a decade (ten years with three leap days).
+# How many days one request may span, both ends counted. The provider's documentation names a
+# month (31 days are accepted, 33 refused) and a decade (ten years with three leap days).
 LONGEST_WINDOW: Mapping[CandleInterval, int] = {
     CandleInterval.MINUTE: 31,
     CandleInterval.DAY: 3653,
 }
 
-# Once a contract has expired its history leaves the live endpoints, and not every account may
-# ask the expired one. A week leaves time for the attempts that fail.
+# When a contract has expired, its history moves from the live endpoints to one that not every
+# account may use. A week leaves time for attempts that fail.
 EXPIRES_SOON = timedelta(days=7)
 
-# The provider counts a window with both its ends: room is made an instant after it has passed.
+# The provider counts both ends of a sliding window: a request leaves it one instant later.
 _INSTANT = timedelta(microseconds=1)
 
 
 class CandleEndpoint(StrEnum):
-    """The endpoint a window is asked at."""
+    """The endpoint that a window is requested from."""
 
     HISTORICAL = "historical"
     INTRADAY = "intraday"
@@ -38,13 +37,13 @@ class CandleEndpoint(StrEnum):
 
 
 def api_of(endpoint: CandleEndpoint) -> str:
-    """The API whose budget a request at *endpoint* spends."""
+    """The API whose budget a request to *endpoint* uses."""
     return "expired-candles" if endpoint is CandleEndpoint.EXPIRED else "candles"
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A day of an instrument that a request could better. *minutes* are wanted of it."""
+    """A day of an instrument for which a request could bring *minutes* of candles."""
 
     instrument: Instrument
     day: date
@@ -52,62 +51,53 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """One request: whole days of one instrument, from *first_day* to *last_day*, both included.
+class Window(InstrumentDays):
+    """The days of one request. *minutes* counts those it is for.
 
-    *minutes* is how many of them are wanted; days between that want nothing may lie inside.
+    Days without such minutes may lie between its first and its last.
     """
 
-    instrument: Instrument
-    interval: CandleInterval
     endpoint: CandleEndpoint
-    first_day: date
-    last_day: date
     minutes: int
 
-    @property
-    def days(self) -> int:
-        """How many days it spans."""
-        return (self.last_day - self.first_day).days + 1
-
     def halves(self) -> tuple["Window", "Window"]:
-        """The same days as two windows, the newer first, for a provider that wants less at once.
+        """The same days as two windows, the newer first, for a provider that refuses so many days.
 
-        The wanted minutes are taken to be spread evenly. Raises ValueError for a single day.
+        The minutes are assumed to be spread evenly. Raises ValueError for a single day.
         """
         if self.days == 1:
-            raise ValueError(f"{self.instrument.instrument_key}: {self.last_day} is a single day")
+            raise ValueError(f"{self.instrument.instrument_key}: {self.last} is a single day")
         newer_days = self.days // 2
-        begins = self.last_day - timedelta(days=newer_days - 1)
+        middle = self.last - timedelta(days=newer_days - 1)
         minutes = self.minutes * newer_days // self.days
-        newer = replace(self, first_day=begins, minutes=minutes)
-        older = replace(self, last_day=begins - timedelta(days=1), minutes=self.minutes - minutes)
+        newer = replace(self, first=middle, minutes=minutes)
+        older = replace(self, last=middle - timedelta(days=1), minutes=self.minutes - minutes)
         return newer, older
 
 
-def windows(needs: Iterable[Need], interval: CandleInterval, today: date) -> list[Window]:
+def plan_windows(needs: Iterable[Need], interval: CandleInterval, today: date) -> list[Window]:
     """The fewest requests that cover *needs*, in the order in which to send them.
 
     *today* is the date in India. Contracts about to expire come first, then the newest days of
-    all instruments, in the order in which *needs* names these. Raises ValueError for a need
-    later than *today*.
+    all instruments, instruments in the order of *needs*. Raises ValueError for a need later
+    than *today*.
     """
-    own: defaultdict[str, list[Need]] = defaultdict(list)
+    by_instrument: defaultdict[str, list[Need]] = defaultdict(list)
     for need in needs:
-        own[need.instrument.instrument_key].append(need)
-    found = [
+        by_instrument[need.instrument.instrument_key].append(need)
+    planned = [
         _window(group, interval, today)
-        for wanted in own.values()
-        for group in _groups(wanted, interval, today)
+        for own in by_instrument.values()
+        for group in _groups(own, interval, today)
     ]
-    return sorted(found, key=lambda window: _rank(window, today))
+    return sorted(planned, key=lambda window: _rank(window, today))
 
 
 def _groups(needs: Sequence[Need], interval: CandleInterval, today: date) -> list[list[Need]]:
     """The needs of one instrument by the window that serves them, newest first.
 
-    The newest need must be in some window, and none that holds it reaches further back than
-    one that ends with it: so windows are filled from the newest day on.
+    The newest need must be in some window, and of the windows with it the one that ends with it
+    reaches furthest back: so windows are filled from the newest day on.
     """
     reach = timedelta(days=LONGEST_WINDOW[interval] - 1)
     groups: list[list[Need]] = []
@@ -125,21 +115,21 @@ def _groups(needs: Sequence[Need], interval: CandleInterval, today: date) -> lis
 
 
 def _window(needs: Sequence[Need], interval: CandleInterval, today: date) -> Window:
-    """The window that *needs*, newest first, make."""
+    """The window of *needs*, which are newest first."""
     newest, oldest = needs[0], needs[-1]
     return Window(
         instrument=newest.instrument,
         interval=interval,
         endpoint=_candle_endpoint(newest, today),
-        first_day=oldest.day,
-        last_day=newest.day,
+        first=oldest.day,
+        last=newest.day,
         minutes=sum(need.minutes for need in needs),
     )
 
 
 def _candle_endpoint(need: Need, today: date) -> CandleEndpoint:
     if need.day > today:
-        raise ValueError(f"{need.instrument.instrument_key}: {need.day} is still to come")
+        raise ValueError(f"{need.instrument.instrument_key}: {need.day} is in the future")
     expiry = need.instrument.expiry
     if expiry is not None and expiry < today:
         return CandleEndpoint.EXPIRED
@@ -149,16 +139,16 @@ def _candle_endpoint(need: Need, today: date) -> CandleEndpoint:
 def _rank(window: Window, today: date) -> tuple[date, timedelta]:
     expiry = window.instrument.expiry or date.max
     urgent = expiry <= today + EXPIRES_SOON and window.endpoint is not CandleEndpoint.EXPIRED
-    return expiry if urgent else date.max, today - window.last_day
+    return expiry if urgent else date.max, today - window.last
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one API may still be sent.
+    """The requests that one API still accepts.
 
-    *limits*: how many requests a sliding window of each width may hold. *ends*: from when each
-    request that was already sent counts, ascending. *reserved*: how many of a window are kept
-    free for live quotes. Raises ValueError when these leave no room.
+    *limits*: how many requests are allowed in a sliding window of each width. *ends*: the
+    instants from which the requests already sent count, ascending. *reserved*: how many of a
+    window are reserved for live quotes. Raises ValueError when nothing is left.
     """
 
     limits: Mapping[timedelta, int]
@@ -166,18 +156,18 @@ class Budget:
     reserved: Mapping[timedelta, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if any(room < 1 for room in self.room.values()):
+        if any(allowed < 1 for allowed in self.allowed.values()):
             raise ValueError(f"nothing is left of {self.limits} after {self.reserved}")
 
     @property
-    def room(self) -> dict[timedelta, int]:
-        """How many requests each window may hold besides what is reserved."""
+    def allowed(self) -> dict[timedelta, int]:
+        """How many requests each window allows besides those reserved."""
         return {width: limit - self.reserved.get(width, 0) for width, limit in self.limits.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a plan costs: *requests*, for so many wanted *minutes*, sent between two instants."""
+    """The cost of a plan: *requests* for so many *minutes*, sent between two instants."""
 
     requests: int
     minutes: int
@@ -186,18 +176,18 @@ class Estimate:
 
     @property
     def duration(self) -> timedelta:
-        """From the first sending to the last."""
+        """The time from the first request to the last."""
         return self.finishes_at - self.starts_at
 
 
 def estimate(planned: Sequence[Window], budgets: Mapping[str, Budget], now: datetime) -> Estimate:
-    """How long the windows of *planned* take when each API sends as early as it may.
+    """The cost of the windows of *planned* when every request is sent as early as allowed.
 
     *budgets* holds one for every API that is needed (`api_of`); the APIs run side by side.
-    Answers are taken to come at once. An empty plan starts and finishes *now*.
+    Responses are assumed to arrive at once. An empty plan starts and finishes *now*.
     """
     requests = Counter(api_of(window.endpoint) for window in planned)
-    sent = [sendings(budgets[api], count, now) for api, count in requests.items()]
+    sent = [send_times(budgets[api], count, now) for api, count in requests.items()]
     return Estimate(
         requests=len(planned),
         minutes=sum(window.minutes for window in planned),
@@ -206,12 +196,14 @@ def estimate(planned: Sequence[Window], budgets: Mapping[str, Budget], now: date
     )
 
 
-def sendings(budget: Budget, count: int, now: datetime) -> list[datetime]:
+def send_times(budget: Budget, count: int, now: datetime) -> list[datetime]:
     """The earliest instants, from *now* on, at which *count* requests may be sent one by one."""
     counted = list(budget.ends)
-    room = [(width + _INSTANT, allowed) for width, allowed in budget.room.items()]
+    limits = [(width + _INSTANT, allowed) for width, allowed in budget.allowed.items()]
     for _ in range(count):
-        # Of a full window the oldest request must leave first.
-        left = [counted[-allowed] + width for width, allowed in room if len(counted) >= allowed]
-        counted.append(max([now, *left]))
+        # The oldest request must leave a full window first.
+        earliest = [
+            counted[-allowed] + width for width, allowed in limits if len(counted) >= allowed
+        ]
+        counted.append(max([now, *earliest]))
     return counted[len(budget.ends) :]

@@ -1,7 +1,7 @@
-"""Minutes in which volume proves that nobody traded. Pure.
+"""Minutes in which the volume proves that nothing was traded. Pure.
 
-The volume of a quote is cumulative for the day. An index has none, so nothing can be proved
-of it: whoever asks must leave indices out.
+The volume of a quote is cumulative for the day. An index has no volume, so nothing can be proved
+of it: callers must leave indices out.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class VolumeSeen:
 
 
 def still_spans(seen: Sequence[VolumeSeen]) -> Spans:
-    """The whole minutes of one day over which the volume did not move.
+    """The whole minutes of one day over which the volume did not change.
 
     *seen* are the quotes of that day, oldest first. Only minutes that lie wholly between two
     quotes of equal volume count, and only if every quote between the two agrees.
@@ -33,12 +33,12 @@ def still_spans(seen: Sequence[VolumeSeen]) -> Spans:
     found = []
     for _, group in groupby(seen, key=lambda one: one.volume):
         run = list(group)
-        # The first whole minute after the first quote; a quote at its very start will do.
+        # The first whole minute after the first quote; a quote at the start of a minute counts.
         first = minute_number(run[0].at + MINUTE - INSTANT)
         found.append((first, minute_number(run[-1].at)))
     return joined(found)
 
 
 def holds_all_volume(day_volume: int | None, stored_volume: int) -> bool:
-    """Whether the stored minutes hold all the volume of a day, so that the others had none."""
+    """Whether the stored minutes have all the volume of a day, so that the others had none."""
     return day_volume is not None and day_volume == stored_volume

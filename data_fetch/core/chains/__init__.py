@@ -1,1 +1,1 @@
-"""Option chains: legs, reasons, polling decisions."""
+"""Option chains: records, valuation, polling plan."""

@@ -1,11 +1,11 @@
-"""Option chains: what a provider told of the options of one underlying and expiry.
+"""Option chains: the options of one underlying and expiry as a provider reports them.
 
-Quantities of a chain are in its *unit* throughout: Upstox tells shares, NSE's site tells
-contracts. Prices are rupees, volatilities fractions. What was not told, or was told by a
-placeholder (a last price of 0, an implied volatility of 0), is None.
+Quantities of a chain are in its *unit* throughout: Upstox reports shares, NSE's site contracts.
+Prices are rupees, volatilities fractions. A value that is missing, or for which the provider
+sends a placeholder (a last price of 0, an implied volatility of 0), is None.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -20,29 +20,29 @@ from data_fetch.core.errors import BadRecord, BadResponse, DataFetchError
 from data_fetch.core.failures import FailureKind
 from data_fetch.core.text import presentable
 
-# Of a share: what dividing by a lot and multiplying again may lose.
+# In shares: the rounding error of dividing by a lot and multiplying again.
 WHOLE_WITHIN = 1e-3
-# Beyond this a float does not tell single shares any more.
-MOST_SHARES = 2**53
+# Above this a float cannot represent every whole number.
+LARGEST_EXACT_NUMBER = 2**53
 HASH_BYTES = 16
 
 
 class OptionType(StrEnum):
-    """As the exchange spells it."""
+    """Call or put, as the exchange spells it."""
 
     CALL = "CE"
     PUT = "PE"
 
 
 class QuantityUnit(StrEnum):
-    """What open interest and volume count."""
+    """The unit of open interest and volume."""
 
     SHARES = "shares"
     CONTRACTS = "contracts"
 
 
 class ChainSource(StrEnum):
-    """Whose wire format a chain came in."""
+    """The provider whose wire format a chain was received in."""
 
     UPSTOX = "upstox"
     NSE = "nse"
@@ -58,9 +58,9 @@ class ChainError(BadResponse):
 
 # A tuple, because tens of thousands of them are made in a minute.
 class ChainLeg(NamedTuple):
-    """One option as a provider told it, its Greeks included.
+    """One option as a provider reports it, with its Greeks.
 
-    *oi*, *prev_oi* and *volume* are in the unit of the chain, the quantities of the book in
+    *oi*, *prev_oi* and *volume* are in the unit of the chain, the quantities of the order book in
     shares. *provider_iv* is a fraction; the other Greeks are as the provider scales them
     (Upstox: theta per day, vega per volatility point).
     """
@@ -92,11 +92,11 @@ class ChainLeg(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """The options of one underlying and expiry in one answer; each leg once, lowest strike
+    """The options of one underlying and expiry in one response; each leg once, lowest strike
     first, the call before the put.
 
-    *underlying* is the trading symbol, or the provider's key where that is all we know.
-    *exchange_time* is the provider's own stamp, which Upstox does not give.
+    *underlying* is the trading symbol, or the provider's key where the symbol is not known.
+    *exchange_time* is the provider's timestamp; Upstox does not send one.
     """
 
     underlying: str
@@ -117,7 +117,7 @@ class Chain:
 
 def around_the_money(chain: Chain, strikes: int | None) -> Chain:
     """*chain* with at most *strikes* strikes on each side of the one nearest to the spot (None:
-    all); of a chain without a spot those in its middle."""
+    all); without a spot, of the middle strike."""
     if strikes is None:
         return chain
     listed = sorted({leg.strike for leg in chain.legs})
@@ -131,8 +131,8 @@ def around_the_money(chain: Chain, strikes: int | None) -> Chain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoubtfulLeg:
-    """A leg of which something cannot be true, and the *reason* why. What nobody knows of it is
-    None: strike and type of a row that tells neither."""
+    """A leg with an impossible value, and the *reason*. Expiry, strike and type are None where
+    the row does not have them."""
 
     expiry: date | None
     strike: Decimal | None
@@ -140,26 +140,26 @@ class DoubtfulLeg:
     reason: str
 
     def __post_init__(self) -> None:
-        # It may quote what the provider sent.
+        # The reason may quote text of the provider.
         object.__setattr__(self, "reason", presentable(self.reason))
 
     @property
     def name(self) -> str:
-        told = (self.expiry, self.strike, self.option_type)
-        return " ".join(str(each) for each in told if each is not None) or "a row"
+        known = (self.expiry, self.strike, self.option_type)
+        return " ".join(str(each) for each in known if each is not None) or "a row"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedChains:
-    """What one document told: chains by expiry, nearest first; legs that could not be true;
-    *remarks* on what is not as it used to be, though no row suffers from it."""
+    """The result of parsing one document: chains by expiry, nearest first; rejected legs;
+    *remarks* on unusual values that made no row unusable."""
 
     chains: tuple[Chain, ...]
     rejected: tuple[DoubtfulLeg, ...] = ()
     remarks: tuple[str, ...] = ()
 
     def around_the_money(self, strikes: int | None) -> "ParsedChains":
-        """The same of so many strikes on each side of the money (None: all)."""
+        """The same with at most *strikes* strikes on each side of the money (None: all)."""
         chains = tuple(around_the_money(chain, strikes) for chain in self.chains)
         return replace(self, chains=chains)
 
@@ -175,9 +175,9 @@ class RawResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainReply:
-    """What asking for one chain came to: *parsed*, or the *problem* why there is nothing.
+    """The result of requesting one chain: *parsed*, or the *problem* why there is none.
 
-    *raw_responses* are all bodies that were received on the way, usable or not.
+    *raw_responses* are all responses that were received for it, usable or not.
     """
 
     source: ChainSource
@@ -190,8 +190,8 @@ class ChainReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedExpiries:
-    """Which expiries of an underlying are listed, nearest first, as a provider told it; none and
-    the *problem* when it did not. *raw_responses* are all bodies that were received for it."""
+    """The listed expiries of an underlying, nearest first, from one provider; none and the
+    *problem* when the request failed. *raw_responses* are all responses received for it."""
 
     source: ChainSource
     expiries: tuple[date, ...] = ()
@@ -201,46 +201,37 @@ class ListedExpiries:
 
 
 def content_hash(chain: Chain) -> str:
-    """The same for chains that tell the same, whenever they were received or stamped."""
-    told = [chain.unit, chain.spot, [_told(leg) for leg in chain.legs]]
-    return blake2b(orjson.dumps(told), digest_size=HASH_BYTES).hexdigest()
+    """The hash of unit, spot and legs, without timestamps: equal for chains of equal content."""
+    content = [chain.unit, chain.spot, [_leg_values(leg) for leg in chain.legs]]
+    return blake2b(orjson.dumps(content), digest_size=HASH_BYTES).hexdigest()
 
 
-def _told(leg: ChainLeg) -> tuple[object, ...]:
-    """All of *leg* but its `live_key`, which names it and tells nothing."""
+def _leg_values(leg: ChainLeg) -> tuple[object, ...]:
+    """The values of *leg* without its `live_key`, which is an identifier."""
     return str(leg.strike.normalize()), leg.option_type, *leg[3:]
 
 
 class LotReason(StrEnum):
-    """Why contracts could not be turned into shares."""
+    """Why contracts could not be converted to shares."""
 
     LOT_UNKNOWN = "lot_unknown"
     LOT_MISMATCH = "lot_mismatch"
 
 
 def in_shares(contracts: float | None, lot_size: int) -> int | None:
-    """*contracts* in shares; None where they are none, no whole number of shares, or so many
-    that a float does not tell them apart.
+    """Convert *contracts* to shares. None without contracts, where the result is no whole number,
+    or where it is too large for a float to be exact.
 
-    NSE divides shares by today's lot, so that open interest of an older lot is a fraction of
-    contracts and still a whole number of shares.
+    NSE divides shares by the current lot size, so open interest from an older lot size is a
+    fraction of contracts and still a whole number of shares.
     """
     if contracts is None:
         return None
     shares = contracts * lot_size
     whole = round(shares)
-    return whole if abs(shares - whole) <= WHOLE_WITHIN and whole <= MOST_SHARES else None
+    return whole if abs(shares - whole) <= WHOLE_WITHIN and whole <= LARGEST_EXACT_NUMBER else None
 
 
 def by_column(legs: Iterable[ChainLeg]) -> dict[str, Sequence[Any]]:
-    """What *legs* say, in their order, by the name of the value. There must be a leg."""
+    """The values of *legs*, in their order, by field name. There must be at least one leg."""
     return dict(zip(ChainLeg._fields, zip(*legs, strict=True), strict=True))
-
-
-def by_strike(
-    legs: Sequence[ChainLeg],
-) -> Iterator[tuple[Decimal, ChainLeg | None, ChainLeg | None]]:
-    """Strike, call and put, lowest strike first; a side that is not there is None."""
-    sides = {leg.key: leg for leg in legs}
-    for strike in sorted({leg.strike for leg in legs}):
-        yield strike, sides.get((strike, OptionType.CALL)), sides.get((strike, OptionType.PUT))

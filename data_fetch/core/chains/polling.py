@@ -1,8 +1,8 @@
 """How often each chain can be polled, and which one is due. Pure; nothing here waits.
 
-A provider's rate windows allow a steady number of requests a second. Indices and pinned
-symbols get the cadence they wish for first; what is left is shared by the others, all
-stretched by the same factor.
+A provider's rate limits allow a steady number of requests a second. Indices and pinned symbols
+are polled at their requested interval first; the rest of the budget is shared by the others,
+whose intervals are all multiplied by the same factor.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,120 +12,131 @@ from datetime import UTC, datetime, timedelta
 # Of the steady rate: the rest is for repeated requests and for one-off commands beside a
 # running collector.
 USED_SHARE = 0.9
-# Of that, so that a wish for too much up front leaves the others something.
-KEPT_FOR_OTHERS = 0.1
+# Of that, so that priority symbols with too short an interval leave something for the others.
+SHARE_OF_OTHERS = 0.1
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollRequest:
-    """A symbol to poll: *requests* each time, every *seconds*; *first* is served first."""
+    """A symbol to poll with *requests* each time, every *requested_interval* seconds.
+
+    Symbols with *priority* get their share of the budget first.
+    """
 
     symbol: str
-    seconds: float
+    requested_interval: float
     requests: int
-    first: bool
+    priority: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
-    """How often a symbol is polled: as *wished*, and as it is *planned* (seconds)."""
+    """The interval at which a symbol is polled (seconds): as requested, and as planned."""
 
     symbol: str
-    wished: float
-    planned: float
+    requested_interval: float
+    planned_interval: float
 
     @property
-    def stretched(self) -> bool:
-        return self.planned > self.wished
+    def slowed(self) -> bool:
+        """Whether the budget does not allow the requested interval."""
+        return self.planned_interval > self.requested_interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollingPlan:
-    """What can be had: *wished* and *budget* are requests a minute."""
+    """The cadence of each symbol; *requested* and *budget* are requests a minute."""
 
     cadences: tuple[Cadence, ...]
-    wished: float
+    requested: float
     budget: float
 
     @property
     def feasible(self) -> bool:
-        return not any(cadence.stretched for cadence in self.cadences)
+        """Whether every symbol is polled at its requested interval."""
+        return not any(cadence.slowed for cadence in self.cadences)
 
     def of(self, symbol: str) -> Cadence | None:
+        """The cadence of *symbol*; None if it is not polled."""
         return next((each for each in self.cadences if each.symbol == symbol), None)
 
 
 def steady_rate(limits: Mapping[timedelta, int]) -> float:
-    """Requests a second that can be kept up for ever within sliding windows *limits*."""
+    """Requests a second that stay within the sliding windows *limits* at all times."""
     return min(count / window.total_seconds() for window, count in limits.items())
 
 
-def plan_polling(wishes: Sequence[PollRequest], limits: Mapping[timedelta, int]) -> PollingPlan:
-    """The cadence of each wish under *limits*; none is polled more often than it wishes."""
+def plan_polling(
+    poll_requests: Sequence[PollRequest], limits: Mapping[timedelta, int]
+) -> PollingPlan:
+    """The cadence of each symbol under *limits*, never faster than requested."""
     budget = USED_SHARE * steady_rate(limits)
-    first = [wish for wish in wishes if wish.first]
-    others = [wish for wish in wishes if not wish.first]
-    for_first = budget * (1 - KEPT_FOR_OTHERS) if others else budget
-    by_first = _stretch(first, for_first)
-    left = budget - _load(first) / by_first
-    by_others = _stretch(others, left)
+    first = [each for each in poll_requests if each.priority]
+    others = [each for each in poll_requests if not each.priority]
+    for_first = budget * (1 - SHARE_OF_OTHERS) if others else budget
+    by_first = _factor(first, for_first)
+    by_others = _factor(others, budget - _load(first) / by_first)
     return PollingPlan(
         cadences=tuple(
             Cadence(
-                wish.symbol, wish.seconds, wish.seconds * (by_first if wish.first else by_others)
+                each.symbol,
+                each.requested_interval,
+                each.requested_interval * (by_first if each.priority else by_others),
             )
-            for wish in wishes
+            for each in poll_requests
         ),
-        wished=60 * _load(wishes),
+        requested=60 * _load(poll_requests),
         budget=60 * budget,
     )
 
 
-def _load(wishes: Iterable[PollRequest]) -> float:
+def _load(poll_requests: Iterable[PollRequest]) -> float:
     """Requests a second."""
-    return sum(wish.requests / wish.seconds for wish in wishes)
+    return sum(each.requests / each.requested_interval for each in poll_requests)
 
 
-def _stretch(wishes: Sequence[PollRequest], rate: float) -> float:
-    return max(1.0, _load(wishes) / rate) if wishes else 1.0
+def _factor(poll_requests: Sequence[PollRequest], rate: float) -> float:
+    """The factor for the intervals of *poll_requests* that keeps them within *rate*."""
+    return max(1.0, _load(poll_requests) / rate) if poll_requests else 1.0
 
 
 class PollQueue:
-    """Whose turn it is. A symbol that is at work, or was polled less than its cadence ago, is
-    not due; a new one is due at once, and one that fell behind does not catch up."""
+    """The order of polls. A symbol whose poll is in progress, or began less than its interval
+    ago, is not due; a new symbol is due at once, and polls that were missed are not repeated."""
 
     def __init__(self) -> None:
-        self._plan = PollingPlan(cadences=(), wished=0, budget=0)
-        self._last_beats: dict[str, datetime] = {}
-        self._at_work: set[str] = set()
+        self._plan = PollingPlan(cadences=(), requested=0, budget=0)
+        self._last_ticks: dict[str, datetime] = {}
+        self._in_progress: set[str] = set()
 
     def follow(self, plan: PollingPlan) -> None:
-        """Poll as *plan* has it from now on, which counts for turns that are awaited as well;
-        symbols that it lacks are not polled any more."""
+        """Use *plan* from now on, for polls that are already waiting as well; symbols that it
+        lacks are not polled any more."""
         self._plan = plan
         listed = {cadence.symbol for cadence in plan.cadences}
-        self._last_beats = {name: at for name, at in self._last_beats.items() if name in listed}
+        self._last_ticks = {name: at for name, at in self._last_ticks.items() if name in listed}
 
     def take(self, now: datetime) -> str | None:
-        """The symbol that has been due for longest, to be given back with `done`."""
+        """The symbol that has been due for longest, None if none is due. Call `done` after it."""
         due = [
             (due_at, number, each)
             for number, each in enumerate(self._plan.cadences)
-            if each.symbol not in self._at_work and (due_at := self._due_at(each)) <= now
+            if each.symbol not in self._in_progress and (due_at := self._due_at(each)) <= now
         ]
         if not due:
             return None
         due_at, _, cadence = min(due, key=lambda one: one[:2])
-        self._at_work.add(cadence.symbol)
-        # On the beat, unless the next one has come already.
-        in_time = now - due_at < timedelta(seconds=cadence.planned)
-        self._last_beats[cadence.symbol] = due_at if in_time else now
+        self._in_progress.add(cadence.symbol)
+        # The next tick is counted from this one, unless that is over already.
+        in_time = now - due_at < timedelta(seconds=cadence.planned_interval)
+        self._last_ticks[cadence.symbol] = due_at if in_time else now
         return cadence.symbol
 
     def done(self, symbol: str) -> None:
-        self._at_work.discard(symbol)
+        """The poll of *symbol* is over."""
+        self._in_progress.discard(symbol)
 
     def _due_at(self, cadence: Cadence) -> datetime:
-        last = self._last_beats.get(cadence.symbol)
-        return LONG_AGO if last is None else last + timedelta(seconds=cadence.planned)
+        last = self._last_ticks.get(cadence.symbol)
+        return LONG_AGO if last is None else last + timedelta(seconds=cadence.planned_interval)

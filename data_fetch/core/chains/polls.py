@@ -1,4 +1,4 @@
-"""What polls of chains came to, and the audit row of a minute of them. Pure."""
+"""Results of chain polls, and the audit row that sums up those of one minute. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,16 +17,17 @@ NOTHING_LISTED = "no expiry is listed"
 
 @dataclass(slots=True)
 class Poll:
-    """What asking for the chains of one underlying came to.
+    """The result of polling the chains of one underlying.
 
-    *asked* is how many expiries were due, *replies* those that hold a chain; *failures* are
-    by source, *problem* is the last of them. Of the chains told *stored* were news, *confirmed*
-    told what was known. *notes* are on what went wrong here, at no cost to what is stored.
+    *requested* counts the expiries that were due, *replies* are those with a chain; *failures* are
+    by source, *problem* is the last of them. *stored* counts the chains with new content,
+    *confirmed* those with the content that is stored already. *notes* are problems on this
+    side that did not affect what is stored.
     """
 
     symbol: str
     begun_at: datetime
-    asked: int = 0
+    requested: int = 0
     requests: int = 0
     replies: list[ChainReply] = field(default_factory=list)
     failures: dict[ChainSource, FailureKind] = field(default_factory=dict)
@@ -40,17 +41,17 @@ class Poll:
         return [chain for reply in self.replies if reply.parsed for chain in reply.parsed.chains]
 
     @property
-    def whole(self) -> bool:
-        """Whether every expiry that was due came, from whichever source."""
-        return 0 < self.asked <= len(self.replies)
+    def complete(self) -> bool:
+        """Whether a chain of every due expiry was received, from any source."""
+        return 0 < self.requested <= len(self.replies)
 
     @property
     def absent(self) -> int:
-        return max(0, self.asked - len(self.replies))
+        return max(0, self.requested - len(self.replies))
 
     @property
     def error(self) -> str | None:
-        return None if self.whole else str(self.problem or NOTHING_LISTED)
+        return None if self.complete else str(self.problem or NOTHING_LISTED)
 
     @property
     def rejected(self) -> int:
@@ -67,7 +68,7 @@ class Poll:
         return SyncAttempt(
             symbol=self.symbol,
             data_type=CHAINS,
-            state=SyncState.OK if self.whole else SyncState.FAILED,
+            state=SyncState.OK if self.complete else SyncState.FAILED,
             attempted_at=self.begun_at,
             records=sum(len(chain.legs) for chain in self.chains),
             error=self.error,
@@ -77,13 +78,13 @@ class Poll:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolledMinute:
-    """The polls that were begun in one minute, added up: one audit row that grows."""
+    """The sum of the polls that began in one minute: one audit row that grows with them."""
 
     run_id: str
     slot: datetime
     started_at: datetime
     finished_at: datetime
-    asked: int = 0
+    requested: int = 0
     stored: int = 0
     confirmed: int = 0
     absent: int = 0
@@ -100,7 +101,7 @@ class PolledMinute:
         return cls(run_id=new_run_id(), slot=minute_of(at), started_at=at, finished_at=at)
 
     def with_poll(self, poll: Poll, finished_at: datetime) -> "PolledMinute":
-        """The same minute with *poll*, which was begun in it."""
+        """The same minute with *poll*, which began in it, added."""
         sources = dict(self.sources)
         for reply in poll.replies:
             sources[reply.source.value] = sources.get(reply.source.value, 0) + 1
@@ -109,7 +110,7 @@ class PolledMinute:
             self,
             started_at=min(self.started_at, poll.begun_at),
             finished_at=finished_at,
-            asked=self.asked + poll.asked,
+            requested=self.requested + poll.requested,
             stored=self.stored + poll.stored,
             confirmed=self.confirmed + poll.confirmed,
             absent=self.absent + poll.absent,
@@ -124,8 +125,8 @@ class PolledMinute:
 
     @property
     def run(self) -> SyncRun:
-        """The audit row; *stored* counts new snapshots, `repeated` those that told the same."""
-        came = self.asked - self.absent
+        """The audit row: *stored* counts new snapshots, `repeated` chains without new content."""
+        received = self.requested - self.absent
         outcome = Outcome.INCOMPLETE if self.absent or self.error else Outcome.COMPLETED
         return SyncRun(
             run_id=self.run_id,
@@ -133,8 +134,8 @@ class PolledMinute:
             due_slot=self.slot,
             started_at=self.started_at,
             finished_at=self.finished_at,
-            outcome=outcome if came > 0 else Outcome.FAILED,
-            requested=self.asked,
+            outcome=outcome if received > 0 else Outcome.FAILED,
+            requested=self.requested,
             stored=self.stored,
             absent=self.absent,
             rejected=self.rejected,

@@ -1,4 +1,4 @@
-"""Which option chains are polled: how many expiries of which underlying, and how often."""
+"""The configuration of polled option chains: underlyings, expiries, intervals."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from data_fetch.core.instruments.instrument import Instrument
 INDEX_REFRESH_SECONDS = 30
 STOCK_REFRESH_SECONDS = 180
 DEFAULT_EXPIRIES = 1
-# Strikes on each side of the money that are kept; None: all of them.
+# Strikes on each side of the money that are stored; None: all of them.
 DEFAULT_STRIKES: int | None = None
 
 
@@ -16,8 +16,8 @@ DEFAULT_STRIKES: int | None = None
 class SymbolConfig:
     """How the option chains of one underlying are polled.
 
-    *expiries* counts from the nearest one; *strikes* is how many on each side of the money, None
-    for all. Only *active* symbols are polled; a *pinned* one is put first in line, as indices are.
+    *expiries* counts from the nearest one; *strikes* is the number on each side of the money,
+    None for all. Only *active* symbols are polled; *pinned* ones have priority, as indices have.
     """
 
     symbol: str
@@ -32,7 +32,7 @@ class SymbolConfig:
 def default_config(
     underlying: Instrument, refresh_seconds: int | None = None, *, pinned: bool = False
 ) -> SymbolConfig:
-    """How an underlying is polled as long as nobody wants it otherwise."""
+    """The configuration of an underlying that the user has not configured."""
     usual = INDEX_REFRESH_SECONDS if underlying.segment == "NSE_INDEX" else STOCK_REFRESH_SECONDS
     return SymbolConfig(
         symbol=underlying.symbol,
@@ -45,6 +45,6 @@ def default_config(
 def in_force(
     defaults: Iterable[SymbolConfig], decided: Iterable[SymbolConfig]
 ) -> list[SymbolConfig]:
-    """The *defaults*, and over them what people *decided*: one config a symbol."""
+    """The *defaults*, replaced by the user's own (*decided*): one configuration per symbol."""
     configs = {each.symbol: each for each in defaults} | {each.symbol: each for each in decided}
     return sorted(configs.values(), key=lambda each: (not each.pinned, each.symbol))

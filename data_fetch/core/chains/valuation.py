@@ -1,6 +1,6 @@
-"""What is worked out from a chain: prices into volatilities and Greeks, and one line about it.
+"""Computed values of a chain: volatilities, Greeks, and its summary.
 
-A number that could not be had is None and comes with its reason; never NaN, never 0.
+A value that cannot be computed is None and has a reason; it is never NaN and never 0.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from data_fetch.core.chains.chains import Chain
 
 
 class Reason(StrEnum):
-    """Why a leg, or a figure of a chain, has no number."""
+    """Why a leg, or a metric of a chain, has no value."""
 
     NO_PRICE = "no_price"
     STALE_PRICE = "stale_price"
@@ -31,7 +31,7 @@ class Reason(StrEnum):
 
 
 class ForwardMethod(StrEnum):
-    """Where a forward is from."""
+    """How a forward was computed."""
 
     PARITY = "parity"
     PARITY_OF_ONE = "parity_of_one"
@@ -39,10 +39,10 @@ class ForwardMethod(StrEnum):
 
 
 class LegValuation(NamedTuple):
-    """What one leg is worth in numbers. *price* is the one that was used, rupees.
+    """The valuation of one leg. *price* is the price that was used, in rupees.
 
     *iv* is a fraction; theta per calendar day, vega per volatility point, rho per rate point.
-    Either all of iv and the Greeks are there, or none is and *reason* says why.
+    Either iv and all Greeks have a value, or none has and *reason* is why.
     """
 
     price: float | None
@@ -56,14 +56,14 @@ class LegValuation(NamedTuple):
 
     @classmethod
     def none(cls, reason: Reason) -> "LegValuation":
-        """Nothing at all, for that *reason*."""
+        """A valuation without values, for that *reason*."""
         return cls(None, None, None, None, None, None, None, reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forward:
-    """The forward of an expiry. *strikes* is how many agreed on it, *spread* how far apart
-    (rupees, half of the range that holds the middle half) their answers lay."""
+    """The forward of an expiry. *strikes* is the number of strikes it was computed from,
+    *spread* half the interquartile range of their forwards (rupees)."""
 
     value: float | None
     method: ForwardMethod | None
@@ -73,10 +73,10 @@ class Forward:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricedChain:
-    """A chain and its numbers, leg for leg in the chain's order.
+    """A chain and its valuation, leg for leg in the chain's order.
 
-    *priced_at* is the instant the prices are of (None: nobody knows), *expires_at* the close
-    of the expiry, *provisional* when nobody reviewed that date. *rate* is per year.
+    *priced_at* is the instant of the prices (None: unknown), *expires_at* the close of the
+    expiry, *provisional* if that date is not reviewed. *rate* is per year.
     """
 
     chain: Chain
@@ -92,7 +92,7 @@ class PricedChain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One figure of a chain, from *used* of the *of* legs that it could have used."""
+    """One metric of a chain, computed from *used* of the *of* legs that it could use."""
 
     value: float | None
     used: int
@@ -102,10 +102,10 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainSummary:
-    """The figures of a priced chain, by name.
+    """The metrics of a priced chain, by name.
 
-    *age_seconds* is how old the chain's prices were when they were received; None when the
-    provider does not stamp them.
+    *age_seconds* is the age of the chain's prices when they were received; None when the
+    provider does not send a timestamp.
     """
 
     priced: PricedChain

@@ -1,4 +1,4 @@
-"""What the exchange trades: the record of one instrument."""
+"""The record of one instrument."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -9,11 +9,11 @@ from data_fetch.core.world import PAPER_ISIN_PREFIX, World
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """A thing the exchange trades.
+    """A stock, index or contract of the exchange.
 
-    *instrument_key* is the provider's name for it: ``NSE_EQ|<ISIN>``, ``NSE_INDEX|Nifty 50``;
-    a derivative contract is known by its dated key (``NSE_FO|98918|27-03-2025``) because the
-    exchange reuses tokens, and *live_key* is what the provider calls it today.
+    *instrument_key* is the provider's key: ``NSE_EQ|<ISIN>``, ``NSE_INDEX|Nifty 50``; a
+    derivative contract has a dated key (``NSE_FO|98918|27-03-2025``), because the exchange
+    reuses tokens. *live_key* is the provider's key of today.
     """
 
     instrument_key: str
@@ -33,7 +33,7 @@ class Instrument:
 
     @property
     def world(self) -> World:
-        """Invented equities carry an impossible ISIN; everything else is taken for real."""
+        """PAPER for invented equities, which have an impossible ISIN; else LIVE."""
         key = self.underlying_key if self.segment == "NSE_FO" else self.instrument_key
         invented = (key or "").startswith(f"NSE_EQ|{PAPER_ISIN_PREFIX}")
         return World.PAPER if invented else World.LIVE

@@ -1,6 +1,6 @@
-"""How a stock of today's master is the successor of one we knew: by ISIN or by symbol.
+"""The lineage of stocks: renames, new ISINs, and the key of a stock's history on each day.
 
-And, the other way, under which key the history of a stock stands on a given day.
+A stock of today's master succeeds a known one by its ISIN or by its symbol.
 """
 
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ RENAMED_FROM = "renamed from "
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """From *valid_from* on, what was *old_key* is *new_key*. *reason* is for people.
+    """From *valid_from* on, *old_key* is *new_key*. *reason* is text for users.
 
-    A rename keeps the key (it is made of the ISIN) and changes the symbol. A new ISIN, after
-    a split or a merger, changes the key, and the provider's history begins again under it.
+    A rename changes the symbol and not the key, which has the ISIN in it. A new ISIN, after a
+    split or a merger, changes the key, and the provider's history begins again under it.
     """
 
     old_key: str
@@ -32,7 +32,7 @@ class KeyChange:
 
     @property
     def former_symbol(self) -> str | None:
-        """The symbol that a rename gave up; None for a new ISIN."""
+        """The symbol before a rename; None for a new ISIN."""
         if not self.is_rename:
             return None
         # No symbol has a space in it.
@@ -41,7 +41,7 @@ class KeyChange:
 
 @dataclass(frozen=True, slots=True)
 class KeyPeriod:
-    """From *first* to *last*, both included, a stock's history stands under *instrument_key*."""
+    """The days, *first* to *last*, for which a stock's history is under *instrument_key*."""
 
     instrument_key: str
     first: date
@@ -51,7 +51,7 @@ class KeyPeriod:
 def detect_lineage(
     known: Iterable[Instrument], listed: Iterable[Instrument], valid_from: date
 ) -> tuple[KeyChange, ...]:
-    """What changed its name or its ISIN between the stocks *known* and those now *listed*."""
+    """The renames and new ISINs between the stocks *known* and those now *listed*."""
     before = {stock.instrument_key: stock for stock in known if is_equity(stock)}
     now = {stock.instrument_key: stock for stock in listed if is_equity(stock)}
     renamed = [
@@ -69,7 +69,7 @@ def detect_lineage(
 
 
 def present_key(instrument_key: str, key_changes: Iterable[KeyChange]) -> str:
-    """What *instrument_key* has become by now."""
+    """The present key of *instrument_key*, after all key changes."""
     for each in sorted(key_changes, key=lambda one: one.valid_from):
         if each.old_key == instrument_key:
             instrument_key = each.new_key
@@ -79,10 +79,10 @@ def present_key(instrument_key: str, key_changes: Iterable[KeyChange]) -> str:
 def key_periods(
     instrument_key: str, key_changes: Iterable[KeyChange], first: date, last: date
 ) -> tuple[KeyPeriod, ...]:
-    """Under which keys the days from *first* to *last* stand, oldest first.
+    """The keys of the days from *first* to *last*, oldest first.
 
-    Each day belongs to one key: those before a new ISIN to the old one, whatever the provider
-    may have under the new one for them.
+    Each day belongs to one key: days before a new ISIN to the old key, even if the provider
+    has candles for them under the new key.
     """
     found: list[KeyPeriod] = []
     for each in sorted(key_changes, key=lambda one: one.valid_from, reverse=True):

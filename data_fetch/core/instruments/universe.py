@@ -1,7 +1,7 @@
-"""The F&O universe: which instruments a list of symbols stands for.
+"""The F&O universe: the instruments of a list of symbols.
 
-Decided from the instrument master alone; no date is asked, so an old master answers too.
-Nothing is ever dropped in silence.
+It depends on the instrument master alone and on no date, so an old master works as well. Every
+symbol that cannot be resolved is reported.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.near_symbols import NearSymbols
 
-# A stock may sit in a trade-to-trade or small-company series, a trust in its own. Bonds and
-# debentures share the symbol of their company and must not stand in for its stock.
+# A stock may be in a trade-to-trade or small-company series, a trust in its own. Bonds and
+# debentures have the symbol of their company and must not be taken for its stock.
 EQUITY_SERIES = ("EQ", "BE", "BZ", "SM", "ST", "SZ", "RR", "IV")
 
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """A listed symbol that the master does not know, and the nearest ones it does."""
+    """A listed symbol that is not in the master, and the nearest symbols that are."""
 
     symbol: str
     near: tuple[str, ...]
@@ -25,7 +25,7 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Universe:
-    """The instruments that the listed symbols stand for, in their order.
+    """The instruments of the listed symbols, in their order.
 
     Every listed symbol is a member, unresolved, or one of *duplicates*: other spellings
     ("NIFTY 50") of an instrument that is a member already.
@@ -59,7 +59,7 @@ def is_equity(instrument: Instrument) -> bool:
 
 
 def resolve(symbols: Iterable[str], instruments: Iterable[Instrument]) -> Universe:
-    """The instruments that *symbols* stand for.
+    """The instruments of *symbols*.
 
     A stock is found by its trading symbol in the cash segment, an index by its symbol or
     its name, whatever the spacing ("NIFTY NEXT 50", "Nifty 50").
@@ -92,7 +92,7 @@ def derive_universe(instruments: Iterable[Instrument]) -> Underlyings:
 
 
 class _Directory:
-    """What one pass over the instrument master leaves to look symbols up in."""
+    """An index of the instrument master by symbol and name, built in one pass."""
 
     def __init__(self, instruments: Iterable[Instrument]) -> None:
         self._stocks: dict[str, Instrument] = {}
@@ -100,9 +100,9 @@ class _Directory:
         self._underlyings: dict[str, str] = {}
         self._by_key: dict[str, Instrument] = {}
         for instrument in instruments:
-            self._enter(instrument)
+            self._add(instrument)
 
-    def _enter(self, instrument: Instrument) -> None:
+    def _add(self, instrument: Instrument) -> None:
         if instrument.instrument_type == "FUT":
             key, symbol = instrument.underlying_key, instrument.underlying_symbol
             if key and symbol:
@@ -110,7 +110,7 @@ class _Directory:
         elif instrument.segment == "NSE_INDEX":
             self._by_key[instrument.instrument_key] = instrument
             for spelling in (instrument.name, instrument.symbol):
-                self._indices[_squeezed(spelling)] = instrument
+                self._indices[_without_spaces(spelling)] = instrument
         elif is_equity(instrument):
             self._by_key[instrument.instrument_key] = instrument
             known = self._stocks.get(instrument.symbol)
@@ -118,10 +118,10 @@ class _Directory:
                 self._stocks[instrument.symbol] = instrument
 
     def find(self, symbol: str) -> Instrument | None:
-        return self._stocks.get(symbol.upper()) or self._indices.get(_squeezed(symbol))
+        return self._stocks.get(symbol.upper()) or self._indices.get(_without_spaces(symbol))
 
     def underlyings(self, prefix: str) -> tuple[str, ...]:
-        # The cash segment's symbol is the one that resolves; a contract may lag behind.
+        # Symbols resolve by the cash segment; a contract may still have the former symbol.
         return tuple(
             sorted(
                 self._by_key[key].symbol if key in self._by_key else symbol
@@ -133,14 +133,14 @@ class _Directory:
     def unresolved(self, missing: Sequence[str]) -> tuple[Unresolved, ...]:
         if not missing:
             return ()
-        near = NearSymbols(
+        symbols = NearSymbols(
             (instrument.symbol, instrument.name, key in self._underlyings)
             for key, instrument in self._by_key.items()
         )
-        return tuple(Unresolved(symbol, near.to(symbol)) for symbol in missing)
+        return tuple(Unresolved(symbol, symbols.near(symbol)) for symbol in missing)
 
 
-def _squeezed(spelling: str) -> str:
+def _without_spaces(spelling: str) -> str:
     return "".join(spelling.upper().split())
 
 

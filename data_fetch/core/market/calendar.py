@@ -1,19 +1,20 @@
-"""When the exchange trades, for every date and everything that is traded there.
+"""The market calendar: trading hours of the exchange by date and segment.
 
-The reviewed table (`market_table.toml`) is the ground. A refresh from the provider extends and
-amends it, a person's override file has the last word:
+The reviewed table (`market_table.toml`) is the base. A refresh from the provider extends and
+amends it, and the user's override file takes precedence. For each date the first of these that
+has hours for it is used:
 
 1. the override file;
-2. what the table says of a special day (a day with hours of its own);
-3. what the provider said;
+2. the table's entry for a special day (a day with hours of its own);
+3. the provider's hours;
 4. the table's holidays and ordinary hours.
 
-The provider knows no closing auction, and is wrong about some drills and outages. So its word
-never changes a reviewed special day, except one that the table itself calls provisional. And
-one window that lasts from the ordinary opening to the start of the closing auction, or longer,
-means a full day: the segment keeps its ordinary hours and the auction, and only an end later
-than both is taken over. Anything else is taken as told, without an
-auction. `conflicts_with` says where the calendar did not follow.
+The provider does not publish the closing auction, and is wrong about some drills and outages. So
+its hours never change a reviewed special day, except one that the table marks as provisional.
+One window from the ordinary opening to the start of the closing auction, or later, means a full
+day: the segment has its ordinary hours and the auction, and only an end later than both replaces
+the ordinary end. All other hours are used as published, without an auction. `conflicts_with`
+lists where the calendar differs from the provider.
 
 Instants are aware UTC, windows are IST. A slot is the minute it is named after.
 """
@@ -41,11 +42,11 @@ from data_fetch.core.market.session import (
 )
 from data_fetch.core.market.table import (
     DayHours,
-    Hours,
     MarketTable,
     OrdinaryHours,
     Segment,
-    Window,
+    SegmentHours,
+    TradingWindow,
     parse_override,
     reviewed_table,
 )
@@ -64,7 +65,7 @@ __all__ = [
     "Segment",
     "Session",
     "TradingGroup",
-    "Window",
+    "TradingWindow",
     "end_warning",
     "group_of",
     "parse_override",
@@ -72,46 +73,46 @@ __all__ = [
 
 DAY = timedelta(days=1)
 WARN_AHEAD = timedelta(days=30)
-CURE = "Run 'data-fetch calendar refresh', or name the day in the calendar override file."
+REFRESH_HINT = "Run 'data-fetch calendar refresh', or name the day in the calendar override file."
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderHours:
-    """What the provider said of one segment on one day. No windows: it is closed."""
+    """The provider's hours of one segment on one day. No windows: it is closed."""
 
-    windows: tuple[Window, ...]
+    windows: tuple[TradingWindow, ...]
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderCalendar:
-    """All the provider said so far. *years* are those whose list of holidays it gave."""
+    """All hours received from the provider. *years* are those with a list of holidays."""
 
     days: Mapping[tuple[date, Segment], ProviderHours] = field(default_factory=dict)
     years: frozenset[int] = frozenset()
 
     def with_newer(self, newer: "ProviderCalendar") -> "ProviderCalendar":
-        """Both, *newer* winning. What *newer* does not mention stays: silence removes nothing."""
+        """Both together; where both have a day, *newer* applies."""
         return ProviderCalendar({**self.days, **newer.days}, self.years | newer.years)
 
 
 @dataclass(frozen=True, slots=True)
 class LocalOverride:
-    """What a person here decided; nothing beats it."""
+    """The hours of the user's override file. They take precedence over everything else."""
 
     days: DayHours = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ExpiryClose:
-    """The instant (UTC) at which an expiry ends; *provisional*: nobody reviewed that date."""
+    """The instant (UTC) at which an expiry ends; *provisional*: that date is not reviewed."""
 
     at: datetime
     provisional: bool
 
 
 class MarketCalendar:
-    """Answers when a venue trades. Unchangeable; `with_amendments` gives another one."""
+    """The trading hours of all groups. Immutable; `with_amendments` returns another one."""
 
     def __init__(
         self,
@@ -130,7 +131,7 @@ class MarketCalendar:
         return _reviewed()
 
     def with_amendments(self, *amendments: ProviderCalendar | LocalOverride) -> "MarketCalendar":
-        """This calendar with *amendments*; of two of a kind the later one wins."""
+        """This calendar with *amendments*; of two of a kind the later one applies."""
         provider, override = self._provider, self._override
         for amendment in amendments:
             if isinstance(amendment, ProviderCalendar):
@@ -150,7 +151,7 @@ class MarketCalendar:
     def session(self, day: date, group: TradingGroup) -> Session:
         """The session of *day*, an IST date, closed or not.
 
-        Raises CalendarUnknown for a date outside the table that no amendment speaks of.
+        Raises CalendarUnknown for a date outside the table that no amendment covers.
         """
         known = self._sessions.get((day, group))
         if known is None:
@@ -183,17 +184,6 @@ class MarketCalendar:
                     return opening
             day += DAY
 
-    def last_completed_slot(self, at: datetime, group: TradingGroup) -> datetime | None:
-        """The newest slot whose minute is over at *at*; None before the calendar's first."""
-        day = _trading_date(at)
-        while day >= self.reviewed_from:
-            slots = self.session(day, group).slot_instants
-            over = bisect_right(slots, at - MINUTE)
-            if over:
-                return slots[over - 1]
-            day -= DAY
-        return None
-
     def slots_between(self, after: datetime, upto: datetime, group: TradingGroup) -> list[datetime]:
         """The slots with after < slot <= upto, oldest first."""
         found: list[datetime] = []
@@ -217,23 +207,23 @@ class MarketCalendar:
         )
 
     def conflicts_with(self, provider: ProviderCalendar) -> list[Session]:
-        """Where this calendar does not follow *provider*: the sessions it keeps to instead.
+        """The sessions of this calendar that differ from the hours of *provider*.
 
-        Sessions are given as the segment has them, without the closing auction's part.
+        They are the segment's sessions, without the closing auction.
         """
-        kept = [
+        different = [
             session_of(day, TradingGroup(segment, auction=False), hours)
-            for (day, segment), told in provider.days.items()
+            for (day, segment), given in provider.days.items()
             if day >= self.reviewed_from
-            and (hours := self._hours(day, segment)).windows != told.windows
+            and (hours := self._hours(day, segment)).windows != given.windows
         ]
-        return sorted(kept, key=lambda session: (session.day, session.group.segment))
+        return sorted(different, key=lambda session: (session.day, session.group.segment))
 
     def expiry_close(self, expiry: date) -> ExpiryClose:
-        """When contracts of that expiry cease to trade; answers for any date.
+        """The close at which contracts of that expiry stop trading, for any date.
 
-        A date that the calendar does not know, or on which it knows of no trading, takes the
-        close of the rule in force and is provisional.
+        For a date that is outside the calendar or has no session it is the ordinary close of
+        that time, and provisional.
         """
         try:
             session = self.session(expiry, FUTURES_AND_OPTIONS)
@@ -248,7 +238,7 @@ class MarketCalendar:
         return ExpiryClose(_ist(day, hours.windows[-1].end), provisional=True)
 
     def dates_without_hours(self) -> list[date]:
-        """The dates of announced sessions whose hours nobody has named yet."""
+        """The dates of announced sessions whose hours are not known yet."""
         return sorted(
             {
                 day
@@ -270,44 +260,44 @@ class MarketCalendar:
             yield self.session(day, group)
             day += DAY
 
-    def _hours(self, day: date, segment: Segment) -> Hours:
+    def _hours(self, day: date, segment: Segment) -> SegmentHours:
         overridden = self._override.days.get((day, segment))
         if overridden is not None:
             return overridden
-        if self._is_settled(day, segment):
+        if self._is_reviewed_special_day(day, segment):
             return self._table.special[day, segment]
-        told = self._provider.days.get((day, segment))
-        if told is not None and day >= self.reviewed_from:
-            return self._as_told(day, segment, told)
-        return self._by_the_rules(day, segment)
+        given = self._provider.days.get((day, segment))
+        if given is not None and day >= self.reviewed_from:
+            return self._provider_hours(day, segment, given)
+        return self._table_hours(day, segment)
 
-    def _is_settled(self, day: date, segment: Segment) -> bool:
+    def _is_reviewed_special_day(self, day: date, segment: Segment) -> bool:
         special = self._table.special.get((day, segment))
         return special is not None and not special.provisional
 
-    def _as_told(self, day: date, segment: Segment, told: ProviderHours) -> Hours:
-        hours = _in_our_words(self._table.ordinary(day), segment, told)
+    def _provider_hours(self, day: date, segment: Segment, given: ProviderHours) -> SegmentHours:
+        hours = _interpreted(self._table.ordinary(day), segment, given)
         if day <= self.reviewed_until:
-            reviewed = self._by_the_rules(day, segment)
+            reviewed = self._table_hours(day, segment)
             if (hours.windows, hours.auction) == (reviewed.windows, reviewed.auction):
                 return reviewed
         return hours
 
-    def _by_the_rules(self, day: date, segment: Segment) -> Hours:
+    def _table_hours(self, day: date, segment: Segment) -> SegmentHours:
         if not self._is_known(day):
             raise CalendarUnknown(
                 f"the market calendar knows {self.reviewed_from} to {self.reviewed_until}, "
                 f"not {day}",
-                hint=CURE,
+                hint=REFRESH_HINT,
             )
-        announced = self._table.special.get((day, segment))
-        if announced is not None:
-            return announced
+        special = self._table.special.get((day, segment))
+        if special is not None:
+            return special
         provisional = day > self.reviewed_until
         if day in self._table.holidays:
-            return Hours((), note=self._table.holidays[day])
+            return SegmentHours((), note=self._table.holidays[day])
         if day.weekday() >= 5:
-            return Hours((), note=f"{day:%A}", provisional=provisional)
+            return SegmentHours((), note=f"{day:%A}", provisional=provisional)
         return replace(self._table.ordinary(day).of(segment), provisional=provisional)
 
     def _is_known(self, day: date) -> bool:
@@ -316,11 +306,11 @@ class MarketCalendar:
 
 
 def end_warning(calendar: MarketCalendar, today: date) -> str | None:
-    """What to tell a person when the reviewed table ends within 30 days of *today*."""
+    """The warning for users when the reviewed table ends within 30 days of *today*."""
     if calendar.reviewed_until - today > WARN_AHEAD:
         return None
     ends = "ends" if today <= calendar.reviewed_until else "ended"
-    return f"the reviewed market calendar {ends} on {calendar.reviewed_until}. {CURE}"
+    return f"the reviewed market calendar {ends} on {calendar.reviewed_until}. {REFRESH_HINT}"
 
 
 @cache
@@ -328,19 +318,21 @@ def _reviewed() -> MarketCalendar:
     return MarketCalendar(reviewed_table())
 
 
-def _in_our_words(ordinary: OrdinaryHours, segment: Segment, told: ProviderHours) -> Hours:
-    """Read an answer that knows no closing auction and may count the pre-open in."""
+def _interpreted(ordinary: OrdinaryHours, segment: Segment, given: ProviderHours) -> SegmentHours:
+    """The provider's hours with the closing auction, which they lack, and without a pre-open."""
     full = ordinary.of(segment)
     opens, closes = full.windows[0].start, full.windows[0].end
     auction = ordinary.closing_auction
     enough = auction.start if auction else closes
-    match told.windows:
+    match given.windows:
         case [window] if window.start <= opens and window.end >= enough:
             last = max(closes, auction.end) if auction else closes
             end = window.end if window.end > last else closes
-            return Hours((Window(opens, end),), full.auction, told.note, provisional=True)
+            return SegmentHours(
+                (TradingWindow(opens, end),), full.auction, given.note, provisional=True
+            )
         case windows:
-            return Hours(windows, note=told.note, provisional=True)
+            return SegmentHours(windows, note=given.note, provisional=True)
 
 
 def _ist(day: date, at: time) -> datetime:

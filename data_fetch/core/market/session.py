@@ -1,6 +1,6 @@
-"""One venue's trading day: its windows, minutes and slots.
+"""The session of one trading group on one date: its windows, minutes and slots.
 
-A venue is how something is traded; which instrument has which is decided here too.
+A trading group is how an instrument is traded; `group_of` decides which instrument has which.
 """
 
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from functools import cached_property, lru_cache
 from data_fetch.core.clock import MINUTE
 from data_fetch.core.errors import BadRecord
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.market.table import Hours, Segment, Window
+from data_fetch.core.market.table import Segment, SegmentHours, TradingWindow
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 MINUTES_OF_DAY = 24 * 60
-# Kolkata keeps no summer time, so a trading date begins this many minutes before its UTC day.
+# India has no daylight saving time, so a trading date begins this many minutes before its UTC day.
 IST_AHEAD = 330
 
 
 @dataclass(frozen=True, slots=True)
 class TradingGroup:
-    """How something is traded: its segment, and whether the closing auction stops it."""
+    """How an instrument is traded: its segment, and whether the closing auction ends trading."""
 
     segment: Segment
     auction: bool
@@ -37,12 +37,12 @@ INDIA_VIX_KEY = "NSE_INDEX|India VIX"
 
 
 def group_of(instrument: Instrument) -> TradingGroup:
-    """How *instrument* is traded. Raises BadRecord for a segment the calendar has no hours of."""
+    """The group of *instrument*. Raises BadRecord for a segment without trading hours."""
     match instrument.segment:
         case "NSE_EQ":
             return F_AND_O_STOCK if instrument.cas_eligible else OTHER_STOCK
         case "NSE_INDEX":
-            # Derived from option prices, it ticks on while the stocks are in their auction.
+            # Derived from option prices, it changes while the stocks are in their auction.
             return INDIA_VIX if instrument.instrument_key == INDIA_VIX_KEY else INDEX
         case "NSE_FO":
             return FUTURES_AND_OPTIONS
@@ -52,15 +52,15 @@ def group_of(instrument: Instrument) -> TradingGroup:
 
 @dataclass(frozen=True)
 class Session:
-    """One trading date of one venue. *windows* are continuous trading; none when closed.
+    """One date of one trading group. *windows* are continuous trading; none when closed.
 
-    *provisional*: the provider said so, or the hours are still to come; nobody reviewed it.
+    *provisional*: the hours are the provider's or not announced yet, and are not reviewed.
     """
 
     day: date
     group: TradingGroup
-    windows: tuple[Window, ...]
-    auction: Window | None
+    windows: tuple[TradingWindow, ...]
+    auction: TradingWindow | None
     note: str
     provisional: bool
 
@@ -78,9 +78,9 @@ class Session:
         return list(_instants(self.spans))
 
     def slots(self) -> list[datetime]:
-        """When a quote is due: every continuous minute, and one slot for the auction.
+        """The slots for which a quote is due: every continuous minute, and one for the auction.
 
-        The auction's slot is named by the minute in which its price is out (15:35).
+        The auction's slot is the minute in which its price is published (15:35).
         """
         return list(self.slot_instants)
 
@@ -99,20 +99,20 @@ class Session:
     def auction_spans(self) -> tuple[tuple[int, int], ...]:
         if self.auction is None:
             return ()
-        over = self._number(self.auction.end)
-        return ((over, over + 1),)
+        published = self._number(self.auction.end)
+        return ((published, published + 1),)
 
     def _number(self, moment: time) -> int:
         return midnight_number(self.day) + moment.hour * 60 + moment.minute
 
 
-def session_of(day: date, group: TradingGroup, hours: Hours) -> Session:
-    """The session that *hours* of a segment mean for a venue: the auction ends its trading."""
+def session_of(day: date, group: TradingGroup, hours: SegmentHours) -> Session:
+    """The session of *group* with its segment's *hours*: trading ends where the auction begins."""
     auction = hours.auction if group.auction else None
     windows = hours.windows
     if auction is not None:
         windows = tuple(
-            Window(window.start, min(window.end, auction.start))
+            TradingWindow(window.start, min(window.end, auction.start))
             for window in windows
             if window.start < auction.start
         )

@@ -1,7 +1,6 @@
-"""The market calendar as data: what a reviewed table or a person's file says of a day.
+"""The market calendar as data: the reviewed table and the user's override file.
 
-Reads the TOML of both; what follows from it is decided in `core.market`. All times here
-are IST.
+Parses the TOML of both; the rules are in `calendar`. All times here are IST.
 """
 
 import tomllib
@@ -28,8 +27,8 @@ class Segment(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Trading from *start* until *end*, IST; *end* itself does not trade."""
+class TradingWindow:
+    """Trading hours from *start* until *end*, IST; *end* itself is not included."""
 
     start: time
     end: time
@@ -44,7 +43,7 @@ class Window:
         return f"{self.start:%H:%M}-{self.end:%H:%M}"
 
     @classmethod
-    def parse(cls, text: str) -> "Window":
+    def parse(cls, text: str) -> "TradingWindow":
         """The window of ``"09:15-15:30"``. Raises ValueError for anything else."""
         start, dash, end = text.partition("-")
         if not dash:
@@ -53,21 +52,21 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Hours:
-    """When one segment trades on one day.
+class SegmentHours:
+    """The trading hours of one segment on one day.
 
-    *auction* ends the continuous trading of those whom it concerns when it begins.
-    *provisional* means that nobody has reviewed this.
+    When *auction* begins, the continuous trading of instruments that take part in it ends.
+    *provisional*: the hours are not reviewed.
     """
 
-    windows: tuple[Window, ...]
-    auction: Window | None = None
+    windows: tuple[TradingWindow, ...]
+    auction: TradingWindow | None = None
     note: str = ""
     provisional: bool = False
 
 
-# What is said of single days.
-DayHours = Mapping[tuple[date, Segment], Hours]
+# The hours of single days.
+DayHours = Mapping[tuple[date, Segment], SegmentHours]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +74,18 @@ class OrdinaryHours:
     """The hours of an ordinary day, from *since* on."""
 
     since: date
-    windows: Mapping[Segment, Window]
-    closing_auction: Window | None
+    windows: Mapping[Segment, TradingWindow]
+    closing_auction: TradingWindow | None
 
-    def of(self, segment: Segment) -> Hours:
-        # Derivatives have no auction of their own and trade on through that of the stocks.
+    def of(self, segment: Segment) -> SegmentHours:
+        # Derivatives have no auction of their own and trade during that of the stocks.
         auction = None if segment is Segment.FO else self.closing_auction
-        return Hours((self.windows[segment],), auction)
+        return SegmentHours((self.windows[segment],), auction)
 
 
 @dataclass(frozen=True, slots=True)
 class MarketTable:
-    """The reviewed facts: ordinary hours newest first, special days, holidays."""
+    """The reviewed facts: ordinary hours (newest first), special days, holidays."""
 
     reviewed_from: date
     reviewed_until: date
@@ -95,7 +94,7 @@ class MarketTable:
     holidays: Mapping[date, str]
 
     def ordinary(self, day: date) -> OrdinaryHours:
-        """The hours of an ordinary day at that date, later than the table too."""
+        """The hours of an ordinary day at that date, which may be after the table's end."""
         return next(hours for hours in self.hours if hours.since <= day)
 
 
@@ -107,7 +106,7 @@ def reviewed_table() -> MarketTable:
 
 
 def parse_table(table: Mapping[str, Any]) -> MarketTable:
-    """The reviewed table from its TOML. Raises ValueError, KeyError or TypeError if it is none."""
+    """Parse the reviewed table. Raises ValueError, KeyError or TypeError for other TOML."""
     hours = [_ordinary_hours(row) for row in table["hours"]]
     return MarketTable(
         reviewed_from=table["reviewed_from"],
@@ -119,9 +118,9 @@ def parse_table(table: Mapping[str, Any]) -> MarketTable:
 
 
 def parse_override(text: str, name: str) -> DayHours:
-    """The days of an override file; *name* is the file's, for what the errors say.
+    """Parse the days of an override file; *name* is the file's name for error messages.
 
-    The file is a list of days in the form the reviewed table has::
+    The file is a list of days in the form of the reviewed table::
 
         [[day]]
         date = 2026-11-08
@@ -135,20 +134,20 @@ def parse_override(text: str, name: str) -> DayHours:
         table = tomllib.loads(text)
         unknown = set(table) - {"day"}
         if unknown:
-            raise ValueError(f"it may hold [[day]] entries only, not {sorted(unknown)}")
+            raise ValueError(f"only [[day]] entries are allowed, not {sorted(unknown)}")
         return _all_days(table.get("day", []))
     except (ValueError, TypeError, AttributeError) as problem:
         raise SetupError(
             f"the calendar override {name} cannot be used: {problem}",
-            hint="Mend the file, or move it away.",
+            hint="Fix the file, or move it away.",
         ) from None
 
 
 def _ordinary_hours(row: Mapping[str, Any]) -> OrdinaryHours:
     return OrdinaryHours(
         since=row["since"],
-        windows={segment: Window.parse(row[segment]) for segment in Segment},
-        closing_auction=_optional(row, "closing_auction", Window.parse),
+        windows={segment: TradingWindow.parse(row[segment]) for segment in Segment},
+        closing_auction=_optional(row, "closing_auction", TradingWindow.parse),
     )
 
 
@@ -158,7 +157,7 @@ _DAY_KEYS = {"date", "hours", *Segment, "closing_auction", "note", "source", "pr
 def _all_days(rows: object) -> DayHours:
     if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
         raise ValueError("days are written as [[day]] entries")
-    days: dict[tuple[date, Segment], Hours] = {}
+    days: dict[tuple[date, Segment], SegmentHours] = {}
     for row in rows:
         for key, hours in _one_day(row).items():
             if key in days:
@@ -179,9 +178,9 @@ def _one_day(row: Mapping[str, Any]) -> DayHours:
     if not named:
         raise ValueError(f"{day} names no hours ([] means closed)")
     try:
-        auction = _optional(row, "closing_auction", Window.parse)
+        auction = _optional(row, "closing_auction", TradingWindow.parse)
         return {
-            (day, segment): Hours(
+            (day, segment): SegmentHours(
                 windows=_windows(texts),
                 auction=None if segment is Segment.FO else auction,
                 note=str(row.get("note", "")),
@@ -193,14 +192,14 @@ def _one_day(row: Mapping[str, Any]) -> DayHours:
         raise ValueError(f"{day}: {problem}") from None
 
 
-def _windows(texts: object) -> tuple[Window, ...]:
+def _windows(texts: object) -> tuple[TradingWindow, ...]:
     if not isinstance(texts, list):
         raise ValueError(f'hours are a list like ["09:15-15:30"], not {texts!r}')
-    return in_order(*map(Window.parse, texts))
+    return in_order(*map(TradingWindow.parse, texts))
 
 
-def in_order(*windows: Window) -> tuple[Window, ...]:
-    """*windows* from the first to the last. Raises ValueError where two overlap."""
+def in_order(*windows: TradingWindow) -> tuple[TradingWindow, ...]:
+    """Sort *windows* by start. Raises ValueError where two overlap."""
     ordered = tuple(sorted(windows, key=lambda window: window.start))
     for earlier, later in pairwise(ordered):
         if later.start < earlier.end:

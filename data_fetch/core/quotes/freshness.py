@@ -1,4 +1,4 @@
-"""How old what we hold is, counted in minutes in which the market traded."""
+"""The age of stored quotes, counted in minutes in which the market traded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from data_fetch.core.quotes.quotes import Movement
 
 
 class Freshness(StrEnum):
-    """What can be said of one symbol's quotes."""
+    """The state of one symbol's quotes."""
 
     FRESH = "fresh"
     NEVER_SEEN = "never_seen"
@@ -53,8 +53,8 @@ def judge(
 ) -> Judgement:
     """The state of one symbol at *now*.
 
-    *movement* is over the last `frozen_after` slots. At night, on holidays and in the auction
-    gap nothing is expected, so nothing is stale: the state is ``market_closed``.
+    *movement* is over the last `frozen_after` slots. At night, on holidays and between trading
+    and auction no quote is expected, so none is stale: the state is ``market_closed``.
     """
     minutes = (
         None if last_quote is None else calendar.trading_minutes_between(last_quote, now, group)
@@ -77,7 +77,7 @@ def _is_frozen(movement: Movement | None, rules: FreshnessRules) -> bool:
 
 
 def count_states(judgements: Sequence[Judgement]) -> Mapping[str, int]:
-    """How many symbols are in each state, every state named."""
+    """The number of symbols in each state, with every state present."""
     counts = dict.fromkeys(map(str, Freshness), 0)
     for judgement in judgements:
         counts[judgement.state] += 1

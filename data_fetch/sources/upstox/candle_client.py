@@ -36,8 +36,8 @@ class UpstoxCandleClient:
                 answer,
                 instrument_key=key,
                 interval=interval,
-                first_day=window.first_day,
-                last_day=window.last_day,
+                first_day=window.first,
+                last_day=window.last,
                 received_at=received_at,
             )
         except DataFetchError as problem:
@@ -60,12 +60,12 @@ class UpstoxCandleClient:
         """Raise Stopped when the day of an intraday window is over: the answer may be about
         either day, and the next plan asks history."""
         today = self._clock.now().astimezone(IST).date()
-        if window.endpoint is CandleEndpoint.INTRADAY and window.last_day != today:
-            raise Stopped(f"{window.last_day} ended before its candles were there")
+        if window.endpoint is CandleEndpoint.INTRADAY and window.last != today:
+            raise Stopped(f"{window.last} ended before its candles were there")
 
     def _ask(self, window: Window, context: RequestContext) -> Answer:
         live_key, interval = window.instrument.live_key, window.interval
-        first, last = window.first_day, window.last_day
+        first, last = window.first, window.last
         match window.endpoint:
             case CandleEndpoint.INTRADAY:
                 return self._api.intraday_candles(live_key, interval, context=context)

@@ -26,7 +26,7 @@ from data_fetch.core.market.calendar import (
     Segment,
     Session,
     TradingGroup,
-    Window,
+    TradingWindow,
     parse_override,
 )
 from data_fetch.core.market.session import EPOCH
@@ -56,7 +56,7 @@ class OpenHours:
     """The windows of each exchange that opens on one date. Only NSE and NFO are kept."""
 
     day: date
-    windows: Mapping[str, tuple[Window, ...]]
+    windows: Mapping[str, tuple[TradingWindow, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ class Change:
 
     day: date
     segment: Segment
-    before: tuple[Window, ...] | None
-    after: tuple[Window, ...]
+    before: tuple[TradingWindow, ...] | None
+    after: tuple[TradingWindow, ...]
     note: str
 
 
@@ -94,7 +94,7 @@ class Kept:
     """A day on which the calendar does not follow the provider."""
 
     session: Session
-    told: tuple[Window, ...]
+    told: tuple[TradingWindow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +162,14 @@ def read_open_hours(rows: Sequence[object], day: date) -> OpenHours:
 
     Raises BadRecord for the whole day: half of its hours would be worse than none.
     """
-    windows: dict[str, set[Window]] = {}
+    windows: dict[str, set[TradingWindow]] = {}
     try:
         for row in map(_mapping, rows):
             exchange = str(row.get("exchange"))
             if exchange in SEGMENTS:
                 start = _instant(row.get("start_time"), day)
                 end = _instant(row.get("end_time"), day)
-                windows.setdefault(exchange, set()).add(Window(start.time(), end.time()))
+                windows.setdefault(exchange, set()).add(TradingWindow(start.time(), end.time()))
         return OpenHours(day, {exchange: in_order(*each) for exchange, each in windows.items()})
     except ValueError as problem:
         raise BadRecord(f"{day}: {problem}") from None
@@ -236,7 +236,7 @@ def read_calendar(path: Path) -> ProviderCalendar:
         kept = json.loads(path.read_text(encoding="utf-8"))
         days = {
             (date.fromisoformat(row["date"]), Segment(row["segment"])): ProviderHours(
-                in_order(*map(Window.parse, row["windows"])), str(row["note"])
+                in_order(*map(TradingWindow.parse, row["windows"])), str(row["note"])
             )
             for row in kept["days"]
         }
@@ -278,14 +278,16 @@ def _changes(
             yield Change(day, segment, was, now, told.days[day, segment].note)
 
 
-def _windows(calendar: MarketCalendar, day: date, segment: Segment) -> tuple[Window, ...] | None:
+def _windows(
+    calendar: MarketCalendar, day: date, segment: Segment
+) -> tuple[TradingWindow, ...] | None:
     try:
         return calendar.session(day, TradingGroup(segment, auction=False)).windows
     except CalendarUnknown:
         return None
 
 
-def _told(day: date, exchange: str, windows: tuple[Window, ...], note: str) -> Told:
+def _told(day: date, exchange: str, windows: tuple[TradingWindow, ...], note: str) -> Told:
     return {(day, segment): ProviderHours(windows, note) for segment in SEGMENTS[exchange]}
 
 

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.candles.coverage import DayCoverage, State, refitted, with_bars
+from data_fetch.core.candles.coverage import DayCoverage, State, refitted, with_candles
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.runs import Outcome, SyncRun, new_run_id
 from data_fetch.core.spans import Spans, count, spans_of, without
@@ -173,7 +173,7 @@ def _rewritten(one: _Differing, final: Spans, criteria: CoverageQuery) -> DayCov
     # Taken out of the day and put back, they are as minutes that were never asked for.
     without_them = refitted(one.known, without(trading.spans, gone), due)
     lacking = refitted(without_them, trading.spans, due)
-    return with_bars(lacking, one.stored, final)
+    return with_candles(lacking, one.stored, final)
 
 
 def _differing(

@@ -167,8 +167,8 @@ def ledger_row(known: DayCoverage, run_id: str, changed_at: datetime) -> tuple[A
     """*known* as a row, in the order of `COLUMNS`."""
     midnight = midnight_number(known.day)
     counts = dict.fromkeys(State, 0)
-    for stretch in known.stretches:
-        counts[stretch.state] += stretch.end - stretch.first
+    for one in known.intervals:
+        counts[one.state] += one.end - one.first
     return (
         known.instrument_key,
         known.interval.value,
@@ -181,7 +181,7 @@ def ledger_row(known: DayCoverage, run_id: str, changed_at: datetime) -> tuple[A
         counts[State.PENDING],
         counts[State.NOT_EXPECTED],
         sum(end - first for first, end in known.provisional),
-        [_written(stretch, midnight) for stretch in known.stretches],
+        [_written(one, midnight) for one in known.intervals],
         [[first - midnight, end - midnight] for first, end in known.provisional],
         known.attempts,
         known.confirmations,
@@ -204,7 +204,7 @@ def day_coverage(row: Row[Any] | Mapping[str, Any]) -> DayCoverage:
         instrument_key=facts["instrument_key"],
         interval=CandleInterval(facts["interval"]),
         day=facts["trading_date"],
-        stretches=tuple(_read(written, midnight) for written in facts["stretches"]),
+        intervals=tuple(_read(written, midnight) for written in facts["stretches"]),
         provisional=provisional,
         attempts=facts["attempts"],
         confirmations=facts["confirmations"],
@@ -214,12 +214,12 @@ def day_coverage(row: Row[Any] | Mapping[str, Any]) -> DayCoverage:
     )
 
 
-def _written(stretch: CoverageInterval, midnight: int) -> list[Any]:
+def _written(one: CoverageInterval, midnight: int) -> list[Any]:
     """Minutes of the Indian day, the state, and who proved it: by, run and microseconds."""
-    said = [stretch.first - midnight, stretch.end - midnight, stretch.state.value]
-    if stretch.proof is None:
+    said = [one.first - midnight, one.end - midnight, one.state.value]
+    if one.proof is None:
         return said
-    proof = stretch.proof
+    proof = one.proof
     return [*said, proof.by, proof.run_id, (proof.at - EPOCH) // MICROSECOND]
 
 

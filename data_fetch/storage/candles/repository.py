@@ -6,23 +6,28 @@ that was killed has a row that says what it stored and that it is incomplete.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, select
 
-from data_fetch.core.candles.candles import CandleInterval, Provenance, SessionCandles
+from data_fetch.core.candles.candles import (
+    CandleInterval,
+    InstrumentDays,
+    Provenance,
+    SessionCandles,
+)
 from data_fetch.core.candles.coverage import (
     DayCoverage,
     Proof,
     State,
-    after_first_bar,
-    before_first_bar,
-    wants_asking,
-    with_answer,
-    with_bars,
-    with_early_answer,
+    after_first_candle,
+    before_first_candle,
+    needs_request,
+    with_candles,
+    with_early_response,
     with_no_trade,
+    with_response,
 )
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.volume_proofs import VolumeSeen, holds_all_volume, still_spans
@@ -58,16 +63,6 @@ Change = Callable[[DayCoverage, Session], DayCoverage]
 BY_QUOTES, BY_DAY_VOLUME = "volume stood still between quotes", "the day's volume is all stored"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstrumentDays:
-    """Whole days of one instrument, *first* to *last*, both included."""
-
-    instrument: Instrument
-    interval: CandleInterval
-    first: date
-    last: date
-
-
 class CandleRepository:
     """Keeps candles with their ledger. With a *guard* every write is checked against it."""
 
@@ -99,8 +94,8 @@ class CandleRepository:
 
         def settle(known: DayCoverage, session: Session) -> DayCoverage:
             if expectation.finished(session):
-                return with_answer(known, proof)
-            return with_early_answer(known, proof.at)
+                return with_response(known, proof)
+            return with_early_response(known, proof.at)
 
         return self._record(stay, bars, provenance, settle, run, attempt, expectation)
 
@@ -144,7 +139,7 @@ class CandleRepository:
                 session = expectation.calendar.session(today, group_of(instrument))
                 known = ledger.get((key, today))
                 before = expectation.day(key, CandleInterval.MINUTE, session, known)
-                after = with_bars(before, placed.days.get(today, ()), ())
+                after = with_candles(before, placed.days.get(today, ()), ())
                 if after != known:
                     changed.append(after)
                 if after.spans(State.PRESENT) and not before.spans(State.PRESENT):
@@ -216,9 +211,9 @@ class CandleRepository:
                 known = ledger.get((key, session.day))
                 before = expectation.day(key, stay.interval, session, known)
                 arrived = bars.days.get(session.day, ())
-                after = with_bars(before, arrived, arrived if provenance.is_final else ())
+                after = with_candles(before, arrived, arrived if provenance.is_final else ())
                 # Bars that came meanwhile may have made it a day before the first one.
-                if wants_asking(before, expectation.today) or before.minutes(State.NOT_EXPECTED):
+                if needs_request(before, expectation.today) or before.minutes(State.NOT_EXPECTED):
                     after = judge(evidence.applied(after, session), session)
                 if after != known:
                     changed.append(after)
@@ -243,9 +238,9 @@ def _follow_first_bar(
     for known in empty_days(connection, key, stay.interval):
         if known.spans(State.NO_TRADE):
             continue
-        with_amendments = before_first_bar(known) if known.day < oldest else after_first_bar(known)
-        if with_amendments != known:
-            changed.append(with_amendments)
+        after = before_first_candle(known) if known.day < oldest else after_first_candle(known)
+        if after != known:
+            changed.append(after)
     save_days(connection, changed, run_id, changed_at)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, select
 
 from data_fetch.core.chains.chains import (
-    MOST_SHARES,
+    LARGEST_EXACT_NUMBER,
     WHOLE_WITHIN,
     Chain,
     ChainLeg,
@@ -270,7 +270,7 @@ def _in_both_units(
         values = np.array(told[name], np.float64)
         shares = values * lots
         whole = np.rint(shares)
-        with_shares = (np.abs(shares - whole) <= WHOLE_WITHIN) & (whole <= MOST_SHARES)
+        with_shares = (np.abs(shares - whole) <= WHOLE_WITHIN) & (whole <= LARGEST_EXACT_NUMBER)
         lost |= ~with_shares & ~np.isnan(values)
         columns[name] = _known(np.where(with_shares, whole, 0).astype(np.int64), with_shares)
         columns[f"{name}_contracts"] = _known(values, contracts & ~np.isnan(values))

@@ -138,7 +138,7 @@ def a_day(
         instrument_key=instrument.instrument_key,
         interval=CandleInterval.MINUTE,
         day=day,
-        stretches=tuple(
+        intervals=tuple(
             CoverageInterval(minute(day, first), minute(day, end), *said)
             for first, end, *said in pieces
         ),

@@ -132,8 +132,8 @@ def test_what_each_job_looks_after(
 
     asked = desk.provider.asked
     assert {window.instrument.symbol for window in asked} == set(NAMES)
-    assert min(window.first_day for window in asked) == first
-    assert max(window.last_day for window in asked) == TODAY
+    assert min(window.first for window in asked) == first
+    assert max(window.last for window in asked) == TODAY
     assert {window.endpoint for window in asked} == doors
 
 

@@ -48,8 +48,8 @@ def window(desk: BackfillDesk, first: date, last: date) -> Window:
         instrument=desk.instrument("RELIANCE"),
         interval=MINUTES,
         endpoint=CandleEndpoint.HISTORICAL,
-        first_day=first,
-        last_day=last,
+        first=first,
+        last=last,
         minutes=1,
     )
 
@@ -387,7 +387,7 @@ def test_the_row_of_today_is_not_missed_before_it_is_good(
     with backfill_desk(sqlite_url, tmp_path, ist(BEFORE_AUCTIONS, now), SYMBOLS) as desk:
         order = desk.order(BEFORE_AUCTIONS, BEFORE_AUCTIONS, DAYS)
         desk.backfill(order)
-        states = {one.state for day in desk.ledger(order).values() for one in day.stretches}
+        states = {one.state for day in desk.ledger(order).values() for one in day.intervals}
         assert states == {state}
 
 

@@ -43,7 +43,7 @@ def fault(kind: str, api: str = UPSTOX_CHAIN, **how: Any) -> dict[str, Any]:
 def test_a_chain_comes_priced_and_with_its_lot(shop: Shop) -> None:
     poll = shop.service().poll(shop.target())
 
-    assert (poll.asked, poll.stored, poll.confirmed, poll.error) == (1, 1, 0, None)
+    assert (poll.requested, poll.stored, poll.confirmed, poll.error) == (1, 1, 0, None)
     found = shop.chains.snapshot_at("NIFTY")
     assert found is not None
     assert (found.chain.expiry, found.chain.source) == (NEAREST, ChainSource.UPSTOX)
@@ -126,7 +126,7 @@ def test_what_one_source_cannot_tell_the_other_does(
 
     poll = shop.service().poll(shop.target())
 
-    assert (poll.whole, poll.failures) == (True, {ChainSource.UPSTOX: named})
+    assert (poll.complete, poll.failures) == (True, {ChainSource.UPSTOX: named})
     assert [row["source"] for row in shop.rows(ChainSnapshotRow)] == ["nse"]
     [run] = recent_runs(shop.store)
     assert run.outcome is Outcome.COMPLETED
@@ -193,7 +193,7 @@ def test_a_source_without_another_is_asked_again_soon_but_not_every_time(
 
         shop.faults()
         shop.clock.sleep(timedelta(seconds=10))
-        assert service.poll(shop.target()).whole
+        assert service.poll(shop.target()).complete
 
 
 class Website:
@@ -280,7 +280,7 @@ def test_told_to_stop_what_came_is_stored(shop: Shop) -> None:
     service = shop.service_of([StopsAfterOne(lambda _: nothing(shop))])
     poll = service.poll(shop.target(expiries=3))
 
-    assert (poll.asked, len(poll.replies), poll.absent) == (3, 1, 2)
+    assert (poll.requested, len(poll.replies), poll.absent) == (3, 1, 2)
     assert poll.error == "told to stop"
     assert shop.count(ChainSnapshotRow) == 1
     shop.clock.sleep(timedelta(minutes=1))
@@ -298,7 +298,7 @@ def test_a_vault_that_cannot_be_written_stops_nothing(shop: Shop) -> None:
     folder.unlink()
     service.poll(shop.target("RELIANCE"))
 
-    assert all(poll.whole for poll in polls)
+    assert all(poll.complete for poll in polls)
     assert shop.count(ChainReceiptRow) == 3
     assert "answers are not kept: " in polls[0].remarks[0]
     told = [line for line in shop.remarks if "kept" in line]
@@ -437,7 +437,7 @@ def test_expiries_of_the_master_stand_in_where_a_source_cannot_list_them(shop: S
     poll = shop.service().poll(shop.target())
 
     assert [reply.source for reply in poll.replies] == [ChainSource.UPSTOX]
-    assert poll.whole
+    assert poll.complete
     assert poll.requests == sum(shop.requests()[api] for api in ("option-contract", UPSTOX_CHAIN))
     day = MORNING.date()
     assert [each.expiry for each in shop.raw_store.raw_responses(day, day)] == [None, NEAREST]

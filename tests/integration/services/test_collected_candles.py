@@ -163,7 +163,7 @@ def test_minutes_in_which_quotes_prove_that_nobody_traded_are_asked_of_nobody(
     quiet = [desk.ledger(symbol) for symbol in QUIET]
     assert [known.minutes(State.MISSED) for known in quiet] == [0, 0]
     assert sum(known.minutes(State.NO_TRADE) for known in quiet) > 0
-    proofs = {one.proof for known in quiet for one in known.stretches} - {None}
+    proofs = {one.proof for known in quiet for one in known.intervals} - {None}
     runs = {run.run_id: run.job for run in desk.runs("coverage")}
     assert {runs.get(proof.run_id) for proof in proofs} == {"coverage"}
     # Only the very first minute has no quote before it.

@@ -228,7 +228,7 @@ class Oracle:
         symbol = window.instrument.symbol
         now = self._desk.clock.now()
         for (name, day), known in self.days.items():
-            if name != symbol or not window.first_day <= day <= window.last_day:
+            if name != symbol or not window.first <= day <= window.last:
                 continue
             shown = self._shown(symbol, day, holes) if brings else set()
             self.stored.setdefault((symbol, day), set()).update(shown)
@@ -258,7 +258,7 @@ class Oracle:
             told = ledger[symbol, day]
             said = {
                 minute * 60: str(one.state)
-                for one in told.stretches
+                for one in told.intervals
                 for minute in range(one.first, one.end)
             }
             assert said == known.states, (symbol, day, _differences(said, known.states))
@@ -363,11 +363,11 @@ class Oracle:
     def _follow_first_bar(self, symbol: str) -> None:
         """Empty days before the first bar that was ever shown are not expected."""
         own = {day: known for (name, day), known in self.days.items() if name == symbol}
-        with_bars = [day for day, known in own.items() if known.having("present")]
+        with_candles = [day for day, known in own.items() if known.having("present")]
         for day, known in own.items():
-            if not with_bars or not known.confirmations or known.having("present", "no_trade"):
+            if not with_candles or not known.confirmations or known.having("present", "no_trade"):
                 continue
-            older = day < min(with_bars)
+            older = day < min(with_candles)
             was, now = (
                 ("source_empty", "not_expected") if older else ("not_expected", "source_empty")
             )
@@ -517,13 +517,13 @@ class Play:
             (window.instrument.symbol, day)
             for window in plan.windows
             for day in self._days
-            if window.first_day <= day <= window.last_day
+            if window.first <= day <= window.last
         }
         assert wanted <= covered
         for window in plan.windows:
             symbol = window.instrument.symbol
-            assert {(symbol, window.first_day), (symbol, window.last_day)} <= wanted
-            assert (window.endpoint is CandleEndpoint.INTRADAY) == (window.last_day == today)
+            assert {(symbol, window.first), (symbol, window.last)} <= wanted
+            assert (window.endpoint is CandleEndpoint.INTRADAY) == (window.last == today)
 
     def _compare(self) -> None:
         self._oracle.age()
@@ -554,7 +554,7 @@ def _strike(window: Window, trouble: str) -> dict[str, Any]:
     key = window.instrument.instrument_key
     unit = "minutes" if window.interval is MINUTES else "days"
     endpoint = "/v3/historical-candle"
-    path = f"{endpoint}/{key}/{unit}/1/{window.last_day}/{window.first_day}"
+    path = f"{endpoint}/{key}/{unit}/1/{window.last}/{window.first}"
     if window.endpoint is CandleEndpoint.INTRADAY:
         path = f"{endpoint}/intraday/{key}/{unit}/1"
     return {"kind": trouble, "path": path}

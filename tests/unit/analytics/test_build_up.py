@@ -4,12 +4,12 @@ import pytest
 from option_chains import CALL, PUT, chain_of, leg
 
 from data_fetch.analytics.build_up import (
+    BaselineLeg,
     BuildUp,
-    Stand,
+    baseline_of,
     build_up,
     counts,
     previous_close,
-    standing,
 )
 from data_fetch.core.chains.valuation import Reason
 
@@ -29,7 +29,7 @@ def test_kinds(price: float, oi: float, kind: BuildUp) -> None:
     """From a price of 10 and open interest of 100."""
     chain = chain_of([leg(100, CALL, ltp=price, oi=oi)])
 
-    [found] = build_up(chain, {(chain.legs[0].key): Stand(10.0, 100.0)})
+    [found] = build_up(chain, {(chain.legs[0].key): BaselineLeg(10.0, 100.0)})
 
     assert (found.kind, found.reason) == (kind, None)
     assert (found.price_change, found.oi_change) == (price - 10.0, oi - 100.0)
@@ -45,7 +45,7 @@ def test_kinds(price: float, oi: float, kind: BuildUp) -> None:
 )
 def test_without_a_baseline_there_is_no_kind(hint: dict[str, float], reason: Reason) -> None:
     now = chain_of([leg(100, CALL, ltp=12.0, oi=150.0)])
-    before = standing(chain_of([leg(100, CALL, **hint)] if hint else [leg(90, CALL)]))
+    before = baseline_of(chain_of([leg(100, CALL, **hint)] if hint else [leg(90, CALL)]))
 
     [found] = build_up(now, before)
 
@@ -55,7 +55,7 @@ def test_without_a_baseline_there_is_no_kind(hint: dict[str, float], reason: Rea
 def test_a_leg_that_has_no_price_now_says_so() -> None:
     chain = chain_of([leg(100, CALL, oi=150.0)])
 
-    [found] = build_up(chain, {chain.legs[0].key: Stand(10.0, 100.0)})
+    [found] = build_up(chain, {chain.legs[0].key: BaselineLeg(10.0, 100.0)})
 
     assert (found.kind, found.reason) == (None, Reason.NO_PRICE)
 

@@ -108,7 +108,7 @@ def test_the_problems_read_as_a_list(tmp_path: Path) -> None:
         load(tmp_path, UPSTOX_BASE_URL="api.upstox.com", PAPER_SEED="-1")
 
     assert str(raised.value) == (
-        "the configuration cannot be used. Mend in .env or in the environment:\n"
+        "Invalid configuration. Fix these in .env or the environment:\n"
         "  - UPSTOX_BASE_URL: is not an http(s) address\n"
         "  - PAPER_SEED: Input should be greater than or equal to 0"
     )
@@ -119,14 +119,16 @@ def test_the_problems_read_as_a_list(tmp_path: Path) -> None:
     [
         pytest.param("UPSTOX_BASE_URL", "pw-4711", "is not an http", id="no address"),
         pytest.param("UPSTOX_BASE_URL", "ftp://u:pw-4711@h", "is not an http", id="scheme"),
-        pytest.param("UPSTOX_BASE_URL", "http://u:pw-4711@h", "may not hold a", id="an account"),
+        pytest.param("UPSTOX_BASE_URL", "http://u:pw-4711@h", "may not contain a", id="an account"),
         pytest.param(
-            "UPSTOX_BASE_URL", "http://u:pw-4711", "has a host or port", id="half an account"
+            "UPSTOX_BASE_URL", "http://u:pw-4711", "has an impossible host", id="half an account"
         ),
-        pytest.param("UPSTOX_BASE_URL", "http://[pw-4711]", "has a host or port", id="brackets"),
+        pytest.param(
+            "UPSTOX_BASE_URL", "http://[pw-4711]", "has an impossible host", id="brackets"
+        ),
         pytest.param("REDIS_URL", "http://:pw-4711@h", "is not a redis", id="Redis: scheme"),
         pytest.param("REDIS_URL", "pw-4711", "is not a redis", id="Redis: no address"),
-        pytest.param("REDIS_URL", "redis://h:pw-4711", "has a host or port", id="Redis: port"),
+        pytest.param("REDIS_URL", "redis://h:pw-4711", "has an impossible host", id="Redis: port"),
     ],
 )
 def test_an_address_that_cannot_be_is_not_repeated(

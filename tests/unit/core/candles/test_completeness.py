@@ -35,13 +35,13 @@ def days(draw: st.DrawFn) -> DayCoverage:
         instrument_key="NSE_EQ|INE002A01018",
         interval=CandleInterval.MINUTE,
         day=DAY,
-        stretches=tuple(stretches),
+        intervals=tuple(stretches),
     )
 
 
 def proved_by_noon(day: DayCoverage) -> Spans:
     return spans_of(
-        [one.first for one in day.stretches if one.proof is not None and one.proof.at <= NOON]
+        [one.first for one in day.intervals if one.proof is not None and one.proof.at <= NOON]
     )
 
 

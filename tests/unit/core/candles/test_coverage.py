@@ -20,18 +20,18 @@ from data_fetch.core.candles.coverage import (
     DayCoverage,
     Proof,
     State,
-    after_first_bar,
+    after_first_candle,
     aged,
-    before_first_bar,
+    before_first_candle,
     combined,
+    needs_request,
+    never_requested,
     refitted,
-    unasked,
-    wants_asking,
-    with_answer,
-    with_bars,
-    with_early_answer,
+    with_candles,
+    with_early_response,
     with_failure,
     with_no_trade,
+    with_response,
 )
 from data_fetch.core.clock import IST
 from data_fetch.core.spans import Spans, common, joined, spans_of
@@ -65,7 +65,7 @@ def day(text: str) -> DayCoverage:
         instrument_key="NSE_EQ|INE002A01018",
         interval=CandleInterval.MINUTE,
         day=YESTERDAY,
-        stretches=tuple(
+        intervals=tuple(
             CoverageInterval(FIRST + run[0], FIRST + run[-1] + 1, LETTERS[letter])
             for letter, run in _runs(text)
             if letter != " "
@@ -85,7 +85,7 @@ def states(known: DayCoverage) -> dict[int, tuple[State, Proof | None]]:
     """What is said of each minute."""
     return {
         minute: (one.state, one.proof)
-        for one in known.stretches
+        for one in known.intervals
         for minute in range(one.first, one.end)
     }
 
@@ -124,7 +124,7 @@ def minutes(spans: Spans) -> set[int]:
     ],
 )
 def test_bars(before: str, arrived: Spans, final: Spans, after: str) -> None:
-    assert written(with_bars(day(before), arrived, final)) == after
+    assert written(with_candles(day(before), arrived, final)) == after
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_volume_speaks_only_of_its_own_minutes() -> None:
     ],
 )
 def test_complete_answer(before: str, after: str) -> None:
-    known = with_answer(day(before), ANSWER)
+    known = with_response(day(before), ANSWER)
     assert written(known) == after
     assert known.attempts == 1
     assert known.confirmations == 1
@@ -167,7 +167,7 @@ def test_complete_answer(before: str, after: str) -> None:
 
 
 def test_while_the_day_runs_a_bar_may_come_late() -> None:
-    known = with_early_answer(day("PMMw"), NOW)
+    known = with_early_response(day("PMMw"), NOW)
     assert written(known) == "PMMw"
     assert known.attempts == 1
     assert known.confirmations == 0
@@ -175,18 +175,18 @@ def test_while_the_day_runs_a_bar_may_come_late() -> None:
 
 
 def test_an_answer_of_the_day_itself_does_not_put_off_what_history_says() -> None:
-    provisional = with_bars(day("MMMM"), day("MMMM").spans(State.MISSED), ())
+    provisional = with_candles(day("MMMM"), day("MMMM").spans(State.MISSED), ())
     evening = datetime.combine(provisional.day, time(20, 0), IST)
-    assert with_answer(provisional, replace(ANSWER, at=evening)).next_attempt is None
+    assert with_response(provisional, replace(ANSWER, at=evening)).next_attempt is None
     next_evening = evening + 24 * HOUR
-    later = with_answer(provisional, replace(ANSWER, at=next_evening))
+    later = with_response(provisional, replace(ANSWER, at=next_evening))
     assert later.next_attempt == next_evening + 24 * HOUR
 
 
 def test_an_answer_signs_what_it_settles_and_nothing_else() -> None:
     proved_still = with_no_trade(day("PMMM"), at(1), STILL)
-    known = with_answer(proved_still, ANSWER)
-    again = with_answer(known, replace(ANSWER, run_id="run-9"))
+    known = with_response(proved_still, ANSWER)
+    again = with_response(known, replace(ANSWER, run_id="run-9"))
     assert [proof for _, proof in states(again).values()] == [None, STILL, ANSWER, ANSWER]
 
 
@@ -213,7 +213,7 @@ def test_time_passes(before: str, due: int, after: str) -> None:
     ],
 )
 def test_a_day_that_nobody_asked_about(due: int, expected: str) -> None:
-    known = unasked(
+    known = never_requested(
         "NSE_EQ|A", CandleInterval.MINUTE, YESTERDAY, at(0, 1, 2, 4, 5), due=FIRST + due
     )
     assert written(known) == expected
@@ -221,8 +221,8 @@ def test_a_day_that_nobody_asked_about(due: int, expected: str) -> None:
 
 
 def test_a_closed_day_expects_nothing() -> None:
-    known = unasked("NSE_EQ|A", CandleInterval.MINUTE, YESTERDAY, (), due=FIRST)
-    assert (known.stretches, known.expected, known.settled) == ((), 0, True)
+    known = never_requested("NSE_EQ|A", CandleInterval.MINUTE, YESTERDAY, (), due=FIRST)
+    assert (known.intervals, known.expected, known.settled) == ((), 0, True)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_amended_hours(before: str, expected: Spans, due: int, after: str) -> No
 
 def test_added_hours_continue_what_was_pending() -> None:
     known = refitted(day("ww"), at(0, 1, 2, 3), due=FIRST)
-    assert known.stretches == (CoverageInterval(FIRST, FIRST + 4, State.PENDING),)
+    assert known.intervals == (CoverageInterval(FIRST, FIRST + 4, State.PENDING),)
 
 
 # -- when to ask again -----------------------------------------------------------------------
@@ -265,11 +265,11 @@ def waits(attempt: Attempt, known: DayCoverage) -> list[timedelta | None]:
 
 
 def answered(known: DayCoverage, now: datetime) -> DayCoverage:
-    return with_answer(known, replace(ANSWER, at=now))
+    return with_response(known, replace(ANSWER, at=now))
 
 
 def answered_early(known: DayCoverage, now: datetime) -> DayCoverage:
-    return with_early_answer(known, now)
+    return with_early_response(known, now)
 
 
 def failed(known: DayCoverage, now: datetime) -> DayCoverage:
@@ -351,25 +351,22 @@ def test_new_hours_are_asked_for_at_once() -> None:
     ],
 )
 def test_which_days_a_request_could_better(text: str, on: date, wanted: bool) -> None:
-    assert wants_asking(replace(day(text), day=on), TODAY) is wanted
+    assert needs_request(replace(day(text), day=on), TODAY) is wanted
 
 
 @pytest.mark.parametrize(
-    ("text", "confirmations", "settled", "found_empty"),
+    ("text", "settled"),
     [
-        pytest.param("PPNE", 1, True, False, id="every cause is known"),
-        pytest.param("PPNM", 1, False, False, id="something is ours to fetch"),
-        pytest.param("PPww", 0, False, False, id="something is to come"),
-        pytest.param("EEEE", 1, True, True, id="an empty answer"),
-        pytest.param("----", 1, True, True, id="before the first bar"),
-        pytest.param("MMMM", 0, False, False, id="never answered"),
+        pytest.param("PPNE", True, id="every cause is known"),
+        pytest.param("PPNM", False, id="something is missed"),
+        pytest.param("PPww", False, id="something is pending"),
+        pytest.param("EEEE", True, id="an empty response"),
+        pytest.param("----", True, id="before the first candle"),
+        pytest.param("MMMM", False, id="no request yet"),
     ],
 )
-def test_what_a_day_comes_to(
-    text: str, confirmations: int, settled: bool, found_empty: bool
-) -> None:
-    known = replace(day(text), confirmations=confirmations)
-    assert (known.settled, known.found_empty) == (settled, found_empty)
+def test_a_day_is_settled_when_nothing_is_missed_or_pending(text: str, settled: bool) -> None:
+    assert day(text).settled is settled
 
 
 def test_counts() -> None:
@@ -384,20 +381,20 @@ def test_counts() -> None:
 
 
 def test_an_empty_day_before_the_first_bar_expects_nothing() -> None:
-    empty = with_answer(day("MM MM"), ANSWER)
-    unlisted = before_first_bar(empty)
+    empty = with_response(day("MM MM"), ANSWER)
+    unlisted = before_first_candle(empty)
     assert written(unlisted) == "-- --"
-    assert (unlisted.expected, unlisted.found_empty) == (0, True)
-    assert not wants_asking(unlisted, TODAY)
+    assert unlisted.expected == 0
+    assert not needs_request(unlisted, TODAY)
 
 
 def test_bars_and_proofs_stay_whatever_the_first_bar() -> None:
-    assert written(before_first_bar(day("PpNE"))) == "PpN-"
+    assert written(before_first_candle(day("PpNE"))) == "PpN-"
 
 
 def test_an_older_bar_takes_it_back_and_nobody_asks_the_sooner() -> None:
-    empty = with_answer(day("MM MM"), ANSWER)
-    assert after_first_bar(before_first_bar(empty)) == empty
+    empty = with_response(day("MM MM"), ANSWER)
+    assert after_first_candle(before_first_candle(empty)) == empty
 
 
 # -- laws ------------------------------------------------------------------------------------
@@ -417,7 +414,7 @@ Operation = Callable[[DayCoverage], DayCoverage]
 
 
 def arrival(arrived: Spans, final: Spans) -> Operation:
-    return partial(with_bars, arrived=arrived, final=common(arrived, final))
+    return partial(with_candles, arrived=arrived, final=common(arrived, final))
 
 
 arrivals = st.builds(arrival, IN_SESSION, ANYWHERE)
@@ -425,10 +422,10 @@ agings = st.builds(partial, st.just(aged), due=st.integers(FIRST - 3, FIRST + 20
 stills = st.builds(partial, st.just(with_no_trade), still=ANYWHERE, proof=PROOFS)
 early_answers = st.builds(
     partial,
-    st.just(with_early_answer),
+    st.just(with_early_response),
     at=st.integers(0, 100).map(lambda hours: NOW + hours * HOUR),
 )
-answers = st.builds(partial, st.just(with_answer), proof=PROOFS)
+answers = st.builds(partial, st.just(with_response), proof=PROOFS)
 failures = st.builds(
     partial,
     st.just(with_failure),
@@ -436,11 +433,11 @@ failures = st.builds(
     at=st.integers(0, 100).map(lambda hours: NOW + hours * HOUR),
     first_wait=st.just(5 * MINUTE),
 )
-first_bars = st.sampled_from([before_first_bar, after_first_bar])
+first_bars = st.sampled_from([before_first_candle, after_first_candle])
 HISTORIES = st.lists(
     st.one_of(arrivals, agings, stills, early_answers, answers, failures, first_bars), max_size=12
 )
-FRESH = unasked("NSE_EQ|A", CandleInterval.MINUTE, YESTERDAY, SESSION, due=FIRST)
+FRESH = never_requested("NSE_EQ|A", CandleInterval.MINUTE, YESTERDAY, SESSION, due=FIRST)
 
 
 def after(history: list[Operation]) -> DayCoverage:
@@ -452,8 +449,8 @@ DAYS = HISTORIES.map(after)
 
 @given(DAYS)
 def test_stretches_divide_the_expected_minutes_exactly(known: DayCoverage) -> None:
-    assert all(one.first < one.end for one in known.stretches)
-    assert all(one.end <= other.first for one, other in pairwise(known.stretches))
+    assert all(one.first < one.end for one in known.intervals)
+    assert all(one.end <= other.first for one, other in pairwise(known.intervals))
     assert known.spans(*State) == SESSION
     assert known.expected + known.minutes(State.NOT_EXPECTED) == len(minutes(SESSION))
 
@@ -463,7 +460,7 @@ def test_neighbouring_stretches_differ(known: DayCoverage, expected: Spans) -> N
     for told in (known, refitted(known, expected, due=FIRST)):
         assert all(
             (one.end, one.state, one.proof) != (other.first, other.state, other.proof)
-            for one, other in pairwise(told.stretches)
+            for one, other in pairwise(told.intervals)
         )
 
 
@@ -525,15 +522,15 @@ def test_amended_hours_keep_what_is_known(known: DayCoverage, expected: Spans, d
 
 @given(DAYS)
 def test_the_first_bar_moving_there_and_back_changes_nothing(known: DayCoverage) -> None:
-    listed = after_first_bar(known)
-    assert after_first_bar(before_first_bar(listed)) == listed
+    listed = after_first_candle(known)
+    assert after_first_candle(before_first_candle(listed)) == listed
 
 
 @given(DAYS, PROOFS)
 def test_a_settled_day_rests_a_day_at_least_and_a_month_at_most(
     known: DayCoverage, proof: Proof
 ) -> None:
-    next_attempt = with_answer(known, proof).next_attempt
+    next_attempt = with_response(known, proof).next_attempt
     assert next_attempt is None or 24 * HOUR <= next_attempt - proof.at <= timedelta(days=30)
 
 
@@ -574,7 +571,7 @@ def test_together_the_later_attempt_tells_and_the_counts_are_the_larger() -> Non
 
 def test_together_the_first_proof_of_a_state_is_kept() -> None:
     first, again = (replace(ANSWER, at=NOW + hours * HOUR) for hours in (0, 5))
-    ours, theirs = with_answer(day("MM"), again), with_answer(day("MM"), first)
+    ours, theirs = with_response(day("MM"), again), with_response(day("MM"), first)
 
     assert {proof for _, proof in states(combined(ours, theirs)).values()} == {first}
 

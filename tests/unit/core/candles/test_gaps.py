@@ -39,7 +39,7 @@ def day(text: str, **facts: object) -> DayCoverage:
         instrument_key="NSE_EQ|INE002A01018",
         interval=CandleInterval.MINUTE,
         day=DAY,
-        stretches=tuple(_stretches(text)),
+        intervals=tuple(_stretches(text)),
         attempts=3,
         next_attempt=AT,
     )
@@ -73,7 +73,7 @@ def shown(gaps: list[Gap]) -> list[tuple[int, int, str]]:
 def test_gaps_of_a_day(text: str, gaps: list[tuple[int, int, str]], whole: list[bool]) -> None:
     found = gaps_of(day(text), SESSION)
     assert shown(found) == gaps
-    assert [gap.whole for gap in found] == whole
+    assert [gap.whole_day for gap in found] == whole
 
 
 @given(written_days)
@@ -106,7 +106,7 @@ def test_one_cause_proved_twice_is_one_gap(proofs: list[Proof | None], told: Pro
         CoverageInterval(FIRST + number, FIRST + number + 1, State.SOURCE_EMPTY, proof)
         for number, proof in enumerate(proofs)
     )
-    (gap,) = gaps_of(day("E", stretches=pieces), SESSION)
+    (gap,) = gaps_of(day("E", intervals=pieces), SESSION)
     assert (gap.first, gap.end, gap.proof) == (FIRST, FIRST + 2, told)
 
 
@@ -124,8 +124,8 @@ def test_the_last_error_is_that_of_what_is_missed() -> None:
 def test_a_day_candle_lacks_from_open_to_close() -> None:
     ((midnight, after),) = expected_spans(SESSION, CandleInterval.DAY)
     missing = (CoverageInterval(midnight, after, State.MISSED),)
-    (gap,) = gaps_of(day("M", interval=CandleInterval.DAY, stretches=missing), SESSION)
-    assert (gap.first, gap.end, gap.whole) == (FIRST, END, True)
+    (gap,) = gaps_of(day("M", interval=CandleInterval.DAY, intervals=missing), SESSION)
+    assert (gap.first, gap.end, gap.whole_day) == (FIRST, END, True)
 
 
 # -- runs of days ----------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def test_a_day_candle_lacks_from_open_to_close() -> None:
 
 def a_gap(number: int, cause: str, *, whole: bool = True, attempts: int = 3) -> Gap:
     (gap,) = gaps_of(day(cause * 4, attempts=attempts), SESSION)
-    return replace(gap, day=DAY + timedelta(days=number), whole=whole)
+    return replace(gap, day=DAY + timedelta(days=number), whole_day=whole)
 
 
 @pytest.mark.parametrize(

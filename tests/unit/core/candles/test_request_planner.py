@@ -20,8 +20,8 @@ from data_fetch.core.candles.request_planner import (
     Window,
     api_of,
     estimate,
-    sendings,
-    windows,
+    plan_windows,
+    send_times,
 )
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.instruments.instrument import Instrument
@@ -61,11 +61,11 @@ def needs(instrument: Instrument, *days: str | date) -> list[Need]:
 
 
 def written(window: Window) -> str:
-    return f"{window.first_day:%d %b %y} to {window.last_day:%d %b %y} {window.endpoint}"
+    return f"{window.first:%d %b %y} to {window.last:%d %b %y} {window.endpoint}"
 
 
 def plan(wanted: Sequence[Need], interval: CandleInterval = CandleInterval.MINUTE) -> list[Window]:
-    return windows(wanted, interval, TODAY)
+    return plan_windows(wanted, interval, TODAY)
 
 
 # -- the fewest requests ---------------------------------------------------------------------
@@ -168,7 +168,7 @@ def test_expired_contracts_have_a_door_of_their_own(
 
 
 def test_a_day_to_come_cannot_be_asked() -> None:
-    with pytest.raises(ValueError, match="2026-09-17 is still to come"):
+    with pytest.raises(ValueError, match="2026-09-17 is in the future"):
         plan(needs(INFY, "2026-09-17"))
 
 
@@ -207,16 +207,15 @@ def test_every_need_lies_in_exactly_one_window(wanted: list[Need]) -> None:
         served = [
             need
             for need in wanted
-            if need.instrument == window.instrument
-            and window.first_day <= need.day <= window.last_day
+            if need.instrument == window.instrument and window.first <= need.day <= window.last
         ]
         days = [need.day for need in served]
-        assert (min(days), max(days)) == (window.first_day, window.last_day)
+        assert (min(days), max(days)) == (window.first, window.last)
         assert window.minutes == sum(need.minutes for need in served)
         assert window.days <= LONGEST_WINDOW[CandleInterval.MINUTE]
         if window.endpoint is not CandleEndpoint.EXPIRED:
-            assert (window.endpoint is CandleEndpoint.INTRADAY) is (window.last_day == TODAY)
-            assert window.days == 1 or window.last_day < TODAY
+            assert (window.endpoint is CandleEndpoint.INTRADAY) is (window.last == TODAY)
+            assert window.days == 1 or window.last < TODAY
     assert sum(window.minutes for window in planned) == sum(need.minutes for need in wanted)
 
 
@@ -245,7 +244,7 @@ def test_order_of_the_requests() -> None:
         *needs(tomorrow, "2026-07-01", "2026-09-01"),
     ]
     order = [
-        f"{window.instrument.symbol} {window.last_day:%d %b} {window.endpoint}"
+        f"{window.instrument.symbol} {window.last:%d %b} {window.endpoint}"
         for window in plan(wanted)
     ]
     assert order == [
@@ -268,7 +267,7 @@ def test_all_instruments_of_one_period_come_before_an_older_period() -> None:
     year = [TODAY - ago * DAY for ago in range(1, 366)]
     planned = plan([need for instrument in stocks for need in needs(instrument, *year)])
     assert [window.instrument.symbol for window in planned] == ["C", "A", "B"] * 12
-    newest = [window.last_day for window in planned]
+    newest = [window.last for window in planned]
     assert newest == sorted(newest, reverse=True)
 
 
@@ -276,7 +275,7 @@ def test_all_instruments_of_one_period_come_before_an_older_period() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first_day", "last_day", "newer", "older"),
+    ("first", "last", "newer", "older"),
     [
         pytest.param(
             "2026-08-16",
@@ -294,10 +293,8 @@ def test_all_instruments_of_one_period_come_before_an_older_period() -> None:
         ),
     ],
 )
-def test_halves(
-    first_day: str, last_day: str, newer: tuple[str, int], older: tuple[str, int]
-) -> None:
-    (whole,) = plan(needs(INFY, first_day, last_day))
+def test_halves(first: str, last: str, newer: tuple[str, int], older: tuple[str, int]) -> None:
+    (whole,) = plan(needs(INFY, first, last))
     halves = replace(whole, minutes=310).halves()
     assert [(written(half), half.minutes) for half in halves] == [
         (f"{days} historical", minutes) for days, minutes in (newer, older)
@@ -307,12 +304,12 @@ def test_halves(
 @given(days=st.integers(2, 3653), minutes=st.integers(1, 10_000))
 def test_halves_hold_each_day_and_each_minute_once(days: int, minutes: int) -> None:
     (day,) = plan(needs(INFY, TODAY - DAY))
-    whole = replace(day, first_day=day.last_day - (days - 1) * DAY, minutes=minutes)
+    whole = replace(day, first=day.last - (days - 1) * DAY, minutes=minutes)
     newer, older = whole.halves()
-    assert newer.first_day - older.last_day == DAY
+    assert newer.first - older.last == DAY
     assert abs(newer.days - older.days) <= 1
     assert newer.minutes + older.minutes == minutes
-    assert replace(newer, first_day=older.first_day, minutes=minutes) == whole
+    assert replace(newer, first=older.first, minutes=minutes) == whole
 
 
 def test_a_single_day_has_no_halves() -> None:
@@ -331,8 +328,8 @@ def requests(
         instrument=INFY,
         interval=CandleInterval.MINUTE,
         endpoint=endpoint,
-        first_day=TODAY - DAY,
-        last_day=TODAY - DAY,
+        first=TODAY - DAY,
+        last=TODAY - DAY,
         minutes=minutes,
     )
     return [window] * number
@@ -456,16 +453,16 @@ def held(counted: Sequence[datetime], width: timedelta, at: datetime) -> int:
 def test_no_window_is_overfilled_and_nothing_could_be_sent_earlier(
     budget: Budget, number: int
 ) -> None:
-    sent = sendings(budget, number, NOW)
+    sent = send_times(budget, number, NOW)
     assert len(sent) == number
     for n, at in enumerate(sent):
         before = [*budget.ends, *sent[:n]]
         assert at >= max([NOW, *before])
-        assert all(held(before, width, at) < room for width, room in budget.room.items())
+        assert all(held(before, width, at) < allowed for width, allowed in budget.allowed.items())
         earlier = at - INSTANT
         assert at == NOW or any(
-            held(before, width, earlier) >= room and earlier - width in before
-            for width, room in budget.room.items()
+            held(before, width, earlier) >= allowed and earlier - width in before
+            for width, allowed in budget.allowed.items()
         )
 
 
@@ -487,7 +484,7 @@ def test_the_pacer_keeps_what_the_estimate_promises(
 
     for pause in pauses:
         sent_after(pause)
-    promised = sendings(Budget(limits, pacer.spending("candles")), number, clock.now())
+    promised = send_times(Budget(limits, pacer.spending("candles")), number, clock.now())
     assert [sent_after(0) for _ in range(number)] == promised
     hold.release()
     pacer.close()

@@ -1,4 +1,4 @@
-"""What a chain is, and when two chains tell the same."""
+"""The record of a chain, and the hash of its content."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -21,7 +21,7 @@ def test_a_chain_has_a_leg() -> None:
 
 
 @pytest.mark.parametrize("legs", [(1, 0), (0, 0)], ids=["out of order", "one twice"])
-def test_the_legs_of_a_chain_stand_in_order_each_once(legs: tuple[int, ...]) -> None:
+def test_legs_are_in_order_and_each_is_there_once(legs: tuple[int, ...]) -> None:
     with pytest.raises(BadRecord, match="twice, or out of order"):
         replace(CHAIN, legs=tuple(CHAIN.legs[n] for n in legs))
 
@@ -29,12 +29,16 @@ def test_the_legs_of_a_chain_stand_in_order_each_once(legs: tuple[int, ...]) -> 
 @pytest.mark.parametrize(
     ("change", "same"),
     [
-        pytest.param({"exchange_time": datetime(2026, 9, 16, tzinfo=UTC)}, True, id="its stamp"),
+        pytest.param(
+            {"exchange_time": datetime(2026, 9, 16, tzinfo=UTC)}, True, id="the timestamp"
+        ),
         pytest.param({"spot": 24_000.05}, False, id="the spot"),
         pytest.param({"unit": QuantityUnit.CONTRACTS}, False, id="the unit"),
     ],
 )
-def test_content(change: dict[str, object], same: bool) -> None:
+def test_the_hash_depends_on_content_and_not_on_the_timestamp(
+    change: dict[str, object], same: bool
+) -> None:
     assert (content_hash(replace(CHAIN, **change)) == content_hash(CHAIN)) is same  # type: ignore[arg-type]
 
 
@@ -58,11 +62,11 @@ def test_a_strike_is_the_same_however_it_is_written() -> None:
     ("contracts", "lot", "shares"),
     [
         pytest.param(18, 65, 1170, id="whole contracts"),
-        pytest.param(4.333333333333333, 75, 325, id="13 lots of 25, told in lots of 75"),
+        pytest.param(4.333333333333333, 75, 325, id="13 lots of 25, in lots of 75"),
         pytest.param(4.333333333333333, 65, None, id="a lot that does not fit"),
         pytest.param(0, 65, 0, id="none open"),
-        pytest.param(None, 65, None, id="not told"),
-        pytest.param(1e12, 10_000_000, None, id="more than a float or a column could tell"),
+        pytest.param(None, 65, None, id="missing"),
+        pytest.param(1e12, 10_000_000, None, id="more than a float can represent"),
     ],
 )
 def test_contracts_in_shares(contracts: float | None, lot: int, shares: int | None) -> None:
@@ -70,7 +74,7 @@ def test_contracts_in_shares(contracts: float | None, lot: int, shares: int | No
 
 
 @given(shares=st.integers(0, 10**9), lot=st.integers(1, 5000))
-def test_dividing_by_the_lot_and_multiplying_again_loses_nothing(shares: int, lot: int) -> None:
+def test_shares_survive_division_by_the_lot(shares: int, lot: int) -> None:
     assert in_shares(shares / lot, lot) == shares
 
 

@@ -146,9 +146,9 @@ def test_a_successor_that_is_not_listed_is_not_proposed() -> None:
 
 
 def test_of_two_equally_near_the_underlying_of_futures_comes_first() -> None:
-    near = NearSymbols([("TCSA", "", False), ("TCSB", "", True)])
+    known = NearSymbols([("TCSA", "", False), ("TCSB", "", True)])
 
-    assert near.to("TCSX") == ("TCSB", "TCSA")
+    assert known.near("TCSX") == ("TCSB", "TCSA")
 
 
 def test_two_spellings_of_one_index_are_one_member() -> None:

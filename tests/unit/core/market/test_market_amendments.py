@@ -16,7 +16,7 @@ from data_fetch.core.market.calendar import (
     ProviderHours,
     Segment,
     TradingGroup,
-    Window,
+    TradingWindow,
     parse_override,
 )
 
@@ -25,8 +25,8 @@ STOCK, OTHER, FO = F_AND_O_STOCK, OTHER_STOCK, FUTURES_AND_OPTIONS
 CASH = Segment.CASH
 
 
-def windows(*texts: str) -> tuple[Window, ...]:
-    return tuple(map(Window.parse, texts))
+def windows(*texts: str) -> tuple[TradingWindow, ...]:
+    return tuple(map(TradingWindow.parse, texts))
 
 
 def said(day: str, segment: Segment, *texts: str, note: str = "told") -> ProviderCalendar:

@@ -197,23 +197,6 @@ def test_next_open(at: str, group: TradingGroup, opens: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "group", "slot"),
-    [
-        pytest.param("2025-01-06 09:15:59", STOCK, "2025-01-03 15:29", id="first not over yet"),
-        pytest.param("2025-01-06 09:16:00", STOCK, "2025-01-06 09:15", id="first just over"),
-        pytest.param("2025-01-06 15:30:00", STOCK, "2025-01-06 15:29", id="the last at the close"),
-        pytest.param("2025-01-05 12:00:00", STOCK, "2025-01-03 15:29", id="on a Sunday"),
-        pytest.param("2026-09-16 15:30:00", STOCK, "2026-09-16 15:14", id="in the auction gap"),
-        pytest.param("2026-09-16 15:35:59", STOCK, "2026-09-16 15:14", id="auction not over yet"),
-        pytest.param("2026-09-16 15:36:00", STOCK, "2026-09-16 15:35", id="auction just over"),
-        pytest.param("2021-01-01 09:15:30", STOCK, None, id="before the calendar's first slot"),
-    ],
-)
-def test_last_completed_slot(at: str, group: TradingGroup, slot: str | None) -> None:
-    assert CALENDAR.last_completed_slot(ist(at), group) == (slot and ist(slot))
-
-
-@pytest.mark.parametrize(
     ("start", "end", "group", "minutes"),
     [
         pytest.param("2025-01-06 09:15", "2025-01-06 09:20", STOCK, 5, id="five minutes"),
@@ -376,20 +359,6 @@ def test_trading_minutes_are_the_minutes_that_lie_between(
         day += timedelta(days=1)
 
     assert CALENDAR.trading_minutes_between(start, end, group) == inside
-
-
-@law
-@given(ordered_instants(count=1), groups)
-def test_the_last_completed_slot_is_over_and_no_later_one_is(
-    instants: list[datetime], group: TradingGroup
-) -> None:
-    (at,) = instants
-    slot = CALENDAR.last_completed_slot(at, group)
-
-    assert slot is not None
-    assert CALENDAR.is_slot_due(slot, group)
-    assert slot + MINUTE <= at
-    assert CALENDAR.slots_between(slot, at - MINUTE, group) == []
 
 
 @law

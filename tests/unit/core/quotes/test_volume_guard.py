@@ -3,7 +3,7 @@
 from datetime import date
 
 from data_fetch.core.quotes.quotes import Quote
-from data_fetch.core.quotes.volume_guard import FALLS_TO_BELIEVE, VolumeGuard
+from data_fetch.core.quotes.volume_guard import FALLS_TO_ACCEPT, VolumeGuard
 
 TODAY, TOMORROW = date(2026, 9, 16), date(2026, 9, 17)
 
@@ -43,7 +43,7 @@ def test_when_every_later_figure_is_lower_the_high_one_was_wrong() -> None:
     guard = VolumeGuard()
     guard.rejection(TODAY, traded(10**12))
 
-    verdicts = [guard.rejection(TODAY, traded(50 + n)) for n in range(FALLS_TO_BELIEVE)]
+    verdicts = [guard.rejection(TODAY, traded(50 + n)) for n in range(FALLS_TO_ACCEPT)]
 
-    assert [verdict is None for verdict in verdicts] == [False] * (FALLS_TO_BELIEVE - 1) + [True]
+    assert [verdict is None for verdict in verdicts] == [False] * (FALLS_TO_ACCEPT - 1) + [True]
     assert guard.rejection(TODAY, traded(60)) is None
