@@ -1,4 +1,4 @@
-"""The calendar against what was published and against prices that were recorded."""
+"""The calendar compared with published holidays and with recorded prices."""
 
 import csv
 import gzip
@@ -21,7 +21,7 @@ from data_fetch.core.market.calendar import (
 )
 
 CALENDAR = MarketCalendar.reviewed()
-# Listed as holidays, and yet there is an hour of Muhurat trading.
+# Listed as holidays, with an hour of Muhurat trading.
 MUHURAT = {date(2024, 11, 1), date(2025, 10, 21)}
 
 
@@ -61,7 +61,7 @@ def test_the_exchanges_own_list_of_2025(shared_data: Path, segment: str) -> None
 
 
 def minutes_recorded(path: Path) -> dict[date, list[time]]:
-    """The labels of a headerless file whose bars are named by their end."""
+    """The labels of a file without header whose candles are named by their end."""
     days: dict[date, list[time]] = defaultdict(list)
     with gzip.open(path, "rt") as file:
         for row in csv.reader(file):
@@ -97,7 +97,7 @@ def test_an_index_was_recorded_on_the_days_and_in_the_hours_of_the_calendar(
             assert minutes[-1] in labels
 
 
-def test_the_index_minutes_of_the_outage_are_the_providers_hole(shared_data: Path) -> None:
+def test_the_missing_index_minutes_of_the_outage_are_the_providers_gap(shared_data: Path) -> None:
     """NIFTY was recorded to 10:08 and from 15:45 on; the exchange traded to 11:40."""
     day = date(2021, 2, 24)
     labels = minutes_recorded(shared_data / "candles_1min" / "NIFTY_2021-02.txt.gz")[day]
@@ -134,7 +134,7 @@ def test_stocks_were_recorded_in_every_minute_of_the_calendar(
 
 
 def three_minute_bars(path: Path, day: str) -> list[time]:
-    """When bars that moved began; flat bars are stale or an auction's print."""
+    """The starts of candles that are not flat; flat ones are stale or the price of an auction."""
     with path.open() as file:
         rows = [row for row in csv.DictReader(file) if row["datetime"].startswith(day)]
     return [
@@ -152,7 +152,7 @@ def three_minute_bars(path: Path, day: str) -> list[time]:
         pytest.param("NIFTY", INDEX, "2026-07-31", id="before the auction"),
         pytest.param("NIFTY", INDEX, "2026-08-03", id="the index frozen by the auction"),
         pytest.param("NIFTY", INDEX, "2026-08-04", id="and on the day after"),
-        pytest.param("INDIA_VIX", INDIA_VIX, "2026-08-03", id="INDIA VIX ticking on"),
+        pytest.param("INDIA_VIX", INDIA_VIX, "2026-08-03", id="INDIA VIX without auction"),
     ],
 )
 def test_prices_moved_in_the_windows_of_the_calendar(

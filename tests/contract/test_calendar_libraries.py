@@ -1,4 +1,4 @@
-"""The reviewed table against two library calendars: every difference has its reason.
+"""The reviewed table compared with two library calendars: every difference has a reason.
 
 A difference without a reason fails, and so does a reason without a difference, so that the
 lists stay true when the table or a library changes.
@@ -24,7 +24,7 @@ from data_fetch.core.market.calendar import (
 CALENDAR = MarketCalendar.reviewed()
 FIRST, LAST = CALENDAR.reviewed_from, CALENDAR.reviewed_until
 
-# When a day's trading begins and when it ends; breaks within are not compared.
+# The open and the close of a day; breaks within it are not compared.
 Hours = tuple[time, time]
 Schedule = dict[date, Hours]
 
@@ -44,7 +44,7 @@ XBOM_DIFFERENCES = {
     date(2024, 11, 1): "XBOM counts a Muhurat day as closed",
     date(2025, 10, 21): "XBOM counts a Muhurat day as closed",
 }
-# No library knows the hours in force since then, neither the auction nor F&O to 15:40.
+# No library has the hours since then: neither the auction nor F&O to 15:40.
 NEW_HOURS = date(2026, 8, 3)
 NEW_HOURS_REASON = {
     OTHER_STOCK: None,
@@ -101,7 +101,7 @@ def test_every_difference_is_explained(
     assert sorted(explained - differences) == [], "reasons without a difference"
 
 
-def test_the_libraries_do_not_know_the_announced_muhurat_either() -> None:
-    """When one of them learns its hours, the reviewed table should too."""
+def test_the_libraries_do_not_have_the_announced_muhurat_either() -> None:
+    """When one of them has its hours, the reviewed table needs them too."""
     assert date(2026, 11, 8) not in nse()
     assert date(2026, 11, 8) not in xbom()

@@ -1,4 +1,4 @@
-"""The figures of a chain."""
+"""The metrics of a chain."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def with_oi(calls: list[Any], puts: list[Any], **told: Any) -> Chain:
         ),
     ],
 )
-def test_figures(calls: list[Any], puts: list[Any], name: str, value: float) -> None:
+def test_metrics_by_name(calls: list[Any], puts: list[Any], name: str, value: float) -> None:
     assert metrics(with_oi(calls, puts))[name].value == pytest.approx(value)
 
 
@@ -69,13 +69,19 @@ def test_figures(calls: list[Any], puts: list[Any], name: str, value: float) -> 
             [0] * 5, [1] * 5, "pcr_oi", Reason.NO_OPEN_INTEREST, id="nothing to divide by"
         ),
         pytest.param([0] * 5, [1] * 5, "pcr_volume", Reason.NO_VOLUME, id="by volume neither"),
-        pytest.param([0] * 5, [0] * 5, "max_pain", Reason.NO_OPEN_INTEREST, id="nobody to hurt"),
+        pytest.param(
+            [0] * 5,
+            [0] * 5,
+            "max_pain",
+            Reason.NO_OPEN_INTEREST,
+            id="no open interest on either side",
+        ),
         pytest.param([0] * 5, [1] * 5, "resistance", Reason.NO_OPEN_INTEREST, id="no wall above"),
         pytest.param([1] * 5, [1] * 5, "straddle", Reason.NO_PRICE, id="no price at the money"),
         pytest.param([1] * 5, [1] * 5, "atm_iv", Reason.NO_PRICE, id="no volatility"),
     ],
 )
-def test_what_cannot_be_had_says_why(
+def test_a_missing_metric_has_a_reason(
     calls: list[Any], puts: list[Any], name: str, reason: Reason
 ) -> None:
     found = metrics(with_oi(calls, puts))[name]
@@ -83,7 +89,7 @@ def test_what_cannot_be_had_says_why(
     assert (found.value, found.reason) == (None, reason)
 
 
-def test_every_figure_says_how_much_it_rests_on() -> None:
+def test_every_metric_counts_the_legs_it_is_computed_from() -> None:
     found = metrics(with_oi([1, None, 3, 4, None], [1, 1, 1, 1, 1]))
 
     assert (found["call_oi"].used, found["call_oi"].of) == (3, 5)
@@ -107,7 +113,7 @@ open_interest = st.lists(st.integers(0, 10_000), min_size=5, max_size=5)
 
 @given(calls=open_interest, puts=open_interest)
 def test_no_strike_costs_writers_less_than_max_pain(calls: list[int], puts: list[int]) -> None:
-    """Against the definition, written out in plain Python."""
+    """Compared with the definition in plain Python."""
 
     def cost(close: float) -> float:
         return sum(
@@ -148,7 +154,7 @@ def test_at_the_money_is_nearest_to_the_forward() -> None:
 
 
 def test_gamma_exposure_by_hand() -> None:
-    """One percent of the forward, times gamma, times shares: calls add, puts take away."""
+    """One percent of the forward, times gamma, times shares: plus for calls, minus for puts."""
     chain = smile_chain(forward=24_100.0, years=YEARS, rate=OWN.rate)
     found = priced(chain)
     forward = found.forward.value or 0
@@ -193,7 +199,7 @@ def one_sided(side: Any) -> list[ChainLeg]:
 
 
 @pytest.mark.parametrize("side", [CALL, PUT])
-def test_a_chain_of_one_side_has_the_figures_of_that_side(side: Any) -> None:
+def test_a_chain_of_one_side_has_the_metrics_of_that_side(side: Any) -> None:
     found = metrics(chain_of(one_sided(side), spot=100.0))
 
     total, other = ("call_oi", "put_oi") if side is CALL else ("put_oi", "call_oi")
@@ -204,7 +210,7 @@ def test_a_chain_of_one_side_has_the_figures_of_that_side(side: Any) -> None:
     assert (found["pcr_volume"].value, found["pcr_volume"].reason) == (None, Reason.NO_VOLUME)
 
 
-def test_what_was_not_told_does_not_add_up_to_nothing() -> None:
+def test_missing_values_do_not_add_up_to_zero() -> None:
     found = metrics(with_oi([None] * 5, [1] * 5))
 
     assert (found["call_oi"].value, found["call_oi"].used) == (None, 0)
@@ -214,11 +220,11 @@ def test_what_was_not_told_does_not_add_up_to_nothing() -> None:
 
 
 @pytest.mark.parametrize("calls", [[None] * 5, [1] * 5], ids=["nothing", "calls only"])
-def test_what_was_not_told_is_no_payout(calls: list[Any]) -> None:
+def test_missing_open_interest_has_no_payout(calls: list[Any]) -> None:
     assert payout_curve(priced(with_oi(calls, [None] * 5))) == []
 
 
-def test_without_open_interest_no_gamma_is_exposed() -> None:
+def test_without_open_interest_there_is_no_gamma_exposure() -> None:
     chain = smile_chain(forward=24_100.0, years=YEARS, rate=OWN.rate)
     untold = chain_of([one._replace(oi=None) for one in chain.legs])
 
@@ -248,7 +254,7 @@ def summary_of_nothing() -> ChainSummary:
     return summary
 
 
-def test_in_json_a_figure_of_nothing_is_null_with_its_reason() -> None:
+def test_in_json_a_missing_metric_is_null_with_its_reason() -> None:
     told = metrics_document(summary_of_nothing())
 
     assert {name: told[name] for name in UNTOLD} == dict.fromkeys(UNTOLD)
@@ -257,7 +263,7 @@ def test_in_json_a_figure_of_nothing_is_null_with_its_reason() -> None:
     assert told["inputs"]["build_up"] == {"used": 0, "of": 10, "reason": Reason.NO_BASELINE}
 
 
-def test_for_people_a_figure_of_nothing_is_a_dash_with_its_reason() -> None:
+def test_in_text_a_missing_metric_is_a_dash_with_its_reason() -> None:
     figures, _ = footing(summary_of_nothing(), None)
 
     assert figures == (

@@ -1,4 +1,4 @@
-"""Chains into numbers: never NaN, never 0 for failure, always a reason."""
+"""Pricing chains: every leg has values or a reason, never NaN and never 0 for a failure."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -27,7 +27,7 @@ def priced(chain: Chain, at: datetime | None = AT, convention: str = "own") -> P
     return found
 
 
-def test_the_smile_that_made_the_prices_is_found_again() -> None:
+def test_the_smile_of_the_prices_is_found_again() -> None:
     found = priced(CHAIN)
 
     assert found.forward.value == pytest.approx(24_100.0, abs=1e-6)
@@ -64,7 +64,7 @@ def test_time_runs_to_the_close_of_the_expiry() -> None:
         pytest.param(date(2021, 11, 4), "2021-11-04T19:15", False, id="a Muhurat evening"),
     ],
 )
-def test_our_own_expiries_end_when_trading_in_them_does(
+def test_our_own_expiries_end_at_the_close_of_trading(
     expiry: date, closes: str, provisional: bool
 ) -> None:
     found = priced(replace(CHAIN, expiry=expiry), datetime(2020, 5, 1, tzinfo=UTC))
@@ -86,10 +86,10 @@ def test_the_providers_end_every_expiry_at_half_past_three(convention: object) -
     [
         pytest.param(datetime(2026, 9, 29, 15, 40, tzinfo=IST), Reason.EXPIRED, id="at the close"),
         pytest.param(datetime(2026, 9, 30, 9, 15, tzinfo=IST), Reason.EXPIRED, id="the day after"),
-        pytest.param(None, Reason.NO_CAPTURE_TIME, id="nobody knows when"),
+        pytest.param(None, Reason.NO_CAPTURE_TIME, id="unknown time"),
     ],
 )
-def test_what_stops_a_whole_chain(at: datetime | None, reason: Reason) -> None:
+def test_a_chain_that_cannot_be_priced_has_one_reason(at: datetime | None, reason: Reason) -> None:
     assert {numbers.reason for numbers in priced(CHAIN, at).numbers} == {reason}
 
 
@@ -106,10 +106,10 @@ def test_a_second_before_the_close_is_still_priced() -> None:
         pytest.param({"bid": 26_000.0, "ask": 26_000.1}, Reason.ABOVE_MAXIMUM, id="dearer than F"),
         pytest.param({"oi": 5.0}, Reason.NO_PRICE, id="open interest and no price"),
         pytest.param({"ltp": 1_101.0, "volume": 0.0}, Reason.STALE_PRICE, id="not traded today"),
-        pytest.param({"bid": 1.0, "ask": 529.0}, Reason.WIDE_QUOTE, id="a book that says nothing"),
+        pytest.param({"bid": 1.0, "ask": 529.0}, Reason.WIDE_QUOTE, id="a book that is too wide"),
     ],
 )
-def test_a_leg_without_a_volatility_says_why_and_stops_no_other(
+def test_a_leg_without_a_volatility_has_a_reason_and_does_not_affect_others(
     told: dict[str, float], reason: Reason
 ) -> None:
     odd = leg(23_000, CALL, **told)
@@ -141,7 +141,7 @@ def test_without_parity_and_spot_there_is_no_forward() -> None:
     assert {numbers.reason for numbers in found.numbers} == {Reason.NO_FORWARD}
 
 
-def test_the_providers_own_numbers_play_no_part() -> None:
+def test_the_providers_own_greeks_are_not_used() -> None:
     told = {"provider_iv": 0.5, "provider_delta": 0.9, "provider_vega": 3.0}
     blanked = chain_of([one._replace(provider_iv=None) for one in CHAIN.legs])
     poisoned = chain_of([one._replace(**told) for one in CHAIN.legs])
@@ -150,7 +150,7 @@ def test_the_providers_own_numbers_play_no_part() -> None:
         assert priced(blanked, AT, convention).numbers == priced(poisoned, AT, convention).numbers
 
 
-def test_several_expiries_are_priced_as_if_alone() -> None:
+def test_several_expiries_are_priced_independently() -> None:
     later = smile_chain(forward=24_300.0, years=0.11, rate=OWN.rate, expiry=date(2026, 10, 27))
 
     together = price_chains([CHAIN, later], AT, OWN, CALENDAR)
@@ -176,7 +176,7 @@ any_chain = st.lists(any_leg, min_size=1, max_size=14, unique_by=lambda one: one
     days=st.floats(-1, 2000),
     convention=st.sampled_from(list(CONVENTIONS)),
 )
-def test_whatever_is_told_each_leg_has_numbers_or_a_reason(
+def test_each_leg_has_values_or_a_reason(
     legs: list[ChainLeg], spot: float | None, days: float, convention: str
 ) -> None:
     at = datetime(2026, 9, 29, 15, 30, tzinfo=IST) - timedelta(days=days)

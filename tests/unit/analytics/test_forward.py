@@ -19,7 +19,7 @@ STRIKES = np.arange(90.0, 111.0, 1.0)
 
 
 def prices(forward: float, discount: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Calls and puts that obey parity: some time value on both sides."""
+    """Calls and puts that obey parity, with some time value on both sides."""
     time_value = 5 * np.exp(-np.abs(STRIKES - forward) / 5)
     call = discount * (np.maximum(forward - STRIKES, 0) + time_value)
     return call, call - discount * (forward - STRIKES)
@@ -54,7 +54,7 @@ def test_three_absurd_prices_do_not_move_it_far(bad: set[int], off: float) -> No
     assert found.value == pytest.approx(100.3, abs=1.0)
 
 
-def test_a_wide_book_weighs_little() -> None:
+def test_a_wide_book_has_little_weight() -> None:
     call, put = prices(100.0)
     call[8:13] += 2.0
     widths = np.full(21, 0.1)
@@ -65,14 +65,14 @@ def test_a_wide_book_weighs_little() -> None:
     assert found.value == pytest.approx(100.0, abs=0.3)
 
 
-def test_strikes_with_one_side_only_say_nothing() -> None:
+def test_strikes_with_one_side_only_are_not_used() -> None:
     call, put = prices(100.0)
     put[:] = NAN
 
     assert parity_forward(sides(call, put), ALIKE, 1.0) == UNKNOWN
 
 
-def test_one_strike_alone_is_named_so() -> None:
+def test_a_forward_of_one_strike_has_its_own_method() -> None:
     call, put = prices(100.0)
     put[[n for n in range(21) if n != 12]] = NAN
 
@@ -103,9 +103,11 @@ def test_without_a_spot_there_is_none() -> None:
 @pytest.mark.parametrize(
     ("values", "weights", "middle"),
     [
-        pytest.param([1.0, 2.0, 3.0], [1.0, 1.0, 1.0], 2.0, id="all alike"),
+        pytest.param([1.0, 2.0, 3.0], [1.0, 1.0, 1.0], 2.0, id="equal weights"),
         pytest.param([3.0, 1.0, 2.0], [1.0, 1.0, 1.0], 2.0, id="in any order"),
-        pytest.param([1.0, 2.0, 9.0], [100.0, 100.0, 1.0], 1.505, id="the last one weighs little"),
+        pytest.param(
+            [1.0, 2.0, 9.0], [100.0, 100.0, 1.0], 1.505, id="the last one has little weight"
+        ),
         pytest.param([7.0], [0.3], 7.0, id="one"),
     ],
 )

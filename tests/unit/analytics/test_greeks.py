@@ -1,4 +1,4 @@
-"""Greeks: the derivatives of the price to fifty digits, their limits, and what links them."""
+"""Greeks: compared with derivatives of fifty digits, at their limits, and with each other."""
 
 from collections.abc import Callable
 from dataclasses import astuple
@@ -77,8 +77,8 @@ def test_they_are_the_derivatives_of_the_price(
 ) -> None:
     expected = np.array([exact(*option) for option in OPTIONS])
     for name, column in zip(FIELDS, expected.T, strict=True):
-        # Theta and rho hold the price, which the two legs leave over; below 1e-50 the
-        # differentiated fifty digits of a price in the money say nothing.
+        # Theta and rho contain the price, which is a difference of two terms; below 1e-50 fifty
+        # digits are not enough to differentiate a price in the money.
         floor = 24_000 * 1e-15 if name in {"theta", "rho"} else 1e-50
         np.testing.assert_allclose(
             getattr(ours, name), column, rtol=2e-12, atol=floor, err_msg=name
@@ -93,7 +93,7 @@ def test_units_are_the_day_and_the_point() -> None:
 
 
 def test_a_day_a_point_and_a_rupee_by_hand() -> None:
-    """At the money, 10 days, 20 %: N(d1) = 0.5066, phi(d1) = 0.39889, worked out by hand.
+    """At the money, 10 days, 20 %: N(d1) = 0.5066, phi(d1) = 0.39889, computed by hand.
 
     Gamma is 0.39889 / (24000 * 0.2 * sqrt(10/365)), vega 24000 * 0.39889 * sqrt(10/365) / 100,
     a day costs vega * 20 points / (2 * 10 days), and a point of interest 10/365 of a hundredth
@@ -107,7 +107,7 @@ def test_a_day_a_point_and_a_rupee_by_hand() -> None:
     assert one.rho == pytest.approx(-0.0868, abs=5e-5)
 
 
-# A hundredth of a second, and volatility that is none: nothing can happen any more.
+# A hundredth of a second, or no volatility: the price cannot change any more.
 STANDSTILLS = [(1e-10, 0.2), (0.0, 0.2), (0.5, 1e-12), (0.5, 0.0), (0.0, 0.0), (1e-300, 1e-300)]
 
 
@@ -121,7 +121,7 @@ STANDSTILLS = [(1e-10, 0.2), (0.0, 0.2), (0.5, 1e-12), (0.5, 0.0), (0.0, 0.0), (
         pytest.param(23_000, False, 0.0, id="put out of the money"),
     ],
 )
-def test_an_option_that_cannot_change_is_the_forward_or_nothing(
+def test_an_option_that_cannot_change_has_the_delta_of_the_forward_or_none(
     strike: float, is_call: bool, delta: float, years: float, volatility: float
 ) -> None:
     ours = forward_greeks(24_000, strike, years, volatility, is_call, 0.0)
@@ -131,8 +131,8 @@ def test_an_option_that_cannot_change_is_the_forward_or_nothing(
 
 
 @pytest.mark.parametrize(("years", "volatility"), STANDSTILLS)
-def test_at_the_money_a_standstill_is_undecided(years: float, volatility: float) -> None:
-    """Delta is between nothing and all; gamma and theta grow without end and stay numbers."""
+def test_at_the_money_without_time_all_greeks_are_finite(years: float, volatility: float) -> None:
+    """Delta is between 0 and 1; gamma and theta become very large and stay finite."""
     ours = forward_greeks(24_000, 24_000, years, volatility, True, 0.05)
     assert ours.delta == pytest.approx(0.5, rel=0.03)
     assert all(np.isfinite(value) for value in astuple(ours))

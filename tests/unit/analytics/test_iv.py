@@ -87,8 +87,8 @@ def test_prices_made_with_fifty_digits() -> None:
     assert (~(error <= LARGEST_ERROR)).sum() == 0
 
 
-def test_out_of_the_money_far_less_than_a_tick_is_enough() -> None:
-    """There the price itself is the time value: any double has its volatility."""
+def test_out_of_the_money_a_fraction_of_a_tick_has_a_volatility() -> None:
+    """There the price itself is the time value, so any double has a volatility."""
     strike, years, volatility, _ = systematic()
     is_call = strike >= FORWARD
     price = black(FORWARD, strike, years, volatility, is_call)
@@ -111,20 +111,20 @@ def test_out_of_the_money_far_less_than_a_tick_is_enough() -> None:
         pytest.param(
             500.0, 110, 100, 0.5, False, Unsolved.ABOVE_MAXIMUM, id="put above the strike"
         ),
-        pytest.param(0.0, 110, 100, 0.5, False, Unsolved.NOT_A_PRICE, id="nothing paid"),
-        pytest.param(-1.0, 110, 100, 0.5, False, Unsolved.NOT_A_PRICE, id="less than nothing"),
+        pytest.param(0.0, 110, 100, 0.5, False, Unsolved.NOT_A_PRICE, id="a price of 0"),
+        pytest.param(-1.0, 110, 100, 0.5, False, Unsolved.NOT_A_PRICE, id="a negative price"),
         pytest.param(NAN, 110, 100, 0.5, False, Unsolved.NOT_A_PRICE, id="no price"),
-        pytest.param(INFINITE, 110, 100, 0.5, True, Unsolved.NOT_A_PRICE, id="endless price"),
+        pytest.param(INFINITE, 110, 100, 0.5, True, Unsolved.NOT_A_PRICE, id="infinite price"),
         pytest.param(5.0, NAN, 100, 0.5, False, Unsolved.NOT_A_PRICE, id="no forward"),
-        pytest.param(5.0, 0, 100, 0.5, False, Unsolved.NOT_A_PRICE, id="forward of nothing"),
+        pytest.param(5.0, 0, 100, 0.5, False, Unsolved.NOT_A_PRICE, id="a forward of 0"),
         pytest.param(5.0, 110, -100, 0.5, False, Unsolved.NOT_A_PRICE, id="negative strike"),
-        pytest.param(5.0, 110, INFINITE, 0.5, False, Unsolved.NOT_A_PRICE, id="endless strike"),
+        pytest.param(5.0, 110, INFINITE, 0.5, False, Unsolved.NOT_A_PRICE, id="infinite strike"),
         pytest.param(5.0, 110, 100, 0.0, False, Unsolved.NOT_A_PRICE, id="at expiry"),
         pytest.param(5.0, 110, 100, -0.1, False, Unsolved.NOT_A_PRICE, id="after expiry"),
         pytest.param(5.0, 110, 100, NAN, False, Unsolved.NOT_A_PRICE, id="no expiry"),
     ],
 )
-def test_where_there_is_no_volatility_there_is_a_reason(
+def test_a_price_without_a_volatility_has_a_reason(
     price: float, forward: float, strike: float, years: float, is_call: bool, reason: Unsolved
 ) -> None:
     implied = implied_volatility(price, forward, strike, years, is_call)
@@ -136,7 +136,7 @@ number = st.floats(-1.0, 1e5) | st.sampled_from([0.0, NAN, INFINITE, -INFINITE, 
 
 
 @given(number, number, number, number, st.booleans())
-def test_not_a_number_and_a_reason_go_together(
+def test_nan_and_a_reason_are_always_together(
     price: float, forward: float, strike: float, years: float, is_call: bool
 ) -> None:
     implied = implied_volatility(price, forward, strike, years, is_call)
@@ -150,14 +150,15 @@ def test_not_a_number_and_a_reason_go_together(
 @example(100.0, 1.0, 30.0, 2.0)
 @example(24_000.0, 1.0 + 1e-15, 0.1, 0.1)
 @example(100.0, 20.0, 1e-4, 0.001)
-def test_there_and_back(forward: float, ratio: float, years: float, volatility: float) -> None:
-    """What is found gives the price that it was found for."""
+def test_the_volatility_found_gives_the_price_again(
+    forward: float, ratio: float, years: float, volatility: float
+) -> None:
     strike = forward * ratio
     is_call = strike >= forward
     price = black(forward, strike, years, volatility, is_call)
     implied = implied_volatility(price, forward, strike, years, is_call)
     if implied.unsolved:
-        # Too small for a double, or as large as it gets.
+        # The price is too small for a double, or the greatest possible.
         assert price == 0 or price >= min(forward, strike) * (1 - 1e-15)
         return
     again = black(forward, strike, years, implied.volatility, is_call)
@@ -165,7 +166,7 @@ def test_there_and_back(forward: float, ratio: float, years: float, volatility: 
 
 
 @given(st.floats(0.5, 2.0), st.floats(0.1, 2.0), st.floats(0.1, 2.0), st.integers(-20, 20))
-def test_only_ratios_of_money_count(
+def test_scaling_all_prices_changes_nothing(
     ratio: float, years: float, volatility: float, power: int
 ) -> None:
     unit = 4.0**power
@@ -176,7 +177,7 @@ def test_only_ratios_of_money_count(
 
 
 @given(st.floats(0.05, 80.0), st.floats(1.0001, 1.2), st.floats(0.5, 2.0), st.floats(0.01, 2.0))
-def test_a_dearer_option_has_more_volatility(
+def test_a_higher_price_has_a_higher_volatility(
     price: float, dearer: float, ratio: float, years: float
 ) -> None:
     strike = 100 * ratio
@@ -197,7 +198,7 @@ def test_arguments_broadcast() -> None:
     assert implied_volatility([], 100, 100, 0.25, True).volatility.shape == (0,)
 
 
-def test_an_option_does_not_see_its_neighbours() -> None:
+def test_an_option_does_not_depend_on_its_neighbours() -> None:
     """Those that need more steps, and those that have no volatility, are solved in between."""
     many = 2 * BLOCK + 3
     volatility = np.resize([0.1, 0.5, 4.0, 7.0], many)

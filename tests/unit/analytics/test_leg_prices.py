@@ -1,4 +1,4 @@
-"""Which price of a leg counts."""
+"""The price that is used for a leg."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ from data_fetch.analytics.leg_prices import LegPrices, last_traded, quoted_or_tr
 from data_fetch.core.chains.valuation import Reason
 
 
-def only(choose: Any, told: dict[str, Any]) -> tuple[float | None, Reason | None]:
-    found: LegPrices = choose(LegColumns.of([leg(100, CALL, **told)]))
+def only(choose: Any, given: dict[str, Any]) -> tuple[float | None, Reason | None]:
+    found: LegPrices = choose(LegColumns.of([leg(100, CALL, **given)]))
     [price] = found.prices.tolist()
     return (None if price != price else price), found.reasons[0]
 
 
 @pytest.mark.parametrize(
-    ("told", "price", "reason"),
+    ("given", "price", "reason"),
     [
         pytest.param(
             {"bid": 9.9, "ask": 10.1, "ltp": 12.0, "volume": 5},
             10.0,
             None,
-            id="a narrow book beats the last trade",
+            id="a narrow book is used before the last trade",
         ),
         pytest.param({"bid": 9.9, "ask": 10.1}, 10.0, None, id="a book without any trade"),
         pytest.param(
@@ -33,7 +33,7 @@ def only(choose: Any, told: dict[str, Any]) -> tuple[float | None, Reason | None
             {"bid": 8.0, "ask": 12.0, "ltp": 9.0, "volume": 5},
             9.0,
             None,
-            id="in a wide book today's trade says more",
+            id="in a wide book today's trade is used",
         ),
         pytest.param(
             {"bid": 8.0, "ask": 12.0, "ltp": 13.0, "volume": 5},
@@ -73,33 +73,31 @@ def only(choose: Any, told: dict[str, Any]) -> tuple[float | None, Reason | None
         pytest.param(
             {"ltp": 9.0, "volume": 0}, None, Reason.STALE_PRICE, id="a last price of an earlier day"
         ),
-        pytest.param({"ltp": 9.0}, None, Reason.STALE_PRICE, id="nobody says it was traded today"),
+        pytest.param({"ltp": 9.0}, None, Reason.STALE_PRICE, id="not known to be traded today"),
         pytest.param({"oi": 500.0}, None, Reason.NO_PRICE, id="open interest and no price"),
         pytest.param({"ask": 12.0}, None, Reason.NO_PRICE, id="an offer alone is no price"),
         pytest.param(
             {"bid": 11.0, "ask": 10.0, "ltp": 10.5, "volume": 5},
             None,
             Reason.STALE_PRICE,
-            id="a crossed book is not of one moment",
+            id="a crossed book",
         ),
     ],
 )
-def test_our_own_price(told: dict[str, Any], price: float | None, reason: Reason | None) -> None:
-    found, why = only(quoted_or_traded, told)
+def test_our_own_price(given: dict[str, Any], price: float | None, reason: Reason | None) -> None:
+    found, why = only(quoted_or_traded, given)
 
     assert (found, why) == (pytest.approx(price) if price else None, reason)
 
 
 @pytest.mark.parametrize(
-    ("told", "price", "reason"),
+    ("given", "price", "reason"),
     [
-        pytest.param(
-            {"bid": 9.9, "ask": 10.1, "ltp": 12.0}, 12.0, None, id="whatever the book says"
-        ),
+        pytest.param({"bid": 9.9, "ask": 10.1, "ltp": 12.0}, 12.0, None, id="the book is not used"),
         pytest.param({"bid": 9.9, "ask": 10.1}, None, Reason.NO_PRICE, id="never traded"),
     ],
 )
 def test_the_providers_price_is_the_last_one(
-    told: dict[str, Any], price: float | None, reason: Reason | None
+    given: dict[str, Any], price: float | None, reason: Reason | None
 ) -> None:
-    assert only(last_traded, told) == (price, reason)
+    assert only(last_traded, given) == (price, reason)

@@ -19,14 +19,14 @@ sides = st.booleans()
 @pytest.mark.parametrize(
     ("forward", "strike", "years", "volatility", "is_call", "price"),
     [
-        # Haug, "The Complete Guide to Option Pricing Formulas" (1998), table on p. 24 holds
+        # Haug, "The Complete Guide to Option Pricing Formulas" (1998), table on p. 24 has
         # exp(-rT) of these at r = 10 %.
         pytest.param(90, 100, 0.1, 0.15, True, 0.0205 * np.exp(0.01), id="Haug, out of the money"),
         pytest.param(100, 100, 0.5, 0.25, True, 6.6997 * np.exp(0.05), id="Haug, at the money"),
         pytest.param(110, 100, 0.5, 0.35, True, 15.3086 * np.exp(0.05), id="Haug, in the money"),
     ],
 )
-def test_prices_of_a_textbook(
+def test_prices_from_a_textbook(
     forward: float, strike: float, years: float, volatility: float, is_call: bool, price: float
 ) -> None:
     assert black(forward, strike, years, volatility, is_call) == pytest.approx(price, abs=6e-5)
@@ -37,14 +37,14 @@ def test_prices_of_a_textbook(
     [
         pytest.param(110, 100, 0.0, 0.2, True, 10.0, id="a call at expiry"),
         pytest.param(110, 100, 0.0, 0.2, False, 0.0, id="a put at expiry"),
-        pytest.param(90, 100, 0.5, 0.0, False, 10.0, id="a put that cannot move"),
-        pytest.param(100, 100, 0.5, 0.0, True, 0.0, id="at the money, cannot move"),
+        pytest.param(90, 100, 0.5, 0.0, False, 10.0, id="a put without volatility"),
+        pytest.param(100, 100, 0.5, 0.0, True, 0.0, id="at the money, no volatility"),
         pytest.param(100, 100, 0.0, 0.2, False, 0.0, id="at the money, at expiry"),
         pytest.param(90, 100, 1.0, 500.0, True, 90.0, id="a call without bounds"),
         pytest.param(90, 100, 1.0, 500.0, False, 100.0, id="a put without bounds"),
     ],
 )
-def test_limits(
+def test_prices_at_the_limits(
     forward: float, strike: float, years: float, volatility: float, is_call: bool, price: float
 ) -> None:
     assert black(forward, strike, years, volatility, is_call) == price
@@ -67,7 +67,9 @@ def test_out_of_the_money_every_price_has_twelve_digits() -> None:
 
 
 @given(prices, moneyness, years, volatilities)
-def test_parity(forward: float, ratio: float, year: float, volatility: float) -> None:
+def test_call_minus_put_is_the_forward(
+    forward: float, ratio: float, year: float, volatility: float
+) -> None:
     strike = forward * ratio
     call, put = black(forward, strike, year, volatility, [True, False])
     assert call - put == pytest.approx(forward - strike, abs=1e-13 * (forward + strike))
@@ -93,7 +95,7 @@ def test_more_volatility_is_worth_more(
 
 
 @given(prices, moneyness, years, volatilities, sides, st.integers(-20, 20))
-def test_only_ratios_of_money_count(
+def test_scaling_all_prices_changes_nothing(
     forward: float, ratio: float, year: float, volatility: float, is_call: bool, power: int
 ) -> None:
     strike, unit = forward * ratio, 4.0**power
@@ -103,11 +105,10 @@ def test_only_ratios_of_money_count(
 
 
 @given(prices, moneyness, years, volatilities)
-def test_a_call_is_a_put_from_the_other_side(
+def test_a_call_is_a_put_with_forward_and_strike_exchanged(
     forward: float, ratio: float, year: float, volatility: float
 ) -> None:
-    """Rupees for the underlying, or the underlying for rupees: but for the rounding of the ratio,
-    by which a price far from the money changes so many times as much."""
+    """Up to the rounding of the ratio, which changes a price far from the money by a multiple."""
     strike = forward * ratio
     call = black(forward, strike, year, volatility, True)
     put = black(strike, forward, year, volatility, False)
@@ -123,12 +124,12 @@ def test_arguments_broadcast() -> None:
     assert black(100, [], 0.5, 0.2, True).shape == (0,)
 
 
-def test_an_option_does_not_see_its_neighbours() -> None:
+def test_an_option_does_not_depend_on_its_neighbours() -> None:
     strike = np.linspace(50, 200, 2 * BLOCK + 3)
     together = black(100, strike, 0.5, 0.2, True)
     apart = [black(100, one, 0.5, 0.2, True) for one in strike[:: BLOCK // 4]]
     np.testing.assert_allclose(together[:: BLOCK // 4], apart, rtol=1e-15)
 
 
-def test_what_is_not_a_number_stays_so() -> None:
+def test_nan_stays_nan() -> None:
     assert np.isnan(black([np.nan, -1, 100], 100, 0.5, [0.2, 0.2, np.nan], True)).all()

@@ -18,7 +18,7 @@ CHAINS = [
 ]
 
 
-def test_the_surface_follows_the_smile_it_came_from() -> None:
+def test_the_surface_has_the_smile_of_the_prices() -> None:
     found = surface(price_chains(CHAINS, AT, OWN, CALENDAR))
 
     assert [one.expiry for one in found.smiles] == [NEAR, FAR]
@@ -28,15 +28,15 @@ def test_the_surface_follows_the_smile_it_came_from() -> None:
         assert iv == pytest.approx(smile(strike), abs=2e-3)
 
 
-def test_deltas_fall_from_strike_to_strike() -> None:
+def test_deltas_fall_with_the_strike() -> None:
     [near, _] = surface(price_chains(CHAINS, AT, OWN, CALENDAR)).smiles
 
     assert all(0 < delta < 1 for delta in near.deltas)
     assert list(near.deltas) == sorted(near.deltas, reverse=True)
 
 
-def test_a_skew_to_the_downside_shows() -> None:
-    """The smile falls with the strike: puts are dearer than calls of the same distance."""
+def test_a_downside_skew_is_visible() -> None:
+    """The smile falls with the strike: puts are more expensive than calls of the same distance."""
     [near, _] = surface(price_chains(CHAINS, AT, OWN, CALENDAR)).smiles
 
     assert near.risk_reversal is not None
@@ -45,7 +45,7 @@ def test_a_skew_to_the_downside_shows() -> None:
     assert near.by_delta["25P"] > near.by_delta["50"] > near.by_delta["25C"]  # type: ignore[operator]
 
 
-def test_what_the_strikes_do_not_reach_is_not_made_up() -> None:
+def test_nothing_is_extrapolated_beyond_the_strikes() -> None:
     few = smile_chain(
         forward=24_100.0, years=0.0361, rate=OWN.rate, strikes=(24_050, 24_100, 24_150)
     )
@@ -57,7 +57,7 @@ def test_what_the_strikes_do_not_reach_is_not_made_up() -> None:
     assert (only.risk_reversal, only.butterfly) == (None, None)
 
 
-def test_an_expiry_without_a_smile_is_named() -> None:
+def test_an_expiry_without_a_smile_is_listed() -> None:
     bare = chain_of([leg(24_000, CALL, oi=5.0)], expiry=FAR)
 
     found = surface(price_chains([CHAINS[1], bare], AT, OWN, CALENDAR))

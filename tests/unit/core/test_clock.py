@@ -1,4 +1,4 @@
-"""What time it is, and how time passes while work is in flight."""
+"""The clocks, and the time of a virtual clock while work is in progress."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -22,14 +22,14 @@ def test_the_minute_of_an_instant_is_its_first_moment() -> None:
     assert minute_of(OPEN + timedelta(seconds=59, microseconds=999_999)) == OPEN
 
 
-def test_waiting_on_the_system_clock_ends_at_once_when_told_to_stop() -> None:
+def test_waiting_on_the_system_clock_ends_at_once_when_stopped() -> None:
     stop = Event()
     stop.set()
 
     assert SystemClock().wait(SystemClock().now() + timedelta(hours=1), stop) is True
 
 
-def test_waiting_for_an_instant_gone_by_returns_at_once() -> None:
+def test_waiting_for_a_past_instant_returns_at_once() -> None:
     assert SystemClock().wait(OPEN - timedelta(days=9999), Event()) is False
 
 
@@ -45,7 +45,7 @@ def test_a_scaled_clock_runs_from_where_it_was_set() -> None:
 
 
 class TestVirtualClock:
-    def test_time_leaps_to_the_instant_waited_for(self) -> None:
+    def test_time_advances_to_the_deadline(self) -> None:
         clock = VirtualClock(OPEN)
         clock.hold()
 
@@ -67,7 +67,7 @@ class TestVirtualClock:
 
         assert seen == [OPEN + MINUTE]
 
-    def test_releasing_twice_lets_go_once(self) -> None:
+    def test_releasing_twice_counts_once(self) -> None:
         clock = VirtualClock(OPEN)
         clock.hold()
         work = clock.hold()
@@ -78,7 +78,7 @@ class TestVirtualClock:
 
         assert clock.now() == OPEN + MINUTE
 
-    def test_sleepers_wake_in_the_order_of_their_instants(self) -> None:
+    def test_sleepers_wake_in_the_order_of_their_deadlines(self) -> None:
         clock = VirtualClock(OPEN)
         woke: list[tuple[int, datetime]] = []
         holds = [clock.hold() for _ in range(5)]
@@ -93,7 +93,7 @@ class TestVirtualClock:
 
         assert woke == [(n, OPEN + n * MINUTE) for n in range(1, 6)]
 
-    def test_a_thread_that_blocks_on_others_lets_time_pass_for_them(self) -> None:
+    def test_time_passes_while_a_thread_blocks_on_others(self) -> None:
         clock = VirtualClock(OPEN)
         clock.hold()
         inner = clock.hold()
@@ -109,7 +109,7 @@ class TestVirtualClock:
 
         assert clock.now() == OPEN + MINUTE
 
-    def test_a_stop_ends_the_wait_of_a_sleeper_whom_work_keeps_waiting(self) -> None:
+    def test_a_stop_ends_a_wait_while_work_is_held(self) -> None:
         clock = VirtualClock(OPEN)
         clock.hold()
         clock.hold()  # work that never ends
@@ -121,7 +121,7 @@ class TestVirtualClock:
 
 
 @pytest.mark.parametrize("clock", [SystemClock(), ScaledClock(OPEN)], ids=["system", "scaled"])
-def test_on_a_running_clock_holding_costs_nothing(clock: SystemClock | ScaledClock) -> None:
+def test_a_hold_of_a_running_clock_does_nothing(clock: SystemClock | ScaledClock) -> None:
     hold = clock.hold()
     with clock.released():
         hold.release()

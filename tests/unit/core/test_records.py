@@ -1,4 +1,4 @@
-"""Whoever holds one of these records may trust it."""
+"""Records check their values when they are made."""
 
 from math import isfinite
 
@@ -51,6 +51,6 @@ def test_changes_are_finite_or_none(last_price: float, prev_close: float) -> Non
         pytest.param("x" * 1000, "x" * (LONGEST_TEXT - 1) + "…", id="long"),
     ],
 )
-def test_what_is_set_aside_is_presentable(sent: str, kept: str) -> None:
+def test_a_rejected_row_is_presentable(sent: str, kept: str) -> None:
     assert RejectedRow(sent, sent) == RejectedRow(kept, kept)
     assert RejectedRow(sent, sent).reason == kept

@@ -1,4 +1,4 @@
-"""What can be configured, and what is said when it cannot be used."""
+"""Settings: sources, defaults, validation, secrets."""
 
 from datetime import time
 from pathlib import Path
@@ -23,13 +23,13 @@ def load(folder: Path, **environment: str) -> Settings:
             {"UPSTOX_ACCESS_TOKEN": "t", "DATA_SOURCE": "paper"},
             "paper",
             World.PAPER,
-            id="a choice beats the token",
+            id="DATA_SOURCE before the token",
         ),
         pytest.param(
             {"UPSTOX_BASE_URL": "http://127.0.0.1:9", "DATA_SOURCE": "upstox"},
             "upstox",
             World.LIVE,
-            id="the address says nothing about the world",
+            id="the address does not decide the world",
         ),
         pytest.param({"DATA_SOURCE": "UPSTOX"}, "upstox", World.LIVE, id="any case"),
         pytest.param({"UPSTOX_ACCESS_TOKEN": " "}, "paper", World.PAPER, id="blank is not set"),
@@ -64,15 +64,15 @@ def test_the_source_decides_the_world(
         pytest.param(
             {"DATABASE_URL": "sqlite:///a.db", "POSTGRES_HOST": "h"},
             "sqlite:///a.db",
-            id="DATABASE_URL beats the parts",
+            id="DATABASE_URL before the parts",
         ),
     ],
 )
-def test_where_the_store_is(tmp_path: Path, environment: dict[str, str], url: str) -> None:
+def test_the_url_of_the_store(tmp_path: Path, environment: dict[str, str], url: str) -> None:
     assert load(tmp_path, **environment).store_url == url.format(folder=tmp_path)
 
 
-def test_the_environment_beats_the_file_and_the_token_knows_where_it_came_from(
+def test_the_environment_has_precedence_and_the_origin_of_the_token_is_known(
     tmp_path: Path,
 ) -> None:
     (tmp_path / ".env").write_text("\ufeffUPSTOX_ACCESS_TOKEN=from-file\nLOG_LEVEL=debug\n")
@@ -103,7 +103,7 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     )
 
 
-def test_the_problems_read_as_a_list(tmp_path: Path) -> None:
+def test_problems_are_a_list(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid) as raised:
         load(tmp_path, UPSTOX_BASE_URL="api.upstox.com", PAPER_SEED="-1")
 
@@ -131,7 +131,7 @@ def test_the_problems_read_as_a_list(tmp_path: Path) -> None:
         pytest.param("REDIS_URL", "redis://h:pw-4711", "has an impossible host", id="Redis: port"),
     ],
 )
-def test_an_address_that_cannot_be_is_not_repeated(
+def test_an_invalid_address_is_not_in_the_message(
     tmp_path: Path, name: str, value: str, problem: str
 ) -> None:
     with pytest.raises(SettingsInvalid, match=f"{name}: {problem}") as raised:
@@ -147,18 +147,20 @@ def test_an_address_that_cannot_be_is_not_repeated(
         pytest.param({"FINALISE_AT": "07:05"}, time(7, 5), id="as chosen"),
     ],
 )
-def test_when_to_finalise(tmp_path: Path, environment: dict[str, str], finalise_at: time) -> None:
+def test_the_time_of_finalising(
+    tmp_path: Path, environment: dict[str, str], finalise_at: time
+) -> None:
     assert load(tmp_path, **environment).finalise_at == finalise_at
 
 
 @pytest.mark.parametrize("written", ["24:00", "8:30", "20:00:30", "20.00", "20:00+05:30"])
-def test_what_is_no_time_of_day(tmp_path: Path, written: str) -> None:
+def test_other_texts_are_no_time_of_day(tmp_path: Path, written: str) -> None:
     with pytest.raises(SettingsInvalid, match="FINALISE_AT: is not a time of day like 20:00"):
         load(tmp_path, FINALISE_AT=written)
 
 
 @pytest.mark.parametrize("url", ["redis://h", "rediss://:p@h:6380/1", "unix:///run/redis.sock"])
-def test_addresses_of_redis(tmp_path: Path, url: str) -> None:
+def test_valid_redis_addresses(tmp_path: Path, url: str) -> None:
     found = load(tmp_path, REDIS_URL=url).redis_url
 
     assert found is not None
@@ -188,7 +190,7 @@ def test_addresses_of_redis(tmp_path: Path, url: str) -> None:
         ),
     ],
 )
-def test_what_logs_must_mask(
+def test_the_secrets_that_logs_mask(
     tmp_path: Path, environment: dict[str, str], secrets: tuple[str, ...]
 ) -> None:
     assert load(tmp_path, **environment).secrets() == tuple(sorted(secrets))
@@ -209,7 +211,7 @@ def test_secrets_are_in_no_repr_and_no_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["MONGODB_URI", "MONGO_URL"])
-def test_a_mongo_address_is_noticed(tmp_path: Path, name: str) -> None:
+def test_the_name_of_a_mongo_address_is_reported(tmp_path: Path, name: str) -> None:
     assert load(tmp_path, **{name: "mongodb://h"}).ignored_mongo_name == name
 
 

@@ -1,4 +1,4 @@
-"""Spans are sets of minutes: what holds for sets holds for them."""
+"""Spans are sets of minutes and obey the laws of sets."""
 
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ from data_fetch.core.spans import Span, Spans, common, count, joined, spans_of, 
 
 
 def minutes_of(spans: Spans) -> set[int]:
-    """The minutes as a Python set; *spans* must be as spans have to be."""
+    """The minutes as a Python set, after a check that *spans* are well-formed."""
     assert all(first < end for first, end in spans), "none empty"
     assert all(end < begin for (_, end), (begin, _) in pairwise(spans)), "ascending and apart"
     return {minute for first, end in spans for minute in range(first, end)}
@@ -30,7 +30,7 @@ RAW_SPANS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size
         pytest.param([0, 1, 3], ((0, 2), (3, 4)), id="a hole before the last"),
     ],
 )
-def test_spans_of(minutes: list[int], expected: Spans) -> None:
+def test_minutes_become_spans(minutes: list[int], expected: Spans) -> None:
     assert spans_of(minutes) == expected
 
 
@@ -43,12 +43,12 @@ def test_spans_of(minutes: list[int], expected: Spans) -> None:
         pytest.param([(4, 4), (9, 2)], (), id="empty ones and those that end first"),
     ],
 )
-def test_joined(spans: list[Span], expected: Spans) -> None:
+def test_overlapping_spans_are_joined(spans: list[Span], expected: Spans) -> None:
     assert joined(spans) == expected
 
 
 @given(MINUTES)
-def test_spans_say_the_same_as_the_minutes(minutes: set[int]) -> None:
+def test_spans_have_the_same_minutes(minutes: set[int]) -> None:
     spans = spans_of(sorted(minutes))
     assert minutes_of(spans) == minutes
     assert count(spans) == len(minutes)

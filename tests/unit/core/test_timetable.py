@@ -1,4 +1,4 @@
-"""What is due, and when."""
+"""The jobs that are due at an instant, and the next instant of a job."""
 
 from datetime import datetime, time
 
@@ -48,14 +48,14 @@ def ist(text: str) -> datetime:
         pytest.param("2026-07-01 09:16:20", [FRESHNESS], id="freshness, every second minute"),
         pytest.param("2026-07-01 09:17:20", [], id="not every minute"),
         pytest.param("2026-07-01 09:20:40", [COVERAGE], id="coverage, every fifth minute"),
-        pytest.param("2026-07-01 16:00:00", [DAILY], id="the day's holes"),
-        pytest.param("2026-07-01 09:16:10", [CANDLES], id="the bar of 09:15 is out"),
-        pytest.param("2026-07-01 15:30:10", [CANDLES], id="the bar of 15:29"),
-        pytest.param("2026-07-01 15:31:10", [], id="there is no bar of 15:30"),
-        pytest.param("2026-09-16 15:15:10", [CANDLES], id="the bar of 15:14 before the auction"),
-        pytest.param("2026-09-16 15:36:10", [], id="the auction has no bar of its own minute"),
+        pytest.param("2026-07-01 16:00:00", [DAILY], id="the day's gaps"),
+        pytest.param("2026-07-01 09:16:10", [CANDLES], id="the candle of 09:15 is published"),
+        pytest.param("2026-07-01 15:30:10", [CANDLES], id="the candle of 15:29"),
+        pytest.param("2026-07-01 15:31:10", [], id="there is no candle of 15:30"),
+        pytest.param("2026-09-16 15:15:10", [CANDLES], id="the candle of 15:14 before the auction"),
+        pytest.param("2026-09-16 15:36:10", [], id="the auction has no candle of its own minute"),
         pytest.param("2026-07-01 20:00:00", [FINALISE], id="the last days become final"),
-        pytest.param("2026-07-04 20:00:00", [], id="a Saturday brings nothing new"),
+        pytest.param("2026-07-04 20:00:00", [], id="a Saturday"),
         pytest.param("2026-07-04 16:00:00", [], id="a Saturday has no 16:00"),
         pytest.param("2026-07-05 10:00:00", [WEEKLY], id="Sunday 10:00"),
         pytest.param("2026-07-05 09:16:00", [], id="no quotes on a Sunday"),
@@ -69,7 +69,7 @@ def ist(text: str) -> datetime:
         pytest.param("2026-09-16 15:16:20", [], id="no freshness alarm in the auction gap"),
     ],
 )
-def test_due(at: str, jobs: list[str]) -> None:
+def test_jobs_due_at_an_instant(at: str, jobs: list[str]) -> None:
     assert [job for job in TIMETABLE.due(ist(at)) if job != CHAINS] == jobs
 
 
@@ -78,9 +78,9 @@ def test_due(at: str, jobs: list[str]) -> None:
     [
         pytest.param("2026-07-01 09:14:55", False, id="before the open"),
         pytest.param("2026-07-01 09:15:00", True, id="the open"),
-        pytest.param("2026-07-01 09:15:05", True, id="every five seconds it is asked who is due"),
+        pytest.param("2026-07-01 09:15:05", True, id="every five seconds"),
         pytest.param("2026-07-01 09:15:07", False, id="not in between"),
-        pytest.param("2026-07-01 15:30:00", True, id="the close itself, for what it left"),
+        pytest.param("2026-07-01 15:30:00", True, id="the close itself"),
         pytest.param("2026-07-01 15:30:05", False, id="after the close"),
         pytest.param("2026-09-16 15:20:00", True, id="contracts trade through the cash auction"),
         pytest.param("2026-09-16 15:40:00", True, id="to 15:40"),
@@ -93,7 +93,7 @@ def test_chains_are_due_in_the_hours_of_futures_and_options(at: str, due: bool) 
     assert (CHAINS in TIMETABLE.due(ist(at))) is due
 
 
-def test_the_hour_of_finalising_can_be_chosen() -> None:
+def test_the_time_of_finalising_can_be_configured() -> None:
     late = standard_timetable(CALENDAR, {F_AND_O_STOCK}, time(22, 30))
 
     assert late.due(ist("2026-07-01 22:30:00")) == [FINALISE]
@@ -104,9 +104,9 @@ def test_the_hour_of_finalising_can_be_chosen() -> None:
     ("groups", "slots"),
     [
         pytest.param({F_AND_O_STOCK}, 361, id="an F&O stock: 360 minutes and the auction"),
-        pytest.param({F_AND_O_STOCK, INDEX}, 361, id="indices keep the same slots"),
+        pytest.param({F_AND_O_STOCK, INDEX}, 361, id="indices have the same slots"),
         pytest.param({OTHER_STOCK}, 375, id="another stock trades to 15:30"),
-        pytest.param({INDIA_VIX}, 375, id="India VIX ticks on"),
+        pytest.param({INDIA_VIX}, 375, id="India VIX has no auction"),
         pytest.param({FUTURES_AND_OPTIONS}, 385, id="F&O to 15:40"),
         pytest.param({F_AND_O_STOCK, INDIA_VIX}, 376, id="together: every minute and the auction"),
     ],
@@ -126,11 +126,11 @@ def test_slots_of_a_closing_auction_day(groups: set[TradingGroup], slots: int) -
         pytest.param("2024-03-02 10:00:00", "2024-03-02 11:31:00", id="between a drill's windows"),
     ],
 )
-def test_next_slot(after: str, due: str) -> None:
+def test_the_next_slot_after_an_instant(after: str, due: str) -> None:
     assert next_due(EverySlot(CALENDAR, {F_AND_O_STOCK}), ist(after)) == ist(due)
 
 
-def test_a_rule_that_is_never_due_has_no_next() -> None:
+def test_a_rule_that_is_never_due_has_no_next_instant() -> None:
     never = DailyAt(CALENDAR, set(), time(16, 0))
 
     assert next_due(never, ist("2026-07-01")) is None
@@ -144,5 +144,5 @@ def test_a_rule_that_is_never_due_has_no_next() -> None:
         ("2026-12-31 15:00:00", "2027-01-01 08:30:00"),
     ],
 )
-def test_every_morning_comes_even_when_the_calendar_ends(after: str, morning: str) -> None:
+def test_the_next_morning_does_not_depend_on_the_calendar(after: str, morning: str) -> None:
     assert next_morning(ist(after)) == ist(morning)

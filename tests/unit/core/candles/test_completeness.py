@@ -1,4 +1,4 @@
-"""How complete a day was at an earlier instant, whatever became of it later."""
+"""The completeness of a day as of an earlier instant, independent of later events."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -22,20 +22,20 @@ minute_sets = st.sets(st.sampled_from(MINUTES)).map(lambda found: spans_of(sorte
 
 @st.composite
 def days(draw: st.DrawFn) -> DayCoverage:
-    """A day of twelve minutes, each in any state; who proved it did so within two hours of noon."""
-    stretches = []
+    """A day of twelve minutes, each in any state; proofs are within two hours of noon."""
+    intervals = []
     for minute in MINUTES:
         state = draw(st.sampled_from(State))
         proof = None
         if state in PROVABLE:
             hours = draw(st.integers(-2, 2))
             proof = Proof("an answer", "run 1", NOON + timedelta(hours=hours))
-        stretches.append(CoverageInterval(minute, minute + 1, state, proof))
+        intervals.append(CoverageInterval(minute, minute + 1, state, proof))
     return DayCoverage(
         instrument_key="NSE_EQ|INE002A01018",
         interval=CandleInterval.MINUTE,
         day=DAY,
-        intervals=tuple(stretches),
+        intervals=tuple(intervals),
     )
 
 
@@ -46,18 +46,18 @@ def proved_by_noon(day: DayCoverage) -> Spans:
 
 
 @given(days(), minute_sets, minute_sets, st.sampled_from(MINUTES))
-def test_bars_then_proofs_then_time_say_what_a_minute_was(
-    day: DayCoverage, bars: Spans, confirmed: Spans, due: int
+def test_a_minute_was_present_or_proved_or_missed_or_pending(
+    day: DayCoverage, stored: Spans, confirmed: Spans, due: int
 ) -> None:
-    final = common(bars, confirmed)
+    final = common(stored, confirmed)
 
-    hint = as_it_was(day, NOON, due, bars, final)
+    earlier = as_it_was(day, NOON, due, stored, final)
 
-    unproved = without(without(day.spans(*State), bars), proved_by_noon(day))
+    unproved = without(without(day.spans(*State), stored), proved_by_noon(day))
     past, ahead = ((OPENS, due),) if due > OPENS else (), ((due, MINUTES[-1] + 1),)
-    assert hint.spans(*State) == day.spans(*State)
-    assert hint.spans(State.PRESENT) == bars
-    assert hint.provisional == without(bars, final)
-    assert hint.spans(State.MISSED) == common(unproved, past)
-    assert hint.spans(State.PENDING) == common(unproved, ahead)
-    assert hint.spans(*PROVABLE) == without(proved_by_noon(day), bars)
+    assert earlier.spans(*State) == day.spans(*State)
+    assert earlier.spans(State.PRESENT) == stored
+    assert earlier.provisional == without(stored, final)
+    assert earlier.spans(State.MISSED) == common(unproved, past)
+    assert earlier.spans(State.PENDING) == common(unproved, ahead)
+    assert earlier.spans(*PROVABLE) == without(proved_by_noon(day), stored)

@@ -1,4 +1,4 @@
-"""A day of one instrument, every minute accounted for, whatever happens to it.
+"""The coverage ledger: every minute of a day has a state after every event.
 
 Days are written with one letter per minute; a space is a minute without trading.
 """
@@ -82,7 +82,7 @@ def _runs(text: str) -> Iterator[tuple[str, list[int]]]:
 
 
 def states(known: DayCoverage) -> dict[int, tuple[State, Proof | None]]:
-    """What is said of each minute."""
+    """State and proof of each minute."""
     return {
         minute: (one.state, one.proof)
         for one in known.intervals
@@ -92,10 +92,10 @@ def states(known: DayCoverage) -> dict[int, tuple[State, Proof | None]]:
 
 def written(known: DayCoverage) -> str:
     letters = {state: letter for letter, state in LETTERS.items() if letter != "p"}
-    told = {minute: letters[state] for minute, (state, _) in states(known).items()}
-    told |= dict.fromkeys(minutes(known.provisional), "p")
+    by_minute = {minute: letters[state] for minute, (state, _) in states(known).items()}
+    by_minute |= dict.fromkeys(minutes(known.provisional), "p")
     return "".join(
-        told.get(minute, " ") for minute in range(FIRST, max(told, default=FIRST - 1) + 1)
+        by_minute.get(minute, " ") for minute in range(FIRST, max(by_minute, default=FIRST - 1) + 1)
     )
 
 
@@ -103,46 +103,46 @@ def minutes(spans: Spans) -> set[int]:
     return {minute for first, end in spans for minute in range(first, end)}
 
 
-# -- what happens to a day -------------------------------------------------------------------
+# -- events of a day -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("before", "arrived", "final", "after"),
     [
-        pytest.param("MMMM", at(1, 2), at(), "MppM", id="a provisional bar"),
-        pytest.param("MMMM", at(1, 2), at(1, 2), "MPPM", id="the history's bar"),
+        pytest.param("MMMM", at(1, 2), at(), "MppM", id="a provisional candle"),
+        pytest.param("MMMM", at(1, 2), at(1, 2), "MPPM", id="a confirmed candle"),
         pytest.param("MMMM", at(1, 2), at(1), "MPpM", id="one of each"),
-        pytest.param("EEEE", at(0), at(0), "PEEE", id="a bar that lacked before"),
-        pytest.param("NNNN", at(3), at(), "NNNp", id="a bar where volume stood still"),
-        pytest.param("wwww", at(0), at(), "pwww", id="a bar before it is due"),
-        pytest.param("----", at(2), at(2), "EEPE", id="a bar where none was expected"),
-        pytest.param("----", at(), at(), "----", id="no bar"),
+        pytest.param("EEEE", at(0), at(0), "PEEE", id="a candle that the source lacked before"),
+        pytest.param("NNNN", at(3), at(), "NNNp", id="a candle where volume stood still"),
+        pytest.param("wwww", at(0), at(), "pwww", id="a candle before it is due"),
+        pytest.param("----", at(2), at(2), "EEPE", id="a candle where none was expected"),
+        pytest.param("----", at(), at(), "----", id="no candle"),
         pytest.param("pppp", at(0, 1), at(0, 1), "PPpp", id="the history confirms"),
-        pytest.param("PPPP", at(0, 1), at(), "PPPP", id="what is confirmed stays so"),
+        pytest.param("PPPP", at(0, 1), at(), "PPPP", id="confirmed candles stay confirmed"),
         pytest.param("pppp", at(0, 1), at(), "pppp", id="nothing new"),
         pytest.param("MM MM", at(1, 3), at(1, 3), "MP PM", id="around a break"),
     ],
 )
-def test_bars(before: str, arrived: Spans, final: Spans, after: str) -> None:
+def test_candles_become_present(before: str, arrived: Spans, final: Spans, after: str) -> None:
     assert written(with_candles(day(before), arrived, final)) == after
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        pytest.param("MMMM", "NNNN", id="nobody need ask for it"),
-        pytest.param("EEEE", "NNNN", id="it says why the source is empty"),
-        pytest.param("PpPp", "PpPp", id="bars stay"),
-        pytest.param("wwww", "wwww", id="a bar may still be on its way"),
-        pytest.param("----", "----", id="nothing was expected anyway"),
-        pytest.param("MP EN", "NP NN", id="each minute for itself"),
+        pytest.param("MMMM", "NNNN", id="no request is needed"),
+        pytest.param("EEEE", "NNNN", id="the reason why the source is empty"),
+        pytest.param("PpPp", "PpPp", id="candles stay"),
+        pytest.param("wwww", "wwww", id="a pending candle may still be published"),
+        pytest.param("----", "----", id="nothing was expected"),
+        pytest.param("MP EN", "NP NN", id="each minute separately"),
     ],
 )
-def test_volume_that_stood_still(before: str, after: str) -> None:
+def test_volume_that_stood_still_proves_no_trade(before: str, after: str) -> None:
     assert written(with_no_trade(day(before), at(0, 1, 2, 3, 4), STILL)) == after
 
 
-def test_volume_speaks_only_of_its_own_minutes() -> None:
+def test_volume_proves_only_its_own_minutes() -> None:
     known = with_no_trade(day("MMEE"), at(1, 2), STILL)
     assert written(known) == "MNNE"
     assert {proof for state, proof in states(known).values() if state is State.NO_TRADE} == {STILL}
@@ -151,14 +151,14 @@ def test_volume_speaks_only_of_its_own_minutes() -> None:
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        pytest.param("PMMP", "PEEP", id="what lacks is the source's gap"),
-        pytest.param("MMMM", "EEEE", id="an empty answer counts"),
-        pytest.param("Pwww", "PEEE", id="nothing is to come of a finished day"),
+        pytest.param("PMMP", "PEEP", id="missing minutes are the source's gap"),
+        pytest.param("MMMM", "EEEE", id="an empty response counts"),
+        pytest.param("Pwww", "PEEE", id="nothing is pending on a finished day"),
         pytest.param("NEpP", "NEpP", id="the rest was settled"),
         pytest.param("----", "----", id="nothing was expected"),
     ],
 )
-def test_complete_answer(before: str, after: str) -> None:
+def test_a_complete_response_settles_missing_minutes(before: str, after: str) -> None:
     known = with_response(day(before), ANSWER)
     assert written(known) == after
     assert known.attempts == 1
@@ -166,7 +166,7 @@ def test_complete_answer(before: str, after: str) -> None:
     assert known.last_attempt == ANSWER.at
 
 
-def test_while_the_day_runs_a_bar_may_come_late() -> None:
+def test_a_response_during_the_day_settles_nothing() -> None:
     known = with_early_response(day("PMMw"), NOW)
     assert written(known) == "PMMw"
     assert known.attempts == 1
@@ -174,7 +174,7 @@ def test_while_the_day_runs_a_bar_may_come_late() -> None:
     assert known.last_attempt == NOW
 
 
-def test_an_answer_of_the_day_itself_does_not_put_off_what_history_says() -> None:
+def test_a_response_of_the_day_itself_does_not_delay_the_confirmation() -> None:
     provisional = with_candles(day("MMMM"), day("MMMM").spans(State.MISSED), ())
     evening = datetime.combine(provisional.day, time(20, 0), IST)
     assert with_response(provisional, replace(ANSWER, at=evening)).next_attempt is None
@@ -183,7 +183,7 @@ def test_an_answer_of_the_day_itself_does_not_put_off_what_history_says() -> Non
     assert later.next_attempt == next_evening + 24 * HOUR
 
 
-def test_an_answer_signs_what_it_settles_and_nothing_else() -> None:
+def test_a_response_is_the_proof_of_what_it_settles_and_nothing_else() -> None:
     proved_still = with_no_trade(day("PMMM"), at(1), STILL)
     known = with_response(proved_still, ANSWER)
     again = with_response(known, replace(ANSWER, run_id="run-9"))
@@ -200,19 +200,19 @@ def test_an_answer_signs_what_it_settles_and_nothing_else() -> None:
         pytest.param("ww ww", 4, "MM Mw", id="around a break"),
     ],
 )
-def test_time_passes(before: str, due: int, after: str) -> None:
+def test_pending_minutes_become_missed(before: str, due: int, after: str) -> None:
     assert written(aged(day(before), FIRST + due)) == after
 
 
 @pytest.mark.parametrize(
     ("due", "expected"),
     [
-        pytest.param(-1000, "www ww", id="a day to come"),
-        pytest.param(4, "MMM ww", id="a day that runs"),
+        pytest.param(-1000, "www ww", id="a future day"),
+        pytest.param(4, "MMM ww", id="a day in progress"),
         pytest.param(1000, "MMM MM", id="a day that is over"),
     ],
 )
-def test_a_day_that_nobody_asked_about(due: int, expected: str) -> None:
+def test_a_day_without_requests(due: int, expected: str) -> None:
     known = never_requested(
         "NSE_EQ|A", CandleInterval.MINUTE, YESTERDAY, at(0, 1, 2, 4, 5), due=FIRST + due
     )
@@ -233,8 +233,8 @@ def test_a_closed_day_expects_nothing() -> None:
         pytest.param("PPEE", at(0, 1, 2), 4, "PPE", id="the day ended earlier"),
         pytest.param("PPEE", at(0, 1, 2, 3, 4, 5), 5, "PPEEMw", id="the day ended later"),
         pytest.param("PNEp", at(0, 3), 4, "P  p", id="a halt in between"),
-        pytest.param("pp", at(), 4, "", id="it was a holiday after all"),
-        pytest.param("", at(0, 1), 1, "Mw", id="it was none after all"),
+        pytest.param("pp", at(), 4, "", id="a holiday instead"),
+        pytest.param("", at(0, 1), 1, "Mw", id="a trading day instead"),
         pytest.param("PP NN", at(0, 1, 2, 3, 4), 9, "PPMNN", id="the break was traded"),
     ],
 )
@@ -247,14 +247,14 @@ def test_added_hours_continue_what_was_pending() -> None:
     assert known.intervals == (CoverageInterval(FIRST, FIRST + 4, State.PENDING),)
 
 
-# -- when to ask again -----------------------------------------------------------------------
+# -- the next attempt -----------------------------------------------------------------------
 
 
 Attempt = Callable[[DayCoverage, datetime], DayCoverage]
 
 
 def waits(attempt: Attempt, known: DayCoverage) -> list[timedelta | None]:
-    """How long each of nine attempts, one after another, holds the next one back."""
+    """The wait after each of nine attempts in a row."""
     found = []
     now = NOW
     for _ in range(9):
@@ -277,12 +277,12 @@ def failed(known: DayCoverage, now: datetime) -> DayCoverage:
 
 
 @pytest.mark.parametrize("text", ["PPEE", "MMMM", "Pppp", "----"])
-def test_a_settled_day_is_asked_about_ever_more_rarely(text: str) -> None:
+def test_requests_for_a_settled_day_become_rarer(text: str) -> None:
     days = [1, 2, 4, 8, 16, 30, 30, 30, 30]
     assert waits(answered, day(text)) == [timedelta(days=number) for number in days]
 
 
-def test_a_running_day_is_asked_again_soon() -> None:
+def test_a_day_in_progress_is_requested_again_soon() -> None:
     after = [5, 10, 15, 15, 15, 15, 15, 15, 15]
     assert waits(answered_early, day("PMMw")) == [number * MINUTE for number in after]
 
@@ -290,11 +290,11 @@ def test_a_running_day_is_asked_again_soon() -> None:
 @pytest.mark.parametrize(
     ("text", "attempt"),
     [
-        pytest.param("PPNN", answered, id="the day is whole"),
-        pytest.param("PPww", answered_early, id="nothing is due that lacks"),
+        pytest.param("PPNN", answered, id="the day is complete"),
+        pytest.param("PPww", answered_early, id="no missing minute is due"),
     ],
 )
-def test_nothing_to_wait_for(text: str, attempt: Attempt) -> None:
+def test_complete_days_have_no_next_attempt(text: str, attempt: Attempt) -> None:
     assert waits(attempt, day(text)) == [None] * 9
 
 
@@ -309,27 +309,27 @@ def test_failures_wait_a_month_at_most() -> None:
     assert last == timedelta(days=30)
 
 
-def test_a_graver_failure_waits_as_long_as_its_class_demands() -> None:
+def test_a_failure_of_another_group_waits_at_least_its_first_wait() -> None:
     known = with_failure(failed(day("MMMM"), NOW), "unknown instrument", NOW + HOUR, 24 * HOUR)
     assert known.next_attempt == NOW + 25 * HOUR
 
 
-def test_the_first_failure_after_answers_waits_no_longer_than_any_first() -> None:
-    """A day that runs is asked about many times; its last hole must not wait until tomorrow."""
-    asked = reduce(answered_early, [NOW] * 20, day("PMMw"))
-    known = failed(asked, NOW)
+def test_the_first_failure_after_responses_waits_no_longer_than_any_first() -> None:
+    """A day in progress has many requests; its last gap must not wait until tomorrow."""
+    requested = reduce(answered_early, [NOW] * 20, day("PMMw"))
+    known = failed(requested, NOW)
     assert known.next_attempt == NOW + 5 * MINUTE
     assert known.attempts == 21
 
 
-def test_a_failure_is_remembered_until_an_answer() -> None:
+def test_a_failure_is_stored_until_the_next_response() -> None:
     known = failed(day("MMMM"), NOW)
     assert (known.last_error, known.last_attempt, known.attempts) == ("HTTP 503", NOW, 1)
     assert written(known) == "MMMM"
     assert answered(known, NOW + HOUR).last_error is None
 
 
-def test_new_hours_are_asked_for_at_once() -> None:
+def test_added_hours_are_requested_at_once() -> None:
     known = answered(day("PPEE"), NOW)
     assert refitted(known, at(0, 1, 2, 3, 4), FIRST + 9).next_attempt is None
     assert refitted(known, at(0, 1, 2), FIRST + 9).next_attempt == known.next_attempt
@@ -339,18 +339,18 @@ def test_new_hours_are_asked_for_at_once() -> None:
     ("text", "on", "wanted"),
     [
         pytest.param("MMMM", YESTERDAY, True, id="missed"),
-        pytest.param("PPPM", TODAY, True, id="a hole of today"),
+        pytest.param("PPPM", TODAY, True, id="a gap of today"),
         pytest.param("PPEP", YESTERDAY, True, id="the source may have repaired it"),
-        pytest.param("PPpP", YESTERDAY, True, id="yesterday's provisional bar can be confirmed"),
+        pytest.param("PPpP", YESTERDAY, True, id="yesterday's provisional candle can be confirmed"),
         pytest.param("PPpP", TODAY, False, id="today's cannot"),
-        pytest.param("PPNP", YESTERDAY, False, id="nobody traded"),
-        pytest.param("PPPP", YESTERDAY, False, id="all there"),
+        pytest.param("PPNP", YESTERDAY, False, id="no trade"),
+        pytest.param("PPPP", YESTERDAY, False, id="complete"),
         pytest.param("PPww", TODAY, False, id="not due yet"),
-        pytest.param("----", YESTERDAY, False, id="before the first bar"),
+        pytest.param("----", YESTERDAY, False, id="before the first candle"),
         pytest.param("", YESTERDAY, False, id="a closed day"),
     ],
 )
-def test_which_days_a_request_could_better(text: str, on: date, wanted: bool) -> None:
+def test_which_days_need_a_request(text: str, on: date, wanted: bool) -> None:
     assert needs_request(replace(day(text), day=on), TODAY) is wanted
 
 
@@ -377,10 +377,10 @@ def test_counts() -> None:
     assert known.spans(State.PRESENT, State.MISSED) == at(0, 1, 2, 7)
 
 
-# -- before the first bar --------------------------------------------------------------------
+# -- before the first candle --------------------------------------------------------------------
 
 
-def test_an_empty_day_before_the_first_bar_expects_nothing() -> None:
+def test_an_empty_day_before_the_first_candle_expects_nothing() -> None:
     empty = with_response(day("MM MM"), ANSWER)
     unlisted = before_first_candle(empty)
     assert written(unlisted) == "-- --"
@@ -388,11 +388,11 @@ def test_an_empty_day_before_the_first_bar_expects_nothing() -> None:
     assert not needs_request(unlisted, TODAY)
 
 
-def test_bars_and_proofs_stay_whatever_the_first_bar() -> None:
+def test_candles_and_proofs_stay_before_the_first_candle() -> None:
     assert written(before_first_candle(day("PpNE"))) == "PpN-"
 
 
-def test_an_older_bar_takes_it_back_and_nobody_asks_the_sooner() -> None:
+def test_an_older_candle_restores_the_day_and_its_next_attempt() -> None:
     empty = with_response(day("MM MM"), ANSWER)
     assert after_first_candle(before_first_candle(empty)) == empty
 
@@ -420,7 +420,7 @@ def arrival(arrived: Spans, final: Spans) -> Operation:
 arrivals = st.builds(arrival, IN_SESSION, ANYWHERE)
 agings = st.builds(partial, st.just(aged), due=st.integers(FIRST - 3, FIRST + 20))
 stills = st.builds(partial, st.just(with_no_trade), still=ANYWHERE, proof=PROOFS)
-early_answers = st.builds(
+early_responses = st.builds(
     partial,
     st.just(with_early_response),
     at=st.integers(0, 100).map(lambda hours: NOW + hours * HOUR),
@@ -433,9 +433,10 @@ failures = st.builds(
     at=st.integers(0, 100).map(lambda hours: NOW + hours * HOUR),
     first_wait=st.just(5 * MINUTE),
 )
-first_bars = st.sampled_from([before_first_candle, after_first_candle])
+first_candles = st.sampled_from([before_first_candle, after_first_candle])
 HISTORIES = st.lists(
-    st.one_of(arrivals, agings, stills, early_answers, answers, failures, first_bars), max_size=12
+    st.one_of(arrivals, agings, stills, early_responses, answers, failures, first_candles),
+    max_size=12,
 )
 FRESH = never_requested("NSE_EQ|A", CandleInterval.MINUTE, YESTERDAY, SESSION, due=FIRST)
 
@@ -448,7 +449,7 @@ DAYS = HISTORIES.map(after)
 
 
 @given(DAYS)
-def test_stretches_divide_the_expected_minutes_exactly(known: DayCoverage) -> None:
+def test_intervals_divide_the_expected_minutes_exactly(known: DayCoverage) -> None:
     assert all(one.first < one.end for one in known.intervals)
     assert all(one.end <= other.first for one, other in pairwise(known.intervals))
     assert known.spans(*State) == SESSION
@@ -456,27 +457,27 @@ def test_stretches_divide_the_expected_minutes_exactly(known: DayCoverage) -> No
 
 
 @given(DAYS, ANYWHERE)
-def test_neighbouring_stretches_differ(known: DayCoverage, expected: Spans) -> None:
-    for told in (known, refitted(known, expected, due=FIRST)):
+def test_neighbouring_intervals_differ(known: DayCoverage, expected: Spans) -> None:
+    for each in (known, refitted(known, expected, due=FIRST)):
         assert all(
             (one.end, one.state, one.proof) != (other.first, other.state, other.proof)
-            for one, other in pairwise(told.intervals)
+            for one, other in pairwise(each.intervals)
         )
 
 
 @given(DAYS)
-def test_only_bars_that_are_there_can_be_unconfirmed(known: DayCoverage) -> None:
+def test_only_present_candles_are_provisional(known: DayCoverage) -> None:
     assert minutes(known.provisional) <= minutes(known.spans(State.PRESENT))
 
 
-@given(DAYS, st.one_of(arrivals, agings, stills, early_answers, answers, failures, first_bars))
-def test_a_bar_that_is_there_is_never_lost(known: DayCoverage, happens: Operation) -> None:
+@given(DAYS, st.one_of(arrivals, agings, stills, early_responses, answers, failures, first_candles))
+def test_a_present_candle_is_never_lost(known: DayCoverage, happens: Operation) -> None:
     there = minutes(known.spans(State.PRESENT))
     assert there <= minutes(happens(known).spans(State.PRESENT))
 
 
-@given(DAYS, st.one_of(agings, stills, early_answers, failures))
-def test_only_a_complete_answer_about_a_finished_day_finds_the_source_empty(
+@given(DAYS, st.one_of(agings, stills, early_responses, failures))
+def test_only_a_complete_response_about_a_finished_day_finds_the_source_empty(
     known: DayCoverage, happens: Operation
 ) -> None:
     found = minutes(happens(known).spans(State.SOURCE_EMPTY))
@@ -484,14 +485,14 @@ def test_only_a_complete_answer_about_a_finished_day_finds_the_source_empty(
 
 
 @given(DAYS, answers)
-def test_a_complete_answer_settles_a_finished_day(known: DayCoverage, happens: Operation) -> None:
+def test_a_complete_response_settles_a_finished_day(known: DayCoverage, happens: Operation) -> None:
     answered = happens(known)
     assert answered.settled
     assert answered.confirmations == known.confirmations + 1
 
 
 @given(DAYS, ANYWHERE, PROOFS)
-def test_proof_of_no_trade_beats_an_empty_source_and_no_bar(
+def test_proof_of_no_trade_replaces_an_empty_source_and_no_candle(
     known: DayCoverage, still: Spans, proof: Proof
 ) -> None:
     before, proved = states(known), states(with_no_trade(known, still, proof))
@@ -511,45 +512,45 @@ def test_time_only_turns_what_is_pending_and_due_into_missed(known: DayCoverage,
 
 @given(DAYS, ANYWHERE, st.integers(FIRST - 3, FIRST + 20))
 def test_amended_hours_keep_what_is_known(known: DayCoverage, expected: Spans, due: int) -> None:
-    with_amendments = refitted(known, expected, due)
-    before, kept = states(aged(known, due)), states(with_amendments)
+    amended = refitted(known, expected, due)
+    before, kept = states(aged(known, due)), states(amended)
     assert set(kept) == minutes(expected)
-    for minute, told in kept.items():
+    for minute, stated in kept.items():
         unknown = (State.MISSED if minute < due else State.PENDING, None)
-        assert told == before.get(minute, unknown)
-    assert minutes(with_amendments.provisional) == minutes(known.provisional) & minutes(expected)
+        assert stated == before.get(minute, unknown)
+    assert minutes(amended.provisional) == minutes(known.provisional) & minutes(expected)
 
 
 @given(DAYS)
-def test_the_first_bar_moving_there_and_back_changes_nothing(known: DayCoverage) -> None:
+def test_moving_the_first_candle_there_and_back_changes_nothing(known: DayCoverage) -> None:
     listed = after_first_candle(known)
     assert after_first_candle(before_first_candle(listed)) == listed
 
 
 @given(DAYS, PROOFS)
-def test_a_settled_day_rests_a_day_at_least_and_a_month_at_most(
+def test_a_settled_day_waits_a_day_at_least_and_a_month_at_most(
     known: DayCoverage, proof: Proof
 ) -> None:
     next_attempt = with_response(known, proof).next_attempt
     assert next_attempt is None or 24 * HOUR <= next_attempt - proof.at <= timedelta(days=30)
 
 
-# -- what two stores know together -----------------------------------------------------------
+# -- the ledgers of two stores -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("ours", "theirs", "together"),
     [
-        pytest.param("PMMM", "MMMP", "PMMP", id="each has bars that the other lacks"),
+        pytest.param("PMMM", "MMMP", "PMMP", id="each has candles that the other lacks"),
         pytest.param("ppPP", "pPpP", "pPPP", id="confirmed in either"),
-        pytest.param("pM", "MP", "pP", id="one bar confirmed, one not"),
+        pytest.param("pM", "MP", "pP", id="one candle confirmed, one not"),
         pytest.param("MEN-", "EMMM", "EEN-", id="a proof of either settles it"),
-        pytest.param("EN", "NE", "NN", id="volume says why the source is empty"),
-        pytest.param("PPp", "NE-", "PPp", id="a bar refutes any proof"),
-        pytest.param("----", "MPMM", "EPEE", id="a bar where none was expected"),
-        pytest.param("----", "EEEE", "EEEE", id="an older bar is known to one"),
-        pytest.param("ww", "Mw", "Mw", id="it has become due"),
-        pytest.param("PP", "PPMM", "PPMM", id="amended hours known to one"),
+        pytest.param("EN", "NE", "NN", id="volume is the reason why the source is empty"),
+        pytest.param("PPp", "NE-", "PPp", id="a candle refutes any proof"),
+        pytest.param("----", "MPMM", "EPEE", id="a candle where none was expected"),
+        pytest.param("----", "EEEE", "EEEE", id="one has an older candle"),
+        pytest.param("ww", "Mw", "Mw", id="due in one of them"),
+        pytest.param("PP", "PPMM", "PPMM", id="one has amended hours"),
         pytest.param("PP  ", "  MM", "PPMM", id="nothing in common"),
     ],
 )
@@ -558,7 +559,7 @@ def test_two_stores_together(ours: str, theirs: str, together: str) -> None:
     assert written(combined(day(theirs), day(ours))) == together
 
 
-def test_together_the_later_attempt_tells_and_the_counts_are_the_larger() -> None:
+def test_together_the_later_attempt_and_the_larger_counts_are_used() -> None:
     early = answered(answered(day("ME"), NOW), NOW + HOUR)
     late = failed(day("MM"), NOW + 2 * HOUR)
 
@@ -577,7 +578,9 @@ def test_together_the_first_proof_of_a_state_is_kept() -> None:
 
 
 @given(DAYS, DAYS)
-def test_together_it_does_not_matter_who_is_first(ours: DayCoverage, theirs: DayCoverage) -> None:
+def test_together_the_order_of_the_stores_does_not_matter(
+    ours: DayCoverage, theirs: DayCoverage
+) -> None:
     assert combined(ours, theirs) == combined(theirs, ours)
 
 

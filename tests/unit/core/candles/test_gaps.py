@@ -1,4 +1,4 @@
-"""Gaps of a day, days in numbers, and how neighbouring days go together."""
+"""Gaps of a day, counts of days, and runs of neighbouring whole days."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,14 +39,14 @@ def day(text: str, **facts: object) -> DayCoverage:
         instrument_key="NSE_EQ|INE002A01018",
         interval=CandleInterval.MINUTE,
         day=DAY,
-        intervals=tuple(_stretches(text)),
+        intervals=tuple(_intervals(text)),
         attempts=3,
         next_attempt=AT,
     )
     return replace(known, **facts)  # type: ignore[arg-type]
 
 
-def _stretches(text: str) -> Iterator[CoverageInterval]:
+def _intervals(text: str) -> Iterator[CoverageInterval]:
     for letter, run in groupby(enumerate(text), key=lambda pair: pair[1]):
         positions = [FIRST + position for position, _ in run]
         yield CoverageInterval(positions[0], positions[-1] + 1, LETTERS[letter])
@@ -59,7 +59,7 @@ def shown(gaps: list[Gap]) -> list[tuple[int, int, str]]:
 @pytest.mark.parametrize(
     ("text", "gaps", "whole"),
     [
-        pytest.param("PPPP", [], [], id="nothing lacks"),
+        pytest.param("PPPP", [], [], id="nothing is missing"),
         pytest.param("----", [], [], id="nothing is expected"),
         pytest.param("PMMP", [(1, 3, "M")], [False], id="in the middle"),
         pytest.param("MPPE", [(0, 1, "M"), (3, 4, "E")], [False, False], id="at both ends"),
@@ -77,7 +77,7 @@ def test_gaps_of_a_day(text: str, gaps: list[tuple[int, int, str]], whole: list[
 
 
 @given(written_days)
-def test_gaps_are_the_minutes_that_are_expected_and_not_there(text: str) -> None:
+def test_gaps_are_the_expected_minutes_without_a_candle(text: str) -> None:
     letters = ["."] * len(text)
     for first, end, letter in shown(gaps_of(day(text), SESSION)):
         assert letters[first:end] == ["."] * (end - first)
@@ -92,7 +92,7 @@ def test_neighbouring_gaps_have_different_causes(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("proofs", "told"),
+    ("proofs", "kept"),
     [
         pytest.param([OLD, NEW], NEW, id="the newer follows"),
         pytest.param([NEW, OLD], NEW, id="the newer precedes"),
@@ -101,27 +101,27 @@ def test_neighbouring_gaps_have_different_causes(text: str) -> None:
         pytest.param([None, None], None, id="neither has one"),
     ],
 )
-def test_one_cause_proved_twice_is_one_gap(proofs: list[Proof | None], told: Proof | None) -> None:
+def test_one_cause_proved_twice_is_one_gap(proofs: list[Proof | None], kept: Proof | None) -> None:
     pieces = tuple(
         CoverageInterval(FIRST + number, FIRST + number + 1, State.SOURCE_EMPTY, proof)
         for number, proof in enumerate(proofs)
     )
     (gap,) = gaps_of(day("E", intervals=pieces), SESSION)
-    assert (gap.first, gap.end, gap.proof) == (FIRST, FIRST + 2, told)
+    assert (gap.first, gap.end, gap.proof) == (FIRST, FIRST + 2, kept)
 
 
-def test_the_next_attempt_is_for_what_can_still_come() -> None:
+def test_only_minutes_that_can_be_requested_have_a_next_attempt() -> None:
     found = gaps_of(day("NEMw"), SESSION)
     assert [gap.next_attempt for gap in found] == [None, AT, AT, None]
     assert {gap.attempts for gap in found} == {3}
 
 
-def test_the_last_error_is_that_of_what_is_missed() -> None:
+def test_only_missed_minutes_have_the_last_error() -> None:
     found = gaps_of(day("EMN", last_error="Upstox answered 500"), SESSION)
     assert [gap.last_error for gap in found] == [None, "Upstox answered 500", None]
 
 
-def test_a_day_candle_lacks_from_open_to_close() -> None:
+def test_the_gap_of_a_day_candle_is_from_open_to_close() -> None:
     ((midnight, after),) = expected_spans(SESSION, CandleInterval.DAY)
     missing = (CoverageInterval(midnight, after, State.MISSED),)
     (gap,) = gaps_of(day("M", interval=CandleInterval.DAY, intervals=missing), SESSION)
@@ -144,20 +144,20 @@ def a_gap(number: int, cause: str, *, whole: bool = True, attempts: int = 3) -> 
         pytest.param([a_gap(0, "M"), a_gap(2, "M")], [1, 1], id="a day between"),
         pytest.param([a_gap(2, "M"), a_gap(5, "M")], [2], id="a weekend between"),
         pytest.param([a_gap(0, "M"), a_gap(1, "E")], [1, 1], id="two causes"),
-        pytest.param([a_gap(0, "M", attempts=0), a_gap(1, "M")], [1, 1], id="asked for since"),
-        pytest.param([a_gap(0, "M", attempts=1), a_gap(1, "M")], [2], id="asked for more often"),
+        pytest.param([a_gap(0, "M", attempts=0), a_gap(1, "M")], [1, 1], id="requested since"),
+        pytest.param([a_gap(0, "M", attempts=1), a_gap(1, "M")], [2], id="requested more often"),
         pytest.param([a_gap(0, "M", whole=False), a_gap(1, "M")], [1, 1], id="part of a day"),
         pytest.param([a_gap(0, "M"), a_gap(1, "M", whole=False)], [1, 1], id="then part of one"),
     ],
 )
-def test_neighbouring_whole_days_go_together(gaps: list[Gap], lengths: list[int]) -> None:
+def test_neighbouring_whole_days_are_one_run(gaps: list[Gap], lengths: list[int]) -> None:
     trading_days = [DAY + timedelta(days=number) for number in (0, 1, 2, 5)]
     found = list(runs(gaps, trading_days))
     assert [len(run) for run in found] == lengths
     assert [gap for run in found for gap in run] == gaps
 
 
-# -- numbers ---------------------------------------------------------------------------------
+# -- counts ---------------------------------------------------------------------------------
 
 
 @given(written_days)
@@ -171,7 +171,7 @@ def test_counts_are_the_sums_of_the_minutes(text: str) -> None:
 
 
 @given(st.lists(written_days, min_size=1, max_size=5))
-def test_the_sum_of_days_counts_like_one_long_day(texts: list[str]) -> None:
+def test_the_sum_of_days_is_that_of_one_long_day(texts: list[str]) -> None:
     assert summed(counts_of(day(text)) for text in texts) == counts_of(day("".join(texts)))
 
 
@@ -188,9 +188,9 @@ def test_the_sum_of_days_counts_like_one_long_day(texts: list[str]) -> None:
         ("PEMw", State.MISSED),
     ],
 )
-def test_the_gravest_state_names_the_day(text: str, state: State) -> None:
+def test_the_worst_state_is_that_of_the_day(text: str, state: State) -> None:
     assert counts_of(day(text)).state is state
 
 
-def test_no_minutes_are_nothing_expected() -> None:
+def test_a_day_without_minutes_is_not_expected() -> None:
     assert DayCounts().state is State.NOT_EXPECTED

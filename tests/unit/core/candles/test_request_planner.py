@@ -161,13 +161,13 @@ def test_a_window_counts_the_minutes_that_are_wanted() -> None:
         pytest.param("2026-09-24", "2026-09-15", CandleEndpoint.HISTORICAL, id="expires later"),
     ],
 )
-def test_expired_contracts_have_a_door_of_their_own(
+def test_expired_contracts_have_an_endpoint_of_their_own(
     expiry: str, day: str, expected: CandleEndpoint
 ) -> None:
     assert [window.endpoint for window in plan(needs(future("INFY", expiry), day))] == [expected]
 
 
-def test_a_day_to_come_cannot_be_asked() -> None:
+def test_a_future_day_cannot_be_requested() -> None:
     with pytest.raises(ValueError, match="2026-09-17 is in the future"):
         plan(needs(INFY, "2026-09-17"))
 
@@ -176,8 +176,8 @@ PAST_DAYS = st.sets(st.integers(0, 110).map(lambda ago: TODAY - ago * DAY), min_
 
 
 @given(PAST_DAYS)
-def test_no_other_windows_would_be_fewer(days: set[date]) -> None:
-    """Tries every set of windows; one may as well begin with the oldest day that it serves."""
+def test_no_other_set_of_windows_is_smaller(days: set[date]) -> None:
+    """Tries every set of windows that begin with the oldest day in them."""
     past = days - {TODAY}
     fewest = next(
         number
@@ -221,7 +221,7 @@ def test_every_need_lies_in_exactly_one_window(wanted: list[Need]) -> None:
 
 @given(NEEDS)
 def test_the_same_needs_make_the_same_plan(wanted: list[Need]) -> None:
-    """Whatever the order of an instrument's days; the order of the instruments is kept."""
+    """In any order of an instrument's days; the order of the instruments stays."""
     names = list(dict.fromkeys(need.instrument.instrument_key for need in wanted))
     shuffled = sorted(
         wanted, key=lambda need: (names.index(need.instrument.instrument_key), need.day)
@@ -232,7 +232,7 @@ def test_the_same_needs_make_the_same_plan(wanted: list[Need]) -> None:
 # -- the order of the requests ---------------------------------------------------------------
 
 
-def test_order_of_the_requests() -> None:
+def test_expiring_contracts_are_first_then_newer_days() -> None:
     tomorrow, in_a_week = future("GAIL", "2026-09-17"), future("SAIL", "2026-09-23")
     in_eight_days, over = future("BHEL", "2026-09-24"), future("NTPC", "2026-09-15")
     wanted = [
@@ -271,7 +271,7 @@ def test_all_instruments_of_one_period_come_before_an_older_period() -> None:
     assert newest == sorted(newest, reverse=True)
 
 
-# -- a window that the provider finds too long -----------------------------------------------
+# -- a window that the provider refuses as too long -----------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,9 @@ def test_all_instruments_of_one_period_come_before_an_older_period() -> None:
         ),
     ],
 )
-def test_halves(first: str, last: str, newer: tuple[str, int], older: tuple[str, int]) -> None:
+def test_the_newer_half_is_first(
+    first: str, last: str, newer: tuple[str, int], older: tuple[str, int]
+) -> None:
     (whole,) = plan(needs(INFY, first, last))
     halves = replace(whole, minutes=310).halves()
     assert [(written(half), half.minutes) for half in halves] == [
@@ -302,7 +304,7 @@ def test_halves(first: str, last: str, newer: tuple[str, int], older: tuple[str,
 
 
 @given(days=st.integers(2, 3653), minutes=st.integers(1, 10_000))
-def test_halves_hold_each_day_and_each_minute_once(days: int, minutes: int) -> None:
+def test_halves_have_each_day_and_each_minute_once(days: int, minutes: int) -> None:
     (day,) = plan(needs(INFY, TODAY - DAY))
     whole = replace(day, first=day.last - (days - 1) * DAY, minutes=minutes)
     newer, older = whole.halves()
@@ -318,7 +320,7 @@ def test_a_single_day_has_no_halves() -> None:
         day.halves()
 
 
-# -- how long it takes -----------------------------------------------------------------------
+# -- the estimate -----------------------------------------------------------------------
 
 
 def requests(
@@ -363,7 +365,7 @@ def sent_before_now(seconds: float, number: int) -> list[datetime]:
             Budget(UPSTOX_LIMITS, sent_before_now(600, 1500)),
             0,
             1200,
-            id="a quarter is left until the old ones leave",
+            id="a quarter is left until the old requests leave the window",
         ),
         pytest.param(
             2000, Budget(UPSTOX_LIMITS, sent_before_now(1801, 2000)), 0, 189, id="long ago"
@@ -373,38 +375,40 @@ def sent_before_now(seconds: float, number: int) -> list[datetime]:
             Budget(UPSTOX_LIMITS, reserved={SECOND: 10}),
             0,
             1,
-            id="ten of each second are kept for the live lane",
+            id="ten per second are reserved for the live lane",
         ),
         pytest.param(
             1940,
             Budget(UPSTOX_LIMITS, reserved={MINUTE: 2, HALF_HOUR: 60}),
             0,
             188,
-            id="two a minute are kept for the live lane",
+            id="two per minute are reserved for the live lane",
         ),
         pytest.param(
             1941,
             Budget(UPSTOX_LIMITS, reserved={MINUTE: 2, HALF_HOUR: 60}),
             0,
             1800,
-            id="and no more than the rest is sent",
+            id="no more than the rest is sent",
         ),
         pytest.param(
             1,
             Budget({SECOND: 3}, sent_before_now(0.5, 3), {SECOND: 2}),
             0.5,
             0,
-            id="more is spent already than the reservation leaves",
+            id="more is used already than the reservation leaves",
         ),
     ],
 )
-def test_estimate(number: int, budget: Budget, starts: float, takes: float) -> None:
-    told = estimate(requests(number), {"candles": budget}, NOW)
-    assert told.requests == number
-    # Each window that had to be waited for adds one microsecond.
+def test_the_estimate_is_that_of_sending_as_early_as_allowed(
+    number: int, budget: Budget, starts: float, takes: float
+) -> None:
+    estimated = estimate(requests(number), {"candles": budget}, NOW)
+    assert estimated.requests == number
+    # Each wait for a window adds one microsecond.
     slack = 20 * INSTANT
-    assert timedelta(0) <= told.starts_at - NOW - timedelta(seconds=starts) <= slack
-    assert timedelta(0) <= told.duration - timedelta(seconds=takes) <= slack
+    assert timedelta(0) <= estimated.starts_at - NOW - timedelta(seconds=starts) <= slack
+    assert timedelta(0) <= estimated.duration - timedelta(seconds=takes) <= slack
 
 
 def test_apis_run_side_by_side() -> None:
@@ -420,7 +424,7 @@ def test_apis_run_side_by_side() -> None:
     )
 
 
-def test_historical_and_intraday_spend_from_one_budget() -> None:
+def test_historical_and_intraday_use_one_budget() -> None:
     assert {endpoint: api_of(endpoint) for endpoint in CandleEndpoint} == {
         CandleEndpoint.HISTORICAL: "candles",
         CandleEndpoint.INTRADAY: "candles",
@@ -430,7 +434,7 @@ def test_historical_and_intraday_spend_from_one_budget() -> None:
     assert estimate(planned, {"candles": Budget({SECOND: 50})}, NOW).duration > SECOND
 
 
-def test_a_reservation_must_leave_room() -> None:
+def test_a_reservation_must_leave_something() -> None:
     with pytest.raises(ValueError, match="nothing is left"):
         Budget({SECOND: 3}, reserved={SECOND: 3})
 
@@ -445,12 +449,12 @@ BUDGETS = st.builds(
 
 
 def held(counted: Sequence[datetime], width: timedelta, at: datetime) -> int:
-    """How many of *counted* a window of this width holds that ends at *at*."""
+    """The number of *counted* in a window of this width that ends at *at*."""
     return sum(at - width <= instant <= at for instant in counted)
 
 
 @given(BUDGETS, st.integers(0, 30))
-def test_no_window_is_overfilled_and_nothing_could_be_sent_earlier(
+def test_no_window_is_exceeded_and_no_request_could_be_sent_earlier(
     budget: Budget, number: int
 ) -> None:
     sent = send_times(budget, number, NOW)
@@ -468,10 +472,10 @@ def test_no_window_is_overfilled_and_nothing_could_be_sent_earlier(
 
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 2_000), max_size=15), st.integers(1, 20))
-def test_the_pacer_keeps_what_the_estimate_promises(
+def test_the_pacer_sends_at_the_estimated_times(
     tmp_path_factory: pytest.TempPathFactory, pauses: list[int], number: int
 ) -> None:
-    """To the microsecond, when the answers come at once."""
+    """To the microsecond, when the responses arrive at once."""
     limits = {SECOND: 3, 10 * SECOND: 8}
     clock = VirtualClock(NOW)
     hold = clock.hold()

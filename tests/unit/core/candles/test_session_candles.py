@@ -1,4 +1,4 @@
-"""How candles fit the trading day: expected minutes, the closing auction's rows, and strays."""
+"""Candles in their sessions: expected minutes, rows of the closing auction, and rows outside."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -68,12 +68,12 @@ def fitted(candles: CandleBlock, group: TradingGroup = F_AND_O_STOCK) -> Session
     return placed(candles, partial(CALENDAR.session, group=group))
 
 
-def told(spans: Spans) -> str:
+def written(spans: Spans) -> str:
     ends = [(instant_of(first), instant_of(end)) for first, end in spans]
     return " ".join(f"{a.astimezone(IST):%H:%M}-{b.astimezone(IST):%H:%M}" for a, b in ends)
 
 
-# -- which minutes a day has -----------------------------------------------------------------
+# -- the minutes of a day -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def told(spans: Spans) -> str:
             "15:30",
             "09:16-15:30",
             1,
-            id="a source that labels the end of a bar: 09:15 lacks, 15:30 has no room",
+            id="a source that labels the end of a candle: 09:15 is missing, 15:30 is outside",
         ),
         pytest.param(
             "2025-06-10", F_AND_O_STOCK, "09:08", "15:32", "09:15-15:30", 10, id="pre-open prints"
@@ -130,21 +130,21 @@ def told(spans: Spans) -> str:
             "2026-08-24", OTHER_STOCK, "09:15", "15:29", "09:15-15:30", 0, id="without auction"
         ),
         pytest.param(
-            "2026-08-24", INDIA_VIX, "09:15", "15:29", "09:15-15:30", 0, id="VIX ticks on"
+            "2026-08-24", INDIA_VIX, "09:15", "15:29", "09:15-15:30", 0, id="VIX has no auction"
         ),
         pytest.param(
             "2026-08-24", FUTURES_AND_OPTIONS, "09:15", "15:39", "09:15-15:40", 0, id="F&O: 385"
         ),
     ],
 )
-def test_rows_in_their_session(
+def test_rows_are_assigned_to_their_session(
     day: str, group: TradingGroup, first: str, last: str, present: str, outside: int
 ) -> None:
     trading_date = date.fromisoformat(day)
     wanted = rows(trading_date, first, last)
     found = fitted(block(wanted), group)
 
-    assert {day: told(spans) for day, spans in found.days.items()} == (
+    assert {day: written(spans) for day, spans in found.days.items()} == (
         {trading_date: present} if present else {}
     )
     assert found.outside == ({trading_date: outside} if outside else {})
@@ -152,36 +152,36 @@ def test_rows_in_their_session(
     assert set(found.block.kinds) <= {Kind.TRADED}
 
 
-def test_a_hole_divides_the_day() -> None:
+def test_a_gap_divides_the_day() -> None:
     day = date(2025, 6, 10)
     wanted = [*rows(day, "09:15", "09:59"), *rows(day, "10:07", "15:29")]
-    assert told(fitted(block(wanted)).days[day]) == "09:15-10:00 10:07-15:30"
+    assert written(fitted(block(wanted)).days[day]) == "09:15-10:00 10:07-15:30"
 
 
-def test_several_days_come_in_one_block() -> None:
+def test_one_block_may_have_several_days() -> None:
     friday, saturday, monday = date(2025, 6, 6), date(2025, 6, 7), date(2025, 6, 9)
     found = fitted(
         block([row for day in (friday, saturday, monday) for row in rows(day, "10:00", "10:01")])
     )
-    assert {day: told(spans) for day, spans in found.days.items()} == {
+    assert {day: written(spans) for day, spans in found.days.items()} == {
         friday: "10:00-10:02",
         monday: "10:00-10:02",
     }
     assert found.outside == {saturday: 2}
 
 
-def test_no_rows() -> None:
+def test_a_block_without_rows_has_no_days() -> None:
     found = fitted(block([]))
     assert (len(found.block), found.days, found.outside) == (0, {}, {})
 
 
-def test_columns_stay_together() -> None:
+def test_all_columns_drop_the_same_rows() -> None:
     day = date(2025, 6, 10)
     candles = block([(number(day, "09:14"), 90.0, 1), (number(day, "09:15"), 91.0, 2)])
     assert fitted(candles).block == block([(number(day, "09:15"), 91.0, 2)])
 
 
-def test_a_day_that_the_calendar_does_not_know() -> None:
+def test_a_day_outside_the_calendar_is_an_error() -> None:
     with pytest.raises(CalendarUnknown, match="2016-09-30"):
         fitted(block(rows(date(2016, 9, 30), "09:15", "09:15")))
 
@@ -216,7 +216,7 @@ def carried(first: int, last: int, price: float = 100.0) -> list[tuple[str, floa
             F_AND_O_STOCK,
             [*carried(15, 27), ("15:28", 101.5, 9_000), ("15:29", 101.5, 0)],
             ["15:28"],
-            id="the auction at 15:28, its price carried on",
+            id="the auction at 15:28, its price carried to 15:29",
         ),
         pytest.param(
             F_AND_O_STOCK,
@@ -224,14 +224,14 @@ def carried(first: int, last: int, price: float = 100.0) -> list[tuple[str, floa
             ["15:29"],
             id="the auction at the last price",
         ),
-        pytest.param(F_AND_O_STOCK, carried(15, 29), [], id="nobody met in the auction"),
+        pytest.param(F_AND_O_STOCK, carried(15, 29), [], id="no trade in the auction"),
         pytest.param(
             F_AND_O_STOCK,
             [*carried(15, 27), *carried(28, 29, 101.5)],
             [],
             id="of a stock a price without volume proves no auction",
         ),
-        pytest.param(F_AND_O_STOCK, [("15:34", 101.5, 12)], ["15:34"], id="as late as can be"),
+        pytest.param(F_AND_O_STOCK, [("15:34", 101.5, 12)], ["15:34"], id="the latest minute"),
         pytest.param(F_AND_O_STOCK, [], [], id="no rows after continuous trading"),
         pytest.param(
             INDEX,
@@ -245,7 +245,7 @@ def carried(first: int, last: int, price: float = 100.0) -> list[tuple[str, floa
             ["15:28"],
             id="an index moves once",
         ),
-        pytest.param(INDEX, carried(15, 29), [], id="an index that closes where it stood"),
+        pytest.param(INDEX, carried(15, 29), [], id="an index that closes unchanged"),
     ],
 )
 def test_rows_of_the_closing_auction_count_as_neither_expected_nor_present(
@@ -259,34 +259,34 @@ def test_rows_of_the_closing_auction_count_as_neither_expected_nor_present(
     }
     assert {start: kinds[start] for start in expected} == expected
     assert Counter(kinds.values())[Kind.TRADED] == 360
-    assert told(found.days[AUCTION_DAY]) == "09:15-15:15"
+    assert written(found.days[AUCTION_DAY]) == "09:15-15:15"
     assert found.outside == {}
 
 
-def test_a_row_after_the_auction_has_no_room() -> None:
+def test_a_row_after_the_auction_is_outside() -> None:
     found = fitted(auction_day([("15:34", 101.5, 12), ("15:35", 101.5, 12)]))
     assert found.outside == {AUCTION_DAY: 1}
     assert found.block.starts[-1] == number(AUCTION_DAY, "15:34")
 
 
-def test_quiet_last_minutes_were_trading_before_there_was_an_auction() -> None:
+def test_last_minutes_without_trades_were_trading_before_the_auction_existed() -> None:
     found = fitted(auction_day(carried(15, 29), LAST_DAY_WITHOUT))
-    assert told(found.days[LAST_DAY_WITHOUT]) == "09:15-15:30"
+    assert written(found.days[LAST_DAY_WITHOUT]) == "09:15-15:30"
     assert set(found.block.kinds) == {Kind.TRADED}
 
 
-def test_a_quiet_minute_of_continuous_trading_is_traded() -> None:
+def test_a_minute_of_continuous_trading_without_volume_is_traded() -> None:
     found = fitted(block(rows(AUCTION_DAY, "15:10", "15:14", volume=0)))
     assert set(found.block.kinds) == {Kind.TRADED}
 
 
-def test_a_bar_that_moves_is_no_carried_one() -> None:
+def test_a_candle_that_is_not_flat_is_not_carried() -> None:
     flat = auction_day([("15:28", 101.5, 0)])
     moving = replace(flat, high=[*flat.high[:-1], 102.0])
     assert fitted(moving).block.kinds[-1] is Kind.AUCTION
 
 
-def test_an_index_is_not_held_against_another_day() -> None:
+def test_an_index_is_not_compared_with_another_day() -> None:
     yesterday = rows(date(2026, 8, 21), "15:14", "15:14", 100.0, volume=0)
     candles = block([*yesterday, *rows(AUCTION_DAY, "15:15", "15:16", 105.0, volume=0)])
     assert list(fitted(candles, INDEX).block.kinds) == [Kind.TRADED, Kind.CARRIED, Kind.CARRIED]

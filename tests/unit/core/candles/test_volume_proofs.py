@@ -1,4 +1,4 @@
-"""What cumulative volume proves: a minute in which it stood still had no trade."""
+"""Proof by cumulative volume: a minute in which it stood still had no trade."""
 
 from datetime import UTC, datetime, time, timedelta
 
@@ -17,7 +17,7 @@ OPENING = datetime.combine(DAY, time(9, 15), IST).astimezone(UTC)
 
 
 def seen(text: str) -> list[VolumeSeen]:
-    """Quotes written as ``"10:00 700, 10:01:30 700"``: when, and the day's volume."""
+    """Parse quotes like ``"10:00 700, 10:01:30 700"``: time, and the day's volume."""
     pairs = [quote.split() for quote in text.split(",")]
     return [
         VolumeSeen(datetime.combine(DAY, time.fromisoformat(at), IST).astimezone(UTC), int(volume))
@@ -25,7 +25,7 @@ def seen(text: str) -> list[VolumeSeen]:
     ]
 
 
-def told(spans: Spans) -> list[str]:
+def written(spans: Spans) -> list[str]:
     ends = [(instant_of(first), instant_of(end)) for first, end in spans]
     return [f"{a.astimezone(IST):%H:%M}-{b.astimezone(IST):%H:%M}" for a, b in ends]
 
@@ -57,8 +57,8 @@ def told(spans: Spans) -> list[str]:
         ),
     ],
 )
-def test_still_minutes(quotes: str, still: list[str]) -> None:
-    assert told(still_spans(seen(quotes))) == still
+def test_minutes_between_quotes_of_equal_volume_are_still(quotes: str, still: list[str]) -> None:
+    assert written(still_spans(seen(quotes))) == still
 
 
 def test_no_quotes_prove_nothing() -> None:
@@ -72,7 +72,7 @@ OFFSETS = st.integers(0, 20 * 60).map(lambda seconds: OPENING + seconds * SECOND
     quoted_at=st.sets(OFFSETS, max_size=25),
     trades=st.lists(OFFSETS.map(lambda at: at + SECOND / 2), max_size=6),
 )
-def test_exactly_the_minutes_that_two_equal_quotes_enclose(
+def test_exactly_the_minutes_between_two_equal_quotes_are_still(
     quoted_at: set[datetime], trades: list[datetime]
 ) -> None:
     quotes = [VolumeSeen(at, sum(trade < at for trade in trades)) for at in sorted(quoted_at)]
@@ -91,16 +91,16 @@ def test_exactly_the_minutes_that_two_equal_quotes_enclose(
 
 
 @pytest.mark.parametrize(
-    ("day_volume", "stored_volume", "all_there"),
+    ("day_volume", "stored_volume", "complete"),
     [
         pytest.param(9000, 9000, True, id="equal"),
-        pytest.param(0, 0, True, id="nobody traded all day"),
+        pytest.param(0, 0, True, id="no trade all day"),
         pytest.param(9000, 8999, False, id="a share is missing"),
         pytest.param(9000, 9001, False, id="more than the day had: one of them is wrong"),
         pytest.param(None, 0, False, id="the day's volume is not known"),
     ],
 )
-def test_stored_minutes_that_hold_all_the_volume(
-    day_volume: int | None, stored_volume: int, all_there: bool
+def test_whether_stored_minutes_have_all_the_volume(
+    day_volume: int | None, stored_volume: int, complete: bool
 ) -> None:
-    assert holds_all_volume(day_volume, stored_volume) is all_there
+    assert holds_all_volume(day_volume, stored_volume) is complete

@@ -1,4 +1,4 @@
-"""What counts as a rename and what as a new ISIN, and whose a day is."""
+"""Renames, new ISINs, and the key of each day."""
 
 from datetime import date, timedelta
 from itertools import pairwise
@@ -63,18 +63,20 @@ def instrument(symbol: str, isin: str, series: str = "EQ") -> Instrument:
             ["A:1", "B:2"],
             ["C:1", "A:3", "B:2"],
             [("1", "1", "renamed from A to C")],
-            id="a symbol freed by a rename and taken by somebody else",
+            id="a symbol freed by a rename and taken by another stock",
         ),
         pytest.param(["A:1"], ["A:1", "A:9:N1"], [], id="a debenture under the company's symbol"),
-        pytest.param(["A:1:GS"], ["B:1:GS"], [], id="bonds are not followed"),
+        pytest.param(["A:1:GS"], ["B:1:GS"], [], id="bonds have no lineage"),
         pytest.param(["A:1"], ["A:1:BE"], [], id="a stock moved to another series"),
         pytest.param(
             ["A:1"], ["A:2:BE"], [("1", "2", "new ISIN of A")], id="a new ISIN in another series"
         ),
-        pytest.param(["A:1"], ["B:2"], [], id="both changed at once: cannot be told"),
+        pytest.param(["A:1"], ["B:2"], [], id="both changed at once: not detected"),
     ],
 )
-def test_lineage(known: list[str], now: list[str], found: list[tuple[str, str, str]]) -> None:
+def test_renames_and_new_isins_are_detected(
+    known: list[str], now: list[str], found: list[tuple[str, str, str]]
+) -> None:
     assert list(detect_lineage(listed(*known), listed(*now), TODAY)) == [
         KeyChange(f"NSE_EQ|{old}", f"NSE_EQ|{new}", TODAY, reason) for old, new, reason in found
     ]
@@ -118,10 +120,10 @@ def held(key: str, first: int, last: int) -> KeyPeriod:
             [held("1", 10, 11), held("2", 12, 15), held("1", 16, 20)],
             id="an ISIN that came back",
         ),
-        pytest.param([reissued("8", "9", 15)], "1", [held("1", 10, 20)], id="somebody else's"),
+        pytest.param([reissued("8", "9", 15)], "1", [held("1", 10, 20)], id="another stock's"),
     ],
 )
-def test_each_day_stands_under_the_key_of_its_time(
+def test_each_day_has_the_key_of_its_time(
     key_changes: list[KeyChange], key: str, found: list[KeyPeriod]
 ) -> None:
     assert list(key_periods(key, key_changes, date(2026, 8, 10), date(2026, 8, 20))) == found
@@ -143,7 +145,7 @@ def test_every_day_of_a_range_belongs_to_one_key(
     assert all(after.first - before.last == timedelta(days=1) for before, after in pairwise(found))
 
 
-def test_a_rename_says_which_symbol_it_gave_up_and_a_new_isin_none() -> None:
+def test_a_rename_has_a_former_symbol_and_a_new_isin_has_none() -> None:
     (found,) = detect_lineage(listed("M&M:1"), listed("M-M:1"), TODAY)
 
     assert (found.is_rename, found.former_symbol) == (True, "M&M")

@@ -1,4 +1,4 @@
-"""Which instruments a list of symbols stands for."""
+"""Resolving a list of symbols to instruments."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -92,21 +92,21 @@ INSTRUMENTS = [
         pytest.param("INDIAVIX", VIX, id="that symbol without it"),
     ],
 )
-def test_a_symbol_stands_for_one_instrument(symbol: str, instrument: Instrument) -> None:
+def test_a_symbol_resolves_to_one_instrument(symbol: str, instrument: Instrument) -> None:
     universe = resolve([symbol], INSTRUMENTS)
 
     assert universe.members == (instrument,)
     assert universe.unresolved == ()
 
 
-def test_whichever_series_comes_first_in_the_file_the_main_one_is_taken() -> None:
+def test_the_main_series_is_used_in_any_order_of_the_file() -> None:
     main, other = stock("AB", "INE1"), stock("AB", "INE2", series="BE")
 
     assert resolve(["AB"], [main, other]).members == (main,)
     assert resolve(["AB"], [other, main]).members == (main,)
 
 
-def test_a_debenture_alone_does_not_stand_in_for_its_company() -> None:
+def test_a_debenture_alone_is_not_its_company() -> None:
     assert resolve(["MOTHERSON"], [BOND]).members == ()
 
 
@@ -116,7 +116,7 @@ def test_a_debenture_alone_does_not_stand_in_for_its_company() -> None:
         pytest.param("RELAINCE", "RELIANCE", id="letters swapped"),
         pytest.param("MM", "M&M", id="sign left out"),
         pytest.param("BAJAJ AUTO", "BAJAJ-AUTO", id="blank for hyphen"),
-        pytest.param("TATAMOTORS", "TMPV", id="renamed, the name remembers"),
+        pytest.param("TATAMOTORS", "TMPV", id="renamed, found by the name"),
         pytest.param("LTIM", "LTM", id="renamed, one letter less"),
         pytest.param("ZOMATO", "ETERNAL", id="renamed, no letters in common"),
         pytest.param("RELIANCE.NS", "RELIANCE", id="another provider's spelling"),
@@ -127,25 +127,25 @@ def test_a_debenture_alone_does_not_stand_in_for_its_company() -> None:
 def test_an_unknown_symbol_is_reported_with_near_ones(symbol: str, first: str) -> None:
     universe = resolve([symbol, "RELAXO"], INSTRUMENTS)
 
-    [lost] = universe.unresolved
-    assert lost.symbol == symbol
-    assert lost.near[0] == first
+    [missing] = universe.unresolved
+    assert missing.symbol == symbol
+    assert missing.near[0] == first
     assert universe.listed == 2
 
 
-def test_a_symbol_like_no_other_is_reported_without_near_ones() -> None:
-    [lost] = resolve(["XQZW"], INSTRUMENTS).unresolved
+def test_a_symbol_without_near_ones_is_reported_too() -> None:
+    [missing] = resolve(["XQZW"], INSTRUMENTS).unresolved
 
-    assert lost.near == ()
-
-
-def test_a_successor_that_is_not_listed_is_not_proposed() -> None:
-    [lost] = resolve(["ZOMATO"], [RELIANCE]).unresolved
-
-    assert lost.near == ()
+    assert missing.near == ()
 
 
-def test_of_two_equally_near_the_underlying_of_futures_comes_first() -> None:
+def test_a_successor_that_is_not_listed_is_not_suggested() -> None:
+    [missing] = resolve(["ZOMATO"], [RELIANCE]).unresolved
+
+    assert missing.near == ()
+
+
+def test_of_two_equally_near_the_underlying_of_futures_is_first() -> None:
     known = NearSymbols([("TCSA", "", False), ("TCSB", "", True)])
 
     assert known.near("TCSX") == ("TCSB", "TCSA")
@@ -159,7 +159,7 @@ def test_two_spellings_of_one_index_are_one_member() -> None:
     assert universe.listed == 2
 
 
-def test_the_universe_is_what_the_exchange_lists_futures_on() -> None:
+def test_the_universe_is_the_underlyings_of_listed_futures() -> None:
     found = derive_universe([*INSTRUMENTS, future(RELIANCE, expiry=date(2026, 9, 29))])
 
     assert found.stocks == ("BAJAJ-AUTO", "LTM", "M&M", "RELIANCE", "TMPV")
@@ -206,7 +206,7 @@ def test_the_real_masters(
     assert resolve(found.symbols, instruments).unresolved == ()
     listed = resolve(shipped_symbols, instruments)
     assert listed.listed == 214
-    assert [lost.symbol for lost in listed.unresolved] == renamed
+    assert [missing.symbol for missing in listed.unresolved] == renamed
 
 
 @pytest.fixture

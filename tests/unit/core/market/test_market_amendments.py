@@ -1,4 +1,4 @@
-"""Whose word counts: the override file, the reviewed table, the provider."""
+"""Precedence of the override file, the reviewed table and the provider."""
 
 from datetime import date
 
@@ -29,9 +29,9 @@ def windows(*texts: str) -> tuple[TradingWindow, ...]:
     return tuple(map(TradingWindow.parse, texts))
 
 
-def said(day: str, segment: Segment, *texts: str, note: str = "told") -> ProviderCalendar:
-    told = ProviderHours(windows(*texts), note)
-    return ProviderCalendar({(date.fromisoformat(day), segment): told})
+def published(day: str, segment: Segment, *texts: str, note: str = "published") -> ProviderCalendar:
+    given = ProviderHours(windows(*texts), note)
+    return ProviderCalendar({(date.fromisoformat(day), segment): given})
 
 
 def override(text: str) -> LocalOverride:
@@ -39,7 +39,7 @@ def override(text: str) -> LocalOverride:
 
 
 @pytest.mark.parametrize(
-    ("day", "group", "told", "hours", "auction", "provisional"),
+    ("day", "group", "given", "hours", "auction", "provisional"),
     [
         pytest.param(
             "2026-09-16",
@@ -48,7 +48,7 @@ def override(text: str) -> LocalOverride:
             ["09:15-15:15"],
             "15:15-15:35",
             False,
-            id="ordinary NSE timings leave the auction",
+            id="ordinary NSE timings do not change the auction",
         ),
         pytest.param(
             "2026-09-16",
@@ -84,7 +84,7 @@ def override(text: str) -> LocalOverride:
             ["09:15-15:40"],
             None,
             False,
-            id="an old close does not cut F&O short",
+            id="an old close does not change F&O",
         ),
         pytest.param(
             "2026-09-16",
@@ -93,7 +93,7 @@ def override(text: str) -> LocalOverride:
             ["09:15-15:55"],
             None,
             True,
-            id="a later close of F&O is taken over",
+            id="a later close of F&O applies",
         ),
         pytest.param(
             "2026-09-16",
@@ -102,7 +102,7 @@ def override(text: str) -> LocalOverride:
             ["09:15-15:15"],
             "15:15-15:35",
             True,
-            id="a later close of cash leaves the auction",
+            id="a later close of cash does not change the auction",
         ),
         pytest.param(
             "2026-09-16",
@@ -166,15 +166,15 @@ def override(text: str) -> LocalOverride:
         ),
     ],
 )
-def test_what_the_provider_says(
+def test_sessions_with_hours_of_the_provider(
     day: str,
     group: TradingGroup,
-    told: list[str],
+    given: list[str],
     hours: list[str],
     auction: str | None,
     provisional: bool,
 ) -> None:
-    calendar = REVIEWED.with_amendments(said(day, group.segment, *told))
+    calendar = REVIEWED.with_amendments(published(day, group.segment, *given))
     session = calendar.session(date.fromisoformat(day), group)
 
     assert [str(window) for window in session.windows] == hours
@@ -183,49 +183,47 @@ def test_what_the_provider_says(
 
 
 @pytest.mark.parametrize(
-    ("day", "segment", "told", "kept"),
+    ("day", "segment", "given", "kept"),
     [
         pytest.param("2024-01-20", CASH, ["09:15-12:30"], ["09:15-15:30"], id="special day"),
         pytest.param("2026-09-16", Segment.FO, ["09:15-15:30"], ["09:15-15:40"], id="old close"),
-        pytest.param("2026-09-16", CASH, ["09:15-15:30"], None, id="the same said"),
+        pytest.param("2026-09-16", CASH, ["09:15-15:30"], None, id="the same hours"),
         pytest.param("2026-09-16", CASH, ["09:15-12:30"], None, id="followed"),
         pytest.param("2019-01-01", CASH, [], None, id="older than the calendar"),
     ],
 )
-def test_where_the_calendar_does_not_follow_it_says_so(
-    day: str, segment: Segment, told: list[str], kept: list[str] | None
+def test_conflicts_are_the_sessions_that_differ_from_the_provider(
+    day: str, segment: Segment, given: list[str], kept: list[str] | None
 ) -> None:
-    provider = said(day, segment, *told)
-    conflicts_with = REVIEWED.with_amendments(provider).conflicts_with(provider)
+    provider = published(day, segment, *given)
+    conflicts = REVIEWED.with_amendments(provider).conflicts_with(provider)
 
-    assert [[str(w) for w in session.windows] for session in conflicts_with] == (
-        [kept] if kept else []
-    )
+    assert [[str(w) for w in session.windows] for session in conflicts] == ([kept] if kept else [])
 
 
-def test_silence_removes_nothing() -> None:
-    closed = REVIEWED.with_amendments(said("2026-09-16", CASH), ProviderCalendar())
+def test_an_empty_provider_calendar_removes_nothing() -> None:
+    closed = REVIEWED.with_amendments(published("2026-09-16", CASH), ProviderCalendar())
 
     assert not closed.session(date(2026, 9, 16), STOCK).open
 
 
-def test_of_two_answers_the_newer_one_counts() -> None:
+def test_of_two_provider_calendars_the_newer_one_counts() -> None:
     opened = REVIEWED.with_amendments(
-        said("2026-09-16", CASH), said("2026-09-16", CASH, "10:00-11:00")
+        published("2026-09-16", CASH), published("2026-09-16", CASH, "10:00-11:00")
     )
 
     assert opened.session(date(2026, 9, 16), STOCK).expected_minutes == 60
 
 
-def test_an_answer_for_one_segment_leaves_the_others() -> None:
-    calendar = REVIEWED.with_amendments(said("2026-09-16", CASH))
+def test_hours_of_one_segment_do_not_change_the_others() -> None:
+    calendar = REVIEWED.with_amendments(published("2026-09-16", CASH))
 
     assert not calendar.session(date(2026, 9, 16), STOCK).open
     assert calendar.session(date(2026, 9, 16), FO).open
 
 
 def test_a_listed_year_is_known_and_provisional() -> None:
-    holiday = said("2027-01-26", CASH, note="Republic Day")
+    holiday = published("2027-01-26", CASH, note="Republic Day")
     calendar = REVIEWED.with_amendments(ProviderCalendar(holiday.days, frozenset({2027})))
     republic_day, wednesday, saturday = (
         calendar.session(date(2027, 1, day), STOCK) for day in (26, 27, 30)
@@ -241,15 +239,15 @@ def test_a_listed_year_is_known_and_provisional() -> None:
         calendar.session(date(2028, 1, 3), STOCK)
 
 
-def test_amending_leaves_the_reviewed_calendar_alone() -> None:
-    REVIEWED.with_amendments(said("2026-09-16", CASH))
+def test_amending_does_not_change_the_reviewed_calendar() -> None:
+    REVIEWED.with_amendments(published("2026-09-16", CASH))
 
     assert REVIEWED.session(date(2026, 9, 16), STOCK).open
 
 
-def test_the_override_beats_the_table_and_the_provider_in_any_order() -> None:
-    mine = override('[[day]]\ndate = 2024-01-20\nhours = ["09:15-12:30"]\nnote = "as I saw it"\n')
-    provider = said("2024-01-20", CASH, "10:00-11:00")
+def test_the_override_has_precedence_over_table_and_provider_in_any_order() -> None:
+    mine = override('[[day]]\ndate = 2024-01-20\nhours = ["09:15-12:30"]\nnote = "as observed"\n')
+    provider = published("2024-01-20", CASH, "10:00-11:00")
 
     for calendar in (
         REVIEWED.with_amendments(mine, provider),
@@ -257,7 +255,7 @@ def test_the_override_beats_the_table_and_the_provider_in_any_order() -> None:
     ):
         session = calendar.session(date(2024, 1, 20), STOCK)
         assert [str(window) for window in session.windows] == ["09:15-12:30"]
-        assert (session.note, session.provisional) == ("as I saw it", False)
+        assert (session.note, session.provisional) == ("as observed", False)
 
 
 def test_the_override_can_name_an_auction_one_segment_and_a_day_beyond_the_table() -> None:

@@ -1,4 +1,4 @@
-"""When the exchange trades."""
+"""Trading sessions, slots and expiries of the reviewed calendar."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -82,7 +82,7 @@ def ist(text: str) -> datetime:
         pytest.param(
             "2026-08-03", INDEX, ["09:15-15:15"], "15:15-15:35", 360, 361, id="index frozen"
         ),
-        pytest.param("2026-08-03", VIX, ["09:15-15:30"], None, 375, 375, id="VIX ticks on"),
+        pytest.param("2026-08-03", VIX, ["09:15-15:30"], None, 375, 375, id="VIX has no auction"),
         pytest.param("2026-08-03", FO, ["09:15-15:40"], None, 385, 385, id="F&O to 15:40"),
         pytest.param("2026-11-08", STOCK, [], None, 0, 0, id="Muhurat without hours"),
         pytest.param("2026-09-19", FO, [], None, 0, 0, id="a Saturday"),
@@ -133,7 +133,7 @@ def test_sessions(
         pytest.param("2026-08-03 15:15:00", STOCK, False, id="the auction is not continuous"),
         pytest.param("2026-08-03 15:29:00", OTHER, True, id="a stock without auction trades on"),
         pytest.param("2026-08-03 15:15:00", INDEX, False, id="the index is frozen"),
-        pytest.param("2026-08-03 15:29:00", VIX, True, id="INDIA VIX ticks on"),
+        pytest.param("2026-08-03 15:29:00", VIX, True, id="INDIA VIX trades"),
         pytest.param("2026-08-03 15:39:59", FO, True, id="the last second of F&O"),
         pytest.param("2026-08-03 15:40:00", FO, False, id="F&O is over"),
     ],
@@ -161,7 +161,7 @@ def test_is_open(at: str, group: TradingGroup, trades: bool) -> None:
         pytest.param("2026-09-16 15:39", FO, True, id="the last slot of F&O"),
     ],
 )
-def test_in_slot(slot: str, group: TradingGroup, due: bool) -> None:
+def test_is_slot_due(slot: str, group: TradingGroup, due: bool) -> None:
     assert CALENDAR.is_slot_due(ist(slot), group) is due
 
 
@@ -222,7 +222,7 @@ def test_slots_between_begins_after_and_ends_with() -> None:
 
 
 @pytest.mark.parametrize("day", ["2020-12-31", "2027-01-01"])
-def test_a_date_beyond_the_table_is_an_error_that_says_what_to_do(day: str) -> None:
+def test_a_date_beyond_the_table_is_an_error_with_a_hint(day: str) -> None:
     with pytest.raises(CalendarUnknown) as unknown:
         CALENDAR.session(date.fromisoformat(day), STOCK)
 
@@ -236,7 +236,7 @@ def test_the_next_open_after_the_last_session_is_unknown() -> None:
         CALENDAR.next_open(ist("2026-12-31 16:00"), STOCK)
 
 
-def test_a_session_without_announced_hours_is_closed_and_says_so() -> None:
+def test_a_session_without_announced_hours_is_closed_with_a_note() -> None:
     muhurat = CALENDAR.session(date(2026, 11, 8), STOCK)
 
     assert (muhurat.open, muhurat.provisional) == (False, True)
@@ -244,7 +244,7 @@ def test_a_session_without_announced_hours_is_closed_and_says_so() -> None:
     assert CALENDAR.dates_without_hours() == [date(2026, 11, 8)]
 
 
-def test_reviewed_days_are_not_provisional_and_closed_ones_say_why() -> None:
+def test_reviewed_days_are_not_provisional_and_closed_ones_have_a_note() -> None:
     day = CALENDAR.reviewed_from
     while day <= CALENDAR.reviewed_until:
         for group in TRADING_GROUPS:
@@ -284,11 +284,13 @@ def test_the_end_of_the_table_is_announced(today: date, warns: str | None) -> No
         pytest.param("NSE_FO|98918|27-03-2025", "NSE_FO", False, FUTURES_AND_OPTIONS, id="F&O"),
     ],
 )
-def test_venue_of(key: str, segment: str, cas_eligible: bool, group: TradingGroup) -> None:
+def test_the_trading_group_of_an_instrument(
+    key: str, segment: str, cas_eligible: bool, group: TradingGroup
+) -> None:
     assert group_of(instrument(key, segment, cas_eligible=cas_eligible)) == group
 
 
-def test_a_segment_without_hours_is_refused() -> None:
+def test_a_segment_without_hours_is_an_error() -> None:
     with pytest.raises(BadRecord, match="BSE_EQ"):
         group_of(instrument("BSE_EQ|INE002A01018", "BSE_EQ"))
 
@@ -311,14 +313,14 @@ law = settings(max_examples=50)
 
 days = st.dates(date(2021, 1, 1), date(2026, 12, 31))
 groups = st.sampled_from(TRADING_GROUPS)
-# Three stretches: the auction begins, a drill on a Saturday, an afternoon Muhurat.
-stretches = st.sampled_from([ist("2026-07-30"), ist("2024-02-29"), ist("2025-10-19")])
+# Three periods: the auction begins, a drill on a Saturday, an afternoon Muhurat.
+periods = st.sampled_from([ist("2026-07-30"), ist("2024-02-29"), ist("2025-10-19")])
 offsets = st.timedeltas(timedelta(0), timedelta(days=6))
 
 
 @st.composite
 def ordered_instants(draw: st.DrawFn, *, count: int) -> list[datetime]:
-    start = draw(stretches)
+    start = draw(periods)
     return sorted(start + draw(offsets) for _ in range(count))
 
 
@@ -347,7 +349,7 @@ def test_slots_between_composes(instants: list[datetime], group: TradingGroup) -
 
 @law
 @given(ordered_instants(count=2), groups)
-def test_trading_minutes_are_the_minutes_that_lie_between(
+def test_trading_minutes_are_the_whole_minutes_between(
     instants: list[datetime], group: TradingGroup
 ) -> None:
     start, end = instants

@@ -1,4 +1,4 @@
-"""How old what we hold is, in minutes in which the market traded."""
+"""The age of quotes, in minutes in which the market traded."""
 
 from datetime import datetime
 
@@ -81,15 +81,17 @@ def test_freshness_counts_trading_minutes(
 @pytest.mark.parametrize(
     ("moved", "index_moved", "state"),
     [
-        pytest.param(movement(3), True, "frozen", id="nothing moves while the index does"),
-        pytest.param(movement(3), False, "fresh", id="the whole market stands still"),
+        pytest.param(movement(3), True, "frozen", id="unchanged while the index moves"),
+        pytest.param(movement(3), False, "fresh", id="the whole market is unchanged"),
         pytest.param(movement(2), True, "fresh", id="not for long enough"),
         pytest.param(movement(3, volume=1), True, "fresh", id="a trade at the same price"),
         pytest.param(movement(3, price=0.05), True, "fresh", id="a new price"),
         pytest.param(None, True, "fresh", id="no row in those slots"),
     ],
 )
-def test_frozen(moved: Movement | None, index_moved: bool, state: str) -> None:
+def test_frozen_without_movement_while_the_index_moves(
+    moved: Movement | None, index_moved: bool, state: str
+) -> None:
     judgement = judged("2026-07-01 11:00:20", "2026-07-01 11:00:01", moved, index_moved)
 
     assert judgement.state == state

@@ -1,4 +1,4 @@
-"""Every instrument asked for is in exactly one place."""
+"""Every requested instrument has exactly one result."""
 
 from datetime import UTC, datetime
 
@@ -51,40 +51,40 @@ def quote(symbol: str) -> Quote:
         ),
     ],
 )
-def test_what_became_of_it(
+def test_the_state_and_reason_of_a_key(
     answer: dict[str, tuple[object, ...]], state: SyncState, reason: str | None
 ) -> None:
-    [account] = key_results(
+    [result] = key_results(
         [stock("TCS")], QuoteResponse(**{"quotes": (), "received_at": NOW, **answer})
     )
 
-    assert (account.state, account.reason) == (state, reason)
+    assert (result.state, result.reason) == (state, reason)
 
 
-def test_of_many_strays_some_are_named_and_the_rest_counted() -> None:
+def test_some_unrequested_rows_are_named_and_the_rest_counted() -> None:
     unrequested = tuple(RejectedRow(f"K{number}", "not asked for") for number in range(25))
 
-    told = by_reason([], QuoteResponse(quotes=(), unrequested=unrequested, received_at=NOW))
+    details = by_reason([], QuoteResponse(quotes=(), unrequested=unrequested, received_at=NOW))
 
-    assert told == {
+    assert details == {
         "unrequested": {f"K{n}": "not asked for" for n in range(20)},
         "more_unrequested": 5,
     }
 
 
-fates = st.dictionaries(
+results = st.dictionaries(
     st.text("ABCDEF", min_size=1, max_size=3),
     st.sampled_from(["quote", "absent", "unknown", "rejected", "failed"]),
 )
 
 
-@given(fates)
-def test_nothing_is_lost_and_nothing_counted_twice(fates: dict[str, str]) -> None:
-    def keys(result: str) -> tuple[str, ...]:
-        return tuple(f"NSE_EQ|{symbol}" for symbol, one in fates.items() if one == result)
+@given(results)
+def test_nothing_is_lost_and_nothing_counted_twice(results: dict[str, str]) -> None:
+    def keys(kind: str) -> tuple[str, ...]:
+        return tuple(f"NSE_EQ|{symbol}" for symbol, one in results.items() if one == kind)
 
     answer = QuoteResponse(
-        quotes=tuple(quote(symbol) for symbol, result in fates.items() if result == "quote"),
+        quotes=tuple(quote(symbol) for symbol, kind in results.items() if kind == "quote"),
         absent=keys("absent"),
         unknown=keys("unknown"),
         rejected=tuple(RejectedRow(key, "cannot be") for key in keys("rejected")),
@@ -93,9 +93,9 @@ def test_nothing_is_lost_and_nothing_counted_twice(fates: dict[str, str]) -> Non
         received_at=NOW,
     )
 
-    found = key_results([stock(symbol) for symbol in fates], answer)
+    found = key_results([stock(symbol) for symbol in results], answer)
 
-    assert [account.instrument.symbol for account in found] == list(fates)
-    told = by_reason(found, answer).values()
-    without = sum(len(reasons) for reasons in told)
-    assert without == sum(account.quote is None for account in found)
+    assert [each.instrument.symbol for each in found] == list(results)
+    details = by_reason(found, answer).values()
+    without = sum(len(reasons) for reasons in details)
+    assert without == sum(each.quote is None for each in found)

@@ -1,4 +1,4 @@
-"""Whether a quote can be believed beside the ones before it."""
+"""The check of a quote's volume against the quotes before it."""
 
 from datetime import date
 
@@ -12,13 +12,13 @@ def traded(volume: int) -> Quote:
     return Quote(instrument_key="NSE_EQ|X", last_price=100.0, volume=volume)
 
 
-def test_volume_may_grow_or_stand_still_within_the_day() -> None:
+def test_volume_may_grow_or_stay_equal_within_the_day() -> None:
     guard = VolumeGuard()
 
     assert [guard.rejection(TODAY, traded(v)) for v in (0, 10, 10, 25)] == [None] * 4
 
 
-def test_a_fall_within_the_day_is_refused_and_forgotten() -> None:
+def test_a_lower_volume_within_the_day_is_rejected_and_not_stored() -> None:
     guard = VolumeGuard()
     guard.rejection(TODAY, traded(100))
 
@@ -33,13 +33,13 @@ def test_a_new_day_starts_from_nothing() -> None:
     assert guard.rejection(TOMORROW, traded(5)) is None
 
 
-def test_what_the_store_knows_counts_after_a_restart() -> None:
+def test_stored_volumes_are_used_after_a_restart() -> None:
     guard = VolumeGuard([(TODAY, traded(100))])
 
     assert guard.rejection(TODAY, traded(99)) is not None
 
 
-def test_when_every_later_figure_is_lower_the_high_one_was_wrong() -> None:
+def test_after_several_lower_volumes_the_high_one_is_dropped() -> None:
     guard = VolumeGuard()
     guard.rejection(TODAY, traded(10**12))
 
