@@ -120,7 +120,7 @@ class CandleService:
             run_id=run.run_id,
         )
         expectation = Expectation(self._calendar, answer.received_at)
-        self._repository.record_bars(fitting, provenance, run, expectation)
+        self._repository.record_todays_candles(fitting, provenance, run, expectation)
         self._stored.update(new)
         _tell(run)
 

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row
 
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
 from data_fetch.core.candles.coverage import DayCoverage, Proof, with_candles, with_response
@@ -14,7 +17,7 @@ from data_fetch.core.market.session import midnight_number
 from data_fetch.core.settings import Settings
 from data_fetch.core.spans import common, spans_of
 from data_fetch.core.world import World
-from data_fetch.storage.candles.candles import begin_candle_writing, merge_candles
+from data_fetch.storage.candles.candles import begin_candle_writing, known_candles, merge_candles
 from data_fetch.storage.candles.coverage import load_days, save_days
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.instruments.instruments import save_master
@@ -105,6 +108,19 @@ class Shelf:
     def _save(self, day: DayCoverage, at: datetime) -> None:
         with self.store.writing() as connection:
             save_days(connection, [day], "run 7", at)
+
+
+def candle_rows(
+    connection: Connection,
+    instrument_key: str,
+    interval: str,
+    first: int,
+    end: int,
+    as_of: datetime | None = None,
+) -> list[Row[Any]]:
+    """The stored candles that start in [first, end), oldest first."""
+    query = known_candles(instrument_key, interval, first, end, as_of)
+    return list(connection.execute(query.order_by("timestamp")))
 
 
 def whole_day(price: float = 1500.0) -> dict[int, float]:

@@ -8,7 +8,7 @@ instant since which they are known.
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -19,7 +19,6 @@ from sqlalchemy import (
     FromClause,
     Integer,
     MetaData,
-    Row,
     ScalarSelect,
     Select,
     String,
@@ -43,7 +42,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
 from data_fetch.core.candles.candles import CandleBlock, Kind, Provenance
-from data_fetch.core.market.session import EPOCH_DAY, IST_AHEAD, MINUTES_OF_DAY, instant_of
+from data_fetch.core.market.session import instant_of
 from data_fetch.core.spans import joined
 from data_fetch.storage.database import binary_copy, wide_insert
 from data_fetch.storage.database.tables import CandleRevision, CandleRow, table
@@ -217,45 +216,17 @@ def merge_candles(
     return Written(inserted=_count(absent)) + _settle(connection, there, provenance)
 
 
-def volumes(
-    connection: Connection, instrument_key: str, interval: str, first: int, end: int
-) -> dict[date, int]:
-    """The stored volume of each trading date that has candles, for starts in [first, end)."""
-    day = (_minute(connection) + IST_AHEAD) // MINUTES_OF_DAY
-    query = (
-        select(day, func.sum(candles.c.volume))
-        .where(_of_instrument(candles, instrument_key, interval, first, end))
-        .group_by(day)
-    )
-    return {
-        date.fromordinal(EPOCH_DAY + number): int(volume)
-        for number, volume in connection.execute(query)
-    }
-
-
-def candle_rows(
-    connection: Connection,
-    instrument_key: str,
-    interval: str,
-    first: int,
-    end: int,
-    as_of: datetime | None = None,
-) -> list[Row[Any]]:
-    """The candles that start in [first, end), oldest first: the columns READ.
-
-    With *as_of* what was known at that instant; candles that had not arrived are missing.
-    """
-    query = known_candles(instrument_key, interval, first, end, as_of)
-    return list(connection.execute(query.order_by("timestamp")))
-
-
 def known_candles(
     instrument_key: str, interval: str, first: int, end: int, as_of: datetime | None = None
 ) -> Select[Any]:
-    """The query of `candle_rows`, in no order."""
+    """The query for candles that start in [first, end): the columns READ, in no order.
+
+    With *as_of*: each candle as it was known at that instant; those that arrived later are left
+    out.
+    """
     if as_of is not None:
         return _known_at(as_of, instrument_key, interval, first, end)
-    stored = _of_instrument(candles, instrument_key, interval, first, end)
+    stored = of_instrument(candles, instrument_key, interval, first, end)
     return select(*(candles.c[name] for name in READ)).where(stored)
 
 
@@ -333,7 +304,7 @@ def _by_kind(blocks: Sequence[CandleBlock]) -> Iterator[tuple[CandleBlock, str]]
 def _stored_starts(connection: Connection, blocks: Sequence[CandleBlock]) -> Starts:
     """Where the blocks begin and end, and what is there between."""
     stored: Starts = defaultdict(set)
-    minute = _minute(connection)
+    minute = minute_of_candle(connection)
     for interval in {block.interval for block in blocks}:
         alike = [block for block in blocks if block.interval == interval]
         for first, end in joined((block.starts[0], block.starts[-1] + 1) for block in alike):
@@ -464,7 +435,7 @@ def _starts_in(of: Table, first: int, end: int) -> ColumnElement[bool]:
     return and_(of.c.timestamp >= instant_of(first), of.c.timestamp < instant_of(end))
 
 
-def _of_instrument(
+def of_instrument(
     of: Table, instrument_key: str, interval: str, first: int, end: int
 ) -> ColumnElement[bool]:
     return and_(
@@ -481,7 +452,7 @@ def _known_at(
     versions = union_all(
         *(
             select(*(of.c[name] for name in READ), number.label("revision")).where(
-                _of_instrument(of, instrument_key, interval, first, end), of.c.fetched_at <= as_of
+                of_instrument(of, instrument_key, interval, first, end), of.c.fetched_at <= as_of
             )
             for of, number in ((candles, literal(STANDING)), (revisions, revisions.c.revision))
         )
@@ -493,7 +464,7 @@ def _known_at(
     return select(*(ranked.c[name] for name in READ)).where(ranked.c.place == 1)
 
 
-def _minute(connection: Connection) -> ColumnElement[int]:
+def minute_of_candle(connection: Connection) -> ColumnElement[int]:
     """The start of a candle in whole minutes since 1970 UTC."""
     if _is_postgres(connection):
         return cast(func.date_part("epoch", candles.c.timestamp) / 60, BigInteger())

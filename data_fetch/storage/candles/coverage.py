@@ -132,7 +132,7 @@ def save_days(
     upsert(connection, coverage_table, COLUMNS, rows)
 
 
-def oldest_bar_day(
+def oldest_candle_day(
     connection: Connection, instrument_key: str, interval: CandleInterval
 ) -> date | None:
     """The first date for which the instrument has any candle; None when it has none."""

@@ -6,6 +6,7 @@ is for stands in its class.
 
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -28,6 +29,10 @@ from data_fetch.storage.database.types import Exact, Instant
 
 # SQLite: the key is the table, no second copy of it. PostgreSQL ignores this.
 KEYED = {"sqlite_with_rowid": False}
+
+
+# A column that several tables share, from a class that is no table: before the table's own.
+shared = partial(mapped_column, sort_order=-1)
 
 
 class Base(DeclarativeBase):
@@ -152,48 +157,41 @@ class DataSyncStatus(Base):
     last_run: Mapped[str]
 
 
-class CandleRow(Base):
+class CandleColumns:
+    """The columns that a candle and its former versions share."""
+
+    instrument_key: Mapped[str] = shared(primary_key=True)
+    interval: Mapped[str] = shared(primary_key=True)
+    timestamp: Mapped[datetime] = shared(primary_key=True)
+    open: Mapped[float] = shared()
+    high: Mapped[float] = shared()
+    low: Mapped[float] = shared()
+    close: Mapped[float] = shared()
+    volume: Mapped[int] = shared()
+    oi: Mapped[int] = shared()
+    kind: Mapped[str] = shared()
+    source: Mapped[str] = shared()
+    is_final: Mapped[bool] = shared()
+    fetched_at: Mapped[datetime] = shared()
+    run_id: Mapped[str] = shared()
+
+
+class CandleRow(CandleColumns, Base):
     """What was traded in the minute, or on the day, that begins at *timestamp*."""
 
     __tablename__ = "candles"
     __table_args__ = KEYED
 
-    instrument_key: Mapped[str] = mapped_column(primary_key=True)
-    interval: Mapped[str] = mapped_column(primary_key=True)
-    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
-    open: Mapped[float]
-    high: Mapped[float]
-    low: Mapped[float]
-    close: Mapped[float]
-    volume: Mapped[int]
-    oi: Mapped[int]
-    kind: Mapped[str]
-    source: Mapped[str]
-    is_final: Mapped[bool]
-    fetched_at: Mapped[datetime]
-    run_id: Mapped[str]
 
+class CandleRevision(CandleColumns, Base):
+    """A former version of a candle: valid from *fetched_at* until *superseded_at*.
 
-class CandleRevision(Base):
-    """What a candle said from *fetched_at* until it was superseded; the first has revision 1."""
+    The first version has revision 1.
+    """
 
     __tablename__ = "candle_revisions"
 
-    instrument_key: Mapped[str] = mapped_column(primary_key=True)
-    interval: Mapped[str] = mapped_column(primary_key=True)
-    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
     revision: Mapped[int] = mapped_column(Integer, primary_key=True)
-    open: Mapped[float]
-    high: Mapped[float]
-    low: Mapped[float]
-    close: Mapped[float]
-    volume: Mapped[int]
-    oi: Mapped[int]
-    kind: Mapped[str]
-    source: Mapped[str]
-    is_final: Mapped[bool]
-    fetched_at: Mapped[datetime]
-    run_id: Mapped[str]
     superseded_at: Mapped[datetime]
 
     __table_args__ = (Index(None, "timestamp"), KEYED)
@@ -267,7 +265,24 @@ class ChainReceiptRow(Base):
     run_id: Mapped[str]
 
 
-class ChainSnapshotRow(Base):
+class SnapshotKey:
+    """The key of a snapshot: its chain, its source, and when it was received first."""
+
+    underlying: Mapped[str] = shared(primary_key=True)
+    expiry: Mapped[date] = shared(primary_key=True)
+    timestamp: Mapped[datetime] = shared(primary_key=True)
+    source: Mapped[str] = shared(primary_key=True)
+
+
+class SnapshotFacts:
+    """The facts of a whole chain that the snapshot and its summary share."""
+
+    exchange_time: Mapped[datetime | None] = shared()
+    spot: Mapped[float | None] = shared()
+    unit: Mapped[str] = shared()
+
+
+class ChainSnapshotRow(SnapshotKey, SnapshotFacts, Base):
     """One content of a chain, first received at *timestamp* and last at *last_confirmed*.
 
     *confirmations* counts its receipts, the first included; *lot_size* is the one in force that
@@ -276,14 +291,7 @@ class ChainSnapshotRow(Base):
 
     __tablename__ = "chain_snapshots"
 
-    underlying: Mapped[str] = mapped_column(primary_key=True)
-    expiry: Mapped[date] = mapped_column(primary_key=True)
-    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
-    source: Mapped[str] = mapped_column(primary_key=True)
-    exchange_time: Mapped[datetime | None]
     content_hash: Mapped[str]
-    unit: Mapped[str]
-    spot: Mapped[float | None]
     lot_size: Mapped[int | None]
     legs: Mapped[int] = mapped_column(Integer)
     confirmations: Mapped[int] = mapped_column(Integer)
@@ -300,7 +308,7 @@ class ChainSnapshotRow(Base):
     )
 
 
-class OptionChainData(Base):
+class OptionChainData(SnapshotKey, Base):
     """One leg of a snapshot: what the market and the provider told, and our own numbers.
 
     *volume*, *oi* and *prev_oi* are shares; a source that tells contracts is kept beside them
@@ -313,10 +321,6 @@ class OptionChainData(Base):
     # its own would have to be written in as many places as a snapshot has legs.
     __table_args__ = KEYED
 
-    underlying: Mapped[str] = mapped_column(primary_key=True)
-    expiry: Mapped[date] = mapped_column(primary_key=True)
-    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
-    source: Mapped[str] = mapped_column(primary_key=True)
     strike: Mapped[Decimal] = mapped_column(primary_key=True)
     option_type: Mapped[str] = mapped_column(primary_key=True)
     instrument_key: Mapped[str | None]
@@ -352,7 +356,7 @@ class OptionChainData(Base):
     run_id: Mapped[str]
 
 
-class ChainSummaryRow(Base):
+class ChainSummaryRow(SnapshotKey, SnapshotFacts, Base):
     """One line about a snapshot. Open interest and volume are in its *unit*.
 
     *inputs* tells of each figure from how many legs it is and why it is missing; *priced_at* is
@@ -362,12 +366,6 @@ class ChainSummaryRow(Base):
     __tablename__ = "chain_summary"
     __table_args__ = KEYED
 
-    underlying: Mapped[str] = mapped_column(primary_key=True)
-    expiry: Mapped[date] = mapped_column(primary_key=True)
-    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
-    source: Mapped[str] = mapped_column(primary_key=True)
-    exchange_time: Mapped[datetime | None]
-    spot: Mapped[float | None]
     forward: Mapped[float | None]
     forward_method: Mapped[str | None]
     forward_strikes: Mapped[int] = mapped_column(Integer)
@@ -378,7 +376,6 @@ class ChainSummaryRow(Base):
     provisional: Mapped[bool]
     rate: Mapped[float]
     convention: Mapped[str]
-    unit: Mapped[str]
     call_oi: Mapped[float | None]
     put_oi: Mapped[float | None]
     call_volume: Mapped[float | None]

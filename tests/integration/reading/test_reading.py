@@ -18,6 +18,7 @@ from candle_shelf import (
     TUESDAY,
     WEDNESDAY,
     Shelf,
+    candle_rows,
     renamed,
     shelf_at,
     stock,
@@ -34,8 +35,8 @@ from data_fetch.core.clock import IST
 from data_fetch.core.errors import IncompleteRange, SetupError
 from data_fetch.core.market.session import midnight_number, minute_number
 from data_fetch.reading.candle_ranges import Candles, candles
-from data_fetch.storage.candles.candles import candle_rows, revisions
 from data_fetch.storage.candles.candles import candles as candles_table
+from data_fetch.storage.candles.candles import revisions
 from data_fetch.storage.candles.coverage import coverage_table
 
 COLUMNS = [

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import orjson
 import urllib3
 from backfill_desk import BackfillDesk, backfill_desk, ist
+from candle_shelf import candle_rows
 from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ from servers import DatabaseCopies
 from sqlalchemy import select
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.storage.candles.candles import candle_rows, revisions_on
+from data_fetch.storage.candles.candles import revisions_on
 from data_fetch.storage.database.tables import CandleRevision
 
 EXAMPLES, EXAMPLES_ON_POSTGRES = times(25, 1000), times(5, 200)

@@ -9,12 +9,14 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from candle_shelf import candle_rows, stock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import ClauseElement, select, text
 
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
 from data_fetch.core.errors import BadRecord, StoreUnreachable
+from data_fetch.core.market.calendar import MarketCalendar, group_of
 from data_fetch.core.market.session import instant_of, midnight_number, minute_number
 from data_fetch.core.world import World
 from data_fetch.storage.candles.candles import (
@@ -25,18 +27,18 @@ from data_fetch.storage.candles.candles import (
     NUMBER,
     Written,
     begin_candle_writing,
-    candle_rows,
     candles,
     insert_candles,
     merge_candles,
     revisions,
     revisions_on,
-    volumes,
 )
+from data_fetch.storage.candles.volumes import StoredVolumes
 from data_fetch.storage.database import binary_copy
 from data_fetch.storage.database.store import Store, open_store
 
 KEY = "NSE_EQ|ZZP000000001"
+STOCK = replace(stock("INKWELL"), instrument_key=KEY, live_key=KEY)
 DAY = date(2026, 9, 16)
 OPENS = midnight_number(DAY) + 9 * 60 + 15
 AT = datetime(2026, 9, 16, 10, 0, tzinfo=UTC)
@@ -350,13 +352,13 @@ def test_an_instant_without_a_time_zone_is_refused(store: Store, write: Any) -> 
         write(store, [block({0: SAME})], naive)
 
 
-def test_volumes_are_summed_by_the_trading_date_in_india(store: Store) -> None:
-    midnight = 24 * 60 - (9 * 60 + 15)
+def test_the_volume_of_a_session_is_the_sum_of_its_minutes(store: Store) -> None:
+    session = MarketCalendar.reviewed().session(DAY, group_of(STOCK))
     large = Values(volume=3_000_000_000)
     merged(
         store,
         [
-            block({-555: large, 0: large, midnight - 1: large, midnight: large, 5_000: large}),
+            block({-555: large, 0: large, 374: large, 24 * 60: large}),
             block({0: large}, "ANOTHER"),
             block({0: large}, interval=CandleInterval.DAY),
         ],
@@ -364,11 +366,9 @@ def test_volumes_are_summed_by_the_trading_date_in_india(store: Store) -> None:
     )
 
     with store.reading() as connection:
-        found = volumes(connection, KEY, "1minute", OPENS - 555, OPENS + 5_000)
-        none = volumes(connection, KEY, "1minute", OPENS + 1, OPENS + 2)
-
-    assert found == {DAY: 9_000_000_000, DAY + timedelta(days=1): 3_000_000_000}
-    assert none == {}
+        assert StoredVolumes(connection, STOCK, DAY, DAY).of_minutes(session) == 6_000_000_000
+        other = replace(STOCK, instrument_key="NONE")
+        assert StoredVolumes(connection, other, DAY, DAY).of_minutes(session) == 0
 
 
 def test_reading_takes_one_instrument_one_interval_and_a_half_open_range(store: Store) -> None:

@@ -7,7 +7,9 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, Float, Integer, TableClause, inspect, select, text
+from sqlalchemy import column as sql_column
+from sqlalchemy import table as sql_table
 
 from data_fetch import PACKAGE_FOLDER
 from data_fetch.core.errors import SetupError, StoreUnreachable
@@ -54,6 +56,61 @@ def test_down_and_up_again_leaves_the_same_schema(engine: Engine) -> None:
     alembic(engine, "upgrade", "head")
 
     assert described(engine) == before
+
+
+def test_keys_have_their_columns_in_the_order_of_the_models(engine: Engine) -> None:
+    keys = {
+        name: inspect(engine).get_pk_constraint(name)["constrained_columns"]
+        for name in Base.metadata.tables
+    }
+
+    assert keys == {
+        name: [column.name for column in described.primary_key]
+        for name, described in Base.metadata.tables.items()
+    }
+
+
+def filled_row(engine: Engine, name: str, **facts: object) -> None:
+    """A row of a table as the database has it, with any values in its other columns."""
+    columns = inspect(engine).get_columns(name)
+    values = {
+        column["name"]: facts.get(column["name"], 1 if is_number(column["type"]) else "2026-09-16")
+        for column in columns
+    }
+    if "details" in values:
+        values["details"] = "{}"
+    with writing(engine) as connection:
+        connection.execute(untyped(name, *values).insert().values(values))
+
+
+def untyped(name: str, *columns: str) -> TableClause:
+    return sql_table(name, *map(sql_column, columns))
+
+
+def is_number(kind: object) -> bool:
+    return isinstance(kind, Integer | Float)
+
+
+def test_rows_from_before_the_renaming_are_kept_in_both_directions(engine: Engine) -> None:
+    alembic(engine, "downgrade", "0003")
+    filled_row(engine, "sync_runs", set_aside=3)
+    filled_row(engine, "chain_snapshots", set_aside=4)
+    filled_row(engine, "data_sync_status", symbol="TCS", status="set_aside")
+    filled_row(engine, "data_sync_status", symbol="INFY", status="ok")
+
+    def found(column: str) -> list[object]:
+        statuses = untyped("data_sync_status", "symbol", "status").c
+        queries = [
+            *(select(untyped(name, column).c[column]) for name in ("sync_runs", "chain_snapshots")),
+            select(statuses.status).order_by(statuses.symbol),
+        ]
+        with reading(engine) as connection:
+            return [value for query in queries for value in connection.scalars(query)]
+
+    alembic(engine, "upgrade", "head")
+    assert found("rejected") == [3, 4, "ok", "rejected"]
+    alembic(engine, "downgrade", "0003")
+    assert found("set_aside") == [3, 4, "ok", "set_aside"]
 
 
 def test_plain_alembic_works_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

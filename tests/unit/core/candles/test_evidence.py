@@ -1,0 +1,171 @@
+"""What follows for a day's ledger row from volumes, from a response, and from a first candle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+
+import pytest
+
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.coverage import DayCoverage, Proof, State, with_bars
+from data_fetch.core.candles.evidence import (
+    BY_DAY_VOLUME,
+    VolumeEvidence,
+    after_request,
+    answered,
+    with_first_candle,
+)
+from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.candles.volume_proofs import VolumeSeen
+from data_fetch.core.clock import IST
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.market.calendar import MarketCalendar, Segment, Session, group_of
+from data_fetch.core.market.session import minute_number
+
+DAY = date(2026, 9, 15)
+EVENING = datetime(2026, 9, 15, 12, 0, tzinfo=UTC)
+NOON = datetime(2026, 9, 15, 6, 30, tzinfo=UTC)
+CALENDAR = MarketCalendar.reviewed()
+MINUTE = CandleInterval.MINUTE
+STOCK = Instrument(
+    instrument_key="NSE_EQ|A",
+    live_key="NSE_EQ|A",
+    symbol="A",
+    segment="NSE_EQ",
+    instrument_type="EQ",
+)
+INDEX = replace(STOCK, segment="NSE_INDEX", instrument_type="INDEX")
+
+
+@dataclass
+class Volumes:
+    quotes: Sequence[VolumeSeen] = ()
+    day: int | None = None
+    minutes: int = 0
+
+    def of_quotes(self, day: date) -> Sequence[VolumeSeen]:
+        return self.quotes
+
+    def of_day_candle(self, day: date) -> int | None:
+        return self.day
+
+    def of_minutes(self, session: Session) -> int:
+        return self.minutes
+
+
+def session(of: Instrument = STOCK) -> Session:
+    return CALENDAR.session(DAY, group_of(of))
+
+
+def at(clock: str) -> datetime:
+    return datetime.combine(DAY, time.fromisoformat(clock), IST).astimezone(UTC)
+
+
+def day_without(missing: int, now: datetime = EVENING, of: Instrument = STOCK) -> DayCoverage:
+    """The day with all its candles but the first *missing*."""
+    open_day = Expectation(CALENDAR, now).day(of.instrument_key, MINUTE, session(of), None)
+    opens, closes = session(of).spans[0]
+    arrived = ((opens + missing, closes),)
+    return with_bars(open_day, arrived, arrived)
+
+
+def evidence(
+    volumes: Volumes, now: datetime = EVENING, interval: CandleInterval = MINUTE
+) -> VolumeEvidence:
+    return VolumeEvidence(volumes, interval, "run", Expectation(CALENDAR, now))
+
+
+def quotes(*seen: tuple[str, int]) -> list[VolumeSeen]:
+    return [VolumeSeen(at(clock), volume) for clock, volume in seen]
+
+
+def test_a_minute_without_volume_between_two_quotes_had_no_trade() -> None:
+    still = Volumes(quotes(("09:15", 0), ("09:16", 0), ("09:16:30", 9)))
+
+    after = evidence(still).applied(day_without(2), session())
+
+    opens = minute_number(at("09:15"))
+    assert after.spans(State.NO_TRADE) == ((opens, opens + 1),)
+    assert after.spans(State.MISSED) == ((opens + 1, opens + 2),)
+
+
+def test_quotes_from_before_the_opening_prove_nothing() -> None:
+    early = Volumes(quotes(("09:00", 0), ("09:16", 0)))
+
+    assert evidence(early).applied(day_without(2), session()) == day_without(2)
+
+
+@pytest.mark.parametrize(
+    ("volumes", "proved"),
+    [
+        pytest.param(Volumes(day=700, minutes=700), True, id="a day candle of as much"),
+        pytest.param(Volumes(day=701, minutes=700), False, id="a day candle of more"),
+        pytest.param(Volumes(minutes=700), False, id="no total at all"),
+        pytest.param(
+            Volumes(quotes(("15:45", 700)), minutes=700), True, id="a quote after the close"
+        ),
+        pytest.param(
+            Volumes(quotes(("15:10", 700)), minutes=700), False, id="a quote before the close"
+        ),
+    ],
+)
+def test_if_the_stored_minutes_hold_the_days_volume_the_others_had_none(
+    volumes: Volumes, proved: bool
+) -> None:
+    after = evidence(volumes).applied(day_without(5), session())
+
+    assert after.minutes(State.NO_TRADE) == (5 if proved else 0)
+    assert not proved or after.stretches[0].proof == Proof(BY_DAY_VOLUME, "run", EVENING)
+
+
+def test_a_running_day_cannot_hold_its_whole_volume() -> None:
+    before = day_without(5, NOON)
+
+    assert evidence(Volumes(day=7, minutes=7), NOON).applied(before, session()) == before
+
+
+def test_nothing_is_proved_of_an_index_or_of_a_day_candle() -> None:
+    all_stored = Volumes(day=7, minutes=7)
+    of_index = day_without(5, of=INDEX)
+
+    assert session(INDEX).group.segment is Segment.INDEX
+    assert evidence(all_stored).applied(of_index, session(INDEX)) == of_index
+    of_days = evidence(all_stored, interval=CandleInterval.DAY)
+    assert of_days.applied(day_without(5), session()) == day_without(5)
+
+
+def test_a_complete_response_settles_a_finished_day_and_not_a_running_one() -> None:
+    proof = Proof("a complete answer", "run", EVENING)
+    judge = answered(proof, Expectation(CALENDAR, EVENING))
+    settled = after_request(day_without(5), session(), (), (), evidence(Volumes()), judge)
+
+    assert settled.minutes(State.SOURCE_EMPTY) == 5
+    assert settled.confirmations == 1
+
+    judge = answered(replace(proof, at=NOON), Expectation(CALENDAR, NOON))
+    before = day_without(5, NOON)
+    running = after_request(before, session(), (), (), evidence(Volumes(), NOON), judge)
+    assert running.minutes(State.SOURCE_EMPTY) == 0
+    assert running.attempts == 1
+
+
+def test_a_day_that_lacks_nothing_is_not_judged() -> None:
+    def judge(known: DayCoverage, _: Session) -> DayCoverage:
+        raise AssertionError(known)
+
+    before = day_without(0)
+    after = after_request(before, session(), (), (), evidence(Volumes()), judge)
+    assert after == before
+
+
+def test_empty_days_before_the_first_candle_are_not_expected() -> None:
+    proof = Proof("a complete answer", "run", EVENING)
+    judge = answered(proof, Expectation(CALENDAR, EVENING))
+    nothing = Expectation(CALENDAR, EVENING).day(STOCK.instrument_key, MINUTE, session(), None)
+    empty = judge(nothing, session())
+
+    [earlier] = with_first_candle([empty], DAY + timedelta(days=1))
+    assert earlier.minutes(State.NOT_EXPECTED) == empty.minutes(State.SOURCE_EMPTY)
+    assert list(with_first_candle([earlier], DAY + timedelta(days=1))) == []
+    [later] = with_first_candle([earlier], DAY - timedelta(days=1))
+    assert later == empty
