@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from data_fetch.reading.candle_ranges import candles
+    from data_fetch.reading.chain_series import chain_history, leg_history
     from data_fetch.reading.chain_snapshots import chain
     from data_fetch.reading.coverage_days import coverage
     from data_fetch.reading.coverage_gaps import gaps
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 __all__ = [
     "candles",
     "chain",
+    "chain_history",
     "coverage",
     "freshness",
     "gaps",
     "instruments",
+    "leg_history",
     "quotes",
     "runs",
 ]
@@ -39,10 +42,12 @@ __all__ = [
 _MODULES = {
     "candles": "candle_ranges",
     "chain": "chain_snapshots",
+    "chain_history": "chain_series",
     "coverage": "coverage_days",
     "freshness": "quote_freshness",
     "gaps": "coverage_gaps",
     "instruments": "instrument_lists",
+    "leg_history": "chain_series",
     "quotes": "quote_ranges",
     "runs": "run_records",
 }

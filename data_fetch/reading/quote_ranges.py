@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection
 
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import IST, MINUTE, minute_of
@@ -19,7 +20,7 @@ from data_fetch.reading.instants import MICROSECOND, Period, exact_text, period
 from data_fetch.reading.quote_freshness import judgement_document, judgements
 from data_fetch.reading.records import Symbols, process_settings, records_for, several
 from data_fetch.storage.instruments.instruments import instruments_with, key_changes
-from data_fetch.storage.quotes import ltp_data
+from data_fetch.storage.quotes import quotes as stored_quotes
 
 COLUMNS = {
     "symbol": "text",
@@ -35,6 +36,7 @@ COLUMNS = {
     "received_at": "instant",
     "source": "text",
 }
+SYMBOL, TIMESTAMP, KEY = map(list(COLUMNS).index, ("symbol", "timestamp", "instrument_key"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,23 +191,16 @@ def _quote_columns(
     former = {
         each.former_symbol
         for each in changes
-        if each.old_key in keys and each.former_symbol not in {None, of.symbol}
+        if each.old_key in keys and each.former_symbol is not None
     }
+    found = stored_quotes(connection, sorted({of.symbol, *former}), wanted.begin, wanted.end)
+    rows = zip(*(found[name] for name in COLUMNS), strict=True)
     # Another instrument may bear a former symbol today, so its rows are chosen by key as well.
-    under_former = and_(ltp_data.c.symbol.in_(former), ltp_data.c.instrument_key.in_(keys))
-    chosen = ltp_data.c.symbol == of.symbol
-    query = (
-        select(*(ltp_data.c[name] for name in COLUMNS))
-        .where(
-            or_(chosen, under_former) if former else chosen,
-            ltp_data.c.timestamp.between(wanted.begin, wanted.end),
-        )
-        .order_by(ltp_data.c.timestamp)
-    )
-    rows = connection.execute(query).all()
-    columns = zip(*rows, strict=True) if rows else [()] * len(COLUMNS)
-    found = {name: list(values) for name, values in zip(COLUMNS, columns, strict=True)}
-    return found | {"symbol": [of.symbol] * len(rows)}
+    ours = [row for row in rows if row[SYMBOL] == of.symbol or row[KEY] in keys]
+    ours.sort(key=itemgetter(TIMESTAMP))
+    columns = zip(*ours, strict=True) if ours else [()] * len(COLUMNS)
+    series = {name: list(values) for name, values in zip(COLUMNS, columns, strict=True)}
+    return series | {"symbol": [of.symbol] * len(ours)}
 
 
 def _slots_of(
