@@ -1,107 +1,74 @@
 """`data-fetch audit`: recount the candles and compare with the ledger."""
 
-from collections.abc import Sequence
-
 import click
 
-from data_fetch.cli.gaps import minute_text
-from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, note, say
-from data_fetch.cli.shared.span_options import RangeOptions, criteria_of, span_options
+from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, print_out, remark
+from data_fetch.cli.shared.range_options import options_text, range_options
 from data_fetch.core.spans import Spans, count
-from data_fetch.runtime import collector as runtime
-from data_fetch.storage.candles.audit import Difference, Recount, recount, repair
-from data_fetch.storage.candles.coverage_counts import CoverageQuery
+from data_fetch.reading.coverage_audit import Audit, Difference, audit
+from data_fetch.reading.coverage_days import DayRange
+from data_fetch.reading.coverage_gaps import minute_text
+from data_fetch.reading.records import process_settings
 
 SHOWN = 20
 
 
 @click.command()
-@span_options
-@click.option(
-    "--repair", "repairing", is_flag=True, help="Rewrite the ledger of those days by the candles."
-)
+@range_options
+@click.option("--repair", is_flag=True, help="Rewrite the ledger of those days from the candles.")
 @json_option
-def command(span: RangeOptions, repairing: bool, as_json: bool) -> None:
+def command(wanted: DayRange, repair: bool, as_json: bool) -> None:
     """Recount the candle rows themselves and compare with the coverage ledger.
 
-    The last 60 days unless told otherwise. Both are always written together, so they differ
-    only after the store was edited by hand or restored in part. Exit status 3 when they differ
-    and were not repaired.
+    The last 60 days by default. Both are always written together, so they differ only after the
+    store was edited by hand or restored in part. Exit status 3 when they differ and were not
+    repaired.
     """
-    with runtime.records_for(runtime.settings(), span.symbols) as records:
-        criteria = criteria_of(records, span)
-        with records.store.reading() as connection:
-            found = recount(connection, criteria)
-        repaired = repair(records.store, criteria, found.differences) if repairing else 0
+    found = audit(process_settings(), wanted, repair=repair)
     if as_json:
-        emit(_document(criteria, found, repaired))
+        emit(found.document())
     else:
-        _tell(criteria, found, repaired, span)
-    if found.differences and not repairing:
+        _print_audit(found, wanted)
+    if found.differences and not repair:
         raise SystemExit(INCOMPLETE)
 
 
-def _document(criteria: CoverageQuery, found: Recount, repaired: int) -> dict[str, object]:
-    return {
-        "checked_days": found.days,
-        "candles": found.candles,
-        "differences": [
-            {
-                "symbol": one.instrument.symbol,
-                "instrument_key": one.instrument.instrument_key,
-                "interval": criteria.interval.value,
-                "trading_date": one.day.isoformat(),
-                "ledger_present": one.ledger_present,
-                "candles_present": one.candles_present,
-                "only_in_ledger": _times(one.only_in_ledger),
-                "only_in_candles": _times(one.only_in_candles),
-            }
-            for one in found.differences
-        ],
-        "repaired_days": repaired,
-    }
-
-
-def _times(spans: Spans) -> list[list[str]]:
-    return [[minute_text(first), minute_text(end)] for first, end in spans]
-
-
-def _tell(criteria: CoverageQuery, found: Recount, repaired: int, span: RangeOptions) -> None:
+def _print_audit(found: Audit, wanted: DayRange) -> None:
     differences = found.differences
     for one in differences[:SHOWN]:
-        say(f"{one.instrument.symbol:<12} {one.day}  {_in_words(one)}")
+        print_out(f"{one.instrument.symbol:<12} {one.day}  {_difference_text(one)}")
     if len(differences) > SHOWN:
-        say(f"  ... and {len(differences) - SHOWN} more: --json has them all")
-    say(
-        f"{found.days:,} instrument-days, {criteria.first} to {criteria.last}: "
-        f"{found.candles:,} candles recounted, "
-        + (f"{len(differences):,} days differ from the ledger." if differences else "all as told.")
+        print_out(f"  ... and {len(differences) - SHOWN} more: --json lists all of them")
+    result = (
+        f"the ledger differs on {counted(len(differences), 'day')}."
+        if differences
+        else "the ledger agrees."
     )
-    if differences and not repaired:
-        note(
-            "The store was edited by hand, or restored in part. The candles are the fact: "
-            "data-fetch audit --repair rewrites the ledger of these days by them."
+    print_out(
+        f"{counted(found.days, 'instrument-day')}, {found.first} to {found.last}: "
+        f"{counted(found.candles, 'candle')} recounted, {result}"
+    )
+    if differences and not found.repaired:
+        remark(
+            "The store was edited by hand, or restored in part. To rewrite the ledger of these "
+            "days from the candles: data-fetch audit --repair"
         )
-    if repaired:
-        note(f"The ledger of {repaired:,} days was rewritten by the candles.")
-        if _gone(differences):
-            named = span.named_again(criteria.first, criteria.last)
-            note(f"Candles that are gone can be fetched again: data-fetch backfill {named}")
+    if found.repaired:
+        remark(f"Rewrote the ledger of {counted(found.repaired, 'day')} from the candles.")
+        if any(one.only_in_ledger for one in differences):
+            options = options_text(wanted, found.first, found.last)
+            remark(f"To fetch the lost candles again: data-fetch backfill {options}")
 
 
-def _gone(differences: Sequence[Difference]) -> bool:
-    return any(one.only_in_ledger for one in differences)
-
-
-def _in_words(one: Difference) -> str:
-    said = f"ledger {one.ledger_present}, candles {one.candles_present}"
+def _difference_text(one: Difference) -> str:
+    text = f"ledger {one.ledger_present}, candles {one.candles_present}"
     if one.only_in_ledger:
-        said += f"; only in the ledger {_listed(one.only_in_ledger)}"
+        text += f"; only in the ledger {_spans_text(one.only_in_ledger)}"
     if one.only_in_candles:
-        said += f"; only in the candles {_listed(one.only_in_candles)}"
-    return said
+        text += f"; only in the candles {_spans_text(one.only_in_candles)}"
+    return text
 
 
-def _listed(spans: Spans) -> str:
+def _spans_text(spans: Spans) -> str:
     few = ", ".join(f"{minute_text(first)}-{minute_text(end)}" for first, end in spans[:3])
     return few if len(spans) <= 3 else f"{few}, ... ({count(spans)} in all)"

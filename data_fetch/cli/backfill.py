@@ -1,8 +1,9 @@
-"""`data-fetch backfill`: fetch what is missing."""
+"""`data-fetch backfill`: fetch missing candles."""
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from threading import Event, Thread
 from types import FrameType
@@ -24,66 +25,67 @@ from rich.text import Text
 from data_fetch.cli.shared.output import (
     INCOMPLETE,
     REFUSED,
-    Remarks,
+    RemarksOnly,
     clock_time,
     counted,
     emit,
-    ist_text,
     json_option,
-    note,
-    say,
+    print_out,
+    remark,
 )
-from data_fetch.cli.shared.span_options import DEFAULT_DAYS, RangeOptions, span_options
+from data_fetch.cli.shared.range_options import options_text, range_options
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import IST
 from data_fetch.core.runs import Outcome
+from data_fetch.reading.coverage_days import DEFAULT_DAYS, DayRange
+from data_fetch.reading.instants import ist_text
 from data_fetch.runtime import collector as runtime
 from data_fetch.services.backfill import BackfillOrder, BackfillPlan, BackfillReport
-from data_fetch.services.backfill import Progress as HowFar
+from data_fetch.services.backfill import Progress as BackfillProgress
 
 EXIT = {Outcome.COMPLETED: 0, Outcome.INCOMPLETE: INCOMPLETE, Outcome.FAILED: REFUSED}
 
 
 @click.command()
-@span_options
+@range_options
 @click.option("--all", "everything", is_flag=True, help="The whole universe; this is the default.")
 @click.option(
     "--days", type=click.IntRange(1), help=f"The last so many days [default: {DEFAULT_DAYS}]."
 )
-@click.option("--plan", "only_plan", is_flag=True, help="Say what it takes; send nothing.")
+@click.option("--plan", "only_plan", is_flag=True, help="Print the requests it takes; send none.")
 @click.option(
-    "--retry-failed", is_flag=True, help="Ask again although the next attempt is not due yet."
+    "--retry-failed", is_flag=True, help="Request again although the next attempt is not due yet."
 )
 @json_option
 def command(
-    span: RangeOptions,
+    wanted: DayRange,
     everything: bool,
     days: int | None,
     only_plan: bool,
     retry_failed: bool,
     as_json: bool,
 ) -> None:
-    """Fetch the candles that the coverage ledger says are missing.
+    """Fetch the candles that are missing in the coverage ledger.
 
-    Nothing that is settled is asked for twice, so an interrupted run is just started again.
-    Ctrl-C and SIGTERM let the answers under way finish.
+    Settled days are not requested again, so an interrupted run is just started again. Ctrl-C and
+    SIGTERM let the requests in flight finish.
     Exit status 3 when minutes are still missing, 4 when the provider refused everything.
     """
-    if everything and span.symbols:
+    if everything and wanted.symbols:
         raise click.UsageError("--all and --symbols exclude each other.")
-    if days and (span.first or span.last):
+    if days and (wanted.first or wanted.last):
         raise click.UsageError("--days and --from/--to exclude each other.")
     settings = runtime.settings()
-    with runtime.one_off_for(settings, Remarks()) as collector:
+    with runtime.one_off_for(settings, RemarksOnly()) as collector:
         context = collector.context
-        chosen = runtime.selection_at(context, collector.universe, span.symbols)
+        chosen = runtime.selection_at(context, collector.universe, wanted.symbols)
         today = context.provider.clock.now().astimezone(IST).date()
-        first, last = span.days(today, days or DEFAULT_DAYS)
+        first, last = replace(wanted, days=days or DEFAULT_DAYS).dates(today)
         service = runtime.backfill_at(context, collector.calendar)
         plan = service.plan(
             BackfillOrder(
                 instruments=chosen.instruments,
-                interval=span.interval,
+                interval=wanted.interval,
                 first=first,
                 last=last,
                 retry_failed=retry_failed,
@@ -94,28 +96,30 @@ def command(
             if as_json:
                 emit(plan_document(plan))
             else:
-                say(plan_sentence(plan))
+                print_out(plan_sentence(plan))
             return
-        note(plan_sentence(plan))
+        remark(plan_sentence(plan))
         with finishing_on_a_signal(context.stop), progress_bar(plan) as advance:
             report = service.run(plan, advance=advance)
     if as_json:
         emit(report_document(plan, report))
     else:
-        say(report_sentence(plan, report, span))
+        print_out(report_sentence(plan, report, wanted))
     raise SystemExit(EXIT[report.outcome])
 
 
 @contextmanager
 def finishing_on_a_signal(stop: Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM set *stop*; who insists ends the process at once."""
+    """Ctrl-C and SIGTERM set *stop*; the second signal ends the process at once."""
 
-    def tell(number: int, _frame: FrameType | None) -> None:
+    def on_signal(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, before[signal.Signals(number)])
         # Not in the handler itself: it may have interrupted the very lock that set() needs.
         Thread(target=stop.set).start()
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:
@@ -124,7 +128,7 @@ def finishing_on_a_signal(stop: Event) -> Iterator[None]:
 
 
 class _Rate(ProgressColumn):
-    """How many candles come in a second."""
+    """Candles received per second."""
 
     def render(self, task: Task) -> Text:
         seconds = task.elapsed or 0.0
@@ -133,8 +137,8 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress_bar(plan: BackfillPlan) -> Iterator[Callable[[HowFar], None]]:
-    """A bar on standard error, if that is a terminal; what to call after each window."""
+def progress_bar(plan: BackfillPlan) -> Iterator[Callable[[BackfillProgress], None]]:
+    """A bar on standard error, if that is a terminal; yields the function that advances it."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("backfill"),
@@ -151,8 +155,13 @@ def progress_bar(plan: BackfillPlan) -> Iterator[Callable[[HowFar], None]]:
     with bar:
         task = bar.add_task("backfill", total=len(plan.windows), candles=0)
 
-        def advance(far: HowFar) -> None:
-            bar.update(task, completed=far.done, total=far.windows, candles=far.candles)
+        def advance(progress: BackfillProgress) -> None:
+            bar.update(
+                task,
+                completed=progress.done,
+                total=progress.windows,
+                candles=progress.candles,
+            )
 
         yield advance
 
@@ -176,21 +185,21 @@ def plan_document(plan: BackfillPlan) -> dict[str, object]:
 
 def plan_sentence(plan: BackfillPlan) -> str:
     order, cost = plan.order, plan.estimate
-    span = f"{counted(len(order.instruments), 'instrument')}, {order.first} to {order.last}"
+    of = f"{counted(len(order.instruments), 'instrument')}, {order.first} to {order.last}"
     if not plan.windows:
-        said = f"Plan: {span}: nothing to ask for."
+        text = f"Plan: {of}: nothing to request."
     else:
-        said = (
-            f"Plan: {span}: {counted(cost.requests, 'request')} for {cost.minutes:,} "
+        text = (
+            f"Plan: {of}: {counted(cost.requests, 'request')} for {cost.minutes:,} "
             f"{unit(order.interval)} of data; the rate limits allow the last one at "
             f"{clock_time(cost.finishes_at)} IST ({readable(cost.duration)})."
         )
     if plan.held_back:
-        said += (
-            f"\n{plan.held_back} days lack something that was asked for already; the next attempt "
-            f"is due {ist_text(plan.next_attempt)}. Ask at once with --retry-failed."
+        text += (
+            f"\n{counted(plan.held_back, 'day')} requested before and still incomplete; the next "
+            f"attempt is due {ist_text(plan.next_attempt)}. To request now: --retry-failed."
         )
-    return said
+    return text
 
 
 def report_document(plan: BackfillPlan, report: BackfillReport) -> dict[str, object]:
@@ -213,32 +222,40 @@ def report_document(plan: BackfillPlan, report: BackfillReport) -> dict[str, obj
     }
 
 
-def report_sentence(plan: BackfillPlan, report: BackfillReport, span: RangeOptions) -> str:
-    said = [
+def report_sentence(plan: BackfillPlan, report: BackfillReport, wanted: DayRange) -> str:
+    lines = [
         f"{report.outcome}: {counted(report.requests, 'request')}, "
-        f"{report.inserted:,} candles stored, {report.revised:,} corrected, "
+        f"{report.inserted:,} candles stored{_auction_text(plan, report)}, "
+        f"{report.revised:,} corrected, "
         f"{report.finalised:,} confirmed, "
         f"{report.missed:,} {unit(plan.order.interval)} still missing."
     ]
     rejected = report.outside + sum(report.rejected_rows.values())
     if rejected:
-        said.append(
-            f"{rejected} rows set aside: {report.outside} outside of any session, "
-            f"{sum(report.rejected_rows.values())} that cannot be used."
+        lines.append(
+            f"{counted(rejected, 'row')} rejected: {report.outside} outside of any session, "
+            f"{sum(report.rejected_rows.values())} invalid."
         )
     if report.failures:
         listed = ", ".join(f"{times} {failure}" for failure, times in report.failures.items())
-        said.append(f"Answers that were empty or at fault, by class: {listed}.")
-    said += [f"  {symbol:<12} {reason}" for symbol, reason in report.reasons.items()]
+        lines.append(f"Empty or failed responses: {listed}.")
+    lines += [f"  {symbol:<12} {reason}" for symbol, reason in report.reasons.items()]
     if report.stopped_by is not None:
-        said.append(f"Stopped: {report.stopped_by}")
+        lines.append(f"Stopped: {report.stopped_by}")
     elif report.done < report.windows:
-        how_far = f"{report.done} of {report.windows} requests"
-        said.append(f"Interrupted after {how_far}: start it again to go on.")
+        done = f"{report.done} of {report.windows} requests"
+        lines.append(f"Interrupted after {done}: start it again to continue.")
     if report.missed:
-        named = span.named_again(plan.order.first, plan.order.last)
-        said.append(f"See which: data-fetch gaps {named} --cause missed")
-    return "\n".join(said)
+        options = options_text(wanted, plan.order.first, plan.order.last)
+        lines.append(f"To list them: data-fetch gaps {options} --cause missed")
+    return "\n".join(lines)
+
+
+def _auction_text(plan: BackfillPlan, report: BackfillReport) -> str:
+    """Explains more candles than the plan has minutes: the plan counts continuous trading only."""
+    if report.inserted <= plan.estimate.minutes:
+        return ""
+    return " (including rows of the closing auction, which the plan does not count)"
 
 
 def unit(interval: CandleInterval) -> str:
@@ -246,7 +263,7 @@ def unit(interval: CandleInterval) -> str:
 
 
 def readable(duration: timedelta) -> str:
-    """Hours, minutes and seconds, as few of them as say it."""
+    """A duration in its one or two largest units."""
     minutes, seconds = divmod(round(duration.total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

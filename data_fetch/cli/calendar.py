@@ -1,11 +1,11 @@
-"""`data-fetch calendar`: when the exchange trades, and asking the provider about it."""
+"""`data-fetch calendar`: trading hours, and their update from the provider."""
 
 from collections.abc import Iterable
 from datetime import datetime
 
 import click
 
-from data_fetch.cli.shared.output import emit, ist_text, json_option, note, say
+from data_fetch.cli.shared.output import counted, emit, json_option, print_out, remark
 from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import (
     F_AND_O_STOCK,
@@ -16,8 +16,9 @@ from data_fetch.core.market.calendar import (
     TradingWindow,
     end_warning,
 )
-from data_fetch.runtime import collector as runtime
-from data_fetch.sources.upstox.market_info import Change, Kept, Refresh, refresh_calendar
+from data_fetch.reading.instants import ist_text
+from data_fetch.reading.records import calendar_of, clock_of, process_settings
+from data_fetch.services.calendar_refresh import Change, Kept, Refresh, refresh_calendar
 
 TRADING_GROUPS = {
     Segment.CASH: F_AND_O_STOCK,
@@ -45,7 +46,7 @@ def command() -> None:
 @json_option
 def show(day: datetime, segment: str, as_json: bool) -> None:
     """The trading windows of DATE (2026-09-16)."""
-    calendar = runtime.calendar_for(runtime.settings())
+    calendar = calendar_of(process_settings())
     session = calendar.session(day.date(), TRADING_GROUPS[Segment(segment)])
     if as_json:
         emit(
@@ -60,9 +61,9 @@ def show(day: datetime, segment: str, as_json: bool) -> None:
             }
         )
     else:
-        say(_sentence(session))
+        print_out(_sentence(session))
     if session.provisional:
-        note(f"{session.day} is provisional: nobody has reviewed it.")
+        remark(f"{session.day} is provisional: its hours are not reviewed.")
 
 
 @command.command("next")
@@ -71,8 +72,9 @@ def show(day: datetime, segment: str, as_json: bool) -> None:
 def next_session(segment: str, as_json: bool) -> None:
     """When continuous trading begins next."""
     group = TRADING_GROUPS[Segment(segment)]
-    with runtime.provider_for(runtime.settings()) as provider:
-        calendar, now = provider.calendar, provider.clock.now()
+    settings = process_settings()
+    with clock_of(settings) as clock:
+        calendar, now = calendar_of(settings), clock.now()
     opens = calendar.next_open(now, group)
     session = calendar.session(opens.astimezone(IST).date(), group)
     open_now = calendar.is_open(now, group)
@@ -89,40 +91,43 @@ def next_session(segment: str, as_json: bool) -> None:
         )
     else:
         state = "open" if open_now else "closed"
-        say(f"{ist_text(now)}: {segment} is {state}. It opens next at {ist_text(opens)}.")
-        say(_sentence(session))
+        print_out(f"{ist_text(now)}: {segment} is {state}. It opens next at {ist_text(opens)}.")
+        print_out(_sentence(session))
 
 
 @command.command()
 @json_option
 def refresh(as_json: bool) -> None:
-    """Add and amend by the provider's holidays and timings.
+    """Update the calendar with the provider's holidays and timings.
 
-    An empty answer removes nothing. What it changes, and where the reviewed table or the
-    override file is followed instead, is printed.
+    An empty response removes nothing. The command prints what changes, and where the reviewed
+    table or the override file is followed instead.
     """
-    settings = runtime.settings()
-    with runtime.provider_for(settings) as provider:
+    # Only this command of the group needs a provider, which takes a second to load.
+    from data_fetch.runtime.world import provider_for
+
+    settings = process_settings()
+    with provider_for(settings) as provider:
         today = provider.clock.now().astimezone(IST).date()
         result = refresh_calendar(
             provider.api, provider.calendar, settings.data_folder, settings.world, today
         )
     for reason in result.amendments.rejected:
-        note(f"Set aside: {reason}")
+        remark(f"Rejected: {reason}")
     if as_json:
         emit(_document(result))
     else:
-        _tell(result)
+        _print_result(result)
     warning = end_warning(provider.calendar, today)
     if warning:
-        note(f"Note: {warning}")
+        remark(f"Note: {warning}")
 
 
 def _document(result: Refresh) -> dict[str, object]:
-    told = result.amendments.calendar
+    provider = result.amendments.calendar
     return {
-        "years": sorted(told.years),
-        "days": len({day for day, _ in told.days}),
+        "years": sorted(provider.years),
+        "days": len({day for day, _ in provider.days}),
         "rejected": len(result.amendments.rejected),
         "changes": [_change_row(change) for change in result.changes],
         "kept": [_kept_row(kept) for kept in result.kept],
@@ -144,37 +149,40 @@ def _kept_row(kept: Kept) -> dict[str, object]:
         "date": kept.session.day.isoformat(),
         "segment": str(kept.session.group.segment),
         "kept": _pairs(kept.session.windows),
-        "told": _pairs(kept.told),
+        "provider": _pairs(kept.told),
         "note": kept.session.note,
     }
 
 
-def _tell(result: Refresh) -> None:
-    told = result.amendments.calendar
-    days, rejected = len({day for day, _ in told.days}), len(result.amendments.rejected)
-    say(
-        f"The provider spoke of {days} day(s): {len(result.changes)} session(s) changed, "
-        f"{len(result.kept)} kept as they were, {rejected} row(s) set aside."
+def _print_result(result: Refresh) -> None:
+    provider = result.amendments.calendar
+    days, rejected = len({day for day, _ in provider.days}), len(result.amendments.rejected)
+    print_out(
+        f"The provider reported {counted(days, 'day')}: "
+        f"{counted(len(result.changes), 'session')} changed, {len(result.kept)} unchanged "
+        f"against it, {counted(rejected, 'row')} rejected."
     )
     for change in result.changes:
         before = "unknown" if change.before is None else _words(change.before)
-        say(f"  {change.day} {change.segment}: {before} -> {_words(change.after)}  {change.note}")
+        print_out(
+            f"  {change.day} {change.segment}: {before} -> {_words(change.after)}  {change.note}"
+        )
     for kept in result.kept:
         session = kept.session
-        say(
-            f"  {session.day} {session.group.segment}: kept {_words(session.windows)}, although "
-            f"the provider says {_words(kept.told)}  {session.note}"
+        print_out(
+            f"  {session.day} {session.group.segment}: stays {_words(session.windows)}, although "
+            f"the provider reports {_words(kept.told)}  {session.note}"
         )
     if result.kept:
-        say("If the provider is right there, name the day in the calendar override file.")
+        print_out("If the provider is right, name the day in the calendar override file.")
 
 
 def _sentence(session: Session) -> str:
     auction = f", closing auction {session.auction}" if session.auction else ""
-    told = f"  ({session.note})" if session.note else ""
+    reason = f"  ({session.note})" if session.note else ""
     return (
         f"{session.day:%a %Y-%m-%d} {session.group.segment}: {_words(session.windows)}{auction}, "
-        f"{session.expected_minutes} minutes{told}"
+        f"{session.expected_minutes} minutes{reason}"
     )
 
 

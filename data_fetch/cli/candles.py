@@ -1,52 +1,43 @@
-"""`data-fetch candles`: candles out of the store, and what was corrected of them."""
+"""`data-fetch candles`: stored candles exported, and those that were corrected."""
 
 import csv
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from datetime import date, datetime
-from operator import itemgetter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
-from sqlalchemy import Connection
 
-from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, ist_text, json_option, note, say
-from data_fetch.cli.shared.span_options import symbols_option
-from data_fetch.core.candles.candles import CandleInterval, Kind
-from data_fetch.core.candles.expectation import DAY
-from data_fetch.core.clock import IST
-from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.market.session import midnight_number
-from data_fetch.reading.candle_ranges import (
-    CandleRange,
-    candle_range,
-    history_of,
-    instant,
-    present_of,
+from data_fetch.cli.shared.output import (
+    INCOMPLETE,
+    counted,
+    emit,
+    json_option,
+    print_out,
+    remark,
 )
-from data_fetch.runtime import collector as runtime
-from data_fetch.storage.candles.candles import SAID, Correction, Said, revisions_on
-from data_fetch.storage.instruments.instruments import instruments_with
+from data_fetch.cli.shared.range_options import interval_option, symbols_option
+from data_fetch.core.candles.candles import CandleInterval, Kind
+from data_fetch.core.clock import IST
+from data_fetch.reading.candle_corrections import (
+    NamedCorrection,
+    candle_corrections,
+    changed_columns,
+    corrections_document,
+)
+from data_fetch.reading.candle_ranges import CandleRange, candle_range
+from data_fetch.reading.frames import described
+from data_fetch.reading.instants import exact_text, instant, ist_text
+from data_fetch.reading.records import process_settings
 
 DATE = click.DateTime(["%Y-%m-%d"])
-# What a correction may change; an instant and a run are other each time.
-COMPARED = (*SAID, "source", "is_final")
-
-interval_option = click.option(
-    "--interval",
-    type=click.Choice([interval.value for interval in CandleInterval]),
-    default=CandleInterval.MINUTE.value,
-    show_default=True,
-    help="Which candles.",
-)
 
 
 @click.group()
 def command() -> None:
-    """Stored candles: export them, or see which were corrected."""
+    """Stored candles: export them, or list the corrected ones."""
 
 
 @command.command()
@@ -54,7 +45,7 @@ def command() -> None:
 @click.option("--from", "first", type=DATE, required=True, help="First trading date, included.")
 @click.option("--to", "last", type=DATE, required=True, help="Last trading date, included.")
 @interval_option
-@click.option("--as-of", metavar="ISO", help="What was known at this instant (with an offset).")
+@click.option("--as-of", metavar="ISO", help="As stored at this instant (with an offset).")
 @click.option(
     "--kind",
     "kinds",
@@ -94,7 +85,7 @@ def export(
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise click.UsageError("Parquet is not for a terminal: name --output FILE, or use a pipe.")
     with candle_range(
-        runtime.settings(),
+        process_settings(),
         symbol,
         first.date(),
         last.date(),
@@ -102,7 +93,7 @@ def export(
         instant(as_of),
     ) as found:
         WRITERS[form](found, [Kind(kind) for kind in kinds], output)
-    note(remark(found))
+    remark(completeness_text(found))
     if found.completeness.missed:
         raise SystemExit(INCOMPLETE)
 
@@ -113,35 +104,30 @@ def export(
 @interval_option
 @json_option
 def diff(day: datetime, symbols: tuple[str, ...], interval: str, as_json: bool) -> None:
-    """Show which candles of a trading date were corrected: what they said before, and then."""
-    with (
-        runtime.records_for(runtime.settings(), symbols) as records,
-        records.store.reading() as connection,
-    ):
-        chosen = _keys_on(connection, records.instruments, day.date()) if symbols else None
-        found = _corrections(connection, day.date(), interval, chosen)
+    """Show which candles of a trading date were corrected: the old and the new values."""
+    of = CandleInterval(interval)
+    found = candle_corrections(process_settings(), day.date(), symbols, of)
     if as_json:
-        revisions = [_revision(symbol, each) for symbol, each in found]
-        emit({"date": f"{day:%Y-%m-%d}", "interval": interval, "revisions": revisions})
+        emit(corrections_document(day.date(), of, found))
         return
-    for symbol, each in found:
-        say(_line(symbol, each))
-    say(f"{day:%Y-%m-%d}, {interval}: {counted(len(found), 'correction')}")
+    for each in found:
+        print_out(_correction_line(each))
+    print_out(f"{day:%Y-%m-%d}, {interval}: {counted(len(found), 'correction')}")
 
 
-def remark(found: CandleRange) -> str:
-    """How complete the range is, and what to do about it, for people."""
-    held = found.completeness
+def completeness_text(found: CandleRange) -> str:
+    """How complete the range is, and the command that completes it."""
+    counts = found.completeness
     unit = "minutes" if found.interval is CandleInterval.MINUTE else "days"
     absent = (
-        f"{held.no_trade} without a trade, {held.source_empty} the source does not have, "
-        f"{held.missed} missed, {held.pending} pending"
+        f"{counts.no_trade} without a trade, {counts.source_empty} the source does not have, "
+        f"{counts.missed} missed, {counts.pending} pending"
     )
-    said = (
-        f"{found.symbol} {found.first} to {found.last}: {held.present} of {held.expected} "
-        f"expected {unit} are there; {absent}; {held.provisional} provisional."
+    text = (
+        f"{found.symbol} {found.first} to {found.last}: {counts.present} of {counts.expected} "
+        f"expected {unit} are present; {absent}; {counts.provisional} provisional."
     )
-    return f"{said} {found.cure}".rstrip()
+    return f"{text} {found.hint}".rstrip()
 
 
 def _write_csv(found: CandleRange, kinds: Collection[Kind], output: Path | None) -> None:
@@ -168,11 +154,15 @@ def _write_json(found: CandleRange, kinds: Collection[Kind], output: Path | None
 
 
 def _write_parquet(found: CandleRange, kinds: Collection[Kind], output: Path | None) -> None:
-    # They take their time to load, so only now.
+    # Loading them takes long, and the other formats do without.
     from pyarrow import BufferOutputStream, parquet
 
-    written = BufferOutputStream()
-    parquet.write_table(found.table(kinds), written)
+    table, written = found.table(kinds), BufferOutputStream()
+    facts = {
+        "completeness": found.completeness.document(),
+        "freshness": found.freshness(table).document(),
+    }
+    parquet.write_table(described(table, facts), written)
     with click.open_file(str(output or "-"), "wb", atomic=True) as file:
         file.write(written.getvalue())
 
@@ -187,7 +177,7 @@ WRITERS: Mapping[str, Callable[[CandleRange, Collection[Kind], Path | None], Non
 def _texts(table: Any) -> dict[str, Any]:
     """The columns of a table, the timestamps as ISO text in IST."""
     columns: dict[str, Any] = table.to_pydict()
-    starts = [_exactly(at) for at in columns["timestamp"]]
+    starts = [exact_text(at) for at in columns["timestamp"]]
     return {**columns, "timestamp": starts}
 
 
@@ -197,55 +187,10 @@ def _rows(table: Any) -> Iterator[dict[str, Any]]:
         yield dict(zip(columns, values, strict=True))
 
 
-def _keys_on(connection: Connection, stocks: Sequence[Instrument], day: date) -> list[str]:
-    """Under which keys *stocks* are stored on *day*."""
-    return [
-        key_period.instrument_key
-        for stock in stocks
-        for _, key_period in history_of(connection, present_of(connection, stock), day, day)
-    ]
-
-
-def _corrections(
-    connection: Connection, day: date, interval: str, keys: Sequence[str] | None
-) -> list[tuple[str, Correction]]:
-    """Every correction with the symbol of its instrument, by symbol, then as `revisions_on`."""
-    first, end = midnight_number(day), midnight_number(day + DAY)
-    found = revisions_on(connection, interval, first, end, keys)
-    concerned = instruments_with(connection, {each.instrument_key for each in found})
-    symbols = {one.instrument_key: one.symbol for one in concerned}
-    named = [(symbols[each.instrument_key], each) for each in found]
-    return sorted(named, key=itemgetter(0))
-
-
-def _revision(symbol: str, found: Correction) -> dict[str, Any]:
-    return {
-        "symbol": symbol,
-        "instrument_key": found.instrument_key,
-        "timestamp": _exactly(found.timestamp),
-        "revision": found.revision,
-        "superseded_at": _exactly(found.superseded_at),
-        "old": _version(found.old),
-        "new": _version(found.new),
-    }
-
-
-def _version(said: Said) -> dict[str, Any]:
-    return {**asdict(said), "fetched_at": _exactly(said.fetched_at)}
-
-
-def _exactly(at: datetime) -> str:
-    """ISO text in IST, no second lost: what was known then can be asked for with it."""
-    return at.astimezone(IST).isoformat()
-
-
-def _line(symbol: str, found: Correction) -> str:
-    changes = [
-        f"{name} {getattr(found.old, name)} -> {getattr(found.new, name)}"
-        for name in COMPARED
-        if getattr(found.old, name) != getattr(found.new, name)
-    ]
+def _correction_line(named: NamedCorrection) -> str:
+    symbol, found = named
+    changes = ", ".join(f"{name} {old} -> {new}" for name, old, new in changed_columns(found))
     return (
         f"{symbol:<12} {found.timestamp.astimezone(IST):%H:%M}  revision {found.revision}  "
-        f"{', '.join(changes)}  superseded {ist_text(found.superseded_at)}"
+        f"{changes}  superseded {ist_text(found.superseded_at)}"
     )

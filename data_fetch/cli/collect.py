@@ -1,14 +1,24 @@
-"""`data-fetch collect --once`: one round of quotes, at any hour."""
+"""`data-fetch collect`: one round of quotes, at any hour."""
 
 import click
 
-from data_fetch.cli.shared.output import INCOMPLETE, Remarks, emit, ist_text, json_option, say
+from data_fetch.cli.shared.output import (
+    INCOMPLETE,
+    RemarksOnly,
+    counted,
+    emit,
+    json_option,
+    print_out,
+)
 from data_fetch.core.runs import SyncRun
+from data_fetch.reading.instants import ist_text
 from data_fetch.runtime import collector as runtime
 
 
 @click.command()
-@click.option("--once", is_flag=True, required=True, help="One round; `data-fetch run` goes on.")
+@click.option(
+    "--once", is_flag=True, default=True, help="One round (the default); `data-fetch run` goes on."
+)
 @json_option
 def command(once: bool, as_json: bool) -> None:
     """Collect the whole universe once; the slot is the minute of the request.
@@ -16,12 +26,12 @@ def command(once: bool, as_json: bool) -> None:
     Outside a session the rows are marked `off_session` and count for no coverage.
     """
     settings = runtime.settings()
-    with runtime.one_off_for(settings, Remarks()) as collector:
+    with runtime.one_off_for(settings, RemarksOnly()) as collector:
         run = collector.service.collect_now()
     if as_json:
         emit(document(run))
     else:
-        say(sentence(run))
+        print_out(sentence(run))
     if run.stored < run.requested:
         raise SystemExit(INCOMPLETE)
 
@@ -31,7 +41,7 @@ def document(run: SyncRun) -> dict[str, object]:
         "slot": ist_text(run.due_slot),
         "requested": run.requested,
         "stored": run.stored,
-        # Whatever was asked for and is not there: left out, set aside, or its request failed.
+        # Every requested symbol without a quote: left out, rejected, or its request failed.
         "absent": run.requested - run.stored - run.quarantined,
         "quarantined": run.quarantined,
         "requests": run.requests,
@@ -41,6 +51,6 @@ def document(run: SyncRun) -> dict[str, object]:
 def sentence(run: SyncRun) -> str:
     return (
         f"Slot {ist_text(run.due_slot)}: {run.stored} of {run.requested} quotes stored, "
-        f"{run.absent} absent, {run.rejected} set aside, {run.quarantined} quarantined, "
-        f"{run.requests} request(s).\nSee how fresh they are: data-fetch freshness"
+        f"{run.absent} absent, {run.rejected} rejected, {run.quarantined} quarantined, "
+        f"{counted(run.requests, 'request')}.\nSee how fresh they are: data-fetch freshness"
     )

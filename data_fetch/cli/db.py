@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from data_fetch.cli.shared.output import emit, json_option, say
+from data_fetch.cli.shared.output import emit, json_option, print_out
 from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.database_setup import set_up
 from data_fetch.storage.database import migrations
@@ -36,13 +36,13 @@ def upgrade(as_json: bool) -> None:
         )
         return
     if done.database_created:
-        say(f"Created the database {done.database}.")
+        print_out(f"Created the database {done.database}.")
     if done.revision_before == done.revision:
-        say(f"{done.database} is at revision {done.revision} already.")
+        print_out(f"{done.database} is at revision {done.revision} already.")
     else:
         before = done.revision_before or "nothing"
-        say(f"Brought {done.database} from {before} to revision {done.revision}.")
-    say("Next: data-fetch run")
+        print_out(f"Brought {done.database} from {before} to revision {done.revision}.")
+    print_out("Next: data-fetch run")
 
 
 @command.command()
@@ -56,9 +56,11 @@ def current(as_json: bool) -> None:
         found = {"store": redacted(url), "revision": revision, "head": head}
         emit({**found, "up_to_date": up_to_date})
         return
-    say(f"{redacted(url)} is at revision {revision or 'none'}; this version works with {head}.")
+    print_out(
+        f"{redacted(url)} is at revision {revision or 'none'}; this version works with {head}."
+    )
     if not up_to_date:
-        say("Next: data-fetch db upgrade")
+        print_out("Next: data-fetch db upgrade")
 
 
 @command.command()
@@ -79,8 +81,8 @@ def merge(src: str, dst: str, as_json: bool) -> None:
         emit({"src": redacted(src), "dst": redacted(dst), "changed": changed})
         return
     for name, rows in changed.items():
-        say(f"{name:<20} {rows:>10,} rows new or changed")
-    say(f"{redacted(dst)} now holds everything that {redacted(src)} held.")
+        print_out(f"{name:<20} {rows:>10,} rows new or changed")
+    print_out(f"{redacted(dst)} now has every row of {redacted(src)}.")
 
 
 def _on_screen(progress: Progress) -> Watcher:
@@ -95,7 +97,7 @@ def _on_screen(progress: Progress) -> Watcher:
 
 
 def _revision(url: str) -> str | None:
-    """The store's revision; a SQLite file that is not there is not made by asking."""
+    """The store's revision; None for a SQLite file that does not exist, which is not created."""
     engine = engine_for(url)
     try:
         file = engine.url.database if engine.dialect.name == "sqlite" else None

@@ -1,4 +1,4 @@
-"""`data-fetch doctor`: is everything in place, and if not, what cures it?"""
+"""`data-fetch doctor`: checks of the set-up, each problem with its fix."""
 
 import shutil
 from collections import Counter
@@ -12,16 +12,24 @@ from pathlib import Path
 import click
 import urllib3
 
-from data_fetch.cli.shared.output import REFUSED, WRONG_USE, emit, ist_text, json_option, say
+from data_fetch.cli.shared.output import (
+    REFUSED,
+    WRONG_USE,
+    counted,
+    emit,
+    json_option,
+    print_out,
+)
 from data_fetch.core.clock import IST, SystemClock
 from data_fetch.core.errors import DataFetchError, OutsideError, SettingsInvalid
 from data_fetch.core.market.calendar import end_warning
 from data_fetch.core.settings import UPSTOX_URL, Settings
 from data_fetch.core.world import World
+from data_fetch.reading.instants import ist_text
 from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.stores import degraded_reason
 
-LITTLE_DISK_BYTES = 2_000_000_000
+LOW_DISK_BYTES = 2_000_000_000
 TOLERATED_SKEW = timedelta(seconds=2)
 
 
@@ -33,12 +41,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question and its answer; *cure* says what to do when it is not `ok`."""
+    """The result of one check; *hint* is the fix when it is not `ok`."""
 
     name: str
     state: State
-    told: str
-    cure: str = ""
+    message: str
+    hint: str = ""
     status: int = 0
 
 
@@ -53,17 +61,17 @@ def command(as_json: bool) -> None:
             {
                 "ok": not failed,
                 "checks": [
-                    {"name": c.name, "state": str(c.state), "told": c.told, "cure": c.cure}
+                    {"name": c.name, "state": str(c.state), "message": c.message, "hint": c.hint}
                     for c in checks
                 ],
             }
         )
     else:
         for check in checks:
-            say(f"{check.state:<8} {check.name:<9} {check.told}")
-            if check.cure:
-                say(f"{'':<18} -> {check.cure}")
-        say(verdict(checks))
+            print_out(f"{check.state:<8} {check.name:<9} {check.message}")
+            if check.hint:
+                print_out(f"{'':<18} -> {check.hint}")
+        print_out(verdict(checks))
     if failed:
         raise SystemExit(min(check.status for check in failed))
 
@@ -74,20 +82,20 @@ def verdict(checks: Sequence[Check]) -> str:
     if counts[State.FAILED]:
         return f"{counts[State.FAILED]} of {len(checks)} checks failed."
     if counts[State.WARNING]:
-        return f"Everything needed is in place; {counts[State.WARNING]} warning(s)."
-    return "All is in place."
+        return f"Everything needed is in place; {counted(counts[State.WARNING], 'warning')}."
+    return "Everything is in place."
 
 
 def examine() -> Iterator[Check]:
-    """Every check, in the order in which they depend on each other."""
+    """Run every check, in the order in which they depend on each other."""
     try:
         settings = runtime.settings()
     except SettingsInvalid as problem:
-        cure = "Mend them in .env or in the environment."
-        yield Check("settings", State.FAILED, "; ".join(problem.problems), cure, WRONG_USE)
+        hint = "Fix them in .env or in the environment."
+        yield Check("settings", State.FAILED, "; ".join(problem.problems), hint, WRONG_USE)
         return
     yield _settings(settings)
-    questions: dict[str, Callable[[Settings], Check]] = {
+    checks: dict[str, Callable[[Settings], Check]] = {
         "token": _token,
         "database": _database,
         "master": _master,
@@ -95,9 +103,9 @@ def examine() -> Iterator[Check]:
         "disk": _disk,
         "clock": _clock,
     }
-    for name, criteria in questions.items():
+    for name, check in checks.items():
         try:
-            yield criteria(settings)
+            yield check(settings)
         except DataFetchError as problem:
             yield _failure(name, problem)
 
@@ -108,14 +116,14 @@ def _failure(name: str, problem: DataFetchError) -> Check:
 
 
 def _settings(settings: Settings) -> Check:
-    told = f"world {settings.world}, source {settings.data_source}, folder {settings.folder}"
+    message = f"world {settings.world}, source {settings.data_source}, folder {settings.folder}"
     if settings.ignored_mongo_name is None:
-        return Check("settings", State.OK, told)
+        return Check("settings", State.OK, message)
     return Check(
         "settings",
         State.WARNING,
-        f"{told}; {settings.ignored_mongo_name} is set, but the store is SQL",
-        "Bring old rows along as docs/howto/coming-from-the-scripts.md shows, then unset it.",
+        f"{message}; {settings.ignored_mongo_name} is set, but the store is SQL",
+        "Import old rows as docs/howto/coming-from-the-scripts.md shows, then unset it.",
     )
 
 
@@ -125,15 +133,17 @@ def _token(settings: Settings) -> Check:
     with runtime.provider_for(settings) as provider:
         provider.api.market_status("NSE")
         expires = provider.token.expires_at()
-    told = f"accepted; expires {ist_text(expires)}" if expires else "accepted; expiry not told"
+    message = (
+        f"accepted; expires {ist_text(expires)}" if expires else "accepted; its expiry is not known"
+    )
     if settings.token_in_environment:
         return Check(
             "token",
             State.WARNING,
-            f"{told}; it is set in the process environment",
+            f"{message}; it is set in the process environment",
             "Put it into .env instead, so that it can be renewed without a restart.",
         )
-    return Check("token", State.OK, told)
+    return Check("token", State.OK, message)
 
 
 def _database(settings: Settings) -> Check:
@@ -152,10 +162,10 @@ def _database(settings: Settings) -> Check:
 def _master(settings: Settings) -> Check:
     with runtime.master_for(settings) as source:
         master = source.today()
-    told = f"{master.instruments} instruments, as of {master.as_of}"
+    message = f"{master.instruments} instruments, as of {master.as_of}"
     if master.warning is None:
-        return Check("master", State.OK, told)
-    return Check("master", State.WARNING, told, master.warning)
+        return Check("master", State.OK, message)
+    return Check("master", State.WARNING, message, master.warning)
 
 
 def _calendar(settings: Settings) -> Check:
@@ -165,37 +175,40 @@ def _calendar(settings: Settings) -> Check:
     if warning is None:
         return Check("calendar", State.OK, f"reviewed until {calendar.reviewed_until}")
     return Check(
-        "calendar", State.WARNING, warning, "Ask the provider: data-fetch calendar refresh"
+        "calendar",
+        State.WARNING,
+        warning,
+        "Update it from the provider: data-fetch calendar refresh",
     )
 
 
 def _disk(settings: Settings) -> Check:
     folder = next(p for p in (settings.data_folder, settings.folder, Path("/")) if p.is_dir())
     free = shutil.disk_usage(folder).free
-    told = f"{free / 1e9:.0f} GB free in {folder}"
-    if free > LITTLE_DISK_BYTES:
-        return Check("disk", State.OK, told)
-    return Check("disk", State.WARNING, told, "A year of minutes takes about 2 GB: make room.")
+    message = f"{free / 1e9:.0f} GB free in {folder}"
+    if free > LOW_DISK_BYTES:
+        return Check("disk", State.OK, message)
+    return Check("disk", State.WARNING, message, "A year of minutes takes about 2 GB: make room.")
 
 
 def _clock(settings: Settings) -> Check:
-    """Against the Date header of the provider, which is good to a second."""
+    """Compare with the Date header of the provider, which is exact to a second."""
     if settings.world is World.PAPER:
         return Check("clock", State.OK, "the paper exchange's clock is used")
     before = SystemClock().now()
     try:
-        answer = urllib3.request(
+        response = urllib3.request(
             "HEAD",
             settings.base_url or UPSTOX_URL,
             timeout=urllib3.Timeout(connect=5, read=5),
             retries=False,
         )
-        skew = before - parsedate_to_datetime(answer.headers["Date"])
+        skew = before - parsedate_to_datetime(response.headers["Date"])
     except (urllib3.exceptions.HTTPError, KeyError, TypeError, ValueError) as problem:
-        told = f"cannot be compared with the provider's ({type(problem).__name__})"
-        return Check("clock", State.WARNING, told, "Check that time synchronisation is on.")
+        message = f"cannot be compared with the provider's ({type(problem).__name__})"
+        return Check("clock", State.WARNING, message, "Check that time synchronisation is on.")
     if abs(skew) <= TOLERATED_SKEW:
-        return Check("clock", State.OK, "agrees with the provider's to two seconds")
+        return Check("clock", State.OK, "within two seconds of the provider's")
     return Check(
         "clock",
         State.FAILED,

@@ -1,10 +1,12 @@
-"""`data-fetch freshness`: which symbols are fresh, and which are not."""
+"""`data-fetch freshness`: the state of each symbol's quotes."""
 
 import click
 
-from data_fetch.cli.shared.output import INCOMPLETE, Remarks, emit, ist_text, json_option, say
-from data_fetch.core.quotes.freshness import STALE, Freshness, Judgement, count_states
-from data_fetch.runtime import collector as runtime
+from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, print_out
+from data_fetch.core.quotes.freshness import Judgement
+from data_fetch.reading.instants import ist_text
+from data_fetch.reading.quote_freshness import FreshnessReport, freshness_report
+from data_fetch.reading.records import process_settings
 
 SHOWN = 20
 
@@ -12,32 +14,27 @@ SHOWN = 20
 @click.command()
 @json_option
 def command(as_json: bool) -> None:
-    """Judge every symbol by the trading minutes since its last quote."""
-    settings = runtime.settings()
-    with runtime.one_off_for(settings, Remarks()) as collector:
-        now = collector.provider.clock.now()
-        judgements = collector.monitor.judge_all()
-    counts = count_states(judgements)
-    notable = [j for j in judgements if j.state not in {Freshness.FRESH, Freshness.CLOSED}]
+    """Judge every symbol by the trading minutes since its last quote.
+
+    Exit status 3 when a symbol has no recent quote although its market is open.
+    """
+    report = freshness_report(process_settings())
     if as_json:
-        emit({"at": ist_text(now), "counts": counts, "symbols": [_row(j) for j in judgements]})
+        emit(report.document())
     else:
-        say(f"{ist_text(now)}: " + ", ".join(f"{n} {state}" for state, n in counts.items() if n))
-        for judgement in notable[:SHOWN]:
-            say(f"  {judgement.symbol:<12} {judgement.state:<11} {_since(judgement)}")
-        if len(notable) > SHOWN:
-            say(f"  ... and {len(notable) - SHOWN} more: data-fetch freshness --json has them all")
-    if any(judgement.state in STALE for judgement in judgements):
+        _print_report(report)
+    if report.stale:
         raise SystemExit(INCOMPLETE)
 
 
-def _row(judgement: Judgement) -> dict[str, object]:
-    return {
-        "symbol": judgement.symbol,
-        "state": str(judgement.state),
-        "last_quote": ist_text(judgement.last_quote),
-        "trading_minutes": judgement.minutes,
-    }
+def _print_report(report: FreshnessReport) -> None:
+    counts = ", ".join(f"{count} {state}" for state, count in report.counts.items() if count)
+    print_out(f"{ist_text(report.at)}: {counts}")
+    notable = report.notable
+    for judgement in notable[:SHOWN]:
+        print_out(f"  {judgement.symbol:<12} {judgement.state:<11} {_since(judgement)}")
+    if len(notable) > SHOWN:
+        print_out(f"  ... and {len(notable) - SHOWN} more: data-fetch freshness --json")
 
 
 def _since(judgement: Judgement) -> str:

@@ -1,43 +1,36 @@
-"""`data-fetch gaps`: what is expected and not there, and why."""
+"""`data-fetch gaps`: intervals that are expected and not present, with their causes."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import click
 
-from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, ist_text, json_option, note, say
-from data_fetch.cli.shared.span_options import RangeOptions, criteria_of, span_options
+from data_fetch.cli.shared.output import (
+    INCOMPLETE,
+    counted,
+    emit,
+    json_option,
+    print_out,
+    remark,
+)
+from data_fetch.cli.shared.range_options import options_text, range_options
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.candles.coverage import GAPS, Proof, State
+from data_fetch.core.candles.coverage import GAPS, State
 from data_fetch.core.candles.gaps import Gap, runs
 from data_fetch.core.clock import IST
-from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.market.session import instant_of
-from data_fetch.runtime import collector as runtime
-from data_fetch.storage.candles.coverage_counts import CoverageQuery, instrument_gaps
+from data_fetch.reading.coverage_days import DayRange
+from data_fetch.reading.coverage_gaps import CAUSES, GapList, gap_list, minute_text
+from data_fetch.reading.records import process_settings
 
 SHOWN = 40
-CAUSES = tuple(state.value for state in GAPS)
-# Pending minutes are no news: they are due later.
-NEWS = tuple(state for state in GAPS if state is not State.PENDING)
-# What people call each cause.
+# Pending minutes are due later, so they are listed only when they are named.
+LISTED = tuple(state for state in GAPS if state is not State.PENDING)
 WORDS = {
     State.NO_TRADE: "no trade",
     State.SOURCE_EMPTY: "the source has none",
     State.MISSED: "missed",
     State.PENDING: "pending",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class InstrumentGaps:
-    """The gaps of one instrument among its trading days, both oldest first."""
-
-    instrument: Instrument
-    trading_days: Sequence[date]
-    gaps: Sequence[Gap]
 
 
 def _chosen_causes(
@@ -51,7 +44,7 @@ def _chosen_causes(
 
 
 @click.command()
-@span_options
+@range_options
 @click.option(
     "--cause",
     "causes",
@@ -61,79 +54,40 @@ def _chosen_causes(
     help="Only gaps of this cause; several with commas, or by repeating it.",
 )
 @json_option
-def command(span: RangeOptions, causes: tuple[State, ...], as_json: bool) -> None:
+def command(wanted: DayRange, causes: tuple[State, ...], as_json: bool) -> None:
     """List every interval that is expected and not present. Times are IST, ends not included.
 
-    The last 60 days unless told otherwise. Exit status 3 when anything is missed, whichever
-    causes are listed.
+    The last 60 days by default. Exit status 3 when anything is missed, whichever causes are
+    listed.
     """
-    with runtime.records_for(runtime.settings(), span.symbols) as records:
-        criteria = criteria_of(records, span)
-        with records.store.reading() as connection:
-            found = [InstrumentGaps(*one) for one in instrument_gaps(connection, criteria)]
-    everything = [gap for one in found for gap in one.gaps]
+    found = gap_list(process_settings(), wanted)
     if as_json:
-        wanted = causes or GAPS
-        emit({"gaps": [_row(one, gap) for one in found for gap in one.gaps if gap.cause in wanted]})
+        emit(found.document(causes or GAPS))
     else:
-        _tell(found, causes or NEWS, criteria, span)
-    if any(gap.cause is State.MISSED for gap in everything):
+        _print_gaps(found, causes or LISTED, wanted)
+    if found.missed:
         raise SystemExit(INCOMPLETE)
 
 
-def _row(one: InstrumentGaps, gap: Gap) -> dict[str, object]:
-    return {
-        "symbol": one.instrument.symbol,
-        "instrument_key": gap.instrument_key,
-        "interval": gap.interval.value,
-        "trading_date": gap.day.isoformat(),
-        "from": minute_text(gap.first),
-        "to": minute_text(gap.end),
-        "cause": gap.cause.value,
-        "proof": None if gap.proof is None else proof_text(gap.proof),
-        "attempts": gap.attempts,
-        "next_attempt": ist_text(gap.next_attempt),
-    }
-
-
-def minute_text(minute: int) -> str:
-    """The IST time of day of a minute number."""
-    return f"{instant_of(minute).astimezone(IST):%H:%M}"
-
-
-def proof_text(proof: Proof) -> str:
-    """Who proved it, in which run, when."""
-    return f"{proof.by}, run {proof.run_id}, {ist_text(proof.at)}"
-
-
-def _tell(
-    found: Sequence[InstrumentGaps],
-    causes: Sequence[State],
-    criteria: CoverageQuery,
-    span: RangeOptions,
-) -> None:
-    now = criteria.expectation.now
-    lines = list(_lines(found, causes, now))
+def _print_gaps(found: GapList, causes: Sequence[State], wanted: DayRange) -> None:
+    lines = list(_lines(found, causes))
     for line in lines[:SHOWN]:
-        say(line)
+        print_out(line)
     if len(lines) > SHOWN:
-        say(
+        print_out(
             f"  ... and {len(lines) - SHOWN} more: name --symbols, --from, --to or --cause; "
-            "--json has them all"
+            "--json lists all of them"
         )
-    say(_sum(found, criteria))
-    missed = [gap for one in found for gap in one.gaps if gap.cause is State.MISSED]
-    if missed:
-        note(_cure(missed, now, span))
+    print_out(_totals_text(found))
+    if found.missed:
+        remark(_next_step(found.missed, found.now, wanted))
 
 
-def _lines(
-    found: Iterable[InstrumentGaps], causes: Sequence[State], now: datetime
-) -> Iterator[str]:
-    for one in found:
-        listed = [gap for gap in one.gaps if gap.cause in causes]
-        for run in runs(listed, one.trading_days):
-            yield f"{one.instrument.symbol:<12} {_when(run):<38} {_why(run, now)}"
+def _lines(found: GapList, causes: Sequence[State]) -> Iterator[str]:
+    for row in found.rows:
+        listed = [gap for gap in row.gaps if gap.cause in causes]
+        for run in runs(listed, row.trading_days):
+            yield f"{row.instrument.symbol:<12} {_when(run):<38} {_why(run, found.now)}"
 
 
 def _when(run: Sequence[Gap]) -> str:
@@ -145,41 +99,34 @@ def _when(run: Sequence[Gap]) -> str:
 
 
 def _why(run: Sequence[Gap], now: datetime) -> str:
-    """The cause, who proved it or how often it was tried and what came, and when again."""
+    """The cause with its proof, or with the attempts, their last error and the next one."""
     newest = run[-1]
-    said = [WORDS[newest.cause]]
+    parts = [WORDS[newest.cause]]
     if newest.proof is not None:
-        said.append(f"{newest.proof.by}, {newest.proof.at.astimezone(IST):%Y-%m-%d %H:%M}")
+        parts.append(f"{newest.proof.by}, {newest.proof.at.astimezone(IST):%Y-%m-%d %H:%M}")
     if newest.cause is State.MISSED:
         attempts = max(gap.attempts for gap in run)
-        said.append(counted(attempts, "attempt") if attempts else "never asked for")
+        parts.append(counted(attempts, "attempt") if attempts else "never requested")
         if newest.last_error is not None:
-            said.append(newest.last_error)
+            parts.append(newest.last_error)
     due = [gap.next_attempt for gap in run if gap.next_attempt is not None]
     if due and min(due) > now:
-        said.append(f"next attempt {min(due).astimezone(IST):%Y-%m-%d %H:%M}")
-    return "; ".join(said)
+        parts.append(f"next attempt {min(due).astimezone(IST):%Y-%m-%d %H:%M}")
+    return "; ".join(parts)
 
 
-def _sum(found: Sequence[InstrumentGaps], criteria: CoverageQuery) -> str:
-    lacking: Counter[State] = Counter()
-    for one in found:
-        for gap in one.gaps:
-            lacking[gap.cause] += _weight(gap)
-    unit = "minutes" if criteria.interval is CandleInterval.MINUTE else "days"
-    said = ", ".join(f"{lacking[cause]:,} {WORDS[cause]}" for cause in GAPS if lacking[cause])
-    span = f"{counted(len(found), 'instrument')}, {criteria.first} to {criteria.last}"
-    return f"{span}: {said} ({unit})." if said else f"{span}: no gaps."
+def _totals_text(found: GapList) -> str:
+    lacking = found.lacking()
+    unit = "minutes" if found.interval is CandleInterval.MINUTE else "days"
+    counts = ", ".join(f"{lacking[cause]:,} {WORDS[cause]}" for cause in GAPS if lacking[cause])
+    of = f"{counted(len(found.rows), 'instrument')}, {found.first} to {found.last}"
+    return f"{of}: {counts} ({unit})." if counts else f"{of}: no gaps."
 
 
-def _weight(gap: Gap) -> int:
-    return gap.end - gap.first if gap.interval is CandleInterval.MINUTE else 1
-
-
-def _cure(missed: Sequence[Gap], now: datetime, span: RangeOptions) -> str:
+def _next_step(missed: Sequence[Gap], now: datetime, wanted: DayRange) -> str:
     first = min(gap.day for gap in missed)
     last = max(gap.day for gap in missed)
-    order = f"data-fetch backfill {span.named_again(first, last)}"
+    order = f"data-fetch backfill {options_text(wanted, first, last)}"
     if all(gap.next_attempt is not None and gap.next_attempt > now for gap in missed):
         order += " --retry-failed"
     return f"To fetch what was missed: {order}"

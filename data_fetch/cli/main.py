@@ -1,4 +1,4 @@
-"""The way in. Commands are imported when they are called, so that help comes at once."""
+"""The entry point of `data-fetch`. A command is imported when it is called."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ import click
 
 from data_fetch import __version__
 from data_fetch.cli.shared.lazy_commands import LazyCommands
-from data_fetch.cli.shared.output import REFUSED, WRONG_USE, note
+from data_fetch.cli.shared.output import REFUSED, WRONG_USE, print_any_character, remark
 from data_fetch.core.errors import DataFetchError, OutsideError
 
 COMMANDS = {
@@ -16,22 +16,22 @@ COMMANDS = {
     "collect": ("data_fetch.cli.collect", "Collect quotes once, at any hour."),
     "backfill": (
         "data_fetch.cli.backfill",
-        "Fetch what is missing: coverage, plan, requests, candles.",
+        "Fetch missing candles, as the coverage ledger lists them.",
     ),
     "coverage": ("data_fetch.cli.coverage", "Which days are complete, and what the others lack."),
-    "gaps": ("data_fetch.cli.gaps", "What is expected and not there, and why."),
+    "gaps": ("data_fetch.cli.gaps", "Intervals that are expected and not present, with causes."),
     "audit": ("data_fetch.cli.audit", "Recount the candles; compare with the ledger."),
-    "candles": ("data_fetch.cli.candles", "Export candles; see what was corrected."),
+    "candles": ("data_fetch.cli.candles", "Export candles; list corrected ones."),
     "chain": ("data_fetch.cli.chain.group", "Option chains: collect, import, price, show."),
     "symbols": ("data_fetch.cli.symbols", "Which chains are polled, and how often."),
-    "status": ("data_fetch.cli.status", "What the store holds and how the last runs went."),
+    "status": ("data_fetch.cli.status", "What is stored, and the last runs."),
     "freshness": ("data_fetch.cli.freshness", "Which symbols are fresh, stale or frozen."),
-    "universe": ("data_fetch.cli.universe", "The F&O universe, and what could not be resolved."),
+    "universe": ("data_fetch.cli.universe", "The F&O universe, and symbols that are not resolved."),
     "calendar": ("data_fetch.cli.calendar", "When the exchange trades."),
     "db": ("data_fetch.cli.db", "Create, upgrade and merge stores."),
     "paper-exchange": ("data_fetch.cli.paper_exchange", "Serve invented prices over HTTP."),
     "rehearse": ("data_fetch.cli.rehearse", "Run a whole trading day on the paper exchange."),
-    "doctor": ("data_fetch.cli.doctor", "Check the set-up and say how to cure it."),
+    "doctor": ("data_fetch.cli.doctor", "Check the set-up; print a fix for each problem."),
 }
 
 
@@ -43,7 +43,7 @@ HELP = {"help_option_names": ["-h", "--help"]}
 def cli() -> None:
     """NSE F&O market data, every minute accounted for.
 
-    Exit status: 0 done, 2 wrong use, 3 finished but data incomplete, 4 the outside world
+    Exit status: 0 done, 2 wrong use, 3 finished but data incomplete, 4 a provider or a database
     refused.
     """
 
@@ -52,27 +52,28 @@ LONGEST_FIELD = 200
 
 
 class _Console(logging.Handler):
-    """Warnings of the package, with their fields, for people: on standard error."""
+    """Prints warnings of the package, with their fields, on standard error."""
 
     ordinary = frozenset(vars(logging.makeLogRecord({})))
 
     def emit(self, record: logging.LogRecord) -> None:
         fields = {k: v for k, v in vars(record).items() if k not in self.ordinary and v is not None}
-        told = " ".join(f"{name}={str(value)[:LONGEST_FIELD]}" for name, value in fields.items())
-        note(f"{record.levelname.lower()}: {record.getMessage()} {told}".rstrip())
+        text = " ".join(f"{name}={str(value)[:LONGEST_FIELD]}" for name, value in fields.items())
+        remark(f"{record.levelname.lower()}: {record.getMessage()} {text}".rstrip())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    print_any_character()
     package, console = logging.getLogger("data_fetch"), _Console(logging.WARNING)
     package.addHandler(console)
     try:
         cli.main(args=arguments, prog_name="data-fetch")
     except DataFetchError as error:
-        note(f"data-fetch: {error}")
+        remark(f"data-fetch: {error}")
         sys.exit(REFUSED if isinstance(error, OutsideError) else WRONG_USE)
     except OSError as error:
-        # A folder that is a file, a disk that is full: the message of the system names it.
-        note(f"data-fetch: {error}. Make the place usable, then try again.")
+        # For example a folder that is a file, or a full disk: the system's message names it.
+        remark(f"data-fetch: {error}. Check folder and disk, then try again.")
         sys.exit(WRONG_USE)
     finally:
         package.removeHandler(console)

@@ -9,17 +9,17 @@ from threading import Event
 
 import click
 
-from data_fetch.cli.shared.output import emit, json_option, note, say
+from data_fetch.cli.shared.output import emit, json_option, print_out, remark
 from data_fetch.core.clock import IST, SystemClock
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import ILLIQUID, PaperExchange
 from data_fetch.paper_exchange.faults.faults import load_faults
 from data_fetch.paper_exchange.upstox.candles import Quiet
-from data_fetch.sources.instruments.symbols_file import fo_stocks_loader
+from data_fetch.reading.records import listed_symbols, process_settings
 
-# The system may end a wait for a signal only between two looks.
-LOOK_SECONDS = 0.5
+# Some systems deliver a signal only between two waits.
+WAIT_SECONDS = 0.5
 
 
 @click.command()
@@ -55,7 +55,7 @@ LOOK_SECONDS = 0.5
 @click.option(
     "--state",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File that keeps the paper market's time over a restart.",
+    help="File for the paper market's time, so that a restart continues from it.",
 )
 @click.option(
     "--illiquid",
@@ -69,7 +69,7 @@ LOOK_SECONDS = 0.5
     type=click.Choice([each.value for each in Quiet]),
     default=Quiet.ZERO_VOLUME.value,
     show_default=True,
-    help="How candles tell a minute without a trade.",
+    help="How candles show a minute without a trade.",
 )
 @json_option
 def command(
@@ -97,7 +97,7 @@ def command(
         clock,
         calendar=calendar,
         seed=seed,
-        symbols=fo_stocks_loader.load_fo_stocks_from_file().symbols,
+        symbols=listed_symbols(process_settings()),
         host=host,
         port=port,
         faults=load_faults(script) if script else (),
@@ -109,9 +109,9 @@ def command(
         signal.signal(each, lambda *_: stopped.set())
     with exchange:
         _announce(exchange, clock, as_json)
-        while not stopped.wait(LOOK_SECONDS):
+        while not stopped.wait(WAIT_SECONDS):
             pass
-    note("The paper exchange has stopped.")
+    remark("The paper exchange has stopped.")
 
 
 def _announce(exchange: PaperExchange, clock: PaperMarketClock, as_json: bool) -> None:
@@ -119,11 +119,11 @@ def _announce(exchange: PaperExchange, clock: PaperMarketClock, as_json: bool) -
         emit({"url": exchange.url, "pid": os.getpid()})
         sys.stdout.flush()
         return
-    say(f"The paper exchange listens on {exchange.url}")
-    say(f"Its time is {clock.now().astimezone(IST):%a %d %b %Y %H:%M:%S} IST.")
-    note("Point the product at it:")
-    note(f"  DATA_SOURCE=paper UPSTOX_BASE_URL={exchange.url} data-fetch run")
-    note("Ctrl-C stops it.")
+    print_out(f"The paper exchange listens on {exchange.url}")
+    print_out(f"Its time is {clock.now().astimezone(IST):%a %d %b %Y %H:%M:%S} IST.")
+    remark("Point the product at it:")
+    remark(f"  DATA_SOURCE=paper UPSTOX_BASE_URL={exchange.url} data-fetch run")
+    remark("Ctrl-C stops it.")
 
 
 def _read_start(start: str | None) -> datetime | None:

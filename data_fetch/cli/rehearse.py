@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, note, say
+from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, print_out, remark
 from data_fetch.runtime import collector as runtime
 from data_fetch.scheduling.scheduler import Rehearsal, rehearse
 
@@ -42,12 +42,12 @@ def command(day: datetime, as_json: bool) -> None:
             progress.update(task, completed=done, total=due)
 
         report = rehearse(settings, day.date(), advance)
-    for remark in report.remarks:
-        note(remark)
+    for text in report.remarks:
+        remark(text)
     if as_json:
         emit(document(report))
     else:
-        say(sentence(report))
+        print_out(sentence(report))
     if report.slots_missed or report.missed_minutes or report.errors:
         raise SystemExit(INCOMPLETE)
 
@@ -75,6 +75,6 @@ def sentence(report: Rehearsal) -> str:
         f"{report.day}: {report.slots_collected} of {report.slots_due} slots collected, "
         f"{report.slots_missed} missed, {report.rows} rows, {report.candles} candles, "
         f"{report.missed_minutes} minutes missed, {report.chain_snapshots} chain snapshots "
-        f"({report.chain_legs} legs) in {report.chain_polls} looks, {report.requests} requests, "
+        f"({report.chain_legs} legs) in {report.chain_polls} polls, {report.requests} requests, "
         f"{report.errors} errors, {report.seconds:.1f} s, peak memory {report.peak_memory_mb} MB."
     )

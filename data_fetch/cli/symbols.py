@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from data_fetch.cli.shared.output import Remarks, emit, json_option, say
+from data_fetch.cli.shared.output import RemarksOnly, emit, json_option, print_out
 from data_fetch.core.chains.polling import PollingPlan
 from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.errors import SetupError
@@ -21,14 +21,14 @@ MOST_EXPIRIES, MOST_STRIKES = 40, 500
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What can be said of a symbol."""
+    """Adds the options of one symbol."""
     for option in (
         click.option(
             "--pin/--no-pin", "pinned", default=None, help="Put first in line, as indices are."
         ),
         click.option(
             "--strikes",
-            help="How many strikes on each side of the money are kept; 'all' for all.",
+            help="How many strikes on each side of the money are stored; 'all' for all.",
         ),
         click.option(
             "--expiries",
@@ -38,7 +38,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--refresh",
             type=click.IntRange(SOONEST_SECONDS, LATEST_SECONDS),
-            help="Seconds from one look to the next.",
+            help="Seconds from one poll to the next.",
         ),
     ):
         command = option(command)
@@ -53,53 +53,53 @@ def command() -> None:
 @command.command("list")
 @json_option
 def list_symbols(as_json: bool) -> None:
-    """List what is polled, as wished and as the rate limits allow."""
-    with runtime.polling_for(runtime.settings(), Remarks()) as (polling, _):
+    """List what is polled, as configured and as the rate limits allow."""
+    with runtime.polling_for(runtime.settings(), RemarksOnly()) as (polling, _):
         configs, plan = polling.configs(), polling.plan()
     if as_json:
         emit(document(configs, plan))
         return
     for line in lines(configs, plan):
-        say(line)
+        print_out(line)
 
 
 @command.command()
 @click.argument("symbols", nargs=-1, required=True)
 @options
-def add(symbols: tuple[str, ...], **wished: Any) -> None:
-    """Poll SYMBOLS too. One that is paused is polled again."""
-    with runtime.polling_for(runtime.settings(), Remarks()) as (polling, now):
+def add(symbols: tuple[str, ...], **options: Any) -> None:
+    """Poll SYMBOLS too. A paused one is polled again."""
+    with runtime.polling_for(runtime.settings(), RemarksOnly()) as (polling, now):
         known = {each.symbol: each for each in polling.configs()}
-        # All of them, before anything is changed.
+        # Every symbol is resolved before anything is changed.
         added = [polling.with_options(symbol) for symbol in symbols]
         for instrument in added:
             before = known.get(instrument.symbol) or polling.usual(instrument)
-            _set(polling, now, changed(replace(before, active=True), wished))
-        say(plan_line(polling.plan()))
+            _set(polling, now, changed(replace(before, active=True), options))
+        print_out(plan_line(polling.plan()))
 
 
 @command.command("set")
 @click.argument("symbol")
 @options
-def set_symbol(symbol: str, **wished: Any) -> None:
+def set_symbol(symbol: str, **options: Any) -> None:
     """Change how SYMBOL is polled."""
-    with runtime.polling_for(runtime.settings(), Remarks()) as (polling, now):
-        _set(polling, now, changed(the_config(polling, symbol), wished))
-        say(plan_line(polling.plan()))
+    with runtime.polling_for(runtime.settings(), RemarksOnly()) as (polling, now):
+        _set(polling, now, changed(the_config(polling, symbol), options))
+        print_out(plan_line(polling.plan()))
 
 
 @command.command()
 @click.argument("symbols", nargs=-1, required=True)
 def pause(symbols: tuple[str, ...]) -> None:
-    """Poll SYMBOLS no more, until they are added again."""
-    with runtime.polling_for(runtime.settings(), Remarks()) as (polling, now):
+    """Stop polling SYMBOLS until they are added again."""
+    with runtime.polling_for(runtime.settings(), RemarksOnly()) as (polling, now):
         for config in [the_config(polling, symbol) for symbol in symbols]:
             _set(polling, now, replace(config, active=False))
-        say(plan_line(polling.plan()))
+        print_out(plan_line(polling.plan()))
 
 
 def the_config(polling: Polling, symbol: str) -> SymbolConfig:
-    """How *symbol* is polled by now. Raises SetupError when it is not."""
+    """How *symbol* is polled now. Raises SetupError when it is not polled."""
     instrument = polling.named(symbol)
     for config in polling.configs():
         if config.symbol == instrument.symbol:
@@ -109,14 +109,15 @@ def the_config(polling: Polling, symbol: str) -> SymbolConfig:
     )
 
 
-def changed(config: SymbolConfig, wished: dict[str, Any]) -> SymbolConfig:
-    """*config* with what was said on the command line."""
+def changed(config: SymbolConfig, options: dict[str, Any]) -> SymbolConfig:
+    """*config* with the options of the command line."""
     names = {"refresh": "refresh_seconds", "expiries": "expiries", "pinned": "pinned"}
-    said = {names[name]: value for name, value in wished.items() if name in names}
-    kept = {name: value for name, value in said.items() if value is not None}
-    if wished.get("strikes") is not None:
-        kept["strikes"] = _strikes(wished["strikes"])
-    return replace(config, **kept)
+    given = {
+        names[name]: value for name, value in options.items() if name in names and value is not None
+    }
+    if options.get("strikes") is not None:
+        given["strikes"] = _strikes(options["strikes"])
+    return replace(config, **given)
 
 
 def document(configs: list[SymbolConfig], plan: PollingPlan) -> dict[str, object]:
@@ -143,17 +144,17 @@ def document(configs: list[SymbolConfig], plan: PollingPlan) -> dict[str, object
 
 
 def lines(configs: list[SymbolConfig], plan: PollingPlan) -> list[str]:
-    told = [f"{'symbol':<14}{'every':>8}{'possible':>10}{'expiries':>10}{'strikes':>9}"]
+    table = [f"{'symbol':<14}{'every':>8}{'possible':>10}{'expiries':>10}{'strikes':>9}"]
     for each in configs:
         feasible = _feasible(each, plan)
         possible = "paused" if feasible is None else f"{feasible:.0f} s"
         strikes = "all" if each.strikes is None else str(each.strikes)
         pinned = "  pinned" if each.pinned else ""
-        told.append(
+        table.append(
             f"{each.symbol:<14}{each.refresh_seconds:>6} s{possible:>10}{each.expiries:>10}"
             f"{strikes:>9}{pinned}"
         )
-    return [*told, plan_line(plan)]
+    return [*table, plan_line(plan)]
 
 
 def _feasible(config: SymbolConfig, plan: PollingPlan) -> float | None:
@@ -161,14 +162,14 @@ def _feasible(config: SymbolConfig, plan: PollingPlan) -> float | None:
     return None if cadence is None else round(cadence.planned_interval, 1)
 
 
-def _strikes(said: str) -> int | None:
-    if said == "all":
+def _strikes(given: str) -> int | None:
+    if given == "all":
         return None
-    if not said.isdecimal() or not 1 <= int(said) <= MOST_STRIKES:
+    if not given.isdecimal() or not 1 <= int(given) <= MOST_STRIKES:
         raise click.BadParameter(
-            f"{said!r} is neither 'all' nor from 1 to {MOST_STRIKES}", param_hint="--strikes"
+            f"{given!r} is neither 'all' nor from 1 to {MOST_STRIKES}", param_hint="--strikes"
         )
-    return int(said)
+    return int(given)
 
 
 def _set(polling: Polling, now: datetime, config: SymbolConfig) -> None:

@@ -1,4 +1,4 @@
-"""`data-fetch universe`: which instruments the symbols file stands for."""
+"""`data-fetch universe`: the instruments of the symbols file."""
 
 import sys
 from collections.abc import Iterator
@@ -6,20 +6,19 @@ from contextlib import contextmanager
 
 import click
 
-from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, note, say
-from data_fetch.core.errors import MasterUnavailable
+from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, print_out, remark
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.settings import Settings
-from data_fetch.runtime import collector as runtime
-from data_fetch.sources.instruments.master import MasterFile, read_instruments
-from data_fetch.sources.instruments.symbols_file import (
-    FoStocksLoader,
-    SymbolsFile,
-    Underlyings,
-    Universe,
-    derive_universe,
-    resolve,
-    write_symbols_file,
+from data_fetch.reading.records import process_settings
+from data_fetch.reading.universe import (
+    DerivedUniverse,
+    MasterFile,
+    ResolvedUniverse,
+    derived_universe,
+    master_of,
+    resolved_universe,
+    symbols_file,
+    write_universe,
 )
 
 
@@ -34,7 +33,7 @@ def command(from_master: bool, write: bool, as_json: bool) -> None:
     """
     if write and not from_master:
         raise click.UsageError("--write goes with --from-master.")
-    settings = runtime.settings()
+    settings = process_settings()
     if from_master:
         _derive(settings, write, as_json)
     else:
@@ -42,82 +41,55 @@ def command(from_master: bool, write: bool, as_json: bool) -> None:
 
 
 def _check(settings: Settings, as_json: bool) -> None:
-    listed = FoStocksLoader(lambda: settings).load_fo_stocks_from_file()
+    listed = symbols_file(settings)
     for bad in listed.malformed:
-        note(f"{listed.path}, line {bad.line}: {bad.entry!r} is malformed: {bad.reason}")
-    master = _master_of(settings)
-    with _reading(master) as instruments:
-        universe = resolve(listed.entries, instruments)
+        remark(f"{listed.path}, line {bad.line}: {bad.entry!r} is malformed: {bad.reason}")
+    found = resolved_universe(listed, _master(settings), _progress)
     if as_json:
-        emit(document(universe))
+        emit(found.document())
     else:
-        say(account(listed, universe, master))
-    if universe.unresolved:
+        print_out(resolved_text(found))
+    if found.universe.unresolved:
         raise SystemExit(INCOMPLETE)
 
 
 def _derive(settings: Settings, write: bool, as_json: bool) -> None:
-    master = _master_of(settings)
-    with _reading(master) as instruments:
-        found = derive_universe(instruments)
-    if not found.symbols:
-        raise MasterUnavailable(
-            f"the instrument master of {master.as_of} lists no futures at all",
-            hint="Check UPSTOX_INSTRUMENTS_URL: the universe is read off the futures of NSE_FO.",
-        )
+    found = derived_universe(_master(settings), _progress)
     if as_json:
-        emit(derived_document(found))
+        emit(found.document())
     else:
-        say(derived_account(found, master))
+        print_out(derived_text(found))
     if write:
-        _write(settings, found, master)
+        _write(settings, found)
     elif not as_json:
-        say("Make it the list: data-fetch universe --from-master --write")
+        print_out("Make it the list: data-fetch universe --from-master --write")
 
 
-def _write(settings: Settings, found: Underlyings, master: MasterFile) -> None:
-    path = FoStocksLoader(lambda: settings).path_to_write()
-    changes = write_symbols_file(path, found, master.as_of)
+def _write(settings: Settings, found: DerivedUniverse) -> None:
+    path, changes = write_universe(settings, found)
     if not changes.added and not changes.removed:
-        note(f"{path} lists them already; nothing was written.")
+        remark(f"{path} lists them already; nothing was written.")
         return
-    note(f"Wrote {path}: {len(changes.added)} added, {len(changes.removed)} removed.")
+    remark(f"Wrote {path}: {len(changes.added)} added, {len(changes.removed)} removed.")
     for sign, symbols in (("+", changes.added), ("-", changes.removed)):
         if symbols:
-            note(f"  {sign} {', '.join(symbols)}")
-    note("Collect them: data-fetch run")
+            remark(f"  {sign} {', '.join(symbols)}")
+    remark("Collect them: data-fetch run")
 
 
-def document(universe: Universe) -> dict[str, object]:
-    return {
-        "listed": universe.listed,
-        "resolved": len(universe.members),
-        "unresolved": [
-            {"symbol": lost.symbol, "near": list(lost.near)} for lost in universe.unresolved
-        ],
-    }
-
-
-def derived_document(found: Underlyings) -> dict[str, object]:
-    return {
-        "stocks": len(found.stocks),
-        "indices": len(found.indices),
-        "symbols": list(found.symbols),
-    }
-
-
-def account(listed: SymbolsFile, universe: Universe, master: MasterFile) -> str:
-    """What was resolved and what to do next, for people."""
+def resolved_text(found: ResolvedUniverse) -> str:
+    """How many symbols were resolved, the others with near matches, and the next step."""
+    listed, universe = found.listed, found.universe
     lines = [
         str(listed),
         f"{len(universe.members)} of {universe.listed} resolved "
-        f"in the instrument master of {master.as_of}",
+        f"in the instrument master of {found.master.as_of}",
     ]
     if universe.duplicates:
         lines.append(f"Listed twice under other spellings: {', '.join(universe.duplicates)}")
-    for lost in universe.unresolved:
-        near = f"did you mean {' or '.join(lost.near)}?" if lost.near else "nothing is near it"
-        lines.append(f"  {lost.symbol!r} is not in the master: {near}")
+    for one in universe.unresolved:
+        near = f"did you mean {' or '.join(one.near)}?" if one.near else "nothing is near it"
+        lines.append(f"  {one.symbol!r} is not in the master: {near}")
     if universe.unresolved:
         lines.append(f"Correct {listed.path}, or: data-fetch universe --from-master --write")
     else:
@@ -125,28 +97,28 @@ def account(listed: SymbolsFile, universe: Universe, master: MasterFile) -> str:
     return "\n".join(lines)
 
 
-def derived_account(found: Underlyings, master: MasterFile) -> str:
+def derived_text(derived: DerivedUniverse) -> str:
+    found = derived.found
     return (
-        f"The instrument master of {master.as_of} has futures on {len(found.stocks)} stocks "
-        f"and {len(found.indices)} indices:\n{', '.join(found.symbols)}"
+        f"The instrument master of {derived.master.as_of} has futures on {len(found.stocks)} "
+        f"stocks and {len(found.indices)} indices:\n{', '.join(found.symbols)}"
     )
 
 
-def _master_of(settings: Settings) -> MasterFile:
-    with runtime.master_for(settings) as instrument_master:
-        master = instrument_master.today()
+def _master(settings: Settings) -> MasterFile:
+    master = master_of(settings)
     if master.warning:
-        note(f"Warning: {master.warning}")
+        remark(f"Warning: {master.warning}")
     return master
 
 
 @contextmanager
-def _reading(master: MasterFile) -> Iterator[Iterator[Instrument]]:
+def _progress(instruments: Iterator[Instrument], number: int) -> Iterator[Iterator[Instrument]]:
     with click.progressbar(
-        read_instruments(master.path),
-        length=master.instruments,
+        instruments,
+        length=number,
         label="Reading the instrument master",
         update_min_steps=500,
         file=sys.stderr,
-    ) as instruments:
-        yield instruments
+    ) as bar:
+        yield bar

@@ -1,22 +1,12 @@
-"""For researchers: candles as a table, and how complete they are.
+"""Candles of a range as a table, and how complete the range is."""
 
-    from data_fetch.reading import candles
-
-    minutes = candles("RELIANCE", "2026-09-01", "2026-09-30", form="pandas")
-    minutes.table, minutes.completeness
-
-Reads the store and asks no provider. pyarrow, pandas and polars are imported when used.
-"""
-
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from importlib import import_module
+from datetime import date, datetime
 from shlex import quote
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection
 
 from data_fetch.core.candles.candles import CandleInterval, Kind, expected_spans
@@ -29,7 +19,9 @@ from data_fetch.core.instruments.lineage import KeyPeriod, key_periods, present_
 from data_fetch.core.market.session import MINUTES_OF_DAY, Session, midnight_number
 from data_fetch.core.settings import Settings
 from data_fetch.core.spans import common
-from data_fetch.runtime import collector as runtime
+from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named, one_of
+from data_fetch.reading.instants import date_of, instant
+from data_fetch.reading.records import process_settings, records_for
 from data_fetch.storage.candles.columns import bars_known, candle_columns
 from data_fetch.storage.candles.coverage import load_days
 from data_fetch.storage.database.store import Store
@@ -37,9 +29,15 @@ from data_fetch.storage.instruments.instruments import instruments_with, key_cha
 
 # In minutes of the calendar: a month, which has about 8,000 of trading.
 READ_AT_ONCE = 31 * MINUTES_OF_DAY
-# What makes of an Arrow table the form that was asked for.
-Convert = Callable[[Any, Completeness], Any]
-INSTANT = "2026-09-16T15:30:00+05:30"
+COLUMNS = {
+    "timestamp": "instant",
+    **dict.fromkeys(("open", "high", "low", "close"), "float"),
+    **dict.fromkeys(("volume", "oi"), "int"),
+    "kind": "text",
+    "is_final": "bool",
+    "instrument_key": "text",
+    "source": "text",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,8 @@ class Candles:
     The table is a `pyarrow.Table`, a `pandas.DataFrame` or a `polars.DataFrame` with the columns
     timestamp (the start, aware, UTC), open, high, low, close (rupees), volume, oi (units), kind,
     is_final, instrument_key and source. *instrument_keys*: under which keys it was stored; more
-    than one when the ISIN changed.
+    than one when the ISIN changed. *freshness* has the instant of the completeness and the start
+    of the newest candle.
     """
 
     symbol: str
@@ -57,16 +56,21 @@ class Candles:
     interval: CandleInterval
     table: Any
     completeness: Completeness
+    freshness: DataAge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandleRange:
-    """A range of one stock's candles in an open store; nothing of it is in memory yet."""
+    """A range of one stock's candles in an open store; nothing of it is in memory yet.
+
+    *now* is the instant that the completeness is judged at.
+    """
 
     symbol: str
     interval: CandleInterval
     key_periods: tuple[KeyPeriod, ...]
     as_of: datetime | None
+    now: datetime
     completeness: Completeness
     store: Store
 
@@ -83,14 +87,14 @@ class CandleRange:
         return self.key_periods[-1].last
 
     @property
-    def cure(self) -> str:
-        """What makes it complete; empty when it is."""
+    def hint(self) -> str:
+        """The command that completes it; empty when it is complete."""
         if self.completeness.complete:
             return ""
         if self.as_of is not None:
-            return "Ask for a later instant."
+            return "Name a later instant."
         if self.completeness.missed:
-            # A symbol means its present key; days under a former one are asked for by that key.
+            # A symbol stands for its present key; days under a former key are fetched by that key.
             keys = dict.fromkeys(key_period.instrument_key for key_period in self.key_periods)
             named = quote(",".join(keys) if len(keys) > 1 else self.symbol)
             span = f"--from {self.first} --to {self.last} --interval {self.interval}"
@@ -111,15 +115,19 @@ class CandleRange:
                         kinds,
                         self.as_of,
                     )
-                    yield _arrow(columns, key_period.instrument_key)
+                    keys = [key_period.instrument_key] * len(columns["timestamp"])
+                    yield arrow_table({**columns, "instrument_key": keys}, COLUMNS)
 
     def table(self, kinds: Collection[Kind]) -> Any:
-        """All of them in one Arrow table, the completeness as JSON in its schema's metadata."""
+        """All of them in one Arrow table."""
         import pyarrow as pa
 
-        table = pa.concat_tables(self.tables(kinds))
-        said = {"completeness": orjson.dumps(self.completeness.document())}
-        return table.replace_schema_metadata(said)
+        return pa.concat_tables(self.tables(kinds))
+
+    def freshness(self, table: Any) -> DataAge:
+        """How recent *table* is, one of this range."""
+        newest = table["timestamp"][-1].as_py() if len(table) else None
+        return DataAge(as_of=self.now, newest=newest)
 
     def refuse_incomplete(self) -> None:
         """Raises IncompleteRange when a candle is missed or still to come."""
@@ -130,7 +138,7 @@ class CandleRange:
         raise IncompleteRange(
             f"{self.symbol} from {self.first} to {self.last} is incomplete: of "
             f"{self.completeness.expected} {unit}, {missed} are missed and {pending} still to come",
-            hint=self.cure,
+            hint=self.hint,
         )
 
 
@@ -150,35 +158,40 @@ def candles(
 
     Days to come are left out. *interval* is "1minute" or "day", *form* "arrow", "pandas" or
     "polars". *kinds*: "traded" rows are continuous trading; "auction" (the closing auction in
-    one row) and "carried" (flat rows the provider fills in around it) come when they are named.
-    *as_of*, an aware instant or ISO text with an offset, gives what was known then, and how
-    complete that was. With *complete* a range is refused that lacks anything which could still
-    come. A former symbol is followed to the present one; days before a new ISIN are those of
-    the old one. *settings* are those of this process and its working folder unless given.
+    one row) and "carried" (flat rows the provider fills in around it) are included when they are
+    named. *as_of*, an aware instant or ISO text with an offset, gives the candles and their
+    completeness as stored at that instant. With *complete* a range is rejected when it lacks a
+    candle that could still arrive. A former symbol is followed to the present one; days before a
+    new ISIN are those of the old one. *settings* are those of this process and its working
+    folder unless given.
 
-    For Arrow the completeness is in the schema's metadata as well, for pandas in `.attrs`.
+    For Arrow the completeness and freshness are in the schema's metadata as well, for pandas in
+    `.attrs`.
 
-    Raises IncompleteRange, SetupError for an argument that means nothing or a symbol that the
-    store does not know, CalendarUnknown, StoreUnreachable.
+    Raises IncompleteRange, SetupError for an invalid argument or a symbol that the store does
+    not know, CalendarUnknown, StoreUnreachable.
     """
-    convert = FORMS[_one_of(form, FORMS, "form")]()
-    chosen = [Kind(_one_of(kind, [*Kind], "kind")) for kind in kinds]
+    convert = form_named(form)
+    chosen = [Kind(one_of(kind, [*Kind], "kind")) for kind in kinds]
     with candle_range(
-        settings or runtime.settings(),
+        settings or process_settings(),
         symbol,
-        _date(first),
-        _date(last),
-        CandleInterval(_one_of(interval, [*CandleInterval], "interval")),
+        date_of(first),
+        date_of(last),
+        CandleInterval(one_of(interval, [*CandleInterval], "interval")),
         instant(as_of),
     ) as found:
         if complete:
             found.refuse_incomplete()
+        table = found.table(chosen)
+        freshness = found.freshness(table)
         return Candles(
             symbol=found.symbol,
             instrument_keys=found.instrument_keys,
             interval=found.interval,
-            table=convert(found.table(chosen), found.completeness),
+            table=converted(convert, table, found.completeness, freshness),
             completeness=found.completeness,
+            freshness=freshness,
         )
 
 
@@ -191,10 +204,10 @@ def candle_range(
     interval: CandleInterval,
     as_of: datetime | None,
 ) -> Iterator[CandleRange]:
-    """The range in its store, for as long as this lasts. Raises as `candles` does."""
+    """The range in its open store, closed at the end. Raises as `candles` does."""
     if first > last:
         raise SetupError(f"{first} is later than {last}", hint="Name the earlier date first.")
-    with runtime.records_for(settings, [symbol]) as records:
+    with records_for(settings, [symbol]) as records:
         expectation = records.expectation
         if as_of is not None:
             expectation = replace(expectation, now=min(as_of, expectation.now))
@@ -205,7 +218,8 @@ def candle_range(
         with records.store.reading() as connection:
             stock = present_of(connection, named)
             history = history_of(connection, stock, first, last)
-            # Read before the candles, which are never deleted: it cannot claim too much.
+            # The ledger is read before the candles, which are never deleted: it cannot count
+            # candles that the table lacks.
             days = [
                 day
                 for holder, key_period in history
@@ -216,13 +230,14 @@ def candle_range(
             interval=interval,
             key_periods=tuple(key_period for _, key_period in history),
             as_of=as_of,
+            now=expectation.now,
             completeness=completeness_of(days),
             store=records.store,
         )
 
 
 def present_of(connection: Connection, stock: Instrument) -> Instrument:
-    """What *stock*, perhaps the one of an old ISIN, has become by now."""
+    """The current instrument for *stock*, following ISIN changes."""
     key = present_key(stock.instrument_key, key_changes(connection))
     (found,) = instruments_with(connection, [key])
     return found
@@ -231,24 +246,11 @@ def present_of(connection: Connection, stock: Instrument) -> Instrument:
 def history_of(
     connection: Connection, stock: Instrument, first: date, last: date
 ) -> list[tuple[Instrument, KeyPeriod]]:
-    """As what the present *stock* is stored from *first* to *last*, both included, oldest first."""
+    """The instruments that *stock* was from *first* to *last*, both included, oldest first."""
     held = key_periods(stock.instrument_key, key_changes(connection), first, last)
     keys = {key_period.instrument_key for key_period in held}
     by_key = {one.instrument_key: one for one in instruments_with(connection, keys)}
     return [(by_key[key_period.instrument_key], key_period) for key_period in held]
-
-
-def instant(at: datetime | str | None) -> datetime | None:
-    """An aware instant, UTC, from one or from ISO text. Raises SetupError without an offset."""
-    if at is None:
-        return None
-    try:
-        given = datetime.fromisoformat(at) if isinstance(at, str) else at
-    except ValueError:
-        raise SetupError(f"{at!r} is not an instant", hint=f"Write it like {INSTANT}.") from None
-    if given.utcoffset() is None:
-        raise SetupError(f"{at} does not say in which time zone", hint=f"Write it like {INSTANT}.")
-    return given.astimezone(UTC)
 
 
 def _days(
@@ -282,73 +284,7 @@ def _minutes(key_period: KeyPeriod) -> tuple[int, int]:
 
 
 def _portions(key_period: KeyPeriod) -> Iterator[tuple[int, int]]:
-    """The minutes of *key_period*, as many at a time as are read at once."""
+    """The minutes of *key_period* in portions that are read at once."""
     first, end = _minutes(key_period)
     for start in range(first, end, READ_AT_ONCE):
         yield start, min(start + READ_AT_ONCE, end)
-
-
-def _arrow(columns: Mapping[str, Sequence[Any]], instrument_key: str) -> Any:
-    import pyarrow as pa
-
-    rows = len(columns["timestamp"])
-    types = {
-        "timestamp": pa.timestamp("us", tz="UTC"),
-        **dict.fromkeys(("open", "high", "low", "close"), pa.float64()),
-        **dict.fromkeys(("volume", "oi"), pa.int64()),
-        "kind": pa.string(),
-        "is_final": pa.bool_(),
-        "instrument_key": pa.string(),
-        "source": pa.string(),
-    }
-    filled = {**columns, "instrument_key": [instrument_key] * rows}
-    return pa.table(
-        [pa.array(filled[name], kind) for name, kind in types.items()],
-        schema=pa.schema(list(types.items())),
-    )
-
-
-def _arrow_form() -> Convert:
-    return lambda table, _: table
-
-
-def _pandas_form() -> Convert:
-    _library("pandas")
-
-    def convert(table: Any, completeness: Completeness) -> Any:
-        frame = table.to_pandas()
-        frame.attrs["completeness"] = completeness.document()
-        return frame
-
-    return convert
-
-
-def _polars_form() -> Convert:
-    polars = _library("polars")
-    return lambda table, _: polars.from_arrow(table)
-
-
-# Each loads its library, or says that it is not installed, before anything is read.
-FORMS = {"arrow": _arrow_form, "pandas": _pandas_form, "polars": _polars_form}
-
-
-def _library(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ModuleNotFoundError:
-        raise SetupError(
-            f"{name} is not installed", hint='Install it: pip install "data-fetch[research]"'
-        ) from None
-
-
-def _one_of(value: str, choices: Collection[str], what: str) -> str:
-    if value not in choices:
-        raise SetupError(f"{what} {value!r} is not known", hint=f"Known: {', '.join(choices)}.")
-    return value
-
-
-def _date(day: date | str) -> date:
-    try:
-        return date.fromisoformat(day) if isinstance(day, str) else day
-    except ValueError:
-        raise SetupError(f"{day!r} is not a date", hint="Write it like 2026-09-01.") from None

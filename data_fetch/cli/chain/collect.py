@@ -5,46 +5,50 @@ from datetime import datetime
 
 import click
 
-from data_fetch.cli.chain.documents import exactly
 from data_fetch.cli.shared.output import (
     INCOMPLETE,
     REFUSED,
-    Remarks,
+    RemarksOnly,
     counted,
     emit,
     json_option,
-    note,
-    say,
+    print_out,
+    remark,
 )
-from data_fetch.cli.shared.span_options import symbols_option
+from data_fetch.cli.shared.range_options import symbols_option
 from data_fetch.core.chains.chains import Chain
 from data_fetch.core.chains.polls import Poll
+from data_fetch.reading.instants import exact_text
 from data_fetch.runtime import collector as runtime
 from data_fetch.services.chain_jobs import state_line
 
 
 @click.command()
-@click.option("--once", is_flag=True, required=True, help="One round; `data-fetch run` goes on.")
+@click.option(
+    "--once", is_flag=True, default=True, help="One round (the default); `data-fetch run` goes on."
+)
 @symbols_option
 @click.option(
-    "--expiries", type=click.IntRange(1, 40), help="How many, nearest first. Default: as listed."
+    "--expiries",
+    type=click.IntRange(1, 40),
+    help="How many, nearest first. Default: as configured.",
 )
 @json_option
 def command(once: bool, symbols: tuple[str, ...], expiries: int | None, as_json: bool) -> None:
     """Collect the chains of the polled symbols, or of those named, once.
 
-    Exit status 3 when a chain could not be had, 4 when none could.
+    Exit status 3 when a chain is not available, 4 when none is.
     """
-    with runtime.chain_polls_for(runtime.settings(), Remarks(), symbols, expiries) as polling:
+    with runtime.chain_polls_for(runtime.settings(), RemarksOnly(), symbols, expiries) as polling:
         polls = list(polling)
     if as_json:
         emit({"polls": [document(poll) for poll in polls]})
     else:
         for poll in polls:
-            say(sentence(poll))
+            print_out(sentence(poll))
     for poll in polls:
-        for remark in poll.remarks:
-            note(f"Remark: {poll.symbol}: {remark}")
+        for text in poll.remarks:
+            remark(f"Remark: {poll.symbol}: {text}")
     raise SystemExit(status(polls))
 
 
@@ -57,7 +61,7 @@ def status(polls: Sequence[Poll]) -> int:
 def document(poll: Poll) -> dict[str, object]:
     return {
         "symbol": poll.symbol,
-        "begun_at": exactly(poll.begun_at),
+        "begun_at": exact_text(poll.begun_at),
         "asked": poll.requested,
         "stored": poll.stored,
         "confirmed": poll.confirmed,
@@ -67,8 +71,8 @@ def document(poll: Poll) -> dict[str, object]:
             {
                 "expiry": chain.expiry.isoformat(),
                 "source": chain.source.value,
-                "received_at": exactly(received_at),
-                "exchange_time": exactly(chain.exchange_time),
+                "received_at": exact_text(received_at),
+                "exchange_time": exact_text(chain.exchange_time),
                 "spot": chain.spot,
                 "legs": len(chain.legs),
             }
@@ -84,11 +88,11 @@ def sentence(poll: Poll) -> str:
     expiries = ", ".join(
         f"{chain.expiry} {len(chain.legs)} legs from {chain.source}" for chain, _ in _chains(poll)
     )
-    told = (
+    line = (
         f"{poll.symbol}: {poll.stored} new, {poll.confirmed} unchanged"
         f"{f' ({expiries})' if expiries else ''}, {counted(poll.requests, 'request')}"
     )
-    return f"{told}\n  {state_line(poll)}" if poll.failures or poll.error else told
+    return f"{line}\n  {state_line(poll)}" if poll.failures or poll.error else line
 
 
 def _chains(poll: Poll) -> list[tuple[Chain, datetime]]:

@@ -10,11 +10,16 @@ COMMANDS = {
     "surface": ("data_fetch.cli.chain.surface", "Volatility over strike, delta and term."),
     "collect": ("data_fetch.cli.chain.collect", "Collect chains once, at any hour."),
     "import": ("data_fetch.cli.chain.import_files", "Store captured responses of any known shape."),
-    "rederive": ("data_fetch.cli.chain.reprocess", "Work the tables out again from the raw vault."),
+    "reprocess": (
+        "data_fetch.cli.chain.reprocess",
+        "Rebuild the tables from the stored raw responses.",
+    ),
     "price": ("data_fetch.cli.chain.price", "Price a captured response without a store."),
 }
+# Former names, which still work and are not listed.
+ALIASES = {"rederive": "reprocess"}
 
 
-@click.command(cls=LazyCommands, table=COMMANDS)
+@click.command(cls=LazyCommands, table=COMMANDS, aliases=ALIASES)
 def command() -> None:
     """Option chains: collect, import, price, show."""

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from data_fetch.cli.chain.options import INSTANT
-from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, note, say
+from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, print_out, remark
+from data_fetch.reading.captured_chains import captured_documents
 from data_fetch.runtime import collector as runtime
 from data_fetch.services.chain_import import ImportReport
-from data_fetch.sources.captured_chains import documents_in
 
 SHOWN_REFUSALS = 10
 
@@ -19,25 +19,26 @@ SHOWN_REFUSALS = 10
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-@click.option("--at", type=INSTANT, help="When they were captured, where they do not say.")
+@click.option("--at", type=INSTANT, help="Capture time, for documents without one.")
 @json_option
 def command(files: tuple[Path, ...], at: datetime | None, as_json: bool) -> None:
     """Store captured responses: single bodies, one document a line, archives, also gzipped.
 
-    Of a damaged file what comes before the damage is stored. Storing them again changes nothing.
+    Of a damaged file the documents before the damage are stored. Storing them again changes
+    nothing.
     Exit status 3 when a document was refused.
     """
     settings = runtime.settings()
     with runtime.chain_import_for(settings) as importer:
-        reports = [(file, importer.store(documents_in(file), at)) for file in files]
+        reports = [(file, importer.store(captured_documents(file), at)) for file in files]
     if as_json:
         emit(document(reports))
     else:
         for file, report in reports:
             for line in lines(file, report):
-                say(line)
-    for remark in dict.fromkeys(remark for _, report in reports for remark in report.remarks):
-        note(f"Remark: {remark}")
+                print_out(line)
+    for text in dict.fromkeys(text for _, report in reports for text in report.remarks):
+        remark(f"Remark: {text}")
     if any(report.refused for _, report in reports):
         raise SystemExit(INCOMPLETE)
 
@@ -59,16 +60,16 @@ def document(reports: Sequence[tuple[Path, ImportReport]]) -> dict[str, object]:
 
 
 def lines(file: Path, report: ImportReport) -> list[str]:
-    told = (
+    line = (
         f"{file.name}: {counted(report.documents, 'document')}, "
         f"{counted(report.snapshots, 'new snapshot')}, {report.confirmed:,} confirmed, "
         f"{report.repeated:,} stored before, {counted(report.legs, 'leg')}"
     )
     if report.rejected:
-        told += f", {report.rejected} set aside"
+        line += f", {counted(report.rejected, 'rejected leg')}"
     refusals = [
         f"  {each.name}: {each.failure} ({each.why})" for each in report.refused[:SHOWN_REFUSALS]
     ]
     if len(report.refused) > SHOWN_REFUSALS:
         refusals.append(f"  and {len(report.refused) - SHOWN_REFUSALS} more refused")
-    return [told, *refusals]
+    return [line, *refusals]

@@ -1,43 +1,43 @@
 """The ladder of an expiry for a screen: calls to the left, puts to the right."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 
 from rich.console import Console
 from rich.table import Table
 
-from data_fetch.cli.shared.output import say
+from data_fetch.cli.shared.output import counted, print_out
 from data_fetch.core.chains.chains import Chain, ChainLeg, OptionType, QuantityUnit, in_shares
 from data_fetch.core.chains.valuation import ChainSummary, LegValuation, Metric
 from data_fetch.core.clock import IST
+from data_fetch.reading.documents import SnapshotHead
 
 AROUND = 12
-# Wide enough for any chain: a terminal may wrap lines, but nothing is cut off.
+# The table is wide enough for any chain: a terminal may wrap lines, but no cell is cut off.
 LADDER_WIDTH = 160
-# Of one side, from the outside to the strike.
+# The columns of one side, from the outside to the strike.
 HEADINGS = ("OI", "ΔOI", "volume", "delta", "IV %", "last")
 
 Row = tuple[ChainLeg, LegValuation]
 
 
-def ladder(
+def print_ladder(
     summary: ChainSummary,
     lot_size: int | None,
     around: int | None = AROUND,
-    told: Sequence[str] = (),
+    remarks: Sequence[str] = (),
 ) -> None:
-    """Print the strikes *around* the money (None: all); *told* are lines under the heading."""
-    for line in (heading(summary), *told):
-        say(line)
+    """Print the strikes *around* the money (None: all), *remarks* under the heading."""
+    for line in (heading(summary), *remarks):
+        print_out(line)
     console = Console(width=LADDER_WIDTH, highlight=False)
     console.print(_table(summary, lot_size, around))
     for line in footing(summary, lot_size):
-        say(line)
+        print_out(line)
 
 
 def heading(summary: ChainSummary) -> str:
-    """What and when: spot, forward, time to go."""
+    """Underlying and expiry, with spot, forward and time to expiry."""
     priced, chain = summary.priced, summary.priced.chain
     parts = [f"{chain.underlying} {chain.expiry:%d %b %Y}"]
     if chain.spot is not None:
@@ -54,7 +54,7 @@ def heading(summary: ChainSummary) -> str:
 
 
 def footing(summary: ChainSummary, lot_size: int | None) -> list[str]:
-    """The figures, how fresh they are, and what has no number."""
+    """The figures, the age of the prices, and how many legs have no number."""
     priced = summary.priced
     figures = [
         _figure(summary, name, shown, decimals)
@@ -155,12 +155,12 @@ def _strike(strike: Decimal) -> str:
     return f"{strike.normalize():f}"
 
 
-def as_of_line(first: datetime, last: datetime, confirmations: int, source: str) -> str:
-    """Where a snapshot is from and how long it stood."""
-    seen = f"{first.astimezone(IST):%d %b %Y %H:%M:%S} IST from {source}"
-    if confirmations == 1:
-        return f"Received {seen}, once."
+def as_of_line(head: SnapshotHead) -> str:
+    """When and from which source a snapshot was received, and until when it was unchanged."""
+    first = f"{head.timestamp.astimezone(IST):%d %b %Y %H:%M:%S} IST from {head.source}"
+    if head.confirmations == 1:
+        return f"Received {first}, once."
     return (
-        f"First received {seen}, unchanged in {confirmations} looks "
-        f"until {last.astimezone(IST):%H:%M:%S}."
+        f"First received {first}, unchanged in {counted(head.confirmations, 'receipt')} "
+        f"until {head.last_confirmed.astimezone(IST):%H:%M:%S}."
     )

@@ -1,48 +1,25 @@
-"""`data-fetch chain metrics`: the figures of an expiry, and what traders did at each strike."""
+"""`data-fetch chain metrics`: the figures of an expiry and the build-up at each strike."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 from typing import Any
 
 import click
-import numpy as np
 
-from data_fetch.analytics.build_up import (
-    Baseline,
-    LegBuildUp,
-    baseline_of,
-    build_up,
-    counts,
-    previous_close,
-)
-from data_fetch.analytics.metrics import ChainArrays, exposure_by_leg, payout_curve
-from data_fetch.cli.chain.documents import exactly, metrics_document, plain, short
+from data_fetch.analytics.build_up import counts
 from data_fetch.cli.chain.ladder import as_of_line, footing, heading
-from data_fetch.cli.chain.options import as_of_option, expiry_option, source_option
-from data_fetch.cli.chain.show import head_document
-from data_fetch.cli.chain.stores import chains_to_look_at, the_snapshot
-from data_fetch.cli.shared.output import emit, json_option, say
-from data_fetch.core.chains.chains import ChainSource
+from data_fetch.cli.chain.options import as_of_option, date_given, expiry_option, source_option
+from data_fetch.cli.shared.output import emit, json_option, print_out
 from data_fetch.core.clock import IST
-from data_fetch.core.errors import CalendarUnknown, SetupError
-from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
-from data_fetch.core.market.session import instant_of
-from data_fetch.runtime import collector as runtime
-from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot
+from data_fetch.reading.chain_metrics import (
+    DAY_OPEN,
+    PREVIOUS_CLOSE,
+    ChainMetrics,
+    chain_metrics,
+)
+from data_fetch.reading.records import process_settings
 
-PREVIOUS_CLOSE, DAY_OPEN = "previous-close", "day-open"
-USUAL_OPENING = time(9, 15)
 MOST_SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class ComparedWith:
-    """A baseline, its *name*, and the instant it is of where we hold a snapshot of it."""
-
-    name: str
-    since: datetime | None
-    legs: Baseline
 
 
 class BaselineType(click.ParamType[str]):
@@ -82,88 +59,25 @@ def command(
     as_json: bool,
 ) -> None:
     """The figures of SYMBOL's chain: PCR, max pain, walls, build-up, gamma exposure."""
-    with chains_to_look_at() as chains:
-        found = the_snapshot(chains, symbol, expiry, at, source)
-        compared = compared_with(chains, found, baseline)
-    moved = build_up(found.chain, compared.legs)
+    found = chain_metrics(process_settings(), symbol, date_given(expiry), at, source, baseline)
     if as_json:
-        emit(document(found, compared, moved))
+        emit(found.document())
         return
-    head = found.head
-    say(heading(found.summary))
-    say(as_of_line(head.timestamp, head.last_confirmed, head.confirmations, head.source))
-    for line in (*footing(found.summary, found.lot_size), *build_up_lines(compared, moved)):
-        say(line)
+    snapshot = found.snapshot
+    print_out(heading(snapshot.summary))
+    print_out(as_of_line(snapshot.head))
+    for line in (*footing(snapshot.summary, snapshot.lot_size), *build_up_lines(found)):
+        print_out(line)
 
 
-def compared_with(chains: ChainStore, found: StoredSnapshot, baseline: str) -> ComparedWith:
-    """The baseline of that name. Raises SetupError when no snapshot of it is held."""
-    if baseline == PREVIOUS_CLOSE:
-        return ComparedWith(baseline, None, previous_close(found.chain))
-    head, now = found.head, found.last_confirmed
-    if baseline == DAY_OPEN:
-        day = now.astimezone(IST).date()
-        opening = opening_of(runtime.calendar_for(runtime.settings()), day)
-        heads = chains.heads_of(
-            head.underlying, head.expiry, opening, now, ChainSource(head.source)
-        )
-        wanted = heads[0].timestamp if heads else found.timestamp
-    else:
-        wanted = now - timedelta(minutes=int(baseline.removesuffix("m")))
-    snapshot = chains.snapshot_at(head.underlying, head.expiry, wanted, ChainSource(head.source))
-    if snapshot is None:
-        raise SetupError(
-            f"no chain of {head.underlying} is stored as of {exactly(wanted)}",
-            hint="Choose another --baseline.",
-        )
-    return ComparedWith(baseline, snapshot.timestamp, baseline_of(snapshot.chain))
-
-
-def opening_of(calendar: MarketCalendar, day: date) -> datetime:
-    """When derivatives begin to trade on *day*; at the usual time of a day nobody reviewed."""
-    try:
-        spans = calendar.session(day, FUTURES_AND_OPTIONS).spans
-    except CalendarUnknown:
-        spans = ()
-    return instant_of(spans[0][0]) if spans else datetime.combine(day, USUAL_OPENING, IST)
-
-
-def document(
-    found: StoredSnapshot, compared: ComparedWith, moved: list[LegBuildUp]
-) -> dict[str, object]:
-    chain_arrays = ChainArrays.of(found.summary.priced)
-    exposure = exposure_by_leg(chain_arrays, found.lot_size)
-    return {
-        **head_document(found),
-        "metrics": metrics_document(found.summary),
-        "baseline": {"name": compared.name, "since": exactly(compared.since)},
-        "build_up": counts(moved),
-        "by_strike": [
-            {
-                "strike": plain(each.leg.strike),
-                "option_type": each.leg.option_type.value,
-                "price_change": short(each.price_change),
-                "oi_change": short(each.oi_change),
-                "build_up": each.kind,
-                "reason": each.reason,
-                "gamma_exposure": short(value) if np.isfinite(value) else None,
-            }
-            for each, value in zip(moved, exposure.tolist(), strict=True)
-        ],
-        "payout_curve": [
-            {"strike": strike, "payout": payout}
-            for strike, payout in payout_curve(found.summary.priced)
-        ],
-    }
-
-
-def build_up_lines(compared: ComparedWith, moved: list[LegBuildUp]) -> list[str]:
-    """How many legs did what since the baseline, and where most happened."""
-    since = f" of {compared.since.astimezone(IST):%H:%M:%S}" if compared.since else ""
-    kinds: Mapping[str, int] = counts(moved)
-    told = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in kinds.items())
-    lines = [f"Since {compared.name}{since}: {told or 'nothing to compare with'}"]
-    known = [each for each in moved if each.kind is not None and each.oi_change]
+def build_up_lines(found: ChainMetrics) -> list[str]:
+    """How many legs have which build-up since the baseline, and the largest changes."""
+    since = found.baseline.since
+    at = f" of {since.astimezone(IST):%H:%M:%S}" if since else ""
+    kinds: Mapping[str, int] = counts(list(found.moved))
+    listed = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in kinds.items())
+    lines = [f"Since {found.baseline.name}{at}: {listed or 'nothing to compare with'}"]
+    known = [each for each in found.moved if each.kind is not None and each.oi_change]
     for each in sorted(known, key=lambda one: abs(one.oi_change or 0), reverse=True)[:MOST_SHOWN]:
         lines.append(
             f"  {each.leg.strike.normalize():f} {each.leg.option_type}  "

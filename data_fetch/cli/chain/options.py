@@ -1,6 +1,6 @@
-"""What several chain commands take: an instant, an underlying, an expiry."""
+"""Options that several chain commands share: an instant, an expiry, a source."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 import click
 
@@ -20,7 +20,7 @@ class InstantType(click.ParamType[datetime]):
         try:
             at = datetime.fromisoformat(str(value).strip())
         except ValueError:
-            self.fail(f"{value!r} is no instant like 2026-09-16T11:00:00+05:30", param, ctx)
+            self.fail(f"{value!r} is not an instant like 2026-09-16T11:00:00+05:30", param, ctx)
         return at if at.tzinfo else at.replace(tzinfo=IST)
 
 
@@ -30,8 +30,13 @@ expiry_option = click.option(
     "--expiry", type=click.DateTime(["%Y-%m-%d"]), help="Default: the nearest one not over."
 )
 as_of_option = click.option(
-    "--at", type=INSTANT, help="As known at this instant (IST unless it has an offset)."
+    "--at", type=INSTANT, help="As stored at this instant (IST unless it has an offset)."
 )
 source_option = click.option(
-    "--source", type=click.Choice(["upstox", "nse"]), help="Default: whichever told last."
+    "--source", type=click.Choice(["upstox", "nse"]), help="Default: the one received last."
 )
+
+
+def date_given(option: datetime | None) -> date | None:
+    """The date of a date option; None when it was not given."""
+    return option.date() if option else None

@@ -1,10 +1,10 @@
-"""`data-fetch chain rederive`: the tables worked out again from the raw vault."""
+"""`data-fetch chain reprocess`: the tables rebuilt from the stored raw responses."""
 
 from datetime import date, datetime
 
 import click
 
-from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, note, say
+from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, print_out, remark
 from data_fetch.runtime import collector as runtime
 from data_fetch.services.chain_reprocess import ReprocessReport
 
@@ -12,7 +12,7 @@ DATE = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command()
-@click.option("--from", "first", type=DATE, help="First day (IST). Default: all that is kept.")
+@click.option("--from", "first", type=DATE, help="First day (IST). Default: the oldest one stored.")
 @click.option("--to", "last", type=DATE, help="Last day, included.")
 @click.option("--symbol", help="Only this underlying.")
 @click.option("--source", type=click.Choice(["upstox", "nse"]), help="Only this source.")
@@ -24,20 +24,20 @@ def command(
     source: str | None,
     as_json: bool,
 ) -> None:
-    """Read the kept answers again and write what they tell: after an update that reads more.
+    """Parse the stored raw responses again and rewrite their chains, after a parser update.
 
-    When they were received stays as it is. Exit status 3 when an answer holds no chain.
+    The times of receipt do not change. Exit status 3 when a response has no chain.
     """
     days = first.date() if first else date.min, last.date() if last else date.max
     with runtime.chain_reprocess_for(runtime.settings()) as (reprocess, raw_store):
         bodies = raw_store.raw_responses(
-            *days, symbol.upper() if symbol else None, source, tell=note
+            *days, symbol.upper() if symbol else None, source, tell=remark
         )
         report = reprocess.run(bodies)
     if as_json:
         emit(document(report))
     else:
-        say(sentence(report))
+        print_out(sentence(report))
     if report.failures:
         raise SystemExit(INCOMPLETE)
 
@@ -54,10 +54,10 @@ def document(report: ReprocessReport) -> dict[str, object]:
 
 def sentence(report: ReprocessReport) -> str:
     if not report.bodies:
-        return "The vault holds no answers of these days (RAW_VAULT_DAYS says how long they stay)."
+        return "No raw responses of these days are stored (RAW_VAULT_DAYS sets for how long)."
     failures = ", ".join(f"{count} {failure}" for failure, count in sorted(report.failures.items()))
     return (
-        f"{counted(report.bodies, 'kept answer')}: {counted(report.renewed, 'snapshot')} written "
-        f"anew, {report.added:,} that had not been there, {report.confirming:,} told nothing new"
-        f"{f'; no chain in: {failures}' if failures else ''}."
+        f"{counted(report.bodies, 'raw response')}: {counted(report.renewed, 'snapshot')} "
+        f"rewritten, {report.added:,} added, {counted(report.confirming, 'confirmation')}"
+        f"{f'; without a chain: {failures}' if failures else ''}."
     )

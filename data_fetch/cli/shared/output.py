@@ -1,4 +1,4 @@
-"""What every command shares: where words go, and what the exit status says.
+"""Output of the commands: results, remarks, one JSON document, exit statuses.
 
 Results go to standard output, remarks to standard error, so that a pipe stays clean.
 """
@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -15,41 +15,57 @@ from data_fetch.core.clock import IST
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import SyncRun
 
-DONE, WRONG_USE, INCOMPLETE, REFUSED = 0, 2, 3, 4
+WRONG_USE, INCOMPLETE, REFUSED = 2, 3, 4
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
 )
 
 
-def say(text: str) -> None:
-    """A result, for people."""
+def print_out(text: str) -> None:
+    """Print a result for people."""
     click.echo(text)
 
 
-def note(text: str) -> None:
-    """A remark: progress, a warning, what to do next."""
+def remark(text: str) -> None:
+    """Print progress, a warning or a next step for people."""
     click.echo(text, err=True)
 
 
-class Remarks:
-    """A watcher that passes on what is for people and leaves the slots to the command."""
+def emit(document: Mapping[str, Any]) -> None:
+    """Print the one JSON document of a command run with `--json`."""
+    # Not json.dump, which encodes piece by piece and takes ten times as long.
+    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+
+
+class RemarksOnly:
+    """A progress reporter that prints messages and leaves the slots to the command."""
 
     def message(self, text: str) -> None:
-        note(text)
+        remark(text)
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         return None
 
 
-def emit(document: Mapping[str, Any]) -> None:
-    """The one JSON document of a command run with `--json`."""
-    # Not json.dump, which encodes piece by piece and takes ten times as long.
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+def print_any_character() -> None:
+    """Let both streams replace what their encoding lacks, instead of ending in an error.
+
+    Terminals and redirected files on Windows have encodings without "Δ" or "₹".
+    """
+    for stream in (sys.stdout, sys.stderr):
+        _replace_unknown_characters(stream)
+
+
+def _replace_unknown_characters(stream: TextIO) -> None:
+    # A stream that a test or another program put in place may not be reconfigurable.
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")
 
 
 def counted(number: int, noun: str) -> str:
-    """How many of what: "1 request", "2 requests"."""
+    """A number with its noun: "1 request", "2 requests"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
@@ -59,10 +75,5 @@ def clock_time(at: datetime) -> str:
 
 
 def slot_name(slot: datetime | None) -> str:
-    """A slot is named by its first minute, IST."""
+    """The name of a slot: its first minute, IST."""
     return "--:--" if slot is None else slot.astimezone(IST).strftime("%H:%M")
-
-
-def ist_text(at: datetime | None) -> str | None:
-    """An instant as ISO text in IST, to the second."""
-    return None if at is None else at.astimezone(IST).isoformat(timespec="seconds")

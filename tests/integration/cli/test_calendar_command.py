@@ -43,8 +43,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
             main(["calendar", *arguments])
         except SystemExit as left:
             status = int(left.code or 0)
-        told = capsys.readouterr()
-        return Outcome(status, told.out, told.err)
+        ended = capsys.readouterr()
+        return Outcome(status, ended.out, ended.err)
 
     return run
 
@@ -221,10 +221,10 @@ def test_refresh_leaves_the_closing_auction(run: Any, upstox: type[Upstox]) -> N
 
 
 def test_refresh_for_people(run: Any, upstox: type[Upstox]) -> None:
-    told = run("refresh").out
+    ended = run("refresh").out
 
-    assert told.startswith("The provider spoke of ")
-    assert f"{HOLIDAY} cash: 09:15-15:30 -> closed  State mourning" in told
+    assert ended.startswith("The provider reported ")
+    assert f"{HOLIDAY} cash: 09:15-15:30 -> closed  State mourning" in ended
 
 
 def test_next_is_told_without_asking_the_provider(
@@ -232,8 +232,8 @@ def test_next_is_told_without_asking_the_provider(
 ) -> None:
     monkeypatch.setenv("DATA_SOURCE", "upstox")
     monkeypatch.setenv("UPSTOX_BASE_URL", "http://127.0.0.1:1")
-    told = run("next", "--segment", "fo", "--json")
+    ended = run("next", "--segment", "fo", "--json")
 
-    assert told.status == 0
-    assert told.document["next_open"] > told.document["now"]
-    assert told.document["next_open"][11:16] == told.document["windows"][0][0]
+    assert ended.status == 0
+    assert ended.document["next_open"] > ended.document["now"]
+    assert ended.document["next_open"][11:16] == ended.document["windows"][0][0]

@@ -135,13 +135,15 @@ def test_a_file_gets_what_standard_output_would(
     assert written.said == ""
 
 
-def test_what_is_missed_is_remarked_with_the_cure_and_status_3(shelf: Shelf, run: Any) -> None:
+def test_a_missed_minute_ends_in_a_remark_with_the_command_and_status_3(
+    shelf: Shelf, run: Any
+) -> None:
     shelf.keeps(RELIANCE, TUESDAY, whole_day())
 
     ended = run("export", "RELIANCE", *SPAN, "--format", "csv")
 
     assert ended.status == 3
-    assert "375 of 750 expected minutes are there" in ended.remarked
+    assert "375 of 750 expected minutes are present" in ended.remarked
     assert "375 missed" in ended.remarked
     assert (
         "data-fetch backfill --symbols RELIANCE --from 2025-06-10 --to 2025-06-11" in ended.remarked

@@ -13,7 +13,6 @@ from candle_shelf import environment_for
 from sqlalchemy import func, select
 
 from data_fetch.archive.raw_responses import RawResponseStore, StoredResponse
-from data_fetch.cli.chain.metrics import opening_of
 from data_fetch.cli.main import main
 from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.chains.symbol_config import SymbolConfig
@@ -21,6 +20,7 @@ from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
+from data_fetch.reading.chain_metrics import opening_of
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.store import open_store
 from data_fetch.storage.database.tables import Base, ChainSnapshotRow, OptionChainData, table
@@ -267,7 +267,7 @@ def test_a_past_instant_counts_the_looks_until_then(
     said = stored("chain", "show", "NIFTY", "--at", fifth).said
 
     assert (told["confirmations"], told["last_confirmed"]) == (5, f"{fifth}+05:30")
-    assert "unchanged in 5 looks until 15:30:00" in said
+    assert "unchanged in 5 receipts until 15:30:00" in said
 
 
 def test_show_tells_how_many_legs_were_set_aside(
@@ -670,4 +670,7 @@ def test_status_answers_a_pace_that_politeness_does_not_allow(
     said = run("status").said
 
     assert told["nse_fetch_interval"] == {"wished": 5.0, "feasible": 16.7, "reached": None}
-    assert "NSE_FETCH_INTERVAL=5 is shorter than politeness allows for 6 symbols: 16.7 s" in said
+    assert (
+        "NSE_FETCH_INTERVAL=5 is too short for 6 symbols: the minimum is 16.7 s (actual: none yet)."
+        in said
+    )

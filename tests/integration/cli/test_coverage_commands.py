@@ -369,9 +369,9 @@ def test_gaps_for_people(run: Run, held: Store) -> None:
         "answer, 2025-06-12 09:00",
         "RELIANCE     2025-06-09 12:00-12:01                 no trade; volume stood still between "
         "quotes, 2025-06-09 12:30",
-        "RELIANCE     2025-06-10 09:15-15:30 (whole day)     missed; never asked for",
+        "RELIANCE     2025-06-10 09:15-15:30 (whole day)     missed; never requested",
         "RELIANCE     2025-06-11 15:25-15:30                 missed; 2 attempts; quota",
-        "RELIANCE     2025-06-12 to 2025-06-13: 2 whole days missed; never asked for",
+        "RELIANCE     2025-06-12 to 2025-06-13: 2 whole days missed; never requested",
         "RELIANCE     2025-06-16 to 2025-06-17: 2 whole days the source has none; historical "
         "answer, 2025-06-12 09:00",
         "1 instrument, 2025-06-09 to 2025-06-17: 1 no trade, 757 the source has none, "
@@ -766,12 +766,12 @@ def test_an_audit_for_people(run: Run, held: Store) -> None:
     assert ended.printed.splitlines() == [
         "RELIANCE     2025-06-10  ledger 375, candles 368; only in the ledger 10:00-10:07",
         "2 instrument-days, 2025-06-09 to 2025-06-10: 743 candles recounted, "
-        "1 days differ from the ledger.",
+        "the ledger differs on 1 day.",
     ]
     assert "data-fetch audit --repair" in ended.noted
     fetching = "data-fetch backfill --symbols RELIANCE --from 2025-06-09 --to 2025-06-10"
     assert fetching in run(*asked, "--repair").noted
-    assert "all as told" in run(*asked).printed
+    assert "the ledger agrees" in run(*asked).printed
 
 
 # --- what they share --------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from data_fetch.cli.chain.documents import metrics_document
 from hypothesis import given
 from hypothesis import strategies as st
 from option_chains import AT, CALL, PUT, chain_of, leg, smile, smile_chain
@@ -12,7 +13,6 @@ from data_fetch.analytics.chain_pricing import price_chains
 from data_fetch.analytics.conventions import OWN
 from data_fetch.analytics.metrics import ChainArrays, chain_metrics, exposure_by_leg, payout_curve
 from data_fetch.analytics.summary import Subject, summarise
-from data_fetch.cli.chain.documents import metrics_document
 from data_fetch.cli.chain.ladder import footing
 from data_fetch.core.chains.chains import Chain, ChainLeg, QuantityUnit
 from data_fetch.core.chains.valuation import ChainSummary, Metric, PricedChain, Reason

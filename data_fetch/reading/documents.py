@@ -1,20 +1,47 @@
-"""Chains as JSON: one shape for a leg and one for the figures of an expiry, wherever they show.
+"""JSON documents of option chains: one shape for a leg, one for the figures of an expiry.
 
-Quantities are shares where that is known, and as told beside it; implied volatility is a
-fraction; what is not known is null with its reason.
+Quantities are shares where the lot is known, with the provider's contracts beside them; implied
+volatility is a fraction; an unknown value is null with its reason.
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from data_fetch.cli.shared.output import ist_text
 from data_fetch.core.chains.chains import ChainLeg, DoubtfulLeg, LotReason, QuantityUnit, in_shares
 from data_fetch.core.chains.valuation import ChainSummary, LegValuation, Reason
-from data_fetch.core.clock import IST
+from data_fetch.reading.instants import exact_text, ist_text
+from data_fetch.storage.chains.rows import SnapshotHead as SnapshotHead
+from data_fetch.storage.chains.rows import StoredSnapshot
 
 SIGNIFICANT = 8
+
+
+def snapshot_document(found: StoredSnapshot) -> dict[str, Any]:
+    """A stored snapshot: its head, its figures, every leg."""
+    return {
+        **head_document(found.head),
+        "metrics": metrics_document(found.summary),
+        "legs": list(leg_documents(found.summary, found.lot_size)),
+    }
+
+
+def head_document(head: SnapshotHead) -> dict[str, Any]:
+    """When a snapshot was received, how often, and from which source."""
+    return {
+        "underlying": head.underlying,
+        "expiry": head.expiry.isoformat(),
+        "source": head.source,
+        "received_at": exact_text(head.timestamp),
+        "exchange_time": exact_text(head.exchange_time),
+        "confirmations": head.confirmations,
+        "last_confirmed": exact_text(head.last_confirmed),
+        "content_hash": head.content_hash,
+        "lot_size": head.lot_size,
+        "rejected": head.rejected,
+        "run_id": head.run_id,
+    }
 
 
 def leg_documents(summary: ChainSummary, lot_size: int | None) -> Iterator[dict[str, Any]]:
@@ -25,13 +52,13 @@ def leg_documents(summary: ChainSummary, lot_size: int | None) -> Iterator[dict[
         yield leg_document(chain.expiry, chain.unit, leg, numbers, lot_size)
 
 
-def doubtful_leg_document(told: DoubtfulLeg, unit: QuantityUnit) -> dict[str, Any] | None:
-    """A leg that was set aside, in the same shape; None where nobody knows which leg it is."""
-    if told.expiry is None or told.strike is None or told.option_type is None:
+def rejected_leg_document(rejected: DoubtfulLeg, unit: QuantityUnit) -> dict[str, Any] | None:
+    """A leg that was rejected, in the same shape; None where its contract is not known."""
+    if rejected.expiry is None or rejected.strike is None or rejected.option_type is None:
         return None
-    leg = ChainLeg(strike=told.strike, option_type=told.option_type)
+    leg = ChainLeg(strike=rejected.strike, option_type=rejected.option_type)
     nothing = LegValuation.none(Reason.REJECTED)
-    return {**leg_document(told.expiry, unit, leg, nothing, None), "oi_reason": None}
+    return {**leg_document(rejected.expiry, unit, leg, nothing, None), "oi_reason": None}
 
 
 def leg_document(
@@ -39,7 +66,7 @@ def leg_document(
 ) -> dict[str, Any]:
     return {
         "expiry": expiry.isoformat(),
-        "strike": plain(leg.strike),
+        "strike": strike_number(leg.strike),
         "option_type": leg.option_type.value,
         "ltp": leg.ltp,
         "bid": leg.bid,
@@ -48,7 +75,7 @@ def leg_document(
         "ask_qty": leg.ask_qty,
         **quantities(unit, leg, lot_size),
         **_numbers(numbers),
-        "provider_iv": short(leg.provider_iv),
+        "provider_iv": rounded(leg.provider_iv),
         "provider_delta": leg.provider_delta,
         "provider_gamma": leg.provider_gamma,
         "provider_theta": leg.provider_theta,
@@ -63,12 +90,12 @@ def metrics_document(summary: ChainSummary) -> dict[str, Any]:
     return {
         "expiry": priced.chain.expiry.isoformat(),
         "spot": priced.chain.spot,
-        "forward": short(priced.forward.value),
+        "forward": rounded(priced.forward.value),
         "forward_method": priced.forward.method,
         "forward_strikes": priced.forward.strikes,
-        "forward_spread": short(priced.forward.spread),
+        "forward_spread": rounded(priced.forward.spread),
         "rate": priced.rate,
-        "years": short(priced.years),
+        "years": rounded(priced.years),
         "expires_at": ist_text(priced.expires_at),
         "provisional": priced.provisional,
         "priced_at": ist_text(priced.priced_at),
@@ -76,7 +103,7 @@ def metrics_document(summary: ChainSummary) -> dict[str, Any]:
         "unit": priced.chain.unit.value,
         "legs": len(priced.numbers),
         "priced": sum(numbers.iv is not None for numbers in priced.numbers),
-        **{name: short(metric.value) for name, metric in metrics.items()},
+        **{name: rounded(metric.value) for name, metric in metrics.items()},
         "build_up": dict(summary.build_up),
         "inputs": {
             **{
@@ -93,39 +120,34 @@ def metrics_document(summary: ChainSummary) -> dict[str, Any]:
 
 
 def quantities(unit: QuantityUnit, leg: ChainLeg, lot_size: int | None) -> dict[str, Any]:
-    """Volume and open interest in shares and, where contracts were told, in contracts."""
-    told = {"volume": leg.volume, "oi": leg.oi, "prev_oi": leg.prev_oi}
+    """Volume and open interest in shares; in contracts too for a provider that counts those."""
+    counts = {"volume": leg.volume, "oi": leg.oi, "prev_oi": leg.prev_oi}
     if unit is QuantityUnit.SHARES:
-        return {**{name: _whole(value) for name, value in told.items()}, "oi_reason": None}
-    contracts = {f"{name}_contracts": value for name, value in told.items()}
+        return {**{name: _whole(value) for name, value in counts.items()}, "oi_reason": None}
+    contracts = {f"{name}_contracts": value for name, value in counts.items()}
     if lot_size is None:
-        nothing = dict.fromkeys(told)
+        nothing = dict.fromkeys(counts)
         return {**nothing, **contracts, "oi_reason": LotReason.LOT_UNKNOWN.value}
-    shares = {name: in_shares(value, lot_size) for name, value in told.items()}
-    lost = any(told[name] is not None and shares[name] is None for name in told)
+    shares = {name: in_shares(value, lot_size) for name, value in counts.items()}
+    lost = any(counts[name] is not None and shares[name] is None for name in counts)
     reason = LotReason.LOT_MISMATCH.value if lost else None
     return {**shares, **contracts, "oi_reason": reason}
 
 
-def plain(number: Decimal) -> int | float:
+def strike_number(strike: Decimal) -> int | float:
     """A strike as JSON writes it: 24200, 282.5."""
-    return int(number) if number == number.to_integral_value() else float(number)
+    return int(strike) if strike == strike.to_integral_value() else float(strike)
 
 
-def short(value: float | None) -> float | None:
-    """A computed number without the digits that mean nothing."""
+def rounded(value: float | None) -> float | None:
+    """A computed number in its significant digits."""
     return None if value is None else float(f"{value:.{SIGNIFICANT}g}")
 
 
-def exactly(at: datetime | None) -> str | None:
-    """ISO text in IST, nothing lost: what was known then can be asked for with it."""
-    return None if at is None else at.astimezone(IST).isoformat()
-
-
 def _numbers(numbers: LegValuation) -> dict[str, Any]:
-    told = numbers._asdict()
-    reason = told.pop("reason")
-    return {**{name: short(value) for name, value in told.items()}, "reason": reason}
+    values = numbers._asdict()
+    reason = values.pop("reason")
+    return {**{name: rounded(value) for name, value in values.items()}, "reason": reason}
 
 
 def _whole(value: float | None) -> int | float | None:

@@ -1,0 +1,85 @@
+"""Candles that were corrected after they were stored: the version before and the one after."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection
+
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.expectation import DAY
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.market.session import midnight_number
+from data_fetch.core.settings import Settings
+from data_fetch.reading.candle_ranges import history_of, present_of
+from data_fetch.reading.instants import exact_text
+from data_fetch.reading.records import records_for
+from data_fetch.storage.candles.candles import SAID, Correction, Said, revisions_on
+from data_fetch.storage.instruments.instruments import instruments_with
+
+# Columns that a correction may change; instant and run differ each time.
+COMPARED = (*SAID, "source", "is_final")
+
+NamedCorrection = tuple[str, Correction]
+
+
+def candle_corrections(
+    settings: Settings, day: date, symbols: Sequence[str], interval: CandleInterval
+) -> list[NamedCorrection]:
+    """The corrections of candles of *day*, each with its symbol: by symbol, then by time.
+
+    Without *symbols* those of every instrument. Raises SetupError for an unknown symbol.
+    """
+    with (
+        records_for(settings, symbols) as records,
+        records.store.reading() as connection,
+    ):
+        keys = _keys_on(connection, records.instruments, day) if symbols else None
+        first, end = midnight_number(day), midnight_number(day + DAY)
+        found = revisions_on(connection, interval.value, first, end, keys)
+        concerned = instruments_with(connection, {each.instrument_key for each in found})
+    by_key = {one.instrument_key: one.symbol for one in concerned}
+    return sorted(((by_key[each.instrument_key], each) for each in found), key=itemgetter(0))
+
+
+def corrections_document(
+    day: date, interval: CandleInterval, found: Sequence[NamedCorrection]
+) -> dict[str, Any]:
+    return {
+        "date": day.isoformat(),
+        "interval": interval.value,
+        "revisions": [_revision(symbol, each) for symbol, each in found],
+    }
+
+
+def changed_columns(found: Correction) -> list[tuple[str, Any, Any]]:
+    """Each column that the correction changed, with its old and its new value."""
+    pairs = ((name, getattr(found.old, name), getattr(found.new, name)) for name in COMPARED)
+    return [(name, old, new) for name, old, new in pairs if old != new]
+
+
+def _keys_on(connection: Connection, stocks: Sequence[Instrument], day: date) -> list[str]:
+    """The keys under which *stocks* are stored on *day*."""
+    return [
+        key_period.instrument_key
+        for stock in stocks
+        for _, key_period in history_of(connection, present_of(connection, stock), day, day)
+    ]
+
+
+def _revision(symbol: str, found: Correction) -> dict[str, Any]:
+    return {
+        "symbol": symbol,
+        "instrument_key": found.instrument_key,
+        "timestamp": exact_text(found.timestamp),
+        "revision": found.revision,
+        "superseded_at": exact_text(found.superseded_at),
+        "old": _version(found.old),
+        "new": _version(found.new),
+    }
+
+
+def _version(version: Said) -> dict[str, Any]:
+    return {**asdict(version), "fetched_at": exact_text(version.fetched_at)}

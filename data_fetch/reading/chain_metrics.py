@@ -1,0 +1,133 @@
+"""The figures of a chain, and the build-up at each strike since a baseline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import numpy as np
+
+from data_fetch.analytics.build_up import (
+    Baseline,
+    LegBuildUp,
+    build_up,
+    counts,
+    previous_close,
+    baseline_of,
+)
+from data_fetch.analytics.metrics import ChainArrays, exposure_by_leg, payout_curve
+from data_fetch.core.chains.chains import ChainSource
+from data_fetch.core.clock import IST
+from data_fetch.core.errors import CalendarUnknown, SetupError
+from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
+from data_fetch.core.market.session import instant_of
+from data_fetch.core.settings import Settings
+from data_fetch.reading.chain_snapshots import snapshot_of
+from data_fetch.reading.documents import (
+    head_document,
+    metrics_document,
+    rounded,
+    strike_number,
+)
+from data_fetch.reading.instants import exact_text
+from data_fetch.reading.records import calendar_of, store_of
+from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot
+
+PREVIOUS_CLOSE, DAY_OPEN = "previous-close", "day-open"
+USUAL_OPENING = time(9, 15)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedWith:
+    """A baseline, its *name*, and the instant of its snapshot where it is a stored one."""
+
+    name: str
+    since: datetime | None
+    legs: Baseline
+
+
+@dataclass(frozen=True, slots=True)
+class ChainMetrics:
+    """A snapshot, the baseline it is compared with, and the build-up of each leg."""
+
+    snapshot: StoredSnapshot
+    baseline: ComparedWith
+    moved: Sequence[LegBuildUp]
+
+    def document(self) -> dict[str, Any]:
+        snapshot = self.snapshot
+        exposure = exposure_by_leg(ChainArrays.of(snapshot.summary.priced), snapshot.lot_size)
+        return {
+            **head_document(snapshot.head),
+            "metrics": metrics_document(snapshot.summary),
+            "baseline": {"name": self.baseline.name, "since": exact_text(self.baseline.since)},
+            "build_up": counts(list(self.moved)),
+            "by_strike": [
+                {
+                    "strike": strike_number(each.leg.strike),
+                    "option_type": each.leg.option_type.value,
+                    "price_change": rounded(each.price_change),
+                    "oi_change": rounded(each.oi_change),
+                    "build_up": each.kind,
+                    "reason": each.reason,
+                    "gamma_exposure": rounded(value) if np.isfinite(value) else None,
+                }
+                for each, value in zip(self.moved, exposure.tolist(), strict=True)
+            ],
+            "payout_curve": [
+                {"strike": strike, "payout": payout}
+                for strike, payout in payout_curve(snapshot.summary.priced)
+            ],
+        }
+
+
+def chain_metrics(
+    settings: Settings,
+    underlying: str,
+    expiry: date | None,
+    at: datetime | None,
+    source: str | None,
+    baseline: str,
+) -> ChainMetrics:
+    """The figures of the chain in force at *at*, with its build-up since *baseline*.
+
+    *baseline* is "previous-close", "day-open" or minutes ("15m"). Raises SetupError when no such
+    chain, or no snapshot for the baseline, is stored.
+    """
+    with store_of(settings) as store:
+        chains = ChainStore(store)
+        found = snapshot_of(chains, underlying, expiry, at, source)
+        compared = _compared_with(chains, found, baseline, settings)
+    return ChainMetrics(found, compared, build_up(found.chain, compared.legs))
+
+
+def opening_of(calendar: MarketCalendar, day: date) -> datetime:
+    """When derivatives begin to trade on *day*; 09:15 IST on a day without trading hours."""
+    try:
+        spans = calendar.session(day, FUTURES_AND_OPTIONS).spans
+    except CalendarUnknown:
+        spans = ()
+    return instant_of(spans[0][0]) if spans else datetime.combine(day, USUAL_OPENING, IST)
+
+
+def _compared_with(
+    chains: ChainStore, found: StoredSnapshot, baseline: str, settings: Settings
+) -> ComparedWith:
+    if baseline == PREVIOUS_CLOSE:
+        return ComparedWith(baseline, None, previous_close(found.chain))
+    head, now = found.head, found.last_confirmed
+    if baseline == DAY_OPEN:
+        opening = opening_of(calendar_of(settings), now.astimezone(IST).date())
+        heads = chains.heads_of(
+            head.underlying, head.expiry, opening, now, ChainSource(head.source)
+        )
+        since = heads[0].timestamp if heads else found.timestamp
+    else:
+        since = now - timedelta(minutes=int(baseline.removesuffix("m")))
+    snapshot = chains.snapshot_at(head.underlying, head.expiry, since, ChainSource(head.source))
+    if snapshot is None:
+        raise SetupError(
+            f"no chain of {head.underlying} is stored as of {exact_text(since)}",
+            hint="Choose another --baseline.",
+        )
+    return ComparedWith(baseline, snapshot.timestamp, baseline_of(snapshot.chain))

@@ -1,0 +1,434 @@
+"""Option chains over time: the figures of an expiry, or one contract.
+
+A row is a snapshot: content that was received several times in succession is one row. With a
+step (*every*) a row is the snapshot in force at that step.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from data_fetch.core.chains.chains import ChainSource, OptionType
+from data_fetch.core.clock import IST, MINUTE, minute_of
+from data_fetch.core.errors import SetupError
+from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
+from data_fetch.core.market.session import instant_of
+from data_fetch.core.settings import Settings
+from data_fetch.reading.chain_snapshots import nothing_stored, source_named
+from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named, one_of
+from data_fetch.reading.instants import DAY, Period, date_of, exact_text, period
+from data_fetch.reading.records import calendar_of, clock_of, process_settings, store_of
+from data_fetch.storage.chains import history
+from data_fetch.storage.chains.heads import expiries, in_series
+from data_fetch.storage.chains.rows import METRICS, Series, receipts
+from data_fetch.storage.chains.snapshots import ChainStore
+from data_fetch.storage.database.store import Store
+
+STEP_UNITS = {"s": timedelta(seconds=1), "m": MINUTE, "h": timedelta(hours=1)}
+SHORTEST_STEP, LONGEST_STEP = timedelta(seconds=1), timedelta(days=1)
+SHOWN_STRIKES = 4
+
+HEAD_COLUMNS = {
+    "at": "instant",
+    "timestamp": "instant",
+    "expiry": "date",
+    "source": "text",
+    "last_confirmed": "instant",
+    "unconfirmed_seconds": "float",
+    "confirmations": "int",
+    "exchange_time": "instant",
+    "spot": "float",
+    "lot_size": "int",
+    "unit": "text",
+    "rejected": "int",
+}
+FIGURE_COLUMNS = {
+    **HEAD_COLUMNS,
+    **dict.fromkeys(METRICS, "float"),
+    "forward": "float",
+    "forward_method": "text",
+    "forward_strikes": "int",
+    **dict.fromkeys(("forward_spread", "years", "rate"), "float"),
+    "convention": "text",
+    "priced_at": "instant",
+    "expires_at": "instant",
+    "provisional": "bool",
+    "legs": "int",
+    "priced": "int",
+    "age_seconds": "float",
+}
+_TEXT = {"instrument_key", "oi_reason", "reason"}
+_WHOLE = {"bid_qty", "ask_qty", "total_buy_qty", "total_sell_qty", "volume", "oi", "prev_oi"}
+LEG_COLUMNS = {
+    **HEAD_COLUMNS,
+    **{
+        name: "text" if name in _TEXT else "int" if name in _WHOLE else "float"
+        for name in history.LEG_COLUMNS
+        if name != "run_id"
+    },
+}
+
+Columns = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiryReceipts:
+    """How often the chain of one *expiry* was received in a range, and from which source.
+
+    *minutes_due* are the minutes in which derivatives traded, up to now and the expiry's close;
+    in *minutes_received* of them the chain was received at least once.
+    """
+
+    expiry: date
+    source: str | None
+    receipts: int
+    minutes_due: int
+    minutes_received: int
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "expiry": self.expiry.isoformat(),
+            "source": self.source,
+            "receipts": self.receipts,
+            "minutes_due": self.minutes_due,
+            "minutes_received": self.minutes_received,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesCompleteness:
+    """How many *snapshots* a table is from, and in which minutes they were received."""
+
+    snapshots: int
+    expiries: tuple[ExpiryReceipts, ...]
+
+    @property
+    def complete(self) -> bool:
+        """The chain was received in every trading minute of the range."""
+        return all(each.minutes_received == each.minutes_due for each in self.expiries)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "complete": self.complete,
+            "snapshots": self.snapshots,
+            "expiries": [each.document() for each in self.expiries],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesFreshness(DataAge):
+    """How recent a series is: *newest* is the last receipt of its last row.
+
+    *sources* are the sources of its rows, one for each expiry.
+    """
+
+    sources: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "as_of": exact_text(self.as_of),
+            "newest": exact_text(self.newest),
+            "age_seconds": self.age_seconds,
+            "sources": list(self.sources),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainSeries:
+    """A *table* of a chain, or of one contract, over time: oldest first.
+
+    Every table has the columns at (the instant of the row: its step, or its first receipt),
+    timestamp (when the snapshot was received first), expiry, source, last_confirmed,
+    unconfirmed_seconds (from the last receipt to *at*), confirmations, exchange_time, spot,
+    lot_size, unit and rejected.
+    """
+
+    underlying: str
+    first: datetime
+    last: datetime
+    table: Any
+    completeness: SeriesCompleteness
+    freshness: SeriesFreshness
+
+
+def chain_history(
+    underlying: str,
+    expiry: date | str | None,
+    first: date | str,
+    last: date | str,
+    *,
+    every: timedelta | str | None = None,
+    source: str | None = None,
+    form: str = "arrow",
+    settings: Settings | None = None,
+) -> ChainSeries:
+    """The figures of a chain from *first* to *last*: PCR, max pain, ATM IV, straddle, walls.
+
+    Beside the columns of every series: call_oi, put_oi, call_volume, put_volume (in `unit`),
+    pcr_oi, pcr_volume, max_pain, atm_strike, straddle, atm_iv, support, resistance,
+    gamma_exposure, forward and its method, years, rate, priced_at, expires_at, legs, priced and
+    age_seconds (of the prices at their receipt). Without *expiry* all of them.
+
+    Each end is an IST date or an aware instant (or its ISO text), both included. *every*, a
+    `timedelta` or text like "30s", "15m", "1h", gives one row for each such step of the IST
+    clock within trading hours: the last snapshot at or before it. Without *source* ("upstox",
+    "nse") an expiry's rows are from the source with the most receipts in the range. The other
+    arguments are those of `candles`. Raises SetupError for an invalid argument and for a chain
+    that was never stored, CalendarUnknown, StoreUnreachable.
+    """
+    convert, step, of = form_named(form), _step(every), source_named(source)
+    settings, wanted = settings or process_settings(), period(first, last)
+    expires = None if expiry is None else date_of(expiry)
+    symbol = underlying.upper()
+    with store_of(settings) as store, clock_of(settings) as clock, store.reading() as connection:
+        stored = _stored_expiries(store, connection, symbol, expires)
+        columns: Columns = history.summaries(
+            connection, symbol, expires, wanted.begin, wanted.end, of
+        )
+        return _series(
+            _Context(connection, calendar_of(settings), clock.now(), wanted),
+            symbol,
+            stored if expires is None else [expires],
+            columns,
+            FIGURE_COLUMNS,
+            step,
+            convert,
+        )
+
+
+def leg_history(
+    underlying: str,
+    expiry: date | str,
+    strike: Decimal | float | str,
+    option_type: str,
+    first: date | str,
+    last: date | str,
+    *,
+    every: timedelta | str | None = None,
+    source: str | None = None,
+    form: str = "arrow",
+    settings: Settings | None = None,
+) -> ChainSeries:
+    """One contract from *first* to *last*: its prices, book, open interest, IV and Greeks.
+
+    *option_type* is "CE" or "PE". Beside the columns of every series: instrument_key, ltp,
+    prev_close, bid, bid_qty, ask, ask_qty, total_buy_qty, total_sell_qty, volume, oi, prev_oi
+    (shares), the last three in contracts where the source counts those, oi_reason, the
+    provider's and our own numbers, and the reason where there are none. The other arguments are
+    those of `chain_history`. Raises as it does, and SetupError for a contract that was never
+    stored.
+    """
+    convert, step, of = form_named(form), _step(every), source_named(source)
+    settings, wanted = settings or process_settings(), period(first, last)
+    expires, price = date_of(expiry), _strike(strike)
+    side = OptionType(one_of(option_type.upper(), [*OptionType], "option type"))
+    symbol = underlying.upper()
+    with store_of(settings) as store, clock_of(settings) as clock, store.reading() as connection:
+        _stored_expiries(store, connection, symbol, expires)
+        columns: Columns = history.legs(
+            connection, symbol, expires, price, side, wanted.begin, wanted.end, of
+        )
+        if not columns["timestamp"]:
+            _refuse_unknown_contract(store, symbol, expires, price, side, of)
+        return _series(
+            _Context(connection, calendar_of(settings), clock.now(), wanted),
+            symbol,
+            [expires],
+            columns,
+            LEG_COLUMNS,
+            step,
+            convert,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """An open store, the calendar and the present instant, for one range."""
+
+    connection: Connection
+    calendar: MarketCalendar
+    now: datetime
+    wanted: Period
+
+    @property
+    def until(self) -> datetime:
+        """The end of the range, or now if that is earlier."""
+        return min(self.wanted.end, self.now)
+
+
+def _series(
+    context: _Context,
+    underlying: str,
+    stored: Sequence[date],
+    columns: Columns,
+    types: Mapping[str, str],
+    step: timedelta | None,
+    convert: Any,
+) -> ChainSeries:
+    sources = dict(zip(columns["expiry"], columns["source"], strict=True))
+    completeness = SeriesCompleteness(
+        snapshots=len(columns["timestamp"]),
+        expiries=tuple(
+            _receipts_of(context, underlying, expiry, sources.get(expiry)) for expiry in stored
+        ),
+    )
+    freshness = SeriesFreshness(
+        as_of=context.now,
+        newest=max(columns["last_confirmed"], default=None),
+        sources=tuple(sorted(set(sources.values()))),
+    )
+    instants: Sequence[datetime] = columns["timestamp"]
+    if step is not None:
+        columns, instants = _sampled(columns, _steps(context, step))
+    waits = [
+        max(0.0, (at - confirmed).total_seconds())
+        for at, confirmed in zip(instants, columns["last_confirmed"], strict=True)
+    ]
+    table = arrow_table({**columns, "at": instants, "unconfirmed_seconds": waits}, types)
+    return ChainSeries(
+        underlying=underlying,
+        first=context.wanted.begin,
+        last=context.wanted.end,
+        table=converted(convert, table, completeness, freshness),
+        completeness=completeness,
+        freshness=freshness,
+    )
+
+
+def _sampled(columns: Columns, steps: Sequence[datetime]) -> tuple[Columns, Sequence[datetime]]:
+    """For each step the newest row of each expiry at or before it, and the steps of the rows."""
+    places: dict[date, list[int]] = {}
+    for place, expiry in enumerate(columns["expiry"]):
+        places.setdefault(expiry, []).append(place)
+    received = {
+        expiry: [columns["timestamp"][place] for place in of] for expiry, of in places.items()
+    }
+    chosen = [
+        (step, places[expiry][count - 1])
+        for step in steps
+        for expiry in sorted(places)
+        if (count := bisect_right(received[expiry], step))
+    ]
+    sampled = {name: [values[place] for _, place in chosen] for name, values in columns.items()}
+    return sampled, [step for step, _ in chosen]
+
+
+def _steps(context: _Context, step: timedelta) -> list[datetime]:
+    """The multiples of *step* from each IST midnight that lie within trading hours."""
+    found = []
+    for begin, end in _trading(context):
+        midnight = begin.astimezone(IST).replace(hour=0, minute=0, second=0, microsecond=0)
+        at = midnight + -((midnight - begin) // step) * step
+        while at <= min(end, context.until):
+            if at >= context.wanted.begin:
+                found.append(at)
+            at += step
+    return found
+
+
+def _trading(context: _Context) -> list[tuple[datetime, datetime]]:
+    """The stretches in which derivatives trade, on the days of the range up to now."""
+    found = []
+    day, last = context.wanted.first, context.until.astimezone(IST).date()
+    while day <= last:
+        session = context.calendar.session(day, FUTURES_AND_OPTIONS)
+        found += [(instant_of(first), instant_of(end)) for first, end in session.spans]
+        day += DAY
+    return found
+
+
+def _receipts_of(
+    context: _Context, underlying: str, expiry: date, source: str | None
+) -> ExpiryReceipts:
+    wanted, calendar = context.wanted, context.calendar
+    over = min(context.until, _close_of(calendar, expiry))
+    due = {
+        begin + number * MINUTE
+        for begin, end in _trading(context)
+        for number in range((end - begin) // MINUTE)
+    }
+    due = {minute for minute in due if wanted.begin <= minute and minute + MINUTE <= over}
+    received: list[datetime] = []
+    if source is not None:
+        series: Series = (underlying, expiry, source)
+        query = select(receipts.c.received_at).where(
+            *in_series(receipts, series),
+            receipts.c.received_at.between(wanted.begin, wanted.end),
+        )
+        received = list(context.connection.scalars(query))
+    return ExpiryReceipts(
+        expiry=expiry,
+        source=source,
+        receipts=len(received),
+        minutes_due=len(due),
+        minutes_received=len(due.intersection(map(minute_of, received))),
+    )
+
+
+def _close_of(calendar: MarketCalendar, expiry: date) -> datetime:
+    return calendar.expiry_close(expiry).at
+
+
+def _stored_expiries(
+    store: Store, connection: Connection, underlying: str, expiry: date | None
+) -> list[date]:
+    """Every stored expiry. Raises SetupError without any, and without *expiry* if it is named."""
+    stored = expiries(connection, underlying)
+    if not stored:
+        raise nothing_stored(ChainStore(store), underlying, None)
+    if expiry is not None and expiry not in stored:
+        days = ", ".join(day.isoformat() for day in stored)
+        raise SetupError(f"no chain of {underlying} {expiry} is stored", hint=f"There are: {days}.")
+    return stored
+
+
+def _refuse_unknown_contract(
+    store: Store,
+    underlying: str,
+    expiry: date,
+    strike: Decimal,
+    option_type: OptionType,
+    source: ChainSource | None,
+) -> None:
+    """Raises SetupError when the newest snapshot of the expiry has no such contract."""
+    newest = ChainStore(store).snapshot_at(underlying, expiry, None, source)
+    if newest is None or (strike, option_type) in {leg.key for leg in newest.chain.legs}:
+        return
+    listed = {leg.strike for leg in newest.chain.legs if leg.option_type is option_type}
+    near = sorted(sorted(listed, key=lambda one: abs(one - strike))[:SHOWN_STRIKES])
+    raise SetupError(
+        f"no {option_type} of {underlying} {expiry} at strike {strike.normalize():f} is stored",
+        hint=f"Near: {', '.join(f'{one.normalize():f}' for one in near)}.",
+    )
+
+
+def _strike(strike: Decimal | float | str) -> Decimal:
+    try:
+        return Decimal(str(strike))
+    except InvalidOperation:
+        raise SetupError(
+            f"strike {strike!r} is not a number", hint="Write it like 24000 or 282.5."
+        ) from None
+
+
+def _step(every: timedelta | str | None) -> timedelta | None:
+    """The step. Raises SetupError unless it is between a second and a day."""
+    if every is None:
+        return None
+    step = every if isinstance(every, timedelta) else _duration(every)
+    if step is None or not SHORTEST_STEP <= step <= LONGEST_STEP:
+        raise SetupError(
+            f"step {every!r} is not between a second and a day",
+            hint='Write it like "30s", "15m" or "1h", or give a timedelta.',
+        )
+    return step
+
+
+def _duration(text: str) -> timedelta | None:
+    number, unit = text[:-1], text[-1:]
+    return int(number) * STEP_UNITS[unit] if number.isdecimal() and unit in STEP_UNITS else None

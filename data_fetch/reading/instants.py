@@ -1,0 +1,108 @@
+"""Dates and instants: as users write them, and as ISO text in documents."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from data_fetch.core.clock import IST
+from data_fetch.core.errors import SetupError
+
+EXAMPLE = "2026-09-16T15:30:00+05:30"
+MICROSECOND = timedelta(microseconds=1)
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From *begin* to *end*, both included; aware instants, UTC."""
+
+    begin: datetime
+    end: datetime
+
+    @property
+    def first(self) -> date:
+        """The IST date on which it begins."""
+        return self.begin.astimezone(IST).date()
+
+    @property
+    def last(self) -> date:
+        """The IST date on which it ends."""
+        return self.end.astimezone(IST).date()
+
+
+def period(first: date | str, last: date | str) -> Period:
+    """The time from *first* to *last*, each an IST date or an aware instant, both included.
+
+    A last date ends with its last microsecond. Raises SetupError for anything else, and when
+    *first* is later than *last*.
+    """
+    begin, end = _begin(first), _end(last)
+    if begin > end:
+        raise SetupError(f"{first} is later than {last}", hint="Name the earlier one first.")
+    return Period(begin, end)
+
+
+def date_of(day: date | str) -> date:
+    """A date from one or from ISO text. Raises SetupError for anything else."""
+    try:
+        return date.fromisoformat(day) if isinstance(day, str) else day
+    except ValueError:
+        raise SetupError(f"{day!r} is not a date", hint="Write it like 2026-09-01.") from None
+
+
+def instant(at: datetime | str | None) -> datetime | None:
+    """An aware instant, UTC, from one or from ISO text. Raises SetupError without an offset."""
+    if at is None:
+        return None
+    try:
+        given = datetime.fromisoformat(at) if isinstance(at, str) else at
+    except ValueError:
+        raise SetupError(f"{at!r} is not an instant", hint=f"Write it like {EXAMPLE}.") from None
+    if given.utcoffset() is None:
+        raise SetupError(f"{at} does not say in which time zone", hint=f"Write it like {EXAMPLE}.")
+    return given.astimezone(UTC)
+
+
+def ist_text(at: datetime | None) -> str | None:
+    """An instant as ISO text in IST, to the second."""
+    return None if at is None else at.astimezone(IST).isoformat(timespec="seconds")
+
+
+def exact_text(at: datetime | None) -> str | None:
+    """An instant as ISO text in IST with its microseconds, so that it can be queried again."""
+    return None if at is None else at.astimezone(IST).isoformat()
+
+
+def day_text(day: date | None) -> str | None:
+    """A date as ISO text."""
+    return None if day is None else day.isoformat()
+
+
+def _begin(first: date | str) -> datetime:
+    day = _plain_date(first)
+    return _exact(first) if day is None else _midnight(day)
+
+
+def _end(last: date | str) -> datetime:
+    day = _plain_date(last)
+    return _exact(last) if day is None else _midnight(day + DAY) - MICROSECOND
+
+
+def _plain_date(given: date | str) -> date | None:
+    """The date that *given* is; None for an instant."""
+    if isinstance(given, datetime):
+        return None
+    if isinstance(given, str):
+        # "2026-09-16" is an instant too for `datetime.fromisoformat`.
+        return None if "T" in given or " " in given or ":" in given else date_of(given)
+    return given
+
+
+def _exact(given: date | str) -> datetime:
+    assert isinstance(given, datetime | str)
+    found = instant(given)
+    assert found is not None
+    return found
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), IST).astimezone(UTC)

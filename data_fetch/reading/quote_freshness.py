@@ -1,0 +1,156 @@
+"""Freshness of quotes: trading minutes since the last quote of each symbol."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.clock import VirtualClock
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.quotes.freshness import (
+    STALE,
+    Freshness,
+    FreshnessRules,
+    Judgement,
+    count_states,
+)
+from data_fetch.core.settings import Settings
+from data_fetch.reading.frames import DataAge, converted, form_named, rows_table
+from data_fetch.reading.instants import ist_text
+from data_fetch.reading.records import Symbols, process_settings, records_for, several
+from data_fetch.services.quotes import FreshnessMonitor, Members
+from data_fetch.storage.database.store import Store
+from data_fetch.storage.quotes import QuoteStore
+
+COLUMNS = {"symbol": "text", "state": "text", "last_quote": "instant", "trading_minutes": "int"}
+
+
+@dataclass(frozen=True, slots=True)
+class FreshnessReport:
+    """The judgements of symbols, made at the instant *at*."""
+
+    at: datetime
+    judgements: Sequence[Judgement]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many symbols are in each state."""
+        return count_states(self.judgements)
+
+    @property
+    def stale(self) -> bool:
+        """Whether a symbol has no recent quote although its market is open."""
+        return any(each.state in STALE for each in self.judgements)
+
+    @property
+    def notable(self) -> list[Judgement]:
+        """The judgements of symbols that are neither fresh nor out of trading hours."""
+        usual = {Freshness.FRESH, Freshness.CLOSED}
+        return [each for each in self.judgements if each.state not in usual]
+
+    @property
+    def last_quote(self) -> datetime | None:
+        """The newest quote of all."""
+        return max((each.last_quote for each in self.judgements if each.last_quote), default=None)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "at": ist_text(self.at),
+            "counts": self.counts,
+            "symbols": [judgement_document(each) for each in self.judgements],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FreshnessTotals:
+    """How many symbols are in each state, and whether every symbol that trades has a quote."""
+
+    counts: Mapping[str, int]
+
+    @property
+    def complete(self) -> bool:
+        """No symbol is without a recent quote while its market is open."""
+        return not any(self.counts[state] for state in STALE)
+
+    def document(self) -> dict[str, Any]:
+        return {"complete": self.complete, **self.counts}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshnessTable:
+    """A *table* with a row per symbol, and how many symbols are in each state.
+
+    Columns: symbol, state ("fresh", "never_seen", "stopped", "frozen", "market_closed"),
+    last_quote (when it was received) and trading_minutes since then. *freshness* has the newest
+    quote of all.
+    """
+
+    table: Any
+    completeness: FreshnessTotals
+    freshness: DataAge
+
+
+def freshness(
+    symbols: Symbols = (), *, form: str = "arrow", settings: Settings | None = None
+) -> FreshnessTable:
+    """How fresh the quotes of *symbols* (none named: of every listed one) are now.
+
+    The other arguments are those of `candles`. Raises SetupError for an invalid argument or a
+    symbol that the store does not know, CalendarUnknown, StoreUnreachable.
+    """
+    convert = form_named(form)
+    report = freshness_report(settings or process_settings(), several(symbols))
+    rows = [
+        {
+            "symbol": each.symbol,
+            "state": each.state.value,
+            "last_quote": each.last_quote,
+            "trading_minutes": each.minutes,
+        }
+        for each in report.judgements
+    ]
+    totals = FreshnessTotals(report.counts)
+    age = DataAge(as_of=report.at, newest=report.last_quote)
+    return FreshnessTable(
+        table=converted(convert, rows_table(rows, COLUMNS), totals, age),
+        completeness=totals,
+        freshness=age,
+    )
+
+
+def freshness_report(settings: Settings, symbols: Sequence[str] = ()) -> FreshnessReport:
+    """The report of *symbols*, or of all that are listed. Raises as `freshness` does."""
+    with records_for(settings, symbols) as records:
+        expectation = records.expectation
+        found = judgements(settings, records.store, records.instruments, expectation)
+    return FreshnessReport(expectation.now, found)
+
+
+def judgements(
+    settings: Settings,
+    store: Store,
+    instruments: Sequence[Instrument],
+    expectation: Expectation,
+) -> list[Judgement]:
+    """The freshness of each of *instruments* at the instant of *expectation*."""
+    monitor = FreshnessMonitor(
+        quotes_repository=QuoteStore(store),
+        members=Members(tuple(instruments)),
+        calendar=expectation.calendar,
+        clock=VirtualClock(expectation.now),
+        rules=FreshnessRules(
+            stale_after=settings.stale_after_minutes, frozen_after=settings.frozen_after_slots
+        ),
+        repair=lambda _: None,
+    )
+    return monitor.judge_all()
+
+
+def judgement_document(judgement: Judgement) -> dict[str, Any]:
+    return {
+        "symbol": judgement.symbol,
+        "state": str(judgement.state),
+        "last_quote": ist_text(judgement.last_quote),
+        "trading_minutes": judgement.minutes,
+    }

@@ -1,0 +1,126 @@
+"""The store of this process, opened to read: its instruments, calendar and clock."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.clock import SystemClock
+from data_fetch.core.errors import SetupError
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.ports import Clock
+from data_fetch.core.settings import Settings
+from data_fetch.core.world import World
+from data_fetch.runtime.stores import store_to_look_at
+from data_fetch.sources.instruments.symbols_file import FoStocksLoader
+from data_fetch.sources.upstox.market_info import load_calendar
+from data_fetch.storage.database.store import Store
+from data_fetch.storage.instruments.instruments import first_seen_days, instruments_named
+
+# One symbol or several; none stands for every listed symbol.
+Symbols = str | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """A store to read from: its instruments, and what is expected of them as of now."""
+
+    store: Store
+    instruments: tuple[Instrument, ...]
+    expectation: Expectation
+
+
+def process_settings() -> Settings:
+    """The configuration of this process in its working folder."""
+    return Settings.load(os.environ, Path.cwd())
+
+
+def several(symbols: Symbols) -> tuple[str, ...]:
+    """The symbols that *symbols* names."""
+    return (symbols,) if isinstance(symbols, str) else tuple(symbols)
+
+
+def calendar_of(settings: Settings) -> MarketCalendar:
+    """The reviewed calendar with the provider's and the user's amendments."""
+    return load_calendar(settings.data_folder, settings.world, settings.calendar_override)
+
+
+@contextmanager
+def store_of(settings: Settings) -> Iterator[Store]:
+    """The configured store, or the one that `run` fell back to; closed again at the end."""
+    store = store_to_look_at(settings)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def clock_of(settings: Settings) -> Iterator[Clock]:
+    """The system's clock; in the paper world the paper market's."""
+    if settings.world is not World.PAPER:
+        yield SystemClock()
+        return
+    # The exchange and its HTTP server take a second to load, which live stores do not need.
+    from data_fetch.runtime.world import provider_for
+
+    with provider_for(settings) as provider:
+        yield provider.clock
+
+
+@contextmanager
+def records_for(settings: Settings, symbols: Sequence[str] = ()) -> Iterator[Records]:
+    """The store with the instruments of *symbols*; without any with all that are listed.
+
+    Raises SetupError for a symbol that the store does not know, and for a store without
+    instruments.
+    """
+    with ExitStack() as stack:
+        store = stack.enter_context(store_of(settings))
+        clock = stack.enter_context(clock_of(settings))
+        with store.reading() as connection:
+            instruments = (
+                named_instruments(connection, symbols)
+                if symbols
+                else listed_instruments(connection, settings)
+            )
+            contracts = [one.instrument_key for one in instruments if one.expiry]
+            first_days = first_seen_days(connection, contracts)
+        if not instruments:
+            raise SetupError(
+                f"{store.name} knows no instruments yet",
+                hint="Fetch something first: data-fetch backfill --days 5, or data-fetch run.",
+            )
+        yield Records(
+            store=store,
+            instruments=instruments,
+            expectation=Expectation(calendar_of(settings), clock.now(), first_days),
+        )
+
+
+def named_instruments(connection: Connection, symbols: Sequence[str]) -> tuple[Instrument, ...]:
+    """The instruments of *symbols*. Raises SetupError for the first symbol that is not known."""
+    named = instruments_named(connection, symbols)
+    for missing in named.unresolved:
+        near = f"Near: {', '.join(missing.near)}. " if missing.near else ""
+        raise SetupError(
+            f"the store knows no instrument named {missing.symbol}",
+            hint=f"{near}The master in the store may be old: data-fetch collect --once renews it.",
+        )
+    return named.members
+
+
+def listed_symbols(settings: Settings) -> tuple[str, ...]:
+    """The symbols of the symbols file. Raises SymbolsFileBad."""
+    return FoStocksLoader(lambda: settings).load_fo_stocks_from_file().symbols
+
+
+def listed_instruments(connection: Connection, settings: Settings) -> tuple[Instrument, ...]:
+    """The instruments of the symbols file, as far as the store knows them."""
+    listed = FoStocksLoader(lambda: settings).load_fo_stocks_from_file()
+    return instruments_named(connection, listed.entries).members

@@ -1,0 +1,106 @@
+"""The status of a store: what it holds, its last runs, the symbols that keep failing."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from data_fetch.core.runs import Outcome, SyncRun, SyncState
+from data_fetch.core.settings import Settings
+from data_fetch.core.timetable import QUOTES
+from data_fetch.core.world import World
+from data_fetch.reading.chain_status import ChainStatus, chain_status
+from data_fetch.reading.instants import day_text, ist_text
+from data_fetch.reading.records import store_of
+from data_fetch.runtime.stores import degraded_reason
+from data_fetch.storage.candles.coverage import CandleHoldings, candle_holdings
+from data_fetch.storage.quotes import QuoteHoldings, QuoteStore
+from data_fetch.storage.runs import SyncStatus, outcomes, recent_runs, statuses
+
+SHOWN_RUNS = 5
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatus:
+    """The status of the store *name*; *degraded* is the reason why `run` could not use the
+    configured one, if so."""
+
+    name: str
+    world: World
+    degraded: str | None
+    quotes: QuoteHoldings
+    candles: CandleHoldings
+    candles_of_last_day: CandleHoldings
+    chains: ChainStatus
+    slots: dict[Outcome, int]
+    runs: list[SyncRun]
+    failing: list[SyncStatus]
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "world": str(self.world),
+            "store": self.name,
+            "state": "degraded" if self.degraded else "ok",
+            "degraded": self.degraded,
+            "quotes": {
+                "rows": self.quotes.rows,
+                "symbols": self.quotes.symbols,
+                "first_slot": ist_text(self.quotes.first_slot),
+                "last_slot": ist_text(self.quotes.last_slot),
+            },
+            "candles": {
+                "minutes": self.candles.candles,
+                "provisional": self.candles.provisional,
+                "first_day": day_text(self.candles.first_day),
+                "last_day": day_text(self.candles.last_day),
+                "missed_on_last_day": self.candles_of_last_day.missed,
+            },
+            "slots": {str(outcome): count for outcome, count in self.slots.items()},
+            "last_runs": [_run_document(run) for run in self.runs],
+            "failing": [_failing_document(one) for one in self.failing],
+            "chains": self.chains.document(),
+        }
+
+
+def store_status(settings: Settings) -> StoreStatus:
+    """The status of the configured store, or of the one that `run` fell back to.
+
+    Raises StoreUnreachable.
+    """
+    with store_of(settings) as store:
+        candles = candle_holdings(store)
+        return StoreStatus(
+            name=store.name,
+            world=store.world,
+            degraded=degraded_reason(settings),
+            quotes=QuoteStore(store).holdings(),
+            candles=candles,
+            candles_of_last_day=candle_holdings(store, candles.last_day),
+            chains=chain_status(settings, store),
+            slots=outcomes(store, QUOTES, BEGINNING),
+            runs=recent_runs(store, SHOWN_RUNS),
+            failing=[
+                one for one in statuses(store, QUOTES).values() if one.status is not SyncState.OK
+            ],
+        )
+
+
+def _run_document(run: SyncRun) -> dict[str, Any]:
+    return {
+        "job": run.job,
+        "slot": ist_text(run.due_slot),
+        "outcome": str(run.outcome),
+        "requested": run.requested,
+        "stored": run.stored,
+        "error": run.error,
+    }
+
+
+def _failing_document(one: SyncStatus) -> dict[str, Any]:
+    return {
+        "symbol": one.symbol,
+        "status": str(one.status),
+        "consecutive_failures": one.consecutive_failures,
+        "last_success": ist_text(one.last_success),
+        "error": one.error,
+    }
