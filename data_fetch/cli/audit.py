@@ -8,7 +8,8 @@ from data_fetch.cli.gaps import minute_text
 from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, note, say
 from data_fetch.cli.shared.span_options import RangeOptions, criteria_of, span_options
 from data_fetch.core.spans import Spans, count
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.records import records_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.candles.audit import Difference, Recount, recount, repair
 from data_fetch.storage.candles.coverage_counts import CoverageQuery
 
@@ -28,7 +29,7 @@ def command(span: RangeOptions, repairing: bool, as_json: bool) -> None:
     only after the store was edited by hand or restored in part. Exit status 3 when they differ
     and were not repaired.
     """
-    with runtime.records_for(runtime.settings(), span.symbols) as records:
+    with records_for(process_settings(), span.symbols) as records:
         criteria = criteria_of(records, span)
         with records.store.reading() as connection:
             found = recount(connection, criteria)

@@ -35,9 +35,9 @@ from data_fetch.cli.shared.output import (
 )
 from data_fetch.cli.shared.span_options import DEFAULT_DAYS, RangeOptions, span_options
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.clock import IST
 from data_fetch.core.runs import Outcome
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.one_off import backfill_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.services.backfill import BackfillOrder, BackfillPlan, BackfillReport
 from data_fetch.services.backfill import Progress as HowFar
 
@@ -73,21 +73,16 @@ def command(
         raise click.UsageError("--all and --symbols exclude each other.")
     if days and (span.first or span.last):
         raise click.UsageError("--days and --from/--to exclude each other.")
-    settings = runtime.settings()
-    with runtime.one_off_for(settings, Remarks()) as collector:
-        context = collector.context
-        chosen = runtime.selection_at(context, collector.universe, span.symbols)
-        today = context.provider.clock.now().astimezone(IST).date()
-        first, last = span.days(today, days or DEFAULT_DAYS)
-        service = runtime.backfill_at(context, collector.calendar)
-        plan = service.plan(
+    with backfill_for(process_settings(), Remarks(), span.symbols) as backfill:
+        first, last = span.days(backfill.today, days or DEFAULT_DAYS)
+        plan = backfill.service.plan(
             BackfillOrder(
-                instruments=chosen.instruments,
+                instruments=backfill.selection.instruments,
                 interval=span.interval,
                 first=first,
                 last=last,
                 retry_failed=retry_failed,
-                listed=chosen.listed,
+                listed=backfill.selection.listed,
             )
         )
         if only_plan:
@@ -97,8 +92,8 @@ def command(
                 say(plan_sentence(plan))
             return
         note(plan_sentence(plan))
-        with finishing_on_a_signal(context.stop), progress_bar(plan) as advance:
-            report = service.run(plan, advance=advance)
+        with finishing_on_a_signal(backfill.stop), progress_bar(plan) as advance:
+            report = backfill.service.run(plan, advance=advance)
     if as_json:
         emit(report_document(plan, report))
     else:

@@ -16,7 +16,8 @@ from data_fetch.core.market.calendar import (
     Window,
     end_warning,
 )
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.settings import process_settings
+from data_fetch.runtime.world import calendar_for, provider_for
 from data_fetch.sources.upstox.market_info import Change, Kept, Refresh, refresh_calendar
 
 TRADING_GROUPS = {
@@ -45,7 +46,7 @@ def command() -> None:
 @json_option
 def show(day: datetime, segment: str, as_json: bool) -> None:
     """The trading windows of DATE (2026-09-16)."""
-    calendar = runtime.calendar_for(runtime.settings())
+    calendar = calendar_for(process_settings())
     session = calendar.session(day.date(), TRADING_GROUPS[Segment(segment)])
     if as_json:
         emit(
@@ -71,7 +72,7 @@ def show(day: datetime, segment: str, as_json: bool) -> None:
 def next_session(segment: str, as_json: bool) -> None:
     """When continuous trading begins next."""
     group = TRADING_GROUPS[Segment(segment)]
-    with runtime.provider_for(runtime.settings()) as provider:
+    with provider_for(process_settings()) as provider:
         calendar, now = provider.calendar, provider.clock.now()
     opens = calendar.next_open(now, group)
     session = calendar.session(opens.astimezone(IST).date(), group)
@@ -101,8 +102,8 @@ def refresh(as_json: bool) -> None:
     An empty answer removes nothing. What it changes, and where the reviewed table or the
     override file is followed instead, is printed.
     """
-    settings = runtime.settings()
-    with runtime.provider_for(settings) as provider:
+    settings = process_settings()
+    with provider_for(settings) as provider:
         today = provider.clock.now().astimezone(IST).date()
         result = refresh_calendar(
             provider.api, provider.calendar, settings.data_folder, settings.world, today

@@ -27,7 +27,8 @@ from data_fetch.reading.candle_ranges import (
     instant,
     present_of,
 )
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.records import records_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.candles.candles import SAID, Correction, Said, revisions_on
 from data_fetch.storage.instruments.instruments import instruments_with
 
@@ -94,7 +95,7 @@ def export(
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise click.UsageError("Parquet is not for a terminal: name --output FILE, or use a pipe.")
     with candle_range(
-        runtime.settings(),
+        process_settings(),
         symbol,
         first.date(),
         last.date(),
@@ -115,7 +116,7 @@ def export(
 def diff(day: datetime, symbols: tuple[str, ...], interval: str, as_json: bool) -> None:
     """Show which candles of a trading date were corrected: what they said before, and then."""
     with (
-        runtime.records_for(runtime.settings(), symbols) as records,
+        records_for(process_settings(), symbols) as records,
         records.store.reading() as connection,
     ):
         chosen = _keys_on(connection, records.instruments, day.date()) if symbols else None

@@ -15,7 +15,8 @@ from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import State
 from data_fetch.core.candles.day_counts import DayCounts, summed
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.records import records_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.candles.coverage_counts import CoverageQuery, day_counts
 
 # One character per day; what is complete stands back.
@@ -46,7 +47,7 @@ def command(span: RangeOptions, as_json: bool) -> None:
 
     The last 60 days unless told otherwise. Exit status 3 when anything is missed.
     """
-    with runtime.records_for(runtime.settings(), span.symbols) as records:
+    with records_for(process_settings(), span.symbols) as records:
         criteria = criteria_of(records, span)
         with records.store.reading() as connection:
             grid = [InstrumentDays(*one) for one in day_counts(connection, criteria)]

@@ -4,7 +4,8 @@ import click
 
 from data_fetch.cli.shared.output import INCOMPLETE, Remarks, emit, ist_text, json_option, say
 from data_fetch.core.quotes.freshness import STALE, Freshness, Judgement, count_states
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.one_off import freshness_for
+from data_fetch.runtime.settings import process_settings
 
 SHOWN = 20
 
@@ -13,10 +14,9 @@ SHOWN = 20
 @json_option
 def command(as_json: bool) -> None:
     """Judge every symbol by the trading minutes since its last quote."""
-    settings = runtime.settings()
-    with runtime.one_off_for(settings, Remarks()) as collector:
-        now = collector.provider.clock.now()
-        judgements = collector.monitor.judge_all()
+    with freshness_for(process_settings(), Remarks()) as (monitor, clock):
+        now = clock.now()
+        judgements = monitor.judge_all()
     counts = count_states(judgements)
     notable = [j for j in judgements if j.state not in {Freshness.FRESH, Freshness.CLOSED}]
     if as_json:

@@ -15,7 +15,8 @@ from data_fetch.core.candles.gaps import Gap, runs
 from data_fetch.core.clock import IST
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.session import instant_of
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.records import records_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.candles.coverage_counts import CoverageQuery, instrument_gaps
 
 SHOWN = 40
@@ -67,7 +68,7 @@ def command(span: RangeOptions, causes: tuple[State, ...], as_json: bool) -> Non
     The last 60 days unless told otherwise. Exit status 3 when anything is missed, whichever
     causes are listed.
     """
-    with runtime.records_for(runtime.settings(), span.symbols) as records:
+    with records_for(process_settings(), span.symbols) as records:
         criteria = criteria_of(records, span)
         with records.store.reading() as connection:
             found = [InstrumentGaps(*one) for one in instrument_gaps(connection, criteria)]

@@ -10,7 +10,7 @@ from data_fetch.cli.run import run_line
 from data_fetch.cli.shared.output import emit, ist_text, json_option, say
 from data_fetch.core.runs import Outcome, SyncRun, SyncState
 from data_fetch.core.timetable import QUOTES
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import degraded_reason, store_to_look_at
 from data_fetch.storage.candles.coverage import CandleHoldings, candle_holdings
 from data_fetch.storage.database.store import Store
@@ -40,7 +40,7 @@ class Overview:
 @json_option
 def command(as_json: bool) -> None:
     """Show the store, its last runs, and the symbols that keep failing."""
-    settings = runtime.settings()
+    settings = process_settings()
     store = store_to_look_at(settings)
     candles = candle_holdings(store)
     seen = Overview(

@@ -11,8 +11,8 @@ from data_fetch.cli.shared.output import Remarks, emit, json_option, say
 from data_fetch.core.chains.polling import PollingPlan
 from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.errors import SetupError
-from data_fetch.runtime import collector as runtime
-from data_fetch.runtime.chains import Polling
+from data_fetch.runtime.chains import Polling, polling_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.services.chain_jobs import plan_line
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 
@@ -54,7 +54,7 @@ def command() -> None:
 @json_option
 def list_symbols(as_json: bool) -> None:
     """List what is polled, as wished and as the rate limits allow."""
-    with runtime.polling_for(runtime.settings(), Remarks()) as (polling, _):
+    with polling_for(process_settings(), Remarks()) as (polling, _):
         configs, plan = polling.configs(), polling.plan()
     if as_json:
         emit(document(configs, plan))
@@ -68,7 +68,7 @@ def list_symbols(as_json: bool) -> None:
 @options
 def add(symbols: tuple[str, ...], **wished: Any) -> None:
     """Poll SYMBOLS too. One that is paused is polled again."""
-    with runtime.polling_for(runtime.settings(), Remarks()) as (polling, now):
+    with polling_for(process_settings(), Remarks()) as (polling, now):
         known = {each.symbol: each for each in polling.configs()}
         # All of them, before anything is changed.
         added = [polling.with_options(symbol) for symbol in symbols]
@@ -83,7 +83,7 @@ def add(symbols: tuple[str, ...], **wished: Any) -> None:
 @options
 def set_symbol(symbol: str, **wished: Any) -> None:
     """Change how SYMBOL is polled."""
-    with runtime.polling_for(runtime.settings(), Remarks()) as (polling, now):
+    with polling_for(process_settings(), Remarks()) as (polling, now):
         _set(polling, now, changed(the_config(polling, symbol), wished))
         say(plan_line(polling.plan()))
 
@@ -92,7 +92,7 @@ def set_symbol(symbol: str, **wished: Any) -> None:
 @click.argument("symbols", nargs=-1, required=True)
 def pause(symbols: tuple[str, ...]) -> None:
     """Poll SYMBOLS no more, until they are added again."""
-    with runtime.polling_for(runtime.settings(), Remarks()) as (polling, now):
+    with polling_for(process_settings(), Remarks()) as (polling, now):
         for config in [the_config(polling, symbol) for symbol in symbols]:
             _set(polling, now, replace(config, active=False))
         say(plan_line(polling.plan()))

@@ -10,7 +10,8 @@ from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, note, sa
 from data_fetch.core.errors import MasterUnavailable
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.settings import Settings
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.settings import process_settings
+from data_fetch.runtime.world import master_for
 from data_fetch.sources.instruments.master import MasterFile, read_instruments
 from data_fetch.sources.instruments.symbols_file import (
     FoStocksLoader,
@@ -34,7 +35,7 @@ def command(from_master: bool, write: bool, as_json: bool) -> None:
     """
     if write and not from_master:
         raise click.UsageError("--write goes with --from-master.")
-    settings = runtime.settings()
+    settings = process_settings()
     if from_master:
         _derive(settings, write, as_json)
     else:
@@ -133,7 +134,7 @@ def derived_account(found: Underlyings, master: MasterFile) -> str:
 
 
 def _master_of(settings: Settings) -> MasterFile:
-    with runtime.master_for(settings) as instrument_master:
+    with master_for(settings) as instrument_master:
         master = instrument_master.today()
     if master.warning:
         note(f"Warning: {master.warning}")

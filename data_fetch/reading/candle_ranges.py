@@ -29,7 +29,8 @@ from data_fetch.core.instruments.lineage import KeyPeriod, key_periods, present_
 from data_fetch.core.market.session import MINUTES_OF_DAY, Session, midnight_number
 from data_fetch.core.settings import Settings
 from data_fetch.core.spans import common
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.records import records_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.candles.columns import bars_known, candle_columns
 from data_fetch.storage.candles.coverage import load_days
 from data_fetch.storage.database.store import Store
@@ -164,7 +165,7 @@ def candles(
     convert = FORMS[_one_of(form, FORMS, "form")]()
     chosen = [Kind(_one_of(kind, [*Kind], "kind")) for kind in kinds]
     with candle_range(
-        settings or runtime.settings(),
+        settings or process_settings(),
         symbol,
         _date(first),
         _date(last),
@@ -194,7 +195,7 @@ def candle_range(
     """The range in its store, for as long as this lasts. Raises as `candles` does."""
     if first > last:
         raise SetupError(f"{first} is later than {last}", hint="Name the earlier date first.")
-    with runtime.records_for(settings, [symbol]) as records:
+    with records_for(settings, [symbol]) as records:
         expectation = records.expectation
         if as_of is not None:
             expectation = replace(expectation, now=min(as_of, expectation.now))

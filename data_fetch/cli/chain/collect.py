@@ -19,7 +19,8 @@ from data_fetch.cli.shared.output import (
 from data_fetch.cli.shared.span_options import symbols_option
 from data_fetch.core.chains.chains import Chain
 from data_fetch.core.chains.polls import Poll
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.chains import chain_polls_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.services.chain_jobs import state_line
 
 
@@ -35,7 +36,7 @@ def command(once: bool, symbols: tuple[str, ...], expiries: int | None, as_json:
 
     Exit status 3 when a chain could not be had, 4 when none could.
     """
-    with runtime.chain_polls_for(runtime.settings(), Remarks(), symbols, expiries) as polling:
+    with chain_polls_for(process_settings(), Remarks(), symbols, expiries) as polling:
         polls = list(polling)
     if as_json:
         emit({"polls": [document(poll) for poll in polls]})

@@ -8,7 +8,8 @@ import click
 
 from data_fetch.cli.chain.options import INSTANT
 from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, note, say
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.chains import chain_import_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.services.chain_import import ImportReport
 from data_fetch.sources.captured_chains import documents_in
 
@@ -27,8 +28,8 @@ def command(files: tuple[Path, ...], at: datetime | None, as_json: bool) -> None
     Of a damaged file what comes before the damage is stored. Storing them again changes nothing.
     Exit status 3 when a document was refused.
     """
-    settings = runtime.settings()
-    with runtime.chain_import_for(settings) as importer:
+    settings = process_settings()
+    with chain_import_for(settings) as importer:
         reports = [(file, importer.store(documents_in(file), at)) for file in files]
     if as_json:
         emit(document(reports))

@@ -28,7 +28,8 @@ from data_fetch.core.clock import IST
 from data_fetch.core.errors import CalendarUnknown, SetupError
 from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
 from data_fetch.core.market.session import instant_of
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.settings import process_settings
+from data_fetch.runtime.world import calendar_for
 from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot
 
 PREVIOUS_CLOSE, DAY_OPEN = "previous-close", "day-open"
@@ -103,7 +104,7 @@ def compared_with(chains: ChainStore, found: StoredSnapshot, baseline: str) -> C
     head, now = found.head, found.last_confirmed
     if baseline == DAY_OPEN:
         day = now.astimezone(IST).date()
-        opening = opening_of(runtime.calendar_for(runtime.settings()), day)
+        opening = opening_of(calendar_for(process_settings()), day)
         heads = chains.heads_of(
             head.underlying, head.expiry, opening, now, ChainSource(head.source)
         )

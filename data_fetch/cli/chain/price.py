@@ -23,7 +23,8 @@ from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, note
 from data_fetch.core.chains.chains import ParsedChains
 from data_fetch.core.chains.valuation import ChainSummary
 from data_fetch.core.errors import SetupError
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.settings import process_settings
+from data_fetch.runtime.world import calendar_for
 from data_fetch.sources.captured_chains import CapturedDocument, documents_in, read_document
 
 CONTRACT = itemgetter("expiry", "strike", "option_type")
@@ -87,7 +88,7 @@ def price_document(
     """Raises ChainError when there is no chain in it."""
     told = read_document(captured)
     captured_at = at or _stamped(told) or captured.captured_at
-    calendar = runtime.calendar_for(runtime.settings())
+    calendar = calendar_for(process_settings())
     priced = price_chains(told.chains, captured_at, CONVENTIONS[convention], calendar)
     return PricedDocument(
         told=told,

@@ -10,7 +10,7 @@ from data_fetch.core.clock import IST
 from data_fetch.core.runs import SyncState
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CHAINS
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.chains import polling_in
 from data_fetch.services.chain_jobs import plan_line
 from data_fetch.storage.chains.snapshots import ChainHolding, ChainHoldings, chain_holdings
 from data_fetch.storage.database.store import Store
@@ -35,7 +35,7 @@ class ChainsSeen:
 
 def look_at_chains(settings: Settings, store: Store) -> ChainsSeen:
     """Asks no provider."""
-    polling = runtime.polling_in(settings, store)
+    polling = polling_in(settings, store)
     return ChainsSeen(
         settings,
         chain_holdings(store),

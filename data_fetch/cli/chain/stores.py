@@ -7,7 +7,7 @@ from datetime import datetime
 from data_fetch.cli.shared.output import ist_text
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.errors import SetupError
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import store_to_look_at
 from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
@@ -17,7 +17,7 @@ from data_fetch.storage.database.store import Store
 @contextmanager
 def store_for_looking() -> Iterator[Store]:
     """The configured store; no provider is asked."""
-    store = store_to_look_at(runtime.settings())
+    store = store_to_look_at(process_settings())
     try:
         yield store
     finally:

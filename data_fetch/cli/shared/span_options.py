@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.runtime.collector import Records
+from data_fetch.runtime.records import Records
 from data_fetch.storage.candles.coverage_counts import CoverageQuery
 
 DEFAULT_DAYS = 60
