@@ -8,7 +8,7 @@ from data_fetch.core.spans import Spans, count
 from data_fetch.reading.coverage_audit import Audit, Difference, audit
 from data_fetch.reading.coverage_days import DayRange
 from data_fetch.reading.coverage_gaps import minute_text
-from data_fetch.reading.records import process_settings
+from data_fetch.runtime.settings import process_settings
 
 SHOWN = 20
 

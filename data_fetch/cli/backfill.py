@@ -35,11 +35,11 @@ from data_fetch.cli.shared.output import (
 )
 from data_fetch.cli.shared.range_options import options_text, range_options
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.clock import IST
 from data_fetch.core.runs import Outcome
 from data_fetch.reading.coverage_days import DEFAULT_DAYS, DayRange
 from data_fetch.reading.instants import ist_text
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.one_off import backfill_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.services.backfill import BackfillOrder, BackfillPlan, BackfillReport
 from data_fetch.services.backfill import Progress as BackfillProgress
 
@@ -75,21 +75,16 @@ def command(
         raise click.UsageError("--all and --symbols exclude each other.")
     if days and (wanted.first or wanted.last):
         raise click.UsageError("--days and --from/--to exclude each other.")
-    settings = runtime.settings()
-    with runtime.one_off_for(settings, RemarksOnly()) as collector:
-        context = collector.context
-        chosen = runtime.selection_at(context, collector.universe, wanted.symbols)
-        today = context.provider.clock.now().astimezone(IST).date()
-        first, last = replace(wanted, days=days or DEFAULT_DAYS).dates(today)
-        service = runtime.backfill_at(context, collector.calendar)
-        plan = service.plan(
+    with backfill_for(process_settings(), RemarksOnly(), wanted.symbols) as backfill:
+        first, last = replace(wanted, days=days or DEFAULT_DAYS).dates(backfill.today)
+        plan = backfill.service.plan(
             BackfillOrder(
-                instruments=chosen.instruments,
+                instruments=backfill.selection.instruments,
                 interval=wanted.interval,
                 first=first,
                 last=last,
                 retry_failed=retry_failed,
-                listed=chosen.listed,
+                listed=backfill.selection.listed,
             )
         )
         if only_plan:
@@ -99,8 +94,8 @@ def command(
                 print_out(plan_sentence(plan))
             return
         remark(plan_sentence(plan))
-        with finishing_on_a_signal(context.stop), progress_bar(plan) as advance:
-            report = service.run(plan, advance=advance)
+        with finishing_on_a_signal(backfill.stop), progress_bar(plan) as advance:
+            report = backfill.service.run(plan, advance=advance)
     if as_json:
         emit(report_document(plan, report))
     else:

@@ -17,7 +17,9 @@ from data_fetch.core.market.calendar import (
     end_warning,
 )
 from data_fetch.reading.instants import ist_text
-from data_fetch.reading.records import calendar_of, clock_of, process_settings
+from data_fetch.reading.records import clock_of
+from data_fetch.runtime.calendars import calendar_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.services.calendar_refresh import Change, Kept, Refresh, refresh_calendar
 
 TRADING_GROUPS = {
@@ -46,7 +48,7 @@ def command() -> None:
 @json_option
 def show(day: datetime, segment: str, as_json: bool) -> None:
     """The trading windows of DATE (2026-09-16)."""
-    calendar = calendar_of(process_settings())
+    calendar = calendar_for(process_settings())
     session = calendar.session(day.date(), TRADING_GROUPS[Segment(segment)])
     if as_json:
         emit(
@@ -74,7 +76,7 @@ def next_session(segment: str, as_json: bool) -> None:
     group = TRADING_GROUPS[Segment(segment)]
     settings = process_settings()
     with clock_of(settings) as clock:
-        calendar, now = calendar_of(settings), clock.now()
+        calendar, now = calendar_for(settings), clock.now()
     opens = calendar.next_open(now, group)
     session = calendar.session(opens.astimezone(IST).date(), group)
     open_now = calendar.is_open(now, group)

@@ -30,7 +30,7 @@ from data_fetch.reading.candle_corrections import (
 from data_fetch.reading.candle_ranges import CandleRange, candle_range
 from data_fetch.reading.frames import described
 from data_fetch.reading.instants import exact_text, instant, ist_text
-from data_fetch.reading.records import process_settings
+from data_fetch.runtime.settings import process_settings
 
 DATE = click.DateTime(["%Y-%m-%d"])
 

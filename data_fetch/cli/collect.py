@@ -12,7 +12,8 @@ from data_fetch.cli.shared.output import (
 )
 from data_fetch.core.runs import SyncRun
 from data_fetch.reading.instants import ist_text
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.one_off import quotes_for
+from data_fetch.runtime.settings import process_settings
 
 
 @click.command()
@@ -25,9 +26,8 @@ def command(once: bool, as_json: bool) -> None:
 
     Outside a session the rows are marked `off_session` and count for no coverage.
     """
-    settings = runtime.settings()
-    with runtime.one_off_for(settings, RemarksOnly()) as collector:
-        run = collector.service.collect_now()
+    with quotes_for(process_settings(), RemarksOnly()) as quotes:
+        run = quotes.collect_now()
     if as_json:
         emit(document(run))
     else:

@@ -12,7 +12,7 @@ from data_fetch.cli.shared.range_options import options_text, range_options
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import State
 from data_fetch.reading.coverage_days import STATES, CoverageGrid, DayRange, coverage_grid
-from data_fetch.reading.records import process_settings
+from data_fetch.runtime.settings import process_settings
 
 # One character per day; a complete day is the least conspicuous.
 MARKS = {

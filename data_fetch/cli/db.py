@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from data_fetch.cli.shared.output import emit, json_option, print_out
-from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.database_setup import set_up
+from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.database import migrations
 from data_fetch.storage.database.engine import engine_for, redacted
 from data_fetch.storage.merge import Watcher
@@ -24,7 +24,7 @@ def command() -> None:
 @json_option
 def upgrade(as_json: bool) -> None:
     """Bring the configured store's schema up to date; create what is missing."""
-    done = set_up(runtime.settings().store_url)
+    done = set_up(process_settings().store_url)
     if as_json:
         emit(
             {
@@ -49,7 +49,7 @@ def upgrade(as_json: bool) -> None:
 @json_option
 def current(as_json: bool) -> None:
     """Show which schema revision the configured store has, and which is needed."""
-    url = runtime.settings().store_url
+    url = process_settings().store_url
     revision, head = _revision(url), migrations.head()
     up_to_date = revision == head
     if as_json:

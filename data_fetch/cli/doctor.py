@@ -26,8 +26,10 @@ from data_fetch.core.market.calendar import end_warning
 from data_fetch.core.settings import UPSTOX_URL, Settings
 from data_fetch.core.world import World
 from data_fetch.reading.instants import ist_text
-from data_fetch.runtime import collector as runtime
-from data_fetch.runtime.stores import degraded_reason
+from data_fetch.runtime.calendars import calendar_for
+from data_fetch.runtime.settings import process_settings
+from data_fetch.runtime.stores import degraded_reason, store_for
+from data_fetch.runtime.world import master_for, provider_for
 
 LOW_DISK_BYTES = 2_000_000_000
 TOLERATED_SKEW = timedelta(seconds=2)
@@ -89,7 +91,7 @@ def verdict(checks: Sequence[Check]) -> str:
 def examine() -> Iterator[Check]:
     """Run every check, in the order in which they depend on each other."""
     try:
-        settings = runtime.settings()
+        settings = process_settings()
     except SettingsInvalid as problem:
         hint = "Fix them in .env or in the environment."
         yield Check("settings", State.FAILED, "; ".join(problem.problems), hint, WRONG_USE)
@@ -130,7 +132,7 @@ def _settings(settings: Settings) -> Check:
 def _token(settings: Settings) -> Check:
     if settings.world is World.PAPER:
         return Check("token", State.OK, "none needed on the paper exchange")
-    with runtime.provider_for(settings) as provider:
+    with provider_for(settings) as provider:
         provider.api.market_status("NSE")
         expires = provider.token.expires_at()
     message = (
@@ -147,7 +149,7 @@ def _token(settings: Settings) -> Check:
 
 
 def _database(settings: Settings) -> Check:
-    store = runtime.store_for(settings)
+    store = store_for(settings)
     degraded = degraded_reason(settings)
     if degraded is None:
         return Check("database", State.OK, f"{store.name} answers, schema up to date")
@@ -160,7 +162,7 @@ def _database(settings: Settings) -> Check:
 
 
 def _master(settings: Settings) -> Check:
-    with runtime.master_for(settings) as source:
+    with master_for(settings) as source:
         master = source.today()
     message = f"{master.instruments} instruments, as of {master.as_of}"
     if master.warning is None:
@@ -169,7 +171,7 @@ def _master(settings: Settings) -> Check:
 
 
 def _calendar(settings: Settings) -> Check:
-    calendar = runtime.calendar_for(settings)
+    calendar = calendar_for(settings)
     today = SystemClock().now().astimezone(IST).date()
     warning = end_warning(calendar, today)
     if warning is None:

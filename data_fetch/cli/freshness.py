@@ -6,7 +6,7 @@ from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, print_ou
 from data_fetch.core.quotes.freshness import Judgement
 from data_fetch.reading.instants import ist_text
 from data_fetch.reading.quote_freshness import FreshnessReport, freshness_report
-from data_fetch.reading.records import process_settings
+from data_fetch.runtime.settings import process_settings
 
 SHOWN = 20
 

@@ -20,7 +20,7 @@ from data_fetch.core.candles.gaps import Gap, runs
 from data_fetch.core.clock import IST
 from data_fetch.reading.coverage_days import DayRange
 from data_fetch.reading.coverage_gaps import CAUSES, GapList, gap_list, minute_text
-from data_fetch.reading.records import process_settings
+from data_fetch.runtime.settings import process_settings
 
 SHOWN = 40
 # Pending minutes are due later, so they are listed only when they are named.

@@ -16,7 +16,8 @@ from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import ILLIQUID, PaperExchange
 from data_fetch.paper_exchange.faults.faults import load_faults
 from data_fetch.paper_exchange.upstox.candles import Quiet
-from data_fetch.reading.records import listed_symbols, process_settings
+from data_fetch.reading.records import listed_symbols
+from data_fetch.runtime.settings import process_settings
 
 # Some systems deliver a signal only between two waits.
 WAIT_SECONDS = 0.5

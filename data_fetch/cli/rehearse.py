@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, print_out, remark
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.settings import process_settings
 from data_fetch.scheduling.scheduler import Rehearsal, rehearse
 
 
@@ -25,7 +25,7 @@ def command(day: datetime, as_json: bool) -> None:
 
     Without DATABASE_URL the rows go to a temporary store that is removed again.
     """
-    settings = runtime.settings()
+    settings = process_settings()
     progress = Progress(
         TextColumn("rehearsing {task.fields[day]}"),
         BarColumn(),

@@ -6,8 +6,8 @@ from data_fetch.cli.chain.status import chain_lines
 from data_fetch.cli.shared.output import counted, emit, json_option, print_out
 from data_fetch.cli.shared.run_lines import run_line
 from data_fetch.reading.instants import ist_text
-from data_fetch.reading.records import process_settings
 from data_fetch.reading.status import StoreStatus, store_status
+from data_fetch.runtime.settings import process_settings
 
 
 @click.command()

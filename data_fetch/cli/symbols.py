@@ -11,8 +11,8 @@ from data_fetch.cli.shared.output import RemarksOnly, emit, json_option, print_o
 from data_fetch.core.chains.polling import PollingPlan
 from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.errors import SetupError
-from data_fetch.runtime import collector as runtime
-from data_fetch.runtime.chains import Polling
+from data_fetch.runtime.chains import Polling, polling_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.services.chain_jobs import plan_line
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 
@@ -54,7 +54,7 @@ def command() -> None:
 @json_option
 def list_symbols(as_json: bool) -> None:
     """List what is polled, as configured and as the rate limits allow."""
-    with runtime.polling_for(runtime.settings(), RemarksOnly()) as (polling, _):
+    with polling_for(process_settings(), RemarksOnly()) as (polling, _):
         configs, plan = polling.configs(), polling.plan()
     if as_json:
         emit(document(configs, plan))
@@ -68,7 +68,7 @@ def list_symbols(as_json: bool) -> None:
 @options
 def add(symbols: tuple[str, ...], **options: Any) -> None:
     """Poll SYMBOLS too. A paused one is polled again."""
-    with runtime.polling_for(runtime.settings(), RemarksOnly()) as (polling, now):
+    with polling_for(process_settings(), RemarksOnly()) as (polling, now):
         known = {each.symbol: each for each in polling.configs()}
         # Every symbol is resolved before anything is changed.
         added = [polling.with_options(symbol) for symbol in symbols]
@@ -83,7 +83,7 @@ def add(symbols: tuple[str, ...], **options: Any) -> None:
 @options
 def set_symbol(symbol: str, **options: Any) -> None:
     """Change how SYMBOL is polled."""
-    with runtime.polling_for(runtime.settings(), RemarksOnly()) as (polling, now):
+    with polling_for(process_settings(), RemarksOnly()) as (polling, now):
         _set(polling, now, changed(the_config(polling, symbol), options))
         print_out(plan_line(polling.plan()))
 
@@ -92,7 +92,7 @@ def set_symbol(symbol: str, **options: Any) -> None:
 @click.argument("symbols", nargs=-1, required=True)
 def pause(symbols: tuple[str, ...]) -> None:
     """Stop polling SYMBOLS until they are added again."""
-    with runtime.polling_for(runtime.settings(), RemarksOnly()) as (polling, now):
+    with polling_for(process_settings(), RemarksOnly()) as (polling, now):
         for config in [the_config(polling, symbol) for symbol in symbols]:
             _set(polling, now, replace(config, active=False))
         print_out(plan_line(polling.plan()))

@@ -9,7 +9,6 @@ import click
 from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, print_out, remark
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.settings import Settings
-from data_fetch.reading.records import process_settings
 from data_fetch.reading.universe import (
     DerivedUniverse,
     MasterFile,
@@ -20,6 +19,7 @@ from data_fetch.reading.universe import (
     symbols_file,
     write_universe,
 )
+from data_fetch.runtime.settings import process_settings
 
 
 @click.command()

@@ -21,7 +21,8 @@ from data_fetch.core.settings import Settings
 from data_fetch.core.spans import common
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named, one_of
 from data_fetch.reading.instants import date_of, instant
-from data_fetch.reading.records import process_settings, records_for
+from data_fetch.reading.records import records_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.candles.columns import bars_known, candle_columns
 from data_fetch.storage.candles.coverage import load_days
 from data_fetch.storage.database.store import Store

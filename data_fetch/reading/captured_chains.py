@@ -16,7 +16,7 @@ from data_fetch.core.errors import SetupError
 from data_fetch.core.settings import Settings
 from data_fetch.reading.documents import leg_documents, metrics_document, rejected_leg_document
 from data_fetch.reading.instants import exact_text
-from data_fetch.reading.records import calendar_of
+from data_fetch.runtime.calendars import calendar_for
 from data_fetch.sources.captured_chains import CapturedDocument, documents_in, read_document
 
 CONTRACT = itemgetter("expiry", "strike", "option_type")
@@ -75,7 +75,7 @@ def priced_document(
     captured = _the_document(file)
     parsed = read_document(captured)
     captured_at = at or _stamped(parsed) or captured.captured_at
-    calendar = calendar_of(settings)
+    calendar = calendar_for(settings)
     priced = price_chains(parsed.chains, captured_at, CONVENTIONS[convention], calendar)
     return PricedDocument(
         parsed=parsed,

@@ -10,10 +10,10 @@ import numpy as np
 from data_fetch.analytics.build_up import (
     Baseline,
     LegBuildUp,
+    baseline_of,
     build_up,
     counts,
     previous_close,
-    baseline_of,
 )
 from data_fetch.analytics.metrics import ChainArrays, exposure_by_leg, payout_curve
 from data_fetch.core.chains.chains import ChainSource
@@ -30,7 +30,8 @@ from data_fetch.reading.documents import (
     strike_number,
 )
 from data_fetch.reading.instants import exact_text
-from data_fetch.reading.records import calendar_of, store_of
+from data_fetch.reading.records import store_of
+from data_fetch.runtime.calendars import calendar_for
 from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot
 
 PREVIOUS_CLOSE, DAY_OPEN = "previous-close", "day-open"
@@ -117,7 +118,7 @@ def _compared_with(
         return ComparedWith(baseline, None, previous_close(found.chain))
     head, now = found.head, found.last_confirmed
     if baseline == DAY_OPEN:
-        opening = opening_of(calendar_of(settings), now.astimezone(IST).date())
+        opening = opening_of(calendar_for(settings), now.astimezone(IST).date())
         heads = chains.heads_of(
             head.underlying, head.expiry, opening, now, ChainSource(head.source)
         )

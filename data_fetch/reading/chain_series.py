@@ -22,7 +22,9 @@ from data_fetch.core.settings import Settings
 from data_fetch.reading.chain_snapshots import nothing_stored, source_named
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named, one_of
 from data_fetch.reading.instants import DAY, Period, date_of, exact_text, period
-from data_fetch.reading.records import calendar_of, clock_of, process_settings, store_of
+from data_fetch.reading.records import clock_of, store_of
+from data_fetch.runtime.calendars import calendar_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.chains import history
 from data_fetch.storage.chains.heads import expiries, in_series
 from data_fetch.storage.chains.rows import METRICS, Series, receipts
@@ -191,7 +193,7 @@ def chain_history(
             connection, symbol, expires, wanted.begin, wanted.end, of
         )
         return _series(
-            _Context(connection, calendar_of(settings), clock.now(), wanted),
+            _Context(connection, calendar_for(settings), clock.now(), wanted),
             symbol,
             stored if expires is None else [expires],
             columns,
@@ -236,7 +238,7 @@ def leg_history(
         if not columns["timestamp"]:
             _refuse_unknown_contract(store, symbol, expires, price, side, of)
         return _series(
-            _Context(connection, calendar_of(settings), clock.now(), wanted),
+            _Context(connection, calendar_for(settings), clock.now(), wanted),
             symbol,
             [expires],
             columns,

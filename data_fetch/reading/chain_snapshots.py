@@ -12,7 +12,8 @@ from data_fetch.core.settings import Settings
 from data_fetch.reading.documents import leg_documents, metrics_document
 from data_fetch.reading.frames import DataAge, converted, form_named, one_of, rows_table
 from data_fetch.reading.instants import date_of, exact_text, instant, ist_text
-from data_fetch.reading.records import clock_of, process_settings, store_of
+from data_fetch.reading.records import clock_of, store_of
+from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.store import Store

@@ -9,7 +9,7 @@ from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CHAINS
 from data_fetch.reading.instants import ist_text
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.chains import polling_in
 from data_fetch.storage.chains.snapshots import ChainHolding, ChainHoldings, chain_holdings
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.runs import SyncStatus, statuses
@@ -52,9 +52,10 @@ class ChainStatus:
             and each.underlying in polled
             and each.cadence_seconds is not None
         ]
+        planned = [cadence.planned_interval for cadence in self.nse.cadences]
         return {
             "wished": requested,
-            "feasible": round(max((c.planned_interval for c in self.nse.cadences), default=requested), 1),
+            "feasible": round(max(planned, default=requested), 1),
             "reached": max(actual, default=None),
         }
 
@@ -90,7 +91,7 @@ class ChainStatus:
 
 def chain_status(settings: Settings, store: Store) -> ChainStatus:
     """The status of option chains as far as *store* knows; contacts no provider."""
-    polling = runtime.polling_in(settings, store)
+    polling = polling_in(settings, store)
     return ChainStatus(
         settings,
         chain_holdings(store),

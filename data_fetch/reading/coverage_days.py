@@ -16,7 +16,8 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.settings import Settings
 from data_fetch.reading.frames import DataAge, converted, form_named, one_of, rows_table
 from data_fetch.reading.instants import date_of
-from data_fetch.reading.records import Records, Symbols, process_settings, records_for, several
+from data_fetch.reading.records import Records, Symbols, records_for, several
+from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.candles.coverage import coverage_table
 from data_fetch.storage.candles.coverage_counts import CoverageQuery, day_counts
 

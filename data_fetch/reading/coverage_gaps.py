@@ -16,7 +16,8 @@ from data_fetch.core.settings import Settings
 from data_fetch.reading.coverage_days import DayRange, coverage_query, day_range, ledger_changed
 from data_fetch.reading.frames import DataAge, converted, form_named, one_of, rows_table
 from data_fetch.reading.instants import ist_text
-from data_fetch.reading.records import Symbols, process_settings, records_for
+from data_fetch.reading.records import Symbols, records_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.candles.coverage_counts import instrument_gaps
 
 CAUSES = tuple(state.value for state in GAPS)

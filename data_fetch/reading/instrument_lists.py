@@ -10,14 +10,9 @@ from data_fetch.core.errors import SetupError
 from data_fetch.core.settings import Settings
 from data_fetch.reading.frames import DataAge, converted, form_named, rows_table
 from data_fetch.reading.instants import date_of, day_text
-from data_fetch.reading.records import (
-    Symbols,
-    clock_of,
-    named_instruments,
-    process_settings,
-    several,
-    store_of,
-)
+from data_fetch.reading.records import Symbols, clock_of, several, store_of
+from data_fetch.runtime.settings import process_settings
+from data_fetch.runtime.stores import named_instruments
 from data_fetch.storage.instruments.instruments import instruments_table, last_master_date
 
 COLUMNS = {
@@ -100,10 +95,10 @@ def instruments(
         if expires is not None:
             query = query.where(of.expiry == expires)
         if named:
-            keys = [one.instrument_key for one in named_instruments(connection, named)]
+            keys = [one.instrument_key for one in named_instruments(connection, named).members]
             query = query.where(of.instrument_key.in_(keys))
         if underlying is not None:
-            [found] = named_instruments(connection, [underlying])
+            [found] = named_instruments(connection, [underlying]).members
             query = query.where(of.underlying_key == found.instrument_key)
         rows = _rows(connection, query)
         master_date, now = last_master_date(connection), clock.now()

@@ -18,7 +18,8 @@ from data_fetch.core.quotes.freshness import (
 from data_fetch.core.settings import Settings
 from data_fetch.reading.frames import DataAge, converted, form_named, rows_table
 from data_fetch.reading.instants import ist_text
-from data_fetch.reading.records import Symbols, process_settings, records_for, several
+from data_fetch.reading.records import Symbols, records_for, several
+from data_fetch.runtime.settings import process_settings
 from data_fetch.services.quotes import FreshnessMonitor, Members
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.quotes import QuoteStore

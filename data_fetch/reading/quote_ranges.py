@@ -18,7 +18,8 @@ from data_fetch.core.settings import Settings
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named
 from data_fetch.reading.instants import MICROSECOND, Period, exact_text, period
 from data_fetch.reading.quote_freshness import judgement_document, judgements
-from data_fetch.reading.records import Symbols, process_settings, records_for, several
+from data_fetch.reading.records import Symbols, records_for, several
+from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.instruments.instruments import instruments_with, key_changes
 from data_fetch.storage.quotes import quotes as stored_quotes
 

@@ -1,10 +1,8 @@
 """The store of this process, opened to read: its instruments, calendar and clock."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -12,13 +10,12 @@ from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import SetupError
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import Clock
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
-from data_fetch.runtime.stores import store_to_look_at
+from data_fetch.runtime.calendars import calendar_for
+from data_fetch.runtime.stores import named_instruments, store_to_look_at
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
-from data_fetch.sources.upstox.market_info import load_calendar
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.instruments.instruments import first_seen_days, instruments_named
 
@@ -35,19 +32,9 @@ class Records:
     expectation: Expectation
 
 
-def process_settings() -> Settings:
-    """The configuration of this process in its working folder."""
-    return Settings.load(os.environ, Path.cwd())
-
-
 def several(symbols: Symbols) -> tuple[str, ...]:
     """The symbols that *symbols* names."""
     return (symbols,) if isinstance(symbols, str) else tuple(symbols)
-
-
-def calendar_of(settings: Settings) -> MarketCalendar:
-    """The reviewed calendar with the provider's and the user's amendments."""
-    return load_calendar(settings.data_folder, settings.world, settings.calendar_override)
 
 
 @contextmanager
@@ -85,7 +72,7 @@ def records_for(settings: Settings, symbols: Sequence[str] = ()) -> Iterator[Rec
         clock = stack.enter_context(clock_of(settings))
         with store.reading() as connection:
             instruments = (
-                named_instruments(connection, symbols)
+                named_instruments(connection, symbols).members
                 if symbols
                 else listed_instruments(connection, settings)
             )
@@ -99,20 +86,8 @@ def records_for(settings: Settings, symbols: Sequence[str] = ()) -> Iterator[Rec
         yield Records(
             store=store,
             instruments=instruments,
-            expectation=Expectation(calendar_of(settings), clock.now(), first_days),
+            expectation=Expectation(calendar_for(settings), clock.now(), first_days),
         )
-
-
-def named_instruments(connection: Connection, symbols: Sequence[str]) -> tuple[Instrument, ...]:
-    """The instruments of *symbols*. Raises SetupError for the first symbol that is not known."""
-    named = instruments_named(connection, symbols)
-    for missing in named.unresolved:
-        near = f"Near: {', '.join(missing.near)}. " if missing.near else ""
-        raise SetupError(
-            f"the store knows no instrument named {missing.symbol}",
-            hint=f"{near}The master in the store may be old: data-fetch collect --once renews it.",
-        )
-    return named.members
 
 
 def listed_symbols(settings: Settings) -> tuple[str, ...]:

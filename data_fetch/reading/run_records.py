@@ -13,7 +13,8 @@ from data_fetch.core.runs import Outcome
 from data_fetch.core.settings import Settings
 from data_fetch.reading.frames import DataAge, converted, form_named, rows_table
 from data_fetch.reading.instants import period
-from data_fetch.reading.records import clock_of, process_settings, store_of
+from data_fetch.reading.records import clock_of, store_of
+from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.runs import sync_runs
 
 COLUMNS = {

@@ -1,8 +1,9 @@
 """The parts of option chains, joined; `runtime` hands in what they share with the rest."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit
@@ -11,20 +12,26 @@ from sqlalchemy import Connection
 
 from data_fetch.archive.raw_responses import RawResponseStore
 from data_fetch.core.chains.polling import PollingPlan, plan_polling
+from data_fetch.core.chains.polls import Poll
 from data_fetch.core.chains.symbol_config import SymbolConfig, default_config, in_force
-from data_fetch.core.clock import IST
+from data_fetch.core.clock import IST, SystemClock
 from data_fetch.core.errors import SetupError
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import present_key
-from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import ChainProvider, Clock
 from data_fetch.core.settings import Settings
+from data_fetch.runtime.calendars import calendar_for
+from data_fetch.runtime.context import CollectorContext, one_off_context
+from data_fetch.runtime.reporting import ProgressReporter
+from data_fetch.runtime.services import universe_at
+from data_fetch.runtime.stores import refuse_unknown, store_for
 from data_fetch.services.chain_enrichment import ChainEnricher
 from data_fetch.services.chain_import import ChainImport
 from data_fetch.services.chain_jobs import ChainPoller, Polled, Wanted
 from data_fetch.services.chain_reprocess import ChainReprocess
 from data_fetch.services.chains import ChainService, Target
+from data_fetch.sources.instruments.symbols_file import FoStocksLoader
 from data_fetch.sources.nse.chain_client import NseChainClient
 from data_fetch.sources.nse.site import NSE_LIMITS, NseSite
 from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer, state_file_for
@@ -227,17 +234,6 @@ class Polling:
         return named.members, [each.symbol for each in named.unresolved]
 
 
-def refuse_unknown(named: Universe) -> Universe:
-    """*named*, all of it. Raises SetupError for the first symbol that is not known."""
-    for missing in named.unresolved:
-        near = f"Near: {', '.join(missing.near)}. " if missing.near else ""
-        raise SetupError(
-            f"the store knows no instrument named {missing.symbol}",
-            hint=f"{near}The master in the store may be old: data-fetch collect --once renews it.",
-        )
-    return named
-
-
 def own_pace(settings: Settings) -> int | None:
     """The refresh seconds of whoever has none of its own, if they are configured."""
     if settings.data_source == "nse" and settings.nse_fetch_interval is not None:
@@ -288,3 +284,82 @@ def _live_key_of(store: Store, symbol: str) -> str | None:
 
 def _instrument(connection: Connection, key: str) -> Instrument | None:
     return next(iter(instruments_with(connection, [key])), None)
+
+
+def chain_context_at(
+    context: CollectorContext, calendar: MarketCalendar, report: Callable[[str], None]
+) -> ChainContext:
+    """What the chains share with everything else at *context*."""
+    return ChainContext(
+        settings=context.settings,
+        api=context.provider.api,
+        nse_url=context.provider.nse_url,
+        pacing_folder=context.provider.pacing_folder,
+        clock=context.provider.clock,
+        calendar=calendar,
+        store=context.store,
+        guard=context.guard,
+        stop=context.stop,
+        report=report,
+    )
+
+
+@contextmanager
+def chain_polls_for(
+    settings: Settings, reporter: ProgressReporter, symbols: Sequence[str], expiries: int | None
+) -> Iterator[Iterator[Poll]]:
+    """One poll of each of *symbols* (none named: of all that are polled), as they are drawn."""
+    with one_off_context(settings) as context:
+        polling = _polling_at(context, reporter)
+        targets = polling.targets(symbols, expiries)
+        chains = chain_context_at(context, calendar_for(settings), reporter.message)
+        service = chain_service_at(chains)
+        yield (service.poll(target) for target in targets)
+
+
+@contextmanager
+def polling_for(
+    settings: Settings, reporter: ProgressReporter
+) -> Iterator[tuple[Polling, datetime]]:
+    """What is polled, to look at and to change, and what time it is there."""
+    with one_off_context(settings) as context:
+        yield _polling_at(context, reporter), context.provider.clock.now()
+
+
+def polling_in(settings: Settings, store: Store) -> Polling:
+    """What is polled as far as *store* knows; asks no provider."""
+    listed = FoStocksLoader(lambda: settings).load_fo_stocks_from_file()
+    with store.reading() as connection:
+        return Polling(settings, store, instruments_named(connection, listed.entries).members)
+
+
+def _polling_at(context: CollectorContext, reporter: ProgressReporter) -> Polling:
+    """The instruments come from the store; from today's master when it knows none."""
+    loader = FoStocksLoader(lambda: context.settings)
+    with context.store.reading() as connection:
+        known = last_master_date(connection) is not None
+        universe = instruments_named(connection, loader.load_fo_stocks_from_file().entries)
+    if not known:
+        universe = universe_at(context, reporter)
+    return Polling(context.settings, context.store, universe.members)
+
+
+@contextmanager
+def chain_import_for(settings: Settings) -> Iterator[ChainImport]:
+    """What stores captured documents in the configured store."""
+    store = store_for(settings)
+    try:
+        yield chain_import_at(store, calendar_for(settings), SystemClock())
+    finally:
+        store.close()
+
+
+@contextmanager
+def chain_reprocess_for(settings: Settings) -> Iterator[tuple[ChainReprocess, RawResponseStore]]:
+    """What works tables out again, and the vault it does so from."""
+    store = store_for(settings)
+    try:
+        reprocess = chain_reprocess_at(store, calendar_for(settings), SystemClock())
+        yield reprocess, raw_store_for(settings)
+    finally:
+        store.close()

@@ -5,7 +5,8 @@ Modules log through the standard library with fields in `extra`; nothing is set 
 """
 
 import logging
-from collections.abc import Collection, MutableMapping
+from collections.abc import Collection, Iterator, MutableMapping
+from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import structlog
 
 from data_fetch.core.errors import SetupError
+from data_fetch.core.settings import Settings
 
 PACKAGE = "data_fetch"
 FILES = {
@@ -94,3 +96,13 @@ def _rotated(path: Path, formatter: logging.Formatter) -> RotatingFileHandler:
     handler.setFormatter(formatter)
     handler.addFilter(lambda record: FILES.get(record.name, EVERYTHING_ELSE) == path.name)
     return handler
+
+
+@contextmanager
+def logs_for(settings: Settings) -> Iterator[None]:
+    """Log files in the working folder for as long as this lasts."""
+    start_logging(settings.log_folder, settings.log_level, settings.secrets())
+    try:
+        yield
+    finally:
+        stop_logging()

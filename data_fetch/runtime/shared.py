@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.clock import IST
 from data_fetch.core.runs import SyncRun
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.one_off import backfill_for, quotes_for
 from data_fetch.runtime.reporting import SILENT
+from data_fetch.runtime.settings import process_settings
 from data_fetch.services.backfill import BackfillOrder, BackfillReport
 
 
@@ -22,8 +22,8 @@ class SharedLtpService:
 
         Raises SetupError and OutsideError when nothing could be collected.
         """
-        with runtime.one_off_for(runtime.settings(), SILENT) as collector:
-            return collector.service.collect_now()
+        with quotes_for(process_settings(), SILENT) as quotes:
+            return quotes.collect_now()
 
 
 class SharedBackfillService:
@@ -42,19 +42,16 @@ class SharedBackfillService:
         Covers *days* calendar days up to *last*, an IST date, today by default. Raises
         SetupError for an unknown symbol.
         """
-        with runtime.one_off_for(runtime.settings(), SILENT) as collector:
-            context = collector.context
-            chosen = runtime.selection_at(context, collector.universe, symbols)
-            last = last or context.provider.clock.now().astimezone(IST).date()
-            service = runtime.backfill_at(context, collector.calendar)
+        with backfill_for(process_settings(), SILENT, symbols) as backfill:
+            last = last or backfill.today
             order = BackfillOrder(
-                instruments=chosen.instruments,
+                instruments=backfill.selection.instruments,
                 interval=interval,
                 first=last - timedelta(days=days - 1),
                 last=last,
-                listed=chosen.listed,
+                listed=backfill.selection.listed,
             )
-            return service.run(service.plan(order))
+            return backfill.service.run(backfill.service.plan(order))
 
 
 ltp_service = SharedLtpService()

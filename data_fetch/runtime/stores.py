@@ -1,21 +1,24 @@
-"""Which store `run` collects into when the configured database does not answer.
+"""Chooses the store of a process, and selects instruments in it.
 
-Work goes on in the embedded store of the same world, loudly. A marker beside it lets `status`
-and `doctor` say `degraded`; the next start that finds the database says how to bring the rows
-over.
+When the configured database does not answer, `run` warns and collects into the embedded store
+of the same world. A marker beside that store makes `status` and `doctor` report `degraded`; the
+next start that reaches the database names the command that merges the rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import orjson
+from sqlalchemy import Connection
 
-from data_fetch.core.errors import StoreUnreachable
+from data_fetch.core.errors import SetupError, StoreUnreachable
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.settings import Settings
 from data_fetch.storage.database.store import Store, open_store
-
-Tell = Callable[[str], None]
+from data_fetch.storage.instruments.instruments import first_seen_days, instruments_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +29,35 @@ class ChosenStore:
     degraded: str | None = None
 
 
-def store_for_run(settings: Settings, tell: Tell) -> ChosenStore:
-    """The configured store, or the embedded one with a loud warning."""
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Instruments, and the first day in the master of those that are contracts."""
+
+    instruments: tuple[Instrument, ...]
+    listed: Mapping[str, date]
+
+
+def store_for(settings: Settings) -> Store:
+    """The configured store. Raises StoreUnreachable: a one-off command does not fall back."""
+    return open_store(settings.store_url, settings.world)
+
+
+def store_for_run(settings: Settings, report: Callable[[str], None]) -> ChosenStore:
+    """The configured store; the embedded one, with a warning, when it does not answer."""
     marker = _marker(settings)
     try:
         store = open_store(settings.store_url, settings.world)
     except StoreUnreachable as problem:
         degraded = f"{problem.message}; collecting into {settings.embedded_store_url} instead"
-        tell(f"WARNING: {degraded}. When the database is back: {_cure(settings)}")
+        report(f"WARNING: {degraded}. When the database is back: {_merge_command(settings)}")
         store = open_store(settings.embedded_store_url, settings.world)
         marker.write_bytes(orjson.dumps({"reason": degraded}))
         return ChosenStore(store, degraded)
     if marker.exists():
-        tell(f"Quotes of a time without the database wait to be brought over: {_cure(settings)}")
+        report(
+            "The embedded store holds quotes collected while the database was away. "
+            f"Merge them: {_merge_command(settings)}"
+        )
         marker.unlink()
     return ChosenStore(store)
 
@@ -63,9 +82,42 @@ def degraded_reason(settings: Settings) -> str | None:
         return "the last run could not use the configured database"
 
 
+def selection_at(store: Store, universe: Universe, symbols: Sequence[str]) -> Selection:
+    """The instruments that *symbols* name; the whole *universe* when none are named.
+
+    A symbol need not be in the universe, only in the instrument master that is stored. Raises
+    SetupError for one that it does not list.
+    """
+    with store.reading() as connection:
+        members = named_instruments(connection, symbols).members if symbols else universe.members
+        return selection_of(connection, members)
+
+
+def named_instruments(connection: Connection, symbols: Sequence[str]) -> Universe:
+    """The instruments of *symbols*. Raises SetupError for the first one that is not known."""
+    return refuse_unknown(instruments_named(connection, symbols))
+
+
+def refuse_unknown(named: Universe) -> Universe:
+    """Return *named*. Raises SetupError for the first symbol that is not known."""
+    for missing in named.unresolved:
+        near = f"Near: {', '.join(missing.near)}. " if missing.near else ""
+        raise SetupError(
+            f"the store knows no instrument named {missing.symbol}",
+            hint=f"{near}The master in the store may be old: data-fetch collect --once renews it.",
+        )
+    return named
+
+
+def selection_of(connection: Connection, instruments: tuple[Instrument, ...]) -> Selection:
+    """*instruments* with the first days of the contracts among them."""
+    contracts = [one.instrument_key for one in instruments if one.expiry]
+    return Selection(instruments, first_seen_days(connection, contracts))
+
+
 def _marker(settings: Settings) -> Path:
     return settings.data_folder / "degraded.json"
 
 
-def _cure(settings: Settings) -> str:
+def _merge_command(settings: Settings) -> str:
     return f'data-fetch db merge {settings.embedded_store_url} "$DATABASE_URL"'

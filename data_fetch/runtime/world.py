@@ -19,13 +19,13 @@ from data_fetch.core.world import World
 from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.shared import any_exchange
+from data_fetch.runtime.calendars import calendar_for
 from data_fetch.sources.instruments.master import InstrumentMaster
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
 from data_fetch.sources.paper_clock import PaperClock
 from data_fetch.sources.transport.pacing import Pacer, state_file_for
 from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
-from data_fetch.sources.upstox.market_info import load_calendar
 from data_fetch.sources.upstox.token import TokenKeeper
 
 # No account is needed there: the paper exchange takes any token that begins like this.
@@ -54,11 +54,6 @@ class ProviderConnection:
     @property
     def source_name(self) -> str:
         return "paper" if self.world is World.PAPER else "upstox"
-
-
-def calendar_for(settings: Settings) -> MarketCalendar:
-    """The reviewed calendar with what was refreshed in this world and overridden here."""
-    return load_calendar(settings.data_folder, settings.world, settings.calendar_override)
 
 
 @contextmanager

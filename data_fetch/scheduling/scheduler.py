@@ -19,9 +19,12 @@ from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CHAINS, QUOTES, next_morning
 from data_fetch.core.world import World
-from data_fetch.runtime import collector as runtime
-from data_fetch.runtime.collector import Collector, CollectorContext
+from data_fetch.runtime.collector import Collector, collector_at
+from data_fetch.runtime.context import CollectorContext, context_for
+from data_fetch.runtime.logs import logs_for
+from data_fetch.runtime.rehearsal import rehearsal_for
 from data_fetch.runtime.reporting import SILENT, ProgressReporter
+from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import store_for_run
 from data_fetch.runtime.world import paused
 from data_fetch.scheduling.registry import JobRegistry, JobState
@@ -65,18 +68,18 @@ class DataScheduler:
         Waits while another scheduler collects into the same store, and again when the store
         is lost. Raises SetupError and OutsideError for what only a person, or time, can mend.
         """
-        settings = runtime.settings()
+        settings = process_settings()
         chosen = store_for_run(settings, reporter.message)
         self._until = None
         running_since: datetime | None = None
         while not self._asked_to_stop:
             self._stop.clear()
-            with runtime.context_for(settings, chosen.store, self._stop, reporter) as context:
+            with context_for(settings, chosen.store, self._stop, reporter) as context:
                 if context is None:
                     break
                 running_since = running_since or context.running_since
                 self._degraded = chosen.degraded
-                with runtime.logs_for(settings):
+                with logs_for(settings):
                     self._collect(replace(context, running_since=running_since), minutes, reporter)
             if not self._stop.is_set():
                 break
@@ -99,10 +102,10 @@ class DataScheduler:
     ) -> None:
         """Collect at *context*; each morning with listings and calendar as they are then."""
         with paused(context.provider.clock):
-            collector = runtime.collector_at(context, reporter)
+            collector = collector_at(context, reporter)
             for line in introduction(collector, context.provider.clock.now()):
                 reporter.message(line)
-            collector.chains.follow()
+            collector.chain_poller.follow()
         if minutes and self._until is None:
             # Not from the start of the process: a slow one would have fewer slots.
             self._until = context.provider.clock.now() + timedelta(minutes=minutes)
@@ -118,7 +121,7 @@ class DataScheduler:
         """The collector of a new morning; yesterday's when there cannot be one."""
         try:
             with paused(collector.provider.clock):
-                return runtime.collector_at(collector.context, reporter)
+                return collector_at(collector.context, reporter)
         except DataFetchError as problem:
             reporter.message(f"Warning: {problem} Going on with yesterday's universe.")
             log.error("not_renewed", extra={"problem": str(problem)})
@@ -262,15 +265,15 @@ def rehearse(settings: Settings, day: date, advance: Callable[[int, int], None])
     """
     began = stopwatch()
     tally = _Tally(due=0, advance=advance)
-    with runtime.rehearsal_for(settings, day, tally) as (collector, until):
+    with rehearsal_for(settings, day, tally) as (collector, until):
         tally.due = collector.service.slots_on(day)
         scheduler = DataScheduler()
         scheduler.run(collector, until)
         requests = collector.provider.api.requests_sent
         candles = candle_holdings(collector.store, day).candles
-        missed_minutes = collector.rounds.missed_minutes(day)
+        missed_minutes = collector.backfill_jobs.missed_minutes(day)
         chains = chain_holdings(collector.store)
-        polls = collector.chains.polls
+        polls = collector.chain_poller.polls
     return Rehearsal(
         day=day,
         slots_due=tally.due,

@@ -1,18 +1,22 @@
-"""The listed symbols, today's instrument master and the store, brought together."""
+"""The instruments that the listed symbols stand for, by the instrument master in the store."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
 
 from data_fetch.core.errors import SetupError
-from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.instruments.universe import Universe, resolve
-from data_fetch.sources.instruments.master import InstrumentMaster
-from data_fetch.sources.instruments.rows import read_instruments
+from data_fetch.core.instruments.universe import Universe
+from data_fetch.sources.instruments.master import InstrumentMaster, MasterFile, master_day
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
 from data_fetch.storage.database.store import Guard, Store
-from data_fetch.storage.instruments.instruments import save_master, saved_digest
+from data_fetch.storage.instruments.instruments import (
+    last_master_date,
+    listed_instruments,
+    save_master,
+    saved_digest,
+)
+
+Report = Callable[[str], None]
 
 
 def load_universe(
@@ -21,43 +25,52 @@ def load_universe(
     store: Store,
     now: datetime,
     guard: Guard | None,
-    tell: Callable[[str], None],
+    report: Report,
 ) -> Universe:
-    """The instruments of the listed symbols; the whole master is stored on the way, once.
+    """The instruments of the listed symbols; the whole master is stored first, once.
 
-    *tell* gets what a person should know: warnings, and each symbol the master lacks. Raises
-    SetupError when it knows none of them, MasterUnavailable when there is none.
+    *report* receives warnings, and each symbol that the master lacks. Raises SetupError when it
+    knows none of them, MasterUnavailable when there is no master.
     """
-    listed, found = loader.load_fo_stocks_from_file(), master.today()
+    store_master(master.today(), store, now, guard, report)
+    return _listed(loader, store, report)
+
+
+def known_universe(
+    loader: FoStocksLoader, store: Store, now: datetime, report: Report
+) -> Universe | None:
+    """The same from the store alone; None when it lacks the master of the day of *now*."""
+    with store.reading() as connection:
+        newest = last_master_date(connection)
+    if newest is None or newest < master_day(now) or saved_digest(store) is None:
+        return None
+    return _listed(loader, store, report)
+
+
+def store_master(
+    found: MasterFile, store: Store, now: datetime, guard: Guard | None, report: Report
+) -> None:
+    """Store every instrument of *found*, unless that was done before."""
     if found.warning:
-        tell(f"Warning: {found.warning}")
-    for bad in listed.malformed:
-        tell(f"Warning: {listed.path}, line {bad.line}: {bad.entry!r} left out ({bad.reason})")
+        report(f"Warning: {found.warning}")
     digest = f"{found.as_of} {sha256(found.path.read_bytes()).hexdigest()}"
-    kept: list[Instrument] = []
-    rows = _keeping_all_but_options(read_instruments(found.path), kept)
-    if saved_digest(store) == digest:
-        deque(rows, maxlen=0)
-    else:
-        tell(f"Storing the instrument master of {found.as_of}: {found.instruments} instruments")
-        save_master(store, rows, found.as_of, now, digest=digest, guard=guard)
-    universe = resolve(listed.entries, kept)
+    if saved_digest(store) != digest:
+        report(f"Storing the instrument master of {found.as_of}: {found.instruments} instruments")
+        save_master(store, found.rows(), found.as_of, now, digest=digest, guard=guard)
+
+
+def _listed(loader: FoStocksLoader, store: Store, report: Report) -> Universe:
+    listed = loader.load_fo_stocks_from_file()
+    for bad in listed.malformed:
+        report(f"Warning: {listed.path}, line {bad.line}: {bad.entry!r} left out ({bad.reason})")
+    with store.reading() as connection:
+        universe = listed_instruments(connection, listed.entries)
     for missing in universe.unresolved:
         near = f" Near: {', '.join(missing.near)}." if missing.near else ""
-        tell(f"Warning: {missing.symbol} is not in the instrument master.{near}")
+        report(f"Warning: {missing.symbol} is not in the instrument master.{near}")
     if not universe.members:
         raise SetupError(
             f"none of the {universe.listed} symbols in {listed.path} is in the master",
             hint="See why: data-fetch universe",
         )
     return universe
-
-
-def _keeping_all_but_options(
-    instruments: Iterable[Instrument], kept: list[Instrument]
-) -> Iterator[Instrument]:
-    """All *instruments*, one by one; those that symbols can stand for also go to *kept*."""
-    for instrument in instruments:
-        if instrument.instrument_type not in {"CE", "PE"}:
-            kept.append(instrument)
-        yield instrument

@@ -9,7 +9,8 @@ import click
 from data_fetch.cli.chain.options import INSTANT
 from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, print_out, remark
 from data_fetch.reading.captured_chains import captured_documents
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.chains import chain_import_for
+from data_fetch.runtime.settings import process_settings
 from data_fetch.services.chain_import import ImportReport
 
 SHOWN_REFUSALS = 10
@@ -28,8 +29,8 @@ def command(files: tuple[Path, ...], at: datetime | None, as_json: bool) -> None
     nothing.
     Exit status 3 when a document was refused.
     """
-    settings = runtime.settings()
-    with runtime.chain_import_for(settings) as importer:
+    settings = process_settings()
+    with chain_import_for(settings) as importer:
         reports = [(file, importer.store(captured_documents(file), at)) for file in files]
     if as_json:
         emit(document(reports))

@@ -17,7 +17,7 @@ from data_fetch.reading.chain_metrics import (
     ChainMetrics,
     chain_metrics,
 )
-from data_fetch.reading.records import process_settings
+from data_fetch.runtime.settings import process_settings
 
 MOST_SHOWN = 5
 

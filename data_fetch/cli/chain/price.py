@@ -10,7 +10,7 @@ from data_fetch.cli.chain.ladder import print_ladder
 from data_fetch.cli.chain.options import INSTANT
 from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, remark
 from data_fetch.reading.captured_chains import priced_document
-from data_fetch.reading.records import process_settings
+from data_fetch.runtime.settings import process_settings
 
 
 @click.command()

@@ -9,7 +9,7 @@ from data_fetch.cli.chain.options import as_of_option, date_given, expiry_option
 from data_fetch.cli.shared.output import emit, json_option
 from data_fetch.reading.chain_snapshots import stored_chain
 from data_fetch.reading.documents import snapshot_document
-from data_fetch.reading.records import process_settings
+from data_fetch.runtime.settings import process_settings
 
 
 @click.command()

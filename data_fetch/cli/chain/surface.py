@@ -11,7 +11,7 @@ from data_fetch.cli.chain.surface_picture import draw
 from data_fetch.cli.shared.output import emit, json_option, print_out, remark
 from data_fetch.reading.chain_surfaces import StoredSurface, stored_surface
 from data_fetch.reading.instants import exact_text
-from data_fetch.reading.records import process_settings
+from data_fetch.runtime.settings import process_settings
 
 
 @click.command()

@@ -8,15 +8,16 @@ the newest good one is used instead, with a warning.
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from data_fetch.core.batches import RejectedRow
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import MasterUnavailable
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock
 from data_fetch.core.settings import INSTRUMENTS_URL
 from data_fetch.sources.instruments.location import location_of
@@ -46,7 +47,7 @@ class MasterFile:
     *as_of* is the last trading date (IST) on which it can have been current: the one it was
     fetched on, or an earlier one on which a future in it expired. *warning* says what is not
     as it should be (None: nothing). The *rejected* malformed rows are not among
-    *instruments*.
+    *instruments*. *parsed* has the rows of a file that was fetched just now.
     """
 
     path: Path
@@ -54,6 +55,11 @@ class MasterFile:
     warning: str | None
     instruments: int
     rejected: int
+    parsed: Sequence[Instrument] | None = field(default=None, compare=False, repr=False)
+
+    def rows(self) -> Iterator[Instrument]:
+        """The usable instruments; a file that was fetched just now is not parsed again."""
+        return read_instruments(self.path) if self.parsed is None else iter(self.parsed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +104,14 @@ class InstrumentMaster:
         """
         day = master_day(self._clock.now())
         path = self._path(day)
+        parsed: Sequence[Instrument] | None = None
         try:
-            findings = self._current(path) or self._renew(path)
+            findings = self._current(path)
+            if findings is None:
+                findings, parsed = self._renew(path)
         except MasterUnavailable as problem:
             return self._kept_instead(day, problem)
-        return _master_file(path, day, findings, findings.doubts(day))
+        return _master_file(path, day, findings, findings.doubts(day), parsed)
 
     def _path(self, day: date) -> Path:
         return self._folder / f"NSE_{day.isoformat()}.json.gz"
@@ -114,13 +123,14 @@ class InstrumentMaster:
             return None
         return findings if findings.edition == edition else None
 
-    def _renew(self, path: Path) -> Findings:
-        """Fetch the master to *path*, unless it turns out to be bad."""
+    def _renew(self, path: Path) -> tuple[Findings, Sequence[Instrument]]:
+        """Fetch the master to *path*, unless it turns out to be bad; its findings and rows."""
+        parsed: list[Instrument] = []
         try:
             with _written_beside(path) as fresh:
                 edition = self._location.edition()
                 self._location.fetch(fresh)
-                findings = inspect(fresh, self._location.place, edition)
+                findings = inspect(fresh, self._location.place, edition, parsed)
                 self._refuse_if_cut_short(findings)
                 os.replace(fresh, path)
             remember(path, findings)
@@ -129,7 +139,7 @@ class InstrumentMaster:
                 f"{self._folder} cannot be written to ({problem.strerror})"
             ) from problem
         self._prune(path)
-        return findings
+        return findings, parsed
 
     def _refuse_if_cut_short(self, findings: Findings) -> None:
         known = (recall(path) for _, path in self._kept())
@@ -169,8 +179,13 @@ def master_day(now: datetime) -> date:
     return (now.astimezone(IST) - REBUILT_BY).date()
 
 
-def inspect(path: Path, place: str, edition: str) -> Findings:
-    """Read a master through. Raises MasterUnavailable when it cannot be right."""
+def inspect(
+    path: Path, place: str, edition: str, parsed: list[Instrument] | None = None
+) -> Findings:
+    """Read a master through; its instruments are added to *parsed*.
+
+    Raises MasterUnavailable when it cannot be right.
+    """
     with path.open("rb") as file:
         start = file.read(20)
     if not start.startswith(GZIP_MAGIC):
@@ -182,6 +197,8 @@ def inspect(path: Path, place: str, edition: str) -> Findings:
             rejected += 1
             continue
         instruments += 1
+        if parsed is not None:
+            parsed.append(row)
         if row.instrument_type == FUTURE and row.expiry is not None:
             nearest = min(nearest, row.expiry)
     if not instruments:
@@ -220,13 +237,20 @@ def _readable(path: Path) -> Findings | None:
         return None
 
 
-def _master_file(path: Path, day: date, findings: Findings, doubts: list[str]) -> MasterFile:
+def _master_file(
+    path: Path,
+    day: date,
+    findings: Findings,
+    doubts: list[str],
+    parsed: Sequence[Instrument] | None = None,
+) -> MasterFile:
     return MasterFile(
         path=path,
         as_of=findings.current_until(day),
         warning="; ".join(doubts) or None,
         instruments=findings.instruments,
         rejected=findings.rejected,
+        parsed=parsed,
     )
 
 

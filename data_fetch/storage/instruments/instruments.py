@@ -124,6 +124,31 @@ def instruments_named(connection: Connection, symbols: Sequence[str]) -> Univers
     )
 
 
+def listed_instruments(connection: Connection, symbols: Sequence[str]) -> Universe:
+    """The stocks and indices that *symbols* stand for in the newest master that was stored.
+
+    A symbol that this master does not list is unresolved, with the nearest symbols it lists.
+    """
+    listed = select(instruments_table).where(
+        instruments_table.c.last_seen == last_master_date(connection),
+        or_(
+            instruments_table.c.segment.in_(("NSE_EQ", "NSE_INDEX")),
+            instruments_table.c.instrument_type == "FUT",
+        ),
+    )
+    named = listed.where(
+        or_(
+            instruments_table.c.segment == "NSE_INDEX",
+            instruments_table.c.symbol.in_({symbol.upper() for symbol in symbols}),
+        )
+    )
+    universe = resolve(symbols, map(_instrument, connection.execute(named)))
+    if universe.unresolved:
+        # The nearest symbols are looked for among all of them.
+        universe = resolve(symbols, map(_instrument, connection.execute(listed)))
+    return universe
+
+
 def instruments_with(connection: Connection, instrument_keys: Iterable[str]) -> list[Instrument]:
     """The instruments of these keys, as the last master that listed them had them."""
     wanted = instruments_table.c.instrument_key.in_(list(instrument_keys))

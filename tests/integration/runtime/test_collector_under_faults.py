@@ -20,8 +20,8 @@ from data_fetch.core.errors import OutsideError
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
-from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.collector import Collector
+from data_fetch.runtime.rehearsal import rehearsal_for
 from data_fetch.storage.database.tables import LtpData
 
 DAY = date(2026, 9, 16)
@@ -102,7 +102,7 @@ def desk(tmp_path: Path, database_url: str) -> Iterator[CollectorContext]:
     environment = {"FNO_SYMBOLS_FILE": str(listed), "DATABASE_URL": database_url}
     settings = Settings.load(environment, tmp_path)
     watcher = Watcher()
-    with runtime.rehearsal_for(settings, DAY, watcher) as (collector, _):
+    with rehearsal_for(settings, DAY, watcher) as (collector, _):
         hold = collector.provider.clock.hold()
         yield CollectorContext(collector, watcher)
         hold.release()

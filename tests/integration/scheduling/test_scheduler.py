@@ -24,8 +24,8 @@ from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import PaperExchange
-from data_fetch.runtime import collector as runtime
-from data_fetch.runtime.collector import Collector
+from data_fetch.runtime.collector import Collector, collector_at
+from data_fetch.runtime.rehearsal import rehearsal_for
 from data_fetch.scheduling.registry import JobState
 from data_fetch.scheduling.scheduler import DataScheduler, Status, introduction
 from data_fetch.storage.database.leadership import FENCE
@@ -59,7 +59,7 @@ def rehearsal(folder: Path) -> Iterator[tuple[Collector, datetime]]:
     listed = folder / "symbols.txt"
     listed.write_text("\n".join(SYMBOLS))
     settings = Settings.load({"FNO_SYMBOLS_FILE": str(listed)}, folder)
-    with runtime.rehearsal_for(settings, SUNDAY, Watcher()) as (collector, until):
+    with rehearsal_for(settings, SUNDAY, Watcher()) as (collector, until):
         yield collector, until
 
 
@@ -327,7 +327,7 @@ def test_a_market_of_ours_stands_still_while_a_collector_starts(
     clock = PaperMarketClock(
         MarketCalendar.reviewed(), today=MORNING.date(), speed=30, start=MORNING
     )
-    join, seen, watcher = runtime.collector_at, list[datetime](), Watcher()
+    join, seen, watcher = collector_at, list[datetime](), Watcher()
 
     def slowly(*parts: Any) -> Collector:
         seen.append(clock.now())
@@ -335,7 +335,7 @@ def test_a_market_of_ours_stands_still_while_a_collector_starts(
         seen.append(clock.now())
         return collector
 
-    monkeypatch.setattr(runtime, "collector_at", slowly)
+    monkeypatch.setattr("data_fetch.scheduling.scheduler.collector_at", slowly)
     with working_folder(tmp_path, sqlite_url, clock, monkeypatch):
         DataScheduler().start(minutes=2, reporter=watcher)
 
@@ -349,13 +349,13 @@ def test_a_bounded_run_counts_its_minutes_from_when_it_is_ready(
     tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = ScaledClock(MORNING, speed=30)
-    join, watcher = runtime.collector_at, Watcher()
+    join, watcher = collector_at, Watcher()
 
     def slowly(*parts: Any) -> Collector:
         clock.set(clock.now() + 5 * MINUTE)
         return join(*parts)
 
-    monkeypatch.setattr(runtime, "collector_at", slowly)
+    monkeypatch.setattr("data_fetch.scheduling.scheduler.collector_at", slowly)
     with working_folder(tmp_path, sqlite_url, clock, monkeypatch):
         DataScheduler().start(minutes=2, reporter=watcher)
 

@@ -21,7 +21,9 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.runs import Outcome
 from data_fetch.core.settings import Settings
 from data_fetch.paper_exchange.market.contracts import Contract
-from data_fetch.runtime import collector as runtime
+from data_fetch.runtime.rehearsal import rehearsal_for
+from data_fetch.runtime.services import backfill_at
+from data_fetch.runtime.stores import selection_at
 from data_fetch.services.backfill import (
     FAILURES_TO_STOP,
     WORKERS,
@@ -237,10 +239,10 @@ def test_a_share_that_joined_last_week_is_expected_before_it_joined(tmp_path: Pa
     listed = tmp_path / "symbols.txt"
     listed.write_text("TCS\nRELIANCE\n")
     settings = Settings.load({"FNO_SYMBOLS_FILE": str(listed)}, tmp_path)
-    with runtime.rehearsal_for(settings, TODAY, Nobody()) as (collector, _):
+    with rehearsal_for(settings, TODAY, Nobody()) as (collector, _):
         hold = collector.provider.clock.hold()
         # The store has seen these instruments for the first time this morning.
-        chosen = runtime.selection_at(collector.context, collector.universe, ())
+        chosen = selection_at(collector.store, collector.universe, ())
         order = BackfillOrder(
             instruments=chosen.instruments,
             interval=MINUTES,
@@ -248,8 +250,8 @@ def test_a_share_that_joined_last_week_is_expected_before_it_joined(tmp_path: Pa
             last=date(2026, 8, 31),
             listed=chosen.listed,
         )
-        report = runtime.backfill_at(collector.context, collector.calendar).run(
-            runtime.backfill_at(collector.context, collector.calendar).plan(order)
+        report = backfill_at(collector.context, collector.calendar).run(
+            backfill_at(collector.context, collector.calendar).plan(order)
         )
         hold.release()
 

@@ -21,8 +21,8 @@ from data_fetch.core.clock import IST, MINUTE
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
-from data_fetch.runtime import collector as runtime
 from data_fetch.runtime.collector import Collector
+from data_fetch.runtime.rehearsal import rehearsal_for
 from data_fetch.scheduling.scheduler import DataScheduler
 from data_fetch.storage.candles.coverage import load_days
 from data_fetch.storage.database.tables import CandleRevision, CandleRow
@@ -111,7 +111,7 @@ def desk(tmp_path: Path, database_url: str) -> Iterator[CollectorContext]:
     listed.write_text("\n".join(SYMBOLS))
     environment = {"FNO_SYMBOLS_FILE": str(listed), "DATABASE_URL": database_url}
     watcher = Watcher()
-    with runtime.rehearsal_for(Settings.load(environment, tmp_path), DAY, watcher) as (
+    with rehearsal_for(Settings.load(environment, tmp_path), DAY, watcher) as (
         collector,
         _,
     ):

@@ -1,0 +1,103 @@
+"""One scheduler or one command at one store: settings, provider, store."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Event
+
+from data_fetch.core.clock import IST
+from data_fetch.core.market.calendar import end_warning
+from data_fetch.core.settings import Settings
+from data_fetch.core.world import World
+from data_fetch.paper_exchange.shared import serving_exchange
+from data_fetch.runtime.reporting import ProgressReporter
+from data_fetch.runtime.stores import store_for
+from data_fetch.runtime.world import ProviderConnection, provider_for
+from data_fetch.storage.database.leadership import Leadership
+from data_fetch.storage.database.store import Guard, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorContext:
+    """Settings, provider and store for as long as one scheduler leads the store."""
+
+    settings: Settings
+    provider: ProviderConnection
+    store: Store
+    guard: Guard | None
+    leads: Callable[[], bool]
+    running_since: datetime
+    stop: Event
+
+
+@contextmanager
+def context_for(
+    settings: Settings, store: Store, stop: Event, reporter: ProgressReporter
+) -> Iterator[CollectorContext | None]:
+    """A context once the store is ours; None when *stop* is set while waiting for it."""
+    leadership = Leadership(store)
+
+    def on_wait() -> None:
+        leader = leadership.leader()
+        who = f"another scheduler, {leader}, collects into it" if leader else "it does not answer"
+        reporter.message(f"Waiting for {store.name}: {who}.")
+
+    fence = leadership.acquire(stop, on_wait)
+    if fence is None:
+        yield None
+        return
+    try:
+        with provider_for(settings, serving_exchange) as provider:
+            _warn(settings, provider, reporter)
+            yield CollectorContext(
+                settings=settings,
+                provider=provider,
+                store=store,
+                guard=fence,
+                leads=leadership.held,
+                running_since=provider.clock.now(),
+                stop=stop,
+            )
+    finally:
+        leadership.release()
+
+
+@contextmanager
+def one_off_context(settings: Settings) -> Iterator[CollectorContext]:
+    """The context of one command, beside a running collector perhaps."""
+    store = store_for(settings)
+    try:
+        with provider_for(settings) as provider:
+            yield CollectorContext(
+                settings=settings,
+                provider=provider,
+                store=store,
+                guard=None,
+                leads=lambda: True,
+                running_since=provider.clock.now(),
+                stop=Event(),
+            )
+    finally:
+        store.close()
+
+
+def _warn(settings: Settings, provider: ProviderConnection, reporter: ProgressReporter) -> None:
+    """Report what is likely to fail later."""
+    today = provider.clock.now().astimezone(IST).date()
+    if (ends := end_warning(provider.calendar, today)) is not None:
+        reporter.message(f"Warning: {ends}")
+    if settings.ignored_mongo_name is not None:
+        reporter.message(
+            f"Warning: {settings.ignored_mongo_name} is set, but the store is SQL "
+            f"({settings.world} world). To import: docs/howto/coming-from-the-scripts.md"
+        )
+    if settings.world is World.LIVE and settings.token_in_environment:
+        reporter.message(
+            "Warning: UPSTOX_ACCESS_TOKEN is set in the process environment. It wins over .env "
+            "and cannot be renewed without a restart; put it into .env instead."
+        )
+    elif settings.world is World.LIVE and not provider.token.held:
+        reporter.message("Warning: there is no access token. Put UPSTOX_ACCESS_TOKEN into .env.")
+    elif settings.world is World.LIVE and provider.token.expires_at() is None:
+        reporter.message("The token does not say when it expires; daily ones end at 03:30 IST.")

@@ -1,0 +1,93 @@
+"""The collector of a rehearsal: a virtual clock, an exchange and a store of its own."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from random import Random
+from threading import Event
+
+from pydantic import SecretStr
+
+from data_fetch.core.clock import IST, MINUTE, VirtualClock
+from data_fetch.core.errors import SetupError
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.settings import Settings
+from data_fetch.runtime.collector import Collector, collector_at
+from data_fetch.runtime.context import CollectorContext
+from data_fetch.runtime.reporting import ProgressReporter
+from data_fetch.runtime.stores import store_for
+from data_fetch.runtime.world import exchange_at, provider_at
+from data_fetch.sources.instruments.symbols_file import FoStocksLoader
+from data_fetch.storage.database.leadership import Leadership
+
+# Before the morning's first job; a rehearsal ends after the evening's last one.
+REHEARSAL_STARTS, REHEARSAL_LASTS = time(8, 0), timedelta(hours=15)
+
+
+@contextmanager
+def rehearsal_for(
+    settings: Settings, day: date, reporter: ProgressReporter
+) -> Iterator[tuple[Collector, datetime]]:
+    """A collector on a virtual clock and an exchange of its own, and when its day ends.
+
+    Raises SetupError when the market is closed on *day*, WrongWorld when the named store is
+    a live one.
+    """
+    calendar = MarketCalendar.reviewed()
+    starts = datetime.combine(day, REHEARSAL_STARTS, IST)
+    with ExitStack() as stack:
+        # Windows deletes no file that is still open.
+        temporary = tempfile.TemporaryDirectory(prefix="rehearsal-", ignore_cleanup_errors=True)
+        folder = Path(stack.enter_context(temporary))
+        paper = _rehearsal_settings(settings, folder)
+        clock = VirtualClock(starts)
+        exchange = stack.enter_context(exchange_at(paper, clock, calendar))
+        store = store_for(paper)
+        stack.callback(store.close)
+        leadership = Leadership(store)
+        fence = leadership.try_acquire()
+        if fence is None:
+            raise SetupError(
+                f"a scheduler collects into {store.name}",
+                hint="Stop it, or rehearse in another store.",
+            )
+        stack.callback(leadership.release)
+        provider = provider_at(
+            paper, clock, exchange.url, calendar, state_folder=folder, random=Random(0)
+        )
+        stack.callback(provider.pacer.close)
+        context = CollectorContext(
+            settings=paper,
+            provider=provider,
+            store=store,
+            guard=fence,
+            leads=lambda: True,
+            running_since=starts,
+            stop=Event(),
+        )
+        collector = collector_at(context, reporter, last_recorded_slot=starts - MINUTE)
+        if not collector.service.slots_on(day):
+            raise SetupError(
+                f"the market is closed on {day}",
+                hint="Ask for a trading day: data-fetch calendar next",
+            )
+        yield collector, starts + REHEARSAL_LASTS
+
+
+def _rehearsal_settings(settings: Settings, folder: Path) -> Settings:
+    """Always paper, everything in a folder of its own but a store that was named."""
+    symbols = FoStocksLoader(lambda: settings).load_fo_stocks_from_file()
+    temporary = SecretStr(f"sqlite:///{folder / 'rehearsal.db'}")
+    return settings.model_copy(
+        update={
+            "data_source": "paper",
+            "base_url": None,
+            "folder": folder,
+            "symbols_file": symbols.path.resolve(),
+            "database_url": settings.database_url or temporary,
+            # Whoever listens there wants the prices of the run, not of a rehearsal.
+            "redis_url": None,
+        }
+    )

@@ -1,0 +1,125 @@
+"""Builds the services for quotes and candles at a context, each on its own."""
+
+from datetime import datetime
+
+from data_fetch.core.clock import MINUTE, minute_of
+from data_fetch.core.instruments.universe import Universe
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.ports import SlotListener
+from data_fetch.core.quotes.freshness import FreshnessRules
+from data_fetch.core.timetable import QUOTES
+from data_fetch.publishing.redis_quotes import QuoteFeed
+from data_fetch.runtime.context import CollectorContext
+from data_fetch.runtime.reporting import ProgressReporter
+from data_fetch.services.backfill import BackfillService
+from data_fetch.services.minute_candles import CandleService
+from data_fetch.services.quotes import FreshnessMonitor, LtpService, Members
+from data_fetch.services.universe import known_universe, load_universe
+from data_fetch.sources.instruments.symbols_file import FoStocksLoader
+from data_fetch.sources.transport.pacing import UPSTOX_LIMITS
+from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
+from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
+from data_fetch.sources.upstox.ohlc_client import UpstoxOhlcClient
+from data_fetch.storage.candles.repository import CandleRepository
+from data_fetch.storage.quotes import QuoteStore
+from data_fetch.storage.runs import last_due_slot
+
+
+def universe_at(
+    context: CollectorContext, reporter: ProgressReporter, *, renew: bool = False
+) -> Universe:
+    """The instruments of the listed symbols.
+
+    The store answers where it has today's instrument master. Otherwise, and with *renew*, the
+    provider's master is looked at. Raises SetupError when none of the symbols is known,
+    MasterUnavailable when there is no master.
+    """
+    loader = FoStocksLoader(lambda: context.settings)
+    now = context.provider.clock.now()
+    if not renew:
+        known = known_universe(loader, context.store, now, reporter.message)
+        if known is not None:
+            return known
+    return load_universe(
+        loader, context.provider.master, context.store, now, context.guard, reporter.message
+    )
+
+
+def quotes_at(
+    context: CollectorContext,
+    universe: Universe,
+    calendar: MarketCalendar,
+    reporter: ProgressReporter,
+    last_recorded_slot: datetime | None = None,
+) -> LtpService:
+    """The service that collects quotes.
+
+    Without *last_recorded_slot* the store has the slot from which on rows are due. Nothing
+    before now is due in a store without a past, or when its paper market was set back.
+    """
+    settings, provider, store = context.settings, context.provider, context.store
+    listeners: list[SlotListener] = [reporter.slot]
+    if settings.redis_url is not None:
+        listeners.append(QuoteFeed(settings.redis_url.get_secret_value(), store.world))
+    now = provider.clock.now()
+    last_recorded_slot = last_recorded_slot or last_due_slot(store, QUOTES)
+    if last_recorded_slot is None or last_recorded_slot > now:
+        last_recorded_slot = minute_of(now) - MINUTE
+    return LtpService(
+        source=UpstoxLtpClient(provider.api, provider.clock),
+        source_name=provider.source_name,
+        quotes_repository=QuoteStore(store, context.guard),
+        members=Members(universe.members),
+        calendar=calendar,
+        clock=provider.clock,
+        last_recorded_slot=last_recorded_slot,
+        running_since=context.running_since,
+        listeners=listeners,
+    )
+
+
+def freshness_at(
+    context: CollectorContext, universe: Universe, calendar: MarketCalendar, quotes: LtpService
+) -> FreshnessMonitor:
+    """The monitor of freshness; *quotes* repairs what it finds."""
+    settings = context.settings
+    return FreshnessMonitor(
+        quotes_repository=QuoteStore(context.store, context.guard),
+        members=Members(universe.members),
+        calendar=calendar,
+        clock=context.provider.clock,
+        rules=FreshnessRules(
+            stale_after=settings.stale_after_minutes, frozen_after=settings.frozen_after_slots
+        ),
+        repair=quotes.repair,
+    )
+
+
+def minute_candles_at(
+    context: CollectorContext, universe: Universe, calendar: MarketCalendar
+) -> CandleService:
+    """The service that collects the candle of the last minute."""
+    provider = context.provider
+    return CandleService(
+        source=UpstoxOhlcClient(provider.api, provider.clock),
+        source_name=provider.source_name,
+        repository=CandleRepository(context.store, context.guard),
+        members=universe.members,
+        calendar=calendar,
+        clock=provider.clock,
+    )
+
+
+def backfill_at(context: CollectorContext, calendar: MarketCalendar) -> BackfillService:
+    """The service that fetches missing candles; the stop event of *context* ends its runs."""
+    provider = context.provider
+    return BackfillService(
+        source=UpstoxCandleClient(provider.api, provider.clock),
+        source_name=provider.source_name,
+        repository=CandleRepository(context.store, context.guard),
+        calendar=calendar,
+        clock=provider.clock,
+        limits=UPSTOX_LIMITS,
+        spending=provider.pacer.spending,
+        stop=context.stop,
+    )
