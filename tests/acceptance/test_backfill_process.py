@@ -144,10 +144,11 @@ def test_killed_again_and_again_it_ends_as_an_undisturbed_run(
     assert whole["missed"] > 0  # of the unknown name
 
     chance = random.Random(20260916)
-    for _ in range(KILLS):
+    # Half of it at first, so that something is stored whenever the others are killed.
+    for share in [needed // 2, *(chance.randint(0, 16) for _ in range(KILLS - 1))]:
         came = requests_that_came(exchange)
         process = disturbed.start("backfill", *SPAN, "--json")
-        wait_for_requests(process, exchange, came + chance.randint(0, 16))
+        wait_for_requests(process, exchange, came + share)
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=chance.uniform(0, 0.1))
         end(process, signal.SIGKILL)

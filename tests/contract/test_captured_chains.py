@@ -247,7 +247,7 @@ def test_what_is_no_chain_is_refused_by_name(
         assert refused.value.kind is kind
 
 
-def test_a_leg_takes_microseconds(shared_data: Path) -> None:
+def test_a_sweep_takes_a_fraction_of_its_minute(shared_data: Path) -> None:
     """A minute's sweep of all chains must not cost a minute of work."""
     documents: list[Any] = [document for _, document in universe(shared_data)]
 
@@ -257,5 +257,5 @@ def test_a_leg_takes_microseconds(shared_data: Path) -> None:
             read_nse_chains(document)
         return time.process_time() - began
 
-    # Measured 10; the bound leaves room for slow and busy machines.
-    assert min(seconds() for _ in range(3)) / 27812 < 60e-6
+    # Of a processor: measured a third of a second.
+    assert seconds() < 20

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
@@ -110,7 +111,12 @@ def read_2016(file: Path) -> dict[str, list[Row]]:
 
 
 def _at(day: str, at: str, form: str) -> datetime:
-    return datetime.strptime(f"{day} {at}", form).replace(tzinfo=IST)
+    return datetime.combine(_day(day, form.split()[0]), time.fromisoformat(at), IST)
+
+
+@cache
+def _day(text: str, form: str) -> date:
+    return datetime.strptime(text, form).date()  # noqa: DTZ007
 
 
 def _bar(texts: Sequence[str]) -> Bar:

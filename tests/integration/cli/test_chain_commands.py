@@ -67,6 +67,23 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
 
 @pytest.fixture
+def polling(run: Run, tmp_path: Path) -> Run:
+    """The same with a short symbols list: a whole instrument master takes a second to read."""
+    listed = [
+        "NIFTY",
+        "BANKNIFTY",
+        "FINNIFTY",
+        "MIDCPNIFTY",
+        "NIFTYFPI",
+        "NIFTYNXT50",
+        "RELIANCE",
+        "M&M",
+    ]
+    (tmp_path / "nse_fo_stock_symbols.txt").write_text("\n".join(listed))
+    return run
+
+
+@pytest.fixture
 def stored(run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The same with a store of each kind."""
     for name, value in environment_for(database_url).items():
@@ -598,19 +615,19 @@ def test_answers_of_upstox_are_read_with_their_envelope(
         pytest.param(["pause", "RELIANCE"], "RELIANCE is not polled", id="never polled"),
     ],
 )
-def test_wrong_use_of_symbols(run: Run, arguments: list[str], said: str) -> None:
-    done = run("symbols", *arguments)
+def test_wrong_use_of_symbols(polling: Run, arguments: list[str], said: str) -> None:
+    done = polling("symbols", *arguments)
 
     assert done.status == 2
     assert said in done.remarked
 
 
-def test_symbols_from_defaults_to_decisions(run: Run) -> None:
-    run("symbols", "add", "RELIANCE", "M&M", "--refresh", "60", "--pin")
-    run("symbols", "set", "NIFTY", "--expiries", "3", "--strikes", "20")
-    run("symbols", "pause", "FINNIFTY")
+def test_symbols_from_defaults_to_decisions(polling: Run) -> None:
+    polling("symbols", "add", "RELIANCE", "M&M", "--refresh", "60", "--pin")
+    polling("symbols", "set", "NIFTY", "--expiries", "3", "--strikes", "20")
+    polling("symbols", "pause", "FINNIFTY")
 
-    told = run("symbols", "list", "--json").document
+    told = polling("symbols", "list", "--json").document
 
     by_symbol = {each["symbol"]: each for each in told["symbols"]}
     assert [by_symbol["NIFTY"][name] for name in ("expiries", "strikes", "active")] == [3, 20, True]
@@ -628,32 +645,32 @@ def test_symbols_from_defaults_to_decisions(run: Run) -> None:
         pytest.param("INDIA VIX", "no option on INDIA VIX is listed", id="it has no options"),
     ],
 )
-def test_symbols_are_added_all_or_none(run: Run, wrong: str, said: str) -> None:
-    done = run("symbols", "add", "RELIANCE", wrong)
+def test_symbols_are_added_all_or_none(polling: Run, wrong: str, said: str) -> None:
+    done = polling("symbols", "add", "RELIANCE", wrong)
 
     assert (done.status, said in done.remarked) == (2, True)
-    listed = run("symbols", "list", "--json").document["symbols"]
+    listed = polling("symbols", "list", "--json").document["symbols"]
     assert "RELIANCE" not in {each["symbol"] for each in listed}
 
 
-def test_collecting_nothing_says_so(run: Run) -> None:
-    listed = run("symbols", "list", "--json").document["symbols"]
-    run("symbols", "pause", *(each["symbol"] for each in listed))
+def test_collecting_nothing_says_so(polling: Run) -> None:
+    listed = polling("symbols", "list", "--json").document["symbols"]
+    polling("symbols", "pause", *(each["symbol"] for each in listed))
 
-    done = run("chain", "collect", "--once")
+    done = polling("chain", "collect", "--once")
 
     assert done.status == 2
     assert "nothing is polled" in done.remarked
 
 
-def test_a_paused_symbol_is_polled_again_when_it_is_added(run: Run) -> None:
-    run("symbols", "set", "NIFTY", "--expiries", "2")
-    run("symbols", "pause", "NIFTY")
-    run("symbols", "add", "NIFTY")
+def test_a_paused_symbol_is_polled_again_when_it_is_added(polling: Run) -> None:
+    polling("symbols", "set", "NIFTY", "--expiries", "2")
+    polling("symbols", "pause", "NIFTY")
+    polling("symbols", "add", "NIFTY")
 
     [nifty] = [
         each
-        for each in run("symbols", "list", "--json").document["symbols"]
+        for each in polling("symbols", "list", "--json").document["symbols"]
         if each["symbol"] == "NIFTY"
     ]
 
@@ -661,13 +678,13 @@ def test_a_paused_symbol_is_polled_again_when_it_is_added(run: Run) -> None:
 
 
 def test_status_answers_a_pace_that_politeness_does_not_allow(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    polling: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run("symbols", "list")
+    polling("symbols", "list")
     monkeypatch.setenv("NSE_FETCH_INTERVAL", "5")
 
-    told = run("status", "--json").document["chains"]
-    said = run("status").said
+    told = polling("status", "--json").document["chains"]
+    said = polling("status").said
 
     assert told["nse_fetch_interval"] == {"wished": 5.0, "feasible": 16.7, "reached": None}
     assert (
