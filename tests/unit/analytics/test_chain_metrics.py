@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_fetch.cli.chain.documents import metrics_document
+from data_fetch.reading.documents import metrics_document
 from hypothesis import given
 from hypothesis import strategies as st
 from option_chains import AT, CALL, PUT, chain_of, leg, smile, smile_chain

@@ -108,12 +108,14 @@ def test_scaling_all_prices_changes_nothing(
 def test_a_call_is_a_put_with_forward_and_strike_exchanged(
     forward: float, ratio: float, year: float, volatility: float
 ) -> None:
-    """Up to the rounding of the ratio, which changes a price far from the money by a multiple."""
+    """Up to the rounding of the ratio, times the elasticity of the price: about 1.25 by the
+    deviation at the money, and the distance in squared deviations far from it."""
     strike = forward * ratio
     call = black(forward, strike, year, volatility, True)
     put = black(strike, forward, year, volatility, False)
-    times_as_much = abs(np.log(ratio)) / (volatility**2 * year)
-    rounding = 4 * np.finfo(float).eps * times_as_much
+    deviation = volatility * year**0.5
+    elasticity = abs(np.log(ratio)) / deviation**2 + 1.25 / deviation
+    rounding = 4 * np.finfo(float).eps * elasticity
     assert call == pytest.approx(float(put), rel=1e-13 + rounding, abs=1e-300)
 
 
