@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.candles.coverage import DayCoverage, Proof, State, with_bars
+from data_fetch.core.candles.coverage import DayCoverage, Proof, State, with_candles
 from data_fetch.core.candles.evidence import (
     BY_DAY_VOLUME,
     VolumeEvidence,
@@ -66,7 +66,7 @@ def day_without(missing: int, now: datetime = EVENING, of: Instrument = STOCK) -
     open_day = Expectation(CALENDAR, now).day(of.instrument_key, MINUTE, session(of), None)
     opens, closes = session(of).spans[0]
     arrived = ((opens + missing, closes),)
-    return with_bars(open_day, arrived, arrived)
+    return with_candles(open_day, arrived, arrived)
 
 
 def evidence(
@@ -115,7 +115,7 @@ def test_stored_minutes_with_the_days_volume_prove_that_the_others_had_none(
     after = evidence(volumes).applied(day_without(5), session())
 
     assert after.minutes(State.NO_TRADE) == (5 if proved else 0)
-    assert not proved or after.stretches[0].proof == Proof(BY_DAY_VOLUME, "run", EVENING)
+    assert not proved or after.intervals[0].proof == Proof(BY_DAY_VOLUME, "run", EVENING)
 
 
 def test_the_volume_of_a_day_in_progress_proves_nothing() -> None:
