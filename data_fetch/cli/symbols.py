@@ -136,7 +136,7 @@ def document(configs: list[SymbolConfig], plan: PollingPlan) -> dict[str, object
             for each in configs
         ],
         "requests_per_minute": {
-            "wished": round(plan.requested, 2),
+            "requested": round(plan.requested, 2),
             "budget": round(plan.budget, 2),
         },
         "feasible": plan.feasible,

@@ -54,9 +54,9 @@ class ChainStatus:
         ]
         planned = [cadence.planned_interval for cadence in self.nse.cadences]
         return {
-            "wished": requested,
+            "requested": requested,
             "feasible": round(max(planned, default=requested), 1),
-            "reached": max(actual, default=None),
+            "actual": max(actual, default=None),
         }
 
     def document(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class ChainStatus:
             "snapshots": self.holdings.snapshots,
             "legs": self.holdings.legs,
             "requests_per_minute": {
-                "wished": round(self.plan.requested, 2),
+                "requested": round(self.plan.requested, 2),
                 "budget": round(self.plan.budget, 2),
             },
             "feasible": self.plan.feasible,
@@ -78,9 +78,9 @@ class ChainStatus:
         return {
             "symbol": config.symbol,
             "active": config.active,
-            "wished_seconds": config.refresh_seconds,
+            "requested_seconds": config.refresh_seconds,
             "feasible_seconds": self.planned_seconds(config.symbol),
-            "reached_seconds": holding.cadence_seconds if holding else None,
+            "actual_seconds": holding.cadence_seconds if holding else None,
             "source": holding.source.value if holding else None,
             "expiry": holding.expiry.isoformat() if holding else None,
             "last_confirmed": ist_text(holding.last_confirmed) if holding else None,
