@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self, TypedDict, Unpack
 
+from data_fetch.core.clock import IST
+
 
 class Outcome(StrEnum):
     """How a run ended."""
@@ -73,6 +75,22 @@ class SyncRun:
     def finish(self, at: datetime, outcome: Outcome, **counts: Unpack[RunCounts]) -> Self:
         """The same run, ended *at* with *outcome* and *counts*."""
         return replace(self, finished_at=at, outcome=outcome, **counts)
+
+
+def log_facts(run: SyncRun) -> dict[str, object]:
+    """The fields of a log line about *run*."""
+    return {
+        "run_id": run.run_id,
+        "slot": run.due_slot.astimezone(IST).isoformat() if run.due_slot else None,
+        "outcome": str(run.outcome),
+        "requested": run.requested,
+        "stored": run.stored,
+        "absent": run.absent,
+        "quarantined": run.quarantined,
+        "rejected": run.rejected,
+        "requests": run.requests,
+        "error": run.error,
+    }
 
 
 class SyncState(StrEnum):

@@ -6,8 +6,8 @@ here is missed in the ledger, and the next coverage check asks for it.
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 
 from data_fetch.core.candles.candles import (
     CandleBlock,
@@ -24,13 +24,14 @@ from data_fetch.core.market.calendar import MarketCalendar, group_of
 from data_fetch.core.ports import Clock, MinuteCandleSource
 from data_fetch.core.quotes.key_results import by_reason, key_results_without_records
 from data_fetch.core.runs import Outcome, SyncRun, SyncState, new_run_id
-from data_fetch.core.timetable import CANDLES
+from data_fetch.core.timetable import CANDLES, Job, Timetable
+from data_fetch.services.recurring import RecurringService
 from data_fetch.storage.candles.repository import CandleRepository
 
 log = logging.getLogger(__name__)
 
 
-class CandleService:
+class CandleService(RecurringService):
     """Stores the last completed minute of all *members*.
 
     Safe to run again at any time: a bar that is stored with the same values writes nothing.
@@ -53,6 +54,12 @@ class CandleService:
         self._calendar = calendar
         self._clock = clock
         self._stored: dict[str, CandleBlock] = {}
+
+    def jobs(self, timetable: Timetable) -> Sequence[Job]:
+        return [timetable.job(CANDLES, self.collect)]
+
+    def tallies(self, day: date) -> Mapping[str, int]:
+        return {"candles": self._repository.minutes_stored(day)}
 
     def collect(self) -> None:
         """Store the bars of everybody who traded in the minute that has just ended.

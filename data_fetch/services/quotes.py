@@ -7,8 +7,8 @@ audit row in the transaction of the facts it speaks of.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -17,27 +17,20 @@ from data_fetch.core.clock import IST, MINUTE, minute_of
 from data_fetch.core.errors import OutsideError, StoreUnreachable, TokenRejected
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, TradingGroup, group_of
+from data_fetch.core.market.members import Members
 from data_fetch.core.ports import Clock, QuoteRepository, QuoteSource, SlotListener
-from data_fetch.core.quotes.freshness import (
-    STALE,
-    Freshness,
-    FreshnessRules,
-    Judgement,
-    count_states,
-    judge,
-)
 from data_fetch.core.quotes.key_results import KeyResult, by_reason, key_results
-from data_fetch.core.quotes.quotes import Movement, QuoteResponse, StoredQuote
+from data_fetch.core.quotes.quotes import QuoteResponse, StoredQuote
 from data_fetch.core.quotes.volume_guard import VolumeGuard
-from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, new_run_id
-from data_fetch.core.timetable import FRESHNESS, QUOTES
+from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, log_facts, new_run_id
+from data_fetch.core.timetable import QUOTES, Job, Timetable
+from data_fetch.services.recurring import RecurringService
 
 log = logging.getLogger("data_fetch.ltp_service")
 
 # A long absence is told in one line, and recorded in short transactions.
 TOLD_ONE_BY_ONE, RUNS_PER_WRITE = 5, 500
 ONCE, REPAIR = "collect-once", "repair"
-REFERENCE_INDEX = "NIFTY"
 
 
 class WhyMissed(StrEnum):
@@ -47,24 +40,7 @@ class WhyMissed(StrEnum):
     TOO_LATE = "the collector was busy, asleep or without its store until its minute had passed"
 
 
-@dataclass(frozen=True, slots=True)
-class Members:
-    """The instruments of the universe, by where they trade."""
-
-    instruments: tuple[Instrument, ...]
-
-    @property
-    def groups(self) -> frozenset[TradingGroup]:
-        return frozenset(map(group_of, self.instruments))
-
-    def at(self, groups: Collection[TradingGroup]) -> list[Instrument]:
-        return [instrument for instrument in self.instruments if group_of(instrument) in groups]
-
-    def named(self, symbols: Collection[str]) -> list[Instrument]:
-        return [instrument for instrument in self.instruments if instrument.symbol in symbols]
-
-
-class LtpService:
+class LtpService(RecurringService):
     """Collects the quotes of all *members*, slot by slot.
 
     Every slot after *last_recorded_slot* is collected, or gets a row with the reason why it was
@@ -114,6 +90,13 @@ class LtpService:
         for group in self._members.groups:
             slots.update(self._calendar.session(day, group).slots())
         return len(slots)
+
+    def jobs(self, timetable: Timetable) -> Sequence[Job]:
+        """Quotes; at the start slots that passed while no collector ran get their rows."""
+        return [timetable.job(QUOTES, self.collect_due, at_start=True)]
+
+    def tallies(self, day: date) -> Mapping[str, int]:
+        return {"slots_due": self.slots_on(day)}
 
     def collect_due(self) -> None:
         """Collect the slot that has just ended, and account for earlier ones nobody did."""
@@ -321,7 +304,7 @@ class LtpService:
         return run
 
     def _tell(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
-        log.info("slot", extra={"job": run.job, **run_facts(run)})
+        log.info("slot", extra={"job": run.job, **log_facts(run)})
         for listener in self._listeners:
             listener(run, quotes)
 
@@ -346,115 +329,3 @@ def _summed_up(runs: Sequence[SyncRun]) -> SyncRun:
     first, last = runs[0], runs[-1]
     since = first.due_slot.astimezone(IST) if first.due_slot else None
     return replace(last, error=f"{len(runs)} slots since {since:%d %b %H:%M}: {last.error}")
-
-
-def run_facts(run: SyncRun) -> dict[str, object]:
-    """What one line of log says of a run."""
-    return {
-        "run_id": run.run_id,
-        "slot": run.due_slot.astimezone(IST).isoformat() if run.due_slot else None,
-        "outcome": str(run.outcome),
-        "requested": run.requested,
-        "stored": run.stored,
-        "absent": run.absent,
-        "quarantined": run.quarantined,
-        "rejected": run.rejected,
-        "requests": run.requests,
-        "error": run.error,
-    }
-
-
-class FreshnessMonitor:
-    """Judges every member now and then; has the stale ones asked for again.
-
-    *repair* asks again for the symbols it is given. An alarm is logged when a symbol's state
-    changes, not at every check.
-    """
-
-    def __init__(
-        self,
-        *,
-        quotes_repository: QuoteRepository,
-        members: Members,
-        calendar: MarketCalendar,
-        clock: Clock,
-        rules: FreshnessRules,
-        repair: Callable[[Collection[str]], SyncRun | None],
-    ) -> None:
-        self._repository = quotes_repository
-        self._members = members
-        self._calendar = calendar
-        self._clock = clock
-        self._rules = rules
-        self._repair = repair
-        self._states: Mapping[str, Freshness] = {}
-
-    def check(self) -> None:
-        """Judge, raise alarms, repair, and write the audit row."""
-        started = self._clock.now()
-        judgements = self.judge_all()
-        if all(judgement.state is Freshness.NEVER_SEEN for judgement in judgements):
-            # Before the very first slot there is nothing to be late.
-            return
-        self._alarm(judgements)
-        stale = [judgement.symbol for judgement in judgements if judgement.state in STALE]
-        repaired = self._repair(stale) if stale else None
-        counts = count_states(judgements)
-        run = SyncRun(
-            run_id=new_run_id(),
-            job=FRESHNESS,
-            due_slot=minute_of(started),
-            started_at=started,
-            finished_at=self._clock.now(),
-            outcome=Outcome.INCOMPLETE if stale else Outcome.COMPLETED,
-            requested=len(judgements),
-            stored=counts[Freshness.FRESH],
-            requests=repaired.requests if repaired else 0,
-            details={**counts, "stale": stale, "repaired": repaired.stored if repaired else 0},
-        )
-        self._repository.record_runs([run])
-        log.info("freshness", extra={"job": FRESHNESS, **run_facts(run), **counts})
-
-    def judge_all(self) -> list[Judgement]:
-        """The state of every member at this instant."""
-        now = self._clock.now()
-        latest = self._repository.latest()
-        movements = self._movements(now)
-        index = movements.get(REFERENCE_INDEX)
-        return [
-            judge(
-                instrument.symbol,
-                now=now,
-                group=group_of(instrument),
-                calendar=self._calendar,
-                rules=self._rules,
-                last_quote=row.received_at if (row := latest.get(instrument.symbol)) else None,
-                movement=movements.get(instrument.symbol),
-                index_moved=index is not None and index.price_moved,
-            )
-            for instrument in self._members.instruments
-        ]
-
-    def _movements(self, now: datetime) -> Mapping[str, Movement]:
-        """What the last slots said, by symbol."""
-        over = minute_of(now) - MINUTE
-        begin = over - self._rules.frozen_after * MINUTE
-        slots = {
-            slot
-            for group in self._members.groups
-            for slot in self._calendar.slots_between(begin, over, group)
-        }
-        return self._repository.movements(sorted(slots)) if slots else {}
-
-    def _alarm(self, judgements: Sequence[Judgement]) -> None:
-        """One line for each state that symbols have newly come to."""
-        changed: dict[Freshness, list[str]] = {}
-        for judgement in judgements:
-            before = self._states.get(judgement.symbol, Freshness.FRESH)
-            if judgement.state is not before and Freshness.CLOSED not in {judgement.state, before}:
-                changed.setdefault(judgement.state, []).append(judgement.symbol)
-        for state, symbols in changed.items():
-            level = logging.INFO if state is Freshness.FRESH else logging.WARNING
-            facts = {"state": str(state), "count": len(symbols), "symbols": symbols}
-            log.log(level, "freshness_changed", extra=facts)
-        self._states = {judgement.symbol: judgement.state for judgement in judgements}
