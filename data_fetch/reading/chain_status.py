@@ -9,6 +9,7 @@ from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CHAINS
 from data_fetch.reading.instants import ist_text
+from data_fetch.reading.polling_plan import nse_plan, polling_plan, requests_per_minute
 from data_fetch.runtime.chains import polling_in
 from data_fetch.storage.chains.snapshots import ChainHolding, ChainHoldings, chain_holdings
 from data_fetch.storage.database.store import Store
@@ -63,10 +64,7 @@ class ChainStatus:
         return {
             "snapshots": self.holdings.snapshots,
             "legs": self.holdings.legs,
-            "requests_per_minute": {
-                "requested": round(self.plan.requested, 2),
-                "budget": round(self.plan.budget, 2),
-            },
+            "requests_per_minute": requests_per_minute(self.plan),
             "feasible": self.plan.feasible,
             "nse_enabled": self.settings.nse_enabled,
             "nse_fetch_interval": self.nse_interval(),
@@ -96,7 +94,7 @@ def chain_status(settings: Settings, store: Store) -> ChainStatus:
         settings,
         chain_holdings(store),
         tuple(polling.configs()),
-        polling.plan(),
-        polling.nse_plan(),
+        polling_plan(polling),
+        nse_plan(polling),
         statuses(store, CHAINS),
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 from sqlalchemy import Connection
 
-from data_fetch.core.errors import SetupError, StoreUnreachable
+from data_fetch.core.errors import StoreUnreachable
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.settings import Settings
@@ -108,18 +108,7 @@ def named_instruments(connection: Connection, symbols: Sequence[str]) -> Univers
     unresolved = tuple(
         replace(each, near=near.get(each.symbol, each.near)) for each in named.unresolved
     )
-    return refuse_unknown(replace(named, unresolved=unresolved))
-
-
-def refuse_unknown(named: Universe) -> Universe:
-    """Return *named*. Raises SetupError for the first symbol that is not known."""
-    for missing in named.unresolved:
-        near = f"Near: {', '.join(missing.near)}. " if missing.near else ""
-        raise SetupError(
-            f"the store knows no instrument named {missing.symbol}",
-            hint=f"{near}The master in the store may be old: data-fetch collect --once renews it.",
-        )
-    return named
+    return replace(named, unresolved=unresolved).resolved()
 
 
 def selection_of(connection: Connection, instruments: tuple[Instrument, ...]) -> Selection:

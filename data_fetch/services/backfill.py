@@ -37,7 +37,7 @@ from data_fetch.core.failures import FailureGroup, first_wait
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, Session, group_of
 from data_fetch.core.ports import CandleSource, Clock
-from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, new_run_id
+from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.core.spans import count
 from data_fetch.services.clocked_pool import ResultPool
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
@@ -244,15 +244,7 @@ class BackfillService:
 
     def _begun(self, job: str) -> SyncRun:
         now = self._clock.now()
-        return SyncRun(
-            run_id=new_run_id(),
-            job=job,
-            due_slot=None,
-            started_at=now,
-            finished_at=now,
-            outcome=Outcome.INCOMPLETE,
-            error=INTERRUPTED,
-        )
+        return SyncRun.begin(job, now).finish(now, Outcome.INCOMPLETE, error=INTERRUPTED)
 
     def _expectation(self, order: BackfillOrder) -> Expectation:
         return Expectation(self._calendar, self._clock.now(), order.listed)
@@ -439,10 +431,9 @@ class _Run:
     def row(self, now: datetime, outcome: Outcome, error: str | None) -> SyncRun:
         """The audit row as of *now*."""
         report = self.report
-        return replace(
-            self.begun,
-            finished_at=now,
-            outcome=outcome,
+        return self.begun.finish(
+            now,
+            outcome,
             requested=report.windows,
             stored=report.candles,
             absent=report.failures[FailureGroup.EMPTY],

@@ -7,7 +7,6 @@ the store and may be changed while the collector runs.
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from threading import Lock
 
@@ -15,53 +14,22 @@ from data_fetch.core.chains.polling import (
     LONG_AGO,
     PollingPlan,
     PollQueue,
-    PollRequest,
     plan_polling,
 )
 from data_fetch.core.chains.polls import Poll
-from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.clock import MINUTE
 from data_fetch.core.errors import DataFetchError, Stopped
-from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock
 from data_fetch.core.timetable import CHAINS, Job, Timetable
 from data_fetch.services.chains import ChainService, Target
 from data_fetch.services.clocked_pool import ClockedPool
+from data_fetch.services.polling import PollTargets
 from data_fetch.services.recurring import RecurringService
 
 log = logging.getLogger(__name__)
 
 WORKERS = 4
 KEPT_FAILURES = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Polled:
-    """A symbol that is polled, and the instrument it stands for."""
-
-    config: SymbolConfig
-    underlying: Instrument
-
-    @property
-    def poll_request(self) -> PollRequest:
-        return PollRequest(
-            symbol=self.config.symbol,
-            requested_interval=self.config.refresh_seconds,
-            requests=self.config.expiries,
-            priority=self.config.pinned or self.underlying.segment == "NSE_INDEX",
-        )
-
-    @property
-    def target(self) -> Target:
-        return Target(self.underlying, self.config.expiries, self.config.strikes)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The symbols to poll, and those that are *unknown*: no instrument of the name is listed."""
-
-    polled: tuple[Polled, ...]
-    unknown: tuple[str, ...] = ()
 
 
 class ChainPoller(RecurringService):
@@ -75,14 +43,14 @@ class ChainPoller(RecurringService):
         self,
         *,
         service: ChainService,
-        wanted: Callable[[], Wanted],
+        targets: Callable[[], PollTargets],
         limits: Mapping[timedelta, int],
         clock: Clock,
         report: Callable[[str], None],
         workers: int = WORKERS,
     ) -> None:
         self._service = service
-        self._wanted = wanted
+        self._poll_targets = targets
         self._limits = limits
         self._clock = clock
         self._report = report
@@ -133,16 +101,16 @@ class ChainPoller(RecurringService):
         """Plan anew if a minute has passed: what is configured may have changed."""
         now = self._clock.now()
         if self._plan is None or self._followed_at is None or now - self._followed_at >= MINUTE:
-            wanted = self._wanted()
-            plan = plan_polling([each.poll_request for each in wanted.polled], self._limits)
+            found = self._poll_targets()
+            plan = plan_polling(found.poll_requests, self._limits)
             with self._lock:
                 self._turns.follow(plan)
-                self._targets = {each.config.symbol: each.target for each in wanted.polled}
+                self._targets = {each.config.symbol: each.target for each in found.polled}
             if plan != self._plan:
                 self._report(f"Chains: {plan_line(plan)}")
-            if wanted.unknown and wanted.unknown != self._unknown:
-                self._report(unknown_line(wanted.unknown))
-            self._plan, self._unknown, self._followed_at = plan, wanted.unknown, now
+            if found.unknown and found.unknown != self._unknown:
+                self._report(unknown_line(found.unknown))
+            self._plan, self._unknown, self._followed_at = plan, found.unknown, now
         return self._plan
 
     def close(self) -> None:

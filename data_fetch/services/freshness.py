@@ -27,10 +27,10 @@ REFERENCE_INDEX = "NIFTY"
 
 
 class FreshnessMonitor(RecurringService):
-    """Judges every member now and then; has the stale ones asked for again.
+    """Judges every member by the age of its last quote; requests stale ones again.
 
-    *repair* asks again for the symbols it is given. An alarm is logged when a symbol's state
-    changes, not at every check.
+    *repair* requests the symbols it is given. An alarm is logged when a symbol's state changes,
+    not at every check.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class FreshnessMonitor(RecurringService):
         started = self._clock.now()
         judgements = self.judge_all()
         if all(judgement.state is Freshness.NEVER_SEEN for judgement in judgements):
-            # Before the very first slot there is nothing to be late.
+            # Before the first slot no quote can be late.
             return
         self._alarm(judgements)
         stale = [judgement.symbol for judgement in judgements if judgement.state in STALE]
@@ -97,7 +97,7 @@ class FreshnessMonitor(RecurringService):
         ]
 
     def _movements(self, now: datetime) -> Mapping[str, Movement]:
-        """What the last slots said, by symbol."""
+        """How quotes moved over the last slots, by symbol."""
         over = minute_of(now) - MINUTE
         begin = over - self._rules.frozen_after * MINUTE
         slots = {
@@ -108,7 +108,7 @@ class FreshnessMonitor(RecurringService):
         return self._repository.movements(sorted(slots)) if slots else {}
 
     def _alarm(self, judgements: Sequence[Judgement]) -> None:
-        """One line for each state that symbols have newly come to."""
+        """Log one line for each state that symbols have changed to."""
         changed: dict[Freshness, list[str]] = {}
         for judgement in judgements:
             before = self._states.get(judgement.symbol, Freshness.FRESH)

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import DayCoverage, State, refitted, with_candles
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.runs import Outcome, SyncRun, new_run_id
+from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.spans import Spans, count, spans_of, without
 from data_fetch.storage.candles.candles import begin_candle_writing, candles
 from data_fetch.storage.candles.coverage import LedgerKey, save_days
@@ -135,7 +135,8 @@ def repair(store: Store, criteria: CoverageQuery, differences: Sequence[Differen
     Minutes whose candles are gone are ours to fetch again, at once. Every transaction looks
     anew, so that what was put right meanwhile stays as it is.
     """
-    run_id, now = new_run_id(), criteria.expectation.now
+    now = criteria.expectation.now
+    run = SyncRun.begin(AUDIT, now)
     wanted = {(one.instrument.instrument_key, one.day) for one in differences}
     places = [place for place in _places(criteria) if place.key in wanted]
     rewritten = 0
@@ -153,19 +154,10 @@ def repair(store: Store, criteria: CoverageQuery, differences: Sequence[Differen
                 _rewritten(one, confirmed, criteria)
                 for one, confirmed in zip(differing, final, strict=True)
             ]
-            save_days(connection, days, run_id, now)
+            save_days(connection, days, run.run_id, now)
             rewritten += len(days)
-            run = SyncRun(
-                run_id=run_id,
-                job=AUDIT,
-                due_slot=None,
-                started_at=now,
-                finished_at=now,
-                outcome=Outcome.COMPLETED,
-                requested=len(places),
-                stored=rewritten,
-            )
-            write_runs(connection, [run])
+            done = run.finish(now, Outcome.COMPLETED, requested=len(places), stored=rewritten)
+            write_runs(connection, [done])
     return rewritten
 
 
