@@ -34,6 +34,7 @@ from data_fetch.core.world import World
 from data_fetch.paper_exchange.upstox.limits import RateLimits
 from data_fetch.services.backfill import BackfillOrder
 from data_fetch.sources.transport.pacing import Pacer
+from data_fetch.sources.upstox.candle_endpoints import UpstoxCandleEndpoints
 from data_fetch.storage.database.store import open_store
 
 BOUND, MOST_MEMORY_MB = 1.2, 300.0
@@ -206,7 +207,7 @@ def _postgres_pair() -> Iterator[tuple[str, str]]:
     admin.close()
 
 
-class _NeverAsked:
+class _NeverAsked(UpstoxCandleEndpoints):
     def candles(self, window: Window, stop: Event) -> CandleReply:
         raise AssertionError(f"{window} was asked for")
 

@@ -12,7 +12,7 @@ from threading import Event
 from typing import Protocol
 
 from data_fetch.core.candles.candles import CandleReply, OhlcResponse
-from data_fetch.core.candles.request_planner import Window
+from data_fetch.core.candles.request_planner import CandleEndpoint, Window
 from data_fetch.core.chains.chains import ChainReply, ChainSource, ListedExpiries
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.quotes.quotes import Movement, QuoteResponse, StoredQuote
@@ -86,6 +86,13 @@ class MinuteCandleSource(Protocol):
 
 
 class CandleSource(Protocol):
+    @property
+    def endpoints(self) -> Sequence[CandleEndpoint]:
+        """All endpoints that serve candles."""
+
+    def endpoint_for(self, instrument: Instrument, day: date, today: date) -> CandleEndpoint:
+        """The endpoint that serves *day* of *instrument* when the date in India is *today*."""
+
     def candles(self, window: Window, stop: Event) -> CandleReply:
         """The candles of *window*; a rejection or an outage is in `problem`.
 

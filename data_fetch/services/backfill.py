@@ -20,11 +20,9 @@ from data_fetch.core.candles.coverage import DayCoverage, State, needs_request, 
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.request_planner import (
     Budget,
-    CandleEndpoint,
     Estimate,
     Need,
     Window,
-    api_of,
     estimate,
     plan_windows,
 )
@@ -188,7 +186,7 @@ class BackfillService:
                 waiting.append(lack.next_attempt)
             else:
                 needs.append(lack.need)
-        planned = plan_windows(needs, order.interval, expectation.today)
+        planned = plan_windows(needs, order.interval, expectation.today, self._source.endpoint_for)
         return BackfillPlan(
             order=order,
             windows=planned,
@@ -267,7 +265,7 @@ class BackfillService:
         """What may be sent now. Live quotes and bars have windows of their own to spend from."""
         return {
             api: Budget(self._limits, self._spending(api))
-            for api in sorted(map(api_of, CandleEndpoint))
+            for api in sorted({endpoint.api for endpoint in self._source.endpoints})
         }
 
     def _lacking(self, order: BackfillOrder, expectation: Expectation) -> Iterator["_MissingDay"]:
@@ -311,7 +309,7 @@ class BackfillService:
         run.in_a_row = run.in_a_row + 1 if isinstance(problem, TransientError) else 0
         if run.in_a_row >= FAILURES_TO_STOP:
             run.report.stopped_by = problem
-        if isinstance(problem, UnknownInstrument) and window.endpoint is not CandleEndpoint.EXPIRED:
+        if isinstance(problem, UnknownInstrument) and not window.endpoint.expired_contracts:
             run.unknown[window.instrument.instrument_key] = reply
         if not reply.complete:
             run.report.failed(*_failure(reply), window)
@@ -332,7 +330,7 @@ class BackfillService:
         bars = placed(reply.block, lambda day: self._calendar.session(day, group))
         provenance = Provenance(
             source=self._source_name,
-            is_final=window.endpoint is not CandleEndpoint.INTRADAY,
+            is_final=window.endpoint.is_final,
             fetched_at=reply.received_at,
             run_id=run.run_id,
         )
@@ -520,7 +518,7 @@ def _is_too_long(problem: DataFetchError | None) -> bool:
 def _stops_everything(problem: DataFetchError | None, window: Window) -> bool:
     """Whether every other request would be refused as well, for one and the same reason."""
     # An account without the provider's larger plan has no expired contracts, but all the rest.
-    denied = isinstance(problem, AccessDenied) and window.endpoint is not CandleEndpoint.EXPIRED
+    denied = isinstance(problem, AccessDenied) and not window.endpoint.expired_contracts
     return denied or isinstance(problem, TokenRejected)
 
 

@@ -1,24 +1,16 @@
 """Plans the fewest requests for the days that lack candles, and estimates their time. Pure.
 
-One request covers one instrument and a range of whole days. The longest range depends on the
-interval; which endpoint serves a day depends on whether the day, or the contract, is over.
+One request covers one instrument and a range of whole days. The source decides which endpoint
+serves a day, and how many days a request to it may span.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 
 from data_fetch.core.candles.candles import CandleInterval, InstrumentDays
 from data_fetch.core.instruments.instrument import Instrument
-
-# How many days one request may span, both ends counted. The provider's documentation names a
-# month (31 days are accepted, 33 refused) and a decade (ten years with three leap days).
-LONGEST_WINDOW: Mapping[CandleInterval, int] = {
-    CandleInterval.MINUTE: 31,
-    CandleInterval.DAY: 3653,
-}
 
 # When a contract has expired, its history moves from the live endpoints to one that not every
 # account may use. A week leaves time for attempts that fail.
@@ -28,17 +20,27 @@ EXPIRES_SOON = timedelta(days=7)
 _INSTANT = timedelta(microseconds=1)
 
 
-class CandleEndpoint(StrEnum):
-    """The endpoint that a window is requested from."""
+@dataclass(frozen=True, slots=True)
+class CandleEndpoint:
+    """An endpoint that serves candles, as the source describes it.
 
-    HISTORICAL = "historical"
-    INTRADAY = "intraday"
-    EXPIRED = "expired"
+    *api* is the API whose budget its requests use, *longest_window* the number of days that
+    one request may span. *is_final*: its candles are from the provider's history.
+    *expired_contracts*: it serves expired contracts only, and an account may lack access to it.
+    """
+
+    name: str
+    api: str
+    longest_window: Mapping[CandleInterval, int] = field(compare=False, repr=False)
+    is_final: bool = True
+    expired_contracts: bool = False
+
+    def __str__(self) -> str:
+        return self.name
 
 
-def api_of(endpoint: CandleEndpoint) -> str:
-    """The API whose budget a request to *endpoint* uses."""
-    return "expired-candles" if endpoint is CandleEndpoint.EXPIRED else "candles"
+# The endpoint that serves a day of an instrument, on the date in India that is given last.
+EndpointFor = Callable[[Instrument, date, date], CandleEndpoint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,9 @@ class Window(InstrumentDays):
         return newer, older
 
 
-def plan_windows(needs: Iterable[Need], interval: CandleInterval, today: date) -> list[Window]:
+def plan_windows(
+    needs: Iterable[Need], interval: CandleInterval, today: date, endpoint_for: EndpointFor
+) -> list[Window]:
     """The fewest requests that cover *needs*, in the order in which to send them.
 
     *today* is the date in India. Contracts about to expire come first, then the newest days of
@@ -86,59 +90,49 @@ def plan_windows(needs: Iterable[Need], interval: CandleInterval, today: date) -
     for need in needs:
         by_instrument[need.instrument.instrument_key].append(need)
     planned = [
-        _window(group, interval, today)
+        _window(endpoint, group, interval)
         for own in by_instrument.values()
-        for group in _groups(own, interval, today)
+        for endpoint, group in _groups(own, interval, today, endpoint_for)
     ]
     return sorted(planned, key=lambda window: _rank(window, today))
 
 
-def _groups(needs: Sequence[Need], interval: CandleInterval, today: date) -> list[list[Need]]:
+def _groups(
+    needs: Sequence[Need], interval: CandleInterval, today: date, endpoint_for: EndpointFor
+) -> list[tuple[CandleEndpoint, list[Need]]]:
     """The needs of one instrument by the window that serves them, newest first.
 
     The newest need must be in some window, and of the windows with it the one that ends with it
     reaches furthest back: so windows are filled from the newest day on.
     """
-    reach = timedelta(days=LONGEST_WINDOW[interval] - 1)
-    groups: list[list[Need]] = []
+    groups: list[tuple[CandleEndpoint, list[Need]]] = []
     for need in sorted(needs, key=lambda need: need.day, reverse=True):
-        newest = groups[-1][0] if groups else None
-        if (
-            newest is not None
-            and newest.day - need.day <= reach
-            and _candle_endpoint(newest, today) is _candle_endpoint(need, today)
-        ):
-            groups[-1].append(need)
+        if need.day > today:
+            raise ValueError(f"{need.instrument.instrument_key}: {need.day} is in the future")
+        endpoint = endpoint_for(need.instrument, need.day, today)
+        reach = timedelta(days=endpoint.longest_window[interval] - 1)
+        if groups and groups[-1][0] == endpoint and groups[-1][1][0].day - need.day <= reach:
+            groups[-1][1].append(need)
         else:
-            groups.append([need])
+            groups.append((endpoint, [need]))
     return groups
 
 
-def _window(needs: Sequence[Need], interval: CandleInterval, today: date) -> Window:
+def _window(endpoint: CandleEndpoint, needs: Sequence[Need], interval: CandleInterval) -> Window:
     """The window of *needs*, which are newest first."""
-    newest, oldest = needs[0], needs[-1]
     return Window(
-        instrument=newest.instrument,
+        instrument=needs[0].instrument,
         interval=interval,
-        endpoint=_candle_endpoint(newest, today),
-        first=oldest.day,
-        last=newest.day,
+        endpoint=endpoint,
+        first=needs[-1].day,
+        last=needs[0].day,
         minutes=sum(need.minutes for need in needs),
     )
 
 
-def _candle_endpoint(need: Need, today: date) -> CandleEndpoint:
-    if need.day > today:
-        raise ValueError(f"{need.instrument.instrument_key}: {need.day} is in the future")
-    expiry = need.instrument.expiry
-    if expiry is not None and expiry < today:
-        return CandleEndpoint.EXPIRED
-    return CandleEndpoint.INTRADAY if need.day == today else CandleEndpoint.HISTORICAL
-
-
 def _rank(window: Window, today: date) -> tuple[date, timedelta]:
     expiry = window.instrument.expiry or date.max
-    urgent = expiry <= today + EXPIRES_SOON and window.endpoint is not CandleEndpoint.EXPIRED
+    urgent = expiry <= today + EXPIRES_SOON and not window.endpoint.expired_contracts
     return expiry if urgent else date.max, today - window.last
 
 
@@ -183,10 +177,10 @@ class Estimate:
 def estimate(planned: Sequence[Window], budgets: Mapping[str, Budget], now: datetime) -> Estimate:
     """The cost of the windows of *planned* when every request is sent as early as allowed.
 
-    *budgets* holds one for every API that is needed (`api_of`); the APIs run side by side.
+    *budgets* holds one for every API that is needed; the APIs run side by side.
     Responses are assumed to arrive at once. An empty plan starts and finishes *now*.
     """
-    requests = Counter(api_of(window.endpoint) for window in planned)
+    requests = Counter(window.endpoint.api for window in planned)
     sent = [send_times(budgets[api], count, now) for api, count in requests.items()]
     return Estimate(
         requests=len(planned),

@@ -3,17 +3,18 @@
 from threading import Event
 
 from data_fetch.core.candles.candles import CandleReply, no_candles
-from data_fetch.core.candles.request_planner import CandleEndpoint, Window
+from data_fetch.core.candles.request_planner import Window
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import DataFetchError, Stopped
 from data_fetch.core.ports import Clock, Lane
 from data_fetch.sources.transport.retrying import RequestContext
 from data_fetch.sources.upstox.api import UpstoxApi
+from data_fetch.sources.upstox.candle_endpoints import EXPIRED, INTRADAY, UpstoxCandleEndpoints
 from data_fetch.sources.upstox.candle_rows import read_candles
 from data_fetch.sources.upstox.responses import Answer
 
 
-class UpstoxCandleClient:
+class UpstoxCandleClient(UpstoxCandleEndpoints):
     """Asks at the door that a window names. Safe to share between threads."""
 
     def __init__(self, api: UpstoxApi, clock: Clock) -> None:
@@ -60,19 +61,15 @@ class UpstoxCandleClient:
         """Raise Stopped when the day of an intraday window is over: the answer may be about
         either day, and the next plan asks history."""
         today = self._clock.now().astimezone(IST).date()
-        if window.endpoint is CandleEndpoint.INTRADAY and window.last != today:
+        if window.endpoint == INTRADAY and window.last != today:
             raise Stopped(f"{window.last} ended before its candles were there")
 
     def _ask(self, window: Window, context: RequestContext) -> Answer:
         live_key, interval = window.instrument.live_key, window.interval
         first, last = window.first, window.last
-        match window.endpoint:
-            case CandleEndpoint.INTRADAY:
-                return self._api.intraday_candles(live_key, interval, context=context)
-            case CandleEndpoint.HISTORICAL:
-                return self._api.historical_candles(
-                    live_key, interval, first, last, context=context
-                )
-            case CandleEndpoint.EXPIRED:
-                key = window.instrument.instrument_key
-                return self._api.expired_candles(key, interval, first, last, context=context)
+        if window.endpoint == INTRADAY:
+            return self._api.intraday_candles(live_key, interval, context=context)
+        if window.endpoint == EXPIRED:
+            key = window.instrument.instrument_key
+            return self._api.expired_candles(key, interval, first, last, context=context)
+        return self._api.historical_candles(live_key, interval, first, last, context=context)

@@ -16,6 +16,7 @@ from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.services.backfill import BackfillService
 from data_fetch.services.backfill_jobs import BackfillJobs
 from data_fetch.sources.transport.pacing import UPSTOX_LIMITS
+from data_fetch.sources.upstox.candle_endpoints import HISTORICAL, INTRADAY, UpstoxCandleEndpoints
 from data_fetch.storage.candles.repository import CandleRepository
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.runs import recent_runs
@@ -38,7 +39,7 @@ def instrument(symbol: str) -> Instrument:
 
 
 @dataclass
-class Provider:
+class Provider(UpstoxCandleEndpoints):
     """Answers every window in the same way, and remembers what it was asked."""
 
     clock: ScaledClock
@@ -103,24 +104,20 @@ def desk(store: Store) -> CollectorContext:
 @pytest.mark.parametrize(
     ("job", "time", "first", "doors"),
     [
-        pytest.param(
-            "coverage", "12:00:40", TODAY, {CandleEndpoint.INTRADAY}, id="today, while it runs"
-        ),
-        pytest.param(
-            "daily", "16:00:00", TODAY, {CandleEndpoint.INTRADAY}, id="today, when it is over"
-        ),
+        pytest.param("coverage", "12:00:40", TODAY, {INTRADAY}, id="today, while it runs"),
+        pytest.param("daily", "16:00:00", TODAY, {INTRADAY}, id="today, when it is over"),
         pytest.param(
             "finalise",
             "20:00:00",
             TODAY - timedelta(days=6),
-            {CandleEndpoint.INTRADAY, CandleEndpoint.HISTORICAL},
+            {INTRADAY, HISTORICAL},
             id="a week",
         ),
         pytest.param(
             "weekly",
             "10:00:00",
             date(2026, 7, 20),
-            {CandleEndpoint.INTRADAY, CandleEndpoint.HISTORICAL},
+            {INTRADAY, HISTORICAL},
             id="two months, from a Monday on",
         ),
     ],
@@ -234,9 +231,7 @@ def test_two_jobs_at_once_ask_for_nothing_twice(desk: CollectorContext) -> None:
     for job in jobs:
         job.join(SOON_ENOUGH_SECONDS)
 
-    asked = [(window.instrument.symbol, window.endpoint) for window in desk.provider.asked]
+    asked = [(window.instrument.symbol, str(window.endpoint)) for window in desk.provider.asked]
     assert sorted(asked) == [
-        (name, endpoint)
-        for name in NAMES
-        for endpoint in sorted(set(CandleEndpoint) - {CandleEndpoint.EXPIRED})
+        (name, endpoint) for name in NAMES for endpoint in ("historical", "intraday")
     ]

@@ -13,7 +13,7 @@ from backfill_desk import BackfillDesk, backfill_desk, instrument_of, ist
 
 from data_fetch.core.candles.candles import CandleInterval, Kind
 from data_fetch.core.candles.coverage import DayCoverage, State
-from data_fetch.core.candles.request_planner import CandleEndpoint, Window
+from data_fetch.core.candles.request_planner import Window
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import AccessDenied, TokenRejected, Unreachable
 from data_fetch.core.failures import FailureGroup
@@ -31,6 +31,7 @@ from data_fetch.services.backfill import (
     BackfillReport,
     Progress,
 )
+from data_fetch.sources.upstox.candle_endpoints import EXPIRED, HISTORICAL
 
 SYMBOLS = ("NIFTY", "TCS", "RELIANCE", "INFY", "SBIN")
 MINUTES, DAYS = CandleInterval.MINUTE, CandleInterval.DAY
@@ -49,7 +50,7 @@ def window(desk: BackfillDesk, first: date, last: date) -> Window:
     return Window(
         instrument=desk.instrument("RELIANCE"),
         interval=MINUTES,
-        endpoint=CandleEndpoint.HISTORICAL,
+        endpoint=HISTORICAL,
         first=first,
         last=last,
         minutes=1,
@@ -209,7 +210,7 @@ def test_expired_contracts_have_a_door_of_their_own(
     report = desk.service.run(plan)
 
     doors = {one.endpoint for one in plan.windows if one.instrument is expired}
-    assert doors == {CandleEndpoint.EXPIRED}
+    assert doors == {EXPIRED}
     days = {day: known for (symbol, day), known in desk.ledger(order).items() if symbol != "TCS"}
     assert max(days) == expired.expiry  # nothing is expected of it any more
     if needs_a_larger_plan:

@@ -23,12 +23,13 @@ from servers import DatabaseCopies
 from data_fetch.core.candles.candles import CandleInterval, Kind
 from data_fetch.core.candles.coverage import DayCoverage
 from data_fetch.core.candles.expectation import Expectation
-from data_fetch.core.candles.request_planner import CandleEndpoint, Window
+from data_fetch.core.candles.request_planner import Window
 from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import F_AND_O_STOCK
 from data_fetch.core.runs import Outcome
 from data_fetch.paper_exchange.market.listings import Listing
 from data_fetch.services.backfill import BackfillOrder, BackfillPlan
+from data_fetch.sources.upstox.candle_endpoints import INTRADAY
 from data_fetch.storage.candles.audit import recount
 from data_fetch.storage.candles.coverage_counts import CoverageQuery
 
@@ -237,7 +238,7 @@ class Oracle:
             if bars:
                 known.turn(known.having("not_expected"), "source_empty")
             known.turn(bars, "present")
-            if window.endpoint is CandleEndpoint.INTRADAY:
+            if window.endpoint == INTRADAY:
                 known.provisional |= new
             else:
                 known.provisional -= bars
@@ -523,7 +524,7 @@ class Play:
         for window in plan.windows:
             symbol = window.instrument.symbol
             assert {(symbol, window.first), (symbol, window.last)} <= wanted
-            assert (window.endpoint is CandleEndpoint.INTRADAY) == (window.last == today)
+            assert (window.endpoint == INTRADAY) == (window.last == today)
 
     def _compare(self) -> None:
         self._oracle.age()
@@ -555,7 +556,7 @@ def _strike(window: Window, trouble: str) -> dict[str, Any]:
     unit = "minutes" if window.interval is MINUTES else "days"
     endpoint = "/v3/historical-candle"
     path = f"{endpoint}/{key}/{unit}/1/{window.last}/{window.first}"
-    if window.endpoint is CandleEndpoint.INTRADAY:
+    if window.endpoint == INTRADAY:
         path = f"{endpoint}/intraday/{key}/{unit}/1"
     return {"kind": trouble, "path": path}
 

@@ -12,13 +12,11 @@ from hypothesis import strategies as st
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.request_planner import (
-    LONGEST_WINDOW,
     Budget,
     CandleEndpoint,
     Estimate,
     Need,
     Window,
-    api_of,
     estimate,
     plan_windows,
     send_times,
@@ -27,6 +25,13 @@ from data_fetch.core.clock import VirtualClock
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Lane
 from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer
+from data_fetch.sources.upstox.candle_endpoints import (
+    EXPIRED,
+    HISTORICAL,
+    INTRADAY,
+    LONGEST_WINDOW,
+    UpstoxCandleEndpoints,
+)
 
 TODAY = date(2026, 9, 16)
 NOW = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
@@ -65,7 +70,7 @@ def written(window: Window) -> str:
 
 
 def plan(wanted: Sequence[Need], interval: CandleInterval = CandleInterval.MINUTE) -> list[Window]:
-    return plan_windows(wanted, interval, TODAY)
+    return plan_windows(wanted, interval, TODAY, UpstoxCandleEndpoints().endpoint_for)
 
 
 # -- the fewest requests ---------------------------------------------------------------------
@@ -150,15 +155,11 @@ def test_a_window_counts_the_minutes_that_are_wanted() -> None:
 @pytest.mark.parametrize(
     ("expiry", "day", "expected"),
     [
-        pytest.param("2026-09-15", "2026-09-15", CandleEndpoint.EXPIRED, id="expired yesterday"),
-        pytest.param("2026-06-30", "2026-06-01", CandleEndpoint.EXPIRED, id="expired long ago"),
-        pytest.param(
-            "2026-09-16", "2026-09-15", CandleEndpoint.HISTORICAL, id="expires today: yesterday"
-        ),
-        pytest.param(
-            "2026-09-16", "2026-09-16", CandleEndpoint.INTRADAY, id="expires today: today"
-        ),
-        pytest.param("2026-09-24", "2026-09-15", CandleEndpoint.HISTORICAL, id="expires later"),
+        pytest.param("2026-09-15", "2026-09-15", EXPIRED, id="expired yesterday"),
+        pytest.param("2026-06-30", "2026-06-01", EXPIRED, id="expired long ago"),
+        pytest.param("2026-09-16", "2026-09-15", HISTORICAL, id="expires today: yesterday"),
+        pytest.param("2026-09-16", "2026-09-16", INTRADAY, id="expires today: today"),
+        pytest.param("2026-09-24", "2026-09-15", HISTORICAL, id="expires later"),
     ],
 )
 def test_expired_contracts_have_an_endpoint_of_their_own(
@@ -213,8 +214,8 @@ def test_every_need_lies_in_exactly_one_window(wanted: list[Need]) -> None:
         assert (min(days), max(days)) == (window.first, window.last)
         assert window.minutes == sum(need.minutes for need in served)
         assert window.days <= LONGEST_WINDOW[CandleInterval.MINUTE]
-        if window.endpoint is not CandleEndpoint.EXPIRED:
-            assert (window.endpoint is CandleEndpoint.INTRADAY) is (window.last == TODAY)
+        if window.endpoint != EXPIRED:
+            assert (window.endpoint == INTRADAY) is (window.last == TODAY)
             assert window.days == 1 or window.last < TODAY
     assert sum(window.minutes for window in planned) == sum(need.minutes for need in wanted)
 
@@ -323,9 +324,7 @@ def test_a_single_day_has_no_halves() -> None:
 # -- the estimate -----------------------------------------------------------------------
 
 
-def requests(
-    number: int, endpoint: CandleEndpoint = CandleEndpoint.HISTORICAL, minutes: int = 0
-) -> list[Window]:
+def requests(number: int, endpoint: CandleEndpoint = HISTORICAL, minutes: int = 0) -> list[Window]:
     window = Window(
         instrument=INFY,
         interval=CandleInterval.MINUTE,
@@ -412,9 +411,7 @@ def test_the_estimate_is_that_of_sending_as_early_as_allowed(
 
 
 def test_apis_run_side_by_side() -> None:
-    planned = requests(51, CandleEndpoint.HISTORICAL, 375) + requests(
-        101, CandleEndpoint.EXPIRED, 100
-    )
+    planned = requests(51, HISTORICAL, 375) + requests(101, EXPIRED, 100)
     budgets = {"candles": Budget({SECOND: 50}), "expired-candles": Budget({SECOND: 50})}
     assert estimate(planned, budgets, NOW) == Estimate(
         requests=152,
@@ -425,12 +422,12 @@ def test_apis_run_side_by_side() -> None:
 
 
 def test_historical_and_intraday_use_one_budget() -> None:
-    assert {endpoint: api_of(endpoint) for endpoint in CandleEndpoint} == {
-        CandleEndpoint.HISTORICAL: "candles",
-        CandleEndpoint.INTRADAY: "candles",
-        CandleEndpoint.EXPIRED: "expired-candles",
-    }
-    planned = requests(30, CandleEndpoint.HISTORICAL) + requests(30, CandleEndpoint.INTRADAY)
+    assert [(str(each), each.api) for each in UpstoxCandleEndpoints.endpoints] == [
+        ("historical", "candles"),
+        ("intraday", "candles"),
+        ("expired", "expired-candles"),
+    ]
+    planned = requests(30, HISTORICAL) + requests(30, INTRADAY)
     assert estimate(planned, {"candles": Budget({SECOND: 50})}, NOW).duration > SECOND
 
 
