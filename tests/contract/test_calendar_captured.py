@@ -118,8 +118,8 @@ def test_stocks_were_recorded_in_every_minute_of_the_calendar(
     recorded: dict[date, set[datetime]] = defaultdict(set)
     with gzip.open(path, "rt") as file:
         for row in csv.DictReader(file):
-            told = f"{row['date']} {row['time']}"
-            at = datetime.strptime(told, "%d-%m-%Y %H:%M:%S").replace(tzinfo=IST)
+            stamp = f"{row['date']} {row['time']}"
+            at = datetime.strptime(stamp, "%d-%m-%Y %H:%M:%S").replace(tzinfo=IST)
             recorded[at.date()].add(at)
     left_out_by_the_publisher = {date(2025, 2, 1)}
     open_days = {
@@ -133,7 +133,7 @@ def test_stocks_were_recorded_in_every_minute_of_the_calendar(
         assert minutes == set(CALENDAR.session(day, F_AND_O_STOCK).minutes())
 
 
-def three_minute_bars(path: Path, day: str) -> list[time]:
+def three_minute_candles(path: Path, day: str) -> list[time]:
     """The starts of candles that are not flat; flat ones are stale or the price of an auction."""
     with path.open() as file:
         rows = [row for row in csv.DictReader(file) if row["datetime"].startswith(day)]
@@ -158,11 +158,11 @@ def three_minute_bars(path: Path, day: str) -> list[time]:
 def test_prices_moved_in_the_windows_of_the_calendar(
     shared_data: Path, name: str, group: TradingGroup, day: str
 ) -> None:
-    bars = three_minute_bars(
+    candles = three_minute_candles(
         shared_data / "candles_3min_special" / f"{name}_3m_special_days.csv", day
     )
     (window,) = CALENDAR.session(date.fromisoformat(day), group).windows
 
-    assert bars[0] == window.start
-    last = datetime.combine(date.fromisoformat(day), bars[-1], IST) + timedelta(minutes=3)
+    assert candles[0] == window.start
+    last = datetime.combine(date.fromisoformat(day), candles[-1], IST) + timedelta(minutes=3)
     assert last.time() == window.end

@@ -1,8 +1,8 @@
-"""What stored volumes prove of the minutes of a day, and what follows for its ledger row. Pure.
+"""Proofs from stored volumes, and the ledger row of a day after a request. Pure.
 
-Two proofs that nobody traded in a minute: the cumulative volume did not move between two quotes,
-and the stored minutes of a finished day already hold the whole volume of that day. An index has
-no volume, so nothing can be proved of it.
+Two facts prove that a minute had no trade: the cumulative volume did not change between two
+quotes, or the stored minutes of a finished day have the whole volume of that day. An index has no
+volume, so nothing can be proved of it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,7 +35,7 @@ Judge = Callable[[DayCoverage, Session], DayCoverage]
 
 
 class StoredVolumes(Protocol):
-    """The volumes that a store has of one instrument."""
+    """The stored volumes of one instrument."""
 
     def of_quotes(self, day: date) -> Sequence[VolumeSeen]:
         """The cumulative volumes in the quotes of that Indian day, in the order received."""
@@ -49,7 +49,7 @@ class StoredVolumes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VolumeEvidence:
-    """Applies the proofs that *volumes* hold to days of the interval *interval*."""
+    """Applies the proofs in *volumes* to days of *interval*."""
 
     volumes: StoredVolumes
     interval: CandleInterval
@@ -57,7 +57,7 @@ class VolumeEvidence:
     expectation: Expectation
 
     def applied(self, known: DayCoverage, session: Session) -> DayCoverage:
-        """*known* with the minutes in which, as volume proves, nobody traded."""
+        """*known* with the minutes that are proved to have no trade."""
         minutes = self.interval is CandleInterval.MINUTE
         if not minutes or not _lacking(known) or session.group.segment is Segment.INDEX:
             return known
@@ -72,7 +72,7 @@ class VolumeEvidence:
         return Proof(by, self.run_id, self.expectation.now)
 
     def _all_stored(self, session: Session, seen: Sequence[VolumeSeen]) -> bool:
-        """Whether the stored minutes of a finished day hold the whole volume of that day."""
+        """Whether *session* is over and its stored minutes have the whole volume of the day."""
         if not self.expectation.finished(session):
             return False
         over = instant_of(max(end for _, end in (*session.spans, *session.auction_spans)))
@@ -91,7 +91,7 @@ def _lacking(known: DayCoverage) -> Spans:
 
 
 def answered(proof: Proof, expectation: Expectation) -> Judge:
-    """What a complete answer settles: everything of a finished day, nothing of a running one."""
+    """The judgement of a complete response: it settles a finished day, and no day in progress."""
 
     def judge(known: DayCoverage, session: Session) -> DayCoverage:
         if expectation.finished(session):
@@ -109,10 +109,10 @@ def after_request(
     evidence: VolumeEvidence,
     judge: Judge,
 ) -> DayCoverage:
-    """A day after a request about it: the candles that arrived, then what *judge* makes of it.
+    """The day after a request that covered it: with the candles that arrived, then judged.
 
-    A day that lacked nothing is not judged; one of which nothing was expected is, because
-    candles that arrived may have made it a day before the first one.
+    A day without missing minutes is not judged. A day without expected minutes is, because
+    after the arrival of older candles it may be expected.
     """
     after = with_candles(before, arrived, final)
     if needs_request(before, evidence.expectation.today) or before.minutes(State.NOT_EXPECTED):
@@ -121,9 +121,9 @@ def after_request(
 
 
 def with_first_candle(empty: Iterable[DayCoverage], oldest: date) -> Iterator[DayCoverage]:
-    """Those of the *empty* days that change now that *oldest* is the first day with a candle.
+    """The *empty* days that change when *oldest* is the first day with a candle.
 
-    Nothing is expected of empty days before it, and something of later ones.
+    Nothing is expected of empty days before it; later ones are expected.
     """
     for known in empty:
         if known.spans(State.NO_TRADE):

@@ -1,4 +1,4 @@
-"""Every instrument asked for, in exactly one place."""
+"""The result for every requested instrument, each in exactly one state."""
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
@@ -9,15 +9,15 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.quotes.quotes import Quote, QuoteResponse
 from data_fetch.core.runs import SyncState
 
-# The audit is read by people; an answer of nothing but strays may hold thousands.
+# The audit is for users, and a response may have thousands of rows of other keys.
 MOST_UNREQUESTED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class KeyResult:
-    """What asking for one instrument came to: a record, or the *reason* why there is none.
+    """The result for one requested instrument: a record, or the *reason* why there is none.
 
-    A *quote* is the record itself; candles come in blocks, which are kept elsewhere.
+    A *quote* is the record itself; candles are in blocks of their own.
     """
 
     instrument: Instrument

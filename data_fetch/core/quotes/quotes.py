@@ -1,7 +1,7 @@
-"""Last traded prices: as received, as stored, and what became of keys without one.
+"""Last traded prices: as received, and as stored.
 
-Prices are rupees, quantities and volumes units (shares), instants aware UTC. A record was
-checked when it was made.
+Prices are rupees, quantities and volumes units (shares), instants aware UTC. A record checks
+its values when it is made.
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from data_fetch.core.errors import BadRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """The last trade of one instrument, as one answer told it.
+    """The last trade of one instrument in one response.
 
     *volume* is cumulative for the day, *ltq* the size of the last trade, *prev_close* the
-    previous day's close (None when the provider leaves it out).
+    previous day's close (None when the provider does not send it).
     """
 
     instrument_key: str
@@ -60,7 +60,7 @@ class QuoteResponse(BatchResult):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredQuote:
-    """A quote as the store keeps it: one row of `ltp_data`, keyed by symbol and slot."""
+    """A stored quote: one row of `ltp_data`, keyed by symbol and slot."""
 
     symbol: str
     slot: datetime
@@ -73,7 +73,7 @@ class StoredQuote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
-    """What the quotes of one symbol did over some slots, of which *slots* have a row."""
+    """The range of one symbol's quotes over some slots, of which *slots* have a row."""
 
     slots: int
     lowest_price: float

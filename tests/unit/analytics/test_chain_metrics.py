@@ -32,10 +32,10 @@ def metrics(chain: Chain, lot_size: int | None = None) -> dict[str, Metric]:
     return chain_metrics(ChainArrays.of(priced(chain)), lot_size)
 
 
-def with_oi(calls: list[Any], puts: list[Any], **told: Any) -> Chain:
+def with_oi(calls: list[Any], puts: list[Any], **values: Any) -> Chain:
     legs = [leg(k, CALL, oi=oi, volume=oi) for k, oi in zip(STRIKES, calls, strict=True)]
     legs += [leg(k, PUT, oi=oi, volume=oi) for k, oi in zip(STRIKES, puts, strict=True)]
-    return chain_of(legs, spot=100.0, **told)
+    return chain_of(legs, spot=100.0, **values)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_without_open_interest_there_is_no_gamma_exposure() -> None:
     assert (found.value, found.used, found.reason) == (None, 0, Reason.NO_OPEN_INTEREST)
 
 
-UNTOLD = {
+MISSING = {
     "call_oi": Reason.NO_OPEN_INTEREST,
     "put_oi": Reason.NO_OPEN_INTEREST,
     "pcr_oi": Reason.NO_OPEN_INTEREST,
@@ -255,12 +255,12 @@ def summary_of_nothing() -> ChainSummary:
 
 
 def test_in_json_a_missing_metric_is_null_with_its_reason() -> None:
-    told = metrics_document(summary_of_nothing())
+    document = metrics_document(summary_of_nothing())
 
-    assert {name: told[name] for name in UNTOLD} == dict.fromkeys(UNTOLD)
-    assert {name: told["inputs"][name]["reason"] for name in UNTOLD} == UNTOLD
-    assert told["build_up"] == {}
-    assert told["inputs"]["build_up"] == {"used": 0, "of": 10, "reason": Reason.NO_BASELINE}
+    assert {name: document[name] for name in MISSING} == dict.fromkeys(MISSING)
+    assert {name: document["inputs"][name]["reason"] for name in MISSING} == MISSING
+    assert document["build_up"] == {}
+    assert document["inputs"]["build_up"] == {"used": 0, "of": 10, "reason": Reason.NO_BASELINE}
 
 
 def test_in_text_a_missing_metric_is_a_dash_with_its_reason() -> None:

@@ -100,7 +100,7 @@ def test_a_second_before_the_close_is_still_priced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("given", "reason"),
     [
         pytest.param({"bid": 998.9, "ask": 999.1}, Reason.BELOW_INTRINSIC, id="below intrinsic"),
         pytest.param({"bid": 26_000.0, "ask": 26_000.1}, Reason.ABOVE_MAXIMUM, id="dearer than F"),
@@ -110,9 +110,9 @@ def test_a_second_before_the_close_is_still_priced() -> None:
     ],
 )
 def test_a_leg_without_a_volatility_has_a_reason_and_does_not_affect_others(
-    told: dict[str, float], reason: Reason
+    given: dict[str, float], reason: Reason
 ) -> None:
-    odd = leg(23_000, CALL, **told)
+    odd = leg(23_000, CALL, **given)
     others = [one for one in CHAIN.legs if one.key != odd.key]
 
     found = priced(chain_of([*others, odd]))
@@ -142,9 +142,9 @@ def test_without_parity_and_spot_there_is_no_forward() -> None:
 
 
 def test_the_providers_own_greeks_are_not_used() -> None:
-    told = {"provider_iv": 0.5, "provider_delta": 0.9, "provider_vega": 3.0}
+    given = {"provider_iv": 0.5, "provider_delta": 0.9, "provider_vega": 3.0}
     blanked = chain_of([one._replace(provider_iv=None) for one in CHAIN.legs])
-    poisoned = chain_of([one._replace(**told) for one in CHAIN.legs])
+    poisoned = chain_of([one._replace(**given) for one in CHAIN.legs])
 
     for convention in CONVENTIONS:
         assert priced(blanked, AT, convention).numbers == priced(poisoned, AT, convention).numbers

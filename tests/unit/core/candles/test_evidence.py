@@ -1,4 +1,4 @@
-"""What follows for a day's ledger row from volumes, from a response, and from a first candle."""
+"""The ledger row of a day after volumes, after a response, and after a first candle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -98,9 +98,9 @@ def test_quotes_from_before_the_opening_prove_nothing() -> None:
 @pytest.mark.parametrize(
     ("volumes", "proved"),
     [
-        pytest.param(Volumes(day=700, minutes=700), True, id="a day candle of as much"),
+        pytest.param(Volumes(day=700, minutes=700), True, id="a day candle of the same volume"),
         pytest.param(Volumes(day=701, minutes=700), False, id="a day candle of more"),
-        pytest.param(Volumes(minutes=700), False, id="no total at all"),
+        pytest.param(Volumes(minutes=700), False, id="no total"),
         pytest.param(
             Volumes(quotes(("15:45", 700)), minutes=700), True, id="a quote after the close"
         ),
@@ -109,7 +109,7 @@ def test_quotes_from_before_the_opening_prove_nothing() -> None:
         ),
     ],
 )
-def test_if_the_stored_minutes_hold_the_days_volume_the_others_had_none(
+def test_stored_minutes_with_the_days_volume_prove_that_the_others_had_none(
     volumes: Volumes, proved: bool
 ) -> None:
     after = evidence(volumes).applied(day_without(5), session())
@@ -118,7 +118,7 @@ def test_if_the_stored_minutes_hold_the_days_volume_the_others_had_none(
     assert not proved or after.intervals[0].proof == Proof(BY_DAY_VOLUME, "run", EVENING)
 
 
-def test_a_running_day_cannot_hold_its_whole_volume() -> None:
+def test_the_volume_of_a_day_in_progress_proves_nothing() -> None:
     before = day_without(5, NOON)
 
     assert evidence(Volumes(day=7, minutes=7), NOON).applied(before, session()) == before
@@ -134,7 +134,7 @@ def test_nothing_is_proved_of_an_index_or_of_a_day_candle() -> None:
     assert of_days.applied(day_without(5), session()) == day_without(5)
 
 
-def test_a_complete_response_settles_a_finished_day_and_not_a_running_one() -> None:
+def test_a_complete_response_settles_a_finished_day_and_not_one_in_progress() -> None:
     proof = Proof("a complete answer", "run", EVENING)
     judge = answered(proof, Expectation(CALENDAR, EVENING))
     settled = after_request(day_without(5), session(), (), (), evidence(Volumes()), judge)
@@ -149,7 +149,7 @@ def test_a_complete_response_settles_a_finished_day_and_not_a_running_one() -> N
     assert running.attempts == 1
 
 
-def test_a_day_that_lacks_nothing_is_not_judged() -> None:
+def test_a_complete_day_is_not_judged() -> None:
     def judge(known: DayCoverage, _: Session) -> DayCoverage:
         raise AssertionError(known)
 

@@ -134,7 +134,7 @@ def test_missing_minutes_make_the_fewest_windows(days: list[str], expected: list
         pytest.param(
             ["2026-09-15", "2026-09-16"],
             ["16 Sep 26 to 16 Sep 26 intraday", "15 Sep 26 to 15 Sep 26 historical"],
-            id="today is asked alone here too",
+            id="today is a request of its own here too",
         ),
     ],
 )
