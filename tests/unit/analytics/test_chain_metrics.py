@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_fetch.reading.documents import metrics_document
 from hypothesis import given
 from hypothesis import strategies as st
 from option_chains import AT, CALL, PUT, chain_of, leg, smile, smile_chain
@@ -17,6 +16,7 @@ from data_fetch.cli.chain.ladder import footing
 from data_fetch.core.chains.chains import Chain, ChainLeg, QuantityUnit
 from data_fetch.core.chains.valuation import ChainSummary, Metric, PricedChain, Reason
 from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.reading.documents import metrics_document
 
 CALENDAR = MarketCalendar.reviewed()
 STRIKES = [90, 95, 100, 105, 110]
