@@ -21,9 +21,10 @@ from data_fetch.core.ports import CandleSource, Clock
 from data_fetch.core.world import World
 from data_fetch.scheduling.scheduler import peak_memory_mb
 from data_fetch.services.backfill import BackfillOrder, BackfillService
-from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer
+from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
+from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
 from data_fetch.sources.upstox.token import TokenKeeper
 from data_fetch.storage.candles.repository import CandleRepository
@@ -57,7 +58,7 @@ class LiveSlots(Thread):
         while not clock.wait(due, self._over):
             answer = self._client.quotes(self._keys)
             self.slots += 1
-            self.late += len(answer.quotes) < len(self._keys) or clock.now() > due + SLOT
+            self.late += len(answer.records) < len(self._keys) or clock.now() > due + SLOT
             due += SLOT
 
     def end(self) -> None:
@@ -81,7 +82,7 @@ def service_for(source: CandleSource, store: Store, clock: Clock, pacer: Pacer) 
 def main(port: str, database_url: str) -> None:
     clock = SystemClock()
     with tempfile.TemporaryDirectory() as folder:
-        pacer = Pacer(Path(folder) / "pacing.sqlite3", clock)
+        pacer = Pacer(Path(folder) / "pacing.sqlite3", clock, UPSTOX_LIMITS)
         api = UpstoxApi(
             base_url=f"http://127.0.0.1:{port}",
             token=TokenKeeper("benchmark", env_file=None, in_environment=False),

@@ -35,6 +35,7 @@ from data_fetch.paper_exchange.upstox.limits import RateLimits
 from data_fetch.services.backfill import BackfillOrder
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.candle_endpoints import UpstoxCandleEndpoints
+from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.storage.database.store import open_store
 
 BOUND, MOST_MEMORY_MB = 1.2, 300.0
@@ -218,7 +219,7 @@ def _since_2022() -> Iterator[Figure]:
     limits = RateLimits()
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(f"sqlite:///{folder}/empty.db", World.PAPER)
-        pacer = Pacer(Path(folder) / "pacing.sqlite3", clock)
+        pacer = Pacer(Path(folder) / "pacing.sqlite3", clock, UPSTOX_LIMITS)
         service = service_for(_NeverAsked(), store, clock, pacer)
         order = BackfillOrder(
             instruments=instruments(), interval=CandleInterval.MINUTE, first=SINCE, last=UNTIL

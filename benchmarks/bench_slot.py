@@ -19,6 +19,7 @@ from psycopg2.extras import execute_values
 from sqlalchemy import make_url
 
 from benchmarks.figure import Figure, interleaved
+from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.clock import MINUTE, ScaledClock
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
@@ -27,7 +28,7 @@ from data_fetch.core.quotes.quotes import QuoteResponse
 from data_fetch.core.world import World
 from data_fetch.services.quotes import LtpService, Members
 from data_fetch.sources.upstox.ltp_rows import read_quotes
-from data_fetch.sources.upstox.responses import RawAnswer, read_answer
+from data_fetch.sources.upstox.responses import read_response
 from data_fetch.storage.database.store import open_store
 from data_fetch.storage.quotes import QuoteStore
 
@@ -130,13 +131,13 @@ class _Recorded:
         quotes, absent, rejected = [], [], []
         for number, body in enumerate(self._bodies):
             keys = instrument_keys[number * BATCH : (number + 1) * BATCH]
-            answer = read_answer(RawAnswer(200, {}, body), dict, OPEN)
+            answer = read_response(RawResponse(OPEN, 200, body), dict)
             read = read_quotes(answer.data, keys)
-            quotes += read.quotes
+            quotes += read.records
             absent += read.absent
             rejected += read.rejected
         return QuoteResponse(
-            quotes=tuple(quotes),
+            records=tuple(quotes),
             absent=tuple(absent),
             rejected=tuple(rejected),
             requests=len(self._bodies),

@@ -1,13 +1,12 @@
-"""The raw vault: every body that came over the wire, as it came, in files.
+"""Raw responses in files: every body as it was received.
 
 ``folder/2026-09-16/nse.jsonl.gz``: a folder per Indian day, a file per source, in it one gzip
-member per body with one JSON line inside; `zcat` shows it. A body that is the same as the one
-before it in its series is a line that says where that one stands (*same_as*, a position in the
-file). The header of a member tells its size and its receive time, so that a file is looked
-through without unpacking it.
+member per body with one JSON line inside; `zcat` shows it. A body that is equal to the one before
+it in its series is a line with the position of that one in the file (*same_as*). The header of a
+member has its size and its receive time, so that a file is searched without decompressing it.
 
-Files are only ever appended to, and members are never changed. Where a program was killed while
-it wrote, the file ends in half a member: readers leave that out, writers begin another file
+Files are only appended to, and members are never changed. If a program is killed while it writes,
+the file ends in an incomplete member: readers skip it, writers begin another file
 (``nse-2.jsonl.gz``).
 """
 
@@ -35,25 +34,25 @@ from data_fetch.core.errors import BadRecord
 LEVEL = 6
 # RFC 1952: magic, deflate, "has an extra field", no time, no flags, unknown system.
 HEADER = struct.pack("<4BI2B", 0x1F, 0x8B, 8, 4, 0, 0, 255)
-# The length of the extra field; in it our name and the length of what follows.
+# The length of the extra field; in it our id and the length of the rest.
 EXTRA = struct.Struct("<H2sH")
 OURS = b"DF"
 # The size of the whole member, and the receive time in microseconds since 1970.
-TOLD = struct.Struct("<Qq")
+MEMBER = struct.Struct("<Qq")
 TRAILER = struct.Struct("<2I")
-FIXED = len(HEADER) + EXTRA.size + TOLD.size
+FIXED = len(HEADER) + EXTRA.size + MEMBER.size
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 Series = tuple[str, str, date | None]
 
 
-def no_progress(_remark: str) -> None:
-    """Hears remarks without a word."""
+def ignore_remark(_remark: str) -> None:
+    """Discard a remark."""
 
 
 class StoredResponse(NamedTuple):
-    """A body and what it was asked for; *expiry* is None where it is about all of them."""
+    """A response and what was requested; *expiry* is None if it is about all expiries."""
 
     source: str
     underlying: str
@@ -63,7 +62,7 @@ class StoredResponse(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _FullBody:
-    """A body by its digest, and where it stands."""
+    """A body by its digest, with its position."""
 
     digest: bytes
     file: Path
@@ -72,7 +71,7 @@ class _FullBody:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """One member of a file: where it stands, and what its header tells."""
+    """One member of a file: its position, and the contents of its header."""
 
     file: Path
     start: int
@@ -82,33 +81,33 @@ class _Member:
 
 
 class RawResponseStore:
-    """Keeps bodies under *folder* for *keep_days* days (0: not at all). Several processes may
+    """Stores responses under *folder* for *keep_days* days (0: not at all). Several processes may
     share it."""
 
     def __init__(self, folder: Path, keep_days: int) -> None:
         self._folder = folder
         self._keep_days = keep_days
         self._lock = Lock()
-        # How long each file was when it was last seen whole.
+        # The length of each file when it last ended in a complete member.
         self._whole: dict[Path, int] = {}
         # The newest full body of each series.
         self._bodies: dict[Series, _FullBody] = {}
 
-    def keep(
+    def append(
         self, raw_responses: Iterable[StoredResponse | tuple[str, str, date | None, RawResponse]]
     ) -> None:
-        """Append *raw_responses* to the files of their days; all of a file or, when killed, some.
+        """Append *raw_responses* to the files of their days; to each file all, or some if killed.
 
         Raises BadRecord for a receive time without a time zone.
         """
         if self._keep_days == 0:
             return
-        several = sorted((StoredResponse(*each) for each in raw_responses), key=_file_of)
-        for (day, source), alike in groupby(several, _file_of):
-            self._append(self._folder / day, source, list(alike))
+        responses = sorted((StoredResponse(*each) for each in raw_responses), key=_file_of)
+        for (day, source), of_file in groupby(responses, _file_of):
+            self._write(self._folder / day, source, list(of_file))
 
     def prune(self, today: date) -> list[date]:
-        """Remove the days that are more than *keep_days* before *today*; which those were."""
+        """Remove the days that are more than *keep_days* before *today*; return them."""
         gone = [day for day in self._days() if day < today - timedelta(days=self._keep_days)]
         for day in gone:
             shutil.rmtree(self._folder / day.isoformat(), ignore_errors=True)
@@ -120,42 +119,42 @@ class RawResponseStore:
         last_day: date,
         underlying: str | None = None,
         source: str | None = None,
-        tell: Callable[[str], None] = no_progress,
+        report: Callable[[str], None] = ignore_remark,
     ) -> Iterator[StoredResponse]:
         """The bodies of these Indian days in the order in which they were received.
 
-        Streamed: one body is in memory at a time. *tell* hears of what cannot be read.
+        Streamed: one body is in memory at a time. *report* gets a remark on each unreadable record.
         """
         for day in self._days():
             if not first_day <= day <= last_day:
                 continue
             found: list[_Member] = []
             for file in _files(self._folder / day.isoformat(), source):
-                # Looked at first: somebody may be writing.
+                # Taken before reading, because a process may be writing.
                 size = file.stat().st_size
                 members, end = _members(file)
                 found += members
                 if end < size:
-                    tell(f"{file} ends in half a record, at byte {end}: left out")
-            yield from _read_all(_in_order(found, underlying), tell)
+                    report(f"{file} ends in an incomplete record, at byte {end}: skipped")
+            yield from _read_all(_in_order(found, underlying), report)
 
-    def _append(self, folder: Path, source: str, several: Sequence[StoredResponse]) -> None:
+    def _write(self, folder: Path, source: str, responses: Sequence[StoredResponse]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with self._lock, FileLock(folder / f"{source}.lock"):
             file, end = self._writable(folder, source)
             members = []
             bodies: dict[Series, _FullBody] = {}
-            for kept in several:
-                members.append(self._member(kept, file, end, bodies))
+            for response in responses:
+                members.append(self._member(response, file, end, bodies))
                 end += len(members[-1])
             with file.open("ab") as stream:
                 stream.write(b"".join(members))
-            # Not before they are really there: a disk may be full.
+            # Only after they are written, because a disk may be full.
             self._whole[file] = end
             self._bodies |= bodies
 
     def _writable(self, folder: Path, source: str) -> tuple[Path, int]:
-        """A file that ends in a whole member, and its length."""
+        """A file that ends in a complete member, and its length."""
         number = 1
         while True:
             file = _numbered(folder, source, number)
@@ -167,37 +166,37 @@ class RawResponseStore:
                 return file, size
             number += 1
             _, end = _members(file, known)
-            # A later file stands where an earlier one was found torn.
+            # A later file exists where an earlier one ended in an incomplete member.
             if end == size and not _numbered(folder, source, number).exists():
                 return file, size
 
     def _forget(self, file: Path) -> None:
-        """Somebody removed *file* or cut it short: nothing may refer to what stood there."""
+        """Drop all references into *file*, which was removed or truncated."""
         del self._whole[file]
         self._bodies = {series: one for series, one in self._bodies.items() if one.file != file}
 
     def _member(
-        self, kept: StoredResponse, file: Path, start: int, bodies: dict[Series, _FullBody]
+        self, response: StoredResponse, file: Path, start: int, bodies: dict[Series, _FullBody]
     ) -> bytes:
-        """What to write at *start* of *file*; a full body is added to *bodies*."""
-        series = (kept.source, kept.underlying, kept.expiry)
-        digest = blake2b(kept.raw_response.body, digest_size=16).digest()
+        """The bytes to write at *start* of *file*; a full body is added to *bodies*."""
+        series = (response.source, response.underlying, response.expiry)
+        digest = blake2b(response.raw_response.body, digest_size=16).digest()
         known = bodies.get(series) or self._bodies.get(series)
         if known is not None and (known.digest, known.file) == (digest, file):
-            return _packed(kept, {"same_as": known.start})
+            return _packed(response, {"same_as": known.start})
         bodies[series] = _FullBody(digest, file, start)
-        return _packed(kept, _body(kept.raw_response.body))
+        return _packed(response, _body(response.raw_response.body))
 
     def _days(self) -> list[date]:
         folders = self._folder.iterdir() if self._folder.is_dir() else ()
         return sorted(day for each in folders if (day := _day(each.name)) is not None)
 
 
-def _file_of(kept: StoredResponse) -> tuple[str, str]:
-    received_at = kept.raw_response.received_at
+def _file_of(response: StoredResponse) -> tuple[str, str]:
+    received_at = response.raw_response.received_at
     if received_at.tzinfo is None:
-        raise BadRecord(f"{kept.underlying}: received at {received_at}, no time zone")
-    return received_at.astimezone(IST).date().isoformat(), kept.source
+        raise BadRecord(f"{response.underlying}: received at {received_at}, no time zone")
+    return received_at.astimezone(IST).date().isoformat(), response.source
 
 
 def _numbered(folder: Path, source: str, number: int) -> Path:
@@ -225,29 +224,29 @@ def _body(body: bytes) -> dict[str, Any]:
         return {"body_base64": b64encode(body).decode()}
 
 
-def _packed(kept: StoredResponse, body: dict[str, Any]) -> bytes:
+def _packed(response: StoredResponse, body: dict[str, Any]) -> bytes:
     """One gzip member."""
     line = orjson.dumps(
         {
-            "source": kept.source,
-            "underlying": kept.underlying,
-            "expiry": kept.expiry,
-            "received_at": kept.raw_response.received_at.astimezone(UTC),
-            "status": kept.raw_response.status,
+            "source": response.source,
+            "underlying": response.underlying,
+            "expiry": response.expiry,
+            "received_at": response.raw_response.received_at.astimezone(UTC),
+            "status": response.raw_response.status,
             **body,
         },
         option=orjson.OPT_APPEND_NEWLINE,
     )
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     packed = packer.compress(line) + packer.flush()
-    name = kept.underlying.encode()
-    received_at = (kept.raw_response.received_at - EPOCH) // MICROSECOND
-    told = TOLD.size + len(name)
+    name = response.underlying.encode()
+    received_at = (response.raw_response.received_at - EPOCH) // MICROSECOND
+    extra_size = MEMBER.size + len(name)
     return b"".join(
         (
             HEADER,
-            EXTRA.pack(EXTRA.size - 2 + told, OURS, told),
-            TOLD.pack(FIXED + len(name) + len(packed) + TRAILER.size, received_at),
+            EXTRA.pack(EXTRA.size - 2 + extra_size, OURS, extra_size),
+            MEMBER.pack(FIXED + len(name) + len(packed) + TRAILER.size, received_at),
             name,
             packed,
             TRAILER.pack(zlib.crc32(line), len(line) & 0xFFFFFFFF),
@@ -256,7 +255,7 @@ def _packed(kept: StoredResponse, body: dict[str, Any]) -> bytes:
 
 
 def _members(file: Path, start: int = 0) -> tuple[list[_Member], int]:
-    """The members of *file* from *start* on that are there whole, and where they end."""
+    """The complete members of *file* from *start* on, and where they end."""
     size, members = file.stat().st_size, []
     with file.open("rb") as stream:
         while (member := _member_at(stream, file, start)) is not None:
@@ -272,11 +271,11 @@ def _member_at(stream: BinaryIO, file: Path, start: int) -> _Member | None:
     fixed = stream.read(FIXED)
     if len(fixed) < FIXED or not fixed.startswith(HEADER):
         return None
-    _, name, told = EXTRA.unpack_from(fixed, len(HEADER))
-    if name != OURS or told < TOLD.size:
+    _, name, extra_size = EXTRA.unpack_from(fixed, len(HEADER))
+    if name != OURS or extra_size < MEMBER.size:
         return None
-    size, received_at = TOLD.unpack_from(fixed, len(HEADER) + EXTRA.size)
-    underlying = stream.read(told - TOLD.size).decode(errors="replace")
+    size, received_at = MEMBER.unpack_from(fixed, len(HEADER) + EXTRA.size)
+    underlying = stream.read(extra_size - MEMBER.size).decode(errors="replace")
     return _Member(file, start, size, received_at, underlying) if size > FIXED else None
 
 
@@ -285,30 +284,32 @@ def _in_order(members: Iterable[_Member], underlying: str | None) -> list[_Membe
     return sorted(wanted, key=lambda each: (each.received_at, each.file.name, each.start))
 
 
-def _read_all(members: Sequence[_Member], tell: Callable[[str], None]) -> Iterator[StoredResponse]:
+def _read_all(
+    members: Sequence[_Member], report: Callable[[str], None]
+) -> Iterator[StoredResponse]:
     for member in members:
         try:
-            kept = _read(member)
+            response = _read(member)
         except (OSError, ValueError, KeyError, zlib.error, struct.error) as problem:
-            tell(f"{member.file}, the record at byte {member.start}: left out ({problem})")
+            report(f"{member.file}, the record at byte {member.start}: skipped ({problem})")
         else:
-            yield kept
+            yield response
 
 
 def _read(member: _Member) -> StoredResponse:
     with member.file.open("rb") as stream:
-        told = _line(stream, member.start, member.size)
-        full = told
-        if "same_as" in told:
-            other = _member_at(stream, member.file, told["same_as"])
+        record = _line(stream, member.start, member.size)
+        full = record
+        if "same_as" in record:
+            other = _member_at(stream, member.file, record["same_as"])
             if other is None:
-                raise ValueError("the body it repeats is gone")
+                raise ValueError("the body it refers to is missing")
             full = _line(stream, other.start, other.size)
     body = full["body"].encode() if "body" in full else b64decode(full["body_base64"])
-    received_at = datetime.fromisoformat(told["received_at"])
-    expiry = None if told["expiry"] is None else date.fromisoformat(told["expiry"])
-    raw_response = RawResponse(received_at, told["status"], body)
-    return StoredResponse(told["source"], told["underlying"], expiry, raw_response)
+    received_at = datetime.fromisoformat(record["received_at"])
+    expiry = None if record["expiry"] is None else date.fromisoformat(record["expiry"])
+    raw_response = RawResponse(received_at, record["status"], body)
+    return StoredResponse(record["source"], record["underlying"], expiry, raw_response)
 
 
 def _line(stream: BinaryIO, start: int, size: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from data_fetch.reading.instants import ist_text
 from data_fetch.reading.records import clock_of
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.settings import process_settings
-from data_fetch.services.calendar_refresh import Change, Kept, Refresh, refresh_calendar
+from data_fetch.services.calendar_refresh import Change, Conflict, Refresh, refresh_calendar
 
 TRADING_GROUPS = {
     Segment.CASH: F_AND_O_STOCK,
@@ -132,7 +132,7 @@ def _document(result: Refresh) -> dict[str, object]:
         "days": len({day for day, _ in provider.days}),
         "rejected": len(result.amendments.rejected),
         "changes": [_change_row(change) for change in result.changes],
-        "kept": [_kept_row(kept) for kept in result.kept],
+        "kept": [_kept_row(kept) for kept in result.conflicts],
     }
 
 
@@ -146,12 +146,12 @@ def _change_row(change: Change) -> dict[str, object]:
     }
 
 
-def _kept_row(kept: Kept) -> dict[str, object]:
+def _kept_row(kept: Conflict) -> dict[str, object]:
     return {
         "date": kept.session.day.isoformat(),
         "segment": str(kept.session.group.segment),
         "kept": _pairs(kept.session.windows),
-        "provider": _pairs(kept.told),
+        "provider": _pairs(kept.provider_windows),
         "note": kept.session.note,
     }
 
@@ -161,7 +161,7 @@ def _print_result(result: Refresh) -> None:
     days, rejected = len({day for day, _ in provider.days}), len(result.amendments.rejected)
     print_out(
         f"The provider reported {counted(days, 'day')}: "
-        f"{counted(len(result.changes), 'session')} changed, {len(result.kept)} unchanged "
+        f"{counted(len(result.changes), 'session')} changed, {len(result.conflicts)} unchanged "
         f"against it, {counted(rejected, 'row')} rejected."
     )
     for change in result.changes:
@@ -169,13 +169,13 @@ def _print_result(result: Refresh) -> None:
         print_out(
             f"  {change.day} {change.segment}: {before} -> {_words(change.after)}  {change.note}"
         )
-    for kept in result.kept:
+    for kept in result.conflicts:
         session = kept.session
         print_out(
             f"  {session.day} {session.group.segment}: stays {_words(session.windows)}, although "
-            f"the provider reports {_words(kept.told)}  {session.note}"
+            f"the provider reports {_words(kept.provider_windows)}  {session.note}"
         )
-    if result.kept:
+    if result.conflicts:
         print_out("If the provider is right, name the day in the calendar override file.")
 
 

@@ -1,9 +1,12 @@
-"""What became of keys that were requested together, whatever the dataset."""
+"""The result of requesting several instrument keys, whatever the dataset."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from data_fetch.core.text import presentable
+
+R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +24,18 @@ class RejectedRow:
         object.__setattr__(self, "reason", presentable(self.reason))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchResult:
-    """What became of keys that were asked for together and brought no record.
+# Without slots: Python 3.11 cannot make an instance of a frozen generic class that has them.
+@dataclass(frozen=True, kw_only=True)
+class BatchResult(Generic[R_co]):
+    """Keys that were requested together, with a record each or without one.
 
-    Each of them is in exactly one of *absent* (a good answer lacks it), *unknown* (the provider
-    refuses the key), *rejected* (its row could not be true) and *failed* (its request failed
-    for good: *error* says why). *unrequested* are rows that answer no key that was asked for.
+    Each key is in exactly one of *records*, *absent* (a good response lacks it), *unknown* (the
+    provider rejects the key), *rejected* (its row cannot be true) and *failed* (its request
+    failed for good; the reason is in *error*). *unrequested* are rows of keys that were not
+    requested.
     """
 
+    records: tuple[R_co, ...] = ()
     absent: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     rejected: tuple[RejectedRow, ...] = ()

@@ -52,9 +52,9 @@ class FailureKind(StrEnum):
 
 
 _GROUPS: Mapping[FailureKind, FailureGroup] = {
-    FailureKind.EMPTY_OBJECT: FailureGroup.EMPTY,
+    FailureKind.EMPTY_OBJECT: FailureGroup.SCHEMA,
     FailureKind.EMPTY_LIST: FailureGroup.EMPTY,
-    FailureKind.EMPTY_BODY: FailureGroup.EMPTY,
+    FailureKind.EMPTY_BODY: FailureGroup.SCHEMA,
     FailureKind.HTML: FailureGroup.SCHEMA,
     FailureKind.NOT_JSON: FailureGroup.SCHEMA,
     FailureKind.UNAUTHORISED: FailureGroup.AUTH,

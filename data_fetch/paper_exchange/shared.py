@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from data_fetch.core.errors import Unreachable
 from data_fetch.paper_exchange.exchange import PaperExchange
-from data_fetch.sources.paper_clock import ask_paper_clock
+from data_fetch.sources.paper_clock import fetch_paper_clock
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def _reachable(address: Path) -> str | None:
     if url is None:
         return None
     try:
-        ask_paper_clock(url)
+        fetch_paper_clock(url)
     except Unreachable:
         return None
     return url

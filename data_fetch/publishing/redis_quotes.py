@@ -1,8 +1,8 @@
-"""The newest quotes in Redis, for screens that do not want to ask the database.
+"""The newest quotes in Redis, for screens that do not query the database.
 
 `quotes:live:latest` (or `quotes:paper:latest`) is a hash of symbol to JSON; each slot is also
-published on `quotes:live` (or `quotes:paper`). Redis is a convenience: when it fails, collecting
-goes on and one warning says so.
+published on `quotes:live` (or `quotes:paper`). Redis is optional: when it fails, collecting
+goes on and one warning is logged.
 """
 
 import logging
@@ -22,7 +22,7 @@ TIMEOUT_SECONDS = 1
 
 
 class QuoteFeed:
-    """A slot listener that puts the quotes of one world into Redis. Connects at the first slot."""
+    """A slot listener that writes the quotes of one world to Redis. Connects at the first slot."""
 
     def __init__(self, url: str, world: World) -> None:
         self.channel = f"quotes:{world}"

@@ -32,11 +32,12 @@ from data_fetch.services.chain_jobs import ChainPoller, Polled, Wanted
 from data_fetch.services.chain_reprocess import ChainReprocess
 from data_fetch.services.chains import ChainService, Target
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
-from data_fetch.sources.nse.chain_client import NseChainClient
+from data_fetch.sources.nse.chain_client import nse_chain_client
 from data_fetch.sources.nse.site import NSE_LIMITS, NseSite
-from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer, state_file_for
+from data_fetch.sources.transport.pacing import Pacer, state_file_for
 from data_fetch.sources.upstox.api import UpstoxApi
-from data_fetch.sources.upstox.chain_client import UpstoxChainClient
+from data_fetch.sources.upstox.chain_client import upstox_chain_client
+from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.storage.chains.snapshots import ChainStore
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.store import Guard, Store
@@ -244,7 +245,7 @@ def own_pace(settings: Settings) -> int | None:
 def _providers(context: ChainContext) -> list[ChainProvider]:
     """The sources in the order in which they are asked; a source switched off is not asked."""
     settings = context.settings
-    upstox: ChainProvider = UpstoxChainClient(context.api, context.clock)
+    upstox: ChainProvider = upstox_chain_client(context.api, context.clock)
     host = urlsplit(context.nse_url).netloc
     pace = Pacer(state_file_for(host, "", context.pacing_folder), context.clock, NSE_LIMITS)
     site = NseSite(
@@ -254,7 +255,7 @@ def _providers(context: ChainContext) -> list[ChainProvider]:
         enabled=settings.nse_enabled,
         timeout_seconds=settings.request_timeout_seconds,
     )
-    nse: ChainProvider = NseChainClient(site, context.clock)
+    nse: ChainProvider = nse_chain_client(site, context.clock)
     if settings.data_source == "nse":
         return [nse, upstox]
     return [upstox, nse] if settings.nse_enabled else [upstox]

@@ -16,7 +16,6 @@ from data_fetch.services.minute_candles import CandleService
 from data_fetch.services.quotes import FreshnessMonitor, LtpService, Members
 from data_fetch.services.universe import known_universe, load_universe
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
-from data_fetch.sources.transport.pacing import UPSTOX_LIMITS
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
 from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
 from data_fetch.sources.upstox.ohlc_client import UpstoxOhlcClient
@@ -119,7 +118,7 @@ def backfill_at(context: CollectorContext, calendar: MarketCalendar) -> Backfill
         repository=CandleRepository(context.store, context.guard),
         calendar=calendar,
         clock=provider.clock,
-        limits=UPSTOX_LIMITS,
+        limits=context.provider.pacer.limits,
         spending=provider.pacer.spending,
         stop=context.stop,
     )

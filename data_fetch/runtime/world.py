@@ -26,6 +26,7 @@ from data_fetch.sources.paper_clock import PaperClock
 from data_fetch.sources.transport.pacing import Pacer, state_file_for
 from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
+from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.upstox.token import TokenKeeper
 
 # No account is needed there: the paper exchange takes any token that begins like this.
@@ -99,7 +100,7 @@ def provider_at(
     token = _token(settings)
     host = urlsplit(base_url).netloc
     # A renewed token may belong to another account, so the ledger follows the token in use.
-    pacer = Pacer(lambda: state_file_for(host, token.held, state_folder), clock)
+    pacer = Pacer(lambda: state_file_for(host, token.held, state_folder), clock, UPSTOX_LIMITS)
     api = UpstoxApi(
         base_url=base_url,
         token=token,

@@ -30,7 +30,6 @@ from data_fetch.core.clock import LONGEST_NAP_SECONDS
 from data_fetch.core.errors import (
     AccessDenied,
     DataFetchError,
-    RequestRefused,
     Stopped,
     TokenRejected,
     TransientError,
@@ -43,13 +42,11 @@ from data_fetch.core.ports import CandleSource, Clock, Hold
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, new_run_id
 from data_fetch.core.spans import count
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
-from data_fetch.sources.upstox.candle_rows import NOT_OVER_YET
 from data_fetch.storage.candles.repository import CandleRepository
 
 log = logging.getLogger("data_fetch.backfill_service")
 
 BACKFILL = "backfill"
-WINDOW_TOO_LONG = "UDAPI1148"
 # In a row: then the provider, or the way to it, is down, and the rest would fail too.
 FAILURES_TO_STOP = 8
 WORKERS = 8
@@ -299,7 +296,7 @@ class BackfillService:
         problem = reply.problem
         if isinstance(problem, Stopped):
             return ()
-        if window.days > 1 and _is_too_long(problem):
+        if window.days > 1 and reply.too_long:
             run.report.windows += 1
             return window.halves()
         if _stops_everything(problem, window):
@@ -439,15 +436,13 @@ class _Run:
         report.outside += sum(outside.values())
         if reply.complete and not len(reply.block):
             report.failures[FailureGroup.EMPTY] += 1
-        # A bar that is forming still is as it should be.
-        odd = {why: rows for why, rows in reply.rejected_rows.items() if why != NOT_OVER_YET}
-        report.rejected_rows.update(odd)
-        if odd or outside:
+        report.rejected_rows.update(reply.rejected_rows)
+        if reply.rejected_rows or outside:
             log.warning(
                 "rows_rejected",
                 extra={
                     "symbol": window.instrument.symbol,
-                    "reasons": odd,
+                    "reasons": dict(reply.rejected_rows),
                     "outside_sessions": {str(day): rows for day, rows in outside.items()},
                 },
             )
@@ -509,10 +504,6 @@ def _waiting(known: DayCoverage, now: datetime) -> datetime | None:
 
 def _length(session: Session, interval: CandleInterval) -> int:
     return session.expected_minutes if interval is CandleInterval.MINUTE else 1
-
-
-def _is_too_long(problem: DataFetchError | None) -> bool:
-    return isinstance(problem, RequestRefused) and problem.code == WINDOW_TOO_LONG
 
 
 def _stops_everything(problem: DataFetchError | None, window: Window) -> bool:

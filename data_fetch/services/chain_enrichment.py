@@ -104,8 +104,8 @@ class ChainEnricher:
         if not keys:
             return _Terms(None, {})
         lots = lots_at(connection, keys, [place.expiry], place.day)
-        # Upstox names the contracts itself.
-        named = place.source is ChainSource.UPSTOX
+        # Where the source names its contracts there is nothing to look up.
+        named = place.source.names_contracts
         contracts = {} if named else contract_keys(connection, keys, place.expiry)
         return _Terms(lots.get(place.expiry), contracts)
 

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from data_fetch.archive.raw_responses import StoredResponse
-from data_fetch.core.chains.chains import Chain, ChainSource, ParsedChains, content_hash
+from data_fetch.core.chains.chains import Chain, ParsedChains, content_hash
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.ports import Clock
 from data_fetch.core.runs import Outcome, SyncRun, new_run_id
 from data_fetch.core.timetable import CHAIN_REPROCESS
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
-from data_fetch.sources.nse.chain_client import read_nse_answer
-from data_fetch.sources.upstox.chain_client import read_upstox_answer
+from data_fetch.sources.captured_chains import read_stored_chain
 from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult
 
 
@@ -91,10 +90,13 @@ class ChainReprocess:
     def _read(self, kept: StoredResponse) -> ParsedChains:
         """What *kept* tells of the chain it was asked for. Raises by class of `core.errors`."""
         assert kept.expiry is not None
-        if kept.source == ChainSource.NSE:
-            return read_nse_answer(kept.raw_response, kept.underlying, kept.expiry)
-        live_key = self._live_key_of(kept.underlying)
-        return read_upstox_answer(kept.raw_response, kept.underlying, kept.expiry, live_key)
+        return read_stored_chain(
+            kept.source,
+            kept.raw_response,
+            kept.underlying,
+            kept.expiry,
+            live_key_of=self._live_key_of,
+        )
 
     def _confirms(self, chain: Chain, kept: StoredResponse) -> bool:
         """Whether all there is to say of it stands in the snapshot before it."""

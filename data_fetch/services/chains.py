@@ -204,7 +204,7 @@ class ChainService:
     ) -> None:
         """Into the vault, if that can be: what is polled goes into the store in any case."""
         try:
-            self._raw_store.keep(
+            self._raw_store.append(
                 [StoredResponse(provider.source, poll.symbol, expiry, each) for each in bodies]
             )
         except OSError as problem:

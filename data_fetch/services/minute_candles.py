@@ -79,7 +79,7 @@ class CandleService:
     def _record(
         self, minute: datetime, started: datetime, asked: Sequence[Instrument], answer: OhlcResponse
     ) -> None:
-        came = {block.instrument_key: block for block in answer.blocks}
+        came = {block.instrument_key: block for block in answer.records}
         # A quiet name repeats its bar.
         new = {key: bar for key, bar in came.items() if bar != self._stored.get(key)}
         bars = [

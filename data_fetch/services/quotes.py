@@ -264,12 +264,12 @@ class LtpService:
         day = slot.astimezone(IST).date()
         rejected_rows = {
             quote.instrument_key: rejection
-            for quote in answer.quotes
+            for quote in answer.records
             if (rejection := self._volumes.rejection(day, quote)) is not None
         }
         return replace(
             answer,
-            quotes=tuple(q for q in answer.quotes if q.instrument_key not in rejected_rows),
+            records=tuple(q for q in answer.records if q.instrument_key not in rejected_rows),
             rejected=(
                 *answer.rejected,
                 *(RejectedRow(key, why) for key, why in rejected_rows.items()),

@@ -1,29 +1,31 @@
-"""Option-chain bodies that somebody captured: the documents in a file, and what they tell.
+"""Captured option-chain bodies: the documents in a file, and the chains in them.
 
-Files are read as they are found in the world: single bodies, one document a line, archives
-of such files, all of them plain or gzipped, and each body bare or wrapped up beside the time
-at which it was fetched. A document of an unknown shape is refused by name, never half read.
+Files come in many forms: single bodies, one document per line, archives of such files, all of
+them plain or gzipped, and each body bare or wrapped together with the time at which it was
+fetched. A document of an unknown shape is rejected with a reason, never read in part.
 """
 
 import gzip
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from io import BufferedReader
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from reprlib import repr as shortened
 from typing import IO, Any
 
-from data_fetch.core.chains.chains import ChainError, ParsedChains
+from data_fetch.core.chains.chains import ChainError, ChainSource, ParsedChains, RawResponse
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord
 from data_fetch.core.failures import FailureKind
-from data_fetch.sources.chain_parsing.bodies import BYTE_ORDER_MARK, parsed
 from data_fetch.sources.chain_parsing.values import read_stamp
+from data_fetch.sources.nse.chain_client import read_nse_response
 from data_fetch.sources.nse.chain_rows import read_nse_chains
+from data_fetch.sources.transport.bodies import BYTE_ORDER_MARK, parse_json
+from data_fetch.sources.upstox.chain_client import read_upstox_response
 from data_fetch.sources.upstox.chain_rows import read_upstox_chain
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
@@ -31,7 +33,7 @@ LINES = (".jsonl", ".ndjson")
 PAGES = (".html", ".htm")
 GZIP_MAGIC = b"\x1f\x8b"
 
-# Members that hold a body, and members that say when it was fetched.
+# Members that hold a body, and members with the time at which it was fetched.
 WRAPPED_IN = ("data", "response", "body", "payload")
 TIMES = (
     "captured_at_utc",
@@ -61,7 +63,7 @@ UPSTOX_SIDES = {"call_options", "put_options"}
 @dataclass(frozen=True, slots=True)
 class CapturedDocument:
     """One body: parsed JSON, or bytes that hold none. *captured_at* is when it was fetched,
-    where whoever fetched it has told."""
+    if the file has it."""
 
     name: str
     captured_at: datetime | None
@@ -72,7 +74,7 @@ def documents_in(path: Path) -> Iterator[CapturedDocument]:
     """The documents of a file, one after the other; only one of them is in memory.
 
     Raises OSError when there is no such file; ChainError where a compressed file is damaged,
-    when everything before that has been told.
+    after everything before that.
     """
     with path.open("rb") as file:
         try:
@@ -80,8 +82,8 @@ def documents_in(path: Path) -> Iterator[CapturedDocument]:
         except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as problem:
             raise ChainError(
                 FailureKind.NOT_JSON,
-                f"{path.name} is cut short or damaged ({type(problem).__name__})",
-                hint="Fetch the file again; what stands before the damage can be read.",
+                f"{path.name} is truncated or damaged ({type(problem).__name__})",
+                hint="Fetch the file again; everything before the damage can be read.",
             ) from None
 
 
@@ -89,7 +91,7 @@ def read_document(document: CapturedDocument) -> ParsedChains:
     """The chains in a captured body, whichever provider it is from. Raises ChainError."""
     body = document.body
     if isinstance(body, bytes):
-        body = parsed(body)
+        body = parse_json(body)
     if isinstance(body, list):
         body = {"data": body}
     if not isinstance(body, dict):
@@ -102,9 +104,26 @@ def read_document(document: CapturedDocument) -> ParsedChains:
     raise _no_chain(body)
 
 
+def read_stored_chain(
+    source: str,
+    raw: RawResponse,
+    underlying: str,
+    expiry: date,
+    live_key_of: Callable[[str], str | None],
+) -> ParsedChains:
+    """The chain of *underlying* and *expiry* in a stored response of *source*.
+
+    *live_key_of* gives the provider's key of a symbol, None if it is unknown. Raises by class of
+    `core.errors`.
+    """
+    if source == ChainSource.NSE:
+        return read_nse_response(raw, underlying, expiry)
+    return read_upstox_response(raw, underlying, expiry, live_key_of(underlying))
+
+
 def _no_chain(body: Mapping[str, Any]) -> ChainError:
     if not body:
-        return ChainError(FailureKind.EMPTY_OBJECT, "an object with nothing in it")
+        return ChainError(FailureKind.EMPTY_OBJECT, "an empty object")
     if body.get("data") == []:
         return ChainError(FailureKind.EMPTY_LIST, "a chain without rows")
     if body.get("status") == "error" or "errors" in body:
@@ -166,7 +185,7 @@ def _numbered_lines(file: Plain) -> Iterator[tuple[int, bytes]]:
 
 
 def _is_one_a_line(name: str, first: bytes, second: bytes) -> bool:
-    """Whether every line is a document; its first may have been torn by a crash."""
+    """Whether every line is a document; a crash may have truncated the first."""
     if _bare(name).endswith(LINES):
         return True
     torn = first.startswith(b"{") and len(first) > 1
@@ -177,7 +196,7 @@ def _is_document(line: bytes) -> bool:
     if not line.startswith((b"{", b"[")):
         return False
     try:
-        parsed(line)
+        parse_json(line)
     except ChainError:
         return False
     return True
@@ -186,73 +205,73 @@ def _is_document(line: bytes) -> bool:
 def _unwrapped(name: str, text: bytes) -> Iterator[CapturedDocument]:
     """The documents in *text*: one, or those of a list of them."""
     try:
-        told = parsed(text)
+        document = parse_json(text)
     except ChainError:
         yield CapturedDocument(name, None, text)
         return
-    if isinstance(told, list) and told and all(map(_is_wrapper_or_body, told)):
-        for number, one in enumerate(told, 1):
-            yield _peeled(f"{name}#{number}", one)
+    if isinstance(document, list) and document and all(map(_is_wrapper_or_body, document)):
+        for number, one in enumerate(document, 1):
+            yield _without_wrappers(f"{name}#{number}", one)
     else:
-        yield _peeled(name, told)
+        yield _without_wrappers(name, document)
 
 
-def _is_wrapper_or_body(told: Any) -> bool:
-    return isinstance(told, dict) and (_is_body(told) or _inner(told) is not None)
+def _is_wrapper_or_body(document: Any) -> bool:
+    return isinstance(document, dict) and (_is_body(document) or _inner(document) is not None)
 
 
-def _peeled(name: str, told: Any) -> CapturedDocument:
-    """The body inside of what a collector has wrapped around it."""
-    clues: list[tuple[str, object]] = []
+def _without_wrappers(name: str, document: Any) -> CapturedDocument:
+    """The body without the wrappers that a collector put around it."""
+    time_fields: list[tuple[str, object]] = []
     for _ in range(DEEPEST):
-        if not isinstance(told, dict):
+        if not isinstance(document, dict):
             break
-        clues += _times_in(told)
-        inner = None if _is_body(told) else _inner(told)
+        time_fields += _times_in(document)
+        inner = None if _is_body(document) else _inner(document)
         if inner is None:
             break
-        told = _body_of(inner)
-    return CapturedDocument(name, _captured_at(clues, told), told)
+        document = _body_of(inner)
+    return CapturedDocument(name, _captured_at(time_fields, document), document)
 
 
-def _is_body(told: Mapping[str, Any]) -> bool:
-    return "records" in told or _has(told.get("data"), NSE_SIDES | UPSTOX_SIDES)
+def _is_body(document: Mapping[str, Any]) -> bool:
+    return "records" in document or _has(document.get("data"), NSE_SIDES | UPSTOX_SIDES)
 
 
-def _inner(told: Mapping[str, Any]) -> Any:
-    """What is wrapped in *told*, if it is a wrapper."""
+def _inner(document: Mapping[str, Any]) -> Any:
+    """The contents of *document*, if it is a wrapper."""
     for name in WRAPPED_IN:
-        value = told.get(name)
+        value = document.get(name)
         if isinstance(value, dict | str) or (name != "data" and isinstance(value, list)):
             return value
-    bearing = (value for value in told.values() if isinstance(value, dict) and "records" in value)
-    return next(bearing, None)
+    values = document.values()
+    return next((value for value in values if isinstance(value, dict) and "records" in value), None)
 
 
 def _body_of(inner: Any) -> Any:
-    """A body that was stored as text is parsed; one that cannot be stays the bytes it was."""
+    """The JSON of a body that was stored as text; its bytes if it holds none."""
     if not isinstance(inner, str):
         return inner
     text = inner.encode("utf-8", "replace")
     try:
-        return parsed(text)
+        return parse_json(text)
     except ChainError:
         return text
 
 
-def _times_in(told: Mapping[str, Any]) -> list[tuple[str, object]]:
+def _times_in(document: Mapping[str, Any]) -> list[tuple[str, object]]:
     """Members that may be the time of fetching. `timestamp` beside rows is the exchange's."""
     return [
-        (name, told[name])
+        (name, document[name])
         for name in TIMES
-        if name in told and not (name == "timestamp" and _has(told.get("data"), NSE_SIDES))
+        if name in document and not (name == "timestamp" and _has(document.get("data"), NSE_SIDES))
     ]
 
 
-def _captured_at(clues: list[tuple[str, object]], body: Any) -> datetime | None:
+def _captured_at(time_fields: list[tuple[str, object]], body: Any) -> datetime | None:
     """The first usable time, outermost first."""
     stamp = _exchange_stamp(body)
-    for name, value in clues:
+    for name, value in time_fields:
         at = _instant_of(value, name, stamp)
         if at is not None:
             return at
@@ -260,10 +279,10 @@ def _captured_at(clues: list[tuple[str, object]], body: Any) -> datetime | None:
 
 
 def _instant_of(value: object, name: str, stamp: datetime | None) -> datetime | None:
-    """An ISO text, seconds or milliseconds since 1970, or what Mongo makes of either.
+    """An ISO text, seconds or milliseconds since 1970, or Mongo's form of either.
 
-    A text without an offset is UTC where its name says so, else Indian time; but a body
-    cannot be fetched before the exchange has stamped it, so that it is UTC then as well.
+    A text without an offset is UTC if its name ends in ``_utc``, else Indian time. A body cannot be
+    fetched before the exchange stamped it, so such a time is UTC as well.
     """
     if isinstance(value, Mapping):
         # Mongo's dates are UTC, and its numbers milliseconds.
@@ -279,7 +298,7 @@ def _instant_of(value: object, name: str, stamp: datetime | None) -> datetime | 
     except ValueError:
         return _stamped(value)
     if not EARLIEST.year <= at.year < LATEST.year:
-        # What somebody writes who does not know it.
+        # A placeholder for an unknown time.
         return None
     if at.tzinfo is not None:
         return at.astimezone(UTC)
@@ -291,13 +310,13 @@ def _instant_of(value: object, name: str, stamp: datetime | None) -> datetime | 
 
 
 def _out_of_mongo(value: Mapping[str, Any]) -> object:
-    """What stands in ``{"$date": ...}``, ``{"$numberLong": ...}``, or the one in the other."""
+    """The value in ``{"$date": ...}``, ``{"$numberLong": ...}``, or one inside the other."""
     inner: Any = value.get("$date", value)
     return inner.get("$numberLong") if isinstance(inner, Mapping) else inner
 
 
 def _since_1970(number: float) -> datetime | None:
-    # Divided only where it can be: whole numbers of JSON may be larger than any float.
+    # Divided only if small enough: integers of JSON may be larger than any float.
     in_milliseconds = FIRST_MILLISECOND <= number < 1000 * LATEST.timestamp()
     seconds = number / 1000 if in_milliseconds else number
     if not EARLIEST.timestamp() <= seconds < LATEST.timestamp():
@@ -313,7 +332,7 @@ def _stamped(text: str) -> datetime | None:
 
 
 def _exchange_stamp(body: Any) -> datetime | None:
-    """When NSE stamped *body*, if it did."""
+    """NSE's own timestamp of *body*, if it has one."""
     members = body.get("records", body) if isinstance(body, dict) else None
-    told = members.get("timestamp") if isinstance(members, dict) else None
-    return _stamped(told) if isinstance(told, str) else None
+    stamp = members.get("timestamp") if isinstance(members, dict) else None
+    return _stamped(stamp) if isinstance(stamp, str) else None

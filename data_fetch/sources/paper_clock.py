@@ -1,7 +1,7 @@
-"""The paper market's time, asked of the paper exchange about once a second.
+"""The paper market's time, requested from the paper exchange about once a second.
 
-In the paper world the exchange's clock is the product's clock: the market is open whenever
-somebody starts it, and a restart goes on where the market stopped.
+In the paper world the exchange's clock is the product's clock: the market is open whenever it is
+started, and a restart continues where the market stopped.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,69 +20,69 @@ from data_fetch.core.clock import ScaledClock, stopwatch
 from data_fetch.core.errors import Unreachable
 
 CLOCK_PATH = "/paper/clock"
-ASK_EVERY_SECONDS = 1.0
-# Less than this is the time the answer took; following it would make the clock step back.
-TOLERATED_SECONDS = 0.5
-FIRST_ANSWER_SECONDS = 10.0
-# Whoever looks at the clock may hold a lock or a transaction meanwhile.
-LATER_ANSWER_SECONDS = 0.5
+POLL_SECONDS = 1.0
+# A smaller difference is the time of the request; following it would make the clock step back.
+TOLERATED_DRIFT_SECONDS = 0.5
+FIRST_TIMEOUT_SECONDS = 10.0
+# A caller of `now` may have a lock or a transaction open meanwhile.
+LATER_TIMEOUT_SECONDS = 0.5
 # Longer than a collector takes to start; the market runs on when one is killed meanwhile.
 LONGEST_START_SECONDS = 60.0
 
 
-def ask_paper_clock(
+def fetch_paper_clock(
     url: str,
-    answer_seconds: float = FIRST_ANSWER_SECONDS,
+    timeout_seconds: float = FIRST_TIMEOUT_SECONDS,
     order: Mapping[str, Any] | None = None,
 ) -> tuple[datetime, float]:
     """The exchange's instant (aware) and its speed in seconds to the second, 0 if it stands.
 
     With an *order* the exchange changes its clock first, if its clock can be changed.
-    Raises Unreachable when nothing at *url* answers like a paper exchange in time.
+    Raises Unreachable when no paper exchange responds at *url* in time.
     """
     try:
-        answer = urllib3.request(
+        response = urllib3.request(
             "GET" if order is None else "POST",
             urljoin(url, CLOCK_PATH),
             body=None if order is None else orjson.dumps(order),
-            timeout=urllib3.Timeout(total=answer_seconds),
+            timeout=urllib3.Timeout(total=timeout_seconds),
             retries=False,
             redirect=False,
         )
-        told = orjson.loads(answer.data)
-        now, speed = datetime.fromisoformat(told["now"]), float(told["speed"])
+        state = orjson.loads(response.data)
+        now, speed = datetime.fromisoformat(state["now"]), float(state["speed"])
         if now.tzinfo is None or not 0 <= speed < inf:
             raise ValueError("no instant, or no speed")
         return now, speed
     except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as problem:
         raise Unreachable(
-            f"no paper exchange answers at {url} ({type(problem).__name__})",
+            f"no paper exchange responds at {url} ({type(problem).__name__})",
             hint="Start one with `data-fetch paper-exchange`, or unset UPSTOX_BASE_URL.",
         ) from problem
 
 
 class PaperClock(ScaledClock):
-    """Runs by itself between answers; follows the exchange when it leaps, is set or changes
-    its speed. Whoever looks, there is at most one short question a second.
+    """Runs by itself between requests; follows the exchange when it leaps, is set or changes its
+    speed. Sends at most one short request a second, whatever the number of callers.
     """
 
     def __init__(self, url: str) -> None:
-        now, speed = ask_paper_clock(url)
+        now, speed = fetch_paper_clock(url)
         super().__init__(now)
-        self._heed(now, speed)
+        self._synchronise(now, speed)
         self._url = url
-        self._asking = Lock()
-        self._asked = stopwatch()
+        self._polling = Lock()
+        self._polled_at = stopwatch()
 
     def now(self) -> datetime:
-        # While one thread asks, the others go by what was told last.
-        if stopwatch() - self._asked >= ASK_EVERY_SECONDS and self._asking.acquire(blocking=False):
+        # While one thread sends a request, the others use the last response.
+        if stopwatch() - self._polled_at >= POLL_SECONDS and self._polling.acquire(blocking=False):
             try:
                 self._follow()
             finally:
-                self._asked = stopwatch()
-                self._asking.release()
-        return self._reckoned()
+                self._polled_at = stopwatch()
+                self._polling.release()
+        return self._running_time()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -90,41 +90,41 @@ class PaperClock(ScaledClock):
 
         An exchange whose clock cannot be paused runs on.
         """
-        holder = uuid4().hex
-        self._send({"pause": holder, "seconds": LONGEST_START_SECONDS})
+        pause_id = uuid4().hex
+        self._send({"pause": pause_id, "seconds": LONGEST_START_SECONDS})
         try:
             yield
         finally:
-            self._send({"resume": holder})
+            self._send({"resume": pause_id})
 
     def _send(self, order: Mapping[str, Any]) -> None:
-        # Not beside a question: its older answer would be followed afterwards.
-        with self._asking:
+        # Not beside another request: its older response would be applied afterwards.
+        with self._polling:
             try:
-                now, speed = ask_paper_clock(self._url, FIRST_ANSWER_SECONDS, order)
+                now, speed = fetch_paper_clock(self._url, FIRST_TIMEOUT_SECONDS, order)
             except Unreachable:
                 return
-            self._heed(now, speed)
-            self._asked = stopwatch()
+            self._synchronise(now, speed)
+            self._polled_at = stopwatch()
 
     def _follow(self) -> None:
         try:
-            told, speed = ask_paper_clock(self._url, LATER_ANSWER_SECONDS)
+            now, speed = fetch_paper_clock(self._url, LATER_TIMEOUT_SECONDS)
         except Unreachable:
-            # The requests that follow will say so; time goes on as it did.
+            # The requests that follow will fail; time runs on as before.
             return
-        strayed = abs(told - self._reckoned())
-        if speed != self._pace or strayed > timedelta(seconds=TOLERATED_SECONDS * speed):
-            self._heed(told, speed)
+        drift = abs(now - self._running_time())
+        if speed != self._pace or drift > timedelta(seconds=TOLERATED_DRIFT_SECONDS * speed):
+            self._synchronise(now, speed)
 
-    def _heed(self, now: datetime, speed: float) -> None:
+    def _synchronise(self, now: datetime, speed: float) -> None:
         with self._lock:
             self._anchor = (now.astimezone(UTC), stopwatch())
             self._pace = speed
-            # What divides by the speed waits real seconds for a market that stands still.
+            # Divisions by the speed wait real seconds while the market stands still.
             self.speed = speed or 1.0
 
-    def _reckoned(self) -> datetime:
+    def _running_time(self) -> datetime:
         with self._lock:
-            told, since = self._anchor
-            return told + timedelta(seconds=(stopwatch() - since) * self._pace)
+            at, since = self._anchor
+            return at + timedelta(seconds=(stopwatch() - since) * self._pace)

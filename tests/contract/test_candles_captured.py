@@ -4,11 +4,12 @@ from datetime import date, datetime
 from pathlib import Path
 
 from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.clock import IST
 from data_fetch.core.market.session import minute_number
 from data_fetch.core.spans import spans_of
 from data_fetch.sources.upstox.candle_rows import read_candles
-from data_fetch.sources.upstox.responses import RawAnswer, read_answer
+from data_fetch.sources.upstox.responses import read_response
 
 BODY = "upstox/responses/v2_historical_candle_1minute_2024-06-10.json"
 DAY = date(2024, 6, 10)
@@ -16,9 +17,9 @@ EVENING = datetime(2024, 6, 10, 20, 0, tzinfo=IST)
 
 
 def test_a_captured_afternoon_is_read_whole(shared_data: Path) -> None:
-    raw = RawAnswer(200, {}, (shared_data / BODY).read_bytes())
+    raw = RawResponse(EVENING, 200, (shared_data / BODY).read_bytes())
     read = read_candles(
-        read_answer(raw, dict, EVENING),
+        read_response(raw, dict),
         instrument_key="NSE_EQ|unnamed",
         interval=CandleInterval.MINUTE,
         first_day=DAY,

@@ -532,7 +532,7 @@ def damage_rows() -> None:
         case(shape, "one row told twice", with_another_row(shape, lambda _: None), SAME)
         case(
             shape,
-            "one row told twice, differently",
+            "one row several rows that contradict each other",
             with_another_row(shape, lambda row, side=shape.sides[0]: busier(row[side])),
             ASIDE,
         )

@@ -35,10 +35,11 @@ from data_fetch.core.market.table import parse_override
 from data_fetch.core.runs import Outcome
 from data_fetch.core.world import World
 from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService
-from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer
+from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
+from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.upstox.token import TokenKeeper
 from data_fetch.storage.candles.coverage import load_days
 from data_fetch.storage.candles.repository import CandleRepository
@@ -205,7 +206,7 @@ def desk(database_url: str, tmp_path: Path) -> Iterator[Desk]:
     thread.start()
     clock = VirtualClock(NOW)
     hold = clock.hold()
-    pacer = Pacer(tmp_path / "pacing.sqlite3", clock)
+    pacer = Pacer(tmp_path / "pacing.sqlite3", clock, UPSTOX_LIMITS)
     api = UpstoxApi(
         base_url=f"http://127.0.0.1:{server.server_port}",
         token=TokenKeeper("any", env_file=None, in_environment=False),

@@ -24,10 +24,11 @@ from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.upstox.candles import Quiet
 from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService
 from data_fetch.services.quotes import LtpService, Members
-from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer
+from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
+from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
 from data_fetch.sources.upstox.token import TokenKeeper
 from data_fetch.storage.candles.coverage import load_days
@@ -141,7 +142,9 @@ def backfill_desk(
     )
     store = open_store(database_url, World.PAPER)
     with exchange:
-        pacer = Pacer(folder / f"pacing-{exchange.url.rpartition(':')[2]}.sqlite3", clock)
+        pacer = Pacer(
+            folder / f"pacing-{exchange.url.rpartition(':')[2]}.sqlite3", clock, UPSTOX_LIMITS
+        )
         api = UpstoxApi(
             base_url=exchange.url,
             token=TokenKeeper("paper-analytics", env_file=None, in_environment=False),

@@ -29,6 +29,7 @@ from data_fetch.sources.instruments.rows import read_instruments
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
+from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.upstox.token import TokenKeeper
 from data_fetch.storage.chains.snapshots import ChainStore
 from data_fetch.storage.database.store import Store, open_store
@@ -146,7 +147,7 @@ def chain_shop(
         api = UpstoxApi(
             base_url=exchange.url,
             token=TokenKeeper("paper-analytics", env_file=None, in_environment=False),
-            pacing=Pacer(folder / "pacing.sqlite3", clock),
+            pacing=Pacer(folder / "pacing.sqlite3", clock, UPSTOX_LIMITS),
             clock=clock,
             timeout_seconds=5,
             policy=RetryPolicy(clock, random=Random(0)),

@@ -15,8 +15,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from data_fetch.core.clock import VirtualClock
-from data_fetch.core.ports import Lane, Pacing
-from data_fetch.sources.transport.retrying import RetryPolicy
+from data_fetch.core.ports import Clock, Lane, Pacing
+from data_fetch.sources.transport.pacing import Pacer
+from data_fetch.sources.transport.retrying import RequestContext, RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.token import TokenKeeper
 
@@ -136,32 +137,32 @@ class Stub:
                 stub.seen.append(seen)
                 self._send(stub.script(seen))
 
-            def _send(self, answer: Scripted) -> None:
-                if answer.silence:
-                    stub._stopping.wait(answer.silence)
-                if answer.reset:
+            def _send(self, response: Scripted) -> None:
+                if response.silence:
+                    stub._stopping.wait(response.silence)
+                if response.reset:
                     # Lingering zero seconds: hanging up becomes a reset.
                     self.connection.setsockopt(
                         socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
                     )
                     self.close_connection = True
                     return
-                self.send_response(answer.status)
-                for name, value in answer.headers.items():
+                self.send_response(response.status)
+                for name, value in response.headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer.body)))
+                self.send_header("Content-Length", str(len(response.body)))
                 self.end_headers()
-                if answer.trickle:
-                    for byte in answer.body:
-                        if stub._stopping.wait(answer.trickle):
+                if response.trickle:
+                    for byte in response.body:
+                        if stub._stopping.wait(response.trickle):
                             return
                         try:
                             self.wfile.write(bytes([byte]))
                         except OSError:
                             return
                     return
-                self.wfile.write(answer.body[: answer.cut])
-                if answer.cut is not None:
+                self.wfile.write(response.body[: response.cut])
+                if response.cut is not None:
                     self.close_connection = True
 
             def log_message(self, *_: object) -> None:
@@ -221,3 +222,19 @@ def waited(clock: VirtualClock, since: datetime = START) -> timedelta:
 
 def asked_keys(seen: Sequence[Seen]) -> list[int]:
     return [len(request.keys) for request in seen]
+
+
+def live(clock: Clock) -> RequestContext:
+    """The context of a request of the live lane that begins now."""
+    return RequestContext.begin(Lane.LIVE, clock.now())
+
+
+def bulk(clock: Clock) -> RequestContext:
+    """The same of the backfill lane."""
+    return RequestContext.begin(Lane.BACKFILL, clock.now())
+
+
+def spent(pacer: Pacer, api: str, clock: Clock) -> dict[timedelta, int]:
+    """How many requests each window of *api* contains now."""
+    ends, now = pacer.spending(api), clock.now()
+    return {window: sum(end >= now - window for end in ends) for window in pacer.limits}

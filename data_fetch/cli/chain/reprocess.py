@@ -32,7 +32,7 @@ def command(
     days = first.date() if first else date.min, last.date() if last else date.max
     with chain_reprocess_for(process_settings()) as (reprocess, raw_store):
         bodies = raw_store.raw_responses(
-            *days, symbol.upper() if symbol else None, source, tell=remark
+            *days, symbol.upper() if symbol else None, source, report=remark
         )
         report = reprocess.run(bodies)
     if as_json:

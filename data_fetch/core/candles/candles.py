@@ -129,23 +129,22 @@ class CandleReply:
     """What came of asking for one window of candles.
 
     The answer is *complete* when it proves the absence of what it lacks. *rejected_rows* count the
-    rows that were not used, by reason. *problem* says why there is no answer at all.
+    rows that were not used, by reason; *still_forming* counts those whose time is not over.
+    *problem* is why there is no answer at all; *too_long* if the window was the reason.
     """
 
     block: CandleBlock
     complete: bool
     rejected_rows: Mapping[str, int] = field(default_factory=dict)
+    still_forming: int = 0
     problem: DataFetchError | None = None
+    too_long: bool = False
     requests: int
     received_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OhlcResponse(BatchResult):
-    """All that came back when running bars were asked for: *blocks* of one bar each, and what
-    became of other keys. A key is absent as well when it has no bar of today."""
-
-    blocks: tuple[CandleBlock, ...]
+# One block of one candle for each key; a key without a candle of today is absent.
+OhlcResponse = BatchResult[CandleBlock]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

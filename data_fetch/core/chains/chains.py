@@ -5,8 +5,8 @@ Prices are rupees, volatilities fractions. A value that is missing, or for which
 sends a placeholder (a last price of 0, an implied volatility of 0), is None.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -46,6 +46,11 @@ class ChainSource(StrEnum):
 
     UPSTOX = "upstox"
     NSE = "nse"
+
+    @property
+    def names_contracts(self) -> bool:
+        """Whether its legs come with instrument keys."""
+        return self is ChainSource.UPSTOX
 
 
 class ChainError(BadResponse):
@@ -107,6 +112,11 @@ class Chain:
     exchange_time: datetime | None
     legs: tuple[ChainLeg, ...]
 
+    @property
+    def names_contracts(self) -> bool:
+        """Whether the source gives the instrument key of each leg."""
+        return self.source.names_contracts
+
     def __post_init__(self) -> None:
         if not self.legs:
             raise BadRecord(f"{self.underlying} {self.expiry}: a chain without a leg")
@@ -166,11 +176,12 @@ class ParsedChains:
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """What came over the wire, as it came."""
+    """A response as received. Headers are not stored, so two responses are equal without them."""
 
     received_at: datetime
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

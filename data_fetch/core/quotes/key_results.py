@@ -28,7 +28,7 @@ class KeyResult:
 
 def key_results(asked: Sequence[Instrument], answer: QuoteResponse) -> list[KeyResult]:
     """One account for each of *asked*, in that order."""
-    quotes = {quote.instrument_key: quote for quote in answer.quotes}
+    quotes = {quote.instrument_key: quote for quote in answer.records}
     return [
         replace(account, quote=quotes.get(account.instrument.instrument_key))
         for account in key_results_without_records(asked, quotes, answer)
@@ -36,7 +36,7 @@ def key_results(asked: Sequence[Instrument], answer: QuoteResponse) -> list[KeyR
 
 
 def key_results_without_records(
-    asked: Sequence[Instrument], brought: Container[str], answer: BatchResult
+    asked: Sequence[Instrument], brought: Container[str], answer: BatchResult[object]
 ) -> list[KeyResult]:
     """The same when records are kept elsewhere: those keys are OK that *brought* one."""
     without = dict.fromkeys(answer.failed, (SyncState.FAILED, answer.error or ""))
@@ -54,7 +54,7 @@ def key_results_without_records(
     return found
 
 
-def by_reason(found: Sequence[KeyResult], answer: BatchResult) -> dict[str, object]:
+def by_reason(found: Sequence[KeyResult], answer: BatchResult[object]) -> dict[str, object]:
     """For the audit: the symbols without a record by what became of them, and stray rows."""
     details: dict[str, object] = {}
     for state in SyncState:

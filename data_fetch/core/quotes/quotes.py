@@ -51,11 +51,7 @@ def _rounded(difference: float) -> float | None:
     return round(difference, 4) if isfinite(difference) else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuoteResponse(BatchResult):
-    """All that came back when quotes were asked for: *quotes*, and what became of other keys."""
-
-    quotes: tuple[Quote, ...]
+QuoteResponse = BatchResult[Quote]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
-"""The legs of one document as they are gathered: each once, and the doubtful ones apart.
+"""Collects the legs of one document: each once, the doubtful ones apart.
 
-A few bad legs are set aside, each with its reason. When many legs fail in one and the same
-way it is the provider's format that has changed, and the whole document is refused.
+A few bad legs are rejected, each with its reason. When many legs fail in the same way the
+provider's format has changed, and the whole document is rejected.
 """
 
 from collections import Counter
@@ -13,19 +13,19 @@ from data_fetch.core.chains.chains import ChainError, ChainLeg, DoubtfulLeg, Opt
 from data_fetch.core.failures import FailureKind
 from data_fetch.sources.chain_parsing.values import FieldError
 
-# So many legs, or one in so many, may fail in one way before the document is refused.
+# More legs than FEW, and more than one in ONE_IN, that fail in one way reject the document.
 FEW = 3
 ONE_IN = 20
-# So many agreements between two fields of a leg make a habit of the provider.
-HABIT = 20
+# After so many comparisons of two fields it is known how this provider computes them.
+ENOUGH_COMPARED = 20
 
-LOOK = "Keep the body and compare it with an older one: the provider's format has changed."
+CHECK_FORMAT = "Keep the body and compare it with an older one: the provider's format has changed."
 
 Key = tuple[Decimal, OptionType]
 
 
 def is_many(count: int, of: int) -> bool:
-    """Whether *count* bad legs of *of* are more than stray ones."""
+    """Whether *count* bad legs of *of* are more than single ones."""
     return count > max(FEW, of // ONE_IN) or 0 < count == of
 
 
@@ -35,28 +35,30 @@ class LegGathering:
     def __init__(self) -> None:
         self._legs: dict[date, dict[Key, ChainLeg]] = {}
         self._disputed: set[tuple[date, Key]] = set()
-        self._refused: set[tuple[date | None, tuple[Decimal | None, OptionType | None]]] = set()
-        self._doubted: dict[str, set[tuple[date, Key]]] = {}
+        self._rejected_keys: set[tuple[date | None, tuple[Decimal | None, OptionType | None]]] = (
+            set()
+        )
+        self._doubtful: dict[str, set[tuple[date, Key]]] = {}
         self._failures: Counter[tuple[FailureKind, str]] = Counter()
         self._examples: dict[tuple[FailureKind, str], str] = {}
         self._lacking: Counter[str] = Counter()
-        self._figured_twice = 0
+        self._computed_twice = 0
         self.rejected: list[DoubtfulLeg] = []
 
     def add(self, expiry: date, leg: ChainLeg) -> None:
-        """Take *leg*. One of the same key that tells another market makes both doubtful: nobody
-        can tell which is right. Where only the provider's own figures differ the first counts."""
+        """Add *leg*. If it differs in its market data from one with the same key, both are
+        doubtful. If only the provider's own figures differ the first one is used."""
         key = (leg.strike, leg.option_type)
         known = self._legs.setdefault(expiry, {}).setdefault(key, leg)
         if known is leg or known == leg:
             return
         if _market_of(known) == _market_of(leg):
-            self._figured_twice += 1
+            self._computed_twice += 1
         else:
             self.dispute(expiry, leg)
 
     def dispute(self, expiry: date, leg: ChainLeg) -> None:
-        """*leg* is told twice, and differently."""
+        """Mark *leg* as one of several that contradict each other."""
         self._disputed.add((expiry, leg.key))
 
     def refuse(
@@ -66,47 +68,50 @@ class LegGathering:
         side: OptionType | None,
         field_error: FieldError,
     ) -> None:
-        """Set a leg aside; what is not known of it is None."""
-        what = (field_error.kind, field_error.field)
-        self._refused.add((expiry, (strike, side)))
-        self._failures[what] += 1
-        self._examples.setdefault(what, field_error.message)
+        """Reject a leg; None stands for what is unknown of it."""
+        reason = (field_error.kind, field_error.field)
+        self._rejected_keys.add((expiry, (strike, side)))
+        self._failures[reason] += 1
+        self._examples.setdefault(reason, field_error.message)
         self.rejected.append(
             DoubtfulLeg(expiry=expiry, strike=strike, option_type=side, reason=field_error.message)
         )
 
     def lacking(self, field: str) -> None:
-        """A leg has nothing for *field*, which it may be without."""
+        """Count a leg without *field*, which is optional."""
         self._lacking[field] += 1
 
     def doubt(self, field: str, expiry: date, leg: ChainLeg) -> None:
-        """*field* of *leg* does not go together with another field."""
-        self._doubted.setdefault(field, set()).add((expiry, leg.key))
+        """Mark *field* of *leg* as inconsistent with another field."""
+        self._doubtful.setdefault(field, set()).add((expiry, leg.key))
 
     def settle(self, compared: int) -> list[str]:
-        """Leave the doubtful legs out; remarks on what the others lack.
+        """Reject the doubtful legs; return remarks on what the others lack.
 
-        *compared* is how often two fields of a leg were held against each other. Raises
+        *compared* is how often two fields of a leg were compared. Raises
         ChainError when many legs fail in one way, or no leg is left.
         """
         remarks = []
-        for field, doubted in self._doubted.items():
-            what = f"{field} does not go with what else is told of it"
-            if compared < HABIT:
-                # Too few to know how this provider reckons.
-                remarks.append(f"{what} in {len(doubted)} legs")
+        for field, doubtful in self._doubtful.items():
+            reason = f"{field} is inconsistent with another field"
+            if compared < ENOUGH_COMPARED:
+                # Too few to know how this provider computes them.
+                remarks.append(f"{reason} in {len(doubtful)} legs")
             else:
-                self._leave_out(doubted, FieldError(FailureKind.CONTRADICTION, field, what))
+                self._leave_out(doubtful, FieldError(FailureKind.CONTRADICTION, field, reason))
         self._leave_out(
-            self._disputed, FieldError(FailureKind.CONTRADICTION, "rows", "told twice, differently")
+            self._disputed,
+            FieldError(
+                FailureKind.CONTRADICTION, "rows", "several rows that contradict each other"
+            ),
         )
         self._leave_out_copies()
-        self._refuse_many()
+        self._check_failures()
         remarks += [f"{field} is missing in {n} legs" for field, n in self._lacking.items()]
-        if self._figured_twice:
+        if self._computed_twice:
             remarks.append(
-                f"the provider's own figures of {self._figured_twice} legs are told twice, "
-                "differently: those told first are taken"
+                f"the provider's own figures of {self._computed_twice} legs come in several rows "
+                "that differ: the first ones are used"
             )
         return remarks
 
@@ -124,24 +129,24 @@ class LegGathering:
                 self.refuse(expiry, *key, field_error)
 
     def _leave_out_copies(self) -> None:
-        """A leg that was refused is not believed in another row either."""
+        """Drop copies of a rejected leg in other rows."""
         for expiry, legs in self._legs.items():
-            for key in [key for key in legs if (expiry, key) in self._refused]:
+            for key in [key for key in legs if (expiry, key) in self._rejected_keys]:
                 del legs[key]
 
-    def _refuse_many(self) -> None:
+    def _check_failures(self) -> None:
         left = sum(map(len, self._legs.values()))
         seen = left + len(self.rejected)
         if not seen:
             raise ChainError(FailureKind.EMPTY_LIST, "rows without a leg")
         for (kind, field), count in self._failures.most_common():
             if not left or is_many(count, seen):
-                what = f"{self._examples[kind, field]} ({count} of {seen} legs)"
-                raise ChainError(kind, what, hint=LOOK)
+                reason = f"{self._examples[kind, field]} ({count} of {seen} legs)"
+                raise ChainError(kind, reason, hint=CHECK_FORMAT)
 
 
 def _market_of(leg: ChainLeg) -> ChainLeg:
-    """*leg* without what the provider works out itself."""
+    """*leg* without the figures that the provider computes itself."""
     return leg._replace(
         provider_iv=None,
         provider_delta=None,
@@ -156,7 +161,7 @@ def wanted_only(
 ) -> list[tuple[date, tuple[ChainLeg, ...]]]:
     """The legs of the *wanted* expiry, or of all if none is named.
 
-    A few legs of another expiry are set aside; a chain of it is FailureKind.OTHER_CHAIN.
+    A few legs of another expiry are rejected; a whole chain of it is FailureKind.OTHER_CHAIN.
     """
     found = gathering.by_expiry()
     if wanted is None:

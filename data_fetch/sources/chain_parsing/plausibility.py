@@ -1,8 +1,8 @@
-"""Signs that a provider has changed the meaning of its numbers. Pure.
+"""Plausibility checks: has a provider changed the meaning of its numbers? Pure.
 
-A renamed or retyped field shows when it is read (`chain_legs`). What is looked for here
-reads well and is wrong: paise for rupees, shares for contracts, fractions for percent. The
-limits leave room around everything in the captured bodies of both providers.
+A renamed or retyped field is noticed when it is read (`legs`). These checks find numbers that
+can be read and are wrong: paise for rupees, shares for contracts, fractions for percent. The
+limits are wider than everything in the captured bodies of both providers.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,13 +23,13 @@ from data_fetch.core.chains.chains import (
 )
 from data_fetch.core.errors import BadRecord
 from data_fetch.core.failures import FailureKind
-from data_fetch.sources.chain_parsing.legs import LOOK
+from data_fetch.sources.chain_parsing.legs import CHECK_FORMAT
 from data_fetch.sources.chain_parsing.values import FieldError
 from data_fetch.sources.transport.numbers import LARGEST_PRICE, read_number
 
 Columns = Mapping[str, Sequence[Any]]
 
-# What the providers call the numbers that are never 0 in a whole body.
+# The providers' names of the numbers that are never 0 in a whole body.
 NAMES = {
     ChainSource.NSE: {
         "ltp": "lastPrice",
@@ -60,14 +60,14 @@ OTHER_PRICES = ("prev_close", "bid", "ask")
 COUNTS = ("oi", "volume", "prev_oi")
 
 # No call is worth more than what it buys, no put more than what it sells; a last price may
-# be older than the spot, and one can ask for anything (captured: 2.6 times as much).
+# be older than the spot, and an ask may be any price (captured: 2.6 times as much).
 PRICE_SLACK, ASK_FACTOR = 1.5, 15.0
 # Captured: the middle strike lies between 0.76 and 1.52 of the spot.
 STRIKE_FACTOR = 4.0
 # Near the money, as parts of the spot.
 NEAR_PRICES, NEAR_VOLATILITIES = 0.1, 0.05
-# Put and call tell one forward at every strike: captured, the middle half of what they tell
-# spreads over at most 0.14 of what the strikes spread over. Prices in paise make that 99,
+# Put and call imply one forward at every strike: captured, the middle half of the implied
+# forwards spreads over at most 0.14 of the spread of the strikes. Prices in paise make that 99,
 # calls for puts 2, prices without their two last digits 0.99.
 PARITY_SPREAD = 0.5
 ENOUGH_STRIKES = 8
@@ -81,32 +81,31 @@ ENOUGH_VOLATILITIES = 4
 ENOUGH_COUNTS = 20
 SMALLEST_LOT = 5
 ENOUGH_LEGS = 20
-# What rounding the fractions of old lots may cost a total, and adding them up.
+# Errors of a total: rounding the fractions of old lots, and adding them up.
 TOTAL_SLACK, TOTAL_PART = 0.5, 1e-9
 
 
 def most_worth(side: OptionType, strike: Decimal, spot: float | None) -> float:
-    """The price above which nobody could mean an option of that kind."""
+    """The price above which no price of such an option is plausible."""
     most = float(strike) if side is OptionType.PUT else spot
     return PRICE_SLACK * (LARGEST_PRICE if most is None else most)
 
 
 def refuse_prices(most: float, prices: Mapping[str, float | None], ask_name: str) -> None:
-    """Raise Objection for the one of *prices* that is above *most*."""
+    """Raise FieldError for the first of *prices* that is above *most*."""
     for name, price in prices.items():
         if price is not None and price > most * (ASK_FACTOR if name == ask_name else 1):
-            what = f"{name} {price:g} is above all that the option could be worth"
-            raise FieldError(FailureKind.UNIT_CHANGED, name, what)
+            reason = f"{name} {price:g} is above any possible value of the option"
+            raise FieldError(FailureKind.UNIT_CHANGED, name, reason)
 
 
 def check_chains(chains: Sequence[Chain]) -> Iterator[str]:
-    """Remarks on the chains of one document. Raises ChainError when their units are not ours."""
+    """Remarks on the chains of one document. Raises ChainError when their units are wrong."""
     columns = [by_column(chain.legs) for chain in chains]
     for chain, of_chain in zip(chains, columns, strict=True):
         for problem in _problems(chain, of_chain):
-            raise ChainError(
-                FailureKind.UNIT_CHANGED, f"{chain.underlying} {chain.expiry}: {problem}", hint=LOOK
-            )
+            message = f"{chain.underlying} {chain.expiry}: {problem}"
+            raise ChainError(FailureKind.UNIT_CHANGED, message, hint=CHECK_FORMAT)
     if sum(len(chain.legs) for chain in chains) < ENOUGH_LEGS:
         return
     for attribute, name in NAMES[chains[0].source].items():
@@ -117,18 +116,18 @@ def check_chains(chains: Sequence[Chain]) -> Iterator[str]:
 def check_totals(
     chains: Sequence[Chain], totals: Mapping[str, Any], of: date | None
 ) -> Iterator[str]:
-    """Hold the chain that expires on *of* against NSE's own *totals* of open interest and volume.
+    """Compare the chain that expires on *of* with NSE's own *totals* of open interest and volume.
 
-    A difference raises ChainError, unless it can be explained by legs that are not there, or
-    nobody knows what the totals are of (without *of*): then it is a remark.
+    A difference raises ChainError, unless missing legs explain it, or the expiry of the totals
+    is unknown (*of* is None): then it is a remark.
     """
     chain = next((chain for chain in chains if of in {None, chain.expiry}), None)
     if chain is None:
         return
     strikes = len({leg.strike for leg in chain.legs})
     for side in OptionType:
-        told = totals.get(side)
-        if not isinstance(told, dict):
+        of_side = totals.get(side)
+        if not isinstance(of_side, dict):
             continue
         legs = [leg for leg in chain.legs if leg.option_type is side]
         for name, summed in (
@@ -136,20 +135,20 @@ def check_totals(
             ("totVol", sum(leg.volume or 0.0 for leg in legs)),
         ):
             try:
-                total = read_number(told.get(name), name)
+                total = read_number(of_side.get(name), name)
             except BadRecord:
                 continue
             if abs(summed - total) <= TOTAL_SLACK + TOTAL_PART * summed:
                 continue
-            what = f"{name} of {side} is {total:g}, its legs come to {summed:g}"
+            reason = f"{name} of {side} is {total:g}, the sum of its legs {summed:g}"
             some_are_missing = summed < total and len(legs) < strikes
             if of is not None and not some_are_missing:
-                raise ChainError(FailureKind.CONTRADICTION, what, hint=LOOK)
-            yield what
+                raise ChainError(FailureKind.CONTRADICTION, reason, hint=CHECK_FORMAT)
+            yield reason
 
 
 def _problems(chain: Chain, columns: Columns) -> Iterator[str]:
-    """What cannot be if the units are as they used to be."""
+    """Contradictions to the usual units."""
     names = NAMES[chain.source]
     if chain.spot is not None:
         middle = float(columns["strike"][len(chain.legs) // 2])
@@ -161,7 +160,7 @@ def _problems(chain: Chain, columns: Columns) -> Iterator[str]:
 
 
 def _price_problems(columns: Columns, spot: float, names: Mapping[str, str]) -> Iterator[str]:
-    # The last price of another day may be about another spot.
+    # The last price of another day may belong to another spot.
     trades = zip(columns["ltp"], columns["volume"], strict=True)
     traded = [last and volume for last, volume in trades]
     strikes, last_prices = (list(compress(columns[name], traded)) for name in ("strike", "ltp"))
@@ -175,15 +174,15 @@ def _price_problems(columns: Columns, spot: float, names: Mapping[str, str]) -> 
     if len(forwards) >= ENOUGH_STRIKES:
         spread = _middle_half(forwards.values()) / _middle_half(forwards)
         if spread > PARITY_SPREAD:
-            yield f"{names['ltp']} of calls and puts do not go together near the money"
+            yield f"{names['ltp']} of calls and puts are inconsistent near the money"
     for price in OTHER_PRICES:
-        told = list(compress(columns[price], traded))
-        known = list(filter(None, told))
+        prices = list(compress(columns[price], traded))
+        known = list(filter(None, prices))
         if len(known) < ENOUGH_PRICES:
             continue
-        ratio = sum(known) / sum(compress(last_prices, told))
+        ratio = sum(known) / sum(compress(last_prices, prices))
         if not 1 / PRICE_FACTOR < ratio < PRICE_FACTOR:
-            yield f"{names[price]} comes to {ratio:g} times {names['ltp']}"
+            yield f"{names[price]} is {ratio:g} times {names['ltp']}"
 
 
 def _middle_half(values: Iterable[float]) -> float:
@@ -207,18 +206,18 @@ def _volatility_problems(columns: Columns, spot: float, names: Mapping[str, str]
 def _count_problems(
     columns: Columns, unit: QuantityUnit, names: Mapping[str, str]
 ) -> Iterator[str]:
-    """The book counts shares, so that all its quantities are whole lots."""
+    """Counts in the wrong unit. The book counts shares, so its quantities are whole lots."""
     lot = gcd(*filter(None, columns["bid_qty"]), *filter(None, columns["ask_qty"]))
     if lot < SMALLEST_LOT:
         return
     for count in COUNTS:
-        told = columns[count]
+        counts = columns[count]
         if unit is QuantityUnit.CONTRACTS:
-            # Nearly always the first of them is no multiple.
-            if all(not value or value % lot == 0 for value in told) and _are_enough(told):
+            # Nearly always the first of them is not a multiple.
+            if all(not value or value % lot == 0 for value in counts) and _are_enough(counts):
                 yield f"{names[count]} is in shares: all are multiples of {lot}"
-        elif _are_enough(told) and gcd(*map(int, filter(None, told))) < SMALLEST_LOT:
-            yield f"{names[count]} is in contracts: they are no whole lots"
+        elif _are_enough(counts) and gcd(*map(int, filter(None, counts))) < SMALLEST_LOT:
+            yield f"{names[count]} is in contracts: the counts are not whole lots"
 
 
 def _are_enough(counts: Iterable[float | None]) -> bool:

@@ -18,9 +18,9 @@ from data_fetch.sources.transport.numbers import LARGEST_PRICE, read_number, rea
 
 # No exchange ever had as many shares in one contract.
 LARGEST_COUNT = 1e12
-# Deep strikes on the last day come to some hundred percent.
+# Deep strikes on the last day have some hundred percent.
 LARGEST_VOLATILITY = 100_000.0
-# Of a fraction: percent come with two digits, and dividing them adds crumbs.
+# Of a fraction: percentages have two digits, and dividing them adds rounding errors.
 IV_DIGITS = 8
 # Theta and vega are rupees, delta at most 1, gamma at most 1 a rupee.
 LARGEST_GREEK = 1e7
@@ -28,7 +28,7 @@ SMALLEST = {True: float("-inf"), False: 0.0}
 
 # Derivatives began in June 2000, and no contract is listed for more than five years.
 YEARS = range(2000, 2100)
-# As many as the store keeps; no exchange lists a strike between two paise.
+# As many as the store has; no exchange lists a strike between two paise.
 STRIKE_PLACES = 4
 # English whatever the locale of this machine.
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -40,7 +40,7 @@ _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?", re.ASCII)
 
 
 class FieldError(BadRecord):
-    """Why a leg cannot be believed: its *field*, and the *kind* it is where many legs have it."""
+    """A leg with a *field* that cannot be right; *kind* is the failure if many legs have it."""
 
     def __init__(self, kind: FailureKind, field: str, what: str) -> None:
         super().__init__(what)
@@ -120,10 +120,10 @@ def read_spot(value: object) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A number in a leg: what the provider calls it, and what it may be.
+    """A number in a leg: its names and its limits.
 
-    *spellings* are all that were seen, in lower case; a *needed* one costs the leg when it is
-    missing, any other is None then.
+    *spellings* are all known names, in lower case. A leg without a *needed* field is rejected; any
+    other missing field is None.
     """
 
     name: str
@@ -134,18 +134,18 @@ class Field:
     signed: bool = False
 
 
-# Told of each field that a leg has no number for.
+# Called with the name of each field that a leg has no number for.
 Lacking = Callable[[str], None]
 
 _NUMERIC, _WHOLE = frozenset({int, float}), frozenset({int})
 
 
 class UsualForm:
-    """Takes all numbers out of a leg at once, where they come in the form in which they nearly
-    always come: named so in this body, numbers of JSON, and together below *most*.
+    """Reads all numbers of a leg at once, if they have their usual form: these names, JSON
+    numbers, a sum below *most*.
 
-    *names* are those of the fields, those that may be negative last; *whole* is where the whole
-    ones stand among them.
+    *names* are those of the fields, those that may be negative last; *whole* is the position of
+    the integers among them.
     """
 
     def __init__(
@@ -157,31 +157,31 @@ class UsualForm:
         self._most = most
 
     def numbers(self, members: Mapping[Any, Any]) -> tuple[Any, ...] | None:
-        """None for a leg in which anything is unusual, which need not be wrong."""
+        """The numbers; None for a leg in which anything is unusual, which need not be wrong."""
         try:
             numbers: tuple[Any, ...] = self._take(members)
             if (
                 _NUMERIC.issuperset(map(type, numbers))
                 and _WHOLE.issuperset(map(type, numbers[self._whole]))
                 and min(numbers[self._unsigned]) >= 0
-                # Not a number, and infinity, are caught by this too.
+                # This rejects NaN and infinity too.
                 and -self._most < sum(numbers) < self._most
             ):
                 return numbers
         except (KeyError, OverflowError):
-            # Another spelling; a whole number that is larger than any float.
+            # Another spelling; an integer that is larger than any float.
             pass
         return None
 
 
-# What can be told of many legs in one and the same way.
-TOLD = (str, int, float)
+# Types of values that many legs can have in common.
+COMPARABLE = (str, int, float)
 
 _ABSENT = object()
 
 
 def read_field(members: Mapping[str, Any], field: Field, lacking: Lacking) -> float | int | None:
-    """The number of *field* in *members*, whose names are in lower case. Raises Objection."""
+    """The number of *field* in *members*, whose names are in lower case. Raises FieldError."""
     value = next((members[name] for name in field.spellings if name in members), _ABSENT)
     if value is _ABSENT or value is None:
         if field.needed:
@@ -204,7 +204,7 @@ def _not_there(field: Field, value: object) -> FieldError:
 
 
 def _kind_of(value: object) -> FailureKind:
-    """A number that cannot be, or no number at all."""
+    """The kind of failure: an impossible number, or not a number."""
     a_number = isinstance(value, int | float) and not isinstance(value, bool)
     return FailureKind.UNIT_CHANGED if a_number else FailureKind.RETYPED_FIELD
 
@@ -215,6 +215,6 @@ def in_lower_case(members: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def most_common(values: Iterable[object]) -> object:
-    """The text or number that is told most often, apart from 0; None if there is none."""
-    usable = [value for value in values if value and isinstance(value, TOLD)]
+    """The most frequent text or number, apart from 0; None if there is none."""
+    usable = [value for value in values if value and isinstance(value, COMPARABLE)]
     return Counter(usable).most_common(1)[0][0] if usable else None

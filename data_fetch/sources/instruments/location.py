@@ -1,4 +1,4 @@
-"""Where an instrument master is fetched from: a web address or a file of this machine."""
+"""The location of an instrument master: a web address or a file of this machine."""
 
 import shutil
 from pathlib import Path
@@ -21,7 +21,7 @@ RETRIES = urllib3.Retry(
     redirect=5,
     status_forcelist=(500, 502, 503, 504),
     raise_on_status=False,
-    # An address may ask for a wait of minutes; an older master is at hand at once.
+    # A server may require a wait of minutes; an older master can be used at once.
     respect_retry_after_header=False,
 )
 LONGEST_DOWNLOAD_SECONDS = 180
@@ -32,16 +32,16 @@ CHUNK = 64 * 1024
 class Location(Protocol):
     @property
     def place(self) -> str:
-        """What to call it, without credentials."""
+        """Its name for messages, without credentials."""
 
     def edition(self) -> str:
-        """Changes when the file there has changed; the same for good where nobody can tell.
+        """A value that changes when the file changes; constant where a change cannot be detected.
 
         Raises MasterUnavailable when nothing is there.
         """
 
     def fetch(self, into: Path) -> None:
-        """Copy the file's bytes. Raises MasterUnavailable when they cannot be had."""
+        """Copy the file's bytes. Raises MasterUnavailable when that fails."""
 
 
 def location_of(address: str) -> Location:
@@ -70,7 +70,7 @@ class WebLocation:
     def __init__(self, url: str) -> None:
         self._url = url
         parts = urlsplit(url)
-        # An address may carry an account before the host and a signature after the path.
+        # An address may contain an account before the host and a signature after the path.
         self.place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     def edition(self) -> str:
@@ -83,32 +83,32 @@ class WebLocation:
                 self._download(pool, file)
         except (HTTPError, OSError) as problem:
             raise MasterUnavailable(
-                f"{self.place} cannot be had ({type(problem).__name__})"
+                f"{self.place} cannot be downloaded ({type(problem).__name__})"
             ) from problem
 
     def _download(self, pool: urllib3.PoolManager, file: BinaryIO) -> None:
         started, received = stopwatch(), 0
-        answer = pool.request(
+        response = pool.request(
             "GET",
             self._url,
             headers={"User-Agent": f"data-fetch/{__version__}"},
             preload_content=False,
         )
         try:
-            if answer.status != 200:
-                raise MasterUnavailable(f"{self.place} answered {answer.status}")
-            # Undecoded: some servers name gzip as the content's encoding, and it is the file.
-            for chunk in answer.stream(CHUNK, decode_content=False):
+            if response.status != 200:
+                raise MasterUnavailable(f"{self.place} returned {response.status}")
+            # Not decoded: some servers declare gzip as content encoding, but it is the file format.
+            for chunk in response.stream(CHUNK, decode_content=False):
                 received += len(chunk)
                 too_slow = stopwatch() - started > LONGEST_DOWNLOAD_SECONDS
                 if too_slow or received > LARGEST_DOWNLOAD:
                     raise MasterUnavailable(
                         f"{self.place} is too {'slow' if too_slow else 'large'}: "
-                        f"given up after {received:,} bytes"
+                        f"cancelled after {received:,} bytes"
                     )
                 file.write(chunk)
         finally:
-            answer.release_conn()
+            response.release_conn()
 
 
 class FileLocation:

@@ -1,8 +1,8 @@
-"""Gets the instrument master, once a day, and keeps the last good ones.
+"""Fetches the instrument master once a day and keeps the last good ones.
 
-Upstox rebuilds the file about 06:00 IST. It is fetched, read through before it is trusted,
-and kept by date. A file that cannot be had or cannot be right never replaces a good one:
-the newest good one is used instead, with a warning.
+Upstox rebuilds the file about 06:00 IST. It is fetched, checked row by row before it is used,
+and kept by date. A missing or bad file never replaces a good one: the newest good one is used
+instead, with a warning.
 """
 
 import json
@@ -25,16 +25,16 @@ from data_fetch.sources.instruments.rows import FUTURE, read_instruments, read_r
 
 __all__ = ["InstrumentMaster", "MasterFile", "master_day", "read_instruments"]
 
-# Before the morning's file is there, the newest master is yesterday's.
+# Before the file of the morning exists, the newest master is yesterday's.
 REBUILT_BY = timedelta(hours=6, minutes=30)
 KEPT = 7
-# After an expiry the file may stay as it is over a weekend and a holiday or two.
+# After an expiry the file may stay unchanged over a weekend and a holiday or two.
 HOLIDAYS_ALLOWED = timedelta(days=4)
-# Less than this share of what the same place gave last time is a file cut short.
+# A file with less than this share of the last one from the same place is truncated.
 SUSPICIOUS_SHARE = 0.5
 GZIP_MAGIC = b"\x1f\x8b"
 
-CURE = (
+HINT = (
     "Check the connection and UPSTOX_INSTRUMENTS_URL; or download "
     f"{INSTRUMENTS_URL} by hand and set UPSTOX_INSTRUMENTS_URL to that file."
 )
@@ -42,12 +42,12 @@ CURE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MasterFile:
-    """A master file that was read through and found good.
+    """A master file that was checked and found good.
 
-    *as_of* is the last trading date (IST) on which it can have been current: the one it was
-    fetched on, or an earlier one on which a future in it expired. *warning* says what is not
-    as it should be (None: nothing). The *rejected* malformed rows are not among
-    *instruments*. *parsed* has the rows of a file that was fetched just now.
+    *as_of* is the last trading date (IST) on which it can have been current: the date of the
+    download, or an earlier one on which a future in it expired. *warning* describes its defects
+    (None: no defects). The *rejected* malformed rows are not among *instruments*. *parsed* has
+    the rows of a file that was fetched just now.
     """
 
     path: Path
@@ -64,7 +64,7 @@ class MasterFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What reading a master through has shown; kept in a small file beside it."""
+    """The results of checking a master; stored in a small file beside it."""
 
     place: str
     edition: str
@@ -78,16 +78,16 @@ class Findings:
         return min(day, date.fromisoformat(self.nearest_future or day.isoformat()))
 
     def doubts(self, day: date) -> list[str]:
-        told = []
+        doubts = []
         if self.current_until(day) < day - HOLIDAYS_ALLOWED:
-            told.append(f"the master is old: a future in it expired on {self.nearest_future}")
+            doubts.append(f"the master is old: a future in it expired on {self.nearest_future}")
         if self.rejected:
-            told.append(f"{self.rejected} malformed row(s) of the master were set aside")
-        return told
+            doubts.append(f"{self.rejected} malformed row(s) of the master were rejected")
+        return doubts
 
 
 class InstrumentMaster:
-    """The master found at *address*, kept by date in *folder*. Inert until asked.
+    """The master found at *address*, kept by date in *folder*. Does nothing before the first call.
 
     *address* is an http(s) or file address or a path, relative to the working folder.
     """
@@ -98,7 +98,7 @@ class InstrumentMaster:
         self._clock = clock
 
     def today(self) -> MasterFile:
-        """Today's master, fetched unless it is there; else the newest good one kept.
+        """Today's master, fetched if it is missing; else the newest good one.
 
         Raises MasterUnavailable when there is neither.
         """
@@ -110,28 +110,28 @@ class InstrumentMaster:
             if findings is None:
                 findings, parsed = self._renew(path)
         except MasterUnavailable as problem:
-            return self._kept_instead(day, problem)
+            return self._older_master(day, problem)
         return _master_file(path, day, findings, findings.doubts(day), parsed)
 
     def _path(self, day: date) -> Path:
         return self._folder / f"NSE_{day.isoformat()}.json.gz"
 
     def _current(self, path: Path) -> Findings | None:
-        """What is known of today's file, if it is kept and is what the location holds."""
+        """The findings of today's file, if it is stored and equal to the one at the location."""
         findings, edition = recall(path), self._location.edition()
         if findings is None or findings.place != self._location.place:
             return None
         return findings if findings.edition == edition else None
 
     def _renew(self, path: Path) -> tuple[Findings, Sequence[Instrument]]:
-        """Fetch the master to *path*, unless it turns out to be bad; its findings and rows."""
+        """Fetch the master to *path*, unless it is bad; return its findings and rows."""
         parsed: list[Instrument] = []
         try:
             with _written_beside(path) as fresh:
                 edition = self._location.edition()
                 self._location.fetch(fresh)
                 findings = inspect(fresh, self._location.place, edition, parsed)
-                self._refuse_if_cut_short(findings)
+                self._check_not_truncated(findings)
                 os.replace(fresh, path)
             remember(path, findings)
         except OSError as problem:
@@ -141,17 +141,17 @@ class InstrumentMaster:
         self._prune(path)
         return findings, parsed
 
-    def _refuse_if_cut_short(self, findings: Findings) -> None:
+    def _check_not_truncated(self, findings: Findings) -> None:
         known = (recall(path) for _, path in self._kept())
         last = next((f for f in known if f is not None and f.place == findings.place), None)
         if last is not None and findings.instruments < last.instruments * SUSPICIOUS_SHARE:
             raise MasterUnavailable(
                 f"{findings.place} holds {findings.instruments} instruments where there "
-                f"were {last.instruments}: it must be cut short "
+                f"were {last.instruments}: it is probably truncated "
                 f"(if it is right, empty {self._folder})"
             )
 
-    def _kept_instead(self, day: date, problem: MasterUnavailable) -> MasterFile:
+    def _older_master(self, day: date, problem: MasterUnavailable) -> MasterFile:
         for kept_on, path in self._kept():
             findings = recall(path) or _readable(path)
             if findings is not None:
@@ -159,7 +159,7 @@ class InstrumentMaster:
                 return _master_file(path, kept_on, findings, [instead, *findings.doubts(day)])
         raise MasterUnavailable(
             f"{problem.message}, and no older instrument master is kept in {self._folder}",
-            hint=CURE,
+            hint=HINT,
         ) from problem
 
     def _kept(self) -> list[tuple[date, Path]]:
@@ -175,16 +175,16 @@ class InstrumentMaster:
 
 
 def master_day(now: datetime) -> date:
-    """The trading date (IST) of the newest master there can be at *now*."""
+    """The trading date (IST) of the newest master that can exist at *now*."""
     return (now.astimezone(IST) - REBUILT_BY).date()
 
 
 def inspect(
     path: Path, place: str, edition: str, parsed: list[Instrument] | None = None
 ) -> Findings:
-    """Read a master through; its instruments are added to *parsed*.
+    """Check every row of a master; its instruments are added to *parsed*.
 
-    Raises MasterUnavailable when it cannot be right.
+    Raises MasterUnavailable when the file is bad.
     """
     with path.open("rb") as file:
         start = file.read(20)
@@ -214,14 +214,14 @@ def inspect(
 
 
 def remember(path: Path, findings: Findings) -> None:
-    """Keep the findings beside the master at *path*."""
+    """Store the findings beside the master at *path*."""
     with _written_beside(path) as fresh:
         fresh.write_text(json.dumps(asdict(findings)), encoding="utf-8")
         os.replace(fresh, _findings_path(path))
 
 
 def recall(path: Path) -> Findings | None:
-    """What was found in the master at *path*; None when it is not the file that was read."""
+    """The stored findings of the master at *path*; None when the file is another one."""
     try:
         findings = Findings(**json.loads(_findings_path(path).read_text(encoding="utf-8")))
         return findings if path.stat().st_size == findings.size else None
@@ -230,7 +230,7 @@ def recall(path: Path) -> Findings | None:
 
 
 def _readable(path: Path) -> Findings | None:
-    """The findings of a kept file that nobody remembers, None if it is bad."""
+    """The findings of a file without stored ones, None if it is bad."""
     try:
         return inspect(path, str(path), "")
     except (MasterUnavailable, OSError):
@@ -267,7 +267,7 @@ def _findings_path(path: Path) -> Path:
 
 @contextmanager
 def _written_beside(path: Path) -> Iterator[Path]:
-    """A fresh file in the folder of *path*; gone afterwards unless it was moved into place."""
+    """A new file in the folder of *path*; removed afterwards unless it was moved into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     os.close(handle)

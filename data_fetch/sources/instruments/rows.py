@@ -1,7 +1,7 @@
-"""The rows of Upstox's instrument master, turned into our words.
+"""Reads the rows of Upstox's instrument master.
 
-The file is a gzipped JSON array of begin-of-day contracts. Its quirks are settled here and
-nowhere else: `tick_size` is in paise, `expiry` is epoch milliseconds at 23:59:59 IST, a
+The file is a gzipped JSON array of begin-of-day contracts. Its quirks are handled only
+here: `tick_size` is in paise, `expiry` is epoch milliseconds at 23:59:59 IST, a
 future has the strike 0.0, `cas_eligible` is there only when true, exchange tokens are
 reused after expiry, and the exchange's own test instruments look like any other.
 """
@@ -31,14 +31,14 @@ OPTION_TYPES = frozenset({"CE", "PE"})
 
 DUMMY_NAME, DUMMY_ISIN = "NSETEST", "DUMMYSAN"
 
-# By exact type, because True is an int and no number.
+# By exact type, because True is an int but not a number.
 NUMERIC = (int, Decimal, str)
 NOT_A_NUMBER = Decimal("NaN")
 PAISE = Decimal(100)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Derivatives began in June 2000: an earlier expiry is not in milliseconds.
 FIRST_YEAR = 2000
-# Beyond any price or instant; turning 1e999999999 into an int would eat the memory.
+# Beyond any price or instant; converting 1e999999999 to an int would exhaust the memory.
 MOST_DIGITS = 18
 
 
@@ -47,7 +47,7 @@ def read_rows(path: Path, called: str = "") -> Iterator[Instrument | RejectedRow
 
     Rows of other segments (currencies, commodities) and exchange dummies are left out.
     Raises MasterUnavailable, at the row where it shows, when the file is missing, not gzip,
-    cut short or not JSON; the message names the file as *called* (its path, if nothing).
+    truncated or not JSON; the message names the file as *called* (default: its path).
     """
     try:
         with gzip.open(path) as unpacked:
@@ -58,7 +58,7 @@ def read_rows(path: Path, called: str = "") -> Iterator[Instrument | RejectedRow
                     yield _checked(row)
     except (OSError, EOFError, zlib.error, ijson.JSONError, ValueError) as problem:
         raise MasterUnavailable(
-            f"{called or path} is not a whole gzipped JSON list ({_first_line(problem)})",
+            f"{called or path} is not a complete gzipped JSON list ({_first_line(problem)})",
             hint=f"Delete {path}: the next command fetches it again.",
         ) from problem
 
@@ -69,13 +69,13 @@ def read_instruments(path: Path) -> Iterator[Instrument]:
 
 
 def is_dummy(row: Mapping[str, Any]) -> bool:
-    """Whether the exchange made this instrument up to test systems with."""
+    """Whether this is a test instrument of the exchange."""
     names = f"{row.get('trading_symbol')} {row.get('name')} {row.get('underlying_symbol')}"
     return DUMMY_NAME in names or str(row.get("isin")).startswith(DUMMY_ISIN)
 
 
 def parse_instrument(row: Mapping[str, Any]) -> Instrument:
-    """Read one row. Raises BadRecord, naming the field, when it cannot be true."""
+    """Read one row. Raises BadRecord, with the field, when it cannot be right."""
     if row["segment"] == FUTURES_AND_OPTIONS:
         return _parse_contract(row)
     segment, live_key = _text(row, "segment"), _live_key(row)

@@ -1,6 +1,6 @@
-"""The symbols file: where it is, what it lists, and how it is renewed.
+"""The symbols file: finds, reads and writes it.
 
-What the symbols stand for is decided in `core.universe`, whose names are at hand here too.
+`core.instruments.universe` decides what the symbols stand for.
 """
 
 import os
@@ -13,30 +13,8 @@ from pathlib import Path
 
 from data_fetch import PACKAGE_FOLDER
 from data_fetch.core.errors import SymbolsFileBad
-from data_fetch.core.instruments.universe import (
-    Underlyings,
-    Universe,
-    Unresolved,
-    derive_universe,
-    resolve,
-)
+from data_fetch.core.instruments.universe import Underlyings
 from data_fetch.core.settings import Settings
-
-__all__ = [
-    "Changes",
-    "FoStocksLoader",
-    "Malformed",
-    "SymbolsFile",
-    "Underlyings",
-    "Universe",
-    "Unresolved",
-    "derive_universe",
-    "fo_stocks_loader",
-    "parse_symbols",
-    "read_symbols_file",
-    "resolve",
-    "write_symbols_file",
-]
 
 FILE_NAME = "nse_fo_stock_symbols.txt"
 SHIPPED = (PACKAGE_FOLDER / "packaged" / FILE_NAME, PACKAGE_FOLDER.parent / FILE_NAME)
@@ -51,7 +29,7 @@ HOW_TO = (
     "# One symbol a line, or several with commas; "
     "`data-fetch universe --from-master --write` renews it."
 )
-CURE = "Write a fresh one with: data-fetch universe --from-master --write"
+HINT = "Write a fresh one with: data-fetch universe --from-master --write"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +43,7 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SymbolsFile:
-    """What the symbols file holds, and what reading it had to put right.
+    """The contents of the symbols file, and the corrections made while reading.
 
     *symbols* are distinct, upper case, in the file's order; *duplicates* has one entry for
     each repetition left out.
@@ -79,20 +57,20 @@ class SymbolsFile:
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """The symbols and the malformed entries: what `resolve` must account for."""
+        """The symbols and the malformed entries: the input of `resolve`."""
         return (*self.symbols, *dict.fromkeys(bad.entry for bad in self.malformed))
 
     def __str__(self) -> str:
-        told = f"{self.path}: {len(self.symbols)} symbols"
+        summary = f"{self.path}: {len(self.symbols)} symbols"
         if self.duplicates:
-            told += f", {len(self.duplicates)} duplicates left out"
+            summary += f", {len(self.duplicates)} duplicates skipped"
         if self.malformed:
-            told += f", {len(self.malformed)} malformed entries"
-        return told
+            summary += f", {len(self.malformed)} malformed entries"
+        return summary
 
 
 class FoStocksLoader:
-    """Finds and reads the symbols file. Inert until asked."""
+    """Finds and reads the symbols file. Does nothing before the first call."""
 
     def __init__(self, settings: Callable[[], Settings]) -> None:
         self._settings = settings
@@ -105,7 +83,7 @@ class FoStocksLoader:
         return read_symbols_file(self._path())
 
     def path_to_write(self) -> Path:
-        """The file that belongs to the user: the configured one or the working folder's."""
+        """The user's own file: the configured one or the one of the working folder."""
         settings = self._settings()
         return settings.folder / (settings.symbols_file or FILE_NAME)
 
@@ -121,12 +99,12 @@ def read_symbols_file(path: Path) -> SymbolsFile:
     found = parse_symbols(_text_of(path), path)
     if not found.symbols:
         first = f": {found.malformed[0].reason}" if found.malformed else ""
-        raise SymbolsFileBad(f"the symbols file {path} holds no symbol{first}", hint=CURE)
+        raise SymbolsFileBad(f"the symbols file {path} holds no symbol{first}", hint=HINT)
     return found
 
 
 def parse_symbols(text: str, path: Path) -> SymbolsFile:
-    """The symbols in *text*: one a line or several with commas, `#` begins a comment."""
+    """The symbols in *text*: one per line or several with commas; `#` begins a comment."""
     symbols: dict[str, None] = {}
     duplicates: list[str] = []
     malformed: list[Malformed] = []
@@ -136,7 +114,7 @@ def parse_symbols(text: str, path: Path) -> SymbolsFile:
         comments += bool(mark)
         for entry in filter(None, map(str.strip, SEPARATOR.split(listed))):
             symbol = " ".join(_unquoted(entry).upper().split())
-            reason = _fault_of(symbol)
+            reason = _defect_of(symbol)
             if reason:
                 malformed.append(Malformed(number, entry[:LONGEST_SYMBOL], reason))
             elif symbol in symbols:
@@ -154,17 +132,17 @@ def parse_symbols(text: str, path: Path) -> SymbolsFile:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What writing the symbols file changed in it."""
+    """The symbols that writing the symbols file added and removed."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
 
 
 def write_symbols_file(path: Path, listed: Underlyings, as_of: date) -> Changes:
-    """Make the file at *path* list exactly *listed*, keeping the comments at its top.
+    """Write exactly the *listed* symbols to the file at *path*; keep the comments at its top.
 
-    It is replaced whole or not at all, and left alone when nothing has changed. Raises
-    SymbolsFileBad when what is there is not a symbols file or cannot be replaced.
+    The file is replaced atomically, and only if something has changed. Raises SymbolsFileBad when
+    the existing file is not a symbols file or cannot be replaced.
     """
     text = _text_of(path) if path.exists() else ""
     before = set(parse_symbols(text, path).symbols)
@@ -176,7 +154,7 @@ def write_symbols_file(path: Path, listed: Underlyings, as_of: date) -> Changes:
 
 
 def _own_header(text: str) -> list[str]:
-    """The comment lines at the top, without the title that is written anew each time."""
+    """The comment lines at the top, without the generated title."""
     top = takewhile(lambda line: line.startswith("#"), text.splitlines())
     return [line for line in top if not line.startswith(TITLE)] or [HOW_TO]
 
@@ -208,7 +186,7 @@ def _text_of(path: Path) -> str:
         content = path.read_bytes()
     except OSError as problem:
         raise SymbolsFileBad(
-            f"the symbols file {path} cannot be read ({problem.strerror})", hint=CURE
+            f"the symbols file {path} cannot be read ({problem.strerror})", hint=HINT
         ) from problem
     try:
         text = content.decode("utf-8-sig")
@@ -222,7 +200,7 @@ def _text_of(path: Path) -> str:
 def _not_text(path: Path) -> SymbolsFileBad:
     return SymbolsFileBad(
         f"the symbols file {path} is not UTF-8 text",
-        hint=f"Save it as UTF-8, or move it away. {CURE}",
+        hint=f"Save it as UTF-8, or move it away. {HINT}",
     )
 
 
@@ -231,8 +209,8 @@ def _unquoted(entry: str) -> str:
     return entry[1:-1].strip() if opened and closed and len(entry) > 1 else entry
 
 
-def _fault_of(symbol: str) -> str:
-    """Why *symbol* cannot be a trading symbol; empty when it can."""
+def _defect_of(symbol: str) -> str:
+    """The reason why *symbol* cannot be a trading symbol; empty when it can."""
     if not symbol:
         return "there is nothing between the quotation marks"
     if len(symbol) > LONGEST_SYMBOL:

@@ -1,7 +1,7 @@
-"""One leg of a body of NSE's website, turned into our words. Pure.
+"""Reads one leg of a body of NSE's website. Pure.
 
-A leg in the body's usual form is read at once; one in which anything is unusual is read
-again field by field, which takes some times as long and says what is wrong with it.
+A leg in the body's usual form is read at once; one in which anything is unusual is read again
+field by field, which takes several times as long and reports what is wrong with it.
 """
 
 import re
@@ -34,7 +34,7 @@ from data_fetch.sources.transport.numbers import LARGEST_PRICE, LARGEST_QUANTITY
 
 T = TypeVar("T")
 
-# In the order in which `_made` takes them; legacy spellings before those of v3.
+# In the order in which `_made` reads them; legacy spellings before those of v3.
 FIELDS = (
     Field("openInterest", ("openinterest",), LARGEST_COUNT, needed=True),
     Field("totalTradedVolume", ("totaltradedvolume",), LARGEST_COUNT, needed=True),
@@ -55,7 +55,7 @@ UNSIGNED = sum(not field.signed for field in FIELDS)
 VOLATILITY = 3
 QUANTITIES = slice(6, UNSIGNED)
 
-# What says of which option a leg is, in the order in which `_names_itself` takes it.
+# The members that identify the option of a leg, in the order in which `_matches_row` reads them.
 IDENTITY = ("strikeprice", "expirydate", "underlying", "identifier")
 
 KNOWN = {
@@ -68,8 +68,8 @@ NOT_OF_TRADING = {"strikeprice", "underlyingvalue"}
 
 # NSE rounds its percentages now and then; only what is far off is an error.
 POINTS_OFF, PART_OFF = 2.0, 0.25
-# What subtracting two numbers of a body may leave of 0.
-CRUMB = 1e-6
+# The rounding error of subtracting two numbers of a body.
+ROUNDING = 1e-6
 PRICE_DIGITS, COUNT_DIGITS = 4, 6
 
 _IDENTIFIER = re.compile(
@@ -83,42 +83,45 @@ Leg = Mapping[str, Any]
 Numbers = tuple[Any, ...]
 
 
-class Said(NamedTuple):
-    """What a row says of both its legs, as read and (*told*) as it was written.
+class RowKey(NamedTuple):
+    """Strike and expiry that a row gives for both its legs, parsed and raw.
 
-    *day* and *paise* are how identifiers spell expiry and strike.
+    *day* and *paise* are expiry and strike as identifiers spell them.
     """
 
     strike: Decimal | None
     expiry: date | None
-    strike_told: object
-    expiry_told: object
+    raw_strike: object
+    raw_expiry: object
     day: str
     paise: str
 
     @classmethod
-    def of(cls, strike: object, expiry: object) -> "Said":
-        """None stands for what the row leaves to its legs. Raises BadRecord."""
+    def of(cls, strike: object, expiry: object) -> "RowKey":
+        """Parse them; None stands for what the row leaves to its legs. Raises BadRecord."""
         at = None if strike is None else read_strike(strike)
         on = None if expiry is None else read_date(expiry)
         day, paise = "" if on is None else f"{on:%d-%m-%Y}", "" if at is None else f"{at:.2f}"
         return cls(at, on, strike, expiry, day, paise)
 
 
-# Most rows say what others have said before: of another symbol, or half a minute ago.
-said_before = lru_cache(maxsize=65_536, typed=True)(Said.of)
+# Most rows have a key that was parsed before: of another symbol, or half a minute ago.
+cached_row_key = lru_cache(maxsize=65_536, typed=True)(RowKey.of)
 
 
 class LegReader:
-    """Reads the legs of one body. *format_expiry* is how it spells the names of their members,
-    which are keyed in lower case; the legs are *identified* or have lost their identifiers;
-    *lacking* gets every number that a leg is without."""
+    """Reads the legs of one body.
+
+    *spelling* maps the names of their members in lower case to the body's own spelling. The legs
+    are *identified* or have lost their identifiers. *lacking* is called with the name of every
+    number that a leg lacks.
+    """
 
     def __init__(
         self,
         symbol: str,
         spot: float | None,
-        format_expiry: Mapping[str, object],
+        spelling: Mapping[str, object],
         identified: bool,
         lacking: Lacking,
     ) -> None:
@@ -126,59 +129,63 @@ class LegReader:
         self._spot = spot
         self._identified = identified
         self._lacking = lacking
-        self._usual = _usual_form(format_expiry)
-        self._named = itemgetter(*map(format_expiry.get, IDENTITY))
-        # How many legs had a change to hold against its percentage.
+        self._usual = _usual_form(spelling)
+        self._named = itemgetter(*map(spelling.get, IDENTITY))
+        # How many legs had a change to compare with its percentage.
         self.compared = 0
 
-    def read(self, said: Said, side: OptionType, leg: Leg) -> tuple[date, ChainLeg, str] | None:
-        """Expiry, leg and the field that does not go with another ("" if all do).
+    def read(
+        self, row_key: RowKey, side: OptionType, leg: Leg
+    ) -> tuple[date, ChainLeg, str] | None:
+        """Expiry, leg and the field that contradicts another ("" if none does).
 
-        None for a placeholder, which stands where nothing is listed. Raises Objection.
+        None for a placeholder of a strike that is not listed. Raises FieldError.
         """
-        strike, expiry = said.strike, said.expiry
-        if strike is None or expiry is None or not self._names_itself(said, side, leg):
-            identity = self._identity(said, side, leg)
+        strike, expiry = row_key.strike, row_key.expiry
+        if strike is None or expiry is None or not self._matches_row(row_key, side, leg):
+            identity = self._identity(row_key, side, leg)
             if identity is None:
                 return None
             strike, expiry = identity
         numbers = self._numbers(leg)
         return expiry, *self._made(strike, side, numbers)
 
-    def _names_itself(self, said: Said, side: OptionType, leg: Leg) -> bool:
-        """Whether the leg says what its row says, in the way in which legs nearly always do."""
+    def _matches_row(self, row_key: RowKey, side: OptionType, leg: Leg) -> bool:
+        """Whether the leg identifies the same option as its row, in the usual spelling."""
         try:
             strike, day, underlying, identifier = self._named(leg)
         except KeyError:
             return False
         return (
-            strike == said.strike_told
-            and day in (said.expiry_told, said.day)
+            strike == row_key.raw_strike
+            and day in (row_key.raw_expiry, row_key.day)
             and underlying == self._symbol
             and type(identifier) is str
-            and identifier[6:] == f"{self._symbol}{said.day}{side}{said.paise}"
+            and identifier[6:] == f"{self._symbol}{row_key.day}{side}{row_key.paise}"
         )
 
-    def _identity(self, said: Said, side: OptionType, leg: Leg) -> tuple[Decimal, date] | None:
+    def _identity(self, row_key: RowKey, side: OptionType, leg: Leg) -> tuple[Decimal, date] | None:
         """Strike and expiry that all parts of the leg agree on; None for a placeholder."""
         members = in_lower_case(leg)
         identifier = members.get("identifier")
         if not identifier and not _has_traded(members) and self._is_placeholder(members):
             return None
-        strike = self._agreed("strikePrice", said.strike, members.get("strikeprice"), read_strike)
-        expiry = self._agreed("expiryDate", said.expiry, members.get("expirydate"), read_date)
+        strike = self._agreed(
+            "strikePrice", row_key.strike, members.get("strikeprice"), read_strike
+        )
+        expiry = self._agreed("expiryDate", row_key.expiry, members.get("expirydate"), read_date)
         self._check_underlying(members.get("underlying"))
         self._check_identifier(identifier, strike, expiry, side)
         return strike, expiry
 
     def _is_placeholder(self, members: Leg) -> bool:
-        """Where no leg has an identifier, one without any numbers may still be listed: then it
-        says of which strike it is."""
+        """Whether the leg stands for nothing. Where no leg has an identifier, one without numbers
+        may still be listed: then it has its strike."""
         return self._identified or not members.get("strikeprice")
 
-    def _agreed(self, field: str, of_row: T | None, told: object, read: Callable[[object], T]) -> T:
+    def _agreed(self, field: str, of_row: T | None, raw: object, read: Callable[[object], T]) -> T:
         try:
-            of_leg = None if told is None else read(told)
+            of_leg = None if raw is None else read(raw)
         except BadRecord as problem:
             raise FieldError(
                 FailureKind.RETYPED_FIELD, field, f"{field}: {problem.message}"
@@ -196,22 +203,22 @@ class LegReader:
             raise FieldError(FailureKind.RENAMED_FIELD, field, f"{field} is missing")
         return known
 
-    def _check_underlying(self, told: object) -> None:
-        if told is None:
+    def _check_underlying(self, raw: object) -> None:
+        if raw is None:
             self._lacking("underlying")
-        elif told != self._symbol:
+        elif raw != self._symbol:
             raise FieldError(
                 FailureKind.OTHER_CHAIN,
                 "underlying",
-                f"underlying {shortened(told)}, not {self._symbol}",
+                f"underlying {shortened(raw)}, not {self._symbol}",
             )
 
     def _check_identifier(
-        self, told: object, strike: Decimal, expiry: date, side: OptionType
+        self, raw: object, strike: Decimal, expiry: date, side: OptionType
     ) -> None:
-        found = _IDENTIFIER.fullmatch(told) if isinstance(told, str) else None
+        found = _IDENTIFIER.fullmatch(raw) if isinstance(raw, str) else None
         if found is None:
-            # Known from two other places; without an identifier nothing can contradict them.
+            # Strike and expiry are in two other places; here nothing can contradict them.
             self._lacking("identifier")
             return
         try:
@@ -220,35 +227,35 @@ class LegReader:
             raise FieldError(
                 FailureKind.CONTRADICTION,
                 "identifier",
-                f"identifier {shortened(told)}: {problem.message}",
+                f"identifier {shortened(raw)}: {problem.message}",
             ) from None
         if (found["underlying"], day, found["side"], at) != (self._symbol, expiry, side, strike):
             raise FieldError(
                 FailureKind.CONTRADICTION,
                 "identifier",
-                f"identifier {shortened(told)} is not {self._symbol} {expiry} {strike} {side}",
+                f"identifier {shortened(raw)} is not {self._symbol} {expiry} {strike} {side}",
             )
 
     def _numbers(self, leg: Leg) -> Numbers:
-        """What the leg has for each of `FIELDS`."""
+        """The number of the leg for each of `FIELDS`."""
         numbers = self._usual.numbers(leg)
-        # Among counts of contracts the volatility does not show in the sum.
+        # Beside counts of contracts a wrong volatility does not change the sum much.
         if numbers is not None and numbers[VOLATILITY] <= LARGEST_VOLATILITY:
             return numbers
         members = in_lower_case(leg)
         return tuple(read_field(members, field, self._lacking) for field in FIELDS)
 
     def _made(self, strike: Decimal, side: OptionType, numbers: Numbers) -> tuple[ChainLeg, str]:
-        """The leg, and the field that its own percentage contradicts ("" if none does)."""
+        """The leg, and the field that its percentage contradicts ("" if none)."""
         oi, volume, last, iv, bid, ask = numbers[:6]
-        bid_qty, ask_qty, buying, selling, change, more, percent, more_percent = numbers[6:]
+        bid_qty, ask_qty, buying, selling, change, oi_change, percent, oi_percent = numbers[6:]
         most = most_worth(side, strike, self._spot)
         if last > most or (bid and bid > most) or (ask and ask > most):
             refuse_prices(most, {"lastPrice": last, "bidprice": bid, "askPrice": ask}, "askPrice")
         ltp = float(last) if last else None
         prev_close = _before("change", ltp, change, PRICE_DIGITS)
-        prev_oi = _before("changeinOpenInterest", oi, more, COUNT_DIGITS)
-        # By place, because by name takes twice as long.
+        prev_oi = _before("changeinOpenInterest", oi, oi_change, COUNT_DIGITS)
+        # By position, because by name takes twice as long.
         leg = ChainLeg(
             strike,
             side,
@@ -267,37 +274,37 @@ class LegReader:
             round(iv / 100, IV_DIGITS) if iv else None,
         )
         if change and not last:
-            # Something traded, so 0 is not the price.
+            # There was a trade, so 0 is not its price.
             self._lacking("lastPrice")
         if self._is_far_off(change, prev_close, percent):
             return leg, "change"
-        if self._is_far_off(more, prev_oi, more_percent):
+        if self._is_far_off(oi_change, prev_oi, oi_percent):
             return leg, "changeinOpenInterest"
         return leg, ""
 
     def _is_far_off(
         self, change: float | None, before: float | None, percent: float | None
     ) -> bool:
-        """Whether *change* of what was there *before* is not about so many *percent*."""
+        """Whether *change* from *before* is far from so many *percent*."""
         if not change or not percent or before is None:
             return False
         self.compared += 1
-        if before <= CRUMB:
+        if before <= ROUNDING:
             return False
         expected = change / before * 100
         return abs(expected - percent) > POINTS_OFF + PART_OFF * abs(expected)
 
 
 def symbol_in(identifier: object) -> str | None:
-    """The underlying that an identifier like ``OPTIDXNIFTY15-09-2026CE22650.00`` names."""
+    """The underlying in an identifier like ``OPTIDXNIFTY15-09-2026CE22650.00``."""
     found = _IDENTIFIER.fullmatch(identifier) if isinstance(identifier, str) else None
     return None if found is None else found["underlying"]
 
 
-def _usual_form(format_expiry: Mapping[str, object]) -> UsualForm:
-    """Of a leg that spells its numbers as this body, whose names are *format_expiry* so, does."""
+def _usual_form(spelling: Mapping[str, object]) -> UsualForm:
+    """The usual form of a leg in a body with this *spelling*."""
     found = [
-        next((format_expiry[name] for name in field.spellings if name in format_expiry), None)
+        next((spelling[name] for name in field.spellings if name in spelling), None)
         for field in FIELDS
     ]
     return UsualForm(found, unsigned=UNSIGNED, whole=QUANTITIES, most=LARGEST_PRICE)
@@ -312,13 +319,13 @@ def _has_traded(members: Leg) -> bool:
 
 
 def _before(field: str, now: float | None, change: float | None, digits: int) -> float | None:
-    """What *now* was before it changed."""
+    """*now* before its *change*."""
     if now is None or change is None:
         return None
     before = now - change
-    if before < -CRUMB:
+    if before < -ROUNDING:
         raise FieldError(
             FailureKind.CONTRADICTION, field, f"{field} {change:g} to {now:g} cannot be"
         )
-    # Whole numbers need no rounding, and most are whole.
+    # Integers need no rounding, and most numbers are integers.
     return float(before) if type(before) is int else abs(round(before, digits))

@@ -1,4 +1,4 @@
-"""The option chains in a body of NSE's website, turned into our words. Pure.
+"""Reads the option chains in a body of NSE's website. Pure.
 
 The website changes without notice, so every shape that was seen is read: the legacy one
 with all expiries, the v3 one with a single expiry, and both without their `records`. Open
@@ -23,7 +23,7 @@ from data_fetch.core.chains.chains import (
 from data_fetch.core.errors import BadRecord
 from data_fetch.core.failures import FailureKind
 from data_fetch.core.text import presentable
-from data_fetch.sources.chain_parsing.legs import LOOK, LegGathering, wanted_only
+from data_fetch.sources.chain_parsing.legs import CHECK_FORMAT, LegGathering, wanted_only
 from data_fetch.sources.chain_parsing.plausibility import check_chains, check_totals
 from data_fetch.sources.chain_parsing.values import (
     FieldError,
@@ -32,15 +32,22 @@ from data_fetch.sources.chain_parsing.values import (
     read_spot,
     read_stamp,
 )
-from data_fetch.sources.nse.chain_legs import KNOWN, Leg, LegReader, Said, said_before, symbol_in
+from data_fetch.sources.nse.chain_legs import (
+    KNOWN,
+    Leg,
+    LegReader,
+    RowKey,
+    cached_row_key,
+    symbol_in,
+)
 
 SIDES = {side.value: side for side in OptionType}
 KNOWN_OF_ROW = {"strikePrice", "expiryDate", "expiryDates", *SIDES}
-# Beside these, a body without rows has lost them rather than never had them.
+# A body with these and without rows has lost its rows.
 BESIDE_ROWS = frozenset({"timestamp", "underlyingValue"})
 # Among so many rows there is both a call and a put.
 ROWS_WITH_BOTH = 10
-# The spot of a body and that of its legs are from one instant, more or less.
+# The spot of a body and that of its legs are from about one instant.
 SPOT_APART = 0.05
 
 
@@ -50,7 +57,7 @@ def read_nse_chains(
     """The chains of a parsed body, nearest expiry first.
 
     With *underlying* (the trading symbol) or *expiry* given, a body about something else is
-    FailureKind.OTHER_CHAIN. Raises ChainError when there is no chain that could be believed.
+    FailureKind.OTHER_CHAIN. Raises ChainError when there is no usable chain.
     """
     body = _body_in(document)
     reading = _Reading(body, underlying)
@@ -64,21 +71,21 @@ def read_nse_chains(
 
 def read_nse_expiries(document: Any) -> tuple[date, ...]:
     """The listed expiries in a body of contract information, nearest first. Raises ChainError."""
-    told = document.get("expiryDates") if isinstance(document, dict) else None
-    if not isinstance(told, list):
+    listed = document.get("expiryDates") if isinstance(document, dict) else None
+    if not isinstance(listed, list):
         raise ChainError(FailureKind.NOT_A_CHAIN, "no list of expiryDates")
-    if not told:
+    if not listed:
         raise ChainError(FailureKind.EMPTY_LIST, "no expiryDates are listed")
     try:
-        return tuple(sorted({read_date(text) for text in told}))
+        return tuple(sorted({read_date(text) for text in listed}))
     except BadRecord as problem:
         raise ChainError(FailureKind.RETYPED_FIELD, f"expiryDates: {problem.message}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A body, whatever its shape: its *rows*, the *members* beside them, and under `filtered`
-    those that are *repeated* and NSE's own *totals* of their chain."""
+    """A body of any shape: its *rows*, the *members* beside them, and from `filtered` the
+    *repeated* rows and NSE's own *totals* of their chain."""
 
     rows: Sequence[Any]
     members: Mapping[str, Any]
@@ -107,8 +114,8 @@ def _rows_in(members: Mapping[str, Any], document: Mapping[str, Any]) -> list[An
     if rows == []:
         raise ChainError(FailureKind.EMPTY_LIST, "a chain without rows")
     if not any(document.values()):
-        # 200 with {} is how the site shuts its door, or how a stale cookie shows.
-        raise ChainError(FailureKind.EMPTY_OBJECT, "an object with nothing in it")
+        # The site returns 200 with {} to a client that it blocks, or to a stale cookie.
+        raise ChainError(FailureKind.EMPTY_OBJECT, "an empty object")
     if not BESIDE_ROWS & members.keys():
         raise ChainError(FailureKind.NOT_A_CHAIN, f"an object of {_names(document)}")
     if "data" in members:
@@ -116,7 +123,7 @@ def _rows_in(members: Mapping[str, Any], document: Mapping[str, Any]) -> list[An
             FailureKind.RETYPED_FIELD, f"data is {shortened(rows)}, not a list of rows"
         )
     raise ChainError(
-        FailureKind.RENAMED_FIELD, f"data is missing beside {_names(members)}", hint=LOOK
+        FailureKind.RENAMED_FIELD, f"data is missing beside {_names(members)}", hint=CHECK_FORMAT
     )
 
 
@@ -125,7 +132,7 @@ def _names(members: Mapping[str, Any]) -> str:
 
 
 class _Reading:
-    """One body while it is read."""
+    """One body during reading."""
 
     def __init__(self, body: _Body, underlying: str | None) -> None:
         legs = _legs_in(body.rows)
@@ -135,19 +142,19 @@ class _Reading:
         self._check_names(names)
         if underlying is None and not legs:
             raise ChainError(FailureKind.EMPTY_LIST, "rows without a leg")
-        format_expiry = {str(name).lower(): name for name in names}
+        spelling = {str(name).lower(): name for name in names}
 
         def of_legs(name: str) -> Iterator[object]:
-            member = format_expiry.get(name, name)
+            member = spelling.get(name, name)
             return (leg.get(member) for leg in legs)
 
         self._symbol = _symbol_of(of_legs("underlying"), of_legs("identifier"), underlying)
-        self._spot = self._spot_of(of_legs("underlyingvalue"))
+        self._spot = self._spot_in(of_legs("underlyingvalue"))
         self._gathering = LegGathering()
         self._reader = LegReader(
             self._symbol,
             self._spot,
-            format_expiry,
+            spelling,
             any(of_legs("identifier")),
             self._gathering.lacking,
         )
@@ -156,28 +163,28 @@ class _Reading:
     def take(self, row: Any) -> None:
         """Gather the legs of *row*, unless an equal row came before."""
         try:
-            said = _said_by(row)
+            row_key = _key_of_row(row)
         except FieldError as field_error:
             self._gathering.refuse(None, None, None, field_error)
             return
         # `filtered` repeats rows of `records`.
-        place = (said.strike, said.expiry)
+        place = (row_key.strike, row_key.expiry)
         if self._rows.get(place) == row:
             return
         self._rows[place] = row
         for name, side in SIDES.items():
             leg = row.get(name)
             if leg is not None:
-                self._take_leg(said, side, leg)
+                self._take_leg(row_key, side, leg)
 
-    def _take_leg(self, said: Said, side: OptionType, leg: Any) -> None:
+    def _take_leg(self, row_key: RowKey, side: OptionType, leg: Any) -> None:
         try:
             if not isinstance(leg, dict):
-                what = f"{side} is {shortened(leg)}, not a leg"
-                raise FieldError(FailureKind.RETYPED_FIELD, side, what)
-            read = self._reader.read(said, side, leg)
+                reason = f"{side} is {shortened(leg)}, not a leg"
+                raise FieldError(FailureKind.RETYPED_FIELD, side, reason)
+            read = self._reader.read(row_key, side, leg)
         except FieldError as field_error:
-            self._gathering.refuse(said.expiry, said.strike, side, field_error)
+            self._gathering.refuse(row_key.expiry, row_key.strike, side, field_error)
             return
         if read is not None:
             expiry, made, contradicted = read
@@ -211,10 +218,10 @@ class _Reading:
             remarks=tuple(map(presentable, self._remarks)),
         )
 
-    def _spot_of(self, told: Iterable[object]) -> float | None:
-        """The level beside the rows, or else the one that most legs have *told*."""
+    def _spot_in(self, values: Iterable[object]) -> float | None:
+        """The level beside the rows, or else the most frequent of the *values* in the legs."""
         beside: float | None = self._or_remark("underlyingValue", read_spot)
-        inside = most_common(told)
+        inside = most_common(values)
         try:
             of_legs = None if inside is None else read_spot(inside)
         except BadRecord:
@@ -222,12 +229,12 @@ class _Reading:
         if beside is None or of_legs is None:
             return beside or of_legs
         if abs(of_legs / beside - 1) > SPOT_APART:
-            what = f"underlyingValue is {beside:g} beside the rows and {of_legs:g} in the legs"
-            raise ChainError(FailureKind.CONTRADICTION, what, hint=LOOK)
+            reason = f"underlyingValue is {beside:g} beside the rows and {of_legs:g} in the legs"
+            raise ChainError(FailureKind.CONTRADICTION, reason, hint=CHECK_FORMAT)
         return beside
 
     def _or_remark(self, name: str, read: Callable[[object], Any]) -> Any:
-        """What stands beside the rows under *name*; None, and a remark, when it is unusable."""
+        """The member *name* beside the rows; None, and a remark, when it is unusable."""
         try:
             return read(self._body.members.get(name))
         except BadRecord as problem:
@@ -237,8 +244,8 @@ class _Reading:
     def _check_names(self, names: set[Any]) -> None:
         of_rows: set[Any] = set().union(*(row for row in self._body.rows if isinstance(row, dict)))
         if not of_rows:
-            what = f"data holds no rows, but {shortened(self._body.rows[0])}"
-            raise ChainError(FailureKind.RETYPED_FIELD, what, hint=LOOK)
+            reason = f"data holds no rows, but {shortened(self._body.rows[0])}"
+            raise ChainError(FailureKind.RETYPED_FIELD, reason, hint=CHECK_FORMAT)
         unknown = {str(name) for name in names if str(name).lower() not in KNOWN}
         unknown |= {str(name) for name in of_rows - KNOWN_OF_ROW}
         if unknown:
@@ -247,15 +254,15 @@ class _Reading:
             if side in of_rows:
                 continue
             if of_rows - KNOWN_OF_ROW:
-                what = f"{side} is missing beside {_names(dict.fromkeys(of_rows))}"
-                raise ChainError(FailureKind.RENAMED_FIELD, what, hint=LOOK)
+                reason = f"{side} is missing beside {_names(dict.fromkeys(of_rows))}"
+                raise ChainError(FailureKind.RENAMED_FIELD, reason, hint=CHECK_FORMAT)
             if len(self._body.rows) >= ROWS_WITH_BOTH:
                 self._remarks.append(f"{side} is missing in all rows")
 
     def _repeated_expiry(self) -> date | None:
-        """The expiry of the rows under `filtered`, which its totals are about."""
+        """The expiry of the rows under `filtered`, to which its totals belong."""
         try:
-            return _said_by(self._body.repeated[0]).expiry
+            return _key_of_row(self._body.repeated[0]).expiry
         except (IndexError, FieldError):
             return None
 
@@ -265,36 +272,42 @@ def _legs_in(rows: Sequence[Any]) -> list[Leg]:
     return [leg for leg in sides if isinstance(leg, dict)]
 
 
-def _said_by(row: Any) -> Said:
-    """Strike and expiry of a row; None for what it leaves to its legs. Raises Objection."""
+def _key_of_row(row: Any) -> RowKey:
+    """Strike and expiry of a row; None for what it leaves to its legs. Raises FieldError."""
     if not isinstance(row, dict):
         raise FieldError(FailureKind.RETYPED_FIELD, "data", f"row {shortened(row)} is no object")
     strike = row.get("strikePrice")
-    # v3 renamed it to a plural, which is a text still.
+    # v3 renamed it to a plural, which is still one text.
     expiry = row.get("expiryDate", row.get("expiryDates"))
     if isinstance(expiry, list) and len(expiry) == 1:
         (expiry,) = expiry
     try:
-        return said_before(strike, expiry)
+        return cached_row_key(strike, expiry)
     except TypeError:
         # A list or an object, which cannot be looked up.
-        what = f"strikePrice {shortened(strike)}, expiryDate {shortened(expiry)}"
+        reason = f"strikePrice {shortened(strike)}, expiryDate {shortened(expiry)}"
     except BadRecord as problem:
-        what = problem.message
-    raise FieldError(FailureKind.RETYPED_FIELD, "row", what)
+        reason = problem.message
+    raise FieldError(FailureKind.RETYPED_FIELD, "row", reason)
 
 
-def _symbol_of(names: Iterable[object], identifiers: Iterable[object], asked: str | None) -> str:
-    """The symbol that most legs name. Raises ChainError when it is not the one *asked* for."""
-    told = most_common(names)
-    if told is None:
-        told = most_common(map(symbol_in, identifiers))
-    if asked is not None and told is not None and told != asked:
-        raise ChainError(FailureKind.OTHER_CHAIN, f"underlying {shortened(told)}, not {asked}")
-    if asked is not None:
-        return asked
-    if told is None:
-        raise ChainError(FailureKind.RENAMED_FIELD, "underlying is missing in all legs", hint=LOOK)
-    if not isinstance(told, str) or not told.isprintable():
-        raise ChainError(FailureKind.RETYPED_FIELD, f"underlying is {shortened(told)}", hint=LOOK)
-    return told
+def _symbol_of(
+    names: Iterable[object], identifiers: Iterable[object], requested: str | None
+) -> str:
+    """The symbol in most legs. Raises ChainError when it is not the *requested* one."""
+    found = most_common(names)
+    if found is None:
+        found = most_common(map(symbol_in, identifiers))
+    if requested is not None and found is not None and found != requested:
+        raise ChainError(FailureKind.OTHER_CHAIN, f"underlying {shortened(found)}, not {requested}")
+    if requested is not None:
+        return requested
+    if found is None:
+        raise ChainError(
+            FailureKind.RENAMED_FIELD, "underlying is missing in all legs", hint=CHECK_FORMAT
+        )
+    if not isinstance(found, str) or not found.isprintable():
+        raise ChainError(
+            FailureKind.RETYPED_FIELD, f"underlying is {shortened(found)}", hint=CHECK_FORMAT
+        )
+    return found

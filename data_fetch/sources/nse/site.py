@@ -1,12 +1,11 @@
-"""NSE's website, asked slowly and politely, as its own pages ask it.
+"""NSE's website: paced requests to its API, in the form in which its own pages send them.
 
-There is no official interface. The site's back end answers whoever has opened a page before
-and shows the cookies of it; stale ones are answered with 401, 403, a page, or 200 and an
-empty object. Its terms restrict automated use, so that it can be switched off altogether.
+There is no official interface. The site's API requires the cookies of a page that was opened
+before; with stale ones it returns 401, 403, a page, or 200 and an empty object. Its terms
+restrict automated use, so the source can be switched off.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from ipaddress import ip_address
 from threading import Event, Lock
@@ -21,28 +20,29 @@ from data_fetch.core.errors import Stopped, Unreachable
 from data_fetch.core.failures import FailureKind
 from data_fetch.core.ports import Clock, Lane, Pacing
 from data_fetch.core.settings import NSE_URL
-from data_fetch.sources.chain_parsing.bodies import parsed
 from data_fetch.sources.chain_parsing.values import MONTHS
+from data_fetch.sources.transport.bodies import parse_json
 from data_fetch.sources.transport.recording import RecordingRequestContext
 
 if TYPE_CHECKING:
     import requests
 
-# No limit is published; people keep 2 to 3.5 seconds between calls.
+# No limit is published; common practice is 2 to 3.5 seconds between requests.
 NSE_LIMITS: Mapping[timedelta, int] = {timedelta(seconds=2.5): 1}
 NSE_API = "nse"
 
-# The first usually brings all cookies; the second is opened only if it did not.
+# The first usually sets all cookies; the second is opened only if it did not.
 PAGES = ("/option-chain", "/")
 SITE_COOKIE = "nseappid"
 REVISIT_AFTER = timedelta(minutes=4)
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_REDIRECTS = 2
 
 CONNECT_SECONDS = 5.0
 PIECE = 65_536
 # The largest body ever captured has 0.9 MB.
 LARGEST_BODY = 32 * 2**20
-LOCK_NAP_SECONDS = 0.1
+LOCK_WAIT_SECONDS = 0.1
 
 BROWSER = {
     "User-Agent": (
@@ -50,29 +50,29 @@ BROWSER = {
         "Chrome/140.0.0.0 Safari/537.36"
     ),
     "Accept-Language": "en-US,en;q=0.9",
-    # Brotli and zstd are what the site likes best, and nothing here could unpack them.
+    # The site prefers Brotli and zstd, which cannot be decompressed here.
     "Accept-Encoding": "gzip, deflate",
 }
-OPENS_A_PAGE = {
+PAGE_HEADERS = {
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
     "Sec-Fetch-Dest": "document",
     "Sec-Fetch-Mode": "navigate",
     "Sec-Fetch-Site": "none",
     "Upgrade-Insecure-Requests": "1",
 }
-ASKS_THE_API = {
+API_HEADERS = {
     "Accept": "application/json,text/plain,*/*",
     "Sec-Fetch-Dest": "empty",
     "Sec-Fetch-Mode": "cors",
     "Sec-Fetch-Site": "same-origin",
 }
 
-# How the site shows that it wants to see a page opened first.
+# Faults by which the site requires a page to be opened first.
 STALE = frozenset(
     {FailureKind.UNAUTHORISED, FailureKind.FORBIDDEN, FailureKind.EMPTY_OBJECT, FailureKind.HTML}
 )
 # Opening another page would not help.
-SHUT_OUT = frozenset({FailureKind.FORBIDDEN, FailureKind.RATE_LIMITED})
+BLOCKS = frozenset({FailureKind.FORBIDDEN, FailureKind.RATE_LIMITED})
 REFUSALS = {
     401: FailureKind.UNAUTHORISED,
     403: FailureKind.FORBIDDEN,
@@ -81,26 +81,19 @@ REFUSALS = {
     429: FailureKind.RATE_LIMITED,
 }
 ADVICE = {
-    FailureKind.FORBIDDEN: "Addresses outside India and those of data centres are often shut out.",
-    FailureKind.EMPTY_OBJECT: "The symbol or expiry is unknown, or the site has shut us out.",
+    FailureKind.FORBIDDEN: "NSE often blocks addresses outside India and those of data centres.",
+    FailureKind.EMPTY_OBJECT: "The symbol or expiry is unknown, or NSE blocks this address.",
     FailureKind.UNREACHABLE: "Check the network and NSE_BASE_URL.",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    body: bytes
-    location: str | None
-
-
 class NseSite:
-    """One visitor of the site. Safe to share between threads; they take turns.
+    """One session with the site. Safe to share between threads; they take turns.
 
-    Every request, pages included, waits for *pacing* (a `Pacer` with `NSE_LIMITS`). Switched
-    off (*enabled* is false) it raises FailureKind.SWITCHED_OFF and sends nothing. Every method
-    raises ChainError with the name of what went wrong, Unreachable, RateLimited when its turn
-    would come too late, or Stopped; all bodies that were received are in the errand.
+    Every request, pages included, waits for *pacing* (a `Pacer` with `NSE_LIMITS`). With
+    *enabled* false it raises FailureKind.SWITCHED_OFF and sends nothing. Every method raises
+    ChainError, Unreachable, RateLimited when permission would come too late, or Stopped; all
+    received bodies of the API are in the request context.
     """
 
     def __init__(
@@ -121,16 +114,14 @@ class NseSite:
         self._opened_at: datetime | None = None
         self._turn = Lock()
 
-    def context(
-        self, lane: Lane = Lane.CHAIN, stop: Event | None = None
-    ) -> RecordingRequestContext:
-        """A piece of work that begins now, with the patience of its lane."""
-        return RecordingRequestContext.begin(lane, self._clock.now(), stop)
+    def context(self, stop: Event | None = None) -> RecordingRequestContext:
+        """The context of requests that begin now, with the time limit of the chain lane."""
+        return RecordingRequestContext.begin(Lane.CHAIN, self._clock.now(), stop)
 
     def contract_info(self, symbol: str, context: RecordingRequestContext | None = None) -> Any:
         """The parsed body about *symbol*: `expiryDates`, and all strikes under `strikePrice`."""
         path = f"/api/option-chain-contract-info?symbol={quote(symbol, safe='')}"
-        return self._told(path, context or self.context())
+        return self._fetch(path, context or self.context())
 
     def option_chain(
         self,
@@ -145,9 +136,9 @@ class NseSite:
             f"/api/option-chain-v3?type={kind}&symbol={quote(symbol, safe='')}"
             f"&expiry={format_expiry(expiry)}"
         )
-        return self._told(path, context or self.context())
+        return self._fetch(path, context or self.context())
 
-    def _told(self, path: str, context: RecordingRequestContext) -> Any:
+    def _fetch(self, path: str, context: RecordingRequestContext) -> Any:
         if not self._enabled:
             raise ChainError(
                 FailureKind.SWITCHED_OFF,
@@ -159,74 +150,71 @@ class NseSite:
             if self._opened_at is None or self._clock.now() >= self._opened_at + REVISIT_AFTER:
                 self._open_page(context)
             try:
-                return self._ask(path, context)
+                return self._call_api(path, context)
             except ChainError as problem:
                 if problem.kind not in STALE:
                     raise
             self._open_page(context)
-            return self._ask(path, context)
+            return self._call_api(path, context)
         finally:
             self._turn.release()
 
     def _wait_for_turn(self, context: RecordingRequestContext) -> None:
-        """The site sees one visitor, who does one thing after the other."""
+        """Wait until no other thread uses the session: the site gets one request at a time."""
         if self._turn.acquire(blocking=False):
             return
         with self._clock.released():
-            while not self._turn.acquire(timeout=LOCK_NAP_SECONDS):
+            while not self._turn.acquire(timeout=LOCK_WAIT_SECONDS):
                 if context.stop.is_set():
-                    raise Stopped("the request was called off before its turn came")
+                    raise Stopped("the request was cancelled before its turn came")
                 if self._clock.now() >= context.deadline:
                     raise _too_late()
 
     def _open_page(self, context: RecordingRequestContext) -> None:
-        """Come as a new visitor: what the site took amiss may hang on the old cookies."""
+        """Start a fresh session: a block may be tied to the old cookies."""
         self._opened_at = None
-        self._visitor().cookies.clear()
+        self._opened_session().cookies.clear()
         for page in PAGES:
-            answer = self._request(page, OPENS_A_PAGE, context)
-            kind = REFUSALS.get(answer.status)
-            if kind is not None and kind in SHUT_OUT:
-                self._keep(answer, context)
-                raise _refusal(kind, answer.status)
-            if any(cookie.name == SITE_COOKIE for cookie in self._visitor().cookies):
+            response = self._request(page, PAGE_HEADERS, context)
+            kind = REFUSALS.get(response.status)
+            if kind is not None and kind in BLOCKS:
+                context.raw_responses.append(response)
+                raise _refusal(kind, response.status)
+            if any(cookie.name == SITE_COOKIE for cookie in self._opened_session().cookies):
                 break
         self._opened_at = self._clock.now()
 
-    def _ask(self, path: str, context: RecordingRequestContext) -> Any:
-        headers = {**ASKS_THE_API, "Referer": f"{self._base_url}{PAGES[0]}"}
-        answer = self._request(path, headers, context)
-        self._keep(answer, context)
-        return read_site_answer(answer.status, answer.body)
-
-    def _keep(self, answer: _Answer, context: RecordingRequestContext) -> None:
-        context.raw_responses.append(RawResponse(self._clock.now(), answer.status, answer.body))
+    def _call_api(self, path: str, context: RecordingRequestContext) -> Any:
+        headers = {**API_HEADERS, "Referer": f"{self._base_url}{PAGES[0]}"}
+        response = self._request(path, headers, context)
+        context.raw_responses.append(response)
+        return read_site_response(response)
 
     def _request(
         self, path: str, headers: Mapping[str, str], context: RecordingRequestContext
-    ) -> _Answer:
-        """One answer; redirects are followed as long as they stay on the site."""
+    ) -> RawResponse:
+        """The response; redirects are followed as long as they stay on the site."""
         url = f"{self._base_url}{path}"
         for _ in range(1 + MOST_REDIRECTS):
             if self._clock.now() >= context.deadline:
                 raise _too_late()
             with self._pacing.request(NSE_API, context.lane, context.deadline, context.stop):
                 context.requests += 1
-                answer = self._send(url, headers)
-            if answer.location is None:
-                return answer
-            url = urljoin(url, answer.location)
+                response = self._send(url, headers)
+            if response.status not in REDIRECTS or "Location" not in response.headers:
+                return response
+            url = urljoin(url, response.headers["Location"])
             if _origin(url) != _origin(self._base_url):
-                raise ChainError(FailureKind.REFUSED, "NSE sends us to another site")
-        raise ChainError(FailureKind.REFUSED, "NSE sends us round in circles")
+                raise ChainError(FailureKind.REFUSED, "NSE redirects to another site")
+        raise ChainError(FailureKind.REFUSED, "NSE redirects in a loop")
 
-    def _send(self, url: str, headers: Mapping[str, str]) -> _Answer:
-        # A tenth of a second to import, and most commands never ask NSE.
+    def _send(self, url: str, headers: Mapping[str, str]) -> RawResponse:
+        # It takes a tenth of a second to import, and most commands never use NSE.
         import requests
 
         seconds = self._timeout_seconds
         try:
-            with self._visitor().get(
+            with self._opened_session().get(
                 url,
                 headers=headers,
                 timeout=(min(CONNECT_SECONDS, seconds), seconds),
@@ -234,24 +222,23 @@ class NseSite:
                 allow_redirects=False,
             ) as response:
                 body = _whole_body(response.raw, stopwatch() + seconds)
-                location = response.headers.get("Location") if response.is_redirect else None
-                return _Answer(response.status_code, body, location)
+                return RawResponse(self._clock.now(), response.status_code, body, response.headers)
         except urllib3.exceptions.DecodeError:
-            raise ChainError(FailureKind.NOT_JSON, "a body that cannot be unpacked") from None
+            raise ChainError(FailureKind.NOT_JSON, "a body that cannot be decompressed") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as problem:
-            # Their own texts name the whole address.
+            # Their own texts contain the whole address.
             raise Unreachable(
-                f"No answer from NSE ({type(problem).__name__})",
+                f"No response from NSE ({type(problem).__name__})",
                 hint=ADVICE[FailureKind.UNREACHABLE],
             ) from None
 
-    def _visitor(self) -> "requests.Session":
+    def _opened_session(self) -> "requests.Session":
         if self._session is None:
             import requests
 
             self._session = requests.Session()
             self._session.headers.update(BROWSER)
-            # A proxy of the environment leads out of this machine.
+            # A proxy named in the environment is not on this machine.
             self._session.trust_env = not _is_loopback(self._base_url)
         return self._session
 
@@ -261,25 +248,25 @@ def format_expiry(expiry: date) -> str:
     return f"{expiry.day:02}-{MONTHS[expiry.month - 1].capitalize()}-{expiry.year}"
 
 
-def read_site_answer(status: int, body: bytes) -> Any:
-    """The parsed body of an answer of the site's back end. Raises ChainError."""
-    if status != 200:
-        unnamed = FailureKind.SERVER_ERROR if status >= 500 else FailureKind.REFUSED
-        raise _refusal(REFUSALS.get(status, unnamed), status)
-    told = parsed(body)
-    if told == {}:
-        raise _refusal(FailureKind.EMPTY_OBJECT, status)
-    return told
+def read_site_response(raw: RawResponse) -> Any:
+    """The JSON in a response of the site's API. Raises ChainError."""
+    if raw.status != 200:
+        unnamed = FailureKind.SERVER_ERROR if raw.status >= 500 else FailureKind.REFUSED
+        raise _refusal(REFUSALS.get(raw.status, unnamed), raw.status)
+    document = parse_json(raw.body)
+    if document == {}:
+        raise _refusal(FailureKind.EMPTY_OBJECT, raw.status)
+    return document
 
 
 def _whole_body(raw: urllib3.HTTPResponse, until: float) -> bytes:
-    """The body, unpacked. Each single read is bounded by the timeout of the connection, but a
-    body that trickles could take for ever."""
+    """The decompressed body. The timeout of the connection bounds each single read, but a body
+    that trickles could take for ever."""
     body = bytearray()
     while piece := raw.read1(PIECE, decode_content=True):
         body += piece
         if stopwatch() > until:
-            raise urllib3.exceptions.TimeoutError("no whole body in time")
+            raise urllib3.exceptions.TimeoutError("no complete body in time")
         if len(body) > LARGEST_BODY:
             raise ChainError(FailureKind.NOT_A_CHAIN, f"a body of more than {LARGEST_BODY} bytes")
     return bytes(body)
@@ -290,7 +277,7 @@ def _too_late() -> Unreachable:
 
 
 def _refusal(kind: FailureKind, status: int) -> ChainError:
-    return ChainError(kind, f"NSE answered {status}", hint=ADVICE.get(kind, ""))
+    return ChainError(kind, f"NSE returned {status}", hint=ADVICE.get(kind, ""))
 
 
 def _origin(url: str) -> tuple[str, str]:

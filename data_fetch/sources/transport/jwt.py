@@ -1,4 +1,4 @@
-"""What a JSON Web Token contains. Nothing is verified: the provider does that."""
+"""The claims of a JSON Web Token. Nothing is verified: the provider does that."""
 
 import base64
 import binascii
@@ -8,7 +8,7 @@ import orjson
 
 
 def token_claims(token: str) -> dict[str, Any]:
-    """What a JWT says of itself, unverified; nothing for any other token."""
+    """The unverified claims of a JWT; none for any other token."""
     parts = token.split(".")
     if len(parts) != 3:
         return {}

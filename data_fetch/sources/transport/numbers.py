@@ -1,4 +1,4 @@
-"""Numbers as the provider writes them: JSON numbers, or plain decimals in quotes."""
+"""Numbers as providers write them: JSON numbers, or plain decimals in quotes."""
 
 import re
 from math import isfinite
@@ -10,7 +10,7 @@ from data_fetch.core.errors import BadRecord
 LARGEST_PRICE = 1e9
 LARGEST_QUANTITY = 2**63 - 1
 
-# A plain decimal in quotes can mean one thing only, so it is taken; "1,304.10" is not plain.
+# A plain decimal in quotes is unambiguous, so it is read; "1,304.10" is not plain.
 _DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 
 

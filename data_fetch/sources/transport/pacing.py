@@ -1,10 +1,10 @@
-"""Keeps requests inside the provider's limits, for all processes of the machine together.
+"""Keeps requests within the provider's limits, for all processes of the machine together.
 
-Upstox counts requests per user and API in three sliding windows. What was spent is kept in
-a file that every process of the same account opens, so it survives a restart, and the live
-lane of one process is served before the bulk lane of another. A request counts from the
-moment it is sent until one window width after its answer arrived, because the provider may
-have counted it at any moment between the two.
+Providers count requests per user and API in sliding windows. The sent requests are recorded in
+a file that every process of the same account opens, so the record survives a restart, and the
+live lane of one process is served before the bulk lane of another. A request counts from the
+moment it is sent until one window width after its response, because the provider may have
+counted it at any moment between the two.
 """
 
 import hashlib
@@ -24,30 +24,23 @@ from data_fetch.core.ports import Clock, Lane
 from data_fetch.sources.transport.jwt import token_claims
 from data_fetch.sources.transport.pacing_ledger import PacingLedger
 
-# Width of a sliding window -> how many requests it may hold.
-UPSTOX_LIMITS: Mapping[timedelta, int] = {
-    timedelta(seconds=1): 50,
-    timedelta(minutes=1): 500,
-    timedelta(minutes=30): 2000,
-}
-
-# No request is on its way longer: settings allow a timeout of 120 s. Of a process that died
-# with a request in flight nobody can tell when, or whether, the provider counted it.
+# No request is in flight longer: settings allow a timeout of 120 s. If a process dies with a
+# request in flight, it is unknown when, or whether, the provider counted it.
 LONGEST_FLIGHT = timedelta(seconds=130)
 
-# A waiter that has not come back so long after its turn is taken for dead.
+# A waiting process that does not return within this time after its turn is taken for dead.
 OVERDUE = timedelta(seconds=2)
 
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_IN_LINE = 2**63 - 1
+_LAST_IN_QUEUE = 2**63 - 1
 
 
 def state_file_for(host: str, token: str, folder: Path | None = None) -> Path:
-    """Where the spending of one account at one host is kept.
+    """The file with the spending of one account at one host.
 
     A token that names its user (a JWT's `sub`) stands for the user, whose limits outlive the
-    daily token; any other token stands for itself. Neither can be read from the name.
+    daily token; any other token stands for itself. The file name reveals neither.
     """
     account = token_claims(token).get("sub") or token
     name = hashlib.sha256(f"{host}\n{account}".encode()).hexdigest()[:32]
@@ -55,8 +48,8 @@ def state_file_for(host: str, token: str, folder: Path | None = None) -> Path:
 
 
 @dataclass(slots=True)
-class _Place:
-    """A request's place in the line. It gets a *ticket* when it has to wait."""
+class _QueueEntry:
+    """A request in the queue. It gets a *ticket* when it has to wait."""
 
     api: str
     lane: Lane
@@ -66,19 +59,19 @@ class _Place:
 class Pacer:
     """Permission to send, from one set of sliding windows per API. Satisfies `ports.Pacing`.
 
-    Works on any clock; *flight* bounds how long a request can be on its way. *state_file* may
-    be a function: each request then asks it which account it spends from, because the account
-    changes with a renewed token. Opens a file at the first request that needs it. Raises
-    SetupError when the file cannot be used at all.
+    Works on any clock; *flight* is the longest time that a request is in flight. *state_file* may
+    be a function: each request then calls it, because the account changes with a renewed token.
+    Opens a file at the first request that needs it. Raises SetupError when the file cannot be used.
     """
 
     def __init__(
         self,
         state_file: Path | Callable[[], Path],
         clock: Clock,
-        limits: Mapping[timedelta, int] = UPSTOX_LIMITS,
+        limits: Mapping[timedelta, int],
         flight: timedelta = LONGEST_FLIGHT,
     ) -> None:
+        self.limits = limits
         self._clock = clock
         self._limits = {_micros(window): limit for window, limit in limits.items()}
         self._longest = max(self._limits)
@@ -94,39 +87,26 @@ class Pacer:
         latest: datetime | None = None,
         stop: Event | None = None,
     ) -> Iterator[None]:
-        """Wait for permission to send one request to *api*; count it until it is answered.
+        """Wait for permission to send one request to *api*; count it until its response.
 
         Raises RateLimited at once when permission cannot come by *latest*, Stopped when *stop*
         is set before it comes.
         """
         ledger = self._ledger()
-        granted = self._wait_for_turn(ledger, _Place(api, lane), latest, stop or Event())
+        granted = self._wait_for_turn(ledger, _QueueEntry(api, lane), latest, stop or Event())
         try:
             yield
         finally:
-            ledger.change(lambda db: self._answered(db, granted, api))
-
-    def spent(self, api: str) -> dict[timedelta, int]:
-        """How many requests each window of *api* holds now."""
-
-        def count(db: sqlite3.Connection) -> dict[timedelta, int]:
-            now = self._tidied(db)
-            query = "SELECT count(*) FROM spent WHERE api = ? AND ends >= ?"
-            return {
-                window * _MICROSECOND: db.execute(query, (api, now - window)).fetchone()[0]
-                for window in self._limits
-            }
-
-        return self._ledger().change(count)
+            ledger.change(lambda db: self._complete(db, granted, api))
 
     def spending(self, api: str) -> list[datetime]:
         """From when each request in the longest window of *api* counts, oldest first.
 
-        Requests in flight are taken to be answered now.
+        Requests in flight are counted as if their response came now.
         """
 
         def ends(db: sqlite3.Connection) -> list[datetime]:
-            now = self._tidied(db)
+            now = self._tidy(db)
             query = "SELECT ends FROM spent WHERE api = ? AND ends >= ? ORDER BY ends"
             rows = db.execute(query, (api, now - self._longest))
             return [_instant(min(end, now)) for (end,) in rows]
@@ -144,70 +124,69 @@ class Pacer:
         return self._ledgers.setdefault(file, PacingLedger(file))
 
     def _wait_for_turn(
-        self, ledger: PacingLedger, place: _Place, latest: datetime | None, stop: Event
+        self, ledger: PacingLedger, entry: _QueueEntry, latest: datetime | None, stop: Event
     ) -> int:
         try:
             while True:
-                turn = ledger.change(lambda db: self._ask(db, place, latest))
+                turn = ledger.change(lambda db: self._try_turn(db, entry, latest))
                 if not isinstance(turn, datetime):
                     return turn
                 if self._clock.wait(turn, stop):
-                    raise Stopped(f"a request to {place.api} was called off while it waited")
+                    raise Stopped(f"a request to {entry.api} was cancelled while it waited")
         except BaseException:
-            # Ctrl-C too: a place kept in line would hold everybody behind it back.
-            ledger.change(lambda db: _leave_line(db, place))
+            # Ctrl-C too: an abandoned entry would block all entries behind it.
+            ledger.change(lambda db: _leave_queue(db, entry))
             raise
 
-    def _ask(
-        self, db: sqlite3.Connection, place: _Place, latest: datetime | None
+    def _try_turn(
+        self, db: sqlite3.Connection, entry: _QueueEntry, latest: datetime | None
     ) -> int | datetime:
-        """The number of the request that may now be sent, or when to ask again."""
-        now = self._tidied(db)
-        turn = self._turn(db, place, now)
+        """The id of the request that may now be sent, or when to try again."""
+        now = self._tidy(db)
+        turn = self._turn(db, entry, now)
         if turn <= now:
-            _leave_line(db, place)
+            _leave_queue(db, entry)
             return _insert(
                 db,
                 "INSERT INTO spent (api, sent, ends, answered) VALUES (?, ?, ?, 0)",
-                (place.api, now, now + self._flight),
+                (entry.api, now, now + self._flight),
             )
         if latest is not None and _instant(turn) > latest:
-            raise self._refusal(place.api, turn, now)
-        place.ticket = _insert(
+            raise self._rejection(entry.api, turn, now)
+        entry.ticket = _insert(
             db,
             "INSERT OR REPLACE INTO waiting (id, api, lane, seen, expires) VALUES (?, ?, ?, ?, ?)",
-            (place.ticket, place.api, place.lane, now, turn + _micros(OVERDUE)),
+            (entry.ticket, entry.api, entry.lane, now, turn + _micros(OVERDUE)),
         )
         return _instant(turn)
 
-    def _turn(self, db: sqlite3.Connection, place: _Place, now: int) -> int:
-        """The earliest instant at which *place* could be served; *now* or before means now.
+    def _turn(self, db: sqlite3.Connection, entry: _QueueEntry, now: int) -> int:
+        """The earliest instant at which *entry* could be served; *now* or before means now.
 
-        Requests in flight are taken to be answered this moment, and those ahead in the line
-        to be sent and answered this moment: it cannot be earlier, and who asks again then
-        will know better.
+        Assumes that requests in flight get their response now, and that those ahead in the queue
+        are sent and get theirs now: it cannot be earlier, and the next try computes it again.
         """
         (ahead,) = db.execute(
             "SELECT count(*) FROM waiting WHERE api = ? AND (lane, id) < (?, ?)",
-            (place.api, place.lane, place.ticket or _LAST_IN_LINE),
+            (entry.api, entry.lane, entry.ticket or _LAST_IN_QUEUE),
         ).fetchone()
-        turns = [self._after_what_is_unknown(db)]
+        turns = [self._after_unknown_spending(db)]
         for window, limit in self._limits.items():
             # A new request fits in when the limit-th newest has left the window.
-            end = now if ahead >= limit else _nth_newest_end(db, place.api, limit - ahead)
+            end = now if ahead >= limit else _nth_newest_end(db, entry.api, limit - ahead)
             if end is not None:
                 turns.append(min(end, now) + window + 1)
         return max(turns)
 
-    def _after_what_is_unknown(self, db: sqlite3.Connection) -> int:
+    def _after_unknown_spending(self, db: sqlite3.Connection) -> int:
         (since,) = db.execute("SELECT max(since) FROM unknown").fetchone()
         return 0 if since is None else since + self._longest + 1
 
-    def _tidied(self, db: sqlite3.Connection) -> int:
-        """Forget what no window holds any more; say what time it is (microseconds).
+    def _tidy(self, db: sqlite3.Connection) -> int:
+        """Delete what is in no window any more; return the time (microseconds).
 
-        Instants from the future were written before the clock was set back. They become the
-        present, so that they block no longer than one window.
+        Instants in the future were written before the clock was set back. They are moved to now,
+        so that they block no longer than one window.
         """
         now = _micros(self._clock.now() - _EPOCH)
         flight = self._flight
@@ -224,21 +203,21 @@ class Pacer:
             db.execute(statement, values)
         return now
 
-    def _answered(self, db: sqlite3.Connection, granted: int, api: str) -> None:
+    def _complete(self, db: sqlite3.Connection, granted: int, api: str) -> None:
         now = _micros(self._clock.now() - _EPOCH)
-        # Replaced rather than updated: a machine that slept with a request in flight may
-        # have forgotten it.
+        # Replaced instead of updated: after a suspend with a request in flight the row may
+        # have been deleted.
         db.execute(
             "INSERT OR REPLACE INTO spent (id, api, sent, ends, answered) VALUES (?, ?, ?, ?, 1)",
             (granted, api, now, now),
         )
 
-    def _refusal(self, api: str, turn: int, now: int) -> RateLimited:
+    def _rejection(self, api: str, turn: int, now: int) -> RateLimited:
         limits = ", ".join(
             f"{limit} in {window // 1_000_000} s" for window, limit in self._limits.items()
         )
         return RateLimited(
-            f"The budget of {api} ({limits}) is spent until "
+            f"The budget of {api} ({limits}) is used up until "
             f"{_instant(turn).astimezone(IST):%H:%M:%S} IST",
             retry_after=(turn - now) * _MICROSECOND,
             hint="Nothing was sent; another program may be using the same account.",
@@ -252,9 +231,9 @@ def _nth_newest_end(db: sqlite3.Connection, api: str, n: int) -> int | None:
     return None if row is None else row[0]
 
 
-def _leave_line(db: sqlite3.Connection, place: _Place) -> None:
-    if place.ticket is not None:
-        db.execute("DELETE FROM waiting WHERE id = ?", (place.ticket,))
+def _leave_queue(db: sqlite3.Connection, entry: _QueueEntry) -> None:
+    if entry.ticket is not None:
+        db.execute("DELETE FROM waiting WHERE id = ?", (entry.ticket,))
 
 
 def _insert(db: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> int:

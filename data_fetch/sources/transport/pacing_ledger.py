@@ -1,8 +1,8 @@
-"""The file that remembers what was spent: shared, locked, and safe to kill at any moment.
+"""The file with the sent requests: shared, locked, and safe against kills at any moment.
 
-SQLite in WAL mode: the file survives the death of any process. Should it be damaged all the
-same, it is begun anew, and whatever may have been spent through the old one is taken as
-spent to the limit: counting too much costs a wait, counting too little could cost the account.
+SQLite in WAL mode: the file survives the death of any process. A damaged file is replaced by a
+new one, and the limits count as used up in the old one: counting too much costs a wait, counting
+too little could cost the account.
 """
 
 import logging
@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 BUSY_SECONDS = 30
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
-# Instants are microseconds since 1970. `spent.ends`: when the answer came, or at the latest
-# can have come; `waiting.expires`: when a waiter that did not come back is taken for dead;
+# Instants are microseconds since 1970. `spent.ends`: the instant of the response, or the latest
+# possible one; `waiting.expires`: when a waiting process that did not return is taken for dead;
 # `unknown.since`: before this instant any number of requests may have been sent.
 TABLES = """
 CREATE TABLE IF NOT EXISTS spent (
@@ -49,7 +49,7 @@ class PacingLedger:
         self._lock = Lock()
 
     def change(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What *work* returns, done in one transaction that no other process can come between.
+        """Return the result of *work*, which runs in one exclusive transaction.
 
         Raises SetupError when the file cannot be used.
         """
@@ -66,7 +66,7 @@ class PacingLedger:
                 raise SetupError(
                     f"The record of sent requests, {self._file}, cannot be used ({problem})",
                     hint="Make its folder writable (XDG_STATE_HOME names another one); if only "
-                    "the file is at fault, remove it when nothing was sent for 30 minutes.",
+                    "the file is damaged, remove it when nothing was sent for 30 minutes.",
                 ) from None
 
     def close(self) -> None:
@@ -81,33 +81,33 @@ class PacingLedger:
     def _opened(self) -> sqlite3.Connection:
         if self._db is None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            # Two processes that meet here must not both find the file damaged and replace it.
+            # Two processes must not both find the file damaged and replace it.
             with FileLock(self._file.with_suffix(".lock"), timeout=BUSY_SECONDS):
-                self._db = self._sound_file()
+                self._db = self._undamaged_file()
         return self._db
 
-    def _sound_file(self) -> sqlite3.Connection:
+    def _undamaged_file(self) -> sqlite3.Connection:
         try:
             return _connect(self._file)
         except sqlite3.DatabaseError as problem:
             if not _is_damage(problem):
                 raise
-        last_used = self._set_damaged_file_aside()
+        last_used = self._move_damaged_file()
         db = _connect(self._file)
         db.execute("INSERT INTO unknown VALUES (?)", (last_used,))
         log.warning(
-            "the record of sent requests was damaged and is begun anew; up to 30 minutes are "
-            "waited for what may have been spent",
+            "the record of sent requests was damaged and is replaced; requests wait up to 30 "
+            "minutes for limits that may be used up",
             extra={"file": str(self._file)},
         )
         return db
 
-    def _set_damaged_file_aside(self) -> int:
-        """Rename the file; say when it was last written (microseconds since 1970)."""
+    def _move_damaged_file(self) -> int:
+        """Rename the file; return when it was last written (microseconds since 1970)."""
         parts = [self._file, *(Path(f"{self._file}{tail}") for tail in ("-wal", "-shm"))]
-        there = [part for part in parts if part.exists()]
-        last_used = max(part.stat().st_mtime_ns for part in there) // 1000
-        for part in there:
+        present = [part for part in parts if part.exists()]
+        last_used = max(part.stat().st_mtime_ns for part in present) // 1000
+        for part in present:
             part.replace(part.with_name(f"{part.name}.damaged"))
         return last_used
 
@@ -123,7 +123,7 @@ def _connect(file: Path) -> sqlite3.Connection:
         if health != "ok":
             raise _damage(health)
     except BaseException:
-        # Whatever went wrong is raised on; only the connection must not stay open.
+        # Every error is raised again; only the connection must not stay open.
         db.close()
         raise
     return db

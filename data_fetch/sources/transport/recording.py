@@ -1,4 +1,4 @@
-"""A piece of work for a provider that keeps what came over the wire, usable or not."""
+"""A request context that records the raw responses."""
 
 from dataclasses import dataclass, field
 
@@ -8,6 +8,6 @@ from data_fetch.sources.transport.retrying import RequestContext
 
 @dataclass(slots=True)
 class RecordingRequestContext(RequestContext):
-    """An errand whose *raw_responses* are all bodies that were received on the way, in order."""
+    """A context with all *raw_responses* that were received so far, usable or not, in order."""
 
     raw_responses: list[RawResponse] = field(default_factory=list)

@@ -1,11 +1,11 @@
-"""When a request is tried again: by class of error, and never beyond its time.
+"""Retries of requests: by class of error, and never beyond the deadline.
 
-retry   an answer that cannot be meant, or none at all: a few attempts, further and further apart
-wait    the provider asks for patience: as long as it says
-stop    token, access, settings: trying again cannot help
-skip    the request itself is refused: trying again cannot help either
+retry   a bad response, or none: a few attempts, with longer and longer waits
+wait    a rate limit: as long as the provider requires
+stop    token, access, settings: a retry cannot help
+skip    the request itself is rejected: a retry cannot help either
 
-Whoever runs a policy on a virtual clock must have its work held: waits go through the clock.
+On a virtual clock the caller must hold the clock: waits go through it.
 """
 
 from collections.abc import Callable
@@ -22,21 +22,21 @@ from data_fetch.core.ports import Clock, Lane
 
 T = TypeVar("T")
 
-# A quote that comes later than this would belong to the next minute.
-PATIENCE = {
+# A later quote would belong to the next minute.
+TIME_LIMITS = {
     Lane.LIVE: timedelta(seconds=30),
     Lane.CHAIN: timedelta(minutes=2),
-    # Longer than the longest window of the rate limits: bulk work waits for its turn.
+    # Longer than the longest window of the rate limits: bulk work waits for permission.
     Lane.BACKFILL: timedelta(hours=2),
 }
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """One piece of work for the provider, however many requests it takes.
+    """The lane, deadline and request count of one piece of work, of any number of requests.
 
-    *deadline* ends all waiting, and so does setting *stop*; *requests* counts what was really
-    sent, retries included.
+    *deadline* ends all waiting, and so does setting *stop*; *requests* counts the sent requests,
+    retries included.
     """
 
     lane: Lane
@@ -46,15 +46,15 @@ class RequestContext:
 
     @classmethod
     def begin(cls, lane: Lane, now: datetime, stop: Event | None = None) -> Self:
-        """One that begins now, with the patience of its lane."""
-        return cls(lane, now + PATIENCE[lane], stop or Event())
+        """A context that begins now, with the time limit of its lane."""
+        return cls(lane, now + TIME_LIMITS[lane], stop or Event())
 
 
 class RetryPolicy:
     """Tries transient failures again, at most *attempts* times in all.
 
-    *random* spreads the waits, so that many clients do not come back at one instant; a
-    seeded one makes a rehearsal repeatable.
+    *random* spreads the waits, so that many clients do not retry at one instant; a seeded one
+    makes a rehearsal repeatable.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ class RetryPolicy:
         self._random = random or Random()
 
     def run(self, work: Callable[[], T], context: RequestContext) -> T:
-        """What *work* returns. Its last error is raised when it fails for good, or when the
-        next attempt would begin after the errand's deadline; Stopped when it is called off."""
+        """Return the result of *work*. Raises its last error when it fails for good or the next
+        attempt would begin after the deadline; Stopped when the context is stopped."""
 
         def over(state: RetryCallState) -> bool:
             next_attempt = self._clock.now() + timedelta(seconds=state.upcoming_sleep)
@@ -82,7 +82,7 @@ class RetryPolicy:
 
         def pause(seconds: float) -> None:
             if self._clock.wait(self._clock.now() + timedelta(seconds=seconds), context.stop):
-                raise Stopped("the request was called off before it was tried again")
+                raise Stopped("the request was cancelled before its retry")
 
         return Retrying(
             retry=retry_if_exception_type(TransientError),

@@ -1,4 +1,4 @@
-"""The official Upstox SDK behind one door: paced, retried, raw JSON out.
+"""Upstox's API through the official SDK: paced, retried, raw JSON out.
 
 Every request of the package to Upstox goes through `UpstoxApi`. Nothing is imported,
 connected or started before the first request.
@@ -12,12 +12,12 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.errors import AccessDenied, BadResponse, TokenRejected, Unreachable
 from data_fetch.core.ports import Clock, Lane, Pacing
 from data_fetch.sources.transport.recording import RecordingRequestContext
+from data_fetch.sources.transport.responses import Response
 from data_fetch.sources.transport.retrying import RequestContext, RetryPolicy
-from data_fetch.sources.upstox.responses import Answer, read_answer
+from data_fetch.sources.upstox.responses import read_response
 from data_fetch.sources.upstox.token import TokenKeeper
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 # The most instrument keys that one request may name.
 LTP_BATCH = OHLC_BATCH = 500
 
-# What the candle paths call an interval; those of expired contracts use our own names.
+# The candle paths' names of an interval; those of expired contracts use ours.
 UNITS = {CandleInterval.MINUTE: ("minutes", 1), CandleInterval.DAY: ("days", 1)}
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One call of the SDK: *api* is the budget it spends from, *shape* what `data` must be."""
+    """One call of the SDK: *api* is its rate budget, *shape* the required type of `data`."""
 
     api: str
     owner: str
@@ -49,7 +49,7 @@ EXPIRED_CANDLES = Endpoint(
 OPTION_CONTRACTS = Endpoint("option-contract", "OptionsApi", "get_option_contracts", list)
 OPTION_CHAIN = Endpoint("option-chain", "OptionsApi", "get_put_call_option_chain", list)
 MARKET_STATUS = Endpoint("market-status", "MarketHolidaysAndTimingsApi", "get_market_status", dict)
-# The SDK sends these without a token. The two candle paths spend from one budget.
+# The SDK sends these without a token. The two candle paths share one budget.
 HISTORY = Endpoint("candles", "HistoryV3Api", "get_historical_candle_data1", dict, False)
 INTRADAY = Endpoint("candles", "HistoryV3Api", "get_intra_day_candle_data", dict, False)
 HOLIDAYS = Endpoint("holidays", "MarketHolidaysAndTimingsApi", "get_holidays", list, False)
@@ -90,66 +90,56 @@ class UpstoxApi:
             return self._requests_sent
 
     def context(self, lane: Lane, stop: Event | None = None) -> RequestContext:
-        """A piece of work that begins now, with the patience of its lane.
+        """The context of requests that begin now, with the time limit of their lane.
 
-        Setting *stop* ends all its waiting: whoever waits gets Stopped.
+        Setting *stop* ends all its waiting, which raises Stopped.
         """
         return RequestContext.begin(lane, self._clock.now(), stop)
-
-    def recording_context(self, lane: Lane, stop: Event | None = None) -> RecordingRequestContext:
-        """An errand that keeps every body that is received on its way, refusals included."""
-        return RecordingRequestContext.begin(lane, self._clock.now(), stop)
 
     def ltp(
         self,
         instrument_keys: Sequence[str],
-        lane: Lane = Lane.LIVE,
-        context: RequestContext | None = None,
-    ) -> Answer:
+        context: RequestContext,
+    ) -> Response:
         """The last prices of at most 500 instruments: `data` of one request, raw.
 
         Its map keys are `SEGMENT:SYMBOL`; the instrument key is inside each row. One unknown
-        key refuses the whole request (UnknownInstrument).
+        key makes Upstox reject the whole request (UnknownInstrument).
         """
         keys = _listed(instrument_keys, LTP_BATCH)
-        return self._get(LTP, context or self.context(lane), instrument_key=keys)
+        return self._get(LTP, context, instrument_key=keys)
 
     def ohlc(
         self,
         instrument_keys: Sequence[str],
-        lane: Lane = Lane.LIVE,
-        context: RequestContext | None = None,
-    ) -> Answer:
+        context: RequestContext,
+    ) -> Response:
         """The forming minute and the completed one before it of at most 500 instruments, raw.
 
-        Keyed and refused as `ltp` is.
+        Keyed and rejected as `ltp` is.
         """
         keys = _listed(instrument_keys, OHLC_BATCH)
-        return self._get(OHLC, context or self.context(lane), "I1", instrument_key=keys)
+        return self._get(OHLC, context, "I1", instrument_key=keys)
 
     def option_contracts(
         self,
         live_key: str,
-        expiry: date | None = None,
-        lane: Lane = Lane.CHAIN,
-        context: RequestContext | None = None,
-    ) -> Answer:
-        """The listed options of an underlying, of one expiry or of all, raw rows."""
-        of_expiry = {} if expiry is None else {"expiry_date": expiry.isoformat()}
-        return self._get(OPTION_CONTRACTS, context or self.context(lane), live_key, **of_expiry)
+        context: RequestContext,
+    ) -> Response:
+        """The listed options of an underlying, of all expiries: raw rows."""
+        return self._get(OPTION_CONTRACTS, context, live_key)
 
     def option_chain(
         self,
         live_key: str,
         expiry: date,
-        lane: Lane = Lane.CHAIN,
-        context: RequestContext | None = None,
-    ) -> Answer:
-        """The put-call chain of one expiry of an underlying, one raw row a strike.
+        context: RequestContext,
+    ) -> Response:
+        """The put-call chain of one expiry of an underlying, one raw row per strike.
 
         There are no rows for an expiry that is not listed.
         """
-        return self._get(OPTION_CHAIN, context or self.context(lane), live_key, expiry.isoformat())
+        return self._get(OPTION_CHAIN, context, live_key, expiry.isoformat())
 
     def historical_candles(
         self,
@@ -157,9 +147,8 @@ class UpstoxApi:
         interval: CandleInterval,
         first_day: date,
         last_day: date,
-        lane: Lane = Lane.BACKFILL,
-        context: RequestContext | None = None,
-    ) -> Answer:
+        context: RequestContext,
+    ) -> Response:
         """Candles of completed days, both dates included: `data` of one request, raw.
 
         RequestRefused (UDAPI1148) beyond 31 days of minutes or ten years of days;
@@ -167,21 +156,20 @@ class UpstoxApi:
         """
         unit, count = UNITS[interval]
         days = (last_day.isoformat(), first_day.isoformat())
-        return self._get(HISTORY, context or self.context(lane), live_key, unit, count, *days)
+        return self._get(HISTORY, context, live_key, unit, count, *days)
 
     def intraday_candles(
         self,
         live_key: str,
         interval: CandleInterval,
-        lane: Lane = Lane.BACKFILL,
-        context: RequestContext | None = None,
-    ) -> Answer:
-        """Today's candles so far, raw; the newest may be forming still.
+        context: RequestContext,
+    ) -> Response:
+        """Today's candles so far, raw; the newest may still be forming.
 
         Before the open they may be those of the last trading day.
         """
         unit, count = UNITS[interval]
-        return self._get(INTRADAY, context or self.context(lane), live_key, unit, count)
+        return self._get(INTRADAY, context, live_key, unit, count)
 
     def expired_candles(
         self,
@@ -189,64 +177,61 @@ class UpstoxApi:
         interval: CandleInterval,
         first_day: date,
         last_day: date,
-        lane: Lane = Lane.BACKFILL,
-        context: RequestContext | None = None,
-    ) -> Answer:
+        context: RequestContext,
+    ) -> Response:
         """Candles of an expired contract (``NSE_FO|47983|30-01-2025``), both dates included, raw.
 
         AccessDenied without the Upstox Plus plan.
         """
         days = (last_day.isoformat(), first_day.isoformat())
-        return self._get(
-            EXPIRED_CANDLES, context or self.context(lane), expired_key, interval.value, *days
-        )
+        return self._get(EXPIRED_CANDLES, context, expired_key, interval.value, *days)
 
-    def holidays(self, lane: Lane = Lane.BACKFILL) -> list[Any]:
+    def holidays(self) -> list[Any]:
         """The holidays of the current year, raw rows."""
-        rows: list[Any] = self._whole(HOLIDAYS, lane)
+        rows: list[Any] = self._whole(HOLIDAYS)
         return rows
 
-    def timings(self, day: date, lane: Lane = Lane.BACKFILL) -> list[Any]:
+    def timings(self, day: date) -> list[Any]:
         """Which exchanges open on *day* and when, raw rows; none when all are closed."""
-        rows: list[Any] = self._whole(TIMINGS, lane, day.isoformat())
+        rows: list[Any] = self._whole(TIMINGS, day.isoformat())
         return rows
 
-    def market_status(self, exchange: str, lane: Lane = Lane.BACKFILL) -> dict[str, Any]:
-        """The state of *exchange* (NSE, NFO, BSE, ...; a segment name is refused), raw."""
-        state: dict[str, Any] = self._whole(MARKET_STATUS, lane, exchange)
+    def market_status(self, exchange: str) -> dict[str, Any]:
+        """The state of *exchange* (NSE, NFO, BSE, ...; a segment name is rejected), raw."""
+        state: dict[str, Any] = self._whole(MARKET_STATUS, exchange)
         return state
 
-    def _whole(self, endpoint: Endpoint, lane: Lane, *args: object) -> Any:
-        answer = self._get(endpoint, self.context(lane), *args)
-        if answer.partial:
-            raise BadResponse(f"Upstox answered {endpoint.api} in part only")
-        return answer.data
+    def _whole(self, endpoint: Endpoint, *args: object) -> Any:
+        response = self._get(endpoint, self.context(Lane.BACKFILL), *args)
+        if response.partial:
+            raise BadResponse(f"Upstox returned only a part of {endpoint.api}")
+        return response.data
 
     def _get(
         self, endpoint: Endpoint, context: RequestContext, *args: object, **params: object
-    ) -> Answer:
-        def attempt() -> Answer:
+    ) -> Response:
+        def attempt() -> Response:
             return self._send(endpoint, context, *args, **params)
 
         while True:
             try:
                 return self._policy.run(attempt, context)
             except TokenRejected:
-                # Raises, with what to do, unless `.env` holds another token by now.
+                # Raises, with a hint, unless `.env` holds another token.
                 self._token.current()
 
     def _send(
         self, endpoint: Endpoint, context: RequestContext, *args: object, **params: object
-    ) -> Answer:
+    ) -> Response:
         """One request, with the permission of the pacer."""
         if self._clock.now() >= context.deadline:
             raise Unreachable("No time is left for this request", hint="It was not sent.")
         token = self._token.current() if endpoint.needs_token else ""
-        sdk = self._candle_endpoint()
+        sdk = self._opened_sdk()
         with self._pacing.request(endpoint.api, context.lane, context.deadline, context.stop):
             context.requests += 1
             self._count()
-            asked_at = self._clock.now()
+            requested_at = self._clock.now()
             raw = sdk.get(
                 endpoint.owner,
                 endpoint.method,
@@ -256,31 +241,31 @@ class UpstoxApi:
                 **params,
             )
         if isinstance(context, RecordingRequestContext):
-            context.raw_responses.append(RawResponse(self._clock.now(), raw.status, raw.body))
+            context.raw_responses.append(raw)
         try:
-            answer = read_answer(raw, endpoint.shape, self._clock.now())
+            response = read_response(raw, endpoint.shape)
         except TokenRejected as rejected:
             if not endpoint.needs_token:
                 raise AccessDenied(
-                    f"Upstox asks for an access token for {endpoint.api} (401)",
-                    hint="The SDK sends none there: look for a newer version of it.",
+                    f"Upstox requires an access token for {endpoint.api} (401)",
+                    hint="The SDK sends none there: install a newer version of it.",
                 ) from rejected
             self._token.reject(token)
             raise
-        return replace(answer, asked_at=asked_at)
+        return replace(response, requested_at=requested_at)
 
     def _timeout_for(self, context: RequestContext) -> int:
-        """Whole seconds: the usual timeout, less when the errand ends before it."""
+        """Whole seconds: the usual timeout, less when the deadline comes before it."""
         left = (context.deadline - self._clock.now()).total_seconds()
         return max(1, ceil(min(self._timeout_seconds, left)))
 
-    def _candle_endpoint(self) -> "UpstoxSdk":
+    def _opened_sdk(self) -> "UpstoxSdk":
         with self._lock:
             if self._sdk is None:
-                # The SDK takes a third of a second to import, and most commands never send.
+                # The SDK takes a third of a second to import, and most commands send no request.
                 from data_fetch.sources.upstox.sdk import UpstoxSdk
 
-                self._sdk = UpstoxSdk(self._base_url)
+                self._sdk = UpstoxSdk(self._base_url, self._clock)
             return self._sdk
 
     def _count(self) -> None:

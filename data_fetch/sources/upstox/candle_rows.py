@@ -1,7 +1,7 @@
-"""The provider's candle rows, turned into blocks. Pure.
+"""Reads Upstox's candle rows into blocks. Pure.
 
 A good body is read column by column. One in which anything is unusual is read again row by
-row, which takes ten times as long and says what is wrong with which rows.
+row, which takes ten times as long and reports what is wrong with which rows.
 """
 
 from collections import Counter
@@ -31,15 +31,16 @@ from data_fetch.sources.transport.numbers import (
     read_number,
     read_quantity,
 )
-from data_fetch.sources.upstox.responses import Answer
+from data_fetch.sources.transport.responses import Response
 
 Ints = NDArray[np.int64]
 
-# The provider's clock and ours differ a little, so a minute that is just over may not be there.
+# The provider's clock and ours differ a little, so a minute that is just over may be missing.
 FORMING_GRACE = timedelta(seconds=5)
-# From the stamp of a candle until it is over for certain.
+# From the timestamp of a candle until it is over for certain.
 SETTLED_AFTER = {CandleInterval.MINUTE: MINUTE + FORMING_GRACE, CandleInterval.DAY: DAY_IS_OVER}
 
+# Such a row is neither used nor rejected; each other reason rejects a row.
 NOT_OVER_YET = "not over yet"
 OF_ANOTHER_DAY = "of another day"
 NO_ROW = "not a row of seven values"
@@ -58,28 +59,29 @@ DIGITS_AS_0 = bytes.maketrans(b"123456789", b"0" * 9)
 # start, open, high, low, close, volume, open interest
 COLUMNS = 7
 Candle = tuple[int, float, float, float, float, int, int]
-# The same as columns, and how many rows were not used, by reason.
+# The same as columns, and the number of unused rows, by reason.
 Columns = tuple[Sequence[Any], ...]
 Read = tuple[Columns, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedCandles:
-    """What one answer says of the days asked for.
+    """The candles of the requested days in one response.
 
-    *block* has the good rows whose time is over, all of kind `TRADED`. *rejected_rows* count the
-    rows that were not used, by reason. Only a *complete* answer proves anything about what it
-    lacks: it was not partial, and every row was good or is not over yet.
+    *block* has the good rows whose time is over, all of kind `TRADED`. *still_forming* counts
+    rows whose time is not over, *rejected_rows* the bad ones, by reason. Only a *complete*
+    response proves anything about what it lacks: it was not partial, and no row is bad.
     """
 
     block: CandleBlock
     complete: bool
+    still_forming: int
     rejected_rows: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """The starts that an answer should hold: *first* to *end*, and over up to *latest*."""
+class _Requested:
+    """The starts that a response should contain: *first* to *end*, and over up to *latest*."""
 
     first: int
     end: int
@@ -88,7 +90,7 @@ class _Asked:
 
 
 def read_candles(
-    answer: Answer,
+    response: Response,
     *,
     instrument_key: str,
     interval: CandleInterval,
@@ -96,22 +98,23 @@ def read_candles(
     last_day: date,
     received_at: datetime,
 ) -> ParsedCandles:
-    """The candles of *instrument_key* in an answer to a request for these days.
+    """The candles of *instrument_key* in a response to a request for these days.
 
-    What was forming when the request went out is not over, however late the answer came.
-    Raises BadResponse when there are no rows to look at.
+    A candle that was forming when the request was sent is not over, however late the response
+    arrived. Raises BadResponse when there is no list of rows.
     """
-    rows = answer.data.get("candles") if isinstance(answer.data, dict) else None
+    rows = response.data.get("candles") if isinstance(response.data, dict) else None
     if not isinstance(rows, list):
-        raise BadResponse("Upstox answered with data that holds no list of candles")
-    known_at = answer.asked_at or received_at
-    asked = _Asked(
+        raise BadResponse("Upstox returned data without a list of candles")
+    known_at = response.requested_at or received_at
+    requested = _Requested(
         first=midnight_number(first_day),
         end=midnight_number(last_day) + MINUTES_OF_DAY,
         latest=minute_number(known_at - SETTLED_AFTER[interval]),
         daily=interval is CandleInterval.DAY,
     )
-    columns, rejected_rows = _at_once(rows, asked) or _one_by_one(rows, asked)
+    columns, counts = _at_once(rows, requested) or _one_by_one(rows, requested)
+    rejected_rows = {why: count for why, count in counts.items() if why != NOT_OVER_YET}
     starts, opened, high, low, close, volume, oi = columns
     block = CandleBlock(
         instrument_key=instrument_key,
@@ -125,11 +128,15 @@ def read_candles(
         oi=oi,
         kinds=[Kind.TRADED] * len(starts),
     )
-    complete = not answer.partial and rejected_rows.keys() <= {NOT_OVER_YET}
-    return ParsedCandles(block=block, complete=complete, rejected_rows=rejected_rows)
+    return ParsedCandles(
+        block=block,
+        complete=not response.partial and not rejected_rows,
+        still_forming=counts.get(NOT_OVER_YET, 0),
+        rejected_rows=rejected_rows,
+    )
 
 
-def _at_once(rows: list[Any], asked: _Asked) -> Read | None:
+def _at_once(rows: list[Any], requested: _Requested) -> Read | None:
     """All of it, when every row is good and the newest comes first, as usual."""
     if set(map(type, rows)) != {list} or set(map(len, rows)) != {COLUMNS}:
         return None
@@ -139,11 +146,11 @@ def _at_once(rows: list[Any], asked: _Asked) -> Read | None:
         [row[place] for row in oldest_first] for place in range(COLUMNS)
     )
     starts, prices = _starts_at_once(stamps), _prices_at_once((opened, high, low, close))
-    if starts is None or prices is None or not _fit(starts, asked):
+    if starts is None or prices is None or not _fit(starts, requested):
         return None
     if not (_are_quantities(volume) and _are_quantities(oi)):
         return None
-    forming = int(np.count_nonzero(starts > asked.latest))
+    forming = int(np.count_nonzero(starts > requested.latest))
     columns = (starts.tolist(), *prices, volume, oi)
     if not forming:
         return columns, {}
@@ -189,23 +196,23 @@ def _are_quantities(column: Sequence[Any]) -> bool:
     return set(map(type, column)) == {int} and min(column) >= 0 and max(column) <= LARGEST_QUANTITY
 
 
-def _fit(starts: Ints, asked: _Asked) -> bool:
-    """Whether *starts* go on in time, each once, within the days asked for."""
+def _fit(starts: Ints, requested: _Requested) -> bool:
+    """Whether *starts* go on in time, each once, within the requested days."""
     return bool(
         (np.diff(starts) > 0).all()
-        and asked.first <= starts[0]
-        and starts[-1] < asked.end
-        and not (asked.daily and ((starts + IST_AHEAD) % MINUTES_OF_DAY).any())
+        and requested.first <= starts[0]
+        and starts[-1] < requested.end
+        and not (requested.daily and ((starts + IST_AHEAD) % MINUTES_OF_DAY).any())
     )
 
 
-def _one_by_one(rows: list[Any], asked: _Asked) -> Read:
-    """The same of any rows, in whatever order."""
+def _one_by_one(rows: list[Any], requested: _Requested) -> Read:
+    """The same for rows of any form and order."""
     rejected_rows: Counter[str] = Counter()
     found: dict[int, list[Candle]] = {}
     for row in rows:
         try:
-            candle = _candle(row, asked)
+            candle = _candle(row, requested)
         except BadRecord as bad:
             rejected_rows[bad.message] += 1
         else:
@@ -220,17 +227,17 @@ def _one_by_one(rows: list[Any], asked: _Asked) -> Read:
     return columns, rejected_rows
 
 
-def _candle(row: Any, asked: _Asked) -> Candle:
+def _candle(row: Any, requested: _Requested) -> Candle:
     """One row. Raises BadRecord, whose text is one of the reasons above."""
     if not isinstance(row, list) or len(row) != COLUMNS:
         raise BadRecord(NO_ROW)
     stamp, *prices, volume, oi = row
     start = _start(stamp)
-    if not asked.first <= start < asked.end:
+    if not requested.first <= start < requested.end:
         raise BadRecord(OF_ANOTHER_DAY)
-    if asked.daily and (start + IST_AHEAD) % MINUTES_OF_DAY:
+    if requested.daily and (start + IST_AHEAD) % MINUTES_OF_DAY:
         raise BadRecord(NO_MIDNIGHT)
-    if start > asked.latest:
+    if start > requested.latest:
         raise BadRecord(NOT_OVER_YET)
     return (start, *read_prices(prices), read_units(volume), read_units(oi))
 

@@ -1,8 +1,8 @@
-"""Upstox's put-call chain and its list of option contracts, turned into our words. Pure.
+"""Reads Upstox's put-call chain and its list of option contracts. Pure.
 
-Open interest, volume and the quantities of the book are shares; the volatility is percent,
-and 0 where Upstox computed none, together with a delta of exactly 1 or -1. The answer
-carries no time of its own.
+Open interest, volume and the quantities of the book are shares; the volatility is percent, and
+0 where Upstox computed none, together with a delta of exactly 1 or -1. The response has no
+timestamp.
 """
 
 import re
@@ -27,7 +27,7 @@ from data_fetch.core.errors import BadRecord
 from data_fetch.core.failures import FailureKind
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.text import presentable
-from data_fetch.sources.chain_parsing.legs import LOOK, LegGathering, wanted_only
+from data_fetch.sources.chain_parsing.legs import CHECK_FORMAT, LegGathering, wanted_only
 from data_fetch.sources.chain_parsing.plausibility import check_chains, most_worth, refuse_prices
 from data_fetch.sources.chain_parsing.values import (
     IV_DIGITS,
@@ -58,7 +58,7 @@ INDEX_SYMBOLS = {
 }
 
 MARKET_DATA, GREEKS = "market_data", "option_greeks"
-# In the order in which `_leg` and `_greeks` take them.
+# In the order in which `_leg` and `_greeks` read them.
 MARKET_FIELDS = (
     Field("ltp", ("ltp",), LARGEST_PRICE, needed=True),
     Field("volume", ("volume",), LARGEST_COUNT, needed=True),
@@ -98,7 +98,7 @@ ROW_NAMES = {
 CHAIN_NAMES = ROW_NAMES - {"expiry", "strike_price", "underlying_key"}
 LEG_NAMES = {"instrument_key", MARKET_DATA, GREEKS}
 MARKET_NAMES = {field.name for field in MARKET_FIELDS}
-# The chance of profit has been there since February 2025; nobody needs it.
+# The probability of profit (since February 2025) is not used.
 GREEK_NAMES = {field.name for field in GREEK_FIELDS} | {"pop"}
 
 SPOT = "underlying_spot_price"
@@ -108,7 +108,7 @@ KEY = re.compile(r"[A-Z]{3}_FO\|[0-9]{1,12}", re.ASCII)
 
 # Among so many rows there is both a call and a put.
 ROWS_WITH_BOTH = 10
-# pcr is put open interest to that of the call; further off than this is not rounding.
+# pcr is put to call open interest; a larger difference than this is not rounding.
 RATIO_FACTOR, RATIO_ROUNDING = 1.25, 0.001
 
 Row = Mapping[str, Any]
@@ -121,11 +121,11 @@ def read_upstox_chain(
     *,
     underlying_key: str | None = None,
 ) -> ParsedChains:
-    """The chain in the `data` of an answer.
+    """The chain in the `data` of a response.
 
-    *underlying* is the symbol to call it by, else the one that belongs to the index key, else
-    the key itself. With *expiry* or *underlying_key* given, an answer about something else is
-    FailureKind.OTHER_CHAIN. Raises ChainError when there is no chain that could be believed.
+    *underlying* is its symbol, else the one that belongs to the index key is used, else the key
+    itself. With *expiry* or *underlying_key* given, a response about something else is
+    FailureKind.OTHER_CHAIN. Raises ChainError when there is no usable chain.
     """
     reading = _Reading(_rows_in(rows), underlying, underlying_key)
     for row in rows:
@@ -134,7 +134,7 @@ def read_upstox_chain(
 
 
 def read_upstox_contracts(rows: Any) -> tuple[list[Instrument], list[RejectedRow]]:
-    """The listed options in the `data` of a contracts answer, by their dated keys.
+    """The listed options in the `data` of a contracts response, by their dated keys.
 
     Raises ChainError when that is no list of contracts.
     """
@@ -155,8 +155,8 @@ def read_upstox_contracts(rows: Any) -> tuple[list[Instrument], list[RejectedRow
 
 
 def _contract(row: Any) -> Instrument:
-    """A row of this answer is one of the instrument master's, but for the form of its numbers:
-    JSON floats, and an expiry that is a date rather than an instant."""
+    """Read a row as one of the instrument master, with JSON floats instead of decimals and an
+    expiry that is a date instead of an instant."""
     if not isinstance(row, dict) or row.get("segment") != FUTURES_AND_OPTIONS:
         raise BadRecord(f"no contract of {FUTURES_AND_OPTIONS}: {shortened(row)}")
     exact = {name: Decimal(str(v)) if type(v) is float else v for name, v in row.items()}
@@ -176,7 +176,7 @@ def _rows_in(rows: Any) -> Sequence[Any]:
 
 
 class _Reading:
-    """One answer while it is read."""
+    """One response during reading."""
 
     def __init__(self, rows: Sequence[Any], underlying: str | None, key: str | None) -> None:
         self._rows = [row for row in rows if isinstance(row, dict)]
@@ -186,7 +186,7 @@ class _Reading:
         self._spot = self._spot_of()
         self._gathering = LegGathering()
         self._legs_by_key: dict[str, tuple[date, ChainLeg]] = {}
-        self._ratios_told = 0
+        self._ratios_compared = 0
         self._check_names()
 
     def take(self, row: Any) -> None:
@@ -208,7 +208,7 @@ class _Reading:
     def parsed(self, expiry: date | None) -> ParsedChains:
         """The chain of all rows taken so far, checked."""
         gathering = self._gathering
-        self._remarks += gathering.settle(self._ratios_told)
+        self._remarks += gathering.settle(self._ratios_compared)
         chains = tuple(
             Chain(
                 underlying=self._symbol,
@@ -228,23 +228,27 @@ class _Reading:
             remarks=tuple(map(presentable, self._remarks)),
         )
 
-    def _key_of(self, asked: str | None) -> str:
-        """The underlying that most rows name. Raises ChainError when another was asked for."""
-        told = most_common([row.get("underlying_key") for row in self._rows])
-        if told is None:
+    def _key_of(self, requested: str | None) -> str:
+        """The underlying in most rows. Raises ChainError when another one was requested."""
+        found = most_common([row.get("underlying_key") for row in self._rows])
+        if found is None:
             self._remarks.append("underlying_key is missing in all rows")
-            if asked is None:
-                raise ChainError(FailureKind.RENAMED_FIELD, "underlying_key is missing", hint=LOOK)
-            return asked
-        if asked is not None and told != asked:
+            if requested is None:
+                raise ChainError(
+                    FailureKind.RENAMED_FIELD, "underlying_key is missing", hint=CHECK_FORMAT
+                )
+            return requested
+        if requested is not None and found != requested:
             raise ChainError(
-                FailureKind.OTHER_CHAIN, f"underlying_key {shortened(told)}, not {asked}"
+                FailureKind.OTHER_CHAIN, f"underlying_key {shortened(found)}, not {requested}"
             )
-        if not UNDERLYING_KEY.fullmatch(str(told)):
+        if not UNDERLYING_KEY.fullmatch(str(found)):
             raise ChainError(
-                FailureKind.RETYPED_FIELD, f"underlying_key is {shortened(told)}", hint=LOOK
+                FailureKind.RETYPED_FIELD,
+                f"underlying_key is {shortened(found)}",
+                hint=CHECK_FORMAT,
             )
-        return str(told)
+        return str(found)
 
     def _spot_of(self) -> float | None:
         try:
@@ -254,7 +258,7 @@ class _Reading:
             return None
 
     def _place(self, row: Any) -> tuple[Decimal, date]:
-        """Strike and expiry of a row. Raises Objection."""
+        """Strike and expiry of a row. Raises FieldError."""
         if not isinstance(row, dict):
             raise FieldError(FailureKind.RETYPED_FIELD, "row", f"row {shortened(row)} is no object")
         for name in PLACE:
@@ -270,11 +274,11 @@ class _Reading:
             raise FieldError(FailureKind.RETYPED_FIELD, "row", problem.message) from None
 
     def _gathered(
-        self, expiry: date, strike: Decimal, side: OptionType, told: Any
+        self, expiry: date, strike: Decimal, side: OptionType, raw: Any
     ) -> ChainLeg | None:
-        """One leg, gathered; None for a placeholder, or one that had to be set aside."""
+        """One leg, gathered; None for a placeholder or a rejected leg."""
         try:
-            leg = _leg(strike, side, told, self._spot, self._gathering.lacking)
+            leg = _leg(strike, side, raw, self._spot, self._gathering.lacking)
         except FieldError as field_error:
             self._gathering.refuse(expiry, strike, side, field_error)
             return None
@@ -284,19 +288,19 @@ class _Reading:
         if leg.live_key is not None:
             known_of, known = self._legs_by_key.setdefault(leg.live_key, (expiry, leg))
             if (known_of, known.key) != (expiry, leg.key):
-                # One of them is under a key that is not its own.
+                # One of them has the wrong key.
                 self._gathering.dispute(known_of, known)
                 self._gathering.dispute(expiry, leg)
         return leg
 
-    def _compare_ratio(self, told: Any, expiry: date, legs: Sequence[ChainLeg]) -> None:
-        """Hold the row's put-call ratio against the open interest that it was made of."""
+    def _compare_ratio(self, raw: Any, expiry: date, legs: Sequence[ChainLeg]) -> None:
+        """Compare the row's put-call ratio with the open interest of its legs."""
         call, put = legs
-        if not (type(told) in (int, float) and 0 < told < LARGEST_COUNT and call.oi and put.oi):
+        if not (type(raw) in (int, float) and 0 < raw < LARGEST_COUNT and call.oi and put.oi):
             return
-        self._ratios_told += 1
+        self._ratios_compared += 1
         ratio = put.oi / call.oi
-        low, high = sorted((ratio, float(told)))
+        low, high = sorted((ratio, float(raw)))
         if not high <= low * RATIO_FACTOR + RATIO_ROUNDING:
             for leg in legs:
                 self._gathering.doubt("oi", expiry, leg)
@@ -317,24 +321,24 @@ class _Reading:
                 continue
             if of_rows - ROW_NAMES:
                 raise ChainError(
-                    FailureKind.RENAMED_FIELD, f"{name} is missing in all rows", hint=LOOK
+                    FailureKind.RENAMED_FIELD, f"{name} is missing in all rows", hint=CHECK_FORMAT
                 )
             if len(self._rows) >= ROWS_WITH_BOTH:
                 self._remarks.append(f"{name} is missing in all rows")
 
 
-def _symbol_of(key: str, asked: str | None) -> str:
+def _symbol_of(key: str, requested: str | None) -> str:
     symbol = INDEX_SYMBOLS.get(key)
-    if asked is not None and symbol is not None and symbol != asked:
-        raise ChainError(FailureKind.OTHER_CHAIN, f"underlying_key {key}, not that of {asked}")
-    return asked or symbol or key
+    if requested is not None and symbol is not None and symbol != requested:
+        raise ChainError(FailureKind.OTHER_CHAIN, f"underlying_key {key}, not that of {requested}")
+    return requested or symbol or key
 
 
 def _leg(
-    strike: Decimal, side: OptionType, told: Any, spot: float | None, lacking: Lacking
+    strike: Decimal, side: OptionType, raw: Any, spot: float | None, lacking: Lacking
 ) -> ChainLeg | None:
-    """One side of a row; None for a placeholder. Raises Objection."""
-    key, market = _parts(SIDES[side], told)
+    """One side of a row; None for a placeholder. Raises FieldError."""
+    key, market = _parts(SIDES[side], raw)
     if key is None and not any(market.values()):
         return None
     if key is None:
@@ -345,7 +349,7 @@ def _leg(
     most = most_worth(side, strike, spot)
     if ltp > most or (bid and bid > most) or (ask and ask > most):
         refuse_prices(most, {"ltp": ltp, "bid_price": bid, "ask_price": ask}, "ask_price")
-    iv, gamma, vega, delta, theta = _greeks(side, told.get(GREEKS), lacking)
+    iv, gamma, vega, delta, theta = _greeks(side, raw.get(GREEKS), lacking)
     return ChainLeg(
         strike=strike,
         option_type=side,
@@ -367,11 +371,11 @@ def _leg(
     )
 
 
-def _parts(name: str, told: Any) -> tuple[str | None, Row]:
-    """The instrument key and the market data of a side. Raises Objection."""
-    if not isinstance(told, dict):
-        raise FieldError(FailureKind.RETYPED_FIELD, name, f"{name} is {shortened(told)}, not a leg")
-    key, market = told.get("instrument_key"), told.get(MARKET_DATA)
+def _parts(name: str, raw: Any) -> tuple[str | None, Row]:
+    """The instrument key and the market data of a side. Raises FieldError."""
+    if not isinstance(raw, dict):
+        raise FieldError(FailureKind.RETYPED_FIELD, name, f"{name} is {shortened(raw)}, not a leg")
+    key, market = raw.get("instrument_key"), raw.get(MARKET_DATA)
     if key is not None and not (isinstance(key, str) and KEY.fullmatch(key)):
         raise FieldError(
             FailureKind.RETYPED_FIELD,
@@ -386,19 +390,19 @@ def _parts(name: str, told: Any) -> tuple[str | None, Row]:
     return key, market
 
 
-def _greeks(side: OptionType, told: Any, lacking: Lacking) -> tuple[float | None, ...]:
+def _greeks(side: OptionType, raw: Any, lacking: Lacking) -> tuple[float | None, ...]:
     """Volatility (a fraction), gamma, vega, delta, theta: all None where Upstox has computed
-    nothing, which it says with a volatility of 0 and a delta of exactly 1 or -1."""
+    nothing, which shows as a volatility of 0 and a delta of exactly 1 or -1."""
     nothing = (None,) * len(GREEK_FIELDS)
-    if told is None:
+    if raw is None:
         lacking(GREEKS)
         return nothing
-    if not isinstance(told, dict):
-        raise FieldError(FailureKind.RETYPED_FIELD, GREEKS, f"{GREEKS} is {shortened(told)}")
-    usual = USUAL_GREEKS.numbers(told)
-    # Theta may hide how large delta is in the sum of all.
+    if not isinstance(raw, dict):
+        raise FieldError(FailureKind.RETYPED_FIELD, GREEKS, f"{GREEKS} is {shortened(raw)}")
+    usual = USUAL_GREEKS.numbers(raw)
+    # In the sum a large theta may hide the size of delta.
     if usual is None or not -1 <= usual[3] <= 1:
-        usual = _one_by_one(told, GREEK_FIELDS, lacking)
+        usual = _one_by_one(raw, GREEK_FIELDS, lacking)
     iv, gamma, vega, delta, theta = map(_float, usual)
     if not iv:
         return nothing
@@ -412,7 +416,7 @@ def _one_by_one(members: Row, fields: Sequence[Field], lacking: Lacking) -> tupl
 
 
 def _unless_zero(price: float | None) -> float | None:
-    """Where nothing was traded or offered, Upstox says 0."""
+    """None for 0, which Upstox sends where nothing was traded or offered."""
     return float(price) if price else None
 
 

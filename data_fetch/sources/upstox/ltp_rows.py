@@ -1,70 +1,59 @@
-"""The provider's LTP rows, turned into quotes. Pure.
+"""Reads Upstox's LTP rows. Pure.
 
 Rows are joined on the `instrument_token` inside them: the map's own keys
 (`NSE_EQ:RELIANCE`) are not instrument keys.
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 from data_fetch.core.batches import RejectedRow
 from data_fetch.core.errors import BadRecord
 from data_fetch.core.quotes.quotes import Quote
+from data_fetch.sources.transport.batches import ParsedBatch
 from data_fetch.sources.transport.numbers import LARGEST_PRICE, read_number, read_quantity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParsedQuotes:
-    """What one answer says about the keys asked for. Each is in exactly one of *quotes*,
-    *absent* and *rejected*; *unrequested* are rows that answer no key that was asked for."""
-
-    quotes: tuple[Quote, ...]
-    absent: tuple[str, ...]
-    rejected: tuple[RejectedRow, ...]
-    unrequested: tuple[RejectedRow, ...]
-
-
-def read_quotes(data: Mapping[str, Any], instrument_keys: Sequence[str]) -> ParsedQuotes:
-    """The quotes in the `data` of an LTP answer to *instrument_keys*, in that order."""
-    asked = dict.fromkeys(instrument_keys)
-    rows, unrequested = rows_by_key(data, asked)
+def read_quotes(data: Mapping[str, Any], instrument_keys: Sequence[str]) -> ParsedBatch[Quote]:
+    """The quotes in the `data` of an LTP response for *instrument_keys*, in that order."""
+    requested = dict.fromkeys(instrument_keys)
+    rows, unrequested = rows_by_key(data, requested)
     quotes: list[Quote] = []
     rejected: list[RejectedRow] = []
-    for key in asked:
+    for key in requested:
         if key not in rows:
             continue
         try:
-            quotes.append(_the_quote(key, rows[key]))
+            quotes.append(_agreed_quote(key, rows[key]))
         except BadRecord as problem:
             rejected.append(RejectedRow(key, problem.message))
-    return ParsedQuotes(
-        quotes=tuple(quotes),
-        absent=tuple(key for key in asked if key not in rows),
+    return ParsedBatch(
+        records=tuple(quotes),
+        absent=tuple(key for key in requested if key not in rows),
         rejected=tuple(rejected),
         unrequested=unrequested,
     )
 
 
 def rows_by_key(
-    data: Mapping[str, Any], asked: Container[str]
+    data: Mapping[str, Any], requested: Container[str]
 ) -> tuple[Mapping[str, Sequence[Mapping[str, Any]]], tuple[RejectedRow, ...]]:
-    """The rows of a quote answer by instrument key, and the strays among them."""
+    """The rows of a quote response by instrument key, and the rows that were not requested."""
     rows: dict[str, list[Mapping[str, Any]]] = {}
     unrequested: list[RejectedRow] = []
     for name, row in data.items():
         key = row.get("instrument_token") if isinstance(row, dict) else None
         if not isinstance(key, str):
             unrequested.append(RejectedRow(name, "a row without instrument_token"))
-        elif key not in asked:
-            unrequested.append(RejectedRow(key, "not asked for"))
+        elif key not in requested:
+            unrequested.append(RejectedRow(key, "not requested"))
         else:
             rows.setdefault(key, []).append(row)
     return rows, tuple(unrequested)
 
 
-def _the_quote(key: str, rows: Sequence[Mapping[str, Any]]) -> Quote:
+def _agreed_quote(key: str, rows: Sequence[Mapping[str, Any]]) -> Quote:
     """The one quote that all *rows* of a key agree on."""
     first = _quote(key, rows[0])
     if any(_quote(key, other) != first for other in rows[1:]):
@@ -85,7 +74,7 @@ def _quote(key: str, row: Mapping[str, Any]) -> Quote:
         last_price=price,
         volume=volume,
         ltq=_quantity(key, row, "ltq"),
-        # A share on its first trading day has no previous close and says 0.
+        # A share on its first trading day has 0 for its missing previous close.
         prev_close=_number(key, row, "cp") or None,
     )
 

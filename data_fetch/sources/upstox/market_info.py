@@ -1,7 +1,7 @@
-"""The provider's holidays and timings, and the calendar they leave on disk.
+"""Upstox's holidays and timings, and the refreshed calendar on disk.
 
-Raw rows become frozen records here, and the records what the provider said of a segment on a
-day. What the calendar makes of it is decided in `core.market`.
+Raw rows are parsed into frozen records, and the records into the provider's hours of a segment
+on a day. `core.market` decides how the calendar uses them.
 
 Upstox decides by exchange, not by the type of the row: a ``TRADING_HOLIDAY`` may list NSE
 among `open_exchanges`, and a ``SETTLEMENT_HOLIDAY`` is a day on which the market is open.
@@ -36,15 +36,15 @@ from data_fetch.core.world import World
 # NSE is the cash market and with it the indices; NFO its futures and options.
 SEGMENTS = {"NSE": (Segment.CASH, Segment.INDEX), "NFO": (Segment.FO,)}
 SETTLEMENT_HOLIDAY = "SETTLEMENT_HOLIDAY"
-# Timings are asked for so many days, today's included: changes are announced days ahead.
-DAYS_ASKED = 7
+# Timings are requested for so many days, today included: changes are announced days ahead.
+DAYS_AHEAD = 7
 OVERRIDE_NAME = "calendar_override.toml"
 
-Told = dict[tuple[date, Segment], ProviderHours]
+HoursByDay = dict[tuple[date, Segment], ProviderHours]
 
 
 class MarketInfo(Protocol):
-    """Who knows holidays and timings; raw rows as they came over the wire."""
+    """A source of holidays and timings, as raw rows."""
 
     def holidays(self) -> list[Any]: ...
 
@@ -61,7 +61,7 @@ class OpenHours:
 
 @dataclass(frozen=True, slots=True)
 class HolidayRow:
-    """A date that is not ordinary for some exchange. Only NSE and NFO are kept."""
+    """A date with special hours or none for some exchange. Only NSE and NFO are kept."""
 
     day: date
     description: str
@@ -72,7 +72,7 @@ class HolidayRow:
 
 @dataclass(frozen=True, slots=True)
 class Amendments:
-    """What was learnt, and why some rows taught nothing."""
+    """The provider's calendar, and the reasons of rejected rows."""
 
     calendar: ProviderCalendar
     rejected: tuple[str, ...]
@@ -80,7 +80,7 @@ class Amendments:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A session that is another one after a refresh. *before* is None if it was unknown."""
+    """A session that a refresh has changed. *before* is None if it was unknown."""
 
     day: date
     segment: Segment
@@ -90,26 +90,27 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Conflict:
     """A day on which the calendar does not follow the provider."""
 
     session: Session
-    told: tuple[TradingWindow, ...]
+    provider_windows: tuple[TradingWindow, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """What a refresh brought: what was learnt, what it changes, what it does not."""
+    """The result of a refresh: the provider's calendar, the changed days, and the days on which
+    the calendar does not follow it."""
 
     amendments: Amendments
     changes: tuple[Change, ...]
-    kept: tuple[Kept, ...]
+    conflicts: tuple[Conflict, ...]
 
 
 def fetch_amendments(api: MarketInfo, days: Iterable[date]) -> Amendments:
-    """Ask for the year's holidays and for the timings of *days*.
+    """Request the year's holidays and the timings of *days*.
 
-    Bad rows are set aside with a reason. Raises what *api* raises.
+    Bad rows are rejected with a reason. Raises what *api* raises.
     """
     rejected: list[str] = []
     holidays: list[HolidayRow] = []
@@ -130,18 +131,18 @@ def fetch_amendments(api: MarketInfo, days: Iterable[date]) -> Amendments:
 def provider_calendar(
     holidays: Sequence[HolidayRow], timings: Sequence[OpenHours]
 ) -> ProviderCalendar:
-    """What the rows say of each segment and day; timings, asked for the day, win."""
-    told: Told = {}
+    """The hours of each segment and day; timings, requested for the day, win."""
+    hours: HoursByDay = {}
     for row in holidays:
-        # Banks are closed then, and nothing is settled; the market is open.
+        # Banks are closed on a settlement holiday; the market is open.
         closed = frozenset() if row.kind == SETTLEMENT_HOLIDAY else row.closed
         for exchange in closed:
-            told |= _told(row.day, exchange, (), row.description)
+            hours |= _hours_of(row.day, exchange, (), row.description)
     descriptions = {row.day: row.description for row in holidays}
     for opens in (*(row.opens for row in holidays), *timings):
         for exchange, windows in opens.windows.items():
-            told |= _told(opens.day, exchange, windows, descriptions.get(opens.day, ""))
-    return ProviderCalendar(told, _year_of(holidays))
+            hours |= _hours_of(opens.day, exchange, windows, descriptions.get(opens.day, ""))
+    return ProviderCalendar(hours, _year_of(holidays))
 
 
 def read_holiday(raw: object) -> HolidayRow:
@@ -158,9 +159,9 @@ def read_holiday(raw: object) -> HolidayRow:
 
 
 def read_open_hours(rows: Sequence[object], day: date) -> OpenHours:
-    """When exchanges open on *day*, a row for each window.
+    """The opening hours of exchanges on *day*, a row for each window.
 
-    Raises BadRecord for the whole day: half of its hours would be worse than none.
+    Raises BadRecord for the whole day: a part of its hours would be worse than none.
     """
     windows: dict[str, set[TradingWindow]] = {}
     try:
@@ -178,30 +179,30 @@ def read_open_hours(rows: Sequence[object], day: date) -> OpenHours:
 def refresh_calendar(
     api: MarketInfo, calendar: MarketCalendar, data_folder: Path, world: World, today: date
 ) -> Refresh:
-    """Ask the provider, add the answer to what is kept on disk, and say what it changes.
+    """Fetch the provider's calendar, add it to the one on disk, and return the changes.
 
-    *calendar* is the one in force. An empty answer removes nothing. Raises what *api* raises
-    and SetupError for a kept calendar that cannot be read.
+    *calendar* is the one in force. An empty response removes nothing. Raises what *api* raises
+    and SetupError for a calendar on disk that cannot be read.
     """
-    week = [today + timedelta(days=ahead) for ahead in range(DAYS_ASKED)]
+    week = [today + timedelta(days=ahead) for ahead in range(DAYS_AHEAD)]
     dates_without_hours = [day for day in calendar.dates_without_hours() if day.year == today.year]
     amendments = fetch_amendments(api, sorted({*week, *dates_without_hours}))
-    told = amendments.calendar
+    fetched = amendments.calendar
     path = calendar_file(data_folder, world)
-    save_calendar(path, read_calendar(path).with_newer(told))
-    after = calendar.with_amendments(told)
-    kept = [
-        Kept(session, told.days[session.day, session.group.segment].windows)
-        for session in after.conflicts_with(told)
+    save_calendar(path, read_calendar(path).with_newer(fetched))
+    after = calendar.with_amendments(fetched)
+    conflicts = [
+        Conflict(session, fetched.days[session.day, session.group.segment].windows)
+        for session in after.conflicts_with(fetched)
     ]
-    return Refresh(amendments, tuple(_changes(calendar, after, told)), tuple(kept))
+    return Refresh(amendments, tuple(_changes(calendar, after, fetched)), tuple(conflicts))
 
 
 def load_calendar(data_folder: Path, world: World, override: Path | None) -> MarketCalendar:
     """The reviewed calendar with what was refreshed in *world* and what is overridden here.
 
     Without *override* the file `calendar_override.toml` in the working folder (beside the data
-    folder) is taken if there is one. Raises SetupError, naming the file and the cure.
+    folder) is taken if there is one. Raises SetupError, with the file and a hint.
     """
     refreshed = read_calendar(calendar_file(data_folder, world))
     return MarketCalendar.reviewed().with_amendments(
@@ -219,7 +220,7 @@ def read_override(data_folder: Path, named: Path | None) -> LocalOverride:
     except (OSError, UnicodeDecodeError) as problem:
         raise SetupError(
             f"the calendar override {path} cannot be read ({type(problem).__name__})",
-            hint="Mend the file, or correct CALENDAR_OVERRIDE.",
+            hint="Fix the file, or correct CALENDAR_OVERRIDE.",
         ) from None
     return LocalOverride(parse_override(text, str(path)))
 
@@ -229,18 +230,18 @@ def calendar_file(data_folder: Path, world: World) -> Path:
 
 
 def read_calendar(path: Path) -> ProviderCalendar:
-    """What the provider said up to now; nothing if it was never asked. Raises SetupError."""
+    """The refreshed calendar on disk, empty if there is none. Raises SetupError."""
     if not path.exists():
         return ProviderCalendar()
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
         days = {
             (date.fromisoformat(row["date"]), Segment(row["segment"])): ProviderHours(
                 in_order(*map(TradingWindow.parse, row["windows"])), str(row["note"])
             )
-            for row in kept["days"]
+            for row in stored["days"]
         }
-        return ProviderCalendar(days, frozenset(map(int, kept["years"])))
+        return ProviderCalendar(days, frozenset(map(int, stored["years"])))
     except (OSError, ValueError, TypeError, KeyError) as problem:
         raise SetupError(
             f"the refreshed calendar {path} cannot be read ({type(problem).__name__}: {problem})",
@@ -249,7 +250,7 @@ def read_calendar(path: Path) -> ProviderCalendar:
 
 
 def save_calendar(path: Path, calendar: ProviderCalendar) -> None:
-    """Write all or nothing: a reader never sees half a calendar."""
+    """Write the file atomically: a reader never sees a part of a calendar."""
     rows = [
         {
             "date": day.isoformat(),
@@ -270,12 +271,12 @@ def save_calendar(path: Path, calendar: ProviderCalendar) -> None:
 
 
 def _changes(
-    before: MarketCalendar, after: MarketCalendar, told: ProviderCalendar
+    before: MarketCalendar, after: MarketCalendar, fetched: ProviderCalendar
 ) -> Iterator[Change]:
-    for day, segment in sorted(told.days):
+    for day, segment in sorted(fetched.days):
         was, now = _windows(before, day, segment), _windows(after, day, segment)
         if now is not None and now != was:
-            yield Change(day, segment, was, now, told.days[day, segment].note)
+            yield Change(day, segment, was, now, fetched.days[day, segment].note)
 
 
 def _windows(
@@ -287,19 +288,21 @@ def _windows(
         return None
 
 
-def _told(day: date, exchange: str, windows: tuple[TradingWindow, ...], note: str) -> Told:
+def _hours_of(
+    day: date, exchange: str, windows: tuple[TradingWindow, ...], note: str
+) -> HoursByDay:
     return {(day, segment): ProviderHours(windows, note) for segment in SEGMENTS[exchange]}
 
 
 def _year_of(holidays: Sequence[HolidayRow]) -> frozenset[int]:
-    """The year the list is for. One row that looks into another year lists no year."""
+    """The year of the list. One row of another year does not make that year known."""
     years = Counter(row.day.year for row in holidays)
     return frozenset(year for year, _ in years.most_common(1))
 
 
 def _mapping(raw: object) -> Mapping[str, Any]:
     if not isinstance(raw, dict):
-        raise BadRecord(f"a calendar row is not an object but {type(raw).__name__}")
+        raise BadRecord(f"a calendar row is {type(raw).__name__}, not an object")
     return raw
 
 

@@ -1,19 +1,16 @@
-"""What an answer of Upstox means: its `data`, or an error that says whose move it is.
+"""The `data` of a response of Upstox, or an error by class of what has to be done.
 
 Pure: status, headers and body in; data or an exception out. Messages hold the provider's
 error code and a short clean excerpt, never a whole body and never a token.
 """
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import orjson
-
+from data_fetch.core.chains.chains import ChainError, RawResponse
 from data_fetch.core.errors import (
     AccessDenied,
     BadResponse,
@@ -25,6 +22,8 @@ from data_fetch.core.errors import (
     UnknownInstrument,
 )
 from data_fetch.core.failures import FailureKind
+from data_fetch.sources.transport.bodies import parse_json
+from data_fetch.sources.transport.responses import Response
 
 # Upstox's longest window: a longer wait than this cannot be about the rate limits.
 LONGEST_WAIT = timedelta(minutes=30)
@@ -69,116 +68,98 @@ _TAGS = re.compile(r"(?s)<(script|style).*?</\1>|<[^>]*>")
 _TITLE = re.compile(rb"(?is)<title[^>]*>(.*?)</title>")
 
 
-@dataclass(frozen=True, slots=True)
-class RawAnswer:
-    """What came back over the wire."""
+class UnusableResponse(BadResponse):
+    """A response without the data that was requested; *kind* names what it is instead."""
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The `data` of a good answer. A *partial* one proves nothing about what it lacks.
-
-    *asked_at* is when its request went out: what was true then, the answer had to know.
-    """
-
-    data: Any
-    partial: bool = False
-    asked_at: datetime | None = None
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
-def read_answer(raw: RawAnswer, shape: type, now: datetime) -> Answer:
+def read_response(raw: RawResponse, shape: type) -> Response:
     """The `data` of *raw*, which must be of type *shape* (dict or list).
 
-    Raises TokenRejected, AccessDenied, RateLimited, UnknownInstrument, RequestRefused or
-    BadResponse. *now* is what a Retry-After date is measured from.
+    Raises TokenRejected, AccessDenied, RateLimited, UnknownInstrument, RequestRefused,
+    Unavailable or UnusableResponse. A Retry-After date is measured from the receive time.
     """
-    envelope = _parse(raw.body)
-    code, message = _error_of(envelope)
-    problem = _problem_of(raw, code, message, now)
+    envelope, kind = _envelope_in(raw.body)
+    problem = _problem_of(raw, envelope, kind)
     if problem is not None:
         raise problem
-    return _data_of(envelope, shape, raw)
+    return _data_of(envelope, shape, raw, kind)
 
 
-def _problem_of(raw: RawAnswer, code: str, message: str, now: datetime) -> DataFetchError | None:
-    """The error that status and code amount to, if any. A code outranks the status."""
-    named = _named_problem(raw, code, message, now)
+def _envelope_in(body: bytes) -> tuple[Any, FailureKind]:
+    """The JSON in *body* (None if there is none), and what the body is if it has no usable
+    data."""
+    try:
+        envelope = parse_json(body)
+    except ChainError as problem:
+        return None, problem.kind
+    return envelope, FailureKind.NOT_A_CHAIN if envelope else FailureKind.EMPTY_OBJECT
+
+
+def _problem_of(raw: RawResponse, envelope: Any, kind: FailureKind) -> DataFetchError | None:
+    """The error that status and code stand for, if any. A code outranks the status."""
+    code, message = _error_of(envelope)
+    named = _named_problem(raw, code, message)
     if named is not None or 200 <= raw.status <= 299:
         return named
-    said = _said(code, message) or _excerpt_of(raw.body)
+    reason = _reason(code, message) or _excerpt_of(raw.body)
     if raw.status == 403:
         return AccessDenied(
-            f"Upstox denies access (403): {said}",
-            hint="An HTML page here comes from the guard in front of Upstox: wait, then try from "
-            "another network address; ask Upstox support if it stays.",
+            f"Upstox denies access (403): {reason}",
+            hint="An HTML page here is from the firewall in front of Upstox: wait, then try from "
+            "another network address; contact Upstox support if it persists.",
         )
     if raw.status >= 500:
-        return Unavailable(f"Upstox answered {raw.status}: {said}")
+        return Unavailable(f"Upstox returned {raw.status}: {reason}")
     if raw.status == 408 or raw.status < 400:
-        return BadResponse(f"Upstox answered {raw.status}: {said}")
+        return UnusableResponse(kind, f"Upstox returned {raw.status}: {reason}")
     code = code or f"HTTP{raw.status}"
     return RequestRefused(
-        f"Upstox refuses the request ({raw.status}): {said}",
+        f"Upstox rejected the request ({raw.status}): {reason}",
         code=code,
         kind=REFUSAL_KINDS.get(code),
     )
 
 
-def _named_problem(raw: RawAnswer, code: str, message: str, now: datetime) -> DataFetchError | None:
-    """The problems that Upstox gives a name, whatever the status of the answer."""
-    said = _said(code, message) or str(raw.status)
-    wait = _retry_after(raw.headers, now)
+def _named_problem(raw: RawResponse, code: str, message: str) -> DataFetchError | None:
+    """The problem that Upstox names by a code, whatever the status of the response."""
+    reason = _reason(code, message) or str(raw.status)
+    wait = _retry_after(raw.headers, raw.received_at)
     if raw.status == 429 or code == TOO_MANY or _is_rate_limit_page(raw):
         return RateLimited(
-            f"Upstox asks us to slow down ({said})",
+            f"Upstox limits the request rate ({reason})",
             retry_after=wait,
             hint="Requests are paced; another program may be using the same account.",
         )
     if raw.status == 503 and wait is not None:
-        return RateLimited(f"Upstox asks us to come back later ({said})", retry_after=wait)
+        return RateLimited(f"Upstox is unavailable for a while ({reason})", retry_after=wait)
     if raw.status == 401 or code in TOKEN_CODES:
-        return TokenRejected(f"Upstox does not take our access token ({said})")
+        return TokenRejected(f"Upstox rejected the access token ({reason})")
     if code in DENIALS:
         what, hint = DENIALS[code]
         return AccessDenied(f"Upstox denies access: {what} ({code})", hint=hint)
     if code in UNKNOWN_INSTRUMENT_CODES:
-        return UnknownInstrument(f"Upstox does not know an instrument key ({said})", code=code)
+        return UnknownInstrument(f"Upstox does not know an instrument key ({reason})", code=code)
     return None
 
 
-def _data_of(envelope: Any, shape: type, raw: RawAnswer) -> Answer:
-    """The `data` of a 2xx answer that names no known problem."""
+def _data_of(envelope: Any, shape: type, raw: RawResponse, kind: FailureKind) -> Response:
+    """The `data` of a 2xx response that names no known problem."""
     if not isinstance(envelope, dict):
-        raise BadResponse(f"Upstox answered {raw.status} with no JSON: {_excerpt_of(raw.body)}")
+        what = f"Upstox returned {raw.status} without a JSON object: {_excerpt_of(raw.body)}"
+        raise UnusableResponse(kind, what)
     status, data = envelope.get("status"), envelope.get("data")
     if status not in ("success", "partial_success"):
-        said = _said(*_error_of(envelope)) or f"status {_clean(str(status))!r}"
-        raise BadResponse(f"Upstox answered {raw.status} with an error: {said}")
+        reason = _reason(*_error_of(envelope)) or f"status {_clean(str(status))!r}"
+        raise UnusableResponse(kind, f"Upstox returned {raw.status} with an error: {reason}")
     if not isinstance(data, shape):
-        raise BadResponse(
-            f"Upstox answered with data of type {type(data).__name__}, not {shape.__name__}"
+        raise UnusableResponse(
+            kind, f"Upstox returned data of type {type(data).__name__}, not {shape.__name__}"
         )
-    return Answer(data, partial=status == "partial_success")
-
-
-def _parse(body: bytes) -> Any:
-    """The JSON in *body*; None if it holds none."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        pass
-    # Servers written in Python emit NaN, which is no JSON: one such price must cost its
-    # own row, not the whole answer.
-    if b"NaN" not in body and b"Infinity" not in body:
-        return None
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+    return Response(data, partial=status == "partial_success")
 
 
 def _error_of(envelope: Any) -> tuple[str, str]:
@@ -211,20 +192,20 @@ def _wait_named(named: str, now: datetime) -> timedelta:
     return (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
 
 
-def _is_rate_limit_page(raw: RawAnswer) -> bool:
-    """Cloudflare's own limiter answers with a page, not always with 429."""
+def _is_rate_limit_page(raw: RawResponse) -> bool:
+    """Cloudflare's own rate limit is a page, not always with status 429."""
     if raw.status not in (403, 503):
         return False
     page = raw.body[:20_000].lower()
     return b"<html" in page and re.search(rb"error 1015|rate.?limit", page) is not None
 
 
-def _said(code: str, message: str) -> str:
+def _reason(code: str, message: str) -> str:
     return ": ".join(part for part in (code, message) if part)
 
 
 def _excerpt_of(body: bytes) -> str:
-    """A few clean words of a body that is not what we wanted."""
+    """A few clean words of a body that is not what was requested."""
     if not body.strip():
         return "an empty body"
     title = _TITLE.search(body[:20_000])

@@ -1,12 +1,12 @@
-"""The official SDK, tamed: one client, no retries of its own, raw bytes out.
+"""The official SDK: one client, no retries of its own, raw bytes out.
 
-Importing this module imports the SDK, which takes a third of a second: `sources.upstox`
-does so at its first request.
+Importing this module imports the SDK, which takes a third of a second: `UpstoxApi` does so at
+its first request.
 """
 
 import http.client
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from threading import Lock
@@ -16,14 +16,15 @@ import upstox_client
 import urllib3
 from upstox_client.rest import ApiException
 
+from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import BadResponse, Unreachable
-from data_fetch.sources.upstox.responses import RawAnswer
+from data_fetch.core.ports import Clock
 
 CONNECTIONS = 32
 PIECE = 65_536
 
-CHECK_THE_WAY = "Check the network and UPSTOX_BASE_URL."
+CHECK_NETWORK = "Check the network and UPSTOX_BASE_URL."
 
 
 class _PromptPool(urllib3.PoolManager):
@@ -38,14 +39,14 @@ class _PromptPool(urllib3.PoolManager):
     ) -> urllib3.BaseHTTPResponse:
         began, seconds = stopwatch(), how["timeout"].total
         how["preload_content"] = False
-        # A redirect is an answer, not an errand: the token must not follow it elsewhere.
+        # A redirect is returned, not followed: the token must not reach another host.
         response = super().urlopen(method, url, redirect=False, **how)
         body = bytearray()
         while piece := response.read1(PIECE):
             body += piece
             if stopwatch() - began > seconds:
                 response.close()
-                raise urllib3.exceptions.TimeoutError(f"no whole answer within {seconds:g} s")
+                raise urllib3.exceptions.TimeoutError(f"no complete response within {seconds:g} s")
         response.release_conn()
         return urllib3.HTTPResponse(
             bytes(body), headers=response.headers, status=response.status, reason=response.reason
@@ -55,16 +56,17 @@ class _PromptPool(urllib3.PoolManager):
 class UpstoxSdk:
     """Sends single requests to *base_url* through the SDK's own methods."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, clock: Clock) -> None:
+        self._clock = clock
         self._lock = Lock()
         self._client = _client(base_url)
 
     def get(
         self, owner: str, method: str, *args: object, token: str, timeout: int, **params: object
-    ) -> RawAnswer:
-        """Call *method* of the SDK class *owner*; whatever status came back is an answer.
+    ) -> RawResponse:
+        """Call *method* of the SDK class *owner*; a response of any status is returned.
 
-        *timeout* is in whole seconds: the SDK takes a float for "no timeout at all".
+        *timeout* is in whole seconds: the SDK reads a float as "no timeout".
         Raises Unreachable and BadResponse.
         """
         api = getattr(upstox_client, owner)(self._client_with(token))
@@ -74,18 +76,21 @@ class UpstoxSdk:
         except ApiException as refused:
             if not refused.status:
                 raise Unreachable(
-                    "No safe connection to Upstox could be made (TLS)", hint=CHECK_THE_WAY
+                    "Cannot establish a TLS connection to Upstox", hint=CHECK_NETWORK
                 ) from None
-            return RawAnswer(refused.status, dict(refused.headers or {}), refused.body or b"")
+            return self._raw(refused.status, refused.body, refused.headers or {})
         except urllib3.exceptions.DecodeError:
             raise BadResponse("Upstox sent a body that cannot be decompressed") from None
         except urllib3.exceptions.HTTPError as problem:
-            # Its own text names the whole address, keys and all.
+            # Its own text contains the whole address, with all keys.
             raise Unreachable(
-                f"No answer from Upstox ({_kind(problem)})", hint=CHECK_THE_WAY
+                f"No response from Upstox ({_kind(problem)})", hint=CHECK_NETWORK
             ) from None
-        # urllib3 has None for a body without a byte.
-        return RawAnswer(response.status, dict(response.headers), response.data or b"")
+        return self._raw(response.status, response.data, response.headers)
+
+    def _raw(self, status: int, body: bytes | None, headers: Mapping[str, str]) -> RawResponse:
+        # urllib3 has None for an empty body.
+        return RawResponse(self._clock.now(), status, body or b"", dict(headers))
 
     def _client_with(self, token: str) -> Any:
         """The one client, with *token*. A request in flight keeps the token it began with."""
@@ -99,8 +104,8 @@ class UpstoxSdk:
 
 
 def _client(base_url: str) -> Any:
-    """An SDK client that talks to *base_url*, and its connection pool."""
-    with _logging_left_alone():
+    """An SDK client for *base_url*, and its connection pool."""
+    with _logging_restored():
         # Calling Configuration() gives a copy of whatever instance the process made first,
         # a sandbox perhaps; type.__call__ makes one of our own.
         configuration = type.__call__(upstox_client.Configuration)
@@ -119,7 +124,7 @@ def _client(base_url: str) -> Any:
 
 
 @contextmanager
-def _logging_left_alone() -> Iterator[None]:
+def _logging_restored() -> Iterator[None]:
     """Undo what the SDK does to logging: handlers on two loggers, their levels, http.client."""
     loggers = [logging.getLogger(name) for name in ("upstox_client", "urllib3")]
     before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]

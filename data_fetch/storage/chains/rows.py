@@ -298,7 +298,7 @@ def _known(values: NDArray[Any], known: NDArray[np.bool_]) -> list[Any]:
 
 def _dated_keys(placed: StoredChain) -> Iterable[str | None]:
     chain, named = placed.received.chain, placed.received.instrument_keys
-    if chain.source is ChainSource.UPSTOX:
+    if chain.names_contracts:
         day = f"|{chain.expiry:%d-%m-%Y}"
         return [None if leg.live_key is None else leg.live_key + day for leg in chain.legs]
     if not named:
@@ -450,7 +450,7 @@ _NUMBERS_OF = _places(*LegValuation._fields)
 def leg_of_row(row: Row[Any], source: ChainSource, unit: QuantityUnit) -> ChainLeg:
     """The leg as its source told it, from a row that begins with the columns of the table."""
     volume, oi, prev_oi = _QUANTITIES_OF[unit](row)
-    key = row.instrument_key if source is ChainSource.UPSTOX else None
+    key = row.instrument_key if source.names_contracts else None
     return ChainLeg(
         strike=row.strike,
         option_type=OptionType(row.option_type),

@@ -326,7 +326,7 @@ def test_a_damaged_file_ends_where_it_is_damaged_and_the_next_one_is_read(
     assert done.status == 3
     [refused] = done.document["refused"]
     assert (refused["file"], refused["fault"]) == (str(cut), "not_json")
-    assert "cut short or damaged" in refused["why"]
+    assert "truncated or damaged" in refused["why"]
     assert done.document["snapshots"] == 2
 
 
@@ -510,7 +510,7 @@ def keep(
     folder: Path, at: datetime, told: bytes, status: int = 200, underlying: str = "NIFTY"
 ) -> None:
     raw_store = RawResponseStore(folder / "data" / "vault" / "live", 7)
-    raw_store.keep(
+    raw_store.append(
         [StoredResponse("nse", underlying, date(2026, 6, 23), RawResponse(at, status, told))]
     )
 
@@ -593,7 +593,7 @@ def test_answers_of_upstox_are_read_with_their_envelope(
     answer = json.dumps(body(shared_data, UPSTOX) | told).encode()
     at = datetime(2024, 6, 24, 12, 0, tzinfo=IST)
     raw_store = RawResponseStore(tmp_path / "data" / "vault" / "live", 7)
-    raw_store.keep(
+    raw_store.append(
         [StoredResponse("upstox", "NIFTY", date(2024, 6, 27), RawResponse(at, 200, answer))]
     )
 

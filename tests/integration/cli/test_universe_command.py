@@ -137,7 +137,7 @@ def test_people_are_told_what_to_do_next(run: Run, folder: Path) -> None:
 
     ended = run()
 
-    assert "2 symbols, 1 duplicates left out" in ended.printed
+    assert "2 symbols, 1 duplicates skipped" in ended.printed
     assert "1 of 2 resolved" in ended.printed
     assert "'RELAINCE' is not in the master: did you mean RELIANCE?" in ended.printed
     assert "data-fetch universe --from-master --write" in ended.printed

@@ -13,7 +13,7 @@ from data_fetch.core.clock import ScaledClock
 from data_fetch.core.errors import Unreachable
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.shared import any_exchange, serving_exchange
-from data_fetch.sources.paper_clock import ask_paper_clock
+from data_fetch.sources.paper_clock import fetch_paper_clock
 
 NOON = ist("2026-09-16 12:00")
 Start = Callable[[], PaperExchange]
@@ -28,7 +28,7 @@ def start_none() -> PaperExchange:
 
 
 def time_of(url: str) -> datetime:
-    return ask_paper_clock(url)[0]
+    return fetch_paper_clock(url)[0]
 
 
 @pytest.mark.parametrize("find", [serving_exchange, any_exchange], ids=["run", "one-off"])

@@ -15,8 +15,8 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.services.backfill import BackfillService
 from data_fetch.services.backfill_jobs import BackfillJobs
-from data_fetch.sources.transport.pacing import UPSTOX_LIMITS
 from data_fetch.sources.upstox.candle_endpoints import HISTORICAL, INTRADAY, UpstoxCandleEndpoints
+from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.storage.candles.repository import CandleRepository
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.runs import recent_runs

@@ -15,6 +15,7 @@ from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.chains.symbol_config import default_config
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import StoreUnreachable
+from data_fetch.core.ports import Lane
 from data_fetch.services.chain_jobs import WORKERS, ChainPoller
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.tables import ChainReceiptRow, InstrumentLineage, table
@@ -176,7 +177,9 @@ def test_quotes_go_first_when_chains_want_everything(shop: Shop) -> None:
     beaten(shop, rounds, timedelta(minutes=2))
     before = shop.clock.now()
 
-    answer = shop.desk.api.ltp([shop.instrument("NIFTY").instrument_key])
+    answer = shop.desk.api.ltp(
+        [shop.instrument("NIFTY").instrument_key], shop.desk.api.context(Lane.LIVE)
+    )
     rounds.close()
 
     assert len(answer.data) == 1

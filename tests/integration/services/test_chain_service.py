@@ -21,7 +21,7 @@ from data_fetch.core.errors import Stopped, Unavailable
 from data_fetch.core.failures import FailureKind
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.runs import Outcome, SyncState
-from data_fetch.sources.upstox.chain_client import UpstoxChainClient
+from data_fetch.sources.upstox.chain_client import upstox_chain_client
 from data_fetch.storage.database.tables import ChainReceiptRow, ChainSnapshotRow, OptionChainData
 from data_fetch.storage.runs import recent_runs, statuses
 
@@ -233,7 +233,7 @@ def test_symbols_that_fail_leave_somebody_to_poll_the_others(shop: Shop) -> None
         polls.append(service.poll(shop.target(after[underlying.symbol])))
         return nothing(shop)
 
-    service = shop.service_of([UpstoxChainClient(shop.desk.api, shop.clock), Website(crowded)])
+    service = shop.service_of([upstox_chain_client(shop.desk.api, shop.clock), Website(crowded)])
     shop.faults(fault("server-error"))
     service.poll(shop.target(SYMBOLS[0]))
 
@@ -252,7 +252,7 @@ def test_a_minute_has_one_audit_row_however_long_its_polls_take(shop: Shop) -> N
         service.poll(shop.target("BANKNIFTY"))
         return nothing(shop)
 
-    service = shop.service_of([UpstoxChainClient(shop.desk.api, shop.clock), Website(slow)])
+    service = shop.service_of([upstox_chain_client(shop.desk.api, shop.clock), Website(slow)])
     nifty = shop.instrument("NIFTY").instrument_key
     shop.faults(fault("server-error", instruments=[nifty]))
     service.poll(shop.target("NIFTY"))
@@ -265,7 +265,7 @@ def test_a_minute_has_one_audit_row_however_long_its_polls_take(shop: Shop) -> N
 
 
 def test_told_to_stop_what_came_is_stored(shop: Shop) -> None:
-    upstox = UpstoxChainClient(shop.desk.api, shop.clock)
+    upstox = upstox_chain_client(shop.desk.api, shop.clock)
     replies: list[ChainReply] = []
 
     class StopsAfterOne(Website):

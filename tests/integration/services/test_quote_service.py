@@ -91,7 +91,7 @@ class Provider:
         if self.problem is not None:
             raise self.problem
         return QuoteResponse(
-            quotes=tuple(self._quote(key) for key in instrument_keys if self._answers(key)),
+            records=tuple(self._quote(key) for key in instrument_keys if self._answers(key)),
             absent=self._among(instrument_keys, self.left_out),
             unknown=self._among(instrument_keys, self.unknown),
             rejected=tuple(

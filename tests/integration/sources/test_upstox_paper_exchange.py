@@ -25,19 +25,19 @@ from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.faults.faults import Fault
 from data_fetch.paper_exchange.market.market import PaperMarket
 from data_fetch.sources.transport.pacing import Pacer
-from data_fetch.sources.transport.retrying import RetryPolicy
+from data_fetch.sources.transport.responses import Response
+from data_fetch.sources.transport.retrying import RequestContext, RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_rows import (
     NO_PRICE,
     NO_ROW,
-    NOT_OVER_YET,
     OF_ANOTHER_DAY,
     ParsedCandles,
     read_candles,
 )
+from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
 from data_fetch.sources.upstox.ohlc_rows import read_ohlc_rows
-from data_fetch.sources.upstox.responses import Answer
 from data_fetch.sources.upstox.token import TokenKeeper
 
 # 10:00 in India on a trading day.
@@ -54,6 +54,9 @@ class Desk(NamedTuple):
     keys: list[str]
     env_file: Path
     market: PaperMarket
+
+    def bulk(self) -> RequestContext:
+        return self.api.context(Lane.BACKFILL)
 
     def key(self, symbol: str) -> str:
         listings = self.market.listings.values()
@@ -74,7 +77,7 @@ def trading(folder: Path, *faults: Fault) -> Iterator[Desk]:
     clock = VirtualClock(MORNING)
     hold = clock.hold()
     env_file = folder / ".env"
-    pacer = Pacer(folder / "pacing.sqlite3", clock)
+    pacer = Pacer(folder / "pacing.sqlite3", clock, UPSTOX_LIMITS)
     with PaperExchange(clock, symbols=SYMBOLS, faults=faults) as exchange:
         api = UpstoxApi(
             base_url=exchange.url,
@@ -95,17 +98,19 @@ def trading(folder: Path, *faults: Fault) -> Iterator[Desk]:
 
 def ask(folder: Path, *faults: Fault) -> QuoteResponse:
     with trading(folder, *faults) as desk:
-        answer = desk.client.quotes(desk.keys)
-        assert len(answer.quotes) + len(answer.rejected) + len(answer.absent) == len(desk.keys)
-        return answer
+        response = desk.client.quotes(desk.keys)
+        assert len(response.records) + len(response.rejected) + len(response.absent) == len(
+            desk.keys
+        )
+        return response
 
 
 def test_all_that_is_listed_has_a_quote(tmp_path: Path) -> None:
     with trading(tmp_path) as desk:
-        answer = desk.client.quotes(desk.keys)
-        assert [quote.instrument_key for quote in answer.quotes] == desk.keys
-        assert answer.requests == 1
-        assert answer.received_at == MORNING
+        response = desk.client.quotes(desk.keys)
+        assert [quote.instrument_key for quote in response.records] == desk.keys
+        assert response.requests == 1
+        assert response.received_at == MORNING
 
 
 @pytest.mark.parametrize(
@@ -124,10 +129,10 @@ def test_all_that_is_listed_has_a_quote(tmp_path: Path) -> None:
     ],
 )
 def test_passing_trouble_costs_one_more_request(tmp_path: Path, kind: str) -> None:
-    answer = ask(tmp_path, Fault(kind=kind, api="ltp", times=1))
-    assert answer.requests == 2
-    assert not answer.absent
-    assert answer.error is None
+    response = ask(tmp_path, Fault(kind=kind, api="ltp", times=1))
+    assert response.requests == 2
+    assert not response.absent
+    assert response.error is None
 
 
 @pytest.mark.parametrize(
@@ -139,21 +144,21 @@ def test_passing_trouble_costs_one_more_request(tmp_path: Path, kind: str) -> No
     ],
 )
 def test_spoilt_rows_are_set_aside(tmp_path: Path, kind: str, reason: str) -> None:
-    answer = ask(tmp_path, Fault(kind=kind, api="ltp", times=1))
-    assert answer.rejected
-    assert all(reason in row.reason for row in answer.rejected)
+    response = ask(tmp_path, Fault(kind=kind, api="ltp", times=1))
+    assert response.rejected
+    assert all(reason in row.reason for row in response.rejected)
 
 
 def test_numbers_as_text_are_read(tmp_path: Path) -> None:
     poisoned = ask(tmp_path, Fault(kind="strings-for-numbers", api="ltp", times=1))
     (tmp_path / "plain").mkdir()
-    assert poisoned.quotes == ask(tmp_path / "plain").quotes
+    assert poisoned.records == ask(tmp_path / "plain").records
 
 
 def test_empty_answer_makes_all_absent(tmp_path: Path) -> None:
-    answer = ask(tmp_path, Fault(kind="empty-data", api="ltp", times=1))
-    assert not answer.quotes
-    assert answer.absent
+    response = ask(tmp_path, Fault(kind="empty-data", api="ltp", times=1))
+    assert not response.records
+    assert response.absent
 
 
 def test_blocked_address_is_told(tmp_path: Path) -> None:
@@ -166,26 +171,26 @@ def test_blocked_address_is_told(tmp_path: Path) -> None:
 
 def test_key_the_exchange_does_not_know(tmp_path: Path) -> None:
     with trading(tmp_path) as desk:
-        answer = desk.client.quotes([*desk.keys, "NSE_EQ|INE000000000"])
-        assert answer.unknown == ("NSE_EQ|INE000000000",)
-        assert len(answer.quotes) == len(desk.keys)
+        response = desk.client.quotes([*desk.keys, "NSE_EQ|INE000000000"])
+        assert response.unknown == ("NSE_EQ|INE000000000",)
+        assert len(response.records) == len(desk.keys)
 
 
 def test_token_dies_at_0330_and_its_successor_is_found(tmp_path: Path) -> None:
     with trading(tmp_path) as desk:
-        assert desk.client.quotes(desk.keys).quotes
+        assert desk.client.quotes(desk.keys).records
         desk.clock.sleep(timedelta(hours=18))
         with pytest.raises(TokenRejected, match="no restart is needed"):
             desk.client.quotes(desk.keys)
         desk.env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
-        assert desk.client.quotes(desk.keys).quotes
+        assert desk.client.quotes(desk.keys).records
 
 
 def test_pacing_meets_the_windows_of_the_exchange_exactly(tmp_path: Path) -> None:
     """Every request is let through, and none is held back longer than it must be."""
     with trading(tmp_path) as desk:
         for _ in range(520):
-            desk.api.ltp(desk.keys[:1], Lane.BACKFILL)
+            desk.api.ltp(desk.keys[:1], desk.bulk())
         assert desk.api.requests_sent == 520, "the exchange refused none"
         assert timedelta(seconds=60) <= desk.clock.now() - MORNING <= timedelta(seconds=61)
 
@@ -200,20 +205,20 @@ class TestCandles:
     ) -> ParsedCandles:
         with trading(folder, *faults) as desk:
             key = desk.key("TCS")
-            answer = desk.api.historical_candles(key, interval, *self.LAST_DAYS)
-            return self.read(desk, key, answer, interval, *self.LAST_DAYS)
+            response = desk.api.historical_candles(key, interval, *self.LAST_DAYS, desk.bulk())
+            return self.read(desk, key, response, interval, *self.LAST_DAYS)
 
     def today(self, folder: Path, *faults: Fault) -> ParsedCandles:
         with trading(folder, *faults) as desk:
             key, minute = desk.key("TCS"), CandleInterval.MINUTE
-            answer = desk.api.intraday_candles(key, minute)
-            return self.read(desk, key, answer, minute, *[MORNING.date()] * 2)
+            response = desk.api.intraday_candles(key, minute, desk.bulk())
+            return self.read(desk, key, response, minute, *[MORNING.date()] * 2)
 
     def read(
-        self, desk: Desk, key: str, answer: Answer, interval: CandleInterval, *days: date
+        self, desk: Desk, key: str, response: Response, interval: CandleInterval, *days: date
     ) -> ParsedCandles:
         return read_candles(
-            answer,
+            response,
             instrument_key=key,
             interval=interval,
             first_day=days[0],
@@ -235,7 +240,7 @@ class TestCandles:
         read = self.today(tmp_path)
         assert instant_of(read.block.starts[-1]) == MORNING - timedelta(minutes=2)
         assert (len(read.block), read.complete) == (44, True)
-        assert read.rejected_rows == {NOT_OVER_YET: 1}
+        assert (read.rejected_rows, read.still_forming) == ({}, 1)
 
     @pytest.mark.parametrize("kind", ["shuffled-candles", "duplicated-candles"])
     def test_disorder_changes_nothing(self, tmp_path: Path, kind: str) -> None:
@@ -280,9 +285,13 @@ class TestCandles:
         first, last = date(2026, 8, 1), date(2026, 8, 31)
         with trading(tmp_path) as desk:
             key, minute = desk.key("TCS"), CandleInterval.MINUTE
-            assert desk.api.historical_candles(key, minute, first, last).data["candles"]
+            assert desk.api.historical_candles(key, minute, first, last, desk.bulk()).data[
+                "candles"
+            ]
             with pytest.raises(RequestRefused, match="UDAPI1148") as refused:
-                desk.api.historical_candles(key, minute, first, last + timedelta(days=2))
+                desk.api.historical_candles(
+                    key, minute, first, last + timedelta(days=2), desk.bulk()
+                )
         assert refused.value.code == "UDAPI1148"
 
     def test_a_contract_is_asked_for_by_its_dated_key_once_it_has_expired(
@@ -291,13 +300,13 @@ class TestCandles:
         minute, expiry = CandleInterval.MINUTE, date(2026, 9, 22)
         with trading(tmp_path) as desk:
             live_key = desk.contract("NIFTY", expiry)
-            before = desk.api.historical_candles(live_key, minute, *self.LAST_DAYS)
+            before = desk.api.historical_candles(live_key, minute, *self.LAST_DAYS, desk.bulk())
             desk.clock.sleep(timedelta(days=7))
             desk.env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
             with pytest.raises(UnknownInstrument):
-                desk.api.historical_candles(live_key, minute, *self.LAST_DAYS)
+                desk.api.historical_candles(live_key, minute, *self.LAST_DAYS, desk.bulk())
             dated = f"{live_key}|22-09-2026"
-            after = desk.api.expired_candles(dated, minute, *self.LAST_DAYS)
+            after = desk.api.expired_candles(dated, minute, *self.LAST_DAYS, desk.bulk())
         assert after.data == before.data
         assert after.data["candles"]
 
@@ -306,7 +315,12 @@ class TestCandles:
             trading(tmp_path, Fault(kind="plan-needed")) as desk,
             pytest.raises(AccessDenied, match="Upstox Plus plan"),
         ):
-            desk.api.expired_candles("NSE_FO|1|15-09-2026", CandleInterval.DAY, *self.LAST_DAYS)
+            desk.api.expired_candles(
+                "NSE_FO|1|15-09-2026",
+                CandleInterval.DAY,
+                *self.LAST_DAYS,
+                desk.bulk(),
+            )
 
 
 def test_running_bars_become_the_minutes_of_history(tmp_path: Path) -> None:
@@ -317,13 +331,13 @@ def test_running_bars_become_the_minutes_of_history(tmp_path: Path) -> None:
         bars = []
         for _ in range(5):
             desk.clock.sleep(timedelta(minutes=1))
-            data = desk.api.ohlc(desk.keys).data
+            data = desk.api.ohlc(desk.keys, desk.bulk()).data
             read = read_ohlc_rows(data, desk.keys, desk.clock.now())
-            assert {block.instrument_key for block in read.blocks} == set(desk.keys)
-            bars += [block for block in read.blocks if block.instrument_key == key]
+            assert {block.instrument_key for block in read.records} == set(desk.keys)
+            bars += [block for block in read.records if block.instrument_key == key]
         desk.clock.sleep(timedelta(seconds=5))
         candles = read_candles(
-            desk.api.intraday_candles(key, minute),
+            desk.api.intraday_candles(key, minute, desk.bulk()),
             instrument_key=key,
             interval=minute,
             first_day=MORNING.date(),

@@ -191,7 +191,7 @@ def test_movements_span_the_slots_asked_for(store: Store) -> None:
 @pytest.mark.parametrize("odd", ["\0", "\ud800", "\x1b[2J", "K" * 100_000])
 def test_odd_text_from_the_provider_costs_no_slot(store: Store, odd: str) -> None:
     answered = read_quotes({odd: None, "A": {"instrument_token": f"{odd}B"}}, ["C"])
-    answer = QuoteResponse(quotes=(), unrequested=answered.unrequested, received_at=slot(1))
+    answer = QuoteResponse(records=(), unrequested=answered.unrequested, received_at=slot(1))
     run = run_for(slot(0), details=by_reason([], answer))
 
     QuoteStore(store).record_slot(run, [quote_of("TCS", slot(0))], [])

@@ -28,7 +28,7 @@ FILE = f"{TODAY}/nse.jsonl.gz"
 LONG_BODY = json.dumps([{"strike": n, "oi": n * 75} for n in range(2_000)]).encode()
 
 
-def kept(
+def response(
     second: float,
     body: bytes = b"{}",
     source: str = "nse",
@@ -63,17 +63,17 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 def test_after_a_write_that_failed_nothing_refers_to_it(
     raw_store: RawResponseStore, tmp_path: Path, room: int
 ) -> None:
-    raw_store.keep([kept(0)])
+    raw_store.append([response(0)])
     with (
         files_no_larger_than((tmp_path / FILE).stat().st_size + room),
         pytest.raises(OSError, match="too large"),
     ):
-        raw_store.keep([kept(1, LONG_BODY)])
+        raw_store.append([response(1, LONG_BODY)])
 
-    raw_store.keep([kept(2, LONG_BODY)])
-    raw_store.keep([kept(3, LONG_BODY)])
+    raw_store.append([response(2, LONG_BODY)])
+    raw_store.append([response(3, LONG_BODY)])
 
-    assert found(raw_store) == [kept(0), kept(2, LONG_BODY), kept(3, LONG_BODY)]
+    assert found(raw_store) == [response(0), response(2, LONG_BODY), response(3, LONG_BODY)]
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ def test_after_a_write_that_failed_nothing_refers_to_it(
 def test_a_body_that_somebody_removed_is_kept_again(
     raw_store: RawResponseStore, tmp_path: Path, clear: Callable[[Path], None]
 ) -> None:
-    raw_store.keep([kept(0, LONG_BODY)])
+    raw_store.append([response(0, LONG_BODY)])
     clear(tmp_path / FILE)
-    again = [kept(1, LONG_BODY), kept(2, LONG_BODY)]
+    again = [response(1, LONG_BODY), response(2, LONG_BODY)]
 
-    raw_store.keep(again)
+    raw_store.append(again)
 
     assert found(raw_store) == again
 
@@ -121,7 +121,7 @@ def test_what_was_kept_comes_back_in_order_of_receipt(
     ]
     with TemporaryDirectory() as folder:
         for first in range(calls):
-            RawResponseStore(Path(folder), 3).keep(timed[first::calls])
+            RawResponseStore(Path(folder), 3).append(timed[first::calls])
 
         assert found(RawResponseStore(Path(folder), 3)) == timed
 
@@ -133,7 +133,7 @@ def _rest(raw_response: RawResponse) -> tuple[int, bytes]:
 def test_a_file_is_lines_of_json_that_any_gzip_reads(
     raw_store: RawResponseStore, tmp_path: Path
 ) -> None:
-    raw_store.keep([kept(0, '{"a": "ü"}'.encode()), kept(1, b"\xff", expiry=None)])
+    raw_store.append([response(0, '{"a": "ü"}'.encode()), response(1, b"\xff", expiry=None)])
 
     with gzip.open(tmp_path / FILE, "rt", encoding="utf-8") as lines:
         first, second = map(json.loads, lines)
@@ -151,44 +151,49 @@ def test_a_file_is_lines_of_json_that_any_gzip_reads(
 def test_a_body_that_stays_the_same_is_kept_once(
     raw_store: RawResponseStore, tmp_path: Path
 ) -> None:
-    raw_store.keep([kept(0, LONG_BODY)])
+    raw_store.append([response(0, LONG_BODY)])
     once = (tmp_path / FILE).stat().st_size
 
     for second in range(1, 37):
-        raw_store.keep([kept(second, LONG_BODY)])
+        raw_store.append([response(second, LONG_BODY)])
 
     assert (tmp_path / FILE).stat().st_size < once + 36 * 250
     assert [one.raw_response.body for one in found(raw_store)] == [LONG_BODY] * 37
 
 
 def test_a_body_is_compared_with_its_own_series(raw_store: RawResponseStore) -> None:
-    alike = [kept(0, b"1"), kept(1, b"2", underlying="TCS"), kept(2, b"1"), kept(3, b"2")]
+    of_file = [
+        response(0, b"1"),
+        response(1, b"2", underlying="TCS"),
+        response(2, b"1"),
+        response(3, b"2"),
+    ]
 
-    raw_store.keep(alike)
+    raw_store.append(of_file)
 
-    assert found(raw_store) == alike
+    assert found(raw_store) == of_file
 
 
 def test_days_are_india_s(raw_store: RawResponseStore, tmp_path: Path) -> None:
     """18:30 UTC is midnight there."""
-    raw_store.keep([kept(hours * 3600) for hours in (0, 14.74, 14.75)])
+    raw_store.append([response(hours * 3600) for hours in (0, 14.74, 14.75)])
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2026-09-16", "2026-09-17"]
     assert len(found(raw_store)) == 2
 
 
 def test_one_underlying_or_source_can_be_asked_for(raw_store: RawResponseStore) -> None:
-    several = [kept(0), kept(1, source="upstox"), kept(2, underlying="TCS")]
-    raw_store.keep(several)
+    responses = [response(0), response(1, source="upstox"), response(2, underlying="TCS")]
+    raw_store.append(responses)
 
-    assert found(raw_store, underlying="NIFTY") == several[:2]
-    assert found(raw_store, source="nse") == [several[0], several[2]]
+    assert found(raw_store, underlying="NIFTY") == responses[:2]
+    assert found(raw_store, source="nse") == [responses[0], responses[2]]
     assert found(raw_store, underlying="TCS", source="upstox") == []
 
 
 def test_old_days_are_removed_and_nothing_else(raw_store: RawResponseStore, tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
-    raw_store.keep([kept(day * 86_400) for day in range(-5, 1)])
+    raw_store.append([response(day * 86_400) for day in range(-5, 1)])
 
     assert raw_store.prune(TODAY) == [date(2026, 9, 11), date(2026, 9, 12)]
 
@@ -198,7 +203,9 @@ def test_old_days_are_removed_and_nothing_else(raw_store: RawResponseStore, tmp_
 
 def test_a_receive_time_without_a_zone_is_refused(raw_store: RawResponseStore) -> None:
     with pytest.raises(BadRecord, match="no time zone"):
-        raw_store.keep([("nse", "NIFTY", None, RawResponse(OPENS.replace(tzinfo=None), 200, b""))])
+        raw_store.append(
+            [("nse", "NIFTY", None, RawResponse(OPENS.replace(tzinfo=None), 200, b""))]
+        )
 
 
 @pytest.mark.parametrize("left", [1, 9, 20, 60, -1], ids=lambda left: f"{left} bytes of it there")
@@ -206,33 +213,33 @@ def test_half_a_record_at_the_end_hides_no_other(
     raw_store: RawResponseStore, tmp_path: Path, left: int
 ) -> None:
     """A writer was killed; another one carries on."""
-    raw_store.keep([kept(0, b"1"), kept(1, b"2")])
+    raw_store.append([response(0, b"1"), response(1, b"2")])
     whole = (tmp_path / FILE).read_bytes()
-    raw_store.keep([kept(2, b"lost")])
+    raw_store.append([response(2, b"lost")])
     torn = (tmp_path / FILE).read_bytes()[len(whole) :][:left]
     (tmp_path / FILE).write_bytes(whole + torn)
     remarks: list[str] = []
 
-    RawResponseStore(tmp_path, 3).keep([kept(3, b"3")])
-    raw_store.keep([kept(4, b"4")])
-    read = list(raw_store.raw_responses(TODAY, TODAY, tell=remarks.append))
+    RawResponseStore(tmp_path, 3).append([response(3, b"3")])
+    raw_store.append([response(4, b"4")])
+    read = list(raw_store.raw_responses(TODAY, TODAY, report=remarks.append))
 
     assert [one.raw_response.body for one in read] == [b"1", b"2", b"3", b"4"]
     [remark] = remarks
-    assert f"half a record, at byte {len(whole)}" in remark
+    assert f"an incomplete record, at byte {len(whole)}" in remark
 
 
 def test_a_record_that_was_damaged_hides_no_other(
     raw_store: RawResponseStore, tmp_path: Path
 ) -> None:
     for second in range(3):
-        raw_store.keep([kept(second, b"body %d" % second)])
+        raw_store.append([response(second, b"body %d" % second)])
     stored = bytearray((tmp_path / FILE).read_bytes())
     stored[len(stored) // 2] ^= 0xFF
     (tmp_path / FILE).write_bytes(stored)
     remarks: list[str] = []
 
-    read = list(raw_store.raw_responses(TODAY, TODAY, tell=remarks.append))
+    read = list(raw_store.raw_responses(TODAY, TODAY, report=remarks.append))
 
     assert [one.raw_response.body for one in read] == [b"body 0", b"body 2"]
     assert len(remarks) == 1
@@ -241,7 +248,7 @@ def test_a_record_that_was_damaged_hides_no_other(
 def keep_many(folder: Path, name: str, count: int) -> None:
     raw_store = RawResponseStore(folder, 3)
     for second in range(count):
-        raw_store.keep([kept(second, f"{name} {second // 3}".encode(), underlying=name)])
+        raw_store.append([response(second, f"{name} {second // 3}".encode(), underlying=name)])
 
 
 def test_several_processes_and_threads_write_one_file(tmp_path: Path) -> None:

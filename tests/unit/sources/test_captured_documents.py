@@ -137,7 +137,7 @@ def test_a_line_that_was_torn_costs_itself_only(tmp_path: Path) -> None:
     ],
 )
 def test_damaged_files_say_so(tmp_path: Path, damaged: tuple[str, bytes]) -> None:
-    with pytest.raises(ChainError, match="cut short or damaged"):
+    with pytest.raises(ChainError, match="truncated or damaged"):
         found(tmp_path, *damaged)
 
 

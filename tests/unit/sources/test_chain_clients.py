@@ -22,8 +22,9 @@ from data_fetch.core.errors import (
 from data_fetch.core.failures import FailureKind
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import ChainProvider, Lane
-from data_fetch.sources.nse.chain_client import NseChainClient
-from data_fetch.sources.upstox.chain_client import UpstoxChainClient
+from data_fetch.sources.nse.chain_client import nse_chain_client
+from data_fetch.sources.transport.chain_client import ChainClient
+from data_fetch.sources.upstox.chain_client import upstox_chain_client
 from data_fetch.sources.upstox.chain_rows import INDEX_SYMBOLS
 
 MORNING = datetime(2026, 9, 11, 4, 0, tzinfo=UTC)
@@ -65,13 +66,13 @@ def pacing() -> FreePacing:
 
 
 @pytest.fixture
-def upstox(stub: Stub, clock: VirtualClock, pacing: FreePacing) -> UpstoxChainClient:
-    return UpstoxChainClient(api_for(stub.url, clock, pacing=pacing), clock)
+def upstox(stub: Stub, clock: VirtualClock, pacing: FreePacing) -> ChainClient:
+    return upstox_chain_client(api_for(stub.url, clock, pacing=pacing), clock)
 
 
 @pytest.fixture
-def nse(stub: Stub, clock: VirtualClock, pacing: FreePacing) -> NseChainClient:
-    return NseChainClient(site_for(stub.url, clock, pacing), clock)
+def nse(stub: Stub, clock: VirtualClock, pacing: FreePacing) -> ChainClient:
+    return nse_chain_client(site_for(stub.url, clock, pacing), clock)
 
 
 def problem_of(reply: ChainReply | ListedExpiries) -> FailureKind:
@@ -81,7 +82,7 @@ def problem_of(reply: ChainReply | ListedExpiries) -> FailureKind:
 
 
 class TestUpstoxChains:
-    def test_are_told(self, stub: Stub, upstox: UpstoxChainClient, pacing: FreePacing) -> None:
+    def test_are_told(self, stub: Stub, upstox: ChainClient, pacing: FreePacing) -> None:
         stub.script = lambda _: good([upstox_row()])
         reply = upstox.chain(index(), EXPIRY, GO_ON)
 
@@ -95,7 +96,7 @@ class TestUpstoxChains:
         assert pacing.asked == [("option-chain", Lane.CHAIN)]
 
     def test_come_with_their_bytes(
-        self, stub: Stub, upstox: UpstoxChainClient, clock: VirtualClock
+        self, stub: Stub, upstox: ChainClient, clock: VirtualClock
     ) -> None:
         stub.script = lambda _: good([upstox_row()])
         reply = upstox.chain(index(), EXPIRY, GO_ON)
@@ -104,7 +105,7 @@ class TestUpstoxChains:
         assert kept.received_at == reply.received_at == clock.now()
 
     @pytest.mark.parametrize(
-        ("answer", "kind"),
+        ("response", "kind"),
         [
             pytest.param(good([]), FailureKind.EMPTY_LIST, id="an expiry that is not listed"),
             pytest.param(
@@ -135,18 +136,18 @@ class TestUpstoxChains:
         ],
     )
     def test_that_are_not_there_have_a_reason(
-        self, stub: Stub, upstox: UpstoxChainClient, answer: Scripted, kind: FailureKind
+        self, stub: Stub, upstox: ChainClient, response: Scripted, kind: FailureKind
     ) -> None:
-        stub.script = lambda _: answer
+        stub.script = lambda _: response
         reply = upstox.chain(index(), EXPIRY, GO_ON)
         assert problem_of(reply) is kind
         assert reply.requests == len(stub.seen)
-        if not answer.reset:
-            assert {kept.body for kept in reply.raw_responses} == {answer.body}
-            assert {kept.status for kept in reply.raw_responses} == {answer.status}
+        if not response.reset:
+            assert {kept.body for kept in reply.raw_responses} == {response.body}
+            assert {kept.status for kept in reply.raw_responses} == {response.status}
 
     def test_keep_the_bad_answers_before_the_good_one(
-        self, stub: Stub, upstox: UpstoxChainClient
+        self, stub: Stub, upstox: ChainClient
     ) -> None:
         stub.script = in_turn(error(500, "UDAPI100500"), good([upstox_row()]))
         reply = upstox.chain(index(), EXPIRY, GO_ON)
@@ -154,7 +155,7 @@ class TestUpstoxChains:
         assert [kept.status for kept in reply.raw_responses] == [500, 200]
         assert reply.requests == 2
 
-    def test_a_stop_is_a_problem_too(self, stub: Stub, upstox: UpstoxChainClient) -> None:
+    def test_a_stop_is_a_problem_too(self, stub: Stub, upstox: ChainClient) -> None:
         stop = Event()
 
         def script(_: Seen) -> Scripted:
@@ -168,7 +169,7 @@ class TestUpstoxChains:
 
 
 class TestUpstoxExpiries:
-    def test_are_those_of_its_contracts(self, stub: Stub, upstox: UpstoxChainClient) -> None:
+    def test_are_those_of_its_contracts(self, stub: Stub, upstox: ChainClient) -> None:
         rows = [contract(1, "2026-09-29"), contract(2, "2026-09-15"), contract(3, "2026-09-15")]
         stub.script = lambda _: good(rows)
         listed = upstox.expiries(index(), GO_ON)
@@ -177,14 +178,14 @@ class TestUpstoxExpiries:
         assert (seen.path, seen.query) == ("/v2/option/contract", {"instrument_key": [NIFTY_KEY]})
 
     def test_spend_from_their_own_budget(
-        self, stub: Stub, upstox: UpstoxChainClient, pacing: FreePacing
+        self, stub: Stub, upstox: ChainClient, pacing: FreePacing
     ) -> None:
         stub.script = lambda _: good([contract()])
         upstox.expiries(index(), GO_ON)
         assert pacing.asked == [("option-contract", Lane.CHAIN)]
 
     @pytest.mark.parametrize(
-        ("answer", "kind"),
+        ("response", "kind"),
         [
             pytest.param(good([]), FailureKind.EMPTY_LIST, id="none"),
             pytest.param(good([{"a": 1}]), FailureKind.EMPTY_LIST, id="none that can be read"),
@@ -198,16 +199,16 @@ class TestUpstoxExpiries:
         ],
     )
     def test_that_are_not_there_are_a_problem(
-        self, stub: Stub, upstox: UpstoxChainClient, answer: Scripted, kind: FailureKind
+        self, stub: Stub, upstox: ChainClient, response: Scripted, kind: FailureKind
     ) -> None:
-        stub.script = lambda _: answer
+        stub.script = lambda _: response
         listed = upstox.expiries(index(), GO_ON)
         assert problem_of(listed) is kind
         assert listed.requests == len(listed.raw_responses) > 0
 
 
 class TestNseChains:
-    def test_are_told(self, stub: Stub, nse: NseChainClient) -> None:
+    def test_are_told(self, stub: Stub, nse: ChainClient) -> None:
         visiting(stub, json(body(nse_row())))
         reply = nse.chain(index(), EXPIRY, GO_ON)
 
@@ -218,7 +219,7 @@ class TestNseChains:
         assert [kept.status for kept in reply.raw_responses] == [200]
         assert stub.seen[-1].query["type"] == ["Indices"]
 
-    def test_of_shares_are_asked_for_as_equity(self, stub: Stub, nse: NseChainClient) -> None:
+    def test_of_shares_are_asked_for_as_equity(self, stub: Stub, nse: ChainClient) -> None:
         visiting(stub, json(body(nse_row())))
         reply = nse.chain(share("M&M"), EXPIRY, GO_ON)
         assert stub.seen[-1].query["symbol"] == ["M&M"]
@@ -226,7 +227,7 @@ class TestNseChains:
         assert problem_of(reply) is FailureKind.OTHER_CHAIN
 
     @pytest.mark.parametrize(
-        ("answer", "kind"),
+        ("response", "kind"),
         [
             pytest.param(json({}), FailureKind.EMPTY_OBJECT, id="empty object"),
             pytest.param(PAGE, FailureKind.HTML, id="a page"),
@@ -237,14 +238,14 @@ class TestNseChains:
         ],
     )
     def test_that_are_not_there_have_a_reason(
-        self, stub: Stub, nse: NseChainClient, answer: Scripted, kind: FailureKind
+        self, stub: Stub, nse: ChainClient, response: Scripted, kind: FailureKind
     ) -> None:
-        visiting(stub, answer)
+        visiting(stub, response)
         reply = nse.chain(index(), EXPIRY, GO_ON)
         assert problem_of(reply) is kind
         assert reply.requests == len(stub.seen)
 
-    def test_of_another_day_are_refused(self, stub: Stub, nse: NseChainClient) -> None:
+    def test_of_another_day_are_refused(self, stub: Stub, nse: ChainClient) -> None:
         visiting(stub, json(body(nse_row())))
         assert problem_of(nse.chain(index(), LATER, GO_ON)) is FailureKind.OTHER_CHAIN
 
@@ -253,12 +254,12 @@ class TestNseChains:
             def request(self, *_: Any, **__: Any) -> Any:
                 raise Stopped("called off")
 
-        client = NseChainClient(site_for(stub.url, clock, Stopping()), clock)
+        client = nse_chain_client(site_for(stub.url, clock, Stopping()), clock)
         assert isinstance(client.chain(index(), EXPIRY, GO_ON).problem, Stopped)
         assert stub.seen == []
 
     def test_switched_off(self, stub: Stub, clock: VirtualClock) -> None:
-        client = NseChainClient(site_for(stub.url, clock, FreePacing(), enabled=False), clock)
+        client = nse_chain_client(site_for(stub.url, clock, FreePacing(), enabled=False), clock)
         reply = client.chain(index(), EXPIRY, GO_ON)
         assert (problem_of(reply), reply.requests) == (FailureKind.SWITCHED_OFF, 0)
         assert problem_of(client.expiries(index(), GO_ON)) is FailureKind.SWITCHED_OFF
@@ -277,9 +278,7 @@ class TestListedExpiries:
     """Of either provider: contracts are listed before the open and stay for the day."""
 
     @pytest.fixture
-    def client(
-        self, source: ChainSource, upstox: UpstoxChainClient, nse: NseChainClient
-    ) -> ChainProvider:
+    def client(self, source: ChainSource, upstox: ChainClient, nse: ChainClient) -> ChainProvider:
         return nse if source is ChainSource.NSE else upstox
 
     def test_are_asked_for_once_a_day(
@@ -322,7 +321,7 @@ class TestListedExpiries:
         assert client.expiries(index(), GO_ON).expiries == (EXPIRY, LATER)
 
 
-def test_a_visit_is_shared_by_lists_and_chains(stub: Stub, nse: NseChainClient) -> None:
+def test_a_visit_is_shared_by_lists_and_chains(stub: Stub, nse: ChainClient) -> None:
     visiting(stub, json(INFO), json(body(nse_row())))
     nse.expiries(index(), GO_ON)
     nse.chain(index(), EXPIRY, GO_ON)

@@ -14,11 +14,11 @@ from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.sources import paper_clock
-from data_fetch.sources.paper_clock import PaperClock, ask_paper_clock
+from data_fetch.sources.paper_clock import PaperClock, fetch_paper_clock
 
 MORNING = datetime(2026, 9, 16, 3, 45, 50, tzinfo=UTC)
 # The tests' own time counts seconds by hand; the rest of the clock is the real one.
-NEXT_QUESTION = paper_clock.ASK_EVERY_SECONDS
+NEXT_QUESTION = paper_clock.POLL_SECONDS
 
 
 class Stopwatch:
@@ -57,7 +57,7 @@ class Exchange:
 
 @contextmanager
 def serving(exchange: Exchange) -> Iterator[None]:
-    class Answer(BaseHTTPRequestHandler):
+    class Response(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             exchange.asked += 1
             exchange.reached.set()
@@ -76,7 +76,7 @@ def serving(exchange: Exchange) -> Iterator[None]:
         def log_message(self, format: str, *args: object) -> None:
             return None
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Response) as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         exchange.url = f"http://127.0.0.1:{server.server_port}"
         yield
@@ -210,8 +210,8 @@ class TestExchangeThatHangs:
     def clock(
         self, exchange: Exchange, seconds: Stopwatch, monkeypatch: pytest.MonkeyPatch
     ) -> PaperClock:
-        assert paper_clock.LATER_ANSWER_SECONDS <= 0.5
-        monkeypatch.setattr(paper_clock, "LATER_ANSWER_SECONDS", 0.05)
+        assert paper_clock.LATER_TIMEOUT_SECONDS <= 0.5
+        monkeypatch.setattr(paper_clock, "LATER_TIMEOUT_SECONDS", 0.05)
         clock = PaperClock(exchange.url)
         exchange.answering.clear()
         exchange.reached.clear()
@@ -228,13 +228,13 @@ class TestExchangeThatHangs:
         seconds: Stopwatch,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        ask = ask_paper_clock
+        ask = fetch_paper_clock
 
-        def ask_for_half_a_second(url: str, answer_seconds: float) -> tuple[datetime, float]:
+        def ask_for_half_a_second(url: str, timeout_seconds: float) -> tuple[datetime, float]:
             seconds.seconds += 0.5
-            return ask(url, answer_seconds)
+            return ask(url, timeout_seconds)
 
-        monkeypatch.setattr(paper_clock, "ask_paper_clock", ask_for_half_a_second)
+        monkeypatch.setattr(paper_clock, "fetch_paper_clock", ask_for_half_a_second)
         seconds.seconds += NEXT_QUESTION
         clock.now()
 
@@ -250,7 +250,7 @@ class TestExchangeThatHangs:
         seconds: Stopwatch,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(paper_clock, "LATER_ANSWER_SECONDS", 60)
+        monkeypatch.setattr(paper_clock, "LATER_TIMEOUT_SECONDS", 60)
         seconds.seconds += NEXT_QUESTION
         asking = Thread(target=clock.now)
         asking.start()
@@ -281,7 +281,7 @@ def test_what_is_no_paper_exchange_is_told_with_the_cure(exchange: Exchange, bod
     exchange.body = body
 
     with pytest.raises(Unreachable, match="unset UPSTOX_BASE_URL") as problem:
-        ask_paper_clock(exchange.url)
+        fetch_paper_clock(exchange.url)
 
     assert exchange.url in str(problem.value)
 

@@ -24,7 +24,7 @@ from data_fetch.core.candles.request_planner import (
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Lane
-from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer
+from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.candle_endpoints import (
     EXPIRED,
     HISTORICAL,
@@ -32,6 +32,7 @@ from data_fetch.sources.upstox.candle_endpoints import (
     LONGEST_WINDOW,
     UpstoxCandleEndpoints,
 )
+from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 
 TODAY = date(2026, 9, 16)
 NOW = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)

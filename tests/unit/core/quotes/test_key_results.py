@@ -29,7 +29,7 @@ def quote(symbol: str) -> Quote:
 @pytest.mark.parametrize(
     ("answer", "state", "reason"),
     [
-        pytest.param({"quotes": (quote("TCS"),)}, SyncState.OK, None, id="a quote"),
+        pytest.param({"records": (quote("TCS"),)}, SyncState.OK, None, id="a quote"),
         pytest.param({}, SyncState.ABSENT, "a good answer left it out", id="left out"),
         pytest.param(
             {"unknown": ("NSE_EQ|TCS",)},
@@ -55,7 +55,7 @@ def test_the_state_and_reason_of_a_key(
     answer: dict[str, tuple[object, ...]], state: SyncState, reason: str | None
 ) -> None:
     [result] = key_results(
-        [stock("TCS")], QuoteResponse(**{"quotes": (), "received_at": NOW, **answer})
+        [stock("TCS")], QuoteResponse(**{"records": (), "received_at": NOW, **answer})
     )
 
     assert (result.state, result.reason) == (state, reason)
@@ -64,7 +64,7 @@ def test_the_state_and_reason_of_a_key(
 def test_some_unrequested_rows_are_named_and_the_rest_counted() -> None:
     unrequested = tuple(RejectedRow(f"K{number}", "not asked for") for number in range(25))
 
-    details = by_reason([], QuoteResponse(quotes=(), unrequested=unrequested, received_at=NOW))
+    details = by_reason([], QuoteResponse(records=(), unrequested=unrequested, received_at=NOW))
 
     assert details == {
         "unrequested": {f"K{n}": "not asked for" for n in range(20)},
@@ -84,7 +84,7 @@ def test_nothing_is_lost_and_nothing_counted_twice(results: dict[str, str]) -> N
         return tuple(f"NSE_EQ|{symbol}" for symbol, one in results.items() if one == kind)
 
     answer = QuoteResponse(
-        quotes=tuple(quote(symbol) for symbol, kind in results.items() if kind == "quote"),
+        records=tuple(quote(symbol) for symbol, kind in results.items() if kind == "quote"),
         absent=keys("absent"),
         unknown=keys("unknown"),
         rejected=tuple(RejectedRow(key, "cannot be") for key in keys("rejected")),

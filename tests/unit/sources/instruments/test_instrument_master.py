@@ -63,14 +63,14 @@ class Provider(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.status, self.content, self.headers = 200, GOOD, dict[str, str]()
         self.asked: list[str] = []
-        super().__init__(("127.0.0.1", 0), Answer)
+        super().__init__(("127.0.0.1", 0), Response)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/NSE.json.gz"
 
 
-class Answer(BaseHTTPRequestHandler):
+class Response(BaseHTTPRequestHandler):
     server: Provider
 
     def do_GET(self) -> None:
@@ -152,14 +152,14 @@ def test_another_address_is_not_answered_from_what_the_first_one_gave(
 @pytest.mark.parametrize(
     ("status", "content", "told"),
     [
-        pytest.param(404, b"", "answered 404", id="not found"),
-        pytest.param(403, b"<html>Access Denied</html>", "answered 403", id="denied"),
-        pytest.param(503, b"", "answered 503", id="out of order"),
+        pytest.param(404, b"", "returned 404", id="not found"),
+        pytest.param(403, b"<html>Access Denied</html>", "returned 403", id="denied"),
+        pytest.param(503, b"", "returned 503", id="out of order"),
         pytest.param(200, b"", "it is empty", id="empty"),
         pytest.param(200, b"<html></html>", "begins with b'<html>", id="a web page"),
-        pytest.param(200, GOOD[:100], "not a whole", id="cut short"),
-        pytest.param(200, GOOD[:-3], "not a whole", id="its last bytes lost"),
-        pytest.param(200, gzip.compress(b"{{{"), "not a whole", id="no JSON"),
+        pytest.param(200, GOOD[:100], "not a complete", id="cut short"),
+        pytest.param(200, GOOD[:-3], "not a complete", id="its last bytes lost"),
+        pytest.param(200, gzip.compress(b"{{{"), "not a complete", id="no JSON"),
         pytest.param(200, packed({"status": "error"}), "no instrument", id="not a list"),
         pytest.param(200, packed([]), "no instrument", id="an empty list"),
         pytest.param(200, packed([{"segment": "BSE_EQ"}]), "no instrument", id="the BSE's file"),
@@ -187,7 +187,7 @@ def test_a_server_that_goes_away_half_way_is_survived(provider: Provider, tmp_pa
 
     found = master(provider.url, tmp_path, FRIDAY + DAY).today()
 
-    assert "cannot be had" in str(found.warning)
+    assert "cannot be downloaded" in str(found.warning)
 
 
 def test_a_server_that_does_not_answer_is_survived(provider: Provider, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_server_that_does_not_answer_is_survived(provider: Provider, tmp_path:
 
     found = master("http://127.0.0.1:1/NSE.json.gz", tmp_path).today()
 
-    assert "http://127.0.0.1:1/NSE.json.gz cannot be had" in str(found.warning)
+    assert "http://127.0.0.1:1/NSE.json.gz cannot be downloaded" in str(found.warning)
 
 
 def test_when_it_is_to_be_had_again_it_is_fetched(provider: Provider, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_with_neither_todays_nor_an_older_one_it_says_what_to_do(
 ) -> None:
     provider.status = 404
 
-    with pytest.raises(MasterUnavailable, match=r"answered 404.*UPSTOX_INSTRUMENTS_URL"):
+    with pytest.raises(MasterUnavailable, match=r"returned 404.*UPSTOX_INSTRUMENTS_URL"):
         master(provider.url, tmp_path).today()
 
     assert list((tmp_path / "kept").iterdir()) == []
@@ -271,7 +271,7 @@ def test_malformed_rows_are_counted_and_told(provider: Provider, tmp_path: Path)
     found = master(provider.url, tmp_path).today()
 
     assert (found.instruments, found.rejected) == (1, 2)
-    assert found.warning == "2 malformed row(s) of the master were set aside"
+    assert found.warning == "2 malformed row(s) of the master were rejected"
 
 
 def test_a_bounded_number_is_kept(provider: Provider, tmp_path: Path) -> None:
@@ -337,7 +337,7 @@ def test_a_file_that_went_away_is_replaced_by_the_kept_copy(tmp_path: Path) -> N
     ("content", "told"),
     [
         pytest.param(None, "No such file", id="missing"),
-        pytest.param(GOOD[:60], "not a whole gzipped JSON list", id="cut short"),
+        pytest.param(GOOD[:60], "not a complete gzipped JSON list", id="cut short"),
         pytest.param(b"symbol,isin\n", "not a gzip file", id="not gzip"),
     ],
 )

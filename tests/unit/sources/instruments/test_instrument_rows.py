@@ -227,7 +227,7 @@ def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, content: bytes
     path = tmp_path / "NSE.json.gz"
     path.write_bytes(content)
 
-    with pytest.raises(MasterUnavailable, match=r"NSE\.json\.gz is not a whole.*Delete"):
+    with pytest.raises(MasterUnavailable, match=r"NSE\.json\.gz is not a complete.*Delete"):
         list(read_instruments(path))
 
 

@@ -54,7 +54,7 @@ def test_it_says_what_it_did() -> None:
 
     assert found.duplicates == ("TCS", "TCS")
     assert found.comments == 2
-    assert str(found) == "symbols.txt: 2 symbols, 2 duplicates left out, 1 malformed entries"
+    assert str(found) == "symbols.txt: 2 symbols, 2 duplicates skipped, 1 malformed entries"
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ class TestRowsOfOneStrike:
 
     def test_differing_ones_are_all_left_out(self) -> None:
         other = row(CE=leg(openInterest=1001), PE=leg(side="PE"))
-        assert reasons(row(), other) == ["told twice, differently"]
+        assert reasons(row(), other) == ["several rows that contradict each other"]
 
     def test_a_bad_copy_makes_a_good_one_doubtful(self) -> None:
         torn = row(CE=leg(lastPrice="n/a"))
@@ -273,10 +273,10 @@ class TestRowsOfOneStrike:
         pytest.param({"openInterest": None}, "openInterest is null", id="null"),
         pytest.param({"lastPrice": float("nan")}, "lastPrice is nan", id="no number"),
         pytest.param({"buyQuantity1": 12.5}, "not a whole number", id="half a share"),
-        pytest.param({"lastPrice": 40000}, "above all that the option could be", id="too dear"),
+        pytest.param({"lastPrice": 40000}, "above any possible value", id="too dear"),
         pytest.param({"changeinOpenInterest": 1001}, "cannot be", id="less than nothing before"),
         pytest.param({"change": 121}, "cannot be", id="a negative previous close"),
-        pytest.param({"change": -2025}, "does not go with", id="not its percentage"),
+        pytest.param({"change": -2025}, "is inconsistent with", id="not its percentage"),
     ],
 )
 def test_legs_that_contradict_themselves_are_set_aside(
@@ -452,4 +452,4 @@ def test_own_figures_of_the_provider_that_differ_in_the_repetition_cost_no_leg(
 
     assert [one.strike for one in told.chains[0].legs] == [22650, 22650, 22700, 22700]
     assert told.chains[0].legs[0].provider_iv == (None if blanked == "records" else 0.1431)
-    assert "own figures of 1 legs are told twice" in told.remarks[-1]
+    assert "own figures of 1 legs come in several rows" in told.remarks[-1]

@@ -107,7 +107,7 @@ class TestAsABrowser:
 
 class TestRefusals:
     @pytest.mark.parametrize(
-        ("answer", "kind"),
+        ("response", "kind"),
         [
             pytest.param(json({}), FailureKind.EMPTY_OBJECT, id="empty object"),
             pytest.param(PAGE, FailureKind.HTML, id="a page"),
@@ -116,9 +116,9 @@ class TestRefusals:
     )
     @pytest.mark.parametrize("better", [True, False], ids=["helps", "does not help"])
     def test_that_may_hang_on_cookies_are_asked_again_once(
-        self, stub: Stub, site: NseSite, answer: Scripted, kind: FailureKind, better: bool
+        self, stub: Stub, site: NseSite, response: Scripted, kind: FailureKind, better: bool
     ) -> None:
-        visiting(stub, *([answer, json(INFO)] if better else [answer]))
+        visiting(stub, *([response, json(INFO)] if better else [response]))
         if better:
             assert site.contract_info("NIFTY") == INFO
         else:
@@ -135,7 +135,7 @@ class TestRefusals:
         assert paths(stub) == ["option-chain"]
 
     @pytest.mark.parametrize(
-        ("answer", "kind"),
+        ("response", "kind"),
         [
             pytest.param(
                 Scripted(404, b"<html>Resource not found"), FailureKind.NOT_FOUND, id="404"
@@ -158,9 +158,9 @@ class TestRefusals:
         ],
     )
     def test_others_are_named_and_not_asked_again(
-        self, stub: Stub, site: NseSite, answer: Scripted, kind: FailureKind
+        self, stub: Stub, site: NseSite, response: Scripted, kind: FailureKind
     ) -> None:
-        visiting(stub, answer)
+        visiting(stub, response)
         assert problem_of(site).kind is kind
         assert paths(stub) == PAGE_AND_INFO
 

@@ -12,11 +12,13 @@ from time import thread_time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from upstox_stub import spent
 
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.errors import RateLimited, SetupError
 from data_fetch.core.ports import Hold, Lane
-from data_fetch.sources.transport.pacing import UPSTOX_LIMITS, Pacer, state_file_for
+from data_fetch.sources.transport.pacing import Pacer, state_file_for
+from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 
 START = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -39,7 +41,7 @@ def clock() -> Iterator[VirtualClock]:
 
 @pytest.fixture
 def pacer(state_file: Path, clock: VirtualClock) -> Iterator[Pacer]:
-    pacer = Pacer(state_file, clock)
+    pacer = Pacer(state_file, clock, UPSTOX_LIMITS)
     yield pacer
     pacer.close()
 
@@ -110,8 +112,8 @@ def test_each_api_has_its_own_windows(pacer: Pacer, clock: VirtualClock) -> None
     send(pacer, clock, 50, "ltp")
     send(pacer, clock, 50, "candles")
     assert clock.now() == START
-    assert pacer.spent("ltp") == pacer.spent("candles")
-    assert pacer.spent("ohlc") == dict.fromkeys(UPSTOX_LIMITS, 0)
+    assert spent(pacer, "ltp", clock) == spent(pacer, "candles", clock)
+    assert spent(pacer, "ohlc", clock) == dict.fromkeys(UPSTOX_LIMITS, 0)
 
 
 def test_a_request_counts_until_a_window_after_its_answer(
@@ -119,11 +121,11 @@ def test_a_request_counts_until_a_window_after_its_answer(
 ) -> None:
     with pacer.request("ltp", Lane.LIVE):
         clock.sleep(10 * SECOND)
-    assert pacer.spent("ltp")[SECOND] == 1
+    assert spent(pacer, "ltp", clock)[SECOND] == 1
     clock.sleep(SECOND)
-    assert pacer.spent("ltp")[SECOND] == 1, "both ends of a window belong to it"
+    assert spent(pacer, "ltp", clock)[SECOND] == 1, "both ends of a window belong to it"
     clock.sleep(EPSILON)
-    assert pacer.spent("ltp") == {SECOND: 0, 60 * SECOND: 1, 1800 * SECOND: 1}
+    assert spent(pacer, "ltp", clock) == {SECOND: 0, 60 * SECOND: 1, 1800 * SECOND: 1}
 
 
 def test_requests_in_flight_count(pacer: Pacer, clock: VirtualClock) -> None:
@@ -139,10 +141,10 @@ def test_requests_in_flight_count(pacer: Pacer, clock: VirtualClock) -> None:
     together(clock, [*[slow] * 50, one_more])
 
 
-def test_failed_requests_count_too(pacer: Pacer) -> None:
+def test_failed_requests_count_too(pacer: Pacer, clock: VirtualClock) -> None:
     with pytest.raises(OSError, match="reset"), pacer.request("ltp", Lane.LIVE):
         raise OSError("reset")
-    assert pacer.spent("ltp")[SECOND] == 1
+    assert spent(pacer, "ltp", clock)[SECOND] == 1
 
 
 def test_spending_says_from_when_each_request_counts(pacer: Pacer, clock: VirtualClock) -> None:
@@ -305,11 +307,11 @@ def test_too_late_is_said_at_once(pacer: Pacer, clock: VirtualClock) -> None:
 
 
 def test_budget_survives_a_restart(state_file: Path, clock: VirtualClock) -> None:
-    first = Pacer(state_file, clock)
+    first = Pacer(state_file, clock, UPSTOX_LIMITS)
     send(first, clock, 500)
     first.close()
-    second = Pacer(state_file, clock)
-    assert second.spent("ltp")[60 * SECOND] == 500
+    second = Pacer(state_file, clock, UPSTOX_LIMITS)
+    assert spent(second, "ltp", clock)[60 * SECOND] == 500
     sent = send(second, clock, 1)
     assert sent[0] > START + 60 * SECOND
     second.close()
@@ -319,16 +321,16 @@ def test_request_of_a_dead_process_is_counted_until_it_cannot_have_arrived(
     state_file: Path, clock: VirtualClock
 ) -> None:
     flight = 10 * SECOND
-    died = Pacer(state_file, clock, flight=flight)
+    died = Pacer(state_file, clock, UPSTOX_LIMITS, flight)
     never_answered = died.request("ltp", Lane.LIVE)
     never_answered.__enter__()
-    heir = Pacer(state_file, clock, flight=flight)
+    heir = Pacer(state_file, clock, UPSTOX_LIMITS, flight)
     clock.sleep(flight + SECOND)
-    assert heir.spent("ltp")[SECOND] == 1
+    assert spent(heir, "ltp", clock)[SECOND] == 1
     clock.sleep(EPSILON)
-    assert heir.spent("ltp")[SECOND] == 0
+    assert spent(heir, "ltp", clock)[SECOND] == 0
     never_answered.__exit__(None, None, None)
-    assert heir.spent("ltp")[SECOND] == 1, "it was only slow"
+    assert spent(heir, "ltp", clock)[SECOND] == 1, "it was only slow"
     died.close()
     heir.close()
 
@@ -338,11 +340,11 @@ def test_clock_set_back_blocks_no_longer_than_one_window(state_file: Path, back:
     for start in (START, START - back):
         clock = VirtualClock(start)
         hold = clock.hold()
-        pacer = Pacer(state_file, clock)
+        pacer = Pacer(state_file, clock, UPSTOX_LIMITS)
         if start == START:
             send(pacer, clock, 500)
             pacer.close()
-    assert pacer.spent("ltp")[60 * SECOND] == 500, "they were sent a moment ago"
+    assert spent(pacer, "ltp", clock)[60 * SECOND] == 500, "they were sent a moment ago"
     sent = send(pacer, clock, 1)
     assert sent[0] <= clock.now() <= START - back + 60 * SECOND + EPSILON + 9 * SECOND
     hold.release()
@@ -378,11 +380,11 @@ def test_damaged_file_is_begun_anew_as_if_all_was_spent(
     now = datetime.fromtimestamp(state_file.parent.stat().st_mtime, UTC)
     clock = VirtualClock(now)
     hold = clock.hold()
-    first = Pacer(state_file, clock)
+    first = Pacer(state_file, clock, UPSTOX_LIMITS)
     send(first, clock, 3)
     first.close()
     damage(state_file)
-    second = Pacer(state_file, clock)
+    second = Pacer(state_file, clock, UPSTOX_LIMITS)
     with pytest.raises(RateLimited), second.request("ltp", Lane.LIVE, latest=now + 60 * SECOND):
         pass
     sent = send(second, clock, 1)
@@ -401,7 +403,7 @@ def test_damage_is_logged_and_not_printed(
 ) -> None:
     damage_head(state_file)
 
-    pacer.spent("ltp")
+    spent(pacer, "ltp", clock)
 
     [told] = caplog.records
     assert (told.name, told.levelname) == ("data_fetch.sources.transport.pacing_ledger", "WARNING")
@@ -424,13 +426,15 @@ def test_each_request_spends_from_the_account_of_the_token_in_use(
         with pacer.request("ltp", Lane.LIVE), pacer.request("ltp", Lane.LIVE):
             pass
 
-    def spent() -> tuple[int, ...]:
+    def spent_each() -> tuple[int, ...]:
         files = [state_file_for("api.upstox.com", one, tmp_path) for one in ("first", "second")]
-        return tuple(Pacer(file, clock, SMALL_LIMITS).spent("ltp")[SECOND] for file in files)
+        return tuple(
+            spent(Pacer(file, clock, SMALL_LIMITS), "ltp", clock)[SECOND] for file in files
+        )
 
-    assert spent() == (1, 2)
+    assert spent_each() == (1, 2)
     clock.sleep(2 * SECOND)
-    assert spent() == (0, 0), "one was never answered"
+    assert spent_each() == (0, 0), "one was never answered"
     pacer.close()
 
 
@@ -438,7 +442,7 @@ def test_folder_that_cannot_be_made_is_told_with_the_cure(
     tmp_path: Path, clock: VirtualClock
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
-    pacer = Pacer(tmp_path / "file" / "pacing.sqlite3", clock)
+    pacer = Pacer(tmp_path / "file" / "pacing.sqlite3", clock, UPSTOX_LIMITS)
     with (
         pytest.raises(SetupError, match="XDG_STATE_HOME"),
         pacer.request("ltp", Lane.LIVE),
@@ -447,7 +451,7 @@ def test_folder_that_cannot_be_made_is_told_with_the_cure(
 
 
 def test_making_a_pacer_touches_nothing(state_file: Path, clock: VirtualClock) -> None:
-    Pacer(state_file, clock)
+    Pacer(state_file, clock, UPSTOX_LIMITS)
     assert list(state_file.parent.iterdir()) == []
 
 

@@ -287,7 +287,9 @@ def test_what_the_table_keeps_to_is_reported(tmp_path: Path) -> None:
     result = refreshed(Provider([holiday("2026-02-01")]), tmp_path)
 
     assert result.changes == ()
-    assert [(kept.session.day, kept.told) for kept in result.kept] == [(date(2026, 2, 1), ())] * 3
+    assert [(kept.session.day, kept.provider_windows) for kept in result.conflicts] == [
+        (date(2026, 2, 1), ())
+    ] * 3
 
 
 def test_a_refused_refresh_leaves_the_kept_calendar(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from data_fetch.core.batches import RejectedRow
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind
 from data_fetch.core.clock import IST
 from data_fetch.core.market.session import minute_number
-from data_fetch.sources.upstox.ohlc_rows import ParsedOhlc, read_ohlc_rows
+from data_fetch.sources.transport.batches import ParsedBatch
+from data_fetch.sources.upstox.ohlc_rows import read_ohlc_rows
 
 RELIANCE, NIFTY = "NSE_EQ|INE002A01018", "NSE_INDEX|Nifty 50"
 NOW = datetime(2026, 9, 16, 10, 0, 2, tzinfo=IST)
@@ -31,12 +32,12 @@ def row(key: str = RELIANCE, previous: Any = None) -> dict[str, Any]:
     return {"last_price": 1303.9, "instrument_token": key, "prev_ohlc": previous, "live_ohlc": live}
 
 
-def read_one(previous: Any) -> ParsedOhlc:
+def read_one(previous: Any) -> ParsedBatch[CandleBlock]:
     return read_ohlc_rows({"NSE_EQ:RELIANCE": row(RELIANCE, previous)}, [RELIANCE], NOW)
 
 
 def test_documented_row() -> None:
-    (block,) = read_one(bar("09:59")).blocks
+    (block,) = read_one(bar("09:59")).records
     assert block == CandleBlock(
         instrument_key=RELIANCE,
         interval=CandleInterval.MINUTE,
@@ -52,7 +53,7 @@ def test_documented_row() -> None:
 
 
 def test_a_quiet_name_repeats_an_older_bar_in_its_own_minute() -> None:
-    (block,) = read_one(bar("09:41")).blocks
+    (block,) = read_one(bar("09:41")).records
     assert list(block.starts) == [minute_number(NOW) - 19]
 
 
@@ -62,7 +63,7 @@ def test_rows_are_joined_on_the_instrument_token() -> None:
         "NSE_INDEX:Nifty 50": row(RELIANCE, bar(open=1303.5)),
     }
     read = read_ohlc_rows(data, [RELIANCE, NIFTY], NOW)
-    assert [(block.instrument_key, block.open) for block in read.blocks] == [
+    assert [(block.instrument_key, block.open) for block in read.records] == [
         (RELIANCE, [1303.5]),
         (NIFTY, [1304.0]),
     ]
@@ -78,11 +79,11 @@ def test_rows_are_joined_on_the_instrument_token() -> None:
 )
 def test_a_name_without_a_bar_of_today_is_absent(previous: Any) -> None:
     read = read_one(previous)
-    assert (read.absent, read.blocks, read.rejected) == ((RELIANCE,), (), ())
+    assert (read.absent, read.records, read.rejected) == ((RELIANCE,), (), ())
 
 
 def test_the_day_begins_at_midnight_in_india() -> None:
-    (block,) = read_one(bar("00:00")).blocks
+    (block,) = read_one(bar("00:00")).records
     assert list(block.starts) == [minute_number(NOW) - 600]
 
 
@@ -103,7 +104,7 @@ def test_a_key_without_a_row_is_absent() -> None:
         pytest.param(bar(open=float("nan")), "a price that cannot be", id="NaN"),
         pytest.param(bar(close=1304.6), "prices outside of low and high", id="close above high"),
         pytest.param(bar(volume=1.5), "a volume or open interest that cannot be", id="half"),
-        pytest.param([1], "prev_ohlc is [1], not a bar", id="no bar"),
+        pytest.param([1], "prev_ohlc is [1], not a candle", id="no bar"),
     ],
 )
 def test_bars_that_cannot_be_are_set_aside(previous: Any, reason: str) -> None:
@@ -111,19 +112,19 @@ def test_bars_that_cannot_be_are_set_aside(previous: Any, reason: str) -> None:
     (aside,) = read.rejected
     assert aside.instrument_key == RELIANCE
     assert aside.reason.startswith(reason)
-    assert (read.blocks, read.absent) == ((), ())
+    assert (read.records, read.absent) == ((), ())
 
 
 def test_a_bar_is_over_when_its_minute_is() -> None:
     data = {"R": row(RELIANCE, bar("09:59"))}
     at = datetime(2026, 9, 16, 10, 0, tzinfo=IST)
-    assert read_ohlc_rows(data, [RELIANCE], at).blocks
-    assert not read_ohlc_rows(data, [RELIANCE], at.replace(hour=9, minute=59, second=59)).blocks
+    assert read_ohlc_rows(data, [RELIANCE], at).records
+    assert not read_ohlc_rows(data, [RELIANCE], at.replace(hour=9, minute=59, second=59)).records
 
 
 def test_two_rows_of_one_key_must_agree() -> None:
     same = {"A": row(previous=bar()), "B": row(previous=bar())}
-    assert len(read_ohlc_rows(same, [RELIANCE], NOW).blocks) == 1
+    assert len(read_ohlc_rows(same, [RELIANCE], NOW).records) == 1
     other = {"A": row(previous=bar()), "B": row(previous=None)}
     assert read_ohlc_rows(other, [RELIANCE], NOW).rejected == (
         RejectedRow(RELIANCE, "2 rows that disagree"),
@@ -133,7 +134,7 @@ def test_two_rows_of_one_key_must_agree() -> None:
 def test_rows_that_answer_no_key_are_strays() -> None:
     read = read_ohlc_rows({"X": row(NIFTY, bar()), "Y": 7}, [RELIANCE], NOW)
     assert read.unrequested == (
-        RejectedRow(NIFTY, "not asked for"),
+        RejectedRow(NIFTY, "not requested"),
         RejectedRow("Y", "a row without instrument_token"),
     )
 
@@ -158,7 +159,7 @@ ROWS = JSON | st.fixed_dictionaries(
 def test_every_key_asked_for_is_accounted_for_once(data: dict[str, Any], asked: list[str]) -> None:
     read = read_ohlc_rows(data, asked, NOW)
     told = [
-        *(block.instrument_key for block in read.blocks),
+        *(block.instrument_key for block in read.records),
         *read.absent,
         *(aside.instrument_key for aside in read.rejected),
     ]

@@ -25,14 +25,17 @@ from upstox_stub import (
     Seen,
     Stub,
     api_for,
+    bulk,
     equity_keys,
     error,
     good,
     in_turn,
     keeper,
     knowing_all_but,
+    live,
     quotes_of,
     row,
+    spent,
     waited,
 )
 
@@ -49,8 +52,10 @@ from data_fetch.core.errors import (
 )
 from data_fetch.core.ports import Lane
 from data_fetch.sources.transport.pacing import Pacer, state_file_for
+from data_fetch.sources.transport.responses import Response
+from data_fetch.sources.transport.retrying import RequestContext
 from data_fetch.sources.upstox.api import UpstoxApi
-from data_fetch.sources.upstox.responses import Answer
+from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.upstox.sdk import UpstoxSdk
 from data_fetch.sources.upstox.token import TokenKeeper
 
@@ -73,7 +78,7 @@ def clock() -> Iterator[VirtualClock]:
 
 
 def test_keys_go_out_comma_joined_and_not_as_a_python_list(stub: Stub, clock: VirtualClock) -> None:
-    api_for(stub.url, clock).ltp([RELIANCE, "NSE_INDEX|Nifty 50", "NSE_EQ|M&M"], Lane.LIVE)
+    api_for(stub.url, clock).ltp([RELIANCE, "NSE_INDEX|Nifty 50", "NSE_EQ|M&M"], live(clock))
     (seen,) = stub.seen
     assert seen.path == "/v3/market-quote/ltp"
     assert seen.keys == [RELIANCE, "NSE_INDEX|Nifty 50", "NSE_EQ|M&M"]
@@ -102,24 +107,24 @@ def test_market_status(stub: Stub, clock: VirtualClock) -> None:
     assert stub.seen[0].path == "/v2/market/status/NSE"
 
 
-def candle_requests(api: UpstoxApi) -> list[Answer]:
+def candle_requests(api: UpstoxApi, clock: VirtualClock) -> list[Response]:
     """One request to every candle path."""
     first, last = date(2026, 9, 1), date(2026, 9, 15)
     minute, day = CandleInterval.MINUTE, CandleInterval.DAY
     return [
-        api.historical_candles(RELIANCE, minute, first, last),
-        api.historical_candles("NSE_INDEX|Nifty 50", day, first, last),
-        api.intraday_candles(RELIANCE, minute),
-        api.intraday_candles(RELIANCE, day),
-        api.expired_candles("NSE_FO|47983|15-09-2026", minute, first, last),
-        api.expired_candles("NSE_FO|47983|15-09-2026", day, first, last),
+        api.historical_candles(RELIANCE, minute, first, last, bulk(clock)),
+        api.historical_candles("NSE_INDEX|Nifty 50", day, first, last, bulk(clock)),
+        api.intraday_candles(RELIANCE, minute, bulk(clock)),
+        api.intraday_candles(RELIANCE, day, bulk(clock)),
+        api.expired_candles("NSE_FO|47983|15-09-2026", minute, first, last, bulk(clock)),
+        api.expired_candles("NSE_FO|47983|15-09-2026", day, first, last, bulk(clock)),
     ]
 
 
 def test_candles_are_asked_for_with_the_last_day_first(stub: Stub, clock: VirtualClock) -> None:
     stub.script = lambda seen: good({"candles": []})
     pacing = FreePacing()
-    candle_requests(api_for(stub.url, clock, pacing=pacing))
+    candle_requests(api_for(stub.url, clock, pacing=pacing), clock)
     history, expired = "/v3/historical-candle", "/v2/expired-instruments/historical-candle"
     assert [unquote(seen.path) for seen in stub.seen] == [
         f"{history}/{RELIANCE}/minutes/1/2026-09-15/2026-09-01",
@@ -140,9 +145,13 @@ def test_a_refused_token_does_not_stop_what_needs_none(stub: Stub, clock: Virtua
     refused = keeper()
     refused.reject("first-token")
     api = api_for(stub.url, clock, token=refused)
-    assert api.intraday_candles(RELIANCE, CandleInterval.MINUTE).data == {"candles": []}
+    assert api.intraday_candles(RELIANCE, CandleInterval.MINUTE, bulk(clock)).data == {
+        "candles": []
+    }
     with pytest.raises(TokenRejected):
-        api.expired_candles("NSE_FO|1|15-09-2026", CandleInterval.DAY, START.date(), START.date())
+        api.expired_candles(
+            "NSE_FO|1|15-09-2026", CandleInterval.DAY, START.date(), START.date(), bulk(clock)
+        )
 
 
 def test_a_token_wanted_where_none_is_sent_is_not_the_tokens_fault(
@@ -151,27 +160,29 @@ def test_a_token_wanted_where_none_is_sent_is_not_the_tokens_fault(
     """No new token could help, and the one that there is stays good."""
     stub.script = in_turn(error(401, "UDAPI100050"), quotes_of)
     api = api_for(stub.url, clock)
-    with pytest.raises(AccessDenied, match="asks for an access token for candles"):
-        api.intraday_candles(RELIANCE, CandleInterval.MINUTE)
-    assert api.ltp([RELIANCE]).data
+    with pytest.raises(AccessDenied, match="requires an access token for candles"):
+        api.intraday_candles(RELIANCE, CandleInterval.MINUTE, bulk(clock))
+    assert api.ltp([RELIANCE], live(clock)).data
 
 
 def test_candles_in_part_are_told_as_such(stub: Stub, clock: VirtualClock) -> None:
     stub.script = lambda seen: good({"candles": []}, status="partial_success")
-    assert all(answer.partial for answer in candle_requests(api_for(stub.url, clock)))
+    assert all(response.partial for response in candle_requests(api_for(stub.url, clock), clock))
 
 
 def test_an_answer_knows_when_its_last_request_went_out(stub: Stub, clock: VirtualClock) -> None:
     stub.script = in_turn(
         error(429, "UDAPI10005", Retry_After="20"), lambda seen: good({"candles": []})
     )
-    answer = api_for(stub.url, clock).intraday_candles(RELIANCE, CandleInterval.MINUTE)
-    assert answer.asked_at == START + timedelta(seconds=20)
+    response = api_for(stub.url, clock).intraday_candles(
+        RELIANCE, CandleInterval.MINUTE, bulk(clock)
+    )
+    assert response.requested_at == START + timedelta(seconds=20)
 
 
 def test_running_bars_are_asked_for_by_the_minute(stub: Stub, clock: VirtualClock) -> None:
     pacing = FreePacing()
-    api_for(stub.url, clock, pacing=pacing).ohlc([RELIANCE, "NSE_EQ|M&M"])
+    api_for(stub.url, clock, pacing=pacing).ohlc([RELIANCE, "NSE_EQ|M&M"], live(clock))
     (seen,) = stub.seen
     assert seen.path == "/v3/market-quote/ohlc"
     assert seen.keys == [RELIANCE, "NSE_EQ|M&M"]
@@ -183,7 +194,7 @@ def test_each_request_is_paced_under_its_api_and_lane(stub: Stub, clock: Virtual
     pacing = FreePacing()
     api = api_for(stub.url, clock, pacing=pacing)
     stub.script = in_turn(error(500, "UDAPI100500"), quotes_of, good([]))
-    api.ltp([RELIANCE], Lane.CHAIN)
+    api.ltp([RELIANCE], RequestContext.begin(Lane.CHAIN, clock.now()))
     api.holidays()
     assert pacing.asked == [
         ("ltp", Lane.CHAIN),
@@ -195,14 +206,14 @@ def test_each_request_is_paced_under_its_api_and_lane(stub: Stub, clock: Virtual
 
 def test_501_keys_are_refused_before_they_are_sent(stub: Stub, clock: VirtualClock) -> None:
     api = api_for(stub.url, clock)
-    for ask in (api.ltp, api.ohlc):
+    for request in (api.ltp, api.ohlc):
         with pytest.raises(ValueError, match="not 501"):
-            ask(equity_keys(501))
+            request(equity_keys(501), live(clock))
     assert stub.seen == []
 
 
 def test_500_keys_fit_in_one_request_line(stub: Stub, clock: VirtualClock) -> None:
-    assert len(api_for(stub.url, clock).ltp(equity_keys(500)).data) == 500
+    assert len(api_for(stub.url, clock).ltp(equity_keys(500), live(clock)).data) == 500
 
 
 # -- what comes back --------------------------------------------------------------------
@@ -210,12 +221,12 @@ def test_500_keys_fit_in_one_request_line(stub: Stub, clock: VirtualClock) -> No
 
 def test_data_comes_back_raw(stub: Stub, clock: VirtualClock) -> None:
     stub.script = lambda seen: good({"NSE_EQ:RELIANCE": row(RELIANCE, 1304.1, unheard_of=[1])})
-    data = api_for(stub.url, clock).ltp([RELIANCE]).data
+    data = api_for(stub.url, clock).ltp([RELIANCE], live(clock)).data
     assert data["NSE_EQ:RELIANCE"]["unheard_of"] == [1]
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("response", "expected"),
     [
         pytest.param(Scripted(200, b"<html>hello</html>"), BadResponse, id="page in a 200"),
         pytest.param(Scripted(200, b'{"status":"succ'), BadResponse, id="truncated JSON"),
@@ -232,21 +243,21 @@ def test_data_comes_back_raw(stub: Stub, clock: VirtualClock) -> None:
     ],
 )
 def test_transient_answers_are_asked_again(
-    stub: Stub, clock: VirtualClock, answer: Scripted, expected: type[Exception]
+    stub: Stub, clock: VirtualClock, response: Scripted, expected: type[Exception]
 ) -> None:
     api = api_for(stub.url, clock)
-    stub.script = in_turn(answer, answer, quotes_of)
-    assert api.ltp([RELIANCE]).data
+    stub.script = in_turn(response, response, quotes_of)
+    assert api.ltp([RELIANCE], live(clock)).data
     assert len(stub.seen) == 3
-    stub.script = in_turn(answer)
+    stub.script = in_turn(response)
     with pytest.raises(expected):
-        api.ltp([RELIANCE])
+        api.ltp([RELIANCE], live(clock))
     assert len(stub.seen) == 7
     assert api.requests_sent == 7
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("response", "expected"),
     [
         pytest.param(error(400, "UDAPI1087"), UnknownInstrument, id="unknown key"),
         pytest.param(error(400, "UDAPI100043"), RequestRefused, id="too many keys"),
@@ -256,11 +267,11 @@ def test_transient_answers_are_asked_again(
     ],
 )
 def test_final_answers_are_asked_for_once(
-    stub: Stub, clock: VirtualClock, answer: Scripted, expected: type[Exception]
+    stub: Stub, clock: VirtualClock, response: Scripted, expected: type[Exception]
 ) -> None:
-    stub.script = in_turn(answer)
+    stub.script = in_turn(response)
     with pytest.raises(expected):
-        api_for(stub.url, clock).ltp([RELIANCE])
+        api_for(stub.url, clock).ltp([RELIANCE], live(clock))
     assert len(stub.seen) == 1
 
 
@@ -270,24 +281,24 @@ def test_compressed_body_is_read_though_none_was_asked_for(stub: Stub, clock: Vi
         return Scripted(200, body, {"Content-Encoding": "gzip"})
 
     stub.script = script
-    assert api_for(stub.url, clock).ltp([RELIANCE]).data
+    assert api_for(stub.url, clock).ltp([RELIANCE], live(clock)).data
 
 
 def test_failed_handshake_is_told(stub: Stub, clock: VirtualClock) -> None:
     api = api_for(stub.url.replace("http:", "https:"), clock)
     with pytest.raises(Unreachable, match="TLS"):
-        api.ltp([RELIANCE])
+        api.ltp([RELIANCE], live(clock))
 
 
 def test_our_connection_pool_checks_certificates_as_the_sdk_does() -> None:
-    pool = UpstoxSdk("https://127.0.0.1")._client.rest_client.pool_manager
+    pool = UpstoxSdk("https://127.0.0.1", VirtualClock(START))._client.rest_client.pool_manager
     assert pool.connection_pool_kw["cert_reqs"] is ssl.CERT_REQUIRED
     assert pool.connection_pool_kw["ca_certs"] == certifi.where()
 
 
 def test_redirect_is_not_followed_with_the_token(stub: Stub, clock: VirtualClock) -> None:
     stub.script = in_turn(Scripted(302, headers={"Location": "/elsewhere"}), quotes_of)
-    api_for(stub.url, clock).ltp([RELIANCE])
+    api_for(stub.url, clock).ltp([RELIANCE], live(clock))
     assert {seen.path for seen in stub.seen} == {"/v3/market-quote/ltp"}
 
 
@@ -299,7 +310,7 @@ def test_retry_after_is_waited_on_our_clock_and_not_inside_the_sdk(
 ) -> None:
     stub.script = in_turn(error(429, "UDAPI10005", Retry_After="20"), quotes_of)
     began = stopwatch()
-    api_for(stub.url, clock).ltp([RELIANCE])
+    api_for(stub.url, clock).ltp([RELIANCE], live(clock))
     assert waited(clock) == timedelta(seconds=20)
     # The SDK would have slept these twenty seconds.
     assert stopwatch() - began < 20
@@ -310,10 +321,10 @@ def test_live_request_does_not_wait_beyond_its_minute(stub: Stub, clock: Virtual
     stub.script = in_turn(error(429, "UDAPI10005", Retry_After="45"), quotes_of)
     api = api_for(stub.url, clock)
     with pytest.raises(RateLimited) as limited:
-        api.ltp([RELIANCE], Lane.LIVE)
+        api.ltp([RELIANCE], live(clock))
     assert limited.value.retry_after == timedelta(seconds=45)
     assert waited(clock) == timedelta(0)
-    assert api.ltp([RELIANCE], Lane.BACKFILL).data
+    assert api.ltp([RELIANCE], bulk(clock)).data
 
 
 def test_errand_out_of_time_sends_nothing(stub: Stub, clock: VirtualClock) -> None:
@@ -321,13 +332,13 @@ def test_errand_out_of_time_sends_nothing(stub: Stub, clock: VirtualClock) -> No
     context = api.context(Lane.LIVE)
     clock.sleep(timedelta(seconds=30))
     with pytest.raises(Unreachable, match="No time is left"):
-        api.ltp([RELIANCE], Lane.LIVE, context)
+        api.ltp([RELIANCE], context)
     assert stub.seen == []
     assert context.requests == 0
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         pytest.param(Scripted(silence=30), id="silence"),
         pytest.param(Scripted(200, b"x" * 1000, trickle=0.2), id="body that trickles"),
@@ -335,12 +346,12 @@ def test_errand_out_of_time_sends_nothing(stub: Stub, clock: VirtualClock) -> No
     ],
 )
 def test_slow_answers_time_out_although_the_timeout_was_a_float(
-    stub: Stub, clock: VirtualClock, answer: Scripted
+    stub: Stub, clock: VirtualClock, response: Scripted
 ) -> None:
-    stub.script = in_turn(answer)
+    stub.script = in_turn(response)
     began = stopwatch()
     with pytest.raises(Unreachable):
-        api_for(stub.url, clock, timeout_seconds=0.5, attempts=1).ltp([RELIANCE])
+        api_for(stub.url, clock, timeout_seconds=0.5, attempts=1).ltp([RELIANCE], live(clock))
     # Without the timeout: thirty seconds of silence, or two hundred of trickling.
     assert stopwatch() - began < 25
     assert len(stub.seen) == 1
@@ -354,7 +365,7 @@ def test_refused_connection_is_told_without_the_address_of_the_request(
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         api = api_for(url, clock)
         with pytest.raises(Unreachable, match="NewConnectionError") as refused:
-            api.ltp([RELIANCE])
+            api.ltp([RELIANCE], live(clock))
     assert "INE002A01018" not in str(refused.value)
     assert api.requests_sent == 4
 
@@ -376,7 +387,7 @@ def test_new_token_in_the_file_saves_the_request(
     env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
     stub.script = only("second-token")
     api = api_for(stub.url, clock, token=keeper("first-token", env_file))
-    assert api.ltp([RELIANCE]).data
+    assert api.ltp([RELIANCE], live(clock)).data
     assert [seen.token for seen in stub.seen] == ["Bearer first-token", "Bearer second-token"]
 
 
@@ -387,13 +398,13 @@ def test_a_new_token_spends_from_its_own_account(
     env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
     stub.script = only("second-token")
     token = keeper("first-token", env_file)
-    pacer = Pacer(lambda: state_file_for(stub.url, token.held, tmp_path), clock)
-    api_for(stub.url, clock, token=token, pacing=pacer).ltp([RELIANCE])
+    pacer = Pacer(lambda: state_file_for(stub.url, token.held, tmp_path), clock, UPSTOX_LIMITS)
+    api_for(stub.url, clock, token=token, pacing=pacer).ltp([RELIANCE], live(clock))
     pacer.close()
 
     for account in ("first-token", "second-token"):
-        pacer = Pacer(state_file_for(stub.url, account, tmp_path), clock)
-        assert pacer.spent("ltp")[timedelta(minutes=30)] == 1
+        pacer = Pacer(state_file_for(stub.url, account, tmp_path), clock, UPSTOX_LIMITS)
+        assert spent(pacer, "ltp", clock)[timedelta(minutes=30)] == 1
         pacer.close()
 
 
@@ -406,10 +417,10 @@ def test_refused_token_is_sent_once_and_then_waited_for(
     api = api_for(stub.url, clock, token=token)
     for _ in range(3):
         with pytest.raises(TokenRejected, match="no restart is needed"):
-            api.ltp([RELIANCE])
+            api.ltp([RELIANCE], live(clock))
     assert len(stub.seen) == 1
     env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
-    assert api.ltp([RELIANCE]).data
+    assert api.ltp([RELIANCE], live(clock)).data
 
 
 def test_two_bad_tokens_in_a_row_are_each_sent_once(
@@ -419,14 +430,14 @@ def test_two_bad_tokens_in_a_row_are_each_sent_once(
     env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
     stub.script = only("third-token")
     with pytest.raises(TokenRejected, match="no restart is needed"):
-        api_for(stub.url, clock, token=keeper("first-token", env_file)).ltp([RELIANCE])
+        api_for(stub.url, clock, token=keeper("first-token", env_file)).ltp([RELIANCE], live(clock))
     assert len(stub.seen) == 2
 
 
 def test_no_token_sends_nothing(stub: Stub, clock: VirtualClock) -> None:
     token = TokenKeeper("", env_file=None, in_environment=False)
     with pytest.raises(TokenRejected, match="no access token"):
-        api_for(stub.url, clock, token=token).ltp([RELIANCE])
+        api_for(stub.url, clock, token=token).ltp([RELIANCE], live(clock))
     assert stub.seen == []
 
 
@@ -439,14 +450,14 @@ def test_making_the_api_does_nothing() -> None:
 import sys, threading, logging
 from data_fetch.upstox_ltp_client import UpstoxLtpClient
 from data_fetch.sources.upstox.api import UpstoxApi
-from data_fetch.sources.upstox.responses import Answer
+from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.token import TokenKeeper
 from data_fetch.core.clock import SystemClock
 from pathlib import Path
 clock = SystemClock()
 api = UpstoxApi(base_url="http://127.0.0.1:1", token=TokenKeeper("t", env_file=None,
-    in_environment=True), pacing=Pacer(Path("/nowhere/at/all"), clock), clock=clock)
+    in_environment=True), pacing=Pacer(Path("/nowhere/at/all"), clock, UPSTOX_LIMITS), clock=clock)
 UpstoxLtpClient(api, clock)
 assert "upstox_client" not in sys.modules
 assert threading.active_count() == 1
@@ -460,10 +471,10 @@ def test_logging_is_left_alone_and_no_thread_stays(stub: Stub) -> None:
     program = f"""
 import logging, sys, threading
 sys.path.insert(0, {str(SUPPORT)!r})
-from upstox_stub import RELIANCE, START, api_for
+from upstox_stub import RELIANCE, START, api_for, live
 from data_fetch.core.clock import VirtualClock
 clock = VirtualClock(START)
-api_for({stub.url!r}, clock).ltp([RELIANCE])
+api_for({stub.url!r}, clock).ltp([RELIANCE], live(clock))
 for name in ("upstox_client", "urllib3"):
     logger = logging.getLogger(name)
     assert not [h for h in logger.handlers if type(h) is logging.StreamHandler], logger.handlers
@@ -479,14 +490,14 @@ def test_sandbox_configuration_made_earlier_does_not_reach_us(
     sandbox = type.__call__(upstox_client.Configuration, sandbox=True)
     monkeypatch.setattr(upstox_client.Configuration, "_default", sandbox)
     assert upstox_client.Configuration().sandbox, "the prototype is a sandbox now"
-    assert api_for(stub.url, clock).ltp([RELIANCE]).data
+    assert api_for(stub.url, clock).ltp([RELIANCE], live(clock)).data
 
 
 def test_our_configuration_does_not_reach_others(
     stub: Stub, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upstox_client.Configuration, "_default", None)
-    api_for(stub.url, clock).ltp([RELIANCE])
+    api_for(stub.url, clock).ltp([RELIANCE], live(clock))
     with_defaults = upstox_client.Configuration()
     assert with_defaults.host == "https://api.upstox.com"
     assert with_defaults.access_token == ""
@@ -498,7 +509,7 @@ def test_many_clients_leave_no_threads(stub: Stub, clock: VirtualClock) -> None:
 
     before = ours()
     for _ in range(5):
-        api_for(stub.url, clock).ltp([RELIANCE])
+        api_for(stub.url, clock).ltp([RELIANCE], live(clock))
     assert ours() == before
 
 
@@ -510,7 +521,7 @@ def test_many_threads_share_one_pool(
     found: dict[str, object] = {}
 
     def ask(key: str) -> None:
-        found[key] = next(iter(api.ltp([key]).data.values()))["instrument_token"]
+        found[key] = next(iter(api.ltp([key], live(clock)).data.values()))["instrument_token"]
 
     threads = [threading.Thread(target=ask, args=(key,)) for key in keys]
     with caplog.at_level(logging.WARNING, logger="urllib3"):
@@ -528,5 +539,5 @@ def test_no_secret_reaches_the_debug_log(
 ) -> None:
     stub.script = knowing_all_but("bad")
     with caplog.at_level(logging.DEBUG):
-        api_for(stub.url, clock).ltp([RELIANCE])
+        api_for(stub.url, clock).ltp([RELIANCE], live(clock))
     assert "first-token" not in caplog.text

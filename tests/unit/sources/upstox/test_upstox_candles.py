@@ -12,6 +12,7 @@ from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadResponse
 from data_fetch.core.market.session import instant_of
+from data_fetch.sources.transport.responses import Response
 from data_fetch.sources.upstox.candle_rows import (
     CONTRADICTED,
     NO_MIDNIGHT,
@@ -20,12 +21,10 @@ from data_fetch.sources.upstox.candle_rows import (
     NO_QUANTITY,
     NO_ROW,
     NO_STAMP,
-    NOT_OVER_YET,
     OF_ANOTHER_DAY,
     ParsedCandles,
     read_candles,
 )
-from data_fetch.sources.upstox.responses import Answer
 
 KEY = "NSE_EQ|INE002A01018"
 DAY = date(2026, 9, 16)
@@ -50,10 +49,10 @@ def read(
     last_day: date = DAY,
     received_at: datetime = EVENING,
     partial: bool = False,
-    asked_at: datetime | None = None,
+    requested_at: datetime | None = None,
 ) -> ParsedCandles:
     return read_candles(
-        Answer({"candles": list(rows)}, partial, asked_at),
+        Response({"candles": list(rows)}, partial, requested_at),
         instrument_key=KEY,
         interval=interval,
         first_day=first_day,
@@ -112,9 +111,9 @@ def test_a_partial_answer_is_never_complete() -> None:
     ],
 )
 def test_data_without_rows_is_a_bad_answer(data: Any) -> None:
-    with pytest.raises(BadResponse, match="no list of candles"):
+    with pytest.raises(BadResponse, match="without a list of candles"):
         read_candles(
-            Answer(data),
+            Response(data),
             instrument_key=KEY,
             interval=CandleInterval.MINUTE,
             first_day=DAY,
@@ -155,14 +154,14 @@ class TestWhatIsOver:
         today = read(row("10:00"), row("09:59"), received_at=now)
         left_out = 2 - len(shown)
         assert times(today.block) == shown
-        assert today.rejected_rows == ({NOT_OVER_YET: left_out} if left_out else {})
+        assert (today.still_forming, today.rejected_rows) == (left_out, {})
         assert today.complete, "a bar that is still forming says nothing against the others"
 
     def test_what_was_forming_when_it_was_asked_for_stays_so(self) -> None:
         """A body that is long on its way holds the minute as it was when it was written."""
-        asked_at = datetime(2026, 9, 16, 10, 0, 50, tzinfo=IST)
-        slow = read(row("10:00"), received_at=EVENING, asked_at=asked_at)
-        assert (times(slow.block), slow.rejected_rows) == ([], {NOT_OVER_YET: 1})
+        requested_at = datetime(2026, 9, 16, 10, 0, 50, tzinfo=IST)
+        slow = read(row("10:00"), received_at=EVENING, requested_at=requested_at)
+        assert (times(slow.block), slow.still_forming) == ([], 1)
 
     def test_a_forming_row_is_not_judged_by_its_numbers(self) -> None:
         now = datetime(2026, 9, 16, 10, 0, 30, tzinfo=IST)

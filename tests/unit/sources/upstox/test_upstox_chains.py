@@ -132,7 +132,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
 def test_equal_rows_are_one_and_differing_ones_none() -> None:
     assert chain(row(), row()) == chain(row())
     other = row(call_options=side(226500, oi=650.0), pcr=None)
-    assert reasons(row(), other) == ["told twice, differently"]
+    assert reasons(row(), other) == ["several rows that contradict each other"]
 
 
 class TestNames:
@@ -170,12 +170,12 @@ class TestWhatWasAskedFor:
         pytest.param({"ltp": "n/a"}, "ltp is 'n/a'", id="text"),
         pytest.param({"oi": -25}, "oi -25 cannot be", id="negative"),
         pytest.param({"ltp": float("nan")}, "ltp is nan", id="no number"),
-        pytest.param({"ltp": 40000}, "above all", id="a call dearer than the index"),
+        pytest.param({"ltp": 40000}, "above any", id="a call dearer than the index"),
         pytest.param({"bid_qty": 0.5}, "not a whole number", id="half a share"),
         pytest.param({"greeks": {"delta": -0.5}}, "delta -0.5 of a CE", id="delta of a put"),
         pytest.param({"greeks": {"delta": 1.5}}, "delta 1.5 cannot be", id="delta"),
         pytest.param({"token": "x"}, "instrument_key", id="key"),
-        pytest.param({"oi": 650000.0}, "does not go with", id="not the ratio of its row"),
+        pytest.param({"oi": 650000.0}, "is inconsistent with", id="not the ratio of its row"),
     ],
 )
 def test_legs_that_cannot_be_true_are_set_aside(changes: dict[str, Any], reason: str) -> None:
@@ -186,7 +186,7 @@ def test_legs_that_cannot_be_true_are_set_aside(changes: dict[str, Any], reason:
 
 def test_two_legs_under_one_key_are_both_doubtful() -> None:
     twins = row(call_options=side(7), put_options=side(7, call=False))
-    assert reasons(twins) == ["told twice, differently"] * 2
+    assert reasons(twins) == ["several rows that contradict each other"] * 2
 
 
 def test_the_same_under_one_key_on_two_days_is_doubtful_too() -> None:
@@ -200,7 +200,7 @@ def test_the_same_under_one_key_on_two_days_is_doubtful_too() -> None:
 def test_a_ratio_is_believed_only_where_it_is_a_habit() -> None:
     told = read_upstox_chain([row(pcr=7.0)])
     assert len(told.chains[0].legs) == 2
-    assert told.remarks == ("oi does not go with what else is told of it in 2 legs",)
+    assert told.remarks == ("oi is inconsistent with another field in 2 legs",)
 
 
 @pytest.mark.parametrize(

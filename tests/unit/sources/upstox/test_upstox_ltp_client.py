@@ -36,9 +36,9 @@ from data_fetch.core.errors import (
 )
 from data_fetch.core.ports import Lane
 from data_fetch.sources.transport.batches import MOST_SEARCH_REQUESTS, QUARANTINE
+from data_fetch.sources.transport.responses import Response
 from data_fetch.sources.transport.retrying import RequestContext
 from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
-from data_fetch.sources.upstox.responses import Answer
 
 
 @pytest.fixture
@@ -77,34 +77,34 @@ def test_500_keys_a_request(
     stub: Stub, client: UpstoxLtpClient, count: int, batches: list[int]
 ) -> None:
     keys = equity_keys(count)
-    answer = client.quotes(keys)
-    assert [quote.instrument_key for quote in answer.quotes] == keys
+    response = client.quotes(keys)
+    assert [quote.instrument_key for quote in response.records] == keys
     assert asked_keys(stub.seen) == batches
-    assert answer.requests == len(batches)
+    assert response.requests == len(batches)
 
 
 def test_keys_named_twice_are_asked_once(stub: Stub, client: UpstoxLtpClient) -> None:
-    answer = client.quotes([RELIANCE, "NSE_EQ|A", RELIANCE])
+    response = client.quotes([RELIANCE, "NSE_EQ|A", RELIANCE])
     assert stub.seen[0].keys == [RELIANCE, "NSE_EQ|A"]
-    assert len(answer.quotes) == 2
+    assert len(response.records) == 2
 
 
 def test_colon_keys_and_absences(stub: Stub, client: UpstoxLtpClient) -> None:
     stub.script = lambda seen: good({"NSE_EQ:RELIANCE": row(RELIANCE), "X": row("NSE_EQ|B", None)})
-    answer = client.quotes([RELIANCE, "NSE_EQ|A", "NSE_EQ|B"])
-    assert [quote.instrument_key for quote in answer.quotes] == [RELIANCE]
-    assert answer.absent == ("NSE_EQ|A",)
-    assert [aside.instrument_key for aside in answer.rejected] == ["NSE_EQ|B"]
-    assert answer.error is None
+    response = client.quotes([RELIANCE, "NSE_EQ|A", "NSE_EQ|B"])
+    assert [quote.instrument_key for quote in response.records] == [RELIANCE]
+    assert response.absent == ("NSE_EQ|A",)
+    assert [aside.instrument_key for aside in response.rejected] == ["NSE_EQ|B"]
+    assert response.error is None
 
 
 def test_received_when_the_last_answer_came(
     stub: Stub, client: UpstoxLtpClient, clock: VirtualClock
 ) -> None:
     stub.script = in_turn(error(429, "UDAPI10005", Retry_After="3"), quotes_of)
-    answer = client.quotes([RELIANCE])
-    assert answer.received_at == START + timedelta(seconds=3)
-    assert answer.requests == 2
+    response = client.quotes([RELIANCE])
+    assert response.received_at == START + timedelta(seconds=3)
+    assert response.requests == 2
 
 
 # -- unknown keys ---------------------------------------------------------------------------
@@ -116,37 +116,37 @@ def test_one_bad_key_among_500_costs_few_requests(
 ) -> None:
     keys = equity_keys(500)
     stub.script = knowing_all_but(keys[place])
-    answer = client.quotes(keys)
-    assert answer.unknown == (keys[place],)
-    assert len(answer.quotes) == 499
-    assert answer.error is None
-    assert answer.requests == len(stub.seen) <= 19
+    response = client.quotes(keys)
+    assert response.unknown == (keys[place],)
+    assert len(response.records) == 499
+    assert response.error is None
+    assert response.requests == len(stub.seen) <= 19
 
 
 def test_bad_keys_in_every_batch(stub: Stub, client: UpstoxLtpClient) -> None:
     keys = equity_keys(1500)
     bad = (keys[3], keys[4], keys[777], keys[1499])
     stub.script = knowing_all_but(*bad)
-    answer = client.quotes(keys)
-    assert answer.unknown == bad
-    assert len(answer.quotes) == 1496
+    response = client.quotes(keys)
+    assert response.unknown == bad
+    assert len(response.records) == 1496
 
 
 def test_many_bad_keys_are_all_found(stub: Stub, client: UpstoxLtpClient) -> None:
     keys = equity_keys(500)
     bad = tuple(keys[::25])
     stub.script = knowing_all_but(*bad)
-    answer = client.quotes(keys)
-    assert answer.unknown == bad
-    assert len(answer.quotes) == 480
-    assert answer.requests < MOST_SEARCH_REQUESTS
+    response = client.quotes(keys)
+    assert response.unknown == bad
+    assert len(response.records) == 480
+    assert response.requests < MOST_SEARCH_REQUESTS
 
 
 def test_only_bad_keys(stub: Stub, client: UpstoxLtpClient) -> None:
     stub.script = knowing_all_but("NSE_EQ|A", "NSE_EQ|B")
-    answer = client.quotes(["NSE_EQ|A", "NSE_EQ|B"])
-    assert answer.unknown == ("NSE_EQ|A", "NSE_EQ|B")
-    assert answer.quotes == ()
+    response = client.quotes(["NSE_EQ|A", "NSE_EQ|B"])
+    assert response.unknown == ("NSE_EQ|A", "NSE_EQ|B")
+    assert response.records == ()
 
 
 class Knowing:
@@ -159,11 +159,11 @@ class Knowing:
     def context(self, lane: Lane) -> RequestContext:
         return RequestContext.begin(lane, self._clock.now())
 
-    def ltp(self, keys: list[str], lane: Lane, context: RequestContext) -> Answer:
+    def ltp(self, keys: list[str], context: RequestContext) -> Response:
         context.requests += 1
         if self._bad & set(keys):
             raise UnknownInstrument("x")
-        return Answer({str(n): row(key) for n, key in enumerate(keys)})
+        return Response({str(n): row(key) for n, key in enumerate(keys)})
 
 
 @given(st.integers(1, 60), st.data())
@@ -172,11 +172,11 @@ def test_every_bad_key_is_found_and_no_good_one_lost(count: int, data: st.DataOb
     keys = equity_keys(count)
     bad = data.draw(st.sets(st.sampled_from(keys)))
     clock = VirtualClock(START)
-    answer = UpstoxLtpClient(Knowing(bad, clock), clock).quotes(keys)
-    assert set(answer.unknown) == bad
-    assert [q.instrument_key for q in answer.quotes] == [key for key in keys if key not in bad]
+    response = UpstoxLtpClient(Knowing(bad, clock), clock).quotes(keys)
+    assert set(response.unknown) == bad
+    assert [q.instrument_key for q in response.records] == [key for key in keys if key not in bad]
     # A search down to one key asks at most two groups on each level.
-    assert answer.requests <= 1 + 2 * max(1, len(bad)) * max(1, (count - 1).bit_length())
+    assert response.requests <= 1 + 2 * max(1, len(bad)) * max(1, (count - 1).bit_length())
 
 
 def test_searching_never_eats_the_whole_budget(clock: VirtualClock) -> None:
@@ -200,15 +200,15 @@ def test_known_bad_key_is_kept_apart(stub: Stub, client: UpstoxLtpClient) -> Non
     again = client.quotes(keys)
     assert again.requests == 1
     assert again.unknown == (keys[7],)
-    assert len(again.quotes) == 19
+    assert len(again.records) == 19
 
 
 def test_only_quarantined_keys_need_no_request(stub: Stub, client: UpstoxLtpClient) -> None:
     stub.script = knowing_all_but("bad")
     client.quotes(["bad"])
-    answer = client.quotes(["bad"])
-    assert answer.unknown == ("bad",)
-    assert answer.requests == 0
+    response = client.quotes(["bad"])
+    assert response.unknown == ("bad",)
+    assert response.requests == 0
 
 
 def test_after_a_while_it_is_asked_for_again_without_spoiling_the_rest(
@@ -219,13 +219,13 @@ def test_after_a_while_it_is_asked_for_again_without_spoiling_the_rest(
     client.quotes(keys)
     clock.sleep(QUARANTINE)
     stub.seen.clear()
-    answer = client.quotes(keys)
+    response = client.quotes(keys)
     assert asked_keys(stub.seen) == [19, 1]
-    assert answer.unknown == (keys[7],)
+    assert response.unknown == (keys[7],)
 
     clock.sleep(QUARANTINE)
     stub.script = quotes_of
-    assert len(client.quotes(keys).quotes) == 20
+    assert len(client.quotes(keys).records) == 20
     stub.seen.clear()
     client.quotes(keys)
     assert asked_keys(stub.seen) == [20], "it is an ordinary key again"
@@ -234,15 +234,15 @@ def test_after_a_while_it_is_asked_for_again_without_spoiling_the_rest(
 # -- requests that fail ------------------------------------------------------------------------
 
 
-def failing_for(key: str, answer: Scripted) -> Script:
+def failing_for(key: str, response: Scripted) -> Script:
     def script(seen: Seen) -> Scripted:
-        return answer if key in seen.keys else quotes_of(seen)
+        return response if key in seen.keys else quotes_of(seen)
 
     return script
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         pytest.param(error(500, "UDAPI100500"), id="500 for good"),
         pytest.param(error(400, "UDAPI1028"), id="refused for another reason"),
@@ -250,12 +250,12 @@ def failing_for(key: str, answer: Scripted) -> Script:
     ],
 )
 def test_good_batches_outlive_a_failed_one(
-    stub: Stub, client: UpstoxLtpClient, answer: Scripted
+    stub: Stub, client: UpstoxLtpClient, response: Scripted
 ) -> None:
     keys = equity_keys(1200)
-    stub.script = failing_for(keys[600], answer)
+    stub.script = failing_for(keys[600], response)
     told = client.quotes(keys)
-    assert [q.instrument_key for q in told.quotes] == keys[:500] + keys[1000:]
+    assert [q.instrument_key for q in told.records] == keys[:500] + keys[1000:]
     assert told.failed == tuple(keys[500:1000])
     assert told.error
     assert told.absent == ()
@@ -263,15 +263,15 @@ def test_good_batches_outlive_a_failed_one(
 
 def test_half_an_answer_proves_no_absence(stub: Stub, client: UpstoxLtpClient) -> None:
     stub.script = lambda seen: good({"X": row(RELIANCE)}, status="partial_success")
-    answer = client.quotes([RELIANCE, "NSE_EQ|A"])
-    assert len(answer.quotes) == 1
-    assert answer.failed == ("NSE_EQ|A",)
-    assert answer.absent == ()
-    assert "in part" in str(answer.error)
+    response = client.quotes([RELIANCE, "NSE_EQ|A"])
+    assert len(response.records) == 1
+    assert response.failed == ("NSE_EQ|A",)
+    assert response.absent == ()
+    assert "only a part" in str(response.error)
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("response", "expected"),
     [
         pytest.param(error(401, "UDAPI100050"), TokenRejected, id="token"),
         pytest.param(Scripted(403, b"<html></html>"), AccessDenied, id="access"),
@@ -280,19 +280,19 @@ def test_half_an_answer_proves_no_absence(stub: Stub, client: UpstoxLtpClient) -
     ],
 )
 def test_errors_that_come_out(
-    stub: Stub, client: UpstoxLtpClient, answer: Scripted, expected: type[Exception]
+    stub: Stub, client: UpstoxLtpClient, response: Scripted, expected: type[Exception]
 ) -> None:
-    stub.script = in_turn(answer)
+    stub.script = in_turn(response)
     with pytest.raises(expected):
         client.quotes(equity_keys(3))
 
 
 def test_request_refused_for_another_reason_is_told(stub: Stub, client: UpstoxLtpClient) -> None:
     stub.script = in_turn(error(400, "UDAPI1028", "Invalid interval"))
-    answer = client.quotes(equity_keys(3))
-    assert answer.failed == tuple(equity_keys(3))
-    assert "UDAPI1028: Invalid interval" in str(answer.error)
-    assert answer.requests == 1
+    response = client.quotes(equity_keys(3))
+    assert response.failed == tuple(equity_keys(3))
+    assert "UDAPI1028: Invalid interval" in str(response.error)
+    assert response.requests == 1
 
 
 def test_refused_token_in_the_second_batch_comes_out(stub: Stub, client: UpstoxLtpClient) -> None:
@@ -307,9 +307,9 @@ def test_one_call_stays_within_its_minute(
     keys = equity_keys(2000)
     limited = error(429, "UDAPI10005", Retry_After="9")
     stub.script = in_turn(quotes_of, limited)
-    answer = client.quotes(keys)
-    assert len(answer.quotes) == 500
-    assert len(answer.failed) == 1500
+    response = client.quotes(keys)
+    assert len(response.records) == 500
+    assert len(response.failed) == 1500
     assert waited(clock) <= timedelta(seconds=30)
 
 

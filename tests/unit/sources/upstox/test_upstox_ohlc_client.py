@@ -59,10 +59,10 @@ def knowing_all_but(*bad: str) -> Script:
 def test_500_keys_a_request_of_one_minute_bars(stub: Stub, client: UpstoxOhlcClient) -> None:
     keys = equity_keys(501)
 
-    answer = client.bars(keys)
+    response = client.bars(keys)
 
-    assert [block.instrument_key for block in answer.blocks] == keys
-    assert {tuple(block.starts) for block in answer.blocks} == {(LAST,)}
+    assert [block.instrument_key for block in response.records] == keys
+    assert {tuple(block.starts) for block in response.records} == {(LAST,)}
     assert [len(seen.keys) for seen in stub.seen] == [500, 1]
     assert {seen.path for seen in stub.seen} == {"/v3/market-quote/ohlc"}
     assert {seen.query["interval"][0] for seen in stub.seen} == {"I1"}
@@ -75,7 +75,7 @@ def test_an_unknown_key_is_found_and_kept_apart(stub: Stub, client: UpstoxOhlcCl
     first, second = client.bars(keys), client.bars(keys)
 
     assert first.unknown == second.unknown == (keys[7],)
-    assert len(first.blocks) == len(second.blocks) == 19
+    assert len(first.records) == len(second.records) == 19
     assert (first.error, second.requests) == (None, 1)
 
 
@@ -90,26 +90,26 @@ def test_rows_that_bring_no_bar_are_named(stub: Stub, client: UpstoxOhlcClient) 
         }
     )
 
-    answer = client.bars([good_one, forming, yesterdays, missing])
+    response = client.bars([good_one, forming, yesterdays, missing])
 
-    assert [block.instrument_key for block in answer.blocks] == [good_one]
-    assert [row.instrument_key for row in answer.rejected] == [forming]
-    assert answer.absent == (yesterdays, missing)
-    assert [row.instrument_key for row in answer.unrequested] == ["NSE_EQ|OTHER"]
-    assert answer.received_at - START < MINUTE
+    assert [block.instrument_key for block in response.records] == [good_one]
+    assert [row.instrument_key for row in response.rejected] == [forming]
+    assert response.absent == (yesterdays, missing)
+    assert [row.instrument_key for row in response.unrequested] == ["NSE_EQ|OTHER"]
+    assert response.received_at - START < MINUTE
 
 
 @pytest.mark.parametrize(
-    ("answer", "raised"),
+    ("response", "raised"),
     [
         pytest.param(error(401, "UDAPI100050"), TokenRejected, id="the token"),
         pytest.param(error(500, "UDAPI100500"), BadResponse, id="nothing was answered"),
     ],
 )
 def test_errors_that_come_out(
-    stub: Stub, client: UpstoxOhlcClient, answer: Scripted, raised: type[Exception]
+    stub: Stub, client: UpstoxOhlcClient, response: Scripted, raised: type[Exception]
 ) -> None:
-    stub.script = lambda _: answer
+    stub.script = lambda _: response
 
     with pytest.raises(raised):
         client.bars(equity_keys(3))

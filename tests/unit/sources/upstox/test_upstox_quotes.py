@@ -9,7 +9,8 @@ from upstox_stub import RELIANCE, row
 
 from data_fetch.core.batches import RejectedRow
 from data_fetch.core.quotes.quotes import Quote
-from data_fetch.sources.upstox.ltp_rows import ParsedQuotes, read_quotes
+from data_fetch.sources.transport.batches import ParsedBatch
+from data_fetch.sources.upstox.ltp_rows import read_quotes
 
 NIFTY = "NSE_INDEX|Nifty 50"
 NAMELESS = RejectedRow("X", "a row without instrument_token")
@@ -18,12 +19,12 @@ for _ in range(5000):
     NESTED = [NESTED]
 
 
-def read_one(**fields: Any) -> ParsedQuotes:
+def read_one(**fields: Any) -> ParsedBatch[Quote]:
     return read_quotes({"NSE_EQ:RELIANCE": {**row(RELIANCE), **fields}}, [RELIANCE])
 
 
 def quote(**fields: Any) -> Quote:
-    (found,) = read_one(**fields).quotes
+    (found,) = read_one(**fields).records
     return found
 
 
@@ -34,7 +35,7 @@ def test_rows_are_joined_on_the_instrument_token() -> None:
         "NSE_INDEX:Nifty 50": row(RELIANCE, 1304.1),
     }
     read = read_quotes(data, [RELIANCE, NIFTY])
-    assert [(q.instrument_key, q.last_price) for q in read.quotes] == [
+    assert [(q.instrument_key, q.last_price) for q in read.records] == [
         (RELIANCE, 1304.1),
         (NIFTY, 23398.1),
     ]
@@ -102,7 +103,7 @@ def test_rows_that_cannot_be_true_are_set_aside(fields: dict[str, Any], reason: 
     assert aside.instrument_key == RELIANCE
     assert reason in aside.reason
     assert len(aside.reason) < 120
-    assert not read.quotes
+    assert not read.records
     assert not read.absent
 
 
@@ -118,7 +119,7 @@ def test_key_without_a_row_is_absent() -> None:
         ),
         pytest.param(None, RejectedRow("X", "a row without instrument_token"), id="null row"),
         pytest.param(
-            row("NSE_EQ|OTHER"), RejectedRow("NSE_EQ|OTHER", "not asked for"), id="unasked"
+            row("NSE_EQ|OTHER"), RejectedRow("NSE_EQ|OTHER", "not requested"), id="unasked"
         ),
     ],
 )
@@ -130,7 +131,7 @@ def test_rows_that_answer_no_key_are_strays(stray: object, expected: RejectedRow
 
 def test_two_rows_of_one_key_must_agree() -> None:
     same = read_quotes({"A": row(RELIANCE), "B": row(RELIANCE)}, [RELIANCE])
-    assert len(same.quotes) == 1
+    assert len(same.records) == 1
     other = read_quotes({"A": row(RELIANCE), "B": row(RELIANCE, 7)}, [RELIANCE])
     assert "2 rows that disagree" in other.rejected[0].reason
 
@@ -152,7 +153,7 @@ ROWS = JSON | st.fixed_dictionaries(
 def test_every_key_asked_for_is_accounted_for_once(data: dict[str, Any], asked: list[str]) -> None:
     read = read_quotes(data, asked)
     told = [
-        *(q.instrument_key for q in read.quotes),
+        *(q.instrument_key for q in read.records),
         *read.absent,
         *(aside.instrument_key for aside in read.rejected),
     ]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.errors import (
     AccessDenied,
-    BadResponse,
     DataFetchError,
     RateLimited,
     RequestRefused,
@@ -19,7 +19,8 @@ from data_fetch.core.errors import (
     UnknownInstrument,
 )
 from data_fetch.core.failures import FailureKind
-from data_fetch.sources.upstox.responses import Answer, RawAnswer, read_answer
+from data_fetch.sources.transport.responses import Response
+from data_fetch.sources.upstox.responses import UnusableResponse, read_response
 
 NOW = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
 CLOUDFLARE = b"<!DOCTYPE html><html><head><title>Access denied | Cloudflare</title></head></html>"
@@ -32,8 +33,8 @@ def failure(code: str, message: str = "Something") -> bytes:
     ).encode()
 
 
-def read(status: int, body: bytes, shape: type = dict, **headers: str) -> Answer:
-    return read_answer(RawAnswer(status, headers, body), shape, NOW)
+def read(status: int, body: bytes, shape: type = dict, **headers: str) -> Response:
+    return read_response(RawResponse(NOW, status, body, headers), shape)
 
 
 def refusal(status: int, body: bytes, **headers: str) -> DataFetchError:
@@ -69,26 +70,34 @@ def refusal(status: int, body: bytes, **headers: str) -> DataFetchError:
         pytest.param(404, failure("UDAPI100060"), RequestRefused, id="no such route"),
         pytest.param(414, b"<html>URI too long</html>", RequestRefused, id="414 page"),
         pytest.param(423, failure("UDAPI1"), RequestRefused, id="locked"),
-        pytest.param(408, b"", BadResponse, id="the server gave up waiting"),
-        pytest.param(302, b"", BadResponse, id="a redirect"),
+        pytest.param(408, b"", UnusableResponse, id="the server gave up waiting"),
+        pytest.param(302, b"", UnusableResponse, id="a redirect"),
         pytest.param(500, failure("UDAPI100500"), Unavailable, id="internal error"),
         pytest.param(503, b"<html>maintenance</html>", Unavailable, id="maintenance page"),
-        pytest.param(200, b"<html>sign in to the Wi-Fi</html>", BadResponse, id="page in a 200"),
-        pytest.param(200, b"", BadResponse, id="empty 200"),
-        pytest.param(204, b"", BadResponse, id="204"),
-        pytest.param(200, b'{"status":"success","data":{"NSE', BadResponse, id="truncated JSON"),
-        pytest.param(200, b"[]", BadResponse, id="a list for an envelope"),
-        pytest.param(200, b"null", BadResponse, id="null"),
-        pytest.param(200, b"{}", BadResponse, id="an empty envelope"),
-        pytest.param(200, b'{"status":"success"}', BadResponse, id="no data"),
-        pytest.param(200, b'{"status":"success","data":null}', BadResponse, id="null data"),
-        pytest.param(200, b'{"status":"success","data":[]}', BadResponse, id="list for a map"),
-        pytest.param(200, b'{"data":{}}', BadResponse, id="no status"),
-        pytest.param(200, failure("UDAPI5555"), BadResponse, id="unknown error in a 200"),
-        pytest.param(200, b'{"status":"error","errors":null}', BadResponse, id="no errors told"),
-        pytest.param(200, b'{"status":"error","errors":["x"]}', BadResponse, id="errors of text"),
-        pytest.param(200, b"\xff\xfe\x00", BadResponse, id="bytes that are no text"),
-        pytest.param(200, b"NaN" + b"[" * 100_000, BadResponse, id="absurdly deep"),
+        pytest.param(
+            200, b"<html>sign in to the Wi-Fi</html>", UnusableResponse, id="page in a 200"
+        ),
+        pytest.param(200, b"", UnusableResponse, id="empty 200"),
+        pytest.param(204, b"", UnusableResponse, id="204"),
+        pytest.param(
+            200, b'{"status":"success","data":{"NSE', UnusableResponse, id="truncated JSON"
+        ),
+        pytest.param(200, b"[]", UnusableResponse, id="a list for an envelope"),
+        pytest.param(200, b"null", UnusableResponse, id="null"),
+        pytest.param(200, b"{}", UnusableResponse, id="an empty envelope"),
+        pytest.param(200, b'{"status":"success"}', UnusableResponse, id="no data"),
+        pytest.param(200, b'{"status":"success","data":null}', UnusableResponse, id="null data"),
+        pytest.param(200, b'{"status":"success","data":[]}', UnusableResponse, id="list for a map"),
+        pytest.param(200, b'{"data":{}}', UnusableResponse, id="no status"),
+        pytest.param(200, failure("UDAPI5555"), UnusableResponse, id="unknown error in a 200"),
+        pytest.param(
+            200, b'{"status":"error","errors":null}', UnusableResponse, id="no errors told"
+        ),
+        pytest.param(
+            200, b'{"status":"error","errors":["x"]}', UnusableResponse, id="errors of text"
+        ),
+        pytest.param(200, b"\xff\xfe\x00", UnusableResponse, id="bytes that are no text"),
+        pytest.param(200, b"NaN" + b"[" * 100_000, UnusableResponse, id="absurdly deep"),
     ],
 )
 def test_each_answer_has_its_class(
@@ -98,8 +107,8 @@ def test_each_answer_has_its_class(
 
 
 def test_good_answer_gives_its_data() -> None:
-    assert read(200, b'{"status":"success","data":{"a":1}}') == Answer({"a": 1})
-    assert read(200, b'{"status":"success","data":[]}', list) == Answer([])
+    assert read(200, b'{"status":"success","data":{"a":1}}') == Response({"a": 1})
+    assert read(200, b'{"status":"success","data":[]}', list) == Response([])
 
 
 def test_partial_answer_says_that_it_is_one() -> None:
@@ -107,8 +116,8 @@ def test_partial_answer_says_that_it_is_one() -> None:
 
 
 def test_nan_costs_its_row_and_not_the_answer() -> None:
-    answer = read(200, b'{"status":"success","data":{"a":NaN,"b":2}}')
-    assert answer.data["b"] == 2
+    response = read(200, b'{"status":"success","data":{"a":NaN,"b":2}}')
+    assert response.data["b"] == 2
 
 
 def test_both_spellings_of_the_code_are_read() -> None:

@@ -11,8 +11,8 @@ from data_fetch.core.failures import FailureKind
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def parsed(body: bytes) -> Any:
-    """The JSON in *body*. Raises ChainError with the name of what it is instead."""
+def parse_json(body: bytes) -> Any:
+    """Return the JSON in *body*. Raises ChainError, which names what the body is instead."""
     text = body.removeprefix(BYTE_ORDER_MARK).strip()
     if not text:
         raise ChainError(FailureKind.EMPTY_BODY, "an empty body")
@@ -22,7 +22,8 @@ def parsed(body: bytes) -> Any:
         pass
     if text.startswith(b"<"):
         raise ChainError(FailureKind.HTML, "a page, not JSON")
-    # Collectors written in Python store NaN, which is no JSON: it must cost one leg only.
+    # Servers and collectors written in Python emit NaN, which is not JSON. One such number
+    # must cost its own row, not the whole body.
     if b"NaN" in text or b"Infinity" in text:
         try:
             return json.loads(text)
