@@ -19,7 +19,7 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import CandleSource, Clock
 from data_fetch.core.world import World
-from data_fetch.scheduling.scheduler import peak_memory_mb
+from data_fetch.scheduling.rehearsal import peak_memory_mb
 from data_fetch.services.backfill import BackfillOrder, BackfillService
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.api import UpstoxApi

@@ -23,10 +23,11 @@ from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.clock import MINUTE, ScaledClock
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.market.members import Members
 from data_fetch.core.ports import Lane
 from data_fetch.core.quotes.quotes import QuoteResponse
 from data_fetch.core.world import World
-from data_fetch.services.quotes import LtpService, Members
+from data_fetch.services.quotes import LtpService
 from data_fetch.sources.upstox.ltp_rows import read_quotes
 from data_fetch.sources.upstox.responses import read_response
 from data_fetch.storage.database.store import open_store

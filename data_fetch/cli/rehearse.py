@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, print_out, remark
 from data_fetch.runtime.settings import process_settings
-from data_fetch.scheduling.scheduler import Rehearsal, rehearse
+from data_fetch.scheduling.rehearsal import Rehearsal, rehearse
 
 
 @click.command()
@@ -48,7 +48,7 @@ def command(day: datetime, as_json: bool) -> None:
         emit(document(report))
     else:
         print_out(sentence(report))
-    if report.slots_missed or report.missed_minutes or report.errors:
+    if report.slots_missed or report.tallies["missed_minutes"] or report.errors:
         raise SystemExit(INCOMPLETE)
 
 
@@ -62,19 +62,17 @@ def document(report: Rehearsal) -> dict[str, object]:
         "errors": report.errors,
         "seconds": round(report.seconds, 1),
         "peak_memory_mb": report.peak_memory_mb,
-        "candles": report.candles,
-        "missed_minutes": report.missed_minutes,
-        "chain_polls": report.chain_polls,
-        "chain_snapshots": report.chain_snapshots,
-        "chain_legs": report.chain_legs,
+        **report.tallies,
     }
 
 
 def sentence(report: Rehearsal) -> str:
+    count = report.tallies
     return (
         f"{report.day}: {report.slots_collected} of {report.slots_due} slots collected, "
-        f"{report.slots_missed} missed, {report.rows} rows, {report.candles} candles, "
-        f"{report.missed_minutes} minutes missed, {report.chain_snapshots} chain snapshots "
-        f"({report.chain_legs} legs) in {report.chain_polls} polls, {report.requests} requests, "
-        f"{report.errors} errors, {report.seconds:.1f} s, peak memory {report.peak_memory_mb} MB."
+        f"{report.slots_missed} missed, {report.rows} rows, {count['candles']} candles, "
+        f"{count['missed_minutes']} minutes missed, {count['chain_snapshots']} chain snapshots "
+        f"({count['chain_legs']} legs) in {count['chain_polls']} polls, "
+        f"{report.requests} requests, {report.errors} errors, "
+        f"{report.seconds:.1f} s, peak memory {report.peak_memory_mb} MB."
     )

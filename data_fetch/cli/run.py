@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from threading import Thread
 from types import FrameType
 
@@ -10,8 +11,11 @@ import click
 
 from data_fetch.cli.shared.output import counted, print_out, remark
 from data_fetch.cli.shared.run_lines import slot_line
+from data_fetch.core.clock import IST
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
+from data_fetch.core.world import World
+from data_fetch.runtime.reporting import CollectorStart
 from data_fetch.scheduling.scheduler import data_scheduler
 
 
@@ -26,6 +30,10 @@ class SlotLines:
     def message(self, text: str) -> None:
         remark(text)
 
+    def started(self, start: CollectorStart) -> None:
+        for line in introduction(start):
+            remark(line)
+
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         self.slots += run.outcome in {Outcome.COMPLETED, Outcome.INCOMPLETE}
         self.quotes += run.stored
@@ -33,6 +41,23 @@ class SlotLines:
         again = run.error is not None and run.error == self._last_error
         self._last_error = run.error
         print_out(slot_line(replace(run, error="as before") if again else run))
+
+
+def introduction(start: CollectorStart) -> list[str]:
+    """World, store, universe and clock, as a collector has them when it starts."""
+    prices = "invented prices" if start.world is World.PAPER else "real prices"
+    due = f"{_day_and_time(start.first_due)} IST" if start.first_due else "not known"
+    return [
+        f"World     {start.world} ({prices} from {start.base_url})",
+        f"Store     {start.store}",
+        f"Universe  {start.members} of {start.listed} symbols resolved through the instrument "
+        "master",
+        f"Clock     {_day_and_time(start.now)} IST; first {start.first_job} due {due}",
+    ]
+
+
+def _day_and_time(at: datetime) -> str:
+    return f"{at.astimezone(IST):%a %d %b %Y %H:%M:%S}"
 
 
 @click.command()

@@ -1,20 +1,16 @@
 """`data-fetch symbols`: which option chains are polled, and how often."""
 
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
 from data_fetch.cli.shared.output import RemarksOnly, emit, json_option, print_out
-from data_fetch.core.chains.polling import PollingPlan
-from data_fetch.core.chains.symbol_config import SymbolConfig
-from data_fetch.core.errors import SetupError
-from data_fetch.runtime.chains import Polling, polling_for
+from data_fetch.reading.polling_plan import PolledChains, polled_chains, polling_plan
+from data_fetch.runtime.chains import polling_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.services.chain_jobs import plan_line
-from data_fetch.storage.chains.symbol_config import SymbolConfigs
+from data_fetch.services.polling import ConfigChanges
 
 SOONEST_SECONDS, LATEST_SECONDS = 5, 3600
 MOST_EXPIRIES, MOST_STRIKES = 40, 500
@@ -55,11 +51,11 @@ def command() -> None:
 def list_symbols(as_json: bool) -> None:
     """List what is polled, as configured and as the rate limits allow."""
     with polling_for(process_settings(), RemarksOnly()) as (polling, _):
-        configs, plan = polling.configs(), polling.plan()
+        chains = polled_chains(polling)
     if as_json:
-        emit(document(configs, plan))
+        emit(chains.document())
         return
-    for line in lines(configs, plan):
+    for line in lines(chains):
         print_out(line)
 
 
@@ -69,13 +65,8 @@ def list_symbols(as_json: bool) -> None:
 def add(symbols: tuple[str, ...], **options: Any) -> None:
     """Poll SYMBOLS too. A paused one is polled again."""
     with polling_for(process_settings(), RemarksOnly()) as (polling, now):
-        known = {each.symbol: each for each in polling.configs()}
-        # Every symbol is resolved before anything is changed.
-        added = [polling.with_options(symbol) for symbol in symbols]
-        for instrument in added:
-            before = known.get(instrument.symbol) or polling.usual(instrument)
-            _set(polling, now, changed(replace(before, active=True), options))
-        print_out(plan_line(polling.plan()))
+        polling.add(symbols, changes(options), now)
+        print_out(plan_line(polling_plan(polling)))
 
 
 @command.command("set")
@@ -84,8 +75,8 @@ def add(symbols: tuple[str, ...], **options: Any) -> None:
 def set_symbol(symbol: str, **options: Any) -> None:
     """Change how SYMBOL is polled."""
     with polling_for(process_settings(), RemarksOnly()) as (polling, now):
-        _set(polling, now, changed(the_config(polling, symbol), options))
-        print_out(plan_line(polling.plan()))
+        polling.change(symbol, changes(options), now)
+        print_out(plan_line(polling_plan(polling)))
 
 
 @command.command()
@@ -93,73 +84,36 @@ def set_symbol(symbol: str, **options: Any) -> None:
 def pause(symbols: tuple[str, ...]) -> None:
     """Stop polling SYMBOLS until they are added again."""
     with polling_for(process_settings(), RemarksOnly()) as (polling, now):
-        for config in [the_config(polling, symbol) for symbol in symbols]:
-            _set(polling, now, replace(config, active=False))
-        print_out(plan_line(polling.plan()))
+        polling.pause(symbols, now)
+        print_out(plan_line(polling_plan(polling)))
 
 
-def the_config(polling: Polling, symbol: str) -> SymbolConfig:
-    """How *symbol* is polled now. Raises SetupError when it is not polled."""
-    instrument = polling.named(symbol)
-    for config in polling.configs():
-        if config.symbol == instrument.symbol:
-            return config
-    raise SetupError(
-        f"{instrument.symbol} is not polled", hint=f"Add it: data-fetch symbols add '{symbol}'"
-    )
-
-
-def changed(config: SymbolConfig, options: dict[str, Any]) -> SymbolConfig:
-    """*config* with the options of the command line."""
-    names = {"refresh": "refresh_seconds", "expiries": "expiries", "pinned": "pinned"}
-    given = {
-        names[name]: value for name, value in options.items() if name in names and value is not None
-    }
-    if options.get("strikes") is not None:
+def changes(options: Mapping[str, Any]) -> ConfigChanges:
+    """The changes that the options of the command line ask for."""
+    given = ConfigChanges()
+    if options["refresh"] is not None:
+        given["refresh_seconds"] = options["refresh"]
+    if options["expiries"] is not None:
+        given["expiries"] = options["expiries"]
+    if options["pinned"] is not None:
+        given["pinned"] = options["pinned"]
+    if options["strikes"] is not None:
         given["strikes"] = _strikes(options["strikes"])
-    return replace(config, **given)
+    return given
 
 
-def document(configs: list[SymbolConfig], plan: PollingPlan) -> dict[str, object]:
-    return {
-        "symbols": [
-            {
-                "symbol": each.symbol,
-                "instrument_key": each.instrument_key,
-                "active": each.active,
-                "refresh_seconds": each.refresh_seconds,
-                "feasible_seconds": _feasible(each, plan),
-                "expiries": each.expiries,
-                "strikes": each.strikes,
-                "pinned": each.pinned,
-            }
-            for each in configs
-        ],
-        "requests_per_minute": {
-            "wished": round(plan.requested, 2),
-            "budget": round(plan.budget, 2),
-        },
-        "feasible": plan.feasible,
-    }
-
-
-def lines(configs: list[SymbolConfig], plan: PollingPlan) -> list[str]:
+def lines(chains: PolledChains) -> list[str]:
     table = [f"{'symbol':<14}{'every':>8}{'possible':>10}{'expiries':>10}{'strikes':>9}"]
-    for each in configs:
-        feasible = _feasible(each, plan)
-        possible = "paused" if feasible is None else f"{feasible:.0f} s"
+    for each in chains.configs:
+        planned = chains.planned_seconds(each.symbol)
+        possible = "paused" if planned is None else f"{planned:.0f} s"
         strikes = "all" if each.strikes is None else str(each.strikes)
         pinned = "  pinned" if each.pinned else ""
         table.append(
             f"{each.symbol:<14}{each.refresh_seconds:>6} s{possible:>10}{each.expiries:>10}"
             f"{strikes:>9}{pinned}"
         )
-    return [*table, plan_line(plan)]
-
-
-def _feasible(config: SymbolConfig, plan: PollingPlan) -> float | None:
-    cadence = plan.of(config.symbol)
-    return None if cadence is None else round(cadence.planned_interval, 1)
+    return [*table, plan_line(chains.plan)]
 
 
 def _strikes(given: str) -> int | None:
@@ -170,7 +124,3 @@ def _strikes(given: str) -> int | None:
             f"{given!r} is neither 'all' nor from 1 to {MOST_STRIKES}", param_hint="--strikes"
         )
     return int(given)
-
-
-def _set(polling: Polling, now: datetime, config: SymbolConfig) -> None:
-    SymbolConfigs(polling.store).set(config, now)

@@ -7,6 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self, TypedDict, Unpack
 
+from data_fetch.core.clock import IST
+from data_fetch.core.errors import OutsideError, TokenRejected
+
 
 class Outcome(StrEnum):
     """How a run ended."""
@@ -73,6 +76,31 @@ class SyncRun:
     def finish(self, at: datetime, outcome: Outcome, **counts: Unpack[RunCounts]) -> Self:
         """The same run, ended *at* with *outcome* and *counts*."""
         return replace(self, finished_at=at, outcome=outcome, **counts)
+
+    def failed(self, at: datetime, problem: OutsideError, requested: int) -> Self:
+        """The same run, ended *at* because of *problem*: ``missed`` without a usable token.
+
+        A token is renewed by a person, after which the next runs succeed; anything else counts
+        as a failure of the provider or the network.
+        """
+        outcome = Outcome.MISSED if isinstance(problem, TokenRejected) else Outcome.FAILED
+        return self.finish(at, outcome, requested=requested, error=str(problem))
+
+
+def log_facts(run: SyncRun) -> dict[str, object]:
+    """The fields of a log line about *run*."""
+    return {
+        "run_id": run.run_id,
+        "slot": run.due_slot.astimezone(IST).isoformat() if run.due_slot else None,
+        "outcome": str(run.outcome),
+        "requested": run.requested,
+        "stored": run.stored,
+        "absent": run.absent,
+        "quarantined": run.quarantined,
+        "rejected": run.rejected,
+        "requests": run.requests,
+        "error": run.error,
+    }
 
 
 class SyncState(StrEnum):

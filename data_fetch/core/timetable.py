@@ -153,6 +153,23 @@ def next_morning(after: datetime) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """Recurring *work*, due at the instants of *rule*.
+
+    A job that is due *at_start* also runs when the scheduler starts, for what passed before.
+    """
+
+    name: str
+    rule: ScheduleRule
+    work: Callable[[], object]
+    at_start: bool = False
+
+    def next_after(self, at: datetime) -> datetime | None:
+        """When it is due next. Raises CalendarUnknown where the calendar ends before that."""
+        return next_due(self.rule, at)
+
+
+@dataclass(frozen=True, slots=True)
 class Timetable:
     """The schedule rules by job name."""
 
@@ -163,10 +180,9 @@ class Timetable:
         day = at.astimezone(IST).date()
         return [job for job, rule in self.rules.items() if at in rule.on(day)]
 
-    def next_after(self, job: str) -> Callable[[datetime], datetime | None]:
-        """The function that returns when the job is due next after an instant."""
-        rule = self.rules[job]
-        return lambda after: next_due(rule, after)
+    def job(self, name: str, work: Callable[[], object], *, at_start: bool = False) -> Job:
+        """*work* under the rule of the job *name*."""
+        return Job(name, self.rules[name], work, at_start)
 
 
 def standard_timetable(

@@ -9,6 +9,7 @@ from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CHAINS
 from data_fetch.reading.instants import ist_text
+from data_fetch.reading.polling_plan import nse_plan, polling_plan, requests_per_minute
 from data_fetch.runtime.chains import polling_in
 from data_fetch.storage.chains.snapshots import ChainHolding, ChainHoldings, chain_holdings
 from data_fetch.storage.database.store import Store
@@ -54,19 +55,16 @@ class ChainStatus:
         ]
         planned = [cadence.planned_interval for cadence in self.nse.cadences]
         return {
-            "wished": requested,
+            "requested": requested,
             "feasible": round(max(planned, default=requested), 1),
-            "reached": max(actual, default=None),
+            "actual": max(actual, default=None),
         }
 
     def document(self) -> dict[str, Any]:
         return {
             "snapshots": self.holdings.snapshots,
             "legs": self.holdings.legs,
-            "requests_per_minute": {
-                "wished": round(self.plan.requested, 2),
-                "budget": round(self.plan.budget, 2),
-            },
+            "requests_per_minute": requests_per_minute(self.plan),
             "feasible": self.plan.feasible,
             "nse_enabled": self.settings.nse_enabled,
             "nse_fetch_interval": self.nse_interval(),
@@ -78,9 +76,9 @@ class ChainStatus:
         return {
             "symbol": config.symbol,
             "active": config.active,
-            "wished_seconds": config.refresh_seconds,
+            "requested_seconds": config.refresh_seconds,
             "feasible_seconds": self.planned_seconds(config.symbol),
-            "reached_seconds": holding.cadence_seconds if holding else None,
+            "actual_seconds": holding.cadence_seconds if holding else None,
             "source": holding.source.value if holding else None,
             "expiry": holding.expiry.isoformat() if holding else None,
             "last_confirmed": ist_text(holding.last_confirmed) if holding else None,
@@ -96,7 +94,7 @@ def chain_status(settings: Settings, store: Store) -> ChainStatus:
         settings,
         chain_holdings(store),
         tuple(polling.configs()),
-        polling.plan(),
-        polling.nse_plan(),
+        polling_plan(polling),
+        nse_plan(polling),
         statuses(store, CHAINS),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.market.members import Members
 from data_fetch.core.quotes.freshness import (
     STALE,
     Freshness,
@@ -20,7 +21,7 @@ from data_fetch.reading.frames import DataAge, converted, form_named, rows_table
 from data_fetch.reading.instants import ist_text
 from data_fetch.reading.records import Symbols, records_for, several
 from data_fetch.runtime.settings import process_settings
-from data_fetch.services.quotes import FreshnessMonitor, Members
+from data_fetch.services.freshness import FreshnessMonitor
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.quotes import QuoteStore
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -11,13 +11,9 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection
 
 from data_fetch.archive.raw_responses import RawResponseStore
-from data_fetch.core.chains.polling import PollingPlan, plan_polling
 from data_fetch.core.chains.polls import Poll
-from data_fetch.core.chains.symbol_config import SymbolConfig, default_config, in_force
 from data_fetch.core.clock import IST, SystemClock
-from data_fetch.core.errors import SetupError
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.instruments.lineage import present_key
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import ChainProvider, Clock
 from data_fetch.core.settings import Settings
@@ -25,12 +21,13 @@ from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.context import CollectorContext, one_off_context
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.runtime.services import universe_at
-from data_fetch.runtime.stores import refuse_unknown, store_for
+from data_fetch.runtime.stores import store_for
 from data_fetch.services.chain_enrichment import ChainEnricher
 from data_fetch.services.chain_import import ChainImport
-from data_fetch.services.chain_jobs import ChainPoller, Polled, Wanted
+from data_fetch.services.chain_jobs import ChainPoller
 from data_fetch.services.chain_reprocess import ChainReprocess
-from data_fetch.services.chains import ChainService, Target
+from data_fetch.services.chains import ChainService
+from data_fetch.services.polling import Polling
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
 from data_fetch.sources.nse.chain_client import nse_chain_client
 from data_fetch.sources.nse.site import NSE_LIMITS, NseSite
@@ -45,7 +42,6 @@ from data_fetch.storage.instruments.contracts import listed_expiries
 from data_fetch.storage.instruments.instruments import (
     instruments_named,
     instruments_with,
-    key_changes,
     last_master_date,
 )
 
@@ -94,7 +90,7 @@ def chain_poller_at(context: ChainContext, members: Sequence[Instrument]) -> Cha
     """What polls by itself: the indices among *members*, and whatever is configured."""
     return ChainPoller(
         service=chain_service_at(context),
-        wanted=Polling(context.settings, context.store, members).wanted,
+        targets=Polling(context.settings, context.store, members).poll_targets,
         limits=limits_of(context.settings),
         clock=context.clock,
         report=context.report,
@@ -129,117 +125,6 @@ def raw_store_for(settings: Settings) -> RawResponseStore:
 def limits_of(settings: Settings) -> Mapping[timedelta, int]:
     """The rate windows of the source that is asked first."""
     return NSE_LIMITS if settings.data_source == "nse" else UPSTOX_LIMITS
-
-
-@dataclass(frozen=True, slots=True)
-class Polling:
-    """What is polled, as it stands in the store: the defaults for the indices among *members*
-    and for NSE_SYMBOLS, and over them what people decided."""
-
-    settings: Settings
-    store: Store
-    members: Sequence[Instrument]
-
-    def configs(self) -> list[SymbolConfig]:
-        """Every symbol that is polled or paused."""
-        return in_force(self._defaults(), SymbolConfigs(self.store).all())
-
-    def wanted(self) -> Wanted:
-        """The active symbols and what each stands for today, under whatever key it was added."""
-        configs = [each for each in self.configs() if each.active]
-        with self.store.reading() as connection:
-            recorded = key_changes(connection)
-            keys = {each: present_key(each.instrument_key, recorded) for each in configs}
-            found = {
-                each.instrument_key: each for each in instruments_with(connection, keys.values())
-            }
-        _, no_progress = self._wished()
-        polled = [Polled(each, found[keys[each]]) for each in configs if keys[each] in found]
-        gone = [each.symbol for each in configs if keys[each] not in found]
-        return Wanted(tuple(polled), (*gone, *no_progress))
-
-    def plan(self) -> PollingPlan:
-        """How often each of them can be polled."""
-        poll_requests = [each.poll_request for each in self.wanted().polled]
-        return plan_polling(poll_requests, limits_of(self.settings))
-
-    def targets(self, symbols: Sequence[str], expiries: int | None) -> list[Target]:
-        """What to poll for *symbols* (none named: all that are polled), with *expiries* each
-        (None: as configured). Raises SetupError for a symbol that is not known, and when there
-        is nothing to poll."""
-        polled = {each.config.symbol: each for each in self.wanted().polled}
-        if not symbols and not polled:
-            raise SetupError(
-                "nothing is polled", hint="Name a symbol, or: data-fetch symbols add NIFTY"
-            )
-        if symbols:
-            named = [self.named(symbol) for symbol in symbols]
-            chosen = [polled.get(one.symbol) or Polled(self.usual(one), one) for one in named]
-        else:
-            chosen = list(polled.values())
-        targets = [each.target for each in chosen]
-        return [replace(each, expiries=expiries) for each in targets] if expiries else targets
-
-    def nse_plan(self) -> PollingPlan:
-        """How often NSE's site alone could be asked, at NSE_FETCH_INTERVAL where that is set."""
-        seconds = self.settings.nse_fetch_interval
-        poll_requests = [each.poll_request for each in self.wanted().polled]
-        if seconds is not None:
-            poll_requests = [replace(each, requested_interval=seconds) for each in poll_requests]
-        return plan_polling(poll_requests, NSE_LIMITS)
-
-    def usual(self, underlying: Instrument) -> SymbolConfig:
-        """How it is polled as long as nobody wants it otherwise."""
-        return default_config(underlying, own_pace(self.settings))
-
-    def named(self, symbol: str) -> Instrument:
-        """What *symbol* stands for. Raises SetupError when nobody knows it."""
-        with self.store.reading() as connection:
-            return refuse_unknown(instruments_named(connection, [symbol])).members[0]
-
-    def with_options(self, symbol: str) -> Instrument:
-        """What *symbol* stands for. Raises SetupError too when no option on it is listed."""
-        found = self.named(symbol)
-        with self.store.reading() as connection:
-            today = last_master_date(connection) or date.min
-            if listed_expiries(connection, [found.instrument_key], today):
-                return found
-        raise SetupError(
-            f"no option on {found.symbol} is listed",
-            hint="Only underlyings with options can be polled: `data-fetch universe` lists them.",
-        )
-
-    def _defaults(self) -> list[SymbolConfig]:
-        with self.store.reading() as connection:
-            # Not today: who only looks at a store need not know what time it is there.
-            today = last_master_date(connection) or date.min
-            indices = [
-                each
-                for each in self.members
-                if each.segment == "NSE_INDEX"
-                and listed_expiries(connection, [each.instrument_key], today)
-            ]
-        wished, _ = self._wished()
-        pace = own_pace(self.settings)
-        return [
-            *(default_config(each, pace) for each in indices),
-            *(default_config(each, pace, pinned=True) for each in wished),
-        ]
-
-    def _wished(self) -> tuple[Sequence[Instrument], Sequence[str]]:
-        """What NSE_SYMBOLS names, and the names in it that nobody knows."""
-        if not self.settings.nse_symbols:
-            return (), ()
-        with self.store.reading() as connection:
-            named = instruments_named(connection, self.settings.nse_symbols)
-        return named.members, [each.symbol for each in named.unresolved]
-
-
-def own_pace(settings: Settings) -> int | None:
-    """The refresh seconds of whoever has none of its own, if they are configured."""
-    if settings.data_source == "nse" and settings.nse_fetch_interval is not None:
-        return max(1, round(settings.nse_fetch_interval))
-    return settings.refresh_interval
 
 
 def _providers(context: ChainContext) -> list[ChainProvider]:

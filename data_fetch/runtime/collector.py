@@ -3,17 +3,19 @@
 Nothing is read, opened or connected until `collector_at` is called.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.market.calendar import MarketCalendar
-from data_fetch.core.timetable import CANDLES, FRESHNESS, QUOTES, Timetable, standard_timetable
+from data_fetch.core.market.members import Members
+from data_fetch.core.timetable import Job, standard_timetable
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.chains import chain_context_at, chain_poller_at
 from data_fetch.runtime.context import CollectorContext
-from data_fetch.runtime.reporting import ProgressReporter
+from data_fetch.runtime.reporting import CollectorStart, ProgressReporter
 from data_fetch.runtime.services import (
     backfill_at,
     freshness_at,
@@ -25,7 +27,8 @@ from data_fetch.runtime.stores import selection_at
 from data_fetch.runtime.world import ProviderConnection
 from data_fetch.services.backfill_jobs import BackfillJobs
 from data_fetch.services.chain_jobs import ChainPoller
-from data_fetch.services.quotes import FreshnessMonitor, LtpService, Members
+from data_fetch.services.quotes import LtpService
+from data_fetch.services.recurring import RecurringService
 from data_fetch.storage.database.store import Store
 
 
@@ -36,12 +39,10 @@ class Collector:
     context: CollectorContext
     calendar: MarketCalendar
     universe: Universe
-    service: LtpService
-    monitor: FreshnessMonitor
-    backfill_jobs: BackfillJobs
+    quotes: LtpService
     chain_poller: ChainPoller
-    timetable: Timetable
-    jobs: Mapping[str, Callable[[], object]]
+    services: Sequence[RecurringService]
+    jobs: Mapping[str, Job]
 
     @property
     def provider(self) -> ProviderConnection:
@@ -51,9 +52,31 @@ class Collector:
     def store(self) -> Store:
         return self.context.store
 
+    def started(self) -> CollectorStart:
+        """The facts to report when it starts."""
+        now, first = self.provider.clock.now(), next(iter(self.jobs.values()))
+        return CollectorStart(
+            world=self.provider.world,
+            base_url=self.provider.base_url,
+            store=self.store.name,
+            members=len(self.universe.members),
+            listed=self.universe.listed,
+            now=now,
+            first_job=first.name,
+            first_due=first.next_after(now),
+        )
+
+    def tallies(self, day: date) -> Mapping[str, int]:
+        """The counts of its services for *day*, added up by name."""
+        totals: Counter[str] = Counter()
+        for service in self.services:
+            totals.update(service.tallies(day))
+        return totals
+
     def close(self) -> None:
-        """Return when what its jobs have set to work is done."""
-        self.chain_poller.close()
+        """Return when the work that its jobs have started has ended."""
+        for service in self.services:
+            service.close()
 
 
 def collector_at(
@@ -68,9 +91,7 @@ def collector_at(
     settings = context.settings
     calendar = calendar_for(settings)
     universe = universe_at(context, reporter, renew=True)
-    service = quotes_at(context, universe, calendar, reporter, last_recorded_slot)
-    monitor = freshness_at(context, universe, calendar, service)
-    candles = minute_candles_at(context, universe, calendar)
+    quotes = quotes_at(context, universe, calendar, reporter, last_recorded_slot)
     chosen = selection_at(context.store, universe, ())
     backfill_jobs = BackfillJobs(
         service=backfill_at(context, calendar),
@@ -83,23 +104,24 @@ def collector_at(
     chain_poller = chain_poller_at(
         chain_context_at(context, calendar, reporter.message), universe.members
     )
-    jobs: dict[str, Callable[[], object]] = {
-        QUOTES: service.collect_due,
-        CANDLES: candles.collect,
-        FRESHNESS: monitor.check,
-        **backfill_jobs.jobs,
-        **chain_poller.jobs,
-    }
+    services: list[RecurringService] = [
+        quotes,
+        minute_candles_at(context, universe, calendar),
+        freshness_at(context, universe, calendar, quotes),
+        backfill_jobs,
+        chain_poller,
+    ]
+    if settings.data_source == "nse":
+        # NSE's site has chains and nothing else.
+        services = [chain_poller]
     groups = Members(universe.members).groups
+    timetable = standard_timetable(calendar, groups, settings.finalise_at)
     return Collector(
         context=context,
         calendar=calendar,
         universe=universe,
-        service=service,
-        monitor=monitor,
-        backfill_jobs=backfill_jobs,
+        quotes=quotes,
         chain_poller=chain_poller,
-        timetable=standard_timetable(calendar, groups, settings.finalise_at),
-        # NSE's site has chains and nothing else.
-        jobs=dict(chain_poller.jobs) if settings.data_source == "nse" else jobs,
+        services=services,
+        jobs={job.name: job for service in services for job in service.jobs(timetable)},
     )

@@ -19,7 +19,8 @@ from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.runtime.services import backfill_at, freshness_at, quotes_at, universe_at
 from data_fetch.runtime.stores import Selection, selection_at
 from data_fetch.services.backfill import BackfillService
-from data_fetch.services.quotes import FreshnessMonitor, LtpService
+from data_fetch.services.freshness import FreshnessMonitor
+from data_fetch.services.quotes import LtpService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,7 @@ def rehearsal_for(
             stop=Event(),
         )
         collector = collector_at(context, reporter, last_recorded_slot=starts - MINUTE)
-        if not collector.service.slots_on(day):
+        if not collector.quotes.slots_on(day):
             raise SetupError(
                 f"the market is closed on {day}",
                 hint="Ask for a trading day: data-fetch calendar next",

@@ -5,6 +5,7 @@ from datetime import datetime
 from data_fetch.core.clock import MINUTE, minute_of
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.market.members import Members
 from data_fetch.core.ports import SlotListener
 from data_fetch.core.quotes.freshness import FreshnessRules
 from data_fetch.core.timetable import QUOTES
@@ -12,8 +13,9 @@ from data_fetch.publishing.redis_quotes import QuoteFeed
 from data_fetch.runtime.context import CollectorContext
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.services.backfill import BackfillService
+from data_fetch.services.freshness import FreshnessMonitor
 from data_fetch.services.minute_candles import CandleService
-from data_fetch.services.quotes import FreshnessMonitor, LtpService, Members
+from data_fetch.services.quotes import LtpService
 from data_fetch.services.universe import known_universe, load_universe
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient

@@ -6,19 +6,23 @@ next start that reaches the database names the command that merges the rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import orjson
 from sqlalchemy import Connection
 
-from data_fetch.core.errors import SetupError, StoreUnreachable
+from data_fetch.core.errors import StoreUnreachable
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.settings import Settings
 from data_fetch.storage.database.store import Store, open_store
-from data_fetch.storage.instruments.instruments import first_seen_days, instruments_named
+from data_fetch.storage.instruments.instruments import (
+    first_seen_days,
+    instruments_named,
+    listed_instruments,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +99,16 @@ def selection_at(store: Store, universe: Universe, symbols: Sequence[str]) -> Se
 
 def named_instruments(connection: Connection, symbols: Sequence[str]) -> Universe:
     """The instruments of *symbols*. Raises SetupError for the first one that is not known."""
-    return refuse_unknown(instruments_named(connection, symbols))
-
-
-def refuse_unknown(named: Universe) -> Universe:
-    """Return *named*. Raises SetupError for the first symbol that is not known."""
-    for missing in named.unresolved:
-        near = f"Near: {', '.join(missing.near)}. " if missing.near else ""
-        raise SetupError(
-            f"the store knows no instrument named {missing.symbol}",
-            hint=f"{near}The master in the store may be old: data-fetch collect --once renews it.",
-        )
-    return named
+    named = instruments_named(connection, symbols)
+    if not named.unresolved:
+        return named
+    # The nearest symbols are looked for in the whole master.
+    unknown = [missing.symbol for missing in named.unresolved]
+    near = {each.symbol: each.near for each in listed_instruments(connection, unknown).unresolved}
+    unresolved = tuple(
+        replace(each, near=near.get(each.symbol, each.near)) for each in named.unresolved
+    )
+    return replace(named, unresolved=unresolved).resolved()
 
 
 def selection_of(connection: Connection, instruments: tuple[Instrument, ...]) -> Selection:

@@ -9,7 +9,6 @@ Each job has a worker of its own: it never overlaps itself, and a slow one delay
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -17,7 +16,8 @@ from threading import Lock
 import schedule
 
 from data_fetch.core.errors import CalendarUnknown, DataFetchError
-from data_fetch.core.ports import Clock, Hold
+from data_fetch.core.ports import Clock
+from data_fetch.services.clocked_pool import ClockedPool
 
 log = logging.getLogger("data_fetch.data_scheduler")
 
@@ -75,36 +75,31 @@ class _Worker:
         self._clock = clock
         self._on_failure = on_failure
         self._lock = Lock()
-        self._rounds = 0
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"job-{name}")
+        self._calls = 0
+        self._pool = ClockedPool(clock, 1, f"job-{name}")
 
     @property
     def running(self) -> bool:
-        return self._rounds > 0
+        return self._calls > 0
 
     def call(self) -> None:
         with self._lock:
-            self._rounds = min(self._rounds + 1, 2)
-            if self._rounds > 1:
+            self._calls = min(self._calls + 1, 2)
+            if self._calls > 1:
                 return
-            # Held before the caller goes back to waiting, so that no time slips in between.
-            hold = self._clock.hold()
-        self._pool.submit(self._go_round, hold)
+        self._pool.submit(self._run_all)
 
     def close(self) -> None:
         """Return when the work in hand is done."""
-        self._pool.shutdown(wait=True)
+        self._pool.close()
 
-    def _go_round(self, hold: Hold) -> None:
-        try:
-            more = True
-            while more:
-                self._run_once()
-                with self._lock:
-                    self._rounds -= 1
-                    more = self._rounds > 0
-        finally:
-            hold.release()
+    def _run_all(self) -> None:
+        more = True
+        while more:
+            self._run_once()
+            with self._lock:
+                self._calls -= 1
+                more = self._calls > 0
 
     def _run_once(self) -> None:
         self.last_run = self._clock.now()
@@ -150,9 +145,8 @@ class JobRegistry:
     def close(self) -> None:
         """Start nothing more; return when the jobs in hand are done."""
         self._scheduler.clear()
-        with self._clock.released():
-            for worker in self._workers.values():
-                worker.close()
+        for worker in self._workers.values():
+            worker.close()
 
     def states(self) -> list[JobState]:
         """Every job as it stands."""

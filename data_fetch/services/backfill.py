@@ -8,7 +8,6 @@ next plan holds what is still missing and nothing that was settled.
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -26,7 +25,6 @@ from data_fetch.core.candles.request_planner import (
     estimate,
     plan_windows,
 )
-from data_fetch.core.clock import LONGEST_NAP_SECONDS
 from data_fetch.core.errors import (
     AccessDenied,
     DataFetchError,
@@ -38,9 +36,10 @@ from data_fetch.core.errors import (
 from data_fetch.core.failures import FailureGroup, first_wait
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, Session, group_of
-from data_fetch.core.ports import CandleSource, Clock, Hold
-from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, new_run_id
+from data_fetch.core.ports import CandleSource, Clock
+from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.core.spans import count
+from data_fetch.services.clocked_pool import ResultPool
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
 from data_fetch.storage.candles.repository import CandleRepository
 
@@ -206,17 +205,17 @@ class BackfillService:
         """
         run = _Run(plan, begun or self._begun(job))
         queue = deque(plan.windows)
-        with rarely_collecting_garbage(), _InFlight(self._source, self._clock) as flights:
-            while flights or (queue and not self._over(run.report)):
-                while queue and len(flights) < WORKERS and not self._over(run.report):
-                    flights.start(queue.popleft())
-                for window, reply in flights.landed():
+        with rarely_collecting_garbage(), _InFlight(self._source, self._clock) as in_flight:
+            while in_flight or (queue and not self._over(run.report)):
+                while queue and len(in_flight) < WORKERS and not self._over(run.report):
+                    in_flight.send(queue.popleft())
+                for window, reply in in_flight.replies():
                     queue.extendleft(reversed(self._take(run, window, reply)))
                     if window.instrument.instrument_key in run.unknown:
                         self._drop_unknown(run, queue)
                     advance(run.progress())
                 if self._over(run.report):
-                    flights.call_off()
+                    in_flight.cancel()
         run.report.missed = self.missed_minutes(plan.order)
         finished = run.row(self._clock.now(), run.report.outcome, _why_not_whole(run.report))
         facts = {**finished.details, "missed": run.report.missed}
@@ -245,15 +244,7 @@ class BackfillService:
 
     def _begun(self, job: str) -> SyncRun:
         now = self._clock.now()
-        return SyncRun(
-            run_id=new_run_id(),
-            job=job,
-            due_slot=None,
-            started_at=now,
-            finished_at=now,
-            outcome=Outcome.INCOMPLETE,
-            error=INTERRUPTED,
-        )
+        return SyncRun.begin(job, now).finish(now, Outcome.INCOMPLETE, error=INTERRUPTED)
 
     def _expectation(self, order: BackfillOrder) -> Expectation:
         return Expectation(self._calendar, self._clock.now(), order.listed)
@@ -371,50 +362,36 @@ class _MissingDay:
 
 
 class _InFlight:
-    """Requests under way, each on a thread of its own. On leaving, all have landed."""
+    """Requests under way, each on a thread of its own; on leaving, all have been answered."""
 
     def __init__(self, source: CandleSource, clock: Clock) -> None:
         self._source = source
-        self._clock = clock
-        self._called_off = Event()
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="candles")
-        self._holds: dict[Future[tuple[Window, CandleReply]], Hold] = {}
+        self._cancelled = Event()
+        self._pool = ResultPool[tuple[Window, CandleReply]](clock, WORKERS, "candles")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.call_off()
-        if self._holds:
-            with self._clock.released():
-                wait(self._holds)
-        self._pool.shutdown()
-        for hold in self._holds.values():
-            hold.release()
+        self.cancel()
+        self._pool.close()
 
     def __len__(self) -> int:
-        return len(self._holds)
+        return len(self._pool)
 
-    def start(self, window: Window) -> None:
-        # Held before anybody waits, so that a virtual clock does not run ahead.
-        hold = self._clock.hold()
-        self._holds[self._pool.submit(self._ask, window)] = hold
+    def send(self, window: Window) -> None:
+        self._pool.submit(self._request, window)
 
-    def landed(self) -> list[tuple[Window, CandleReply]]:
-        """The next answers; now and then none, so that the caller can look around."""
-        with self._clock.released():
-            done, _ = wait(self._holds, LONGEST_NAP_SECONDS, FIRST_COMPLETED)
-        for future in done:
-            # Not by its own thread: time would slip in before we hold the clock again.
-            self._holds.pop(future).release()
-        return [future.result() for future in done]
+    def replies(self) -> list[tuple[Window, CandleReply]]:
+        """The next replies; none after a short wait, so that the caller can look around."""
+        return self._pool.results()
 
-    def call_off(self) -> None:
-        """Who still waits for a turn need not have it any more."""
-        self._called_off.set()
+    def cancel(self) -> None:
+        """Drop the requests that still wait for the rate limits."""
+        self._cancelled.set()
 
-    def _ask(self, window: Window) -> tuple[Window, CandleReply]:
-        return window, self._source.candles(window, self._called_off)
+    def _request(self, window: Window) -> tuple[Window, CandleReply]:
+        return window, self._source.candles(window, self._cancelled)
 
 
 class _Run:
@@ -454,10 +431,9 @@ class _Run:
     def row(self, now: datetime, outcome: Outcome, error: str | None) -> SyncRun:
         """The audit row as of *now*."""
         report = self.report
-        return replace(
-            self.begun,
-            finished_at=now,
-            outcome=outcome,
+        return self.begun.finish(
+            now,
+            outcome,
             requested=report.windows,
             stored=report.candles,
             absent=report.failures[FailureGroup.EMPTY],

@@ -13,8 +13,9 @@ from data_fetch.core.clock import IST
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock
 from data_fetch.core.runs import SyncRun
-from data_fetch.core.timetable import COVERAGE, DAILY, FINALISE, WEEKLY
+from data_fetch.core.timetable import COVERAGE, DAILY, FINALISE, WEEKLY, Job, Timetable
 from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService
+from data_fetch.services.recurring import RecurringService
 
 # How many days each job looks after, today included.
 DAYS = {
@@ -30,7 +31,7 @@ DAYS = {
 LOOK_AGAIN = timedelta(seconds=1)
 
 
-class BackfillJobs:
+class BackfillJobs(RecurringService):
     """Looks after the minutes of *instruments* (contracts from the days in *listed* on).
 
     *report* gets a line for people whenever a round has fetched something, or has left
@@ -57,28 +58,20 @@ class BackfillJobs:
         self._last_line = ""
         self._stopped_by: type[Exception] | None = None
 
-    @property
-    def jobs(self) -> Mapping[str, Callable[[], object]]:
-        """The work of each job of the timetable.
+    def jobs(self, timetable: Timetable) -> Sequence[Job]:
+        return [timetable.job(name, partial(self.run, name)) for name in DAYS]
 
-        It raises what stopped a round (TokenRejected, AccessDenied, a provider that is down),
-        though not again before another round went through.
+    def tallies(self, day: date) -> Mapping[str, int]:
+        return {"missed_minutes": self._service.missed_minutes(self._order(day, day))}
+
+    def run(self, job: str) -> None:
+        """One backfill of the days that *job* looks after.
+
+        Raises what stopped it (TokenRejected, AccessDenied, a provider that is down), though not
+        again before a backfill has succeeded.
         """
-        return {
-            COVERAGE: self._check_today,
-            **{job: partial(self._go, job) for job in (DAILY, FINALISE, WEEKLY)},
-        }
-
-    def missed_minutes(self, day: date) -> int:
-        """How many minutes of *day* are ours to fetch still."""
-        return self._service.missed_minutes(self._order(day, day))
-
-    def _check_today(self) -> None:
-        """What stored quotes cannot prove of today's missing minutes is asked for."""
-        self._in_turn(self._prove_and_fetch)
-
-    def _go(self, job: str) -> None:
-        self._in_turn(partial(self._fetch, job))
+        work = self._prove_and_fetch if job == COVERAGE else partial(self._fetch, job)
+        self._in_turn(work)
 
     def _in_turn(self, work: Callable[[], None]) -> None:
         """Do *work* when no other round is at work; not at all when told to stop before."""

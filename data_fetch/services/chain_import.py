@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from data_fetch.core.chains.chains import Chain, ChainError, ParsedChains
 from data_fetch.core.ports import Clock
-from data_fetch.core.runs import Outcome, SyncRun, new_run_id
+from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.timetable import CHAIN_IMPORT
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
@@ -92,7 +92,7 @@ class ChainImport:
     ) -> ImportReport:
         """Store *documents* of one file, captured at *at* unless they say it themselves."""
         report = ImportReport()
-        run = self._run()
+        run = SyncRun.begin(CHAIN_IMPORT, self._clock.now())
         times = CaptureTimes()
         readable = self._readable(documents, at, times, report)
         with rarely_collecting_garbage():
@@ -156,23 +156,11 @@ class ChainImport:
             if became.result is ReceiptResult.STORED
         )
 
-    def _run(self) -> SyncRun:
-        now = self._clock.now()
-        return SyncRun(
-            run_id=new_run_id(),
-            job=CHAIN_IMPORT,
-            due_slot=None,
-            started_at=now,
-            finished_at=now,
-            outcome=Outcome.COMPLETED,
-        )
-
     def _grown(self, run: SyncRun, report: ImportReport) -> SyncRun:
         refused = {each.name: each.failure for each in report.refused[:MOST_REFUSALS_KEPT]}
-        return replace(
-            run,
-            finished_at=self._clock.now(),
-            outcome=Outcome.INCOMPLETE if report.refused else Outcome.COMPLETED,
+        return run.finish(
+            self._clock.now(),
+            Outcome.INCOMPLETE if report.refused else Outcome.COMPLETED,
             requested=report.documents,
             stored=report.snapshots,
             rejected=report.rejected,

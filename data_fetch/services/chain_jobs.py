@@ -7,26 +7,24 @@ the store and may be changed while the collector runs.
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from threading import Lock
 
 from data_fetch.core.chains.polling import (
     LONG_AGO,
     PollingPlan,
     PollQueue,
-    PollRequest,
     plan_polling,
 )
 from data_fetch.core.chains.polls import Poll
-from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.clock import MINUTE
 from data_fetch.core.errors import DataFetchError, Stopped
-from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.ports import Clock, Hold
-from data_fetch.core.timetable import CHAINS
+from data_fetch.core.ports import Clock
+from data_fetch.core.timetable import CHAINS, Job, Timetable
 from data_fetch.services.chains import ChainService, Target
+from data_fetch.services.clocked_pool import ClockedPool
+from data_fetch.services.polling import PollTargets
+from data_fetch.services.recurring import RecurringService
 
 log = logging.getLogger(__name__)
 
@@ -34,36 +32,7 @@ WORKERS = 4
 KEPT_FAILURES = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Polled:
-    """A symbol that is polled, and the instrument it stands for."""
-
-    config: SymbolConfig
-    underlying: Instrument
-
-    @property
-    def poll_request(self) -> PollRequest:
-        return PollRequest(
-            symbol=self.config.symbol,
-            requested_interval=self.config.refresh_seconds,
-            requests=self.config.expiries,
-            priority=self.config.pinned or self.underlying.segment == "NSE_INDEX",
-        )
-
-    @property
-    def target(self) -> Target:
-        return Target(self.underlying, self.config.expiries, self.config.strikes)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The symbols to poll, and those that are *unknown*: no instrument of the name is listed."""
-
-    polled: tuple[Polled, ...]
-    unknown: tuple[str, ...] = ()
-
-
-class ChainPoller:
+class ChainPoller(RecurringService):
     """Polls what is *wanted*, within *limits* of the first source.
 
     *report* gets a line for people when the plan changes, when a symbol to poll is not known, and
@@ -74,22 +43,22 @@ class ChainPoller:
         self,
         *,
         service: ChainService,
-        wanted: Callable[[], Wanted],
+        targets: Callable[[], PollTargets],
         limits: Mapping[timedelta, int],
         clock: Clock,
         report: Callable[[str], None],
         workers: int = WORKERS,
     ) -> None:
         self._service = service
-        self._wanted = wanted
+        self._poll_targets = targets
         self._limits = limits
         self._clock = clock
         self._report = report
         self._workers = workers
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: ClockedPool | None = None
         self._lock = Lock()
         self._at_work = 0
-        self._beaten_at = LONG_AGO
+        self._last_tick = LONG_AGO
         self._turns = PollQueue()
         self._targets: dict[str, Target] = {}
         self._plan: PollingPlan | None = None
@@ -105,24 +74,26 @@ class ChainPoller:
         with self._lock:
             return self._polls
 
-    @property
-    def jobs(self) -> Mapping[str, Callable[[], object]]:
-        return {CHAINS: self.beat}
+    def jobs(self, timetable: Timetable) -> Sequence[Job]:
+        return [timetable.job(CHAINS, self.tick)]
 
-    def beat(self) -> None:
+    def tallies(self, day: date) -> Mapping[str, int]:
+        snapshots, legs = self._service.counts()
+        return {"chain_polls": self.polls, "chain_snapshots": snapshots, "chain_legs": legs}
+
+    def tick(self) -> None:
         """Set workers to work on what is due, and return at once.
 
-        Raises what a worker ran into since the last beat.
+        Raises what a worker ran into since the last tick.
         """
         self.follow()
         with self._lock:
-            self._beaten_at = self._clock.now()
+            self._last_tick = self._clock.now()
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="chains")
+                self._pool = ClockedPool(self._clock, self._workers, "chains")
             while self._at_work < self._workers and (symbol := self._take()) is not None:
                 self._at_work += 1
-                # Held before this thread goes on, so that no time slips in between.
-                self._pool.submit(self._work, symbol, self._clock.hold())
+                self._pool.submit(self._work, symbol)
         if self._failures:
             raise self._failures.popleft()
 
@@ -130,33 +101,32 @@ class ChainPoller:
         """Plan anew if a minute has passed: what is configured may have changed."""
         now = self._clock.now()
         if self._plan is None or self._followed_at is None or now - self._followed_at >= MINUTE:
-            wanted = self._wanted()
-            plan = plan_polling([each.poll_request for each in wanted.polled], self._limits)
+            found = self._poll_targets()
+            plan = plan_polling(found.poll_requests, self._limits)
             with self._lock:
                 self._turns.follow(plan)
-                self._targets = {each.config.symbol: each.target for each in wanted.polled}
+                self._targets = {each.config.symbol: each.target for each in found.polled}
             if plan != self._plan:
                 self._report(f"Chains: {plan_line(plan)}")
-            if wanted.unknown and wanted.unknown != self._unknown:
-                self._report(unknown_line(wanted.unknown))
-            self._plan, self._unknown, self._followed_at = plan, wanted.unknown, now
+            if found.unknown and found.unknown != self._unknown:
+                self._report(unknown_line(found.unknown))
+            self._plan, self._unknown, self._followed_at = plan, found.unknown, now
         return self._plan
 
     def close(self) -> None:
         """Return when the polls in hand are done, at most one a worker; none is begun before
-        the next beat."""
+        the next tick."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
-            with self._clock.released():
-                pool.shutdown(wait=True)
+            pool.close()
 
     def _take(self) -> str | None:
-        """A symbol that was due at the last beat: when beats end, so do polls."""
-        return None if self._pool is None else self._turns.take(self._beaten_at)
+        """A symbol that was due at the last tick: when ticks end, so do polls."""
+        return None if self._pool is None else self._turns.take(self._last_tick)
 
-    def _work(self, symbol: str | None, hold: Hold) -> None:
-        """Poll one symbol after the other until nothing is left of the last beat."""
+    def _work(self, symbol: str | None) -> None:
+        """Poll one symbol after the other until nothing is left of the last tick."""
         try:
             while symbol is not None:
                 self._poll(symbol)
@@ -167,7 +137,6 @@ class ChainPoller:
         finally:
             with self._lock:
                 self._at_work -= 1
-            hold.release()
 
     def _poll(self, symbol: str) -> None:
         target = self._targets.get(symbol)
@@ -179,7 +148,7 @@ class ChainPoller:
             return
         except Exception as problem:
             # Everything: one symbol may fail in any way, the others may not. It is raised again
-            # at the next beat, where failed jobs are told and counted.
+            # at the next tick, where failed jobs are told and counted.
             if not isinstance(problem, DataFetchError):
                 log.error("poll_failed", exc_info=True, extra={"symbol": symbol})
             self._failures.append(problem)

@@ -5,13 +5,13 @@ as when it came. A body that an earlier version could not read becomes the snaps
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from data_fetch.archive.raw_responses import StoredResponse
 from data_fetch.core.chains.chains import Chain, ParsedChains, content_hash
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.ports import Clock
-from data_fetch.core.runs import Outcome, SyncRun, new_run_id
+from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.timetable import CHAIN_REPROCESS
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.sources.captured_chains import read_stored_chain
@@ -57,15 +57,7 @@ class ChainReprocess:
     def run(self, bodies: Iterable[StoredResponse]) -> ReprocessReport:
         """Go through *bodies*, in the order in which they were received."""
         report = ReprocessReport()
-        now = self._clock.now()
-        run = SyncRun(
-            run_id=new_run_id(),
-            job=CHAIN_REPROCESS,
-            due_slot=None,
-            started_at=now,
-            finished_at=now,
-            outcome=Outcome.COMPLETED,
-        )
+        run = SyncRun.begin(CHAIN_REPROCESS, self._clock.now())
         for kept in bodies:
             # Others are about which expiries are listed, not about a chain.
             if kept.expiry is not None:
@@ -126,10 +118,9 @@ class ChainReprocess:
 
     def _grown(self, run: SyncRun, report: ReprocessReport) -> SyncRun:
         unread = sum(report.failures.values())
-        return replace(
-            run,
-            finished_at=self._clock.now(),
-            outcome=Outcome.INCOMPLETE if unread else Outcome.COMPLETED,
+        return run.finish(
+            self._clock.now(),
+            Outcome.INCOMPLETE if unread else Outcome.COMPLETED,
             requested=report.bodies,
             stored=report.renewed + report.added,
             absent=unread,

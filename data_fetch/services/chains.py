@@ -101,6 +101,11 @@ class ChainService:
         self._recording = Lock()
         self._minutes: dict[datetime, PolledMinute] = {}
 
+    def counts(self) -> tuple[int, int]:
+        """How many snapshots and legs the store holds."""
+        held = self._chains.holdings()
+        return held.snapshots, held.legs
+
     def poll(self, target: Target) -> Poll:
         """Ask for the chains of *target* and record what came; a failure is recorded as well.
 

@@ -1,13 +1,14 @@
-"""The bar of each minute, as soon as the minute is over.
+"""The candle of each minute, as soon as the minute is over.
 
-These bars are provisional: the provider's history has the last word. One that does not come
-here is missed in the ledger, and the next coverage check asks for it.
+These candles are provisional: the provider's history replaces them. A minute without one is
+missed in the coverage ledger, and the next coverage check requests it.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
 
 from data_fetch.core.candles.candles import (
     CandleBlock,
@@ -23,17 +24,18 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, group_of
 from data_fetch.core.ports import Clock, MinuteCandleSource
 from data_fetch.core.quotes.key_results import by_reason, key_results_without_records
-from data_fetch.core.runs import Outcome, SyncRun, SyncState, new_run_id
-from data_fetch.core.timetable import CANDLES
+from data_fetch.core.runs import Outcome, SyncRun, SyncState
+from data_fetch.core.timetable import CANDLES, Job, Timetable
+from data_fetch.services.recurring import RecurringService
 from data_fetch.storage.candles.repository import CandleRepository
 
 log = logging.getLogger(__name__)
 
 
-class CandleService:
+class CandleService(RecurringService):
     """Stores the last completed minute of all *members*.
 
-    Safe to run again at any time: a bar that is stored with the same values writes nothing.
+    Safe to run again at any time: a candle that is stored with the same values writes nothing.
     """
 
     def __init__(
@@ -54,103 +56,98 @@ class CandleService:
         self._clock = clock
         self._stored: dict[str, CandleBlock] = {}
 
-    def collect(self) -> None:
-        """Store the bars of everybody who traded in the minute that has just ended.
+    def jobs(self, timetable: Timetable) -> Sequence[Job]:
+        return [timetable.job(CANDLES, self.collect)]
 
-        Raises OutsideError when nothing could be had; the failed run is recorded all the same.
-        Without a token it only is recorded: the job of the quotes says what to do.
+    def tallies(self, day: date) -> Mapping[str, int]:
+        return {"candles": self._repository.minutes_stored(day)}
+
+    def collect(self) -> None:
+        """Store the candles of the minute that has just ended.
+
+        Raises OutsideError when none was received; the failed run is recorded first. Without a
+        token it is only recorded: the quotes job reports what to do.
         """
         started = self._clock.now()
         minute = minute_of(started) - MINUTE
         groups = {group_of(member) for member in self._members}
         trading = {group for group in groups if self._calendar.is_open(minute, group)}
-        asked = [member for member in self._members if group_of(member) in trading]
-        if not asked:
+        requested = [member for member in self._members if group_of(member) in trading]
+        if not requested:
             return
+        run = SyncRun.begin(CANDLES, started, minute)
         try:
-            answer = self._source.bars([instrument.instrument_key for instrument in asked])
+            response = self._source.bars([instrument.instrument_key for instrument in requested])
         except OutsideError as problem:
-            self._record_failure(minute, started, asked, problem)
+            failed = run.failed(self._clock.now(), problem, len(requested))
+            self._repository.record_run(failed)
+            _log(failed)
             if isinstance(problem, TokenRejected):
                 return
             raise
-        self._record(minute, started, asked, answer)
+        self._record(run, requested, response)
 
     def _record(
-        self, minute: datetime, started: datetime, asked: Sequence[Instrument], answer: OhlcResponse
+        self, run: SyncRun, requested: Sequence[Instrument], response: OhlcResponse
     ) -> None:
-        came = {block.instrument_key: block for block in answer.records}
-        # A quiet name repeats its bar.
-        new = {key: bar for key, bar in came.items() if bar != self._stored.get(key)}
-        bars = [
+        received = {block.instrument_key: block for block in response.records}
+        # A symbol without trades repeats its last candle.
+        new = {key: block for key, block in received.items() if block != self._stored.get(key)}
+        placed_candles = [
             (instrument, self._placed(instrument, new[instrument.instrument_key]))
-            for instrument in asked
+            for instrument in requested
             if instrument.instrument_key in new
         ]
-        fitting = [(instrument, bar) for instrument, bar in bars if len(bar.block)]
-        found = key_results_without_records(asked, came, answer)
-        counts = Counter(account.state for account in found)
-        outside = [instrument.symbol for instrument, bar in bars if bar.outside]
-        # That nobody traded yet is no failure to collect.
-        whole = counts[SyncState.OK] + counts[SyncState.ABSENT] == len(asked)
-        run = SyncRun(
-            run_id=new_run_id(),
-            job=CANDLES,
-            due_slot=minute,
-            started_at=started,
-            finished_at=self._clock.now(),
-            outcome=Outcome.COMPLETED if whole else Outcome.INCOMPLETE,
-            requested=len(asked),
-            stored=len(fitting),
-            absent=counts[SyncState.ABSENT],
-            quarantined=counts[SyncState.QUARANTINED],
-            rejected=counts[SyncState.REJECTED] + len(outside) + len(answer.unrequested),
-            requests=answer.requests,
-            error=answer.error,
-            details={
-                **by_reason(found, answer),
-                "repeated": len(came) - len(new),
-                **({"outside_sessions": outside} if outside else {}),
-            },
-        )
+        fitting = [(one, candles) for one, candles in placed_candles if len(candles.block)]
+        outside = [one.symbol for one, candles in placed_candles if candles.outside]
+        run = self._finished(run, requested, response, received, len(fitting), outside)
+        run = replace(run, details={**run.details, "repeated": len(received) - len(new)})
         provenance = Provenance(
             source=self._source_name,
             is_final=False,
-            fetched_at=answer.received_at,
+            fetched_at=response.received_at,
             run_id=run.run_id,
         )
-        expectation = Expectation(self._calendar, answer.received_at)
+        expectation = Expectation(self._calendar, response.received_at)
         self._repository.record_todays_candles(fitting, provenance, run, expectation)
         self._stored.update(new)
-        _tell(run)
+        _log(run)
 
-    def _placed(self, instrument: Instrument, bar: CandleBlock) -> SessionCandles:
-        group = group_of(instrument)
-        return placed(bar, lambda day: self._calendar.session(day, group))
-
-    def _record_failure(
+    def _finished(
         self,
-        minute: datetime,
-        started: datetime,
-        asked: Sequence[Instrument],
-        problem: OutsideError,
-    ) -> None:
-        missed = isinstance(problem, TokenRejected)
-        run = SyncRun(
-            run_id=new_run_id(),
-            job=CANDLES,
-            due_slot=minute,
-            started_at=started,
-            finished_at=self._clock.now(),
-            outcome=Outcome.MISSED if missed else Outcome.FAILED,
-            requested=len(asked),
-            error=str(problem),
+        run: SyncRun,
+        requested: Sequence[Instrument],
+        response: OhlcResponse,
+        received: Mapping[str, CandleBlock],
+        stored: int,
+        outside: Sequence[str],
+    ) -> SyncRun:
+        results = key_results_without_records(requested, received, response)
+        counts = Counter(result.state for result in results)
+        # A symbol that has not traded yet has no candle; that is no failure to collect.
+        complete = counts[SyncState.OK] + counts[SyncState.ABSENT] == len(requested)
+        return run.finish(
+            self._clock.now(),
+            Outcome.COMPLETED if complete else Outcome.INCOMPLETE,
+            requested=len(requested),
+            stored=stored,
+            absent=counts[SyncState.ABSENT],
+            quarantined=counts[SyncState.QUARANTINED],
+            rejected=counts[SyncState.REJECTED] + len(outside) + len(response.unrequested),
+            requests=response.requests,
+            error=response.error,
+            details={
+                **by_reason(results, response),
+                **({"outside_sessions": outside} if outside else {}),
+            },
         )
-        self._repository.record_run(run)
-        _tell(run)
+
+    def _placed(self, instrument: Instrument, block: CandleBlock) -> SessionCandles:
+        group = group_of(instrument)
+        return placed(block, lambda day: self._calendar.session(day, group))
 
 
-def _tell(run: SyncRun) -> None:
+def _log(run: SyncRun) -> None:
     facts = {"run_id": run.run_id, "outcome": str(run.outcome), "error": run.error}
     counts = {"requested": run.requested, "stored": run.stored, "rejected": run.rejected}
     log.info("candles", extra={"job": run.job, **facts, **counts})

@@ -1,14 +1,13 @@
-"""Quotes every minute, and how fresh they are.
+"""Quotes every minute.
 
-`LtpService` collects the slots that are due and accounts for those that cannot be had any
-more; `FreshnessMonitor` judges what is held and has stale symbols repaired. Both write their
-audit row in the transaction of the facts it speaks of.
+Collects the slots that are due and records those that can no longer be collected as missed. The
+audit row of a run is written in one transaction with its quotes.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -17,58 +16,34 @@ from data_fetch.core.clock import IST, MINUTE, minute_of
 from data_fetch.core.errors import OutsideError, StoreUnreachable, TokenRejected
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, TradingGroup, group_of
+from data_fetch.core.market.members import Members
 from data_fetch.core.ports import Clock, QuoteRepository, QuoteSource, SlotListener
-from data_fetch.core.quotes.freshness import (
-    STALE,
-    Freshness,
-    FreshnessRules,
-    Judgement,
-    count_states,
-    judge,
-)
 from data_fetch.core.quotes.key_results import KeyResult, by_reason, key_results
-from data_fetch.core.quotes.quotes import Movement, QuoteResponse, StoredQuote
+from data_fetch.core.quotes.quotes import QuoteResponse, StoredQuote
 from data_fetch.core.quotes.volume_guard import VolumeGuard
-from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, new_run_id
-from data_fetch.core.timetable import FRESHNESS, QUOTES
+from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, log_facts
+from data_fetch.core.timetable import QUOTES, Job, Timetable
+from data_fetch.services.recurring import RecurringService
 
 log = logging.getLogger("data_fetch.ltp_service")
 
-# A long absence is told in one line, and recorded in short transactions.
-TOLD_ONE_BY_ONE, RUNS_PER_WRITE = 5, 500
+# A long absence is reported in one line, and recorded in short transactions.
+REPORTED_ONE_BY_ONE, RUNS_PER_WRITE = 5, 500
 ONCE, REPAIR = "collect-once", "repair"
-REFERENCE_INDEX = "NIFTY"
 
 
 class WhyMissed(StrEnum):
-    """Reasons for a slot that nobody collected."""
+    """Reasons why a slot was not collected."""
 
     NOT_RUNNING = "the collector was not running"
     TOO_LATE = "the collector was busy, asleep or without its store until its minute had passed"
 
 
-@dataclass(frozen=True, slots=True)
-class Members:
-    """The instruments of the universe, by where they trade."""
-
-    instruments: tuple[Instrument, ...]
-
-    @property
-    def groups(self) -> frozenset[TradingGroup]:
-        return frozenset(map(group_of, self.instruments))
-
-    def at(self, groups: Collection[TradingGroup]) -> list[Instrument]:
-        return [instrument for instrument in self.instruments if group_of(instrument) in groups]
-
-    def named(self, symbols: Collection[str]) -> list[Instrument]:
-        return [instrument for instrument in self.instruments if instrument.symbol in symbols]
-
-
-class LtpService:
+class LtpService(RecurringService):
     """Collects the quotes of all *members*, slot by slot.
 
     Every slot after *last_recorded_slot* is collected, or gets a row with the reason why it was
-    not; *running_since* tells "we were not running" from other reasons.
+    not; slots before *running_since* are missed because no collector was running.
     Safe to run again at any time: a slot collected twice leaves the same rows.
     """
 
@@ -94,7 +69,7 @@ class LtpService:
         self._running_since = running_since
         self._last_recorded = last_recorded_slot
         self._listeners = listeners
-        # Later slots may be held too: those of a day that is rehearsed once more.
+        # The store may have later slots: those of a day that is rehearsed again.
         self._volumes = VolumeGuard(
             (row.slot.astimezone(IST).date(), row.quote)
             for row in quotes_repository.latest().values()
@@ -105,7 +80,7 @@ class LtpService:
 
     @property
     def last_recorded_slot(self) -> datetime:
-        """The last slot that was collected or has a row that says why not."""
+        """The last slot that was collected or has a row with the reason why not."""
         return self._last_recorded
 
     def slots_on(self, day: date) -> int:
@@ -115,8 +90,15 @@ class LtpService:
             slots.update(self._calendar.session(day, group).slots())
         return len(slots)
 
+    def jobs(self, timetable: Timetable) -> Sequence[Job]:
+        """Quotes; at the start also for slots that passed while no collector was running."""
+        return [timetable.job(QUOTES, self.collect_due, at_start=True)]
+
+    def tallies(self, day: date) -> Mapping[str, int]:
+        return {"slots_due": self.slots_on(day)}
+
     def collect_due(self) -> None:
-        """Collect the slot that has just ended, and account for earlier ones nobody did."""
+        """Collect the slot that has just ended, and record earlier ones as missed."""
         due = self._due_slots()
         too_late = [slot for slot in due if not self._still_collectable(slot)]
         if too_late:
@@ -137,7 +119,7 @@ class LtpService:
     def collect_now(self) -> SyncRun:
         """Collect every member once; the slot is the minute of the request.
 
-        Raises OutsideError when nothing could be had; the failed run is recorded all the same.
+        Raises OutsideError when no quote was received; the failed run is recorded first.
         """
         slot = minute_of(self._clock.now())
         run, problem = self._collect(ONCE, slot, self._members.instruments)
@@ -146,9 +128,9 @@ class LtpService:
         return run
 
     def repair(self, symbols: Collection[str]) -> SyncRun | None:
-        """Ask again for *symbols*, for the slot that has just ended.
+        """Request *symbols* again, for the slot that has just ended.
 
-        None when that slot was not in session for any of them, and while there is no token.
+        Returns None when that slot was not in session for any of them, or without a token.
         """
         if self._paused:
             return None
@@ -164,7 +146,7 @@ class LtpService:
         return run
 
     def _due_slots(self) -> dict[datetime, list[TradingGroup]]:
-        """Slots that are over and not accounted for, oldest first, and who trades in them."""
+        """Slots that are over and not recorded, oldest first, with the groups that trade."""
         over = minute_of(self._clock.now()) - MINUTE
         due: dict[datetime, list[TradingGroup]] = {}
         for group in self._members.groups:
@@ -181,97 +163,89 @@ class LtpService:
         return self._unrecorded.get(slot, otherwise)
 
     def _follow_token(self, problem: OutsideError | None) -> None:
-        """Say once that slots are lost for want of a token, and once that they are not."""
+        """Log once that slots are missed without a token, and once that they no longer are."""
         paused = isinstance(problem, TokenRejected)
         if paused and not self._paused:
-            log.error("paused_for_token", extra={"what": str(problem)})
+            log.error("paused_for_token", extra={"problem": str(problem)})
         elif self._paused and not paused:
             log.warning("resumed_with_new_token")
         self._paused = paused
 
     def _collect(
-        self, job: str, slot: datetime, asked: Sequence[Instrument]
+        self, job: str, slot: datetime, requested: Sequence[Instrument]
     ) -> tuple[SyncRun, OutsideError | None]:
-        """One recorded run, and what kept it from bringing anything, if something did."""
+        """One recorded run, and the problem when no quote was received."""
         started = self._clock.now()
         try:
-            answer = self._source.quotes([instrument.instrument_key for instrument in asked])
+            response = self._source.quotes([instrument.instrument_key for instrument in requested])
         except OutsideError as problem:
-            return self._record_failure(job, slot, asked, started, problem), problem
+            return self._record_failure(job, slot, requested, started, problem), problem
         in_session = {
-            group: self._calendar.is_slot_due(slot, group) for group in set(map(group_of, asked))
+            group: self._calendar.is_slot_due(slot, group)
+            for group in set(map(group_of, requested))
         }
         if any(in_session.values()):
-            answer = self._without_falling_volumes(slot, answer)
-        found = key_results(asked, answer)
-        run = self._run(job, slot, started, found, answer)
-        quotes = self._rows(run, slot, found, in_session, answer.received_at)
-        self._repository.record_slot(run, quotes, _attempts(run, found, answer.received_at))
-        self._tell(run, quotes)
+            response = self._without_falling_volumes(slot, response)
+        results = key_results(requested, response)
+        run = self._finished(SyncRun.begin(job, started, slot), results, response)
+        quotes = self._rows(run, slot, results, in_session, response.received_at)
+        self._repository.record_slot(run, quotes, _attempts(run, results, response.received_at))
+        self._report(run, quotes)
         return run, None
 
-    def _run(
-        self,
-        job: str,
-        slot: datetime,
-        started: datetime,
-        found: Sequence[KeyResult],
-        answer: QuoteResponse,
+    def _finished(
+        self, run: SyncRun, results: Sequence[KeyResult], response: QuoteResponse
     ) -> SyncRun:
-        counts = Counter(account.state for account in found)
+        counts = Counter(result.state for result in results)
         stored = counts[SyncState.OK]
-        return SyncRun(
-            run_id=new_run_id(),
-            job=job,
-            due_slot=slot,
-            started_at=started,
-            finished_at=self._clock.now(),
-            outcome=Outcome.COMPLETED if stored == len(found) else Outcome.INCOMPLETE,
-            requested=len(found),
+        return run.finish(
+            self._clock.now(),
+            Outcome.COMPLETED if stored == len(results) else Outcome.INCOMPLETE,
+            requested=len(results),
             stored=stored,
             absent=counts[SyncState.ABSENT],
             quarantined=counts[SyncState.QUARANTINED],
             rejected=counts[SyncState.REJECTED],
-            requests=answer.requests,
-            error=answer.error,
-            details=by_reason(found, answer),
+            requests=response.requests,
+            error=response.error,
+            details=by_reason(results, response),
         )
 
     def _rows(
         self,
         run: SyncRun,
         slot: datetime,
-        found: Sequence[KeyResult],
+        results: Sequence[KeyResult],
         in_session: Mapping[TradingGroup, bool],
         received: datetime,
     ) -> list[StoredQuote]:
         return [
             StoredQuote(
-                symbol=account.instrument.symbol,
+                symbol=result.instrument.symbol,
                 slot=slot,
-                quote=account.quote,
-                off_session=not in_session[group_of(account.instrument)],
+                quote=result.quote,
+                off_session=not in_session[group_of(result.instrument)],
                 received_at=received,
                 source=self._source_name,
                 run_id=run.run_id,
             )
-            for account in found
-            if account.quote is not None
+            for result in results
+            if result.quote is not None
         ]
 
-    def _without_falling_volumes(self, slot: datetime, answer: QuoteResponse) -> QuoteResponse:
-        """Set aside quotes whose cumulative volume is lower than it already was that day."""
+    def _without_falling_volumes(self, slot: datetime, response: QuoteResponse) -> QuoteResponse:
+        """Reject quotes whose cumulative volume is lower than it already was that day."""
         day = slot.astimezone(IST).date()
         rejected_rows = {
             quote.instrument_key: rejection
-            for quote in answer.records
+            for quote in response.records
             if (rejection := self._volumes.rejection(day, quote)) is not None
         }
         return replace(
-            answer,
-            records=tuple(q for q in answer.records if q.instrument_key not in rejected_rows),
+            response,
+            records=tuple(q for q in response.records if q.instrument_key not in rejected_rows),
             rejected=(
-                *answer.rejected,
+                *response.rejected,
                 *(RejectedRow(key, why) for key, why in rejected_rows.items()),
             ),
         )
@@ -279,182 +253,54 @@ class LtpService:
     def _record_missed(self, slots: Sequence[datetime]) -> None:
         now = self._clock.now()
         runs = [
-            SyncRun(
-                run_id=new_run_id(),
-                job=QUOTES,
-                due_slot=slot,
-                started_at=now,
-                finished_at=now,
-                outcome=Outcome.MISSED,
-                error=self._why_missed(slot),
+            SyncRun.begin(QUOTES, now, slot).finish(
+                now, Outcome.MISSED, error=self._why_missed(slot)
             )
             for slot in slots
         ]
         for start in range(0, len(runs), RUNS_PER_WRITE):
             self._repository.record_runs(runs[start : start + RUNS_PER_WRITE])
-        for run in runs if len(runs) <= TOLD_ONE_BY_ONE else [_summed_up(runs)]:
-            self._tell(run, ())
+        for run in runs if len(runs) <= REPORTED_ONE_BY_ONE else [_summed_up(runs)]:
+            self._report(run, ())
 
     def _record_failure(
         self,
         job: str,
         slot: datetime,
-        asked: Sequence[Instrument],
+        requested: Sequence[Instrument],
         started: datetime,
         problem: OutsideError,
     ) -> SyncRun:
-        missed = isinstance(problem, TokenRejected)
-        run = SyncRun(
-            run_id=new_run_id(),
-            job=job,
-            due_slot=slot,
-            started_at=started,
-            finished_at=self._clock.now(),
-            outcome=Outcome.MISSED if missed else Outcome.FAILED,
-            requested=len(asked),
-            error=str(problem),
-        )
-        found = [KeyResult(one, SyncState.FAILED, reason=problem.message) for one in asked]
-        attempts = _attempts(run, found, run.finished_at)
+        run = SyncRun.begin(job, started, slot).failed(self._clock.now(), problem, len(requested))
+        results = [KeyResult(one, SyncState.FAILED, reason=problem.message) for one in requested]
+        attempts = _attempts(run, results, run.finished_at)
         self._repository.record_slot(run, (), attempts)
-        self._tell(run, ())
+        self._report(run, ())
         return run
 
-    def _tell(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
-        log.info("slot", extra={"job": run.job, **run_facts(run)})
+    def _report(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
+        log.info("slot", extra={"job": run.job, **log_facts(run)})
         for listener in self._listeners:
             listener(run, quotes)
 
 
-def _attempts(run: SyncRun, found: Sequence[KeyResult], at: datetime) -> list[SyncAttempt]:
+def _attempts(run: SyncRun, results: Sequence[KeyResult], at: datetime) -> list[SyncAttempt]:
     return [
         SyncAttempt(
-            symbol=account.instrument.symbol,
+            symbol=result.instrument.symbol,
             data_type=QUOTES,
-            state=account.state,
+            state=result.state,
             attempted_at=at,
-            records=int(account.state is SyncState.OK),
-            error=account.reason,
+            records=int(result.state is SyncState.OK),
+            error=result.reason,
             run_id=run.run_id,
         )
-        for account in found
+        for result in results
     ]
 
 
 def _summed_up(runs: Sequence[SyncRun]) -> SyncRun:
-    """One run to tell of many: the newest, with the stretch in its words. Not to be stored."""
+    """One run that reports many: the newest, with their period in its error. Not stored."""
     first, last = runs[0], runs[-1]
     since = first.due_slot.astimezone(IST) if first.due_slot else None
     return replace(last, error=f"{len(runs)} slots since {since:%d %b %H:%M}: {last.error}")
-
-
-def run_facts(run: SyncRun) -> dict[str, object]:
-    """What one line of log says of a run."""
-    return {
-        "run_id": run.run_id,
-        "slot": run.due_slot.astimezone(IST).isoformat() if run.due_slot else None,
-        "outcome": str(run.outcome),
-        "requested": run.requested,
-        "stored": run.stored,
-        "absent": run.absent,
-        "quarantined": run.quarantined,
-        "rejected": run.rejected,
-        "requests": run.requests,
-        "error": run.error,
-    }
-
-
-class FreshnessMonitor:
-    """Judges every member now and then; has the stale ones asked for again.
-
-    *repair* asks again for the symbols it is given. An alarm is logged when a symbol's state
-    changes, not at every check.
-    """
-
-    def __init__(
-        self,
-        *,
-        quotes_repository: QuoteRepository,
-        members: Members,
-        calendar: MarketCalendar,
-        clock: Clock,
-        rules: FreshnessRules,
-        repair: Callable[[Collection[str]], SyncRun | None],
-    ) -> None:
-        self._repository = quotes_repository
-        self._members = members
-        self._calendar = calendar
-        self._clock = clock
-        self._rules = rules
-        self._repair = repair
-        self._states: Mapping[str, Freshness] = {}
-
-    def check(self) -> None:
-        """Judge, raise alarms, repair, and write the audit row."""
-        started = self._clock.now()
-        judgements = self.judge_all()
-        if all(judgement.state is Freshness.NEVER_SEEN for judgement in judgements):
-            # Before the very first slot there is nothing to be late.
-            return
-        self._alarm(judgements)
-        stale = [judgement.symbol for judgement in judgements if judgement.state in STALE]
-        repaired = self._repair(stale) if stale else None
-        counts = count_states(judgements)
-        run = SyncRun(
-            run_id=new_run_id(),
-            job=FRESHNESS,
-            due_slot=minute_of(started),
-            started_at=started,
-            finished_at=self._clock.now(),
-            outcome=Outcome.INCOMPLETE if stale else Outcome.COMPLETED,
-            requested=len(judgements),
-            stored=counts[Freshness.FRESH],
-            requests=repaired.requests if repaired else 0,
-            details={**counts, "stale": stale, "repaired": repaired.stored if repaired else 0},
-        )
-        self._repository.record_runs([run])
-        log.info("freshness", extra={"job": FRESHNESS, **run_facts(run), **counts})
-
-    def judge_all(self) -> list[Judgement]:
-        """The state of every member at this instant."""
-        now = self._clock.now()
-        latest = self._repository.latest()
-        movements = self._movements(now)
-        index = movements.get(REFERENCE_INDEX)
-        return [
-            judge(
-                instrument.symbol,
-                now=now,
-                group=group_of(instrument),
-                calendar=self._calendar,
-                rules=self._rules,
-                last_quote=row.received_at if (row := latest.get(instrument.symbol)) else None,
-                movement=movements.get(instrument.symbol),
-                index_moved=index is not None and index.price_moved,
-            )
-            for instrument in self._members.instruments
-        ]
-
-    def _movements(self, now: datetime) -> Mapping[str, Movement]:
-        """What the last slots said, by symbol."""
-        over = minute_of(now) - MINUTE
-        begin = over - self._rules.frozen_after * MINUTE
-        slots = {
-            slot
-            for group in self._members.groups
-            for slot in self._calendar.slots_between(begin, over, group)
-        }
-        return self._repository.movements(sorted(slots)) if slots else {}
-
-    def _alarm(self, judgements: Sequence[Judgement]) -> None:
-        """One line for each state that symbols have newly come to."""
-        changed: dict[Freshness, list[str]] = {}
-        for judgement in judgements:
-            before = self._states.get(judgement.symbol, Freshness.FRESH)
-            if judgement.state is not before and Freshness.CLOSED not in {judgement.state, before}:
-                changed.setdefault(judgement.state, []).append(judgement.symbol)
-        for state, symbols in changed.items():
-            level = logging.INFO if state is Freshness.FRESH else logging.WARNING
-            facts = {"state": str(state), "count": len(symbols), "symbols": symbols}
-            log.log(level, "freshness_changed", extra=facts)
-        self._states = {judgement.symbol: judgement.state for judgement in judgements}

@@ -275,17 +275,17 @@ def test_doctor_finds_a_new_folder_in_order(desk: Desk) -> None:
 
     assert told["ok"] is True
     assert {check["name"] for check in told["checks"]} == CHECKS
-    assert all(list(check) == ["name", "state", "told", "cure"] for check in told["checks"])
+    assert all(list(check) == ["name", "state", "message", "hint"] for check in told["checks"])
     assert "failed" not in {check["state"] for check in told["checks"]}
 
 
-def test_doctor_warns_of_a_document_database_with_a_cure(desk: Desk) -> None:
+def test_doctor_warns_of_a_document_database_with_a_hint(desk: Desk) -> None:
     told = desk.json("doctor", MONGODB_URI="mongodb://user:pw-4711@h/db")
 
     [settings] = [check for check in told["checks"] if check["name"] == "settings"]
     assert settings["state"] == "warning"
-    assert "MONGODB_URI" in settings["told"]
-    assert "coming-from-the-scripts" in settings["cure"]
+    assert "MONGODB_URI" in settings["message"]
+    assert "coming-from-the-scripts" in settings["hint"]
     assert "4711" not in json.dumps(told)
 
 
@@ -294,7 +294,7 @@ def test_doctor_outlives_settings_that_make_no_sense(desk: Desk) -> None:
 
     [check] = told["checks"]
     assert (told["ok"], check["name"], check["state"]) == (False, "settings", "failed")
-    assert "STALE_AFTER_MINUTES" in check["told"]
+    assert "STALE_AFTER_MINUTES" in check["message"]
 
 
 def test_a_store_is_created_upgraded_and_asked_for_its_revision(desk: Desk) -> None:

@@ -188,14 +188,14 @@ def test_run_goes_on_in_sqlite_when_postgresql_cannot_be_reached(tmp_path: Path)
     assert (status["state"], status["quotes"]["symbols"]) == ("degraded", len(SYMBOLS))
 
 
-def test_doctor_has_a_cure_for_what_is_wrong(desk: Desk) -> None:
+def test_doctor_has_a_hint_for_each_failure(desk: Desk) -> None:
     told = desk.json("doctor", status=4, UPSTOX_ACCESS_TOKEN="tok-0815")
 
     checks = {check["name"]: check for check in told["checks"]}
     assert told["ok"] is False
     assert set(checks) == {"settings", "token", "database", "master", "calendar", "disk", "clock"}
     assert checks["token"]["state"] == "failed"
-    assert "UPSTOX_ACCESS_TOKEN" in checks["token"]["cure"]
+    assert "UPSTOX_ACCESS_TOKEN" in checks["token"]["hint"]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_doctor_has_a_cure_for_what_is_wrong(desk: Desk) -> None:
         pytest.param({"FNO_SYMBOLS_FILE": "nowhere.txt"}, "nowhere.txt", id="no such list"),
     ],
 )
-def test_wrong_use_is_exit_2_with_the_cure(desk: Desk, wrong: dict[str, str], named: str) -> None:
+def test_wrong_use_is_exit_2_with_a_hint(desk: Desk, wrong: dict[str, str], named: str) -> None:
     refused = desk.run("collect", "--once", **wrong)
 
     assert refused.returncode == 2, refused.stderr

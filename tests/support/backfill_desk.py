@@ -19,11 +19,12 @@ from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import IST, MINUTE, VirtualClock, minute_of
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.market.members import Members
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.upstox.candles import Quiet
 from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService
-from data_fetch.services.quotes import LtpService, Members
+from data_fetch.services.quotes import LtpService
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi

@@ -40,10 +40,10 @@ def _nse_line(found: ChainStatus) -> str | None:
     interval = found.nse_interval()
     if interval is None or found.nse.feasible:
         return None
-    reached = interval["reached"]
-    actual = "none yet" if reached is None else f"{reached:.0f} s"
+    measured = interval["actual"]
+    actual = "none yet" if measured is None else f"{measured:.0f} s"
     return (
-        f"  NSE_FETCH_INTERVAL={interval['wished']:g} is too short for "
+        f"  NSE_FETCH_INTERVAL={interval['requested']:g} is too short for "
         f"{counted(len(found.nse.cadences), 'symbol')}: the minimum is {interval['feasible']:g} s "
         f"(actual: {actual})."
     )

@@ -14,6 +14,7 @@ import click
 from data_fetch.core.clock import IST
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import SyncRun
+from data_fetch.runtime.reporting import CollectorStart
 
 WRONG_USE, INCOMPLETE, REFUSED = 2, 3, 4
 
@@ -43,6 +44,9 @@ class RemarksOnly:
 
     def message(self, text: str) -> None:
         remark(text)
+
+    def started(self, start: CollectorStart) -> None:
+        return None
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         return None

@@ -8,7 +8,7 @@ from data_fetch.core.chains.chains import Chain, ChainReply, ChainSource
 from data_fetch.core.clock import minute_of
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.failures import FailureKind
-from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, new_run_id
+from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.core.timetable import CHAINS
 
 MOST_REMARKS = 20
@@ -80,9 +80,8 @@ class Poll:
 class PolledMinute:
     """The sum of the polls that began in one minute: one audit row that grows with them."""
 
-    run_id: str
+    begun: SyncRun
     slot: datetime
-    started_at: datetime
     finished_at: datetime
     requested: int = 0
     stored: int = 0
@@ -98,7 +97,12 @@ class PolledMinute:
 
     @classmethod
     def of(cls, at: datetime) -> "PolledMinute":
-        return cls(run_id=new_run_id(), slot=minute_of(at), started_at=at, finished_at=at)
+        slot = minute_of(at)
+        return cls(begun=SyncRun.begin(CHAINS, at, slot), slot=slot, finished_at=at)
+
+    @property
+    def run_id(self) -> str:
+        return self.begun.run_id
 
     def with_poll(self, poll: Poll, finished_at: datetime) -> "PolledMinute":
         """The same minute with *poll*, which began in it, added."""
@@ -108,7 +112,7 @@ class PolledMinute:
         failures = {source.value: failure.value for source, failure in poll.failures.items()}
         return replace(
             self,
-            started_at=min(self.started_at, poll.begun_at),
+            begun=replace(self.begun, started_at=min(self.begun.started_at, poll.begun_at)),
             finished_at=finished_at,
             requested=self.requested + poll.requested,
             stored=self.stored + poll.stored,
@@ -128,13 +132,9 @@ class PolledMinute:
         """The audit row: *stored* counts new snapshots, `repeated` chains without new content."""
         received = self.requested - self.absent
         outcome = Outcome.INCOMPLETE if self.absent or self.error else Outcome.COMPLETED
-        return SyncRun(
-            run_id=self.run_id,
-            job=CHAINS,
-            due_slot=self.slot,
-            started_at=self.started_at,
-            finished_at=self.finished_at,
-            outcome=outcome if received > 0 else Outcome.FAILED,
+        return self.begun.finish(
+            self.finished_at,
+            outcome if received > 0 else Outcome.FAILED,
             requested=self.requested,
             stored=self.stored,
             absent=self.absent,

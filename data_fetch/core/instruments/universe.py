@@ -7,6 +7,7 @@ symbol that cannot be resolved is reported.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from data_fetch.core.errors import SetupError
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.near_symbols import NearSymbols
 
@@ -39,6 +40,17 @@ class Universe:
     def listed(self) -> int:
         """How many distinct symbols were listed."""
         return len(self.members) + len(self.unresolved)
+
+    def resolved(self) -> "Universe":
+        """Return itself. Raises SetupError for the first symbol that is unresolved."""
+        for missing in self.unresolved:
+            near = f"Near: {', '.join(missing.near)}. " if missing.near else ""
+            raise SetupError(
+                f"the store knows no instrument named {missing.symbol}",
+                hint=f"{near}The master in the store may be old: "
+                "data-fetch collect --once renews it.",
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,10 @@ that key and touches no candle. Only days that are short, or differ, are looked 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from typing import Any
 
 import orjson
 from sqlalchemy import (
-    JSON,
     BigInteger,
     ColumnElement,
     Connection,
@@ -20,22 +18,17 @@ from sqlalchemy import (
     Integer,
     String,
     Subquery,
-    Text,
-    bindparam,
-    cast,
-    column,
     func,
     select,
     text,
-    type_coerce,
 )
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import DayCoverage, State, refitted, with_candles
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.runs import Outcome, SyncRun, new_run_id
+from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.spans import Spans, count, spans_of, without
-from data_fetch.storage.candles.candles import MICROSECONDS, begin_candle_writing, candles
+from data_fetch.storage.candles.candles import begin_candle_writing, candles
 from data_fetch.storage.candles.coverage import LedgerKey, save_days
 from data_fetch.storage.candles.coverage_counts import (
     CoverageQuery,
@@ -45,10 +38,21 @@ from data_fetch.storage.candles.coverage_counts import (
     load_counts,
     trading_days,
 )
+from data_fetch.storage.database.dialects import (
+    Types,
+    document_of,
+    instant,
+    list_of,
+    minutes,
+    rows_in_document,
+)
+from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.runs import write_runs
 
 AUDIT = "audit"
+# A place's number, its instrument key, and a window of its session.
+RANGES: Types = {"place": Integer(), "key": String(), "first": BigInteger(), "end": BigInteger()}
 # Some megabytes of ranges, and a write transaction of well under a second.
 DAYS_AT_ONCE, DAYS_REPAIRED_AT_ONCE = 10_000, 500
 
@@ -106,7 +110,7 @@ class _Differing:
 def recount(connection: Connection, criteria: CoverageQuery) -> Recount:
     """Compare the ledger with the candles, in a transaction that has read nothing yet."""
     # The ledger and the candles of one instant: a collector may be writing both.
-    if connection.dialect.name == "postgresql":
+    if is_postgres(connection):
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     counted = load_counts(connection, criteria)
     places = _places(criteria)
@@ -131,7 +135,8 @@ def repair(store: Store, criteria: CoverageQuery, differences: Sequence[Differen
     Minutes whose candles are gone are ours to fetch again, at once. Every transaction looks
     anew, so that what was put right meanwhile stays as it is.
     """
-    run_id, now = new_run_id(), criteria.expectation.now
+    now = criteria.expectation.now
+    run = SyncRun.begin(AUDIT, now)
     wanted = {(one.instrument.instrument_key, one.day) for one in differences}
     places = [place for place in _places(criteria) if place.key in wanted]
     rewritten = 0
@@ -149,19 +154,10 @@ def repair(store: Store, criteria: CoverageQuery, differences: Sequence[Differen
                 _rewritten(one, confirmed, criteria)
                 for one, confirmed in zip(differing, final, strict=True)
             ]
-            save_days(connection, days, run_id, now)
+            save_days(connection, days, run.run_id, now)
             rewritten += len(days)
-            run = SyncRun(
-                run_id=run_id,
-                job=AUDIT,
-                due_slot=None,
-                started_at=now,
-                finished_at=now,
-                outcome=Outcome.COMPLETED,
-                requested=len(places),
-                stored=rewritten,
-            )
-            write_runs(connection, [run])
+            done = run.finish(now, Outcome.COMPLETED, requested=len(places), stored=rewritten)
+            write_runs(connection, [done])
     return rewritten
 
 
@@ -206,16 +202,11 @@ def _minutes(
     *conditions: ColumnElement[bool],
 ) -> list[Spans]:
     """The minutes of each place that have a candle for which the *conditions* hold."""
-    start = candles.c.timestamp
-    if connection.dialect.name == "postgresql":
-        minute = cast(func.date_part("epoch", start) / 60, Integer())
-        listed: ColumnElement[Any] = cast(func.json_agg(minute), Text())
-    else:
-        listed = func.json_group_array(type_coerce(start, Integer()) // MICROSECONDS)
-    minutes: list[list[int]] = [[] for _ in places]
+    listed = list_of(connection, minutes(connection, candles.c.timestamp))
+    starts: list[list[int]] = [[] for _ in places]
     for place, found in _in_each_range(connection, places, interval, listed, *conditions):
-        minutes[place] += orjson.loads(found or "[]")
-    return [spans_of(sorted(each)) for each in minutes]
+        starts[place] += orjson.loads(found or "[]")
+    return [spans_of(sorted(each)) for each in starts]
 
 
 def _in_each_range(
@@ -229,7 +220,13 @@ def _in_each_range(
 
     As a subquery, because a join would be planned as a scan of all candles.
     """
-    ranges = _ranges(connection, places)
+    dialect = connection.dialect.name
+    listed = (
+        (number, place.key[0], first, end)
+        for number, place in enumerate(places)
+        for first, end in place.trading.spans
+    )
+    ranges = _ranges(connection, dialect)
     found = select(wanted).where(
         candles.c.instrument_key == ranges.c.key,
         candles.c.interval == interval.value,
@@ -237,47 +234,21 @@ def _in_each_range(
         candles.c.timestamp < ranges.c.end,
         *conditions,
     )
-    return connection.execute(select(ranges.c.place, found.correlate(ranges).scalar_subquery()))
+    return connection.execute(
+        select(ranges.c.place, found.correlate(ranges).scalar_subquery()),
+        {"document": document_of(dialect, RANGES, listed)},
+    )
 
 
-def _ranges(connection: Connection, places: Sequence[_Place]) -> Subquery:
-    """The sessions of *places* as a table: the number of the place, its key, first and end."""
-    listed = [
-        (number, place.key[0], first, end)
-        for number, place in enumerate(places)
-        for first, end in place.trading.spans
-    ]
-    if connection.dialect.name == "postgresql":
-        names = ("place", "key", "first", "end")
-        document = [dict(zip(names, one, strict=True)) for one in listed]
-        told = (
-            func.json_to_recordset(cast(_bound(document), JSON))
-            .table_valued(
-                column("place", Integer()),
-                column("key", String()),
-                column("first", BigInteger()),
-                column("end", BigInteger()),
-            )
-            .render_derived(name="told", with_types=True)
-        )
-        return select(
-            told.c.place,
-            told.c.key,
-            func.to_timestamp(told.c.first * 60).label("first"),
-            func.to_timestamp(told.c.end * 60).label("end"),
-        ).subquery("ranges")
-    each = func.json_each(_bound(listed)).table_valued("value")
-    item = partial(func.json_extract, each.c.value)
+def _ranges(connection: Connection, dialect: str) -> Subquery:
+    """The rows of a document of RANGES as a table, their minutes as instants."""
+    listed = rows_in_document(dialect, RANGES, "listed")
     return select(
-        item("$[0]").label("place"),
-        item("$[1]").label("key"),
-        (item("$[2]") * MICROSECONDS).label("first"),
-        (item("$[3]") * MICROSECONDS).label("end"),
+        listed.c.place,
+        listed.c.key,
+        instant(connection, listed.c.first).label("first"),
+        instant(connection, listed.c.end).label("end"),
     ).subquery("ranges")
-
-
-def _bound(document: Sequence[object]) -> ColumnElement[str]:
-    return bindparam("document", orjson.dumps(document).decode(), type_=Text())
 
 
 def _places(criteria: CoverageQuery) -> list[_Place]:

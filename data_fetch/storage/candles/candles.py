@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     ColumnElement,
     Connection,
@@ -25,7 +24,6 @@ from sqlalchemy import (
     Table,
     and_,
     case,
-    cast,
     delete,
     func,
     insert,
@@ -34,7 +32,6 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
-    type_coerce,
     union_all,
     update,
 )
@@ -45,13 +42,18 @@ from data_fetch.core.candles.candles import CandleBlock, Kind, Provenance
 from data_fetch.core.market.session import instant_of
 from data_fetch.core.spans import joined
 from data_fetch.storage.database import binary_copy, wide_insert
+from data_fetch.storage.database.dialects import (
+    MICROSECONDS_PER_MINUTE,
+    SQLITE,
+    minutes,
+    wait_for_turn,
+)
+from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.tables import CandleRevision, CandleRow, table
 from data_fetch.storage.database.types import Instant
-from data_fetch.storage.database.upsert import SQLITE
 
 # Any number that nobody else uses for an advisory lock in the same database.
 CANDLE_LOCK = 4_630_914_003
-MICROSECONDS = 60_000_000
 # Ranks the stored version after all its revisions.
 STANDING = 2**31 - 1
 
@@ -179,9 +181,7 @@ def begin_candle_writing(connection: Connection) -> None:
 
     To be called before anything is read that decides what will be written.
     """
-    # SQLite has one writer anyway.
-    if _is_postgres(connection):
-        connection.execute(select(func.pg_advisory_xact_lock(CANDLE_LOCK)))
+    wait_for_turn(connection, CANDLE_LOCK)
 
 
 def insert_candles(
@@ -265,10 +265,6 @@ def revisions_on(
     ]
 
 
-def _is_postgres(connection: Connection) -> bool:
-    return connection.dialect.name == "postgresql"
-
-
 def _count(blocks: Sequence[CandleBlock]) -> int:
     return sum(map(len, blocks))
 
@@ -304,7 +300,7 @@ def _by_kind(blocks: Sequence[CandleBlock]) -> Iterator[tuple[CandleBlock, str]]
 def _stored_starts(connection: Connection, blocks: Sequence[CandleBlock]) -> Starts:
     """Where the blocks begin and end, and what is there between."""
     stored: Starts = defaultdict(set)
-    minute = minute_of_candle(connection)
+    minute = minutes(connection, candles.c.timestamp)
     for interval in {block.interval for block in blocks}:
         alike = [block for block in blocks if block.interval == interval]
         for first, end in joined((block.starts[0], block.starts[-1] + 1) for block in alike):
@@ -364,7 +360,7 @@ def _append(
 ) -> None:
     """Add the candles to *target*. Raises IntegrityError when one is there."""
     if blocks:
-        send = _copy if _is_postgres(connection) else _insert_wide
+        send = _copy if is_postgres(connection) else _insert_wide
         send(connection, target, blocks, provenance)
 
 
@@ -401,7 +397,7 @@ def _insert_wide(
             "run_id": provenance.run_id,
         }
         columns: dict[str, Sequence[float]] = {
-            "timestamp": [start * MICROSECONDS for start in block.starts],
+            "timestamp": [start * MICROSECONDS_PER_MINUTE for start in block.starts],
             "open": block.open,
             "high": block.high,
             "low": block.low,
@@ -462,10 +458,3 @@ def _known_at(
     )
     ranked = select(versions, place.label("place")).subquery()
     return select(*(ranked.c[name] for name in READ)).where(ranked.c.place == 1)
-
-
-def minute_of_candle(connection: Connection) -> ColumnElement[int]:
-    """The start of a candle in whole minutes since 1970 UTC."""
-    if _is_postgres(connection):
-        return cast(func.date_part("epoch", candles.c.timestamp) / 60, BigInteger())
-    return type_coerce(candles.c.timestamp, BigInteger()) // MICROSECONDS

@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, FromClause, cast, func, select, type_coerce
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy import Connection, select
 
 from data_fetch.core.candles.candles import CandleInterval, Kind
 from data_fetch.core.spans import Spans, spans_of
-from data_fetch.storage.candles.candles import MICROSECONDS, known_candles
+from data_fetch.storage.candles.candles import known_candles
+from data_fetch.storage.database.dialects import microseconds, minutes
 
 # After the column `timestamp`, as the candles table names them.
 REST = ("open", "high", "low", "close", "volume", "oi", "kind", "is_final", "source")
@@ -31,7 +31,7 @@ def candle_columns(
     """
     known = known_candles(instrument_key, interval, first, end, as_of).subquery()
     query = (
-        select(_microseconds(connection, known), *(known.c[name] for name in REST))
+        select(microseconds(connection, known.c.timestamp), *(known.c[name] for name in REST))
         .where(known.c.kind.in_([kind.value for kind in kinds]))
         .order_by(known.c.timestamp)
     )
@@ -51,15 +51,9 @@ def bars_known(
     """The minutes in [first, end) that had a candle of any kind at *as_of*, and those of them
     whose candle is confirmed."""
     known = known_candles(instrument_key, interval, first, end, as_of).subquery()
-    query = select(_microseconds(connection, known), known.c.is_final).order_by(known.c.timestamp)
+    query = select(minutes(connection, known.c.timestamp), known.c.is_final).order_by(
+        known.c.timestamp
+    )
     rows = connection.execute(query).all()
-    there = [at // MICROSECONDS for at, _ in rows]
-    return spans_of(there), spans_of([at // MICROSECONDS for at, final in rows if final])
-
-
-def _microseconds(connection: Connection, candles: FromClause) -> ColumnElement[int]:
-    """The start of a candle, without a datetime for each row."""
-    if connection.dialect.name == "postgresql":
-        # A double has room for every whole minute until the year 2255.
-        return cast(func.date_part("epoch", candles.c.timestamp) * 1_000_000, BigInteger())
-    return type_coerce(candles.c.timestamp, BigInteger())
+    present = [minute for minute, _ in rows]
+    return spans_of(present), spans_of([minute for minute, final in rows if final])

@@ -35,6 +35,7 @@ from data_fetch.storage.candles.candles import (
 )
 from data_fetch.storage.candles.coverage import (
     LedgerKey,
+    candle_holdings,
     empty_days,
     load_days,
     load_unsettled_days,
@@ -151,6 +152,10 @@ class CandleRepository:
                         changed.append(evidence.applied(day, session))
             save_days(connection, changed, run.run_id, expectation.now)
             write_runs(connection, [run])
+
+    def minutes_stored(self, day: date) -> int:
+        """How many expected minutes of *day* have a candle, of all instruments."""
+        return candle_holdings(self._store, day).candles
 
     def record_run(self, run: SyncRun) -> None:
         """Write the audit row alone: at the end of a run, or of one that had nothing to do."""

@@ -3,28 +3,21 @@
 Every query here is a few index look-ups, however many snapshots are stored.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
-import orjson
 from sqlalchemy import (
-    JSON,
     ColumnElement,
     Connection,
     FromClause,
     Select,
-    Text,
     and_,
-    bindparam,
-    cast,
-    column,
     func,
     select,
     true,
-    type_coerce,
 )
 
 from data_fetch.core.chains.chains import ChainSource
@@ -37,10 +30,13 @@ from data_fetch.storage.chains.rows import (
     snapshots,
     summaries,
 )
+from data_fetch.storage.database.dialects import POSTGRESQL, document_of, rows_in_document
 from data_fetch.storage.database.types import Instant
-from data_fetch.storage.database.upsert import SQLITE
 
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+SERIES = ("underlying", "expiry", "source")
+# A series, and the instant before which its newest snapshot is looked up.
+REQUESTED = {name: snapshots.c[name].type for name in SERIES} | {"at": Instant()}
 
 
 def newest_head(
@@ -178,16 +174,16 @@ def heads_at(
     if not instants:
         return {}
     dialect = connection.dialect.name
-    requested = {"requested": _DOCUMENTS[dialect](instants)}
-    found = map(head_of, connection.execute(_newest_before(dialect), requested))
+    requested = document_of(dialect, REQUESTED, ((*series, at) for series, at in instants.items()))
+    found = map(head_of, connection.execute(_newest_before(dialect), {"document": requested}))
     return {head.series: head for head in found}
 
 
 @cache
 def _newest_before(dialect: str) -> Select[Any]:
-    """With one parameter: a document, the series and an instant for each."""
-    requested = _REQUESTED[dialect]()
-    if dialect == "postgresql":
+    """With one parameter: a document of REQUESTED."""
+    requested = rows_in_document(dialect, REQUESTED, "requested")
+    if dialect == POSTGRESQL:
         # The planner expects many rows in the document. Joined by key, it would rather read all
         # snapshots of a store that is still small; a lateral subquery it has to look up.
         before = select(snapshots).where(
@@ -214,38 +210,4 @@ def in_series(of: FromClause, series: Series) -> list[ColumnElement[bool]]:
 
 
 def _of_series(one: FromClause, other: FromClause) -> list[ColumnElement[bool]]:
-    return [one.c[name] == other.c[name] for name in ("underlying", "expiry", "source")]
-
-
-SERIES_TYPES = {name: snapshots.c[name].type for name in ("underlying", "expiry", "source")}
-REQUESTED_TYPES = {**SERIES_TYPES, "at": Instant()}
-
-
-def _requested_in_postgres() -> FromClause:
-    offered = func.json_to_recordset(cast(bindparam("requested", type_=Text()), JSON))
-    rows = offered.table_valued(*(column(name, kind) for name, kind in REQUESTED_TYPES.items()))
-    return rows.render_derived(with_types=True).alias("requested")
-
-
-def _requested_in_sqlite() -> FromClause:
-    each = func.json_each(bindparam("requested", type_=Text())).table_valued("value", name="each")
-    parts = (
-        type_coerce(func.json_extract(each.c.value, f"$.{name}"), kind).label(name)
-        for name, kind in REQUESTED_TYPES.items()
-    )
-    return select(*parts).subquery("requested")
-
-
-def _document(instants: dict[Series, datetime], written: Callable[[datetime], Any]) -> str:
-    requested = [
-        {"underlying": underlying, "expiry": expiry, "source": source, "at": written(at)}
-        for (underlying, expiry, source), at in instants.items()
-    ]
-    return orjson.dumps(requested).decode()
-
-
-_REQUESTED = {"postgresql": _requested_in_postgres, "sqlite": _requested_in_sqlite}
-_DOCUMENTS = {
-    "postgresql": partial(_document, written=datetime.isoformat),
-    "sqlite": partial(_document, written=partial(Instant().process_bind_param, dialect=SQLITE)),
-}
+    return [one.c[name] == other.c[name] for name in SERIES]

@@ -46,6 +46,7 @@ from data_fetch.storage.chains.rows import (
     summary_row,
     write_legs,
 )
+from data_fetch.storage.database.dialects import wait_for_turn
 from data_fetch.storage.database.upsert import upsert
 
 # Any number that nobody else uses for an advisory lock in the same database.
@@ -115,9 +116,7 @@ def begin_chain_writing(connection: Connection) -> None:
 
     To be called before anything is read that decides what will be written.
     """
-    # SQLite has one writer anyway.
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(CHAIN_LOCK)))
+    wait_for_turn(connection, CHAIN_LOCK)
 
 
 def settle(connection: Connection, told: Sequence[Receipt]) -> list[Settled]:

@@ -39,6 +39,8 @@ from data_fetch.core.chains.valuation import (
 )
 from data_fetch.core.errors import BadRecord
 from data_fetch.storage.database import binary_copy
+from data_fetch.storage.database.dialects import SQLITE
+from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.tables import (
     ChainReceiptRow,
     ChainSnapshotRow,
@@ -47,7 +49,6 @@ from data_fetch.storage.database.tables import (
     table,
 )
 from data_fetch.storage.database.types import Exact, Instant
-from data_fetch.storage.database.upsert import SQLITE
 
 LegKey = tuple[Decimal, OptionType]
 
@@ -217,7 +218,7 @@ def write_legs(connection: Connection, placed: Sequence[StoredChain]) -> None:
     if not placed:
         return
     columns = leg_columns(placed)
-    if connection.dialect.name == "postgresql":
+    if is_postgres(connection):
         binary = [_BINARY.get(name, binary_copy.texts)(columns[name]) for name in LEG_COLUMNS]
         binary_copy.copy_in(connection, legs_table, LEG_COLUMNS, [binary])
     else:

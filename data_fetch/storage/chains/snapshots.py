@@ -124,6 +124,10 @@ class ChainStore:
         self._store = store
         self._guard = guard
 
+    def holdings(self) -> "ChainHoldings":
+        """How much the store holds. Counts every snapshot."""
+        return chain_holdings(self._store)
+
     def known(self, chains: Sequence[Chain], received_at: datetime) -> list[Confirmation | None]:
         """For each chain that tells what we know at *received_at* already, its confirmation.
 

@@ -186,5 +186,5 @@ def unreachable(url: URL, problem: BaseException) -> StoreUnreachable:
     )
 
 
-def is_postgres(engine: Engine) -> bool:
-    return engine.dialect.name == "postgresql"
+def is_postgres(of: Engine | Connection) -> bool:
+    return of.dialect.name == "postgresql"

@@ -7,11 +7,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine
 
 from data_fetch import PACKAGE_FOLDER
 from data_fetch.core.errors import SetupError
-from data_fetch.storage.database.engine import is_postgres, reading, writing
+from data_fetch.storage.database.dialects import wait_for_turn
+from data_fetch.storage.database.engine import reading, writing
 
 # Any number that nobody else uses for an advisory lock in the same database.
 MIGRATION_LOCK = 4_630_914_001
@@ -53,8 +54,7 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
     Raises SetupError when the database was made by a newer version.
     """
     with writing(engine) as connection:
-        if is_postgres(engine):
-            connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        wait_for_turn(connection, MIGRATION_LOCK)
         before = _current(connection)
         refuse_newer(before)
         if before != head():

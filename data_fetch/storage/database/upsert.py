@@ -13,25 +13,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
-import orjson
 from sqlalchemy import (
-    JSON,
     ColumnElement,
     Connection,
     Table,
-    Text,
-    TypeDecorator,
-    bindparam,
     case,
-    cast,
-    column,
     func,
-    make_url,
     or_,
     select,
     tuple_,
@@ -44,10 +36,18 @@ from sqlalchemy.sql.elements import KeyedColumnElement
 
 from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import BadRecord
+from data_fetch.storage.database.dialects import (
+    POSTGRES,
+    POSTGRESQL,
+    SQLITE,
+    Converter,
+    converters_of,
+    document,
+    rows_in_document,
+)
 
 Column = ColumnElement[Any]
 Row = tuple[Any, ...]
-Converter = Callable[[Any], Any]
 _Offered = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 _Insert = TypeVar("_Insert", PostgresInsert, SqliteInsert)
 Thing = TypeVar("Thing")
@@ -183,7 +183,7 @@ def _one_per_key(table: Table, columns: Sequence[str], rows: Sequence[Row]) -> l
 def _send_to_sqlite(
     connection: Connection, table: Table, columns: tuple[str, ...], rows: list[Row], rule: Rule
 ) -> int:
-    bound = _each_column(rows, _sqlite_converters(table, columns))
+    bound = _each_column(rows, _converters("sqlite", table, columns))
     statement = _sqlite_statement(table, columns, rule)
     return connection.exec_driver_sql(statement, bound).rowcount
 
@@ -191,38 +191,24 @@ def _send_to_sqlite(
 def _send_to_postgres(
     connection: Connection, table: Table, columns: tuple[str, ...], rows: list[Row], rule: Rule
 ) -> int:
-    checked = _each_column(rows, _postgres_converters(table, columns))
+    checked = _each_column(rows, _converters(POSTGRESQL, table, columns))
     statement = _postgres_statement(table, columns, rule)
     changed = 0
     for first in range(0, len(checked), ROWS_PER_DOCUMENT):
         several = checked[first : first + ROWS_PER_DOCUMENT]
-        document = orjson.dumps([dict(zip(columns, row, strict=True)) for row in several], str)
-        sent = connection.exec_driver_sql(statement, {"document": document.decode()})
+        sent = connection.exec_driver_sql(statement, {"document": document(columns, several)})
         changed += sent.rowcount
     return changed
 
 
 _SENDERS = {"sqlite": _send_to_sqlite, "postgresql": _send_to_postgres}
-SQLITE = make_url("sqlite://").get_dialect()()
-POSTGRES = make_url("postgresql+psycopg2://").get_dialect()()
 
 
 @lru_cache(maxsize=256)
-def _sqlite_converters(table: Table, columns: tuple[str, ...]) -> tuple[Converter | None, ...]:
-    """Per column, what makes a value fit for the driver; None where nothing has to be done."""
-    kinds = [table.c[name].type.dialect_impl(SQLITE) for name in columns]
-    return tuple(kind.bind_processor(SQLITE) for kind in kinds)
-
-
-@lru_cache(maxsize=256)
-def _postgres_converters(table: Table, columns: tuple[str, ...]) -> tuple[Converter | None, ...]:
-    """Our own types refuse what they must; JSON carries everything else as it is."""
-    return tuple(
-        partial(kind.process_bind_param, dialect=POSTGRES)
-        if isinstance(kind := table.c[name].type, TypeDecorator)
-        else None
-        for name in columns
-    )
+def _converters(
+    dialect: str, table: Table, columns: tuple[str, ...]
+) -> tuple[Converter | None, ...]:
+    return converters_of(dialect, (table.c[name].type for name in columns))
 
 
 def _each_column(rows: list[Row], converters: Sequence[Converter | None]) -> list[Row]:
@@ -256,11 +242,9 @@ def _sqlite_statement(table: Table, columns: tuple[str, ...], rule: Rule) -> str
 @lru_cache(maxsize=256)
 def _postgres_statement(table: Table, columns: tuple[str, ...], rule: Rule) -> str:
     """With one placeholder: a JSON document, a list of rows."""
-    offered = func.json_to_recordset(cast(bindparam("document", type_=Text()), JSON))
-    rows = offered.table_valued(*(column(name, table.c[name].type) for name in columns))
-    insert = postgresql.insert(table).from_select(
-        columns, select(rows.render_derived(with_types=True))
-    )
+    types = {name: table.c[name].type for name in columns}
+    offered = select(rows_in_document(POSTGRESQL, types, "offered"))
+    insert = postgresql.insert(table).from_select(columns, offered)
     return str(_resolved(insert, table, columns, rule).compile(dialect=POSTGRES))
 
 

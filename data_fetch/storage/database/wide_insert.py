@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert
 
-from data_fetch.storage.database.upsert import SQLITE
+from data_fetch.storage.database.dialects import SQLITE
 
 # Longer statements are no faster, and every SQLite in use takes their parameters.
 ROWS_PER_STATEMENT = 100

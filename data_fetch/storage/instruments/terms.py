@@ -7,22 +7,15 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import orjson
 from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
     Connection,
-    String,
-    Table,
-    any_,
     bindparam,
     delete,
-    func,
-    literal,
     select,
 )
 
 from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.storage.database.dialects import is_among
 from data_fetch.storage.database.tables import InstrumentRow, InstrumentTerms, table
 from data_fetch.storage.database.upsert import upsert
 
@@ -106,7 +99,9 @@ def _in_force(history: History, day: date) -> Terms | None:
 
 def _histories(connection: Connection, keys: Sequence[str]) -> dict[str, History]:
     found: dict[str, History] = defaultdict(dict)
-    query = select(*terms_table.columns).where(_among(connection, terms_table, keys))
+    query = select(*terms_table.columns).where(
+        is_among(connection, terms_table.c.instrument_key, keys)
+    )
     for key, since, lot_size, tick_size in connection.execute(query):
         found[key][since] = lot_size, tick_size
     return dict(found)
@@ -120,19 +115,11 @@ def _as_last_seen(
     keys = [one.instrument_key for one in instruments]
     query = select(
         columns.instrument_key, columns.last_seen, columns.lot_size, columns.tick_size
-    ).where(_among(connection, instruments_table, keys), columns.last_seen > after)
+    ).where(is_among(connection, columns.instrument_key, keys), columns.last_seen > after)
     return {
         key: {last_seen: (lot_size, tick_size)}
         for key, last_seen, lot_size, tick_size in connection.execute(query)
     }
-
-
-def _among(connection: Connection, of: Table, keys: Sequence[str]) -> ColumnElement[bool]:
-    """Whether the instrument is one of *keys*: thousands, so they go in one parameter."""
-    if connection.dialect.name == "postgresql":
-        return of.c.instrument_key == any_(literal(list(keys), ARRAY(String())))
-    each = func.json_each(orjson.dumps(keys).decode()).table_valued("value")
-    return of.c.instrument_key.in_(select(each.c.value))
 
 
 def _write(connection: Connection, changes: Iterable[_Change]) -> None:

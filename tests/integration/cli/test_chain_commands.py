@@ -634,7 +634,7 @@ def test_symbols_from_defaults_to_decisions(polling: Run) -> None:
     assert by_symbol["FINNIFTY"]["active"] is False
     assert by_symbol["M&M"]["refresh_seconds"] == 60
     assert [each["symbol"] for each in told["symbols"]][:2] == ["M&M", "RELIANCE"]
-    assert told["requests_per_minute"]["wished"] == 4 * 2 + 3 * 2 + 2
+    assert told["requests_per_minute"]["requested"] == 4 * 2 + 3 * 2 + 2
     assert told["feasible"] is True
 
 
@@ -686,7 +686,7 @@ def test_status_answers_a_pace_that_politeness_does_not_allow(
     told = polling("status", "--json").document["chains"]
     said = polling("status").said
 
-    assert told["nse_fetch_interval"] == {"wished": 5.0, "feasible": 16.7, "reached": None}
+    assert told["nse_fetch_interval"] == {"requested": 5.0, "feasible": 16.7, "actual": None}
     assert (
         "NSE_FETCH_INTERVAL=5 is too short for 6 symbols: the minimum is 16.7 s (actual: none yet)."
         in said

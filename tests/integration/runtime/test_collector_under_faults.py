@@ -50,6 +50,9 @@ class Watcher:
     def message(self, text: str) -> None:
         self.remarks.append(text)
 
+    def started(self, start: object) -> None:
+        return None
+
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         self.runs.append(run)
 
@@ -83,7 +86,7 @@ class CollectorContext:
     def collect(self) -> SyncRun:
         """Run the quotes job as the scheduler would, and return its audit row."""
         try:
-            self.collector.service.collect_due()
+            self.collector.quotes.collect_due()
         except OutsideError as problem:
             self.watcher.message(str(problem))
         return self.watcher.runs[-1]
@@ -253,6 +256,6 @@ def test_slots_without_a_token_are_missed_with_the_cure_and_no_request(
 def test_the_same_slot_collected_twice_leaves_the_same_rows(desk: CollectorContext) -> None:
     desk.at("09:16:00")
     desk.collect()
-    desk.collector.service.repair(["TCS"])
+    desk.collector.quotes.repair(["TCS"])
 
     assert desk.stored("TCS") == 1

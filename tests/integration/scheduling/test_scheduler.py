@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from data_fetch.cli.run import introduction
 from data_fetch.core.clock import IST, MINUTE, ScaledClock
 from data_fetch.core.errors import LostLeadership
 from data_fetch.core.market.calendar import MarketCalendar
@@ -26,8 +27,9 @@ from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.runtime.collector import Collector, collector_at
 from data_fetch.runtime.rehearsal import rehearsal_for
+from data_fetch.runtime.reporting import CollectorStart
 from data_fetch.scheduling.registry import JobState
-from data_fetch.scheduling.scheduler import DataScheduler, Status, introduction
+from data_fetch.scheduling.scheduler import DataScheduler, Status
 from data_fetch.storage.database.leadership import FENCE
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.database.tables import StoreMeta, table
@@ -43,11 +45,15 @@ class Watcher:
     """Remembers what the screen would show; may act on a slot."""
 
     remarks: list[str] = field(default_factory=list)
+    starts: list[CollectorStart] = field(default_factory=list)
     slots: list[SyncRun] = field(default_factory=list)
     on_slot: Callable[[SyncRun], None] = lambda run: None
 
     def message(self, text: str) -> None:
         self.remarks.append(text)
+
+    def started(self, start: CollectorStart) -> None:
+        self.starts.append(start)
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         self.slots.append(run)
@@ -75,7 +81,8 @@ def at(text: str) -> datetime:
 
 def with_work(collector: Collector, **works: Callable[[], object]) -> Collector:
     """*collector* with other work for some of its jobs."""
-    return replace(collector, jobs={**collector.jobs, **works})
+    changed = {name: replace(collector.jobs[name], work=work) for name, work in works.items()}
+    return replace(collector, jobs={**collector.jobs, **changed})
 
 
 @dataclass
@@ -140,7 +147,7 @@ def test_a_job_that_fails_is_counted_and_costs_no_slot(
     scheduler.run(with_work(collector, weekly=fail), until)
 
     assert scheduler.failures == ["weekly: no route to the archive"]
-    assert collector.service.last_recorded_slot == at("19:14")
+    assert collector.quotes.last_recorded_slot == at("19:14")
 
 
 def test_freshness_is_judged_every_two_minutes_of_trading(
@@ -197,7 +204,7 @@ def test_who_starts_it_is_told_world_store_universe_and_clock(
 ) -> None:
     collector, _ = sunday
 
-    assert introduction(collector, at("08:00")) == [
+    assert introduction(collector.started()) == [
         f"World     paper (invented prices from {collector.provider.base_url})",
         f"Store     {collector.store.name}",
         "Universe  4 of 4 symbols resolved through the instrument master",
@@ -315,7 +322,7 @@ def test_a_scheduler_whose_store_was_taken_over_waits_and_leads_again(fast_marke
         "a slot without an account, or with two"
     )
     assert any("is lost: another scheduler has it" in remark for remark in watcher.remarks)
-    assert sum(line.startswith("World ") for line in watcher.remarks) == 2
+    assert len(watcher.starts) == 2
 
 
 # --- a slow start -----------------------------------------------------------------------------

@@ -73,7 +73,7 @@ class CollectorContext:
 
     def do(self, job: str, time: str = "12:00:40") -> None:
         self.clock.set(datetime.fromisoformat(f"{TODAY} {time}").replace(tzinfo=IST))
-        self.rounds.jobs[job]()
+        self.rounds.run(job)
 
 
 @pytest.fixture
@@ -223,7 +223,9 @@ def test_two_jobs_at_once_ask_for_nothing_twice(desk: CollectorContext) -> None:
         go_on.wait(SOON_ENOUGH_SECONDS)
 
     desk.provider.answer = slowly
-    jobs = [Thread(target=desk.rounds.jobs[job], daemon=True) for job in ("daily", "finalise")]
+    jobs = [
+        Thread(target=desk.rounds.run, args=[job], daemon=True) for job in ("daily", "finalise")
+    ]
     jobs[0].start()
     assert first_is_asking.wait(SOON_ENOUGH_SECONDS)
     jobs[1].start()

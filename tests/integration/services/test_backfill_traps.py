@@ -266,6 +266,9 @@ class Nobody:
     def message(self, text: str) -> None:
         """A remark for people."""
 
+    def started(self, *_: Any) -> None:
+        return None
+
     def slot(self, *_: Any) -> None:
         """What a slot came to."""
 

@@ -35,7 +35,7 @@ def beaten(shop: Shop, rounds: ChainPoller, lasting: timedelta) -> None:
     """Beat every five seconds, as the timetable does, and wait for the last polls."""
     end = shop.clock.now() + lasting
     while shop.clock.now() < end:
-        rounds.beat()
+        rounds.tick()
         shop.clock.sleep(BEAT)
 
 
@@ -145,11 +145,11 @@ def test_what_a_worker_runs_into_is_raised_at_the_next_beat(
         raise StoreUnreachable("the disk is full")
 
     monkeypatch.setattr(rounds._service._chains, "record", gone)
-    rounds.beat()
+    rounds.tick()
     shop.clock.sleep(BEAT)
 
     with pytest.raises(StoreUnreachable, match="disk is full"):
-        rounds.beat()
+        rounds.tick()
     rounds.close()
     assert service is not None
 
@@ -191,7 +191,7 @@ def test_quotes_go_first_when_chains_want_everything(shop: Shop) -> None:
 def test_told_to_stop_workers_finish_what_is_in_hand(sqlite_url: str, tmp_path: Path) -> None:
     with chain_shop(sqlite_url, tmp_path, OPEN) as shop:
         rounds = shop.rounds()
-        rounds.beat()
+        rounds.tick()
         shop.desk.stop.set()
 
         rounds.close()
@@ -222,7 +222,7 @@ def test_closing_waits_for_no_more_than_what_is_in_hand(shop: Shop) -> None:
         decided(shop, symbol, refresh_seconds=5)
     rounds = shop.rounds()
     beaten(shop, rounds, timedelta(minutes=1))
-    rounds.beat()
+    rounds.tick()
     before = rounds.polls
 
     rounds.close()

@@ -43,6 +43,9 @@ class Watcher:
     def message(self, text: str) -> None:
         self.remarks.append(text)
 
+    def started(self, start: object) -> None:
+        return None
+
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         return None
 
@@ -69,7 +72,7 @@ class CollectorContext:
     def do(self, job: str) -> None:
         """Run one job now."""
         hold = self.collector.provider.clock.hold()
-        self.collector.jobs[job]()
+        self.collector.jobs[job].work()
         hold.release()
 
     def order(self, **fault: Any) -> None:

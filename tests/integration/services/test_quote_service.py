@@ -22,11 +22,13 @@ from data_fetch.core.errors import (
 )
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.market.members import Members
 from data_fetch.core.ports import Lane, QuoteRepository
 from data_fetch.core.quotes.freshness import FreshnessRules
 from data_fetch.core.quotes.quotes import Movement, Quote, QuoteResponse, StoredQuote
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
-from data_fetch.services.quotes import FreshnessMonitor, LtpService, Members, WhyMissed
+from data_fetch.services.freshness import FreshnessMonitor
+from data_fetch.services.quotes import LtpService, WhyMissed
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.quotes import QuoteStore
 from data_fetch.storage.runs import recent_runs

@@ -1,11 +1,9 @@
-"""What a researcher gets: candles as a table, how complete they are, and what was known when."""
+"""Candles as a table, with their completeness, now and as stored at an earlier instant."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +18,6 @@ from candle_shelf import (
     Shelf,
     candle_rows,
     renamed,
-    shelf_at,
     stock,
     whole_day,
 )
@@ -52,15 +49,6 @@ COLUMNS = [
     "instrument_key",
     "source",
 ]
-
-
-@pytest.fixture
-def shelf(database_url: str, tmp_path: Path) -> Iterator[Shelf]:
-    """A store that knows RELIANCE and has no candle."""
-    shelf = shelf_at(database_url, tmp_path)
-    shelf.lists(TUESDAY, RELIANCE)
-    yield shelf
-    shelf.store.close()
 
 
 def read(shelf: Shelf, symbol: str = "RELIANCE", **how: Any) -> Candles:
@@ -207,7 +195,7 @@ class TestLineage:
         assert (found.symbol, found.instrument_keys) == ("LTM", (ltim.instrument_key,))
         assert found.table["close"].to_pylist() == [10.0, 11.0]
 
-    def test_a_symbol_that_somebody_else_took_is_theirs(self, shelf: Shelf) -> None:
+    def test_a_symbol_that_another_stock_took_is_that_stock(self, shelf: Shelf) -> None:
         first, second = stock("ABC", "INE000000011"), stock("NEW", "INE000000029")
         shelf.lists(WEDNESDAY, first)
         shelf.lists(THURSDAY, renamed(first, "XYZ"), renamed(second, "ABC"))
@@ -309,17 +297,17 @@ class TestAsOf:
             for table in (candles_table, revisions, coverage_table):
                 connection.execute(delete(table))
         stored: list[tuple[datetime, dict[int, float]]] = []
-        for number, (said, final) in enumerate(offers):
+        for number, (closes_of, final) in enumerate(offers):
             at = EVENING + timedelta(hours=number)
-            shelf.keeps(RELIANCE, TUESDAY, said, at=at, final=final)
+            shelf.keeps(RELIANCE, TUESDAY, closes_of, at=at, final=final)
             stored.append((at, self._stored(shelf)))
 
-        for at, hint in stored:
+        for at, expected in stored:
             for instant in (at, at + timedelta(minutes=59, seconds=59)):
                 found = read(shelf, as_of=instant)
-                assert closes(found) == hint
-                assert found.completeness.present == len(hint)
-                assert found.completeness.missed == 375 - len(hint)
+                assert closes(found) == expected
+                assert found.completeness.present == len(expected)
+                assert found.completeness.missed == 375 - len(expected)
         assert closes(read(shelf, as_of=EVENING - timedelta(seconds=1))) == {}
 
     @staticmethod
@@ -331,7 +319,7 @@ class TestAsOf:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "message"),
     [
         ({"symbol": "RELIANCEE"}, "no instrument named RELIANCEE"),
         ({"first": WEDNESDAY}, "2025-06-11 is later than 2025-06-10"),
@@ -350,14 +338,14 @@ class TestAsOf:
     ],
 )
 def test_arguments_that_mean_nothing_are_refused(
-    shelf: Shelf, how: dict[str, Any], told: str
+    shelf: Shelf, how: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(SetupError, match=told):
+    with pytest.raises(SetupError, match=message):
         read(shelf, **how)
 
 
 @pytest.mark.parametrize("form", ["pandas", "polars"])
-def test_a_form_that_is_not_installed_names_the_cure(
+def test_a_form_that_is_not_installed_names_the_command(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     # What Python does for a name that is not to be imported.

@@ -1,0 +1,121 @@
+"""How fresh the stored quotes are; stale symbols are requested again."""
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+
+from data_fetch.core.clock import MINUTE, minute_of
+from data_fetch.core.market.calendar import MarketCalendar, group_of
+from data_fetch.core.market.members import Members
+from data_fetch.core.ports import Clock, QuoteRepository
+from data_fetch.core.quotes.freshness import (
+    STALE,
+    Freshness,
+    FreshnessRules,
+    Judgement,
+    count_states,
+    judge,
+)
+from data_fetch.core.quotes.quotes import Movement
+from data_fetch.core.runs import Outcome, SyncRun, log_facts
+from data_fetch.core.timetable import FRESHNESS, Job, Timetable
+from data_fetch.services.recurring import RecurringService
+
+log = logging.getLogger("data_fetch.ltp_service")
+
+REFERENCE_INDEX = "NIFTY"
+
+
+class FreshnessMonitor(RecurringService):
+    """Judges every member by the age of its last quote; requests stale ones again.
+
+    *repair* requests the symbols it is given. An alarm is logged when a symbol's state changes,
+    not at every check.
+    """
+
+    def __init__(
+        self,
+        *,
+        quotes_repository: QuoteRepository,
+        members: Members,
+        calendar: MarketCalendar,
+        clock: Clock,
+        rules: FreshnessRules,
+        repair: Callable[[Collection[str]], SyncRun | None],
+    ) -> None:
+        self._repository = quotes_repository
+        self._members = members
+        self._calendar = calendar
+        self._clock = clock
+        self._rules = rules
+        self._repair = repair
+        self._states: Mapping[str, Freshness] = {}
+
+    def jobs(self, timetable: Timetable) -> Sequence[Job]:
+        return [timetable.job(FRESHNESS, self.check)]
+
+    def check(self) -> None:
+        """Judge, raise alarms, repair, and write the audit row."""
+        started = self._clock.now()
+        judgements = self.judge_all()
+        if all(judgement.state is Freshness.NEVER_SEEN for judgement in judgements):
+            # Before the first slot no quote can be late.
+            return
+        self._alarm(judgements)
+        stale = [judgement.symbol for judgement in judgements if judgement.state in STALE]
+        repaired = self._repair(stale) if stale else None
+        counts = count_states(judgements)
+        run = SyncRun.begin(FRESHNESS, started, minute_of(started)).finish(
+            self._clock.now(),
+            Outcome.INCOMPLETE if stale else Outcome.COMPLETED,
+            requested=len(judgements),
+            stored=counts[Freshness.FRESH],
+            requests=repaired.requests if repaired else 0,
+            details={**counts, "stale": stale, "repaired": repaired.stored if repaired else 0},
+        )
+        self._repository.record_runs([run])
+        log.info("freshness", extra={"job": FRESHNESS, **log_facts(run), **counts})
+
+    def judge_all(self) -> list[Judgement]:
+        """The state of every member at this instant."""
+        now = self._clock.now()
+        latest = self._repository.latest()
+        movements = self._movements(now)
+        index = movements.get(REFERENCE_INDEX)
+        return [
+            judge(
+                instrument.symbol,
+                now=now,
+                group=group_of(instrument),
+                calendar=self._calendar,
+                rules=self._rules,
+                last_quote=row.received_at if (row := latest.get(instrument.symbol)) else None,
+                movement=movements.get(instrument.symbol),
+                index_moved=index is not None and index.price_moved,
+            )
+            for instrument in self._members.instruments
+        ]
+
+    def _movements(self, now: datetime) -> Mapping[str, Movement]:
+        """How quotes moved over the last slots, by symbol."""
+        over = minute_of(now) - MINUTE
+        begin = over - self._rules.frozen_after * MINUTE
+        slots = {
+            slot
+            for group in self._members.groups
+            for slot in self._calendar.slots_between(begin, over, group)
+        }
+        return self._repository.movements(sorted(slots)) if slots else {}
+
+    def _alarm(self, judgements: Sequence[Judgement]) -> None:
+        """Log one line for each state that symbols have changed to."""
+        changed: dict[Freshness, list[str]] = {}
+        for judgement in judgements:
+            before = self._states.get(judgement.symbol, Freshness.FRESH)
+            if judgement.state is not before and Freshness.CLOSED not in {judgement.state, before}:
+                changed.setdefault(judgement.state, []).append(judgement.symbol)
+        for state, symbols in changed.items():
+            level = logging.INFO if state is Freshness.FRESH else logging.WARNING
+            facts = {"state": str(state), "count": len(symbols), "symbols": symbols}
+            log.log(level, "freshness_changed", extra=facts)
+        self._states = {judgement.symbol: judgement.state for judgement in judgements}
