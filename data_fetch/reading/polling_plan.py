@@ -63,4 +63,4 @@ def nse_plan(polling: Polling) -> PollingPlan:
 
 def requests_per_minute(plan: PollingPlan) -> dict[str, float]:
     """The requests of *plan* and the limit, as JSON has them."""
-    return {"wished": round(plan.requested, 2), "budget": round(plan.budget, 2)}
+    return {"requested": round(plan.requested, 2), "budget": round(plan.budget, 2)}
