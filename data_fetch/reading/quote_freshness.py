@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.market.calendar import F_AND_O_STOCK, MarketCalendar
 from data_fetch.core.market.members import Members
 from data_fetch.core.quotes.freshness import (
     STALE,
@@ -15,12 +15,22 @@ from data_fetch.core.quotes.freshness import (
     FreshnessRules,
     Judgement,
     count_states,
+    judge,
 )
 from data_fetch.core.settings import Settings
 from data_fetch.reading.frames import DataAge, converted, form_named, rows_table
 from data_fetch.reading.instants import ist_text
-from data_fetch.reading.records import Symbols, records_for, several
+from data_fetch.reading.records import (
+    Symbols,
+    clock_of,
+    listed_instruments,
+    listed_symbols,
+    several,
+    store_of,
+)
+from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.settings import process_settings
+from data_fetch.runtime.stores import named_instruments
 from data_fetch.services.freshness import FreshnessMonitor
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.quotes import QuoteStore
@@ -123,24 +133,51 @@ def freshness(
 
 def freshness_report(settings: Settings, symbols: Sequence[str] = ()) -> FreshnessReport:
     """The report of *symbols*, or of all that are listed. Raises as `freshness` does."""
-    with records_for(settings, symbols) as records:
-        expectation = records.expectation
-        found = judgements(settings, records.store, records.instruments, expectation)
-    return FreshnessReport(expectation.now, found)
+    with store_of(settings) as store, clock_of(settings) as clock:
+        calendar, now = calendar_for(settings), clock.now()
+        with store.reading() as connection:
+            instruments = (
+                named_instruments(connection, symbols).members
+                if symbols
+                else listed_instruments(connection, settings)
+            )
+        if instruments:
+            found = judgements(settings, store, instruments, calendar, now)
+        else:
+            found = [_never_seen(symbol, calendar, now) for symbol in listed_symbols(settings)]
+    return FreshnessReport(now, found)
+
+
+def _never_seen(symbol: str, calendar: MarketCalendar, now: datetime) -> Judgement:
+    """The judgement of a symbol in a store without instruments: it has no quote.
+
+    The trading hours are those of stocks, because the store does not know the indices either.
+    """
+    return judge(
+        symbol,
+        now=now,
+        group=F_AND_O_STOCK,
+        calendar=calendar,
+        rules=FreshnessRules(),
+        last_quote=None,
+        movement=None,
+        index_moved=False,
+    )
 
 
 def judgements(
     settings: Settings,
     store: Store,
     instruments: Sequence[Instrument],
-    expectation: Expectation,
+    calendar: MarketCalendar,
+    now: datetime,
 ) -> list[Judgement]:
-    """The freshness of each of *instruments* at the instant of *expectation*."""
+    """The freshness of each of *instruments* at the instant *now*."""
     monitor = FreshnessMonitor(
         quotes_repository=QuoteStore(store),
         members=Members(tuple(instruments)),
-        calendar=expectation.calendar,
-        clock=VirtualClock(expectation.now),
+        calendar=calendar,
+        clock=VirtualClock(now),
         rules=FreshnessRules(
             stale_after=settings.stale_after_minutes, frozen_after=settings.frozen_after_slots
         ),

@@ -150,7 +150,9 @@ def quotes(
         with records.store.reading() as connection:
             instruments = _present(connection, records.instruments)
             series = {one.symbol: _quote_columns(connection, one, wanted) for one in instruments}
-        states = judgements(settings, records.store, instruments, expectation)
+        states = judgements(
+            settings, records.store, instruments, expectation.calendar, expectation.now
+        )
     slots = tuple(_slots_of(one, series[one.symbol], wanted, expectation) for one in instruments)
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for found in series.values():

@@ -381,7 +381,6 @@ def test_both_ways_in_are_one_program(desk: Desk, arguments: tuple[str, ...]) ->
     [
         pytest.param(("colect",), id="no such command"),
         pytest.param(("status", "--jsn"), id="no such option"),
-        pytest.param(("collect",), id="--once left out"),
         pytest.param(("run", "--minutes", "0"), id="no minutes"),
         pytest.param(("rehearse",), id="no day"),
         pytest.param(("rehearse", "--date", "16.09.2026"), id="no such day"),

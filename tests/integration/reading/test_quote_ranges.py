@@ -2,19 +2,30 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from candle_shelf import EVENING, RELIANCE, THURSDAY, TUESDAY, WEDNESDAY, Shelf, renamed, stock
+from candle_shelf import (
+    EVENING,
+    RELIANCE,
+    THURSDAY,
+    TUESDAY,
+    WEDNESDAY,
+    Shelf,
+    environment_for,
+    renamed,
+    stock,
+)
 
-from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import SetupError
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import group_of
 from data_fetch.core.quotes.quotes import Quote, StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
+from data_fetch.core.settings import Settings
 from data_fetch.reading import freshness, quotes
 from data_fetch.reading.quote_freshness import FreshnessReport, judgements
 from data_fetch.storage.quotes import QuoteStore
@@ -180,9 +191,8 @@ class TestFreshness:
     """Trading minutes since the last quote of each symbol."""
 
     def at(self, shelf: Shelf, now: datetime, *instruments: Instrument) -> FreshnessReport:
-        expectation = Expectation(shelf.calendar, now)
         return FreshnessReport(
-            now, judgements(shelf.settings, shelf.store, instruments, expectation)
+            now, judgements(shelf.settings, shelf.store, instruments, shelf.calendar, now)
         )
 
     @pytest.mark.parametrize(
@@ -228,3 +238,14 @@ class TestFreshness:
             freshness("TCSS", settings=shelf.settings)
 
         assert "data-fetch collect --once" in rejected.value.hint
+
+    def test_a_store_without_instruments_has_no_quote_of_any_listed_symbol(
+        self, database_url: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "nse_fo_stock_symbols.txt").write_text("NIFTY\nTCS\n")
+        settings = Settings.load(environment_for(database_url), tmp_path)
+
+        found = freshness(settings=settings)
+
+        assert [str(symbol) for symbol in found.table["symbol"]] == ["NIFTY", "TCS"]
+        assert found.table["last_quote"].null_count == 2
