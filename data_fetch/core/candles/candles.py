@@ -126,11 +126,11 @@ def no_candles(instrument_key: str, interval: CandleInterval) -> CandleBlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandleReply:
-    """What came of asking for one window of candles.
+    """The result of requesting one window of candles.
 
-    The answer is *complete* when it proves the absence of what it lacks. *rejected_rows* count the
-    rows that were not used, by reason; *still_forming* counts those whose time is not over.
-    *problem* is why there is no answer at all; *too_long* if the window was the reason.
+    It is *complete* when it proves that the provider has no candles but these. *rejected_rows*
+    counts the rows that were not used, by reason; *still_forming* counts candles still in progress.
+    *problem* is why there is no response at all; *too_long* if the window was the reason.
     """
 
     block: CandleBlock

@@ -26,27 +26,27 @@ class KeyResult:
     reason: str | None = None
 
 
-def key_results(asked: Sequence[Instrument], answer: QuoteResponse) -> list[KeyResult]:
-    """One account for each of *asked*, in that order."""
-    quotes = {quote.instrument_key: quote for quote in answer.records}
+def key_results(requested: Sequence[Instrument], response: QuoteResponse) -> list[KeyResult]:
+    """The result for each of *requested*, in that order."""
+    quotes = {quote.instrument_key: quote for quote in response.records}
     return [
-        replace(account, quote=quotes.get(account.instrument.instrument_key))
-        for account in key_results_without_records(asked, quotes, answer)
+        replace(result, quote=quotes.get(result.instrument.instrument_key))
+        for result in key_results_without_records(requested, quotes, response)
     ]
 
 
 def key_results_without_records(
-    asked: Sequence[Instrument], brought: Container[str], answer: BatchResult[object]
+    requested: Sequence[Instrument], received: Container[str], response: BatchResult[object]
 ) -> list[KeyResult]:
-    """The same when records are kept elsewhere: those keys are OK that *brought* one."""
-    without = dict.fromkeys(answer.failed, (SyncState.FAILED, answer.error or ""))
-    without |= {row.instrument_key: (SyncState.REJECTED, row.reason) for row in answer.rejected}
+    """The same for records that are stored separately: the keys in *received* are OK."""
+    without = dict.fromkeys(response.failed, (SyncState.FAILED, response.error or ""))
+    without |= {row.instrument_key: (SyncState.REJECTED, row.reason) for row in response.rejected}
     unknown = (SyncState.QUARANTINED, "the provider does not know this key")
-    without |= dict.fromkeys(answer.unknown, unknown)
+    without |= dict.fromkeys(response.unknown, unknown)
     absent = (SyncState.ABSENT, "a good answer left it out")
     found = []
-    for instrument in asked:
-        if instrument.instrument_key in brought:
+    for instrument in requested:
+        if instrument.instrument_key in received:
             found.append(KeyResult(instrument, SyncState.OK))
         else:
             state, reason = without.get(instrument.instrument_key, absent)
@@ -54,14 +54,14 @@ def key_results_without_records(
     return found
 
 
-def by_reason(found: Sequence[KeyResult], answer: BatchResult[object]) -> dict[str, object]:
-    """For the audit: the symbols without a record by what became of them, and stray rows."""
+def by_reason(found: Sequence[KeyResult], response: BatchResult[object]) -> dict[str, object]:
+    """Audit details: symbols without a record by state and reason, and unrequested rows."""
     details: dict[str, object] = {}
     for state in SyncState:
         reasons = {a.instrument.symbol: a.reason for a in found if a.state is state and a.reason}
         if reasons:
             details[state.value] = reasons
-    unrequested = {row.instrument_key: row.reason for row in answer.unrequested}
+    unrequested = {row.instrument_key: row.reason for row in response.unrequested}
     if unrequested:
         details["unrequested"] = dict(islice(unrequested.items(), MOST_UNREQUESTED))
     if len(unrequested) > MOST_UNREQUESTED:

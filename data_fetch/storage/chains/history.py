@@ -119,7 +119,12 @@ def summaries_query(of: SeriesRange) -> Select[Any]:
                 summaries_table.c.timestamp == snapshots.c.timestamp,
             ),
         )
-        .where(*in_series(snapshots, of.series), snapshots.c.timestamp.between(of.first, of.last))
+        .where(
+            *in_series(snapshots, of.series),
+            snapshots.c.timestamp.between(of.first, of.last),
+            # On both tables: PostgreSQL does not carry a range from one side of a join to the other.
+            summaries_table.c.timestamp.between(of.first, of.last),
+        )
     )
 
 
