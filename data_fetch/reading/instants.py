@@ -58,7 +58,7 @@ def instant(at: datetime | str | None) -> datetime | None:
     except ValueError:
         raise SetupError(f"{at!r} is not an instant", hint=f"Write it like {EXAMPLE}.") from None
     if given.utcoffset() is None:
-        raise SetupError(f"{at} does not say in which time zone", hint=f"Write it like {EXAMPLE}.")
+        raise SetupError(f"{at} has no time zone", hint=f"Write it like {EXAMPLE}.")
     return given.astimezone(UTC)
 
 

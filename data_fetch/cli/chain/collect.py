@@ -63,7 +63,7 @@ def document(poll: Poll) -> dict[str, object]:
     return {
         "symbol": poll.symbol,
         "begun_at": exact_text(poll.begun_at),
-        "asked": poll.requested,
+        "requested": poll.requested,
         "stored": poll.stored,
         "confirmed": poll.confirmed,
         "requests": poll.requests,

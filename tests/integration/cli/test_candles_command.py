@@ -38,7 +38,7 @@ SPAN = ["--from", "2025-06-10", "--to", "2025-06-11"]
 @dataclass(frozen=True)
 class Outcome:
     status: int
-    said: str
+    output: str
     remarked: str
 
 
@@ -102,7 +102,7 @@ def test_the_formats_say_the_same(shelf: Shelf, run: Any, tmp_path: Path) -> Non
     as_json = run("export", "RELIANCE", *SPAN, "--format", "json")
     as_parquet = run("export", "RELIANCE", *SPAN, "--format", "parquet", "--output", str(file))
 
-    document = json.loads(as_json.said)
+    document = json.loads(as_json.output)
     rows = document["candles"]
     assert [row["timestamp"] for row in rows] == [
         "2025-06-10T09:15:00+05:30",
@@ -111,14 +111,14 @@ def test_the_formats_say_the_same(shelf: Shelf, run: Any, tmp_path: Path) -> Non
     ]
     assert [row["close"] for row in rows] == [0.1 + 0.2, 1500.05, 1501.0]
     assert [row["is_final"] for row in rows] == [True, True, False]
-    assert from_csv(as_csv.said) == from_parquet(file) == rows
+    assert from_csv(as_csv.output) == from_parquet(file) == rows
     assert document["symbol"] == "RELIANCE"
     assert document["instrument_keys"] == [RELIANCE.instrument_key]
     assert document["interval"] == "1minute"
     assert (document["completeness"]["present"], document["completeness"]["missed"]) == (3, 747)
     kept = parquet.read_schema(file).metadata[b"completeness"]
     assert json.loads(kept) == document["completeness"]
-    assert as_parquet.said == ""
+    assert as_parquet.output == ""
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
@@ -131,8 +131,8 @@ def test_a_file_gets_what_standard_output_would(
     printed = run("export", "RELIANCE", *SPAN, "--format", form)
     written = run("export", "RELIANCE", *SPAN, "--format", form, "--output", str(file))
 
-    assert file.read_text(encoding="utf-8") == printed.said
-    assert written.said == ""
+    assert file.read_text(encoding="utf-8") == printed.output
+    assert written.output == ""
 
 
 def test_a_missed_minute_ends_in_a_remark_with_the_command_and_status_3(
@@ -164,7 +164,7 @@ def test_a_range_the_source_has_answered_for_ends_with_status_0(shelf: Shelf, ru
 def test_a_range_without_a_candle_still_has_its_header(shelf: Shelf, run: Any) -> None:
     ended = run("export", "RELIANCE", *SPAN, "--format", "csv")
 
-    assert ended.said == (
+    assert ended.output == (
         "timestamp,open,high,low,close,volume,oi,kind,is_final,instrument_key,source\n"
     )
 
@@ -177,7 +177,7 @@ def test_a_long_export_has_one_header(shelf: Shelf, run: Any) -> None:
         "export", "RELIANCE", "--from", "2025-06-10", "--to", "2025-08-20", "--format", "csv"
     )
 
-    assert [row["timestamp"][:10] for row in from_csv(ended.said)] == ["2025-06-10", "2025-08-20"]
+    assert [row["timestamp"][:10] for row in from_csv(ended.output)] == ["2025-06-10", "2025-08-20"]
 
 
 def test_as_of_exports_what_was_known_then(shelf: Shelf, run: Any) -> None:
@@ -186,7 +186,7 @@ def test_as_of_exports_what_was_known_then(shelf: Shelf, run: Any) -> None:
 
     def close(as_of: str) -> list[float]:
         ended = run("export", "RELIANCE", *SPAN, "--format", "csv", "--as-of", as_of)
-        return [row["close"] for row in from_csv(ended.said)]
+        return [row["close"] for row in from_csv(ended.output)]
 
     assert close("2025-06-10T12:00:00+05:30") == [10.0]
     assert close("2025-06-10T14:30:00Z") == [10.5]
@@ -204,14 +204,14 @@ def test_parquet_goes_through_a_pipe_and_not_to_a_terminal(
     assert [row["close"] for row in from_parquet(piped)] == [10.0]
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     refused = run(*arguments)
-    assert (refused.status, refused.said) == (2, "")
+    assert (refused.status, refused.output) == (2, "")
     assert "--output" in refused.remarked
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (["export", "NOBODY", *SPAN, "--format", "csv"], "no instrument named NOBODY"),
+        (["export", "UNKNOWN", *SPAN, "--format", "csv"], "no instrument named UNKNOWN"),
         (
             ["export", "RELIANCE", *SPAN, "--format", "csv", "--as-of", "2025-06-10T12:00:00"],
             "time zone",
@@ -224,13 +224,13 @@ def test_parquet_goes_through_a_pipe_and_not_to_a_terminal(
     ],
 )
 def test_wrong_use_is_told_and_nothing_is_printed(
-    shelf: Shelf, run: Any, arguments: list[str], told: str
+    shelf: Shelf, run: Any, arguments: list[str], message: str
 ) -> None:
     ended = run(*arguments)
 
     assert ended.status == 2
-    assert told in ended.remarked
-    assert ended.said == ""
+    assert message in ended.remarked
+    assert ended.output == ""
 
 
 class TestDiff:
@@ -250,7 +250,7 @@ class TestDiff:
     def test_corrections_come_one_by_one_with_both_versions(self, run: Any) -> None:
         ended = run("diff", "--date", "2025-06-10", "--json")
 
-        document = json.loads(ended.said)
+        document = json.loads(ended.output)
         assert (document["date"], document["interval"]) == ("2025-06-10", "1minute")
         assert [
             (
@@ -279,9 +279,9 @@ class TestDiff:
         assert ended.status == 0
 
     def test_for_people_each_has_a_line_with_what_changed(self, run: Any) -> None:
-        said = run("diff", "--date", "2025-06-10", "--symbols", "TCS").said
+        output = run("diff", "--date", "2025-06-10", "--symbols", "TCS").output
 
-        line, total = said.splitlines()
+        line, total = output.splitlines()
         assert line.startswith("TCS          09:15  revision 1  ")
         assert "close 50.0 -> 50.5" in line
         assert "is_final False -> True" in line
@@ -292,7 +292,7 @@ class TestDiff:
     def test_a_day_without_corrections_says_so(self, run: Any) -> None:
         ended = run("diff", "--date", "2025-06-11", "--json")
 
-        assert json.loads(ended.said)["revisions"] == []
+        assert json.loads(ended.output)["revisions"] == []
         assert ended.status == 0
 
     def test_a_symbol_means_the_isin_of_that_day(self, shelf: Shelf, run: Any) -> None:
@@ -300,4 +300,4 @@ class TestDiff:
 
         ended = run("diff", "--date", "2025-06-10", "--symbols", "RELIANCE", "--json")
 
-        assert len(json.loads(ended.said)["revisions"]) == 3
+        assert len(json.loads(ended.output)["revisions"]) == 3

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -35,12 +38,12 @@ NUMBERS = ("iv", "delta", "gamma", "theta", "vega", "rho")
 @dataclass(frozen=True)
 class Ended:
     status: int
-    said: str
+    printed: str
     remarked: str
 
     @property
     def document(self) -> Any:
-        return json.loads(self.said)
+        return json.loads(self.printed)
 
 
 Run = Callable[..., Ended]
@@ -100,20 +103,23 @@ def counted(database_url: str, of: type[Base]) -> int:
 
 
 def body(shared_data: Path, name: str) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(gzip.decompress((shared_data / name).read_bytes()))
-    return told
+    response: dict[str, Any] = json.loads(gzip.decompress((shared_data / name).read_bytes()))
+    return response
 
 
 # ---------------------------------------------------------------------------------- price
 
 
-def test_price_tells_every_leg_once(run: Run, shared_data: Path) -> None:
+def test_price_lists_every_leg_once(run: Run, shared_data: Path) -> None:
     done = run("chain", "price", shared_data / V3.format(2), "--json")
 
     assert done.status == 0
-    told = done.document
-    assert (told["underlying"], told["captured_at"]) == ("NIFTY", "2026-06-19T15:30:00+05:30")
-    legs = told["legs"]
+    document = done.document
+    assert (document["underlying"], document["captured_at"]) == (
+        "NIFTY",
+        "2026-06-19T15:30:00+05:30",
+    )
+    legs = document["legs"]
     assert len(legs) == len({(leg["strike"], leg["option_type"]) for leg in legs}) == 206
     for leg in legs:
         assert (leg["iv"] is None) is (leg["reason"] is not None)
@@ -121,15 +127,13 @@ def test_price_tells_every_leg_once(run: Run, shared_data: Path) -> None:
         assert leg["oi"] is None
         assert leg["oi_reason"] == "lot_unknown"
         assert leg["oi_contracts"] is not None
-    [metrics] = told["metrics"]
+    [metrics] = document["metrics"]
     assert metrics["max_pain"] == 24000
     assert metrics["inputs"]["pcr_oi"] == {"used": 206, "of": 206, "reason": None}
-    assert json.dumps(told).count("NaN") == 0
+    assert json.dumps(document).count("NaN") == 0
 
 
-def test_price_tells_legs_that_cannot_be_true_too(
-    run: Run, shared_data: Path, tmp_path: Path
-) -> None:
+def test_price_lists_rejected_legs_too(run: Run, shared_data: Path, tmp_path: Path) -> None:
     whole = run("chain", "price", shared_data / V3.format(1), "--json").document["legs"]
     file = with_a_torn_leg(shared_data, tmp_path)
 
@@ -149,11 +153,11 @@ def test_price_tells_legs_that_cannot_be_true_too(
 
 def with_a_torn_leg(shared_data: Path, tmp_path: Path) -> Path:
     """A captured response in which one leg cannot be true."""
-    told = body(shared_data, V3.format(1))
-    row = next(row for row in told["records"]["data"] if row["strikePrice"] == 24000)
+    response = body(shared_data, V3.format(1))
+    row = next(row for row in response["records"]["data"] if row["strikePrice"] == 24000)
     row["CE"]["openInterest"] = "lots"
     file = tmp_path / "torn.json"
-    file.write_text(json.dumps(told))
+    file.write_text(json.dumps(response))
     return file
 
 
@@ -163,41 +167,43 @@ def _contract(leg: dict[str, Any]) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("convention", ["own", "nse", "upstox"])
 def test_price_in_each_convention(run: Run, shared_data: Path, convention: str) -> None:
-    told = run(
+    document = run(
         "chain", "price", shared_data / V3.format(2), "--convention", convention, "--json"
     ).document
 
     at_money = next(
-        leg for leg in told["legs"] if leg["strike"] == 24000 and leg["option_type"] == "CE"
+        leg for leg in document["legs"] if leg["strike"] == 24000 and leg["option_type"] == "CE"
     )
-    assert told["convention"] == convention
+    assert document["convention"] == convention
     assert 0.05 < at_money["iv"] < 0.15
     if convention == "nse":
         assert at_money["iv"] == pytest.approx(at_money["provider_iv"], abs=0.0002)
 
 
 def test_price_of_a_body_without_a_time_needs_one(run: Run, shared_data: Path) -> None:
-    nobody_knows = run("chain", "price", shared_data / UPSTOX, "--json")
+    without_a_time = run("chain", "price", shared_data / UPSTOX, "--json")
     named = run("chain", "price", shared_data / UPSTOX, "--at", FRIDAY, "--json")
 
-    assert nobody_knows.status == 3
-    assert {leg["reason"] for leg in nobody_knows.document["legs"]} == {"no_capture_time"}
-    assert "--at" in nobody_knows.remarked
+    assert without_a_time.status == 3
+    assert {leg["reason"] for leg in without_a_time.document["legs"]} == {"no_capture_time"}
+    assert "--at" in without_a_time.remarked
     assert named.status == 0
     assert named.document["captured_at"] == "2024-06-21T15:30:00+05:30"
     assert sum(leg["iv"] is not None for leg in named.document["legs"]) > 150
 
 
 def test_price_of_all_expiries_in_one_body(run: Run, shared_data: Path) -> None:
-    told = run(
+    document = run(
         "chain", "price", shared_data / "nse_option_chain_old/NIFTY_2025-07-17.json.gz", "--json"
     ).document
 
-    assert len(told["legs"]) == 1395
-    assert len(told["metrics"]) == 18
-    expired = [leg for leg in told["legs"] if leg["expiry"] == "2025-07-17"]
+    assert len(document["legs"]) == 1395
+    assert len(document["metrics"]) == 18
+    expired = [leg for leg in document["legs"] if leg["expiry"] == "2025-07-17"]
     assert {leg["reason"] for leg in expired} == {"expired"}
-    assert {each["provisional"] for each in told["metrics"] if each["expiry"] > "2027"} == {True}
+    assert {each["provisional"] for each in document["metrics"] if each["expiry"] > "2027"} == {
+        True
+    }
 
 
 @pytest.mark.parametrize(
@@ -217,17 +223,31 @@ def test_price_names_what_is_no_chain(run: Run, tmp_path: Path, text: str, fault
 
     done = run("chain", "price", file, "--json")
 
-    assert (done.status, done.said) == (4, "")
+    assert (done.status, done.printed) == (4, "")
     assert fault in done.remarked
 
 
 def test_price_for_people_is_a_ladder(run: Run, shared_data: Path) -> None:
-    said = run("chain", "price", shared_data / V3.format(2)).said
+    printed = run("chain", "price", shared_data / V3.format(2)).printed
 
-    assert "NIFTY 23 Jun 2026, spot 24,013.10, forward 24,048.01" in said
-    assert "*24050" in said
-    assert "max pain 24,000" in said
-    assert "…" not in said
+    assert "NIFTY 23 Jun 2026, spot 24,013.10, forward 24,048.01" in printed
+    assert "*24050" in printed
+    assert "max pain 24,000" in printed
+    assert "…" not in printed
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_ladder_is_printed_in_any_encoding(
+    tmp_path: Path, shared_data: Path, encoding: str
+) -> None:
+    """The headings have a sign that these encodings lack; on Windows a redirected file does."""
+    environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "data_fetch", "chain", "price", shared_data / V3.format(2)]
+
+    ended = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment)
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert "?OI" in ended.stdout.decode(encoding)
 
 
 # --------------------------------------------------------------------------------- import
@@ -258,9 +278,9 @@ def test_captures_of_one_stamp_that_differ_are_two_snapshots(
 
 
 def test_a_line_is_a_receipt(stored: Run, shared_data: Path, tmp_path: Path) -> None:
-    """A collector's log of 36 looks at a chain that did not change."""
+    """A collector's log of 36 receipts of a chain that did not change."""
     line = json.dumps(body(shared_data, V3.format(1)))
-    file = tmp_path / "looks.jsonl"
+    file = tmp_path / "receipts.jsonl"
     file.write_text("\n".join([line] * 36))
 
     done = stored("chain", "import", file, "--json")
@@ -271,30 +291,28 @@ def test_a_line_is_a_receipt(stored: Run, shared_data: Path, tmp_path: Path) -> 
     assert stored("chain", "show", "NIFTY", "--json").document["confirmations"] == 36
 
 
-def test_a_past_instant_counts_the_looks_until_then(
+def test_a_past_instant_counts_the_receipts_until_then(
     stored: Run, shared_data: Path, tmp_path: Path
 ) -> None:
-    """Looks that tell no time of their own are a microsecond apart."""
-    file = tmp_path / "looks.jsonl"
+    """Receipts without a time of their own are a microsecond apart."""
+    file = tmp_path / "receipts.jsonl"
     file.write_text("\n".join([json.dumps(body(shared_data, V3.format(1)))] * 36))
     stored("chain", "import", file)
     fifth = "2026-06-19T15:30:00.000004"
 
-    told = stored("chain", "show", "NIFTY", "--at", fifth, "--json").document
-    said = stored("chain", "show", "NIFTY", "--at", fifth).said
+    document = stored("chain", "show", "NIFTY", "--at", fifth, "--json").document
+    printed = stored("chain", "show", "NIFTY", "--at", fifth).printed
 
-    assert (told["confirmations"], told["last_confirmed"]) == (5, f"{fifth}+05:30")
-    assert "unchanged in 5 receipts until 15:30:00" in said
+    assert (document["confirmations"], document["last_confirmed"]) == (5, f"{fifth}+05:30")
+    assert "unchanged in 5 receipts until 15:30:00" in printed
 
 
-def test_show_tells_how_many_legs_were_set_aside(
-    stored: Run, shared_data: Path, tmp_path: Path
-) -> None:
+def test_show_counts_rejected_legs(stored: Run, shared_data: Path, tmp_path: Path) -> None:
     stored("chain", "import", with_a_torn_leg(shared_data, tmp_path))
 
-    told = stored("chain", "show", "NIFTY", "--json").document
+    document = stored("chain", "show", "NIFTY", "--json").document
 
-    assert (told["rejected"], len(told["legs"])) == (1, 205)
+    assert (document["rejected"], len(document["legs"])) == (1, 205)
 
 
 def test_bad_documents_cost_themselves_only(stored: Run, shared_data: Path, tmp_path: Path) -> None:
@@ -330,7 +348,7 @@ def test_a_damaged_file_ends_where_it_is_damaged_and_the_next_one_is_read(
     assert done.document["snapshots"] == 2
 
 
-def test_the_audit_counts_what_became_of_it(
+def test_the_audit_counts_documents_and_snapshots(
     stored: Run, database_url: str, shared_data: Path
 ) -> None:
     for _ in range(2):
@@ -412,8 +430,8 @@ def test_show_as_of_any_instant(
     ("kept", "options", "rows"),
     [
         pytest.param(None, [], 25, id="twelve on each side"),
-        pytest.param(3, [], 7, id="as many as somebody wants of it"),
-        pytest.param(3, ["--strikes", "2"], 5, id="as many as are asked for"),
+        pytest.param(3, [], 7, id="as many as are configured"),
+        pytest.param(3, ["--strikes", "2"], 5, id="as many as are named"),
     ],
 )
 def test_show_prints_strikes_around_the_money(
@@ -424,7 +442,7 @@ def test_show_prints_strikes_around_the_money(
     SymbolConfigs(store).set(nifty, datetime.now(IST))
     store.close()
 
-    ladder = market("chain", "show", "nifty", *options).said.splitlines()
+    ladder = market("chain", "show", "nifty", *options).printed.splitlines()
 
     first = next(n for n, line in enumerate(ladder) if "strike" in line.split())
     end = next(n for n, line in enumerate(ladder) if line.startswith("PCR"))
@@ -433,36 +451,38 @@ def test_show_prints_strikes_around_the_money(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "printed"),
     [
         pytest.param(["TCS"], "no chain of TCS is stored", id="nothing of it"),
         pytest.param(["NIFTY", "--at", "2020-01-01"], "as of 2020-01-01", id="nothing by then"),
         pytest.param(["NIFTY", "--expiry", "2026-06-30"], "There are: 2026-06-23", id="no such"),
     ],
 )
-def test_what_is_not_there_says_what_is(market: Run, arguments: list[str], said: str) -> None:
+def test_a_missing_chain_is_reported_with_the_stored_ones(
+    market: Run, arguments: list[str], printed: str
+) -> None:
     done = market("chain", "show", *arguments)
 
     assert done.status == 2
-    assert said in done.remarked
+    assert printed in done.remarked
 
 
 def test_metrics_against_the_previous_close(market: Run) -> None:
-    told = market("chain", "metrics", "NIFTY", "--json").document
+    document = market("chain", "metrics", "NIFTY", "--json").document
 
-    assert told["baseline"] == {"name": "previous-close", "since": None}
-    assert len(told["by_strike"]) == 206
-    assert sum(told["build_up"].values()) > 100
-    lowest = min(told["payout_curve"], key=lambda point: point["payout"])
-    assert lowest["strike"] == told["metrics"]["max_pain"]
+    assert document["baseline"] == {"name": "previous-close", "since": None}
+    assert len(document["by_strike"]) == 206
+    assert sum(document["build_up"].values()) > 100
+    lowest = min(document["payout_curve"], key=lambda point: point["payout"])
+    assert lowest["strike"] == document["metrics"]["max_pain"]
 
 
 def test_metrics_against_an_earlier_snapshot(market: Run) -> None:
     """Between the two captures 132 legs changed their open interest."""
-    told = market("chain", "metrics", "NIFTY", "--baseline", "day-open", "--json").document
+    document = market("chain", "metrics", "NIFTY", "--baseline", "day-open", "--json").document
 
-    changed = [each for each in told["by_strike"] if each["oi_change"]]
-    assert told["baseline"]["since"] == "2026-06-19T15:30:00+05:30"
+    changed = [each for each in document["by_strike"] if each["oi_change"]]
+    assert document["baseline"]["since"] == "2026-06-19T15:30:00+05:30"
     assert len(changed) == 132
 
 
@@ -492,40 +512,40 @@ def test_the_day_opens_when_derivatives_begin_to_trade(day: str, opening: str) -
 def test_the_surface_of_an_evening(market: Run, tmp_path: Path) -> None:
     picture = tmp_path / "surface.png"
 
-    told = market(
+    document = market(
         "chain", "surface", "NIFTY", "--at", "2025-07-17T15:30:00", "--png", picture, "--json"
     ).document
 
-    near = told["expiries"][0]
+    near = document["expiries"][0]
     assert near["expiry"] == "2025-07-24"
     assert near["risk_reversal"] < 0
-    assert len(told["expiries"]) >= 8
+    assert len(document["expiries"]) >= 8
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-# ------------------------------------------------------------------------------- rederive
+# ------------------------------------------------------------------------------ reprocess
 
 
 def keep(
-    folder: Path, at: datetime, told: bytes, status: int = 200, underlying: str = "NIFTY"
+    folder: Path, at: datetime, response: bytes, status: int = 200, underlying: str = "NIFTY"
 ) -> None:
     raw_store = RawResponseStore(folder / "data" / "vault" / "live", 7)
     raw_store.append(
-        [StoredResponse("nse", underlying, date(2026, 6, 23), RawResponse(at, status, told))]
+        [StoredResponse("nse", underlying, date(2026, 6, 23), RawResponse(at, status, response))]
     )
 
 
-def test_rederiving_adds_what_was_not_understood_and_keeps_the_rest(
+def test_reprocessing_adds_what_was_not_parsed_and_keeps_the_rest(
     stored: Run, database_url: str, shared_data: Path, tmp_path: Path
 ) -> None:
-    told = json.dumps(body(shared_data, V3.format(1))).encode()
+    response = json.dumps(body(shared_data, V3.format(1))).encode()
     other = json.dumps(body(shared_data, V3.format(2))).encode()
     noon = datetime(2026, 6, 19, 12, 0, tzinfo=IST)
-    for minute, kept in enumerate((told, told, b"<html></html>", other)):
+    for minute, kept in enumerate((response, response, b"<html></html>", other)):
         keep(tmp_path, noon.replace(minute=minute), kept)
 
-    first = stored("chain", "rederive", "--json").document
-    again = stored("chain", "rederive", "--json").document
+    first = stored("chain", "reprocess", "--json").document
+    again = stored("chain", "reprocess", "--json").document
 
     assert first == {
         "bodies": 4,
@@ -549,7 +569,7 @@ def test_rederiving_adds_what_was_not_understood_and_keeps_the_rest(
         pytest.param("NIFTY", 200, {"records": {}, "filtered": {}}, "empty_object", id="empty"),
     ],
 )
-def test_rederiving_believes_no_more_than_polling_does(
+def test_reprocessing_rejects_what_polling_rejects(
     stored: Run,
     database_url: str,
     shared_data: Path,
@@ -559,11 +579,11 @@ def test_rederiving_believes_no_more_than_polling_does(
     change: dict[str, Any] | None,
     fault: str,
 ) -> None:
-    told = json.dumps(body(shared_data, V3.format(1)) if change is None else change).encode()
+    response = json.dumps(body(shared_data, V3.format(1)) if change is None else change).encode()
     noon = datetime(2026, 6, 19, 12, 0, tzinfo=IST)
-    keep(tmp_path, noon, told, status, underlying=underlying)
+    keep(tmp_path, noon, response, status, underlying=underlying)
 
-    done = stored("chain", "rederive", "--json")
+    done = stored("chain", "reprocess", "--json")
 
     assert (done.status, done.document["faults"]) == (3, {fault: 1})
     assert counted(database_url, ChainSnapshotRow) == 0
@@ -574,7 +594,7 @@ def test_rederiving_believes_no_more_than_polling_does(
 
 
 @pytest.mark.parametrize(
-    ("told", "added", "fault"),
+    ("response", "added", "fault"),
     [
         pytest.param({}, 1, {}, id="a good answer"),
         pytest.param({"status": "partial_success"}, 0, {"not_a_chain": 1}, id="a part of one"),
@@ -586,40 +606,45 @@ def test_answers_of_upstox_are_read_with_their_envelope(
     stored: Run,
     shared_data: Path,
     tmp_path: Path,
-    told: dict[str, Any],
+    response: dict[str, Any],
     added: int,
     fault: dict[str, int],
 ) -> None:
-    answer = json.dumps(body(shared_data, UPSTOX) | told).encode()
+    answer = json.dumps(body(shared_data, UPSTOX) | response).encode()
     at = datetime(2024, 6, 24, 12, 0, tzinfo=IST)
     raw_store = RawResponseStore(tmp_path / "data" / "vault" / "live", 7)
     raw_store.append(
         [StoredResponse("upstox", "NIFTY", date(2024, 6, 27), RawResponse(at, 200, answer))]
     )
 
-    document = stored("chain", "rederive", "--json").document
+    document = stored("chain", "reprocess", "--json").document
 
     assert (document["added"], document["faults"]) == (added, fault)
+
+
+def test_the_former_name_of_reprocess_still_works_and_is_not_listed(stored: Run) -> None:
+    assert stored("chain", "rederive", "--json").document["bodies"] == 0
+    assert "rederive" not in stored("chain", "--help").printed
 
 
 # -------------------------------------------------------------------------------- symbols
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "printed"),
     [
         pytest.param(["set", "NIFTY", "--refresh", "1"], "--refresh", id="too soon"),
         pytest.param(["set", "NIFTY", "--expiries", "0"], "--expiries", id="no expiry"),
         pytest.param(["set", "NIFTY", "--strikes", "few"], "neither 'all'", id="no number"),
-        pytest.param(["add", "NOBODY"], "no instrument named NOBODY", id="nobody knows it"),
-        pytest.param(["pause", "RELIANCE"], "RELIANCE is not polled", id="never polled"),
+        pytest.param(["add", "NOBODY"], "no instrument named NOBODY", id="an unknown symbol"),
+        pytest.param(["pause", "RELIANCE"], "RELIANCE is not polled", id="not polled"),
     ],
 )
-def test_wrong_use_of_symbols(polling: Run, arguments: list[str], said: str) -> None:
+def test_wrong_use_of_symbols(polling: Run, arguments: list[str], printed: str) -> None:
     done = polling("symbols", *arguments)
 
     assert done.status == 2
-    assert said in done.remarked
+    assert printed in done.remarked
 
 
 def test_symbols_from_defaults_to_decisions(polling: Run) -> None:
@@ -627,33 +652,33 @@ def test_symbols_from_defaults_to_decisions(polling: Run) -> None:
     polling("symbols", "set", "NIFTY", "--expiries", "3", "--strikes", "20")
     polling("symbols", "pause", "FINNIFTY")
 
-    told = polling("symbols", "list", "--json").document
+    document = polling("symbols", "list", "--json").document
 
-    by_symbol = {each["symbol"]: each for each in told["symbols"]}
+    by_symbol = {each["symbol"]: each for each in document["symbols"]}
     assert [by_symbol["NIFTY"][name] for name in ("expiries", "strikes", "active")] == [3, 20, True]
     assert by_symbol["FINNIFTY"]["active"] is False
     assert by_symbol["M&M"]["refresh_seconds"] == 60
-    assert [each["symbol"] for each in told["symbols"]][:2] == ["M&M", "RELIANCE"]
-    assert told["requests_per_minute"]["requested"] == 4 * 2 + 3 * 2 + 2
-    assert told["feasible"] is True
+    assert [each["symbol"] for each in document["symbols"]][:2] == ["M&M", "RELIANCE"]
+    assert document["requests_per_minute"]["requested"] == 4 * 2 + 3 * 2 + 2
+    assert document["feasible"] is True
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "printed"),
     [
-        pytest.param("NOBODY", "no instrument named NOBODY", id="nobody knows it"),
+        pytest.param("NOBODY", "no instrument named NOBODY", id="an unknown symbol"),
         pytest.param("INDIA VIX", "no option on INDIA VIX is listed", id="it has no options"),
     ],
 )
-def test_symbols_are_added_all_or_none(polling: Run, wrong: str, said: str) -> None:
+def test_symbols_are_added_all_or_none(polling: Run, wrong: str, printed: str) -> None:
     done = polling("symbols", "add", "RELIANCE", wrong)
 
-    assert (done.status, said in done.remarked) == (2, True)
+    assert (done.status, printed in done.remarked) == (2, True)
     listed = polling("symbols", "list", "--json").document["symbols"]
     assert "RELIANCE" not in {each["symbol"] for each in listed}
 
 
-def test_collecting_nothing_says_so(polling: Run) -> None:
+def test_collecting_without_a_polled_symbol_is_wrong_use(polling: Run) -> None:
     listed = polling("symbols", "list", "--json").document["symbols"]
     polling("symbols", "pause", *(each["symbol"] for each in listed))
 
@@ -677,17 +702,17 @@ def test_a_paused_symbol_is_polled_again_when_it_is_added(polling: Run) -> None:
     assert (nifty["active"], nifty["expiries"]) == (True, 2)
 
 
-def test_status_answers_a_pace_that_politeness_does_not_allow(
+def test_status_reports_an_interval_that_is_too_short(
     polling: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     polling("symbols", "list")
     monkeypatch.setenv("NSE_FETCH_INTERVAL", "5")
 
-    told = polling("status", "--json").document["chains"]
-    said = polling("status").said
+    document = polling("status", "--json").document["chains"]
+    printed = polling("status").printed
 
-    assert told["nse_fetch_interval"] == {"requested": 5.0, "feasible": 16.7, "actual": None}
+    assert document["nse_fetch_interval"] == {"requested": 5.0, "feasible": 16.7, "actual": None}
     assert (
         "NSE_FETCH_INTERVAL=5 is too short for 6 symbols: the minimum is 16.7 s (actual: none yet)."
-        in said
+        in printed
     )

@@ -85,7 +85,7 @@ Piece = Sequence[Any]
 
 @pytest.fixture(scope="module")
 def exchange() -> Iterator[str]:
-    """Gives the commands their time; nothing else is asked of it."""
+    """Gives the commands their time; it gets no other request."""
     with PaperExchange(ScaledClock(NOW, speed=1e-6), symbols=("RELIANCE",)) as running:
         yield running.url
 
@@ -139,8 +139,8 @@ def a_day(
         interval=CandleInterval.MINUTE,
         day=day,
         intervals=tuple(
-            CoverageInterval(minute(day, first), minute(day, end), *said)
-            for first, end, *said in pieces
+            CoverageInterval(minute(day, first), minute(day, end), *proof)
+            for first, end, *proof in pieces
         ),
         **facts,
     )
@@ -392,11 +392,11 @@ def test_a_day_that_is_there_parts_two_runs_of_whole_days(run: Run, held: Store)
 
 def test_pending_minutes_are_counted_and_listed_only_when_asked_for(run: Run, held: Store) -> None:
     plain = run("gaps", *options(TODAY, TODAY))
-    asked = run("gaps", *options(TODAY, TODAY, "--cause", "pending"))
+    arguments = run("gaps", *options(TODAY, TODAY, "--cause", "pending"))
 
     assert "10:29-15:15" not in plain.printed
     assert "74 missed, 286 pending (minutes)" in plain.printed
-    assert "2026-09-16 10:29-15:15" in asked.printed
+    assert "2026-09-16 10:29-15:15" in arguments.printed
 
 
 def test_long_lists_are_cut(run: Run, held: Store) -> None:
@@ -499,11 +499,11 @@ def test_the_state_of_a_day(
         ),
     )
 
-    asked = options(TUESDAY, TUESDAY)
+    arguments = options(TUESDAY, TUESDAY)
 
-    document = run("coverage", *asked, "--json").document
+    document = run("coverage", *arguments, "--json").document
     assert document["instruments"][0]["days"][0]["state"] == state
-    assert f"RELIANCE      {mark}\n" in run("coverage", *asked).printed
+    assert f"RELIANCE      {mark}\n" in run("coverage", *arguments).printed
 
 
 def test_a_day_to_come_is_pending(run: Run, held: Store) -> None:
@@ -535,12 +535,12 @@ def test_rows_that_the_calendar_has_changed_are_counted_as_of_now(run: Run, held
 
 def test_settled_rows_are_answered_from_their_counts(run: Run, held: Store) -> None:
     mixed(held)
-    asked = ["coverage", *options(MONDAY, WEDNESDAY, "--json")]
-    before = run(*asked).document
+    arguments = ["coverage", *options(MONDAY, WEDNESDAY, "--json")]
+    before = run(*arguments).document
     with held.writing() as connection:
         connection.execute(update(coverage_table).values(stretches=["unreadable"]))
 
-    assert run(*asked).document == before
+    assert run(*arguments).document == before
 
 
 def test_provisional_minutes_are_present_and_counted(run: Run, held: Store) -> None:
@@ -667,10 +667,10 @@ def test_recount(
         save(held, a_day(TUESDAY, pieces))
     if traded:
         trade(held, TUESDAY, *traded)
-    asked = ["audit", *options(TUESDAY, TUESDAY, "--json")]
+    arguments = ["audit", *options(TUESDAY, TUESDAY, "--json")]
     stored = sum(minute(TUESDAY, end) - minute(TUESDAY, first) for first, end in traded)
 
-    ended = run(*asked)
+    ended = run(*arguments)
 
     assert ended.document == {
         "checked_days": 1,
@@ -680,11 +680,11 @@ def test_recount(
     }
     assert ended.status == (3 if differs else 0)
 
-    repaired = run(*asked, "--repair")
+    repaired = run(*arguments, "--repair")
     assert repaired.document["repaired_days"] == (1 if differs else 0)
     assert repaired.status == 0
-    assert run(*asked).document["differences"] == []
-    assert run(*asked, "--repair").document["repaired_days"] == 0
+    assert run(*arguments).document["differences"] == []
+    assert run(*arguments, "--repair").document["repaired_days"] == 0
 
 
 def test_rows_outside_the_session_are_not_counted(run: Run, held: Store) -> None:
@@ -748,10 +748,10 @@ def test_only_the_repaired_days_are_written(run: Run, held: Store) -> None:
                 candles.c.timestamp >= datetime(2025, 6, 10, tzinfo=IST),
             )
         )
-    asked = options(MONDAY, TUESDAY, symbols="RELIANCE,TCS")
+    arguments = options(MONDAY, TUESDAY, symbols="RELIANCE,TCS")
 
-    assert run("audit", *asked, "--repair", "--json").document["repaired_days"] == 1
-    states = run("coverage", *asked, "--json").document["totals"]["days"]
+    assert run("audit", *arguments, "--repair", "--json").document["repaired_days"] == 1
+    states = run("coverage", *arguments, "--json").document["totals"]["days"]
     assert (states["present"], states["missed"]) == (3, 1)
 
 
@@ -759,9 +759,9 @@ def test_an_audit_for_people(run: Run, held: Store) -> None:
     save(held, a_day(MONDAY, FULL), a_day(TUESDAY, FULL))
     trade(held, MONDAY, ("09:15", "15:30"))
     trade(held, TUESDAY, ("09:15", "10:00"), ("10:07", "15:30"))
-    asked = ["audit", *options(MONDAY, TUESDAY)]
+    arguments = ["audit", *options(MONDAY, TUESDAY)]
 
-    ended = run(*asked)
+    ended = run(*arguments)
 
     assert ended.printed.splitlines() == [
         "RELIANCE     2025-06-10  ledger 375, candles 368; only in the ledger 10:00-10:07",
@@ -770,8 +770,8 @@ def test_an_audit_for_people(run: Run, held: Store) -> None:
     ]
     assert "data-fetch audit --repair" in ended.noted
     fetching = "data-fetch backfill --symbols RELIANCE --from 2025-06-09 --to 2025-06-10"
-    assert fetching in run(*asked, "--repair").noted
-    assert "the ledger agrees" in run(*asked).printed
+    assert fetching in run(*arguments, "--repair").noted
+    assert "the ledger agrees" in run(*arguments).printed
 
 
 # --- what they share --------------------------------------------------------------------------
@@ -798,7 +798,7 @@ def test_an_unknown_symbol_is_named_with_near_ones(run: Run, held: Store, comman
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         pytest.param(options(TUESDAY, MONDAY), "2025-06-10 is later than 2025-06-09", id="order"),
         pytest.param(["--from", "2026-09-17"], "2026-09-17 is later than 2026-09-16", id="to come"),
@@ -807,11 +807,11 @@ def test_an_unknown_symbol_is_named_with_near_ones(run: Run, held: Store, comman
     ],
 )
 def test_wrong_use_is_told_in_words(
-    run: Run, held: Store, command: str, arguments: list[str], told: str
+    run: Run, held: Store, command: str, arguments: list[str], message: str
 ) -> None:
     ended = run(command, *arguments)
 
-    assert told in ended.noted
+    assert message in ended.noted
     assert ended.status == 2
 
 

@@ -118,7 +118,7 @@ def test_merge_counts_what_changed(run: Run, sqlite_url: str, postgres_url: str)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "message"),
     [
         pytest.param(["merge", "sqlite:///a.db", "sqlite:///a.db"], 2, "into itself", id="itself"),
         pytest.param(["merge", "sqlite:///a.db", "mysql://x/y"], 2, "mysql", id="unknown kind"),
@@ -126,19 +126,19 @@ def test_merge_counts_what_changed(run: Run, sqlite_url: str, postgres_url: str)
             ["merge", "postgresql://a:s3cret@127.0.0.1:9/x", "sqlite:///a.db"],
             4,
             "does not answer",
-            id="nobody there",
+            id="no server",
         ),
     ],
 )
 def test_a_refusal_says_why_and_shows_no_password(
-    arguments: list[str], status: int, told: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
         main(["db", *arguments])
 
     printed = capsys.readouterr()
     assert end.value.code == status
-    assert told in printed.err
+    assert message in printed.err
     assert "s3cret" not in printed.err + printed.out
 
 
@@ -149,9 +149,9 @@ def test_people_are_told_what_was_done_and_what_is_next(
         with pytest.raises(SystemExit):
             main(["db", *arguments])
 
-    told = capsys.readouterr().out
-    assert f"from nothing to revision {migrations.head()}" in told
-    assert "Next: data-fetch run" in told
+    message = capsys.readouterr().out
+    assert f"from nothing to revision {migrations.head()}" in message
+    assert "Next: data-fetch run" in message
 
 
 def test_the_documented_call_sets_postgresql_up(

@@ -52,8 +52,8 @@ COLUMNS = [
 
 
 def read(shelf: Shelf, symbol: str = "RELIANCE", **how: Any) -> Candles:
-    asked = {"first": TUESDAY, "last": TUESDAY, **how}
-    return candles(symbol, settings=shelf.settings, **asked)
+    given = {"first": TUESDAY, "last": TUESDAY, **how}
+    return candles(symbol, settings=shelf.settings, **given)
 
 
 def closes(found: Candles, day: date = TUESDAY) -> dict[int, float]:
@@ -329,17 +329,15 @@ class TestAsOf:
             {"last": "2999-01-01", "first": "2998-01-01", "as_of": "2999-06-01T00:00:00Z"},
             "still to come",
         ),
-        ({"as_of": "2025-06-10T11:00:00"}, "does not say in which time zone"),
-        ({"as_of": datetime(2025, 6, 10, 11)}, "does not say in which time zone"),  # noqa: DTZ001
+        ({"as_of": "2025-06-10T11:00:00"}, "has no time zone"),
+        ({"as_of": datetime(2025, 6, 10, 11)}, "has no time zone"),  # noqa: DTZ001
         ({"as_of": "yesterday"}, "is not an instant"),
         ({"interval": "5minute"}, "Known: 1minute, day."),
         ({"form": "excel"}, "Known: arrow, pandas, polars."),
         ({"kinds": ["flat"]}, "Known: traded, carried, auction."),
     ],
 )
-def test_arguments_that_mean_nothing_are_refused(
-    shelf: Shelf, how: dict[str, Any], message: str
-) -> None:
+def test_invalid_arguments_are_refused(shelf: Shelf, how: dict[str, Any], message: str) -> None:
     with pytest.raises(SetupError, match=message):
         read(shelf, **how)
 
@@ -355,7 +353,7 @@ def test_a_form_that_is_not_installed_names_the_command(
         read(shelf, form=form)
 
 
-def test_the_door_loads_no_table_library_before_it_is_used() -> None:
+def test_the_package_loads_no_table_library_before_it_is_used() -> None:
     heavy = "{'pyarrow', 'pandas', 'polars'}"
     program = f"import sys, data_fetch.reading; print(sorted(set(sys.modules) & {heavy}))"
 

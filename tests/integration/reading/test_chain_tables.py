@@ -149,7 +149,7 @@ class TestChain:
             ),
             pytest.param({"at": ist(9)}, "as of 2025-06-10T09:00", "Collect one", id="too early"),
             pytest.param({"source": "bse"}, "source 'bse'", "upstox, nse", id="unknown source"),
-            pytest.param({"at": "2025-06-10T09:00"}, "which time zone", "+05:30", id="no offset"),
+            pytest.param({"at": "2025-06-10T09:00"}, "has no time zone", "+05:30", id="no offset"),
         ],
     )
     def test_what_is_not_stored_is_rejected_with_a_hint(

@@ -171,7 +171,7 @@ def test_quotes_under_a_former_symbol_are_those_of_the_present_one(
     [
         pytest.param({"symbols": "RELIANC"}, "Near: RELIANCE", id="unknown symbol"),
         pytest.param({"first": "10.06.2025"}, "is not a date", id="no date"),
-        pytest.param({"first": "2025-06-10T09:15"}, "in which time zone", id="no offset"),
+        pytest.param({"first": "2025-06-10T09:15"}, "has no time zone", id="no offset"),
         pytest.param({"first": WEDNESDAY}, "is later than", id="ends before it begins"),
         pytest.param({"form": "excel"}, "Known: arrow, pandas, polars", id="unknown form"),
     ],
