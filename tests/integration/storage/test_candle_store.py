@@ -23,8 +23,8 @@ from data_fetch.storage.candles.candles import (
     CONFIRM,
     CORRECT,
     JUDGE,
-    KEEP_OLD_VERSIONS,
     NUMBER,
+    SAVE_OLD_VERSIONS,
     Written,
     begin_candle_writing,
     candles,
@@ -416,7 +416,7 @@ def test_a_final_and_a_provisional_writer_at_once_end_final(postgres_url: str) -
     assert final.revised == provisional.inserted
 
 
-@pytest.mark.parametrize("statement", [JUDGE, NUMBER, KEEP_OLD_VERSIONS, CORRECT, CONFIRM])
+@pytest.mark.parametrize("statement", [JUDGE, NUMBER, SAVE_OLD_VERSIONS, CORRECT, CONFIRM])
 def test_postgres_looks_stored_candles_up_and_never_reads_them_all(
     postgres_url: str, statement: ClauseElement
 ) -> None:

@@ -66,7 +66,7 @@ def test_the_other_world_is_refused_at_the_door(
 
     told = str(refusal.value)
     assert f"is a {first} store" in told
-    assert f"work with {second} prices" in told
+    assert f"{second} prices cannot be stored in it" in told
     assert "DATA_SOURCE" in told
 
 
