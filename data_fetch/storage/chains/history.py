@@ -26,7 +26,7 @@ from data_fetch.storage.chains.heads import expiries, heads_at, heads_between, i
 from data_fetch.storage.chains.rows import (
     METRICS,
     SNAPSHOT_COLUMNS,
-    Series,
+    SeriesKey,
     SnapshotHead,
     legs_table,
     receipts,
@@ -82,7 +82,7 @@ SNAPSHOTS_AT_ONCE = 5_000
 class SeriesRange:
     """The snapshots of one series from *first* to *last*."""
 
-    series: Series
+    series: SeriesKey
     first: datetime
     last: datetime
 
@@ -154,7 +154,7 @@ def legs(
 
 
 def legs_query(
-    series: Series, strike: Decimal, option_type: OptionType, timestamps: Sequence[datetime]
+    series: SeriesKey, strike: Decimal, option_type: OptionType, timestamps: Sequence[datetime]
 ) -> Select[Any]:
     """One leg of each snapshot: the whole key is given, so that each is one look-up."""
     return (
