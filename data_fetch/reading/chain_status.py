@@ -10,7 +10,8 @@ from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CHAINS
 from data_fetch.reading.instants import ist_text
 from data_fetch.reading.polling_plan import nse_plan, polling_plan, requests_per_minute
-from data_fetch.runtime.chains import polling_in
+from data_fetch.reading.records import listed_instruments
+from data_fetch.services.polling import Polling
 from data_fetch.storage.chains.snapshots import ChainHolding, ChainHoldings, chain_holdings
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.runs import SyncStatus, statuses
@@ -89,7 +90,8 @@ class ChainStatus:
 
 def chain_status(settings: Settings, store: Store) -> ChainStatus:
     """The status of option chains as far as *store* knows; contacts no provider."""
-    polling = polling_in(settings, store)
+    with store.reading() as connection:
+        polling = Polling(settings, store, listed_instruments(connection, settings))
     return ChainStatus(
         settings,
         chain_holdings(store),

@@ -6,7 +6,7 @@ from typing import Any
 
 from data_fetch.core.chains.polling import PollingPlan, plan_polling
 from data_fetch.core.chains.symbol_config import SymbolConfig
-from data_fetch.runtime.chains import limits_of
+from data_fetch.runtime.limits import limits_of
 from data_fetch.services.polling import Polling
 from data_fetch.sources.nse.site import NSE_LIMITS
 

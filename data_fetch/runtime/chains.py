@@ -1,9 +1,9 @@
 """Builds the services for option chains."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from data_fetch.core.ports import ChainProvider, Clock
 from data_fetch.core.settings import Settings
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.context import CollectorContext, one_off_context
+from data_fetch.runtime.limits import limits_of
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.runtime.services import universe_at
 from data_fetch.runtime.stores import store_for
@@ -34,7 +35,6 @@ from data_fetch.sources.nse.site import NSE_LIMITS, NseSite
 from data_fetch.sources.transport.pacing import Pacer, state_file_for
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.chain_client import upstox_chain_client
-from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.storage.chains.snapshots import ChainStore
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.store import Guard, Store
@@ -122,11 +122,6 @@ def raw_store_for(settings: Settings) -> RawResponseStore:
     return RawResponseStore(settings.raw_folder, settings.raw_vault_days)
 
 
-def limits_of(settings: Settings) -> Mapping[timedelta, int]:
-    """The rate limits of the first source."""
-    return NSE_LIMITS if settings.data_source == "nse" else UPSTOX_LIMITS
-
-
 def _providers(context: ChainContext) -> list[ChainProvider]:
     """The sources in the order in which they are tried, without one that is switched off."""
     settings = context.settings
@@ -210,13 +205,6 @@ def polling_for(
     """The polling configuration, to read and to change, and the provider's time."""
     with one_off_context(settings) as context:
         yield _polling_at(context, reporter), context.provider.clock.now()
-
-
-def polling_in(settings: Settings, store: Store) -> Polling:
-    """The polling configuration as far as *store* knows it; contacts no provider."""
-    listed = FoStocksLoader(lambda: settings).load_fo_stocks_from_file()
-    with store.reading() as connection:
-        return Polling(settings, store, instruments_named(connection, listed.entries).members)
 
 
 def _polling_at(context: CollectorContext, reporter: ProgressReporter) -> Polling:

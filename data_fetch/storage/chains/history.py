@@ -122,7 +122,7 @@ def summaries_query(of: SeriesRange) -> Select[Any]:
         .where(
             *in_series(snapshots, of.series),
             snapshots.c.timestamp.between(of.first, of.last),
-            # On both tables: PostgreSQL does not carry a range from one side of a join to the other.
+            # On both tables: PostgreSQL carries no range from one side of a join to the other.
             summaries_table.c.timestamp.between(of.first, of.last),
         )
     )
