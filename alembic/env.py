@@ -1,4 +1,4 @@
-"""How Alembic meets our database: the caller's connection, else the configured store."""
+"""Alembic's environment: uses the caller's connection, else the configured store."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ def migrate(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
-        # SQLite changes a table by making a new one.
+        # SQLite changes a table by creating a new one.
         render_as_batch=connection.dialect.name == "sqlite",
     )
     with context.begin_transaction():

@@ -1,4 +1,4 @@
-"""Instruments and their lineage, quotes, the audit of runs, sync status, the store's own page."""
+"""Instruments and their lineage, quotes, the audit of runs, sync status, facts about the store."""
 
 import sqlalchemy as sa
 from alembic import op

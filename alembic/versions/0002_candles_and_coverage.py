@@ -1,4 +1,4 @@
-"""Candles, what they said before they were corrected, and the coverage ledger."""
+"""Candles, their former versions, and the coverage ledger."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,8 +14,8 @@ depends_on = None
 KEYED = {"sqlite_with_rowid": False}
 
 
-def said() -> list[sa.Column]:
-    """What a candle says, and where that came from."""
+def values() -> list[sa.Column]:
+    """The values of a candle and their provenance."""
     return [
         sa.Column("open", sa.Double(), nullable=False),
         sa.Column("high", sa.Double(), nullable=False),
@@ -37,7 +37,7 @@ def upgrade() -> None:
         sa.Column("instrument_key", sa.String(), nullable=False),
         sa.Column("interval", sa.String(), nullable=False),
         sa.Column("timestamp", Instant(), nullable=False),
-        *said(),
+        *values(),
         sa.PrimaryKeyConstraint("instrument_key", "interval", "timestamp", name="pk_candles"),
         **KEYED,
     )
@@ -48,7 +48,7 @@ def upgrade() -> None:
         sa.Column("interval", sa.String(), nullable=False),
         sa.Column("timestamp", Instant(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
-        *said(),
+        *values(),
         sa.Column("superseded_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint(
             "instrument_key", "interval", "timestamp", "revision", name="pk_candle_revisions"

@@ -60,7 +60,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("instrument_key", "effective_from", name="pk_instrument_terms"),
         **KEYED,
     )
-    # What the newest master told of an instrument is known for its date, and not for earlier ones.
+    # The terms of an instrument in the newest master are known for its date, not for earlier ones.
     op.execute(
         terms.insert().from_select(
             ["instrument_key", "effective_from", "lot_size", "tick_size"],

@@ -46,6 +46,11 @@ class FailureKind(StrEnum):
     SWITCHED_OFF = "switched_off"
 
     @property
+    def predicate(self) -> str:
+        """What the source did, after its name: "upstox returned HTML"."""
+        return _PREDICATES[self]
+
+    @property
     def group(self) -> FailureGroup:
         """The group that shares this kind's remedy."""
         return _GROUPS[self]
@@ -73,6 +78,30 @@ _GROUPS: Mapping[FailureKind, FailureGroup] = {
     FailureKind.UNIT_CHANGED: FailureGroup.SCHEMA,
     FailureKind.CONTRADICTION: FailureGroup.SCHEMA,
     FailureKind.SWITCHED_OFF: FailureGroup.REFUSED,
+}
+
+_PREDICATES: Mapping[FailureKind, str] = {
+    FailureKind.EMPTY_OBJECT: "returned an empty object",
+    FailureKind.EMPTY_LIST: "returned an empty list",
+    FailureKind.EMPTY_BODY: "returned an empty body",
+    FailureKind.HTML: "returned HTML",
+    FailureKind.NOT_JSON: "returned no JSON",
+    FailureKind.UNAUTHORISED: "rejected the token",
+    FailureKind.FORBIDDEN: "denied access",
+    FailureKind.NOT_FOUND: "found nothing at the address",
+    FailureKind.MISDIRECTED: "rejected the connection",
+    FailureKind.RATE_LIMITED: "is at its rate limit",
+    FailureKind.SERVER_ERROR: "returned a server error",
+    FailureKind.REFUSED: "rejected the request",
+    FailureKind.UNKNOWN_INSTRUMENT: "does not know the instrument",
+    FailureKind.UNREACHABLE: "is unreachable",
+    FailureKind.NOT_A_CHAIN: "returned no option chain",
+    FailureKind.OTHER_CHAIN: "returned another chain",
+    FailureKind.RENAMED_FIELD: "renamed a field",
+    FailureKind.RETYPED_FIELD: "changed the type of a field",
+    FailureKind.UNIT_CHANGED: "changed a unit",
+    FailureKind.CONTRADICTION: "returned contradictory values",
+    FailureKind.SWITCHED_OFF: "is switched off",
 }
 
 _USUAL_FIRST_WAIT, _ONE_DAY = timedelta(minutes=5), timedelta(hours=24)

@@ -16,11 +16,16 @@ from data_fetch.core.settings import Settings
 from data_fetch.reading.candle_ranges import history_of, present_of
 from data_fetch.reading.instants import exact_text
 from data_fetch.reading.records import records_for
-from data_fetch.storage.candles.candles import SAID, Correction, Said, revisions_on
+from data_fetch.storage.candles.candles import (
+    VALUE_COLUMNS,
+    CandleVersion,
+    Correction,
+    revisions_on,
+)
 from data_fetch.storage.instruments.instruments import instruments_with
 
 # Columns that a correction may change; instant and run differ each time.
-COMPARED = (*SAID, "source", "is_final")
+COMPARED = (*VALUE_COLUMNS, "source", "is_final")
 
 NamedCorrection = tuple[str, Correction]
 
@@ -81,5 +86,5 @@ def _revision(symbol: str, found: Correction) -> dict[str, Any]:
     }
 
 
-def _version(version: Said) -> dict[str, Any]:
+def _version(version: CandleVersion) -> dict[str, Any]:
     return {**asdict(version), "fetched_at": exact_text(version.fetched_at)}

@@ -23,7 +23,7 @@ from data_fetch.reading.frames import DataAge, arrow_table, converted, form_name
 from data_fetch.reading.instants import date_of, instant
 from data_fetch.reading.records import records_for
 from data_fetch.runtime.settings import process_settings
-from data_fetch.storage.candles.columns import bars_known, candle_columns
+from data_fetch.storage.candles.columns import candle_columns, known_minutes
 from data_fetch.storage.candles.coverage import load_days
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.instruments.instruments import instruments_with, key_changes
@@ -272,7 +272,7 @@ def _days(
     if as_of is None:
         yield from days
         return
-    there, final = bars_known(connection, key, interval, *_minutes(key_period), as_of)
+    there, final = known_minutes(connection, key, interval, *_minutes(key_period), as_of)
     for session, day in days:
         expected = expected_spans(session, interval)
         due = expectation.due(session, interval)

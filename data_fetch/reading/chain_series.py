@@ -27,7 +27,7 @@ from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.chains import history
 from data_fetch.storage.chains.heads import expiries, in_series
-from data_fetch.storage.chains.rows import METRICS, Series, receipts
+from data_fetch.storage.chains.rows import METRICS, SeriesKey, receipts
 from data_fetch.storage.chains.snapshots import ChainStore
 from data_fetch.storage.database.store import Store
 
@@ -357,7 +357,7 @@ def _receipts_of(
     due = {minute for minute in due if wanted.begin <= minute and minute + MINUTE <= over}
     received: list[datetime] = []
     if source is not None:
-        series: Series = (underlying, expiry, source)
+        series: SeriesKey = (underlying, expiry, source)
         query = select(receipts.c.received_at).where(
             *in_series(receipts, series),
             receipts.c.received_at.between(wanted.begin, wanted.end),

@@ -1,4 +1,4 @@
-"""The parts of option chains, joined; `runtime` hands in what they share with the rest."""
+"""Builds the services for option chains."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -48,10 +48,10 @@ from data_fetch.storage.instruments.instruments import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainContext:
-    """What chains share with everything else that is collected.
+    """The parts that option chains share with everything else that is collected.
 
-    *nse_url* is where NSE's site is in this world, *pacing_folder* where its pace is kept
-    (None: with the accounts of the user).
+    *nse_url* is the address of NSE's site in this world, *pacing_folder* the folder of its rate
+    limit ledger (None: in the user's state folder).
     """
 
     settings: Settings
@@ -67,12 +67,12 @@ class ChainContext:
 
 
 def chain_service_at(context: ChainContext) -> ChainService:
-    """What polls one symbol after the other."""
+    """The service that polls one symbol at a time."""
     raw_store = raw_store_for(context.settings)
     try:
         raw_store.prune(context.clock.now().astimezone(IST).date())
     except OSError as problem:
-        context.report(f"Chains: old answers cannot be removed from the vault ({problem}).")
+        context.report(f"Old raw chain responses cannot be deleted ({problem}).")
     return ChainService(
         providers=_providers(context),
         chains=ChainStore(context.store, context.guard),
@@ -87,7 +87,7 @@ def chain_service_at(context: ChainContext) -> ChainService:
 
 
 def chain_poller_at(context: ChainContext, members: Sequence[Instrument]) -> ChainPoller:
-    """What polls by itself: the indices among *members*, and whatever is configured."""
+    """The poller of the indices among *members* and of the configured symbols."""
     return ChainPoller(
         service=chain_service_at(context),
         targets=Polling(context.settings, context.store, members).poll_targets,
@@ -98,7 +98,7 @@ def chain_poller_at(context: ChainContext, members: Sequence[Instrument]) -> Cha
 
 
 def chain_import_at(store: Store, calendar: MarketCalendar, clock: Clock) -> ChainImport:
-    """What stores captured documents, beside a running collector perhaps."""
+    """The import of captured documents; it may run beside a collector."""
     return ChainImport(
         chains=ChainStore(store),
         enricher=ChainEnricher(store, calendar),
@@ -108,7 +108,7 @@ def chain_import_at(store: Store, calendar: MarketCalendar, clock: Clock) -> Cha
 
 
 def chain_reprocess_at(store: Store, calendar: MarketCalendar, clock: Clock) -> ChainReprocess:
-    """What works tables out again from answers that were kept."""
+    """The service that builds the chain tables again from stored raw responses."""
     return ChainReprocess(
         chains=ChainStore(store),
         enricher=ChainEnricher(store, calendar),
@@ -123,7 +123,7 @@ def raw_store_for(settings: Settings) -> RawResponseStore:
 
 
 def _providers(context: ChainContext) -> list[ChainProvider]:
-    """The sources in the order in which they are asked; a source switched off is not asked."""
+    """The sources in the order in which they are tried, without one that is switched off."""
     settings = context.settings
     upstox: ChainProvider = upstox_chain_client(context.api, context.clock)
     host = urlsplit(context.nse_url).netloc
@@ -148,7 +148,7 @@ def _listed(context: ChainContext, underlying: Instrument) -> Sequence[date]:
 
 
 def _symbol_of(store: Store, name: str) -> str:
-    """The trading symbol behind a provider's key, where the store knows it."""
+    """The trading symbol of a provider's key, if the store knows it."""
     if "|" not in name:
         return name
     with store.reading() as connection:
@@ -157,7 +157,7 @@ def _symbol_of(store: Store, name: str) -> str:
 
 
 def _live_key_of(store: Store, symbol: str) -> str | None:
-    """The key that Upstox answers with for the underlying *symbol*, where the store knows it."""
+    """The key that Upstox returns for the underlying *symbol*, if the store knows it."""
     with store.reading() as connection:
         found = instruments_named(connection, [symbol]).members
     return found[0].live_key if found else None
@@ -170,7 +170,7 @@ def _instrument(connection: Connection, key: str) -> Instrument | None:
 def chain_context_at(
     context: CollectorContext, calendar: MarketCalendar, report: Callable[[str], None]
 ) -> ChainContext:
-    """What the chains share with everything else at *context*."""
+    """The context of the chain services at *context*."""
     return ChainContext(
         settings=context.settings,
         api=context.provider.api,
@@ -189,7 +189,7 @@ def chain_context_at(
 def chain_polls_for(
     settings: Settings, reporter: ProgressReporter, symbols: Sequence[str], expiries: int | None
 ) -> Iterator[Iterator[Poll]]:
-    """One poll of each of *symbols* (none named: of all that are polled), as they are drawn."""
+    """One poll of each of *symbols*, when it is iterated; without any, of all that are polled."""
     with one_off_context(settings) as context:
         polling = _polling_at(context, reporter)
         targets = polling.targets(symbols, expiries)
@@ -202,13 +202,13 @@ def chain_polls_for(
 def polling_for(
     settings: Settings, reporter: ProgressReporter
 ) -> Iterator[tuple[Polling, datetime]]:
-    """What is polled, to look at and to change, and what time it is there."""
+    """The polling configuration, to read and to change, and the provider's time."""
     with one_off_context(settings) as context:
         yield _polling_at(context, reporter), context.provider.clock.now()
 
 
 def _polling_at(context: CollectorContext, reporter: ProgressReporter) -> Polling:
-    """The instruments come from the store; from today's master when it knows none."""
+    """Instruments are those of the store; of today's master when it has none."""
     loader = FoStocksLoader(lambda: context.settings)
     with context.store.reading() as connection:
         known = last_master_date(connection) is not None
@@ -220,7 +220,7 @@ def _polling_at(context: CollectorContext, reporter: ProgressReporter) -> Pollin
 
 @contextmanager
 def chain_import_for(settings: Settings) -> Iterator[ChainImport]:
-    """What stores captured documents in the configured store."""
+    """The import of captured documents into the configured store."""
     store = store_for(settings)
     try:
         yield chain_import_at(store, calendar_for(settings), SystemClock())
@@ -230,7 +230,7 @@ def chain_import_for(settings: Settings) -> Iterator[ChainImport]:
 
 @contextmanager
 def chain_reprocess_for(settings: Settings) -> Iterator[tuple[ChainReprocess, RawResponseStore]]:
-    """What works tables out again, and the vault it does so from."""
+    """The service that builds chain tables again, and its raw responses."""
     store = store_for(settings)
     try:
         reprocess = chain_reprocess_at(store, calendar_for(settings), SystemClock())

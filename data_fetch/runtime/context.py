@@ -40,8 +40,8 @@ def context_for(
 
     def on_wait() -> None:
         leader = leadership.leader()
-        who = f"another scheduler, {leader}, collects into it" if leader else "it does not answer"
-        reporter.message(f"Waiting for {store.name}: {who}.")
+        why = f"another scheduler, {leader}, collects into it" if leader else "it does not answer"
+        reporter.message(f"Waiting for {store.name}: {why}.")
 
     fence = leadership.acquire(stop, on_wait)
     if fence is None:
@@ -100,4 +100,4 @@ def _warn(settings: Settings, provider: ProviderConnection, reporter: ProgressRe
     elif settings.world is World.LIVE and not provider.token.held:
         reporter.message("Warning: there is no access token. Put UPSTOX_ACCESS_TOKEN into .env.")
     elif settings.world is World.LIVE and provider.token.expires_at() is None:
-        reporter.message("The token does not say when it expires; daily ones end at 03:30 IST.")
+        reporter.message("The token has no expiry time in it; daily tokens end at 03:30 IST.")

@@ -1,23 +1,21 @@
-"""PostgreSQL's first set-up: the database, and the schema in it.
+"""Creates the PostgreSQL database and its schema.
 
 from data_fetch.postgres_config import postgres_config
 postgres_config.setup_postgres_for_data_collection()
 """
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from psycopg2 import errors
 from sqlalchemy import URL
 from sqlalchemy.exc import ProgrammingError
 
 from data_fetch.core.errors import SetupError, StoreUnreachable
-from data_fetch.core.settings import Settings
+from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.database.engine import engine_for, is_postgres, redacted
 from data_fetch.storage.database.migrations import upgrade
 
-# A database that every server has, to be connected to while the wanted one is made.
+# A database of every server, to connect to while the configured one is created.
 MAINTENANCE_DATABASE = "postgres"
 
 
@@ -32,7 +30,7 @@ class SetUp:
 
 
 class PostgresConfig:
-    """The configured PostgreSQL. Inert until asked to do something."""
+    """The configured PostgreSQL database. Inert until one of its methods is called."""
 
     def setup_postgres_for_data_collection(self) -> SetUp:
         """Create the configured database if it is missing, and bring its schema up to date.
@@ -40,7 +38,7 @@ class PostgresConfig:
         Safe to repeat. Raises SetupError when no PostgreSQL is configured or when it may not
         be created, StoreUnreachable when the server does not answer.
         """
-        url = engine_for(Settings.load(os.environ, Path.cwd()).store_url).url
+        url = engine_for(process_settings().store_url).url
         if url.get_backend_name() != "postgresql":
             raise SetupError(
                 "no PostgreSQL is configured",
@@ -51,7 +49,7 @@ class PostgresConfig:
 
 
 def set_up(url: str) -> SetUp:
-    """Make sure that the database at *url* is there, with the schema of this version."""
+    """Create the database at *url* if it is missing, and its schema as of this version."""
     engine = engine_for(url)
     created = is_postgres(engine) and _create_database(engine.url)
     before, after = upgrade(engine)
@@ -63,8 +61,8 @@ postgres_config = PostgresConfig()
 
 
 def _create_database(url: URL) -> bool:
-    """Make the database that *url* names; False when it is there already."""
-    if _answers(url):
+    """Create the database at *url*; False when it exists already."""
+    if _is_reachable(url):
         return False
     name = url.database or ""
     engine = engine_for(_text(url.set(database=MAINTENANCE_DATABASE)))
@@ -87,7 +85,7 @@ def _create_database(url: URL) -> bool:
     return True
 
 
-def _answers(url: URL) -> bool:
+def _is_reachable(url: URL) -> bool:
     engine = engine_for(_text(url))
     try:
         with engine.connect():

@@ -1,7 +1,7 @@
-"""Where the log lines go: one rotated file of JSON lines per service.
+"""Logging: one rotated file of JSON lines per service.
 
 Modules log through the standard library with fields in `extra`; nothing is set up until
-`start_logging` is called. Secrets handed in are masked wherever they might turn up.
+`start_logging` is called. Secrets are masked wherever they appear.
 """
 
 import logging

@@ -30,7 +30,7 @@ REHEARSAL_STARTS, REHEARSAL_LASTS = time(8, 0), timedelta(hours=15)
 def rehearsal_for(
     settings: Settings, day: date, reporter: ProgressReporter
 ) -> Iterator[tuple[Collector, datetime]]:
-    """A collector on a virtual clock and an exchange of its own, and when its day ends.
+    """A collector on a virtual clock with its own exchange, and the end of its day.
 
     Raises SetupError when the market is closed on *day*, WrongWorld when the named store is
     a live one.
@@ -71,13 +71,13 @@ def rehearsal_for(
         if not collector.quotes.slots_on(day):
             raise SetupError(
                 f"the market is closed on {day}",
-                hint="Ask for a trading day: data-fetch calendar next",
+                hint="Choose a trading day: data-fetch calendar next",
             )
         yield collector, starts + REHEARSAL_LASTS
 
 
 def _rehearsal_settings(settings: Settings, folder: Path) -> Settings:
-    """Always paper, everything in a folder of its own but a store that was named."""
+    """Settings of the paper world with all files in *folder*; a configured database is used."""
     symbols = FoStocksLoader(lambda: settings).load_fo_stocks_from_file()
     temporary = SecretStr(f"sqlite:///{folder / 'rehearsal.db'}")
     return settings.model_copy(
@@ -87,7 +87,7 @@ def _rehearsal_settings(settings: Settings, folder: Path) -> Settings:
             "folder": folder,
             "symbols_file": symbols.path.resolve(),
             "database_url": settings.database_url or temporary,
-            # Whoever listens there wants the prices of the run, not of a rehearsal.
+            # Subscribers expect the prices of the run and not of a rehearsal.
             "redis_url": None,
         }
     )

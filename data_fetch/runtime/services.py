@@ -31,7 +31,7 @@ def universe_at(
 ) -> Universe:
     """The instruments of the listed symbols.
 
-    The store answers where it has today's instrument master. Otherwise, and with *renew*, the
+    They come from the store when it has today's instrument master. Otherwise, and with *renew*, the
     provider's master is looked at. Raises SetupError when none of the symbols is known,
     MasterUnavailable when there is no master.
     """

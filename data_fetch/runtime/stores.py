@@ -27,7 +27,7 @@ from data_fetch.storage.instruments.instruments import (
 
 @dataclass(frozen=True, slots=True)
 class ChosenStore:
-    """The store to collect into; *degraded* says why it is not the configured one."""
+    """The store to collect into; *degraded* is why it is not the configured one."""
 
     store: Store
     degraded: str | None = None

@@ -1,6 +1,6 @@
-"""One world's outside, joined: what time it is there, who answers, what is listed.
+"""The provider connection for one environment: clock, API client, instrument master, calendar.
 
-In the paper world that is an exchange of our own, found or started for the working folder.
+In the paper world the provider is a paper exchange, found or started for the working folder.
 Nothing is read, opened or connected until one of these functions is called.
 """
 
@@ -29,17 +29,17 @@ from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.upstox.token import TokenKeeper
 
-# No account is needed there: the paper exchange takes any token that begins like this.
+# The paper exchange has no accounts: it accepts any token that begins like this.
 PAPER_TOKEN = "paper-analytics"
 PAPER_MASTER_PATH = "/market-quote/instruments/exchange/NSE.json.gz"
 
-# How one working folder comes by its paper exchange.
+# Finds or starts the paper exchange of a working folder.
 KeepExchange = Callable[[Path, Callable[[], PaperExchange]], AbstractContextManager[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderConnection:
-    """One world's outside: what time it is there, who answers, what is listed."""
+    """The connection to a provider: clock, API client, instrument master, calendar."""
 
     world: World
     clock: Clock
@@ -64,7 +64,7 @@ def master_for(settings: Settings) -> Iterator[InstrumentMaster]:
         with provider_for(settings) as provider:
             yield provider.master
     else:
-        # Whoever names a master means a real one; it is kept apart from the exchange's.
+        # A configured master is a real one; its files are separate from the paper exchange's.
         address = settings.instruments_url or INSTRUMENTS_URL
         yield _master(settings, World.LIVE, SystemClock(), address)
 
@@ -73,7 +73,7 @@ def master_for(settings: Settings) -> Iterator[InstrumentMaster]:
 def provider_for(
     settings: Settings, keep: KeepExchange = any_exchange
 ) -> Iterator[ProviderConnection]:
-    """The outside world as configured; in the paper world *keep* finds or starts an exchange."""
+    """The configured provider; in the paper world *keep* finds or starts an exchange."""
     calendar = calendar_for(settings)
     if settings.world is World.LIVE:
         yield provider_at(settings, SystemClock(), settings.base_url or UPSTOX_URL, calendar)
@@ -92,10 +92,10 @@ def provider_at(
     state_folder: Path | None = None,
     random: Random | None = None,
 ) -> ProviderConnection:
-    """The parts of the world at *base_url*.
+    """The connection to the provider at *base_url*.
 
-    An exchange of our own has its budget kept in *state_folder*, not with the accounts of the
-    user; *random* makes retries repeatable.
+    A paper exchange has its rate limit ledger in *state_folder*, a provider in the user's state
+    folder; *random* makes retries repeatable.
     """
     token = _token(settings)
     host = urlsplit(base_url).netloc
@@ -120,7 +120,7 @@ def provider_at(
         api=api,
         master=_master(settings, settings.world, clock, listed or INSTRUMENTS_URL),
         calendar=calendar,
-        # The paper exchange is both providers at one address.
+        # The paper exchange stands in for both providers at one address.
         nse_url=settings.nse_base_url or (base_url if paper else NSE_URL),
         pacing_folder=state_folder,
     )
@@ -131,7 +131,7 @@ def _master(settings: Settings, world: World, clock: Clock, address: str) -> Ins
 
 
 def _token(settings: Settings) -> TokenKeeper:
-    """A real token never goes to an exchange that we start ourselves."""
+    """The token to send; a paper exchange that we start never receives a real one."""
     if settings.world is World.PAPER and settings.base_url is None:
         return TokenKeeper(PAPER_TOKEN, env_file=None, in_environment=False)
     own = settings.access_token.get_secret_value()
@@ -157,7 +157,7 @@ def paused(clock: Clock) -> Iterator[None]:
 def _paper_exchange(
     settings: Settings, calendar: MarketCalendar, keep: KeepExchange
 ) -> Iterator[str]:
-    """The address of the configured exchange, else of the one that *keep* gives this folder."""
+    """The address of the configured exchange, else of the one of this folder."""
 
     def start() -> PaperExchange:
         clock = PaperMarketClock(

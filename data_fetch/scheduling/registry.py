@@ -1,10 +1,10 @@
-"""Jobs and their cadence, on our clock.
+"""The job registry: runs each job at its instants, on the clock of the provider.
 
-The `schedule` library keeps the registry and says which job comes next. Used plainly it reads
-the computer's clock, counts from the end of the last run (so it drifts) and forgets what it
-slept through; the adapter here gives it our clock and the timetable's instants instead.
+The `schedule` library has the list of jobs and their order. By itself it reads the computer's
+clock, counts from the end of the last run (so it drifts) and skips runs after a pause; the
+adapter here gives it a clock and the timetable's instants instead.
 
-Each job has a worker of its own: it never overlaps itself, and a slow one delays no other.
+Each job has a worker of its own: it never overlaps itself, and a slow job delays no other.
 """
 
 import logging
@@ -28,7 +28,7 @@ OnFailure = Callable[[str, Exception], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobState:
-    """One job as it stands: when it began last, when it is due, whether it is at work."""
+    """The state of one job: its last start, its next instant, whether it is running."""
 
     name: str
     last_run: datetime | None
@@ -37,7 +37,7 @@ class JobState:
 
 
 class _TimedJob(schedule.Job):
-    """A job of the library whose time is ours."""
+    """A job of the library with a clock and instants of its own."""
 
     def __init__(self, scheduler: "_TimedScheduler", next_after: NextAfter) -> None:
         super().__init__(1, scheduler)
@@ -50,7 +50,7 @@ class _TimedJob(schedule.Job):
 
     def _schedule_next_run(self) -> None:
         now = self._clock.now()
-        # A clock that was set back a little must not make one instant due twice.
+        # A clock that was set back a little must not make an instant due twice.
         after = max(now, self.next_run) if self.next_run else now
         try:
             self.next_run = self._next_after(after)
@@ -66,7 +66,7 @@ class _TimedScheduler(schedule.Scheduler):
 
 
 class _Worker:
-    """Runs one job, once at a time. Called while at work, it goes round once more."""
+    """Runs one job, once at a time. A call while it is running repeats it once."""
 
     def __init__(self, name: str, work: Work, clock: Clock, on_failure: OnFailure) -> None:
         self.name = name
@@ -90,7 +90,7 @@ class _Worker:
         self._pool.submit(self._run_all)
 
     def close(self) -> None:
-        """Return when the work in hand is done."""
+        """Return when the running work has ended."""
         self._pool.close()
 
     def _run_all(self) -> None:
@@ -106,8 +106,8 @@ class _Worker:
         try:
             self._work()
         except Exception as problem:
-            # Everything: a job may fail in any way, the schedule may not. Our own errors say
-            # all there is to say; only a surprise needs its trace.
+            # Any exception: a failing job must not stop the schedule. Our own errors explain
+            # themselves; only an unexpected one needs its traceback.
             trace = not isinstance(problem, DataFetchError)
             facts = {"job": self.name, "problem": str(problem)}
             log.error("job_failed", exc_info=trace, extra=facts)
@@ -115,7 +115,7 @@ class _Worker:
 
 
 class JobRegistry:
-    """Jobs by name. *on_failure* is told of a job that raised; the others go on."""
+    """Jobs by name. *on_failure* is called when a job raises; the others continue."""
 
     def __init__(self, clock: Clock, on_failure: OnFailure) -> None:
         self._clock = clock
@@ -124,32 +124,32 @@ class JobRegistry:
         self._workers: dict[str, _Worker] = {}
 
     def add(self, name: str, work: Work, next_after: NextAfter) -> None:
-        """Run *work* on a worker of its own at each instant *next_after* names."""
+        """Run *work* on a worker of its own at each instant that *next_after* returns."""
         worker = _Worker(name, work, self._clock, self._on_failure)
         self._workers[name] = worker
         _TimedJob(self._scheduler, next_after).tag(name).do(worker.call)
 
     def call(self, name: str) -> None:
-        """Set one job to work now, whatever its cadence."""
+        """Start one job now, besides its instants."""
         self._workers[name].call()
 
     @property
     def next_run(self) -> datetime | None:
-        """When the next job is due; None when nothing will ever be."""
+        """When the next job is due; None when no job has a next instant."""
         return min((job.next_run for job in self._scheduler.jobs if job.next_run), default=None)
 
     def run_pending(self) -> None:
-        """Set every due job to work and return at once."""
+        """Start every due job and return at once."""
         self._scheduler.run_pending()
 
     def close(self) -> None:
-        """Start nothing more; return when the jobs in hand are done."""
+        """Start no more jobs; return when the running ones have ended."""
         self._scheduler.clear()
         for worker in self._workers.values():
             worker.close()
 
     def states(self) -> list[JobState]:
-        """Every job as it stands."""
+        """The state of every job."""
         due = {name: job.next_run for job in self._scheduler.jobs for name in job.tags}
         return [
             JobState(

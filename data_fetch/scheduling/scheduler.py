@@ -1,4 +1,4 @@
-"""Runs each job when it is due. The way in is `data_scheduler.start()`.
+"""Runs each job when it is due; `data_scheduler.start()` starts it.
 
 Two schedulers never collect into one store: the second waits and takes over when the first
 stops or dies. `scheduling.rehearsal` drives the same loop through a whole day.
@@ -24,13 +24,13 @@ from data_fetch.scheduling.registry import JobRegistry, JobState
 log = logging.getLogger("data_fetch.data_scheduler")
 
 
-# A collector that runs for months must not keep every failure.
+# A collector that runs for months must not accumulate every failure.
 KEPT_FAILURES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How the scheduler stands at this moment."""
+    """The state of the scheduler at one instant."""
 
     running: bool
     world: str | None = None
@@ -41,7 +41,7 @@ class Status:
 
 
 class DataScheduler:
-    """Goes round the jobs until told to stop. Inert until `start()`."""
+    """Runs the jobs of a collector until `stop()`. Inert until `start()`."""
 
     def __init__(self) -> None:
         self._stop = Event()
@@ -53,10 +53,11 @@ class DataScheduler:
         self.failures: list[str] = []
 
     def start(self, *, minutes: int | None = None, reporter: ProgressReporter = SILENT) -> None:
-        """Collect until `stop()`, or for so many minutes of the market once ready. Blocks.
+        """Collect until `stop()`, or for *minutes* of the market once ready. Blocks.
 
         Waits while another scheduler collects into the same store, and again when the store
-        is lost. Raises SetupError and OutsideError for what only a person, or time, can mend.
+        is lost. Raises SetupError for a fault in the configuration, OutsideError for one of the
+        provider or the network.
         """
         settings = process_settings()
         chosen = store_for_run(settings, reporter.message)
@@ -76,21 +77,21 @@ class DataScheduler:
             if not self._asked_to_stop:
                 reporter.message(
                     f"The lock on {chosen.store.name} is lost: another scheduler has it, or "
-                    "the database went away. Waiting for it."
+                    "the database does not answer. Waiting for the lock."
                 )
         self._asked_to_stop = False
         self._stop.clear()
 
     def stop(self) -> None:
-        """Finish the slot in hand and the requests of backfills that are under way, then let
-        `start()` return."""
+        """Finish the current slot and the backfill requests in flight, then return from
+        `start()`."""
         self._asked_to_stop = True
         self._stop.set()
 
     def _collect(
         self, context: CollectorContext, minutes: int | None, reporter: ProgressReporter
     ) -> None:
-        """Collect at *context*; each morning with listings and calendar as they are then."""
+        """Collect at *context*; each morning with the listings and the calendar of that day."""
         with paused(context.provider.clock):
             collector = collector_at(context, reporter)
             reporter.started(collector.started())
@@ -107,17 +108,17 @@ class DataScheduler:
             collector = self._renewed(collector, reporter)
 
     def _renewed(self, collector: Collector, reporter: ProgressReporter) -> Collector:
-        """The collector of a new morning; yesterday's when there cannot be one."""
+        """The collector of a new morning; yesterday's when it cannot be built."""
         try:
             with paused(collector.provider.clock):
                 return collector_at(collector.context, reporter)
         except DataFetchError as problem:
-            reporter.message(f"Warning: {problem} Going on with yesterday's universe.")
+            reporter.message(f"Warning: {problem} Continuing with yesterday's universe.")
             log.error("not_renewed", extra={"problem": str(problem)})
             return collector
 
     def get_status(self) -> Status:
-        """How the scheduler stands, and each of its jobs."""
+        """The state of the scheduler and of each of its jobs."""
         collector, registry = self._collector, self._registry
         if collector is None or registry is None:
             return Status(running=False)
@@ -131,7 +132,7 @@ class DataScheduler:
         )
 
     def run(self, collector: Collector, until: datetime) -> None:
-        """The loop itself: set due jobs to work, wait for the next instant, again."""
+        """The loop: start due jobs, wait for the next instant, repeat."""
         clock = collector.provider.clock
         registry = JobRegistry(clock, self._job_failed)
         self._collector, self._registry = collector, registry
@@ -162,7 +163,7 @@ class DataScheduler:
         next_run: datetime | None,
         until: datetime,
     ) -> bool:
-        """Whether it is over: stopped, or nothing more is due by *until*."""
+        """Wait for the next instant; True when stopped, or when no job is due by *until*."""
         if next_run is None or next_run > until:
             wait(until, self._stop)
             return True

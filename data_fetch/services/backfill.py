@@ -1,8 +1,8 @@
-"""Coverage -> plan -> requests -> candles: finds what is missing and fetches it.
+"""Finds missing candles in the coverage ledger and fetches them.
 
-A plan says what it costs before it starts. A run asks for several windows at once, writes each
-answer in one transaction with the ledger and the audit row, and can be killed anywhere: the
-next plan holds what is still missing and nothing that was settled.
+A plan has the cost of its requests before the first is sent. A run sends several requests at
+once and writes each response in one transaction with the ledger and the audit row. It can be
+killed at any point: the next plan has what is still missing, and no day that is settled.
 """
 
 import logging
@@ -46,24 +46,24 @@ from data_fetch.storage.candles.repository import CandleRepository
 log = logging.getLogger("data_fetch.backfill_service")
 
 BACKFILL = "backfill"
-# In a row: then the provider, or the way to it, is down, and the rest would fail too.
+# So many in a row: the provider or the network is down, and the rest would fail too.
 FAILURES_TO_STOP = 8
 WORKERS = 8
-# Clocks are corrected by less; a paper market is set back by more.
+# Clock corrections are smaller; a paper market is set back by more.
 CLOCKS_DIFFER = timedelta(minutes=5)
-# The audit is read by people.
+# People read the audit row.
 MOST_NAMED = 20
-INTERRUPTED = "the run was interrupted; what it fetched is stored"
+INTERRUPTED = "the run was interrupted; the candles it fetched are stored"
 
 Advance = Callable[["Progress"], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillOrder:
-    """What to look after: every day of *instruments* from *first* to *last*, both included.
+    """The days to complete: those of *instruments* from *first* to *last*, both included.
 
-    *listed* holds the first day of contracts. With *retry_failed* days are asked for again
-    although the time for their next attempt has not come.
+    *listed* has the first day of contracts. With *retry_failed* days are requested again before
+    the time of their next attempt.
     """
 
     instruments: Sequence[Instrument]
@@ -76,9 +76,9 @@ class BackfillOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillPlan:
-    """The requests that an order takes now, and what they cost.
+    """The requests that an order needs now, and their cost.
 
-    *held_back* days lack something too, but may not be asked for before *next_attempt*.
+    *held_back* days are incomplete too, but are not requested before *next_attempt*.
     """
 
     order: BackfillOrder
@@ -90,7 +90,7 @@ class BackfillPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a run has come."""
+    """The progress of a run."""
 
     windows: int
     done: int
@@ -99,10 +99,10 @@ class Progress:
 
 @dataclass(slots=True)
 class BackfillReport:
-    """What a run came to. *missed* minutes of the order are still ours to fetch.
+    """The result of a run. *missed* minutes of the order are still to be fetched.
 
-    A run that was told to stop has fewer windows *done* than it had *windows*; *answered* are
-    those of which the provider said something, complete or not.
+    A run that was stopped has fewer windows *done* than *windows*; *answered* are those with a
+    response from the provider, complete or not.
     """
 
     run_id: str
@@ -129,23 +129,23 @@ class BackfillReport:
     def outcome(self) -> Outcome:
         if self.stopped_by is not None and not self.answered:
             return Outcome.FAILED
-        whole = not self.missed and self.stopped_by is None and self.done == self.windows
-        return Outcome.COMPLETED if whole else Outcome.INCOMPLETE
+        complete = not self.missed and self.stopped_by is None and self.done == self.windows
+        return Outcome.COMPLETED if complete else Outcome.INCOMPLETE
 
     def failed(self, failure: FailureGroup, reason: str, window: Window) -> None:
-        """Count a failure, and remember why for the first few symbols."""
+        """Count a failure, with its reason for the first few symbols."""
         self.failures[failure] += 1
         if len(self.reasons) < MOST_NAMED:
             self.reasons.setdefault(window.instrument.symbol, reason)
 
 
 def no_progress(_: Progress) -> None:
-    """Watches a run without a word."""
+    """Ignore the progress of a run."""
 
 
 class BackfillService:
-    """Fetches what the ledger says is missing. Setting *stop* ends a run after the answers that
-    are under way."""
+    """Fetches the candles that the ledger lacks. Setting *stop* ends a run after the requests in
+    flight."""
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class BackfillService:
         self._stop = stop
 
     def plan(self, order: BackfillOrder) -> BackfillPlan:
-        """The fewest requests for what *order* lacks, and how long they will take.
+        """The fewest requests for the missing days of *order*, and how long they take.
 
         Sends nothing. Raises CalendarUnknown when the order reaches beyond the calendar.
         """
@@ -177,11 +177,11 @@ class BackfillService:
         now = expectation.now
         needs: list[Need] = []
         waiting: list[datetime] = []
-        for lack in self._lacking(order, expectation):
-            if lack.next_attempt and lack.next_attempt > now and not order.retry_failed:
-                waiting.append(lack.next_attempt)
+        for day in self._missing_days(order, expectation):
+            if day.next_attempt and day.next_attempt > now and not order.retry_failed:
+                waiting.append(day.next_attempt)
             else:
-                needs.append(lack.need)
+                needs.append(day.need)
         planned = plan_windows(needs, order.interval, expectation.today, self._source.endpoint_for)
         return BackfillPlan(
             order=order,
@@ -198,10 +198,10 @@ class BackfillService:
         advance: Advance = no_progress,
         begun: SyncRun | None = None,
     ) -> BackfillReport:
-        """Send the requests of *plan*, several at once, and store what they bring.
+        """Send the requests of *plan*, several at once, and store the responses.
 
-        It may go on with a run that has *begun* by other means. The report says what stopped
-        it, if something did. Raises what the store raises.
+        Continues the run *begun*, if given. The report has the problem that stopped it, if one
+        did. Raises what the store raises.
         """
         run = _Run(plan, begun or self._begun(job))
         queue = deque(plan.windows)
@@ -217,20 +217,20 @@ class BackfillService:
                 if self._over(run.report):
                     in_flight.cancel()
         run.report.missed = self.missed_minutes(plan.order)
-        finished = run.row(self._clock.now(), run.report.outcome, _why_not_whole(run.report))
+        finished = run.row(self._clock.now(), run.report.outcome, _why_incomplete(run.report))
         facts = {**finished.details, "missed": run.report.missed}
         self._repository.record_run(replace(finished, details=facts))
         log.info("backfill", extra={"job": finished.job, "run_id": finished.run_id, **facts})
         return run.report
 
     def missed_minutes(self, order: BackfillOrder) -> int:
-        """How many minutes (days, for the interval `day`) of *order* are ours to fetch still."""
-        return sum(lack.missed for lack in self._lacking(order, self._expectation(order)))
+        """How many minutes (days, for the interval `day`) of *order* are still to be fetched."""
+        return sum(day.missed for day in self._missing_days(order, self._expectation(order)))
 
     def prove_no_trades(self, instruments: Sequence[Instrument], job: str = BACKFILL) -> SyncRun:
-        """Let today's stored quotes prove what they can, so that nobody has to be asked.
+        """Mark the minutes of today that stored quotes prove to be without trades.
 
-        Begins a run of *job* and returns it, for `run` to go on with.
+        They need no request. Begins a run of *job* and returns it for `run` to continue.
         """
         expectation = Expectation(self._calendar, self._clock.now())
         trading = [
@@ -250,14 +250,16 @@ class BackfillService:
         return Expectation(self._calendar, self._clock.now(), order.listed)
 
     def _budgets(self) -> dict[str, Budget]:
-        """What may be sent now. Live quotes and bars have windows of their own to spend from."""
+        """The requests allowed now. Live quotes and candles have rate windows of their own."""
         return {
             api: Budget(self._limits, self._spending(api))
             for api in sorted({endpoint.api for endpoint in self._source.endpoints})
         }
 
-    def _lacking(self, order: BackfillOrder, expectation: Expectation) -> Iterator["_MissingDay"]:
-        """The days that a request could better, as the ledger and the time have them."""
+    def _missing_days(
+        self, order: BackfillOrder, expectation: Expectation
+    ) -> Iterator["_MissingDay"]:
+        """The days that a request could improve, by the ledger and the time of day."""
         keys = [instrument.instrument_key for instrument in order.instruments]
         ledger, settled = self._repository.unsettled(keys, order.interval, order.first, order.last)
         for instrument in order.instruments:
@@ -268,12 +270,12 @@ class BackfillService:
                 if settled.get((key, session.day)) == length:
                     continue
                 if known is None and session.day < expectation.today:
-                    # Never asked about, as years of days are: nothing more is to be known.
+                    # Never requested, as years of days are: the ledger has no row to look at.
                     yield _MissingDay(Need(instrument, session.day, length), length, None)
                     continue
                 day = expectation.day(key, order.interval, session, known)
                 if needs_request(day, expectation.today):
-                    need = Need(instrument, session.day, _wanted(day))
+                    need = Need(instrument, session.day, _missing_minutes(day))
                     yield _MissingDay(
                         need, day.minutes(State.MISSED), _waiting(day, expectation.now)
                     )
@@ -282,7 +284,7 @@ class BackfillService:
         return self._stop.is_set() or report.stopped_by is not None
 
     def _take(self, run: "_Run", window: Window, reply: CandleReply) -> Sequence[Window]:
-        """Store what *reply* brought; the windows to ask for instead, if it was refused as is."""
+        """Store *reply*; return the windows to request instead when it was too long."""
         run.report.requests += reply.requests
         problem = reply.problem
         if isinstance(problem, Stopped):
@@ -305,17 +307,17 @@ class BackfillService:
         return ()
 
     def _drop_unknown(self, run: "_Run", queue: "deque[Window]") -> None:
-        """What the provider does not know need not be asked for again in another window."""
+        """Drop the other windows of instruments that the provider does not know."""
         for window in [w for w in queue if w.instrument.instrument_key in run.unknown]:
             queue.remove(window)
             reply = run.unknown[window.instrument.instrument_key]
             self._record(run, window, reply)
 
     def _record(self, run: "_Run", window: Window, reply: CandleReply) -> None:
-        """One answer, with the ledger and the run's audit row, in one transaction."""
+        """Store one response, with the ledger and the run's audit row, in one transaction."""
         instrument, order = window.instrument, run.plan.order
         group = group_of(instrument)
-        bars = placed(reply.block, lambda day: self._calendar.session(day, group))
+        candles = placed(reply.block, lambda day: self._calendar.session(day, group))
         provenance = Provenance(
             source=self._source_name,
             is_final=window.endpoint.is_final,
@@ -323,11 +325,11 @@ class BackfillService:
             run_id=run.run_id,
         )
         expectation = Expectation(self._calendar, reply.received_at, order.listed)
-        run.count(window, reply, bars.outside)
+        run.count(window, reply, candles.outside)
         if reply.complete:
             written = self._repository.record_answer(
                 window,
-                bars,
+                candles,
                 provenance,
                 by=f"{window.endpoint} answer",
                 run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
@@ -338,7 +340,7 @@ class BackfillService:
             failure, error = _failure(reply)
             written = self._repository.record_failure(
                 window,
-                bars,
+                candles,
                 provenance,
                 fail=partial(
                     with_failure, error=error, at=reply.received_at, first_wait=first_wait(failure)
@@ -354,7 +356,7 @@ class BackfillService:
 
 @dataclass(frozen=True, slots=True)
 class _MissingDay:
-    """A day that a request could better; *missed* of its minutes are ours to fetch."""
+    """A day that a request could improve; *missed* of its minutes are to be fetched."""
 
     need: Need
     missed: int
@@ -395,7 +397,7 @@ class _InFlight:
 
 
 class _Run:
-    """A run in flight: its report so far, and the audit row that says so."""
+    """A run in progress: its report so far, and its audit row."""
 
     def __init__(self, plan: BackfillPlan, begun: SyncRun) -> None:
         self.plan = plan
@@ -459,7 +461,7 @@ def _facts(report: BackfillReport) -> dict[str, object]:
     }
 
 
-def _why_not_whole(report: BackfillReport) -> str | None:
+def _why_incomplete(report: BackfillReport) -> str | None:
     if report.stopped_by is not None:
         return str(report.stopped_by)
     if report.done < report.windows:
@@ -467,13 +469,13 @@ def _why_not_whole(report: BackfillReport) -> str | None:
     return f"{report.missed} minutes are still missing" if report.missed else None
 
 
-def _wanted(known: DayCoverage) -> int:
+def _missing_minutes(known: DayCoverage) -> int:
     """How many minutes of a day a request is for."""
     return known.minutes(State.MISSED, State.SOURCE_EMPTY) or count(known.provisional)
 
 
 def _waiting(known: DayCoverage, now: datetime) -> datetime | None:
-    """When to ask again. A wait that begins later than now is of before the clock was set back."""
+    """The next attempt; None when the last one is later than now: the clock was set back."""
     set_back = known.last_attempt is not None and known.last_attempt > now + CLOCKS_DIFFER
     return None if set_back else known.next_attempt
 
@@ -483,8 +485,8 @@ def _length(session: Session, interval: CandleInterval) -> int:
 
 
 def _stops_everything(problem: DataFetchError | None, window: Window) -> bool:
-    """Whether every other request would be refused as well, for one and the same reason."""
-    # An account without the provider's larger plan has no expired contracts, but all the rest.
+    """Whether every other request would be rejected as well, for the same reason."""
+    # An account without the provider's larger plan lacks expired contracts and nothing else.
     denied = isinstance(problem, AccessDenied) and not window.endpoint.expired_contracts
     return denied or isinstance(problem, TokenRejected)
 
@@ -495,7 +497,7 @@ def _failure(reply: CandleReply) -> tuple[FailureGroup, str]:
     listed = ", ".join(f"{reason} ({rows})" for reason, rows in reply.rejected_rows.items())
     return (
         FailureGroup.SCHEMA,
-        f"rows that cannot be used: {listed}" if listed else "answered in part",
+        f"unusable rows: {listed}" if listed else "the response is incomplete",
     )
 
 

@@ -1,6 +1,6 @@
-"""The backfills that a collector does by itself: which days it looks after, and when.
+"""The recurring backfills of a collector, each with its range of days.
 
-They take turns, for two at once would ask for the same minutes.
+They take turns: two at once would request the same minutes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,25 +17,25 @@ from data_fetch.core.timetable import COVERAGE, DAILY, FINALISE, WEEKLY, Job, Ti
 from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService
 from data_fetch.services.recurring import RecurringService
 
-# How many days each job looks after, today included.
+# How many days each job completes, today included.
 DAYS = {
-    # What is missed earlier waits for the evening: the market hours' budget is today's.
+    # Earlier days wait for the evening: during market hours the budget belongs to today.
     COVERAGE: 1,
     DAILY: 1,
-    # The longest weekend, and a collector that stood still over one, lie within; yet it is one
-    # request for each instrument.
+    # Covers the longest weekend, and a collector that was stopped over one, with one request for
+    # each instrument.
     FINALISE: 7,
-    # As far back as somebody who looks at minutes usually looks.
+    # As far back as users of minute candles usually look.
     WEEKLY: 60,
 }
-LOOK_AGAIN = timedelta(seconds=1)
+RETRY_AFTER = timedelta(seconds=1)
 
 
 class BackfillJobs(RecurringService):
-    """Looks after the minutes of *instruments* (contracts from the days in *listed* on).
+    """Completes the minutes of *instruments* (contracts from the days in *listed* on).
 
-    *report* gets a line for people whenever a round has fetched something, or has left
-    something missing that it did not before.
+    *report* receives a line for people when a backfill has sent requests or leaves other minutes
+    missing than the one before.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class BackfillJobs(RecurringService):
         return {"missed_minutes": self._service.missed_minutes(self._order(day, day))}
 
     def run(self, job: str) -> None:
-        """One backfill of the days that *job* looks after.
+        """One backfill of the days of *job*.
 
         Raises what stopped it (TokenRejected, AccessDenied, a provider that is down), though not
         again before a backfill has succeeded.
@@ -74,11 +74,11 @@ class BackfillJobs(RecurringService):
         self._in_turn(work)
 
     def _in_turn(self, work: Callable[[], None]) -> None:
-        """Do *work* when no other round is at work; not at all when told to stop before."""
+        """Run *work* when no other backfill is running; not at all when stopped before that."""
         while not self._turn.acquire(blocking=False):
-            # On the clock, not on the lock: whoever has the turn may need time to pass, and on
-            # a virtual clock everybody who waits has to be known.
-            if self._clock.wait(self._clock.now() + LOOK_AGAIN, self._stop):
+            # Waits on the clock and not on the lock: the running backfill may need time to pass,
+            # and a virtual clock advances only when it knows of every thread that waits.
+            if self._clock.wait(self._clock.now() + RETRY_AFTER, self._stop):
                 return
         try:
             work()
@@ -119,7 +119,7 @@ class BackfillJobs(RecurringService):
 
 
 def report_line(job: str, report: BackfillReport) -> str:
-    """What one round came to, for people."""
+    """The result of one backfill, for people."""
     requests = "1 request" if report.requests == 1 else f"{report.requests:,} requests"
     confirmed = f"{report.finalised:,} confirmed, " if report.finalised else ""
     stopped = f"; stopped: {report.stopped_by}" if report.stopped_by else ""

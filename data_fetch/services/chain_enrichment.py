@@ -1,4 +1,4 @@
-"""What was told of chains, made ready to be stored: priced, summed up, with the lots of the day."""
+"""Enriches chains before storage: IV and Greeks, summary, lot sizes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ from data_fetch.storage.instruments.contracts import contract_keys, lots_at, und
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedResponse:
-    """Chains of one answer, and when it was received; *rejected* legs could not be true."""
+    """The chains of one response, and when it was received; *rejected* counts impossible legs."""
 
     chains: Sequence[Chain]
     received_at: datetime
     rejected: int = 0
 
 
-class _Place(NamedTuple):
-    """What a look-up is for."""
+class _TermsKey(NamedTuple):
+    """The key of a look-up."""
 
     underlying: str
     expiry: date
@@ -38,16 +38,16 @@ class _Place(NamedTuple):
 
 
 class _Terms(NamedTuple):
-    """The lot in force, where it is known, and the dated keys of the contracts."""
+    """The lot size in force, if it is known, and the instrument keys of the contracts."""
 
     lot_size: int | None
     contracts: Mapping[LegKey, str]
 
 
 class ChainEnricher:
-    """Looks lots and contracts up in *store*, and remembers them for the day they are of.
+    """Prices chains and adds lots and contracts from *store*, which are cached for a day.
 
-    Safe between threads.
+    Thread-safe.
     """
 
     def __init__(self, store: Store, calendar: MarketCalendar) -> None:
@@ -55,73 +55,73 @@ class ChainEnricher:
         self._calendar = calendar
         self._day = date.min
         self._underlyings: dict[str, tuple[str, ...]] = {}
-        self._terms: dict[_Place, _Terms] = {}
+        self._terms: dict[_TermsKey, _Terms] = {}
         self._lock = Lock()
 
-    def received(self, told: Sequence[ParsedResponse]) -> list[Received]:
-        """The chains of several answers, in their order, each with its numbers and figures."""
-        each_chain = [(chain, answer) for answer in told for chain in answer.chains]
+    def received(self, responses: Sequence[ParsedResponse]) -> list[Received]:
+        """The chains of *responses* in their order, each with its valuation and summary."""
+        each_chain = [(chain, response) for response in responses for chain in response.chains]
         if not each_chain:
             return []
         terms = self._look_up(each_chain)
         priced = price_dated(
-            [(chain, priced_at(chain, answer.received_at)) for chain, answer in each_chain],
+            [(chain, priced_at(chain, response.received_at)) for chain, response in each_chain],
             OWN,
             self._calendar,
         )
         summaries = summarise(
             [
-                Subject(numbers, answer.received_at, of_chain.lot_size)
-                for numbers, (_, answer), of_chain in zip(priced, each_chain, terms, strict=True)
+                Subject(numbers, response.received_at, term.lot_size)
+                for numbers, (_, response), term in zip(priced, each_chain, terms, strict=True)
             ]
         )
         return [
             Received(
                 summary=summary,
-                received_at=answer.received_at,
-                lot_size=of_chain.lot_size,
-                instrument_keys=of_chain.contracts,
-                rejected=answer.rejected,
+                received_at=response.received_at,
+                lot_size=term.lot_size,
+                instrument_keys=term.contracts,
+                rejected=response.rejected,
             )
-            for summary, (_, answer), of_chain in zip(summaries, each_chain, terms, strict=True)
+            for summary, (_, response), term in zip(summaries, each_chain, terms, strict=True)
         ]
 
     def _look_up(self, each_chain: Sequence[tuple[Chain, ParsedResponse]]) -> list[_Terms]:
-        """The terms of all these chains, from the store where they are not at hand."""
-        places = [_place_of(chain, answer) for chain, answer in each_chain]
+        """The terms of all these chains, from the store where they are not cached."""
+        keys = [_key_of(chain, response) for chain, response in each_chain]
         with self._lock:
-            self._forget_yesterday(max(place.day for place in places))
-            missing = [place for place in dict.fromkeys(places) if place not in self._terms]
+            self._forget_yesterday(max(key.day for key in keys))
+            missing = [key for key in dict.fromkeys(keys) if key not in self._terms]
             if missing:
                 with self._store.reading() as connection:
-                    names = {place.underlying for place in missing} - self._underlyings.keys()
+                    names = {key.underlying for key in missing} - self._underlyings.keys()
                     self._underlyings |= underlying_keys(connection, names) if names else {}
-                    self._terms |= {place: self._terms_in(connection, place) for place in missing}
-            return [self._terms[place] for place in places]
+                    self._terms |= {key: self._terms_in(connection, key) for key in missing}
+            return [self._terms[key] for key in keys]
 
-    def _terms_in(self, connection: Connection, place: _Place) -> _Terms:
-        keys = self._underlyings[place.underlying]
-        if not keys:
+    def _terms_in(self, connection: Connection, key: _TermsKey) -> _Terms:
+        underlyings = self._underlyings[key.underlying]
+        if not underlyings:
             return _Terms(None, {})
-        lots = lots_at(connection, keys, [place.expiry], place.day)
-        # Where the source names its contracts there is nothing to look up.
-        named = place.source.names_contracts
-        contracts = {} if named else contract_keys(connection, keys, place.expiry)
-        return _Terms(lots.get(place.expiry), contracts)
+        lots = lots_at(connection, underlyings, [key.expiry], key.day)
+        # Chains of this source name their contracts.
+        named = key.source.names_contracts
+        contracts = {} if named else contract_keys(connection, underlyings, key.expiry)
+        return _Terms(lots.get(key.expiry), contracts)
 
     def _forget_yesterday(self, day: date) -> None:
-        """A new day brings a new master: what was looked up may be other by now."""
+        """Clear the cache on a new day: its master may have other terms."""
         if day > self._day:
             self._day = day
             self._underlyings.clear()
             self._terms.clear()
 
 
-def _place_of(chain: Chain, answer: ParsedResponse) -> _Place:
-    day = answer.received_at.astimezone(IST).date()
-    return _Place(chain.underlying, chain.expiry, chain.source, day)
+def _key_of(chain: Chain, response: ParsedResponse) -> _TermsKey:
+    day = response.received_at.astimezone(IST).date()
+    return _TermsKey(chain.underlying, chain.expiry, chain.source, day)
 
 
 def priced_at(chain: Chain, received_at: datetime) -> datetime:
-    """The instant that the prices of a chain are of: the exchange's stamp, where there is one."""
+    """The instant of the prices of a chain: the exchange's timestamp, else the receipt."""
     return min(chain.exchange_time or received_at, received_at)

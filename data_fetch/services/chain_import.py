@@ -1,4 +1,4 @@
-"""Captured documents into the store: read, priced, recorded, some at a time.
+"""Stores captured documents: reads, prices and records them in batches.
 
 A document without a chain costs itself only, and is named with its failure.
 """
@@ -17,7 +17,7 @@ from data_fetch.services.gc_tuning import rarely_collecting_garbage
 from data_fetch.sources.captured_chains import CapturedDocument, read_document
 from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult, Received
 
-# In one transaction: enough to be quick, few enough to take little memory.
+# In one transaction: enough to be fast, few enough to need little memory.
 LEGS_AT_ONCE = 8_000
 MICROSECOND = timedelta(microseconds=1)
 MOST_REFUSALS_KEPT = 50
@@ -25,7 +25,7 @@ MOST_REFUSALS_KEPT = 50
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A document that holds no chain, or of which nobody knows when it was captured."""
+    """A document without a chain, or without a capture time."""
 
     name: str
     failure: str
@@ -34,7 +34,7 @@ class Refused:
 
 @dataclass(slots=True)
 class ImportReport:
-    """What importing came to, counted in documents, snapshots and legs."""
+    """The import result, in documents, snapshots and legs."""
 
     documents: int = 0
     snapshots: int = 0
@@ -47,19 +47,19 @@ class ImportReport:
 
 
 class CaptureTimes:
-    """When each document of a file was received, as far as anybody can tell.
+    """When each document of a file was received.
 
-    Documents that bear the exchange's stamp only were received in the order in which they
-    stand: those of one stamp are placed a microsecond apart, so that each counts as a receipt.
+    Documents with only the exchange's timestamp were received in the order of the file: those
+    of one timestamp are placed a microsecond apart, so that each counts as a receipt.
     """
 
     def __init__(self) -> None:
         self._seen: Counter[tuple[str, datetime]] = Counter()
 
-    def of(self, document: CapturedDocument, told: ParsedChains) -> datetime | None:
+    def of(self, document: CapturedDocument, parsed: ParsedChains) -> datetime | None:
         if document.captured_at is not None:
             return document.captured_at
-        first = told.chains[0]
+        first = parsed.chains[0]
         if first.exchange_time is None:
             return None
         place = first.underlying, first.exchange_time
@@ -71,7 +71,7 @@ class CaptureTimes:
 class ChainImport:
     """Stores captured documents. *symbol_of* turns a provider's key into our symbol.
 
-    A document without a chain is refused by name; where a file is damaged it ends.
+    A document without a chain is rejected by name; reading ends where a file is damaged.
     """
 
     def __init__(
@@ -90,16 +90,16 @@ class ChainImport:
     def store(
         self, documents: Iterable[CapturedDocument], at: datetime | None = None
     ) -> ImportReport:
-        """Store *documents* of one file, captured at *at* unless they say it themselves."""
+        """Store *documents* of one file; *at* is the capture time of those without their own."""
         report = ImportReport()
         run = SyncRun.begin(CHAIN_IMPORT, self._clock.now())
         times = CaptureTimes()
         readable = self._readable(documents, at, times, report)
         with rarely_collecting_garbage():
-            for several in _portions(readable):
-                self._record(self._enricher.received(several), run, report)
-        # The audit row says what all of it came to, when that is known.
-        self._chains.record([], self._grown(run, report), [])
+            for batch in _batches(readable):
+                self._record(self._enricher.received(batch), run, report)
+        # The audit row has the counts of the whole file only now.
+        self._chains.record([], self._finished(run, report), [])
         return report
 
     def _readable(
@@ -112,21 +112,21 @@ class ChainImport:
         for document in self._undamaged(documents, report):
             report.documents += 1
             try:
-                told = read_document(document)
+                parsed = read_document(document)
             except ChainError as problem:
                 report.refused.append(Refused(document.name, problem.kind, problem.message))
                 continue
-            received_at = times.of(document, told) or at
+            received_at = times.of(document, parsed) or at
             if received_at is None:
-                why = "nothing says when it was captured: name it with --at"
+                why = "it has no capture time: set it with --at"
                 report.refused.append(Refused(document.name, "no_capture_time", why))
                 continue
-            report.rejected += len(told.rejected)
-            report.remarks += [remark for remark in told.remarks if remark not in report.remarks]
+            report.rejected += len(parsed.rejected)
+            report.remarks += [remark for remark in parsed.remarks if remark not in report.remarks]
             yield ParsedResponse(
-                chains=self._named(told.chains),
+                chains=self._with_symbols(parsed.chains),
                 received_at=received_at,
-                rejected=len(told.rejected),
+                rejected=len(parsed.rejected),
             )
 
     def _undamaged(
@@ -136,9 +136,9 @@ class ChainImport:
         try:
             yield from documents
         except ChainError as problem:
-            report.refused.append(Refused("the rest of it", problem.kind, problem.message))
+            report.refused.append(Refused("the rest of the file", problem.kind, problem.message))
 
-    def _named(self, chains: Sequence[Chain]) -> list[Chain]:
+    def _with_symbols(self, chains: Sequence[Chain]) -> list[Chain]:
         symbols = [self._symbol_of(chain.underlying) for chain in chains]
         return [
             chain if chain.underlying == symbol else replace(chain, underlying=symbol)
@@ -146,17 +146,17 @@ class ChainImport:
         ]
 
     def _record(self, priced: Sequence[Received], run: SyncRun, report: ImportReport) -> None:
-        recorded = self._chains.record(priced, self._grown(run, report), [])
+        recorded = self._chains.record(priced, self._finished(run, report), [])
         report.snapshots += recorded.stored
         report.confirmed += recorded.confirmed
         report.repeated += recorded.repeated
         report.legs += sum(
             len(each.chain.legs)
-            for each, became in zip(priced, recorded.chains, strict=True)
-            if became.result is ReceiptResult.STORED
+            for each, result in zip(priced, recorded.chains, strict=True)
+            if result.result is ReceiptResult.STORED
         )
 
-    def _grown(self, run: SyncRun, report: ImportReport) -> SyncRun:
+    def _finished(self, run: SyncRun, report: ImportReport) -> SyncRun:
         refused = {each.name: each.failure for each in report.refused[:MOST_REFUSALS_KEPT]}
         return run.finish(
             self._clock.now(),
@@ -173,15 +173,15 @@ class ChainImport:
         )
 
 
-def _portions(answers: Iterable[ParsedResponse]) -> Iterator[list[ParsedResponse]]:
-    """*answers*, several at a time."""
-    portion: list[ParsedResponse] = []
+def _batches(responses: Iterable[ParsedResponse]) -> Iterator[list[ParsedResponse]]:
+    """*responses* in batches of about `LEGS_AT_ONCE` legs."""
+    batch: list[ParsedResponse] = []
     legs = 0
-    for answer in answers:
-        portion.append(answer)
-        legs += sum(len(chain.legs) for chain in answer.chains)
+    for response in responses:
+        batch.append(response)
+        legs += sum(len(chain.legs) for chain in response.chains)
         if legs >= LEGS_AT_ONCE:
-            yield portion
-            portion, legs = [], 0
-    if portion:
-        yield portion
+            yield batch
+            batch, legs = [], 0
+    if batch:
+        yield batch

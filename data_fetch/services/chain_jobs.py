@@ -1,7 +1,7 @@
-"""The chains that a collector polls by itself: which, how often, by a pool of workers.
+"""Polls option chains on a schedule with a pool of workers.
 
-A slow or failing symbol keeps one worker busy and delays nobody else. What is polled stands in
-the store and may be changed while the collector runs.
+A slow or failing symbol occupies one worker and delays no other symbol. The configuration in the
+store may change while the collector runs.
 """
 
 import logging
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from threading import Lock
 
+from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.chains.polling import (
     LONG_AGO,
     PollingPlan,
@@ -19,6 +20,7 @@ from data_fetch.core.chains.polling import (
 from data_fetch.core.chains.polls import Poll
 from data_fetch.core.clock import MINUTE
 from data_fetch.core.errors import DataFetchError, Stopped
+from data_fetch.core.failures import FailureKind
 from data_fetch.core.ports import Clock
 from data_fetch.core.timetable import CHAINS, Job, Timetable
 from data_fetch.services.chains import ChainService, Target
@@ -31,12 +33,16 @@ log = logging.getLogger(__name__)
 WORKERS = 4
 KEPT_FAILURES = 100
 
+# Whether every chain was received, and which sources failed.
+PollState = tuple[bool, frozenset[tuple[ChainSource, FailureKind]]]
+WORKING: PollState = True, frozenset()
+
 
 class ChainPoller(RecurringService):
-    """Polls what is *wanted*, within *limits* of the first source.
+    """Polls *targets* within *limits* of the first source.
 
-    *report* gets a line for people when the plan changes, when a symbol to poll is not known, and
-    when one changes its source or begins or ceases to fail.
+    *report* receives a line for people when the plan changes, when a symbol to poll is not known,
+    and when a symbol changes its source, begins to fail, or works again.
     """
 
     def __init__(
@@ -57,20 +63,20 @@ class ChainPoller(RecurringService):
         self._workers = workers
         self._pool: ClockedPool | None = None
         self._lock = Lock()
-        self._at_work = 0
+        self._busy_workers = 0
         self._last_tick = LONG_AGO
-        self._turns = PollQueue()
+        self._queue = PollQueue()
         self._targets: dict[str, Target] = {}
         self._plan: PollingPlan | None = None
         self._unknown: tuple[str, ...] = ()
         self._followed_at: datetime | None = None
-        self._states: dict[str, str] = {}
+        self._states: dict[str, PollState] = {}
         self._failures: deque[Exception] = deque(maxlen=KEPT_FAILURES)
         self._polls = 0
 
     @property
     def polls(self) -> int:
-        """How many polls have come to an end so far."""
+        """How many polls have ended so far."""
         with self._lock:
             return self._polls
 
@@ -82,40 +88,40 @@ class ChainPoller(RecurringService):
         return {"chain_polls": self.polls, "chain_snapshots": snapshots, "chain_legs": legs}
 
     def tick(self) -> None:
-        """Set workers to work on what is due, and return at once.
+        """Start workers for the symbols that are due, and return at once.
 
-        Raises what a worker ran into since the last tick.
+        Raises what a worker raised since the last tick.
         """
         self.follow()
         with self._lock:
             self._last_tick = self._clock.now()
             if self._pool is None:
                 self._pool = ClockedPool(self._clock, self._workers, "chains")
-            while self._at_work < self._workers and (symbol := self._take()) is not None:
-                self._at_work += 1
+            while self._busy_workers < self._workers and (symbol := self._take()) is not None:
+                self._busy_workers += 1
                 self._pool.submit(self._work, symbol)
         if self._failures:
             raise self._failures.popleft()
 
     def follow(self) -> PollingPlan:
-        """Plan anew if a minute has passed: what is configured may have changed."""
+        """Plan again if a minute has passed: the configuration may have changed."""
         now = self._clock.now()
         if self._plan is None or self._followed_at is None or now - self._followed_at >= MINUTE:
             found = self._poll_targets()
             plan = plan_polling(found.poll_requests, self._limits)
             with self._lock:
-                self._turns.follow(plan)
+                self._queue.follow(plan)
                 self._targets = {each.config.symbol: each.target for each in found.polled}
             if plan != self._plan:
-                self._report(f"Chains: {plan_line(plan)}")
+                self._report(plan_line(plan))
             if found.unknown and found.unknown != self._unknown:
                 self._report(unknown_line(found.unknown))
             self._plan, self._unknown, self._followed_at = plan, found.unknown, now
         return self._plan
 
     def close(self) -> None:
-        """Return when the polls in hand are done, at most one a worker; none is begun before
-        the next tick."""
+        """Return when the polls in progress have ended, at most one per worker; no other begins
+        before the next tick."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
@@ -123,7 +129,7 @@ class ChainPoller(RecurringService):
 
     def _take(self) -> str | None:
         """A symbol that was due at the last tick: when ticks end, so do polls."""
-        return None if self._pool is None else self._turns.take(self._last_tick)
+        return None if self._pool is None else self._queue.take(self._last_tick)
 
     def _work(self, symbol: str | None) -> None:
         """Poll one symbol after the other until nothing is left of the last tick."""
@@ -132,65 +138,69 @@ class ChainPoller(RecurringService):
                 self._poll(symbol)
                 with self._lock:
                     self._polls += 1
-                    self._turns.done(symbol)
+                    self._queue.done(symbol)
                     symbol = self._take()
         finally:
             with self._lock:
-                self._at_work -= 1
+                self._busy_workers -= 1
 
     def _poll(self, symbol: str) -> None:
         target = self._targets.get(symbol)
         if target is None:
             return
         try:
-            self._tell_change(self._service.poll(target))
+            self._report_change(self._service.poll(target))
         except Stopped:
             return
         except Exception as problem:
-            # Everything: one symbol may fail in any way, the others may not. It is raised again
-            # at the next tick, where failed jobs are told and counted.
+            # Any exception: a failing symbol must not stop the others. It is raised again at
+            # the next tick, where failed jobs are reported and counted.
             if not isinstance(problem, DataFetchError):
                 log.error("poll_failed", exc_info=True, extra={"symbol": symbol})
             self._failures.append(problem)
 
-    def _tell_change(self, poll: Poll) -> None:
-        state = state_line(poll)
-        if state != self._states.get(poll.symbol, poll.symbol):
-            self._report(f"Chains: {state}")
+    def _report_change(self, poll: Poll) -> None:
+        # Not the line itself: its order depends on which source was tried first.
+        state = poll.complete, frozenset(poll.failures.items())
+        if state != self._states.get(poll.symbol, WORKING):
+            self._report(state_line(poll) if poll.failures else f"{poll.symbol}: works again")
         self._states[poll.symbol] = state
 
 
 def state_line(poll: Poll) -> str:
-    """How it stands with one symbol: its name alone when the first source told everything."""
+    """The state of one symbol, for people: its name alone when the first source had its chains."""
     if not poll.failures:
         return poll.symbol
-    failures = ", ".join(f"{source}: {failure}" for source, failure in poll.failures.items())
+    failures = ", ".join(f"{source} {kind.predicate}" for source, kind in poll.failures.items())
     if poll.complete:
         sources = " and ".join(sorted({reply.source for reply in poll.replies}))
-        return f"{poll.symbol} comes from {sources} ({failures})"
-    return f"{poll.symbol} cannot be had ({failures}): {poll.error}"
+        return f"{poll.symbol}: chain received from {sources} ({failures})"
+    return f"{poll.symbol}: no chain available ({failures}): {poll.error}"
 
 
 def unknown_line(symbols: Sequence[str]) -> str:
-    """Which symbols are wanted and cannot be polled, for people."""
+    """The symbols that cannot be polled, for people."""
     return (
-        f"Chains: the store knows no instrument named {', '.join(symbols)}: not polled. Look at "
+        f"Not polled: the store knows no instrument named {', '.join(symbols)}. Check "
         "NSE_SYMBOLS and data-fetch symbols list."
     )
 
 
 def plan_line(plan: PollingPlan) -> str:
-    """What was wished and what can be had, for people."""
+    """The requests that polling needs, and the limit, for people."""
     symbols = len(plan.cadences)
     if not symbols:
         return "Nothing is polled. To poll something: data-fetch symbols add NIFTY"
-    wished = f"{symbols} symbols wish for {plan.requested:.0f} requests a minute"
+    needed = (
+        f"Polling {symbols} {'symbol' if symbols == 1 else 'symbols'} needs "
+        f"{plan.requested:.0f} requests/min; the limit allows {plan.budget:.0f}."
+    )
     if plan.feasible:
-        return f"{wished}, {plan.budget:.0f} can be had: each as often as it wishes."
+        return f"{needed} All run at their configured interval."
     slowed = [each for each in plan.cadences if each.slowed]
     slowest = max(slowed, key=lambda each: each.planned_interval)
     return (
-        f"{wished}, {plan.budget:.0f} can be had: {len(slowed)} of them are polled less "
-        f"often, {slowest.symbol} every {slowest.planned_interval:.0f} s instead of "
+        f"{needed} {len(slowed)} of them {'runs' if len(slowed) == 1 else 'run'} less often: "
+        f"{slowest.symbol} every {slowest.planned_interval:.0f} s instead of "
         f"{slowest.requested_interval:.0f} s."
     )

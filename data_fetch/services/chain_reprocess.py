@@ -1,7 +1,7 @@
-"""The tables of chains worked out again from the raw vault, as this version reads bodies.
+"""Builds the chain tables again from the stored raw responses, with the current parsers.
 
-What was received when stays as it is; what it told is read and priced anew, by the same rules
-as when it came. A body that an earlier version could not read becomes the snapshot that it is.
+The times of receipt stay as they are; the bodies are read and priced again by the rules of a live
+poll. A body that an earlier version could not read becomes a snapshot now.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -20,10 +20,10 @@ from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult
 
 @dataclass(slots=True)
 class ReprocessReport:
-    """What working tables out again came to.
+    """The result of reprocessing.
 
-    *renewed* snapshots were written anew, *added* ones had not been there, *confirming* bodies
-    told what the one before them did; *failures* counts bodies without a chain, by failure.
+    *renewed* snapshots were written again, *added* ones are new, *confirming* bodies have the
+    content of the one before them; *failures* counts bodies without a chain, by kind.
     """
 
     bodies: int = 0
@@ -34,9 +34,10 @@ class ReprocessReport:
 
 
 class ChainReprocess:
-    """*live_key_of* gives the key under which Upstox knows an underlying, None if nobody does.
+    """Reprocesses stored raw responses.
 
-    *strikes* is how many of a symbol's strikes are wanted on each side of the money by now.
+    *live_key_of* returns the key of an underlying at Upstox, None when it is not known. *strikes*
+    is the number of strikes on each side of the money to store now, by symbol (None: all).
     """
 
     def __init__(
@@ -55,59 +56,61 @@ class ChainReprocess:
         self._strikes = strikes
 
     def run(self, bodies: Iterable[StoredResponse]) -> ReprocessReport:
-        """Go through *bodies*, in the order in which they were received."""
+        """Reprocess *bodies*, in the order in which they were received."""
         report = ReprocessReport()
         run = SyncRun.begin(CHAIN_REPROCESS, self._clock.now())
-        for kept in bodies:
-            # Others are about which expiries are listed, not about a chain.
-            if kept.expiry is not None:
+        for stored in bodies:
+            # The others list expiries and hold no chain.
+            if stored.expiry is not None:
                 report.bodies += 1
-                self._settle(kept, run, report)
-        self._chains.record([], self._grown(run, report), [])
+                self._reprocess(stored, run, report)
+        self._chains.record([], self._finished(run, report), [])
         return report
 
-    def _settle(self, kept: StoredResponse, run: SyncRun, report: ReprocessReport) -> None:
+    def _reprocess(self, stored: StoredResponse, run: SyncRun, report: ReprocessReport) -> None:
         try:
-            told = self._read(kept).around_the_money(self._strikes.get(kept.underlying))
+            parsed = self._read(stored).around_the_money(self._strikes.get(stored.underlying))
         except DataFetchError as problem:
             name = problem.kind.value
             report.failures[name] = report.failures.get(name, 0) + 1
             return
-        for chain in told.chains:
-            if self._confirms(chain, kept):
+        for chain in parsed.chains:
+            if self._confirms(chain, stored):
                 report.confirming += 1
             else:
-                self._renew(chain, told, kept, self._grown(run, report), report)
+                self._renew(chain, parsed, stored, self._finished(run, report), report)
 
-    def _read(self, kept: StoredResponse) -> ParsedChains:
-        """What *kept* tells of the chain it was asked for. Raises by class of `core.errors`."""
-        assert kept.expiry is not None
+    def _read(self, stored: StoredResponse) -> ParsedChains:
+        """The chain in *stored*. Raises by class of `core.errors`."""
+        assert stored.expiry is not None
         return read_stored_chain(
-            kept.source,
-            kept.raw_response,
-            kept.underlying,
-            kept.expiry,
+            stored.source,
+            stored.raw_response,
+            stored.underlying,
+            stored.expiry,
             live_key_of=self._live_key_of,
         )
 
-    def _confirms(self, chain: Chain, kept: StoredResponse) -> bool:
-        """Whether all there is to say of it stands in the snapshot before it."""
-        at = kept.raw_response.received_at
+    def _confirms(self, chain: Chain, stored: StoredResponse) -> bool:
+        """Whether the snapshot before it has the same content."""
+        at = stored.raw_response.received_at
         head = self._chains.head_of_receipt(chain.underlying, chain.expiry, chain.source, at)
         return head is not None and head.timestamp < at and head.content_hash == content_hash(chain)
 
     def _renew(
         self,
         chain: Chain,
-        told: ParsedChains,
-        kept: StoredResponse,
+        parsed: ParsedChains,
+        stored: StoredResponse,
         run: SyncRun,
         report: ReprocessReport,
     ) -> None:
-        answer = ParsedResponse(
-            chains=[chain], received_at=kept.raw_response.received_at, rejected=len(told.rejected)
+        response = ParsedResponse(
+            chains=[chain],
+            received_at=stored.raw_response.received_at,
+            rejected=len(parsed.rejected),
         )
-        [received] = self._enricher.received([answer])
+        [received] = self._enricher.received([response])
         match self._chains.renew(received, run):
             case ReceiptResult.RENEWED:
                 report.renewed += 1
@@ -116,7 +119,7 @@ class ChainReprocess:
             case _:
                 report.confirming += 1
 
-    def _grown(self, run: SyncRun, report: ReprocessReport) -> SyncRun:
+    def _finished(self, run: SyncRun, report: ReprocessReport) -> SyncRun:
         unread = sum(report.failures.values())
         return run.finish(
             self._clock.now(),
@@ -124,6 +127,6 @@ class ChainReprocess:
             requested=report.bodies,
             stored=report.renewed + report.added,
             absent=unread,
-            error=f"{unread} kept answers hold no chain" if unread else None,
+            error=f"{unread} stored responses hold no chain" if unread else None,
             details={"repeated": report.confirming, "faults": dict(report.failures)},
         )

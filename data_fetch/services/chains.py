@@ -1,7 +1,7 @@
-"""Option chains of one underlying at a time: asked for, priced, recorded.
+"""Polls the option chains of one underlying: fetches, prices and records them.
 
-Sources are asked in order; what one cannot tell the next one is asked for, and the row says
-whose word it is. A chain that tells nothing new is not priced again, only confirmed.
+Sources are tried in order; a chain that one lacks is requested from the next, and the row names
+its source. A chain without new content is not priced again, only confirmed.
 """
 
 import logging
@@ -25,11 +25,11 @@ from data_fetch.storage.chains.snapshots import ChainStore, Confirmation, Receiv
 
 log = logging.getLogger(__name__)
 
-# A source in trouble is left alone for so long while another one answers, and for so long while
-# there is no other: then one look in that time finds out whether it is well again.
-REST = timedelta(seconds=60)
-REST_ALONE = timedelta(seconds=10)
-# Trouble of the source as a whole, and trouble that may be about one symbol only.
+# A failing source is skipped for so long while another one works, and for so long while none
+# does: then one request in that time finds out whether it works again.
+BACKOFF = timedelta(seconds=60)
+BACKOFF_ALONE = timedelta(seconds=10)
+# Failures of the source as a whole, and those that may affect one symbol only.
 OUTAGES = frozenset(
     {
         FailureKind.UNAUTHORISED,
@@ -41,15 +41,15 @@ OUTAGES = frozenset(
 )
 TROUBLE = OUTAGES | {FailureKind.SERVER_ERROR}
 EVERY_SYMBOL = ""
-# So many polls at once may wait for a source that is not the first, of `chain_rounds.WORKERS`.
+# So many of the workers of `chain_jobs` may wait for a source that is not the first.
 FALLBACKS_AT_ONCE = 3
-# After so long nothing is added to the audit row of a minute any more.
+# A poll that began in a minute has ended after so long; then the minute's audit row is final.
 LONGEST_POLL = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class _Backoff:
-    """Since when a source is left alone, and why."""
+    """Since when a source is skipped, and why."""
 
     since: datetime
     failure: FailureKind
@@ -58,8 +58,8 @@ class _Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to poll of one underlying: how many expiries, nearest first, and how many strikes of
-    each on both sides of the money (None: all)."""
+    """The chains to poll of one underlying: how many expiries, nearest first, and how many
+    strikes on each side of the money (None: all)."""
 
     underlying: Instrument
     expiries: int = 1
@@ -67,10 +67,10 @@ class Target:
 
 
 class ChainService:
-    """Asks *providers* in their order, prices what is new, records it. Safe between threads.
+    """Polls *providers* in their order, prices new chains and records them. Thread-safe.
 
-    A minute has one audit row, which grows with the polls that were begun in it. *report* gets a
-    line for people when answers can no longer be kept as they came, and when they can again.
+    A minute has one audit row, which grows with the polls that began in it. *report* receives a
+    line for people when raw responses can no longer be stored, and when they can again.
     """
 
     def __init__(
@@ -95,9 +95,9 @@ class ChainService:
         self._clock = clock
         self._stop = stop
         self._report = report
-        self._rests: dict[tuple[ChainSource, str], _Backoff] = {}
+        self._backoffs: dict[tuple[ChainSource, str], _Backoff] = {}
         self._fallbacks = Semaphore(FALLBACKS_AT_ONCE)
-        self._keeping_fails = False
+        self._raw_store_fails = False
         self._recording = Lock()
         self._minutes: dict[datetime, PolledMinute] = {}
 
@@ -107,49 +107,49 @@ class ChainService:
         return held.snapshots, held.legs
 
     def poll(self, target: Target) -> Poll:
-        """Ask for the chains of *target* and record what came; a failure is recorded as well.
+        """Request the chains of *target* and record the result, a failure as well.
 
-        Raises Stopped when told to stop before anything came, and what the store raises.
+        Raises Stopped when stopped before any chain was received, and what the store raises.
         """
         poll = Poll(target.underlying.symbol, self._clock.now())
         try:
-            self._ask(target, poll)
+            self._request(target, poll)
         except Stopped as stopped:
             if not poll.replies:
                 raise
             poll.problem = stopped
-        news: list[ParsedResponse] = []
+        new: list[ParsedResponse] = []
         confirmed: list[Confirmation] = []
         for reply in poll.replies:
-            unknown, known = self._sorted(reply)
-            news.append(_told(reply, unknown))
+            unknown, known = self._split_known(reply)
+            new.append(_response(reply, unknown))
             confirmed += known
-        self._record(poll, news, confirmed)
-        _tell(poll)
+        self._record(poll, new, confirmed)
+        _log(poll)
         return poll
 
-    def _ask(self, target: Target, poll: Poll) -> None:
-        """Fill *poll* with replies: each expiry from the first source that tells it."""
+    def _request(self, target: Target, poll: Poll) -> None:
+        """Fill *poll* with replies: each expiry from the first source that has its chain."""
         missing: Sequence[date] | None = None
-        for provider in self._awake(poll):
-            with self._place_at(provider, poll) as there_is_one:
-                if not there_is_one:
+        for provider in self._available(poll):
+            with self._turn_at(provider, poll) as has_turn:
+                if not has_turn:
                     continue
-                wanted = self._due(provider, target, poll) if missing is None else missing
-                if not wanted:
+                due = self._due(provider, target, poll) if missing is None else missing
+                if not due:
                     continue
-                poll.requested = max(poll.requested, len(wanted))
-                missing = [day for day in wanted if not self._tells(provider, target, day, poll)]
+                poll.requested = max(poll.requested, len(due))
+                missing = [day for day in due if not self._fetch(provider, target, day, poll)]
             if not missing:
                 return
         poll.requested = poll.requested or target.expiries
 
     @contextmanager
-    def _place_at(self, provider: ChainProvider, poll: Poll) -> Iterator[bool]:
-        """Whether *poll* may wait for *provider* now: symbols that the first source fails must not
-        keep everybody who polls waiting for a slower one."""
+    def _turn_at(self, provider: ChainProvider, poll: Poll) -> Iterator[bool]:
+        """Whether *poll* may wait for *provider* now: symbols that fail at the first source must
+        not keep every worker waiting for a slower one."""
         first = self._providers[0]
-        if provider is first or self._rest(first, EVERY_SYMBOL, REST) is not None:
+        if provider is first or self._backoff(first, EVERY_SYMBOL, BACKOFF) is not None:
             yield True
         elif self._fallbacks.acquire(blocking=False):
             try:
@@ -161,10 +161,10 @@ class ChainService:
             yield False
 
     def _due(self, provider: ChainProvider, target: Target, poll: Poll) -> Sequence[date]:
-        """The nearest expiries that are not over; none when the source is out.
+        """The nearest expiries that are not over; none when the source is down.
 
-        One that closes this very minute is not: the last look is at its close. Where nothing
-        later is listed the last one is still told.
+        One that closes this minute is not over: its last poll is at its close. When no later
+        expiry is listed, the last one is still polled.
         """
         listed = self._listed(provider, target.underlying, poll)
         minute = minute_of(poll.begun_at)
@@ -174,23 +174,23 @@ class ChainService:
     def _listed(
         self, provider: ChainProvider, underlying: Instrument, poll: Poll
     ) -> Sequence[date]:
-        """As the source lists them; as the instrument master does, where the source cannot."""
+        """The expiries that the source lists, else those of the instrument master."""
         listed = provider.expiries(underlying, self._stop)
         poll.requests += listed.requests
-        self._keep(provider, poll, None, listed.raw_responses)
+        self._store_raw(provider, poll, None, listed.raw_responses)
         if listed.problem is None:
             return listed.expiries
         if isinstance(listed.problem, Stopped):
             raise listed.problem
         self._failed(provider.source, listed.problem, poll)
-        out = poll.failures[provider.source] in OUTAGES
-        return () if out else self._stored_expiries(underlying)
+        down = poll.failures[provider.source] in OUTAGES
+        return () if down else self._stored_expiries(underlying)
 
-    def _tells(self, provider: ChainProvider, target: Target, expiry: date, poll: Poll) -> bool:
-        """Ask for one chain; whether there was one."""
+    def _fetch(self, provider: ChainProvider, target: Target, expiry: date, poll: Poll) -> bool:
+        """Request one chain; return whether it was received."""
         reply = provider.chain(target.underlying, expiry, self._stop)
         poll.requests += reply.requests
-        self._keep(provider, poll, expiry, reply.raw_responses)
+        self._store_raw(provider, poll, expiry, reply.raw_responses)
         if isinstance(reply.problem, Stopped):
             raise reply.problem
         if reply.problem is not None:
@@ -200,63 +200,64 @@ class ChainService:
         poll.replies.append(replace(reply, parsed=reply.parsed.around_the_money(target.strikes)))
         return True
 
-    def _keep(
+    def _store_raw(
         self,
         provider: ChainProvider,
         poll: Poll,
         expiry: date | None,
         bodies: Sequence[RawResponse],
     ) -> None:
-        """Into the vault, if that can be: what is polled goes into the store in any case."""
+        """Append raw responses. A failure costs nothing else: the chains are stored anyway."""
         try:
             self._raw_store.append(
                 [StoredResponse(provider.source, poll.symbol, expiry, each) for each in bodies]
             )
         except OSError as problem:
-            poll.notes.append(f"answers are not kept: {problem.strerror}")
-            if not self._keeping_fails:
+            poll.notes.append(f"raw responses are not stored: {problem.strerror}")
+            if not self._raw_store_fails:
                 self._report(
-                    f"Chains: answers are not kept as they came ({problem}). Make room, or switch "
-                    "it off with RAW_VAULT_DAYS=0; what they tell is stored all the same."
+                    f"Raw chain responses are not stored ({problem}); their chains are. Free "
+                    "disk space, or switch raw responses off with RAW_VAULT_DAYS=0."
                 )
-            self._keeping_fails = True
+            self._raw_store_fails = True
             return
-        if bodies and self._keeping_fails:
-            self._keeping_fails = False
-            self._report("Chains: answers are kept again.")
+        if bodies and self._raw_store_fails:
+            self._raw_store_fails = False
+            self._report("Raw chain responses are stored again.")
 
     def _failed(self, source: ChainSource, problem: DataFetchError, poll: Poll) -> None:
         failure = problem.kind
         poll.failures[source] = failure
         poll.problem = problem
         if failure in TROUBLE:
-            whose = EVERY_SYMBOL if failure in OUTAGES else poll.symbol
-            self._rests[source, whose] = _Backoff(self._clock.now(), failure, problem)
+            symbol = EVERY_SYMBOL if failure in OUTAGES else poll.symbol
+            self._backoffs[source, symbol] = _Backoff(self._clock.now(), failure, problem)
 
-    def _awake(self, poll: Poll) -> Sequence[ChainProvider]:
-        """The sources to ask: those that rest only when there is no other, and then seldom."""
-        resting: dict[ChainSource, _Backoff] = {}
-        for length in (REST, REST_ALONE):
-            resting = {
-                one.source: rest
+    def _available(self, poll: Poll) -> Sequence[ChainProvider]:
+        """The sources to try. A failing one is skipped, for a shorter time when all are failing."""
+        skipped: dict[ChainSource, _Backoff] = {}
+        for length in (BACKOFF, BACKOFF_ALONE):
+            skipped = {
+                one.source: backoff
                 for one in self._providers
-                for rest in [
-                    self._rest(one, EVERY_SYMBOL, length) or self._rest(one, poll.symbol, length)
+                for backoff in [
+                    self._backoff(one, EVERY_SYMBOL, length)
+                    or self._backoff(one, poll.symbol, length)
                 ]
-                if rest is not None
+                if backoff is not None
             }
-            if len(resting) < len(self._providers):
+            if len(skipped) < len(self._providers):
                 break
-        for source, rest in resting.items():
-            poll.failures[source], poll.problem = rest.failure, rest.problem
-        return [one for one in self._providers if one.source not in resting]
+        for source, backoff in skipped.items():
+            poll.failures[source], poll.problem = backoff.failure, backoff.problem
+        return [one for one in self._providers if one.source not in skipped]
 
-    def _rest(self, provider: ChainProvider, whose: str, length: timedelta) -> _Backoff | None:
-        rest = self._rests.get((provider.source, whose))
-        return rest if rest is not None and self._clock.now() < rest.since + length else None
+    def _backoff(self, provider: ChainProvider, symbol: str, length: timedelta) -> _Backoff | None:
+        found = self._backoffs.get((provider.source, symbol))
+        return found if found is not None and self._clock.now() < found.since + length else None
 
-    def _sorted(self, reply: ChainReply) -> tuple[list[Chain], list[Confirmation]]:
-        """The chains of *reply* that are news, and confirmations of those that are not."""
+    def _split_known(self, reply: ChainReply) -> tuple[list[Chain], list[Confirmation]]:
+        """The chains of *reply* with new content, and confirmations of the others."""
         assert reply.parsed is not None
         known = self._chains.known(reply.parsed.chains, reply.received_at)
         unknown = [
@@ -267,47 +268,47 @@ class ChainService:
     def _record(
         self,
         poll: Poll,
-        told: Sequence[ParsedResponse],
+        new: Sequence[ParsedResponse],
         confirmed: Sequence[Confirmation],
     ) -> None:
-        news = self._enricher.received(told)
-        poll.stored, poll.confirmed = len(news), len(confirmed)
-        # One after the other: they share the audit row of the minute.
+        received = self._enricher.received(new)
+        poll.stored, poll.confirmed = len(received), len(confirmed)
+        # One poll after the other: they share the audit row of the minute.
         with self._recording:
             minute = self._minute_of(poll).with_poll(poll, self._clock.now())
             attempt = poll.attempt(minute.run_id)
-            recorded = self._chains.record(news, minute.run, [attempt], confirmed)
-            late = self._late(poll, {each.expiry for each in recorded.superseded})
-            if late:
-                poll.stored, poll.confirmed = poll.stored + len(late), poll.confirmed - len(late)
+            recorded = self._chains.record(received, minute.run, [attempt], confirmed)
+            again = self._superseded(poll, {each.expiry for each in recorded.superseded})
+            if again:
+                poll.stored, poll.confirmed = poll.stored + len(again), poll.confirmed - len(again)
                 minute = replace(
                     minute,
-                    stored=minute.stored + len(late),
-                    confirmed=minute.confirmed - len(late),
+                    stored=minute.stored + len(again),
+                    confirmed=minute.confirmed - len(again),
                 )
-                self._chains.record(late, minute.run, [])
+                self._chains.record(again, minute.run, [])
             self._minutes[minute.slot] = minute
 
     def _minute_of(self, poll: Poll) -> PolledMinute:
-        """What was polled so far in the minute in which *poll* was begun."""
+        """The sum so far of the minute in which *poll* began."""
         slot = minute_of(poll.begun_at)
         self._minutes = {
             each: minute for each, minute in self._minutes.items() if each > slot - LONGEST_POLL
         }
         return self._minutes.get(slot) or PolledMinute.of(poll.begun_at)
 
-    def _late(self, poll: Poll, superseded: Collection[date]) -> list[Received]:
-        """Chains that were taken for known, though another writer came between."""
+    def _superseded(self, poll: Poll, superseded: Collection[date]) -> list[Received]:
+        """Chains that looked known until another writer stored other content."""
         return self._enricher.received(
             [
-                _told(reply, [each for each in chains if each.expiry in superseded])
+                _response(reply, [each for each in chains if each.expiry in superseded])
                 for reply in poll.replies
                 for chains in [reply.parsed.chains if reply.parsed else ()]
             ]
         )
 
 
-def _told(reply: ChainReply, chains: Sequence[Chain]) -> ParsedResponse:
+def _response(reply: ChainReply, chains: Sequence[Chain]) -> ParsedResponse:
     assert reply.parsed is not None
     return ParsedResponse(
         chains=chains,
@@ -316,8 +317,8 @@ def _told(reply: ChainReply, chains: Sequence[Chain]) -> ParsedResponse:
     )
 
 
-def _tell(poll: Poll) -> None:
+def _log(poll: Poll) -> None:
     facts = {"symbol": poll.symbol, "asked": poll.requested, "requests": poll.requests}
     failures = {source.value: failure.value for source, failure in poll.failures.items()}
-    told = {"stored": poll.stored, "confirmed": poll.confirmed, "faults": failures or None}
-    log.info("chains", extra={**facts, **told})
+    counts = {"stored": poll.stored, "confirmed": poll.confirmed, "faults": failures or None}
+    log.info("chains", extra={**facts, **counts})

@@ -1,8 +1,8 @@
-"""Brings the rows of one store into another of the same world.
+"""Merges the rows of one store into another of the same world.
 
-Safe to repeat: of two rows with one key the better one stays, by a rule of its table. Of two
-rows of the coverage ledger each knows something, so they are combined. Option chains are received
-once more, in the order of their receipts.
+Safe to repeat: of two rows with one key the better one remains, by a rule of its table. Two rows
+of the coverage ledger are combined, because each may have facts that the other lacks. Option
+chains are stored receipt by receipt, in order of time.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,7 @@ from data_fetch.storage.database.tables import (
 )
 from data_fetch.storage.database.upsert import (
     REPLACE,
-    Row,
+    RowValues,
     Rule,
     bulk_upsert,
     bulk_write,
@@ -49,7 +49,7 @@ from data_fetch.storage.database.upsert import (
 from data_fetch.storage.instruments.terms import merge_terms
 
 READ_AT_ONCE = 5_000
-# So few that combining them does not hold SQLite's write lock for long.
+# Few enough to hold SQLite's write lock only briefly.
 COMBINED_AT_ONCE = 300
 KEYS_OF_INSTRUMENTS = {"instrument_key", "underlying_key", "new_key"}
 
@@ -64,9 +64,9 @@ RULES: dict[type[Base], Rule] = {
     CandleRow: Rule(ranking=("is_final", "fetched_at")),
     CandleRevision: Rule(ranking=("superseded_at",)),
     SymbolConfigRow: Rule(ranking=("changed_at",)),
-    # Both sides are woven together, so that a row stands only where the terms change.
+    # Both sides are merged by date, so that there is a row only where the terms change.
     InstrumentTerms: REPLACE,
-    # After the candles it speaks of. What is written is combined from both sides beforehand.
+    # After its candles. Each row is combined from both sides before it is written.
     CoverageRow: REPLACE,
 }
 
@@ -74,16 +74,16 @@ Watcher = Callable[[str, int], None]
 
 
 def no_progress(_table: str, _rows: int) -> None:
-    """Watches a merge without a word."""
+    """A watcher that reports nothing."""
 
 
 def merge(src_url: str, dst_url: str, watcher: Watcher = no_progress) -> dict[str, int]:
-    """Bring what *src_url* holds into *dst_url*; how many rows of each table changed there.
+    """Copy the rows of *src_url* into *dst_url*; returns how many rows of each table changed there.
 
-    *watcher* hears, now and then, how many more rows of a table were read.
+    *watcher* is called repeatedly with a table and how many more of its rows were read.
 
-    Both may be SQLite or PostgreSQL. Raises WrongWorld when they belong to different worlds,
-    SetupError when the source is not there, is empty, or is the destination itself.
+    Both may be SQLite or PostgreSQL. Raises WrongWorld if they belong to different worlds,
+    SetupError if the source does not exist, is empty, or is the destination itself.
     """
     if engine_for(src_url).url == engine_for(dst_url).url:
         raise SetupError(f"{redacted(src_url)} cannot be merged into itself", hint="Name two.")
@@ -112,7 +112,7 @@ def _writing(store: Store) -> Iterator[Connection]:
         yield connection
 
 
-def _combine_ledger(dst: Store, rows: Iterator[Row]) -> int:
+def _combine_ledger(dst: Store, rows: Iterator[RowValues]) -> int:
     changed = 0
     while several := list(islice(rows, COMBINED_AT_ONCE)):
         with _writing(dst) as connection:
@@ -121,8 +121,8 @@ def _combine_ledger(dst: Store, rows: Iterator[Row]) -> int:
     return changed
 
 
-def _together(connection: Connection, rows: Sequence[Row]) -> list[Row]:
-    """What the ledger that is there and these rows of another say together."""
+def _together(connection: Connection, rows: Sequence[RowValues]) -> list[RowValues]:
+    """These rows of another ledger, each combined with the stored row of its key."""
     key = [column.name for column in coverage_table.primary_key]
     offered = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     wanted = [tuple(facts[name] for name in key) for facts in offered]
@@ -135,8 +135,8 @@ def _together(connection: Connection, rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def _combined_row(ours: dict[str, Any], theirs: dict[str, Any]) -> Row:
-    """Signed by whoever knew it all, else by the later of the two."""
+def _combined_row(ours: dict[str, Any], theirs: dict[str, Any]) -> RowValues:
+    """With the run of the side that already had everything, else of the later one."""
     together = combined(day_coverage(ours), day_coverage(theirs))
     for known in (ours, theirs):
         if together == day_coverage(known):
@@ -145,8 +145,8 @@ def _combined_row(ours: dict[str, Any], theirs: dict[str, Any]) -> Row:
     return ledger_row(together, later["run_id"], later["changed_at"])
 
 
-def _streamed(connection: Connection, source: Table, watcher: Watcher) -> Iterator[Row]:
-    """Every row, read a few thousand at a time; none that a live store may not hold."""
+def _streamed(connection: Connection, source: Table, watcher: Watcher) -> Iterator[RowValues]:
+    """Every row, read a few thousand at a time. Raises WrongWorld for one not allowed here."""
     keys = [at for at, column in enumerate(source.columns) if column.name in KEYS_OF_INSTRUMENTS]
     result = connection.execute(select(source), execution_options={"yield_per": READ_AT_ONCE})
     for rows in result.partitions():
@@ -156,7 +156,7 @@ def _streamed(connection: Connection, source: Table, watcher: Watcher) -> Iterat
 
 
 def _world_of(url: str) -> World:
-    """The world of the store at *url*, which must be there and hold something."""
+    """The world of the store at *url*, which must exist and have rows."""
     engine = engine_for(url)
     file = None if is_postgres(engine) else Path(engine.url.database or "")
     if file is not None and not file.is_file():
@@ -168,5 +168,5 @@ def _world_of(url: str) -> World:
     finally:
         engine.dispose()
     if world is None:
-        raise SetupError(f"{redacted(url)} is empty: nothing was ever written to it")
+        raise SetupError(f"{redacted(url)} is empty: it has never been written to")
     return world

@@ -17,8 +17,8 @@ from data_fetch.storage.runs import fold_attempts, record_runs, write_runs
 ltp_data = table(LtpData)
 COLUMNS = tuple(column.name for column in ltp_data.columns)
 
-# Neither database skips from symbol to symbol by itself: asked for the newest row of each
-# symbol it reads them all. Stepping through the key costs one look-up per symbol instead.
+# Neither database skips from symbol to symbol by itself: for the newest row of each symbol it
+# would read all rows. Stepping through the key costs one look-up per symbol instead.
 LATEST = text(
     """
     WITH RECURSIVE symbols(symbol) AS (
@@ -81,7 +81,7 @@ def quotes_query(symbols: Sequence[str], first: datetime, last: datetime) -> Sel
 
 @dataclass(frozen=True, slots=True)
 class QuoteHoldings:
-    """How much is held: rows, symbols, and the slots they reach from and to."""
+    """The number of stored quotes and symbols, and the first and the last slot."""
 
     rows: int
     symbols: int
@@ -90,7 +90,7 @@ class QuoteHoldings:
 
 
 class QuoteStore:
-    """Keeps quotes and the audit of collecting them (satisfies core.ports.QuoteRepository).
+    """Stores quotes and the audit of collecting them (satisfies core.ports.QuoteRepository).
 
     With a *guard* (a scheduler's fence) every write is checked against it.
     """
@@ -102,10 +102,10 @@ class QuoteStore:
     def record_slot(
         self, run: SyncRun, quotes: Sequence[StoredQuote], attempts: Sequence[SyncAttempt]
     ) -> None:
-        """Facts, audit row and sync status in one transaction: all of it or nothing.
+        """Quotes, audit row and sync status in one transaction: all of it or nothing.
 
-        The same slot recorded twice leaves the same rows. Raises WrongWorld for invented
-        instruments in a live store, LostLeadership when the guard says so.
+        Recording a slot twice leaves the same rows. Raises WrongWorld for invented instruments
+        in a live store, LostLeadership if the guard has lost the lead.
         """
         rows = [_row(quote) for quote in quotes]
         with self._store.writing(self._guard) as connection:
@@ -115,7 +115,7 @@ class QuoteStore:
             fold_attempts(connection, attempts)
 
     def record_runs(self, runs: Sequence[SyncRun]) -> None:
-        """Audit rows of runs that brought no quotes."""
+        """Write audit rows of runs without quotes."""
         record_runs(self._store, runs, self._guard)
 
     def latest(self) -> Mapping[str, StoredQuote]:
@@ -151,7 +151,7 @@ class QuoteStore:
             }
 
     def holdings(self) -> QuoteHoldings:
-        """How much is held. Counts every row, so it takes a while on years of quotes."""
+        """What is stored. Counts every row, so it takes a while on years of quotes."""
         time = ltp_data.c.timestamp
         symbols = func.count(ltp_data.c.symbol.distinct())
         with self._store.reading() as connection:

@@ -1,4 +1,4 @@
-"""The audit of collecting: runs, and how the last attempts on each symbol went."""
+"""The audit of collecting: runs, and the result of the last attempts on each symbol."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, case, func, literal_column, select
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.storage.database.store import Guard, Store
 from data_fetch.storage.database.tables import DataSyncStatus, SyncRunRow, table
-from data_fetch.storage.database.upsert import Column, Rule, last_known, upsert
+from data_fetch.storage.database.upsert import Expression, Rule, last_known, upsert
 
 sync_runs = table(SyncRunRow)
 data_sync_status = table(DataSyncStatus)
@@ -19,9 +19,9 @@ RUN_COLUMNS = tuple(column.name for column in sync_runs.columns)
 STATUS_COLUMNS = tuple(column.name for column in data_sync_status.columns)
 
 
-def _counted_on(old: Column, new: Column) -> Column:
+def _counted_on(old: Expression, new: Expression) -> Expression:
     """Failures in a row: offered as 1 after a failure, as 0 after a success."""
-    nothing: Column = literal_column("0")
+    nothing: Expression = literal_column("0")
     return case((new == nothing, nothing), else_=old + new)
 
 
@@ -30,7 +30,7 @@ FOLDED = Rule(combined={"last_success": last_known, "consecutive_failures": _cou
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncStatus:
-    """How the last attempts on one symbol went: one row of `data_sync_status`."""
+    """The result of the last attempts on one symbol: one row of `data_sync_status`."""
 
     symbol: str
     data_type: str
@@ -44,18 +44,18 @@ class SyncStatus:
 
 
 def record_runs(store: Store, runs: Sequence[SyncRun], guard: Guard | None = None) -> None:
-    """Write audit rows of runs that brought no rows; in one transaction."""
+    """Write audit rows of runs without other rows, in one transaction."""
     with store.writing(guard) as connection:
         write_runs(connection, runs)
 
 
 def write_runs(connection: Connection, runs: Sequence[SyncRun]) -> None:
-    """Write audit rows inside the transaction of the facts they speak of."""
+    """Write audit rows inside the transaction of their data."""
     upsert(connection, sync_runs, RUN_COLUMNS, [_run_row(run) for run in runs])
 
 
 def fold_attempts(connection: Connection, attempts: Sequence[SyncAttempt]) -> None:
-    """Bring `data_sync_status` up to date with these attempts, of which one per symbol counts."""
+    """Update `data_sync_status` by these attempts, at most one for each symbol."""
     rows = [_status_row(attempt) for attempt in attempts]
     upsert(connection, data_sync_status, STATUS_COLUMNS, rows, FOLDED)
 
@@ -78,7 +78,7 @@ def recent_runs(store: Store, limit: int = 20, job: str | None = None) -> list[S
 
 
 def outcomes(store: Store, job: str, since: datetime) -> dict[Outcome, int]:
-    """How many runs of *job* for slots from *since* on ended in each way."""
+    """The number of runs of *job* with each outcome, for slots from *since* on."""
     query = (
         select(sync_runs.c.outcome, func.count())
         .where(sync_runs.c.job == job, sync_runs.c.due_slot >= since)
@@ -90,7 +90,7 @@ def outcomes(store: Store, job: str, since: datetime) -> dict[Outcome, int]:
 
 
 def statuses(store: Store, data_type: str) -> dict[str, SyncStatus]:
-    """How things stand with every symbol ever attempted, by symbol."""
+    """The status of every symbol ever attempted, by symbol."""
     query = select(data_sync_status).where(data_sync_status.c.data_type == data_type)
     with store.reading() as connection:
         rows = connection.execute(query.order_by(data_sync_status.c.symbol))

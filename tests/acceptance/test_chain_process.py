@@ -165,7 +165,7 @@ def test_every_minute_of_a_run_has_one_audit_row(desk: Desk) -> None:
     ran = desk.run("run", "--minutes", "3")
 
     assert ran.returncode == 0, ran.stderr
-    assert "Chains: 2 symbols wish for 4 requests a minute, 60 can be had" in ran.stderr
+    assert "Polling 2 symbols needs 4 requests/min; the limit allows 60" in ran.stderr
     store = store_of(desk)
     query = select(SyncRunRow.due_slot, SyncRunRow.stored, SyncRunRow.outcome)
     with store.reading() as connection:

@@ -50,8 +50,8 @@ def read_file(path: Path) -> ParsedChains:
     return read_document(document)
 
 
-def legs_of(told: ParsedChains) -> list[ChainLeg]:
-    return [leg for chain in told.chains for leg in chain.legs]
+def legs_of(given: ParsedChains) -> list[ChainLeg]:
+    return [leg for chain in given.chains for leg in chain.legs]
 
 
 def total(chain: Chain, side: OptionType, count: str) -> int:
@@ -66,27 +66,27 @@ def total(chain: Chain, side: OptionType, count: str) -> int:
 def test_a_capture_is_read_whole(
     shared_data: Path, file: str, symbol: str, expiries: int, legs: int
 ) -> None:
-    told = read_file(shared_data / file)
+    given = read_file(shared_data / file)
 
-    assert (told.rejected, told.remarks) == ((), ())
-    assert {chain.underlying for chain in told.chains} == {symbol}
-    assert (len(told.chains), len(legs_of(told))) == (expiries, legs)
-    assert [chain.expiry for chain in told.chains] == sorted({c.expiry for c in told.chains})
-    for chain in told.chains:
+    assert (given.rejected, given.remarks) == ((), ())
+    assert {chain.underlying for chain in given.chains} == {symbol}
+    assert (len(given.chains), len(legs_of(given))) == (expiries, legs)
+    assert [chain.expiry for chain in given.chains] == sorted({c.expiry for c in given.chains})
+    for chain in given.chains:
         keys = [leg.key for leg in chain.legs]
         assert keys == sorted(set(keys)), "each strike once, lowest first, the call first"
 
 
 def test_the_universe_of_an_evening(shared_data: Path) -> None:
-    told = [read_nse_chains(document) for _, document in universe(shared_data)]
+    given = [read_nse_chains(document) for _, document in universe(shared_data)]
 
-    assert len(told) == 229
-    assert sum(len(legs_of(one)) for one in told) == 27812
-    assert [one.remarks for one in told if one.remarks] == []
-    assert [one.rejected for one in told if one.rejected] == []
-    stamps = {chain.exchange_time for one in told for chain in one.chains}
+    assert len(given) == 229
+    assert sum(len(legs_of(one)) for one in given) == 27812
+    assert [one.remarks for one in given if one.remarks] == []
+    assert [one.rejected for one in given if one.rejected] == []
+    stamps = {chain.exchange_time for one in given for chain in one.chains}
     assert stamps == {EVENING}
-    assert all(chain.spot and chain.unit is QuantityUnit.CONTRACTS for chain in told[0].chains)
+    assert all(chain.spot and chain.unit is QuantityUnit.CONTRACTS for chain in given[0].chains)
 
 
 def test_nse_own_totals_come_out_of_the_legs(shared_data: Path) -> None:
@@ -110,8 +110,8 @@ def test_nse_own_totals_come_out_of_the_legs(shared_data: Path) -> None:
 
 
 def test_a_leg_of_the_legacy_shape(shared_data: Path) -> None:
-    told = read_file(shared_data / NSE_LEGACY)
-    nearest = told.chains[0]
+    given = read_file(shared_data / NSE_LEGACY)
+    nearest = given.chains[0]
 
     assert (nearest.source, nearest.expiry) == (ChainSource.NSE, date(2025, 7, 31))
     document = orjson.loads(body(shared_data, NSE_LEGACY))

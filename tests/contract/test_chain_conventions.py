@@ -55,9 +55,9 @@ def test_nse_of_2026_every_liquid_leg_within_two_hundredths_of_a_point(shared_da
     ours = {(float(leg.strike), leg.option_type.value): n.iv for leg, n in pairs(found)}
 
     wrong = {
-        key: (ours[key], told)
-        for key, told in published.items()
-        if abs((ours[key] or 0) * 100 - told) > 0.02
+        key: (ours[key], given)
+        for key, given in published.items()
+        if abs((ours[key] or 0) * 100 - given) > 0.02
     }
     assert len(published) == 135
     assert wrong == {}

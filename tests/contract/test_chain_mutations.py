@@ -95,9 +95,9 @@ ASIDE = "aside"
 REMARK = "remark"
 # Refused by whatever name.
 NOTICED = "noticed"
-# A side that is told not to be there, which is no reason to set anything aside.
+# A side that is given as missing, which is no reason to reject anything.
 FEWER = "fewer"
-# A row that is none is set aside, and no leg with it.
+# A row that is not a row is rejected, and no leg with it.
 ROW_ASIDE = "row aside"
 UNIT = FailureKind.UNIT_CHANGED
 
@@ -121,23 +121,23 @@ class Outcome:
     """What became of a damaged body: a kind, or how its legs differ from the true ones."""
 
     kind: FailureKind | None = None
-    said: str = ""
-    told: ParsedChains | None = None
+    message: str = ""
+    given: ParsedChains | None = None
     missing: int = 0
     emptied: tuple[str, ...] = ()
 
 
-def legs_of(told: ParsedChains) -> dict[tuple[Any, ...], ChainLeg]:
-    return {(chain.expiry, *leg.key): leg for chain in told.chains for leg in chain.legs}
+def legs_of(given: ParsedChains) -> dict[tuple[Any, ...], ChainLeg]:
+    return {(chain.expiry, *leg.key): leg for chain in given.chains for leg in chain.legs}
 
 
 def outcome_of(damaged: Any, truth: ParsedChains) -> Outcome:
     """Raises AssertionError when anything comes through that is not true."""
     try:
-        told = read(damaged)
+        given = read(damaged)
     except ChainError as refused:
-        return Outcome(kind=refused.kind, said=str(refused))
-    true_legs, legs = legs_of(truth), legs_of(told)
+        return Outcome(kind=refused.kind, message=str(refused))
+    true_legs, legs = legs_of(truth), legs_of(given)
     assert legs.keys() <= true_legs.keys(), "legs that are not there"
     emptied = []
     for key, leg in legs.items():
@@ -147,12 +147,14 @@ def outcome_of(damaged: Any, truth: ParsedChains) -> Outcome:
                 continue
             assert value is None, f"{key} {name}: {value}, not {true}"
             emptied.append(name)
-    assert_true_of_chains(told.chains, truth.chains[0])
-    for chain in told.chains:
+    assert_true_of_chains(given.chains, truth.chains[0])
+    for chain in given.chains:
         keys = [leg.key for leg in chain.legs]
         assert keys == sorted(keys)
-    said = " | ".join([*told.remarks, *(row.reason for row in told.rejected)])
-    return Outcome(said=said, told=told, missing=len(true_legs) - len(legs), emptied=tuple(emptied))
+    message = " | ".join([*given.remarks, *(row.reason for row in given.rejected)])
+    return Outcome(
+        message=message, given=given, missing=len(true_legs) - len(legs), emptied=tuple(emptied)
+    )
 
 
 def assert_true_of_chains(chains: tuple[Chain, ...], truth: Chain) -> None:
@@ -182,23 +184,23 @@ def check(
     if expected == NOTICED:
         assert outcome.kind is not None
     elif isinstance(expected, FailureKind):
-        assert outcome.kind is expected, outcome.said
+        assert outcome.kind is expected, outcome.message
     else:
-        assert outcome.told is not None, outcome.said
+        assert outcome.given is not None, outcome.message
         if expected == SAME:
             assert (outcome.missing, outcome.emptied) == (0, ())
         elif expected == ASIDE:
             # One reason stands for both legs of a row.
-            assert 0 < outcome.missing <= 2 * len(outcome.told.rejected)
+            assert 0 < outcome.missing <= 2 * len(outcome.given.rejected)
         elif expected == ROW_ASIDE:
-            assert (outcome.missing, bool(outcome.told.rejected)) == (0, True)
+            assert (outcome.missing, bool(outcome.given.rejected)) == (0, True)
         elif expected == FEWER:
-            assert (outcome.missing, outcome.told.rejected) == (1, ())
+            assert (outcome.missing, outcome.given.rejected) == (1, ())
         else:
             assert outcome.missing == 0
-            assert outcome.told.remarks
+            assert outcome.given.remarks
             assert set(outcome.emptied) <= EMPTIED.get(naming, set())
-    assert naming.lower() in outcome.said.lower()
+    assert naming.lower() in outcome.message.lower()
 
 
 Case = tuple[str, Damage, str | FailureKind, str]
@@ -500,7 +502,7 @@ AS_CAPTURED = {
 
 
 def damage_rows() -> None:
-    """Their order, their dates, sides that are not there, rows told twice."""
+    """Their order, their dates, missing sides, repeated rows."""
     for shape in (V3, LEGACY, UPSTOX):
         case(shape, "rows shuffled", reordered(shape, random.Random(7).shuffle), SAME)
         case(shape, "rows backwards", reordered(shape, list.reverse), SAME)
@@ -579,7 +581,7 @@ def both(first: Damage, second: Damage) -> Damage:
 
 
 def spot_or_ratio(name: str, how: str) -> str:
-    """Nobody needs the ratio; without the spot the chain has none, and says so."""
+    """The ratio is not needed; without the spot the chain has none, and a remark."""
     return SAME if name.startswith("pcr") else REMARK
 
 

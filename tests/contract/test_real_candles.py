@@ -50,7 +50,7 @@ MINUTE = timedelta(minutes=1)
 NOW = datetime(2026, 6, 1, 20, 0, tzinfo=IST)
 ORDINARY = (("09:15", "15:30"),)
 
-# 2016 is older than the reviewed calendar: these days are told by a calendar override.
+# 2016 is older than the reviewed calendar: these days are in a calendar override.
 OLD_DAYS = [date(2016, 8, 16) + timedelta(days=n) for n in range(46)]
 OLD_HOLIDAYS = {date(2016, 9, 5), date(2016, 9, 13)}
 
@@ -147,7 +147,7 @@ class StandIn(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nobody reads that."""
+        """Discard it."""
 
 
 @dataclass
@@ -167,7 +167,7 @@ class Desk:
         return self.service.run(self.service.plan(order))
 
     def gaps(self, instrument: Instrument, first: date, last: date) -> dict[date, Gaps]:
-        """What the ledger says is expected and not there."""
+        """The days that the ledger expects and lacks."""
         key, interval = instrument.instrument_key, CandleInterval.MINUTE
         with self.store.reading() as connection:
             ledger = load_days(connection, [key], interval, first, last)
@@ -337,15 +337,15 @@ def test_labels_at_the_end_of_a_bar_lack_the_first_minute_and_pass_the_last(
 
     report = desk.fetch([instrument], first, last)
 
-    told = desk.gaps(instrument, first, last)
-    assert told == holes_by_day(rows, days_of(rows), SPECIAL)
+    given = desk.gaps(instrument, first, last)
+    assert given == holes_by_day(rows, days_of(rows), SPECIAL)
     of_ordinary_days = [("09:15", "09:16", "source_empty")]
-    named = {day: gaps for day, gaps in told.items() if gaps != of_ordinary_days}
+    named = {day: gaps for day, gaps in given.items() if gaps != of_ordinary_days}
     assert named == {
         day: [(begins, ends, "source_empty") for begins, ends in gaps]
         for day, gaps in holes_besides.items()
     }
-    # The pre-open print, the label 15:30 and what came after the close are set aside.
+    # The pre-open print, the label 15:30 and the rows after the close are rejected.
     inside = len(desk.candles(instrument))
     assert (report.outcome, report.outside) == (Outcome.COMPLETED, len(rows) - inside)
 
@@ -385,12 +385,12 @@ def test_a_day_of_the_whole_market(desk: Desk, shared_data: Path) -> None:
     report = desk.fetch([stock(name) for name in names], day, day)
 
     assert (len(names), report.outcome, report.requests) == (166, Outcome.COMPLETED, 166)
-    told: defaultdict[str, dict[date, Gaps]] = defaultdict(dict)
+    given: defaultdict[str, dict[date, Gaps]] = defaultdict(dict)
     for name in names:
-        told[name] = desk.gaps(stock(name), day, day)
-        assert told[name] == holes_by_day(files[name], [day], {}), name
+        given[name] = desk.gaps(stock(name), day, day)
+        assert given[name] == holes_by_day(files[name], [day], {}), name
     quiet = desk.candles(stock("AJANTPHARM"))
-    assert told["AJANTPHARM"] == {}
+    assert given["AJANTPHARM"] == {}
     assert (len(quiet), sum(bar[4] == 0 for bar in quiet.values())) == (375, 82)
 
 
@@ -406,9 +406,9 @@ def test_files_of_indices_that_stop_or_are_empty(desk: Desk, shared_data: Path) 
 
     assert (report.outcome, report.failures[FailureGroup.EMPTY]) == (Outcome.COMPLETED, 1)
     for name in names:
-        told = desk.gaps(index(name), day, day)
+        given = desk.gaps(index(name), day, day)
         if name == "NIFTYJUNIOR":
-            assert told == {day: [("09:15", "15:30", "source_empty")]}
+            assert given == {day: [("09:15", "15:30", "source_empty")]}
         else:
-            assert told == holes_by_day(files[name], [day], {})
-            assert told[day][-1] == ("13:42", "15:30", "source_empty")
+            assert given == holes_by_day(files[name], [day], {})
+            assert given[day][-1] == ("13:42", "15:30", "source_empty")

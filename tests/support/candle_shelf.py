@@ -94,7 +94,7 @@ class Shelf:
         self._save(with_candles(known, arrived, arrived if final else ()), at)
 
     def answered(self, of: Instrument, day: date, *, at: datetime = EVENING) -> None:
-        """A complete answer about the whole day was taken in."""
+        """Record a complete response about the whole day."""
         proof = Proof("a complete answer", "run 7", at)
         self._save(with_response(self.known(of, day, at), proof), at)
 

@@ -1,4 +1,4 @@
-"""Captured option-chain bodies for tests, and what they say."""
+"""Captured option-chain bodies for tests, and their contents."""
 
 import gzip
 import tarfile

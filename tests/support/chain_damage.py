@@ -177,7 +177,7 @@ def instead(by: Any) -> Damage:
 
 
 def text_of(change: Callable[[bytes], bytes]) -> Damage:
-    """The bytes of the body rather than what they say."""
+    """The bytes of the body rather than its contents."""
     return lambda body: change(orjson.dumps(body))
 
 

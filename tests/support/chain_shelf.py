@@ -1,4 +1,4 @@
-"""Option chains for tests, put into a store and looked at."""
+"""Option chains for tests: stored, and read back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -137,7 +137,7 @@ def emptied(store: Store) -> Store:
 
 
 def mislabelled(paper: Store) -> None:
-    """Let *paper* know an invented stock, and be stamped live by somebody's hand."""
+    """Store an invented stock in *paper*, and change its stamp to live by hand."""
     save_master(paper, [INVENTED], OPENS.date(), OPENS)
     meta = table(StoreMeta)
     with paper.writing() as connection:
@@ -164,14 +164,14 @@ histories = st.lists(
         stamp=st.sampled_from([None, -1, -2]),
     ),
     max_size=9,
-    unique_by=lambda told: told.at,
+    unique_by=lambda one: one.at,
 )
 
 
 def expected_heads(
     history: Sequence[ParsedResponse],
 ) -> list[tuple[datetime, float, int, datetime]]:
-    """The definition: receipts in a row that tell the same are one snapshot."""
-    in_order = sorted(history, key=lambda told: told.at)
-    alike = [list(several) for _, several in groupby(in_order, lambda told: told.spot)]
+    """The definition: consecutive receipts with the same content are one snapshot."""
+    in_order = sorted(history, key=lambda one: one.at)
+    alike = [list(several) for _, several in groupby(in_order, lambda one: one.spot)]
     return [(minute(run[0].at), run[0].spot, len(run), minute(run[-1].at)) for run in alike]

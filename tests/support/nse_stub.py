@@ -1,4 +1,4 @@
-"""A tiny scripted server in the place of NSE's website, and a visitor of it."""
+"""A small scripted server in place of NSE's website, and a client of it."""
 
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ DENIED = Scripted(403, b"<html><title>Access Denied</title></html>")
 PAGE = Scripted(body=b"<!DOCTYPE html><html><title>Option Chain</title></html>")
 
 
-def json(told: Any, status: int = 200) -> Scripted:
-    return Scripted(status, orjson.dumps(told))
+def json(given: Any, status: int = 200) -> Scripted:
+    return Scripted(status, orjson.dumps(given))
 
 
 def page(number: int = 1) -> Scripted:
@@ -27,7 +27,7 @@ def page(number: int = 1) -> Scripted:
 
 
 class NseScript:
-    """Pages give cookies, and whoever shows them gets the *answers* in turn, the last one again
+    """Pages set cookies, and requests with them get the *answers* in turn, the last one again
     and again."""
 
     def __init__(self, *answers: Scripted) -> None:

@@ -9,7 +9,7 @@ SPOT = 22650.5
 def side(
     token: int = 40001, *, call: bool = True, greeks: dict[str, Any] | None = None, **market: Any
 ) -> dict[str, Any]:
-    told = {
+    given = {
         "iv": 14.31,
         "delta": 0.52 if call else -0.48,
         "gamma": 0.001,
@@ -30,7 +30,7 @@ def side(
             "prev_oi": 58500.0,
             **market,
         },
-        "option_greeks": {**told, "pop": 40.1, **(greeks or {})},
+        "option_greeks": {**given, "pop": 40.1, **(greeks or {})},
     }
 
 

@@ -79,7 +79,7 @@ def row(key: str, price: Any = 100.5, volume: Any = 10, **more: Any) -> dict[str
 
 
 def quotes_of(seen: Seen) -> Scripted:
-    """Every key that was asked for has a quote, under a map key that is not its name."""
+    """Every requested key has a quote, under a map key that is not its name."""
     return good({f"NSE_EQ:SYMBOL{n}": row(key) for n, key in enumerate(seen.keys)})
 
 
@@ -173,9 +173,9 @@ class Stub:
 
 @dataclass
 class FreePacing:
-    """Permission at once; remembers what was asked for."""
+    """Permission at once; records each request."""
 
-    asked: list[tuple[str, Lane]] = field(default_factory=list)
+    granted: list[tuple[str, Lane]] = field(default_factory=list)
 
     @contextmanager
     def request(
@@ -185,7 +185,7 @@ class FreePacing:
         latest: datetime | None = None,
         stop: threading.Event | None = None,
     ) -> Iterator[None]:
-        self.asked.append((api, lane))
+        self.granted.append((api, lane))
         yield
 
 

@@ -1,7 +1,7 @@
-"""The candles recounted, and the ledger set right by them: the candles are the fact.
+"""Recounts the candles, and corrects the ledger where it differs from them.
 
-A count per instrument and session is a range of the candles' key, so all of it is one pass over
-that key and touches no candle. Only days that are short, or differ, are looked at by the minute.
+A count per instrument and session is a range of the candles' key, so the recount is one pass over
+that key and reads no candle. Only days that are short, or differ, are compared by the minute.
 """
 
 from collections.abc import Iterator, Sequence
@@ -59,7 +59,7 @@ DAYS_AT_ONCE, DAYS_REPAIRED_AT_ONCE = 10_000, 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A day of which the ledger does not say what the candles are. Minutes as spans."""
+    """A day for which the ledger differs from the candles. Minutes as spans."""
 
     instrument: Instrument
     day: date
@@ -71,7 +71,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Recount:
-    """What a recount found: instrument-days looked at, and their candles inside the sessions."""
+    """The result of a recount: instrument-days compared, and their candles inside the sessions."""
 
     days: int
     candles: int
@@ -89,34 +89,34 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Differing:
-    """What the ledger says of an instrument-day, and the minutes that have a candle."""
+    """The ledger row of an instrument-day, and the minutes that have a candle."""
 
     place: _Place
     known: DayCoverage
     stored: Spans
 
     def difference(self) -> Difference:
-        said = self.known.spans(State.PRESENT)
+        in_ledger = self.known.spans(State.PRESENT)
         return Difference(
             instrument=self.place.instrument,
             day=self.place.trading.day,
-            ledger_present=count(said),
+            ledger_present=count(in_ledger),
             candles_present=count(self.stored),
-            only_in_ledger=without(said, self.stored),
-            only_in_candles=without(self.stored, said),
+            only_in_ledger=without(in_ledger, self.stored),
+            only_in_candles=without(self.stored, in_ledger),
         )
 
 
-def recount(connection: Connection, criteria: CoverageQuery) -> Recount:
+def recount(connection: Connection, scope: CoverageQuery) -> Recount:
     """Compare the ledger with the candles, in a transaction that has read nothing yet."""
     # The ledger and the candles of one instant: a collector may be writing both.
     if is_postgres(connection):
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-    counted = load_counts(connection, criteria)
-    places = _places(criteria)
+    counted = load_counts(connection, scope)
+    places = _places(scope)
     total, differences = 0, []
     for some in _in_parts(places, DAYS_AT_ONCE):
-        found = _counts(connection, criteria.interval, some)
+        found = _counts(connection, scope.interval, some)
         total += sum(found)
         doubtful = []
         for place, stored in zip(some, found, strict=True):
@@ -125,33 +125,33 @@ def recount(connection: Connection, criteria: CoverageQuery) -> Recount:
             full = stored == present == place.trading.minutes
             if (stored or present) and not full:
                 doubtful.append(place)
-        differences += [one.difference() for one in _differing(connection, criteria, doubtful)]
+        differences += [one.difference() for one in _differing(connection, scope, doubtful)]
     return Recount(len(places), total, differences)
 
 
-def repair(store: Store, criteria: CoverageQuery, differences: Sequence[Difference]) -> int:
-    """Rewrite the ledger's days of *differences* from the candles; says how many it wrote.
+def repair(store: Store, scope: CoverageQuery, differences: Sequence[Difference]) -> int:
+    """Rewrite the ledger's days of *differences* from the candles; returns how many were written.
 
-    Minutes whose candles are gone are ours to fetch again, at once. Every transaction looks
-    anew, so that what was put right meanwhile stays as it is.
+    Minutes whose candles are gone become missed, to be requested at once. Every transaction
+    compares again, so that days corrected meanwhile are left alone.
     """
-    now = criteria.expectation.now
+    now = scope.expectation.now
     run = SyncRun.begin(AUDIT, now)
     wanted = {(one.instrument.instrument_key, one.day) for one in differences}
-    places = [place for place in _places(criteria) if place.key in wanted]
+    places = [place for place in _places(scope) if place.key in wanted]
     rewritten = 0
     for some in _in_parts(places, DAYS_REPAIRED_AT_ONCE):
         with store.writing() as connection:
             begin_candle_writing(connection)
-            differing = list(_differing(connection, criteria, some))
+            differing = list(_differing(connection, scope, some))
             final = _minutes(
                 connection,
-                criteria.interval,
+                scope.interval,
                 [one.place for one in differing],
                 candles.c.is_final,
             )
             days = [
-                _rewritten(one, confirmed, criteria)
+                _rewritten(one, confirmed, scope)
                 for one, confirmed in zip(differing, final, strict=True)
             ]
             save_days(connection, days, run.run_id, now)
@@ -161,26 +161,26 @@ def repair(store: Store, criteria: CoverageQuery, differences: Sequence[Differen
     return rewritten
 
 
-def _rewritten(one: _Differing, final: Spans, criteria: CoverageQuery) -> DayCoverage:
+def _rewritten(one: _Differing, final: Spans, scope: CoverageQuery) -> DayCoverage:
     """The day with exactly its stored minutes present."""
     trading = one.place.trading
-    due = criteria.expectation.due(trading.session, criteria.interval)
+    due = scope.expectation.due(trading.session, scope.interval)
     gone = without(one.known.spans(State.PRESENT), one.stored)
-    # Taken out of the day and put back, they are as minutes that were never asked for.
+    # Taken out of the day and put back, they count as minutes that were never requested.
     without_them = refitted(one.known, without(trading.spans, gone), due)
     lacking = refitted(without_them, trading.spans, due)
     return with_candles(lacking, one.stored, final)
 
 
 def _differing(
-    connection: Connection, criteria: CoverageQuery, places: Sequence[_Place]
+    connection: Connection, scope: CoverageQuery, places: Sequence[_Place]
 ) -> Iterator[_Differing]:
-    """Those of *places* of which ledger and candles differ, minute by minute."""
-    rows = load_chosen_days(connection, criteria.interval, [place.key for place in places])
-    stored_minutes = _minutes(connection, criteria.interval, places)
+    """The *places* for which ledger and candles differ, minute by minute."""
+    rows = load_chosen_days(connection, scope.interval, [place.key for place in places])
+    stored_minutes = _minutes(connection, scope.interval, places)
     for place, stored in zip(places, stored_minutes, strict=True):
         key = place.instrument.instrument_key
-        known = as_of_now(criteria, key, place.trading, rows.get(place.key))
+        known = as_of_now(scope, key, place.trading, rows.get(place.key))
         if known.spans(State.PRESENT) != stored:
             yield _Differing(place, known, stored)
 
@@ -201,7 +201,7 @@ def _minutes(
     places: Sequence[_Place],
     *conditions: ColumnElement[bool],
 ) -> list[Spans]:
-    """The minutes of each place that have a candle for which the *conditions* hold."""
+    """The minutes of each place that have a candle fulfilling the *conditions*."""
     listed = list_of(connection, minutes(connection, candles.c.timestamp))
     starts: list[list[int]] = [[] for _ in places]
     for place, found in _in_each_range(connection, places, interval, listed, *conditions):
@@ -251,10 +251,10 @@ def _ranges(connection: Connection, dialect: str) -> Subquery:
     ).subquery("ranges")
 
 
-def _places(criteria: CoverageQuery) -> list[_Place]:
+def _places(scope: CoverageQuery) -> list[_Place]:
     return [
         _Place((one.instrument_key, trading.day), one, trading)
-        for one, days in trading_days(criteria)
+        for one, days in trading_days(scope)
         for trading in days
     ]
 

@@ -1,8 +1,8 @@
-"""Candles in bulk, and what they said before they were corrected.
+"""Candles in bulk, and their former versions.
 
-Final beats provisional, then newer beats older. A candle whose values change leaves its old
-version in `candle_revisions`; one whose values are merely confirmed keeps *fetched_at*, the
-instant since which they are known.
+A final candle replaces a provisional one, then a newer one an older. If the values of a candle
+change, the old version goes to `candle_revisions`; if they are merely confirmed, *fetched_at*
+remains the instant since which they are known.
 """
 
 from collections import defaultdict
@@ -52,20 +52,20 @@ from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.tables import CandleRevision, CandleRow, table
 from data_fetch.storage.database.types import Instant
 
-# Any number that nobody else uses for an advisory lock in the same database.
+# An arbitrary number, unique among the advisory locks of a database.
 CANDLE_LOCK = 4_630_914_003
 # Ranks the stored version after all its revisions.
-STANDING = 2**31 - 1
+CURRENT_VERSION = 2**31 - 1
 
 candles, revisions = table(CandleRow), table(CandleRevision)
 KEY = ("instrument_key", "interval", "timestamp")
-SAID = ("open", "high", "low", "close", "volume", "oi", "kind")
+VALUE_COLUMNS = ("open", "high", "low", "close", "volume", "oi", "kind")
 PROVENANCE = ("source", "is_final", "fetched_at", "run_id")
-COLUMNS = (*KEY, *SAID, *PROVENANCE)
-READ = ("timestamp", *SAID, "source", "is_final", "fetched_at")
+COLUMNS = (*KEY, *VALUE_COLUMNS, *PROVENANCE)
+READ = ("timestamp", *VALUE_COLUMNS, "source", "is_final", "fetched_at")
 
-# Offered candles of which a version is stored. *outcome*: what becomes of that; *revision*: the
-# number under which it is kept if it is corrected.
+# Offered candles of which a version is stored. *outcome*: what happens to that version;
+# *revision*: its number in the revisions if it is corrected.
 staged = Table(
     "staged_candles",
     MetaData(),
@@ -83,21 +83,21 @@ def _same_key(one: FromClause, other: FromClause) -> ColumnElement[bool]:
 
 
 def _outcome() -> ScalarSelect[str | None]:
-    differs = or_(*(candles.c[name] != staged.c[name] for name in SAID))
-    standing = tuple_(candles.c.is_final, candles.c.fetched_at)
-    outranks = tuple_(staged.c.is_final, staged.c.fetched_at) >= standing
+    differs = or_(*(candles.c[name] != staged.c[name] for name in VALUE_COLUMNS))
+    current = tuple_(candles.c.is_final, candles.c.fetched_at)
+    outranks = tuple_(staged.c.is_final, staged.c.fetched_at) >= current
     confirms = and_(staged.c.is_final, not_(candles.c.is_final), not_(differs))
     outcome = case((and_(differs, outranks), CORRECTED), (confirms, CONFIRMED))
     return select(outcome).where(_same_key(candles, staged)).scalar_subquery()
 
 
-# The statements below have the shape they have for PostgreSQL's planner, which knows nothing of
-# a temporary table. A subquery is looked up in the index row by row; joined, it might read all
-# candles for a few, or the few for every candle. A comparison with a constant makes it expect
-# few rows, so that the joins use the index as well.
+# The statements below are written for PostgreSQL's planner, which has no statistics of a
+# temporary table. A subquery is looked up in the index row by row; as a join it might read all
+# candles for a few, or the few for every candle. A comparison with a constant makes the planner
+# expect few rows, so that the joins use the index as well.
 JUDGE = update(staged).values(outcome=_outcome())
-# Before any old version is kept: a statement that writes into the table in which it looks its
-# numbers up gets slower with every row.
+# Runs before any old version is saved: a statement that writes into the table in which it looks
+# up its numbers gets slower with every row.
 NUMBER = (
     update(staged)
     .values(
@@ -107,7 +107,7 @@ NUMBER = (
     )
     .where(staged.c.outcome == CORRECTED)
 )
-KEEP_OLD_VERSIONS = insert(revisions).from_select(
+SAVE_OLD_VERSIONS = insert(revisions).from_select(
     (*COLUMNS, "revision", "superseded_at"),
     select(*(candles.c[name] for name in COLUMNS), staged.c.revision, staged.c.fetched_at).where(
         _same_key(candles, staged), staged.c.outcome == CORRECTED
@@ -115,7 +115,7 @@ KEEP_OLD_VERSIONS = insert(revisions).from_select(
 )
 CORRECT = (
     update(candles)
-    .values({name: staged.c[name] for name in (*SAID, *PROVENANCE)})
+    .values({name: staged.c[name] for name in (*VALUE_COLUMNS, *PROVENANCE)})
     .where(_same_key(candles, staged), staged.c.outcome == CORRECTED)
 )
 CONFIRM = (
@@ -148,8 +148,8 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One version of a candle."""
+class CandleVersion:
+    """One version of a candle: its values and where they came from."""
 
     open: float
     high: float
@@ -166,20 +166,20 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A candle that was corrected at *superseded_at*: what it said before, and then."""
+    """A candle that was corrected at *superseded_at*: the version before and the one after."""
 
     instrument_key: str
     timestamp: datetime
     revision: int
     superseded_at: datetime
-    old: Said
-    new: Said
+    old: CandleVersion
+    new: CandleVersion
 
 
 def begin_candle_writing(connection: Connection) -> None:
-    """Wait for our turn: one writer of candles at a time, until the transaction ends.
+    """Make this transaction the only one that writes candles, until it ends.
 
-    To be called before anything is read that decides what will be written.
+    Call it before anything is read that decides what will be written.
     """
     wait_for_turn(connection, CANDLE_LOCK)
 
@@ -187,9 +187,9 @@ def begin_candle_writing(connection: Connection) -> None:
 def insert_candles(
     connection: Connection, blocks: Sequence[CandleBlock], provenance: Provenance
 ) -> Written:
-    """Write candles of which, by the ledger, none is there: the fastest way.
+    """Write candles of which, by the ledger, none is stored: the fastest way.
 
-    Should one be there after all, this is `merge_candles`.
+    If one is stored after all, they are written by `merge_candles`.
     """
     offered = _one_per_key(blocks)
     try:
@@ -203,17 +203,17 @@ def insert_candles(
 def merge_candles(
     connection: Connection, blocks: Sequence[CandleBlock], provenance: Provenance
 ) -> Written:
-    """Write candles beside those that are there; writing the same again changes nothing.
+    """Write candles of which some may be stored; writing the same again changes nothing.
 
-    Of two candles with one key the final one stays, else the newer one. Where values change,
-    the old version goes to the revisions. Of several blocks that offer the same candle the
-    last counts. The transaction must have begun with `begin_candle_writing`.
+    Of two candles with one key the final one remains, else the newer one. If values change,
+    the old version goes to the revisions. Of several blocks with the same candle the last one
+    counts. The transaction must have begun with `begin_candle_writing`.
     """
-    # Looking first is cheaper than ON CONFLICT, which takes twice the time of a plain insert.
+    # A look-up first is cheaper than ON CONFLICT, which takes twice the time of a plain insert.
     offered = _one_per_key(blocks)
-    absent, there = _divided(offered, _stored_starts(connection, offered))
+    absent, present = _split_known(offered, _stored_starts(connection, offered))
     _append(connection, candles, absent, provenance)
-    return Written(inserted=_count(absent)) + _settle(connection, there, provenance)
+    return Written(inserted=_count(absent)) + _settle(connection, present, provenance)
 
 
 def known_candles(
@@ -238,11 +238,11 @@ def revisions_on(
     *keys* limits them to these instruments.
     """
     old, later = revisions, revisions.alias("later")
-    said = [field.name for field in fields(Said)]
+    version_columns = [field.name for field in fields(CandleVersion)]
     query = (
         select(
-            *(old.c[name] for name in said),
-            *(func.coalesce(later.c[name], candles.c[name]) for name in said),
+            *(old.c[name] for name in version_columns),
+            *(func.coalesce(later.c[name], candles.c[name]) for name in version_columns),
             *(old.c[name] for name in ("instrument_key", "timestamp", "revision", "superseded_at")),
         )
         .join(candles, _same_key(candles, old))
@@ -258,8 +258,8 @@ def revisions_on(
             timestamp=row.timestamp,
             revision=row.revision,
             superseded_at=row.superseded_at,
-            old=Said(*row[: len(said)]),
-            new=Said(*row[len(said) : 2 * len(said)]),
+            old=CandleVersion(*row[: len(version_columns)]),
+            new=CandleVersion(*row[len(version_columns) : 2 * len(version_columns)]),
         )
         for row in connection.execute(query)
     ]
@@ -270,19 +270,19 @@ def _count(blocks: Sequence[CandleBlock]) -> int:
 
 
 def _one_per_key(blocks: Sequence[CandleBlock]) -> list[CandleBlock]:
-    """*blocks* without the candles that a later one offers again, and without empty ones."""
-    taken: Starts = defaultdict(set)
-    kept: list[CandleBlock] = []
+    """*blocks* without the candles that a later one repeats, and without empty ones."""
+    offered: Starts = defaultdict(set)
+    remaining: list[CandleBlock] = []
     for block in reversed(blocks):
-        seen = taken[block.instrument_key, block.interval]
+        seen = offered[block.instrument_key, block.interval]
         if not seen.isdisjoint(block.starts):
             block = block.chosen(
                 [row for row, start in enumerate(block.starts) if start not in seen]
             )
         seen.update(block.starts)
         if block.starts:
-            kept.append(block)
-    return kept[::-1]
+            remaining.append(block)
+    return remaining[::-1]
 
 
 def _by_kind(blocks: Sequence[CandleBlock]) -> Iterator[tuple[CandleBlock, str]]:
@@ -298,7 +298,7 @@ def _by_kind(blocks: Sequence[CandleBlock]) -> Iterator[tuple[CandleBlock, str]]
 
 
 def _stored_starts(connection: Connection, blocks: Sequence[CandleBlock]) -> Starts:
-    """Where the blocks begin and end, and what is there between."""
+    """The starts of the stored candles between the first and the last of each block."""
     stored: Starts = defaultdict(set)
     minute = minutes(connection, candles.c.timestamp)
     for interval in {block.interval for block in blocks}:
@@ -315,29 +315,29 @@ def _stored_starts(connection: Connection, blocks: Sequence[CandleBlock]) -> Sta
     return stored
 
 
-def _divided(
+def _split_known(
     blocks: Sequence[CandleBlock], stored: Starts
 ) -> tuple[list[CandleBlock], list[CandleBlock]]:
     """The candles that are not stored, and those that are."""
-    absent, there = [], []
+    absent, present = [], []
     for block in blocks:
-        known = stored[block.instrument_key, block.interval]
-        met = [row for row, start in enumerate(block.starts) if start in known] if known else []
-        if not met:
+        starts = stored[block.instrument_key, block.interval]
+        known = [row for row, start in enumerate(block.starts) if start in starts] if starts else []
+        if not known:
             absent.append(block)
-        elif len(met) == len(block):
-            there.append(block)
+        elif len(known) == len(block):
+            present.append(block)
         else:
-            new = [row for row, start in enumerate(block.starts) if start not in known]
+            new = [row for row, start in enumerate(block.starts) if start not in starts]
             absent.append(block.chosen(new))
-            there.append(block.chosen(met))
-    return absent, there
+            present.append(block.chosen(known))
+    return absent, present
 
 
 def _settle(
     connection: Connection, blocks: Sequence[CandleBlock], provenance: Provenance
 ) -> Written:
-    """Which of two versions stays, for candles that are all stored."""
+    """Replace or confirm candles that are all stored, by the rule of `merge_candles`."""
     if not blocks:
         return Written()
     connection.execute(CreateTable(staged, if_not_exists=True))
@@ -346,7 +346,7 @@ def _settle(
     connection.execute(JUDGE)
     revised = connection.execute(NUMBER).rowcount
     if revised:
-        connection.execute(KEEP_OLD_VERSIONS)
+        connection.execute(SAVE_OLD_VERSIONS)
         connection.execute(CORRECT)
     finalised = connection.execute(CONFIRM).rowcount if provenance.is_final else 0
     return Written(revised=revised, finalised=finalised)
@@ -358,7 +358,7 @@ def _append(
     blocks: Sequence[CandleBlock],
     provenance: Provenance,
 ) -> None:
-    """Add the candles to *target*. Raises IntegrityError when one is there."""
+    """Add the candles to *target*. Raises IntegrityError when one is stored already."""
     if blocks:
         send = _copy if is_postgres(connection) else _insert_wide
         send(connection, target, blocks, provenance)
@@ -409,12 +409,12 @@ def _insert_wide(
 
 
 def _microseconds(at: datetime) -> int:
-    """Since 1970; a refusal (BadRecord) if there is no time zone."""
+    """Since 1970. Raises BadRecord if there is no time zone."""
     micros: int = Instant().process_bind_param(at, SQLITE)
     return micros
 
 
-def _binary(block: CandleBlock, kind: str) -> tuple[binary_copy.Column, ...]:
+def _binary(block: CandleBlock, kind: str) -> tuple[binary_copy.WireColumn, ...]:
     prices = (block.open, block.high, block.low, block.close)
     return (
         binary_copy.text(block.instrument_key),
@@ -444,13 +444,14 @@ def of_instrument(
 def _known_at(
     as_of: datetime, instrument_key: str, interval: str, first: int, end: int
 ) -> Select[Any]:
-    """Of each candle the last version that had arrived."""
+    """Of each candle the last version that had arrived at *as_of*."""
+    sources = ((candles, literal(CURRENT_VERSION)), (revisions, revisions.c.revision))
     versions = union_all(
         *(
             select(*(of.c[name] for name in READ), number.label("revision")).where(
                 of_instrument(of, instrument_key, interval, first, end), of.c.fetched_at <= as_of
             )
-            for of, number in ((candles, literal(STANDING)), (revisions, revisions.c.revision))
+            for of, number in sources
         )
     ).subquery()
     place = func.row_number().over(

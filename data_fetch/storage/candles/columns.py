@@ -1,4 +1,4 @@
-"""Candles out of the store as columns: years of minutes, without an object for each."""
+"""Reads candles as columns: years of minutes, without an object for each."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -26,8 +26,8 @@ def candle_columns(
 ) -> dict[str, Sequence[Any]]:
     """The candles of *kinds* that start in [first, end), oldest first.
 
-    `timestamp` in microseconds since 1970 UTC, then the columns REST. With *as_of* what was
-    known at that instant.
+    `timestamp` in microseconds since 1970 UTC, then the columns REST. With *as_of*: as known at
+    that instant.
     """
     known = known_candles(instrument_key, interval, first, end, as_of).subquery()
     query = (
@@ -40,7 +40,7 @@ def candle_columns(
     return dict(zip(names, zip(*rows, strict=True) if rows else ((),) * len(names), strict=True))
 
 
-def bars_known(
+def known_minutes(
     connection: Connection,
     instrument_key: str,
     interval: CandleInterval,

@@ -19,7 +19,7 @@ from data_fetch.storage.database.upsert import upsert
 coverage_table = table(CoverageRow)
 COLUMNS = tuple(column.name for column in coverage_table.columns)
 
-# Looked up for every stretch that is read: calling the enumeration takes five times as long.
+# Looked up for every interval that is read: a call of the enumeration takes five times as long.
 STATES: Mapping[str, State] = {state.value: state for state in State}
 
 # An instrument key and a trading date.
@@ -41,8 +41,8 @@ class CandleHoldings:
 def candle_holdings(store: Store, day: date | None = None) -> CandleHoldings:
     """The minutes of all instruments, of one trading date or of all.
 
-    Counts rows of the ledger, not candles: years of minutes take no time. What was missed since
-    a row was last written is not in it.
+    Sums up rows of the ledger and reads no candles: years of minutes take no time. Minutes that
+    were missed since a row was last written are not included.
     """
     present, provisional, missed = (
         func.coalesce(func.sum(coverage_table.c[name]), 0)
@@ -71,7 +71,7 @@ def load_days(
 ) -> dict[LedgerKey, DayCoverage]:
     """The rows of these instruments from *first* to *last*, both included.
 
-    An instrument-day that is not there was never asked about.
+    An instrument-day without a row was never requested.
     """
     rows = connection.execute(
         select(coverage_table).where(_of(instrument_keys, interval, first, last))
@@ -86,7 +86,7 @@ def load_unsettled_days(
     first: date,
     last: date,
 ) -> dict[LedgerKey, DayCoverage]:
-    """Those rows of `load_days` that a request, or time, could better."""
+    """The rows of `load_days` that a request, or time, can still change."""
     query = select(coverage_table).where(
         _of(instrument_keys, interval, first, last), not_(_is_settled())
     )
@@ -101,7 +101,7 @@ def settled_lengths(
     first: date,
     last: date,
 ) -> dict[LedgerKey, int]:
-    """How many minutes each of the other rows divides: all of them are accounted for."""
+    """The number of minutes of each other row: every minute of it is settled."""
     length = coverage_table.c.expected + coverage_table.c.not_expected
     query = select(coverage_table.c.instrument_key, coverage_table.c.trading_date, length).where(
         _of(instrument_keys, interval, first, last), _is_settled()
@@ -127,7 +127,7 @@ def _is_settled() -> ColumnElement[bool]:
 def save_days(
     connection: Connection, days: Iterable[DayCoverage], run_id: str, changed_at: datetime
 ) -> None:
-    """Write rows of the ledger inside the transaction of the candles they speak of."""
+    """Write rows of the ledger inside the transaction of their candles."""
     rows = [ledger_row(day, run_id, changed_at) for day in days]
     upsert(connection, coverage_table, COLUMNS, rows)
 
@@ -153,7 +153,7 @@ def oldest_candle_day(
 def empty_days(
     connection: Connection, instrument_key: str, interval: CandleInterval
 ) -> list[DayCoverage]:
-    """The days of the instrument about which an answer was complete and held no bar."""
+    """The days of the instrument for which a complete response had no candle."""
     query = select(coverage_table).where(
         coverage_table.c.instrument_key == instrument_key,
         coverage_table.c.interval == interval.value,
@@ -181,7 +181,7 @@ def ledger_row(known: DayCoverage, run_id: str, changed_at: datetime) -> tuple[A
         counts[State.PENDING],
         counts[State.NOT_EXPECTED],
         sum(end - first for first, end in known.provisional),
-        [_written(one, midnight) for one in known.intervals],
+        [_to_json(one, midnight) for one in known.intervals],
         [[first - midnight, end - midnight] for first, end in known.provisional],
         known.attempts,
         known.confirmations,
@@ -194,7 +194,7 @@ def ledger_row(known: DayCoverage, run_id: str, changed_at: datetime) -> tuple[A
 
 
 def day_coverage(row: Row[Any] | Mapping[str, Any]) -> DayCoverage:
-    """The day that a row of the ledger speaks of, as of its `changed_at`."""
+    """The day of a ledger row, as of its `changed_at`."""
     facts = row if isinstance(row, Mapping) else row._mapping
     midnight = midnight_number(facts["trading_date"])
     provisional: Spans = tuple(
@@ -204,7 +204,7 @@ def day_coverage(row: Row[Any] | Mapping[str, Any]) -> DayCoverage:
         instrument_key=facts["instrument_key"],
         interval=CandleInterval(facts["interval"]),
         day=facts["trading_date"],
-        intervals=tuple(_read(written, midnight) for written in facts["stretches"]),
+        intervals=tuple(_from_json(written, midnight) for written in facts["stretches"]),
         provisional=provisional,
         attempts=facts["attempts"],
         confirmations=facts["confirmations"],
@@ -214,16 +214,16 @@ def day_coverage(row: Row[Any] | Mapping[str, Any]) -> DayCoverage:
     )
 
 
-def _written(one: CoverageInterval, midnight: int) -> list[Any]:
+def _to_json(one: CoverageInterval, midnight: int) -> list[Any]:
     """Minutes of the Indian day, the state, and who proved it: by, run and microseconds."""
-    said = [one.first - midnight, one.end - midnight, one.state.value]
+    values = [one.first - midnight, one.end - midnight, one.state.value]
     if one.proof is None:
-        return said
+        return values
     proof = one.proof
-    return [*said, proof.by, proof.run_id, (proof.at - EPOCH) // MICROSECOND]
+    return [*values, proof.by, proof.run_id, (proof.at - EPOCH) // MICROSECOND]
 
 
-def _read(written: Sequence[Any], midnight: int) -> CoverageInterval:
+def _from_json(written: Sequence[Any], midnight: int) -> CoverageInterval:
     first, end, state, *proved = written
     proof = None
     if proved:

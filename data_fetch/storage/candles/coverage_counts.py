@@ -1,6 +1,6 @@
-"""The ledger in numbers: counts for every day, minutes only for the few days that need them.
+"""Counts from the ledger for every day, minutes only for the few days that need them.
 
-Reading a day's minutes costs ten times what its counts do. A row is read in full when time may
+Reading a day's minutes costs ten times as much as its counts. A row is read in full if time may
 have changed it (minutes were pending) or the calendar has (its sums do not fit the session).
 """
 
@@ -26,7 +26,7 @@ COUNTS = tuple(coverage_table.c[name] for name in DayCounts._fields)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverageQuery:
-    """What is asked about: days of *instruments* from *first* to *last*, both included."""
+    """The days of *instruments* from *first* to *last*, both included."""
 
     instruments: Sequence[Instrument]
     interval: CandleInterval
@@ -48,38 +48,38 @@ class TradingDay:
         return self.session.day
 
 
-InstrumentDays = tuple[Instrument, Sequence[TradingDay]]
+InstrumentTradingDays = tuple[Instrument, Sequence[TradingDay]]
 
 
-def trading_days(criteria: CoverageQuery) -> Iterator[InstrumentDays]:
+def trading_days(scope: CoverageQuery) -> Iterator[InstrumentTradingDays]:
     """Of each instrument the days on which it trades, oldest first.
 
     Raises CalendarUnknown for a date outside the calendar.
     """
-    expectation = criteria.expectation
+    expectation = scope.expectation
     alike: dict[object, Sequence[TradingDay]] = {}
-    for instrument in criteria.instruments:
+    for instrument in scope.instruments:
         listed = expectation.listed.get(instrument.instrument_key)
         trades = (group_of(instrument), listed, instrument.expiry)
         if trades not in alike:
             alike[trades] = [
                 TradingDay(session, spans, count(spans))
-                for session in expectation.sessions(instrument, criteria.first, criteria.last)
-                for spans in [expected_spans(session, criteria.interval)]
+                for session in expectation.sessions(instrument, scope.first, scope.last)
+                for spans in [expected_spans(session, scope.interval)]
             ]
         yield instrument, alike[trades]
 
 
 def day_counts(
-    connection: Connection, criteria: CoverageQuery
+    connection: Connection, scope: CoverageQuery
 ) -> Iterator[tuple[Instrument, list[tuple[date, DayCounts]]]]:
     """Of each instrument the counts of its trading days, oldest first, as of now."""
-    trading, counted = list(trading_days(criteria)), load_counts(connection, criteria)
+    trading, counted = list(trading_days(scope)), load_counts(connection, scope)
 
     def moves(counts: DayCounts, minutes: int) -> bool:
         return counts.pending > 0 or not fits(counts, minutes)
 
-    read = _read_in_full(connection, criteria.interval, trading, counted, moves)
+    read = _read_in_full(connection, scope.interval, trading, counted, moves)
     for instrument, days in trading:
         key = instrument.instrument_key
         found = []
@@ -87,39 +87,39 @@ def day_counts(
             place = (key, one.day)
             counts = counted.get(place)
             if counts is None or place in read:
-                counts = counts_of(as_of_now(criteria, key, one, read.get(place)))
+                counts = counts_of(as_of_now(scope, key, one, read.get(place)))
             found.append((one.day, counts))
         yield instrument, found
 
 
 def instrument_gaps(
-    connection: Connection, criteria: CoverageQuery
+    connection: Connection, scope: CoverageQuery
 ) -> Iterator[tuple[Instrument, list[date], list[Gap]]]:
     """Of each instrument its trading days and its gaps, oldest first, as of now."""
-    trading, counted = list(trading_days(criteria)), load_counts(connection, criteria)
+    trading, counted = list(trading_days(scope)), load_counts(connection, scope)
 
     def lacks(counts: DayCounts, minutes: int) -> bool:
         return counts.lacking > 0 or not fits(counts, minutes)
 
-    read = _read_in_full(connection, criteria.interval, trading, counted, lacks)
+    read = _read_in_full(connection, scope.interval, trading, counted, lacks)
     for instrument, days in trading:
         key = instrument.instrument_key
         found: list[Gap] = []
         for one in days:
             place = (key, one.day)
             if place in read or place not in counted:
-                known = as_of_now(criteria, key, one, read.get(place))
+                known = as_of_now(scope, key, one, read.get(place))
                 found += gaps_of(known, one.session)
         yield instrument, [one.day for one in days], found
 
 
-def load_counts(connection: Connection, criteria: CoverageQuery) -> dict[LedgerKey, DayCounts]:
-    """The counts as they stand in the ledger."""
-    keys = [instrument.instrument_key for instrument in criteria.instruments]
+def load_counts(connection: Connection, scope: CoverageQuery) -> dict[LedgerKey, DayCounts]:
+    """The counts as stored in the ledger."""
+    keys = [instrument.instrument_key for instrument in scope.instruments]
     query = select(coverage_table.c.instrument_key, coverage_table.c.trading_date, *COUNTS).where(
         coverage_table.c.instrument_key.in_(keys),
-        coverage_table.c.interval == criteria.interval.value,
-        coverage_table.c.trading_date.between(criteria.first, criteria.last),
+        coverage_table.c.interval == scope.interval.value,
+        coverage_table.c.trading_date.between(scope.first, scope.last),
     )
     return {(key, day): DayCounts._make(counts) for key, day, *counts in connection.execute(query)}
 
@@ -141,25 +141,25 @@ def load_chosen_days(
 
 
 def fits(counts: DayCounts, minutes: int) -> bool:
-    """Whether a row speaks of as many minutes as the calendar has today."""
+    """Whether a row covers as many minutes as the calendar has today."""
     return counts.expected + counts.not_expected == minutes
 
 
 def as_of_now(
-    criteria: CoverageQuery, key: str, trading: TradingDay, known: DayCoverage | None
+    scope: CoverageQuery, key: str, trading: TradingDay, known: DayCoverage | None
 ) -> DayCoverage:
-    """A day with what the calendar and the time have made of its row; *known* None: no row."""
-    return criteria.expectation.day(key, criteria.interval, trading.session, known)
+    """A day's row brought up to date by calendar and time; *known* is None without a row."""
+    return scope.expectation.day(key, scope.interval, trading.session, known)
 
 
 def _read_in_full(
     connection: Connection,
     interval: CandleInterval,
-    trading: Sequence[InstrumentDays],
+    trading: Sequence[InstrumentTradingDays],
     counted: Mapping[LedgerKey, DayCounts],
     wanted: Callable[[DayCounts, int], bool],
 ) -> dict[LedgerKey, DayCoverage]:
-    """The rows of which *wanted* says so, given their counts and the session's minutes."""
+    """The rows for which *wanted* is true, given their counts and the session's minutes."""
     chosen = []
     for instrument, days in trading:
         for one in days:

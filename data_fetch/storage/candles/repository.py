@@ -103,7 +103,7 @@ class CandleRepository:
         run: SyncRun,
         expectation: Expectation,
     ) -> Written:
-        """Store today's candles of many instruments; the minutes between them stay open."""
+        """Store today's candles of many instruments; the minutes between them are not settled."""
         keys = [instrument.instrument_key for instrument, _ in candles]
         today = expectation.today
         with self._store.writing(self._guard) as connection:

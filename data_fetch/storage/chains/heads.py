@@ -23,7 +23,7 @@ from sqlalchemy import (
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.clock import IST
 from data_fetch.storage.chains.rows import (
-    Series,
+    SeriesKey,
     SnapshotHead,
     head_of,
     receipts,
@@ -155,21 +155,21 @@ def expiries(connection: Connection, underlying: str) -> list[date]:
 
 
 def _distinct(
-    connection: Connection, of: ColumnElement[Any], *criteria: ColumnElement[bool]
+    connection: Connection, of: ColumnElement[Any], *conditions: ColumnElement[bool]
 ) -> list[Any]:
     """The distinct values of a column, in order, with one look-up in the key for each.
 
     SELECT DISTINCT would read every row.
     """
-    steps = select(func.min(of).label("value")).where(*criteria).cte("steps", recursive=True)
-    following = select(func.min(of)).where(*criteria, of > steps.c.value).scalar_subquery()
+    steps = select(func.min(of).label("value")).where(*conditions).cte("steps", recursive=True)
+    following = select(func.min(of)).where(*conditions, of > steps.c.value).scalar_subquery()
     steps = steps.union_all(select(following).where(steps.c.value.is_not(None)))
     return sorted(connection.scalars(select(steps.c.value).where(steps.c.value.is_not(None))))
 
 
 def heads_at(
-    connection: Connection, instants: dict[Series, datetime]
-) -> dict[Series, SnapshotHead]:
+    connection: Connection, instants: dict[SeriesKey, datetime]
+) -> dict[SeriesKey, SnapshotHead]:
     """The newest snapshot of each series that was first received at or before its instant."""
     if not instants:
         return {}
@@ -184,8 +184,8 @@ def _newest_before(dialect: str) -> Select[Any]:
     """With one parameter: a document of REQUESTED."""
     requested = rows_in_document(dialect, REQUESTED, "requested")
     if dialect == POSTGRESQL:
-        # The planner expects many rows in the document. Joined by key, it would rather read all
-        # snapshots of a store that is still small; a lateral subquery it has to look up.
+        # The planner expects many rows in the document. For a join by key it would read all
+        # snapshots of a store that is still small; a lateral subquery is always looked up.
         before = select(snapshots).where(
             *_of_series(snapshots, requested), snapshots.c.timestamp <= requested.c.at
         )
@@ -204,7 +204,7 @@ def _newest_before(dialect: str) -> Select[Any]:
     )
 
 
-def in_series(of: FromClause, series: Series) -> list[ColumnElement[bool]]:
+def in_series(of: FromClause, series: SeriesKey) -> list[ColumnElement[bool]]:
     underlying, expiry, source = series
     return [of.c.underlying == underlying, of.c.expiry == expiry, of.c.source == source]
 

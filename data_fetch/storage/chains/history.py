@@ -26,7 +26,7 @@ from data_fetch.storage.chains.heads import expiries, heads_at, heads_between, i
 from data_fetch.storage.chains.rows import (
     METRICS,
     SNAPSHOT_COLUMNS,
-    Series,
+    SeriesKey,
     SnapshotHead,
     legs_table,
     receipts,
@@ -82,7 +82,7 @@ SNAPSHOTS_AT_ONCE = 5_000
 class SeriesRange:
     """The snapshots of one series from *first* to *last*."""
 
-    series: Series
+    series: SeriesKey
     first: datetime
     last: datetime
 
@@ -122,7 +122,7 @@ def summaries_query(of: SeriesRange) -> Select[Any]:
         .where(
             *in_series(snapshots, of.series),
             snapshots.c.timestamp.between(of.first, of.last),
-            # On both tables: PostgreSQL does not carry a range from one side of a join to the other.
+            # On both tables: PostgreSQL carries no range from one side of a join to the other.
             summaries_table.c.timestamp.between(of.first, of.last),
         )
     )
@@ -154,7 +154,7 @@ def legs(
 
 
 def legs_query(
-    series: Series, strike: Decimal, option_type: OptionType, timestamps: Sequence[datetime]
+    series: SeriesKey, strike: Decimal, option_type: OptionType, timestamps: Sequence[datetime]
 ) -> Select[Any]:
     """One leg of each snapshot: the whole key is given, so that each is one look-up."""
     return (

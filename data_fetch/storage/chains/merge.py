@@ -1,6 +1,7 @@
-"""Option chains of one store into another: every receipt arrives there once more.
+"""Merges the option chains of one store into another, receipt by receipt.
 
-Of two contents that a series has at one instant, ours stays: one of them was derived anew.
+If a series has two contents at one instant, the destination's remains: one of the two was
+reprocessed.
 """
 
 from collections import Counter
@@ -23,7 +24,7 @@ from data_fetch.storage.chains.receipts import (
 )
 from data_fetch.storage.chains.rows import (
     Received,
-    Series,
+    SeriesKey,
     StoredSnapshot,
     legs_table,
     read_snapshot,
@@ -35,49 +36,49 @@ from data_fetch.storage.database.store import Store
 from data_fetch.storage.instruments.contracts import refuse_invented_underlyings
 
 READ_AT_ONCE = 1_000
-# So few that writing them does not hold SQLite's write lock for long.
+# Few enough to hold SQLite's write lock only briefly.
 LEGS_AT_ONCE = 4_000
 
 Watcher = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _ReadReceipt:
     receipt: Receipt
     legs: int
 
 
 def merge_chains(src: Store, dst: Store, watcher: Watcher) -> dict[str, int]:
-    """Bring the chains of *src* into *dst*; how many rows of each table changed there.
+    """Copy the chains of *src* into *dst*; returns how many rows of each table changed there.
 
-    *watcher* hears how many receipts were read. Raises WrongWorld for an invented underlying
-    in live stores.
+    *watcher* is called with the number of receipts read. Raises WrongWorld for an invented
+    underlying in live stores.
     """
     changed = Counter(dict.fromkeys((receipts.name, *(of.name for of in SNAPSHOT_TABLES)), 0))
     with src.reading() as reading:
-        news = _news(reading, dst, watcher)
-        for several in _in_portions(news):
+        missing = _missing_receipts(reading, dst, watcher)
+        for several in _in_portions(missing):
             changed.update(_write(dst, several))
     return dict(changed)
 
 
-def _news(reading: Connection, dst: Store, watcher: Watcher) -> Iterator[_Told]:
-    """The receipts that *dst* lacks, in order within each series."""
+def _missing_receipts(reading: Connection, dst: Store, watcher: Watcher) -> Iterator[_ReadReceipt]:
+    """The receipts that are not in *dst*, in order within each series."""
     query = select(receipts).order_by(*receipts.primary_key.columns)
     result = reading.execute(query, execution_options={"yield_per": READ_AT_ONCE})
     for rows in result.partitions():
         for series, of_series in groupby(rows, _series):
-            told = list(of_series)
-            known = _known(dst, series, told[0].received_at, told[-1].received_at)
-            yield from _contents(reading, [row for row in told if _is_news(row, known)])
+            in_src = list(of_series)
+            known = _known(dst, series, in_src[0].received_at, in_src[-1].received_at)
+            yield from _contents(reading, [row for row in in_src if _is_missing(row, known)])
         watcher(receipts.name, len(rows))
 
 
-def _series(row: Row[Any]) -> Series:
+def _series(row: Row[Any]) -> SeriesKey:
     return row.underlying, row.expiry, row.source
 
 
-def _known(dst: Store, series: Series, first: datetime, last: datetime) -> set[datetime]:
+def _known(dst: Store, series: SeriesKey, first: datetime, last: datetime) -> set[datetime]:
     query = select(receipts.c.received_at).where(
         *in_series(receipts, series), receipts.c.received_at.between(first, last)
     )
@@ -85,15 +86,15 @@ def _known(dst: Store, series: Series, first: datetime, last: datetime) -> set[d
         return set(connection.scalars(query))
 
 
-def _is_news(row: Row[Any], known: set[datetime]) -> bool:
-    # Documents without a receive time of their own may share an instant and tell other things.
+def _is_missing(row: Row[Any], known: set[datetime]) -> bool:
+    # Documents without a receive time of their own may share an instant and differ in content.
     return row.received_at not in known or row.received_at == row.exchange_time
 
 
-def _contents(reading: Connection, told: Sequence[Row[Any]]) -> Iterator[_Told]:
-    """Each receipt with what it told; a snapshot is read once for all its receipts."""
+def _contents(reading: Connection, rows: Sequence[Row[Any]]) -> Iterator[_ReadReceipt]:
+    """Each receipt with its content; a snapshot is read once for all its receipts."""
     snapshot: StoredSnapshot | None = None
-    for row in told:
+    for row in rows:
         if snapshot is None or row.received_at > snapshot.last_confirmed:
             head = heads_at(reading, {_series(row): row.received_at})[_series(row)]
             snapshot = read_snapshot(reading, head)
@@ -113,15 +114,15 @@ def _contents(reading: Connection, told: Sequence[Row[Any]]) -> Iterator[_Told]:
                 rejected=snapshot.head.rejected,
             ),
         )
-        yield _Told(receipt, snapshot.head.legs)
+        yield _ReadReceipt(receipt, snapshot.head.legs)
 
 
-def _in_portions(news: Iterator[_Told]) -> Iterator[list[_Told]]:
-    portion: list[_Told] = []
+def _in_portions(missing: Iterator[_ReadReceipt]) -> Iterator[list[_ReadReceipt]]:
+    portion: list[_ReadReceipt] = []
     legs = 0
-    for told in news:
-        portion.append(told)
-        legs += told.legs
+    for read in missing:
+        portion.append(read)
+        legs += read.legs
         if legs >= LEGS_AT_ONCE:
             yield portion
             portion, legs = [], 0
@@ -129,21 +130,21 @@ def _in_portions(news: Iterator[_Told]) -> Iterator[list[_Told]]:
         yield portion
 
 
-def _write(dst: Store, several: Sequence[_Told]) -> Counter[str]:
+def _write(dst: Store, several: Sequence[_ReadReceipt]) -> Counter[str]:
     with dst.writing() as connection:
-        underlyings = {told.receipt.underlying for told in several}
+        underlyings = {read.receipt.underlying for read in several}
         refuse_invented_underlyings(connection, dst.world, underlyings)
         begin_chain_writing(connection)
-        settled = settle(connection, [told.receipt for told in several])
+        settled = settle(connection, [read.receipt for read in several])
     changed: Counter[str] = Counter()
     touched = set()
-    for told, each in zip(several, settled, strict=True):
+    for read, each in zip(several, settled, strict=True):
         if each.result is ReceiptResult.REPEATED:
             continue
         changed[receipts.name] += 1
-        touched.add((told.receipt.series, each.timestamp))
+        touched.add((read.receipt.series, each.timestamp))
         if each.result is ReceiptResult.STORED:
-            changed[legs_table.name] += told.legs
+            changed[legs_table.name] += read.legs
             changed[summaries.name] += 1
     changed[snapshots.name] = len(touched)
     return changed

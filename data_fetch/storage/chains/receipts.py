@@ -1,9 +1,9 @@
-"""Which receipts of a chain make one snapshot.
+"""Turns the receipts of a chain into snapshots.
 
-The receipts of a series (underlying, expiry, source) lie in the order in which they were
-received; those in a row that tell the same are one snapshot, named after the first. It comes to
-the same in whatever order receipts arrive here: one that falls between others may divide a
-snapshot or join two.
+The receipts of a series (underlying, expiry, source) are ordered by the time they were received;
+consecutive ones with the same content are one snapshot, identified by the time of the first. The
+result does not depend on the order in which receipts are stored: one that falls between others
+may divide a snapshot or join two.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ from data_fetch.storage.chains.rows import (
     SNAPSHOT_COLUMNS,
     SUMMARY_COLUMNS,
     Received,
-    Series,
+    SeriesKey,
     SnapshotHead,
     StoredChain,
     head_of,
@@ -49,7 +49,7 @@ from data_fetch.storage.chains.rows import (
 from data_fetch.storage.database.dialects import wait_for_turn
 from data_fetch.storage.database.upsert import upsert
 
-# Any number that nobody else uses for an advisory lock in the same database.
+# An arbitrary number, unique among the advisory locks of a database.
 CHAIN_LOCK = 4_630_914_004
 MICROSECOND = timedelta(microseconds=1)
 
@@ -58,22 +58,22 @@ SNAPSHOT_TABLES = (snapshots, legs_table, summaries)
 
 
 class ReceiptResult(StrEnum):
-    """What became of a receipt."""
+    """The result of storing a receipt."""
 
     STORED = "stored"
     CONFIRMED = "confirmed"
     REPEATED = "repeated"
-    """It was on record already."""
-    SUPERSEDED = "displaced"
-    """Its content is not the one it was to confirm: nothing was written."""
+    """It was stored already."""
+    SUPERSEDED = "superseded"
+    """It was to confirm a content that is no longer the newest: nothing was written."""
     RENEWED = "renewed"
-    """What its snapshot tells is written anew."""
+    """The content of its snapshot was replaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """A source told a chain. *received* is what to store should it be news; without it the
-    receipt can only confirm what is there."""
+    """One chain, received once. *received* is stored if its content is new; without it the
+    receipt can only confirm a stored content."""
 
     underlying: str
     expiry: date
@@ -85,7 +85,7 @@ class Receipt:
     received: Received | None = None
 
     @property
-    def series(self) -> Series:
+    def series(self) -> SeriesKey:
         return self.underlying, self.expiry, self.source.value
 
 
@@ -112,45 +112,45 @@ def receipt_of(received: Received, run_id: str) -> Receipt:
 
 
 def begin_chain_writing(connection: Connection) -> None:
-    """Wait for our turn: one writer of chains at a time, until the transaction ends.
+    """Make this transaction the only one that writes chains, until it ends.
 
-    To be called before anything is read that decides what will be written.
+    Call it before anything is read that decides what will be written.
     """
     wait_for_turn(connection, CHAIN_LOCK)
 
 
-def settle(connection: Connection, told: Sequence[Receipt]) -> list[Settled]:
-    """Write *told*, in whatever order they are; what became of each, in the order given.
+def settle(connection: Connection, offered: Sequence[Receipt]) -> list[Settled]:
+    """Write the receipts *offered*, in any order; the result of each, in the order given.
 
     The transaction must have begun with `begin_chain_writing`.
     """
-    newest = heads_at(connection, {receipt.series: END_OF_TIME for receipt in told})
+    newest = heads_at(connection, {receipt.series: END_OF_TIME for receipt in offered})
     batch = _Batch(newest)
     results: dict[int, Settled] = {}
     late: list[int] = []
-    for place in sorted(range(len(told)), key=lambda each: told[each].received_at):
-        settled = batch.settle(told[place])
+    for place in sorted(range(len(offered)), key=lambda each: offered[each].received_at):
+        settled = batch.settle(offered[place])
         if settled is None:
             late.append(place)
         else:
             results[place] = settled
     batch.write(connection)
     for place in late:
-        results[place] = _settle_late(connection, told[place])
-    return [results[place] for place in range(len(told))]
+        results[place] = _settle_late(connection, offered[place])
+    return [results[place] for place in range(len(offered))]
 
 
 class _Batch:
-    """Receipts that are newer than all there are: what has to be written for them."""
+    """Collects the rows for receipts that are newer than all stored ones."""
 
-    def __init__(self, newest: dict[Series, SnapshotHead]) -> None:
+    def __init__(self, newest: dict[SeriesKey, SnapshotHead]) -> None:
         self._newest = newest
         self._receipts: list[Receipt] = []
         self._changed: dict[Any, SnapshotHead] = {}
-        self._news: list[StoredChain] = []
+        self._new: list[StoredChain] = []
 
     def settle(self, receipt: Receipt) -> Settled | None:
-        """None when something later is there, so that looking is needed."""
+        """The result; None if a later receipt is stored, so that its neighbours have to be read."""
         head = self._newest.get(receipt.series)
         if head is not None and receipt.received_at <= head.last_confirmed:
             return None
@@ -165,7 +165,7 @@ class _Batch:
             return Settled(ReceiptResult.SUPERSEDED, None)
         else:
             head = _new_head(receipt, receipt.received, receipt.received_at)
-            self._news.append(StoredChain(head, receipt.received))
+            self._new.append(StoredChain(head, receipt.received))
             result = ReceiptResult.STORED
         self._newest[receipt.series] = self._changed[head.key] = head
         self._receipts.append(receipt)
@@ -174,14 +174,14 @@ class _Batch:
     def write(self, connection: Connection) -> None:
         _write_receipts(connection, self._receipts)
         _write_heads(connection, list(self._changed.values()))
-        _write_contents(connection, self._news)
+        _write_contents(connection, self._new)
 
 
 def renew(connection: Connection, receipt: Receipt) -> ReceiptResult:
-    """Let *receipt* tell what it tells as it is read by now, which may be news.
+    """Store *receipt* again as the current parser reads it; this may make a snapshot of its own.
 
-    Receipts are to come in the order in which they were received. The transaction must have
-    begun with `begin_chain_writing`.
+    Call it in the order in which the receipts were received. The transaction must have begun
+    with `begin_chain_writing`.
     """
     series, at = receipt.series, receipt.received_at
     if not was_received(connection, series, at):
@@ -194,21 +194,21 @@ def renew(connection: Connection, receipt: Receipt) -> ReceiptResult:
         return ReceiptResult.RENEWED
     if head.content_hash == receipt.content_hash:
         return ReceiptResult.CONFIRMED
-    _place(connection, receipt)
+    _insert(connection, receipt)
     return ReceiptResult.STORED
 
 
 def _settle_late(connection: Connection, receipt: Receipt) -> Settled:
-    """Let a receipt fall into place among those that are there."""
-    there = _same_document(connection, receipt)
-    while there is None and (taken := _taken_by(connection, receipt)) is not None:
-        if taken == receipt.content_hash:
-            there = receipt.received_at
+    """Store a receipt among stored ones of which some are later."""
+    known_at = _same_document(connection, receipt)
+    while known_at is None and (stored_hash := _content_of(connection, receipt)) is not None:
+        if stored_hash == receipt.content_hash:
+            known_at = receipt.received_at
         else:
             # Documents without a receive time of their own share the exchange's stamp.
             receipt = replace(receipt, received_at=receipt.received_at + MICROSECOND)
-    if there is not None:
-        return Settled(ReceiptResult.REPEATED, _timestamp_at(connection, receipt.series, there))
+    if known_at is not None:
+        return Settled(ReceiptResult.REPEATED, _timestamp_at(connection, receipt.series, known_at))
     at = receipt.received_at
     head = heads_at(connection, {receipt.series: at}).get(receipt.series)
     confirms = head is not None and head.content_hash == receipt.content_hash
@@ -218,25 +218,25 @@ def _settle_late(connection: Connection, receipt: Receipt) -> Settled:
         _write_receipts(connection, [receipt])
         _arrange(connection, receipt.series, at)
     else:
-        _place(connection, receipt)
+        _insert(connection, receipt)
     result = ReceiptResult.CONFIRMED if confirms else ReceiptResult.STORED
     return Settled(result, _timestamp_at(connection, receipt.series, at))
 
 
-def _place(connection: Connection, receipt: Receipt) -> None:
-    """Let *receipt* be a snapshot of its own among those that are there."""
+def _insert(connection: Connection, receipt: Receipt) -> None:
+    """Make *receipt* a snapshot of its own among the stored ones."""
     assert receipt.received is not None
-    placed = StoredChain(
+    stored = StoredChain(
         _new_head(receipt, receipt.received, receipt.received_at), receipt.received
     )
     _write_receipts(connection, [receipt])
-    _write_heads(connection, [placed.head])
-    _write_contents(connection, [placed])
+    _write_heads(connection, [stored.head])
+    _write_contents(connection, [stored])
     _arrange(connection, receipt.series, receipt.received_at)
 
 
 def _same_document(connection: Connection, receipt: Receipt) -> datetime | None:
-    """When a document that tells no receive time of its own was received before."""
+    """When the same document, which has no receive time of its own, was received before."""
     if receipt.received_at != receipt.exchange_time:
         return None
     query = (
@@ -254,17 +254,17 @@ def _same_document(connection: Connection, receipt: Receipt) -> datetime | None:
     return found
 
 
-def _taken_by(connection: Connection, receipt: Receipt) -> str | None:
+def _content_of(connection: Connection, receipt: Receipt) -> str | None:
     return _content_at(connection, receipt.series, receipt.received_at)
 
 
-def was_received(connection: Connection, series: Series, at: datetime) -> bool:
-    """Whether a chain of *series* was received at just that instant."""
+def was_received(connection: Connection, series: SeriesKey, at: datetime) -> bool:
+    """Whether a chain of *series* was received at exactly that instant."""
     return _content_at(connection, series, at) is not None
 
 
-def _content_at(connection: Connection, series: Series, at: datetime) -> str | None:
-    """What was received at just that instant."""
+def _content_at(connection: Connection, series: SeriesKey, at: datetime) -> str | None:
+    """The hash of the content that was received at exactly that instant."""
     query = select(receipts.c.content_hash).where(
         *in_series(receipts, series), receipts.c.received_at == at
     )
@@ -272,15 +272,15 @@ def _content_at(connection: Connection, series: Series, at: datetime) -> str | N
     return found
 
 
-def _timestamp_at(connection: Connection, series: Series, at: datetime) -> datetime:
+def _timestamp_at(connection: Connection, series: SeriesKey, at: datetime) -> datetime:
     """The snapshot that a receipt at that instant belongs to."""
     return heads_at(connection, {series: at})[series].timestamp
 
 
-def _arrange(connection: Connection, series: Series, at: datetime) -> None:
-    """Make the snapshots around *at* what the receipts say.
+def _arrange(connection: Connection, series: SeriesKey, at: datetime) -> None:
+    """Rebuild the snapshots around *at* from the receipts.
 
-    The contents of all of them are there, each under the timestamp of one of its receipts.
+    All their contents are stored, each under the timestamp of one of its receipts.
     """
     first, end = _neighbourhood(connection, series, at)
     heads = {
@@ -294,19 +294,19 @@ def _arrange(connection: Connection, series: Series, at: datetime) -> None:
             ),
         )
     }
-    wanted = _wanted(connection, series, first, end, heads.values())
-    for head, donor in wanted:
+    arranged = _arranged(connection, series, first, end, heads.values())
+    for head, donor in arranged:
         if head.timestamp not in heads:
             _copy_contents(connection, donor, head)
-    standing = {head.timestamp for head, _ in wanted}
+    remaining = {head.timestamp for head, _ in arranged}
     for head in heads.values():
-        if head.timestamp not in standing:
+        if head.timestamp not in remaining:
             _delete_snapshot(connection, head)
-    _write_heads(connection, [head for head, _ in wanted])
+    _write_heads(connection, [head for head, _ in arranged])
 
 
 def _neighbourhood(
-    connection: Connection, series: Series, at: datetime
+    connection: Connection, series: SeriesKey, at: datetime
 ) -> tuple[datetime, datetime]:
     """From the snapshot before *at* to the end of the one after it."""
     stamp = snapshots.c.timestamp
@@ -318,14 +318,15 @@ def _neighbourhood(
     return first, following[1] if len(following) > 1 else END_OF_TIME
 
 
-def _wanted(
+def _arranged(
     connection: Connection,
-    series: Series,
+    series: SeriesKey,
     first: datetime,
     end: datetime,
     heads: Iterable[SnapshotHead],
 ) -> list[tuple[SnapshotHead, SnapshotHead]]:
-    """What the receipts in [first, end) make: each head, and a stored one of its content."""
+    """The heads that follow from the receipts in [first, end), each with a stored one of the same
+    content."""
     query = (
         select(receipts.c.received_at, receipts.c.exchange_time, receipts.c.content_hash)
         .where(
@@ -337,20 +338,20 @@ def _wanted(
     )
     by_timestamp = {head.timestamp: head for head in heads}
     by_content = {head.content_hash: head for head in by_timestamp.values()}
-    wanted = []
+    arranged = []
     for content, alike in groupby(connection.execute(query), attrgetter("content_hash")):
         run = list(alike)
-        begun, confirmed = run[0], run[-1].received_at
-        donor = by_timestamp.get(begun.received_at, by_content[content])
+        first_receipt, confirmed = run[0], run[-1].received_at
+        donor = by_timestamp.get(first_receipt.received_at, by_content[content])
         head = replace(
             donor,
-            timestamp=begun.received_at,
-            exchange_time=begun.exchange_time,
+            timestamp=first_receipt.received_at,
+            exchange_time=first_receipt.exchange_time,
             confirmations=len(run),
             last_confirmed=confirmed,
         )
-        wanted.append((head, donor))
-    return wanted
+        arranged.append((head, donor))
+    return arranged
 
 
 def _new_head(receipt: Receipt, received: Received, timestamp: datetime) -> SnapshotHead:
@@ -373,7 +374,7 @@ def _new_head(receipt: Receipt, received: Received, timestamp: datetime) -> Snap
     )
 
 
-def _write_receipts(connection: Connection, told: Sequence[Receipt]) -> None:
+def _write_receipts(connection: Connection, offered: Sequence[Receipt]) -> None:
     rows = [
         (
             *receipt.series,
@@ -382,7 +383,7 @@ def _write_receipts(connection: Connection, told: Sequence[Receipt]) -> None:
             receipt.content_hash,
             receipt.run_id,
         )
-        for receipt in told
+        for receipt in offered
     ]
     upsert(connection, receipts, RECEIPT_COLUMNS, rows)
 
@@ -391,14 +392,16 @@ def _write_heads(connection: Connection, heads: Sequence[SnapshotHead]) -> None:
     upsert(connection, snapshots, SNAPSHOT_COLUMNS, list(map(head_row, heads)))
 
 
-def _write_contents(connection: Connection, placed: Sequence[StoredChain]) -> None:
-    write_legs(connection, placed)
-    upsert(connection, summaries, SUMMARY_COLUMNS, list(map(summary_row, placed)))
+def _write_contents(connection: Connection, stored: Sequence[StoredChain]) -> None:
+    write_legs(connection, stored)
+    upsert(connection, summaries, SUMMARY_COLUMNS, list(map(summary_row, stored)))
 
 
 def _replace_contents(connection: Connection, head: SnapshotHead, receipt: Receipt) -> None:
-    """Let *receipt* stand for what the snapshot *head*, which it began, told; and for what
-    confirmed that, as long as nobody has looked at it."""
+    """Replace the content of the snapshot *head* by that of *receipt*, its first one.
+
+    The receipts that confirmed it get the new content too, until they are read again themselves.
+    """
     assert receipt.received is not None
     renewed = replace(
         _new_head(receipt, receipt.received, head.timestamp),
@@ -420,7 +423,7 @@ def _replace_contents(connection: Connection, head: SnapshotHead, receipt: Recei
 
 
 def _copy_contents(connection: Connection, donor: SnapshotHead, head: SnapshotHead) -> None:
-    """The rows of *donor* once more, under the timestamp of *head*."""
+    """Copy the rows of *donor* under the timestamp of *head*."""
     changed = {"timestamp": head.timestamp, "exchange_time": head.exchange_time}
     for target in (legs_table, summaries):
         values = [

@@ -1,6 +1,6 @@
-"""Chains as rows, and back: what goes into the three tables of a snapshot comes out again.
+"""Converts chains to rows of the three tables of a snapshot, and back.
 
-Legs are handled as columns, because there are tens of thousands of them in a minute.
+Legs are handled as columns, because a minute has tens of thousands of them.
 """
 
 import math
@@ -61,7 +61,7 @@ LEG_COLUMNS = tuple(column.name for column in legs_table.columns)
 SUMMARY_COLUMNS = tuple(column.name for column in summaries.columns)
 INSERT_LEGS = str(legs_table.insert().compile(dialect=SQLITE))
 
-# Few enough to stay in the processor's cache on their way.
+# Few enough to fit into the processor's cache.
 ROWS_AT_ONCE = 1_000
 
 METRICS = (
@@ -79,7 +79,7 @@ METRICS = (
     "resistance",
     "gamma_exposure",
 )
-# What a leg says itself, in the order of the record: its row has the quantities by their unit.
+# The fields of the order book, in the order of the record. Quantities depend on the unit.
 BOOK = ("ltp", "prev_close", "bid", "bid_qty", "ask", "ask_qty", "total_buy_qty", "total_sell_qty")
 QUANTITIES = ("volume", "oi", "prev_oi")
 PROVIDED = ("provider_iv", "provider_delta", "provider_gamma", "provider_theta", "provider_vega")
@@ -92,16 +92,16 @@ WHOLE = frozenset({name for name in BOOK if name.endswith("_qty")} | set(QUANTIT
 # By whether the lot is unknown.
 LOT_REASONS = (LotReason.LOT_MISMATCH.value, LotReason.LOT_UNKNOWN.value)
 
-plain = str.__str__
+to_str = str.__str__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A priced chain as it is to be stored.
+    """A priced chain, ready to be stored.
 
-    *lot_size* is the one in force that day, None when nobody knows. *instrument_keys* names the
-    dated key of each leg for a source that names no keys (NSE's site); Upstox names its own.
-    *rejected* counts legs of the answer that could not be true.
+    *lot_size* is the one in force that day, None if unknown. *instrument_keys* holds the dated
+    key of each leg for a source that sends no keys (NSE's site); Upstox sends its own.
+    *rejected* counts legs of the response whose values are impossible.
     """
 
     summary: ChainSummary
@@ -127,7 +127,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotHead:
-    """One row of `chain_snapshots`: a content, when it was received first and last, how often."""
+    """One row of `chain_snapshots`: a content, when it was first and last received, how often."""
 
     underlying: str
     expiry: date
@@ -145,7 +145,7 @@ class SnapshotHead:
     run_id: str
 
     @property
-    def series(self) -> "Series":
+    def series(self) -> "SeriesKey":
         return self.underlying, self.expiry, self.source
 
     @property
@@ -153,8 +153,8 @@ class SnapshotHead:
         return self.underlying, self.expiry, self.timestamp, self.source
 
 
-# Underlying, expiry, source; a snapshot is one instant of it.
-Series = tuple[str, date, str]
+# Underlying, expiry, source. The snapshots of a series follow each other in time.
+SeriesKey = tuple[str, date, str]
 SnapshotKey = tuple[str, date, datetime, str]
 HEAD_VALUES = attrgetter(*SNAPSHOT_COLUMNS)
 
@@ -176,11 +176,11 @@ def head_of(row: Row[Any]) -> SnapshotHead:
     return SnapshotHead(**{name: getattr(row, name) for name in SNAPSHOT_COLUMNS})
 
 
-def summary_row(placed: StoredChain) -> tuple[Any, ...]:
-    summary, priced, chain = placed.received.summary, placed.received.priced, placed.received.chain
+def summary_row(stored: StoredChain) -> tuple[Any, ...]:
+    summary, priced, chain = stored.received.summary, stored.received.priced, stored.received.chain
     metrics = summary.metrics
     return (
-        *placed.head.key,
+        *stored.head.key,
         chain.exchange_time,
         chain.spot,
         chain.unit.value,
@@ -200,94 +200,94 @@ def summary_row(placed: StoredChain) -> tuple[Any, ...]:
         summary.age_seconds,
         dict(summary.build_up),
         {name: _inputs(name, metric) for name, metric in metrics.items()},
-        placed.head.run_id,
+        stored.head.run_id,
     )
 
 
 def _inputs(name: str, metric: Metric) -> dict[str, Any]:
-    told = {"used": metric.used, "of": metric.of, "reason": metric.reason}
-    # A figure that has no column of its own is kept whole.
-    return told if name in METRICS else told | {"value": metric.value}
+    inputs = {"used": metric.used, "of": metric.of, "reason": metric.reason}
+    # A figure without a column of its own is stored here with its value.
+    return inputs if name in METRICS else inputs | {"value": metric.value}
 
 
-def write_legs(connection: Connection, placed: Sequence[StoredChain]) -> None:
-    """Add the legs of snapshots that have none: the fastest way of the database.
+def write_legs(connection: Connection, stored: Sequence[StoredChain]) -> None:
+    """Add the legs of snapshots that have none, in the fastest way of the database.
 
-    Raises IntegrityError when one is there.
+    Raises IntegrityError when one is stored already.
     """
-    if not placed:
+    if not stored:
         return
-    columns = leg_columns(placed)
+    columns = leg_columns(stored)
     if is_postgres(connection):
         binary = [_BINARY.get(name, binary_copy.texts)(columns[name]) for name in LEG_COLUMNS]
         binary_copy.copy_in(connection, legs_table, LEG_COLUMNS, [binary])
     else:
-        bound = (_BOUND.get(name, _as_it_is)(columns[name]) for name in LEG_COLUMNS)
+        bound = (_BOUND.get(name, _unchanged)(columns[name]) for name in LEG_COLUMNS)
         rows = zip(*bound, strict=True)
         while several := list(islice(rows, ROWS_AT_ONCE)):
             connection.exec_driver_sql(INSERT_LEGS, several)
 
 
-def leg_columns(placed: Sequence[StoredChain]) -> dict[str, Sequence[Any]]:
+def leg_columns(stored: Sequence[StoredChain]) -> dict[str, Sequence[Any]]:
     """The columns of `option_chain_data`, leg after leg."""
-    chains = [each.received.chain for each in placed]
+    chains = [each.received.chain for each in stored]
     counts = [len(chain.legs) for chain in chains]
 
     def each_leg(values: Iterable[Any]) -> list[Any]:
         return list(joined.from_iterable(map(repeat, values, counts)))
 
     legs = joined.from_iterable(chain.legs for chain in chains)
-    numbers = joined.from_iterable(each.received.priced.numbers for each in placed)
+    numbers = joined.from_iterable(each.received.priced.numbers for each in stored)
     columns = by_column(legs)
     columns |= zip(LegValuation._fields, zip(*numbers, strict=True), strict=True)
-    columns |= _in_both_units(columns, placed)
-    key = zip(*(each.head.key for each in placed), strict=True)
+    columns |= _quantities(columns, stored)
+    key = zip(*(each.head.key for each in stored), strict=True)
     for name, values in zip(("underlying", "expiry", "timestamp", "source"), key, strict=True):
         columns[name] = each_leg(values)
     return columns | {
-        "option_type": list(map(plain, columns["option_type"])),
-        "instrument_key": list(joined.from_iterable(map(_dated_keys, placed))),
-        "forward": each_leg(each.received.priced.forward.value for each in placed),
-        "reason": [None if reason is None else plain(reason) for reason in columns["reason"]],
-        "run_id": each_leg(each.head.run_id for each in placed),
+        "option_type": list(map(to_str, columns["option_type"])),
+        "instrument_key": list(joined.from_iterable(map(_dated_keys, stored))),
+        "forward": each_leg(each.received.priced.forward.value for each in stored),
+        "reason": [None if reason is None else to_str(reason) for reason in columns["reason"]],
+        "run_id": each_leg(each.head.run_id for each in stored),
     }
 
 
-def _in_both_units(
-    told: Mapping[str, Sequence[Any]], placed: Sequence[StoredChain]
+def _quantities(
+    received: Mapping[str, Sequence[Any]], stored: Sequence[StoredChain]
 ) -> dict[str, Sequence[Any]]:
-    """Volume and open interest in shares, and in contracts where those were told.
+    """Volume and open interest in shares, and in contracts where the source reports those.
 
-    What `core.chains.in_shares` says of one value, for all of them at once.
+    The vectorised form of `core.chains.in_shares`.
     """
-    legs = [len(each.received.chain.legs) for each in placed]
-    lots = np.repeat([_shares_in_one(each.received) for each in placed], legs)
+    legs = [len(each.received.chain.legs) for each in stored]
+    lots = np.repeat([_shares_per_unit(each.received) for each in stored], legs)
     contracts = np.repeat(
-        [each.received.chain.unit is QuantityUnit.CONTRACTS for each in placed], legs
+        [each.received.chain.unit is QuantityUnit.CONTRACTS for each in stored], legs
     )
     columns: dict[str, Sequence[Any]] = {}
     lost = np.zeros(len(lots), np.bool_)
     for name in QUANTITIES:
-        values = np.array(told[name], np.float64)
+        values = np.array(received[name], np.float64)
         shares = values * lots
         whole = np.rint(shares)
         with_shares = (np.abs(shares - whole) <= WHOLE_WITHIN) & (whole <= LARGEST_EXACT_NUMBER)
         lost |= ~with_shares & ~np.isnan(values)
-        columns[name] = _known(np.where(with_shares, whole, 0).astype(np.int64), with_shares)
-        columns[f"{name}_contracts"] = _known(values, contracts & ~np.isnan(values))
+        columns[name] = _null_unless(np.where(with_shares, whole, 0).astype(np.int64), with_shares)
+        columns[f"{name}_contracts"] = _null_unless(values, contracts & ~np.isnan(values))
     whether = zip(lost.tolist(), np.isnan(lots).tolist(), strict=True)
     columns["oi_reason"] = [LOT_REASONS[unknown] if each else None for each, unknown in whether]
     return columns
 
 
-def _shares_in_one(received: Received) -> float:
-    """How many shares one of the chain's unit is; NaN when nobody knows."""
+def _shares_per_unit(received: Received) -> float:
+    """How many shares one of the chain's unit is; NaN if the lot is unknown."""
     if received.chain.unit is QuantityUnit.SHARES:
         return 1.0
     return math.nan if received.lot_size is None else float(received.lot_size)
 
 
-def _known(values: NDArray[Any], known: NDArray[np.bool_]) -> list[Any]:
+def _null_unless(values: NDArray[Any], known: NDArray[np.bool_]) -> list[Any]:
     """*values* where they are *known*, None elsewhere."""
     if not known.any():
         return [None] * len(values)
@@ -297,8 +297,8 @@ def _known(values: NDArray[Any], known: NDArray[np.bool_]) -> list[Any]:
     return column
 
 
-def _dated_keys(placed: StoredChain) -> Iterable[str | None]:
-    chain, named = placed.received.chain, placed.received.instrument_keys
+def _dated_keys(stored: StoredChain) -> Iterable[str | None]:
+    chain, named = stored.received.chain, stored.received.instrument_keys
     if chain.names_contracts:
         day = f"|{chain.expiry:%d-%m-%Y}"
         return [None if leg.live_key is None else leg.live_key + day for leg in chain.legs]
@@ -307,12 +307,12 @@ def _dated_keys(placed: StoredChain) -> Iterable[str | None]:
     return [named.get(leg.key) for leg in chain.legs]
 
 
-def _as_it_is(values: Sequence[Any]) -> Sequence[Any]:
+def _unchanged(values: Sequence[Any]) -> Sequence[Any]:
     return values
 
 
-def _each_once(convert: Callable[[Any], Any]) -> Callable[[Sequence[Any]], list[Any]]:
-    """Converts a column in which few values stand many times."""
+def _convert_distinct(convert: Callable[[Any], Any]) -> Callable[[Sequence[Any]], list[Any]]:
+    """Converts a column in which a few values repeat many times."""
 
     def column(values: Sequence[Any]) -> list[Any]:
         converted = {value: convert(value) for value in set(values)}
@@ -321,16 +321,16 @@ def _each_once(convert: Callable[[Any], Any]) -> Callable[[Sequence[Any]], list[
     return column
 
 
-_MICROSECONDS = _each_once(lambda at: Instant().process_bind_param(at, SQLITE))
-_TEN_THOUSANDTHS = _each_once(lambda strike: Exact().process_bind_param(strike, SQLITE))
-# As SQLite's driver takes them.
+_MICROSECONDS = _convert_distinct(lambda at: Instant().process_bind_param(at, SQLITE))
+_TEN_THOUSANDTHS = _convert_distinct(lambda strike: Exact().process_bind_param(strike, SQLITE))
+# Conversions for SQLite's driver.
 _BOUND: dict[str, Callable[[Sequence[Any]], Sequence[Any]]] = {
-    "expiry": _each_once(date.isoformat),
+    "expiry": _convert_distinct(date.isoformat),
     "timestamp": _MICROSECONDS,
     "strike": _TEN_THOUSANDTHS,
 }
-# As PostgreSQL's wire has them; what is not here is text.
-_BINARY: dict[str, Callable[[Sequence[Any]], binary_copy.Column]] = {
+# Conversions for PostgreSQL's binary format; columns without one are text.
+_BINARY: dict[str, Callable[[Sequence[Any]], binary_copy.WireColumn]] = {
     "expiry": binary_copy.dates,
     "timestamp": lambda values: binary_copy.microseconds(_MICROSECONDS(values)),
     "strike": lambda values: binary_copy.exact_numbers(_TEN_THOUSANDTHS(values)),
@@ -341,10 +341,10 @@ _BINARY: dict[str, Callable[[Sequence[Any]], binary_copy.Column]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSnapshot:
-    """A snapshot as it was stored: *summary* holds the chain, in its own unit, and the numbers.
+    """A stored snapshot: *summary* holds the chain, in its own unit, and the numbers.
 
-    *instrument_keys* are the dated keys of the legs that have one. *head* says when it was
-    received and how often.
+    *instrument_keys* are the dated keys of the legs that have one. *head* has the times and the
+    number of its receipts.
     """
 
     head: SnapshotHead
@@ -373,7 +373,7 @@ class StoredSnapshot:
 
 
 def read_snapshot(connection: Connection, head: SnapshotHead) -> StoredSnapshot:
-    """The snapshot of *head* with all it holds."""
+    """The whole snapshot of *head*: summary and legs."""
     rows = {
         of.name: connection.execute(
             select(of).where(
@@ -387,13 +387,11 @@ def read_snapshot(connection: Connection, head: SnapshotHead) -> StoredSnapshot:
     }
     [summary] = rows[summaries.name]
     legs = sorted(rows[legs_table.name], key=lambda leg: (leg.strike, leg.option_type))
-    return _put_together(head, summary, legs)
+    return _snapshot_of(head, summary, legs)
 
 
-def _put_together(
-    head: SnapshotHead, summary: Row[Any], legs: Sequence[Row[Any]]
-) -> StoredSnapshot:
-    """Put together again what `summary_row` and `leg_columns` took apart."""
+def _snapshot_of(head: SnapshotHead, summary: Row[Any], legs: Sequence[Row[Any]]) -> StoredSnapshot:
+    """The inverse of `summary_row` and `leg_columns`."""
     source, unit = ChainSource(head.source), QuantityUnit(head.unit)
     priced = PricedChain(
         chain=Chain(
@@ -424,7 +422,7 @@ def _put_together(
         summary=ChainSummary(
             priced=priced,
             age_seconds=summary.age_seconds,
-            metrics={name: _metric(summary, name, told) for name, told in summary.inputs.items()},
+            metrics={name: _metric(summary, name) for name in summary.inputs},
             build_up=summary.build_up,
         ),
         instrument_keys={
@@ -435,21 +433,21 @@ def _put_together(
     )
 
 
-def _places(*names: str) -> Callable[[Row[Any]], tuple[Any, ...]]:
+def _columns_of(*names: str) -> Callable[[Row[Any]], tuple[Any, ...]]:
     places = map(LEG_COLUMNS.index, names)
     return itemgetter(*places)
 
 
-_PRICES_OF = _places(*BOOK, *PROVIDED)
+_PRICES_OF = _columns_of(*BOOK, *PROVIDED)
 _QUANTITIES_OF = {
-    QuantityUnit.SHARES: _places(*QUANTITIES),
-    QuantityUnit.CONTRACTS: _places(*(f"{name}_contracts" for name in QUANTITIES)),
+    QuantityUnit.SHARES: _columns_of(*QUANTITIES),
+    QuantityUnit.CONTRACTS: _columns_of(*(f"{name}_contracts" for name in QUANTITIES)),
 }
-_NUMBERS_OF = _places(*LegValuation._fields)
+_NUMBERS_OF = _columns_of(*LegValuation._fields)
 
 
 def leg_of_row(row: Row[Any], source: ChainSource, unit: QuantityUnit) -> ChainLeg:
-    """The leg as its source told it, from a row that begins with the columns of the table."""
+    """The leg as received, from a row that begins with the columns of the table."""
     volume, oi, prev_oi = _QUANTITIES_OF[unit](row)
     key = row.instrument_key if source.names_contracts else None
     return ChainLeg(
@@ -464,16 +462,17 @@ def leg_of_row(row: Row[Any], source: ChainSource, unit: QuantityUnit) -> ChainL
 
 
 def derived_numbers(row: Row[Any]) -> LegValuation:
-    """What was derived for the leg, from a row that begins with the columns of the table."""
+    """The derived numbers of the leg, from a row that begins with the columns of the table."""
     *numbers, reason = _NUMBERS_OF(row)
     return LegValuation._make((*numbers, None if reason is None else Reason(reason)))
 
 
-def _metric(summary: Row[Any], name: str, told: Mapping[str, Any]) -> Metric:
-    reason = told["reason"]
+def _metric(summary: Row[Any], name: str) -> Metric:
+    inputs = summary.inputs[name]
+    reason = inputs["reason"]
     return Metric(
-        value=getattr(summary, name) if name in METRICS else told["value"],
-        used=told["used"],
-        of=told["of"],
+        value=getattr(summary, name) if name in METRICS else inputs["value"],
+        used=inputs["used"],
+        of=inputs["of"],
         reason=None if reason is None else Reason(reason),
     )

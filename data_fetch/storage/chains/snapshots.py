@@ -1,4 +1,4 @@
-"""Option chains: snapshots by content, their legs and figures, and what was known when."""
+"""Stores option chains as snapshots by content, and reads them as of any instant."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ RECEIPTS_FOR_CADENCE = 21
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """A chain was received again: that its content is the one we have is all there is to store."""
+    """A chain that was received again unchanged: its content is stored already."""
 
     underlying: str
     expiry: date
@@ -74,7 +74,7 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What became of one receipt; *timestamp* names the snapshot that it made or confirmed."""
+    """The result of one receipt; *timestamp* names the snapshot that it made or confirmed."""
 
     underlying: str
     expiry: date
@@ -86,9 +86,9 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class RecordedChains:
-    """What became of everything offered: the priced ones in their order, then the confirmations.
+    """The results of all receipts: those of priced chains in their order, then the confirmations.
 
-    Of *superseded* confirmations nothing was written, because another content came between:
+    *superseded* confirmations were not written, because another content was stored meanwhile:
     those chains have to be priced and recorded.
     """
 
@@ -115,7 +115,7 @@ class RecordedChains:
 
 
 class ChainStore:
-    """Keeps option chains, and the audit of collecting them.
+    """Stores option chains, and the audit of collecting them.
 
     With a *guard* (a scheduler's fence) every write is checked against it.
     """
@@ -129,12 +129,12 @@ class ChainStore:
         return chain_holdings(self._store)
 
     def known(self, chains: Sequence[Chain], received_at: datetime) -> list[Confirmation | None]:
-        """For each chain that tells what we know at *received_at* already, its confirmation.
+        """For each chain whose content is the newest at *received_at* already, its confirmation.
 
-        None stands for a chain that is news and has to be priced. A look, not a promise:
-        `record` sees whether it still holds.
+        None stands for a chain with new content, which has to be priced. Another program may
+        write meanwhile, so `record` checks the confirmations again.
         """
-        told = [
+        confirmations = [
             Confirmation(
                 underlying=chain.underlying,
                 expiry=chain.expiry,
@@ -146,10 +146,10 @@ class ChainStore:
             for chain in chains
         ]
         with self._store.reading() as connection:
-            heads = heads_at(connection, {_series(each): received_at for each in told})
+            heads = heads_at(connection, {_series(each): received_at for each in confirmations})
         return [
             each if head is not None and head.content_hash == each.content_hash else None
-            for each in told
+            for each in confirmations
             for head in [heads.get(_series(each))]
         ]
 
@@ -162,27 +162,27 @@ class ChainStore:
     ) -> RecordedChains:
         """Snapshots, audit row and sync status in one transaction: all of it or nothing.
 
-        A chain that tells what the snapshot before it told confirms that one; anything else
-        is a snapshot of its own, also with the same stamp of the exchange. The same receipt
-        recorded twice changes nothing, and receipts may come in any order. Raises WrongWorld
-        for an invented underlying in a live store, LostLeadership when the guard says so.
+        A chain with the content of the snapshot before it confirms that one; any other is a
+        snapshot of its own, even with the same exchange time. Recording a receipt twice changes
+        nothing, and receipts may be recorded in any order. Raises WrongWorld for an invented
+        underlying in a live store, LostLeadership if the guard has lost the lead.
         """
-        told = [receipt_of(each, run.run_id) for each in priced]
-        told += [_receipt(each, run.run_id) for each in confirmed]
+        offered = [receipt_of(each, run.run_id) for each in priced]
+        offered += [_receipt(each, run.run_id) for each in confirmed]
         with self._store.writing(self._guard) as connection:
             self._refuse_invented(connection, priced)
             begin_chain_writing(connection)
-            settled = settle(connection, told)
+            settled = settle(connection, offered)
             write_runs(connection, [run])
             fold_attempts(connection, attempts)
-        return RecordedChains(tuple(map(_recorded, told, settled)))
+        return RecordedChains(tuple(map(_recorded, offered, settled)))
 
     def renew(self, received: Received, run: SyncRun) -> ReceiptResult:
-        """Let *received* stand for what was told then, read and priced anew.
+        """Replace the content of a stored receipt by *received*, parsed and priced again.
 
-        To be called in the order of receipts. When and how often something was received stays
-        as it is; what is one snapshot, and what two, may become otherwise. Fate.STORED for a
-        snapshot that had not been there. Raises as `record` does.
+        Call it in the order of receipts. The times and the number of receipts do not change;
+        their division into snapshots may. ReceiptResult.STORED: a snapshot was added. Raises as
+        `record` does.
         """
         with self._store.writing(self._guard) as connection:
             self._refuse_invented(connection, [received])
@@ -192,7 +192,7 @@ class ChainStore:
         return result
 
     def _refuse_invented(self, connection: Connection, priced: Sequence[Received]) -> None:
-        # Confirmations need no look: nothing can be there that they would confirm.
+        # Confirmations need no check: there is no stored content that they could confirm.
         underlyings = {each.chain.underlying for each in priced}
         refuse_invented_underlyings(connection, self._store.world, underlyings)
 
@@ -205,9 +205,9 @@ class ChainStore:
     ) -> StoredSnapshot | None:
         """The snapshot in force at *at*, as it was known then; None when there is none.
 
-        Without *expiry* it is of the nearest one that was not over at *at*, else the newest of
-        any. Without *at* it is as of the last receipt. Without *source* it is of the one that
-        told last, be it that nothing had changed.
+        Without *expiry*: of the nearest expiry that was not over at *at*, else the newest of any.
+        Without *at*: as of the last receipt. Without *source*: of the source that reported last,
+        even if the report only confirmed what was stored.
         """
         with self._store.reading() as connection:
             head = newest_head(connection, underlying, expiry, at, source)
@@ -219,8 +219,8 @@ class ChainStore:
         at: datetime | None = None,
         source: ChainSource | None = None,
     ) -> list[date]:
-        """The expiries, nearest first, that were known and not over at *at*, or at the last
-        receipt."""
+        """The expiries, nearest first, that were known and not over at *at*; without *at*, at the
+        last receipt."""
         with self._store.reading() as connection:
             known = newest_heads(connection, underlying, at, source)
             return [head.expiry for head in not_over(connection, known, at)]
@@ -228,9 +228,9 @@ class ChainStore:
     def head_of_receipt(
         self, underlying: str, expiry: date, source: ChainSource, received_at: datetime
     ) -> SnapshotHead | None:
-        """The snapshot that was made or confirmed by what was received at just that instant.
+        """The snapshot that the receipt of exactly that instant made or confirmed.
 
-        None when nothing of that series was.
+        None when there is no such receipt.
         """
         series = (underlying, expiry, source.value)
         with self._store.reading() as connection:
@@ -246,7 +246,7 @@ class ChainStore:
         last: datetime,
         source: ChainSource | None = None,
     ) -> list[SnapshotHead]:
-        """The snapshots first received from *first* to *last*, oldest first: when, how often."""
+        """The heads of the snapshots first received from *first* to *last*, oldest first."""
         with self._store.reading() as connection:
             return heads_between(connection, underlying, expiry, first, last, source)
 
@@ -280,7 +280,7 @@ def _recorded(receipt: Receipt, settled: Settled) -> Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainHolding:
-    """The newest snapshot of one underlying, and how often its chain is really received.
+    """The newest snapshot of one underlying, and the actual interval of its receipts.
 
     *cadence_seconds* is the median gap between its last receipts; None before the second.
     """
@@ -295,7 +295,7 @@ class ChainHolding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainHoldings:
-    """How many snapshots and legs are held, and the newest of each underlying, by name."""
+    """The number of stored snapshots and legs, and the newest of each underlying, by name."""
 
     snapshots: int
     legs: int
@@ -303,7 +303,7 @@ class ChainHoldings:
 
 
 def chain_holdings(store: Store) -> ChainHoldings:
-    """How much is held. Counts every snapshot, so it takes a while on years of them."""
+    """What is stored. Counts every snapshot, so it takes a while on years of them."""
     with store.reading() as connection:
         query = select(func.count(), func.coalesce(func.sum(snapshots.c.legs), 0))
         count, legs = connection.execute(query.select_from(snapshots)).one()

@@ -1,4 +1,4 @@
-"""Which option chains to poll: one row per underlying, changed by people."""
+"""Which option chains to poll: one row per underlying, edited by users."""
 
 from dataclasses import fields
 from datetime import datetime
@@ -18,7 +18,7 @@ COLUMNS = (*FIELDS, "changed_at")
 
 
 class SymbolConfigs:
-    """The list of what to poll. Whoever calls has checked the values."""
+    """The list of chains to poll. The caller has validated the values."""
 
     def __init__(self, store: Store, guard: Guard | None = None) -> None:
         self._store = store
@@ -33,7 +33,7 @@ class SymbolConfigs:
             return [SymbolConfig(**row) for row in connection.execute(query).mappings()]
 
     def set(self, config: SymbolConfig, now: datetime) -> bool:
-        """Poll the symbol that way from now on; whether that is a change."""
+        """Store how to poll a symbol; returns whether that is a change."""
         if config in self.all():
             return False
         with self._store.writing(self._guard) as connection:

@@ -1,4 +1,4 @@
-"""PostgreSQL's binary COPY: whole columns become the rows of a table, none looked at singly."""
+"""Adds whole columns as rows through PostgreSQL's binary COPY, without a loop over the rows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from data_fetch.storage.database.engine import unreachable
 
 @dataclass(frozen=True, slots=True)
 class Sparse:
-    """One value per row, of which only the first *sizes* bytes count; -1: the row has none."""
+    """One value per row, of which the first *sizes* bytes are sent; -1: the row has none."""
 
     values: NDArray[Any]
     sizes: NDArray[Any]
@@ -30,8 +30,8 @@ class Sparse:
         return len(self.values)
 
 
-# The column's value in every row, or one value per row, in the byte order of the wire.
-Column = bytes | NDArray[Any] | Sparse
+# The column's value in every row, or one value per row, in network byte order.
+WireColumn = bytes | NDArray[Any] | Sparse
 
 COPY = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)")
 HEADER = b"PGCOPY\n\xff\r\n\0" + pack(">ii", 0, 0)
@@ -85,7 +85,8 @@ def exact_numbers(ten_thousandths: Sequence[int]) -> NDArray[Any]:
 def texts(values: Sequence[str | None]) -> Sparse:
     written = [b"" if value is None else value.encode() for value in values]
     sizes = [
-        -1 if value is None else len(said) for value, said in zip(values, written, strict=True)
+        -1 if value is None else len(written)
+        for value, written in zip(values, written, strict=True)
     ]
     return Sparse(np.asarray(written, np.bytes_), np.asarray(sizes, ">i4"))
 
@@ -113,11 +114,12 @@ def copy_in(
     connection: Connection,
     target: Table,
     names: Sequence[str],
-    groups: Iterable[Sequence[Column]],
+    groups: Iterable[Sequence[WireColumn]],
 ) -> None:
     """Append *groups* of rows to *target*; in each, one column per name.
 
-    Raises IntegrityError when a key is taken, StoreUnreachable when the server goes away.
+    Raises IntegrityError for a key that is stored already, StoreUnreachable if the server goes
+    away.
     """
     statement = COPY.format(
         sql.Identifier(target.name), sql.SQL(", ").join(map(sql.Identifier, names))
@@ -134,9 +136,9 @@ def copy_in(
 
 
 class _Pieces(RawIOBase):
-    """The document as a file. A group becomes bytes while the server takes in the one before."""
+    """The document as a file. A group is encoded while the server reads the one before."""
 
-    def __init__(self, groups: Iterable[Sequence[Column]]) -> None:
+    def __init__(self, groups: Iterable[Sequence[WireColumn]]) -> None:
         self._pieces = chain([HEADER], map(_rows, groups), [TRAILER])
 
     def read(self, _size: int = -1, /) -> bytes:
@@ -144,7 +146,7 @@ class _Pieces(RawIOBase):
         return next(self._pieces, b"")
 
 
-def _rows(columns: Sequence[Column]) -> bytes:
+def _rows(columns: Sequence[WireColumn]) -> bytes:
     """Each row: how many columns, then for each its size and its value."""
     layout: list[tuple[str, Any]] = []
     values: list[Any] = []

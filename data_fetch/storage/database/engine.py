@@ -1,7 +1,7 @@
-"""Engines and transactions: one way to open each kind of database.
+"""Opens each kind of database, and its transactions.
 
-SQLite: write-ahead log, and writing transactions take the write lock when they begin, so
-that none fails half way for want of it. PostgreSQL: driver psycopg2, sessions in UTC.
+SQLite: write-ahead log, and writing transactions take the write lock when they begin, so that
+none fails half way because it cannot get the lock. PostgreSQL: driver psycopg2, sessions in UTC.
 """
 
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ CONNECT_SECONDS = 5
 BUSY_SECONDS = 10
 POSTGRES_SESSION = (
     "SET TIME ZONE 'UTC'",
-    # A process that was stopped half way must not keep its locks for ever.
+    # A process that is stopped half way must not hold its locks for ever.
     "SET idle_in_transaction_session_timeout = '60s'",
-    # A machine that lost its power says no goodbye: after a minute its locks are free.
+    # A machine that loses power closes no connection: after a minute its locks are freed.
     "SET tcp_keepalives_idle = 30",
     "SET tcp_keepalives_interval = 10",
     "SET tcp_keepalives_count = 3",
@@ -36,8 +36,8 @@ POSTGRES_SESSION = (
 SQLITE_SESSION = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
-    # In pages. One slot touches a page per symbol, so that the usual 1,000 would copy the
-    # log back after nearly every slot.
+    # In pages. One slot changes a page per symbol, so that with the usual 1,000 the log would be
+    # copied back after nearly every slot.
     "PRAGMA wal_autocheckpoint = 8000",
 )
 
@@ -46,7 +46,7 @@ def engine_for(url: str) -> Engine:
     """An engine for the database at *url*; nothing is connected yet.
 
     Its errors are ours: StoreUnreachable when the database does not answer. Raises
-    SetupError when the URL names no database that we can use.
+    SetupError if the URL names no supported database.
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
@@ -63,7 +63,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A transaction that only reads: on SQLite it sees one state and waits for nobody."""
+    """A transaction that only reads: on SQLite it sees one state and waits for no writer."""
     with engine.connect() as connection:
         yield connection
 
@@ -102,14 +102,14 @@ def _sqlite_engine(url: URL) -> Engine:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise SetupError(
-            f"the folder {file.parent} cannot be made ({problem.strerror})",
+            f"the folder {file.parent} cannot be created ({problem.strerror})",
             hint="Name another place in DATABASE_URL.",
         ) from None
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        # The driver would begin transactions by itself, and late: only before a write.
+        # The driver would begin transactions by itself, but only before the first write.
         connection.isolation_level = None
         _execute_all(connection, SQLITE_SESSION)
 
@@ -156,32 +156,32 @@ def _as_our_error(context: ExceptionContext) -> None:
 def _our_error(url: URL | None, problem: BaseException) -> DataFetchError | None:
     if url is None or url.get_backend_name() != "sqlite":
         return None
-    told = str(problem)
-    if "locked" in told or "busy" in told:
+    message = str(problem)
+    if "locked" in message or "busy" in message:
         return StoreUnreachable(
-            f"another program has kept {url.database} locked for {BUSY_SECONDS} s",
+            f"another program has locked {url.database} for more than {BUSY_SECONDS} s",
             hint="Close it, then try again.",
         )
-    if "unable to open" in told or "readonly" in told or "not a database" in told:
+    if "unable to open" in message or "readonly" in message or "not a database" in message:
         return SetupError(
-            f"{url.database} cannot be used as a store ({told})",
-            hint="Mend the file's permissions, or name another file in DATABASE_URL.",
+            f"{url.database} cannot be used as a store ({message})",
+            hint="Fix the file's permissions, or name another file in DATABASE_URL.",
         )
     return None
 
 
 def unreachable(url: URL, problem: BaseException) -> StoreUnreachable:
-    """What we say when the driver reports *problem* with the database at *url*."""
-    told = str(problem).strip().replace("\n", " ")
+    """The error for a *problem* that the driver reports with the database at *url*."""
+    message = str(problem).strip().replace("\n", " ")
     for secret in filter(None, (url.password, *map(url.query.get, SECRET_PARAMETERS))):
-        told = told.replace(str(secret), "***")
-    if "database" in told and "does not exist" in told:
+        message = message.replace(str(secret), "***")
+    if "database" in message and "does not exist" in message:
         return StoreUnreachable(
-            f"there is no database {redacted(url)} ({told})",
+            f"there is no database {redacted(url)} ({message})",
             hint="Create it, with its schema: data-fetch db upgrade",
         )
     return StoreUnreachable(
-        f"the database {redacted(url)} does not answer ({told})",
+        f"the database {redacted(url)} does not answer ({message})",
         hint="Start it, or correct DATABASE_URL; `data-fetch doctor` checks it.",
     )
 

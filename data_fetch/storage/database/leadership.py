@@ -1,10 +1,10 @@
 """One collecting scheduler per store.
 
-Who holds the lock leads: on SQLite a file beside the database, locked through the operating
-system, on PostgreSQL an advisory lock of a session of its own. Both are let go when the
-holder dies, however it dies. A lock can be lost without its holder noticing, so each
-leader also gets a fencing number, higher than all before it, and every one of its write
-transactions checks that no higher one was given out.
+The holder of a lock leads: on SQLite a file beside the database, locked through the operating
+system, on PostgreSQL an advisory lock of a separate session. Both are released when the process
+ends, however it ends. A lock can be lost without its holder noticing, so each leader also gets a
+fencing number, higher than all before it, and every one of its write transactions checks that
+there is no higher one.
 """
 
 import json
@@ -28,7 +28,7 @@ from data_fetch.storage.database.tables import StoreMeta, table
 from data_fetch.storage.database.upsert import upsert
 
 FENCE, LEADER = "fence", "leader"
-# Any number that nobody else uses for an advisory lock in the same database.
+# An arbitrary number, unique among the advisory locks of a database.
 COLLECTOR_LOCK = 4_630_914_002
 POLL_SECONDS = 0.5
 meta = table(StoreMeta)
@@ -36,27 +36,27 @@ meta = table(StoreMeta)
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """A leader's number. It is worth something until a higher one is given out."""
+    """A leader's number. It is valid until a higher one is issued."""
 
     number: int
 
     def check(self, connection: Connection) -> None:
-        """Raise LostLeadership when somebody else leads; inside a write transaction.
+        """Raise LostLeadership if another scheduler leads; inside a write transaction.
 
-        Until that transaction ends, nobody can take over.
+        Until that transaction ends, no other scheduler can take over.
         """
-        # The shared row lock holds a successor back on PostgreSQL; SQLite has one writer anyway.
-        given_out = select(meta.c.value).where(meta.c.name == FENCE).with_for_update(read=True)
-        newest = connection.scalar(given_out)
+        # On PostgreSQL the shared row lock blocks a successor; SQLite has one writer anyway.
+        issued = select(meta.c.value).where(meta.c.name == FENCE).with_for_update(read=True)
+        newest = connection.scalar(issued)
         if newest != str(self.number):
             raise LostLeadership(
-                f"another scheduler collects into this store now ({_leader(connection)})",
-                hint="Nothing was written; this one stands by until it may lead again.",
+                f"another scheduler now collects into this store ({_leader(connection)})",
+                hint="Nothing was written; this one waits until it can lead again.",
             )
 
 
 class Leadership:
-    """The wish to be the one scheduler that collects into *store*."""
+    """Acquires and releases the lead: the right to collect into *store*."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -65,16 +65,17 @@ class Leadership:
         )
 
     def acquire(self, stop: Event, on_wait: Callable[[], None]) -> Fence | None:
-        """Lead; wait while another does or the store is away. None when *stop* is set first.
+        """Take the lead; wait while another has it or the store is unreachable.
 
-        *on_wait* is called once, when waiting begins. Polls in real time.
+        None if *stop* is set first. *on_wait* is called once, when waiting begins. Polls in real
+        time.
         """
         waiting = False
         while not stop.is_set():
             try:
                 fence = self.try_acquire()
             except StoreUnreachable:
-                # Whoever stands by outlasts a restart of the database.
+                # A waiting scheduler outlasts a restart of the database.
                 fence = None
             if fence is not None:
                 return fence
@@ -85,17 +86,17 @@ class Leadership:
         return None
 
     def try_acquire(self) -> Fence | None:
-        """Lead; None when another does. Raises StoreUnreachable."""
+        """Take the lead; None if another scheduler has it. Raises StoreUnreachable."""
         return self._begin() if self._lock.try_take() else None
 
     def held(self) -> bool:
-        """Whether the lock is still ours. On PostgreSQL the database is asked."""
+        """Whether the lock is still ours. On PostgreSQL this sends a query."""
         return self._lock.held()
 
     def leader(self) -> str | None:
-        """Who took the lead last, for people: ``process 4711 on desk-2``.
+        """The scheduler that took the lead last, for display: ``process 4711 on host-2``.
 
-        None when nobody ever did, or when the store cannot be asked.
+        None if there never was one, or if the store is unreachable.
         """
         try:
             with self._store.reading() as connection:
@@ -104,7 +105,7 @@ class Leadership:
             return None
 
     def release(self) -> None:
-        """Let another lead. Harmless when nothing is held."""
+        """Release the lead. Does nothing without it."""
         self._lock.release()
 
     def _begin(self) -> Fence:
@@ -112,21 +113,21 @@ class Leadership:
             with self._store.writing() as connection:
                 newest = select(meta.c.value).where(meta.c.name == FENCE)
                 fence = Fence(int(connection.scalar(newest) or 0) + 1)
-                told = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
-                rows = [(FENCE, str(fence.number)), (LEADER, told)]
+                leader = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
+                rows = [(FENCE, str(fence.number)), (LEADER, leader)]
                 upsert(connection, meta, ("name", "value"), rows)
         except BaseException:
-            # Ctrl-C too: a lock without a fencing number would keep others waiting for nothing.
+            # Ctrl-C too: a lock without a fencing number would block others for no reason.
             self._lock.release()
             raise
         return fence
 
 
 def _leader(connection: Connection) -> str | None:
-    told = connection.scalar(select(meta.c.value).where(meta.c.name == LEADER))
-    if told is None:
+    leader = connection.scalar(select(meta.c.value).where(meta.c.name == LEADER))
+    if leader is None:
         return None
-    facts = json.loads(told)
+    facts = json.loads(leader)
     return f"process {facts['pid']} on {facts['host']}"
 
 
@@ -144,7 +145,7 @@ class _FileLock:
     def __init__(self, engine: Engine) -> None:
         database = Path(engine.url.database or "")
         file = database.with_name(f"{database.name}.collector.lock")
-        # Taken in one thread and let go in another.
+        # Acquired in one thread and released in another.
         self._lock = FileLock(file, thread_local=False)
 
     def try_take(self) -> bool:
@@ -162,7 +163,7 @@ class _FileLock:
 
 
 class _SessionLock:
-    """An advisory lock, held by a database session that does nothing else."""
+    """An advisory lock, held by a database session for this purpose only."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -170,11 +171,11 @@ class _SessionLock:
         self._taken = False
 
     def try_take(self) -> bool:
-        """Ask in the session that asked before, if it still lives. Raises StoreUnreachable."""
+        """Try in the session of the last attempt, if it still exists. Raises StoreUnreachable."""
         try:
             if self._session is None:
-                self._session = _session_apart(self._engine)
-            self._taken = _asked(
+                self._session = _detached_session(self._engine)
+            self._taken = _scalar(
                 self._session, "SELECT pg_try_advisory_lock(%s)", (COLLECTOR_LOCK,)
             )
         except psycopg2.Error as problem:
@@ -186,7 +187,7 @@ class _SessionLock:
         if self._session is None or not self._taken:
             return False
         try:
-            return _asked(self._session, "SELECT true")
+            return _scalar(self._session, "SELECT true")
         except psycopg2.Error:
             return False
 
@@ -196,11 +197,8 @@ class _SessionLock:
         self._session, self._taken = None, False
 
 
-def _session_apart(engine: Engine) -> Session:
-    """A session that never goes back to the pool.
-
-    Whoever got it from there would hold the lock without knowing.
-    """
+def _detached_session(engine: Engine) -> Session:
+    """A session that never goes back to the pool, where another user would get the lock with it."""
     pooled = engine.raw_connection()
     session = pooled.driver_connection
     assert isinstance(session, Session)
@@ -208,10 +206,10 @@ def _session_apart(engine: Engine) -> Session:
     return session
 
 
-def _asked(session: Session, criteria: str, values: tuple[int, ...] = ()) -> bool:
+def _scalar(session: Session, statement: str, values: tuple[int, ...] = ()) -> bool:
     with session.cursor() as cursor:
-        cursor.execute(criteria, values)
+        cursor.execute(statement, values)
         (answer,) = cursor.fetchone() or (False,)
-    # An open transaction would be cut off after a while, and the lock with it.
+    # An open transaction would be ended by the server after a while, and the lock with it.
     session.commit()
     return bool(answer)

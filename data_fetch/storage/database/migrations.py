@@ -1,4 +1,4 @@
-"""Brings a database's schema to the one this code knows."""
+"""Upgrades the schema of a database to the one this code works with."""
 
 from functools import cache
 from pathlib import Path
@@ -14,13 +14,13 @@ from data_fetch.core.errors import SetupError
 from data_fetch.storage.database.dialects import wait_for_turn
 from data_fetch.storage.database.engine import reading, writing
 
-# Any number that nobody else uses for an advisory lock in the same database.
+# An arbitrary number, unique among the advisory locks of a database.
 MIGRATION_LOCK = 4_630_914_001
 
 
 @cache
 def scripts_folder() -> Path:
-    """Where the migrations lie: in an installed package, else beside it in a checkout."""
+    """The folder of the migrations: inside an installed package, beside it in a checkout."""
     for folder in (PACKAGE_FOLDER / "packaged" / "alembic", PACKAGE_FOLDER.parent / "alembic"):
         if (folder / "env.py").is_file():
             return folder
@@ -48,10 +48,10 @@ def current(engine: Engine) -> str | None:
 
 
 def upgrade(engine: Engine) -> tuple[str | None, str]:
-    """Bring the schema up to date, in one transaction; say from which revision to which.
+    """Bring the schema up to date, in one transaction; returns the old and the new revision.
 
-    Two processes may do this at once: one waits for the other and then finds it done.
-    Raises SetupError when the database was made by a newer version.
+    Two processes may do this at once: one waits for the other and then has nothing to do.
+    Raises SetupError if the database was made by a newer version.
     """
     with writing(engine) as connection:
         wait_for_turn(connection, MIGRATION_LOCK)
@@ -63,11 +63,11 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
 
 
 def refuse_newer(revision: str | None) -> None:
-    """Raise SetupError for a schema that this code does not know."""
+    """Raise SetupError for a schema that is unknown to this code."""
     if revision is not None and revision not in known_revisions():
         raise SetupError(
-            f"the database has schema revision {revision}, which this version does not know",
-            hint="A newer data-fetch made it: install that version.",
+            f"the database has schema revision {revision}, which is unknown to this version",
+            hint="It was made by a newer data-fetch: install that version.",
         )
 
 
@@ -81,6 +81,6 @@ def _scripts() -> ScriptDirectory:
 
 def _config(connection: Connection) -> Config:
     config = Config(attributes={"connection": connection})
-    # Alembic reads a percent sign as the beginning of a variable.
+    # Alembic treats a percent sign as the beginning of a variable.
     config.set_main_option("script_location", str(scripts_folder()).replace("%", "%%"))
     return config

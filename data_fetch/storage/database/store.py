@@ -1,7 +1,7 @@
 """A store: one database that belongs to one world for good.
 
-It is stamped with its world in the first transaction that writes, and every opening and
-every write checks the stamp. Invented prices can so never meet real ones.
+The first transaction that writes stamps it with its world; every opening and every write checks
+the stamp. So invented prices are never stored beside real ones.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,16 +20,16 @@ from data_fetch.storage.database.upsert import Rule, unchanged, upsert
 
 INVENTED_KEY = f"NSE_EQ|{PAPER_ISIN_PREFIX}"
 WORLD = "world"
-FIRST_COMER = Rule(combined={"value": unchanged})
+FIRST_VALUE = Rule(combined={"value": unchanged})
 meta = table(StoreMeta)
 STAMP = select(meta.c.value).where(meta.c.name == WORLD)
 
 
 class Guard(Protocol):
-    """Something that a write transaction must satisfy, such as a fence."""
+    """A condition for a write transaction, such as a fence."""
 
     def check(self, connection: Connection) -> None:
-        """Raise when the transaction must not go on."""
+        """Raise if the transaction must not go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class Store:
 def open_store(url: str, world: World) -> Store:
     """The store at *url*, its schema up to date, used in *world*.
 
-    A SQLite file is made and upgraded on the way. A PostgreSQL database gets the schema when
-    it has none at all; an older schema is a SetupError that names the cure, because others
-    may be working with it. Raises WrongWorld when the store belongs to the other world,
-    StoreUnreachable when it does not answer.
+    A SQLite file is created and upgraded if necessary. A PostgreSQL database gets the schema if
+    it has none at all; an older schema is a SetupError with a hint, because other programs may
+    be working with it. Raises WrongWorld if the store belongs to the other world,
+    StoreUnreachable if it does not answer.
     """
     engine = engine_for(url)
     try:
@@ -75,7 +75,7 @@ def open_store(url: str, world: World) -> Store:
         with store.reading() as connection:
             _refuse_other_world(stamped_world(connection), world, store.name)
     except BaseException:
-        # Whatever went wrong is raised on; only the connections must not stay open.
+        # Every error is raised on; only the connections must not stay open.
         engine.dispose()
         raise
     return store
@@ -88,15 +88,14 @@ def stamped_world(connection: Connection) -> World | None:
 
 
 def refuse_invented(connection: Connection, instrument_keys: Iterable[str | None]) -> None:
-    """Raise WrongWorld if a live store is offered an invented instrument, by any of its keys.
+    """Raise WrongWorld for an invented instrument in a live store.
 
-    A contract is invented when its underlying is: pass the underlying keys as well.
+    A contract is invented if its underlying is: pass the underlying keys as well.
     """
     invented = next((key for key in instrument_keys if key and key.startswith(INVENTED_KEY)), None)
     if invented is not None and stamped_world(connection) is World.LIVE:
         raise WrongWorld(
-            f"the store holds real prices and was offered {invented}, which the paper exchange "
-            "invented",
+            f"{invented} is an instrument of the paper exchange; this store holds real prices",
             hint="Set DATA_SOURCE=paper, or point UPSTOX_BASE_URL at Upstox.",
         )
 
@@ -121,18 +120,18 @@ def _has_our_tables(engine: Engine) -> bool:
 
 
 def _stamp(connection: Connection, world: World, name: str) -> None:
-    """Take the store for *world* if nobody has; whoever comes second finds it taken."""
+    """Stamp the store with *world* if it has no stamp; of two writers the first one wins."""
     stamped = stamped_world(connection)
     if stamped is None:
-        upsert(connection, meta, ("name", "value"), [(WORLD, world.value)], FIRST_COMER)
+        upsert(connection, meta, ("name", "value"), [(WORLD, world.value)], FIRST_VALUE)
         stamped = stamped_world(connection)
     _refuse_other_world(stamped, world, name)
 
 
-def _refuse_other_world(stamped: World | None, asked: World, name: str) -> None:
-    if stamped in {None, asked}:
+def _refuse_other_world(stamped: World | None, requested: World, name: str) -> None:
+    if stamped in {None, requested}:
         return
     raise WrongWorld(
-        f"{name} is a {stamped} store and was asked to work with {asked} prices",
+        f"{name} is a {stamped} store; {requested} prices cannot be stored in it",
         hint=f"Set DATA_SOURCE to fit the {stamped} store, or name another store in DATABASE_URL.",
     )

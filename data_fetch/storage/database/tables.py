@@ -1,7 +1,7 @@
 """The tables. Natural keys, so that a row means the same in every database.
 
-Prices are rupees, volumes and quantities units (shares), instants UTC. What each table
-is for stands in its class.
+Prices are rupees, volumes and quantities units (shares), instants UTC. The purpose of each
+table is described in its class.
 """
 
 from datetime import date, datetime
@@ -27,7 +27,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from data_fetch.storage.database.types import Exact, Instant
 
-# SQLite: the key is the table, no second copy of it. PostgreSQL ignores this.
+# On SQLite the table is stored in its key, without a second copy. PostgreSQL ignores this.
 KEYED = {"sqlite_with_rowid": False}
 
 
@@ -51,7 +51,7 @@ class Base(DeclarativeBase):
 
 
 class InstrumentRow(Base):
-    """A thing the exchange trades or traded; never deleted."""
+    """An instrument that the exchange trades or traded; never deleted."""
 
     __tablename__ = "instruments"
 
@@ -81,7 +81,7 @@ class InstrumentRow(Base):
 
 
 class InstrumentLineage(Base):
-    """A rename, or a new ISIN: *old_key* is *new_key* from *valid_from* on."""
+    """A rename, or a new ISIN: *new_key* replaces *old_key* from *valid_from* on."""
 
     __tablename__ = "instrument_lineage"
     __table_args__ = KEYED
@@ -94,7 +94,7 @@ class InstrumentLineage(Base):
 
 
 class LtpData(Base):
-    """One symbol's last price as it stood when the slot *timestamp* was over."""
+    """The last price of one symbol at the end of the slot *timestamp*."""
 
     __tablename__ = "ltp_data"
 
@@ -112,12 +112,12 @@ class LtpData(Base):
     source: Mapped[str]
     run_id: Mapped[str]
 
-    # The key answers "this symbol, latest first"; this one "these slots, all symbols".
+    # The key serves queries for one symbol, this index those for all symbols of some slots.
     __table_args__ = (Index(None, "timestamp"), KEYED)
 
 
 class SyncRunRow(Base):
-    """The audit: one row per execution of a job, or per slot missed, written once."""
+    """The audit: one row per execution of a job, or per missed slot."""
 
     __tablename__ = "sync_runs"
 
@@ -141,7 +141,7 @@ class SyncRunRow(Base):
 
 
 class DataSyncStatus(Base):
-    """How the last attempts on one symbol went."""
+    """The result of the last attempts on one symbol."""
 
     __tablename__ = "data_sync_status"
     __table_args__ = KEYED
@@ -201,7 +201,7 @@ class CoverageRow(Base):
     """One instrument, interval and trading date, its minutes counted by state.
 
     *stretches* is the day as intervals, the counts are their sums; *pending* and *missed* are
-    as of *changed_at*. An instrument-day without a row was never asked about.
+    as of *changed_at*. An instrument-day without a row was never requested.
     """
 
     __tablename__ = "coverage"
@@ -227,14 +227,14 @@ class CoverageRow(Base):
     run_id: Mapped[str]
     changed_at: Mapped[datetime]
 
-    # The key answers "this instrument"; this one "this day, all instruments".
+    # The key serves queries for one instrument, this index those for all instruments of a day.
     __table_args__ = (Index(None, "interval", "trading_date"), KEYED)
 
 
 class InstrumentTerms(Base):
     """Lot and tick in force from *effective_from* on, the date of the first master that had them.
 
-    A row stands only where the terms differ from those before; before the first one they are
+    There is a row only where the terms differ from those before; before the first one they are
     unknown.
     """
 
@@ -248,9 +248,9 @@ class InstrumentTerms(Base):
 
 
 class ChainReceiptRow(Base):
-    """At *received_at* a source told a chain with that content.
+    """A chain received from *source* at *received_at*, with the hash of its content.
 
-    Receipts in a row that tell the same make one snapshot, named after the first of them.
+    Consecutive receipts with the same content make one snapshot, whose timestamp is the first's.
     """
 
     __tablename__ = "chain_receipts"
@@ -286,7 +286,7 @@ class ChainSnapshotRow(SnapshotKey, SnapshotFacts, Base):
     """One content of a chain, first received at *timestamp* and last at *last_confirmed*.
 
     *confirmations* counts its receipts, the first included; *lot_size* is the one in force that
-    day, null when nobody knows; *rejected* counts legs that could not be true.
+    day, null if unknown; *rejected* counts legs whose values are impossible.
     """
 
     __tablename__ = "chain_snapshots"
@@ -299,8 +299,8 @@ class ChainSnapshotRow(SnapshotKey, SnapshotFacts, Base):
     rejected: Mapped[int] = mapped_column(Integer)
     run_id: Mapped[str]
 
-    # The key answers "newest of this chain"; these "newest from this source", also when another
-    # source has told ever since, and "these minutes, all chains".
+    # The key serves queries for the newest snapshot of a chain; these indexes serve the newest from
+    # one source, even if another source has reported since, and all chains of some minutes.
     __table_args__ = (
         Index(None, "underlying", "expiry", "source", "timestamp"),
         Index(None, "timestamp"),
@@ -309,16 +309,18 @@ class ChainSnapshotRow(SnapshotKey, SnapshotFacts, Base):
 
 
 class OptionChainData(SnapshotKey, Base):
-    """One leg of a snapshot: what the market and the provider told, and our own numbers.
+    """One leg of a snapshot: market data, the provider's numbers, and our own.
 
-    *volume*, *oi* and *prev_oi* are shares; a source that tells contracts is kept beside them
-    as it told, and *oi_reason* says why one could not be turned into shares. The quantities of
-    the book are shares. *price* is the one that our numbers are from, *reason* why there are none.
+    *volume*, *oi* and *prev_oi* are shares; the contracts of a source that reports contracts are
+    stored beside them, and *oi_reason* is why one could not be converted to shares. The quantities
+    of the order book are shares. Our numbers are derived from *price*; *reason* is why there are
+    none.
     """
 
     __tablename__ = "option_chain_data"
-    # A snapshot lies together. A contract over time is looked up by its snapshots: an index of
-    # its own would have to be written in as many places as a snapshot has legs.
+    # The rows of a snapshot are stored together. A contract over time is looked up by its
+    # snapshots: for an index of its own every snapshot would have to be written in as many places
+    # as it has legs.
     __table_args__ = KEYED
 
     strike: Mapped[Decimal] = mapped_column(primary_key=True)
@@ -357,10 +359,10 @@ class OptionChainData(SnapshotKey, Base):
 
 
 class ChainSummaryRow(SnapshotKey, SnapshotFacts, Base):
-    """One line about a snapshot. Open interest and volume are in its *unit*.
+    """The figures of a snapshot. Open interest and volume are in its *unit*.
 
-    *inputs* tells of each figure from how many legs it is and why it is missing; *priced_at* is
-    the instant the prices are of, *age_seconds* how old they were when they were received.
+    *inputs* has for each figure the number of legs it is from and why it is missing; *priced_at*
+    is the instant of the prices, *age_seconds* their age when they were received.
     """
 
     __tablename__ = "chain_summary"
@@ -400,7 +402,7 @@ class ChainSummaryRow(SnapshotKey, SnapshotFacts, Base):
 class SymbolConfigRow(Base):
     """Which option chains to poll: of how many expiries, and how often.
 
-    *strikes* is how many to keep on each side of the money; null: all.
+    *strikes* is how many to store on each side of the money; null: all.
     """
 
     __tablename__ = "symbol_config"
@@ -417,7 +419,7 @@ class SymbolConfigRow(Base):
 
 
 class StoreMeta(Base):
-    """What the store says of itself: world, leader, fencing number, digest of the last master."""
+    """Facts about the store: world, leader, fencing number, digest of the last master."""
 
     __tablename__ = "store_meta"
     __table_args__ = KEYED

@@ -19,7 +19,7 @@ class Instant(TypeDecorator[datetime]):
     """An aware instant; UTC on the way out.
 
     PostgreSQL: `timestamptz`. SQLite: an integer, microseconds since 1970 UTC, which is
-    exact, sorts, and takes half the room of text. A naive datetime raises BadRecord.
+    exact, sorts, and takes half the space of text. A naive datetime raises BadRecord.
     """
 
     impl = DateTime(timezone=True)

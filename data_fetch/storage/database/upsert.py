@@ -1,12 +1,11 @@
-"""The one statement that writes rows.
+"""Inserts rows or updates those that are stored.
 
-Rows are positional tuples beside their column names. A row whose key is already there is
-replaced, but only if something in it differs, so that writing twice costs nothing and
-changes nothing.
+Rows are tuples in the order of their column names. A row whose key is stored already is replaced,
+but only if something in it differs, so that writing twice costs nothing and changes nothing.
 
-SQLAlchemy's own ON CONFLICT path sends row by row on psycopg2. Here it writes the statement
-and the rows go to the driver in bulk: SQLite's `executemany`, for PostgreSQL one JSON
-document that the server takes apart.
+SQLAlchemy's own ON CONFLICT path sends row by row on psycopg2. Here SQLAlchemy writes the
+statement and the rows go to the driver in bulk: SQLite's `executemany`, for PostgreSQL one JSON
+document that the server turns into rows.
 """
 
 import time
@@ -46,8 +45,10 @@ from data_fetch.storage.database.dialects import (
     rows_in_document,
 )
 
-Column = ColumnElement[Any]
-Row = tuple[Any, ...]
+Expression = ColumnElement[Any]
+RowValues = tuple[Any, ...]
+# The value of a column from its old and its new one.
+Combine = Callable[[Expression, Expression], Expression]
 _Offered = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 _Insert = TypeVar("_Insert", PostgresInsert, SqliteInsert)
 Thing = TypeVar("Thing")
@@ -55,35 +56,35 @@ Thing = TypeVar("Thing")
 # A document of this size is a few megabytes; larger ones are no faster.
 ROWS_PER_DOCUMENT = 10_000
 
-# SQLite has one writer. A waiting one looks again after 25 ms at first, so it finds a pause
-# of that length soon; the lock is never meant to be held for longer than 200 ms.
+# SQLite has one writer. A waiting one tries again after 25 ms at first, so it soon meets a pause
+# of that length; the lock should never be held for longer than 200 ms.
 LOCK_SECONDS = 0.05
 PAUSE_SECONDS = 0.025
 FIRST_CHUNK = 500
 LARGEST_CHUNK = 20_000
 
 
-def earliest(old: Column, new: Column) -> Column:
+def earliest(old: Expression, new: Expression) -> Expression:
     return case((or_(old.is_(None), new < old), new), else_=old)
 
 
-def latest(old: Column, new: Column) -> Column:
+def latest(old: Expression, new: Expression) -> Expression:
     return case((or_(old.is_(None), new > old), new), else_=old)
 
 
-def unchanged(old: Column, _new: Column) -> Column:
-    """The value that is there."""
+def unchanged(old: Expression, _new: Expression) -> Expression:
+    """The stored value."""
     return old
 
 
-def last_known(old: Column, new: Column) -> Column:
+def last_known(old: Expression, new: Expression) -> Expression:
     """The new value, unless it is null."""
     return func.coalesce(new, old)
 
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """What becomes of a row that is already there when another with its key is offered.
+    """What happens to a stored row when another with its key is offered.
 
     The offered row replaces it. With a *ranking* it does so only if it ranks at least as
     high, compared column by column: ``("is_final", "fetched_at")`` reads "final beats
@@ -92,7 +93,9 @@ class Rule:
     """
 
     ranking: tuple[str, ...] = ()
-    combined: Mapping[str, Callable[[Column, Column], Column]] = field(default_factory=dict)
+    combined: Mapping[str, Callable[[Expression, Expression], Expression]] = field(
+        default_factory=dict
+    )
 
 
 REPLACE = Rule()
@@ -102,13 +105,13 @@ def upsert(
     connection: Connection,
     table: Table,
     columns: Sequence[str],
-    rows: Sequence[Row],
+    rows: Sequence[RowValues],
     rule: Rule = REPLACE,
 ) -> int:
-    """Insert *rows*, or update those whose key is there; say how many were new or different.
+    """Insert *rows*, or update those whose key is stored; returns how many were new or different.
 
-    Of several rows with one key the last counts. Raises BadRecord for a row whose key is
-    empty or whose values the column types refuse.
+    Of several rows with one key the last counts. Raises BadRecord for a row with an empty key
+    or with a value that its column type rejects.
     """
     send = _SENDERS[connection.dialect.name]
     sent = _one_per_key(table, columns, rows)
@@ -119,15 +122,15 @@ def bulk_upsert(
     begin: Callable[[], AbstractContextManager[Connection]],
     table: Table,
     columns: Sequence[str],
-    rows: Iterable[Row],
+    rows: Iterable[RowValues],
     rule: Rule = REPLACE,
 ) -> int:
     """`upsert` for any number of rows: one transaction from *begin* per chunk.
 
-    What was written before an error stays written.
+    Rows written before an error remain.
     """
 
-    def write(connection: Connection, chunk: Sequence[Row]) -> int:
+    def write(connection: Connection, chunk: Sequence[RowValues]) -> int:
         return upsert(connection, table, columns, chunk, rule)
 
     return bulk_write(begin, rows, write)
@@ -138,10 +141,10 @@ def bulk_write(
     things: Iterable[Thing],
     write: Callable[[Connection, Sequence[Thing]], int],
 ) -> int:
-    """Hand *things* to *write* chunk by chunk, each in a transaction from *begin*; the sum of
-    what it counts.
+    """Call *write* chunk by chunk, each in a transaction from *begin*; returns the sum of its
+    results.
 
-    On SQLite a chunk is as large as fits a short write lock, with a pause for other writers
+    On SQLite a chunk is small enough for a short write lock, with a pause for other writers
     between two chunks.
     """
     waiting = iter(things)
@@ -160,13 +163,15 @@ def bulk_write(
 
 
 def next_chunk(rows: int, seconds: float) -> int:
-    """How many rows to write next, when *rows* held the write lock for *seconds*."""
+    """How many rows to write next, after *rows* took the write lock for *seconds*."""
     fitting = int(rows * LOCK_SECONDS / max(seconds, 1e-6))
-    # Growing step by step: the first rows of a table are no measure for the next ones.
+    # Grows step by step, because the first rows of a table are written faster than the next ones.
     return max(1, min(fitting, 2 * rows, LARGEST_CHUNK))
 
 
-def _one_per_key(table: Table, columns: Sequence[str], rows: Sequence[Row]) -> list[Row]:
+def _one_per_key(
+    table: Table, columns: Sequence[str], rows: Sequence[RowValues]
+) -> list[RowValues]:
     key = [column.name for column in table.primary_key]
     if not key:
         raise ValueError(f"{table.name} has no key, so nothing can be upserted into it")
@@ -181,7 +186,11 @@ def _one_per_key(table: Table, columns: Sequence[str], rows: Sequence[Row]) -> l
 
 
 def _send_to_sqlite(
-    connection: Connection, table: Table, columns: tuple[str, ...], rows: list[Row], rule: Rule
+    connection: Connection,
+    table: Table,
+    columns: tuple[str, ...],
+    rows: list[RowValues],
+    rule: Rule,
 ) -> int:
     bound = _each_column(rows, _converters("sqlite", table, columns))
     statement = _sqlite_statement(table, columns, rule)
@@ -189,7 +198,11 @@ def _send_to_sqlite(
 
 
 def _send_to_postgres(
-    connection: Connection, table: Table, columns: tuple[str, ...], rows: list[Row], rule: Rule
+    connection: Connection,
+    table: Table,
+    columns: tuple[str, ...],
+    rows: list[RowValues],
+    rule: Rule,
 ) -> int:
     checked = _each_column(rows, _converters(POSTGRESQL, table, columns))
     statement = _postgres_statement(table, columns, rule)
@@ -211,7 +224,7 @@ def _converters(
     return converters_of(dialect, (table.c[name].type for name in columns))
 
 
-def _each_column(rows: list[Row], converters: Sequence[Converter | None]) -> list[Row]:
+def _each_column(rows: list[RowValues], converters: Sequence[Converter | None]) -> list[RowValues]:
     by_column = zip(*rows, strict=True)
     return list(
         zip(
@@ -224,8 +237,8 @@ def _each_column(rows: list[Row], converters: Sequence[Converter | None]) -> lis
     )
 
 
-def _each_value(values: Row, convert: Converter) -> Iterator[Any]:
-    # All rows of a slot carry the same instants: converted once, not 200 times.
+def _each_value(values: RowValues, convert: Converter) -> Iterator[Any]:
+    # All rows of a slot have the same instants: converted once, not 200 times.
     previous, converted = values[0], convert(values[0])
     for value in values:
         if value is not previous:
@@ -241,7 +254,7 @@ def _sqlite_statement(table: Table, columns: tuple[str, ...], rule: Rule) -> str
 
 @lru_cache(maxsize=256)
 def _postgres_statement(table: Table, columns: tuple[str, ...], rule: Rule) -> str:
-    """With one placeholder: a JSON document, a list of rows."""
+    """With one placeholder: a document of rows."""
     types = {name: table.c[name].type for name in columns}
     offered = select(rows_in_document(POSTGRESQL, types, "offered"))
     insert = postgresql.insert(table).from_select(columns, offered)
@@ -249,7 +262,7 @@ def _postgres_statement(table: Table, columns: tuple[str, ...], rule: Rule) -> s
 
 
 def _resolved(insert: _Insert, table: Table, columns: tuple[str, ...], rule: Rule) -> _Insert:
-    """The insert, with what happens when the key is there."""
+    """The insert, with what happens if the key is stored already."""
     key = [column.name for column in table.primary_key]
     outcomes = {
         name: _outcome(table, insert.excluded, name, rule) for name in columns if name not in key
@@ -260,7 +273,7 @@ def _resolved(insert: _Insert, table: Table, columns: tuple[str, ...], rule: Rul
     return insert.on_conflict_do_update(index_elements=key, set_=outcomes, where=differs)
 
 
-def _outcome(table: Table, offered: _Offered, name: str, rule: Rule) -> Column:
+def _outcome(table: Table, offered: _Offered, name: str, rule: Rule) -> Expression:
     old, new = table.c[name], offered[name]
     if name in rule.combined:
         return rule.combined[name](old, new)

@@ -1,7 +1,7 @@
-"""SQLite's way of taking many rows: a hundred in one statement.
+"""Adds many rows to SQLite, a hundred in one statement.
 
-A value that all rows share is bound once. Twice as fast as `executemany`, which steps through
-the statement row by row and gives every other thread a turn after each.
+A value that all rows share is bound once. Twice as fast as `executemany`, which executes the
+statement row by row and releases the interpreter lock after each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, insert
 
 from data_fetch.storage.database.dialects import SQLITE
 
-# Longer statements are no faster, and every SQLite in use takes their parameters.
+# Longer statements are no faster, and every SQLite in use accepts this many parameters.
 ROWS_PER_STATEMENT = 100
 
 
@@ -25,7 +25,7 @@ def append(
 ) -> None:
     """Add rows to *target*: *columns* of one length, and for the others *shared* values.
 
-    Values are as the driver takes them. Raises IntegrityError when a key is taken.
+    Values are converted for the driver. Raises IntegrityError for a key that is stored already.
     """
     names, constants = (*shared, *columns), tuple(shared.values())
     total = len(next(iter(columns.values())))

@@ -1,7 +1,7 @@
-"""The option contracts of an underlying: which expiries, which keys, in which lots.
+"""The option contracts of an underlying: their expiries, keys and lots.
 
-Contracts name their underlying by its key, of which a stock has had several after a new ISIN:
-`underlying_keys` gives all of them.
+Contracts refer to their underlying by its key, of which a stock has several after a new ISIN:
+`underlying_keys` returns all of them.
 """
 
 from collections import defaultdict
@@ -28,9 +28,9 @@ OPTIONS = tuple(each.value for each in OptionType)
 def underlying_keys(
     connection: Connection, underlyings: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
-    """Every key that each of *underlyings* has or had; none for one that is not known.
+    """Every key that each of *underlyings* has or had; none for an unknown one.
 
-    An underlying is named by its symbol, one that was given up in a rename perhaps, or by a key.
+    An underlying is named by its symbol, current or former, or by a key.
     """
     instruments = instruments_table.c
     named = or_(instruments.symbol.in_(underlyings), instruments.instrument_key.in_(underlyings))
@@ -52,9 +52,9 @@ def underlying_keys(
 def refuse_invented_underlyings(
     connection: Connection, world: World, underlyings: Collection[str]
 ) -> None:
-    """Raise WrongWorld if a live store is offered chains of an invented underlying.
+    """Raise WrongWorld for chains of an invented underlying in a live store.
 
-    *underlyings* are symbols, and keys of those whose symbol nobody knew.
+    *underlyings* are symbols, and the keys of those whose symbol is unknown.
     """
     if world is not World.LIVE or not underlyings:
         return
@@ -70,8 +70,8 @@ def lots_at(
 ) -> dict[date, int]:
     """How many shares one contract on the underlying of *keys* was on *day*, by expiry.
 
-    An expiry is left out when nobody knows, or when the contracts that were listed then do not
-    agree.
+    An expiry is left out if its lot is unknown, or if the contracts that were listed then differ
+    in it.
     """
     contracts, terms = instruments_table.c, terms_table.c
     newest = terms_table.alias("newest")
@@ -92,7 +92,7 @@ def lots_at(
     )
     seen: dict[date, dict[date, set[int | None]]] = defaultdict(lambda: defaultdict(set))
     for expiry, last_seen, lot_size in connection.execute(query):
-        # Contracts that were taken off the list before that day have no say.
+        # Contracts that were delisted before that day do not count.
         seen[expiry][min(last_seen, day)].add(lot_size)
     agreed = {expiry: _only(lots[max(lots)]) for expiry, lots in seen.items()}
     return {expiry: lot for expiry, lot in agreed.items() if lot is not None}
@@ -111,7 +111,7 @@ def contract_keys(
     query = (
         select(contracts.strike, contracts.instrument_type, contracts.instrument_key)
         .where(_options_on(keys), contracts.expiry == expiry)
-        # Of two with one strike, an adjusted one perhaps, the one listed last is meant.
+        # Of two with one strike, such as an adjusted one, the one listed last is meant.
         .order_by(contracts.last_seen, contracts.instrument_key)
     )
     return {(strike, OptionType(side)): key for strike, side, key in connection.execute(query)}
@@ -130,7 +130,7 @@ def listed_expiries(connection: Connection, keys: Collection[str], day: date) ->
         .where(
             _options_on(keys),
             contracts.expiry >= day,
-            # Not equal: a newer master may be stored half.
+            # Not equal: a newer master may be stored partly.
             contracts.last_seen >= newest,
         )
         .order_by(contracts.expiry)

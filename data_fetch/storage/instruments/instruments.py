@@ -1,4 +1,4 @@
-"""Instruments: what the master has ever listed, and what became of it. Never deleted."""
+"""Stores every instrument that a master has listed, and its changes of name. None is deleted."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -29,9 +29,9 @@ VALUES = attrgetter(*FIELDS)
 
 Begin = Callable[[], AbstractContextManager[Connection]]
 
-# An older master, read late, fills holes and does not overwrite what a newer one said.
+# An older master, read late, adds what is missing and does not overwrite newer values.
 SEEN = Rule(ranking=("last_seen",), combined={"first_seen": earliest, "last_seen": latest})
-# A symbol that has been free for longer than this may belong to somebody else by now.
+# A symbol that has been free for longer than this may belong to another company.
 STILL_KNOWN = timedelta(days=30)
 
 
@@ -54,18 +54,18 @@ def save_master(
 ) -> SavedMaster:
     """Store every instrument of the master of *seen_on*; streamed, in short transactions.
 
-    Those known already keep `first_seen` and move `last_seen` on. Renames and new ISINs are
-    recorded in `instrument_lineage` before the new names are, lots and ticks that differ from
-    those before in `instrument_terms`. Doing it again changes nothing;
-    *digest*, the caller's mark of this date and content, is kept once all of it is stored, so
-    that `saved_digest` tells when it need not be done again. *guard* is checked in every write.
+    For stored instruments `first_seen` remains and `last_seen` is updated. Renames and new ISINs
+    are recorded in `instrument_lineage` before the new names are, lots and ticks that differ from
+    those before in `instrument_terms`. Saving a master again changes nothing. *digest* identifies
+    date and content to the caller; it is stored after everything else, so that `saved_digest`
+    shows whether a master is complete. *guard* is checked in every write.
     Raises WrongWorld for invented instruments in a live store.
     """
     begin = partial(store.writing, guard)
     cash: list[Instrument] = []
-    contracts = _contracts(_admitted(store.world, begin, instruments), held_back=cash)
+    contracts = _contracts(_admitted(store.world, begin, instruments), cash=cash)
     changed = _save(begin, contracts, seen_on)
-    # Only now that the whole cash segment is at hand can it be compared, and it must be
+    # The cash segment can be compared only when all of it has been read, and must be compared
     # before its new names replace the old ones.
     lineage = _record_lineage(store, begin, cash, seen_on, now)
     changed += _save(begin, cash, seen_on)
@@ -84,7 +84,7 @@ def saved_digest(store: Store) -> str | None:
 
 def last_master_date(connection: Connection) -> date | None:
     """The date of the newest master stored; None when there is none."""
-    # A save that was stopped half way has stored contracts and not the cash segment yet.
+    # A save that was stopped half way has stored contracts but no cash segment.
     cash = instruments_table.c.segment != "NSE_FO"
     newest: date | None = connection.scalar(
         select(func.max(instruments_table.c.last_seen)).where(cash)
@@ -93,11 +93,11 @@ def last_master_date(connection: Connection) -> date | None:
 
 
 def instruments_named(connection: Connection, symbols: Sequence[str]) -> Universe:
-    """What *symbols* stand for, as the newest master that was stored had it.
+    """The instruments of *symbols*, by the newest stored master.
 
     Beside stocks and indices a symbol may be a contract's ("NIFTY FUT 27 OCT 26"), one that
-    was given up in a rename and that nobody else has taken, or an instrument key, a former one
-    perhaps.
+    was given up in a rename and not taken by another company, or an instrument key, current or
+    former.
     """
     in_capitals = {symbol.upper() for symbol in symbols}
     query = select(instruments_table).where(
@@ -107,7 +107,7 @@ def instruments_named(connection: Connection, symbols: Sequence[str]) -> Univers
             instruments_table.c.instrument_key.in_(symbols),
         )
     )
-    # Of several with one symbol, a former ISIN perhaps, the one seen last is meant.
+    # Of several with one symbol, such as two ISINs, the one seen last is meant.
     rows = connection.execute(query.order_by(instruments_table.c.last_seen.desc())).all()
     found = [_instrument(row) for row in rows]
     universe = resolve(symbols, found)
@@ -150,26 +150,26 @@ def listed_instruments(connection: Connection, symbols: Sequence[str]) -> Univer
 
 
 def instruments_with(connection: Connection, instrument_keys: Iterable[str]) -> list[Instrument]:
-    """The instruments of these keys, as the last master that listed them had them."""
+    """The instruments of these keys, by the last master that listed them."""
     wanted = instruments_table.c.instrument_key.in_(list(instrument_keys))
     return [_instrument(row) for row in connection.execute(select(instruments_table).where(wanted))]
 
 
 def first_seen_days(connection: Connection, instrument_keys: Sequence[str]) -> dict[str, date]:
-    """When each of these instruments was in a master for the first time."""
+    """The date on which each of these instruments was in a master for the first time."""
     query = select(instruments_table).where(instruments_table.c.instrument_key.in_(instrument_keys))
     return {row.instrument_key: row.first_seen for row in connection.execute(query)}
 
 
 def lineage_of(connection: Connection, instrument_key: str) -> list[KeyChange]:
-    """The successions in which *instrument_key* is the old or the new key, oldest first."""
+    """The changes in which *instrument_key* is the old or the new key, oldest first."""
     return [
         each for each in key_changes(connection) if instrument_key in (each.old_key, each.new_key)
     ]
 
 
 def key_changes(connection: Connection) -> list[KeyChange]:
-    """Every change of name or ISIN on record, oldest first: a few hundred at most."""
+    """Every stored change of name or ISIN, oldest first: a few hundred at most."""
     rows = connection.execute(select(lineage_table).order_by(lineage_table.c.valid_from))
     return [KeyChange(row.old_key, row.new_key, row.valid_from, row.reason) for row in rows]
 
@@ -184,15 +184,13 @@ def _admitted(
         yield instrument
 
 
-def _contracts(
-    instruments: Iterable[Instrument], held_back: list[Instrument]
-) -> Iterator[Instrument]:
-    """The derivative contracts; what is not one goes to *held_back*."""
+def _contracts(instruments: Iterable[Instrument], cash: list[Instrument]) -> Iterator[Instrument]:
+    """The derivative contracts; what is not one goes to *cash*."""
     for instrument in instruments:
         if instrument.segment == "NSE_FO":
             yield instrument
         else:
-            held_back.append(instrument)
+            cash.append(instrument)
 
 
 def _save(begin: Begin, instruments: Iterable[Instrument], seen_on: date) -> int:
@@ -233,7 +231,7 @@ def _known_stocks(connection: Connection, newest: date) -> list[Instrument]:
 
 
 def _is_recorded(connection: Connection, found: KeyChange) -> bool:
-    """Whether it was recorded by a run that was stopped before the new name was stored."""
+    """Whether a run recorded it that was stopped before the new name was stored."""
     return any(
         (each.old_key, each.new_key, each.reason) == (found.old_key, found.new_key, found.reason)
         for each in lineage_of(connection, found.old_key)
@@ -241,7 +239,7 @@ def _is_recorded(connection: Connection, found: KeyChange) -> bool:
 
 
 def _renamed(connection: Connection, symbols: Collection[str]) -> dict[str, Instrument]:
-    """What those of *symbols* that were given up in a rename stand for by now."""
+    """The current instruments of the *symbols* that were given up in a rename."""
     recorded = key_changes(connection)
     # Of several stocks that once had the symbol, the last one is meant.
     keys = {

@@ -1,4 +1,4 @@
-"""Lots and ticks over time: what an instrument was traded in on a given day."""
+"""Lots and ticks over time: the terms of an instrument on a given day."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ History = dict[date, Terms]
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """The row of that day: what it has to say, or None where it must go."""
+    """The row of that day: its new terms, or None if it has to be deleted."""
 
     instrument_key: str
     day: date
@@ -43,9 +43,9 @@ class _Change:
 
 
 def record_terms(connection: Connection, instruments: Sequence[Instrument], seen_on: date) -> None:
-    """Keep the terms of the master of *seen_on*, whose instruments are stored already.
+    """Store the terms of the master of *seen_on*, whose instruments are stored already.
 
-    A master may be read late: one that is older than what is known falls into place.
+    A master may be read late: the terms of an older one are put in order of time.
     """
     known = _histories(connection, [one.instrument_key for one in instruments])
     changes: list[_Change] = []
@@ -59,31 +59,31 @@ def record_terms(connection: Connection, instruments: Sequence[Instrument], seen
     newest = _as_last_seen(connection, differing, seen_on) if differing else {}
     for one in differing:
         key = one.instrument_key
-        # A newer master may have told the old terms without leaving a row.
-        told = {seen_on: (one.lot_size, one.tick_size)} | newest.get(key, {})
-        changes += _changes(key, known[key], told)
+        # A newer master may have had the same terms as the stored ones, so that it has no row.
+        reported = {seen_on: (one.lot_size, one.tick_size)} | newest.get(key, {})
+        changes += _changes(key, known[key], reported)
     _write(connection, changes)
 
 
 def merge_terms(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Bring the rows of another store in; how many rows that changed. On one day theirs count."""
-    told: dict[str, History] = defaultdict(dict)
+    """Add the rows of another store, which win on equal days; returns how many rows changed."""
+    reported: dict[str, History] = defaultdict(dict)
     for key, since, lot_size, tick_size in rows:
-        told[key][since] = lot_size, tick_size
-    known = _histories(connection, list(told))
+        reported[key][since] = lot_size, tick_size
+    known = _histories(connection, list(reported))
     changes = [
         change
-        for key, history in told.items()
+        for key, history in reported.items()
         for change in _changes(key, known.get(key, {}), history)
     ]
     _write(connection, changes)
     return len(changes)
 
 
-def _changes(instrument_key: str, history: History, told: History) -> Iterable[_Change]:
-    """What becomes of *history* when masters are *told*: rows where the terms differ from those
-    before, and nowhere else."""
-    merged = history | told
+def _changes(instrument_key: str, history: History, reported: History) -> Iterable[_Change]:
+    """The changes of rows after *reported* is added to *history*: there is a row where the terms
+    differ from those before, and nowhere else."""
+    merged = history | reported
     before: Terms | None = None
     for day in sorted(merged):
         wanted = merged[day] if merged[day] != before else None
@@ -110,7 +110,7 @@ def _histories(connection: Connection, keys: Sequence[str]) -> dict[str, History
 def _as_last_seen(
     connection: Connection, instruments: Sequence[Instrument], after: date
 ) -> dict[str, History]:
-    """The terms that the newest master told, of those instruments that one after *after* had."""
+    """The terms by the newest master, of the instruments in a master after *after*."""
     columns = instruments_table.c
     keys = [one.instrument_key for one in instruments]
     query = select(

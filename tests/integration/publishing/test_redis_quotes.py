@@ -110,7 +110,7 @@ def test_a_slot_without_quotes_changes_nothing(redis_url: str, client: Any) -> N
 
 @pytest.fixture
 def nobody_listens() -> str:
-    """The address of a port that nobody listens on."""
+    """The address of a port without a server."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     return f"redis://127.0.0.1:{port}/0"
@@ -128,11 +128,11 @@ def test_a_redis_that_is_down_costs_one_warning_and_no_slot(
     assert caplog.records[0].levelno == logging.WARNING
 
 
-def test_a_redis_that_comes_back_and_goes_again_is_told_again(
+def test_a_redis_that_comes_back_and_goes_again_is_reported_again(
     redis_url: str, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     feed = QuoteFeed(redis_url, World.PAPER)
-    client.set("quotes:paper:latest", "somebody else's")  # no hash can be written there
+    client.set("quotes:paper:latest", "another program's")  # no hash can be written there
     feed(RUN, [quote("TCS", 105.5)])
 
     client.delete("quotes:paper:latest")
@@ -140,20 +140,20 @@ def test_a_redis_that_comes_back_and_goes_again_is_told_again(
     assert latest(client)["TCS"]["ltp"] == 106.0
 
     client.delete("quotes:paper:latest")
-    client.set("quotes:paper:latest", "somebody else's")
+    client.set("quotes:paper:latest", "another program's")
     feed(RUN, [quote("TCS", 107.0)])
 
     assert caplog.messages == ["quote_feed_down"] * 2
 
 
-def test_the_password_of_redis_is_never_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_password_of_redis_is_never_shown(caplog: pytest.LogCaptureFixture) -> None:
     feed = QuoteFeed("redis://:pw-4711@127.0.0.1:1/0", World.PAPER)
 
     feed(RUN, [quote("TCS", 105.5)])
 
-    told = [str(record.__dict__) for record in caplog.records]
-    assert told
-    assert "4711" not in repr(feed) + "".join(told)
+    given = [str(record.__dict__) for record in caplog.records]
+    assert given
+    assert "4711" not in repr(feed) + "".join(given)
 
 
 def test_invented_prices_never_stand_where_real_ones_are_looked_for(

@@ -139,8 +139,14 @@ def desk(tmp_path: Path, database_url: str) -> Iterator[CollectorContext]:
         pytest.param(
             {"kind": "html-in-200", "times": 1}, "completed", ALL, None, id="HTML in a 200, once"
         ),
-        pytest.param({"kind": "html-in-200"}, "failed", 0, "without a JSON object", id="HTML in a 200, for good"),
-        pytest.param({"kind": "cloudflare-403"}, "failed", 0, "403", id="the front door is shut"),
+        pytest.param(
+            {"kind": "html-in-200"},
+            "failed",
+            0,
+            "without a JSON object",
+            id="HTML in a 200, for good",
+        ),
+        pytest.param({"kind": "cloudflare-403"}, "failed", 0, "403", id="blocked by the CDN"),
         pytest.param({"kind": "server-error", "times": 2}, "completed", ALL, None, id="500, twice"),
         pytest.param(
             {"kind": "maintenance", "retry_after": 2, "times": 1},

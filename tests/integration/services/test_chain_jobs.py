@@ -56,7 +56,8 @@ def test_indices_are_polled_every_half_minute_by_default(shop: Shop) -> None:
 
     assert receipts(shop) == {"NIFTY": 10, "BANKNIFTY": 10}
     assert shop.remarks == [
-        "Chains: 2 symbols wish for 4 requests a minute, 60 can be had: each as often as it wishes."
+        "Polling 2 symbols needs 4 requests/min; the limit allows 60. "
+        "All run at their configured interval."
     ]
 
 
@@ -116,7 +117,9 @@ def test_a_symbol_that_fails_delays_no_other(shop: Shop) -> None:
     assert sources["NIFTY", "upstox"] == 10
     assert sources["BANKNIFTY", "nse"] >= 8
     assert sources["BANKNIFTY", "upstox"] == sources["NIFTY", "nse"] == 0
-    assert shop.remarks[1:] == ["Chains: BANKNIFTY comes from nse (upstox: server_error)"]
+    assert shop.remarks[1:] == [
+        "BANKNIFTY: chain received from nse (upstox returned a server error)"
+    ]
 
 
 def test_a_failing_symbol_is_told_once_and_again_when_it_is_well(shop: Shop) -> None:
@@ -131,8 +134,8 @@ def test_a_failing_symbol_is_told_once_and_again_when_it_is_well(shop: Shop) -> 
 
     told = [line for line in shop.remarks if "NIFTY" in line and "BANK" not in line]
     assert len(told) == 2
-    assert "NIFTY cannot be had" in told[0]
-    assert told[1] == "Chains: NIFTY"
+    assert "NIFTY: no chain available" in told[0]
+    assert told[1] == "NIFTY: works again"
 
 
 def test_what_a_worker_runs_into_is_raised_at_the_next_beat(
@@ -165,8 +168,8 @@ def test_the_plan_says_before_it_starts_what_cannot_be(sqlite_url: str, tmp_path
 
         assert not plan.feasible
         assert shop.remarks == [
-            "Chains: 2 symbols wish for 84 requests a minute, 60 can be had: 2 of them are polled "
-            "less often, BANKNIFTY every 7 s instead of 5 s."
+            "Polling 2 symbols needs 84 requests/min; the limit allows 60. "
+            "2 of them run less often: BANKNIFTY every 7 s instead of 5 s."
         ]
 
 
@@ -253,7 +256,7 @@ def test_what_is_not_known_is_told_and_stops_nothing(sqlite_url: str, tmp_path: 
 
         assert receipts(shop)["M&M"] == 1
         [told] = [line for line in shop.remarks if "NOSUCH" in line]
-        assert told.startswith("Chains: the store knows no instrument named NOSUCH: not polled.")
+        assert told.startswith("Not polled: the store knows no instrument named NOSUCH.")
 
 
 def test_a_stock_with_a_new_isin_is_polled_on(shop: Shop) -> None:

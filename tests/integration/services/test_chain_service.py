@@ -300,11 +300,11 @@ def test_a_vault_that_cannot_be_written_stops_nothing(shop: Shop) -> None:
 
     assert all(poll.complete for poll in polls)
     assert shop.count(ChainReceiptRow) == 3
-    assert "answers are not kept: " in polls[0].remarks[0]
-    told = [line for line in shop.remarks if "kept" in line]
+    assert "raw responses are not stored: " in polls[0].remarks[0]
+    told = [line for line in shop.remarks if "Raw chain responses" in line]
     assert [line.split(" (")[0] for line in told] == [
-        "Chains: answers are not kept as they came",
-        "Chains: answers are kept again.",
+        "Raw chain responses are not stored",
+        "Raw chain responses are stored again.",
     ]
     assert {each.underlying for each in shop.raw_store.raw_responses(date.min, date.max)} == {
         "RELIANCE"

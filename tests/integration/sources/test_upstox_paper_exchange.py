@@ -143,7 +143,7 @@ def test_passing_trouble_costs_one_more_request(tmp_path: Path, kind: str) -> No
         ("nan-price", "last_price is nan"),
     ],
 )
-def test_spoilt_rows_are_set_aside(tmp_path: Path, kind: str, reason: str) -> None:
+def test_poisoned_rows_are_rejected(tmp_path: Path, kind: str, reason: str) -> None:
     response = ask(tmp_path, Fault(kind=kind, api="ltp", times=1))
     assert response.rejected
     assert all(reason in row.reason for row in response.rejected)
@@ -155,13 +155,13 @@ def test_numbers_as_text_are_read(tmp_path: Path) -> None:
     assert poisoned.records == ask(tmp_path / "plain").records
 
 
-def test_empty_answer_makes_all_absent(tmp_path: Path) -> None:
+def test_empty_response_makes_all_absent(tmp_path: Path) -> None:
     response = ask(tmp_path, Fault(kind="empty-data", api="ltp", times=1))
     assert not response.records
     assert response.absent
 
 
-def test_blocked_address_is_told(tmp_path: Path) -> None:
+def test_blocked_address_is_reported(tmp_path: Path) -> None:
     with (
         trading(tmp_path, Fault(kind="cloudflare-403", api="ltp")) as desk,
         pytest.raises(AccessDenied, match="used Cloudflare to restrict access"),
@@ -247,7 +247,7 @@ class TestCandles:
         (tmp_path / "plain").mkdir()
         assert self.history(tmp_path, Fault(kind=kind)) == self.history(tmp_path / "plain")
 
-    def test_lost_minutes_are_lacking_in_a_complete_answer(self, tmp_path: Path) -> None:
+    def test_lost_minutes_are_lacking_in_a_complete_response(self, tmp_path: Path) -> None:
         first = datetime(2026, 9, 11, 10, 0, tzinfo=IST)
         lost = Fault(kind="lost-minutes", bars_from=first, bars_until=first + timedelta(minutes=7))
         read = self.history(tmp_path, lost)
@@ -265,7 +265,7 @@ class TestCandles:
             pytest.param("negative-price", 0, {NO_PRICE: 1125}, id="negative"),
         ],
     )
-    def test_spoilt_answers_are_not_complete(
+    def test_poisoned_responses_are_not_complete(
         self, tmp_path: Path, kind: str, kept: int, rejected_rows: dict[str, int]
     ) -> None:
         read = self.history(tmp_path, Fault(kind=kind))
@@ -294,7 +294,7 @@ class TestCandles:
                 )
         assert refused.value.code == "UDAPI1148"
 
-    def test_a_contract_is_asked_for_by_its_dated_key_once_it_has_expired(
+    def test_a_contract_is_requested_by_its_dated_key_once_it_has_expired(
         self, tmp_path: Path
     ) -> None:
         minute, expiry = CandleInterval.MINUTE, date(2026, 9, 22)
@@ -324,7 +324,7 @@ class TestCandles:
 
 
 def test_running_bars_become_the_minutes_of_history(tmp_path: Path) -> None:
-    """Asked for once a minute, they are what the intraday candles say afterwards."""
+    """Requested once a minute, they are equal to the later intraday candles."""
     minute = CandleInterval.MINUTE
     with trading(tmp_path) as desk:
         key = desk.key("TCS")

@@ -1,4 +1,4 @@
-"""Candles in bulk: which version stays, what became of the others, on both databases."""
+"""Candles in bulk: which version is current, where the others are, on both databases."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +23,8 @@ from data_fetch.storage.candles.candles import (
     CONFIRM,
     CORRECT,
     JUDGE,
-    KEEP_OLD_VERSIONS,
     NUMBER,
+    SAVE_OLD_VERSIONS,
     Written,
     begin_candle_writing,
     candles,
@@ -47,7 +47,7 @@ VALUES = ("open", "high", "low", "close", "volume", "oi", "kind")
 
 @dataclass(frozen=True)
 class Values:
-    """What a candle says. Two are equal when every field is."""
+    """The values of a candle. Two are equal when every field is."""
 
     open: float = 2990.05
     high: float = 2995.0
@@ -63,14 +63,16 @@ OTHER = Values(close=2991.15)
 
 
 def block(
-    said: Mapping[int, Values], key: str = KEY, interval: CandleInterval = CandleInterval.MINUTE
+    values: Mapping[int, Values],
+    key: str = KEY,
+    interval: CandleInterval = CandleInterval.MINUTE,
 ) -> CandleBlock:
-    """A block of what is said, by minutes after the opening."""
-    rows = [said[minute] for minute in sorted(said)]
+    """A block of candles, given by minutes after the opening."""
+    rows = [values[minute] for minute in sorted(values)]
     return CandleBlock(
         instrument_key=key,
         interval=interval,
-        starts=[OPENS + minute for minute in sorted(said)],
+        starts=[OPENS + minute for minute in sorted(values)],
         open=[row.open for row in rows],
         high=[row.high for row in rows],
         low=[row.low for row in rows],
@@ -103,7 +105,7 @@ def inserted(store: Store, blocks: Sequence[CandleBlock], provenance: Provenance
 
 
 def read(store: Store, key: str = KEY, as_of: datetime | None = None) -> dict[int, Any]:
-    """What is known of each minute after the opening."""
+    """The known candle of each minute after the opening."""
     with store.reading() as connection:
         rows = candle_rows(connection, key, "1minute", OPENS, OPENS + 400, as_of)
     return {minute_number(row.timestamp) - OPENS: row for row in rows}
@@ -123,7 +125,7 @@ def everything(store: Store) -> tuple[list[Any], list[Any]]:
 
 @pytest.mark.parametrize("write", [inserted, merged])
 def test_candles_come_back_exactly_as_they_were_offered(store: Store, write: Any) -> None:
-    said = {
+    values = {
         0: Values(open=0.1 + 0.2, high=1e17 / 3, low=5e-324, close=2990.05),
         1: Values(volume=9_000_000_000, oi=2**62),
         7: Values(kind=Kind.CARRIED, volume=0),
@@ -131,13 +133,13 @@ def test_candles_come_back_exactly_as_they_were_offered(store: Store, write: Any
     }
     keys = ("NSE_EQ|M&M", "NSE_INDEX|Nifty 50", "NSE_FO|क\t\\N'\"")
 
-    written = write(store, [block(said, key) for key in keys], came(3, final=True))
+    written = write(store, [block(values, key) for key in keys], came(3, final=True))
 
     assert written == Written(inserted=12)
     for key in keys:
         rows = read(store, key)
         assert {minute: tuple(row[1:8]) for minute, row in rows.items()} == {
-            minute: tuple(getattr(one, name) for name in VALUES) for minute, one in said.items()
+            minute: tuple(getattr(one, name) for name in VALUES) for minute, one in values.items()
         }
         assert {tuple(row[8:]) for row in rows.values()} == {
             ("history", True, AT + timedelta(seconds=3))
@@ -150,7 +152,7 @@ SETTLED = {
     "provisional, the same later": (SAME, False, 9, False, Written(), SAME, False, 5),
     "provisional, corrected later": (OTHER, False, 9, False, Written(revised=1), OTHER, False, 9),
     "provisional, corrected at once": (OTHER, False, 5, False, Written(revised=1), OTHER, False, 5),
-    "provisional, older news": (OTHER, False, 1, False, Written(), SAME, False, 5),
+    "provisional, older": (OTHER, False, 1, False, Written(), SAME, False, 5),
     "confirmed": (SAME, True, 9, False, Written(finalised=1), SAME, True, 5),
     "confirmed by an older answer": (SAME, True, 1, False, Written(finalised=1), SAME, True, 5),
     "history differs": (OTHER, True, 9, False, Written(revised=1), OTHER, True, 9),
@@ -168,7 +170,7 @@ SETTLED = {
     SETTLED.values(),
     ids=SETTLED.keys(),
 )
-def test_final_beats_provisional_then_newer_beats_older(
+def test_final_replaces_provisional_then_newer_replaces_older(
     store: Store,
     values: Values,
     final: bool,
@@ -187,9 +189,9 @@ def test_final_beats_provisional_then_newer_beats_older(
     row = read(store)[0]
     assert (row.close, row.is_final) == (stays.close, is_final)
     assert row.fetched_at == AT + timedelta(seconds=since)
-    _, kept = everything(store)
+    _, old = everything(store)
     assert before == []
-    assert len(kept) == written.revised
+    assert len(old) == written.revised
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -203,16 +205,16 @@ def test_a_difference_in_any_value_is_a_correction(store: Store, name: str) -> N
     assert getattr(read(store)[0], name) == getattr(changed, name)
 
 
-def test_a_confirmed_candle_is_the_history_s_but_known_since_it_first_arrived(
+def test_a_confirmed_candle_has_the_source_of_the_history_and_its_first_arrival(
     store: Store,
 ) -> None:
     merged(store, [block({0: SAME})], came(0, final=False))
     merged(store, [block({0: SAME})], came(9, final=True))
 
-    [[*_, source, is_final, fetched_at, run_id]], kept = everything(store)
+    [[*_, source, is_final, fetched_at, run_id]], old = everything(store)
 
     assert (source, is_final, fetched_at, run_id) == ("history", True, AT, "run 9")
-    assert kept == []
+    assert old == []
 
 
 def test_corrections_are_numbered_and_each_version_can_be_read_as_of_its_time(
@@ -238,7 +240,7 @@ def test_corrections_are_numbered_and_each_version_can_be_read_as_of_its_time(
     assert closes(store, as_of=AT)[1] == SAME.close
 
 
-def test_corrections_can_be_asked_for_by_time_interval_and_instrument(store: Store) -> None:
+def test_corrections_can_be_selected_by_time_interval_and_instrument(store: Store) -> None:
     daily = CandleInterval.DAY
     for values in (SAME, OTHER):
         blocks = [block({0: values, 3: values}, key) for key in ("A", "B&C")]
@@ -258,12 +260,12 @@ def test_corrections_can_be_asked_for_by_time_interval_and_instrument(store: Sto
 
 @pytest.mark.parametrize("final", [False, True])
 def test_writing_the_same_again_writes_nothing(store: Store, final: bool) -> None:
-    said = dict.fromkeys(range(375), SAME)
-    merged(store, [block(said)], came(0, final=final))
+    values = dict.fromkeys(range(375), SAME)
+    merged(store, [block(values)], came(0, final=final))
     before = everything(store), _versions(store)
 
-    assert merged(store, [block(said)], came(5, final=final)) == Written()
-    assert inserted(store, [block(said)], came(6, final=final)) == Written()
+    assert merged(store, [block(values)], came(5, final=final)) == Written()
+    assert inserted(store, [block(values)], came(6, final=final)) == Written()
 
     assert (everything(store), _versions(store)) == before
 
@@ -276,7 +278,7 @@ def _versions(store: Store) -> set[Any]:
         return set(connection.exec_driver_sql("SELECT xmin::text FROM candles").scalars())
 
 
-def test_the_direct_way_finds_candles_after_all_and_settles_them(store: Store) -> None:
+def test_a_direct_insert_that_meets_stored_candles_merges_them(store: Store) -> None:
     merged(store, [block({1: SAME, 2: SAME})], came(0, final=False))
 
     with store.writing() as connection:
@@ -325,7 +327,7 @@ def test_of_several_blocks_with_one_candle_the_last_counts(store: Store, write: 
     assert everything(store)[1] == []
 
 
-def test_two_settlings_in_one_transaction_do_not_meet(store: Store) -> None:
+def test_two_merges_in_one_transaction_do_not_mix(store: Store) -> None:
     merged(store, [block({0: SAME, 1: SAME})], came(0, final=False))
 
     with store.writing() as connection:
@@ -343,7 +345,7 @@ def test_nothing_offered_writes_nothing(store: Store, write: Any) -> None:
 
 
 @pytest.mark.parametrize("write", [inserted, merged])
-def test_an_instant_without_a_time_zone_is_refused(store: Store, write: Any) -> None:
+def test_an_instant_without_a_time_zone_is_rejected(store: Store, write: Any) -> None:
     naive = Provenance(
         source="paper", is_final=True, fetched_at=AT.replace(tzinfo=None), run_id="r"
     )
@@ -406,18 +408,18 @@ def test_a_final_and_a_provisional_writer_at_once_end_final(postgres_url: str) -
 
     with ThreadPoolExecutor() as threads:
         provisional, final = threads.map(write, (False, True))
-    rows, kept = everything(store)
+    rows, old = everything(store)
     store.close()
 
     assert {row[6] for row in rows} == {SAME.close}
     assert all(row[11] for row in rows)
     assert provisional.inserted + final.inserted == len(rows) == len(minutes)
-    assert (provisional.revised, final.revised) == (0, len(kept))
+    assert (provisional.revised, final.revised) == (0, len(old))
     assert final.revised == provisional.inserted
 
 
-@pytest.mark.parametrize("statement", [JUDGE, NUMBER, KEEP_OLD_VERSIONS, CORRECT, CONFIRM])
-def test_postgres_looks_stored_candles_up_and_never_reads_them_all(
+@pytest.mark.parametrize("statement", [JUDGE, NUMBER, SAVE_OLD_VERSIONS, CORRECT, CONFIRM])
+def test_postgres_looks_up_stored_candles_and_never_scans_them(
     postgres_url: str, statement: ClauseElement
 ) -> None:
     store = open_store(postgres_url, World.PAPER)
@@ -458,9 +460,9 @@ class Model:
 
     versions: dict[int, list[tuple[Values, bool, int]]] = field(default_factory=dict)
 
-    def offer(self, said: Mapping[int, Values], second: int, *, final: bool) -> Written:
+    def offer(self, candles: Mapping[int, Values], second: int, *, final: bool) -> Written:
         written = Written()
-        for minute, values in said.items():
+        for minute, values in candles.items():
             versions = self.versions.setdefault(minute, [])
             if not versions:
                 versions.append((values, final, second))
@@ -504,13 +506,13 @@ offers = st.lists(
 
 @settings(max_examples=40)
 @given(offers=offers)
-def test_any_sequence_of_offers_ends_as_the_rule_says(store: Store, offers: Any) -> None:
+def test_any_sequence_of_writes_ends_as_the_rule_requires(store: Store, offers: Any) -> None:
     key, model = f"KEY{next(numbers)}", Model()
 
-    for turn, (said, second, final) in enumerate(offers):
+    for turn, (values, second, final) in enumerate(offers):
         write = inserted if turn % 2 else merged
-        written = write(store, [block(said, key)], came(second, final=final))
-        assert written == model.offer(said, second, final=final)
+        written = write(store, [block(values, key)], came(second, final=final))
+        assert written == model.offer(values, second, final=final)
 
     assert {
         minute: (row.close, row.kind, row.is_final, (row.fetched_at - AT).seconds)

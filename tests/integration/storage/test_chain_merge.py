@@ -57,7 +57,7 @@ def merged(pair: Pair) -> dict[str, int]:
     return {name: changed[name] for name in sorted(changed) if "chain" in name}
 
 
-def test_everything_comes_over_and_a_second_time_changes_nothing(pair: Pair) -> None:
+def test_every_row_is_merged_and_a_second_merge_changes_nothing(pair: Pair) -> None:
     src, dst = pair
     legs = [ChainLeg(strike=Decimal(n), option_type=OptionType.CALL, ltp=1.0) for n in (1, 2, 3)]
     of = received(chain(1.0, *legs, source=ChainSource.NSE), minute(0), lot_size=75, rejected=2)
@@ -78,14 +78,14 @@ def test_everything_comes_over_and_a_second_time_changes_nothing(pair: Pair) -> 
 
 @settings(max_examples=15)
 @given(data=st.data(), history=histories)
-def test_receipts_of_both_fall_into_place(
+def test_receipts_of_both_stores_are_merged_in_order_of_time(
     pair: Pair, data: st.DataObject, history: list[ParsedResponse]
 ) -> None:
     for store in pair:
         emptied(store)
-    for told in history:
+    for one in history:
         for store in data.draw(st.sampled_from([pair[:1], pair[1:], pair])):
-            keep(store, told.received)
+            keep(store, one.received)
 
     merged(pair)
 
@@ -94,7 +94,7 @@ def test_receipts_of_both_fall_into_place(
     assert set(merged(pair).values()) == {0}
 
 
-def test_of_two_derivations_of_one_receipt_ours_stays(pair: Pair) -> None:
+def test_of_two_contents_of_one_receipt_the_destinations_remains(pair: Pair) -> None:
     src, dst = pair
     for store in pair:
         keep(store, received(chain(1.0), minute(0)))
@@ -104,7 +104,7 @@ def test_of_two_derivations_of_one_receipt_ours_stays(pair: Pair) -> None:
     assert [spot for _, spot, _, _ in heads(dst)] == [1.0]
 
 
-def test_documents_of_one_stamp_come_over_beside_each_other(pair: Pair) -> None:
+def test_documents_with_one_exchange_time_are_both_merged(pair: Pair) -> None:
     src, dst = pair
     for store, spot in zip(pair, (1.0, 2.0), strict=True):
         keep(store, received(chain(spot, exchange_time=OPENS), OPENS))
@@ -117,7 +117,7 @@ def test_documents_of_one_stamp_come_over_beside_each_other(pair: Pair) -> None:
     assert len(heads(src)) == 1
 
 
-def test_an_invented_underlying_does_not_come_over_to_real_prices(pair: Pair) -> None:
+def test_an_invented_underlying_is_not_merged_into_a_live_store(pair: Pair) -> None:
     src, dst = pair
     keep(src, received(chain(underlying=INVENTED.symbol), minute(0)))
     for store in pair:
@@ -130,7 +130,7 @@ def test_an_invented_underlying_does_not_come_over_to_real_prices(pair: Pair) ->
     assert set(rows(dst).values()) == {0}
 
 
-def test_more_legs_than_are_written_at_once_come_over(pair: Pair) -> None:
+def test_more_legs_than_one_portion_are_merged(pair: Pair) -> None:
     src, dst = pair
     legs = [
         ChainLeg(strike=Decimal(n), option_type=OptionType.PUT, oi=75.0) for n in range(1, 1_500)

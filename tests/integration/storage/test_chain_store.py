@@ -1,4 +1,4 @@
-"""What the store keeps of option chains, on each kind of database."""
+"""How option chains are stored, on each kind of database."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -167,7 +167,7 @@ def priced_chains(draw: st.DrawFn) -> Received:
         priced_chains(), min_size=1, max_size=3, unique_by=lambda r: r.chain.underlying
     )
 )
-def test_what_was_stored_comes_back(store: Store, several: list[Received]) -> None:
+def test_stored_chains_are_read_back(store: Store, several: list[Received]) -> None:
     keep(emptied(store), *several)
 
     for given_chain in several:
@@ -184,29 +184,30 @@ def test_what_was_stored_comes_back(store: Store, several: list[Received]) -> No
 
 @on_the_same_database
 @given(of=priced_chains())
-def test_contracts_become_shares_or_say_why_not(store: Store, of: Received) -> None:
+def test_contracts_become_shares_or_have_a_reason(store: Store, of: Received) -> None:
     keep(emptied(store), of)
 
     with store.reading() as connection:
         stored = {(row.strike, row.option_type): row for row in connection.execute(select(LEGS))}
-    told_contracts = of.chain.unit is QuantityUnit.CONTRACTS
-    lot = of.lot_size if told_contracts else 1
+    in_contracts = of.chain.unit is QuantityUnit.CONTRACTS
+    lot = of.lot_size if in_contracts else 1
     for leg in of.chain.legs:
         row = stored[leg.key]
-        told = {"volume": leg.volume, "oi": leg.oi, "prev_oi": leg.prev_oi}
+        quantities = {"volume": leg.volume, "oi": leg.oi, "prev_oi": leg.prev_oi}
         shares = {
-            name: None if lot is None else in_shares(value, lot) for name, value in told.items()
+            name: None if lot is None else in_shares(value, lot)
+            for name, value in quantities.items()
         }
-        assert {name: getattr(row, name) for name in told} == shares
-        assert {name: getattr(row, f"{name}_contracts") for name in told} == (
-            told if told_contracts else dict.fromkeys(told)
+        assert {name: getattr(row, name) for name in quantities} == shares
+        assert {name: getattr(row, f"{name}_contracts") for name in quantities} == (
+            quantities if in_contracts else dict.fromkeys(quantities)
         )
-        lost = any(told[name] is not None and shares[name] is None for name in told)
+        lost = any(quantities[name] is not None and shares[name] is None for name in quantities)
         why = "lot_unknown" if lot is None else "lot_mismatch"
         assert row.oi_reason == (why if lost else None)
 
 
-def test_a_source_that_names_no_keys_is_told_them(store: Store) -> None:
+def test_legs_of_a_source_without_keys_get_the_given_ones(store: Store) -> None:
     legs = [ChainLeg(strike=STRIKE, option_type=side, ltp=1.0) for side in OptionType]
     of = chain(1.0, *legs, source=ChainSource.NSE)
     keys = {(STRIKE, PUT): "NSE_FO|7|22-09-2026"}
@@ -218,7 +219,7 @@ def test_a_source_that_names_no_keys_is_told_them(store: Store) -> None:
     assert found.instrument_keys == keys
 
 
-def test_the_numbers_that_were_derived_stand_beside_the_leg(store: Store) -> None:
+def test_derived_numbers_are_stored_with_the_leg(store: Store) -> None:
     of = received(chain(), minute(0))
     numbers = (LegValuation(100.0, 0.1431, 0.5, 0.001, -9.5, 11.0, 3.0, None),)
     priced = replace(of.priced, numbers=numbers)
@@ -240,7 +241,7 @@ def test_the_numbers_that_were_derived_stand_beside_the_leg(store: Store) -> Non
 # Which receipts make one snapshot.
 
 
-def test_the_same_content_again_confirms(store: Store) -> None:
+def test_the_same_content_again_confirms_the_snapshot(store: Store) -> None:
     assert keep(store, received(chain(), minute(0))) == [ReceiptResult.STORED]
     assert keep(store, received(chain(), minute(1))) == [ReceiptResult.CONFIRMED]
 
@@ -253,7 +254,7 @@ def test_the_same_content_again_confirms(store: Store) -> None:
     }
 
 
-def test_another_content_with_the_same_stamp_is_a_snapshot_of_its_own(store: Store) -> None:
+def test_another_content_with_the_same_exchange_time_is_a_snapshot_of_its_own(store: Store) -> None:
     stamped = {"exchange_time": minute(0)}
 
     keep(store, received(chain(1.0, **stamped), minute(5)))
@@ -262,7 +263,7 @@ def test_another_content_with_the_same_stamp_is_a_snapshot_of_its_own(store: Sto
     assert heads(store) == [(minute(5), 1.0, 1, minute(5)), (minute(6), 2.0, 1, minute(6))]
 
 
-def test_what_was_told_before_and_is_told_again_is_news(store: Store) -> None:
+def test_an_earlier_content_that_returns_is_a_new_snapshot(store: Store) -> None:
     keep(store, *(received(chain(spot), minute(at)) for at, spot in enumerate([1.0, 2.0, 1.0])))
 
     assert [spot for _, spot, _, _ in heads(store)] == [1.0, 2.0, 1.0]
@@ -286,7 +287,7 @@ def test_the_same_receipt_again_changes_nothing(store: Store) -> None:
 
 
 def test_documents_that_share_an_instant_take_the_next_free_ones(store: Store) -> None:
-    """An archive that tells no receive times has only the exchange's stamp."""
+    """An archive without receive times has only the exchange time."""
     archive = [received(chain(spot, exchange_time=OPENS), OPENS) for spot in (1.0, 2.0, 3.0)]
     microsecond = timedelta(microseconds=1)
 
@@ -298,7 +299,7 @@ def test_documents_that_share_an_instant_take_the_next_free_ones(store: Store) -
     assert keep(store, archive[1]) == [ReceiptResult.REPEATED]
 
 
-def test_a_document_of_an_archive_that_was_collected_live_is_there_already(store: Store) -> None:
+def test_an_archived_document_that_was_collected_live_is_a_repetition(store: Store) -> None:
     of = chain(exchange_time=OPENS)
     keep(store, received(of, OPENS + timedelta(seconds=7)))
 
@@ -320,7 +321,7 @@ def test_a_receipt_between_two_of_one_snapshot_divides_it(store: Store) -> None:
     assert rows(store)["option_chain_data"] == 3
 
 
-def test_an_earlier_receipt_of_a_snapshot_gives_it_its_name(store: Store) -> None:
+def test_an_earlier_receipt_of_a_snapshot_sets_its_timestamp(store: Store) -> None:
     keep(store, *(received(chain(1.0), minute(at)) for at in (4, 5)))
 
     assert keep(store, received(chain(1.0), minute(0))) == [ReceiptResult.STORED]
@@ -339,7 +340,7 @@ def test_an_earlier_receipt_of_a_snapshot_gives_it_its_name(store: Store) -> Non
         ParsedResponse(2, 2.0, None),
     ],
 )
-def test_it_comes_to_the_same_in_whatever_order_receipts_arrive(
+def test_the_snapshots_do_not_depend_on_the_order_of_writing(
     store: Store, data: st.DataObject | None, history: list[ParsedResponse]
 ) -> None:
     emptied(store)
@@ -348,21 +349,21 @@ def test_it_comes_to_the_same_in_whatever_order_receipts_arrive(
 
     bounds = [0, *sorted(cuts), len(order)]
     for first, end in pairwise(bounds):
-        keep(store, *(told.received for told in order[first:end]))
+        keep(store, *(one.received for one in order[first:end]))
 
     assert heads(store) == expected_heads(history)
     counts = rows(store)
     assert counts["chain_receipts"] == len(history)
     assert counts["option_chain_data"] == counts["chain_summary"] == len(heads(store))
-    for told in history:
-        found = snapshot(store, minute(told.at))
-        assert found.chain.spot == told.spot
+    for one in history:
+        found = snapshot(store, minute(one.at))
+        assert found.chain.spot == one.spot
 
-    keep(store, *(told.received for told in order))
+    keep(store, *(one.received for one in order))
     assert heads(store) == expected_heads(history)
 
 
-def test_a_receipt_can_be_looked_up(store: Store) -> None:
+def test_the_snapshot_of_a_receipt_can_be_looked_up(store: Store) -> None:
     keep(store, received(chain(1.0), minute(0)), received(chain(1.0), minute(2)))
 
     def found(at: int) -> datetime | None:
@@ -376,12 +377,12 @@ def test_a_receipt_can_be_looked_up(store: Store) -> None:
 # Confirmations without numbers.
 
 
-def test_a_chain_that_is_known_needs_no_numbers_to_be_confirmed(store: Store) -> None:
+def test_a_stored_chain_is_confirmed_without_pricing(store: Store) -> None:
     quotes_repository = ChainStore(store)
     keep(store, received(chain(1.0), minute(0)))
 
-    [again, news] = quotes_repository.known([chain(1.0), chain(2.0)], minute(1))
-    assert news is None
+    [again, new] = quotes_repository.known([chain(1.0), chain(2.0)], minute(1))
+    assert new is None
     assert again is not None
     recorded = quotes_repository.record((), a_run(), (), [again])
 
@@ -390,14 +391,14 @@ def test_a_chain_that_is_known_needs_no_numbers_to_be_confirmed(store: Store) ->
     assert heads(store) == [(minute(0), 1.0, 2, minute(1))]
 
 
-def test_nothing_is_known_before_it_was_received(store: Store) -> None:
+def test_no_chain_is_known_before_it_was_received(store: Store) -> None:
     keep(store, received(chain(), minute(5)))
 
     assert ChainStore(store).known([chain()], minute(4)) == [None]
 
 
 @pytest.mark.parametrize("came_at", [2, 5], ids=["in order", "while a later one was there"])
-def test_a_confirmation_that_was_overtaken_writes_nothing_and_says_so(
+def test_a_superseded_confirmation_writes_nothing_and_is_reported(
     store: Store, came_at: int
 ) -> None:
     quotes_repository = ChainStore(store)
@@ -430,21 +431,21 @@ def attempt(symbol: str = "NIFTY") -> SyncAttempt:
     )
 
 
-def test_facts_run_and_status_are_written_together(store: Store) -> None:
+def test_chains_run_and_status_are_written_together(store: Store) -> None:
     ChainStore(store).record([received(chain(), minute(0))], a_run(), [attempt()])
 
     assert [run.run_id for run in recent_runs(store)] == ["run"]
     assert statuses(store, "chains")["NIFTY"].records == 1
 
 
-def test_nothing_at_all_is_recorded_as_a_run(store: Store) -> None:
+def test_a_run_without_chains_is_recorded(store: Store) -> None:
     recorded = ChainStore(store).record((), a_run(), ())
 
     assert recorded.chains == ()
     assert [run.run_id for run in recent_runs(store)] == ["run"]
 
 
-def test_what_cannot_be_stored_leaves_nothing_behind(store: Store) -> None:
+def test_a_failed_write_leaves_no_rows(store: Store) -> None:
     odd = chain(1.0, ChainLeg(strike=Decimal("0.00001"), option_type=CALL))
 
     with pytest.raises(BadRecord, match="places"):
@@ -473,7 +474,7 @@ def test_a_live_store_refuses_an_invented_underlying(
     assert set(rows(live).values()) == {0}
 
 
-def test_a_live_store_takes_a_real_underlying(store: Store) -> None:
+def test_a_live_store_accepts_a_real_underlying(store: Store) -> None:
     mislabelled(store)
 
     assert keep(replace(store, world=World.LIVE), received(chain(), minute(0))) == [
@@ -481,7 +482,7 @@ def test_a_live_store_takes_a_real_underlying(store: Store) -> None:
     ]
 
 
-def test_a_paper_store_takes_an_invented_underlying(store: Store) -> None:
+def test_a_paper_store_accepts_an_invented_underlying(store: Store) -> None:
     save_master(store, [INVENTED], OPENS.date(), OPENS)
 
     assert keep(store, received(chain(underlying=INVENTED.symbol), minute(0))) == [
@@ -498,7 +499,7 @@ def test_a_scheduler_that_was_replaced_writes_no_chains(store: Store) -> None:
     leadership.release()
 
 
-def test_two_who_collect_at_once_store_one_content_once_and_lose_no_receipt(
+def test_two_concurrent_collectors_store_one_content_once_and_lose_no_receipt(
     database_url: str,
 ) -> None:
     stores = [open_store(database_url, World.PAPER) for _ in range(2)]
@@ -555,7 +556,7 @@ def test_a_past_instant_shows_what_was_known_then(store: Store) -> None:
     assert spot_at(store, NEXT_EXPIRY) is None
 
 
-def test_of_two_sources_the_newest_or_the_one_that_was_named(store: Store) -> None:
+def test_of_two_sources_the_newest_or_the_given_one_is_returned(store: Store) -> None:
     keep(
         store,
         received(chain(1.0), minute(1)),
@@ -566,8 +567,8 @@ def test_of_two_sources_the_newest_or_the_one_that_was_named(store: Store) -> No
     assert spot_at(store, EXPIRY, None, ChainSource.UPSTOX) == 1.0
 
 
-def test_a_source_that_confirms_is_newer_than_one_that_fell_silent(store: Store) -> None:
-    """Upstox told something new at 2, and nothing after; NSE the same from 1 to 9."""
+def test_a_source_that_confirms_is_newer_than_one_that_stopped(store: Store) -> None:
+    """Upstox reported new content at 2 and stopped; NSE reported the same from 1 to 9."""
     of_nse = chain(2.0, source=ChainSource.NSE)
     keep(
         store,
@@ -579,7 +580,7 @@ def test_a_source_that_confirms_is_newer_than_one_that_fell_silent(store: Store)
     assert spot_at(store, EXPIRY) == 2.0
 
 
-def test_a_past_instant_does_not_know_what_confirmed_it_later(store: Store) -> None:
+def test_at_a_past_instant_later_confirmations_do_not_count(store: Store) -> None:
     keep(store, *(received(chain(1.0), minute(at)) for at in range(5)))
 
     hint = ChainStore(store).snapshot_at("NIFTY", EXPIRY, minute(2))
@@ -603,7 +604,7 @@ def test_a_past_instant_does_not_know_what_confirmed_it_later(store: Store) -> N
         pytest.param(CLOSES + timedelta(days=7), 2.0, [], id="all over: the newest there is"),
     ],
 )
-def test_without_an_expiry_the_nearest_that_is_not_over(
+def test_without_an_expiry_the_nearest_running_one_is_returned(
     store: Store, at: datetime, spot: float | None, expiries: list[date]
 ) -> None:
     keep(
@@ -636,7 +637,7 @@ def test_a_snapshot_is_rewritten_in_place(store: Store) -> None:
     assert keep(store, received(mended, minute(2))) == [ReceiptResult.CONFIRMED]
 
 
-def test_what_was_not_understood_before_is_added(store: Store) -> None:
+def test_a_receipt_that_could_not_be_parsed_before_is_added(store: Store) -> None:
     keep(store, received(chain(1.0), minute(0)), received(chain(1.0), minute(2)))
 
     assert renewed(store, received(chain(2.0), minute(1))) == [ReceiptResult.STORED]
@@ -648,7 +649,7 @@ def test_what_was_not_understood_before_is_added(store: Store) -> None:
     ]
 
 
-def test_what_confirmed_may_tell_otherwise_now(store: Store) -> None:
+def test_a_confirmation_may_get_a_content_of_its_own(store: Store) -> None:
     """An earlier version did not see in what they differ."""
     keep(store, *(received(chain(1.0), minute(at)) for at in range(4)))
 
@@ -670,7 +671,7 @@ def test_what_confirmed_may_tell_otherwise_now(store: Store) -> None:
     ]
 
 
-def test_what_was_news_may_be_none_now(store: Store) -> None:
+def test_a_snapshot_may_become_a_confirmation(store: Store) -> None:
     keep(store, *(received(chain(spot), minute(at)) for at, spot in enumerate([1.0, 2.0, 3.0])))
 
     fates = renewed(store, *(received(chain(9.0), minute(at)) for at in range(3)))
@@ -682,7 +683,7 @@ def test_what_was_news_may_be_none_now(store: Store) -> None:
 
 @on_the_same_database
 @given(spots=st.lists(st.tuples(st.sampled_from([1.0, 2.0]), st.sampled_from([7.0, 8.0]))))
-def test_renewing_everything_is_as_if_it_had_been_read_so_at_first(
+def test_reprocessing_everything_equals_storing_it_so_at_first(
     store: Store, spots: list[tuple[float, float]]
 ) -> None:
     before, after = (
@@ -708,7 +709,7 @@ def test_an_empty_store_holds_nothing(store: Store) -> None:
     assert (held.snapshots, held.legs, held.underlyings) == (0, 0, ())
 
 
-def test_holdings_tell_the_newest_and_how_often_it_really_comes(store: Store) -> None:
+def test_holdings_have_the_newest_snapshot_and_the_actual_cadence(store: Store) -> None:
     keep(store, *(received(chain(1.0), minute(at)) for at in (0, 1, 2, 3, 20)))
     keep(store, received(chain(1.0, underlying="BANKNIFTY"), minute(0)))
 

@@ -97,7 +97,7 @@ def lots(store: Store, day: date, underlying: str = "RELIANCE") -> dict[date, in
         return lots_at(connection, keys_of(connection, underlying), [EXPIRY, NEXT_EXPIRY], day)
 
 
-def test_a_master_that_tells_the_same_leaves_no_row(store: Store) -> None:
+def test_a_master_with_unchanged_terms_adds_no_row(store: Store) -> None:
     for day in (MONDAY, TUESDAY, TUESDAY, WEDNESDAY):
         save(store, day, RELIANCE, CALL)
 
@@ -105,7 +105,7 @@ def test_a_master_that_tells_the_same_leaves_no_row(store: Store) -> None:
     assert lot_rows(store, RELIANCE.instrument_key) == [(MONDAY, 1)]
 
 
-def test_a_new_lot_is_in_force_from_the_master_that_tells_it(store: Store) -> None:
+def test_a_new_lot_is_in_force_from_the_date_of_its_master(store: Store) -> None:
     save(store, MONDAY, *in_lots_of(500, RELIANCE, CALL))
     save(store, WEDNESDAY, *in_lots_of(250, RELIANCE, CALL))
 
@@ -114,7 +114,7 @@ def test_a_new_lot_is_in_force_from_the_master_that_tells_it(store: Store) -> No
     assert in_force == {TUESDAY: {EXPIRY: 500}, WEDNESDAY: {EXPIRY: 250}, FRIDAY: {EXPIRY: 250}}
 
 
-def test_before_the_first_master_nobody_knows(store: Store) -> None:
+def test_before_the_first_master_the_lot_is_unknown(store: Store) -> None:
     save(store, TUESDAY, RELIANCE, CALL)
 
     assert lots(store, MONDAY) == {}
@@ -142,7 +142,7 @@ def test_a_new_tick_is_a_change_of_terms_too(store: Store) -> None:
         ),
     ],
 )
-def test_a_master_read_late_falls_into_place(
+def test_a_master_read_late_is_put_in_order_of_time(
     store: Store, read_late: tuple[date, int], rows: list[tuple[date, int]]
 ) -> None:
     save(store, MONDAY, *in_lots_of(500, RELIANCE, CALL))
@@ -154,7 +154,7 @@ def test_a_master_read_late_falls_into_place(
     assert lot_rows(store) == rows
 
 
-def test_a_lot_read_late_does_not_outlast_what_a_newer_master_told(store: Store) -> None:
+def test_a_lot_read_late_does_not_replace_that_of_a_newer_master(store: Store) -> None:
     save(store, MONDAY, RELIANCE, CALL)
     save(store, FRIDAY, RELIANCE, CALL)
 
@@ -163,7 +163,7 @@ def test_a_lot_read_late_does_not_outlast_what_a_newer_master_told(store: Store)
     assert lot_rows(store) == [(MONDAY, 500), (WEDNESDAY, 250), (FRIDAY, 500)]
 
 
-def test_a_store_from_before_knows_the_terms_of_its_newest_master(store: Store) -> None:
+def test_an_upgraded_store_has_the_terms_of_its_newest_master(store: Store) -> None:
     save(store, MONDAY, RELIANCE, CALL)
     save(store, FRIDAY, RELIANCE, CALL)
     for verb, revision in ((command.downgrade, "0002"), (command.upgrade, "head")):
@@ -179,25 +179,27 @@ def test_a_store_from_before_knows_the_terms_of_its_newest_master(store: Store) 
 @settings(max_examples=25)
 @given(
     data=st.data(),
-    told=st.tuples(st.integers(1, 3), st.integers(0, 3)).map(lambda n: [500] * n[0] + [250] * n[1]),
+    sizes=st.tuples(st.integers(1, 3), st.integers(0, 3)).map(
+        lambda n: [500] * n[0] + [250] * n[1]
+    ),
 )
 def test_masters_may_be_read_in_any_order(
-    store: Store, data: st.DataObject, told: Sequence[int]
+    store: Store, data: st.DataObject, sizes: Sequence[int]
 ) -> None:
-    """For a lot that changes once: the rows say of each master's day what it told."""
+    """For a lot that changes once: the rows have for each master's day its lot."""
     with store.writing() as connection:
         connection.execute(delete(terms_table))
         connection.execute(delete(instruments_table))
-    masters = {MONDAY + timedelta(days=n): lot for n, lot in enumerate(told)}
+    masters = {MONDAY + timedelta(days=n): lot for n, lot in enumerate(sizes)}
 
     for day in data.draw(st.permutations(sorted(masters))):
         save(store, day, RELIANCE, *in_lots_of(masters[day], CALL))
 
     assert {day: lots(store, day)[EXPIRY] for day in masters} == masters
-    assert len(lot_rows(store)) == len(set(told))
+    assert len(lot_rows(store)) == len(set(sizes))
 
 
-def test_contracts_that_do_not_agree_have_no_lot(store: Store) -> None:
+def test_contracts_with_different_lots_have_none_in_common(store: Store) -> None:
     save(store, MONDAY, RELIANCE, CALL, *in_lots_of(250, PUT), LATER)
 
     assert lots(store, MONDAY) == {NEXT_EXPIRY: 500}
@@ -209,7 +211,7 @@ def test_contracts_without_a_lot_have_none(store: Store) -> None:
     assert lots(store, MONDAY) == {}
 
 
-def test_a_contract_that_was_taken_off_the_list_has_no_say(store: Store) -> None:
+def test_a_delisted_contract_does_not_count(store: Store) -> None:
     save(store, MONDAY, RELIANCE, *in_lots_of(250, CALL))
     save(store, TUESDAY, RELIANCE, PUT)
 
@@ -225,7 +227,7 @@ def test_keys_are_by_strike_and_type(store: Store) -> None:
             (STRIKE, OptionType.CALL): CALL.instrument_key,
             (STRIKE, OptionType.PUT): PUT.instrument_key,
         }
-        assert contract_keys(connection, keys_of(connection, "NOBODY"), EXPIRY) == {}
+        assert contract_keys(connection, keys_of(connection, "UNKNOWN"), EXPIRY) == {}
 
 
 def test_futures_are_no_options(store: Store) -> None:
@@ -282,11 +284,11 @@ def test_contracts_from_before_a_new_isin_are_found(store: Store) -> None:
 
 def test_the_real_master_agrees_on_the_lots_of_an_index(sqlite_url: str, shared_data: Path) -> None:
     master = shared_data / "upstox" / "instruments" / "NSE_2026-08-14.json.gz"
-    kept = [
+    narrowed = [
         one for one in read_instruments(master) if "NIFTY" in (one.symbol, one.underlying_symbol)
     ]
     store = open_store(sqlite_url, World.LIVE)
-    save_master(store, kept, date(2026, 8, 14), NOW)
+    save_master(store, narrowed, date(2026, 8, 14), NOW)
 
     with store.reading() as connection:
         expiries = listed_expiries(connection, keys_of(connection, "NIFTY"), date(2026, 8, 14))

@@ -1,4 +1,4 @@
-"""What the store keeps of one master after another, on each kind of database."""
+"""How one master after another is stored, on each kind of database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,7 +93,7 @@ def stored(store: Store) -> dict[str, Instrument]:
         return {row["instrument_key"]: Instrument(**row) for row in rows}
 
 
-def test_what_was_saved_comes_back(store: Store) -> None:
+def test_a_saved_master_is_read_back(store: Store) -> None:
     save(store, FRIDAY, RELIANCE, CALL)
 
     assert stored(store) == {RELIANCE.instrument_key: RELIANCE, CALL.instrument_key: CALL}
@@ -106,7 +106,7 @@ def test_an_empty_store_knows_no_master(store: Store) -> None:
         assert last_master_date(connection) is None
 
 
-def test_the_first_sight_stays_and_the_last_moves_on(store: Store) -> None:
+def test_first_seen_remains_and_last_seen_is_updated(store: Store) -> None:
     save(store, THURSDAY, RELIANCE, CALL)
     save(store, FRIDAY, RELIANCE)
 
@@ -153,7 +153,7 @@ def test_a_new_isin_is_recorded_under_both_keys(store: Store) -> None:
         assert found.reason == "new ISIN of RELIANCE"
 
 
-def test_a_symbol_long_free_has_no_heir(store: Store) -> None:
+def test_a_symbol_long_free_is_not_linked_to_a_new_stock(store: Store) -> None:
     save(store, date(2026, 5, 1), RELIANCE, LTM)
     save(store, THURSDAY, LTM)
 
@@ -187,7 +187,7 @@ def test_stopped_between_the_lineage_and_the_names_it_is_still_recorded_once(sto
     assert "LTM" in seen(store)
 
 
-def test_the_digest_of_a_whole_master_is_kept(store: Store) -> None:
+def test_the_digest_of_a_whole_master_is_stored(store: Store) -> None:
     save_master(store, [RELIANCE, CALL], THURSDAY, NOW, digest="of Thursday")
     assert saved_digest(store) == "of Thursday"
 
@@ -200,7 +200,7 @@ def test_the_digest_of_a_whole_master_is_kept(store: Store) -> None:
     assert saved_digest(store) == "of Friday"
 
 
-def test_without_a_digest_none_is_kept(store: Store) -> None:
+def test_without_a_digest_none_is_stored(store: Store) -> None:
     save(store, FRIDAY, RELIANCE)
 
     assert saved_digest(store) is None
@@ -246,7 +246,7 @@ def test_a_live_store_refuses_invented_instruments(
     live.close()
 
 
-def test_a_paper_store_takes_them(store: Store) -> None:
+def test_a_paper_store_accepts_them(store: Store) -> None:
     save(store, FRIDAY, INVENTED, INVENTED_CALL)
 
     assert len(seen(store)) == 2
@@ -281,7 +281,7 @@ def test_both_real_masters_one_after_the_other(
 
 
 @pytest.mark.parametrize("symbol", ["LTIM", "ltim", "LTM"])
-def test_a_former_symbol_stands_for_what_it_has_become(store: Store, symbol: str) -> None:
+def test_a_former_symbol_resolves_to_the_current_instrument(store: Store, symbol: str) -> None:
     reissued = replace(
         LTM,
         instrument_key="NSE_EQ|INE214T01027",
@@ -304,10 +304,10 @@ def test_a_stock_named_by_both_its_symbols_is_one(store: Store) -> None:
     save(store, FRIDAY, LTM)
 
     with store.reading() as connection:
-        found = instruments_named(connection, ["LTM", "LTIM", "NOBODY"])
+        found = instruments_named(connection, ["LTM", "LTIM", "UNKNOWN"])
 
     assert found.members == (LTM,)
-    assert [unknown.symbol for unknown in found.unresolved] == ["NOBODY"]
+    assert [unknown.symbol for unknown in found.unresolved] == ["UNKNOWN"]
 
 
 def test_an_instrument_key_names_its_instrument_a_former_one_too(store: Store) -> None:

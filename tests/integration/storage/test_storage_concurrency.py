@@ -60,7 +60,7 @@ def collected(at: datetime) -> tuple[SyncRun, list[StoredQuote], list[SyncAttemp
     return run, quotes, attempts
 
 
-def test_nobody_is_late_and_nobody_finds_the_database_locked(sqlite_url: str) -> None:
+def test_no_program_is_late_and_none_finds_the_database_locked(sqlite_url: str) -> None:
     done = Event()
     slot_seconds: list[float] = []
     slots_seen: list[int] = []

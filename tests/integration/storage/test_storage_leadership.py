@@ -18,7 +18,7 @@ from data_fetch.storage.database.engine import engine_for, is_postgres, reading
 from data_fetch.storage.database.leadership import POLL_SECONDS, Fence, Leadership
 from data_fetch.storage.database.store import Guard, Store, open_store
 
-# What another process does: lead, say so, and go on until killed.
+# Another process: takes the lead, prints that, and runs until it is killed.
 LEAD_UNTIL_KILLED = """
 import sys
 from threading import Event
@@ -66,7 +66,7 @@ def test_each_leader_gets_a_higher_number(store: Store) -> None:
     assert numbers == [1, 2, 3]
 
 
-def test_the_second_waits_says_so_once_and_takes_over(store: Store) -> None:
+def test_the_second_waits_reports_it_once_and_takes_over(store: Store) -> None:
     first, second = Leadership(store), Leadership(store)
     take(first)
     waiting, calls, fences = Event(), [], []
@@ -98,7 +98,7 @@ def test_waiting_can_be_stopped(store: Store) -> None:
     first.release()
 
 
-def test_who_leads_can_be_read(store: Store) -> None:
+def test_the_leader_can_be_read(store: Store) -> None:
     leadership = Leadership(store)
     assert leadership.leader() is None
     take(leadership)
@@ -107,7 +107,7 @@ def test_who_leads_can_be_read(store: Store) -> None:
     leadership.release()
 
 
-def test_whoever_leads_holds_the_lock(store: Store) -> None:
+def test_the_leader_holds_the_lock(store: Store) -> None:
     leadership = Leadership(store)
     assert not leadership.held()
 
@@ -133,7 +133,7 @@ def test_a_leader_that_was_replaced_cannot_write(store: Store) -> None:
     second.release()
 
 
-def test_nobody_takes_over_in_the_middle_of_a_write(store: Store) -> None:
+def test_no_scheduler_takes_over_in_the_middle_of_a_write(store: Store) -> None:
     """The fence holds until the transaction that checked it is over."""
     first, second = Leadership(store), Leadership(store)
     fence = take(first)
@@ -153,7 +153,7 @@ def test_nobody_takes_over_in_the_middle_of_a_write(store: Store) -> None:
     second.release()
 
 
-def test_a_process_killed_outright_is_succeeded(database_url: str) -> None:
+def test_after_a_kill_another_scheduler_takes_over(database_url: str) -> None:
     with other_process(database_url) as killed, other_process(database_url) as heir:
         first, second = response(killed), response(heir)
         # Whichever came up first leads.
@@ -167,11 +167,11 @@ def test_a_process_killed_outright_is_succeeded(database_url: str) -> None:
         store = open_store(database_url, World.PAPER)
         assert f"process {heir.pid} on " in str(Leadership(store).leader())
         with pytest.raises(LostLeadership), store.writing(Fence(1)):
-            pytest.fail("the killed one's number still opens the door")
+            pytest.fail("the number of the killed process is still accepted")
         store.close()
 
 
-def test_whoever_cannot_wait_is_told_that_another_leads(store: Store) -> None:
+def test_an_attempt_without_waiting_fails_while_another_leads(store: Store) -> None:
     first, second = Leadership(store), Leadership(store)
     take(first)
 
@@ -220,7 +220,7 @@ CUT = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname
 
 @contextmanager
 def database_away(server: str, url: str) -> Iterator[None]:
-    """Nobody is connected to the database at *url*, and nobody gets in."""
+    """Close all connections to the database at *url*, and refuse new ones."""
     name = make_url(url).database
     engine = engine_for(server).execution_options(isolation_level="AUTOCOMMIT")
     with reading(engine) as connection:
@@ -231,14 +231,14 @@ def database_away(server: str, url: str) -> Iterator[None]:
     engine.dispose()
 
 
-def test_standing_by_outlasts_a_restart_of_the_database(
+def test_waiting_outlasts_a_restart_of_the_database(
     second_waits: Standby, postgres_server: str, postgres_url: str
 ) -> None:
     with database_away(postgres_server, postgres_url):
         assert second_waits.leadership.leader() is None
         with pytest.raises(StoreUnreachable, match="does not answer"):
             Leadership(second_waits.store).try_acquire()
-        # Two polls that nobody answers.
+        # Two polls without an answer.
         second_waits.join(2 * POLL_SECONDS)
         assert second_waits.is_alive()
     second_waits.join(PATIENCE_SECONDS)
@@ -246,7 +246,7 @@ def test_standing_by_outlasts_a_restart_of_the_database(
     assert second_waits.fence == Fence(2)
 
 
-def test_standing_by_takes_one_session(second_waits: Standby) -> None:
+def test_waiting_takes_one_session(second_waits: Standby) -> None:
     sessions = text("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
 
     def pids() -> list[int]:
@@ -259,7 +259,7 @@ def test_standing_by_takes_one_session(second_waits: Standby) -> None:
     assert pids() == before
 
 
-def test_the_lock_is_given_back_when_the_number_cannot_be_had(postgres_url: str) -> None:
+def test_the_lock_is_released_if_the_number_cannot_be_written(postgres_url: str) -> None:
     store = open_store(postgres_url, World.PAPER)
     away = NumberlessStore(store.engine, store.world, store.name)
     leadership = Leadership(away)
@@ -278,7 +278,7 @@ class NumberlessStore(Store):
         raise StoreUnreachable("the plug was pulled")
 
 
-def test_a_leader_notices_that_its_session_was_cut(postgres_url: str) -> None:
+def test_a_leader_notices_that_its_session_has_ended(postgres_url: str) -> None:
     store = open_store(postgres_url, World.PAPER)
     leadership = Leadership(store)
     take(leadership)

@@ -1,4 +1,4 @@
-"""Merging brings everything over, once; of two rows the better one stays."""
+"""Merging copies every row, once; of two rows the better one remains."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -204,7 +204,7 @@ def test_every_table_with_rows_of_its_own_has_a_rule() -> None:
     assert set(SAMPLE) == set(RULES)
 
 
-def test_everything_comes_over_and_a_second_time_changes_nothing(
+def test_every_row_is_merged_and_a_second_merge_changes_nothing(
     urls: tuple[str, str], opened: Callable[[str], Store]
 ) -> None:
     src, dst = map(opened, urls)
@@ -263,7 +263,7 @@ def test_everything_comes_over_and_a_second_time_changes_nothing(
         ),
     ],
 )
-def test_the_newer_row_stays_whichever_side_it_is_on(
+def test_the_newer_row_remains_whichever_side_it_is_on(
     urls: tuple[str, str],
     opened: Callable[[str], Store],
     model: type[Base],
@@ -283,7 +283,7 @@ def test_the_newer_row_stays_whichever_side_it_is_on(
     assert only(dst, model) == newer
 
 
-def test_a_final_candle_stays_beside_a_newer_provisional_one(
+def test_a_final_candle_is_not_replaced_by_a_newer_provisional_one(
     urls: tuple[str, str], opened: Callable[[str], Store]
 ) -> None:
     src, dst = map(opened, urls)
@@ -328,7 +328,7 @@ def test_two_ledgers_of_a_day_are_combined_and_a_second_time_changes_nothing(
     assert merge(*urls)["coverage"] == 0
 
 
-def test_terms_of_two_stores_are_woven_together(
+def test_terms_of_two_stores_are_merged_by_date(
     urls: tuple[str, str], opened: Callable[[str], Store]
 ) -> None:
     src, dst = map(opened, urls)
@@ -361,7 +361,7 @@ def test_an_instrument_was_first_seen_when_either_saw_it_first(
     assert only(dst, InstrumentRow) == SAMPLE[InstrumentRow] | {"first_seen": date(2025, 2, 8)}
 
 
-def test_more_rows_than_are_read_at_once_come_over(
+def test_more_rows_than_one_portion_are_merged(
     sqlite_url: str, postgres_url: str, opened: Callable[[str], Store]
 ) -> None:
     src = opened(sqlite_url)

@@ -95,7 +95,7 @@ def rows(store: Store) -> Iterator[Any]:
     return read
 
 
-def test_what_was_recorded_is_read_back(store: Store) -> None:
+def test_recorded_quotes_are_read_back(store: Store) -> None:
     quotes = collect(store, 0)
 
     assert QuoteStore(store).latest() == {quote.symbol: quote for quote in quotes}
@@ -128,7 +128,7 @@ def test_a_slot_collected_twice_leaves_the_same_rows(store: Store, rows: Any) ->
     assert rows() == once
 
 
-def test_a_slot_lands_whole_or_not_at_all(store: Store, rows: Any) -> None:
+def test_a_slot_is_stored_whole_or_not_at_all(store: Store, rows: Any) -> None:
     at = slot(0)
     unlucky = quote_of("TCS", at.replace(tzinfo=None))
 
@@ -169,7 +169,7 @@ def test_an_empty_store_has_no_latest_quotes(store: Store) -> None:
     assert sync.last_due_slot(store, "quotes") is None
 
 
-def test_movements_span_the_slots_asked_for(store: Store) -> None:
+def test_movements_span_the_given_slots(store: Store) -> None:
     for minute, price in enumerate([100.0, 250.0, 120.0, 110.0]):
         collect(store, minute, price=price)
 
@@ -189,7 +189,7 @@ def test_movements_span_the_slots_asked_for(store: Store) -> None:
 
 
 @pytest.mark.parametrize("odd", ["\0", "\ud800", "\x1b[2J", "K" * 100_000])
-def test_odd_text_from_the_provider_costs_no_slot(store: Store, odd: str) -> None:
+def test_odd_text_from_the_provider_loses_no_slot(store: Store, odd: str) -> None:
     answered = read_quotes({odd: None, "A": {"instrument_token": f"{odd}B"}}, ["C"])
     answer = QuoteResponse(records=(), unrequested=answered.unrequested, received_at=slot(1))
     run = run_for(slot(0), details=by_reason([], answer))
@@ -233,7 +233,7 @@ BAD, GOOD = SyncState.ABSENT, SyncState.OK
         pytest.param([GOOD], 0, 0, id="a success"),
         pytest.param([BAD], 1, None, id="never a success"),
         pytest.param([BAD, BAD, BAD], 3, None, id="failures add up"),
-        pytest.param([GOOD, BAD, SyncState.FAILED], 2, 0, id="the last success is kept"),
+        pytest.param([GOOD, BAD, SyncState.FAILED], 2, 0, id="the last success remains"),
         pytest.param([BAD, BAD, GOOD], 0, 2, id="a success starts afresh"),
         pytest.param([GOOD, BAD, GOOD, BAD], 1, 2, id="up and down"),
     ],

@@ -1,4 +1,4 @@
-"""Migrations and models agree, and a store's schema is looked after as promised."""
+"""Migrations and models agree, and the schema of a store is created, upgraded or rejected."""
 
 from pathlib import Path
 
@@ -23,15 +23,15 @@ CHECKOUT = PACKAGE_FOLDER.parent
 
 
 def described(engine: Engine) -> dict[str, object]:
-    """The schema as the database itself tells it."""
-    told = inspect(engine)
+    """The schema by inspection of the database."""
+    found = inspect(engine)
     return {
         name: (
-            [(c["name"], str(c["type"]), c["nullable"]) for c in told.get_columns(name)],
-            told.get_pk_constraint(name)["constrained_columns"],
-            sorted(str((i["name"], i["column_names"])) for i in told.get_indexes(name)),
+            [(c["name"], str(c["type"]), c["nullable"]) for c in found.get_columns(name)],
+            found.get_pk_constraint(name)["constrained_columns"],
+            sorted(str((i["name"], i["column_names"])) for i in found.get_indexes(name)),
         )
-        for name in told.get_table_names()
+        for name in found.get_table_names()
         if name != "alembic_version"
     }
 
@@ -91,7 +91,7 @@ def is_number(kind: object) -> bool:
     return isinstance(kind, Integer | Float)
 
 
-def test_rows_from_before_the_renaming_are_kept_in_both_directions(engine: Engine) -> None:
+def test_rows_survive_the_renaming_in_both_directions(engine: Engine) -> None:
     alembic(engine, "downgrade", "0003")
     filled_row(engine, "sync_runs", set_aside=3)
     filled_row(engine, "chain_snapshots", set_aside=4)
@@ -124,7 +124,7 @@ def test_plain_alembic_works_in_a_checkout(tmp_path: Path, monkeypatch: pytest.M
     engine.dispose()
 
 
-def test_a_sqlite_store_is_made_with_its_folder(tmp_path: Path) -> None:
+def test_a_sqlite_store_is_created_with_its_folder(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'data' / 'paper.db'}", World.PAPER)
 
     assert migrations.current(store.engine) == migrations.head()
@@ -138,7 +138,7 @@ def test_an_empty_postgresql_database_gets_the_schema(empty_postgres_url: str) -
     store.close()
 
 
-def test_an_old_postgresql_schema_is_left_to_a_person(postgres_url: str) -> None:
+def test_an_old_postgresql_schema_is_not_upgraded_unasked(postgres_url: str) -> None:
     engine = engine_for(postgres_url)
     with writing(engine) as connection:
         connection.execute(text("DELETE FROM alembic_version"))
@@ -161,7 +161,7 @@ def test_a_newer_schema_is_refused(database_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         pytest.param("mongodb://localhost/market", "MongoDB", id="MongoDB"),
         pytest.param("mysql://localhost/market", "mysql", id="another database"),
@@ -170,8 +170,8 @@ def test_a_newer_schema_is_refused(database_url: str) -> None:
         pytest.param("nonsense", "not a database URL", id="no URL"),
     ],
 )
-def test_a_url_we_cannot_use_is_refused_with_what_we_can(url: str, told: str) -> None:
-    with pytest.raises(SetupError, match=told) as refusal:
+def test_an_unsupported_url_is_rejected_with_the_supported_ones(url: str, message: str) -> None:
+    with pytest.raises(SetupError, match=message) as refusal:
         engine_for(url)
     assert "postgresql://user:password@host:5432/database" in str(refusal.value)
 
@@ -214,7 +214,7 @@ def test_sqlite_is_opened_for_many_readers_and_one_writer(sqlite_url: str) -> No
     engine.dispose()
 
 
-def test_a_postgresql_session_speaks_utc(postgres_url: str) -> None:
+def test_a_postgresql_session_is_in_utc(postgres_url: str) -> None:
     engine = engine_for(postgres_url)
     with reading(engine) as connection:
         assert connection.scalar(text("SHOW TIME ZONE")) == "UTC"

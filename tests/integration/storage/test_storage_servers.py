@@ -17,7 +17,7 @@ from servers import (
 
 
 @pytest.mark.parametrize("way", [pytest.param(way, id=way.__name__) for way in POSTGRES_WAYS[1:]])
-def test_every_way_to_postgresql_leads_to_a_server(way: Way) -> None:
+def test_every_available_postgresql_answers(way: Way) -> None:
     server = way()
     if server is None:
         pytest.skip("this machine does not offer this way")
@@ -29,7 +29,7 @@ def test_every_way_to_postgresql_leads_to_a_server(way: Way) -> None:
 
 
 @pytest.mark.parametrize("way", [pytest.param(way, id=way.__name__) for way in REDIS_WAYS[1:]])
-def test_every_way_to_redis_leads_to_a_server(way: Way) -> None:
+def test_every_available_redis_answers(way: Way) -> None:
     server = way()
     if server is None:
         pytest.skip("this machine does not offer this way")
@@ -47,7 +47,7 @@ def test_a_named_server_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (postgres, cache) == ("postgresql://named/db", "redis://named")
 
 
-def test_without_a_name_the_next_way_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_named_server_the_next_one_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
     monkeypatch.delenv("TEST_REDIS_URL", raising=False)
 
@@ -55,7 +55,7 @@ def test_without_a_name_the_next_way_is_tried(monkeypatch: pytest.MonkeyPatch) -
     assert given_redis() is None
 
 
-def test_nothing_at_all_is_an_error_and_no_skip() -> None:
+def test_no_server_at_all_is_an_error_and_no_skip() -> None:
     with pytest.raises(RuntimeError, match=r"requirements-dev\.txt"):
         first_of((lambda: None,))
 
@@ -68,7 +68,7 @@ def test_a_database_is_gone_afterwards(postgres_server: str) -> None:
         psycopg2.connect(url)
 
 
-def test_a_copy_comes_back_empty_and_a_spoilt_one_not_at_all(
+def test_a_copy_is_reused_empty_and_a_damaged_one_not_at_all(
     postgres_copies: DatabaseCopies,
 ) -> None:
     with postgres_copies.one() as first:

@@ -183,7 +183,7 @@ def test_combined_columns_are_computed_from_both_rows(engine: Engine) -> None:
     }
 
 
-def test_a_known_value_beats_none_whichever_was_there_first(engine: Engine) -> None:
+def test_a_known_value_replaces_null_in_either_order(engine: Engine) -> None:
     for rule in (latest, earliest):
         emptied(engine, STATUS)
         combined = Rule(combined={"last_success": rule})
@@ -279,11 +279,11 @@ def test_a_table_without_a_key_is_refused(engine: Engine) -> None:
         write(engine, keyless, ("name",), [("a",)])
 
 
-def test_no_rows_are_no_work(engine: Engine) -> None:
+def test_without_rows_no_statement_is_sent(engine: Engine) -> None:
     assert write(engine, META, META_COLUMNS, []) == 0
 
 
-def test_ten_thousands_of_rows_arrive(engine: Engine) -> None:
+def test_tens_of_thousands_of_rows_are_stored(engine: Engine) -> None:
     rows = [(f"name {n}", str(n)) for n in range(25_000)]
 
     changed = bulk_upsert(partial(writing, engine), META, META_COLUMNS, iter(rows))

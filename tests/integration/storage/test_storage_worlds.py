@@ -27,7 +27,7 @@ def stamp(store: Store) -> World | None:
         return stamped_world(connection)
 
 
-def test_opening_does_not_stamp(database_url: str) -> None:
+def test_opening_a_store_does_not_stamp_it(database_url: str) -> None:
     for world in World:
         store = open_store(database_url, world)
         assert stamp(store) is None
@@ -35,7 +35,7 @@ def test_opening_does_not_stamp(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("world", World)
-def test_the_first_write_stamps(database_url: str, world: World) -> None:
+def test_the_first_write_stamps_the_store(database_url: str, world: World) -> None:
     store = open_store(database_url, world)
 
     write_something(store)
@@ -54,7 +54,7 @@ def test_a_write_that_fails_does_not_stamp(store: Store) -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [(World.PAPER, World.LIVE), (World.LIVE, World.PAPER)]
 )
-def test_the_other_world_is_refused_at_the_door(
+def test_the_other_world_is_rejected_at_opening(
     database_url: str, first: World, second: World
 ) -> None:
     store = open_store(database_url, first)
@@ -64,14 +64,14 @@ def test_the_other_world_is_refused_at_the_door(
     with pytest.raises(WrongWorld) as refusal:
         open_store(database_url, second)
 
-    told = str(refusal.value)
-    assert f"is a {first} store" in told
-    assert f"work with {second} prices" in told
-    assert "DATA_SOURCE" in told
+    message = str(refusal.value)
+    assert f"is a {first} store" in message
+    assert f"{second} prices cannot be stored in it" in message
+    assert "DATA_SOURCE" in message
 
 
-def test_a_store_opened_early_is_refused_at_the_write(database_url: str) -> None:
-    """Both opened the store while it was nobody's."""
+def test_a_store_stamped_after_opening_rejects_the_write(database_url: str) -> None:
+    """Both opened the store while it had no stamp."""
     paper, live = open_store(database_url, World.PAPER), open_store(database_url, World.LIVE)
     write_something(paper)
 
@@ -118,7 +118,7 @@ def test_a_live_store_refuses_invented_instruments(database_url: str) -> None:
     store.close()
 
 
-def test_a_paper_store_takes_invented_instruments(store: Store) -> None:
+def test_a_paper_store_accepts_invented_instruments(store: Store) -> None:
     with store.writing() as connection:
         refuse_invented(connection, [INVENTED])
 
@@ -140,7 +140,7 @@ def test_a_store_that_was_never_written_has_nothing_to_merge(
         merge(postgres_url, sqlite_url)
 
 
-def test_a_store_that_is_not_there_is_not_made_by_merging(tmp_path: Path, sqlite_url: str) -> None:
+def test_merging_does_not_create_a_missing_store(tmp_path: Path, sqlite_url: str) -> None:
     missing = tmp_path / "missing.db"
 
     with pytest.raises(SetupError, match="there is no store"):

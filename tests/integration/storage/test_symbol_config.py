@@ -1,4 +1,4 @@
-"""Which option chains are polled, as the store keeps it."""
+"""The stored list of option chains to poll."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def changed_at(store: Store, symbol: str) -> datetime:
 @pytest.mark.parametrize(
     ("segment", "seconds"), [("NSE_INDEX", 30), ("NSE_EQ", 180)], ids=["an index", "a stock"]
 )
-def test_an_underlying_is_polled_as_usual_unless_somebody_wants_otherwise(
+def test_an_underlying_is_polled_by_default_unless_configured_otherwise(
     segment: str, seconds: int
 ) -> None:
     underlying = Instrument(
@@ -55,18 +55,18 @@ def test_an_underlying_is_polled_as_usual_unless_somebody_wants_otherwise(
     )
 
 
-def test_nothing_is_polled_at_first(store: Store) -> None:
+def test_no_chain_is_polled_at_first(store: Store) -> None:
     assert SymbolConfigs(store).all() == []
 
 
-def test_what_was_set_comes_back_pinned_ones_first(store: Store) -> None:
+def test_the_list_is_sorted_with_pinned_symbols_first(store: Store) -> None:
     for config in (NIFTY, TCS):
         assert SymbolConfigs(store).set(config, NOW)
 
     assert SymbolConfigs(store).all() == [TCS, NIFTY]
 
 
-def test_setting_replaces_and_says_whether_that_is_a_change(store: Store) -> None:
+def test_setting_replaces_and_returns_whether_that_is_a_change(store: Store) -> None:
     configs = SymbolConfigs(store)
     faster = replace(NIFTY, refresh_seconds=10, strikes=5)
 

@@ -1,4 +1,4 @@
-"""The vault gives back every body that was kept whole, whatever happened to its writers."""
+"""The store returns every body that was written completely, whatever happened to its writers."""
 
 import gzip
 import json
@@ -79,7 +79,7 @@ def test_after_a_write_that_failed_nothing_refers_to_it(
 @pytest.mark.parametrize(
     "clear", [Path.unlink, lambda file: rmtree(file.parent)], ids=["a file", "a day"]
 )
-def test_a_body_that_somebody_removed_is_kept_again(
+def test_a_body_that_was_removed_is_stored_again(
     raw_store: RawResponseStore, tmp_path: Path, clear: Callable[[Path], None]
 ) -> None:
     raw_store.append([response(0, LONG_BODY)])
@@ -91,7 +91,7 @@ def test_a_body_that_somebody_removed_is_kept_again(
     assert found(raw_store) == again
 
 
-def test_an_empty_vault_has_nothing(raw_store: RawResponseStore, tmp_path: Path) -> None:
+def test_an_empty_store_has_nothing(raw_store: RawResponseStore, tmp_path: Path) -> None:
     assert found(raw_store) == []
     assert raw_store.prune(TODAY) == []
     assert found(RawResponseStore(tmp_path / "nowhere", 3)) == []
@@ -104,13 +104,13 @@ histories = st.lists(
         st.sampled_from(["NIFTY", "M&M", "NSE_INDEX|Nifty 50"]),
         st.none() | st.just(EXPIRY),
         st.builds(RawResponse, st.just(OPENS), st.sampled_from([200, 403]), bodies),
-    ).map(lambda told: StoredResponse(*told)),
+    ).map(lambda result: StoredResponse(*result)),
     max_size=12,
 )
 
 
 @given(history=histories, calls=st.integers(1, 4))
-def test_what_was_kept_comes_back_in_order_of_receipt(
+def test_what_was_stored_comes_back_in_order_of_receipt(
     history: list[StoredResponse], calls: int
 ) -> None:
     timed = [
@@ -148,7 +148,7 @@ def test_a_file_is_lines_of_json_that_any_gzip_reads(
     assert (second["expiry"], second["body_base64"]) == (None, "/w==")
 
 
-def test_a_body_that_stays_the_same_is_kept_once(
+def test_a_body_that_stays_the_same_is_stored_once(
     raw_store: RawResponseStore, tmp_path: Path
 ) -> None:
     raw_store.append([response(0, LONG_BODY)])
@@ -182,7 +182,7 @@ def test_days_are_india_s(raw_store: RawResponseStore, tmp_path: Path) -> None:
     assert len(found(raw_store)) == 2
 
 
-def test_one_underlying_or_source_can_be_asked_for(raw_store: RawResponseStore) -> None:
+def test_one_underlying_or_source_can_be_requested(raw_store: RawResponseStore) -> None:
     responses = [response(0), response(1, source="upstox"), response(2, underlying="TCS")]
     raw_store.append(responses)
 
@@ -265,7 +265,7 @@ def test_several_processes_and_threads_write_one_file(tmp_path: Path) -> None:
 
     read = found(RawResponseStore(tmp_path, 3))
     for name in names:
-        told = [one.raw_response.body.decode() for one in read if one.underlying == name]
-        assert told == [f"{name} {second // 3}" for second in range(count)]
+        result = [one.raw_response.body.decode() for one in read if one.underlying == name]
+        assert result == [f"{name} {second // 3}" for second in range(count)]
     assert (tmp_path / FILE).is_file()
     assert not (tmp_path / f"{TODAY}/nse-2.jsonl.gz").exists()

@@ -50,25 +50,25 @@ def tar(files: dict[str, bytes], mode: str = "w") -> bytes:
 Place = tuple[str | int, ...]
 
 
-def places_in(told: Any, above: Place = ()) -> Iterator[Place]:
+def places_in(result: Any, above: Place = ()) -> Iterator[Place]:
     """The way to everything in a document."""
     yield above
     inside: Iterable[tuple[str | int, Any]] = ()
-    if isinstance(told, dict):
-        inside = told.items()
-    elif isinstance(told, list):
-        inside = enumerate(told)
+    if isinstance(result, dict):
+        inside = result.items()
+    elif isinstance(result, list):
+        inside = enumerate(result)
     for name, value in inside:
         yield from places_in(value, (*above, name))
 
 
-def replaced(told: Any, place: Place, by: Any) -> Any:
-    """A copy of *told* with *by* at *place*."""
+def replaced(result: Any, place: Place, by: Any) -> Any:
+    """A copy of *result* with *by* at *place*."""
     if not place:
         return by
     first, *rest = place
-    copy = told.copy()
-    copy[first] = replaced(told[first], tuple(rest), by)
+    copy = result.copy()
+    copy[first] = replaced(result[first], tuple(rest), by)
     return copy
 
 
@@ -130,10 +130,10 @@ def test_a_line_that_was_torn_costs_itself_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damaged",
     [
-        pytest.param(("a.json.gz", gzip.compress(text(NSE))[:-20]), id="gzip cut short"),
+        pytest.param(("a.json.gz", gzip.compress(text(NSE))[:-20]), id="gzip truncated"),
         pytest.param(("a.json.gz", gzip.compress(text(NSE))[:-4] + b"1234"), id="wrong length"),
         pytest.param(("a.tar", b"no archive"), id="no archive"),
-        pytest.param(("a.tar.gz", tar({"b": text(NSE)}, "w:gz")[:200]), id="archive cut short"),
+        pytest.param(("a.tar.gz", tar({"b": text(NSE)}, "w:gz")[:200]), id="archive truncated"),
     ],
 )
 def test_damaged_files_say_so(tmp_path: Path, damaged: tuple[str, bytes]) -> None:
@@ -229,7 +229,7 @@ def test_a_body_under_another_name_is_known_by_its_records(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("told", "source"),
+    ("result", "source"),
     [
         pytest.param(NSE, ChainSource.NSE, id="NSE"),
         pytest.param(NSE["records"], ChainSource.NSE, id="NSE without records"),
@@ -239,19 +239,19 @@ def test_a_body_under_another_name_is_known_by_its_records(tmp_path: Path) -> No
         pytest.param(text(UPSTOX), ChainSource.UPSTOX, id="bytes"),
     ],
 )
-def test_a_document_is_known_by_its_rows(told: Any, source: ChainSource) -> None:
-    assert read_document(CapturedDocument("a", None, told)).chains[0].source is source
+def test_a_document_is_known_by_its_rows(result: Any, source: ChainSource) -> None:
+    assert read_document(CapturedDocument("a", None, result)).chains[0].source is source
 
 
 @pytest.mark.parametrize(
-    ("told", "kind"),
+    ("result", "kind"),
     [
         pytest.param({}, FailureKind.EMPTY_OBJECT, id="empty object"),
         pytest.param([], FailureKind.EMPTY_LIST, id="empty list"),
         pytest.param({"status": "success", "data": []}, FailureKind.EMPTY_LIST, id="no rows"),
         pytest.param(b"", FailureKind.EMPTY_BODY, id="nothing"),
         pytest.param(b"<html>Access Denied</html>", FailureKind.HTML, id="a page"),
-        pytest.param(text(NSE)[:-9], FailureKind.NOT_JSON, id="cut short"),
+        pytest.param(text(NSE)[:-9], FailureKind.NOT_JSON, id="truncated"),
         pytest.param(
             {"status": "error", "errors": [{"errorCode": "UDAPI10005"}]},
             FailureKind.REFUSED,
@@ -273,9 +273,9 @@ def test_a_document_is_known_by_its_rows(told: Any, source: ChainSource) -> None
         pytest.param(7, FailureKind.NOT_A_CHAIN, id="a number"),
     ],
 )
-def test_other_documents_are_refused_by_name(told: Any, kind: FailureKind) -> None:
+def test_other_documents_are_refused_by_name(result: Any, kind: FailureKind) -> None:
     with pytest.raises(ChainError) as refused:
-        read_document(CapturedDocument("a", None, told))
+        read_document(CapturedDocument("a", None, result))
     assert refused.value.kind is kind
 
 
@@ -302,10 +302,10 @@ WHOLE = {
 PLACES = [(shape, place) for shape, whole in WHOLE.items() for place in places_in(whole)]
 
 
-def checked(told: Any) -> None:
-    """Read *told*: only ChainError is raised, and what is read the store can hold."""
+def checked(result: Any) -> None:
+    """Read *result*: only ChainError is raised, and what is read the store can hold."""
     try:
-        read = read_document(CapturedDocument("a", None, told))
+        read = read_document(CapturedDocument("a", None, result))
     except ChainError:
         return
     for chain in read.chains:
@@ -318,9 +318,9 @@ def checked(told: Any) -> None:
 
 
 @settings(max_examples=300)
-@given(told=DOCUMENTS)
-def test_whatever_is_read_only_chain_faults_are_raised(told: Any) -> None:
-    checked(told)
+@given(result=DOCUMENTS)
+def test_whatever_is_read_only_chain_faults_are_raised(result: Any) -> None:
+    checked(result)
 
 
 @settings(max_examples=600)
@@ -392,7 +392,7 @@ def test_a_page_is_a_document(tmp_path: Path) -> None:
 def test_a_number_that_is_none_costs_one_leg_only() -> None:
     """Collectors written in Python store NaN, which no JSON parser has to take."""
     torn = text(body(*[nse_row(k) for k in range(15000, 17000, 100)]))
-    told = read_document(
+    result = read_document(
         CapturedDocument("a", None, torn.replace(b'"lastPrice": 120.5', b'"lastPrice": NaN', 1))
     )
-    assert [aside.reason for aside in told.rejected] == ["lastPrice is nan"]
+    assert [aside.reason for aside in result.rejected] == ["lastPrice is nan"]

@@ -1,4 +1,4 @@
-"""Both providers of option chains, asked through one shape: told, or a problem with a name."""
+"""Both sources of option chains behind one interface: a chain, or a problem with a kind."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -82,7 +82,7 @@ def problem_of(reply: ChainReply | ListedExpiries) -> FailureKind:
 
 
 class TestUpstoxChains:
-    def test_are_told(self, stub: Stub, upstox: ChainClient, pacing: FreePacing) -> None:
+    def test_are_returned(self, stub: Stub, upstox: ChainClient, pacing: FreePacing) -> None:
         stub.script = lambda _: good([upstox_row()])
         reply = upstox.chain(index(), EXPIRY, GO_ON)
 
@@ -93,7 +93,7 @@ class TestUpstoxChains:
         (seen,) = stub.seen
         assert seen.path == "/v2/option/chain"
         assert seen.query == {"instrument_key": [NIFTY_KEY], "expiry_date": ["2026-09-15"]}
-        assert pacing.asked == [("option-chain", Lane.CHAIN)]
+        assert pacing.granted == [("option-chain", Lane.CHAIN)]
 
     def test_come_with_their_bytes(
         self, stub: Stub, upstox: ChainClient, clock: VirtualClock
@@ -119,7 +119,7 @@ class TestUpstoxChains:
             pytest.param(good({"candles": []}), FailureKind.NOT_A_CHAIN, id="another answer"),
             pytest.param(Scripted(200, b"{}"), FailureKind.EMPTY_OBJECT, id="empty object"),
             pytest.param(PAGE, FailureKind.HTML, id="a page"),
-            pytest.param(Scripted(200, b'{"status": "suc'), FailureKind.NOT_JSON, id="cut short"),
+            pytest.param(Scripted(200, b'{"status": "suc'), FailureKind.NOT_JSON, id="truncated"),
             pytest.param(Scripted(200, b""), FailureKind.EMPTY_BODY, id="nothing"),
             pytest.param(
                 good([upstox_row()], "partial_success"), FailureKind.NOT_A_CHAIN, id="part"
@@ -146,7 +146,7 @@ class TestUpstoxChains:
             assert {kept.body for kept in reply.raw_responses} == {response.body}
             assert {kept.status for kept in reply.raw_responses} == {response.status}
 
-    def test_keep_the_bad_answers_before_the_good_one(
+    def test_keep_the_bad_responses_before_the_good_one(
         self, stub: Stub, upstox: ChainClient
     ) -> None:
         stub.script = in_turn(error(500, "UDAPI100500"), good([upstox_row()]))
@@ -182,7 +182,7 @@ class TestUpstoxExpiries:
     ) -> None:
         stub.script = lambda _: good([contract()])
         upstox.expiries(index(), GO_ON)
-        assert pacing.asked == [("option-contract", Lane.CHAIN)]
+        assert pacing.granted == [("option-contract", Lane.CHAIN)]
 
     @pytest.mark.parametrize(
         ("response", "kind"),
@@ -208,7 +208,7 @@ class TestUpstoxExpiries:
 
 
 class TestNseChains:
-    def test_are_told(self, stub: Stub, nse: ChainClient) -> None:
+    def test_are_returned(self, stub: Stub, nse: ChainClient) -> None:
         visiting(stub, json(body(nse_row())))
         reply = nse.chain(index(), EXPIRY, GO_ON)
 
@@ -219,7 +219,7 @@ class TestNseChains:
         assert [kept.status for kept in reply.raw_responses] == [200]
         assert stub.seen[-1].query["type"] == ["Indices"]
 
-    def test_of_shares_are_asked_for_as_equity(self, stub: Stub, nse: ChainClient) -> None:
+    def test_of_shares_are_requested_as_equity(self, stub: Stub, nse: ChainClient) -> None:
         visiting(stub, json(body(nse_row())))
         reply = nse.chain(share("M&M"), EXPIRY, GO_ON)
         assert stub.seen[-1].query["symbol"] == ["M&M"]
@@ -281,7 +281,7 @@ class TestListedExpiries:
     def client(self, source: ChainSource, upstox: ChainClient, nse: ChainClient) -> ChainProvider:
         return nse if source is ChainSource.NSE else upstox
 
-    def test_are_asked_for_once_a_day(
+    def test_are_requested_once_a_day(
         self, source: ChainSource, client: ChainProvider, stub: Stub, clock: VirtualClock
     ) -> None:
         answering(source, stub)
@@ -292,7 +292,7 @@ class TestListedExpiries:
         assert first.expiries == again.expiries == (EXPIRY, LATER)
         assert (first.requests, again.requests, len(stub.seen)) == (requests, 0, requests)
 
-    def test_are_asked_for_again_on_the_next_indian_day(
+    def test_are_requested_again_on_the_next_indian_day(
         self, source: ChainSource, client: ChainProvider, stub: Stub, clock: VirtualClock
     ) -> None:
         answering(source, stub)
@@ -310,7 +310,7 @@ class TestListedExpiries:
         client.expiries(index("NSE_INDEX|Nifty Bank"), GO_ON)
         assert len(stub.seen) > before
 
-    def test_are_asked_for_again_after_a_failure(
+    def test_are_requested_again_after_a_failure(
         self, source: ChainSource, client: ChainProvider, stub: Stub
     ) -> None:
         stub.script = lambda _: DENIED
@@ -321,7 +321,7 @@ class TestListedExpiries:
         assert client.expiries(index(), GO_ON).expiries == (EXPIRY, LATER)
 
 
-def test_a_visit_is_shared_by_lists_and_chains(stub: Stub, nse: ChainClient) -> None:
+def test_a_session_is_shared_by_lists_and_chains(stub: Stub, nse: ChainClient) -> None:
     visiting(stub, json(INFO), json(body(nse_row())))
     nse.expiries(index(), GO_ON)
     nse.chain(index(), EXPIRY, GO_ON)

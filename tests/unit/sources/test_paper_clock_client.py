@@ -22,7 +22,7 @@ NEXT_QUESTION = paper_clock.POLL_SECONDS
 
 
 class Stopwatch:
-    """Seconds that pass when the test says so."""
+    """Seconds that pass under control of the test."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -41,12 +41,12 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
 
 
 class Exchange:
-    """Serves nothing but the time it is told."""
+    """Serves only the time that the test sets."""
 
     def __init__(self, url: str = "") -> None:
         self.url = url
         self.body = ""
-        self.asked = 0
+        self.requested = 0
         self.answering = Event()
         self.answering.set()
         self.reached = Event()
@@ -59,7 +59,7 @@ class Exchange:
 def serving(exchange: Exchange) -> Iterator[None]:
     class Response(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            exchange.asked += 1
+            exchange.requested += 1
             exchange.reached.set()
             exchange.answering.wait(timeout=60)
             body = exchange.body.encode()
@@ -101,7 +101,7 @@ def test_it_shows_the_exchanges_time_and_runs_on_by_itself(
     seconds.seconds += 0.75
 
     assert clock.now() == MORNING + timedelta(seconds=0.75)
-    assert exchange.asked == 1
+    assert exchange.requested == 1
 
 
 def test_it_runs_at_the_exchanges_speed(exchange: Exchange, seconds: Stopwatch) -> None:
@@ -128,29 +128,29 @@ def test_it_follows_a_leap_within_a_second(
 
 
 @pytest.mark.parametrize("speed", [1.0, 30.0])
-def test_the_time_an_answer_takes_does_not_set_it_back(
+def test_the_time_a_response_takes_does_not_set_it_back(
     exchange: Exchange, seconds: Stopwatch, speed: float
 ) -> None:
     exchange.shows(MORNING, speed)
     clock = PaperClock(exchange.url)
     passed = timedelta(seconds=NEXT_QUESTION * speed)
-    # What the exchange said a little before its answer arrived.
+    # The exchange's time a little before its response arrived.
     exchange.shows(MORNING + passed - timedelta(seconds=0.4 * speed), speed)
 
     seconds.seconds += NEXT_QUESTION
 
     assert clock.now() == MORNING + passed
-    assert exchange.asked == 2
+    assert exchange.requested == 2
 
 
-def test_it_is_asked_no_more_than_once_a_second(exchange: Exchange, seconds: Stopwatch) -> None:
+def test_it_is_requested_no_more_than_once_a_second(exchange: Exchange, seconds: Stopwatch) -> None:
     clock = PaperClock(exchange.url)
 
     for _ in range(20):
         seconds.seconds += NEXT_QUESTION / 4
         clock.now()
 
-    assert exchange.asked == 1 + 5
+    assert exchange.requested == 1 + 5
 
 
 def test_time_goes_on_when_the_exchange_has_gone_away(seconds: Stopwatch) -> None:
@@ -177,7 +177,7 @@ def test_it_follows_a_changed_speed(exchange: Exchange, seconds: Stopwatch) -> N
 
 
 class TestMarketThatStandsStill:
-    """An exchange on a clock that moves only when somebody moves it tells speed 0."""
+    """An exchange on a clock that moves only when it is moved reports speed 0."""
 
     @pytest.fixture
     def clock(self, exchange: Exchange, seconds: Stopwatch) -> PaperClock:
@@ -195,7 +195,7 @@ class TestMarketThatStandsStill:
 
         assert clock.now() == MORNING + timedelta(milliseconds=1)
 
-    def test_waiting_for_it_ends_when_told_to_stop(self, clock: PaperClock) -> None:
+    def test_waiting_for_it_ends_when_stopped(self, clock: PaperClock) -> None:
         stop = Event()
         Timer(0.01, stop.set).start()
         assert clock.wait(MORNING + timedelta(hours=1), stop)
@@ -241,7 +241,7 @@ class TestExchangeThatHangs:
         seconds.seconds += 0.75
         clock.now()
 
-        assert exchange.asked == 1 + 1
+        assert exchange.requested == 1 + 1
 
     def test_one_thread_asks_and_the_others_go_on(
         self,
@@ -252,16 +252,16 @@ class TestExchangeThatHangs:
     ) -> None:
         monkeypatch.setattr(paper_clock, "LATER_TIMEOUT_SECONDS", 60)
         seconds.seconds += NEXT_QUESTION
-        asking = Thread(target=clock.now)
-        asking.start()
+        requesting = Thread(target=clock.now)
+        requesting.start()
         exchange.reached.wait(timeout=60)
 
         assert clock.now() == MORNING + timedelta(seconds=NEXT_QUESTION)
-        assert asking.is_alive()
-        assert exchange.asked == 1 + 1
+        assert requesting.is_alive()
+        assert exchange.requested == 1 + 1
 
         exchange.answering.set()
-        asking.join()
+        requesting.join()
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ class TestExchangeThatHangs:
         pytest.param("", id="nothing"),
     ],
 )
-def test_what_is_no_paper_exchange_is_told_with_the_cure(exchange: Exchange, body: str) -> None:
+def test_what_is_no_paper_exchange_is_reported_with_a_hint(exchange: Exchange, body: str) -> None:
     exchange.body = body
 
     with pytest.raises(Unreachable, match="unset UPSTOX_BASE_URL") as problem:
@@ -286,7 +286,7 @@ def test_what_is_no_paper_exchange_is_told_with_the_cure(exchange: Exchange, bod
     assert exchange.url in str(problem.value)
 
 
-def test_an_exchange_that_is_not_there_is_told_at_once() -> None:
+def test_an_exchange_that_is_not_there_is_reported_at_once() -> None:
     with pytest.raises(Unreachable, match="data-fetch paper-exchange"):
         PaperClock("http://127.0.0.1:1")
 

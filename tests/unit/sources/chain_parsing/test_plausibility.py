@@ -132,8 +132,8 @@ def test_units_that_have_changed(change: Callable[[ChainLeg], dict[str, Any]], n
 
 @pytest.mark.parametrize("count", ["oi", "volume", "prev_oi"])
 def test_contracts_for_shares(count: str) -> None:
-    told = with_legs(honest(ChainSource.UPSTOX), times(count, 1 / LOT))
-    assert f"{count} is in contracts" in kind_of(told)
+    given = with_legs(honest(ChainSource.UPSTOX), times(count, 1 / LOT))
+    assert f"{count} is in contracts" in kind_of(given)
 
 
 def test_calls_for_puts() -> None:
@@ -174,7 +174,7 @@ class TestWorth:
         with pytest.raises(FieldError, match="lastPrice"):
             refuse_prices(most, {"lastPrice": price, "askPrice": None}, "askPrice")
 
-    def test_is_not_what_somebody_asks(self) -> None:
+    def test_is_not_an_ask_price(self) -> None:
         """An offer at many times the price is no error, only unlikely to be taken."""
         refuse_prices(most_worth(PUT, Decimal(100), SPOT), {"askPrice": 1500.0}, "askPrice")
 
@@ -205,17 +205,17 @@ class TestTotals:
             list(check_totals([honest()], self.totals(honest(), **{off: by}), EXPIRY))
         assert refused.value.kind is FailureKind.CONTRADICTION
 
-    def test_may_count_legs_that_are_not_told(self) -> None:
+    def test_may_count_legs_that_are_not_reported(self) -> None:
         puts = replace(honest(), legs=tuple(x for x in honest().legs if x.option_type is PUT))
         remarks = list(check_totals([puts], self.totals(honest()), EXPIRY))
         assert [remark.split()[0] for remark in remarks] == ["totOI", "totVol"]
 
-    def test_of_nobody_knows_what_are_only_remarked_on(self) -> None:
+    def test_of_an_unknown_expiry_are_only_remarked_on(self) -> None:
         assert len(list(check_totals([honest()], self.totals(honest(), CE_oi=5), None))) == 1
 
-    @pytest.mark.parametrize("told", [{}, {"CE": None}, {"CE": {}}, {"CE": {"totOI": "many"}}])
-    def test_that_are_not_told_prove_nothing(self, told: dict[str, Any]) -> None:
-        assert list(check_totals([honest()], told, EXPIRY)) == []
+    @pytest.mark.parametrize("given", [{}, {"CE": None}, {"CE": {}}, {"CE": {"totOI": "many"}}])
+    def test_that_are_not_reported_prove_nothing(self, given: dict[str, Any]) -> None:
+        assert list(check_totals([honest()], given, EXPIRY)) == []
 
 
 @pytest.mark.parametrize(

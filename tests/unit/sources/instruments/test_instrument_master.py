@@ -62,7 +62,7 @@ class Provider(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.status, self.content, self.headers = 200, GOOD, dict[str, str]()
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         super().__init__(("127.0.0.1", 0), Response)
 
     @property
@@ -74,7 +74,7 @@ class Response(BaseHTTPRequestHandler):
     server: Provider
 
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
         self.send_response(self.server.status)
         headers = {"Content-Length": str(len(self.server.content))} | self.server.headers
         for name, value in headers.items():
@@ -109,7 +109,7 @@ def test_it_is_fetched_once_a_day_and_kept_by_date(provider: Provider, tmp_path:
     again = master(provider.url, tmp_path).today()
 
     assert first == again
-    assert provider.asked == ["/NSE.json.gz"]
+    assert provider.requested == ["/NSE.json.gz"]
     assert first.path == tmp_path / "kept" / "NSE_2026-08-14.json.gz"
     assert first.path.read_bytes() == GOOD
     assert (first.as_of, first.warning, first.instruments) == (date(2026, 8, 14), None, 20)
@@ -138,7 +138,7 @@ def test_a_masters_day_begins_when_it_has_been_built(now: str, day: date) -> Non
     assert master_day(datetime.fromisoformat(now)) == day
 
 
-def test_another_address_is_not_answered_from_what_the_first_one_gave(
+def test_another_address_does_not_get_the_file_of_the_first(
     provider: Provider, tmp_path: Path
 ) -> None:
     master(provider.url, tmp_path).today()
@@ -150,14 +150,14 @@ def test_another_address_is_not_answered_from_what_the_first_one_gave(
 
 
 @pytest.mark.parametrize(
-    ("status", "content", "told"),
+    ("status", "content", "given"),
     [
         pytest.param(404, b"", "returned 404", id="not found"),
         pytest.param(403, b"<html>Access Denied</html>", "returned 403", id="denied"),
         pytest.param(503, b"", "returned 503", id="out of order"),
         pytest.param(200, b"", "it is empty", id="empty"),
         pytest.param(200, b"<html></html>", "begins with b'<html>", id="a web page"),
-        pytest.param(200, GOOD[:100], "not a complete", id="cut short"),
+        pytest.param(200, GOOD[:100], "not a complete", id="truncated"),
         pytest.param(200, GOOD[:-3], "not a complete", id="its last bytes lost"),
         pytest.param(200, gzip.compress(b"{{{"), "not a complete", id="no JSON"),
         pytest.param(200, packed({"status": "error"}), "no instrument", id="not a list"),
@@ -167,7 +167,7 @@ def test_another_address_is_not_answered_from_what_the_first_one_gave(
     ],
 )
 def test_without_todays_the_newest_good_one_is_used_with_a_warning(
-    provider: Provider, tmp_path: Path, status: int, content: bytes, told: str
+    provider: Provider, tmp_path: Path, status: int, content: bytes, given: str
 ) -> None:
     master(provider.url, tmp_path).today()
     provider.status, provider.content = status, content
@@ -177,7 +177,7 @@ def test_without_todays_the_newest_good_one_is_used_with_a_warning(
     assert found.as_of == date(2026, 8, 14)
     assert found.path.read_bytes() == GOOD
     assert found.warning is not None
-    assert told in found.warning
+    assert given in found.warning
     assert "the master of 2026-08-14 is used instead" in found.warning
 
 
@@ -190,7 +190,7 @@ def test_a_server_that_goes_away_half_way_is_survived(provider: Provider, tmp_pa
     assert "cannot be downloaded" in str(found.warning)
 
 
-def test_a_server_that_does_not_answer_is_survived(provider: Provider, tmp_path: Path) -> None:
+def test_a_server_that_does_not_respond_is_survived(provider: Provider, tmp_path: Path) -> None:
     master(provider.url, tmp_path).today()
 
     found = master("http://127.0.0.1:1/NSE.json.gz", tmp_path).today()
@@ -209,7 +209,7 @@ def test_when_it_is_to_be_had_again_it_is_fetched(provider: Provider, tmp_path: 
     assert (found.as_of, found.warning) == (date(2026, 8, 15), None)
 
 
-def test_with_neither_todays_nor_an_older_one_it_says_what_to_do(
+def test_with_neither_todays_nor_an_older_one_it_has_a_hint(
     provider: Provider, tmp_path: Path
 ) -> None:
     provider.status = 404
@@ -220,7 +220,7 @@ def test_with_neither_todays_nor_an_older_one_it_says_what_to_do(
     assert list((tmp_path / "kept").iterdir()) == []
 
 
-def test_a_file_somebody_put_there_is_used_once_it_has_been_read_through(tmp_path: Path) -> None:
+def test_a_file_copied_by_hand_is_used_once_it_has_been_read_through(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "NSE_2026-08-12.json.gz").write_bytes(GOOD)
@@ -265,7 +265,7 @@ def test_a_master_that_is_as_fresh_as_can_be_brings_no_warning(
     assert (found.warning, found.as_of) == (None, as_of)
 
 
-def test_malformed_rows_are_counted_and_told(provider: Provider, tmp_path: Path) -> None:
+def test_malformed_rows_are_counted_and_reported(provider: Provider, tmp_path: Path) -> None:
     provider.content = packed([stock(0), stock(1) | {"lot_size": -1}, 7])
 
     found = master(provider.url, tmp_path).today()
@@ -334,21 +334,21 @@ def test_a_file_that_went_away_is_replaced_by_the_kept_copy(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "given"),
     [
         pytest.param(None, "No such file", id="missing"),
-        pytest.param(GOOD[:60], "not a complete gzipped JSON list", id="cut short"),
+        pytest.param(GOOD[:60], "not a complete gzipped JSON list", id="truncated"),
         pytest.param(b"symbol,isin\n", "not a gzip file", id="not gzip"),
     ],
 )
 def test_a_bad_file_and_nothing_kept_is_a_clear_error(
-    tmp_path: Path, content: bytes | None, told: str
+    tmp_path: Path, content: bytes | None, given: str
 ) -> None:
     file = tmp_path / "NSE.json.gz"
     if content is not None:
         file.write_bytes(content)
 
-    with pytest.raises(MasterUnavailable, match=told):
+    with pytest.raises(MasterUnavailable, match=given):
         master(str(file), tmp_path).today()
 
 
@@ -358,7 +358,7 @@ def test_an_address_of_another_kind_is_refused(address: str, tmp_path: Path) -> 
         master(address, tmp_path)
 
 
-def test_credentials_in_the_address_are_not_told(tmp_path: Path) -> None:
+def test_credentials_in_the_address_are_not_reported(tmp_path: Path) -> None:
     with pytest.raises(MasterUnavailable) as failed:
         master("http://me:hunter2@127.0.0.1:1/f.gz?sig=hunter2", tmp_path).today()
 
@@ -366,7 +366,7 @@ def test_credentials_in_the_address_are_not_told(tmp_path: Path) -> None:
     assert "hunter2" not in str(failed.value)
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(provider: Provider, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_reported(provider: Provider, tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("a file is in the way")
 
     with pytest.raises(MasterUnavailable, match="cannot be written to"):

@@ -117,9 +117,9 @@ def test_a_future_has_no_strike() -> None:
     assert parse_instrument(FUTURE).strike is None
 
 
-@pytest.mark.parametrize("told", [{}, {"cas_eligible": False}, {"cas_eligible": None}])
-def test_only_the_marked_take_part_in_the_closing_auction(told: dict[str, Any]) -> None:
-    assert not parse_instrument(without(RELIANCE, "cas_eligible") | told).cas_eligible
+@pytest.mark.parametrize("given", [{}, {"cas_eligible": False}, {"cas_eligible": None}])
+def test_only_the_marked_take_part_in_the_closing_auction(given: dict[str, Any]) -> None:
+    assert not parse_instrument(without(RELIANCE, "cas_eligible") | given).cas_eligible
 
 
 @pytest.mark.parametrize(
@@ -212,11 +212,11 @@ WHOLE = gzip.compress(json.dumps([RELIANCE] * 500, default=float).encode())
     "content",
     [
         pytest.param(b"", id="empty"),
-        pytest.param(WHOLE[: len(WHOLE) // 2], id="cut short"),
+        pytest.param(WHOLE[: len(WHOLE) // 2], id="truncated"),
         pytest.param(WHOLE[:-4], id="without its checksum"),
         pytest.param(b"<html><body>Access Denied</body></html>", id="a web page"),
         pytest.param(gzip.compress(b"<html></html>"), id="a web page in gzip"),
-        pytest.param(gzip.compress(b'[{"segment": "NSE_EQ", "na'), id="JSON cut short"),
+        pytest.param(gzip.compress(b'[{"segment": "NSE_EQ", "na'), id="JSON truncated"),
         pytest.param(gzip.compress(b"[] trailing"), id="something after the list"),
         pytest.param(gzip.compress(b""), id="nothing in gzip"),
         pytest.param(gzip.compress(b'["\xff\xfe"]'), id="no UTF-8"),

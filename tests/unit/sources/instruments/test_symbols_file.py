@@ -1,4 +1,4 @@
-"""What the symbols file may look like, and what is said about it."""
+"""Forms of the symbols file, and the remarks on them."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ HERE = Path("symbols.txt")
         pytest.param("RELIANCE\nTCS\n", ["RELIANCE", "TCS"], id="one a line"),
         pytest.param("RELIANCE,TCS, INFY", ["RELIANCE", "TCS", "INFY"], id="with commas"),
         pytest.param("RELIANCE;TCS", ["RELIANCE", "TCS"], id="with semicolons"),
-        pytest.param("RELIANCE,\n,TCS,,\n", ["RELIANCE", "TCS"], id="stray commas"),
+        pytest.param("RELIANCE,\n,TCS,,\n", ["RELIANCE", "TCS"], id="extra commas"),
         pytest.param("RELIANCE\r\nTCS\r\n", ["RELIANCE", "TCS"], id="lines of Windows"),
         pytest.param("\n\n  RELIANCE\t\n\n", ["RELIANCE"], id="blank lines and blanks"),
         pytest.param("\"RELIANCE\", 'TCS'", ["RELIANCE", "TCS"], id="quotation marks"),
@@ -49,7 +49,7 @@ def test_the_symbols_are_read_whatever_the_style(text: str, symbols: list[str]) 
     assert found.malformed == ()
 
 
-def test_it_says_what_it_did() -> None:
+def test_it_reports_what_it_did() -> None:
     found = parse_symbols("# a\nTCS # b\ntcs, INFY, TCS\nRELIANCE.NS\n", HERE)
 
     assert found.duplicates == ("TCS", "TCS")
@@ -112,7 +112,7 @@ def test_nothing_in_any_text_is_dropped_in_silence(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "result"),
     [
         pytest.param(b"", "holds no symbol", id="empty"),
         pytest.param(b"# nothing\n\n", "holds no symbol", id="comments only"),
@@ -123,12 +123,12 @@ def test_nothing_in_any_text_is_dropped_in_silence(text: str) -> None:
     ],
 )
 def test_a_file_without_symbols_is_an_error_with_a_cure(
-    tmp_path: Path, content: bytes, told: str
+    tmp_path: Path, content: bytes, result: str
 ) -> None:
     path = tmp_path / FILE_NAME
     path.write_bytes(content)
 
-    with pytest.raises(SymbolsFileBad, match=told) as refused:
+    with pytest.raises(SymbolsFileBad, match=result) as refused:
         read_symbols_file(path)
 
     assert "data-fetch universe --from-master --write" in str(refused.value)
@@ -207,7 +207,7 @@ def test_a_written_file_lists_exactly_the_underlyings(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_renewing_keeps_the_comments_at_the_top_and_says_what_changed(tmp_path: Path) -> None:
+def test_renewing_keeps_the_comments_at_the_top_and_reports_what_changed(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     path.write_text("# NSE F&O universe of 2025\n# Our desk's list.\nTCS\nINFY # tech\n")
 

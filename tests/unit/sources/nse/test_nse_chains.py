@@ -30,9 +30,9 @@ FAR_STRIKES = range(15000, 17000, 100)
 
 
 def chain(*rows: Any, **records: Any) -> Chain:
-    told = read_nse_chains(body(*rows, **records))
-    assert told.rejected == ()
-    (only,) = told.chains
+    result = read_nse_chains(body(*rows, **records))
+    assert result.rejected == ()
+    (only,) = result.chains
     return only
 
 
@@ -42,7 +42,7 @@ def only_leg(**changes: Any) -> ChainLeg:
 
 
 def reasons(*rows: Any) -> list[str]:
-    """Why legs of a body with many good ones beside *rows* were set aside."""
+    """Why legs of a body with many good ones beside *rows* were rejected."""
     good = [row(strike) for strike in FAR_STRIKES]
     return [aside.reason for aside in read_nse_chains(body(*rows, *good)).rejected]
 
@@ -54,11 +54,11 @@ def kind_of(document: Any, *args: Any) -> FailureKind:
 
 
 def test_a_leg_of_v3() -> None:
-    told = chain(row())
-    assert (told.underlying, told.expiry, told.source) == ("NIFTY", EXPIRY, ChainSource.NSE)
-    assert (told.spot, told.unit) == (SPOT, QuantityUnit.CONTRACTS)
-    assert told.exchange_time == datetime(2026, 9, 11, 10, 10, tzinfo=UTC)
-    assert told.legs[0] == ChainLeg(
+    result = chain(row())
+    assert (result.underlying, result.expiry, result.source) == ("NIFTY", EXPIRY, ChainSource.NSE)
+    assert (result.spot, result.unit) == (SPOT, QuantityUnit.CONTRACTS)
+    assert result.exchange_time == datetime(2026, 9, 11, 10, 10, tzinfo=UTC)
+    assert result.legs[0] == ChainLeg(
         strike=Decimal(22650),
         option_type=CALL,
         ltp=120.5,
@@ -84,7 +84,7 @@ LEGACY_NAMES = {
 }
 
 
-def test_the_legacy_shape_tells_the_same() -> None:
+def test_the_legacy_shape_gives_the_same() -> None:
     def old(side: str) -> dict[str, Any]:
         return {LEGACY_NAMES.get(name, name): value for name, value in leg(side=side).items()}
 
@@ -106,10 +106,10 @@ def test_the_legacy_shape_tells_the_same() -> None:
         pytest.param(lambda whole: {**whole, "filtered": {"data": [row()]}}, id="equal rows"),
     ],
 )
-def test_all_shapes_tell_the_same(shaped: Callable[[Any], Any]) -> None:
-    told = read_nse_chains(shaped(body(row())))
-    assert told.chains == (chain(row()),)
-    assert (told.remarks, told.rejected) == ((), ())
+def test_all_shapes_give_the_same(shaped: Callable[[Any], Any]) -> None:
+    result = read_nse_chains(shaped(body(row())))
+    assert result.chains == (chain(row()),)
+    assert (result.remarks, result.rejected) == ((), ())
 
 
 @pytest.mark.parametrize("text", ["15-Sep-2026", "15-SEP-2026", "15-09-2026", "2026-09-15"])
@@ -129,8 +129,8 @@ def test_dates_come_in_three_forms(text: str) -> None:
     ],
 )
 def test_the_expiry_of_a_row(named: dict[str, Any]) -> None:
-    told = {"strikePrice": 22650, "CE": leg(), "PE": leg(side="PE"), **named}
-    assert chain(told).expiry == EXPIRY
+    result = {"strikePrice": 22650, "CE": leg(), "PE": leg(side="PE"), **named}
+    assert chain(result).expiry == EXPIRY
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_what_no_store_could_hold_is_no_strike(written: Any) -> None:
         pytest.param(
             {"openInterest": 100.5, "changeinOpenInterest": 0}, "prev_oi", 100.5, id="unchanged"
         ),
-        pytest.param({"change": None}, "prev_close", None, id="no change told"),
+        pytest.param({"change": None}, "prev_close", None, id="no change given"),
     ],
 )
 def test_what_numbers_mean(changes: dict[str, Any], value: str, expected: Any) -> None:
@@ -183,13 +183,13 @@ def test_what_numbers_mean(changes: dict[str, Any], value: str, expected: Any) -
 class TestPlaceholders:
     @pytest.mark.parametrize("empty", [None, {}, placeholder()])
     def test_are_no_legs(self, empty: Any) -> None:
-        told = chain(row(CE=empty, PE=leg(side="PE")))
-        assert [one.option_type for one in told.legs] == [PUT]
+        result = chain(row(CE=empty, PE=leg(side="PE")))
+        assert [one.option_type for one in result.legs] == [PUT]
 
     def test_without_an_identifier_but_with_numbers_it_is_a_leg(self) -> None:
-        told = read_nse_chains(body(row(CE=leg(identifier=None), PE=leg(side="PE"))))
-        assert len(told.chains[0].legs) == 2
-        assert told.remarks == ("identifier is missing in 1 legs",)
+        result = read_nse_chains(body(row(CE=leg(identifier=None), PE=leg(side="PE"))))
+        assert len(result.chains[0].legs) == 2
+        assert result.remarks == ("identifier is missing in 1 legs",)
 
     def test_an_untraded_leg_is_one(self) -> None:
         silent = {
@@ -205,8 +205,8 @@ class TestPlaceholders:
 
 class TestOrder:
     def test_of_rows_does_not_matter(self) -> None:
-        told = chain(row(22700), row(22600), row(22650.5))
-        assert [(str(one.strike), one.option_type) for one in told.legs] == [
+        result = chain(row(22700), row(22600), row(22650.5))
+        assert [(str(one.strike), one.option_type) for one in result.legs] == [
             ("22600", CALL),
             ("22600", PUT),
             ("22650.5", CALL),
@@ -222,8 +222,8 @@ class TestOrder:
             )
 
         month = {**row(CE=later("CE"), PE=later("PE")), "expiryDates": "29-Sep-2026"}
-        told = read_nse_chains(body(month, row()))
-        assert [one.expiry.day for one in told.chains] == [15, 29]
+        result = read_nse_chains(body(month, row()))
+        assert [one.expiry.day for one in result.chains] == [15, 29]
 
 
 class TestRowsOfOneStrike:
@@ -236,8 +236,8 @@ class TestRowsOfOneStrike:
 
     def test_a_bad_copy_makes_a_good_one_doubtful(self) -> None:
         torn = row(CE=leg(lastPrice="n/a"))
-        told = read_nse_chains(body(row(), torn, *map(row, FAR_STRIKES)))
-        keys = [one.key for one in told.chains[0].legs]
+        result = read_nse_chains(body(row(), torn, *map(row, FAR_STRIKES)))
+        keys = [one.key for one in result.chains[0].legs]
         assert (Decimal(22650), CALL) not in keys
         assert (Decimal(22650), PUT) in keys
 
@@ -279,21 +279,19 @@ class TestRowsOfOneStrike:
         pytest.param({"change": -2025}, "is inconsistent with", id="not its percentage"),
     ],
 )
-def test_legs_that_contradict_themselves_are_set_aside(
-    changes: dict[str, Any], reason: str
-) -> None:
-    (told,) = reasons(row(CE=leg(**changes), PE=leg(side="PE")))
-    assert reason in told
+def test_legs_that_contradict_themselves_are_rejected(changes: dict[str, Any], reason: str) -> None:
+    (result,) = reasons(row(CE=leg(**changes), PE=leg(side="PE")))
+    assert reason in result
 
 
-def test_a_few_bad_legs_are_set_aside_and_many_refuse_the_body() -> None:
+def test_a_few_bad_legs_are_rejected_and_many_refuse_the_body() -> None:
     good = [row(strike) for strike in FAR_STRIKES]
     bad = [
         row(strike, CE=leg(strike, without=("openInterest",)))
         for strike in range(22000, 22400, 100)
     ]
-    told = read_nse_chains(body(*good, *bad[:3]))
-    assert [aside.name for aside in told.rejected] == [
+    result = read_nse_chains(body(*good, *bad[:3]))
+    assert [aside.name for aside in result.rejected] == [
         "2026-09-15 22000 CE",
         "2026-09-15 22100 CE",
         "2026-09-15 22200 CE",
@@ -311,20 +309,20 @@ def test_the_symbol_may_hold_signs() -> None:
             underlyingValue=3120.0,
         )
 
-    told = chain(row(3100, CE=stock("CE"), PE=stock("PE")), underlyingValue=3120.0)
-    assert told.underlying == "M&M"
+    result = chain(row(3100, CE=stock("CE"), PE=stock("PE")), underlyingValue=3120.0)
+    assert result.underlying == "M&M"
 
 
 class TestBesideTheRows:
-    @pytest.mark.parametrize("told", [None, "", "soon", 5, "31-Feb-2026 15:30:00", "11-Sep-2026"])
-    def test_without_a_stamp_there_is_a_remark(self, told: Any) -> None:
-        read = read_nse_chains(body(row(), timestamp=told))
+    @pytest.mark.parametrize("result", [None, "", "soon", 5, "31-Feb-2026 15:30:00", "11-Sep-2026"])
+    def test_without_a_stamp_there_is_a_remark(self, result: Any) -> None:
+        read = read_nse_chains(body(row(), timestamp=result))
         assert read.chains[0].exchange_time is None
         assert read.remarks[0].startswith("timestamp beside the rows")
 
-    @pytest.mark.parametrize("told", [None, 0, -5, "n/a", float("inf")])
-    def test_without_a_level_that_of_the_legs_counts(self, told: Any) -> None:
-        read = read_nse_chains(body(row(), underlyingValue=told))
+    @pytest.mark.parametrize("result", [None, 0, -5, "n/a", float("inf")])
+    def test_without_a_level_that_of_the_legs_counts(self, result: Any) -> None:
+        read = read_nse_chains(body(row(), underlyingValue=result))
         assert read.chains[0].spot == SPOT
         assert read.remarks[0].startswith("underlyingValue beside the rows")
 
@@ -366,9 +364,9 @@ def test_bodies_without_a_chain_are_refused_by_name(document: Any, kind: Failure
 
 
 class TestWhatWasAskedFor:
-    def test_is_what_is_told(self) -> None:
-        told = read_nse_chains(body(row()), "NIFTY", EXPIRY)
-        assert told.chains == (chain(row()),)
+    def test_is_the_reported_one(self) -> None:
+        result = read_nse_chains(body(row()), "NIFTY", EXPIRY)
+        assert result.chains == (chain(row()),)
 
     def test_another_symbol_is_another_chain(self) -> None:
         assert kind_of(body(row()), "BANKNIFTY") is FailureKind.OTHER_CHAIN
@@ -376,25 +374,25 @@ class TestWhatWasAskedFor:
     def test_another_expiry_is_another_chain(self) -> None:
         assert kind_of(body(row()), "NIFTY", date(2026, 9, 22)) is FailureKind.OTHER_CHAIN
 
-    def test_a_few_legs_of_another_expiry_are_set_aside(self) -> None:
-        stray = leg(day="22-09-2026", identifier="OPTIDXNIFTY22-09-2026CE22650.00")
+    def test_a_few_legs_of_another_expiry_are_rejected(self) -> None:
+        extra = leg(day="22-09-2026", identifier="OPTIDXNIFTY22-09-2026CE22650.00")
         rows = [
-            {"strikePrice": 22650, "expiryDates": "22-Sep-2026", "CE": stray},
+            {"strikePrice": 22650, "expiryDates": "22-Sep-2026", "CE": extra},
             row(),
             row(22700),
         ]
-        told = read_nse_chains(body(*rows), "NIFTY", EXPIRY)
-        assert [one.expiry for one in told.chains] == [EXPIRY]
-        assert [aside.reason for aside in told.rejected] == ["expiry 2026-09-22, not 2026-09-15"]
+        result = read_nse_chains(body(*rows), "NIFTY", EXPIRY)
+        assert [one.expiry for one in result.chains] == [EXPIRY]
+        assert [aside.reason for aside in result.rejected] == ["expiry 2026-09-22, not 2026-09-15"]
 
 
 class TestExpiries:
     def test_are_listed_nearest_first(self) -> None:
-        told = {"expiryDates": ["27-Oct-2026", TUESDAY, TUESDAY], "strikePrice": ["22650"]}
-        assert read_nse_expiries(told) == (EXPIRY, date(2026, 10, 27))
+        result = {"expiryDates": ["27-Oct-2026", TUESDAY, TUESDAY], "strikePrice": ["22650"]}
+        assert read_nse_expiries(result) == (EXPIRY, date(2026, 10, 27))
 
     @pytest.mark.parametrize(
-        ("told", "kind"),
+        ("result", "kind"),
         [
             ({}, FailureKind.NOT_A_CHAIN),
             ([], FailureKind.NOT_A_CHAIN),
@@ -403,9 +401,9 @@ class TestExpiries:
             ({"expiryDates": [5]}, FailureKind.RETYPED_FIELD),
         ],
     )
-    def test_that_cannot_be_read_are_refused(self, told: Any, kind: FailureKind) -> None:
+    def test_that_cannot_be_read_are_refused(self, result: Any, kind: FailureKind) -> None:
         with pytest.raises(ChainError) as refused:
-            read_nse_expiries(told)
+            read_nse_expiries(result)
         assert refused.value.kind is kind
 
 
@@ -431,10 +429,10 @@ def test_whatever_comes_only_chain_faults_are_raised(
 ) -> None:
     broken = {"expiryDates": TUESDAY, "strikePrice": strike, "CE": leg(**changes), "PE": beside}
     try:
-        told = read_nse_chains(body(row(), broken, beside, underlyingValue=beside))
+        result = read_nse_chains(body(row(), broken, beside, underlyingValue=beside))
     except ChainError:
         return
-    for one in told.chains[0].legs:
+    for one in result.chains[0].legs:
         assert one.oi is not None
         assert one.oi >= 0
         assert one.ltp is None or 0 < one.ltp < 1e9
@@ -448,8 +446,8 @@ def test_own_figures_of_the_provider_that_differ_in_the_repetition_cost_no_leg(
     blank = [row(CE=leg(impliedVolatility=0)), row(22700)]
     part = {**whole[blanked], "data": blank}
 
-    told = read_nse_chains({**whole, blanked: part})
+    result = read_nse_chains({**whole, blanked: part})
 
-    assert [one.strike for one in told.chains[0].legs] == [22650, 22650, 22700, 22700]
-    assert told.chains[0].legs[0].provider_iv == (None if blanked == "records" else 0.1431)
-    assert "own figures of 1 legs come in several rows" in told.remarks[-1]
+    assert [one.strike for one in result.chains[0].legs] == [22650, 22650, 22700, 22700]
+    assert result.chains[0].legs[0].provider_iv == (None if blanked == "records" else 0.1431)
+    assert "own figures of 1 legs come in several rows" in result.remarks[-1]

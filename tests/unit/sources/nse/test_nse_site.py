@@ -1,4 +1,4 @@
-"""The website is asked slowly and politely, and says by name why it tells nothing."""
+"""Requests to the website are paced, and each failure has a kind."""
 
 import gzip
 from collections.abc import Iterator
@@ -46,14 +46,14 @@ def problem_of(site: NseSite) -> DataFetchError:
 
 
 class TestAsABrowser:
-    def test_a_page_comes_before_the_question(self, stub: Stub, site: NseSite) -> None:
+    def test_a_page_comes_before_the_request(self, stub: Stub, site: NseSite) -> None:
         visiting(stub, json(INFO))
         assert site.contract_info("NIFTY") == INFO
         assert paths(stub) == PAGE_AND_INFO
-        opened, asked = stub.seen
-        assert asked.headers["Referer"] == f"{stub.url}/option-chain"
+        opened, granted = stub.seen
+        assert granted.headers["Referer"] == f"{stub.url}/option-chain"
         assert opened.headers["Sec-Fetch-Mode"] == "navigate"
-        assert asked.headers["Sec-Fetch-Mode"] == "cors"
+        assert granted.headers["Sec-Fetch-Mode"] == "cors"
         for seen in stub.seen:
             assert "Mozilla/5.0 (Windows" in seen.headers["User-Agent"]
             assert seen.headers["Accept-Encoding"] == "gzip, deflate"
@@ -70,7 +70,7 @@ class TestAsABrowser:
         site.contract_info("NIFTY")
         assert paths(stub) == ["option-chain", "", "option-chain-contract-info"]
 
-    def test_cookies_are_kept_for_the_next_questions(self, stub: Stub, site: NseSite) -> None:
+    def test_cookies_are_reused_for_the_next_requests(self, stub: Stub, site: NseSite) -> None:
         visiting(stub, json(INFO))
         for _ in range(3):
             site.contract_info("NIFTY")
@@ -95,9 +95,9 @@ class TestAsABrowser:
     ) -> None:
         visiting(stub, json({"records": {}, "filtered": 1}))
         site.option_chain("M&M", is_index, EXPIRY)
-        asked = stub.seen[-1]
-        assert asked.path == "/api/option-chain-v3"
-        assert asked.query == {"type": [kind], "symbol": ["M&M"], "expiry": ["15-Sep-2026"]}
+        granted = stub.seen[-1]
+        assert granted.path == "/api/option-chain-v3"
+        assert granted.query == {"type": [kind], "symbol": ["M&M"], "expiry": ["15-Sep-2026"]}
 
     def test_gzipped_bodies_are_unpacked(self, stub: Stub, site: NseSite) -> None:
         packed = Scripted(200, gzip.compress(json(INFO).body), {"Content-Encoding": "gzip"})
@@ -115,7 +115,7 @@ class TestRefusals:
         ],
     )
     @pytest.mark.parametrize("better", [True, False], ids=["helps", "does not help"])
-    def test_that_may_hang_on_cookies_are_asked_again_once(
+    def test_that_may_come_from_old_cookies_are_requested_again_once(
         self, stub: Stub, site: NseSite, response: Scripted, kind: FailureKind, better: bool
     ) -> None:
         visiting(stub, *([response, json(INFO)] if better else [response]))
@@ -125,7 +125,7 @@ class TestRefusals:
             assert problem_of(site).kind is kind
         assert paths(stub) == PAGE_AND_INFO * 2
 
-    def test_403_is_asked_again_once_too(self, stub: Stub, site: NseSite) -> None:
+    def test_403_is_requested_again_once_too(self, stub: Stub, site: NseSite) -> None:
         visiting(stub, DENIED, json(INFO))
         assert site.contract_info("NIFTY") == INFO
 
@@ -146,7 +146,7 @@ class TestRefusals:
             pytest.param(Scripted(500, b"<html>"), FailureKind.SERVER_ERROR, id="500"),
             pytest.param(Scripted(503, b"{}"), FailureKind.SERVER_ERROR, id="503"),
             pytest.param(Scripted(200, b""), FailureKind.EMPTY_BODY, id="nothing"),
-            pytest.param(Scripted(200, b'{"records": {"da'), FailureKind.NOT_JSON, id="cut short"),
+            pytest.param(Scripted(200, b'{"records": {"da'), FailureKind.NOT_JSON, id="truncated"),
             pytest.param(Scripted(200, b"\x8b\x1f\x00br"), FailureKind.NOT_JSON, id="brotli"),
             pytest.param(
                 Scripted(200, b"no gzip", {"Content-Encoding": "gzip"}),
@@ -157,7 +157,7 @@ class TestRefusals:
             pytest.param(Scripted(200, b'{"a": 1}', cut=3), FailureKind.UNREACHABLE, id="hung up"),
         ],
     )
-    def test_others_are_named_and_not_asked_again(
+    def test_others_are_named_and_not_requested_again(
         self, stub: Stub, site: NseSite, response: Scripted, kind: FailureKind
     ) -> None:
         visiting(stub, response)
@@ -170,7 +170,7 @@ class TestRefusals:
         assert "secret" not in text
         assert "nseappid" not in text
 
-    def test_nobody_there(self, clock: VirtualClock) -> None:
+    def test_no_server(self, clock: VirtualClock) -> None:
         site = site_for("http://127.0.0.1:9", clock, FreePacing())
         assert isinstance(problem_of(site), Unreachable)
 
@@ -209,7 +209,7 @@ def test_switched_off_it_sends_nothing(stub: Stub, clock: VirtualClock) -> None:
     assert problem_of(site).kind is FailureKind.SWITCHED_OFF
     with pytest.raises(ChainError):
         site.option_chain("NIFTY", True, EXPIRY)
-    assert (stub.seen, pacing.asked) == ([], [])
+    assert (stub.seen, pacing.granted) == ([], [])
 
 
 def test_a_proxy_of_the_environment_is_not_used_for_this_machine(
@@ -227,7 +227,7 @@ class TestPace:
     def test_every_request_waits_for_its_turn(
         self, stub: Stub, clock: VirtualClock, tmp_path: Path
     ) -> None:
-        """Pages too: 2.5 seconds between any two, whoever asks."""
+        """Pages too: 2.5 seconds between any two, whichever thread sends them."""
         visiting(stub, json({}), json(INFO))
         site = site_for(stub.url, clock, nse_pacer(tmp_path / "nse", clock))
         context = site.context()
@@ -242,11 +242,11 @@ class TestPace:
             site_for(stub.url, clock, nse_pacer(tmp_path / "nse", clock)).contract_info("NIFTY")
         assert clock.now() - START >= timedelta(seconds=2.5) * 3
 
-    def test_spends_from_one_budget_in_the_lane_of_the_errand(self, stub: Stub) -> None:
+    def test_spends_from_one_budget_in_the_lane_of_the_context(self, stub: Stub) -> None:
         pacing, clock = FreePacing(), VirtualClock(START)
         visiting(stub, json(INFO))
         site_for(stub.url, clock, pacing).contract_info("NIFTY")
-        assert pacing.asked == [("nse", Lane.CHAIN)] * 2
+        assert pacing.granted == [("nse", Lane.CHAIN)] * 2
 
     def test_nothing_is_sent_when_the_turn_comes_too_late(
         self, stub: Stub, clock: VirtualClock, tmp_path: Path
@@ -274,19 +274,19 @@ class TestPace:
 
 
 class TestManyThreads:
-    def test_take_turns_and_share_one_visit(
+    def test_take_turns_and_share_one_session(
         self, stub: Stub, clock: VirtualClock, site: NseSite
     ) -> None:
         visiting(stub, json(INFO))
-        told: list[Any] = []
+        given: list[Any] = []
         threads = [
-            Thread(target=lambda: told.append(site.contract_info("NIFTY"))) for _ in range(8)
+            Thread(target=lambda: given.append(site.contract_info("NIFTY"))) for _ in range(8)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(20)
-        assert told == [INFO] * 8
+        assert given == [INFO] * 8
         assert paths(stub).count("option-chain") == 1
 
     @contextmanager
@@ -326,7 +326,7 @@ class TestManyThreads:
         assert late.requests == 0
 
 
-def test_every_answer_is_kept_for_the_vault(stub: Stub, site: NseSite) -> None:
+def test_every_response_is_recorded(stub: Stub, site: NseSite) -> None:
     visiting(stub, json({}), Scripted(503, b"<html>busy</html>"))
     context = site.context()
     with pytest.raises(ChainError):

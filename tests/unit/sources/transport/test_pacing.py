@@ -47,7 +47,7 @@ def pacer(state_file: Path, clock: VirtualClock) -> Iterator[Pacer]:
 
 
 def send(pacer: Pacer, clock: VirtualClock, count: int, api: str = "ltp") -> list[datetime]:
-    """Send *count* requests one after the other, each answered at once; say when."""
+    """Send *count* requests one after the other; return their instants."""
     sent = []
     for _ in range(count):
         with pacer.request(api, Lane.BACKFILL):
@@ -116,7 +116,7 @@ def test_each_api_has_its_own_windows(pacer: Pacer, clock: VirtualClock) -> None
     assert spent(pacer, "ohlc", clock) == dict.fromkeys(UPSTOX_LIMITS, 0)
 
 
-def test_a_request_counts_until_a_window_after_its_answer(
+def test_a_request_counts_until_a_window_after_its_response(
     pacer: Pacer, clock: VirtualClock
 ) -> None:
     with pacer.request("ltp", Lane.LIVE):
@@ -147,7 +147,7 @@ def test_failed_requests_count_too(pacer: Pacer, clock: VirtualClock) -> None:
     assert spent(pacer, "ltp", clock)[SECOND] == 1
 
 
-def test_spending_says_from_when_each_request_counts(pacer: Pacer, clock: VirtualClock) -> None:
+def test_spending_starts_when_each_request_counts(pacer: Pacer, clock: VirtualClock) -> None:
     assert pacer.spending("ltp") == []
     send(pacer, clock, 1)
     with pacer.request("ltp", Lane.LIVE):
@@ -220,9 +220,12 @@ def test_no_request_waits_without_need(
     sent: list[datetime] = []
     for pause in pauses:
         clock.sleep(timedelta(milliseconds=pause))
-        asked = clock.now()
+        requested = clock.now()
         first = max(
-            [asked, *(sent[-n] + window for window, n in SMALL_LIMITS.items() if len(sent) >= n)]
+            [
+                requested,
+                *(sent[-n] + window for window, n in SMALL_LIMITS.items() if len(sent) >= n),
+            ]
         )
         sent += send(pacer, clock, 1)
         assert first <= sent[-1] <= first + EPSILON
@@ -250,7 +253,7 @@ def test_the_same_work_takes_the_same_time(tmp_path: Path) -> None:
 def test_live_requests_overtake_all_that_wait(pacer: Pacer, clock: VirtualClock) -> None:
     served: list[tuple[Lane, datetime]] = []
 
-    def asking(lane: Lane, after: timedelta) -> Callable[[], None]:
+    def requesting(lane: Lane, after: timedelta) -> Callable[[], None]:
         def work() -> None:
             clock.sleep(after)
             with pacer.request("ltp", lane):
@@ -259,9 +262,9 @@ def test_live_requests_overtake_all_that_wait(pacer: Pacer, clock: VirtualClock)
         return work
 
     send(pacer, clock, 50)
-    bulk = [asking(Lane.BACKFILL, EPSILON * n) for n in range(1, 61)]
-    chain = [asking(Lane.CHAIN, EPSILON * 100)] * 5
-    live = [asking(Lane.LIVE, EPSILON * 200)] * 5
+    bulk = [requesting(Lane.BACKFILL, EPSILON * n) for n in range(1, 61)]
+    chain = [requesting(Lane.CHAIN, EPSILON * 100)] * 5
+    live = [requesting(Lane.LIVE, EPSILON * 200)] * 5
     together(clock, [*bulk, *chain, *live])
     first_second = [lane for lane, at in served if at < START + 2 * SECOND]
     assert sorted(first_second) == [Lane.LIVE] * 5 + [Lane.CHAIN] * 5 + [Lane.BACKFILL] * 40
@@ -270,7 +273,7 @@ def test_live_requests_overtake_all_that_wait(pacer: Pacer, clock: VirtualClock)
 def test_within_a_lane_first_come_is_first_served(pacer: Pacer, clock: VirtualClock) -> None:
     served: list[int] = []
 
-    def asking(number: int) -> Callable[[], None]:
+    def requesting(number: int) -> Callable[[], None]:
         def work() -> None:
             clock.sleep(EPSILON * number)
             with pacer.request("ltp", Lane.BACKFILL):
@@ -280,14 +283,14 @@ def test_within_a_lane_first_come_is_first_served(pacer: Pacer, clock: VirtualCl
         return work
 
     send(pacer, clock, 50)
-    together(clock, [asking(number) for number in range(1, 56)])
+    together(clock, [requesting(number) for number in range(1, 56)])
     assert set(served[:50]) == set(range(1, 51))
 
 
 # -- deadlines ---------------------------------------------------------------------------------
 
 
-def test_too_late_is_said_at_once(pacer: Pacer, clock: VirtualClock) -> None:
+def test_too_late_is_reported_at_once(pacer: Pacer, clock: VirtualClock) -> None:
     send(pacer, clock, 500)
     now = clock.now()
     with (
@@ -405,9 +408,12 @@ def test_damage_is_logged_and_not_printed(
 
     spent(pacer, "ltp", clock)
 
-    [told] = caplog.records
-    assert (told.name, told.levelname) == ("data_fetch.sources.transport.pacing_ledger", "WARNING")
-    assert told.__dict__["file"] == str(state_file)
+    [found] = caplog.records
+    assert (found.name, found.levelname) == (
+        "data_fetch.sources.transport.pacing_ledger",
+        "WARNING",
+    )
+    assert found.__dict__["file"] == str(state_file)
     assert capsys.readouterr() == ("", "")
 
 
@@ -438,7 +444,7 @@ def test_each_request_spends_from_the_account_of_the_token_in_use(
     pacer.close()
 
 
-def test_folder_that_cannot_be_made_is_told_with_the_cure(
+def test_folder_that_cannot_be_made_is_reported_with_a_hint(
     tmp_path: Path, clock: VirtualClock
 ) -> None:
     (tmp_path / "file").write_text("not a folder")

@@ -92,9 +92,9 @@ for line in lines: print(*line)
 
 def test_two_processes_stay_within_the_limits_together(start: Start) -> None:
     children = [start(SENDER), start(SENDER)]
-    told = [line.split() for child in children for line in child.communicate()[0].splitlines()]
+    given = [line.split() for child in children for line in child.communicate()[0].splitlines()]
     sent, answered = (
-        sorted(map(datetime.fromisoformat, times)) for times in zip(*told, strict=True)
+        sorted(map(datetime.fromisoformat, times)) for times in zip(*given, strict=True)
     )
     assert len(sent) == 28
     for window, limit in LIMITS.items():
@@ -196,11 +196,11 @@ in_threads(work, 40)
     until_somebody_waits(state_file, at_least=39)
     clock = SystemClock()
     pacer = Pacer(state_file, clock, limits)
-    asked = clock.now()
+    requested = clock.now()
     with pacer.request("ltp", Lane.LIVE):
         served = clock.now()
     pacer.close()
-    assert served - asked < 15 * SECOND, "in the order of arrival it would be 20 seconds"
+    assert served - requested < 15 * SECOND, "in the order of arrival it would be 20 seconds"
 
 
 def until_somebody_waits(state_file: Path, at_least: int = 1) -> None:

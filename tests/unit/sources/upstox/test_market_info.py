@@ -39,13 +39,13 @@ class Provider:
 
     rows: list[Any] = field(default_factory=list)
     hours: Mapping[str, list[Any]] = field(default_factory=dict)
-    asked: list[date] = field(default_factory=list)
+    requested: list[date] = field(default_factory=list)
 
     def holidays(self) -> list[Any]:
         return self.rows
 
     def timings(self, day: date) -> list[Any]:
-        self.asked.append(day)
+        self.requested.append(day)
         return self.hours.get(day.isoformat(), [])
 
 
@@ -73,12 +73,14 @@ def holiday(
     }
 
 
-def learnt(provider: Provider, day: str, *asked: str) -> dict[str, list[str]]:
-    """Windows by segment, as told of *day*."""
-    told = fetch_amendments(provider, [date.fromisoformat(each) for each in asked]).calendar.days
+def learnt(provider: Provider, day: str, *requested: str) -> dict[str, list[str]]:
+    """Windows by segment, as reported for *day*."""
+    given = fetch_amendments(
+        provider, [date.fromisoformat(each) for each in requested]
+    ).calendar.days
     return {
         str(segment): [str(window) for window in hours.windows]
-        for (on, segment), hours in sorted(told.items())
+        for (on, segment), hours in sorted(given.items())
         if on == date.fromisoformat(day)
     }
 
@@ -88,7 +90,7 @@ DAY = "2026-12-15"
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "given"),
     [
         pytest.param(holiday(DAY), ALL_CLOSED, id="trading holiday"),
         pytest.param(
@@ -101,9 +103,7 @@ DAY = "2026-12-15"
             {"cash": ["18:00-19:00"], "fo": [], "index": ["18:00-19:00"]},
             id="listed open and closed: open counts",
         ),
-        pytest.param(
-            holiday(DAY, "SETTLEMENT_HOLIDAY"), {}, id="settlement holiday: nothing is said"
-        ),
+        pytest.param(holiday(DAY, "SETTLEMENT_HOLIDAY"), {}, id="settlement holiday: no hours"),
         pytest.param(
             holiday(DAY, "SETTLEMENT_HOLIDAY", closed=["CDS"], open_=[opens(DAY, "NSE")]),
             {"cash": ["09:15-15:30"], "index": ["09:15-15:30"]},
@@ -121,7 +121,7 @@ DAY = "2026-12-15"
                 ],
             ),
             {"fo": ["09:15-10:00", "11:30-12:30"]},
-            id="special timing in two windows, one told twice",
+            id="special timing in two windows, one of them twice",
         ),
         pytest.param(
             holiday(
@@ -134,8 +134,8 @@ DAY = "2026-12-15"
         ),
     ],
 )
-def test_holidays_decide_by_exchange(row: dict[str, Any], told: dict[str, list[str]]) -> None:
-    assert learnt(Provider([row]), DAY) == told
+def test_holidays_decide_by_exchange(row: dict[str, Any], given: dict[str, list[str]]) -> None:
+    assert learnt(Provider([row]), DAY) == given
 
 
 def test_timings_of_the_day_count_more_than_the_list() -> None:
@@ -189,7 +189,7 @@ def test_no_timings_say_nothing() -> None:
         ),
     ],
 )
-def test_a_bad_row_is_set_aside_with_its_reason(row: object, reason: str) -> None:
+def test_a_bad_row_is_rejected_with_its_reason(row: object, reason: str) -> None:
     amendments = fetch_amendments(Provider([row, holiday("2026-12-16")]), [])
 
     assert {day for day, _ in amendments.calendar.days} == {date(2026, 12, 16)}
@@ -197,7 +197,7 @@ def test_a_bad_row_is_set_aside_with_its_reason(row: object, reason: str) -> Non
     assert reason in amendments.rejected[0]
 
 
-def test_timings_with_a_bad_row_are_set_aside_as_a_whole() -> None:
+def test_timings_with_a_bad_row_are_rejected_as_a_whole() -> None:
     provider = Provider(hours={DAY: [opens(DAY, "NSE"), {"exchange": "NFO"}]})
     amendments = fetch_amendments(provider, [date.fromisoformat(DAY)])
 
@@ -242,7 +242,7 @@ def test_a_refresh_is_kept_for_the_next_process(tmp_path: Path) -> None:
     assert load_calendar(tmp_path / "data", World.PAPER, None).session(day, F_AND_O_STOCK).open
 
 
-def test_an_empty_answer_removes_nothing(tmp_path: Path) -> None:
+def test_an_empty_response_removes_nothing(tmp_path: Path) -> None:
     refreshed(Provider([holiday(DAY)]), tmp_path)
     before = read_calendar(calendar_file(tmp_path, World.LIVE))
     result = refreshed(Provider(), tmp_path)
@@ -251,7 +251,7 @@ def test_an_empty_answer_removes_nothing(tmp_path: Path) -> None:
     assert read_calendar(calendar_file(tmp_path, World.LIVE)) == before
 
 
-def test_timings_are_asked_for_the_week_and_for_announced_sessions(tmp_path: Path) -> None:
+def test_timings_are_requested_for_the_week_and_for_announced_sessions(tmp_path: Path) -> None:
     muhurat = [opens("2026-11-08", each, "18:00", "19:00") for each in ("NSE", "NFO")]
     provider = Provider(hours={"2026-11-08": muhurat})
     refreshed(provider, tmp_path)
@@ -259,7 +259,7 @@ def test_timings_are_asked_for_the_week_and_for_announced_sessions(tmp_path: Pat
         date(2026, 11, 8), FUTURES_AND_OPTIONS
     )
 
-    assert provider.asked == [date(2026, 11, 8), *(date(2026, 11, 21 + n) for n in range(7))]
+    assert provider.requested == [date(2026, 11, 8), *(date(2026, 11, 21 + n) for n in range(7))]
     assert (session.expected_minutes, session.provisional) == (60, True)
 
 
@@ -269,7 +269,7 @@ def test_a_second_refresh_does_not_ask_again_for_hours_it_knows(tmp_path: Path) 
     provider = Provider()
     refreshed(provider, tmp_path)
 
-    assert date(2026, 11, 8) not in provider.asked
+    assert date(2026, 11, 8) not in provider.requested
 
 
 def test_next_years_list_makes_next_year_known(tmp_path: Path) -> None:
@@ -339,9 +339,7 @@ def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_corrupt_kept_calendar_names_the_file_and_the_cure(
-    tmp_path: Path, content: bytes
-) -> None:
+def test_a_corrupt_kept_calendar_names_the_file_and_a_hint(tmp_path: Path, content: bytes) -> None:
     calendar_file(tmp_path, World.PAPER).write_bytes(content)
 
     with pytest.raises(SetupError) as refused:
@@ -383,7 +381,7 @@ def test_an_override_that_cannot_be_read_is_an_error(tmp_path: Path, content: by
         load_calendar(tmp_path / "data", World.LIVE, mine)
 
 
-def test_with_nothing_on_disk_the_reviewed_calendar_answers(tmp_path: Path) -> None:
+def test_with_nothing_on_disk_the_reviewed_calendar_is_used(tmp_path: Path) -> None:
     loaded = load_calendar(tmp_path / "data", World.LIVE, None)
     reviewed = MarketCalendar.reviewed()
 

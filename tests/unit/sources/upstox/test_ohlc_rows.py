@@ -1,4 +1,4 @@
-"""Raw OHLC rows become the last completed minute of each name, or are set aside."""
+"""Raw OHLC rows become the last completed minute of each instrument, or are rejected."""
 
 from datetime import datetime
 from typing import Any
@@ -107,7 +107,7 @@ def test_a_key_without_a_row_is_absent() -> None:
         pytest.param([1], "prev_ohlc is [1], not a candle", id="no bar"),
     ],
 )
-def test_bars_that_cannot_be_are_set_aside(previous: Any, reason: str) -> None:
+def test_bars_that_cannot_be_are_rejected(previous: Any, reason: str) -> None:
     read = read_one(previous)
     (aside,) = read.rejected
     assert aside.instrument_key == RELIANCE
@@ -131,7 +131,7 @@ def test_two_rows_of_one_key_must_agree() -> None:
     )
 
 
-def test_rows_that_answer_no_key_are_strays() -> None:
+def test_rows_of_other_keys_are_unrequested() -> None:
     read = read_ohlc_rows({"X": row(NIFTY, bar()), "Y": 7}, [RELIANCE], NOW)
     assert read.unrequested == (
         RejectedRow(NIFTY, "not requested"),
@@ -156,11 +156,11 @@ ROWS = JSON | st.fixed_dictionaries(
 
 @settings(max_examples=60)
 @given(st.dictionaries(st.text(max_size=6), ROWS, max_size=6), st.lists(st.sampled_from(KEYS)))
-def test_every_key_asked_for_is_accounted_for_once(data: dict[str, Any], asked: list[str]) -> None:
-    read = read_ohlc_rows(data, asked, NOW)
-    told = [
+def test_every_requested_key_is_reported_once(data: dict[str, Any], requested: list[str]) -> None:
+    read = read_ohlc_rows(data, requested, NOW)
+    found = [
         *(block.instrument_key for block in read.records),
         *read.absent,
         *(aside.instrument_key for aside in read.rejected),
     ]
-    assert sorted(told) == sorted(set(asked))
+    assert sorted(found) == sorted(set(requested))

@@ -36,7 +36,7 @@ def put(env_file: Path, token: str) -> None:
 
 
 def refusal(keeper: TokenKeeper) -> str:
-    """What is said instead of a token."""
+    """The message in place of a token."""
     with pytest.raises(TokenRejected) as refused:
         keeper.current()
     return str(refused.value)
@@ -62,7 +62,7 @@ def test_any_form_of_token_is_taken(keeper: TokenKeeper) -> None:
         pytest.param("", None, id="none"),
     ],
 )
-def test_expiry_is_told_when_the_token_tells(token: str, expected: datetime | None) -> None:
+def test_expiry_is_known_if_the_token_has_it(token: str, expected: datetime | None) -> None:
     keeper = TokenKeeper(token, env_file=None, in_environment=False)
     assert keeper.expires_at() == expected
 
@@ -71,12 +71,12 @@ def test_refused_token_is_not_used_again(keeper: TokenKeeper) -> None:
     keeper.reject(SECRET)
     keeper.reject(SECRET)
     for _ in range(2):
-        said = refusal(keeper)
-        assert "UPSTOX_ACCESS_TOKEN" in said
-        assert "no restart is needed" in said
+        message = refusal(keeper)
+        assert "UPSTOX_ACCESS_TOKEN" in message
+        assert "no restart is needed" in message
 
 
-def test_the_token_held_tells_whose_account_it_is(keeper: TokenKeeper, env_file: Path) -> None:
+def test_the_token_held_identifies_the_account(keeper: TokenKeeper, env_file: Path) -> None:
     assert keeper.held == SECRET
     keeper.reject(SECRET)
     assert keeper.held == SECRET, "refused, and there is no other yet"
@@ -135,9 +135,9 @@ def test_token_of_the_process_environment_wins_and_cannot_be_renewed(env_file: P
     keeper = TokenKeeper(SECRET, env_file=env_file, in_environment=True)
     put(env_file, "opaque-token-2")
     keeper.reject(SECRET)
-    said = refusal(keeper)
-    assert "process environment" in said
-    assert "restart" in said
+    message = refusal(keeper)
+    assert "process environment" in message
+    assert "restart" in message
 
 
 def test_unreadable_file_is_named_and_waited_for(keeper: TokenKeeper, env_file: Path) -> None:
@@ -157,7 +157,7 @@ def test_missing_file_is_waited_for(keeper: TokenKeeper) -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "said"),
+    ("token", "message"),
     [
         pytest.param("", "no access token", id="none"),
         pytest.param("two words", "contains characters", id="a blank"),
@@ -165,9 +165,9 @@ def test_missing_file_is_waited_for(keeper: TokenKeeper) -> None:
         pytest.param("té", "contains characters", id="no ASCII"),
     ],
 )
-def test_token_that_cannot_be_sent_is_not_sent(token: str, said: str, env_file: Path) -> None:
+def test_token_that_cannot_be_sent_is_not_sent(token: str, message: str, env_file: Path) -> None:
     keeper = TokenKeeper(token, env_file=env_file, in_environment=False)
-    assert said in refusal(keeper)
+    assert message in refusal(keeper)
     put(env_file, SECRET)
     assert keeper.current() == SECRET
 

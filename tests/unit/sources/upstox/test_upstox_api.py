@@ -1,4 +1,4 @@
-"""The official SDK behind our door, against a real server: each of its traps by name."""
+"""The API client with the official SDK, against a real server: each trap of the SDK."""
 
 import gzip
 import logging
@@ -121,7 +121,7 @@ def candle_requests(api: UpstoxApi, clock: VirtualClock) -> list[Response]:
     ]
 
 
-def test_candles_are_asked_for_with_the_last_day_first(stub: Stub, clock: VirtualClock) -> None:
+def test_candles_are_requested_with_the_last_day_first(stub: Stub, clock: VirtualClock) -> None:
     stub.script = lambda seen: good({"candles": []})
     pacing = FreePacing()
     candle_requests(api_for(stub.url, clock, pacing=pacing), clock)
@@ -136,7 +136,8 @@ def test_candles_are_asked_for_with_the_last_day_first(stub: Stub, clock: Virtua
     ]
     assert [seen.token for seen in stub.seen] == [None] * 4 + ["Bearer first-token"] * 2
     assert (
-        pacing.asked == [("candles", Lane.BACKFILL)] * 4 + [("expired-candles", Lane.BACKFILL)] * 2
+        pacing.granted
+        == [("candles", Lane.BACKFILL)] * 4 + [("expired-candles", Lane.BACKFILL)] * 2
     )
 
 
@@ -165,12 +166,14 @@ def test_a_token_wanted_where_none_is_sent_is_not_the_tokens_fault(
     assert api.ltp([RELIANCE], live(clock)).data
 
 
-def test_candles_in_part_are_told_as_such(stub: Stub, clock: VirtualClock) -> None:
+def test_candles_in_part_are_reported_as_such(stub: Stub, clock: VirtualClock) -> None:
     stub.script = lambda seen: good({"candles": []}, status="partial_success")
     assert all(response.partial for response in candle_requests(api_for(stub.url, clock), clock))
 
 
-def test_an_answer_knows_when_its_last_request_went_out(stub: Stub, clock: VirtualClock) -> None:
+def test_a_response_has_the_time_when_its_last_request_went_out(
+    stub: Stub, clock: VirtualClock
+) -> None:
     stub.script = in_turn(
         error(429, "UDAPI10005", Retry_After="20"), lambda seen: good({"candles": []})
     )
@@ -180,14 +183,14 @@ def test_an_answer_knows_when_its_last_request_went_out(stub: Stub, clock: Virtu
     assert response.requested_at == START + timedelta(seconds=20)
 
 
-def test_running_bars_are_asked_for_by_the_minute(stub: Stub, clock: VirtualClock) -> None:
+def test_running_bars_are_requested_by_the_minute(stub: Stub, clock: VirtualClock) -> None:
     pacing = FreePacing()
     api_for(stub.url, clock, pacing=pacing).ohlc([RELIANCE, "NSE_EQ|M&M"], live(clock))
     (seen,) = stub.seen
     assert seen.path == "/v3/market-quote/ohlc"
     assert seen.keys == [RELIANCE, "NSE_EQ|M&M"]
     assert seen.query["interval"] == ["I1"]
-    assert (seen.token, pacing.asked) == ("Bearer first-token", [("ohlc", Lane.LIVE)])
+    assert (seen.token, pacing.granted) == ("Bearer first-token", [("ohlc", Lane.LIVE)])
 
 
 def test_each_request_is_paced_under_its_api_and_lane(stub: Stub, clock: VirtualClock) -> None:
@@ -196,7 +199,7 @@ def test_each_request_is_paced_under_its_api_and_lane(stub: Stub, clock: Virtual
     stub.script = in_turn(error(500, "UDAPI100500"), quotes_of, good([]))
     api.ltp([RELIANCE], RequestContext.begin(Lane.CHAIN, clock.now()))
     api.holidays()
-    assert pacing.asked == [
+    assert pacing.granted == [
         ("ltp", Lane.CHAIN),
         ("ltp", Lane.CHAIN),
         ("holidays", Lane.BACKFILL),
@@ -242,7 +245,7 @@ def test_data_comes_back_raw(stub: Stub, clock: VirtualClock) -> None:
         ),
     ],
 )
-def test_transient_answers_are_asked_again(
+def test_transient_responses_are_requested_again(
     stub: Stub, clock: VirtualClock, response: Scripted, expected: type[Exception]
 ) -> None:
     api = api_for(stub.url, clock)
@@ -266,7 +269,7 @@ def test_transient_answers_are_asked_again(
         ),
     ],
 )
-def test_final_answers_are_asked_for_once(
+def test_final_responses_are_requested_once(
     stub: Stub, clock: VirtualClock, response: Scripted, expected: type[Exception]
 ) -> None:
     stub.script = in_turn(response)
@@ -275,7 +278,7 @@ def test_final_answers_are_asked_for_once(
     assert len(stub.seen) == 1
 
 
-def test_compressed_body_is_read_though_none_was_asked_for(stub: Stub, clock: VirtualClock) -> None:
+def test_compressed_body_is_read_though_none_was_requested(stub: Stub, clock: VirtualClock) -> None:
     def script(seen: Seen) -> Scripted:
         body = gzip.compress(quotes_of(seen).body)
         return Scripted(200, body, {"Content-Encoding": "gzip"})
@@ -284,7 +287,7 @@ def test_compressed_body_is_read_though_none_was_asked_for(stub: Stub, clock: Vi
     assert api_for(stub.url, clock).ltp([RELIANCE], live(clock)).data
 
 
-def test_failed_handshake_is_told(stub: Stub, clock: VirtualClock) -> None:
+def test_failed_handshake_is_reported(stub: Stub, clock: VirtualClock) -> None:
     api = api_for(stub.url.replace("http:", "https:"), clock)
     with pytest.raises(Unreachable, match="TLS"):
         api.ltp([RELIANCE], live(clock))
@@ -327,7 +330,7 @@ def test_live_request_does_not_wait_beyond_its_minute(stub: Stub, clock: Virtual
     assert api.ltp([RELIANCE], bulk(clock)).data
 
 
-def test_errand_out_of_time_sends_nothing(stub: Stub, clock: VirtualClock) -> None:
+def test_a_context_out_of_time_sends_nothing(stub: Stub, clock: VirtualClock) -> None:
     api = api_for(stub.url, clock)
     context = api.context(Lane.LIVE)
     clock.sleep(timedelta(seconds=30))
@@ -345,7 +348,7 @@ def test_errand_out_of_time_sends_nothing(stub: Stub, clock: VirtualClock) -> No
         pytest.param(Scripted(503, b"x" * 1000, trickle=0.2), id="error that trickles"),
     ],
 )
-def test_slow_answers_time_out_although_the_timeout_was_a_float(
+def test_slow_responses_time_out_although_the_timeout_was_a_float(
     stub: Stub, clock: VirtualClock, response: Scripted
 ) -> None:
     stub.script = in_turn(response)
@@ -357,7 +360,7 @@ def test_slow_answers_time_out_although_the_timeout_was_a_float(
     assert len(stub.seen) == 1
 
 
-def test_refused_connection_is_told_without_the_address_of_the_request(
+def test_refused_connection_is_reported_without_the_address_of_the_request(
     clock: VirtualClock,
 ) -> None:
     with socket.socket() as free:

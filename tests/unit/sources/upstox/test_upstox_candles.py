@@ -90,12 +90,12 @@ def test_a_good_body_is_not_read_row_by_row(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(read(*rows, received_at=datetime(2026, 9, 16, 11, 30, 5, tzinfo=IST)).block) == 90
 
 
-def test_no_rows_are_a_complete_answer() -> None:
+def test_no_rows_are_a_complete_response() -> None:
     nothing = read()
     assert (len(nothing.block), nothing.complete, nothing.rejected_rows) == (0, True, {})
 
 
-def test_a_partial_answer_is_never_complete() -> None:
+def test_a_partial_response_is_never_complete() -> None:
     some = read(GOOD, partial=True)
     assert (times(some.block), some.complete) == (["10:05"], False)
 
@@ -110,7 +110,7 @@ def test_a_partial_answer_is_never_complete() -> None:
         pytest.param({"candles": {}}, id="map of candles"),
     ],
 )
-def test_data_without_rows_is_a_bad_answer(data: Any) -> None:
+def test_data_without_rows_is_a_bad_response(data: Any) -> None:
     with pytest.raises(BadResponse, match="without a list of candles"):
         read_candles(
             Response(data),
@@ -157,7 +157,7 @@ class TestWhatIsOver:
         assert (today.still_forming, today.rejected_rows) == (left_out, {})
         assert today.complete, "a bar that is still forming says nothing against the others"
 
-    def test_what_was_forming_when_it_was_asked_for_stays_so(self) -> None:
+    def test_what_was_forming_when_it_was_requested_stays_so(self) -> None:
         """A body that is long on its way holds the minute as it was when it was written."""
         requested_at = datetime(2026, 9, 16, 10, 0, 50, tzinfo=IST)
         slow = read(row("10:00"), received_at=EVENING, requested_at=requested_at)
@@ -222,22 +222,22 @@ class TestWhatIsOver:
         pytest.param({6: -1}, NO_QUANTITY, id="negative open interest"),
     ],
 )
-def test_rows_that_cannot_be_used_make_an_answer_incomplete(
+def test_rows_that_cannot_be_used_make_a_response_incomplete(
     changed: dict[int, Any], reason: str
 ) -> None:
     bad = [changed.get(place, value) for place, value in enumerate(row("10:00"))]
-    told = read(GOOD, bad)
-    assert times(told.block) == ["10:05"]
-    assert (told.complete, told.rejected_rows) == (False, {reason: 1})
+    result = read(GOOD, bad)
+    assert times(result.block) == ["10:05"]
+    assert (result.complete, result.rejected_rows) == (False, {reason: 1})
 
 
 @pytest.mark.parametrize(
     "bad", [None, 7, "seven!!", {}, [], GOOD[:6], [*GOOD, 0], dict.fromkeys("abcdefg", 1)]
 )
 def test_other_things_than_rows_of_seven(bad: Any) -> None:
-    told = read(GOOD, bad, bad)
-    assert times(told.block) == ["10:05"]
-    assert (told.complete, told.rejected_rows) == (False, {NO_ROW: 2})
+    result = read(GOOD, bad, bad)
+    assert times(result.block) == ["10:05"]
+    assert (result.complete, result.rejected_rows) == (False, {NO_ROW: 2})
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_a_day_begins_at_midnight() -> None:
     assert days.rejected_rows == {NO_MIDNIGHT: 1}
 
 
-def test_both_dates_asked_for_belong_to_the_window() -> None:
+def test_both_dates_requested_belong_to_the_window() -> None:
     window = read(
         [stamp("23:59", "2026-09-02"), 1.0, 1.0, 1.0, 1.0, 0, 0],
         [stamp("00:00", "2026-09-01"), 1.0, 1.0, 1.0, 1.0, 0, 0],
@@ -313,7 +313,7 @@ def newest_first(rows: Sequence[list[Any]]) -> list[list[Any]]:
 
 @settings(max_examples=200)
 @given(st.lists(GOOD_ROWS, min_size=2), st.lists(ODD_ROWS, max_size=2), NOW)
-def test_a_body_read_as_a_whole_says_what_its_rows_say(
+def test_a_body_read_as_a_whole_has_what_its_rows_have(
     good: list[list[Any]], odd: list[list[Any]], now: datetime
 ) -> None:
     """Only a body in the usual order is read column by column."""
@@ -331,9 +331,9 @@ JSON = st.recursive(
 @settings(max_examples=100)
 @given(st.lists(JSON | ODD_ROWS, max_size=5))
 def test_whatever_comes_the_block_can_be_trusted(rows: list[Any]) -> None:
-    told = read(GOOD, *rows)
-    block = told.block
-    assert len(block) + sum(told.rejected_rows.values()) <= len(rows) + 1
+    result = read(GOOD, *rows)
+    block = result.block
+    assert len(block) + sum(result.rejected_rows.values()) <= len(rows) + 1
     assert list(block.starts) == sorted(set(block.starts))
     for opened, high, low, close in zip(
         block.open, block.high, block.low, block.close, strict=True

@@ -31,9 +31,9 @@ GREEKS = ("iv", "delta", "gamma", "theta", "vega")
 
 
 def chain(*rows: Any) -> Chain:
-    told = read_upstox_chain(list(rows))
-    assert (told.rejected, told.remarks) == ((), ())
-    (only,) = told.chains
+    result = read_upstox_chain(list(rows))
+    assert (result.rejected, result.remarks) == ((), ())
+    (only,) = result.chains
     return only
 
 
@@ -42,9 +42,9 @@ def only_call(**changes: Any) -> ChainLeg:
 
 
 def reasons(*rows: Any) -> list[str]:
-    """Why legs of an answer with many good ones beside *rows* were set aside."""
-    told = read_upstox_chain([*rows, *map(row, FAR_STRIKES)])
-    return [aside.reason for aside in told.rejected]
+    """Why legs of a response with many good ones beside *rows* were rejected."""
+    result = read_upstox_chain([*rows, *map(row, FAR_STRIKES)])
+    return [aside.reason for aside in result.rejected]
 
 
 def kind_of(rows: Any, *args: Any, **more: Any) -> FailureKind:
@@ -54,10 +54,14 @@ def kind_of(rows: Any, *args: Any, **more: Any) -> FailureKind:
 
 
 def test_a_row() -> None:
-    told = chain(row())
-    assert (told.underlying, told.expiry, told.source) == ("NIFTY", EXPIRY, ChainSource.UPSTOX)
-    assert (told.spot, told.unit, told.exchange_time) == (SPOT, QuantityUnit.SHARES, None)
-    call, put = told.legs
+    result = chain(row())
+    assert (result.underlying, result.expiry, result.source) == (
+        "NIFTY",
+        EXPIRY,
+        ChainSource.UPSTOX,
+    )
+    assert (result.spot, result.unit, result.exchange_time) == (SPOT, QuantityUnit.SHARES, None)
+    call, put = result.legs
     assert call == ChainLeg(
         strike=Decimal(22650),
         option_type=OptionType.CALL,
@@ -115,18 +119,18 @@ class TestSides:
         ],
     )
     def test_that_are_not_there(self, missing: Any) -> None:
-        told = chain(row(call_options=missing))
-        assert [leg.option_type for leg in told.legs] == [OptionType.PUT]
+        result = chain(row(call_options=missing))
+        assert [leg.option_type for leg in result.legs] == [OptionType.PUT]
 
     def test_may_be_left_out(self) -> None:
-        told = row()
-        del told["put_options"]
-        assert [leg.option_type for leg in chain(told).legs] == [OptionType.CALL]
+        result = row()
+        del result["put_options"]
+        assert [leg.option_type for leg in chain(result).legs] == [OptionType.CALL]
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
-    told = chain(row(22700.0), row(22600.0), row("22650.50"))
-    assert [str(leg.strike) for leg in told.legs[::2]] == ["22600", "22650.5", "22700"]
+    result = chain(row(22700.0), row(22600.0), row("22650.50"))
+    assert [str(leg.strike) for leg in result.legs[::2]] == ["22600", "22650.5", "22700"]
 
 
 def test_equal_rows_are_one_and_differing_ones_none() -> None:
@@ -140,27 +144,27 @@ class TestNames:
     def test_of_indices_are_known(self, key: str, symbol: str) -> None:
         assert chain(row(underlying_key=key)).underlying == symbol
 
-    def test_of_shares_are_their_keys_unless_told(self) -> None:
+    def test_of_shares_are_their_keys_unless_given(self) -> None:
         rows = [row(underlying_key="NSE_EQ|INE002A01018")]
         assert chain(*rows).underlying == "NSE_EQ|INE002A01018"
         assert read_upstox_chain(rows, "RELIANCE").chains[0].underlying == "RELIANCE"
 
 
 class TestWhatWasAskedFor:
-    def test_is_what_is_told(self) -> None:
-        told = read_upstox_chain([row()], "NIFTY", EXPIRY, underlying_key=NIFTY_KEY)
-        assert told.chains == (chain(row()),)
+    def test_is_the_reported_one(self) -> None:
+        result = read_upstox_chain([row()], "NIFTY", EXPIRY, underlying_key=NIFTY_KEY)
+        assert result.chains == (chain(row()),)
 
     @pytest.mark.parametrize(
-        "asked",
+        "requested",
         [
             pytest.param({"underlying": "BANKNIFTY"}, id="symbol"),
             pytest.param({"expiry": date(2026, 9, 22)}, id="expiry"),
             pytest.param({"underlying_key": "NSE_INDEX|Nifty Bank"}, id="key"),
         ],
     )
-    def test_anything_else_is_another_chain(self, asked: dict[str, Any]) -> None:
-        assert kind_of([row()], **asked) is FailureKind.OTHER_CHAIN
+    def test_anything_else_is_another_chain(self, requested: dict[str, Any]) -> None:
+        assert kind_of([row()], **requested) is FailureKind.OTHER_CHAIN
 
 
 @pytest.mark.parametrize(
@@ -178,10 +182,10 @@ class TestWhatWasAskedFor:
         pytest.param({"oi": 650000.0}, "is inconsistent with", id="not the ratio of its row"),
     ],
 )
-def test_legs_that_cannot_be_true_are_set_aside(changes: dict[str, Any], reason: str) -> None:
-    told = reasons(row(call_options=side(**{"token": 7, **changes})))
-    assert told
-    assert all(reason in each for each in told)
+def test_legs_that_cannot_be_true_are_rejected(changes: dict[str, Any], reason: str) -> None:
+    result = reasons(row(call_options=side(**{"token": 7, **changes})))
+    assert result
+    assert all(reason in each for each in result)
 
 
 def test_two_legs_under_one_key_are_both_doubtful() -> None:
@@ -190,17 +194,17 @@ def test_two_legs_under_one_key_are_both_doubtful() -> None:
 
 
 def test_the_same_under_one_key_on_two_days_is_doubtful_too() -> None:
-    told = read_upstox_chain([row(), row(22700, expiry="2026-09-29", call_options=side(226500))])
-    assert {aside.name for aside in told.rejected} == {
+    result = read_upstox_chain([row(), row(22700, expiry="2026-09-29", call_options=side(226500))])
+    assert {aside.name for aside in result.rejected} == {
         "2026-09-15 22650 CE",
         "2026-09-29 22700 CE",
     }
 
 
-def test_a_ratio_is_believed_only_where_it_is_a_habit() -> None:
-    told = read_upstox_chain([row(pcr=7.0)])
-    assert len(told.chains[0].legs) == 2
-    assert told.remarks == ("oi is inconsistent with another field in 2 legs",)
+def test_a_ratio_counts_only_after_enough_comparisons() -> None:
+    result = read_upstox_chain([row(pcr=7.0)])
+    assert len(result.chains[0].legs) == 2
+    assert result.remarks == ("oi is inconsistent with another field in 2 legs",)
 
 
 @pytest.mark.parametrize(
@@ -216,30 +220,33 @@ def test_a_ratio_is_believed_only_where_it_is_a_habit() -> None:
         ),
     ],
 )
-def test_answers_without_a_chain_are_refused_by_name(rows: Any, kind: FailureKind) -> None:
+def test_responses_without_a_chain_are_refused_by_name(rows: Any, kind: FailureKind) -> None:
     assert kind_of(rows) is kind
 
 
-@pytest.mark.parametrize("told", [None, 0, -1, "n/a"])
-def test_without_a_spot_there_is_a_remark(told: Any) -> None:
-    read = read_upstox_chain([row(underlying_spot_price=told)])
+@pytest.mark.parametrize("result", [None, 0, -1, "n/a"])
+def test_without_a_spot_there_is_a_remark(result: Any) -> None:
+    read = read_upstox_chain([row(underlying_spot_price=result)])
     assert read.chains[0].spot is None
     assert read.remarks[0].startswith("underlying_spot_price")
 
 
 class TestContracts:
     def test_are_known_by_their_dated_keys(self) -> None:
-        (told,), rejected = read_upstox_contracts([contract()])
+        (result,), rejected = read_upstox_contracts([contract()])
         assert rejected == []
-        assert (told.instrument_key, told.live_key) == ("NSE_FO|50978|29-12-2026", "NSE_FO|50978")
-        assert (told.expiry, told.strike) == (date(2026, 12, 29), Decimal("27000.5"))
-        assert (told.lot_size, told.tick_size) == (65, Decimal("0.05"))
-        assert (told.underlying_key, told.underlying_symbol) == (NIFTY_KEY, "NIFTY")
+        assert (result.instrument_key, result.live_key) == (
+            "NSE_FO|50978|29-12-2026",
+            "NSE_FO|50978",
+        )
+        assert (result.expiry, result.strike) == (date(2026, 12, 29), Decimal("27000.5"))
+        assert (result.lot_size, result.tick_size) == (65, Decimal("0.05"))
+        assert (result.underlying_key, result.underlying_symbol) == (NIFTY_KEY, "NIFTY")
 
     @pytest.mark.parametrize(
         "bad", [None, 7, {}, contract(segment="BSE_FO"), contract(day="soon"), contract(lot_size=0)]
     )
-    def test_that_cannot_be_true_are_set_aside(self, bad: Any) -> None:
+    def test_that_cannot_be_true_are_rejected(self, bad: Any) -> None:
         good, rejected = read_upstox_contracts([bad, contract()])
         assert (len(good), len(rejected)) == (1, 1)
 
@@ -266,13 +273,13 @@ JSON = st.recursive(
     JSON,
 )
 def test_whatever_comes_only_chain_faults_are_raised(
-    of_row: dict[str, Any], of_leg: dict[str, Any], stray: Any
+    of_row: dict[str, Any], of_leg: dict[str, Any], extra: Any
 ) -> None:
     try:
-        told = read_upstox_chain([row(), {**row(22700), **of_row}, side(**of_leg), stray])
+        result = read_upstox_chain([row(), {**row(22700), **of_row}, side(**of_leg), extra])
     except ChainError:
         return
-    for leg in told.chains[0].legs:
+    for leg in result.chains[0].legs:
         assert leg.oi is not None
         assert leg.oi >= 0
         assert leg.ltp is None or 0 < leg.ltp < 1e9

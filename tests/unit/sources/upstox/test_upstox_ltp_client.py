@@ -66,7 +66,7 @@ def client(stub: Stub, clock: VirtualClock) -> UpstoxLtpClient:
 @pytest.mark.parametrize(
     ("count", "batches"),
     [
-        pytest.param(0, [], id="nothing to ask"),
+        pytest.param(0, [], id="nothing to request"),
         pytest.param(1, [1], id="one"),
         pytest.param(500, [500], id="a full request"),
         pytest.param(501, [500, 1], id="the 501st key"),
@@ -83,7 +83,7 @@ def test_500_keys_a_request(
     assert response.requests == len(batches)
 
 
-def test_keys_named_twice_are_asked_once(stub: Stub, client: UpstoxLtpClient) -> None:
+def test_keys_named_twice_are_requested_once(stub: Stub, client: UpstoxLtpClient) -> None:
     response = client.quotes([RELIANCE, "NSE_EQ|A", RELIANCE])
     assert stub.seen[0].keys == [RELIANCE, "NSE_EQ|A"]
     assert len(response.records) == 2
@@ -98,7 +98,7 @@ def test_colon_keys_and_absences(stub: Stub, client: UpstoxLtpClient) -> None:
     assert response.error is None
 
 
-def test_received_when_the_last_answer_came(
+def test_received_when_the_last_response_came(
     stub: Stub, client: UpstoxLtpClient, clock: VirtualClock
 ) -> None:
     stub.script = in_turn(error(429, "UDAPI10005", Retry_After="3"), quotes_of)
@@ -175,7 +175,7 @@ def test_every_bad_key_is_found_and_no_good_one_lost(count: int, data: st.DataOb
     response = UpstoxLtpClient(Knowing(bad, clock), clock).quotes(keys)
     assert set(response.unknown) == bad
     assert [q.instrument_key for q in response.records] == [key for key in keys if key not in bad]
-    # A search down to one key asks at most two groups on each level.
+    # A search down to one key requests at most two groups on each level.
     assert response.requests <= 1 + 2 * max(1, len(bad)) * max(1, (count - 1).bit_length())
 
 
@@ -193,7 +193,7 @@ def test_searching_never_eats_the_whole_budget(clock: VirtualClock) -> None:
 # -- quarantine -----------------------------------------------------------------------------
 
 
-def test_known_bad_key_is_kept_apart(stub: Stub, client: UpstoxLtpClient) -> None:
+def test_known_bad_key_is_quarantined(stub: Stub, client: UpstoxLtpClient) -> None:
     keys = equity_keys(20)
     stub.script = knowing_all_but(keys[7])
     client.quotes(keys)
@@ -211,7 +211,7 @@ def test_only_quarantined_keys_need_no_request(stub: Stub, client: UpstoxLtpClie
     assert response.requests == 0
 
 
-def test_after_a_while_it_is_asked_for_again_without_spoiling_the_rest(
+def test_after_a_while_it_is_requested_again_without_poisoning_the_rest(
     stub: Stub, client: UpstoxLtpClient, clock: VirtualClock
 ) -> None:
     keys = equity_keys(20)
@@ -254,14 +254,14 @@ def test_good_batches_outlive_a_failed_one(
 ) -> None:
     keys = equity_keys(1200)
     stub.script = failing_for(keys[600], response)
-    told = client.quotes(keys)
-    assert [q.instrument_key for q in told.records] == keys[:500] + keys[1000:]
-    assert told.failed == tuple(keys[500:1000])
-    assert told.error
-    assert told.absent == ()
+    found = client.quotes(keys)
+    assert [q.instrument_key for q in found.records] == keys[:500] + keys[1000:]
+    assert found.failed == tuple(keys[500:1000])
+    assert found.error
+    assert found.absent == ()
 
 
-def test_half_an_answer_proves_no_absence(stub: Stub, client: UpstoxLtpClient) -> None:
+def test_a_partial_response_proves_no_absence(stub: Stub, client: UpstoxLtpClient) -> None:
     stub.script = lambda seen: good({"X": row(RELIANCE)}, status="partial_success")
     response = client.quotes([RELIANCE, "NSE_EQ|A"])
     assert len(response.records) == 1
@@ -287,7 +287,9 @@ def test_errors_that_come_out(
         client.quotes(equity_keys(3))
 
 
-def test_request_refused_for_another_reason_is_told(stub: Stub, client: UpstoxLtpClient) -> None:
+def test_request_refused_for_another_reason_is_reported(
+    stub: Stub, client: UpstoxLtpClient
+) -> None:
     stub.script = in_turn(error(400, "UDAPI1028", "Invalid interval"))
     response = client.quotes(equity_keys(3))
     assert response.failed == tuple(equity_keys(3))

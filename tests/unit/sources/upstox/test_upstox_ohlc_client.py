@@ -68,7 +68,7 @@ def test_500_keys_a_request_of_one_minute_bars(stub: Stub, client: UpstoxOhlcCli
     assert {seen.query["interval"][0] for seen in stub.seen} == {"I1"}
 
 
-def test_an_unknown_key_is_found_and_kept_apart(stub: Stub, client: UpstoxOhlcClient) -> None:
+def test_an_unknown_key_is_found_and_quarantined(stub: Stub, client: UpstoxOhlcClient) -> None:
     keys = equity_keys(20)
     stub.script = knowing_all_but(keys[7])
 

@@ -1,4 +1,4 @@
-"""Raw LTP rows become quotes, or are set aside with the reason."""
+"""Raw LTP rows become quotes, or are rejected with the reason."""
 
 from typing import Any
 
@@ -97,7 +97,7 @@ def test_accepted_forms(fields: dict[str, Any], expected: tuple[str, object]) ->
         pytest.param({"cp": float("nan")}, "cp is nan", id="NaN previous close"),
     ],
 )
-def test_rows_that_cannot_be_true_are_set_aside(fields: dict[str, Any], reason: str) -> None:
+def test_rows_that_cannot_be_true_are_rejected(fields: dict[str, Any], reason: str) -> None:
     read = read_one(**fields)
     (aside,) = read.rejected
     assert aside.instrument_key == RELIANCE
@@ -112,7 +112,7 @@ def test_key_without_a_row_is_absent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stray", "expected"),
+    ("extra", "expected"),
     [
         pytest.param(
             {"last_price": 1}, RejectedRow("X", "a row without instrument_token"), id="token"
@@ -123,8 +123,8 @@ def test_key_without_a_row_is_absent() -> None:
         ),
     ],
 )
-def test_rows_that_answer_no_key_are_strays(stray: object, expected: RejectedRow) -> None:
-    read = read_quotes({"X": stray}, [RELIANCE])
+def test_rows_of_other_keys_are_unrequested(extra: object, expected: RejectedRow) -> None:
+    read = read_quotes({"X": extra}, [RELIANCE])
     assert read.unrequested == (expected,)
     assert read.absent == (RELIANCE,)
 
@@ -150,11 +150,11 @@ ROWS = JSON | st.fixed_dictionaries(
 
 @settings(max_examples=60)
 @given(st.dictionaries(st.text(max_size=6), ROWS, max_size=6), st.lists(st.sampled_from(KEYS)))
-def test_every_key_asked_for_is_accounted_for_once(data: dict[str, Any], asked: list[str]) -> None:
-    read = read_quotes(data, asked)
-    told = [
+def test_every_requested_key_is_reported_once(data: dict[str, Any], requested: list[str]) -> None:
+    read = read_quotes(data, requested)
+    result = [
         *(q.instrument_key for q in read.records),
         *read.absent,
         *(aside.instrument_key for aside in read.rejected),
     ]
-    assert sorted(told) == sorted(set(asked))
+    assert sorted(result) == sorted(set(requested))

@@ -1,4 +1,4 @@
-"""What each answer of Upstox amounts to."""
+"""The data or the error of each response of Upstox."""
 
 import json
 from contextlib import suppress
@@ -91,7 +91,7 @@ def refusal(status: int, body: bytes, **headers: str) -> DataFetchError:
         pytest.param(200, b'{"data":{}}', UnusableResponse, id="no status"),
         pytest.param(200, failure("UDAPI5555"), UnusableResponse, id="unknown error in a 200"),
         pytest.param(
-            200, b'{"status":"error","errors":null}', UnusableResponse, id="no errors told"
+            200, b'{"status":"error","errors":null}', UnusableResponse, id="no errors given"
         ),
         pytest.param(
             200, b'{"status":"error","errors":["x"]}', UnusableResponse, id="errors of text"
@@ -100,22 +100,22 @@ def refusal(status: int, body: bytes, **headers: str) -> DataFetchError:
         pytest.param(200, b"NaN" + b"[" * 100_000, UnusableResponse, id="absurdly deep"),
     ],
 )
-def test_each_answer_has_its_class(
+def test_each_response_has_its_class(
     status: int, body: bytes, expected: type[DataFetchError]
 ) -> None:
     assert type(refusal(status, body)) is expected
 
 
-def test_good_answer_gives_its_data() -> None:
+def test_good_response_gives_its_data() -> None:
     assert read(200, b'{"status":"success","data":{"a":1}}') == Response({"a": 1})
     assert read(200, b'{"status":"success","data":[]}', list) == Response([])
 
 
-def test_partial_answer_says_that_it_is_one() -> None:
+def test_partial_response_is_marked_as_one() -> None:
     assert read(200, b'{"status":"partial_success","data":{"a":1}}').partial
 
 
-def test_nan_costs_its_row_and_not_the_answer() -> None:
+def test_nan_costs_its_row_and_not_the_response() -> None:
     response = read(200, b'{"status":"success","data":{"a":NaN,"b":2}}')
     assert response.data["b"] == 2
 
@@ -176,19 +176,19 @@ def test_maintenance_that_names_its_end_is_waited_for() -> None:
 
 def test_errors_hold_neither_tokens_nor_whole_bodies() -> None:
     token = "eyJ0eXAiOiJKV1QifQ.eyJzdWIiOiJBQjEyMzQifQ.c2lnbmF0dXJl"
-    told = str(refusal(400, failure("UDAPI1", f"token {token} and Bearer abcdef\n" + "x" * 5000)))
-    assert "eyJ" not in told
-    assert "abcdef" not in told
-    assert "\n" not in told
-    assert len(told) < 300
+    found = str(refusal(400, failure("UDAPI1", f"token {token} and Bearer abcdef\n" + "x" * 5000)))
+    assert "eyJ" not in found
+    assert "abcdef" not in found
+    assert "\n" not in found
+    assert len(found) < 300
 
 
-def test_a_page_is_told_by_its_title() -> None:
+def test_a_page_is_reported_by_its_title() -> None:
     assert "Access denied | Cloudflare" in str(refusal(403, CLOUDFLARE))
 
 
 @settings(max_examples=60)
 @given(st.integers(200, 599), st.binary(max_size=300) | st.from_regex(rb'\{"status":.{0,60}\}'))
-def test_no_answer_escapes_the_classes(status: int, body: bytes) -> None:
+def test_no_response_escapes_the_classes(status: int, body: bytes) -> None:
     with suppress(DataFetchError):
         assert isinstance(read(status, body).data, dict)
