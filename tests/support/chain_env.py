@@ -42,13 +42,13 @@ SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE", "M&M")
 
 
 @dataclass
-class Shop:
+class ChainEnv:
     """Everything that polling needs, and ways to look at what it left behind."""
 
     exchange: PaperExchange
     clock: VirtualClock
     store: Store
-    desk: ChainContext
+    context: ChainContext
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -57,14 +57,14 @@ class Shop:
 
     @property
     def raw_store(self) -> RawResponseStore:
-        return RawResponseStore(self.desk.settings.raw_folder, 7)
+        return RawResponseStore(self.context.settings.raw_folder, 7)
 
     def service(self) -> ChainService:
-        return chain_service_at(self.desk)
+        return chain_service_at(self.context)
 
     def service_of(self, providers: Sequence[ChainProvider]) -> ChainService:
         """One that asks others than the exchange."""
-        desk = self.desk
+        context = self.context
         return ChainService(
             providers=providers,
             chains=self.chains,
@@ -73,16 +73,16 @@ class Shop:
             stored_expiries=self._stored_expiries,
             calendar=CALENDAR,
             clock=self.clock,
-            stop=desk.stop,
-            report=desk.report,
+            stop=context.stop,
+            report=context.report,
         )
 
     def _stored_expiries(self, underlying: Instrument) -> list[date]:
         with self.store.reading() as connection:
             return listed_expiries(connection, [underlying.instrument_key], date.min)
 
-    def rounds(self) -> ChainPoller:
-        return chain_poller_at(self.desk, [self.instrument(symbol) for symbol in SYMBOLS])
+    def poller(self) -> ChainPoller:
+        return chain_poller_at(self.context, [self.instrument(symbol) for symbol in SYMBOLS])
 
     def instrument(self, symbol: str) -> Instrument:
         with self.store.reading() as connection:
@@ -119,8 +119,8 @@ class Shop:
 
     def _truth(self, symbol: str, expiry: date) -> dict[str, Any]:
         where = f"{self.exchange.url}/paper/chain-truth?symbol={symbol}&expiry={expiry}"
-        told: dict[str, Any] = orjson.loads(urllib3.request("GET", where).data)
-        return told
+        truth: dict[str, Any] = orjson.loads(urllib3.request("GET", where).data)
+        return truth
 
     def rows(self, of: type[Base]) -> list[dict[str, Any]]:
         with self.store.reading() as connection:
@@ -133,15 +133,15 @@ class Shop:
 
 
 @contextmanager
-def chain_shop(
+def chain_env(
     database_url: str, folder: Path, start: datetime, *, stop: Event | None = None, **settings: Any
-) -> Iterator[Shop]:
+) -> Iterator[ChainEnv]:
     """A shop at *start*; *settings* by the names of the environment."""
     clock = VirtualClock(start)
     hold = clock.hold()
     exchange = PaperExchange(clock, calendar=CALENDAR, symbols=SYMBOLS)
     store = open_store(database_url, World.PAPER)
-    told: list[str] = []
+    remarks: list[str] = []
     with exchange:
         _listed(store, exchange, clock, folder)
         api = UpstoxApi(
@@ -152,7 +152,7 @@ def chain_shop(
             timeout_seconds=5,
             policy=RetryPolicy(clock, random=Random(0)),
         )
-        desk = ChainContext(
+        context = ChainContext(
             settings=Settings.load({"DATA_SOURCE": "paper", **settings}, folder),
             api=api,
             nse_url=exchange.url,
@@ -162,9 +162,9 @@ def chain_shop(
             store=store,
             guard=None,
             stop=stop or Event(),
-            report=told.append,
+            report=remarks.append,
         )
-        yield Shop(exchange, clock, store, desk, told)
+        yield ChainEnv(exchange, clock, store, context, remarks)
     hold.release()
     store.close()
 
