@@ -22,6 +22,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.runtime.chains import ChainContext, chain_poller_at, chain_service_at
+from data_fetch.runtime.sources import chain_providers
 from data_fetch.services.chain_enrichment import ChainEnricher
 from data_fetch.services.chain_jobs import ChainPoller
 from data_fetch.services.chains import ChainService, Target
@@ -48,6 +49,7 @@ class ChainEnv:
     exchange: PaperExchange
     clock: VirtualClock
     store: Store
+    api: UpstoxApi
     context: ChainContext
     remarks: list[str] = field(default_factory=list)
 
@@ -152,11 +154,10 @@ def chain_env(
             timeout_seconds=5,
             policy=RetryPolicy(clock, random=Random(0)),
         )
+        loaded = Settings.load({"DATA_SOURCE": "paper", **settings}, folder)
         context = ChainContext(
-            settings=Settings.load({"DATA_SOURCE": "paper", **settings}, folder),
-            api=api,
-            nse_url=exchange.url,
-            pacing_folder=folder,
+            settings=loaded,
+            providers=chain_providers(loaded, api, clock, exchange.url, folder),
             clock=clock,
             calendar=CALENDAR,
             store=store,
@@ -164,7 +165,7 @@ def chain_env(
             stop=stop or Event(),
             report=remarks.append,
         )
-        yield ChainEnv(exchange, clock, store, context, remarks)
+        yield ChainEnv(exchange, clock, store, api, context, remarks)
     hold.release()
     store.close()
 

@@ -180,9 +180,7 @@ def test_chains_leave_the_rate_limit_of_quotes_free(env: ChainEnv) -> None:
     tick_for(env, poller, timedelta(minutes=2))
     before = env.clock.now()
 
-    answer = env.context.api.ltp(
-        [env.instrument("NIFTY").instrument_key], env.context.api.context(Lane.LIVE)
-    )
+    answer = env.api.ltp([env.instrument("NIFTY").instrument_key], env.api.context(Lane.LIVE))
     poller.close()
 
     assert len(answer.data) == 1

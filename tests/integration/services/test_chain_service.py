@@ -233,7 +233,7 @@ def test_symbols_that_fail_leave_a_worker_for_the_others(env: ChainEnv) -> None:
         polls.append(service.poll(env.target(after[underlying.symbol])))
         return nothing(env)
 
-    service = env.service_of([upstox_chain_client(env.context.api, env.clock), Website(crowded)])
+    service = env.service_of([upstox_chain_client(env.api, env.clock), Website(crowded)])
     env.faults(fault("server-error"))
     service.poll(env.target(SYMBOLS[0]))
 
@@ -252,7 +252,7 @@ def test_a_minute_has_one_audit_row_however_long_its_polls_take(env: ChainEnv) -
         service.poll(env.target("BANKNIFTY"))
         return nothing(env)
 
-    service = env.service_of([upstox_chain_client(env.context.api, env.clock), Website(slow)])
+    service = env.service_of([upstox_chain_client(env.api, env.clock), Website(slow)])
     nifty = env.instrument("NIFTY").instrument_key
     env.faults(fault("server-error", instruments=[nifty]))
     service.poll(env.target("NIFTY"))
@@ -265,7 +265,7 @@ def test_a_minute_has_one_audit_row_however_long_its_polls_take(env: ChainEnv) -
 
 
 def test_chains_received_before_a_stop_are_stored(env: ChainEnv) -> None:
-    upstox = upstox_chain_client(env.context.api, env.clock)
+    upstox = upstox_chain_client(env.api, env.clock)
     replies: list[ChainReply] = []
 
     class StopsAfterOne(Website):

@@ -256,21 +256,21 @@ class Oracle:
         """Every minute of every day of the ledger says what can be known, and no other thing."""
         assert ledger.keys() == self.days.keys()
         for (symbol, day), known in self.days.items():
-            known = ledger[symbol, day]
+            row = ledger[symbol, day]
             said = {
                 minute * 60: str(one.state)
-                for one in known.intervals
+                for one in row.intervals
                 for minute in range(one.first, one.end)
             }
             assert said == known.states, (symbol, day, _differences(said, known.states))
             unconfirmed = {
-                minute * 60 for first, end in known.provisional for minute in range(first, end)
+                minute * 60 for first, end in row.provisional for minute in range(first, end)
             }
             assert unconfirmed == known.provisional, (symbol, day)
-            counted = (known.attempts, known.confirmations, known.last_error is not None)
+            counted = (row.attempts, row.confirmations, row.last_error is not None)
             assert counted == (known.attempts, known.confirmations, known.failed), (symbol, day)
             if known.failed:
-                assert known.next_attempt is not None
+                assert row.next_attempt is not None
             if not self._minutes:
                 continue
             quiet = {
@@ -385,14 +385,14 @@ class Cut:
     until: datetime | None
 
     def fault(self, env: BackfillEnv) -> dict[str, Any]:
-        known = {
+        row = {
             "kind": "withheld-minutes" if self.until else "lost-minutes",
             "api": "candles",
             "instruments": [env.instrument(self.symbol).instrument_key],
             "bars_from": datetime.fromtimestamp(self.first, IST).isoformat(),
             "bars_until": datetime.fromtimestamp(self.end, IST).isoformat(),
         }
-        return known | ({"until": self.until.isoformat()} if self.until else {})
+        return row | ({"until": self.until.isoformat()} if self.until else {})
 
 
 def _midnight(day: date) -> int:

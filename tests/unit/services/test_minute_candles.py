@@ -40,7 +40,7 @@ VIX = member("INDIAVIX", INDIA_VIX_KEY, "NSE_INDEX")
 
 
 @dataclass
-class Desk:
+class ServiceEnv:
     """The service at its clock, and a provider with scripted responses."""
 
     clock: VirtualClock
@@ -64,7 +64,7 @@ class Desk:
 
 
 @pytest.fixture
-def env(store: Store) -> Iterator[Desk]:
+def env(store: Store) -> Iterator[ServiceEnv]:
     clock = VirtualClock(OPEN - timedelta(hours=1))
     hold = clock.hold()
     with Stub() as stub:
@@ -76,7 +76,7 @@ def env(store: Store) -> Iterator[Desk]:
             calendar=MarketCalendar.reviewed(),
             clock=clock,
         )
-        yield Desk(clock, stub, store, service)
+        yield ServiceEnv(clock, stub, store, service)
     hold.release()
 
 
@@ -87,7 +87,7 @@ def bar(of: Instrument, time: str, close: float = 100.5, **changed: Any) -> dict
     return row(of.instrument_key, prev_ohlc=quote, live_ohlc=None)
 
 
-def test_a_candle_is_stored_under_its_own_minute(env: Desk) -> None:
+def test_a_candle_is_stored_under_its_own_minute(env: ServiceEnv) -> None:
     run = env.collect("09:30:10", bar(A, "09:29"), bar(B, "09:27"), bar(VIX, "09:29"))
 
     assert set(env.stored()) == {
@@ -100,7 +100,7 @@ def test_a_candle_is_stored_under_its_own_minute(env: Desk) -> None:
     assert {row.run_id for row in env.stored().values()} == {run.run_id}
 
 
-def test_a_repeated_candle_writes_nothing(env: Desk) -> None:
+def test_a_repeated_candle_writes_nothing(env: ServiceEnv) -> None:
     first = env.collect("09:30:10", bar(A, "09:29"), bar(B, "09:29"), bar(VIX, "09:29"))
     second = env.collect("09:31:10", bar(A, "09:30"), bar(B, "09:29"), bar(VIX, "09:30"))
 
@@ -108,14 +108,14 @@ def test_a_repeated_candle_writes_nothing(env: Desk) -> None:
     assert env.stored()[B.instrument_key, "09:29"].run_id == first.run_id
 
 
-def test_a_repeated_candle_with_other_values_is_corrected(env: Desk) -> None:
+def test_a_repeated_candle_with_other_values_is_corrected(env: ServiceEnv) -> None:
     env.collect("09:30:10", bar(A, "09:29"), bar(B, "09:29"), bar(VIX, "09:29"))
     second = env.collect("09:31:10", bar(A, "09:29", close=99.5))
 
     assert (second.stored, env.stored()[A.instrument_key, "09:29"].close) == (1, 99.5)
 
 
-def test_rejected_candles_are_counted_with_their_reason(env: Desk) -> None:
+def test_rejected_candles_are_counted_with_their_reason(env: ServiceEnv) -> None:
     stray = member("X", "NSE_EQ|ZZP000000X01")
 
     run = env.collect("09:30:10", bar(A, "09:30"), bar(B, "09:29", high=1.0), bar(stray, "09:29"))
@@ -127,7 +127,7 @@ def test_rejected_candles_are_counted_with_their_reason(env: Desk) -> None:
     assert run.details["absent"].keys() == {"INDIAVIX"}
 
 
-def test_a_candle_outside_its_session_is_counted_and_not_stored(env: Desk) -> None:
+def test_a_candle_outside_its_session_is_counted_and_not_stored(env: ServiceEnv) -> None:
     run = env.collect("09:16:10", bar(A, "09:14"), bar(B, "09:15"), bar(VIX, "09:15"))
 
     assert set(env.stored()) == {(B.instrument_key, "09:15"), (VIX.instrument_key, "09:15")}
@@ -144,7 +144,7 @@ def test_a_candle_outside_its_session_is_counted_and_not_stored(env: Desk) -> No
     ],
 )
 def test_only_symbols_that_trade_in_the_minute_are_requested(
-    env: Desk, time: str, asked: list[Instrument]
+    env: ServiceEnv, time: str, asked: list[Instrument]
 ) -> None:
     run = env.collect(time)
 
@@ -153,7 +153,7 @@ def test_only_symbols_that_trade_in_the_minute_are_requested(
     assert run.requested == len(asked)
 
 
-def test_no_request_is_sent_when_no_symbol_trades(env: Desk) -> None:
+def test_no_request_is_sent_when_no_symbol_trades(env: ServiceEnv) -> None:
     env.clock.sleep(timedelta(hours=8))
     env.service.collect()
 
