@@ -81,7 +81,7 @@ class QuoteSource(Protocol):
 
 
 class MinuteCandleSource(Protocol):
-    def bars(self, instrument_keys: Sequence[str]) -> OhlcResponse:
+    def minute_candles(self, instrument_keys: Sequence[str]) -> OhlcResponse:
         """The last complete minute of all *instrument_keys*, in as many requests as necessary."""
 
 

@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
 from threading import Event
-from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 
@@ -30,11 +28,6 @@ from data_fetch.services.chain_reprocess import ChainReprocess
 from data_fetch.services.chains import ChainService
 from data_fetch.services.polling import Polling
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
-from data_fetch.sources.nse.chain_client import nse_chain_client
-from data_fetch.sources.nse.site import NSE_LIMITS, NseSite
-from data_fetch.sources.transport.pacing import Pacer, state_file_for
-from data_fetch.sources.upstox.api import UpstoxApi
-from data_fetch.sources.upstox.chain_client import upstox_chain_client
 from data_fetch.storage.chains.snapshots import ChainStore
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.store import Guard, Store
@@ -48,16 +41,10 @@ from data_fetch.storage.instruments.instruments import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainContext:
-    """The parts that option chains share with everything else that is collected.
-
-    *nse_url* is the address of NSE's site in this world, *pacing_folder* the folder of its rate
-    limit ledger (None: in the user's state folder).
-    """
+    """The parts that option chains share with everything else that is collected."""
 
     settings: Settings
-    api: UpstoxApi
-    nse_url: str
-    pacing_folder: Path | None
+    providers: Sequence[ChainProvider]
     clock: Clock
     calendar: MarketCalendar
     store: Store
@@ -74,7 +61,7 @@ def chain_service_at(context: ChainContext) -> ChainService:
     except OSError as problem:
         context.report(f"Old raw chain responses cannot be deleted ({problem}).")
     return ChainService(
-        providers=_providers(context),
+        providers=context.providers,
         chains=ChainStore(context.store, context.guard),
         enricher=ChainEnricher(context.store, context.calendar),
         raw_store=raw_store,
@@ -122,25 +109,6 @@ def raw_store_for(settings: Settings) -> RawResponseStore:
     return RawResponseStore(settings.raw_folder, settings.raw_vault_days)
 
 
-def _providers(context: ChainContext) -> list[ChainProvider]:
-    """The sources in the order in which they are tried, without one that is switched off."""
-    settings = context.settings
-    upstox: ChainProvider = upstox_chain_client(context.api, context.clock)
-    host = urlsplit(context.nse_url).netloc
-    pace = Pacer(state_file_for(host, "", context.pacing_folder), context.clock, NSE_LIMITS)
-    site = NseSite(
-        pacing=pace,
-        clock=context.clock,
-        base_url=context.nse_url,
-        enabled=settings.nse_enabled,
-        timeout_seconds=settings.request_timeout_seconds,
-    )
-    nse: ChainProvider = nse_chain_client(site, context.clock)
-    if settings.data_source == "nse":
-        return [nse, upstox]
-    return [upstox, nse] if settings.nse_enabled else [upstox]
-
-
 def _listed(context: ChainContext, underlying: Instrument) -> Sequence[date]:
     today = context.clock.now().astimezone(IST).date()
     with context.store.reading() as connection:
@@ -173,9 +141,7 @@ def chain_context_at(
     """The context of the chain services at *context*."""
     return ChainContext(
         settings=context.settings,
-        api=context.provider.api,
-        nse_url=context.provider.nse_url,
-        pacing_folder=context.provider.pacing_folder,
+        providers=context.provider.sources.chain_providers(),
         clock=context.provider.clock,
         calendar=calendar,
         store=context.store,

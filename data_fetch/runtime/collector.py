@@ -26,7 +26,6 @@ from data_fetch.runtime.services import (
 from data_fetch.runtime.stores import selection_at
 from data_fetch.runtime.world import ProviderConnection
 from data_fetch.services.backfill_jobs import BackfillJobs
-from data_fetch.services.chain_jobs import ChainPoller
 from data_fetch.services.quotes import LtpService
 from data_fetch.services.recurring import RecurringService
 from data_fetch.storage.database.store import Store
@@ -40,7 +39,6 @@ class Collector:
     calendar: MarketCalendar
     universe: Universe
     quotes: LtpService
-    chain_poller: ChainPoller
     services: Sequence[RecurringService]
     jobs: Mapping[str, Job]
 
@@ -72,6 +70,11 @@ class Collector:
         for service in self.services:
             totals.update(service.tallies(day))
         return totals
+
+    def prepare(self) -> None:
+        """Prepare its services, before the first job runs."""
+        for service in self.services:
+            service.prepare()
 
     def close(self) -> None:
         """Return when the work that its jobs have started has ended."""
@@ -121,7 +124,6 @@ def collector_at(
         calendar=calendar,
         universe=universe,
         quotes=quotes,
-        chain_poller=chain_poller,
         services=services,
         jobs={job.name: job for service in services for job in service.jobs(timetable)},
     )

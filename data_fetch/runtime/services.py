@@ -18,9 +18,6 @@ from data_fetch.services.minute_candles import CandleService
 from data_fetch.services.quotes import LtpService
 from data_fetch.services.universe import known_universe, load_universe
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
-from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
-from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
-from data_fetch.sources.upstox.ohlc_client import UpstoxOhlcClient
 from data_fetch.storage.candles.repository import CandleRepository
 from data_fetch.storage.quotes import QuoteStore
 from data_fetch.storage.runs import last_due_slot
@@ -67,7 +64,7 @@ def quotes_at(
     if last_recorded_slot is None or last_recorded_slot > now:
         last_recorded_slot = minute_of(now) - MINUTE
     return LtpService(
-        source=UpstoxLtpClient(provider.api, provider.clock),
+        source=provider.sources.quotes,
         source_name=provider.source_name,
         quotes_repository=QuoteStore(store, context.guard),
         members=Members(universe.members),
@@ -102,7 +99,7 @@ def minute_candles_at(
     """The service that collects the candle of the last minute."""
     provider = context.provider
     return CandleService(
-        source=UpstoxOhlcClient(provider.api, provider.clock),
+        source=provider.sources.minute_candles,
         source_name=provider.source_name,
         repository=CandleRepository(context.store, context.guard),
         members=universe.members,
@@ -115,12 +112,12 @@ def backfill_at(context: CollectorContext, calendar: MarketCalendar) -> Backfill
     """The service that fetches missing candles; the stop event of *context* ends its runs."""
     provider = context.provider
     return BackfillService(
-        source=UpstoxCandleClient(provider.api, provider.clock),
+        source=provider.sources.candles,
         source_name=provider.source_name,
         repository=CandleRepository(context.store, context.guard),
         calendar=calendar,
         clock=provider.clock,
-        limits=context.provider.pacer.limits,
-        spending=provider.pacer.spending,
+        limits=provider.sources.limits,
+        spending=provider.sources.spending,
         stop=context.stop,
     )

@@ -20,6 +20,7 @@ from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.shared import any_exchange
 from data_fetch.runtime.calendars import calendar_for
+from data_fetch.runtime.sources import Sources, sources_at
 from data_fetch.sources.instruments.master import InstrumentMaster
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
 from data_fetch.sources.paper_clock import PaperClock
@@ -39,7 +40,10 @@ KeepExchange = Callable[[Path, Callable[[], PaperExchange]], AbstractContextMana
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderConnection:
-    """The connection to a provider: clock, API client, instrument master, calendar."""
+    """The connection to a provider: clock, sources of data, instrument master, calendar.
+
+    *api* is the provider's API for requests that no port has: market status and holidays.
+    """
 
     world: World
     clock: Clock
@@ -47,10 +51,9 @@ class ProviderConnection:
     token: TokenKeeper
     pacer: Pacer
     api: UpstoxApi
+    sources: Sources
     master: InstrumentMaster
     calendar: MarketCalendar
-    nse_url: str
-    pacing_folder: Path | None
 
     @property
     def source_name(self) -> str:
@@ -111,6 +114,8 @@ def provider_at(
     )
     paper = settings.world is World.PAPER
     listed = urljoin(base_url, PAPER_MASTER_PATH) if paper else settings.instruments_url
+    # The paper exchange stands in for both providers at one address.
+    nse_url = settings.nse_base_url or (base_url if paper else NSE_URL)
     return ProviderConnection(
         world=settings.world,
         clock=clock,
@@ -118,11 +123,9 @@ def provider_at(
         token=token,
         pacer=pacer,
         api=api,
+        sources=sources_at(settings, api, pacer, clock, nse_url, state_folder),
         master=_master(settings, settings.world, clock, listed or INSTRUMENTS_URL),
         calendar=calendar,
-        # The paper exchange stands in for both providers at one address.
-        nse_url=settings.nse_base_url or (base_url if paper else NSE_URL),
-        pacing_folder=state_folder,
     )
 
 

@@ -45,7 +45,7 @@ class DataScheduler:
 
     def __init__(self) -> None:
         self._stop = Event()
-        self._asked_to_stop = False
+        self._stop_requested = False
         self._until: datetime | None = None
         self._degraded: str | None = None
         self._collector: Collector | None = None
@@ -63,7 +63,7 @@ class DataScheduler:
         chosen = store_for_run(settings, reporter.message)
         self._until = None
         running_since: datetime | None = None
-        while not self._asked_to_stop:
+        while not self._stop_requested:
             self._stop.clear()
             with context_for(settings, chosen.store, self._stop, reporter) as context:
                 if context is None:
@@ -74,18 +74,18 @@ class DataScheduler:
                     self._collect(replace(context, running_since=running_since), minutes, reporter)
             if not self._stop.is_set():
                 break
-            if not self._asked_to_stop:
+            if not self._stop_requested:
                 reporter.message(
                     f"The lock on {chosen.store.name} is lost: another scheduler has it, or "
                     "the database does not answer. Waiting for the lock."
                 )
-        self._asked_to_stop = False
+        self._stop_requested = False
         self._stop.clear()
 
     def stop(self) -> None:
         """Finish the current slot and the backfill requests in flight, then return from
         `start()`."""
-        self._asked_to_stop = True
+        self._stop_requested = True
         self._stop.set()
 
     def _collect(
@@ -95,7 +95,7 @@ class DataScheduler:
         with paused(context.provider.clock):
             collector = collector_at(context, reporter)
             reporter.started(collector.started())
-            collector.chain_poller.follow()
+            collector.prepare()
         if minutes and self._until is None:
             # Not from the start of the process: a slow one would have fewer slots.
             self._until = context.provider.clock.now() + timedelta(minutes=minutes)

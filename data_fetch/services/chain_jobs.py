@@ -87,6 +87,10 @@ class ChainPoller(RecurringService):
         snapshots, legs = self._service.counts()
         return {"chain_polls": self.polls, "chain_snapshots": snapshots, "chain_legs": legs}
 
+    def prepare(self) -> None:
+        """Report the polling plan before the first poll."""
+        self.follow()
+
     def tick(self) -> None:
         """Start workers for the symbols that are due, and return at once.
 

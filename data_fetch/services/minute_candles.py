@@ -77,7 +77,9 @@ class CandleService(RecurringService):
             return
         run = SyncRun.begin(CANDLES, started, minute)
         try:
-            response = self._source.bars([instrument.instrument_key for instrument in requested])
+            response = self._source.minute_candles(
+                [instrument.instrument_key for instrument in requested]
+            )
         except OutsideError as problem:
             failed = run.failed(self._clock.now(), problem, len(requested))
             self._repository.record_run(failed)

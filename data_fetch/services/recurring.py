@@ -22,6 +22,10 @@ class RecurringService(ABC):
         """Counts for *day* by name, as `data-fetch rehearse --json` has them."""
         return {}
 
+    def prepare(self) -> None:
+        """Do what has to be done before the first job runs."""
+        return
+
     def close(self) -> None:
         """Return when the work that its jobs have started has ended."""
         return

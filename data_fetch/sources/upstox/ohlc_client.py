@@ -20,7 +20,7 @@ class UpstoxOhlcClient:
         self._api = api
         self._batches = Batches(api.ohlc, parse, OHLC_BATCH, clock)
 
-    def bars(self, instrument_keys: Sequence[str]) -> OhlcResponse:
+    def minute_candles(self, instrument_keys: Sequence[str]) -> OhlcResponse:
         """The last completed minute of each key, which for an instrument without trades is an
         older one.
 

@@ -57,8 +57,8 @@ class Watcher:
         self.runs.append(run)
 
 
-class CollectorContext:
-    """A collector of ten symbols at 09:15, and an exchange that can be told to misbehave."""
+class CollectorEnv:
+    """A collector of ten symbols at 09:15, and an exchange with faults."""
 
     def __init__(self, collector: Collector, watcher: Watcher) -> None:
         self.collector = collector
@@ -99,7 +99,7 @@ class CollectorContext:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, database_url: str) -> Iterator[CollectorContext]:
+def env(tmp_path: Path, database_url: str) -> Iterator[CollectorEnv]:
     listed = tmp_path / "symbols.txt"
     listed.write_text("\n".join(SYMBOLS))
     environment = {"FNO_SYMBOLS_FILE": str(listed), "DATABASE_URL": database_url}
@@ -107,7 +107,7 @@ def desk(tmp_path: Path, database_url: str) -> Iterator[CollectorContext]:
     watcher = Watcher()
     with rehearsal_for(settings, DAY, watcher) as (collector, _):
         hold = collector.provider.clock.hold()
-        yield CollectorContext(collector, watcher)
+        yield CollectorEnv(collector, watcher)
         hold.release()
 
 
@@ -183,13 +183,13 @@ def desk(tmp_path: Path, database_url: str) -> Iterator[CollectorContext]:
         pytest.param({"kind": "token-expired"}, "missed", 0, "token", id="the token has died"),
     ],
 )
-def test_what_a_slot_comes_to(
-    desk: CollectorContext, fault: dict[str, Any], outcome: str, stored: int, says: str | None
+def test_the_result_of_a_slot_under_faults(
+    env: CollectorEnv, fault: dict[str, Any], outcome: str, stored: int, says: str | None
 ) -> None:
-    desk.order(api="ltp", **fault)
-    desk.at("09:16:00")
+    env.order(api="ltp", **fault)
+    env.at("09:16:00")
 
-    run = desk.collect()
+    run = env.collect()
 
     assert (str(run.outcome), run.stored, run.requested) == (outcome, stored, ALL)
     assert (says or "") in (run.error or "")
@@ -206,62 +206,62 @@ def test_what_a_slot_comes_to(
         pytest.param("nan-price", "rejected", "", id="a price that is no number"),
     ],
 )
-def test_one_bad_row_takes_no_other_down(
-    desk: CollectorContext, kind: str, counted: str, reason: str
+def test_one_bad_row_affects_no_other(
+    env: CollectorEnv, kind: str, counted: str, reason: str
 ) -> None:
-    desk.order(kind=kind, api="ltp", instruments=[desk.key("TCS")])
-    desk.at("09:16:00")
+    env.order(kind=kind, api="ltp", instruments=[env.key("TCS")])
+    env.at("09:16:00")
 
-    run = desk.collect()
+    run = env.collect()
 
     assert (str(run.outcome), run.stored, getattr(run, counted)) == ("incomplete", ALL - 1, 1)
     assert reason in run.details[counted]["TCS"]
-    assert (desk.stored("TCS"), desk.stored("RELIANCE")) == (0, 1)
+    assert (env.stored("TCS"), env.stored("RELIANCE")) == (0, 1)
 
 
-def test_volume_that_falls_within_the_day_is_set_aside(desk: CollectorContext) -> None:
-    desk.at("11:00:00")
-    desk.collect()
-    desk.order(kind="falling-volume", api="ltp", instruments=[desk.key("TCS")])
-    desk.at("11:01:00")
+def test_volume_that_falls_within_the_day_is_rejected(env: CollectorEnv) -> None:
+    env.at("11:00:00")
+    env.collect()
+    env.order(kind="falling-volume", api="ltp", instruments=[env.key("TCS")])
+    env.at("11:01:00")
 
-    run = desk.collect()
+    run = env.collect()
 
     assert "volume fell" in run.details["rejected"]["TCS"]
-    assert (desk.stored("TCS"), desk.stored("RELIANCE")) == (1, 2)
+    assert (env.stored("TCS"), env.stored("RELIANCE")) == (1, 2)
 
 
-def test_after_a_failed_slot_the_next_one_is_collected(desk: CollectorContext) -> None:
-    desk.order(kind="reset", api="ltp", until=f"{DAY}T09:17:00")
-    desk.at("09:16:00")
-    failed = desk.collect()
-    desk.at("09:17:00")
+def test_after_a_failed_slot_the_next_one_is_collected(env: CollectorEnv) -> None:
+    env.order(kind="reset", api="ltp", until=f"{DAY}T09:17:00")
+    env.at("09:16:00")
+    failed = env.collect()
+    env.at("09:17:00")
 
-    run = desk.collect()
+    run = env.collect()
 
     assert (str(failed.outcome), str(run.outcome)) == ("failed", "completed")
     assert run.due_slot - failed.due_slot == MINUTE
 
 
-def test_slots_without_a_token_are_missed_with_the_cure_and_no_request(
-    desk: CollectorContext,
+def test_slots_without_a_token_are_missed_with_the_fix_and_no_request(
+    env: CollectorEnv,
 ) -> None:
-    desk.order(kind="token-expired", api="ltp", times=1)
-    desk.at("09:16:00")
-    first = desk.collect()
-    sent = desk.collector.provider.api.requests_sent
-    desk.at("09:17:00")
+    env.order(kind="token-expired", api="ltp", times=1)
+    env.at("09:16:00")
+    first = env.collect()
+    sent = env.collector.provider.api.requests_sent
+    env.at("09:17:00")
 
-    second = desk.collect()
+    second = env.collect()
 
     assert (str(first.outcome), str(second.outcome)) == ("missed", "missed")
     assert "UPSTOX_ACCESS_TOKEN" in second.error
-    assert desk.collector.provider.api.requests_sent == sent
+    assert env.collector.provider.api.requests_sent == sent
 
 
-def test_the_same_slot_collected_twice_leaves_the_same_rows(desk: CollectorContext) -> None:
-    desk.at("09:16:00")
-    desk.collect()
-    desk.collector.quotes.repair(["TCS"])
+def test_the_same_slot_collected_twice_leaves_the_same_rows(env: CollectorEnv) -> None:
+    env.at("09:16:00")
+    env.collect()
+    env.collector.quotes.repair(["TCS"])
 
-    assert desk.stored("TCS") == 1
+    assert env.stored("TCS") == 1

@@ -111,7 +111,7 @@ def diaries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[datetime
     return {job: diary.done for job, diary in diaries.items()}
 
 
-def test_bars_are_collected_ten_seconds_after_every_minute_of_trading(
+def test_candles_are_collected_ten_seconds_after_every_minute_of_trading(
     diaries: dict[str, list[datetime]],
 ) -> None:
     assert diaries["candles"] == [at("18:16:10") + n * MINUTE for n in range(60)]
@@ -167,7 +167,7 @@ def test_freshness_is_judged_every_two_minutes_of_trading(
 # --- state ------------------------------------------------------------------------------------
 
 
-def test_its_state_is_told_while_it_runs_and_only_then(sunday: tuple[Collector, datetime]) -> None:
+def test_the_status_has_jobs_only_while_it_runs(sunday: tuple[Collector, datetime]) -> None:
     collector, until = sunday
     scheduler = DataScheduler()
     seen: list[Status] = []
@@ -199,7 +199,7 @@ def test_its_state_is_told_while_it_runs_and_only_then(sunday: tuple[Collector, 
     assert (jobs["daily"].last_run, jobs["daily"].running) == (at("16:00"), True)
 
 
-def test_who_starts_it_is_told_world_store_universe_and_clock(
+def test_the_introduction_has_world_store_universe_and_clock(
     sunday: tuple[Collector, datetime],
 ) -> None:
     collector, _ = sunday
@@ -215,7 +215,7 @@ def test_who_starts_it_is_told_world_store_universe_and_clock(
 # --- stopping, and losing the store -----------------------------------------------------------
 
 
-def test_a_stop_ends_the_loop_after_the_work_in_hand(sunday: tuple[Collector, datetime]) -> None:
+def test_a_stop_ends_the_loop_after_the_running_work(sunday: tuple[Collector, datetime]) -> None:
     collector, until = sunday
     scheduler = DataScheduler()
     diary = Diary(collector)
@@ -245,7 +245,7 @@ def test_a_job_that_finds_the_store_taken_over_ends_the_loop(
     assert daily.done == []
 
 
-def test_a_lost_lock_ends_the_loop_before_anything_is_set_to_work(
+def test_a_lost_lock_ends_the_loop_before_any_job_starts(
     sunday: tuple[Collector, datetime],
 ) -> None:
     collector, until = sunday
@@ -328,7 +328,7 @@ def test_a_scheduler_whose_store_was_taken_over_waits_and_leads_again(fast_marke
 # --- a slow start -----------------------------------------------------------------------------
 
 
-def test_a_market_of_ours_stands_still_while_a_collector_starts(
+def test_a_paper_market_is_paused_while_a_collector_starts(
     tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = PaperMarketClock(

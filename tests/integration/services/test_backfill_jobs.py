@@ -1,4 +1,4 @@
-"""What a collector's backfills look after, what they say, and how they end."""
+"""The recurring backfills of a collector: their days, their reports, and how they end."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -63,21 +63,21 @@ def nothing(_: Window, __: Event) -> DataFetchError | None:
 
 
 @dataclass
-class CollectorContext:
+class CollectorEnv:
     store: Store
     clock: ScaledClock
     provider: Provider
-    rounds: BackfillJobs
+    backfill_jobs: BackfillJobs
     stop: Event
     lines: list[str]
 
     def do(self, job: str, time: str = "12:00:40") -> None:
         self.clock.set(datetime.fromisoformat(f"{TODAY} {time}").replace(tzinfo=IST))
-        self.rounds.run(job)
+        self.backfill_jobs.run(job)
 
 
 @pytest.fixture
-def desk(store: Store) -> CollectorContext:
+def env(store: Store) -> CollectorEnv:
     clock = ScaledClock(datetime(2026, 9, 16, 12, 0, 40, tzinfo=IST))
     provider, stop, lines = Provider(clock, nothing), Event(), []
     service = BackfillService(
@@ -90,7 +90,7 @@ def desk(store: Store) -> CollectorContext:
         spending=lambda _: (),
         stop=stop,
     )
-    rounds = BackfillJobs(
+    backfill_jobs = BackfillJobs(
         service=service,
         instruments=[instrument(name) for name in NAMES],
         listed={},
@@ -98,7 +98,7 @@ def desk(store: Store) -> CollectorContext:
         stop=stop,
         report=lines.append,
     )
-    return CollectorContext(store, clock, provider, rounds, stop, lines)
+    return CollectorEnv(store, clock, provider, backfill_jobs, stop, lines)
 
 
 @pytest.mark.parametrize(
@@ -122,24 +122,24 @@ def desk(store: Store) -> CollectorContext:
         ),
     ],
 )
-def test_what_each_job_looks_after(
-    desk: CollectorContext, job: str, time: str, first: date, doors: set[CandleEndpoint]
+def test_each_job_requests_its_days(
+    env: CollectorEnv, job: str, time: str, first: date, doors: set[CandleEndpoint]
 ) -> None:
-    desk.do(job, time)
+    env.do(job, time)
 
-    asked = desk.provider.asked
+    asked = env.provider.asked
     assert {window.instrument.symbol for window in asked} == set(NAMES)
     assert min(window.first for window in asked) == first
     assert max(window.last for window in asked) == TODAY
     assert {window.endpoint for window in asked} == doors
 
 
-def test_each_job_leaves_one_audit_row_whether_it_asked_or_not(desk: CollectorContext) -> None:
-    desk.do("coverage")
-    desk.do("coverage")
-    desk.do("daily", "12:01:40")
+def test_each_job_leaves_one_audit_row_with_or_without_requests(env: CollectorEnv) -> None:
+    env.do("coverage")
+    env.do("coverage")
+    env.do("daily", "12:01:40")
 
-    runs = recent_runs(desk.store)
+    runs = recent_runs(env.store)
     assert sorted((run.job, run.requests) for run in runs) == [
         ("coverage", 0),
         ("coverage", 2),
@@ -147,38 +147,38 @@ def test_each_job_leaves_one_audit_row_whether_it_asked_or_not(desk: CollectorCo
     ]
 
 
-def test_a_line_says_what_was_fetched_and_what_is_missing_and_not_twice(
-    desk: CollectorContext,
+def test_the_result_of_a_backfill_is_reported_once(
+    env: CollectorEnv,
 ) -> None:
     for time in ("12:00:40", "12:00:45", "12:00:50"):
-        desk.do("coverage", time)
-    desk.do("finalise", "20:00:00")
+        env.do("coverage", time)
+    env.do("finalise", "20:00:00")
 
     missing = 2 * 165
-    assert desk.lines == [
+    assert env.lines == [
         f"12:00 coverage: 2 requests, 0 minutes stored, {missing} still missing",
         f"12:00 coverage: 0 requests, 0 minutes stored, {missing} still missing",
         "20:00 finalise: 4 requests, 0 minutes stored, 0 still missing",
     ]
 
 
-def test_what_stops_the_rounds_is_raised_once_until_one_went_through(
-    desk: CollectorContext,
+def test_the_problem_that_stops_backfills_is_raised_once_until_one_succeeds(
+    env: CollectorEnv,
 ) -> None:
-    desk.provider.answer = lambda *_: AccessDenied("denied")
+    env.provider.answer = lambda *_: AccessDenied("denied")
     with pytest.raises(AccessDenied):
-        desk.do("coverage")
-    desk.do("coverage", "12:05:40")
-    desk.provider.answer = lambda *_: TokenRejected("rejected")
+        env.do("coverage")
+    env.do("coverage", "12:05:40")
+    env.provider.answer = lambda *_: TokenRejected("rejected")
     with pytest.raises(TokenRejected):
-        desk.do("coverage", "12:10:40")
-    desk.provider.answer = nothing
-    desk.do("coverage", "12:15:40")
-    desk.provider.answer = lambda *_: TokenRejected("rejected")
+        env.do("coverage", "12:10:40")
+    env.provider.answer = nothing
+    env.do("coverage", "12:15:40")
+    env.provider.answer = lambda *_: TokenRejected("rejected")
     with pytest.raises(TokenRejected):
-        desk.do("weekly", "13:00:00")
+        env.do("weekly", "13:00:00")
 
-    assert [run.outcome for run in recent_runs(desk.store)] == [
+    assert [run.outcome for run in recent_runs(env.store)] == [
         "failed",
         "incomplete",
         "failed",
@@ -187,7 +187,7 @@ def test_what_stops_the_rounds_is_raised_once_until_one_went_through(
     ]
 
 
-def test_a_stop_ends_a_round_whose_requests_wait_for_their_turn(desk: CollectorContext) -> None:
+def test_a_stop_ends_a_backfill_whose_requests_wait_for_the_rate_limit(env: CollectorEnv) -> None:
     waiting = Event()
 
     def wait_for_a_turn(_: Window, stop: Event) -> DataFetchError:
@@ -195,36 +195,37 @@ def test_a_stop_ends_a_round_whose_requests_wait_for_their_turn(desk: CollectorC
         stop.wait()
         return Stopped("called off")
 
-    desk.provider.answer = wait_for_a_turn
-    weekly = Thread(target=desk.do, args=("weekly",), daemon=True)
+    env.provider.answer = wait_for_a_turn
+    weekly = Thread(target=env.do, args=("weekly",), daemon=True)
     weekly.start()
     assert waiting.wait(SOON_ENOUGH_SECONDS)
-    desk.stop.set()
+    env.stop.set()
     weekly.join(SOON_ENOUGH_SECONDS)
 
     assert not weekly.is_alive()
-    [run] = recent_runs(desk.store)
+    [run] = recent_runs(env.store)
     assert (run.job, run.outcome) == ("weekly", "incomplete")
 
 
-def test_after_a_stop_nothing_is_asked(desk: CollectorContext) -> None:
-    desk.stop.set()
-    desk.do("weekly")
+def test_after_a_stop_no_request_is_sent(env: CollectorEnv) -> None:
+    env.stop.set()
+    env.do("weekly")
 
-    assert desk.provider.asked == []
-    assert recent_runs(desk.store) == []
+    assert env.provider.asked == []
+    assert recent_runs(env.store) == []
 
 
-def test_two_jobs_at_once_ask_for_nothing_twice(desk: CollectorContext) -> None:
+def test_two_jobs_at_once_request_nothing_twice(env: CollectorEnv) -> None:
     first_is_asking, go_on = Event(), Event()
 
     def slowly(_: Window, __: Event) -> None:
         first_is_asking.set()
         go_on.wait(SOON_ENOUGH_SECONDS)
 
-    desk.provider.answer = slowly
+    env.provider.answer = slowly
     jobs = [
-        Thread(target=desk.rounds.run, args=[job], daemon=True) for job in ("daily", "finalise")
+        Thread(target=env.backfill_jobs.run, args=[job], daemon=True)
+        for job in ("daily", "finalise")
     ]
     jobs[0].start()
     assert first_is_asking.wait(SOON_ENOUGH_SECONDS)
@@ -233,7 +234,7 @@ def test_two_jobs_at_once_ask_for_nothing_twice(desk: CollectorContext) -> None:
     for job in jobs:
         job.join(SOON_ENOUGH_SECONDS)
 
-    asked = [(window.instrument.symbol, str(window.endpoint)) for window in desk.provider.asked]
+    asked = [(window.instrument.symbol, str(window.endpoint)) for window in env.provider.asked]
     assert sorted(asked) == [
         (name, endpoint) for name in NAMES for endpoint in ("historical", "intraday")
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backfill_desk import BackfillDesk, backfill_desk, instrument_of, ist
+from backfill_env import BackfillEnv, backfill_env, instrument_of, ist
 
 from data_fetch.core.candles.candles import CandleInterval, Kind
 from data_fetch.core.candles.coverage import DayCoverage, State
@@ -40,15 +40,15 @@ TODAY = date(2026, 9, 16)
 
 
 @pytest.fixture
-def desk(database_url: str, tmp_path: Path) -> Iterator[BackfillDesk]:
+def env(database_url: str, tmp_path: Path) -> Iterator[BackfillEnv]:
     """At eleven on an ordinary day."""
-    with backfill_desk(database_url, tmp_path, ist(TODAY, "11:00:08"), SYMBOLS) as desk:
-        yield desk
+    with backfill_env(database_url, tmp_path, ist(TODAY, "11:00:08"), SYMBOLS) as env:
+        yield env
 
 
-def window(desk: BackfillDesk, first: date, last: date) -> Window:
+def window(env: BackfillEnv, first: date, last: date) -> Window:
     return Window(
-        instrument=desk.instrument("RELIANCE"),
+        instrument=env.instrument("RELIANCE"),
         interval=MINUTES,
         endpoint=HISTORICAL,
         first=first,
@@ -65,36 +65,36 @@ def window(desk: BackfillDesk, first: date, last: date) -> Window:
     ],
 )
 def test_a_window_that_the_provider_finds_too_long_is_halved(
-    desk: BackfillDesk, days: int, requests: int
+    env: BackfillEnv, days: int, requests: int
 ) -> None:
     last = date(2026, 7, 31)
     first = last - timedelta(days=days - 1)
-    order = desk.order(first, last, symbols=["RELIANCE"])
-    plan = desk.service.plan(order)
+    order = env.order(first, last, symbols=["RELIANCE"])
+    plan = env.service.plan(order)
 
-    report = desk.service.run(replace(plan, windows=[window(desk, first, last)]))
+    report = env.service.run(replace(plan, windows=[window(env, first, last)]))
 
     assert (report.outcome, report.requests) == (Outcome.COMPLETED, requests)
-    assert {day.minutes(State.PRESENT) for day in desk.ledger(order).values()} == {375}
+    assert {day.minutes(State.PRESENT) for day in env.ledger(order).values()} == {375}
 
 
-def test_before_the_open_today_is_not_asked_for(desk: BackfillDesk) -> None:
-    desk.until(ist("2026-09-17", "08:50:00"))
+def test_today_is_not_requested_before_the_open(env: BackfillEnv) -> None:
+    env.until(ist("2026-09-17", "08:50:00"))
 
-    plan = desk.service.plan(desk.order(date(2026, 9, 17), date(2026, 9, 17)))
+    plan = env.service.plan(env.order(date(2026, 9, 17), date(2026, 9, 17)))
 
     assert plan.windows == []
 
 
-def test_bars_of_yesterday_prove_nothing_about_today(desk: BackfillDesk) -> None:
-    desk.faults({"kind": "yesterdays-bars"})
-    order = desk.order(TODAY, TODAY)
+def test_candles_of_yesterday_prove_nothing_about_today(env: BackfillEnv) -> None:
+    env.faults({"kind": "yesterdays-bars"})
+    order = env.order(TODAY, TODAY)
 
-    report = desk.backfill(order)
+    report = env.backfill(order)
 
     assert (report.outcome, report.inserted) == (Outcome.INCOMPLETE, 0)
     assert report.failures[FailureGroup.SCHEMA] == len(SYMBOLS)
-    for day in desk.ledger(order).values():
+    for day in env.ledger(order).values():
         assert (day.minutes(State.MISSED), day.attempts) == (104, 1)
         assert "another day" in (day.last_error or "")
 
@@ -102,12 +102,12 @@ def test_bars_of_yesterday_prove_nothing_about_today(desk: BackfillDesk) -> None
 @pytest.mark.parametrize(
     "kinds", [["duplicated-candles"], ["duplicated-candles", "shuffled-candles"]]
 )
-def test_rows_that_come_twice_are_stored_once(desk: BackfillDesk, kinds: list[str]) -> None:
-    desk.faults(*({"kind": kind} for kind in kinds))
+def test_rows_that_are_received_twice_are_stored_once(env: BackfillEnv, kinds: list[str]) -> None:
+    env.faults(*({"kind": kind} for kind in kinds))
     day = BEFORE_AUCTIONS
-    order = desk.order(day, day, symbols=["NIFTY", "RELIANCE"])
+    order = env.order(day, day, symbols=["NIFTY", "RELIANCE"])
 
-    report = desk.backfill(order)
+    report = env.backfill(order)
 
     assert (report.outcome, report.inserted, report.revised) == (Outcome.COMPLETED, 750, 0)
     assert report.rejected_rows == Counter()
@@ -128,24 +128,24 @@ def test_rows_that_come_twice_are_stored_once(desk: BackfillDesk, kinds: list[st
     ],
 )
 def test_where_continuous_trading_ends(
-    desk: BackfillDesk, symbol: str, day: date, present: int, tail: dict[Kind, int]
+    env: BackfillEnv, symbol: str, day: date, present: int, tail: dict[Kind, int]
 ) -> None:
-    instrument = instrument_of(desk.exchange, symbol)
-    desk.instruments = [instrument]
-    desk.backfill(desk.order(day, day))
+    instrument = instrument_of(env.exchange, symbol)
+    env.instruments = [instrument]
+    env.backfill(env.order(day, day))
 
-    [known] = desk.ledger(desk.order(day, day)).values()
-    candles = desk.candles(symbol, MINUTES)
+    [known] = env.ledger(env.order(day, day)).values()
+    candles = env.candles(symbol, MINUTES)
     kinds = Counter(Kind(row.kind) for row in candles.values())
     assert (known.expected, known.minutes(State.PRESENT)) == (present, present)
     assert kinds == {Kind.TRADED: present, **tail}
     printed = [start for start, row in candles.items() if row.kind == Kind.AUCTION]
-    assert printed == _true_print(desk, instrument, day)
+    assert printed == _true_print(env, instrument, day)
 
 
-def _true_print(desk: BackfillDesk, instrument: Instrument, day: date) -> list[int]:
+def _true_print(env: BackfillEnv, instrument: Instrument, day: date) -> list[int]:
     """When the auction printed, if there was one: at 15:28 or at 15:29."""
-    market = desk.exchange.market
+    market = env.exchange.market
     rows = market.rows(market.listings[instrument.instrument_key], day)
     after = range(rows.hours.continuous, len(rows.hours.starts))
     found = [int(rows.hours.starts[row]) for row in after if not rows.quiet[row]]
@@ -156,9 +156,9 @@ def _true_print(desk: BackfillDesk, instrument: Instrument, day: date) -> list[i
     return found
 
 
-def future_of(desk: BackfillDesk, symbol: str, day: date) -> Instrument:
+def future_of(env: BackfillEnv, symbol: str, day: date) -> Instrument:
     """The nearest future on *day*, by the dated key that stays when it has expired."""
-    contracts = desk.exchange.market.contracts.on(day).values()
+    contracts = env.exchange.market.contracts.on(day).values()
     own = [one for one in contracts if one.underlying.symbol == symbol and one.kind == "FUT"]
     nearest: Contract = min(own, key=lambda one: one.expiry)
     return Instrument(
@@ -180,38 +180,38 @@ def future_of(desk: BackfillDesk, symbol: str, day: date) -> Instrument:
         pytest.param(WITH_AUCTION, 385, id="15:40"),
     ],
 )
-def test_contracts_trade_to_their_own_close(desk: BackfillDesk, day: date, minutes: int) -> None:
-    future = future_of(desk, "RELIANCE", TODAY)
-    order = replace(desk.order(day, day), instruments=[future])
+def test_contracts_trade_to_their_own_close(env: BackfillEnv, day: date, minutes: int) -> None:
+    future = future_of(env, "RELIANCE", TODAY)
+    order = replace(env.order(day, day), instruments=[future])
 
-    report = desk.backfill(order)
+    report = env.backfill(order)
 
     assert (report.outcome, report.requests) == (Outcome.COMPLETED, 1)
-    [known] = desk.ledger(order).values()
+    [known] = env.ledger(order).values()
     assert known.minutes(State.PRESENT, State.SOURCE_EMPTY) == minutes
 
 
 @pytest.mark.parametrize("needs_a_larger_plan", [False, True])
-def test_expired_contracts_have_a_door_of_their_own(
-    desk: BackfillDesk, needs_a_larger_plan: bool
+def test_expired_contracts_have_an_endpoint_of_their_own(
+    env: BackfillEnv, needs_a_larger_plan: bool
 ) -> None:
-    expired = future_of(desk, "RELIANCE", date(2026, 8, 10))
+    expired = future_of(env, "RELIANCE", date(2026, 8, 10))
     assert expired.expiry is not None
     assert expired.expiry < TODAY
     if needs_a_larger_plan:
-        desk.faults({"kind": "plan-needed"})
+        env.faults({"kind": "plan-needed"})
     first = date(2026, 8, 10)
     order = replace(
-        desk.order(first, TODAY - timedelta(days=1)),
-        instruments=[expired, desk.instrument("TCS")],
+        env.order(first, TODAY - timedelta(days=1)),
+        instruments=[expired, env.instrument("TCS")],
     )
 
-    plan = desk.service.plan(order)
-    report = desk.service.run(plan)
+    plan = env.service.plan(order)
+    report = env.service.run(plan)
 
     doors = {one.endpoint for one in plan.windows if one.instrument is expired}
     assert doors == {EXPIRED}
-    days = {day: known for (symbol, day), known in desk.ledger(order).items() if symbol != "TCS"}
+    days = {day: known for (symbol, day), known in env.ledger(order).items() if symbol != "TCS"}
     assert max(days) == expired.expiry  # nothing is expected of it any more
     if needs_a_larger_plan:
         assert (report.outcome, report.failures[FailureGroup.AUTH]) == (Outcome.INCOMPLETE, 1)
@@ -219,12 +219,12 @@ def test_expired_contracts_have_a_door_of_their_own(
     else:
         assert report.outcome is Outcome.COMPLETED
         assert all(known.settled for known in days.values())
-    others = [known for (symbol, _), known in desk.ledger(order).items() if symbol == "TCS"]
+    others = [known for (symbol, _), known in env.ledger(order).items() if symbol == "TCS"]
     assert all(known.settled for known in others)  # one refusal is no reason to stop
 
 
-def test_a_contract_is_not_expected_before_it_was_listed(desk: BackfillDesk) -> None:
-    future = future_of(desk, "RELIANCE", TODAY)
+def test_a_contract_is_not_expected_before_it_was_listed(env: BackfillEnv) -> None:
+    future = future_of(env, "RELIANCE", TODAY)
     order = BackfillOrder(
         instruments=[future],
         interval=MINUTES,
@@ -233,14 +233,14 @@ def test_a_contract_is_not_expected_before_it_was_listed(desk: BackfillDesk) -> 
         listed={future.instrument_key: date(2026, 9, 10)},
     )
 
-    assert min(day for _, day in desk.ledger(order)) == date(2026, 9, 10)
+    assert min(day for _, day in env.ledger(order)) == date(2026, 9, 10)
 
 
 def test_a_share_that_joined_last_week_is_expected_before_it_joined(tmp_path: Path) -> None:
     listed = tmp_path / "symbols.txt"
     listed.write_text("TCS\nRELIANCE\n")
     settings = Settings.load({"FNO_SYMBOLS_FILE": str(listed)}, tmp_path)
-    with rehearsal_for(settings, TODAY, Nobody()) as (collector, _):
+    with rehearsal_for(settings, TODAY, NoReporter()) as (collector, _):
         hold = collector.provider.clock.hold()
         # The store has seen these instruments for the first time this morning.
         chosen = selection_at(collector.store, collector.universe, ())
@@ -260,7 +260,7 @@ def test_a_share_that_joined_last_week_is_expected_before_it_joined(tmp_path: Pa
     assert report.inserted > 2 * 20 * 360
 
 
-class Nobody:
+class NoReporter:
     """Watches, and says nothing."""
 
     def message(self, text: str) -> None:
@@ -277,106 +277,106 @@ class Nobody:
 LONG_AGO, LATELY = date(2026, 4, 1), date(2026, 9, 15)
 
 
-def untouched(desk: BackfillDesk, order: BackfillOrder) -> dict[Any, DayCoverage]:
-    """The days of *order* that nobody has asked about yet, as the ledger has them."""
-    return {key: known for key, known in desk.ledger(order).items() if not known.attempts}
+def untouched(env: BackfillEnv, order: BackfillOrder) -> dict[Any, DayCoverage]:
+    """The days of *order* that were never requested, as the ledger has them."""
+    return {key: known for key, known in env.ledger(order).items() if not known.attempts}
 
 
-def test_without_access_the_run_stops_and_holds_nothing_back(desk: BackfillDesk) -> None:
-    refused = desk.instrument("SBIN").instrument_key
-    desk.faults({"kind": "cloudflare-403", "api": "candles", "instruments": [refused]})
-    order = desk.order(LONG_AGO, LATELY)
-    plan = desk.service.plan(order)
+def test_without_access_the_run_stops_and_the_next_attempt_is_not_delayed(env: BackfillEnv) -> None:
+    refused = env.instrument("SBIN").instrument_key
+    env.faults({"kind": "cloudflare-403", "api": "candles", "instruments": [refused]})
+    order = env.order(LONG_AGO, LATELY)
+    plan = env.service.plan(order)
 
-    report = desk.service.run(plan)
+    report = env.service.run(plan)
 
     assert isinstance(report.stopped_by, AccessDenied)
     assert report.outcome is Outcome.INCOMPLETE
     assert report.done < len(plan.windows)
-    tried = [known for (symbol, _), known in desk.ledger(order).items() if symbol == "SBIN"]
+    tried = [known for (symbol, _), known in env.ledger(order).items() if symbol == "SBIN"]
     assert {known.attempts for known in tried} <= {0, 1}
     assert any(known.last_error for known in tried)
-    assert all((known.next_attempt or desk.clock.now()) <= desk.clock.now() for known in tried)
-    desk.faults()
-    _resumes(desk, order, report)
+    assert all((known.next_attempt or env.clock.now()) <= env.clock.now() for known in tried)
+    env.faults()
+    _resumes(env, order, report)
 
 
-def test_a_token_rejected_in_mid_run_stops_it(desk: BackfillDesk) -> None:
-    expired = future_of(desk, "RELIANCE", date(2026, 8, 10))
-    order = desk.order(LONG_AGO, LATELY)
+def test_a_token_rejected_in_mid_run_stops_it(env: BackfillEnv) -> None:
+    expired = future_of(env, "RELIANCE", date(2026, 8, 10))
+    order = env.order(LONG_AGO, LATELY)
     order = replace(order, instruments=[*order.instruments[:2], expired, *order.instruments[2:]])
-    desk.faults({"kind": "token-expired", "api": "expired-candles"})
-    plan = desk.service.plan(order)
+    env.faults({"kind": "token-expired", "api": "expired-candles"})
+    plan = env.service.plan(order)
 
-    report = desk.service.run(plan)
+    report = env.service.run(plan)
 
     assert isinstance(report.stopped_by, TokenRejected)
     assert 0 < report.done < len(plan.windows)
-    tried = [known for (symbol, _), known in desk.ledger(order).items() if symbol == expired.symbol]
+    tried = [known for (symbol, _), known in env.ledger(order).items() if symbol == expired.symbol]
     assert any(known.last_error for known in tried)
-    assert all((known.next_attempt or desk.clock.now()) <= desk.clock.now() for known in tried)
+    assert all((known.next_attempt or env.clock.now()) <= env.clock.now() for known in tried)
 
 
-def test_a_network_that_is_cut_stops_the_run_after_a_few_failures(desk: BackfillDesk) -> None:
-    order = desk.order(LONG_AGO, LATELY)
-    plan = desk.service.plan(order)
+def test_a_network_outage_stops_the_run_after_a_few_failures(env: BackfillEnv) -> None:
+    order = env.order(LONG_AGO, LATELY)
+    plan = env.service.plan(order)
 
     def cut(far: Progress) -> None:
         if far.done == WORKERS:
-            desk.faults({"kind": "reset", "api": "candles"})
+            env.faults({"kind": "reset", "api": "candles"})
 
-    report = desk.service.run(plan, advance=cut)
+    report = env.service.run(plan, advance=cut)
 
     assert isinstance(report.stopped_by, Unreachable)
     assert report.outcome is Outcome.INCOMPLETE
     assert FAILURES_TO_STOP <= report.failures[FailureGroup.NETWORK] < FAILURES_TO_STOP + WORKERS
     assert report.done <= WORKERS + FAILURES_TO_STOP + WORKERS < len(plan.windows)
-    desk.faults()
-    desk.until(desk.clock.now() + timedelta(hours=1))
-    _resumes(desk, order, report)
+    env.faults()
+    env.until(env.clock.now() + timedelta(hours=1))
+    _resumes(env, order, report)
 
 
 def test_a_stop_before_anything_is_confirmed_leaves_the_run_incomplete(
-    desk: BackfillDesk,
+    env: BackfillEnv,
 ) -> None:
-    desk.until(ist(TODAY, "16:00:00"))
-    order = desk.order(TODAY, TODAY)
-    assert desk.backfill(order).outcome is Outcome.COMPLETED
-    desk.until(ist("2026-09-17", "20:00:00"))
-    plan = desk.service.plan(order)
-    desk.stop.set()
+    env.until(ist(TODAY, "16:00:00"))
+    order = env.order(TODAY, TODAY)
+    assert env.backfill(order).outcome is Outcome.COMPLETED
+    env.until(ist("2026-09-17", "20:00:00"))
+    plan = env.service.plan(order)
+    env.stop.set()
 
-    report = desk.service.run(plan)
+    report = env.service.run(plan)
 
     assert (report.windows, report.done, report.missed) == (len(SYMBOLS), 0, 0)
     assert report.outcome is Outcome.INCOMPLETE
 
 
-def test_a_run_that_is_told_to_stop_finishes_what_is_under_way(desk: BackfillDesk) -> None:
-    order = desk.order(LONG_AGO, LATELY)
-    plan = desk.service.plan(order)
+def test_a_stopped_run_finishes_the_requests_in_flight(env: BackfillEnv) -> None:
+    order = env.order(LONG_AGO, LATELY)
+    plan = env.service.plan(order)
 
-    report = desk.service.run(plan, advance=lambda far: desk.stop.set() if far.done == 3 else None)
+    report = env.service.run(plan, advance=lambda far: env.stop.set() if far.done == 3 else None)
 
     assert report.outcome is Outcome.INCOMPLETE
     assert 3 <= report.done < 3 + WORKERS
     assert report.requests == report.done
-    desk.stop.clear()
-    _resumes(desk, order, report)
+    env.stop.clear()
+    _resumes(env, order, report)
 
 
-def _resumes(desk: BackfillDesk, order: BackfillOrder, interrupted: BackfillReport) -> None:
+def _resumes(env: BackfillEnv, order: BackfillOrder, interrupted: BackfillReport) -> None:
     """The next run asks for the rest alone, and then nothing is left."""
     good = interrupted.done - sum(
         times
         for failure, times in interrupted.failures.items()
         if failure is not FailureGroup.EMPTY
     )
-    plan = desk.service.plan(order)
+    plan = env.service.plan(order)
     assert len(plan.windows) == interrupted.windows - good
-    report = desk.service.run(plan)
+    report = env.service.run(plan)
     assert (report.outcome, report.missed) == (Outcome.COMPLETED, 0)
-    assert desk.service.plan(order).windows == []
+    assert env.service.plan(order).windows == []
 
 
 @pytest.mark.parametrize(
@@ -386,30 +386,30 @@ def _resumes(desk: BackfillDesk, order: BackfillOrder, interrupted: BackfillRepo
         pytest.param("15:46:08", State.PRESENT, id="the row of the day is good"),
     ],
 )
-def test_the_row_of_today_is_not_missed_before_it_is_good(
+def test_the_day_candle_of_today_is_not_missed_before_it_is_final(
     sqlite_url: str, tmp_path: Path, now: str, state: State
 ) -> None:
     """On a day without an auction, trading has been over for five minutes at 15:35."""
-    with backfill_desk(sqlite_url, tmp_path, ist(BEFORE_AUCTIONS, now), SYMBOLS) as desk:
-        order = desk.order(BEFORE_AUCTIONS, BEFORE_AUCTIONS, DAYS)
-        desk.backfill(order)
-        states = {one.state for day in desk.ledger(order).values() for one in day.intervals}
+    with backfill_env(sqlite_url, tmp_path, ist(BEFORE_AUCTIONS, now), SYMBOLS) as env:
+        order = env.order(BEFORE_AUCTIONS, BEFORE_AUCTIONS, DAYS)
+        env.backfill(order)
+        states = {one.state for day in env.ledger(order).values() for one in day.intervals}
         assert states == {state}
 
 
-def test_day_candles_prove_the_quiet_minutes_that_were_asked_for_before(
-    desk: BackfillDesk,
+def test_day_candles_prove_quiet_minutes_that_were_requested_before(
+    env: BackfillEnv,
 ) -> None:
     """Whichever was fetched first, the day's volume tells what its minutes lack."""
     first, last = date(2026, 9, 7), TODAY - timedelta(days=1)
-    order = desk.order(first, last)
-    desk.backfill(order)
-    shares = [key for key in desk.ledger(order) if key[0] != "NIFTY"]
-    empty = {key: desk.ledger(order)[key].spans(State.SOURCE_EMPTY) for key in shares}
+    order = env.order(first, last)
+    env.backfill(order)
+    shares = [key for key in env.ledger(order) if key[0] != "NIFTY"]
+    empty = {key: env.ledger(order)[key].spans(State.SOURCE_EMPTY) for key in shares}
     assert any(empty.values())
 
-    desk.backfill(desk.order(first, last, DAYS))
+    env.backfill(env.order(first, last, DAYS))
 
-    told = desk.ledger(order)
-    assert {key: told[key].spans(State.NO_TRADE) for key in shares} == empty
-    assert desk.service.plan(replace(order, retry_failed=True)).windows == []
+    ledger = env.ledger(order)
+    assert {key: ledger[key].spans(State.NO_TRADE) for key in shares} == empty
+    assert env.service.plan(replace(order, retry_failed=True)).windows == []

@@ -9,7 +9,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from chain_desk import CALENDAR, SYMBOLS, Shop, chain_shop
+from chain_env import CALENDAR, SYMBOLS, ChainEnv, chain_env
 
 from data_fetch.analytics.chain_pricing import price_chains
 from data_fetch.analytics.conventions import OWN
@@ -31,20 +31,20 @@ UPSTOX_CHAIN, NSE_CHAIN = "option-chain", "nse-chain"
 
 
 @pytest.fixture
-def shop(database_url: str, tmp_path: Path) -> Iterator[Shop]:
-    with chain_shop(database_url, tmp_path, MORNING) as shop:
-        yield shop
+def env(database_url: str, tmp_path: Path) -> Iterator[ChainEnv]:
+    with chain_env(database_url, tmp_path, MORNING) as env:
+        yield env
 
 
 def fault(kind: str, api: str = UPSTOX_CHAIN, **how: Any) -> dict[str, Any]:
     return {"kind": kind, "api": api, **how}
 
 
-def test_a_chain_comes_priced_and_with_its_lot(shop: Shop) -> None:
-    poll = shop.service().poll(shop.target())
+def test_a_chain_is_stored_priced_and_with_its_lot(env: ChainEnv) -> None:
+    poll = env.service().poll(env.target())
 
     assert (poll.requested, poll.stored, poll.confirmed, poll.error) == (1, 1, 0, None)
-    found = shop.chains.snapshot_at("NIFTY")
+    found = env.chains.snapshot_at("NIFTY")
     assert found is not None
     assert (found.chain.expiry, found.chain.source) == (NEAREST, ChainSource.UPSTOX)
     assert found.lot_size == 65
@@ -53,33 +53,33 @@ def test_a_chain_comes_priced_and_with_its_lot(shop: Shop) -> None:
     assert all(key.endswith("|22-09-2026") for key in found.instrument_keys.values())
 
 
-def test_our_volatilities_are_those_of_the_smile_that_made_the_prices(shop: Shop) -> None:
+def test_our_volatilities_are_those_of_the_smile_that_made_the_prices(env: ChainEnv) -> None:
     """Against the exchange's own truth, whose premiums are not discounted. What is left is a
     tick of the book over vega."""
-    shop.service().poll(shop.target())
-    found = shop.chains.snapshot_at("NIFTY")
+    env.service().poll(env.target())
+    found = env.chains.snapshot_at("NIFTY")
     assert found is not None
     priced_at = found.summary.priced.priced_at
     [priced] = price_chains([found.chain], priced_at, replace(OWN, rate=0.0), CALENDAR)
-    truth = shop.exchange_truth("NIFTY", NEAREST)
+    truth = env.exchange_truth("NIFTY", NEAREST)
 
-    assert priced.forward.value == pytest.approx(shop.true_forward("NIFTY", NEAREST), abs=0.05)
+    assert priced.forward.value == pytest.approx(env.true_forward("NIFTY", NEAREST), abs=0.05)
     for leg, numbers in zip(found.chain.legs, priced.numbers, strict=True):
-        told = truth[float(leg.strike), leg.option_type.value]
-        if numbers.iv is not None and told["premium"] > 1:
-            tick = TICK / (told["vega"] * 100)
-            assert numbers.iv == pytest.approx(told["iv"], abs=tick + 1e-4)
-            assert numbers.delta == pytest.approx(told["delta"], abs=0.01)
+        truth_of_leg = truth[float(leg.strike), leg.option_type.value]
+        if numbers.iv is not None and truth_of_leg["premium"] > 1:
+            tick = TICK / (truth_of_leg["vega"] * 100)
+            assert numbers.iv == pytest.approx(truth_of_leg["iv"], abs=tick + 1e-4)
+            assert numbers.delta == pytest.approx(truth_of_leg["delta"], abs=0.01)
 
 
 @pytest.mark.parametrize("symbol", ["NIFTY", "BANKNIFTY", "RELIANCE", "M&M"])
-def test_both_sources_tell_the_same_chain(shop: Shop, symbol: str) -> None:
-    shop.service().poll(shop.target(symbol))
-    shop.faults(fault("server-error"))
-    shop.service().poll(shop.target(symbol))
+def test_both_sources_have_the_same_chain(env: ChainEnv, symbol: str) -> None:
+    env.service().poll(env.target(symbol))
+    env.faults(fault("server-error"))
+    env.service().poll(env.target(symbol))
 
     upstox, nse = (
-        shop.chains.snapshot_at(symbol, source=source)
+        env.chains.snapshot_at(symbol, source=source)
         for source in (ChainSource.UPSTOX, ChainSource.NSE)
     )
 
@@ -91,11 +91,11 @@ def test_both_sources_tell_the_same_chain(shop: Shop, symbol: str) -> None:
     assert [leg.key for leg in nse.chain.legs] == [leg.key for leg in upstox.chain.legs]
 
 
-def test_nse_legs_are_kept_in_contracts_and_in_shares(shop: Shop) -> None:
-    shop.faults(fault("server-error"))
-    shop.service().poll(shop.target())
+def test_nse_legs_are_stored_in_contracts_and_in_shares(env: ChainEnv) -> None:
+    env.faults(fault("server-error"))
+    env.service().poll(env.target())
 
-    rows = [row for row in shop.rows(OptionChainData) if row["source"] == "nse"]
+    rows = [row for row in env.rows(OptionChainData) if row["source"] == "nse"]
 
     assert rows
     for row in rows:
@@ -119,16 +119,16 @@ def test_nse_legs_are_kept_in_contracts_and_in_shares(shop: Shop) -> None:
         pytest.param("partial-success", FailureKind.NOT_A_CHAIN, id="a part of the chain"),
     ],
 )
-def test_what_one_source_cannot_tell_the_other_does(
-    shop: Shop, kind: str, named: FailureKind
+def test_a_chain_that_one_source_lacks_comes_from_the_other(
+    env: ChainEnv, kind: str, named: FailureKind
 ) -> None:
-    shop.faults(fault(kind))
+    env.faults(fault(kind))
 
-    poll = shop.service().poll(shop.target())
+    poll = env.service().poll(env.target())
 
     assert (poll.complete, poll.failures) == (True, {ChainSource.UPSTOX: named})
-    assert [row["source"] for row in shop.rows(ChainSnapshotRow)] == ["nse"]
-    [run] = recent_runs(shop.store)
+    assert [row["source"] for row in env.rows(ChainSnapshotRow)] == ["nse"]
+    [run] = recent_runs(env.store)
     assert run.outcome is Outcome.COMPLETED
     assert run.details["faults"] == {"NIFTY": {"upstox": named.value}}
     assert run.details["sources"] == {"nse": 1}
@@ -147,53 +147,53 @@ def test_what_one_source_cannot_tell_the_other_does(
     ],
 )
 def test_when_both_fail_nothing_is_stored_and_both_are_named(
-    shop: Shop, kind: str, named: FailureKind
+    env: ChainEnv, kind: str, named: FailureKind
 ) -> None:
-    shop.faults(fault("server-error"), fault(kind, NSE_CHAIN))
+    env.faults(fault("server-error"), fault(kind, NSE_CHAIN))
 
-    poll = shop.service().poll(shop.target())
+    poll = env.service().poll(env.target())
 
     assert poll.failures == {ChainSource.UPSTOX: FailureKind.SERVER_ERROR, ChainSource.NSE: named}
-    assert shop.count(ChainSnapshotRow) == shop.count(OptionChainData) == 0
-    [run] = recent_runs(shop.store)
+    assert env.count(ChainSnapshotRow) == env.count(OptionChainData) == 0
+    [run] = recent_runs(env.store)
     assert (run.outcome, run.requested, run.absent) == (Outcome.FAILED, 1, 1)
-    status = statuses(shop.store, "chains")["NIFTY"]
+    status = statuses(env.store, "chains")["NIFTY"]
     assert (status.status, status.consecutive_failures) == (SyncState.FAILED, 1)
 
 
-def test_a_source_that_is_out_rests_while_the_other_answers(shop: Shop) -> None:
-    service = shop.service()
-    shop.faults(fault("cloudflare-403"))
-    service.poll(shop.target())
-    asked = shop.requests()[UPSTOX_CHAIN]
+def test_a_source_that_is_down_is_skipped_while_the_other_works(env: ChainEnv) -> None:
+    service = env.service()
+    env.faults(fault("cloudflare-403"))
+    service.poll(env.target())
+    asked = env.requests()[UPSTOX_CHAIN]
 
-    shop.clock.sleep(timedelta(seconds=30))
-    service.poll(shop.target())
-    assert shop.requests()[UPSTOX_CHAIN] == asked
+    env.clock.sleep(timedelta(seconds=30))
+    service.poll(env.target())
+    assert env.requests()[UPSTOX_CHAIN] == asked
 
-    shop.faults()
-    shop.clock.sleep(timedelta(seconds=31))
-    poll = service.poll(shop.target())
-    assert shop.requests()[UPSTOX_CHAIN] == asked + 1
+    env.faults()
+    env.clock.sleep(timedelta(seconds=31))
+    poll = service.poll(env.target())
+    assert env.requests()[UPSTOX_CHAIN] == asked + 1
     assert [reply.source for reply in poll.replies] == [ChainSource.UPSTOX]
 
 
-def test_a_source_without_another_is_asked_again_soon_but_not_every_time(
+def test_a_single_failing_source_is_tried_again_soon_but_not_every_time(
     database_url: str, tmp_path: Path
 ) -> None:
-    with chain_shop(database_url, tmp_path, MORNING, NSE_ENABLED="false") as shop:
-        service = shop.service()
-        shop.faults(fault("cloudflare-403"), fault("cloudflare-403", "option-contract"))
+    with chain_env(database_url, tmp_path, MORNING, NSE_ENABLED="false") as env:
+        service = env.service()
+        env.faults(fault("cloudflare-403"), fault("cloudflare-403", "option-contract"))
         for symbol in SYMBOLS:
-            poll = service.poll(shop.target(symbol))
+            poll = service.poll(env.target(symbol))
             assert poll.failures == {ChainSource.UPSTOX: FailureKind.FORBIDDEN}
             assert poll.error is not None
             assert "denies access" in poll.error
-        assert sum(shop.requests().get(api, 0) for api in (UPSTOX_CHAIN, "option-contract")) == 1
+        assert sum(env.requests().get(api, 0) for api in (UPSTOX_CHAIN, "option-contract")) == 1
 
-        shop.faults()
-        shop.clock.sleep(timedelta(seconds=10))
-        assert service.poll(shop.target()).complete
+        env.faults()
+        env.clock.sleep(timedelta(seconds=10))
+        assert service.poll(env.target()).complete
 
 
 class Website:
@@ -211,18 +211,18 @@ class Website:
         return self._chain(underlying)
 
 
-def nothing(shop: Shop) -> ChainReply:
+def nothing(env: ChainEnv) -> ChainReply:
     return ChainReply(
         source=ChainSource.NSE,
         parsed=None,
         problem=Unavailable("it answers nothing"),
         raw_responses=(),
         requests=1,
-        received_at=shop.clock.now(),
+        received_at=env.clock.now(),
     )
 
 
-def test_symbols_that_fail_leave_somebody_to_poll_the_others(shop: Shop) -> None:
+def test_symbols_that_fail_leave_a_worker_for_the_others(env: ChainEnv) -> None:
     """Upstox fails each of them, and the site answers one after the other: whoever finds three
     waiting there goes on without it."""
     polls: list[Poll] = []
@@ -230,12 +230,12 @@ def test_symbols_that_fail_leave_somebody_to_poll_the_others(shop: Shop) -> None
 
     def crowded(underlying: Instrument) -> ChainReply:
         """While this one waits, the next one comes."""
-        polls.append(service.poll(shop.target(after[underlying.symbol])))
-        return nothing(shop)
+        polls.append(service.poll(env.target(after[underlying.symbol])))
+        return nothing(env)
 
-    service = shop.service_of([upstox_chain_client(shop.desk.api, shop.clock), Website(crowded)])
-    shop.faults(fault("server-error"))
-    service.poll(shop.target(SYMBOLS[0]))
+    service = env.service_of([upstox_chain_client(env.api, env.clock), Website(crowded)])
+    env.faults(fault("server-error"))
+    service.poll(env.target(SYMBOLS[0]))
 
     assert [poll.failures[ChainSource.NSE] for poll in polls] == [
         FailureKind.RATE_LIMITED,
@@ -244,28 +244,28 @@ def test_symbols_that_fail_leave_somebody_to_poll_the_others(shop: Shop) -> None
     ]
 
 
-def test_a_minute_has_one_audit_row_however_long_its_polls_take(shop: Shop) -> None:
+def test_a_minute_has_one_audit_row_however_long_its_polls_take(env: ChainEnv) -> None:
     """A poll of the next minute comes to an end before one of this minute does."""
 
     def slow(underlying: Instrument) -> ChainReply:
-        shop.clock.sleep(timedelta(minutes=1))
-        service.poll(shop.target("BANKNIFTY"))
-        return nothing(shop)
+        env.clock.sleep(timedelta(minutes=1))
+        service.poll(env.target("BANKNIFTY"))
+        return nothing(env)
 
-    service = shop.service_of([upstox_chain_client(shop.desk.api, shop.clock), Website(slow)])
-    nifty = shop.instrument("NIFTY").instrument_key
-    shop.faults(fault("server-error", instruments=[nifty]))
-    service.poll(shop.target("NIFTY"))
-    service.poll(shop.target("RELIANCE"))
+    service = env.service_of([upstox_chain_client(env.api, env.clock), Website(slow)])
+    nifty = env.instrument("NIFTY").instrument_key
+    env.faults(fault("server-error", instruments=[nifty]))
+    service.poll(env.target("NIFTY"))
+    service.poll(env.target("RELIANCE"))
 
-    later, first = recent_runs(shop.store)
+    later, first = recent_runs(env.store)
 
     assert first.details["polls"] == {"NIFTY": 1}
     assert later.details["polls"] == {"BANKNIFTY": 1, "RELIANCE": 1}
 
 
-def test_told_to_stop_what_came_is_stored(shop: Shop) -> None:
-    upstox = upstox_chain_client(shop.desk.api, shop.clock)
+def test_chains_received_before_a_stop_are_stored(env: ChainEnv) -> None:
+    upstox = upstox_chain_client(env.api, env.clock)
     replies: list[ChainReply] = []
 
     class StopsAfterOne(Website):
@@ -273,112 +273,112 @@ def test_told_to_stop_what_came_is_stored(shop: Shop) -> None:
 
         def chain(self, underlying: Instrument, expiry: date, stop: Event) -> ChainReply:
             reply = upstox.chain(underlying, expiry, stop)
-            stopped = replace(nothing(shop), problem=Stopped("told to stop"))
+            stopped = replace(nothing(env), problem=Stopped("stopped"))
             replies.append(stopped if replies else reply)
             return replies[-1]
 
-    service = shop.service_of([StopsAfterOne(lambda _: nothing(shop))])
-    poll = service.poll(shop.target(expiries=3))
+    service = env.service_of([StopsAfterOne(lambda _: nothing(env))])
+    poll = service.poll(env.target(expiries=3))
 
     assert (poll.requested, len(poll.replies), poll.absent) == (3, 1, 2)
-    assert poll.error == "told to stop"
-    assert shop.count(ChainSnapshotRow) == 1
-    shop.clock.sleep(timedelta(minutes=1))
+    assert poll.error == "stopped"
+    assert env.count(ChainSnapshotRow) == 1
+    env.clock.sleep(timedelta(minutes=1))
     with pytest.raises(Stopped):
-        service.poll(shop.target())
+        service.poll(env.target())
 
 
-def test_a_vault_that_cannot_be_written_stops_nothing(shop: Shop) -> None:
-    folder = shop.desk.settings.raw_folder
+def test_a_failure_to_store_raw_responses_stops_nothing(env: ChainEnv) -> None:
+    folder = env.context.settings.raw_folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("where a folder should be")
-    service = shop.service()
+    service = env.service()
 
-    polls = [service.poll(shop.target(symbol)) for symbol in ("NIFTY", "BANKNIFTY")]
+    polls = [service.poll(env.target(symbol)) for symbol in ("NIFTY", "BANKNIFTY")]
     folder.unlink()
-    service.poll(shop.target("RELIANCE"))
+    service.poll(env.target("RELIANCE"))
 
     assert all(poll.complete for poll in polls)
-    assert shop.count(ChainReceiptRow) == 3
+    assert env.count(ChainReceiptRow) == 3
     assert "raw responses are not stored: " in polls[0].remarks[0]
-    told = [line for line in shop.remarks if "Raw chain responses" in line]
-    assert [line.split(" (")[0] for line in told] == [
+    reported = [line for line in env.remarks if "Raw chain responses" in line]
+    assert [line.split(" (")[0] for line in reported] == [
         "Raw chain responses are not stored",
         "Raw chain responses are stored again.",
     ]
-    assert {each.underlying for each in shop.raw_store.raw_responses(date.min, date.max)} == {
+    assert {each.underlying for each in env.raw_store.raw_responses(date.min, date.max)} == {
         "RELIANCE"
     }
 
 
-def test_the_kill_switch_keeps_nse_out(database_url: str, tmp_path: Path) -> None:
-    with chain_shop(database_url, tmp_path, MORNING, NSE_ENABLED="false") as shop:
-        shop.faults(fault("server-error"))
+def test_the_kill_switch_disables_nse(database_url: str, tmp_path: Path) -> None:
+    with chain_env(database_url, tmp_path, MORNING, NSE_ENABLED="false") as env:
+        env.faults(fault("server-error"))
 
-        poll = shop.service().poll(shop.target())
+        poll = env.service().poll(env.target())
 
         assert poll.failures == {ChainSource.UPSTOX: FailureKind.SERVER_ERROR}
-        assert not any(name.startswith("nse") for name in shop.requests())
+        assert not any(name.startswith("nse") for name in env.requests())
 
 
-def test_nse_is_asked_once_in_two_and_a_half_seconds(shop: Shop) -> None:
+def test_nse_receives_one_request_in_two_and_a_half_seconds(env: ChainEnv) -> None:
     """Pages for cookies, expiries, chains: whatever it is, one after the other."""
-    shop.faults(fault("token-expired"), fault("token-expired", "option-contract"))
-    service, began = shop.service(), shop.clock.now()
+    env.faults(fault("token-expired"), fault("token-expired", "option-contract"))
+    service, began = env.service(), env.clock.now()
     for symbol in ("NIFTY", "BANKNIFTY", "RELIANCE"):
-        service.poll(shop.target(symbol))
+        service.poll(env.target(symbol))
 
-    asked = sum(count for name, count in shop.requests().items() if name.startswith("nse"))
+    asked = sum(count for name, count in env.requests().items() if name.startswith("nse"))
     assert asked >= 7
-    assert shop.clock.now() - began >= (asked - 1) * timedelta(seconds=2.5)
+    assert env.clock.now() - began >= (asked - 1) * timedelta(seconds=2.5)
 
 
-def test_36_looks_at_an_unchanged_chain_are_one_snapshot(shop: Shop) -> None:
+def test_36_polls_of_an_unchanged_chain_are_one_snapshot(env: ChainEnv) -> None:
     """After the close nothing moves, whatever the fetch time says."""
-    service = shop.service()
-    shop.until(datetime(2026, 9, 16, 15, 41, tzinfo=IST))
+    service = env.service()
+    env.until(datetime(2026, 9, 16, 15, 41, tzinfo=IST))
 
     for _ in range(36):
-        service.poll(shop.target())
-        shop.clock.sleep(timedelta(seconds=30))
+        service.poll(env.target())
+        env.clock.sleep(timedelta(seconds=30))
 
-    [row] = shop.rows(ChainSnapshotRow)
+    [row] = env.rows(ChainSnapshotRow)
     assert row["confirmations"] == 36
     assert row["last_confirmed"] - row["timestamp"] >= 35 * timedelta(seconds=30)
 
 
-def test_a_change_under_the_same_stamp_is_a_snapshot_of_its_own(shop: Shop) -> None:
+def test_a_change_under_the_same_timestamp_is_a_snapshot_of_its_own(env: ChainEnv) -> None:
     """NSE corrects open interest after the close without moving its stamp."""
-    service = shop.service()
-    shop.faults(fault("server-error"))
-    shop.until(datetime(2026, 9, 16, 15, 41, tzinfo=IST))
-    service.poll(shop.target())
-    shop.faults(fault("server-error"), fault("missing-put", NSE_CHAIN))
-    service.poll(shop.target())
+    service = env.service()
+    env.faults(fault("server-error"))
+    env.until(datetime(2026, 9, 16, 15, 41, tzinfo=IST))
+    service.poll(env.target())
+    env.faults(fault("server-error"), fault("missing-put", NSE_CHAIN))
+    service.poll(env.target())
 
-    first, second = shop.rows(ChainSnapshotRow)
+    first, second = env.rows(ChainSnapshotRow)
 
     assert first["exchange_time"] == second["exchange_time"]
     assert first["content_hash"] != second["content_hash"]
 
 
-def test_a_moving_market_makes_a_snapshot_a_look(shop: Shop) -> None:
-    service = shop.service()
+def test_in_a_moving_market_each_poll_is_a_snapshot(env: ChainEnv) -> None:
+    service = env.service()
     for _ in range(5):
-        service.poll(shop.target())
-        shop.clock.sleep(timedelta(seconds=30))
+        service.poll(env.target())
+        env.clock.sleep(timedelta(seconds=30))
 
-    assert [row["confirmations"] for row in shop.rows(ChainSnapshotRow)] == [1] * 5
+    assert [row["confirmations"] for row in env.rows(ChainSnapshotRow)] == [1] * 5
 
 
-def test_a_minute_has_one_audit_row_that_grows(shop: Shop) -> None:
-    service = shop.service()
+def test_a_minute_has_one_audit_row_that_grows(env: ChainEnv) -> None:
+    service = env.service()
     for symbol in ("NIFTY", "BANKNIFTY", "NIFTY"):
-        service.poll(shop.target(symbol))
-    shop.clock.sleep(timedelta(minutes=1))
-    service.poll(shop.target())
+        service.poll(env.target(symbol))
+    env.clock.sleep(timedelta(minutes=1))
+    service.poll(env.target())
 
-    later, first = recent_runs(shop.store)
+    later, first = recent_runs(env.store)
 
     assert (first.requested, first.stored, first.details["repeated"]) == (3, 2, 1)
     assert first.details["polls"] == {"NIFTY": 2, "BANKNIFTY": 1}
@@ -386,8 +386,8 @@ def test_a_minute_has_one_audit_row_that_grows(shop: Shop) -> None:
     assert later.due_slot == first.due_slot + timedelta(minutes=1)  # type: ignore[operator]
 
 
-def test_several_expiries_nearest_first(shop: Shop) -> None:
-    poll = shop.service().poll(shop.target(expiries=3))
+def test_several_expiries_nearest_first(env: ChainEnv) -> None:
+    poll = env.service().poll(env.target(expiries=3))
 
     assert [chain.expiry for chain in poll.chains] == [
         NEAREST,
@@ -404,21 +404,21 @@ def test_several_expiries_nearest_first(shop: Shop) -> None:
         pytest.param("2026-09-22 15:41:00", date(2026, 9, 29), id="the next one after the close"),
     ],
 )
-def test_on_expiry_day(shop: Shop, at: str, expiry: date) -> None:
-    shop.until(datetime.fromisoformat(at).replace(tzinfo=IST))
+def test_an_expiry_is_polled_until_its_close(env: ChainEnv, at: str, expiry: date) -> None:
+    env.until(datetime.fromisoformat(at).replace(tzinfo=IST))
 
-    poll = shop.service().poll(shop.target())
+    poll = env.service().poll(env.target())
 
     assert [chain.expiry for chain in poll.chains] == [expiry]
 
 
-def test_of_strikes_around_the_money_everything_is_told(shop: Shop) -> None:
-    service = shop.service()
-    service.poll(shop.target())
-    whole = shop.chains.snapshot_at("NIFTY")
-    shop.clock.sleep(timedelta(seconds=1))
-    service.poll(shop.target(strikes=2))
-    some = shop.chains.snapshot_at("NIFTY")
+def test_only_strikes_around_the_money_are_stored_when_configured(env: ChainEnv) -> None:
+    service = env.service()
+    service.poll(env.target())
+    whole = env.chains.snapshot_at("NIFTY")
+    env.clock.sleep(timedelta(seconds=1))
+    service.poll(env.target(strikes=2))
+    some = env.chains.snapshot_at("NIFTY")
 
     assert whole is not None
     assert some is not None
@@ -431,32 +431,32 @@ def test_of_strikes_around_the_money_everything_is_told(shop: Shop) -> None:
     assert some.summary.metrics["call_oi"].of == 5
 
 
-def test_expiries_of_the_master_stand_in_where_a_source_cannot_list_them(shop: Shop) -> None:
-    shop.faults(fault("empty-data", "option-contract"))
+def test_expiries_of_the_master_replace_those_a_source_cannot_list(env: ChainEnv) -> None:
+    env.faults(fault("empty-data", "option-contract"))
 
-    poll = shop.service().poll(shop.target())
+    poll = env.service().poll(env.target())
 
     assert [reply.source for reply in poll.replies] == [ChainSource.UPSTOX]
     assert poll.complete
-    assert poll.requests == sum(shop.requests()[api] for api in ("option-contract", UPSTOX_CHAIN))
+    assert poll.requests == sum(env.requests()[api] for api in ("option-contract", UPSTOX_CHAIN))
     day = MORNING.date()
-    assert [each.expiry for each in shop.raw_store.raw_responses(day, day)] == [None, NEAREST]
+    assert [each.expiry for each in env.raw_store.raw_responses(day, day)] == [None, NEAREST]
 
 
-def test_every_answer_is_kept_as_it_came(shop: Shop) -> None:
-    shop.faults(fault("html-in-200"))
-    shop.service().poll(shop.target())
+def test_every_raw_response_is_stored_unchanged(env: ChainEnv) -> None:
+    env.faults(fault("html-in-200"))
+    env.service().poll(env.target())
 
     day = MORNING.date()
-    kept = list(shop.raw_store.raw_responses(day, day))
+    kept = list(env.raw_store.raw_responses(day, day))
 
     assert [each.source for each in kept][-1] == "nse"
     assert any(b"<html" in each.raw_response.body for each in kept if each.source == "upstox")
     assert b'"records"' in kept[-1].raw_response.body
 
 
-def test_a_vault_of_no_days_keeps_nothing(database_url: str, tmp_path: Path) -> None:
-    with chain_shop(database_url, tmp_path, MORNING, RAW_VAULT_DAYS="0") as shop:
-        shop.service().poll(shop.target())
+def test_with_zero_days_no_raw_response_is_stored(database_url: str, tmp_path: Path) -> None:
+    with chain_env(database_url, tmp_path, MORNING, RAW_VAULT_DAYS="0") as env:
+        env.service().poll(env.target())
 
-        assert list(shop.raw_store.raw_responses(date.min, date.max)) == []
+        assert list(env.raw_store.raw_responses(date.min, date.max)) == []

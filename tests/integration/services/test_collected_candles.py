@@ -51,8 +51,8 @@ class Watcher:
 
 
 @dataclass
-class CollectorContext:
-    """A collector in the morning, and an exchange that can be told to misbehave."""
+class CollectorEnv:
+    """A collector in the morning, and an exchange with faults."""
 
     collector: Collector
     watcher: Watcher
@@ -63,7 +63,7 @@ class CollectorContext:
         self.scheduler.run(self.collector, at(until))
 
     def pass_time(self, until: datetime) -> None:
-        """Let time go by while nobody collects."""
+        """Advance the clock without collecting."""
         clock = self.collector.provider.clock
         hold = clock.hold()
         clock.sleep(until - clock.now())
@@ -109,7 +109,7 @@ class CollectorContext:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, database_url: str) -> Iterator[CollectorContext]:
+def env(tmp_path: Path, database_url: str) -> Iterator[CollectorEnv]:
     listed = tmp_path / "symbols.txt"
     listed.write_text("\n".join(SYMBOLS))
     environment = {"FNO_SYMBOLS_FILE": str(listed), "DATABASE_URL": database_url}
@@ -118,7 +118,7 @@ def desk(tmp_path: Path, database_url: str) -> Iterator[CollectorContext]:
         collector,
         _,
     ):
-        yield CollectorContext(collector, watcher)
+        yield CollectorEnv(collector, watcher)
 
 
 def at(time: str, day: date = DAY) -> datetime:
@@ -130,26 +130,26 @@ def times(first: str, minutes: int) -> list[str]:
     return [f"{at(first) + n * MINUTE:%H:%M}" for n in range(minutes)]
 
 
-def test_every_minute_has_its_bar_ten_seconds_after_it_and_the_bar_is_provisional(
-    desk: CollectorContext,
+def test_every_minute_has_a_provisional_candle_ten_seconds_after_it(
+    env: CollectorEnv,
 ) -> None:
-    desk.run("13:57:30")
+    env.run("13:57:30")
 
     for symbol in LIQUID:
-        bars = desk.candles(symbol)
+        bars = env.candles(symbol)
         assert sorted(bars) == times("13:45", 12)
         assert {row.is_final for row in bars.values()} == {False}
         assert {row.source for row in bars.values()} == {"paper"}
-    late = [row.fetched_at - row.timestamp for row in desk.candles("RELIANCE").values()]
+    late = [row.fetched_at - row.timestamp for row in env.candles("RELIANCE").values()]
     assert late == [timedelta(seconds=70)] * 12
-    assert len(desk.ledger("RELIANCE").provisional) == 1
-    assert desk.ledger("RELIANCE").minutes(State.PRESENT) == 12
+    assert len(env.ledger("RELIANCE").provisional) == 1
+    assert env.ledger("RELIANCE").minutes(State.PRESENT) == 12
 
 
-def test_each_minute_is_one_request_and_one_audit_row(desk: CollectorContext) -> None:
-    desk.run("13:57:30")
+def test_each_minute_is_one_request_and_one_audit_row(env: CollectorEnv) -> None:
+    env.run("13:57:30")
 
-    runs = desk.runs("candles")
+    runs = env.runs("candles")
     assert [run.due_slot for run in runs] == [OPEN + n * MINUTE for n in range(12)]
     assert [run.started_at for run in runs] == [at("13:46:10") + n * MINUTE for n in range(12)]
     assert {(run.outcome, run.requests, run.requested) for run in runs} == {("completed", 1, 5)}
@@ -158,147 +158,147 @@ def test_each_minute_is_one_request_and_one_audit_row(desk: CollectorContext) ->
     assert sum(run.stored + run.absent for run in runs) + repeated == 12 * len(SYMBOLS)
 
 
-def test_minutes_in_which_quotes_prove_that_nobody_traded_are_asked_of_nobody(
-    desk: CollectorContext,
+def test_minutes_that_quotes_prove_to_be_without_trades_are_not_requested(
+    env: CollectorEnv,
 ) -> None:
-    desk.run("14:05:45")
+    env.run("14:05:45")
 
-    quiet = [desk.ledger(symbol) for symbol in QUIET]
+    quiet = [env.ledger(symbol) for symbol in QUIET]
     assert [known.minutes(State.MISSED) for known in quiet] == [0, 0]
     assert sum(known.minutes(State.NO_TRADE) for known in quiet) > 0
     proofs = {one.proof for known in quiet for one in known.intervals} - {None}
-    runs = {run.run_id: run.job for run in desk.runs("coverage")}
+    runs = {run.run_id: run.job for run in env.runs("coverage")}
     assert {runs.get(proof.run_id) for proof in proofs} == {"coverage"}
     # Only the very first minute has no quote before it.
-    assert sum(run.requests for run in desk.runs("coverage")) <= len(QUIET)
+    assert sum(run.requests for run in env.runs("coverage")) <= len(QUIET)
 
 
 @pytest.mark.parametrize("kind", ["server-error", "empty-data", "html-in-200"])
-def test_a_minute_without_an_answer_is_repaired_by_the_next_check(
-    desk: CollectorContext, kind: str
+def test_a_minute_without_a_response_is_repaired_by_the_next_check(
+    env: CollectorEnv, kind: str
 ) -> None:
-    desk.order(kind=kind, api="ohlc", **{"from": at("13:52").isoformat()}, until=str(at("13:53")))
-    desk.run("13:55:10")
-    before = [sorted(desk.candles(symbol)) for symbol in LIQUID]
-    desk.run("13:55:45")
+    env.order(kind=kind, api="ohlc", **{"from": at("13:52").isoformat()}, until=str(at("13:53")))
+    env.run("13:55:10")
+    before = [sorted(env.candles(symbol)) for symbol in LIQUID]
+    env.run("13:55:45")
 
     assert before == [[t for t in times("13:45", 10) if t != "13:51"]] * len(LIQUID)
     for symbol in LIQUID:
-        assert sorted(desk.candles(symbol)) == times("13:45", 10)
-    [check] = [run for run in desk.runs("coverage") if run.started_at == at("13:55:40")]
+        assert sorted(env.candles(symbol)) == times("13:45", 10)
+    [check] = [run for run in env.runs("coverage") if run.started_at == at("13:55:40")]
     assert (check.outcome, check.details["missed"]) == ("completed", 0)
     assert check.requests >= len(LIQUID)
 
 
-def test_a_failed_request_is_a_failed_run_that_says_why(desk: CollectorContext) -> None:
-    desk.order(kind="reset", api="ohlc", until=str(at("13:46:50")))
-    desk.run("13:47:30")
+def test_a_failed_request_is_a_failed_run_with_its_error(env: CollectorEnv) -> None:
+    env.order(kind="reset", api="ohlc", until=str(at("13:46:50")))
+    env.run("13:47:30")
 
-    failed, good = desk.runs("candles")
+    failed, good = env.runs("candles")
     assert (failed.outcome, failed.due_slot, failed.stored) == ("failed", OPEN, 0)
     assert "Upstox" in str(failed.error)
     assert good.outcome == "completed"
-    assert [job for job, _ in (text.split(":", 1) for text in desk.scheduler.failures)] == [
+    assert [job for job, _ in (text.split(":", 1) for text in env.scheduler.failures)] == [
         "candles"
     ]
 
 
-def test_an_unknown_key_does_not_spoil_the_others(desk: CollectorContext) -> None:
-    desk.order(kind="unknown-key", api="ohlc", instruments=[desk.key("TCS")])
-    desk.run("13:48:30")
+def test_an_unknown_key_does_not_affect_the_others(env: CollectorEnv) -> None:
+    env.order(kind="unknown-key", api="ohlc", instruments=[env.key("TCS")])
+    env.run("13:48:30")
 
-    first, second, third = desk.runs("candles")
+    first, second, third = env.runs("candles")
     assert (first.outcome, first.quarantined) == ("incomplete", 1)
     assert "TCS" in first.details["quarantined"]
     assert first.requests > second.requests == third.requests == 1
-    assert sorted(desk.candles("RELIANCE")) == times("13:45", 3)
-    assert desk.candles("TCS") == {}
+    assert sorted(env.candles("RELIANCE")) == times("13:45", 3)
+    assert env.candles("TCS") == {}
 
 
-def test_minutes_that_passed_while_nobody_collected_are_repaired(desk: CollectorContext) -> None:
-    desk.run("13:52:30")
-    desk.pass_time(at("14:12:30"))
-    desk.run("14:15:45")
+def test_minutes_that_passed_while_no_collector_ran_are_repaired(env: CollectorEnv) -> None:
+    env.run("13:52:30")
+    env.pass_time(at("14:12:30"))
+    env.run("14:15:45")
 
     for symbol in LIQUID:
-        assert sorted(desk.candles(symbol)) == times("13:45", 30)
-    assert {desk.ledger(symbol).minutes(State.MISSED) for symbol in SYMBOLS} == {0}
-    [line] = [remark for remark in desk.watcher.remarks if remark.startswith("14:15 coverage: ")]
+        assert sorted(env.candles(symbol)) == times("13:45", 30)
+    assert {env.ledger(symbol).minutes(State.MISSED) for symbol in SYMBOLS} == {0}
+    [line] = [remark for remark in env.watcher.remarks if remark.startswith("14:15 coverage: ")]
     assert line.endswith(" minutes stored, 0 still missing")
 
 
-def test_without_a_token_bars_are_missed_with_the_cure_and_history_repairs_them(
-    desk: CollectorContext,
+def test_candles_missed_without_a_token_are_repaired_from_history(
+    env: CollectorEnv,
 ) -> None:
-    desk.order(kind="token-expired", api="ohlc", times=1)
-    desk.run("13:50:45")
+    env.order(kind="token-expired", api="ohlc", times=1)
+    env.run("13:50:45")
 
-    runs = desk.runs("candles")
+    runs = env.runs("candles")
     assert [run.outcome for run in runs] == ["missed"] * 5
     assert all("UPSTOX_ACCESS_TOKEN" in str(run.error) for run in runs)
-    assert desk.scheduler.failures == []
+    assert env.scheduler.failures == []
     # Candles are asked for without a token.
-    assert sorted(desk.candles("RELIANCE")) == times("13:45", 5)
+    assert sorted(env.candles("RELIANCE")) == times("13:45", 5)
 
 
-def test_a_provider_that_denies_candles_fails_one_check_and_costs_no_quote(
-    desk: CollectorContext,
+def test_a_provider_that_denies_candles_fails_one_check_and_no_quote(
+    env: CollectorEnv,
 ) -> None:
-    desk.order(kind="empty-data", api="ohlc")
-    desk.order(kind="cloudflare-403", api="candles")
-    desk.run("14:05:45")
+    env.order(kind="empty-data", api="ohlc")
+    env.order(kind="cloudflare-403", api="candles")
+    env.run("14:05:45")
 
-    [failure] = desk.scheduler.failures
+    [failure] = env.scheduler.failures
     assert failure.startswith("coverage: Upstox denies access (403)")
-    checks = desk.runs("coverage")
+    checks = env.runs("coverage")
     assert [run.outcome for run in checks] == ["completed"] + ["failed"] * 4
-    said = [remark for remark in desk.watcher.remarks if "stopped: Upstox denies" in remark]
+    said = [remark for remark in env.watcher.remarks if "stopped: Upstox denies" in remark]
     assert said[0].startswith("13:50 coverage: ")
-    assert {run.outcome for run in desk.runs("quotes")} == {"completed"}
+    assert {run.outcome for run in env.runs("quotes")} == {"completed"}
 
 
 # --- the provider's history has the last word -------------------------------------------------
 
 
-def test_the_next_days_finalising_confirms_what_is_stored_without_a_revision(
-    desk: CollectorContext,
+def test_finalising_the_next_day_confirms_stored_candles_without_a_revision(
+    env: CollectorEnv,
 ) -> None:
-    desk.run("16:30")
-    provisional = {symbol: desk.candles(symbol) for symbol in SYMBOLS}
-    desk.pass_time(at("20:00", NEXT_DAY))
-    desk.do("finalise")
+    env.run("16:30")
+    provisional = {symbol: env.candles(symbol) for symbol in SYMBOLS}
+    env.pass_time(at("20:00", NEXT_DAY))
+    env.do("finalise")
 
     assert {row.is_final for bars in provisional.values() for row in bars.values()} == {False}
     for symbol, bars in provisional.items():
-        final = desk.candles(symbol)
+        final = env.candles(symbol)
         assert {row.is_final for row in final.values()} == {True}
         assert {time: said(row) for time, row in final.items()} == {
             time: said(row) for time, row in bars.items()
         }
-        known = desk.ledger(symbol)
+        known = env.ledger(symbol)
         assert (known.provisional, known.minutes(State.MISSED, State.PENDING)) == ((), 0)
-    assert desk.revisions() == []
+    assert env.revisions() == []
 
 
-def test_what_the_exchange_corrected_is_revised_and_the_old_version_kept(
-    desk: CollectorContext,
+def test_a_correction_of_the_exchange_is_a_revision_beside_the_old_version(
+    env: CollectorEnv,
 ) -> None:
-    desk.run("16:30")
-    before = desk.candles("RELIANCE")
-    desk.order(
+    env.run("16:30")
+    before = env.candles("RELIANCE")
+    env.order(
         kind="corrected-candles",
         api="candles",
-        instruments=[desk.key("RELIANCE")],
+        instruments=[env.key("RELIANCE")],
         bars_from=str(at("14:00")),
         bars_until=str(at("14:03")),
     )
-    desk.pass_time(at("20:00", NEXT_DAY))
-    desk.do("finalise")
+    env.pass_time(at("20:00", NEXT_DAY))
+    env.do("finalise")
 
-    after = desk.candles("RELIANCE")
+    after = env.candles("RELIANCE")
     changed = [time for time in before if said(before[time]) != said(after[time])]
     assert sorted(changed) == times("14:00", 3)
-    old = {f"{row.timestamp.astimezone(IST):%H:%M}": row for row in desk.revisions()}
+    old = {f"{row.timestamp.astimezone(IST):%H:%M}": row for row in env.revisions()}
     assert {time: said(row) for time, row in old.items()} == {
         time: said(before[time]) for time in changed
     }
@@ -315,11 +315,11 @@ def said(row: Any) -> tuple[Any, ...]:
 # --- stopping -----------------------------------------------------------------------------------
 
 
-def test_nothing_is_asked_after_a_stop(desk: CollectorContext) -> None:
-    desk.run("13:50:30")
-    sent = desk.collector.provider.api.requests_sent
-    desk.collector.context.stop.set()
-    desk.do("weekly")
+def test_nothing_is_requested_after_a_stop(env: CollectorEnv) -> None:
+    env.run("13:50:30")
+    sent = env.collector.provider.api.requests_sent
+    env.collector.context.stop.set()
+    env.do("weekly")
 
-    assert desk.collector.provider.api.requests_sent == sent
-    assert desk.runs("weekly") == []
+    assert env.collector.provider.api.requests_sent == sent
+    assert env.runs("weekly") == []

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import orjson
 import urllib3
-from backfill_desk import BackfillDesk, backfill_desk, ist
+from backfill_env import BackfillEnv, backfill_env, ist
 from candle_shelf import candle_rows
 from effort import times
 from hypothesis import given, settings
@@ -33,7 +33,7 @@ DAY, NEXT_DAY = date(2026, 9, 15), date(2026, 9, 16)
 FIRST_LOOK = ist(DAY, "15:50:00")
 SYMBOL, OTHER = "TCS", "NIFTY"
 OPEN = ist(DAY, "09:15:00")
-# One minute never comes, so that the day is asked for again whenever somebody insists.
+# One minute is never served, so that the day is requested again with every retry.
 LOST = OPEN + timedelta(minutes=200)
 
 # Open, high, low, close, volume, open interest.
@@ -63,17 +63,17 @@ corrections = st.lists(
     min_size=1,
     max_size=4,
 )
-# How far between the first look and now somebody looks back.
+# How far back a reader looks, as a fraction of the time since the first look.
 looks_back = st.lists(st.floats(0, 1), min_size=1, max_size=4)
 
 
-def served(desk: BackfillDesk) -> Served:
+def served(env: BackfillEnv) -> Served:
     """What the exchange says of that day at this moment, by start in minutes since 1970."""
-    key = quote(desk.instrument(SYMBOL).instrument_key, safe="")
-    today = desk.clock.now().astimezone(OPEN.tzinfo).date() == DAY
+    key = quote(env.instrument(SYMBOL).instrument_key, safe="")
+    today = env.clock.now().astimezone(OPEN.tzinfo).date() == DAY
     history = f"{key}/minutes/1/{DAY}/{DAY}"
     path = f"intraday/{key}/minutes/1" if today else history
-    answer = urllib3.request("GET", f"{desk.exchange.url}/v3/historical-candle/{path}")
+    answer = urllib3.request("GET", f"{env.exchange.url}/v3/historical-candle/{path}")
     rows = orjson.loads(answer.data)["data"]["candles"]
     return {
         int(datetime.fromisoformat(stamp).timestamp()) // 60: tuple(values)
@@ -81,20 +81,20 @@ def served(desk: BackfillDesk) -> Served:
     }
 
 
-def fault(desk: BackfillDesk, kind: str, first: datetime, minutes: int) -> dict[str, Any]:
+def fault(env: BackfillEnv, kind: str, first: datetime, minutes: int) -> dict[str, Any]:
     return {
         "kind": kind,
         "api": "candles",
-        "instruments": [desk.instrument(SYMBOL).instrument_key],
+        "instruments": [env.instrument(SYMBOL).instrument_key],
         "bars_from": first.isoformat(),
         "bars_until": (first + timedelta(minutes=minutes)).isoformat(),
     }
 
 
-def stored(desk: BackfillDesk, as_of: datetime | None) -> Served:
-    key = desk.instrument(SYMBOL).instrument_key
+def stored(env: BackfillEnv, as_of: datetime | None) -> Served:
+    key = env.instrument(SYMBOL).instrument_key
     minute = int(OPEN.timestamp()) // 60
-    with desk.store.reading() as connection:
+    with env.store.reading() as connection:
         rows = candle_rows(
             connection, key, CandleInterval.MINUTE, minute - 600, minute + 900, as_of
         )
@@ -107,58 +107,58 @@ def stored(desk: BackfillDesk, as_of: datetime | None) -> Served:
 
 
 def play(database_url: str, folder: Path, script: list[Correction], fractions: list[float]) -> None:
-    with backfill_desk(database_url, folder, FIRST_LOOK, [SYMBOL, OTHER]) as desk:
-        told: list[tuple[datetime, Served]] = []
-        lost = fault(desk, "lost-minutes", LOST, 1)
-        order = desk.order(DAY, DAY, symbols=[SYMBOL], retry_failed=True)
+    with backfill_env(database_url, folder, FIRST_LOOK, [SYMBOL, OTHER]) as env:
+        served_at: list[tuple[datetime, Served]] = []
+        lost = fault(env, "lost-minutes", LOST, 1)
+        order = env.order(DAY, DAY, symbols=[SYMBOL], retry_failed=True)
 
         def look() -> None:
-            told.append((desk.clock.now(), served(desk)))
-            report = desk.backfill(order)
+            served_at.append((env.clock.now(), served(env)))
+            report = env.backfill(order)
             assert report.requests == 1
 
-        desk.faults(lost)
+        env.faults(lost)
         look()
         for step in script:
-            desk.until(desk.clock.now() + timedelta(hours=step.hours))
+            env.until(env.clock.now() + timedelta(hours=step.hours))
             corrected = fault(
-                desk, "corrected-candles", OPEN + timedelta(minutes=step.first), step.minutes
+                env, "corrected-candles", OPEN + timedelta(minutes=step.first), step.minutes
             )
-            desk.faults(lost, corrected | {"factor": step.factor})
+            env.faults(lost, corrected | {"factor": step.factor})
             look()
 
-        _every_instant_is_as_it_was(desk, told, fractions)
-        _revisions_are_one_by_one(desk, told)
+        _every_instant_is_as_it_was(env, served_at, fractions)
+        _revisions_are_one_by_one(env, served_at)
 
 
 def _every_instant_is_as_it_was(
-    desk: BackfillDesk, told: list[tuple[datetime, Served]], fractions: list[float]
+    env: BackfillEnv, served_at: list[tuple[datetime, Served]], fractions: list[float]
 ) -> None:
-    first, last = told[0][0], told[-1][0]
+    first, last = served_at[0][0], served_at[-1][0]
     instants = [first + (last - first) * fraction for fraction in fractions]
     brink = timedelta(microseconds=1)
-    for at, _ in told:
+    for at, _ in served_at:
         instants += [at - brink, at, at + brink]
     for instant in instants:
         known: dict[int, Values] = {}
-        for at, answer in told:
+        for at, answer in served_at:
             if at <= instant:
                 known.update(answer)
-        assert stored(desk, instant) == known, instant
-    assert stored(desk, None) == {**told[0][1], **told[-1][1]}
+        assert stored(env, instant) == known, instant
+    assert stored(env, None) == {**served_at[0][1], **served_at[-1][1]}
 
 
-def _revisions_are_one_by_one(desk: BackfillDesk, told: list[tuple[datetime, Served]]) -> None:
+def _revisions_are_one_by_one(env: BackfillEnv, served_at: list[tuple[datetime, Served]]) -> None:
     expected = [
         (minute, before[minute], at)
-        for (_, before), (at, after) in pairwise(told)
+        for (_, before), (at, after) in pairwise(served_at)
         for minute in before
         if after[minute] != before[minute]
     ]
     query = select(CandleRevision).order_by(
         CandleRevision.timestamp, CandleRevision.superseded_at, CandleRevision.revision
     )
-    with desk.store.reading() as connection:
+    with env.store.reading() as connection:
         rows = connection.execute(query).all()
         minute = int(OPEN.timestamp()) // 60
         diff = revisions_on(connection, "1minute", minute - 600, minute + 900, None)
@@ -181,7 +181,7 @@ def _revisions_are_one_by_one(desk: BackfillDesk, told: list[tuple[datetime, Ser
 
 @settings(max_examples=EXAMPLES)
 @given(script=corrections, fractions=looks_back)
-def test_what_was_known_can_be_read(
+def test_an_earlier_state_can_be_read(
     sqlite_template: Path, tmp_path: Path, script: list[Correction], fractions: list[float]
 ) -> None:
     file = tmp_path / "store.db"
@@ -193,7 +193,7 @@ def test_what_was_known_can_be_read(
 
 @settings(max_examples=EXAMPLES_ON_POSTGRES)
 @given(script=corrections, fractions=looks_back)
-def test_what_was_known_can_be_read_from_postgres(
+def test_an_earlier_state_can_be_read_from_postgres(
     postgres_copies: DatabaseCopies,
     tmp_path: Path,
     script: list[Correction],

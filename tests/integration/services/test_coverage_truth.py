@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backfill_desk import CALENDAR, BackfillDesk, backfill_desk, ist
+from backfill_env import CALENDAR, BackfillEnv, backfill_env, ist
 from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -164,10 +164,10 @@ class TrueDay:
 class Oracle:
     """Works out from the truth what the ledger ought to say of one order."""
 
-    def __init__(self, desk: BackfillDesk, order: BackfillOrder) -> None:
-        self._desk = desk
+    def __init__(self, env: BackfillEnv, order: BackfillOrder) -> None:
+        self._env = env
         self._order = order
-        self._market = desk.exchange.market
+        self._market = env.exchange.market
         self._minutes = order.interval is MINUTES
         self.stored: dict[tuple[str, date], set[int]] = {}
         self.seen: dict[str, list[tuple[datetime, int]]] = {symbol: [] for symbol in SYMBOLS}
@@ -179,7 +179,7 @@ class Oracle:
                     self.days[symbol, day] = self._unasked(symbol, day)
 
     def listing(self, symbol: str) -> Listing:
-        return self._market.listings[self._desk.instrument(symbol).instrument_key]
+        return self._market.listings[self._env.instrument(symbol).instrument_key]
 
     def rows(self, symbol: str, day: date) -> dict[int, tuple[bool, bool, int]]:
         """Of every minute of that day: is it continuous trading, was there a trade, how much."""
@@ -195,7 +195,7 @@ class Oracle:
 
     def see_quotes(self) -> None:
         """Remember the day's volume at this instant, at which quotes are collected."""
-        now = self._desk.clock.now()
+        now = self._env.clock.now()
         day = now.astimezone(IST).date()
         for symbol in SYMBOLS:
             if not self._market.trades_on(self.listing(symbol), day):
@@ -208,13 +208,13 @@ class Oracle:
                 self.seen[symbol].append((now, traded))
 
     def age(self) -> None:
-        """Time has passed: what has become due and nobody asked for is missed."""
+        """Time has passed: what has become due and was not requested is missed."""
         for day in self.days.values():
             day.turn({start for start in day.having("pending") if self._due(day, start)}, "missed")
 
     def wanted(self) -> set[tuple[str, date]]:
         """The days that a request could better."""
-        today = self._desk.clock.now().astimezone(IST).date()
+        today = self._env.clock.now().astimezone(IST).date()
         return {
             (symbol, day)
             for (symbol, day), known in self.days.items()
@@ -227,7 +227,7 @@ class Oracle:
         """A request for *window* met with *trouble*, while *holes* were not shown."""
         complete, brings = TROUBLES[trouble]
         symbol = window.instrument.symbol
-        now = self._desk.clock.now()
+        now = self._env.clock.now()
         for (name, day), known in self.days.items():
             if name != symbol or not window.first <= day <= window.last:
                 continue
@@ -256,21 +256,21 @@ class Oracle:
         """Every minute of every day of the ledger says what can be known, and no other thing."""
         assert ledger.keys() == self.days.keys()
         for (symbol, day), known in self.days.items():
-            told = ledger[symbol, day]
+            row = ledger[symbol, day]
             said = {
                 minute * 60: str(one.state)
-                for one in told.intervals
+                for one in row.intervals
                 for minute in range(one.first, one.end)
             }
             assert said == known.states, (symbol, day, _differences(said, known.states))
             unconfirmed = {
-                minute * 60 for first, end in told.provisional for minute in range(first, end)
+                minute * 60 for first, end in row.provisional for minute in range(first, end)
             }
             assert unconfirmed == known.provisional, (symbol, day)
-            counted = (told.attempts, told.confirmations, told.last_error is not None)
+            counted = (row.attempts, row.confirmations, row.last_error is not None)
             assert counted == (known.attempts, known.confirmations, known.failed), (symbol, day)
             if known.failed:
-                assert told.next_attempt is not None
+                assert row.next_attempt is not None
             if not self._minutes:
                 continue
             quiet = {
@@ -281,7 +281,7 @@ class Oracle:
     def compare_candles(self) -> None:
         """What is stored is what was traded, minute by minute."""
         for symbol in SYMBOLS:
-            candles = self._desk.candles(symbol, self._order.interval)
+            candles = self._env.candles(symbol, self._order.interval)
             ours = {start for (name, _), starts in self.stored.items() if name == symbol
                     for start in starts}  # fmt: skip
             assert candles.keys() == ours
@@ -309,14 +309,14 @@ class Oracle:
         return TrueDay(over, dict.fromkeys(starts, "pending"))
 
     def _due(self, day: TrueDay, start: int) -> bool:
-        now = self._desk.clock.now()
+        now = self._env.clock.now()
         if self._minutes:
             return now.timestamp() >= start + 60 + 30
         return now >= day.over + timedelta(minutes=5) and now.timestamp() >= start + DAY_BAR_IS_OVER
 
     def _shown(self, symbol: str, day: date, holes: Sequence["Cut"]) -> set[int]:
         """The starts of the bars that an answer about that day holds now, and that are over."""
-        now = self._desk.clock.now()
+        now = self._env.clock.now()
         if self._minutes:
             starts = {
                 start
@@ -333,7 +333,7 @@ class Oracle:
         }  # fmt: skip
 
     def _without_trade(self, symbol: str, day: date, known: TrueDay) -> set[int]:
-        """The missing minutes in which, as volume proves, nobody traded."""
+        """The missing minutes that volume proves to be without trades."""
         if not self._minutes or self.listing(symbol).isin is None:
             return set()
         lacking = known.having("missed", "source_empty")
@@ -353,7 +353,7 @@ class Oracle:
     def _all_is_stored(
         self, symbol: str, day: date, known: TrueDay, seen: Sequence[tuple[datetime, int]]
     ) -> bool:
-        if self._desk.clock.now() < known.over + timedelta(minutes=5):
+        if self._env.clock.now() < known.over + timedelta(minutes=5):
             return False
         rows = self.rows(symbol, day)
         whole = sum(volume for *_, volume in rows.values())
@@ -384,15 +384,15 @@ class Cut:
     end: int
     until: datetime | None
 
-    def fault(self, desk: BackfillDesk) -> dict[str, Any]:
-        told = {
+    def fault(self, env: BackfillEnv) -> dict[str, Any]:
+        row = {
             "kind": "withheld-minutes" if self.until else "lost-minutes",
             "api": "candles",
-            "instruments": [desk.instrument(self.symbol).instrument_key],
+            "instruments": [env.instrument(self.symbol).instrument_key],
             "bars_from": datetime.fromtimestamp(self.first, IST).isoformat(),
             "bars_until": datetime.fromtimestamp(self.end, IST).isoformat(),
         }
-        return told | ({"until": self.until.isoformat()} if self.until else {})
+        return row | ({"until": self.until.isoformat()} if self.until else {})
 
 
 def _midnight(day: date) -> int:
@@ -408,16 +408,16 @@ def _differences(said: Mapping[int, str], true: Mapping[int, str]) -> Counter[st
 
 
 class Play:
-    """Plays a scenario on a desk, and has the ledger compared with the truth after each act."""
+    """Plays a scenario, and compares the ledger with the truth after each act."""
 
-    def __init__(self, desk: BackfillDesk, scenario: Scenario, days: Sequence[date]) -> None:
-        self._desk = desk
+    def __init__(self, env: BackfillEnv, scenario: Scenario, days: Sequence[date]) -> None:
+        self._env = env
         self._scenario = scenario
         self._days = days
         self._asked_at = ist(days[-1], scenario.at)
-        order = desk.order(days[0], days[-1], scenario.interval)
+        order = env.order(days[0], days[-1], scenario.interval)
         self._order = order
-        self._oracle = Oracle(desk, order)
+        self._oracle = Oracle(env, order)
         evening = self._asked_at + timedelta(hours=2)
         next_time = self._asked_at + timedelta(hours=36)
         self._later = evening if "evening" in scenario.later else next_time
@@ -437,16 +437,16 @@ class Play:
 
     def run(self) -> None:
         self._watch_the_market()
-        self._desk.until(self._asked_at)
-        self._compare()  # nobody has asked for anything yet
+        self._env.until(self._asked_at)
+        self._compare()  # nothing has been requested yet
         if self._scenario.day_candles_first and self._scenario.interval is MINUTES:
             self._fetch_day_candles()
         self._pass(self._order, self._scenario.troubles)
         self._compare()
         self._nothing_is_asked_twice()
-        self._desk.until(self._later)
+        self._env.until(self._later)
         self._compare()
-        retried = self._desk.order(
+        retried = self._env.order(
             self._days[0], self._days[-1], self._scenario.interval, retry_failed=True
         )
         by_hand = "--retry-failed" in self._scenario.later
@@ -468,17 +468,17 @@ class Play:
         if self._scenario.closing_quotes:
             watched += [ist(day, "15:46:00") for day in self._days[-2:]]
         for instant in sorted(set(watched)):
-            if self._desk.clock.now() <= instant <= self._asked_at:
-                self._desk.until(instant)
-                self._desk.collect_quotes()
+            if self._env.clock.now() <= instant <= self._asked_at:
+                self._env.until(instant)
+                self._env.collect_quotes()
                 self._oracle.see_quotes()
 
     def _fetch_day_candles(self) -> None:
-        self._desk.faults(*(cut.fault(self._desk) for cut in self._cuts))
-        order = self._desk.order(self._days[0], self._days[-1], DAYS)
-        self._desk.backfill(order)
+        self._env.faults(*(cut.fault(self._env) for cut in self._cuts))
+        order = self._env.order(self._days[0], self._days[-1], DAYS)
+        self._env.backfill(order)
         for symbol in SYMBOLS:
-            stored = self._desk.candles(symbol, DAYS)
+            stored = self._env.candles(symbol, DAYS)
             self._oracle.day_candles |= {
                 (symbol, day) for day in self._days if _midnight(day) in stored
             }
@@ -486,14 +486,14 @@ class Play:
     def _pass(self, order: BackfillOrder, troubles: Sequence[str]) -> None:
         """One backfill, in which the nth window meets the nth trouble."""
         self._oracle.age()
-        plan = self._desk.service.plan(order)
+        plan = self._env.service.plan(order)
         wanted = self._oracle.wanted()
         self._asks_for(plan, wanted)
         met = self._meetings(plan.windows, troubles)
-        cuts = [cut for cut in self._cuts if not cut.until or self._desk.clock.now() < cut.until]
+        cuts = [cut for cut in self._cuts if not cut.until or self._env.clock.now() < cut.until]
         struck = [_strike(window, trouble) for window, trouble in met if trouble != "none"]
-        self._desk.faults(*(cut.fault(self._desk) for cut in cuts), *struck)
-        report = self._desk.service.run(plan)
+        self._env.faults(*(cut.fault(self._env) for cut in cuts), *struck)
+        report = self._env.service.run(plan)
         for window, trouble in met:
             self._oracle.answered(window, trouble, wanted, cuts)
         missed = sum(len(day.having("missed")) for day in self._oracle.days.values())
@@ -513,7 +513,7 @@ class Play:
 
     def _asks_for(self, plan: BackfillPlan, wanted: set[tuple[str, date]]) -> None:
         """All that is wanted is asked for, today at its own door, and no window is idle."""
-        today = self._desk.clock.now().astimezone(IST).date()
+        today = self._env.clock.now().astimezone(IST).date()
         covered = {
             (window.instrument.symbol, day)
             for window in plan.windows
@@ -528,14 +528,14 @@ class Play:
 
     def _compare(self) -> None:
         self._oracle.age()
-        self._oracle.compare(self._desk.ledger(self._order))
+        self._oracle.compare(self._env.ledger(self._order))
 
     def _nothing_is_asked_twice(self) -> None:
-        sent = self._desk.api.requests_sent
-        plan = self._desk.service.plan(self._order)
+        sent = self._env.api.requests_sent
+        plan = self._env.service.plan(self._order)
         assert plan.windows == []
-        self._desk.service.run(plan)
-        assert self._desk.api.requests_sent == sent
+        self._env.service.run(plan)
+        assert self._env.api.requests_sent == sent
 
     def _audit_agrees(self) -> None:
         """The candles, counted again, are those the ledger speaks of."""
@@ -545,9 +545,9 @@ class Play:
             interval=order.interval,
             first=order.first,
             last=order.last,
-            expectation=Expectation(CALENDAR, self._desk.clock.now()),
+            expectation=Expectation(CALENDAR, self._env.clock.now()),
         )
-        with self._desk.store.reading() as connection:
+        with self._env.store.reading() as connection:
             assert recount(connection, criteria).differences == []
 
 
@@ -575,8 +575,8 @@ def trading_days(last: date, days: int) -> list[date]:
 def play(database_url: str, folder: Path, scenario: Scenario) -> None:
     days = trading_days(scenario.today, scenario.days)
     start = ist(days[-2] if len(days) > 1 else days[-1], "08:00:00")
-    with backfill_desk(database_url, folder, start, SYMBOLS, seed=scenario.seed) as desk:
-        Play(desk, scenario, days).run()
+    with backfill_env(database_url, folder, start, SYMBOLS, seed=scenario.seed) as env:
+        Play(env, scenario, days).run()
 
 
 def on_a_new_file(template: Path, folder: Path, scenario: Scenario) -> None:
@@ -590,7 +590,7 @@ def on_a_new_file(template: Path, folder: Path, scenario: Scenario) -> None:
 
 @settings(max_examples=EXAMPLES)
 @given(scenario=scenarios(WITHOUT_AUCTION))
-def test_every_minute_is_named_rightly(
+def test_every_minute_has_its_true_state(
     sqlite_template: Path, tmp_path: Path, scenario: Scenario
 ) -> None:
     on_a_new_file(sqlite_template, tmp_path, scenario)
@@ -598,7 +598,7 @@ def test_every_minute_is_named_rightly(
 
 @settings(max_examples=EXAMPLES)
 @given(scenario=scenarios(WITH_AUCTION))
-def test_with_closing_auctions_too(
+def test_every_minute_has_its_true_state_on_auction_days(
     sqlite_template: Path, tmp_path: Path, scenario: Scenario
 ) -> None:
     on_a_new_file(sqlite_template, tmp_path, scenario)
@@ -606,7 +606,7 @@ def test_with_closing_auctions_too(
 
 @settings(max_examples=EXAMPLES_ON_POSTGRES)
 @given(scenario=scenarios((*WITHOUT_AUCTION, *WITH_AUCTION)))
-def test_and_on_postgres(
+def test_every_minute_has_its_true_state_on_postgres(
     postgres_copies: DatabaseCopies, tmp_path: Path, scenario: Scenario
 ) -> None:
     with postgres_copies.one() as url:

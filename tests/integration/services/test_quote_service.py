@@ -1,4 +1,4 @@
-"""Every slot is collected or has a row that says why not; freshness is judged and told.
+"""Every slot is collected or has a row with the reason why not; freshness is reported.
 
 The services are real, and so are the calendar and the arithmetic of the clock; the provider
 and the store are small honest stand-ins, so that every answer can be chosen.
@@ -176,14 +176,14 @@ class Ledger:
 
 
 @dataclass
-class CollectorContext:
+class CollectorEnv:
     """A collector at one moment of one day, all of whose neighbours can be arranged."""
 
     day: str
     clock: VirtualClock
     provider: Provider
     ledger: Ledger
-    told: list[tuple[SyncRun, Sequence[StoredQuote]]] = field(default_factory=list)
+    reported: list[tuple[SyncRun, Sequence[StoredQuote]]] = field(default_factory=list)
 
     def service(
         self,
@@ -200,7 +200,7 @@ class CollectorContext:
             clock=self.clock,
             last_recorded_slot=ist(self.day, last_recorded_slot),
             running_since=self.clock.now(),
-            listeners=[lambda run, quotes: self.told.append((run, quotes))],
+            listeners=[lambda run, quotes: self.reported.append((run, quotes))],
         )
 
     def at(self, time: str) -> None:
@@ -208,32 +208,32 @@ class CollectorContext:
 
 
 @pytest.fixture
-def desk_on() -> Iterator[Callable[[str, str], CollectorContext]]:
-    """A desk on a day at a time; the test's own thread is the work in hand."""
+def env_at() -> Iterator[Callable[[str, str], CollectorEnv]]:
+    """A service on a day at a time; the test's own thread is the running work."""
     holds = []
 
-    def make(day: str, time: str) -> CollectorContext:
+    def make(day: str, time: str) -> CollectorEnv:
         clock = VirtualClock(ist(day, time))
         holds.append(clock.hold())
-        return CollectorContext(day, clock, Provider(clock), Ledger())
+        return CollectorEnv(day, clock, Provider(clock), Ledger())
 
     yield make
     for hold in holds:
         hold.release()
 
 
-DeskOn = Callable[[str, str], CollectorContext]
+EnvAt = Callable[[str, str], CollectorEnv]
 
 
 # --- slots ------------------------------------------------------------------------------------
 
 
-def test_a_slot_brings_a_row_for_every_symbol_and_its_account(desk_on: DeskOn) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
+def test_a_slot_has_a_row_for_every_symbol_and_an_audit_row(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "10:01:00")
 
-    desk.service(last_recorded_slot="09:59").collect_due()
+    env.service(last_recorded_slot="09:59").collect_due()
 
-    [run] = desk.ledger.runs
+    [run] = env.ledger.runs
     assert (run.job, run.due_slot, run.outcome) == (
         "quotes",
         ist(PLAIN_DAY, "10:00"),
@@ -241,27 +241,27 @@ def test_a_slot_brings_a_row_for_every_symbol_and_its_account(desk_on: DeskOn) -
     )
     assert (run.requested, run.stored, run.requests) == (5, 5, 1)
     assert run.finished_at - run.started_at == timedelta(seconds=1)
-    assert desk.ledger.symbols_in(PLAIN_DAY, "10:00") == set(SYMBOL_OF.values())
-    assert {row.run_id for row in desk.ledger.rows.values()} == {run.run_id}
-    assert not any(row.off_session for row in desk.ledger.rows.values())
-    assert {attempt.state for attempt in desk.ledger.attempts.values()} == {SyncState.OK}
+    assert env.ledger.symbols_in(PLAIN_DAY, "10:00") == set(SYMBOL_OF.values())
+    assert {row.run_id for row in env.ledger.rows.values()} == {run.run_id}
+    assert not any(row.off_session for row in env.ledger.rows.values())
+    assert {attempt.state for attempt in env.ledger.attempts.values()} == {SyncState.OK}
 
 
-def test_symbols_without_a_quote_are_accounted_for_by_what_became_of_them(
-    desk_on: DeskOn,
+def test_symbols_without_a_quote_are_recorded_with_the_reason(
+    env_at: EnvAt,
 ) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    desk.provider.left_out = {"TCS"}
-    desk.provider.unknown = {"INFY"}
-    desk.provider.rejected = {"SMALL"}
+    env = env_at(PLAIN_DAY, "10:01:00")
+    env.provider.left_out = {"TCS"}
+    env.provider.unknown = {"INFY"}
+    env.provider.rejected = {"SMALL"}
 
-    desk.service(last_recorded_slot="09:59").collect_due()
+    env.service(last_recorded_slot="09:59").collect_due()
 
-    [run] = desk.ledger.runs
+    [run] = env.ledger.runs
     assert run.outcome is Outcome.INCOMPLETE
     assert (run.requested, run.stored) == (5, 2)
     assert (run.absent, run.quarantined, run.rejected) == (1, 1, 1)
-    assert {attempt.symbol: attempt.state for attempt in desk.ledger.attempts.values()} == {
+    assert {attempt.symbol: attempt.state for attempt in env.ledger.attempts.values()} == {
         "NIFTY": SyncState.OK,
         "INDIAVIX": SyncState.OK,
         "TCS": SyncState.ABSENT,
@@ -270,15 +270,15 @@ def test_symbols_without_a_quote_are_accounted_for_by_what_became_of_them(
     }
 
 
-def test_an_incomplete_slot_is_kept_with_its_reasons_in_each_kind_of_store(
-    desk_on: DeskOn, store: Store
+def test_an_incomplete_slot_is_stored_with_its_reasons_in_both_databases(
+    env_at: EnvAt, store: Store
 ) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    desk.provider.left_out = {"TCS"}
-    desk.provider.unknown = {"INFY"}
-    desk.provider.rejected = {"SMALL"}
+    env = env_at(PLAIN_DAY, "10:01:00")
+    env.provider.left_out = {"TCS"}
+    env.provider.unknown = {"INFY"}
+    env.provider.rejected = {"SMALL"}
 
-    desk.service(last_recorded_slot="09:59", quotes_repository=QuoteStore(store)).collect_due()
+    env.service(last_recorded_slot="09:59", quotes_repository=QuoteStore(store)).collect_due()
 
     [run] = recent_runs(store)
     assert (run.outcome, run.stored) == (Outcome.INCOMPLETE, 2)
@@ -289,82 +289,82 @@ def test_an_incomplete_slot_is_kept_with_its_reasons_in_each_kind_of_store(
     }
 
 
-def test_a_slot_is_collected_once(desk_on: DeskOn) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(last_recorded_slot="09:59")
+def test_a_slot_is_collected_once(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "10:01:00")
+    service = env.service(last_recorded_slot="09:59")
 
     service.collect_due()
     service.collect_due()
 
-    assert desk.ledger.key_results() == [("10:00", "completed")]
-    assert len(desk.provider.asked) == 1
+    assert env.ledger.key_results() == [("10:00", "completed")]
+    assert len(env.provider.asked) == 1
 
 
 @pytest.mark.parametrize("time", ["08:00:00", "09:15:59", "23:00:00"])
-def test_outside_the_session_nothing_is_due(desk_on: DeskOn, time: str) -> None:
-    desk = desk_on(PLAIN_DAY, time)
-    service = desk.service(last_recorded_slot="00:00" if time < "12" else "15:29")
+def test_outside_the_session_nothing_is_due(env_at: EnvAt, time: str) -> None:
+    env = env_at(PLAIN_DAY, time)
+    service = env.service(last_recorded_slot="00:00" if time < "12" else "15:29")
 
     service.collect_due()
 
-    assert (desk.ledger.runs, desk.provider.asked) == ([], [])
+    assert (env.ledger.runs, env.provider.asked) == ([], [])
 
 
-def test_a_slot_is_still_collected_late_in_the_minute_after_it(desk_on: DeskOn) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:59")
+def test_a_slot_is_still_collected_late_in_the_minute_after_it(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "10:01:59")
 
-    desk.service(last_recorded_slot="09:59").collect_due()
+    env.service(last_recorded_slot="09:59").collect_due()
 
-    assert desk.ledger.key_results() == [("10:00", "completed")]
+    assert env.ledger.key_results() == [("10:00", "completed")]
 
 
-def test_slots_before_the_start_are_missed_because_nobody_was_running(desk_on: DeskOn) -> None:
-    desk = desk_on(PLAIN_DAY, "10:03:30")
+def test_slots_before_the_start_are_missed_because_no_collector_was_running(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "10:03:30")
 
-    desk.service(last_recorded_slot="09:59").collect_due()
+    env.service(last_recorded_slot="09:59").collect_due()
 
-    assert desk.ledger.key_results() == [
+    assert env.ledger.key_results() == [
         ("10:00", "missed"),
         ("10:01", "missed"),
         ("10:02", "completed"),
     ]
-    assert [run.error for run in desk.ledger.runs[:2]] == [WhyMissed.NOT_RUNNING] * 2
+    assert [run.error for run in env.ledger.runs[:2]] == [WhyMissed.NOT_RUNNING] * 2
 
 
-def test_slots_slept_through_are_missed_because_it_was_too_late(desk_on: DeskOn) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(last_recorded_slot="09:59")
+def test_slots_that_passed_during_a_pause_are_missed_because_it_was_too_late(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "10:01:00")
+    service = env.service(last_recorded_slot="09:59")
     service.collect_due()
 
-    desk.at("10:05:10")
+    env.at("10:05:10")
     service.collect_due()
 
-    assert desk.ledger.key_results() == [
+    assert env.ledger.key_results() == [
         ("10:00", "completed"),
         ("10:01", "missed"),
         ("10:02", "missed"),
         ("10:03", "missed"),
         ("10:04", "completed"),
     ]
-    assert {run.error for run in desk.ledger.runs if run.error} == {WhyMissed.TOO_LATE}
+    assert {run.error for run in env.ledger.runs if run.error} == {WhyMissed.TOO_LATE}
 
 
-def test_a_night_and_a_weekend_owe_nothing_but_their_trading_minutes(desk_on: DeskOn) -> None:
-    desk = desk_on("2026-07-20", "09:16:05")  # a Monday
+def test_over_a_night_and_a_weekend_only_trading_minutes_are_due(env_at: EnvAt) -> None:
+    env = env_at("2026-07-20", "09:16:05")  # a Monday
     service = LtpService(
-        source=desk.provider,
+        source=env.provider,
         source_name="paper",
-        quotes_repository=desk.ledger,
+        quotes_repository=env.ledger,
         members=Members(EVERYBODY),
         calendar=CALENDAR,
-        clock=desk.clock,
+        clock=env.clock,
         last_recorded_slot=ist("2026-07-17", "15:27"),
-        running_since=desk.clock.now(),
+        running_since=env.clock.now(),
     )
 
     service.collect_due()
 
-    assert desk.ledger.key_results() == [
+    assert env.ledger.key_results() == [
         ("15:28", "missed"),
         ("15:29", "missed"),
         ("09:15", "completed"),
@@ -372,12 +372,12 @@ def test_a_night_and_a_weekend_owe_nothing_but_their_trading_minutes(desk_on: De
     assert service.last_recorded_slot == ist("2026-07-20", "09:15")
 
 
-def test_listeners_are_told_of_collected_and_of_missed_slots(desk_on: DeskOn) -> None:
-    desk = desk_on(PLAIN_DAY, "10:03:00")
+def test_listeners_receive_collected_and_missed_slots(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "10:03:00")
 
-    desk.service(last_recorded_slot="10:00").collect_due()
+    env.service(last_recorded_slot="10:00").collect_due()
 
-    assert [(run.outcome, len(quotes)) for run, quotes in desk.told] == [
+    assert [(run.outcome, len(quotes)) for run, quotes in env.reported] == [
         (Outcome.MISSED, 0),
         (Outcome.COMPLETED, 5),
     ]
@@ -395,25 +395,25 @@ def test_listeners_are_told_of_collected_and_of_missed_slots(desk_on: DeskOn) ->
         pytest.param("15:36:00", "15:35", WITH_AUCTION, id="the print of the auction"),
     ],
 )
-def test_on_an_auction_day_only_those_who_trade_are_asked(
-    desk_on: DeskOn, time: str, slot: str, asked: set[str]
+def test_on_an_auction_day_only_symbols_that_trade_are_requested(
+    env_at: EnvAt, time: str, slot: str, asked: set[str]
 ) -> None:
-    desk = desk_on(AUCTION_DAY, time)
+    env = env_at(AUCTION_DAY, time)
     before = (ist(AUCTION_DAY, slot) - MINUTE).strftime("%H:%M")
 
-    desk.service(last_recorded_slot=before).collect_due()
+    env.service(last_recorded_slot=before).collect_due()
 
-    assert desk.provider.asked == [asked]
-    assert desk.ledger.symbols_in(AUCTION_DAY, slot) == asked
-    assert not any(row.off_session for row in desk.ledger.rows.values())
+    assert env.provider.asked == [asked]
+    assert env.ledger.symbols_in(AUCTION_DAY, slot) == asked
+    assert not any(row.off_session for row in env.ledger.rows.values())
 
 
-def test_in_the_gap_before_the_auction_print_nothing_is_due(desk_on: DeskOn) -> None:
-    desk = desk_on(AUCTION_DAY, "15:33:00")
+def test_in_the_gap_before_the_auction_print_nothing_is_due(env_at: EnvAt) -> None:
+    env = env_at(AUCTION_DAY, "15:33:00")
 
-    desk.service(last_recorded_slot="15:29").collect_due()
+    env.service(last_recorded_slot="15:29").collect_due()
 
-    assert (desk.ledger.runs, desk.provider.asked) == ([], [])
+    assert (env.ledger.runs, env.provider.asked) == ([], [])
 
 
 # --- once, and repairs ------------------------------------------------------------------------
@@ -431,128 +431,126 @@ def test_in_the_gap_before_the_auction_print_nothing_is_due(desk_on: DeskOn) -> 
     ],
 )
 def test_collecting_once_marks_what_was_not_in_session(
-    desk_on: DeskOn, day: str, time: str, off_session: set[str]
+    env_at: EnvAt, day: str, time: str, off_session: set[str]
 ) -> None:
-    desk = desk_on(day, time)
+    env = env_at(day, time)
 
-    run = desk.service(last_recorded_slot="00:00").collect_now()
+    run = env.service(last_recorded_slot="00:00").collect_now()
 
     assert run.due_slot == ist(day, time[:5])
     assert (run.job, run.requested, run.stored) == ("collect-once", 5, 5)
-    marked = {row.symbol for row in desk.ledger.rows.values() if row.off_session}
+    marked = {row.symbol for row in env.ledger.rows.values() if row.off_session}
     assert marked == off_session
-    assert run in desk.ledger.runs
+    assert run in env.ledger.runs
 
 
-def test_collecting_once_accounts_for_no_slot_of_the_schedule(desk_on: DeskOn) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(last_recorded_slot="09:59")
+def test_collecting_once_records_no_slot_of_the_schedule(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "10:01:00")
+    service = env.service(last_recorded_slot="09:59")
 
     service.collect_now()
 
     assert service.last_recorded_slot == ist(PLAIN_DAY, "09:59")
 
 
-def test_a_failed_single_collection_is_raised_and_recorded(desk_on: DeskOn) -> None:
-    desk = desk_on(PLAIN_DAY, "10:00:30")
-    desk.provider.problem = Unreachable("no route to the provider")
+def test_a_failed_single_collection_is_raised_and_recorded(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "10:00:30")
+    env.provider.problem = Unreachable("no route to the provider")
 
     with pytest.raises(Unreachable):
-        desk.service(last_recorded_slot="09:59").collect_now()
+        env.service(last_recorded_slot="09:59").collect_now()
 
-    assert desk.ledger.key_results("collect-once") == [("10:00", "failed")]
+    assert env.ledger.key_results("collect-once") == [("10:00", "failed")]
 
 
-def test_a_repair_asks_only_for_the_symbols_that_trade(desk_on: DeskOn) -> None:
-    desk = desk_on(AUCTION_DAY, "15:20:20")
+def test_a_repair_requests_only_the_symbols_that_trade(env_at: EnvAt) -> None:
+    env = env_at(AUCTION_DAY, "15:20:20")
 
-    run = desk.service(last_recorded_slot="15:18").repair(["TCS", "SMALL"])
+    run = env.service(last_recorded_slot="15:18").repair(["TCS", "SMALL"])
 
-    assert desk.provider.asked == [{"SMALL"}]
+    assert env.provider.asked == [{"SMALL"}]
     assert run is not None
     assert (run.job, run.due_slot, run.stored) == ("repair", ist(AUCTION_DAY, "15:19"), 1)
-    assert desk.ledger.symbols_in(AUCTION_DAY, "15:19") == {"SMALL"}
+    assert env.ledger.symbols_in(AUCTION_DAY, "15:19") == {"SMALL"}
 
 
-def test_a_repair_outside_the_session_asks_for_nothing(desk_on: DeskOn) -> None:
-    desk = desk_on(PLAIN_DAY, "16:00:20")
+def test_a_repair_outside_the_session_sends_no_request(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "16:00:20")
 
-    assert desk.service(last_recorded_slot="15:29").repair(["TCS"]) is None
-    assert (desk.provider.asked, desk.ledger.runs) == ([], [])
+    assert env.service(last_recorded_slot="15:29").repair(["TCS"]) is None
+    assert (env.provider.asked, env.ledger.runs) == ([], [])
 
 
 # --- what goes wrong --------------------------------------------------------------------------
 
 
-def test_a_failed_slot_has_a_row_and_the_next_slot_is_fine(desk_on: DeskOn) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(last_recorded_slot="09:59")
-    desk.provider.problem = Unreachable("no route to the provider")
+def test_a_failed_slot_has_a_row_and_the_next_slot_is_collected(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "10:01:00")
+    service = env.service(last_recorded_slot="09:59")
+    env.provider.problem = Unreachable("no route to the provider")
 
     with pytest.raises(Unreachable):
         service.collect_due()
-    desk.provider.problem = None
-    desk.at("10:02:00")
+    env.provider.problem = None
+    env.at("10:02:00")
     service.collect_due()
 
-    assert desk.ledger.key_results() == [("10:00", "failed"), ("10:01", "completed")]
-    assert "no route to the provider" in (desk.ledger.runs[0].error or "")
-    assert desk.ledger.symbols_in(PLAIN_DAY, "10:00") == set()
-    assert desk.told[0][0].outcome is Outcome.FAILED
+    assert env.ledger.key_results() == [("10:00", "failed"), ("10:01", "completed")]
+    assert "no route to the provider" in (env.ledger.runs[0].error or "")
+    assert env.ledger.symbols_in(PLAIN_DAY, "10:00") == set()
+    assert env.reported[0][0].outcome is Outcome.FAILED
 
 
-def test_a_failed_slot_is_a_failed_attempt_on_every_symbol(desk_on: DeskOn) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    desk.provider.problem = Unreachable("no route to the provider")
+def test_a_failed_slot_is_a_failed_attempt_on_every_symbol(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "10:01:00")
+    env.provider.problem = Unreachable("no route to the provider")
 
     with pytest.raises(Unreachable):
-        desk.service(last_recorded_slot="09:59").collect_due()
+        env.service(last_recorded_slot="09:59").collect_due()
 
-    states = {attempt.symbol: attempt.state for attempt in desk.ledger.attempts.values()}
+    states = {attempt.symbol: attempt.state for attempt in env.ledger.attempts.values()}
     assert states == dict.fromkeys(SYMBOL_OF.values(), SyncState.FAILED)
 
 
 def test_without_a_token_slots_are_missed_until_there_is_a_new_one(
-    desk_on: DeskOn, caplog: pytest.LogCaptureFixture
+    env_at: EnvAt, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(last_recorded_slot="09:59")
-    desk.provider.problem = TokenRejected("the token is refused", hint="Put a new one into .env.")
-    desk.provider.takes = timedelta()
+    env = env_at(PLAIN_DAY, "10:01:00")
+    service = env.service(last_recorded_slot="09:59")
+    env.provider.problem = TokenRejected("the token is refused", hint="Put a new one into .env.")
+    env.provider.takes = timedelta()
 
     for time in ("10:01:00", "10:02:00", "10:03:00"):
-        desk.at(time)
+        env.at(time)
         service.collect_due()
-    desk.provider.problem = None
-    desk.at("10:04:00")
+    env.provider.problem = None
+    env.at("10:04:00")
     service.collect_due()
 
-    assert desk.ledger.key_results() == [
+    assert env.ledger.key_results() == [
         ("10:00", "missed"),
         ("10:01", "missed"),
         ("10:02", "missed"),
         ("10:03", "completed"),
     ]
-    assert "Put a new one into .env." in (desk.ledger.runs[0].error or "")
+    assert "Put a new one into .env." in (env.ledger.runs[0].error or "")
     assert caplog.messages == ["paused_for_token", "resumed_with_new_token"]
 
 
 @pytest.mark.parametrize(
     "problem", [StoreUnreachable("the database does not answer"), LostLeadership("replaced")]
 )
-def test_a_slot_that_could_not_be_written_is_still_owed(
-    desk_on: DeskOn, problem: Exception
-) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(last_recorded_slot="09:59")
-    desk.ledger.problem = problem
+def test_a_slot_that_could_not_be_written_is_still_due(env_at: EnvAt, problem: Exception) -> None:
+    env = env_at(PLAIN_DAY, "10:01:00")
+    service = env.service(last_recorded_slot="09:59")
+    env.ledger.problem = problem
 
     with pytest.raises(type(problem)):
         service.collect_due()
 
     assert service.last_recorded_slot == ist(PLAIN_DAY, "09:59")
-    assert desk.told == []
+    assert env.reported == []
 
 
 @pytest.mark.parametrize(
@@ -566,61 +564,61 @@ def test_a_slot_that_could_not_be_written_is_still_owed(
         ),
     ],
 )
-def test_an_owed_slot_is_accounted_for_when_the_store_is_back(
-    desk_on: DeskOn, back_at: str, key_results: list[tuple[str, str]]
+def test_a_due_slot_is_recorded_when_the_store_is_back(
+    env_at: EnvAt, back_at: str, key_results: list[tuple[str, str]]
 ) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(last_recorded_slot="09:59")
-    desk.ledger.problem = StoreUnreachable("the database does not answer")
+    env = env_at(PLAIN_DAY, "10:01:00")
+    service = env.service(last_recorded_slot="09:59")
+    env.ledger.problem = StoreUnreachable("the database does not answer")
     with pytest.raises(StoreUnreachable):
         service.collect_due()
 
-    desk.ledger.problem = None
-    desk.at(back_at)
+    env.ledger.problem = None
+    env.at(back_at)
     service.collect_due()
 
-    assert desk.ledger.key_results() == key_results
-    lost = [run.error for run in desk.ledger.runs if run.outcome is Outcome.MISSED]
+    assert env.ledger.key_results() == key_results
+    lost = [run.error for run in env.ledger.runs if run.outcome is Outcome.MISSED]
     assert all("could not be stored: the database does not answer" in why for why in lost[:1])
     assert all(why == WhyMissed.TOO_LATE for why in lost[1:])
 
 
-def test_a_volume_that_falls_within_the_day_is_set_aside(desk_on: DeskOn) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    service = desk.service(last_recorded_slot="09:59")
-    desk.provider.volumes = {"TCS": 5000, "INFY": 5000}
+def test_a_volume_that_falls_within_the_day_is_rejected(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "10:01:00")
+    service = env.service(last_recorded_slot="09:59")
+    env.provider.volumes = {"TCS": 5000, "INFY": 5000}
     service.collect_due()
 
-    desk.provider.volumes = {"TCS": 4000, "INFY": 6000}
-    desk.at("10:02:00")
+    env.provider.volumes = {"TCS": 4000, "INFY": 6000}
+    env.at("10:02:00")
     service.collect_due()
 
-    assert desk.ledger.symbols_in(PLAIN_DAY, "10:01") == set(SYMBOL_OF.values()) - {"TCS"}
-    assert desk.ledger.attempts["TCS"].state is SyncState.REJECTED
-    assert "from 5000 to 4000" in (desk.ledger.attempts["TCS"].error or "")
+    assert env.ledger.symbols_in(PLAIN_DAY, "10:01") == set(SYMBOL_OF.values()) - {"TCS"}
+    assert env.ledger.attempts["TCS"].state is SyncState.REJECTED
+    assert "from 5000 to 4000" in (env.ledger.attempts["TCS"].error or "")
 
 
-def test_a_restart_remembers_the_volume_of_the_day(desk_on: DeskOn) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    desk.provider.volumes = {"TCS": 5000}
-    desk.service(last_recorded_slot="09:59").collect_due()
+def test_a_restart_remembers_the_volume_of_the_day(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "10:01:00")
+    env.provider.volumes = {"TCS": 5000}
+    env.service(last_recorded_slot="09:59").collect_due()
 
-    desk.provider.volumes = {"TCS": 4000}
-    desk.at("10:02:00")
-    desk.service(last_recorded_slot="10:00").collect_due()
+    env.provider.volumes = {"TCS": 4000}
+    env.at("10:02:00")
+    env.service(last_recorded_slot="10:00").collect_due()
 
-    assert desk.ledger.attempts["TCS"].state is SyncState.REJECTED
+    assert env.ledger.attempts["TCS"].state is SyncState.REJECTED
 
 
-def test_quotes_of_a_later_time_do_not_stand_against_a_slot_collected_again(
-    desk_on: DeskOn,
+def test_quotes_of_a_later_time_reject_no_slot_collected_again(
+    env_at: EnvAt,
 ) -> None:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    desk.provider.volumes = {"TCS": 5000}
-    desk.service(last_recorded_slot="09:59").collect_due()
-    later = desk.ledger
+    env = env_at(PLAIN_DAY, "10:01:00")
+    env.provider.volumes = {"TCS": 5000}
+    env.service(last_recorded_slot="09:59").collect_due()
+    later = env.ledger
 
-    again = desk_on(PLAIN_DAY, "09:31:00")
+    again = env_at(PLAIN_DAY, "09:31:00")
     again.ledger = later
     again.provider.volumes = {"TCS": 400}
     again.service(last_recorded_slot="09:29").collect_due()
@@ -635,48 +633,48 @@ def test_quotes_of_a_later_time_do_not_stand_against_a_slot_collected_again(
 class Watch:
     """A monitor beside the service that collects what it judges."""
 
-    desk: CollectorContext
+    env: CollectorEnv
     service: LtpService
     monitor: FreshnessMonitor
 
     @classmethod
-    def at(cls, desk: CollectorContext) -> "Watch":
-        service = desk.service(last_recorded_slot="09:59")
+    def at(cls, env: CollectorEnv) -> "Watch":
+        service = env.service(last_recorded_slot="09:59")
         monitor = FreshnessMonitor(
-            quotes_repository=desk.ledger,
+            quotes_repository=env.ledger,
             members=Members(EVERYBODY),
             calendar=CALENDAR,
-            clock=desk.clock,
+            clock=env.clock,
             rules=FreshnessRules(stale_after=5, frozen_after=3),
             repair=service.repair,
         )
-        return cls(desk, service, monitor)
+        return cls(env, service, monitor)
 
     def collect_until(self, time: str) -> None:
         """A slot each minute up to *time*; then it is 20 seconds later, when checks are due."""
-        minute = self.desk.clock.now()
-        while minute <= ist(self.desk.day, time):
-            self.desk.clock.sleep(minute - self.desk.clock.now())
+        minute = self.env.clock.now()
+        while minute <= ist(self.env.day, time):
+            self.env.clock.sleep(minute - self.env.clock.now())
             self.service.collect_due()
             minute += MINUTE
-        self.desk.at(f"{time}:20")
+        self.env.at(f"{time}:20")
 
     def states(self) -> dict[str, str]:
         return {judgement.symbol: str(judgement.state) for judgement in self.monitor.judge_all()}
 
     @property
     def last_check(self) -> SyncRun:
-        return [run for run in self.desk.ledger.runs if run.job == "freshness"][-1]
+        return [run for run in self.env.ledger.runs if run.job == "freshness"][-1]
 
 
 @pytest.fixture
-def watch(desk_on: DeskOn) -> Watch:
-    desk = desk_on(PLAIN_DAY, "10:01:00")
-    desk.provider.volumes = dict.fromkeys(SYMBOL_OF.values(), 1000)
-    return Watch.at(desk)
+def watch(env_at: EnvAt) -> Watch:
+    env = env_at(PLAIN_DAY, "10:01:00")
+    env.provider.volumes = dict.fromkeys(SYMBOL_OF.values(), 1000)
+    return Watch.at(env)
 
 
-def test_what_is_collected_every_minute_is_fresh(watch: Watch) -> None:
+def test_a_symbol_collected_every_minute_is_fresh(watch: Watch) -> None:
     watch.collect_until("10:12")
 
     watch.monitor.check()
@@ -688,49 +686,49 @@ def test_what_is_collected_every_minute_is_fresh(watch: Watch) -> None:
     assert check.details["stale"] == []
 
 
-def test_a_symbol_that_stopped_is_repaired_and_told_once(
+def test_a_symbol_that_stopped_is_repaired_and_reported_once(
     watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="data_fetch.ltp_service")
     watch.collect_until("10:01")
-    watch.desk.provider.left_out = {"TCS"}
+    watch.env.provider.left_out = {"TCS"}
     watch.collect_until("10:08")
 
     watch.monitor.check()
     watch.monitor.check()
-    assert watch.desk.provider.asked[-2:] == [{"TCS"}, {"TCS"}]
+    assert watch.env.provider.asked[-2:] == [{"TCS"}, {"TCS"}]
     assert (watch.last_check.outcome, watch.last_check.details["stale"]) == (
         Outcome.INCOMPLETE,
         ["TCS"],
     )
     assert watch.last_check.details["repaired"] == 0
 
-    watch.desk.provider.left_out = set()
+    watch.env.provider.left_out = set()
     watch.monitor.check()
     assert watch.last_check.details["repaired"] == 1
     watch.monitor.check()
     watch.monitor.check()
 
     assert watch.last_check.outcome is Outcome.COMPLETED
-    told = [record for record in caplog.records if record.message == "freshness_changed"]
-    assert [(record.levelname, record.state, record.symbols) for record in told] == [
+    reported = [record for record in caplog.records if record.message == "freshness_changed"]
+    assert [(record.levelname, record.state, record.symbols) for record in reported] == [
         ("WARNING", "stopped", ["TCS"]),
         ("INFO", "fresh", ["TCS"]),
     ]
 
 
 def test_a_symbol_never_seen_is_not_called_stopped(watch: Watch) -> None:
-    watch.desk.provider.left_out = {"SMALL"}
+    watch.env.provider.left_out = {"SMALL"}
     watch.collect_until("10:03")
 
     assert watch.states()["SMALL"] == "never_seen"
     assert watch.states()["TCS"] == "fresh"
 
 
-def test_a_stock_whose_quote_stands_still_while_the_index_moves_is_frozen(
+def test_a_stock_without_changes_while_the_index_moves_is_frozen(
     watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    watch.desk.provider.standing_still = {"TCS"}
+    watch.env.provider.standing_still = {"TCS"}
     watch.collect_until("10:05")
 
     watch.monitor.check()
@@ -738,11 +736,11 @@ def test_a_stock_whose_quote_stands_still_while_the_index_moves_is_frozen(
 
     assert watch.states() == {**dict.fromkeys(SYMBOL_OF.values(), "fresh"), "TCS": "frozen"}
     assert caplog.messages.count("freshness_changed") == 1
-    assert {"TCS"} not in watch.desk.provider.asked, "asking again does not mend it"
+    assert {"TCS"} not in watch.env.provider.asked, "asking again does not mend it"
 
 
-def test_nothing_is_frozen_while_the_index_stands_still_too(watch: Watch) -> None:
-    watch.desk.provider.standing_still = {"TCS", "NIFTY"}
+def test_no_stock_is_frozen_while_the_index_has_no_changes(watch: Watch) -> None:
+    watch.env.provider.standing_still = {"TCS", "NIFTY"}
     watch.collect_until("10:05")
 
     assert set(watch.states().values()) == {"fresh"}
@@ -757,9 +755,9 @@ def test_nothing_is_frozen_while_the_index_stands_still_too(watch: Watch) -> Non
     ],
 )
 def test_nothing_is_stale_while_its_market_is_closed(
-    desk_on: DeskOn, day: str, time: str, closed: set[str]
+    env_at: EnvAt, day: str, time: str, closed: set[str]
 ) -> None:
-    watch = Watch.at(desk_on(day, time))
+    watch = Watch.at(env_at(day, time))
 
     states = watch.states()
 
@@ -767,13 +765,11 @@ def test_nothing_is_stale_while_its_market_is_closed(
     assert {states[symbol] for symbol in set(states) - closed} <= {"never_seen"}
 
 
-def test_no_alarm_and_no_request_at_night(
-    desk_on: DeskOn, caplog: pytest.LogCaptureFixture
-) -> None:
-    desk = desk_on(PLAIN_DAY, "23:00:20")
-    watch = Watch.at(desk)
+def test_no_alarm_and_no_request_at_night(env_at: EnvAt, caplog: pytest.LogCaptureFixture) -> None:
+    env = env_at(PLAIN_DAY, "23:00:20")
+    watch = Watch.at(env)
 
     watch.monitor.check()
 
     assert watch.last_check.outcome is Outcome.COMPLETED
-    assert (desk.provider.asked, caplog.messages) == ([], [])
+    assert (env.provider.asked, caplog.messages) == ([], [])

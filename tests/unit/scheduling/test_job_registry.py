@@ -70,7 +70,7 @@ def slow(clock: VirtualClock, begun: list[datetime], takes: timedelta) -> Callab
     return work
 
 
-def test_a_slow_job_never_overlaps_itself_and_goes_round_again_at_once() -> None:
+def test_a_slow_job_never_overlaps_itself_and_repeats_at_once() -> None:
     clock = VirtualClock(START)
     registry, _ = registry_on(clock)
     begun: list[datetime] = []

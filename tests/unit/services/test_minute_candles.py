@@ -40,8 +40,8 @@ VIX = member("INDIAVIX", INDIA_VIX_KEY, "NSE_INDEX")
 
 
 @dataclass
-class Desk:
-    """The service at its clock, and a provider that answers as told."""
+class ServiceEnv:
+    """The service at its clock, and a provider with scripted responses."""
 
     clock: VirtualClock
     stub: Stub
@@ -64,7 +64,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(store: Store) -> Iterator[Desk]:
+def env(store: Store) -> Iterator[ServiceEnv]:
     clock = VirtualClock(OPEN - timedelta(hours=1))
     hold = clock.hold()
     with Stub() as stub:
@@ -76,61 +76,61 @@ def desk(store: Store) -> Iterator[Desk]:
             calendar=MarketCalendar.reviewed(),
             clock=clock,
         )
-        yield Desk(clock, stub, store, service)
+        yield ServiceEnv(clock, stub, store, service)
     hold.release()
 
 
 def bar(of: Instrument, time: str, close: float = 100.5, **changed: Any) -> dict[str, Any]:
     start = datetime.fromisoformat(f"2026-09-16 {time}").replace(tzinfo=IST)
     said = {"open": 100.0, "high": 101.0, "low": 99.0, "close": close, "volume": 7}
-    told = {**said, "ts": int(start.timestamp() * 1000), **changed}
-    return row(of.instrument_key, prev_ohlc=told, live_ohlc=None)
+    quote = {**said, "ts": int(start.timestamp() * 1000), **changed}
+    return row(of.instrument_key, prev_ohlc=quote, live_ohlc=None)
 
 
-def test_a_bar_is_stored_in_the_minute_that_it_names(desk: Desk) -> None:
-    run = desk.collect("09:30:10", bar(A, "09:29"), bar(B, "09:27"), bar(VIX, "09:29"))
+def test_a_candle_is_stored_under_its_own_minute(env: ServiceEnv) -> None:
+    run = env.collect("09:30:10", bar(A, "09:29"), bar(B, "09:27"), bar(VIX, "09:29"))
 
-    assert set(desk.stored()) == {
+    assert set(env.stored()) == {
         (A.instrument_key, "09:29"),
         (B.instrument_key, "09:27"),
         (VIX.instrument_key, "09:29"),
     }
     assert (run.outcome, run.requested, run.stored, run.requests) == ("completed", 3, 3, 1)
     assert run.due_slot == OPEN + 14 * MINUTE
-    assert {row.run_id for row in desk.stored().values()} == {run.run_id}
+    assert {row.run_id for row in env.stored().values()} == {run.run_id}
 
 
-def test_a_bar_that_is_repeated_writes_nothing(desk: Desk) -> None:
-    first = desk.collect("09:30:10", bar(A, "09:29"), bar(B, "09:29"), bar(VIX, "09:29"))
-    second = desk.collect("09:31:10", bar(A, "09:30"), bar(B, "09:29"), bar(VIX, "09:30"))
+def test_a_repeated_candle_writes_nothing(env: ServiceEnv) -> None:
+    first = env.collect("09:30:10", bar(A, "09:29"), bar(B, "09:29"), bar(VIX, "09:29"))
+    second = env.collect("09:31:10", bar(A, "09:30"), bar(B, "09:29"), bar(VIX, "09:30"))
 
     assert (second.stored, second.details["repeated"]) == (2, 1)
-    assert desk.stored()[B.instrument_key, "09:29"].run_id == first.run_id
+    assert env.stored()[B.instrument_key, "09:29"].run_id == first.run_id
 
 
-def test_a_bar_that_is_repeated_with_other_values_is_corrected(desk: Desk) -> None:
-    desk.collect("09:30:10", bar(A, "09:29"), bar(B, "09:29"), bar(VIX, "09:29"))
-    second = desk.collect("09:31:10", bar(A, "09:29", close=99.5))
+def test_a_repeated_candle_with_other_values_is_corrected(env: ServiceEnv) -> None:
+    env.collect("09:30:10", bar(A, "09:29"), bar(B, "09:29"), bar(VIX, "09:29"))
+    second = env.collect("09:31:10", bar(A, "09:29", close=99.5))
 
-    assert (second.stored, desk.stored()[A.instrument_key, "09:29"].close) == (1, 99.5)
+    assert (second.stored, env.stored()[A.instrument_key, "09:29"].close) == (1, 99.5)
 
 
-def test_what_is_not_stored_is_counted_with_its_reason(desk: Desk) -> None:
+def test_rejected_candles_are_counted_with_their_reason(env: ServiceEnv) -> None:
     stray = member("X", "NSE_EQ|ZZP000000X01")
 
-    run = desk.collect("09:30:10", bar(A, "09:30"), bar(B, "09:29", high=1.0), bar(stray, "09:29"))
+    run = env.collect("09:30:10", bar(A, "09:30"), bar(B, "09:29", high=1.0), bar(stray, "09:29"))
 
-    assert desk.stored() == {}
+    assert env.stored() == {}
     assert (run.outcome, run.stored, run.rejected, run.absent) == ("incomplete", 0, 3, 1)
     assert run.details["rejected"].keys() == {"A", "B"}
     assert run.details["unrequested"].keys() == {stray.instrument_key}
     assert run.details["absent"].keys() == {"INDIAVIX"}
 
 
-def test_a_bar_outside_of_its_session_is_counted_and_not_stored(desk: Desk) -> None:
-    run = desk.collect("09:16:10", bar(A, "09:14"), bar(B, "09:15"), bar(VIX, "09:15"))
+def test_a_candle_outside_its_session_is_counted_and_not_stored(env: ServiceEnv) -> None:
+    run = env.collect("09:16:10", bar(A, "09:14"), bar(B, "09:15"), bar(VIX, "09:15"))
 
-    assert set(desk.stored()) == {(B.instrument_key, "09:15"), (VIX.instrument_key, "09:15")}
+    assert set(env.stored()) == {(B.instrument_key, "09:15"), (VIX.instrument_key, "09:15")}
     assert (run.rejected, run.details["outside_sessions"]) == (1, ["A"])
 
 
@@ -143,19 +143,19 @@ def test_a_bar_outside_of_its_session_is_counted_and_not_stored(desk: Desk) -> N
         pytest.param("15:30:10", [VIX], id="after its last minute"),
     ],
 )
-def test_only_those_are_asked_that_traded_in_the_minute(
-    desk: Desk, time: str, asked: list[Instrument]
+def test_only_symbols_that_trade_in_the_minute_are_requested(
+    env: ServiceEnv, time: str, asked: list[Instrument]
 ) -> None:
-    run = desk.collect(time)
+    run = env.collect(time)
 
-    [seen] = desk.stub.seen
+    [seen] = env.stub.seen
     assert seen.keys == [instrument.instrument_key for instrument in asked]
     assert run.requested == len(asked)
 
 
-def test_nobody_is_asked_when_nobody_traded(desk: Desk) -> None:
-    desk.clock.sleep(timedelta(hours=8))
-    desk.service.collect()
+def test_no_request_is_sent_when_no_symbol_trades(env: ServiceEnv) -> None:
+    env.clock.sleep(timedelta(hours=8))
+    env.service.collect()
 
-    assert desk.stub.seen == []
-    assert recent_runs(desk.store, job="candles") == []
+    assert env.stub.seen == []
+    assert recent_runs(env.store, job="candles") == []

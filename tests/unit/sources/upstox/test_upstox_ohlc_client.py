@@ -59,7 +59,7 @@ def knowing_all_but(*bad: str) -> Script:
 def test_500_keys_a_request_of_one_minute_bars(stub: Stub, client: UpstoxOhlcClient) -> None:
     keys = equity_keys(501)
 
-    response = client.bars(keys)
+    response = client.minute_candles(keys)
 
     assert [block.instrument_key for block in response.records] == keys
     assert {tuple(block.starts) for block in response.records} == {(LAST,)}
@@ -72,7 +72,7 @@ def test_an_unknown_key_is_found_and_quarantined(stub: Stub, client: UpstoxOhlcC
     keys = equity_keys(20)
     stub.script = knowing_all_but(keys[7])
 
-    first, second = client.bars(keys), client.bars(keys)
+    first, second = client.minute_candles(keys), client.minute_candles(keys)
 
     assert first.unknown == second.unknown == (keys[7],)
     assert len(first.records) == len(second.records) == 19
@@ -90,7 +90,7 @@ def test_rows_that_bring_no_bar_are_named(stub: Stub, client: UpstoxOhlcClient) 
         }
     )
 
-    response = client.bars([good_one, forming, yesterdays, missing])
+    response = client.minute_candles([good_one, forming, yesterdays, missing])
 
     assert [block.instrument_key for block in response.records] == [good_one]
     assert [row.instrument_key for row in response.rejected] == [forming]
@@ -112,4 +112,4 @@ def test_errors_that_come_out(
     stub.script = lambda _: response
 
     with pytest.raises(raised):
-        client.bars(equity_keys(3))
+        client.minute_candles(equity_keys(3))

@@ -22,6 +22,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.runtime.chains import ChainContext, chain_poller_at, chain_service_at
+from data_fetch.runtime.sources import chain_providers
 from data_fetch.services.chain_enrichment import ChainEnricher
 from data_fetch.services.chain_jobs import ChainPoller
 from data_fetch.services.chains import ChainService, Target
@@ -42,13 +43,14 @@ SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE", "M&M")
 
 
 @dataclass
-class Shop:
+class ChainEnv:
     """Everything that polling needs, and ways to look at what it left behind."""
 
     exchange: PaperExchange
     clock: VirtualClock
     store: Store
-    desk: ChainContext
+    api: UpstoxApi
+    context: ChainContext
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -57,14 +59,14 @@ class Shop:
 
     @property
     def raw_store(self) -> RawResponseStore:
-        return RawResponseStore(self.desk.settings.raw_folder, 7)
+        return RawResponseStore(self.context.settings.raw_folder, 7)
 
     def service(self) -> ChainService:
-        return chain_service_at(self.desk)
+        return chain_service_at(self.context)
 
     def service_of(self, providers: Sequence[ChainProvider]) -> ChainService:
         """One that asks others than the exchange."""
-        desk = self.desk
+        context = self.context
         return ChainService(
             providers=providers,
             chains=self.chains,
@@ -73,16 +75,16 @@ class Shop:
             stored_expiries=self._stored_expiries,
             calendar=CALENDAR,
             clock=self.clock,
-            stop=desk.stop,
-            report=desk.report,
+            stop=context.stop,
+            report=context.report,
         )
 
     def _stored_expiries(self, underlying: Instrument) -> list[date]:
         with self.store.reading() as connection:
             return listed_expiries(connection, [underlying.instrument_key], date.min)
 
-    def rounds(self) -> ChainPoller:
-        return chain_poller_at(self.desk, [self.instrument(symbol) for symbol in SYMBOLS])
+    def poller(self) -> ChainPoller:
+        return chain_poller_at(self.context, [self.instrument(symbol) for symbol in SYMBOLS])
 
     def instrument(self, symbol: str) -> Instrument:
         with self.store.reading() as connection:
@@ -119,8 +121,8 @@ class Shop:
 
     def _truth(self, symbol: str, expiry: date) -> dict[str, Any]:
         where = f"{self.exchange.url}/paper/chain-truth?symbol={symbol}&expiry={expiry}"
-        told: dict[str, Any] = orjson.loads(urllib3.request("GET", where).data)
-        return told
+        truth: dict[str, Any] = orjson.loads(urllib3.request("GET", where).data)
+        return truth
 
     def rows(self, of: type[Base]) -> list[dict[str, Any]]:
         with self.store.reading() as connection:
@@ -133,15 +135,15 @@ class Shop:
 
 
 @contextmanager
-def chain_shop(
+def chain_env(
     database_url: str, folder: Path, start: datetime, *, stop: Event | None = None, **settings: Any
-) -> Iterator[Shop]:
+) -> Iterator[ChainEnv]:
     """A shop at *start*; *settings* by the names of the environment."""
     clock = VirtualClock(start)
     hold = clock.hold()
     exchange = PaperExchange(clock, calendar=CALENDAR, symbols=SYMBOLS)
     store = open_store(database_url, World.PAPER)
-    told: list[str] = []
+    remarks: list[str] = []
     with exchange:
         _listed(store, exchange, clock, folder)
         api = UpstoxApi(
@@ -152,19 +154,18 @@ def chain_shop(
             timeout_seconds=5,
             policy=RetryPolicy(clock, random=Random(0)),
         )
-        desk = ChainContext(
-            settings=Settings.load({"DATA_SOURCE": "paper", **settings}, folder),
-            api=api,
-            nse_url=exchange.url,
-            pacing_folder=folder,
+        loaded = Settings.load({"DATA_SOURCE": "paper", **settings}, folder)
+        context = ChainContext(
+            settings=loaded,
+            providers=chain_providers(loaded, api, clock, exchange.url, folder),
             clock=clock,
             calendar=CALENDAR,
             store=store,
             guard=None,
             stop=stop or Event(),
-            report=told.append,
+            report=remarks.append,
         )
-        yield Shop(exchange, clock, store, desk, told)
+        yield ChainEnv(exchange, clock, store, api, context, remarks)
     hold.release()
     store.close()
 

@@ -42,7 +42,7 @@ CALENDAR = MarketCalendar.reviewed()
 
 
 @dataclass
-class BackfillDesk:
+class BackfillEnv:
     """Everything a backfill needs, and ways to look at what it left behind."""
 
     exchange: PaperExchange
@@ -68,7 +68,7 @@ class BackfillDesk:
         assert answer.status < 300, answer.data
 
     def collect_quotes(self) -> None:
-        """One quote of every instrument, as the quotes job keeps it."""
+        """Store one quote of every instrument, as the quotes job does."""
         now = self.clock.now()
         LtpService(
             source=UpstoxLtpClient(self.api, self.clock),
@@ -103,7 +103,7 @@ class BackfillDesk:
         return self.service.run(self.service.plan(order))
 
     def ledger(self, order: BackfillOrder) -> dict[tuple[str, date], DayCoverage]:
-        """Every day of *order* as whoever reads the ledger now sees it, by symbol and date."""
+        """Every day of *order* as the ledger has it now, by symbol and date."""
         expectation = Expectation(CALENDAR, self.clock.now(), order.listed)
         keys = [one.instrument_key for one in order.instruments]
         with self.store.reading() as connection:
@@ -125,7 +125,7 @@ class BackfillDesk:
 
 
 @contextmanager
-def backfill_desk(
+def backfill_env(
     database_url: str,
     folder: Path,
     start: datetime,
@@ -134,7 +134,7 @@ def backfill_desk(
     seed: int = 1,
     illiquid: float = 0.6,
     quiet: Quiet = Quiet.LEFT_OUT,
-) -> Iterator[BackfillDesk]:
+) -> Iterator[BackfillEnv]:
     """A desk at *start*, with the shares and indices named by *symbols*."""
     clock, stop = VirtualClock(start), Event()
     hold = clock.hold()
@@ -165,7 +165,7 @@ def backfill_desk(
             stop=stop,
         )
         instruments = [instrument_of(exchange, symbol) for symbol in symbols]
-        yield BackfillDesk(exchange, clock, store, api, service, instruments, stop)
+        yield BackfillEnv(exchange, clock, store, api, service, instruments, stop)
     hold.release()
     store.close()
 

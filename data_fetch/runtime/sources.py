@@ -1,0 +1,84 @@
+"""Joins the clients of providers to the ports of the services.
+
+A second broker is added here: its clients in the shapes of `core.ports`, and its rate limits.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from data_fetch.core.ports import (
+    CandleSource,
+    ChainProvider,
+    Clock,
+    MinuteCandleSource,
+    QuoteSource,
+)
+from data_fetch.core.settings import Settings
+from data_fetch.sources.nse.chain_client import nse_chain_client
+from data_fetch.sources.nse.site import NSE_LIMITS, NseSite
+from data_fetch.sources.transport.pacing import Pacer, state_file_for
+from data_fetch.sources.upstox.api import UpstoxApi
+from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
+from data_fetch.sources.upstox.chain_client import upstox_chain_client
+from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
+from data_fetch.sources.upstox.ohlc_client import UpstoxOhlcClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The source of each dataset, and the rate limits of candle requests.
+
+    *chain_providers* builds the sources of option chains, in the order in which they are tried.
+    """
+
+    quotes: QuoteSource
+    minute_candles: MinuteCandleSource
+    candles: CandleSource
+    chain_providers: Callable[[], Sequence[ChainProvider]]
+    limits: Mapping[timedelta, int]
+    spending: Callable[[str], Sequence[datetime]]
+
+
+def sources_at(
+    settings: Settings,
+    api: UpstoxApi,
+    pacer: Pacer,
+    clock: Clock,
+    nse_url: str,
+    pacing_folder: Path | None,
+) -> Sources:
+    """The sources behind *api*, paced by *pacer*, and NSE's site at *nse_url*."""
+    return Sources(
+        quotes=UpstoxLtpClient(api, clock),
+        minute_candles=UpstoxOhlcClient(api, clock),
+        candles=UpstoxCandleClient(api, clock),
+        chain_providers=partial(chain_providers, settings, api, clock, nse_url, pacing_folder),
+        limits=pacer.limits,
+        spending=pacer.spending,
+    )
+
+
+def chain_providers(
+    settings: Settings, api: UpstoxApi, clock: Clock, nse_url: str, pacing_folder: Path | None
+) -> list[ChainProvider]:
+    """The sources of chains in the order in which they are tried, without a disabled one.
+
+    The rate limit ledger of NSE's site is in *pacing_folder* (None: in the user's state folder).
+    """
+    upstox: ChainProvider = upstox_chain_client(api, clock)
+    ledger = state_file_for(urlsplit(nse_url).netloc, "", pacing_folder)
+    site = NseSite(
+        pacing=Pacer(ledger, clock, NSE_LIMITS),
+        clock=clock,
+        base_url=nse_url,
+        enabled=settings.nse_enabled,
+        timeout_seconds=settings.request_timeout_seconds,
+    )
+    nse: ChainProvider = nse_chain_client(site, clock)
+    if settings.data_source == "nse":
+        return [nse, upstox]
+    return [upstox, nse] if settings.nse_enabled else [upstox]
