@@ -250,7 +250,7 @@ def _auction_text(plan: BackfillPlan, report: BackfillReport) -> str:
     """Explains more candles than the plan has minutes: the plan counts continuous trading only."""
     if report.inserted <= plan.estimate.minutes:
         return ""
-    return " (including rows of the closing auction, which the plan does not count)"
+    return " (with closing-auction rows, which the plan does not count)"
 
 
 def unit(interval: CandleInterval) -> str:
