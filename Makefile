@@ -26,7 +26,8 @@ run: $(VENV)/.runtime ## Collect on the embedded store and the paper exchange (M
 	@$(BIN)/data-fetch run $(if $(MINUTES),--minutes $(MINUTES))
 
 test: $(VENV)/.development ## Run the whole test suite
-	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+	@# Four workers on two cores: half of the time a test waits for a process or a clock.
+	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
 
 chaos: $(VENV)/.development ## The tests of gaps, kills, corrections and laws, much longer (hours)
 	@CHAOS=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 0 $(ARGS) $(CHAOTIC)
