@@ -82,7 +82,7 @@ class Findings:
         if self.current_until(day) < day - HOLIDAYS_ALLOWED:
             doubts.append(f"the master is old: a future in it expired on {self.nearest_future}")
         if self.rejected:
-            doubts.append(f"{self.rejected} malformed row(s) of the master were rejected")
+            doubts.append(f"malformed rows of the master that were rejected: {self.rejected}")
         return doubts
 
 

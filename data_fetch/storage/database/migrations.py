@@ -19,13 +19,13 @@ MIGRATION_LOCK = 4_630_914_001
 
 
 @cache
-def scripts_folder() -> Path:
-    """The folder of the migrations: inside an installed package, beside it in a checkout."""
-    for folder in (PACKAGE_FOLDER / "packaged" / "alembic", PACKAGE_FOLDER.parent / "alembic"):
+def scripts_folder(package: Path = PACKAGE_FOLDER) -> Path:
+    """The folder of the migrations: inside an installed *package*, beside it in a checkout."""
+    for folder in (package / "packaged" / "alembic", package.parent / "alembic"):
         if (folder / "env.py").is_file():
             return folder
     raise SetupError(
-        f"the migrations are neither in {PACKAGE_FOLDER} nor beside it",
+        f"the migrations are neither in {package} nor beside it",
         hint="Install data-fetch again.",
     )
 

@@ -179,22 +179,15 @@ def test_set_up_with_a_server_that_is_down_says_so(monkeypatch: pytest.MonkeyPat
         postgres_config.setup_postgres_for_data_collection()
 
 
-def test_the_migrations_of_an_installed_package_are_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_migrations_of_an_installed_package_are_found(tmp_path: Path) -> None:
     """A wheel carries them inside the package."""
     installed = tmp_path / "site-packages" / "data_fetch"
     packaged = installed / "packaged" / "alembic"
     shutil.copytree(migrations.scripts_folder(), packaged)
-    monkeypatch.setattr(migrations, "PACKAGE_FOLDER", installed)
 
-    assert migrations.scripts_folder.__wrapped__() == packaged
+    assert migrations.scripts_folder(installed) == packaged
 
 
-def test_an_installation_without_migrations_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(migrations, "PACKAGE_FOLDER", tmp_path / "data_fetch")
-
+def test_an_installation_without_migrations_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="Install data-fetch again"):
-        migrations.scripts_folder.__wrapped__()
+        migrations.scripts_folder(tmp_path / "data_fetch")

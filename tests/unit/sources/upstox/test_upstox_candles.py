@@ -84,12 +84,6 @@ def test_documented_rows() -> None:
     assert (read_rows.complete, read_rows.rejected_rows) == (True, {})
 
 
-def test_a_good_body_is_not_read_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("data_fetch.sources.upstox.candle_rows._one_by_one")
-    rows = [row(f"{hour}:{minute:02}") for hour in (11, 10) for minute in range(59, -1, -1)]
-    assert len(read(*rows, received_at=datetime(2026, 9, 16, 11, 30, 5, tzinfo=IST)).block) == 90
-
-
 def test_no_rows_are_a_complete_response() -> None:
     nothing = read()
     assert (len(nothing.block), nothing.complete, nothing.rejected_rows) == (0, True, {})
