@@ -271,7 +271,7 @@ def test_malformed_rows_are_counted_and_reported(provider: Provider, tmp_path: P
     found = master(provider.url, tmp_path).today()
 
     assert (found.instruments, found.rejected) == (1, 2)
-    assert found.warning == "2 malformed row(s) of the master were rejected"
+    assert found.warning == "malformed rows of the master that were rejected: 2"
 
 
 def test_a_bounded_number_is_kept(provider: Provider, tmp_path: Path) -> None:
