@@ -10,22 +10,20 @@ among `open_exchanges`, and a ``SETTLEMENT_HOLIDAY`` is a day on which the marke
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 from data_fetch.core.clock import IST
-from data_fetch.core.errors import BadRecord, CalendarUnknown, SetupError
+from data_fetch.core.errors import BadRecord, SetupError
 from data_fetch.core.market.calendar import (
     LocalOverride,
     MarketCalendar,
     ProviderCalendar,
     ProviderHours,
     Segment,
-    Session,
-    TradingGroup,
     TradingWindow,
     parse_override,
 )
@@ -36,8 +34,6 @@ from data_fetch.core.world import World
 # NSE is the cash market and with it the indices; NFO its futures and options.
 SEGMENTS = {"NSE": (Segment.CASH, Segment.INDEX), "NFO": (Segment.FO,)}
 SETTLEMENT_HOLIDAY = "SETTLEMENT_HOLIDAY"
-# Timings are requested for so many days, today included: changes are announced days ahead.
-DAYS_AHEAD = 7
 OVERRIDE_NAME = "calendar_override.toml"
 
 HoursByDay = dict[tuple[date, Segment], ProviderHours]
@@ -76,35 +72,6 @@ class Amendments:
 
     calendar: ProviderCalendar
     rejected: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A session that a refresh has changed. *before* is None if it was unknown."""
-
-    day: date
-    segment: Segment
-    before: tuple[TradingWindow, ...] | None
-    after: tuple[TradingWindow, ...]
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """A day on which the calendar does not follow the provider."""
-
-    session: Session
-    provider_windows: tuple[TradingWindow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Refresh:
-    """The result of a refresh: the provider's calendar, the changed days, and the days on which
-    the calendar does not follow it."""
-
-    amendments: Amendments
-    changes: tuple[Change, ...]
-    conflicts: tuple[Conflict, ...]
 
 
 def fetch_amendments(api: MarketInfo, days: Iterable[date]) -> Amendments:
@@ -174,28 +141,6 @@ def read_open_hours(rows: Sequence[object], day: date) -> OpenHours:
         return OpenHours(day, {exchange: in_order(*each) for exchange, each in windows.items()})
     except ValueError as problem:
         raise BadRecord(f"{day}: {problem}") from None
-
-
-def refresh_calendar(
-    api: MarketInfo, calendar: MarketCalendar, data_folder: Path, world: World, today: date
-) -> Refresh:
-    """Fetch the provider's calendar, add it to the one on disk, and return the changes.
-
-    *calendar* is the one in force. An empty response removes nothing. Raises what *api* raises
-    and SetupError for a calendar on disk that cannot be read.
-    """
-    week = [today + timedelta(days=ahead) for ahead in range(DAYS_AHEAD)]
-    dates_without_hours = [day for day in calendar.dates_without_hours() if day.year == today.year]
-    amendments = fetch_amendments(api, sorted({*week, *dates_without_hours}))
-    fetched = amendments.calendar
-    path = calendar_file(data_folder, world)
-    save_calendar(path, read_calendar(path).with_newer(fetched))
-    after = calendar.with_amendments(fetched)
-    conflicts = [
-        Conflict(session, fetched.days[session.day, session.group.segment].windows)
-        for session in after.conflicts_with(fetched)
-    ]
-    return Refresh(amendments, tuple(_changes(calendar, after, fetched)), tuple(conflicts))
 
 
 def load_calendar(data_folder: Path, world: World, override: Path | None) -> MarketCalendar:
@@ -268,24 +213,6 @@ def save_calendar(path: Path, calendar: ProviderCalendar) -> None:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _changes(
-    before: MarketCalendar, after: MarketCalendar, fetched: ProviderCalendar
-) -> Iterator[Change]:
-    for day, segment in sorted(fetched.days):
-        was, now = _windows(before, day, segment), _windows(after, day, segment)
-        if now is not None and now != was:
-            yield Change(day, segment, was, now, fetched.days[day, segment].note)
-
-
-def _windows(
-    calendar: MarketCalendar, day: date, segment: Segment
-) -> tuple[TradingWindow, ...] | None:
-    try:
-        return calendar.session(day, TradingGroup(segment, auction=False)).windows
-    except CalendarUnknown:
-        return None
 
 
 def _hours_of(

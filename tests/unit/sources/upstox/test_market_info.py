@@ -19,13 +19,12 @@ from data_fetch.core.market.calendar import (
     Segment,
 )
 from data_fetch.core.world import World
+from data_fetch.services.calendar_refresh import Refresh, refresh_calendar
 from data_fetch.sources.upstox.market_info import (
-    Refresh,
     calendar_file,
     fetch_amendments,
     load_calendar,
     read_calendar,
-    refresh_calendar,
     save_calendar,
 )
 
