@@ -1,4 +1,4 @@
-"""The commands printed in README, tutorial and how-tos work when typed in their order."""
+"""The commands and Python examples in README, tutorial, how-tos and reference run in their order."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +20,14 @@ PAGES = [
     CHECKOUT / "README.md",
     *sorted((CHECKOUT / "docs" / "tutorial").glob("*.md")),
     *sorted((CHECKOUT / "docs" / "howto").glob("*.md")),
+    CHECKOUT / "docs" / "reference" / "reading.md",
 ]
 # A remark before a block says how it is run: `<!-- not run: reason -->`, `<!-- exit status 3 -->`
 # for commands that report incomplete data, `<!-- background -->` for servers.
-BLOCK = re.compile(r"(?:<!-- (?P<remark>[^>]*) -->\n)?```console\n(?P<text>.*?)```", re.DOTALL)
+REMARK = r"(?:<!-- (?P<remark>[^>]*) -->\n)?"
+BLOCK = re.compile(REMARK + r"```console\n(?P<text>.*?)```", re.DOTALL)
+EXAMPLE = re.compile(REMARK + r"```python\n(?P<text>.*?)```", re.DOTALL)
+NOT_RUN = "not run: "
 COMMAND = re.compile(r"^[$>] ((?:.*\\\n)*.*)\n((?:(?![$>] ).*\n)*)", re.MULTILINE)
 PRINTED_PORT = "8900"
 # What these print depends on how far the market's clock got meanwhile.
@@ -50,7 +55,7 @@ class Block:
 
     @property
     def why_not(self) -> str | None:
-        return self.remark.removeprefix("not run: ") if "not run" in self.remark else None
+        return reason_in(self.remark)
 
     @property
     def statuses(self) -> set[int]:
@@ -75,6 +80,17 @@ def blocks_of(page: Path) -> list[Block]:
     ]
 
 
+def reason_in(remark: str) -> str | None:
+    """Why the block after *remark* is not run; None when it is."""
+    return remark.removeprefix(NOT_RUN) if remark.startswith(NOT_RUN) else None
+
+
+def examples_of(page: Path) -> list[tuple[str, str | None]]:
+    """The Python code of *page*, each block with the reason why it is not run, if there is one."""
+    text = page.read_text(encoding="utf-8")
+    return [(found["text"], reason_in(found["remark"] or "")) for found in EXAMPLE.finditer(text)]
+
+
 def name_of(page: Path) -> str:
     return page.relative_to(CHECKOUT).as_posix()
 
@@ -84,6 +100,9 @@ def excluded() -> Iterator[tuple[str, str, str]]:
         for block in blocks_of(page):
             if block.why_not is not None:
                 yield name_of(page), block.typed[0].command, block.why_not
+        for code, reason in examples_of(page):
+            if reason is not None:
+                yield name_of(page), code.splitlines()[0], reason
 
 
 def shape_of(line: str) -> str:
@@ -172,7 +191,7 @@ def free_port() -> int:
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if any(b.why_not is None for b in blocks_of(page))], ids=name_of
 )
-def test_the_commands_of_a_page_work_in_their_order(page: Path, tmp_path: Path) -> None:
+def test_the_commands_and_examples_of_a_page_work(page: Path, tmp_path: Path) -> None:
     port = str(free_port())
     with shell_for(page, tmp_path) as shell:
         for block in blocks_of(page):
@@ -183,6 +202,10 @@ def test_the_commands_of_a_page_work_in_their_order(page: Path, tmp_path: Path) 
                 elif block.why_not is None:
                     output = shell.run(command, block.statuses)
                     assert outdated_lines(typed, output) == [], f"{command}\n{output}"
+        # In one process, because the table libraries take long to load.
+        code = "\n".join(code for code, why_not in examples_of(page) if why_not is None)
+        if code:
+            shell.run(shlex.join([sys.executable, "-c", code]), {0})
 
 
 @pytest.mark.parametrize(("page", "command", "reason"), list(excluded()))
