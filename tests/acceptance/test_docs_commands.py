@@ -1,4 +1,4 @@
-"""The commands and Python examples in README, tutorial, how-tos and reference run in their order."""
+"""The commands and Python examples in README, tutorial, how-tos and reference work in order."""
 
 import os
 import re

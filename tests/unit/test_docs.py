@@ -10,16 +10,42 @@ from checkout import CHECKOUT
 from click.testing import CliRunner
 from pydantic import AliasChoices
 
+from data_fetch import reading
 from data_fetch.cli.main import COMMANDS, cli
 from data_fetch.core.candles.coverage import State
 from data_fetch.core.chains.valuation import Reason
+from data_fetch.core.failures import FailureGroup, FailureKind
 from data_fetch.core.settings import Settings
+from data_fetch.reading import (
+    candle_ranges,
+    chain_series,
+    chain_snapshots,
+    coverage_days,
+    coverage_gaps,
+    instrument_lists,
+    quote_freshness,
+    quote_ranges,
+    run_records,
+)
 from data_fetch.storage.database.tables import Base
 
 EXAMPLE = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
 DOCS = CHECKOUT / "docs"
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 REFERENCE = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
+READING = (DOCS / "reference" / "reading.md").read_text(encoding="utf-8")
+TABLE_COLUMNS = {
+    *candle_ranges.COLUMNS,
+    *quote_ranges.COLUMNS,
+    *chain_snapshots.COLUMNS,
+    *chain_series.FIGURE_COLUMNS,
+    *chain_series.LEG_COLUMNS,
+    *coverage_days.COLUMNS,
+    *coverage_gaps.COLUMNS,
+    *quote_freshness.COLUMNS,
+    *instrument_lists.COLUMNS,
+    *run_records.COLUMNS,
+}
 # Programs send, return and report; see "Language" in docs/architecture.md.
 IDIOM = re.compile(r"\b(told|whoever|nobody|somebody|can be had|wish(es)? for)\b", re.IGNORECASE)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)?(?:#([^)\s]+))?\)")
@@ -146,11 +172,23 @@ def test_every_table_is_in_the_reference(name: str) -> None:
     assert f"| `{name}` |" in (DOCS / "reference" / "tables.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", [*State, *Reason])
-def test_every_state_and_reason_is_in_the_reference(name: str) -> None:
+@pytest.mark.parametrize("name", [*State, *Reason, *FailureKind, *FailureGroup])
+def test_every_state_reason_and_failure_is_in_the_reference(name: str) -> None:
     pages = "".join(path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md"))
 
     assert f"`{name}`" in pages
+
+
+@pytest.mark.parametrize("name", reading.__all__)
+def test_every_reading_function_is_in_the_reference(name: str) -> None:
+    assert f"\n## {name}\n" in READING
+
+
+def test_every_column_of_a_table_is_in_the_reference() -> None:
+    # Quantities in contracts are described once, as `..._contracts`.
+    named = {name for name in TABLE_COLUMNS if not name.endswith("_contracts")}
+
+    assert {name for name in named if f"`{name}`" not in READING} == set()
 
 
 def test_every_decision_is_numbered_once() -> None:
