@@ -16,10 +16,9 @@ from data_fetch.core.settings import Settings
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.context import CollectorContext, one_off_context
 from data_fetch.runtime.reporting import ProgressReporter
-from data_fetch.runtime.services import backfill_at, freshness_at, quotes_at, universe_at
+from data_fetch.runtime.services import backfill_at, quotes_at, universe_at
 from data_fetch.runtime.stores import Selection, selection_at
 from data_fetch.services.backfill import BackfillService
-from data_fetch.services.freshness import FreshnessMonitor
 from data_fetch.services.quotes import LtpService
 
 
@@ -47,20 +46,6 @@ def quotes_for(settings: Settings, reporter: ProgressReporter) -> Iterator[LtpSe
     with _context(settings) as context:
         universe = universe_at(context, reporter)
         yield quotes_at(context, universe, calendar_for(settings), reporter)
-
-
-@contextmanager
-def freshness_for(
-    settings: Settings, reporter: ProgressReporter
-) -> Iterator[tuple[FreshnessMonitor, Clock]]:
-    """The freshness monitor over the configured universe, and the provider's clock.
-
-    Raises SetupError when the configured source has nothing but chains.
-    """
-    with _context(settings) as context:
-        universe, calendar = universe_at(context, reporter), calendar_for(settings)
-        quotes = quotes_at(context, universe, calendar, reporter)
-        yield freshness_at(context, universe, calendar, quotes), context.provider.clock
 
 
 @contextmanager

@@ -327,11 +327,11 @@ class BackfillService:
         expectation = Expectation(self._calendar, reply.received_at, order.listed)
         run.count(window, reply, candles.outside)
         if reply.complete:
-            written = self._repository.record_answer(
+            written = self._repository.record_response(
                 window,
                 candles,
                 provenance,
-                by=f"{window.endpoint} answer",
+                by=f"{window.endpoint} response",
                 run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
                 attempt=_attempt(run.run_id, window, reply, None),
                 expectation=expectation,

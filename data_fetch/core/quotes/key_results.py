@@ -43,7 +43,7 @@ def key_results_without_records(
     without |= {row.instrument_key: (SyncState.REJECTED, row.reason) for row in response.rejected}
     unknown = (SyncState.QUARANTINED, "the provider does not know this key")
     without |= dict.fromkeys(response.unknown, unknown)
-    absent = (SyncState.ABSENT, "a good answer left it out")
+    absent = (SyncState.ABSENT, "a good response left it out")
     found = []
     for instrument in requested:
         if instrument.instrument_key in received:

@@ -63,7 +63,7 @@ class CandleRepository:
             days = load_unsettled_days(connection, instrument_keys, interval, first, last)
             return days, settled_lengths(connection, instrument_keys, interval, first, last)
 
-    def record_answer(
+    def record_response(
         self,
         days: InstrumentDays,
         candles: SessionCandles,

@@ -29,7 +29,7 @@ TODAY = date(2026, 9, 16)
 NOW = datetime(2026, 9, 16, 10, 30, tzinfo=IST)
 MONDAY, TUESDAY, WEDNESDAY = date(2025, 6, 9), date(2025, 6, 10), date(2025, 6, 11)
 AT = datetime(2025, 6, 12, 3, 30, tzinfo=UTC)
-ANSWER = Proof("historical answer", "1a2b3c4d", AT)
+ANSWER = Proof("historical response", "1a2b3c4d", AT)
 STILL = Proof("volume stood still between quotes", "5e6f7a8b", datetime(2025, 6, 9, 7, tzinfo=UTC))
 RELIANCE = Instrument(
     instrument_key="NSE_EQ|INE002A01018",
@@ -233,7 +233,7 @@ MIXED = [
         "10:00",
         "10:07",
         "source_empty",
-        proof="historical answer, run 1a2b3c4d, 2025-06-12T09:00:00+05:30",
+        proof="historical response, run 1a2b3c4d, 2025-06-12T09:00:00+05:30",
         attempts=1,
         next_attempt="2025-06-13T09:00:00+05:30",
     ),
@@ -718,7 +718,7 @@ def test_a_repair_leaves_what_was_proved_and_asks_for_the_rest_at_once(
 
     run("audit", *options(TUESDAY, TUESDAY, "--repair"))
 
-    proof = "historical answer, run 1a2b3c4d, 2025-06-12T09:00:00+05:30"
+    proof = "historical response, run 1a2b3c4d, 2025-06-12T09:00:00+05:30"
     assert run("gaps", *options(TUESDAY, TUESDAY, "--json")).gaps == [
         gap(TUESDAY, "10:00", "10:07", "source_empty", attempts=1, proof=proof),
         gap(TUESDAY, "15:00", "15:30", "missed", attempts=1),

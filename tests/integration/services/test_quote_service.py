@@ -283,7 +283,7 @@ def test_an_incomplete_slot_is_stored_with_its_reasons_in_both_databases(
     [run] = recent_runs(store)
     assert (run.outcome, run.stored) == (Outcome.INCOMPLETE, 2)
     assert run.details == {
-        "absent": {"TCS": "a good answer left it out"},
+        "absent": {"TCS": "a good response left it out"},
         "quarantined": {"INFY": "the provider does not know this key"},
         "rejected": {"SMALL": "last price -1.0 cannot be"},
     }

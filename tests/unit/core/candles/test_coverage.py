@@ -41,7 +41,7 @@ YESTERDAY = TODAY - timedelta(days=1)
 NOW = datetime(2026, 9, 16, 12, 0, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 STILL = Proof("volume", "run-1", NOW)
-ANSWER = Proof("historical answer", "run-2", NOW)
+ANSWER = Proof("historical response", "run-2", NOW)
 
 FIRST = 29_000_000
 LETTERS = {
@@ -406,7 +406,7 @@ IN_SESSION = st.sets(st.sampled_from(sorted(minutes(SESSION)))).map(
 ANYWHERE = st.sets(st.integers(FIRST - 3, FIRST + 20)).map(lambda chosen: spans_of(sorted(chosen)))
 PROOFS = st.builds(
     Proof,
-    st.sampled_from(["volume", "historical answer"]),
+    st.sampled_from(["volume", "historical response"]),
     st.sampled_from(["run-1", "run-2"]),
     st.integers(0, 100).map(lambda hours: NOW + hours * HOUR),
 )

@@ -30,7 +30,7 @@ def quote(symbol: str) -> Quote:
     ("answer", "state", "reason"),
     [
         pytest.param({"records": (quote("TCS"),)}, SyncState.OK, None, id="a quote"),
-        pytest.param({}, SyncState.ABSENT, "a good answer left it out", id="left out"),
+        pytest.param({}, SyncState.ABSENT, "a good response left it out", id="left out"),
         pytest.param(
             {"unknown": ("NSE_EQ|TCS",)},
             SyncState.QUARANTINED,
