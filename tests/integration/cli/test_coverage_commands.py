@@ -366,14 +366,14 @@ def test_gaps_for_people(run: Run, held: Store) -> None:
 
     assert ended.printed.splitlines() == [
         "RELIANCE     2025-06-09 10:00-10:07                 the source has none; historical "
-        "answer, 2025-06-12 09:00",
+        "response, 2025-06-12 09:00",
         "RELIANCE     2025-06-09 12:00-12:01                 no trade; volume stood still between "
         "quotes, 2025-06-09 12:30",
         "RELIANCE     2025-06-10 09:15-15:30 (whole day)     missed; never requested",
         "RELIANCE     2025-06-11 15:25-15:30                 missed; 2 attempts; quota",
         "RELIANCE     2025-06-12 to 2025-06-13: 2 whole days missed; never requested",
         "RELIANCE     2025-06-16 to 2025-06-17: 2 whole days the source has none; historical "
-        "answer, 2025-06-12 09:00",
+        "response, 2025-06-12 09:00",
         "1 instrument, 2025-06-09 to 2025-06-17: 1 no trade, 757 the source has none, "
         "1,130 missed (minutes).",
     ]
