@@ -132,10 +132,12 @@ def test_a_failing_symbol_is_reported_once_and_again_when_it_works(env: ChainEnv
     tick_for(env, poller, timedelta(minutes=3))
     poller.close()
 
-    reported = [line for line in env.remarks if "NIFTY" in line and "BANK" not in line]
-    assert len(reported) == 2
-    assert "NIFTY: no chain available" in reported[0]
-    assert reported[1] == "NIFTY: works again"
+    first, *between, last = [line for line in env.remarks if line.startswith("NIFTY:")]
+    assert first.startswith("NIFTY: no chain available")
+    # While Upstox is in its back-off, the website may be the first that works again.
+    assert all(line.startswith("NIFTY: chain received from nse") for line in between)
+    assert len(between) <= 1
+    assert last == "NIFTY: works again"
 
 
 def test_an_error_of_a_worker_is_raised_at_the_next_tick(env: ChainEnv) -> None:
