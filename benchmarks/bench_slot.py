@@ -151,7 +151,7 @@ def _our_slot(url: str, instruments: list[Instrument], bodies: list[bytes]) -> S
     service = LtpService(
         source=_Recorded(bodies),
         source_name="paper",
-        keeping=QuoteStore(open_store(url, World.PAPER)),
+        quotes_repository=QuoteStore(open_store(url, World.PAPER)),
         members=Members(tuple(instruments)),
         calendar=MarketCalendar.reviewed(),
         clock=clock,
