@@ -11,6 +11,7 @@ import click
 
 from data_fetch.cli.shared.output import counted, print_out, remark
 from data_fetch.cli.shared.run_lines import slot_line
+from data_fetch.core.chains.polls import Poll
 from data_fetch.core.clock import IST
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
@@ -25,6 +26,7 @@ class SlotLines:
     def __init__(self) -> None:
         self.slots = 0
         self.quotes = 0
+        self.snapshots = 0
         self._last_error: str | None = None
 
     def message(self, text: str) -> None:
@@ -33,6 +35,9 @@ class SlotLines:
     def started(self, start: CollectorStart) -> None:
         for line in introduction(start):
             remark(line)
+
+    def polled(self, poll: Poll) -> None:
+        self.snapshots += poll.stored
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         self.slots += run.outcome in {Outcome.COMPLETED, Outcome.INCOMPLETE}
@@ -76,6 +81,7 @@ def command(minutes: int | None) -> None:
     reporter = SlotLines()
     data_scheduler.start(minutes=minutes, reporter=reporter)
     remark(
-        f"Stopped after {counted(reporter.slots, 'slot')}, {counted(reporter.quotes, 'quote')} "
-        "stored. See what is held: data-fetch status"
+        f"Stopped after {counted(reporter.slots, 'slot')}: {counted(reporter.quotes, 'quote')} "
+        f"and {counted(reporter.snapshots, 'chain snapshot')} stored. See what is held: "
+        "data-fetch status"
     )
