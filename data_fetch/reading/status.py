@@ -12,7 +12,7 @@ from data_fetch.core.world import World
 from data_fetch.reading.chain_status import ChainStatus, chain_status
 from data_fetch.reading.instants import day_text, ist_text
 from data_fetch.reading.records import store_of
-from data_fetch.runtime.limits import required_pauses
+from data_fetch.runtime.pauses import required_pauses
 from data_fetch.runtime.stores import degraded_reason
 from data_fetch.storage.candles.coverage import CandleHoldings, candle_holdings
 from data_fetch.storage.quotes import QuoteHoldings, QuoteStore

@@ -1,41 +1,21 @@
-"""The rate limits of the configured sources, and the pauses that they require at present."""
+"""The rate limits of the sources of option chains."""
 
 from collections.abc import Mapping
-from contextlib import closing
-from datetime import datetime, timedelta
-from pathlib import Path
-from urllib.parse import urlsplit
 
-from data_fetch.core.clock import SystemClock
-from data_fetch.core.settings import NSE_URL, UPSTOX_URL, Settings
-from data_fetch.core.world import World
+from data_fetch.core.chains.chains import ChainSource
+from data_fetch.core.chains.polling import SourceLimits
+from data_fetch.core.settings import Settings
 from data_fetch.sources.nse.site import NSE_LIMITS
-from data_fetch.sources.transport.pacing import Pacer, state_file_for
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 
-
-def limits_of(settings: Settings) -> Mapping[timedelta, int]:
-    """The rate windows of the first source for chains."""
-    return NSE_LIMITS if settings.data_source == "nse" else UPSTOX_LIMITS
-
-
-def required_pauses(settings: Settings) -> Mapping[str, datetime]:
-    """Until when a provider wants no request to an API, by the name of the API; live world only.
-
-    The paper exchange requires pauses only of the process that it answers.
-    """
-    if settings.world is World.PAPER:
-        return {}
-    upstox = urlsplit(settings.base_url or UPSTOX_URL).netloc
-    nse = urlsplit(settings.nse_base_url or NSE_URL).netloc
-    return {
-        **_pauses(state_file_for(nse, ""), NSE_LIMITS),
-        **_pauses(state_file_for(upstox, settings.access_token.get_secret_value()), UPSTOX_LIMITS),
-    }
+# The website gets one request at a time. With a second poll in progress it is not idle while
+# the first one finds out whether another source works again.
+CHAIN_LIMITS: Mapping[ChainSource, SourceLimits] = {
+    ChainSource.UPSTOX: SourceLimits(UPSTOX_LIMITS, at_once=4),
+    ChainSource.NSE: SourceLimits(NSE_LIMITS, at_once=2),
+}
 
 
-def _pauses(ledger: Path, limits: Mapping[timedelta, int]) -> Mapping[str, datetime]:
-    if not ledger.exists():
-        return {}
-    with closing(Pacer(ledger, SystemClock(), limits)) as pacer:
-        return pacer.pauses()
+def first_chain_source(settings: Settings) -> ChainSource:
+    """The source of chains that is tried first."""
+    return ChainSource.NSE if settings.data_source == "nse" else ChainSource.UPSTOX
