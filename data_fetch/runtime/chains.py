@@ -17,7 +17,7 @@ from data_fetch.core.ports import ChainProvider, Clock
 from data_fetch.core.settings import Settings
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.context import CollectorContext, one_off_context
-from data_fetch.runtime.limits import limits_of
+from data_fetch.runtime.limits import CHAIN_LIMITS
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.runtime.services import universe_at
 from data_fetch.runtime.stores import store_for
@@ -78,7 +78,7 @@ def chain_poller_at(context: ChainContext, members: Sequence[Instrument]) -> Cha
     return ChainPoller(
         service=chain_service_at(context),
         targets=Polling(context.settings, context.store, members).poll_targets,
-        limits=limits_of(context.settings),
+        limits=CHAIN_LIMITS,
         clock=context.clock,
         report=context.report,
     )

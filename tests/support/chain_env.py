@@ -51,6 +51,7 @@ class ChainEnv:
     store: Store
     api: UpstoxApi
     context: ChainContext
+    symbols: Sequence[str] = SYMBOLS
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -84,7 +85,7 @@ class ChainEnv:
             return listed_expiries(connection, [underlying.instrument_key], date.min)
 
     def poller(self) -> ChainPoller:
-        return chain_poller_at(self.context, [self.instrument(symbol) for symbol in SYMBOLS])
+        return chain_poller_at(self.context, [self.instrument(symbol) for symbol in self.symbols])
 
     def instrument(self, symbol: str) -> Instrument:
         with self.store.reading() as connection:
@@ -136,12 +137,18 @@ class ChainEnv:
 
 @contextmanager
 def chain_env(
-    database_url: str, folder: Path, start: datetime, *, stop: Event | None = None, **settings: Any
+    database_url: str,
+    folder: Path,
+    start: datetime,
+    *,
+    stop: Event | None = None,
+    symbols: Sequence[str] = SYMBOLS,
+    **settings: Any,
 ) -> Iterator[ChainEnv]:
     """A shop at *start*; *settings* by the names of the environment."""
     clock = VirtualClock(start)
     hold = clock.hold()
-    exchange = PaperExchange(clock, calendar=CALENDAR, symbols=SYMBOLS)
+    exchange = PaperExchange(clock, calendar=CALENDAR, symbols=symbols)
     store = open_store(database_url, World.PAPER)
     remarks: list[str] = []
     with exchange:
@@ -165,7 +172,7 @@ def chain_env(
             stop=stop or Event(),
             report=remarks.append,
         )
-        yield ChainEnv(exchange, clock, store, api, context, remarks)
+        yield ChainEnv(exchange, clock, store, api, context, symbols, remarks)
     hold.release()
     store.close()
 

@@ -23,6 +23,7 @@ from data_fetch.core.settings import NSE_URL
 from data_fetch.sources.chain_parsing.values import MONTHS
 from data_fetch.sources.transport.bodies import parse_json
 from data_fetch.sources.transport.recording import RecordingRequestContext
+from data_fetch.sources.transport.retry_after import retry_after
 
 if TYPE_CHECKING:
     import requests
@@ -37,6 +38,8 @@ SITE_COOKIE = "nseappid"
 REVISIT_AFTER = timedelta(minutes=4)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_REDIRECTS = 2
+# A response of these statuses may name a pause.
+PAUSES = frozenset({429, 503})
 
 CONNECT_SECONDS = 5.0
 PIECE = 65_536
@@ -201,6 +204,9 @@ class NseSite:
             with self._pacing.request(NSE_API, context.lane, context.deadline, context.stop):
                 context.requests += 1
                 response = self._send(url, headers)
+            pause = retry_after(response.headers, response.received_at)
+            if response.status in PAUSES and pause:
+                self._pacing.pause(NSE_API, pause)
             if response.status not in REDIRECTS or "Location" not in response.headers:
                 return response
             url = urljoin(url, response.headers["Location"])
