@@ -201,7 +201,7 @@ def test_a_refused_token_sends_no_repairs(wire: Wire) -> None:
     assert wire.runs[-1].outcome is Outcome.MISSED
 
 
-# -- one bad thing costs itself ---------------------------------------------------------------------
+# -- one bad thing costs itself -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "9" * 5000], ids=lambda n: n[:6])
