@@ -115,7 +115,7 @@ def collector_at(
     if settings.data_source == "nse":
         # NSE's site has chains and nothing else.
         services = [chain_poller]
-    groups = Members(universe.members).groups
+    groups = Members.as_of(universe.members, context.provider.clock.now()).groups
     timetable = standard_timetable(calendar, groups, settings.finalise_at)
     return Collector(
         context=context,

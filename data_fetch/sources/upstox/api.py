@@ -16,6 +16,7 @@ from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.errors import (
     AccessDenied,
     BadResponse,
+    RateLimited,
     RequestRefused,
     TokenRejected,
     Unreachable,
@@ -252,7 +253,7 @@ class UpstoxApi:
         return replace(self._read(raw, endpoint, token), requested_at=requested_at)
 
     def _read(self, raw: RawResponse, endpoint: Endpoint, token: str) -> Response:
-        """The data of *raw*; what the response shows of *token* is recorded."""
+        """The data of *raw*; a rejected *token* and a required pause are recorded."""
         try:
             response = read_response(raw, endpoint.shape)
         except TokenRejected as rejected:
@@ -265,6 +266,10 @@ class UpstoxApi:
             raise
         except RequestRefused:
             self._token.accept(endpoint.api, token)
+            raise
+        except RateLimited as limited:
+            if limited.retry_after:
+                self._pacing.pause(endpoint.api, limited.retry_after)
             raise
         self._token.accept(endpoint.api, token)
         return response

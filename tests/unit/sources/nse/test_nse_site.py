@@ -287,6 +287,16 @@ class TestPace:
             site.contract_info("NIFTY", context)
         assert len(stub.seen) == 2
 
+    def test_a_required_pause_holds_for_later_requests(
+        self, stub: Stub, clock: VirtualClock, tmp_path: Path
+    ) -> None:
+        visiting(stub, Scripted(429, b"", {"Retry-After": "600"}))
+        site = site_for(stub.url, clock, nse_pacer(tmp_path / "nse", clock))
+        assert problem_of(site).kind is FailureKind.RATE_LIMITED
+        sent = len(stub.seen)
+        assert "pause of nse until 09:40" in str(problem_of(site))
+        assert len(stub.seen) == sent
+
     def test_a_stop_ends_the_wait(self, stub: Stub, clock: VirtualClock, tmp_path: Path) -> None:
         visiting(stub, json(INFO))
         site = site_for(stub.url, clock, nse_pacer(tmp_path / "nse", clock))
