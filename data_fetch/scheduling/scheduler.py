@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Event
 
-from data_fetch.core.errors import DataFetchError, LostLeadership
+from data_fetch.core.errors import DataFetchError, LostLeadership, WrongWorld
 from data_fetch.core.timetable import next_morning
 from data_fetch.runtime.collector import Collector, collector_at
 from data_fetch.runtime.context import CollectorContext, context_for
@@ -50,14 +50,16 @@ class DataScheduler:
         self._degraded: str | None = None
         self._collector: Collector | None = None
         self._registry: JobRegistry | None = None
+        self._wrong_world: WrongWorld | None = None
         self.failures: list[str] = []
 
     def start(self, *, minutes: int | None = None, reporter: ProgressReporter = SILENT) -> None:
         """Collect until `stop()`, or for *minutes* of the market once ready. Blocks.
 
         Waits while another scheduler collects into the same store, and again when the store
-        is lost. Raises SetupError for a fault in the configuration, OutsideError for one of the
-        provider or the network.
+        is lost. Raises SetupError for a fault in the configuration (WrongWorld also later, when a
+        provider turns out to be of the other world), OutsideError for one of the provider or the
+        network.
         """
         settings = process_settings()
         chosen = store_for_run(settings, reporter.message)
@@ -132,7 +134,10 @@ class DataScheduler:
         )
 
     def run(self, collector: Collector, until: datetime) -> None:
-        """The loop: start due jobs, wait for the next instant, repeat."""
+        """The loop: start due jobs, wait for the next instant, repeat.
+
+        Raises WrongWorld when a job met prices of the other world.
+        """
         clock = collector.provider.clock
         registry = JobRegistry(clock, self._job_failed)
         self._collector, self._registry = collector, registry
@@ -156,6 +161,8 @@ class DataScheduler:
             hold.release()
             self._collector = self._registry = None
             log.info("stopped")
+        if self._wrong_world is not None:
+            raise self._wrong_world
 
     def _wait(
         self,
@@ -172,7 +179,9 @@ class DataScheduler:
     def _job_failed(self, job: str, problem: Exception) -> None:
         self.failures.append(f"{job}: {problem}")
         del self.failures[:-KEPT_FAILURES]
-        if isinstance(problem, LostLeadership):
+        if isinstance(problem, WrongWorld):
+            self._wrong_world = problem
+        if isinstance(problem, LostLeadership | WrongWorld):
             self._stop.set()
 
 
