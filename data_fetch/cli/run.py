@@ -12,6 +12,7 @@ import click
 
 from data_fetch.cli.shared.output import REFUSED, counted, print_out, remark
 from data_fetch.cli.shared.run_lines import slot_line
+from data_fetch.core.chains.polls import Poll
 from data_fetch.core.clock import IST, LONGEST_NAP_SECONDS, stopwatch
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
@@ -29,6 +30,7 @@ class SlotLines:
     def __init__(self) -> None:
         self.slots = 0
         self.quotes = 0
+        self.snapshots = 0
         self._last_error: str | None = None
 
     def message(self, text: str) -> None:
@@ -37,6 +39,9 @@ class SlotLines:
     def started(self, start: CollectorStart) -> None:
         for line in introduction(start):
             remark(line)
+
+    def polled(self, poll: Poll) -> None:
+        self.snapshots += poll.stored
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         self.slots += run.outcome in {Outcome.COMPLETED, Outcome.INCOMPLETE}
@@ -105,6 +110,7 @@ def command(minutes: int | None) -> None:
             os._exit(REFUSED)
     collecting.result()
     remark(
-        f"Stopped after {counted(reporter.slots, 'slot')}, {counted(reporter.quotes, 'quote')} "
-        "stored. See what is held: data-fetch status"
+        f"Stopped after {counted(reporter.slots, 'slot')}: {counted(reporter.quotes, 'quote')} "
+        f"and {counted(reporter.snapshots, 'chain snapshot')} stored. See what is held: "
+        "data-fetch status"
     )
