@@ -58,7 +58,7 @@ class LtpService(RecurringService):
         clock: Clock,
         last_recorded_slot: datetime,
         running_since: datetime,
-        listeners: Sequence[SlotListener] = (),
+        listeners: Collection[SlotListener] = (),
     ) -> None:
         self._source = source
         self._source_name = source_name
