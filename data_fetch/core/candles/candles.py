@@ -24,6 +24,10 @@ from data_fetch.core.market.session import (
 from data_fetch.core.market.table import Segment
 from data_fetch.core.spans import Spans, joined, spans_of
 
+# On auction days the provider's rows go on after continuous trading, to the hour at which shares
+# used to close: one of them, at 15:28 or 15:29, is the auction.
+ROWS_AFTER_TRADING = 15
+
 
 class CandleInterval(StrEnum):
     """The time that one candle covers, as users write it."""
@@ -178,7 +182,7 @@ def placed(block: CandleBlock, session_on: Callable[[date], Session]) -> Session
         session = session_on(day)
         expected = expected_spans(session, block.interval)
         inside = _rows_in(starts, expected, row, end)
-        tail = _rows_in(starts, _auction_tail(session, block.interval), row, end)
+        tail = _rows_in(starts, auction_tail(session, block.interval), row, end)
         for position in tail:
             kinds[position] = _tail_kind(block, position, session)
         if inside:
@@ -217,7 +221,7 @@ def _rows_in(starts: Sequence[int], spans: Spans, row: int, end: int) -> Sequenc
     ]
 
 
-def _auction_tail(session: Session, interval: CandleInterval) -> Spans:
+def auction_tail(session: Session, interval: CandleInterval) -> Spans:
     """The minutes from the end of continuous trading to the end of the closing auction."""
     if session.auction is None or not session.spans or interval is CandleInterval.DAY:
         return ()
