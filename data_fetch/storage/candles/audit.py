@@ -32,7 +32,6 @@ from data_fetch.core.candles.findings import (
     outside_finding,
 )
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.market.calendar import group_of
 from data_fetch.core.market.session import day_of, midnight_number
 from data_fetch.core.spans import Spans, joined, without
 from data_fetch.storage.candles.candles import candles
@@ -232,12 +231,11 @@ def outside_rows(
 
 def closed_days(scope: CoverageQuery, ledger: LedgerRows) -> list[LedgerKey]:
     """The ledger rows that count candles on a day without a session."""
-    calendar = scope.expectation.calendar
-    groups = {one.instrument_key: group_of(one) for one in scope.instruments}
+    named = {one.instrument_key: one for one in scope.instruments}
     return [
         (key, day)
         for (key, day), row in ledger.items()
-        if row.present and not calendar.session(day, groups[key]).open
+        if row.present and not scope.expectation.session(named[key], day).open
     ]
 
 

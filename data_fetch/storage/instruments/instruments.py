@@ -15,12 +15,21 @@ from data_fetch.core.instruments.lineage import KeyChange, detect_lineage, prese
 from data_fetch.core.instruments.universe import Universe, resolve
 from data_fetch.core.world import World
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
-from data_fetch.storage.database.tables import InstrumentLineage, InstrumentRow, StoreMeta, table
+from data_fetch.storage.database.tables import (
+    InstrumentLineage,
+    InstrumentMasterRow,
+    InstrumentRow,
+    StoreMeta,
+    table,
+)
 from data_fetch.storage.database.upsert import Rule, bulk_write, earliest, latest, upsert
+from data_fetch.storage.instruments.auction import with_auction_history
+from data_fetch.storage.instruments.masters import master_before, master_dates
 from data_fetch.storage.instruments.terms import record_terms
 
 instruments_table = table(InstrumentRow)
 lineage_table = table(InstrumentLineage)
+masters_table = table(InstrumentMasterRow)
 meta = table(StoreMeta)
 MASTER = "master"
 COLUMNS = tuple(column.name for column in instruments_table.columns)
@@ -69,8 +78,9 @@ def save_master(
     # before its new names replace the old ones.
     lineage = _record_lineage(store, begin, cash, seen_on, now)
     changed += _save(begin, cash, seen_on)
-    if digest is not None:
-        with begin() as connection:
+    with begin() as connection:
+        upsert(connection, masters_table, ("as_of",), [(seen_on,)])
+        if digest is not None:
             upsert(connection, meta, ("name", "value"), [(MASTER, digest)])
     return SavedMaster(changed, lineage)
 
@@ -119,7 +129,7 @@ def instruments_named(connection: Connection, symbols: Sequence[str]) -> Univers
     members = {one.instrument_key: one for one in (*universe.members, *named)}
     return replace(
         universe,
-        members=tuple(members.values()),
+        members=tuple(with_auction_history(connection, members.values())),
         unresolved=tuple(u for u in universe.unresolved if u.symbol.upper() not in others),
     )
 
@@ -146,19 +156,32 @@ def listed_instruments(connection: Connection, symbols: Sequence[str]) -> Univer
     if universe.unresolved:
         # The nearest symbols are looked for among all of them.
         universe = resolve(symbols, map(_instrument, connection.execute(listed)))
-    return universe
+    members = tuple(with_auction_history(connection, universe.members))
+    return replace(universe, members=members)
 
 
 def instruments_with(connection: Connection, instrument_keys: Iterable[str]) -> list[Instrument]:
     """The instruments of these keys, by the last master that listed them."""
     wanted = instruments_table.c.instrument_key.in_(list(instrument_keys))
-    return [_instrument(row) for row in connection.execute(select(instruments_table).where(wanted))]
+    rows = connection.execute(select(instruments_table).where(wanted))
+    return with_auction_history(connection, map(_instrument, rows))
 
 
-def first_seen_days(connection: Connection, instrument_keys: Sequence[str]) -> dict[str, date]:
-    """The date on which each of these instruments was in a master for the first time."""
-    query = select(instruments_table).where(instruments_table.c.instrument_key.in_(instrument_keys))
-    return {row.instrument_key: row.first_seen for row in connection.execute(query)}
+def earliest_listings(connection: Connection, instrument_keys: Sequence[str]) -> dict[str, date]:
+    """The first day on which each of these instruments may have been listed: the day after the
+    last master that lacked it.
+
+    An instrument that no stored master lacked is left out: it may have been listed on any day.
+    """
+    columns = instruments_table.c
+    query = select(columns.instrument_key, columns.first_seen).where(
+        columns.instrument_key.in_(instrument_keys)
+    )
+    dates = master_dates(connection)
+    lacked = {
+        key: master_before(dates, first_seen) for key, first_seen in connection.execute(query)
+    }
+    return {key: last + timedelta(days=1) for key, last in lacked.items() if last is not None}
 
 
 def lineage_of(connection: Connection, instrument_key: str) -> list[KeyChange]:
