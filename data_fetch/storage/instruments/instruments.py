@@ -137,6 +137,11 @@ def listed_instruments(connection: Connection, symbols: Sequence[str]) -> Univer
     return universe
 
 
+def last_keys(connection: Connection, symbols: Sequence[str]) -> dict[str, str]:
+    """The present key of the instrument that had each of *symbols* last, by symbol in capitals."""
+    return _last_keys(connection, symbols, _rows_named(connection, symbols))
+
+
 def instruments_with(connection: Connection, instrument_keys: Iterable[str]) -> list[Instrument]:
     """The instruments of these keys, by the last master that listed them."""
     wanted = instruments_table.c.instrument_key.in_(list(instrument_keys))
@@ -248,17 +253,23 @@ def _rows_named(connection: Connection, symbols: Sequence[str]) -> Sequence[Row[
     return connection.execute(query).all()
 
 
-def _last_bearers(
+def _last_keys(
     connection: Connection, symbols: Sequence[str], rows: Sequence[Row[Any]]
-) -> Iterator[tuple[str, Row[Any]]]:
-    """Each of *symbols*, in capitals, with the row of what its last bearer has become."""
+) -> dict[str, str]:
     seen = [
         (name, row.instrument_key, row.last_seen)
         for row in rows
         for name in _names(_instrument(row))
     ]
     wanted = {symbol.upper() for symbol in symbols}
-    keys = last_bearers(wanted, seen, key_changes(connection))
+    return last_bearers(wanted, seen, key_changes(connection))
+
+
+def _last_bearers(
+    connection: Connection, symbols: Sequence[str], rows: Sequence[Row[Any]]
+) -> Iterator[tuple[str, Row[Any]]]:
+    """Each of *symbols*, in capitals, with the row of what its last bearer has become."""
+    keys = _last_keys(connection, symbols, rows)
     query = select(instruments_table).where(
         is_among(connection, instruments_table.c.instrument_key, set(keys.values()))
     )

@@ -289,6 +289,22 @@ def test_both_real_masters_one_after_the_other(
     assert first_seen.count(date(2025, 2, 8)) > 3000
 
 
+def test_a_list_of_former_symbols_is_collected_whole_under_the_real_new_ones(
+    store: Store, shared_data: Path
+) -> None:
+    masters = shared_data / "cases"
+    listed = ["RELIANCE", "TATAMOTORS", "ZOMATO", "NIFTY"]
+    for day, name in ((THURSDAY, "before"), (FRIDAY, "after")):
+        save_master(store, read_instruments(masters / f"rename_master_{name}.json.gz"), day, NOW)
+
+    with store.reading() as connection:
+        found = listed_instruments(connection, listed)
+
+    assert [one.symbol for one in found.members] == ["RELIANCE", "TMPV", "ETERNAL", "NIFTY"]
+    assert list(map(str, found.followed)) == ["TATAMOTORS is TMPV now", "ZOMATO is ETERNAL now"]
+    assert not found.unresolved
+
+
 @pytest.mark.parametrize("symbol", ["LTIM", "ltim", "LTM"])
 def test_a_former_symbol_resolves_to_the_current_instrument(store: Store, symbol: str) -> None:
     reissued = replace(
