@@ -74,6 +74,9 @@ class Pacing(Protocol):
         set before there is one.
         """
 
+    def pause(self, api: str, duration: timedelta) -> None:
+        """Give no permission for *api* for *duration* from now: the provider requires it."""
+
 
 class QuoteSource(Protocol):
     def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteResponse:

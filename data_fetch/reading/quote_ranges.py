@@ -9,14 +9,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from data_fetch.core.candles.expectation import Expectation
-from data_fetch.core.clock import IST, MINUTE, minute_of
+from data_fetch.core.clock import MINUTE, minute_of
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import former_symbols
-from data_fetch.core.market.calendar import group_of
 from data_fetch.core.quotes.freshness import Judgement
 from data_fetch.core.settings import Settings
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named
-from data_fetch.reading.instants import MICROSECOND, Period, exact_text, period
+from data_fetch.reading.instants import Period, exact_text, period
 from data_fetch.reading.quote_freshness import judgement_document, judgements
 from data_fetch.reading.records import Symbols, records_for, several
 from data_fetch.runtime.settings import process_settings
@@ -201,16 +200,13 @@ def _slots_of(
     expectation: Expectation,
 ) -> SymbolSlots:
     over = minute_of(expectation.now) - MINUTE
-    due = set(
-        expectation.calendar.slots_between(
-            wanted.begin - MICROSECOND, min(wanted.end, over), group_of(instrument)
-        )
-        if wanted.begin <= over
-        else ()
-    )
-    listed = expectation.listed.get(instrument.instrument_key, wanted.first)
-    until = instrument.expiry or wanted.last
-    due = {slot for slot in due if listed <= slot.astimezone(IST).date() <= until}
+    end = min(wanted.end, over)
+    due = {
+        slot
+        for session in expectation.sessions(instrument, wanted.first, wanted.last)
+        for slot in session.slot_instants
+        if wanted.begin <= slot <= end
+    }
     in_session = [
         slot
         for slot, off_session in zip(columns["timestamp"], columns["off_session"], strict=True)

@@ -104,9 +104,7 @@ def collector_at(
         stop=context.stop,
         report=reporter.message,
     )
-    chain_poller = chain_poller_at(
-        chain_context_at(context, calendar, reporter.message), universe.members
-    )
+    chain_poller = chain_poller_at(chain_context_at(context, calendar, reporter), universe.members)
     services: list[RecurringService] = [
         quotes,
         minute_candles_at(context, universe, calendar),
@@ -117,7 +115,7 @@ def collector_at(
     if settings.data_source == "nse":
         # NSE's site has chains and nothing else.
         services = [chain_poller]
-    groups = Members(universe.members).groups
+    groups = Members.as_of(universe.members, context.provider.clock.now()).groups
     timetable = standard_timetable(calendar, groups, settings.finalise_at)
     return Collector(
         context=context,

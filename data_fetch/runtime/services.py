@@ -67,7 +67,7 @@ def quotes_at(
         source=provider.sources.quotes,
         source_name=provider.source_name,
         quotes_repository=QuoteStore(store, context.guard),
-        members=Members(universe.members),
+        members=Members.as_of(universe.members, context.provider.clock.now()),
         unresolved=[missing.symbol for missing in universe.unresolved],
         calendar=calendar,
         clock=provider.clock,
@@ -84,7 +84,7 @@ def freshness_at(
     settings = context.settings
     return FreshnessMonitor(
         quotes_repository=QuoteStore(context.store, context.guard),
-        members=Members(universe.members),
+        members=Members.as_of(universe.members, context.provider.clock.now()),
         calendar=calendar,
         clock=context.provider.clock,
         rules=FreshnessRules(

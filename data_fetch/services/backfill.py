@@ -14,7 +14,8 @@ from functools import partial
 from threading import Event
 from typing import Self
 
-from data_fetch.core.candles.candles import CandleInterval, CandleReply, Provenance, placed
+from data_fetch.core.candles.auction_days import placed_for
+from data_fetch.core.candles.candles import CandleInterval, CandleReply, Provenance
 from data_fetch.core.candles.coverage import DayCoverage, State, needs_request, with_failure
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.request_planner import (
@@ -35,7 +36,7 @@ from data_fetch.core.errors import (
 )
 from data_fetch.core.failures import FailureGroup, first_wait
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.market.calendar import MarketCalendar, Session, group_of
+from data_fetch.core.market.calendar import MarketCalendar, Session
 from data_fetch.core.ports import CandleSource, Clock
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.core.spans import count
@@ -236,7 +237,7 @@ class BackfillService:
         trading = [
             instrument
             for instrument in instruments
-            if self._calendar.session(expectation.today, group_of(instrument)).open
+            if expectation.session(instrument, expectation.today).open
         ]
         begun = self._begun(job)
         self._repository.prove_no_trades(trading, begun, expectation)
@@ -262,7 +263,7 @@ class BackfillService:
         """The days that a request could improve, by the ledger and the time of day."""
         keys = [instrument.instrument_key for instrument in order.instruments]
         ledger, settled = self._repository.unsettled(keys, order.interval, order.first, order.last)
-        for instrument in order.instruments:
+        for instrument in self._repository.with_auction_history(order.instruments):
             key = instrument.instrument_key
             for session in expectation.sessions(instrument, order.first, order.last):
                 length = _length(session, order.interval)
@@ -315,9 +316,8 @@ class BackfillService:
 
     def _record(self, run: "_Run", window: Window, reply: CandleReply) -> None:
         """Store one response, with the ledger and the run's audit row, in one transaction."""
-        instrument, order = window.instrument, run.plan.order
-        group = group_of(instrument)
-        candles = placed(reply.block, lambda day: self._calendar.session(day, group))
+        order = run.plan.order
+        candles = placed_for(window.instrument, reply.block, self._calendar)
         provenance = Provenance(
             source=self._source_name,
             is_final=window.endpoint.is_final,

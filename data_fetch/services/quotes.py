@@ -141,7 +141,7 @@ class LtpService(RecurringService):
         in_session = [
             instrument
             for instrument in self._members.named(symbols)
-            if self._calendar.is_slot_due(slot, group_of(instrument))
+            if self._calendar.is_slot_due(slot, _group_at(slot, instrument))
         ]
         if not in_session:
             return None
@@ -171,7 +171,7 @@ class LtpService(RecurringService):
         if paused and not self._paused:
             log.error("paused_for_token", extra={"problem": str(problem)})
         elif self._paused and not paused:
-            log.warning("resumed_with_new_token")
+            log.warning("resumed_with_token")
         self._paused = paused
 
     def _collect(
@@ -185,7 +185,7 @@ class LtpService(RecurringService):
             return self._record_failure(job, slot, requested, started, problem), problem
         in_session = {
             group: self._calendar.is_slot_due(slot, group)
-            for group in set(map(group_of, requested))
+            for group in {_group_at(slot, instrument) for instrument in requested}
         }
         if any(in_session.values()):
             response = self._without_falling_volumes(slot, response)
@@ -231,7 +231,7 @@ class LtpService(RecurringService):
                 symbol=result.instrument.symbol,
                 slot=slot,
                 quote=result.quote,
-                off_session=not in_session[group_of(result.instrument)],
+                off_session=not in_session[_group_at(slot, result.instrument)],
                 received_at=received,
                 source=self._source_name,
                 run_id=run.run_id,
@@ -311,3 +311,7 @@ def _summed_up(runs: Sequence[SyncRun]) -> SyncRun:
     first, last = runs[0], runs[-1]
     since = first.due_slot.astimezone(IST) if first.due_slot else None
     return replace(last, error=f"{len(runs)} slots since {since:%d %b %H:%M}: {last.error}")
+
+
+def _group_at(slot: datetime, instrument: Instrument) -> TradingGroup:
+    return group_of(instrument, slot.astimezone(IST).date())

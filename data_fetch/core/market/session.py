@@ -36,11 +36,14 @@ FUTURES_AND_OPTIONS = TradingGroup(Segment.FO, auction=False)
 INDIA_VIX_KEY = "NSE_INDEX|India VIX"
 
 
-def group_of(instrument: Instrument) -> TradingGroup:
-    """The group of *instrument*. Raises BadRecord for a segment without trading hours."""
+def group_of(instrument: Instrument, day: date) -> TradingGroup:
+    """The group of *instrument* on *day*: stocks join the closing auction and leave it.
+
+    Raises BadRecord for a segment without trading hours.
+    """
     match instrument.segment:
         case "NSE_EQ":
-            return F_AND_O_STOCK if instrument.cas_eligible else OTHER_STOCK
+            return F_AND_O_STOCK if instrument.in_auction_on(day) else OTHER_STOCK
         case "NSE_INDEX":
             # Derived from option prices, it changes while the stocks are in their auction.
             return INDIA_VIX if instrument.instrument_key == INDIA_VIX_KEY else INDEX

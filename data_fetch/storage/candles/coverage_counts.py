@@ -60,7 +60,8 @@ def trading_days(scope: CoverageQuery) -> Iterator[InstrumentTradingDays]:
     alike: dict[object, Sequence[TradingDay]] = {}
     for instrument in scope.instruments:
         listed = expectation.listed.get(instrument.instrument_key)
-        trades = (group_of(instrument), listed, instrument.expiry)
+        group = group_of(instrument, scope.last)
+        trades = (group, instrument.auction, listed, instrument.expiry)
         if trades not in alike:
             alike[trades] = [
                 TradingDay(session, spans, count(spans))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from operator import attrgetter
@@ -16,12 +16,21 @@ from data_fetch.core.instruments.universe import Universe, is_equity, resolve
 from data_fetch.core.world import World
 from data_fetch.storage.database.dialects import is_among
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
-from data_fetch.storage.database.tables import InstrumentLineage, InstrumentRow, StoreMeta, table
+from data_fetch.storage.database.tables import (
+    InstrumentLineage,
+    InstrumentMasterRow,
+    InstrumentRow,
+    StoreMeta,
+    table,
+)
 from data_fetch.storage.database.upsert import Rule, bulk_write, earliest, latest, upsert
+from data_fetch.storage.instruments.auction import with_auction_history
+from data_fetch.storage.instruments.masters import master_before, master_dates
 from data_fetch.storage.instruments.terms import record_terms
 
 instruments_table = table(InstrumentRow)
 lineage_table = table(InstrumentLineage)
+masters_table = table(InstrumentMasterRow)
 meta = table(StoreMeta)
 MASTER = "master"
 COLUMNS = tuple(column.name for column in instruments_table.columns)
@@ -70,8 +79,9 @@ def save_master(
     # before its new names replace the old ones.
     lineage = _record_lineage(store, begin, cash, seen_on, now)
     changed += _save(begin, cash, seen_on)
-    if digest is not None:
-        with begin() as connection:
+    with begin() as connection:
+        upsert(connection, masters_table, ("as_of",), [(seen_on,)])
+        if digest is not None:
             upsert(connection, meta, ("name", "value"), [(MASTER, digest)])
     return SavedMaster(changed, lineage)
 
@@ -104,7 +114,7 @@ def instruments_named(connection: Connection, symbols: Sequence[str]) -> Univers
     rows = _rows_named(connection, symbols)
     listed = [_instrument(row) for row in rows if newest is not None and row.last_seen >= newest]
     bearers = {symbol: _instrument(row) for symbol, row in _last_bearers(connection, symbols, rows)}
-    return resolve(symbols, listed, bearers)
+    return _with_auction_history(connection, resolve(symbols, listed, bearers))
 
 
 def listed_instruments(connection: Connection, symbols: Sequence[str]) -> Universe:
@@ -134,7 +144,7 @@ def listed_instruments(connection: Connection, symbols: Sequence[str]) -> Univer
             ),
         )
         universe = resolve(symbols, map(_instrument, connection.execute(everything)), bearers)
-    return universe
+    return _with_auction_history(connection, universe)
 
 
 def last_keys(connection: Connection, symbols: Sequence[str]) -> dict[str, str]:
@@ -145,7 +155,8 @@ def last_keys(connection: Connection, symbols: Sequence[str]) -> dict[str, str]:
 def instruments_with(connection: Connection, instrument_keys: Iterable[str]) -> list[Instrument]:
     """The instruments of these keys, by the last master that listed them."""
     wanted = instruments_table.c.instrument_key.in_(list(instrument_keys))
-    return [_instrument(row) for row in connection.execute(select(instruments_table).where(wanted))]
+    rows = connection.execute(select(instruments_table).where(wanted))
+    return with_auction_history(connection, map(_instrument, rows))
 
 
 def present_instruments(
@@ -162,6 +173,23 @@ def first_seen_days(connection: Connection, instrument_keys: Sequence[str]) -> d
     """The date on which each of these instruments was in a master for the first time."""
     query = select(instruments_table).where(instruments_table.c.instrument_key.in_(instrument_keys))
     return {row.instrument_key: row.first_seen for row in connection.execute(query)}
+
+
+def earliest_listings(connection: Connection, instrument_keys: Sequence[str]) -> dict[str, date]:
+    """The first day on which each of these instruments may have been listed: the day after the
+    last master that lacked it.
+
+    An instrument that no stored master lacked is left out: it may have been listed on any day.
+    """
+    columns = instruments_table.c
+    query = select(columns.instrument_key, columns.first_seen).where(
+        columns.instrument_key.in_(instrument_keys)
+    )
+    dates = master_dates(connection)
+    lacked = {
+        key: master_before(dates, first_seen) for key, first_seen in connection.execute(query)
+    }
+    return {key: last + timedelta(days=1) for key, last in lacked.items() if last is not None}
 
 
 def lineage_of(connection: Connection, instrument_key: str) -> list[KeyChange]:
@@ -239,6 +267,11 @@ def _is_recorded(connection: Connection, found: KeyChange) -> bool:
         (each.old_key, each.new_key, each.reason) == (found.old_key, found.new_key, found.reason)
         for each in lineage_of(connection, found.old_key)
     )
+
+
+def _with_auction_history(connection: Connection, universe: Universe) -> Universe:
+    members = tuple(with_auction_history(connection, universe.members))
+    return replace(universe, members=members)
 
 
 def _rows_named(connection: Connection, symbols: Sequence[str]) -> Sequence[Row[Any]]:

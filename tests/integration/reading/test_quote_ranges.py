@@ -69,7 +69,7 @@ def test_every_slot_of_a_day_without_a_quote_is_missing(shelf: Shelf) -> None:
     assert found.table["ltp"].to_pylist() == [100.0 + number for number in range(10)]
     assert found.table["timestamp"][0].as_py() == ist(9, 15)
     held = found.completeness
-    due = len(shelf.calendar.session(TUESDAY, group_of(RELIANCE)).slots())
+    due = len(shelf.calendar.session(TUESDAY, group_of(RELIANCE, TUESDAY)).slots())
     assert (held.slots_due, held.slots_present, held.complete) == (due, 10, False)
     assert held.document()["symbols"] == [
         {

@@ -197,7 +197,7 @@ class CollectorEnv:
             source=self.provider,
             source_name="paper",
             quotes_repository=quotes_repository or self.ledger,
-            members=Members(tuple(members)),
+            members=Members.as_of(members, self.clock.now()),
             unresolved=unresolved,
             calendar=CALENDAR,
             clock=self.clock,
@@ -372,7 +372,7 @@ def test_over_a_night_and_a_weekend_only_trading_minutes_are_due(env_at: EnvAt) 
         source=env.provider,
         source_name="paper",
         quotes_repository=env.ledger,
-        members=Members(EVERYBODY),
+        members=Members.as_of(EVERYBODY, env.clock.now()),
         calendar=CALENDAR,
         clock=env.clock,
         last_recorded_slot=ist("2026-07-17", "15:27"),
@@ -552,7 +552,7 @@ def test_without_a_token_slots_are_missed_until_there_is_a_new_one(
         ("10:03", "completed"),
     ]
     assert "Put a new one into .env." in (env.ledger.runs[0].error or "")
-    assert caplog.messages == ["paused_for_token", "resumed_with_new_token"]
+    assert caplog.messages == ["paused_for_token", "resumed_with_token"]
 
 
 @pytest.mark.parametrize(
@@ -659,7 +659,7 @@ class Watch:
         service = env.service(last_recorded_slot="09:59")
         monitor = FreshnessMonitor(
             quotes_repository=env.ledger,
-            members=Members(EVERYBODY),
+            members=Members.as_of(EVERYBODY, env.clock.now()),
             calendar=CALENDAR,
             clock=env.clock,
             rules=FreshnessRules(stale_after=5, frozen_after=3),
