@@ -104,9 +104,7 @@ def collector_at(
         stop=context.stop,
         report=reporter.message,
     )
-    chain_poller = chain_poller_at(
-        chain_context_at(context, calendar, reporter.message), universe.members
-    )
+    chain_poller = chain_poller_at(chain_context_at(context, calendar, reporter), universe.members)
     services: list[RecurringService] = [
         quotes,
         minute_candles_at(context, universe, calendar),

@@ -43,7 +43,8 @@ class ChainPoller(RecurringService):
     """Polls *targets* within the *limits* of the source that answers.
 
     *report* receives a line for people when the plan changes, when a symbol to poll is not known,
-    and when a symbol changes its source, begins to fail, or works again.
+    and when a symbol changes its source, begins to fail, or works again; *polled* receives each
+    poll that has ended.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class ChainPoller(RecurringService):
         limits: Mapping[ChainSource, SourceLimits],
         clock: Clock,
         report: Callable[[str], None],
+        polled: Callable[[Poll], None],
     ) -> None:
         self._service = service
         self._poll_targets = targets
         self._limits = limits
         self._clock = clock
         self._report = report
+        self._polled = polled
         self._pool: ClockedPool | None = None
         self._lock = Lock()
         self._busy_workers = 0
@@ -164,7 +167,9 @@ class ChainPoller(RecurringService):
         if target is None:
             return
         try:
-            self._report_change(self._service.poll(target))
+            poll = self._service.poll(target)
+            self._report_change(poll)
+            self._polled(poll)
         except Stopped:
             return
         except Exception as problem:

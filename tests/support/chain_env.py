@@ -43,6 +43,25 @@ SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE", "M&M")
 
 
 @dataclass
+class Remarks:
+    """Keeps the messages for people."""
+
+    messages: list[str]
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def started(self, start: object) -> None:
+        return None
+
+    def slot(self, run: object, quotes: object) -> None:
+        return None
+
+    def polled(self, poll: object) -> None:
+        return None
+
+
+@dataclass
 class ChainEnv:
     """Everything that polling needs, and ways to look at what it left behind."""
 
@@ -77,7 +96,7 @@ class ChainEnv:
             calendar=CALENDAR,
             clock=self.clock,
             stop=context.stop,
-            report=context.report,
+            report=context.reporter.message,
         )
 
     def _stored_expiries(self, underlying: Instrument) -> list[date]:
@@ -170,7 +189,7 @@ def chain_env(
             store=store,
             guard=None,
             stop=stop or Event(),
-            report=remarks.append,
+            reporter=Remarks(remarks),
         )
         yield ChainEnv(exchange, clock, store, api, context, symbols, remarks)
     hold.release()

@@ -55,6 +55,9 @@ class Watcher:
     def started(self, start: CollectorStart) -> None:
         self.starts.append(start)
 
+    def polled(self, poll: object) -> None:
+        return None
+
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         self.slots.append(run)
         self.on_slot(run)
