@@ -263,10 +263,45 @@ def test_every_gap_of_a_past_range(run: Run, held: Store) -> None:
 
     ended = run("gaps", *options(MONDAY, WEDNESDAY, "--json"))
 
-    assert list(ended.document) == ["gaps"]
+    assert list(ended.document) == ["gaps", "before_first_bar"]
     assert ended.gaps == MIXED
     assert [list(one) for one in ended.gaps] == [list(MIXED[0])] * 4
     assert ended.status == 3
+
+
+def test_days_before_the_first_candle_are_named_and_no_gaps(run: Run, held: Store) -> None:
+    unlisted = [("09:15", "15:30", State.NOT_EXPECTED, ANSWER)]
+    requested = {"attempts": 1, "confirmations": 1, "last_attempt": AT}
+    save(
+        held,
+        a_day(MONDAY, unlisted, **requested, next_attempt=AT.replace(day=14)),
+        a_day(TUESDAY, unlisted, **requested, next_attempt=AT.replace(day=13)),
+        a_day(WEDNESDAY, FULL),
+    )
+
+    ended = run("gaps", *options(MONDAY, WEDNESDAY))
+    document = run("gaps", *options(MONDAY, WEDNESDAY, "--json")).document
+
+    assert ended.status == 0
+    assert ended.printed.splitlines() == [
+        "RELIANCE     2025-06-09 to 2025-06-10: 2 whole days before the first bar; "
+        "last requested 2025-06-12 09:00; next attempt 2025-06-13 09:00",
+        "1 instrument, 2025-06-09 to 2025-06-11: no gaps.",
+    ]
+    assert document == {
+        "gaps": [],
+        "before_first_bar": [
+            {
+                "symbol": "RELIANCE",
+                "instrument_key": "NSE_EQ|INE002A01018",
+                "from": "2025-06-09",
+                "to": "2025-06-10",
+                "days": 2,
+                "last_attempt": "2025-06-12T09:00:00+05:30",
+                "next_attempt": "2025-06-13T09:00:00+05:30",
+            }
+        ],
+    }
 
 
 @pytest.mark.parametrize(
