@@ -77,6 +77,7 @@ def quotes_at(
         source_name=provider.source_name,
         quotes_repository=QuoteStore(store, context.guard),
         members=Members.as_of(universe.members, context.provider.clock.now()),
+        unresolved=[missing.symbol for missing in universe.unresolved],
         calendar=calendar,
         clock=provider.clock,
         last_recorded_slot=last_recorded_slot,
