@@ -1,5 +1,6 @@
 """The status of a store: what it holds, its last runs, the symbols that keep failing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from data_fetch.core.world import World
 from data_fetch.reading.chain_status import ChainStatus, chain_status
 from data_fetch.reading.instants import day_text, ist_text
 from data_fetch.reading.records import store_of
+from data_fetch.runtime.pauses import required_pauses
 from data_fetch.runtime.stores import degraded_reason
 from data_fetch.storage.candles.coverage import CandleHoldings, candle_holdings
 from data_fetch.storage.quotes import QuoteHoldings, QuoteStore
@@ -23,7 +25,7 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStatus:
     """The status of the store *name*; *degraded* is the reason why `run` could not use the
-    configured one, if so."""
+    configured one, if so; *pauses* are those that providers require, by API."""
 
     name: str
     world: World
@@ -35,6 +37,7 @@ class StoreStatus:
     slots: dict[Outcome, int]
     runs: list[SyncRun]
     failing: list[SyncStatus]
+    pauses: Mapping[str, datetime]
 
     def document(self) -> dict[str, Any]:
         return {
@@ -59,6 +62,7 @@ class StoreStatus:
             "last_runs": [_run_document(run) for run in self.runs],
             "failing": [_failing_document(one) for one in self.failing],
             "chains": self.chains.document(),
+            "pauses": [{"api": api, "until": ist_text(at)} for api, at in self.pauses.items()],
         }
 
 
@@ -82,6 +86,7 @@ def store_status(settings: Settings) -> StoreStatus:
             failing=[
                 one for one in statuses(store, QUOTES).values() if one.status is not SyncState.OK
             ],
+            pauses=required_pauses(settings),
         )
 
 

@@ -65,8 +65,10 @@ def sources_at(
 def chain_providers(
     settings: Settings, api: UpstoxApi, clock: Clock, nse_url: str, pacing_folder: Path | None
 ) -> list[ChainProvider]:
-    """The sources of chains in the order in which they are tried, without a disabled one.
+    """The sources of chains in the order in which they are tried.
 
+    Without NSE's site where it is disabled, and without Upstox where the site is the chosen
+    source and there is no token: its failures would hide those of the site.
     The rate limit ledger of NSE's site is in *pacing_folder* (None: in the user's state folder).
     """
     upstox: ChainProvider = upstox_chain_client(api, clock)
@@ -81,5 +83,5 @@ def chain_providers(
     )
     nse: ChainProvider = nse_chain_client(site, clock)
     if settings.data_source == "nse":
-        return [nse, upstox]
+        return [nse, upstox] if settings.access_token.get_secret_value() else [nse]
     return [upstox, nse] if settings.nse_enabled else [upstox]

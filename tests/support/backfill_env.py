@@ -74,7 +74,7 @@ class BackfillEnv:
             source=UpstoxLtpClient(self.api, self.clock),
             source_name="paper",
             quotes_repository=QuoteStore(self.store),
-            members=Members(tuple(self.instruments)),
+            members=Members.as_of(self.instruments, now),
             calendar=CALENDAR,
             clock=self.clock,
             last_recorded_slot=minute_of(now) - MINUTE,

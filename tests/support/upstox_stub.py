@@ -177,6 +177,7 @@ class FreePacing:
     """Permission at once; records each request."""
 
     granted: list[tuple[str, Lane]] = field(default_factory=list)
+    paused: list[tuple[str, timedelta]] = field(default_factory=list)
 
     @contextmanager
     def request(
@@ -188,6 +189,9 @@ class FreePacing:
     ) -> Iterator[None]:
         self.granted.append((api, lane))
         yield
+
+    def pause(self, api: str, duration: timedelta) -> None:
+        self.paused.append((api, duration))
 
 
 def keeper(token: str = "first-token", env_file: Path | None = None) -> TokenKeeper:

@@ -12,7 +12,15 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.errors import AccessDenied, BadResponse, TokenRejected, Unreachable
+from data_fetch.core.chains.chains import RawResponse
+from data_fetch.core.errors import (
+    AccessDenied,
+    BadResponse,
+    RateLimited,
+    RequestRefused,
+    TokenRejected,
+    Unreachable,
+)
 from data_fetch.core.ports import Clock, Lane, Pacing
 from data_fetch.core.world import World
 from data_fetch.sources.transport.recording import RecordingRequestContext
@@ -60,8 +68,8 @@ TIMINGS = Endpoint("timings", "MarketHolidaysAndTimingsApi", "get_exchange_timin
 class UpstoxApi:
     """One account at one host. Safe to share between threads.
 
-    Every method raises by class of `core.errors`: TokenRejected (until there is a new
-    token), AccessDenied, RequestRefused, WrongWorld for a response of another world than *world*,
+    Every method raises by class of `core.errors`: TokenRejected (by this API; the others go
+    on), AccessDenied, RequestRefused, WrongWorld for a response of another world than *world*,
     and the TransientErrors that outlasted the retries.
     """
 
@@ -221,8 +229,8 @@ class UpstoxApi:
             try:
                 return self._policy.run(attempt, context)
             except TokenRejected:
-                # Raises, with a hint, unless `.env` holds another token.
-                self._token.current()
+                # Raises, with a hint, unless `.env` was saved.
+                self._token.current(endpoint.api, self._clock.now())
 
     def _send(
         self, endpoint: Endpoint, context: RequestContext, *args: object, **params: object
@@ -230,7 +238,7 @@ class UpstoxApi:
         """One request, with the permission of the pacer."""
         if self._clock.now() >= context.deadline:
             raise Unreachable("No time is left for this request", hint="It was not sent.")
-        token = self._token.current() if endpoint.needs_token else ""
+        token = self._token.current(endpoint.api, self._clock.now()) if endpoint.needs_token else ""
         sdk = self._opened_sdk()
         with self._pacing.request(endpoint.api, context.lane, context.deadline, context.stop):
             context.requests += 1
@@ -246,6 +254,10 @@ class UpstoxApi:
             )
         if isinstance(context, RecordingRequestContext):
             context.raw_responses.append(raw)
+        return replace(self._read(raw, endpoint, token), requested_at=requested_at)
+
+    def _read(self, raw: RawResponse, endpoint: Endpoint, token: str) -> Response:
+        """The data of *raw*; a rejected *token* and a required pause are recorded."""
         try:
             response = read_response(raw, endpoint.shape)
         except TokenRejected as rejected:
@@ -254,9 +266,17 @@ class UpstoxApi:
                     f"Upstox requires an access token for {endpoint.api} (401)",
                     hint="The SDK sends none there: install a newer version of it.",
                 ) from rejected
-            self._token.reject(token)
+            self._token.reject(endpoint.api, token, self._clock.now())
             raise
-        return replace(response, requested_at=requested_at)
+        except RequestRefused:
+            self._token.accept(endpoint.api, token)
+            raise
+        except RateLimited as limited:
+            if limited.retry_after:
+                self._pacing.pause(endpoint.api, limited.retry_after)
+            raise
+        self._token.accept(endpoint.api, token)
+        return response
 
     def _timeout_for(self, context: RequestContext) -> int:
         """Whole seconds: the usual timeout, less when the deadline comes before it."""

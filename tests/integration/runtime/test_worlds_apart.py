@@ -53,7 +53,14 @@ SETTINGS = (
     "REDIS_URL",
 )
 # The instruments are real ones; the other tables are about prices.
-NOT_PRICES = {"instruments", "instrument_lineage", "instrument_terms", "store_meta"}
+NOT_PRICES = {
+    "instruments",
+    "instrument_lineage",
+    "instrument_masters",
+    "instrument_terms",
+    "auction_days",
+    "store_meta",
+}
 
 Run = Callable[..., tuple[int, str]]
 

@@ -89,7 +89,7 @@ def test_keys_go_out_comma_joined_and_not_as_a_python_list(stub: Stub, clock: Vi
 def test_holidays_and_timings_need_no_token(stub: Stub, clock: VirtualClock) -> None:
     stub.script = lambda seen: good([])
     refused = keeper()
-    refused.reject("first-token")
+    refused.reject("market-status", "first-token", clock.now())
     api = api_for(stub.url, clock, token=refused)
     assert api.holidays() == []
     assert api.timings(date(2026, 9, 16)) == []
@@ -145,7 +145,7 @@ def test_candles_are_requested_with_the_last_day_first(stub: Stub, clock: Virtua
 def test_a_refused_token_does_not_stop_what_needs_none(stub: Stub, clock: VirtualClock) -> None:
     stub.script = lambda seen: good({"candles": []})
     refused = keeper()
-    refused.reject("first-token")
+    refused.reject("expired-candles", "first-token", clock.now())
     api = api_for(stub.url, clock, token=refused)
     assert api.intraday_candles(RELIANCE, CandleInterval.MINUTE, bulk(clock)).data == {
         "candles": []
@@ -330,6 +330,46 @@ def test_live_request_does_not_wait_beyond_its_minute(stub: Stub, clock: Virtual
     assert limited.value.retry_after == timedelta(seconds=45)
     assert waited(clock) == timedelta(0)
     assert api.ltp([RELIANCE], bulk(clock)).data
+
+
+@pytest.mark.parametrize(
+    ("response", "pause"),
+    [
+        pytest.param(error(429, "UDAPI10005", Retry_After="9999"), 1800, id="seconds, too many"),
+        pytest.param(
+            error(429, "UDAPI10005", Retry_After="Thu, 17 Sep 2026 04:00:00 GMT"),
+            1800,
+            id="a date a day ahead",
+        ),
+        pytest.param(
+            Scripted(503, b"", {"Retry-After": "Wed, 16 Sep 2026 04:05:00 GMT"}), 300, id="a 503"
+        ),
+        pytest.param(error(429, "UDAPI10005"), None, id="none named"),
+        pytest.param(error(429, "UDAPI10005", Retry_After="0"), None, id="at once"),
+    ],
+)
+def test_a_required_pause_holds_for_every_later_request_to_the_api(
+    stub: Stub, clock: VirtualClock, tmp_path: Path, response: Scripted, pause: int | None
+) -> None:
+    stub.script = in_turn(response)
+    pacers = [Pacer(tmp_path / "pacing.sqlite3", clock, UPSTOX_LIMITS) for _ in range(2)]
+    first, second = (api_for(stub.url, clock, pacing=pacer, attempts=1) for pacer in pacers)
+    with pytest.raises(RateLimited):
+        first.ltp([RELIANCE], live(clock))
+
+    stub.script = quotes_of
+    if pause is None:
+        assert second.ltp([RELIANCE], live(clock)).data
+    else:
+        with pytest.raises(RateLimited, match="pause of ltp until"):
+            second.ltp([RELIANCE], live(clock))
+        assert len(stub.seen) == 1, "nothing was sent"
+        assert second.ohlc([RELIANCE], live(clock)).data, "another API"
+        assert pacers[0].pauses() == {"ltp": START + timedelta(seconds=pause)}
+        clock.sleep(timedelta(seconds=pause))
+        assert first.ltp([RELIANCE], live(clock)).data
+    for pacer in pacers:
+        pacer.close()
 
 
 def test_a_context_out_of_time_sends_nothing(stub: Stub, clock: VirtualClock) -> None:

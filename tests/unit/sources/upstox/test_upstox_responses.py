@@ -47,7 +47,12 @@ def refusal(status: int, body: bytes, **headers: str) -> DataFetchError:
     ("status", "body", "expected"),
     [
         pytest.param(401, failure("UDAPI100050"), TokenRejected, id="invalid token"),
-        pytest.param(401, b"", TokenRejected, id="401 without a body"),
+        pytest.param(401, failure("UDAPI100064"), TokenRejected, id="401 with a code of Upstox"),
+        pytest.param(401, b"", UnusableResponse, id="401 without a body"),
+        pytest.param(401, b"<html>log in</html>", UnusableResponse, id="401 page of a proxy"),
+        pytest.param(401, b'{"error":"x"}', UnusableResponse, id="401 of another program"),
+        pytest.param(401, failure("401"), UnusableResponse, id="401 without a code of Upstox"),
+        pytest.param(401, failure("UDAPI100073"), AccessDenied, id="401 of an inactive app"),
         pytest.param(200, failure("UDAPI100050"), TokenRejected, id="invalid token in a 200"),
         pytest.param(401, failure("UDAPI100016"), TokenRejected, id="invalid credentials"),
         pytest.param(403, CLOUDFLARE, AccessDenied, id="403 page of the guard"),
@@ -154,6 +159,9 @@ def test_refused_request_has_a_kind(status: int, body: bytes, kind: FailureKind)
         pytest.param("Wed, 16 Sep 2026 04:00:20 GMT", timedelta(seconds=20), id="a date"),
         pytest.param("Wed, 16 Sep 2026 04:00:20 -0000", timedelta(seconds=20), id="zone unknown"),
         pytest.param("Wed, 16 Sep 2026 03:00:00 GMT", timedelta(0), id="a date gone by"),
+        pytest.param(
+            "Thu, 17 Sep 2026 04:00:00 GMT", timedelta(minutes=30), id="a date a day ahead"
+        ),
         pytest.param("86400", timedelta(minutes=30), id="a day is not about the limits"),
         pytest.param("9" * 400, timedelta(minutes=30), id="beyond any number"),
         pytest.param("-5", None, id="negative"),
