@@ -127,10 +127,10 @@ class QuoteRepository(Protocol):
         """Store the audit rows of runs without quotes."""
 
     def latest(self) -> Mapping[str, StoredQuote]:
-        """The newest in-session quote of each symbol."""
+        """The newest in-session quote of each instrument, by its present symbol."""
 
     def movements(self, slots: Sequence[datetime]) -> Mapping[str, Movement]:
-        """The movement of each symbol's quote over *slots*."""
+        """The movement of each instrument's quote over *slots*, by its present symbol."""
 
 
 class SlotListener(Protocol):

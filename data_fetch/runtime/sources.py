@@ -76,6 +76,7 @@ def chain_providers(
     site = NseSite(
         pacing=Pacer(ledger, clock, NSE_LIMITS),
         clock=clock,
+        world=settings.world,
         base_url=nse_url,
         enabled=settings.nse_enabled,
         timeout_seconds=settings.request_timeout_seconds,

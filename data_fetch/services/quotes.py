@@ -43,7 +43,8 @@ class LtpService(RecurringService):
     """Collects the quotes of all *members*, slot by slot.
 
     Every slot after *last_recorded_slot* is collected, or gets a row with the reason why it was
-    not; slots before *running_since* are missed because no collector was running.
+    not; slots before *running_since* are missed because no collector was running. *unresolved*
+    are listed symbols without an instrument: every run of all members names them.
     Safe to run again at any time: a slot collected twice leaves the same rows.
     """
 
@@ -58,7 +59,8 @@ class LtpService(RecurringService):
         clock: Clock,
         last_recorded_slot: datetime,
         running_since: datetime,
-        listeners: Sequence[SlotListener] = (),
+        unresolved: Sequence[str] = (),
+        listeners: Collection[SlotListener] = (),
     ) -> None:
         self._source = source
         self._source_name = source_name
@@ -67,6 +69,7 @@ class LtpService(RecurringService):
         self._calendar = calendar
         self._clock = clock
         self._running_since = running_since
+        self._unresolved = list(unresolved)
         self._last_recorded = last_recorded_slot
         self._listeners = listeners
         # The store may have later slots: those of a day that is rehearsed again.
@@ -208,8 +211,12 @@ class LtpService(RecurringService):
             rejected=counts[SyncState.REJECTED],
             requests=response.requests,
             error=response.error,
-            details=by_reason(results, response),
+            details={**by_reason(results, response), **self._not_requested(run.job)},
         )
+
+    def _not_requested(self, job: str) -> Mapping[str, object]:
+        listed = job != REPAIR and self._unresolved
+        return {"unresolved": listed} if listed else {}
 
     def _rows(
         self,

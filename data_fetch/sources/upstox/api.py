@@ -22,6 +22,7 @@ from data_fetch.core.errors import (
     Unreachable,
 )
 from data_fetch.core.ports import Clock, Lane, Pacing
+from data_fetch.core.world import World
 from data_fetch.sources.transport.recording import RecordingRequestContext
 from data_fetch.sources.transport.responses import Response
 from data_fetch.sources.transport.retrying import RequestContext, RetryPolicy
@@ -68,7 +69,8 @@ class UpstoxApi:
     """One account at one host. Safe to share between threads.
 
     Every method raises by class of `core.errors`: TokenRejected (by this API; the others go
-    on), AccessDenied, RequestRefused, and the TransientErrors that outlasted the retries.
+    on), AccessDenied, RequestRefused, WrongWorld for a response of another world than *world*,
+    and the TransientErrors that outlasted the retries.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class UpstoxApi:
         token: TokenKeeper,
         pacing: Pacing,
         clock: Clock,
+        world: World,
         timeout_seconds: float = 10,
         policy: RetryPolicy | None = None,
     ) -> None:
@@ -85,6 +88,7 @@ class UpstoxApi:
         self._token = token
         self._pacing = pacing
         self._clock = clock
+        self._world = world
         self._timeout_seconds = timeout_seconds
         self._policy = policy or RetryPolicy(clock)
         self._sdk: UpstoxSdk | None = None
@@ -285,7 +289,7 @@ class UpstoxApi:
                 # The SDK takes a third of a second to import, and most commands send no request.
                 from data_fetch.sources.upstox.sdk import UpstoxSdk
 
-                self._sdk = UpstoxSdk(self._base_url, self._clock)
+                self._sdk = UpstoxSdk(self._base_url, self._clock, self._world)
             return self._sdk
 
     def _count(self) -> None:
