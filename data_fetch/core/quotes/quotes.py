@@ -82,12 +82,17 @@ class Movement:
 
     def joined(self, other: "Movement") -> "Movement":
         """The movement over the slots of both."""
+        ends = (
+            *(self.lowest_volume, self.highest_volume),
+            *(other.lowest_volume, other.highest_volume),
+        )
+        volumes = [volume for volume in ends if volume is not None]
         return Movement(
             slots=self.slots + other.slots,
             lowest_price=min(self.lowest_price, other.lowest_price),
             highest_price=max(self.highest_price, other.highest_price),
-            lowest_volume=min(self.lowest_volume, other.lowest_volume),
-            highest_volume=max(self.highest_volume, other.highest_volume),
+            lowest_volume=min(volumes, default=None),
+            highest_volume=max(volumes, default=None),
         )
 
     @property
