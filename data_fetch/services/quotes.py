@@ -168,7 +168,7 @@ class LtpService(RecurringService):
         if paused and not self._paused:
             log.error("paused_for_token", extra={"problem": str(problem)})
         elif self._paused and not paused:
-            log.warning("resumed_with_new_token")
+            log.warning("resumed_with_token")
         self._paused = paused
 
     def _collect(

@@ -12,7 +12,14 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.errors import AccessDenied, BadResponse, TokenRejected, Unreachable
+from data_fetch.core.chains.chains import RawResponse
+from data_fetch.core.errors import (
+    AccessDenied,
+    BadResponse,
+    RequestRefused,
+    TokenRejected,
+    Unreachable,
+)
 from data_fetch.core.ports import Clock, Lane, Pacing
 from data_fetch.sources.transport.recording import RecordingRequestContext
 from data_fetch.sources.transport.responses import Response
@@ -59,8 +66,8 @@ TIMINGS = Endpoint("timings", "MarketHolidaysAndTimingsApi", "get_exchange_timin
 class UpstoxApi:
     """One account at one host. Safe to share between threads.
 
-    Every method raises by class of `core.errors`: TokenRejected (until there is a new
-    token), AccessDenied, RequestRefused, and the TransientErrors that outlasted the retries.
+    Every method raises by class of `core.errors`: TokenRejected (by this API; the others go
+    on), AccessDenied, RequestRefused, and the TransientErrors that outlasted the retries.
     """
 
     def __init__(
@@ -217,8 +224,8 @@ class UpstoxApi:
             try:
                 return self._policy.run(attempt, context)
             except TokenRejected:
-                # Raises, with a hint, unless `.env` holds another token.
-                self._token.current()
+                # Raises, with a hint, unless `.env` was saved.
+                self._token.current(endpoint.api, self._clock.now())
 
     def _send(
         self, endpoint: Endpoint, context: RequestContext, *args: object, **params: object
@@ -226,7 +233,7 @@ class UpstoxApi:
         """One request, with the permission of the pacer."""
         if self._clock.now() >= context.deadline:
             raise Unreachable("No time is left for this request", hint="It was not sent.")
-        token = self._token.current() if endpoint.needs_token else ""
+        token = self._token.current(endpoint.api, self._clock.now()) if endpoint.needs_token else ""
         sdk = self._opened_sdk()
         with self._pacing.request(endpoint.api, context.lane, context.deadline, context.stop):
             context.requests += 1
@@ -242,6 +249,10 @@ class UpstoxApi:
             )
         if isinstance(context, RecordingRequestContext):
             context.raw_responses.append(raw)
+        return replace(self._read(raw, endpoint, token), requested_at=requested_at)
+
+    def _read(self, raw: RawResponse, endpoint: Endpoint, token: str) -> Response:
+        """The data of *raw*; what the response shows of *token* is recorded."""
         try:
             response = read_response(raw, endpoint.shape)
         except TokenRejected as rejected:
@@ -250,9 +261,13 @@ class UpstoxApi:
                     f"Upstox requires an access token for {endpoint.api} (401)",
                     hint="The SDK sends none there: install a newer version of it.",
                 ) from rejected
-            self._token.reject(token)
+            self._token.reject(endpoint.api, token, self._clock.now())
             raise
-        return replace(response, requested_at=requested_at)
+        except RequestRefused:
+            self._token.accept(endpoint.api, token)
+            raise
+        self._token.accept(endpoint.api, token)
+        return response
 
     def _timeout_for(self, context: RequestContext) -> int:
         """Whole seconds: the usual timeout, less when the deadline comes before it."""

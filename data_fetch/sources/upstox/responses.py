@@ -29,6 +29,7 @@ from data_fetch.sources.transport.responses import Response
 LONGEST_WAIT = timedelta(minutes=30)
 EXCERPT_LENGTH = 120
 
+OWN_CODE = "UDAPI"
 TOO_MANY = "UDAPI10005"
 TOKEN_CODES = {"UDAPI100050", "UDAPI100016"}
 # The documentation and the OpenAPI name different codes for one thing, so all are handled.
@@ -114,7 +115,7 @@ def _problem_of(raw: RawResponse, envelope: Any, kind: FailureKind) -> DataFetch
         )
     if raw.status >= 500:
         return Unavailable(f"Upstox returned {raw.status}: {reason}")
-    if raw.status == 408 or raw.status < 400:
+    if raw.status in (401, 408) or raw.status < 400:
         return UnusableResponse(kind, f"Upstox returned {raw.status}: {reason}")
     code = code or f"HTTP{raw.status}"
     return RequestRefused(
@@ -136,13 +137,14 @@ def _named_problem(raw: RawResponse, code: str, message: str) -> DataFetchError 
         )
     if raw.status == 503 and wait is not None:
         return RateLimited(f"Upstox is unavailable for a while ({reason})", retry_after=wait)
-    if raw.status == 401 or code in TOKEN_CODES:
-        return TokenRejected(f"Upstox rejected the access token ({reason})")
     if code in DENIALS:
         what, hint = DENIALS[code]
         return AccessDenied(f"Upstox denies access: {what} ({code})", hint=hint)
     if code in UNKNOWN_INSTRUMENT_CODES:
         return UnknownInstrument(f"Upstox does not know an instrument key ({reason})", code=code)
+    # A 401 without a code of Upstox is from something in front of it, a proxy or a firewall.
+    if code in TOKEN_CODES or (raw.status == 401 and code.startswith(OWN_CODE)):
+        return TokenRejected(f"Upstox rejected the access token ({reason})")
     return None
 
 

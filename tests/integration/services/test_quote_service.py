@@ -535,7 +535,7 @@ def test_without_a_token_slots_are_missed_until_there_is_a_new_one(
         ("10:03", "completed"),
     ]
     assert "Put a new one into .env." in (env.ledger.runs[0].error or "")
-    assert caplog.messages == ["paused_for_token", "resumed_with_new_token"]
+    assert caplog.messages == ["paused_for_token", "resumed_with_token"]
 
 
 @pytest.mark.parametrize(

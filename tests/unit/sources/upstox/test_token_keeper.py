@@ -3,15 +3,20 @@
 import base64
 import json
 import os
-from datetime import UTC, datetime
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from data_fetch.core.errors import TokenRejected
-from data_fetch.sources.upstox.token import TokenKeeper
+from data_fetch.sources.upstox.token import PROBE_AFTER, TokenKeeper
 
 SECRET = "opaque-token-1"
+NOBODY = 65534
+LTP, CHAINS = "ltp", "option-chain"
+NOW = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
 
 
 def jwt(**claims: object) -> str:
@@ -27,6 +32,21 @@ def env_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def unprivileged_folder() -> Iterator[Path]:
+    """A folder of a user whom file permissions bind, which they do not bind root."""
+    with tempfile.TemporaryDirectory() as name:
+        root = hasattr(os, "geteuid") and os.geteuid() == 0
+        if root:
+            os.chown(name, NOBODY, -1)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+@pytest.fixture
 def keeper(env_file: Path) -> TokenKeeper:
     return TokenKeeper(SECRET, env_file=env_file, in_environment=False)
 
@@ -38,12 +58,12 @@ def put(env_file: Path, token: str) -> None:
 def refusal(keeper: TokenKeeper) -> str:
     """The message in place of a token."""
     with pytest.raises(TokenRejected) as refused:
-        keeper.current()
+        keeper.current(LTP, NOW)
     return str(refused.value)
 
 
 def test_any_form_of_token_is_taken(keeper: TokenKeeper) -> None:
-    assert keeper.current() == SECRET
+    assert keeper.current(LTP, NOW) == SECRET
 
 
 @pytest.mark.parametrize(
@@ -68,8 +88,8 @@ def test_expiry_is_known_if_the_token_has_it(token: str, expected: datetime | No
 
 
 def test_refused_token_is_not_used_again(keeper: TokenKeeper) -> None:
-    keeper.reject(SECRET)
-    keeper.reject(SECRET)
+    keeper.reject(LTP, SECRET, NOW)
+    keeper.reject(LTP, SECRET, NOW)
     for _ in range(2):
         message = refusal(keeper)
         assert "UPSTOX_ACCESS_TOKEN" in message
@@ -78,10 +98,10 @@ def test_refused_token_is_not_used_again(keeper: TokenKeeper) -> None:
 
 def test_the_token_held_identifies_the_account(keeper: TokenKeeper, env_file: Path) -> None:
     assert keeper.held == SECRET
-    keeper.reject(SECRET)
+    keeper.reject(LTP, SECRET, NOW)
     assert keeper.held == SECRET, "refused, and there is no other yet"
     put(env_file, "opaque-token-2")
-    keeper.current()
+    keeper.current(LTP, NOW)
     assert keeper.held == "opaque-token-2"
 
 
@@ -89,71 +109,157 @@ def test_new_token_in_the_file_is_taken_without_restart(
     keeper: TokenKeeper, env_file: Path
 ) -> None:
     put(env_file, SECRET)
-    keeper.reject(SECRET)
+    keeper.reject(LTP, SECRET, NOW)
     assert refusal(keeper), "the file still holds the refused token"
     put(env_file, "opaque-token-2")
-    assert keeper.current() == "opaque-token-2"
+    assert keeper.current(LTP, NOW) == "opaque-token-2"
 
 
 def test_refused_successor_waits_again(keeper: TokenKeeper, env_file: Path) -> None:
-    keeper.reject(SECRET)
+    keeper.reject(LTP, SECRET, NOW)
     put(env_file, "opaque-token-2")
-    assert keeper.current() == "opaque-token-2"
-    keeper.reject("opaque-token-2")
+    assert keeper.current(LTP, NOW) == "opaque-token-2"
+    keeper.reject(LTP, "opaque-token-2", NOW)
     assert refusal(keeper)
-    put(env_file, SECRET)
-    assert refusal(keeper), "it was refused before"
     put(env_file, "opaque-token-30")
-    assert keeper.current() == "opaque-token-30"
+    assert keeper.current(LTP, NOW) == "opaque-token-30"
 
 
 def test_late_refusal_of_the_previous_token_changes_nothing(
     keeper: TokenKeeper, env_file: Path
 ) -> None:
-    keeper.reject(SECRET)
+    keeper.reject(LTP, SECRET, NOW)
     put(env_file, "opaque-token-2")
-    assert keeper.current() == "opaque-token-2"
-    keeper.reject(SECRET)
-    assert keeper.current() == "opaque-token-2"
+    assert keeper.current(LTP, NOW) == "opaque-token-2"
+    keeper.reject(LTP, SECRET, NOW)
+    assert keeper.current(LTP, NOW) == "opaque-token-2"
 
 
 def test_replaced_file_is_noticed_even_with_the_same_size_and_time(
     keeper: TokenKeeper, env_file: Path
 ) -> None:
     put(env_file, SECRET)
-    keeper.reject(SECRET)
+    keeper.reject(LTP, SECRET, NOW)
     assert refusal(keeper)
     times = env_file.stat()
     new = env_file.with_name("new")
     put(new, SECRET[:-1] + "2")
     os.utime(new, ns=(times.st_atime_ns, times.st_mtime_ns))
     new.replace(env_file)
-    assert keeper.current() == SECRET[:-1] + "2"
+    assert keeper.current(LTP, NOW) == SECRET[:-1] + "2"
 
 
 def test_token_of_the_process_environment_wins_and_cannot_be_renewed(env_file: Path) -> None:
     keeper = TokenKeeper(SECRET, env_file=env_file, in_environment=True)
     put(env_file, "opaque-token-2")
-    keeper.reject(SECRET)
+    keeper.reject(LTP, SECRET, NOW)
     message = refusal(keeper)
     assert "process environment" in message
     assert "restart" in message
 
 
 def test_unreadable_file_is_named_and_waited_for(keeper: TokenKeeper, env_file: Path) -> None:
-    keeper.reject(SECRET)
+    keeper.reject(LTP, SECRET, NOW)
     env_file.write_bytes(b"\xff\xfe\xfa")
     for _ in range(2):
         assert f"{env_file} cannot be read" in refusal(keeper)
-    put(env_file, SECRET)
-    assert "cannot be read" not in refusal(keeper)
     put(env_file, "opaque-token-2")
-    assert keeper.current() == "opaque-token-2"
+    assert keeper.current(LTP, NOW) == "opaque-token-2"
 
 
-def test_missing_file_is_waited_for(keeper: TokenKeeper) -> None:
-    keeper.reject(SECRET)
+def test_missing_file_is_waited_for(keeper: TokenKeeper, env_file: Path) -> None:
+    keeper.reject(LTP, SECRET, NOW)
     assert refusal(keeper)
+    put(env_file, SECRET)
+    assert keeper.current(LTP, NOW) == SECRET
+
+
+def test_new_permissions_of_an_unreadable_file_are_noticed(
+    keeper: TokenKeeper, unprivileged_folder: Path
+) -> None:
+    env_file = unprivileged_folder / ".env"
+    put(env_file, SECRET)
+    keeper = TokenKeeper(SECRET, env_file=env_file, in_environment=False)
+    keeper.reject(LTP, SECRET, NOW)
+    assert "no restart is needed" in refusal(keeper)
+    env_file.chmod(0)
+    assert "cannot be read" in refusal(keeper)
+    env_file.chmod(0o600)
+    assert keeper.current(LTP, NOW) == SECRET
+
+
+# -- a rejection is an opinion with a time ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        pytest.param(lambda file: put(file, SECRET), id="written again"),
+        pytest.param(lambda file: os.utime(file, (0, 0)), id="touched"),
+        pytest.param(lambda file: file.chmod(0o600), id="permissions only"),
+    ],
+)
+def test_the_same_token_is_tried_at_once_when_the_file_is_saved(
+    keeper: TokenKeeper, env_file: Path, save: Callable[[Path], None]
+) -> None:
+    put(env_file, SECRET)
+    env_file.chmod(0o644)
+    for api in (LTP, CHAINS):
+        keeper.reject(api, SECRET, NOW)
+    assert refusal(keeper)
+    save(env_file)
+    assert [keeper.current(api, NOW) for api in (LTP, CHAINS)] == [SECRET, SECRET]
+    keeper.reject(LTP, SECRET, NOW)
+    assert refusal(keeper), "the file was not saved again"
+
+
+def test_a_rejection_concerns_one_api(keeper: TokenKeeper) -> None:
+    keeper.reject(CHAINS, SECRET, NOW)
+    assert keeper.current(LTP, NOW) == SECRET
+    with pytest.raises(TokenRejected):
+        keeper.current(CHAINS, NOW)
+
+
+def test_a_rejected_token_is_tried_once_every_few_minutes(keeper: TokenKeeper) -> None:
+    keeper.reject(LTP, SECRET, NOW)
+    given = [minute for minute in range(60) if _is_given(keeper, NOW + timedelta(minutes=minute))]
+    assert given == list(range(3, 60, 3))
+
+
+def test_the_try_of_one_thread_is_not_repeated_by_another(keeper: TokenKeeper) -> None:
+    keeper.reject(LTP, SECRET, NOW)
+    later = NOW + PROBE_AFTER
+    assert [_is_given(keeper, later) for _ in range(3)] == [True, False, False]
+
+
+def test_an_accepted_token_is_in_use_again(keeper: TokenKeeper) -> None:
+    keeper.reject(LTP, SECRET, NOW)
+    keeper.accept(LTP, "another-token")
+    assert refusal(keeper)
+    keeper.accept(LTP, SECRET)
+    assert keeper.current(LTP, NOW) == SECRET
+
+
+def test_a_lasting_rejection_names_its_begin(keeper: TokenKeeper) -> None:
+    keeper.reject(LTP, SECRET, NOW)
+    first = refusal(keeper)
+    keeper.reject(LTP, SECRET, NOW + timedelta(seconds=170))
+    assert "401 since 09:30:00 IST" in first
+    with pytest.raises(TokenRejected, match="since 09:30:00") as again:
+        keeper.current(LTP, NOW + timedelta(seconds=171))
+    assert str(again.value) == first, "a screen prints a lasting problem once"
+
+
+def test_a_clock_that_is_set_back_does_not_prolong_a_rejection(keeper: TokenKeeper) -> None:
+    keeper.reject(LTP, SECRET, NOW)
+    assert keeper.current(LTP, NOW - timedelta(hours=1)) == SECRET
+
+
+def _is_given(keeper: TokenKeeper, now: datetime) -> bool:
+    try:
+        return keeper.current(LTP, now) == SECRET
+    except TokenRejected:
+        return False
 
 
 @pytest.mark.parametrize(
@@ -169,14 +275,16 @@ def test_token_that_cannot_be_sent_is_not_sent(token: str, message: str, env_fil
     keeper = TokenKeeper(token, env_file=env_file, in_environment=False)
     assert message in refusal(keeper)
     put(env_file, SECRET)
-    assert keeper.current() == SECRET
+    assert keeper.current(LTP, NOW) == SECRET
 
 
 def test_blanks_around_a_token_are_dropped() -> None:
-    assert TokenKeeper(f" {SECRET}\n", env_file=None, in_environment=True).current() == SECRET
+    assert (
+        TokenKeeper(f" {SECRET}\n", env_file=None, in_environment=True).current(LTP, NOW) == SECRET
+    )
 
 
 def test_token_is_never_shown(keeper: TokenKeeper, env_file: Path) -> None:
-    keeper.reject(SECRET)
+    keeper.reject(LTP, SECRET, NOW)
     for shown in (repr(keeper), str(keeper), refusal(keeper)):
         assert SECRET not in shown

@@ -88,7 +88,7 @@ def test_keys_go_out_comma_joined_and_not_as_a_python_list(stub: Stub, clock: Vi
 def test_holidays_and_timings_need_no_token(stub: Stub, clock: VirtualClock) -> None:
     stub.script = lambda seen: good([])
     refused = keeper()
-    refused.reject("first-token")
+    refused.reject("market-status", "first-token", clock.now())
     api = api_for(stub.url, clock, token=refused)
     assert api.holidays() == []
     assert api.timings(date(2026, 9, 16)) == []
@@ -144,7 +144,7 @@ def test_candles_are_requested_with_the_last_day_first(stub: Stub, clock: Virtua
 def test_a_refused_token_does_not_stop_what_needs_none(stub: Stub, clock: VirtualClock) -> None:
     stub.script = lambda seen: good({"candles": []})
     refused = keeper()
-    refused.reject("first-token")
+    refused.reject("expired-candles", "first-token", clock.now())
     api = api_for(stub.url, clock, token=refused)
     assert api.intraday_candles(RELIANCE, CandleInterval.MINUTE, bulk(clock)).data == {
         "candles": []

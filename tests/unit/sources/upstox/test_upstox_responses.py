@@ -47,7 +47,12 @@ def refusal(status: int, body: bytes, **headers: str) -> DataFetchError:
     ("status", "body", "expected"),
     [
         pytest.param(401, failure("UDAPI100050"), TokenRejected, id="invalid token"),
-        pytest.param(401, b"", TokenRejected, id="401 without a body"),
+        pytest.param(401, failure("UDAPI100064"), TokenRejected, id="401 with a code of Upstox"),
+        pytest.param(401, b"", UnusableResponse, id="401 without a body"),
+        pytest.param(401, b"<html>log in</html>", UnusableResponse, id="401 page of a proxy"),
+        pytest.param(401, b'{"error":"x"}', UnusableResponse, id="401 of another program"),
+        pytest.param(401, failure("401"), UnusableResponse, id="401 without a code of Upstox"),
+        pytest.param(401, failure("UDAPI100073"), AccessDenied, id="401 of an inactive app"),
         pytest.param(200, failure("UDAPI100050"), TokenRejected, id="invalid token in a 200"),
         pytest.param(401, failure("UDAPI100016"), TokenRejected, id="invalid credentials"),
         pytest.param(403, CLOUDFLARE, AccessDenied, id="403 page of the guard"),
