@@ -36,6 +36,8 @@ CANDLES_OFFSET = timedelta(seconds=70)
 # The quotes and candles of the minute are stored before these checks read them.
 FRESHNESS_OFFSET = timedelta(seconds=20)
 COVERAGE_OFFSET = timedelta(seconds=40)
+# When no other job of the minute is due.
+CALENDAR_OFFSET = timedelta(seconds=50)
 # The time between two looks for chains that are due.
 CHAIN_TICK_SECONDS = 5
 # Longer than any period without trading so far.
@@ -117,11 +119,13 @@ class DailyAt:
 
 @dataclass(frozen=True, slots=True)
 class QuarterHours:
-    """Due at every quarter of an hour of every day."""
+    """Due in every quarter of an hour of every day, *offset* after its beginning."""
+
+    offset: timedelta
 
     def on(self, day: date) -> Sequence[datetime]:
-        midnight = _instant(day, time(0))
-        return [midnight + quarter * timedelta(minutes=15) for quarter in range(24 * 4)]
+        first = _instant(day, time(0)) + self.offset
+        return [first + quarter * timedelta(minutes=15) for quarter in range(24 * 4)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +217,6 @@ def standard_timetable(
             DAILY: DailyAt(calendar, groups, time(16, 0)),
             FINALISE: DailyAt(calendar, groups, finalise_at),
             WEEKLY: WeeklyAt(SUNDAY, time(10, 0)),
-            CALENDAR: QuarterHours(),
+            CALENDAR: QuarterHours(CALENDAR_OFFSET),
         }
     )

@@ -76,9 +76,7 @@ def chain_providers(
     The rate limit ledger of NSE's site is in *pacing_folder* (None: in the user's state folder).
     """
     upstox: ChainProvider = upstox_chain_client(api, clock)
-    nse: ChainProvider = nse_chain_client(
-        _nse_site(settings, clock, nse_url, pacing_folder), clock
-    )
+    nse: ChainProvider = nse_chain_client(_nse_site(settings, clock, nse_url, pacing_folder), clock)
     if settings.data_source == "nse":
         return [nse, upstox]
     return [upstox, nse] if settings.nse_enabled else [upstox]

@@ -138,7 +138,9 @@ class QuoteStore:
             runs.job == QUOTES, runs.due_slot >= begin, runs.due_slot < begin + timedelta(days=1)
         )
         with self._store.writing(self._guard) as connection:
-            stored = connection.execute(select(runs.run_id, runs.due_slot, runs.outcome).where(of_day))
+            stored = connection.execute(
+                select(runs.run_id, runs.due_slot, runs.outcome).where(of_day)
+            )
             undue, again = [], []
             for run_id, slot, outcome in stored:
                 if slot not in due and outcome != Outcome.NOT_DUE:

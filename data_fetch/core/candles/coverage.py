@@ -156,9 +156,7 @@ def refitted(known: DayCoverage, expected: Spans, due: int) -> DayCoverage:
 def on_closed_day(known: DayCoverage, proof: Proof) -> DayCoverage:
     """The day after the calendar has closed it: nothing that it lacks is expected."""
     gaps = known.spans(*GAPS)
-    return replace(
-        _set_state(known, gaps, State.NOT_EXPECTED, proof, over=GAPS), next_attempt=None
-    )
+    return replace(_set_state(known, gaps, State.NOT_EXPECTED, proof, over=GAPS), next_attempt=None)
 
 
 def with_candles(known: DayCoverage, arrived: Spans, final: Spans) -> DayCoverage:

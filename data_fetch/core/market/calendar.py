@@ -24,7 +24,7 @@ Instants are aware UTC, windows are IST. A slot is the minute it is named after.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -73,6 +73,7 @@ __all__ = [
     "TradingWindow",
     "group_of",
     "parse_override",
+    "unlisted_warning",
 ]
 
 DAY = timedelta(days=1)
@@ -216,13 +217,12 @@ class MarketCalendar:
 
         They are the segment's sessions, without the closing auction.
         """
-        different = [
+        return [
             session_of(day, TradingGroup(segment, auction=False), hours)
             for day, segment, given in provider.days()
             if day >= self.reviewed_from
             and (hours := self._hours(day, segment)).windows != given.windows
         ]
-        return different
 
     def expiry_close(self, expiry: date) -> ExpiryClose:
         """The close at which contracts of that expiry stop trading, for any date.
@@ -310,6 +310,17 @@ class MarketCalendar:
         if self.lists(day.year):
             return self._table.holidays.get(day)
         return self._table.fixed_holidays.get((day.month, day.day))
+
+
+def unlisted_warning(calendar: MarketCalendar, today: date) -> str | None:
+    """The warning for users when the holidays of the year of *today* are not known."""
+    if calendar.lists(today.year):
+        return None
+    return (
+        f"the holidays of {today.year} are not known yet: its sessions are provisional, "
+        "and weekdays are trading days except the holidays of fixed date"
+    )
+
 
 @cache
 def _reviewed() -> MarketCalendar:
