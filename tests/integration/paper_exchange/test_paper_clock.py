@@ -350,7 +350,7 @@ class TestCommand:
         ("arguments", "message"),
         [
             pytest.param(["--start", "noon"], "is not a time such as", id="no time"),
-            pytest.param(["--start", "2030-01-01"], "calendar knows", id="beyond the calendar"),
+            pytest.param(["--start", "2020-12-31"], "calendar begins", id="before the calendar"),
             pytest.param(["--host", "a..b"], "cannot listen on a..b", id="no address"),
             pytest.param(["--state", "file/clock.json"], "cannot be saved", id="no folder"),
             pytest.param(["--quiet", "silent"], "zero-volume", id="no such way"),
