@@ -7,7 +7,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from data_fetch.core.settings import Settings
-from data_fetch.storage.database.engine import engine_for, writing
+from data_fetch.storage.database.engine import NO_LIMIT, engine_for, writing
 from data_fetch.storage.database.tables import Base
 
 
@@ -39,6 +39,6 @@ elif context.is_offline_mode():
         context.run_migrations()
 else:
     engine = engine_for(configured_url())
-    with writing(engine) as own:
+    with writing(engine, NO_LIMIT) as own:
         migrate(own)
     engine.dispose()

@@ -16,7 +16,7 @@ from data_fetch.cli.shared.output import (
 from data_fetch.cli.shared.range_options import options_text, range_options
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import GAPS, State
-from data_fetch.core.candles.gaps import Gap, runs
+from data_fetch.core.candles.gaps import BeforeFirstCandle, Gap, runs
 from data_fetch.core.clock import IST
 from data_fetch.reading.coverage_days import DayRange
 from data_fetch.reading.coverage_gaps import CAUSES, GapList, gap_list, minute_text
@@ -85,6 +85,8 @@ def _print_gaps(found: GapList, causes: Sequence[State], wanted: DayRange) -> No
 
 def _lines(found: GapList, causes: Sequence[State]) -> Iterator[str]:
     for row in found.rows:
+        if row.before_first is not None:
+            yield f"{row.instrument.symbol:<12} {_before_first_text(row.before_first)}"
         listed = [gap for gap in row.gaps if gap.cause in causes]
         for run in runs(listed, row.trading_days):
             yield f"{row.instrument.symbol:<12} {_when(run):<38} {_why(run, found.now)}"
@@ -113,6 +115,16 @@ def _why(run: Sequence[Gap], now: datetime) -> str:
     if due and min(due) > now:
         parts.append(f"next attempt {min(due).astimezone(IST):%Y-%m-%d %H:%M}")
     return "; ".join(parts)
+
+
+def _before_first_text(found: BeforeFirstCandle) -> str:
+    when = f"{found.first} to {found.last}: {counted(found.days, 'whole day')}"
+    parts = ["before the first bar"]
+    if found.last_attempt is not None:
+        parts.append(f"last requested {found.last_attempt.astimezone(IST):%Y-%m-%d %H:%M}")
+    if found.next_attempt is not None:
+        parts.append(f"next attempt {found.next_attempt.astimezone(IST):%Y-%m-%d %H:%M}")
+    return f"{when:<38} {'; '.join(parts)}"
 
 
 def _totals_text(found: GapList) -> str:

@@ -1,22 +1,27 @@
 """`data-fetch run`: collect until stopped."""
 
+import os
 import signal
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime
-from threading import Thread
 from types import FrameType
 
 import click
 
-from data_fetch.cli.shared.output import counted, print_out, remark
+from data_fetch.cli.shared.output import REFUSED, counted, print_out, remark
 from data_fetch.cli.shared.run_lines import slot_line
-from data_fetch.core.clock import IST
+from data_fetch.core.chains.polls import Poll
+from data_fetch.core.clock import IST, LONGEST_NAP_SECONDS, stopwatch
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.world import World
 from data_fetch.runtime.reporting import CollectorStart
 from data_fetch.scheduling.scheduler import data_scheduler
+
+# Longer than the scheduler waits for its jobs, shorter than a slot.
+STOP_SECONDS = 55.0
 
 
 class SlotLines:
@@ -25,6 +30,7 @@ class SlotLines:
     def __init__(self) -> None:
         self.slots = 0
         self.quotes = 0
+        self.snapshots = 0
         self._last_error: str | None = None
 
     def message(self, text: str) -> None:
@@ -33,6 +39,9 @@ class SlotLines:
     def started(self, start: CollectorStart) -> None:
         for line in introduction(start):
             remark(line)
+
+    def polled(self, poll: Poll) -> None:
+        self.snapshots += poll.stored
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         self.slots += run.outcome in {Outcome.COMPLETED, Outcome.INCOMPLETE}
@@ -60,22 +69,48 @@ def _day_and_time(at: datetime) -> str:
     return f"{at.astimezone(IST):%a %d %b %Y %H:%M:%S}"
 
 
+class Stopping:
+    """Ends a collector by signals: the first stops it, a second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self.latest: float | None = None
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+
+    @property
+    def overdue(self) -> bool:
+        return self.latest is not None and stopwatch() > self.latest
+
+    def _stop(self, _signal: int, _frame: FrameType | None) -> None:
+        # The system's own action needs no thread of ours, whatever they wait for.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        self.latest = stopwatch() + STOP_SECONDS
+        data_scheduler.stop()
+
+
 @click.command()
 @click.option(
     "--minutes", type=click.IntRange(min=1), help="Stop after so many minutes of the market."
 )
 def command(minutes: int | None) -> None:
-    """Collect quotes every minute until Ctrl-C or SIGTERM; the current slot is finished."""
+    """Collect quotes every minute until Ctrl-C or SIGTERM; the current slot is finished.
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        # Not in the handler itself: it may have interrupted the very lock that stop() needs.
-        Thread(target=data_scheduler.stop).start()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    reporter = SlotLines()
-    data_scheduler.start(minutes=minutes, reporter=reporter)
+    A second signal ends the process at once.
+    """
+    reporter, stopping = SlotLines(), Stopping()
+    # This thread waits for nothing else, so that a signal has an effect whatever hangs.
+    collecting = ThreadPoolExecutor(1, "collector").submit(
+        data_scheduler.start, minutes=minutes, reporter=reporter
+    )
+    while not wait([collecting], LONGEST_NAP_SECONDS).done:
+        if stopping.overdue:
+            remark(f"data-fetch: stopped after {STOP_SECONDS:.0f} s of waiting; something hangs.")
+            # Not by an exception: the interpreter would wait for the threads that hang.
+            os._exit(REFUSED)
+    collecting.result()
     remark(
-        f"Stopped after {counted(reporter.slots, 'slot')}, {counted(reporter.quotes, 'quote')} "
-        "stored. See what is held: data-fetch status"
+        f"Stopped after {counted(reporter.slots, 'slot')}: {counted(reporter.quotes, 'quote')} "
+        f"and {counted(reporter.snapshots, 'chain snapshot')} stored. See what is held: "
+        "data-fetch status"
     )

@@ -28,6 +28,10 @@ def lines(found: StoreStatus) -> list[str]:
     return [
         f"Store   {found.name}, {found.world} world",
         f"State   {'degraded: ' + found.degraded if found.degraded else 'ok'}",
+        *(
+            f"Pause   no request to {api} before {ist_text(until)}: the provider requires it"
+            for api, until in found.pauses.items()
+        ),
         _quote_line(found),
         _candle_line(found),
         *chain_lines(found.chains),

@@ -39,6 +39,7 @@ class FailureKind(StrEnum):
     UNREACHABLE = "unreachable"
     NOT_A_CHAIN = "not_a_chain"
     OTHER_CHAIN = "other_chain"
+    NO_NUMBERS = "no_numbers"
     RENAMED_FIELD = "renamed_field"
     RETYPED_FIELD = "retyped_field"
     UNIT_CHANGED = "unit_changed"
@@ -73,6 +74,7 @@ _GROUPS: Mapping[FailureKind, FailureGroup] = {
     FailureKind.UNREACHABLE: FailureGroup.NETWORK,
     FailureKind.NOT_A_CHAIN: FailureGroup.SCHEMA,
     FailureKind.OTHER_CHAIN: FailureGroup.SCHEMA,
+    FailureKind.NO_NUMBERS: FailureGroup.EMPTY,
     FailureKind.RENAMED_FIELD: FailureGroup.SCHEMA,
     FailureKind.RETYPED_FIELD: FailureGroup.SCHEMA,
     FailureKind.UNIT_CHANGED: FailureGroup.SCHEMA,
@@ -97,6 +99,7 @@ _PREDICATES: Mapping[FailureKind, str] = {
     FailureKind.UNREACHABLE: "is unreachable",
     FailureKind.NOT_A_CHAIN: "returned no option chain",
     FailureKind.OTHER_CHAIN: "returned another chain",
+    FailureKind.NO_NUMBERS: "returned a chain without numbers",
     FailureKind.RENAMED_FIELD: "renamed a field",
     FailureKind.RETYPED_FIELD: "changed the type of a field",
     FailureKind.UNIT_CHANGED: "changed a unit",

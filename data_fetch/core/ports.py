@@ -75,6 +75,9 @@ class Pacing(Protocol):
         set before there is one.
         """
 
+    def pause(self, api: str, duration: timedelta) -> None:
+        """Give no permission for *api* for *duration* from now: the provider requires it."""
+
 
 class QuoteSource(Protocol):
     def quotes(self, instrument_keys: Sequence[str], lane: Lane = Lane.LIVE) -> QuoteResponse:
@@ -137,10 +140,10 @@ class QuoteRepository(Protocol):
         """Store the audit rows of runs without quotes."""
 
     def latest(self) -> Mapping[str, StoredQuote]:
-        """The newest in-session quote of each symbol."""
+        """The newest in-session quote of each instrument, by its present symbol."""
 
     def movements(self, slots: Sequence[datetime]) -> Mapping[str, Movement]:
-        """The movement of each symbol's quote over *slots*."""
+        """The movement of each instrument's quote over *slots*, by its present symbol."""
 
 
 class SlotListener(Protocol):

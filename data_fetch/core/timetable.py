@@ -40,6 +40,9 @@ COVERAGE_OFFSET = timedelta(seconds=40)
 CALENDAR_OFFSET = timedelta(seconds=50)
 # The time between two looks for chains that are due.
 CHAIN_TICK_SECONDS = 5
+# Open interest and last prices are corrected after the close: on 19 June 2026 those of 132 legs
+# out of 206. An expired contract is not polled then, but the next expiry is.
+LOOKS_AFTER_CLOSE = (timedelta(minutes=5), timedelta(minutes=30))
 # Longer than any period without trading so far.
 LONGEST_BREAK = timedelta(days=15)
 
@@ -83,25 +86,30 @@ class EveryMinutes:
 
 @dataclass(frozen=True, slots=True)
 class EverySeconds:
-    """Due every so many seconds, from the opening of each window of *group* to its close."""
+    """Due every so many seconds, from the opening of each window of *group* to its close, and
+    at the instants *afterwards* of the day's last close."""
 
     calendar: MarketCalendar
     group: TradingGroup
     seconds: int
+    afterwards: tuple[timedelta, ...] = ()
 
     def on(self, day: date) -> Sequence[datetime]:
-        return _ticks(self.calendar.session(day, self.group), self.seconds)
+        return _ticks(self.calendar.session(day, self.group), self.seconds, self.afterwards)
 
 
 @lru_cache(maxsize=8)
-def _ticks(session: Session, seconds: int) -> tuple[datetime, ...]:
+def _ticks(
+    session: Session, seconds: int, afterwards: tuple[timedelta, ...]
+) -> tuple[datetime, ...]:
     # There are thousands of them, and the timetable needs them thousands of times a day.
     tick = timedelta(seconds=seconds)
-    return tuple(
+    trading = [
         instant_of(first) + count * tick
         for first, end in session.spans
         for count in range((end - first) * MINUTE // tick + 1)
-    )
+    ]
+    return (*trading, *(trading[-1] + wait for wait in afterwards if trading))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +218,9 @@ def standard_timetable(
     return Timetable(
         {
             QUOTES: EverySlot(calendar, groups),
-            CHAINS: EverySeconds(calendar, FUTURES_AND_OPTIONS, CHAIN_TICK_SECONDS),
+            CHAINS: EverySeconds(
+                calendar, FUTURES_AND_OPTIONS, CHAIN_TICK_SECONDS, LOOKS_AFTER_CLOSE
+            ),
             CANDLES: EveryMinutes(calendar, groups, 1, CANDLES_OFFSET),
             FRESHNESS: EveryMinutes(calendar, groups, 2, FRESHNESS_OFFSET),
             COVERAGE: EveryMinutes(calendar, groups, 5, COVERAGE_OFFSET),

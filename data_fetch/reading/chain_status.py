@@ -4,13 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.chains.polling import PollingPlan
 from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CHAINS
 from data_fetch.reading.instants import ist_text
-from data_fetch.reading.polling_plan import nse_plan, polling_plan, requests_per_minute
+from data_fetch.reading.polling_plan import (
+    answering_source,
+    nse_plan,
+    plan_within,
+    requests_per_minute,
+)
 from data_fetch.reading.records import listed_instruments
+from data_fetch.runtime.limits import first_chain_source
 from data_fetch.services.polling import Polling
 from data_fetch.storage.chains.snapshots import ChainHolding, ChainHoldings, chain_holdings
 from data_fetch.storage.database.store import Store
@@ -19,14 +26,21 @@ from data_fetch.storage.runs import SyncStatus, statuses
 
 @dataclass(frozen=True, slots=True)
 class ChainStatus:
-    """The chains of a store. *nse* is the plan that NSE's site alone would allow."""
+    """The chains of a store. *plan* is the one in force: within the limits of the *answering*
+    source. *nse* is the plan that NSE's site alone would allow."""
 
     settings: Settings
     holdings: ChainHoldings
     configs: tuple[SymbolConfig, ...]
+    answering: ChainSource
     plan: PollingPlan
     nse: PollingPlan
     statuses: Mapping[str, SyncStatus]
+
+    @property
+    def first_source(self) -> ChainSource:
+        """The source that is tried first."""
+        return first_chain_source(self.settings)
 
     def holding(self, symbol: str) -> ChainHolding | None:
         """The newest snapshot of *symbol*."""
@@ -65,6 +79,7 @@ class ChainStatus:
         return {
             "snapshots": self.holdings.snapshots,
             "legs": self.holdings.legs,
+            "answering": str(self.answering),
             "requests_per_minute": requests_per_minute(self.plan),
             "feasible": self.plan.feasible,
             "nse_enabled": self.settings.nse_enabled,
@@ -92,11 +107,13 @@ def chain_status(settings: Settings, store: Store) -> ChainStatus:
     """The status of option chains as far as *store* knows; contacts no provider."""
     with store.reading() as connection:
         polling = Polling(settings, store, listed_instruments(connection, settings))
+    answering = answering_source(polling)
     return ChainStatus(
         settings,
         chain_holdings(store),
         tuple(polling.configs()),
-        polling_plan(polling),
+        answering,
+        plan_within(polling, answering),
         nse_plan(polling),
         statuses(store, CHAINS),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import GAPS, Proof, State
-from data_fetch.core.candles.gaps import Gap
+from data_fetch.core.candles.gaps import BeforeFirstCandle, Gap
 from data_fetch.core.clock import IST
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.session import instant_of
@@ -18,7 +18,7 @@ from data_fetch.reading.frames import DataAge, converted, form_named, one_of, ro
 from data_fetch.reading.instants import ist_text
 from data_fetch.reading.records import Symbols, records_for
 from data_fetch.runtime.settings import process_settings
-from data_fetch.storage.candles.coverage_counts import instrument_gaps
+from data_fetch.storage.candles.coverage_counts import days_before_first_candle, instrument_gaps
 
 CAUSES = tuple(state.value for state in GAPS)
 COLUMNS = {
@@ -37,11 +37,15 @@ COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class InstrumentGaps:
-    """The gaps of one instrument among its trading days, both oldest first."""
+    """The gaps of one instrument among its trading days, both oldest first.
+
+    *before_first*: the days that are no gaps because they seem to be before its first candle.
+    """
 
     instrument: Instrument
     trading_days: Sequence[date]
     gaps: Sequence[Gap]
+    before_first: BeforeFirstCandle | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +82,14 @@ class GapList:
         return found
 
     def document(self, causes: Collection[State] = GAPS) -> dict[str, Any]:
-        return {"gaps": [_document(one, gap) for one, gap in self.with_causes(causes)]}
+        return {
+            "gaps": [_document(one, gap) for one, gap in self.with_causes(causes)],
+            "before_first_bar": [
+                _before_first_document(row.instrument, row.before_first)
+                for row in self.rows
+                if row.before_first is not None
+            ],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +179,11 @@ def gap_list(settings: Settings, of: DayRange) -> GapList:
     with records_for(settings, of.symbols) as records:
         query = coverage_query(records, of)
         with records.store.reading() as connection:
-            rows = [InstrumentGaps(*one) for one in instrument_gaps(connection, query)]
+            before_first = days_before_first_candle(connection, query)
+            rows = [
+                InstrumentGaps(*one, before_first.get(one[0].instrument_key))
+                for one in instrument_gaps(connection, query)
+            ]
             changed = ledger_changed(connection, query)
     return GapList(
         interval=query.interval,
@@ -207,4 +222,16 @@ def _document(instrument: Instrument, gap: Gap) -> dict[str, Any]:
         "proof": proof_text(gap.proof),
         "attempts": gap.attempts,
         "next_attempt": ist_text(gap.next_attempt),
+    }
+
+
+def _before_first_document(instrument: Instrument, found: BeforeFirstCandle) -> dict[str, Any]:
+    return {
+        "symbol": instrument.symbol,
+        "instrument_key": found.instrument_key,
+        "from": found.first.isoformat(),
+        "to": found.last.isoformat(),
+        "days": found.days,
+        "last_attempt": ist_text(found.last_attempt),
+        "next_attempt": ist_text(found.next_attempt),
     }

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.chains.polling import PollingPlan, plan_polling
 from data_fetch.core.chains.symbol_config import SymbolConfig
-from data_fetch.runtime.limits import limits_of
+from data_fetch.core.timetable import CHAINS
+from data_fetch.runtime.limits import CHAIN_LIMITS, first_chain_source
 from data_fetch.services.polling import Polling
-from data_fetch.sources.nse.site import NSE_LIMITS
+from data_fetch.storage.runs import recent_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,21 @@ def polled_chains(polling: Polling) -> PolledChains:
 
 def polling_plan(polling: Polling) -> PollingPlan:
     """How often each symbol can be polled within the limits of the first source."""
-    return plan_polling(polling.poll_targets().poll_requests, limits_of(polling.settings))
+    return plan_within(polling, first_chain_source(polling.settings))
+
+
+def plan_within(polling: Polling, source: ChainSource) -> PollingPlan:
+    """How often each symbol can be polled within the limits of *source*."""
+    return plan_polling(polling.poll_targets().poll_requests, CHAIN_LIMITS[source].windows)
+
+
+def answering_source(polling: Polling) -> ChainSource:
+    """The source whose limits the collector followed when it last polled; before any poll, the
+    one that is tried first."""
+    for run in recent_runs(polling.store, 1, CHAINS):
+        if (answering := run.details.get("answering")) is not None:
+            return ChainSource(str(answering))
+    return first_chain_source(polling.settings)
 
 
 def nse_plan(polling: Polling) -> PollingPlan:
@@ -58,7 +74,7 @@ def nse_plan(polling: Polling) -> PollingPlan:
     seconds, requests = polling.settings.nse_fetch_interval, polling.poll_targets().poll_requests
     if seconds is not None:
         requests = [replace(each, requested_interval=seconds) for each in requests]
-    return plan_polling(requests, NSE_LIMITS)
+    return plan_polling(requests, CHAIN_LIMITS[ChainSource.NSE].windows)
 
 
 def requests_per_minute(plan: PollingPlan) -> dict[str, float]:

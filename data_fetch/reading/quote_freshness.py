@@ -175,7 +175,7 @@ def judgements(
     """The freshness of each of *instruments* at the instant *now*."""
     monitor = FreshnessMonitor(
         quotes_repository=QuoteStore(store),
-        members=Members(tuple(instruments)),
+        members=Members.as_of(instruments, now),
         calendar=calendar,
         clock=VirtualClock(now),
         rules=FreshnessRules(

@@ -17,7 +17,7 @@ from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.stores import named_instruments, store_to_look_at
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
 from data_fetch.storage.database.store import Store
-from data_fetch.storage.instruments.instruments import first_seen_days, instruments_named
+from data_fetch.storage.instruments.instruments import earliest_listings, instruments_named
 
 # One symbol or several; none stands for every listed symbol.
 Symbols = str | Sequence[str]
@@ -77,7 +77,7 @@ def records_for(settings: Settings, symbols: Sequence[str] = ()) -> Iterator[Rec
                 else listed_instruments(connection, settings)
             )
             contracts = [one.instrument_key for one in instruments if one.expiry]
-            first_days = first_seen_days(connection, contracts)
+            first_days = earliest_listings(connection, contracts)
         if not instruments:
             raise SetupError(
                 f"{store.name} knows no instruments yet",

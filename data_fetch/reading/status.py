@@ -1,5 +1,6 @@
 """The status of a store: what it holds, its last runs, the symbols that keep failing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ from data_fetch.reading.calendar_status import CalendarStatus, calendar_status
 from data_fetch.reading.chain_status import ChainStatus, chain_status
 from data_fetch.reading.instants import day_text, ist_text
 from data_fetch.reading.records import store_of
+from data_fetch.runtime.pauses import required_pauses
 from data_fetch.runtime.stores import degraded_reason
 from data_fetch.storage.candles.coverage import CandleHoldings, candle_holdings
 from data_fetch.storage.quotes import QuoteHoldings, QuoteStore
@@ -24,7 +26,7 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStatus:
     """The status of the store *name*; *degraded* is the reason why `run` could not use the
-    configured one, if so."""
+    configured one, if so; *pauses* are those that providers require, by API."""
 
     name: str
     world: World
@@ -37,6 +39,7 @@ class StoreStatus:
     slots: dict[Outcome, int]
     runs: list[SyncRun]
     failing: list[SyncStatus]
+    pauses: Mapping[str, datetime]
 
     def document(self) -> dict[str, Any]:
         return {
@@ -62,6 +65,7 @@ class StoreStatus:
             "failing": [_failing_document(one) for one in self.failing],
             "chains": self.chains.document(),
             "calendar": self.calendar.document(),
+            "pauses": [{"api": api, "until": ist_text(at)} for api, at in self.pauses.items()],
         }
 
 
@@ -86,6 +90,7 @@ def store_status(settings: Settings) -> StoreStatus:
             failing=[
                 one for one in statuses(store, QUOTES).values() if one.status is not SyncState.OK
             ],
+            pauses=required_pauses(settings),
         )
 
 

@@ -1,6 +1,6 @@
 """Builds the services for option chains."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,7 +17,7 @@ from data_fetch.core.ports import ChainProvider, Clock
 from data_fetch.core.settings import Settings
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.context import CollectorContext, one_off_context
-from data_fetch.runtime.limits import limits_of
+from data_fetch.runtime.limits import CHAIN_LIMITS
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.runtime.services import universe_at
 from data_fetch.runtime.stores import store_for
@@ -50,7 +50,7 @@ class ChainContext:
     store: Store
     guard: Guard | None
     stop: Event
-    report: Callable[[str], None]
+    reporter: ProgressReporter
 
 
 def chain_service_at(context: ChainContext) -> ChainService:
@@ -59,7 +59,7 @@ def chain_service_at(context: ChainContext) -> ChainService:
     try:
         raw_store.prune(context.clock.now().astimezone(IST).date())
     except OSError as problem:
-        context.report(f"Old raw chain responses cannot be deleted ({problem}).")
+        context.reporter.message(f"Old raw chain responses cannot be deleted ({problem}).")
     return ChainService(
         providers=context.providers,
         chains=ChainStore(context.store, context.guard),
@@ -69,7 +69,7 @@ def chain_service_at(context: ChainContext) -> ChainService:
         calendar=context.calendar,
         clock=context.clock,
         stop=context.stop,
-        report=context.report,
+        report=context.reporter.message,
     )
 
 
@@ -78,9 +78,10 @@ def chain_poller_at(context: ChainContext, members: Sequence[Instrument]) -> Cha
     return ChainPoller(
         service=chain_service_at(context),
         targets=Polling(context.settings, context.store, members).poll_targets,
-        limits=limits_of(context.settings),
+        limits=CHAIN_LIMITS,
         clock=context.clock,
-        report=context.report,
+        report=context.reporter.message,
+        polled=context.reporter.polled,
     )
 
 
@@ -136,7 +137,7 @@ def _instrument(connection: Connection, key: str) -> Instrument | None:
 
 
 def chain_context_at(
-    context: CollectorContext, calendar: MarketCalendar, report: Callable[[str], None]
+    context: CollectorContext, calendar: MarketCalendar, reporter: ProgressReporter
 ) -> ChainContext:
     """The context of the chain services at *context*."""
     return ChainContext(
@@ -147,7 +148,7 @@ def chain_context_at(
         store=context.store,
         guard=context.guard,
         stop=context.stop,
-        report=report,
+        reporter=reporter,
     )
 
 
@@ -159,7 +160,7 @@ def chain_polls_for(
     with one_off_context(settings) as context:
         polling = _polling_at(context, reporter)
         targets = polling.targets(symbols, expiries)
-        chains = chain_context_at(context, calendar_for(settings), reporter.message)
+        chains = chain_context_at(context, calendar_for(settings), reporter)
         service = chain_service_at(chains)
         yield (service.poll(target) for target in targets)
 

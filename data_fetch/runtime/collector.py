@@ -23,6 +23,7 @@ from data_fetch.runtime.services import (
     freshness_at,
     minute_candles_at,
     quotes_at,
+    slot_listeners,
     universe_at,
 )
 from data_fetch.runtime.stores import selection_at
@@ -30,6 +31,7 @@ from data_fetch.runtime.world import ProviderConnection
 from data_fetch.services.backfill_jobs import BackfillJobs
 from data_fetch.services.quotes import LtpService
 from data_fetch.services.recurring import RecurringService
+from data_fetch.services.slot_listeners import QueuedListener
 from data_fetch.storage.database.store import Store
 
 
@@ -110,7 +112,11 @@ def collector_of(
     """The collector of *universe* with the calendar as it is now; else as `collector_at`."""
     settings = context.settings
     calendar = calendar_for(settings)
-    quotes = quotes_at(context, universe, calendar, reporter, last_recorded_slot)
+    listeners = [
+        QueuedListener(name, listener, context.provider.clock)
+        for name, listener in slot_listeners(context, reporter).items()
+    ]
+    quotes = quotes_at(context, universe, calendar, listeners, last_recorded_slot)
     chosen = selection_at(context.store, universe, ())
     backfill_jobs = BackfillJobs(
         service=backfill_at(context, calendar),
@@ -120,12 +126,11 @@ def collector_of(
         stop=context.stop,
         report=reporter.message,
     )
-    chain_poller = chain_poller_at(
-        chain_context_at(context, calendar, reporter.message), universe.members
-    )
+    chain_poller = chain_poller_at(chain_context_at(context, calendar, reporter), universe.members)
     calendar_refresh = calendar_refresh_at(context, calendar, reporter)
     services: list[RecurringService] = [
         quotes,
+        *listeners,
         minute_candles_at(context, universe, calendar),
         freshness_at(context, universe, calendar, quotes),
         backfill_jobs,
@@ -135,7 +140,7 @@ def collector_of(
     if settings.data_source == "nse":
         # NSE's site has chains and holidays, and nothing else.
         services = [chain_poller, calendar_refresh]
-    groups = Members(universe.members).groups
+    groups = Members.as_of(universe.members, context.provider.clock.now()).groups
     timetable = standard_timetable(calendar, groups, settings.finalise_at)
     return Collector(
         context=context,

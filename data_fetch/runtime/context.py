@@ -11,6 +11,7 @@ from data_fetch.core.market.calendar import unlisted_warning
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.shared import serving_exchange
+from data_fetch.runtime.lead import LeadKeeper
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.runtime.stores import store_for
 from data_fetch.runtime.world import ProviderConnection, provider_for
@@ -20,7 +21,10 @@ from data_fetch.storage.database.store import Guard, Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorContext:
-    """Settings, provider and store for as long as one scheduler leads the store."""
+    """Settings, provider and store for as long as one scheduler leads the store.
+
+    *leads* returns at once: whether it does, as of a moment ago.
+    """
 
     settings: Settings
     provider: ProviderConnection
@@ -47,20 +51,20 @@ def context_for(
     if fence is None:
         yield None
         return
-    try:
-        with provider_for(settings, serving_exchange) as provider:
-            _warn(settings, provider, reporter)
-            yield CollectorContext(
-                settings=settings,
-                provider=provider,
-                store=store,
-                guard=fence,
-                leads=leadership.held,
-                running_since=provider.clock.now(),
-                stop=stop,
-            )
-    finally:
-        leadership.release()
+    with (
+        LeadKeeper(leadership, store.name, reporter.message, lost=stop) as lead,
+        provider_for(settings, serving_exchange) as provider,
+    ):
+        _warn(settings, provider, reporter)
+        yield CollectorContext(
+            settings=settings,
+            provider=provider,
+            store=store,
+            guard=fence,
+            leads=lead.leads,
+            running_since=provider.clock.now(),
+            stop=stop,
+        )
 
 
 @contextmanager

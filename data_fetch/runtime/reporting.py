@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from data_fetch.core.chains.polls import Poll
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.world import World
@@ -42,6 +43,9 @@ class ProgressReporter(Protocol):
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         """A slot was collected or missed."""
 
+    def polled(self, poll: Poll) -> None:
+        """The chains of a symbol were polled."""
+
 
 class _Silent:
     def message(self, text: str) -> None:
@@ -51,6 +55,9 @@ class _Silent:
         return None
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
+        return None
+
+    def polled(self, poll: Poll) -> None:
         return None
 
 

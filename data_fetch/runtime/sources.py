@@ -71,14 +71,16 @@ def sources_at(
 def chain_providers(
     settings: Settings, api: UpstoxApi, clock: Clock, nse_url: str, pacing_folder: Path | None
 ) -> list[ChainProvider]:
-    """The sources of chains in the order in which they are tried, without a disabled one.
+    """The sources of chains in the order in which they are tried.
 
+    Without NSE's site where it is disabled, and without Upstox where the site is the chosen
+    source and there is no token: its failures would hide those of the site.
     The rate limit ledger of NSE's site is in *pacing_folder* (None: in the user's state folder).
     """
     upstox: ChainProvider = upstox_chain_client(api, clock)
     nse: ChainProvider = nse_chain_client(_nse_site(settings, clock, nse_url, pacing_folder), clock)
     if settings.data_source == "nse":
-        return [nse, upstox]
+        return [nse, upstox] if settings.access_token.get_secret_value() else [nse]
     return [upstox, nse] if settings.nse_enabled else [upstox]
 
 
@@ -100,6 +102,7 @@ def _nse_site(
     return NseSite(
         pacing=Pacer(ledger, clock, NSE_LIMITS),
         clock=clock,
+        world=settings.world,
         base_url=nse_url,
         enabled=settings.nse_enabled,
         timeout_seconds=settings.request_timeout_seconds,

@@ -19,7 +19,7 @@ from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.settings import Settings
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.instruments.instruments import (
-    first_seen_days,
+    earliest_listings,
     instruments_named,
     listed_instruments,
 )
@@ -114,7 +114,7 @@ def named_instruments(connection: Connection, symbols: Sequence[str]) -> Univers
 def selection_of(connection: Connection, instruments: tuple[Instrument, ...]) -> Selection:
     """*instruments* with the first days of the contracts among them."""
     contracts = [one.instrument_key for one in instruments if one.expiry]
-    return Selection(instruments, first_seen_days(connection, contracts))
+    return Selection(instruments, earliest_listings(connection, contracts))
 
 
 def _marker(settings: Settings) -> Path:

@@ -15,6 +15,7 @@ from threading import Lock
 
 import schedule
 
+from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.ports import Clock
 from data_fetch.services.clocked_pool import ClockedPool
@@ -85,9 +86,9 @@ class _Worker:
                 return
         self._pool.submit(self._run_all)
 
-    def close(self) -> None:
-        """Return when the running work has ended."""
-        self._pool.close()
+    def close(self, seconds: float) -> bool:
+        """Begin no more; whether the running work has ended, within *seconds*."""
+        return self._pool.close(seconds)
 
     def _run_all(self) -> None:
         more = True
@@ -138,11 +139,15 @@ class JobRegistry:
         """Start every due job and return at once."""
         self._scheduler.run_pending()
 
-    def close(self) -> None:
-        """Start no more jobs; return when the running ones have ended."""
+    def close(self, seconds: float) -> list[str]:
+        """Start no more jobs, and wait up to *seconds*; the jobs that have not ended by then."""
         self._scheduler.clear()
-        for worker in self._workers.values():
-            worker.close()
+        latest = stopwatch() + seconds
+        return [
+            name
+            for name, worker in self._workers.items()
+            if not worker.close(max(0.0, latest - stopwatch()))
+        ]
 
     def states(self) -> list[JobState]:
         """The state of every job."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from data_fetch.core.chains.polls import Poll
 from data_fetch.core.clock import stopwatch
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
@@ -53,6 +54,9 @@ class _SlotCounter:
         self.remarks.append(text)
 
     def started(self, start: CollectorStart) -> None:
+        return None
+
+    def polled(self, poll: Poll) -> None:
         return None
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Event
 
-from data_fetch.core.errors import DataFetchError, LostLeadership
+from data_fetch.core.errors import DataFetchError, LostLeadership, OutsideError, WrongWorld
 from data_fetch.core.timetable import next_morning
 from data_fetch.runtime.collector import Collector, collector_at, collector_of
 from data_fetch.runtime.context import CollectorContext, context_for
@@ -27,6 +27,9 @@ log = logging.getLogger("data_fetch.data_scheduler")
 
 # A collector that runs for months must not accumulate every failure.
 KEPT_FAILURES = 1000
+
+# A stop ends within the time of one slot, whatever hangs. The provider has its own limits.
+CLOSE_SECONDS, LAST_STATEMENT_SECONDS = 45.0, 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +69,16 @@ class DataScheduler:
         self._degraded: str | None = None
         self._collector: Collector | None = None
         self._registry: JobRegistry | None = None
+        self._wrong_world: WrongWorld | None = None
         self.failures: list[str] = []
 
     def start(self, *, minutes: int | None = None, reporter: ProgressReporter = SILENT) -> None:
         """Collect until `stop()`, or for *minutes* of the market once ready. Blocks.
 
         Waits while another scheduler collects into the same store, and again when the store
-        is lost. Raises SetupError for a fault in the configuration, OutsideError for one of the
-        provider or the network.
+        is lost. Raises SetupError for a fault in the configuration (WrongWorld also later, when a
+        provider turns out to be of the other world), OutsideError for one of the provider or the
+        network.
         """
         settings = process_settings()
         chosen = store_for_run(settings, reporter.message)
@@ -92,8 +97,8 @@ class DataScheduler:
                 break
             if not self._stop_requested:
                 reporter.message(
-                    f"The lock on {chosen.store.name} is lost: another scheduler has it, or "
-                    "the database does not answer. Waiting for the lock."
+                    f"The lead of {chosen.store.name} is lost: another scheduler has it. "
+                    "Waiting until it is free."
                 )
         self._stop_requested = False
         self._stop.clear()
@@ -166,6 +171,7 @@ class DataScheduler:
         """The loop: start due jobs, wait for the next instant, repeat.
 
         It ends before *until* when stopped, or when the calendar of *collector* has changed.
+        Raises WrongWorld when a job met prices of the other world.
         """
         clock = collector.provider.clock
         registry = JobRegistry(clock, self._job_failed)
@@ -189,11 +195,25 @@ class DataScheduler:
                 # What is due at the very instant of a change.
                 registry.run_pending()
         finally:
-            registry.close()
-            collector.close()
-            hold.release()
             self._collector = self._registry = None
+            self._close(registry, collector)
+            hold.release()
             log.info("stopped")
+        if self._wrong_world is not None:
+            raise self._wrong_world
+
+    def _close(self, registry: JobRegistry, collector: Collector) -> None:
+        """Wait for the running jobs; after a stop not for ever. Raises OutsideError then."""
+        if self._stop.is_set():
+            collector.store.hurry(LAST_STATEMENT_SECONDS)
+        while running := registry.close(CLOSE_SECONDS):
+            if self._stop.is_set():
+                log.error("not_ended", extra={"jobs": running})
+                raise OutsideError(
+                    f"stopped without waiting any longer for {', '.join(running)}",
+                    hint="What they had not stored is fetched again at the next start.",
+                )
+        collector.close()
 
     def _wait(
         self,
@@ -211,7 +231,9 @@ class DataScheduler:
     def _job_failed(self, job: str, problem: Exception) -> None:
         self.failures.append(f"{job}: {problem}")
         del self.failures[:-KEPT_FAILURES]
-        if isinstance(problem, LostLeadership):
+        if isinstance(problem, WrongWorld):
+            self._wrong_world = problem
+        if isinstance(problem, LostLeadership | WrongWorld):
             self._stop.set()
 
 

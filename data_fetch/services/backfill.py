@@ -14,8 +14,15 @@ from functools import partial
 from threading import Event
 from typing import Self
 
-from data_fetch.core.candles.candles import CandleInterval, CandleReply, Provenance, placed
-from data_fetch.core.candles.coverage import DayCoverage, State, needs_request, with_failure
+from data_fetch.core.candles.auction_days import placed_for
+from data_fetch.core.candles.candles import CandleInterval, CandleReply, Provenance
+from data_fetch.core.candles.coverage import (
+    REQUESTED_AGAIN,
+    DayCoverage,
+    State,
+    needs_request,
+    with_failure,
+)
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.request_planner import (
     Budget,
@@ -35,7 +42,7 @@ from data_fetch.core.errors import (
 )
 from data_fetch.core.failures import FailureGroup, first_wait
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.market.calendar import MarketCalendar, Session, group_of
+from data_fetch.core.market.calendar import MarketCalendar, Session
 from data_fetch.core.ports import CandleSource, Clock
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.core.spans import count
@@ -179,7 +186,8 @@ class BackfillService:
         waiting: list[datetime] = []
         for day in self._missing_days(order, expectation):
             if day.next_attempt and day.next_attempt > now and not order.retry_failed:
-                waiting.append(day.next_attempt)
+                if day.expected:
+                    waiting.append(day.next_attempt)
             else:
                 needs.append(day.need)
         planned = plan_windows(needs, order.interval, expectation.today, self._source.endpoint_for)
@@ -236,7 +244,7 @@ class BackfillService:
         trading = [
             instrument
             for instrument in instruments
-            if self._calendar.session(expectation.today, group_of(instrument)).open
+            if expectation.session(instrument, expectation.today).open
         ]
         begun = self._begun(job)
         self._repository.prove_no_trades(trading, begun, expectation)
@@ -262,7 +270,7 @@ class BackfillService:
         """The days that a request could improve, by the ledger and the time of day."""
         keys = [instrument.instrument_key for instrument in order.instruments]
         ledger, settled = self._repository.unsettled(keys, order.interval, order.first, order.last)
-        for instrument in order.instruments:
+        for instrument in self._repository.with_auction_history(order.instruments):
             key = instrument.instrument_key
             for session in expectation.sessions(instrument, order.first, order.last):
                 length = _length(session, order.interval)
@@ -271,13 +279,17 @@ class BackfillService:
                     continue
                 if known is None and session.day < expectation.today:
                     # Never requested, as years of days are: the ledger has no row to look at.
-                    yield _MissingDay(Need(instrument, session.day, length), length, None)
+                    need = Need(instrument, session.day, length)
+                    yield _MissingDay(need, length, expected=True, next_attempt=None)
                     continue
                 day = expectation.day(key, order.interval, session, known)
                 if needs_request(day, expectation.today):
                     need = Need(instrument, session.day, _missing_minutes(day))
                     yield _MissingDay(
-                        need, day.minutes(State.MISSED), _waiting(day, expectation.now)
+                        need,
+                        day.minutes(State.MISSED),
+                        expected=bool(day.expected),
+                        next_attempt=_waiting(day, expectation.now),
                     )
 
     def _over(self, report: BackfillReport) -> bool:
@@ -315,9 +327,8 @@ class BackfillService:
 
     def _record(self, run: "_Run", window: Window, reply: CandleReply) -> None:
         """Store one response, with the ledger and the run's audit row, in one transaction."""
-        instrument, order = window.instrument, run.plan.order
-        group = group_of(instrument)
-        candles = placed(reply.block, lambda day: self._calendar.session(day, group))
+        order = run.plan.order
+        candles = placed_for(window.instrument, reply.block, self._calendar)
         provenance = Provenance(
             source=self._source_name,
             is_final=window.endpoint.is_final,
@@ -356,10 +367,14 @@ class BackfillService:
 
 @dataclass(frozen=True, slots=True)
 class _MissingDay:
-    """A day that a request could improve; *missed* of its minutes are to be fetched."""
+    """A day that a request could improve; *missed* of its minutes are to be fetched.
+
+    Nothing is *expected* of a day before the first candle.
+    """
 
     need: Need
     missed: int
+    expected: bool
     next_attempt: datetime | None
 
 
@@ -471,7 +486,7 @@ def _why_incomplete(report: BackfillReport) -> str | None:
 
 def _missing_minutes(known: DayCoverage) -> int:
     """How many minutes of a day a request is for."""
-    return known.minutes(State.MISSED, State.SOURCE_EMPTY) or count(known.provisional)
+    return known.minutes(*REQUESTED_AGAIN) or count(known.provisional)
 
 
 def _waiting(known: DayCoverage, now: datetime) -> datetime | None:

@@ -7,7 +7,7 @@ store may change while the collector runs.
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from threading import Lock
 
 from data_fetch.core.chains.chains import ChainSource
@@ -15,6 +15,7 @@ from data_fetch.core.chains.polling import (
     LONG_AGO,
     PollingPlan,
     PollQueue,
+    SourceLimits,
     plan_polling,
 )
 from data_fetch.core.chains.polls import Poll
@@ -39,10 +40,11 @@ WORKING: PollState = True, frozenset()
 
 
 class ChainPoller(RecurringService):
-    """Polls *targets* within *limits* of the first source.
+    """Polls *targets* within the *limits* of the source that answers.
 
     *report* receives a line for people when the plan changes, when a symbol to poll is not known,
-    and when a symbol changes its source, begins to fail, or works again.
+    and when a symbol changes its source, begins to fail, or works again; *polled* receives each
+    poll that has ended.
     """
 
     def __init__(
@@ -50,17 +52,17 @@ class ChainPoller(RecurringService):
         *,
         service: ChainService,
         targets: Callable[[], PollTargets],
-        limits: Mapping[timedelta, int],
+        limits: Mapping[ChainSource, SourceLimits],
         clock: Clock,
         report: Callable[[str], None],
-        workers: int = WORKERS,
+        polled: Callable[[Poll], None],
     ) -> None:
         self._service = service
         self._poll_targets = targets
         self._limits = limits
         self._clock = clock
         self._report = report
-        self._workers = workers
+        self._polled = polled
         self._pool: ClockedPool | None = None
         self._lock = Lock()
         self._busy_workers = 0
@@ -68,6 +70,7 @@ class ChainPoller(RecurringService):
         self._queue = PollQueue()
         self._targets: dict[str, Target] = {}
         self._plan: PollingPlan | None = None
+        self._source = service.answering
         self._unknown: tuple[str, ...] = ()
         self._followed_at: datetime | None = None
         self._states: dict[str, PollState] = {}
@@ -100,27 +103,30 @@ class ChainPoller(RecurringService):
         with self._lock:
             self._last_tick = self._clock.now()
             if self._pool is None:
-                self._pool = ClockedPool(self._clock, self._workers, "chains")
-            while self._busy_workers < self._workers and (symbol := self._take()) is not None:
+                self._pool = ClockedPool(self._clock, WORKERS, "chains")
+            while self._busy_workers < self._at_once and (symbol := self._take()) is not None:
                 self._busy_workers += 1
                 self._pool.submit(self._work, symbol)
         if self._failures:
             raise self._failures.popleft()
 
     def follow(self) -> PollingPlan:
-        """Plan again if a minute has passed: the configuration may have changed."""
-        now = self._clock.now()
-        if self._plan is None or self._followed_at is None or now - self._followed_at >= MINUTE:
+        """Plan again if a minute has passed, since the configuration may have changed, or if
+        another source answers, whose limits are different."""
+        now, source = self._clock.now(), self._service.answering
+        stale = self._followed_at is None or now - self._followed_at >= MINUTE
+        if self._plan is None or stale or source is not self._source:
             found = self._poll_targets()
-            plan = plan_polling(found.poll_requests, self._limits)
+            plan = plan_polling(found.poll_requests, self._limits[source].windows)
             with self._lock:
                 self._queue.follow(plan)
                 self._targets = {each.config.symbol: each.target for each in found.polled}
             if plan != self._plan:
-                self._report(plan_line(plan))
+                self._report(plan_in_force_line(plan, source, self._service.first_source))
             if found.unknown and found.unknown != self._unknown:
                 self._report(unknown_line(found.unknown))
             self._plan, self._unknown, self._followed_at = plan, found.unknown, now
+            self._source = source
         return self._plan
 
     def close(self) -> None:
@@ -131,9 +137,17 @@ class ChainPoller(RecurringService):
         if pool is not None:
             pool.close()
 
+    @property
+    def _at_once(self) -> int:
+        return min(WORKERS, self._limits[self._source].at_once)
+
     def _take(self) -> str | None:
         """A symbol that was due at the last tick: when ticks end, so do polls."""
         return None if self._pool is None else self._queue.take(self._last_tick)
+
+    def _take_next(self) -> str | None:
+        """A symbol for a worker that is free again; none when the source allows fewer workers."""
+        return self._take() if self._busy_workers <= self._at_once else None
 
     def _work(self, symbol: str | None) -> None:
         """Poll one symbol after the other until nothing is left of the last tick."""
@@ -143,7 +157,7 @@ class ChainPoller(RecurringService):
                 with self._lock:
                     self._polls += 1
                     self._queue.done(symbol)
-                    symbol = self._take()
+                    symbol = self._take_next()
         finally:
             with self._lock:
                 self._busy_workers -= 1
@@ -153,7 +167,9 @@ class ChainPoller(RecurringService):
         if target is None:
             return
         try:
-            self._report_change(self._service.poll(target))
+            poll = self._service.poll(target)
+            self._report_change(poll)
+            self._polled(poll)
         except Stopped:
             return
         except Exception as problem:
@@ -188,6 +204,13 @@ def unknown_line(symbols: Sequence[str]) -> str:
         f"Not polled: the store knows no instrument named {', '.join(symbols)}. Check "
         "NSE_SYMBOLS and data-fetch symbols list."
     )
+
+
+def plan_in_force_line(plan: PollingPlan, answering: ChainSource, first: ChainSource) -> str:
+    """The plan within the limits of the *answering* source, for people."""
+    if answering is first:
+        return plan_line(plan)
+    return f"Chains come from {answering} because {first} fails. {plan_line(plan)}"
 
 
 def plan_line(plan: PollingPlan) -> str:

@@ -14,6 +14,7 @@ from threading import Event, Lock, Semaphore
 from data_fetch.archive.raw_responses import RawResponseStore, StoredResponse
 from data_fetch.core.chains.chains import Chain, ChainReply, ChainSource, RawResponse
 from data_fetch.core.chains.polls import Poll, PolledMinute
+from data_fetch.core.chains.source_health import OUTAGES, SourceHealth
 from data_fetch.core.clock import minute_of
 from data_fetch.core.errors import DataFetchError, Stopped
 from data_fetch.core.failures import FailureKind
@@ -25,35 +26,10 @@ from data_fetch.storage.chains.snapshots import ChainStore, Confirmation, Receiv
 
 log = logging.getLogger(__name__)
 
-# A failing source is skipped for so long while another one works, and for so long while none
-# does: then one request in that time finds out whether it works again.
-BACKOFF = timedelta(seconds=60)
-BACKOFF_ALONE = timedelta(seconds=10)
-# Failures of the source as a whole, and those that may affect one symbol only.
-OUTAGES = frozenset(
-    {
-        FailureKind.UNAUTHORISED,
-        FailureKind.FORBIDDEN,
-        FailureKind.UNREACHABLE,
-        FailureKind.RATE_LIMITED,
-        FailureKind.SWITCHED_OFF,
-    }
-)
-TROUBLE = OUTAGES | {FailureKind.SERVER_ERROR}
-EVERY_SYMBOL = ""
 # So many of the workers of `chain_jobs` may wait for a source that is not the first.
 FALLBACKS_AT_ONCE = 3
 # A poll that began in a minute has ended after so long; then the minute's audit row is final.
 LONGEST_POLL = timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True)
-class _Backoff:
-    """Since when a source is skipped, and why."""
-
-    since: datetime
-    failure: FailureKind
-    problem: DataFetchError
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +71,7 @@ class ChainService:
         self._clock = clock
         self._stop = stop
         self._report = report
-        self._backoffs: dict[tuple[ChainSource, str], _Backoff] = {}
+        self._health = SourceHealth([each.source for each in providers])
         self._fallbacks = Semaphore(FALLBACKS_AT_ONCE)
         self._raw_store_fails = False
         self._recording = Lock()
@@ -105,6 +81,16 @@ class ChainService:
         """How many snapshots and legs the store holds."""
         held = self._chains.holdings()
         return held.snapshots, held.legs
+
+    @property
+    def first_source(self) -> ChainSource:
+        """The source that is tried first."""
+        return self._providers[0].source
+
+    @property
+    def answering(self) -> ChainSource:
+        """The source that returns most chains now: the first one that works."""
+        return self._health.answering
 
     def poll(self, target: Target) -> Poll:
         """Request the chains of *target* and record the result, a failure as well.
@@ -131,7 +117,9 @@ class ChainService:
     def _request(self, target: Target, poll: Poll) -> None:
         """Fill *poll* with replies: each expiry from the first source that has its chain."""
         missing: Sequence[date] | None = None
-        for provider in self._available(poll):
+        for provider in self._providers:
+            if self._skipped(provider, poll):
+                continue
             with self._turn_at(provider, poll) as has_turn:
                 if not has_turn:
                     continue
@@ -149,7 +137,7 @@ class ChainService:
         """Whether *poll* may wait for *provider* now: symbols that fail at the first source must
         not keep every worker waiting for a slower one."""
         first = self._providers[0]
-        if provider is first or self._backoff(first, EVERY_SYMBOL, BACKOFF) is not None:
+        if provider is first or self._health.out(first.source):
             yield True
         elif self._fallbacks.acquire(blocking=False):
             try:
@@ -197,6 +185,7 @@ class ChainService:
             self._failed(provider.source, reply.problem, poll)
             return False
         assert reply.parsed is not None
+        self._health.works(provider.source, poll.symbol)
         poll.replies.append(replace(reply, parsed=reply.parsed.around_the_money(target.strikes)))
         return True
 
@@ -226,35 +215,14 @@ class ChainService:
             self._report("Raw chain responses are stored again.")
 
     def _failed(self, source: ChainSource, problem: DataFetchError, poll: Poll) -> None:
-        failure = problem.kind
-        poll.failures[source] = failure
-        poll.problem = problem
-        if failure in TROUBLE:
-            symbol = EVERY_SYMBOL if failure in OUTAGES else poll.symbol
-            self._backoffs[source, symbol] = _Backoff(self._clock.now(), failure, problem)
+        poll.failed(source, problem)
+        self._health.failed(source, poll.symbol, problem, self._clock.now())
 
-    def _available(self, poll: Poll) -> Sequence[ChainProvider]:
-        """The sources to try. A failing one is skipped, for a shorter time when all are failing."""
-        skipped: dict[ChainSource, _Backoff] = {}
-        for length in (BACKOFF, BACKOFF_ALONE):
-            skipped = {
-                one.source: backoff
-                for one in self._providers
-                for backoff in [
-                    self._backoff(one, EVERY_SYMBOL, length)
-                    or self._backoff(one, poll.symbol, length)
-                ]
-                if backoff is not None
-            }
-            if len(skipped) < len(self._providers):
-                break
-        for source, backoff in skipped.items():
-            poll.failures[source], poll.problem = backoff.failure, backoff.problem
-        return [one for one in self._providers if one.source not in skipped]
-
-    def _backoff(self, provider: ChainProvider, symbol: str, length: timedelta) -> _Backoff | None:
-        found = self._backoffs.get((provider.source, symbol))
-        return found if found is not None and self._clock.now() < found.since + length else None
+    def _skipped(self, provider: ChainProvider, poll: Poll) -> bool:
+        problem = self._health.skip(provider.source, poll.symbol, self._clock.now())
+        if problem is not None:
+            poll.failed(provider.source, problem)
+        return problem is not None
 
     def _split_known(self, reply: ChainReply) -> tuple[list[Chain], list[Confirmation]]:
         """The chains of *reply* with new content, and confirmations of the others."""
@@ -275,7 +243,7 @@ class ChainService:
         poll.stored, poll.confirmed = len(received), len(confirmed)
         # One poll after the other: they share the audit row of the minute.
         with self._recording:
-            minute = self._minute_of(poll).with_poll(poll, self._clock.now())
+            minute = self._minute_of(poll).with_poll(poll, self._clock.now(), self.answering)
             attempt = poll.attempt(minute.run_id)
             recorded = self._chains.record(received, minute.run, [attempt], confirmed)
             again = self._superseded(poll, {each.expiry for each in recorded.superseded})

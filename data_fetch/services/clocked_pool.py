@@ -19,6 +19,7 @@ class ClockedPool:
     def __init__(self, clock: Clock, workers: int, name: str) -> None:
         self._clock = clock
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
+        self._running: set[Future[object]] = set()
 
     def submit(self, work: Callable[..., object], *arguments: object) -> None:
         """Run *work* on a thread of the pool and return at once."""
@@ -28,12 +29,15 @@ class ClockedPool:
         except RuntimeError:
             hold.release()
             raise
+        self._running.add(future)
         future.add_done_callback(lambda _: hold.release())
+        future.add_done_callback(self._running.discard)
 
-    def close(self) -> None:
-        """Return when all work has ended."""
+    def close(self, seconds: float | None = None) -> bool:
+        """Begin no more work; whether all has ended, for which it waits up to *seconds*."""
+        self._pool.shutdown(wait=False)
         with self._clock.released():
-            self._pool.shutdown(wait=True)
+            return not wait(list(self._running), seconds).not_done
 
 
 class ResultPool(Generic[T]):

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
-from data_fetch.core.clock import MINUTE, minute_of
+from data_fetch.core.clock import IST, MINUTE, minute_of
 from data_fetch.core.market.calendar import MarketCalendar, group_of
 from data_fetch.core.market.members import Members
 from data_fetch.core.ports import Clock, QuoteRepository
@@ -86,7 +86,7 @@ class FreshnessMonitor(RecurringService):
             judge(
                 instrument.symbol,
                 now=now,
-                group=group_of(instrument),
+                group=group_of(instrument, now.astimezone(IST).date()),
                 calendar=self._calendar,
                 rules=self._rules,
                 last_quote=row.received_at if (row := latest.get(instrument.symbol)) else None,

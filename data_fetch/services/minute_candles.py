@@ -22,6 +22,7 @@ from data_fetch.core.clock import MINUTE, minute_of
 from data_fetch.core.errors import OutsideError, TokenRejected
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, group_of
+from data_fetch.core.market.members import Members
 from data_fetch.core.ports import Clock, MinuteCandleSource
 from data_fetch.core.quotes.key_results import by_reason, key_results_without_records
 from data_fetch.core.runs import Outcome, SyncRun, SyncState
@@ -70,9 +71,9 @@ class CandleService(RecurringService):
         """
         started = self._clock.now()
         minute = minute_of(started) - MINUTE
-        groups = {group_of(member) for member in self._members}
-        trading = {group for group in groups if self._calendar.is_open(minute, group)}
-        requested = [member for member in self._members if group_of(member) in trading]
+        members = Members.as_of(self._members, minute)
+        trading = {group for group in members.groups if self._calendar.is_open(minute, group)}
+        requested = members.at(trading)
         if not requested:
             return
         run = SyncRun.begin(CANDLES, started, minute)
@@ -145,8 +146,7 @@ class CandleService(RecurringService):
         )
 
     def _placed(self, instrument: Instrument, block: CandleBlock) -> SessionCandles:
-        group = group_of(instrument)
-        return placed(block, lambda day: self._calendar.session(day, group))
+        return placed(block, lambda day: self._calendar.session(day, group_of(instrument, day)))
 
 
 def _log(run: SyncRun) -> None:

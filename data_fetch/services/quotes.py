@@ -43,7 +43,8 @@ class LtpService(RecurringService):
     """Collects the quotes of all *members*, slot by slot.
 
     Every slot after *last_recorded_slot* is collected, or gets a row with the reason why it was
-    not; slots before *running_since* are missed because no collector was running.
+    not; slots before *running_since* are missed because no collector was running. *unresolved*
+    are listed symbols without an instrument: every run of all members names them.
     Safe to run again at any time: a slot collected twice leaves the same rows.
     """
 
@@ -58,7 +59,8 @@ class LtpService(RecurringService):
         clock: Clock,
         last_recorded_slot: datetime,
         running_since: datetime,
-        listeners: Sequence[SlotListener] = (),
+        unresolved: Sequence[str] = (),
+        listeners: Collection[SlotListener] = (),
     ) -> None:
         self._source = source
         self._source_name = source_name
@@ -67,6 +69,7 @@ class LtpService(RecurringService):
         self._calendar = calendar
         self._clock = clock
         self._running_since = running_since
+        self._unresolved = list(unresolved)
         self._last_recorded = last_recorded_slot
         self._listeners = listeners
         # The store may have later slots: those of a day that is rehearsed again.
@@ -138,7 +141,7 @@ class LtpService(RecurringService):
         in_session = [
             instrument
             for instrument in self._members.named(symbols)
-            if self._calendar.is_slot_due(slot, group_of(instrument))
+            if self._calendar.is_slot_due(slot, _group_at(slot, instrument))
         ]
         if not in_session:
             return None
@@ -182,7 +185,7 @@ class LtpService(RecurringService):
             return self._record_failure(job, slot, requested, started, problem), problem
         in_session = {
             group: self._calendar.is_slot_due(slot, group)
-            for group in set(map(group_of, requested))
+            for group in {_group_at(slot, instrument) for instrument in requested}
         }
         if any(in_session.values()):
             response = self._without_falling_volumes(slot, response)
@@ -208,8 +211,12 @@ class LtpService(RecurringService):
             rejected=counts[SyncState.REJECTED],
             requests=response.requests,
             error=response.error,
-            details=by_reason(results, response),
+            details={**by_reason(results, response), **self._not_requested(run.job)},
         )
+
+    def _not_requested(self, job: str) -> Mapping[str, object]:
+        listed = job != REPAIR and self._unresolved
+        return {"unresolved": listed} if listed else {}
 
     def _rows(
         self,
@@ -224,7 +231,7 @@ class LtpService(RecurringService):
                 symbol=result.instrument.symbol,
                 slot=slot,
                 quote=result.quote,
-                off_session=not in_session[group_of(result.instrument)],
+                off_session=not in_session[_group_at(slot, result.instrument)],
                 received_at=received,
                 source=self._source_name,
                 run_id=run.run_id,
@@ -304,3 +311,7 @@ def _summed_up(runs: Sequence[SyncRun]) -> SyncRun:
     first, last = runs[0], runs[-1]
     since = first.due_slot.astimezone(IST) if first.due_slot else None
     return replace(last, error=f"{len(runs)} slots since {since:%d %b %H:%M}: {last.error}")
+
+
+def _group_at(slot: datetime, instrument: Instrument) -> TradingGroup:
+    return group_of(instrument, slot.astimezone(IST).date())

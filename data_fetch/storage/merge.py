@@ -22,12 +22,14 @@ from data_fetch.storage.chains.merge import merge_chains
 from data_fetch.storage.database.engine import engine_for, is_postgres, reading, redacted
 from data_fetch.storage.database.store import Store, open_store, refuse_invented, stamped_world
 from data_fetch.storage.database.tables import (
+    AuctionDay,
     Base,
     CandleRevision,
     CandleRow,
     CoverageRow,
     DataSyncStatus,
     InstrumentLineage,
+    InstrumentMasterRow,
     InstrumentRow,
     InstrumentTerms,
     LtpData,
@@ -66,6 +68,8 @@ RULES: dict[type[Base], Rule] = {
     SymbolConfigRow: Rule(ranking=("changed_at",)),
     # Both sides are merged by date, so that there is a row only where the terms change.
     InstrumentTerms: REPLACE,
+    InstrumentMasterRow: REPLACE,
+    AuctionDay: REPLACE,
     # After its candles. Each row is combined from both sides before it is written.
     CoverageRow: REPLACE,
 }

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, case, func, not_, select, text, update
@@ -15,6 +16,7 @@ from data_fetch.core.timetable import QUOTES
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.database.tables import LtpData, table
 from data_fetch.storage.database.upsert import upsert
+from data_fetch.storage.instruments.instruments import present_instruments
 from data_fetch.storage.runs import fold_attempts, record_runs, sync_runs, write_runs
 
 ltp_data = table(LtpData)
@@ -81,6 +83,11 @@ def quotes_query(symbols: Sequence[str], first: datetime, last: datetime) -> Sel
         .where(ltp_data.c.symbol.in_(symbols), ltp_data.c.timestamp.between(first, last))
         .order_by(ltp_data.c.symbol, ltp_data.c.timestamp)
     )
+
+
+def present_symbols(connection: Connection, keys: Collection[str]) -> dict[str, str]:
+    """The symbol that the instrument of each of these keys has now."""
+    return {key: one.symbol for key, one in present_instruments(connection, keys).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +171,20 @@ class QuoteStore:
         return len(undue) + len(again)
 
     def latest(self) -> Mapping[str, StoredQuote]:
-        """The newest in-session quote of each symbol."""
+        """The newest in-session quote of each instrument, by its present symbol."""
         with self._store.reading() as connection:
-            return {row.symbol: _quote(row) for row in connection.execute(LATEST)}
+            rows = [_quote(row) for row in connection.execute(LATEST)]
+            names = present_symbols(connection, {row.quote.instrument_key for row in rows})
+        rows.sort(key=attrgetter("slot"))
+        return {names.get(row.quote.instrument_key, row.symbol): row for row in rows}
 
     def movements(self, slots: Sequence[datetime]) -> Mapping[str, Movement]:
-        """How far each symbol's quote moved over *slots*."""
+        """How far each instrument's quote moved over *slots*, by its present symbol."""
         price, volume = ltp_data.c.ltp, ltp_data.c.volume
         query = (
             select(
                 ltp_data.c.symbol,
+                ltp_data.c.instrument_key,
                 func.count(),
                 func.min(price),
                 func.max(price),
@@ -181,19 +192,23 @@ class QuoteStore:
                 func.max(volume),
             )
             .where(ltp_data.c.timestamp.in_(slots))
-            .group_by(ltp_data.c.symbol)
+            .group_by(ltp_data.c.symbol, ltp_data.c.instrument_key)
         )
+        found: dict[str, Movement] = {}
         with self._store.reading() as connection:
-            return {
-                symbol: Movement(
-                    slots=count,
-                    lowest_price=low,
-                    highest_price=high,
-                    lowest_volume=least,
-                    highest_volume=most,
-                )
-                for symbol, count, low, high, least, most in connection.execute(query)
-            }
+            rows = connection.execute(query).all()
+            names = present_symbols(connection, {row.instrument_key for row in rows})
+        for symbol, key, count, low, high, least, most in rows:
+            movement = Movement(
+                slots=count,
+                lowest_price=low,
+                highest_price=high,
+                lowest_volume=least,
+                highest_volume=most,
+            )
+            name = names.get(key, symbol)
+            found[name] = movement.joined(found[name]) if name in found else movement
+        return found
 
     def holdings(self) -> QuoteHoldings:
         """What is stored. Counts every row, so it takes a while on years of quotes."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from effort import times
+from frozen import Hanging, hanging
 from programs import SYMBOLS, Desk, end, order, paper_exchange, set_clock
 from sqlalchemy import func, select
 
@@ -176,3 +177,69 @@ def test_slots_that_passed_while_nobody_ran_are_missed_with_the_reason(
     missed = [slot for slot, outcome, *_ in runs if outcome == "missed"]
     assert missed
     assert runs[-1][0] - runs[0][0] == timedelta(minutes=len(runs) - 1)
+
+
+# --- a database that hangs --------------------------------------------------------------------
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hanging]:
+    """Each kind of database, ready to hang."""
+    postgres = request.param == "postgres"
+    url = request.getfixturevalue("postgres_url") if postgres else f"sqlite:///{tmp_path / 's.db'}"
+    with hanging(url) as database:
+        yield database
+
+
+@pytest.fixture
+def hung(tmp_path: Path, exchange: str, database: Hanging) -> Iterator["subprocess.Popen[str]"]:
+    """A collector that has reported that its database hangs."""
+    folder = tmp_path / "collector"
+    folder.mkdir()
+    desk = Desk.at(folder, DATA_SOURCE="paper", UPSTOX_BASE_URL=exchange, DATABASE_URL=database.url)
+    process = desk.start("run")
+    read_slot(process)
+    database.freeze()
+    read_remark(process, "has not answered for")
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def read_remark(process: "subprocess.Popen[str]", words: str) -> str:
+    """Wait for the next remark with *words* in it."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if words in line:
+            return line
+    raise AssertionError(f"it ended without saying: {words}")
+
+
+def test_the_end_of_a_hang_is_reported_and_collecting_goes_on(
+    hung: "subprocess.Popen[str]", database: Hanging, tmp_path: Path
+) -> None:
+    database.thaw()
+    read_remark(hung, "answers again after")
+    read_until(hung, "stored")
+    _, remarks = end(hung, signal.SIGTERM)
+
+    assert hung.returncode == 0, remarks
+    logged = (tmp_path / "collector" / "logs" / "data_scheduler.log").read_text()
+    assert logged.count("store_silent") == logged.count("store_answers") == 1
+
+
+def test_a_stop_does_not_wait_for_a_database_that_hangs(hung: "subprocess.Popen[str]") -> None:
+    _, remarks = end(hung, signal.SIGTERM)
+
+    assert hung.returncode == 4, remarks
+    assert "not answer" in remarks
+
+
+def test_a_second_signal_ends_it_at_once(hung: "subprocess.Popen[str]") -> None:
+    hung.send_signal(signal.SIGTERM)
+    # It notices signals twice a second.
+    with pytest.raises(subprocess.TimeoutExpired):
+        hung.wait(1.0)
+    end(hung, signal.SIGTERM)
+
+    assert hung.returncode == -signal.SIGTERM

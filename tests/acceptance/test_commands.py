@@ -123,6 +123,7 @@ def test_status_of_a_new_folder_is_an_empty_store(desk: Desk) -> None:
         "last_runs",
         "failing",
         "chains",
+        "pauses",
     ]
     assert told["quotes"] == {"rows": 0, "symbols": 0, "first_slot": None, "last_slot": None}
     assert told["candles"] == {

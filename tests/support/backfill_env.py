@@ -74,7 +74,7 @@ class BackfillEnv:
             source=UpstoxLtpClient(self.api, self.clock),
             source_name="paper",
             quotes_repository=QuoteStore(self.store),
-            members=Members(tuple(self.instruments)),
+            members=Members.as_of(self.instruments, now),
             calendar=CALENDAR,
             clock=self.clock,
             last_recorded_slot=minute_of(now) - MINUTE,
@@ -147,6 +147,7 @@ def backfill_env(
             folder / f"pacing-{exchange.url.rpartition(':')[2]}.sqlite3", clock, UPSTOX_LIMITS
         )
         api = UpstoxApi(
+            world=World.PAPER,
             base_url=exchange.url,
             token=TokenKeeper("paper-analytics", env_file=None, in_environment=False),
             pacing=pacer,

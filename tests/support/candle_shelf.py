@@ -99,7 +99,7 @@ class Shelf:
         self._save(with_response(self.known(of, day, at), proof), at)
 
     def known(self, of: Instrument, day: date, at: datetime) -> DayCoverage:
-        session = self.calendar.session(day, group_of(of))
+        session = self.calendar.session(day, group_of(of, day))
         with self.store.reading() as connection:
             rows = load_days(connection, [of.instrument_key], MINUTE, day, day)
         known = rows.get((of.instrument_key, day))

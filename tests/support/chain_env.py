@@ -43,6 +43,25 @@ SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE", "M&M")
 
 
 @dataclass
+class Remarks:
+    """Keeps the messages for people."""
+
+    messages: list[str]
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def started(self, start: object) -> None:
+        return None
+
+    def slot(self, run: object, quotes: object) -> None:
+        return None
+
+    def polled(self, poll: object) -> None:
+        return None
+
+
+@dataclass
 class ChainEnv:
     """Everything that polling needs, and ways to look at what it left behind."""
 
@@ -51,6 +70,7 @@ class ChainEnv:
     store: Store
     api: UpstoxApi
     context: ChainContext
+    symbols: Sequence[str] = SYMBOLS
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -76,7 +96,7 @@ class ChainEnv:
             calendar=CALENDAR,
             clock=self.clock,
             stop=context.stop,
-            report=context.report,
+            report=context.reporter.message,
         )
 
     def _stored_expiries(self, underlying: Instrument) -> list[date]:
@@ -84,7 +104,7 @@ class ChainEnv:
             return listed_expiries(connection, [underlying.instrument_key], date.min)
 
     def poller(self) -> ChainPoller:
-        return chain_poller_at(self.context, [self.instrument(symbol) for symbol in SYMBOLS])
+        return chain_poller_at(self.context, [self.instrument(symbol) for symbol in self.symbols])
 
     def instrument(self, symbol: str) -> Instrument:
         with self.store.reading() as connection:
@@ -136,17 +156,24 @@ class ChainEnv:
 
 @contextmanager
 def chain_env(
-    database_url: str, folder: Path, start: datetime, *, stop: Event | None = None, **settings: Any
+    database_url: str,
+    folder: Path,
+    start: datetime,
+    *,
+    stop: Event | None = None,
+    symbols: Sequence[str] = SYMBOLS,
+    **settings: Any,
 ) -> Iterator[ChainEnv]:
     """A shop at *start*; *settings* by the names of the environment."""
     clock = VirtualClock(start)
     hold = clock.hold()
-    exchange = PaperExchange(clock, calendar=CALENDAR, symbols=SYMBOLS)
+    exchange = PaperExchange(clock, calendar=CALENDAR, symbols=symbols)
     store = open_store(database_url, World.PAPER)
     remarks: list[str] = []
     with exchange:
         _listed(store, exchange, clock, folder)
         api = UpstoxApi(
+            world=World.PAPER,
             base_url=exchange.url,
             token=TokenKeeper("paper-analytics", env_file=None, in_environment=False),
             pacing=Pacer(folder / "pacing.sqlite3", clock, UPSTOX_LIMITS),
@@ -163,9 +190,9 @@ def chain_env(
             store=store,
             guard=None,
             stop=stop or Event(),
-            report=remarks.append,
+            reporter=Remarks(remarks),
         )
-        yield ChainEnv(exchange, clock, store, api, context, remarks)
+        yield ChainEnv(exchange, clock, store, api, context, symbols, remarks)
     hold.release()
     store.close()
 

@@ -141,6 +141,46 @@ def _await_postgres(url: str) -> None:
     psycopg2.connect(url).close()
 
 
+def pooler_for(url: str, sessions: int) -> AbstractContextManager[str] | None:
+    """A pooler in transaction mode before the database at *url*, with so many server sessions."""
+    found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    return _started_pooler(Path(found), url, sessions) if found else None
+
+
+@contextmanager
+def _started_pooler(binary: Path, url: str, sessions: int) -> Iterator[str]:
+    database, port = make_url(url), _free_port()
+    settings = {
+        "listen_addr": LOOPBACK,
+        "listen_port": port,
+        "unix_socket_dir": "",
+        "auth_type": "any",
+        "pool_mode": "transaction",
+        "default_pool_size": sessions,
+    }
+    server = f"host={database.host} port={database.port or 5432} user={database.username}"
+    if database.password:
+        server += f" password={database.password}"
+    lines = [f"{name} = {value}" for name, value in settings.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "pgbouncer.ini")
+        file.write_text("\n".join(["[databases]", f"* = {server}", "[pgbouncer]", *lines]))
+        user = _server_user()
+        for made in (Path(folder), file):
+            made.chmod(0o755)
+        pooler = subprocess.Popen(
+            [binary, "-q", file], user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        pooled = database.set(host=LOOPBACK, port=port, password=None)
+        try:
+            plain = pooled.set(drivername="postgresql").render_as_string(hide_password=False)
+            _await_postgres(plain)
+            yield pooled.render_as_string(hide_password=False)
+        finally:
+            pooler.terminate()
+            pooler.wait(timeout=PATIENCE_SECONDS)
+
+
 def given_redis() -> AbstractContextManager[str] | None:
     url = os.environ.get("TEST_REDIS_URL")
     return nullcontext(url) if url else None

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.ports import Clock, Lane, Pacing
+from data_fetch.core.world import World
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.transport.retrying import RequestContext, RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
@@ -176,6 +177,7 @@ class FreePacing:
     """Permission at once; records each request."""
 
     granted: list[tuple[str, Lane]] = field(default_factory=list)
+    paused: list[tuple[str, timedelta]] = field(default_factory=list)
 
     @contextmanager
     def request(
@@ -187,6 +189,9 @@ class FreePacing:
     ) -> Iterator[None]:
         self.granted.append((api, lane))
         yield
+
+    def pause(self, api: str, duration: timedelta) -> None:
+        self.paused.append((api, duration))
 
 
 def keeper(token: str = "first-token", env_file: Path | None = None) -> TokenKeeper:
@@ -203,6 +208,7 @@ def api_for(
     attempts: int = 4,
 ) -> UpstoxApi:
     return UpstoxApi(
+        world=World.LIVE,
         base_url=url,
         token=token or keeper(),
         pacing=pacing or FreePacing(),

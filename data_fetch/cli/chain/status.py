@@ -5,14 +5,14 @@ from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.clock import IST
 from data_fetch.core.runs import SyncState
 from data_fetch.reading.chain_status import ChainStatus
-from data_fetch.services.chain_jobs import plan_line
+from data_fetch.services.chain_jobs import plan_in_force_line
 
 
 def chain_lines(found: ChainStatus) -> list[str]:
     held = found.holdings
     lines = [
         f"Chains  {counted(held.snapshots, 'snapshot')}, {counted(held.legs, 'leg')}",
-        f"  {plan_line(found.plan)}",
+        f"  {plan_in_force_line(found.plan, found.answering, found.first_source)}",
     ]
     lines += [_symbol_line(found, config) for config in found.configs if config.active]
     if (nse := _nse_line(found)) is not None:

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import click
 
+from data_fetch.core.chains.polls import Poll
 from data_fetch.core.clock import IST
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import SyncRun
@@ -49,6 +50,9 @@ class RemarksOnly:
         return None
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
+        return None
+
+    def polled(self, poll: Poll) -> None:
         return None
 
 

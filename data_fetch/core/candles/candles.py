@@ -6,7 +6,7 @@ starts at midnight in India. Prices are rupees, volume and open interest units (
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -23,6 +23,10 @@ from data_fetch.core.market.session import (
 )
 from data_fetch.core.market.table import Segment
 from data_fetch.core.spans import Spans, joined, spans_of
+
+# On auction days the provider's rows go on after continuous trading, to the hour at which shares
+# used to close: one of them, at 15:28 or 15:29, is the auction.
+ROWS_AFTER_TRADING = 15
 
 
 class CandleInterval(StrEnum):
@@ -153,12 +157,14 @@ class SessionCandles:
 
     *days* holds the spans of expected minutes that have a candle, for each date with any;
     carried and auction rows are in *block* and in no span. *outside* counts, by date, the
-    rows outside of every session; they are not in *block*.
+    rows outside of every session; they are not in *block*. *auction_days*: whether a stock took
+    part in the closing auction, for the days on which its rows show what was not known.
     """
 
     block: CandleBlock
     days: Mapping[date, Spans]
     outside: Mapping[date, int] = field(default_factory=dict)
+    auction_days: Mapping[date, bool] = field(default_factory=dict)
 
 
 def placed(block: CandleBlock, session_on: Callable[[date], Session]) -> SessionCandles:
@@ -170,28 +176,36 @@ def placed(block: CandleBlock, session_on: Callable[[date], Session]) -> Session
     kept: list[int] = []
     days: dict[date, Spans] = {}
     outside: Counter[date] = Counter()
-    row, rows = 0, len(starts)
-    while row < rows:
-        number = (starts[row] + IST_AHEAD) // MINUTES_OF_DAY
-        end = bisect_left(starts, (number + 1) * MINUTES_OF_DAY - IST_AHEAD, row)
-        day = date.fromordinal(number + EPOCH_DAY)
+    for day, row, end in rows_by_day(starts):
         session = session_on(day)
         expected = expected_spans(session, block.interval)
         inside = _rows_in(starts, expected, row, end)
-        tail = _rows_in(starts, _auction_tail(session, block.interval), row, end)
+        tail = auction_rows(block, session, row, end)
         for position in tail:
-            kinds[position] = _tail_kind(block, position, session)
+            kinds[position] = auction_kind(block, position, session)
         if inside:
             days[day] = spans_of([starts[position] for position in inside])
         belonging = [*inside, *tail]
         kept += belonging
         if len(belonging) < end - row:
             outside[day] = end - row - len(belonging)
-        row = end
     fitted = replace(block, kinds=kinds)
     return SessionCandles(
-        block=fitted if len(kept) == rows else fitted.chosen(kept), days=days, outside=outside
+        block=fitted if len(kept) == len(starts) else fitted.chosen(kept),
+        days=days,
+        outside=outside,
     )
+
+
+def rows_by_day(starts: Sequence[int]) -> Iterator[tuple[date, int, int]]:
+    """Each Indian day that has any of *starts*, with its first position and the one after its
+    last."""
+    row = 0
+    while row < len(starts):
+        number = (starts[row] + IST_AHEAD) // MINUTES_OF_DAY
+        end = bisect_left(starts, (number + 1) * MINUTES_OF_DAY - IST_AHEAD, row)
+        yield date.fromordinal(number + EPOCH_DAY), row, end
+        row = end
 
 
 def expected_spans(session: Session, interval: CandleInterval) -> Spans:
@@ -217,14 +231,19 @@ def _rows_in(starts: Sequence[int], spans: Spans, row: int, end: int) -> Sequenc
     ]
 
 
-def _auction_tail(session: Session, interval: CandleInterval) -> Spans:
-    """The minutes from the end of continuous trading to the end of the closing auction."""
+def auction_rows(block: CandleBlock, session: Session, row: int, end: int) -> Sequence[int]:
+    """The positions from *row* to *end* between continuous trading and the auction's price."""
+    return _rows_in(block.starts, auction_tail(session, block.interval), row, end)
+
+
+def auction_tail(session: Session, interval: CandleInterval) -> Spans:
+    """The minutes from the end of continuous trading to the price of the closing auction."""
     if session.auction is None or not session.spans or interval is CandleInterval.DAY:
         return ()
     return ((session.spans[-1][1], session.auction_spans[0][0]),)
 
 
-def _tail_kind(block: CandleBlock, row: int, session: Session) -> Kind:
+def auction_kind(block: CandleBlock, row: int, session: Session) -> Kind:
     """CARRIED for a flat row without volume. An index has no volume: its price must move."""
     price = block.close[row]
     flat = block.open[row] == block.high[row] == block.low[row] == price

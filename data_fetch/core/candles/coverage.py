@@ -19,6 +19,8 @@ from data_fetch.core.spans import Spans, common, joined, without
 
 # A provider that repairs its history does so overnight, if at all.
 RETRY_AFTER, LONGEST_WAIT = timedelta(hours=24), timedelta(days=30)
+# Of the days that seem to be before the listing, a cut response is most likely to lack the last.
+LONGEST_WAIT_BESIDE_FIRST_CANDLE = timedelta(days=7)
 # On the day itself a candle may be published late.
 SAME_DAY_WAIT, LONGEST_SAME_DAY_WAIT = timedelta(minutes=5), timedelta(minutes=15)
 
@@ -38,6 +40,8 @@ class State(StrEnum):
 GAPS = (State.NO_TRADE, State.SOURCE_EMPTY, State.MISSED, State.PENDING)
 # Begins the proof of minutes that are not expected because the calendar has their day closed.
 CLOSED_DAY = "calendar"
+# A request could bring a candle for these.
+REQUESTED_AGAIN = (State.MISSED, State.SOURCE_EMPTY, State.NOT_EXPECTED)
 # Where two stores disagree about a minute, the state that stands first here is kept.
 STRONGEST_FIRST = (
     State.PRESENT,
@@ -224,9 +228,20 @@ def before_first_candle(known: DayCoverage) -> DayCoverage:
     return _replace_state(known, State.SOURCE_EMPTY, State.NOT_EXPECTED)
 
 
+def beside_first_candle(known: DayCoverage) -> DayCoverage:
+    """The same of the trading day before the first candle, which is requested more often."""
+    return _requested_within(before_first_candle(known), LONGEST_WAIT_BESIDE_FIRST_CANDLE)
+
+
 def after_first_candle(known: DayCoverage) -> DayCoverage:
-    """The day as one after the provider's first candle: it is expected, and the source lacks it."""
-    return _replace_state(known, State.NOT_EXPECTED, State.SOURCE_EMPTY)
+    """The day as one after the provider's first candle: it is expected, and the source lacks it.
+
+    Where it seemed to be before the first candle, the responses that lacked it were cut short.
+    """
+    if not known.minutes(State.NOT_EXPECTED):
+        return known
+    expected = _replace_state(known, State.NOT_EXPECTED, State.SOURCE_EMPTY)
+    return _requested_within(expected, RETRY_AFTER)
 
 
 def combined(ours: DayCoverage, theirs: DayCoverage) -> DayCoverage:
@@ -261,10 +276,10 @@ def needs_request(known: DayCoverage, today: date) -> bool:
     """Whether a request could improve what is stored of the day, whenever it may be sent.
 
     Candles of a day that is over need to be confirmed by the provider's history, which does
-    not have those of *today* yet.
+    not have those of *today* yet. A day before the first candle may be one that a response lacked.
     """
     unconfirmed = bool(known.provisional) and known.day < today
-    return unconfirmed or bool(known.minutes(State.MISSED, State.SOURCE_EMPTY))
+    return unconfirmed or bool(known.minutes(*REQUESTED_AGAIN))
 
 
 def _interval_at(known: DayCoverage, minute: int) -> CoverageInterval | None:
@@ -300,6 +315,13 @@ def _replace_state(known: DayCoverage, state: State, other: State) -> DayCoverag
 def _of_closed_day(one: CoverageInterval) -> bool:
     proof = one.proof
     return one.state is State.NOT_EXPECTED and proof is not None and proof.by.startswith(CLOSED_DAY)
+
+
+def _requested_within(known: DayCoverage, longest: timedelta) -> DayCoverage:
+    """*known* with its next attempt at most *longest* after its last one."""
+    if known.last_attempt is None or known.next_attempt is None:
+        return known
+    return replace(known, next_attempt=min(known.next_attempt, known.last_attempt + longest))
 
 
 def _attempted(

@@ -17,6 +17,7 @@ from data_fetch.core.candles.coverage import (
     State,
     after_first_candle,
     before_first_candle,
+    beside_first_candle,
     needs_request,
     with_candles,
     with_early_response,
@@ -111,11 +112,10 @@ def after_request(
 ) -> DayCoverage:
     """The day after a request that covered it: with the candles that arrived, then judged.
 
-    A day without missing minutes is not judged. A day without expected minutes is, because
-    after the arrival of older candles it may be expected.
+    A day that needs no request is not judged.
     """
     after = with_candles(before, arrived, final)
-    if needs_request(before, evidence.expectation.today) or before.minutes(State.NOT_EXPECTED):
+    if needs_request(before, evidence.expectation.today):
         return judge(evidence.applied(after, session), session)
     return after
 
@@ -125,9 +125,16 @@ def with_first_candle(empty: Iterable[DayCoverage], oldest: date) -> Iterator[Da
 
     Nothing is expected of empty days before it; later ones are expected.
     """
-    for known in empty:
-        if known.spans(State.NO_TRADE):
-            continue
-        changed = before_first_candle(known) if known.day < oldest else after_first_candle(known)
+    days = [known for known in empty if not known.spans(State.NO_TRADE)]
+    beside = max((known.day for known in days if known.day < oldest), default=None)
+    for known in days:
+        changed = _seen_from(oldest, beside, known)
         if changed != known:
             yield changed
+
+
+def _seen_from(oldest: date, beside: date | None, known: DayCoverage) -> DayCoverage:
+    """An empty day, given the first day with a candle and the newest empty one before it."""
+    if known.day >= oldest:
+        return after_first_candle(known)
+    return beside_first_candle(known) if known.day == beside else before_first_candle(known)

@@ -41,16 +41,22 @@ class Expectation:
     def today(self) -> date:
         return self.now.astimezone(IST).date()
 
+    def session(self, instrument: Instrument, day: date) -> Session:
+        """The session of *instrument* on *day*, open or not.
+
+        Raises CalendarUnknown for a date outside the calendar.
+        """
+        return self.calendar.session(day, group_of(instrument, day))
+
     def sessions(self, instrument: Instrument, first: date, last: date) -> Iterator[Session]:
         """The days on which *instrument* trades, oldest first.
 
         Raises CalendarUnknown for a date outside the calendar.
         """
-        group = group_of(instrument)
         day = max(first, self.listed.get(instrument.instrument_key, first))
         last = min(last, self.today, instrument.expiry or last)
         while day <= last:
-            session = self.calendar.session(day, group)
+            session = self.session(instrument, day)
             if session.open:
                 yield session
             day += DAY

@@ -5,11 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.candles.coverage import GAPS, DayCoverage, Proof, State
+from data_fetch.core.candles.coverage import GAPS, REQUESTED_AGAIN, DayCoverage, Proof, State
 from data_fetch.core.market.session import Session
-
-# A request could still bring candles for these; it cannot where nothing was traded.
-REQUESTED_AGAIN = (State.MISSED, State.SOURCE_EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +29,22 @@ class Gap:
     attempts: int
     next_attempt: datetime | None
     last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeforeFirstCandle:
+    """The *days* of an instrument, from *first* to *last*, that seem to be before its first candle.
+
+    *last_attempt* is the last request that covered any of them, *next_attempt* the earliest that
+    is planned.
+    """
+
+    instrument_key: str
+    first: date
+    last: date
+    days: int
+    last_attempt: datetime | None
+    next_attempt: datetime | None
 
 
 def gaps_of(known: DayCoverage, session: Session) -> list[Gap]:

@@ -31,12 +31,24 @@ class PollRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceLimits:
+    """What one source allows: requests in sliding *windows*, and so many polls *at_once*."""
+
+    windows: Mapping[timedelta, int]
+    at_once: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cadence:
-    """The interval at which a symbol is polled (seconds): as requested, and as planned."""
+    """The interval at which a symbol is polled (seconds): as requested, and as planned.
+
+    Of several symbols that are due, those with *priority* are polled first.
+    """
 
     symbol: str
     requested_interval: float
     planned_interval: float
+    priority: bool
 
     @property
     def slowed(self) -> bool:
@@ -83,6 +95,7 @@ def plan_polling(
                 each.symbol,
                 each.requested_interval,
                 each.requested_interval * (by_first if each.priority else by_others),
+                each.priority,
             )
             for each in poll_requests
         ),
@@ -118,15 +131,18 @@ class PollQueue:
         self._last_ticks = {name: at for name, at in self._last_ticks.items() if name in listed}
 
     def take(self, now: datetime) -> str | None:
-        """The symbol that has been due for longest, None if none is due. Call `done` after it."""
+        """The symbol to poll now, None if none is due. Call `done` after it.
+
+        Symbols with priority come first, then the one that has been due for longest.
+        """
         due = [
-            (due_at, number, each)
+            (not each.priority, due_at, number, each)
             for number, each in enumerate(self._plan.cadences)
             if each.symbol not in self._in_progress and (due_at := self._due_at(each)) <= now
         ]
         if not due:
             return None
-        due_at, _, cadence = min(due, key=lambda one: one[:2])
+        _, due_at, _, cadence = min(due, key=lambda one: one[:3])
         self._in_progress.add(cadence.symbol)
         # The next tick is counted from this one, unless that is over already.
         in_time = now - due_at < timedelta(seconds=cadence.planned_interval)

@@ -20,7 +20,7 @@ class Poll:
     """The result of polling the chains of one underlying.
 
     *requested* counts the expiries that were due, *replies* are those with a chain; *failures* are
-    by source, *problem* is the last of them. *stored* counts the chains with new content,
+    by source, *problem* is the first of them. *stored* counts the chains with new content,
     *confirmed* those with the content that is stored already. *notes* are problems on this
     side that did not affect what is stored.
     """
@@ -35,6 +35,11 @@ class Poll:
     stored: int = 0
     confirmed: int = 0
     notes: list[str] = field(default_factory=list)
+
+    def failed(self, source: ChainSource, problem: DataFetchError) -> None:
+        """Add a failure of *source*."""
+        self.failures[source] = problem.kind
+        self.problem = self.problem or problem
 
     @property
     def chains(self) -> list[Chain]:
@@ -83,6 +88,7 @@ class PolledMinute:
     begun: SyncRun
     slot: datetime
     finished_at: datetime
+    answering: ChainSource | None = None
     requested: int = 0
     stored: int = 0
     confirmed: int = 0
@@ -104,8 +110,13 @@ class PolledMinute:
     def run_id(self) -> str:
         return self.begun.run_id
 
-    def with_poll(self, poll: Poll, finished_at: datetime) -> "PolledMinute":
-        """The same minute with *poll*, which began in it, added."""
+    def with_poll(
+        self, poll: Poll, finished_at: datetime, answering: ChainSource
+    ) -> "PolledMinute":
+        """The same minute with *poll*, which began in it, added.
+
+        *answering* is the source whose limits the polling plan follows after it.
+        """
         sources = dict(self.sources)
         for reply in poll.replies:
             sources[reply.source.value] = sources.get(reply.source.value, 0) + 1
@@ -114,6 +125,7 @@ class PolledMinute:
             self,
             begun=replace(self.begun, started_at=min(self.begun.started_at, poll.begun_at)),
             finished_at=finished_at,
+            answering=answering,
             requested=self.requested + poll.requested,
             stored=self.stored + poll.stored,
             confirmed=self.confirmed + poll.confirmed,
@@ -143,6 +155,7 @@ class PolledMinute:
             error=self.error,
             details={
                 "repeated": self.confirmed,
+                "answering": self.answering,
                 "polls": dict(self.polls),
                 "sources": dict(self.sources),
                 "faults": {symbol: dict(failures) for symbol, failures in self.failures.items()},

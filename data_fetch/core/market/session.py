@@ -38,11 +38,14 @@ FUTURES_AND_OPTIONS = TradingGroup(Segment.FO, auction=False)
 INDIA_VIX_KEY = "NSE_INDEX|India VIX"
 
 
-def group_of(instrument: Instrument) -> TradingGroup:
-    """The group of *instrument*. Raises BadRecord for a segment without trading hours."""
+def group_of(instrument: Instrument, day: date) -> TradingGroup:
+    """The group of *instrument* on *day*: stocks join the closing auction and leave it.
+
+    Raises BadRecord for a segment without trading hours.
+    """
     match instrument.segment:
         case "NSE_EQ":
-            return F_AND_O_STOCK if instrument.cas_eligible else OTHER_STOCK
+            return F_AND_O_STOCK if instrument.in_auction_on(day) else OTHER_STOCK
         case "NSE_INDEX":
             # Derived from option prices, it changes while the stocks are in their auction.
             return INDIA_VIX if instrument.instrument_key == INDIA_VIX_KEY else INDEX
@@ -129,6 +132,11 @@ def minute_number(at: datetime) -> int:
 def midnight_number(day: date) -> int:
     """The minute in which *day* begins in India, in whole minutes since 1970 UTC."""
     return (day.toordinal() - EPOCH_DAY) * MINUTES_OF_DAY - IST_AHEAD
+
+
+def day_of(minute: int) -> date:
+    """The date in India of a minute, given in whole minutes since 1970 UTC."""
+    return date.fromordinal((minute + IST_AHEAD) // MINUTES_OF_DAY + EPOCH_DAY)
 
 
 def instant_of(minute: int) -> datetime:

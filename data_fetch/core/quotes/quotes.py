@@ -77,6 +77,16 @@ class Movement:
     lowest_volume: int
     highest_volume: int
 
+    def joined(self, other: "Movement") -> "Movement":
+        """The movement over the slots of both."""
+        return Movement(
+            slots=self.slots + other.slots,
+            lowest_price=min(self.lowest_price, other.lowest_price),
+            highest_price=max(self.highest_price, other.highest_price),
+            lowest_volume=min(self.lowest_volume, other.lowest_volume),
+            highest_volume=max(self.highest_volume, other.highest_volume),
+        )
+
     @property
     def price_moved(self) -> bool:
         return self.lowest_price != self.highest_price

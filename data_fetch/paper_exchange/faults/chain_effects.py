@@ -8,6 +8,7 @@ from data_fetch.paper_exchange.faults.faults import DataEffect, Fault, FaultCont
 # The names in Upstox's format, and in NSE's.
 CALLS, PUTS = ("call_options", "CE"), ("put_options", "PE")
 LEG_IDENTIFIERS = frozenset({"instrument_key", "identifier"})
+PLACES = frozenset({"strikePrice", "underlyingValue"})
 OI_IN_UNITS = frozenset({"oi", "prev_oi"})
 OI_IN_CONTRACTS = frozenset({"openInterest", "changeinOpenInterest", "totOI"})
 NEW_NAMES = {
@@ -58,6 +59,21 @@ def _zero(value: Any) -> Any:
     return 0 if isinstance(value, int | float) else value
 
 
+def _without_numbers(rows: list[Any]) -> list[Any]:
+    """Every number of every leg is 0; strikes and the price of the underlying remain."""
+
+    def cleared(name: str, value: Any) -> tuple[str, Any]:
+        return name, value if name in PLACES else _zero(value)
+
+    return [
+        {
+            name: _each_field(cleared, part) if name in (*CALLS, *PUTS) else part
+            for name, part in row.items()
+        }
+        for row in rows
+    ]
+
+
 def _each_field(change: Callable[[str, Any], tuple[str, Any]], node: Any) -> Any:
     """Change the name and value of every field, at any depth."""
     if isinstance(node, dict):
@@ -96,6 +112,7 @@ CHAIN_EFFECTS: Mapping[str, DataEffect] = {
     "missing-call": _without(*CALLS),
     "missing-put": _without(*PUTS),
     "placeholder-legs": _in_chain(_with_placeholders),
+    "all-zero": _in_chain(_without_numbers),
     "unit-changed": _other_unit,
     "retyped-fields": _retyped,
     "renamed-fields": _renamed,

@@ -77,6 +77,7 @@ KINDS: Mapping[str, frozenset[str]] = {
     "missing-call": CHAINS,
     "missing-put": CHAINS,
     "placeholder-legs": CHAINS,
+    "all-zero": CHAINS,
     "renamed-fields": CHAINS,
     "retyped-fields": CHAINS,
     "unit-changed": CHAINS,

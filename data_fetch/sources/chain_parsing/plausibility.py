@@ -56,6 +56,8 @@ NAMES = {
         "provider_iv": "iv",
     },
 }
+# A listed chain has at least a book, or the open interest of the day before.
+LIVE_NUMBERS = ("ltp", "bid", "ask", "volume", "oi")
 OTHER_PRICES = ("prev_close", "bid", "ask")
 COUNTS = ("oi", "volume", "prev_oi")
 
@@ -97,6 +99,27 @@ def refuse_prices(most: float, prices: Mapping[str, float | None], ask_name: str
         if price is not None and price > most * (ASK_FACTOR if name == ask_name else 1):
             reason = f"{name} {price:g} is above any possible value of the option"
             raise FieldError(FailureKind.UNIT_CHANGED, name, reason)
+
+
+def chains_with_numbers(chains: Sequence[Chain], remarks: list[str]) -> tuple[Chain, ...]:
+    """The chains with any price, book, volume or open interest; *remarks* name the others.
+
+    Raises ChainError when all of them are without: nothing of that replaces what is stored.
+    """
+    kept = tuple(chain for chain in chains if _has_numbers(chain))
+    if chains and not kept:
+        message = f"{chains[0].underlying} {chains[0].expiry}: every number is 0 or missing"
+        raise ChainError(FailureKind.NO_NUMBERS, message, hint="The next poll requests it again.")
+    remarks += [
+        f"{chain.expiry} is left out: every number is 0 or missing"
+        for chain in chains
+        if chain not in kept
+    ]
+    return kept
+
+
+def _has_numbers(chain: Chain) -> bool:
+    return any(getattr(leg, name) for leg in chain.legs for name in LIVE_NUMBERS)
 
 
 def check_chains(chains: Sequence[Chain]) -> Iterator[str]:

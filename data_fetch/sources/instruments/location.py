@@ -10,13 +10,16 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from data_fetch import __version__
-from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import MasterUnavailable, SettingsInvalid
+from data_fetch.core.world import World
+from data_fetch.sources.transport.bounded import TIMED_POOLS
+from data_fetch.sources.transport.world_check import WorldCheck
 
-TIMEOUT = urllib3.Timeout(connect=10, read=30)
+# The read timeout bounds the whole response: 3 MB in it are 35 kB a second.
+TIMEOUT = urllib3.Timeout(connect=10, read=90)
 RETRIES = urllib3.Retry(
     connect=1,
-    read=1,
+    read=0,
     status=1,
     redirect=5,
     status_forcelist=(500, 502, 503, 504),
@@ -24,7 +27,6 @@ RETRIES = urllib3.Retry(
     # A server may require a wait of minutes; an older master can be used at once.
     respect_retry_after_header=False,
 )
-LONGEST_DOWNLOAD_SECONDS = 180
 LARGEST_DOWNLOAD = 128 * 1024 * 1024
 CHUNK = 64 * 1024
 
@@ -44,8 +46,9 @@ class Location(Protocol):
         """Copy the file's bytes. Raises MasterUnavailable when that fails."""
 
 
-def location_of(address: str) -> Location:
+def location_of(address: str, world: World) -> Location:
     """*address* is an http(s) or file address, or a path (relative to the working folder).
+    What a web server returns has to be of *world*.
 
     Raises SettingsInvalid for an address of any other kind.
     """
@@ -61,14 +64,15 @@ def location_of(address: str) -> Location:
         raise SettingsInvalid(
             ["UPSTOX_INSTRUMENTS_URL: neither an http(s) or file address nor a path"]
         ) from None
-    return WebLocation(address)
+    return WebLocation(address, WorldCheck(world, "UPSTOX_INSTRUMENTS_URL"))
 
 
 class WebLocation:
-    """A file behind an http(s) address."""
+    """A file behind an http(s) address. `fetch` raises WrongWorld when *world* refuses it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, world: WorldCheck) -> None:
         self._url = url
+        self._world = world
         parts = urlsplit(url)
         # An address may contain an account before the host and a signature after the path.
         self.place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
@@ -79,6 +83,7 @@ class WebLocation:
     def fetch(self, into: Path) -> None:
         try:
             pool = urllib3.PoolManager(retries=RETRIES, timeout=TIMEOUT)
+            pool.pool_classes_by_scheme = TIMED_POOLS
             with pool, into.open("wb") as file:
                 self._download(pool, file)
         except (HTTPError, OSError) as problem:
@@ -87,7 +92,7 @@ class WebLocation:
             ) from problem
 
     def _download(self, pool: urllib3.PoolManager, file: BinaryIO) -> None:
-        started, received = stopwatch(), 0
+        received = 0
         response = pool.request(
             "GET",
             self._url,
@@ -95,16 +100,15 @@ class WebLocation:
             preload_content=False,
         )
         try:
+            self._world.check(self._url, response.headers)
             if response.status != 200:
                 raise MasterUnavailable(f"{self.place} returned {response.status}")
             # Not decoded: some servers declare gzip as content encoding, but it is the file format.
             for chunk in response.stream(CHUNK, decode_content=False):
                 received += len(chunk)
-                too_slow = stopwatch() - started > LONGEST_DOWNLOAD_SECONDS
-                if too_slow or received > LARGEST_DOWNLOAD:
+                if received > LARGEST_DOWNLOAD:
                     raise MasterUnavailable(
-                        f"{self.place} is too {'slow' if too_slow else 'large'}: "
-                        f"cancelled after {received:,} bytes"
+                        f"{self.place} is too large: cancelled after {received:,} bytes"
                     )
                 file.write(chunk)
         finally:

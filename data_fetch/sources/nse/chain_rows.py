@@ -24,7 +24,11 @@ from data_fetch.core.errors import BadRecord
 from data_fetch.core.failures import FailureKind
 from data_fetch.core.text import presentable
 from data_fetch.sources.chain_parsing.legs import CHECK_FORMAT, LegGathering, wanted_only
-from data_fetch.sources.chain_parsing.plausibility import check_chains, check_totals
+from data_fetch.sources.chain_parsing.plausibility import (
+    chains_with_numbers,
+    check_chains,
+    check_totals,
+)
 from data_fetch.sources.chain_parsing.values import (
     FieldError,
     most_common,
@@ -209,6 +213,7 @@ class _Reading:
             )
             for day, legs in wanted_only(gathering, expiry)
         )
+        chains = chains_with_numbers(chains, self._remarks)
         self._remarks += check_chains(chains)
         if not gathering.rejected:
             self._remarks += check_totals(chains, self._body.totals, self._repeated_expiry())

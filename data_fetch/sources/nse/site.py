@@ -15,14 +15,17 @@ from urllib.parse import quote, urljoin, urlsplit
 import urllib3
 
 from data_fetch.core.chains.chains import ChainError, RawResponse
-from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import Stopped, Unreachable
 from data_fetch.core.failures import FailureKind
 from data_fetch.core.ports import Clock, Lane, Pacing
 from data_fetch.core.settings import NSE_URL
+from data_fetch.core.world import World
 from data_fetch.sources.chain_parsing.values import MONTHS
 from data_fetch.sources.transport.bodies import parse_json
+from data_fetch.sources.transport.bounded import LARGEST_BODY, BodyTooLarge, whole_body
 from data_fetch.sources.transport.recording import RecordingRequestContext
+from data_fetch.sources.transport.retry_after import retry_after
+from data_fetch.sources.transport.world_check import WorldCheck
 
 if TYPE_CHECKING:
     import requests
@@ -37,11 +40,10 @@ SITE_COOKIE = "nseappid"
 REVISIT_AFTER = timedelta(minutes=4)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_REDIRECTS = 2
+# A response of these statuses may name a pause.
+PAUSES = frozenset({429, 503})
 
 CONNECT_SECONDS = 5.0
-PIECE = 65_536
-# The largest body ever captured has 0.9 MB.
-LARGEST_BODY = 32 * 2**20
 LOCK_WAIT_SECONDS = 0.1
 
 BROWSER = {
@@ -92,8 +94,9 @@ class NseSite:
 
     Every request, pages included, waits for *pacing* (a `Pacer` with `NSE_LIMITS`). With
     *enabled* false it raises FailureKind.SWITCHED_OFF and sends nothing. Every method raises
-    ChainError, Unreachable, RateLimited when permission would come too late, or Stopped; all
-    received bodies of the API are in the request context.
+    ChainError, Unreachable, RateLimited when permission would come too late, WrongWorld for a
+    response of another world than *world*, or Stopped; all received bodies of the API are in the
+    request context.
     """
 
     def __init__(
@@ -101,13 +104,17 @@ class NseSite:
         *,
         pacing: Pacing,
         clock: Clock,
+        world: World,
         base_url: str = NSE_URL,
         enabled: bool = True,
         timeout_seconds: float = 10,
+        largest_body: int = LARGEST_BODY,
     ) -> None:
+        self._largest_body = largest_body
         self._base_url = base_url.rstrip("/")
         self._pacing = pacing
         self._clock = clock
+        self._world = WorldCheck(world, "NSE_BASE_URL")
         self._enabled = enabled
         self._timeout_seconds = timeout_seconds
         self._session: requests.Session | None = None
@@ -205,6 +212,9 @@ class NseSite:
             with self._pacing.request(NSE_API, context.lane, context.deadline, context.stop):
                 context.requests += 1
                 response = self._send(url, headers)
+            pause = retry_after(response.headers, response.received_at)
+            if response.status in PAUSES and pause:
+                self._pacing.pause(NSE_API, pause)
             if response.status not in REDIRECTS or "Location" not in response.headers:
                 return response
             url = urljoin(url, response.headers["Location"])
@@ -225,10 +235,13 @@ class NseSite:
                 stream=True,
                 allow_redirects=False,
             ) as response:
-                body = _whole_body(response.raw, stopwatch() + seconds)
+                self._world.check(self._base_url, response.headers)
+                body = whole_body(response.raw, self._largest_body)
                 return RawResponse(self._clock.now(), response.status_code, body, response.headers)
         except urllib3.exceptions.DecodeError:
             raise ChainError(FailureKind.NOT_JSON, "a body that cannot be decompressed") from None
+        except BodyTooLarge as problem:
+            raise ChainError(FailureKind.NOT_A_CHAIN, str(problem)) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as problem:
             # Their own texts contain the whole address.
             raise Unreachable(
@@ -238,12 +251,11 @@ class NseSite:
 
     def _opened_session(self) -> "requests.Session":
         if self._session is None:
-            import requests
+            # It imports `requests`, and most commands never use NSE.
+            from data_fetch.sources.nse.session import browser_session
 
-            self._session = requests.Session()
-            self._session.headers.update(BROWSER)
             # A proxy named in the environment is not on this machine.
-            self._session.trust_env = not _is_loopback(self._base_url)
+            self._session = browser_session(BROWSER, not _is_loopback(self._base_url))
         return self._session
 
 
@@ -261,19 +273,6 @@ def read_site_response(raw: RawResponse) -> Any:
     if document == {}:
         raise _refusal(FailureKind.EMPTY_OBJECT, raw.status)
     return document
-
-
-def _whole_body(raw: urllib3.HTTPResponse, until: float) -> bytes:
-    """The decompressed body. The timeout of the connection bounds each single read, but a body
-    that trickles could take for ever."""
-    body = bytearray()
-    while piece := raw.read1(PIECE, decode_content=True):
-        body += piece
-        if stopwatch() > until:
-            raise urllib3.exceptions.TimeoutError("no complete body in time")
-        if len(body) > LARGEST_BODY:
-            raise ChainError(FailureKind.NOT_A_CHAIN, f"a body of more than {LARGEST_BODY} bytes")
-    return bytes(body)
 
 
 def _too_late() -> Unreachable:

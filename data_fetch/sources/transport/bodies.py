@@ -9,10 +9,16 @@ from data_fetch.core.chains.chains import ChainError
 from data_fetch.core.failures import FailureKind
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# A longer whole number is no quantity; converting one of thousands of digits is refused by Python.
+MOST_DIGITS = 18
 
 
 def parse_json(body: bytes) -> Any:
-    """Return the JSON in *body*. Raises ChainError, which names what the body is instead."""
+    """Return the JSON in *body*. Raises ChainError, which names what the body is instead.
+
+    A number beyond any range (NaN, 1e400, thousands of digits) is read as NaN or an infinity: it
+    must cost its own row, not the whole body.
+    """
     text = body.removeprefix(BYTE_ORDER_MARK).strip()
     if not text:
         raise ChainError(FailureKind.EMPTY_BODY, "an empty body")
@@ -22,11 +28,16 @@ def parse_json(body: bytes) -> Any:
         pass
     if text.startswith(b"<"):
         raise ChainError(FailureKind.HTML, "a page, not JSON")
-    # Servers and collectors written in Python emit NaN, which is not JSON. One such number
-    # must cost its own row, not the whole body.
-    if b"NaN" in text or b"Infinity" in text:
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            pass
-    raise ChainError(FailureKind.NOT_JSON, f"no JSON, or not all of it: {len(body)} bytes")
+    try:
+        document = json.loads(text.decode(), parse_int=_whole_number)
+        # Refuses half a surrogate pair in a text, which can neither be printed nor stored.
+        orjson.dumps(document)
+    except (ValueError, TypeError, RecursionError):
+        raise ChainError(
+            FailureKind.NOT_JSON, f"no JSON, or not all of it: {len(body)} bytes"
+        ) from None
+    return document
+
+
+def _whole_number(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)

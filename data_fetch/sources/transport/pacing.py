@@ -4,7 +4,8 @@ Providers count requests per user and API in sliding windows. The sent requests 
 a file that every process of the same account opens, so the record survives a restart, and the
 live lane of one process is served before the bulk lane of another. A request counts from the
 moment it is sent until one window width after its response, because the provider may have
-counted it at any moment between the two.
+counted it at any moment between the two. A pause that the provider requires (Retry-After) is in
+the file as well.
 """
 
 import hashlib
@@ -30,6 +31,9 @@ LONGEST_FLIGHT = timedelta(seconds=130)
 
 # A waiting process that does not return within this time after its turn is taken for dead.
 OVERDUE = timedelta(seconds=2)
+
+# The longest window of any provider here: a longer pause cannot be about its limits.
+LONGEST_PAUSE = timedelta(minutes=30)
 
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -99,6 +103,23 @@ class Pacer:
         finally:
             ledger.change(lambda db: self._complete(db, granted, api))
 
+    def pause(self, api: str, duration: timedelta) -> None:
+        """Send nothing to *api* for *duration* from now, in no process of this machine.
+
+        At most LONGEST_PAUSE; a shorter pause does not end a longer one.
+        """
+        self._ledger().change(lambda db: self._pause(db, api, _micros(duration)))
+
+    def pauses(self) -> dict[str, datetime]:
+        """Until when each API is paused at present."""
+
+        def until(db: sqlite3.Connection) -> dict[str, datetime]:
+            self._tidy(db)
+            rows = db.execute("SELECT api, until FROM pauses ORDER BY api")
+            return {api: _instant(until) for api, until in rows}
+
+        return self._ledger().change(until)
+
     def spending(self, api: str) -> list[datetime]:
         """From when each request in the longest window of *api* counts, oldest first.
 
@@ -152,7 +173,7 @@ class Pacer:
                 (entry.api, now, now + self._flight),
             )
         if latest is not None and _instant(turn) > latest:
-            raise self._rejection(entry.api, turn, now)
+            raise self._rejection(db, entry.api, turn, now)
         entry.ticket = _insert(
             db,
             "INSERT OR REPLACE INTO waiting (id, api, lane, seen, expires) VALUES (?, ?, ?, ?, ?)",
@@ -170,7 +191,7 @@ class Pacer:
             "SELECT count(*) FROM waiting WHERE api = ? AND (lane, id) < (?, ?)",
             (entry.api, entry.lane, entry.ticket or _LAST_IN_QUEUE),
         ).fetchone()
-        turns = [self._after_unknown_spending(db)]
+        turns = [self._after_unknown_spending(db), _paused_until(db, entry.api)]
         for window, limit in self._limits.items():
             # A new request fits in when the limit-th newest has left the window.
             end = now if ahead >= limit else _nth_newest_end(db, entry.api, limit - ahead)
@@ -189,7 +210,7 @@ class Pacer:
         so that they block no longer than one window.
         """
         now = _micros(self._clock.now() - _EPOCH)
-        flight = self._flight
+        flight, longest_pause = self._flight, now + _micros(LONGEST_PAUSE)
         for statement, values in (
             ("DELETE FROM spent WHERE answered IN (0, 1) AND ends < ?", (now - self._longest,)),
             ("UPDATE spent SET ends = ? WHERE answered = 1 AND ends > ?", (now, now)),
@@ -199,6 +220,8 @@ class Pacer:
             ),
             ("DELETE FROM waiting WHERE expires < ? OR seen > ?", (now, now)),
             ("UPDATE unknown SET since = ? WHERE since > ?", (now, now)),
+            ("DELETE FROM pauses WHERE until <= ?", (now,)),
+            ("UPDATE pauses SET until = ? WHERE until > ?", (longest_pause, longest_pause)),
         ):
             db.execute(statement, values)
         return now
@@ -212,14 +235,28 @@ class Pacer:
             (granted, api, now, now),
         )
 
-    def _rejection(self, api: str, turn: int, now: int) -> RateLimited:
+    def _pause(self, db: sqlite3.Connection, api: str, duration: int) -> None:
+        now = _micros(self._clock.now() - _EPOCH)
+        db.execute(
+            "INSERT INTO pauses (api, until) VALUES (?, ?) "
+            "ON CONFLICT (api) DO UPDATE SET until = max(until, excluded.until)",
+            (api, now + min(duration, _micros(LONGEST_PAUSE))),
+        )
+
+    def _rejection(self, db: sqlite3.Connection, api: str, turn: int, now: int) -> RateLimited:
+        wait = (turn - now) * _MICROSECOND
+        if turn <= _paused_until(db, api):
+            return RateLimited(
+                f"The provider requires a pause of {api} until {_ist(turn)} IST",
+                retry_after=wait,
+                hint="Nothing was sent, and no other program on this machine sends anything there.",
+            )
         limits = ", ".join(
             f"{limit} in {window // 1_000_000} s" for window, limit in self._limits.items()
         )
         return RateLimited(
-            f"The budget of {api} ({limits}) is used up until "
-            f"{_instant(turn).astimezone(IST):%H:%M:%S} IST",
-            retry_after=(turn - now) * _MICROSECOND,
+            f"The budget of {api} ({limits}) is used up until {_ist(turn)} IST",
+            retry_after=wait,
             hint="Nothing was sent; another program may be using the same account.",
         )
 
@@ -231,6 +268,11 @@ def _nth_newest_end(db: sqlite3.Connection, api: str, n: int) -> int | None:
     return None if row is None else row[0]
 
 
+def _paused_until(db: sqlite3.Connection, api: str) -> int:
+    row = db.execute("SELECT until FROM pauses WHERE api = ?", (api,)).fetchone()
+    return 0 if row is None else row[0]
+
+
 def _leave_queue(db: sqlite3.Connection, entry: _QueueEntry) -> None:
     if entry.ticket is not None:
         db.execute("DELETE FROM waiting WHERE id = ?", (entry.ticket,))
@@ -240,6 +282,10 @@ def _insert(db: sqlite3.Connection, statement: str, values: tuple[object, ...]) 
     number = db.execute(statement, values).lastrowid
     assert number is not None
     return number
+
+
+def _ist(micros: int) -> str:
+    return f"{_instant(micros).astimezone(IST):%H:%M:%S}"
 
 
 def _micros(duration: timedelta) -> int:

@@ -24,7 +24,8 @@ DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 # Instants are microseconds since 1970. `spent.ends`: the instant of the response, or the latest
 # possible one; `waiting.expires`: when a waiting process that did not return is taken for dead;
-# `unknown.since`: before this instant any number of requests may have been sent.
+# `unknown.since`: before this instant any number of requests may have been sent; `pauses.until`:
+# before this instant the provider wants no request.
 TABLES = """
 CREATE TABLE IF NOT EXISTS spent (
     id INTEGER PRIMARY KEY AUTOINCREMENT, api TEXT NOT NULL,
@@ -37,6 +38,7 @@ CREATE TABLE IF NOT EXISTS waiting (
     seen INTEGER NOT NULL, expires INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS unknown (since INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS pauses (api TEXT PRIMARY KEY, until INTEGER NOT NULL);
 """
 
 

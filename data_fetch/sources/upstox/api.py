@@ -16,11 +16,13 @@ from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.errors import (
     AccessDenied,
     BadResponse,
+    RateLimited,
     RequestRefused,
     TokenRejected,
     Unreachable,
 )
 from data_fetch.core.ports import Clock, Lane, Pacing
+from data_fetch.core.world import World
 from data_fetch.sources.transport.recording import RecordingRequestContext
 from data_fetch.sources.transport.responses import Response
 from data_fetch.sources.transport.retrying import RequestContext, RetryPolicy
@@ -67,7 +69,8 @@ class UpstoxApi:
     """One account at one host. Safe to share between threads.
 
     Every method raises by class of `core.errors`: TokenRejected (by this API; the others go
-    on), AccessDenied, RequestRefused, and the TransientErrors that outlasted the retries.
+    on), AccessDenied, RequestRefused, WrongWorld for a response of another world than *world*,
+    and the TransientErrors that outlasted the retries.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class UpstoxApi:
         token: TokenKeeper,
         pacing: Pacing,
         clock: Clock,
+        world: World,
         timeout_seconds: float = 10,
         policy: RetryPolicy | None = None,
     ) -> None:
@@ -84,6 +88,7 @@ class UpstoxApi:
         self._token = token
         self._pacing = pacing
         self._clock = clock
+        self._world = world
         self._timeout_seconds = timeout_seconds
         self._policy = policy or RetryPolicy(clock)
         self._sdk: UpstoxSdk | None = None
@@ -252,7 +257,7 @@ class UpstoxApi:
         return replace(self._read(raw, endpoint, token), requested_at=requested_at)
 
     def _read(self, raw: RawResponse, endpoint: Endpoint, token: str) -> Response:
-        """The data of *raw*; what the response shows of *token* is recorded."""
+        """The data of *raw*; a rejected *token* and a required pause are recorded."""
         try:
             response = read_response(raw, endpoint.shape)
         except TokenRejected as rejected:
@@ -265,6 +270,10 @@ class UpstoxApi:
             raise
         except RequestRefused:
             self._token.accept(endpoint.api, token)
+            raise
+        except RateLimited as limited:
+            if limited.retry_after:
+                self._pacing.pause(endpoint.api, limited.retry_after)
             raise
         self._token.accept(endpoint.api, token)
         return response
@@ -280,7 +289,7 @@ class UpstoxApi:
                 # The SDK takes a third of a second to import, and most commands send no request.
                 from data_fetch.sources.upstox.sdk import UpstoxSdk
 
-                self._sdk = UpstoxSdk(self._base_url, self._clock)
+                self._sdk = UpstoxSdk(self._base_url, self._clock, self._world)
             return self._sdk
 
     def _count(self) -> None:

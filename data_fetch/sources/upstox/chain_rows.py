@@ -28,7 +28,12 @@ from data_fetch.core.failures import FailureKind
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.text import presentable
 from data_fetch.sources.chain_parsing.legs import CHECK_FORMAT, LegGathering, wanted_only
-from data_fetch.sources.chain_parsing.plausibility import check_chains, most_worth, refuse_prices
+from data_fetch.sources.chain_parsing.plausibility import (
+    chains_with_numbers,
+    check_chains,
+    most_worth,
+    refuse_prices,
+)
 from data_fetch.sources.chain_parsing.values import (
     IV_DIGITS,
     LARGEST_COUNT,
@@ -221,6 +226,7 @@ class _Reading:
             )
             for day, legs in wanted_only(gathering, expiry)
         )
+        chains = chains_with_numbers(chains, self._remarks)
         self._remarks += check_chains(chains)
         return ParsedChains(
             chains=chains,

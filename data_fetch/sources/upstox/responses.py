@@ -5,9 +5,6 @@ error code and a short clean excerpt, never a whole body and never a token.
 """
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from data_fetch.core.chains.chains import ChainError, RawResponse
@@ -24,9 +21,8 @@ from data_fetch.core.errors import (
 from data_fetch.core.failures import FailureKind
 from data_fetch.sources.transport.bodies import parse_json
 from data_fetch.sources.transport.responses import Response
+from data_fetch.sources.transport.retry_after import retry_after
 
-# Upstox's longest window: a longer wait than this cannot be about the rate limits.
-LONGEST_WAIT = timedelta(minutes=30)
 EXCERPT_LENGTH = 120
 
 OWN_CODE = "UDAPI"
@@ -128,7 +124,7 @@ def _problem_of(raw: RawResponse, envelope: Any, kind: FailureKind) -> DataFetch
 def _named_problem(raw: RawResponse, code: str, message: str) -> DataFetchError | None:
     """The problem that Upstox names by a code, whatever the status of the response."""
     reason = _reason(code, message) or str(raw.status)
-    wait = _retry_after(raw.headers, raw.received_at)
+    wait = retry_after(raw.headers, raw.received_at)
     if raw.status == 429 or code == TOO_MANY or _is_rate_limit_page(raw):
         return RateLimited(
             f"Upstox limits the request rate ({reason})",
@@ -172,26 +168,6 @@ def _error_of(envelope: Any) -> tuple[str, str]:
         return "", ""
     code = first.get("errorCode") or first.get("error_code") or ""
     return _clean(str(code)), _clean(str(first.get("message") or ""))
-
-
-def _retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """The wait that Retry-After names, as seconds or as a date; None if it names none."""
-    named = next((v for name, v in headers.items() if name.lower() == "retry-after"), "").strip()
-    if not named:
-        return None
-    try:
-        wait = _wait_named(named, now)
-    except (ValueError, OverflowError):
-        return None
-    return max(timedelta(0), min(wait, LONGEST_WAIT))
-
-
-def _wait_named(named: str, now: datetime) -> timedelta:
-    if named.replace(".", "", 1).isdigit():
-        return timedelta(seconds=min(float(named), LONGEST_WAIT.total_seconds()))
-    date = parsedate_to_datetime(named)
-    # "-0000" means UTC of unknown place, and parses as a naive date.
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
 
 
 def _is_rate_limit_page(raw: RawResponse) -> bool:

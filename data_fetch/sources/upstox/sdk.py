@@ -17,49 +17,58 @@ import urllib3
 from upstox_client.rest import ApiException
 
 from data_fetch.core.chains.chains import RawResponse
-from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import BadResponse, Unreachable
 from data_fetch.core.ports import Clock
+from data_fetch.core.world import World
+from data_fetch.sources.transport.bounded import (
+    LARGEST_BODY,
+    TIMED_POOLS,
+    BodyTooLarge,
+    whole_body,
+)
+from data_fetch.sources.transport.world_check import WorldCheck
 
 CONNECTIONS = 32
-PIECE = 65_536
 
 CHECK_NETWORK = "Check the network and UPSTOX_BASE_URL."
 
 
-class _PromptPool(urllib3.PoolManager):
-    """Reads each whole body within the request's timeout.
+class _BoundedPools(urllib3.PoolManager):
+    """Reads each whole response within the timeout of its request, and up to *largest_body*."""
 
-    urllib3 bounds every single read only, so a body that trickles could take for ever.
-    """
+    def __init__(self, largest_body: int, **how: Any) -> None:
+        super().__init__(**how)
+        self.pool_classes_by_scheme = TIMED_POOLS
+        self._largest_body = largest_body
 
     # PoolManager itself narrows its base class in this way.
     def urlopen(  # type: ignore[override]
         self, method: str, url: str, redirect: bool = True, **how: Any
     ) -> urllib3.BaseHTTPResponse:
-        began, seconds = stopwatch(), how["timeout"].total
         how["preload_content"] = False
         # A redirect is returned, not followed: the token must not reach another host.
         response = super().urlopen(method, url, redirect=False, **how)
-        body = bytearray()
-        while piece := response.read1(PIECE):
-            body += piece
-            if stopwatch() - began > seconds:
-                response.close()
-                raise urllib3.exceptions.TimeoutError(f"no complete response within {seconds:g} s")
+        body = whole_body(response, self._largest_body)
         response.release_conn()
         return urllib3.HTTPResponse(
-            bytes(body), headers=response.headers, status=response.status, reason=response.reason
+            body, headers=response.headers, status=response.status, reason=response.reason
         )
 
 
 class UpstoxSdk:
-    """Sends single requests to *base_url* through the SDK's own methods."""
+    """Sends single requests to *base_url* through the SDK's own methods.
 
-    def __init__(self, base_url: str, clock: Clock) -> None:
+    A response of another world than *world* raises WrongWorld.
+    """
+
+    def __init__(
+        self, base_url: str, clock: Clock, world: World, largest_body: int = LARGEST_BODY
+    ) -> None:
+        self._base_url = base_url
         self._clock = clock
+        self._world = WorldCheck(world, "UPSTOX_BASE_URL")
         self._lock = Lock()
-        self._client = _client(base_url)
+        self._client = _client(base_url, largest_body)
 
     def get(
         self, owner: str, method: str, *args: object, token: str, timeout: int, **params: object
@@ -67,7 +76,7 @@ class UpstoxSdk:
         """Call *method* of the SDK class *owner*; a response of any status is returned.
 
         *timeout* is in whole seconds: the SDK reads a float as "no timeout".
-        Raises Unreachable and BadResponse.
+        Raises Unreachable, BadResponse and WrongWorld.
         """
         api = getattr(upstox_client, owner)(self._client_with(token))
         call = getattr(api, method)
@@ -81,6 +90,8 @@ class UpstoxSdk:
             return self._raw(refused.status, refused.body, refused.headers or {})
         except urllib3.exceptions.DecodeError:
             raise BadResponse("Upstox sent a body that cannot be decompressed") from None
+        except BodyTooLarge as problem:
+            raise BadResponse(f"Upstox sent {problem}") from None
         except urllib3.exceptions.HTTPError as problem:
             # Its own text contains the whole address, with all keys.
             raise Unreachable(
@@ -89,6 +100,7 @@ class UpstoxSdk:
         return self._raw(response.status, response.data, response.headers)
 
     def _raw(self, status: int, body: bytes | None, headers: Mapping[str, str]) -> RawResponse:
+        self._world.check(self._base_url, headers)
         # urllib3 has None for an empty body.
         return RawResponse(self._clock.now(), status, body or b"", dict(headers))
 
@@ -103,7 +115,7 @@ class UpstoxSdk:
             return self._client
 
 
-def _client(base_url: str) -> Any:
+def _client(base_url: str, largest_body: int) -> Any:
     """An SDK client for *base_url*, and its connection pool."""
     with _logging_restored():
         # Calling Configuration() gives a copy of whatever instance the process made first,
@@ -116,7 +128,8 @@ def _client(base_url: str) -> Any:
     client.pool.close()
     client.pool.join()
     pool = client.rest_client.pool_manager
-    client.rest_client.pool_manager = _PromptPool(
+    client.rest_client.pool_manager = _BoundedPools(
+        largest_body,
         retries=urllib3.Retry(total=False, respect_retry_after_header=False),
         **pool.connection_pool_kw,
     )

@@ -129,7 +129,7 @@ def _of(
 
 
 def _is_settled() -> ColumnElement[bool]:
-    open_counts = ("source_empty", "missed", "pending", "provisional")
+    open_counts = ("source_empty", "missed", "pending", "not_expected", "provisional")
     return and_(*(coverage_table.c[name] == 0 for name in open_counts))
 
 

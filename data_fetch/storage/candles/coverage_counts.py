@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, func, select, tuple_
 
 from data_fetch.core.candles.candles import CandleInterval, expected_spans
 from data_fetch.core.candles.coverage import DayCoverage
 from data_fetch.core.candles.day_counts import DayCounts, counts_of
 from data_fetch.core.candles.expectation import Expectation
-from data_fetch.core.candles.gaps import Gap, gaps_of
+from data_fetch.core.candles.gaps import BeforeFirstCandle, Gap, gaps_of
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import Session, group_of
 from data_fetch.core.spans import Spans, count
@@ -60,7 +60,8 @@ def trading_days(scope: CoverageQuery) -> Iterator[InstrumentTradingDays]:
     alike: dict[object, Sequence[TradingDay]] = {}
     for instrument in scope.instruments:
         listed = expectation.listed.get(instrument.instrument_key)
-        trades = (group_of(instrument), listed, instrument.expiry)
+        group = group_of(instrument, scope.last)
+        trades = (group, instrument.auction, listed, instrument.expiry)
         if trades not in alike:
             alike[trades] = [
                 TradingDay(session, spans, count(spans))
@@ -111,6 +112,35 @@ def instrument_gaps(
                 known = as_of_now(scope, key, one, read.get(place))
                 found += gaps_of(known, one.session)
         yield instrument, [one.day for one in days], found
+
+
+def days_before_first_candle(
+    connection: Connection, scope: CoverageQuery
+) -> dict[str, BeforeFirstCandle]:
+    """The empty days before the first candle of each instrument that has any, by its key."""
+    row = coverage_table.c
+    keys = [instrument.instrument_key for instrument in scope.instruments]
+    query = (
+        select(
+            row.instrument_key,
+            func.min(row.trading_date).label("first"),
+            func.max(row.trading_date).label("last"),
+            func.count().label("days"),
+            func.max(row.last_attempt).label("last_attempt"),
+            func.min(row.next_attempt).label("next_attempt"),
+        )
+        .where(
+            row.instrument_key.in_(keys),
+            row.interval == scope.interval.value,
+            row.trading_date.between(scope.first, scope.last),
+            row.not_expected > 0,
+        )
+        .group_by(row.instrument_key)
+    )
+    return {
+        found["instrument_key"]: BeforeFirstCandle(**found)
+        for found in connection.execute(query).mappings()
+    }
 
 
 def load_counts(connection: Connection, scope: CoverageQuery) -> dict[LedgerKey, DayCounts]:

@@ -33,7 +33,7 @@ from data_fetch.core.candles.evidence import (
 )
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.market.calendar import Session, group_of
+from data_fetch.core.market.calendar import Session
 from data_fetch.core.market.session import KEY_PREFIXES
 from data_fetch.core.runs import SyncAttempt, SyncRun
 from data_fetch.storage.candles.candles import (
@@ -55,6 +55,7 @@ from data_fetch.storage.candles.coverage import (
 )
 from data_fetch.storage.candles.volumes import StoredVolumes
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
+from data_fetch.storage.instruments.auction import save_auction_days, with_auction_history
 from data_fetch.storage.runs import fold_attempts, record_runs, write_runs
 
 
@@ -64,6 +65,11 @@ class CandleRepository:
     def __init__(self, store: Store, guard: Guard | None = None) -> None:
         self._store = store
         self._guard = guard
+
+    def with_auction_history(self, instruments: Sequence[Instrument]) -> list[Instrument]:
+        """*instruments* with what the store has by now of their closing auctions."""
+        with self._store.reading() as connection:
+            return with_auction_history(connection, instruments)
 
     def unsettled(
         self, instrument_keys: Sequence[str], interval: CandleInterval, first: date, last: date
@@ -126,7 +132,7 @@ class CandleRepository:
             first_candles: list[Instrument] = []
             for instrument, fitted in candles:
                 key = instrument.instrument_key
-                session = expectation.calendar.session(today, group_of(instrument))
+                session = expectation.session(instrument, today)
                 known = ledger.get((key, today))
                 before = expectation.day(key, CandleInterval.MINUTE, session, known)
                 after = with_candles(before, fitted.days.get(today, ()), ())
@@ -158,7 +164,7 @@ class CandleRepository:
                     instrument, CandleInterval.MINUTE, today, today, ledger
                 ):
                     if day.minutes(State.MISSED):
-                        session = expectation.calendar.session(today, group_of(instrument))
+                        session = expectation.session(instrument, today)
                         changed.append(evidence.applied(day, session))
             save_days(connection, changed, run.run_id, expectation.now)
             write_runs(connection, [run])
@@ -206,6 +212,7 @@ class CandleRepository:
         expectation: Expectation,
     ) -> Written:
         key = days.instrument.instrument_key
+        days = replace(days, instrument=days.instrument.with_auction_days(candles.auction_days))
         with self._store.writing(self._guard) as connection:
             refuse_invented(connection, [key])
             begin_candle_writing(connection)
@@ -224,6 +231,7 @@ class CandleRepository:
                 if after != known:
                     changed.append(after)
             save_days(connection, changed, run.run_id, provenance.fetched_at)
+            save_auction_days(connection, key, candles.auction_days, run.run_id)
             _update_empty_days(connection, days, run.run_id, provenance.fetched_at)
             if days.interval is CandleInterval.DAY:
                 _prove_minutes(connection, days, run.run_id, expectation)

@@ -1,11 +1,15 @@
 """Opens each kind of database, and its transactions.
 
 SQLite: write-ahead log, and writing transactions take the write lock when they begin, so that
-none fails half way because it cannot get the lock. PostgreSQL: driver psycopg2, sessions in UTC.
+none fails half way because it cannot get the lock. PostgreSQL: driver psycopg2, transactions in
+UTC and with limits of time. They are set in each transaction: behind a pooler the session is
+another one every time.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from math import inf
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -15,6 +19,13 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from data_fetch.core.errors import DataFetchError, SetupError, StoreUnreachable
+from data_fetch.storage.database.deadlines import (
+    USUAL_SECONDS,
+    Deadlines,
+    TimedCursor,
+    TimedSession,
+    timed_sessions,
+)
 
 ACCEPTED = (
     "Accepted are sqlite:///folder/file.db and postgresql://user:password@host:5432/database."
@@ -24,15 +35,23 @@ POSTGRES_SCHEMES = {"postgres", "postgresql", "postgresql+psycopg2"}
 SECRET_PARAMETERS = ("password", "sslpassword", "oauth_client_secret")
 CONNECT_SECONDS = 5
 BUSY_SECONDS = 10
-POSTGRES_SESSION = (
-    "SET TIME ZONE 'UTC'",
-    # A process that is stopped half way must not hold its locks for ever.
-    "SET idle_in_transaction_session_timeout = '60s'",
-    # A machine that loses power closes no connection: after a minute its locks are freed.
-    "SET tcp_keepalives_idle = 30",
-    "SET tcp_keepalives_interval = 10",
-    "SET tcp_keepalives_count = 3",
-)
+# Of one statement. A slot is written in milliseconds; a read may be over years of quotes.
+WRITE_SECONDS, READ_SECONDS, NO_LIMIT = 30, 600, 0
+# A transaction waits less for another one's locks than for its own statement.
+LOCK_SECONDS = 20
+# A process that is stopped half way must not hold its locks for ever.
+IDLE_SECONDS = 60
+# The server's limit comes first: its error names the cause.
+GRACE_SECONDS = 5
+# A peer that is gone is noticed after some ten seconds.
+TCP = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 SQLITE_SESSION = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
@@ -55,9 +74,14 @@ def engine_for(url: str) -> Engine:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes: committed at the end, rolled back on an error."""
-    with engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
+def writing(engine: Engine, statement_seconds: int = WRITE_SECONDS) -> Iterator[Connection]:
+    """A transaction that writes: committed at the end, rolled back on an error.
+
+    On PostgreSQL a statement fails after *statement_seconds*; NO_LIMIT is for those that may
+    take as long as they need.
+    """
+    options = {"begin": "BEGIN IMMEDIATE", "statement_seconds": statement_seconds}
+    with engine.execution_options(**options).begin() as connection:
         yield connection
 
 
@@ -122,19 +146,57 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _postgres_engine(url: URL) -> Engine:
+    deadlines = Deadlines()
     engine = create_engine(
         url,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "data-fetch"},
+        connect_args={
+            **TCP,
+            "application_name": "data-fetch",
+            "connection_factory": timed_sessions(deadlines),
+            "cursor_factory": TimedCursor,
+        },
+        execution_options={"deadlines": deadlines},
     )
 
-    @event.listens_for(engine, "connect")
-    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        _execute_all(connection, POSTGRES_SESSION)
-        connection.commit()
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        seconds = options.get("statement_seconds", READ_SECONDS)
+        session = connection.connection.driver_connection
+        assert isinstance(session, TimedSession)
+        session.limit_seconds = inf if seconds == NO_LIMIT else seconds + GRACE_SECONDS
+        if not session.autocommit:
+            connection.exec_driver_sql(_transaction_settings(seconds))
+
+    @event.listens_for(engine, "checkin")
+    def checkin(session: DBAPIConnection | None, _: ConnectionPoolEntry) -> None:
+        if isinstance(session, TimedSession):
+            session.limit_seconds = USUAL_SECONDS
 
     event.listen(engine, "handle_error", _as_our_error)
     return engine
+
+
+@cache
+def _transaction_settings(statement_seconds: int) -> str:
+    lock_seconds = LOCK_SECONDS if statement_seconds else NO_LIMIT
+    return (
+        "SET LOCAL TIME ZONE 'UTC';"
+        f"SET LOCAL statement_timeout = '{statement_seconds}s';"
+        f"SET LOCAL lock_timeout = '{lock_seconds}s';"
+        f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
+    )
+
+
+def hurry(engine: Engine, seconds: float) -> None:
+    """From now on no statement of *engine* may take longer than *seconds*, running ones either.
+
+    SQLite has such a limit by itself: it waits for nothing but another program's lock.
+    """
+    deadlines = engine.get_execution_options().get("deadlines")
+    if isinstance(deadlines, Deadlines):
+        deadlines.hurry(seconds)
 
 
 def _execute_all(connection: DBAPIConnection, statements: tuple[str, ...]) -> None:

@@ -1,28 +1,32 @@
 """One collecting scheduler per store.
 
-The holder of a lock leads: on SQLite a file beside the database, locked through the operating
-system, on PostgreSQL an advisory lock of a separate session. Both are released when the process
-ends, however it ends. A lock can be lost without its holder noticing, so each leader also gets a
-fencing number, higher than all before it, and every one of its write transactions checks that
-there is no higher one.
+Each leader gets a fencing number, higher than all before it, and every one of its write
+transactions checks that there is no higher one: that keeps a replaced leader from writing. Who may
+take the next number depends on the database. On SQLite it is the holder of a lock file beside the
+database. On PostgreSQL the leader has a lease, a row beside its number, that it renews; the next
+one takes over when the lease has expired, or at once when it can lock the leader's own file: then
+that process ran on this machine and has ended. No session has any part in it, so it works behind
+a pooler.
 """
 
 import json
 import os
 import socket
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
-from typing import Protocol
+from typing import Any, Protocol
+from uuid import uuid4
 
-import psycopg2
 from filelock import FileLock, Timeout
-from psycopg2.extensions import connection as Session
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, func, select
 
 from data_fetch.core.errors import LostLeadership, StoreUnreachable
-from data_fetch.storage.database.engine import is_postgres, unreachable
+from data_fetch.storage.database.dialects import wait_for_turn
+from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.database.tables import StoreMeta, table
 from data_fetch.storage.database.upsert import upsert
@@ -31,6 +35,8 @@ FENCE, LEADER = "fence", "leader"
 # An arbitrary number, unique among the advisory locks of a database.
 COLLECTOR_LOCK = 4_630_914_002
 POLL_SECONDS = 0.5
+# Several renewals may fail before the lease expires.
+LEASE, RENEW_SECONDS = timedelta(seconds=15), 2.0
 meta = table(StoreMeta)
 
 
@@ -56,13 +62,12 @@ class Fence:
 
 
 class Leadership:
-    """Acquires and releases the lead: the right to collect into *store*."""
+    """Acquires, renews and releases the lead: the right to collect into *store*."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lock: _Lock = (
-            _SessionLock(store.engine) if is_postgres(store.engine) else _FileLock(store.engine)
-        )
+        self._claim: _Claim = _Lease(store) if is_postgres(store.engine) else _LockFile(store)
+        self._fence: Fence | None = None
 
     def acquire(self, stop: Event, on_wait: Callable[[], None]) -> Fence | None:
         """Take the lead; wait while another has it or the store is unreachable.
@@ -87,11 +92,21 @@ class Leadership:
 
     def try_acquire(self) -> Fence | None:
         """Take the lead; None if another scheduler has it. Raises StoreUnreachable."""
-        return self._begin() if self._lock.try_take() else None
+        self._fence = self._claim.try_take()
+        return self._fence
 
-    def held(self) -> bool:
-        """Whether the lock is still ours. On PostgreSQL this sends a query."""
-        return self._lock.held()
+    def renew(self) -> bool:
+        """Whether the lead is still ours, in the database itself; a lease begins anew.
+
+        Call it every RENEW_SECONDS. Raises StoreUnreachable when nothing can be written.
+        """
+        if self._fence is None:
+            return False
+        try:
+            self._claim.renew(self._fence)
+        except LostLeadership:
+            return False
+        return True
 
     def leader(self) -> str | None:
         """The scheduler that took the lead last, for display: ``process 4711 on host-2``.
@@ -105,111 +120,169 @@ class Leadership:
             return None
 
     def release(self) -> None:
-        """Release the lead. Does nothing without it."""
-        self._lock.release()
+        """Release the lead. Does nothing without it. Raises StoreUnreachable."""
+        fence, self._fence = self._fence, None
+        if fence is not None:
+            self._claim.release(fence)
 
-    def _begin(self) -> Fence:
-        try:
-            with self._store.writing() as connection:
-                newest = select(meta.c.value).where(meta.c.name == FENCE)
-                fence = Fence(int(connection.scalar(newest) or 0) + 1)
-                leader = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
-                rows = [(FENCE, str(fence.number)), (LEADER, leader)]
-                upsert(connection, meta, ("name", "value"), rows)
-        except BaseException:
-            # Ctrl-C too: a lock without a fencing number would block others for no reason.
-            self._lock.release()
-            raise
-        return fence
+
+def _issue(connection: Connection, leader: Mapping[str, Any]) -> Fence:
+    """The next number, for *leader*."""
+    newest = connection.scalar(select(meta.c.value).where(meta.c.name == FENCE))
+    fence = Fence(int(newest or 0) + 1)
+    upsert(connection, meta, ("name", "value"), [(FENCE, str(fence.number))])
+    _write_leader(connection, leader)
+    return fence
+
+
+def _write_leader(connection: Connection, leader: Mapping[str, Any]) -> None:
+    upsert(connection, meta, ("name", "value"), [(LEADER, json.dumps(leader))])
+
+
+def _read_leader(connection: Connection) -> Mapping[str, Any] | None:
+    found = connection.scalar(select(meta.c.value).where(meta.c.name == LEADER))
+    return None if found is None else json.loads(found)
 
 
 def _leader(connection: Connection) -> str | None:
-    leader = connection.scalar(select(meta.c.value).where(meta.c.name == LEADER))
-    if leader is None:
-        return None
-    facts = json.loads(leader)
-    return f"process {facts['pid']} on {facts['host']}"
+    leader = _read_leader(connection)
+    return None if leader is None else f"process {leader['pid']} on {leader['host']}"
 
 
-class _Lock(Protocol):
-    def try_take(self) -> bool: ...
-
-    def held(self) -> bool: ...
-
-    def release(self) -> None: ...
+def _this_process() -> dict[str, Any]:
+    return {"pid": os.getpid(), "host": socket.gethostname()}
 
 
-class _FileLock:
+class _Claim(Protocol):
+    def try_take(self) -> Fence | None: ...
+
+    def renew(self, fence: Fence) -> None: ...
+
+    def release(self, fence: Fence) -> None: ...
+
+
+class _LockFile:
     """A lock file beside the database; the operating system frees it when its holder dies."""
 
-    def __init__(self, engine: Engine) -> None:
-        database = Path(engine.url.database or "")
-        file = database.with_name(f"{database.name}.collector.lock")
-        # Acquired in one thread and released in another.
-        self._lock = FileLock(file, thread_local=False)
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        database = Path(store.engine.url.database or "")
+        self._lock = _lock_at(database.with_name(f"{database.name}.collector.lock"))
 
-    def try_take(self) -> bool:
+    def try_take(self) -> Fence | None:
+        if not _locked(self._lock):
+            return None
         try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            return False
-        return True
+            with self._store.writing() as connection:
+                return _issue(connection, _this_process())
+        except BaseException:
+            # Ctrl-C too: a lock without a fencing number would block others for no reason.
+            self._lock.release(force=True)
+            raise
 
-    def held(self) -> bool:
-        return self._lock.is_locked
+    def renew(self, fence: Fence) -> None:
+        # Raises when another program has the write lock, or a later number was issued.
+        with self._store.writing(fence):
+            pass
 
-    def release(self) -> None:
+    def release(self, fence: Fence) -> None:
         self._lock.release(force=True)
 
 
-class _SessionLock:
-    """An advisory lock, held by a database session for this purpose only."""
+class _Lease:
+    """A row that says until when the lead is taken, by the clock of the database."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._session: Session | None = None
-        self._taken = False
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._id = uuid4().hex
+        self._life = _life_of(self._id)
 
-    def try_take(self) -> bool:
-        """Try in the session of the last attempt, if it still exists. Raises StoreUnreachable."""
+    def try_take(self) -> Fence | None:
+        with self._store.reading() as connection:
+            if _leads(_read_leader(connection), _time_at(connection)):
+                return None
+        _locked(self._life)
+        fence = None
         try:
-            if self._session is None:
-                self._session = _detached_session(self._engine)
-            self._taken = _scalar(
-                self._session, "SELECT pg_try_advisory_lock(%s)", (COLLECTOR_LOCK,)
-            )
-        except psycopg2.Error as problem:
-            self.release()
-            raise unreachable(self._engine.url, problem) from problem
-        return self._taken
+            with self._store.writing() as connection:
+                # Of several that found it free, one takes it.
+                wait_for_turn(connection, COLLECTOR_LOCK)
+                before = _read_leader(connection)
+                if not _leads(before, _time_at(connection)):
+                    fence = _issue(connection, self._lease(connection))
+        finally:
+            if fence is None:
+                _end_life(self._life)
+        if fence is not None and before is not None and "lease" in before:
+            _end_life(_life_of(before["lease"]))
+        return fence
 
-    def held(self) -> bool:
-        if self._session is None or not self._taken:
-            return False
+    def renew(self, fence: Fence) -> None:
+        with self._store.writing(fence) as connection:
+            _write_leader(connection, self._lease(connection))
+
+    def release(self, fence: Fence) -> None:
+        # First: without an answer of the database, a successor on this machine need not wait.
+        _end_life(self._life)
         try:
-            return _scalar(self._session, "SELECT true")
-        except psycopg2.Error:
-            return False
+            with self._store.writing(fence) as connection:
+                _write_leader(connection, self._lease(connection, timedelta(0)))
+        except LostLeadership:
+            return
 
-    def release(self) -> None:
-        if self._session is not None:
-            self._session.close()
-        self._session, self._taken = None, False
-
-
-def _detached_session(engine: Engine) -> Session:
-    """A session that never goes back to the pool, where another user would get the lock with it."""
-    pooled = engine.raw_connection()
-    session = pooled.driver_connection
-    assert isinstance(session, Session)
-    pooled.detach()
-    return session
+    def _lease(self, connection: Connection, lasts: timedelta = LEASE) -> Mapping[str, Any]:
+        expires = _time_at(connection) + lasts
+        return {**_this_process(), "lease": self._id, "expires_at": expires.isoformat()}
 
 
-def _scalar(session: Session, statement: str, values: tuple[int, ...] = ()) -> bool:
-    with session.cursor() as cursor:
-        cursor.execute(statement, values)
-        (answer,) = cursor.fetchone() or (False,)
-    # An open transaction would be ended by the server after a while, and the lock with it.
-    session.commit()
-    return bool(answer)
+def _leads(leader: Mapping[str, Any] | None, now: datetime) -> bool:
+    """Whether the lease of *leader* is in force, and not known to be that of a dead process."""
+    if leader is None or "lease" not in leader:
+        return False
+    return datetime.fromisoformat(leader["expires_at"]) > now and not _has_ended(leader["lease"])
+
+
+def _time_at(connection: Connection) -> datetime:
+    now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return now
+
+
+def _has_ended(lease: str) -> bool:
+    """Whether the process with that lease ran on this machine and has ended.
+
+    A zombie counts as ended, and a later process with the same number does not matter.
+    """
+    life = _life_of(lease)
+    if not Path(life.lock_file).exists():
+        # Of another machine, or of another container.
+        return False
+    try:
+        ended = _locked(life)
+    except OSError:
+        # Of another user: nothing is known.
+        return False
+    life.release(force=True)
+    return ended
+
+
+def _life_of(lease: str) -> FileLock:
+    """The file that a leader has locked for as long as its process lives."""
+    return _lock_at(Path(tempfile.gettempdir(), f"data-fetch-{lease}.lock"))
+
+
+def _end_life(life: FileLock) -> None:
+    life.release(force=True)
+    Path(life.lock_file).unlink(missing_ok=True)
+
+
+def _lock_at(file: Path) -> FileLock:
+    # Acquired in one thread and released in another.
+    return FileLock(file, thread_local=False)
+
+
+def _locked(lock: FileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from data_fetch import PACKAGE_FOLDER
 from data_fetch.core.errors import SetupError
 from data_fetch.storage.database.dialects import wait_for_turn
-from data_fetch.storage.database.engine import reading, writing
+from data_fetch.storage.database.engine import NO_LIMIT, reading, writing
 
 # An arbitrary number, unique among the advisory locks of a database.
 MIGRATION_LOCK = 4_630_914_001
@@ -53,7 +53,7 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
     Two processes may do this at once: one waits for the other and then has nothing to do.
     Raises SetupError if the database was made by a newer version.
     """
-    with writing(engine) as connection:
+    with writing(engine, NO_LIMIT) as connection:
         wait_for_turn(connection, MIGRATION_LOCK)
         before = _current(connection)
         refuse_newer(before)

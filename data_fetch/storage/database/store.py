@@ -14,7 +14,14 @@ from sqlalchemy import Connection, Engine, inspect, select
 from data_fetch.core.errors import SetupError, WrongWorld
 from data_fetch.core.world import PAPER_ISIN_PREFIX, World
 from data_fetch.storage.database import migrations
-from data_fetch.storage.database.engine import engine_for, is_postgres, reading, redacted, writing
+from data_fetch.storage.database.engine import (
+    engine_for,
+    hurry,
+    is_postgres,
+    reading,
+    redacted,
+    writing,
+)
 from data_fetch.storage.database.tables import Base, StoreMeta, table
 from data_fetch.storage.database.upsert import Rule, unchanged, upsert
 
@@ -55,6 +62,10 @@ class Store:
             if guard is not None:
                 guard.check(connection)
             yield connection
+
+    def hurry(self, seconds: float) -> None:
+        """Let no statement take longer than *seconds* from now on, running ones either."""
+        hurry(self.engine, seconds)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -21,6 +21,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -231,8 +232,17 @@ class CoverageRow(Base):
     __table_args__ = (Index(None, "interval", "trading_date"), KEYED)
 
 
+class InstrumentMasterRow(Base):
+    """A date whose instrument master was stored as a whole: what it lacked was not listed."""
+
+    __tablename__ = "instrument_masters"
+
+    as_of: Mapped[date] = mapped_column(primary_key=True)
+
+
 class InstrumentTerms(Base):
-    """Lot and tick in force from *effective_from* on, the date of the first master that had them.
+    """Lot, tick and eligibility for the closing auction from *effective_from* on, the date of the
+    first master that had them.
 
     There is a row only where the terms differ from those before; before the first one they are
     unknown.
@@ -245,6 +255,20 @@ class InstrumentTerms(Base):
     effective_from: Mapped[date] = mapped_column(primary_key=True)
     lot_size: Mapped[int | None]
     tick_size: Mapped[Decimal | None]
+    cas_eligible: Mapped[bool] = mapped_column(server_default=false())
+
+
+class AuctionDay(Base):
+    """A day on which the candles of a stock show whether it took part in the closing auction, and
+    differ in that from `instrument_terms`."""
+
+    __tablename__ = "auction_days"
+    __table_args__ = KEYED
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    trading_date: Mapped[date] = mapped_column(primary_key=True)
+    eligible: Mapped[bool]
+    run_id: Mapped[str]
 
 
 class ChainReceiptRow(Base):

@@ -1,4 +1,4 @@
-"""Lots and ticks over time: the terms of an instrument on a given day."""
+"""Lots, ticks and eligibility for the closing auction over time."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -28,8 +28,8 @@ REMOVE = delete(terms_table).where(
     terms_table.c.effective_from == bindparam("day"),
 )
 
-# Lot and tick.
-Terms = tuple[int | None, Decimal | None]
+# Lot, tick, and whether the closing auction includes it.
+Terms = tuple[int | None, Decimal | None, bool]
 History = dict[date, Terms]
 
 
@@ -53,14 +53,14 @@ def record_terms(connection: Connection, instruments: Sequence[Instrument], seen
     for one in instruments:
         history = known.get(one.instrument_key)
         if history is None:
-            changes.append(_Change(one.instrument_key, seen_on, (one.lot_size, one.tick_size)))
-        elif _in_force(history, seen_on) != (one.lot_size, one.tick_size):
+            changes.append(_Change(one.instrument_key, seen_on, _terms(one)))
+        elif _in_force(history, seen_on) != _terms(one):
             differing.append(one)
     newest = _as_last_seen(connection, differing, seen_on) if differing else {}
     for one in differing:
         key = one.instrument_key
         # A newer master may have had the same terms as the stored ones, so that it has no row.
-        reported = {seen_on: (one.lot_size, one.tick_size)} | newest.get(key, {})
+        reported = {seen_on: _terms(one)} | newest.get(key, {})
         changes += _changes(key, known[key], reported)
     _write(connection, changes)
 
@@ -68,8 +68,8 @@ def record_terms(connection: Connection, instruments: Sequence[Instrument], seen
 def merge_terms(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
     """Add the rows of another store, which win on equal days; returns how many rows changed."""
     reported: dict[str, History] = defaultdict(dict)
-    for key, since, lot_size, tick_size in rows:
-        reported[key][since] = lot_size, tick_size
+    for key, since, *terms in rows:
+        reported[key][since] = _as_terms(terms)
     known = _histories(connection, list(reported))
     changes = [
         change
@@ -92,6 +92,15 @@ def _changes(instrument_key: str, history: History, reported: History) -> Iterab
         before = merged[day]
 
 
+def _terms(instrument: Instrument) -> Terms:
+    return instrument.lot_size, instrument.tick_size, instrument.cas_eligible
+
+
+def _as_terms(values: Sequence[Any]) -> Terms:
+    lot_size, tick_size, eligible = values
+    return lot_size, tick_size, eligible
+
+
 def _in_force(history: History, day: date) -> Terms | None:
     begun = max((since for since in history if since <= day), default=None)
     return None if begun is None else history[begun]
@@ -102,8 +111,8 @@ def _histories(connection: Connection, keys: Sequence[str]) -> dict[str, History
     query = select(*terms_table.columns).where(
         is_among(connection, terms_table.c.instrument_key, keys)
     )
-    for key, since, lot_size, tick_size in connection.execute(query):
-        found[key][since] = lot_size, tick_size
+    for key, since, *terms in connection.execute(query):
+        found[key][since] = _as_terms(terms)
     return dict(found)
 
 
@@ -114,11 +123,14 @@ def _as_last_seen(
     columns = instruments_table.c
     keys = [one.instrument_key for one in instruments]
     query = select(
-        columns.instrument_key, columns.last_seen, columns.lot_size, columns.tick_size
+        columns.instrument_key,
+        columns.last_seen,
+        columns.lot_size,
+        columns.tick_size,
+        columns.cas_eligible,
     ).where(is_among(connection, columns.instrument_key, keys), columns.last_seen > after)
     return {
-        key: {last_seen: (lot_size, tick_size)}
-        for key, last_seen, lot_size, tick_size in connection.execute(query)
+        key: {last_seen: _as_terms(terms)} for key, last_seen, *terms in connection.execute(query)
     }
 
 

@@ -107,6 +107,8 @@ def test_merge_counts_what_changed(run: Run, sqlite_url: str, postgres_url: str)
             "sync_runs",
             "data_sync_status",
             "instrument_terms",
+            "instrument_masters",
+            "auction_days",
             "symbol_config",
             "chain_receipts",
             "chain_snapshots",

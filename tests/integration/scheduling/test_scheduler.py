@@ -6,18 +6,21 @@ every cadence comes up in one hour of trading.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
+from effort import PATIENCE_SECONDS
 from sqlalchemy import select
 
 from data_fetch.cli.run import introduction
 from data_fetch.core.clock import IST, MINUTE, ScaledClock
-from data_fetch.core.errors import LostLeadership
+from data_fetch.core.errors import LostLeadership, WrongWorld
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import SyncRun
@@ -54,6 +57,9 @@ class Watcher:
 
     def started(self, start: CollectorStart) -> None:
         self.starts.append(start)
+
+    def polled(self, poll: object) -> None:
+        return None
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         self.slots.append(run)
@@ -246,6 +252,21 @@ def test_a_job_that_finds_the_store_taken_over_ends_the_loop(
     assert daily.done == []
 
 
+def test_a_job_that_meets_prices_of_the_other_world_ends_the_run(
+    sunday: tuple[Collector, datetime],
+) -> None:
+    collector, until = sunday
+    daily = Diary(collector)
+
+    def met() -> None:
+        raise WrongWorld("http://127.0.0.1:9388 is a paper exchange")
+
+    with pytest.raises(WrongWorld, match="is a paper exchange"):
+        DataScheduler().run(with_work(collector, weekly=met, daily=daily), until)
+
+    assert daily.done == []
+
+
 def test_a_lost_lock_ends_the_loop_before_any_job_starts(
     sunday: tuple[Collector, datetime],
 ) -> None:
@@ -324,6 +345,25 @@ def test_a_scheduler_whose_store_was_taken_over_waits_and_leads_again(fast_marke
     )
     assert any("is lost: another scheduler has it" in remark for remark in watcher.remarks)
     assert len(watcher.starts) == 2
+
+
+def test_a_listener_that_hangs_delays_no_slot(fast_market: Store) -> None:
+    scheduler, watcher, released = DataScheduler(), Watcher(), Event()
+    watcher.on_slot = lambda run: released.wait(PATIENCE_SECONDS)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(scheduler.start, reporter=watcher)
+        try:
+            while len(completed(fast_market)) < 3:
+                assert not running.done()
+            assert len(watcher.slots) == 1
+        finally:
+            released.set()
+            scheduler.stop()
+
+
+def completed(store: Store) -> list[SyncRun]:
+    runs = recent_runs(store, limit=1000, job="quotes")
+    return [run for run in runs if run.outcome == "completed"]
 
 
 # --- a slow start -----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.chains.symbol_config import default_config
 from data_fetch.core.clock import IST
 from data_fetch.core.ports import Lane
+from data_fetch.reading.chain_status import chain_status
 from data_fetch.services.chain_jobs import WORKERS, ChainPoller
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.tables import ChainReceiptRow, InstrumentLineage, table
@@ -281,3 +283,68 @@ def test_after_closing_polling_continues_at_the_next_tick(env: ChainEnv) -> None
     poller.close()
 
     assert receipts(env) == {"NIFTY": 4, "BANKNIFTY": 4}
+
+
+INDICES = ("NIFTY", "BANKNIFTY", "FINNIFTY", "MIDCPNIFTY", "NIFTYNXT50", "INDIA VIX")
+STOCKS = (
+    *("AXISBANK", "BHARTIARTL", "HDFCBANK", "ICICIBANK", "INFY", "ITC", "KOTAKBANK", "LT"),
+    *("MARUTI", "RELIANCE", "SBIN", "SUNPHARMA", "TATASTEEL", "TCS", "TITAN", "WIPRO"),
+)
+OUTAGE = {"kind": "cloudflare-403", "api": "option-chain"}
+
+
+def polled_from_nse(env: ChainEnv, since: datetime) -> dict[str, list[datetime]]:
+    """When each symbol was received from NSE's site from *since* on."""
+    found: dict[str, list[datetime]] = {}
+    for row in env.rows(ChainReceiptRow):
+        if row["source"] == ChainSource.NSE and row["received_at"] >= since:
+            found.setdefault(row["underlying"], []).append(row["received_at"])
+    return {symbol: sorted(instants) for symbol, instants in found.items()}
+
+
+def test_indices_keep_their_cadence_when_the_slower_source_answers(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    """NSE's site allows 24 requests a minute, and Upstox's plan would need 30."""
+    with chain_env(sqlite_url, tmp_path, OPEN, symbols=(*INDICES, *STOCKS)) as env:
+        for symbol in STOCKS:
+            decided(env, symbol, refresh_seconds=45)
+        poller = env.poller()
+        tick_for(env, poller, timedelta(minutes=1))
+        env.faults(OUTAGE)
+        tick_for(env, poller, timedelta(minutes=3))
+        settled = env.clock.now()
+        tick_for(env, poller, timedelta(minutes=8))
+        poller.close()
+
+        polled = polled_from_nse(env, settled)
+        indices = [symbol for symbol in INDICES if symbol != "INDIA VIX"]
+        for symbol in indices:
+            gaps = [later - one for one, later in pairwise(polled[symbol])]
+            assert len(polled[symbol]) >= 15, symbol
+            assert max(gaps) <= timedelta(seconds=45), symbol
+        counts = [len(polled.get(symbol, ())) for symbol in STOCKS]
+        assert min(counts) >= 2
+        assert max(counts) - min(counts) <= 2
+        [reported] = [line for line in env.remarks if line.startswith("Chains come from nse")]
+        assert "the limit allows 22" in reported
+        in_force = chain_status(env.context.settings, env.store)
+        assert in_force.answering is ChainSource.NSE
+        assert not in_force.plan.feasible
+
+
+def test_the_plan_follows_the_first_source_again_when_it_works(env: ChainEnv) -> None:
+    env.faults(OUTAGE)
+    poller = env.poller()
+    tick_for(env, poller, timedelta(minutes=2))
+    during = env.requests()["option-chain"]
+    env.faults()
+    tick_for(env, poller, timedelta(minutes=2))
+    poller.close()
+
+    # One poll a minute finds out whether Upstox works again; a refusal is not repeated.
+    assert during <= 4
+    plans = [line for line in env.remarks if "requests/min" in line]
+    assert [line.split()[0] for line in plans] == ["Polling", "Chains", "Polling"]
+    last = max(env.rows(ChainReceiptRow), key=lambda row: row["received_at"])
+    assert last["source"] == ChainSource.UPSTOX

@@ -117,6 +117,7 @@ def test_nse_legs_are_stored_in_contracts_and_in_shares(env: ChainEnv) -> None:
         pytest.param("retyped-fields", FailureKind.RETYPED_FIELD, id="numbers as text"),
         pytest.param("unit-changed", FailureKind.UNIT_CHANGED, id="open interest in lots"),
         pytest.param("partial-success", FailureKind.NOT_A_CHAIN, id="a part of the chain"),
+        pytest.param("all-zero", FailureKind.NO_NUMBERS, id="every number is 0"),
     ],
 )
 def test_a_chain_that_one_source_lacks_comes_from_the_other(
@@ -144,6 +145,7 @@ def test_a_chain_that_one_source_lacks_comes_from_the_other(
         pytest.param("html-in-200", FailureKind.HTML, id="a page with 200"),
         pytest.param("renamed-fields", FailureKind.RENAMED_FIELD, id="renamed"),
         pytest.param("unit-changed", FailureKind.UNIT_CHANGED, id="shares for contracts"),
+        pytest.param("all-zero", FailureKind.NO_NUMBERS, id="every number is 0"),
     ],
 )
 def test_when_both_fail_nothing_is_stored_and_both_are_named(
@@ -159,6 +161,19 @@ def test_when_both_fail_nothing_is_stored_and_both_are_named(
     assert (run.outcome, run.requested, run.absent) == (Outcome.FAILED, 1, 1)
     status = statuses(env.store, "chains")["NIFTY"]
     assert (status.status, status.consecutive_failures) == (SyncState.FAILED, 1)
+
+
+def test_a_chain_of_zeros_does_not_hide_the_good_one(env: ChainEnv) -> None:
+    service = env.service()
+    service.poll(env.target())
+    good = env.chains.snapshot_at("NIFTY")
+    env.clock.sleep(timedelta(minutes=2))
+    env.faults(fault("all-zero"), fault("all-zero", NSE_CHAIN))
+
+    service.poll(env.target())
+
+    assert env.chains.snapshot_at("NIFTY") == good
+    assert env.count(ChainSnapshotRow) == 1
 
 
 def test_a_source_that_is_down_is_skipped_while_the_other_works(env: ChainEnv) -> None:
@@ -460,3 +475,15 @@ def test_with_zero_days_no_raw_response_is_stored(database_url: str, tmp_path: P
         env.service().poll(env.target())
 
         assert list(env.raw_store.raw_responses(date.min, date.max)) == []
+
+
+def test_the_site_alone_is_used_without_a_token(sqlite_url: str, tmp_path: Path) -> None:
+    """Upstox's failure, which is no news there, would stand for the one of the site."""
+    with chain_env(sqlite_url, tmp_path, MORNING, DATA_SOURCE="nse") as env:
+        env.faults(fault("nse-403", NSE_CHAIN))
+
+        poll = env.service().poll(env.target())
+
+        assert poll.failures == {ChainSource.NSE: FailureKind.FORBIDDEN}
+        assert poll.error is not None
+        assert "NSE returned 403" in poll.error

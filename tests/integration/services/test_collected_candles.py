@@ -46,6 +46,9 @@ class Watcher:
     def started(self, start: object) -> None:
         return None
 
+    def polled(self, poll: object) -> None:
+        return None
+
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         return None
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from data_fetch.cli.shared.run_lines import slot_line
 from data_fetch.core.batches import RejectedRow
 from data_fetch.core.clock import IST, MINUTE, VirtualClock
 from data_fetch.core.errors import (
@@ -190,12 +191,14 @@ class CollectorEnv:
         last_recorded_slot: str,
         members: Sequence[Instrument] = EVERYBODY,
         quotes_repository: QuoteRepository | None = None,
+        unresolved: Sequence[str] = (),
     ) -> LtpService:
         return LtpService(
             source=self.provider,
             source_name="paper",
             quotes_repository=quotes_repository or self.ledger,
-            members=Members(tuple(members)),
+            members=Members.as_of(members, self.clock.now()),
+            unresolved=unresolved,
             calendar=CALENDAR,
             clock=self.clock,
             last_recorded_slot=ist(self.day, last_recorded_slot),
@@ -245,6 +248,20 @@ def test_a_slot_has_a_row_for_every_symbol_and_an_audit_row(env_at: EnvAt) -> No
     assert {row.run_id for row in env.ledger.rows.values()} == {run.run_id}
     assert not any(row.off_session for row in env.ledger.rows.values())
     assert {attempt.state for attempt in env.ledger.attempts.values()} == {SyncState.OK}
+
+
+def test_a_run_names_the_listed_symbols_without_an_instrument(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "10:01:00")
+    service = env.service(last_recorded_slot="09:59", unresolved=["GONE", "NOSUCH"])
+
+    service.collect_due()
+    repaired = service.repair(["TCS"])
+
+    [run] = [run for run in env.ledger.runs if run.job == "quotes"]
+    assert (run.requested, run.details["unresolved"]) == (5, ["GONE", "NOSUCH"])
+    assert "5 of 7 stored, 2 unresolved" in slot_line(run)
+    assert repaired is not None
+    assert "unresolved" not in repaired.details
 
 
 def test_symbols_without_a_quote_are_recorded_with_the_reason(
@@ -355,7 +372,7 @@ def test_over_a_night_and_a_weekend_only_trading_minutes_are_due(env_at: EnvAt) 
         source=env.provider,
         source_name="paper",
         quotes_repository=env.ledger,
-        members=Members(EVERYBODY),
+        members=Members.as_of(EVERYBODY, env.clock.now()),
         calendar=CALENDAR,
         clock=env.clock,
         last_recorded_slot=ist("2026-07-17", "15:27"),
@@ -642,7 +659,7 @@ class Watch:
         service = env.service(last_recorded_slot="09:59")
         monitor = FreshnessMonitor(
             quotes_repository=env.ledger,
-            members=Members(EVERYBODY),
+            members=Members.as_of(EVERYBODY, env.clock.now()),
             calendar=CALENDAR,
             clock=env.clock,
             rules=FreshnessRules(stale_after=5, frozen_after=3),

@@ -23,6 +23,7 @@ from upstox_stub import (
     good,
     keeper,
     quotes_of,
+    row,
 )
 
 from data_fetch.core.clock import IST, MINUTE, VirtualClock
@@ -198,3 +199,20 @@ def test_a_refused_token_sends_no_repairs(wire: Wire) -> None:
     assert {one.state for one in wire.monitor.judge_all()} == {"stopped"}
     assert len(wire.stub.seen) == before
     assert wire.runs[-1].outcome is Outcome.MISSED
+
+
+# -- one bad thing costs itself -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "9" * 5000], ids=lambda n: n[:6])
+def test_a_price_beyond_any_range_costs_its_own_row(wire: Wire, number: str) -> None:
+    def script(seen: Seen) -> Scripted:
+        rows = {f"NSE_EQ:{n}": row(key) for n, key in enumerate(seen.keys)}
+        rows["NSE_EQ:1"]["last_price"] = "@"
+        return Scripted(body=good(rows).body.replace(b'"@"', number.encode()))
+
+    wire.stub.script = script
+    wire.minutes(1)
+
+    [run] = wire.runs
+    assert (run.stored, run.rejected, run.requests) == (3, 1, 1)

@@ -355,7 +355,7 @@ def test_an_instant_without_a_time_zone_is_rejected(store: Store, write: Any) ->
 
 
 def test_the_volume_of_a_session_is_the_sum_of_its_minutes(store: Store) -> None:
-    session = MarketCalendar.reviewed().session(DAY, group_of(STOCK))
+    session = MarketCalendar.reviewed().session(DAY, group_of(STOCK, DAY))
     large = Values(volume=3_000_000_000)
     merged(
         store,

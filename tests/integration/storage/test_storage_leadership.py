@@ -1,22 +1,37 @@
 """One collecting scheduler per store; the next takes over however the first one ends."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 from effort import PATIENCE_SECONDS
+from servers import pooler_for
 from sqlalchemy import Connection, func, make_url, select, text
 
 from data_fetch.core.errors import LostLeadership, StoreUnreachable
 from data_fetch.core.world import World
-from data_fetch.storage.database.engine import engine_for, is_postgres, reading
-from data_fetch.storage.database.leadership import POLL_SECONDS, Fence, Leadership
+from data_fetch.storage.database.engine import engine_for, is_postgres, reading, writing
+from data_fetch.storage.database.leadership import (
+    FENCE,
+    LEADER,
+    POLL_SECONDS,
+    Fence,
+    Leadership,
+)
 from data_fetch.storage.database.store import Guard, Store, open_store
+from data_fetch.storage.database.tables import StoreMeta, table
+from data_fetch.storage.database.upsert import upsert
+
+META = table(StoreMeta)
 
 # Another process: takes the lead, prints that, and runs until it is killed.
 LEAD_UNTIL_KILLED = """
@@ -107,15 +122,15 @@ def test_the_leader_can_be_read(store: Store) -> None:
     leadership.release()
 
 
-def test_the_leader_holds_the_lock(store: Store) -> None:
+def test_the_leader_has_the_lead_until_it_releases_it(store: Store) -> None:
     leadership = Leadership(store)
-    assert not leadership.held()
+    assert not leadership.renew()
 
     take(leadership)
-    assert leadership.held()
+    assert leadership.renew()
 
     leadership.release()
-    assert not leadership.held()
+    assert not leadership.renew()
 
 
 def test_a_leader_that_was_replaced_cannot_write(store: Store) -> None:
@@ -176,12 +191,22 @@ def test_an_attempt_without_waiting_fails_while_another_leads(store: Store) -> N
     take(first)
 
     assert second.try_acquire() is None
-    assert not second.held()
+    assert not second.renew()
 
     first.release()
-    # PostgreSQL frees the lock when it notices that the session has ended.
-    assert second.acquire(Event(), lambda: None) == Fence(2)
+    assert second.try_acquire() == Fence(2)
+    assert not first.renew()
     second.release()
+
+
+def test_of_many_that_try_at_once_one_leads(store: Store) -> None:
+    contenders = [Leadership(store) for _ in range(6)]
+    with ThreadPoolExecutor(len(contenders)) as pool:
+        fences = list(pool.map(Leadership.try_acquire, contenders))
+
+    assert [fence for fence in fences if fence is not None] == [Fence(1)]
+    for contender in contenders:
+        contender.release()
 
 
 @pytest.fixture
@@ -259,18 +284,6 @@ def test_waiting_takes_one_session(second_waits: Standby) -> None:
     assert pids() == before
 
 
-def test_the_lock_is_released_if_the_number_cannot_be_written(postgres_url: str) -> None:
-    store = open_store(postgres_url, World.PAPER)
-    away = NumberlessStore(store.engine, store.world, store.name)
-    leadership = Leadership(away)
-
-    with pytest.raises(StoreUnreachable):
-        leadership.try_acquire()
-    assert not leadership.held()
-    take(Leadership(store))
-    store.close()
-
-
 class NumberlessStore(Store):
     """The database goes away between the lock and the number."""
 
@@ -278,18 +291,193 @@ class NumberlessStore(Store):
         raise StoreUnreachable("the plug was pulled")
 
 
-def test_a_leader_notices_that_its_session_has_ended(postgres_url: str) -> None:
-    store = open_store(postgres_url, World.PAPER)
+def test_a_leader_without_a_number_blocks_nobody(store: Store) -> None:
+    leadership = Leadership(NumberlessStore(store.engine, store.world, store.name))
+
+    with pytest.raises(StoreUnreachable):
+        leadership.try_acquire()
+    assert not leadership.renew()
+    successor = Leadership(store)
+    assert successor.try_acquire() == Fence(1)
+    successor.release()
+
+
+def test_a_lead_that_another_took_is_noticed(store: Store) -> None:
     leadership = Leadership(store)
     take(leadership)
-    cut_every_session_but_this(store)
+    with store.writing() as connection:
+        upsert(connection, META, ("name", "value"), [(FENCE, "2")])
 
-    assert not leadership.held()
-    successor = Leadership(store)
-    assert take(successor) == Fence(2)
+    assert not leadership.renew()
     leadership.release()
-    assert successor.held()
-    successor.release()
+
+
+def test_a_renewal_fails_while_nothing_can_be_written(sqlite_url: str) -> None:
+    store = open_store(sqlite_url, World.PAPER)
+    leadership = Leadership(store)
+    take(leadership)
+    other = engine_for(sqlite_url)
+
+    with writing(other), pytest.raises(StoreUnreachable, match="locked"):
+        leadership.renew()
+
+    assert leadership.renew()
+    leadership.release()
+    other.dispose()
+    store.close()
+
+
+# --- the lease, on PostgreSQL -----------------------------------------------------------------
+
+
+def lease_row(store: Store) -> dict[str, Any]:
+    with store.reading() as connection:
+        found = connection.scalar(select(META.c.value).where(META.c.name == LEADER))
+    assert found is not None
+    row: dict[str, Any] = json.loads(found)
+    return row
+
+
+def let_lease(store: Store, ends_in: timedelta) -> None:
+    """As a leader on another machine would that last renewed its lease some time ago."""
+    with store.writing() as connection:
+        now = connection.execute(select(func.clock_timestamp())).scalar_one()
+        expires = (now + ends_in).isoformat()
+        row = {"pid": 1, "host": "another", "lease": "its-own", "expires_at": expires}
+        rows = [(FENCE, "7"), (LEADER, json.dumps(row))]
+        upsert(connection, META, ("name", "value"), rows)
+
+
+@pytest.fixture
+def postgres_store(postgres_url: str) -> Iterator[Store]:
+    store = open_store(postgres_url, World.PAPER)
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("ends_in", "taken"),
+    [
+        pytest.param(timedelta(seconds=-1), Fence(8), id="expired"),
+        pytest.param(timedelta(hours=1), None, id="in force"),
+    ],
+)
+def test_a_leader_on_another_machine_leads_until_its_lease_expires(
+    postgres_store: Store, ends_in: timedelta, taken: Fence | None
+) -> None:
+    let_lease(postgres_store, ends_in)
+    leadership = Leadership(postgres_store)
+
+    assert leadership.try_acquire() == taken
+    leadership.release()
+
+
+def test_a_renewal_makes_the_lease_last(postgres_store: Store) -> None:
+    leadership = Leadership(postgres_store)
+    take(leadership)
+    before = datetime.fromisoformat(lease_row(postgres_store)["expires_at"])
+
+    assert leadership.renew()
+
+    assert datetime.fromisoformat(lease_row(postgres_store)["expires_at"]) > before
+    leadership.release()
+
+
+def test_a_lease_that_expired_can_be_renewed_until_another_leads(postgres_store: Store) -> None:
+    """A process that was suspended, or had no database, goes on if it was not replaced."""
+    first, second = Leadership(postgres_store), Leadership(postgres_store)
+    take(first)
+    expire(postgres_store)
+    assert first.renew()
+    expire(postgres_store)
+
+    assert second.try_acquire() == Fence(2)
+    assert not first.renew()
+    second.release()
+
+
+def expire(store: Store) -> None:
+    row = lease_row(store) | {"expires_at": datetime(2026, 1, 1, tzinfo=UTC).isoformat()}
+    with store.writing() as connection:
+        upsert(connection, META, ("name", "value"), [(LEADER, json.dumps(row))])
+
+
+def test_a_leader_whose_sessions_are_cut_still_leads(postgres_store: Store) -> None:
+    leadership = Leadership(postgres_store)
+    take(leadership)
+    cut_every_session_but_this(postgres_store)
+
+    assert Leadership(postgres_store).try_acquire() is None
+    assert leadership.renew()
+    leadership.release()
+
+
+def test_a_renewal_leaves_no_transaction_open(postgres_store: Store) -> None:
+    """The server would end it after a minute, and a row lock would last until then."""
+    leadership = Leadership(postgres_store)
+    take(leadership)
+    leadership.renew()
+
+    others = text(
+        "SELECT state FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    onlooker = engine_for(postgres_store.engine.url.render_as_string(hide_password=False))
+    with reading(onlooker) as connection:
+        assert set(connection.scalars(others)) == {"idle"}
+    onlooker.dispose()
+    leadership.release()
+
+
+# --- behind a pooler --------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[1, 20], ids=["one server session", "many server sessions"])
+def pooled_url(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[str]:
+    """A database behind a pooler that gives each transaction another session."""
+    pooler = pooler_for(postgres_url, request.param)
+    if pooler is None:
+        pytest.skip("this machine has no pgbouncer (Debian: apt install pgbouncer)")
+    with pooler as url:
+        yield url
+
+
+def test_behind_a_pooler_one_leads(pooled_url: str) -> None:
+    store = open_store(pooled_url, World.PAPER)
+    first, second = Leadership(store), Leadership(store)
+    take(first)
+
+    for _ in range(5):
+        assert first.renew()
+        assert second.try_acquire() is None
+    first.release()
+    assert second.try_acquire() == Fence(2)
+    second.release()
+    store.close()
+
+
+def test_behind_a_pooler_nobody_waits_for_a_dead_process(pooled_url: str) -> None:
+    with other_process(pooled_url) as killed:
+        assert response(killed) == "leads with 1"
+        killed.send_signal(signal.SIGKILL)
+        # Until its end is known, and not until its lease expires.
+        killed.wait(PATIENCE_SECONDS)
+        store = open_store(pooled_url, World.PAPER)
+        successor = Leadership(store)
+
+        assert successor.try_acquire() == Fence(2)
+        successor.release()
+        store.close()
+
+
+def test_behind_a_pooler_every_transaction_has_its_settings(pooled_url: str) -> None:
+    store = open_store(pooled_url, World.PAPER)
+    for _ in range(5):
+        with store.writing() as connection:
+            assert connection.scalar(text("SHOW TIME ZONE")) == "UTC"
+            assert connection.scalar(text("SHOW statement_timeout")) == "30s"
+        with store.reading() as connection:
+            assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1min"
     store.close()
 
 

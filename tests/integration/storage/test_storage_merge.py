@@ -11,12 +11,14 @@ from sqlalchemy import select
 from data_fetch.core.world import World
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.database.tables import (
+    AuctionDay,
     Base,
     CandleRevision,
     CandleRow,
     CoverageRow,
     DataSyncStatus,
     InstrumentLineage,
+    InstrumentMasterRow,
     InstrumentRow,
     InstrumentTerms,
     LtpData,
@@ -158,7 +160,10 @@ SAMPLE: dict[type[Base], dict[str, Any]] = {
         "effective_from": DAY,
         "lot_size": 500,
         "tick_size": Decimal("0.05"),
+        "cas_eligible": True,
     },
+    InstrumentMasterRow: {"as_of": DAY},
+    AuctionDay: {"instrument_key": KEY, "trading_date": DAY, "eligible": False, "run_id": "r"},
 }
 # Merged as what they are together: see test_chain_merge.py.
 CHAINS = {"chain_receipts", "chain_snapshots", "option_chain_data", "chain_summary"}

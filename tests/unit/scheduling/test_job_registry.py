@@ -4,7 +4,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
-from data_fetch.core.clock import MINUTE, VirtualClock, minute_of
+from effort import PATIENCE_SECONDS
+
+from data_fetch.core.clock import MINUTE, SystemClock, VirtualClock, minute_of
 from data_fetch.scheduling.registry import JobRegistry
 
 START = datetime(2026, 9, 16, 3, 45, 30, tzinfo=UTC)
@@ -21,7 +23,7 @@ def drive(clock: VirtualClock, registry: JobRegistry, until: datetime) -> None:
         clock.wait(due, Event())
         registry.run_pending()
     clock.wait(until, Event())
-    registry.close()
+    registry.close(PATIENCE_SECONDS)
     hold.release()
 
 
@@ -116,3 +118,23 @@ def test_states_name_every_job() -> None:
 
     assert (state.name, state.last_run, state.running) == ("quotes", None, False)
     assert state.next_run == minute_of(START) + MINUTE
+
+
+def test_closing_waits_no_longer_than_it_may() -> None:
+    clock = SystemClock()
+    registry = JobRegistry(clock, lambda job, problem: None)
+    hangs, begun = Event(), Event()
+
+    def hang() -> None:
+        begun.set()
+        hangs.wait(PATIENCE_SECONDS)
+
+    registry.add("chains", hang, lambda _: None)
+    registry.add("quotes", lambda: None, lambda _: None)
+    registry.call("chains")
+    registry.call("quotes")
+    assert begun.wait(PATIENCE_SECONDS)
+
+    assert registry.close(0.1) == ["chains"]
+    hangs.set()
+    assert registry.close(PATIENCE_SECONDS) == []

@@ -23,6 +23,7 @@ from data_fetch.core.candles.coverage import (
     after_first_candle,
     aged,
     before_first_candle,
+    beside_first_candle,
     combined,
     needs_request,
     never_requested,
@@ -346,7 +347,7 @@ def test_added_hours_are_requested_at_once() -> None:
         pytest.param("PPNP", YESTERDAY, False, id="no trade"),
         pytest.param("PPPP", YESTERDAY, False, id="complete"),
         pytest.param("PPww", TODAY, False, id="not due yet"),
-        pytest.param("----", YESTERDAY, False, id="before the first candle"),
+        pytest.param("----", YESTERDAY, True, id="a response may have lacked the first candles"),
         pytest.param("", YESTERDAY, False, id="a closed day"),
     ],
 )
@@ -385,7 +386,7 @@ def test_an_empty_day_before_the_first_candle_expects_nothing() -> None:
     unlisted = before_first_candle(empty)
     assert written(unlisted) == "-- --"
     assert unlisted.expected == 0
-    assert not needs_request(unlisted, TODAY)
+    assert unlisted.next_attempt == empty.next_attempt
 
 
 def test_candles_and_proofs_stay_before_the_first_candle() -> None:
@@ -524,7 +525,19 @@ def test_amended_hours_keep_what_is_known(known: DayCoverage, expected: Spans, d
 @given(DAYS)
 def test_moving_the_first_candle_there_and_back_changes_nothing(known: DayCoverage) -> None:
     listed = after_first_candle(known)
-    assert after_first_candle(before_first_candle(listed)) == listed
+    moved = after_first_candle(before_first_candle(listed))
+    assert moved.intervals == listed.intervals
+    assert replace(moved, next_attempt=None) == replace(listed, next_attempt=None)
+
+
+@given(DAYS)
+def test_a_day_beside_or_after_the_first_candle_is_due_no_later(known: DayCoverage) -> None:
+    for moved in (beside_first_candle(known), after_first_candle(known)):
+        if known.next_attempt is None:
+            assert moved.next_attempt is None
+        else:
+            assert moved.next_attempt is not None
+            assert moved.next_attempt <= known.next_attempt
 
 
 @given(DAYS, PROOFS)

@@ -54,7 +54,7 @@ class Volumes:
 
 
 def session(of: Instrument = STOCK) -> Session:
-    return CALENDAR.session(DAY, group_of(of))
+    return CALENDAR.session(DAY, group_of(of, DAY))
 
 
 def at(clock: str) -> datetime:

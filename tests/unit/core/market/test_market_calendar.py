@@ -307,12 +307,12 @@ def test_a_year_whose_holidays_are_not_known_is_named() -> None:
 def test_the_trading_group_of_an_instrument(
     key: str, segment: str, cas_eligible: bool, group: TradingGroup
 ) -> None:
-    assert group_of(instrument(key, segment, cas_eligible=cas_eligible)) == group
+    assert group_of(instrument(key, segment, cas_eligible=cas_eligible), date(2026, 8, 3)) == group
 
 
 def test_a_segment_without_hours_is_an_error() -> None:
     with pytest.raises(BadRecord, match="BSE_EQ"):
-        group_of(instrument("BSE_EQ|INE002A01018", "BSE_EQ"))
+        group_of(instrument("BSE_EQ|INE002A01018", "BSE_EQ"), date(2026, 8, 3))
 
 
 def instrument(key: str, segment: str, *, cas_eligible: bool = False) -> Instrument:

@@ -21,6 +21,7 @@ from data_fetch.core.chains.chains import (
 from data_fetch.core.failures import FailureKind
 from data_fetch.sources.chain_parsing.legs import LegGathering, is_many
 from data_fetch.sources.chain_parsing.plausibility import (
+    chains_with_numbers,
     check_chains,
     check_totals,
     most_worth,
@@ -97,6 +98,39 @@ def kind_of(chain: Chain) -> str:
 @pytest.mark.parametrize("source", ChainSource)
 def test_an_honest_chain_raises_no_alarm(source: ChainSource) -> None:
     assert list(check_chains([honest(source)])) == []
+
+
+NOTHING = {"ltp": 0.0, "bid": None, "ask": None, "volume": 0.0, "oi": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [
+        pytest.param({}, False, id="nothing at all"),
+        pytest.param({"prev_close": None, "prev_oi": 0.0, "provider_iv": 0.0}, False, id="zeros"),
+        pytest.param({"bid": 0.05}, True, id="a book is something"),
+        pytest.param({"oi": 65.0}, True, id="open interest of the day before"),
+    ],
+)
+@pytest.mark.parametrize("source", ChainSource)
+def test_a_chain_without_any_number_is_no_chain(
+    source: ChainSource, left: dict[str, Any], kept: bool
+) -> None:
+    chain = with_legs(honest(source), lambda _: NOTHING | left)
+    if kept:
+        assert chains_with_numbers([chain], []) == (chain,)
+        return
+    with pytest.raises(ChainError) as refused:
+        chains_with_numbers([chain], [])
+    assert refused.value.kind is FailureKind.NO_NUMBERS
+
+
+def test_an_expiry_without_numbers_is_left_out_of_a_document_with_others() -> None:
+    remarks: list[str] = []
+    far = with_legs(honest(expiry=date(2027, 3, 30)), lambda _: NOTHING)
+
+    assert chains_with_numbers([honest(), far], remarks) == (honest(),)
+    assert remarks == ["2027-03-30 is left out: every number is 0 or missing"]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from data_fetch.core.ports import Lane
 from data_fetch.sources.nse.site import REVISIT_AFTER, NseSite
 
 EXPIRY = date(2026, 9, 15)
+SPOILT = Scripted(403, DENIED.body, {"Set-Cookie": "blocked=1; path=/"})
 PAGE_AND_INFO = ["option-chain", "option-chain-contract-info"]
 
 
@@ -86,6 +87,29 @@ class TestAsABrowser:
         clock.sleep(timedelta(seconds=1))
         site.contract_info("NIFTY")
         assert paths(stub) == [*PAGE_AND_INFO, PAGE_AND_INFO[1], *PAGE_AND_INFO]
+
+    def test_the_page_is_opened_again_after_four_minutes(
+        self, stub: Stub, site: NseSite, clock: VirtualClock
+    ) -> None:
+        visiting(stub, json(INFO))
+        for _ in range(3):
+            site.contract_info("NIFTY")
+            clock.sleep(timedelta(minutes=4))
+        assert paths(stub) == PAGE_AND_INFO * 3
+
+    def test_a_new_visit_shows_no_cookie_of_the_old_one(self, stub: Stub, site: NseSite) -> None:
+        """A block may be tied to a cookie that no page sets anew."""
+
+        def script(seen: Seen) -> Scripted:
+            cookies = seen.headers.get("Cookie", "")
+            if seen.path.startswith("/api"):
+                refused = "blocked" in cookies or len(stub.seen) == 2
+                return SPOILT if refused else json(INFO)
+            return page()
+
+        stub.script = script
+        assert site.contract_info("NIFTY") == INFO
+        assert paths(stub) == PAGE_AND_INFO * 2
 
     @pytest.mark.parametrize(
         ("is_index", "kind"), [pytest.param(True, "Indices"), pytest.param(False, "Equity")]
@@ -262,6 +286,16 @@ class TestPace:
         with pytest.raises(Unreachable, match="No time is left"):
             site.contract_info("NIFTY", context)
         assert len(stub.seen) == 2
+
+    def test_a_required_pause_holds_for_later_requests(
+        self, stub: Stub, clock: VirtualClock, tmp_path: Path
+    ) -> None:
+        visiting(stub, Scripted(429, b"", {"Retry-After": "600"}))
+        site = site_for(stub.url, clock, nse_pacer(tmp_path / "nse", clock))
+        assert problem_of(site).kind is FailureKind.RATE_LIMITED
+        sent = len(stub.seen)
+        assert "pause of nse until 09:40" in str(problem_of(site))
+        assert len(stub.seen) == sent
 
     def test_a_stop_ends_the_wait(self, stub: Stub, clock: VirtualClock, tmp_path: Path) -> None:
         visiting(stub, json(INFO))

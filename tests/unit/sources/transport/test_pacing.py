@@ -287,6 +287,25 @@ def test_within_a_lane_first_come_is_first_served(pacer: Pacer, clock: VirtualCl
     assert set(served[:50]) == set(range(1, 51))
 
 
+class Interrupted(VirtualClock):
+    """A clock on which Ctrl-C comes during every wait."""
+
+    def wait(self, until: datetime, stop: threading.Event) -> bool:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_wait_leaves_the_queue(state_file: Path) -> None:
+    clock = Interrupted(START)
+    pacer = Pacer(state_file, clock, SMALL_LIMITS)
+    send(pacer, clock, 3)
+    with pytest.raises(KeyboardInterrupt), pacer.request("ltp", Lane.LIVE):
+        pass
+    with sqlite3.connect(state_file) as db:
+        assert db.execute("SELECT count(*) FROM waiting").fetchone() == (0,)
+    db.close()
+    pacer.close()
+
+
 # -- deadlines ---------------------------------------------------------------------------------
 
 
@@ -304,6 +323,83 @@ def test_too_late_is_reported_at_once(pacer: Pacer, clock: VirtualClock) -> None
     assert 50 * SECOND < wait <= 60 * SECOND
     with pacer.request("ltp", Lane.LIVE, latest=now + wait):
         assert clock.now() == now + wait
+
+
+# -- pauses that the provider requires ---------------------------------------------------------
+
+
+def test_a_pause_holds_back_its_api_and_no_other(pacer: Pacer, clock: VirtualClock) -> None:
+    pacer.pause("ltp", 20 * SECOND)
+    assert send(pacer, clock, 1, "candles") == [START]
+    assert send(pacer, clock, 1, "ltp") == [START + 20 * SECOND]
+
+
+def test_a_request_that_cannot_wait_so_long_names_the_end_of_the_pause(
+    pacer: Pacer, clock: VirtualClock
+) -> None:
+    pacer.pause("ltp", timedelta(minutes=10))
+    with (
+        pytest.raises(RateLimited, match="pause of ltp until 09:40:00 IST") as limited,
+        pacer.request("ltp", Lane.LIVE, latest=START + 30 * SECOND),
+    ):
+        pass
+    assert clock.now() == START
+    assert limited.value.retry_after == timedelta(minutes=10)
+    assert spent(pacer, "ltp", clock)[SECOND] == 0
+
+
+@pytest.mark.parametrize(
+    ("required", "kept"),
+    [
+        pytest.param([600, 5], 600, id="a shorter one later"),
+        pytest.param([5, 600], 600, id="a longer one later"),
+        pytest.param([9999], 1800, id="longer than any window"),
+    ],
+)
+def test_the_longest_pause_counts_up_to_half_an_hour(
+    pacer: Pacer, clock: VirtualClock, required: list[int], kept: int
+) -> None:
+    for seconds in required:
+        pacer.pause("ltp", seconds * SECOND)
+    assert pacer.pauses() == {"ltp": START + kept * SECOND}
+    clock.sleep(kept * SECOND)
+    assert pacer.pauses() == {}
+
+
+def test_a_pause_is_known_to_other_processes_and_survives_a_restart(
+    state_file: Path, clock: VirtualClock
+) -> None:
+    first = Pacer(state_file, clock, UPSTOX_LIMITS)
+    first.pause("ltp", 20 * SECOND)
+    first.close()
+    second = Pacer(state_file, clock, UPSTOX_LIMITS)
+    assert send(second, clock, 1) == [START + 20 * SECOND]
+    second.close()
+
+
+def test_a_clock_set_back_does_not_prolong_a_pause(state_file: Path) -> None:
+    for start in (START, START - timedelta(days=1)):
+        clock = VirtualClock(start)
+        pacer = Pacer(state_file, clock, UPSTOX_LIMITS)
+        if start == START:
+            pacer.pause("ltp", timedelta(minutes=5))
+        else:
+            assert pacer.pauses() == {"ltp": start + timedelta(minutes=30)}
+        pacer.close()
+
+
+def test_a_file_without_pauses_gets_them(state_file: Path, clock: VirtualClock) -> None:
+    """A file of an earlier version."""
+    earlier = Pacer(state_file, clock, UPSTOX_LIMITS)
+    send(earlier, clock, 3)
+    earlier.close()
+    with sqlite3.connect(state_file) as db:
+        db.execute("DROP TABLE pauses")
+    db.close()
+    pacer = Pacer(state_file, clock, UPSTOX_LIMITS)
+    pacer.pause("ltp", SECOND)
+    assert spent(pacer, "ltp", clock)[SECOND] == 3
+    pacer.close()
 
 
 # -- what survives -------------------------------------------------------------------------------

@@ -179,6 +179,33 @@ for _ in range(6):
     pacer.close()
 
 
+def test_two_seconds_after_its_turn_a_dead_waiter_is_forgotten(
+    start: Start, state_file: Path
+) -> None:
+    limits = {timedelta(minutes=1): 5}
+    child = start(
+        """
+pacer = Pacer(state_file, clock, {timedelta(minutes=1): 5})
+for _ in range(6):
+    with pacer.request("ltp", Lane.LIVE):
+        pass
+"""
+    )
+    until_somebody_waits(state_file)
+    kill(child)
+    clock = VirtualClock(SystemClock().now())
+    hold = clock.hold()
+    pacer = Pacer(state_file, clock, limits)
+    clock.sleep(63 * SECOND)
+    began = clock.now()
+    for _ in range(5):
+        with pacer.request("ltp", Lane.BACKFILL):
+            pass
+    assert clock.now() == began, "the whole budget is free"
+    hold.release()
+    pacer.close()
+
+
 def test_live_lane_of_one_process_overtakes_the_bulk_of_another(
     start: Start, state_file: Path
 ) -> None:

@@ -51,6 +51,7 @@ from data_fetch.core.errors import (
     Unreachable,
 )
 from data_fetch.core.ports import Lane
+from data_fetch.core.world import World
 from data_fetch.sources.transport.pacing import Pacer, state_file_for
 from data_fetch.sources.transport.responses import Response
 from data_fetch.sources.transport.retrying import RequestContext
@@ -294,7 +295,8 @@ def test_failed_handshake_is_reported(stub: Stub, clock: VirtualClock) -> None:
 
 
 def test_our_connection_pool_checks_certificates_as_the_sdk_does() -> None:
-    pool = UpstoxSdk("https://127.0.0.1", VirtualClock(START))._client.rest_client.pool_manager
+    sdk = UpstoxSdk("https://127.0.0.1", VirtualClock(START), World.LIVE)
+    pool = sdk._client.rest_client.pool_manager
     assert pool.connection_pool_kw["cert_reqs"] is ssl.CERT_REQUIRED
     assert pool.connection_pool_kw["ca_certs"] == certifi.where()
 
@@ -328,6 +330,46 @@ def test_live_request_does_not_wait_beyond_its_minute(stub: Stub, clock: Virtual
     assert limited.value.retry_after == timedelta(seconds=45)
     assert waited(clock) == timedelta(0)
     assert api.ltp([RELIANCE], bulk(clock)).data
+
+
+@pytest.mark.parametrize(
+    ("response", "pause"),
+    [
+        pytest.param(error(429, "UDAPI10005", Retry_After="9999"), 1800, id="seconds, too many"),
+        pytest.param(
+            error(429, "UDAPI10005", Retry_After="Thu, 17 Sep 2026 04:00:00 GMT"),
+            1800,
+            id="a date a day ahead",
+        ),
+        pytest.param(
+            Scripted(503, b"", {"Retry-After": "Wed, 16 Sep 2026 04:05:00 GMT"}), 300, id="a 503"
+        ),
+        pytest.param(error(429, "UDAPI10005"), None, id="none named"),
+        pytest.param(error(429, "UDAPI10005", Retry_After="0"), None, id="at once"),
+    ],
+)
+def test_a_required_pause_holds_for_every_later_request_to_the_api(
+    stub: Stub, clock: VirtualClock, tmp_path: Path, response: Scripted, pause: int | None
+) -> None:
+    stub.script = in_turn(response)
+    pacers = [Pacer(tmp_path / "pacing.sqlite3", clock, UPSTOX_LIMITS) for _ in range(2)]
+    first, second = (api_for(stub.url, clock, pacing=pacer, attempts=1) for pacer in pacers)
+    with pytest.raises(RateLimited):
+        first.ltp([RELIANCE], live(clock))
+
+    stub.script = quotes_of
+    if pause is None:
+        assert second.ltp([RELIANCE], live(clock)).data
+    else:
+        with pytest.raises(RateLimited, match="pause of ltp until"):
+            second.ltp([RELIANCE], live(clock))
+        assert len(stub.seen) == 1, "nothing was sent"
+        assert second.ohlc([RELIANCE], live(clock)).data, "another API"
+        assert pacers[0].pauses() == {"ltp": START + timedelta(seconds=pause)}
+        clock.sleep(timedelta(seconds=pause))
+        assert first.ltp([RELIANCE], live(clock)).data
+    for pacer in pacers:
+        pacer.close()
 
 
 def test_a_context_out_of_time_sends_nothing(stub: Stub, clock: VirtualClock) -> None:
@@ -457,10 +499,12 @@ from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.token import TokenKeeper
 from data_fetch.core.clock import SystemClock
+from data_fetch.core.world import World
 from pathlib import Path
 clock = SystemClock()
-api = UpstoxApi(base_url="http://127.0.0.1:1", token=TokenKeeper("t", env_file=None,
-    in_environment=True), pacing=Pacer(Path("/nowhere/at/all"), clock, UPSTOX_LIMITS), clock=clock)
+api = UpstoxApi(world=World.LIVE, base_url="http://127.0.0.1:1",
+    token=TokenKeeper("t", env_file=None, in_environment=True),
+    pacing=Pacer(Path("/nowhere/at/all"), clock, UPSTOX_LIMITS), clock=clock)
 UpstoxLtpClient(api, clock)
 assert "upstox_client" not in sys.modules
 assert threading.active_count() == 1

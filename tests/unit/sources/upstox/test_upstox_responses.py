@@ -159,6 +159,9 @@ def test_refused_request_has_a_kind(status: int, body: bytes, kind: FailureKind)
         pytest.param("Wed, 16 Sep 2026 04:00:20 GMT", timedelta(seconds=20), id="a date"),
         pytest.param("Wed, 16 Sep 2026 04:00:20 -0000", timedelta(seconds=20), id="zone unknown"),
         pytest.param("Wed, 16 Sep 2026 03:00:00 GMT", timedelta(0), id="a date gone by"),
+        pytest.param(
+            "Thu, 17 Sep 2026 04:00:00 GMT", timedelta(minutes=30), id="a date a day ahead"
+        ),
         pytest.param("86400", timedelta(minutes=30), id="a day is not about the limits"),
         pytest.param("9" * 400, timedelta(minutes=30), id="beyond any number"),
         pytest.param("-5", None, id="negative"),
