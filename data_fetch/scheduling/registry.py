@@ -16,7 +16,7 @@ from threading import Lock
 import schedule
 
 from data_fetch.core.clock import stopwatch
-from data_fetch.core.errors import CalendarUnknown, DataFetchError
+from data_fetch.core.errors import DataFetchError
 from data_fetch.core.ports import Clock
 from data_fetch.services.clocked_pool import ClockedPool
 
@@ -53,11 +53,7 @@ class _TimedJob(schedule.Job):
         now = self._clock.now()
         # A clock that was set back a little must not make an instant due twice.
         after = max(now, self.next_run) if self.next_run else now
-        try:
-            self.next_run = self._next_after(after)
-        except CalendarUnknown as problem:
-            log.error("calendar_ends", extra={"jobs": [*self.tags], "problem": str(problem)})
-            self.next_run = None
+        self.next_run = self._next_after(after)
 
 
 class _TimedScheduler(schedule.Scheduler):

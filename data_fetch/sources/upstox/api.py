@@ -201,23 +201,23 @@ class UpstoxApi:
         days = (last_day.isoformat(), first_day.isoformat())
         return self._get(EXPIRED_CANDLES, context, expired_key, interval.value, *days)
 
-    def holidays(self) -> list[Any]:
+    def holidays(self, context: RequestContext) -> list[Any]:
         """The holidays of the current year, raw rows."""
-        rows: list[Any] = self._whole(HOLIDAYS)
+        rows: list[Any] = self._whole(HOLIDAYS, context)
         return rows
 
-    def timings(self, day: date) -> list[Any]:
+    def timings(self, day: date, context: RequestContext) -> list[Any]:
         """Which exchanges open on *day* and when, raw rows; none when all are closed."""
-        rows: list[Any] = self._whole(TIMINGS, day.isoformat())
+        rows: list[Any] = self._whole(TIMINGS, context, day.isoformat())
         return rows
 
     def market_status(self, exchange: str) -> dict[str, Any]:
         """The state of *exchange* (NSE, NFO, BSE, ...; a segment name is rejected), raw."""
-        state: dict[str, Any] = self._whole(MARKET_STATUS, exchange)
+        state: dict[str, Any] = self._whole(MARKET_STATUS, self.context(Lane.BACKFILL), exchange)
         return state
 
-    def _whole(self, endpoint: Endpoint, *args: object) -> Any:
-        response = self._get(endpoint, self.context(Lane.BACKFILL), *args)
+    def _whole(self, endpoint: Endpoint, context: RequestContext, *args: object) -> Any:
+        response = self._get(endpoint, context, *args)
         if response.partial:
             raise BadResponse(f"Upstox returned only a part of {endpoint.api}")
         return response.data
