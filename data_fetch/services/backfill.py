@@ -328,14 +328,15 @@ class BackfillService:
     def _record(self, run: "_Run", window: Window, reply: CandleReply) -> None:
         """Store one response, with the ledger and the run's audit row, in one transaction."""
         order = run.plan.order
-        candles = placed_for(window.instrument, reply.block, self._calendar)
+        expectation = Expectation(self._calendar, reply.received_at, order.listed)
+        block = expectation.published(reply.block, window.instrument)
+        candles = placed_for(window.instrument, block, self._calendar)
         provenance = Provenance(
             source=self._source_name,
             is_final=window.endpoint.is_final,
             fetched_at=reply.received_at,
             run_id=run.run_id,
         )
-        expectation = Expectation(self._calendar, reply.received_at, order.listed)
         run.count(window, reply, candles.outside)
         if reply.complete:
             written = self._repository.record_response(
