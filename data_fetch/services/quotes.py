@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from data_fetch.core.batches import RejectedRow
@@ -86,19 +86,24 @@ class LtpService(RecurringService):
         """The last slot that was collected or has a row with the reason why not."""
         return self._last_recorded
 
-    def slots_on(self, day: date) -> int:
-        """How many slots the members have on one IST day."""
+    def slots_on(self, first: date, last: date) -> list[datetime]:
+        """The slots of the members on the IST days from *first* to *last*."""
+        days = [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
         slots: set[datetime] = set()
         for group in self._members.groups:
-            slots.update(self._calendar.session(day, group).slots())
-        return len(slots)
+            for day in days:
+                slots.update(self._calendar.session(day, group).slots())
+        return sorted(slots)
 
     def jobs(self, timetable: Timetable) -> Sequence[Job]:
         """Quotes; at the start also for slots that passed while no collector was running."""
         return [timetable.job(QUOTES, self.collect_due, at_start=True)]
 
-    def tallies(self, day: date) -> Mapping[str, int]:
-        return {"slots_due": self.slots_on(day)}
+    def tallies(self, first: date, last: date) -> Mapping[str, int]:
+        """How many slots are due, and how many of them have neither quotes nor a reason."""
+        due = self.slots_on(first, last)
+        recorded = self._repository.recorded_slots(due[0], due[-1]) if due else ()
+        return {"slots_due": len(due), "unexplained_minutes": len(set(due).difference(recorded))}
 
     def collect_due(self) -> None:
         """Collect the slot that has just ended, and record earlier ones as missed."""

@@ -17,7 +17,13 @@ from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.database.tables import LtpData, table
 from data_fetch.storage.database.upsert import upsert
 from data_fetch.storage.instruments.instruments import present_instruments
-from data_fetch.storage.runs import fold_attempts, record_runs, sync_runs, write_runs
+from data_fetch.storage.runs import (
+    fold_attempts,
+    record_runs,
+    recorded_slots,
+    sync_runs,
+    write_runs,
+)
 
 ltp_data = table(LtpData)
 COLUMNS = tuple(column.name for column in ltp_data.columns)
@@ -128,6 +134,10 @@ class QuoteStore:
     def record_runs(self, runs: Sequence[SyncRun]) -> None:
         """Write audit rows of runs without quotes."""
         record_runs(self._store, runs, self._guard)
+
+    def recorded_slots(self, first: datetime, last: datetime) -> set[datetime]:
+        """The slots from *first* to *last* that were collected or have a reason why not."""
+        return recorded_slots(self._store, QUOTES, first, last)
 
     def follow_calendar(
         self, day: date, slots: Mapping[Segment, Collection[datetime]], reason: str

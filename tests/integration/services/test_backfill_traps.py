@@ -241,7 +241,7 @@ def test_a_share_that_joined_last_week_is_expected_before_it_joined(tmp_path: Pa
     listed = tmp_path / "symbols.txt"
     listed.write_text("TCS\nRELIANCE\n")
     settings = Settings.load({"FNO_SYMBOLS_FILE": str(listed)}, tmp_path)
-    with rehearsal_for(settings, TODAY, NoReporter()) as (collector, _):
+    with rehearsal_for(settings, TODAY, TODAY, NoReporter()) as (collector, _):
         hold = collector.provider.clock.hold()
         # The store has seen these instruments for the first time this morning.
         chosen = selection_at(collector.store, collector.universe, ())
