@@ -4,7 +4,7 @@ Nothing is read, opened or connected until `collector_at` is called.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -43,6 +43,7 @@ class Collector:
     quotes: LtpService
     services: Sequence[RecurringService]
     jobs: Mapping[str, Job]
+    report: Callable[[str], None]
 
     @property
     def provider(self) -> ProviderConnection:
@@ -72,6 +73,16 @@ class Collector:
         for service in self.services:
             totals.update(service.tallies(day))
         return totals
+
+    @property
+    def jobs_at_start(self) -> list[str]:
+        """The jobs that also run when the scheduler starts, by name."""
+        return [job.name for job in self.jobs.values() if job.at_start]
+
+    def clock_set_back(self, before: datetime, now: datetime) -> None:
+        """The clock read *before* and was set back to *now*."""
+        for service in self.services:
+            service.clock_set_back(before, now)
 
     def prepare(self) -> None:
         """Prepare its services, before the first job runs."""
@@ -131,4 +142,5 @@ def collector_at(
         quotes=quotes,
         services=services,
         jobs={job.name: job for service in services for job in service.jobs(timetable)},
+        report=reporter.message,
     )

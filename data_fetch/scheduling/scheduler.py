@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Event
 
+from data_fetch.core.clock import IST
 from data_fetch.core.errors import DataFetchError, LostLeadership, OutsideError
 from data_fetch.core.timetable import next_morning
 from data_fetch.runtime.collector import Collector, collector_at
@@ -137,16 +138,20 @@ class DataScheduler:
     def run(self, collector: Collector, until: datetime) -> None:
         """The loop: start due jobs, wait for the next instant, repeat."""
         clock = collector.provider.clock
-        registry = JobRegistry(clock, self._job_failed)
+
+        def set_back(before: datetime, now: datetime) -> None:
+            nonlocal until
+            until -= before - now
+            self._clock_set_back(collector, registry, before, now)
+
+        registry = JobRegistry(clock, self._job_failed, set_back)
         self._collector, self._registry = collector, registry
         hold = clock.hold()
         log.info("started", extra={"store": collector.store.name, "until": until.isoformat()})
         try:
             for job in collector.jobs.values():
                 registry.add(job.name, job.work, job.next_after)
-            for job in collector.jobs.values():
-                if job.at_start:
-                    registry.call(job.name)
+            registry.call_all(collector.jobs_at_start)
             while not self._wait(clock.wait, registry.next_run, until):
                 if not collector.context.leads():
                     log.error("lost_leadership")
@@ -183,6 +188,20 @@ class DataScheduler:
             wait(until, self._stop)
             return True
         return wait(next_run, self._stop)
+
+    def _clock_set_back(
+        self, collector: Collector, registry: JobRegistry, before: datetime, now: datetime
+    ) -> None:
+        log.error("clock_set_back", extra={"before": before.isoformat(), "now": now.isoformat()})
+        collector.report(
+            f"Warning: the clock was set back from {before.astimezone(IST):%H:%M:%S} to "
+            f"{now.astimezone(IST):%H:%M:%S} IST. Slots are collected by the new time, and those "
+            "recorded ahead of it are withdrawn. Check the clock: data-fetch doctor"
+        )
+        if self._until is not None:
+            self._until -= before - now
+        collector.clock_set_back(before, now)
+        registry.call_all(collector.jobs_at_start)
 
     def _job_failed(self, job: str, problem: Exception) -> None:
         self.failures.append(f"{job}: {problem}")
