@@ -15,6 +15,7 @@ from data_fetch.core.candles.candles import CandleReply, OhlcResponse
 from data_fetch.core.candles.request_planner import CandleEndpoint, Window
 from data_fetch.core.chains.chains import ChainReply, ChainSource, ListedExpiries
 from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.market.provider import PublishedCalendar
 from data_fetch.core.quotes.quotes import Movement, QuoteResponse, StoredQuote
 from data_fetch.core.runs import SyncAttempt, SyncRun
 
@@ -107,6 +108,18 @@ class CandleSource(Protocol):
         """The candles of *window*; a rejection or an outage is in `problem`.
 
         Setting *stop* ends all waiting for permission; the request is then not sent.
+        """
+
+
+class CalendarSource(Protocol):
+    """A source of holidays and trading hours."""
+
+    name: str
+
+    def published(self, days: Sequence[date], stop: Event) -> PublishedCalendar:
+        """The holidays of the current year, and the hours of *days* where the source has them.
+
+        Raises OutsideError or RequestRefused; Stopped when *stop* is set.
         """
 
 

@@ -14,6 +14,7 @@ from data_fetch.publishing.redis_quotes import QuoteFeed
 from data_fetch.runtime.context import CollectorContext
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.services.backfill import BackfillService
+from data_fetch.services.calendar_refresh import CalendarRefresh
 from data_fetch.services.freshness import FreshnessMonitor
 from data_fetch.services.minute_candles import CandleService
 from data_fetch.services.quotes import LtpService
@@ -101,6 +102,25 @@ def freshness_at(
             stale_after=settings.stale_after_minutes, frozen_after=settings.frozen_after_slots
         ),
         repair=quotes.repair,
+    )
+
+
+def calendar_refresh_at(
+    context: CollectorContext, calendar: MarketCalendar, reporter: ProgressReporter
+) -> CalendarRefresh:
+    """The service that keeps *calendar* up to date."""
+    settings, provider = context.settings, context.provider
+    return CalendarRefresh(
+        sources=provider.sources.calendars,
+        calendar=calendar,
+        data_folder=settings.data_folder,
+        world=settings.world,
+        clock=provider.clock,
+        running_since=context.running_since,
+        candles=CandleRepository(context.store, context.guard),
+        quotes=QuoteStore(context.store, context.guard),
+        report=reporter.message,
+        stop=context.stop,
     )
 
 

@@ -16,7 +16,7 @@ from threading import Lock
 import schedule
 
 from data_fetch.core.clock import stopwatch
-from data_fetch.core.errors import CalendarUnknown, DataFetchError
+from data_fetch.core.errors import DataFetchError
 from data_fetch.core.ports import Clock
 from data_fetch.services.clocked_pool import ClockedPool
 
@@ -57,11 +57,7 @@ class _TimedJob(schedule.Job):
 
     def plan_after(self, after: datetime) -> None:
         """Be due at the first instant later than *after*."""
-        try:
-            self.next_run = self._next_after(after)
-        except CalendarUnknown as problem:
-            log.error("calendar_ends", extra={"jobs": [*self.tags], "problem": str(problem)})
-            self.next_run = None
+        self.next_run = self._next_after(after)
 
 
 class _TimedScheduler(schedule.Scheduler):

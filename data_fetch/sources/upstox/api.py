@@ -22,6 +22,7 @@ from data_fetch.core.errors import (
     Unreachable,
 )
 from data_fetch.core.ports import Clock, Lane, Pacing
+from data_fetch.core.world import World
 from data_fetch.sources.transport.recording import RecordingRequestContext
 from data_fetch.sources.transport.responses import Response
 from data_fetch.sources.transport.retrying import RequestContext, RetryPolicy
@@ -68,7 +69,8 @@ class UpstoxApi:
     """One account at one host. Safe to share between threads.
 
     Every method raises by class of `core.errors`: TokenRejected (by this API; the others go
-    on), AccessDenied, RequestRefused, and the TransientErrors that outlasted the retries.
+    on), AccessDenied, RequestRefused, WrongWorld for a response of another world than *world*,
+    and the TransientErrors that outlasted the retries.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class UpstoxApi:
         token: TokenKeeper,
         pacing: Pacing,
         clock: Clock,
+        world: World,
         timeout_seconds: float = 10,
         policy: RetryPolicy | None = None,
     ) -> None:
@@ -85,6 +88,7 @@ class UpstoxApi:
         self._token = token
         self._pacing = pacing
         self._clock = clock
+        self._world = world
         self._timeout_seconds = timeout_seconds
         self._policy = policy or RetryPolicy(clock)
         self._sdk: UpstoxSdk | None = None
@@ -194,23 +198,23 @@ class UpstoxApi:
         days = (last_day.isoformat(), first_day.isoformat())
         return self._get(EXPIRED_CANDLES, context, expired_key, interval.value, *days)
 
-    def holidays(self) -> list[Any]:
+    def holidays(self, context: RequestContext) -> list[Any]:
         """The holidays of the current year, raw rows."""
-        rows: list[Any] = self._whole(HOLIDAYS)
+        rows: list[Any] = self._whole(HOLIDAYS, context)
         return rows
 
-    def timings(self, day: date) -> list[Any]:
+    def timings(self, day: date, context: RequestContext) -> list[Any]:
         """Which exchanges open on *day* and when, raw rows; none when all are closed."""
-        rows: list[Any] = self._whole(TIMINGS, day.isoformat())
+        rows: list[Any] = self._whole(TIMINGS, context, day.isoformat())
         return rows
 
     def market_status(self, exchange: str) -> dict[str, Any]:
         """The state of *exchange* (NSE, NFO, BSE, ...; a segment name is rejected), raw."""
-        state: dict[str, Any] = self._whole(MARKET_STATUS, exchange)
+        state: dict[str, Any] = self._whole(MARKET_STATUS, self.context(Lane.BACKFILL), exchange)
         return state
 
-    def _whole(self, endpoint: Endpoint, *args: object) -> Any:
-        response = self._get(endpoint, self.context(Lane.BACKFILL), *args)
+    def _whole(self, endpoint: Endpoint, context: RequestContext, *args: object) -> Any:
+        response = self._get(endpoint, context, *args)
         if response.partial:
             raise BadResponse(f"Upstox returned only a part of {endpoint.api}")
         return response.data
@@ -285,7 +289,7 @@ class UpstoxApi:
                 # The SDK takes a third of a second to import, and most commands send no request.
                 from data_fetch.sources.upstox.sdk import UpstoxSdk
 
-                self._sdk = UpstoxSdk(self._base_url, self._clock)
+                self._sdk = UpstoxSdk(self._base_url, self._clock, self._world)
             return self._sdk
 
     def _count(self) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from data_fetch.cli.run import introduction
 from data_fetch.core.clock import IST, MINUTE, ScaledClock, minute_of
-from data_fetch.core.errors import LostLeadership
+from data_fetch.core.errors import LostLeadership, WrongWorld
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
@@ -197,6 +197,7 @@ def test_the_status_has_jobs_only_while_it_runs(sunday: tuple[Collector, datetim
         "daily",
         "finalise",
         "weekly",
+        "calendar",
     }
     assert jobs["quotes"].next_run == at("18:16")
     assert jobs["freshness"] == JobState(
@@ -248,6 +249,21 @@ def test_a_job_that_finds_the_store_taken_over_ends_the_loop(
     scheduler.run(with_work(collector, weekly=replaced, daily=daily), until)
 
     assert scheduler.failures == ["weekly: another scheduler collects into this store now"]
+    assert daily.done == []
+
+
+def test_a_job_that_meets_prices_of_the_other_world_ends_the_run(
+    sunday: tuple[Collector, datetime],
+) -> None:
+    collector, until = sunday
+    daily = Diary(collector)
+
+    def met() -> None:
+        raise WrongWorld("http://127.0.0.1:9388 is a paper exchange")
+
+    with pytest.raises(WrongWorld, match="is a paper exchange"):
+        DataScheduler().run(with_work(collector, weekly=met, daily=daily), until)
+
     assert daily.done == []
 
 
