@@ -23,6 +23,7 @@ from data_fetch.sources.nse.chain_client import nse_chain_client
 from data_fetch.sources.nse.holidays import NseHolidays
 from data_fetch.sources.nse.site import NSE_LIMITS, NseSite
 from data_fetch.sources.transport.pacing import Pacer, state_file_for
+from data_fetch.sources.transport.refused_keys import RefusedKeys
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
 from data_fetch.sources.upstox.chain_client import upstox_chain_client
@@ -57,9 +58,15 @@ def sources_at(
     pacing_folder: Path | None,
 ) -> Sources:
     """The sources behind *api*, paced by *pacer*, and NSE's site at *nse_url*."""
+
+    def refused_keys(name: str) -> RefusedKeys:
+        return RefusedKeys(
+            clock, settings.data_folder / "refused_keys" / f"{settings.world}-{name}.json"
+        )
+
     return Sources(
-        quotes=UpstoxLtpClient(api, clock),
-        minute_candles=UpstoxOhlcClient(api, clock),
+        quotes=UpstoxLtpClient(api, clock, refused_keys("quotes")),
+        minute_candles=UpstoxOhlcClient(api, clock, refused_keys("candles")),
         candles=UpstoxCandleClient(api, clock),
         chain_providers=partial(chain_providers, settings, api, clock, nse_url, pacing_folder),
         calendars=partial(calendar_sources, settings, api, clock, nse_url, pacing_folder),
