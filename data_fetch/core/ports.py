@@ -41,7 +41,14 @@ class Clock(Protocol):
         """Return when *duration* has passed on this clock."""
 
     def wait(self, until: datetime, stop: Event) -> bool:
-        """Return at *until*, or at once when *stop* is set; the result is whether it was set."""
+        """Return at *until*, or at once when *stop* is set; the result is whether it was set.
+
+        Returns early as well when the clock is set back: *until* may now be hours away.
+        """
+
+    def was_set_back(self, before: datetime, now: datetime) -> bool:
+        """Whether a clock that read *before* and then *now* was set back, and not just corrected
+        by some seconds."""
 
     def hold(self) -> Hold:
         """Stop the time of a virtual clock until the hold is released."""
@@ -136,8 +143,21 @@ class QuoteRepository(Protocol):
     ) -> None:
         """Store quotes, audit row and sync status in one transaction."""
 
+    def recorded_slots(self, first: datetime, last: datetime) -> set[datetime]:
+        """The slots from *first* to *last* that were collected or have a reason why not."""
+
     def record_runs(self, runs: Sequence[SyncRun]) -> None:
         """Store the audit rows of runs without quotes."""
+
+    def last_recorded(self, before: datetime) -> datetime | None:
+        """The newest slot before *before* that was collected or has a reason why not."""
+
+    def withdraw(self, run: SyncRun, since: datetime, until: datetime) -> SyncRun:
+        """Take the slots from the minute of *since* on out of the account: they were recorded by
+        *until*, by a clock that was ahead. Their quotes count as off session.
+
+        Stores *run* with the counts, and returns it.
+        """
 
     def latest(self) -> Mapping[str, StoredQuote]:
         """The newest in-session quote of each instrument, by its present symbol."""

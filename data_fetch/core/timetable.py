@@ -25,6 +25,8 @@ QUOTES, CANDLES, FRESHNESS, COVERAGE = "quotes", "candles", "freshness", "covera
 CHAINS = "chains"
 # These jobs are not on the timetable: users start them.
 CHAIN_IMPORT, CHAIN_REPROCESS = "chain-import", "chain-rederive"
+# Not jobs, but rows of the audit: the clock was set back, and slots that were recorded before.
+CLOCK, WITHDRAWN = "clock", "withdrawn"
 DAILY, FINALISE, WEEKLY = "daily", "finalise", "weekly"
 CALENDAR = "calendar"
 

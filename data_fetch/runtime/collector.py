@@ -4,7 +4,7 @@ Nothing is read, opened or connected until `collector_at` is called.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from threading import Event
@@ -49,6 +49,7 @@ class Collector:
     calendar_changed: Event
     services: Sequence[RecurringService]
     jobs: Mapping[str, Job]
+    report: Callable[[str], None]
 
     @property
     def provider(self) -> ProviderConnection:
@@ -72,12 +73,22 @@ class Collector:
             first_due=first.next_after(now),
         )
 
-    def tallies(self, day: date) -> Mapping[str, int]:
-        """The counts of its services for *day*, added up by name."""
+    def tallies(self, first: date, last: date) -> Mapping[str, int]:
+        """The counts of its services from *first* to *last*, added up by name."""
         totals: Counter[str] = Counter()
         for service in self.services:
-            totals.update(service.tallies(day))
+            totals.update(service.tallies(first, last))
         return totals
+
+    @property
+    def jobs_at_start(self) -> list[str]:
+        """The jobs that also run when the scheduler starts, by name."""
+        return [job.name for job in self.jobs.values() if job.at_start]
+
+    def clock_set_back(self, before: datetime, now: datetime) -> None:
+        """The clock read *before* and was set back to *now*."""
+        for service in self.services:
+            service.clock_set_back(before, now)
 
     def prepare(self) -> None:
         """Prepare its services, before the first job runs."""
@@ -150,4 +161,5 @@ def collector_of(
         calendar_changed=calendar_refresh.changed,
         services=services,
         jobs={job.name: job for service in services for job in service.jobs(timetable)},
+        report=reporter.message,
     )

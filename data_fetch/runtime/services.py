@@ -66,13 +66,14 @@ def quotes_at(
     """The service that collects quotes.
 
     Without *last_recorded_slot* the store has the slot from which on rows are due. Nothing
-    before now is due in a store without a past, or when its paper market was set back.
+    before now is due in a store without a past.
     """
     provider, store = context.provider, context.store
     now = provider.clock.now()
-    last_recorded_slot = last_recorded_slot or last_due_slot(store, QUOTES)
-    if last_recorded_slot is None or last_recorded_slot > now:
-        last_recorded_slot = minute_of(now) - MINUTE
+    slot = minute_of(now)
+    last_recorded_slot = (
+        last_recorded_slot or last_due_slot(store, QUOTES, before=slot) or slot - MINUTE
+    )
     return LtpService(
         source=provider.sources.quotes,
         source_name=provider.source_name,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Event
 
+from data_fetch.core.clock import IST
 from data_fetch.core.errors import DataFetchError, LostLeadership, OutsideError, WrongWorld
 from data_fetch.core.timetable import next_morning
 from data_fetch.runtime.collector import Collector, collector_at, collector_of
@@ -128,10 +129,12 @@ class DataScheduler:
         """Run until *until* or `stop()`, each morning and after each change of the calendar with
         a new collector; the last one is returned."""
         clock = collector.provider.clock
+        # It moves with a clock that is set back.
+        self._until = until
         while True:
             morning = next_morning(clock.now())
-            self.run(collector, min(until, morning) if until else morning)
-            if self._stop.is_set() or (until and clock.now() >= until):
+            self.run(collector, min(self._until, morning) if self._until else morning)
+            if self._stop.is_set() or (self._until and clock.now() >= self._until):
                 return collector
             collector = self._renewed(collector, reporter)
 
@@ -174,16 +177,20 @@ class DataScheduler:
         Raises WrongWorld when a job met prices of the other world.
         """
         clock = collector.provider.clock
-        registry = JobRegistry(clock, self._job_failed)
+
+        def set_back(before: datetime, now: datetime) -> None:
+            nonlocal until
+            until -= before - now
+            self._clock_set_back(collector, registry, before, now)
+
+        registry = JobRegistry(clock, self._job_failed, set_back)
         self._collector, self._registry = collector, registry
         hold = clock.hold()
         log.info("started", extra={"store": collector.store.name, "until": until.isoformat()})
         try:
             for job in collector.jobs.values():
                 registry.add(job.name, job.work, job.next_after)
-            for job in collector.jobs.values():
-                if job.at_start:
-                    registry.call(job.name)
+            registry.call_all(collector.jobs_at_start)
             wake = _EitherEvent(self._stop, collector.calendar_changed)
             while not self._wait(clock.wait, registry.next_run, until, wake):
                 if not collector.context.leads():
@@ -227,6 +234,20 @@ class DataScheduler:
             wait(until, wake)
             return True
         return wait(next_run, wake)
+
+    def _clock_set_back(
+        self, collector: Collector, registry: JobRegistry, before: datetime, now: datetime
+    ) -> None:
+        log.error("clock_set_back", extra={"before": before.isoformat(), "now": now.isoformat()})
+        collector.report(
+            f"Warning: the clock was set back from {before.astimezone(IST):%H:%M:%S} to "
+            f"{now.astimezone(IST):%H:%M:%S} IST. Slots are collected by the new time, and those "
+            "recorded ahead of it are withdrawn. Check the clock: data-fetch doctor"
+        )
+        if self._until is not None:
+            self._until -= before - now
+        collector.clock_set_back(before, now)
+        registry.call_all(collector.jobs_at_start)
 
     def _job_failed(self, job: str, problem: Exception) -> None:
         self.failures.append(f"{job}: {problem}")

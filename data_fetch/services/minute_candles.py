@@ -60,8 +60,8 @@ class CandleService(RecurringService):
     def jobs(self, timetable: Timetable) -> Sequence[Job]:
         return [timetable.job(CANDLES, self.collect)]
 
-    def tallies(self, day: date) -> Mapping[str, int]:
-        return {"candles": self._repository.minutes_stored(day)}
+    def tallies(self, first: date, last: date) -> Mapping[str, int]:
+        return {"candles": self._repository.minutes_stored(first, last)}
 
     def collect(self) -> None:
         """Store the candles of the minute that has just ended.

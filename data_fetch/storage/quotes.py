@@ -1,23 +1,31 @@
 """Quotes: one row per symbol and slot."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, case, func, not_, select, text, update
 
+from data_fetch.core.clock import minute_of
 from data_fetch.core.market.session import KEY_PREFIXES, instant_of, midnight_number
 from data_fetch.core.market.table import Segment
 from data_fetch.core.quotes.quotes import Movement, Quote, StoredQuote
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun
-from data_fetch.core.timetable import QUOTES
+from data_fetch.core.timetable import QUOTES, WITHDRAWN
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.database.tables import LtpData, table
 from data_fetch.storage.database.upsert import upsert
 from data_fetch.storage.instruments.instruments import present_instruments
-from data_fetch.storage.runs import fold_attempts, record_runs, sync_runs, write_runs
+from data_fetch.storage.runs import (
+    fold_attempts,
+    last_due_slot,
+    record_runs,
+    recorded_slots,
+    sync_runs,
+    write_runs,
+)
 
 ltp_data = table(LtpData)
 COLUMNS = tuple(column.name for column in ltp_data.columns)
@@ -128,6 +136,46 @@ class QuoteStore:
     def record_runs(self, runs: Sequence[SyncRun]) -> None:
         """Write audit rows of runs without quotes."""
         record_runs(self._store, runs, self._guard)
+
+    def recorded_slots(self, first: datetime, last: datetime) -> set[datetime]:
+        """The slots from *first* to *last* that were collected or have a reason why not."""
+        return recorded_slots(self._store, QUOTES, first, last)
+
+    def last_recorded(self, before: datetime) -> datetime | None:
+        """The newest slot before *before* that was collected or has a reason why not."""
+        return last_due_slot(self._store, QUOTES, before)
+
+    def withdraw(self, run: SyncRun, since: datetime, until: datetime) -> SyncRun:
+        """Take the slots from the minute of *since* on, recorded by *until*, out of the account.
+
+        Their runs keep their rows under another name; their quotes are marked off session, and
+        replaced when their slot comes. *run*, with both counts, is stored and returned.
+        """
+        ahead = (
+            update(sync_runs)
+            .where(
+                sync_runs.c.job == QUOTES,
+                sync_runs.c.due_slot >= minute_of(since),
+                sync_runs.c.started_at <= until,
+            )
+            .values(job=WITHDRAWN)
+        )
+        marked = (
+            update(ltp_data)
+            .where(
+                ltp_data.c.timestamp >= minute_of(since),
+                ltp_data.c.received_at.between(since, until),
+                not_(ltp_data.c.off_session),
+            )
+            .values(off_session=True)
+        )
+        with self._store.writing(self._guard) as connection:
+            slots = connection.execute(ahead).rowcount
+            quotes = connection.execute(marked).rowcount
+            counted = {"withdrawn_slots": slots, "withdrawn_quotes": quotes}
+            run = replace(run, details={**run.details, **counted})
+            write_runs(connection, [run])
+        return run
 
     def follow_calendar(
         self, day: date, slots: Mapping[Segment, Collection[datetime]], reason: str

@@ -108,7 +108,7 @@ def env(tmp_path: Path, database_url: str) -> Iterator[CollectorEnv]:
     environment = {"FNO_SYMBOLS_FILE": str(listed), "DATABASE_URL": database_url}
     settings = Settings.load(environment, tmp_path)
     watcher = Watcher()
-    with rehearsal_for(settings, DAY, watcher) as (collector, _):
+    with rehearsal_for(settings, DAY, DAY, watcher) as (collector, _):
         hold = collector.provider.clock.hold()
         yield CollectorEnv(collector, watcher)
         hold.release()

@@ -117,7 +117,7 @@ def env(tmp_path: Path, database_url: str) -> Iterator[CollectorEnv]:
     listed.write_text("\n".join(SYMBOLS))
     environment = {"FNO_SYMBOLS_FILE": str(listed), "DATABASE_URL": database_url}
     watcher = Watcher()
-    with rehearsal_for(Settings.load(environment, tmp_path), DAY, watcher) as (
+    with rehearsal_for(Settings.load(environment, tmp_path), DAY, DAY, watcher) as (
         collector,
         _,
     ):

@@ -144,6 +144,13 @@ class Ledger:
             raise self.problem
         self.runs += runs
 
+    def last_recorded(self, before: datetime) -> datetime | None:
+        slots = (run.due_slot for run in self.runs if run.due_slot and run.due_slot < before)
+        return max(slots, default=None)
+
+    def withdraw(self, run: SyncRun, since: datetime, until: datetime) -> SyncRun:
+        raise NotImplementedError("a virtual clock is never set back")
+
     def latest(self) -> Mapping[str, StoredQuote]:
         in_session = [row for row in self.rows.values() if not row.off_session]
         return {row.symbol: row for row in sorted(in_session, key=lambda row: row.slot)}
