@@ -18,11 +18,13 @@ from data_fetch.runtime.settings import process_settings
 MARKS = {
     State.PRESENT: ".",
     State.MISSED: "X",
+    State.UNKNOWN_INSTRUMENT: "u",
     State.SOURCE_EMPTY: "o",
     State.PENDING: "~",
     State.NOT_EXPECTED: "-",
 }
 LEGEND = ". complete   X missed   o the source lacks some   ~ pending   - nothing expected"
+LEGEND_OF_UNKNOWN = "u the source no longer knows the key of that time"
 NAME_WIDTH = 14
 
 
@@ -63,6 +65,8 @@ def _print_grid(grid: CoverageGrid, wanted: DayRange) -> None:
             print_out(f"{row.instrument.symbol:<{NAME_WIDTH}}{line}".rstrip())
         print_out("")
     print_out(LEGEND)
+    if grid.states[State.UNKNOWN_INSTRUMENT]:
+        print_out(LEGEND_OF_UNKNOWN)
     print_out(_totals_text(grid))
     if len(days) > width:
         remark("The grid is wider than the screen: name --from, --to or --symbols for less.")
@@ -91,6 +95,7 @@ def _totals_text(grid: CoverageGrid) -> str:
         "of them provisional": totals.provisional,
         "no trade": totals.no_trade,
         "not at the source": totals.source_empty,
+        "under a key the source no longer knows": totals.unknown_instrument,
         "missed": totals.missed,
         "pending": totals.pending,
     }

@@ -23,7 +23,14 @@ from data_fetch.storage.candles.coverage_counts import CoverageQuery, day_counts
 
 DEFAULT_DAYS = 60
 # In the order of documents and legends.
-STATES = (State.PRESENT, State.MISSED, State.SOURCE_EMPTY, State.PENDING, State.NOT_EXPECTED)
+STATES = (
+    State.PRESENT,
+    State.MISSED,
+    State.UNKNOWN_INSTRUMENT,
+    State.SOURCE_EMPTY,
+    State.PENDING,
+    State.NOT_EXPECTED,
+)
 COLUMNS = {
     "symbol": "text",
     "instrument_key": "text",
@@ -127,8 +134,8 @@ class Coverage:
     """A *table* with a row per instrument and trading day, and its totals.
 
     Columns: symbol, instrument_key, date, state (the gravest of the day) and the day's minutes
-    by state: expected, present, no_trade, source_empty, missed, pending, not_expected,
-    provisional. *freshness* has the newest change of the ledger.
+    by state: expected, present, no_trade, source_empty, unknown_instrument, missed,
+    pending, not_expected, provisional. *freshness* has the newest change of the ledger.
     """
 
     interval: CandleInterval

@@ -138,8 +138,8 @@ def gaps(
 ) -> Gaps:
     """Every interval of *symbols* (none named: of every listed one) that is not present.
 
-    The table has the gaps of *causes* ("no_trade", "source_empty", "missed", "pending"), the
-    completeness counts all. The other arguments are those of `coverage`. Raises SetupError for
+    The table has the gaps of *causes* ("no_trade", "source_empty", "unknown_instrument", "missed",
+    "pending"), the completeness counts all. The other arguments are those of `coverage`. Raises SetupError for
     an invalid argument or a symbol that the store does not know, CalendarUnknown,
     StoreUnreachable.
     """

@@ -88,7 +88,7 @@ class VolumeEvidence:
 
 
 def _lacking(known: DayCoverage) -> Spans:
-    return known.spans(State.MISSED, State.SOURCE_EMPTY)
+    return known.spans(State.MISSED, State.SOURCE_EMPTY, State.UNKNOWN_INSTRUMENT)
 
 
 def answered(proof: Proof, expectation: Expectation) -> Judge:

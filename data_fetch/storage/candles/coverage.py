@@ -120,7 +120,14 @@ def _of(
 
 
 def _is_settled() -> ColumnElement[bool]:
-    open_counts = ("source_empty", "missed", "pending", "not_expected", "provisional")
+    open_counts = (
+        "source_empty",
+        "unknown_instrument",
+        "missed",
+        "pending",
+        "not_expected",
+        "provisional",
+    )
     return and_(*(coverage_table.c[name] == 0 for name in open_counts))
 
 
@@ -177,6 +184,7 @@ def ledger_row(known: DayCoverage, run_id: str, changed_at: datetime) -> tuple[A
         counts[State.PRESENT],
         counts[State.NO_TRADE],
         counts[State.SOURCE_EMPTY],
+        counts[State.UNKNOWN_INSTRUMENT],
         counts[State.MISSED],
         counts[State.PENDING],
         counts[State.NOT_EXPECTED],

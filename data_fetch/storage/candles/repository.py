@@ -62,6 +62,22 @@ class CandleRepository:
         with self._store.reading() as connection:
             return with_auction_history(connection, instruments)
 
+    def histories(
+        self,
+        instruments: Sequence[Instrument],
+        interval: CandleInterval,
+        first: date,
+        last: date,
+    ) -> Histories:
+        """What each of *instruments* was from *first* to *last*, as far as is known by now."""
+        with self._store.reading() as connection:
+            return histories(connection, instruments, interval, first, last)
+
+    def is_listed(self, instrument_key: str) -> bool:
+        """Whether the newest instrument master that was stored lists the instrument."""
+        with self._store.reading() as connection:
+            return is_listed(connection, instrument_key)
+
     def unsettled(
         self, instrument_keys: Sequence[str], interval: CandleInterval, first: date, last: date
     ) -> tuple[dict[LedgerKey, DayCoverage], dict[LedgerKey, int]]:

@@ -8,10 +8,16 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Connection, Row, and_, delete, func, or_, select, update
 
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.instruments.lineage import KeyChange, detect_lineage, last_bearers, present_key
+from data_fetch.core.instruments.lineage import (
+    KeyChange,
+    detect_lineage,
+    last_bearers,
+    present_key,
+    recorded_once,
+)
 from data_fetch.core.instruments.universe import Universe, is_equity, resolve
 from data_fetch.core.world import World
 from data_fetch.storage.database.dialects import is_among
@@ -201,8 +207,22 @@ def lineage_of(connection: Connection, instrument_key: str) -> list[KeyChange]:
 
 def key_changes(connection: Connection) -> list[KeyChange]:
     """Every stored change of name or ISIN, oldest first: a few hundred at most."""
-    rows = connection.execute(select(lineage_table).order_by(lineage_table.c.valid_from))
-    return [KeyChange(row.old_key, row.new_key, row.valid_from, row.reason) for row in rows]
+    rows = connection.execute(select(lineage_table))
+    return recorded_once(
+        KeyChange(row.old_key, row.new_key, row.valid_from, row.reason) for row in rows
+    )
+
+
+def move_change(connection: Connection, change: KeyChange, valid_from: date) -> None:
+    """Record that *change* is valid from another day on; inside a writing transaction."""
+    row = lineage_table.c
+    same = and_(row.old_key == change.old_key, row.new_key == change.new_key)
+    later = update(lineage_table).where(same, row.valid_from == change.valid_from)
+    # Another store may have noticed it on that very day.
+    connection.execute(
+        delete(lineage_table).where(same, row.valid_from == valid_from)
+    )
+    connection.execute(later.values(valid_from=valid_from))
 
 
 def _admitted(
