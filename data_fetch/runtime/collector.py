@@ -21,6 +21,7 @@ from data_fetch.runtime.services import (
     freshness_at,
     minute_candles_at,
     quotes_at,
+    slot_listeners,
     universe_at,
 )
 from data_fetch.runtime.stores import selection_at
@@ -28,6 +29,7 @@ from data_fetch.runtime.world import ProviderConnection
 from data_fetch.services.backfill_jobs import BackfillJobs
 from data_fetch.services.quotes import LtpService
 from data_fetch.services.recurring import RecurringService
+from data_fetch.services.slot_listeners import QueuedListener
 from data_fetch.storage.database.store import Store
 
 
@@ -94,7 +96,11 @@ def collector_at(
     settings = context.settings
     calendar = calendar_for(settings)
     universe = universe_at(context, reporter, renew=True)
-    quotes = quotes_at(context, universe, calendar, reporter, last_recorded_slot)
+    listeners = [
+        QueuedListener(name, listener, context.provider.clock)
+        for name, listener in slot_listeners(context, reporter).items()
+    ]
+    quotes = quotes_at(context, universe, calendar, listeners, last_recorded_slot)
     chosen = selection_at(context.store, universe, ())
     backfill_jobs = BackfillJobs(
         service=backfill_at(context, calendar),
@@ -107,6 +113,7 @@ def collector_at(
     chain_poller = chain_poller_at(chain_context_at(context, calendar, reporter), universe.members)
     services: list[RecurringService] = [
         quotes,
+        *listeners,
         minute_candles_at(context, universe, calendar),
         freshness_at(context, universe, calendar, quotes),
         backfill_jobs,

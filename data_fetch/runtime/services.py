@@ -1,5 +1,6 @@
 """Builds the services for quotes and candles at a context, each on its own."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from data_fetch.core.clock import MINUTE, minute_of
@@ -43,11 +44,22 @@ def universe_at(
     )
 
 
+def slot_listeners(
+    context: CollectorContext, reporter: ProgressReporter
+) -> dict[str, SlotListener]:
+    """Who receives each slot, by name: the reporter, and Redis where it is configured."""
+    redis_url = context.settings.redis_url
+    if redis_url is None:
+        return {"screen": reporter.slot}
+    feed = QuoteFeed(redis_url.get_secret_value(), context.store.world)
+    return {"screen": reporter.slot, "redis": feed}
+
+
 def quotes_at(
     context: CollectorContext,
     universe: Universe,
     calendar: MarketCalendar,
-    reporter: ProgressReporter,
+    listeners: Collection[SlotListener],
     last_recorded_slot: datetime | None = None,
 ) -> LtpService:
     """The service that collects quotes.
@@ -55,10 +67,7 @@ def quotes_at(
     Without *last_recorded_slot* the store has the slot from which on rows are due. Nothing
     before now is due in a store without a past, or when its paper market was set back.
     """
-    settings, provider, store = context.settings, context.provider, context.store
-    listeners: list[SlotListener] = [reporter.slot]
-    if settings.redis_url is not None:
-        listeners.append(QuoteFeed(settings.redis_url.get_secret_value(), store.world))
+    provider, store = context.provider, context.store
     now = provider.clock.now()
     last_recorded_slot = last_recorded_slot or last_due_slot(store, QUOTES)
     if last_recorded_slot is None or last_recorded_slot > now:

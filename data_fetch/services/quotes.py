@@ -60,7 +60,7 @@ class LtpService(RecurringService):
         last_recorded_slot: datetime,
         running_since: datetime,
         unresolved: Sequence[str] = (),
-        listeners: Sequence[SlotListener] = (),
+        listeners: Collection[SlotListener] = (),
     ) -> None:
         self._source = source
         self._source_name = source_name

@@ -24,6 +24,10 @@ from data_fetch.core.market.session import (
 from data_fetch.core.market.table import Segment
 from data_fetch.core.spans import Spans, joined, spans_of
 
+# On auction days the provider's rows go on after continuous trading, to the hour at which shares
+# used to close: one of them, at 15:28 or 15:29, is the auction.
+ROWS_AFTER_TRADING = 15
+
 
 class CandleInterval(StrEnum):
     """The time that one candle covers, as users write it."""
@@ -229,10 +233,14 @@ def _rows_in(starts: Sequence[int], spans: Spans, row: int, end: int) -> Sequenc
 
 def auction_rows(block: CandleBlock, session: Session, row: int, end: int) -> Sequence[int]:
     """The positions from *row* to *end* between continuous trading and the auction's price."""
-    if session.auction is None or not session.spans or block.interval is CandleInterval.DAY:
+    return _rows_in(block.starts, auction_tail(session, block.interval), row, end)
+
+
+def auction_tail(session: Session, interval: CandleInterval) -> Spans:
+    """The minutes from the end of continuous trading to the price of the closing auction."""
+    if session.auction is None or not session.spans or interval is CandleInterval.DAY:
         return ()
-    tail = ((session.spans[-1][1], session.auction_spans[0][0]),)
-    return _rows_in(block.starts, tail, row, end)
+    return ((session.spans[-1][1], session.auction_spans[0][0]),)
 
 
 def auction_kind(block: CandleBlock, row: int, session: Session) -> Kind:

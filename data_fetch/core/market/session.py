@@ -132,6 +132,11 @@ def midnight_number(day: date) -> int:
     return (day.toordinal() - EPOCH_DAY) * MINUTES_OF_DAY - IST_AHEAD
 
 
+def day_of(minute: int) -> date:
+    """The date in India of a minute, given in whole minutes since 1970 UTC."""
+    return date.fromordinal((minute + IST_AHEAD) // MINUTES_OF_DAY + EPOCH_DAY)
+
+
 def instant_of(minute: int) -> datetime:
     """The first instant of a minute, given in whole minutes since 1970 UTC."""
     return EPOCH + minute * MINUTE

@@ -6,13 +6,16 @@ every cadence comes up in one hour of trading.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
+from effort import PATIENCE_SECONDS
 from sqlalchemy import select
 
 from data_fetch.cli.run import introduction
@@ -326,6 +329,25 @@ def test_a_scheduler_whose_store_was_taken_over_waits_and_leads_again(fast_marke
     )
     assert any("is lost: another scheduler has it" in remark for remark in watcher.remarks)
     assert len(watcher.starts) == 2
+
+
+def test_a_listener_that_hangs_delays_no_slot(fast_market: Store) -> None:
+    scheduler, watcher, released = DataScheduler(), Watcher(), Event()
+    watcher.on_slot = lambda run: released.wait(PATIENCE_SECONDS)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(scheduler.start, reporter=watcher)
+        try:
+            while len(completed(fast_market)) < 3:
+                assert not running.done()
+            assert len(watcher.slots) == 1
+        finally:
+            released.set()
+            scheduler.stop()
+
+
+def completed(store: Store) -> list[SyncRun]:
+    runs = recent_runs(store, limit=1000, job="quotes")
+    return [run for run in runs if run.outcome == "completed"]
 
 
 # --- a slow start -----------------------------------------------------------------------------
