@@ -46,12 +46,12 @@ def command(wanted: DayRange, as_json: bool) -> None:
 
 
 def _print_grid(grid: CoverageGrid, wanted: DayRange) -> None:
-    days = sorted({day for row in grid.rows for day, _ in row.days})
+    days = sorted({day.date for row in grid.rows for day in row.days})
     if not days:
         print_out(f"No trading days from {grid.first} to {grid.last}.")
         return
     marks = {
-        row.instrument.instrument_key: {day: MARKS[counts.state] for day, counts in row.days}
+        row.instrument.instrument_key: {day.date: MARKS[day.counts.state] for day in row.days}
         for row in grid.rows
     }
     width = max(1, shutil.get_terminal_size().columns - NAME_WIDTH)

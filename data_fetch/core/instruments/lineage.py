@@ -3,7 +3,7 @@
 A stock of today's master succeeds a known one by its ISIN or by its symbol.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
@@ -16,9 +16,9 @@ from data_fetch.core.instruments.universe import is_equity
 RENAMED_FROM = "renamed from "
 DAY = timedelta(days=1)
 
-# How many candles each key has of each day; days and keys without any may be left out.
-CandlesOn = Mapping[str, Mapping[date, int]]
-NO_CANDLES: CandlesOn = MappingProxyType({})
+# The days of which there are candles under each key.
+CandleDays = Mapping[str, Collection[date]]
+NO_CANDLES: CandleDays = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,9 @@ class KeyChange:
     """From *valid_from* on, *old_key* is *new_key*. *reason* is text for users.
 
     It is the date of the first master that had the change; that of a new ISIN becomes the first
-    day of its history when that is known. A rename changes the symbol and not the key, which has the ISIN in it. A new ISIN, after a
-    split or a merger, changes the key, and the provider's history begins again under it.
+    day of its history when that is known. A rename changes the symbol and not the key, which has
+    the ISIN in it. A new ISIN, after a split or a merger, changes the key, and the provider's
+    history begins again under it.
     """
 
     old_key: str
@@ -120,20 +121,19 @@ def key_periods(
     key_changes: Iterable[KeyChange],
     first: date,
     last: date,
-    candles_on: CandlesOn = NO_CANDLES,
+    candle_days: CandleDays = NO_CANDLES,
 ) -> tuple[KeyPeriod, ...]:
     """The history of an instrument: its keys on the days from *first* to *last*, oldest first.
 
-    Each day belongs to one key: the one that has the most candles of it, by *candles_on* (the
-    number by key and day); without any, the one that is valid by *key_changes*.
+    Each day belongs to one key: the one that is valid by *key_changes*, unless only another one
+    has candles of that day.
     """
     begins = _begins(instrument_key, key_changes)
 
     def holder(day: date) -> str:
-        valid = [key for since, key in begins if since <= day]
-        held = {key: candles_on.get(key, {}).get(day, 0) for _, key in begins}
-        # Of keys with equally many, the valid one is meant.
-        return max(held, key=lambda key: (held[key], key == valid[-1]))
+        valid = [key for since, key in begins if since <= day][-1]
+        stored = [key for _, key in begins if day in candle_days.get(key, ())]
+        return valid if valid in stored or not stored else stored[-1]
 
     if len(begins) == 1:
         return (KeyPeriod(instrument_key, first, last),)
@@ -162,9 +162,8 @@ def first_day_under(
     before it that a complete response had no candle of. The day lies between the changes before
     and after it.
     """
-    begins = min(change.valid_from, oldest_candle)
-    if newest_empty is not None and newest_empty >= begins:
-        begins = newest_empty + DAY
+    listed_before = newest_empty is not None and newest_empty >= change.valid_from
+    begins = oldest_candle if listed_before else min(change.valid_from, oldest_candle)
     others = [each for each in key_changes if not each.is_rename and each != change]
     earliest = [one.valid_from + DAY for one in others if one.new_key == change.old_key]
     latest = [one.valid_from - DAY for one in others if one.old_key == change.new_key]

@@ -8,27 +8,33 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import pairwise
 
 from sqlalchemy import Connection, func, select
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import (
-    CandlesOn,
+    CandleDays,
     KeyPeriod,
     every_key,
     first_day_under,
     key_periods,
 )
 from data_fetch.storage.candles.coverage import coverage_table
-from data_fetch.storage.instruments.instruments import instruments_with, key_changes, move_change
+from data_fetch.storage.instruments.instruments import (
+    has_predecessor,
+    instruments_with,
+    key_changes,
+    move_change,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """An instrument, and what it was on the days of a range: *periods*, oldest first.
 
-    *by_key* has the instrument under each of its keys, all with the present symbol.
+    *by_key* has the instrument under each of its keys, oldest first, all with the present symbol.
     """
 
     instrument: Instrument
@@ -42,10 +48,15 @@ class History:
         return [self.by_key[key] for key in keys]
 
     @property
-    def former_periods(self) -> list[KeyPeriod]:
-        """The days that belong to a former key."""
-        present = self.instrument.instrument_key
-        return [one for one in self.periods if one.instrument_key != present]
+    def former_periods(self) -> list[tuple[KeyPeriod, Instrument]]:
+        """The days that belong to a former key, each with the instrument under its next key."""
+        keys = list(self.by_key)
+        successor = dict(pairwise(keys))
+        return [
+            (one, self.by_key[successor[one.instrument_key]])
+            for one in self.periods
+            if one.instrument_key in successor
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,11 @@ class Histories:
     def instruments(self) -> list[Instrument]:
         """Every instrument that has days in the range, one for each key."""
         return [one for history in self.of for one in history.instruments]
+
+    @property
+    def keys(self) -> list[str]:
+        """Every key that one of them has had."""
+        return [key for history in self.of for key in history.by_key]
 
     @property
     def periods(self) -> dict[str, list[KeyPeriod]]:
@@ -77,11 +93,11 @@ def histories(
     interval: CandleInterval,
     first: date,
     last: date,
-    candles_on: CandlesOn | None = None,
+    candle_days: CandleDays | None = None,
 ) -> Histories:
     """What each of *instruments* was from *first* to *last*, both included.
 
-    *candles_on*: the candles to go by, if not those that the ledger counts now.
+    *candle_days*: the candles to go by, if not those that the ledger counts now.
     """
     recorded = key_changes(connection)
     keys = {one.instrument_key: every_key(one.instrument_key, recorded) for one in instruments}
@@ -92,14 +108,14 @@ def histories(
             for one in instruments
         ]
         return Histories(whole)
-    if candles_on is None:
-        candles_on = _candles_on(connection, several, interval, first, last)
+    if candle_days is None:
+        candle_days = _candle_days(connection, several, interval, first, last)
     known = {one.instrument_key: one for one in instruments_with(connection, several)}
     return Histories(
         [
             History(
                 one,
-                key_periods(one.instrument_key, recorded, first, last, candles_on),
+                key_periods(one.instrument_key, recorded, first, last, candle_days),
                 {
                     key: replace(known.get(key, one), symbol=one.symbol)
                     for key in keys[one.instrument_key]
@@ -112,10 +128,10 @@ def histories(
 
 def follow_first_candle(connection: Connection, instrument_key: str) -> None:
     """Move the change to *instrument_key* to the first day of its history, as known by now."""
+    if not has_predecessor(connection, instrument_key):
+        return
     recorded = key_changes(connection)
     changes = [one for one in recorded if one.new_key == instrument_key and not one.is_rename]
-    if not changes:
-        return
     row = coverage_table.c
     oldest = connection.scalar(
         select(func.min(row.trading_date)).where(
@@ -137,21 +153,21 @@ def follow_first_candle(connection: Connection, instrument_key: str) -> None:
         move_change(connection, change, begins)
 
 
-def _candles_on(
+def _candle_days(
     connection: Connection,
     keys: Sequence[str],
     interval: CandleInterval,
     first: date,
     last: date,
-) -> CandlesOn:
+) -> CandleDays:
     row = coverage_table.c
-    query = select(row.instrument_key, row.trading_date, row.present).where(
+    query = select(row.instrument_key, row.trading_date).where(
         row.instrument_key.in_(keys),
         row.interval == interval.value,
         row.trading_date.between(first, last),
         row.present > 0,
     )
-    found: dict[str, dict[date, int]] = defaultdict(dict)
-    for key, day, present in connection.execute(query):
-        found[key][day] = present
+    found: dict[str, set[date]] = defaultdict(set)
+    for key, day in connection.execute(query):
+        found[key].add(day)
     return found

@@ -35,7 +35,7 @@ from data_fetch.storage.candles.candles import (
     merge_candles,
 )
 from data_fetch.storage.candles.coverage import (
-    LedgerKey,
+    UnsettledDays,
     candle_holdings,
     empty_days,
     load_days,
@@ -44,9 +44,11 @@ from data_fetch.storage.candles.coverage import (
     save_days,
     settled_lengths,
 )
+from data_fetch.storage.candles.histories import Histories, follow_first_candle, histories
 from data_fetch.storage.candles.volumes import StoredVolumes
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.instruments.auction import save_auction_days, with_auction_history
+from data_fetch.storage.instruments.instruments import is_listed
 from data_fetch.storage.runs import fold_attempts, record_runs, write_runs
 
 
@@ -80,11 +82,12 @@ class CandleRepository:
 
     def unsettled(
         self, instrument_keys: Sequence[str], interval: CandleInterval, first: date, last: date
-    ) -> tuple[dict[LedgerKey, DayCoverage], dict[LedgerKey, int]]:
-        """The ledger rows that lack something; for the others only their number of minutes."""
+    ) -> UnsettledDays:
+        """The ledger rows that lack something."""
         with self._store.reading() as connection:
             days = load_unsettled_days(connection, instrument_keys, interval, first, last)
-            return days, settled_lengths(connection, instrument_keys, interval, first, last)
+            settled = settled_lengths(connection, instrument_keys, interval, first, last)
+        return UnsettledDays(days, settled)
 
     def record_response(
         self,
@@ -237,6 +240,7 @@ def _update_empty_days(
     if oldest is not None:
         changed = with_first_candle(empty_days(connection, key, days.interval), oldest)
         save_days(connection, changed, run_id, changed_at)
+        follow_first_candle(connection, key)
 
 
 def _prove_minutes(
