@@ -40,7 +40,7 @@ from data_fetch.core.errors import (
     TransientError,
     UnknownInstrument,
 )
-from data_fetch.core.failures import FailureGroup, first_wait
+from data_fetch.core.failures import FailureGroup, FailureKind, first_wait
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, Session
 from data_fetch.core.ports import CandleSource, Clock
@@ -338,7 +338,7 @@ class BackfillService:
         expectation = Expectation(self._calendar, reply.received_at, order.listed)
         run.count(window, reply, candles.outside)
         if reply.complete:
-            written = self._repository.record_response(
+            recorded = self._repository.record_response(
                 window,
                 candles,
                 provenance,
@@ -349,7 +349,7 @@ class BackfillService:
             )
         else:
             failure, error = _failure(reply)
-            written = self._repository.record_failure(
+            recorded = self._repository.record_failure(
                 window,
                 candles,
                 provenance,
@@ -360,6 +360,11 @@ class BackfillService:
                 attempt=_attempt(run.run_id, window, reply, error),
                 expectation=expectation,
             )
+        if recorded.fault is not None:
+            run.report.failed(FailureKind.EMPTY_DESPITE_TRADING.group, recorded.fault, window)
+        elif reply.complete and not len(reply.block):
+            run.report.failures[FailureGroup.EMPTY] += 1
+        written = recorded.written
         run.report.inserted += written.inserted
         run.report.revised += written.revised
         run.report.finalised += written.finalised
@@ -428,8 +433,6 @@ class _Run:
         report.done += 1
         report.answered += reply.problem is None
         report.outside += sum(outside.values())
-        if reply.complete and not len(reply.block):
-            report.failures[FailureGroup.EMPTY] += 1
         report.rejected_rows.update(reply.rejected_rows)
         if reply.rejected_rows or outside:
             log.warning(
