@@ -10,6 +10,7 @@ from data_fetch.cli.shared.output import (
     json_option,
     print_out,
 )
+from data_fetch.cli.shared.run_lines import listed_in, unresolved_in
 from data_fetch.core.runs import SyncRun
 from data_fetch.reading.instants import ist_text
 from data_fetch.runtime.one_off import quotes_for
@@ -25,6 +26,7 @@ def command(once: bool, as_json: bool) -> None:
     """Collect the whole universe once; the slot is the minute of the request.
 
     Outside a session the rows are marked `off_session` and count for no coverage.
+    Exit status 3 when a listed symbol has no quote.
     """
     with quotes_for(process_settings(), RemarksOnly()) as quotes:
         run = quotes.collect_now()
@@ -32,7 +34,7 @@ def command(once: bool, as_json: bool) -> None:
         emit(document(run))
     else:
         print_out(sentence(run))
-    if run.stored < run.requested:
+    if run.stored < listed_in(run):
         raise SystemExit(INCOMPLETE)
 
 
@@ -45,12 +47,16 @@ def document(run: SyncRun) -> dict[str, object]:
         "absent": run.requested - run.stored - run.quarantined,
         "quarantined": run.quarantined,
         "requests": run.requests,
+        "listed": listed_in(run),
+        "unresolved": unresolved_in(run),
     }
 
 
 def sentence(run: SyncRun) -> str:
+    unresolved = unresolved_in(run)
+    unknown = f"{len(unresolved)} unresolved, " if unresolved else ""
     return (
-        f"Slot {ist_text(run.due_slot)}: {run.stored} of {run.requested} quotes stored, "
-        f"{run.absent} absent, {run.rejected} rejected, {run.quarantined} quarantined, "
+        f"Slot {ist_text(run.due_slot)}: {run.stored} of {listed_in(run)} quotes stored, "
+        f"{run.absent} absent, {run.rejected} rejected, {run.quarantined} quarantined, {unknown}"
         f"{counted(run.requests, 'request')}.\nSee how fresh they are: data-fetch freshness"
     )

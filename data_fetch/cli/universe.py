@@ -44,7 +44,7 @@ def _check(settings: Settings, as_json: bool) -> None:
     listed = symbols_file(settings)
     for bad in listed.malformed:
         remark(f"{listed.path}, line {bad.line}: {bad.entry!r} is malformed: {bad.reason}")
-    found = resolved_universe(listed, _master(settings), _progress)
+    found = resolved_universe(settings, listed, _master(settings), _progress)
     if as_json:
         emit(found.document())
     else:
@@ -87,6 +87,7 @@ def resolved_text(found: ResolvedUniverse) -> str:
     ]
     if universe.duplicates:
         lines.append(f"Listed twice under other spellings: {', '.join(universe.duplicates)}")
+    lines += [f"  {one}, and collected as that" for one in universe.followed]
     for one in universe.unresolved:
         near = f"did you mean {' or '.join(one.near)}?" if one.near else "nothing is near it"
         lines.append(f"  {one.symbol!r} is not in the master: {near}")

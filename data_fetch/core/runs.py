@@ -12,12 +12,13 @@ from data_fetch.core.errors import OutsideError, TokenRejected
 
 
 class Outcome(StrEnum):
-    """How a run ended."""
+    """How a run ended. ``not_due``: the calendar was refreshed, and its slot has no trading."""
 
     COMPLETED = "completed"
     INCOMPLETE = "incomplete"
     FAILED = "failed"
     MISSED = "missed"
+    NOT_DUE = "not_due"
 
 
 def new_run_id() -> str:

@@ -13,7 +13,7 @@ from data_fetch.core.candles.expectation import DAY
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.session import midnight_number
 from data_fetch.core.settings import Settings
-from data_fetch.reading.candle_ranges import history_of, present_of
+from data_fetch.reading.candle_ranges import history_of
 from data_fetch.reading.instants import exact_text
 from data_fetch.reading.records import records_for
 from data_fetch.storage.candles.candles import (
@@ -70,7 +70,7 @@ def _keys_on(connection: Connection, stocks: Sequence[Instrument], day: date) ->
     return [
         key_period.instrument_key
         for stock in stocks
-        for _, key_period in history_of(connection, present_of(connection, stock), day, day)
+        for _, key_period in history_of(connection, stock, day, day)
     ]
 
 

@@ -15,7 +15,7 @@ from data_fetch.core.candles.coverage import DayCoverage
 from data_fetch.core.candles.expectation import DAY, Expectation
 from data_fetch.core.errors import IncompleteRange, SetupError
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.instruments.lineage import KeyPeriod, key_periods, present_key
+from data_fetch.core.instruments.lineage import KeyPeriod, key_periods
 from data_fetch.core.market.session import MINUTES_OF_DAY, Session, midnight_number
 from data_fetch.core.settings import Settings
 from data_fetch.core.spans import common
@@ -215,9 +215,8 @@ def candle_range(
         last = min(last, expectation.today)
         if first > last:
             raise SetupError(f"{first} was still to come on {last}", hint="Name an earlier date.")
-        (named,) = records.instruments
+        (stock,) = records.instruments
         with records.store.reading() as connection:
-            stock = present_of(connection, named)
             history = history_of(connection, stock, first, last)
             # The ledger is read before the candles, which are never deleted: it cannot count
             # candles that the table lacks.
@@ -235,13 +234,6 @@ def candle_range(
             completeness=completeness_of(days),
             store=records.store,
         )
-
-
-def present_of(connection: Connection, stock: Instrument) -> Instrument:
-    """The current instrument for *stock*, following ISIN changes."""
-    key = present_key(stock.instrument_key, key_changes(connection))
-    (found,) = instruments_with(connection, [key])
-    return found
 
 
 def history_of(

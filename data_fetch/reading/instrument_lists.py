@@ -13,6 +13,7 @@ from data_fetch.reading.instants import date_of, day_text
 from data_fetch.reading.records import Symbols, clock_of, several, store_of
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import named_instruments
+from data_fetch.storage.instruments.contracts import underlying_keys
 from data_fetch.storage.instruments.instruments import instruments_table, last_master_date
 
 COLUMNS = {
@@ -99,7 +100,8 @@ def instruments(
             query = query.where(of.instrument_key.in_(keys))
         if underlying is not None:
             [found] = named_instruments(connection, [underlying]).members
-            query = query.where(of.underlying_key == found.instrument_key)
+            on = underlying_keys(connection, [found.symbol])[found.symbol]
+            query = query.where(of.underlying_key.in_(on))
         rows = _rows(connection, query)
         master_date, now = last_master_date(connection), clock.now()
     completeness = InstrumentCompleteness(

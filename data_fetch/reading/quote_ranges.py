@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import MINUTE, minute_of
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.instruments.lineage import key_periods, present_key
+from data_fetch.core.instruments.lineage import former_symbols
 from data_fetch.core.quotes.freshness import Judgement
 from data_fetch.core.settings import Settings
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named
@@ -19,7 +19,8 @@ from data_fetch.reading.instants import Period, exact_text, period
 from data_fetch.reading.quote_freshness import judgement_document, judgements
 from data_fetch.reading.records import Symbols, records_for, several
 from data_fetch.runtime.settings import process_settings
-from data_fetch.storage.instruments.instruments import instruments_with, key_changes
+from data_fetch.storage.instruments.instruments import key_changes
+from data_fetch.storage.quotes import present_symbols
 from data_fetch.storage.quotes import quotes as stored_quotes
 
 COLUMNS = {
@@ -147,12 +148,15 @@ def quotes(
     with records_for(settings, several(symbols)) as records:
         expectation = records.expectation
         with records.store.reading() as connection:
-            instruments = _present(connection, records.instruments)
-            series = {one.symbol: _quote_columns(connection, one, wanted) for one in instruments}
+            series = {
+                one.symbol: _quote_columns(connection, one, wanted) for one in records.instruments
+            }
         states = judgements(
-            settings, records.store, instruments, expectation.calendar, expectation.now
+            settings, records.store, records.instruments, expectation.calendar, expectation.now
         )
-    slots = tuple(_slots_of(one, series[one.symbol], wanted, expectation) for one in instruments)
+    slots = tuple(
+        _slots_of(one, series[one.symbol], wanted, expectation) for one in records.instruments
+    )
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for found in series.values():
         for name, values in found.items():
@@ -173,32 +177,16 @@ def quotes(
     )
 
 
-def _present(connection: Connection, instruments: Sequence[Instrument]) -> list[Instrument]:
-    """The current instrument for each of *instruments*, following ISIN changes."""
-    changes = key_changes(connection)
-    keys = dict.fromkeys(present_key(one.instrument_key, changes) for one in instruments)
-    by_key = {one.instrument_key: one for one in instruments_with(connection, keys)}
-    return [by_key[key] for key in keys]
-
-
 def _quote_columns(
     connection: Connection, of: Instrument, wanted: Period
 ) -> Mapping[str, list[Any]]:
     """The quotes of one instrument, under former symbols too, oldest first."""
-    changes = key_changes(connection)
-    keys = {
-        each.instrument_key
-        for each in key_periods(of.instrument_key, changes, wanted.first, wanted.last)
-    }
-    former = {
-        each.former_symbol
-        for each in changes
-        if each.old_key in keys and each.former_symbol is not None
-    }
-    found = stored_quotes(connection, sorted({of.symbol, *former}), wanted.begin, wanted.end)
+    symbols = {of.symbol, *former_symbols(of.instrument_key, key_changes(connection))}
+    found = stored_quotes(connection, sorted(symbols), wanted.begin, wanted.end)
+    # Other instruments may have one of these symbols today, or may have had it before.
+    present = present_symbols(connection, set(found["instrument_key"]))
     rows = zip(*(found[name] for name in COLUMNS), strict=True)
-    # Another instrument may bear a former symbol today, so its rows are chosen by key as well.
-    ours = [row for row in rows if row[SYMBOL] == of.symbol or row[KEY] in keys]
+    ours = [row for row in rows if present.get(row[KEY], row[SYMBOL]) == of.symbol]
     ours.sort(key=itemgetter(TIMESTAMP))
     columns = zip(*ours, strict=True) if ours else [()] * len(COLUMNS)
     series = {name: list(values) for name, values in zip(COLUMNS, columns, strict=True)}

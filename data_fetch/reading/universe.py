@@ -18,6 +18,7 @@ from data_fetch.core.instruments.universe import (
     resolve,
 )
 from data_fetch.core.settings import Settings
+from data_fetch.reading.records import store_of
 from data_fetch.runtime.world import master_for
 from data_fetch.sources.instruments.master import MasterFile, read_instruments
 from data_fetch.sources.instruments.symbols_file import (
@@ -26,6 +27,7 @@ from data_fetch.sources.instruments.symbols_file import (
     SymbolsFile,
     write_symbols_file,
 )
+from data_fetch.storage.instruments.instruments import last_keys
 
 __all__ = [
     "DerivedUniverse",
@@ -37,6 +39,8 @@ __all__ = [
     "symbols_file",
     "write_universe",
 ]
+
+CONTRACTS = "NSE_FO"
 
 # Wraps the instruments while they are read, for a progress bar; takes their number too.
 Watch = Callable[[Iterator[Instrument], int], AbstractContextManager[Iterator[Instrument]]]
@@ -56,6 +60,10 @@ class ResolvedUniverse:
             "resolved": len(self.universe.members),
             "unresolved": [
                 {"symbol": one.symbol, "near": list(one.near)} for one in self.universe.unresolved
+            ],
+            "followed": [
+                {"symbol": one.symbol, "now": one.instrument.symbol}
+                for one in self.universe.followed
             ],
         }
 
@@ -89,10 +97,25 @@ def master_of(settings: Settings) -> MasterFile:
         return instrument_master.today()
 
 
-def resolved_universe(listed: SymbolsFile, master: MasterFile, watch: Watch) -> ResolvedUniverse:
-    """What the symbols of *listed* are in *master*."""
+def resolved_universe(
+    settings: Settings, listed: SymbolsFile, master: MasterFile, watch: Watch
+) -> ResolvedUniverse:
+    """What the symbols of *listed* are in *master*.
+
+    The store has the former symbols; it is opened when *master* lacks a symbol. Raises
+    StoreUnreachable.
+    """
     with watch(read_instruments(master.path), master.instruments) as instruments:
-        return ResolvedUniverse(listed, resolve(listed.entries, instruments), master)
+        named = [one for one in instruments if one.segment != CONTRACTS or one.strike is None]
+    universe = resolve(listed.entries, named)
+    if universe.unresolved:
+        missing = [one.symbol for one in universe.unresolved]
+        with store_of(settings) as store, store.reading() as connection:
+            keys = last_keys(connection, missing)
+        by_key = {one.instrument_key: one for one in named}
+        bearers = {symbol: by_key[key] for symbol, key in keys.items() if key in by_key}
+        universe = resolve(listed.entries, named, bearers)
+    return ResolvedUniverse(listed, universe, master)
 
 
 def derived_universe(master: MasterFile, watch: Watch) -> DerivedUniverse:

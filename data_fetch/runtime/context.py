@@ -7,7 +7,7 @@ from datetime import datetime
 from threading import Event
 
 from data_fetch.core.clock import IST
-from data_fetch.core.market.calendar import end_warning
+from data_fetch.core.market.calendar import unlisted_warning
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.shared import serving_exchange
@@ -89,8 +89,8 @@ def one_off_context(settings: Settings) -> Iterator[CollectorContext]:
 def _warn(settings: Settings, provider: ProviderConnection, reporter: ProgressReporter) -> None:
     """Report what is likely to fail later."""
     today = provider.clock.now().astimezone(IST).date()
-    if (ends := end_warning(provider.calendar, today)) is not None:
-        reporter.message(f"Warning: {ends}")
+    if (unlisted := unlisted_warning(provider.calendar, today)) is not None:
+        reporter.message(f"Warning: {unlisted}.")
     if settings.ignored_mongo_name is not None:
         reporter.message(
             f"Warning: {settings.ignored_mongo_name} is set, but the store is SQL "

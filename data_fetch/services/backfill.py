@@ -124,6 +124,7 @@ class BackfillReport:
     failures: Counter[FailureGroup] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)
     rejected_rows: Counter[str] = field(default_factory=Counter)
+    without_open_interest: int = 0
     missed: int = 0
     stopped_by: DataFetchError | None = None
 
@@ -434,6 +435,7 @@ class _Run:
         report.answered += reply.problem is None
         report.outside += sum(outside.values())
         report.rejected_rows.update(reply.rejected_rows)
+        report.without_open_interest += reply.without_open_interest
         if reply.rejected_rows or outside:
             log.warning(
                 "rows_rejected",
@@ -474,6 +476,8 @@ def _facts(report: BackfillReport) -> dict[str, object]:
         "revised": report.revised,
         "finalised": report.finalised,
         "outside_sessions": report.outside,
+        "rejected_rows": dict(report.rejected_rows),
+        "without_open_interest": report.without_open_interest,
         "failures": {str(failure): n for failure, n in report.failures.items() if n},
         "reasons": dict(report.reasons),
     }

@@ -129,6 +129,12 @@ class ChainPoller(RecurringService):
             self._source = source
         return self._plan
 
+    def clock_set_back(self, before: datetime, now: datetime) -> None:
+        """Poll every symbol as if it had not been polled yet."""
+        with self._lock:
+            self._queue.forget_ticks()
+            self._followed_at, self._last_tick = None, now
+
     def close(self) -> None:
         """Return when the polls in progress have ended, at most one per worker; no other begins
         before the next tick."""

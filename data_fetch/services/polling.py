@@ -9,7 +9,6 @@ from data_fetch.core.chains.polling import PollRequest
 from data_fetch.core.chains.symbol_config import SymbolConfig, default_config, in_force
 from data_fetch.core.errors import SetupError
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.instruments.lineage import present_key
 from data_fetch.core.settings import Settings
 from data_fetch.services.chains import Target
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
@@ -17,9 +16,8 @@ from data_fetch.storage.database.store import Store
 from data_fetch.storage.instruments.contracts import listed_expiries
 from data_fetch.storage.instruments.instruments import (
     instruments_named,
-    instruments_with,
-    key_changes,
     last_master_date,
+    present_instruments,
 )
 
 
@@ -84,15 +82,16 @@ class Polling:
     def poll_targets(self) -> PollTargets:
         """The active symbols and the underlying of each, also after a change of its key."""
         configs = [each for each in self.configs() if each.active]
+        keys = [each.instrument_key for each in configs]
         with self.store.reading() as connection:
-            recorded = key_changes(connection)
-            keys = {each: present_key(each.instrument_key, recorded) for each in configs}
-            found = {
-                each.instrument_key: each for each in instruments_with(connection, keys.values())
-            }
+            found = present_instruments(connection, keys)
         _, unknown = self._from_settings()
-        polled = [PolledSymbol(each, found[keys[each]]) for each in configs if keys[each] in found]
-        gone = [each.symbol for each in configs if keys[each] not in found]
+        polled = [
+            PolledSymbol(each, found[each.instrument_key])
+            for each in configs
+            if each.instrument_key in found
+        ]
+        gone = [each.symbol for each in configs if each.instrument_key not in found]
         return PollTargets(tuple(polled), (*gone, *unknown))
 
     def targets(self, symbols: Sequence[str], expiries: int | None) -> list[Target]:

@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from data_fetch.core.batches import RejectedRow
@@ -22,13 +22,15 @@ from data_fetch.core.quotes.key_results import KeyResult, by_reason, key_results
 from data_fetch.core.quotes.quotes import QuoteResponse, StoredQuote
 from data_fetch.core.quotes.volume_guard import VolumeGuard
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, log_facts
-from data_fetch.core.timetable import QUOTES, Job, Timetable
+from data_fetch.core.timetable import CLOCK, QUOTES, Job, Timetable
 from data_fetch.services.recurring import RecurringService
 
 log = logging.getLogger("data_fetch.ltp_service")
 
 # A long absence is reported in one line, and recorded in short transactions.
 REPORTED_ONE_BY_ONE, RUNS_PER_WRITE = 5, 500
+# A larger step back is rather an error of the new time.
+LONGEST_WITHDRAWAL = timedelta(days=1)
 ONCE, REPAIR = "collect-once", "repair"
 
 
@@ -36,6 +38,7 @@ class WhyMissed(StrEnum):
     """Reasons why a slot was not collected."""
 
     NOT_RUNNING = "the collector was not running"
+    CLOCK_AHEAD = "the clock was ahead, and was set back later"
     TOO_LATE = "the collector was busy, asleep or without its store until its minute had passed"
 
 
@@ -43,7 +46,8 @@ class LtpService(RecurringService):
     """Collects the quotes of all *members*, slot by slot.
 
     Every slot after *last_recorded_slot* is collected, or gets a row with the reason why it was
-    not; slots before *running_since* are missed because no collector was running.
+    not; slots before *running_since* are missed because no collector was running. *unresolved*
+    are listed symbols without an instrument: every run of all members names them.
     Safe to run again at any time: a slot collected twice leaves the same rows.
     """
 
@@ -58,7 +62,8 @@ class LtpService(RecurringService):
         clock: Clock,
         last_recorded_slot: datetime,
         running_since: datetime,
-        listeners: Sequence[SlotListener] = (),
+        unresolved: Sequence[str] = (),
+        listeners: Collection[SlotListener] = (),
     ) -> None:
         self._source = source
         self._source_name = source_name
@@ -67,6 +72,7 @@ class LtpService(RecurringService):
         self._calendar = calendar
         self._clock = clock
         self._running_since = running_since
+        self._unresolved = list(unresolved)
         self._last_recorded = last_recorded_slot
         self._listeners = listeners
         # The store may have later slots: those of a day that is rehearsed again.
@@ -77,6 +83,8 @@ class LtpService(RecurringService):
         )
         self._paused = False
         self._unrecorded: dict[datetime, str] = {}
+        self._set_back: tuple[datetime, datetime] | None = None
+        self._clock_ahead_until = last_recorded_slot
 
     @property
     def last_recorded_slot(self) -> datetime:
@@ -99,6 +107,9 @@ class LtpService(RecurringService):
 
     def collect_due(self) -> None:
         """Collect the slot that has just ended, and record earlier ones as missed."""
+        if self._set_back is not None:
+            self._account_anew(*self._set_back)
+            self._set_back = None
         due = self._due_slots()
         too_late = [slot for slot in due if not self._still_collectable(slot)]
         if too_late:
@@ -115,6 +126,10 @@ class LtpService(RecurringService):
             self._follow_token(problem)
             if problem is not None and not isinstance(problem, TokenRejected):
                 raise problem
+
+    def clock_set_back(self, before: datetime, now: datetime) -> None:
+        """Account for the slots after *now* again, at the next `collect_due`."""
+        self._set_back = before, now
 
     def collect_now(self) -> SyncRun:
         """Collect every member once; the slot is the minute of the request.
@@ -145,6 +160,23 @@ class LtpService(RecurringService):
         run, _ = self._collect(REPAIR, slot, in_session)
         return run
 
+    def _account_anew(self, before: datetime, now: datetime) -> None:
+        """Withdraw the slots that were recorded ahead of time; continue after those before it."""
+        step = f"the clock was set back from {_ist(before)} to {_ist(now)} IST"
+        run = SyncRun.begin(CLOCK, now).finish(self._clock.now(), Outcome.INCOMPLETE, error=step)
+        if before - now <= LONGEST_WITHDRAWAL:
+            run = self._repository.withdraw(run, since=now, until=before)
+        else:
+            # It may be the new time that is wrong: so much is left to people.
+            run = replace(run, error=f"{step}; the slots ahead of it stay as they are")
+            self._repository.record_runs([run])
+        log.warning("slots_withdrawn", extra={**log_facts(run), **run.details})
+        slot = minute_of(now)
+        self._last_recorded = self._repository.last_recorded(slot) or slot - MINUTE
+        self._clock_ahead_until = slot
+        self._running_since = min(self._running_since, now)
+        self._unrecorded.clear()
+
     def _due_slots(self) -> dict[datetime, list[TradingGroup]]:
         """Slots that are over and not recorded, oldest first, with the groups that trade."""
         over = minute_of(self._clock.now()) - MINUTE
@@ -158,6 +190,8 @@ class LtpService(RecurringService):
         return self._clock.now() < slot + 2 * MINUTE
 
     def _why_missed(self, slot: datetime) -> str:
+        if self._clock_ahead_until > slot:
+            return WhyMissed.CLOCK_AHEAD
         was_down = slot + MINUTE < self._running_since
         otherwise = WhyMissed.NOT_RUNNING if was_down else WhyMissed.TOO_LATE
         return self._unrecorded.get(slot, otherwise)
@@ -208,8 +242,12 @@ class LtpService(RecurringService):
             rejected=counts[SyncState.REJECTED],
             requests=response.requests,
             error=response.error,
-            details=by_reason(results, response),
+            details={**by_reason(results, response), **self._not_requested(run.job)},
         )
+
+    def _not_requested(self, job: str) -> Mapping[str, object]:
+        listed = job != REPAIR and self._unresolved
+        return {"unresolved": listed} if listed else {}
 
     def _rows(
         self,
@@ -282,6 +320,10 @@ class LtpService(RecurringService):
         log.info("slot", extra={"job": run.job, **log_facts(run)})
         for listener in self._listeners:
             listener(run, quotes)
+
+
+def _ist(at: datetime) -> str:
+    return f"{at.astimezone(IST):%d %b %H:%M:%S}"
 
 
 def _attempts(run: SyncRun, results: Sequence[KeyResult], at: datetime) -> list[SyncAttempt]:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 
 from data_fetch.core.timetable import Job, Timetable
 
@@ -24,6 +24,10 @@ class RecurringService(ABC):
 
     def prepare(self) -> None:
         """Do what has to be done before the first job runs."""
+        return
+
+    def clock_set_back(self, before: datetime, now: datetime) -> None:
+        """The clock read *before* and was set back to *now*. Returns at once."""
         return
 
     def close(self) -> None:

@@ -65,6 +65,8 @@ def _listed(loader: FoStocksLoader, store: Store, report: Report) -> Universe:
         report(f"Warning: {listed.path}, line {bad.line}: {bad.entry!r} left out ({bad.reason})")
     with store.reading() as connection:
         universe = listed_instruments(connection, listed.entries)
+    for followed in universe.followed:
+        report(f"{followed}, and collected as that. The list names the former one: {listed.path}")
     for missing in universe.unresolved:
         near = f" Near: {', '.join(missing.near)}." if missing.near else ""
         report(f"Warning: {missing.symbol} is not in the instrument master.{near}")

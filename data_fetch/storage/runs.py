@@ -60,9 +60,14 @@ def fold_attempts(connection: Connection, attempts: Sequence[SyncAttempt]) -> No
     upsert(connection, data_sync_status, STATUS_COLUMNS, rows, FOLDED)
 
 
-def last_due_slot(store: Store, job: str) -> datetime | None:
-    """The newest slot that a run of *job* is recorded for, collected or missed."""
-    newest = select(func.max(sync_runs.c.due_slot)).where(sync_runs.c.job == job)
+def last_due_slot(store: Store, job: str, before: datetime) -> datetime | None:
+    """The newest slot before *before* that a run of *job* is recorded for, collected or missed.
+
+    Later ones were recorded by a clock that was ahead.
+    """
+    newest = select(func.max(sync_runs.c.due_slot)).where(
+        sync_runs.c.job == job, sync_runs.c.due_slot < before
+    )
     with store.reading() as connection:
         found: datetime | None = connection.scalar(newest)
         return found

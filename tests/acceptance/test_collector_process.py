@@ -22,6 +22,7 @@ from data_fetch.core.clock import MINUTE
 from data_fetch.core.world import World
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.database.tables import LtpData, SyncRunRow
+from data_fetch.storage.runs import recent_runs
 
 KILLS = times(3, 100)
 
@@ -177,6 +178,31 @@ def test_slots_that_passed_while_nobody_ran_are_missed_with_the_reason(
     missed = [slot for slot, outcome, *_ in runs if outcome == "missed"]
     assert missed
     assert runs[-1][0] - runs[0][0] == timedelta(minutes=len(runs) - 1)
+
+
+def test_a_clock_that_is_set_back_is_reported_and_slots_follow_the_new_time(
+    desk: Desk, exchange: str
+) -> None:
+    set_clock(exchange, "2026-09-16T11:00:30+05:30")
+    process = desk.start("run")
+    read_until(process, "stored")
+    read_until(process, "stored")
+    set_clock(exchange, "2026-09-16T10:29:50+05:30")
+    assert "to 10:" in read_remark(process, "the clock was set back")
+    lines = read_until(process, "stored")
+    end(process, signal.SIGTERM)
+
+    assert "slot 10:" in lines[-1]
+    store = store_of(desk)
+    ahead = datetime.fromisoformat("2026-09-16T10:50:00+05:30")
+    assert {slot >= ahead for slot, *_ in quote_runs(store)} == {False}
+    with store.reading() as connection:
+        counted = select(LtpData.off_session, func.count()).where(LtpData.timestamp >= ahead)
+        assert dict(connection.execute(counted.group_by(LtpData.off_session)).all()).keys() == {
+            True
+        }
+    [step] = recent_runs(store, job="clock")
+    assert step.details["withdrawn_slots"] >= 2
 
 
 # --- a database that hangs --------------------------------------------------------------------

@@ -32,9 +32,21 @@ def slot_line(run: SyncRun) -> str:
             ("quarantined", run.quarantined),
             ("rejected", run.rejected),
             ("repeated", run.details.get("repeated")),
+            ("unresolved", len(unresolved_in(run))),
         )
         if count
     ]
-    stored = f"{run.stored} of {run.requested} stored"
+    stored = f"{run.stored} of {listed_in(run)} stored"
     requests = counted(run.requests, "request")
     return f"{head}  " + ", ".join([stored, *left_out, requests, f"{took:.0f} ms"])
+
+
+def listed_in(run: SyncRun) -> int:
+    """How many symbols a run was for, those without an instrument included."""
+    return run.requested + len(unresolved_in(run))
+
+
+def unresolved_in(run: SyncRun) -> list[str]:
+    """The listed symbols that no instrument was found for."""
+    found = run.details.get("unresolved", [])
+    return found if isinstance(found, list) else []

@@ -24,6 +24,10 @@ from data_fetch.core.market.session import (
 from data_fetch.core.market.table import Segment
 from data_fetch.core.spans import Spans, joined, spans_of
 
+# On auction days the provider's rows go on after continuous trading, to the hour at which shares
+# used to close: one of them, at 15:28 or 15:29, is the auction.
+ROWS_AFTER_TRADING = 15
+
 
 class CandleInterval(StrEnum):
     """The time that one candle covers, as users write it."""
@@ -63,7 +67,7 @@ class Kind(StrEnum):
 class CandleBlock:
     """Candles of one instrument as columns of equal length, oldest first, one per start.
 
-    Every row was checked when it was parsed.
+    Every row was checked when it was parsed. An open interest is None when it is not known.
     """
 
     instrument_key: str
@@ -74,7 +78,7 @@ class CandleBlock:
     low: Sequence[float]
     close: Sequence[float]
     volume: Sequence[int]
-    oi: Sequence[int]
+    oi: Sequence[int | None]
     kinds: Sequence[Kind]
 
     def __len__(self) -> int:
@@ -129,13 +133,15 @@ class CandleReply:
     """The result of requesting one window of candles.
 
     It is *complete* when it proves that the provider has no candles but these. *rejected_rows*
-    counts the rows that were not used, by reason; *still_forming* counts candles still in progress.
+    counts the rows that were not used, by reason; *without_open_interest* counts candles that lack
+    only that, *still_forming* those still in progress.
     *problem* is why there is no response at all; *too_long* if the window was the reason.
     """
 
     block: CandleBlock
     complete: bool
     rejected_rows: Mapping[str, int] = field(default_factory=dict)
+    without_open_interest: int = 0
     still_forming: int = 0
     problem: DataFetchError | None = None
     too_long: bool = False
@@ -229,10 +235,14 @@ def _rows_in(starts: Sequence[int], spans: Spans, row: int, end: int) -> Sequenc
 
 def auction_rows(block: CandleBlock, session: Session, row: int, end: int) -> Sequence[int]:
     """The positions from *row* to *end* between continuous trading and the auction's price."""
-    if session.auction is None or not session.spans or block.interval is CandleInterval.DAY:
+    return _rows_in(block.starts, auction_tail(session, block.interval), row, end)
+
+
+def auction_tail(session: Session, interval: CandleInterval) -> Spans:
+    """The minutes from the end of continuous trading to the price of the closing auction."""
+    if session.auction is None or not session.spans or interval is CandleInterval.DAY:
         return ()
-    tail = ((session.spans[-1][1], session.auction_spans[0][0]),)
-    return _rows_in(block.starts, tail, row, end)
+    return ((session.spans[-1][1], session.auction_spans[0][0]),)
 
 
 def auction_kind(block: CandleBlock, row: int, session: Session) -> Kind:

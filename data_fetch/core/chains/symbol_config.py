@@ -1,7 +1,7 @@
 """The configuration of polled option chains: underlyings, expiries, intervals."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from data_fetch.core.instruments.instrument import Instrument
 
@@ -40,6 +40,23 @@ def default_config(
         refresh_seconds=refresh_seconds or usual,
         pinned=pinned,
     )
+
+
+def followed(
+    decided: Iterable[SymbolConfig], instruments: Mapping[str, Instrument]
+) -> list[SymbolConfig]:
+    """The configurations *decided*, oldest first, under the present names of their underlyings.
+
+    *instruments*: what each instrument key has become. Of several for one underlying, under a
+    former and its present symbol, the newest is in force.
+    """
+    renamed: dict[str, SymbolConfig] = {}
+    for each in decided:
+        found = instruments.get(each.instrument_key)
+        if found is not None:
+            each = replace(each, symbol=found.symbol, instrument_key=found.instrument_key)
+        renamed[each.symbol] = each
+    return list(renamed.values())
 
 
 def in_force(

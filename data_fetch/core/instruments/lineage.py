@@ -3,9 +3,10 @@
 A stock of today's master succeeds a known one by its ISIN or by its symbol.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from operator import itemgetter
 
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import is_equity
@@ -35,8 +36,8 @@ class KeyChange:
         """The symbol before a rename; None for a new ISIN."""
         if not self.is_rename:
             return None
-        # No symbol has a space in it.
-        return self.reason.removeprefix(RENAMED_FROM).split(" ", 1)[0]
+        # The symbols of contracts have spaces in them.
+        return self.reason.removeprefix(RENAMED_FROM).split(" to ", 1)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,42 @@ def detect_lineage(
     return (*renamed, *reissued)
 
 
+def last_bearers(
+    symbols: Iterable[str],
+    last_seen: Iterable[tuple[str, str, date]],
+    key_changes: Sequence[KeyChange],
+) -> dict[str, str]:
+    """The present key of the instrument that had each of *symbols* last; none for an unknown one.
+
+    *last_seen*: symbol, key and date of the last master that had them together.
+    """
+    given_up = [
+        (each.former_symbol, each.new_key, each.valid_from)
+        for each in key_changes
+        if each.former_symbol is not None
+    ]
+    wanted = set(symbols)
+    borne = sorted((*last_seen, *given_up), key=itemgetter(2))
+    return {symbol: present_key(key, key_changes) for symbol, key, _ in borne if symbol in wanted}
+
+
 def present_key(instrument_key: str, key_changes: Iterable[KeyChange]) -> str:
     """The present key of *instrument_key*, after all key changes."""
     for each in sorted(key_changes, key=lambda one: one.valid_from):
         if each.old_key == instrument_key:
             instrument_key = each.new_key
     return instrument_key
+
+
+def former_symbols(instrument_key: str, key_changes: Iterable[KeyChange]) -> frozenset[str]:
+    """The symbols that the instrument of *instrument_key* has given up."""
+    recorded = tuple(key_changes)
+    present = present_key(instrument_key, recorded)
+    return frozenset(
+        each.former_symbol
+        for each in recorded
+        if each.former_symbol is not None and present_key(each.new_key, recorded) == present
+    )
 
 
 def key_periods(

@@ -1,11 +1,13 @@
 """The F&O universe: the instruments of a list of symbols.
 
-It depends on the instrument master alone and on no date, so an old master works as well. Every
-symbol that cannot be resolved is reported.
+It depends on instrument masters alone and on no date, so an old master works as well. A symbol
+that was given up stands for what its last bearer has become. Every symbol that cannot be resolved
+is reported.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from data_fetch.core.errors import SetupError
 from data_fetch.core.instruments.instrument import Instrument
@@ -24,17 +26,30 @@ class Unresolved:
     near: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A listed symbol that was given up, and the *instrument* that its last bearer has become."""
+
+    symbol: str
+    instrument: Instrument
+
+    def __str__(self) -> str:
+        return f"{self.symbol} is {self.instrument.symbol} now"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Universe:
     """The instruments of the listed symbols, in their order.
 
     Every listed symbol is a member, unresolved, or one of *duplicates*: other spellings
-    ("NIFTY 50") of an instrument that is a member already.
+    ("NIFTY 50") of an instrument that is a member already. *followed* are members and duplicates
+    under a former symbol.
     """
 
     members: tuple[Instrument, ...]
     unresolved: tuple[Unresolved, ...]
     duplicates: tuple[str, ...]
+    followed: tuple[Followed, ...] = ()
 
     @property
     def listed(self) -> int:
@@ -70,21 +85,30 @@ def is_equity(instrument: Instrument) -> bool:
     return instrument.segment == "NSE_EQ" and instrument.instrument_type in EQUITY_SERIES
 
 
-def resolve(symbols: Iterable[str], instruments: Iterable[Instrument]) -> Universe:
-    """The instruments of *symbols*.
+def resolve(
+    symbols: Iterable[str],
+    instruments: Iterable[Instrument],
+    last_bearers: Mapping[str, Instrument] = MappingProxyType({}),
+) -> Universe:
+    """The instruments of *symbols* among *instruments*.
 
     A stock is found by its trading symbol in the cash segment, an index by its symbol or
-    its name, whatever the spacing ("NIFTY NEXT 50", "Nifty 50").
+    its name, whatever the spacing ("NIFTY NEXT 50", "Nifty 50"). What none of them bears is
+    looked up in *last_bearers*, by the symbol in capitals.
     """
     directory = _Directory(instruments)
     members: dict[str, Instrument] = {}
     missing: list[str] = []
     duplicates: list[str] = []
+    followed: list[Followed] = []
     for symbol in symbols:
-        instrument = directory.find(symbol)
+        instrument = directory.find(symbol) or last_bearers.get(symbol.upper())
         if instrument is None:
             missing.append(symbol)
-        elif instrument.instrument_key in members:
+            continue
+        if not _is_called(instrument, symbol):
+            followed.append(Followed(symbol, instrument))
+        if instrument.instrument_key in members:
             duplicates.append(symbol)
         else:
             members[instrument.instrument_key] = instrument
@@ -92,6 +116,7 @@ def resolve(symbols: Iterable[str], instruments: Iterable[Instrument]) -> Univer
         members=tuple(members.values()),
         unresolved=directory.unresolved(missing),
         duplicates=tuple(duplicates),
+        followed=tuple(followed),
     )
 
 
@@ -150,6 +175,12 @@ class _Directory:
             for key, instrument in self._by_key.items()
         )
         return tuple(Unresolved(symbol, symbols.near(symbol)) for symbol in missing)
+
+
+def _is_called(instrument: Instrument, symbol: str) -> bool:
+    """Whether *symbol* is a present name or the key of *instrument*."""
+    names = (instrument.symbol, instrument.name, instrument.instrument_key)
+    return _without_spaces(symbol) in map(_without_spaces, names)
 
 
 def _without_spaces(spelling: str) -> str:

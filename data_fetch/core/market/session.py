@@ -17,6 +17,8 @@ EPOCH_DAY = date(1970, 1, 1).toordinal()
 MINUTES_OF_DAY = 24 * 60
 # India has no daylight saving time, so a trading date begins this many minutes before its UTC day.
 IST_AHEAD = 330
+# What the instrument keys of a segment begin with.
+KEY_PREFIXES = {Segment.CASH: "NSE_EQ|", Segment.FO: "NSE_FO|", Segment.INDEX: "NSE_INDEX|"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,11 @@ def minute_number(at: datetime) -> int:
 def midnight_number(day: date) -> int:
     """The minute in which *day* begins in India, in whole minutes since 1970 UTC."""
     return (day.toordinal() - EPOCH_DAY) * MINUTES_OF_DAY - IST_AHEAD
+
+
+def day_of(minute: int) -> date:
+    """The date in India of a minute, given in whole minutes since 1970 UTC."""
+    return date.fromordinal((minute + IST_AHEAD) // MINUTES_OF_DAY + EPOCH_DAY)
 
 
 def instant_of(minute: int) -> datetime:

@@ -39,7 +39,7 @@ def key_results_without_records(
     requested: Sequence[Instrument], received: Container[str], response: BatchResult[object]
 ) -> list[KeyResult]:
     """The same for records that are stored separately: the keys in *received* are OK."""
-    without = dict.fromkeys(response.failed, (SyncState.FAILED, response.error or ""))
+    without = {key: (SyncState.FAILED, problem.message) for key, problem in response.failed.items()}
     without |= {row.instrument_key: (SyncState.REJECTED, row.reason) for row in response.rejected}
     unknown = (SyncState.QUARANTINED, "the provider does not know this key")
     without |= dict.fromkeys(response.unknown, unknown)

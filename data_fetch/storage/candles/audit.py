@@ -1,264 +1,318 @@
-"""Recounts the candles, and corrects the ledger where it differs from them.
+"""Recounts the candles, and compares them with the calendar and with the coverage ledger.
 
-A count per instrument and session is a range of the candles' key, so the recount is one pass over
-that key and reads no candle. Only days that are short, or differ, are compared by the minute.
+Days on which the counts agree are not read by the minute, and ledger rows are compared by the
+text of their intervals: most days have the same.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    CursorResult,
-    Integer,
-    String,
-    Subquery,
-    func,
-    select,
-    text,
-)
+from sqlalchemy import Connection, Row, Text, cast, select, text, tuple_
 
-from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.candles.coverage import DayCoverage, State, refitted, with_candles
+from data_fetch.core.candles.candles import CandleInterval, auction_tail
+from data_fetch.core.candles.contradictions import (
+    RequestFacts,
+    interval_contradictions,
+    request_contradictions,
+    without_contradictions,
+)
+from data_fetch.core.candles.coverage import DayCoverage
+from data_fetch.core.candles.day_counts import DayCounts, counts_of
+from data_fetch.core.candles.findings import (
+    Difference,
+    Finding,
+    LedgerClaims,
+    StoredDay,
+    closed_finding,
+    outside_finding,
+)
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.runs import Outcome, SyncRun
-from data_fetch.core.spans import Spans, count, spans_of, without
-from data_fetch.storage.candles.candles import begin_candle_writing, candles
-from data_fetch.storage.candles.coverage import LedgerKey, save_days
+from data_fetch.core.market.session import day_of, midnight_number
+from data_fetch.core.spans import Spans, joined, without
+from data_fetch.storage.candles.candles import candles
+from data_fetch.storage.candles.coverage import LedgerKey, coverage_table, day_coverage
 from data_fetch.storage.candles.coverage_counts import (
+    COUNTS,
     CoverageQuery,
-    TradingDay,
     as_of_now,
-    load_chosen_days,
-    load_counts,
     trading_days,
 )
-from data_fetch.storage.database.dialects import (
-    Types,
-    document_of,
-    instant,
-    list_of,
-    minutes,
-    rows_in_document,
+from data_fetch.storage.candles.stored_rows import (
+    Place,
+    Range,
+    TailTally,
+    Tally,
+    rows_of_day,
+    starts_in,
+    stored_minutes,
+    tail_tallies,
+    tallies,
 )
 from data_fetch.storage.database.engine import is_postgres
-from data_fetch.storage.database.store import Store
-from data_fetch.storage.runs import write_runs
 
-AUDIT = "audit"
-# A place's number, its instrument key, and a window of its session.
-RANGES: Types = {"place": Integer(), "key": String(), "first": BigInteger(), "end": BigInteger()}
-# Some megabytes of ranges, and a write transaction of well under a second.
-DAYS_AT_ONCE, DAYS_REPAIRED_AT_ONCE = 10_000, 500
+# Some megabytes of ranges.
+DAYS_AT_ONCE = 10_000
+# Rows of days to come are looked for as well.
+DAYS_TO_COME = timedelta(days=3660)
+UNREADABLE = "the stretches cannot be read"
+# The intervals of a row as text: a row that was edited may hold anything.
+TEXTS = tuple(
+    cast(coverage_table.c[name], Text).label(name) for name in ("stretches", "provisional_spans")
+)
+PLACE = (coverage_table.c.instrument_key, coverage_table.c.trading_date)
+KEY = tuple(coverage_table.c[name] for name in ("instrument_key", "interval", "trading_date"))
+REQUESTS = tuple(coverage_table.c[name] for name in RequestFacts._fields)
+LEDGER = (*KEY, *COUNTS, *TEXTS, *REQUESTS)
+REQUESTS_FROM = len(LEDGER) - len(REQUESTS)
 
+# The other columns of a row whose intervals alone are looked at.
+ANY_DAY: Mapping[str, Any] = {
+    "instrument_key": "",
+    "interval": CandleInterval.MINUTE.value,
+    "trading_date": date(1970, 1, 1),
+    **RequestFacts(0, 0, None, None, None)._asdict(),
+}
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """A day for which the ledger differs from the candles. Minutes as spans."""
-
-    instrument: Instrument
-    day: date
-    ledger_present: int
-    candles_present: int
-    only_in_ledger: Spans
-    only_in_candles: Spans
+LedgerRows = Mapping[LedgerKey, Row[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Recount:
-    """The result of a recount: instrument-days compared, and their candles inside the sessions."""
+    """The result of a recount: instrument-days compared, and their candles inside the sessions.
+
+    *findings* are all faults; *differences* has the minutes of those of the kind `MINUTES`.
+    """
 
     days: int
     candles: int
     differences: Sequence[Difference]
+    findings: Sequence[Finding]
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """An instrument-day, and its key in the ledger."""
+class OutsideRows:
+    """Candles of one instrument and date in none of its sessions, by their starts."""
 
-    key: LedgerKey
     instrument: Instrument
-    trading: TradingDay
+    day: date
+    starts: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Differing:
-    """The ledger row of an instrument-day, and the minutes that have a candle."""
+class CountedDay:
+    """A day with the counts of its candles."""
 
-    place: _Place
-    known: DayCoverage
-    stored: Spans
-
-    def difference(self) -> Difference:
-        in_ledger = self.known.spans(State.PRESENT)
-        return Difference(
-            instrument=self.place.instrument,
-            day=self.place.trading.day,
-            ledger_present=count(in_ledger),
-            candles_present=count(self.stored),
-            only_in_ledger=without(in_ledger, self.stored),
-            only_in_candles=without(self.stored, in_ledger),
-        )
+    place: Place
+    tally: Tally
+    tail: TailTally
 
 
 def recount(connection: Connection, scope: CoverageQuery) -> Recount:
-    """Compare the ledger with the candles, in a transaction that has read nothing yet."""
+    """Compare candles, ledger and calendar, in a transaction that has read nothing yet."""
     # The ledger and the candles of one instant: a collector may be writing both.
     if is_postgres(connection):
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-    counted = load_counts(connection, scope)
-    places = _places(scope)
-    total, differences = 0, []
-    for some in _in_parts(places, DAYS_AT_ONCE):
-        found = _counts(connection, scope.interval, some)
-        total += sum(found)
-        doubtful = []
-        for place, stored in zip(some, found, strict=True):
-            row = counted.get(place.key)
-            present = row.present if row else 0
-            full = stored == present == place.trading.minutes
-            if (stored or present) and not full:
-                doubtful.append(place)
-        differences += [one.difference() for one in _differing(connection, scope, doubtful)]
-    return Recount(len(places), total, differences)
+    ledger, places = ledger_rows(connection, scope), places_of(scope)
+    total = 0
+    differences: list[Difference] = []
+    findings: list[Finding] = []
+    for some in in_parts(places, DAYS_AT_ONCE):
+        counted = counted_days(connection, scope.interval, some)
+        total += sum(one.tally.rows for one in counted)
+        doubtful = [one for one in counted if not _agrees(one, ledger.get(one.place.key))]
+        for one in stored_days(connection, scope, ledger, doubtful):
+            findings += one.findings()
+            if one.difference is not None:
+                differences.append(one.difference)
+    for rows in outside_rows(connection, scope, places):
+        findings.append(outside_finding(rows.instrument, rows.day, rows.starts))
+    named = {one.instrument_key: one for one in scope.instruments}
+    for key, day in closed_days(scope, ledger):
+        findings.append(closed_finding(named[key], day, ledger[key, day].present))
+    listed = {key: number for number, key in enumerate(named)}
+    findings.sort(key=lambda one: (listed[one.instrument.instrument_key], one.day))
+    return Recount(len(places), total, differences, findings)
 
 
-def repair(store: Store, scope: CoverageQuery, differences: Sequence[Difference]) -> int:
-    """Rewrite the ledger's days of *differences* from the candles; returns how many were written.
-
-    Minutes whose candles are gone become missed, to be requested at once. Every transaction
-    compares again, so that days corrected meanwhile are left alone.
-    """
-    now = scope.expectation.now
-    run = SyncRun.begin(AUDIT, now)
-    wanted = {(one.instrument.instrument_key, one.day) for one in differences}
-    places = [place for place in _places(scope) if place.key in wanted]
-    rewritten = 0
-    for some in _in_parts(places, DAYS_REPAIRED_AT_ONCE):
-        with store.writing() as connection:
-            begin_candle_writing(connection)
-            differing = list(_differing(connection, scope, some))
-            final = _minutes(
-                connection,
-                scope.interval,
-                [one.place for one in differing],
-                candles.c.is_final,
-            )
-            days = [
-                _rewritten(one, confirmed, scope)
-                for one, confirmed in zip(differing, final, strict=True)
-            ]
-            save_days(connection, days, run.run_id, now)
-            rewritten += len(days)
-            done = run.finish(now, Outcome.COMPLETED, requested=len(places), stored=rewritten)
-            write_runs(connection, [done])
-    return rewritten
-
-
-def _rewritten(one: _Differing, final: Spans, scope: CoverageQuery) -> DayCoverage:
-    """The day with exactly its stored minutes present."""
-    trading = one.place.trading
-    due = scope.expectation.due(trading.session, scope.interval)
-    gone = without(one.known.spans(State.PRESENT), one.stored)
-    # Taken out of the day and put back, they count as minutes that were never requested.
-    without_them = refitted(one.known, without(trading.spans, gone), due)
-    lacking = refitted(without_them, trading.spans, due)
-    return with_candles(lacking, one.stored, final)
-
-
-def _differing(
-    connection: Connection, scope: CoverageQuery, places: Sequence[_Place]
-) -> Iterator[_Differing]:
-    """The *places* for which ledger and candles differ, minute by minute."""
-    rows = load_chosen_days(connection, scope.interval, [place.key for place in places])
-    stored_minutes = _minutes(connection, scope.interval, places)
-    for place, stored in zip(places, stored_minutes, strict=True):
-        key = place.instrument.instrument_key
-        known = as_of_now(scope, key, place.trading, rows.get(place.key))
-        if known.spans(State.PRESENT) != stored:
-            yield _Differing(place, known, stored)
-
-
-def _counts(
-    connection: Connection, interval: CandleInterval, places: Sequence[_Place]
-) -> list[int]:
-    """How many candles each place has inside its session."""
-    counts = [0] * len(places)
-    for place, stored in _in_each_range(connection, places, interval, func.count()):
-        counts[place] += stored
-    return counts
-
-
-def _minutes(
-    connection: Connection,
-    interval: CandleInterval,
-    places: Sequence[_Place],
-    *conditions: ColumnElement[bool],
-) -> list[Spans]:
-    """The minutes of each place that have a candle fulfilling the *conditions*."""
-    listed = list_of(connection, minutes(connection, candles.c.timestamp))
-    starts: list[list[int]] = [[] for _ in places]
-    for place, found in _in_each_range(connection, places, interval, listed, *conditions):
-        starts[place] += orjson.loads(found or "[]")
-    return [spans_of(sorted(each)) for each in starts]
-
-
-def _in_each_range(
-    connection: Connection,
-    places: Sequence[_Place],
-    interval: CandleInterval,
-    wanted: ColumnElement[Any],
-    *conditions: ColumnElement[bool],
-) -> CursorResult[int, Any]:
-    """The aggregate *wanted* of the candles in each window of each place's session.
-
-    As a subquery, because a join would be planned as a scan of all candles.
-    """
-    dialect = connection.dialect.name
-    listed = (
-        (number, place.key[0], first, end)
-        for number, place in enumerate(places)
-        for first, end in place.trading.spans
+def ledger_rows(
+    connection: Connection, scope: CoverageQuery, chosen: Sequence[LedgerKey] | None = None
+) -> LedgerRows:
+    """The ledger rows of *scope*, or the *chosen* ones of them, their intervals as text."""
+    keys = [instrument.instrument_key for instrument in scope.instruments]
+    query = select(*LEDGER).where(
+        coverage_table.c.instrument_key.in_(keys),
+        coverage_table.c.interval == scope.interval.value,
+        coverage_table.c.trading_date.between(scope.first, scope.last),
     )
-    ranges = _ranges(connection, dialect)
-    found = select(wanted).where(
-        candles.c.instrument_key == ranges.c.key,
-        candles.c.interval == interval.value,
-        candles.c.timestamp >= ranges.c.first,
-        candles.c.timestamp < ranges.c.end,
-        *conditions,
-    )
-    return connection.execute(
-        select(ranges.c.place, found.correlate(ranges).scalar_subquery()),
-        {"document": document_of(dialect, RANGES, listed)},
-    )
+    if chosen is not None:
+        query = query.where(tuple_(*PLACE).in_(chosen))
+    return {(row.instrument_key, row.trading_date): row for row in connection.execute(query)}
 
 
-def _ranges(connection: Connection, dialect: str) -> Subquery:
-    """The rows of a document of RANGES as a table, their minutes as instants."""
-    listed = rows_in_document(dialect, RANGES, "listed")
-    return select(
-        listed.c.place,
-        listed.c.key,
-        instant(connection, listed.c.first).label("first"),
-        instant(connection, listed.c.end).label("end"),
-    ).subquery("ranges")
-
-
-def _places(scope: CoverageQuery) -> list[_Place]:
+def places_of(scope: CoverageQuery) -> list[Place]:
+    """The trading days of all instruments of *scope*."""
     return [
-        _Place((one.instrument_key, trading.day), one, trading)
+        Place((one.instrument_key, trading.day), one, trading)
         for one, days in trading_days(scope)
         for trading in days
     ]
 
 
-def _in_parts(places: Sequence[_Place], size: int) -> Iterator[Sequence[_Place]]:
+def in_parts(places: Sequence[Place], size: int) -> Iterator[Sequence[Place]]:
+    """*places*, at most *size* at a time."""
     for first in range(0, len(places), size):
         yield places[first : first + size]
+
+
+def counted_days(
+    connection: Connection, interval: CandleInterval, places: Sequence[Place]
+) -> list[CountedDay]:
+    """Each place with the counts of its candles."""
+    counts = tallies(connection, interval, places)
+    tails = tail_tallies(connection, interval, places)
+    return list(map(CountedDay, places, counts, tails))
+
+
+def stored_days(
+    connection: Connection,
+    scope: CoverageQuery,
+    ledger: LedgerRows,
+    counted: Sequence[CountedDay],
+) -> Iterator[StoredDay]:
+    """The days of *counted* by the minute, with what their ledger rows claim."""
+    interval, expectation = scope.interval, scope.expectation
+    places = [one.place for one in counted]
+    stored = stored_minutes(connection, interval, places)
+    final = stored_minutes(connection, interval, places, candles.c.is_final)
+    for one, minutes, confirmed in zip(counted, stored, final, strict=True):
+        place, trading = one.place, one.place.trading
+        row = ledger.get(place.key)
+        known = None if row is None else _readable(row)
+        yield StoredDay(
+            instrument=place.instrument,
+            session=trading.session,
+            trading=trading.spans,
+            claims=None if row is None else _claims(row),
+            known=as_of_now(scope, place.key[0], trading, known),
+            stored=minutes,
+            final=confirmed,
+            rows=rows_of_day(connection, interval, place) if _kinds_in_doubt(one) else None,
+            over=expectation.finished(trading.session),
+            today=expectation.today,
+        )
+
+
+def outside_rows(
+    connection: Connection, scope: CoverageQuery, places: Sequence[Place]
+) -> list[OutsideRows]:
+    """The candles that lie in no session of their instrument, by date."""
+    by_key: dict[str, list[Place]] = {one.instrument_key: [] for one in scope.instruments}
+    for place in places:
+        by_key[place.key[0]].append(place)
+    found = []
+    for instrument in scope.instruments:
+        key = instrument.instrument_key
+        ranges = [
+            Range(number, key, first, end)
+            for number, (first, end) in enumerate(_between_sessions(scope, key, by_key[key]))
+        ]
+        by_day: dict[date, list[int]] = defaultdict(list)
+        for starts in starts_in(connection, scope.interval, ranges):
+            for start in starts:
+                by_day[day_of(start)].append(start)
+        found += [OutsideRows(instrument, day, sorted(by_day[day])) for day in sorted(by_day)]
+    return found
+
+
+def closed_days(scope: CoverageQuery, ledger: LedgerRows) -> list[LedgerKey]:
+    """The ledger rows that count candles on a day without a session."""
+    named = {one.instrument_key: one for one in scope.instruments}
+    return [
+        (key, day)
+        for (key, day), row in ledger.items()
+        if row.present and not scope.expectation.session(named[key], day).open
+    ]
+
+
+def _agrees(one: CountedDay, row: Row[Any] | None) -> bool:
+    """Whether nothing is wrong with a day as far as counts can tell."""
+    minutes, tally, tail = one.place.trading.minutes, one.tally, one.tail
+    if row is None:
+        return not (tally.rows or tail.rows)
+    claims = _claims(row)
+    counts = claims.counts
+    full = counts.present in {0, minutes} and counts.provisional in {0, counts.present}
+    as_counted = tally == Tally(counts.present, 0, counts.provisional)
+    return claims.sound and full and as_counted and _tail_agrees(one)
+
+
+def _tail_agrees(one: CountedDay) -> bool:
+    if not auction_tail(one.place.trading.session, CandleInterval.MINUTE):
+        return True
+    return not one.tail.doubtful and (one.tail.auctions == 1 or not one.tally.rows)
+
+
+def _kinds_in_doubt(one: CountedDay) -> bool:
+    return bool(one.tally.odd) or not _tail_agrees(one)
+
+
+def _claims(row: Row[Any]) -> LedgerClaims:
+    of_intervals, contradictions = _told(row.stretches, row.provisional_spans)
+    facts = RequestFacts._make(row[REQUESTS_FROM:])
+    source_empty = of_intervals.source_empty if of_intervals else 0
+    return LedgerClaims(
+        counts=DayCounts._make(row[len(KEY) : len(KEY) + len(COUNTS)]),
+        of_intervals=of_intervals,
+        contradictions=(*contradictions, *request_contradictions(facts, source_empty)),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _told(stretches: str, provisional: str) -> tuple[DayCounts | None, tuple[str, ...]]:
+    """The counts of intervals, which any day may have, and what contradicts itself in them."""
+    known = _parsed(ANY_DAY, stretches, provisional)
+    if known is None:
+        return None, (UNREADABLE,)
+    return counts_of(known), interval_contradictions(known)
+
+
+def _readable(row: Row[Any]) -> DayCoverage | None:
+    """The row without what contradicts itself; None if it cannot be read."""
+    known = _parsed(row._asdict(), row.stretches, row.provisional_spans)
+    return None if known is None else without_contradictions(known)
+
+
+def _parsed(facts: Mapping[str, Any], stretches: str, provisional: str) -> DayCoverage | None:
+    try:
+        return day_coverage(
+            {
+                **facts,
+                "stretches": orjson.loads(stretches),
+                "provisional_spans": orjson.loads(provisional),
+            }
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _between_sessions(scope: CoverageQuery, key: str, places: Sequence[Place]) -> Spans:
+    """The minutes of the range in which an instrument has no candles."""
+    first = max(scope.first, scope.expectation.listed.get(key, scope.first))
+    to_come = DAYS_TO_COME if scope.last >= scope.expectation.today else timedelta(days=1)
+    everything = ((midnight_number(first), midnight_number(scope.last + to_come)),)
+    return without(
+        everything,
+        joined(
+            span
+            for place in places
+            for span in (
+                *place.trading.spans,
+                *auction_tail(place.trading.session, scope.interval),
+            )
+        ),
+    )

@@ -16,6 +16,7 @@ from data_fetch.core.candles.volume_proofs import FeedSeen, VolumeSeen, still_sp
 from data_fetch.core.clock import IST
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import Session
+from data_fetch.core.market.session import instant_of
 from data_fetch.core.spans import Spans
 from data_fetch.storage.candles.candles import candles, of_instrument
 from data_fetch.storage.database.tables import CoverageRow, LtpData, table
@@ -82,15 +83,24 @@ class StoredEvidence:
         )
         return self._connection.scalar(query.limit(1)) is not None
 
-    def empty_for_others(self, day: date) -> bool:
+    def others_have(self, day: date) -> bool:
         row = coverage.c
-        query = select(func.max(row.present), func.max(row.confirmations)).where(
+        query = select(row.present).where(
             row.instrument_key != self._instrument.instrument_key,
             row.interval == self._interval.value,
             row.trading_date == day,
+            row.present > 0,
         )
-        present, confirmed = self._connection.execute(query).one()
-        return bool(confirmed) and not present
+        return self._connection.scalar(query.limit(1)) is not None
+
+    def prices_moved(self, session: Session) -> bool:
+        query = select(func.count(ltp_data.c.ltp.distinct())).where(
+            ltp_data.c.symbol == self._instrument.symbol,
+            ltp_data.c.timestamp >= instant_of(session.spans[0][0]),
+            ltp_data.c.timestamp < instant_of(session.spans[-1][1]),
+            ltp_data.c.instrument_key == self._instrument.instrument_key,
+        )
+        return (self._connection.scalar(query) or 0) > 1
 
 
 class StandingFeed:
@@ -145,6 +155,7 @@ def _volumes_in_quotes(
             ltp_data.c.timestamp >= _midnight(first),
             ltp_data.c.timestamp < _midnight(last + timedelta(days=1)),
             ltp_data.c.instrument_key == instrument.instrument_key,
+            ltp_data.c.volume.is_not(None),
         )
         .order_by(ltp_data.c.received_at)
     )

@@ -6,10 +6,11 @@ from operator import attrgetter
 
 from sqlalchemy import select
 
-from data_fetch.core.chains.symbol_config import SymbolConfig
+from data_fetch.core.chains.symbol_config import SymbolConfig, followed
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.database.tables import SymbolConfigRow, table
 from data_fetch.storage.database.upsert import upsert
+from data_fetch.storage.instruments.instruments import present_instruments
 
 config_table = table(SymbolConfigRow)
 FIELDS = tuple(field.name for field in fields(SymbolConfig))
@@ -25,12 +26,16 @@ class SymbolConfigs:
         self._guard = guard
 
     def all(self) -> list[SymbolConfig]:
-        """Every symbol, active or not: pinned ones first, then by name."""
+        """Every configured underlying, active or not, under its present symbol: pinned ones
+        first, then by name."""
         query = select(*(config_table.c[name] for name in FIELDS)).order_by(
-            config_table.c.pinned.desc(), config_table.c.symbol
+            config_table.c.changed_at, config_table.c.symbol
         )
         with self._store.reading() as connection:
-            return [SymbolConfig(**row) for row in connection.execute(query).mappings()]
+            decided = [SymbolConfig(**row) for row in connection.execute(query).mappings()]
+            keys = [each.instrument_key for each in decided]
+            present = followed(decided, present_instruments(connection, keys))
+        return sorted(present, key=lambda each: (not each.pinned, each.symbol))
 
     def set(self, config: SymbolConfig, now: datetime) -> bool:
         """Store how to poll a symbol; returns whether that is a change."""

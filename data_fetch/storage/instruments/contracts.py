@@ -9,13 +9,14 @@ from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.instruments.lineage import present_key
 from data_fetch.core.world import World
 from data_fetch.storage.database.store import INVENTED_KEY, refuse_invented
 from data_fetch.storage.instruments.instruments import (
+    instruments_named,
     instruments_table,
     key_changes,
     last_master_date,
@@ -30,18 +31,14 @@ def underlying_keys(
 ) -> dict[str, tuple[str, ...]]:
     """Every key that each of *underlyings* has or had; none for an unknown one.
 
-    An underlying is named by its symbol, current or former, or by a key.
+    An underlying is named as `instruments_named` accepts it.
     """
-    instruments = instruments_table.c
-    named = or_(instruments.symbol.in_(underlyings), instruments.instrument_key.in_(underlyings))
-    query = select(instruments.symbol, instruments.instrument_key)
-    rows = connection.execute(query.where(named, instruments.segment != "NSE_FO")).all()
     recorded = key_changes(connection)
     found = {}
     for underlying in underlyings:
-        keys = {row.instrument_key for row in rows if underlying in row}
-        former = {each.new_key for each in recorded if each.former_symbol == underlying}
-        present = {present_key(key, recorded) for key in keys or former}
+        present = {
+            one.instrument_key for one in instruments_named(connection, [underlying]).members
+        }
         before = {
             each.old_key for each in recorded if present_key(each.new_key, recorded) in present
         }

@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, or_, select
 
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.instruments.lineage import KeyChange, detect_lineage, present_key
-from data_fetch.core.instruments.universe import Universe, resolve
+from data_fetch.core.instruments.lineage import KeyChange, detect_lineage, last_bearers, present_key
+from data_fetch.core.instruments.universe import Universe, is_equity, resolve
 from data_fetch.core.world import World
+from data_fetch.storage.database.dialects import is_among
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.database.tables import (
     InstrumentLineage,
@@ -103,61 +104,52 @@ def last_master_date(connection: Connection) -> date | None:
 
 
 def instruments_named(connection: Connection, symbols: Sequence[str]) -> Universe:
-    """The instruments of *symbols*, by the newest stored master.
+    """The instruments of *symbols*, as the newest master that lists them has them.
 
-    Beside stocks and indices a symbol may be a contract's ("NIFTY FUT 27 OCT 26"), one that
-    was given up in a rename and not taken by another company, or an instrument key, current or
-    former.
+    A symbol may be a stock's, an index's, a contract's ("NIFTY FUT 27 OCT 26") or an instrument
+    key. One that the newest master does not list, a former key as well, stands for what its last
+    bearer has become.
     """
-    in_capitals = {symbol.upper() for symbol in symbols}
-    query = select(instruments_table).where(
-        or_(
-            instruments_table.c.segment == "NSE_INDEX",
-            instruments_table.c.symbol.in_(in_capitals),
-            instruments_table.c.instrument_key.in_(symbols),
-        )
-    )
-    # Of several with one symbol, such as two ISINs, the one seen last is meant.
-    rows = connection.execute(query.order_by(instruments_table.c.last_seen.desc())).all()
-    found = [_instrument(row) for row in rows]
-    universe = resolve(symbols, found)
-    others = {one.symbol: one for one in found if one.segment == "NSE_FO"}
-    others |= {one.instrument_key.upper(): one for one in found}
-    lost = {missing.symbol.upper() for missing in universe.unresolved} - others.keys()
-    others |= _renamed(connection, lost) if lost else {}
-    named = [others[u.symbol.upper()] for u in universe.unresolved if u.symbol.upper() in others]
-    members = {one.instrument_key: one for one in (*universe.members, *named)}
-    return replace(
-        universe,
-        members=tuple(with_auction_history(connection, members.values())),
-        unresolved=tuple(u for u in universe.unresolved if u.symbol.upper() not in others),
-    )
+    newest = last_master_date(connection)
+    rows = _rows_named(connection, symbols)
+    listed = [_instrument(row) for row in rows if newest is not None and row.last_seen >= newest]
+    bearers = {symbol: _instrument(row) for symbol, row in _last_bearers(connection, symbols, rows)}
+    return _with_auction_history(connection, resolve(symbols, listed, bearers))
 
 
 def listed_instruments(connection: Connection, symbols: Sequence[str]) -> Universe:
-    """The stocks and indices that *symbols* stand for in the newest master that was stored.
+    """The same among the instruments of the newest master that was stored.
 
-    A symbol that this master does not list is unresolved, with the nearest symbols it lists.
+    A symbol whose instrument this master does not list is unresolved, with the nearest symbols
+    it lists.
     """
-    listed = select(instruments_table).where(
-        instruments_table.c.last_seen == last_master_date(connection),
-        or_(
-            instruments_table.c.segment.in_(("NSE_EQ", "NSE_INDEX")),
-            instruments_table.c.instrument_type == "FUT",
-        ),
-    )
-    named = listed.where(
-        or_(
-            instruments_table.c.segment == "NSE_INDEX",
-            instruments_table.c.symbol.in_({symbol.upper() for symbol in symbols}),
-        )
-    )
-    universe = resolve(symbols, map(_instrument, connection.execute(named)))
+    newest = last_master_date(connection)
+    if newest is None:
+        return resolve(symbols, ())
+    rows = _rows_named(connection, symbols)
+    bearers = {
+        symbol: _instrument(row)
+        for symbol, row in _last_bearers(connection, symbols, rows)
+        if row.last_seen >= newest
+    }
+    listed = [_instrument(row) for row in rows if row.last_seen >= newest]
+    universe = resolve(symbols, listed, bearers)
     if universe.unresolved:
         # The nearest symbols are looked for among all of them.
-        universe = resolve(symbols, map(_instrument, connection.execute(listed)))
-    members = tuple(with_auction_history(connection, universe.members))
-    return replace(universe, members=members)
+        everything = select(instruments_table).where(
+            instruments_table.c.last_seen >= newest,
+            or_(
+                instruments_table.c.segment.in_(("NSE_EQ", "NSE_INDEX")),
+                instruments_table.c.instrument_type == "FUT",
+            ),
+        )
+        universe = resolve(symbols, map(_instrument, connection.execute(everything)), bearers)
+    return _with_auction_history(connection, universe)
+
+
+def last_keys(connection: Connection, symbols: Sequence[str]) -> dict[str, str]:
+    """The present key of the instrument that had each of *symbols* last, by symbol in capitals."""
+    return _last_keys(connection, symbols, _rows_named(connection, symbols))
 
 
 def instruments_with(connection: Connection, instrument_keys: Iterable[str]) -> list[Instrument]:
@@ -165,6 +157,22 @@ def instruments_with(connection: Connection, instrument_keys: Iterable[str]) -> 
     wanted = instruments_table.c.instrument_key.in_(list(instrument_keys))
     rows = connection.execute(select(instruments_table).where(wanted))
     return with_auction_history(connection, map(_instrument, rows))
+
+
+def present_instruments(
+    connection: Connection, instrument_keys: Collection[str]
+) -> dict[str, Instrument]:
+    """What the instrument of each of these keys has become; none for an unknown one."""
+    recorded = key_changes(connection)
+    keys = {key: present_key(key, recorded) for key in instrument_keys}
+    found = {one.instrument_key: one for one in instruments_with(connection, keys.values())}
+    return {key: found[present] for key, present in keys.items() if present in found}
+
+
+def first_seen_days(connection: Connection, instrument_keys: Sequence[str]) -> dict[str, date]:
+    """The date on which each of these instruments was in a master for the first time."""
+    query = select(instruments_table).where(instruments_table.c.instrument_key.in_(instrument_keys))
+    return {row.instrument_key: row.first_seen for row in connection.execute(query)}
 
 
 def earliest_listings(connection: Connection, instrument_keys: Sequence[str]) -> dict[str, date]:
@@ -261,17 +269,54 @@ def _is_recorded(connection: Connection, found: KeyChange) -> bool:
     )
 
 
-def _renamed(connection: Connection, symbols: Collection[str]) -> dict[str, Instrument]:
-    """The current instruments of the *symbols* that were given up in a rename."""
-    recorded = key_changes(connection)
-    # Of several stocks that once had the symbol, the last one is meant.
-    keys = {
-        each.former_symbol: present_key(each.new_key, recorded)
-        for each in recorded
-        if each.former_symbol in symbols
-    }
-    by_key = {one.instrument_key: one for one in instruments_with(connection, keys.values())}
-    return {symbol: by_key[key] for symbol, key in keys.items() if symbol and key in by_key}
+def _with_auction_history(connection: Connection, universe: Universe) -> Universe:
+    members = tuple(with_auction_history(connection, universe.members))
+    return replace(universe, members=members)
+
+
+def _rows_named(connection: Connection, symbols: Sequence[str]) -> Sequence[Row[Any]]:
+    """The rows of these symbols and keys, and those of all indices, which have other spellings."""
+    query = select(instruments_table).where(
+        or_(
+            instruments_table.c.segment == "NSE_INDEX",
+            instruments_table.c.symbol.in_({symbol.upper() for symbol in symbols}),
+            instruments_table.c.instrument_key.in_(symbols),
+        )
+    )
+    return connection.execute(query).all()
+
+
+def _last_keys(
+    connection: Connection, symbols: Sequence[str], rows: Sequence[Row[Any]]
+) -> dict[str, str]:
+    seen = [
+        (name, row.instrument_key, row.last_seen)
+        for row in rows
+        for name in _names(_instrument(row))
+    ]
+    wanted = {symbol.upper() for symbol in symbols}
+    return last_bearers(wanted, seen, key_changes(connection))
+
+
+def _last_bearers(
+    connection: Connection, symbols: Sequence[str], rows: Sequence[Row[Any]]
+) -> Iterator[tuple[str, Row[Any]]]:
+    """Each of *symbols*, in capitals, with the row of what its last bearer has become."""
+    keys = _last_keys(connection, symbols, rows)
+    query = select(instruments_table).where(
+        is_among(connection, instruments_table.c.instrument_key, set(keys.values()))
+    )
+    by_key = {row.instrument_key: row for row in connection.execute(query)}
+    return ((symbol, by_key[key]) for symbol, key in keys.items() if key in by_key)
+
+
+def _names(instrument: Instrument) -> Iterator[str]:
+    """What an instrument can be called, in capitals; a bond not by its company's symbol."""
+    yield instrument.instrument_key.upper()
+    if instrument.segment != "NSE_EQ" or is_equity(instrument):
+        yield instrument.symbol.upper()
+    if instrument.segment == "NSE_INDEX":
+        yield instrument.name.upper()
 
 
 def _row(instrument: Instrument, seen_on: date) -> tuple[Any, ...]:

@@ -157,8 +157,9 @@ def trade(
     *spans: tuple[str, str],
     instrument: Instrument = RELIANCE,
     final: bool = True,
+    kind: Kind = Kind.TRADED,
 ) -> None:
-    """Store candles of the minutes in *spans*."""
+    """Store candles of the minutes in *spans*; only traded ones and auctions have a volume."""
     starts = [
         start for first, end in spans for start in range(minute(day, first), minute(day, end))
     ]
@@ -171,9 +172,9 @@ def trade(
         high=prices,
         low=prices,
         close=prices,
-        volume=whole,
+        volume=[0] * len(starts) if kind is Kind.CARRIED else whole,
         oi=whole,
-        kinds=[Kind.TRADED] * len(starts),
+        kinds=[kind] * len(starts),
     )
     provenance = Provenance(source="paper", is_final=final, fetched_at=AT, run_id="run-1")
     with store.writing() as connection:
@@ -699,7 +700,7 @@ def test_recount(
     differs: dict[str, Any],
 ) -> None:
     if pieces:
-        save(held, a_day(TUESDAY, pieces))
+        save(held, a_day(TUESDAY, pieces, attempts=1, confirmations=1, last_attempt=AT))
     if traded:
         trade(held, TUESDAY, *traded)
     arguments = ["audit", *options(TUESDAY, TUESDAY, "--json")]
@@ -707,12 +708,13 @@ def test_recount(
 
     ended = run(*arguments)
 
-    assert ended.document == {
-        "checked_days": 1,
-        "candles": stored,
-        "differences": [difference(**differs)] if differs else [],
-        "repaired_days": 0,
-    }
+    document = ended.document
+    assert document["checked_days"] == 1
+    assert document["candles"] == stored
+    assert document["differences"] == ([difference(**differs)] if differs else [])
+    assert document["counts"] == ({"minutes": 1} if differs else {})
+    assert [one["finding"] for one in document["findings"]] == list(document["counts"])
+    assert (document["repaired_days"], document["deleted_candles"]) == (0, 0)
     assert ended.status == (3 if differs else 0)
 
     repaired = run(*arguments, "--repair")
@@ -722,11 +724,11 @@ def test_recount(
     assert run(*arguments, "--repair").document["repaired_days"] == 0
 
 
-def test_rows_outside_the_session_are_not_counted(run: Run, held: Store) -> None:
-    """The closing auction's row, for one."""
+def test_rows_after_continuous_trading_are_not_counted(run: Run, held: Store) -> None:
     day = date(2026, 9, 15)
     save(held, a_day(day, [("09:15", "15:15", State.PRESENT)]))
-    trade(held, day, ("09:15", "15:15"), ("15:28", "15:29"))
+    trade(held, day, ("09:15", "15:15"))
+    trade(held, day, ("15:28", "15:29"), kind=Kind.AUCTION)
 
     ended = run("audit", *options(day, day, "--json"))
 
@@ -807,6 +809,83 @@ def test_an_audit_for_people(run: Run, held: Store) -> None:
     fetching = "data-fetch backfill --symbols RELIANCE --from 2025-06-09 --to 2025-06-10"
     assert fetching in run(*arguments, "--repair").noted
     assert "the ledger agrees" in run(*arguments).printed
+
+
+def edited_by_hand(store: Store) -> None:
+    """Monday's counts are falsified, Tuesday's kinds; there is a row on a Sunday."""
+    save(store, a_day(MONDAY, FULL), a_day(TUESDAY, FULL))
+    trade(store, MONDAY, ("09:15", "15:30"))
+    trade(store, TUESDAY, ("09:15", "10:00"), ("10:10", "15:30"))
+    trade(store, TUESDAY, ("10:00", "10:10"), kind=Kind.CARRIED)
+    trade(store, date(2025, 6, 8), ("10:00", "10:01"))
+    with store.writing() as connection:
+        of_monday = coverage_table.c.trading_date == MONDAY
+        connection.execute(update(coverage_table).where(of_monday).values(present=368, missed=7))
+
+
+def test_each_finding_is_named_with_its_count_and_samples(run: Run, held: Store) -> None:
+    edited_by_hand(held)
+    arguments = ["audit", *options(date(2025, 6, 8), TUESDAY, "--json")]
+
+    ended = run(*arguments)
+
+    whose = {
+        "symbol": "RELIANCE",
+        "instrument_key": "NSE_EQ|INE002A01018",
+        "interval": "1minute",
+    }
+    assert ended.document["counts"] == {"counts": 1, "kinds": 1, "outside_sessions": 1}
+    assert ended.document["findings"] == [
+        {
+            "finding": "outside_sessions",
+            **whose,
+            "trading_date": "2025-06-08",
+            "count": 1,
+            "samples": ["10:00"],
+        },
+        {
+            "finding": "counts",
+            **whose,
+            "trading_date": "2025-06-09",
+            "count": 2,
+            "samples": ["present 368 for 375", "missed 7 for 0"],
+        },
+        {
+            "finding": "kinds",
+            **whose,
+            "trading_date": "2025-06-10",
+            "count": 10,
+            "samples": [f"10:0{n} carried instead of traded" for n in range(3)],
+        },
+    ]
+    assert ended.document["differences"] == []
+    assert ended.status == 3
+
+    repaired = run(*arguments, "--repair")
+    assert (repaired.document["repaired_days"], repaired.document["deleted_candles"]) == (2, 1)
+    assert repaired.status == 0
+    assert run(*arguments).document["findings"] == []
+    assert run(*arguments).status == 0
+
+
+def test_findings_for_people(run: Run, held: Store) -> None:
+    edited_by_hand(held)
+    arguments = ["audit", *options(date(2025, 6, 8), TUESDAY)]
+
+    ended = run(*arguments)
+
+    assert ended.printed.splitlines() == [
+        "RELIANCE     2025-06-08  candles outside of every session: 10:00",
+        "RELIANCE     2025-06-09  the ledger's count columns contradict its minutes: "
+        "present 368 for 375; missed 7 for 0",
+        "RELIANCE     2025-06-10  candles of a kind that their session does not have: "
+        "10:00 carried instead of traded; 10:01 carried instead of traded; "
+        "10:02 carried instead of traded and more (10 in all)",
+        "2 instrument-days, 2025-06-08 to 2025-06-10: 750 candles recounted, "
+        "days with other findings: counts 1, kinds 1, outside_sessions 1.",
+    ]
+    assert "data-fetch audit --repair" in ended.noted
+    assert "Deleted 1 candle outside of every session." in run(*arguments, "--repair").noted
 
 
 # --- what they share --------------------------------------------------------------------------

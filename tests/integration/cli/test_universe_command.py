@@ -2,15 +2,22 @@
 
 import gzip
 import json
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from data_fetch.cli.main import main
+from data_fetch.core.settings import Settings
+from data_fetch.sources.instruments.rows import parse_instrument
 from data_fetch.sources.instruments.symbols_file import FILE_NAME
+from data_fetch.storage.database.store import open_store
+from data_fetch.storage.instruments.instruments import save_master
 
 EXPIRY = 4102424999000  # 2099-12-31: such a master never grows old
 
@@ -107,8 +114,22 @@ def test_all_resolved(run: Run, folder: Path) -> None:
 
     ended = run("--json")
 
-    assert ended.document == {"listed": 2, "resolved": 2, "unresolved": []}
+    assert ended.document == {"listed": 2, "resolved": 2, "unresolved": [], "followed": []}
     assert ended.status == 0
+
+
+def test_a_former_symbol_resolves_once_the_store_has_seen_it(run: Run, folder: Path) -> None:
+    listed(folder, "RELIANCE\nTATAMOTORS\n")
+    settings = Settings.load(dict(os.environ), folder)
+    with closing(open_store(settings.store_url, settings.world)) as store:
+        before = replace(parse_instrument(ROWS[1]), symbol="TATAMOTORS")
+        save_master(store, [before], date(2025, 10, 10), datetime(2025, 10, 10, tzinfo=UTC))
+
+    ended = run("--json")
+
+    assert ended.document["followed"] == [{"symbol": "TATAMOTORS", "now": "TMPV"}]
+    assert (ended.document["resolved"], ended.status) == (2, 0)
+    assert "TATAMOTORS is TMPV now" in run().printed
 
 
 def test_what_is_not_resolved_is_named_with_near_symbols_and_ends_with_3(
@@ -127,6 +148,7 @@ def test_what_is_not_resolved_is_named_with_near_symbols_and_ends_with_3(
             {"symbol": "011NSETEST", "near": []},
             {"symbol": "TMPV.NS", "near": ["TMPV"]},
         ],
+        "followed": [],
     }
     assert ended.status == 3
     assert f"{FILE_NAME}, line 3: 'TMPV.NS' is malformed" in ended.noted
@@ -163,7 +185,8 @@ def test_written_to_the_file_it_resolves(run: Run, folder: Path) -> None:
     assert f"Wrote {path}: 2 added, 1 removed." in ended.noted
     assert "- TATAMOTORS" in ended.noted
     assert "# Our list." in path.read_text(encoding="utf-8")
-    assert run("--json").document == {"listed": 3, "resolved": 3, "unresolved": []}
+    document = run("--json").document
+    assert (document["resolved"], document["unresolved"]) == (3, [])
 
 
 def test_written_again_there_is_nothing_to_do(run: Run) -> None:

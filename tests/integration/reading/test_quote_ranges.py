@@ -249,3 +249,30 @@ class TestFreshness:
 
         assert [str(symbol) for symbol in found.table["symbol"]] == ["NIFTY", "TCS"]
         assert found.table["last_quote"].null_count == 2
+
+
+def test_a_company_that_takes_a_symbol_has_only_its_own_quotes(shelf: Shelf) -> None:
+    shelf.lists(TUESDAY, RELIANCE, TCS)
+    keep(shelf, RELIANCE, minutes_from(ist(9, 15), 2))
+    moved, taker = renamed(RELIANCE, "RIL"), renamed(TCS, "RELIANCE")
+    shelf.lists(WEDNESDAY, moved, taker)
+    keep(shelf, moved, minutes_from(ist(9, 15, WEDNESDAY), 3))
+    keep(shelf, taker, minutes_from(ist(9, 15, WEDNESDAY), 4))
+
+    of_both = {
+        symbol: quotes(symbol, TUESDAY, WEDNESDAY, settings=shelf.settings).table.num_rows
+        for symbol in ("RIL", "RELIANCE")
+    }
+
+    assert of_both == {"RIL": 5, "RELIANCE": 4}
+
+
+def test_a_stock_is_as_fresh_under_its_new_name(shelf: Shelf) -> None:
+    keep(shelf, RELIANCE, minutes_from(ist(9, 15), 2))
+    shelf.lists(WEDNESDAY, renamed(RELIANCE, "RIL"), TCS)
+
+    newest = QuoteStore(shelf.store).latest()
+    moved = QuoteStore(shelf.store).movements(minutes_from(ist(9, 15), 2))
+
+    assert (set(newest), newest["RIL"].slot) == ({"RIL"}, ist(9, 16))
+    assert (set(moved), moved["RIL"].slots) == ({"RIL"}, 2)

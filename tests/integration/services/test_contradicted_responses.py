@@ -106,12 +106,15 @@ def test_a_day_candle_takes_back_what_an_empty_response_settled(env: HistoryEnv)
     assert (report.failures, report.missed) == ({FailureGroup.CONTRADICTED: 1}, 3 * 360)
 
 
-def test_an_index_has_candles_of_every_day(env: HistoryEnv) -> None:
+def test_an_index_moves_whenever_others_trade(env: HistoryEnv) -> None:
     before = DAY - timedelta(days=4)
     env.trades(NIFTY, before, auction_day())
+    env.trades(TCS, DAY, auction_day())
     env.until(ist(DAY + timedelta(days=1), "10:00"))
+    env.backfill(env.order(["NIFTY"], before, before))
+    env.backfill(env.order(["TCS"], DAY, DAY))
 
-    report = env.backfill(env.order(["NIFTY"], before, DAY))
+    report = env.backfill(env.order(["NIFTY"], DAY, DAY))
 
     assert report.failures == {FailureGroup.CONTRADICTED: 1}
     assert report.missed == 360

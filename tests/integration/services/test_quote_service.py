@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from data_fetch.cli.shared.run_lines import slot_line
 from data_fetch.core.batches import RejectedRow
 from data_fetch.core.clock import IST, MINUTE, VirtualClock
 from data_fetch.core.errors import (
@@ -143,6 +144,13 @@ class Ledger:
             raise self.problem
         self.runs += runs
 
+    def last_recorded(self, before: datetime) -> datetime | None:
+        slots = (run.due_slot for run in self.runs if run.due_slot and run.due_slot < before)
+        return max(slots, default=None)
+
+    def withdraw(self, run: SyncRun, since: datetime, until: datetime) -> SyncRun:
+        raise NotImplementedError("a virtual clock is never set back")
+
     def latest(self) -> Mapping[str, StoredQuote]:
         in_session = [row for row in self.rows.values() if not row.off_session]
         return {row.symbol: row for row in sorted(in_session, key=lambda row: row.slot)}
@@ -190,12 +198,14 @@ class CollectorEnv:
         last_recorded_slot: str,
         members: Sequence[Instrument] = EVERYBODY,
         quotes_repository: QuoteRepository | None = None,
+        unresolved: Sequence[str] = (),
     ) -> LtpService:
         return LtpService(
             source=self.provider,
             source_name="paper",
             quotes_repository=quotes_repository or self.ledger,
             members=Members.as_of(members, self.clock.now()),
+            unresolved=unresolved,
             calendar=CALENDAR,
             clock=self.clock,
             last_recorded_slot=ist(self.day, last_recorded_slot),
@@ -245,6 +255,20 @@ def test_a_slot_has_a_row_for_every_symbol_and_an_audit_row(env_at: EnvAt) -> No
     assert {row.run_id for row in env.ledger.rows.values()} == {run.run_id}
     assert not any(row.off_session for row in env.ledger.rows.values())
     assert {attempt.state for attempt in env.ledger.attempts.values()} == {SyncState.OK}
+
+
+def test_a_run_names_the_listed_symbols_without_an_instrument(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "10:01:00")
+    service = env.service(last_recorded_slot="09:59", unresolved=["GONE", "NOSUCH"])
+
+    service.collect_due()
+    repaired = service.repair(["TCS"])
+
+    [run] = [run for run in env.ledger.runs if run.job == "quotes"]
+    assert (run.requested, run.details["unresolved"]) == (5, ["GONE", "NOSUCH"])
+    assert "5 of 7 stored, 2 unresolved" in slot_line(run)
+    assert repaired is not None
+    assert "unresolved" not in repaired.details
 
 
 def test_symbols_without_a_quote_are_recorded_with_the_reason(

@@ -57,7 +57,7 @@ def stock(key: str) -> Instrument:
     )
 
 
-MEMBERS = Members(tuple(map(stock, equity_keys(4))))
+MEMBERS = Members.as_of([*map(stock, equity_keys(4))], TEN)
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import repeat
 from pathlib import Path
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 from data_fetch.core.errors import LostLeadership, StoreUnreachable, WrongWorld
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import KeyChange
+from data_fetch.core.instruments.universe import Followed
 from data_fetch.core.world import World
 from data_fetch.sources.instruments.rows import read_instruments
 from data_fetch.storage.database.store import Guard, Store, open_store
@@ -23,6 +24,7 @@ from data_fetch.storage.instruments.instruments import (
     instruments_table,
     last_master_date,
     lineage_of,
+    listed_instruments,
     save_master,
     saved_digest,
 )
@@ -67,6 +69,13 @@ SPLIT = replace(
     instrument_key="NSE_EQ|INE002A01026",
     live_key="NSE_EQ|INE002A01026",
     isin="INE002A01026",
+)
+TCS = replace(
+    RELIANCE,
+    instrument_key="NSE_EQ|INE467B01029",
+    live_key="NSE_EQ|INE467B01029",
+    isin="INE467B01029",
+    symbol="TCS",
 )
 INVENTED = replace(
     RELIANCE, instrument_key="NSE_EQ|ZZP000000001", live_key="NSE_EQ|ZZP000000001", isin="ZZP"
@@ -280,6 +289,22 @@ def test_both_real_masters_one_after_the_other(
     assert first_seen.count(date(2025, 2, 8)) > 3000
 
 
+def test_a_list_of_former_symbols_is_collected_whole_under_the_real_new_ones(
+    store: Store, shared_data: Path
+) -> None:
+    masters = shared_data / "cases"
+    listed = ["RELIANCE", "TATAMOTORS", "ZOMATO", "NIFTY"]
+    for day, name in ((THURSDAY, "before"), (FRIDAY, "after")):
+        save_master(store, read_instruments(masters / f"rename_master_{name}.json.gz"), day, NOW)
+
+    with store.reading() as connection:
+        found = listed_instruments(connection, listed)
+
+    assert [one.symbol for one in found.members] == ["RELIANCE", "TMPV", "ETERNAL", "NIFTY"]
+    assert list(map(str, found.followed)) == ["TATAMOTORS is TMPV now", "ZOMATO is ETERNAL now"]
+    assert not found.unresolved
+
+
 @pytest.mark.parametrize("symbol", ["LTIM", "ltim", "LTM"])
 def test_a_former_symbol_resolves_to_the_current_instrument(store: Store, symbol: str) -> None:
     reissued = replace(
@@ -310,7 +335,9 @@ def test_a_stock_named_by_both_its_symbols_is_one(store: Store) -> None:
     assert [unknown.symbol for unknown in found.unresolved] == ["UNKNOWN"]
 
 
-def test_an_instrument_key_names_its_instrument_a_former_one_too(store: Store) -> None:
+def test_an_instrument_key_names_its_instrument_and_a_former_one_what_it_has_become(
+    store: Store,
+) -> None:
     save_master(store, [RELIANCE, CALL], THURSDAY, NOW)
     save_master(store, [SPLIT], FRIDAY, NOW)
     keys = [RELIANCE.instrument_key, CALL.instrument_key]
@@ -318,5 +345,49 @@ def test_an_instrument_key_names_its_instrument_a_former_one_too(store: Store) -
     with store.reading() as connection:
         found = instruments_named(connection, ["RELIANCE", *keys])
 
-    assert [one.instrument_key for one in found.members] == [SPLIT.instrument_key, *keys]
+    assert [one.instrument_key for one in found.members] == [SPLIT.instrument_key, keys[1]]
+    assert found.followed == (Followed(keys[0], SPLIT),)
     assert not found.unresolved
+
+
+@pytest.mark.parametrize(
+    ("masters", "symbol", "becomes"),
+    [
+        pytest.param([[LTIM], [LTM]], "LTIM", LTM, id="a rename"),
+        pytest.param([[LTIM], [LTM], [LTIM]], "LTM", LTIM, id="a rename taken back"),
+        pytest.param([[RELIANCE], [SPLIT]], RELIANCE.instrument_key, SPLIT, id="a new ISIN"),
+        pytest.param(
+            [[RELIANCE], [replace(SPLIT, instrument_type="BE")]],
+            "RELIANCE",
+            replace(SPLIT, instrument_type="BE"),
+            id="a new ISIN in another series",
+        ),
+        pytest.param(
+            [[LTIM], [LTM], [LTM, replace(RELIANCE, symbol="LTIM")]],
+            "LTIM",
+            replace(RELIANCE, symbol="LTIM"),
+            id="taken by another company",
+        ),
+        pytest.param(
+            [[replace(RELIANCE, symbol="LTIM")], [LTIM], [LTM]],
+            "LTIM",
+            LTM,
+            id="of two that had it, the later one",
+        ),
+        pytest.param([[LTIM, RELIANCE], [RELIANCE]], "LTIM", None, id="delisted"),
+        pytest.param([[LTIM], [LTM], [RELIANCE]], "LTIM", None, id="renamed, then delisted"),
+        pytest.param([[CALL], [CALL]], CALL.symbol, CALL, id="a contract"),
+        pytest.param([[CALL], [CALL]], CALL.instrument_key, CALL, id="the key of a contract"),
+    ],
+)
+def test_a_listed_symbol_is_collected_as_what_it_has_become(
+    store: Store, masters: list[list[Instrument]], symbol: str, becomes: Instrument | None
+) -> None:
+    for number, listed in enumerate(masters):
+        save(store, THURSDAY + timedelta(days=number), *listed, TCS)
+
+    with store.reading() as connection:
+        found = listed_instruments(connection, [symbol, "TCS"])
+
+    assert found.members == tuple(one for one in (becomes, TCS) if one is not None)
+    assert found.listed == 2

@@ -1,9 +1,10 @@
 """The stored list of option chains to poll."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from candle_shelf import stock
 from sqlalchemy import select
 
 from data_fetch.core.chains.symbol_config import SymbolConfig, default_config
@@ -12,6 +13,7 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.world import World
 from data_fetch.storage.chains.symbol_config import SymbolConfigs, config_table
 from data_fetch.storage.database.store import Store, open_store
+from data_fetch.storage.instruments.instruments import save_master
 
 NOW = datetime(2026, 9, 16, 3, 45, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
@@ -84,3 +86,18 @@ def test_a_live_store_refuses_an_invented_underlying(database_url: str) -> None:
     with pytest.raises(WrongWorld, match="ZZP"):
         SymbolConfigs(live).set(replace(TCS, instrument_key="NSE_EQ|ZZP000000001"), NOW)
     live.close()
+
+
+def test_a_configuration_follows_its_underlying_under_a_new_name(store: Store) -> None:
+    before = stock("TCS", "INE467B01029")
+    save_master(store, [before], date(2026, 8, 13), NOW)
+    configs = SymbolConfigs(store)
+    configs.set(replace(TCS, instrument_key=before.instrument_key), NOW)
+    save_master(store, [replace(before, symbol="TATACON")], date(2026, 8, 14), NOW)
+
+    (followed,) = configs.all()
+    assert (followed.symbol, followed.pinned) == ("TATACON", TCS.pinned)
+
+    configs.set(replace(followed, active=False), LATER)
+
+    assert configs.all() == [replace(followed, active=False)]

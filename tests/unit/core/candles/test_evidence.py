@@ -46,7 +46,8 @@ class Volumes:
     minutes: int = 0
     standing: Spans = ()
     older: bool = True
-    closed: bool = False
+    others: bool = False
+    moved: bool = False
 
     def of_quotes(self, day: date) -> Sequence[VolumeSeen]:
         return self.quotes
@@ -66,8 +67,11 @@ class Volumes:
     def has_older(self, day: date) -> bool:
         return self.older
 
-    def empty_for_others(self, day: date) -> bool:
-        return self.closed
+    def others_have(self, day: date) -> bool:
+        return self.others
+
+    def prices_moved(self, session: Session) -> bool:
+        return self.moved
 
 
 def session(of: Instrument = STOCK) -> Session:
@@ -218,14 +222,30 @@ SHOWN_BY_QUOTES = "the response has no candles of the day, but stored quotes sho
             STOCK, EVENING, MINUTE, Volumes(day=5, older=False), None, id="the first minutes"
         ),
         pytest.param(STOCK, EVENING, DAYS, Volumes(minutes=5), "minutes", id="minutes of the day"),
-        pytest.param(INDEX, EVENING, MINUTE, Volumes(), "index", id="an index"),
-        pytest.param(INDEX, NOON, MINUTE, Volumes(), None, id="an index, on the running day"),
+        pytest.param(INDEX, EVENING, MINUTE, Volumes(), None, id="an index, alone"),
         pytest.param(
-            INDEX, EVENING, MINUTE, Volumes(older=False), None, id="perhaps before its launch"
+            INDEX, EVENING, MINUTE, Volumes(moved=True), "quotes moved", id="quotes of an index"
         ),
         pytest.param(
-            INDEX, EVENING, MINUTE, Volumes(closed=True), None, id="a day without any candles"
+            INDEX,
+            EVENING,
+            MINUTE,
+            Volumes(others=True),
+            "other instruments",
+            id="others traded",
         ),
+        pytest.param(
+            INDEX, NOON, MINUTE, Volumes(others=True), None, id="an index, on the running day"
+        ),
+        pytest.param(
+            INDEX,
+            EVENING,
+            MINUTE,
+            Volumes(others=True, older=False),
+            None,
+            id="perhaps before its launch",
+        ),
+        pytest.param(STOCK, EVENING, MINUTE, Volumes(others=True), None, id="it may not trade"),
     ],
 )
 def test_an_empty_response_against_stored_rows_is_a_fault(
@@ -233,9 +253,16 @@ def test_an_empty_response_against_stored_rows_is_a_fault(
 ) -> None:
     empty = Expectation(CALENDAR, now).day(of.instrument_key, interval, session(of), None)
 
-    fault = evidence(volumes, now, interval).contradiction(empty, session(of))
+    judged = replace(evidence(volumes, now, interval), nothing_came=True)
+    fault = judged.contradiction(empty, session(of))
 
     assert fault is None if shown is None else shown in (fault or "")
+
+
+def test_a_hole_in_a_response_about_an_index_is_no_empty_response() -> None:
+    empty = Expectation(CALENDAR, EVENING).day(INDEX.instrument_key, MINUTE, session(INDEX), None)
+
+    assert evidence(Volumes(others=True)).contradiction(empty, session(INDEX)) is None
 
 
 def test_stored_candles_contradict_an_empty_response() -> None:

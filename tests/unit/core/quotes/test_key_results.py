@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_fetch.core.batches import RejectedRow
+from data_fetch.core.errors import Unreachable
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.quotes.key_results import by_reason, key_results
 from data_fetch.core.quotes.quotes import Quote, QuoteResponse
@@ -44,7 +45,7 @@ def quote(symbol: str) -> Quote:
             id="a row that cannot be",
         ),
         pytest.param(
-            {"failed": ("NSE_EQ|TCS",), "error": "no answer"},
+            {"failed": {"NSE_EQ|TCS": Unreachable("no answer")}},
             SyncState.FAILED,
             "no answer",
             id="its request failed",
@@ -52,7 +53,7 @@ def quote(symbol: str) -> Quote:
     ],
 )
 def test_the_state_and_reason_of_a_key(
-    answer: dict[str, tuple[object, ...]], state: SyncState, reason: str | None
+    answer: dict[str, object], state: SyncState, reason: str | None
 ) -> None:
     [result] = key_results(
         [stock("TCS")], QuoteResponse(**{"records": (), "received_at": NOW, **answer})
@@ -88,8 +89,7 @@ def test_nothing_is_lost_and_nothing_counted_twice(results: dict[str, str]) -> N
         absent=keys("absent"),
         unknown=keys("unknown"),
         rejected=tuple(RejectedRow(key, "cannot be") for key in keys("rejected")),
-        failed=keys("failed"),
-        error="no answer",
+        failed=dict.fromkeys(keys("failed"), Unreachable("no answer")),
         received_at=NOW,
     )
 
