@@ -61,25 +61,18 @@ class StoredEvidence(Protocol):
     def has_older(self, day: date) -> bool:
         """Whether a day before that has a candle."""
 
-    def others_have(self, day: date) -> bool:
-        """Whether other instruments have candles of that day."""
-
     def prices_moved(self, session: Session) -> bool:
         """Whether the quotes of continuous trading in *session* have several prices."""
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeEvidence:
-    """Applies the proofs in *stored* to days of *interval*.
-
-    *nothing_came*: the response that is judged has no candle of any day.
-    """
+    """Applies the proofs in *stored* to days of *interval*."""
 
     stored: StoredEvidence
     interval: CandleInterval
     run_id: str
     expectation: Expectation
-    nothing_came: bool = False
 
     def applied(self, known: DayCoverage, session: Session) -> DayCoverage:
         """*known* with the minutes that are proved to have no trade."""
@@ -113,20 +106,12 @@ class VolumeEvidence:
         if not self.expectation.finished(session):
             return None
         if session.group.segment is Segment.INDEX:
-            return self._movement_of_index(session)
+            # It has no volume; it moves whenever others trade.
+            return "stored quotes moved" if self.stored.prices_moved(session) else None
         # Before its first candle a stock may have days that the provider never had in full.
         minutes = self.interval is CandleInterval.MINUTE and self.stored.has_older(session.day)
         if minutes and self.stored.of_day_candle(session.day):
             return "the candle of the whole day has a volume"
-        return None
-
-    def _movement_of_index(self, session: Session) -> str | None:
-        """An index has no volume; it moves whenever others trade."""
-        if self.stored.prices_moved(session):
-            return "stored quotes moved"
-        launched = self.nothing_came and self.stored.has_older(session.day)
-        if launched and self.stored.others_have(session.day):
-            return "other instruments traded, which moves an index"
         return None
 
     def _quotes_rose(self, session: Session, limit: datetime) -> bool:

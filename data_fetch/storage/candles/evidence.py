@@ -83,16 +83,6 @@ class StoredEvidence:
         )
         return self._connection.scalar(query.limit(1)) is not None
 
-    def others_have(self, day: date) -> bool:
-        row = coverage.c
-        query = select(row.present).where(
-            row.instrument_key != self._instrument.instrument_key,
-            row.interval == self._interval.value,
-            row.trading_date == day,
-            row.present > 0,
-        )
-        return self._connection.scalar(query.limit(1)) is not None
-
     def prices_moved(self, session: Session) -> bool:
         query = select(func.count(ltp_data.c.ltp.distinct())).where(
             ltp_data.c.symbol == self._instrument.symbol,

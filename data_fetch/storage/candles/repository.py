@@ -231,10 +231,7 @@ class CandleRepository:
             held = any(known.spans(State.PRESENT) for known in ledger.values())
             write = merge_candles if held else insert_candles
             written = write(connection, [candles.block], provenance)
-            evidence = replace(
-                self._evidence(connection, days, run.run_id, expectation),
-                nothing_came=not len(candles.block),
-            )
+            evidence = self._evidence(connection, days, run.run_id, expectation)
             changed = []
             for session in expectation.sessions(days.instrument, days.first, days.last):
                 known = ledger.get((key, session.day))

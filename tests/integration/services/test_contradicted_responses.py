@@ -106,18 +106,12 @@ def test_a_day_candle_takes_back_what_an_empty_response_settled(env: HistoryEnv)
     assert (report.failures, report.missed) == ({FailureGroup.CONTRADICTED: 1}, 3 * 360)
 
 
-def test_an_index_moves_whenever_others_trade(env: HistoryEnv) -> None:
-    before = DAY - timedelta(days=4)
-    env.trades(NIFTY, before, auction_day())
-    env.trades(TCS, DAY, auction_day())
-    env.until(ist(DAY + timedelta(days=1), "10:00"))
-    env.backfill(env.order(["NIFTY"], before, before))
-    env.backfill(env.order(["TCS"], DAY, DAY))
+def test_an_index_whose_quotes_moved_has_candles(env: HistoryEnv) -> None:
+    quoted(env, NIFTY, ("09:20", 25_000.0, 0), ("11:00", 25_100.0, 0))
 
     report = env.backfill(env.order(["NIFTY"], DAY, DAY))
 
-    assert report.failures == {FailureGroup.CONTRADICTED: 1}
-    assert report.missed == 360
+    assert (report.failures, report.missed) == ({FailureGroup.CONTRADICTED: 1}, 360)
 
 
 def stands(*minutes: str) -> Sequence[tuple[str, float, int]]:

@@ -46,7 +46,6 @@ class Volumes:
     minutes: int = 0
     standing: Spans = ()
     older: bool = True
-    others: bool = False
     moved: bool = False
 
     def of_quotes(self, day: date) -> Sequence[VolumeSeen]:
@@ -66,9 +65,6 @@ class Volumes:
 
     def has_older(self, day: date) -> bool:
         return self.older
-
-    def others_have(self, day: date) -> bool:
-        return self.others
 
     def prices_moved(self, session: Session) -> bool:
         return self.moved
@@ -226,26 +222,7 @@ SHOWN_BY_QUOTES = "the response has no candles of the day, but stored quotes sho
         pytest.param(
             INDEX, EVENING, MINUTE, Volumes(moved=True), "quotes moved", id="quotes of an index"
         ),
-        pytest.param(
-            INDEX,
-            EVENING,
-            MINUTE,
-            Volumes(others=True),
-            "other instruments",
-            id="others traded",
-        ),
-        pytest.param(
-            INDEX, NOON, MINUTE, Volumes(others=True), None, id="an index, on the running day"
-        ),
-        pytest.param(
-            INDEX,
-            EVENING,
-            MINUTE,
-            Volumes(others=True, older=False),
-            None,
-            id="perhaps before its launch",
-        ),
-        pytest.param(STOCK, EVENING, MINUTE, Volumes(others=True), None, id="it may not trade"),
+        pytest.param(INDEX, NOON, MINUTE, Volumes(moved=True), None, id="an index, while it runs"),
     ],
 )
 def test_an_empty_response_against_stored_rows_is_a_fault(
@@ -253,16 +230,9 @@ def test_an_empty_response_against_stored_rows_is_a_fault(
 ) -> None:
     empty = Expectation(CALENDAR, now).day(of.instrument_key, interval, session(of), None)
 
-    judged = replace(evidence(volumes, now, interval), nothing_came=True)
-    fault = judged.contradiction(empty, session(of))
+    fault = evidence(volumes, now, interval).contradiction(empty, session(of))
 
     assert fault is None if shown is None else shown in (fault or "")
-
-
-def test_a_hole_in_a_response_about_an_index_is_no_empty_response() -> None:
-    empty = Expectation(CALENDAR, EVENING).day(INDEX.instrument_key, MINUTE, session(INDEX), None)
-
-    assert evidence(Volumes(others=True)).contradiction(empty, session(INDEX)) is None
 
 
 def test_stored_candles_contradict_an_empty_response() -> None:
