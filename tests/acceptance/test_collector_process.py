@@ -137,6 +137,28 @@ def test_a_second_scheduler_waits_and_takes_over_from_a_killed_one(desk: Desk) -
     assert slots == sorted(set(slots))
 
 
+def test_a_standby_fetches_the_instrument_master_while_it_waits(desk: Desk, tmp_path: Path) -> None:
+    first = desk.start("run")
+    read_slot(first)
+    (tmp_path / "standby").mkdir()
+    standby = Desk.at(tmp_path / "standby")
+    standby.environment |= desk.environment
+    second = standby.start("run")
+    read_remark(second, "Waiting for")
+
+    masters = standby.folder / "data" / "instruments"
+    while not (fetched := list(masters.rglob("NSE_*.findings.json"))):
+        assert first.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(0.1)
+    before = fetched[0].stat().st_mtime_ns
+    end(first, signal.SIGKILL)
+    read_slot(second)
+    end(second, signal.SIGTERM)
+
+    assert fetched[0].stat().st_mtime_ns == before, "fetched again"
+
+
 def test_a_bounded_run_ends_by_itself(desk: Desk) -> None:
     done = desk.run("run", "--minutes", "3")
 

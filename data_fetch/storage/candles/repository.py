@@ -204,9 +204,9 @@ class CandleRepository:
                 write_runs(connection, [replace(run, stored=len(changed))])
         return len(changed)
 
-    def minutes_stored(self, day: date) -> int:
-        """How many expected minutes of *day* have a candle, of all instruments."""
-        return candle_holdings(self._store, day).candles
+    def minutes_stored(self, first: date, last: date) -> int:
+        """How many expected minutes from *first* to *last* have a candle, of all instruments."""
+        return candle_holdings(self._store, first, last).candles
 
     def record_run(self, run: SyncRun) -> None:
         """Write the audit row alone: at the end of a run, or of one that had nothing to do."""
