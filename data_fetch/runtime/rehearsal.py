@@ -28,15 +28,19 @@ REHEARSAL_STARTS, REHEARSAL_LASTS = time(8, 0), timedelta(hours=15)
 
 @contextmanager
 def rehearsal_for(
-    settings: Settings, first: date, last: date, reporter: ProgressReporter
+    settings: Settings,
+    first: date,
+    last: date,
+    reporter: ProgressReporter,
+    exchange_calendar: MarketCalendar | None = None,
 ) -> Iterator[tuple[Collector, datetime]]:
     """A collector on a virtual clock with its own exchange, on the morning of *first*, and the
     end of *last*.
 
-    Raises SetupError when the market is closed on all these days, WrongWorld when the named
-    store is a live one.
+    The exchange trades by *exchange_calendar*, else by the reviewed one. Raises SetupError when
+    the market is closed on all these days, WrongWorld when the named store is a live one.
     """
-    calendar = MarketCalendar.reviewed()
+    calendar = exchange_calendar or MarketCalendar.reviewed()
     starts = datetime.combine(first, REHEARSAL_STARTS, IST)
     with ExitStack() as stack:
         # Windows deletes no file that is still open.
