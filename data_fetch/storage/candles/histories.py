@@ -144,6 +144,7 @@ def follow_first_candle(connection: Connection, instrument_key: str) -> None:
         select(func.max(row.trading_date)).where(
             row.instrument_key == instrument_key,
             row.not_expected > 0,
+            row.confirmations > 0,
             row.trading_date < oldest,
         )
     )
