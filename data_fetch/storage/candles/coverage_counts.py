@@ -34,6 +34,11 @@ class CoverageQuery:
     last: date
     expectation: Expectation
 
+    @property
+    def provisional_sessions(self) -> list[date]:
+        """Its trading days whose hours are not reviewed."""
+        return self.expectation.provisional_sessions(self.first, self.last)
+
 
 @dataclass(frozen=True, slots=True)
 class TradingDay:
