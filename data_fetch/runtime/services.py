@@ -14,6 +14,7 @@ from data_fetch.publishing.redis_quotes import QuoteFeed
 from data_fetch.runtime.context import CollectorContext
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.services.backfill import BackfillService
+from data_fetch.services.calendar_refresh import CalendarRefresh
 from data_fetch.services.freshness import FreshnessMonitor
 from data_fetch.services.minute_candles import CandleService
 from data_fetch.services.quotes import LtpService
@@ -65,13 +66,14 @@ def quotes_at(
     """The service that collects quotes.
 
     Without *last_recorded_slot* the store has the slot from which on rows are due. Nothing
-    before now is due in a store without a past, or when its paper market was set back.
+    before now is due in a store without a past.
     """
     provider, store = context.provider, context.store
     now = provider.clock.now()
-    last_recorded_slot = last_recorded_slot or last_due_slot(store, QUOTES)
-    if last_recorded_slot is None or last_recorded_slot > now:
-        last_recorded_slot = minute_of(now) - MINUTE
+    slot = minute_of(now)
+    last_recorded_slot = (
+        last_recorded_slot or last_due_slot(store, QUOTES, before=slot) or slot - MINUTE
+    )
     return LtpService(
         source=provider.sources.quotes,
         source_name=provider.source_name,
@@ -100,6 +102,25 @@ def freshness_at(
             stale_after=settings.stale_after_minutes, frozen_after=settings.frozen_after_slots
         ),
         repair=quotes.repair,
+    )
+
+
+def calendar_refresh_at(
+    context: CollectorContext, calendar: MarketCalendar, reporter: ProgressReporter
+) -> CalendarRefresh:
+    """The service that keeps *calendar* up to date."""
+    settings, provider = context.settings, context.provider
+    return CalendarRefresh(
+        sources=provider.sources.calendars,
+        calendar=calendar,
+        data_folder=settings.data_folder,
+        world=settings.world,
+        clock=provider.clock,
+        running_since=context.running_since,
+        candles=CandleRepository(context.store, context.guard),
+        quotes=QuoteStore(context.store, context.guard),
+        report=reporter.message,
+        stop=context.stop,
     )
 
 

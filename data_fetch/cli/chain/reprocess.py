@@ -5,8 +5,8 @@ from datetime import date, datetime
 import click
 
 from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, print_out, remark
+from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.runtime.chains import chain_reprocess_for
-from data_fetch.runtime.settings import process_settings
 from data_fetch.services.chain_reprocess import ReprocessReport
 
 DATE = click.DateTime(["%Y-%m-%d"])
@@ -30,7 +30,7 @@ def command(
     The times of receipt do not change. Exit status 3 when a response has no chain.
     """
     days = first.date() if first else date.min, last.date() if last else date.max
-    with chain_reprocess_for(process_settings()) as (reprocess, raw_store):
+    with chain_reprocess_for(settings_to_store()) as (reprocess, raw_store):
         bodies = raw_store.raw_responses(
             *days, symbol.upper() if symbol else None, source, report=remark
         )

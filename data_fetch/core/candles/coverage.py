@@ -38,6 +38,8 @@ class State(StrEnum):
 
 # The states of a minute that is expected and has no candle.
 GAPS = (State.NO_TRADE, State.SOURCE_EMPTY, State.MISSED, State.PENDING)
+# Begins the proof of minutes that are not expected because the calendar has their day closed.
+CLOSED_DAY = "calendar"
 # A request could bring a candle for these.
 REQUESTED_AGAIN = (State.MISSED, State.SOURCE_EMPTY, State.NOT_EXPECTED)
 # Where two stores disagree about a minute, the state that stands first here is kept.
@@ -129,7 +131,13 @@ def aged(known: DayCoverage, due: int) -> DayCoverage:
 
 
 def refitted(known: DayCoverage, expected: Spans, due: int) -> DayCoverage:
-    """The same day cut and extended to *expected*, after its trading hours were amended."""
+    """The same day cut and extended to *expected*, after its trading hours were amended.
+
+    Minutes of a day that was closed for a time are expected again.
+    """
+    if any(map(_of_closed_day, known.intervals)):
+        opened = tuple(one for one in known.intervals if not _of_closed_day(one))
+        known = replace(known, intervals=opened)
     held = known.spans(*State)
     if held == expected:
         return aged(known, due)
@@ -147,6 +155,12 @@ def refitted(known: DayCoverage, expected: Spans, due: int) -> DayCoverage:
     waiting = None if added else known.next_attempt
     amended = replace(known, intervals=intervals, provisional=provisional, next_attempt=waiting)
     return aged(amended, due)
+
+
+def on_closed_day(known: DayCoverage, proof: Proof) -> DayCoverage:
+    """The day after the calendar has closed it: nothing that it lacks is expected."""
+    gaps = known.spans(*GAPS)
+    return replace(_set_state(known, gaps, State.NOT_EXPECTED, proof, over=GAPS), next_attempt=None)
 
 
 def with_candles(known: DayCoverage, arrived: Spans, final: Spans) -> DayCoverage:
@@ -203,10 +217,28 @@ def with_failure(
     """
     if known.confirmations:
         return _attempted(known, at, error, max(at + first_wait, known.next_attempt or at))
-    wait = first_wait
-    if known.last_error and known.last_attempt and known.next_attempt:
-        wait = max(first_wait, 2 * (known.next_attempt - known.last_attempt))
-    return _attempted(known, at, error, at + min(wait, LONGEST_WAIT))
+    wait = min(_doubled_wait(known, first_wait), LONGEST_WAIT)
+    return _attempted(known, at, error, at + wait)
+
+
+def with_contradicted_response(known: DayCoverage, error: str, at: datetime) -> DayCoverage:
+    """The day after a response without any candle of it, contradicted by what is stored.
+
+    It settles nothing, and nothing stays settled that such a response settled before.
+    """
+    of_the_day = at.astimezone(IST).date() == known.day
+    longest = LONGEST_SAME_DAY_WAIT if of_the_day else RETRY_AFTER
+    wait = min(_doubled_wait(known, SAME_DAY_WAIT), longest)
+    return _attempted(reopened(known), at, error, at + wait)
+
+
+def reopened(known: DayCoverage) -> DayCoverage:
+    """The day with what responses settled as empty to be fetched, at once."""
+    settled = (State.SOURCE_EMPTY, State.NOT_EXPECTED)
+    if not known.minutes(*settled):
+        return known
+    missed = _set_state(known, known.spans(*settled), State.MISSED, over=settled)
+    return replace(missed, confirmations=0, next_attempt=None)
 
 
 def before_first_candle(known: DayCoverage) -> DayCoverage:
@@ -292,9 +324,22 @@ def _attempt_order(known: DayCoverage) -> tuple[Any, ...]:
 def _replace_state(known: DayCoverage, state: State, other: State) -> DayCoverage:
     """*known* with every minute in *state* changed to *other*; proofs are kept."""
     intervals = tuple(
-        replace(one, state=other) if one.state is state else one for one in known.intervals
+        replace(one, state=other) if one.state is state and not _of_closed_day(one) else one
+        for one in known.intervals
     )
     return replace(known, intervals=intervals)
+
+
+def _doubled_wait(known: DayCoverage, first_wait: timedelta) -> timedelta:
+    """The wait after another failure in a row."""
+    if known.last_error and known.last_attempt and known.next_attempt:
+        return max(first_wait, 2 * (known.next_attempt - known.last_attempt))
+    return first_wait
+
+
+def _of_closed_day(one: CoverageInterval) -> bool:
+    proof = one.proof
+    return one.state is State.NOT_EXPECTED and proof is not None and proof.by.startswith(CLOSED_DAY)
 
 
 def _requested_within(known: DayCoverage, longest: timedelta) -> DayCoverage:

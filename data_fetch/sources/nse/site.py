@@ -145,6 +145,10 @@ class NseSite:
         )
         return self._fetch(path, context or self.context())
 
+    def holidays(self, context: RecordingRequestContext) -> Any:
+        """The parsed list of trading holidays of the current year, by segment."""
+        return self._fetch("/api/holiday-master?type=trading", context)
+
     def _fetch(self, path: str, context: RecordingRequestContext) -> Any:
         if not self._enabled:
             raise ChainError(

@@ -61,6 +61,7 @@ class UpstoxCandleClient(UpstoxCandleEndpoints):
             block=parsed.block,
             complete=parsed.complete,
             rejected_rows=parsed.rejected_rows,
+            without_open_interest=parsed.without_open_interest,
             still_forming=parsed.still_forming,
             requests=context.requests,
             received_at=received_at,
