@@ -143,6 +143,9 @@ class QuoteRepository(Protocol):
     ) -> None:
         """Store quotes, audit row and sync status in one transaction."""
 
+    def recorded_slots(self, first: datetime, last: datetime) -> set[datetime]:
+        """The slots from *first* to *last* that were collected or have a reason why not."""
+
     def record_runs(self, runs: Sequence[SyncRun]) -> None:
         """Store the audit rows of runs without quotes."""
 

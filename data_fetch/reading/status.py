@@ -82,7 +82,11 @@ def store_status(settings: Settings) -> StoreStatus:
             degraded=degraded_reason(settings),
             quotes=QuoteStore(store).holdings(),
             candles=candles,
-            candles_of_last_day=candle_holdings(store, candles.last_day),
+            candles_of_last_day=(
+                candle_holdings(store, candles.last_day, candles.last_day)
+                if candles.last_day
+                else candles
+            ),
             chains=chain_status(settings, store),
             calendar=calendar_status(settings),
             slots=outcomes(store, QUOTES, BEGINNING),

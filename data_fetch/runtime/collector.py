@@ -73,11 +73,11 @@ class Collector:
             first_due=first.next_after(now),
         )
 
-    def tallies(self, day: date) -> Mapping[str, int]:
-        """The counts of its services for *day*, added up by name."""
+    def tallies(self, first: date, last: date) -> Mapping[str, int]:
+        """The counts of its services from *first* to *last*, added up by name."""
         totals: Counter[str] = Counter()
         for service in self.services:
-            totals.update(service.tallies(day))
+            totals.update(service.tallies(first, last))
         return totals
 
     @property

@@ -40,7 +40,7 @@ from data_fetch.core.errors import (
     TransientError,
     UnknownInstrument,
 )
-from data_fetch.core.failures import FailureGroup, first_wait
+from data_fetch.core.failures import FailureGroup, FailureKind, first_wait
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, Session
 from data_fetch.core.ports import CandleSource, Clock
@@ -236,6 +236,18 @@ class BackfillService:
         """How many minutes (days, for the interval `day`) of *order* are still to be fetched."""
         return sum(day.missed for day in self._missing_days(order, self._expectation(order)))
 
+    def unexplained_minutes(self, order: BackfillOrder) -> int:
+        """How many minutes of *order* are due, have no candle and were never requested."""
+        keys = [instrument.instrument_key for instrument in order.instruments]
+        expectation = self._expectation(order)
+        ledger, settled = self._repository.unsettled(keys, order.interval, order.first, order.last)
+        return sum(
+            day.minutes(State.MISSED)
+            for instrument in self._repository.with_auction_history(order.instruments)
+            for day in expectation.days(instrument, order.interval, order.first, order.last, ledger)
+            if day.last_attempt is None and (day.instrument_key, day.day) not in settled
+        )
+
     def prove_no_trades(self, instruments: Sequence[Instrument], job: str = BACKFILL) -> SyncRun:
         """Mark the minutes of today that stored quotes prove to be without trades.
 
@@ -329,17 +341,18 @@ class BackfillService:
     def _record(self, run: "_Run", window: Window, reply: CandleReply) -> None:
         """Store one response, with the ledger and the run's audit row, in one transaction."""
         order = run.plan.order
-        candles = placed_for(window.instrument, reply.block, self._calendar)
+        expectation = Expectation(self._calendar, reply.received_at, order.listed)
+        block = expectation.published(reply.block, window.instrument)
+        candles = placed_for(window.instrument, block, self._calendar)
         provenance = Provenance(
             source=self._source_name,
             is_final=window.endpoint.is_final,
             fetched_at=reply.received_at,
             run_id=run.run_id,
         )
-        expectation = Expectation(self._calendar, reply.received_at, order.listed)
         run.count(window, reply, candles.outside)
         if reply.complete:
-            written = self._repository.record_response(
+            recorded = self._repository.record_response(
                 window,
                 candles,
                 provenance,
@@ -350,7 +363,7 @@ class BackfillService:
             )
         else:
             failure, error = _failure(reply)
-            written = self._repository.record_failure(
+            recorded = self._repository.record_failure(
                 window,
                 candles,
                 provenance,
@@ -361,6 +374,11 @@ class BackfillService:
                 attempt=_attempt(run.run_id, window, reply, error),
                 expectation=expectation,
             )
+        if recorded.fault is not None:
+            run.report.failed(FailureKind.EMPTY_DESPITE_TRADING.group, recorded.fault, window)
+        elif reply.complete and not len(reply.block):
+            run.report.failures[FailureGroup.EMPTY] += 1
+        written = recorded.written
         run.report.inserted += written.inserted
         run.report.revised += written.revised
         run.report.finalised += written.finalised
@@ -429,8 +447,6 @@ class _Run:
         report.done += 1
         report.answered += reply.problem is None
         report.outside += sum(outside.values())
-        if reply.complete and not len(reply.block):
-            report.failures[FailureGroup.EMPTY] += 1
         report.rejected_rows.update(reply.rejected_rows)
         report.without_open_interest += reply.without_open_interest
         if reply.rejected_rows or outside:

@@ -21,7 +21,14 @@ from data_fetch.core.ports import Clock, QuoteRepository, QuoteSource, SlotListe
 from data_fetch.core.quotes.key_results import KeyResult, by_reason, key_results
 from data_fetch.core.quotes.quotes import QuoteResponse, StoredQuote
 from data_fetch.core.quotes.volume_guard import VolumeGuard
-from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, log_facts
+from data_fetch.core.runs import (
+    Outcome,
+    SyncAttempt,
+    SyncRun,
+    SyncState,
+    counted_names,
+    log_facts,
+)
 from data_fetch.core.timetable import CLOCK, QUOTES, Job, Timetable
 from data_fetch.services.recurring import RecurringService
 
@@ -91,19 +98,24 @@ class LtpService(RecurringService):
         """The last slot that was collected or has a row with the reason why not."""
         return self._last_recorded
 
-    def slots_on(self, day: date) -> int:
-        """How many slots the members have on one IST day."""
+    def slots_on(self, first: date, last: date) -> list[datetime]:
+        """The slots of the members on the IST days from *first* to *last*."""
+        days = [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
         slots: set[datetime] = set()
         for group in self._members.groups:
-            slots.update(self._calendar.session(day, group).slots())
-        return len(slots)
+            for day in days:
+                slots.update(self._calendar.session(day, group).slots())
+        return sorted(slots)
 
     def jobs(self, timetable: Timetable) -> Sequence[Job]:
         """Quotes; at the start also for slots that passed while no collector was running."""
         return [timetable.job(QUOTES, self.collect_due, at_start=True)]
 
-    def tallies(self, day: date) -> Mapping[str, int]:
-        return {"slots_due": self.slots_on(day)}
+    def tallies(self, first: date, last: date) -> Mapping[str, int]:
+        """How many slots are due, and how many of them have neither quotes nor a reason."""
+        due = self.slots_on(first, last)
+        recorded = self._repository.recorded_slots(due[0], due[-1]) if due else ()
+        return {"slots_due": len(due), "unexplained_minutes": len(set(due).difference(recorded))}
 
     def collect_due(self) -> None:
         """Collect the slot that has just ended, and record earlier ones as missed."""
@@ -136,11 +148,19 @@ class LtpService(RecurringService):
 
         Raises OutsideError when no quote was received; the failed run is recorded first.
         """
-        slot = minute_of(self._clock.now())
-        run, problem = self._collect(ONCE, slot, self._members.instruments)
+        run, problem = self._collect_once()
         if problem is not None:
             raise problem
         return run
+
+    def try_to_collect(self) -> SyncRun:
+        """The same, but a failure is only in the outcome and the error of the run."""
+        run, _ = self._collect_once()
+        return run
+
+    def _collect_once(self) -> tuple[SyncRun, OutsideError | None]:
+        slot = minute_of(self._clock.now())
+        return self._collect(ONCE, slot, self._members.instruments)
 
     def repair(self, symbols: Collection[str]) -> SyncRun | None:
         """Request *symbols* again, for the slot that has just ended.
@@ -247,7 +267,7 @@ class LtpService(RecurringService):
 
     def _not_requested(self, job: str) -> Mapping[str, object]:
         listed = job != REPAIR and self._unresolved
-        return {"unresolved": listed} if listed else {}
+        return {"unresolved": counted_names(listed)} if listed else {}
 
     def _rows(
         self,

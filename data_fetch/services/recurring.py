@@ -18,8 +18,8 @@ class RecurringService(ABC):
     def jobs(self, timetable: Timetable) -> Sequence[Job]:
         """The jobs of this service, with their rules in *timetable*."""
 
-    def tallies(self, day: date) -> Mapping[str, int]:
-        """Counts for *day* by name, as `data-fetch rehearse --json` has them."""
+    def tallies(self, first: date, last: date) -> Mapping[str, int]:
+        """Counts from *first* to *last* by name, as `data-fetch rehearse --json` has them."""
         return {}
 
     def prepare(self) -> None:

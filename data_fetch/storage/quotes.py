@@ -22,6 +22,7 @@ from data_fetch.storage.runs import (
     fold_attempts,
     last_due_slot,
     record_runs,
+    recorded_slots,
     sync_runs,
     write_runs,
 )
@@ -135,6 +136,10 @@ class QuoteStore:
     def record_runs(self, runs: Sequence[SyncRun]) -> None:
         """Write audit rows of runs without quotes."""
         record_runs(self._store, runs, self._guard)
+
+    def recorded_slots(self, first: datetime, last: datetime) -> set[datetime]:
+        """The slots from *first* to *last* that were collected or have a reason why not."""
+        return recorded_slots(self._store, QUOTES, first, last)
 
     def last_recorded(self, before: datetime) -> datetime | None:
         """The newest slot before *before* that was collected or has a reason why not."""

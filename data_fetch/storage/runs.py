@@ -73,6 +73,15 @@ def last_due_slot(store: Store, job: str, before: datetime) -> datetime | None:
         return found
 
 
+def recorded_slots(store: Store, job: str, first: datetime, last: datetime) -> set[datetime]:
+    """The slots from *first* to *last* for which a run of *job* is recorded."""
+    query = select(sync_runs.c.due_slot).where(
+        sync_runs.c.job == job, sync_runs.c.due_slot.between(first, last)
+    )
+    with store.reading() as connection:
+        return set(connection.scalars(query))
+
+
 def recent_runs(store: Store, limit: int = 20, job: str | None = None) -> list[SyncRun]:
     """The runs that started last, newest first; of one job or of all."""
     query = select(sync_runs).order_by(sync_runs.c.started_at.desc()).limit(limit)

@@ -31,9 +31,10 @@ KEYS = [
     "peak_memory_mb",
     "candles",
     "missed_minutes",
-    "chain_polls",
     "chain_snapshots",
     "chain_legs",
+    "chain_polls",
+    "unexplained_minutes",
 ]
 COUNTS = [name for name in KEYS if name != "seconds"]
 # A second rehearsal in the same store finds everything settled, so it has less to ask.

@@ -106,6 +106,7 @@ MARKET_NAMES = {field.name for field in MARKET_FIELDS}
 GREEK_NAMES = {field.name for field in GREEK_FIELDS} | {"pop"}
 
 SPOT = "underlying_spot_price"
+NSE_UNDERLYINGS = ("NSE_EQ|", "NSE_INDEX|")
 PLACE = ("strike_price", "expiry")
 UNDERLYING_KEY = re.compile(r"[A-Z]{3}_[A-Z]+\|.+", re.ASCII)
 KEY = re.compile(r"[A-Z]{3}_FO\|[0-9]{1,12}", re.ASCII)
@@ -251,6 +252,13 @@ class _Reading:
                 FailureKind.RETYPED_FIELD,
                 f"underlying_key is {shortened(found)}",
                 hint=CHECK_FORMAT,
+            )
+        if not str(found).startswith(NSE_UNDERLYINGS):
+            raise ChainError(
+                FailureKind.OTHER_CHAIN,
+                f"underlying_key {found} is of another exchange",
+                hint="Only chains of NSE's shares and indices are priced: the closing times of "
+                "other exchanges are not known.",
             )
         return str(found)
 

@@ -38,8 +38,8 @@ class CandleHoldings:
     last_day: date | None
 
 
-def candle_holdings(store: Store, day: date | None = None) -> CandleHoldings:
-    """The minutes of all instruments, of one trading date or of all.
+def candle_holdings(store: Store, first: date = date.min, last: date = date.max) -> CandleHoldings:
+    """The minutes of all instruments, from *first* to *last* or of all trading dates.
 
     Sums up rows of the ledger and reads no candles: years of minutes take no time. Minutes that
     were missed since a row was last written are not included.
@@ -55,9 +55,10 @@ def candle_holdings(store: Store, day: date | None = None) -> CandleHoldings:
         missed,
         func.min(trading_date),
         func.max(trading_date),
-    ).where(coverage_table.c.interval == CandleInterval.MINUTE.value)
-    if day is not None:
-        query = query.where(trading_date == day)
+    ).where(
+        coverage_table.c.interval == CandleInterval.MINUTE.value,
+        trading_date.between(first, last),
+    )
     with store.reading() as connection:
         return CandleHoldings(*connection.execute(query).one())
 

@@ -71,7 +71,7 @@ def rehearsal(folder: Path) -> Iterator[tuple[Collector, datetime]]:
     listed = folder / "symbols.txt"
     listed.write_text("\n".join(SYMBOLS))
     settings = Settings.load({"FNO_SYMBOLS_FILE": str(listed)}, folder)
-    with rehearsal_for(settings, SUNDAY, Watcher()) as (collector, until):
+    with rehearsal_for(settings, SUNDAY, SUNDAY, Watcher()) as (collector, until):
         yield collector, until
 
 

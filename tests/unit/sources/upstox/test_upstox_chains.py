@@ -150,6 +150,14 @@ class TestNames:
         assert read_upstox_chain(rows, "RELIANCE").chains[0].underlying == "RELIANCE"
 
 
+@pytest.mark.parametrize("key", ["BSE_INDEX|SENSEX", "BSE_EQ|INE002A01018", "MCX_FO|430268"])
+def test_chains_of_other_exchanges_are_refused(key: str) -> None:
+    """Their expiries end at other times than those of NSE."""
+    with pytest.raises(ChainError, match="another exchange") as refused:
+        read_upstox_chain([row(underlying_key=key)])
+    assert (refused.value.kind, key in str(refused.value)) == (FailureKind.OTHER_CHAIN, True)
+
+
 class TestWhatWasAskedFor:
     def test_is_the_reported_one(self) -> None:
         result = read_upstox_chain([row()], "NIFTY", EXPIRY, underlying_key=NIFTY_KEY)
