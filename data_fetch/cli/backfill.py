@@ -35,12 +35,12 @@ from data_fetch.cli.shared.output import (
     remark,
 )
 from data_fetch.cli.shared.range_options import options_text, range_options
+from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.runs import Outcome
 from data_fetch.reading.coverage_days import DEFAULT_DAYS, DayRange
 from data_fetch.reading.instants import ist_text
 from data_fetch.runtime.one_off import backfill_for
-from data_fetch.runtime.settings import process_settings
 from data_fetch.services.backfill import BackfillOrder, BackfillPlan, BackfillReport
 from data_fetch.services.backfill import Progress as BackfillProgress
 
@@ -76,7 +76,7 @@ def command(
         raise click.UsageError("--all and --symbols exclude each other.")
     if days and (wanted.first or wanted.last):
         raise click.UsageError("--days and --from/--to exclude each other.")
-    with backfill_for(process_settings(), RemarksOnly(), wanted.symbols) as backfill:
+    with backfill_for(settings_to_store(), RemarksOnly(), wanted.symbols) as backfill:
         first, last = replace(wanted, days=days or DEFAULT_DAYS).dates(backfill.today)
         plan = backfill.service.plan(
             BackfillOrder(

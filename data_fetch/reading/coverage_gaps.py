@@ -79,7 +79,7 @@ class GapList:
         """Minutes (days for the interval `day`) that are not present, by cause."""
         found: Counter[State] = Counter()
         for _, gap in self.with_causes(GAPS):
-            found[gap.cause] += lacking_in(gap)
+            found[gap.cause] += gap.candles
         return found
 
     def document(self, causes: Collection[State] = GAPS) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def gaps(
             "trading_date": gap.day,
             "first": instant_of(gap.first),
             "end": instant_of(gap.end),
-            "minutes": gap.end - gap.first,
+            "minutes": _minutes_in(gap),
             "cause": gap.cause.value,
             "proof": proof_text(gap.proof),
             "attempts": gap.attempts,
@@ -198,11 +198,6 @@ def gap_list(settings: Settings, of: DayRange) -> GapList:
     )
 
 
-def lacking_in(gap: Gap) -> int:
-    """How many candles the gap lacks."""
-    return gap.end - gap.first if gap.interval is CandleInterval.MINUTE else 1
-
-
 def minute_text(minute: int) -> str:
     """The IST time of day of a minute number."""
     return f"{instant_of(minute).astimezone(IST):%H:%M}"
@@ -226,6 +221,11 @@ def _document(instrument: Instrument, gap: Gap) -> dict[str, Any]:
         "attempts": gap.attempts,
         "next_attempt": ist_text(gap.next_attempt),
     }
+
+
+def _minutes_in(gap: Gap) -> int:
+    """The minutes without a candle; of a `day` candle, from open to close."""
+    return gap.candles if gap.interval is CandleInterval.MINUTE else gap.end - gap.first
 
 
 def _before_first_document(instrument: Instrument, found: BeforeFirstCandle) -> dict[str, Any]:

@@ -40,7 +40,7 @@ from data_fetch.core.errors import (
     TransientError,
     UnknownInstrument,
 )
-from data_fetch.core.failures import FailureGroup, first_wait
+from data_fetch.core.failures import FailureGroup, FailureKind, first_wait
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, Session
 from data_fetch.core.ports import CandleSource, Clock
@@ -355,7 +355,7 @@ class BackfillService:
         )
         run.count(window, reply, candles.outside)
         if reply.complete:
-            written = self._repository.record_response(
+            recorded = self._repository.record_response(
                 window,
                 candles,
                 provenance,
@@ -366,7 +366,7 @@ class BackfillService:
             )
         else:
             failure, error = _failure(reply)
-            written = self._repository.record_failure(
+            recorded = self._repository.record_failure(
                 window,
                 candles,
                 provenance,
@@ -377,6 +377,11 @@ class BackfillService:
                 attempt=_attempt(run.run_id, window, reply, error),
                 expectation=expectation,
             )
+        if recorded.fault is not None:
+            run.report.failed(FailureKind.EMPTY_DESPITE_TRADING.group, recorded.fault, window)
+        elif reply.complete and not len(reply.block):
+            run.report.failures[FailureGroup.EMPTY] += 1
+        written = recorded.written
         run.report.inserted += written.inserted
         run.report.revised += written.revised
         run.report.finalised += written.finalised
@@ -445,8 +450,6 @@ class _Run:
         report.done += 1
         report.answered += reply.problem is None
         report.outside += sum(outside.values())
-        if reply.complete and not len(reply.block):
-            report.failures[FailureGroup.EMPTY] += 1
         report.rejected_rows.update(reply.rejected_rows)
         report.without_open_interest += reply.without_open_interest
         if reply.rejected_rows or outside:

@@ -21,7 +21,14 @@ from data_fetch.core.ports import Clock, QuoteRepository, QuoteSource, SlotListe
 from data_fetch.core.quotes.key_results import KeyResult, by_reason, key_results
 from data_fetch.core.quotes.quotes import QuoteResponse, StoredQuote
 from data_fetch.core.quotes.volume_guard import VolumeGuard
-from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, log_facts
+from data_fetch.core.runs import (
+    Outcome,
+    SyncAttempt,
+    SyncRun,
+    SyncState,
+    counted_names,
+    log_facts,
+)
 from data_fetch.core.timetable import CLOCK, QUOTES, Job, Timetable
 from data_fetch.services.recurring import RecurringService
 
@@ -141,11 +148,19 @@ class LtpService(RecurringService):
 
         Raises OutsideError when no quote was received; the failed run is recorded first.
         """
-        slot = minute_of(self._clock.now())
-        run, problem = self._collect(ONCE, slot, self._members.instruments)
+        run, problem = self._collect_once()
         if problem is not None:
             raise problem
         return run
+
+    def try_to_collect(self) -> SyncRun:
+        """The same, but a failure is only in the outcome and the error of the run."""
+        run, _ = self._collect_once()
+        return run
+
+    def _collect_once(self) -> tuple[SyncRun, OutsideError | None]:
+        slot = minute_of(self._clock.now())
+        return self._collect(ONCE, slot, self._members.instruments)
 
     def repair(self, symbols: Collection[str]) -> SyncRun | None:
         """Request *symbols* again, for the slot that has just ended.
@@ -252,7 +267,7 @@ class LtpService(RecurringService):
 
     def _not_requested(self, job: str) -> Mapping[str, object]:
         listed = job != REPAIR and self._unresolved
-        return {"unresolved": listed} if listed else {}
+        return {"unresolved": counted_names(listed)} if listed else {}
 
     def _rows(
         self,

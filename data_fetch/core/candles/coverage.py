@@ -217,10 +217,28 @@ def with_failure(
     """
     if known.confirmations:
         return _attempted(known, at, error, max(at + first_wait, known.next_attempt or at))
-    wait = first_wait
-    if known.last_error and known.last_attempt and known.next_attempt:
-        wait = max(first_wait, 2 * (known.next_attempt - known.last_attempt))
-    return _attempted(known, at, error, at + min(wait, LONGEST_WAIT))
+    wait = min(_doubled_wait(known, first_wait), LONGEST_WAIT)
+    return _attempted(known, at, error, at + wait)
+
+
+def with_contradicted_response(known: DayCoverage, error: str, at: datetime) -> DayCoverage:
+    """The day after a response without any candle of it, contradicted by what is stored.
+
+    It settles nothing, and nothing stays settled that such a response settled before.
+    """
+    of_the_day = at.astimezone(IST).date() == known.day
+    longest = LONGEST_SAME_DAY_WAIT if of_the_day else RETRY_AFTER
+    wait = min(_doubled_wait(known, SAME_DAY_WAIT), longest)
+    return _attempted(reopened(known), at, error, at + wait)
+
+
+def reopened(known: DayCoverage) -> DayCoverage:
+    """The day with what responses settled as empty to be fetched, at once."""
+    settled = (State.SOURCE_EMPTY, State.NOT_EXPECTED)
+    if not known.minutes(*settled):
+        return known
+    missed = _set_state(known, known.spans(*settled), State.MISSED, over=settled)
+    return replace(missed, confirmations=0, next_attempt=None)
 
 
 def before_first_candle(known: DayCoverage) -> DayCoverage:
@@ -310,6 +328,13 @@ def _replace_state(known: DayCoverage, state: State, other: State) -> DayCoverag
         for one in known.intervals
     )
     return replace(known, intervals=intervals)
+
+
+def _doubled_wait(known: DayCoverage, first_wait: timedelta) -> timedelta:
+    """The wait after another failure in a row."""
+    if known.last_error and known.last_attempt and known.next_attempt:
+        return max(first_wait, 2 * (known.next_attempt - known.last_attempt))
+    return first_wait
 
 
 def _of_closed_day(one: CoverageInterval) -> bool:

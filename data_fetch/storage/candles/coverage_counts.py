@@ -139,6 +139,8 @@ def days_before_first_candle(
             row.interval == scope.interval.value,
             row.trading_date.between(scope.first, scope.last),
             row.not_expected > 0,
+            # A day that the calendar has closed is not expected either, and has none.
+            row.next_attempt.is_not(None),
         )
         .group_by(row.instrument_key)
     )

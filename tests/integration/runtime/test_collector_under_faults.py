@@ -218,7 +218,7 @@ def test_one_bad_row_affects_no_other(
     run = env.collect()
 
     assert (str(run.outcome), run.stored, getattr(run, counted)) == ("incomplete", ALL - 1, 1)
-    assert reason in run.details[counted]["TCS"]
+    assert reason in run.details[counted]["sample"]["TCS"]
     assert (env.stored("TCS"), env.stored("RELIANCE")) == (0, 1)
 
 
@@ -230,7 +230,7 @@ def test_volume_that_falls_within_the_day_is_rejected(env: CollectorEnv) -> None
 
     run = env.collect()
 
-    assert "volume fell" in run.details["rejected"]["TCS"]
+    assert "volume fell" in run.details["rejected"]["sample"]["TCS"]
     assert (env.stored("TCS"), env.stored("RELIANCE")) == (1, 2)
 
 

@@ -212,7 +212,7 @@ def test_an_unknown_key_does_not_affect_the_others(env: CollectorEnv) -> None:
 
     first, second, third = env.runs("candles")
     assert (first.outcome, first.quarantined) == ("incomplete", 1)
-    assert "TCS" in first.details["quarantined"]
+    assert "TCS" in first.details["quarantined"]["sample"]
     # The suspect is requested apart from the others.
     assert first.requests > second.requests == third.requests == 2
     assert sorted(env.candles("RELIANCE")) == times("13:45", 3)
