@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from data_fetch.cli.shared.calendar_lines import remark_on_provisional
 from data_fetch.cli.shared.output import (
     INCOMPLETE,
     counted,
@@ -94,6 +95,7 @@ def export(
     ) as found:
         WRITERS[form](found, [Kind(kind) for kind in kinds], output)
     remark(completeness_text(found))
+    remark_on_provisional(found.provisional_sessions)
     if found.completeness.missed:
         raise SystemExit(INCOMPLETE)
 

@@ -7,6 +7,7 @@ from itertools import groupby
 
 import click
 
+from data_fetch.cli.shared.calendar_lines import remark_on_provisional
 from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, print_out, remark
 from data_fetch.cli.shared.range_options import options_text, range_options
 from data_fetch.core.candles.candles import CandleInterval
@@ -68,6 +69,7 @@ def _print_grid(grid: CoverageGrid, wanted: DayRange) -> None:
     if grid.states[State.UNKNOWN_INSTRUMENT]:
         print_out(LEGEND_OF_UNKNOWN)
     print_out(_totals_text(grid))
+    remark_on_provisional(grid.provisional_sessions)
     if len(days) > width:
         remark("The grid is wider than the screen: name --from, --to or --symbols for less.")
     if grid.totals.missed:

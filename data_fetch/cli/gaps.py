@@ -5,6 +5,7 @@ from datetime import datetime
 
 import click
 
+from data_fetch.cli.shared.calendar_lines import remark_on_provisional
 from data_fetch.cli.shared.output import (
     INCOMPLETE,
     counted,
@@ -80,6 +81,7 @@ def _print_gaps(found: GapList, causes: Sequence[State], wanted: DayRange) -> No
             "--json lists all of them"
         )
     print_out(_totals_text(found))
+    remark_on_provisional(found.provisional_sessions)
     if found.missed:
         remark(_next_step(found.missed, found.now, wanted))
 

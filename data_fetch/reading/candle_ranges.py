@@ -65,7 +65,8 @@ class Candles:
 class CandleRange:
     """A range of one stock's candles in an open store; nothing of it is in memory yet.
 
-    *now* is the instant that the completeness is judged at.
+    *now* is the instant that the completeness is judged at. The hours of
+    *provisional_sessions* are not reviewed.
     """
 
     symbol: str
@@ -74,6 +75,7 @@ class CandleRange:
     as_of: datetime | None
     now: datetime
     completeness: Completeness
+    provisional_sessions: Sequence[date]
     store: Store
 
     @property
@@ -237,6 +239,7 @@ def candle_range(
             as_of=as_of,
             now=expectation.now,
             completeness=completeness_of(days),
+            provisional_sessions=expectation.provisional_sessions(first, last),
             store=records.store,
         )
 

@@ -90,7 +90,8 @@ class InstrumentDays:
 class CoverageGrid:
     """The coverage of *rows* of instruments from *first* to *last*, as of *now*.
 
-    *changed* is when a row of the ledger last changed; None for a ledger without rows.
+    *changed* is when a row of the ledger last changed; None for a ledger without rows. The hours
+    of *provisional_sessions* are not reviewed.
     """
 
     interval: CandleInterval
@@ -99,6 +100,7 @@ class CoverageGrid:
     now: datetime
     changed: datetime | None
     rows: Sequence[InstrumentDays]
+    provisional_sessions: Sequence[date]
     totals: DayCounts
     states: Counter[State]
 
@@ -123,6 +125,7 @@ class CoverageGrid:
                 }
                 for row in self.rows
             ],
+            "provisional_sessions": [day.isoformat() for day in self.provisional_sessions],
             "totals": {
                 **self.totals._asdict(),
                 "days": {state.value: self.states[state] for state in STATES},
@@ -258,6 +261,7 @@ def coverage_grid(settings: Settings, of: DayRange) -> CoverageGrid:
         now=query.expectation.now,
         changed=changed,
         rows=rows,
+        provisional_sessions=query.provisional_sessions,
         totals=summed([DayCounts(), *counted]),
         states=Counter(counts.state for counts in counted),
     )

@@ -62,6 +62,7 @@ class GapList:
     now: datetime
     changed: datetime | None
     rows: Sequence[InstrumentGaps]
+    provisional_sessions: Sequence[date]
 
     def with_causes(self, causes: Collection[State]) -> Iterator[tuple[Instrument, Gap]]:
         """The gaps of these causes, each with its instrument."""
@@ -90,6 +91,7 @@ class GapList:
                 for row in self.rows
                 if row.before_first is not None
             ],
+            "provisional_sessions": [day.isoformat() for day in self.provisional_sessions],
         }
 
 
@@ -190,6 +192,7 @@ def gap_list(settings: Settings, of: DayRange) -> GapList:
         now=query.expectation.now,
         changed=changed,
         rows=rows,
+        provisional_sessions=query.provisional_sessions,
     )
 
 

@@ -89,7 +89,8 @@ class BackfillOrder:
 class BackfillPlan:
     """The requests that an order needs now, and their cost.
 
-    *held_back* days are incomplete too, but are not requested before *next_attempt*.
+    *held_back* days are incomplete too, but are not requested before *next_attempt*. The hours of
+    *provisional_sessions* are not reviewed.
     """
 
     order: BackfillOrder
@@ -97,6 +98,7 @@ class BackfillPlan:
     estimate: Estimate
     held_back: int
     next_attempt: datetime | None
+    provisional_sessions: Sequence[date]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +185,7 @@ class BackfillService:
     def plan(self, order: BackfillOrder) -> BackfillPlan:
         """The fewest requests for the missing days of *order*, and how long they take.
 
-        Sends nothing. Raises CalendarUnknown when the order reaches beyond the calendar.
+        Sends nothing. Raises CalendarUnknown when the order begins before the calendar.
         """
         expectation = self._expectation(order)
         now = expectation.now
@@ -202,6 +204,7 @@ class BackfillService:
             estimate=estimate(planned, self._budgets(), now),
             held_back=len(waiting),
             next_attempt=min(waiting, default=None),
+            provisional_sessions=expectation.provisional_sessions(order.first, order.last),
         )
 
     def run(

@@ -48,6 +48,7 @@ def document(report: ReprocessReport) -> dict[str, object]:
         "bodies": report.bodies,
         "renewed": report.renewed,
         "added": report.added,
+        "unchanged": report.unchanged,
         "confirming": report.confirming,
         "faults": report.failures,
     }
@@ -59,6 +60,7 @@ def sentence(report: ReprocessReport) -> str:
     failures = ", ".join(f"{count} {failure}" for failure, count in sorted(report.failures.items()))
     return (
         f"{counted(report.bodies, 'raw response')}: {counted(report.renewed, 'snapshot')} "
-        f"rewritten, {report.added:,} added, {counted(report.confirming, 'confirmation')}"
+        f"rewritten, {report.unchanged:,} unchanged, {report.added:,} added, "
+        f"{counted(report.confirming, 'confirmation')}"
         f"{f'; without a chain: {failures}' if failures else ''}."
     )

@@ -14,7 +14,13 @@ from data_fetch.core.candles.coverage import DayCoverage, never_requested, refit
 from data_fetch.core.clock import IST
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import KeyPeriod
-from data_fetch.core.market.calendar import MarketCalendar, Session, group_of
+from data_fetch.core.market.calendar import (
+    MarketCalendar,
+    Segment,
+    Session,
+    TradingGroup,
+    group_of,
+)
 from data_fetch.core.market.session import instant_of, minute_number
 
 DAY = timedelta(days=1)
@@ -24,6 +30,9 @@ FINISHED_AFTER = timedelta(minutes=5)
 # From its midnight until the candle of a whole day can be taken as final: nothing trades after
 # 15:40 on an ordinary day, and auction prices are published before.
 DAY_IS_OVER = timedelta(hours=15, minutes=45)
+
+
+SEGMENTS_AS_TRADED = [TradingGroup(segment, auction=False) for segment in Segment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,17 @@ class Expectation:
             if held and session.open:
                 yield session
             day += DAY
+
+    def provisional_sessions(self, first: date, last: date) -> list[date]:
+        """The trading days of the range, up to today, whose hours are not reviewed."""
+        day, last = max(first, self.calendar.reviewed_from), min(last, self.today)
+        found = []
+        while day <= last:
+            sessions = [self.calendar.session(day, group) for group in SEGMENTS_AS_TRADED]
+            if any(session.open and session.provisional for session in sessions):
+                found.append(day)
+            day += DAY
+        return found
 
     def days(
         self,

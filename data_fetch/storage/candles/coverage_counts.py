@@ -43,6 +43,11 @@ class CoverageQuery:
         """The same with all days under every key, also those that belong to another key."""
         return replace(self, expectation=replace(self.expectation, periods={}))
 
+    @property
+    def provisional_sessions(self) -> list[date]:
+        """Its trading days whose hours are not reviewed."""
+        return self.expectation.provisional_sessions(self.first, self.last)
+
 
 @dataclass(frozen=True, slots=True)
 class TradingDay:

@@ -264,7 +264,7 @@ def test_every_gap_of_a_past_range(run: Run, held: Store) -> None:
 
     ended = run("gaps", *options(MONDAY, WEDNESDAY, "--json"))
 
-    assert list(ended.document) == ["gaps", "before_first_bar"]
+    assert list(ended.document) == ["gaps", "before_first_bar", "provisional_sessions"]
     assert ended.gaps == MIXED
     assert [list(one) for one in ended.gaps] == [list(MIXED[0])] * 4
     assert ended.status == 3
@@ -302,6 +302,7 @@ def test_days_before_the_first_candle_are_named_and_no_gaps(run: Run, held: Stor
                 "next_attempt": "2025-06-13T09:00:00+05:30",
             }
         ],
+        "provisional_sessions": [],
     }
 
 
@@ -490,6 +491,7 @@ def test_the_grid(run: Run, held: Store) -> None:
                 ("TCS", "NSE_EQ|INE467B01029"),
             ]
         ],
+        "provisional_sessions": [],
         "totals": {
             **EMPTY_COUNTS,
             "expected": 2250,
@@ -961,3 +963,30 @@ def test_a_store_of_the_other_world_is_not_read(
 @pytest.mark.parametrize("command", ["gaps", "coverage", "audit"])
 def test_an_empty_list_of_symbols_does_not_mean_all(run: Run, held: Store, command: str) -> None:
     assert run(command, "--symbols", "").status == 2
+
+
+# --- after the reviewed calendar --------------------------------------------------------------
+
+
+def test_days_after_the_reviewed_calendar_have_answers_and_are_marked(
+    run: Run, held: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    eve, new_year, monday = date(2026, 12, 31), date(2027, 1, 1), date(2027, 1, 4)
+    now = datetime(2027, 1, 4, 10, 30, tzinfo=IST)
+    with PaperExchange(ScaledClock(now, speed=1e-6), symbols=("RELIANCE",)) as running:
+        monkeypatch.setenv("UPSTOX_BASE_URL", running.url)
+        marked = [str(new_year), str(monday)]
+        words = "2 sessions from 2027-01-01 to 2027-01-04: provisional"
+        one = options(eve, monday)
+
+        for command, status in (("gaps", 3), ("coverage", 3), ("backfill", 0)):
+            plan = ("--plan",) if command == "backfill" else ()
+            told = run(command, *plan, *one, "--json")
+            assert (told.status, told.document["provisional_sessions"]) == (status, marked)
+            assert words in run(command, *plan, *one).noted
+
+        exported = run(
+            "candles", "export", "RELIANCE", *options(eve, monday)[2:], "--format", "csv"
+        )
+        assert exported.status == 3
+        assert words in exported.noted
