@@ -14,7 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import ClauseElement, select, text
 
-from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
+from data_fetch.core.candles.candles import (
+    CandleBlock,
+    CandleInterval,
+    InstrumentDays,
+    Kind,
+    Provenance,
+)
 from data_fetch.core.errors import BadRecord, StoreUnreachable
 from data_fetch.core.market.calendar import MarketCalendar, group_of
 from data_fetch.core.market.session import instant_of, midnight_number, minute_number
@@ -33,7 +39,7 @@ from data_fetch.storage.candles.candles import (
     revisions,
     revisions_on,
 )
-from data_fetch.storage.candles.volumes import StoredVolumes
+from data_fetch.storage.candles.evidence import StandingFeed, StoredEvidence
 from data_fetch.storage.database import binary_copy
 from data_fetch.storage.database.store import Store, open_store
 
@@ -381,9 +387,12 @@ def test_the_volume_of_a_session_is_the_sum_of_its_minutes(store: Store) -> None
     )
 
     with store.reading() as connection:
-        assert StoredVolumes(connection, STOCK, DAY, DAY).of_minutes(session) == 6_000_000_000
-        other = replace(STOCK, instrument_key="NONE")
-        assert StoredVolumes(connection, other, DAY, DAY).of_minutes(session) == 0
+        for of, volume in ((STOCK, 6_000_000_000), (replace(STOCK, instrument_key="NONE"), 0)):
+            days = InstrumentDays(
+                instrument=of, interval=CandleInterval.MINUTE, first=DAY, last=DAY
+            )
+            stored = StoredEvidence(connection, days, StandingFeed())
+            assert stored.of_minutes(session) == volume
 
 
 def test_reading_takes_one_instrument_one_interval_and_a_half_open_range(store: Store) -> None:
