@@ -15,6 +15,7 @@ from data_fetch.storage.database.tables import (
     Base,
     CandleRevision,
     CandleRow,
+    CoverageRevisionRow,
     CoverageRow,
     DataSyncStatus,
     InstrumentLineage,
@@ -162,6 +163,16 @@ SAMPLE: dict[type[Base], dict[str, Any]] = {
         "tick_size": Decimal("0.05"),
         "cas_eligible": True,
     },
+    CoverageRevisionRow: {
+        "instrument_key": KEY,
+        "interval": "1minute",
+        "trading_date": DAY,
+        "superseded_at": AT,
+        "stretches": [[555, 556, "source_empty", "an answer", "r", 0]],
+        "provisional_spans": [],
+        "changed_at": AT,
+        "run_id": "r",
+    },
     InstrumentMasterRow: {"as_of": DAY},
     AuctionDay: {"instrument_key": KEY, "trading_date": DAY, "eligible": False, "run_id": "r"},
 }
@@ -254,6 +265,7 @@ def test_every_row_is_merged_and_a_second_merge_changes_nothing(
             id="revisions",
         ),
         pytest.param(
+            CoverageRevisionRow,
             CoverageRow,
             {
                 "present": 3,
@@ -306,6 +318,7 @@ def test_two_ledgers_of_a_day_are_combined_and_a_second_time_changes_nothing(
     proved = [558, 559, "no_trade", "quotes", "q", 1_789_000_000_000_000]
     put(
         src,
+        CoverageRevisionRow,
         CoverageRow,
         stretches=[[555, 556, "missed"], [556, 558, "present"], proved],
         provisional_spans=[[557, 558]],
