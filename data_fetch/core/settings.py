@@ -2,6 +2,9 @@
 
 Values are read from the process environment, then from `.env` in the working folder. All
 problems are reported at once. Secrets are `SecretStr`: printing does not show them.
+
+Without a source and a token the paper exchange is used. A name or a file by which a source or a
+token was probably meant is a problem then, and a warning otherwise.
 """
 
 import re
@@ -11,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, quote, unquote, unquote_plus, urlsplit
 
-from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -24,7 +26,9 @@ from pydantic import (
     model_validator,
 )
 
+from data_fetch.core.env_file import misplaced_env_files, read_env_file
 from data_fetch.core.errors import SettingsInvalid
+from data_fetch.core.setting_names import SOURCE, TOKEN, meant_settings
 from data_fetch.core.world import World
 
 UPSTOX_URL = "https://api.upstox.com"
@@ -94,6 +98,8 @@ class Settings(BaseModel):
 
     folder: Path
     token_in_environment: bool = False
+    world_reason: str = ""
+    warnings: tuple[str, ...] = ()
     ignored_mongo_name: str | None = None
 
     data_source: Literal["upstox", "nse", "paper"] = Field(validation_alias=env("DATA_SOURCE"))
@@ -157,6 +163,14 @@ class Settings(BaseModel):
         return World.PAPER if self.data_source == "paper" else World.LIVE
 
     @property
+    def notices(self) -> list[str]:
+        """Lines for people before anything is stored: the world and why it is this one, and
+        names that are nearly settings."""
+        prices = "invented prices" if self.world is World.PAPER else "real prices"
+        world = f"World     {self.world} ({prices}): {self.world_reason}"
+        return [world, *(f"Warning: {each}" for each in self.warnings)]
+
+    @property
     def data_folder(self) -> Path:
         return self.folder / "data"
 
@@ -208,26 +222,88 @@ class Settings(BaseModel):
 
         Raises SettingsInvalid, naming every problem and never a secret's value.
         """
-        in_file = read_env_file(folder / ".env")
+        env_file = folder / ".env"
+        in_file = read_env_file(env_file)
         # An empty value in the environment means "not set", as in most programs.
         in_environment = {name: value for name, value in environment.items() if value.strip()}
         merged = {**in_file, **in_environment}
+        meant = meant_settings(merged, SETTING_NAMES)
+        deciding = [name for name in meant if meant[name] in WORLD_SETTINGS]
+        problems: list[str] = []
+        if merged.keys().isdisjoint(WORLD_SETTINGS):
+            problems = [_unknown(name, meant[name]) for name in deciding] + _misplaced(folder)
+            meant = {name: meant[name] for name in meant if name not in deciding}
         try:
-            return cls.model_validate(
+            settings = cls.model_validate(
                 {
                     **merged,
                     "folder": folder,
                     "token_in_environment": "UPSTOX_ACCESS_TOKEN" in in_environment,
                     "ignored_mongo_name": next((n for n in MONGO_NAMES if n in merged), None),
+                    "world_reason": _world_reason(in_file, in_environment, env_file),
+                    "warnings": tuple(_unknown(name, meant[name]) for name in meant),
                 }
             )
         except ValidationError as invalid:
             raise SettingsInvalid(
-                [
+                problems
+                + [
                     f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
                     for e in invalid.errors()
                 ]
             ) from None
+        if problems:
+            raise SettingsInvalid(problems)
+        return settings
+
+
+# Every name by which a setting can be given.
+SETTING_NAMES = frozenset(
+    str(name)
+    for field in Settings.model_fields.values()
+    if isinstance(field.validation_alias, AliasChoices)
+    for name in field.validation_alias.choices
+)
+WORLD_SETTINGS = frozenset({SOURCE, TOKEN})
+IF_PAPER = f"For invented prices set {SOURCE}=paper"
+
+
+def _unknown(name: str, meant: str) -> str:
+    why = f". {IF_PAPER}" if meant in WORLD_SETTINGS else ""
+    return f"{name} is no setting: did you mean {meant}?{why}"
+
+
+def _misplaced(folder: Path) -> list[str]:
+    """Files by which settings were probably given, in a folder without `.env`."""
+    return [
+        f"{found} is not read: settings belong into {folder / '.env'}. {IF_PAPER}"
+        for found in misplaced_env_files(folder)
+        if found.parent == folder or _decides_a_world(found)
+    ]
+
+
+def _decides_a_world(env_file: Path) -> bool:
+    """Whether the `.env` of another folder chooses a world; False when it cannot be read."""
+    try:
+        names = read_env_file(env_file)
+    except SettingsInvalid:
+        return False
+    meant = meant_settings(names, SETTING_NAMES)
+    return not WORLD_SETTINGS.isdisjoint([*names, *meant.values()])
+
+
+def _world_reason(
+    in_file: Mapping[str, str], in_environment: Mapping[str, str], env_file: Path
+) -> str:
+    """Which setting decides the world, and where it is set."""
+    places = {"the environment": in_environment, str(env_file): in_file}
+    for name in (SOURCE, TOKEN):
+        place = next((place for place, values in places.items() if name in values), None)
+        if place is not None:
+            shown = f"{SOURCE}={places[place][SOURCE]}" if name == SOURCE else name
+            return f"{shown} is set in {place}"
+    file = str(env_file) if env_file.exists() else f"{env_file}, which does not exist,"
+    return f"neither {SOURCE} nor {TOKEN} is set in {file} or in the environment"
 
 
 def passwords_in(url: str) -> Iterator[str]:
@@ -239,15 +315,3 @@ def passwords_in(url: str) -> Iterator[str]:
 
 def _revealed(secret: SecretStr | None) -> str:
     return "" if secret is None else secret.get_secret_value()
-
-
-def read_env_file(path: Path) -> dict[str, str]:
-    """The non-empty values of a `.env` file; none if there is no file.
-
-    Raises SettingsInvalid when the file exists and cannot be read.
-    """
-    try:
-        values = dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
-    except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsInvalid([f"{path} cannot be read ({type(problem).__name__})"]) from None
-    return {name: value for name, value in values.items() if value and value.strip()}

@@ -82,6 +82,8 @@ class DataScheduler:
         network.
         """
         settings = process_settings()
+        for line in settings.notices:
+            reporter.message(line)
         chosen = store_for_run(settings, reporter.message)
         self._until = None
         running_since: datetime | None = None

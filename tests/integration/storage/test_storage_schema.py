@@ -10,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, Float, Integer, TableClause, inspect, select, text
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
+from sqlalchemy.exc import IntegrityError
 
 from data_fetch import PACKAGE_FOLDER
 from data_fetch.core.errors import SetupError, StoreUnreachable
@@ -111,6 +112,34 @@ def test_rows_survive_the_renaming_in_both_directions(engine: Engine) -> None:
     assert found("rejected") == [3, 4, "ok", "rejected"]
     alembic(engine, "downgrade", "0003")
     assert found("set_aside") == [3, 4, "ok", "set_aside"]
+
+
+def test_figures_may_be_unknown_in_a_store_that_has_rows(engine: Engine) -> None:
+    figures = {"ltp_data": "volume", "candles": "oi", "candle_revisions": "oi"}
+    flags = {"is_final": True, "off_session": False}
+    alembic(engine, "downgrade", "0005")
+    for name in figures:
+        filled_row(engine, name, instrument_key="before", symbol="BEFORE", **flags)
+
+    alembic(engine, "upgrade", "head")
+    for name, column in figures.items():
+        facts = {column: None, "instrument_key": "after", "symbol": "AFTER"}
+        filled_row(engine, name, **facts, **flags)
+
+    def found(name: str) -> list[object]:
+        of = untyped(name, "instrument_key", figures[name]).c
+        query = select(of[figures[name]]).order_by(of.instrument_key)
+        with reading(engine) as connection:
+            return list(connection.scalars(query))
+
+    assert [found(name) for name in figures] == [[None, 1]] * 3
+    if engine.dialect.name == "sqlite":
+        with reading(engine) as connection:
+            assert connection.execute(text("PRAGMA integrity_check")).all() == [("ok",)]
+    alembic(engine, "downgrade", "0005")
+    assert [found(name) for name in figures] == [[0, 1]] * 3
+    with pytest.raises(IntegrityError):
+        filled_row(engine, "candles", oi=None, instrument_key="later", **flags)
 
 
 def test_plain_alembic_works_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
