@@ -135,6 +135,7 @@ SAMPLE: dict[type[Base], dict[str, Any]] = {
         "missed": 2,
         "pending": 0,
         "not_expected": 0,
+        "unknown_instrument": 0,
         "provisional": 1,
         "stretches": [[555, 557, "present"], [557, 559, "missed"]],
         "provisional_spans": [[556, 557]],
@@ -265,7 +266,6 @@ def test_every_row_is_merged_and_a_second_merge_changes_nothing(
             id="revisions",
         ),
         pytest.param(
-            CoverageRevisionRow,
             CoverageRow,
             {
                 "present": 3,
@@ -318,7 +318,6 @@ def test_two_ledgers_of_a_day_are_combined_and_a_second_time_changes_nothing(
     proved = [558, 559, "no_trade", "quotes", "q", 1_789_000_000_000_000]
     put(
         src,
-        CoverageRevisionRow,
         CoverageRow,
         stretches=[[555, 556, "missed"], [556, 558, "present"], proved],
         provisional_spans=[[557, 558]],
