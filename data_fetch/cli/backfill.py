@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from data_fetch.cli.shared.calendar_lines import remark_on_provisional
 from data_fetch.cli.shared.output import (
     INCOMPLETE,
     REFUSED,
@@ -92,6 +93,7 @@ def command(
                 emit(plan_document(plan))
             else:
                 print_out(plan_sentence(plan))
+                remark_on_provisional(plan.provisional_sessions)
             return
         remark(plan_sentence(plan))
         with finishing_on_a_signal(backfill.stop), progress_bar(plan) as advance:
@@ -175,6 +177,7 @@ def plan_document(plan: BackfillPlan) -> dict[str, object]:
         "seconds": round(cost.duration.total_seconds(), 1),
         "held_back": plan.held_back,
         "next_attempt": ist_text(plan.next_attempt),
+        "provisional_sessions": [day.isoformat() for day in plan.provisional_sessions],
     }
 
 

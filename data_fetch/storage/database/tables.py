@@ -214,6 +214,7 @@ class CoverageRow(Base):
     present: Mapped[int] = mapped_column(Integer)
     no_trade: Mapped[int] = mapped_column(Integer)
     source_empty: Mapped[int] = mapped_column(Integer)
+    unknown_instrument: Mapped[int] = mapped_column(Integer, server_default="0")
     missed: Mapped[int] = mapped_column(Integer)
     pending: Mapped[int] = mapped_column(Integer)
     not_expected: Mapped[int] = mapped_column(Integer)
@@ -241,8 +242,8 @@ class InstrumentMasterRow(Base):
 
 
 class InstrumentTerms(Base):
-    """Lot, tick and eligibility for the closing auction from *effective_from* on, the date of the
-    first master that had them.
+    """Lot, tick, eligibility for the closing auction, strike and expiry from *effective_from* on,
+    the date of the first master that had them.
 
     There is a row only where the terms differ from those before; before the first one they are
     unknown.
@@ -256,6 +257,8 @@ class InstrumentTerms(Base):
     lot_size: Mapped[int | None]
     tick_size: Mapped[Decimal | None]
     cas_eligible: Mapped[bool] = mapped_column(server_default=false())
+    strike: Mapped[Decimal | None]
+    expiry: Mapped[date | None]
 
 
 class AuctionDay(Base):
