@@ -258,8 +258,8 @@ class InstrumentMasterRow(Base):
 
 
 class InstrumentTerms(Base):
-    """Lot, tick and eligibility for the closing auction from *effective_from* on, the date of the
-    first master that had them.
+    """Lot, tick, eligibility for the closing auction, strike and expiry from *effective_from* on,
+    the date of the first master that had them.
 
     There is a row only where the terms differ from those before; before the first one they are
     unknown.
@@ -273,6 +273,8 @@ class InstrumentTerms(Base):
     lot_size: Mapped[int | None]
     tick_size: Mapped[Decimal | None]
     cas_eligible: Mapped[bool] = mapped_column(server_default=false())
+    strike: Mapped[Decimal | None]
+    expiry: Mapped[date | None]
 
 
 class AuctionDay(Base):

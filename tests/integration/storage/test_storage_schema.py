@@ -1,5 +1,6 @@
 """Migrations and models agree, and the schema of a store is created, upgraded or rejected."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -232,6 +233,45 @@ def test_a_redacted_url_shows_everything_but_the_password() -> None:
     in_the_query = "postgresql://a@h/d?password=b&sslmode=require&sslpassword=c"
     assert redacted(in_the_query) == "postgresql://a@h/d?sslmode=require"
     assert redacted("nonsense") == "(not a database URL)"
+    assert redacted("postgresql://u:p@host:port/d") == "(not a database URL)"
+    assert redacted("postgresql://u:S3cret@Tail99@h/d") == "(not a database URL)"
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("postgresql://user:S3cret@host:port/database", "is not a database URL"),
+        ("postgresql://user:S3cret@[::1/db", "is not a database URL"),
+        ("postgresql://u:S3cret@Tail99@127.0.0.1:5432/x", "has more than one @"),
+        ("postgresql://u:S3cret@Tail99/x@127.0.0.1:5432/x", "has more than one @"),
+        ("postgresql://u:S3cret@Tail99:y@127.0.0.1:5432/x", "@"),
+        ("market.db", "is not a database URL"),
+        ("postgres:/x", "is not a database URL"),
+        ("mysql://u:S3cret@h/d", "are not known"),
+        ("postgresql+asyncpg://u:S3cret@h/d", "are not known"),
+        ("sqlite://", "names no file"),
+        ("sqlite://folder/file.db", "SQLite"),
+        ("sqlite:////dev/null", "is no file"),
+        ("sqlite:////", "is no file"),
+        ("postgresql://u:S3cret@h:99999/d", "port"),
+        ("postgresql://u:S3cret@h/d?sslmod=require", "sslmod"),
+    ],
+)
+def test_a_url_of_no_database_of_ours_is_refused_with_the_accepted_ones(url: str, why: str) -> None:
+    with pytest.raises(SetupError, match=re.escape(why)) as refusal:
+        open_store(url, World.PAPER)
+
+    assert "Accepted are sqlite:///folder/file.db and postgresql://" in str(refusal.value)
+    assert not {"S3cret", "Tail99"} & set(re.split(r"\W", str(refusal.value)))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://u:a@b@h/d", "postgresql://u:a@b:c@h/d", "postgresql://u:a/b@c@h/d"],
+)
+def test_an_at_in_a_password_is_explained(url: str) -> None:
+    with pytest.raises(SetupError, match="write @ as %40"):
+        engine_for(url)
 
 
 def test_sqlite_is_opened_for_many_readers_and_one_writer(sqlite_url: str) -> None:
