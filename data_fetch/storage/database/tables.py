@@ -233,6 +233,22 @@ class CoverageRow(Base):
     __table_args__ = (Index(None, "interval", "trading_date"), KEYED)
 
 
+class CoverageRevisionRow(Base):
+    """What a row of `coverage` had settled, or as provisional, until *superseded_at*."""
+
+    __tablename__ = "coverage_revisions"
+    __table_args__ = KEYED
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    interval: Mapped[str] = mapped_column(primary_key=True)
+    trading_date: Mapped[date] = mapped_column(primary_key=True)
+    superseded_at: Mapped[datetime] = mapped_column(primary_key=True)
+    stretches: Mapped[list[Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    provisional_spans: Mapped[list[Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    changed_at: Mapped[datetime]
+    run_id: Mapped[str]
+
+
 class InstrumentMasterRow(Base):
     """A date whose instrument master was stored as a whole: what it lacked was not listed."""
 

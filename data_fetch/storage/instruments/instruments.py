@@ -107,6 +107,25 @@ def save_master(
     return SavedMaster(changed, lineage)
 
 
+def see_again(
+    store: Store, before: date, seen_on: date, digest: str, guard: Guard | None = None
+) -> bool:
+    """As `save_master`, for a master with the content of that of *before*: only dates change.
+
+    False, and nothing is stored, when a newer one than that of *before* was stored since.
+    """
+    seen = instruments_table.c.last_seen
+    with store.writing(guard) as connection:
+        if last_master_date(connection) != before:
+            return False
+        connection.execute(
+            update(instruments_table).where(seen == before).values(last_seen=seen_on)
+        )
+        upsert(connection, masters_table, ("as_of",), [(seen_on,)])
+        upsert(connection, meta, ("name", "value"), [(MASTER, digest)])
+    return True
+
+
 def saved_digest(store: Store) -> str | None:
     """The digest given with the master that was last stored as a whole."""
     with store.reading() as connection:
