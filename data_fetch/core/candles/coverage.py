@@ -196,7 +196,8 @@ def with_response(known: DayCoverage, proof: Proof) -> DayCoverage:
 def with_failure(
     known: DayCoverage, error: str, at: datetime, first_wait: timedelta
 ) -> DayCoverage:
-    """The day after a request for it failed. The wait doubles with each failure in a row.
+    """The day after a request for it failed. The wait doubles with each failure in a row; without
+    a *first_wait* the next request may be sent at once.
 
     For a day that a response has settled, a failed request changes the next attempt only
     where that would be sooner than *first_wait*.
@@ -204,7 +205,7 @@ def with_failure(
     if known.confirmations:
         return _attempted(known, at, error, max(at + first_wait, known.next_attempt or at))
     wait = first_wait
-    if known.last_error and known.last_attempt and known.next_attempt:
+    if first_wait and known.last_error and known.last_attempt and known.next_attempt:
         wait = max(first_wait, 2 * (known.next_attempt - known.last_attempt))
     return _attempted(known, at, error, at + min(wait, LONGEST_WAIT))
 

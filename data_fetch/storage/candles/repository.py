@@ -44,6 +44,7 @@ from data_fetch.storage.candles.coverage import (
     save_days,
     settled_lengths,
 )
+from data_fetch.storage.candles.leases import DayLeases, last_attempts
 from data_fetch.storage.candles.volumes import StoredVolumes
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.instruments.auction import save_auction_days, with_auction_history
@@ -69,6 +70,16 @@ class CandleRepository:
         with self._store.reading() as connection:
             days = load_unsettled_days(connection, instrument_keys, interval, first, last)
             return days, settled_lengths(connection, instrument_keys, interval, first, last)
+
+    def leases(self, run_id: str) -> DayLeases:
+        """The days that a run requests, so that no other run requests them as well."""
+        return DayLeases(self._store, run_id, self._guard)
+
+    def last_attempts(self, days: InstrumentDays, since: datetime) -> dict[date, datetime]:
+        """The last request for each date among *days*, where it was recorded at *since* or
+        later."""
+        with self._store.reading() as connection:
+            return last_attempts(connection, days, since)
 
     def record_response(
         self,

@@ -65,7 +65,7 @@ TROUBLES: Mapping[str, tuple[bool, bool]] = {
     "empty-data": (True, False),
     "partial-success": (False, True),
     "unparsable-candle": (False, True),
-    "future-candles": (False, True),
+    "future-candles": (False, False),
     "unknown-key": (False, False),
     "error-in-200": (False, False),
     "html-in-200": (False, False),
@@ -506,6 +506,13 @@ class Play:
     ) -> list[tuple[Window, str]]:
         """An unknown key is unknown at every door."""
         met = {window: troubles[n % len(troubles)] for n, window in enumerate(windows)}
+        # One bad row costs its own day: a longer window is requested again in halves, which this
+        # trouble does not meet.
+        confined = {w for w, trouble in met.items() if trouble == "unparsable-candle" and w.days > 1}
+        met |= dict.fromkeys(confined, "none")
+        if met and not any(_answers(trouble) for trouble in met.values()):
+            # Otherwise it would be an outage, after which the same is requested again at once.
+            met[windows[0]] = "none"
         unknown = {w.instrument.symbol for w, trouble in met.items() if trouble == "unknown-key"}
         return [
             (window, "unknown-key" if window.instrument.symbol in unknown else trouble)
@@ -564,6 +571,11 @@ class Play:
         }  # fmt: skip
         lost = auction - self._oracle.stored.get((symbol, day), set())
         return one.kind is FindingKind.AUCTION and bool(lost)
+
+
+def _answers(trouble: str) -> bool:
+    """Whether the provider answers in spite of a trouble, so that it is no outage."""
+    return all(TROUBLES[trouble]) or trouble in {"empty-data", "partial-success", "unknown-key"}
 
 
 def _strike(window: Window, trouble: str) -> dict[str, Any]:
