@@ -84,6 +84,7 @@ def main(port: str, database_url: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         pacer = Pacer(Path(folder) / "pacing.sqlite3", clock, UPSTOX_LIMITS)
         api = UpstoxApi(
+            world=World.PAPER,
             base_url=f"http://127.0.0.1:{port}",
             token=TokenKeeper("benchmark", env_file=None, in_environment=False),
             pacing=pacer,

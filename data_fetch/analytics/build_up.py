@@ -38,6 +38,8 @@ class BaselineLeg:
     oi: float | None
 
 
+NO_BASELINE_LEG = BaselineLeg(None, None)
+
 Baseline = Mapping[tuple[Decimal, OptionType], BaselineLeg]
 
 
@@ -64,7 +66,7 @@ def baseline_of(chain: Chain) -> Baseline:
 
 def build_up(chain: Chain, baseline: Baseline) -> list[LegBuildUp]:
     """The build-up of each leg, in the chain's order."""
-    before = [baseline.get(leg.key, BaselineLeg(None, None)) for leg in chain.legs]
+    before = [baseline.get(leg.key, NO_BASELINE_LEG) for leg in chain.legs]
     rise = floats([leg.ltp for leg in chain.legs]) - floats([stand.price for stand in before])
     growth = floats([leg.oi for leg in chain.legs]) - floats([stand.oi for stand in before])
     codes = _kinds(rise, growth).tolist()
@@ -124,4 +126,6 @@ def _counted(is_call: Bools, codes: NDArray[np.intp]) -> dict[str, int]:
 
 
 def _missing_reason(leg: ChainLeg) -> Reason:
-    return Reason.NO_PRICE if leg.ltp is None else Reason.NO_BASELINE
+    if leg.ltp is None:
+        return Reason.NO_PRICE
+    return Reason.NO_OPEN_INTEREST if leg.oi is None else Reason.NO_BASELINE

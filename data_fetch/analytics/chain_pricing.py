@@ -16,7 +16,13 @@ from data_fetch.analytics.forward import UNKNOWN
 from data_fetch.analytics.iv import Unsolved, implied_volatility
 from data_fetch.analytics.leg_prices import LegPrices
 from data_fetch.core.chains.chains import Chain
-from data_fetch.core.chains.valuation import Forward, LegValuation, PricedChain, Reason
+from data_fetch.core.chains.valuation import (
+    Forward,
+    LegValuation,
+    PricedChain,
+    Reason,
+    obstacle_to_pricing,
+)
 from data_fetch.core.market.calendar import ExpiryClose, MarketCalendar
 
 Rows = NDArray[np.intp]
@@ -44,11 +50,7 @@ class _Expiry:
     @property
     def obstacle(self) -> Reason | None:
         """The reason why none of its legs can be priced; None if they can."""
-        if self.years is None:
-            return Reason.NO_CAPTURE_TIME
-        if self.years <= 0:
-            return Reason.EXPIRED
-        return Reason.NO_FORWARD if self.forward.value is None else None
+        return obstacle_to_pricing(self.years, self.forward)
 
 
 def price_chains(

@@ -34,7 +34,8 @@ def quoted_or_traded(columns: LegColumns) -> LegPrices:
     ask = np.where(columns.ask > 0, columns.ask, np.inf)
     with np.errstate(invalid="ignore"):
         width, middle = ask - bid, (ask + bid) / 2
-    booked = np.isfinite(width) & (width >= 0)
+    both = np.isfinite(width)
+    booked = both & (width >= 0)
     narrow = booked & (width <= np.maximum(NARROW * middle, 2 * TICK))
     traded = (columns.last > 0) & (columns.volume > 0) & (ask >= bid)
     by_middle = narrow | (booked & ~traded & (width <= WIDEST * middle))
@@ -42,7 +43,12 @@ def quoted_or_traded(columns: LegColumns) -> LegPrices:
         [by_middle, traded], [middle, np.clip(columns.last, bid, ask)], default=np.nan
     )
     widths = np.where(booked, width, WIDEST * prices)
-    why = np.select([booked, columns.last > 0], [Reason.WIDE_QUOTE, Reason.STALE_PRICE], "")
+    one_sided = ~both & (np.isfinite(bid) | np.isfinite(ask))
+    why = np.select(
+        [booked, both, columns.last > 0, one_sided],
+        [Reason.WIDE_QUOTE, Reason.CROSSED_BOOK, Reason.STALE_PRICE, Reason.ONE_SIDED_BOOK],
+        "",
+    )
     reasons = [
         None if has else Reason(given or Reason.NO_PRICE)
         for has, given in zip(np.isfinite(prices).tolist(), why.tolist(), strict=True)

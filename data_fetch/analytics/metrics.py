@@ -146,10 +146,11 @@ def _totals(what: str, columns: StrikeColumns, nothing: Reason) -> dict[str, Met
     call, put = _sum(columns.call, nothing), _sum(columns.put, nothing)
     used, of = call.used + put.used, call.of + put.of
     ratio = put.value / call.value if call.value and put.value is not None else np.nan
+    no_ratio = Reason.NO_CALLS if call.value == 0 and put.value else nothing
     return {
         f"call_{what}": call,
         f"put_{what}": put,
-        f"pcr_{what}": _metric(ratio, used, of, nothing),
+        f"pcr_{what}": _metric(ratio, used, of, no_ratio),
     }
 
 
@@ -180,7 +181,7 @@ def _at_the_money(chain_arrays: ChainArrays) -> dict[str, Metric]:
     """The strike nearest to the forward, its straddle, and the volatility at the forward."""
     forward = chain_arrays.priced.forward.value
     if forward is None:
-        why = Reason.NO_CAPTURE_TIME if chain_arrays.priced.years is None else Reason.NO_FORWARD
+        why = chain_arrays.priced.obstacle
         nothing = Metric(value=None, used=0, of=len(chain_arrays.strikes), reason=why)
         return {"atm_strike": nothing, "straddle": nothing, "atm_iv": nothing}
     row = int(np.abs(chain_arrays.strikes - forward).argmin())
@@ -203,7 +204,8 @@ def _iv_at(chain_arrays: ChainArrays, forward: float) -> Metric:
     strikes, ivs = chain_arrays.strikes[known], smile[known]
     inside = bool(known.any()) and strikes[0] <= forward <= strikes[-1]
     value = float(np.interp(forward, strikes, ivs)) if inside else float("nan")
-    why = Reason.EXPIRED if (chain_arrays.priced.years or 0) <= 0 else Reason.NO_PRICE
+    missing = Reason.OUTSIDE_STRIKES if known.any() else Reason.NO_PRICE
+    why = chain_arrays.priced.obstacle or missing
     return _metric(value, int(known.sum()), len(known), why)
 
 
@@ -221,7 +223,8 @@ def _gamma_exposure(chain_arrays: ChainArrays, lot_size: int | None) -> Metric:
         return Metric(value=None, used=0, of=of, reason=Reason.LOT_UNKNOWN)
     exposed = exposure_by_leg(chain_arrays, lot_size)
     used = _known(exposed)
-    why = Reason.NO_PRICE if _known(chain_arrays.legs.oi) else Reason.NO_OPEN_INTEREST
+    no_numbers = chain_arrays.priced.obstacle or Reason.NO_PRICE
+    why = no_numbers if _known(chain_arrays.legs.oi) else Reason.NO_OPEN_INTEREST
     return _metric(float(np.nansum(exposed)) if used else np.nan, used, of, why)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from threading import Event
 
 import click
 
@@ -14,13 +15,20 @@ from data_fetch.core.market.calendar import (
     Segment,
     Session,
     TradingWindow,
-    end_warning,
+    unlisted_warning,
 )
+from data_fetch.core.market.provider import PublishedCalendar
 from data_fetch.reading.instants import ist_text
 from data_fetch.reading.records import clock_of
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.settings import process_settings
-from data_fetch.services.calendar_refresh import Change, Conflict, Refresh, refresh_calendar
+from data_fetch.services.calendar_refresh import (
+    Change,
+    Conflict,
+    Refresh,
+    hours_text,
+    refresh_calendar,
+)
 
 TRADING_GROUPS = {
     Segment.CASH: F_AND_O_STOCK,
@@ -60,6 +68,7 @@ def show(day: datetime, segment: str, as_json: bool) -> None:
                 "auction": None if session.auction is None else _pair(session.auction),
                 "expected_minutes": session.expected_minutes,
                 "note": session.note,
+                "provisional": session.provisional,
             }
         )
     else:
@@ -110,30 +119,42 @@ def refresh(as_json: bool) -> None:
 
     settings = process_settings()
     with provider_for(settings) as provider:
-        today = provider.clock.now().astimezone(IST).date()
+        now = provider.clock.now()
         result = refresh_calendar(
-            provider.api, provider.calendar, settings.data_folder, settings.world, today
+            provider.sources.calendars(),
+            provider.calendar,
+            settings.data_folder,
+            settings.world,
+            now,
+            Event(),
         )
-    for reason in result.amendments.rejected:
+    if result.problem is not None:
+        remark(f"Warning: the calendar is that of {result.published.source}: {result.problem}")
+    for reason in result.published.rejected:
         remark(f"Rejected: {reason}")
     if as_json:
         emit(_document(result))
     else:
         _print_result(result)
-    warning = end_warning(provider.calendar, today)
+    warning = unlisted_warning(result.calendar, now.astimezone(IST).date())
     if warning:
         remark(f"Note: {warning}")
 
 
 def _document(result: Refresh) -> dict[str, object]:
-    provider = result.amendments.calendar
+    published = result.published
     return {
-        "years": sorted(provider.years),
-        "days": len({day for day, _ in provider.days}),
-        "rejected": len(result.amendments.rejected),
+        "source": published.source,
+        "years": sorted(published.calendar.years),
+        "days": _days(published),
+        "rejected": len(published.rejected),
         "changes": [_change_row(change) for change in result.changes],
         "kept": [_kept_row(kept) for kept in result.conflicts],
     }
+
+
+def _days(published: PublishedCalendar) -> int:
+    return len({day for day, _, _ in published.calendar.days()})
 
 
 def _change_row(change: Change) -> dict[str, object]:
@@ -157,23 +178,22 @@ def _kept_row(kept: Conflict) -> dict[str, object]:
 
 
 def _print_result(result: Refresh) -> None:
-    provider = result.amendments.calendar
-    days, rejected = len({day for day, _ in provider.days}), len(result.amendments.rejected)
+    days, rejected = _days(result.published), len(result.published.rejected)
     print_out(
         f"The provider reported {counted(days, 'day')}: "
         f"{counted(len(result.changes), 'session')} changed, {len(result.conflicts)} unchanged "
         f"against it, {counted(rejected, 'row')} rejected."
     )
     for change in result.changes:
-        before = "unknown" if change.before is None else _words(change.before)
-        print_out(
-            f"  {change.day} {change.segment}: {before} -> {_words(change.after)}  {change.note}"
-        )
+        before = "unknown" if change.before is None else hours_text(change.before)
+        after = f"{hours_text(change.after)}  {change.note}"
+        print_out(f"  {change.day} {change.segment}: {before} -> {after}")
     for kept in result.conflicts:
         session = kept.session
+        stays = f"stays {hours_text(session.windows)}, although the provider reports"
         print_out(
-            f"  {session.day} {session.group.segment}: stays {_words(session.windows)}, although "
-            f"the provider reports {_words(kept.provider_windows)}  {session.note}"
+            f"  {session.day} {session.group.segment}: {stays} "
+            f"{hours_text(kept.provider_windows)}  {session.note}"
         )
     if result.conflicts:
         print_out("If the provider is right, name the day in the calendar override file.")
@@ -182,14 +202,8 @@ def _print_result(result: Refresh) -> None:
 def _sentence(session: Session) -> str:
     auction = f", closing auction {session.auction}" if session.auction else ""
     reason = f"  ({session.note})" if session.note else ""
-    return (
-        f"{session.day:%a %Y-%m-%d} {session.group.segment}: {_words(session.windows)}{auction}, "
-        f"{session.expected_minutes} minutes{reason}"
-    )
-
-
-def _words(windows: Iterable[TradingWindow]) -> str:
-    return " and ".join(map(str, windows)) or "closed"
+    hours = f"{hours_text(session.windows)}{auction}, {session.expected_minutes} minutes"
+    return f"{session.day:%a %Y-%m-%d} {session.group.segment}: {hours}{reason}"
 
 
 def _pair(window: TradingWindow) -> list[str]:

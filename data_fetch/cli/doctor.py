@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import urllib3
 
+from data_fetch.cli.shared.calendar_lines import calendar_line
 from data_fetch.cli.shared.output import (
     REFUSED,
     WRONG_USE,
@@ -20,13 +21,12 @@ from data_fetch.cli.shared.output import (
     json_option,
     print_out,
 )
-from data_fetch.core.clock import IST, SystemClock
+from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import DataFetchError, OutsideError, SettingsInvalid
-from data_fetch.core.market.calendar import end_warning
 from data_fetch.core.settings import UPSTOX_URL, Settings
 from data_fetch.core.world import World
+from data_fetch.reading.calendar_status import calendar_status
 from data_fetch.reading.instants import ist_text
-from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import degraded_reason, store_for
 from data_fetch.runtime.world import master_for, provider_for
@@ -171,16 +171,14 @@ def _master(settings: Settings) -> Check:
 
 
 def _calendar(settings: Settings) -> Check:
-    calendar = calendar_for(settings)
-    today = SystemClock().now().astimezone(IST).date()
-    warning = end_warning(calendar, today)
-    if warning is None:
-        return Check("calendar", State.OK, f"reviewed until {calendar.reviewed_until}")
+    calendar = calendar_status(settings)
+    if calendar.warning is None:
+        return Check("calendar", State.OK, calendar_line(calendar))
     return Check(
         "calendar",
         State.WARNING,
-        warning,
-        "Update it from the provider: data-fetch calendar refresh",
+        f"{calendar_line(calendar)}: {calendar.warning}",
+        "A running collector refreshes it each morning; by hand: data-fetch calendar refresh",
     )
 
 

@@ -1,6 +1,6 @@
-"""`data-fetch rehearse`: a whole trading day, as fast as the machine can."""
+"""`data-fetch rehearse`: whole trading days, as fast as the machine can."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 import click
 from rich.console import Console
@@ -10,21 +10,22 @@ from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, print_ou
 from data_fetch.runtime.settings import process_settings
 from data_fetch.scheduling.rehearsal import Rehearsal, rehearse
 
+DATE = click.DateTime(["%Y-%m-%d"])
+
 
 @click.command()
-@click.option(
-    "--date",
-    "day",
-    type=click.DateTime(["%Y-%m-%d"]),
-    required=True,
-    help="A trading day, for example 2026-09-16.",
-)
+@click.option("--date", "day", type=DATE, help="A trading day, for example 2026-09-16.")
+@click.option("--from", "first", type=DATE, help="The first of several days, with --to.")
+@click.option("--to", "last", type=DATE, help="The last of several days, with --from.")
 @json_option
-def command(day: datetime, as_json: bool) -> None:
-    """Drive the real scheduler and every job through DAY against the paper exchange.
+def command(
+    day: datetime | None, first: datetime | None, last: datetime | None, as_json: bool
+) -> None:
+    """Drive the real scheduler and every job through trading days against the paper exchange.
 
     Without DATABASE_URL the rows go to a temporary store that is removed again.
     """
+    begin, end = _days(day, first, last)
     settings = process_settings()
     progress = Progress(
         TextColumn("rehearsing {task.fields[day]}"),
@@ -36,20 +37,33 @@ def command(day: datetime, as_json: bool) -> None:
         disable=not Console(stderr=True).is_terminal,
     )
     with progress:
-        task = progress.add_task("slots", total=None, day=day.date())
+        task = progress.add_task("slots", total=None, day=_named(begin, end))
 
         def advance(done: int, due: int) -> None:
             progress.update(task, completed=done, total=due)
 
-        report = rehearse(settings, day.date(), advance)
+        report = rehearse(settings, begin, end, advance)
     for text in report.remarks:
         remark(text)
     if as_json:
         emit(document(report))
     else:
         print_out(sentence(report))
-    if report.slots_missed or report.tallies["missed_minutes"] or report.errors:
+    missing = report.slots_missed or report.tallies["missed_minutes"]
+    if missing or report.unexplained_minutes or report.errors:
         raise SystemExit(INCOMPLETE)
+
+
+def _days(day: datetime | None, first: datetime | None, last: datetime | None) -> tuple[date, date]:
+    if day is not None and first is None and last is None:
+        return day.date(), day.date()
+    if day is None and first is not None and last is not None and first <= last:
+        return first.date(), last.date()
+    raise click.UsageError("Name a day with --date, or several with --from and a later --to.")
+
+
+def _named(first: date, last: date) -> str:
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def document(report: Rehearsal) -> dict[str, object]:
@@ -63,15 +77,17 @@ def document(report: Rehearsal) -> dict[str, object]:
         "seconds": round(report.seconds, 1),
         "peak_memory_mb": report.peak_memory_mb,
         **report.tallies,
+        "unexplained_minutes": report.unexplained_minutes,
     }
 
 
 def sentence(report: Rehearsal) -> str:
-    count = report.tallies
+    count, days = report.tallies, _named(report.first, report.last)
     return (
-        f"{report.day}: {report.slots_collected} of {report.slots_due} slots collected, "
+        f"{days}: {report.slots_collected} of {report.slots_due} slots collected, "
         f"{report.slots_missed} missed, {report.rows} rows, {count['candles']} candles, "
-        f"{count['missed_minutes']} minutes missed, {count['chain_snapshots']} chain snapshots "
+        f"{count['missed_minutes']} minutes missed, {report.unexplained_minutes} unexplained, "
+        f"{count['chain_snapshots']} chain snapshots "
         f"({count['chain_legs']} legs) in {count['chain_polls']} polls, "
         f"{report.requests} requests, {report.errors} errors, "
         f"{report.seconds:.1f} s, peak memory {report.peak_memory_mb} MB."

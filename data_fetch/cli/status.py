@@ -3,6 +3,7 @@
 import click
 
 from data_fetch.cli.chain.status import chain_lines
+from data_fetch.cli.shared.calendar_lines import calendar_line
 from data_fetch.cli.shared.output import counted, emit, json_option, print_out
 from data_fetch.cli.shared.run_lines import run_line
 from data_fetch.reading.instants import ist_text
@@ -34,6 +35,7 @@ def lines(found: StoreStatus) -> list[str]:
         _quote_line(found),
         _candle_line(found),
         *chain_lines(found.chains),
+        _calendar_line(found),
         f"Slots   {slots or 'none yet: start collecting with data-fetch run'}",
         *(f"  {run_line(run)}" for run in found.runs),
         *(
@@ -50,6 +52,11 @@ def _quote_line(found: StoreStatus) -> str:
     if not held.rows:
         return line
     return f"{line}, {ist_text(held.first_slot)} to {ist_text(held.last_slot)}"
+
+
+def _calendar_line(found: StoreStatus) -> str:
+    warning = found.calendar.warning
+    return f"Calendar {calendar_line(found.calendar)}{f': {warning}' if warning else ''}"
 
 
 def _candle_line(found: StoreStatus) -> str:

@@ -1,9 +1,12 @@
 """The result of requesting several instrument keys, whatever the dataset."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from data_fetch.core.errors import DataFetchError
 from data_fetch.core.text import presentable
 
 R_co = TypeVar("R_co", covariant=True)
@@ -11,7 +14,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """A row that was received and not stored, and why.
+    """A row, or a field of one, that was received and not stored, and why.
 
     Both may quote what the provider sent, so both are made presentable.
     """
@@ -31,16 +34,24 @@ class BatchResult(Generic[R_co]):
 
     Each key is in exactly one of *records*, *absent* (a good response lacks it), *unknown* (the
     provider rejects the key), *rejected* (its row cannot be true) and *failed* (its request
-    failed for good; the reason is in *error*). *unrequested* are rows of keys that were not
-    requested.
+    failed for good, because of this error). *dropped_fields* names fields of records that are None
+    because their value cannot be; *unrequested* are rows of keys that were not requested.
     """
 
     records: tuple[R_co, ...] = ()
     absent: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     rejected: tuple[RejectedRow, ...] = ()
-    failed: tuple[str, ...] = ()
+    failed: Mapping[str, DataFetchError] = field(default_factory=dict)
     unrequested: tuple[RejectedRow, ...] = ()
-    error: str | None = None
+    dropped_fields: tuple[RejectedRow, ...] = ()
     requests: int = 0
     received_at: datetime
+
+    @property
+    def error(self) -> str | None:
+        """Why requests failed, each reason once; None when none did."""
+        reasons = Counter(map(str, self.failed.values()))
+        if len(reasons) < 2:
+            return next(iter(reasons), None)
+        return "; ".join(f"{count} keys: {reason}" for reason, count in reasons.most_common())

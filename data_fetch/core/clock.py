@@ -20,6 +20,8 @@ MINUTE = timedelta(minutes=1)
 
 # Waits are this short so that a suspended computer or a clock that was set is noticed soon.
 LONGEST_NAP_SECONDS = 0.5
+# Clocks are corrected by less than this all the time; a fast one is read in larger steps.
+SMALL_STEP, SMALL_STEP_SECONDS = MINUTE, 3.0
 
 
 def stopwatch() -> float:
@@ -54,12 +56,18 @@ class _RunningClock(ABC):
         time.sleep(max(0.0, duration.total_seconds() / self.speed))
 
     def wait(self, until: datetime, stop: Event) -> bool:
+        latest = self.now()
         while not stop.is_set():
-            left = (until - self.now()).total_seconds() / self.speed
-            if left <= 0:
+            now = self.now()
+            left = (until - now).total_seconds() / self.speed
+            if left <= 0 or self.was_set_back(latest, now):
                 return False
+            latest = max(latest, now)
             stop.wait(min(left, LONGEST_NAP_SECONDS))
         return True
+
+    def was_set_back(self, before: datetime, now: datetime) -> bool:
+        return before - now > max(SMALL_STEP, timedelta(seconds=SMALL_STEP_SECONDS * self.speed))
 
     def hold(self) -> _FreeHold:
         return FREE_HOLD
@@ -135,6 +143,9 @@ class VirtualClock:
         with self._changed:
             self._wait(until, stop)
         return stop.is_set()
+
+    def was_set_back(self, before: datetime, now: datetime) -> bool:
+        return False
 
     def hold(self) -> _VirtualHold:
         with self._changed:

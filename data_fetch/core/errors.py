@@ -19,6 +19,7 @@ DataFetchError
 │           ├── Unavailable   the provider reports an error of its own
 │           └── ChainError    (core.chains) a response without an option chain
 ├── RequestRefused        this request can never succeed: skip it, carry on
+│   ├── BatchRefused      with fewer keys it may succeed
 │   └── UnknownInstrument
 ├── LostLeadership        another scheduler took over this store
 ├── Stopped               the work was cancelled
@@ -147,6 +148,10 @@ class RequestRefused(DataFetchError):
         self.code = code
         if kind is not None:
             self.kind = kind
+
+
+class BatchRefused(RequestRefused):
+    """The provider refuses a request with these keys; with fewer of them it may be accepted."""
 
 
 class UnknownInstrument(RequestRefused):

@@ -15,6 +15,7 @@ from data_fetch.core.candles.candles import CandleReply, OhlcResponse
 from data_fetch.core.candles.request_planner import CandleEndpoint, Window
 from data_fetch.core.chains.chains import ChainReply, ChainSource, ListedExpiries
 from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.market.provider import PublishedCalendar
 from data_fetch.core.quotes.quotes import Movement, QuoteResponse, StoredQuote
 from data_fetch.core.runs import SyncAttempt, SyncRun
 
@@ -40,7 +41,14 @@ class Clock(Protocol):
         """Return when *duration* has passed on this clock."""
 
     def wait(self, until: datetime, stop: Event) -> bool:
-        """Return at *until*, or at once when *stop* is set; the result is whether it was set."""
+        """Return at *until*, or at once when *stop* is set; the result is whether it was set.
+
+        Returns early as well when the clock is set back: *until* may now be hours away.
+        """
+
+    def was_set_back(self, before: datetime, now: datetime) -> bool:
+        """Whether a clock that read *before* and then *now* was set back, and not just corrected
+        by some seconds."""
 
     def hold(self) -> Hold:
         """Stop the time of a virtual clock until the hold is released."""
@@ -103,6 +111,18 @@ class CandleSource(Protocol):
         """
 
 
+class CalendarSource(Protocol):
+    """A source of holidays and trading hours."""
+
+    name: str
+
+    def published(self, days: Sequence[date], stop: Event) -> PublishedCalendar:
+        """The holidays of the current year, and the hours of *days* where the source has them.
+
+        Raises OutsideError or RequestRefused; Stopped when *stop* is set.
+        """
+
+
 class ChainProvider(Protocol):
     """A source of option chains."""
 
@@ -123,8 +143,21 @@ class QuoteRepository(Protocol):
     ) -> None:
         """Store quotes, audit row and sync status in one transaction."""
 
+    def recorded_slots(self, first: datetime, last: datetime) -> set[datetime]:
+        """The slots from *first* to *last* that were collected or have a reason why not."""
+
     def record_runs(self, runs: Sequence[SyncRun]) -> None:
         """Store the audit rows of runs without quotes."""
+
+    def last_recorded(self, before: datetime) -> datetime | None:
+        """The newest slot before *before* that was collected or has a reason why not."""
+
+    def withdraw(self, run: SyncRun, since: datetime, until: datetime) -> SyncRun:
+        """Take the slots from the minute of *since* on out of the account: they were recorded by
+        *until*, by a clock that was ahead. Their quotes count as off session.
+
+        Stores *run* with the counts, and returns it.
+        """
 
     def latest(self) -> Mapping[str, StoredQuote]:
         """The newest in-session quote of each instrument, by its present symbol."""

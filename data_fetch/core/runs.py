@@ -1,7 +1,8 @@
 """The audit of work: one record per execution of a job, and one per attempt on a symbol."""
 
 import uuid
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -12,12 +13,13 @@ from data_fetch.core.errors import OutsideError, TokenRejected
 
 
 class Outcome(StrEnum):
-    """How a run ended."""
+    """How a run ended. ``not_due``: the calendar was refreshed, and its slot has no trading."""
 
     COMPLETED = "completed"
     INCOMPLETE = "incomplete"
     FAILED = "failed"
     MISSED = "missed"
+    NOT_DUE = "not_due"
 
 
 def new_run_id() -> str:
@@ -43,7 +45,8 @@ class SyncRun:
 
     Written in one transaction with the data: a run that has stored nothing has no row, and a run
     that stores in several steps has a row that grows with them. *due_slot* is the first instant
-    of the minute the run was for. *details* is small JSON for users: keys by reason.
+    of the minute the run was for. *details* is small JSON for users: counts by reason, and samples
+    of at most MOST_NAMED names.
     """
 
     run_id: str
@@ -84,7 +87,11 @@ class SyncRun:
         as a failure of the provider or the network.
         """
         outcome = Outcome.MISSED if isinstance(problem, TokenRejected) else Outcome.FAILED
-        return self.finish(at, outcome, requested=requested, error=str(problem))
+        details = {
+            "failed": {"count": requested, "reasons": {problem.message: requested}},
+            "failure_kinds": {problem.kind.value: requested},
+        }
+        return self.finish(at, outcome, requested=requested, error=str(problem), details=details)
 
 
 def log_facts(run: SyncRun) -> dict[str, object]:
@@ -101,6 +108,28 @@ def log_facts(run: SyncRun) -> dict[str, object]:
         "requests": run.requests,
         "error": run.error,
     }
+
+
+# The details of a run are for users: `data_sync_status` has the state of every symbol.
+MOST_NAMED = 20
+
+
+def counted_by_reason(reasons: Sequence[tuple[str, str]]) -> dict[str, object]:
+    """Details about things of which each has a reason: *reasons* are pairs of name and reason.
+
+    {"count": all, "reasons": {reason: how many}, "sample": {name: reason}}, with the MOST_NAMED
+    most frequent reasons and as many names.
+    """
+    return {
+        "count": len(reasons),
+        "reasons": dict(Counter(reason for _, reason in reasons).most_common(MOST_NAMED)),
+        "sample": dict(reasons[:MOST_NAMED]),
+    }
+
+
+def counted_names(names: Sequence[str]) -> dict[str, object]:
+    """Details about things with one reason: {"count": all, "sample": some names}."""
+    return {"count": len(names), "sample": list(names[:MOST_NAMED])}
 
 
 class SyncState(StrEnum):

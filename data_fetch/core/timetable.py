@@ -25,7 +25,10 @@ QUOTES, CANDLES, FRESHNESS, COVERAGE = "quotes", "candles", "freshness", "covera
 CHAINS = "chains"
 # These jobs are not on the timetable: users start them.
 CHAIN_IMPORT, CHAIN_REPROCESS = "chain-import", "chain-rederive"
+# Not jobs, but rows of the audit: the clock was set back, and slots that were recorded before.
+CLOCK, WITHDRAWN = "clock", "withdrawn"
 DAILY, FINALISE, WEEKLY = "daily", "finalise", "weekly"
+CALENDAR = "calendar"
 
 SUNDAY = 6
 # The provider rebuilds its instrument master at about 06:00; the first session opens later.
@@ -35,6 +38,8 @@ CANDLES_OFFSET = timedelta(seconds=70)
 # The quotes and candles of the minute are stored before these checks read them.
 FRESHNESS_OFFSET = timedelta(seconds=20)
 COVERAGE_OFFSET = timedelta(seconds=40)
+# When no other job of the minute is due.
+CALENDAR_OFFSET = timedelta(seconds=50)
 # The time between two looks for chains that are due.
 CHAIN_TICK_SECONDS = 5
 # Open interest and last prices are corrected after the close: on 19 June 2026 those of 132 legs
@@ -123,6 +128,17 @@ class DailyAt:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarterHours:
+    """Due in every quarter of an hour of every day, *offset* after its beginning."""
+
+    offset: timedelta
+
+    def on(self, day: date) -> Sequence[datetime]:
+        first = _instant(day, time(0)) + self.offset
+        return [first + quarter * timedelta(minutes=15) for quarter in range(24 * 4)]
+
+
+@dataclass(frozen=True, slots=True)
 class WeeklyAt:
     """Due at one IST time of one weekday, whether the market trades or not."""
 
@@ -140,8 +156,7 @@ def _instant(day: date, at: time) -> datetime:
 def next_due(rule: ScheduleRule, after: datetime) -> datetime | None:
     """The first instant later than *after* at which the rule is due.
 
-    None when there is none within `LONGEST_BREAK`. Raises CalendarUnknown when the calendar
-    ends before an instant is found.
+    None when there is none within `LONGEST_BREAK`.
     """
     day = after.astimezone(IST).date()
     last = day + LONGEST_BREAK
@@ -173,7 +188,7 @@ class Job:
     at_start: bool = False
 
     def next_after(self, at: datetime) -> datetime | None:
-        """When it is due next. Raises CalendarUnknown where the calendar ends before that."""
+        """When it is due next."""
         return next_due(self.rule, at)
 
 
@@ -214,5 +229,6 @@ def standard_timetable(
             DAILY: DailyAt(calendar, groups, time(16, 0)),
             FINALISE: DailyAt(calendar, groups, finalise_at),
             WEEKLY: WeeklyAt(SUNDAY, time(10, 0)),
+            CALENDAR: QuarterHours(CALENDAR_OFFSET),
         }
     )

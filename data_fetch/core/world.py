@@ -12,3 +12,6 @@ class World(StrEnum):
 
 # A country code that ISO 3166 will never assign, so that no real ISIN can begin with it.
 PAPER_ISIN_PREFIX = "ZZP"
+
+# The paper exchange sends this header with every response; no provider does.
+PAPER_MARK = "X-Paper-Exchange"

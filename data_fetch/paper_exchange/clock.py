@@ -1,8 +1,7 @@
 """The clock of the paper market, which is open at any hour.
 
 The clock runs through each trading day and skips closed hours. It saves its time in a state
-file, so that a restart continues there. After the last trading day of the calendar it starts
-over, as on the first start.
+file, so that a restart continues there.
 """
 
 import json
@@ -12,7 +11,7 @@ from pathlib import Path
 from threading import RLock
 
 from data_fetch.core.clock import IST, ScaledClock, stopwatch
-from data_fetch.core.errors import CalendarUnknown, SetupError
+from data_fetch.core.errors import SetupError
 from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
 
 FIRST_START = time(9, 15, 50)
@@ -20,8 +19,6 @@ FIRST_START = time(9, 15, 50)
 LAST_JOBS_DONE = time(16, 5)
 AFTER_CLOSE = timedelta(minutes=5)
 BEFORE_OPEN = timedelta(seconds=15)
-# A new paper market starts this long before the end of the calendar, at the latest.
-DAYS_AHEAD = timedelta(days=60)
 SAVE_EVERY_SECONDS = 1.0
 DAY = timedelta(days=1)
 
@@ -29,9 +26,8 @@ DAY = timedelta(days=1)
 class PaperMarketClock(ScaledClock):
     """Starts at *start*, else at the time in *state_file*, else on the latest trading day.
 
-    That day is not after *today* and at least 60 days before the end of the reviewed calendar;
-    the time is 09:15:50 IST. Raises SetupError when the state file cannot be read
-    or written, CalendarUnknown when *start* is outside the calendar.
+    That day is not after *today*, and the time is 09:15:50 IST. Raises SetupError when the state
+    file cannot be read or written, CalendarUnknown when *start* is before the calendar.
     """
 
     def __init__(
@@ -46,7 +42,6 @@ class PaperMarketClock(ScaledClock):
         if start is not None:
             calendar.session(start.astimezone(IST).date(), FUTURES_AND_OPTIONS)
         self._calendar = calendar
-        self._today = today
         self._state_file = state_file
         self._now_lock = RLock()
         self._day_ends_at = datetime.min.replace(tzinfo=IST)
@@ -59,10 +54,7 @@ class PaperMarketClock(ScaledClock):
         self.now()
 
     def now(self) -> datetime:
-        """The current time; 15 seconds before the next open once the day has ended.
-
-        After the last trading day of the calendar, the time of a first start.
-        """
+        """The current time; 15 seconds before the next open once the day has ended."""
         with self._now_lock:
             at = self._reading()
             if at > self._day_ends_at:
@@ -71,7 +63,7 @@ class PaperMarketClock(ScaledClock):
             return at
 
     def set(self, now: datetime) -> None:
-        """Set the time to *now*. Raises CalendarUnknown when it is outside the calendar."""
+        """Set the time to *now*. Raises CalendarUnknown when it is before the calendar."""
         self._calendar.session(now.astimezone(IST).date(), FUTURES_AND_OPTIONS)
         with self._now_lock:
             self._day_ends_at = datetime.min.replace(tzinfo=IST)
@@ -114,24 +106,15 @@ class PaperMarketClock(ScaledClock):
         """*at*, or the next start if the day has ended; stores the end of that day."""
         day_end = self._day_end(at.astimezone(IST).date())
         if day_end is None or at > day_end:
-            at = self._next_start(at)
+            at = self._calendar.next_open(at, FUTURES_AND_OPTIONS) - BEFORE_OPEN
             day_end = self._day_end(at.astimezone(IST).date())
             self._move(at)
         self._day_ends_at = day_end or at
         return at
 
-    def _next_start(self, at: datetime) -> datetime:
-        try:
-            return self._calendar.next_open(at, FUTURES_AND_OPTIONS) - BEFORE_OPEN
-        except CalendarUnknown:
-            return first_start(self._calendar, self._today)
-
     def _day_end(self, day: date) -> datetime | None:
-        """When the market and the last jobs of *day* end; None without a known session."""
-        try:
-            session = self._calendar.session(day, FUTURES_AND_OPTIONS)
-        except CalendarUnknown:
-            return None
+        """When the market and the last jobs of *day* end; None without a session."""
+        session = self._calendar.session(day, FUTURES_AND_OPTIONS)
         if not session.open:
             return None
         closed = datetime.combine(day, session.windows[-1].end, IST) + AFTER_CLOSE
@@ -170,8 +153,8 @@ class PaperMarketClock(ScaledClock):
 
 
 def first_start(calendar: MarketCalendar, today: date) -> datetime:
-    """09:15:50 IST on the latest trading day with enough of the calendar ahead."""
-    day = min(today, calendar.reviewed_until - DAYS_AHEAD)
+    """09:15:50 IST on the latest trading day."""
+    day = today
     while not calendar.session(day, FUTURES_AND_OPTIONS).open:
         day -= DAY
     return datetime.combine(day, FIRST_START, IST)

@@ -18,6 +18,7 @@ from data_fetch.paper_exchange.market.days import Moment
 from data_fetch.paper_exchange.market.listings import Listing
 from data_fetch.paper_exchange.market.market import PaperMarket
 from data_fetch.paper_exchange.nse.chains import NseChainApi
+from data_fetch.paper_exchange.nse.holidays import holiday_list
 from data_fetch.paper_exchange.nse.sessions import NseSessions
 from data_fetch.paper_exchange.nse.wire import NOT_FOUND, OPTION_CHAIN_PAGE, json_response
 from data_fetch.paper_exchange.upstox.candles import CandleApi, Quiet
@@ -102,6 +103,7 @@ class Routes:
             _nse_route("/option-chain", "nse-page", self._page, Credentials.NONE),
             _nse_route(contract_info, "nse-contract-info", self._document(self._contract_info)),
             _nse_route(chain, "nse-chain", self._document(self._nse_chain)),
+            _nse_route("/api/holiday-master", "nse-holidays", self._document(self._nse_holidays)),
             _nse_route("/api/option-chain-indices", "nse-legacy", _not_found, Credentials.NONE),
             _nse_route("/api/option-chain-equities", "nse-legacy", _not_found, Credentials.NONE),
         )
@@ -186,6 +188,9 @@ class Routes:
             request.query.get(name, "") for name in ("type", "symbol", "expiry")
         )
         return self._nse_chains.chain(kind, symbol, expiry, request.chain_time)
+
+    def _nse_holidays(self, request: ApiRequest) -> Any:
+        return holiday_list(self._market.days, request.now.day.year)
 
     def _holidays(self, request: ApiRequest) -> Any:
         return self._times.holidays(request.now)

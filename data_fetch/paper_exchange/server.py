@@ -13,6 +13,7 @@ import orjson
 from aiohttp import web
 
 from data_fetch.core.errors import SetupError
+from data_fetch.core.world import PAPER_MARK
 from data_fetch.paper_exchange.faults.effects import change_body, replacement
 from data_fetch.paper_exchange.faults.faults import ActiveFaults, Fault, read_faults
 from data_fetch.paper_exchange.market.days import Moment
@@ -71,6 +72,7 @@ class PaperServer:
         app.router.add_post("/paper/faults", self._add_faults)
         app.router.add_delete("/paper/faults", self._clear_faults)
         app.router.add_route("*", "/{rest:.*}", _not_found)
+        app.on_response_prepare.append(_mark)
         return app
 
     def _handler(self, route: Route) -> Handler:
@@ -194,6 +196,11 @@ class PaperServer:
     async def _clear_faults(self, request: web.Request) -> web.Response:
         self._state.faults.clear()
         return await self._get_faults(request)
+
+
+async def _mark(_: web.Request, response: web.StreamResponse) -> None:
+    """Mark every response, so that invented prices are never taken for real ones."""
+    response.headers[PAPER_MARK] = "invented prices"
 
 
 async def _not_found(_: web.Request) -> web.StreamResponse:

@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 from filelock import FileLock
 
-from data_fetch.core.errors import Unreachable
+from data_fetch.core.errors import Unreachable, WrongWorld
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.sources.paper_clock import fetch_paper_clock
 
@@ -69,7 +69,8 @@ def _reachable(address: Path) -> str | None:
         return None
     try:
         fetch_paper_clock(url)
-    except Unreachable:
+    except (Unreachable, WrongWorld):
+        # Gone, and another program may have its port.
         return None
     return url
 

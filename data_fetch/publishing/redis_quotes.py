@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import SyncRun
@@ -28,7 +30,11 @@ class QuoteFeed:
         self.channel = f"quotes:{world}"
         self.latest = f"{self.channel}:latest"
         self._redis = redis.Redis.from_url(
-            url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
+            url,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            # The next slot replaces this one; the client's own repeats would only hold it up.
+            retry=Retry(NoBackoff(), 0),
         )
         self._failing = False
 

@@ -9,6 +9,7 @@ from data_fetch.core.runs import Outcome, SyncRun, SyncState
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import QUOTES
 from data_fetch.core.world import World
+from data_fetch.reading.calendar_status import CalendarStatus, calendar_status
 from data_fetch.reading.chain_status import ChainStatus, chain_status
 from data_fetch.reading.instants import day_text, ist_text
 from data_fetch.reading.records import store_of
@@ -34,6 +35,7 @@ class StoreStatus:
     candles: CandleHoldings
     candles_of_last_day: CandleHoldings
     chains: ChainStatus
+    calendar: CalendarStatus
     slots: dict[Outcome, int]
     runs: list[SyncRun]
     failing: list[SyncStatus]
@@ -62,6 +64,7 @@ class StoreStatus:
             "last_runs": [_run_document(run) for run in self.runs],
             "failing": [_failing_document(one) for one in self.failing],
             "chains": self.chains.document(),
+            "calendar": self.calendar.document(),
             "pauses": [{"api": api, "until": ist_text(at)} for api, at in self.pauses.items()],
         }
 
@@ -79,8 +82,13 @@ def store_status(settings: Settings) -> StoreStatus:
             degraded=degraded_reason(settings),
             quotes=QuoteStore(store).holdings(),
             candles=candles,
-            candles_of_last_day=candle_holdings(store, candles.last_day),
+            candles_of_last_day=(
+                candle_holdings(store, candles.last_day, candles.last_day)
+                if candles.last_day
+                else candles
+            ),
             chains=chain_status(settings, store),
+            calendar=calendar_status(settings),
             slots=outcomes(store, QUOTES, BEGINNING),
             runs=recent_runs(store, SHOWN_RUNS),
             failing=[

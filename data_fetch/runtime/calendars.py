@@ -2,7 +2,7 @@
 
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.settings import Settings
-from data_fetch.sources.upstox.market_info import load_calendar
+from data_fetch.sources.calendar_files import load_calendar
 
 
 def calendar_for(settings: Settings) -> MarketCalendar:

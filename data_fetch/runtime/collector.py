@@ -4,9 +4,10 @@ Nothing is read, opened or connected until `collector_at` is called.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from threading import Event
 
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.market.calendar import MarketCalendar
@@ -18,9 +19,11 @@ from data_fetch.runtime.context import CollectorContext
 from data_fetch.runtime.reporting import CollectorStart, ProgressReporter
 from data_fetch.runtime.services import (
     backfill_at,
+    calendar_refresh_at,
     freshness_at,
     minute_candles_at,
     quotes_at,
+    slot_listeners,
     universe_at,
 )
 from data_fetch.runtime.stores import selection_at
@@ -28,19 +31,25 @@ from data_fetch.runtime.world import ProviderConnection
 from data_fetch.services.backfill_jobs import BackfillJobs
 from data_fetch.services.quotes import LtpService
 from data_fetch.services.recurring import RecurringService
+from data_fetch.services.slot_listeners import QueuedListener
 from data_fetch.storage.database.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collector:
-    """Everything a scheduler runs, joined anew each morning."""
+    """Everything a scheduler runs, joined anew each morning and when the calendar has changed.
+
+    *calendar_changed* is set when its jobs follow a calendar that is out of date.
+    """
 
     context: CollectorContext
     calendar: MarketCalendar
     universe: Universe
     quotes: LtpService
+    calendar_changed: Event
     services: Sequence[RecurringService]
     jobs: Mapping[str, Job]
+    report: Callable[[str], None]
 
     @property
     def provider(self) -> ProviderConnection:
@@ -64,12 +73,22 @@ class Collector:
             first_due=first.next_after(now),
         )
 
-    def tallies(self, day: date) -> Mapping[str, int]:
-        """The counts of its services for *day*, added up by name."""
+    def tallies(self, first: date, last: date) -> Mapping[str, int]:
+        """The counts of its services from *first* to *last*, added up by name."""
         totals: Counter[str] = Counter()
         for service in self.services:
-            totals.update(service.tallies(day))
+            totals.update(service.tallies(first, last))
         return totals
+
+    @property
+    def jobs_at_start(self) -> list[str]:
+        """The jobs that also run when the scheduler starts, by name."""
+        return [job.name for job in self.jobs.values() if job.at_start]
+
+    def clock_set_back(self, before: datetime, now: datetime) -> None:
+        """The clock read *before* and was set back to *now*."""
+        for service in self.services:
+            service.clock_set_back(before, now)
 
     def prepare(self) -> None:
         """Prepare its services, before the first job runs."""
@@ -91,10 +110,24 @@ def collector_at(
 
     Without *last_recorded_slot* the store has the slot from which on quotes are due.
     """
+    universe = universe_at(context, reporter, renew=True)
+    return collector_of(context, universe, reporter, last_recorded_slot)
+
+
+def collector_of(
+    context: CollectorContext,
+    universe: Universe,
+    reporter: ProgressReporter,
+    last_recorded_slot: datetime | None = None,
+) -> Collector:
+    """The collector of *universe* with the calendar as it is now; else as `collector_at`."""
     settings = context.settings
     calendar = calendar_for(settings)
-    universe = universe_at(context, reporter, renew=True)
-    quotes = quotes_at(context, universe, calendar, reporter, last_recorded_slot)
+    listeners = [
+        QueuedListener(name, listener, context.provider.clock)
+        for name, listener in slot_listeners(context, reporter).items()
+    ]
+    quotes = quotes_at(context, universe, calendar, listeners, last_recorded_slot)
     chosen = selection_at(context.store, universe, ())
     backfill_jobs = BackfillJobs(
         service=backfill_at(context, calendar),
@@ -105,16 +138,19 @@ def collector_at(
         report=reporter.message,
     )
     chain_poller = chain_poller_at(chain_context_at(context, calendar, reporter), universe.members)
+    calendar_refresh = calendar_refresh_at(context, calendar, reporter)
     services: list[RecurringService] = [
         quotes,
+        *listeners,
         minute_candles_at(context, universe, calendar),
         freshness_at(context, universe, calendar, quotes),
         backfill_jobs,
         chain_poller,
+        calendar_refresh,
     ]
     if settings.data_source == "nse":
-        # NSE's site has chains and nothing else.
-        services = [chain_poller]
+        # NSE's site has chains and holidays, and nothing else.
+        services = [chain_poller, calendar_refresh]
     groups = Members.as_of(universe.members, context.provider.clock.now()).groups
     timetable = standard_timetable(calendar, groups, settings.finalise_at)
     return Collector(
@@ -122,6 +158,8 @@ def collector_at(
         calendar=calendar,
         universe=universe,
         quotes=quotes,
+        calendar_changed=calendar_refresh.changed,
         services=services,
         jobs={job.name: job for service in services for job in service.jobs(timetable)},
+        report=reporter.message,
     )

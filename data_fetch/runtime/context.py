@@ -1,22 +1,29 @@
 """One scheduler or one command at one store: settings, provider, store."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Event
+from threading import Event, Thread
 
 from data_fetch.core.clock import IST
-from data_fetch.core.market.calendar import end_warning
+from data_fetch.core.errors import DataFetchError
+from data_fetch.core.market.calendar import unlisted_warning
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.shared import serving_exchange
 from data_fetch.runtime.lead import LeadKeeper
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.runtime.stores import store_for
-from data_fetch.runtime.world import ProviderConnection, provider_for
+from data_fetch.runtime.world import ProviderConnection, master_for, provider_for
 from data_fetch.storage.database.leadership import Leadership
 from data_fetch.storage.database.store import Guard, Store
+
+log = logging.getLogger("data_fetch.data_scheduler")
+
+# A new master of the morning is there long before the market opens.
+MASTER_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +47,16 @@ def context_for(
     settings: Settings, store: Store, stop: Event, reporter: ProgressReporter
 ) -> Iterator[CollectorContext | None]:
     """A context once the store is ours; None when *stop* is set while waiting for it."""
-    leadership = Leadership(store)
+    leadership, leads = Leadership(store), Event()
 
     def on_wait() -> None:
         leader = leadership.leader()
         why = f"another scheduler, {leader}, collects into it" if leader else "it does not answer"
         reporter.message(f"Waiting for {store.name}: {why}.")
+        Thread(target=_keep_master, args=(settings, leads), daemon=True).start()
 
     fence = leadership.acquire(stop, on_wait)
+    leads.set()
     if fence is None:
         yield None
         return
@@ -65,6 +74,20 @@ def context_for(
             running_since=provider.clock.now(),
             stop=stop,
         )
+
+
+def _keep_master(settings: Settings, leads: Event) -> None:
+    """Keep today's instrument master at hand: who takes over at the end of a minute has no time
+    to fetch and to check it."""
+    while True:
+        try:
+            with master_for(settings) as master:
+                master.today()
+        except DataFetchError as problem:
+            # The next look may succeed, and the take-over itself looks again.
+            log.warning("no_master_yet", extra={"problem": problem.message})
+        if leads.wait(MASTER_SECONDS):
+            return
 
 
 @contextmanager
@@ -89,8 +112,8 @@ def one_off_context(settings: Settings) -> Iterator[CollectorContext]:
 def _warn(settings: Settings, provider: ProviderConnection, reporter: ProgressReporter) -> None:
     """Report what is likely to fail later."""
     today = provider.clock.now().astimezone(IST).date()
-    if (ends := end_warning(provider.calendar, today)) is not None:
-        reporter.message(f"Warning: {ends}")
+    if (unlisted := unlisted_warning(provider.calendar, today)) is not None:
+        reporter.message(f"Warning: {unlisted}.")
     if settings.ignored_mongo_name is not None:
         reporter.message(
             f"Warning: {settings.ignored_mongo_name} is set, but the store is SQL "

@@ -16,7 +16,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.context import CollectorContext, one_off_context
 from data_fetch.runtime.reporting import ProgressReporter
-from data_fetch.runtime.services import backfill_at, quotes_at, universe_at
+from data_fetch.runtime.services import backfill_at, quotes_at, slot_listeners, universe_at
 from data_fetch.runtime.stores import Selection, selection_at
 from data_fetch.services.backfill import BackfillService
 from data_fetch.services.quotes import LtpService
@@ -45,7 +45,8 @@ def quotes_for(settings: Settings, reporter: ProgressReporter) -> Iterator[LtpSe
     """
     with _context(settings) as context:
         universe = universe_at(context, reporter)
-        yield quotes_at(context, universe, calendar_for(settings), reporter)
+        listeners = slot_listeners(context, reporter).values()
+        yield quotes_at(context, universe, calendar_for(settings), listeners)
 
 
 @contextmanager

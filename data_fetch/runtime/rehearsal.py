@@ -28,15 +28,20 @@ REHEARSAL_STARTS, REHEARSAL_LASTS = time(8, 0), timedelta(hours=15)
 
 @contextmanager
 def rehearsal_for(
-    settings: Settings, day: date, reporter: ProgressReporter
+    settings: Settings,
+    first: date,
+    last: date,
+    reporter: ProgressReporter,
+    exchange_calendar: MarketCalendar | None = None,
 ) -> Iterator[tuple[Collector, datetime]]:
-    """A collector on a virtual clock with its own exchange, and the end of its day.
+    """A collector on a virtual clock with its own exchange, on the morning of *first*, and the
+    end of *last*.
 
-    Raises SetupError when the market is closed on *day*, WrongWorld when the named store is
-    a live one.
+    The exchange trades by *exchange_calendar*, else by the reviewed one. Raises SetupError when
+    the market is closed on all these days, WrongWorld when the named store is a live one.
     """
-    calendar = MarketCalendar.reviewed()
-    starts = datetime.combine(day, REHEARSAL_STARTS, IST)
+    calendar = exchange_calendar or MarketCalendar.reviewed()
+    starts = datetime.combine(first, REHEARSAL_STARTS, IST)
     with ExitStack() as stack:
         # Windows deletes no file that is still open.
         temporary = tempfile.TemporaryDirectory(prefix="rehearsal-", ignore_cleanup_errors=True)
@@ -68,12 +73,12 @@ def rehearsal_for(
             stop=Event(),
         )
         collector = collector_at(context, reporter, last_recorded_slot=starts - MINUTE)
-        if not collector.quotes.slots_on(day):
+        if not collector.quotes.slots_on(first, last):
             raise SetupError(
-                f"the market is closed on {day}",
+                f"the market is closed on {first}" + (f" to {last}" if last > first else ""),
                 hint="Choose a trading day: data-fetch calendar next",
             )
-        yield collector, starts + REHEARSAL_LASTS
+        yield collector, datetime.combine(last, REHEARSAL_STARTS, IST) + REHEARSAL_LASTS
 
 
 def _rehearsal_settings(settings: Settings, folder: Path) -> Settings:

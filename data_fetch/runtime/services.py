@@ -1,5 +1,6 @@
 """Builds the services for quotes and candles at a context, each on its own."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from data_fetch.core.clock import MINUTE, minute_of
@@ -13,6 +14,7 @@ from data_fetch.publishing.redis_quotes import QuoteFeed
 from data_fetch.runtime.context import CollectorContext
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.services.backfill import BackfillService
+from data_fetch.services.calendar_refresh import CalendarRefresh
 from data_fetch.services.freshness import FreshnessMonitor
 from data_fetch.services.minute_candles import CandleService
 from data_fetch.services.quotes import LtpService
@@ -43,26 +45,35 @@ def universe_at(
     )
 
 
+def slot_listeners(
+    context: CollectorContext, reporter: ProgressReporter
+) -> dict[str, SlotListener]:
+    """Who receives each slot, by name: the reporter, and Redis where it is configured."""
+    redis_url = context.settings.redis_url
+    if redis_url is None:
+        return {"screen": reporter.slot}
+    feed = QuoteFeed(redis_url.get_secret_value(), context.store.world)
+    return {"screen": reporter.slot, "redis": feed}
+
+
 def quotes_at(
     context: CollectorContext,
     universe: Universe,
     calendar: MarketCalendar,
-    reporter: ProgressReporter,
+    listeners: Collection[SlotListener],
     last_recorded_slot: datetime | None = None,
 ) -> LtpService:
     """The service that collects quotes.
 
     Without *last_recorded_slot* the store has the slot from which on rows are due. Nothing
-    before now is due in a store without a past, or when its paper market was set back.
+    before now is due in a store without a past.
     """
-    settings, provider, store = context.settings, context.provider, context.store
-    listeners: list[SlotListener] = [reporter.slot]
-    if settings.redis_url is not None:
-        listeners.append(QuoteFeed(settings.redis_url.get_secret_value(), store.world))
+    provider, store = context.provider, context.store
     now = provider.clock.now()
-    last_recorded_slot = last_recorded_slot or last_due_slot(store, QUOTES)
-    if last_recorded_slot is None or last_recorded_slot > now:
-        last_recorded_slot = minute_of(now) - MINUTE
+    slot = minute_of(now)
+    last_recorded_slot = (
+        last_recorded_slot or last_due_slot(store, QUOTES, before=slot) or slot - MINUTE
+    )
     return LtpService(
         source=provider.sources.quotes,
         source_name=provider.source_name,
@@ -91,6 +102,25 @@ def freshness_at(
             stale_after=settings.stale_after_minutes, frozen_after=settings.frozen_after_slots
         ),
         repair=quotes.repair,
+    )
+
+
+def calendar_refresh_at(
+    context: CollectorContext, calendar: MarketCalendar, reporter: ProgressReporter
+) -> CalendarRefresh:
+    """The service that keeps *calendar* up to date."""
+    settings, provider = context.settings, context.provider
+    return CalendarRefresh(
+        sources=provider.sources.calendars,
+        calendar=calendar,
+        data_folder=settings.data_folder,
+        world=settings.world,
+        clock=provider.clock,
+        running_since=context.running_since,
+        candles=CandleRepository(context.store, context.guard),
+        quotes=QuoteStore(context.store, context.guard),
+        report=reporter.message,
+        stop=context.stop,
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from data_fetch.core.ports import (
+    CalendarSource,
     CandleSource,
     ChainProvider,
     Clock,
@@ -19,12 +20,15 @@ from data_fetch.core.ports import (
 )
 from data_fetch.core.settings import Settings
 from data_fetch.sources.nse.chain_client import nse_chain_client
+from data_fetch.sources.nse.holidays import NseHolidays
 from data_fetch.sources.nse.site import NSE_LIMITS, NseSite
 from data_fetch.sources.transport.pacing import Pacer, state_file_for
+from data_fetch.sources.transport.refused_keys import RefusedKeys
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
 from data_fetch.sources.upstox.chain_client import upstox_chain_client
 from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
+from data_fetch.sources.upstox.market_info import UpstoxCalendar
 from data_fetch.sources.upstox.ohlc_client import UpstoxOhlcClient
 
 
@@ -32,13 +36,15 @@ from data_fetch.sources.upstox.ohlc_client import UpstoxOhlcClient
 class Sources:
     """The source of each dataset, and the rate limits of candle requests.
 
-    *chain_providers* builds the sources of option chains, in the order in which they are tried.
+    *chain_providers* and *calendars* build the sources of option chains and of the market
+    calendar, in the order in which they are tried.
     """
 
     quotes: QuoteSource
     minute_candles: MinuteCandleSource
     candles: CandleSource
     chain_providers: Callable[[], Sequence[ChainProvider]]
+    calendars: Callable[[], Sequence[CalendarSource]]
     limits: Mapping[timedelta, int]
     spending: Callable[[str], Sequence[datetime]]
 
@@ -52,11 +58,18 @@ def sources_at(
     pacing_folder: Path | None,
 ) -> Sources:
     """The sources behind *api*, paced by *pacer*, and NSE's site at *nse_url*."""
+
+    def refused_keys(name: str) -> RefusedKeys:
+        return RefusedKeys(
+            clock, settings.data_folder / "refused_keys" / f"{settings.world}-{name}.json"
+        )
+
     return Sources(
-        quotes=UpstoxLtpClient(api, clock),
-        minute_candles=UpstoxOhlcClient(api, clock),
+        quotes=UpstoxLtpClient(api, clock, refused_keys("quotes")),
+        minute_candles=UpstoxOhlcClient(api, clock, refused_keys("candles")),
         candles=UpstoxCandleClient(api, clock),
         chain_providers=partial(chain_providers, settings, api, clock, nse_url, pacing_folder),
+        calendars=partial(calendar_sources, settings, api, clock, nse_url, pacing_folder),
         limits=pacer.limits,
         spending=pacer.spending,
     )
@@ -72,15 +85,32 @@ def chain_providers(
     The rate limit ledger of NSE's site is in *pacing_folder* (None: in the user's state folder).
     """
     upstox: ChainProvider = upstox_chain_client(api, clock)
+    nse: ChainProvider = nse_chain_client(_nse_site(settings, clock, nse_url, pacing_folder), clock)
+    if settings.data_source == "nse":
+        return [nse, upstox] if settings.access_token.get_secret_value() else [nse]
+    return [upstox, nse] if settings.nse_enabled else [upstox]
+
+
+def calendar_sources(
+    settings: Settings, api: UpstoxApi, clock: Clock, nse_url: str, pacing_folder: Path | None
+) -> list[CalendarSource]:
+    """The sources of the market calendar in the order in which they are tried."""
+    upstox: CalendarSource = UpstoxCalendar(api, clock)
+    nse: CalendarSource = NseHolidays(_nse_site(settings, clock, nse_url, pacing_folder), clock)
+    if settings.data_source == "nse":
+        return [nse, upstox]
+    return [upstox, nse] if settings.nse_enabled else [upstox]
+
+
+def _nse_site(
+    settings: Settings, clock: Clock, nse_url: str, pacing_folder: Path | None
+) -> NseSite:
     ledger = state_file_for(urlsplit(nse_url).netloc, "", pacing_folder)
-    site = NseSite(
+    return NseSite(
         pacing=Pacer(ledger, clock, NSE_LIMITS),
         clock=clock,
+        world=settings.world,
         base_url=nse_url,
         enabled=settings.nse_enabled,
         timeout_seconds=settings.request_timeout_seconds,
     )
-    nse: ChainProvider = nse_chain_client(site, clock)
-    if settings.data_source == "nse":
-        return [nse, upstox] if settings.access_token.get_secret_value() else [nse]
-    return [upstox, nse] if settings.nse_enabled else [upstox]

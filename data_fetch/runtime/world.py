@@ -109,6 +109,7 @@ def provider_at(
         token=token,
         pacing=pacer,
         clock=clock,
+        world=settings.world,
         timeout_seconds=settings.request_timeout_seconds,
         policy=RetryPolicy(clock, random=random),
     )
@@ -130,7 +131,7 @@ def provider_at(
 
 
 def _master(settings: Settings, world: World, clock: Clock, address: str) -> InstrumentMaster:
-    return InstrumentMaster(address, settings.data_folder / "instruments" / world, clock)
+    return InstrumentMaster(address, settings.data_folder / "instruments" / world, clock, world)
 
 
 def _token(settings: Settings) -> TokenKeeper:

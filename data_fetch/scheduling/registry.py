@@ -8,7 +8,7 @@ Each job has a worker of its own: it never overlaps itself, and a slow job delay
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -16,7 +16,7 @@ from threading import Lock
 import schedule
 
 from data_fetch.core.clock import stopwatch
-from data_fetch.core.errors import CalendarUnknown, DataFetchError
+from data_fetch.core.errors import DataFetchError
 from data_fetch.core.ports import Clock
 from data_fetch.services.clocked_pool import ClockedPool
 
@@ -25,6 +25,7 @@ log = logging.getLogger("data_fetch.data_scheduler")
 Work = Callable[[], object]
 NextAfter = Callable[[datetime], datetime | None]
 OnFailure = Callable[[str, Exception], None]
+OnSetBack = Callable[[datetime, datetime], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +52,12 @@ class _TimedJob(schedule.Job):
 
     def _schedule_next_run(self) -> None:
         now = self._clock.now()
-        # A clock that was set back a little must not make an instant due twice.
-        after = max(now, self.next_run) if self.next_run else now
-        try:
-            self.next_run = self._next_after(after)
-        except CalendarUnknown as problem:
-            log.error("calendar_ends", extra={"jobs": [*self.tags], "problem": str(problem)})
-            self.next_run = None
+        # A clock that was corrected by seconds must not make an instant due twice.
+        self.plan_after(max(now, self.next_run) if self.next_run else now)
+
+    def plan_after(self, after: datetime) -> None:
+        """Be due at the first instant later than *after*."""
+        self.next_run = self._next_after(after)
 
 
 class _TimedScheduler(schedule.Scheduler):
@@ -116,23 +116,33 @@ class _Worker:
 
 
 class JobRegistry:
-    """Jobs by name. *on_failure* is called when a job raises; the others continue."""
+    """Jobs by name. *on_failure* is called when a job raises; the others continue.
 
-    def __init__(self, clock: Clock, on_failure: OnFailure) -> None:
+    *on_set_back* is called with two instants when the clock was set back from one to the other;
+    the jobs are then planned by the new time.
+    """
+
+    def __init__(self, clock: Clock, on_failure: OnFailure, on_set_back: OnSetBack) -> None:
         self._clock = clock
         self._on_failure = on_failure
+        self._on_set_back = on_set_back
+        self._latest = clock.now()
         self._scheduler = _TimedScheduler(clock)
         self._workers: dict[str, _Worker] = {}
+        self._jobs: list[_TimedJob] = []
 
     def add(self, name: str, work: Work, next_after: NextAfter) -> None:
         """Run *work* on a worker of its own at each instant that *next_after* returns."""
         worker = _Worker(name, work, self._clock, self._on_failure)
         self._workers[name] = worker
-        _TimedJob(self._scheduler, next_after).tag(name).do(worker.call)
+        job = _TimedJob(self._scheduler, next_after)
+        job.tag(name).do(worker.call)
+        self._jobs.append(job)
 
-    def call(self, name: str) -> None:
-        """Start one job now, besides its instants."""
-        self._workers[name].call()
+    def call_all(self, names: Iterable[str]) -> None:
+        """Start these jobs now, besides their instants."""
+        for name in names:
+            self._workers[name].call()
 
     @property
     def next_run(self) -> datetime | None:
@@ -141,6 +151,13 @@ class JobRegistry:
 
     def run_pending(self) -> None:
         """Start every due job and return at once."""
+        before, now = self._latest, self._clock.now()
+        self._latest = max(before, now)
+        if self._clock.was_set_back(before, now):
+            self._latest = now
+            for job in self._jobs:
+                job.plan_after(now)
+            self._on_set_back(before, now)
         self._scheduler.run_pending()
 
     def close(self, seconds: float) -> list[str]:

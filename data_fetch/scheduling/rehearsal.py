@@ -1,4 +1,4 @@
-"""A rehearsal: the scheduler through a whole trading day on a virtual clock."""
+"""A rehearsal: the scheduler through whole trading days on a virtual clock."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,14 +19,18 @@ from data_fetch.scheduling.scheduler import DataScheduler
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """The result of a rehearsed day.
+    """The result of rehearsed days.
 
+    *unexplained_minutes* are slots without a row, and minutes of instruments that are due, have
+    no candle and were never requested.
     *tallies* are the counts of the services by name: `candles` of the day that are stored,
     `missed_minutes` that are still to be fetched, `chain_polls`, and the `chain_snapshots` and
     `chain_legs` that the store holds.
     """
 
-    day: date
+    first: date
+    last: date
+    unexplained_minutes: int
     slots_due: int
     slots_collected: int
     slots_missed: int
@@ -41,13 +45,14 @@ class Rehearsal:
 
 @dataclass(slots=True)
 class _SlotCounter:
-    """Counts the slots of a day, and reports the progress."""
+    """Counts the slots and polls, and reports the progress."""
 
     due: int
     advance: Callable[[int, int], None]
     collected: int = 0
     missed: int = 0
     rows: int = 0
+    polls: int = 0
     remarks: list[str] = field(default_factory=list)
 
     def message(self, text: str) -> None:
@@ -57,7 +62,7 @@ class _SlotCounter:
         return None
 
     def polled(self, poll: Poll) -> None:
-        return None
+        self.polls += 1
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         self.rows += run.stored
@@ -71,23 +76,27 @@ class _SlotCounter:
         self.advance(self.collected + self.missed, self.due)
 
 
-def rehearse(settings: Settings, day: date, advance: Callable[[int, int], None]) -> Rehearsal:
-    """Drive the scheduler and every job of it through *day* on the paper exchange.
+def rehearse(
+    settings: Settings, first: date, last: date, advance: Callable[[int, int], None]
+) -> Rehearsal:
+    """Drive the scheduler and every job of it from *first* to *last* on the paper exchange.
 
     *advance* receives how many slots have a result, and how many are due. Raises SetupError when
-    the market is closed that day, or the store is not empty and not paper.
+    the market is closed on all these days, or the store is not empty and not paper.
     """
     began = stopwatch()
     slots = _SlotCounter(due=0, advance=advance)
-    with rehearsal_for(settings, day, slots) as (collector, until):
-        slots.due = collector.tallies(day)["slots_due"]
+    with rehearsal_for(settings, first, last, slots) as (collector, until):
+        slots.due = collector.tallies(first, last)["slots_due"]
         scheduler = DataScheduler()
-        scheduler.run(collector, until)
+        collector = scheduler.run_days(collector, until, slots)
         requests = collector.provider.api.requests_sent
-        tallies = dict(collector.tallies(day))
+        tallies = {**collector.tallies(first, last), "chain_polls": slots.polls}
     due = tallies.pop("slots_due")
     return Rehearsal(
-        day=day,
+        first=first,
+        last=last,
+        unexplained_minutes=tallies.pop("unexplained_minutes"),
         slots_due=due,
         slots_collected=slots.collected,
         slots_missed=due - slots.collected,

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Event
 
-from data_fetch.core.errors import DataFetchError, LostLeadership, OutsideError
+from data_fetch.core.clock import IST
+from data_fetch.core.errors import DataFetchError, LostLeadership, OutsideError, WrongWorld
 from data_fetch.core.timetable import next_morning
-from data_fetch.runtime.collector import Collector, collector_at
+from data_fetch.runtime.collector import Collector, collector_at, collector_of
 from data_fetch.runtime.context import CollectorContext, context_for
 from data_fetch.runtime.logs import logs_for
 from data_fetch.runtime.reporting import SILENT, ProgressReporter
+from data_fetch.runtime.services import universe_at
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import store_for_run
 from data_fetch.runtime.world import paused
@@ -43,6 +45,21 @@ class Status:
     jobs: tuple[JobState, ...] = ()
 
 
+class _EitherEvent(Event):
+    """Set when *first* or *second* is. A waiting thread notices the second one at its next look."""
+
+    def __init__(self, first: Event, second: Event) -> None:
+        super().__init__()
+        self._first = first
+        self._second = second
+
+    def is_set(self) -> bool:
+        return self._first.is_set() or self._second.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._first.wait(timeout) or self.is_set()
+
+
 class DataScheduler:
     """Runs the jobs of a collector until `stop()`. Inert until `start()`."""
 
@@ -53,14 +70,16 @@ class DataScheduler:
         self._degraded: str | None = None
         self._collector: Collector | None = None
         self._registry: JobRegistry | None = None
+        self._wrong_world: WrongWorld | None = None
         self.failures: list[str] = []
 
     def start(self, *, minutes: int | None = None, reporter: ProgressReporter = SILENT) -> None:
         """Collect until `stop()`, or for *minutes* of the market once ready. Blocks.
 
         Waits while another scheduler collects into the same store, and again when the store
-        is lost. Raises SetupError for a fault in the configuration, OutsideError for one of the
-        provider or the network.
+        is lost. Raises SetupError for a fault in the configuration (WrongWorld also later, when a
+        provider turns out to be of the other world), OutsideError for one of the provider or the
+        network.
         """
         settings = process_settings()
         chosen = store_for_run(settings, reporter.message)
@@ -102,23 +121,40 @@ class DataScheduler:
         if minutes and self._until is None:
             # Not from the start of the process: a slow one would have fewer slots.
             self._until = context.provider.clock.now() + timedelta(minutes=minutes)
-        until = self._until
+        self.run_days(collector, self._until, reporter)
+
+    def run_days(
+        self, collector: Collector, until: datetime | None, reporter: ProgressReporter
+    ) -> Collector:
+        """Run until *until* or `stop()`, each morning and after each change of the calendar with
+        a new collector; the last one is returned."""
+        clock = collector.provider.clock
+        # It moves with a clock that is set back.
+        self._until = until
         while True:
-            morning = next_morning(context.provider.clock.now())
-            self.run(collector, min(until, morning) if until else morning)
-            if self._stop.is_set() or (until and context.provider.clock.now() >= until):
-                return
+            morning = next_morning(clock.now())
+            self.run(collector, min(self._until, morning) if self._until else morning)
+            if self._stop.is_set() or (self._until and clock.now() >= self._until):
+                return collector
             collector = self._renewed(collector, reporter)
 
     def _renewed(self, collector: Collector, reporter: ProgressReporter) -> Collector:
-        """The collector of a new morning; yesterday's when it cannot be built."""
-        try:
-            with paused(collector.provider.clock):
-                return collector_at(collector.context, reporter)
-        except DataFetchError as problem:
-            reporter.message(f"Warning: {problem} Continuing with yesterday's universe.")
-            log.error("not_renewed", extra={"problem": str(problem)})
-            return collector
+        """A collector with the universe and the calendar of now; with the universe of
+        *collector* when there is no newer one."""
+        context, universe = collector.context, collector.universe
+        with paused(context.provider.clock):
+            try:
+                universe = universe_at(context, reporter, renew=True)
+            except DataFetchError as problem:
+                reporter.message(f"Warning: {problem} Continuing with yesterday's universe.")
+                log.error("not_renewed", extra={"problem": str(problem)})
+            try:
+                return collector_of(context, universe, reporter)
+            except DataFetchError as problem:
+                reporter.message(f"Warning: {problem} Continuing as before.")
+                log.error("not_renewed", extra={"problem": str(problem)})
+                collector.calendar_changed.clear()
+                return collector
 
     def get_status(self) -> Status:
         """The state of the scheduler and of each of its jobs."""
@@ -135,29 +171,43 @@ class DataScheduler:
         )
 
     def run(self, collector: Collector, until: datetime) -> None:
-        """The loop: start due jobs, wait for the next instant, repeat."""
+        """The loop: start due jobs, wait for the next instant, repeat.
+
+        It ends before *until* when stopped, or when the calendar of *collector* has changed.
+        Raises WrongWorld when a job met prices of the other world.
+        """
         clock = collector.provider.clock
-        registry = JobRegistry(clock, self._job_failed)
+
+        def set_back(before: datetime, now: datetime) -> None:
+            nonlocal until
+            until -= before - now
+            self._clock_set_back(collector, registry, before, now)
+
+        registry = JobRegistry(clock, self._job_failed, set_back)
         self._collector, self._registry = collector, registry
         hold = clock.hold()
         log.info("started", extra={"store": collector.store.name, "until": until.isoformat()})
         try:
             for job in collector.jobs.values():
                 registry.add(job.name, job.work, job.next_after)
-            for job in collector.jobs.values():
-                if job.at_start:
-                    registry.call(job.name)
-            while not self._wait(clock.wait, registry.next_run, until):
+            registry.call_all(collector.jobs_at_start)
+            wake = _EitherEvent(self._stop, collector.calendar_changed)
+            while not self._wait(clock.wait, registry.next_run, until, wake):
                 if not collector.context.leads():
                     log.error("lost_leadership")
                     self._stop.set()
                     break
+                registry.run_pending()
+            if not self._stop.is_set():
+                # What is due at the very instant of a change.
                 registry.run_pending()
         finally:
             self._collector = self._registry = None
             self._close(registry, collector)
             hold.release()
             log.info("stopped")
+        if self._wrong_world is not None:
+            raise self._wrong_world
 
     def _close(self, registry: JobRegistry, collector: Collector) -> None:
         """Wait for the running jobs; after a stop not for ever. Raises OutsideError then."""
@@ -177,17 +227,34 @@ class DataScheduler:
         wait: Callable[[datetime, Event], bool],
         next_run: datetime | None,
         until: datetime,
+        wake: Event,
     ) -> bool:
-        """Wait for the next instant; True when stopped, or when no job is due by *until*."""
+        """Wait for the next instant; True when *wake* is set, or when no job is due by *until*."""
         if next_run is None or next_run > until:
-            wait(until, self._stop)
+            wait(until, wake)
             return True
-        return wait(next_run, self._stop)
+        return wait(next_run, wake)
+
+    def _clock_set_back(
+        self, collector: Collector, registry: JobRegistry, before: datetime, now: datetime
+    ) -> None:
+        log.error("clock_set_back", extra={"before": before.isoformat(), "now": now.isoformat()})
+        collector.report(
+            f"Warning: the clock was set back from {before.astimezone(IST):%H:%M:%S} to "
+            f"{now.astimezone(IST):%H:%M:%S} IST. Slots are collected by the new time, and those "
+            "recorded ahead of it are withdrawn. Check the clock: data-fetch doctor"
+        )
+        if self._until is not None:
+            self._until -= before - now
+        collector.clock_set_back(before, now)
+        registry.call_all(collector.jobs_at_start)
 
     def _job_failed(self, job: str, problem: Exception) -> None:
         self.failures.append(f"{job}: {problem}")
         del self.failures[:-KEPT_FAILURES]
-        if isinstance(problem, LostLeadership):
+        if isinstance(problem, WrongWorld):
+            self._wrong_world = problem
+        if isinstance(problem, LostLeadership | WrongWorld):
             self._stop.set()
 
 

@@ -201,6 +201,18 @@ class BackfillService:
         """How many minutes (days, for the interval `day`) of *order* are still to be fetched."""
         return sum(day.missed for day in self._missing_days(order, self._expectation(order)))
 
+    def unexplained_minutes(self, order: BackfillOrder) -> int:
+        """How many minutes of *order* are due, have no candle and were never requested."""
+        keys = [instrument.instrument_key for instrument in order.instruments]
+        expectation = self._expectation(order)
+        ledger, settled = self._repository.unsettled(keys, order.interval, order.first, order.last)
+        return sum(
+            day.minutes(State.MISSED)
+            for instrument in self._repository.with_auction_history(order.instruments)
+            for day in expectation.days(instrument, order.interval, order.first, order.last, ledger)
+            if day.last_attempt is None and (day.instrument_key, day.day) not in settled
+        )
+
     def prove_no_trades(self, instruments: Sequence[Instrument], job: str = BACKFILL) -> SyncRun:
         """Mark the minutes of today that stored quotes prove to be without trades.
 
@@ -397,14 +409,15 @@ class BackfillService:
         *wait* is the time to the next attempt after a failure, instead of the usual one.
         """
         order = run.plan.order
-        candles = placed_for(window.instrument, reply.block, self._calendar)
+        expectation = Expectation(self._calendar, reply.received_at, order.listed)
+        block = expectation.published(reply.block, window.instrument)
+        candles = placed_for(window.instrument, block, self._calendar)
         provenance = Provenance(
             source=self._source_name,
             is_final=window.endpoint.is_final,
             fetched_at=reply.received_at,
             run_id=run.run_id,
         )
-        expectation = Expectation(self._calendar, reply.received_at, order.listed)
         run.count(window, reply, candles.outside)
         if reply.complete:
             written = self._repository.record_response(

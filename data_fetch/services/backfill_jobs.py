@@ -62,8 +62,13 @@ class BackfillJobs(RecurringService):
     def jobs(self, timetable: Timetable) -> Sequence[Job]:
         return [timetable.job(name, partial(self.run, name)) for name in DAYS]
 
-    def tallies(self, day: date) -> Mapping[str, int]:
-        return {"missed_minutes": self._service.missed_minutes(self._order(day, day))}
+    def tallies(self, first: date, last: date) -> Mapping[str, int]:
+        """How many minutes can still be fetched, and how many were never requested."""
+        order = self._order(first, last)
+        return {
+            "missed_minutes": self._service.missed_minutes(order),
+            "unexplained_minutes": self._service.unexplained_minutes(order),
+        }
 
     def run(self, job: str) -> None:
         """One backfill of the days of *job*.

@@ -57,6 +57,7 @@ class BackfillReport:
     failures: Counter[FailureGroup] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)
     rejected_rows: Counter[str] = field(default_factory=Counter)
+    without_open_interest: int = 0
     missed: int = 0
     became_due: int = 0
     stopped_by: DataFetchError | None = None
@@ -91,6 +92,7 @@ class BackfillReport:
         if reply.complete and not len(reply.block):
             self.failures[FailureGroup.EMPTY] += 1
         self.rejected_rows.update(reply.rejected_rows)
+        self.without_open_interest += reply.without_open_interest
 
     def failed(self, failure: FailureGroup, reason: str, window: Window) -> None:
         """Count a failure, with its reason for the first few symbols."""
@@ -135,6 +137,7 @@ class BackfillReport:
             "finalised": self.finalised,
             "outside_sessions": self.outside,
             "rejected_rows": dict(self.rejected_rows),
+            "without_open_interest": self.without_open_interest,
             "failures": {str(failure): n for failure, n in self.failures.items() if n},
             "reasons": dict(self.reasons),
         }

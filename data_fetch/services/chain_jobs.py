@@ -86,9 +86,10 @@ class ChainPoller(RecurringService):
     def jobs(self, timetable: Timetable) -> Sequence[Job]:
         return [timetable.job(CHAINS, self.tick)]
 
-    def tallies(self, day: date) -> Mapping[str, int]:
+    def tallies(self, first: date, last: date) -> Mapping[str, int]:
+        """The chains in the store, whatever their day."""
         snapshots, legs = self._service.counts()
-        return {"chain_polls": self.polls, "chain_snapshots": snapshots, "chain_legs": legs}
+        return {"chain_snapshots": snapshots, "chain_legs": legs}
 
     def prepare(self) -> None:
         """Report the polling plan before the first poll."""
@@ -128,6 +129,12 @@ class ChainPoller(RecurringService):
             self._plan, self._unknown, self._followed_at = plan, found.unknown, now
             self._source = source
         return self._plan
+
+    def clock_set_back(self, before: datetime, now: datetime) -> None:
+        """Poll every symbol as if it had not been polled yet."""
+        with self._lock:
+            self._queue.forget_ticks()
+            self._followed_at, self._last_tick = None, now
 
     def close(self) -> None:
         """Return when the polls in progress have ended, at most one per worker; no other begins

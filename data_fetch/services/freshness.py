@@ -17,7 +17,7 @@ from data_fetch.core.quotes.freshness import (
     judge,
 )
 from data_fetch.core.quotes.quotes import Movement
-from data_fetch.core.runs import Outcome, SyncRun, log_facts
+from data_fetch.core.runs import Outcome, SyncRun, counted_names, log_facts
 from data_fetch.core.timetable import FRESHNESS, Job, Timetable
 from data_fetch.services.recurring import RecurringService
 
@@ -49,6 +49,7 @@ class FreshnessMonitor(RecurringService):
         self._clock = clock
         self._rules = rules
         self._repair = repair
+        self._watching_since = clock.now()
         self._states: Mapping[str, Freshness] = {}
 
     def jobs(self, timetable: Timetable) -> Sequence[Job]:
@@ -58,7 +59,8 @@ class FreshnessMonitor(RecurringService):
         """Judge, raise alarms, repair, and write the audit row."""
         started = self._clock.now()
         judgements = self.judge_all()
-        if all(judgement.state is Freshness.NEVER_SEEN for judgement in judgements):
+        nothing_seen = all(judgement.state is Freshness.NEVER_SEEN for judgement in judgements)
+        if nothing_seen and not self._slots_since(self._watching_since - MINUTE):
             # Before the first slot no quote can be late.
             return
         self._alarm(judgements)
@@ -71,7 +73,11 @@ class FreshnessMonitor(RecurringService):
             requested=len(judgements),
             stored=counts[Freshness.FRESH],
             requests=repaired.requests if repaired else 0,
-            details={**counts, "stale": stale, "repaired": repaired.stored if repaired else 0},
+            details={
+                **counts,
+                "stale": counted_names(stale),
+                "repaired": repaired.stored if repaired else 0,
+            },
         )
         self._repository.record_runs([run])
         log.info("freshness", extra={"job": FRESHNESS, **log_facts(run), **counts})
@@ -99,13 +105,17 @@ class FreshnessMonitor(RecurringService):
     def _movements(self, now: datetime) -> Mapping[str, Movement]:
         """How quotes moved over the last slots, by symbol."""
         over = minute_of(now) - MINUTE
-        begin = over - self._rules.frozen_after * MINUTE
-        slots = {
+        slots = self._slots_since(over - self._rules.frozen_after * MINUTE)
+        return self._repository.movements(sorted(slots)) if slots else {}
+
+    def _slots_since(self, after: datetime) -> set[datetime]:
+        """The slots of all groups after *after* that are over."""
+        over = minute_of(self._clock.now()) - MINUTE
+        return {
             slot
             for group in self._members.groups
-            for slot in self._calendar.slots_between(begin, over, group)
+            for slot in self._calendar.slots_between(after, over, group)
         }
-        return self._repository.movements(sorted(slots)) if slots else {}
 
     def _alarm(self, judgements: Sequence[Judgement]) -> None:
         """Log one line for each state that symbols have changed to."""

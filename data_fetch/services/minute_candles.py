@@ -25,7 +25,7 @@ from data_fetch.core.market.calendar import MarketCalendar, group_of
 from data_fetch.core.market.members import Members
 from data_fetch.core.ports import Clock, MinuteCandleSource
 from data_fetch.core.quotes.key_results import by_reason, key_results_without_records
-from data_fetch.core.runs import Outcome, SyncRun, SyncState
+from data_fetch.core.runs import Outcome, SyncRun, SyncState, counted_names
 from data_fetch.core.timetable import CANDLES, Job, Timetable
 from data_fetch.services.recurring import RecurringService
 from data_fetch.storage.candles.repository import CandleRepository
@@ -60,8 +60,8 @@ class CandleService(RecurringService):
     def jobs(self, timetable: Timetable) -> Sequence[Job]:
         return [timetable.job(CANDLES, self.collect)]
 
-    def tallies(self, day: date) -> Mapping[str, int]:
-        return {"candles": self._repository.minutes_stored(day)}
+    def tallies(self, first: date, last: date) -> Mapping[str, int]:
+        return {"candles": self._repository.minutes_stored(first, last)}
 
     def collect(self) -> None:
         """Store the candles of the minute that has just ended.
@@ -141,7 +141,7 @@ class CandleService(RecurringService):
             error=response.error,
             details={
                 **by_reason(results, response),
-                **({"outside_sessions": outside} if outside else {}),
+                **({"outside_sessions": counted_names(outside)} if outside else {}),
             },
         )
 

@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from data_fetch.core.batches import RejectedRow
@@ -21,14 +21,23 @@ from data_fetch.core.ports import Clock, QuoteRepository, QuoteSource, SlotListe
 from data_fetch.core.quotes.key_results import KeyResult, by_reason, key_results
 from data_fetch.core.quotes.quotes import QuoteResponse, StoredQuote
 from data_fetch.core.quotes.volume_guard import VolumeGuard
-from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState, log_facts
-from data_fetch.core.timetable import QUOTES, Job, Timetable
+from data_fetch.core.runs import (
+    Outcome,
+    SyncAttempt,
+    SyncRun,
+    SyncState,
+    counted_names,
+    log_facts,
+)
+from data_fetch.core.timetable import CLOCK, QUOTES, Job, Timetable
 from data_fetch.services.recurring import RecurringService
 
 log = logging.getLogger("data_fetch.ltp_service")
 
 # A long absence is reported in one line, and recorded in short transactions.
 REPORTED_ONE_BY_ONE, RUNS_PER_WRITE = 5, 500
+# A larger step back is rather an error of the new time.
+LONGEST_WITHDRAWAL = timedelta(days=1)
 ONCE, REPAIR = "collect-once", "repair"
 
 
@@ -36,6 +45,7 @@ class WhyMissed(StrEnum):
     """Reasons why a slot was not collected."""
 
     NOT_RUNNING = "the collector was not running"
+    CLOCK_AHEAD = "the clock was ahead, and was set back later"
     TOO_LATE = "the collector was busy, asleep or without its store until its minute had passed"
 
 
@@ -60,7 +70,7 @@ class LtpService(RecurringService):
         last_recorded_slot: datetime,
         running_since: datetime,
         unresolved: Sequence[str] = (),
-        listeners: Sequence[SlotListener] = (),
+        listeners: Collection[SlotListener] = (),
     ) -> None:
         self._source = source
         self._source_name = source_name
@@ -80,28 +90,38 @@ class LtpService(RecurringService):
         )
         self._paused = False
         self._unrecorded: dict[datetime, str] = {}
+        self._set_back: tuple[datetime, datetime] | None = None
+        self._clock_ahead_until = last_recorded_slot
 
     @property
     def last_recorded_slot(self) -> datetime:
         """The last slot that was collected or has a row with the reason why not."""
         return self._last_recorded
 
-    def slots_on(self, day: date) -> int:
-        """How many slots the members have on one IST day."""
+    def slots_on(self, first: date, last: date) -> list[datetime]:
+        """The slots of the members on the IST days from *first* to *last*."""
+        days = [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
         slots: set[datetime] = set()
         for group in self._members.groups:
-            slots.update(self._calendar.session(day, group).slots())
-        return len(slots)
+            for day in days:
+                slots.update(self._calendar.session(day, group).slots())
+        return sorted(slots)
 
     def jobs(self, timetable: Timetable) -> Sequence[Job]:
         """Quotes; at the start also for slots that passed while no collector was running."""
         return [timetable.job(QUOTES, self.collect_due, at_start=True)]
 
-    def tallies(self, day: date) -> Mapping[str, int]:
-        return {"slots_due": self.slots_on(day)}
+    def tallies(self, first: date, last: date) -> Mapping[str, int]:
+        """How many slots are due, and how many of them have neither quotes nor a reason."""
+        due = self.slots_on(first, last)
+        recorded = self._repository.recorded_slots(due[0], due[-1]) if due else ()
+        return {"slots_due": len(due), "unexplained_minutes": len(set(due).difference(recorded))}
 
     def collect_due(self) -> None:
         """Collect the slot that has just ended, and record earlier ones as missed."""
+        if self._set_back is not None:
+            self._account_anew(*self._set_back)
+            self._set_back = None
         due = self._due_slots()
         too_late = [slot for slot in due if not self._still_collectable(slot)]
         if too_late:
@@ -119,16 +139,28 @@ class LtpService(RecurringService):
             if problem is not None and not isinstance(problem, TokenRejected):
                 raise problem
 
+    def clock_set_back(self, before: datetime, now: datetime) -> None:
+        """Account for the slots after *now* again, at the next `collect_due`."""
+        self._set_back = before, now
+
     def collect_now(self) -> SyncRun:
         """Collect every member once; the slot is the minute of the request.
 
         Raises OutsideError when no quote was received; the failed run is recorded first.
         """
-        slot = minute_of(self._clock.now())
-        run, problem = self._collect(ONCE, slot, self._members.instruments)
+        run, problem = self._collect_once()
         if problem is not None:
             raise problem
         return run
+
+    def try_to_collect(self) -> SyncRun:
+        """The same, but a failure is only in the outcome and the error of the run."""
+        run, _ = self._collect_once()
+        return run
+
+    def _collect_once(self) -> tuple[SyncRun, OutsideError | None]:
+        slot = minute_of(self._clock.now())
+        return self._collect(ONCE, slot, self._members.instruments)
 
     def repair(self, symbols: Collection[str]) -> SyncRun | None:
         """Request *symbols* again, for the slot that has just ended.
@@ -148,6 +180,23 @@ class LtpService(RecurringService):
         run, _ = self._collect(REPAIR, slot, in_session)
         return run
 
+    def _account_anew(self, before: datetime, now: datetime) -> None:
+        """Withdraw the slots that were recorded ahead of time; continue after those before it."""
+        step = f"the clock was set back from {_ist(before)} to {_ist(now)} IST"
+        run = SyncRun.begin(CLOCK, now).finish(self._clock.now(), Outcome.INCOMPLETE, error=step)
+        if before - now <= LONGEST_WITHDRAWAL:
+            run = self._repository.withdraw(run, since=now, until=before)
+        else:
+            # It may be the new time that is wrong: so much is left to people.
+            run = replace(run, error=f"{step}; the slots ahead of it stay as they are")
+            self._repository.record_runs([run])
+        log.warning("slots_withdrawn", extra={**log_facts(run), **run.details})
+        slot = minute_of(now)
+        self._last_recorded = self._repository.last_recorded(slot) or slot - MINUTE
+        self._clock_ahead_until = slot
+        self._running_since = min(self._running_since, now)
+        self._unrecorded.clear()
+
     def _due_slots(self) -> dict[datetime, list[TradingGroup]]:
         """Slots that are over and not recorded, oldest first, with the groups that trade."""
         over = minute_of(self._clock.now()) - MINUTE
@@ -161,6 +210,8 @@ class LtpService(RecurringService):
         return self._clock.now() < slot + 2 * MINUTE
 
     def _why_missed(self, slot: datetime) -> str:
+        if self._clock_ahead_until > slot:
+            return WhyMissed.CLOCK_AHEAD
         was_down = slot + MINUTE < self._running_since
         otherwise = WhyMissed.NOT_RUNNING if was_down else WhyMissed.TOO_LATE
         return self._unrecorded.get(slot, otherwise)
@@ -216,7 +267,7 @@ class LtpService(RecurringService):
 
     def _not_requested(self, job: str) -> Mapping[str, object]:
         listed = job != REPAIR and self._unresolved
-        return {"unresolved": listed} if listed else {}
+        return {"unresolved": counted_names(listed)} if listed else {}
 
     def _rows(
         self,
@@ -289,6 +340,10 @@ class LtpService(RecurringService):
         log.info("slot", extra={"job": run.job, **log_facts(run)})
         for listener in self._listeners:
             listener(run, quotes)
+
+
+def _ist(at: datetime) -> str:
+    return f"{at.astimezone(IST):%d %b %H:%M:%S}"
 
 
 def _attempts(run: SyncRun, results: Sequence[KeyResult], at: datetime) -> list[SyncAttempt]:

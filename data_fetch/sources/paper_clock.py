@@ -17,9 +17,12 @@ import orjson
 import urllib3
 
 from data_fetch.core.clock import ScaledClock, stopwatch
-from data_fetch.core.errors import Unreachable
+from data_fetch.core.errors import Unreachable, WrongWorld
+from data_fetch.core.world import World
+from data_fetch.sources.transport.world_check import WorldCheck
 
 CLOCK_PATH = "/paper/clock"
+WORLD = WorldCheck(World.PAPER, "UPSTOX_BASE_URL")
 POLL_SECONDS = 1.0
 # A smaller difference is the time of the request; following it would make the clock step back.
 TOLERATED_DRIFT_SECONDS = 0.5
@@ -38,7 +41,8 @@ def fetch_paper_clock(
     """The exchange's instant (aware) and its speed in seconds to the second, 0 if it stands.
 
     With an *order* the exchange changes its clock first, if its clock can be changed.
-    Raises Unreachable when no paper exchange responds at *url* in time.
+    Raises Unreachable when nothing usable responds at *url* in time, WrongWorld when something
+    else than a paper exchange does.
     """
     try:
         response = urllib3.request(
@@ -49,6 +53,7 @@ def fetch_paper_clock(
             retries=False,
             redirect=False,
         )
+        WORLD.check(url, response.headers)
         state = orjson.loads(response.data)
         now, speed = datetime.fromisoformat(state["now"]), float(state["speed"])
         if now.tzinfo is None or not 0 <= speed < inf:
@@ -102,7 +107,7 @@ class PaperClock(ScaledClock):
         with self._polling:
             try:
                 now, speed = fetch_paper_clock(self._url, FIRST_TIMEOUT_SECONDS, order)
-            except Unreachable:
+            except (Unreachable, WrongWorld):
                 return
             self._synchronise(now, speed)
             self._polled_at = stopwatch()
@@ -110,7 +115,7 @@ class PaperClock(ScaledClock):
     def _follow(self) -> None:
         try:
             now, speed = fetch_paper_clock(self._url, LATER_TIMEOUT_SECONDS)
-        except Unreachable:
+        except (Unreachable, WrongWorld):
             # The requests that follow will fail; time runs on as before.
             return
         drift = abs(now - self._running_time())

@@ -1,23 +1,35 @@
 """Quotes: one row per symbol and slot."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select, text
+from sqlalchemy import Connection, Row, Select, and_, case, func, not_, select, text, update
 
+from data_fetch.core.clock import minute_of
+from data_fetch.core.market.session import KEY_PREFIXES, instant_of, midnight_number
+from data_fetch.core.market.table import Segment
 from data_fetch.core.quotes.quotes import Movement, Quote, StoredQuote
-from data_fetch.core.runs import SyncAttempt, SyncRun
+from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun
+from data_fetch.core.timetable import QUOTES, WITHDRAWN
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.database.tables import LtpData, table
 from data_fetch.storage.database.upsert import upsert
 from data_fetch.storage.instruments.instruments import present_instruments
-from data_fetch.storage.runs import fold_attempts, record_runs, write_runs
+from data_fetch.storage.runs import (
+    fold_attempts,
+    last_due_slot,
+    record_runs,
+    recorded_slots,
+    sync_runs,
+    write_runs,
+)
 
 ltp_data = table(LtpData)
 COLUMNS = tuple(column.name for column in ltp_data.columns)
+RUNS_AT_ONCE = 500
 
 # Neither database skips from symbol to symbol by itself: for the newest row of each symbol it
 # would read all rows. Stepping through the key costs one look-up per symbol instead.
@@ -125,6 +137,87 @@ class QuoteStore:
         """Write audit rows of runs without quotes."""
         record_runs(self._store, runs, self._guard)
 
+    def recorded_slots(self, first: datetime, last: datetime) -> set[datetime]:
+        """The slots from *first* to *last* that were collected or have a reason why not."""
+        return recorded_slots(self._store, QUOTES, first, last)
+
+    def last_recorded(self, before: datetime) -> datetime | None:
+        """The newest slot before *before* that was collected or has a reason why not."""
+        return last_due_slot(self._store, QUOTES, before)
+
+    def withdraw(self, run: SyncRun, since: datetime, until: datetime) -> SyncRun:
+        """Take the slots from the minute of *since* on, recorded by *until*, out of the account.
+
+        Their runs keep their rows under another name; their quotes are marked off session, and
+        replaced when their slot comes. *run*, with both counts, is stored and returned.
+        """
+        ahead = (
+            update(sync_runs)
+            .where(
+                sync_runs.c.job == QUOTES,
+                sync_runs.c.due_slot >= minute_of(since),
+                sync_runs.c.started_at <= until,
+            )
+            .values(job=WITHDRAWN)
+        )
+        marked = (
+            update(ltp_data)
+            .where(
+                ltp_data.c.timestamp >= minute_of(since),
+                ltp_data.c.received_at.between(since, until),
+                not_(ltp_data.c.off_session),
+            )
+            .values(off_session=True)
+        )
+        with self._store.writing(self._guard) as connection:
+            slots = connection.execute(ahead).rowcount
+            quotes = connection.execute(marked).rowcount
+            counted = {"withdrawn_slots": slots, "withdrawn_quotes": quotes}
+            run = replace(run, details={**run.details, **counted})
+            write_runs(connection, [run])
+        return run
+
+    def follow_calendar(
+        self, day: date, slots: Mapping[Segment, Collection[datetime]], reason: str
+    ) -> int:
+        """Mark what is stored of *day* by its *slots*, which the calendar has now.
+
+        Runs for other slots become `not_due` with *reason*, and their quotes off session; those
+        that were marked so before and are due again become what they were. Returns how many
+        runs have changed.
+        """
+        begin = instant_of(midnight_number(day))
+        due = set().union(*slots.values())
+        runs = sync_runs.c
+        of_day = and_(
+            runs.job == QUOTES, runs.due_slot >= begin, runs.due_slot < begin + timedelta(days=1)
+        )
+        with self._store.writing(self._guard) as connection:
+            stored = connection.execute(
+                select(runs.run_id, runs.due_slot, runs.outcome).where(of_day)
+            )
+            undue, again = [], []
+            for run_id, slot, outcome in stored:
+                if slot not in due and outcome != Outcome.NOT_DUE:
+                    undue.append(run_id)
+                elif slot in due and outcome == Outcome.NOT_DUE:
+                    again.append(run_id)
+            _mark_not_due(connection, undue, reason)
+            _mark_due(connection, again)
+            for segment, of_segment in slots.items():
+                connection.execute(
+                    update(ltp_data)
+                    .where(
+                        ltp_data.c.timestamp >= begin,
+                        ltp_data.c.timestamp < begin + timedelta(days=1),
+                        ltp_data.c.instrument_key.startswith(KEY_PREFIXES[segment]),
+                        ltp_data.c.timestamp.not_in(of_segment),
+                        not_(ltp_data.c.off_session),
+                    )
+                    .values(off_session=True)
+                )
+        return len(undue) + len(again)
+
     def latest(self) -> Mapping[str, StoredQuote]:
         """The newest in-session quote of each instrument, by its present symbol."""
         with self._store.reading() as connection:
@@ -172,6 +265,39 @@ class QuoteStore:
         with self._store.reading() as connection:
             query = select(func.count(), symbols, func.min(time), func.max(time))
             return QuoteHoldings(*connection.execute(query.select_from(ltp_data)).one())
+
+
+def _mark_not_due(connection: Connection, run_ids: Sequence[str], reason: str) -> None:
+    runs = sync_runs.c
+    before = func.coalesce("; before: " + runs.error, "")
+    for some in _portions(run_ids):
+        connection.execute(
+            update(sync_runs)
+            .where(runs.run_id.in_(some))
+            .values(outcome=Outcome.NOT_DUE.value, error=reason + before)
+        )
+
+
+def _mark_due(connection: Connection, run_ids: Sequence[str]) -> None:
+    runs = sync_runs.c
+    outcome = case(
+        (runs.stored == 0, Outcome.MISSED.value),
+        (runs.stored < runs.requested, Outcome.INCOMPLETE.value),
+        else_=Outcome.COMPLETED.value,
+    )
+    error = case((runs.stored == 0, "the calendar had no trading in this slot"), else_=None)
+    for some in _portions(run_ids):
+        connection.execute(
+            update(sync_runs).where(runs.run_id.in_(some)).values(outcome=outcome, error=error)
+        )
+        connection.execute(
+            update(ltp_data).where(ltp_data.c.run_id.in_(some)).values(off_session=False)
+        )
+
+
+def _portions(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for first in range(0, len(run_ids), RUNS_AT_ONCE):
+        yield run_ids[first : first + RUNS_AT_ONCE]
 
 
 def _row(stored: StoredQuote) -> tuple[Any, ...]:

@@ -60,12 +60,26 @@ def fold_attempts(connection: Connection, attempts: Sequence[SyncAttempt]) -> No
     upsert(connection, data_sync_status, STATUS_COLUMNS, rows, FOLDED)
 
 
-def last_due_slot(store: Store, job: str) -> datetime | None:
-    """The newest slot that a run of *job* is recorded for, collected or missed."""
-    newest = select(func.max(sync_runs.c.due_slot)).where(sync_runs.c.job == job)
+def last_due_slot(store: Store, job: str, before: datetime) -> datetime | None:
+    """The newest slot before *before* that a run of *job* is recorded for, collected or missed.
+
+    Later ones were recorded by a clock that was ahead.
+    """
+    newest = select(func.max(sync_runs.c.due_slot)).where(
+        sync_runs.c.job == job, sync_runs.c.due_slot < before
+    )
     with store.reading() as connection:
         found: datetime | None = connection.scalar(newest)
         return found
+
+
+def recorded_slots(store: Store, job: str, first: datetime, last: datetime) -> set[datetime]:
+    """The slots from *first* to *last* for which a run of *job* is recorded."""
+    query = select(sync_runs.c.due_slot).where(
+        sync_runs.c.job == job, sync_runs.c.due_slot.between(first, last)
+    )
+    with store.reading() as connection:
+        return set(connection.scalars(query))
 
 
 def recent_runs(store: Store, limit: int = 20, job: str | None = None) -> list[SyncRun]:

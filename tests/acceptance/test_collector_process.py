@@ -22,6 +22,7 @@ from data_fetch.core.clock import MINUTE
 from data_fetch.core.world import World
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.database.tables import LtpData, SyncRunRow
+from data_fetch.storage.runs import recent_runs
 
 KILLS = times(3, 100)
 
@@ -136,6 +137,28 @@ def test_a_second_scheduler_waits_and_takes_over_from_a_killed_one(desk: Desk) -
     assert slots == sorted(set(slots))
 
 
+def test_a_standby_fetches_the_instrument_master_while_it_waits(desk: Desk, tmp_path: Path) -> None:
+    first = desk.start("run")
+    read_slot(first)
+    (tmp_path / "standby").mkdir()
+    standby = Desk.at(tmp_path / "standby")
+    standby.environment |= desk.environment
+    second = standby.start("run")
+    read_remark(second, "Waiting for")
+
+    masters = standby.folder / "data" / "instruments"
+    while not (fetched := list(masters.rglob("NSE_*.findings.json"))):
+        assert first.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(0.1)
+    before = fetched[0].stat().st_mtime_ns
+    end(first, signal.SIGKILL)
+    read_slot(second)
+    end(second, signal.SIGTERM)
+
+    assert fetched[0].stat().st_mtime_ns == before, "fetched again"
+
+
 def test_a_bounded_run_ends_by_itself(desk: Desk) -> None:
     done = desk.run("run", "--minutes", "3")
 
@@ -177,6 +200,31 @@ def test_slots_that_passed_while_nobody_ran_are_missed_with_the_reason(
     missed = [slot for slot, outcome, *_ in runs if outcome == "missed"]
     assert missed
     assert runs[-1][0] - runs[0][0] == timedelta(minutes=len(runs) - 1)
+
+
+def test_a_clock_that_is_set_back_is_reported_and_slots_follow_the_new_time(
+    desk: Desk, exchange: str
+) -> None:
+    set_clock(exchange, "2026-09-16T11:00:30+05:30")
+    process = desk.start("run")
+    read_until(process, "stored")
+    read_until(process, "stored")
+    set_clock(exchange, "2026-09-16T10:29:50+05:30")
+    assert "to 10:" in read_remark(process, "the clock was set back")
+    lines = read_until(process, "stored")
+    end(process, signal.SIGTERM)
+
+    assert "slot 10:" in lines[-1]
+    store = store_of(desk)
+    ahead = datetime.fromisoformat("2026-09-16T10:50:00+05:30")
+    assert {slot >= ahead for slot, *_ in quote_runs(store)} == {False}
+    with store.reading() as connection:
+        counted = select(LtpData.off_session, func.count()).where(LtpData.timestamp >= ahead)
+        assert dict(connection.execute(counted.group_by(LtpData.off_session)).all()).keys() == {
+            True
+        }
+    [step] = recent_runs(store, job="clock")
+    assert step.details["withdrawn_slots"] >= 2
 
 
 # --- a database that hangs --------------------------------------------------------------------

@@ -113,13 +113,18 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def test_a_token_is_enough_to_collect_from_upstox(desk: Desk) -> None:
     told = desk.json("collect", "--once")
 
-    assert list(told) == ["slot", "requested", "stored", "absent", "quarantined", "requests"]
-    assert {name: told[name] for name in list(told)[1:]} == {
+    assert {name: value for name, value in told.items() if name != "slot"} == {
         "requested": len(SYMBOLS),
         "stored": len(SYMBOLS),
         "absent": 0,
         "quarantined": 0,
         "requests": 1,
+        "listed": len(SYMBOLS),
+        "unresolved": [],
+        "rejected": 0,
+        "failed": 0,
+        "error": None,
+        "details": {},
     }
     assert (desk.folder / "data" / "market.db").is_file()
 
@@ -132,6 +137,46 @@ def test_a_key_that_upstox_does_not_know_costs_the_others_nothing(tmp_path: Path
         told = live_desk(tmp_path, url).json("collect", "--once", status=3)
 
     assert (told["stored"], told["quarantined"], told["absent"]) == (len(SYMBOLS) - 1, 1, 0)
+
+
+class Refusing(Upstox):
+    """Refuses every request for quotes."""
+
+    status, code = 423, "UDAPI100074"
+
+    def do_GET(self) -> None:
+        if urlsplit(self.path).path == "/NSE.json.gz":
+            return self._send(200, master())
+        return self._refuse(self.status, self.code)
+
+
+class Locked(Refusing):
+    """A token that is refused."""
+
+    status, code = 401, "UDAPI100050"
+
+
+@pytest.mark.parametrize(
+    ("provider", "reason"),
+    [
+        pytest.param(Refusing, "Upstox rejected the request (423): UDAPI100074", id="423"),
+        pytest.param(Locked, "Upstox rejects the access token", id="401"),
+    ],
+)
+def test_why_nothing_was_stored_is_on_the_screen_and_in_the_document(
+    tmp_path: Path, provider: type[Upstox], reason: str
+) -> None:
+    with serving(provider) as url:
+        desk = live_desk(tmp_path, url)
+        told = desk.json("collect", status=4)
+        shown = desk.run("collect")
+
+    everything = len(SYMBOLS)
+    assert (told["stored"], told["failed"], told["absent"]) == (0, everything, 0)
+    assert reason in told["error"]
+    assert sum(told["details"]["failure_kinds"].values()) == everything
+    assert shown.returncode == 4
+    assert reason in shown.stdout + shown.stderr
 
 
 @pytest.mark.parametrize("first", ["upstox", "paper"])

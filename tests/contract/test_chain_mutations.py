@@ -69,6 +69,12 @@ CAPTURES = {V3.name: NSE_V3, LEGACY.name: NSE_LEGACY, UPSTOX.name: UPSTOX_BODY}
 NAMES_OF_VALUES = ChainLeg._fields
 # What a leg is without when it lacks a field.
 EMPTIED = {
+    "openInterest": {"oi", "prev_oi"},
+    "totalTradedVolume": {"volume"},
+    "lastPrice": {"ltp", "prev_close"},
+    "oi": {"oi"},
+    "volume": {"volume"},
+    "ltp": {"ltp"},
     "impliedVolatility": {"provider_iv"},
     "change": {"prev_close"},
     "changeinOpenInterest": {"prev_oi"},
@@ -239,12 +245,6 @@ def in_all_legs(how: str, needed: bool) -> str | FailureKind:
     return FailureKind.RETYPED_FIELD if how in TYPES else FailureKind.UNIT_CHANGED
 
 
-def in_one_leg(how: str, needed: bool) -> str | FailureKind:
-    if how in {"renamed", "removed", "null"} and not needed:
-        return REMARK
-    return ASIDE
-
-
 def numbers_of(shape: Shape) -> list[tuple[str, bool]]:
     if shape is UPSTOX:
         needed, others = UPSTOX_NEEDED, (*UPSTOX_OTHERS, *UPSTOX_GREEKS)
@@ -275,7 +275,7 @@ def damage_numbers() -> None:
                     shape,
                     f"{field} {how} in one leg",
                     of_one_leg(shape, field, change),
-                    in_one_leg(how, needed),
+                    REMARK,
                     called,
                 )
             if field not in WHOLE:
@@ -485,10 +485,11 @@ def damage_identities() -> None:
             change = FIELD_DAMAGES[how]
             all_legs, one_leg = (of(UPSTOX, part, change) for of in (of_all_legs, of_one_leg))
             optional = part == "option_greeks" and how in {"renamed", "removed", "null"}
+            costs = REMARK if part == "option_greeks" else ASIDE
             case(
                 UPSTOX, f"{part} {how} in all legs", all_legs, REMARK if optional else NOTICED, part
             )
-            case(UPSTOX, f"{part} {how} in one leg", one_leg, REMARK if optional else ASIDE, part)
+            case(UPSTOX, f"{part} {how} in one leg", one_leg, costs, part)
 
 
 FORMS = ("%d-%b-%Y", "%d-%m-%Y", "%Y-%m-%d")
@@ -664,7 +665,7 @@ def damage_bodies() -> None:
         damage = of_all_rows(UPSTOX, partial(times(factor), field="underlying_spot_price"))
         case(UPSTOX, f"spot times {factor}", damage, UNIT)
     damage = of_one_leg(UPSTOX, "oi", times(10))
-    case(UPSTOX, "oi of one leg tenfold", damage, ASIDE, "oi")
+    case(UPSTOX, "oi of one leg tenfold", damage, REMARK, "oi")
     case(UPSTOX, "rows without a body", lambda body: body["data"], SAME)
     case(UPSTOX, "status error", instead(ERROR), FailureKind.REFUSED)
     case(UPSTOX, "contracts", instead(CONTRACTS), FailureKind.NOT_A_CHAIN)

@@ -209,6 +209,7 @@ def desk(database_url: str, tmp_path: Path) -> Iterator[Desk]:
     hold = clock.hold()
     pacer = Pacer(tmp_path / "pacing.sqlite3", clock, UPSTOX_LIMITS)
     api = UpstoxApi(
+        world=World.LIVE,
         base_url=f"http://127.0.0.1:{server.server_port}",
         token=TokenKeeper("any", env_file=None, in_environment=False),
         pacing=pacer,

@@ -154,6 +154,7 @@ def backfill_env(
             folder / f"pacing-{exchange.url.rpartition(':')[2]}.sqlite3", clock, UPSTOX_LIMITS
         )
         api = UpstoxApi(
+            world=World.PAPER,
             base_url=exchange.url,
             token=TokenKeeper("paper-analytics", env_file=None, in_environment=False),
             pacing=pacer,

@@ -173,6 +173,7 @@ def chain_env(
     with exchange:
         _listed(store, exchange, clock, folder)
         api = UpstoxApi(
+            world=World.PAPER,
             base_url=exchange.url,
             token=TokenKeeper("paper-analytics", env_file=None, in_environment=False),
             pacing=Pacer(folder / "pacing.sqlite3", clock, UPSTOX_LIMITS),

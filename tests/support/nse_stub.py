@@ -8,6 +8,7 @@ from upstox_stub import Scripted, Seen, Stub
 
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.ports import Pacing
+from data_fetch.core.world import World
 from data_fetch.sources.nse.site import NSE_LIMITS, NseSite
 from data_fetch.sources.transport.pacing import Pacer
 
@@ -51,7 +52,12 @@ def site_for(
     url: str, clock: VirtualClock, pacing: Pacing, *, enabled: bool = True, seconds: float = 5
 ) -> NseSite:
     return NseSite(
-        pacing=pacing, clock=clock, base_url=url, enabled=enabled, timeout_seconds=seconds
+        world=World.LIVE,
+        pacing=pacing,
+        clock=clock,
+        base_url=url,
+        enabled=enabled,
+        timeout_seconds=seconds,
     )
 
 

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.ports import Clock, Lane, Pacing
+from data_fetch.core.world import World
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.transport.retrying import RequestContext, RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
@@ -207,6 +208,7 @@ def api_for(
     attempts: int = 4,
 ) -> UpstoxApi:
     return UpstoxApi(
+        world=World.LIVE,
         base_url=url,
         token=token or keeper(),
         pacing=pacing or FreePacing(),

@@ -31,22 +31,33 @@ def slot_line(run: SyncRun) -> str:
             ("absent", run.absent),
             ("quarantined", run.quarantined),
             ("rejected", run.rejected),
+            ("failed", failed_in(run)),
             ("repeated", run.details.get("repeated")),
-            ("unresolved", len(unresolved_in(run))),
+            ("unresolved", unresolved_in(run)),
         )
         if count
     ]
     stored = f"{run.stored} of {listed_in(run)} stored"
     requests = counted(run.requests, "request")
-    return f"{head}  " + ", ".join([stored, *left_out, requests, f"{took:.0f} ms"])
+    why = f": {run.error}" if run.error else ""
+    return f"{head}  " + ", ".join([stored, *left_out, requests, f"{took:.0f} ms"]) + why
 
 
 def listed_in(run: SyncRun) -> int:
     """How many symbols a run was for, those without an instrument included."""
-    return run.requested + len(unresolved_in(run))
+    return run.requested + unresolved_in(run)
 
 
-def unresolved_in(run: SyncRun) -> list[str]:
-    """The listed symbols that no instrument was found for."""
-    found = run.details.get("unresolved", [])
-    return found if isinstance(found, list) else []
+def unresolved_in(run: SyncRun) -> int:
+    """How many listed symbols no instrument was found for."""
+    return _count_in(run, "unresolved")
+
+
+def failed_in(run: SyncRun) -> int:
+    """How many symbols were requested in vain: their request failed."""
+    return _count_in(run, "failed")
+
+
+def _count_in(run: SyncRun, name: str) -> int:
+    found = run.details.get(name)
+    return found["count"] if isinstance(found, dict) else 0

@@ -67,7 +67,7 @@ class Kind(StrEnum):
 class CandleBlock:
     """Candles of one instrument as columns of equal length, oldest first, one per start.
 
-    Every row was checked when it was parsed.
+    Every row was checked when it was parsed. An open interest is None when it is not known.
     """
 
     instrument_key: str
@@ -78,7 +78,7 @@ class CandleBlock:
     low: Sequence[float]
     close: Sequence[float]
     volume: Sequence[int]
-    oi: Sequence[int]
+    oi: Sequence[int | None]
     kinds: Sequence[Kind]
 
     def __len__(self) -> int:
@@ -133,13 +133,15 @@ class CandleReply:
     """The result of requesting one window of candles.
 
     It is *complete* when it proves that the provider has no candles but these. *rejected_rows*
-    counts the rows that were not used, by reason; *still_forming* counts candles still in progress.
+    counts the rows that were not used, by reason; *without_open_interest* counts candles that lack
+    only that, *still_forming* those still in progress.
     *problem* is why there is no response at all; *too_long* if the window was the reason.
     """
 
     block: CandleBlock
     complete: bool
     rejected_rows: Mapping[str, int] = field(default_factory=dict)
+    without_open_interest: int = 0
     still_forming: int = 0
     problem: DataFetchError | None = None
     too_long: bool = False

@@ -38,6 +38,8 @@ class State(StrEnum):
 
 # The states of a minute that is expected and has no candle.
 GAPS = (State.NO_TRADE, State.SOURCE_EMPTY, State.MISSED, State.PENDING)
+# Begins the proof of minutes that are not expected because the calendar has their day closed.
+CLOSED_DAY = "calendar"
 # A request could bring a candle for these.
 REQUESTED_AGAIN = (State.MISSED, State.SOURCE_EMPTY, State.NOT_EXPECTED)
 # Where two stores disagree about a minute, the state that stands first here is kept.
@@ -129,7 +131,13 @@ def aged(known: DayCoverage, due: int) -> DayCoverage:
 
 
 def refitted(known: DayCoverage, expected: Spans, due: int) -> DayCoverage:
-    """The same day cut and extended to *expected*, after its trading hours were amended."""
+    """The same day cut and extended to *expected*, after its trading hours were amended.
+
+    Minutes of a day that was closed for a time are expected again.
+    """
+    if any(map(_of_closed_day, known.intervals)):
+        opened = tuple(one for one in known.intervals if not _of_closed_day(one))
+        known = replace(known, intervals=opened)
     held = known.spans(*State)
     if held == expected:
         return aged(known, due)
@@ -147,6 +155,12 @@ def refitted(known: DayCoverage, expected: Spans, due: int) -> DayCoverage:
     waiting = None if added else known.next_attempt
     amended = replace(known, intervals=intervals, provisional=provisional, next_attempt=waiting)
     return aged(amended, due)
+
+
+def on_closed_day(known: DayCoverage, proof: Proof) -> DayCoverage:
+    """The day after the calendar has closed it: nothing that it lacks is expected."""
+    gaps = known.spans(*GAPS)
+    return replace(_set_state(known, gaps, State.NOT_EXPECTED, proof, over=GAPS), next_attempt=None)
 
 
 def with_candles(known: DayCoverage, arrived: Spans, final: Spans) -> DayCoverage:
@@ -293,9 +307,15 @@ def _attempt_order(known: DayCoverage) -> tuple[Any, ...]:
 def _replace_state(known: DayCoverage, state: State, other: State) -> DayCoverage:
     """*known* with every minute in *state* changed to *other*; proofs are kept."""
     intervals = tuple(
-        replace(one, state=other) if one.state is state else one for one in known.intervals
+        replace(one, state=other) if one.state is state and not _of_closed_day(one) else one
+        for one in known.intervals
     )
     return replace(known, intervals=intervals)
+
+
+def _of_closed_day(one: CoverageInterval) -> bool:
+    proof = one.proof
+    return one.state is State.NOT_EXPECTED and proof is not None and proof.by.startswith(CLOSED_DAY)
 
 
 def _requested_within(known: DayCoverage, longest: timedelta) -> DayCoverage:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from data_fetch.core.candles.candles import CandleInterval, expected_spans
+from data_fetch.core.candles.candles import CandleBlock, CandleInterval, expected_spans
 from data_fetch.core.candles.coverage import DayCoverage, never_requested, refitted
 from data_fetch.core.clock import IST
 from data_fetch.core.instruments.instrument import Instrument
@@ -94,6 +94,18 @@ class Expectation:
         ((midnight, after),) = expected_spans(session, interval) or ((0, 0),)
         day_is_over = self.now >= instant_of(midnight) + DAY_IS_OVER
         return after if day_is_over and self.finished(session) else midnight
+
+    def published(self, block: CandleBlock, instrument: Instrument) -> CandleBlock:
+        """*block* without the candle of a whole day whose session is not over: it still changes."""
+        last = block.starts[-1] if len(block.starts) else None
+        if block.interval is not CandleInterval.DAY or last is None:
+            return block
+        # Only the newest row can be of today.
+        day = instant_of(last).astimezone(IST).date()
+        session = self.calendar.session(day, group_of(instrument, day))
+        if not session.open or last < self.due(session, block.interval):
+            return block
+        return block.chosen(range(len(block.starts) - 1))
 
     def finished(self, session: Session) -> bool:
         """Whether all of *session*, its closing auction included, is over and published."""

@@ -149,6 +149,10 @@ class PollQueue:
         self._last_ticks[cadence.symbol] = due_at if in_time else now
         return cadence.symbol
 
+    def forget_ticks(self) -> None:
+        """Every symbol is due: the clock was set back behind its last poll."""
+        self._last_ticks.clear()
+
     def done(self, symbol: str) -> None:
         """The poll of *symbol* is over."""
         self._in_progress.discard(symbol)

@@ -1,14 +1,16 @@
 """Results of chain polls, and the audit row that sums up those of one minute. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 
 from data_fetch.core.chains.chains import Chain, ChainReply, ChainSource
 from data_fetch.core.clock import minute_of
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.failures import FailureKind
-from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
+from data_fetch.core.runs import MOST_NAMED, Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.core.timetable import CHAINS
 
 MOST_REMARKS = 20
@@ -156,9 +158,18 @@ class PolledMinute:
             details={
                 "repeated": self.confirmed,
                 "answering": self.answering,
-                "polls": dict(self.polls),
+                "symbols": len(self.polls),
+                "polls": dict(islice(self.polls.items(), MOST_NAMED)),
                 "sources": dict(self.sources),
-                "faults": {symbol: dict(failures) for symbol, failures in self.failures.items()},
+                "fault_counts": Counter(
+                    f"{source} {failure}"
+                    for failures in self.failures.values()
+                    for source, failure in failures.items()
+                ),
+                "faults": {
+                    symbol: dict(failures)
+                    for symbol, failures in islice(self.failures.items(), MOST_NAMED)
+                },
                 "remarks": list(self.remarks),
             },
         )

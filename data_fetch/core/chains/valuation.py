@@ -17,14 +17,18 @@ class Reason(StrEnum):
 
     NO_PRICE = "no_price"
     STALE_PRICE = "stale_price"
+    CROSSED_BOOK = "crossed_book"
+    ONE_SIDED_BOOK = "one_sided_book"
     WIDE_QUOTE = "wide_quote"
     BELOW_INTRINSIC = "below_intrinsic"
     ABOVE_MAXIMUM = "above_maximum"
     EXPIRED = "expired"
     NO_CAPTURE_TIME = "no_capture_time"
     NO_FORWARD = "no_forward"
+    OUTSIDE_STRIKES = "outside_strikes"
     NO_OPEN_INTEREST = "no_open_interest"
     NO_VOLUME = "no_volume"
+    NO_CALLS = "no_calls"
     NO_BASELINE = "no_baseline"
     LOT_UNKNOWN = "lot_unknown"
     REJECTED = "rejected"
@@ -88,6 +92,20 @@ class PricedChain:
     rate: float
     forward: Forward
     numbers: tuple[LegValuation, ...]
+
+    @property
+    def obstacle(self) -> Reason | None:
+        """The reason why no leg has a volatility; None where they can have one."""
+        return obstacle_to_pricing(self.years, self.forward)
+
+
+def obstacle_to_pricing(years: float | None, forward: Forward) -> Reason | None:
+    """Why a chain with *years* to its expiry and this *forward* cannot be priced, if so."""
+    if years is None:
+        return Reason.NO_CAPTURE_TIME
+    if years <= 0:
+        return Reason.EXPIRED
+    return Reason.NO_FORWARD if forward.value is None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

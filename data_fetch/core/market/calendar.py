@@ -7,7 +7,11 @@ has hours for it is used:
 1. the override file;
 2. the table's entry for a special day (a day with hours of its own);
 3. the provider's hours;
-4. the table's holidays and ordinary hours.
+4. the table's holidays and ordinary hours;
+5. after the table's end the rule in force: weekdays have the ordinary hours, except, in a year
+   whose holidays no provider has listed yet, the holidays of fixed date.
+
+The calendar begins with the table and has no end; what is not reviewed is provisional.
 
 The provider does not publish the closing auction, and is wrong about some drills and outages. So
 its hours never change a reviewed special day, except one that the table marks as provisional.
@@ -20,13 +24,14 @@ Instants are aware UTC, windows are IST. A slot is the minute it is named after.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 
 from data_fetch.core.clock import IST, MINUTE
 from data_fetch.core.errors import CalendarUnknown
+from data_fetch.core.market.provider import ProviderCalendar, ProviderHours
 from data_fetch.core.market.session import (
     EPOCH,
     F_AND_O_STOCK,
@@ -66,34 +71,12 @@ __all__ = [
     "Session",
     "TradingGroup",
     "TradingWindow",
-    "end_warning",
     "group_of",
     "parse_override",
+    "unlisted_warning",
 ]
 
 DAY = timedelta(days=1)
-WARN_AHEAD = timedelta(days=30)
-REFRESH_HINT = "Run 'data-fetch calendar refresh', or name the day in the calendar override file."
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderHours:
-    """The provider's hours of one segment on one day. No windows: it is closed."""
-
-    windows: tuple[TradingWindow, ...]
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderCalendar:
-    """All hours received from the provider. *years* are those with a list of holidays."""
-
-    days: Mapping[tuple[date, Segment], ProviderHours] = field(default_factory=dict)
-    years: frozenset[int] = frozenset()
-
-    def with_newer(self, newer: "ProviderCalendar") -> "ProviderCalendar":
-        """Both together; where both have a day, *newer* applies."""
-        return ProviderCalendar({**self.days, **newer.days}, self.years | newer.years)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +123,10 @@ class MarketCalendar:
                 override = LocalOverride({**override.days, **amendment.days})
         return MarketCalendar(self._table, provider, override)
 
+    def with_provider(self, provider: ProviderCalendar) -> "MarketCalendar":
+        """This calendar with *provider* instead of what was received before."""
+        return MarketCalendar(self._table, provider, self._override)
+
     @property
     def reviewed_from(self) -> date:
         return self._table.reviewed_from
@@ -148,10 +135,24 @@ class MarketCalendar:
     def reviewed_until(self) -> date:
         return self._table.reviewed_until
 
+    @property
+    def provider(self) -> ProviderCalendar:
+        """What was received from providers."""
+        return self._provider
+
+    @property
+    def refreshed_at(self) -> datetime | None:
+        """When the provider's holidays and timings were read last; None: never."""
+        return self._provider.refreshed_at
+
+    def lists(self, year: int) -> bool:
+        """Whether the holidays of *year* are known: reviewed, or in a provider's list."""
+        return year <= self.reviewed_until.year or year in self._provider.years
+
     def session(self, day: date, group: TradingGroup) -> Session:
         """The session of *day*, an IST date, closed or not.
 
-        Raises CalendarUnknown for a date outside the table that no amendment covers.
+        Raises CalendarUnknown for a date before the table that no override names.
         """
         known = self._sessions.get((day, group))
         if known is None:
@@ -172,10 +173,7 @@ class MarketCalendar:
         return any(first <= minute < end for first, end in due)
 
     def next_open(self, at: datetime, group: TradingGroup) -> datetime:
-        """When continuous trading begins next, later than *at*.
-
-        Raises CalendarUnknown when the calendar ends before that.
-        """
+        """When continuous trading begins next, later than *at*."""
         day = _trading_date(at)
         while True:
             for first, _ in self.session(day, group).spans:
@@ -191,6 +189,14 @@ class MarketCalendar:
             slots = session.slot_instants
             found += slots[bisect_right(slots, after) : bisect_right(slots, upto)]
         return found
+
+    def slots_on(self, day: date, segment: Segment) -> set[datetime]:
+        """Every slot of *day* that is due for some instrument of *segment*."""
+        return {
+            slot
+            for auction in (True, False)
+            for slot in self.session(day, TradingGroup(segment, auction)).slot_instants
+        }
 
     def trading_minutes_between(self, start: datetime, end: datetime, group: TradingGroup) -> int:
         """Whole minutes of continuous trading between the two instants.
@@ -211,19 +217,18 @@ class MarketCalendar:
 
         They are the segment's sessions, without the closing auction.
         """
-        different = [
+        return [
             session_of(day, TradingGroup(segment, auction=False), hours)
-            for (day, segment), given in provider.days.items()
+            for day, segment, given in provider.days()
             if day >= self.reviewed_from
             and (hours := self._hours(day, segment)).windows != given.windows
         ]
-        return sorted(different, key=lambda session: (session.day, session.group.segment))
 
     def expiry_close(self, expiry: date) -> ExpiryClose:
         """The close at which contracts of that expiry stop trading, for any date.
 
-        For a date that is outside the calendar or has no session it is the ordinary close of
-        that time, and provisional.
+        For a date before the calendar or without a session it is the ordinary close of that
+        time, and provisional.
         """
         try:
             session = self.session(expiry, FUTURES_AND_OPTIONS)
@@ -266,7 +271,7 @@ class MarketCalendar:
             return overridden
         if self._is_reviewed_special_day(day, segment):
             return self._table.special[day, segment]
-        given = self._provider.days.get((day, segment))
+        given = self._provider.hours(day, segment)
         if given is not None and day >= self.reviewed_from:
             return self._provider_hours(day, segment, given)
         return self._table_hours(day, segment)
@@ -284,33 +289,37 @@ class MarketCalendar:
         return hours
 
     def _table_hours(self, day: date, segment: Segment) -> SegmentHours:
-        if not self._is_known(day):
+        if day < self.reviewed_from:
             raise CalendarUnknown(
-                f"the market calendar knows {self.reviewed_from} to {self.reviewed_until}, "
-                f"not {day}",
-                hint=REFRESH_HINT,
+                f"the market calendar begins on {self.reviewed_from}, after {day}",
+                hint="Name the day in the calendar override file.",
             )
         special = self._table.special.get((day, segment))
         if special is not None:
             return special
         provisional = day > self.reviewed_until
-        if day in self._table.holidays:
-            return SegmentHours((), note=self._table.holidays[day])
+        holiday = self._holiday(day)
+        if holiday is not None:
+            return SegmentHours((), note=holiday, provisional=provisional)
         if day.weekday() >= 5:
             return SegmentHours((), note=f"{day:%A}", provisional=provisional)
         return replace(self._table.ordinary(day).of(segment), provisional=provisional)
 
-    def _is_known(self, day: date) -> bool:
-        reviewed = self.reviewed_from <= day <= self.reviewed_until
-        return reviewed or (day > self.reviewed_until and day.year in self._provider.years)
+    def _holiday(self, day: date) -> str | None:
+        """The name of the holiday on *day*, if it is one by the table."""
+        if self.lists(day.year):
+            return self._table.holidays.get(day)
+        return self._table.fixed_holidays.get((day.month, day.day))
 
 
-def end_warning(calendar: MarketCalendar, today: date) -> str | None:
-    """The warning for users when the reviewed table ends within 30 days of *today*."""
-    if calendar.reviewed_until - today > WARN_AHEAD:
+def unlisted_warning(calendar: MarketCalendar, today: date) -> str | None:
+    """The warning for users when the holidays of the year of *today* are not known."""
+    if calendar.lists(today.year):
         return None
-    ends = "ends" if today <= calendar.reviewed_until else "ended"
-    return f"the reviewed market calendar {ends} on {calendar.reviewed_until}. {REFRESH_HINT}"
+    return (
+        f"the holidays of {today.year} are not known yet: its sessions are provisional, "
+        "and weekdays are trading days except the holidays of fixed date"
+    )
 
 
 @cache

@@ -33,4 +33,5 @@ class Members:
         ]
 
     def named(self, symbols: Collection[str]) -> list[Instrument]:
-        return [instrument for instrument in self.instruments if instrument.symbol in symbols]
+        wanted = set(symbols)
+        return [instrument for instrument in self.instruments if instrument.symbol in wanted]

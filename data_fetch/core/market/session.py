@@ -17,6 +17,8 @@ EPOCH_DAY = date(1970, 1, 1).toordinal()
 MINUTES_OF_DAY = 24 * 60
 # India has no daylight saving time, so a trading date begins this many minutes before its UTC day.
 IST_AHEAD = 330
+# What the instrument keys of a segment begin with.
+KEY_PREFIXES = {Segment.CASH: "NSE_EQ|", Segment.FO: "NSE_FO|", Segment.INDEX: "NSE_INDEX|"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,13 +85,17 @@ class OrdinaryHours:
 
 @dataclass(frozen=True, slots=True)
 class MarketTable:
-    """The reviewed facts: ordinary hours (newest first), special days, holidays."""
+    """The reviewed facts: ordinary hours (newest first), special days, holidays.
+
+    *fixed_holidays* are those that return each year on the same month and day.
+    """
 
     reviewed_from: date
     reviewed_until: date
     hours: tuple[OrdinaryHours, ...]
     special: DayHours
     holidays: Mapping[date, str]
+    fixed_holidays: Mapping[tuple[int, int], str]
 
     def ordinary(self, day: date) -> OrdinaryHours:
         """The hours of an ordinary day at that date, which may be after the table's end."""
@@ -114,6 +118,9 @@ def parse_table(table: Mapping[str, Any]) -> MarketTable:
         hours=tuple(sorted(hours, key=lambda each: each.since, reverse=True)),
         special=_all_days(table["day"]),
         holidays={row["date"]: row["note"] for group in table["holidays"] for row in group["days"]},
+        fixed_holidays={
+            (row["month"], row["day"]): row["note"] for row in table["fixed_holidays"]["days"]
+        },
     )
 
 

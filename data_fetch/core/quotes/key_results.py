@@ -1,16 +1,13 @@
 """The result for every requested instrument, each in exactly one state."""
 
+from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from data_fetch.core.batches import BatchResult
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.quotes.quotes import Quote, QuoteResponse
-from data_fetch.core.runs import SyncState
-
-# The audit is for users, and a response may have thousands of rows of other keys.
-MOST_UNREQUESTED = 20
+from data_fetch.core.runs import SyncState, counted_by_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ def key_results_without_records(
     requested: Sequence[Instrument], received: Container[str], response: BatchResult[object]
 ) -> list[KeyResult]:
     """The same for records that are stored separately: the keys in *received* are OK."""
-    without = dict.fromkeys(response.failed, (SyncState.FAILED, response.error or ""))
+    without = {key: (SyncState.FAILED, problem.message) for key, problem in response.failed.items()}
     without |= {row.instrument_key: (SyncState.REJECTED, row.reason) for row in response.rejected}
     unknown = (SyncState.QUARANTINED, "the provider does not know this key")
     without |= dict.fromkeys(response.unknown, unknown)
@@ -55,15 +52,23 @@ def key_results_without_records(
 
 
 def by_reason(found: Sequence[KeyResult], response: BatchResult[object]) -> dict[str, object]:
-    """Audit details: symbols without a record by state and reason, and unrequested rows."""
+    """Audit details: how many symbols have no record, by state and reason, and which some are; the
+    kinds of failures; fields that were dropped and rows that were not requested."""
+    symbols = {one.instrument.instrument_key: one.instrument.symbol for one in found}
     details: dict[str, object] = {}
     for state in SyncState:
-        reasons = {a.instrument.symbol: a.reason for a in found if a.state is state and a.reason}
-        if reasons:
-            details[state.value] = reasons
-    unrequested = {row.instrument_key: row.reason for row in response.unrequested}
-    if unrequested:
-        details["unrequested"] = dict(islice(unrequested.items(), MOST_UNREQUESTED))
-    if len(unrequested) > MOST_UNREQUESTED:
-        details["more_unrequested"] = len(unrequested) - MOST_UNREQUESTED
+        reasons = [(one.instrument.symbol, one.reason or "") for one in found if one.state is state]
+        if reasons and state is not SyncState.OK:
+            details[state.value] = counted_by_reason(reasons)
+    if response.failed:
+        kinds = Counter(problem.kind.value for problem in response.failed.values())
+        details["failure_kinds"] = dict(kinds)
+    for name, rows in (
+        ("dropped_fields", response.dropped_fields),
+        ("unrequested", response.unrequested),
+    ):
+        if rows:
+            details[name] = counted_by_reason(
+                [(symbols.get(row.instrument_key, row.instrument_key), row.reason) for row in rows]
+            )
     return details

@@ -17,19 +17,19 @@ class Quote:
     """The last trade of one instrument in one response.
 
     *volume* is cumulative for the day, *ltq* the size of the last trade, *prev_close* the
-    previous day's close (None when the provider does not send it).
+    previous day's close; each is None when the provider does not send it, or sends what cannot be.
     """
 
     instrument_key: str
     last_price: float
-    volume: int
+    volume: int | None = None
     ltq: int | None = None
     prev_close: float | None = None
 
     def __post_init__(self) -> None:
         if not (isfinite(self.last_price) and self.last_price > 0):
             raise BadRecord(f"{self.instrument_key}: last price {self.last_price} cannot be")
-        if self.volume < 0:
+        if self.volume is not None and self.volume < 0:
             raise BadRecord(f"{self.instrument_key}: volume {self.volume} cannot be")
         if self.prev_close is not None and not (isfinite(self.prev_close) and self.prev_close > 0):
             raise BadRecord(f"{self.instrument_key}: previous close {self.prev_close} cannot be")
@@ -69,22 +69,30 @@ class StoredQuote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
-    """The range of one symbol's quotes over some slots, of which *slots* have a row."""
+    """The range of one symbol's quotes over some slots, of which *slots* have a row.
+
+    The volumes are None when no row has one.
+    """
 
     slots: int
     lowest_price: float
     highest_price: float
-    lowest_volume: int
-    highest_volume: int
+    lowest_volume: int | None
+    highest_volume: int | None
 
     def joined(self, other: "Movement") -> "Movement":
         """The movement over the slots of both."""
+        ends = (
+            *(self.lowest_volume, self.highest_volume),
+            *(other.lowest_volume, other.highest_volume),
+        )
+        volumes = [volume for volume in ends if volume is not None]
         return Movement(
             slots=self.slots + other.slots,
             lowest_price=min(self.lowest_price, other.lowest_price),
             highest_price=max(self.highest_price, other.highest_price),
-            lowest_volume=min(self.lowest_volume, other.lowest_volume),
-            highest_volume=max(self.highest_volume, other.highest_volume),
+            lowest_volume=min(volumes, default=None),
+            highest_volume=max(volumes, default=None),
         )
 
     @property

@@ -21,10 +21,16 @@ class VolumeGuard:
     """Stores each instrument's cumulative volume of the day, which can only grow."""
 
     def __init__(self, known: Iterable[tuple[date, Quote]] = ()) -> None:
-        self._known = {quote.instrument_key: _Known(day, quote.volume) for day, quote in known}
+        self._known = {
+            quote.instrument_key: _Known(day, quote.volume)
+            for day, quote in known
+            if quote.volume is not None
+        }
 
     def rejection(self, day: date, quote: Quote) -> str | None:
         """The reason to reject *quote*, or None; the volume of an accepted quote is stored."""
+        if quote.volume is None:
+            return None
         known = self._known.get(quote.instrument_key)
         if known is None or known.day != day or quote.volume >= known.volume:
             self._known[quote.instrument_key] = _Known(day, quote.volume)

@@ -30,7 +30,7 @@ from data_fetch.core.errors import SetupError
 QUOTES = frozenset({"ltp", "ohlc"})
 CANDLES = frozenset({"candles", "expired-candles"})
 CHAIN = frozenset({"option-chain"})
-NSE_APIS = frozenset({"nse-contract-info", "nse-chain"})
+NSE_APIS = frozenset({"nse-contract-info", "nse-chain", "nse-holidays"})
 NSE = NSE_APIS | {"nse-page"}
 CHAINS = CHAIN | {"nse-chain"}
 MASTER = frozenset({"master"})

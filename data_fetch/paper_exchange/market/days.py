@@ -1,6 +1,6 @@
 """Trading days and trading minutes of the paper exchange.
 
-They follow the market calendar. Beyond its range every Monday to Friday is an ordinary
+They follow the market calendar. Before its first day every Monday to Friday is an ordinary
 trading day, so that the paper exchange serves any date.
 """
 
@@ -114,7 +114,7 @@ class Moment:
 
 
 class TradingDays:
-    """The market calendar, extended beyond its range."""
+    """The market calendar, extended into the years before it."""
 
     def __init__(self, calendar: MarketCalendar) -> None:
         self._calendar = calendar
@@ -152,8 +152,7 @@ class TradingDays:
     def expires_at(self, expiry: date) -> int:
         """The close of derivatives trading on *expiry*, in epoch seconds.
 
-        15:30, from 2026-08-03 on 15:40; the end of a special session; beyond the calendar
-        the rule in force at its end.
+        15:30, from 2026-08-03 on 15:40; the end of a special session.
         """
         return epoch(expiry, self.windows(expiry, FUTURES_AND_OPTIONS)[-1][1])
 
@@ -168,22 +167,20 @@ class TradingDays:
         return Moment.of_seconds(self.expires_at(self.before(at.day)))
 
     def _schedule(self, day: date, group: TradingGroup) -> DaySchedule:
-        """The calendar's session on *day*; beyond its range, that of an ordinary day."""
+        """The calendar's session on *day*; before its first day, that of an ordinary day."""
         try:
             session = self._calendar.session(day, group)
         except CalendarUnknown:
             if day.weekday() >= SATURDAY:
                 return DaySchedule((), False, "")
-            session = self._calendar.session(self._ordinary_day(day), group)
+            session = self._calendar.session(self._first_ordinary_day(), group)
         windows = tuple((window.start, window.end) for window in session.windows)
         return DaySchedule(windows, session.auction is not None, session.note)
 
-    def _ordinary_day(self, day: date) -> date:
-        """The first or last ordinary day of the calendar; days beyond it have the same hours."""
-        early = day < self._calendar.reviewed_from
-        ordinary = self._calendar.reviewed_from if early else self._calendar.reviewed_until
+    def _first_ordinary_day(self) -> date:
+        ordinary = self._calendar.reviewed_from
         while ordinary.weekday() >= SATURDAY or not self._is_open(ordinary):
-            ordinary += DAY if early else -DAY
+            ordinary += DAY
         return ordinary
 
     def _is_open(self, day: date) -> bool:

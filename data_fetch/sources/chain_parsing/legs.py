@@ -1,13 +1,15 @@
 """Collects the legs of one document: each once, the doubtful ones apart.
 
-A few bad legs are rejected, each with its reason. When many legs fail in the same way the
-provider's format has changed, and the whole document is rejected.
+A wrong number costs itself: the leg is kept without it. A leg that cannot be identified is
+rejected with its reason. When many legs fail in the same way the provider's format has changed,
+and the whole document is rejected.
 """
 
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
+from typing import Any, NamedTuple
 
 from data_fetch.core.chains.chains import ChainError, ChainLeg, DoubtfulLeg, OptionType
 from data_fetch.core.failures import FailureKind
@@ -21,7 +23,25 @@ ENOUGH_COMPARED = 20
 
 CHECK_FORMAT = "Keep the body and compare it with an older one: the provider's format has changed."
 
+FIRST_OF_MARKET = ChainLeg._fields.index("ltp")
+FIRST_OWN_FIGURE = ChainLeg._fields.index("provider_iv")
+
 Key = tuple[Decimal, OptionType]
+Numbers = tuple[Any, ...]
+
+
+class _Parts(NamedTuple):
+    """The values of a leg: what it is, what the market says, what the provider computes itself."""
+
+    identity: Numbers
+    market: Numbers
+    own_figures: Numbers
+
+
+def _parts_of(leg: ChainLeg) -> _Parts:
+    values: Numbers = tuple(leg)
+    market = values[FIRST_OF_MARKET:FIRST_OWN_FIGURE]
+    return _Parts(values[:FIRST_OF_MARKET], market, values[FIRST_OWN_FIGURE:])
 
 
 def is_many(count: int, of: int) -> bool:
@@ -38,24 +58,30 @@ class LegGathering:
         self._rejected_keys: set[tuple[date | None, tuple[Decimal | None, OptionType | None]]] = (
             set()
         )
-        self._doubtful: dict[str, set[tuple[date, Key]]] = {}
+        self._doubtful: dict[tuple[str, str], set[tuple[date, Key]]] = {}
         self._failures: Counter[tuple[FailureKind, str]] = Counter()
         self._examples: dict[tuple[FailureKind, str], str] = {}
         self._lacking: Counter[str] = Counter()
+        self._wrong: Counter[tuple[FailureKind, str]] = Counter()
         self._computed_twice = 0
         self.rejected: list[DoubtfulLeg] = []
 
     def add(self, expiry: date, leg: ChainLeg) -> None:
         """Add *leg*. If it differs in its market data from one with the same key, both are
-        doubtful. If only the provider's own figures differ the first one is used."""
+        doubtful; a number that only one of them has is used. If only the provider's own figures
+        differ the first one is used."""
         key = (leg.strike, leg.option_type)
         known = self._legs.setdefault(expiry, {}).setdefault(key, leg)
         if known is leg or known == leg:
             return
-        if _market_of(known) == _market_of(leg):
-            self._computed_twice += 1
-        else:
+        ours, theirs = _parts_of(known), _parts_of(leg)
+        numbers = _filled(ours.market, theirs.market)
+        if numbers != _filled(theirs.market, ours.market):
             self.dispute(expiry, leg)
+            return
+        whole = ChainLeg._make((*ours.identity, *numbers, *ours.own_figures))
+        self._legs[expiry][key] = whole
+        self._computed_twice += ours.own_figures != theirs.own_figures
 
     def dispute(self, expiry: date, leg: ChainLeg) -> None:
         """Mark *leg* as one of several that contradict each other."""
@@ -81,24 +107,35 @@ class LegGathering:
         """Count a leg without *field*, which is optional."""
         self._lacking[field] += 1
 
-    def doubt(self, field: str, expiry: date, leg: ChainLeg) -> None:
-        """Mark *field* of *leg* as inconsistent with another field."""
-        self._doubtful.setdefault(field, set()).add((expiry, leg.key))
+    def wrong(self, problem: FieldError) -> None:
+        """Count a leg without a field that cannot be right."""
+        reason = (problem.kind, problem.field)
+        self._wrong[reason] += 1
+        self._examples.setdefault(reason, problem.message)
+
+    def doubt(self, field: str, value: str, expiry: date, leg: ChainLeg) -> None:
+        """Mark the *field* that the provider sends, from which the *value* of *leg* was computed,
+        as inconsistent with another one."""
+        self._doubtful.setdefault((field, value), set()).add((expiry, leg.key))
 
     def settle(self, compared: int) -> list[str]:
-        """Reject the doubtful legs; return remarks on what the others lack.
+        """Reject the disputed legs and drop the doubtful values; return remarks on what the legs
+        are without.
 
         *compared* is how often two fields of a leg were compared. Raises
         ChainError when many legs fail in one way, or no leg is left.
         """
         remarks = []
-        for field, doubtful in self._doubtful.items():
+        for (field, value), doubtful in self._doubtful.items():
             reason = f"{field} is inconsistent with another field"
             if compared < ENOUGH_COMPARED:
                 # Too few to know how this provider computes them.
-                remarks.append(f"{reason} in {len(doubtful)} legs")
-            else:
-                self._leave_out(doubtful, FieldError(FailureKind.CONTRADICTION, field, reason))
+                remarks.append(f"{reason} in {_legs(len(doubtful))}")
+                continue
+            for expiry, key in doubtful & self._kept():
+                leg = self._legs[expiry][key]
+                self._legs[expiry][key] = ChainLeg(**(leg._asdict() | {value: None}))
+                self.wrong(FieldError(FailureKind.CONTRADICTION, field, reason))
         self._leave_out(
             self._disputed,
             FieldError(
@@ -107,7 +144,10 @@ class LegGathering:
         )
         self._leave_out_copies()
         self._check_failures()
-        remarks += [f"{field} is missing in {n} legs" for field, n in self._lacking.items()]
+        remarks += [
+            f"{self._examples[reason]}: left out in {_legs(n)}" for reason, n in self._wrong.items()
+        ]
+        remarks += [f"{field} is missing in {_legs(n)}" for field, n in self._lacking.items()]
         if self._computed_twice:
             remarks.append(
                 f"the provider's own figures of {self._computed_twice} legs come in several rows "
@@ -128,6 +168,9 @@ class LegGathering:
             if self._legs[expiry].pop(key, None) is not None:
                 self.refuse(expiry, *key, field_error)
 
+    def _kept(self) -> set[tuple[date, Key]]:
+        return {(expiry, key) for expiry, legs in self._legs.items() for key in legs}
+
     def _leave_out_copies(self) -> None:
         """Drop copies of a rejected leg in other rows."""
         for expiry, legs in self._legs.items():
@@ -139,20 +182,20 @@ class LegGathering:
         seen = left + len(self.rejected)
         if not seen:
             raise ChainError(FailureKind.EMPTY_LIST, "rows without a leg")
-        for (kind, field), count in self._failures.most_common():
+        for (kind, field), count in (self._failures + self._wrong).most_common():
             if not left or is_many(count, seen):
                 reason = f"{self._examples[kind, field]} ({count} of {seen} legs)"
                 raise ChainError(kind, reason, hint=CHECK_FORMAT)
 
 
-def _market_of(leg: ChainLeg) -> ChainLeg:
-    """*leg* without the figures that the provider computes itself."""
-    return leg._replace(
-        provider_iv=None,
-        provider_delta=None,
-        provider_gamma=None,
-        provider_theta=None,
-        provider_vega=None,
+def _legs(count: int) -> str:
+    return f"{count} leg" if count == 1 else f"{count} legs"
+
+
+def _filled(numbers: Numbers, others: Numbers) -> Numbers:
+    """*numbers*, and those of *others* where one is missing."""
+    return tuple(
+        other if number is None else number for number, other in zip(numbers, others, strict=True)
     )
 
 

@@ -24,7 +24,7 @@ from data_fetch.core.chains.chains import (
 from data_fetch.core.errors import BadRecord
 from data_fetch.core.failures import FailureKind
 from data_fetch.sources.chain_parsing.legs import CHECK_FORMAT
-from data_fetch.sources.chain_parsing.values import FieldError
+from data_fetch.sources.chain_parsing.values import FieldError, LegNotes
 from data_fetch.sources.transport.numbers import LARGEST_PRICE, read_number
 
 Columns = Mapping[str, Sequence[Any]]
@@ -93,37 +93,28 @@ def most_worth(side: OptionType, strike: Decimal, spot: float | None) -> float:
     return PRICE_SLACK * (LARGEST_PRICE if most is None else most)
 
 
-def refuse_prices(most: float, prices: Mapping[str, float | None], ask_name: str) -> None:
-    """Raise FieldError for the first of *prices* that is above *most*."""
+def possible_prices(
+    most: float, prices: Mapping[str, float | None], ask_name: str, notes: LegNotes
+) -> Iterator[float | None]:
+    """Each of *prices*, in their order; None for one above *most*, which is in *notes*."""
     for name, price in prices.items():
         if price is not None and price > most * (ASK_FACTOR if name == ask_name else 1):
             reason = f"{name} {price:g} is above any possible value of the option"
-            raise FieldError(FailureKind.UNIT_CHANGED, name, reason)
-
-
-def chains_with_numbers(chains: Sequence[Chain], remarks: list[str]) -> tuple[Chain, ...]:
-    """The chains with any price, book, volume or open interest; *remarks* name the others.
-
-    Raises ChainError when all of them are without: nothing of that replaces what is stored.
-    """
-    kept = tuple(chain for chain in chains if _has_numbers(chain))
-    if chains and not kept:
-        message = f"{chains[0].underlying} {chains[0].expiry}: every number is 0 or missing"
-        raise ChainError(FailureKind.NO_NUMBERS, message, hint="The next poll requests it again.")
-    remarks += [
-        f"{chain.expiry} is left out: every number is 0 or missing"
-        for chain in chains
-        if chain not in kept
-    ]
-    return kept
-
-
-def _has_numbers(chain: Chain) -> bool:
-    return any(getattr(leg, name) for leg in chain.legs for name in LIVE_NUMBERS)
+            notes.wrong(FieldError(FailureKind.UNIT_CHANGED, name, reason))
+            yield None
+        else:
+            yield price
 
 
 def check_chains(chains: Sequence[Chain]) -> Iterator[str]:
-    """Remarks on the chains of one document. Raises ChainError when their units are wrong."""
+    """Remarks on the chains of one document.
+
+    Raises ChainError when their units are wrong, and when no chain has any price, book, volume or
+    open interest; beside other chains a new expiry may have none.
+    """
+    if chains and not any(map(_has_numbers, chains)):
+        message = f"{chains[0].underlying} {chains[0].expiry}: every number is 0 or missing"
+        raise ChainError(FailureKind.NO_NUMBERS, message, hint="The next poll requests it again.")
     columns = [by_column(chain.legs) for chain in chains]
     for chain, of_chain in zip(chains, columns, strict=True):
         for problem in _problems(chain, of_chain):
@@ -134,6 +125,10 @@ def check_chains(chains: Sequence[Chain]) -> Iterator[str]:
     for attribute, name in NAMES[chains[0].source].items():
         if not any(any(of_chain[attribute]) for of_chain in columns):
             yield f"{name} is 0 or missing in all legs"
+
+
+def _has_numbers(chain: Chain) -> bool:
+    return any(getattr(leg, name) for leg in chain.legs for name in LIVE_NUMBERS)
 
 
 def check_totals(
@@ -153,10 +148,11 @@ def check_totals(
         if not isinstance(of_side, dict):
             continue
         legs = [leg for leg in chain.legs if leg.option_type is side]
-        for name, summed in (
-            ("totOI", sum(leg.oi or 0.0 for leg in legs)),
-            ("totVol", sum(leg.volume or 0.0 for leg in legs)),
+        for name, numbers in (
+            ("totOI", [leg.oi for leg in legs if leg.oi is not None]),
+            ("totVol", [leg.volume for leg in legs if leg.volume is not None]),
         ):
+            summed = sum(numbers)
             try:
                 total = read_number(of_side.get(name), name)
             except BadRecord:
@@ -164,7 +160,7 @@ def check_totals(
             if abs(summed - total) <= TOTAL_SLACK + TOTAL_PART * summed:
                 continue
             reason = f"{name} of {side} is {total:g}, the sum of its legs {summed:g}"
-            some_are_missing = summed < total and len(legs) < strikes
+            some_are_missing = summed < total and len(numbers) < strikes
             if of is not None and not some_are_missing:
                 raise ChainError(FailureKind.CONTRADICTION, reason, hint=CHECK_FORMAT)
             yield reason

@@ -2,14 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
 from operator import itemgetter
 from reprlib import repr as shortened
-from typing import Any
+from typing import Any, Protocol
 
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord
@@ -122,8 +122,8 @@ def read_spot(value: object) -> float:
 class Field:
     """A number in a leg: its names and its limits.
 
-    *spellings* are all known names, in lower case. A leg without a *needed* field is rejected; any
-    other missing field is None.
+    *spellings* are all known names, in lower case. A leg without a *needed* field counts as one
+    with a wrong number; other fields may be missing.
     """
 
     name: str
@@ -134,8 +134,15 @@ class Field:
     signed: bool = False
 
 
-# Called with the name of each field that a leg has no number for.
-Lacking = Callable[[str], None]
+class LegNotes(Protocol):
+    """Takes note of numbers that a leg is without; the leg is kept."""
+
+    def lacking(self, field: str) -> None:
+        """A leg has no *field*, which is optional."""
+
+    def wrong(self, problem: "FieldError") -> None:
+        """A field of a leg cannot be right."""
+
 
 _NUMERIC, _WHOLE = frozenset({int, float}), frozenset({int})
 
@@ -180,14 +187,26 @@ COMPARABLE = (str, int, float)
 _ABSENT = object()
 
 
-def read_field(members: Mapping[str, Any], field: Field, lacking: Lacking) -> float | int | None:
-    """The number of *field* in *members*, whose names are in lower case. Raises FieldError."""
+def read_field(members: Mapping[str, Any], field: Field, notes: LegNotes) -> float | int | None:
+    """The number of *field* in *members*, whose names are in lower case.
+
+    None for a missing or impossible one, which is in *notes*.
+    """
     value = next((members[name] for name in field.spellings if name in members), _ABSENT)
     if value is _ABSENT or value is None:
         if field.needed:
-            raise _not_there(field, value)
-        lacking(field.name)
+            notes.wrong(_not_there(field, value))
+        else:
+            notes.lacking(field.name)
         return None
+    try:
+        return _number_of(field, value)
+    except FieldError as problem:
+        notes.wrong(problem)
+        return None
+
+
+def _number_of(field: Field, value: object) -> float | int:
     try:
         number = (read_quantity if field.whole else read_number)(value, field.name)
     except BadRecord as problem:

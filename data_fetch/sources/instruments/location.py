@@ -11,7 +11,9 @@ from urllib3.exceptions import HTTPError
 
 from data_fetch import __version__
 from data_fetch.core.errors import MasterUnavailable, SettingsInvalid
+from data_fetch.core.world import World
 from data_fetch.sources.transport.bounded import TIMED_POOLS
+from data_fetch.sources.transport.world_check import WorldCheck
 
 # The read timeout bounds the whole response: 3 MB in it are 35 kB a second.
 TIMEOUT = urllib3.Timeout(connect=10, read=90)
@@ -44,8 +46,9 @@ class Location(Protocol):
         """Copy the file's bytes. Raises MasterUnavailable when that fails."""
 
 
-def location_of(address: str) -> Location:
+def location_of(address: str, world: World) -> Location:
     """*address* is an http(s) or file address, or a path (relative to the working folder).
+    What a web server returns has to be of *world*.
 
     Raises SettingsInvalid for an address of any other kind.
     """
@@ -61,14 +64,15 @@ def location_of(address: str) -> Location:
         raise SettingsInvalid(
             ["UPSTOX_INSTRUMENTS_URL: neither an http(s) or file address nor a path"]
         ) from None
-    return WebLocation(address)
+    return WebLocation(address, WorldCheck(world, "UPSTOX_INSTRUMENTS_URL"))
 
 
 class WebLocation:
-    """A file behind an http(s) address."""
+    """A file behind an http(s) address. `fetch` raises WrongWorld when *world* refuses it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, world: WorldCheck) -> None:
         self._url = url
+        self._world = world
         parts = urlsplit(url)
         # An address may contain an account before the host and a signature after the path.
         self.place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
@@ -96,6 +100,7 @@ class WebLocation:
             preload_content=False,
         )
         try:
+            self._world.check(self._url, response.headers)
             if response.status != 200:
                 raise MasterUnavailable(f"{self.place} returned {response.status}")
             # Not decoded: some servers declare gzip as content encoding, but it is the file format.

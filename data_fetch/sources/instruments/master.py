@@ -20,6 +20,7 @@ from data_fetch.core.errors import MasterUnavailable
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock
 from data_fetch.core.settings import INSTRUMENTS_URL
+from data_fetch.core.world import World
 from data_fetch.sources.instruments.location import location_of
 from data_fetch.sources.instruments.rows import FUTURE, read_instruments, read_rows
 
@@ -90,17 +91,18 @@ class InstrumentMaster:
     """The master found at *address*, kept by date in *folder*. Does nothing before the first call.
 
     *address* is an http(s) or file address or a path, relative to the working folder.
+    A web server has to be of *world*.
     """
 
-    def __init__(self, address: str, folder: Path, clock: Clock) -> None:
-        self._location = location_of(address)
+    def __init__(self, address: str, folder: Path, clock: Clock, world: World) -> None:
+        self._location = location_of(address, world)
         self._folder = folder
         self._clock = clock
 
     def today(self) -> MasterFile:
         """Today's master, fetched if it is missing; else the newest good one.
 
-        Raises MasterUnavailable when there is neither.
+        Raises MasterUnavailable when there is neither, WrongWorld for a server of another world.
         """
         day = master_day(self._clock.now())
         path = self._path(day)

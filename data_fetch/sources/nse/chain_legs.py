@@ -16,14 +16,14 @@ from typing import Any, NamedTuple, TypeVar
 from data_fetch.core.chains.chains import ChainLeg, OptionType
 from data_fetch.core.errors import BadRecord
 from data_fetch.core.failures import FailureKind
-from data_fetch.sources.chain_parsing.plausibility import most_worth, refuse_prices
+from data_fetch.sources.chain_parsing.plausibility import most_worth, possible_prices
 from data_fetch.sources.chain_parsing.values import (
     IV_DIGITS,
     LARGEST_COUNT,
     LARGEST_VOLATILITY,
     Field,
     FieldError,
-    Lacking,
+    LegNotes,
     UsualForm,
     in_lower_case,
     read_date,
@@ -51,6 +51,7 @@ FIELDS = (
     Field("pChange", ("pchange",), LARGEST_COUNT, signed=True),
     Field("pchangeinOpenInterest", ("pchangeinopeninterest",), LARGEST_COUNT, signed=True),
 )
+NEEDED = sum(field.needed for field in FIELDS)
 UNSIGNED = sum(not field.signed for field in FIELDS)
 VOLATILITY = 3
 QUANTITIES = slice(6, UNSIGNED)
@@ -68,6 +69,8 @@ NOT_OF_TRADING = {"strikeprice", "underlyingvalue"}
 
 # NSE rounds its percentages now and then; only what is far off is an error.
 POINTS_OFF, PART_OFF = 2.0, 0.25
+# Below 20 ticks a percentage says nothing: one tick is more than five percent.
+TELLING_PRICE = 1.0
 # The rounding error of subtracting two numbers of a body.
 ROUNDING = 1e-6
 PRICE_DIGITS, COUNT_DIGITS = 4, 6
@@ -78,6 +81,11 @@ _IDENTIFIER = re.compile(
     r"(?P<side>CE|PE)(?P<strike>\d+(?:\.\d+)?)",
     re.ASCII,
 )
+
+# A field of the body, and the value of a leg that is computed from it.
+Doubt = tuple[str, str]
+DOUBTFUL_CHANGE: Doubt = ("change", "prev_close")
+DOUBTFUL_OI_CHANGE: Doubt = ("changeinOpenInterest", "prev_oi")
 
 Leg = Mapping[str, Any]
 Numbers = tuple[Any, ...]
@@ -113,8 +121,7 @@ class LegReader:
     """Reads the legs of one body.
 
     *spelling* maps the names of their members in lower case to the body's own spelling. The legs
-    are *identified* or have lost their identifiers. *lacking* is called with the name of every
-    number that a leg lacks.
+    are *identified* or have lost their identifiers. *notes* has the numbers that a leg is without.
     """
 
     def __init__(
@@ -123,12 +130,12 @@ class LegReader:
         spot: float | None,
         spelling: Mapping[str, object],
         identified: bool,
-        lacking: Lacking,
+        notes: LegNotes,
     ) -> None:
         self._symbol = symbol
         self._spot = spot
         self._identified = identified
-        self._lacking = lacking
+        self._notes = notes
         self._usual = _usual_form(spelling)
         self._named = itemgetter(*map(spelling.get, IDENTITY))
         # How many legs had a change to compare with its percentage.
@@ -136,8 +143,9 @@ class LegReader:
 
     def read(
         self, row_key: RowKey, side: OptionType, leg: Leg
-    ) -> tuple[date, ChainLeg, str] | None:
-        """Expiry, leg and the field that contradicts another ("" if none does).
+    ) -> tuple[date, ChainLeg, Doubt | None] | None:
+        """Expiry, leg, and the field that contradicts another with the leg's value that was
+        computed from it (None if none does).
 
         None for a placeholder of a strike that is not listed. Raises FieldError.
         """
@@ -191,7 +199,7 @@ class LegReader:
                 FailureKind.RETYPED_FIELD, field, f"{field}: {problem.message}"
             ) from None
         if of_leg is None:
-            self._lacking(field)
+            self._notes.lacking(field)
         if of_row is not None and of_leg is not None and of_row != of_leg:
             raise FieldError(
                 FailureKind.CONTRADICTION,
@@ -205,7 +213,7 @@ class LegReader:
 
     def _check_underlying(self, raw: object) -> None:
         if raw is None:
-            self._lacking("underlying")
+            self._notes.lacking("underlying")
         elif raw != self._symbol:
             raise FieldError(
                 FailureKind.OTHER_CHAIN,
@@ -219,7 +227,7 @@ class LegReader:
         found = _IDENTIFIER.fullmatch(raw) if isinstance(raw, str) else None
         if found is None:
             # Strike and expiry are in two other places; here nothing can contradict them.
-            self._lacking("identifier")
+            self._notes.lacking("identifier")
             return
         try:
             day, at = read_date(found["expiry"]), read_strike(found["strike"])
@@ -243,18 +251,24 @@ class LegReader:
         if numbers is not None and numbers[VOLATILITY] <= LARGEST_VOLATILITY:
             return numbers
         members = in_lower_case(leg)
-        return tuple(read_field(members, field, self._lacking) for field in FIELDS)
+        found = tuple(read_field(members, field, self._notes) for field in FIELDS)
+        if found[:NEEDED] == (None,) * NEEDED:
+            raise FieldError(FailureKind.RENAMED_FIELD, "leg", "a leg without a number")
+        return found
 
-    def _made(self, strike: Decimal, side: OptionType, numbers: Numbers) -> tuple[ChainLeg, str]:
-        """The leg, and the field that its percentage contradicts ("" if none)."""
+    def _made(
+        self, strike: Decimal, side: OptionType, numbers: Numbers
+    ) -> tuple[ChainLeg, Doubt | None]:
+        """The leg, and the field that its percentage contradicts (None if none)."""
         oi, volume, last, iv, bid, ask = numbers[:6]
         bid_qty, ask_qty, buying, selling, change, oi_change, percent, oi_percent = numbers[6:]
         most = most_worth(side, strike, self._spot)
-        if last > most or (bid and bid > most) or (ask and ask > most):
-            refuse_prices(most, {"lastPrice": last, "bidprice": bid, "askPrice": ask}, "askPrice")
+        if (last and last > most) or (bid and bid > most) or (ask and ask > most):
+            prices = {"lastPrice": last, "bidprice": bid, "askPrice": ask}
+            last, bid, ask = possible_prices(most, prices, "askPrice", self._notes)
         ltp = float(last) if last else None
-        prev_close = _before("change", ltp, change, PRICE_DIGITS)
-        prev_oi = _before("changeinOpenInterest", oi, oi_change, COUNT_DIGITS)
+        prev_close = self._before("change", ltp, change, PRICE_DIGITS)
+        prev_oi = self._before("changeinOpenInterest", oi, oi_change, COUNT_DIGITS)
         # By position, because by name takes twice as long.
         leg = ChainLeg(
             strike,
@@ -268,19 +282,33 @@ class LegReader:
             ask_qty,
             buying,
             selling,
-            float(volume),
-            float(oi),
+            None if volume is None else float(volume),
+            None if oi is None else float(oi),
             prev_oi,
             round(iv / 100, IV_DIGITS) if iv else None,
         )
-        if change and not last:
+        if change and last == 0:
             # There was a trade, so 0 is not its price.
-            self._lacking("lastPrice")
-        if self._is_far_off(change, prev_close, percent):
-            return leg, "change"
+            self._notes.lacking("lastPrice")
+        if (prev_close or 0) >= TELLING_PRICE and self._is_far_off(change, prev_close, percent):
+            return leg, DOUBTFUL_CHANGE
         if self._is_far_off(oi_change, prev_oi, oi_percent):
-            return leg, "changeinOpenInterest"
-        return leg, ""
+            return leg, DOUBTFUL_OI_CHANGE
+        return leg, None
+
+    def _before(
+        self, field: str, now: float | None, change: float | None, digits: int
+    ) -> float | None:
+        """*now* before its *change*; None, with a note, when it would be negative."""
+        if now is None or change is None:
+            return None
+        before = now - change
+        if before < -ROUNDING:
+            reason = f"{field} {change:g} to {now:g} cannot be"
+            self._notes.wrong(FieldError(FailureKind.CONTRADICTION, field, reason))
+            return None
+        # Integers need no rounding, and most numbers are integers.
+        return float(before) if type(before) is int else abs(round(before, digits))
 
     def _is_far_off(
         self, change: float | None, before: float | None, percent: float | None
@@ -316,16 +344,3 @@ def _has_traded(members: Leg) -> bool:
         value and name not in NOT_OF_TRADING and isinstance(value, int | float)
         for name, value in members.items()
     )
-
-
-def _before(field: str, now: float | None, change: float | None, digits: int) -> float | None:
-    """*now* before its *change*."""
-    if now is None or change is None:
-        return None
-    before = now - change
-    if before < -ROUNDING:
-        raise FieldError(
-            FailureKind.CONTRADICTION, field, f"{field} {change:g} to {now:g} cannot be"
-        )
-    # Integers need no rounding, and most numbers are integers.
-    return float(before) if type(before) is int else abs(round(before, digits))

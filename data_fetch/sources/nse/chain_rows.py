@@ -25,7 +25,6 @@ from data_fetch.core.failures import FailureKind
 from data_fetch.core.text import presentable
 from data_fetch.sources.chain_parsing.legs import CHECK_FORMAT, LegGathering, wanted_only
 from data_fetch.sources.chain_parsing.plausibility import (
-    chains_with_numbers,
     check_chains,
     check_totals,
 )
@@ -160,7 +159,7 @@ class _Reading:
             self._spot,
             spelling,
             any(of_legs("identifier")),
-            self._gathering.lacking,
+            self._gathering,
         )
         self._rows: dict[tuple[object, object], object] = {}
 
@@ -191,10 +190,10 @@ class _Reading:
             self._gathering.refuse(row_key.expiry, row_key.strike, side, field_error)
             return
         if read is not None:
-            expiry, made, contradicted = read
+            expiry, made, doubt = read
             self._gathering.add(expiry, made)
-            if contradicted:
-                self._gathering.doubt(contradicted, expiry, made)
+            if doubt is not None:
+                self._gathering.doubt(*doubt, expiry, made)
 
     def parsed(self, expiry: date | None) -> ParsedChains:
         """The chains of all rows taken so far, checked."""
@@ -213,7 +212,6 @@ class _Reading:
             )
             for day, legs in wanted_only(gathering, expiry)
         )
-        chains = chains_with_numbers(chains, self._remarks)
         self._remarks += check_chains(chains)
         if not gathering.rejected:
             self._remarks += check_totals(chains, self._body.totals, self._repeated_expiry())

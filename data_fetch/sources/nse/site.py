@@ -19,11 +19,13 @@ from data_fetch.core.errors import Stopped, Unreachable
 from data_fetch.core.failures import FailureKind
 from data_fetch.core.ports import Clock, Lane, Pacing
 from data_fetch.core.settings import NSE_URL
+from data_fetch.core.world import World
 from data_fetch.sources.chain_parsing.values import MONTHS
 from data_fetch.sources.transport.bodies import parse_json
 from data_fetch.sources.transport.bounded import LARGEST_BODY, BodyTooLarge, whole_body
 from data_fetch.sources.transport.recording import RecordingRequestContext
 from data_fetch.sources.transport.retry_after import retry_after
+from data_fetch.sources.transport.world_check import WorldCheck
 
 if TYPE_CHECKING:
     import requests
@@ -92,8 +94,9 @@ class NseSite:
 
     Every request, pages included, waits for *pacing* (a `Pacer` with `NSE_LIMITS`). With
     *enabled* false it raises FailureKind.SWITCHED_OFF and sends nothing. Every method raises
-    ChainError, Unreachable, RateLimited when permission would come too late, or Stopped; all
-    received bodies of the API are in the request context.
+    ChainError, Unreachable, RateLimited when permission would come too late, WrongWorld for a
+    response of another world than *world*, or Stopped; all received bodies of the API are in the
+    request context.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class NseSite:
         *,
         pacing: Pacing,
         clock: Clock,
+        world: World,
         base_url: str = NSE_URL,
         enabled: bool = True,
         timeout_seconds: float = 10,
@@ -110,6 +114,7 @@ class NseSite:
         self._base_url = base_url.rstrip("/")
         self._pacing = pacing
         self._clock = clock
+        self._world = WorldCheck(world, "NSE_BASE_URL")
         self._enabled = enabled
         self._timeout_seconds = timeout_seconds
         self._session: requests.Session | None = None
@@ -139,6 +144,10 @@ class NseSite:
             f"&expiry={format_expiry(expiry)}"
         )
         return self._fetch(path, context or self.context())
+
+    def holidays(self, context: RecordingRequestContext) -> Any:
+        """The parsed list of trading holidays of the current year, by segment."""
+        return self._fetch("/api/holiday-master?type=trading", context)
 
     def _fetch(self, path: str, context: RecordingRequestContext) -> Any:
         if not self._enabled:
@@ -226,6 +235,7 @@ class NseSite:
                 stream=True,
                 allow_redirects=False,
             ) as response:
+                self._world.check(self._base_url, response.headers)
                 body = whole_body(response.raw, self._largest_body)
                 return RawResponse(self._clock.now(), response.status_code, body, response.headers)
         except urllib3.exceptions.DecodeError:

@@ -1,33 +1,32 @@
 """Requests for many instruments to one endpoint, in spite of keys and requests that fail.
 
 One key that Upstox does not know makes it reject the whole request, so such keys are searched
-for, reported as unknown and quarantined; the other keys of the request get their rows.
+for and reported as unknown; the other keys of the request get their rows. A request that is too
+long for a server on the way is divided in the same manner.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from enum import Enum
-from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 
 from data_fetch.core.batches import BatchResult, RejectedRow
 from data_fetch.core.errors import (
+    BatchRefused,
     DataFetchError,
     RequestRefused,
     TransientError,
     UnknownInstrument,
 )
 from data_fetch.core.ports import Clock
+from data_fetch.sources.transport.refused_keys import RefusedKeys
 from data_fetch.sources.transport.responses import Response
 from data_fetch.sources.transport.retrying import RequestContext
 
-# How long an unknown key is not requested again. A provider that rejects good keys for a
-# moment must not cost them the day.
-QUARANTINE = timedelta(minutes=30)
-
 # Searching may not use up the budget of the next slots: 500 requests a minute, 2000 in 30.
 MOST_SEARCH_REQUESTS = 200
+# After so many refused keys without an accepted one it is doubted that any will be accepted.
+REFUSALS_TO_DOUBT = 5
 
 
 class Record(Protocol):
@@ -44,7 +43,8 @@ R = TypeVar("R", bound=Record)
 class ParsedBatch(Generic[R]):
     """One response, by requested key.
 
-    Each key is in exactly one of *records* (one record each), *absent* and *rejected*;
+    Each key is in exactly one of *records* (one record each), *absent* and *rejected*.
+    *dropped_fields* names fields of records that are None because their value cannot be;
     *unrequested* are rows of keys that were not requested.
     """
 
@@ -52,6 +52,7 @@ class ParsedBatch(Generic[R]):
     absent: tuple[str, ...]
     rejected: tuple[RejectedRow, ...]
     unrequested: tuple[RejectedRow, ...]
+    dropped_fields: tuple[RejectedRow, ...] = ()
 
 
 # Sends one request for some keys.
@@ -64,59 +65,57 @@ class Batches(Generic[R]):
     """Requests for any number of keys, at most *size* of them each. Safe to share between
     threads."""
 
-    def __init__(self, fetch: Fetch, parse: Parse[R], size: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        fetch: Fetch,
+        parse: Parse[R],
+        size: int,
+        clock: Clock,
+        refused_keys: RefusedKeys | None = None,
+    ) -> None:
         self._fetch = fetch
         self._parse = parse
         self._size = size
         self._clock = clock
-        self._quarantined_until: dict[str, datetime] = {}
-        self._lock = Lock()
+        self._refused_keys = refused_keys or RefusedKeys(clock)
 
     def request(self, instrument_keys: Sequence[str], context: RequestContext) -> BatchResult[R]:
         """The record of each key, in that order, or why there is none; each key is requested
         once.
 
-        Keys whose request failed after all retries are in `failed`, with the reason in `error`.
-        Raises TokenRejected and AccessDenied; and the last TransientError when no request got a
-        response.
+        Keys whose request failed after all retries are in `failed`. Raises TokenRejected and
+        AccessDenied; and the last TransientError when no request got a response.
         """
         keys = list(dict.fromkeys(instrument_keys))
-        now = self._clock.now()
-        with self._lock:
-            known = self._quarantined_until
-            until = {key: known[key] for key in keys if key in known}
-        quarantined = [key for key in until if until[key] > now]
-        # Requested again, but apart from keys whose request they would poison.
-        suspects = [key for key in until if until[key] <= now]
-
+        known = self._refused_keys.sort(keys)
         call = _Call(self._fetch, self._parse, context, self._clock)
-        for batch in self._split([key for key in keys if key not in until]) + self._split(suspects):
+        for batch in self._split(known.ordinary) + self._split(known.suspects):
             call.request(batch)
-        self._quarantine(call.unknown, suspects, call.failed)
-        return call.result(keys, quarantined)
+        self._refused_keys.record(
+            answered=call.answered, unknown=call.unknown, suspects=call.refused
+        )
+        return call.result(keys, known.quarantined)
 
     def _split(self, keys: Sequence[str]) -> list[Sequence[str]]:
         return [keys[start : start + self._size] for start in range(0, len(keys), self._size)]
 
-    def _quarantine(
-        self, unknown: Sequence[str], suspects: Sequence[str], failed: Sequence[str]
-    ) -> None:
-        """Quarantine *unknown* keys from now on; clear suspects that got a response."""
-        until = self._clock.now() + QUARANTINE
-        with self._lock:
-            for key in set(suspects) - set(failed):
-                self._quarantined_until.pop(key, None)
-            self._quarantined_until.update(dict.fromkeys(unknown, until))
-
 
 class _Outcome(Enum):
     GOOD = "good"
-    POISONED = "poisoned"  # it holds at least one key that Upstox does not know
+    UNKNOWN_KEY = "unknown key"  # at least one, which spoils the request
+    DIVISIBLE = "divisible"  # refused as a whole; with fewer keys it may be accepted
     FAILED = "failed"
 
 
+REFUSED = frozenset({_Outcome.UNKNOWN_KEY, _Outcome.DIVISIBLE})
+
+
 class _Call(Generic[R]):
-    """One call of `Batches.request`, with the responses so far."""
+    """One call of `Batches.request`, with the responses so far.
+
+    *answered* are the keys of good responses, *unknown* and *refused* those that were refused
+    alone: as unknown, and for another reason.
+    """
 
     def __init__(
         self, fetch: Fetch, parse: Parse[R], context: RequestContext, clock: Clock
@@ -128,37 +127,53 @@ class _Call(Generic[R]):
         self._received_at = clock.now()
         self._responded = False
         self._searches = 0
+        self._given_up = False
+        self._refusal: RequestRefused | None = None
         self._absent: set[str] = set()
         self._error: DataFetchError | None = None
         self._parsed: list[ParsedBatch[R]] = []
+        self._failed: dict[str, DataFetchError] = {}
+        self.answered: set[str] = set()
         self.unknown: list[str] = []
-        self.failed: list[str] = []
+        self.refused: list[str] = []
 
     def request(self, batch: Sequence[str]) -> None:
-        """Get the records of *batch*, searching for the keys that poison it.
+        """Get the records of *batch*, searching for the keys because of which it is refused.
 
-        A poisoned group is halved. When its first half is good the second must contain the bad
-        key, and is halved in turn without a request. The smallest group comes first, so that a
-        search that is cut off has found some keys, and the next search finds others.
+        A refused group is halved. When its first half is good and a key is unknown, the second
+        half must contain it, and is halved in turn without a request. The smallest group comes
+        first, so that a search that is cut off has found some keys, and the next search finds
+        others.
         """
-        poisoned = [batch] if self._send(batch) is _Outcome.POISONED else []
-        while poisoned:
-            group = poisoned.pop()
+        if self._given_up:
+            self._fail(batch, _nothing_accepted(self._refusal))
+            return
+        outcome = self._send(batch)
+        refused = [(batch, outcome)] if outcome in REFUSED else []
+        while refused:
+            group, outcome = refused.pop()
             if len(group) == 1:
-                self.unknown.extend(group)
+                self._refuse(group[0], outcome)
+                if self._accepts_nothing([other for other, _ in refused]):
+                    self._given_up = True
+                    for other, _ in refused:
+                        self._fail(other, _nothing_accepted(self._refusal))
+                    return
                 continue
             first, second = group[: len(group) // 2], group[len(group) // 2 :]
-            outcome = self._search(first)
-            if outcome is _Outcome.POISONED:
-                poisoned.append(first)
-            if outcome is _Outcome.GOOD or self._search(second) is _Outcome.POISONED:
-                poisoned.append(second)
+            of_first = self._search(first)
+            if of_first in REFUSED:
+                refused.append((first, of_first))
+            must_be_second = of_first is _Outcome.GOOD and outcome is _Outcome.UNKNOWN_KEY
+            of_second = outcome if must_be_second else self._search(second)
+            if of_second in REFUSED:
+                refused.append((second, of_second))
 
     def result(self, keys: Sequence[str], quarantined: Sequence[str]) -> BatchResult[R]:
         """The records and the keys without one, in the order of *keys*."""
         if self._error is not None and not self._responded:
             raise self._error
-        unknown, failed = {*self.unknown, *quarantined}, set(self.failed)
+        unknown = {*self.unknown, *quarantined}
         records = {row.instrument_key: row for batch in self._parsed for row in batch.records}
         rejected = {row.instrument_key: row for batch in self._parsed for row in batch.rejected}
         return BatchResult(
@@ -166,12 +181,23 @@ class _Call(Generic[R]):
             absent=tuple(key for key in keys if key in self._absent),
             unknown=tuple(key for key in keys if key in unknown),
             rejected=tuple(rejected[key] for key in keys if key in rejected),
-            failed=tuple(key for key in keys if key in failed),
+            failed={key: self._failed[key] for key in keys if key in self._failed},
             unrequested=tuple(row for batch in self._parsed for row in batch.unrequested),
-            error=None if self._error is None else str(self._error),
+            dropped_fields=tuple(row for batch in self._parsed for row in batch.dropped_fields),
             requests=self._context.requests,
             received_at=self._received_at,
         )
+
+    def _accepts_nothing(self, others: Sequence[Sequence[str]]) -> bool:
+        """Whether the provider refuses whatever it is sent.
+
+        After some refused keys and no accepted one, a key of the largest group left decides: it
+        stands farthest from them.
+        """
+        found = len(self.unknown) + len(self.refused)
+        if self.answered or found < REFUSALS_TO_DOUBT or not others:
+            return False
+        return self._search(others[0][:1]) in REFUSED
 
     def _search(self, group: Sequence[str]) -> _Outcome:
         if self._searches >= MOST_SEARCH_REQUESTS:
@@ -179,12 +205,23 @@ class _Call(Generic[R]):
         self._searches += 1
         return self._send(group)
 
+    def _refuse(self, key: str, outcome: _Outcome) -> None:
+        """Note a key that is refused alone."""
+        if outcome is _Outcome.UNKNOWN_KEY:
+            self.unknown.append(key)
+        else:
+            self.refused.append(key)
+            assert self._refusal is not None
+            self._fail([key], self._refusal)
+
     def _send(self, group: Sequence[str]) -> _Outcome:
         try:
             response = self._fetch(group, self._context)
-        except UnknownInstrument:
+        except (UnknownInstrument, BatchRefused) as refusal:
             self._note_response()
-            return _Outcome.POISONED
+            self._refusal = refusal
+            unknown = isinstance(refusal, UnknownInstrument)
+            return _Outcome.UNKNOWN_KEY if unknown else _Outcome.DIVISIBLE
         except RequestRefused as problem:
             self._note_response()
             return self._fail(group, problem)
@@ -193,6 +230,7 @@ class _Call(Generic[R]):
         self._note_response()
         parsed = self._parse(response.data, group)
         self._parsed.append(parsed)
+        self.answered.update(group)
         if response.partial and parsed.absent:
             # What a part of a response lacks may well exist.
             self._fail(parsed.absent, TransientError("Upstox returned only a part of the rows"))
@@ -201,7 +239,7 @@ class _Call(Generic[R]):
         return _Outcome.GOOD
 
     def _fail(self, group: Sequence[str], problem: DataFetchError) -> _Outcome:
-        self.failed.extend(group)
+        self._failed.update(dict.fromkeys(group, problem))
         self._error = problem
         return _Outcome.FAILED
 
@@ -214,4 +252,14 @@ def _too_many_unknown() -> RequestRefused:
     return RequestRefused(
         "Too many unknown instrument keys to find them all at once",
         hint="The search goes on with the next request.",
+    )
+
+
+def _nothing_accepted(refusal: RequestRefused | None) -> RequestRefused:
+    assert refusal is not None
+    return RequestRefused(
+        f"The provider accepts no key at present ({refusal.message})",
+        code=refusal.code,
+        kind=refusal.kind,
+        hint="Single keys were tried as well. They are requested again with the next slot.",
     )

@@ -6,7 +6,7 @@ from threading import Event
 from typing import TypeVar
 
 from data_fetch.core.chains.chains import ChainReply, ChainSource, ListedExpiries, ParsedChains
-from data_fetch.core.errors import DataFetchError
+from data_fetch.core.errors import DataFetchError, SetupError
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock, Lane
 from data_fetch.sources.transport.expiry_cache import ExpiryCache
@@ -70,8 +70,11 @@ class ChainClient:
 
 
 def _attempt(request: Callable[[], T]) -> tuple[T | None, DataFetchError | None]:
-    """The result of *request*, or the error that it raised."""
+    """The result of *request*, or the error that it raised. Raises SetupError: a setting has to
+    be changed, and the next source would not help."""
     try:
         return request(), None
+    except SetupError:
+        raise
     except DataFetchError as problem:
         return None, problem

@@ -4,7 +4,7 @@ Every request of the package to Upstox goes through `UpstoxApi`. Nothing is impo
 connected or started before the first request.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from math import ceil
@@ -22,17 +22,19 @@ from data_fetch.core.errors import (
     Unreachable,
 )
 from data_fetch.core.ports import Clock, Lane, Pacing
+from data_fetch.core.world import World
 from data_fetch.sources.transport.recording import RecordingRequestContext
 from data_fetch.sources.transport.responses import Response
 from data_fetch.sources.transport.retrying import RequestContext, RetryPolicy
+from data_fetch.sources.upstox.ltp_rows import refuse_rowless
 from data_fetch.sources.upstox.responses import read_response
 from data_fetch.sources.upstox.token import TokenKeeper
 
 if TYPE_CHECKING:
     from data_fetch.sources.upstox.sdk import UpstoxSdk
 
-# The most instrument keys that one request may name.
-LTP_BATCH = OHLC_BATCH = 500
+# The most instrument keys that one request for quotes or candles may name.
+LARGEST_BATCH = 500
 
 # The candle paths' names of an interval; those of expired contracts use ours.
 UNITS = {CandleInterval.MINUTE: ("minutes", 1), CandleInterval.DAY: ("days", 1)}
@@ -64,11 +66,16 @@ HOLIDAYS = Endpoint("holidays", "MarketHolidaysAndTimingsApi", "get_holidays", l
 TIMINGS = Endpoint("timings", "MarketHolidaysAndTimingsApi", "get_exchange_timings", list, False)
 
 
+def _accept(_: Response) -> None:
+    """Any good response will do."""
+
+
 class UpstoxApi:
     """One account at one host. Safe to share between threads.
 
     Every method raises by class of `core.errors`: TokenRejected (by this API; the others go
-    on), AccessDenied, RequestRefused, and the TransientErrors that outlasted the retries.
+    on), AccessDenied, RequestRefused, WrongWorld for a response of another world than *world*,
+    and the TransientErrors that outlasted the retries.
     """
 
     def __init__(
@@ -78,6 +85,7 @@ class UpstoxApi:
         token: TokenKeeper,
         pacing: Pacing,
         clock: Clock,
+        world: World,
         timeout_seconds: float = 10,
         policy: RetryPolicy | None = None,
     ) -> None:
@@ -85,6 +93,7 @@ class UpstoxApi:
         self._token = token
         self._pacing = pacing
         self._clock = clock
+        self._world = world
         self._timeout_seconds = timeout_seconds
         self._policy = policy or RetryPolicy(clock)
         self._sdk: UpstoxSdk | None = None
@@ -114,8 +123,7 @@ class UpstoxApi:
         Its map keys are `SEGMENT:SYMBOL`; the instrument key is inside each row. One unknown
         key makes Upstox reject the whole request (UnknownInstrument).
         """
-        keys = _listed(instrument_keys, LTP_BATCH)
-        return self._get(LTP, context, instrument_key=keys)
+        return self._rows(LTP, instrument_keys, context)
 
     def ohlc(
         self,
@@ -126,8 +134,7 @@ class UpstoxApi:
 
         Keyed and rejected as `ltp` is.
         """
-        keys = _listed(instrument_keys, OHLC_BATCH)
-        return self._get(OHLC, context, "I1", instrument_key=keys)
+        return self._rows(OHLC, instrument_keys, context, "I1")
 
     def option_contracts(
         self,
@@ -194,32 +201,53 @@ class UpstoxApi:
         days = (last_day.isoformat(), first_day.isoformat())
         return self._get(EXPIRED_CANDLES, context, expired_key, interval.value, *days)
 
-    def holidays(self) -> list[Any]:
+    def holidays(self, context: RequestContext) -> list[Any]:
         """The holidays of the current year, raw rows."""
-        rows: list[Any] = self._whole(HOLIDAYS)
+        rows: list[Any] = self._whole(HOLIDAYS, context)
         return rows
 
-    def timings(self, day: date) -> list[Any]:
+    def timings(self, day: date, context: RequestContext) -> list[Any]:
         """Which exchanges open on *day* and when, raw rows; none when all are closed."""
-        rows: list[Any] = self._whole(TIMINGS, day.isoformat())
+        rows: list[Any] = self._whole(TIMINGS, context, day.isoformat())
         return rows
 
     def market_status(self, exchange: str) -> dict[str, Any]:
         """The state of *exchange* (NSE, NFO, BSE, ...; a segment name is rejected), raw."""
-        state: dict[str, Any] = self._whole(MARKET_STATUS, exchange)
+        state: dict[str, Any] = self._whole(MARKET_STATUS, self.context(Lane.BACKFILL), exchange)
         return state
 
-    def _whole(self, endpoint: Endpoint, *args: object) -> Any:
-        response = self._get(endpoint, self.context(Lane.BACKFILL), *args)
+    def _whole(self, endpoint: Endpoint, context: RequestContext, *args: object) -> Any:
+        response = self._get(endpoint, context, *args)
         if response.partial:
             raise BadResponse(f"Upstox returned only a part of {endpoint.api}")
         return response.data
 
-    def _get(
-        self, endpoint: Endpoint, context: RequestContext, *args: object, **params: object
+    def _rows(
+        self,
+        endpoint: Endpoint,
+        instrument_keys: Sequence[str],
+        context: RequestContext,
+        *args: object,
     ) -> Response:
+        """The rows of several instruments; without any it is requested again."""
+        keys = _listed(instrument_keys)
+        check = refuse_rowless if len(instrument_keys) > 1 else _accept
+        return self._get(endpoint, context, *args, check=check, instrument_key=keys)
+
+    def _get(
+        self,
+        endpoint: Endpoint,
+        context: RequestContext,
+        *args: object,
+        check: Callable[[Response], None] = _accept,
+        **params: object,
+    ) -> Response:
+        """A good response, which *check* accepts: it may raise a TransientError."""
+
         def attempt() -> Response:
-            return self._send(endpoint, context, *args, **params)
+            response = self._send(endpoint, context, *args, **params)
+            check(response)
+            return response
 
         while True:
             try:
@@ -285,7 +313,7 @@ class UpstoxApi:
                 # The SDK takes a third of a second to import, and most commands send no request.
                 from data_fetch.sources.upstox.sdk import UpstoxSdk
 
-                self._sdk = UpstoxSdk(self._base_url, self._clock)
+                self._sdk = UpstoxSdk(self._base_url, self._clock, self._world)
             return self._sdk
 
     def _count(self) -> None:
@@ -293,8 +321,8 @@ class UpstoxApi:
             self._requests_sent += 1
 
 
-def _listed(instrument_keys: Sequence[str], most: int) -> str:
+def _listed(instrument_keys: Sequence[str]) -> str:
     """The keys as the query takes them."""
-    if not 1 <= len(instrument_keys) <= most:
-        raise ValueError(f"1 to {most} keys at a time, not {len(instrument_keys)}")
+    if not 1 <= len(instrument_keys) <= LARGEST_BATCH:
+        raise ValueError(f"1 to {LARGEST_BATCH} keys at a time, not {len(instrument_keys)}")
     return ",".join(instrument_keys)

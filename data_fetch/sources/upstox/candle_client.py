@@ -5,7 +5,7 @@ from threading import Event
 from data_fetch.core.candles.candles import CandleReply, no_candles
 from data_fetch.core.candles.request_planner import Window
 from data_fetch.core.clock import IST
-from data_fetch.core.errors import DataFetchError, RequestRefused, Stopped
+from data_fetch.core.errors import DataFetchError, RequestRefused, SetupError, Stopped
 from data_fetch.core.ports import Clock, Lane
 from data_fetch.sources.transport.responses import Response
 from data_fetch.sources.transport.retrying import RequestContext
@@ -27,7 +27,8 @@ class UpstoxCandleClient(UpstoxCandleEndpoints):
     def candles(self, window: Window, stop: Event) -> CandleReply:
         """The candles of *window*; a rejection or an outage is in `problem`.
 
-        Setting *stop* ends all waiting for permission; the request is then not sent.
+        Setting *stop* ends all waiting for permission; the request is then not sent. Raises
+        WrongWorld.
         """
         context = self._api.context(Lane.BACKFILL, stop)
         key, interval = window.instrument.instrument_key, window.interval
@@ -44,6 +45,9 @@ class UpstoxCandleClient(UpstoxCandleEndpoints):
                 last_day=window.last,
                 received_at=received_at,
             )
+        except SetupError:
+            # A setting has to be changed; that is no result of this window.
+            raise
         except DataFetchError as problem:
             return CandleReply(
                 block=no_candles(key, interval),
@@ -57,6 +61,7 @@ class UpstoxCandleClient(UpstoxCandleEndpoints):
             block=parsed.block,
             complete=parsed.complete,
             rejected_rows=parsed.rejected_rows,
+            without_open_interest=parsed.without_open_interest,
             still_forming=parsed.still_forming,
             requests=context.requests,
             received_at=received_at,

@@ -28,6 +28,7 @@ from data_fetch.core.market.session import (
 from data_fetch.sources.transport.numbers import (
     LARGEST_PRICE,
     LARGEST_QUANTITY,
+    SMALLEST_PRICE,
     read_number,
     read_quantity,
 )
@@ -40,16 +41,20 @@ FORMING_GRACE = timedelta(seconds=5)
 # From the timestamp of a candle until it is over for certain.
 SETTLED_AFTER = {CandleInterval.MINUTE: MINUTE + FORMING_GRACE, CandleInterval.DAY: DAY_IS_OVER}
 
-# Such a row is neither used nor rejected; each other reason rejects a row.
+# Such a row is neither used nor rejected; each other reason but NO_OPEN_INTEREST rejects a row.
 NOT_OVER_YET = "not over yet"
 OF_ANOTHER_DAY = "of another day"
-NO_ROW = "not a row of seven values"
+NO_ROW = "not a row of six or seven values"
 NO_STAMP = "not stamped with a whole minute and its offset"
 NO_MIDNIGHT = "a day that does not begin at midnight in India"
 NO_PRICE = "a price that cannot be"
 NO_ORDER = "prices outside of low and high"
-NO_QUANTITY = "a volume or open interest that cannot be"
+NO_QUANTITY = "a volume that cannot be"
+# Such a row is used, without its open interest.
+NO_OPEN_INTEREST = "no open interest, or one that cannot be"
 CONTRADICTED = "contradicted by another row of the same time"
+
+NO_REJECTIONS = frozenset({NOT_OVER_YET, NO_OPEN_INTEREST})
 
 WHOLE_MINUTE = b":00+05:30"
 STAMP_FORM = b"0000-00-00T00:00:00+00:00"
@@ -58,7 +63,7 @@ DIGITS_AS_0 = bytes.maketrans(b"123456789", b"0" * 9)
 
 # start, open, high, low, close, volume, open interest
 COLUMNS = 7
-Candle = tuple[int, float, float, float, float, int, int]
+Candle = tuple[int, float, float, float, float, int, int | None]
 # The same as columns, and the number of unused rows, by reason.
 Columns = tuple[Sequence[Any], ...]
 Read = tuple[Columns, Mapping[str, int]]
@@ -69,14 +74,16 @@ class ParsedCandles:
     """The candles of the requested days in one response.
 
     *block* has the good rows whose time is over, all of kind `TRADED`. *still_forming* counts
-    rows whose time is not over, *rejected_rows* the bad ones, by reason. Only a *complete*
-    response proves anything about what it lacks: it was not partial, and no row is bad.
+    rows whose time is not over, *rejected_rows* the bad ones, by reason, *without_open_interest*
+    candles in which only that is missing or bad. Only a *complete* response proves anything about
+    what it lacks: it was not partial, and no row is bad.
     """
 
     block: CandleBlock
     complete: bool
     still_forming: int
     rejected_rows: Mapping[str, int]
+    without_open_interest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,7 @@ def read_candles(
         daily=interval is CandleInterval.DAY,
     )
     columns, counts = _at_once(rows, requested) or _one_by_one(rows, requested)
-    rejected_rows = {why: count for why, count in counts.items() if why != NOT_OVER_YET}
+    rejected_rows = {why: count for why, count in counts.items() if why not in NO_REJECTIONS}
     starts, opened, high, low, close, volume, oi = columns
     block = CandleBlock(
         instrument_key=instrument_key,
@@ -133,6 +140,7 @@ def read_candles(
         complete=not response.partial and not rejected_rows,
         still_forming=counts.get(NOT_OVER_YET, 0),
         rejected_rows=rejected_rows,
+        without_open_interest=counts.get(NO_OPEN_INTEREST, 0),
     )
 
 
@@ -186,7 +194,7 @@ def _prices_at_once(bars: Sequence[Sequence[Any]]) -> Sequence[Sequence[float]] 
         return None
     opened, high, low, close = prices
     good = (low <= opened) & (low <= close) & (opened <= high) & (close <= high)
-    if not (good & (low > 0) & (high <= LARGEST_PRICE)).all():
+    if not (good & (low >= SMALLEST_PRICE) & (high <= LARGEST_PRICE)).all():
         return None
     columns: Sequence[Sequence[float]] = bars if types == {float} else prices.tolist()
     return columns
@@ -208,13 +216,13 @@ def _fit(starts: Ints, requested: _Requested) -> bool:
 
 def _one_by_one(rows: list[Any], requested: _Requested) -> Read:
     """The same for rows of any form and order."""
-    rejected_rows: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     found: dict[int, list[Candle]] = {}
     for row in rows:
         try:
             candle = _candle(row, requested)
         except BadRecord as bad:
-            rejected_rows[bad.message] += 1
+            counts[bad.message] += 1
         else:
             found.setdefault(candle[0], []).append(candle)
     good: list[Candle] = []
@@ -222,16 +230,20 @@ def _one_by_one(rows: list[Any], requested: _Requested) -> Read:
         if same.count(same[0]) == len(same):
             good.append(same[0])
         else:
-            rejected_rows[CONTRADICTED] += len(same)
+            counts[CONTRADICTED] += len(same)
+    lacking = sum(candle[-1] is None for candle in good)
+    if lacking:
+        counts[NO_OPEN_INTEREST] = lacking
     columns = tuple(map(list, zip(*good, strict=True))) or tuple([] for _ in range(COLUMNS))
-    return columns, rejected_rows
+    return columns, counts
 
 
 def _candle(row: Any, requested: _Requested) -> Candle:
     """One row. Raises BadRecord, whose text is one of the reasons above."""
-    if not isinstance(row, list) or len(row) != COLUMNS:
+    if not isinstance(row, list) or len(row) not in (COLUMNS, COLUMNS - 1):
         raise BadRecord(NO_ROW)
-    stamp, *prices, volume, oi = row
+    # The provider leaves out the open interest, or sends null, where it has none.
+    stamp, *prices, volume, oi = row if len(row) == COLUMNS else [*row, None]
     start = _start(stamp)
     if not requested.first <= start < requested.end:
         raise BadRecord(OF_ANOTHER_DAY)
@@ -239,7 +251,15 @@ def _candle(row: Any, requested: _Requested) -> Candle:
         raise BadRecord(NO_MIDNIGHT)
     if start > requested.latest:
         raise BadRecord(NOT_OVER_YET)
-    return (start, *read_prices(prices), read_units(volume), read_units(oi))
+    return (start, *read_prices(prices), read_units(volume), _open_interest(oi))
+
+
+def _open_interest(value: Any) -> int | None:
+    """None where it is missing or cannot be: it must not cost the prices."""
+    try:
+        return read_units(value)
+    except BadRecord:
+        return None
 
 
 def read_prices(values: Sequence[Any]) -> tuple[float, float, float, float]:
@@ -248,7 +268,10 @@ def read_prices(values: Sequence[Any]) -> tuple[float, float, float, float]:
         opened, high, low, close = (read_number(value, "price") for value in values)
     except BadRecord:
         raise BadRecord(NO_PRICE) from None
-    if min(opened, high, low, close) <= 0 or max(opened, high, low, close) > LARGEST_PRICE:
+    if (
+        min(opened, high, low, close) < SMALLEST_PRICE
+        or max(opened, high, low, close) > LARGEST_PRICE
+    ):
         raise BadRecord(NO_PRICE)
     if not (low <= opened <= high and low <= close <= high):
         raise BadRecord(NO_ORDER)
@@ -256,7 +279,7 @@ def read_prices(values: Sequence[Any]) -> tuple[float, float, float, float]:
 
 
 def read_units(value: Any) -> int:
-    """A volume or an open interest. Raises BadRecord."""
+    """A number of shares. Raises BadRecord."""
     try:
         return read_quantity(value, "quantity")
     except BadRecord:

@@ -29,10 +29,9 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.text import presentable
 from data_fetch.sources.chain_parsing.legs import CHECK_FORMAT, LegGathering, wanted_only
 from data_fetch.sources.chain_parsing.plausibility import (
-    chains_with_numbers,
     check_chains,
     most_worth,
-    refuse_prices,
+    possible_prices,
 )
 from data_fetch.sources.chain_parsing.values import (
     IV_DIGITS,
@@ -41,7 +40,7 @@ from data_fetch.sources.chain_parsing.values import (
     LARGEST_VOLATILITY,
     Field,
     FieldError,
-    Lacking,
+    LegNotes,
     UsualForm,
     most_common,
     read_date,
@@ -107,6 +106,7 @@ MARKET_NAMES = {field.name for field in MARKET_FIELDS}
 GREEK_NAMES = {field.name for field in GREEK_FIELDS} | {"pop"}
 
 SPOT = "underlying_spot_price"
+NSE_UNDERLYINGS = ("NSE_EQ|", "NSE_INDEX|")
 PLACE = ("strike_price", "expiry")
 UNDERLYING_KEY = re.compile(r"[A-Z]{3}_[A-Z]+\|.+", re.ASCII)
 KEY = re.compile(r"[A-Z]{3}_FO\|[0-9]{1,12}", re.ASCII)
@@ -226,7 +226,6 @@ class _Reading:
             )
             for day, legs in wanted_only(gathering, expiry)
         )
-        chains = chains_with_numbers(chains, self._remarks)
         self._remarks += check_chains(chains)
         return ParsedChains(
             chains=chains,
@@ -253,6 +252,13 @@ class _Reading:
                 FailureKind.RETYPED_FIELD,
                 f"underlying_key is {shortened(found)}",
                 hint=CHECK_FORMAT,
+            )
+        if not str(found).startswith(NSE_UNDERLYINGS):
+            raise ChainError(
+                FailureKind.OTHER_CHAIN,
+                f"underlying_key {found} is of another exchange",
+                hint="Only chains of NSE's shares and indices are priced: the closing times of "
+                "other exchanges are not known.",
             )
         return str(found)
 
@@ -284,7 +290,7 @@ class _Reading:
     ) -> ChainLeg | None:
         """One leg, gathered; None for a placeholder or a rejected leg."""
         try:
-            leg = _leg(strike, side, raw, self._spot, self._gathering.lacking)
+            leg = _leg(strike, side, raw, self._spot, self._gathering)
         except FieldError as field_error:
             self._gathering.refuse(expiry, strike, side, field_error)
             return None
@@ -309,7 +315,7 @@ class _Reading:
         low, high = sorted((ratio, float(raw)))
         if not high <= low * RATIO_FACTOR + RATIO_ROUNDING:
             for leg in legs:
-                self._gathering.doubt("oi", expiry, leg)
+                self._gathering.doubt("oi", "oi", expiry, leg)
 
     def _check_names(self) -> None:
         of_rows: set[Any] = set().union(*self._rows)
@@ -341,21 +347,24 @@ def _symbol_of(key: str, requested: str | None) -> str:
 
 
 def _leg(
-    strike: Decimal, side: OptionType, raw: Any, spot: float | None, lacking: Lacking
+    strike: Decimal, side: OptionType, raw: Any, spot: float | None, notes: LegNotes
 ) -> ChainLeg | None:
     """One side of a row; None for a placeholder. Raises FieldError."""
     key, market = _parts(SIDES[side], raw)
     if key is None and not any(market.values()):
         return None
     if key is None:
-        lacking("instrument_key")
+        notes.lacking("instrument_key")
     ltp, volume, oi, close, bid, ask, prev_oi, bid_qty, ask_qty = USUAL_MARKET.numbers(
         market
-    ) or _one_by_one(market, MARKET_FIELDS, lacking)
+    ) or _one_by_one(market, MARKET_FIELDS, notes)
+    if ltp is volume is oi is None:
+        raise FieldError(FailureKind.RENAMED_FIELD, MARKET_DATA, "a leg without a number")
     most = most_worth(side, strike, spot)
-    if ltp > most or (bid and bid > most) or (ask and ask > most):
-        refuse_prices(most, {"ltp": ltp, "bid_price": bid, "ask_price": ask}, "ask_price")
-    iv, gamma, vega, delta, theta = _greeks(side, raw.get(GREEKS), lacking)
+    if (ltp and ltp > most) or (bid and bid > most) or (ask and ask > most):
+        prices = {"ltp": ltp, "bid_price": bid, "ask_price": ask}
+        ltp, bid, ask = possible_prices(most, prices, "ask_price", notes)
+    iv, gamma, vega, delta, theta = _greeks(side, raw.get(GREEKS), notes)
     return ChainLeg(
         strike=strike,
         option_type=side,
@@ -396,29 +405,32 @@ def _parts(name: str, raw: Any) -> tuple[str | None, Row]:
     return key, market
 
 
-def _greeks(side: OptionType, raw: Any, lacking: Lacking) -> tuple[float | None, ...]:
+def _greeks(side: OptionType, raw: Any, notes: LegNotes) -> tuple[float | None, ...]:
     """Volatility (a fraction), gamma, vega, delta, theta: all None where Upstox has computed
     nothing, which shows as a volatility of 0 and a delta of exactly 1 or -1."""
     nothing = (None,) * len(GREEK_FIELDS)
     if raw is None:
-        lacking(GREEKS)
+        notes.lacking(GREEKS)
         return nothing
     if not isinstance(raw, dict):
-        raise FieldError(FailureKind.RETYPED_FIELD, GREEKS, f"{GREEKS} is {shortened(raw)}")
+        reason = f"{GREEKS} is {shortened(raw)}"
+        notes.wrong(FieldError(FailureKind.RETYPED_FIELD, GREEKS, reason))
+        return nothing
     usual = USUAL_GREEKS.numbers(raw)
     # In the sum a large theta may hide the size of delta.
     if usual is None or not -1 <= usual[3] <= 1:
-        usual = _one_by_one(raw, GREEK_FIELDS, lacking)
+        usual = _one_by_one(raw, GREEK_FIELDS, notes)
     iv, gamma, vega, delta, theta = map(_float, usual)
     if not iv:
         return nothing
     if delta and (delta > 0) is not (side is OptionType.CALL):
+        # The sides of the row are swapped, so every number is one of the other side.
         raise FieldError(FailureKind.CONTRADICTION, "delta", f"delta {delta:g} of a {side}")
     return round(iv / 100, IV_DIGITS), gamma, vega, delta, theta
 
 
-def _one_by_one(members: Row, fields: Sequence[Field], lacking: Lacking) -> tuple[Any, ...]:
-    return tuple(read_field(members, field, lacking) for field in fields)
+def _one_by_one(members: Row, fields: Sequence[Field], notes: LegNotes) -> tuple[Any, ...]:
+    return tuple(read_field(members, field, notes) for field in fields)
 
 
 def _unless_zero(price: float | None) -> float | None:

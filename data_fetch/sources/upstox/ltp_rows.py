@@ -4,89 +4,165 @@ Rows are joined on the `instrument_token` inside them: the map's own keys
 (`NSE_EQ:RELIANCE`) are not instrument keys.
 """
 
-from collections.abc import Container, Mapping, Sequence
-from math import isfinite
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from reprlib import repr as shortened
+from typing import Any, TypeVar
 
 from data_fetch.core.batches import RejectedRow
 from data_fetch.core.errors import BadRecord
+from data_fetch.core.failures import FailureKind
 from data_fetch.core.quotes.quotes import Quote
 from data_fetch.sources.transport.batches import ParsedBatch
-from data_fetch.sources.transport.numbers import LARGEST_PRICE, read_number, read_quantity
+from data_fetch.sources.transport.numbers import read_price, read_quantity
+from data_fetch.sources.transport.responses import Response
+from data_fetch.sources.upstox.responses import UnusableResponse
+
+N = TypeVar("N", int, float)
 
 
 def read_quotes(data: Mapping[str, Any], instrument_keys: Sequence[str]) -> ParsedBatch[Quote]:
     """The quotes in the `data` of an LTP response for *instrument_keys*, in that order."""
-    requested = dict.fromkeys(instrument_keys)
-    rows, unrequested = rows_by_key(data, requested)
+    found = rows_by_key(data, instrument_keys)
     quotes: list[Quote] = []
-    rejected: list[RejectedRow] = []
-    for key in requested:
-        if key not in rows:
-            continue
+    rejected: list[RejectedRow] = list(found.unnamed)
+    dropped: list[RejectedRow] = []
+    for key, rows in found.rows.items():
         try:
-            quotes.append(_agreed_quote(key, rows[key]))
+            quote, remarks = _agreed_quote(key, rows)
         except BadRecord as problem:
             rejected.append(RejectedRow(key, problem.message))
+        else:
+            quotes.append(quote)
+            dropped.extend(RejectedRow(key, remark) for remark in remarks)
     return ParsedBatch(
         records=tuple(quotes),
-        absent=tuple(key for key in requested if key not in rows),
+        absent=found.absent,
         rejected=tuple(rejected),
-        unrequested=unrequested,
+        dropped_fields=tuple(dropped),
+        unrequested=found.unrequested,
     )
 
 
-def rows_by_key(
-    data: Mapping[str, Any], requested: Container[str]
-) -> tuple[Mapping[str, Sequence[Mapping[str, Any]]], tuple[RejectedRow, ...]]:
-    """The rows of a quote response by instrument key, and the rows that were not requested."""
+@dataclass(frozen=True, slots=True)
+class RowsByKey:
+    """The rows of a quote response: by requested key, in that order, and those of no such key.
+
+    A requested key without a row is *absent* if every row names an instrument; else its row may be
+    one of those that do not, and it is in *unnamed*, with that reason.
+    """
+
+    rows: Mapping[str, Sequence[Mapping[str, Any]]]
+    absent: tuple[str, ...]
+    unnamed: tuple[RejectedRow, ...]
+    unrequested: tuple[RejectedRow, ...]
+
+
+def rows_by_key(data: Mapping[str, Any], instrument_keys: Sequence[str]) -> RowsByKey:
+    """The rows in *data*, joined on the instrument key inside each."""
+    requested = dict.fromkeys(instrument_keys)
     rows: dict[str, list[Mapping[str, Any]]] = {}
     unrequested: list[RejectedRow] = []
+    nameless: list[RejectedRow] = []
     for name, row in data.items():
-        key = row.get("instrument_token") if isinstance(row, dict) else None
-        if not isinstance(key, str):
-            unrequested.append(RejectedRow(name, "a row without instrument_token"))
-        elif key not in requested:
-            unrequested.append(RejectedRow(key, "not requested"))
-        else:
+        try:
+            key = _instrument_key(row)
+        except BadRecord as problem:
+            nameless.append(RejectedRow(name, problem.message))
+            continue
+        if key in requested:
             rows.setdefault(key, []).append(row)
-    return rows, tuple(unrequested)
-
-
-def _agreed_quote(key: str, rows: Sequence[Mapping[str, Any]]) -> Quote:
-    """The one quote that all *rows* of a key agree on."""
-    first = _quote(key, rows[0])
-    if any(_quote(key, other) != first for other in rows[1:]):
-        raise BadRecord(f"{key}: {len(rows)} rows that disagree")
-    return first
-
-
-def _quote(key: str, row: Mapping[str, Any]) -> Quote:
-    price = _number(key, row, "last_price")
-    volume = _quantity(key, row, "volume")
-    if price is None or volume is None:
-        missing = "last_price" if price is None else "volume"
-        raise BadRecord(f"{key}: {missing} is missing")
-    if price > LARGEST_PRICE:
-        raise BadRecord(f"{key}: last_price {price:g} cannot be")
-    return Quote(
-        instrument_key=key,
-        last_price=price,
-        volume=volume,
-        ltq=_quantity(key, row, "ltq"),
-        # A share on its first trading day has 0 for its missing previous close.
-        prev_close=_number(key, row, "cp") or None,
+        else:
+            unrequested.append(RejectedRow(key, "not requested"))
+    missing = tuple(key for key in requested if key not in rows)
+    return RowsByKey(
+        rows={key: rows[key] for key in requested if key in rows},
+        absent=() if nameless else missing,
+        unnamed=tuple(_unnamed(key, nameless) for key in missing) if nameless else (),
+        unrequested=(*unrequested, *nameless),
     )
 
 
-def _number(key: str, row: Mapping[str, Any], field: str) -> float | None:
-    value = row.get(field)
-    # The usual case first: it comes two hundred times a slot.
-    if type(value) is float and isfinite(value):
-        return value
-    return None if value is None else read_number(value, f"{key}: {field}")
+def refuse_rowless(response: Response) -> None:
+    """Raise UnusableResponse when no row in *response* names an instrument.
+
+    For requests with several keys: one of them at least has a row when the provider works.
+    """
+    problems: list[str] = []
+    for row in response.data.values():
+        try:
+            _instrument_key(row)
+        except BadRecord as problem:
+            problems.append(problem.message)
+        else:
+            return
+    if not problems:
+        raise UnusableResponse(FailureKind.EMPTY_OBJECT, "Upstox returned no row at all")
+    raise UnusableResponse(
+        FailureKind.RETYPED_FIELD,
+        f"Upstox returned no row that names an instrument, but {len(problems)} others; the first "
+        f"is {problems[0]}",
+    )
 
 
-def _quantity(key: str, row: Mapping[str, Any], field: str) -> int | None:
-    value = row.get(field)
-    return None if value is None else read_quantity(value, f"{key}: {field}")
+def _instrument_key(row: object) -> str:
+    """The key that *row* names. Raises BadRecord, which says what the row is instead."""
+    if not isinstance(row, dict):
+        raise BadRecord("null, not a row" if row is None else f"{shortened(row)}, not a row")
+    key = row.get("instrument_token")
+    if key is None:
+        raise BadRecord("a row without instrument_token")
+    if not isinstance(key, str) or "|" not in key:
+        raise BadRecord(f"a row whose instrument_token is {shortened(key)}")
+    return key
+
+
+def _unnamed(key: str, nameless: Sequence[RejectedRow]) -> RejectedRow:
+    first = nameless[0]
+    return RejectedRow(
+        key, f"no row names it, and {len(nameless)} cannot be assigned, the first {first.reason}"
+    )
+
+
+def _agreed_quote(key: str, rows: Sequence[Mapping[str, Any]]) -> tuple[Quote, Sequence[str]]:
+    """The one quote that all *rows* of a key agree on, and which of its fields were dropped."""
+    quote, dropped = _quote(key, rows[0])
+    if any(_quote(key, other)[0] != quote for other in rows[1:]):
+        raise BadRecord(f"{len(rows)} rows that disagree")
+    return quote, dropped
+
+
+def _quote(key: str, row: Mapping[str, Any]) -> tuple[Quote, Sequence[str]]:
+    """The quote in *row*, and why fields of it are None. Raises BadRecord without a price."""
+    dropped: list[str] = []
+    quote = Quote(
+        instrument_key=key,
+        last_price=read_price(row.get("last_price"), "last_price"),
+        volume=_field(row, "volume", read_quantity, dropped),
+        ltq=_optional_field(row, "ltq", read_quantity, dropped),
+        prev_close=_previous_close(row, dropped),
+    )
+    return quote, dropped
+
+
+def _previous_close(row: Mapping[str, Any], dropped: list[str]) -> float | None:
+    # A share on its first trading day has 0 for its missing previous close.
+    return None if row.get("cp") == 0 else _optional_field(row, "cp", read_price, dropped)
+
+
+def _optional_field(
+    row: Mapping[str, Any], name: str, read: Callable[[object, str], N], dropped: list[str]
+) -> N | None:
+    """As `_field`; a field that is missing or null needs no reason."""
+    return None if row.get(name) is None else _field(row, name, read, dropped)
+
+
+def _field(
+    row: Mapping[str, Any], name: str, read: Callable[[object, str], N], dropped: list[str]
+) -> N | None:
+    """One field of a quote; None if it cannot be, with the reason added to *dropped*."""
+    try:
+        return read(row.get(name), name)
+    except BadRecord as problem:
+        dropped.append(problem.message)
+        return None

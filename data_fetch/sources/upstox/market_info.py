@@ -1,40 +1,31 @@
-"""Upstox's holidays and timings, and the refreshed calendar on disk.
-
-Raw rows are parsed into frozen records, and the records into the provider's hours of a segment
-on a day. `core.market` decides how the calendar uses them.
+"""Upstox's holidays and timings as the provider's hours of a segment on a day.
 
 Upstox decides by exchange, not by the type of the row: a ``TRADING_HOLIDAY`` may list NSE
 among `open_exchanges`, and a ``SETTLEMENT_HOLIDAY`` is a day on which the market is open.
 """
 
-import json
-import os
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
+from threading import Event
 from typing import Any, Protocol
 
 from data_fetch.core.clock import IST
-from data_fetch.core.errors import BadRecord, SetupError
-from data_fetch.core.market.calendar import (
-    LocalOverride,
-    MarketCalendar,
+from data_fetch.core.errors import BadRecord
+from data_fetch.core.market.provider import (
     ProviderCalendar,
     ProviderHours,
-    Segment,
-    TradingWindow,
-    parse_override,
+    PublishedCalendar,
+    year_of,
 )
 from data_fetch.core.market.session import EPOCH
-from data_fetch.core.market.table import in_order
-from data_fetch.core.world import World
+from data_fetch.core.market.table import Segment, TradingWindow, in_order
+from data_fetch.core.ports import Clock, Lane
+from data_fetch.sources.transport.retrying import RequestContext
 
 # NSE is the cash market and with it the indices; NFO its futures and options.
 SEGMENTS = {"NSE": (Segment.CASH, Segment.INDEX), "NFO": (Segment.FO,)}
 SETTLEMENT_HOLIDAY = "SETTLEMENT_HOLIDAY"
-OVERRIDE_NAME = "calendar_override.toml"
 
 HoursByDay = dict[tuple[date, Segment], ProviderHours]
 
@@ -42,9 +33,11 @@ HoursByDay = dict[tuple[date, Segment], ProviderHours]
 class MarketInfo(Protocol):
     """A source of holidays and timings, as raw rows."""
 
-    def holidays(self) -> list[Any]: ...
+    def context(self, lane: Lane, stop: Event | None = None) -> RequestContext: ...
 
-    def timings(self, day: date) -> list[Any]: ...
+    def holidays(self, context: RequestContext) -> list[Any]: ...
+
+    def timings(self, day: date, context: RequestContext) -> list[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,50 +59,56 @@ class HolidayRow:
     opens: OpenHours
 
 
-@dataclass(frozen=True, slots=True)
-class Amendments:
-    """The provider's calendar, and the reasons of rejected rows."""
+class UpstoxCalendar:
+    """Upstox's holidays and timings (satisfies core.ports.CalendarSource)."""
 
-    calendar: ProviderCalendar
-    rejected: tuple[str, ...]
+    name = "Upstox"
 
+    def __init__(self, api: MarketInfo, clock: Clock) -> None:
+        self._api = api
+        self._clock = clock
 
-def fetch_amendments(api: MarketInfo, days: Iterable[date]) -> Amendments:
-    """Request the year's holidays and the timings of *days*.
+    def published(self, days: Sequence[date], stop: Event) -> PublishedCalendar:
+        """The holidays of the current year, and the timings of *days*.
 
-    Bad rows are rejected with a reason. Raises what *api* raises.
-    """
-    rejected: list[str] = []
-    holidays: list[HolidayRow] = []
-    timings: list[OpenHours] = []
-    for raw in api.holidays():
-        try:
-            holidays.append(read_holiday(raw))
-        except BadRecord as bad:
-            rejected.append(bad.message)
-    for day in days:
-        try:
-            timings.append(read_open_hours(api.timings(day), day))
-        except BadRecord as bad:
-            rejected.append(bad.message)
-    return Amendments(provider_calendar(holidays, timings), tuple(rejected))
+        Bad rows are rejected with a reason. All requests together have the time limit of the
+        live lane. Raises OutsideError.
+        """
+        context = self._api.context(Lane.LIVE, stop)
+        rejected: list[str] = []
+        holidays: list[HolidayRow] = []
+        timings: list[OpenHours] = []
+        for raw in self._api.holidays(context):
+            try:
+                holidays.append(read_holiday(raw))
+            except BadRecord as bad:
+                rejected.append(bad.message)
+        for day in days:
+            try:
+                timings.append(read_open_hours(self._api.timings(day, context), day))
+            except BadRecord as bad:
+                rejected.append(bad.message)
+        calendar = provider_calendar(holidays, timings, self._clock.now())
+        return PublishedCalendar(self.name, calendar, tuple(rejected))
 
 
 def provider_calendar(
-    holidays: Sequence[HolidayRow], timings: Sequence[OpenHours]
+    holidays: Sequence[HolidayRow], timings: Sequence[OpenHours], at: datetime
 ) -> ProviderCalendar:
-    """The hours of each segment and day; timings, requested for the day, win."""
-    hours: HoursByDay = {}
+    """The hours of each segment and day, as published *at* that instant."""
+    listed: HoursByDay = {}
     for row in holidays:
         # Banks are closed on a settlement holiday; the market is open.
         closed = frozenset() if row.kind == SETTLEMENT_HOLIDAY else row.closed
         for exchange in closed:
-            hours |= _hours_of(row.day, exchange, (), row.description)
+            listed |= _hours_of(row.day, exchange, (), row.description, at)
     descriptions = {row.day: row.description for row in holidays}
-    for opens in (*(row.opens for row in holidays), *timings):
-        for exchange, windows in opens.windows.items():
-            hours |= _hours_of(opens.day, exchange, windows, descriptions.get(opens.day, ""))
-    return ProviderCalendar(hours, _year_of(holidays))
+    for opens in (row.opens for row in holidays):
+        listed |= _opening(opens, descriptions, at)
+    timed: HoursByDay = {}
+    for opens in timings:
+        timed |= _opening(opens, descriptions, at)
+    return ProviderCalendar(listed, timed, year_of(row.day for row in holidays), at)
 
 
 def read_holiday(raw: object) -> HolidayRow:
@@ -143,88 +142,17 @@ def read_open_hours(rows: Sequence[object], day: date) -> OpenHours:
         raise BadRecord(f"{day}: {problem}") from None
 
 
-def load_calendar(data_folder: Path, world: World, override: Path | None) -> MarketCalendar:
-    """The reviewed calendar with what was refreshed in *world* and what is overridden here.
-
-    Without *override* the file `calendar_override.toml` in the working folder (beside the data
-    folder) is taken if there is one. Raises SetupError, with the file and a hint.
-    """
-    refreshed = read_calendar(calendar_file(data_folder, world))
-    return MarketCalendar.reviewed().with_amendments(
-        refreshed, read_override(data_folder, override)
-    )
-
-
-def read_override(data_folder: Path, named: Path | None) -> LocalOverride:
-    """The override file's days. Raises SetupError if it is malformed, or named and not there."""
-    path = named or data_folder.parent / OVERRIDE_NAME
-    if named is None and not path.exists():
-        return LocalOverride()
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise SetupError(
-            f"the calendar override {path} cannot be read ({type(problem).__name__})",
-            hint="Fix the file, or correct CALENDAR_OVERRIDE.",
-        ) from None
-    return LocalOverride(parse_override(text, str(path)))
-
-
-def calendar_file(data_folder: Path, world: World) -> Path:
-    return data_folder / f"calendar_{world}.json"
-
-
-def read_calendar(path: Path) -> ProviderCalendar:
-    """The refreshed calendar on disk, empty if there is none. Raises SetupError."""
-    if not path.exists():
-        return ProviderCalendar()
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        days = {
-            (date.fromisoformat(row["date"]), Segment(row["segment"])): ProviderHours(
-                in_order(*map(TradingWindow.parse, row["windows"])), str(row["note"])
-            )
-            for row in stored["days"]
-        }
-        return ProviderCalendar(days, frozenset(map(int, stored["years"])))
-    except (OSError, ValueError, TypeError, KeyError) as problem:
-        raise SetupError(
-            f"the refreshed calendar {path} cannot be read ({type(problem).__name__}: {problem})",
-            hint="Delete the file, then run 'data-fetch calendar refresh'.",
-        ) from None
-
-
-def save_calendar(path: Path, calendar: ProviderCalendar) -> None:
-    """Write the file atomically: a reader never sees a part of a calendar."""
-    rows = [
-        {
-            "date": day.isoformat(),
-            "segment": str(segment),
-            "windows": [str(window) for window in hours.windows],
-            "note": hours.note,
-        }
-        for (day, segment), hours in sorted(calendar.days.items())
-    ]
-    text = json.dumps({"years": sorted(calendar.years), "days": rows}, indent=1, ensure_ascii=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+def _opening(opens: OpenHours, descriptions: Mapping[date, str], at: datetime) -> HoursByDay:
+    hours: HoursByDay = {}
+    for exchange, windows in opens.windows.items():
+        hours |= _hours_of(opens.day, exchange, windows, descriptions.get(opens.day, ""), at)
+    return hours
 
 
 def _hours_of(
-    day: date, exchange: str, windows: tuple[TradingWindow, ...], note: str
+    day: date, exchange: str, windows: tuple[TradingWindow, ...], note: str, at: datetime
 ) -> HoursByDay:
-    return {(day, segment): ProviderHours(windows, note) for segment in SEGMENTS[exchange]}
-
-
-def _year_of(holidays: Sequence[HolidayRow]) -> frozenset[int]:
-    """The year of the list. One row of another year does not make that year known."""
-    years = Counter(row.day.year for row in holidays)
-    return frozenset(year for year, _ in years.most_common(1))
+    return {(day, segment): ProviderHours(windows, note, at) for segment in SEGMENTS[exchange]}
 
 
 def _mapping(raw: object) -> Mapping[str, Any]:

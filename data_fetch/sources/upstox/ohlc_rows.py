@@ -29,14 +29,13 @@ def read_ohlc_rows(
 
     A key without a candle of today is absent. The response has no open interest, so it is 0.
     """
-    requested = dict.fromkeys(instrument_keys)
-    rows, unrequested = rows_by_key(data, requested)
+    found = rows_by_key(data, instrument_keys)
     blocks: list[CandleBlock] = []
-    absent: list[str] = []
-    rejected: list[RejectedRow] = []
-    for key in requested:
+    absent: list[str] = list(found.absent)
+    rejected: list[RejectedRow] = list(found.unnamed)
+    for key, rows in found.rows.items():
         try:
-            candle = _agreed_candle(key, rows.get(key, ()), received_at)
+            candle = _agreed_candle(key, rows, received_at)
         except BadRecord as problem:
             rejected.append(RejectedRow(key, problem.message))
         else:
@@ -48,7 +47,7 @@ def read_ohlc_rows(
         records=tuple(blocks),
         absent=tuple(absent),
         rejected=tuple(rejected),
-        unrequested=unrequested,
+        unrequested=found.unrequested,
     )
 
 
@@ -59,7 +58,7 @@ def _agreed_candle(
     candles = [_candle(key, row.get("prev_ohlc"), received_at) for row in rows]
     if any(candle != candles[0] for candle in candles):
         raise BadRecord(f"{len(rows)} rows that disagree")
-    return candles[0] if candles else None
+    return candles[0]
 
 
 def _candle(key: str, raw: Any, received_at: datetime) -> CandleBlock | None:

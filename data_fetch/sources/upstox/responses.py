@@ -11,6 +11,7 @@ from data_fetch.core.chains.chains import ChainError, RawResponse
 from data_fetch.core.errors import (
     AccessDenied,
     BadResponse,
+    BatchRefused,
     DataFetchError,
     RateLimited,
     RequestRefused,
@@ -36,6 +37,9 @@ UNKNOWN_INSTRUMENT_CODES = {
     "UDAPI1009",
     "UDAPI1011",
 }
+TOO_MANY_KEYS = {"UDAPI100042", "UDAPI100043", "UDAPI100076"}
+# Not found, gone, too large, its line or its headers too long: with fewer keys it may be different.
+DIVISIBLE = {404, 410, 413, 414, 431}
 REFUSAL_KINDS = {
     "HTTP404": FailureKind.NOT_FOUND,
     "UDAPI100060": FailureKind.NOT_FOUND,
@@ -76,8 +80,9 @@ class UnusableResponse(BadResponse):
 def read_response(raw: RawResponse, shape: type) -> Response:
     """The `data` of *raw*, which must be of type *shape* (dict or list).
 
-    Raises TokenRejected, AccessDenied, RateLimited, UnknownInstrument, RequestRefused,
-    Unavailable or UnusableResponse. A Retry-After date is measured from the receive time.
+    Raises TokenRejected, AccessDenied, RateLimited, UnknownInstrument, BatchRefused,
+    RequestRefused, Unavailable or UnusableResponse. A Retry-After date is measured from the
+    receive time.
     """
     envelope, kind = _envelope_in(raw.body)
     problem = _problem_of(raw, envelope, kind)
@@ -113,8 +118,9 @@ def _problem_of(raw: RawResponse, envelope: Any, kind: FailureKind) -> DataFetch
         return Unavailable(f"Upstox returned {raw.status}: {reason}")
     if raw.status in (401, 408) or raw.status < 400:
         return UnusableResponse(kind, f"Upstox returned {raw.status}: {reason}")
+    divisible = raw.status in DIVISIBLE or code in TOO_MANY_KEYS
     code = code or f"HTTP{raw.status}"
-    return RequestRefused(
+    return (BatchRefused if divisible else RequestRefused)(
         f"Upstox rejected the request ({raw.status}): {reason}",
         code=code,
         kind=REFUSAL_KINDS.get(code),

@@ -19,12 +19,14 @@ from upstox_client.rest import ApiException
 from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.errors import BadResponse, Unreachable
 from data_fetch.core.ports import Clock
+from data_fetch.core.world import World
 from data_fetch.sources.transport.bounded import (
     LARGEST_BODY,
     TIMED_POOLS,
     BodyTooLarge,
     whole_body,
 )
+from data_fetch.sources.transport.world_check import WorldCheck
 
 CONNECTIONS = 32
 
@@ -54,10 +56,17 @@ class _BoundedPools(urllib3.PoolManager):
 
 
 class UpstoxSdk:
-    """Sends single requests to *base_url* through the SDK's own methods."""
+    """Sends single requests to *base_url* through the SDK's own methods.
 
-    def __init__(self, base_url: str, clock: Clock, largest_body: int = LARGEST_BODY) -> None:
+    A response of another world than *world* raises WrongWorld.
+    """
+
+    def __init__(
+        self, base_url: str, clock: Clock, world: World, largest_body: int = LARGEST_BODY
+    ) -> None:
+        self._base_url = base_url
         self._clock = clock
+        self._world = WorldCheck(world, "UPSTOX_BASE_URL")
         self._lock = Lock()
         self._client = _client(base_url, largest_body)
 
@@ -67,7 +76,7 @@ class UpstoxSdk:
         """Call *method* of the SDK class *owner*; a response of any status is returned.
 
         *timeout* is in whole seconds: the SDK reads a float as "no timeout".
-        Raises Unreachable and BadResponse.
+        Raises Unreachable, BadResponse and WrongWorld.
         """
         api = getattr(upstox_client, owner)(self._client_with(token))
         call = getattr(api, method)
@@ -91,6 +100,7 @@ class UpstoxSdk:
         return self._raw(response.status, response.data, response.headers)
 
     def _raw(self, status: int, body: bytes | None, headers: Mapping[str, str]) -> RawResponse:
+        self._world.check(self._base_url, headers)
         # urllib3 has None for an empty body.
         return RawResponse(self._clock.now(), status, body or b"", dict(headers))
 

@@ -69,7 +69,7 @@ READ = ("timestamp", *VALUE_COLUMNS, "source", "is_final", "fetched_at")
 staged = Table(
     "staged_candles",
     MetaData(),
-    *(Column(name, candles.c[name].type, nullable=False) for name in COLUMNS),
+    *(Column(name, candles.c[name].type, nullable=candles.c[name].nullable) for name in COLUMNS),
     Column("outcome", String()),
     Column("revision", Integer()),
     prefixes=["TEMPORARY"],
@@ -82,8 +82,12 @@ def _same_key(one: FromClause, other: FromClause) -> ColumnElement[bool]:
     return and_(*(one.c[name] == other.c[name] for name in KEY))
 
 
+def _differs(one: Column[Any], other: Column[Any]) -> ColumnElement[bool]:
+    return one.is_distinct_from(other) if one.nullable else one != other
+
+
 def _outcome() -> ScalarSelect[str | None]:
-    differs = or_(*(candles.c[name] != staged.c[name] for name in VALUE_COLUMNS))
+    differs = or_(*(_differs(candles.c[name], staged.c[name]) for name in VALUE_COLUMNS))
     current = tuple_(candles.c.is_final, candles.c.fetched_at)
     outranks = tuple_(staged.c.is_final, staged.c.fetched_at) >= current
     confirms = and_(staged.c.is_final, not_(candles.c.is_final), not_(differs))
@@ -156,7 +160,7 @@ class CandleVersion:
     low: float
     close: float
     volume: int
-    oi: int
+    oi: int | None
     kind: str
     source: str
     is_final: bool
@@ -396,7 +400,7 @@ def _insert_wide(
             "fetched_at": _microseconds(provenance.fetched_at),
             "run_id": provenance.run_id,
         }
-        columns: dict[str, Sequence[float]] = {
+        columns: dict[str, Sequence[float | None]] = {
             "timestamp": [start * MICROSECONDS_PER_MINUTE for start in block.starts],
             "open": block.open,
             "high": block.high,
@@ -422,7 +426,7 @@ def _binary(block: CandleBlock, kind: str) -> tuple[binary_copy.WireColumn, ...]
         binary_copy.instants(block.starts),
         *map(binary_copy.floats, prices),
         binary_copy.whole_numbers(block.volume),
-        binary_copy.whole_numbers(block.oi),
+        binary_copy.known_whole_numbers(block.oi),
         binary_copy.text(kind),
     )
 

@@ -1,14 +1,14 @@
 """The coverage ledger: one row per instrument, interval and trading date."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, not_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, not_, or_, select
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.candles.coverage import CoverageInterval, DayCoverage, Proof, State
+from data_fetch.core.candles.coverage import GAPS, CoverageInterval, DayCoverage, Proof, State
 from data_fetch.core.market.session import midnight_number
 from data_fetch.core.spans import Spans
 from data_fetch.storage.database.store import Store
@@ -38,8 +38,8 @@ class CandleHoldings:
     last_day: date | None
 
 
-def candle_holdings(store: Store, day: date | None = None) -> CandleHoldings:
-    """The minutes of all instruments, of one trading date or of all.
+def candle_holdings(store: Store, first: date = date.min, last: date = date.max) -> CandleHoldings:
+    """The minutes of all instruments, from *first* to *last* or of all trading dates.
 
     Sums up rows of the ledger and reads no candles: years of minutes take no time. Minutes that
     were missed since a row was last written are not included.
@@ -55,9 +55,10 @@ def candle_holdings(store: Store, day: date | None = None) -> CandleHoldings:
         missed,
         func.min(trading_date),
         func.max(trading_date),
-    ).where(coverage_table.c.interval == CandleInterval.MINUTE.value)
-    if day is not None:
-        query = query.where(trading_date == day)
+    ).where(
+        coverage_table.c.interval == CandleInterval.MINUTE.value,
+        trading_date.between(first, last),
+    )
     with store.reading() as connection:
         return CandleHoldings(*connection.execute(query).one())
 
@@ -92,6 +93,15 @@ def load_unsettled_days(
     )
     rows = connection.execute(query)
     return {(row.instrument_key, row.trading_date): day_coverage(row) for row in rows}
+
+
+def load_days_lacking(connection: Connection, days: Collection[date]) -> list[DayCoverage]:
+    """The rows of *days* that lack expected candles, of all instruments and intervals."""
+    lacking = (coverage_table.c[state.value] for state in GAPS)
+    query = select(coverage_table).where(
+        coverage_table.c.trading_date.in_(days), or_(*(count > 0 for count in lacking))
+    )
+    return [day_coverage(row) for row in connection.execute(query)]
 
 
 def settled_lengths(

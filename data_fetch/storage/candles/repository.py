@@ -4,7 +4,7 @@ The audit row of the run is written in the same transaction and updated as the r
 that was killed has a row with what it stored, marked incomplete.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -16,7 +16,14 @@ from data_fetch.core.candles.candles import (
     Provenance,
     SessionCandles,
 )
-from data_fetch.core.candles.coverage import DayCoverage, Proof, State, with_candles
+from data_fetch.core.candles.coverage import (
+    CLOSED_DAY,
+    DayCoverage,
+    Proof,
+    State,
+    on_closed_day,
+    with_candles,
+)
 from data_fetch.core.candles.evidence import (
     Judge,
     VolumeEvidence,
@@ -27,6 +34,7 @@ from data_fetch.core.candles.evidence import (
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import Session
+from data_fetch.core.market.session import KEY_PREFIXES
 from data_fetch.core.runs import SyncAttempt, SyncRun
 from data_fetch.storage.candles.candles import (
     Written,
@@ -39,6 +47,7 @@ from data_fetch.storage.candles.coverage import (
     candle_holdings,
     empty_days,
     load_days,
+    load_days_lacking,
     load_unsettled_days,
     oldest_candle_day,
     save_days,
@@ -171,9 +180,33 @@ class CandleRepository:
             save_days(connection, changed, run.run_id, expectation.now)
             write_runs(connection, [run])
 
-    def minutes_stored(self, day: date) -> int:
-        """How many expected minutes of *day* have a candle, of all instruments."""
-        return candle_holdings(self._store, day).candles
+    def close_days(self, sessions: Collection[Session], run: SyncRun) -> int:
+        """Expect nothing more of the closed *sessions*; the number of changed rows.
+
+        Rows are changed for days that lack something; *run* is written with them.
+        """
+        closed = {
+            (session.day, KEY_PREFIXES[session.group.segment]): session
+            for session in sessions
+            if not session.open
+        }
+        with self._store.writing(self._guard) as connection:
+            changed = []
+            for known in load_days_lacking(connection, {day for day, _ in closed}):
+                prefix = f"{known.instrument_key.partition('|')[0]}|"
+                session = closed.get((known.day, prefix))
+                if session is not None:
+                    by = f"{CLOSED_DAY}: {session.note}"
+                    proof = Proof(by, run.run_id, run.finished_at)
+                    changed.append(on_closed_day(known, proof))
+            if changed:
+                save_days(connection, changed, run.run_id, run.finished_at)
+                write_runs(connection, [replace(run, stored=len(changed))])
+        return len(changed)
+
+    def minutes_stored(self, first: date, last: date) -> int:
+        """How many expected minutes from *first* to *last* have a candle, of all instruments."""
+        return candle_holdings(self._store, first, last).candles
 
     def record_run(self, run: SyncRun) -> None:
         """Write the audit row alone: at the end of a run, or of one that had nothing to do."""

@@ -71,6 +71,7 @@ def _volumes_in_quotes(
             ltp_data.c.timestamp >= _midnight(first),
             ltp_data.c.timestamp < _midnight(last + timedelta(days=1)),
             ltp_data.c.instrument_key == instrument.instrument_key,
+            ltp_data.c.volume.is_not(None),
         )
         .order_by(ltp_data.c.received_at)
     )

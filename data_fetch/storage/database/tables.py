@@ -103,7 +103,7 @@ class LtpData(Base):
     timestamp: Mapped[datetime] = mapped_column(primary_key=True)
     instrument_key: Mapped[str]
     ltp: Mapped[float]
-    volume: Mapped[int]
+    volume: Mapped[int | None]
     change: Mapped[float | None]
     change_percent: Mapped[float | None]
     prev_close: Mapped[float | None]
@@ -169,7 +169,7 @@ class CandleColumns:
     low: Mapped[float] = shared()
     close: Mapped[float] = shared()
     volume: Mapped[int] = shared()
-    oi: Mapped[int] = shared()
+    oi: Mapped[int | None] = shared()
     kind: Mapped[str] = shared()
     source: Mapped[str] = shared()
     is_final: Mapped[bool] = shared()

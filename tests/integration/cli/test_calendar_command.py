@@ -87,6 +87,7 @@ def test_show(
         "auction": auction,
         "expected_minutes": minutes,
         "note": note,
+        "provisional": False,
     }
 
 
@@ -114,11 +115,19 @@ def test_a_bad_date_is_wrong_use(run: Any, day: str) -> None:
     assert day in shown.err
 
 
-def test_a_date_beyond_the_table_says_what_to_do(run: Any) -> None:
+def test_a_date_beyond_the_table_is_provisional(run: Any) -> None:
     shown = run("show", "2031-01-06", "--json")
 
+    assert shown.status == 0
+    assert (shown.document["expected_minutes"], shown.document["provisional"]) == (360, True)
+    assert "provisional" in shown.err
+
+
+def test_a_date_before_the_table_says_what_to_do(run: Any) -> None:
+    shown = run("show", "2020-12-31", "--json")
+
     assert (shown.status, shown.out) == (2, "")
-    assert "data-fetch calendar refresh" in shown.err
+    assert "override" in shown.err
 
 
 def test_an_override_is_followed_and_a_malformed_one_is_wrong_use(

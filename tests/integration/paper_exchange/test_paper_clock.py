@@ -44,12 +44,10 @@ def shown(clock: ScaledClock) -> str:
         pytest.param("2026-09-16", "2026-09-16 09:15:50", id="a trading day"),
         pytest.param("2026-09-13", "2026-09-11 09:15:50", id="Sunday: Friday"),
         pytest.param("2026-09-14", "2026-09-11 09:15:50", id="holiday: the trading day before"),
-        pytest.param("2030-01-01", "2026-10-30 09:15:50", id="60 days of the calendar ahead"),
+        pytest.param("2030-01-27", "2030-01-25 09:15:50", id="years after the reviewed table"),
     ],
 )
 def test_it_begins_on_the_latest_trading_day(today: str, begins: str) -> None:
-    until = date(2026, 12, 31)
-    assert CALENDAR.reviewed_until == until
     clock = PaperMarketClock(CALENDAR, today=date.fromisoformat(today), speed=STILL)
     assert shown(clock) == begins
 
@@ -101,32 +99,30 @@ def test_a_restart_continues_at_the_saved_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("at", "becomes"),
     [
-        pytest.param("2026-12-31 16:05:00", "2026-12-31 16:05:00", id="still the last day"),
-        pytest.param("2026-12-31 16:06:00", "2026-09-16 09:15:50", id="the last day is over"),
-        pytest.param("2026-12-31 23:59:00", "2026-09-16 09:15:50", id="its last minute"),
+        pytest.param("2026-12-31 16:05:00", "2026-12-31 16:05:00", id="the last reviewed day"),
+        pytest.param("2026-12-31 16:06:00", "2027-01-01 09:14:45", id="over to the next year"),
+        pytest.param("2027-01-25 16:06:00", "2027-01-27 09:14:45", id="over Republic Day"),
     ],
 )
-def test_at_the_calendars_end_the_market_begins_again(at: str, becomes: str) -> None:
+def test_the_market_goes_on_after_the_reviewed_table(at: str, becomes: str) -> None:
     clock = clock_at("2026-12-30 12:00")
     clock.set(ist(at))
     assert shown(clock) == becomes
 
 
-def test_a_saved_time_beyond_the_calendar_starts_over(tmp_path: Path) -> None:
+def test_a_saved_time_after_the_reviewed_table_is_continued(tmp_path: Path) -> None:
     state = tmp_path / "clock.json"
     state.write_text('{"now": "2027-01-04T10:00:00+05:30"}')
     clock = PaperMarketClock(CALENDAR, today=date(2026, 9, 16), state_file=state, speed=STILL)
-    assert shown(clock) == "2026-09-16 09:15:50"
-    assert datetime.fromisoformat(json.loads(state.read_text())["now"]) <= clock.now()
+    assert shown(clock) == "2027-01-04 10:00:00"
 
 
-@pytest.mark.parametrize("at", ["2027-01-04 10:00", "1999-12-31 10:00"])
-def test_a_time_outside_the_calendar_is_rejected(at: str) -> None:
+def test_a_time_before_the_calendar_is_rejected() -> None:
     with pytest.raises(CalendarUnknown):
-        clock_at(at)
+        clock_at("1999-12-31 10:00")
     clock = clock_at("2026-09-16 10:00")
     with pytest.raises(CalendarUnknown):
-        clock.set(ist(at))
+        clock.set(ist("1999-12-31 10:00"))
     assert shown(clock) == "2026-09-16 10:00:00"
 
 
@@ -301,17 +297,17 @@ class TestControlEndpoint:
         assert (status, "error" in document) == (400, True)
 
 
-def test_the_exchange_answers_after_the_calendars_last_day() -> None:
+def test_the_exchange_answers_after_the_reviewed_table() -> None:
     with PaperExchange(clock_at("2026-12-31 16:06"), calendar=CALENDAR, symbols=SYMBOLS) as paper:
         response = urllib3.request("GET", f"{paper.url}/paper/clock", retries=False)
         refused = urllib3.request(
-            "POST", f"{paper.url}/paper/clock", json={"now": "2027-01-04T10:00:00+05:30"}
+            "POST", f"{paper.url}/paper/clock", json={"now": "2020-12-31T10:00:00+05:30"}
         )
 
     assert response.status == 200
-    assert datetime.fromisoformat(response.json()["now"]) == ist("2026-09-16 09:15:50")
+    assert datetime.fromisoformat(response.json()["now"]) == ist("2027-01-01 09:14:45")
     assert refused.status == 400
-    assert "2027-01-04" in refused.json()["error"]
+    assert "2020-12-31" in refused.json()["error"]
 
 
 class TestCommand:
@@ -354,7 +350,7 @@ class TestCommand:
         ("arguments", "message"),
         [
             pytest.param(["--start", "noon"], "is not a time such as", id="no time"),
-            pytest.param(["--start", "2030-01-01"], "calendar knows", id="beyond the calendar"),
+            pytest.param(["--start", "2020-12-31"], "calendar begins", id="before the calendar"),
             pytest.param(["--host", "a..b"], "cannot listen on a..b", id="no address"),
             pytest.param(["--state", "file/clock.json"], "cannot be saved", id="no folder"),
             pytest.param(["--quiet", "silent"], "zero-volume", id="no such way"),

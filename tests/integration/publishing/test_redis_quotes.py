@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import redis
+from effort import PATIENCE_SECONDS
 
 from data_fetch.core.quotes.quotes import Quote, StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
@@ -144,6 +145,22 @@ def test_a_redis_that_comes_back_and_goes_again_is_reported_again(
     feed(RUN, [quote("TCS", 107.0)])
 
     assert caplog.messages == ["quote_feed_down"] * 2
+
+
+def test_a_redis_that_is_silent_is_given_up_after_one_try(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(PATIENCE_SECONDS)
+        feed = QuoteFeed(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", World.PAPER)
+
+        feed(RUN, [quote("TCS", 105.5)])
+
+        silent.accept()[0].close()
+        silent.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert caplog.messages == ["quote_feed_down"]
 
 
 def test_the_password_of_redis_is_never_shown(caplog: pytest.LogCaptureFixture) -> None:

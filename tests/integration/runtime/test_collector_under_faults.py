@@ -108,7 +108,7 @@ def env(tmp_path: Path, database_url: str) -> Iterator[CollectorEnv]:
     environment = {"FNO_SYMBOLS_FILE": str(listed), "DATABASE_URL": database_url}
     settings = Settings.load(environment, tmp_path)
     watcher = Watcher()
-    with rehearsal_for(settings, DAY, watcher) as (collector, _):
+    with rehearsal_for(settings, DAY, DAY, watcher) as (collector, _):
         hold = collector.provider.clock.hold()
         yield CollectorEnv(collector, watcher)
         hold.release()
@@ -218,7 +218,7 @@ def test_one_bad_row_affects_no_other(
     run = env.collect()
 
     assert (str(run.outcome), run.stored, getattr(run, counted)) == ("incomplete", ALL - 1, 1)
-    assert reason in run.details[counted]["TCS"]
+    assert reason in run.details[counted]["sample"]["TCS"]
     assert (env.stored("TCS"), env.stored("RELIANCE")) == (0, 1)
 
 
@@ -230,7 +230,7 @@ def test_volume_that_falls_within_the_day_is_rejected(env: CollectorEnv) -> None
 
     run = env.collect()
 
-    assert "volume fell" in run.details["rejected"]["TCS"]
+    assert "volume fell" in run.details["rejected"]["sample"]["TCS"]
     assert (env.stored("TCS"), env.stored("RELIANCE")) == (1, 2)
 
 

@@ -6,21 +6,24 @@ every cadence comes up in one hour of trading.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
+from effort import PATIENCE_SECONDS
 from sqlalchemy import select
 
 from data_fetch.cli.run import introduction
-from data_fetch.core.clock import IST, MINUTE, ScaledClock
-from data_fetch.core.errors import LostLeadership
+from data_fetch.core.clock import IST, MINUTE, ScaledClock, minute_of
+from data_fetch.core.errors import LostLeadership, WrongWorld
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.quotes.quotes import StoredQuote
-from data_fetch.core.runs import SyncRun
+from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.clock import PaperMarketClock
@@ -34,7 +37,7 @@ from data_fetch.storage.database.leadership import FENCE
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.database.tables import StoreMeta, table
 from data_fetch.storage.database.upsert import upsert
-from data_fetch.storage.runs import recent_runs
+from data_fetch.storage.runs import recent_runs, record_runs
 
 SUNDAY = date(2023, 11, 12)
 SYMBOLS = ["NIFTY", "BANKNIFTY", "TCS", "M&M"]
@@ -68,7 +71,7 @@ def rehearsal(folder: Path) -> Iterator[tuple[Collector, datetime]]:
     listed = folder / "symbols.txt"
     listed.write_text("\n".join(SYMBOLS))
     settings = Settings.load({"FNO_SYMBOLS_FILE": str(listed)}, folder)
-    with rehearsal_for(settings, SUNDAY, Watcher()) as (collector, until):
+    with rehearsal_for(settings, SUNDAY, SUNDAY, Watcher()) as (collector, until):
         yield collector, until
 
 
@@ -194,6 +197,7 @@ def test_the_status_has_jobs_only_while_it_runs(sunday: tuple[Collector, datetim
         "daily",
         "finalise",
         "weekly",
+        "calendar",
     }
     assert jobs["quotes"].next_run == at("18:16")
     assert jobs["freshness"] == JobState(
@@ -245,6 +249,21 @@ def test_a_job_that_finds_the_store_taken_over_ends_the_loop(
     scheduler.run(with_work(collector, weekly=replaced, daily=daily), until)
 
     assert scheduler.failures == ["weekly: another scheduler collects into this store now"]
+    assert daily.done == []
+
+
+def test_a_job_that_meets_prices_of_the_other_world_ends_the_run(
+    sunday: tuple[Collector, datetime],
+) -> None:
+    collector, until = sunday
+    daily = Diary(collector)
+
+    def met() -> None:
+        raise WrongWorld("http://127.0.0.1:9388 is a paper exchange")
+
+    with pytest.raises(WrongWorld, match="is a paper exchange"):
+        DataScheduler().run(with_work(collector, weekly=met, daily=daily), until)
+
     assert daily.done == []
 
 
@@ -326,6 +345,75 @@ def test_a_scheduler_whose_store_was_taken_over_waits_and_leads_again(fast_marke
     )
     assert any("is lost: another scheduler has it" in remark for remark in watcher.remarks)
     assert len(watcher.starts) == 2
+
+
+def test_a_listener_that_hangs_delays_no_slot(fast_market: Store) -> None:
+    scheduler, watcher, released = DataScheduler(), Watcher(), Event()
+    watcher.on_slot = lambda run: released.wait(PATIENCE_SECONDS)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(scheduler.start, reporter=watcher)
+        try:
+            while len(completed(fast_market)) < 3:
+                assert not running.done()
+            assert len(watcher.slots) == 1
+        finally:
+            released.set()
+            scheduler.stop()
+
+
+def completed(store: Store) -> list[SyncRun]:
+    runs = recent_runs(store, limit=1000, job="quotes")
+    return [run for run in runs if run.outcome == "completed"]
+
+
+# --- slots at the start -------------------------------------------------------------------
+
+
+def first_collected() -> datetime | None:
+    """The first slot that a scheduler collects that starts now."""
+    scheduler, watcher = DataScheduler(), Watcher()
+
+    def stop_when_collected(run: SyncRun) -> None:
+        if run.outcome == "completed":
+            scheduler.stop()
+
+    watcher.on_slot = stop_when_collected
+    scheduler.start(reporter=watcher)
+    collected = [run.due_slot for run in watcher.slots if run.outcome == "completed"]
+    return collected[0]
+
+
+def record_slot(store: Store, slot: datetime) -> None:
+    run = SyncRun.begin("quotes", slot + MINUTE, slot).finish(slot + MINUTE, Outcome.COMPLETED)
+    record_runs(store, [run])
+
+
+def test_a_standby_that_leads_seconds_after_a_minute_collects_its_slot(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime(2026, 9, 16, 10, 0, 3, tzinfo=IST)
+    clock = ScaledClock(now)
+    with working_folder(tmp_path, database_url, clock, monkeypatch) as store:
+        record_slot(store, minute_of(now) - 2 * MINUTE)
+
+        # Not the next one, a minute later.
+        assert first_collected() == minute_of(now) - MINUTE
+
+
+def test_a_store_with_slots_ahead_of_the_clock_gets_the_next_one(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ScaledClock(MORNING, speed=30)
+    with working_folder(tmp_path, database_url, clock, monkeypatch) as store:
+        record_slot(store, minute_of(MORNING) - 2 * MINUTE)
+        record_slot(store, minute_of(MORNING) + 60 * MINUTE)
+
+        collected = first_collected()
+
+        assert collected is not None
+        assert collected < minute_of(MORNING) + 60 * MINUTE
+        due = {run.due_slot for run in recent_runs(store, limit=1000, job="quotes")}
+        assert minute_of(MORNING) - MINUTE in due, "a slot without an account"
 
 
 # --- a slow start -----------------------------------------------------------------------------

@@ -32,6 +32,7 @@ SYMBOLS = ("NIFTY", "TCS", "RELIANCE", "INFY", "SBIN")
 MINUTES, DAYS = CandleInterval.MINUTE, CandleInterval.DAY
 BEFORE_AUCTIONS, WITH_AUCTION = date(2026, 7, 31), date(2026, 8, 3)
 TODAY = date(2026, 9, 16)
+MUHURAT = date(2021, 11, 4)
 
 
 @pytest.fixture
@@ -235,7 +236,7 @@ def test_a_share_that_joined_last_week_is_expected_before_it_joined(tmp_path: Pa
     listed = tmp_path / "symbols.txt"
     listed.write_text("TCS\nRELIANCE\n")
     settings = Settings.load({"FNO_SYMBOLS_FILE": str(listed)}, tmp_path)
-    with rehearsal_for(settings, TODAY, NoReporter()) as (collector, _):
+    with rehearsal_for(settings, TODAY, TODAY, NoReporter()) as (collector, _):
         hold = collector.provider.clock.hold()
         # The store has seen these instruments for the first time this morning.
         chosen = selection_at(collector.store, collector.universe, ())
@@ -377,21 +378,24 @@ def _resumes(env: BackfillEnv, order: BackfillOrder, interrupted: BackfillReport
 
 
 @pytest.mark.parametrize(
-    ("now", "state"),
+    ("day", "now", "state"),
     [
-        pytest.param("15:36:08", State.PENDING, id="closed, and the row may still change"),
-        pytest.param("15:46:08", State.PRESENT, id="the row of the day is good"),
+        pytest.param(BEFORE_AUCTIONS, "15:36:08", State.PENDING, id="the row may still change"),
+        pytest.param(BEFORE_AUCTIONS, "15:46:08", State.PRESENT, id="the row of the day is good"),
+        pytest.param(MUHURAT, "18:45:08", State.PENDING, id="an evening session is under way"),
+        pytest.param(MUHURAT, "19:20:08", State.PRESENT, id="an evening session is over"),
     ],
 )
-def test_the_day_candle_of_today_is_not_missed_before_it_is_final(
-    sqlite_url: str, tmp_path: Path, now: str, state: State
+def test_the_day_candle_of_today_is_not_stored_before_it_is_final(
+    sqlite_url: str, tmp_path: Path, day: date, now: str, state: State
 ) -> None:
     """On a day without an auction, trading has been over for five minutes at 15:35."""
-    with backfill_env(sqlite_url, tmp_path, ist(BEFORE_AUCTIONS, now), SYMBOLS) as env:
-        order = env.order(BEFORE_AUCTIONS, BEFORE_AUCTIONS, DAYS)
+    with backfill_env(sqlite_url, tmp_path, ist(day, now), SYMBOLS) as env:
+        order = env.order(day, day, DAYS)
         env.backfill(order)
         states = {one.state for day in env.ledger(order).values() for one in day.intervals}
         assert states == {state}
+        assert bool(env.candles("NIFTY", DAYS)) is (state is State.PRESENT)
 
 
 def test_day_candles_prove_quiet_minutes_that_were_requested_before(

@@ -117,7 +117,7 @@ def env(tmp_path: Path, database_url: str) -> Iterator[CollectorEnv]:
     listed.write_text("\n".join(SYMBOLS))
     environment = {"FNO_SYMBOLS_FILE": str(listed), "DATABASE_URL": database_url}
     watcher = Watcher()
-    with rehearsal_for(Settings.load(environment, tmp_path), DAY, watcher) as (
+    with rehearsal_for(Settings.load(environment, tmp_path), DAY, DAY, watcher) as (
         collector,
         _,
     ):
@@ -212,8 +212,9 @@ def test_an_unknown_key_does_not_affect_the_others(env: CollectorEnv) -> None:
 
     first, second, third = env.runs("candles")
     assert (first.outcome, first.quarantined) == ("incomplete", 1)
-    assert "TCS" in first.details["quarantined"]
-    assert first.requests > second.requests == third.requests == 1
+    assert "TCS" in first.details["quarantined"]["sample"]
+    # The suspect is requested apart from the others.
+    assert first.requests > second.requests == third.requests == 2
     assert sorted(env.candles("RELIANCE")) == times("13:45", 3)
     assert env.candles("TCS") == {}
 

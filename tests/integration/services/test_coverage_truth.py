@@ -508,7 +508,9 @@ class Play:
         met = {window: troubles[n % len(troubles)] for n, window in enumerate(windows)}
         # One bad row costs its own day: a longer window is requested again in halves, which this
         # trouble does not meet.
-        confined = {w for w, trouble in met.items() if trouble == "unparsable-candle" and w.days > 1}
+        confined = {
+            w for w, trouble in met.items() if trouble == "unparsable-candle" and w.days > 1
+        }
         met |= dict.fromkeys(confined, "none")
         if met and not any(_answers(trouble) for trouble in met.values()):
             # Otherwise it would be an outage, after which the same is requested again at once.

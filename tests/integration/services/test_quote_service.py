@@ -144,6 +144,13 @@ class Ledger:
             raise self.problem
         self.runs += runs
 
+    def last_recorded(self, before: datetime) -> datetime | None:
+        slots = (run.due_slot for run in self.runs if run.due_slot and run.due_slot < before)
+        return max(slots, default=None)
+
+    def withdraw(self, run: SyncRun, since: datetime, until: datetime) -> SyncRun:
+        raise NotImplementedError("a virtual clock is never set back")
+
     def latest(self) -> Mapping[str, StoredQuote]:
         in_session = [row for row in self.rows.values() if not row.off_session]
         return {row.symbol: row for row in sorted(in_session, key=lambda row: row.slot)}
@@ -258,7 +265,7 @@ def test_a_run_names_the_listed_symbols_without_an_instrument(env_at: EnvAt) -> 
     repaired = service.repair(["TCS"])
 
     [run] = [run for run in env.ledger.runs if run.job == "quotes"]
-    assert (run.requested, run.details["unresolved"]) == (5, ["GONE", "NOSUCH"])
+    assert (run.requested, run.details["unresolved"]["sample"]) == (5, ["GONE", "NOSUCH"])
     assert "5 of 7 stored, 2 unresolved" in slot_line(run)
     assert repaired is not None
     assert "unresolved" not in repaired.details
@@ -300,9 +307,12 @@ def test_an_incomplete_slot_is_stored_with_its_reasons_in_both_databases(
     [run] = recent_runs(store)
     assert (run.outcome, run.stored) == (Outcome.INCOMPLETE, 2)
     assert run.details == {
-        "absent": {"TCS": "a good response left it out"},
-        "quarantined": {"INFY": "the provider does not know this key"},
-        "rejected": {"SMALL": "last price -1.0 cannot be"},
+        state: {"count": 1, "reasons": {reason: 1}, "sample": {symbol: reason}}
+        for state, symbol, reason in [
+            ("absent", "TCS", "a good response left it out"),
+            ("quarantined", "INFY", "the provider does not know this key"),
+            ("rejected", "SMALL", "last price -1.0 cannot be"),
+        ]
     }
 
 
@@ -615,6 +625,19 @@ def test_a_volume_that_falls_within_the_day_is_rejected(env_at: EnvAt) -> None:
     assert "from 5000 to 4000" in (env.ledger.attempts["TCS"].error or "")
 
 
+def test_off_session_volumes_are_not_compared(env_at: EnvAt) -> None:
+    env = env_at(PLAIN_DAY, "15:30:00")
+    env.provider.volumes = dict.fromkeys(SYMBOL_OF.values(), 5000)
+    service = env.service(last_recorded_slot="15:28")
+    service.collect_due()
+
+    # At night the provider begins the next day's volumes.
+    env.provider.volumes = {}
+    env.at("23:10:30")
+
+    assert service.collect_now().stored == len(EVERYBODY)
+
+
 def test_a_restart_remembers_the_volume_of_the_day(env_at: EnvAt) -> None:
     env = env_at(PLAIN_DAY, "10:01:00")
     env.provider.volumes = {"TCS": 5000}
@@ -700,7 +723,7 @@ def test_a_symbol_collected_every_minute_is_fresh(watch: Watch) -> None:
     assert (check.outcome, check.requested, check.stored) == (Outcome.COMPLETED, 5, 5)
     assert check.due_slot == ist(PLAIN_DAY, "10:12")
     assert check.details["fresh"] == 5
-    assert check.details["stale"] == []
+    assert check.details["stale"] == {"count": 0, "sample": []}
 
 
 def test_a_symbol_that_stopped_is_repaired_and_reported_once(
@@ -716,7 +739,7 @@ def test_a_symbol_that_stopped_is_repaired_and_reported_once(
     assert watch.env.provider.asked[-2:] == [{"TCS"}, {"TCS"}]
     assert (watch.last_check.outcome, watch.last_check.details["stale"]) == (
         Outcome.INCOMPLETE,
-        ["TCS"],
+        {"count": 1, "sample": ["TCS"]},
     )
     assert watch.last_check.details["repaired"] == 0
 
@@ -732,6 +755,33 @@ def test_a_symbol_that_stopped_is_repaired_and_reported_once(
         ("WARNING", "stopped", ["TCS"]),
         ("INFO", "fresh", ["TCS"]),
     ]
+
+
+def test_symbols_that_are_all_never_seen_raise_an_alarm(
+    watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch.env.provider.problem = TokenRejected("the token is refused")
+    watch.collect_until("10:02")
+
+    watch.monitor.check()
+
+    check = watch.last_check
+    assert (check.outcome, check.stored, check.details["never_seen"]) == (
+        Outcome.INCOMPLETE,
+        0,
+        len(EVERYBODY),
+    )
+    assert "freshness_changed" in caplog.messages
+
+
+def test_before_the_first_slot_nothing_is_late(
+    env_at: EnvAt, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = Watch.at(env_at(PLAIN_DAY, "09:15:20"))
+
+    watch.monitor.check()
+
+    assert (watch.env.ledger.runs, caplog.messages) == ([], [])
 
 
 def test_a_symbol_never_seen_is_not_called_stopped(watch: Watch) -> None:
@@ -754,6 +804,15 @@ def test_a_stock_without_changes_while_the_index_moves_is_frozen(
     assert watch.states() == {**dict.fromkeys(SYMBOL_OF.values(), "fresh"), "TCS": "frozen"}
     assert caplog.messages.count("freshness_changed") == 1
     assert {"TCS"} not in watch.env.provider.asked, "asking again does not mend it"
+
+
+def test_only_the_last_slots_decide_whether_a_stock_is_frozen(watch: Watch) -> None:
+    watch.collect_until("10:02")
+    watch.env.provider.standing_still = {"TCS"}
+    watch.env.at("10:03:00")
+    watch.collect_until("10:05")
+
+    assert watch.states()["TCS"] == "frozen", "it moved in the fourth slot back, and not since"
 
 
 def test_no_stock_is_frozen_while_the_index_has_no_changes(watch: Watch) -> None:

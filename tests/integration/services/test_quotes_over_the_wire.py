@@ -4,7 +4,7 @@ The service, the SDK, the batches and the store are real; the provider is a scri
 time is virtual.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +26,7 @@ from upstox_stub import (
     row,
 )
 
+from data_fetch.cli.shared.run_lines import slot_line
 from data_fetch.core.clock import IST, MINUTE, VirtualClock
 from data_fetch.core.errors import OutsideError
 from data_fetch.core.instruments.instrument import Instrument
@@ -57,7 +58,7 @@ def stock(key: str) -> Instrument:
     )
 
 
-MEMBERS = Members(tuple(map(stock, equity_keys(4))))
+MEMBERS = Members.as_of([*map(stock, equity_keys(4))], TEN)
 
 
 @dataclass
@@ -68,6 +69,7 @@ class Wire:
     clock: VirtualClock
     env_file: Path
     api: UpstoxApi
+    quotes: QuoteStore
     service: LtpService
     monitor: FreshnessMonitor
     runs: list[SyncRun]
@@ -118,7 +120,7 @@ def wire(tmp_path: Path, sqlite_url: str) -> Iterator[Wire]:
             rules=FreshnessRules(),
             repair=service.repair,
         )
-        yield Wire(stub, clock, env_file, api, service, monitor, runs)
+        yield Wire(stub, clock, env_file, api, QuoteStore(store), service, monitor, runs)
     store.close()
     hold.release()
 
@@ -216,3 +218,72 @@ def test_a_price_beyond_any_range_costs_its_own_row(wire: Wire, number: str) -> 
 
     [run] = wire.runs
     assert (run.stored, run.rejected, run.requests) == (3, 1, 1)
+
+
+NOTHING = good({})
+
+
+def nulls(seen: Seen) -> Scripted:
+    return good({f"NSE_EQ:{number}": None for number, _ in enumerate(seen.keys)})
+
+
+def misnamed(seen: Seen) -> Scripted:
+    return good({key: row(key.replace("|", ":")) for key in seen.keys})
+
+
+@pytest.mark.parametrize(
+    ("response", "reason", "kind"),
+    [
+        pytest.param(lambda _: NOTHING, "no row at all", "empty_object", id="nothing"),
+        pytest.param(nulls, "the first is null, not a row", "retyped_field", id="null rows"),
+        pytest.param(misnamed, "whose instrument_token is", "retyped_field", id="misnamed rows"),
+    ],
+)
+def test_a_response_without_a_usable_row_is_a_fault_and_requested_again(
+    wire: Wire, response: Callable[[Seen], Scripted], reason: str, kind: str
+) -> None:
+    answers = iter([response])
+    wire.stub.script = lambda seen: next(answers, quotes_of)(seen)
+    assert wire.minutes(1) == ["completed"]
+    assert wire.runs[0].requests == 2
+
+    wire.stub.script = response
+    assert wire.minutes(1) == ["failed"]
+    assert reason in (wire.runs[1].error or "")
+    assert wire.runs[1].details["failure_kinds"] == {kind: 4}
+
+
+def test_fields_that_cannot_be_are_counted_by_reason(wire: Wire) -> None:
+    def script(seen: Seen) -> Scripted:
+        rows = {f"NSE_EQ:{n}": row(key) for n, key in enumerate(seen.keys)}
+        rows["NSE_EQ:0"] |= {"volume": None, "cp": -3}
+        rows["NSE_EQ:1"] |= {"volume": None}
+        return good(rows)
+
+    wire.stub.script = script
+    assert wire.minutes(2) == ["completed"] * 2
+
+    dropped = wire.runs[0].details["dropped_fields"]
+    assert dropped["reasons"] == {"volume is missing": 2, "cp -3 cannot be": 1}
+    latest = wire.quotes.latest()
+    first = latest[MEMBERS.instruments[0].symbol].quote
+    assert (first.volume, first.prev_close, first.last_price) == (None, None, 100.5)
+    assert {one.state for one in wire.monitor.judge_all()} == {"fresh"}
+
+
+def test_parts_of_a_slot_that_failed_are_counted_with_their_reasons(wire: Wire) -> None:
+    first = MEMBERS.instruments[0]
+
+    def script(seen: Seen) -> Scripted:
+        if first.instrument_key in seen.keys:
+            return Scripted(404, b"<html><title>Not here</title></html>")
+        return quotes_of(seen)
+
+    wire.stub.script = script
+    assert wire.minutes(1) == ["incomplete"]
+    [run] = wire.runs
+    assert run.stored == 3
+    assert run.details["failed"]["sample"].keys() == {first.symbol}
+    assert run.details["failure_kinds"] == {"not_found": 1}
+    assert "1 failed" in slot_line(run)
+    assert "a page titled 'Not here'" in slot_line(run)

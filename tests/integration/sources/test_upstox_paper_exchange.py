@@ -21,6 +21,7 @@ from data_fetch.core.errors import (
 from data_fetch.core.market.session import instant_of, minute_number
 from data_fetch.core.ports import Lane
 from data_fetch.core.quotes.quotes import QuoteResponse
+from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.faults.faults import Fault
 from data_fetch.paper_exchange.market.market import PaperMarket
@@ -80,6 +81,7 @@ def trading(folder: Path, *faults: Fault) -> Iterator[Desk]:
     pacer = Pacer(folder / "pacing.sqlite3", clock, UPSTOX_LIMITS)
     with PaperExchange(clock, symbols=SYMBOLS, faults=faults) as exchange:
         api = UpstoxApi(
+            world=World.PAPER,
             base_url=exchange.url,
             token=TokenKeeper("first-token", env_file=env_file, in_environment=False),
             pacing=pacer,

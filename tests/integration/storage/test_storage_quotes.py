@@ -166,7 +166,7 @@ def test_the_latest_quote_is_the_newest_in_session(store: Store) -> None:
 def test_an_empty_store_has_no_latest_quotes(store: Store) -> None:
     assert QuoteStore(store).latest() == {}
     assert QuoteStore(store).holdings() == QuoteHoldings(0, 0, None, None)
-    assert sync.last_due_slot(store, "quotes") is None
+    assert sync.last_due_slot(store, "quotes", LATER) is None
 
 
 def test_movements_span_the_given_slots(store: Store) -> None:
@@ -207,13 +207,29 @@ def test_holdings_count_rows_symbols_and_slots(store: Store) -> None:
     assert QuoteStore(store).holdings() == QuoteHoldings(6, 3, slot(0), slot(3))
 
 
+LATER = slot(600)
+
+
+@pytest.mark.parametrize(
+    ("before", "found"),
+    [(slot(0), None), (slot(1), slot(0)), (slot(3), slot(0)), (slot(4), slot(3))],
+)
+def test_slots_ahead_of_the_clock_are_not_the_last_recorded_one(
+    store: Store, before: datetime, found: datetime | None
+) -> None:
+    collect(store, 0)
+    collect(store, 3)
+
+    assert QuoteStore(store).last_recorded(before) == found
+
+
 def test_a_missed_slot_counts_as_recorded(store: Store) -> None:
     collect(store, 0)
     missed = run_for(slot(1), outcome=Outcome.MISSED, error="the collector was not running")
     other_job = run_for(slot(2), run_id="f", job="freshness")
     QuoteStore(store).record_runs([missed, other_job])
 
-    assert sync.last_due_slot(store, "quotes") == slot(1)
+    assert sync.last_due_slot(store, "quotes", LATER) == slot(1)
     assert sync.recent_runs(store, job="quotes") == [missed, run_for(slot(0))]
     assert sync.recent_runs(store, limit=1) == [other_job]
     assert sync.outcomes(store, "quotes", slot(1)) == {

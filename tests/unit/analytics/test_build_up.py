@@ -60,6 +60,14 @@ def test_a_leg_without_a_price_has_that_reason() -> None:
     assert (found.kind, found.reason) == (None, Reason.NO_PRICE)
 
 
+def test_a_leg_without_open_interest_has_that_reason() -> None:
+    chain = chain_of([leg(100, CALL, ltp=12.0)])
+
+    [found] = build_up(chain, {chain.legs[0].key: BaselineLeg(10.0, 100.0)})
+
+    assert (found.kind, found.reason) == (None, Reason.NO_OPEN_INTEREST)
+
+
 def test_the_previous_close_is_a_baseline() -> None:
     chain = chain_of([leg(100, PUT, ltp=12.0, oi=150.0, prev_close=10.0, prev_oi=100.0)])
 

@@ -1,5 +1,6 @@
 """The metrics of a chain."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,13 @@ from option_chains import AT, CALL, PUT, chain_of, leg, smile, smile_chain
 
 from data_fetch.analytics.chain_pricing import price_chains
 from data_fetch.analytics.conventions import OWN
-from data_fetch.analytics.metrics import ChainArrays, chain_metrics, exposure_by_leg, payout_curve
+from data_fetch.analytics.metrics import (
+    ChainArrays,
+    chain_metrics,
+    exposure_by_leg,
+    otm_smile,
+    payout_curve,
+)
 from data_fetch.analytics.summary import Subject, summarise
 from data_fetch.cli.chain.ladder import footing
 from data_fetch.core.chains.chains import Chain, ChainLeg, QuantityUnit
@@ -54,6 +61,9 @@ def with_oi(calls: list[Any], puts: list[Any], **values: Any) -> Chain:
         pytest.param([1, 7, 7, 4, 5], [0, 8, 8, 0, 0], "pcr_volume", 16 / 24, id="by volume"),
         pytest.param([0, 10, 20, 30, 0], [0, 30, 20, 10, 0], "max_pain", 100.0, id="by hand: 100"),
         pytest.param(
+            [0, 10, 0, 0, 0], [0, 0, 10, 0, 0], "max_pain", 95.0, id="of equals the lowest"
+        ),
+        pytest.param(
             [1.5, 0, 0, 0, 0], [3.0, 0, 0, 0, 0], "pcr_oi", 2.0, id="fractions of contracts"
         ),
     ],
@@ -65,10 +75,12 @@ def test_metrics_by_name(calls: list[Any], puts: list[Any], name: str, value: fl
 @pytest.mark.parametrize(
     ("calls", "puts", "name", "reason"),
     [
+        pytest.param([0] * 5, [1] * 5, "pcr_oi", Reason.NO_CALLS, id="nothing to divide by"),
+        pytest.param([0] * 5, [1] * 5, "pcr_volume", Reason.NO_CALLS, id="by volume neither"),
         pytest.param(
-            [0] * 5, [1] * 5, "pcr_oi", Reason.NO_OPEN_INTEREST, id="nothing to divide by"
+            [0] * 5, [0] * 5, "pcr_oi", Reason.NO_OPEN_INTEREST, id="nothing on either side"
         ),
-        pytest.param([0] * 5, [1] * 5, "pcr_volume", Reason.NO_VOLUME, id="by volume neither"),
+        pytest.param([0] * 5, [0] * 5, "pcr_volume", Reason.NO_VOLUME, id="nothing traded"),
         pytest.param(
             [0] * 5,
             [0] * 5,
@@ -191,7 +203,38 @@ def test_an_expired_chain_still_has_its_open_interest() -> None:
     found = metrics(chain)
 
     assert found["pcr_oi"].value == 1.0
-    assert found["gamma_exposure"].reason is Reason.NO_PRICE
+    assert found["gamma_exposure"].reason is Reason.EXPIRED
+    assert found["atm_iv"].reason is Reason.EXPIRED
+
+
+def test_a_forward_outside_of_the_strikes_has_no_volatility() -> None:
+    chain = smile_chain(
+        forward=24_100.0, years=YEARS, rate=OWN.rate, strikes=(24_400, 24_500, 24_600)
+    )
+
+    found = metrics(chain)["atm_iv"]
+
+    assert (found.value, found.used, found.reason) == (None, 3, Reason.OUTSIDE_STRIKES)
+
+
+def test_a_chain_priced_at_its_close_is_expired() -> None:
+    chain = smile_chain(forward=24_100.0, years=YEARS, rate=OWN.rate)
+    [at_close] = price_chains([chain], CALENDAR.expiry_close(chain.expiry).at, OWN, CALENDAR)
+
+    found = chain_metrics(ChainArrays.of(at_close), None)["atm_iv"]
+
+    assert (found.value, found.reason) == (None, Reason.EXPIRED)
+
+
+def test_at_the_forwards_own_strike_the_smile_is_the_calls() -> None:
+    chain = smile_chain(forward=24_100.0, years=YEARS, rate=OWN.rate)
+    own = priced(chain)
+    at_forward = replace(own, forward=replace(own.forward, value=24_100.0))
+    arrays = ChainArrays.of(at_forward)
+    row = arrays.strikes.tolist().index(24_100.0)
+    arrays.iv.call[row], arrays.iv.put[row] = 0.11, 0.22
+
+    assert otm_smile(arrays)[row] == 0.11
 
 
 def one_sided(side: Any) -> list[ChainLeg]:

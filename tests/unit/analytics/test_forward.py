@@ -54,6 +54,18 @@ def test_three_absurd_prices_do_not_move_it_far(bad: set[int], off: float) -> No
     assert found.value == pytest.approx(100.3, abs=1.0)
 
 
+def test_an_absurd_price_at_one_strike_does_not_become_the_money() -> None:
+    """Call and put of 90 have one price, as only those at the money have; far from the money
+    the calls are old."""
+    call, put = prices(105.3)
+    call[:9] += 3.0
+    put[0] = call[0]
+
+    found = parity_forward(sides(call, put), ALIKE, 1.0)
+
+    assert found.value == pytest.approx(105.3, abs=0.05)
+
+
 def test_a_wide_book_has_little_weight() -> None:
     call, put = prices(100.0)
     call[8:13] += 2.0

@@ -75,11 +75,19 @@ def only(choose: Any, given: dict[str, Any]) -> tuple[float | None, Reason | Non
         ),
         pytest.param({"ltp": 9.0}, None, Reason.STALE_PRICE, id="not known to be traded today"),
         pytest.param({"oi": 500.0}, None, Reason.NO_PRICE, id="open interest and no price"),
-        pytest.param({"ask": 12.0}, None, Reason.NO_PRICE, id="an offer alone is no price"),
+        pytest.param({"ask": 12.0}, None, Reason.ONE_SIDED_BOOK, id="an offer alone is no price"),
+        pytest.param({"bid": 12.0}, None, Reason.ONE_SIDED_BOOK, id="nor is a bid alone"),
+        pytest.param(
+            {"bid": 8.0, "ltp": 9.0, "volume": 0}, None, Reason.STALE_PRICE, id="a bid, and old"
+        ),
+        pytest.param({"bid": 10.0, "ask": 12.0}, 11.0, None, id="an untraded book of 18 %"),
+        pytest.param(
+            {"bid": 8.5, "ask": 11.5}, None, Reason.WIDE_QUOTE, id="an untraded book of 30 %"
+        ),
         pytest.param(
             {"bid": 11.0, "ask": 10.0, "ltp": 10.5, "volume": 5},
             None,
-            Reason.STALE_PRICE,
+            Reason.CROSSED_BOOK,
             id="a crossed book",
         ),
     ],

@@ -1,6 +1,7 @@
 """The volatility surface."""
 
 from datetime import date
+from math import exp
 
 import pytest
 from option_chains import AT, CALL, chain_of, leg, smile, smile_chain
@@ -33,6 +34,41 @@ def test_deltas_fall_with_the_strike() -> None:
 
     assert all(0 < delta < 1 for delta in near.deltas)
     assert list(near.deltas) == sorted(near.deltas, reverse=True)
+
+
+def test_deltas_are_those_of_the_calls() -> None:
+    """As the valuation of each call has them, without its discount."""
+    priced = price_chains(CHAINS, AT, OWN, CALENDAR)
+    [near, _] = surface(priced).smiles
+    [chain] = [one for one in priced if one.chain.expiry == NEAR]
+    assert chain.years is not None
+    discount = exp(-OWN.rate * chain.years)
+    of_legs = {
+        float(leg.strike): numbers.delta / discount
+        for leg, numbers in zip(chain.chain.legs, chain.numbers, strict=True)
+        if leg.option_type is CALL and numbers.delta is not None
+    }
+
+    out_of_the_money = [
+        (strike, delta)
+        for strike, delta in zip(near.strikes, near.deltas, strict=True)
+        if strike >= near.forward
+    ]
+    assert out_of_the_money
+    for strike, delta in out_of_the_money:
+        assert delta == pytest.approx(of_legs[strike], abs=1e-9)
+
+
+def test_the_25_delta_point_by_hand() -> None:
+    [near, _] = surface(price_chains(CHAINS, AT, OWN, CALENDAR)).smiles
+    place = next(n for n, delta in enumerate(near.deltas) if delta < 0.25)
+    (above, below), (high, low) = (
+        near.deltas[place - 1 : place + 1],
+        near.ivs[place - 1 : place + 1],
+    )
+    share = (above - 0.25) / (above - below)
+
+    assert near.by_delta["25C"] == pytest.approx(high + share * (low - high))
 
 
 def test_a_downside_skew_is_visible() -> None:

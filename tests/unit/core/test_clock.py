@@ -44,6 +44,46 @@ def test_a_scaled_clock_runs_from_where_it_was_set() -> None:
     assert clock.now() < OPEN + timedelta(hours=1)
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(timedelta(hours=2), id="on, past the end of the wait"),
+        pytest.param(timedelta(hours=-2), id="back, hours before it"),
+    ],
+)
+def test_a_clock_that_is_set_ends_a_wait_within_a_second(step: timedelta) -> None:
+    clock = ScaledClock(OPEN)
+    naps: list[float] = []
+
+    class SetDuringTheNap(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout is not None
+            naps.append(timeout)
+            clock.set(OPEN + step)
+            return False
+
+    assert clock.wait(OPEN + timedelta(hours=1), SetDuringTheNap()) is False
+    [nap] = naps
+    assert nap <= 1
+
+
+@pytest.mark.parametrize(
+    ("speed", "back", "is_set_back"),
+    [
+        (1.0, timedelta(seconds=2), False),
+        (1.0, timedelta(seconds=60), False),
+        (1.0, timedelta(seconds=61), True),
+        (30.0, timedelta(seconds=61), False),
+        (30.0, timedelta(minutes=30), True),
+        (1.0, timedelta(hours=-2), False),
+    ],
+)
+def test_a_correction_by_seconds_is_no_step_back(
+    speed: float, back: timedelta, is_set_back: bool
+) -> None:
+    assert ScaledClock(OPEN, speed).was_set_back(OPEN, OPEN - back) is is_set_back
+
+
 class TestVirtualClock:
     def test_time_advances_to_the_deadline(self) -> None:
         clock = VirtualClock(OPEN)

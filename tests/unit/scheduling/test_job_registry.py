@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Event
+from typing import Any
 
+import pytest
 from effort import PATIENCE_SECONDS
 
-from data_fetch.core.clock import MINUTE, SystemClock, VirtualClock, minute_of
-from data_fetch.core.errors import CalendarUnknown
+from data_fetch.core.clock import MINUTE, ScaledClock, SystemClock, VirtualClock, minute_of
 from data_fetch.scheduling.registry import JobRegistry
 
 START = datetime(2026, 9, 16, 3, 45, 30, tzinfo=UTC)
@@ -30,7 +31,15 @@ def drive(clock: VirtualClock, registry: JobRegistry, until: datetime) -> None:
 
 def registry_on(clock: VirtualClock) -> tuple[JobRegistry, list[tuple[str, str]]]:
     failures: list[tuple[str, str]] = []
-    return JobRegistry(clock, lambda job, problem: failures.append((job, str(problem)))), failures
+
+    def failed(job: str, problem: Exception) -> None:
+        failures.append((job, str(problem)))
+
+    return JobRegistry(clock, failed, never_set_back), failures
+
+
+def never_set_back(before: datetime, now: datetime) -> None:
+    raise AssertionError("the clock was not set back")
 
 
 def test_a_job_runs_at_its_instants_and_does_not_drift() -> None:
@@ -84,6 +93,22 @@ def test_a_slow_job_never_overlaps_itself_and_repeats_at_once() -> None:
     assert begun[:2] == [first, first + timedelta(seconds=150)]
 
 
+def test_a_slow_job_repeats_once_for_all_the_instants_it_passed() -> None:
+    clock = VirtualClock(START)
+    registry, _ = registry_on(clock)
+    begun: list[datetime] = []
+    first = minute_of(START) + MINUTE
+    last = first + 10 * MINUTE
+
+    def until_the_last(after: datetime) -> datetime | None:
+        return due if (due := every_minute(after)) <= last else None
+
+    registry.add("backfill", slow(clock, begun, timedelta(minutes=10, seconds=5)), until_the_last)
+    drive(clock, registry, START + 60 * MINUTE)
+
+    assert begun == [first, first + timedelta(minutes=10, seconds=5)]
+
+
 def test_a_slow_job_delays_no_other() -> None:
     clock = VirtualClock(START)
     registry, _ = registry_on(clock)
@@ -102,10 +127,7 @@ def test_a_job_that_is_never_due_again_leaves_the_others_alone() -> None:
     registry, _ = registry_on(clock)
     ran: list[str] = []
 
-    def calendar_ends(_: datetime) -> datetime:
-        raise CalendarUnknown("the calendar ends in 2026")
-
-    registry.add("weekly", lambda: ran.append("weekly"), calendar_ends)
+    registry.add("weekly", lambda: ran.append("weekly"), lambda _: None)
     registry.add("quotes", lambda: ran.append("quotes"), every_minute)
     drive(clock, registry, START + 2 * MINUTE)
 
@@ -126,7 +148,7 @@ def test_states_name_every_job() -> None:
 
 def test_closing_waits_no_longer_than_it_may() -> None:
     clock = SystemClock()
-    registry = JobRegistry(clock, lambda job, problem: None)
+    registry = JobRegistry(clock, lambda job, problem: None, never_set_back)
     hangs, begun = Event(), Event()
 
     def hang() -> None:
@@ -135,10 +157,58 @@ def test_closing_waits_no_longer_than_it_may() -> None:
 
     registry.add("chains", hang, lambda _: None)
     registry.add("quotes", lambda: None, lambda _: None)
-    registry.call("chains")
-    registry.call("quotes")
+    registry.call_all(["chains", "quotes"])
     assert begun.wait(PATIENCE_SECONDS)
 
     assert registry.close(0.1) == ["chains"]
     hangs.set()
     assert registry.close(PATIENCE_SECONDS) == []
+
+
+# --- a clock that is set back -----------------------------------------------------------------
+
+
+class SetClock(ScaledClock):
+    """A clock that stands still until it is set; *corrections* are made while jobs start."""
+
+    def __init__(self, at: datetime, corrections: timedelta = timedelta(0)) -> None:
+        super().__init__(at, speed=1e-9)
+        self._corrections = corrections
+
+    def hold(self) -> Any:
+        self.set(self.now() - self._corrections)
+        return super().hold()
+
+
+def test_a_clock_corrected_by_seconds_makes_no_instant_due_twice() -> None:
+    due = minute_of(START) + MINUTE
+    clock = SetClock(due - timedelta(seconds=1), corrections=timedelta(seconds=2))
+    registry = JobRegistry(clock, lambda job, problem: None, never_set_back)
+    begun: list[datetime] = []
+    registry.add("quotes", lambda: begun.append(clock.now()), every_minute)
+
+    for reading in (due, due + timedelta(seconds=1)):
+        clock.set(reading)
+        registry.run_pending()
+    registry.close(PATIENCE_SECONDS)
+
+    assert len(begun) == 1
+
+
+@pytest.mark.parametrize(
+    "back", [timedelta(seconds=61), timedelta(minutes=31), timedelta(hours=2), timedelta(days=400)]
+)
+def test_after_a_step_back_the_jobs_are_planned_by_the_new_time(back: timedelta) -> None:
+    clock, steps = SetClock(START), list[tuple[datetime, datetime]]()
+    registry = JobRegistry(clock, lambda job, problem: None, lambda *step: steps.append(step))
+    registry.add("quotes", lambda: None, every_minute)
+    registry.add("weekly", lambda: None, lambda after: START + timedelta(days=7))
+
+    clock.set(START - back)
+    registry.run_pending()
+
+    [(before, now)] = steps
+    assert (minute_of(before), before - now) == (minute_of(START), back)
+    assert registry.next_run == every_minute(START - back)
+    registry.run_pending()
+    assert len(steps) == 1, "reported again"

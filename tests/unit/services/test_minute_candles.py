@@ -51,7 +51,8 @@ class ServiceEnv:
     def collect(self, time: str, *rows: dict[str, Any]) -> SyncRun:
         """Collect at an IST time of day; the audit row of it."""
         instant = datetime.fromisoformat(f"2026-09-16 {time}").replace(tzinfo=IST)
-        self.stub.script = lambda _: good({str(n): one for n, one in enumerate(rows)})
+        found = rows or (row("NSE_EQ|ZZP000000X01"),)
+        self.stub.script = lambda _: good({str(n): one for n, one in enumerate(found)})
         self.clock.sleep(instant - self.clock.now())
         self.service.collect()
         [run] = recent_runs(self.store, limit=1, job="candles")
@@ -122,16 +123,16 @@ def test_rejected_candles_are_counted_with_their_reason(env: ServiceEnv) -> None
 
     assert env.stored() == {}
     assert (run.outcome, run.stored, run.rejected, run.absent) == ("incomplete", 0, 3, 1)
-    assert run.details["rejected"].keys() == {"A", "B"}
-    assert run.details["unrequested"].keys() == {stray.instrument_key}
-    assert run.details["absent"].keys() == {"INDIAVIX"}
+    assert run.details["rejected"]["sample"].keys() == {"A", "B"}
+    assert run.details["unrequested"]["sample"].keys() == {stray.instrument_key}
+    assert run.details["absent"]["sample"].keys() == {"INDIAVIX"}
 
 
 def test_a_candle_outside_its_session_is_counted_and_not_stored(env: ServiceEnv) -> None:
     run = env.collect("09:16:10", bar(A, "09:14"), bar(B, "09:15"), bar(VIX, "09:15"))
 
     assert set(env.stored()) == {(B.instrument_key, "09:15"), (VIX.instrument_key, "09:15")}
-    assert (run.rejected, run.details["outside_sessions"]) == (1, ["A"])
+    assert (run.rejected, run.details["outside_sessions"]["sample"]) == (1, ["A"])
 
 
 @pytest.mark.parametrize(

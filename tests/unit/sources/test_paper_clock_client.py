@@ -11,6 +11,7 @@ import pytest
 
 from data_fetch.core.errors import Unreachable
 from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.world import PAPER_MARK
 from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.sources import paper_clock
@@ -65,6 +66,7 @@ def serving(exchange: Exchange) -> Iterator[None]:
             body = exchange.body.encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
+            self.send_header(PAPER_MARK, "")
             self.end_headers()
             self.wfile.write(body)
 

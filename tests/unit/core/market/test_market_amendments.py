@@ -1,9 +1,10 @@
 """Precedence of the override file, the reviewed table and the provider."""
 
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 
+from data_fetch.core.clock import IST
 from data_fetch.core.errors import CalendarUnknown, SetupError
 from data_fetch.core.market.calendar import (
     F_AND_O_STOCK,
@@ -23,6 +24,7 @@ from data_fetch.core.market.calendar import (
 REVIEWED = MarketCalendar.reviewed()
 STOCK, OTHER, FO = F_AND_O_STOCK, OTHER_STOCK, FUTURES_AND_OPTIONS
 CASH = Segment.CASH
+NO_YEAR: frozenset[int] = frozenset()
 
 
 def windows(*texts: str) -> tuple[TradingWindow, ...]:
@@ -31,7 +33,25 @@ def windows(*texts: str) -> tuple[TradingWindow, ...]:
 
 def published(day: str, segment: Segment, *texts: str, note: str = "published") -> ProviderCalendar:
     given = ProviderHours(windows(*texts), note)
-    return ProviderCalendar({(date.fromisoformat(day), segment): given})
+    return ProviderCalendar(timings={(date.fromisoformat(day), segment): given})
+
+
+def at(instant: str) -> datetime:
+    return datetime.fromisoformat(instant).replace(tzinfo=IST)
+
+
+def listed(*holidays: str, since: str, years: frozenset[int] = NO_YEAR) -> ProviderCalendar:
+    """A list of *holidays* of the cash market as received at *since*."""
+    closed = ProviderHours((), "listed", at(since))
+    days = {(date.fromisoformat(day), CASH): closed for day in holidays}
+    named = {day.year for day, _ in days}
+    return ProviderCalendar(listed=days, years=years or frozenset(named))
+
+
+def timed(day: str, *texts: str, since: str) -> ProviderCalendar:
+    """The timings of *day* as received at *since*."""
+    given = ProviderHours(windows(*texts), "timed", at(since))
+    return ProviderCalendar(timings={(date.fromisoformat(day), CASH): given})
 
 
 def override(text: str) -> LocalOverride:
@@ -223,20 +243,78 @@ def test_hours_of_one_segment_do_not_change_the_others() -> None:
 
 
 def test_a_listed_year_is_known_and_provisional() -> None:
-    holiday = published("2027-01-26", CASH, note="Republic Day")
-    calendar = REVIEWED.with_amendments(ProviderCalendar(holiday.days, frozenset({2027})))
+    calendar = REVIEWED.with_amendments(listed("2027-01-26", since="2027-01-04 08:15"))
     republic_day, wednesday, saturday = (
         calendar.session(date(2027, 1, day), STOCK) for day in (26, 27, 30)
     )
 
-    assert (republic_day.open, republic_day.note) == (False, "Republic Day")
+    assert (republic_day.open, republic_day.note) == (False, "listed")
     assert (wednesday.expected_minutes, str(wednesday.auction)) == (360, "15:15-15:35")
     assert not saturday.open
     assert republic_day.provisional
     assert wednesday.provisional
     assert saturday.provisional
-    with pytest.raises(CalendarUnknown):
-        calendar.session(date(2028, 1, 3), STOCK)
+
+
+def open_days(calendar: MarketCalendar, *days: str) -> list[bool]:
+    return [calendar.session(date.fromisoformat(day), STOCK).open for day in days]
+
+
+def test_a_list_replaces_the_holidays_of_fixed_date() -> None:
+    moved = REVIEWED.with_amendments(listed("2027-01-25", since="2027-01-04 08:15"))
+
+    assert open_days(REVIEWED, "2027-01-25", "2027-01-26") == [True, False]
+    assert open_days(moved, "2027-01-25", "2027-01-26") == [False, True]
+    assert open_days(moved, "2028-01-26") == [False]
+
+
+def test_a_newer_list_moves_a_holiday_and_an_empty_one_removes_nothing() -> None:
+    first = listed("2027-01-14", "2027-01-26", since="2027-01-04 08:15")
+    moved = first.with_newer(listed("2027-01-15", "2027-01-26", since="2027-01-11 08:15"))
+    calendar = REVIEWED.with_amendments(moved.with_newer(ProviderCalendar()))
+
+    assert open_days(calendar, "2027-01-14", "2027-01-15", "2027-01-26") == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("listings", "timings", "hours"),
+    [
+        pytest.param(
+            [listed("2027-10-29", since="2027-01-04 08:15")],
+            [timed("2027-10-29", "18:00-19:00", since="2027-10-29 08:15")],
+            ["18:00-19:00"],
+            id="both in one refresh: the timings",
+        ),
+        pytest.param(
+            [
+                listed("2027-10-29", since="2027-01-04 08:15"),
+                listed("2027-10-29", since="2027-11-01 08:15"),
+            ],
+            [timed("2027-10-29", "18:00-19:00", since="2027-10-29 08:15")],
+            ["18:00-19:00"],
+            id="a list that repeats itself after the day",
+        ),
+        pytest.param(
+            [listed("2027-10-29", since="2027-10-28 20:30")],
+            [timed("2027-10-29", "09:15-15:30", since="2027-10-28 08:15")],
+            [],
+            id="a holiday announced after the timings were read",
+        ),
+        pytest.param(
+            [listed("2027-10-29", since="2027-10-28 20:30")],
+            [timed("2027-10-29", "10:00-15:30", since="2027-10-28 20:30")],
+            ["10:00-15:30"],
+            id="at the same instant: the timings",
+        ),
+    ],
+)
+def test_timings_win_over_a_list_unless_it_changed_since(
+    listings: list[ProviderCalendar], timings: list[ProviderCalendar], hours: list[str]
+) -> None:
+    for published in (listings + timings, timings + listings):
+        calendar = REVIEWED.with_amendments(*published)
+        session = calendar.session(date(2027, 10, 29), OTHER)
+        assert [str(window) for window in session.windows] == hours
 
 
 def test_amending_does_not_change_the_reviewed_calendar() -> None:
@@ -270,8 +348,15 @@ def test_the_override_can_name_an_auction_one_segment_and_a_day_beyond_the_table
 
     assert (saturday.expected_minutes, len(saturday.slots())) == (360, 361)
     assert not calendar.session(date(2027, 2, 8), FO).open
+    assert not calendar.session(date(2027, 2, 6), FO).open
+
+
+def test_the_table_begins_where_it_is_reviewed_whatever_the_provider_says() -> None:
+    calendar = REVIEWED.with_amendments(published("2020-12-31", CASH, "09:15-15:30"))
+
     with pytest.raises(CalendarUnknown):
-        calendar.session(date(2027, 2, 6), FO)
+        calendar.session(date(2020, 12, 31), STOCK)
+    assert calendar.conflicts_with(published("2020-12-31", CASH, "09:15-15:30")) == []
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from data_fetch.core.market.calendar import (
     INDIA_VIX,
     OTHER_STOCK,
     MarketCalendar,
+    ProviderCalendar,
     TradingGroup,
-    end_warning,
     group_of,
+    unlisted_warning,
 )
 
 CALENDAR = MarketCalendar.reviewed()
@@ -221,19 +222,50 @@ def test_slots_between_begins_after_and_ends_with() -> None:
     assert slots == [ist("2026-09-16 15:14"), ist("2026-09-16 15:35"), ist("2026-09-17 09:15")]
 
 
-@pytest.mark.parametrize("day", ["2020-12-31", "2027-01-01"])
-def test_a_date_beyond_the_table_is_an_error_with_a_hint(day: str) -> None:
+def test_a_date_before_the_table_is_an_error_with_a_hint() -> None:
     with pytest.raises(CalendarUnknown) as unknown:
-        CALENDAR.session(date.fromisoformat(day), STOCK)
+        CALENDAR.session(date(2020, 12, 31), STOCK)
 
-    assert day in str(unknown.value)
-    assert "data-fetch calendar refresh" in str(unknown.value)
+    assert "2020-12-31" in str(unknown.value)
     assert "override" in str(unknown.value)
 
 
-def test_the_next_open_after_the_last_session_is_unknown() -> None:
-    with pytest.raises(CalendarUnknown):
-        CALENDAR.next_open(ist("2026-12-31 16:00"), STOCK)
+@pytest.mark.parametrize(
+    ("day", "group", "hours", "note"),
+    [
+        pytest.param("2027-01-01", STOCK, "09:15-15:15", "", id="New Year's Day"),
+        pytest.param("2027-01-01", FO, "09:15-15:40", "", id="the rule in force for F&O"),
+        pytest.param("2027-01-02", STOCK, None, "Saturday", id="a weekend"),
+        pytest.param("2027-01-26", FO, None, "Republic Day", id="26 January"),
+        pytest.param("2028-05-01", STOCK, None, "Maharashtra Day", id="1 May"),
+        pytest.param("2028-08-15", INDEX, None, "Independence Day", id="15 August"),
+        pytest.param("2029-10-02", FO, None, "Mahatma Gandhi Jayanti", id="2 October"),
+        pytest.param("2029-12-25", STOCK, None, "Christmas", id="25 December"),
+        pytest.param("9999-12-31", STOCK, "09:15-15:15", "", id="the last day there is"),
+    ],
+)
+def test_after_the_table_the_rule_in_force_holds_provisionally(
+    day: str, group: TradingGroup, hours: str | None, note: str
+) -> None:
+    session = CALENDAR.session(date.fromisoformat(day), group)
+
+    assert [str(window) for window in session.windows] == ([hours] if hours else [])
+    assert (session.note, session.provisional) == (note, True)
+
+
+def test_the_auction_goes_on_after_the_table() -> None:
+    assert str(CALENDAR.session(date(2031, 1, 6), STOCK).auction) == "15:15-15:35"
+
+
+def test_the_next_open_after_the_table_is_the_next_weekday() -> None:
+    assert CALENDAR.next_open(ist("2026-12-31 16:00"), STOCK) == ist("2027-01-01 09:15")
+    assert CALENDAR.next_open(ist("2027-01-25 16:00"), STOCK) == ist("2027-01-27 09:15")
+
+
+def test_the_close_of_an_expiry_years_ahead_is_provisional() -> None:
+    close = CALENDAR.expiry_close(date(2031, 12, 30))
+
+    assert (close.at, close.provisional) == (ist("2031-12-30 15:40"), True)
 
 
 def test_a_session_without_announced_hours_is_closed_with_a_note() -> None:
@@ -254,24 +286,12 @@ def test_reviewed_days_are_not_provisional_and_closed_ones_have_a_note() -> None
         day += timedelta(days=1)
 
 
-@pytest.mark.parametrize(
-    ("today", "warns"),
-    [
-        pytest.param(date(2026, 11, 30), None, id="31 days before"),
-        pytest.param(date(2026, 12, 1), "ends on 2026-12-31", id="30 days before"),
-        pytest.param(date(2026, 12, 31), "ends on 2026-12-31", id="the last day"),
-        pytest.param(date(2027, 1, 1), "ended on 2026-12-31", id="afterwards"),
-    ],
-)
-def test_the_end_of_the_table_is_announced(today: date, warns: str | None) -> None:
-    warning = end_warning(CALENDAR, today)
+def test_a_year_whose_holidays_are_not_known_is_named() -> None:
+    assert unlisted_warning(CALENDAR, date(2026, 12, 31)) is None
+    assert "the holidays of 2027 are not known" in str(unlisted_warning(CALENDAR, date(2027, 1, 1)))
 
-    if warns is None:
-        assert warning is None
-    else:
-        assert warning is not None
-        assert warns in warning
-        assert "data-fetch calendar refresh" in warning
+    listed = CALENDAR.with_provider(ProviderCalendar(years=frozenset({2027})))
+    assert unlisted_warning(listed, date(2027, 1, 1)) is None
 
 
 @pytest.mark.parametrize(

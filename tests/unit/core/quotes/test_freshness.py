@@ -51,6 +51,7 @@ def judged(
     [
         pytest.param("2026-07-01 11:00:20", "2026-07-01 11:00:01", "fresh", 0, id="just collected"),
         pytest.param("2026-07-01 11:05:20", "2026-07-01 11:00:01", "fresh", 4, id="four minutes"),
+        pytest.param("2026-07-01 11:06:20", "2026-07-01 11:00:01", "fresh", 5, id="five minutes"),
         pytest.param("2026-07-01 11:07:20", "2026-07-01 11:00:01", "stopped", 6, id="six minutes"),
         pytest.param("2026-07-01 11:07:20", None, "never_seen", None, id="nothing ever"),
         pytest.param(

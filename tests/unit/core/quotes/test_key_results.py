@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_fetch.core.batches import RejectedRow
+from data_fetch.core.errors import Unreachable
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.quotes.key_results import by_reason, key_results
+from data_fetch.core.quotes.key_results import KeyResult, by_reason, key_results
 from data_fetch.core.quotes.quotes import Quote, QuoteResponse
 from data_fetch.core.runs import SyncState
 
@@ -44,7 +45,7 @@ def quote(symbol: str) -> Quote:
             id="a row that cannot be",
         ),
         pytest.param(
-            {"failed": ("NSE_EQ|TCS",), "error": "no answer"},
+            {"failed": {"NSE_EQ|TCS": Unreachable("no answer")}},
             SyncState.FAILED,
             "no answer",
             id="its request failed",
@@ -52,7 +53,7 @@ def quote(symbol: str) -> Quote:
     ],
 )
 def test_the_state_and_reason_of_a_key(
-    answer: dict[str, tuple[object, ...]], state: SyncState, reason: str | None
+    answer: dict[str, object], state: SyncState, reason: str | None
 ) -> None:
     [result] = key_results(
         [stock("TCS")], QuoteResponse(**{"records": (), "received_at": NOW, **answer})
@@ -61,15 +62,41 @@ def test_the_state_and_reason_of_a_key(
     assert (result.state, result.reason) == (state, reason)
 
 
-def test_some_unrequested_rows_are_named_and_the_rest_counted() -> None:
+def test_details_are_counts_and_a_sample_however_many_symbols_there_are() -> None:
+    many = [stock(f"S{number}") for number in range(40_000)]
+    problem = Unreachable("no answer from the provider, which is a long sentence", hint="Wait.")
+    failed = dict.fromkeys((one.instrument_key for one in many), problem)
     unrequested = tuple(RejectedRow(f"K{number}", "not asked for") for number in range(25))
+    response = QuoteResponse(failed=failed, unrequested=unrequested, received_at=NOW)
 
-    details = by_reason([], QuoteResponse(records=(), unrequested=unrequested, received_at=NOW))
+    details = by_reason(key_results(many, response), response)
 
     assert details == {
-        "unrequested": {f"K{n}": "not asked for" for n in range(20)},
-        "more_unrequested": 5,
+        "failed": {
+            "count": 40_000,
+            "reasons": {problem.message: 40_000},
+            "sample": {f"S{n}": problem.message for n in range(20)},
+        },
+        "failure_kinds": {"unreachable": 40_000},
+        "unrequested": {
+            "count": 25,
+            "reasons": {"not asked for": 25},
+            "sample": {f"K{n}": "not asked for" for n in range(20)},
+        },
     }
+
+
+def test_reasons_that_differ_from_row_to_row_are_limited_too() -> None:
+    dropped = tuple(RejectedRow(f"NSE_EQ|S{n}", f"cp -{n} cannot be") for n in range(1000))
+
+    details = by_reason(
+        [KeyResult(stock("S0"), SyncState.OK)],
+        QuoteResponse(dropped_fields=dropped, received_at=NOW),
+    )["dropped_fields"]
+
+    assert details["count"] == 1000
+    assert (len(details["reasons"]), len(details["sample"])) == (20, 20)
+    assert details["sample"]["S0"] == "cp -0 cannot be"
 
 
 results = st.dictionaries(
@@ -88,14 +115,13 @@ def test_nothing_is_lost_and_nothing_counted_twice(results: dict[str, str]) -> N
         absent=keys("absent"),
         unknown=keys("unknown"),
         rejected=tuple(RejectedRow(key, "cannot be") for key in keys("rejected")),
-        failed=keys("failed"),
-        error="no answer",
+        failed=dict.fromkeys(keys("failed"), Unreachable("no answer")),
         received_at=NOW,
     )
 
     found = key_results([stock(symbol) for symbol in results], answer)
 
     assert [each.instrument.symbol for each in found] == list(results)
-    details = by_reason(found, answer).values()
-    without = sum(len(reasons) for reasons in details)
+    details = by_reason(found, answer)
+    without = sum(details[state]["count"] for state in SyncState if state in details)
     assert without == sum(each.quote is None for each in found)

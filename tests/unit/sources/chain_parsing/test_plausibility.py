@@ -21,11 +21,10 @@ from data_fetch.core.chains.chains import (
 from data_fetch.core.failures import FailureKind
 from data_fetch.sources.chain_parsing.legs import LegGathering, is_many
 from data_fetch.sources.chain_parsing.plausibility import (
-    chains_with_numbers,
     check_chains,
     check_totals,
     most_worth,
-    refuse_prices,
+    possible_prices,
 )
 from data_fetch.sources.chain_parsing.values import FieldError
 
@@ -118,19 +117,17 @@ def test_a_chain_without_any_number_is_no_chain(
 ) -> None:
     chain = with_legs(honest(source), lambda _: NOTHING | left)
     if kept:
-        assert chains_with_numbers([chain], []) == (chain,)
+        assert list(check_chains([chain]))
         return
     with pytest.raises(ChainError) as refused:
-        chains_with_numbers([chain], [])
+        list(check_chains([chain]))
     assert refused.value.kind is FailureKind.NO_NUMBERS
 
 
-def test_an_expiry_without_numbers_is_left_out_of_a_document_with_others() -> None:
-    remarks: list[str] = []
+def test_a_new_expiry_may_be_without_numbers_beside_others() -> None:
     far = with_legs(honest(expiry=date(2027, 3, 30)), lambda _: NOTHING)
 
-    assert chains_with_numbers([honest(), far], remarks) == (honest(),)
-    assert remarks == ["2027-03-30 is left out: every number is 0 or missing"]
+    assert list(check_chains([honest(), far])) == []
 
 
 @pytest.mark.parametrize(
@@ -204,13 +201,15 @@ class TestWorth:
         ],
     )
     def test_has_a_limit(self, side: OptionType, price: float) -> None:
-        most = most_worth(side, Decimal(100), SPOT)
-        with pytest.raises(FieldError, match="lastPrice"):
-            refuse_prices(most, {"lastPrice": price, "askPrice": None}, "askPrice")
+        most, notes = most_worth(side, Decimal(100), SPOT), LegGathering()
+        prices = {"lastPrice": price, "bidprice": 0.05, "askPrice": None}
+        assert list(possible_prices(most, prices, "askPrice", notes)) == [None, 0.05, None]
 
     def test_is_not_an_ask_price(self) -> None:
         """An offer at many times the price is no error, only unlikely to be taken."""
-        refuse_prices(most_worth(PUT, Decimal(100), SPOT), {"askPrice": 1500.0}, "askPrice")
+        most = most_worth(PUT, Decimal(100), SPOT)
+        prices = possible_prices(most, {"askPrice": 1500.0}, "askPrice", LegGathering())
+        assert list(prices) == [1500.0]
 
     def test_of_a_call_is_not_known_without_a_spot(self) -> None:
         assert most_worth(CALL, Decimal(100), None) > 1e8

@@ -13,6 +13,7 @@ import pytest
 
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.errors import MasterUnavailable, SettingsInvalid
+from data_fetch.core.world import World
 from data_fetch.sources.instruments.master import InstrumentMaster, master_day, read_instruments
 
 FRIDAY = datetime(2026, 8, 14, 3, 0, tzinfo=UTC)
@@ -97,7 +98,7 @@ def provider() -> Iterator[Provider]:
 
 
 def master(location: str, folder: Path, now: datetime = FRIDAY) -> InstrumentMaster:
-    return InstrumentMaster(location, folder / "kept", VirtualClock(now))
+    return InstrumentMaster(location, folder / "kept", VirtualClock(now), World.LIVE)
 
 
 def symbols(path: Path) -> int:

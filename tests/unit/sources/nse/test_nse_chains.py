@@ -189,7 +189,7 @@ class TestPlaceholders:
     def test_without_an_identifier_but_with_numbers_it_is_a_leg(self) -> None:
         result = read_nse_chains(body(row(CE=leg(identifier=None), PE=leg(side="PE"))))
         assert len(result.chains[0].legs) == 2
-        assert result.remarks == ("identifier is missing in 1 legs",)
+        assert result.remarks == ("identifier is missing in 1 leg",)
 
     def test_an_untraded_leg_is_one(self) -> None:
         silent = {
@@ -234,12 +234,14 @@ class TestRowsOfOneStrike:
         other = row(CE=leg(openInterest=1001), PE=leg(side="PE"))
         assert reasons(row(), other) == ["several rows that contradict each other"]
 
-    def test_a_bad_copy_makes_a_good_one_doubtful(self) -> None:
-        torn = row(CE=leg(lastPrice="n/a"))
-        result = read_nse_chains(body(row(), torn, *map(row, FAR_STRIKES)))
-        keys = [one.key for one in result.chains[0].legs]
-        assert (Decimal(22650), CALL) not in keys
-        assert (Decimal(22650), PUT) in keys
+    @pytest.mark.parametrize("torn_first", [True, False])
+    def test_a_number_that_one_copy_lacks_comes_from_the_other(self, torn_first: bool) -> None:
+        torn, whole = row(CE=leg(lastPrice="n/a")), row()
+        rows = [torn, whole] if torn_first else [whole, torn]
+        result = read_nse_chains(body(*rows, *map(row, FAR_STRIKES)))
+        [found] = [one for one in result.chains[0].legs if one.key == (Decimal(22650), CALL)]
+        assert found == only_leg()
+        assert result.rejected == ()
 
 
 @pytest.mark.parametrize(
@@ -266,17 +268,6 @@ class TestRowsOfOneStrike:
             {"identifier": "OPTIDXNIFTY15-09-2026CE22650.00001"}, "strike", id="no such strike"
         ),
         pytest.param({"underlying": "BANKNIFTY"}, "underlying 'BANKNIFTY'", id="underlying"),
-        pytest.param({"lastPrice": -1}, "lastPrice -1 cannot be", id="negative price"),
-        pytest.param(
-            {"impliedVolatility": 100_001}, "impliedVolatility 100001 cannot", id="volatility"
-        ),
-        pytest.param({"openInterest": None}, "openInterest is null", id="null"),
-        pytest.param({"lastPrice": float("nan")}, "lastPrice is nan", id="no number"),
-        pytest.param({"buyQuantity1": 12.5}, "not a whole number", id="half a share"),
-        pytest.param({"lastPrice": 40000}, "above any possible value", id="too dear"),
-        pytest.param({"changeinOpenInterest": 1001}, "cannot be", id="less than nothing before"),
-        pytest.param({"change": 121}, "cannot be", id="a negative previous close"),
-        pytest.param({"change": -2025}, "is inconsistent with", id="not its percentage"),
     ],
 )
 def test_legs_that_contradict_themselves_are_rejected(changes: dict[str, Any], reason: str) -> None:
@@ -284,18 +275,72 @@ def test_legs_that_contradict_themselves_are_rejected(changes: dict[str, Any], r
     assert reason in result
 
 
-def test_a_few_bad_legs_are_rejected_and_many_refuse_the_body() -> None:
+@pytest.mark.parametrize(
+    ("changes", "reason", "without"),
+    [
+        pytest.param({"lastPrice": -1}, "lastPrice -1 cannot", ["ltp", "prev_close"], id="below 0"),
+        pytest.param(
+            {"lastPrice": float("nan")}, "lastPrice is nan", ["ltp", "prev_close"], id="no number"
+        ),
+        pytest.param(
+            {"lastPrice": 40000}, "above any possible", ["ltp", "prev_close"], id="too dear"
+        ),
+        pytest.param(
+            {"impliedVolatility": 100_001}, "Volatility 100001 cannot", ["provider_iv"], id="iv"
+        ),
+        pytest.param(
+            {"openInterest": None}, "openInterest is null", ["oi", "prev_oi"], id="no interest"
+        ),
+        pytest.param(
+            {"totalTradedVolume": "n/a"}, "totalTradedVolume is 'n/a'", ["volume"], id="text"
+        ),
+        pytest.param({"buyQuantity1": 12.5}, "not a whole number", ["bid_qty"], id="half a share"),
+        pytest.param({"changeinOpenInterest": 1001}, "cannot be", ["prev_oi"], id="0 less 1"),
+        pytest.param({"change": 121}, "cannot be", ["prev_close"], id="a negative close"),
+        pytest.param({"change": -2025}, "is inconsistent", ["prev_close"], id="not its percentage"),
+        pytest.param(
+            {"pchangeinOpenInterest": 900.0}, "is inconsistent", ["prev_oi"], id="nor this"
+        ),
+    ],
+)
+def test_a_wrong_number_costs_itself(
+    changes: dict[str, Any], reason: str, without: list[str]
+) -> None:
+    good = [row(strike) for strike in FAR_STRIKES]
+
+    result = read_nse_chains(body(row(CE=leg(**changes), PE=leg(side="PE")), *good))
+
+    assert result.rejected == ()
+    assert any(reason in remark for remark in result.remarks)
+    [chain] = result.chains
+    [found] = [one for one in chain.legs if one.key == (Decimal(22650), CALL)]
+    usual = only_leg()
+    assert [name for name in found._fields if getattr(found, name) is None] == [
+        name for name in usual._fields if getattr(usual, name) is None or name in without
+    ]
+
+
+def test_a_percentage_of_a_price_of_a_few_ticks_proves_nothing() -> None:
+    """From 0.15 to 0.10 is -33 percent; a stock of a few rupees has such prices at the money."""
+    good = [row(strike) for strike in FAR_STRIKES]
+    cheap = leg(lastPrice=0.1, change=-0.05, pChange=-50.0)
+
+    result = read_nse_chains(body(row(CE=cheap, PE=leg(side="PE")), *good))
+
+    [chain] = result.chains
+    [found] = [one for one in chain.legs if one.key == (Decimal(22650), CALL)]
+    assert (found.ltp, found.prev_close) == (0.1, pytest.approx(0.15))
+    assert not any("inconsistent" in remark for remark in result.remarks)
+
+
+def test_a_few_wrong_numbers_are_left_out_and_many_refuse_the_body() -> None:
     good = [row(strike) for strike in FAR_STRIKES]
     bad = [
         row(strike, CE=leg(strike, without=("openInterest",)))
         for strike in range(22000, 22400, 100)
     ]
     result = read_nse_chains(body(*good, *bad[:3]))
-    assert [aside.name for aside in result.rejected] == [
-        "2026-09-15 22000 CE",
-        "2026-09-15 22100 CE",
-        "2026-09-15 22200 CE",
-    ]
+    assert result.remarks == ("openInterest is missing: left out in 3 legs",)
     assert kind_of(body(*good, *bad)) is FailureKind.RENAMED_FIELD
 
 

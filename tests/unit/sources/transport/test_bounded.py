@@ -21,6 +21,7 @@ from upstox_stub import START, FreePacing, Scripted, Stub
 from data_fetch.core.chains.chains import ChainError
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.errors import BadResponse, MasterUnavailable, Unreachable
+from data_fetch.core.world import World
 from data_fetch.sources.instruments import location
 from data_fetch.sources.nse.site import NseSite
 from data_fetch.sources.transport.bounded import TIMED_POOLS, BodyTooLarge, whole_body
@@ -84,7 +85,7 @@ def test_quotes_from_a_server_without_end(
     speech: Speech, error: type[Exception], message: str
 ) -> None:
     with raw_server(speech) as url:
-        sdk = UpstoxSdk(url, VirtualClock(START), largest_body=SMALL)
+        sdk = UpstoxSdk(url, VirtualClock(START), World.LIVE, largest_body=SMALL)
         with pytest.raises(error, match=message):
             sdk.get("MarketQuoteV3Api", "get_ltp", token="t", timeout=1, instrument_key="X")
 
@@ -103,6 +104,7 @@ def test_chains_from_a_site_without_end(
         site = NseSite(
             pacing=FreePacing(),
             clock=VirtualClock(START),
+            world=World.LIVE,
             base_url=url,
             timeout_seconds=1,
             largest_body=SMALL,
@@ -116,4 +118,4 @@ def test_an_instrument_master_from_a_server_without_end(
 ) -> None:
     monkeypatch.setattr(location, "TIMEOUT", urllib3.Timeout(total=0.3))
     with raw_server(endless_headers) as url, pytest.raises(MasterUnavailable):
-        location.WebLocation(url).fetch(tmp_path / "master")
+        location.location_of(url, World.LIVE).fetch(tmp_path / "master")

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
-from data_fetch.core.clock import IST
-from data_fetch.core.errors import CalendarUnknown, SetupError, Unreachable
+from data_fetch.core.clock import IST, VirtualClock
+from data_fetch.core.errors import SetupError, Unreachable
 from data_fetch.core.market.calendar import (
     F_AND_O_STOCK,
     FUTURES_AND_OPTIONS,
@@ -18,17 +19,21 @@ from data_fetch.core.market.calendar import (
     ProviderCalendar,
     Segment,
 )
+from data_fetch.core.market.provider import PublishedCalendar
+from data_fetch.core.ports import Lane
 from data_fetch.core.world import World
 from data_fetch.services.calendar_refresh import Refresh, refresh_calendar
-from data_fetch.sources.upstox.market_info import (
+from data_fetch.sources.calendar_files import (
     calendar_file,
-    fetch_amendments,
     load_calendar,
     read_calendar,
     save_calendar,
 )
+from data_fetch.sources.transport.retrying import RequestContext
+from data_fetch.sources.upstox.market_info import MarketInfo, UpstoxCalendar
 
 TODAY = date(2026, 11, 21)
+NOW = datetime(2026, 11, 21, 8, 15, tzinfo=IST)
 CASH, FO = Segment.CASH, Segment.FO
 
 
@@ -40,10 +45,13 @@ class Provider:
     hours: Mapping[str, list[Any]] = field(default_factory=dict)
     requested: list[date] = field(default_factory=list)
 
-    def holidays(self) -> list[Any]:
+    def context(self, lane: Lane, stop: Event | None = None) -> RequestContext:
+        return RequestContext.begin(lane, NOW, stop)
+
+    def holidays(self, context: RequestContext) -> list[Any]:
         return self.rows
 
-    def timings(self, day: date) -> list[Any]:
+    def timings(self, day: date, context: RequestContext) -> list[Any]:
         self.requested.append(day)
         return self.hours.get(day.isoformat(), [])
 
@@ -72,14 +80,16 @@ def holiday(
     }
 
 
+def published(provider: MarketInfo, *days: date) -> PublishedCalendar:
+    return UpstoxCalendar(provider, VirtualClock(NOW)).published(days, Event())
+
+
 def learnt(provider: Provider, day: str, *requested: str) -> dict[str, list[str]]:
     """Windows by segment, as reported for *day*."""
-    given = fetch_amendments(
-        provider, [date.fromisoformat(each) for each in requested]
-    ).calendar.days
+    given = published(provider, *map(date.fromisoformat, requested)).calendar
     return {
         str(segment): [str(window) for window in hours.windows]
-        for (on, segment), hours in sorted(given.items())
+        for on, segment, hours in given.days()
         if on == date.fromisoformat(day)
     }
 
@@ -189,19 +199,19 @@ def test_no_timings_say_nothing() -> None:
     ],
 )
 def test_a_bad_row_is_rejected_with_its_reason(row: object, reason: str) -> None:
-    amendments = fetch_amendments(Provider([row, holiday("2026-12-16")]), [])
+    received = published(Provider([row, holiday("2026-12-16")]))
 
-    assert {day for day, _ in amendments.calendar.days} == {date(2026, 12, 16)}
-    assert len(amendments.rejected) == 1
-    assert reason in amendments.rejected[0]
+    assert {day for day, _, _ in received.calendar.days()} == {date(2026, 12, 16)}
+    assert len(received.rejected) == 1
+    assert reason in received.rejected[0]
 
 
 def test_timings_with_a_bad_row_are_rejected_as_a_whole() -> None:
     provider = Provider(hours={DAY: [opens(DAY, "NSE"), {"exchange": "NFO"}]})
-    amendments = fetch_amendments(provider, [date.fromisoformat(DAY)])
+    received = published(provider, date.fromisoformat(DAY))
 
-    assert amendments.calendar.days == {}
-    assert DAY in amendments.rejected[0]
+    assert list(received.calendar.days()) == []
+    assert DAY in received.rejected[0]
 
 
 def test_times_may_come_as_text() -> None:
@@ -215,19 +225,21 @@ def test_times_may_come_as_text() -> None:
 
 
 def test_the_list_is_for_one_year() -> None:
-    """A row that looks ahead does not make next year's Mondays known."""
+    """A row that looks ahead does not make next year's holidays known."""
     rows = [holiday("2026-01-26"), holiday("2026-12-25"), holiday("2027-01-01")]
 
-    assert fetch_amendments(Provider(rows), []).calendar.years == {2026}
-    assert fetch_amendments(Provider(), []).calendar.years == frozenset()
+    assert published(Provider(rows)).calendar.years == {2026}
+    assert published(Provider()).calendar.years == frozenset()
 
 
 # Refreshing ------------------------------------------------------------------------------
 
 
-def refreshed(provider: Provider, folder: Path, today: date = TODAY) -> Refresh:
+def refreshed(provider: MarketInfo, folder: Path, today: date = TODAY) -> Refresh:
     calendar = load_calendar(folder, World.LIVE, None)
-    return refresh_calendar(provider, calendar, folder, World.LIVE, today)
+    now = datetime.combine(today, time(8, 15), IST)
+    sources = [UpstoxCalendar(provider, VirtualClock(now))]
+    return refresh_calendar(sources, calendar, folder, World.LIVE, now, Event())
 
 
 def test_a_refresh_is_kept_for_the_next_process(tmp_path: Path) -> None:
@@ -244,10 +256,11 @@ def test_a_refresh_is_kept_for_the_next_process(tmp_path: Path) -> None:
 def test_an_empty_response_removes_nothing(tmp_path: Path) -> None:
     refreshed(Provider([holiday(DAY)]), tmp_path)
     before = read_calendar(calendar_file(tmp_path, World.LIVE))
-    result = refreshed(Provider(), tmp_path)
+    result = refreshed(Provider(), tmp_path, date(2026, 11, 22))
+    after = read_calendar(calendar_file(tmp_path, World.LIVE))
 
     assert result.changes == ()
-    assert read_calendar(calendar_file(tmp_path, World.LIVE)) == before
+    assert after == replace(before, refreshed_at=datetime(2026, 11, 22, 8, 15, tzinfo=IST))
 
 
 def test_timings_are_requested_for_the_week_and_for_announced_sessions(tmp_path: Path) -> None:
@@ -272,14 +285,15 @@ def test_a_second_refresh_does_not_ask_again_for_hours_it_knows(tmp_path: Path) 
 
 
 def test_next_years_list_makes_next_year_known(tmp_path: Path) -> None:
-    with pytest.raises(CalendarUnknown):
-        load_calendar(tmp_path, World.LIVE, None).session(date(2027, 1, 4), F_AND_O_STOCK)
-
-    refreshed(Provider([holiday("2027-01-26")]), tmp_path, today=date(2027, 1, 2))
+    before = load_calendar(tmp_path, World.LIVE, None)
+    result = refreshed(Provider([holiday("2027-01-14")]), tmp_path, today=date(2027, 1, 4))
     calendar = load_calendar(tmp_path, World.LIVE, None)
 
+    assert (before.lists(2027), calendar.lists(2027), calendar.lists(2028)) == (False, True, False)
     assert calendar.session(date(2027, 1, 4), F_AND_O_STOCK).provisional
-    assert not calendar.session(date(2027, 1, 26), F_AND_O_STOCK).open
+    # The list has another holiday than that of fixed date.
+    changed = {change.day: bool(change.after) for change in result.changes}
+    assert changed == {date(2027, 1, 14): False, date(2027, 1, 26): True}
 
 
 def test_what_the_table_keeps_to_is_reported(tmp_path: Path) -> None:
@@ -296,7 +310,7 @@ def test_a_refused_refresh_leaves_the_kept_calendar(tmp_path: Path) -> None:
     kept = calendar_file(tmp_path, World.LIVE).read_bytes()
 
     class Silent(Provider):
-        def timings(self, day: date) -> list[Any]:
+        def timings(self, day: date, context: RequestContext) -> list[Any]:
             raise Unreachable("no answer")
 
     with pytest.raises(Unreachable):
@@ -306,9 +320,11 @@ def test_a_refused_refresh_leaves_the_kept_calendar(tmp_path: Path) -> None:
 
 
 def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
-    calendar = fetch_amendments(
-        Provider([holiday(DAY, open_=[opens(DAY, "NSE", "18:00", "19:00")])]), []
-    ).calendar
+    muhurat = Provider(
+        [holiday(DAY, open_=[opens(DAY, "NSE", "18:00", "19:00")])],
+        {DAY: [opens(DAY, "NSE", "18:15", "19:15")]},
+    )
+    calendar = published(muhurat, date.fromisoformat(DAY)).calendar
     save_calendar(tmp_path / "calendar.json", calendar)
 
     assert read_calendar(tmp_path / "calendar.json") == calendar

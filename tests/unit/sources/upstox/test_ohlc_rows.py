@@ -98,12 +98,12 @@ def test_a_key_without_a_row_is_absent() -> None:
         pytest.param(bar("10:01"), "not over yet", id="of the future"),
         pytest.param(bar(ts=ms("09:59:30")), "ts is not a whole minute", id="seconds"),
         pytest.param(bar(ts="2026-09-16T09:59:00+05:30"), "ts is ", id="stamp as text"),
-        pytest.param(bar(ts=None), "ts is None", id="no stamp"),
+        pytest.param(bar(ts=None), "ts is missing", id="no stamp"),
         pytest.param(bar(close=None), "a price that cannot be", id="null price"),
         pytest.param(bar(low=-1.0), "a price that cannot be", id="negative price"),
         pytest.param(bar(open=float("nan")), "a price that cannot be", id="NaN"),
         pytest.param(bar(close=1304.6), "prices outside of low and high", id="close above high"),
-        pytest.param(bar(volume=1.5), "a volume or open interest that cannot be", id="half"),
+        pytest.param(bar(volume=1.5), "a volume that cannot be", id="half"),
         pytest.param([1], "prev_ohlc is [1], not a candle", id="no bar"),
     ],
 )
@@ -135,7 +135,7 @@ def test_rows_of_other_keys_are_unrequested() -> None:
     read = read_ohlc_rows({"X": row(NIFTY, bar()), "Y": 7}, [RELIANCE], NOW)
     assert read.unrequested == (
         RejectedRow(NIFTY, "not requested"),
-        RejectedRow("Y", "a row without instrument_token"),
+        RejectedRow("Y", "7, not a row"),
     )
 
 

@@ -51,6 +51,7 @@ from data_fetch.core.errors import (
     Unreachable,
 )
 from data_fetch.core.ports import Lane
+from data_fetch.core.world import World
 from data_fetch.sources.transport.pacing import Pacer, state_file_for
 from data_fetch.sources.transport.responses import Response
 from data_fetch.sources.transport.retrying import RequestContext
@@ -294,7 +295,8 @@ def test_failed_handshake_is_reported(stub: Stub, clock: VirtualClock) -> None:
 
 
 def test_our_connection_pool_checks_certificates_as_the_sdk_does() -> None:
-    pool = UpstoxSdk("https://127.0.0.1", VirtualClock(START))._client.rest_client.pool_manager
+    sdk = UpstoxSdk("https://127.0.0.1", VirtualClock(START), World.LIVE)
+    pool = sdk._client.rest_client.pool_manager
     assert pool.connection_pool_kw["cert_reqs"] is ssl.CERT_REQUIRED
     assert pool.connection_pool_kw["ca_certs"] == certifi.where()
 
@@ -497,10 +499,12 @@ from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.token import TokenKeeper
 from data_fetch.core.clock import SystemClock
+from data_fetch.core.world import World
 from pathlib import Path
 clock = SystemClock()
-api = UpstoxApi(base_url="http://127.0.0.1:1", token=TokenKeeper("t", env_file=None,
-    in_environment=True), pacing=Pacer(Path("/nowhere/at/all"), clock, UPSTOX_LIMITS), clock=clock)
+api = UpstoxApi(world=World.LIVE, base_url="http://127.0.0.1:1",
+    token=TokenKeeper("t", env_file=None, in_environment=True),
+    pacing=Pacer(Path("/nowhere/at/all"), clock, UPSTOX_LIMITS), clock=clock)
 UpstoxLtpClient(api, clock)
 assert "upstox_client" not in sys.modules
 assert threading.active_count() == 1

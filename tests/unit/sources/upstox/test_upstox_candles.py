@@ -197,6 +197,7 @@ class TestWhatIsOver:
         pytest.param({2: float("nan")}, NO_PRICE, id="NaN"),
         pytest.param({2: float("inf")}, NO_PRICE, id="infinity"),
         pytest.param({3: 0.0}, NO_PRICE, id="zero price"),
+        pytest.param(dict.fromkeys((1, 2, 3, 4), 5e-324), NO_PRICE, id="denormal prices"),
         pytest.param({3: -100.5}, NO_PRICE, id="negative price"),
         pytest.param({2: 1e10}, NO_PRICE, id="absurd price"),
         pytest.param({2: 10**400}, NO_PRICE, id="beyond any float"),
@@ -212,8 +213,6 @@ class TestWhatIsOver:
         pytest.param({5: 1.5}, NO_QUANTITY, id="half a share"),
         pytest.param({5: None}, NO_QUANTITY, id="null volume"),
         pytest.param({5: False}, NO_QUANTITY, id="truth for a volume"),
-        pytest.param({6: 2**63}, NO_QUANTITY, id="open interest beyond the column"),
-        pytest.param({6: -1}, NO_QUANTITY, id="negative open interest"),
     ],
 )
 def test_rows_that_cannot_be_used_make_a_response_incomplete(
@@ -226,12 +225,31 @@ def test_rows_that_cannot_be_used_make_a_response_incomplete(
 
 
 @pytest.mark.parametrize(
-    "bad", [None, 7, "seven!!", {}, [], GOOD[:6], [*GOOD, 0], dict.fromkeys("abcdefg", 1)]
+    "bad", [None, 7, "seven!!", {}, [], GOOD[:5], [*GOOD, 0], dict.fromkeys("abcdefg", 1)]
 )
-def test_other_things_than_rows_of_seven(bad: Any) -> None:
+def test_other_things_than_rows(bad: Any) -> None:
     result = read(GOOD, bad, bad)
     assert times(result.block) == ["10:05"]
     assert (result.complete, result.rejected_rows) == (False, {NO_ROW: 2})
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param(row("10:00", oi=None), id="null"),
+        pytest.param(row("10:00")[:6], id="missing"),
+        pytest.param(row("10:00", oi=2**63), id="beyond the column"),
+        pytest.param(row("10:00", oi=-1), id="negative"),
+        pytest.param(row("10:00", oi=float("inf")), id="infinity"),
+        pytest.param(row("10:00", oi="n/a"), id="words"),
+    ],
+)
+def test_an_open_interest_that_cannot_be_costs_itself_and_not_the_candle(odd: list[Any]) -> None:
+    result = read(GOOD, odd)
+    assert times(result.block) == ["10:00", "10:05"]
+    assert result.block.oi == [None, GOOD[6]]
+    assert (result.complete, result.rejected_rows) == (True, {})
+    assert result.without_open_interest == 1
 
 
 @pytest.mark.parametrize(
@@ -333,4 +351,5 @@ def test_whatever_comes_the_block_can_be_trusted(rows: list[Any]) -> None:
         block.open, block.high, block.low, block.close, strict=True
     ):
         assert 0 < low <= min(opened, close) <= max(opened, close) <= high
-    assert all(type(units) is int and units >= 0 for units in [*block.volume, *block.oi])
+    assert all(type(units) is int and units >= 0 for units in block.volume)
+    assert all(units is None or (type(units) is int and units >= 0) for units in block.oi)

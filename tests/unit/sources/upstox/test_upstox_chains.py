@@ -150,6 +150,14 @@ class TestNames:
         assert read_upstox_chain(rows, "RELIANCE").chains[0].underlying == "RELIANCE"
 
 
+@pytest.mark.parametrize("key", ["BSE_INDEX|SENSEX", "BSE_EQ|INE002A01018", "MCX_FO|430268"])
+def test_chains_of_other_exchanges_are_refused(key: str) -> None:
+    """Their expiries end at other times than those of NSE."""
+    with pytest.raises(ChainError, match="another exchange") as refused:
+        read_upstox_chain([row(underlying_key=key)])
+    assert (refused.value.kind, key in str(refused.value)) == (FailureKind.OTHER_CHAIN, True)
+
+
 class TestWhatWasAskedFor:
     def test_is_the_reported_one(self) -> None:
         result = read_upstox_chain([row()], "NIFTY", EXPIRY, underlying_key=NIFTY_KEY)
@@ -170,22 +178,42 @@ class TestWhatWasAskedFor:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        pytest.param({"ltp": None}, "ltp is null", id="null"),
-        pytest.param({"ltp": "n/a"}, "ltp is 'n/a'", id="text"),
-        pytest.param({"oi": -25}, "oi -25 cannot be", id="negative"),
-        pytest.param({"ltp": float("nan")}, "ltp is nan", id="no number"),
-        pytest.param({"ltp": 40000}, "above any", id="a call dearer than the index"),
-        pytest.param({"bid_qty": 0.5}, "not a whole number", id="half a share"),
         pytest.param({"greeks": {"delta": -0.5}}, "delta -0.5 of a CE", id="delta of a put"),
-        pytest.param({"greeks": {"delta": 1.5}}, "delta 1.5 cannot be", id="delta"),
         pytest.param({"token": "x"}, "instrument_key", id="key"),
-        pytest.param({"oi": 650000.0}, "is inconsistent with", id="not the ratio of its row"),
     ],
 )
 def test_legs_that_cannot_be_true_are_rejected(changes: dict[str, Any], reason: str) -> None:
     result = reasons(row(call_options=side(**{"token": 7, **changes})))
     assert result
     assert all(reason in each for each in result)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "without"),
+    [
+        pytest.param({"ltp": None}, "ltp is null", "ltp", id="null"),
+        pytest.param({"ltp": "n/a"}, "ltp is 'n/a'", "ltp", id="text"),
+        pytest.param({"oi": None}, "oi is null", "oi", id="no open interest"),
+        pytest.param({"oi": -25}, "oi -25 cannot be", "oi", id="negative"),
+        pytest.param({"ltp": float("nan")}, "ltp is nan", "ltp", id="no number"),
+        pytest.param({"ltp": 40000}, "above any", "ltp", id="a call dearer than the index"),
+        pytest.param({"bid_qty": 0.5}, "not a whole number", "bid_qty", id="half a share"),
+        pytest.param({"greeks": {"delta": 1.5}}, "delta 1.5 cannot", "provider_delta", id="delta"),
+        pytest.param({"oi": 650000.0}, "is inconsistent with", "oi", id="ten times the ratio"),
+        pytest.param({"oi": 32500.0}, "is inconsistent with", "oi", id="half of the ratio"),
+    ],
+)
+def test_a_wrong_number_costs_itself(changes: dict[str, Any], reason: str, without: str) -> None:
+    result = read_upstox_chain([row(call_options=side(**changes)), *map(row, FAR_STRIKES)])
+
+    assert result.rejected == ()
+    assert any(reason in remark for remark in result.remarks)
+    [found] = [
+        leg
+        for leg in result.chains[0].legs
+        if leg.strike == 22650 and leg.option_type is OptionType.CALL
+    ]
+    assert getattr(found, without) is None
 
 
 def test_two_legs_under_one_key_are_both_doubtful() -> None:

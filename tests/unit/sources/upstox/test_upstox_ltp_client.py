@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -34,8 +35,14 @@ from data_fetch.core.errors import (
     TokenRejected,
     UnknownInstrument,
 )
+from data_fetch.core.failures import FailureKind
 from data_fetch.core.ports import Lane
-from data_fetch.sources.transport.batches import MOST_SEARCH_REQUESTS, QUARANTINE
+from data_fetch.sources.transport.batches import MOST_SEARCH_REQUESTS
+from data_fetch.sources.transport.refused_keys import (
+    QUARANTINE,
+    REFUSALS_TO_BE_UNKNOWN,
+    RefusedKeys,
+)
 from data_fetch.sources.transport.responses import Response
 from data_fetch.sources.transport.retrying import RequestContext
 from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
@@ -166,11 +173,12 @@ class Knowing:
         return Response({str(n): row(key) for n, key in enumerate(keys)})
 
 
-@given(st.integers(1, 60), st.data())
+# Without any good key a search ends early: see below.
+@given(st.integers(2, 60), st.data())
 @settings(max_examples=50)
 def test_every_bad_key_is_found_and_no_good_one_lost(count: int, data: st.DataObject) -> None:
     keys = equity_keys(count)
-    bad = data.draw(st.sets(st.sampled_from(keys)))
+    bad = data.draw(st.sets(st.sampled_from(keys[1:])))
     clock = VirtualClock(START)
     response = UpstoxLtpClient(Knowing(bad, clock), clock).quotes(keys)
     assert set(response.unknown) == bad
@@ -181,54 +189,175 @@ def test_every_bad_key_is_found_and_no_good_one_lost(count: int, data: st.DataOb
 
 def test_searching_never_eats_the_whole_budget(clock: VirtualClock) -> None:
     keys = equity_keys(500)
-    client = UpstoxLtpClient(Knowing(set(keys), clock), clock)
+    client = UpstoxLtpClient(Knowing(set(keys[1::2]), clock), clock)
     first = client.quotes(keys)
-    assert first.requests == 1 + MOST_SEARCH_REQUESTS
-    assert len(first.unknown) + len(first.failed) == 500
+    assert first.requests <= 1 + MOST_SEARCH_REQUESTS
+    assert len(first.records) + len(first.unknown) + len(first.failed) == 500
     assert "search goes on" in str(first.error)
     second = client.quotes(keys)
-    assert len(second.unknown) > len(first.unknown)
+    assert len(second.records) > len(first.records)
 
 
-# -- quarantine -----------------------------------------------------------------------------
+# -- refused keys: suspects, and unknown ones -----------------------------------------------------
 
 
-def test_known_bad_key_is_quarantined(stub: Stub, client: UpstoxLtpClient) -> None:
-    keys = equity_keys(20)
-    stub.script = knowing_all_but(keys[7])
-    client.quotes(keys)
-    again = client.quotes(keys)
-    assert again.requests == 1
-    assert again.unknown == (keys[7],)
-    assert len(again.records) == 19
+def refuse(client: UpstoxLtpClient, keys: list[str], times: int = REFUSALS_TO_BE_UNKNOWN) -> None:
+    for _ in range(times):
+        client.quotes(keys)
 
 
-def test_only_quarantined_keys_need_no_request(stub: Stub, client: UpstoxLtpClient) -> None:
-    stub.script = knowing_all_but("bad")
-    client.quotes(["bad"])
-    response = client.quotes(["bad"])
-    assert response.unknown == ("bad",)
-    assert response.requests == 0
-
-
-def test_after_a_while_it_is_requested_again_without_poisoning_the_rest(
-    stub: Stub, client: UpstoxLtpClient, clock: VirtualClock
+def test_a_refused_key_is_a_suspect_and_requested_apart(
+    stub: Stub, client: UpstoxLtpClient
 ) -> None:
     keys = equity_keys(20)
     stub.script = knowing_all_but(keys[7])
     client.quotes(keys)
-    clock.sleep(QUARANTINE)
     stub.seen.clear()
-    response = client.quotes(keys)
+    again = client.quotes(keys)
     assert asked_keys(stub.seen) == [19, 1]
-    assert response.unknown == (keys[7],)
+    assert again.unknown == (keys[7],)
 
-    clock.sleep(QUARANTINE)
     stub.script = quotes_of
     assert len(client.quotes(keys).records) == 20
     stub.seen.clear()
     client.quotes(keys)
     assert asked_keys(stub.seen) == [20], "it is an ordinary key again"
+
+
+def test_a_key_that_is_refused_several_times_is_quarantined(
+    stub: Stub, client: UpstoxLtpClient, clock: VirtualClock
+) -> None:
+    keys = equity_keys(20)
+    stub.script = knowing_all_but(keys[7])
+    refuse(client, keys)
+    stub.seen.clear()
+    assert client.quotes(keys).unknown == (keys[7],)
+    assert asked_keys(stub.seen) == [19]
+
+    clock.sleep(QUARANTINE)
+    stub.seen.clear()
+    assert client.quotes(keys).unknown == (keys[7],)
+    assert asked_keys(stub.seen) == [19, 1], "now and then it is requested again, apart"
+    stub.seen.clear()
+    client.quotes(keys)
+    assert asked_keys(stub.seen) == [19]
+
+
+def test_a_key_that_had_a_row_lately_stays_a_suspect(
+    stub: Stub, client: UpstoxLtpClient, clock: VirtualClock
+) -> None:
+    keys = equity_keys(20)
+    client.quotes(keys)
+    stub.script = knowing_all_but(keys[7])
+    for _ in range(29):
+        clock.sleep(timedelta(minutes=1))
+        assert client.quotes(keys).requests > 1
+    clock.sleep(timedelta(minutes=1))
+    client.quotes(keys)
+    stub.seen.clear()
+    client.quotes(keys)
+    assert asked_keys(stub.seen) == [19], "half an hour without a row"
+
+
+def test_a_suspect_whose_request_failed_stays_apart(stub: Stub, client: UpstoxLtpClient) -> None:
+    keys = equity_keys(20)
+    stub.script = knowing_all_but(keys[7])
+    client.quotes(keys)
+    stub.script = failing_for(keys[7], error(502, ""))
+    assert list(client.quotes(keys).failed) == [keys[7]]
+    stub.script = quotes_of
+    stub.seen.clear()
+    client.quotes(keys)
+    assert asked_keys(stub.seen) == [19, 1]
+
+
+def test_a_provider_that_knows_nothing_for_a_moment_costs_nobody_the_next_slot(
+    stub: Stub, client: UpstoxLtpClient
+) -> None:
+    keys = equity_keys(183)
+    stub.script = lambda _: error(400, "UDAPI1087")
+    for _ in range(5):
+        response = client.quotes(keys)
+        assert response.requests < 40
+        assert "accepts no key at present" in str(response.error)
+        assert len(response.unknown) + len(response.failed) == 183
+
+    stub.script = quotes_of
+    assert len(client.quotes(keys).records) == 183
+
+
+def test_a_provider_that_recovers_while_it_is_searched_quarantines_nothing(
+    stub: Stub, client: UpstoxLtpClient
+) -> None:
+    keys = equity_keys(183)
+    refused = error(400, "UDAPI1087")
+    stub.script = in_turn(*[refused] * 12, quotes_of)
+    client.quotes(keys)
+    assert len(client.quotes(keys).records) == 183
+
+
+def test_refused_keys_are_known_to_the_next_process(
+    stub: Stub, clock: VirtualClock, tmp_path: Path
+) -> None:
+    keys = equity_keys(183)
+    stub.script = knowing_all_but(*keys[::9])
+    for expected in ("suspects", "suspects", "quarantined", "quarantined"):
+        refused_keys = RefusedKeys(clock, tmp_path / "keys" / "refused.json")
+        UpstoxLtpClient(api_for(stub.url, clock), clock, refused_keys).quotes(keys)
+        known = RefusedKeys(clock, tmp_path / "keys" / "refused.json").sort(keys)
+        assert list(getattr(known, expected)) == keys[::9]
+        assert len(known.ordinary) == 183 - 21
+    stub.seen.clear()
+    again = RefusedKeys(clock, tmp_path / "keys" / "refused.json")
+    assert UpstoxLtpClient(api_for(stub.url, clock), clock, again).quotes(keys).requests == 1
+
+
+# -- requests refused for their size or address -------------------------------------------------
+
+
+def taking_at_most(count: int, status: int) -> Script:
+    def script(seen: Seen) -> Scripted:
+        return quotes_of(seen) if len(seen.keys) <= count else Scripted(status, b"<html></html>")
+
+    return script
+
+
+@pytest.mark.parametrize("status", [404, 410, 413, 414, 431])
+def test_a_request_that_is_too_long_for_a_server_is_divided(
+    stub: Stub, client: UpstoxLtpClient, status: int
+) -> None:
+    keys = equity_keys(700)
+    stub.script = taking_at_most(150, status)
+    response = client.quotes(keys)
+    assert [quote.instrument_key for quote in response.records] == keys
+    assert response.requests == 1 + 2 + 4 + 1 + 2
+    assert response.error is None
+
+
+def test_a_key_that_is_refused_alone_fails_alone(stub: Stub, client: UpstoxLtpClient) -> None:
+    keys = equity_keys(100)
+    stub.script = failing_for(keys[30], Scripted(404, b""))
+    response = client.quotes(keys)
+    assert len(response.records) == 99
+    assert {key: problem.kind for key, problem in response.failed.items()} == {
+        keys[30]: FailureKind.NOT_FOUND
+    }
+    stub.seen.clear()
+    client.quotes(keys)
+    assert asked_keys(stub.seen) == [99, 1], "apart from the others"
+
+
+@pytest.mark.parametrize("status", [404, 410, 413, 414])
+def test_an_endpoint_that_is_gone_is_not_searched_for_ever(
+    stub: Stub, client: UpstoxLtpClient, status: int
+) -> None:
+    keys = equity_keys(500)
+    stub.script = lambda _: Scripted(status, b"")
+    for _ in range(5):
+        response = client.quotes(keys)
+        assert set(response.failed) == set(keys)
+        assert response.requests < 50
+        assert f"({status})" in str(response.error)
 
 
 # -- requests that fail ------------------------------------------------------------------------
@@ -256,7 +385,7 @@ def test_good_batches_outlive_a_failed_one(
     stub.script = failing_for(keys[600], response)
     found = client.quotes(keys)
     assert [q.instrument_key for q in found.records] == keys[:500] + keys[1000:]
-    assert found.failed == tuple(keys[500:1000])
+    assert list(found.failed) == keys[500:1000]
     assert found.error
     assert found.absent == ()
 
@@ -265,7 +394,7 @@ def test_a_partial_response_proves_no_absence(stub: Stub, client: UpstoxLtpClien
     stub.script = lambda seen: good({"X": row(RELIANCE)}, status="partial_success")
     response = client.quotes([RELIANCE, "NSE_EQ|A"])
     assert len(response.records) == 1
-    assert response.failed == ("NSE_EQ|A",)
+    assert list(response.failed) == ["NSE_EQ|A"]
     assert response.absent == ()
     assert "only a part" in str(response.error)
 
@@ -292,7 +421,7 @@ def test_request_refused_for_another_reason_is_reported(
 ) -> None:
     stub.script = in_turn(error(400, "UDAPI1028", "Invalid interval"))
     response = client.quotes(equity_keys(3))
-    assert response.failed == tuple(equity_keys(3))
+    assert list(response.failed) == equity_keys(3)
     assert "UDAPI1028: Invalid interval" in str(response.error)
     assert response.requests == 1
 

@@ -72,29 +72,22 @@ def test_accepted_forms(fields: dict[str, Any], expected: tuple[str, object]) ->
     ("fields", "reason"),
     [
         pytest.param({"last_price": None}, "last_price is missing", id="null price"),
-        pytest.param({"last_price": 0}, "last price 0.0 cannot be", id="zero price"),
-        pytest.param({"last_price": -1.5}, "last price -1.5 cannot be", id="negative price"),
-        pytest.param({"last_price": "-1.5"}, "last price -1.5 cannot be", id="negative as text"),
+        pytest.param({"last_price": 0}, "last_price 0 cannot be", id="zero price"),
+        pytest.param({"last_price": -1.5}, "last_price -1.5 cannot be", id="negative price"),
+        pytest.param({"last_price": "-1.5"}, "last_price -1.5 cannot be", id="negative as text"),
         pytest.param({"last_price": float("nan")}, "last_price is nan", id="NaN"),
         pytest.param({"last_price": float("inf")}, "last_price is inf", id="infinity"),
         pytest.param({"last_price": 1e300}, "last_price 1e+300 cannot be", id="absurd price"),
         pytest.param({"last_price": 10**400}, "cannot be that large", id="beyond any float"),
+        pytest.param({"last_price": 5e-324}, "last_price 4.94066e-324 cannot be", id="denormal"),
+        pytest.param({"last_price": 0.0099}, "last_price 0.0099 cannot be", id="below a tick"),
         pytest.param({"last_price": True}, "last_price is True", id="truth for a number"),
         pytest.param({"last_price": "1,304.10"}, "not a number", id="grouped digits"),
         pytest.param({"last_price": "nan"}, "not a number", id="NaN as text"),
         pytest.param({"last_price": "1e3"}, "not a number", id="exponent as text"),
         pytest.param({"last_price": "١٢"}, "not a number", id="other digits"),
         pytest.param({"last_price": ["x" * 500]}, "not a number", id="a list"),
-        pytest.param({"volume": None}, "volume is missing", id="null volume"),
-        pytest.param({"volume": -1}, "volume -1 cannot be", id="negative volume"),
-        pytest.param({"volume": 12.5}, "not a whole number", id="half a share"),
-        pytest.param({"volume": 2**63}, "cannot be", id="volume beyond the column"),
-        pytest.param({"volume": 10**400}, "cannot be", id="volume beyond any float"),
         pytest.param({"last_price": NESTED}, "not a number", id="brackets without end"),
-        pytest.param({"volume": False}, "volume is False", id="truth for a volume"),
-        pytest.param({"ltq": -3}, "ltq -3 cannot be", id="negative last quantity"),
-        pytest.param({"cp": -3}, "previous close -3.0 cannot be", id="negative previous close"),
-        pytest.param({"cp": float("nan")}, "cp is nan", id="NaN previous close"),
     ],
 )
 def test_rows_that_cannot_be_true_are_rejected(fields: dict[str, Any], reason: str) -> None:
@@ -107,26 +100,78 @@ def test_rows_that_cannot_be_true_are_rejected(fields: dict[str, Any], reason: s
     assert not read.absent
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        pytest.param({"volume": None}, "volume is missing", id="null volume"),
+        pytest.param({"volume": -1}, "volume -1 cannot be", id="negative volume"),
+        pytest.param({"volume": 12.5}, "not a whole number", id="half a share"),
+        pytest.param({"volume": 2**63}, "cannot be", id="volume beyond the column"),
+        pytest.param({"volume": 10**400}, "cannot be", id="volume beyond any float"),
+        pytest.param({"volume": False}, "volume is False", id="truth for a volume"),
+        pytest.param({"ltq": -3}, "ltq -3 cannot be", id="negative last quantity"),
+        pytest.param({"cp": -3}, "cp -3 cannot be", id="negative previous close"),
+        pytest.param({"cp": float("nan")}, "cp is nan", id="NaN previous close"),
+        pytest.param({"cp": 5e-324}, "cp 4.94066e-324 cannot be", id="denormal previous close"),
+        pytest.param({"cp": "n/a"}, "cp is 'n/a', not a number", id="previous close as words"),
+    ],
+)
+def test_a_field_that_cannot_be_costs_itself_and_not_the_quote(
+    fields: dict[str, Any], reason: str
+) -> None:
+    read = read_one(**fields)
+    (found,) = read.records
+    (name,) = fields
+    assert getattr(found, {"cp": "prev_close"}.get(name, name)) is None
+    assert found.last_price == row(RELIANCE)["last_price"]
+    (dropped,) = read.dropped_fields
+    assert dropped.instrument_key == RELIANCE
+    assert reason in dropped.reason
+    assert len(dropped.reason) < 120
+    assert not read.rejected
+
+
+def test_a_missing_volume_costs_itself() -> None:
+    data = row(RELIANCE)
+    del data["volume"]
+    read = read_quotes({"X": data}, [RELIANCE])
+    assert read.records[0].volume is None
+    assert read.dropped_fields == (RejectedRow(RELIANCE, "volume is missing"),)
+
+
 def test_key_without_a_row_is_absent() -> None:
     assert read_quotes({}, [RELIANCE]).absent == (RELIANCE,)
 
 
+def test_rows_of_other_keys_are_unrequested() -> None:
+    read = read_quotes({"X": row("NSE_EQ|OTHER")}, [RELIANCE])
+    assert read.unrequested == (RejectedRow("NSE_EQ|OTHER", "not requested"),)
+    assert read.absent == (RELIANCE,)
+
+
 @pytest.mark.parametrize(
-    ("extra", "expected"),
+    ("extra", "reason"),
     [
+        pytest.param({"last_price": 1}, "a row without instrument_token", id="no token"),
+        pytest.param(None, "null, not a row", id="null"),
+        pytest.param([1], "[1], not a row", id="a list"),
         pytest.param(
-            {"last_price": 1}, RejectedRow("X", "a row without instrument_token"), id="token"
+            row("NSE_EQ:INE002A01018"),
+            "a row whose instrument_token is 'NSE_EQ:INE002A01018'",
+            id="a colon for a bar",
         ),
-        pytest.param(None, RejectedRow("X", "a row without instrument_token"), id="null row"),
-        pytest.param(
-            row("NSE_EQ|OTHER"), RejectedRow("NSE_EQ|OTHER", "not requested"), id="unasked"
-        ),
+        pytest.param(row(2885), "a row whose instrument_token is 2885", id="a number"),
     ],
 )
-def test_rows_of_other_keys_are_unrequested(extra: object, expected: RejectedRow) -> None:
-    read = read_quotes({"X": extra}, [RELIANCE])
-    assert read.unrequested == (expected,)
-    assert read.absent == (RELIANCE,)
+def test_a_row_that_names_no_instrument_may_be_that_of_a_missing_key(
+    extra: object, reason: str
+) -> None:
+    read = read_quotes({"X": extra, "Y": row(NIFTY)}, [RELIANCE, NIFTY])
+    assert read.unrequested == (RejectedRow("X", reason),)
+    assert read.absent == ()
+    (aside,) = read.rejected
+    assert aside.instrument_key == RELIANCE
+    assert f"1 cannot be assigned, the first {reason}" in aside.reason
 
 
 def test_two_rows_of_one_key_must_agree() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.errors import (
     AccessDenied,
+    BatchRefused,
     DataFetchError,
     RateLimited,
     RequestRefused,
@@ -71,9 +72,13 @@ def refusal(status: int, body: bytes, **headers: str) -> DataFetchError:
             for code in ("UDAPI1087", "UDAPI100011", "UDAPI100095", "UDAPI1009", "UDAPI1011")
         ),
         pytest.param(200, failure("UDAPI1087"), UnknownInstrument, id="bad key in a 200"),
-        pytest.param(400, failure("UDAPI100043"), RequestRefused, id="501 keys"),
-        pytest.param(404, failure("UDAPI100060"), RequestRefused, id="no such route"),
-        pytest.param(414, b"<html>URI too long</html>", RequestRefused, id="414 page"),
+        pytest.param(400, failure("UDAPI100043"), BatchRefused, id="501 keys"),
+        pytest.param(404, failure("UDAPI100060"), BatchRefused, id="no such route"),
+        pytest.param(414, b"<html>URI too long</html>", BatchRefused, id="414 page"),
+        *(
+            pytest.param(status, b"", BatchRefused, id=str(status))
+            for status in (404, 410, 413, 431)
+        ),
         pytest.param(423, failure("UDAPI1"), RequestRefused, id="locked"),
         pytest.param(408, b"", UnusableResponse, id="the server gave up waiting"),
         pytest.param(302, b"", UnusableResponse, id="a redirect"),
