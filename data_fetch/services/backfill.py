@@ -179,8 +179,9 @@ class BackfillService:
                     continue
                 self._send(run, leases, in_flight)
                 for window, reply in in_flight.replies():
-                    leases.release(window)
                     run.queue.extendleft(reversed(self._take(run, window, reply)))
+                    # Not earlier: another run would not see in the ledger that it was requested.
+                    leases.release(window)
                     if window.instrument.instrument_key in run.unknown:
                         self._drop_unknown(run)
                     advance(run.progress())

@@ -268,6 +268,9 @@ class NoReporter:
     def slot(self, *_: Any) -> None:
         """What a slot came to."""
 
+    def polled(self, *_: Any) -> None:
+        """What a poll came to."""
+
 
 # More than can be under way at once.
 LONG_AGO, LATELY = date(2026, 4, 1), date(2026, 9, 15)
