@@ -4,6 +4,7 @@ import click
 
 from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, print_out, remark
 from data_fetch.cli.shared.range_options import options_text, range_options
+from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.core.candles.findings import Difference, Finding, FindingKind
 from data_fetch.core.spans import Spans, count
 from data_fetch.reading.coverage_audit import Audit, audit
@@ -37,7 +38,8 @@ def command(wanted: DayRange, repair: bool, as_json: bool) -> None:
     corrects their kinds, and deletes candles outside of every session. Exit status 3 when
     something was found and not repaired.
     """
-    found = audit(process_settings(), wanted, repair=repair)
+    settings = settings_to_store() if repair else process_settings()
+    found = audit(settings, wanted, repair=repair)
     if as_json:
         emit(found.document())
     else:

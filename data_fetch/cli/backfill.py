@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from data_fetch.cli.shared.calendar_lines import remark_on_provisional
 from data_fetch.cli.shared.output import (
     INCOMPLETE,
     REFUSED,
@@ -34,13 +35,13 @@ from data_fetch.cli.shared.output import (
     remark,
 )
 from data_fetch.cli.shared.range_options import options_text, range_options
+from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.failures import FailureGroup
 from data_fetch.core.runs import Outcome
 from data_fetch.reading.coverage_days import DEFAULT_DAYS, DayRange
 from data_fetch.reading.instants import ist_text
 from data_fetch.runtime.one_off import backfill_for
-from data_fetch.runtime.settings import process_settings
 from data_fetch.services.backfill import BackfillOrder, BackfillPlan
 from data_fetch.services.backfill_report import BackfillReport, Outage
 from data_fetch.services.backfill_report import Progress as BackfillProgress
@@ -77,7 +78,7 @@ def command(
         raise click.UsageError("--all and --symbols exclude each other.")
     if days and (wanted.first or wanted.last):
         raise click.UsageError("--days and --from/--to exclude each other.")
-    with backfill_for(process_settings(), RemarksOnly(), wanted.symbols) as backfill:
+    with backfill_for(settings_to_store(), RemarksOnly(), wanted.symbols) as backfill:
         first, last = replace(wanted, days=days or DEFAULT_DAYS).dates(backfill.today)
         plan = backfill.service.plan(
             BackfillOrder(
@@ -94,6 +95,7 @@ def command(
                 emit(plan_document(plan))
             else:
                 print_out(plan_sentence(plan))
+                remark_on_provisional(plan.provisional_sessions)
             return
         remark(plan_sentence(plan))
         with finishing_on_a_signal(backfill.stop), progress_bar(plan) as advance:
@@ -187,6 +189,7 @@ def plan_document(plan: BackfillPlan) -> dict[str, object]:
         "seconds": round(cost.duration.total_seconds(), 1),
         "held_back": plan.held_back,
         "next_attempt": ist_text(plan.next_attempt),
+        "provisional_sessions": [day.isoformat() for day in plan.provisional_sessions],
     }
 
 

@@ -7,6 +7,7 @@ from threading import Event
 import click
 
 from data_fetch.cli.shared.output import counted, emit, json_option, print_out, remark
+from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import (
     F_AND_O_STOCK,
@@ -117,7 +118,7 @@ def refresh(as_json: bool) -> None:
     # Only this command of the group needs a provider, which takes a second to load.
     from data_fetch.runtime.world import provider_for
 
-    settings = process_settings()
+    settings = settings_to_store()
     with provider_for(settings) as provider:
         now = provider.clock.now()
         result = refresh_calendar(

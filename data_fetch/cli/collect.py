@@ -13,10 +13,10 @@ from data_fetch.cli.shared.output import (
     remark,
 )
 from data_fetch.cli.shared.run_lines import failed_in, listed_in, unresolved_in
+from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.reading.instants import ist_text
 from data_fetch.runtime.one_off import quotes_for
-from data_fetch.runtime.settings import process_settings
 
 
 @click.command()
@@ -30,7 +30,7 @@ def command(once: bool, as_json: bool) -> None:
     Outside a session the rows are marked `off_session` and count for no coverage.
     Exit status 3 when a listed symbol has no quote, 4 when the provider refused them all.
     """
-    with quotes_for(process_settings(), RemarksOnly()) as quotes:
+    with quotes_for(settings_to_store(), RemarksOnly()) as quotes:
         run = quotes.try_to_collect()
     refused = run.outcome in {Outcome.FAILED, Outcome.MISSED}
     if as_json:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from data_fetch.cli.shared.output import emit, json_option, print_out
+from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.runtime.database_setup import set_up
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.database import migrations
@@ -24,7 +25,7 @@ def command() -> None:
 @json_option
 def upgrade(as_json: bool) -> None:
     """Bring the configured store's schema up to date; create what is missing."""
-    done = set_up(process_settings().store_url)
+    done = set_up(settings_to_store().store_url)
     if as_json:
         emit(
             {

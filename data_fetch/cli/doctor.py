@@ -119,6 +119,13 @@ def _failure(name: str, problem: DataFetchError) -> Check:
 
 def _settings(settings: Settings) -> Check:
     message = f"world {settings.world}, source {settings.data_source}, folder {settings.folder}"
+    if settings.warnings:
+        return Check(
+            "settings",
+            State.WARNING,
+            f"{message}; {'; '.join(settings.warnings)}",
+            "Correct the names in .env or in the environment, or remove them.",
+        )
     if settings.ignored_mongo_name is None:
         return Check("settings", State.OK, message)
     return Check(

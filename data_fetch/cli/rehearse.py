@@ -27,6 +27,7 @@ def command(
     """
     begin, end = _days(day, first, last)
     settings = process_settings()
+    remark("World     paper (invented prices): a rehearsal runs on a paper exchange of its own")
     progress = Progress(
         TextColumn("rehearsing {task.fields[day]}"),
         BarColumn(),

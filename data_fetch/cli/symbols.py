@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from data_fetch.cli.shared.output import RemarksOnly, emit, json_option, print_out
+from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.reading.polling_plan import PolledChains, polled_chains, polling_plan
 from data_fetch.runtime.chains import polling_for
 from data_fetch.runtime.settings import process_settings
@@ -64,7 +65,7 @@ def list_symbols(as_json: bool) -> None:
 @options
 def add(symbols: tuple[str, ...], **options: Any) -> None:
     """Poll SYMBOLS too. A paused one is polled again."""
-    with polling_for(process_settings(), RemarksOnly()) as (polling, now):
+    with polling_for(settings_to_store(), RemarksOnly()) as (polling, now):
         polling.add(symbols, changes(options), now)
         print_out(plan_line(polling_plan(polling)))
 
@@ -74,7 +75,7 @@ def add(symbols: tuple[str, ...], **options: Any) -> None:
 @options
 def set_symbol(symbol: str, **options: Any) -> None:
     """Change how SYMBOL is polled."""
-    with polling_for(process_settings(), RemarksOnly()) as (polling, now):
+    with polling_for(settings_to_store(), RemarksOnly()) as (polling, now):
         polling.change(symbol, changes(options), now)
         print_out(plan_line(polling_plan(polling)))
 
@@ -83,7 +84,7 @@ def set_symbol(symbol: str, **options: Any) -> None:
 @click.argument("symbols", nargs=-1, required=True)
 def pause(symbols: tuple[str, ...]) -> None:
     """Stop polling SYMBOLS until they are added again."""
-    with polling_for(process_settings(), RemarksOnly()) as (polling, now):
+    with polling_for(settings_to_store(), RemarksOnly()) as (polling, now):
         polling.pause(symbols, now)
         print_out(plan_line(polling_plan(polling)))
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import click
 
 from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, print_out, remark
+from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.settings import Settings
 from data_fetch.reading.universe import (
@@ -33,7 +34,7 @@ def command(from_master: bool, write: bool, as_json: bool) -> None:
     """
     if write and not from_master:
         raise click.UsageError("--write goes with --from-master.")
-    settings = process_settings()
+    settings = settings_to_store() if write else process_settings()
     if from_master:
         _derive(settings, write, as_json)
     else:

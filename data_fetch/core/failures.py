@@ -18,6 +18,7 @@ class FailureGroup(StrEnum):
     EMPTY = "empty"
     NETWORK = "network"
     REFUSED = "refused"
+    CONTRADICTED = "contradicted"
 
 
 class FailureKind(StrEnum):
@@ -26,6 +27,7 @@ class FailureKind(StrEnum):
     EMPTY_OBJECT = "empty_object"
     EMPTY_LIST = "empty_list"
     EMPTY_BODY = "empty_body"
+    EMPTY_DESPITE_TRADING = "empty_despite_trading"
     HTML = "html"
     NOT_JSON = "not_json"
     UNAUTHORISED = "unauthorised"
@@ -61,6 +63,7 @@ _GROUPS: Mapping[FailureKind, FailureGroup] = {
     FailureKind.EMPTY_OBJECT: FailureGroup.SCHEMA,
     FailureKind.EMPTY_LIST: FailureGroup.EMPTY,
     FailureKind.EMPTY_BODY: FailureGroup.SCHEMA,
+    FailureKind.EMPTY_DESPITE_TRADING: FailureGroup.CONTRADICTED,
     FailureKind.HTML: FailureGroup.SCHEMA,
     FailureKind.NOT_JSON: FailureGroup.SCHEMA,
     FailureKind.UNAUTHORISED: FailureGroup.AUTH,
@@ -86,6 +89,7 @@ _PREDICATES: Mapping[FailureKind, str] = {
     FailureKind.EMPTY_OBJECT: "returned an empty object",
     FailureKind.EMPTY_LIST: "returned an empty list",
     FailureKind.EMPTY_BODY: "returned an empty body",
+    FailureKind.EMPTY_DESPITE_TRADING: "returned nothing where there was trading",
     FailureKind.HTML: "returned HTML",
     FailureKind.NOT_JSON: "returned no JSON",
     FailureKind.UNAUTHORISED: "rejected the token",

@@ -2,6 +2,9 @@
 
 Values are read from the process environment, then from `.env` in the working folder. All
 problems are reported at once. Secrets are `SecretStr`: printing does not show them.
+
+Without a source and a token the paper exchange is used. A name or a file by which a source or a
+token was probably meant is a problem then, and a warning otherwise.
 """
 
 import re
@@ -11,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, quote, unquote, unquote_plus, urlsplit
 
-from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -24,7 +26,9 @@ from pydantic import (
     model_validator,
 )
 
+from data_fetch.core.env_file import misplaced_env_files, read_env_file
 from data_fetch.core.errors import SettingsInvalid
+from data_fetch.core.setting_names import SOURCE, TOKEN, meant_settings
 from data_fetch.core.world import World
 
 UPSTOX_URL = "https://api.upstox.com"
@@ -34,7 +38,8 @@ MONGO_NAMES = ("MONGODB_URI", "MONGO_URL")
 
 
 # A URL has its password before the host, or among the parameters.
-PASSWORD = re.compile(r"://[^:/@]*:([^@]*)@|[?&]\w*(?:password|secret)=([^&#]*)")
+PASSWORD = re.compile(r"://[^:/@]*:(.*)@|[?&]\w*(?:password|secret)=([^&#]*)")
+ENCODED = "write @ as %40, / as %2F and : as %3A in it"
 
 TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
@@ -45,7 +50,7 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise ValueError("has an impossible host or port") from None
+        raise ValueError(f"has an impossible host or port (of a password: {ENCODED})") from None
     return parts
 
 
@@ -53,13 +58,16 @@ def _is_http(url: str) -> str:
     parts = _split(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("is not an http(s) address")
-    if "@" in parts.netloc:
+    if "@" in url:
         raise ValueError("may not contain a user name or password")
     return url.rstrip("/")
 
 
 def _is_redis(url: SecretStr) -> SecretStr:
-    if _split(url.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
+    parts = _split(url.get_secret_value())
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        raise ValueError(f"has a password that ends too early: {ENCODED}")
+    if parts.scheme not in {"redis", "rediss", "unix"}:
         raise ValueError("is not a redis://, rediss:// or unix:// address")
     return url
 
@@ -94,6 +102,8 @@ class Settings(BaseModel):
 
     folder: Path
     token_in_environment: bool = False
+    world_reason: str = ""
+    warnings: tuple[str, ...] = ()
     ignored_mongo_name: str | None = None
 
     data_source: Literal["upstox", "nse", "paper"] = Field(validation_alias=env("DATA_SOURCE"))
@@ -157,6 +167,14 @@ class Settings(BaseModel):
         return World.PAPER if self.data_source == "paper" else World.LIVE
 
     @property
+    def notices(self) -> list[str]:
+        """Lines for people before anything is stored: the world and why it is this one, and
+        names that are nearly settings."""
+        prices = "invented prices" if self.world is World.PAPER else "real prices"
+        world = f"World     {self.world} ({prices}): {self.world_reason}"
+        return [world, *(f"Warning: {each}" for each in self.warnings)]
+
+    @property
     def data_folder(self) -> Path:
         return self.folder / "data"
 
@@ -183,6 +201,8 @@ class Settings(BaseModel):
             password = quote(self.postgres_password.get_secret_value(), safe="")
             account = f"{user}:{password}" if password else user
             where = f"{self.postgres_host}:{self.postgres_port}"
+            if "@" in where or "/" in where:
+                raise SettingsInvalid(["POSTGRES_HOST: is not the name of a host"])
             return f"postgresql://{account}@{where}/{quote(self.postgres_db, safe='')}"
         return self.embedded_store_url
 
@@ -208,46 +228,98 @@ class Settings(BaseModel):
 
         Raises SettingsInvalid, naming every problem and never a secret's value.
         """
-        in_file = read_env_file(folder / ".env")
+        env_file = folder / ".env"
+        in_file = read_env_file(env_file)
         # An empty value in the environment means "not set", as in most programs.
         in_environment = {name: value for name, value in environment.items() if value.strip()}
         merged = {**in_file, **in_environment}
+        meant = meant_settings(merged, SETTING_NAMES)
+        deciding = [name for name in meant if meant[name] in WORLD_SETTINGS]
+        problems: list[str] = []
+        if merged.keys().isdisjoint(WORLD_SETTINGS):
+            problems = [_unknown(name, meant[name]) for name in deciding] + _misplaced(folder)
+            meant = {name: meant[name] for name in meant if name not in deciding}
         try:
-            return cls.model_validate(
+            settings = cls.model_validate(
                 {
                     **merged,
                     "folder": folder,
                     "token_in_environment": "UPSTOX_ACCESS_TOKEN" in in_environment,
                     "ignored_mongo_name": next((n for n in MONGO_NAMES if n in merged), None),
+                    "world_reason": _world_reason(in_file, in_environment, env_file),
+                    "warnings": tuple(_unknown(name, meant[name]) for name in meant),
                 }
             )
         except ValidationError as invalid:
             raise SettingsInvalid(
-                [
+                problems
+                + [
                     f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
                     for e in invalid.errors()
                 ]
             ) from None
+        if problems:
+            raise SettingsInvalid(problems)
+        return settings
+
+
+# Every name by which a setting can be given.
+SETTING_NAMES = frozenset(
+    str(name)
+    for field in Settings.model_fields.values()
+    if isinstance(field.validation_alias, AliasChoices)
+    for name in field.validation_alias.choices
+)
+WORLD_SETTINGS = frozenset({SOURCE, TOKEN})
+IF_PAPER = f"For invented prices set {SOURCE}=paper"
+
+
+def _unknown(name: str, meant: str) -> str:
+    why = f". {IF_PAPER}" if meant in WORLD_SETTINGS else ""
+    return f"{name} is no setting: did you mean {meant}?{why}"
+
+
+def _misplaced(folder: Path) -> list[str]:
+    """Files by which settings were probably given, in a folder without `.env`."""
+    return [
+        f"{found} is not read: settings belong into {folder / '.env'}. {IF_PAPER}"
+        for found in misplaced_env_files(folder)
+        if found.parent == folder or _decides_a_world(found)
+    ]
+
+
+def _decides_a_world(env_file: Path) -> bool:
+    """Whether the `.env` of another folder chooses a world; False when it cannot be read."""
+    try:
+        names = read_env_file(env_file)
+    except SettingsInvalid:
+        return False
+    meant = meant_settings(names, SETTING_NAMES)
+    return not WORLD_SETTINGS.isdisjoint([*names, *meant.values()])
+
+
+def _world_reason(
+    in_file: Mapping[str, str], in_environment: Mapping[str, str], env_file: Path
+) -> str:
+    """Which setting decides the world, and where it is set."""
+    places = {"the environment": in_environment, str(env_file): in_file}
+    for name in (SOURCE, TOKEN):
+        place = next((place for place, values in places.items() if name in values), None)
+        if place is not None:
+            shown = f"{SOURCE}={places[place][SOURCE]}" if name == SOURCE else name
+            return f"{shown} is set in {place}"
+    file = str(env_file) if env_file.exists() else f"{env_file}, which does not exist,"
+    return f"neither {SOURCE} nor {TOKEN} is set in {file} or in the environment"
 
 
 def passwords_in(url: str) -> Iterator[str]:
-    """The passwords in *url*, each as written and decoded."""
+    """The passwords in *url*, each as written and decoded, and the parts of one with an @ in it:
+    whoever reads such a URL may take any @ for the end."""
     for found in PASSWORD.finditer(url):
-        written = found[1] or found[2] or ""
-        yield from (written, unquote(written), unquote_plus(written))
+        whole = found[1] or found[2] or ""
+        for written in (whole, *(whole.split("@") if found[1] else ())):
+            yield from (written, unquote(written), unquote_plus(written))
 
 
 def _revealed(secret: SecretStr | None) -> str:
     return "" if secret is None else secret.get_secret_value()
-
-
-def read_env_file(path: Path) -> dict[str, str]:
-    """The non-empty values of a `.env` file; none if there is no file.
-
-    Raises SettingsInvalid when the file exists and cannot be read.
-    """
-    try:
-        values = dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
-    except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsInvalid([f"{path} cannot be read ({type(problem).__name__})"]) from None
-    return {name: value for name, value in values.items() if value and value.strip()}

@@ -35,6 +35,8 @@ from data_fetch.runtime.calendars import calendar_for
 from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot
 
 PREVIOUS_CLOSE, DAY_OPEN = "previous-close", "day-open"
+# The name of a baseline where the first snapshot is later than the opening by more than this.
+FIRST_OF_DAY, AT_THE_OPEN = "first-of-day", timedelta(minutes=5)
 USUAL_OPENING = time(9, 15)
 
 
@@ -92,8 +94,9 @@ def chain_metrics(
 ) -> ChainMetrics:
     """The figures of the chain in force at *at*, with its build-up since *baseline*.
 
-    *baseline* is "previous-close", "day-open" or minutes ("15m"). Raises SetupError when no such
-    chain, or no snapshot for the baseline, is stored.
+    *baseline* is "previous-close", "day-open" or minutes ("15m"). Without a snapshot of the
+    opening "day-open" is the first one of the day, and named "first-of-day". Raises SetupError
+    when no such chain, or no snapshot for the baseline, is stored.
     """
     with store_of(settings) as store:
         chains = ChainStore(store)
@@ -123,6 +126,7 @@ def _compared_with(
             head.underlying, head.expiry, opening, now, ChainSource(head.source)
         )
         since = heads[0].timestamp if heads else found.timestamp
+        baseline = DAY_OPEN if since <= opening + AT_THE_OPEN else FIRST_OF_DAY
     else:
         since = now - timedelta(minutes=int(baseline.removesuffix("m")))
     snapshot = chains.snapshot_at(head.underlying, head.expiry, since, ChainSource(head.source))

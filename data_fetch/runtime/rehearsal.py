@@ -16,6 +16,7 @@ from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.settings import Settings
 from data_fetch.runtime.collector import Collector, collector_at
 from data_fetch.runtime.context import CollectorContext
+from data_fetch.runtime.lead import LeadKeeper
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.runtime.stores import store_for
 from data_fetch.runtime.world import exchange_at, provider_at
@@ -58,7 +59,8 @@ def rehearsal_for(
                 f"a scheduler collects into {store.name}",
                 hint="Stop it, or rehearse in another store.",
             )
-        stack.callback(leadership.release)
+        stop = Event()
+        lead = stack.enter_context(LeadKeeper(leadership, store.name, reporter.message, lost=stop))
         provider = provider_at(
             paper, clock, exchange.url, calendar, state_folder=folder, random=Random(0)
         )
@@ -68,9 +70,9 @@ def rehearsal_for(
             provider=provider,
             store=store,
             guard=fence,
-            leads=lambda: True,
+            leads=lead.leads,
             running_since=starts,
-            stop=Event(),
+            stop=stop,
         )
         collector = collector_at(context, reporter, last_recorded_slot=starts - MINUTE)
         if not collector.quotes.slots_on(first, last):

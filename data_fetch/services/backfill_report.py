@@ -89,8 +89,6 @@ class BackfillReport:
         self.done += 1
         self.answered += reply.problem is None
         self.outside += sum(outside.values())
-        if reply.complete and not len(reply.block):
-            self.failures[FailureGroup.EMPTY] += 1
         self.rejected_rows.update(reply.rejected_rows)
         self.without_open_interest += reply.without_open_interest
 

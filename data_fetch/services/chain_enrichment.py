@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from data_fetch.analytics.chain_pricing import price_dated
 from data_fetch.analytics.conventions import OWN
 from data_fetch.analytics.summary import Subject, summarise
-from data_fetch.core.chains.chains import Chain, ChainSource
+from data_fetch.core.chains.chains import Chain, ChainSource, DoubtfulLeg
 from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.storage.chains.snapshots import LegKey, Received
@@ -21,11 +21,18 @@ from data_fetch.storage.instruments.contracts import contract_keys, lots_at, und
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedResponse:
-    """The chains of one response, and when it was received; *rejected* counts impossible legs."""
+    """The chains of one response, its *rejected* legs, and when it was received."""
 
     chains: Sequence[Chain]
     received_at: datetime
-    rejected: int = 0
+    rejected: Sequence[DoubtfulLeg] = ()
+
+    def rejected_of(self, chain: Chain) -> int:
+        """How many legs *chain* has lost; a leg of unknown expiry is of the only chain there is."""
+        alone = len(self.chains) == 1
+        return sum(
+            leg.expiry == chain.expiry or (alone and leg.expiry is None) for leg in self.rejected
+        )
 
 
 class _TermsKey(NamedTuple):
@@ -81,9 +88,9 @@ class ChainEnricher:
                 received_at=response.received_at,
                 lot_size=term.lot_size,
                 instrument_keys=term.contracts,
-                rejected=response.rejected,
+                rejected=response.rejected_of(chain),
             )
-            for summary, (_, response), term in zip(summaries, each_chain, terms, strict=True)
+            for summary, (chain, response), term in zip(summaries, each_chain, terms, strict=True)
         ]
 
     def _look_up(self, each_chain: Sequence[tuple[Chain, ParsedResponse]]) -> list[_Terms]:

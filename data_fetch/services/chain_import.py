@@ -43,7 +43,15 @@ class ImportReport:
     legs: int = 0
     rejected: int = 0
     refused: list[Refused] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    remarked: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was noticed, with the number of documents, or the name of the only one."""
+        return [
+            f"{text} ({names[0]})" if len(names) == 1 else f"{text} ({len(names):,} documents)"
+            for text, names in self.remarked.items()
+        ]
 
 
 class CaptureTimes:
@@ -122,11 +130,12 @@ class ChainImport:
                 report.refused.append(Refused(document.name, "no_capture_time", why))
                 continue
             report.rejected += len(parsed.rejected)
-            report.remarks += [remark for remark in parsed.remarks if remark not in report.remarks]
+            for remark in parsed.remarks:
+                report.remarked.setdefault(remark, []).append(document.name)
             yield ParsedResponse(
                 chains=self._with_symbols(parsed.chains),
                 received_at=received_at,
-                rejected=len(parsed.rejected),
+                rejected=parsed.rejected,
             )
 
     def _undamaged(

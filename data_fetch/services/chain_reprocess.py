@@ -22,13 +22,15 @@ from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult
 class ReprocessReport:
     """The result of reprocessing.
 
-    *renewed* snapshots were written again, *added* ones are new, *confirming* bodies have the
-    content of the one before them; *failures* counts bodies without a chain, by kind.
+    *renewed* snapshots were written again, *added* ones are new, *unchanged* ones have the same
+    content and numbers as before, *confirming* bodies have the content of the one before them;
+    *failures* counts bodies without a chain, by kind.
     """
 
     bodies: int = 0
     renewed: int = 0
     added: int = 0
+    unchanged: int = 0
     confirming: int = 0
     failures: dict[str, int] = field(default_factory=dict)
 
@@ -108,9 +110,12 @@ class ChainReprocess:
         response = ParsedResponse(
             chains=[chain],
             received_at=stored.raw_response.received_at,
-            rejected=len(parsed.rejected),
+            rejected=parsed.rejected,
         )
         [received] = self._enricher.received([response])
+        if self._chains.holds(received):
+            report.unchanged += 1
+            return
         match self._chains.renew(received, run):
             case ReceiptResult.RENEWED:
                 report.renewed += 1
@@ -128,5 +133,8 @@ class ChainReprocess:
             stored=report.renewed + report.added,
             absent=unread,
             error=f"{unread} stored responses hold no chain" if unread else None,
-            details={"repeated": report.confirming, "faults": dict(report.failures)},
+            details={
+                "repeated": report.confirming + report.unchanged,
+                "faults": dict(report.failures),
+            },
         )

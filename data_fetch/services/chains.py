@@ -281,7 +281,7 @@ def _response(reply: ChainReply, chains: Sequence[Chain]) -> ParsedResponse:
     return ParsedResponse(
         chains=chains,
         received_at=reply.received_at,
-        rejected=len(reply.parsed.rejected),
+        rejected=reply.parsed.rejected,
     )
 
 

@@ -16,11 +16,11 @@ from data_fetch.cli.shared.output import (
     remark,
 )
 from data_fetch.cli.shared.range_options import symbols_option
+from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.core.chains.chains import Chain
 from data_fetch.core.chains.polls import Poll
 from data_fetch.reading.instants import exact_text
 from data_fetch.runtime.chains import chain_polls_for
-from data_fetch.runtime.settings import process_settings
 from data_fetch.services.chain_jobs import state_line
 
 
@@ -40,7 +40,7 @@ def command(once: bool, symbols: tuple[str, ...], expiries: int | None, as_json:
 
     Exit status 3 when a chain is not available, 4 when none is.
     """
-    with chain_polls_for(process_settings(), RemarksOnly(), symbols, expiries) as polling:
+    with chain_polls_for(settings_to_store(), RemarksOnly(), symbols, expiries) as polling:
         polls = list(polling)
     if as_json:
         emit({"polls": [document(poll) for poll in polls]})

@@ -8,9 +8,9 @@ import click
 
 from data_fetch.cli.chain.options import INSTANT
 from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, print_out, remark
+from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.reading.captured_chains import captured_documents
 from data_fetch.runtime.chains import chain_import_for
-from data_fetch.runtime.settings import process_settings
 from data_fetch.services.chain_import import ImportReport
 
 SHOWN_REFUSALS = 10
@@ -29,7 +29,7 @@ def command(files: tuple[Path, ...], at: datetime | None, as_json: bool) -> None
     nothing.
     Exit status 3 when a document was refused.
     """
-    settings = process_settings()
+    settings = settings_to_store()
     with chain_import_for(settings) as importer:
         reports = [(file, importer.store(captured_documents(file), at)) for file in files]
     if as_json:

@@ -5,8 +5,8 @@ from datetime import date, datetime
 import click
 
 from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, print_out, remark
+from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.runtime.chains import chain_reprocess_for
-from data_fetch.runtime.settings import process_settings
 from data_fetch.services.chain_reprocess import ReprocessReport
 
 DATE = click.DateTime(["%Y-%m-%d"])
@@ -30,7 +30,7 @@ def command(
     The times of receipt do not change. Exit status 3 when a response has no chain.
     """
     days = first.date() if first else date.min, last.date() if last else date.max
-    with chain_reprocess_for(process_settings()) as (reprocess, raw_store):
+    with chain_reprocess_for(settings_to_store()) as (reprocess, raw_store):
         bodies = raw_store.raw_responses(
             *days, symbol.upper() if symbol else None, source, report=remark
         )
@@ -48,6 +48,7 @@ def document(report: ReprocessReport) -> dict[str, object]:
         "bodies": report.bodies,
         "renewed": report.renewed,
         "added": report.added,
+        "unchanged": report.unchanged,
         "confirming": report.confirming,
         "faults": report.failures,
     }
@@ -59,6 +60,7 @@ def sentence(report: ReprocessReport) -> str:
     failures = ", ".join(f"{count} {failure}" for failure, count in sorted(report.failures.items()))
     return (
         f"{counted(report.bodies, 'raw response')}: {counted(report.renewed, 'snapshot')} "
-        f"rewritten, {report.added:,} added, {counted(report.confirming, 'confirmation')}"
+        f"rewritten, {report.unchanged:,} unchanged, {report.added:,} added, "
+        f"{counted(report.confirming, 'confirmation')}"
         f"{f'; without a chain: {failures}' if failures else ''}."
     )

@@ -11,9 +11,7 @@ from datetime import date
 from data_fetch.core.candles.candles import (
     CandleBlock,
     CandleInterval,
-    Kind,
     SessionCandles,
-    auction_kind,
     auction_rows,
     placed,
     rows_by_day,
@@ -59,7 +57,7 @@ def _shown(
     for day, row, end in rows_by_day(block.starts):
         session = calendar.session(day, F_AND_O_STOCK)
         tail = auction_rows(block, session, row, end)
-        traded = [place for place in tail if auction_kind(block, place, session) is Kind.AUCTION]
+        traded = [place for place in tail if block.volume[place]]
         if len(traded) > 1:
             yield day, False
         elif traded and not instrument.auction.seen(day):

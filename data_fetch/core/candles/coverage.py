@@ -31,23 +31,38 @@ class State(StrEnum):
     PRESENT = "present"
     NO_TRADE = "no_trade"
     SOURCE_EMPTY = "source_empty"
+    UNKNOWN_INSTRUMENT = "unknown_instrument"
     MISSED = "missed"
     PENDING = "pending"
     NOT_EXPECTED = "not_expected"
 
 
 # The states of a minute that is expected and has no candle.
-GAPS = (State.NO_TRADE, State.SOURCE_EMPTY, State.MISSED, State.PENDING)
+GAPS = (
+    State.NO_TRADE,
+    State.SOURCE_EMPTY,
+    State.UNKNOWN_INSTRUMENT,
+    State.MISSED,
+    State.PENDING,
+)
 # Begins the proof of minutes that are not expected because the calendar has their day closed.
 CLOSED_DAY = "calendar"
 # A request could bring a candle for these.
-REQUESTED_AGAIN = (State.MISSED, State.SOURCE_EMPTY, State.NOT_EXPECTED)
+REQUESTED_AGAIN = (
+    State.MISSED,
+    State.SOURCE_EMPTY,
+    State.UNKNOWN_INSTRUMENT,
+    State.NOT_EXPECTED,
+)
+# A complete response settles these.
+UNANSWERED = (State.MISSED, State.PENDING, State.UNKNOWN_INSTRUMENT)
 # Where two stores disagree about a minute, the state that stands first here is kept.
 STRONGEST_FIRST = (
     State.PRESENT,
     State.NO_TRADE,
     State.SOURCE_EMPTY,
     State.NOT_EXPECTED,
+    State.UNKNOWN_INSTRUMENT,
     State.MISSED,
     State.PENDING,
 )
@@ -174,7 +189,7 @@ def with_candles(known: DayCoverage, arrived: Spans, final: Spans) -> DayCoverag
 
 def with_no_trade(known: DayCoverage, still: Spans, proof: Proof) -> DayCoverage:
     """The day after volume proved that nothing was traded in the minutes *still*."""
-    lacking = (State.MISSED, State.SOURCE_EMPTY)
+    lacking = (State.MISSED, State.SOURCE_EMPTY, State.UNKNOWN_INSTRUMENT)
     return _set_state(known, still, State.NO_TRADE, proof, over=lacking)
 
 
@@ -195,8 +210,8 @@ def with_response(known: DayCoverage, proof: Proof) -> DayCoverage:
     Candles that are still provisional were not in the response, unless it is of the day
     itself: the provider's history begins on the next day.
     """
-    lacking = (State.MISSED, State.PENDING)
-    settled = _set_state(known, known.spans(*lacking), State.SOURCE_EMPTY, proof, over=lacking)
+    unanswered = known.spans(*UNANSWERED)
+    settled = _set_state(known, unanswered, State.SOURCE_EMPTY, proof, over=UNANSWERED)
     confirmations = known.confirmations + 1
     wait = min(RETRY_AFTER * 2 ** min(confirmations - 1, 8), LONGEST_WAIT)
     unconfirmed = settled.provisional and proof.at.astimezone(IST).date() > known.day
@@ -218,10 +233,40 @@ def with_failure(
     """
     if known.confirmations:
         return _attempted(known, at, error, max(at + first_wait, known.next_attempt or at))
-    wait = first_wait
-    if first_wait and known.last_error and known.last_attempt and known.next_attempt:
-        wait = max(first_wait, 2 * (known.next_attempt - known.last_attempt))
-    return _attempted(known, at, error, at + min(wait, LONGEST_WAIT))
+    wait = min(_doubled_wait(known, first_wait), LONGEST_WAIT)
+    return _attempted(known, at, error, at + wait)
+
+
+def with_contradicted_response(known: DayCoverage, error: str, at: datetime) -> DayCoverage:
+    """The day after a response without any candle of it, contradicted by what is stored.
+
+    It settles nothing, and nothing stays settled that such a response settled before.
+    """
+    of_the_day = at.astimezone(IST).date() == known.day
+    longest = LONGEST_SAME_DAY_WAIT if of_the_day else RETRY_AFTER
+    wait = min(_doubled_wait(known, SAME_DAY_WAIT), longest)
+    return _attempted(reopened(known), at, error, at + wait)
+
+
+def reopened(known: DayCoverage) -> DayCoverage:
+    """The day with what responses settled as empty to be fetched, at once."""
+    settled = (State.SOURCE_EMPTY, State.NOT_EXPECTED)
+    if not known.minutes(*settled):
+        return known
+    missed = _set_state(known, known.spans(*settled), State.MISSED, over=settled)
+    return replace(missed, confirmations=0, next_attempt=None)
+
+
+def with_unknown_instrument(
+    known: DayCoverage, error: str, proof: Proof, first_wait: timedelta
+) -> DayCoverage:
+    """The day after the provider no longer knew the key that it belongs to.
+
+    Nothing of it can be fetched; it is requested again at growing intervals all the same.
+    """
+    refused = with_failure(known, error, proof.at, first_wait)
+    missed = refused.spans(State.MISSED)
+    return _set_state(refused, missed, State.UNKNOWN_INSTRUMENT, proof, over=(State.MISSED,))
 
 
 def before_first_candle(known: DayCoverage) -> DayCoverage:
@@ -311,6 +356,13 @@ def _replace_state(known: DayCoverage, state: State, other: State) -> DayCoverag
         for one in known.intervals
     )
     return replace(known, intervals=intervals)
+
+
+def _doubled_wait(known: DayCoverage, first_wait: timedelta) -> timedelta:
+    """The wait after another failure in a row; none if the first one needs none."""
+    if first_wait and known.last_error and known.last_attempt and known.next_attempt:
+        return max(first_wait, 2 * (known.next_attempt - known.last_attempt))
+    return first_wait
 
 
 def _of_closed_day(one: CoverageInterval) -> bool:

@@ -3,9 +3,17 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import reduce
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.candles.coverage import GAPS, REQUESTED_AGAIN, DayCoverage, Proof, State
+from data_fetch.core.candles.coverage import (
+    GAPS,
+    REQUESTED_AGAIN,
+    CoverageInterval,
+    DayCoverage,
+    Proof,
+    State,
+)
 from data_fetch.core.market.session import Session
 
 
@@ -13,9 +21,11 @@ from data_fetch.core.market.session import Session
 class Gap:
     """The minutes from *first* to *end* (not included) of one day, missing for one *cause*.
 
-    *whole_day*: the gap is the whole session. *proof* is the newest of the interval, *attempts*
-    counts the requests that covered the day; *next_attempt* is None for at once, and where none
-    will be made. *last_error* is the reason why the last request for missed minutes failed.
+    *candles* is how many it lacks: on a day of two windows fewer than the minutes from *first* to
+    *end*. *whole_day*: the gap is the whole session. *proof* is the newest of the interval,
+    *attempts* counts the requests that covered the day; *next_attempt* is None for at once, and
+    where none will be made. *last_error* is the reason why the last request for missed minutes
+    failed.
     """
 
     instrument_key: str
@@ -23,6 +33,7 @@ class Gap:
     day: date
     first: int
     end: int
+    candles: int
     whole_day: bool
     cause: State
     proof: Proof | None
@@ -48,14 +59,14 @@ class BeforeFirstCandle:
 
 
 def gaps_of(known: DayCoverage, session: Session) -> list[Gap]:
-    """The gaps of one day, earliest first; that of a `day` candle is from open to close."""
+    """The gaps of one day, earliest first; that of a whole day is from open to close."""
     gaps: list[Gap] = []
     for one in known.intervals:
         if one.state not in GAPS:
             continue
         last = gaps[-1] if gaps else None
         if last is not None and (last.end, last.cause) == (one.first, one.state):
-            gaps[-1] = replace(last, end=one.end, proof=_newer(last.proof, one.proof))
+            gaps[-1] = _continued(last, one)
             continue
         gaps.append(
             Gap(
@@ -64,6 +75,7 @@ def gaps_of(known: DayCoverage, session: Session) -> list[Gap]:
                 day=known.day,
                 first=one.first,
                 end=one.end,
+                candles=one.end - one.first,
                 whole_day=False,
                 cause=one.state,
                 proof=one.proof,
@@ -72,12 +84,14 @@ def gaps_of(known: DayCoverage, session: Session) -> list[Gap]:
                 last_error=known.last_error if one.state is State.MISSED else None,
             )
         )
+    if not gaps or {one.state for one in known.intervals} != {gaps[0].cause}:
+        return gaps
+    # All of the day is missing for one cause, in whichever windows it was traded.
+    first, end = gaps[0].first, gaps[-1].end
     if known.interval is CandleInterval.DAY:
-        opens, closes = session.spans[0][0], session.spans[-1][1]
-        return [replace(gap, first=opens, end=closes, whole_day=True) for gap in gaps]
-    if len(gaps) == 1 and known.spans(*State) == ((gaps[0].first, gaps[0].end),):
-        return [replace(gaps[0], whole_day=True)]
-    return gaps
+        first, end = session.spans[0][0], session.spans[-1][1]
+    candles, proof = sum(gap.candles for gap in gaps), reduce(_newer, [gap.proof for gap in gaps])
+    return [replace(gaps[0], first=first, end=end, candles=candles, proof=proof, whole_day=True)]
 
 
 def runs(gaps: Sequence[Gap], trading_days: Sequence[date]) -> Iterator[list[Gap]]:
@@ -101,6 +115,15 @@ def runs(gaps: Sequence[Gap], trading_days: Sequence[date]) -> Iterator[list[Gap
         run.append(gap)
     if run:
         yield run
+
+
+def _continued(gap: Gap, one: CoverageInterval) -> Gap:
+    return replace(
+        gap,
+        end=one.end,
+        candles=gap.candles + one.end - one.first,
+        proof=_newer(gap.proof, one.proof),
+    )
 
 
 def _newer(one: Proof | None, other: Proof | None) -> Proof | None:

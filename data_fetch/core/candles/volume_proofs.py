@@ -24,7 +24,15 @@ class VolumeSeen:
     volume: int
 
 
-def still_spans(seen: Sequence[VolumeSeen]) -> Spans:
+@dataclass(frozen=True, slots=True)
+class FeedSeen:
+    """The quotes of all instruments, as known at an instant: any values that change with them."""
+
+    at: datetime
+    volume: tuple[float, ...]
+
+
+def still_spans(seen: Sequence[VolumeSeen | FeedSeen]) -> Spans:
     """The whole minutes of one day over which the volume did not change.
 
     *seen* are the quotes of that day, oldest first. Only minutes that lie wholly between two

@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Lock
 
 from data_fetch.core.clock import IST
+from data_fetch.core.env_file import read_env_file
 from data_fetch.core.errors import SettingsInvalid, TokenRejected
-from data_fetch.core.settings import read_env_file
 from data_fetch.sources.transport.jwt import token_claims
 
 TOKEN_NAME = "UPSTOX_ACCESS_TOKEN"

@@ -27,6 +27,20 @@ LedgerKey = tuple[str, date]
 
 
 @dataclass(frozen=True, slots=True)
+class UnsettledDays:
+    """The ledger rows that lack something (*days*); of the *settled* ones the number of minutes."""
+
+    days: Mapping[LedgerKey, DayCoverage]
+    settled: Mapping[LedgerKey, int]
+
+    def has_candles(self, instrument_key: str, day: date) -> bool:
+        """Whether a candle of that day is stored under that key."""
+        known = self.days.get((instrument_key, day))
+        present = known is not None and bool(known.minutes(State.PRESENT))
+        return present or (instrument_key, day) in self.settled
+
+
+@dataclass(frozen=True, slots=True)
 class CandleHoldings:
     """What the ledger counts: candles of expected minutes, how many of them are provisional,
     minutes that are missed, and the dates they reach from and to (None without any)."""
@@ -130,7 +144,14 @@ def _of(
 
 
 def _is_settled() -> ColumnElement[bool]:
-    open_counts = ("source_empty", "missed", "pending", "not_expected", "provisional")
+    open_counts = (
+        "source_empty",
+        "unknown_instrument",
+        "missed",
+        "pending",
+        "not_expected",
+        "provisional",
+    )
     return and_(*(coverage_table.c[name] == 0 for name in open_counts))
 
 
@@ -187,6 +208,7 @@ def ledger_row(known: DayCoverage, run_id: str, changed_at: datetime) -> tuple[A
         counts[State.PRESENT],
         counts[State.NO_TRADE],
         counts[State.SOURCE_EMPTY],
+        counts[State.UNKNOWN_INSTRUMENT],
         counts[State.MISSED],
         counts[State.PENDING],
         counts[State.NOT_EXPECTED],

@@ -5,7 +5,7 @@ that was killed has a row with what it stored, marked incomplete.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from sqlalchemy import Connection
@@ -29,13 +29,14 @@ from data_fetch.core.candles.evidence import (
     VolumeEvidence,
     after_request,
     answered,
+    reconsidered,
     with_first_candle,
 )
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import Session
 from data_fetch.core.market.session import KEY_PREFIXES
-from data_fetch.core.runs import SyncAttempt, SyncRun
+from data_fetch.core.runs import SyncAttempt, SyncRun, SyncState
 from data_fetch.storage.candles.candles import (
     Written,
     begin_candle_writing,
@@ -43,7 +44,7 @@ from data_fetch.storage.candles.candles import (
     merge_candles,
 )
 from data_fetch.storage.candles.coverage import (
-    LedgerKey,
+    UnsettledDays,
     candle_holdings,
     empty_days,
     load_days,
@@ -53,11 +54,22 @@ from data_fetch.storage.candles.coverage import (
     save_days,
     settled_lengths,
 )
+from data_fetch.storage.candles.evidence import StandingFeed, StoredEvidence
+from data_fetch.storage.candles.histories import Histories, follow_first_candle, histories
 from data_fetch.storage.candles.leases import DayLeases, last_attempts
-from data_fetch.storage.candles.volumes import StoredVolumes
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.instruments.auction import save_auction_days, with_auction_history
+from data_fetch.storage.instruments.instruments import is_listed
 from data_fetch.storage.runs import fold_attempts, record_runs, write_runs
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a response did to the candles; *fault*: why it is not believed about some of its days,
+    though it seemed complete."""
+
+    written: Written
+    fault: str | None = None
 
 
 class CandleRepository:
@@ -66,19 +78,37 @@ class CandleRepository:
     def __init__(self, store: Store, guard: Guard | None = None) -> None:
         self._store = store
         self._guard = guard
+        self._feed = StandingFeed()
 
     def with_auction_history(self, instruments: Sequence[Instrument]) -> list[Instrument]:
         """*instruments* with what the store has by now of their closing auctions."""
         with self._store.reading() as connection:
             return with_auction_history(connection, instruments)
 
+    def histories(
+        self,
+        instruments: Sequence[Instrument],
+        interval: CandleInterval,
+        first: date,
+        last: date,
+    ) -> Histories:
+        """What each of *instruments* was from *first* to *last*, as far as is known by now."""
+        with self._store.reading() as connection:
+            return histories(connection, instruments, interval, first, last)
+
+    def is_listed(self, instrument_key: str) -> bool:
+        """Whether the newest instrument master that was stored lists the instrument."""
+        with self._store.reading() as connection:
+            return is_listed(connection, instrument_key)
+
     def unsettled(
         self, instrument_keys: Sequence[str], interval: CandleInterval, first: date, last: date
-    ) -> tuple[dict[LedgerKey, DayCoverage], dict[LedgerKey, int]]:
-        """The ledger rows that lack something; for the others only their number of minutes."""
+    ) -> UnsettledDays:
+        """The ledger rows that lack something."""
         with self._store.reading() as connection:
             days = load_unsettled_days(connection, instrument_keys, interval, first, last)
-            return days, settled_lengths(connection, instrument_keys, interval, first, last)
+            settled = settled_lengths(connection, instrument_keys, interval, first, last)
+        return UnsettledDays(days, settled)
 
     def leases(self, run_id: str) -> DayLeases:
         """The days that a run requests, so that no other run requests them as well."""
@@ -100,7 +130,7 @@ class CandleRepository:
         run: SyncRun,
         attempt: SyncAttempt,
         expectation: Expectation,
-    ) -> Written:
+    ) -> Recorded:
         """Store the candles of a complete response about *days*, and what it settles."""
         judge = answered(Proof(by, run.run_id, provenance.fetched_at), expectation)
         return self._record(days, candles, provenance, judge, run, attempt, expectation)
@@ -115,10 +145,10 @@ class CandleRepository:
         run: SyncRun,
         attempt: SyncAttempt,
         expectation: Expectation,
-    ) -> Written:
+    ) -> Recorded:
         """Store the candles of an incomplete response; *fail* puts the failure into a row."""
 
-        def judge(known: DayCoverage, _: Session) -> DayCoverage:
+        def judge(known: DayCoverage, _session: Session, _contradiction: str | None) -> DayCoverage:
             return fail(known)
 
         return self._record(days, candles, provenance, judge, run, attempt, expectation)
@@ -170,7 +200,7 @@ class CandleRepository:
             changed = []
             for instrument in instruments:
                 days = _minutes_of(instrument, today, today)
-                evidence = _evidence(connection, days, run.run_id, expectation)
+                evidence = self._evidence(connection, days, run.run_id, expectation)
                 for day in expectation.days(
                     instrument, CandleInterval.MINUTE, today, today, ledger
                 ):
@@ -221,7 +251,7 @@ class CandleRepository:
         run: SyncRun,
         attempt: SyncAttempt,
         expectation: Expectation,
-    ) -> Written:
+    ) -> Recorded:
         key = days.instrument.instrument_key
         days = replace(days, instrument=days.instrument.with_auction_days(candles.auction_days))
         with self._store.writing(self._guard) as connection:
@@ -231,7 +261,7 @@ class CandleRepository:
             held = any(known.spans(State.PRESENT) for known in ledger.values())
             write = merge_candles if held else insert_candles
             written = write(connection, [candles.block], provenance)
-            evidence = _evidence(connection, days, run.run_id, expectation)
+            evidence = self._evidence(connection, days, run.run_id, expectation)
             changed = []
             for session in expectation.sessions(days.instrument, days.first, days.last):
                 known = ledger.get((key, session.day))
@@ -245,10 +275,37 @@ class CandleRepository:
             save_auction_days(connection, key, candles.auction_days, run.run_id)
             _update_empty_days(connection, days, run.run_id, provenance.fetched_at)
             if days.interval is CandleInterval.DAY:
-                _prove_minutes(connection, days, run.run_id, expectation)
+                self._reconsider_minutes(connection, days, run.run_id, expectation)
+            fault = None if attempt.error else _fault_of(changed, provenance.fetched_at)
+            if fault is not None:
+                attempt = replace(attempt, state=SyncState.FAILED, error=fault)
             write_runs(connection, [run])
             fold_attempts(connection, [attempt])
-        return written
+        return Recorded(written, fault)
+
+    def _reconsider_minutes(
+        self, connection: Connection, days: InstrumentDays, run_id: str, expectation: Expectation
+    ) -> None:
+        """Apply what the day candles of *days* prove of minutes that were requested before."""
+        key = days.instrument.instrument_key
+        minutes = _minutes_of(days.instrument, days.first, days.last)
+        evidence = self._evidence(connection, minutes, run_id, expectation)
+        ledger = load_unsettled_days(connection, [key], minutes.interval, days.first, days.last)
+        changed = []
+        for session in expectation.sessions(days.instrument, days.first, days.last):
+            known = ledger.get((key, session.day))
+            if known is None:
+                continue
+            proved = reconsidered(known, session, evidence)
+            if proved != known:
+                changed.append(proved)
+        save_days(connection, changed, run_id, expectation.now)
+
+    def _evidence(
+        self, connection: Connection, days: InstrumentDays, run_id: str, expectation: Expectation
+    ) -> VolumeEvidence:
+        stored = StoredEvidence(connection, days, self._feed)
+        return VolumeEvidence(stored, days.interval, run_id, expectation)
 
 
 def _minutes_of(instrument: Instrument, first: date, last: date) -> InstrumentDays:
@@ -265,29 +322,10 @@ def _update_empty_days(
     if oldest is not None:
         changed = with_first_candle(empty_days(connection, key, days.interval), oldest)
         save_days(connection, changed, run_id, changed_at)
+        follow_first_candle(connection, key)
 
 
-def _prove_minutes(
-    connection: Connection, days: InstrumentDays, run_id: str, expectation: Expectation
-) -> None:
-    """Apply what the day candles of *days* prove of minutes that were requested before."""
-    key = days.instrument.instrument_key
-    minutes = _minutes_of(days.instrument, days.first, days.last)
-    evidence = _evidence(connection, minutes, run_id, expectation)
-    ledger = load_unsettled_days(connection, [key], minutes.interval, days.first, days.last)
-    changed = []
-    for session in expectation.sessions(days.instrument, days.first, days.last):
-        known = ledger.get((key, session.day))
-        if known is None:
-            continue
-        proved = evidence.applied(known, session)
-        if proved != known:
-            changed.append(proved)
-    save_days(connection, changed, run_id, expectation.now)
-
-
-def _evidence(
-    connection: Connection, days: InstrumentDays, run_id: str, expectation: Expectation
-) -> VolumeEvidence:
-    stored = StoredVolumes(connection, days.instrument, days.first, days.last)
-    return VolumeEvidence(stored, days.interval, run_id, expectation)
+def _fault_of(judged: Sequence[DayCoverage], at: datetime) -> str | None:
+    """Why a complete response received *at* was not believed, as the newest of such days has it."""
+    errors = [one.last_error for one in judged if one.last_attempt == at and one.last_error]
+    return errors[-1] if errors else None

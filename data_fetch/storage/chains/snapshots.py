@@ -191,6 +191,21 @@ class ChainStore:
             write_runs(connection, [run])
         return result
 
+    def holds(self, received: Received) -> bool:
+        """Whether the receipt of that instant began a snapshot with this content and these
+        numbers: then `renew` would change nothing."""
+        chain = received.chain
+        head = self.head_of_receipt(
+            chain.underlying, chain.expiry, chain.source, received.received_at
+        )
+        if head is None or head.timestamp != received.received_at:
+            return False
+        if (head.content_hash, head.lot_size) != (content_hash(chain), received.lot_size):
+            return False
+        with self._store.reading() as connection:
+            stored = read_snapshot(connection, head)
+        return stored.summary == received.summary
+
     def _refuse_invented(self, connection: Connection, priced: Sequence[Received]) -> None:
         # Confirmations need no check: there is no stored content that they could confirm.
         underlyings = {each.chain.underlying for each in priced}

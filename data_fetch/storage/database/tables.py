@@ -214,6 +214,7 @@ class CoverageRow(Base):
     present: Mapped[int] = mapped_column(Integer)
     no_trade: Mapped[int] = mapped_column(Integer)
     source_empty: Mapped[int] = mapped_column(Integer)
+    unknown_instrument: Mapped[int] = mapped_column(Integer, server_default="0")
     missed: Mapped[int] = mapped_column(Integer)
     pending: Mapped[int] = mapped_column(Integer)
     not_expected: Mapped[int] = mapped_column(Integer)

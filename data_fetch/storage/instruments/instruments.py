@@ -8,10 +8,16 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Connection, Row, and_, delete, func, or_, select, update
 
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.instruments.lineage import KeyChange, detect_lineage, last_bearers, present_key
+from data_fetch.core.instruments.lineage import (
+    KeyChange,
+    detect_lineage,
+    last_bearers,
+    present_key,
+    recorded_once,
+)
 from data_fetch.core.instruments.universe import Universe, is_equity, resolve
 from data_fetch.core.world import World
 from data_fetch.storage.database.dialects import is_among
@@ -192,6 +198,14 @@ def earliest_listings(connection: Connection, instrument_keys: Sequence[str]) ->
     return {key: last + timedelta(days=1) for key, last in lacked.items() if last is not None}
 
 
+def is_listed(connection: Connection, instrument_key: str) -> bool:
+    """Whether the newest master lists the instrument."""
+    row = instruments_table.c
+    last_seen = connection.scalar(select(row.last_seen).where(row.instrument_key == instrument_key))
+    newest = last_master_date(connection)
+    return last_seen is not None and newest is not None and last_seen >= newest
+
+
 def lineage_of(connection: Connection, instrument_key: str) -> list[KeyChange]:
     """The changes in which *instrument_key* is the old or the new key, oldest first."""
     return [
@@ -201,8 +215,27 @@ def lineage_of(connection: Connection, instrument_key: str) -> list[KeyChange]:
 
 def key_changes(connection: Connection) -> list[KeyChange]:
     """Every stored change of name or ISIN, oldest first: a few hundred at most."""
-    rows = connection.execute(select(lineage_table).order_by(lineage_table.c.valid_from))
-    return [KeyChange(row.old_key, row.new_key, row.valid_from, row.reason) for row in rows]
+    rows = connection.execute(select(lineage_table))
+    return recorded_once(
+        KeyChange(row.old_key, row.new_key, row.valid_from, row.reason) for row in rows
+    )
+
+
+def has_predecessor(connection: Connection, instrument_key: str) -> bool:
+    """Whether the instrument had another key before."""
+    row = lineage_table.c
+    query = select(row.old_key).where(row.new_key == instrument_key, row.old_key != instrument_key)
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def move_change(connection: Connection, change: KeyChange, valid_from: date) -> None:
+    """Record that *change* is valid from another day on; inside a writing transaction."""
+    row = lineage_table.c
+    same = and_(row.old_key == change.old_key, row.new_key == change.new_key)
+    later = update(lineage_table).where(same, row.valid_from == change.valid_from)
+    # Another store may have noticed it on that very day.
+    connection.execute(delete(lineage_table).where(same, row.valid_from == valid_from))
+    connection.execute(later.values(valid_from=valid_from))
 
 
 def _admitted(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import urllib3
 from sqlalchemy import func, select
-from upstox_stub import Scripted, Stub
+from upstox_stub import Scripted, Stub, quotes_of
 
 from data_fetch.cli.main import main
 from data_fetch.core.clock import IST, ScaledClock
@@ -152,6 +152,9 @@ def test_the_live_world_refuses_the_paper_exchange(
     status, said = run(line, {**LIVE, "UPSTOX_BASE_URL": exchange.url})
 
     assert status == 2
+    assert said.startswith(
+        "World     live (real prices): DATA_SOURCE=upstox is set in the environment\n"
+    )
     assert f"{exchange.url} is a paper exchange" in said
     assert "UPSTOX_BASE_URL" in said
     assert stored_prices(tmp_path, World.LIVE) == {}
@@ -225,9 +228,34 @@ def test_the_paper_world_refuses_another_nse_site(
     assert "Unset NSE_BASE_URL" in said
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "collect --once --json",
+        "backfill --symbols NIFTY --from 2026-09-14 --to 2026-09-14 --json",
+        "chain collect --symbols NIFTY --once --json",
+        "universe --from-master --write",
+        "calendar refresh --json",
+        "symbols add RELIANCE",
+        "audit --repair --json",
+        "db upgrade --json",
+    ],
+)
+def test_the_first_line_of_a_command_that_stores_is_its_world(
+    run: Run, exchange: PaperExchange, line: str
+) -> None:
+    _, said = run(line, {"DATA_SOURCE": "paper", "UPSTOX_BASE_URL": exchange.url})
+
+    assert said.startswith(
+        "World     paper (invented prices): DATA_SOURCE=paper is set in the environment\n"
+    )
+
+
 def test_the_live_world_takes_a_server_without_the_mark(run: Run, provider: Stub) -> None:
     """Any server with Upstox's wire format may be named, not only Upstox's own."""
+    provider.script = quotes_of
+
     status, said = run("collect --once", {**LIVE, "UPSTOX_BASE_URL": provider.url})
 
-    assert status == 3
+    assert status == 0
     assert "paper exchange" not in said

@@ -21,6 +21,8 @@ from data_fetch.core.errors import Stopped, Unavailable
 from data_fetch.core.failures import FailureKind
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.runs import Outcome, SyncState
+from data_fetch.core.settings import Settings
+from data_fetch.runtime.sources import chain_providers
 from data_fetch.sources.upstox.chain_client import upstox_chain_client
 from data_fetch.storage.database.tables import ChainReceiptRow, ChainSnapshotRow, OptionChainData
 from data_fetch.storage.runs import recent_runs, statuses
@@ -477,13 +479,25 @@ def test_with_zero_days_no_raw_response_is_stored(database_url: str, tmp_path: P
         assert list(env.raw_store.raw_responses(date.min, date.max)) == []
 
 
-def test_the_site_alone_is_used_without_a_token(sqlite_url: str, tmp_path: Path) -> None:
-    """Upstox's failure, which is no news there, would stand for the one of the site."""
-    with chain_env(sqlite_url, tmp_path, MORNING, DATA_SOURCE="nse") as env:
-        env.faults(fault("nse-403", NSE_CHAIN))
+@pytest.mark.parametrize(
+    ("settings", "sources"),
+    [
+        pytest.param({"UPSTOX_ACCESS_TOKEN": "x"}, ["upstox", "nse"], id="a token"),
+        pytest.param(
+            {"UPSTOX_ACCESS_TOKEN": "x", "NSE_ENABLED": "false"}, ["upstox"], id="without the site"
+        ),
+        pytest.param(
+            {"UPSTOX_ACCESS_TOKEN": "x", "DATA_SOURCE": "nse"}, ["nse", "upstox"], id="site first"
+        ),
+        pytest.param({"DATA_SOURCE": "nse"}, ["nse"], id="no token"),
+    ],
+)
+def test_the_sources_in_their_order(
+    env: ChainEnv, tmp_path: Path, settings: dict[str, str], sources: list[str]
+) -> None:
+    """Without a token Upstox's failures would hide those of the chosen site."""
+    loaded = Settings.load(settings, tmp_path)
 
-        poll = env.service().poll(env.target())
+    providers = chain_providers(loaded, env.api, env.clock, env.exchange.url, tmp_path)
 
-        assert poll.failures == {ChainSource.NSE: FailureKind.FORBIDDEN}
-        assert poll.error is not None
-        assert "NSE returned 403" in poll.error
+    assert [each.source.value for each in providers] == sources

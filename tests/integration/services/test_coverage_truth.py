@@ -19,6 +19,7 @@ from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import DatabaseCopies
+from sqlalchemy import select
 
 from data_fetch.core.candles.candles import CandleInterval, Kind
 from data_fetch.core.candles.coverage import DayCoverage
@@ -33,6 +34,7 @@ from data_fetch.services.backfill import BackfillOrder, BackfillPlan
 from data_fetch.sources.upstox.candle_endpoints import INTRADAY
 from data_fetch.storage.candles.audit import recount
 from data_fetch.storage.candles.coverage_counts import CoverageQuery
+from data_fetch.storage.database.tables import LtpData
 
 EXAMPLES, EXAMPLES_ON_POSTGRES = times(75, 5000), times(10, 400)
 
@@ -231,9 +233,10 @@ class Oracle:
         brings = brings and (self._minutes or trouble != "future-candles")
         symbol = window.instrument.symbol
         now = self._env.clock.now()
-        for (name, day), known in self.days.items():
-            if name != symbol or not window.first <= day <= window.last:
-                continue
+        own = [day for name, day in self.days if name == symbol]
+        asked = [day for day in own if window.first <= day <= window.last]
+        for day in asked:
+            known = self.days[symbol, day]
             shown = self._shown(symbol, day, holes) if brings else set()
             self.stored.setdefault((symbol, day), set()).update(shown)
             bars = shown & set(known.states)
@@ -250,6 +253,12 @@ class Oracle:
             known.turn(self._without_trade(symbol, day, known), "no_trade")
             known.attempts += 1
             known.failed = not complete
+            if complete and not bars and self._contradicted(symbol, day, known):
+                known.failed = True
+                if settled := known.having("source_empty", "not_expected"):
+                    known.turn(settled, "missed")
+                    known.confirmations = 0
+                continue
             if complete and now >= known.over + timedelta(minutes=5):
                 known.confirmations += 1
                 known.turn(known.having("missed", "pending"), "source_empty")
@@ -360,6 +369,35 @@ class Oracle:
             if before.timestamp() <= start
             and any(after.timestamp() >= start + 60 and hint == volume for after, hint in seen)
         }
+
+    def _contradicted(self, symbol: str, day: date, known: TrueDay) -> bool:
+        """Whether stored rows show trading on a day of which an answer had no bar."""
+        published = self._env.clock.now() - timedelta(minutes=5)
+        if any(start < published.timestamp() for start in known.having("present")):
+            return True
+        trading = {start for start, (now, *_) in self.rows(symbol, day).items() if now}
+        of_an_index = self.listing(symbol).isin is None
+        seen = {
+            volume
+            for at, volume in self.seen[symbol]
+            if at < published and int(at.timestamp()) // 60 * 60 in trading
+        }
+        if len(seen) > 1 and not of_an_index:
+            return True
+        if self._env.clock.now() < known.over + timedelta(minutes=5):
+            return False
+        if of_an_index and self._prices_seen(symbol, trading) > 1:
+            return True
+        older = any(self.stored.get((symbol, each)) for name, each in self.days
+                    if name == symbol and each < day)  # fmt: skip
+        return not of_an_index and older and self._minutes and (symbol, day) in self.day_candles
+
+    def _prices_seen(self, symbol: str, trading: set[int]) -> int:
+        """How many prices the stored quotes of these minutes have."""
+        query = select(LtpData.ltp, LtpData.timestamp).where(LtpData.symbol == symbol)
+        with self._env.store.reading() as connection:
+            rows = connection.execute(query).all()
+        return len({price for price, slot in rows if int(slot.timestamp()) in trading})
 
     def _all_is_stored(
         self, symbol: str, day: date, known: TrueDay, seen: Sequence[tuple[datetime, int]]

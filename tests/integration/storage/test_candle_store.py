@@ -14,7 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import ClauseElement, select, text
 
-from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
+from data_fetch.core.candles.candles import (
+    CandleBlock,
+    CandleInterval,
+    InstrumentDays,
+    Kind,
+    Provenance,
+)
 from data_fetch.core.errors import BadRecord, StoreUnreachable
 from data_fetch.core.market.calendar import MarketCalendar, group_of
 from data_fetch.core.market.session import instant_of, midnight_number, minute_number
@@ -33,7 +39,7 @@ from data_fetch.storage.candles.candles import (
     revisions,
     revisions_on,
 )
-from data_fetch.storage.candles.volumes import StoredVolumes
+from data_fetch.storage.candles.evidence import StandingFeed, StoredEvidence
 from data_fetch.storage.database import binary_copy
 from data_fetch.storage.database.store import Store, open_store
 
@@ -54,7 +60,7 @@ class Values:
     low: float = 2989.0
     close: float = 2991.1
     volume: int = 12_000
-    oi: int = 0
+    oi: int | None = 0
     kind: Kind = Kind.TRADED
 
 
@@ -203,6 +209,19 @@ def test_a_difference_in_any_value_is_a_correction(store: Store, name: str) -> N
     assert merged(store, [block({0: changed})], came(1, final=False)) == Written(revised=1)
 
     assert getattr(read(store)[0], name) == getattr(changed, name)
+
+
+@pytest.mark.parametrize("write", [merged, inserted])
+def test_an_unknown_open_interest_is_stored_and_known_later(store: Store, write: Any) -> None:
+    unknown, known = replace(SAME, oi=None), replace(SAME, oi=5)
+    assert write(store, [block({0: unknown, 1: SAME})], came(0, final=True)) == Written(inserted=2)
+    assert [row.oi for row in read(store).values()] == [None, SAME.oi]
+
+    assert merged(store, [block({0: unknown})], came(1, final=True)) == Written()
+    assert merged(store, [block({0: known})], came(2, final=True)) == Written(revised=1)
+
+    assert read(store)[0].oi == 5
+    assert read(store, as_of=AT + timedelta(seconds=1))[0].oi is None
 
 
 def test_a_confirmed_candle_has_the_source_of_the_history_and_its_first_arrival(
@@ -368,9 +387,12 @@ def test_the_volume_of_a_session_is_the_sum_of_its_minutes(store: Store) -> None
     )
 
     with store.reading() as connection:
-        assert StoredVolumes(connection, STOCK, DAY, DAY).of_minutes(session) == 6_000_000_000
-        other = replace(STOCK, instrument_key="NONE")
-        assert StoredVolumes(connection, other, DAY, DAY).of_minutes(session) == 0
+        for of, volume in ((STOCK, 6_000_000_000), (replace(STOCK, instrument_key="NONE"), 0)):
+            days = InstrumentDays(
+                instrument=of, interval=CandleInterval.MINUTE, first=DAY, last=DAY
+            )
+            stored = StoredEvidence(connection, days, StandingFeed())
+            assert stored.of_minutes(session) == volume
 
 
 def test_reading_takes_one_instrument_one_interval_and_a_half_open_range(store: Store) -> None:
@@ -494,6 +516,7 @@ offers = st.lists(
             st.builds(
                 Values,
                 close=st.sampled_from([1.0, 2.0]),
+                oi=st.sampled_from([0, None]),
                 kind=st.sampled_from([Kind.TRADED, Kind.CARRIED]),
             ),
         ),

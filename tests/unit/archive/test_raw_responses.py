@@ -245,6 +245,45 @@ def test_a_record_that_was_damaged_hides_no_other(
     assert len(remarks) == 1
 
 
+SIZE_FIELD = slice(16, 24)
+
+
+@pytest.mark.parametrize(
+    ("place", "by"),
+    [
+        pytest.param(slice(0, 4), bytes(4), id="the header is gone"),
+        pytest.param(SIZE_FIELD, (7).to_bytes(8, "little"), id="the size is too small"),
+        pytest.param(SIZE_FIELD, (90).to_bytes(8, "little"), id="the size ends in the middle"),
+        pytest.param(SIZE_FIELD, (10**9).to_bytes(8, "little"), id="the size is beyond the file"),
+        pytest.param(SIZE_FIELD, b"\xff" * 8, id="the size is negative"),
+        pytest.param(slice(0, 70), bytes(70), id="the beginning is zeros"),
+    ],
+)
+def test_reading_goes_on_after_damage(
+    raw_store: RawResponseStore, tmp_path: Path, place: slice, by: bytes
+) -> None:
+    """One member of five cannot be found any more."""
+    starts = []
+    for second in range(5):
+        file = tmp_path / FILE
+        starts.append(file.stat().st_size if file.exists() else 0)
+        raw_store.append([response(second, b"body %d" % second)])
+    stored = bytearray((tmp_path / FILE).read_bytes())
+    member = memoryview(stored)[starts[2] : starts[3]]
+    member[place] = by
+    del member
+    (tmp_path / FILE).write_bytes(stored)
+    remarks: list[str] = []
+
+    RawResponseStore(tmp_path, 3).append([response(5, b"body 5")])
+    read = list(raw_store.raw_responses(TODAY, TODAY, report=remarks.append))
+
+    kept = [one.raw_response.body for one in read]
+    assert kept == [b"body 0", b"body 1", b"body 3", b"body 4", b"body 5"]
+    [remark] = remarks
+    assert f"is damaged from byte {starts[2]} to byte {starts[3]}" in remark
+
+
 def keep_many(folder: Path, name: str, count: int) -> None:
     raw_store = RawResponseStore(folder, 3)
     for second in range(count):

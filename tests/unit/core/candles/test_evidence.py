@@ -13,6 +13,7 @@ from data_fetch.core.candles.evidence import (
     VolumeEvidence,
     after_request,
     answered,
+    reconsidered,
     with_first_candle,
 )
 from data_fetch.core.candles.expectation import Expectation
@@ -21,12 +22,13 @@ from data_fetch.core.clock import IST
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, Segment, Session, group_of
 from data_fetch.core.market.session import minute_number
+from data_fetch.core.spans import Spans
 
 DAY = date(2026, 9, 15)
 EVENING = datetime(2026, 9, 15, 12, 0, tzinfo=UTC)
 NOON = datetime(2026, 9, 15, 6, 30, tzinfo=UTC)
 CALENDAR = MarketCalendar.reviewed()
-MINUTE = CandleInterval.MINUTE
+MINUTE, DAYS = CandleInterval.MINUTE, CandleInterval.DAY
 STOCK = Instrument(
     instrument_key="NSE_EQ|A",
     live_key="NSE_EQ|A",
@@ -42,6 +44,9 @@ class Volumes:
     quotes: Sequence[VolumeSeen] = ()
     day: int | None = None
     minutes: int = 0
+    standing: Spans = ()
+    older: bool = True
+    moved: bool = False
 
     def of_quotes(self, day: date) -> Sequence[VolumeSeen]:
         return self.quotes
@@ -51,6 +56,18 @@ class Volumes:
 
     def of_minutes(self, session: Session) -> int:
         return self.minutes
+
+    def of_standing_feed(self, day: date) -> Spans:
+        return self.standing
+
+    def has_minutes(self, day: date) -> bool:
+        return bool(self.minutes)
+
+    def has_older(self, day: date) -> bool:
+        return self.older
+
+    def prices_moved(self, session: Session) -> bool:
+        return self.moved
 
 
 def session(of: Instrument = STOCK) -> Session:
@@ -137,20 +154,22 @@ def test_nothing_is_proved_of_an_index_or_of_a_day_candle() -> None:
 def test_a_complete_response_settles_a_finished_day_and_not_one_in_progress() -> None:
     proof = Proof("a complete answer", "run", EVENING)
     judge = answered(proof, Expectation(CALENDAR, EVENING))
-    settled = after_request(day_without(5), session(), (), (), evidence(Volumes()), judge)
+    [(opens, closes)] = session().spans
+    before, tail = day_without(375), ((opens + 5, closes),)
+    settled = after_request(before, session(), tail, tail, evidence(Volumes()), judge)
 
     assert settled.minutes(State.SOURCE_EMPTY) == 5
     assert settled.confirmations == 1
 
     judge = answered(replace(proof, at=NOON), Expectation(CALENDAR, NOON))
-    before = day_without(5, NOON)
+    before = day_without(375, NOON)
     running = after_request(before, session(), (), (), evidence(Volumes(), NOON), judge)
     assert running.minutes(State.SOURCE_EMPTY) == 0
     assert running.attempts == 1
 
 
 def test_a_complete_day_is_not_judged() -> None:
-    def judge(known: DayCoverage, _: Session) -> DayCoverage:
+    def judge(known: DayCoverage, _session: Session, _contradiction: str | None) -> DayCoverage:
         raise AssertionError(known)
 
     before = day_without(0)
@@ -162,10 +181,93 @@ def test_empty_days_before_the_first_candle_are_not_expected() -> None:
     proof = Proof("a complete answer", "run", EVENING)
     judge = answered(proof, Expectation(CALENDAR, EVENING))
     nothing = Expectation(CALENDAR, EVENING).day(STOCK.instrument_key, MINUTE, session(), None)
-    empty = judge(nothing, session())
+    empty = judge(nothing, session(), None)
 
     [earlier] = with_first_candle([empty], DAY + timedelta(days=1))
     assert earlier.minutes(State.NOT_EXPECTED) == empty.minutes(State.SOURCE_EMPTY)
     assert list(with_first_candle([earlier], DAY + timedelta(days=1))) == []
     [later] = with_first_candle([earlier], DAY - timedelta(days=1))
     assert later == empty
+
+
+RISING = quotes(("09:16", 100), ("11:00", 250))
+RUNNING = quotes(("11:58", 100), ("11:59", 250))
+SHOWN_BY_QUOTES = "the response has no candles of the day, but stored quotes show trades"
+
+
+@pytest.mark.parametrize(
+    ("of", "now", "interval", "volumes", "shown"),
+    [
+        pytest.param(STOCK, EVENING, MINUTE, Volumes(), None, id="nothing is stored"),
+        pytest.param(STOCK, EVENING, MINUTE, Volumes(RISING), "quotes", id="rising volumes"),
+        pytest.param(
+            STOCK, EVENING, MINUTE, Volumes(quotes(("09:16", 9), ("11:00", 9))), None, id="the same"
+        ),
+        pytest.param(
+            STOCK, EVENING, MINUTE, Volumes(quotes(("09:08", 1), ("09:16", 9))), None, id="pre-open"
+        ),
+        pytest.param(
+            STOCK, EVENING, MINUTE, Volumes(quotes(("15:29", 1), ("15:36", 9))), None, id="after it"
+        ),
+        pytest.param(STOCK, NOON, MINUTE, Volumes(RISING), "quotes", id="of the running day"),
+        pytest.param(STOCK, NOON, MINUTE, Volumes(RUNNING), None, id="too new to be published"),
+        pytest.param(STOCK, EVENING, DAYS, Volumes(RISING), "quotes", id="quotes, no day candle"),
+        pytest.param(STOCK, EVENING, MINUTE, Volumes(day=5), "whole day", id="a day candle"),
+        pytest.param(STOCK, EVENING, MINUTE, Volumes(day=0), None, id="a day without volume"),
+        pytest.param(
+            STOCK, EVENING, MINUTE, Volumes(day=5, older=False), None, id="the first minutes"
+        ),
+        pytest.param(STOCK, EVENING, DAYS, Volumes(minutes=5), "minutes", id="minutes of the day"),
+        pytest.param(INDEX, EVENING, MINUTE, Volumes(), None, id="an index, alone"),
+        pytest.param(
+            INDEX, EVENING, MINUTE, Volumes(moved=True), "quotes moved", id="quotes of an index"
+        ),
+        pytest.param(INDEX, NOON, MINUTE, Volumes(moved=True), None, id="an index, while it runs"),
+    ],
+)
+def test_an_empty_response_against_stored_rows_is_a_fault(
+    of: Instrument, now: datetime, interval: CandleInterval, volumes: Volumes, shown: str | None
+) -> None:
+    empty = Expectation(CALENDAR, now).day(of.instrument_key, interval, session(of), None)
+
+    fault = evidence(volumes, now, interval).contradiction(empty, session(of))
+
+    assert fault is None if shown is None else shown in (fault or "")
+
+
+def test_stored_candles_contradict_an_empty_response() -> None:
+    assert evidence(Volumes()).contradiction(day_without(5), session()) is not None
+
+
+def test_a_contradicted_response_settles_nothing() -> None:
+    judge = answered(Proof("a response", "run", EVENING), Expectation(CALENDAR, EVENING))
+    before = day_without(375)
+
+    after = after_request(before, session(), (), (), evidence(Volumes(RISING)), judge)
+
+    assert (after.minutes(State.MISSED), after.confirmations) == (375, 0)
+    assert (after.attempts, after.last_error) == (1, SHOWN_BY_QUOTES)
+    assert after.next_attempt == EVENING + timedelta(minutes=5)
+
+
+def test_what_it_settled_before_is_to_be_fetched_again() -> None:
+    judge = answered(Proof("a response", "run", EVENING), Expectation(CALENDAR, EVENING))
+    settled = after_request(
+        day_without(375), session(), (), (), evidence(Volumes(older=False)), judge
+    )
+    assert settled.minutes(State.SOURCE_EMPTY) == 375
+
+    again = reconsidered(settled, session(), evidence(Volumes(day=5)))
+
+    assert (again.minutes(State.MISSED), again.next_attempt) == (375, None)
+    assert reconsidered(settled, session(), evidence(Volumes())) == settled
+
+
+def test_minutes_of_a_standing_feed_are_not_proved_to_have_no_trade() -> None:
+    opens = minute_number(at("09:15"))
+    still = quotes(("09:15", 7), ("09:18", 7))
+    standing = ((opens + 1, opens + 2),)
+
+    after = evidence(Volumes(still, standing=standing)).applied(day_without(4), session())
+
+    assert after.spans(State.NO_TRADE) == ((opens, opens + 1), (opens + 2, opens + 3))

@@ -17,7 +17,8 @@ from data_fetch.core.market.calendar import F_AND_O_STOCK, MarketCalendar
 from data_fetch.core.spans import Spans
 
 DAY = date(2025, 6, 10)
-SESSION = MarketCalendar.reviewed().session(DAY, F_AND_O_STOCK)
+CALENDAR = MarketCalendar.reviewed()
+SESSION = CALENDAR.session(DAY, F_AND_O_STOCK)
 ((FIRST, END),) = SESSION.spans
 AT = datetime(2025, 6, 11, 4, tzinfo=UTC)
 OLD, NEW = Proof("answer", "run-1", AT), Proof("answer", "run-2", AT + timedelta(days=1))
@@ -25,6 +26,7 @@ LETTERS = {
     "P": State.PRESENT,
     "N": State.NO_TRADE,
     "E": State.SOURCE_EMPTY,
+    "U": State.UNKNOWN_INSTRUMENT,
     "M": State.MISSED,
     "w": State.PENDING,
     "-": State.NOT_EXPECTED,
@@ -126,6 +128,25 @@ def test_the_gap_of_a_day_candle_is_from_open_to_close() -> None:
     missing = (CoverageInterval(midnight, after, State.MISSED),)
     (gap,) = gaps_of(day("M", interval=CandleInterval.DAY, intervals=missing), SESSION)
     assert (gap.first, gap.end, gap.whole_day) == (FIRST, END, True)
+
+
+def test_a_whole_day_of_two_windows_is_one_gap() -> None:
+    """On 2021-02-24 the exchange was closed from 11:40 to 15:45."""
+    halted = CALENDAR.session(date(2021, 2, 24), F_AND_O_STOCK)
+    (opens, stops), (resumes, closes) = halted.spans
+    missing = tuple(
+        CoverageInterval(first, end, State.SOURCE_EMPTY, proof)
+        for (first, end), proof in zip(halted.spans, (NEW, OLD), strict=True)
+    )
+
+    (gap,) = gaps_of(day("E", intervals=missing), halted)
+
+    assert (gap.first, gap.end, gap.whole_day) == (opens, closes, True)
+    assert (gap.candles, gap.proof) == (stops - opens + closes - resumes, NEW)
+
+    partly = (replace(missing[0], state=State.PRESENT, proof=None), missing[1])
+    assert [gap.whole_day for gap in gaps_of(day("E", intervals=partly), halted)] == [False]
+    assert [gap.first for gap in gaps_of(day("E", intervals=partly), halted)] == [resumes]
 
 
 # -- runs of days ----------------------------------------------------------------------------
