@@ -66,7 +66,7 @@ class HistoryEnv:
 
     def selection(self, *symbols: str) -> Selection:
         with self.store.reading() as connection:
-            return selection_of(connection, instruments_named(connection, symbols).members)
+            return selection_of(connection, instruments_named(connection, symbols))
 
     def order(
         self,

@@ -318,6 +318,17 @@ def combined(ours: DayCoverage, theirs: DayCoverage) -> DayCoverage:
     )
 
 
+def withdraws(after: DayCoverage, before: DayCoverage) -> bool:
+    """Whether *after* takes back what *before* had settled, or ends that a candle is provisional.
+
+    Everything else of *before* follows from the candles and their times.
+    """
+    settled = (State.NO_TRADE, State.SOURCE_EMPTY, State.NOT_EXPECTED)
+    return bool(without(before.provisional, after.provisional)) or any(
+        without(before.spans(state), after.spans(state)) for state in settled
+    )
+
+
 def needs_request(known: DayCoverage, today: date) -> bool:
     """Whether a request could improve what is stored of the day, whenever it may be sent.
 
