@@ -121,8 +121,14 @@ def completeness_text(found: CandleRange) -> str:
     """How complete the range is, and the command that completes it."""
     counts = found.completeness
     unit = "minutes" if found.interval is CandleInterval.MINUTE else "days"
+    unknown = (
+        f"{counts.unknown_instrument} under a key that the source no longer knows, "
+        if counts.unknown_instrument
+        else ""
+    )
     absent = (
         f"{counts.no_trade} without a trade, {counts.source_empty} the source does not have, "
+        f"{unknown}"
         f"{counts.missed} missed, {counts.pending} pending"
     )
     text = (

@@ -29,6 +29,7 @@ LISTED = tuple(state for state in GAPS if state is not State.PENDING)
 WORDS = {
     State.NO_TRADE: "no trade",
     State.SOURCE_EMPTY: "the source has none",
+    State.UNKNOWN_INSTRUMENT: "the source no longer knows the key of that time",
     State.MISSED: "missed",
     State.PENDING: "pending",
 }

@@ -5,7 +5,7 @@ and, for a contract, its first and last day. No request covered the days that ha
 ledger.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -13,6 +13,7 @@ from data_fetch.core.candles.candles import CandleBlock, CandleInterval, expecte
 from data_fetch.core.candles.coverage import DayCoverage, never_requested, refitted
 from data_fetch.core.clock import IST
 from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.instruments.lineage import KeyPeriod
 from data_fetch.core.market.calendar import (
     MarketCalendar,
     Segment,
@@ -40,11 +41,14 @@ class Expectation:
 
     *listed* holds the first day of contracts, by instrument key: nothing is expected of a
     contract before it was listed. Other instruments are expected as far back as requested.
+    *periods* has the days of each key of an instrument that has had several: nothing is
+    expected under a key on the days of another.
     """
 
     calendar: MarketCalendar
     now: datetime
     listed: Mapping[str, date] = field(default_factory=dict)
+    periods: Mapping[str, Sequence[KeyPeriod]] = field(default_factory=dict)
 
     @property
     def today(self) -> date:
@@ -64,9 +68,11 @@ class Expectation:
         """
         day = max(first, self.listed.get(instrument.instrument_key, first))
         last = min(last, self.today, instrument.expiry or last)
+        periods = self.periods.get(instrument.instrument_key)
         while day <= last:
             session = self.session(instrument, day)
-            if session.open:
+            held = periods is None or any(one.first <= day <= one.last for one in periods)
+            if held and session.open:
                 yield session
             day += DAY
 

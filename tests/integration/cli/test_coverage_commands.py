@@ -55,6 +55,7 @@ EMPTY_COUNTS = {
     "present": 0,
     "no_trade": 0,
     "source_empty": 0,
+    "unknown_instrument": 0,
     "missed": 0,
     "pending": 0,
     "not_expected": 0,
@@ -480,7 +481,11 @@ def test_the_grid(run: Run, held: Store) -> None:
         "from": "2025-06-09",
         "to": "2025-06-11",
         "instruments": [
-            {"symbol": symbol, "instrument_key": key, "days": days[symbol]}
+            {
+                "symbol": symbol,
+                "instrument_key": key,
+                "days": [{**day, "instrument_key": key} for day in days[symbol]],
+            }
             for symbol, key in [
                 ("RELIANCE", "NSE_EQ|INE002A01018"),
                 ("TCS", "NSE_EQ|INE467B01029"),
@@ -498,6 +503,7 @@ def test_the_grid(run: Run, held: Store) -> None:
                 "present": 3,
                 "missed": 2,
                 "source_empty": 1,
+                "unknown_instrument": 0,
                 "pending": 0,
                 "not_expected": 0,
             },
