@@ -298,11 +298,10 @@ class CandleRepository:
         evidence = self._evidence(connection, minutes, run_id, expectation)
         ledger = load_unsettled_days(connection, [key], minutes.interval, days.first, days.last)
         changed = []
-        for session in expectation.sessions(days.instrument, days.first, days.last):
-            known = ledger.get((key, session.day))
-            if known is None:
-                continue
-            proved = reconsidered(known, session, evidence)
+        # Not the sessions of the range: a decade of day candles may have no minutes beside it.
+        for (_, day), known in sorted(ledger.items()):
+            session = expectation.session(days.instrument, day)
+            proved = reconsidered(known, session, evidence) if session.open else known
             if proved != known:
                 changed.append(proved)
         save_days(connection, changed, run_id, expectation.now)
