@@ -11,7 +11,8 @@ DataFetchError
 │   ├── TokenRejected     stop until there is a new token
 │   ├── AccessDenied      stop: the provider blocks this account or address
 │   ├── MasterUnavailable no instrument master, neither today's nor an older one
-│   ├── StoreUnreachable  the configured database does not respond
+│   ├── StoreUnreachable  the configured database does not respond now; it may a moment later
+│   ├── StoreRefused      the database refuses: rights, read-only, no room, damage
 │   └── TransientError    waiting will help
 │       ├── RateLimited   wait as long as the provider requests
 │       ├── Unreachable   no response
@@ -98,7 +99,14 @@ class MasterUnavailable(OutsideError):
 
 
 class StoreUnreachable(OutsideError):
-    """The configured database does not respond."""
+    """The configured database cannot be connected to, or not now, or not in time.
+
+    The same work may succeed a moment later.
+    """
+
+
+class StoreRefused(OutsideError):
+    """The database refuses the work until its owner changes something: a right, room, damage."""
 
 
 class TransientError(OutsideError):

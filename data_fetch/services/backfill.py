@@ -48,6 +48,7 @@ from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.core.spans import count
 from data_fetch.services.clocked_pool import ResultPool
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
+from data_fetch.services.kept_writes import kept
 from data_fetch.storage.candles.repository import CandleRepository
 
 log = logging.getLogger("data_fetch.backfill_service")
@@ -60,7 +61,7 @@ WORKERS = 8
 CLOCKS_DIFFER = timedelta(minutes=5)
 # People read the audit row.
 MOST_NAMED = 20
-INTERRUPTED = "the run was interrupted; the candles it fetched are stored"
+STOPPED = "the run was stopped; the candles it fetched are stored"
 
 Advance = Callable[["Progress"], None]
 
@@ -212,7 +213,7 @@ class BackfillService:
         Continues the run *begun*, if given. The report has the problem that stopped it, if one
         did. Raises what the store raises.
         """
-        run = _Run(plan, begun or self._begun(job))
+        run = _Run(plan, begun or SyncRun.begin(job, self._clock.now()))
         queue = deque(plan.windows)
         with rarely_collecting_garbage(), _InFlight(self._source, self._clock) as in_flight:
             while in_flight or (queue and not self._over(run.report)):
@@ -228,7 +229,8 @@ class BackfillService:
         run.report.missed = self.missed_minutes(plan.order)
         finished = run.row(self._clock.now(), run.report.outcome, _why_incomplete(run.report))
         facts = {**finished.details, "missed": run.report.missed}
-        self._repository.record_run(replace(finished, details=facts))
+        ended = replace(finished, details=facts)
+        kept(partial(self._repository.record_run, ended), self._clock)
         log.info("backfill", extra={"job": finished.job, "run_id": finished.run_id, **facts})
         return run.report
 
@@ -259,13 +261,10 @@ class BackfillService:
             for instrument in instruments
             if expectation.session(instrument, expectation.today).open
         ]
-        begun = self._begun(job)
-        self._repository.prove_no_trades(trading, begun, expectation)
+        begun = SyncRun.begin(job, self._clock.now())
+        prove = self._repository.prove_no_trades
+        kept(partial(prove, trading, begun, expectation), self._clock)
         return begun
-
-    def _begun(self, job: str) -> SyncRun:
-        now = self._clock.now()
-        return SyncRun.begin(job, now).finish(now, Outcome.INCOMPLETE, error=INTERRUPTED)
 
     def _expectation(self, order: BackfillOrder) -> Expectation:
         return Expectation(self._calendar, self._clock.now(), order.listed)
@@ -352,28 +351,31 @@ class BackfillService:
         )
         run.count(window, reply, candles.outside)
         if reply.complete:
-            recorded = self._repository.record_response(
+            write = partial(
+                self._repository.record_response,
                 window,
                 candles,
                 provenance,
                 by=f"{window.endpoint} response",
-                run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
+                run=run.row(self._clock.now(), Outcome.RUNNING, None),
                 attempt=_attempt(run.run_id, window, reply, None),
                 expectation=expectation,
             )
         else:
             failure, error = _failure(reply)
-            recorded = self._repository.record_failure(
+            write = partial(
+                self._repository.record_failure,
                 window,
                 candles,
                 provenance,
                 fail=partial(
                     with_failure, error=error, at=reply.received_at, first_wait=first_wait(failure)
                 ),
-                run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
+                run=run.row(self._clock.now(), Outcome.RUNNING, None),
                 attempt=_attempt(run.run_id, window, reply, error),
                 expectation=expectation,
             )
+        recorded = kept(write, self._clock)
         if recorded.fault is not None:
             run.report.failed(FailureKind.EMPTY_DESPITE_TRADING.group, recorded.fault, window)
         elif reply.complete and not len(reply.block):
@@ -500,7 +502,7 @@ def _why_incomplete(report: BackfillReport) -> str | None:
     if report.stopped_by is not None:
         return str(report.stopped_by)
     if report.done < report.windows:
-        return INTERRUPTED
+        return STOPPED
     return f"{report.missed} minutes are still missing" if report.missed else None
 
 
