@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from data_fetch.cli.shared.calendar_lines import remark_on_provisional
 from data_fetch.cli.shared.output import (
     INCOMPLETE,
     REFUSED,
@@ -69,13 +70,17 @@ def command(
 
     Settled days are not requested again, so an interrupted run is just started again. Ctrl-C and
     SIGTERM let the requests in flight finish.
-    Exit status 3 when minutes are still missing, 4 when the provider refused everything.
+    Exit status 3 when minutes are still missing or one of several symbols is not known, 4 when the
+    provider refused everything.
     """
     if everything and wanted.symbols:
         raise click.UsageError("--all and --symbols exclude each other.")
     if days and (wanted.first or wanted.last):
         raise click.UsageError("--days and --from/--to exclude each other.")
     with backfill_for(settings_to_store(), RemarksOnly(), wanted.symbols) as backfill:
+        if wanted.symbols:
+            for one in backfill.selection.universe.unresolved:
+                remark(f"{one.symbol} is left out: no such instrument is known. {one.near_text}")
         first, last = replace(wanted, days=days or DEFAULT_DAYS).dates(backfill.today)
         plan = backfill.service.plan(
             BackfillOrder(
@@ -92,15 +97,17 @@ def command(
                 emit(plan_document(plan))
             else:
                 print_out(plan_sentence(plan))
+                remark_on_provisional(plan.provisional_sessions)
             return
         remark(plan_sentence(plan))
         with finishing_on_a_signal(backfill.stop), progress_bar(plan) as advance:
             report = backfill.service.run(plan, advance=advance)
+    unresolved = backfill.selection.universe.unresolved if wanted.symbols else ()
     if as_json:
-        emit(report_document(plan, report))
+        emit(report_document(plan, report) | {"unresolved": [one.symbol for one in unresolved]})
     else:
         print_out(report_sentence(plan, report, wanted))
-    raise SystemExit(EXIT[report.outcome])
+    raise SystemExit(EXIT[report.outcome] or (INCOMPLETE if unresolved else 0))
 
 
 @contextmanager
@@ -175,6 +182,7 @@ def plan_document(plan: BackfillPlan) -> dict[str, object]:
         "seconds": round(cost.duration.total_seconds(), 1),
         "held_back": plan.held_back,
         "next_attempt": ist_text(plan.next_attempt),
+        "provisional_sessions": [day.isoformat() for day in plan.provisional_sessions],
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from data_fetch.cli.shared.calendar_lines import remark_on_provisional
 from data_fetch.cli.shared.output import (
     INCOMPLETE,
     counted,
@@ -94,6 +95,7 @@ def export(
     ) as found:
         WRITERS[form](found, [Kind(kind) for kind in kinds], output)
     remark(completeness_text(found))
+    remark_on_provisional(found.provisional_sessions)
     if found.completeness.missed:
         raise SystemExit(INCOMPLETE)
 
@@ -119,8 +121,14 @@ def completeness_text(found: CandleRange) -> str:
     """How complete the range is, and the command that completes it."""
     counts = found.completeness
     unit = "minutes" if found.interval is CandleInterval.MINUTE else "days"
+    unknown = (
+        f"{counts.unknown_instrument} under a key that the source no longer knows, "
+        if counts.unknown_instrument
+        else ""
+    )
     absent = (
         f"{counts.no_trade} without a trade, {counts.source_empty} the source does not have, "
+        f"{unknown}"
         f"{counts.missed} missed, {counts.pending} pending"
     )
     text = (

@@ -7,6 +7,7 @@ from itertools import groupby
 
 import click
 
+from data_fetch.cli.shared.calendar_lines import remark_on_provisional
 from data_fetch.cli.shared.output import INCOMPLETE, emit, json_option, print_out, remark
 from data_fetch.cli.shared.range_options import options_text, range_options
 from data_fetch.core.candles.candles import CandleInterval
@@ -18,11 +19,13 @@ from data_fetch.runtime.settings import process_settings
 MARKS = {
     State.PRESENT: ".",
     State.MISSED: "X",
+    State.UNKNOWN_INSTRUMENT: "u",
     State.SOURCE_EMPTY: "o",
     State.PENDING: "~",
     State.NOT_EXPECTED: "-",
 }
 LEGEND = ". complete   X missed   o the source lacks some   ~ pending   - nothing expected"
+LEGEND_OF_UNKNOWN = "u the source no longer knows the key of that time"
 NAME_WIDTH = 14
 
 
@@ -44,12 +47,12 @@ def command(wanted: DayRange, as_json: bool) -> None:
 
 
 def _print_grid(grid: CoverageGrid, wanted: DayRange) -> None:
-    days = sorted({day for row in grid.rows for day, _ in row.days})
+    days = sorted({day.date for row in grid.rows for day in row.days})
     if not days:
         print_out(f"No trading days from {grid.first} to {grid.last}.")
         return
     marks = {
-        row.instrument.instrument_key: {day: MARKS[counts.state] for day, counts in row.days}
+        row.instrument.instrument_key: {day.date: MARKS[day.counts.state] for day in row.days}
         for row in grid.rows
     }
     width = max(1, shutil.get_terminal_size().columns - NAME_WIDTH)
@@ -63,7 +66,10 @@ def _print_grid(grid: CoverageGrid, wanted: DayRange) -> None:
             print_out(f"{row.instrument.symbol:<{NAME_WIDTH}}{line}".rstrip())
         print_out("")
     print_out(LEGEND)
+    if grid.states[State.UNKNOWN_INSTRUMENT]:
+        print_out(LEGEND_OF_UNKNOWN)
     print_out(_totals_text(grid))
+    remark_on_provisional(grid.provisional_sessions)
     if len(days) > width:
         remark("The grid is wider than the screen: name --from, --to or --symbols for less.")
     if grid.totals.missed:
@@ -91,6 +97,7 @@ def _totals_text(grid: CoverageGrid) -> str:
         "of them provisional": totals.provisional,
         "no trade": totals.no_trade,
         "not at the source": totals.source_empty,
+        "under a key the source no longer knows": totals.unknown_instrument,
         "missed": totals.missed,
         "pending": totals.pending,
     }

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import click
 
+from data_fetch.cli.shared.calendar_lines import remark_on_provisional
 from data_fetch.cli.shared.output import (
     INCOMPLETE,
     counted,
@@ -28,6 +29,7 @@ LISTED = tuple(state for state in GAPS if state is not State.PENDING)
 WORDS = {
     State.NO_TRADE: "no trade",
     State.SOURCE_EMPTY: "the source has none",
+    State.UNKNOWN_INSTRUMENT: "the source no longer knows the key of that time",
     State.MISSED: "missed",
     State.PENDING: "pending",
 }
@@ -79,6 +81,7 @@ def _print_gaps(found: GapList, causes: Sequence[State], wanted: DayRange) -> No
             "--json lists all of them"
         )
     print_out(_totals_text(found))
+    remark_on_provisional(found.provisional_sessions)
     if found.missed:
         remark(_next_step(found.missed, found.now, wanted))
 

@@ -38,7 +38,8 @@ MONGO_NAMES = ("MONGODB_URI", "MONGO_URL")
 
 
 # A URL has its password before the host, or among the parameters.
-PASSWORD = re.compile(r"://[^:/@]*:([^@]*)@|[?&]\w*(?:password|secret)=([^&#]*)")
+PASSWORD = re.compile(r"://[^:/@]*:(.*)@|[?&]\w*(?:password|secret)=([^&#]*)")
+ENCODED = "write @ as %40, / as %2F and : as %3A in it"
 
 TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
@@ -49,7 +50,7 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise ValueError("has an impossible host or port") from None
+        raise ValueError(f"has an impossible host or port (of a password: {ENCODED})") from None
     return parts
 
 
@@ -57,13 +58,16 @@ def _is_http(url: str) -> str:
     parts = _split(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("is not an http(s) address")
-    if "@" in parts.netloc:
+    if "@" in url:
         raise ValueError("may not contain a user name or password")
     return url.rstrip("/")
 
 
 def _is_redis(url: SecretStr) -> SecretStr:
-    if _split(url.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
+    parts = _split(url.get_secret_value())
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        raise ValueError(f"has a password that ends too early: {ENCODED}")
+    if parts.scheme not in {"redis", "rediss", "unix"}:
         raise ValueError("is not a redis://, rediss:// or unix:// address")
     return url
 
@@ -197,6 +201,8 @@ class Settings(BaseModel):
             password = quote(self.postgres_password.get_secret_value(), safe="")
             account = f"{user}:{password}" if password else user
             where = f"{self.postgres_host}:{self.postgres_port}"
+            if "@" in where or "/" in where:
+                raise SettingsInvalid(["POSTGRES_HOST: is not the name of a host"])
             return f"postgresql://{account}@{where}/{quote(self.postgres_db, safe='')}"
         return self.embedded_store_url
 
@@ -307,10 +313,12 @@ def _world_reason(
 
 
 def passwords_in(url: str) -> Iterator[str]:
-    """The passwords in *url*, each as written and decoded."""
+    """The passwords in *url*, each as written and decoded, and the parts of one with an @ in it:
+    whoever reads such a URL may take any @ for the end."""
     for found in PASSWORD.finditer(url):
-        written = found[1] or found[2] or ""
-        yield from (written, unquote(written), unquote_plus(written))
+        whole = found[1] or found[2] or ""
+        for written in (whole, *(whole.split("@") if found[1] else ())):
+            yield from (written, unquote(written), unquote_plus(written))
 
 
 def _revealed(secret: SecretStr | None) -> str:

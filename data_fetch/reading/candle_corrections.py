@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.expectation import DAY
 from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.instruments.lineage import every_key
 from data_fetch.core.market.session import midnight_number
 from data_fetch.core.settings import Settings
-from data_fetch.reading.candle_ranges import history_of
 from data_fetch.reading.instants import exact_text
 from data_fetch.reading.records import records_for
 from data_fetch.storage.candles.candles import (
@@ -22,7 +22,7 @@ from data_fetch.storage.candles.candles import (
     Correction,
     revisions_on,
 )
-from data_fetch.storage.instruments.instruments import instruments_with
+from data_fetch.storage.instruments.instruments import instruments_with, key_changes
 
 # Columns that a correction may change; instant and run differ each time.
 COMPARED = (*VALUE_COLUMNS, "source", "is_final")
@@ -41,7 +41,7 @@ def candle_corrections(
         records_for(settings, symbols) as records,
         records.store.reading() as connection,
     ):
-        keys = _keys_on(connection, records.instruments, day) if symbols else None
+        keys = _keys_of(connection, records.instruments) if symbols else None
         first, end = midnight_number(day), midnight_number(day + DAY)
         found = revisions_on(connection, interval.value, first, end, keys)
         concerned = instruments_with(connection, {each.instrument_key for each in found})
@@ -65,13 +65,10 @@ def changed_columns(found: Correction) -> list[tuple[str, Any, Any]]:
     return [(name, old, new) for name, old, new in pairs if old != new]
 
 
-def _keys_on(connection: Connection, stocks: Sequence[Instrument], day: date) -> list[str]:
-    """The keys under which *stocks* are stored on *day*."""
-    return [
-        key_period.instrument_key
-        for stock in stocks
-        for _, key_period in history_of(connection, stock, day, day)
-    ]
+def _keys_of(connection: Connection, stocks: Sequence[Instrument]) -> list[str]:
+    """Every key that one of *stocks* has had."""
+    recorded = key_changes(connection)
+    return [key for one in stocks for key in every_key(one.instrument_key, recorded)]
 
 
 def _revision(symbol: str, found: Correction) -> dict[str, Any]:

@@ -15,18 +15,19 @@ from data_fetch.core.candles.coverage import DayCoverage
 from data_fetch.core.candles.expectation import DAY, Expectation
 from data_fetch.core.errors import IncompleteRange, SetupError
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.instruments.lineage import KeyPeriod, key_periods
+from data_fetch.core.instruments.lineage import KeyPeriod, every_key
 from data_fetch.core.market.session import MINUTES_OF_DAY, Session, midnight_number
 from data_fetch.core.settings import Settings
-from data_fetch.core.spans import common
+from data_fetch.core.spans import between, common
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named, one_of
 from data_fetch.reading.instants import date_of, instant
 from data_fetch.reading.records import records_for
 from data_fetch.runtime.settings import process_settings
-from data_fetch.storage.candles.columns import candle_columns, known_minutes
-from data_fetch.storage.candles.coverage import load_days
+from data_fetch.storage.candles.columns import candle_columns, days_with_candles, known_minutes
+from data_fetch.storage.candles.coverage import load_days, load_days_as_of
+from data_fetch.storage.candles.histories import History, histories
 from data_fetch.storage.database.store import Store
-from data_fetch.storage.instruments.instruments import instruments_with, key_changes
+from data_fetch.storage.instruments.instruments import key_changes
 
 # In minutes of the calendar: a month, which has about 8,000 of trading.
 READ_AT_ONCE = 31 * MINUTES_OF_DAY
@@ -64,7 +65,8 @@ class Candles:
 class CandleRange:
     """A range of one stock's candles in an open store; nothing of it is in memory yet.
 
-    *now* is the instant that the completeness is judged at.
+    *now* is the instant that the completeness is judged at. The hours of
+    *provisional_sessions* are not reviewed.
     """
 
     symbol: str
@@ -73,11 +75,12 @@ class CandleRange:
     as_of: datetime | None
     now: datetime
     completeness: Completeness
+    provisional_sessions: Sequence[date]
     store: Store
 
     @property
     def instrument_keys(self) -> tuple[str, ...]:
-        return tuple(key_period.instrument_key for key_period in self.key_periods)
+        return tuple(dict.fromkeys(period.instrument_key for period in self.key_periods))
 
     @property
     def first(self) -> date:
@@ -95,11 +98,8 @@ class CandleRange:
         if self.as_of is not None:
             return "Name a later instant."
         if self.completeness.missed:
-            # A symbol stands for its present key; days under a former key are fetched by that key.
-            keys = dict.fromkeys(key_period.instrument_key for key_period in self.key_periods)
-            named = quote(",".join(keys) if len(keys) > 1 else self.symbol)
             span = f"--from {self.first} --to {self.last} --interval {self.interval}"
-            return f"Fetch them: data-fetch backfill --symbols {named} {span}"
+            return f"Fetch them: data-fetch backfill --symbols {quote(self.symbol)} {span}"
         return "Wait until the day is over, or end the range a day earlier."
 
     def tables(self, kinds: Collection[Kind]) -> Iterator[Any]:
@@ -217,33 +217,50 @@ def candle_range(
             raise SetupError(f"{first} was still to come on {last}", hint="Name an earlier date.")
         (stock,) = records.instruments
         with records.store.reading() as connection:
-            history = history_of(connection, stock, first, last)
+            history = history_of(connection, stock, interval, first, last, as_of)
             # The ledger is read before the candles, which are never deleted: it cannot count
             # candles that the table lacks.
             days = [
                 day
-                for holder, key_period in history
-                for day in _days(connection, expectation, holder, interval, key_period, as_of)
+                for period in history.periods
+                for day in _days(
+                    connection,
+                    expectation,
+                    history.by_key[period.instrument_key],
+                    interval,
+                    period,
+                    as_of,
+                )
             ]
         yield CandleRange(
             symbol=stock.symbol,
             interval=interval,
-            key_periods=tuple(key_period for _, key_period in history),
+            key_periods=tuple(history.periods),
             as_of=as_of,
             now=expectation.now,
             completeness=completeness_of(days),
+            provisional_sessions=expectation.provisional_sessions(first, last),
             store=records.store,
         )
 
 
 def history_of(
-    connection: Connection, stock: Instrument, first: date, last: date
-) -> list[tuple[Instrument, KeyPeriod]]:
-    """The instruments that *stock* was from *first* to *last*, both included, oldest first."""
-    held = key_periods(stock.instrument_key, key_changes(connection), first, last)
-    keys = {key_period.instrument_key for key_period in held}
-    by_key = {one.instrument_key: one for one in instruments_with(connection, keys)}
-    return [(by_key[key_period.instrument_key], key_period) for key_period in held]
+    connection: Connection,
+    stock: Instrument,
+    interval: CandleInterval,
+    first: date,
+    last: date,
+    as_of: datetime | None,
+) -> History:
+    """What *stock* was from *first* to *last*, both included, by its candles as of the instant."""
+    candle_days = None
+    keys = every_key(stock.instrument_key, key_changes(connection))
+    if as_of is not None and len(keys) > 1:
+        candle_days = {
+            key: days_with_candles(connection, key, interval, first, last, as_of) for key in keys
+        }
+    [history] = histories(connection, [stock], interval, first, last, candle_days).of
+    return history
 
 
 def _days(
@@ -256,10 +273,15 @@ def _days(
 ) -> Iterator[tuple[Session, DayCoverage]]:
     """Every trading day of *key_period*, as of the instant if there is one."""
     key = stock.instrument_key
-    ledger = load_days(connection, [key], interval, key_period.first, key_period.last)
+    first, last = key_period.first, key_period.last
+    ledger = (
+        load_days(connection, [key], interval, first, last)
+        if as_of is None
+        else load_days_as_of(connection, key, interval, first, last, as_of)
+    )
     days = [
         (session, expectation.day(key, interval, session, ledger.get((key, session.day))))
-        for session in expectation.sessions(stock, key_period.first, key_period.last)
+        for session in expectation.sessions(stock, first, last)
     ]
     if as_of is None:
         yield from days
@@ -268,7 +290,10 @@ def _days(
     for session, day in days:
         expected = expected_spans(session, interval)
         due = expectation.due(session, interval)
-        bars, confirmed = common(there, expected), common(final, expected)
+        bars, confirmed = (
+            common(between(spans, expected[0][0], expected[-1][1]), expected)
+            for spans in (there, final)
+        )
         yield session, as_it_was(day, as_of, due, bars, confirmed)
 
 

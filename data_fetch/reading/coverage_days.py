@@ -1,9 +1,10 @@
 """Coverage: instruments by trading days, the minutes of each day counted by state."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -20,10 +21,18 @@ from data_fetch.reading.records import Records, Symbols, records_for, several
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.candles.coverage import coverage_table
 from data_fetch.storage.candles.coverage_counts import CoverageQuery, day_counts
+from data_fetch.storage.candles.histories import histories
 
 DEFAULT_DAYS = 60
 # In the order of documents and legends.
-STATES = (State.PRESENT, State.MISSED, State.SOURCE_EMPTY, State.PENDING, State.NOT_EXPECTED)
+STATES = (
+    State.PRESENT,
+    State.MISSED,
+    State.UNKNOWN_INSTRUMENT,
+    State.SOURCE_EMPTY,
+    State.PENDING,
+    State.NOT_EXPECTED,
+)
 COLUMNS = {
     "symbol": "text",
     "instrument_key": "text",
@@ -61,18 +70,28 @@ class DayRange:
 
 
 @dataclass(frozen=True, slots=True)
+class CountedDay:
+    """The counts of a trading day, which belongs to *instrument_key*."""
+
+    date: date
+    instrument_key: str
+    counts: DayCounts
+
+
+@dataclass(frozen=True, slots=True)
 class InstrumentDays:
-    """The counts of an instrument's trading days, oldest first."""
+    """The counts of an instrument's trading days, under whichever key, oldest first."""
 
     instrument: Instrument
-    days: Sequence[tuple[date, DayCounts]]
+    days: Sequence[CountedDay]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverageGrid:
     """The coverage of *rows* of instruments from *first* to *last*, as of *now*.
 
-    *changed* is when a row of the ledger last changed; None for a ledger without rows.
+    *changed* is when a row of the ledger last changed; None for a ledger without rows. The hours
+    of *provisional_sessions* are not reviewed.
     """
 
     interval: CandleInterval
@@ -81,6 +100,7 @@ class CoverageGrid:
     now: datetime
     changed: datetime | None
     rows: Sequence[InstrumentDays]
+    provisional_sessions: Sequence[date]
     totals: DayCounts
     states: Counter[State]
 
@@ -94,12 +114,18 @@ class CoverageGrid:
                     "symbol": row.instrument.symbol,
                     "instrument_key": row.instrument.instrument_key,
                     "days": [
-                        {"date": day.isoformat(), "state": counts.state.value, **counts._asdict()}
-                        for day, counts in row.days
+                        {
+                            "date": day.date.isoformat(),
+                            "instrument_key": day.instrument_key,
+                            "state": day.counts.state.value,
+                            **day.counts._asdict(),
+                        }
+                        for day in row.days
                     ],
                 }
                 for row in self.rows
             ],
+            "provisional_sessions": [day.isoformat() for day in self.provisional_sessions],
             "totals": {
                 **self.totals._asdict(),
                 "days": {state.value: self.states[state] for state in STATES},
@@ -127,8 +153,8 @@ class Coverage:
     """A *table* with a row per instrument and trading day, and its totals.
 
     Columns: symbol, instrument_key, date, state (the gravest of the day) and the day's minutes
-    by state: expected, present, no_trade, source_empty, missed, pending, not_expected,
-    provisional. *freshness* has the newest change of the ledger.
+    by state: expected, present, no_trade, source_empty, unknown_instrument, missed,
+    pending, not_expected, provisional. *freshness* has the newest change of the ledger.
     """
 
     interval: CandleInterval
@@ -159,13 +185,13 @@ def coverage(
     rows = [
         {
             "symbol": row.instrument.symbol,
-            "instrument_key": row.instrument.instrument_key,
-            "date": day,
-            "state": counts.state.value,
-            **counts._asdict(),
+            "instrument_key": day.instrument_key,
+            "date": day.date,
+            "state": day.counts.state.value,
+            **day.counts._asdict(),
         }
         for row in grid.rows
-        for day, counts in row.days
+        for day in row.days
     ]
     totals, freshness = CoverageTotals(grid.totals), DataAge(as_of=grid.now, newest=grid.changed)
     return Coverage(
@@ -194,14 +220,16 @@ def day_range(
 
 
 def coverage_query(records: Records, of: DayRange) -> CoverageQuery:
-    """The query for the days that *of* names, over the instruments of *records*."""
+    """The query for the days that *of* names, over the histories of *records*."""
     first, last = of.dates(records.expectation.today)
+    with records.store.reading() as connection:
+        found = histories(connection, records.instruments, of.interval, first, last)
     return CoverageQuery(
-        instruments=records.instruments,
+        instruments=found.instruments,
         interval=of.interval,
         first=first,
         last=last,
-        expectation=records.expectation,
+        expectation=replace(records.expectation, periods=found.periods),
     )
 
 
@@ -223,9 +251,9 @@ def coverage_grid(settings: Settings, of: DayRange) -> CoverageGrid:
     with records_for(settings, of.symbols) as records:
         query = coverage_query(records, of)
         with records.store.reading() as connection:
-            rows = [InstrumentDays(*one) for one in day_counts(connection, query)]
+            rows = _by_symbol(day_counts(connection, query))
             changed = ledger_changed(connection, query)
-    counted = [counts for row in rows for _, counts in row.days]
+    counted = [day.counts for row in rows for day in row.days]
     return CoverageGrid(
         interval=query.interval,
         first=query.first,
@@ -233,6 +261,20 @@ def coverage_grid(settings: Settings, of: DayRange) -> CoverageGrid:
         now=query.expectation.now,
         changed=changed,
         rows=rows,
+        provisional_sessions=query.provisional_sessions,
         totals=summed([DayCounts(), *counted]),
         states=Counter(counts.state for counts in counted),
     )
+
+
+def _by_symbol(
+    counted: Iterable[tuple[Instrument, list[tuple[date, DayCounts]]]],
+) -> list[InstrumentDays]:
+    """One row per symbol, with the days of all its keys; the present key comes first."""
+    rows: dict[str, InstrumentDays] = {}
+    for instrument, days in counted:
+        row = rows.setdefault(instrument.symbol, InstrumentDays(instrument, []))
+        own = [CountedDay(day, instrument.instrument_key, counts) for day, counts in days]
+        together = sorted((*row.days, *own), key=attrgetter("date"))
+        rows[instrument.symbol] = replace(row, days=together)
+    return list(rows.values())

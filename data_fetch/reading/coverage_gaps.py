@@ -1,9 +1,10 @@
 """Gaps: intervals that are expected and not present, each with its cause."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Any
 
 from data_fetch.core.candles.candles import CandleInterval
@@ -61,6 +62,7 @@ class GapList:
     now: datetime
     changed: datetime | None
     rows: Sequence[InstrumentGaps]
+    provisional_sessions: Sequence[date]
 
     def with_causes(self, causes: Collection[State]) -> Iterator[tuple[Instrument, Gap]]:
         """The gaps of these causes, each with its instrument."""
@@ -89,6 +91,7 @@ class GapList:
                 for row in self.rows
                 if row.before_first is not None
             ],
+            "provisional_sessions": [day.isoformat() for day in self.provisional_sessions],
         }
 
 
@@ -138,9 +141,9 @@ def gaps(
 ) -> Gaps:
     """Every interval of *symbols* (none named: of every listed one) that is not present.
 
-    The table has the gaps of *causes* ("no_trade", "source_empty", "missed", "pending"), the
-    completeness counts all. The other arguments are those of `coverage`. Raises SetupError for
-    an invalid argument or a symbol that the store does not know, CalendarUnknown,
+    The table has the gaps of *causes* ("no_trade", "source_empty", "unknown_instrument", "missed",
+    "pending"), the completeness counts all. The other arguments are those of `coverage`. Raises
+    SetupError for an invalid argument or a symbol that the store does not know, CalendarUnknown,
     StoreUnreachable.
     """
     convert = form_named(form)
@@ -180,10 +183,7 @@ def gap_list(settings: Settings, of: DayRange) -> GapList:
         query = coverage_query(records, of)
         with records.store.reading() as connection:
             before_first = days_before_first_candle(connection, query)
-            rows = [
-                InstrumentGaps(*one, before_first.get(one[0].instrument_key))
-                for one in instrument_gaps(connection, query)
-            ]
+            rows = _by_symbol(instrument_gaps(connection, query), before_first)
             changed = ledger_changed(connection, query)
     return GapList(
         interval=query.interval,
@@ -192,6 +192,7 @@ def gap_list(settings: Settings, of: DayRange) -> GapList:
         now=query.expectation.now,
         changed=changed,
         rows=rows,
+        provisional_sessions=query.provisional_sessions,
     )
 
 
@@ -203,6 +204,26 @@ def minute_text(minute: int) -> str:
 def proof_text(proof: Proof | None) -> str | None:
     """The kind of proof, its run and its instant."""
     return None if proof is None else f"{proof.by}, run {proof.run_id}, {ist_text(proof.at)}"
+
+
+def _by_symbol(
+    found: Iterable[tuple[Instrument, list[date], list[Gap]]],
+    before_first: Mapping[str, BeforeFirstCandle],
+) -> list[InstrumentGaps]:
+    """One row per symbol, with the days and gaps of all its keys; the present key comes first.
+
+    Before the first candle of one key are days of the key before it, if there is one.
+    """
+    rows: dict[str, InstrumentGaps] = {}
+    for instrument, days, gaps in found:
+        before = rows.get(instrument.symbol, InstrumentGaps(instrument, (), ()))
+        rows[instrument.symbol] = replace(
+            before,
+            trading_days=sorted((*before.trading_days, *days)),
+            gaps=sorted((*before.gaps, *gaps), key=attrgetter("first")),
+            before_first=before_first.get(instrument.instrument_key),
+        )
+    return list(rows.values())
 
 
 def _document(instrument: Instrument, gap: Gap) -> dict[str, Any]:

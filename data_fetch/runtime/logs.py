@@ -5,7 +5,7 @@ Modules log through the standard library with fields in `extra`; nothing is set 
 """
 
 import logging
-from collections.abc import Collection, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -28,27 +28,53 @@ MASK = "***"
 
 
 class _Masking:
-    """Replaces secrets in every string of an event."""
+    """Replaces secrets in every string of an event, at any depth.
 
-    def __init__(self, secrets: Collection[str]) -> None:
-        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
+    *renewed* returns a secret that may change while the process runs; its former values stay
+    secrets.
+    """
+
+    def __init__(self, secrets: Collection[str], renewed: Callable[[], str]) -> None:
+        self._secrets = {secret for secret in secrets if secret}
+        self._renewed = renewed
+        self._longest_first: list[str] = []
 
     def __call__(
         self, _logger: object, _method: str, event: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
-        for name, value in event.items():
-            if isinstance(value, str):
-                event[name] = self._masked(value)
-        return event
+        self._secrets |= {self._renewed()} - {""}
+        if len(self._longest_first) != len(self._secrets):
+            self._longest_first = sorted(self._secrets, key=len, reverse=True)
+        return {self._masked_text(name): self._masked(value) for name, value in event.items()}
 
-    def _masked(self, text: str) -> str:
-        for secret in self._secrets:
+    def _masked(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {self._masked_text(str(k)): self._masked(each) for k, each in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._masked(each) for each in value]
+        # The renderer writes every other object as its text.
+        return self._masked_text(str(value))
+
+    def _masked_text(self, text: str) -> str:
+        for secret in self._longest_first:
             text = text.replace(secret, MASK)
         return text
 
 
-def start_logging(folder: Path, level: str, secrets: Collection[str] = ()) -> None:
-    """Write the package's log lines to rotated files in *folder* from now on.
+def _nothing() -> str:
+    return ""
+
+
+def start_logging(
+    folder: Path,
+    level: str,
+    secrets: Collection[str] = (),
+    renewed: Callable[[], str] = _nothing,
+) -> None:
+    """Write the package's log lines to rotated files in *folder* from now on, without *secrets*
+    and without what *renewed* returns now or later.
 
     Raises SetupError when the folder cannot be written to.
     """
@@ -62,7 +88,7 @@ def start_logging(folder: Path, level: str, secrets: Collection[str] = ()) -> No
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
-            _Masking(secrets),
+            _Masking(secrets, renewed),
             structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
         ],
     )
@@ -99,9 +125,9 @@ def _rotated(path: Path, formatter: logging.Formatter) -> RotatingFileHandler:
 
 
 @contextmanager
-def logs_for(settings: Settings) -> Iterator[None]:
-    """Log files in the working folder for as long as this lasts."""
-    start_logging(settings.log_folder, settings.log_level, settings.secrets())
+def logs_for(settings: Settings, token: Callable[[], str]) -> Iterator[None]:
+    """Log files in the working folder for as long as this lasts; *token* is the one in use."""
+    start_logging(settings.log_folder, settings.log_level, settings.secrets(), token)
     try:
         yield
     finally:

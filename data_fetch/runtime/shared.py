@@ -43,6 +43,8 @@ class SharedBackfillService:
         SetupError for an unknown symbol.
         """
         with backfill_for(process_settings(), SILENT, symbols) as backfill:
+            if symbols:
+                backfill.selection.universe.resolved()
             last = last or backfill.today
             order = BackfillOrder(
                 instruments=backfill.selection.instruments,

@@ -94,7 +94,7 @@ class DataScheduler:
                     break
                 running_since = running_since or context.running_since
                 self._degraded = chosen.degraded
-                with logs_for(settings):
+                with logs_for(settings, lambda: context.provider.token.held):
                     self._collect(replace(context, running_since=running_since), minutes, reporter)
             if not self._stop.is_set():
                 break

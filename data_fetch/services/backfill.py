@@ -19,9 +19,11 @@ from data_fetch.core.candles.candles import CandleInterval, CandleReply, Provena
 from data_fetch.core.candles.coverage import (
     REQUESTED_AGAIN,
     DayCoverage,
+    Proof,
     State,
     needs_request,
     with_failure,
+    with_unknown_instrument,
 )
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.request_planner import (
@@ -49,6 +51,8 @@ from data_fetch.core.spans import count
 from data_fetch.services.clocked_pool import ResultPool
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
 from data_fetch.services.kept_writes import kept
+from data_fetch.storage.candles.coverage import UnsettledDays
+from data_fetch.storage.candles.histories import History
 from data_fetch.storage.candles.repository import CandleRepository
 
 log = logging.getLogger("data_fetch.backfill_service")
@@ -86,7 +90,8 @@ class BackfillOrder:
 class BackfillPlan:
     """The requests that an order needs now, and their cost.
 
-    *held_back* days are incomplete too, but are not requested before *next_attempt*.
+    *held_back* days are incomplete too, but are not requested before *next_attempt*. The hours of
+    *provisional_sessions* are not reviewed.
     """
 
     order: BackfillOrder
@@ -94,6 +99,7 @@ class BackfillPlan:
     estimate: Estimate
     held_back: int
     next_attempt: datetime | None
+    provisional_sessions: Sequence[date]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +186,7 @@ class BackfillService:
     def plan(self, order: BackfillOrder) -> BackfillPlan:
         """The fewest requests for the missing days of *order*, and how long they take.
 
-        Sends nothing. Raises CalendarUnknown when the order reaches beyond the calendar.
+        Sends nothing. Raises CalendarUnknown when the order begins before the calendar.
         """
         expectation = self._expectation(order)
         now = expectation.now
@@ -199,6 +205,7 @@ class BackfillService:
             estimate=estimate(planned, self._budgets(), now),
             held_back=len(waiting),
             next_attempt=min(waiting, default=None),
+            provisional_sessions=expectation.provisional_sessions(order.first, order.last),
         )
 
     def run(
@@ -240,14 +247,15 @@ class BackfillService:
 
     def unexplained_minutes(self, order: BackfillOrder) -> int:
         """How many minutes of *order* are due, have no candle and were never requested."""
-        keys = [instrument.instrument_key for instrument in order.instruments]
-        expectation = self._expectation(order)
-        ledger, settled = self._repository.unsettled(keys, order.interval, order.first, order.last)
+        first, last = order.first, order.last
+        found = self._repository.histories(order.instruments, order.interval, first, last)
+        expectation = replace(self._expectation(order), periods=found.periods)
+        ledger = self._repository.unsettled(found.keys, order.interval, first, last)
         return sum(
             day.minutes(State.MISSED)
-            for instrument in self._repository.with_auction_history(order.instruments)
-            for day in expectation.days(instrument, order.interval, order.first, order.last, ledger)
-            if day.last_attempt is None and (day.instrument_key, day.day) not in settled
+            for instrument in self._repository.with_auction_history(found.instruments)
+            for day in expectation.days(instrument, order.interval, first, last, ledger.days)
+            if day.last_attempt is None and (day.instrument_key, day.day) not in ledger.settled
         )
 
     def prove_no_trades(self, instruments: Sequence[Instrument], job: str = BACKFILL) -> SyncRun:
@@ -280,29 +288,28 @@ class BackfillService:
         self, order: BackfillOrder, expectation: Expectation
     ) -> Iterator["_MissingDay"]:
         """The days that a request could improve, by the ledger and the time of day."""
-        keys = [instrument.instrument_key for instrument in order.instruments]
-        ledger, settled = self._repository.unsettled(keys, order.interval, order.first, order.last)
-        for instrument in self._repository.with_auction_history(order.instruments):
-            key = instrument.instrument_key
-            for session in expectation.sessions(instrument, order.first, order.last):
-                length = _length(session, order.interval)
-                known = ledger.get((key, session.day))
-                if settled.get((key, session.day)) == length:
+        found = self._repository.histories(
+            order.instruments, order.interval, order.first, order.last
+        )
+        expectation = replace(expectation, periods=found.periods)
+        ledger = self._repository.unsettled(found.keys, order.interval, order.first, order.last)
+        for one in self._repository.with_auction_history(found.instruments):
+            for session in expectation.sessions(one, order.first, order.last):
+                yield from _missing_day(ledger, expectation, order.interval, one, session)
+        for history in found.of:
+            yield from self._doubtful_days(order, ledger, history)
+
+    def _doubtful_days(
+        self, order: BackfillOrder, ledger: UnsettledDays, history: History
+    ) -> Iterator["_MissingDay"]:
+        """Days of a former key without candles: the next key's history may reach back to them."""
+        expectation = self._expectation(order)
+        for period, successor in history.former_periods:
+            for session in expectation.sessions(successor, period.first, period.last):
+                if ledger.has_candles(period.instrument_key, session.day):
                     continue
-                if known is None and session.day < expectation.today:
-                    # Never requested, as years of days are: the ledger has no row to look at.
-                    need = Need(instrument, session.day, length)
-                    yield _MissingDay(need, length, expected=True, next_attempt=None)
-                    continue
-                day = expectation.day(key, order.interval, session, known)
-                if needs_request(day, expectation.today):
-                    need = Need(instrument, session.day, _missing_minutes(day))
-                    yield _MissingDay(
-                        need,
-                        day.minutes(State.MISSED),
-                        expected=bool(day.expected),
-                        next_attempt=_waiting(day, expectation.now),
-                    )
+                for day in _missing_day(ledger, expectation, order.interval, successor, session):
+                    yield replace(day, missed=0, expected=False)
 
     def _over(self, report: BackfillReport) -> bool:
         return self._stop.is_set() or report.stopped_by is not None
@@ -362,15 +369,13 @@ class BackfillService:
                 expectation=expectation,
             )
         else:
-            failure, error = _failure(reply)
+            _, error = _failure(reply)
             write = partial(
                 self._repository.record_failure,
                 window,
                 candles,
                 provenance,
-                fail=partial(
-                    with_failure, error=error, at=reply.received_at, first_wait=first_wait(failure)
-                ),
+                fail=self._failed(run.run_id, window, reply),
                 run=run.row(self._clock.now(), Outcome.RUNNING, None),
                 attempt=_attempt(run.run_id, window, reply, error),
                 expectation=expectation,
@@ -384,6 +389,22 @@ class BackfillService:
         run.report.inserted += written.inserted
         run.report.revised += written.revised
         run.report.finalised += written.finalised
+
+    def _failed(
+        self, run_id: str, window: Window, reply: CandleReply
+    ) -> Callable[[DayCoverage], DayCoverage]:
+        """What the failure in *reply* makes of a day of *window*.
+
+        The key of an instrument that is no longer listed is one that the provider no longer
+        knows; one that is listed it should know.
+        """
+        failure, error = _failure(reply)
+        wait = first_wait(failure)
+        unknown = isinstance(reply.problem, UnknownInstrument)
+        if unknown and not self._repository.is_listed(window.instrument.instrument_key):
+            proof = Proof(f"{window.endpoint} response", run_id, reply.received_at)
+            return partial(with_unknown_instrument, error=error, proof=proof, first_wait=wait)
+        return partial(with_failure, error=error, at=reply.received_at, first_wait=wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -504,6 +525,34 @@ def _why_incomplete(report: BackfillReport) -> str | None:
     if report.done < report.windows:
         return STOPPED
     return f"{report.missed} minutes are still missing" if report.missed else None
+
+
+def _missing_day(
+    ledger: UnsettledDays,
+    expectation: Expectation,
+    interval: CandleInterval,
+    instrument: Instrument,
+    session: Session,
+) -> Iterator[_MissingDay]:
+    """The day of *session*, if a request could improve it."""
+    length = _length(session, interval)
+    place = (instrument.instrument_key, session.day)
+    known = ledger.days.get(place)
+    if ledger.settled.get(place) == length:
+        return
+    if known is None and session.day < expectation.today:
+        # Never requested, as years of days are: the ledger has no row to look at.
+        need = Need(instrument, session.day, length)
+        yield _MissingDay(need, length, expected=True, next_attempt=None)
+        return
+    day = expectation.day(instrument.instrument_key, interval, session, known)
+    if needs_request(day, expectation.today):
+        yield _MissingDay(
+            Need(instrument, session.day, _missing_minutes(day)),
+            day.minutes(State.MISSED),
+            expected=bool(day.expected),
+            next_attempt=_waiting(day, expectation.now),
+        )
 
 
 def _missing_minutes(known: DayCoverage) -> int:

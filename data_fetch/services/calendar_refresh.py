@@ -110,7 +110,7 @@ class CalendarRefresh(RecurringService):
     """Refreshes *calendar* at the start, each morning and each evening.
 
     A failed refresh is repeated every quarter of an hour and reported once. *report* receives
-    lines for people. `changed` is set when hours of today or of a later day are not those of
+    lines for people. `changed` is set when the hours of today or tomorrow are not those of
     *calendar* any more: the collector has to be planned anew.
     """
 
@@ -193,7 +193,8 @@ class CalendarRefresh(RecurringService):
         """Have the plan, the ledger and the slots follow the calendar."""
         today = now.astimezone(IST).date()
         changed = {change.day for change in found.changes}
-        if any(day >= today for day in changed):
+        # Every morning everything is planned anew.
+        if changed & {today, today + timedelta(days=1)}:
             self.changed.set()
         recent = {today - timedelta(days=back) for back in range(DAYS_BACK)}
         follow_calendar(

@@ -65,7 +65,7 @@ class HistoryEnv:
 
     def selection(self, *symbols: str) -> Selection:
         with self.store.reading() as connection:
-            return selection_of(connection, instruments_named(connection, symbols).members)
+            return selection_of(connection, instruments_named(connection, symbols))
 
     def order(
         self,

@@ -1,7 +1,9 @@
-"""The age of the market calendar, for people."""
+"""The age of the market calendar and its provisional sessions, for people."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import date, timedelta
 
+from data_fetch.cli.shared.output import counted, remark
 from data_fetch.reading.calendar_status import CalendarStatus
 from data_fetch.reading.instants import ist_text
 
@@ -15,6 +17,15 @@ def calendar_line(calendar: CalendarStatus) -> str:
         return f"{reviewed}, not refreshed yet"
     ago = "" if calendar.age is None else f" ({_ago(calendar.age)})"
     return f"{reviewed}, refreshed {ist_text(calendar.refreshed_at)}{ago}"
+
+
+def remark_on_provisional(sessions: Sequence[date]) -> None:
+    """Remark that the hours of *sessions* are not reviewed, if there are any."""
+    if sessions:
+        remark(
+            f"{counted(len(sessions), 'session')} from {sessions[0]} to {sessions[-1]}: "
+            "provisional, the hours are not reviewed."
+        )
 
 
 def _ago(age: timedelta) -> str:

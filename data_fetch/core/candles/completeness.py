@@ -23,7 +23,7 @@ from data_fetch.core.spans import Spans, count, joined, without
 class Completeness:
     """The state of every candle of a range, counted in minutes (days for the interval `day`).
 
-    *expected* is the sum of the present ones and of the four kinds of gaps. *provisional*
+    *expected* is the sum of the present ones and of the five kinds of gaps. *provisional*
     counts the present ones that the provider's history has not confirmed yet. Auction and
     carried rows are no part of continuous trading and are not counted. A gap's *first* and
     *end* are minutes since 1970 UTC.
@@ -33,6 +33,7 @@ class Completeness:
     present: int
     no_trade: int
     source_empty: int
+    unknown_instrument: int
     missed: int
     pending: int
     not_expected: int
@@ -52,6 +53,7 @@ class Completeness:
             "present": self.present,
             "no_trade": self.no_trade,
             "source_empty": self.source_empty,
+            "unknown_instrument": self.unknown_instrument,
             "missed": self.missed,
             "pending": self.pending,
             "not_expected": self.not_expected,
@@ -73,6 +75,7 @@ def completeness_of(known: Iterable[tuple[Session, DayCoverage]]) -> Completenes
         present=minutes(State.PRESENT),
         no_trade=minutes(State.NO_TRADE),
         source_empty=minutes(State.SOURCE_EMPTY),
+        unknown_instrument=minutes(State.UNKNOWN_INSTRUMENT),
         missed=minutes(State.MISSED),
         pending=minutes(State.PENDING),
         not_expected=minutes(State.NOT_EXPECTED),
@@ -86,8 +89,9 @@ def as_it_was(
 ) -> DayCoverage:
     """The day as of the instant *at*, when exactly the candles of *stored* were in the store.
 
-    *final* of them were confirmed. Absent minutes before *due* (a minute number) are missed
-    unless something was proved of them at that instant.
+    *known* is the ledger row of that instant, *final* are the minutes that are confirmed by now.
+    Absent minutes before *due* (a minute number) are missed unless something was proved of them at
+    that instant.
     """
     proved = [one for one in known.intervals if one.proof is not None and one.proof.at <= at]
     settled = joined((one.first, one.end) for one in proved)
@@ -101,7 +105,7 @@ def as_it_was(
         day=known.day,
         intervals=tuple(sorted((*proved, *unproved), key=lambda one: one.first)),
     )
-    return with_candles(aged(day, due), stored, final)
+    return with_candles(aged(day, due), stored, without(final, known.provisional))
 
 
 def _gap_document(gap: Gap) -> dict[str, Any]:

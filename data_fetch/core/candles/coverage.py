@@ -31,23 +31,38 @@ class State(StrEnum):
     PRESENT = "present"
     NO_TRADE = "no_trade"
     SOURCE_EMPTY = "source_empty"
+    UNKNOWN_INSTRUMENT = "unknown_instrument"
     MISSED = "missed"
     PENDING = "pending"
     NOT_EXPECTED = "not_expected"
 
 
 # The states of a minute that is expected and has no candle.
-GAPS = (State.NO_TRADE, State.SOURCE_EMPTY, State.MISSED, State.PENDING)
+GAPS = (
+    State.NO_TRADE,
+    State.SOURCE_EMPTY,
+    State.UNKNOWN_INSTRUMENT,
+    State.MISSED,
+    State.PENDING,
+)
 # Begins the proof of minutes that are not expected because the calendar has their day closed.
 CLOSED_DAY = "calendar"
 # A request could bring a candle for these.
-REQUESTED_AGAIN = (State.MISSED, State.SOURCE_EMPTY, State.NOT_EXPECTED)
+REQUESTED_AGAIN = (
+    State.MISSED,
+    State.SOURCE_EMPTY,
+    State.UNKNOWN_INSTRUMENT,
+    State.NOT_EXPECTED,
+)
+# A complete response settles these.
+UNANSWERED = (State.MISSED, State.PENDING, State.UNKNOWN_INSTRUMENT)
 # Where two stores disagree about a minute, the state that stands first here is kept.
 STRONGEST_FIRST = (
     State.PRESENT,
     State.NO_TRADE,
     State.SOURCE_EMPTY,
     State.NOT_EXPECTED,
+    State.UNKNOWN_INSTRUMENT,
     State.MISSED,
     State.PENDING,
 )
@@ -174,7 +189,7 @@ def with_candles(known: DayCoverage, arrived: Spans, final: Spans) -> DayCoverag
 
 def with_no_trade(known: DayCoverage, still: Spans, proof: Proof) -> DayCoverage:
     """The day after volume proved that nothing was traded in the minutes *still*."""
-    lacking = (State.MISSED, State.SOURCE_EMPTY)
+    lacking = (State.MISSED, State.SOURCE_EMPTY, State.UNKNOWN_INSTRUMENT)
     return _set_state(known, still, State.NO_TRADE, proof, over=lacking)
 
 
@@ -195,8 +210,8 @@ def with_response(known: DayCoverage, proof: Proof) -> DayCoverage:
     Candles that are still provisional were not in the response, unless it is of the day
     itself: the provider's history begins on the next day.
     """
-    lacking = (State.MISSED, State.PENDING)
-    settled = _set_state(known, known.spans(*lacking), State.SOURCE_EMPTY, proof, over=lacking)
+    unanswered = known.spans(*UNANSWERED)
+    settled = _set_state(known, unanswered, State.SOURCE_EMPTY, proof, over=UNANSWERED)
     confirmations = known.confirmations + 1
     wait = min(RETRY_AFTER * 2 ** min(confirmations - 1, 8), LONGEST_WAIT)
     unconfirmed = settled.provisional and proof.at.astimezone(IST).date() > known.day
@@ -239,6 +254,18 @@ def reopened(known: DayCoverage) -> DayCoverage:
         return known
     missed = _set_state(known, known.spans(*settled), State.MISSED, over=settled)
     return replace(missed, confirmations=0, next_attempt=None)
+
+
+def with_unknown_instrument(
+    known: DayCoverage, error: str, proof: Proof, first_wait: timedelta
+) -> DayCoverage:
+    """The day after the provider no longer knew the key that it belongs to.
+
+    Nothing of it can be fetched; it is requested again at growing intervals all the same.
+    """
+    refused = with_failure(known, error, proof.at, first_wait)
+    missed = refused.spans(State.MISSED)
+    return _set_state(refused, missed, State.UNKNOWN_INSTRUMENT, proof, over=(State.MISSED,))
 
 
 def before_first_candle(known: DayCoverage) -> DayCoverage:
@@ -287,6 +314,17 @@ def combined(ours: DayCoverage, theirs: DayCoverage) -> DayCoverage:
         provisional=without(joined((*held, *found)), joined(confirmed)),
         attempts=max(ours.attempts, theirs.attempts),
         confirmations=max(ours.confirmations, theirs.confirmations),
+    )
+
+
+def withdraws(after: DayCoverage, before: DayCoverage) -> bool:
+    """Whether *after* takes back what *before* had settled, or ends that a candle is provisional.
+
+    Everything else of *before* follows from the candles and their times.
+    """
+    settled = (State.NO_TRADE, State.SOURCE_EMPTY, State.NOT_EXPECTED)
+    return bool(without(before.provisional, after.provisional)) or any(
+        without(before.spans(state), after.spans(state)) for state in settled
     )
 
 

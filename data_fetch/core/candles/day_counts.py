@@ -19,6 +19,7 @@ class DayCounts(NamedTuple):
     present: int = 0
     no_trade: int = 0
     source_empty: int = 0
+    unknown_instrument: int = 0
     missed: int = 0
     pending: int = 0
     not_expected: int = 0
@@ -36,6 +37,8 @@ class DayCounts(NamedTuple):
             return State.MISSED
         if self.pending:
             return State.PENDING
+        if self.unknown_instrument:
+            return State.UNKNOWN_INSTRUMENT
         if self.source_empty:
             return State.SOURCE_EMPTY
         return State.PRESENT if self.expected else State.NOT_EXPECTED
@@ -51,6 +54,7 @@ def counts_of(known: DayCoverage) -> DayCounts:
         present=minutes[State.PRESENT],
         no_trade=minutes[State.NO_TRADE],
         source_empty=minutes[State.SOURCE_EMPTY],
+        unknown_instrument=minutes[State.UNKNOWN_INSTRUMENT],
         missed=minutes[State.MISSED],
         pending=minutes[State.PENDING],
         not_expected=minutes[State.NOT_EXPECTED],

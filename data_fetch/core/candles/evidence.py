@@ -147,7 +147,7 @@ def _in_spans(at: datetime, spans: Spans) -> bool:
 
 
 def _lacking(known: DayCoverage) -> Spans:
-    return known.spans(State.MISSED, State.SOURCE_EMPTY)
+    return known.spans(State.MISSED, State.SOURCE_EMPTY, State.UNKNOWN_INSTRUMENT)
 
 
 # A day with its candles, its session, and what contradicts a response that has none of them.

@@ -5,7 +5,7 @@ and, for a contract, its first and last day. No request covered the days that ha
 ledger.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -13,7 +13,14 @@ from data_fetch.core.candles.candles import CandleBlock, CandleInterval, expecte
 from data_fetch.core.candles.coverage import DayCoverage, never_requested, refitted
 from data_fetch.core.clock import IST
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.market.calendar import MarketCalendar, Session, group_of
+from data_fetch.core.instruments.lineage import KeyPeriod
+from data_fetch.core.market.calendar import (
+    MarketCalendar,
+    Segment,
+    Session,
+    TradingGroup,
+    group_of,
+)
 from data_fetch.core.market.session import instant_of, minute_number
 
 DAY = timedelta(days=1)
@@ -25,17 +32,23 @@ FINISHED_AFTER = timedelta(minutes=5)
 DAY_IS_OVER = timedelta(hours=15, minutes=45)
 
 
+SEGMENTS_AS_TRADED = [TradingGroup(segment, auction=False) for segment in Segment]
+
+
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """The expected candles as of the instant *now*.
 
     *listed* holds the first day of contracts, by instrument key: nothing is expected of a
     contract before it was listed. Other instruments are expected as far back as requested.
+    *periods* has the days of each key of an instrument that has had several: nothing is
+    expected under a key on the days of another.
     """
 
     calendar: MarketCalendar
     now: datetime
     listed: Mapping[str, date] = field(default_factory=dict)
+    periods: Mapping[str, Sequence[KeyPeriod]] = field(default_factory=dict)
 
     @property
     def today(self) -> date:
@@ -55,11 +68,24 @@ class Expectation:
         """
         day = max(first, self.listed.get(instrument.instrument_key, first))
         last = min(last, self.today, instrument.expiry or last)
+        periods = self.periods.get(instrument.instrument_key)
         while day <= last:
             session = self.session(instrument, day)
-            if session.open:
+            held = periods is None or any(one.first <= day <= one.last for one in periods)
+            if held and session.open:
                 yield session
             day += DAY
+
+    def provisional_sessions(self, first: date, last: date) -> list[date]:
+        """The trading days of the range, up to today, whose hours are not reviewed."""
+        day, last = max(first, self.calendar.reviewed_from), min(last, self.today)
+        found = []
+        while day <= last:
+            sessions = [self.calendar.session(day, group) for group in SEGMENTS_AS_TRADED]
+            if any(session.open and session.provisional for session in sessions):
+                found.append(day)
+            day += DAY
+        return found
 
     def days(
         self,

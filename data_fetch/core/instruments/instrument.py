@@ -36,6 +36,11 @@ class Instrument:
     auction: AuctionHistory = field(default=NO_AUCTION_HISTORY, compare=False)
 
     @property
+    def dated_key(self) -> str:
+        """The provider's key of a contract once it has expired."""
+        return self.live_key if self.expiry is None else f"{self.live_key}|{self.expiry:%d-%m-%Y}"
+
+    @property
     def world(self) -> World:
         """PAPER for invented equities, which have an impossible ISIN; else LIVE."""
         key = self.underlying_key if self.segment == "NSE_FO" else self.instrument_key

@@ -3,23 +3,32 @@
 A stock of today's master succeeds a known one by its ISIN or by its symbol.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from operator import itemgetter
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from types import MappingProxyType
 
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import is_equity
 
 RENAMED_FROM = "renamed from "
+DAY = timedelta(days=1)
+
+# The days of which there are candles under each key.
+CandleDays = Mapping[str, Collection[date]]
+NO_CANDLES: CandleDays = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
     """From *valid_from* on, *old_key* is *new_key*. *reason* is text for users.
 
-    A rename changes the symbol and not the key, which has the ISIN in it. A new ISIN, after a
-    split or a merger, changes the key, and the provider's history begins again under it.
+    It is the date of the first master that had the change; that of a new ISIN becomes the first
+    day of its history when that is known. A rename changes the symbol and not the key, which has
+    the ISIN in it. A new ISIN, after a split or a merger, changes the key, and the provider's
+    history begins again under it.
     """
 
     old_key: str
@@ -56,7 +65,7 @@ def detect_lineage(
     before = {stock.instrument_key: stock for stock in known if is_equity(stock)}
     now = {stock.instrument_key: stock for stock in listed if is_equity(stock)}
     renamed = [
-        KeyChange(key, key, valid_from, f"{RENAMED_FROM}{before[key].symbol} to {stock.symbol}")
+        KeyChange(key, key, valid_from, renamed_text(before[key], stock))
         for key, stock in now.items()
         if key in before and before[key].symbol != stock.symbol
     ]
@@ -67,6 +76,11 @@ def detect_lineage(
         if key not in before and stock.symbol in gone
     ]
     return (*renamed, *reissued)
+
+
+def renamed_text(before: Instrument, now: Instrument) -> str:
+    """The reason of a rename."""
+    return f"{RENAMED_FROM}{before.symbol} to {now.symbol}"
 
 
 def last_bearers(
@@ -108,21 +122,80 @@ def former_symbols(instrument_key: str, key_changes: Iterable[KeyChange]) -> fro
 
 
 def key_periods(
-    instrument_key: str, key_changes: Iterable[KeyChange], first: date, last: date
+    instrument_key: str,
+    key_changes: Iterable[KeyChange],
+    first: date,
+    last: date,
+    candle_days: CandleDays = NO_CANDLES,
 ) -> tuple[KeyPeriod, ...]:
-    """The keys of the days from *first* to *last*, oldest first.
+    """The history of an instrument: its keys on the days from *first* to *last*, oldest first.
 
-    Each day belongs to one key: days before a new ISIN to the old key, even if the provider
-    has candles for them under the new key.
+    Each day belongs to one key: the one that is valid by *key_changes*, unless only another one
+    has candles of that day.
     """
-    found: list[KeyPeriod] = []
-    for each in sorted(key_changes, key=lambda one: one.valid_from, reverse=True):
-        if each.new_key != instrument_key or each.is_rename:
+    begins = _begins(instrument_key, key_changes)
+
+    def holder(day: date) -> str:
+        valid = [key for since, key in begins if since <= day][-1]
+        stored = [key for _, key in begins if day in candle_days.get(key, ())]
+        return valid if valid in stored or not stored else stored[-1]
+
+    if len(begins) == 1:
+        return (KeyPeriod(instrument_key, first, last),)
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    periods = []
+    for key, together in groupby(days, key=holder):
+        of_key = list(together)
+        periods.append(KeyPeriod(key, of_key[0], of_key[-1]))
+    return tuple(periods)
+
+
+def every_key(instrument_key: str, key_changes: Iterable[KeyChange]) -> tuple[str, ...]:
+    """The keys that led to *instrument_key*, oldest first, and itself."""
+    return tuple(dict.fromkeys(key for _, key in _begins(instrument_key, key_changes)))
+
+
+def first_day_under(
+    change: KeyChange,
+    key_changes: Iterable[KeyChange],
+    oldest_candle: date,
+    newest_empty: date | None,
+) -> date:
+    """The first day on which the new key of *change* has a history, as far as is known.
+
+    *oldest_candle* is the first day with a candle under the new key, *newest_empty* the last one
+    before it that a complete response had no candle of. The day lies between the changes before
+    and after it.
+    """
+    listed_before = newest_empty is not None and newest_empty >= change.valid_from
+    begins = oldest_candle if listed_before else min(change.valid_from, oldest_candle)
+    others = [each for each in key_changes if not each.is_rename and each != change]
+    earliest = [one.valid_from + DAY for one in others if one.new_key == change.old_key]
+    latest = [one.valid_from - DAY for one in others if one.old_key == change.new_key]
+    return max([min([begins, *latest]), *earliest])
+
+
+def recorded_once(key_changes: Iterable[KeyChange]) -> list[KeyChange]:
+    """*key_changes*, oldest first, each as of the day on which it was noticed first.
+
+    Two stores that were merged may have noticed one change on different days.
+    """
+    kept: list[KeyChange] = []
+    newest: dict[str, tuple[str, str, str]] = {}
+    for each in sorted(key_changes, key=attrgetter("valid_from")):
+        what = (each.old_key, each.new_key, each.reason)
+        if newest.get(each.old_key) == newest.get(each.new_key) == what:
             continue
-        if each.valid_from <= last:
-            found.append(KeyPeriod(instrument_key, max(first, each.valid_from), last))
-            last = each.valid_from - timedelta(days=1)
-        instrument_key = each.old_key
-        if last < first:
-            return tuple(found[::-1])
-    return (KeyPeriod(instrument_key, first, last), *found[::-1])
+        newest[each.old_key] = newest[each.new_key] = what
+        kept.append(each)
+    return kept
+
+
+def _begins(instrument_key: str, key_changes: Iterable[KeyChange]) -> list[tuple[date, str]]:
+    """The first day of each key that led to *instrument_key*, oldest first."""
+    found: list[tuple[date, str]] = []
+    for each in sorted(key_changes, key=attrgetter("valid_from"), reverse=True):
+        if each.new_key == instrument_key and not each.is_rename:
+            found.append((each.valid_from, instrument_key))
+            instrument_key = each.old_key
+    return [(date.min, instrument_key), *found[::-1]]

@@ -58,11 +58,16 @@ def location_of(address: str, world: World) -> Location:
         parts = urlsplit(address)
         if parts.scheme == "file":
             return FileLocation(Path(url2pathname(parts.path)))
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        # A password with a / in it ends the host too early: its rest is in the path then.
+        cut = parts.port is not None and "@" in f"{parts.path}{parts.query}{parts.fragment}"
+        if parts.scheme not in {"http", "https"} or not parts.hostname or cut:
             raise ValueError
     except ValueError:
         raise SettingsInvalid(
-            ["UPSTOX_INSTRUMENTS_URL: neither an http(s) or file address nor a path"]
+            [
+                "UPSTOX_INSTRUMENTS_URL: neither an http(s) or file address nor a path. In a "
+                "password write @ as %40, / as %2F and : as %3A"
+            ]
         ) from None
     return WebLocation(address, WorldCheck(world, "UPSTOX_INSTRUMENTS_URL"))
 

@@ -80,7 +80,7 @@ class UpstoxCandleClient(UpstoxCandleEndpoints):
         if window.endpoint == INTRADAY:
             return self._api.intraday_candles(live_key, interval, context)
         if window.endpoint == EXPIRED:
-            key = window.instrument.instrument_key
+            key = window.instrument.dated_key
             return self._api.expired_candles(key, interval, first, last, context)
         return self._api.historical_candles(live_key, interval, first, last, context)
 

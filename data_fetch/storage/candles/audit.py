@@ -117,13 +117,15 @@ def recount(connection: Connection, scope: CoverageQuery) -> Recount:
     # The ledger and the candles of one instant: a collector may be writing both.
     if is_postgres(connection):
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+    own = {place.key for place in places_of(scope)}
+    scope = scope.under_all_keys
     ledger, places = ledger_rows(connection, scope), places_of(scope)
     total = 0
     differences: list[Difference] = []
     findings: list[Finding] = []
     for some in in_parts(places, DAYS_AT_ONCE):
         counted = counted_days(connection, scope.interval, some)
-        total += sum(one.tally.rows for one in counted)
+        total += sum(one.tally.rows for one in counted if one.place.key in own)
         doubtful = [one for one in counted if not _agrees(one, ledger.get(one.place.key))]
         for one in stored_days(connection, scope, ledger, doubtful):
             findings += one.findings()
@@ -136,7 +138,7 @@ def recount(connection: Connection, scope: CoverageQuery) -> Recount:
         findings.append(closed_finding(named[key], day, ledger[key, day].present))
     listed = {key: number for number, key in enumerate(named)}
     findings.sort(key=lambda one: (listed[one.instrument.instrument_key], one.day))
-    return Recount(len(places), total, differences, findings)
+    return Recount(len(own), total, differences, findings)
 
 
 def ledger_rows(

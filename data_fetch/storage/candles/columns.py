@@ -1,12 +1,13 @@
 """Reads candles as columns: years of minutes, without an object for each."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from data_fetch.core.candles.candles import CandleInterval, Kind
+from data_fetch.core.market.session import day_of, midnight_number
 from data_fetch.core.spans import Spans, spans_of
 from data_fetch.storage.candles.candles import known_candles
 from data_fetch.storage.database.dialects import microseconds, minutes
@@ -57,3 +58,18 @@ def known_minutes(
     rows = connection.execute(query).all()
     present = [minute for minute, _ in rows]
     return spans_of(present), spans_of([minute for minute, final in rows if final])
+
+
+def days_with_candles(
+    connection: Connection,
+    instrument_key: str,
+    interval: CandleInterval,
+    first: date,
+    last: date,
+    as_of: datetime,
+) -> set[date]:
+    """The days from *first* to *last* that had a candle of continuous trading at *as_of*."""
+    begin, end = midnight_number(first), midnight_number(last + timedelta(days=1))
+    known = known_candles(instrument_key, interval, begin, end, as_of).subquery()
+    query = select(minutes(connection, known.c.timestamp)).where(known.c.kind == Kind.TRADED.value)
+    return set(map(day_of, connection.scalars(query)))

@@ -5,7 +5,7 @@ have changed it (minutes were pending) or the calendar has (its sums do not fit 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from sqlalchemy import Connection, func, select, tuple_
@@ -26,13 +26,27 @@ COUNTS = tuple(coverage_table.c[name] for name in DayCounts._fields)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverageQuery:
-    """The days of *instruments* from *first* to *last*, both included."""
+    """The days of *instruments* from *first* to *last*, both included.
+
+    An instrument that has had several keys is there under each of them, with the days of that
+    key in the *expectation*.
+    """
 
     instruments: Sequence[Instrument]
     interval: CandleInterval
     first: date
     last: date
     expectation: Expectation
+
+    @property
+    def under_all_keys(self) -> "CoverageQuery":
+        """The same with all days under every key, also those that belong to another key."""
+        return replace(self, expectation=replace(self.expectation, periods={}))
+
+    @property
+    def provisional_sessions(self) -> list[date]:
+        """Its trading days whose hours are not reviewed."""
+        return self.expectation.provisional_sessions(self.first, self.last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +73,11 @@ def trading_days(scope: CoverageQuery) -> Iterator[InstrumentTradingDays]:
     expectation = scope.expectation
     alike: dict[object, Sequence[TradingDay]] = {}
     for instrument in scope.instruments:
-        listed = expectation.listed.get(instrument.instrument_key)
+        key = instrument.instrument_key
+        listed, periods = expectation.listed.get(key), expectation.periods.get(key)
         group = group_of(instrument, scope.last)
-        trades = (group, instrument.auction, listed, instrument.expiry)
+        held = None if periods is None else tuple(periods)
+        trades = (group, instrument.auction, listed, instrument.expiry, held)
         if trades not in alike:
             alike[trades] = [
                 TradingDay(session, spans, count(spans))

@@ -15,11 +15,13 @@ from data_fetch.core.candles.candles import CandleInterval, InstrumentDays
 from data_fetch.core.candles.volume_proofs import FeedSeen, VolumeSeen, still_spans
 from data_fetch.core.clock import IST
 from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.instruments.lineage import former_symbols
 from data_fetch.core.market.calendar import Session
 from data_fetch.core.market.session import instant_of
 from data_fetch.core.spans import Spans
 from data_fetch.storage.candles.candles import candles, of_instrument
 from data_fetch.storage.database.tables import CoverageRow, LtpData, table
+from data_fetch.storage.instruments.instruments import key_changes
 
 coverage = table(CoverageRow)
 ltp_data = table(LtpData)
@@ -137,11 +139,15 @@ def _feed_of(connection: Connection, day: date) -> Sequence[FeedSeen]:
 def _volumes_in_quotes(
     connection: Connection, instrument: Instrument, first: date, last: date
 ) -> Mapping[date, Sequence[VolumeSeen]]:
-    """The cumulative volumes of the quotes, by Indian day, in the order received."""
+    """The cumulative volumes of the quotes, by Indian day, in the order received.
+
+    Quotes from before a rename are stored under the former symbol.
+    """
+    former = former_symbols(instrument.instrument_key, key_changes(connection))
     query = (
         select(ltp_data.c.received_at, ltp_data.c.volume)
         .where(
-            ltp_data.c.symbol == instrument.symbol,
+            ltp_data.c.symbol.in_({instrument.symbol, *former}),
             ltp_data.c.timestamp >= _midnight(first),
             ltp_data.c.timestamp < _midnight(last + timedelta(days=1)),
             ltp_data.c.instrument_key == instrument.instrument_key,

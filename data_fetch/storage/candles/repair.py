@@ -52,6 +52,7 @@ def repair(store: Store, scope: CoverageQuery, findings: Sequence[Finding]) -> R
     confirmed, so that it is requested again. Candles in no session are deleted. Every transaction
     compares again, so that days corrected meanwhile are left alone.
     """
+    scope = scope.under_all_keys
     now = scope.expectation.now
     run = SyncRun.begin(AUDIT, now)
     wanted = {(one.instrument.instrument_key, one.day) for one in findings}

@@ -44,7 +44,7 @@ from data_fetch.storage.candles.candles import (
     merge_candles,
 )
 from data_fetch.storage.candles.coverage import (
-    LedgerKey,
+    UnsettledDays,
     candle_holdings,
     empty_days,
     load_days,
@@ -55,8 +55,10 @@ from data_fetch.storage.candles.coverage import (
     settled_lengths,
 )
 from data_fetch.storage.candles.evidence import StandingFeed, StoredEvidence
+from data_fetch.storage.candles.histories import Histories, follow_first_candle, histories
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.instruments.auction import save_auction_days, with_auction_history
+from data_fetch.storage.instruments.instruments import is_listed
 from data_fetch.storage.runs import fold_attempts, record_runs, write_runs
 
 
@@ -82,13 +84,30 @@ class CandleRepository:
         with self._store.reading() as connection:
             return with_auction_history(connection, instruments)
 
+    def histories(
+        self,
+        instruments: Sequence[Instrument],
+        interval: CandleInterval,
+        first: date,
+        last: date,
+    ) -> Histories:
+        """What each of *instruments* was from *first* to *last*, as far as is known by now."""
+        with self._store.reading() as connection:
+            return histories(connection, instruments, interval, first, last)
+
+    def is_listed(self, instrument_key: str) -> bool:
+        """Whether the newest instrument master that was stored lists the instrument."""
+        with self._store.reading() as connection:
+            return is_listed(connection, instrument_key)
+
     def unsettled(
         self, instrument_keys: Sequence[str], interval: CandleInterval, first: date, last: date
-    ) -> tuple[dict[LedgerKey, DayCoverage], dict[LedgerKey, int]]:
-        """The ledger rows that lack something; for the others only their number of minutes."""
+    ) -> UnsettledDays:
+        """The ledger rows that lack something."""
         with self._store.reading() as connection:
             days = load_unsettled_days(connection, instrument_keys, interval, first, last)
-            return days, settled_lengths(connection, instrument_keys, interval, first, last)
+            settled = settled_lengths(connection, instrument_keys, interval, first, last)
+        return UnsettledDays(days, settled)
 
     def record_response(
         self,
@@ -292,6 +311,7 @@ def _update_empty_days(
     if oldest is not None:
         changed = with_first_candle(empty_days(connection, key, days.interval), oldest)
         save_days(connection, changed, run_id, changed_at)
+        follow_first_candle(connection, key)
 
 
 def _fault_of(judged: Sequence[DayCoverage], at: datetime) -> str | None:

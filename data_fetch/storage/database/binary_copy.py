@@ -119,7 +119,7 @@ def copy_in(
     """Append *groups* of rows to *target*; in each, one column per name.
 
     Raises IntegrityError for a key that is stored already, StoreUnreachable if the server goes
-    away, StoreRefused if it refuses the rows.
+    away.
     """
     statement = COPY.format(
         sql.Identifier(target.name), sql.SQL(", ").join(map(sql.Identifier, names))
@@ -132,7 +132,8 @@ def copy_in(
     except psycopg2.IntegrityError as problem:
         raise IntegrityError(statement.as_string(session), None, problem) from problem
     except psycopg2.Error as problem:
-        ours = database_error(connection.engine.url, problem, lost=bool(session.closed))
+        lost = isinstance(problem, psycopg2.OperationalError | psycopg2.InterfaceError)
+        ours = database_error(connection.engine.url, problem, lost=lost)
         if ours is None:
             raise
         raise ours from problem

@@ -12,6 +12,8 @@ from functools import cache
 from math import inf
 from pathlib import Path
 
+import psycopg2
+from psycopg2.extensions import make_dsn
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -26,11 +28,13 @@ from data_fetch.storage.database.deadlines import (
     TimedSession,
     timed_sessions,
 )
-from data_fetch.storage.database.refusals import SECRET_PARAMETERS, database_error
+from data_fetch.storage.database.refusals import database_error, shown
 
 ACCEPTED = (
     "Accepted are sqlite:///folder/file.db and postgresql://user:password@host:5432/database."
 )
+NOT_A_URL = "is not a database URL"
+WRITE_AT = "In a user name or password write @ as %40, / as %2F and : as %3A."
 POSTGRES_SCHEMES = {"postgres", "postgresql", "postgresql+psycopg2"}
 CONNECT_SECONDS = 5
 BUSY_SECONDS = 10
@@ -63,8 +67,9 @@ SQLITE_SESSION = (
 def engine_for(url: str) -> Engine:
     """An engine for the database at *url*; nothing is connected yet.
 
-    Its errors are ours: StoreUnreachable when the database does not answer now, StoreRefused or
-    SetupError when it refuses. Raises SetupError if the URL names no supported database.
+    Its errors are ours: StoreUnreachable when the database does not answer, StoreRefused when it
+    refuses, SetupError when the file or the schema is not ours. Raises SetupError if the URL
+    names no supported database.
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
@@ -95,33 +100,59 @@ def redacted(url: str | URL) -> str:
     """The URL without driver and passwords, for people and logs."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return "(not a database URL)"
-    shown = parsed.set(drivername=parsed.get_backend_name())
-    return shown.difference_update_query(SECRET_PARAMETERS).render_as_string(hide_password=True)
+    if _has_stray_at(parsed, str(url)):
+        return "(not a database URL)"
+    return shown(parsed)
 
 
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise SetupError("DATABASE_URL is not a database URL", hint=ACCEPTED) from None
+    except (ArgumentError, ValueError):
+        # Their texts would quote what may be a part of a password.
+        why = f" {WRITE_AT}" if url.count("@") > 1 else ""
+        raise SetupError(f"DATABASE_URL {NOT_A_URL}", hint=f"{ACCEPTED}{why}") from None
+    if _has_stray_at(parsed, url):
+        raise SetupError("DATABASE_URL has more than one @", hint=f"{WRITE_AT} {ACCEPTED}")
     if parsed.drivername.startswith("mongodb"):
         raise SetupError(
             "DATABASE_URL names a MongoDB server; the store is an SQL database", hint=ACCEPTED
         )
     if parsed.drivername in POSTGRES_SCHEMES:
+        _check_postgres(parsed)
         return parsed.set(drivername="postgresql+psycopg2")
     if parsed.drivername not in {"sqlite", "sqlite+pysqlite"}:
         raise SetupError(f"databases of kind {parsed.drivername!r} are not known", hint=ACCEPTED)
+    if parsed.host:
+        raise SetupError("the SQLite URL has two slashes where three begin a path", hint=ACCEPTED)
     if parsed.database in {None, "", ":memory:"}:
         raise SetupError("the SQLite URL names no file", hint=ACCEPTED)
     return parsed.set(drivername="sqlite+pysqlite")
 
 
+def _check_postgres(parsed: URL) -> None:
+    """Raise SetupError for what the driver would refuse at every attempt."""
+    if parsed.port is not None and not 1 <= parsed.port <= 65535:
+        raise SetupError(f"DATABASE_URL has an impossible port ({parsed.port})", hint=ACCEPTED)
+    try:
+        make_dsn("", **dict.fromkeys(parsed.query, "1"))
+    except psycopg2.ProgrammingError as problem:
+        raise SetupError(f"DATABASE_URL has an unknown option ({problem})", hint=ACCEPTED) from None
+
+
+def _has_stray_at(parsed: URL, url: str) -> bool:
+    """Whether an @ inside an account was taken for its end: the rest of a password is then in
+    the host or behind it."""
+    return parsed.get_backend_name() != "sqlite" and url.count("@") > 1
+
+
 def _sqlite_engine(url: URL) -> Engine:
     file = Path(url.database or "")
     try:
+        if file.exists() and not file.is_file():
+            raise SetupError(f"{file} is no file", hint=ACCEPTED)
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise SetupError(
@@ -208,10 +239,11 @@ def _execute_all(connection: DBAPIConnection, statements: tuple[str, ...]) -> No
 def _as_our_error(context: ExceptionContext) -> None:
     if context.engine is None or context.is_pre_ping:
         return
+    problem = context.original_exception
     lost = context.is_disconnect or context.connection is None
-    ours = database_error(context.engine.url, context.original_exception, lost=lost)
+    ours = database_error(context.engine.url, problem, lost=lost)
     if ours is not None:
-        raise ours from context.original_exception
+        raise ours from problem
 
 
 def is_postgres(of: Engine | Connection) -> bool:

@@ -52,6 +52,12 @@ NO_ROLE = Refusal(
     "the database {store} does not let the role in",
     "Correct the user in DATABASE_URL, or let it in: pg_hba.conf, ALTER ROLE ... LOGIN.",
 )
+NO_RIGHT = Refusal(
+    StoreRefused,
+    "the database {store} refuses a right",
+    'Have the owner run: GRANT USAGE, CREATE ON SCHEMA public TO "{user}"; '
+    'GRANT ALL ON ALL TABLES IN SCHEMA public TO "{user}"; -- or use the owner\'s role',
+)
 NO_ROOM = Refusal(
     StoreRefused,
     "the database {store} has no room left",
@@ -97,12 +103,8 @@ POSTGRES: Mapping[str, Refusal] = {
     ),
     "40001": IN_THE_WAY,
     "40P01": IN_THE_WAY,
-    "42501": Refusal(
-        StoreRefused,
-        "the database {store} refuses a right",
-        'Have the owner run: GRANT USAGE, CREATE ON SCHEMA public TO "{user}"; '
-        'GRANT ALL ON ALL TABLES IN SCHEMA public TO "{user}"; -- or use the owner\'s role',
-    ),
+    "3F000": NO_RIGHT,
+    "42501": NO_RIGHT,
     "42703": NOT_OUR_SCHEMA,
     "42P01": NOT_OUR_SCHEMA,
     "42P07": NOT_OUR_SCHEMA,
@@ -199,7 +201,7 @@ def database_error(url: URL, problem: BaseException, *, lost: bool) -> DataFetch
     if refusal is None:
         return None
     names = {
-        "store": shown(url),
+        "store": url.database if url.get_backend_name() == "sqlite" else shown(url),
         "user": url.username or "the role",
         "database": url.database or "",
     }
@@ -210,9 +212,7 @@ def database_error(url: URL, problem: BaseException, *, lost: bool) -> DataFetch
 
 
 def shown(url: URL) -> str:
-    """The URL without driver and passwords; of SQLite the file."""
-    if url.get_backend_name() == "sqlite":
-        return url.database or ""
+    """The URL without driver and passwords."""
     plain = url.set(drivername=url.get_backend_name())
     return plain.difference_update_query(SECRET_PARAMETERS).render_as_string(hide_password=True)
 

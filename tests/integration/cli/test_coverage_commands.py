@@ -55,6 +55,7 @@ EMPTY_COUNTS = {
     "present": 0,
     "no_trade": 0,
     "source_empty": 0,
+    "unknown_instrument": 0,
     "missed": 0,
     "pending": 0,
     "not_expected": 0,
@@ -263,7 +264,7 @@ def test_every_gap_of_a_past_range(run: Run, held: Store) -> None:
 
     ended = run("gaps", *options(MONDAY, WEDNESDAY, "--json"))
 
-    assert list(ended.document) == ["gaps", "before_first_bar"]
+    assert list(ended.document) == ["gaps", "before_first_bar", "provisional_sessions"]
     assert ended.gaps == MIXED
     assert [list(one) for one in ended.gaps] == [list(MIXED[0])] * 4
     assert ended.status == 3
@@ -301,6 +302,7 @@ def test_days_before_the_first_candle_are_named_and_no_gaps(run: Run, held: Stor
                 "next_attempt": "2025-06-13T09:00:00+05:30",
             }
         ],
+        "provisional_sessions": [],
     }
 
 
@@ -479,12 +481,17 @@ def test_the_grid(run: Run, held: Store) -> None:
         "from": "2025-06-09",
         "to": "2025-06-11",
         "instruments": [
-            {"symbol": symbol, "instrument_key": key, "days": days[symbol]}
+            {
+                "symbol": symbol,
+                "instrument_key": key,
+                "days": [{**day, "instrument_key": key} for day in days[symbol]],
+            }
             for symbol, key in [
                 ("RELIANCE", "NSE_EQ|INE002A01018"),
                 ("TCS", "NSE_EQ|INE467B01029"),
             ]
         ],
+        "provisional_sessions": [],
         "totals": {
             **EMPTY_COUNTS,
             "expected": 2250,
@@ -496,6 +503,7 @@ def test_the_grid(run: Run, held: Store) -> None:
                 "present": 3,
                 "missed": 2,
                 "source_empty": 1,
+                "unknown_instrument": 0,
                 "pending": 0,
                 "not_expected": 0,
             },
@@ -955,3 +963,30 @@ def test_a_store_of_the_other_world_is_not_read(
 @pytest.mark.parametrize("command", ["gaps", "coverage", "audit"])
 def test_an_empty_list_of_symbols_does_not_mean_all(run: Run, held: Store, command: str) -> None:
     assert run(command, "--symbols", "").status == 2
+
+
+# --- after the reviewed calendar --------------------------------------------------------------
+
+
+def test_days_after_the_reviewed_calendar_have_answers_and_are_marked(
+    run: Run, held: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    eve, new_year, monday = date(2026, 12, 31), date(2027, 1, 1), date(2027, 1, 4)
+    now = datetime(2027, 1, 4, 10, 30, tzinfo=IST)
+    with PaperExchange(ScaledClock(now, speed=1e-6), symbols=("RELIANCE",)) as running:
+        monkeypatch.setenv("UPSTOX_BASE_URL", running.url)
+        marked = [str(new_year), str(monday)]
+        words = "2 sessions from 2027-01-01 to 2027-01-04: provisional"
+        one = options(eve, monday)
+
+        for command, status in (("gaps", 3), ("coverage", 3), ("backfill", 0)):
+            plan = ("--plan",) if command == "backfill" else ()
+            told = run(command, *plan, *one, "--json")
+            assert (told.status, told.document["provisional_sessions"]) == (status, marked)
+            assert words in run(command, *plan, *one).noted
+
+        exported = run(
+            "candles", "export", "RELIANCE", *options(eve, monday)[2:], "--format", "csv"
+        )
+        assert exported.status == 3
+        assert words in exported.noted

@@ -221,7 +221,8 @@ class Oracle:
         return {
             (symbol, day)
             for (symbol, day), known in self.days.items()
-            if known.having("missed", "source_empty") or (known.provisional and day < today)
+            if known.having("missed", "source_empty", "not_expected")
+            or (known.provisional and day < today)
         }
 
     def answered(

@@ -60,7 +60,7 @@ class Values:
     low: float = 2989.0
     close: float = 2991.1
     volume: int = 12_000
-    oi: int = 0
+    oi: int | None = 0
     kind: Kind = Kind.TRADED
 
 
@@ -209,6 +209,19 @@ def test_a_difference_in_any_value_is_a_correction(store: Store, name: str) -> N
     assert merged(store, [block({0: changed})], came(1, final=False)) == Written(revised=1)
 
     assert getattr(read(store)[0], name) == getattr(changed, name)
+
+
+@pytest.mark.parametrize("write", [merged, inserted])
+def test_an_unknown_open_interest_is_stored_and_known_later(store: Store, write: Any) -> None:
+    unknown, known = replace(SAME, oi=None), replace(SAME, oi=5)
+    assert write(store, [block({0: unknown, 1: SAME})], came(0, final=True)) == Written(inserted=2)
+    assert [row.oi for row in read(store).values()] == [None, SAME.oi]
+
+    assert merged(store, [block({0: unknown})], came(1, final=True)) == Written()
+    assert merged(store, [block({0: known})], came(2, final=True)) == Written(revised=1)
+
+    assert read(store)[0].oi == 5
+    assert read(store, as_of=AT + timedelta(seconds=1))[0].oi is None
 
 
 def test_a_confirmed_candle_has_the_source_of_the_history_and_its_first_arrival(
@@ -503,6 +516,7 @@ offers = st.lists(
             st.builds(
                 Values,
                 close=st.sampled_from([1.0, 2.0]),
+                oi=st.sampled_from([0, None]),
                 kind=st.sampled_from([Kind.TRADED, Kind.CARRIED]),
             ),
         ),

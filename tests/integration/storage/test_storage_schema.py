@@ -1,5 +1,6 @@
 """Migrations and models agree, and the schema of a store is created, upgraded or rejected."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, Float, Integer, TableClause, inspect, select, text
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
+from sqlalchemy.exc import IntegrityError
 
 from data_fetch import PACKAGE_FOLDER
 from data_fetch.core.errors import SetupError, StoreUnreachable
@@ -113,6 +115,34 @@ def test_rows_survive_the_renaming_in_both_directions(engine: Engine) -> None:
     assert found("set_aside") == [3, 4, "ok", "set_aside"]
 
 
+def test_figures_may_be_unknown_in_a_store_that_has_rows(engine: Engine) -> None:
+    figures = {"ltp_data": "volume", "candles": "oi", "candle_revisions": "oi"}
+    flags = {"is_final": True, "off_session": False}
+    alembic(engine, "downgrade", "0005")
+    for name in figures:
+        filled_row(engine, name, instrument_key="before", symbol="BEFORE", **flags)
+
+    alembic(engine, "upgrade", "head")
+    for name, column in figures.items():
+        facts = {column: None, "instrument_key": "after", "symbol": "AFTER"}
+        filled_row(engine, name, **facts, **flags)
+
+    def found(name: str) -> list[object]:
+        of = untyped(name, "instrument_key", figures[name]).c
+        query = select(of[figures[name]]).order_by(of.instrument_key)
+        with reading(engine) as connection:
+            return list(connection.scalars(query))
+
+    assert [found(name) for name in figures] == [[None, 1]] * 3
+    if engine.dialect.name == "sqlite":
+        with reading(engine) as connection:
+            assert connection.execute(text("PRAGMA integrity_check")).all() == [("ok",)]
+    alembic(engine, "downgrade", "0005")
+    assert [found(name) for name in figures] == [[0, 1]] * 3
+    with pytest.raises(IntegrityError):
+        filled_row(engine, "candles", oi=None, instrument_key="later", **flags)
+
+
 def test_plain_alembic_works_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'made' / 'here.db'}")
@@ -203,6 +233,45 @@ def test_a_redacted_url_shows_everything_but_the_password() -> None:
     in_the_query = "postgresql://a@h/d?password=b&sslmode=require&sslpassword=c"
     assert redacted(in_the_query) == "postgresql://a@h/d?sslmode=require"
     assert redacted("nonsense") == "(not a database URL)"
+    assert redacted("postgresql://u:p@host:port/d") == "(not a database URL)"
+    assert redacted("postgresql://u:S3cret@Tail99@h/d") == "(not a database URL)"
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("postgresql://user:S3cret@host:port/database", "is not a database URL"),
+        ("postgresql://user:S3cret@[::1/db", "is not a database URL"),
+        ("postgresql://u:S3cret@Tail99@127.0.0.1:5432/x", "has more than one @"),
+        ("postgresql://u:S3cret@Tail99/x@127.0.0.1:5432/x", "has more than one @"),
+        ("postgresql://u:S3cret@Tail99:y@127.0.0.1:5432/x", "@"),
+        ("market.db", "is not a database URL"),
+        ("postgres:/x", "is not a database URL"),
+        ("mysql://u:S3cret@h/d", "are not known"),
+        ("postgresql+asyncpg://u:S3cret@h/d", "are not known"),
+        ("sqlite://", "names no file"),
+        ("sqlite://folder/file.db", "SQLite"),
+        ("sqlite:////dev/null", "is no file"),
+        ("sqlite:////", "is no file"),
+        ("postgresql://u:S3cret@h:99999/d", "port"),
+        ("postgresql://u:S3cret@h/d?sslmod=require", "sslmod"),
+    ],
+)
+def test_a_url_of_no_database_of_ours_is_refused_with_the_accepted_ones(url: str, why: str) -> None:
+    with pytest.raises(SetupError, match=re.escape(why)) as refusal:
+        open_store(url, World.PAPER)
+
+    assert "Accepted are sqlite:///folder/file.db and postgresql://" in str(refusal.value)
+    assert not {"S3cret", "Tail99"} & set(re.split(r"\W", str(refusal.value)))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://u:a@b@h/d", "postgresql://u:a@b:c@h/d", "postgresql://u:a/b@c@h/d"],
+)
+def test_an_at_in_a_password_is_explained(url: str) -> None:
+    with pytest.raises(SetupError, match="write @ as %40"):
+        engine_for(url)
 
 
 def test_sqlite_is_opened_for_many_readers_and_one_writer(sqlite_url: str) -> None:

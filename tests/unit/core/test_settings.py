@@ -1,5 +1,6 @@
 """Settings: sources, defaults, validation, secrets."""
 
+import re
 from datetime import time
 from pathlib import Path
 
@@ -186,6 +187,9 @@ def test_valid_redis_addresses(tmp_path: Path, url: str) -> None:
         ),
         pytest.param({"REDIS_URL": "redis://:word@h:6379/0"}, ("word",), id="REDIS_URL"),
         pytest.param(
+            {"REDIS_URL": "redis://:one@two@h"}, ("one", "one@two", "two"), id="with an @ in it"
+        ),
+        pytest.param(
             {"UPSTOX_INSTRUMENTS_URL": "https://u:word@h/f"}, ("word",), id="the master's address"
         ),
     ],
@@ -194,6 +198,24 @@ def test_the_secrets_that_logs_mask(
     tmp_path: Path, environment: dict[str, str], secrets: tuple[str, ...]
 ) -> None:
     assert load(tmp_path, **environment).secrets() == tuple(sorted(secrets))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "redis://:S3cret/Tail99@h:6379"),
+        ("REDIS_URL", "redis://u:12/Tail99@h:6379"),
+        ("UPSTOX_BASE_URL", "http://u:12/Tail99@h"),
+        ("NSE_BASE_URL", "http://u:S3cret@Tail99@h"),
+    ],
+)
+def test_an_address_whose_password_ends_too_early_is_refused(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    with pytest.raises(SettingsInvalid, match=name) as raised:
+        load(tmp_path, **{name: value})
+
+    assert not {"S3cret", "Tail99"} & set(re.split(r"\W", str(raised.value)))
 
 
 def test_secrets_are_in_no_repr_and_no_error(tmp_path: Path) -> None:

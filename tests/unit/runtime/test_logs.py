@@ -51,6 +51,38 @@ def test_secrets_are_masked_in_words_fields_and_traces(folder: Path) -> None:
     assert "refused ***" in text
 
 
+def test_secrets_are_masked_at_any_depth(folder: Path) -> None:
+    fields = {
+        "listed": ["tok-4711", {"deep": ("Bearer tok-4711", 4)}],
+        "by_name": {"tok-4711": None},
+        "error": ValueError("refused tok-4711"),
+    }
+    logging.getLogger("data_fetch.ltp_service").info("sent", extra=fields)
+
+    [line] = lines(folder / "ltp_service.log")
+    assert line["listed"] == ["***", {"deep": ["Bearer ***", 4]}]
+    assert line["by_name"] == {"***": None}
+    assert line["error"] == "refused ***"
+
+
+def test_a_renewed_token_is_masked_and_its_predecessors_stay_masked(tmp_path: Path) -> None:
+    token = ["first-4711"]
+    start_logging(tmp_path, "INFO", ["own-4711"], lambda: token[0])
+    log = logging.getLogger("data_fetch.ltp_service")
+    log.info("began")
+    for renewed in ("second-4711", "third-4711"):
+        token[0] = renewed
+        log.info("sent first-4711 second-4711 own-4711" + f" {renewed}")
+    stop_logging()
+
+    text = (tmp_path / "ltp_service.log").read_text()
+    # The second token is not known before it is in use.
+    assert [line["event"] for line in lines(tmp_path / "ltp_service.log")][
+        2
+    ] == "sent *** *** *** ***"
+    assert "third" not in text
+
+
 def test_without_start_nothing_is_written(tmp_path: Path) -> None:
     logging.getLogger("data_fetch.ltp_service").info("quiet")
 

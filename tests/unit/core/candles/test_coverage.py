@@ -33,6 +33,7 @@ from data_fetch.core.candles.coverage import (
     with_failure,
     with_no_trade,
     with_response,
+    withdraws,
 )
 from data_fetch.core.clock import IST
 from data_fetch.core.spans import Spans, common, joined, spans_of
@@ -376,6 +377,38 @@ def test_counts() -> None:
     assert known.minutes(State.NO_TRADE) == 2
     assert known.minutes(*GAPS) == 4
     assert known.spans(State.PRESENT, State.MISSED) == at(0, 1, 2, 7)
+
+
+def test_a_response_soon_after_midnight_is_of_the_next_day() -> None:
+    """At 02:00 in India it is still the trading date in UTC; history has that date by then."""
+    known = day("PpPP")
+    night = Proof("an answer", "run-1", datetime.combine(known.day, time(20, 30), UTC))
+
+    unconfirmed = with_response(known, night)
+
+    assert unconfirmed.next_attempt == night.at + timedelta(hours=24)
+
+
+def test_a_failure_keeps_the_wait_of_the_response_before() -> None:
+    settled = with_response(day("PPMM"), ANSWER)
+    at = ANSWER.at + timedelta(minutes=1)
+
+    failed = with_failure(settled, "server_error", at, timedelta(minutes=5))
+
+    assert failed.next_attempt == settled.next_attempt == ANSWER.at + timedelta(hours=24)
+
+
+def test_a_row_withdraws_what_it_settled_and_what_was_provisional() -> None:
+    before = day("PpNE-M")
+    for after, withdrawn in (
+        ("PpNE-P", False),
+        ("PPNE-M", True),
+        ("PpPE-M", True),
+        ("PpNP-M", True),
+        ("PpNEPM", True),
+        ("pPNE-M", True),
+    ):
+        assert withdraws(day(after), before) is withdrawn, after
 
 
 # -- before the first candle --------------------------------------------------------------------

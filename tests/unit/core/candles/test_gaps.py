@@ -26,6 +26,7 @@ LETTERS = {
     "P": State.PRESENT,
     "N": State.NO_TRADE,
     "E": State.SOURCE_EMPTY,
+    "U": State.UNKNOWN_INSTRUMENT,
     "M": State.MISSED,
     "w": State.PENDING,
     "-": State.NOT_EXPECTED,
