@@ -50,7 +50,7 @@ from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.core.spans import count
 from data_fetch.services.clocked_pool import ResultPool
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
-from data_fetch.services.kept_writes import kept
+from data_fetch.services.kept_writes import keep_writing
 from data_fetch.storage.candles.coverage import UnsettledDays
 from data_fetch.storage.candles.histories import History
 from data_fetch.storage.candles.repository import CandleRepository
@@ -237,7 +237,7 @@ class BackfillService:
         finished = run.row(self._clock.now(), run.report.outcome, _why_incomplete(run.report))
         facts = {**finished.details, "missed": run.report.missed}
         ended = replace(finished, details=facts)
-        kept(partial(self._repository.record_run, ended), self._clock)
+        keep_writing(partial(self._repository.record_run, ended), self._clock)
         log.info("backfill", extra={"job": finished.job, "run_id": finished.run_id, **facts})
         return run.report
 
@@ -271,7 +271,7 @@ class BackfillService:
         ]
         begun = SyncRun.begin(job, self._clock.now())
         prove = self._repository.prove_no_trades
-        kept(partial(prove, trading, begun, expectation), self._clock)
+        keep_writing(partial(prove, trading, begun, expectation), self._clock)
         return begun
 
     def _expectation(self, order: BackfillOrder) -> Expectation:
@@ -380,7 +380,7 @@ class BackfillService:
                 attempt=_attempt(run.run_id, window, reply, error),
                 expectation=expectation,
             )
-        recorded = kept(write, self._clock)
+        recorded = keep_writing(write, self._clock)
         if recorded.fault is not None:
             run.report.failed(FailureKind.EMPTY_DESPITE_TRADING.group, recorded.fault, window)
         elif reply.complete and not len(reply.block):

@@ -15,7 +15,7 @@ from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.timetable import CHAIN_IMPORT
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
-from data_fetch.services.kept_writes import kept
+from data_fetch.services.kept_writes import keep_writing
 from data_fetch.sources.captured_chains import CapturedDocument, read_document
 from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult, Received
 
@@ -109,7 +109,7 @@ class ChainImport:
             for batch in _batches(readable):
                 self._record(self._enricher.received(batch), run, report)
         ended = self._finished(run, report)
-        kept(partial(self._chains.record, [], ended, []), self._clock)
+        keep_writing(partial(self._chains.record, [], ended, []), self._clock)
         return report
 
     def _readable(
@@ -158,7 +158,7 @@ class ChainImport:
 
     def _record(self, priced: Sequence[Received], run: SyncRun, report: ImportReport) -> None:
         grown = replace(self._finished(run, report), outcome=Outcome.RUNNING)
-        recorded = kept(partial(self._chains.record, priced, grown, []), self._clock)
+        recorded = keep_writing(partial(self._chains.record, priced, grown, []), self._clock)
         report.snapshots += recorded.stored
         report.confirmed += recorded.confirmed
         report.repeated += recorded.repeated

@@ -15,7 +15,7 @@ from data_fetch.core.ports import Clock
 from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.timetable import CHAIN_REPROCESS
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
-from data_fetch.services.kept_writes import kept
+from data_fetch.services.kept_writes import keep_writing
 from data_fetch.sources.captured_chains import read_stored_chain
 from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult
 
@@ -69,7 +69,7 @@ class ChainReprocess:
                 report.bodies += 1
                 self._reprocess(stored, run, report)
         ended = self._finished(run, report)
-        kept(partial(self._chains.record, [], ended, []), self._clock)
+        keep_writing(partial(self._chains.record, [], ended, []), self._clock)
         return report
 
     def _reprocess(self, stored: StoredResponse, run: SyncRun, report: ReprocessReport) -> None:
@@ -120,7 +120,7 @@ class ChainReprocess:
         if self._chains.holds(received):
             report.unchanged += 1
             return
-        match kept(partial(self._chains.renew, received, run), self._clock):
+        match keep_writing(partial(self._chains.renew, received, run), self._clock):
             case ReceiptResult.RENEWED:
                 report.renewed += 1
             case ReceiptResult.STORED:

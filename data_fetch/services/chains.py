@@ -23,7 +23,7 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import ChainProvider, Clock
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
-from data_fetch.services.kept_writes import kept
+from data_fetch.services.kept_writes import keep_writing
 from data_fetch.storage.chains.snapshots import ChainStore, Confirmation, Received
 
 log = logging.getLogger(__name__)
@@ -248,7 +248,9 @@ class ChainService:
             minute = self._minute_of(poll).with_poll(poll, self._clock.now(), self.answering)
             attempt = poll.attempt(minute.run_id)
             store = self._chains.record
-            recorded = kept(partial(store, received, minute.run, [attempt], confirmed), self._clock)
+            recorded = keep_writing(
+                partial(store, received, minute.run, [attempt], confirmed), self._clock
+            )
             again = self._superseded(poll, {each.expiry for each in recorded.superseded})
             if again:
                 poll.stored, poll.confirmed = poll.stored + len(again), poll.confirmed - len(again)
@@ -257,7 +259,7 @@ class ChainService:
                     stored=minute.stored + len(again),
                     confirmed=minute.confirmed - len(again),
                 )
-                kept(partial(store, again, minute.run, []), self._clock)
+                keep_writing(partial(store, again, minute.run, []), self._clock)
             self._minutes[minute.slot] = minute
 
     def _minute_of(self, poll: Poll) -> PolledMinute:

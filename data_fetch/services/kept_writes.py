@@ -28,7 +28,7 @@ def end_of_slot(slot: datetime) -> datetime:
     return slot + 2 * MINUTE
 
 
-def kept(write: Callable[[], T], clock: Clock, until: datetime | None = None) -> T:
+def keep_writing(write: Callable[[], T], clock: Clock, until: datetime | None = None) -> T:
     """The result of *write*, tried again until *until* (usually the end of the next minute).
 
     Only while the database does not answer, or not in time: then it may succeed a moment later.

@@ -28,7 +28,7 @@ from data_fetch.core.ports import Clock, MinuteCandleSource
 from data_fetch.core.quotes.key_results import by_reason, key_results_without_records
 from data_fetch.core.runs import Outcome, SyncRun, SyncState, counted_names
 from data_fetch.core.timetable import CANDLES, Job, Timetable
-from data_fetch.services.kept_writes import kept
+from data_fetch.services.kept_writes import keep_writing
 from data_fetch.services.recurring import RecurringService
 from data_fetch.storage.candles.repository import CandleRepository
 
@@ -85,7 +85,7 @@ class CandleService(RecurringService):
             )
         except OutsideError as problem:
             failed = run.failed(self._clock.now(), problem, len(requested))
-            kept(partial(self._repository.record_run, failed), self._clock)
+            keep_writing(partial(self._repository.record_run, failed), self._clock)
             _log(failed)
             if isinstance(problem, TokenRejected):
                 return
@@ -115,7 +115,7 @@ class CandleService(RecurringService):
         )
         expectation = Expectation(self._calendar, response.received_at)
         store = self._repository.record_todays_candles
-        kept(partial(store, fitting, provenance, run, expectation), self._clock)
+        keep_writing(partial(store, fitting, provenance, run, expectation), self._clock)
         self._stored.update(new)
         _log(run)
 

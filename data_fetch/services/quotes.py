@@ -31,7 +31,7 @@ from data_fetch.core.runs import (
     log_facts,
 )
 from data_fetch.core.timetable import CLOCK, QUOTES, Job, Timetable
-from data_fetch.services.kept_writes import end_of_slot, kept
+from data_fetch.services.kept_writes import end_of_slot, keep_writing
 from data_fetch.services.recurring import RecurringService
 
 log = logging.getLogger("data_fetch.ltp_service")
@@ -316,7 +316,7 @@ class LtpService(RecurringService):
         """Store a slot in hand. What keeps it out of the store is the reason of its later row."""
         write = partial(self._repository.record_slot, run, quotes, attempts)
         try:
-            kept(write, self._clock, end_of_slot(slot))
+            keep_writing(write, self._clock, end_of_slot(slot))
         except DataFetchError as problem:
             what = "it was collected" if quotes else f"it had no quotes ({run.error})"
             self._unrecorded[slot] = f"{what} and could not be stored: {problem.message}"
@@ -332,7 +332,7 @@ class LtpService(RecurringService):
         ]
         for start in range(0, len(runs), RUNS_PER_WRITE):
             several = runs[start : start + RUNS_PER_WRITE]
-            kept(partial(self._repository.record_runs, several), self._clock)
+            keep_writing(partial(self._repository.record_runs, several), self._clock)
         for run in runs if len(runs) <= REPORTED_ONE_BY_ONE else [_summed_up(runs)]:
             self._report(run, ())
 
