@@ -225,7 +225,8 @@ def with_response(known: DayCoverage, proof: Proof) -> DayCoverage:
 def with_failure(
     known: DayCoverage, error: str, at: datetime, first_wait: timedelta
 ) -> DayCoverage:
-    """The day after a request for it failed. The wait doubles with each failure in a row.
+    """The day after a request for it failed. The wait doubles with each failure in a row; without
+    a *first_wait* the next request may be sent at once.
 
     For a day that a response has settled, a failed request changes the next attempt only
     where that would be sooner than *first_wait*.
@@ -369,8 +370,8 @@ def _replace_state(known: DayCoverage, state: State, other: State) -> DayCoverag
 
 
 def _doubled_wait(known: DayCoverage, first_wait: timedelta) -> timedelta:
-    """The wait after another failure in a row."""
-    if known.last_error and known.last_attempt and known.next_attempt:
+    """The wait after another failure in a row; none if the first one needs none."""
+    if first_wait and known.last_error and known.last_attempt and known.next_attempt:
         return max(first_wait, 2 * (known.next_attempt - known.last_attempt))
     return first_wait
 

@@ -257,6 +257,21 @@ class InstrumentMasterRow(Base):
     as_of: Mapped[date] = mapped_column(primary_key=True)
 
 
+class CandleLeaseRow(Base):
+    """Days of candles that the run *run_id* requests at present, until *expires_at* at most."""
+
+    __tablename__ = "candle_leases"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    interval: Mapped[str] = mapped_column(primary_key=True)
+    first_day: Mapped[date] = mapped_column(primary_key=True)
+    last_day: Mapped[date]
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (Index(None, "instrument_key", "interval"), KEYED)
+
+
 class InstrumentTerms(Base):
     """Lot, tick, eligibility for the closing auction, strike and expiry from *effective_from* on,
     the date of the first master that had them.

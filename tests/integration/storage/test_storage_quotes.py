@@ -237,6 +237,7 @@ def test_a_missed_slot_counts_as_recorded(store: Store) -> None:
         Outcome.INCOMPLETE: 0,
         Outcome.FAILED: 0,
         Outcome.MISSED: 1,
+        Outcome.NOT_DUE: 0,
     }
 
 
