@@ -163,6 +163,8 @@ SAMPLE: dict[type[Base], dict[str, Any]] = {
         "lot_size": 500,
         "tick_size": Decimal("0.05"),
         "cas_eligible": True,
+        "strike": None,
+        "expiry": None,
     },
     CoverageRevisionRow: {
         "instrument_key": KEY,
