@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from threading import Event, Thread
 from types import FrameType
 
@@ -46,6 +47,8 @@ from data_fetch.services.backfill import BackfillOrder, BackfillPlan
 from data_fetch.services.backfill_report import BackfillReport, Outage
 from data_fetch.services.backfill_report import Progress as BackfillProgress
 
+# People read the plan.
+LISTINGS_SHOWN = 5
 EXIT = {Outcome.COMPLETED: 0, Outcome.INCOMPLETE: INCOMPLETE, Outcome.FAILED: REFUSED}
 
 
@@ -214,7 +217,23 @@ def plan_sentence(plan: BackfillPlan) -> str:
             f"\n{counted(plan.held_back, 'day')} requested before and still incomplete; the next "
             f"attempt is due {ist_text(plan.next_attempt)}. To request now: --retry-failed."
         )
-    return text
+    return text + _listings_text(order)
+
+
+def _listings_text(order: BackfillOrder) -> str:
+    """Explains why the first days are not requested of contracts that were listed later."""
+    later = {
+        one.symbol: since
+        for one in order.instruments
+        if (since := order.listed.get(one.instrument_key, order.first)) > order.first
+    }
+    lines = [
+        f"\n{symbol} is known since {since}: the instrument master of the day before lacks it."
+        for symbol, since in islice(later.items(), LISTINGS_SHOWN)
+    ]
+    if len(later) > LISTINGS_SHOWN:
+        lines.append(f"\n{len(later) - LISTINGS_SHOWN} more contracts were listed later, too.")
+    return "".join(lines)
 
 
 def report_document(plan: BackfillPlan, report: BackfillReport) -> dict[str, object]:

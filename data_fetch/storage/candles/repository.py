@@ -285,7 +285,7 @@ class CandleRepository:
             fault = None if attempt.error else _fault_of(changed, provenance.fetched_at)
             if fault is not None:
                 attempt = replace(attempt, state=SyncState.FAILED, error=fault)
-            write_runs(connection, [run])
+            write_runs(connection, [run.with_stored(written.inserted + written.revised)])
             fold_attempts(connection, [attempt])
         return Recorded(written, fault)
 
