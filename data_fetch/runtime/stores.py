@@ -35,10 +35,17 @@ class ChosenStore:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Instruments, and the first day in the master of those that are contracts."""
+    """Instruments, and the first day in the master of those that are contracts.
 
-    instruments: tuple[Instrument, ...]
+    *universe* has the named symbols that are unresolved, too.
+    """
+
+    universe: Universe
     listed: Mapping[str, date]
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        return self.universe.members
 
 
 def store_for(settings: Settings) -> Store:
@@ -89,16 +96,21 @@ def degraded_reason(settings: Settings) -> str | None:
 def selection_at(store: Store, universe: Universe, symbols: Sequence[str]) -> Selection:
     """The instruments that *symbols* name; the whole *universe* when none are named.
 
-    A symbol need not be in the universe, only in the instrument master that is stored. Raises
-    SetupError for one that it does not list.
+    A symbol need not be in the universe, only in the instrument masters that are stored. Raises
+    SetupError when none of them is known.
     """
     with store.reading() as connection:
-        members = named_instruments(connection, symbols).members if symbols else universe.members
-        return selection_of(connection, members)
+        named = _named_with_near(connection, symbols) if symbols else universe
+        chosen = named if named.members else named.resolved()
+        return selection_of(connection, chosen)
 
 
 def named_instruments(connection: Connection, symbols: Sequence[str]) -> Universe:
     """The instruments of *symbols*. Raises SetupError for the first one that is not known."""
+    return _named_with_near(connection, symbols).resolved()
+
+
+def _named_with_near(connection: Connection, symbols: Sequence[str]) -> Universe:
     named = instruments_named(connection, symbols)
     if not named.unresolved:
         return named
@@ -108,13 +120,13 @@ def named_instruments(connection: Connection, symbols: Sequence[str]) -> Univers
     unresolved = tuple(
         replace(each, near=near.get(each.symbol, each.near)) for each in named.unresolved
     )
-    return replace(named, unresolved=unresolved).resolved()
+    return replace(named, unresolved=unresolved)
 
 
-def selection_of(connection: Connection, instruments: tuple[Instrument, ...]) -> Selection:
-    """*instruments* with the first days of the contracts among them."""
-    contracts = [one.instrument_key for one in instruments if one.expiry]
-    return Selection(instruments, earliest_listings(connection, contracts))
+def selection_of(connection: Connection, universe: Universe) -> Selection:
+    """The instruments of *universe* with the first days of the contracts among them."""
+    contracts = [one.instrument_key for one in universe.members if one.expiry]
+    return Selection(universe, earliest_listings(connection, contracts))
 
 
 def _marker(settings: Settings) -> Path:

@@ -1,7 +1,7 @@
 """The instruments that the listed symbols stand for, by the instrument master in the store."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import sha256
 
 from data_fetch.core.errors import SetupError
@@ -14,6 +14,7 @@ from data_fetch.storage.instruments.instruments import (
     listed_instruments,
     save_master,
     saved_digest,
+    see_again,
 )
 
 Report = Callable[[str], None]
@@ -53,10 +54,23 @@ def store_master(
     """Store every instrument of *found*, unless that was done before."""
     if found.warning:
         report(f"Warning: {found.warning}")
-    digest = f"{found.as_of} {sha256(found.path.read_bytes()).hexdigest()}"
-    if saved_digest(store) != digest:
-        report(f"Storing the instrument master of {found.as_of}: {found.instruments} instruments")
-        save_master(store, found.rows(), found.as_of, now, digest=digest, guard=guard)
+    content = sha256(found.path.read_bytes()).hexdigest()
+    digest = f"{found.as_of} {content}"
+    saved = saved_digest(store)
+    if saved == digest or _is_seen_again(saved, content, found.as_of, digest, store, guard):
+        return
+    report(f"Storing the instrument master of {found.as_of}: {found.instruments} instruments")
+    save_master(store, found.rows(), found.as_of, now, digest=digest, guard=guard)
+
+
+def _is_seen_again(
+    saved: str | None, content: str, as_of: date, digest: str, store: Store, guard: Guard | None
+) -> bool:
+    """Whether the last master stored has the same content; then its date is all that changes."""
+    saved_on, _, saved_content = (saved or "").partition(" ")
+    if saved_content != content or as_of <= (before := date.fromisoformat(saved_on)):
+        return False
+    return see_again(store, before, as_of, digest, guard)
 
 
 def _listed(loader: FoStocksLoader, store: Store, report: Report) -> Universe:

@@ -26,6 +26,7 @@ from data_fetch.storage.database.tables import (
     Base,
     CandleRevision,
     CandleRow,
+    CoverageRevisionRow,
     CoverageRow,
     DataSyncStatus,
     InstrumentLineage,
@@ -65,6 +66,7 @@ RULES: dict[type[Base], Rule] = {
     DataSyncStatus: Rule(ranking=("last_attempt",), combined={"last_success": latest}),
     CandleRow: Rule(ranking=("is_final", "fetched_at")),
     CandleRevision: Rule(ranking=("superseded_at",)),
+    CoverageRevisionRow: REPLACE,
     SymbolConfigRow: Rule(ranking=("changed_at",)),
     # Both sides are merged by date, so that there is a row only where the terms change.
     InstrumentTerms: REPLACE,

@@ -65,7 +65,7 @@ def detect_lineage(
     before = {stock.instrument_key: stock for stock in known if is_equity(stock)}
     now = {stock.instrument_key: stock for stock in listed if is_equity(stock)}
     renamed = [
-        KeyChange(key, key, valid_from, f"{RENAMED_FROM}{before[key].symbol} to {stock.symbol}")
+        KeyChange(key, key, valid_from, renamed_text(before[key], stock))
         for key, stock in now.items()
         if key in before and before[key].symbol != stock.symbol
     ]
@@ -76,6 +76,11 @@ def detect_lineage(
         if key not in before and stock.symbol in gone
     ]
     return (*renamed, *reissued)
+
+
+def renamed_text(before: Instrument, now: Instrument) -> str:
+    """The reason of a rename."""
+    return f"{RENAMED_FROM}{before.symbol} to {now.symbol}"
 
 
 def last_bearers(

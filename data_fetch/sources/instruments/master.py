@@ -10,8 +10,9 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 from data_fetch.core.batches import RejectedRow
@@ -125,14 +126,17 @@ class InstrumentMaster:
             return None
         return findings if findings.edition == edition else None
 
-    def _renew(self, path: Path) -> tuple[Findings, Sequence[Instrument]]:
-        """Fetch the master to *path*, unless it is bad; return its findings and rows."""
-        parsed: list[Instrument] = []
+    def _renew(self, path: Path) -> tuple[Findings, Sequence[Instrument] | None]:
+        """Fetch the master to *path*, unless it is bad; return its findings and, if it had to be
+        read through for them, its rows."""
+        parsed: list[Instrument] | None = None
         try:
             with _written_beside(path) as fresh:
                 edition = self._location.edition()
                 self._location.fetch(fresh)
-                findings = inspect(fresh, self._location.place, edition, parsed)
+                findings = self._findings_of_equal(fresh, edition)
+                if findings is None:
+                    findings = inspect(fresh, self._location.place, edition, parsed := [])
                 self._check_not_truncated(findings)
                 os.replace(fresh, path)
             remember(path, findings)
@@ -142,6 +146,18 @@ class InstrumentMaster:
             ) from problem
         self._prune(path)
         return findings, parsed
+
+    def _findings_of_equal(self, fresh: Path, edition: str) -> Findings | None:
+        """The findings of the newest kept master if *fresh* has its content: it is read once."""
+        for _, kept in self._kept()[:1]:
+            findings = recall(kept)
+            if (
+                findings is not None
+                and findings.place == self._location.place
+                and _digest(kept) == _digest(fresh)
+            ):
+                return replace(findings, edition=edition)
+        return None
 
     def _check_not_truncated(self, findings: Findings) -> None:
         known = (recall(path) for _, path in self._kept())
@@ -229,6 +245,10 @@ def recall(path: Path) -> Findings | None:
         return findings if path.stat().st_size == findings.size else None
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _digest(path: Path) -> bytes:
+    return sha256(path.read_bytes()).digest()
 
 
 def _readable(path: Path) -> Findings | None:

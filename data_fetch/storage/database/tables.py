@@ -233,6 +233,22 @@ class CoverageRow(Base):
     __table_args__ = (Index(None, "interval", "trading_date"), KEYED)
 
 
+class CoverageRevisionRow(Base):
+    """What a row of `coverage` had settled, or as provisional, until *superseded_at*."""
+
+    __tablename__ = "coverage_revisions"
+    __table_args__ = KEYED
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    interval: Mapped[str] = mapped_column(primary_key=True)
+    trading_date: Mapped[date] = mapped_column(primary_key=True)
+    superseded_at: Mapped[datetime] = mapped_column(primary_key=True)
+    stretches: Mapped[list[Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    provisional_spans: Mapped[list[Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    changed_at: Mapped[datetime]
+    run_id: Mapped[str]
+
+
 class InstrumentMasterRow(Base):
     """A date whose instrument master was stored as a whole: what it lacked was not listed."""
 
@@ -241,9 +257,24 @@ class InstrumentMasterRow(Base):
     as_of: Mapped[date] = mapped_column(primary_key=True)
 
 
+class CandleLeaseRow(Base):
+    """Days of candles that the run *run_id* requests at present, until *expires_at* at most."""
+
+    __tablename__ = "candle_leases"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    interval: Mapped[str] = mapped_column(primary_key=True)
+    first_day: Mapped[date] = mapped_column(primary_key=True)
+    last_day: Mapped[date]
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (Index(None, "instrument_key", "interval"), KEYED)
+
+
 class InstrumentTerms(Base):
-    """Lot, tick and eligibility for the closing auction from *effective_from* on, the date of the
-    first master that had them.
+    """Lot, tick, eligibility for the closing auction, strike and expiry from *effective_from* on,
+    the date of the first master that had them.
 
     There is a row only where the terms differ from those before; before the first one they are
     unknown.
@@ -257,6 +288,8 @@ class InstrumentTerms(Base):
     lot_size: Mapped[int | None]
     tick_size: Mapped[Decimal | None]
     cas_eligible: Mapped[bool] = mapped_column(server_default=false())
+    strike: Mapped[Decimal | None]
+    expiry: Mapped[date | None]
 
 
 class AuctionDay(Base):

@@ -1,6 +1,6 @@
 """Stores every instrument that a master has listed, and its changes of name. None is deleted."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -8,8 +8,14 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, not_, or_, select, update
 
+from data_fetch.core.instruments.contract_moves import (
+    LONGEST_MOVE,
+    as_stored,
+    by_token,
+    renamed_contracts,
+)
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import (
     KeyChange,
@@ -17,6 +23,7 @@ from data_fetch.core.instruments.lineage import (
     last_bearers,
     present_key,
     recorded_once,
+    renamed_text,
 )
 from data_fetch.core.instruments.universe import Universe, is_equity, resolve
 from data_fetch.core.world import World
@@ -39,6 +46,8 @@ lineage_table = table(InstrumentLineage)
 masters_table = table(InstrumentMasterRow)
 meta = table(StoreMeta)
 MASTER = "master"
+CONTRACTS = "NSE_FO|"
+LINEAGE = ("old_key", "valid_from", "new_key", "reason", "recorded")
 COLUMNS = tuple(column.name for column in instruments_table.columns)
 FIELDS = tuple(name for name in COLUMNS if name not in {"first_seen", "last_seen"})
 VALUES = attrgetter(*FIELDS)
@@ -71,15 +80,21 @@ def save_master(
     """Store every instrument of the master of *seen_on*; streamed, in short transactions.
 
     For stored instruments `first_seen` remains and `last_seen` is updated. Renames and new ISINs
-    are recorded in `instrument_lineage` before the new names are, lots and ticks that differ from
-    those before in `instrument_terms`. Saving a master again changes nothing. *digest* identifies
+    are recorded in `instrument_lineage` before the new names are, lots, ticks, strikes and expiries
+    that differ from those before in `instrument_terms`. A contract under another expiry keeps the
+    key it was stored under first. Saving a master again changes nothing. *digest* identifies
     date and content to the caller; it is stored after everything else, so that `saved_digest`
     shows whether a master is complete. *guard* is checked in every write.
     Raises WrongWorld for invented instruments in a live store.
     """
     begin = partial(store.writing, guard)
     cash: list[Instrument] = []
-    contracts = _contracts(_admitted(store.world, begin, instruments), cash=cash)
+    known = _known_contracts(store, seen_on)
+    contracts = [
+        as_stored(one, known, seen_on)
+        for one in _contracts(_admitted(store.world, begin, instruments), cash=cash)
+    ]
+    _record_contract_names(store, begin, contracts, known, seen_on, now)
     changed = _save(begin, contracts, seen_on)
     # The cash segment can be compared only when all of it has been read, and must be compared
     # before its new names replace the old ones.
@@ -90,6 +105,25 @@ def save_master(
         if digest is not None:
             upsert(connection, meta, ("name", "value"), [(MASTER, digest)])
     return SavedMaster(changed, lineage)
+
+
+def see_again(
+    store: Store, before: date, seen_on: date, digest: str, guard: Guard | None = None
+) -> bool:
+    """As `save_master`, for a master with the content of that of *before*: only dates change.
+
+    False, and nothing is stored, when a newer one than that of *before* was stored since.
+    """
+    seen = instruments_table.c.last_seen
+    with store.writing(guard) as connection:
+        if last_master_date(connection) != before:
+            return False
+        connection.execute(
+            update(instruments_table).where(seen == before).values(last_seen=seen_on)
+        )
+        upsert(connection, masters_table, ("as_of",), [(seen_on,)])
+        upsert(connection, meta, ("name", "value"), [(MASTER, digest)])
+    return True
 
 
 def saved_digest(store: Store) -> str | None:
@@ -214,11 +248,18 @@ def lineage_of(connection: Connection, instrument_key: str) -> list[KeyChange]:
 
 
 def key_changes(connection: Connection) -> list[KeyChange]:
-    """Every stored change of name or ISIN, oldest first: a few hundred at most."""
-    rows = connection.execute(select(lineage_table))
-    return recorded_once(
-        KeyChange(row.old_key, row.new_key, row.valid_from, row.reason) for row in rows
-    )
+    """Every stored change of a stock's name or ISIN, oldest first: a few hundred at most."""
+    return recorded_once(_changes(connection, not_(lineage_table.c.old_key.startswith(CONTRACTS))))
+
+
+def contract_names(connection: Connection) -> list[KeyChange]:
+    """Every stored change of a contract's symbol, oldest first."""
+    return recorded_once(_changes(connection, lineage_table.c.old_key.startswith(CONTRACTS)))
+
+
+def _changes(connection: Connection, which: ColumnElement[bool]) -> Iterator[KeyChange]:
+    for row in connection.execute(select(lineage_table).where(which)):
+        yield KeyChange(row.old_key, row.new_key, row.valid_from, row.reason)
 
 
 def has_predecessor(connection: Connection, instrument_key: str) -> bool:
@@ -278,10 +319,40 @@ def _record_lineage(
         fresh = tuple(each for each in found if not _is_recorded(connection, each))
     if fresh:
         rows = [(each.old_key, each.valid_from, each.new_key, each.reason, now) for each in fresh]
-        columns = ("old_key", "valid_from", "new_key", "reason", "recorded")
         with begin() as connection:
-            upsert(connection, lineage_table, columns, rows)
+            upsert(connection, lineage_table, LINEAGE, rows)
     return fresh
+
+
+def _known_contracts(store: Store, seen_on: date) -> dict[str, Instrument]:
+    """The contracts that may go on under another date, by their live keys."""
+    columns = instruments_table.c
+    query = select(instruments_table).where(
+        columns.segment == "NSE_FO", columns.expiry >= seen_on - LONGEST_MOVE
+    )
+    with store.reading() as connection:
+        return by_token(map(_instrument, connection.execute(query)))
+
+
+def _record_contract_names(
+    store: Store,
+    begin: Begin,
+    contracts: Sequence[Instrument],
+    known: Mapping[str, Instrument],
+    seen_on: date,
+    now: datetime,
+) -> None:
+    renamed = list(renamed_contracts(contracts, known))
+    with store.reading() as connection:
+        newest = last_master_date(connection)
+    if not renamed or newest is None or seen_on < newest:
+        return
+    rows = [
+        (one.instrument_key, seen_on, one.instrument_key, renamed_text(before, one), now)
+        for before, one in renamed
+    ]
+    with begin() as connection:
+        upsert(connection, lineage_table, LINEAGE, rows)
 
 
 def _known_stocks(connection: Connection, newest: date) -> list[Instrument]:
@@ -298,7 +369,7 @@ def _is_recorded(connection: Connection, found: KeyChange) -> bool:
     """Whether a run recorded it that was stopped before the new name was stored."""
     return any(
         (each.old_key, each.new_key, each.reason) == (found.old_key, found.new_key, found.reason)
-        for each in lineage_of(connection, found.old_key)
+        for each in lineage_of(connection, found.old_key)[-1:]
     )
 
 
@@ -328,7 +399,10 @@ def _last_keys(
         for name in _names(_instrument(row))
     ]
     wanted = {symbol.upper() for symbol in symbols}
-    return last_bearers(wanted, seen, key_changes(connection))
+    found = last_bearers(wanted, seen, key_changes(connection))
+    if wanted <= found.keys():
+        return found
+    return last_bearers(wanted - found.keys(), (), contract_names(connection)) | found
 
 
 def _last_bearers(

@@ -1,4 +1,4 @@
-"""Lots, ticks and eligibility for the closing auction over time."""
+"""Lots, ticks, strikes, expiries and eligibility for the closing auction over time."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -28,8 +28,8 @@ REMOVE = delete(terms_table).where(
     terms_table.c.effective_from == bindparam("day"),
 )
 
-# Lot, tick, and whether the closing auction includes it.
-Terms = tuple[int | None, Decimal | None, bool]
+# Lot, tick, whether the closing auction includes it, strike and expiry.
+Terms = tuple[int | None, Decimal | None, bool, Decimal | None, date | None]
 History = dict[date, Terms]
 
 
@@ -93,12 +93,13 @@ def _changes(instrument_key: str, history: History, reported: History) -> Iterab
 
 
 def _terms(instrument: Instrument) -> Terms:
-    return instrument.lot_size, instrument.tick_size, instrument.cas_eligible
+    one = instrument
+    return one.lot_size, one.tick_size, one.cas_eligible, one.strike, one.expiry
 
 
 def _as_terms(values: Sequence[Any]) -> Terms:
-    lot_size, tick_size, eligible = values
-    return lot_size, tick_size, eligible
+    lot_size, tick_size, eligible, strike, expiry = values
+    return lot_size, tick_size, eligible, strike, expiry
 
 
 def _in_force(history: History, day: date) -> Terms | None:
@@ -128,6 +129,8 @@ def _as_last_seen(
         columns.lot_size,
         columns.tick_size,
         columns.cas_eligible,
+        columns.strike,
+        columns.expiry,
     ).where(is_among(connection, columns.instrument_key, keys), columns.last_seen > after)
     return {
         key: {last_seen: _as_terms(terms)} for key, last_seen, *terms in connection.execute(query)

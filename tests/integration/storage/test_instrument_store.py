@@ -27,6 +27,7 @@ from data_fetch.storage.instruments.instruments import (
     listed_instruments,
     save_master,
     saved_digest,
+    see_again,
 )
 
 NOW = datetime(2026, 8, 14, 3, 0, tzinfo=UTC)
@@ -207,6 +208,30 @@ def test_the_digest_of_a_whole_master_is_stored(store: Store) -> None:
 
     save_master(store, [RELIANCE, CALL], FRIDAY, NOW, digest="of Friday")
     assert saved_digest(store) == "of Friday"
+
+
+def test_a_master_with_the_content_of_the_last_one_changes_dates_only(store: Store) -> None:
+    save(store, THURSDAY, RELIANCE, TCS)
+    save_master(store, [RELIANCE, CALL], FRIDAY, NOW, digest="of Friday")
+
+    assert see_again(store, FRIDAY, MONDAY, "of Monday")
+
+    assert seen(store) == {
+        RELIANCE.symbol: (THURSDAY, MONDAY),
+        CALL.symbol: (FRIDAY, MONDAY),
+        TCS.symbol: (THURSDAY, THURSDAY),
+    }
+    assert saved_digest(store) == "of Monday"
+
+
+def test_it_is_saved_as_a_whole_when_another_one_was_stored_since(store: Store) -> None:
+    save_master(store, [RELIANCE], THURSDAY, NOW, digest="of Thursday")
+    save(store, FRIDAY, RELIANCE, CALL)
+
+    assert not see_again(store, THURSDAY, MONDAY, "of Monday")
+
+    assert seen(store)[CALL.symbol] == (FRIDAY, FRIDAY)
+    assert saved_digest(store) == "of Thursday"
 
 
 def test_without_a_digest_none_is_stored(store: Store) -> None:

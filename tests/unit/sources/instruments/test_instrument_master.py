@@ -126,6 +126,20 @@ def test_the_next_day_it_is_fetched_again(provider: Provider, tmp_path: Path) ->
     assert found.instruments == 21
 
 
+def test_a_file_with_the_content_of_the_day_before_is_not_read_through_again(
+    provider: Provider, tmp_path: Path
+) -> None:
+    first = master(provider.url, tmp_path).today()
+    same = master(provider.url, tmp_path, FRIDAY + DAY).today()
+    provider.content = BETTER
+    other = master(provider.url, tmp_path, FRIDAY + 2 * DAY).today()
+
+    assert [found.parsed is not None for found in (first, same, other)] == [True, False, True]
+    assert [found.instruments for found in (first, same, other)] == [20, 20, 21]
+    assert len(list(same.rows())) == 20
+    assert same.as_of == first.as_of + DAY
+
+
 @pytest.mark.parametrize(
     ("now", "day"),
     [
