@@ -728,7 +728,11 @@ def test_a_table_downloaded_from_nse_is_priced(run: Run, shared_data: Path) -> N
     document = run("chain", "price", shared_data / DOWNLOAD, *named, "--json").document
 
     first = next(leg for leg in document["legs"] if leg["option_type"] == "PE")
-    assert (document["underlying"], first["strike"], first["oi"]) == ("NIFTY", 22950, 46139)
+    assert (document["underlying"], first["strike"], first["oi_contracts"]) == (
+        "NIFTY",
+        22950,
+        46139,
+    )
     assert any(leg["iv"] is not None for leg in document["legs"])
 
 
