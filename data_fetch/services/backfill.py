@@ -49,13 +49,13 @@ from data_fetch.core.ports import CandleSource, Clock
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.core.spans import Spans, common, count
 from data_fetch.services.backfill_report import (
-    INTERRUPTED,
     BackfillReport,
     Outage,
     Progress,
 )
 from data_fetch.services.clocked_pool import ResultPool
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
+from data_fetch.services.kept_writes import keep_writing
 from data_fetch.services.outage import USUAL_PATIENCE, OutageWatch, Patience, Verdict
 from data_fetch.storage.candles.coverage import UnsettledDays
 from data_fetch.storage.candles.histories import History
@@ -176,7 +176,7 @@ class BackfillService:
         Continues the run *begun*, if given. The report has the problem that stopped it, if one
         did. Raises what the store raises.
         """
-        run = _Run(plan, begun or self._begun(job), self._patience)
+        run = _Run(plan, begun or SyncRun.begin(job, self._clock.now()), self._patience)
         leases = self._repository.leases(run.run_id)
         with rarely_collecting_garbage(), _InFlight(self._source, self._clock) as in_flight:
             while in_flight or (run.unfinished and not self._over(run.report)):
@@ -200,7 +200,8 @@ class BackfillService:
             "missed": run.report.missed,
             "became_due": run.report.became_due,
         }
-        self._repository.record_run(replace(finished, details=facts))
+        ended = replace(finished, details=facts)
+        keep_writing(partial(self._repository.record_run, ended), self._clock)
         log.info("backfill", extra={"job": finished.job, "run_id": finished.run_id, **facts})
         return run.report
 
@@ -232,13 +233,10 @@ class BackfillService:
             for instrument in instruments
             if expectation.session(instrument, expectation.today).open
         ]
-        begun = self._begun(job)
-        self._repository.prove_no_trades(trading, begun, expectation)
+        begun = SyncRun.begin(job, self._clock.now())
+        prove = self._repository.prove_no_trades
+        keep_writing(partial(prove, trading, begun, expectation), self._clock)
         return begun
-
-    def _begun(self, job: str) -> SyncRun:
-        now = self._clock.now()
-        return SyncRun.begin(job, now).finish(now, Outcome.INCOMPLETE, error=INTERRUPTED)
 
     def _expectation(self, order: BackfillOrder) -> Expectation:
         return Expectation(self._calendar, self._clock.now(), order.listed)
@@ -428,26 +426,29 @@ class BackfillService:
         )
         run.count(window, reply, candles.outside)
         if reply.complete:
-            recorded = self._repository.record_response(
+            write = partial(
+                self._repository.record_response,
                 window,
                 candles,
                 provenance,
                 by=f"{window.endpoint} response",
-                run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
+                run=run.row(self._clock.now(), Outcome.RUNNING, None),
                 attempt=_attempt(run.run_id, window, reply, None),
                 expectation=expectation,
             )
         else:
             _, error = _failure(reply)
-            recorded = self._repository.record_failure(
+            write = partial(
+                self._repository.record_failure,
                 window,
                 candles,
                 provenance,
                 fail=self._failed(run.run_id, window, reply, wait),
-                run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
+                run=run.row(self._clock.now(), Outcome.RUNNING, None),
                 attempt=_attempt(run.run_id, window, reply, error),
                 expectation=expectation,
             )
+        recorded = keep_writing(write, self._clock)
         if recorded.fault is not None:
             run.report.failed(FailureKind.EMPTY_DESPITE_TRADING.group, recorded.fault, window)
         elif reply.complete and not len(reply.block):

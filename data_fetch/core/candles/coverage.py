@@ -139,6 +139,25 @@ def never_requested(
     return aged(fresh, due)
 
 
+def wholly_final(
+    instrument_key: str, interval: CandleInterval, day: date, expected: Spans, at: datetime
+) -> DayCoverage:
+    """A day that no request covered, after the response *at* that had all of it, confirmed.
+
+    The same as `with_response` of `with_candles` of `never_requested`, in one step: `day` candles
+    are one to a row, so that most of their time would be spent on steps.
+    """
+    return DayCoverage(
+        instrument_key=instrument_key,
+        interval=interval,
+        day=day,
+        intervals=tuple(CoverageInterval(first, end, State.PRESENT) for first, end in expected),
+        attempts=1,
+        confirmations=1,
+        last_attempt=at,
+    )
+
+
 def aged(known: DayCoverage, due: int) -> DayCoverage:
     """The same day with pending minutes before the minute *due* as missed."""
     over = tuple((first, min(end, due)) for first, end in known.spans(State.PENDING))

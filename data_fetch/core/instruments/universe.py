@@ -159,7 +159,11 @@ class _Directory:
                 self._stocks[instrument.symbol] = instrument
 
     def find(self, symbol: str) -> Instrument | None:
-        return self._stocks.get(symbol.upper()) or self._indices.get(_without_spaces(symbol))
+        return (
+            self._stocks.get(symbol.upper())
+            or self._indices.get(_without_spaces(symbol))
+            or self._by_key.get(symbol)
+        )
 
     def underlyings(self, prefix: str) -> tuple[str, ...]:
         # Symbols resolve by the cash segment; a contract may still have the former symbol.

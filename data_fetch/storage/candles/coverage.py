@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, RowMapping, and_, func, not_, or_, select
@@ -293,8 +294,8 @@ def ledger_row(known: DayCoverage, run_id: str, changed_at: datetime) -> tuple[A
         counts[State.PENDING],
         counts[State.NOT_EXPECTED],
         sum(end - first for first, end in known.provisional),
-        [_to_json(one, midnight) for one in known.intervals],
-        [[first - midnight, end - midnight] for first, end in known.provisional],
+        _shared([_to_json(one, midnight) for one in known.intervals]),
+        _shared([[first - midnight, end - midnight] for first, end in known.provisional]),
         known.attempts,
         known.confirmations,
         known.last_error,
@@ -330,6 +331,18 @@ def _minutes_of(
     intervals = tuple(_from_json(written, midnight) for written in facts["stretches"])
     provisional = facts["provisional_spans"]
     return intervals, tuple((first + midnight, end + midnight) for first, end in provisional)
+
+
+def _shared(written: list[Any]) -> list[Any]:
+    """*written*, as the same object for days that are alike, which is encoded once."""
+    if len(written) > 1:
+        return written
+    return _alike(tuple(map(tuple, written)))
+
+
+@lru_cache(maxsize=256)
+def _alike(written: tuple[tuple[Any, ...], ...]) -> list[Any]:
+    return [list(one) for one in written]
 
 
 def _to_json(one: CoverageInterval, midnight: int) -> list[Any]:

@@ -35,6 +35,7 @@ from data_fetch.sources.upstox.candle_endpoints import INTRADAY
 from data_fetch.storage.candles.audit import recount
 from data_fetch.storage.candles.coverage_counts import CoverageQuery
 from data_fetch.storage.database.tables import LtpData
+from data_fetch.storage.instruments.instruments import save_master
 
 EXAMPLES, EXAMPLES_ON_POSTGRES = times(75, 5000), times(10, 400)
 
@@ -659,6 +660,8 @@ def play(database_url: str, folder: Path, scenario: Scenario) -> None:
     days = trading_days(scenario.today, scenario.days)
     start = ist(days[-2] if len(days) > 1 else days[-1], "08:00:00")
     with backfill_env(database_url, folder, start, SYMBOLS, seed=scenario.seed) as env:
+        # A key that is listed is one that the provider should know.
+        save_master(env.store, iter(env.instruments), start.date(), start)
         Play(env, scenario, days).run()
 
 

@@ -28,6 +28,7 @@ from data_fetch.core.candles.coverage import (
     needs_request,
     never_requested,
     refitted,
+    wholly_final,
     with_candles,
     with_early_response,
     with_failure,
@@ -648,3 +649,12 @@ def test_together_nothing_is_lost_and_a_second_time_adds_nothing(
 @given(DAYS)
 def test_a_day_together_with_itself_is_itself(known: DayCoverage) -> None:
     assert combined(known, known) == known
+
+
+def test_a_whole_final_day_is_the_same_in_one_step() -> None:
+    day, expected = date(2026, 9, 15), ((29823705, 29824065),)
+    proof = Proof("a response", "run", datetime(2026, 9, 16, tzinfo=UTC))
+    fresh = never_requested("A", CandleInterval.MINUTE, day, expected, expected[0][1])
+    step_by_step = with_response(with_candles(fresh, expected, expected), proof)
+
+    assert wholly_final("A", CandleInterval.MINUTE, day, expected, proof.at) == step_by_step
