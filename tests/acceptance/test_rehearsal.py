@@ -52,9 +52,14 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def rehearse(desk: Desk, day: str, **environment: str) -> dict[str, Any]:
+    """The document of a rehearsed day."""
+    return rehearsed(desk, "--date", day, **environment)
+
+
+def rehearsed(desk: Desk, *days: str, **environment: str) -> dict[str, Any]:
     """The document that a rehearsal prints, however long it takes on a busy machine."""
     process = Desk(desk.folder, {**desk.environment, **environment}).start(
-        "rehearse", "--date", day, "--json"
+        "rehearse", *days, "--json"
     )
     printed, remarks = process.communicate()
     assert process.returncode == 0, remarks
@@ -213,6 +218,21 @@ def test_each_kind_of_trading_day_has_its_slots(
 def files_under(folder: Path) -> list[Path]:
     """Of the working folder; the user's state folder and the temporary files lie in it too."""
     return sorted(folder.rglob("*"))
+
+
+@pytest.mark.long
+def test_days_across_new_year_leave_no_minute_unexplained(desk: Desk) -> None:
+    """The reviewed calendar ends between them. `CHAOS=1` takes a fortnight."""
+    (desk.folder / "nse_fo_stock_symbols.txt").write_text("NIFTY\n")
+    first, last, days = (
+        ("2026-12-24", "2027-01-08", 11) if CHAOS else ("2026-12-31", "2027-01-01", 2)
+    )
+
+    told = rehearsed(desk, "--from", first, "--to", last, **SELDOM)
+
+    assert told["slots_due"] == told["slots_collected"] == told["rows"] == days * 361
+    assert (told["missed_minutes"], told["unexplained_minutes"], told["errors"]) == (0, 0, 0)
+    assert told["candles"] == days * 360
 
 
 def test_a_rehearsal_is_paper_whatever_is_configured(desk: Desk) -> None:
