@@ -16,7 +16,7 @@ from data_fetch.core.timetable import CHAIN_IMPORT
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
 from data_fetch.services.kept_writes import keep_writing
-from data_fetch.sources.captured_chains import CapturedDocument, read_document
+from data_fetch.sources.captured_chains import CapturedDocument, TableSubject, read_document
 from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult, Received
 
 # In one transaction: enough to be fast, few enough to need little memory.
@@ -98,13 +98,17 @@ class ChainImport:
         self._symbol_of = symbol_of
 
     def store(
-        self, documents: Iterable[CapturedDocument], at: datetime | None = None
+        self,
+        documents: Iterable[CapturedDocument],
+        at: datetime | None = None,
+        subject: TableSubject | None = None,
     ) -> ImportReport:
-        """Store *documents* of one file; *at* is the capture time of those without their own."""
+        """Store *documents* of one file; *at* is the capture time of those without their own,
+        *subject* what tables downloaded from NSE's page are about."""
         report = ImportReport()
         run = SyncRun.begin(CHAIN_IMPORT, self._clock.now())
         times = CaptureTimes()
-        readable = self._readable(documents, at, times, report)
+        readable = self._readable(documents, at, times, report, subject)
         with rarely_collecting_garbage():
             for batch in _batches(readable):
                 self._record(self._enricher.received(batch), run, report)
@@ -118,11 +122,12 @@ class ChainImport:
         at: datetime | None,
         times: CaptureTimes,
         report: ImportReport,
+        subject: TableSubject | None,
     ) -> Iterator[ParsedResponse]:
         for document in self._undamaged(documents, report):
             report.documents += 1
             try:
-                parsed = read_document(document)
+                parsed = read_document(document, subject)
             except ChainError as problem:
                 report.refused.append(Refused(document.name, problem.kind, problem.message))
                 continue

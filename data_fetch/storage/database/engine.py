@@ -157,7 +157,8 @@ def _sqlite_engine(url: URL) -> Engine:
     except OSError as problem:
         raise SetupError(
             f"the folder {file.parent} cannot be created ({problem.strerror})",
-            hint="Name another place in DATABASE_URL.",
+            hint="Let this user write there. Another DATABASE_URL is not enough for the working "
+            "folder: logs, the instrument master and the paper clock need it, too.",
         ) from None
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 

@@ -321,3 +321,13 @@ def test_a_postgresql_session_is_in_utc(postgres_url: str) -> None:
     with reading(engine) as connection:
         assert connection.scalar(text("SHOW TIME ZONE")) == "UTC"
     engine.dispose()
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_all_that_needs_it(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file in its place")
+
+    with pytest.raises(SetupError, match="cannot be created") as refusal:
+        engine_for(f"sqlite:///{tmp_path / 'data' / 'paper.db'}")
+
+    assert str(tmp_path / "data") in refusal.value.message
+    assert "logs, the instrument master and the paper clock need it" in refusal.value.hint
