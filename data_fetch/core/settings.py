@@ -315,7 +315,7 @@ def _world_reason(
 
 def passwords_in(url: str) -> Iterator[str]:
     """The passwords in *url*, each as written and decoded, and the parts of one with an @ in it:
-    whoever reads such a URL may take any @ for the end."""
+    a reader of such a URL may take any @ for the end."""
     for found in PASSWORD.finditer(url):
         whole = found[1] or found[2] or ""
         for written in (whole, *(whole.split("@") if found[1] else ())):

@@ -8,7 +8,7 @@ store has been merged into the configured one: at the next start, or when the da
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, make_url
@@ -17,6 +17,7 @@ from data_fetch.core.errors import DataFetchError, StoreUnreachable
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.settings import Settings
+from data_fetch.core.timetable import QUOTES
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.instruments.instruments import (
     earliest_listings,
@@ -24,15 +25,21 @@ from data_fetch.storage.instruments.instruments import (
     listed_instruments,
 )
 from data_fetch.storage.merge import merge
+from data_fetch.storage.runs import last_due_slot
 from data_fetch.storage.stand_in import StandIn, begin_standing_in, end_standing_in, standing_in
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenStore:
-    """The store to collect into; *degraded* is why it is not the configured one."""
+    """The store to collect into; *degraded* is why it is not the configured one.
+
+    Where rows of the embedded store were brought over, *accounted_until* is the last slot that it
+    had before: between that one and theirs there may be slots without a row.
+    """
 
     store: Store
     degraded: str | None = None
+    accounted_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +78,12 @@ def store_for_run(settings: Settings, report: Callable[[str], None]) -> ChosenSt
         store = open_store(settings.embedded_store_url, settings.world)
         begin_standing_in(store, why)
         return ChosenStore(store, why)
+    accounted_until = None
     try:
-        _bring_over(settings, report)
+        accounted_until = _bring_over(settings, store, report)
     except DataFetchError as problem:
         report(f"WARNING: the rows are not brought over: {problem} `run` tries again.")
-    return ChosenStore(store)
+    return ChosenStore(store, accounted_until=accounted_until)
 
 
 def answers(settings: Settings) -> bool:
@@ -116,16 +124,19 @@ def _waiting(settings: Settings) -> StandIn | None:
         return standing_in(store)
 
 
-def _bring_over(settings: Settings, report: Callable[[str], None]) -> None:
+def _bring_over(settings: Settings, store: Store, report: Callable[[str], None]) -> datetime | None:
+    """Merge what waits in the embedded store; the last slot that *store* had before."""
     waiting = _waiting(settings)
     if waiting is None:
-        return
+        return None
+    last_slot = last_due_slot(store, QUOTES, before=datetime.max.replace(tzinfo=UTC))
     report(f"{waiting.rows:,} rows of {settings.embedded_store_url} are brought over.")
     if waiting.rows:
         merge(settings.embedded_store_url, settings.store_url)
     with closing(open_store(settings.embedded_store_url, settings.world)) as store:
         end_standing_in(store)
     report("All rows are brought over.")
+    return last_slot
 
 
 def selection_at(store: Store, universe: Universe, symbols: Sequence[str]) -> Selection:

@@ -102,8 +102,12 @@ class DataScheduler:
                     self._degraded = chosen.degraded
                     with logs_for(settings, lambda: context.provider.token.held):
                         self._collect(
-                            replace(context, running_since=running_since), minutes, reporter
+                            replace(context, running_since=running_since),
+                            minutes,
+                            reporter,
+                            chosen.accounted_until,
                         )
+                    chosen = replace(chosen, accounted_until=None)
             if not self._stop.is_set():
                 break
             if self._stop_requested:
@@ -134,11 +138,18 @@ class DataScheduler:
         self._stop.set()
 
     def _collect(
-        self, context: CollectorContext, minutes: int | None, reporter: ProgressReporter
+        self,
+        context: CollectorContext,
+        minutes: int | None,
+        reporter: ProgressReporter,
+        accounted_until: datetime | None,
     ) -> None:
-        """Collect at *context*; each morning with the listings and the calendar of that day."""
+        """Collect at *context*; each morning with the listings and the calendar of that day.
+
+        Slots after *accounted_until* that have no row get one; None: those after the last row.
+        """
         with paused(context.provider.clock):
-            collector = collector_at(context, reporter)
+            collector = collector_at(context, reporter, accounted_until)
             reporter.started(collector.started())
             collector.prepare()
         if minutes and self._until is None:

@@ -186,10 +186,12 @@ class BackfillService:
                 self._send(run, leases, in_flight)
                 for window, reply in in_flight.replies():
                     run.queue.extendleft(reversed(self._take(run, window, reply)))
-                    # Not earlier: another run would not see in the ledger that it was requested.
-                    leases.release(window)
                     if window.instrument.instrument_key in run.unknown:
                         self._drop_unknown(run)
+                    # Not earlier: another run would not see in the ledger that it was requested.
+                    leases.release(window)
+                    # Storing many responses may take longer than a lease lasts.
+                    leases.renew(self._clock.now())
                     advance(run.progress())
                 if self._over(run.report):
                     in_flight.cancel()

@@ -127,7 +127,7 @@ class LtpService(RecurringService):
         due = self._due_slots()
         too_late = [slot for slot in due if not self._still_collectable(slot)]
         if too_late:
-            self._record_missed(too_late)
+            self._record_missed(self._without_record(too_late))
             self._last_recorded = too_late[-1]
             self._unrecorded.clear()
         for slot in [slot for slot in due if slot > self._last_recorded]:
@@ -206,6 +206,11 @@ class LtpService(RecurringService):
 
     def _still_collectable(self, slot: datetime) -> bool:
         return self._clock.now() < slot + 2 * MINUTE
+
+    def _without_record(self, slots: Sequence[datetime]) -> list[datetime]:
+        """*slots*, oldest first, without those that have a row: a merge may have brought it."""
+        recorded = self._repository.recorded_slots(slots[0], slots[-1])
+        return [slot for slot in slots if slot not in recorded]
 
     def _why_missed(self, slot: datetime) -> str:
         if self._clock_ahead_until > slot:

@@ -15,7 +15,7 @@ from data_fetch.storage.database.dialects import wait_for_turn
 from data_fetch.storage.database.store import Guard, Store
 from data_fetch.storage.database.tables import CandleLeaseRow, table
 
-LASTS = timedelta(seconds=60)
+LASTS = timedelta(seconds=120)
 RENEW_AFTER = timedelta(seconds=15)
 # The clocks of two computers differ by less.
 CLOCKS_DIFFER = timedelta(minutes=5)
@@ -35,7 +35,10 @@ class DayLeases:
         self._renewed: datetime | None = None
 
     def taken(self, wanted: Sequence[InstrumentDays], now: datetime) -> list[bool]:
-        """Take a lease of each of *wanted*; false for days of which another run has one."""
+        """Take a lease of each of *wanted*; false for an instrument of which another run has one.
+
+        Of the whole instrument, because one refusal may be the answer to all its windows.
+        """
         with self._store.writing(self._guard) as connection:
             wait_for_turn(connection, LEASE_LOCK)
             connection.execute(delete(leases).where(_expired(now)))
@@ -64,14 +67,12 @@ class DayLeases:
             )
 
     def _take(self, connection: Connection, days: InstrumentDays, now: datetime) -> bool:
-        overlapping = and_(
+        another = and_(
             leases.c.run_id != self._run_id,
             leases.c.instrument_key == days.instrument.instrument_key,
             leases.c.interval == days.interval.value,
-            leases.c.first_day <= days.last,
-            leases.c.last_day >= days.first,
         )
-        if connection.scalar(select(exists().where(overlapping))):
+        if connection.scalar(select(exists().where(another))):
             return False
         connection.execute(
             insert(leases).values(
