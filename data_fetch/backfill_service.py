@@ -1,6 +1,7 @@
 """Candles: `backfill_service.run(...)`, and the classes to build one's own."""
 
 from data_fetch.runtime.shared import backfill_service
-from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService
+from data_fetch.services.backfill import BackfillOrder, BackfillService
+from data_fetch.services.backfill_report import BackfillReport
 
 __all__ = ["BackfillOrder", "BackfillReport", "BackfillService", "backfill_service"]

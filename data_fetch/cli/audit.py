@@ -83,10 +83,10 @@ def _result_text(found: Audit) -> str:
         return "the ledger agrees."
     differing = found.counts.get(FindingKind.MINUTES, 0)
     others = [f"{kind} {days}" for kind, days in found.counts.items() if kind in WORDS]
-    told = [f"the ledger differs on {counted(differing, 'day')}"] if differing else []
+    named = [f"the ledger differs on {counted(differing, 'day')}"] if differing else []
     if others:
-        told.append(f"days with other findings: {', '.join(others)}")
-    return "; ".join(told) + "."
+        named.append(f"days with other findings: {', '.join(others)}")
+    return "; ".join(named) + "."
 
 
 def _finding_text(one: Finding) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from threading import Event, Thread
 from types import FrameType
 
@@ -37,13 +38,17 @@ from data_fetch.cli.shared.output import (
 from data_fetch.cli.shared.range_options import options_text, range_options
 from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.failures import FailureGroup
 from data_fetch.core.runs import Outcome
 from data_fetch.reading.coverage_days import DEFAULT_DAYS, DayRange
 from data_fetch.reading.instants import ist_text
 from data_fetch.runtime.one_off import backfill_for
-from data_fetch.services.backfill import BackfillOrder, BackfillPlan, BackfillReport
-from data_fetch.services.backfill import Progress as BackfillProgress
+from data_fetch.services.backfill import BackfillOrder, BackfillPlan
+from data_fetch.services.backfill_report import BackfillReport, Outage
+from data_fetch.services.backfill_report import Progress as BackfillProgress
 
+# People read the plan.
+LISTINGS_SHOWN = 5
 EXIT = {Outcome.COMPLETED: 0, Outcome.INCOMPLETE: INCOMPLETE, Outcome.FAILED: REFUSED}
 
 
@@ -70,13 +75,17 @@ def command(
 
     Settled days are not requested again, so an interrupted run is just started again. Ctrl-C and
     SIGTERM let the requests in flight finish.
-    Exit status 3 when minutes are still missing, 4 when the provider refused everything.
+    Exit status 3 when minutes are still missing or one of several symbols is not known, 4 when the
+    provider refused everything.
     """
     if everything and wanted.symbols:
         raise click.UsageError("--all and --symbols exclude each other.")
     if days and (wanted.first or wanted.last):
         raise click.UsageError("--days and --from/--to exclude each other.")
     with backfill_for(settings_to_store(), RemarksOnly(), wanted.symbols) as backfill:
+        if wanted.symbols:
+            for one in backfill.selection.universe.unresolved:
+                remark(f"{one.symbol} is left out: no such instrument is known. {one.near_text}")
         first, last = replace(wanted, days=days or DEFAULT_DAYS).dates(backfill.today)
         plan = backfill.service.plan(
             BackfillOrder(
@@ -98,11 +107,12 @@ def command(
         remark(plan_sentence(plan))
         with finishing_on_a_signal(backfill.stop), progress_bar(plan) as advance:
             report = backfill.service.run(plan, advance=advance)
+    unresolved = backfill.selection.universe.unresolved if wanted.symbols else ()
     if as_json:
-        emit(report_document(plan, report))
+        emit(report_document(plan, report) | {"unresolved": [one.symbol for one in unresolved]})
     else:
         print_out(report_sentence(plan, report, wanted))
-    raise SystemExit(EXIT[report.outcome])
+    raise SystemExit(EXIT[report.outcome] or (INCOMPLETE if unresolved else 0))
 
 
 @contextmanager
@@ -153,6 +163,8 @@ def progress_bar(plan: BackfillPlan) -> Iterator[Callable[[BackfillProgress], No
         task = bar.add_task("backfill", total=len(plan.windows), candles=0)
 
         def advance(progress: BackfillProgress) -> None:
+            if progress.outage is not None:
+                console.print(outage_text(progress.outage), markup=False, highlight=False)
             bar.update(
                 task,
                 completed=progress.done,
@@ -161,6 +173,14 @@ def progress_bar(plan: BackfillPlan) -> Iterator[Callable[[BackfillProgress], No
             )
 
         yield advance
+
+
+def outage_text(outage: Outage) -> str:
+    """What is wrong, and when the run goes on."""
+    return (
+        f"The provider does not answer: {outage.problem.message}. "
+        f"Next attempt at {clock_time(outage.next_attempt)} IST."
+    )
 
 
 def plan_document(plan: BackfillPlan) -> dict[str, object]:
@@ -197,7 +217,23 @@ def plan_sentence(plan: BackfillPlan) -> str:
             f"\n{counted(plan.held_back, 'day')} requested before and still incomplete; the next "
             f"attempt is due {ist_text(plan.next_attempt)}. To request now: --retry-failed."
         )
-    return text
+    return text + _listings_text(order)
+
+
+def _listings_text(order: BackfillOrder) -> str:
+    """Explains why the first days are not requested of contracts that were listed later."""
+    later = {
+        one.symbol: since
+        for one in order.instruments
+        if (since := order.listed.get(one.instrument_key, order.first)) > order.first
+    }
+    lines = [
+        f"\n{symbol} is known since {since}: the instrument master of the day before lacks it."
+        for symbol, since in islice(later.items(), LISTINGS_SHOWN)
+    ]
+    if len(later) > LISTINGS_SHOWN:
+        lines.append(f"\n{len(later) - LISTINGS_SHOWN} more contracts were listed later, too.")
+    return "".join(lines)
 
 
 def report_document(plan: BackfillPlan, report: BackfillReport) -> dict[str, object]:
@@ -206,14 +242,20 @@ def report_document(plan: BackfillPlan, report: BackfillReport) -> dict[str, obj
         "outcome": str(report.outcome),
         "windows": report.windows,
         "windows_done": report.done,
+        "windows_elsewhere": report.elsewhere,
+        "windows_failed": report.failed_windows,
         "requests": report.requests,
         "stored": report.inserted,
         "revised": report.revised,
         "finalised": report.finalised,
-        "rejected": report.outside + sum(report.rejected_rows.values()),
+        "rejected": report.rejected,
+        "outside_sessions": report.outside,
+        "rejected_rows": dict(report.rejected_rows),
         "failures": {str(failure): times for failure, times in report.failures.items() if times},
         "reasons": report.reasons,
         "missed": report.missed,
+        "became_due": report.became_due,
+        "why_incomplete": report.why_incomplete(),
         "held_back": plan.held_back,
         "next_attempt": ist_text(plan.next_attempt),
         "stopped_by": str(report.stopped_by) if report.stopped_by else None,
@@ -228,15 +270,22 @@ def report_sentence(plan: BackfillPlan, report: BackfillReport, wanted: DayRange
         f"{report.finalised:,} confirmed, "
         f"{report.missed:,} {unit(plan.order.interval)} still missing."
     ]
-    rejected = report.outside + sum(report.rejected_rows.values())
-    if rejected:
+    if report.became_due:
         lines.append(
-            f"{counted(rejected, 'row')} rejected: {report.outside} outside of any session, "
-            f"{sum(report.rejected_rows.values())} invalid."
+            f"{report.became_due:,} {unit(plan.order.interval)} became due meanwhile: no part of "
+            "this order."
         )
-    if report.failures:
-        listed = ", ".join(f"{times} {failure}" for failure, times in report.failures.items())
-        lines.append(f"Empty or failed responses: {listed}.")
+    if report.elsewhere:
+        lines.append(f"{counted(report.elsewhere, 'request')} left to another backfill.")
+    if report.rejected:
+        reasons = {"outside of any session": report.outside, **report.rejected_rows}
+        listed = ", ".join(f"{rows} {reason}" for reason, rows in reasons.items() if rows)
+        lines.append(f"{counted(report.rejected, 'row')} rejected: {listed}.")
+    if report.failed_windows:
+        lines.append(f"{report.failures_text()}.")
+    empty = report.failures[FailureGroup.EMPTY]
+    if empty:
+        lines.append(f"{counted(empty, 'response')} had no candles.")
     lines += [f"  {symbol:<12} {reason}" for symbol, reason in report.reasons.items()]
     if report.stopped_by is not None:
         lines.append(f"Stopped: {report.stopped_by}")

@@ -163,7 +163,7 @@ def _database(settings: Settings) -> Check:
     return Check(
         "database",
         State.WARNING,
-        f"{store.name} answers, but the last run could not reach it",
+        f"{store.name} answers, but rows wait to be brought over",
         degraded,
     )
 

@@ -11,7 +11,9 @@ DataFetchError
 │   ├── TokenRejected     stop until there is a new token
 │   ├── AccessDenied      stop: the provider blocks this account or address
 │   ├── MasterUnavailable no instrument master, neither today's nor an older one
-│   ├── StoreUnreachable  the configured database does not respond
+│   ├── StoreFailure      the database did not do what it was to do
+│   │   ├── StoreUnreachable  it does not respond, or not now: waiting may help
+│   │   └── StoreRefused      it refuses: no right, no room, read-only, damaged
 │   └── TransientError    waiting will help
 │       ├── RateLimited   wait as long as the provider requests
 │       ├── Unreachable   no response
@@ -97,8 +99,16 @@ class MasterUnavailable(OutsideError):
     """There is no instrument master: neither today's nor a cached older one."""
 
 
-class StoreUnreachable(OutsideError):
-    """The configured database does not respond."""
+class StoreFailure(OutsideError):
+    """The database did not do what it was to do; nothing of the transaction was stored."""
+
+
+class StoreUnreachable(StoreFailure):
+    """The configured database does not respond, or not now: waiting may help."""
+
+
+class StoreRefused(StoreFailure):
+    """The database refuses: no right, no room, read-only, damaged. A person has to act."""
 
 
 class TransientError(OutsideError):

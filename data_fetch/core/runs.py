@@ -13,13 +13,21 @@ from data_fetch.core.errors import OutsideError, TokenRejected
 
 
 class Outcome(StrEnum):
-    """How a run ended. ``not_due``: the calendar was refreshed, and its slot has no trading."""
+    """How a run ended. ``not_due``: the calendar was refreshed, and its slot has no trading.
+
+    ``running``: it has not ended; ``interrupted``: it has not ended, and its process has.
+    """
 
     COMPLETED = "completed"
     INCOMPLETE = "incomplete"
     FAILED = "failed"
     MISSED = "missed"
     NOT_DUE = "not_due"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+
+
+INTERRUPTED = "the run was interrupted; what it had stored by then is stored"
 
 
 def new_run_id() -> str:
@@ -66,19 +74,28 @@ class SyncRun:
 
     @classmethod
     def begin(cls, job: str, at: datetime, due_slot: datetime | None = None) -> Self:
-        """A run of *job* that starts *at* and has no result yet: outcome ``incomplete``."""
+        """A run of *job* that starts *at* and has no result yet: outcome ``running``."""
         return cls(
             run_id=new_run_id(),
             job=job,
             due_slot=due_slot,
             started_at=at,
             finished_at=at,
-            outcome=Outcome.INCOMPLETE,
+            outcome=Outcome.RUNNING,
         )
 
     def finish(self, at: datetime, outcome: Outcome, **counts: Unpack[RunCounts]) -> Self:
         """The same run, ended *at* with *outcome* and *counts*."""
         return replace(self, finished_at=at, outcome=outcome, **counts)
+
+    def with_stored(self, more: int) -> Self:
+        """The same run, *more* rows stored while it is running: each portion counts its own."""
+        running = self.outcome is Outcome.RUNNING
+        return replace(self, stored=self.stored + more) if running else self
+
+    def interrupted(self) -> Self:
+        """The same run, whose process has ended without ending it."""
+        return replace(self, outcome=Outcome.INTERRUPTED, error=self.error or INTERRUPTED)
 
     def failed(self, at: datetime, problem: OutsideError, requested: int) -> Self:
         """The same run, ended *at* because of *problem*: ``missed`` without a usable token.

@@ -29,6 +29,7 @@ from pydantic import (
 from data_fetch.core.env_file import misplaced_env_files, read_env_file
 from data_fetch.core.errors import SettingsInvalid
 from data_fetch.core.setting_names import SOURCE, TOKEN, meant_settings
+from data_fetch.core.text import listed_names, symbol_form
 from data_fetch.core.world import World
 
 UPSTOX_URL = "https://api.upstox.com"
@@ -81,8 +82,8 @@ def _is_time(value: object) -> time:
 
 def _are_symbols(value: object) -> tuple[str, ...]:
     """Parse trading symbols separated by commas: in capitals, each once."""
-    listed = value if isinstance(value, tuple) else str(value).split(",")
-    return tuple(dict.fromkeys(symbol.strip().upper() for symbol in listed if symbol.strip()))
+    listed = value if isinstance(value, tuple) else listed_names(str(value))
+    return tuple(dict.fromkeys(filter(None, map(symbol_form, filter(None, listed)))))
 
 
 SymbolList = Annotated[tuple[str, ...], BeforeValidator(_are_symbols)]
@@ -314,7 +315,7 @@ def _world_reason(
 
 def passwords_in(url: str) -> Iterator[str]:
     """The passwords in *url*, each as written and decoded, and the parts of one with an @ in it:
-    whoever reads such a URL may take any @ for the end."""
+    a reader of such a URL may take any @ for the end."""
     for found in PASSWORD.finditer(url):
         whole = found[1] or found[2] or ""
         for written in (whole, *(whole.split("@") if found[1] else ())):

@@ -4,8 +4,10 @@ A span is *first* and *end* (not included), whole minutes since 1970 UTC, as in 
 of minutes is a tuple of spans: ascending, separate from each other, none empty.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from operator import itemgetter
 
 Span = tuple[int, int]
 Spans = tuple[Span, ...]
@@ -47,6 +49,13 @@ def common(these: Spans, those: Spans) -> Spans:
                 break
             found.append((max(first, begin), min(end, over)))
     return tuple(found)
+
+
+def between(spans: Spans, first: int, end: int) -> Spans:
+    """The minutes of *spans* from *first* to *end* (not included), without a look at the others."""
+    begins = bisect_right(spans, first, key=itemgetter(1))
+    ends = bisect_left(spans, end, key=itemgetter(0))
+    return common(spans[begins:ends], ((first, end),))
 
 
 def without(these: Spans, those: Spans) -> Spans:

@@ -5,6 +5,7 @@ file, so that a restart continues there.
 """
 
 import json
+import logging
 import os
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -13,6 +14,8 @@ from threading import RLock
 from data_fetch.core.clock import IST, ScaledClock, stopwatch
 from data_fetch.core.errors import SetupError
 from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
+
+log = logging.getLogger(__name__)
 
 FIRST_START = time(9, 15, 50)
 # The last jobs of a trading day are due at 16:00.
@@ -50,8 +53,9 @@ class PaperMarketClock(ScaledClock):
         self._last_saved = _read_state(state_file)
         first = start or self._last_saved or first_start(calendar, today)
         super().__init__(first, speed)
-        # The first reading writes the state file, so an unwritable file is reported at once.
-        self.now()
+        self._unsaved = False
+        # An unwritable file is reported at once; a disk that fills up later stops no market.
+        self._save(first)
 
     def now(self) -> datetime:
         """The current time; 15 seconds before the next open once the day has ended."""
@@ -59,7 +63,7 @@ class PaperMarketClock(ScaledClock):
             at = self._reading()
             if at > self._day_ends_at:
                 at = self._skip_closed_hours(at)
-            self._save(at)
+            self._save_if_possible(at)
             return at
 
     def set(self, now: datetime) -> None:
@@ -119,6 +123,17 @@ class PaperMarketClock(ScaledClock):
             return None
         closed = datetime.combine(day, session.windows[-1].end, IST) + AFTER_CLOSE
         return max(closed, datetime.combine(day, LAST_JOBS_DONE, IST))
+
+    def _save_if_possible(self, at: datetime) -> None:
+        """Save *at*; a failure is logged once, until it works again."""
+        try:
+            self._save(at)
+        except SetupError as problem:
+            if not self._unsaved:
+                log.warning("paper_clock_not_saved", extra={"problem": str(problem)})
+            self._unsaved = True
+        else:
+            self._unsaved = False
 
     def _save(self, at: datetime) -> None:
         """Save *at* atomically, at most once per real second."""

@@ -18,13 +18,13 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import KeyPeriod, every_key
 from data_fetch.core.market.session import MINUTES_OF_DAY, Session, midnight_number
 from data_fetch.core.settings import Settings
-from data_fetch.core.spans import common
+from data_fetch.core.spans import between, common
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named, one_of
 from data_fetch.reading.instants import date_of, instant
 from data_fetch.reading.records import records_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.candles.columns import candle_columns, days_with_candles, known_minutes
-from data_fetch.storage.candles.coverage import load_days
+from data_fetch.storage.candles.coverage import load_days, load_days_as_of
 from data_fetch.storage.candles.histories import History, histories
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.instruments.instruments import key_changes
@@ -273,10 +273,15 @@ def _days(
 ) -> Iterator[tuple[Session, DayCoverage]]:
     """Every trading day of *key_period*, as of the instant if there is one."""
     key = stock.instrument_key
-    ledger = load_days(connection, [key], interval, key_period.first, key_period.last)
+    first, last = key_period.first, key_period.last
+    ledger = (
+        load_days(connection, [key], interval, first, last)
+        if as_of is None
+        else load_days_as_of(connection, key, interval, first, last, as_of)
+    )
     days = [
         (session, expectation.day(key, interval, session, ledger.get((key, session.day))))
-        for session in expectation.sessions(stock, key_period.first, key_period.last)
+        for session in expectation.sessions(stock, first, last)
     ]
     if as_of is None:
         yield from days
@@ -285,7 +290,10 @@ def _days(
     for session, day in days:
         expected = expected_spans(session, interval)
         due = expectation.due(session, interval)
-        bars, confirmed = common(there, expected), common(final, expected)
+        bars, confirmed = (
+            common(between(spans, expected[0][0], expected[-1][1]), expected)
+            for spans in (there, final)
+        )
         yield session, as_it_was(day, as_of, due, bars, confirmed)
 
 

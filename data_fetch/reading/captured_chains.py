@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,12 @@ from data_fetch.core.settings import Settings
 from data_fetch.reading.documents import leg_documents, metrics_document, rejected_leg_document
 from data_fetch.reading.instants import exact_text
 from data_fetch.runtime.calendars import calendar_for
-from data_fetch.sources.captured_chains import CapturedDocument, documents_in, read_document
+from data_fetch.sources.captured_chains import (
+    CapturedDocument,
+    TableSubject,
+    documents_in,
+    read_document,
+)
 
 CONTRACT = itemgetter("expiry", "strike", "option_type")
 
@@ -65,15 +70,21 @@ def captured_documents(file: Path) -> Iterator[CapturedDocument]:
 
 
 def priced_document(
-    settings: Settings, file: Path, at: datetime | None, convention: str
+    settings: Settings,
+    file: Path,
+    at: datetime | None,
+    convention: str,
+    subject: TableSubject | None = None,
 ) -> PricedDocument:
     """The one document in *file*, priced by *convention*, captured *at* unless that is None.
+
+    A table downloaded from NSE's page is about *subject*.
 
     Raises SetupError when *file* has several documents or none, ChainError when the document
     has no chain.
     """
     captured = _the_document(file)
-    parsed = read_document(captured)
+    parsed = read_document(captured, subject)
     captured_at = at or _stamped(parsed) or captured.captured_at
     calendar = calendar_for(settings)
     priced = price_chains(parsed.chains, captured_at, CONVENTIONS[convention], calendar)
@@ -95,6 +106,16 @@ def _the_document(file: Path) -> CapturedDocument:
             f"{file} has several documents", hint="Store them: data-fetch chain import"
         )
     return first
+
+
+def table_subject(symbol: str | None, expiry: date | None) -> TableSubject | None:
+    """What a downloaded table is about; None when neither is named. Raises SetupError for one
+    without the other."""
+    if symbol is None and expiry is None:
+        return None
+    if symbol is None or expiry is None:
+        raise SetupError("a table needs both --symbol and --expiry", hint="Name the other one.")
+    return TableSubject(symbol.upper(), expiry)
 
 
 def _stamped(parsed: ParsedChains) -> datetime | None:

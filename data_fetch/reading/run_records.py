@@ -15,7 +15,7 @@ from data_fetch.reading.frames import DataAge, converted, form_named, rows_table
 from data_fetch.reading.instants import period
 from data_fetch.reading.records import clock_of, store_of
 from data_fetch.runtime.settings import process_settings
-from data_fetch.storage.runs import sync_runs
+from data_fetch.storage.runs import run_facts, sync_runs
 
 COLUMNS = {
     "run_id": "text",
@@ -40,9 +40,10 @@ class RunOutcomes:
 
     @property
     def complete(self) -> bool:
-        """Every run was completed."""
+        """Every run that was due was completed."""
+        as_expected = {Outcome.COMPLETED, Outcome.NOT_DUE}
         return not any(
-            count for outcome, count in self.counts.items() if outcome is not Outcome.COMPLETED
+            count for outcome, count in self.counts.items() if outcome not in as_expected
         )
 
     def document(self) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def runs(
     if job is not None:
         query = query.where(sync_runs.c.job == job)
     with store_of(settings) as store, clock_of(settings) as clock, store.reading() as connection:
-        found = [dict(row) for row in connection.execute(query).mappings()]
+        found = [run_facts(row) for row in connection.execute(query)]
         if job is not None and not found:
             jobs = connection.scalars(select(sync_runs.c.job).distinct()).all()
             _refuse_unknown(job, sorted(jobs))

@@ -19,6 +19,7 @@ from data_fetch.runtime.stores import store_for
 from data_fetch.runtime.world import ProviderConnection, master_for, provider_for
 from data_fetch.storage.database.leadership import Leadership
 from data_fetch.storage.database.store import Guard, Store
+from data_fetch.storage.runs import mark_interrupted
 
 log = logging.getLogger("data_fetch.data_scheduler")
 
@@ -65,6 +66,7 @@ def context_for(
         provider_for(settings, serving_exchange) as provider,
     ):
         _warn(settings, provider, reporter)
+        mark_interrupted(store, provider.clock.now(), fence)
         yield CollectorContext(
             settings=settings,
             provider=provider,
@@ -96,6 +98,7 @@ def one_off_context(settings: Settings) -> Iterator[CollectorContext]:
     store = store_for(settings)
     try:
         with provider_for(settings) as provider:
+            mark_interrupted(store, provider.clock.now())
             yield CollectorContext(
                 settings=settings,
                 provider=provider,

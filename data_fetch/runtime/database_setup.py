@@ -10,7 +10,7 @@ from psycopg2 import errors
 from sqlalchemy import URL
 from sqlalchemy.exc import ProgrammingError
 
-from data_fetch.core.errors import SetupError, StoreUnreachable
+from data_fetch.core.errors import SetupError, StoreRefused, StoreUnreachable
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.database.engine import engine_for, is_postgres, redacted
 from data_fetch.storage.database.migrations import upgrade
@@ -36,7 +36,8 @@ class PostgresConfig:
         """Create the configured database if it is missing, and bring its schema up to date.
 
         Safe to repeat. Raises SetupError when no PostgreSQL is configured or when it may not
-        be created, StoreUnreachable when the server does not answer.
+        be created, StoreUnreachable when the server does not answer, StoreRefused when it
+        refuses.
         """
         url = engine_for(process_settings().store_url).url
         if url.get_backend_name() != "postgresql":
@@ -74,7 +75,9 @@ def _create_database(url: URL) -> bool:
     except ProgrammingError as problem:
         if isinstance(problem.orig, errors.DuplicateDatabase):
             return False
-        if not isinstance(problem.orig, errors.InsufficientPrivilege):
+        raise
+    except StoreRefused as problem:
+        if not isinstance(problem.__cause__, errors.InsufficientPrivilege):
             raise
         raise SetupError(
             f"{url.username} may not create the database {name} on {url.host}",

@@ -5,6 +5,7 @@ Modules log through the standard library with fields in `extra`; nothing is set 
 """
 
 import logging
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
@@ -115,10 +116,20 @@ def stop_logging() -> None:
         handler.close()
 
 
+class _LogFile(RotatingFileHandler):
+    """A log file that reports the first line it cannot write, in one line, and none after it."""
+
+    _failing = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self._failing:
+            problem = sys.exc_info()[1]
+            print(f"No log is written to {self.baseFilename}: {problem}", file=sys.stderr)
+        self._failing = True
+
+
 def _rotated(path: Path, formatter: logging.Formatter) -> RotatingFileHandler:
-    handler = RotatingFileHandler(
-        path, maxBytes=ROTATE_AT_BYTES, backupCount=KEEP_FILES, encoding="utf-8"
-    )
+    handler = _LogFile(path, maxBytes=ROTATE_AT_BYTES, backupCount=KEEP_FILES, encoding="utf-8")
     handler.setFormatter(formatter)
     handler.addFilter(lambda record: FILES.get(record.name, EVERYTHING_ELSE) == path.name)
     return handler

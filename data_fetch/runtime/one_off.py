@@ -55,8 +55,8 @@ def backfill_for(
 ) -> Iterator[BackfillParts]:
     """The backfill service, for *symbols* (none named: for the whole universe).
 
-    Raises SetupError for a symbol that is not known, and when the configured source has nothing
-    but chains.
+    Raises SetupError when none of the symbols is known, and when the configured source has
+    nothing but chains.
     """
     with _context(settings) as context:
         universe = universe_at(context, reporter)

@@ -11,7 +11,8 @@ from data_fetch.core.runs import SyncRun
 from data_fetch.runtime.one_off import backfill_for, quotes_for
 from data_fetch.runtime.reporting import SILENT
 from data_fetch.runtime.settings import process_settings
-from data_fetch.services.backfill import BackfillOrder, BackfillReport
+from data_fetch.services.backfill import BackfillOrder
+from data_fetch.services.backfill_report import BackfillReport
 
 
 class SharedLtpService:
@@ -43,6 +44,8 @@ class SharedBackfillService:
         SetupError for an unknown symbol.
         """
         with backfill_for(process_settings(), SILENT, symbols) as backfill:
+            if symbols:
+                backfill.selection.universe.resolved()
             last = last or backfill.today
             order = BackfillOrder(
                 instruments=backfill.selection.instruments,

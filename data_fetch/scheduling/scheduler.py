@@ -5,13 +5,15 @@ stops or dies. `scheduling.rehearsal` drives the same loop through a whole day.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from threading import Event
+from threading import Event, Thread
 
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import DataFetchError, LostLeadership, OutsideError, WrongWorld
+from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import next_morning
 from data_fetch.runtime.collector import Collector, collector_at, collector_of
 from data_fetch.runtime.context import CollectorContext, context_for
@@ -19,12 +21,15 @@ from data_fetch.runtime.logs import logs_for
 from data_fetch.runtime.reporting import SILENT, ProgressReporter
 from data_fetch.runtime.services import universe_at
 from data_fetch.runtime.settings import process_settings
-from data_fetch.runtime.stores import store_for_run
+from data_fetch.runtime.stores import answers, store_for_run
 from data_fetch.runtime.world import paused
 from data_fetch.scheduling.registry import JobRegistry, JobState
 
 log = logging.getLogger("data_fetch.data_scheduler")
 
+
+# How often a degraded collector looks whether its database is back.
+WATCH_SECONDS = 5.0
 
 # A collector that runs for months must not accumulate every failure.
 KEPT_FAILURES = 1000
@@ -89,22 +94,42 @@ class DataScheduler:
         running_since: datetime | None = None
         while not self._stop_requested:
             self._stop.clear()
+            if chosen.degraded:
+                Thread(target=self._watch, args=(settings,), daemon=True).start()
             with context_for(settings, chosen.store, self._stop, reporter) as context:
-                if context is None:
-                    break
-                running_since = running_since or context.running_since
-                self._degraded = chosen.degraded
-                with logs_for(settings, lambda: context.provider.token.held):
-                    self._collect(replace(context, running_since=running_since), minutes, reporter)
+                if context is not None:
+                    running_since = running_since or context.running_since
+                    self._degraded = chosen.degraded
+                    with logs_for(settings, lambda: context.provider.token.held):
+                        self._collect(
+                            replace(context, running_since=running_since),
+                            minutes,
+                            reporter,
+                            chosen.accounted_until,
+                        )
+                    chosen = replace(chosen, accounted_until=None)
             if not self._stop.is_set():
                 break
-            if not self._stop_requested:
+            if self._stop_requested:
+                continue
+            if chosen.degraded:
+                chosen.store.close()
+                chosen = store_for_run(settings, reporter.message)
+            else:
                 reporter.message(
                     f"The lead of {chosen.store.name} is lost: another scheduler has it. "
                     "Waiting until it is free."
                 )
         self._stop_requested = False
         self._stop.clear()
+
+    def _watch(self, settings: Settings) -> None:
+        """End the loop when the configured store answers again, so that it goes on there."""
+        while not self._stop_requested:
+            if answers(settings):
+                self._stop.set()
+                return
+            time.sleep(WATCH_SECONDS)
 
     def stop(self) -> None:
         """Finish the current slot and the backfill requests in flight, then return from
@@ -113,11 +138,18 @@ class DataScheduler:
         self._stop.set()
 
     def _collect(
-        self, context: CollectorContext, minutes: int | None, reporter: ProgressReporter
+        self,
+        context: CollectorContext,
+        minutes: int | None,
+        reporter: ProgressReporter,
+        accounted_until: datetime | None,
     ) -> None:
-        """Collect at *context*; each morning with the listings and the calendar of that day."""
+        """Collect at *context*; each morning with the listings and the calendar of that day.
+
+        Slots after *accounted_until* that have no row get one; None: those after the last row.
+        """
         with paused(context.provider.clock):
-            collector = collector_at(context, reporter)
+            collector = collector_at(context, reporter, accounted_until)
             reporter.started(collector.started())
             collector.prepare()
         if minutes and self._until is None:

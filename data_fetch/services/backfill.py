@@ -6,16 +6,16 @@ killed at any point: the next plan has what is still missing, and no day that is
 """
 
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from threading import Event
 from typing import Self
 
 from data_fetch.core.candles.auction_days import placed_for
-from data_fetch.core.candles.candles import CandleInterval, CandleReply, Provenance
+from data_fetch.core.candles.candles import CandleInterval, CandleReply, Provenance, expected_spans
 from data_fetch.core.candles.coverage import (
     REQUESTED_AGAIN,
     DayCoverage,
@@ -47,26 +47,38 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, Session
 from data_fetch.core.ports import CandleSource, Clock
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
-from data_fetch.core.spans import count
+from data_fetch.core.spans import Spans, common, count
+from data_fetch.services.backfill_report import (
+    BackfillReport,
+    Outage,
+    Progress,
+)
 from data_fetch.services.clocked_pool import ResultPool
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
+from data_fetch.services.kept_writes import keep_writing
+from data_fetch.services.outage import USUAL_PATIENCE, OutageWatch, Patience, Verdict
 from data_fetch.storage.candles.coverage import UnsettledDays
 from data_fetch.storage.candles.histories import History
+from data_fetch.storage.candles.leases import DayLeases
 from data_fetch.storage.candles.repository import CandleRepository
 
 log = logging.getLogger("data_fetch.backfill_service")
 
 BACKFILL = "backfill"
-# So many in a row: the provider or the network is down, and the rest would fail too.
-FAILURES_TO_STOP = 8
 WORKERS = 8
+# Until days that another run requests are looked at again.
+LOOK_AGAIN = timedelta(seconds=1)
+# A response with so few bad rows is requested again in halves: the days with the bad rows prove
+# nothing, and the others do. More of them are a fault of the provider that halves do not mend.
+FEW_BAD_ROWS = 3
+# Failures of an outage: the next run requests their days at once.
+AT_ONCE = timedelta(0)
 # Clock corrections are smaller; a paper market is set back by more.
 CLOCKS_DIFFER = timedelta(minutes=5)
-# People read the audit row.
-MOST_NAMED = 20
-INTERRUPTED = "the run was interrupted; the candles it fetched are stored"
 
-Advance = Callable[["Progress"], None]
+EARLIER = datetime.min.replace(tzinfo=UTC)
+
+Advance = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,68 +101,17 @@ class BackfillOrder:
 class BackfillPlan:
     """The requests that an order needs now, and their cost.
 
-    *held_back* days are incomplete too, but are not requested before *next_attempt*. The hours of
-    *provisional_sessions* are not reviewed.
+    It is as of *made_at*. *held_back* days are incomplete too, but are not requested before
+    *next_attempt*. The hours of *provisional_sessions* are not reviewed.
     """
 
+    made_at: datetime
     order: BackfillOrder
     windows: Sequence[Window]
     estimate: Estimate
     held_back: int
     next_attempt: datetime | None
     provisional_sessions: Sequence[date]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """The progress of a run."""
-
-    windows: int
-    done: int
-    candles: int
-
-
-@dataclass(slots=True)
-class BackfillReport:
-    """The result of a run. *missed* minutes of the order are still to be fetched.
-
-    A run that was stopped has fewer windows *done* than *windows*; *answered* are those with a
-    response from the provider, complete or not.
-    """
-
-    run_id: str
-    windows: int
-    done: int = 0
-    answered: int = 0
-    requests: int = 0
-    inserted: int = 0
-    revised: int = 0
-    finalised: int = 0
-    outside: int = 0
-    failures: Counter[FailureGroup] = field(default_factory=Counter)
-    reasons: dict[str, str] = field(default_factory=dict)
-    rejected_rows: Counter[str] = field(default_factory=Counter)
-    without_open_interest: int = 0
-    missed: int = 0
-    stopped_by: DataFetchError | None = None
-
-    @property
-    def candles(self) -> int:
-        """Candles that are new or changed."""
-        return self.inserted + self.revised
-
-    @property
-    def outcome(self) -> Outcome:
-        if self.stopped_by is not None and not self.answered:
-            return Outcome.FAILED
-        complete = not self.missed and self.stopped_by is None and self.done == self.windows
-        return Outcome.COMPLETED if complete else Outcome.INCOMPLETE
-
-    def failed(self, failure: FailureGroup, reason: str, window: Window) -> None:
-        """Count a failure, with its reason for the first few symbols."""
-        self.failures[failure] += 1
-        if len(self.reasons) < MOST_NAMED:
-            self.reasons.setdefault(window.instrument.symbol, reason)
 
 
 def no_progress(_: Progress) -> None:
@@ -172,6 +133,7 @@ class BackfillService:
         limits: Mapping[timedelta, int],
         spending: Callable[[str], Sequence[datetime]],
         stop: Event,
+        patience: Patience = USUAL_PATIENCE,
     ) -> None:
         self._source = source
         self._source_name = source_name
@@ -181,6 +143,7 @@ class BackfillService:
         self._limits = limits
         self._spending = spending
         self._stop = stop
+        self._patience = patience
 
     def plan(self, order: BackfillOrder) -> BackfillPlan:
         """The fewest requests for the missing days of *order*, and how long they take.
@@ -189,16 +152,10 @@ class BackfillService:
         """
         expectation = self._expectation(order)
         now = expectation.now
-        needs: list[Need] = []
-        waiting: list[datetime] = []
-        for day in self._missing_days(order, expectation):
-            if day.next_attempt and day.next_attempt > now and not order.retry_failed:
-                if day.expected:
-                    waiting.append(day.next_attempt)
-            else:
-                needs.append(day.need)
+        needs, waiting = self._needs(order, expectation)
         planned = plan_windows(needs, order.interval, expectation.today, self._source.endpoint_for)
         return BackfillPlan(
+            made_at=now,
             order=order,
             windows=planned,
             estimate=estimate(planned, self._budgets(), now),
@@ -219,23 +176,34 @@ class BackfillService:
         Continues the run *begun*, if given. The report has the problem that stopped it, if one
         did. Raises what the store raises.
         """
-        run = _Run(plan, begun or self._begun(job))
-        queue = deque(plan.windows)
+        run = _Run(plan, begun or SyncRun.begin(job, self._clock.now()), self._patience)
+        leases = self._repository.leases(run.run_id)
         with rarely_collecting_garbage(), _InFlight(self._source, self._clock) as in_flight:
-            while in_flight or (queue and not self._over(run.report)):
-                while queue and len(in_flight) < WORKERS and not self._over(run.report):
-                    in_flight.send(queue.popleft())
+            while in_flight or (run.unfinished and not self._over(run.report)):
+                leases.renew(self._clock.now())
+                if not in_flight and run.watch.aside and not self._waited_out(run, advance):
+                    continue
+                self._send(run, leases, in_flight)
                 for window, reply in in_flight.replies():
-                    queue.extendleft(reversed(self._take(run, window, reply)))
+                    run.queue.extendleft(reversed(self._take(run, window, reply)))
                     if window.instrument.instrument_key in run.unknown:
-                        self._drop_unknown(run, queue)
+                        self._drop_unknown(run)
+                    # Not earlier: another run would not see in the ledger that it was requested.
+                    leases.release(window)
+                    # Storing many responses may take longer than a lease lasts.
+                    leases.renew(self._clock.now())
                     advance(run.progress())
                 if self._over(run.report):
                     in_flight.cancel()
-        run.report.missed = self.missed_minutes(plan.order)
-        finished = run.row(self._clock.now(), run.report.outcome, _why_incomplete(run.report))
-        facts = {**finished.details, "missed": run.report.missed}
-        self._repository.record_run(replace(finished, details=facts))
+        self._judge(run)
+        finished = run.row(self._clock.now(), run.report.outcome, run.report.why_incomplete())
+        facts = {
+            **finished.details,
+            "missed": run.report.missed,
+            "became_due": run.report.became_due,
+        }
+        ended = replace(finished, details=facts)
+        keep_writing(partial(self._repository.record_run, ended), self._clock)
         log.info("backfill", extra={"job": finished.job, "run_id": finished.run_id, **facts})
         return run.report
 
@@ -267,13 +235,10 @@ class BackfillService:
             for instrument in instruments
             if expectation.session(instrument, expectation.today).open
         ]
-        begun = self._begun(job)
-        self._repository.prove_no_trades(trading, begun, expectation)
+        begun = SyncRun.begin(job, self._clock.now())
+        prove = self._repository.prove_no_trades
+        keep_writing(partial(prove, trading, begun, expectation), self._clock)
         return begun
-
-    def _begun(self, job: str) -> SyncRun:
-        now = self._clock.now()
-        return SyncRun.begin(job, now).finish(now, Outcome.INCOMPLETE, error=INTERRUPTED)
 
     def _expectation(self, order: BackfillOrder) -> Expectation:
         return Expectation(self._calendar, self._clock.now(), order.listed)
@@ -284,6 +249,20 @@ class BackfillService:
             api: Budget(self._limits, self._spending(api))
             for api in sorted({endpoint.api for endpoint in self._source.endpoints})
         }
+
+    def _needs(
+        self, order: BackfillOrder, expectation: Expectation
+    ) -> tuple[list[Need], list[datetime]]:
+        """The days of *order* to request now, and when the others are to be requested again."""
+        needs: list[Need] = []
+        waiting: list[datetime] = []
+        for day in self._missing_days(order, expectation):
+            if day.next_attempt and day.next_attempt > expectation.now and not order.retry_failed:
+                if day.expected:
+                    waiting.append(day.next_attempt)
+            else:
+                needs.append(day.need)
+        return needs, waiting
 
     def _missing_days(
         self, order: BackfillOrder, expectation: Expectation
@@ -310,43 +289,133 @@ class BackfillService:
                 if ledger.has_candles(period.instrument_key, session.day):
                     continue
                 for day in _missing_day(ledger, expectation, order.interval, successor, session):
-                    yield replace(day, missed=0, expected=False)
+                    yield replace(day, missed_spans=(), expected=False)
 
     def _over(self, report: BackfillReport) -> bool:
         return self._stop.is_set() or report.stopped_by is not None
 
+    def _judge(self, run: "_Run") -> None:
+        """Count what is missing of the order: what was due as of its plan, and what became due."""
+        order, made_at = run.plan.order, run.plan.made_at
+        as_of_plan = Expectation(self._calendar, made_at, order.listed)
+        for day in self._missing_days(order, self._expectation(order)):
+            session = as_of_plan.session(day.need.instrument, day.need.day)
+            in_order = day.missed_before(as_of_plan.due(session, order.interval))
+            run.report.missed += in_order
+            run.report.became_due += day.missed - in_order
+
+    def _send(self, run: "_Run", leases: DayLeases, in_flight: "_InFlight") -> None:
+        """Send as many windows as may be under way; during an outage one, else all workers'."""
+        refused: list[Window] = []
+        probing = bool(run.watch.aside)
+        while run.queue and not self._over(run.report):
+            free = (1 if probing else WORKERS) - len(in_flight)
+            if free <= 0:
+                break
+            some = [run.queue.popleft() for _ in range(min(free, len(run.queue)))]
+            taken = leases.taken(some, self._clock.now())
+            for window, ours in zip(some, taken, strict=True):
+                if not ours:
+                    refused.append(window)
+                elif self._was_requested_elsewhere(run, window):
+                    leases.release(window)
+                    run.report.done += 1
+                    run.report.elsewhere += 1
+                else:
+                    run.watch.sent(window)
+                    in_flight.send(window)
+        run.queue.extend(refused)
+        if refused and not in_flight and not self._over(run.report):
+            self._clock.wait(self._clock.now() + LOOK_AGAIN, self._stop)
+
     def _take(self, run: "_Run", window: Window, reply: CandleReply) -> Sequence[Window]:
-        """Store *reply*; return the windows to request instead when it was too long."""
+        """Store *reply*; return the windows to request at once, instead of or because of it."""
         run.report.requests += reply.requests
         problem = reply.problem
         if isinstance(problem, Stopped):
             return ()
-        if window.days > 1 and reply.too_long:
+        if isinstance(problem, TransientError):
+            self._follow(run, run.watch.failed(window, reply))
+            return ()
+        self._follow(run, run.watch.answered())
+        if window.days > 1 and (reply.too_long or _has_few_bad_rows(reply)):
             run.report.windows += 1
             return window.halves()
         if _stops_everything(problem, window):
             run.report.stopped_by = problem
             if not reply.requests:
                 return ()
-        run.in_a_row = run.in_a_row + 1 if isinstance(problem, TransientError) else 0
-        if run.in_a_row >= FAILURES_TO_STOP:
-            run.report.stopped_by = problem
         if isinstance(problem, UnknownInstrument) and not window.endpoint.expired_contracts:
             run.unknown[window.instrument.instrument_key] = reply
-        if not reply.complete:
-            run.report.failed(*_failure(reply), window)
-        self._record(run, window, reply)
+        self._finish(run, window, reply)
         return ()
 
-    def _drop_unknown(self, run: "_Run", queue: "deque[Window]") -> None:
+    def _follow(self, run: "_Run", verdict: Verdict[Window, CandleReply]) -> None:
+        """Send requests again after the others; record the failures that are their own."""
+        run.queue.extend(verdict.again)
+        for window, reply in verdict.own:
+            self._finish(run, window, reply)
+
+    def _waited_out(self, run: "_Run", advance: Advance) -> bool:
+        """Wait before the next attempt of an outage; false when it lasts too long, or on a stop.
+
+        What an outage failed is requested again at once by the next run; what failed on its own
+        waits.
+        """
+        (*_, (_, last)) = run.watch.aside
+        assert last.problem is not None
+        pause = run.watch.next_pause()
+        if pause is not None:
+            until = self._clock.now() + pause
+            advance(run.progress(Outage(last.problem, until)))
+            if self._clock.wait(until, self._stop):
+                return False
+            if not run.queue:
+                window, _ = run.watch.aside.pop(0)
+                run.queue.append(window)
+            return True
+        own = run.watch.own
+        if not own:
+            run.report.stopped_by = last.problem
+        for window, reply in run.watch.given_up():
+            self._finish(run, window, reply, None if own else AT_ONCE)
+        return False
+
+    def _finish(
+        self, run: "_Run", window: Window, reply: CandleReply, wait: timedelta | None = None
+    ) -> None:
+        """Store *reply*, the last one about *window* in this run."""
+        if not reply.complete:
+            run.report.failed(*_failure(reply), window)
+        self._record(run, window, reply, wait)
+
+    def _was_requested_elsewhere(self, run: "_Run", window: Window) -> bool:
+        """Whether another run has requested what *window* was planned for."""
+        order, made_at = run.plan.order, run.plan.made_at
+        # A response may have been received before the plan, and recorded after it.
+        attempts = self._repository.last_attempts(window, made_at - CLOCKS_DIFFER)
+        if not attempts:
+            return False
+        own = replace(order, instruments=[window.instrument], first=window.first, last=window.last)
+        needs, _ = self._needs(own, self._expectation(order))
+        key = window.instrument.instrument_key
+        days = [need.day for need in needs if need.instrument.instrument_key == key]
+        return all(attempts.get(day, EARLIER) > made_at for day in days)
+
+    def _drop_unknown(self, run: "_Run") -> None:
         """Drop the other windows of instruments that the provider does not know."""
-        for window in [w for w in queue if w.instrument.instrument_key in run.unknown]:
-            queue.remove(window)
+        for window in [w for w in run.queue if w.instrument.instrument_key in run.unknown]:
+            run.queue.remove(window)
             reply = run.unknown[window.instrument.instrument_key]
             self._record(run, window, reply)
 
-    def _record(self, run: "_Run", window: Window, reply: CandleReply) -> None:
-        """Store one response, with the ledger and the run's audit row, in one transaction."""
+    def _record(
+        self, run: "_Run", window: Window, reply: CandleReply, wait: timedelta | None = None
+    ) -> None:
+        """Store one response, with the ledger and the run's audit row, in one transaction.
+
+        *wait* is the time to the next attempt after a failure, instead of the usual one.
+        """
         order = run.plan.order
         expectation = Expectation(self._calendar, reply.received_at, order.listed)
         block = expectation.published(reply.block, window.instrument)
@@ -359,26 +428,29 @@ class BackfillService:
         )
         run.count(window, reply, candles.outside)
         if reply.complete:
-            recorded = self._repository.record_response(
+            write = partial(
+                self._repository.record_response,
                 window,
                 candles,
                 provenance,
                 by=f"{window.endpoint} response",
-                run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
+                run=run.row(self._clock.now(), Outcome.RUNNING, None),
                 attempt=_attempt(run.run_id, window, reply, None),
                 expectation=expectation,
             )
         else:
             _, error = _failure(reply)
-            recorded = self._repository.record_failure(
+            write = partial(
+                self._repository.record_failure,
                 window,
                 candles,
                 provenance,
-                fail=self._failed(run.run_id, window, reply),
-                run=run.row(self._clock.now(), Outcome.INCOMPLETE, INTERRUPTED),
+                fail=self._failed(run.run_id, window, reply, wait),
+                run=run.row(self._clock.now(), Outcome.RUNNING, None),
                 attempt=_attempt(run.run_id, window, reply, error),
                 expectation=expectation,
             )
+        recorded = keep_writing(write, self._clock)
         if recorded.fault is not None:
             run.report.failed(FailureKind.EMPTY_DESPITE_TRADING.group, recorded.fault, window)
         elif reply.complete and not len(reply.block):
@@ -389,15 +461,15 @@ class BackfillService:
         run.report.finalised += written.finalised
 
     def _failed(
-        self, run_id: str, window: Window, reply: CandleReply
+        self, run_id: str, window: Window, reply: CandleReply, wait: timedelta | None
     ) -> Callable[[DayCoverage], DayCoverage]:
-        """What the failure in *reply* makes of a day of *window*.
+        """What the failure in *reply* makes of a day of *window*; *wait*: see `_record`.
 
         The key of an instrument that is no longer listed is one that the provider no longer
         knows; one that is listed it should know.
         """
         failure, error = _failure(reply)
-        wait = first_wait(failure)
+        wait = first_wait(failure) if wait is None else wait
         unknown = isinstance(reply.problem, UnknownInstrument)
         if unknown and not self._repository.is_listed(window.instrument.instrument_key):
             proof = Proof(f"{window.endpoint} response", run_id, reply.received_at)
@@ -407,15 +479,27 @@ class BackfillService:
 
 @dataclass(frozen=True, slots=True)
 class _MissingDay:
-    """A day that a request could improve; *missed* of its minutes are to be fetched.
+    """A day that a request could improve; its *missed_spans* are to be fetched.
 
     Nothing is *expected* of a day before the first candle.
     """
 
     need: Need
-    missed: int
+    missed_spans: Spans
     expected: bool
     next_attempt: datetime | None
+
+    @property
+    def missed(self) -> int:
+        return count(self.missed_spans)
+
+    def missed_before(self, due: int) -> int:
+        """How many of the missed minutes begin before the minute *due*."""
+        return (
+            count(common(self.missed_spans, ((self.missed_spans[0][0], due),)))
+            if self.missed_spans
+            else 0
+        )
 
 
 class _InFlight:
@@ -452,24 +536,24 @@ class _InFlight:
 
 
 class _Run:
-    """A run in progress: its report so far, and its audit row."""
+    """A run in progress: its report so far, its audit row, and what is still to be sent."""
 
-    def __init__(self, plan: BackfillPlan, begun: SyncRun) -> None:
+    def __init__(self, plan: BackfillPlan, begun: SyncRun, patience: Patience) -> None:
         self.plan = plan
         self.begun = begun
         self.run_id = begun.run_id
         self.report = BackfillReport(run_id=begun.run_id, windows=len(plan.windows))
+        self.queue = deque(plan.windows)
+        self.watch = OutageWatch[Window, CandleReply](patience)
         self.unknown: dict[str, CandleReply] = {}
-        self.in_a_row = 0
+
+    @property
+    def unfinished(self) -> bool:
+        return bool(self.queue or self.watch.aside)
 
     def count(self, window: Window, reply: CandleReply, outside: Mapping[date, int]) -> None:
         """Add one reply to the report."""
-        report = self.report
-        report.done += 1
-        report.answered += reply.problem is None
-        report.outside += sum(outside.values())
-        report.rejected_rows.update(reply.rejected_rows)
-        report.without_open_interest += reply.without_open_interest
+        self.report.count(reply, outside)
         if reply.rejected_rows or outside:
             log.warning(
                 "rows_rejected",
@@ -480,9 +564,11 @@ class _Run:
                 },
             )
 
-    def progress(self) -> Progress:
+    def progress(self, outage: Outage | None = None) -> Progress:
         report = self.report
-        return Progress(windows=report.windows, done=report.done, candles=report.candles)
+        return Progress(
+            windows=report.windows, done=report.done, candles=report.candles, outage=outage
+        )
 
     def row(self, now: datetime, outcome: Outcome, error: str | None) -> SyncRun:
         """The audit row as of *now*."""
@@ -494,35 +580,16 @@ class _Run:
             stored=report.candles,
             absent=report.failures[FailureGroup.EMPTY],
             quarantined=report.failures[FailureGroup.UNKNOWN_INSTRUMENT],
-            rejected=report.outside + sum(report.rejected_rows.values()),
+            rejected=report.rejected,
             requests=report.requests,
             error=error,
-            details=_facts(report),
+            details=report.facts(),
         )
 
 
-def _facts(report: BackfillReport) -> dict[str, object]:
-    return {
-        "windows": report.windows,
-        "windows_done": report.done,
-        "requests": report.requests,
-        "inserted": report.inserted,
-        "revised": report.revised,
-        "finalised": report.finalised,
-        "outside_sessions": report.outside,
-        "rejected_rows": dict(report.rejected_rows),
-        "without_open_interest": report.without_open_interest,
-        "failures": {str(failure): n for failure, n in report.failures.items() if n},
-        "reasons": dict(report.reasons),
-    }
-
-
-def _why_incomplete(report: BackfillReport) -> str | None:
-    if report.stopped_by is not None:
-        return str(report.stopped_by)
-    if report.done < report.windows:
-        return INTERRUPTED
-    return f"{report.missed} minutes are still missing" if report.missed else None
+def _has_few_bad_rows(reply: CandleReply) -> bool:
+    bad = sum(reply.rejected_rows.values())
+    return reply.problem is None and 0 < bad <= min(FEW_BAD_ROWS, len(reply.block))
 
 
 def _missing_day(
@@ -541,13 +608,14 @@ def _missing_day(
     if known is None and session.day < expectation.today:
         # Never requested, as years of days are: the ledger has no row to look at.
         need = Need(instrument, session.day, length)
-        yield _MissingDay(need, length, expected=True, next_attempt=None)
+        spans = expected_spans(session, interval)
+        yield _MissingDay(need, spans, expected=True, next_attempt=None)
         return
     day = expectation.day(instrument.instrument_key, interval, session, known)
     if needs_request(day, expectation.today):
         yield _MissingDay(
             Need(instrument, session.day, _missing_minutes(day)),
-            day.minutes(State.MISSED),
+            day.spans(State.MISSED),
             expected=bool(day.expected),
             next_attempt=_waiting(day, expectation.now),
         )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from data_fetch.core.chains.chains import Chain, ChainError, ParsedChains
 from data_fetch.core.ports import Clock
@@ -14,7 +15,8 @@ from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.timetable import CHAIN_IMPORT
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
-from data_fetch.sources.captured_chains import CapturedDocument, read_document
+from data_fetch.services.kept_writes import keep_writing
+from data_fetch.sources.captured_chains import CapturedDocument, TableSubject, read_document
 from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult, Received
 
 # In one transaction: enough to be fast, few enough to need little memory.
@@ -96,18 +98,22 @@ class ChainImport:
         self._symbol_of = symbol_of
 
     def store(
-        self, documents: Iterable[CapturedDocument], at: datetime | None = None
+        self,
+        documents: Iterable[CapturedDocument],
+        at: datetime | None = None,
+        subject: TableSubject | None = None,
     ) -> ImportReport:
-        """Store *documents* of one file; *at* is the capture time of those without their own."""
+        """Store *documents* of one file; *at* is the capture time of those without their own,
+        *subject* what tables downloaded from NSE's page are about."""
         report = ImportReport()
         run = SyncRun.begin(CHAIN_IMPORT, self._clock.now())
         times = CaptureTimes()
-        readable = self._readable(documents, at, times, report)
+        readable = self._readable(documents, at, times, report, subject)
         with rarely_collecting_garbage():
             for batch in _batches(readable):
                 self._record(self._enricher.received(batch), run, report)
-        # The audit row has the counts of the whole file only now.
-        self._chains.record([], self._finished(run, report), [])
+        ended = self._finished(run, report)
+        keep_writing(partial(self._chains.record, [], ended, []), self._clock)
         return report
 
     def _readable(
@@ -116,11 +122,12 @@ class ChainImport:
         at: datetime | None,
         times: CaptureTimes,
         report: ImportReport,
+        subject: TableSubject | None,
     ) -> Iterator[ParsedResponse]:
         for document in self._undamaged(documents, report):
             report.documents += 1
             try:
-                parsed = read_document(document)
+                parsed = read_document(document, subject)
             except ChainError as problem:
                 report.refused.append(Refused(document.name, problem.kind, problem.message))
                 continue
@@ -155,7 +162,8 @@ class ChainImport:
         ]
 
     def _record(self, priced: Sequence[Received], run: SyncRun, report: ImportReport) -> None:
-        recorded = self._chains.record(priced, self._finished(run, report), [])
+        grown = replace(self._finished(run, report), outcome=Outcome.RUNNING)
+        recorded = keep_writing(partial(self._chains.record, priced, grown, []), self._clock)
         report.snapshots += recorded.stored
         report.confirmed += recorded.confirmed
         report.repeated += recorded.repeated

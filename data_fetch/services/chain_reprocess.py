@@ -5,7 +5,8 @@ poll. A body that an earlier version could not read becomes a snapshot now.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from data_fetch.archive.raw_responses import StoredResponse
 from data_fetch.core.chains.chains import Chain, ParsedChains, content_hash
@@ -14,6 +15,7 @@ from data_fetch.core.ports import Clock
 from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.timetable import CHAIN_REPROCESS
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
+from data_fetch.services.kept_writes import keep_writing
 from data_fetch.sources.captured_chains import read_stored_chain
 from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult
 
@@ -66,7 +68,8 @@ class ChainReprocess:
             if stored.expiry is not None:
                 report.bodies += 1
                 self._reprocess(stored, run, report)
-        self._chains.record([], self._finished(run, report), [])
+        ended = self._finished(run, report)
+        keep_writing(partial(self._chains.record, [], ended, []), self._clock)
         return report
 
     def _reprocess(self, stored: StoredResponse, run: SyncRun, report: ReprocessReport) -> None:
@@ -80,7 +83,8 @@ class ChainReprocess:
             if self._confirms(chain, stored):
                 report.confirming += 1
             else:
-                self._renew(chain, parsed, stored, self._finished(run, report), report)
+                grown = replace(self._finished(run, report), outcome=Outcome.RUNNING)
+                self._renew(chain, parsed, stored, grown, report)
 
     def _read(self, stored: StoredResponse) -> ParsedChains:
         """The chain in *stored*. Raises by class of `core.errors`."""
@@ -116,7 +120,7 @@ class ChainReprocess:
         if self._chains.holds(received):
             report.unchanged += 1
             return
-        match self._chains.renew(received, run):
+        match keep_writing(partial(self._chains.renew, received, run), self._clock):
             case ReceiptResult.RENEWED:
                 report.renewed += 1
             case ReceiptResult.STORED:

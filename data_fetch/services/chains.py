@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from threading import Event, Lock, Semaphore
 
 from data_fetch.archive.raw_responses import RawResponseStore, StoredResponse
@@ -22,6 +23,7 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import ChainProvider, Clock
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
+from data_fetch.services.kept_writes import keep_writing
 from data_fetch.storage.chains.snapshots import ChainStore, Confirmation, Received
 
 log = logging.getLogger(__name__)
@@ -245,7 +247,10 @@ class ChainService:
         with self._recording:
             minute = self._minute_of(poll).with_poll(poll, self._clock.now(), self.answering)
             attempt = poll.attempt(minute.run_id)
-            recorded = self._chains.record(received, minute.run, [attempt], confirmed)
+            store = self._chains.record
+            recorded = keep_writing(
+                partial(store, received, minute.run, [attempt], confirmed), self._clock
+            )
             again = self._superseded(poll, {each.expiry for each in recorded.superseded})
             if again:
                 poll.stored, poll.confirmed = poll.stored + len(again), poll.confirmed - len(again)
@@ -254,7 +259,7 @@ class ChainService:
                     stored=minute.stored + len(again),
                     confirmed=minute.confirmed - len(again),
                 )
-                self._chains.record(again, minute.run, [])
+                keep_writing(partial(store, again, minute.run, []), self._clock)
             self._minutes[minute.slot] = minute
 
     def _minute_of(self, poll: Poll) -> PolledMinute:

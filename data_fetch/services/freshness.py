@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from data_fetch.core.clock import IST, MINUTE, minute_of
 from data_fetch.core.market.calendar import MarketCalendar, group_of
@@ -19,6 +20,7 @@ from data_fetch.core.quotes.freshness import (
 from data_fetch.core.quotes.quotes import Movement
 from data_fetch.core.runs import Outcome, SyncRun, counted_names, log_facts
 from data_fetch.core.timetable import FRESHNESS, Job, Timetable
+from data_fetch.services.kept_writes import keep_writing
 from data_fetch.services.recurring import RecurringService
 
 log = logging.getLogger("data_fetch.ltp_service")
@@ -79,7 +81,7 @@ class FreshnessMonitor(RecurringService):
                 "repaired": repaired.stored if repaired else 0,
             },
         )
-        self._repository.record_runs([run])
+        keep_writing(partial(self._repository.record_runs, [run]), self._clock)
         log.info("freshness", extra={"job": FRESHNESS, **log_facts(run), **counts})
 
     def judge_all(self) -> list[Judgement]:

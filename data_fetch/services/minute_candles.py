@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 from data_fetch.core.candles.candles import (
     CandleBlock,
@@ -27,6 +28,7 @@ from data_fetch.core.ports import Clock, MinuteCandleSource
 from data_fetch.core.quotes.key_results import by_reason, key_results_without_records
 from data_fetch.core.runs import Outcome, SyncRun, SyncState, counted_names
 from data_fetch.core.timetable import CANDLES, Job, Timetable
+from data_fetch.services.kept_writes import keep_writing
 from data_fetch.services.recurring import RecurringService
 from data_fetch.storage.candles.repository import CandleRepository
 
@@ -83,7 +85,7 @@ class CandleService(RecurringService):
             )
         except OutsideError as problem:
             failed = run.failed(self._clock.now(), problem, len(requested))
-            self._repository.record_run(failed)
+            keep_writing(partial(self._repository.record_run, failed), self._clock)
             _log(failed)
             if isinstance(problem, TokenRejected):
                 return
@@ -112,7 +114,8 @@ class CandleService(RecurringService):
             run_id=run.run_id,
         )
         expectation = Expectation(self._calendar, response.received_at)
-        self._repository.record_todays_candles(fitting, provenance, run, expectation)
+        store = self._repository.record_todays_candles
+        keep_writing(partial(store, fitting, provenance, run, expectation), self._clock)
         self._stored.update(new)
         _log(run)
 

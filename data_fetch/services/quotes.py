@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 
 from data_fetch.core.batches import RejectedRow
 from data_fetch.core.clock import IST, MINUTE, minute_of
-from data_fetch.core.errors import OutsideError, StoreUnreachable, TokenRejected
+from data_fetch.core.errors import DataFetchError, OutsideError, TokenRejected
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, TradingGroup, group_of
 from data_fetch.core.market.members import Members
@@ -30,6 +31,7 @@ from data_fetch.core.runs import (
     log_facts,
 )
 from data_fetch.core.timetable import CLOCK, QUOTES, Job, Timetable
+from data_fetch.services.kept_writes import end_of_slot, keep_writing
 from data_fetch.services.recurring import RecurringService
 
 log = logging.getLogger("data_fetch.ltp_service")
@@ -125,15 +127,11 @@ class LtpService(RecurringService):
         due = self._due_slots()
         too_late = [slot for slot in due if not self._still_collectable(slot)]
         if too_late:
-            self._record_missed(too_late)
+            self._record_missed(self._without_record(too_late))
             self._last_recorded = too_late[-1]
             self._unrecorded.clear()
         for slot in [slot for slot in due if slot > self._last_recorded]:
-            try:
-                _, problem = self._collect(QUOTES, slot, self._members.at(due[slot]))
-            except StoreUnreachable as down:
-                self._unrecorded[slot] = f"it was collected and could not be stored: {down.message}"
-                raise
+            _, problem = self._collect(QUOTES, slot, self._members.at(due[slot]))
             self._last_recorded = slot
             self._follow_token(problem)
             if problem is not None and not isinstance(problem, TokenRejected):
@@ -209,6 +207,11 @@ class LtpService(RecurringService):
     def _still_collectable(self, slot: datetime) -> bool:
         return self._clock.now() < slot + 2 * MINUTE
 
+    def _without_record(self, slots: Sequence[datetime]) -> list[datetime]:
+        """*slots*, oldest first, without those that have a row: a merge may have brought it."""
+        recorded = self._repository.recorded_slots(slots[0], slots[-1])
+        return [slot for slot in slots if slot not in recorded]
+
     def _why_missed(self, slot: datetime) -> str:
         if self._clock_ahead_until > slot:
             return WhyMissed.CLOCK_AHEAD
@@ -243,7 +246,7 @@ class LtpService(RecurringService):
         results = key_results(requested, response)
         run = self._finished(SyncRun.begin(job, started, slot), results, response)
         quotes = self._rows(run, slot, results, in_session, response.received_at)
-        self._repository.record_slot(run, quotes, _attempts(run, results, response.received_at))
+        self._record(slot, run, quotes, _attempts(run, results, response.received_at))
         self._report(run, quotes)
         return run, None
 
@@ -308,6 +311,22 @@ class LtpService(RecurringService):
             ),
         )
 
+    def _record(
+        self,
+        slot: datetime,
+        run: SyncRun,
+        quotes: Sequence[StoredQuote],
+        attempts: Sequence[SyncAttempt],
+    ) -> None:
+        """Store a slot in hand. What keeps it out of the store is the reason of its later row."""
+        write = partial(self._repository.record_slot, run, quotes, attempts)
+        try:
+            keep_writing(write, self._clock, end_of_slot(slot))
+        except DataFetchError as problem:
+            what = "it was collected" if quotes else f"it had no quotes ({run.error})"
+            self._unrecorded[slot] = f"{what} and could not be stored: {problem.message}"
+            raise
+
     def _record_missed(self, slots: Sequence[datetime]) -> None:
         now = self._clock.now()
         runs = [
@@ -317,7 +336,8 @@ class LtpService(RecurringService):
             for slot in slots
         ]
         for start in range(0, len(runs), RUNS_PER_WRITE):
-            self._repository.record_runs(runs[start : start + RUNS_PER_WRITE])
+            several = runs[start : start + RUNS_PER_WRITE]
+            keep_writing(partial(self._repository.record_runs, several), self._clock)
         for run in runs if len(runs) <= REPORTED_ONE_BY_ONE else [_summed_up(runs)]:
             self._report(run, ())
 
@@ -332,7 +352,7 @@ class LtpService(RecurringService):
         run = SyncRun.begin(job, started, slot).failed(self._clock.now(), problem, len(requested))
         results = [KeyResult(one, SyncState.FAILED, reason=problem.message) for one in requested]
         attempts = _attempts(run, results, run.finished_at)
-        self._repository.record_slot(run, (), attempts)
+        self._record(slot, run, (), attempts)
         self._report(run, ())
         return run
 

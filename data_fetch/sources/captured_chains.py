@@ -24,6 +24,7 @@ from data_fetch.core.failures import FailureKind
 from data_fetch.sources.chain_parsing.values import read_stamp
 from data_fetch.sources.nse.chain_client import read_nse_response
 from data_fetch.sources.nse.chain_rows import read_nse_chains
+from data_fetch.sources.nse.download import is_download, read_download
 from data_fetch.sources.transport.bodies import BYTE_ORDER_MARK, parse_json
 from data_fetch.sources.upstox.chain_client import read_upstox_response
 from data_fetch.sources.upstox.chain_rows import read_upstox_chain
@@ -87,9 +88,26 @@ def documents_in(path: Path) -> Iterator[CapturedDocument]:
             ) from None
 
 
-def read_document(document: CapturedDocument) -> ParsedChains:
-    """The chains in a captured body, whichever provider it is from. Raises ChainError."""
+@dataclass(frozen=True, slots=True)
+class TableSubject:
+    """What a table downloaded from NSE's page is about, which the table itself does not have."""
+
+    underlying: str
+    expiry: date
+
+
+def read_document(document: CapturedDocument, subject: TableSubject | None = None) -> ParsedChains:
+    """The chains in a captured body, whichever provider it is from; of a downloaded table the
+    chain of *subject*. Raises ChainError."""
     body = document.body
+    if isinstance(body, bytes) and is_download(body):
+        if subject is None:
+            raise ChainError(
+                FailureKind.NOT_A_CHAIN,
+                "a table downloaded from NSE's page, without underlying and expiry",
+                hint="Name them with --symbol and --expiry.",
+            )
+        return read_download(body, subject.underlying, subject.expiry)
     if isinstance(body, bytes):
         body = parse_json(body)
     if isinstance(body, list):

@@ -11,10 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, inspect, select, tuple_
+from sqlalchemy import Connection, Table, delete, inspect, or_, select, tuple_
 
 from data_fetch.core.candles.coverage import combined
 from data_fetch.core.errors import SetupError
+from data_fetch.core.runs import Outcome
 from data_fetch.core.world import World
 from data_fetch.storage.candles.candles import begin_candle_writing
 from data_fetch.storage.candles.coverage import COLUMNS, coverage_table, day_coverage, ledger_row
@@ -26,6 +27,7 @@ from data_fetch.storage.database.tables import (
     Base,
     CandleRevision,
     CandleRow,
+    CoverageRevisionRow,
     CoverageRow,
     DataSyncStatus,
     InstrumentLineage,
@@ -65,6 +67,7 @@ RULES: dict[type[Base], Rule] = {
     DataSyncStatus: Rule(ranking=("last_attempt",), combined={"last_success": latest}),
     CandleRow: Rule(ranking=("is_final", "fetched_at")),
     CandleRevision: Rule(ranking=("superseded_at",)),
+    CoverageRevisionRow: REPLACE,
     SymbolConfigRow: Rule(ranking=("changed_at",)),
     # Both sides are merged by date, so that there is a row only where the terms change.
     InstrumentTerms: REPLACE,
@@ -94,7 +97,24 @@ def merge(src_url: str, dst_url: str, watcher: Watcher = no_progress) -> dict[st
     world = _world_of(src_url)
     with closing(open_store(src_url, world)) as src, closing(open_store(dst_url, world)) as dst:
         changed = {table(model).name: _merge_table(src, dst, model, watcher) for model in RULES}
+        _drop_false_misses(dst)
         return changed | merge_chains(src, dst, watcher)
+
+
+def _drop_false_misses(dst: Store) -> None:
+    """Delete the rows of slots as missed that another run of the job has: one of the two stores
+    did not know of it. Of two such rows the first one stays."""
+    runs, other = table(SyncRunRow).c, table(SyncRunRow).alias("other")
+    missed = Outcome.MISSED.value
+    earlier = tuple_(other.c.finished_at, other.c.run_id) < tuple_(runs.finished_at, runs.run_id)
+    known = (
+        select(other.c.run_id)
+        .where(other.c.job == runs.job, other.c.due_slot == runs.due_slot)
+        .where(or_(other.c.outcome != missed, earlier))
+        .exists()
+    )
+    with dst.writing() as connection:
+        connection.execute(delete(table(SyncRunRow)).where(runs.outcome == missed, known))
 
 
 def _merge_table(src: Store, dst: Store, model: type[Base], watcher: Watcher) -> int:

@@ -1,11 +1,17 @@
-"""The audit of collecting: runs, and the result of the last attempts on each symbol."""
+"""The audit of collecting: runs, and the result of the last attempts on each symbol.
 
+The row of a running run names its process. When that has ended, the run is read as interrupted,
+and the next long run to begin writes so.
+"""
+
+import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, literal_column, select
+from sqlalchemy import Connection, Row, and_, case, func, literal_column, select
 
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.storage.database.store import Guard, Store
@@ -19,10 +25,23 @@ RUN_COLUMNS = tuple(column.name for column in sync_runs.columns)
 STATUS_COLUMNS = tuple(column.name for column in data_sync_status.columns)
 
 
+# In the details of a running run: which process it is.
+PROCESS = "process"
+# A run waits at most half an hour for the rate limits.
+SILENCE = timedelta(hours=2)
+
+
 def _counted_on(old: Expression, new: Expression) -> Expression:
-    """Failures in a row: offered as 1 after a failure, as 0 after a success."""
+    """Failures in a row: offered as 1 after a failure, as 0 after a success.
+
+    An attempt that is written again, because its first confirmation was lost, counts once.
+    """
     nothing: Expression = literal_column("0")
-    return case((new == nothing, nothing), else_=old + new)
+    stored = data_sync_status.c
+    run: Expression = literal_column("excluded.last_run")
+    at: Expression = literal_column("excluded.last_attempt")
+    again = and_(stored.last_run == run, stored.last_attempt == at)
+    return case((new == nothing, nothing), (again, old), else_=old + new)
 
 
 FOLDED = Rule(combined={"last_success": last_known, "consecutive_failures": _counted_on})
@@ -47,6 +66,22 @@ def record_runs(store: Store, runs: Sequence[SyncRun], guard: Guard | None = Non
     """Write audit rows of runs without other rows, in one transaction."""
     with store.writing(guard) as connection:
         write_runs(connection, runs)
+
+
+def mark_interrupted(store: Store, now: datetime, guard: Guard | None = None) -> int:
+    """Mark the running runs whose process has ended as interrupted; returns how many.
+
+    Those of other machines count as ended when they have stored nothing for SILENCE.
+    """
+    query = select(sync_runs).where(sync_runs.c.outcome == Outcome.RUNNING.value)
+    with store.reading() as connection:
+        found = list(connection.execute(query))
+    ended = [
+        _stored_run(row) for row in found if _has_ended(row) or row.finished_at < now - SILENCE
+    ]
+    if ended:
+        record_runs(store, [run.interrupted() for run in ended], guard)
+    return len(ended)
 
 
 def write_runs(connection: Connection, runs: Sequence[SyncRun]) -> None:
@@ -112,8 +147,44 @@ def statuses(store: Store, data_type: str) -> dict[str, SyncStatus]:
 
 
 def _run(row: Row[Any]) -> SyncRun:
+    run = _stored_run(row)
+    return run.interrupted() if _has_ended(row) else run
+
+
+def _stored_run(row: Row[Any]) -> SyncRun:
     facts = dict(zip(RUN_COLUMNS, row, strict=True))
     return SyncRun(**{**facts, "outcome": Outcome(row.outcome)})
+
+
+def run_facts(row: Row[Any]) -> dict[str, Any]:
+    """A row of `sync_runs` by column, interrupted if it is running and its process has ended."""
+    run = _run(row)
+    return {name: getattr(run, name) for name in RUN_COLUMNS} | {"outcome": run.outcome.value}
+
+
+def _has_ended(row: Row[Any]) -> bool:
+    """Whether a running run's process ran on this machine and is there no more."""
+    process = row.details.get(PROCESS) if row.outcome == Outcome.RUNNING.value else None
+    return process is not None and process["host"] == socket.gethostname() and _is_gone(process)
+
+
+def _is_gone(process: dict[str, Any]) -> bool:
+    # Elsewhere than on POSIX the signal 0 would end the process.
+    if os.name != "posix":
+        return False
+    try:
+        os.kill(process["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _details(run: SyncRun) -> dict[str, object]:
+    if run.outcome is not Outcome.RUNNING:
+        return {name: value for name, value in run.details.items() if name != PROCESS}
+    return {**run.details, PROCESS: {"pid": os.getpid(), "host": socket.gethostname()}}
 
 
 def _run_row(run: SyncRun) -> tuple[Any, ...]:
@@ -131,7 +202,7 @@ def _run_row(run: SyncRun) -> tuple[Any, ...]:
         run.rejected,
         run.requests,
         run.error,
-        dict(run.details),
+        _details(run),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 import pytest
 import urllib3
-from effort import times
+from effort import PATIENCE_SECONDS, times
 from programs import SYMBOLS, Desk, behave, end, order, paper_exchange
 from servers import DatabaseCopies
 from sqlalchemy import select
@@ -166,6 +166,22 @@ def test_killed_again_and_again_it_ends_as_an_undisturbed_run(
     assert Counter(one["symbol"] for one in shown) == {"RELIANCE": 20}
     again = disturbed.json("backfill", *SPAN, status=3)
     assert again["requests"] == 0
+
+
+@pytest.mark.long
+def test_two_side_by_side_send_each_request_once(desks: list[Desk], exchange: str) -> None:
+    alone, shared = desks
+    before = requests_that_came(exchange)
+    alone.json("backfill", *SPAN, status=3)
+    needed = requests_that_came(exchange) - before
+
+    both = [shared.start("backfill", *SPAN, "--json") for _ in range(2)]
+    reports = [orjson.loads(process.communicate(timeout=PATIENCE_SECONDS)[0]) for process in both]
+
+    assert requests_that_came(exchange) == before + 2 * needed
+    assert sum(report["requests"] for report in reports) == needed
+    for model in (CandleRow, CoverageRow):
+        assert contents(shared, model) == contents(alone, model), model.__tablename__
 
 
 @pytest.fixture

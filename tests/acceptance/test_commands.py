@@ -14,6 +14,7 @@ from programs import SYMBOLS, Desk, paper_exchange
 from sqlalchemy import select
 
 from data_fetch.cli.main import main
+from data_fetch.core.runs import Outcome
 from data_fetch.core.world import World
 from data_fetch.storage.database.store import open_store
 from data_fetch.storage.database.tables import LtpData
@@ -124,6 +125,7 @@ def test_status_of_a_new_folder_is_an_empty_store(desk: Desk) -> None:
         "last_runs",
         "failing",
         "chains",
+        "calendar",
         "pauses",
     ]
     assert told["quotes"] == {"rows": 0, "symbols": 0, "first_slot": None, "last_slot": None}
@@ -149,7 +151,8 @@ def test_status_shows_what_was_collected(collected: tuple[Desk, dict[str, Any]])
         "first_slot": run["slot"],
         "last_slot": run["slot"],
     }
-    assert told["slots"] == {"completed": 0, "incomplete": 0, "failed": 0, "missed": 0}
+    assert set(told["slots"].values()) == {0}
+    assert list(told["slots"]) == [outcome.value for outcome in Outcome]
     assert told["last_runs"] == [
         {
             "job": "collect-once",
@@ -199,7 +202,12 @@ def test_at_night_nothing_is_stale(tmp_path: Path, at_night: str) -> None:
 
 
 def test_universe_resolves_the_list(desk: Desk) -> None:
-    assert desk.json("universe") == {"listed": ALL, "resolved": ALL, "unresolved": []}
+    assert desk.json("universe") == {
+        "listed": ALL,
+        "resolved": ALL,
+        "unresolved": [],
+        "followed": [],
+    }
 
 
 def test_universe_names_what_it_could_not_resolve(desk: Desk) -> None:
@@ -258,6 +266,7 @@ def test_calendar_shows_a_day(
         "auction",
         "expected_minutes",
         "note",
+        "provisional",
     ]
     assert {name: told[name] for name in expected} == expected
 

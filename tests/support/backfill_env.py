@@ -23,7 +23,9 @@ from data_fetch.core.market.members import Members
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.upstox.candles import Quiet
-from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService
+from data_fetch.services.backfill import BackfillOrder, BackfillService
+from data_fetch.services.backfill_report import BackfillReport
+from data_fetch.services.outage import Patience
 from data_fetch.services.quotes import LtpService
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.transport.retrying import RetryPolicy
@@ -39,6 +41,7 @@ from data_fetch.storage.database.tables import CandleRow
 from data_fetch.storage.quotes import QuoteStore
 
 CALENDAR = MarketCalendar.reviewed()
+NO_PATIENCE = Patience(short=(), long=())
 
 
 @dataclass
@@ -134,8 +137,12 @@ def backfill_env(
     seed: int = 1,
     illiquid: float = 0.6,
     quiet: Quiet = Quiet.LEFT_OUT,
+    patience: Patience = NO_PATIENCE,
 ) -> Iterator[BackfillEnv]:
-    """A desk at *start*, with the shares and indices named by *symbols*."""
+    """A desk at *start*, with the shares and indices named by *symbols*.
+
+    Without *patience* no time passes while the provider does not answer.
+    """
     clock, stop = VirtualClock(start), Event()
     hold = clock.hold()
     exchange = PaperExchange(
@@ -164,6 +171,7 @@ def backfill_env(
             limits=UPSTOX_LIMITS,
             spending=pacer.spending,
             stop=stop,
+            patience=patience,
         )
         instruments = [instrument_of(exchange, symbol) for symbol in symbols]
         yield BackfillEnv(exchange, clock, store, api, service, instruments, stop)

@@ -9,7 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, Provenance
-from data_fetch.core.candles.coverage import DayCoverage, Proof, with_candles, with_response
+from data_fetch.core.candles.coverage import (
+    DayCoverage,
+    Proof,
+    before_first_candle,
+    with_candles,
+    with_response,
+)
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, group_of
@@ -97,6 +103,10 @@ class Shelf:
         """Record a complete response about the whole day."""
         proof = Proof("a complete answer", "run 7", at)
         self._save(with_response(self.known(of, day, at), proof), at)
+
+    def unlisted(self, of: Instrument, day: date, *, at: datetime) -> None:
+        """A candle of a later day was the first one: nothing is expected of *day* any more."""
+        self._save(before_first_candle(self.known(of, day, at)), at)
 
     def known(self, of: Instrument, day: date, at: datetime) -> DayCoverage:
         session = self.calendar.session(day, group_of(of, day))

@@ -20,7 +20,8 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import OTHER_STOCK, MarketCalendar
 from data_fetch.core.world import World
 from data_fetch.runtime.stores import Selection, selection_of
-from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService
+from data_fetch.services.backfill import BackfillOrder, BackfillService
+from data_fetch.services.backfill_report import BackfillReport
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.storage.candles.coverage import load_days
@@ -65,7 +66,7 @@ class HistoryEnv:
 
     def selection(self, *symbols: str) -> Selection:
         with self.store.reading() as connection:
-            return selection_of(connection, instruments_named(connection, symbols).members)
+            return selection_of(connection, instruments_named(connection, symbols))
 
     def order(
         self,

@@ -115,8 +115,7 @@ class ListedMarket:
         self, symbols: Sequence[str], first: date, last: date, *, retry_failed: bool = False
     ) -> BackfillReport:
         with self.store.reading() as connection:
-            members = named_instruments(connection, symbols).members
-            chosen = selection_of(connection, members)
+            chosen = selection_of(connection, named_instruments(connection, symbols))
         order = BackfillOrder(
             instruments=chosen.instruments,
             interval=MINUTE,

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import click
 
-from data_fetch.cli.chain.options import INSTANT
+from data_fetch.cli.chain.options import (
+    INSTANT,
+    date_given,
+    table_expiry_option,
+    table_symbol_option,
+)
 from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, print_out, remark
 from data_fetch.cli.shared.world_line import settings_to_store
-from data_fetch.reading.captured_chains import captured_documents
+from data_fetch.reading.captured_chains import captured_documents, table_subject
 from data_fetch.runtime.chains import chain_import_for
 from data_fetch.services.chain_import import ImportReport
 
@@ -21,8 +26,16 @@ SHOWN_REFUSALS = 10
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--at", type=INSTANT, help="Capture time, for documents without one.")
+@table_symbol_option
+@table_expiry_option
 @json_option
-def command(files: tuple[Path, ...], at: datetime | None, as_json: bool) -> None:
+def command(
+    files: tuple[Path, ...],
+    at: datetime | None,
+    symbol: str | None,
+    expiry: datetime | None,
+    as_json: bool,
+) -> None:
     """Store captured responses: single bodies, one document a line, archives, also gzipped.
 
     Of a damaged file the documents before the damage are stored. Storing them again changes
@@ -30,8 +43,9 @@ def command(files: tuple[Path, ...], at: datetime | None, as_json: bool) -> None
     Exit status 3 when a document was refused.
     """
     settings = settings_to_store()
+    subject = table_subject(symbol, date_given(expiry))
     with chain_import_for(settings) as importer:
-        reports = [(file, importer.store(captured_documents(file), at)) for file in files]
+        reports = [(file, importer.store(captured_documents(file), at, subject)) for file in files]
     if as_json:
         emit(document(reports))
     else:

@@ -37,6 +37,12 @@ source_option = click.option(
 )
 
 
+table_symbol_option = click.option("--symbol", help="Underlying of a table downloaded from NSE.")
+table_expiry_option = click.option(
+    "--expiry", type=click.DateTime(["%Y-%m-%d"]), help="Expiry of a table downloaded from NSE."
+)
+
+
 def date_given(option: datetime | None) -> date | None:
     """The date of a date option; None when it was not given."""
     return option.date() if option else None

@@ -1,5 +1,6 @@
 """`data-fetch chain surface`: volatility over strike, delta and term; also as a picture."""
 
+import shlex
 from datetime import datetime
 from pathlib import Path
 
@@ -51,7 +52,19 @@ def lines(found: StoredSurface) -> list[str]:
             f"{expiry}  left out: {points} strikes with a volatility are too few"
             for expiry, points in found.surface.left_out
         ),
+        *_only_one(found),
         f"The oldest of these chains was last confirmed {exact_text(found.oldest_confirmation)}.",
+    ]
+
+
+def _only_one(found: StoredSurface) -> list[str]:
+    """Why there is no term structure, and how to get one."""
+    if len(found.surface.smiles) != 1:
+        return []
+    symbol = found.surface.underlying
+    return [
+        "One expiry has no term structure. Poll more: data-fetch symbols set "
+        f"{shlex.quote(symbol)} --expiries 3"
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.text import listed_names, symbol_form
 from data_fetch.reading.coverage_days import DayRange
 
 _DATE = click.DateTime(["%Y-%m-%d"])
@@ -21,7 +22,7 @@ def _symbols(_context: click.Context, _option: click.Parameter, listed: str | No
     """
     if listed is None:
         return ()
-    named = tuple(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
+    named = tuple(dict.fromkeys(filter(None, map(symbol_form, listed_names(listed)))))
     if not named:
         raise click.BadParameter("names no symbol")
     return named

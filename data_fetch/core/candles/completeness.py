@@ -89,8 +89,9 @@ def as_it_was(
 ) -> DayCoverage:
     """The day as of the instant *at*, when exactly the candles of *stored* were in the store.
 
-    *final* of them were confirmed. Absent minutes before *due* (a minute number) are missed
-    unless something was proved of them at that instant.
+    *known* is the ledger row of that instant, *final* are the minutes that are confirmed by now.
+    Absent minutes before *due* (a minute number) are missed unless something was proved of them at
+    that instant.
     """
     proved = [one for one in known.intervals if one.proof is not None and one.proof.at <= at]
     settled = joined((one.first, one.end) for one in proved)
@@ -104,7 +105,7 @@ def as_it_was(
         day=known.day,
         intervals=tuple(sorted((*proved, *unproved), key=lambda one: one.first)),
     )
-    return with_candles(aged(day, due), stored, final)
+    return with_candles(aged(day, due), stored, without(final, known.provisional))
 
 
 def _gap_document(gap: Gap) -> dict[str, Any]:

@@ -139,6 +139,25 @@ def never_requested(
     return aged(fresh, due)
 
 
+def wholly_final(
+    instrument_key: str, interval: CandleInterval, day: date, expected: Spans, at: datetime
+) -> DayCoverage:
+    """A day that no request covered, after the response *at* that had all of it, confirmed.
+
+    The same as `with_response` of `with_candles` of `never_requested`, in one step: `day` candles
+    are one to a row, so that most of their time would be spent on steps.
+    """
+    return DayCoverage(
+        instrument_key=instrument_key,
+        interval=interval,
+        day=day,
+        intervals=tuple(CoverageInterval(first, end, State.PRESENT) for first, end in expected),
+        attempts=1,
+        confirmations=1,
+        last_attempt=at,
+    )
+
+
 def aged(known: DayCoverage, due: int) -> DayCoverage:
     """The same day with pending minutes before the minute *due* as missed."""
     over = tuple((first, min(end, due)) for first, end in known.spans(State.PENDING))
@@ -225,7 +244,8 @@ def with_response(known: DayCoverage, proof: Proof) -> DayCoverage:
 def with_failure(
     known: DayCoverage, error: str, at: datetime, first_wait: timedelta
 ) -> DayCoverage:
-    """The day after a request for it failed. The wait doubles with each failure in a row.
+    """The day after a request for it failed. The wait doubles with each failure in a row; without
+    a *first_wait* the next request may be sent at once.
 
     For a day that a response has settled, a failed request changes the next attempt only
     where that would be sooner than *first_wait*.
@@ -317,6 +337,17 @@ def combined(ours: DayCoverage, theirs: DayCoverage) -> DayCoverage:
     )
 
 
+def withdraws(after: DayCoverage, before: DayCoverage) -> bool:
+    """Whether *after* takes back what *before* had settled, or ends that a candle is provisional.
+
+    Everything else of *before* follows from the candles and their times.
+    """
+    settled = (State.NO_TRADE, State.SOURCE_EMPTY, State.NOT_EXPECTED)
+    return bool(without(before.provisional, after.provisional)) or any(
+        without(before.spans(state), after.spans(state)) for state in settled
+    )
+
+
 def needs_request(known: DayCoverage, today: date) -> bool:
     """Whether a request could improve what is stored of the day, whenever it may be sent.
 
@@ -358,8 +389,8 @@ def _replace_state(known: DayCoverage, state: State, other: State) -> DayCoverag
 
 
 def _doubled_wait(known: DayCoverage, first_wait: timedelta) -> timedelta:
-    """The wait after another failure in a row."""
-    if known.last_error and known.last_attempt and known.next_attempt:
+    """The wait after another failure in a row; none if the first one needs none."""
+    if first_wait and known.last_error and known.last_attempt and known.next_attempt:
         return max(first_wait, 2 * (known.next_attempt - known.last_attempt))
     return first_wait
 

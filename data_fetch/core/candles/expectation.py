@@ -22,6 +22,7 @@ from data_fetch.core.market.calendar import (
     group_of,
 )
 from data_fetch.core.market.session import instant_of, minute_number
+from data_fetch.core.spans import Spans
 
 DAY = timedelta(days=1)
 # A candle is published some seconds after its minute, the last ones of a day some minutes after.
@@ -132,6 +133,10 @@ class Expectation:
         if not session.open or last < self.due(session, block.interval):
             return block
         return block.chosen(range(len(block.starts) - 1))
+
+    def has_all(self, session: Session, interval: CandleInterval, arrived: Spans) -> bool:
+        """Whether *session* is over and *arrived* are all the candles that it expects."""
+        return arrived == expected_spans(session, interval) and self.finished(session)
 
     def finished(self, session: Session) -> bool:
         """Whether all of *session*, its closing auction included, is over and published."""

@@ -1,5 +1,6 @@
 """Suggestions of known symbols for one that is mistyped, renamed or incomplete."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
@@ -38,6 +39,19 @@ SUCCESSORS = {
 }
 
 
+# How other tools write a name: an exchange or segment before it, a series or market behind it.
+PREFIX = re.compile(r"^(?:NSE|BSE|NFO|NSE_EQ|NSE_INDEX|NSE_FO|BSE_EQ)[:.|]")
+SUFFIX = re.compile(r"(?:\.(?:NS|BO|NSE)|[-_](?:EQ|BE|NS|INDEX))$")
+ELSEWHERE = {"^NSEI": "NIFTY", "^NSEBANK": "BANKNIFTY"}
+
+
+def plain_symbol(pasted: str) -> str:
+    """The trading symbol in a name that was pasted from another tool: `NSE:RELIANCE-EQ` is
+    `RELIANCE` there."""
+    name = pasted.upper().strip("\"'`“”‘’„ ") if pasted.isascii() else pasted
+    return ELSEWHERE.get(name) or SUFFIX.sub("", PREFIX.sub("", name))
+
+
 class NearSymbols:
     """Known symbols, looked up by similarity of the symbol or of the company's name.
 
@@ -70,8 +84,9 @@ class NearSymbols:
 
     def near(self, wanted: str) -> tuple[str, ...]:
         """The nearest known symbols, best first: at most `SHOWN`, none if none is near."""
-        successors = [symbol for symbol in SUCCESSORS.get(wanted, ()) if symbol in self._known]
-        return tuple(dict.fromkeys([*successors, *self._similar(wanted)]))[:SHOWN]
+        plain = plain_symbol(wanted)
+        exact = [symbol for symbol in (plain, *SUCCESSORS.get(plain, ())) if symbol in self._known]
+        return tuple(dict.fromkeys([*exact, *self._similar(plain)]))[:SHOWN]
 
     def _similar(self, wanted: str) -> list[str]:
         pairs = _pairs(_letters(wanted))

@@ -25,6 +25,11 @@ class Unresolved:
     symbol: str
     near: tuple[str, ...]
 
+    @property
+    def near_text(self) -> str:
+        """ "Near: A, B. ", or nothing."""
+        return f"Near: {', '.join(self.near)}. " if self.near else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Followed:
@@ -59,10 +64,9 @@ class Universe:
     def resolved(self) -> "Universe":
         """Return itself. Raises SetupError for the first symbol that is unresolved."""
         for missing in self.unresolved:
-            near = f"Near: {', '.join(missing.near)}. " if missing.near else ""
             raise SetupError(
                 f"the store knows no instrument named {missing.symbol}",
-                hint=f"{near}The master in the store may be old: "
+                hint=f"{missing.near_text}The master in the store may be old: "
                 "data-fetch collect --once renews it.",
             )
         return self
@@ -155,7 +159,11 @@ class _Directory:
                 self._stocks[instrument.symbol] = instrument
 
     def find(self, symbol: str) -> Instrument | None:
-        return self._stocks.get(symbol.upper()) or self._indices.get(_without_spaces(symbol))
+        return (
+            self._stocks.get(symbol.upper())
+            or self._indices.get(_without_spaces(symbol))
+            or self._by_key.get(symbol)
+        )
 
     def underlyings(self, prefix: str) -> tuple[str, ...]:
         # Symbols resolve by the cash segment; a contract may still have the former symbol.

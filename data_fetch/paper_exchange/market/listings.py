@@ -111,7 +111,9 @@ OTHER_SHARES = (("PAPERMILL", "EQ"), ("INKWELL", "EQ"), ("QUILLPEN", "BE"), ("BL
 def listings_for(symbols: Sequence[str]) -> tuple[Listing, ...]:
     """The F&O underlyings in *symbols*, India VIX, and a few shares without derivatives."""
     indices = {index.symbol: index for index in INDICES}
-    named = [indices.get(symbol) or _stock(symbol) for symbol in dict.fromkeys(symbols)]
+    # An instrument key names a real instrument, and no stock is invented for it.
+    plain = [symbol for symbol in dict.fromkeys(symbols) if "|" not in symbol]
+    named = [indices.get(symbol) or _stock(symbol) for symbol in plain]
     others = [_other_share(symbol, series) for symbol, series in OTHER_SHARES]
     return (*named, INDIA_VIX_INDEX, *others)
 

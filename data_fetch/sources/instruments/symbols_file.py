@@ -3,9 +3,10 @@
 `core.instruments.universe` decides what the symbols stand for.
 """
 
+import csv
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import takewhile
@@ -13,14 +14,28 @@ from pathlib import Path
 
 from data_fetch import PACKAGE_FOLDER
 from data_fetch.core.errors import SymbolsFileBad
+from data_fetch.core.instruments.near_symbols import plain_symbol
 from data_fetch.core.instruments.universe import Underlyings
 from data_fetch.core.settings import Settings
+from data_fetch.core.text import (
+    ESCAPED_AMPERSAND,
+    INSTRUMENT_KEY,
+    QUOTATION_MARKS,
+    listed_names,
+    symbol_form,
+)
 
 FILE_NAME = "nse_fo_stock_symbols.txt"
 SHIPPED = (PACKAGE_FOLDER / "packaged" / FILE_NAME, PACKAGE_FOLDER.parent / FILE_NAME)
 
-SEPARATOR = re.compile(r"[,;]")
-QUOTATION_MARKS = "\"'`“”‘’„"
+# Headings of the column with the symbols, and of the others, in tables that exchanges offer.
+SYMBOL_COLUMNS = {"SYMBOL", "SYMBOLS", "TRADING SYMBOL", "TRADINGSYMBOL", "TICKER", "SCRIP"}
+OTHER_COLUMNS = {
+    "NAME", "COMPANY", "COMPANY NAME", "NAME OF COMPANY", "UNDERLYING", "ISIN", "ISIN CODE",
+    "ISIN NUMBER", "SERIES", "INDUSTRY", "SECTOR", "EXCHANGE", "LOT SIZE", "LTP", "OPEN", "HIGH",
+    "LOW", "CLOSE", "VOLUME",
+}  # fmt: skip
+DELIMITERS = ",;\t"
 WELL_FORMED = re.compile(r"[A-Z0-9][A-Z0-9&\- ]*")
 LONGEST_SYMBOL = 40
 
@@ -104,23 +119,68 @@ def read_symbols_file(path: Path) -> SymbolsFile:
 
 
 def parse_symbols(text: str, path: Path) -> SymbolsFile:
-    """The symbols in *text*: one per line or several with commas; `#` begins a comment."""
+    """The symbols in *text*: one per line or several with commas; `#` begins a comment.
+
+    Of a table with headings the column of the symbols is read. Raises SymbolsFileBad for a table
+    without one.
+    """
+    try:
+        table = _symbol_column(text, path)
+    except csv.Error as problem:
+        raise SymbolsFileBad(
+            f"the symbols file {path} is no list and no table ({problem})", hint=HINT
+        ) from None
+    listed = _listed(text) if table is None else table
+    return _symbols_file(path, listed, sum("#" in line for line in text.splitlines()))
+
+
+def _listed(text: str) -> Iterator[tuple[int, str]]:
+    """Each name of a list, with the number of its line."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        for name in listed_names(line.partition("#")[0]):
+            yield number, name
+
+
+def _symbol_column(text: str, path: Path) -> list[tuple[int, str]] | None:
+    """The column of the symbols, if *text* is a table with headings, with the numbers of the lines.
+
+    Further lines of headings inside the table are left out.
+    """
+    first = next((line for line in text.splitlines() if line.partition("#")[0].strip()), "")
+    delimiter = max(DELIMITERS, key=first.count)
+    rows = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+    column: int | None = None
+    found: list[tuple[int, str]] = []
+    for row in rows:
+        cells = [" ".join(cell.split()).upper() for cell in row]
+        if column is None and any(cells) and not cells[0].startswith("#"):
+            column = next((at for at, cell in enumerate(cells) if cell in SYMBOL_COLUMNS), None)
+            if column is None and len(OTHER_COLUMNS.intersection(cells)) > 1:
+                raise SymbolsFileBad(
+                    f"the symbols file {path} is a table without a column SYMBOL", hint=HINT
+                )
+            if column is None:
+                return None
+        elif column is not None and column < len(cells) and not cells[0].startswith("#"):
+            name = row[column].replace(ESCAPED_AMPERSAND, "&").strip()
+            if name and cells[column] not in SYMBOL_COLUMNS:
+                found.append((rows.line_num, name))
+    return found if column is not None else None
+
+
+def _symbols_file(path: Path, listed: Iterable[tuple[int, str]], comments: int) -> SymbolsFile:
     symbols: dict[str, None] = {}
     duplicates: list[str] = []
     malformed: list[Malformed] = []
-    comments = 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        listed, mark, _ = line.partition("#")
-        comments += bool(mark)
-        for entry in filter(None, map(str.strip, SEPARATOR.split(listed))):
-            symbol = " ".join(_unquoted(entry).upper().split())
-            reason = _defect_of(symbol)
-            if reason:
-                malformed.append(Malformed(number, entry[:LONGEST_SYMBOL], reason))
-            elif symbol in symbols:
-                duplicates.append(symbol)
-            else:
-                symbols[symbol] = None
+    for number, entry in listed:
+        symbol = symbol_form(entry)
+        reason = _defect_of(symbol)
+        if reason:
+            malformed.append(Malformed(number, entry[:LONGEST_SYMBOL], reason))
+        elif symbol in symbols:
+            duplicates.append(symbol)
+        else:
+            symbols[symbol] = None
     return SymbolsFile(
         path=path,
         symbols=tuple(symbols),
@@ -204,22 +264,21 @@ def _not_text(path: Path) -> SymbolsFileBad:
     )
 
 
-def _unquoted(entry: str) -> str:
-    opened, closed = entry[0] in QUOTATION_MARKS, entry[-1] in QUOTATION_MARKS
-    return entry[1:-1].strip() if opened and closed and len(entry) > 1 else entry
-
-
 def _defect_of(symbol: str) -> str:
     """The reason why *symbol* cannot be a trading symbol; empty when it can."""
+    if WELL_FORMED.fullmatch(symbol) and len(symbol) <= LONGEST_SYMBOL:
+        return ""
     if not symbol:
         return "there is nothing between the quotation marks"
     if len(symbol) > LONGEST_SYMBOL:
         return f"longer than {LONGEST_SYMBOL} characters"
+    if INSTRUMENT_KEY.fullmatch(symbol):
+        return ""
+    plain = plain_symbol(symbol)
+    instead = f"; write {plain}" if plain != symbol and WELL_FORMED.fullmatch(plain) else ""
     if symbol[0] in QUOTATION_MARKS or symbol[-1] in QUOTATION_MARKS:
-        return "its quotation marks do not match"
-    if not WELL_FORMED.fullmatch(symbol):
-        return "a trading symbol has only letters, digits, & and -"
-    return ""
+        return f"its quotation marks do not match{instead}"
+    return f"a trading symbol has only letters, digits, & and -{instead}"
 
 
 def _process_settings() -> Settings:

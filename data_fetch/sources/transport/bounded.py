@@ -1,7 +1,7 @@
 """HTTP responses within bounds: all of one within the time of its request, and a size.
 
 A timeout of urllib3 bounds each single read, so a response that trickles could take for ever, and
-http.client reads headers before anybody can look at a clock.
+http.client reads headers without any bound on the time of all of them.
 """
 
 import http.client

@@ -64,6 +64,7 @@ DIGITS_AS_0 = bytes.maketrans(b"123456789", b"0" * 9)
 # start, open, high, low, close, volume, open interest
 COLUMNS = 7
 Candle = tuple[int, float, float, float, float, int, int | None]
+NO_COLUMNS = tuple(() for _ in range(COLUMNS))
 # The same as columns, and the number of unused rows, by reason.
 Columns = tuple[Sequence[Any], ...]
 Read = tuple[Columns, Mapping[str, int]]
@@ -121,6 +122,9 @@ def read_candles(
         daily=interval is CandleInterval.DAY,
     )
     columns, counts = _at_once(rows, requested) or _one_by_one(rows, requested)
+    if requested.daily and OF_ANOTHER_DAY in counts:
+        # The dates of the response may all be wrong by a day.
+        columns = NO_COLUMNS
     rejected_rows = {why: count for why, count in counts.items() if why not in NO_REJECTIONS}
     starts, opened, high, low, close, volume, oi = columns
     block = CandleBlock(

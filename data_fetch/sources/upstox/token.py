@@ -1,4 +1,4 @@
-"""The access token in use, what Upstox thinks of it, and its replacement.
+"""The access token in use, its rejections, and its replacement.
 
 A token may be opaque. If it is a JWT its expiry is known; otherwise the first rejection shows it.
 A rejection is an opinion with a time, of one API: that API gets one more request with the same

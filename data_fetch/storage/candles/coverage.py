@@ -1,23 +1,33 @@
 """The coverage ledger: one row per instrument, interval and trading date."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, RowMapping, and_, func, not_, or_, select
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.candles.coverage import GAPS, CoverageInterval, DayCoverage, Proof, State
+from data_fetch.core.candles.coverage import (
+    GAPS,
+    CoverageInterval,
+    DayCoverage,
+    Proof,
+    State,
+    withdraws,
+)
 from data_fetch.core.market.session import midnight_number
 from data_fetch.core.spans import Spans
 from data_fetch.storage.database.store import Store
-from data_fetch.storage.database.tables import CoverageRow, table
+from data_fetch.storage.database.tables import CoverageRevisionRow, CoverageRow, table
 from data_fetch.storage.database.types import EPOCH, MICROSECOND
 from data_fetch.storage.database.upsert import upsert
 
 coverage_table = table(CoverageRow)
 COLUMNS = tuple(column.name for column in coverage_table.columns)
+revisions_table = table(CoverageRevisionRow)
+REVISION_COLUMNS = tuple(column.name for column in revisions_table.columns)
 
 # Looked up for every interval that is read: a call of the enumeration takes five times as long.
 STATES: Mapping[str, State] = {state.value: state for state in State}
@@ -94,6 +104,38 @@ def load_days(
     return {(row.instrument_key, row.trading_date): day_coverage(row) for row in rows}
 
 
+def load_days_as_of(
+    connection: Connection,
+    instrument_key: str,
+    interval: CandleInterval,
+    first: date,
+    last: date,
+    as_of: datetime,
+) -> dict[LedgerKey, DayCoverage]:
+    """The rows of `load_days` of one instrument, with what was settled and provisional at *as_of*.
+
+    Where a row was first written later, nothing that it proves has a time before *as_of*.
+    """
+    days = load_days(connection, [instrument_key], interval, first, last)
+    row = revisions_table.c
+    query = (
+        select(revisions_table)
+        .where(
+            row.instrument_key == instrument_key,
+            row.interval == interval.value,
+            row.trading_date.between(first, last),
+            row.superseded_at > as_of,
+        )
+        # The oldest of them was in force, so it is put in last.
+        .order_by(row.superseded_at.desc())
+    )
+    for found in connection.execute(query):
+        key = (found.instrument_key, found.trading_date)
+        intervals, provisional = _minutes_of(found._mapping)
+        days[key] = replace(days[key], intervals=intervals, provisional=provisional)
+    return days
+
+
 def load_unsettled_days(
     connection: Connection,
     instrument_keys: Sequence[str],
@@ -158,9 +200,48 @@ def _is_settled() -> ColumnElement[bool]:
 def save_days(
     connection: Connection, days: Iterable[DayCoverage], run_id: str, changed_at: datetime
 ) -> None:
-    """Write rows of the ledger inside the transaction of their candles."""
-    rows = [ledger_row(day, run_id, changed_at) for day in days]
+    """Write rows of the ledger inside the transaction of their candles.
+
+    What they take back of the rows before goes to `coverage_revisions`.
+    """
+    written = list(days)
+    _keep_superseded(connection, written, changed_at)
+    rows = [ledger_row(day, run_id, changed_at) for day in written]
     upsert(connection, coverage_table, COLUMNS, rows)
+
+
+def _keep_superseded(
+    connection: Connection, written: Sequence[DayCoverage], changed_at: datetime
+) -> None:
+    """Copy the stored rows that *written* take something back of."""
+    row = coverage_table.c
+    for interval in CandleInterval:
+        after = {(day.instrument_key, day.day): day for day in written if day.interval is interval}
+        if not after:
+            continue
+        days = [day for _, day in after]
+        query = select(coverage_table).where(
+            _of(sorted({key for key, _ in after}), interval, min(days), max(days)),
+            row.source_empty + row.no_trade + row.not_expected + row.provisional > 0,
+            # A row of the same instant was seen by no reader.
+            row.changed_at < changed_at,
+        )
+        superseded = [
+            (
+                before.instrument_key,
+                before.interval,
+                before.trading_date,
+                changed_at,
+                before.stretches,
+                before.provisional_spans,
+                before.changed_at,
+                before.run_id,
+            )
+            for before in connection.execute(query)
+            if (known := after.get((before.instrument_key, before.trading_date)))
+            and withdraws(known, day_coverage(before))
+        ]
+        upsert(connection, revisions_table, REVISION_COLUMNS, superseded)
 
 
 def oldest_candle_day(
@@ -213,8 +294,8 @@ def ledger_row(known: DayCoverage, run_id: str, changed_at: datetime) -> tuple[A
         counts[State.PENDING],
         counts[State.NOT_EXPECTED],
         sum(end - first for first, end in known.provisional),
-        [_to_json(one, midnight) for one in known.intervals],
-        [[first - midnight, end - midnight] for first, end in known.provisional],
+        _shared([_to_json(one, midnight) for one in known.intervals]),
+        _shared([[first - midnight, end - midnight] for first, end in known.provisional]),
         known.attempts,
         known.confirmations,
         known.last_error,
@@ -228,15 +309,12 @@ def ledger_row(known: DayCoverage, run_id: str, changed_at: datetime) -> tuple[A
 def day_coverage(row: Row[Any] | Mapping[str, Any]) -> DayCoverage:
     """The day of a ledger row, as of its `changed_at`."""
     facts = row if isinstance(row, Mapping) else row._mapping
-    midnight = midnight_number(facts["trading_date"])
-    provisional: Spans = tuple(
-        (first + midnight, end + midnight) for first, end in facts["provisional_spans"]
-    )
+    intervals, provisional = _minutes_of(facts)
     return DayCoverage(
         instrument_key=facts["instrument_key"],
         interval=CandleInterval(facts["interval"]),
         day=facts["trading_date"],
-        intervals=tuple(_from_json(written, midnight) for written in facts["stretches"]),
+        intervals=intervals,
         provisional=provisional,
         attempts=facts["attempts"],
         confirmations=facts["confirmations"],
@@ -244,6 +322,27 @@ def day_coverage(row: Row[Any] | Mapping[str, Any]) -> DayCoverage:
         last_attempt=facts["last_attempt"],
         next_attempt=facts["next_attempt"],
     )
+
+
+def _minutes_of(
+    facts: Mapping[str, Any] | RowMapping,
+) -> tuple[tuple[CoverageInterval, ...], Spans]:
+    midnight = midnight_number(facts["trading_date"])
+    intervals = tuple(_from_json(written, midnight) for written in facts["stretches"])
+    provisional = facts["provisional_spans"]
+    return intervals, tuple((first + midnight, end + midnight) for first, end in provisional)
+
+
+def _shared(written: list[Any]) -> list[Any]:
+    """*written*, as the same object for days that are alike, which is encoded once."""
+    if len(written) > 1:
+        return written
+    return _alike(tuple(map(tuple, written)))
+
+
+@lru_cache(maxsize=256)
+def _alike(written: tuple[tuple[Any, ...], ...]) -> list[Any]:
+    return [list(one) for one in written]
 
 
 def _to_json(one: CoverageInterval, midnight: int) -> list[Any]:

@@ -22,6 +22,7 @@ from data_fetch.core.candles.coverage import (
     Proof,
     State,
     on_closed_day,
+    wholly_final,
     with_candles,
 )
 from data_fetch.core.candles.evidence import (
@@ -56,6 +57,7 @@ from data_fetch.storage.candles.coverage import (
 )
 from data_fetch.storage.candles.evidence import StandingFeed, StoredEvidence
 from data_fetch.storage.candles.histories import Histories, follow_first_candle, histories
+from data_fetch.storage.candles.leases import DayLeases, last_attempts
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.instruments.auction import save_auction_days, with_auction_history
 from data_fetch.storage.instruments.instruments import is_listed
@@ -108,6 +110,16 @@ class CandleRepository:
             days = load_unsettled_days(connection, instrument_keys, interval, first, last)
             settled = settled_lengths(connection, instrument_keys, interval, first, last)
         return UnsettledDays(days, settled)
+
+    def leases(self, run_id: str) -> DayLeases:
+        """The days that a run requests, so that no other run requests them as well."""
+        return DayLeases(self._store, run_id, self._guard)
+
+    def last_attempts(self, days: InstrumentDays, since: datetime) -> dict[date, datetime]:
+        """The last request for each date among *days*, where it was recorded at *since* or
+        later."""
+        with self._store.reading() as connection:
+            return last_attempts(connection, days, since)
 
     def record_response(
         self,
@@ -254,8 +266,13 @@ class CandleRepository:
             changed = []
             for session in expectation.sessions(days.instrument, days.first, days.last):
                 known = ledger.get((key, session.day))
-                before = expectation.day(key, days.interval, session, known)
                 arrived = candles.days.get(session.day, ())
+                confirms = provenance.is_final and not attempt.error and known is None
+                if confirms and expectation.has_all(session, days.interval, arrived):
+                    at = provenance.fetched_at
+                    changed.append(wholly_final(key, days.interval, session.day, arrived, at))
+                    continue
+                before = expectation.day(key, days.interval, session, known)
                 final = arrived if provenance.is_final else ()
                 after = after_request(before, session, arrived, final, evidence, judge)
                 if after != known:
@@ -268,7 +285,7 @@ class CandleRepository:
             fault = None if attempt.error else _fault_of(changed, provenance.fetched_at)
             if fault is not None:
                 attempt = replace(attempt, state=SyncState.FAILED, error=fault)
-            write_runs(connection, [run])
+            write_runs(connection, [run.with_stored(written.inserted + written.revised)])
             fold_attempts(connection, [attempt])
         return Recorded(written, fault)
 
@@ -281,11 +298,10 @@ class CandleRepository:
         evidence = self._evidence(connection, minutes, run_id, expectation)
         ledger = load_unsettled_days(connection, [key], minutes.interval, days.first, days.last)
         changed = []
-        for session in expectation.sessions(days.instrument, days.first, days.last):
-            known = ledger.get((key, session.day))
-            if known is None:
-                continue
-            proved = reconsidered(known, session, evidence)
+        # Not the sessions of the range: a decade of day candles may have no minutes beside it.
+        for (_, day), known in sorted(ledger.items()):
+            session = expectation.session(days.instrument, day)
+            proved = reconsidered(known, session, evidence) if session.open else known
             if proved != known:
                 changed.append(proved)
         save_days(connection, changed, run_id, expectation.now)

@@ -160,7 +160,8 @@ class ChainStore:
         attempts: Sequence[SyncAttempt],
         confirmed: Sequence[Confirmation] = (),
     ) -> RecordedChains:
-        """Snapshots, audit row and sync status in one transaction: all of it or nothing.
+        """Snapshots, audit row and sync status in one transaction: all of it or nothing. The row of
+        a *run* that is running counts these snapshots too.
 
         A chain with the content of the snapshot before it confirms that one; any other is a
         snapshot of its own, even with the same exchange time. Recording a receipt twice changes
@@ -173,9 +174,10 @@ class ChainStore:
             self._refuse_invented(connection, priced)
             begin_chain_writing(connection)
             settled = settle(connection, offered)
-            write_runs(connection, [run])
+            recorded = RecordedChains(tuple(map(_recorded, offered, settled)))
+            write_runs(connection, [run.with_stored(recorded.stored)])
             fold_attempts(connection, attempts)
-        return RecordedChains(tuple(map(_recorded, offered, settled)))
+        return recorded
 
     def renew(self, received: Received, run: SyncRun) -> ReceiptResult:
         """Replace the content of a stored receipt by *received*, parsed and priced again.
@@ -188,7 +190,8 @@ class ChainStore:
             self._refuse_invented(connection, [received])
             begin_chain_writing(connection)
             result = renew(connection, receipt_of(received, run.run_id))
-            write_runs(connection, [run])
+            stored = result in {ReceiptResult.STORED, ReceiptResult.RENEWED}
+            write_runs(connection, [run.with_stored(int(stored))])
         return result
 
     def holds(self, received: Received) -> bool:

@@ -16,7 +16,7 @@ from psycopg2.extensions import connection as Session
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import IntegrityError
 
-from data_fetch.storage.database.engine import unreachable
+from data_fetch.storage.database.refusals import database_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +131,12 @@ def copy_in(
             cursor.copy_expert(statement, _Pieces(groups))
     except psycopg2.IntegrityError as problem:
         raise IntegrityError(statement.as_string(session), None, problem) from problem
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as problem:
-        raise unreachable(connection.engine.url, problem) from problem
+    except psycopg2.Error as problem:
+        lost = isinstance(problem, psycopg2.OperationalError | psycopg2.InterfaceError)
+        ours = database_error(connection.engine.url, problem, lost=lost)
+        if ours is None:
+            raise
+        raise ours from problem
 
 
 class _Pieces(RawIOBase):

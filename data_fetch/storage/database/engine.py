@@ -20,7 +20,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from data_fetch.core.errors import DataFetchError, SetupError, StoreUnreachable
+from data_fetch.core.errors import SetupError
 from data_fetch.storage.database.deadlines import (
     USUAL_SECONDS,
     Deadlines,
@@ -28,6 +28,7 @@ from data_fetch.storage.database.deadlines import (
     TimedSession,
     timed_sessions,
 )
+from data_fetch.storage.database.refusals import database_error, shown
 
 ACCEPTED = (
     "Accepted are sqlite:///folder/file.db and postgresql://user:password@host:5432/database."
@@ -35,8 +36,6 @@ ACCEPTED = (
 NOT_A_URL = "is not a database URL"
 WRITE_AT = "In a user name or password write @ as %40, / as %2F and : as %3A."
 POSTGRES_SCHEMES = {"postgres", "postgresql", "postgresql+psycopg2"}
-# Those of libpq.
-SECRET_PARAMETERS = ("password", "sslpassword", "oauth_client_secret")
 CONNECT_SECONDS = 5
 BUSY_SECONDS = 10
 # Of one statement. A slot is written in milliseconds; a read may be over years of quotes.
@@ -68,8 +67,9 @@ SQLITE_SESSION = (
 def engine_for(url: str) -> Engine:
     """An engine for the database at *url*; nothing is connected yet.
 
-    Its errors are ours: StoreUnreachable when the database does not answer. Raises
-    SetupError if the URL names no supported database.
+    Its errors are ours: StoreUnreachable when the database does not answer, StoreRefused when it
+    refuses, SetupError when the file or the schema is not ours. Raises SetupError if the URL
+    names no supported database.
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
@@ -104,8 +104,7 @@ def redacted(url: str | URL) -> str:
         return "(not a database URL)"
     if _has_stray_at(parsed, str(url)):
         return "(not a database URL)"
-    shown = parsed.set(drivername=parsed.get_backend_name())
-    return shown.difference_update_query(SECRET_PARAMETERS).render_as_string(hide_password=True)
+    return shown(parsed)
 
 
 def _parsed(url: str) -> URL:
@@ -158,7 +157,8 @@ def _sqlite_engine(url: URL) -> Engine:
     except OSError as problem:
         raise SetupError(
             f"the folder {file.parent} cannot be created ({problem.strerror})",
-            hint="Name another place in DATABASE_URL.",
+            hint="Let this user write there. Another DATABASE_URL is not enough for the working "
+            "folder: logs, the instrument master and the paper clock need it, too.",
         ) from None
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
@@ -238,45 +238,13 @@ def _execute_all(connection: DBAPIConnection, statements: tuple[str, ...]) -> No
 
 
 def _as_our_error(context: ExceptionContext) -> None:
-    url = context.engine.url if context.engine is not None else None
-    ours = _our_error(url, context.original_exception)
-    if url is not None and (context.is_disconnect or context.connection is None) and ours is None:
-        ours = unreachable(url, context.original_exception)
-    if ours is not None and not context.is_pre_ping:
-        raise ours from context.original_exception
-
-
-def _our_error(url: URL | None, problem: BaseException) -> DataFetchError | None:
-    if url is None or url.get_backend_name() != "sqlite":
-        return None
-    message = str(problem)
-    if "locked" in message or "busy" in message:
-        return StoreUnreachable(
-            f"another program has locked {url.database} for more than {BUSY_SECONDS} s",
-            hint="Close it, then try again.",
-        )
-    if "unable to open" in message or "readonly" in message or "not a database" in message:
-        return SetupError(
-            f"{url.database} cannot be used as a store ({message})",
-            hint="Fix the file's permissions, or name another file in DATABASE_URL.",
-        )
-    return None
-
-
-def unreachable(url: URL, problem: BaseException) -> StoreUnreachable:
-    """The error for a *problem* that the driver reports with the database at *url*."""
-    message = str(problem).strip().replace("\n", " ")
-    for secret in filter(None, (url.password, *map(url.query.get, SECRET_PARAMETERS))):
-        message = message.replace(str(secret), "***")
-    if "database" in message and "does not exist" in message:
-        return StoreUnreachable(
-            f"there is no database {redacted(url)} ({message})",
-            hint="Create it, with its schema: data-fetch db upgrade",
-        )
-    return StoreUnreachable(
-        f"the database {redacted(url)} does not answer ({message})",
-        hint="Start it, or correct DATABASE_URL; `data-fetch doctor` checks it.",
-    )
+    if context.engine is None or context.is_pre_ping:
+        return
+    problem = context.original_exception
+    lost = context.is_disconnect or context.connection is None
+    ours = database_error(context.engine.url, problem, lost=lost)
+    if ours is not None:
+        raise ours from problem
 
 
 def is_postgres(of: Engine | Connection) -> bool:

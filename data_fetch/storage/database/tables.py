@@ -233,12 +233,43 @@ class CoverageRow(Base):
     __table_args__ = (Index(None, "interval", "trading_date"), KEYED)
 
 
+class CoverageRevisionRow(Base):
+    """What a row of `coverage` had settled, or as provisional, until *superseded_at*."""
+
+    __tablename__ = "coverage_revisions"
+    __table_args__ = KEYED
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    interval: Mapped[str] = mapped_column(primary_key=True)
+    trading_date: Mapped[date] = mapped_column(primary_key=True)
+    superseded_at: Mapped[datetime] = mapped_column(primary_key=True)
+    stretches: Mapped[list[Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    provisional_spans: Mapped[list[Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    changed_at: Mapped[datetime]
+    run_id: Mapped[str]
+
+
 class InstrumentMasterRow(Base):
     """A date whose instrument master was stored as a whole: what it lacked was not listed."""
 
     __tablename__ = "instrument_masters"
 
     as_of: Mapped[date] = mapped_column(primary_key=True)
+
+
+class CandleLeaseRow(Base):
+    """Days of candles that the run *run_id* requests at present, until *expires_at* at most."""
+
+    __tablename__ = "candle_leases"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    interval: Mapped[str] = mapped_column(primary_key=True)
+    first_day: Mapped[date] = mapped_column(primary_key=True)
+    last_day: Mapped[date]
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (Index(None, "instrument_key", "interval"), KEYED)
 
 
 class InstrumentTerms(Base):

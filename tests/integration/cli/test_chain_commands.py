@@ -717,3 +717,28 @@ def test_status_reports_an_interval_that_is_too_short(
         "NSE_FETCH_INTERVAL=5 is too short for 6 symbols: the minimum is 16.7 s (actual: none yet)."
         in printed
     )
+
+
+DOWNLOAD = "cases/nse_download_option_chain.csv"
+
+
+def test_a_table_downloaded_from_nse_is_priced(run: Run, shared_data: Path) -> None:
+    named = ("--symbol", "nifty", "--expiry", "2024-06-27", "--at", "2024-06-24T12:00")
+
+    document = run("chain", "price", shared_data / DOWNLOAD, *named, "--json").document
+
+    first = next(leg for leg in document["legs"] if leg["option_type"] == "PE")
+    assert (document["underlying"], first["strike"], first["oi_contracts"]) == (
+        "NIFTY",
+        22950,
+        46139,
+    )
+    assert any(leg["iv"] is not None for leg in document["legs"])
+
+
+def test_a_downloaded_table_needs_its_underlying_and_expiry(run: Run, shared_data: Path) -> None:
+    done = run("chain", "price", shared_data / DOWNLOAD)
+
+    assert done.status != 0
+    assert "a table downloaded from NSE's page" in done.remarked
+    assert "--symbol" in done.remarked

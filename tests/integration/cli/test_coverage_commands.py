@@ -370,13 +370,30 @@ def test_neighbours_of_one_cause_are_one_gap_with_the_newest_proof(run: Run, hel
     assert "1a2b3c4d" in found["proof"]
 
 
-def test_an_interrupted_day_has_a_gap_in_each_window(run: Run, held: Store) -> None:
+def test_an_interrupted_day_that_is_wholly_missing_is_one_gap(run: Run, held: Store) -> None:
     outage = date(2021, 2, 24)
 
     ended = run("gaps", *options(outage, outage, "--json"))
 
+    assert ended.gaps == [gap(outage, "09:15", "17:00", "missed")]
+    first, total = run("gaps", *options(outage, outage)).printed.splitlines()
+    assert "2021-02-24 09:15-17:00 (whole day)" in first
+    assert total == "1 instrument, 2021-02-24 to 2021-02-24: 220 missed (minutes)."
+
+
+def test_an_interrupted_day_has_a_gap_in_each_window(run: Run, held: Store) -> None:
+    outage = date(2021, 2, 24)
+    pieces = [
+        ("09:15", "11:00", State.PRESENT),
+        ("11:00", "11:40", State.MISSED),
+        ("15:45", "17:00", State.MISSED),
+    ]
+    save(held, a_day(outage, pieces))
+
+    ended = run("gaps", *options(outage, outage, "--json"))
+
     assert ended.gaps == [
-        gap(outage, "09:15", "11:40", "missed"),
+        gap(outage, "11:00", "11:40", "missed"),
         gap(outage, "15:45", "17:00", "missed"),
     ]
 

@@ -395,3 +395,19 @@ class TestCommand:
         server.communicate(timeout=PATIENCE_SECONDS)
 
         assert 200 < len(response["data"]["candles"]) < 330
+
+
+def test_a_state_file_that_can_no_longer_be_written_stops_no_market(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = PaperMarketClock(
+        MarketCalendar.reviewed(), today=date(2026, 9, 16), state_file=tmp_path / "clock.json"
+    )
+    monkeypatch.setattr("data_fetch.paper_exchange.clock.SAVE_EVERY_SECONDS", 0.0)
+    (tmp_path / "clock.json").unlink()
+    (tmp_path / "clock.json").mkdir()
+
+    readings = [clock.now() for _ in range(3)]
+
+    assert readings == sorted(readings)
+    assert [record.message for record in caplog.records] == ["paper_clock_not_saved"]

@@ -269,6 +269,59 @@ class TestAsOf:
         assert (after.missed, after.source_empty, after.present) == (0, 374, 1)
         assert {gap.cause for gap in after.gaps} == {State.SOURCE_EMPTY}
 
+    def test_what_was_settled_stays_so_until_the_candles_arrive(self, shelf: Shelf) -> None:
+        held = {minute: price for minute, price in whole_day().items() if minute not in (5, 6)}
+        shelf.keeps(RELIANCE, TUESDAY, held, at=ist(20))
+        shelf.answered(RELIANCE, TUESDAY, at=ist(20))
+        shelf.keeps(RELIANCE, TUESDAY, {5: 10.0, 6: 10.0}, at=ist(21))
+
+        between = read(shelf, as_of=ist(20, 59)).completeness
+        after = read(shelf, as_of=ist(21)).completeness
+
+        assert (between.source_empty, between.missed, between.present) == (2, 0, 373)
+        assert between.complete
+        assert (after.source_empty, after.missed, after.present) == (0, 0, 375)
+
+    def test_days_before_the_first_candle_were_expected_until_it_was_known(
+        self, shelf: Shelf
+    ) -> None:
+        shelf.answered(RELIANCE, TUESDAY, at=ist(20))
+        shelf.unlisted(RELIANCE, TUESDAY, at=ist(22))
+
+        before = read(shelf, as_of=ist(21)).completeness
+        after = read(shelf, as_of=ist(22)).completeness
+
+        assert (before.expected, before.source_empty, before.not_expected) == (375, 375, 0)
+        assert (after.expected, after.source_empty, after.not_expected) == (0, 0, 375)
+
+    def test_candles_were_provisional_until_they_were_confirmed(self, shelf: Shelf) -> None:
+        shelf.keeps(RELIANCE, TUESDAY, whole_day(), at=ist(16), final=False)
+        shelf.keeps(RELIANCE, TUESDAY, whole_day(), at=ist(20))
+
+        counted = [read(shelf, as_of=ist(hour)).completeness.provisional for hour in (17, 20)]
+
+        assert counted == [375, 0]
+        assert read(shelf).completeness.provisional == 0
+
+    def test_of_several_states_the_one_of_the_instant_counts(self, shelf: Shelf) -> None:
+        """Empty, then before the first candle, then empty again, then there."""
+        shelf.answered(RELIANCE, TUESDAY, at=ist(18))
+        shelf.unlisted(RELIANCE, TUESDAY, at=ist(19))
+        shelf.keeps(RELIANCE, TUESDAY, {0: 10.0}, at=ist(20))
+        shelf.keeps(RELIANCE, TUESDAY, whole_day(), at=ist(21))
+
+        def counts(hour: int) -> tuple[int, int, int]:
+            held = read(shelf, as_of=ist(hour, 30)).completeness
+            return held.present, held.source_empty, held.not_expected
+
+        assert [counts(hour) for hour in (17, 18, 19, 20, 21)] == [
+            (0, 0, 0),
+            (0, 375, 0),
+            (0, 0, 375),
+            (1, 374, 0),
+            (375, 0, 0),
+        ]
+
     def test_days_that_were_still_to_come_are_left_out(self, shelf: Shelf) -> None:
         shelf.keeps(RELIANCE, TUESDAY, whole_day(), at=ist(20))
         shelf.keeps(RELIANCE, WEDNESDAY, whole_day(), at=ist(20, day=WEDNESDAY))

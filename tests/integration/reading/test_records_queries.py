@@ -141,6 +141,7 @@ def test_outcomes_are_counted(audited: Shelf) -> None:
         "incomplete": 0,
         "failed": 1,
         "missed": 0,
+        "not_due": 0,
     }
 
 

@@ -23,6 +23,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.runtime.collector import Collector
 from data_fetch.runtime.rehearsal import rehearsal_for
 from data_fetch.storage.database.tables import LtpData
+from data_fetch.storage.runs import recent_runs
 
 DAY = date(2026, 9, 16)
 SYMBOLS = [
@@ -92,7 +93,8 @@ class CollectorEnv:
             self.collector.quotes.collect_due()
         except OutsideError as problem:
             self.watcher.message(str(problem))
-        return self.watcher.runs[-1]
+        [run] = recent_runs(self.collector.store, limit=1, job="quotes")
+        return run
 
     def stored(self, symbol: str) -> int:
         with self.collector.store.reading() as connection:
@@ -182,7 +184,10 @@ def env(tmp_path: Path, database_url: str) -> Iterator[CollectorEnv]:
             None,
             id="partial success with all rows in it",
         ),
-        pytest.param({"kind": "empty-data"}, "incomplete", 0, None, id="an empty answer"),
+        pytest.param({"kind": "empty-data"}, "failed", 0, "no row at all", id="an empty answer"),
+        pytest.param(
+            {"kind": "empty-data", "times": 1}, "completed", ALL, None, id="an empty answer, once"
+        ),
         pytest.param({"kind": "token-expired"}, "missed", 0, "token", id="the token has died"),
     ],
 )

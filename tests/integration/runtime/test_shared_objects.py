@@ -1,5 +1,6 @@
 """The documented calls of the public names, in a working folder with a paper exchange."""
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from data_fetch.backfill_service import backfill_service
+from data_fetch.cli.main import main
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import IST, VirtualClock
 from data_fetch.core.errors import SetupError
@@ -84,6 +86,38 @@ def test_without_symbols_backfill_service_fetches_the_whole_universe(folder: Fol
 def test_backfill_service_rejects_a_symbol_that_the_master_lacks(folder: Folder) -> None:
     with pytest.raises(SetupError, match="no instrument named NOSUCH"):
         backfill_service.run(["NOSUCH"])
+
+
+@pytest.mark.parametrize(
+    ("also", "status", "stored", "unresolved"),
+    [("", 0, 1, []), (",NOSUCH", 3, 1, ["NOSUCH"])],
+    ids=["all are known", "one is not"],
+)
+def test_the_command_fetches_the_known_symbols_and_names_the_others(
+    folder: Folder,
+    capsys: pytest.CaptureFixture[str],
+    also: str,
+    status: int,
+    stored: int,
+    unresolved: list[str],
+) -> None:
+    span = ["--from", str(YESTERDAY), "--to", str(YESTERDAY), "--interval", "day"]
+
+    with pytest.raises(SystemExit) as ended:
+        main(["backfill", "--symbols", SYMBOLS[0] + also, *span, "--json"])
+
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert (document["stored"], document["unresolved"]) == (stored, unresolved)
+    assert ended.value.code == status
+    assert ("NOSUCH is left out" in printed.err) is bool(unresolved)
+
+
+def test_the_command_refuses_symbols_of_which_none_is_known(folder: Folder) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["backfill", "--symbols", "NOSUCH,NEITHER"])
+
+    assert ended.value.code == 2
 
 
 def test_fo_stocks_loader_reads_the_symbols_file(folder: Folder) -> None:

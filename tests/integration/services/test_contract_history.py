@@ -10,6 +10,7 @@ from backfill_env import ist
 from candle_shelf import stock
 from history_env import DAYS, HistoryEnv, history_env, traded, trading_days
 
+from data_fetch.cli.backfill import plan_sentence
 from data_fetch.core.candles.coverage import State
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.runs import Outcome
@@ -87,6 +88,9 @@ def test_a_contract_that_a_master_lacked_was_listed_later(env: HistoryEnv) -> No
 
     assert min(days) == WEEK[2]
     assert {known.minutes(State.MISSED) for known in days.values()} == {385}
+    plan = plan_sentence(env.service.plan(env.order([FUTURE.symbol, "TCS"], FIRST, LAST)))
+    known = "NIFTY FUT 29 DEC 26 is known since 2026-11-24"
+    assert plan.splitlines()[1:] == [f"{known}: the instrument master of the day before lacks it."]
 
 
 def test_a_store_that_was_lost_proves_nothing(env: HistoryEnv, tmp_path: Path) -> None:

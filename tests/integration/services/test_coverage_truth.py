@@ -35,6 +35,7 @@ from data_fetch.sources.upstox.candle_endpoints import INTRADAY
 from data_fetch.storage.candles.audit import recount
 from data_fetch.storage.candles.coverage_counts import CoverageQuery
 from data_fetch.storage.database.tables import LtpData
+from data_fetch.storage.instruments.instruments import save_master
 
 EXAMPLES, EXAMPLES_ON_POSTGRES = times(75, 5000), times(10, 400)
 
@@ -221,7 +222,8 @@ class Oracle:
         return {
             (symbol, day)
             for (symbol, day), known in self.days.items()
-            if known.having("missed", "source_empty") or (known.provisional and day < today)
+            if known.having("missed", "source_empty", "not_expected")
+            or (known.provisional and day < today)
         }
 
     def answered(
@@ -229,6 +231,8 @@ class Oracle:
     ) -> None:
         """A request for *window* met with *trouble*, while *holes* were not shown."""
         complete, brings = TROUBLES[trouble]
+        # A day candle of another window makes those beside it doubtful.
+        brings = brings and (self._minutes or trouble != "future-candles")
         symbol = window.instrument.symbol
         now = self._env.clock.now()
         own = [day for name, day in self.days if name == symbol]
@@ -308,6 +312,14 @@ class Oracle:
                     for start, (*_, volume) in self.rows(symbol, day).items()
                 }
                 assert volumes == {start: truth[start] for start in volumes}
+
+    def shown(self, symbol: str, first: date, last: date, holes: Sequence["Cut"]) -> bool:
+        """Whether a response about these days has any row."""
+        return any(
+            self._shown(symbol, day, holes)
+            for name, day in self.days
+            if name == symbol and first <= day <= last
+        )
 
     def _unasked(self, symbol: str, day: date) -> TrueDay:
         rows = self.rows(symbol, day)
@@ -528,8 +540,8 @@ class Play:
         plan = self._env.service.plan(order)
         wanted = self._oracle.wanted()
         self._asks_for(plan, wanted)
-        met = self._meetings(plan.windows, troubles)
         cuts = [cut for cut in self._cuts if not cut.until or self._env.clock.now() < cut.until]
+        met = self._meetings(plan.windows, troubles, cuts)
         struck = [_strike(window, trouble) for window, trouble in met if trouble != "none"]
         self._env.faults(*(cut.fault(self._env) for cut in cuts), *struck)
         report = self._env.service.run(plan)
@@ -540,15 +552,29 @@ class Play:
         assert (report.outcome is Outcome.COMPLETED) == (missed == 0)
 
     def _meetings(
-        self, windows: Sequence[Window], troubles: Sequence[str]
+        self, windows: Sequence[Window], troubles: Sequence[str], cuts: Sequence["Cut"]
     ) -> list[tuple[Window, str]]:
         """An unknown key is unknown at every door."""
         met = {window: troubles[n % len(troubles)] for n, window in enumerate(windows)}
+        # One bad row costs its own day: a longer window is requested again in halves, which this
+        # trouble does not meet.
+        confined = {w for w, trouble in met.items() if self._is_halved(w, trouble, cuts)}
+        met |= dict.fromkeys(confined, "none")
+        if met and not any(_answers(trouble) for trouble in met.values()):
+            # Otherwise it would be an outage, after which the same is requested again at once.
+            met[windows[0]] = "none"
         unknown = {w.instrument.symbol for w, trouble in met.items() if trouble == "unknown-key"}
         return [
             (window, "unknown-key" if window.instrument.symbol in unknown else trouble)
             for window, trouble in met.items()
         ]
+
+    def _is_halved(self, window: Window, trouble: str, cuts: Sequence["Cut"]) -> bool:
+        bad_rows = {"unparsable-candle"} | (
+            {"future-candles"} if window.interval is MINUTES else set()
+        )
+        shown = self._oracle.shown(window.instrument.symbol, window.first, window.last, cuts)
+        return window.days > 1 and trouble in bad_rows and shown
 
     def _asks_for(self, plan: BackfillPlan, wanted: set[tuple[str, date]]) -> None:
         """All that is wanted is asked for, today at its own door, and no window is idle."""
@@ -604,6 +630,11 @@ class Play:
         return one.kind is FindingKind.AUCTION and bool(lost)
 
 
+def _answers(trouble: str) -> bool:
+    """Whether the provider answers in spite of a trouble, so that it is no outage."""
+    return all(TROUBLES[trouble]) or trouble in {"empty-data", "partial-success", "unknown-key"}
+
+
 def _strike(window: Window, trouble: str) -> dict[str, Any]:
     key = window.instrument.instrument_key
     unit = "minutes" if window.interval is MINUTES else "days"
@@ -629,6 +660,8 @@ def play(database_url: str, folder: Path, scenario: Scenario) -> None:
     days = trading_days(scenario.today, scenario.days)
     start = ist(days[-2] if len(days) > 1 else days[-1], "08:00:00")
     with backfill_env(database_url, folder, start, SYMBOLS, seed=scenario.seed) as env:
+        # A key that is listed is one that the provider should know.
+        save_master(env.store, iter(env.instruments), start.date(), start)
         Play(env, scenario, days).run()
 
 

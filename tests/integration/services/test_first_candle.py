@@ -50,6 +50,20 @@ def test_retry_failed_requests_them_at_once(env: HistoryEnv) -> None:
     assert {known.minutes(State.PRESENT) for known in env.ledger(order).values()} == {375}
 
 
+def test_a_later_response_about_them_counts(env: HistoryEnv) -> None:
+    """A window that has one of them and a day that is missed."""
+    missed = DAYS[-1] + timedelta(days=4)
+    env.until(NOW + timedelta(hours=25))
+    order = env.order(["TCS"], CUT[-1], missed, retry_failed=True)
+    before = env.ledger(order)[CUT[-1]]
+
+    env.backfill(order)
+
+    after = env.ledger(order)[CUT[-1]]
+    assert (after.attempts, after.confirmations) == (before.attempts + 1, before.confirmations + 1)
+    assert after.last_attempt == env.clock.now()
+
+
 def test_they_are_requested_again_after_a_day(env: HistoryEnv) -> None:
     env.withheld.clear()
     env.until(NOW + timedelta(hours=24, minutes=1))

@@ -148,6 +148,10 @@ class Ledger:
         slots = (run.due_slot for run in self.runs if run.due_slot and run.due_slot < before)
         return max(slots, default=None)
 
+    def recorded_slots(self, first: datetime, last: datetime) -> set[datetime]:
+        slots = {run.due_slot for run in self.runs if run.due_slot is not None}
+        return {slot for slot in slots if first <= slot <= last}
+
     def withdraw(self, run: SyncRun, since: datetime, until: datetime) -> SyncRun:
         raise NotImplementedError("a virtual clock is never set back")
 
@@ -255,6 +259,22 @@ def test_a_slot_has_a_row_for_every_symbol_and_an_audit_row(env_at: EnvAt) -> No
     assert {row.run_id for row in env.ledger.rows.values()} == {run.run_id}
     assert not any(row.off_session for row in env.ledger.rows.values())
     assert {attempt.state for attempt in env.ledger.attempts.values()} == {SyncState.OK}
+
+
+def test_a_missed_slot_that_has_a_row_gets_no_second_one(env_at: EnvAt) -> None:
+    """Rows of the embedded store were brought over; what lies before them has none."""
+    env = env_at(PLAIN_DAY, "10:01:00")
+    env.service(last_recorded_slot="09:54").collect_due()
+    env.at("10:02:00")
+    brought_over = [run for run in env.ledger.runs if run.outcome is not Outcome.MISSED]
+    env.ledger.runs = [*brought_over, env.ledger.runs[1]]
+    had = {run.due_slot for run in env.ledger.runs}
+
+    env.service(last_recorded_slot="09:54").collect_due()
+
+    slots = sorted(run.due_slot for run in env.ledger.runs if run.due_slot is not None)
+    assert slots == [ist(PLAIN_DAY, "09:55") + count * MINUTE for count in range(7)]
+    assert len(had) == 2
 
 
 def test_a_run_names_the_listed_symbols_without_an_instrument(env_at: EnvAt) -> None:

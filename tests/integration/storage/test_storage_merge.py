@@ -15,6 +15,7 @@ from data_fetch.storage.database.tables import (
     Base,
     CandleRevision,
     CandleRow,
+    CoverageRevisionRow,
     CoverageRow,
     DataSyncStatus,
     InstrumentLineage,
@@ -31,6 +32,7 @@ from data_fetch.storage.merge import RULES, merge
 
 AT = datetime(2026, 9, 16, 3, 45, tzinfo=UTC)
 DAY = date(2026, 9, 16)
+MINUTE = timedelta(minutes=1)
 KEY = "NSE_EQ|ZZP000000001"
 
 CANDLE: dict[str, Any] = {
@@ -131,6 +133,7 @@ SAMPLE: dict[type[Base], dict[str, Any]] = {
         "present": 2,
         "no_trade": 0,
         "source_empty": 0,
+        "unknown_instrument": 0,
         "missed": 2,
         "pending": 0,
         "not_expected": 0,
@@ -161,6 +164,18 @@ SAMPLE: dict[type[Base], dict[str, Any]] = {
         "lot_size": 500,
         "tick_size": Decimal("0.05"),
         "cas_eligible": True,
+        "strike": None,
+        "expiry": None,
+    },
+    CoverageRevisionRow: {
+        "instrument_key": KEY,
+        "interval": "1minute",
+        "trading_date": DAY,
+        "superseded_at": AT,
+        "stretches": [[555, 556, "source_empty", "an answer", "r", 0]],
+        "provisional_spans": [],
+        "changed_at": AT,
+        "run_id": "r",
     },
     InstrumentMasterRow: {"as_of": DAY},
     AuctionDay: {"instrument_key": KEY, "trading_date": DAY, "eligible": False, "run_id": "r"},
@@ -205,7 +220,8 @@ def urls(request: pytest.FixtureRequest, tmp_path: Any) -> tuple[str, str]:
 
 def test_every_table_with_rows_of_its_own_has_a_rule() -> None:
     ruled = {table(model).name for model in RULES}
-    assert ruled == set(Base.metadata.tables) - {"store_meta"} - CHAINS
+    of_processes = {"store_meta", "candle_leases"}
+    assert ruled == set(Base.metadata.tables) - of_processes - CHAINS
     assert set(SAMPLE) == set(RULES)
 
 
@@ -381,3 +397,65 @@ def test_more_rows_than_one_portion_are_merged(
 
     assert changed["ltp_data"] == len(slots)
     assert sum(count for name, count in response if name == "ltp_data") == len(slots)
+
+
+def test_of_equal_rank_the_offered_row_wins(
+    urls: tuple[str, str], opened: Callable[[str], Store]
+) -> None:
+    src, dst = map(opened, urls)
+    put(src, LtpData, ltp=2991.0)
+    put(dst, LtpData)
+
+    assert merge(*urls)["ltp_data"] == 1
+    assert only(dst, LtpData)["ltp"] == 2991.0
+
+
+@pytest.mark.parametrize("older_in", ["src", "dst"])
+def test_the_later_success_survives_an_older_attempt(
+    urls: tuple[str, str], opened: Callable[[str], Store], older_in: str
+) -> None:
+    stores = dict(zip(("src", "dst"), map(opened, urls), strict=True))
+    later = {"last_attempt": AT + MINUTE, "last_success": None, "status": "failed"}
+    for name, store in stores.items():
+        put(store, DataSyncStatus, **({} if name == older_in else later))
+
+    merge(*urls)
+    merged = only(stores["dst"], DataSyncStatus)
+    assert (merged["last_attempt"], merged["last_success"]) == (AT + MINUTE, AT)
+
+
+@pytest.mark.parametrize("longer_in", ["src", "dst"])
+def test_a_run_that_grew_stays_as_long_as_it_is(
+    urls: tuple[str, str], opened: Callable[[str], Store], longer_in: str
+) -> None:
+    stores = dict(zip(("src", "dst"), map(opened, urls), strict=True))
+    longer = {"finished_at": AT + MINUTE, "stored": 9}
+    for name, store in stores.items():
+        put(store, SyncRunRow, **(longer if name == longer_in else {}))
+
+    merge(*urls)
+    assert only(stores["dst"], SyncRunRow)["stored"] == 9
+
+
+@pytest.mark.parametrize("missed_in", ["src", "dst"])
+@pytest.mark.parametrize("known_as", ["completed", "incomplete", "failed"])
+def test_a_slot_that_one_store_collected_is_missed_in_neither(
+    urls: tuple[str, str], opened: Callable[[str], Store], missed_in: str, known_as: str
+) -> None:
+    stores = dict(zip(("src", "dst"), map(opened, urls), strict=True))
+    for name, store in stores.items():
+        missed = name == missed_in
+        put(store, SyncRunRow, run_id=name, outcome="missed" if missed else known_as)
+    really_missed = {"due_slot": AT + MINUTE, "outcome": "missed", "finished_at": AT + MINUTE}
+    put(stores["src"], SyncRunRow, run_id="src too", **really_missed)
+    put(stores["dst"], SyncRunRow, run_id="dst too", **really_missed | {"finished_at": AT})
+
+    for _ in range(2):
+        merge(*urls)
+        assert runs_in(stores["dst"]) == [(AT, known_as), (AT + MINUTE, "missed")]
+
+
+def runs_in(store: Store) -> list[tuple[datetime, str]]:
+    query = select(SyncRunRow.due_slot, SyncRunRow.outcome).order_by(SyncRunRow.due_slot)
+    with store.reading() as connection:
+        return [tuple(row) for row in connection.execute(query)]

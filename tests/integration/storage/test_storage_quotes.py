@@ -1,11 +1,14 @@
 """A slot lands whole, twice is once, and what was stored is read back as it was."""
 
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from data_fetch.core.errors import LostLeadership
 from data_fetch.core.quotes.key_results import by_reason
@@ -232,12 +235,67 @@ def test_a_missed_slot_counts_as_recorded(store: Store) -> None:
     assert sync.last_due_slot(store, "quotes", LATER) == slot(1)
     assert sync.recent_runs(store, job="quotes") == [missed, run_for(slot(0))]
     assert sync.recent_runs(store, limit=1) == [other_job]
-    assert sync.outcomes(store, "quotes", slot(1)) == {
-        Outcome.COMPLETED: 0,
-        Outcome.INCOMPLETE: 0,
-        Outcome.FAILED: 0,
-        Outcome.MISSED: 1,
-    }
+    expected = dict.fromkeys(Outcome, 0) | {Outcome.MISSED: 1}
+    assert sync.outcomes(store, "quotes", slot(1)) == expected
+
+
+def test_an_attempt_written_again_counts_once(store: Store) -> None:
+    failed = [attempt_on("NIFTY", slot(0), SyncState.FAILED)]
+    for _ in range(2):
+        QuoteStore(store).record_slot(run_for(slot(0)), [], failed)
+
+    assert sync.statuses(store, "quotes")["NIFTY"].consecutive_failures == 1
+
+
+def gone_process() -> dict[str, object]:
+    """A process of this machine that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return {"pid": ended.pid, "host": socket.gethostname()}
+
+
+def running_run(store: Store) -> SyncRun:
+    run = SyncRun.begin("backfill", slot(0))
+    sync.record_runs(store, [run])
+    return run
+
+
+def outcome_of(store: Store, run: SyncRun) -> tuple[Outcome, str | None]:
+    [found] = [each for each in sync.recent_runs(store) if each.run_id == run.run_id]
+    return found.outcome, found.error
+
+
+def test_a_run_in_hand_is_running_as_long_as_its_process(store: Store) -> None:
+    run = running_run(store)
+
+    assert sync.mark_interrupted(store, slot(1)) == 0
+    assert outcome_of(store, run) == (Outcome.RUNNING, None)
+
+
+def test_a_run_whose_process_has_ended_is_interrupted(store: Store) -> None:
+    run = running_run(store)
+    columns = sync.sync_runs.c
+    with store.writing() as connection:
+        gone = update(sync.sync_runs).where(columns.run_id == run.run_id)
+        connection.execute(gone.values(details={"process": gone_process()}))
+
+    # Reading finds out by itself; marking writes it, once.
+    assert outcome_of(store, run)[0] is Outcome.INTERRUPTED
+    assert [sync.mark_interrupted(store, slot(1)) for _ in range(2)] == [1, 0]
+    outcome, error = outcome_of(store, run)
+    assert outcome is Outcome.INTERRUPTED
+    assert "interrupted" in (error or "")
+
+
+def test_a_run_that_another_machine_left_is_interrupted_after_a_silence(store: Store) -> None:
+    run = running_run(store)
+    with store.writing() as connection:
+        elsewhere = {"process": {"pid": 1, "host": "another"}}
+        connection.execute(update(sync.sync_runs).values(details=elsewhere))
+
+    assert sync.mark_interrupted(store, slot(0) + sync.SILENCE) == 0
+    assert sync.mark_interrupted(store, slot(0) + sync.SILENCE + MINUTE) == 1
+    assert outcome_of(store, run)[0] is Outcome.INTERRUPTED
 
 
 BAD, GOOD = SyncState.ABSENT, SyncState.OK

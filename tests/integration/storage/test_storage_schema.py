@@ -8,7 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, Float, Integer, TableClause, inspect, select, text
+from sqlalchemy import Engine, Float, Integer, Numeric, TableClause, inspect, select, text
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 from sqlalchemy.exc import IntegrityError
@@ -90,7 +90,7 @@ def untyped(name: str, *columns: str) -> TableClause:
 
 
 def is_number(kind: object) -> bool:
-    return isinstance(kind, Integer | Float)
+    return isinstance(kind, Integer | Numeric | Float)
 
 
 def test_rows_survive_the_renaming_in_both_directions(engine: Engine) -> None:
@@ -141,6 +141,39 @@ def test_figures_may_be_unknown_in_a_store_that_has_rows(engine: Engine) -> None
     assert [found(name) for name in figures] == [[0, 1]] * 3
     with pytest.raises(IntegrityError):
         filled_row(engine, "candles", oi=None, instrument_key="later", **flags)
+
+
+def test_dates_of_masters_and_eligibility_follow_from_stored_instruments(engine: Engine) -> None:
+    alembic(engine, "downgrade", "0004")
+    for key, eligible, last_seen in (("A", True, "2026-09-16"), ("B", False, "2026-09-17")):
+        filled_row(
+            engine,
+            "instruments",
+            instrument_key=key,
+            segment="NSE_EQ",
+            cas_eligible=eligible,
+            first_seen="2026-09-15",
+            last_seen=last_seen,
+        )
+        filled_row(engine, "instrument_terms", instrument_key=key, effective_from="2026-09-15")
+    filled_row(
+        engine,
+        "instruments",
+        instrument_key="C",
+        segment="NSE_FO",
+        cas_eligible=False,
+        first_seen="2026-09-14",
+    )
+
+    alembic(engine, "upgrade", "head")
+
+    terms = untyped("instrument_terms", "instrument_key", "cas_eligible").c
+    masters = untyped("instrument_masters", "as_of").c
+    with reading(engine) as connection:
+        rows = connection.execute(select(terms.instrument_key, terms.cas_eligible)).all()
+        dates = sorted(map(str, connection.scalars(select(masters.as_of))))
+    assert {key: bool(eligible) for key, eligible in rows} == {"A": True, "B": False}
+    assert dates == ["2026-09-15", "2026-09-16", "2026-09-17"]
 
 
 def test_plain_alembic_works_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,3 +321,13 @@ def test_a_postgresql_session_is_in_utc(postgres_url: str) -> None:
     with reading(engine) as connection:
         assert connection.scalar(text("SHOW TIME ZONE")) == "UTC"
     engine.dispose()
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_all_that_needs_it(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file in its place")
+
+    with pytest.raises(SetupError, match="cannot be created") as refusal:
+        engine_for(f"sqlite:///{tmp_path / 'data' / 'paper.db'}")
+
+    assert str(tmp_path / "data") in refusal.value.message
+    assert "logs, the instrument master and the paper clock need it" in refusal.value.hint

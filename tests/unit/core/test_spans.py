@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_fetch.core.spans import Span, Spans, common, count, joined, spans_of, without
+from data_fetch.core.spans import (
+    Span,
+    Spans,
+    between,
+    common,
+    count,
+    joined,
+    spans_of,
+    without,
+)
 
 
 def minutes_of(spans: Spans) -> set[int]:
@@ -67,3 +76,10 @@ def test_common_is_the_intersection(these: set[int], those: set[int]) -> None:
 @given(MINUTES, MINUTES)
 def test_without_is_the_difference(these: set[int], those: set[int]) -> None:
     assert minutes_of(without(spans_of(sorted(these)), spans_of(sorted(those)))) == these - those
+
+
+@given(MINUTES, st.integers(0, 60), st.integers(0, 60))
+def test_between_is_a_cut(these: set[int], first: int, length: int) -> None:
+    cut = between(spans_of(sorted(these)), first, first + length)
+
+    assert minutes_of(cut) == these & set(range(first, first + length))

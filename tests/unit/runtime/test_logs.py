@@ -83,6 +83,22 @@ def test_a_renewed_token_is_masked_and_its_predecessors_stay_masked(tmp_path: Pa
     assert "third" not in text
 
 
+def test_a_log_that_cannot_be_written_is_one_line_and_no_trace(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("logging.handlers.RotatingFileHandler.shouldRollover", full)
+    for _ in range(3):
+        logging.getLogger("data_fetch.ltp_service").info("slot")
+
+    said = capsys.readouterr().err
+    monkeypatch.undo()
+    assert said.count("No space left on device") == 1
+    assert "Traceback" not in said
+
+
 def test_without_start_nothing_is_written(tmp_path: Path) -> None:
     logging.getLogger("data_fetch.ltp_service").info("quiet")
 

@@ -1,7 +1,7 @@
 """One answer of running bars: what is stored of it, what is not, and what the audit says."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import select
 from upstox_stub import Stub, api_for, good, row
 
+from data_fetch.core.candles.candles import CandleInterval, OhlcResponse
+from data_fetch.core.candles.coverage import State
 from data_fetch.core.clock import IST, MINUTE, VirtualClock
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
@@ -16,6 +18,7 @@ from data_fetch.core.market.session import INDIA_VIX_KEY
 from data_fetch.core.runs import SyncRun
 from data_fetch.services.minute_candles import CandleService
 from data_fetch.sources.upstox.ohlc_client import UpstoxOhlcClient
+from data_fetch.storage.candles.coverage import load_days
 from data_fetch.storage.candles.repository import CandleRepository
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.database.tables import CandleRow
@@ -37,6 +40,20 @@ def member(symbol: str, key: str, segment: str = "NSE_EQ") -> Instrument:
 
 A, B = member("A", "NSE_EQ|ZZP000000A01"), member("B", "NSE_EQ|ZZP000000B01")
 VIX = member("INDIAVIX", INDIA_VIX_KEY, "NSE_INDEX")
+
+
+@dataclass
+class LateResponses:
+    """A source whose responses take *late* to arrive."""
+
+    source: UpstoxOhlcClient
+    clock: VirtualClock
+    late: timedelta
+
+    def minute_candles(self, instrument_keys: Sequence[str]) -> OhlcResponse:
+        response = self.source.minute_candles(instrument_keys)
+        self.clock.sleep(self.late)
+        return replace(response, received_at=self.clock.now())
 
 
 @dataclass
@@ -79,6 +96,26 @@ def env(store: Store) -> Iterator[ServiceEnv]:
         )
         yield ServiceEnv(clock, stub, store, service)
     hold.release()
+
+
+def test_minutes_are_judged_as_of_the_response_and_not_of_the_request(
+    env: ServiceEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requested just before the end of a minute, and received after the next one is due."""
+    requested = "15:13:59.9"
+    source = UpstoxOhlcClient(api_for(env.stub.url, env.clock), env.clock)
+    late = LateResponses(source, env.clock, timedelta(seconds=91))
+    monkeypatch.setattr(env.service, "_source", late)
+    env.collect(requested, bar(A, "15:12"), bar(B, "15:12"), bar(VIX, "15:12"))
+
+    day = OPEN.date()
+    with env.store.reading() as connection:
+        days = load_days(connection, [A.instrument_key], CandleInterval.MINUTE, day, day)
+    [known] = days.values()
+    pending = known.spans(State.PENDING)
+    assert known.day == day
+    # Until 15:15:30.9 the candles up to 15:14 are due; 15:14 is the last of the session.
+    assert pending == ()
 
 
 def bar(of: Instrument, time: str, close: float = 100.5, **changed: Any) -> dict[str, Any]:

@@ -28,11 +28,13 @@ from data_fetch.core.candles.coverage import (
     needs_request,
     never_requested,
     refitted,
+    wholly_final,
     with_candles,
     with_early_response,
     with_failure,
     with_no_trade,
     with_response,
+    withdraws,
 )
 from data_fetch.core.clock import IST
 from data_fetch.core.spans import Spans, common, joined, spans_of
@@ -378,6 +380,38 @@ def test_counts() -> None:
     assert known.spans(State.PRESENT, State.MISSED) == at(0, 1, 2, 7)
 
 
+def test_a_response_soon_after_midnight_is_of_the_next_day() -> None:
+    """At 02:00 in India it is still the trading date in UTC; history has that date by then."""
+    known = day("PpPP")
+    night = Proof("an answer", "run-1", datetime.combine(known.day, time(20, 30), UTC))
+
+    unconfirmed = with_response(known, night)
+
+    assert unconfirmed.next_attempt == night.at + timedelta(hours=24)
+
+
+def test_a_failure_keeps_the_wait_of_the_response_before() -> None:
+    settled = with_response(day("PPMM"), ANSWER)
+    at = ANSWER.at + timedelta(minutes=1)
+
+    failed = with_failure(settled, "server_error", at, timedelta(minutes=5))
+
+    assert failed.next_attempt == settled.next_attempt == ANSWER.at + timedelta(hours=24)
+
+
+def test_a_row_withdraws_what_it_settled_and_what_was_provisional() -> None:
+    before = day("PpNE-M")
+    for after, withdrawn in (
+        ("PpNE-P", False),
+        ("PPNE-M", True),
+        ("PpPE-M", True),
+        ("PpNP-M", True),
+        ("PpNEPM", True),
+        ("pPNE-M", True),
+    ):
+        assert withdraws(day(after), before) is withdrawn, after
+
+
 # -- before the first candle --------------------------------------------------------------------
 
 
@@ -615,3 +649,12 @@ def test_together_nothing_is_lost_and_a_second_time_adds_nothing(
 @given(DAYS)
 def test_a_day_together_with_itself_is_itself(known: DayCoverage) -> None:
     assert combined(known, known) == known
+
+
+def test_a_whole_final_day_is_the_same_in_one_step() -> None:
+    day, expected = date(2026, 9, 15), ((29823705, 29824065),)
+    proof = Proof("a response", "run", datetime(2026, 9, 16, tzinfo=UTC))
+    fresh = never_requested("A", CandleInterval.MINUTE, day, expected, expected[0][1])
+    step_by_step = with_response(with_candles(fresh, expected, expected), proof)
+
+    assert wholly_final("A", CandleInterval.MINUTE, day, expected, proof.at) == step_by_step

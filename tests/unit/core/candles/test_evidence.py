@@ -7,7 +7,13 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.candles.coverage import DayCoverage, Proof, State, with_candles
+from data_fetch.core.candles.coverage import (
+    CoverageInterval,
+    DayCoverage,
+    Proof,
+    State,
+    with_candles,
+)
 from data_fetch.core.candles.evidence import (
     BY_DAY_VOLUME,
     VolumeEvidence,
@@ -188,6 +194,21 @@ def test_empty_days_before_the_first_candle_are_not_expected() -> None:
     assert list(with_first_candle([earlier], DAY + timedelta(days=1))) == []
     [later] = with_first_candle([earlier], DAY - timedelta(days=1))
     assert later == empty
+
+
+def test_an_empty_day_with_a_proof_of_no_trade_stays_expected() -> None:
+    """The instrument had quotes that day, so that it was listed."""
+    [(opens, closes)] = session().spans
+    noon = opens + 165
+    proof = Proof("a complete answer", "run", EVENING)
+    halves = (
+        CoverageInterval(opens, noon, State.NO_TRADE, proof),
+        CoverageInterval(noon, closes, State.SOURCE_EMPTY, proof),
+    )
+    known = replace(day_without(375), intervals=halves, confirmations=1)
+
+    assert list(with_first_candle([known], DAY + timedelta(days=1))) == []
+    assert known.expected == 375
 
 
 RISING = quotes(("09:16", 100), ("11:00", 250))

@@ -1,5 +1,6 @@
 """Forms of the symbols file, and the remarks on them."""
 
+import re
 import subprocess
 import sys
 from datetime import date
@@ -39,6 +40,33 @@ HERE = Path("symbols.txt")
         pytest.param("# head\nTCS # tail", ["TCS"], id="comments"),
         pytest.param("M&M\nBAJAJ-AUTO\n360ONE", ["M&M", "BAJAJ-AUTO", "360ONE"], id="signs"),
         pytest.param("Nifty   Next 50", ["NIFTY NEXT 50"], id="an index in words"),
+        pytest.param("RELIANCE\tTCS", ["RELIANCE", "TCS"], id="with tabs"),
+        pytest.param("M&amp;M\nm&amp;mfin, TCS", ["M&M", "M&MFIN", "TCS"], id="from a web page"),
+        pytest.param(
+            "NSE_EQ|INE002A01018, NSE_INDEX|Nifty 50",
+            ["NSE_EQ|INE002A01018", "NSE_INDEX|Nifty 50"],
+            id="instrument keys",
+        ),
+        pytest.param(
+            'SYMBOL,NAME\nRELIANCE,RELIANCE INDUSTRIES\nM&M,"MAHINDRA, LTD"\n',
+            ["RELIANCE", "M&M"],
+            id="a table",
+        ),
+        pytest.param(
+            "Company Name;Industry;Symbol;Series\nTCS Ltd;IT;TCS;EQ\n",
+            ["TCS"],
+            id="a table with semicolons",
+        ),
+        pytest.param("NAME\tSYMBOL\nNifty\tNIFTY\n", ["NIFTY"], id="a table with tabs"),
+        pytest.param(
+            '"SYMBOL \n","OPEN \n","HIGH \n"\n"TCS","3,010.00","1"\n', ["TCS"], id="as NSE offers"
+        ),
+        pytest.param(
+            "UNDERLYING,SYMBOL,NOV\nNIFTY 50,NIFTY ,65\nStocks,Symbol,NOV\nTata,TCS ,175\n",
+            ["NIFTY", "TCS"],
+            id="headings again inside",
+        ),
+        pytest.param("# F&O\nsymbol\nTCS\n", ["TCS"], id="a heading alone"),
         pytest.param("TCS\nINFY\ntcs", ["TCS", "INFY"], id="a duplicate keeps its first place"),
     ],
 )
@@ -61,8 +89,12 @@ def test_it_reports_what_it_did() -> None:
     ("entry", "reason"),
     [
         pytest.param("RELIANCE.NS", "only letters, digits", id="another provider's suffix"),
-        pytest.param("NSE_EQ|INE002A01018", "only letters, digits", id="an instrument key"),
-        pytest.param('"RELIANCE', "do not match", id="a quotation mark left open"),
+        pytest.param("NSE:RELIANCE-EQ", "write RELIANCE", id="an exchange and a series"),
+        pytest.param("NSE_EQ:TCS", "write TCS", id="a segment"),
+        pytest.param("^NSEI", "write NIFTY", id="an index elsewhere"),
+        pytest.param("ındıa", "only letters, digits", id="a letter whose capital is another"),
+        pytest.param("straße", "only letters, digits", id="a letter without a capital"),
+        pytest.param('"RELIANCE', "match; write RELIANCE", id="a quotation mark left open"),
         pytest.param('""', "nothing between", id="an empty pair"),
         pytest.param('"', "do not match", id="a lone quotation mark"),
         pytest.param("<html>", "only letters, digits", id="markup"),
@@ -107,7 +139,7 @@ def test_nothing_in_any_text_is_dropped_in_silence(text: str) -> None:
 
     kept = len(found.symbols) + len(found.duplicates) + len(found.malformed)
     uncommented = [line.partition("#")[0] for line in text.splitlines()]
-    parts = [part for line in uncommented for part in line.replace(";", ",").split(",")]
+    parts = [part for line in uncommented for part in re.split("[,;\t]", line)]
     assert kept == sum(1 for part in parts if part.strip())
 
 
@@ -132,6 +164,11 @@ def test_a_file_without_symbols_is_an_error_with_a_cure(
         read_symbols_file(path)
 
     assert "data-fetch universe --from-master --write" in str(refused.value)
+
+
+def test_a_table_without_symbols_is_not_read_as_a_list() -> None:
+    with pytest.raises(SymbolsFileBad, match="a table without a column SYMBOL"):
+        parse_symbols("NAME,ISIN\nRELIANCE INDUSTRIES,INE002A01018\n", HERE)
 
 
 def test_a_missing_file_is_an_error_with_a_cure(tmp_path: Path) -> None:

@@ -301,6 +301,18 @@ def test_both_dates_requested_belong_to_the_window() -> None:
     assert window.rejected_rows == {OF_ANOTHER_DAY: 1}
 
 
+def test_a_day_of_another_window_makes_all_days_of_the_response_doubtful() -> None:
+    days = read(
+        [stamp("00:00", "2026-09-03"), 1.0, 1.0, 1.0, 1.0, 0, 0],
+        [stamp("00:00", "2026-09-02"), 1.0, 1.0, 1.0, 1.0, 0, 0],
+        interval=CandleInterval.DAY,
+        first_day=date(2026, 9, 1),
+        last_day=date(2026, 9, 2),
+    )
+    assert (len(days.block), days.complete) == (0, False)
+    assert days.rejected_rows == {OF_ANOTHER_DAY: 1}
+
+
 NUMBERS = st.sampled_from([100.5, 100.5, 100.5, 100, 101.5, "100.5", 0, -1.0, None, True, 1e10])
 UNITS = st.sampled_from([0, 7, 7, 7.0, "7", 7.5, -1, None, 2**63])
 STAMPS = st.builds(

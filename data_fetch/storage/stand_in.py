@@ -1,0 +1,46 @@
+"""The embedded store while it stands in for the configured one.
+
+It has a row about that from the moment a collector begins to use it until everything in it has
+been merged, so that a merge that was killed is done again.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, select
+
+from data_fetch.storage.chains.rows import receipts
+from data_fetch.storage.database.store import Store, meta
+from data_fetch.storage.database.tables import CandleRow, LtpData, SyncRunRow, table
+from data_fetch.storage.database.upsert import upsert
+
+STANDS_IN = "stands_in_because"
+COUNTED = (table(LtpData), table(CandleRow), table(SyncRunRow), receipts)
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """Why the store stands in, and how many of its rows wait to be brought over."""
+
+    why: str
+    rows: int
+
+
+def begin_standing_in(store: Store, why: str) -> None:
+    with store.writing() as connection:
+        upsert(connection, meta, ("name", "value"), [(STANDS_IN, why)])
+
+
+def standing_in(store: Store) -> StandIn | None:
+    """None when the store stands in for no other."""
+    with store.reading() as connection:
+        why = connection.scalar(select(meta.c.value).where(meta.c.name == STANDS_IN))
+        if why is None:
+            return None
+        counts = [connection.scalar(select(func.count()).select_from(of)) for of in COUNTED]
+    return StandIn(why, sum(count or 0 for count in counts))
+
+
+def end_standing_in(store: Store) -> None:
+    """Everything in it has been merged."""
+    with store.writing() as connection:
+        connection.execute(delete(meta).where(meta.c.name == STANDS_IN))
