@@ -157,6 +157,7 @@ def _token(settings: Settings) -> Check:
 
 def _database(settings: Settings) -> Check:
     store = store_for(settings)
+    store.try_writing()
     degraded = degraded_reason(settings)
     if degraded is None:
         return Check("database", State.OK, f"{store.name} answers, schema up to date")

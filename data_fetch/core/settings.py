@@ -276,7 +276,7 @@ IF_PAPER = f"For invented prices set {SOURCE}=paper"
 
 
 def _unknown(name: str, meant: str) -> str:
-    why = f". {IF_PAPER}" if meant in WORLD_SETTINGS else ""
+    why = f" {IF_PAPER}" if meant in WORLD_SETTINGS else ""
     return f"{name} is no setting: did you mean {meant}?{why}"
 
 

@@ -3,6 +3,7 @@
 Results go to standard output, remarks to standard error, so that a pipe stays clean.
 """
 
+import codecs
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,9 @@ from data_fetch.core.runs import SyncRun
 from data_fetch.runtime.reporting import CollectorStart
 
 WRONG_USE, INCOMPLETE, REFUSED = 2, 3, 4
+# The name of the error handler below, and what it prints for characters of our own.
+PLAIN = "data-fetch-plain"
+IN_PLAIN = {"Δ": "d", "₹": "Rs", "…": "..."}
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
@@ -69,7 +73,18 @@ def _replace_unknown_characters(stream: TextIO) -> None:
     # A stream that a test or another program put in place may not be reconfigurable.
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
-        reconfigure(errors="replace")
+        reconfigure(errors=PLAIN)
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """The characters that an encoding lacks, in those that every encoding has."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(IN_PLAIN.get(character, "?") for character in lacking), error.end
+
+
+codecs.register_error(PLAIN, _plain)
 
 
 def counted(number: int, noun: str) -> str:

@@ -63,6 +63,12 @@ class Store:
                 guard.check(connection)
             yield connection
 
+    def try_writing(self) -> None:
+        """Write a row and take it back. Raises StoreRefused when the database refuses it."""
+        with self.reading() as connection:
+            upsert(connection, meta, ("name", "value"), [("tried", "")])
+            connection.rollback()
+
     def hurry(self, seconds: float) -> None:
         """Let no statement take longer than *seconds* from now on, running ones either."""
         hurry(self.engine, seconds)

@@ -247,7 +247,7 @@ def test_a_ladder_is_printed_in_any_encoding(
     ended = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment)
 
     assert (ended.returncode, ended.stderr) == (0, b"")
-    assert "?OI" in ended.stdout.decode(encoding)
+    assert "dOI" in ended.stdout.decode(encoding)
 
 
 # --------------------------------------------------------------------------------- import

@@ -193,6 +193,8 @@ def plans(connection: Connection, query: Query) -> str:
     return "\n".join(
         str(line[-1])
         for statement, parameters in sent
+        # The transaction's own settings come first.
+        if not statement.startswith("SET LOCAL")
         for line in connection.exec_driver_sql(f"{explain} {statement}", parameters)
     )
 

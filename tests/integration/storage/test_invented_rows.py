@@ -66,7 +66,7 @@ def candles(interval: CandleInterval) -> SessionCandles:
         oi=[0],
         kinds=[Kind.TRADED],
     )
-    return placed(block, lambda day: CALENDAR.session(day, group_of(INVENTED)))
+    return placed(block, lambda day: CALENDAR.session(day, group_of(INVENTED, day)))
 
 
 def days(interval: CandleInterval) -> InstrumentDays:

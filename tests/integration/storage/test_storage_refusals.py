@@ -214,6 +214,28 @@ COMMANDS = [
 ]
 
 
+def test_doctor_notices_a_database_that_is_read_only(
+    postgres_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = make_url(postgres_url).database
+    execute(postgres_url, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", postgres_url)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    with pytest.raises(SystemExit) as end:
+        main(["doctor"])
+    # The database is used again.
+    writable = f'ALTER DATABASE "{name}" RESET default_transaction_read_only'
+    execute(postgres_url, "SET default_transaction_read_only = off", writable)
+
+    assert end.value.code != 0
+    assert "is read-only" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_every_command_names_the_refusal(
     arguments: list[str],

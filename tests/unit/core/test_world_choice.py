@@ -77,7 +77,7 @@ def test_a_token_under_another_name_never_means_the_paper_world(
     with pytest.raises(SettingsInvalid, match=f"{name} is no setting: did you mean") as raised:
         Settings.load(environment, tmp_path)
 
-    assert "DATA_SOURCE=paper" in str(raised.value)
+    assert "? For invented prices set DATA_SOURCE=paper" in str(raised.value)
     assert "4711" not in str(raised.value)
 
 

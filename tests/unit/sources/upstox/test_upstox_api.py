@@ -91,8 +91,8 @@ def test_holidays_and_timings_need_no_token(stub: Stub, clock: VirtualClock) -> 
     refused = keeper()
     refused.reject("market-status", "first-token", clock.now())
     api = api_for(stub.url, clock, token=refused)
-    assert api.holidays() == []
-    assert api.timings(date(2026, 9, 16)) == []
+    assert api.holidays(api.context(Lane.LIVE)) == []
+    assert api.timings(date(2026, 9, 16), api.context(Lane.LIVE)) == []
     assert [seen.path for seen in stub.seen] == [
         "/v2/market/holidays",
         "/v2/market/timings/2026-09-16",
@@ -199,7 +199,7 @@ def test_each_request_is_paced_under_its_api_and_lane(stub: Stub, clock: Virtual
     api = api_for(stub.url, clock, pacing=pacing)
     stub.script = in_turn(error(500, "UDAPI100500"), quotes_of, good([]))
     api.ltp([RELIANCE], RequestContext.begin(Lane.CHAIN, clock.now()))
-    api.holidays()
+    api.holidays(api.context(Lane.BACKFILL))
     assert pacing.granted == [
         ("ltp", Lane.CHAIN),
         ("ltp", Lane.CHAIN),
