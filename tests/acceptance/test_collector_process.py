@@ -126,8 +126,7 @@ def test_a_second_scheduler_waits_and_takes_over_from_a_killed_one(desk: Desk) -
     first = desk.start("run")
     read_slot(first)
     second = desk.start("run")
-    assert second.stderr is not None
-    assert f"process {first.pid}" in second.stderr.readline()
+    assert f"process {first.pid}" in read_remark(second, "Waiting for")
 
     end(first, signal.SIGKILL)
     read_slot(second)
