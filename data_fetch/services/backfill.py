@@ -8,6 +8,7 @@ killed at any point: the next plan has what is still missing, and no day that is
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -38,6 +39,7 @@ from data_fetch.core.errors import (
     AccessDenied,
     DataFetchError,
     Stopped,
+    StoreFailure,
     TokenRejected,
     TransientError,
     UnknownInstrument,
@@ -178,23 +180,12 @@ class BackfillService:
         """
         run = _Run(plan, begun or SyncRun.begin(job, self._clock.now()), self._patience)
         leases = self._repository.leases(run.run_id)
-        with rarely_collecting_garbage(), _InFlight(self._source, self._clock) as in_flight:
-            while in_flight or (run.unfinished and not self._over(run.report)):
-                leases.renew(self._clock.now())
-                if not in_flight and run.watch.aside and not self._waited_out(run, advance):
-                    continue
-                self._send(run, leases, in_flight)
-                for window, reply in in_flight.replies():
-                    run.queue.extendleft(reversed(self._take(run, window, reply)))
-                    if window.instrument.instrument_key in run.unknown:
-                        self._drop_unknown(run)
-                    # Not earlier: another run would not see in the ledger that it was requested.
-                    leases.release(window)
-                    # Storing many responses may take longer than a lease lasts.
-                    leases.renew(self._clock.now())
-                    advance(run.progress())
-                if self._over(run.report):
-                    in_flight.cancel()
+        try:
+            self._send_all(run, leases, advance)
+        finally:
+            # Whatever ended it: another run would wait for its leases to expire.
+            with suppress(StoreFailure):
+                leases.release_all()
         self._judge(run)
         finished = run.row(self._clock.now(), run.report.outcome, run.report.why_incomplete())
         facts = {
@@ -303,6 +294,26 @@ class BackfillService:
             in_order = day.missed_before(as_of_plan.due(session, order.interval))
             run.report.missed += in_order
             run.report.became_due += day.missed - in_order
+
+    def _send_all(self, run: "_Run", leases: DayLeases, advance: Advance) -> None:
+        """Send the requests of *run* until none is left, or it is over."""
+        with rarely_collecting_garbage(), _InFlight(self._source, self._clock) as in_flight:
+            while in_flight or (run.unfinished and not self._over(run.report)):
+                leases.renew(self._clock.now())
+                if not in_flight and run.watch.aside and not self._waited_out(run, advance):
+                    continue
+                self._send(run, leases, in_flight)
+                for window, reply in in_flight.replies():
+                    run.queue.extendleft(reversed(self._take(run, window, reply)))
+                    if window.instrument.instrument_key in run.unknown:
+                        self._drop_unknown(run)
+                    # Not earlier: another run would not see in the ledger that it was requested.
+                    leases.release(window)
+                    # Storing many responses may take longer than a lease lasts.
+                    leases.renew(self._clock.now())
+                    advance(run.progress())
+                if self._over(run.report):
+                    in_flight.cancel()
 
     def _send(self, run: "_Run", leases: DayLeases, in_flight: "_InFlight") -> None:
         """Send as many windows as may be under way; during an outage one, else all workers'."""

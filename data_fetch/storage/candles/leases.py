@@ -54,6 +54,11 @@ class DayLeases:
             own = leases.c.run_id == self._run_id
             connection.execute(update(leases).where(own).values(expires_at=now + LASTS))
 
+    def release_all(self) -> None:
+        """Give up every lease of this run."""
+        with self._store.writing(self._guard) as connection:
+            connection.execute(delete(leases).where(leases.c.run_id == self._run_id))
+
     def release(self, days: InstrumentDays) -> None:
         """Give up the lease of *days*."""
         with self._store.writing(self._guard) as connection:

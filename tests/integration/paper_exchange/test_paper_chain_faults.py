@@ -166,6 +166,17 @@ class TestOptionSides:
             assert {*call["market_data"].values(), *call["option_greeks"].values()} == {0}
             assert row["put_options"]["instrument_key"]
 
+    def test_every_number_of_every_leg_is_0(self, client: ExchangeClient, browser: Browser) -> None:
+        client.inject(kind="all-zero")
+        for row in upstox(client):
+            market = row["call_options"]["market_data"]
+            assert set(market.values()) == {0}
+            assert row["call_options"]["instrument_key"]
+        for row in website(browser)["records"]["data"]:
+            put = row["PE"]
+            assert put["strikePrice"] == row["strikePrice"] > 0
+            assert put["lastPrice"] == put["openInterest"] == put["totalTradedVolume"] == 0
+
 
 class TestChainFields:
     def test_prices_and_open_interest_are_renamed(

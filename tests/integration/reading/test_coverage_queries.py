@@ -57,6 +57,7 @@ def test_gaps_have_instants_cause_and_attempts(ledger: Shelf) -> None:
         "complete": False,
         "no_trade": 0,
         "source_empty": 0,
+        "unknown_instrument": 0,
         "missed": 77,
         "pending": 0,
     }
@@ -124,5 +125,7 @@ def test_invalid_arguments_are_rejected_with_a_hint(
 
 
 def test_an_unknown_cause_is_rejected(shelf: Shelf) -> None:
-    with pytest.raises(SetupError, match="Known: no_trade, source_empty, missed, pending"):
+    with pytest.raises(
+        SetupError, match="Known: no_trade, source_empty, unknown_instrument, missed, pending"
+    ):
         read(gaps, shelf, causes=["lazy"])

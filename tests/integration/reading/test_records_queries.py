@@ -142,6 +142,8 @@ def test_outcomes_are_counted(audited: Shelf) -> None:
         "failed": 1,
         "missed": 0,
         "not_due": 0,
+        "running": 0,
+        "interrupted": 0,
     }
 
 
