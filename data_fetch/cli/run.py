@@ -2,11 +2,13 @@
 
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime
 from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -14,6 +16,7 @@ from data_fetch.cli.shared.output import REFUSED, counted, print_out, remark
 from data_fetch.cli.shared.run_lines import slot_line
 from data_fetch.core.chains.polls import Poll
 from data_fetch.core.clock import IST, LONGEST_NAP_SECONDS, stopwatch
+from data_fetch.core.errors import OutsideError
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.world import World
@@ -106,11 +109,20 @@ def command(minutes: int | None) -> None:
     while not wait([collecting], LONGEST_NAP_SECONDS).done:
         if stopping.overdue:
             remark(f"data-fetch: stopped after {STOP_SECONDS:.0f} s of waiting; something hangs.")
-            # Not by an exception: the interpreter would wait for the threads that hang.
-            os._exit(REFUSED)
+            _end_at_once()
+    problem = collecting.exception()
+    if stopping.latest is not None and isinstance(problem, OutsideError):
+        remark(f"data-fetch: {problem}")
+        _end_at_once()
     collecting.result()
     remark(
         f"Stopped after {counted(reporter.slots, 'slot')}: {counted(reporter.quotes, 'quote')} "
         f"and {counted(reporter.snapshots, 'chain snapshot')} stored. See what is held: "
         "data-fetch status"
     )
+
+
+def _end_at_once() -> NoReturn:
+    # Not by an exception: the interpreter would wait for the threads that hang.
+    sys.stdout.flush()
+    os._exit(REFUSED)

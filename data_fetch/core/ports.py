@@ -153,8 +153,8 @@ class QuoteRepository(Protocol):
         """The newest slot before *before* that was collected or has a reason why not."""
 
     def withdraw(self, run: SyncRun, since: datetime, until: datetime) -> SyncRun:
-        """Take the slots from the minute of *since* on out of the account: they were recorded by
-        *until*, by a clock that was ahead. Their quotes count as off session.
+        """Take the slots from the minute of *since* to *until* out of the account: they were
+        recorded by a clock that was ahead. Their quotes count as off session.
 
         Stores *run* with the counts, and returns it.
         """

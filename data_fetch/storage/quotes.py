@@ -146,27 +146,20 @@ class QuoteStore:
         return last_due_slot(self._store, QUOTES, before)
 
     def withdraw(self, run: SyncRun, since: datetime, until: datetime) -> SyncRun:
-        """Take the slots from the minute of *since* on, recorded by *until*, out of the account.
+        """Take the slots from the minute of *since* to *until* out of the account.
 
         Their runs keep their rows under another name; their quotes are marked off session, and
         replaced when their slot comes. *run*, with both counts, is stored and returned.
         """
+        first = minute_of(since)
         ahead = (
             update(sync_runs)
-            .where(
-                sync_runs.c.job == QUOTES,
-                sync_runs.c.due_slot >= minute_of(since),
-                sync_runs.c.started_at <= until,
-            )
+            .where(sync_runs.c.job == QUOTES, sync_runs.c.due_slot.between(first, until))
             .values(job=WITHDRAWN)
         )
         marked = (
             update(ltp_data)
-            .where(
-                ltp_data.c.timestamp >= minute_of(since),
-                ltp_data.c.received_at.between(since, until),
-                not_(ltp_data.c.off_session),
-            )
+            .where(ltp_data.c.timestamp.between(first, until), not_(ltp_data.c.off_session))
             .values(off_session=True)
         )
         with self._store.writing(self._guard) as connection:

@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 from sqlalchemy import select
 
-from data_fetch.core.clock import IST, MINUTE, ScaledClock
+from data_fetch.core.clock import IST, MINUTE, ScaledClock, minute_of
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.market.members import Members
@@ -65,7 +65,8 @@ class Collecting:
             self.service.collect_due()
 
     def set_back(self, to: str) -> None:
-        before = self.clock.now()
+        """As the loop reports it, which has read the clock when it started the last job."""
+        before = minute_of(self.clock.now())
         self.clock.set(at(to))
         self.service.clock_set_back(before, self.clock.now())
 
@@ -92,7 +93,8 @@ def _name(slot: datetime) -> str:
 def ahead(store: Store) -> Collecting:
     """A collector whose clock was half an hour ahead while it collected two slots."""
     collecting = Collecting(store, "13:28:30", last_recorded="13:27")
-    collecting.collect_at("13:29:00", "13:30:00")
+    # Later than the instants at which the loop started the job, as slots always are.
+    collecting.collect_at("13:29:07", "13:30:07")
     return collecting
 
 
