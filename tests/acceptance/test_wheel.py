@@ -139,7 +139,7 @@ def test_the_calendar_comes_with_the_wheel(installation: Installation) -> None:
 def test_the_symbols_list_comes_with_the_wheel(installation: Installation) -> None:
     told = installation.json("universe")
 
-    assert told == {"listed": 214, "resolved": 214, "unresolved": []}
+    assert told == {"listed": 214, "resolved": 214, "unresolved": [], "followed": []}
 
 
 def test_a_wheel_holds_the_product_and_nothing_of_the_workshop(wheel: Path) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from chain_env import SYMBOLS, ChainEnv, chain_env
 from sqlalchemy import insert
-from sqlalchemy.exc import DBAPIError
 
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.chains.symbol_config import default_config
 from data_fetch.core.clock import IST
+from data_fetch.core.errors import SetupError
 from data_fetch.core.ports import Lane
 from data_fetch.reading.chain_status import chain_status
 from data_fetch.services.chain_jobs import WORKERS, ChainPoller
@@ -149,7 +149,7 @@ def test_an_error_of_a_worker_is_raised_at_the_next_tick(env: ChainEnv) -> None:
     poller.tick()
     env.clock.sleep(TICK_EVERY)
 
-    with pytest.raises(DBAPIError, match="chain_receipts"):
+    with pytest.raises(SetupError, match="chain_receipts"):
         poller.tick()
     poller.close()
 

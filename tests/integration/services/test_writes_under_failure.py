@@ -20,10 +20,8 @@ from data_fetch.storage.quotes import QuoteStore
 from data_fetch.storage.runs import recent_runs
 
 SLOT = datetime(2026, 9, 16, 3, 45, tzinfo=UTC)
-WAITING = (
-    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
-    "AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()"
-)
+# Not pg_stat_activity, which stands still within a transaction.
+WAITING = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'ltp_data'::regclass"
 
 
 @pytest.fixture

@@ -157,10 +157,10 @@ def test_numbers_as_text_are_read(tmp_path: Path) -> None:
     assert poisoned.records == ask(tmp_path / "plain").records
 
 
-def test_empty_response_makes_all_absent(tmp_path: Path) -> None:
+def test_empty_response_is_a_fault_and_requested_again(tmp_path: Path) -> None:
     response = ask(tmp_path, Fault(kind="empty-data", api="ltp", times=1))
-    assert not response.records
-    assert response.absent
+    assert response.records
+    assert not response.absent
 
 
 def test_blocked_address_is_reported(tmp_path: Path) -> None:
@@ -351,7 +351,12 @@ def test_running_bars_become_the_minutes_of_history(tmp_path: Path) -> None:
 
 def test_calendar_questions(tmp_path: Path) -> None:
     with trading(tmp_path) as desk:
-        exchanges = {row["exchange"] for row in desk.api.timings(date(2026, 9, 16))}
+        exchanges = {
+            row["exchange"]
+            for row in desk.api.timings(date(2026, 9, 16), desk.api.context(Lane.BACKFILL))
+        }
         assert {"NSE", "NFO"} <= exchanges
-        assert all("date" in row for row in islice(desk.api.holidays(), 5))
+        assert all(
+            "date" in row for row in islice(desk.api.holidays(desk.api.context(Lane.BACKFILL)), 5)
+        )
         assert desk.api.market_status("NSE")["status"]
