@@ -20,7 +20,8 @@ from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import CandleSource, Clock
 from data_fetch.core.world import World
 from data_fetch.scheduling.rehearsal import peak_memory_mb
-from data_fetch.services.backfill import BackfillOrder, BackfillService
+from data_fetch.services.backfill import BackfillService
+from data_fetch.services.missing_days import BackfillOrder
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient

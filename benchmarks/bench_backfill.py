@@ -32,7 +32,7 @@ from data_fetch.core.clock import VirtualClock
 from data_fetch.core.ports import Lane
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.upstox.limits import RateLimits
-from data_fetch.services.backfill import BackfillOrder
+from data_fetch.services.missing_days import BackfillOrder
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.candle_endpoints import UpstoxCandleEndpoints
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS

@@ -43,9 +43,10 @@ from data_fetch.core.runs import Outcome
 from data_fetch.reading.coverage_days import DEFAULT_DAYS, DayRange
 from data_fetch.reading.instants import ist_text
 from data_fetch.runtime.one_off import backfill_for
-from data_fetch.services.backfill import BackfillOrder, BackfillPlan
 from data_fetch.services.backfill_report import BackfillReport, Outage
 from data_fetch.services.backfill_report import Progress as BackfillProgress
+from data_fetch.services.backfill_run import BackfillPlan
+from data_fetch.services.missing_days import BackfillOrder
 
 # People read the plan.
 LISTINGS_SHOWN = 5

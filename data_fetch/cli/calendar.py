@@ -85,8 +85,7 @@ def next_session(segment: str, as_json: bool) -> None:
     """When continuous trading begins next."""
     group = TRADING_GROUPS[Segment(segment)]
     settings = process_settings()
-    with clock_of(settings) as clock:
-        calendar, now = calendar_for(settings), clock.now()
+    calendar, now = calendar_for(settings), clock_of(settings).now()
     opens = calendar.next_open(now, group)
     session = calendar.session(opens.astimezone(IST).date(), group)
     open_now = calendar.is_open(now, group)

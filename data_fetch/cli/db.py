@@ -10,7 +10,7 @@ from data_fetch.cli.shared.output import emit, json_option, print_out
 from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.runtime.database_setup import set_up
 from data_fetch.runtime.settings import process_settings
-from data_fetch.storage.database import migrations
+from data_fetch.storage.database import revisions
 from data_fetch.storage.database.engine import engine_for, redacted
 from data_fetch.storage.merge import Watcher
 from data_fetch.storage.merge import merge as merge_stores
@@ -51,7 +51,7 @@ def upgrade(as_json: bool) -> None:
 def current(as_json: bool) -> None:
     """Show which schema revision the configured store has, and which is needed."""
     url = process_settings().store_url
-    revision, head = _revision(url), migrations.head()
+    revision, head = _revision(url), revisions.head()
     up_to_date = revision == head
     if as_json:
         found = {"store": redacted(url), "revision": revision, "head": head}
@@ -104,6 +104,6 @@ def _revision(url: str) -> str | None:
         file = engine.url.database if engine.dialect.name == "sqlite" else None
         if file is not None and not Path(file).is_file():
             return None
-        return migrations.current(engine)
+        return revisions.current(engine)
     finally:
         engine.dispose()

@@ -69,6 +69,9 @@ class _RunningClock(ABC):
     def was_set_back(self, before: datetime, now: datetime) -> bool:
         return before - now > max(SMALL_STEP, timedelta(seconds=SMALL_STEP_SECONDS * self.speed))
 
+    def elapsed_in(self, real: timedelta) -> timedelta:
+        return real * self.speed
+
     def hold(self) -> _FreeHold:
         return FREE_HOLD
 
@@ -146,6 +149,9 @@ class VirtualClock:
 
     def was_set_back(self, before: datetime, now: datetime) -> bool:
         return False
+
+    def elapsed_in(self, real: timedelta) -> timedelta:
+        return real
 
     def hold(self) -> _VirtualHold:
         with self._changed:

@@ -38,10 +38,12 @@ from data_fetch.core.failures import FailureKind
 class DataFetchError(Exception):
     """Base class of all errors of this package. *hint* says what to do about it.
 
-    *kind* classifies the error as the failure of a request to a provider.
+    *kind* classifies the error as the failure of a request to a provider, *requests* counts those
+    that were sent before work ended with it.
     """
 
     kind: FailureKind = FailureKind.REFUSED
+    requests: int = 0
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(f"{message}. {hint}" if hint else message)

@@ -50,6 +50,9 @@ class Clock(Protocol):
         """Whether a clock that read *before* and then *now* was set back, and not just corrected
         by some seconds."""
 
+    def elapsed_in(self, real: timedelta) -> timedelta:
+        """How much time passes on this clock while *real* time passes."""
+
     def hold(self) -> Hold:
         """Stop the time of a virtual clock until the hold is released."""
 

@@ -108,7 +108,14 @@ class SyncRun:
             "failed": {"count": requested, "reasons": {problem.message: requested}},
             "failure_kinds": {problem.kind.value: requested},
         }
-        return self.finish(at, outcome, requested=requested, error=str(problem), details=details)
+        return self.finish(
+            at,
+            outcome,
+            requested=requested,
+            requests=problem.requests,
+            error=str(problem),
+            details=details,
+        )
 
 
 def log_facts(run: SyncRun) -> dict[str, object]:

@@ -12,9 +12,8 @@ from pathlib import Path
 import orjson
 from filelock import FileLock
 
-from data_fetch.core.errors import Unreachable, WrongWorld
+from data_fetch.paper_exchange.addresses import address_file, published, reachable
 from data_fetch.paper_exchange.exchange import PaperExchange
-from data_fetch.sources.paper_clock import fetch_paper_clock
 
 
 @contextmanager
@@ -24,10 +23,10 @@ def serving_exchange(folder: Path, start: Callable[[], PaperExchange]) -> Iterat
     Starts an exchange and publishes its address, unless a published one is reachable.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    address = _address_file(folder)
+    address = address_file(folder)
     # Locked until the address is published, so that only one of two processes starts one.
     with FileLock(address.with_suffix(".lock")) as lock:
-        url = _reachable(address)
+        url = reachable(address)
         if url is not None:
             lock.release()
             yield url
@@ -44,7 +43,7 @@ def serving_exchange(folder: Path, start: Callable[[], PaperExchange]) -> Iterat
 @contextmanager
 def any_exchange(folder: Path, start: Callable[[], PaperExchange]) -> Iterator[str]:
     """The address of the exchange that serves *folder*, else of a private one."""
-    url = _reachable(_address_file(folder))
+    url = reachable(address_file(folder))
     if url is not None:
         yield url
         return
@@ -52,32 +51,7 @@ def any_exchange(folder: Path, start: Callable[[], PaperExchange]) -> Iterator[s
         yield exchange.url
 
 
-def _address_file(folder: Path) -> Path:
-    return folder / "paper_exchange.json"
-
-
 def _unpublish(address: Path, url: str) -> None:
     """Remove our address, unless another process has published its own since."""
-    if _published(address) == url:
+    if published(address) == url:
         address.unlink(missing_ok=True)
-
-
-def _reachable(address: Path) -> str | None:
-    """The published address, if a paper exchange is reachable there."""
-    url = _published(address)
-    if url is None:
-        return None
-    try:
-        fetch_paper_clock(url)
-    except (Unreachable, WrongWorld):
-        # Gone, and another program may have its port.
-        return None
-    return url
-
-
-def _published(address: Path) -> str | None:
-    try:
-        url: str = orjson.loads(address.read_bytes())["url"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return url

@@ -187,7 +187,8 @@ def chain_history(
     settings, wanted = settings or process_settings(), period(first, last)
     expires = None if expiry is None else date_of(expiry)
     symbol = underlying.upper()
-    with store_of(settings) as store, clock_of(settings) as clock, store.reading() as connection:
+    clock = clock_of(settings)
+    with store_of(settings) as store, store.reading() as connection:
         stored = _stored_expiries(store, connection, symbol, expires)
         columns: Columns = history.summaries(
             connection, symbol, expires, wanted.begin, wanted.end, of
@@ -230,7 +231,8 @@ def leg_history(
     expires, price = date_of(expiry), _strike(strike)
     side = OptionType(one_of(option_type.upper(), [*OptionType], "option type"))
     symbol = underlying.upper()
-    with store_of(settings) as store, clock_of(settings) as clock, store.reading() as connection:
+    clock = clock_of(settings)
+    with store_of(settings) as store, store.reading() as connection:
         _stored_expiries(store, connection, symbol, expires)
         columns: Columns = history.legs(
             connection, symbol, expires, price, side, wanted.begin, wanted.end, of

@@ -131,7 +131,8 @@ def chain(
     convert = form_named(form)
     settings, instant_of = settings or process_settings(), instant(at)
     expires = None if expiry is None else date_of(expiry)
-    with store_of(settings) as store, clock_of(settings) as clock:
+    clock = clock_of(settings)
+    with store_of(settings) as store:
         found = snapshot_of(ChainStore(store), underlying, expires, instant_of, source)
         as_of = instant_of or clock.now()
     head, numbers = found.head, found.summary.priced.numbers

@@ -90,7 +90,8 @@ def instruments(
     expires = None if expiry is None else date_of(expiry)
     of = instruments_table.c
     query = select(*(of[name] for name in COLUMNS)).order_by(of.symbol, of.instrument_key)
-    with store_of(settings) as store, clock_of(settings) as clock, store.reading() as connection:
+    clock = clock_of(settings)
+    with store_of(settings) as store, store.reading() as connection:
         if segment is not None:
             query = query.where(of.segment == _segment(connection, segment))
         if expires is not None:

@@ -133,7 +133,8 @@ def freshness(
 
 def freshness_report(settings: Settings, symbols: Sequence[str] = ()) -> FreshnessReport:
     """The report of *symbols*, or of all that are listed. Raises as `freshness` does."""
-    with store_of(settings) as store, clock_of(settings) as clock:
+    clock = clock_of(settings)
+    with store_of(settings) as store:
         calendar, now = calendar_for(settings), clock.now()
         with store.reading() as connection:
             instruments = (

@@ -1,7 +1,7 @@
 """The store of this process, opened to read: its instruments, calendar and clock."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -14,6 +14,7 @@ from data_fetch.core.ports import Clock
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.runtime.calendars import calendar_for
+from data_fetch.runtime.paper_market import market_clock
 from data_fetch.runtime.stores import named_instruments, store_to_look_at
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
 from data_fetch.storage.database.store import Store
@@ -47,17 +48,11 @@ def store_of(settings: Settings) -> Iterator[Store]:
         store.close()
 
 
-@contextmanager
-def clock_of(settings: Settings) -> Iterator[Clock]:
+def clock_of(settings: Settings) -> Clock:
     """The system's clock; in the paper world the paper market's."""
     if settings.world is not World.PAPER:
-        yield SystemClock()
-        return
-    # The exchange and its HTTP server take a second to load, which live stores do not need.
-    from data_fetch.runtime.world import provider_for
-
-    with provider_for(settings) as provider:
-        yield provider.clock
+        return SystemClock()
+    return market_clock(settings, calendar_for(settings))
 
 
 @contextmanager
@@ -67,9 +62,8 @@ def records_for(settings: Settings, symbols: Sequence[str] = ()) -> Iterator[Rec
     Raises SetupError for a symbol that the store does not know, and for a store without
     instruments.
     """
-    with ExitStack() as stack:
-        store = stack.enter_context(store_of(settings))
-        clock = stack.enter_context(clock_of(settings))
+    with store_of(settings) as store:
+        clock = clock_of(settings)
         with store.reading() as connection:
             instruments = (
                 named_instruments(connection, symbols).members

@@ -90,7 +90,8 @@ def runs(
     )
     if job is not None:
         query = query.where(sync_runs.c.job == job)
-    with store_of(settings) as store, clock_of(settings) as clock, store.reading() as connection:
+    clock = clock_of(settings)
+    with store_of(settings) as store, store.reading() as connection:
         found = [run_facts(row) for row in connection.execute(query)]
         if job is not None and not found:
             jobs = connection.scalars(select(sync_runs.c.job).distinct()).all()

@@ -11,8 +11,8 @@ from data_fetch.core.runs import SyncRun
 from data_fetch.runtime.one_off import backfill_for, quotes_for
 from data_fetch.runtime.reporting import SILENT
 from data_fetch.runtime.settings import process_settings
-from data_fetch.services.backfill import BackfillOrder
 from data_fetch.services.backfill_report import BackfillReport
+from data_fetch.services.missing_days import BackfillOrder
 
 
 class SharedLtpService:

@@ -1,45 +1,24 @@
-"""Chooses the store of a process, and selects instruments in it.
+"""Chooses the store of a command, and selects instruments in it."""
 
-When the configured database does not answer, `run` warns and collects into the embedded store
-of the same world. From then on `status` and `doctor` report `degraded`, until everything in that
-store has been merged into the configured one: at the next start, or when the database is back.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 from sqlalchemy import Connection, make_url
 
-from data_fetch.core.errors import DataFetchError, StoreUnreachable
+from data_fetch.core.errors import StoreUnreachable
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.settings import Settings
-from data_fetch.core.timetable import QUOTES
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.instruments.instruments import (
     earliest_listings,
     instruments_named,
     listed_instruments,
 )
-from data_fetch.storage.merge import merge
-from data_fetch.storage.runs import last_due_slot
-from data_fetch.storage.stand_in import StandIn, begin_standing_in, end_standing_in, standing_in
-
-
-@dataclass(frozen=True, slots=True)
-class ChosenStore:
-    """The store to collect into; *degraded* is why it is not the configured one.
-
-    Where rows of the embedded store were brought over, *accounted_until* is the last slot that it
-    had before: between that one and theirs there may be slots without a row.
-    """
-
-    store: Store
-    degraded: str | None = None
-    accounted_until: datetime | None = None
+from data_fetch.storage.stand_in import StandIn, standing_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,39 +41,6 @@ def store_for(settings: Settings) -> Store:
     return open_store(settings.store_url, settings.world)
 
 
-def store_for_run(settings: Settings, report: Callable[[str], None]) -> ChosenStore:
-    """The configured store; the embedded one, with a warning, when it does not answer.
-
-    What the embedded store holds of such a time is merged first. Raises StoreUnreachable where
-    both are the same.
-    """
-    try:
-        store = open_store(settings.store_url, settings.world)
-    except StoreUnreachable as problem:
-        if settings.store_url == settings.embedded_store_url:
-            raise
-        why = f"{problem.message}; collecting into {settings.embedded_store_url} instead"
-        report(f"WARNING: {why}. When the database is back, the rows are brought over.")
-        store = open_store(settings.embedded_store_url, settings.world)
-        begin_standing_in(store, why)
-        return ChosenStore(store, why)
-    accounted_until = None
-    try:
-        accounted_until = _bring_over(settings, store, report)
-    except DataFetchError as problem:
-        report(f"WARNING: the rows are not brought over: {problem} `run` tries again.")
-    return ChosenStore(store, accounted_until=accounted_until)
-
-
-def answers(settings: Settings) -> bool:
-    """Whether the configured store can be used now."""
-    try:
-        open_store(settings.store_url, settings.world).close()
-    except DataFetchError:
-        return False
-    return True
-
-
 def store_to_look_at(settings: Settings) -> Store:
     """The configured store; the embedded one when `run` had to fall back to it."""
     try:
@@ -107,7 +53,7 @@ def store_to_look_at(settings: Settings) -> Store:
 
 def degraded_reason(settings: Settings) -> str | None:
     """Why rows wait in the embedded store, and how many; None when none do."""
-    waiting = _waiting(settings)
+    waiting = waiting_rows(settings)
     if waiting is None:
         return None
     return (
@@ -115,28 +61,14 @@ def degraded_reason(settings: Settings) -> str | None:
     )
 
 
-def _waiting(settings: Settings) -> StandIn | None:
+def waiting_rows(settings: Settings) -> StandIn | None:
+    """The rows of the embedded store that wait to be merged; None when none do."""
     url = settings.embedded_store_url
     file = make_url(url).database or ""
     if settings.store_url == url or not Path(file).is_file():
         return None
     with closing(open_store(url, settings.world)) as store:
         return standing_in(store)
-
-
-def _bring_over(settings: Settings, store: Store, report: Callable[[str], None]) -> datetime | None:
-    """Merge what waits in the embedded store; the last slot that *store* had before."""
-    waiting = _waiting(settings)
-    if waiting is None:
-        return None
-    last_slot = last_due_slot(store, QUOTES, before=datetime.max.replace(tzinfo=UTC))
-    report(f"{waiting.rows:,} rows of {settings.embedded_store_url} are brought over.")
-    if waiting.rows:
-        merge(settings.embedded_store_url, settings.store_url)
-    with closing(open_store(settings.embedded_store_url, settings.world)) as store:
-        end_standing_in(store)
-    report("All rows are brought over.")
-    return last_slot
 
 
 def selection_at(store: Store, universe: Universe, symbols: Sequence[str]) -> Selection:

@@ -11,15 +11,15 @@ from pathlib import Path
 from random import Random
 from urllib.parse import urljoin, urlsplit
 
-from data_fetch.core.clock import IST, SystemClock
+from data_fetch.core.clock import SystemClock
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import Clock
 from data_fetch.core.settings import INSTRUMENTS_URL, NSE_URL, UPSTOX_URL, Settings
 from data_fetch.core.world import World
-from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.shared import any_exchange
 from data_fetch.runtime.calendars import calendar_for
+from data_fetch.runtime.paper_market import own_market_clock
 from data_fetch.runtime.sources import Sources, sources_at
 from data_fetch.sources.instruments.master import InstrumentMaster
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
@@ -164,12 +164,7 @@ def _paper_exchange(
     """The address of the configured exchange, else of the one of this folder."""
 
     def start() -> PaperExchange:
-        clock = PaperMarketClock(
-            calendar,
-            today=SystemClock().now().astimezone(IST).date(),
-            state_file=settings.data_folder / "paper_clock.json",
-        )
-        return exchange_at(settings, clock, calendar)
+        return exchange_at(settings, own_market_clock(settings, calendar), calendar)
 
     if settings.base_url is not None:
         yield settings.base_url

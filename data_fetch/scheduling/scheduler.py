@@ -19,9 +19,9 @@ from data_fetch.runtime.collector import Collector, collector_at, collector_of
 from data_fetch.runtime.context import CollectorContext, context_for
 from data_fetch.runtime.logs import logs_for
 from data_fetch.runtime.reporting import SILENT, ProgressReporter
+from data_fetch.runtime.run_stores import answers, store_for_run
 from data_fetch.runtime.services import universe_at
 from data_fetch.runtime.settings import process_settings
-from data_fetch.runtime.stores import answers, store_for_run
 from data_fetch.runtime.world import paused
 from data_fetch.scheduling.registry import JobRegistry, JobState
 

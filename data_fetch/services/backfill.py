@@ -6,31 +6,24 @@ killed at any point: the next plan has what is still missing, and no day that is
 """
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Event
-from typing import Self
 
 from data_fetch.core.candles.auction_days import placed_for
-from data_fetch.core.candles.candles import CandleInterval, CandleReply, Provenance, expected_spans
+from data_fetch.core.candles.candles import CandleReply, Provenance
 from data_fetch.core.candles.coverage import (
-    REQUESTED_AGAIN,
     DayCoverage,
     Proof,
-    State,
-    needs_request,
     with_failure,
     with_unknown_instrument,
 )
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.request_planner import (
     Budget,
-    Estimate,
-    Need,
     Window,
     estimate,
     plan_windows,
@@ -46,28 +39,26 @@ from data_fetch.core.errors import (
 )
 from data_fetch.core.failures import FailureGroup, FailureKind, first_wait
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.market.calendar import MarketCalendar, Session
+from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import CandleSource, Clock
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
-from data_fetch.core.spans import Spans, common, count
-from data_fetch.services.backfill_report import (
-    BackfillReport,
-    Outage,
-    Progress,
+from data_fetch.services.backfill_report import BackfillReport, Outage, Progress
+from data_fetch.services.backfill_run import (
+    WORKERS,
+    BackfillPlan,
+    BackfillRun,
+    RequestsInFlight,
 )
-from data_fetch.services.clocked_pool import ResultPool
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
 from data_fetch.services.kept_writes import keep_writing
-from data_fetch.services.outage import USUAL_PATIENCE, OutageWatch, Patience, Verdict
-from data_fetch.storage.candles.coverage import UnsettledDays
-from data_fetch.storage.candles.histories import History
-from data_fetch.storage.candles.leases import DayLeases
+from data_fetch.services.missing_days import CLOCKS_DIFFER, BackfillOrder, MissingDays
+from data_fetch.services.outage import USUAL_PATIENCE, Patience, Verdict
+from data_fetch.storage.candles.leases import LASTS, DayLeases
 from data_fetch.storage.candles.repository import CandleRepository
 
 log = logging.getLogger("data_fetch.backfill_service")
 
 BACKFILL = "backfill"
-WORKERS = 8
 # Until days that another run requests are looked at again.
 LOOK_AGAIN = timedelta(seconds=1)
 # A response with so few bad rows is requested again in halves: the days with the bad rows prove
@@ -75,45 +66,10 @@ LOOK_AGAIN = timedelta(seconds=1)
 FEW_BAD_ROWS = 3
 # Failures of an outage: the next run requests their days at once.
 AT_ONCE = timedelta(0)
-# Clock corrections are smaller; a paper market is set back by more.
-CLOCKS_DIFFER = timedelta(minutes=5)
 
 EARLIER = datetime.min.replace(tzinfo=UTC)
 
 Advance = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackfillOrder:
-    """The days to complete: those of *instruments* from *first* to *last*, both included.
-
-    *listed* has the first day of contracts. With *retry_failed* days are requested again before
-    the time of their next attempt.
-    """
-
-    instruments: Sequence[Instrument]
-    interval: CandleInterval
-    first: date
-    last: date
-    retry_failed: bool = False
-    listed: Mapping[str, date] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackfillPlan:
-    """The requests that an order needs now, and their cost.
-
-    It is as of *made_at*. *held_back* days are incomplete too, but are not requested before
-    *next_attempt*. The hours of *provisional_sessions* are not reviewed.
-    """
-
-    made_at: datetime
-    order: BackfillOrder
-    windows: Sequence[Window]
-    estimate: Estimate
-    held_back: int
-    next_attempt: datetime | None
-    provisional_sessions: Sequence[date]
 
 
 def no_progress(_: Progress) -> None:
@@ -140,6 +96,7 @@ class BackfillService:
         self._source = source
         self._source_name = source_name
         self._repository = repository
+        self._missing = MissingDays(repository, calendar, clock)
         self._calendar = calendar
         self._clock = clock
         self._limits = limits
@@ -152,9 +109,9 @@ class BackfillService:
 
         Sends nothing. Raises CalendarUnknown when the order begins before the calendar.
         """
-        expectation = self._expectation(order)
+        expectation = self._missing.expectation(order)
         now = expectation.now
-        needs, waiting = self._needs(order, expectation)
+        needs, waiting = self._missing.needs(order, expectation)
         planned = plan_windows(needs, order.interval, expectation.today, self._source.endpoint_for)
         return BackfillPlan(
             made_at=now,
@@ -178,8 +135,8 @@ class BackfillService:
         Continues the run *begun*, if given. The report has the problem that stopped it, if one
         did. Raises what the store raises.
         """
-        run = _Run(plan, begun or SyncRun.begin(job, self._clock.now()), self._patience)
-        leases = self._repository.leases(run.run_id)
+        run = BackfillRun(plan, begun or SyncRun.begin(job, self._clock.now()), self._patience)
+        leases = self._repository.leases(run.run_id, self._clock.elapsed_in(LASTS))
         try:
             self._send_all(run, leases, advance)
         finally:
@@ -200,20 +157,11 @@ class BackfillService:
 
     def missed_minutes(self, order: BackfillOrder) -> int:
         """How many minutes (days, for the interval `day`) of *order* are still to be fetched."""
-        return sum(day.missed for day in self._missing_days(order, self._expectation(order)))
+        return self._missing.missed_minutes(order)
 
     def unexplained_minutes(self, order: BackfillOrder) -> int:
         """How many minutes of *order* are due, have no candle and were never requested."""
-        first, last = order.first, order.last
-        found = self._repository.histories(order.instruments, order.interval, first, last)
-        expectation = replace(self._expectation(order), periods=found.periods)
-        ledger = self._repository.unsettled(found.keys, order.interval, first, last)
-        return sum(
-            day.minutes(State.MISSED)
-            for instrument in self._repository.with_auction_history(found.instruments)
-            for day in expectation.days(instrument, order.interval, first, last, ledger.days)
-            if day.last_attempt is None and (day.instrument_key, day.day) not in ledger.settled
-        )
+        return self._missing.unexplained_minutes(order)
 
     def prove_no_trades(self, instruments: Sequence[Instrument], job: str = BACKFILL) -> SyncRun:
         """Mark the minutes of today that stored quotes prove to be without trades.
@@ -231,9 +179,6 @@ class BackfillService:
         keep_writing(partial(prove, trading, begun, expectation), self._clock)
         return begun
 
-    def _expectation(self, order: BackfillOrder) -> Expectation:
-        return Expectation(self._calendar, self._clock.now(), order.listed)
-
     def _budgets(self) -> dict[str, Budget]:
         """The requests allowed now. Live quotes and candles have rate windows of their own."""
         return {
@@ -241,63 +186,22 @@ class BackfillService:
             for api in sorted({endpoint.api for endpoint in self._source.endpoints})
         }
 
-    def _needs(
-        self, order: BackfillOrder, expectation: Expectation
-    ) -> tuple[list[Need], list[datetime]]:
-        """The days of *order* to request now, and when the others are to be requested again."""
-        needs: list[Need] = []
-        waiting: list[datetime] = []
-        for day in self._missing_days(order, expectation):
-            if day.next_attempt and day.next_attempt > expectation.now and not order.retry_failed:
-                if day.expected:
-                    waiting.append(day.next_attempt)
-            else:
-                needs.append(day.need)
-        return needs, waiting
-
-    def _missing_days(
-        self, order: BackfillOrder, expectation: Expectation
-    ) -> Iterator["_MissingDay"]:
-        """The days that a request could improve, by the ledger and the time of day."""
-        found = self._repository.histories(
-            order.instruments, order.interval, order.first, order.last
-        )
-        expectation = replace(expectation, periods=found.periods)
-        ledger = self._repository.unsettled(found.keys, order.interval, order.first, order.last)
-        for one in self._repository.with_auction_history(found.instruments):
-            for session in expectation.sessions(one, order.first, order.last):
-                yield from _missing_day(ledger, expectation, order.interval, one, session)
-        for history in found.of:
-            yield from self._doubtful_days(order, ledger, history)
-
-    def _doubtful_days(
-        self, order: BackfillOrder, ledger: UnsettledDays, history: History
-    ) -> Iterator["_MissingDay"]:
-        """Days of a former key without candles: the next key's history may reach back to them."""
-        expectation = self._expectation(order)
-        for period, successor in history.former_periods:
-            for session in expectation.sessions(successor, period.first, period.last):
-                if ledger.has_candles(period.instrument_key, session.day):
-                    continue
-                for day in _missing_day(ledger, expectation, order.interval, successor, session):
-                    yield replace(day, missed_spans=(), expected=False)
-
     def _over(self, report: BackfillReport) -> bool:
         return self._stop.is_set() or report.stopped_by is not None
 
-    def _judge(self, run: "_Run") -> None:
+    def _judge(self, run: BackfillRun) -> None:
         """Count what is missing of the order: what was due as of its plan, and what became due."""
         order, made_at = run.plan.order, run.plan.made_at
         as_of_plan = Expectation(self._calendar, made_at, order.listed)
-        for day in self._missing_days(order, self._expectation(order)):
+        for day in self._missing.days(order, self._missing.expectation(order)):
             session = as_of_plan.session(day.need.instrument, day.need.day)
             in_order = day.missed_before(as_of_plan.due(session, order.interval))
             run.report.missed += in_order
             run.report.became_due += day.missed - in_order
 
-    def _send_all(self, run: "_Run", leases: DayLeases, advance: Advance) -> None:
+    def _send_all(self, run: BackfillRun, leases: DayLeases, advance: Advance) -> None:
         """Send the requests of *run* until none is left, or it is over."""
-        with rarely_collecting_garbage(), _InFlight(self._source, self._clock) as in_flight:
+        with rarely_collecting_garbage(), RequestsInFlight(self._source, self._clock) as in_flight:
             while in_flight or (run.unfinished and not self._over(run.report)):
                 leases.renew(self._clock.now())
                 if not in_flight and run.watch.aside and not self._waited_out(run, advance):
@@ -315,7 +219,7 @@ class BackfillService:
                 if self._over(run.report):
                     in_flight.cancel()
 
-    def _send(self, run: "_Run", leases: DayLeases, in_flight: "_InFlight") -> None:
+    def _send(self, run: BackfillRun, leases: DayLeases, in_flight: RequestsInFlight) -> None:
         """Send as many windows as may be under way; during an outage one, else all workers'."""
         refused: list[Window] = []
         probing = bool(run.watch.aside)
@@ -339,7 +243,7 @@ class BackfillService:
         if refused and not in_flight and not self._over(run.report):
             self._clock.wait(self._clock.now() + LOOK_AGAIN, self._stop)
 
-    def _take(self, run: "_Run", window: Window, reply: CandleReply) -> Sequence[Window]:
+    def _take(self, run: BackfillRun, window: Window, reply: CandleReply) -> Sequence[Window]:
         """Store *reply*; return the windows to request at once, instead of or because of it."""
         run.report.requests += reply.requests
         problem = reply.problem
@@ -361,13 +265,13 @@ class BackfillService:
         self._finish(run, window, reply)
         return ()
 
-    def _follow(self, run: "_Run", verdict: Verdict[Window, CandleReply]) -> None:
+    def _follow(self, run: BackfillRun, verdict: Verdict[Window, CandleReply]) -> None:
         """Send requests again after the others; record the failures that are their own."""
         run.queue.extend(verdict.again)
         for window, reply in verdict.own:
             self._finish(run, window, reply)
 
-    def _waited_out(self, run: "_Run", advance: Advance) -> bool:
+    def _waited_out(self, run: BackfillRun, advance: Advance) -> bool:
         """Wait before the next attempt of an outage; false when it lasts too long, or on a stop.
 
         What an outage failed is requested again at once by the next run; what failed on its own
@@ -393,14 +297,14 @@ class BackfillService:
         return False
 
     def _finish(
-        self, run: "_Run", window: Window, reply: CandleReply, wait: timedelta | None = None
+        self, run: BackfillRun, window: Window, reply: CandleReply, wait: timedelta | None = None
     ) -> None:
         """Store *reply*, the last one about *window* in this run."""
         if not reply.complete:
             run.report.failed(*_failure(reply), window)
         self._record(run, window, reply, wait)
 
-    def _was_requested_elsewhere(self, run: "_Run", window: Window) -> bool:
+    def _was_requested_elsewhere(self, run: BackfillRun, window: Window) -> bool:
         """Whether another run has requested what *window* was planned for."""
         order, made_at = run.plan.order, run.plan.made_at
         # A response may have been received before the plan, and recorded after it.
@@ -408,12 +312,12 @@ class BackfillService:
         if not attempts:
             return False
         own = replace(order, instruments=[window.instrument], first=window.first, last=window.last)
-        needs, _ = self._needs(own, self._expectation(order))
+        needs, _ = self._missing.needs(own, self._missing.expectation(order))
         key = window.instrument.instrument_key
         days = [need.day for need in needs if need.instrument.instrument_key == key]
         return all(attempts.get(day, EARLIER) > made_at for day in days)
 
-    def _drop_unknown(self, run: "_Run") -> None:
+    def _drop_unknown(self, run: BackfillRun) -> None:
         """Drop the other windows of instruments that the provider does not know."""
         for window in [w for w in run.queue if w.instrument.instrument_key in run.unknown]:
             run.queue.remove(window)
@@ -421,7 +325,7 @@ class BackfillService:
             self._record(run, window, reply)
 
     def _record(
-        self, run: "_Run", window: Window, reply: CandleReply, wait: timedelta | None = None
+        self, run: BackfillRun, window: Window, reply: CandleReply, wait: timedelta | None = None
     ) -> None:
         """Store one response, with the ledger and the run's audit row, in one transaction.
 
@@ -488,163 +392,9 @@ class BackfillService:
         return partial(with_failure, error=error, at=reply.received_at, first_wait=wait)
 
 
-@dataclass(frozen=True, slots=True)
-class _MissingDay:
-    """A day that a request could improve; its *missed_spans* are to be fetched.
-
-    Nothing is *expected* of a day before the first candle.
-    """
-
-    need: Need
-    missed_spans: Spans
-    expected: bool
-    next_attempt: datetime | None
-
-    @property
-    def missed(self) -> int:
-        return count(self.missed_spans)
-
-    def missed_before(self, due: int) -> int:
-        """How many of the missed minutes begin before the minute *due*."""
-        return (
-            count(common(self.missed_spans, ((self.missed_spans[0][0], due),)))
-            if self.missed_spans
-            else 0
-        )
-
-
-class _InFlight:
-    """Requests under way, each on a thread of its own; on leaving, all have been answered."""
-
-    def __init__(self, source: CandleSource, clock: Clock) -> None:
-        self._source = source
-        self._cancelled = Event()
-        self._pool = ResultPool[tuple[Window, CandleReply]](clock, WORKERS, "candles")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.cancel()
-        self._pool.close()
-
-    def __len__(self) -> int:
-        return len(self._pool)
-
-    def send(self, window: Window) -> None:
-        self._pool.submit(self._request, window)
-
-    def replies(self) -> list[tuple[Window, CandleReply]]:
-        """The next replies; none after a short wait, so that the caller can look around."""
-        return self._pool.results()
-
-    def cancel(self) -> None:
-        """Drop the requests that still wait for the rate limits."""
-        self._cancelled.set()
-
-    def _request(self, window: Window) -> tuple[Window, CandleReply]:
-        return window, self._source.candles(window, self._cancelled)
-
-
-class _Run:
-    """A run in progress: its report so far, its audit row, and what is still to be sent."""
-
-    def __init__(self, plan: BackfillPlan, begun: SyncRun, patience: Patience) -> None:
-        self.plan = plan
-        self.begun = begun
-        self.run_id = begun.run_id
-        self.report = BackfillReport(run_id=begun.run_id, windows=len(plan.windows))
-        self.queue = deque(plan.windows)
-        self.watch = OutageWatch[Window, CandleReply](patience)
-        self.unknown: dict[str, CandleReply] = {}
-
-    @property
-    def unfinished(self) -> bool:
-        return bool(self.queue or self.watch.aside)
-
-    def count(self, window: Window, reply: CandleReply, outside: Mapping[date, int]) -> None:
-        """Add one reply to the report."""
-        self.report.count(reply, outside)
-        if reply.rejected_rows or outside:
-            log.warning(
-                "rows_rejected",
-                extra={
-                    "symbol": window.instrument.symbol,
-                    "reasons": dict(reply.rejected_rows),
-                    "outside_sessions": {str(day): rows for day, rows in outside.items()},
-                },
-            )
-
-    def progress(self, outage: Outage | None = None) -> Progress:
-        report = self.report
-        return Progress(
-            windows=report.windows, done=report.done, candles=report.candles, outage=outage
-        )
-
-    def row(self, now: datetime, outcome: Outcome, error: str | None) -> SyncRun:
-        """The audit row as of *now*."""
-        report = self.report
-        return self.begun.finish(
-            now,
-            outcome,
-            requested=report.windows,
-            stored=report.candles,
-            absent=report.failures[FailureGroup.EMPTY],
-            quarantined=report.failures[FailureGroup.UNKNOWN_INSTRUMENT],
-            rejected=report.rejected,
-            requests=report.requests,
-            error=error,
-            details=report.facts(),
-        )
-
-
 def _has_few_bad_rows(reply: CandleReply) -> bool:
     bad = sum(reply.rejected_rows.values())
     return reply.problem is None and 0 < bad <= min(FEW_BAD_ROWS, len(reply.block))
-
-
-def _missing_day(
-    ledger: UnsettledDays,
-    expectation: Expectation,
-    interval: CandleInterval,
-    instrument: Instrument,
-    session: Session,
-) -> Iterator[_MissingDay]:
-    """The day of *session*, if a request could improve it."""
-    length = _length(session, interval)
-    place = (instrument.instrument_key, session.day)
-    known = ledger.days.get(place)
-    if ledger.settled.get(place) == length:
-        return
-    if known is None and session.day < expectation.today:
-        # Never requested, as years of days are: the ledger has no row to look at.
-        need = Need(instrument, session.day, length)
-        spans = expected_spans(session, interval)
-        yield _MissingDay(need, spans, expected=True, next_attempt=None)
-        return
-    day = expectation.day(instrument.instrument_key, interval, session, known)
-    if needs_request(day, expectation.today):
-        yield _MissingDay(
-            Need(instrument, session.day, _missing_minutes(day)),
-            day.spans(State.MISSED),
-            expected=bool(day.expected),
-            next_attempt=_waiting(day, expectation.now),
-        )
-
-
-def _missing_minutes(known: DayCoverage) -> int:
-    """How many minutes of a day a request is for."""
-    return known.minutes(*REQUESTED_AGAIN) or count(known.provisional)
-
-
-def _waiting(known: DayCoverage, now: datetime) -> datetime | None:
-    """The next attempt; None when the last one is later than now: the clock was set back."""
-    set_back = known.last_attempt is not None and known.last_attempt > now + CLOCKS_DIFFER
-    return None if set_back else known.next_attempt
-
-
-def _length(session: Session, interval: CandleInterval) -> int:
-    return session.expected_minutes if interval is CandleInterval.MINUTE else 1
 
 
 def _stops_everything(problem: DataFetchError | None, window: Window) -> bool:

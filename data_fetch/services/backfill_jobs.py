@@ -14,8 +14,9 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.timetable import COVERAGE, DAILY, FINALISE, WEEKLY, Job, Timetable
-from data_fetch.services.backfill import BackfillOrder, BackfillService
+from data_fetch.services.backfill import BackfillService
 from data_fetch.services.backfill_report import BackfillReport
+from data_fetch.services.missing_days import BackfillOrder
 from data_fetch.services.recurring import RecurringService
 
 # How many days each job completes, today included.

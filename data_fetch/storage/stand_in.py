@@ -8,13 +8,18 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, func, select
 
-from data_fetch.storage.chains.rows import receipts
 from data_fetch.storage.database.store import Store, meta
-from data_fetch.storage.database.tables import CandleRow, LtpData, SyncRunRow, table
+from data_fetch.storage.database.tables import (
+    CandleRow,
+    ChainReceiptRow,
+    LtpData,
+    SyncRunRow,
+    table,
+)
 from data_fetch.storage.database.upsert import upsert
 
 STANDS_IN = "stands_in_because"
-COUNTED = (table(LtpData), table(CandleRow), table(SyncRunRow), receipts)
+COUNTED = (table(LtpData), table(CandleRow), table(SyncRunRow), table(ChainReceiptRow))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from servers import DatabaseCopies
 from sqlalchemy import select
 
 from data_fetch.core.world import World
-from data_fetch.services.backfill import WORKERS
+from data_fetch.services.backfill_run import WORKERS
 from data_fetch.storage.database.store import open_store
 from data_fetch.storage.database.tables import (
     Base,
@@ -42,14 +42,12 @@ SPAN = ("--from", "2026-02-01", "--to", YESTERDAY)
 
 
 @pytest.fixture
-def exchange(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """After yesterday's close; thirty times as fast as a real one, or as a test needs it."""
+def exchange(tmp_path: Path) -> Iterator[str]:
+    """After yesterday's close; thirty times as fast as a real one."""
     folder = tmp_path / "exchange"
     folder.mkdir()
     quiet = ("--illiquid", "0.4", "--quiet", "left-out")
-    with paper_exchange(
-        folder, f"{YESTERDAY}T15:45:00", getattr(request, "param", 30), *quiet
-    ) as url:
+    with paper_exchange(folder, f"{YESTERDAY}T15:45:00", 30, *quiet) as url:
         yield url
 
 
@@ -171,8 +169,6 @@ def test_killed_again_and_again_it_ends_as_an_undisturbed_run(
 
 
 @pytest.mark.long
-# Leases last two minutes of the market; on a busy machine they must not end in between.
-@pytest.mark.parametrize("exchange", [8], indirect=True)
 def test_two_side_by_side_send_each_request_once(desks: list[Desk], exchange: str) -> None:
     alone, shared = desks
     before = requests_that_came(exchange)

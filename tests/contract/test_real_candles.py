@@ -34,8 +34,9 @@ from data_fetch.core.market.calendar import LocalOverride, MarketCalendar
 from data_fetch.core.market.table import parse_override
 from data_fetch.core.runs import Outcome
 from data_fetch.core.world import World
-from data_fetch.services.backfill import BackfillOrder, BackfillService
+from data_fetch.services.backfill import BackfillService
 from data_fetch.services.backfill_report import BackfillReport
+from data_fetch.services.missing_days import BackfillOrder
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi

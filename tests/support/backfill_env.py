@@ -23,8 +23,9 @@ from data_fetch.core.market.members import Members
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.upstox.candles import Quiet
-from data_fetch.services.backfill import BackfillOrder, BackfillService
+from data_fetch.services.backfill import BackfillService
 from data_fetch.services.backfill_report import BackfillReport
+from data_fetch.services.missing_days import BackfillOrder
 from data_fetch.services.outage import Patience
 from data_fetch.services.quotes import LtpService
 from data_fetch.sources.transport.pacing import Pacer

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import urllib3
 from sqlalchemy import func, select
+from watcher import Watcher
 
 from data_fetch.archive.raw_responses import RawResponseStore
 from data_fetch.core.clock import VirtualClock
@@ -40,25 +41,6 @@ from data_fetch.storage.instruments.instruments import instruments_named, save_m
 
 CALENDAR = MarketCalendar.reviewed()
 SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE", "M&M")
-
-
-@dataclass
-class Remarks:
-    """Keeps the messages for people."""
-
-    messages: list[str]
-
-    def message(self, text: str) -> None:
-        self.messages.append(text)
-
-    def started(self, start: object) -> None:
-        return None
-
-    def slot(self, run: object, quotes: object) -> None:
-        return None
-
-    def polled(self, poll: object) -> None:
-        return None
 
 
 @dataclass
@@ -190,7 +172,7 @@ def chain_env(
             store=store,
             guard=None,
             stop=stop or Event(),
-            reporter=Remarks(remarks),
+            reporter=Watcher(remarks),
         )
         yield ChainEnv(exchange, clock, store, api, context, symbols, remarks)
     hold.release()

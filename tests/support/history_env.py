@@ -20,8 +20,9 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import OTHER_STOCK, MarketCalendar
 from data_fetch.core.world import World
 from data_fetch.runtime.stores import Selection, selection_of
-from data_fetch.services.backfill import BackfillOrder, BackfillService
+from data_fetch.services.backfill import BackfillService
 from data_fetch.services.backfill_report import BackfillReport
+from data_fetch.services.missing_days import BackfillOrder
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.storage.candles.coverage import load_days

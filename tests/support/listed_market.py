@@ -26,7 +26,9 @@ from data_fetch.core.market.calendar import MarketCalendar, group_of
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.runtime.stores import named_instruments, selection_of
-from data_fetch.services.backfill import BackfillOrder, BackfillReport, BackfillService
+from data_fetch.services.backfill import BackfillService
+from data_fetch.services.backfill_report import BackfillReport
+from data_fetch.services.missing_days import BackfillOrder
 from data_fetch.sources.upstox.candle_endpoints import EXPIRED, UpstoxCandleEndpoints
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.storage.candles.repository import CandleRepository

@@ -23,7 +23,7 @@ from psycopg2 import sql
 from sqlalchemy import make_url
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from data_fetch.storage.database.migrations import head
+from data_fetch.storage.database.revisions import head
 
 Way = Callable[[], AbstractContextManager[str] | None]
 

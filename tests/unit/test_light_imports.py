@@ -7,8 +7,9 @@ import pytest
 
 COLLECTING = {
     "aiohttp",
+    "alembic",
     "upstox_client",
-    "data_fetch.paper_exchange",
+    "data_fetch.paper_exchange.exchange",
     "data_fetch.runtime.collector",
     "data_fetch.runtime.world",
     "data_fetch.services.backfill",
@@ -43,6 +44,11 @@ def loaded(module: str) -> set[str]:
 @pytest.mark.parametrize("command", READING)
 def test_a_command_that_reads_does_not_load_the_collector(command: str) -> None:
     assert loaded(f"data_fetch.cli.{command}").isdisjoint(COLLECTING | TABLES)
+
+
+@pytest.mark.parametrize("command", ["coverage", "gaps"])
+def test_a_query_of_the_ledger_loads_no_arrays(command: str) -> None:
+    assert "numpy" not in loaded(f"data_fetch.cli.{command}")
 
 
 def test_the_reading_package_loads_a_function_only_when_it_is_used() -> None:

@@ -172,6 +172,7 @@ class _Call(Generic[R]):
     def result(self, keys: Sequence[str], quarantined: Sequence[str]) -> BatchResult[R]:
         """The records and the keys without one, in the order of *keys*."""
         if self._error is not None and not self._responded:
+            self._error.requests = self._context.requests
             raise self._error
         unknown = {*self.unknown, *quarantined}
         records = {row.instrument_key: row for batch in self._parsed for row in batch.records}

@@ -242,7 +242,7 @@ def closed_days(scope: CoverageQuery, ledger: LedgerRows) -> list[LedgerKey]:
 
 
 def _agrees(one: CountedDay, row: Row[Any] | None) -> bool:
-    """Whether nothing is wrong with a day as far as counts can tell."""
+    """Whether the counts of a day show nothing wrong."""
     minutes, tally, tail = one.place.trading.minutes, one.tally, one.tail
     if row is None:
         return not (tally.rows or tail.rows)

@@ -16,7 +16,7 @@ from data_fetch.storage.database.store import Guard, Store
 from data_fetch.storage.database.tables import CandleLeaseRow, table
 
 LASTS = timedelta(seconds=120)
-RENEW_AFTER = timedelta(seconds=15)
+RENEWALS = 8
 # The clocks of two computers differ by less.
 CLOCKS_DIFFER = timedelta(minutes=5)
 # An arbitrary number, unique among the advisory locks of a database.
@@ -26,11 +26,17 @@ leases = table(CandleLeaseRow)
 
 
 class DayLeases:
-    """The leases of one run. With a *guard* every write is checked against it."""
+    """The leases of one run, each of which lasts *lasts* unless it is renewed.
 
-    def __init__(self, store: Store, run_id: str, guard: Guard | None = None) -> None:
+    With a *guard* every write is checked against it.
+    """
+
+    def __init__(
+        self, store: Store, run_id: str, lasts: timedelta, guard: Guard | None = None
+    ) -> None:
         self._store = store
         self._run_id = run_id
+        self._lasts = lasts
         self._guard = guard
         self._renewed: datetime | None = None
 
@@ -41,18 +47,20 @@ class DayLeases:
         """
         with self._store.writing(self._guard) as connection:
             wait_for_turn(connection, LEASE_LOCK)
-            connection.execute(delete(leases).where(_expired(now)))
+            connection.execute(delete(leases).where(self._expired(now)))
             self._renewed = self._renewed or now
             return [self._take(connection, days, now) for days in wanted]
 
     def renew(self, now: datetime) -> None:
         """Keep all leases of this run, if it is time."""
-        if self._renewed is None or self._renewed <= now < self._renewed + RENEW_AFTER:
+        if self._renewed is None:
+            return
+        if self._renewed <= now < self._renewed + self._lasts / RENEWALS:
             return
         self._renewed = now
         with self._store.writing(self._guard) as connection:
             own = leases.c.run_id == self._run_id
-            connection.execute(update(leases).where(own).values(expires_at=now + LASTS))
+            connection.execute(update(leases).where(own).values(expires_at=now + self._lasts))
 
     def release_all(self) -> None:
         """Give up every lease of this run."""
@@ -86,10 +94,15 @@ class DayLeases:
                 interval=days.interval.value,
                 first_day=days.first,
                 last_day=days.last,
-                expires_at=now + LASTS,
+                expires_at=now + self._lasts,
             )
         )
         return True
+
+    def _expired(self, now: datetime) -> ColumnElement[bool]:
+        """Too old, or from before the clock was set back."""
+        latest = now + self._lasts + CLOCKS_DIFFER
+        return or_(leases.c.expires_at <= now, leases.c.expires_at > latest)
 
 
 def last_attempts(
@@ -103,8 +116,3 @@ def last_attempts(
         coverage_table.c.last_attempt >= since,
     )
     return {row.trading_date: row.last_attempt for row in connection.execute(query)}
-
-
-def _expired(now: datetime) -> ColumnElement[bool]:
-    """Too old, or from before the clock was set back."""
-    return or_(leases.c.expires_at <= now, leases.c.expires_at > now + LASTS + CLOCKS_DIFFER)

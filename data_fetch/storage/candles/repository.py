@@ -6,7 +6,7 @@ that was killed has a row with what it stored, marked incomplete.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -57,7 +57,7 @@ from data_fetch.storage.candles.coverage import (
 )
 from data_fetch.storage.candles.evidence import StandingFeed, StoredEvidence
 from data_fetch.storage.candles.histories import Histories, follow_first_candle, histories
-from data_fetch.storage.candles.leases import DayLeases, last_attempts
+from data_fetch.storage.candles.leases import LASTS, DayLeases, last_attempts
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.instruments.auction import save_auction_days, with_auction_history
 from data_fetch.storage.instruments.instruments import is_listed
@@ -111,9 +111,9 @@ class CandleRepository:
             settled = settled_lengths(connection, instrument_keys, interval, first, last)
         return UnsettledDays(days, settled)
 
-    def leases(self, run_id: str) -> DayLeases:
+    def leases(self, run_id: str, lasts: timedelta = LASTS) -> DayLeases:
         """The days that a run requests, so that no other run requests them as well."""
-        return DayLeases(self._store, run_id, self._guard)
+        return DayLeases(self._store, run_id, lasts, self._guard)
 
     def last_attempts(self, days: InstrumentDays, since: datetime) -> dict[date, datetime]:
         """The last request for each date among *days*, where it was recorded at *since* or

@@ -13,7 +13,7 @@ from data_fetch.cli.main import main
 from data_fetch.core.errors import SetupError, StoreUnreachable
 from data_fetch.core.world import World
 from data_fetch.runtime.database_setup import postgres_config
-from data_fetch.storage.database import migrations
+from data_fetch.storage.database import revisions
 from data_fetch.storage.database.engine import engine_for
 from data_fetch.storage.database.store import open_store
 
@@ -60,7 +60,7 @@ def drop(connect_to: str, name: str) -> None:
 
 
 def test_upgrade_makes_the_embedded_store_where_one_stands(run: Run, tmp_path: Path) -> None:
-    head = migrations.head()
+    head = revisions.head()
 
     assert run("upgrade")["to"] == head
     assert (tmp_path / "data" / "paper.db").is_file()
@@ -84,7 +84,7 @@ def test_upgrade_creates_the_postgresql_database_too(
 
     done = run("upgrade")
 
-    assert (done["created"], done["from"], done["to"]) == (True, None, migrations.head())
+    assert (done["created"], done["from"], done["to"]) == (True, None, revisions.head())
     assert run("upgrade")["created"] is False
 
 
@@ -153,7 +153,7 @@ def test_people_are_told_what_was_done_and_what_is_next(
             main(["db", *arguments])
 
     message = capsys.readouterr().out
-    assert f"from nothing to revision {migrations.head()}" in message
+    assert f"from nothing to revision {revisions.head()}" in message
     assert "Next: data-fetch run" in message
 
 
@@ -165,7 +165,7 @@ def test_the_documented_call_sets_postgresql_up(
     first = postgres_config.setup_postgres_for_data_collection()
     second = postgres_config.setup_postgres_for_data_collection()
 
-    head = migrations.head()
+    head = revisions.head()
     assert (first.database_created, first.revision_before, first.revision) == (True, None, head)
     assert (second.database_created, second.revision_before) == (False, head)
 
@@ -186,11 +186,11 @@ def test_the_migrations_of_an_installed_package_are_found(tmp_path: Path) -> Non
     """A wheel carries them inside the package."""
     installed = tmp_path / "site-packages" / "data_fetch"
     packaged = installed / "packaged" / "alembic"
-    shutil.copytree(migrations.scripts_folder(), packaged)
+    shutil.copytree(revisions.scripts_folder(), packaged)
 
-    assert migrations.scripts_folder(installed) == packaged
+    assert revisions.scripts_folder(installed) == packaged
 
 
 def test_an_installation_without_migrations_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="Install data-fetch again"):
-        migrations.scripts_folder(tmp_path / "data_fetch")
+        revisions.scripts_folder(tmp_path / "data_fetch")

@@ -4,8 +4,7 @@ The real scheduler's quote job, the real SDK and a real store, against the paper
 is virtual, so that waits and time-outs of the rate windows pass at once.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ import orjson
 import pytest
 import urllib3
 from sqlalchemy import func, select
+from watcher import Watcher
 
 from data_fetch.core.clock import IST, MINUTE
 from data_fetch.core.errors import OutsideError
-from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.runtime.collector import Collector
@@ -39,26 +38,6 @@ SYMBOLS = [
     "LT",
 ]
 ALL = len(SYMBOLS)
-
-
-@dataclass
-class Watcher:
-    """Remembers what the screen would show."""
-
-    remarks: list[str] = field(default_factory=list)
-    runs: list[SyncRun] = field(default_factory=list)
-
-    def message(self, text: str) -> None:
-        self.remarks.append(text)
-
-    def started(self, start: object) -> None:
-        return None
-
-    def polled(self, poll: object) -> None:
-        return None
-
-    def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
-        self.runs.append(run)
 
 
 class CollectorEnv:

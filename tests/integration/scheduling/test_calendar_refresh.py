@@ -7,7 +7,7 @@ most days; what it does not collect then has to have its reason all the same.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import orjson
 import pytest
 import urllib3
 from sqlalchemy import select
+from watcher import Watcher
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import DayCoverage, State
@@ -24,8 +25,7 @@ from data_fetch.core.clock import IST, MINUTE
 from data_fetch.core.market.calendar import F_AND_O_STOCK, MarketCalendar, Segment
 from data_fetch.core.market.provider import ProviderCalendar, ProviderHours
 from data_fetch.core.market.table import TradingWindow
-from data_fetch.core.quotes.quotes import StoredQuote
-from data_fetch.core.runs import Outcome, SyncRun
+from data_fetch.core.runs import Outcome
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import QUOTES
 from data_fetch.runtime.calendars import calendar_for
@@ -62,28 +62,6 @@ MARKET = exchange_calendar({PONGAL: hours(), EARLY: hours(), DRILL: hours("11:30
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=IST)
-
-
-@dataclass
-class Watcher:
-    """Remembers what the screen would show."""
-
-    remarks: list[str] = field(default_factory=list)
-
-    def message(self, text: str) -> None:
-        self.remarks.append(text)
-
-    def started(self, start: object) -> None:
-        return None
-
-    def polled(self, poll: object) -> None:
-        return None
-
-    def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
-        return None
-
-    def with_word(self, word: str) -> list[str]:
-        return [remark for remark in self.remarks if word in remark]
 
 
 @dataclass

@@ -5,7 +5,7 @@ every cadence comes up in one hour of trading.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from effort import PATIENCE_SECONDS
 from sqlalchemy import select
+from watcher import Watcher
 
 from data_fetch.cli.run import introduction
 from data_fetch.core.clock import IST, MINUTE, ScaledClock, minute_of
 from data_fetch.core.errors import LostLeadership, WrongWorld
 from data_fetch.core.market.calendar import MarketCalendar
-from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
@@ -30,7 +30,6 @@ from data_fetch.paper_exchange.clock import PaperMarketClock
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.runtime.collector import Collector, collector_at
 from data_fetch.runtime.rehearsal import rehearsal_for
-from data_fetch.runtime.reporting import CollectorStart
 from data_fetch.scheduling.registry import JobState
 from data_fetch.scheduling.scheduler import DataScheduler, Status
 from data_fetch.storage.database.leadership import FENCE
@@ -41,29 +40,6 @@ from data_fetch.storage.runs import recent_runs, record_runs
 
 SUNDAY = date(2023, 11, 12)
 SYMBOLS = ["NIFTY", "BANKNIFTY", "TCS", "M&M"]
-
-
-@dataclass
-class Watcher:
-    """Remembers what the screen would show; may act on a slot."""
-
-    remarks: list[str] = field(default_factory=list)
-    starts: list[CollectorStart] = field(default_factory=list)
-    slots: list[SyncRun] = field(default_factory=list)
-    on_slot: Callable[[SyncRun], None] = lambda run: None
-
-    def message(self, text: str) -> None:
-        self.remarks.append(text)
-
-    def started(self, start: CollectorStart) -> None:
-        self.starts.append(start)
-
-    def polled(self, poll: object) -> None:
-        return None
-
-    def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
-        self.slots.append(run)
-        self.on_slot(run)
 
 
 @contextmanager
@@ -326,7 +302,7 @@ def test_a_scheduler_whose_store_was_taken_over_waits_and_leads_again(fast_marke
     watcher = Watcher()
 
     def lose_the_first_and_stop_after_the_next(run: SyncRun) -> None:
-        collected = [one for one in watcher.slots if one.outcome == "completed"]
+        collected = [one for one in watcher.runs if one.outcome == "completed"]
         if len(collected) == 1 and run.outcome == "completed":
             give_lead_to_another(fast_market)
         elif len(collected) == 2:
@@ -335,7 +311,7 @@ def test_a_scheduler_whose_store_was_taken_over_waits_and_leads_again(fast_marke
     watcher.on_slot = lose_the_first_and_stop_after_the_next
     scheduler.start(reporter=watcher)
 
-    first, last = watcher.slots[0].due_slot, watcher.slots[-1].due_slot
+    first, last = watcher.runs[0].due_slot, watcher.runs[-1].due_slot
     assert first is not None
     assert last is not None
     due = [run.due_slot for run in recent_runs(fast_market, limit=1000, job="quotes")]
@@ -355,7 +331,7 @@ def test_a_listener_that_hangs_delays_no_slot(fast_market: Store) -> None:
         try:
             while len(completed(fast_market)) < 3:
                 assert not running.done()
-            assert len(watcher.slots) == 1
+            assert len(watcher.runs) == 1
         finally:
             released.set()
             scheduler.stop()
@@ -379,7 +355,7 @@ def first_collected() -> datetime | None:
 
     watcher.on_slot = stop_when_collected
     scheduler.start(reporter=watcher)
-    collected = [run.due_slot for run in watcher.slots if run.outcome == "completed"]
+    collected = [run.due_slot for run in watcher.runs if run.outcome == "completed"]
     return collected[0]
 
 
@@ -440,7 +416,7 @@ def test_a_paper_market_is_paused_while_a_collector_starts(
     began, ready = seen
     assert ready == began
     assert not clock.paused
-    assert len(watcher.slots) >= 2
+    assert len(watcher.runs) >= 2
 
 
 def test_a_bounded_run_counts_its_minutes_from_when_it_is_ready(
@@ -457,4 +433,4 @@ def test_a_bounded_run_counts_its_minutes_from_when_it_is_ready(
     with working_folder(tmp_path, sqlite_url, clock, monkeypatch):
         DataScheduler().start(minutes=2, reporter=watcher)
 
-    assert len(watcher.slots) >= 2
+    assert len(watcher.runs) >= 2

@@ -18,13 +18,15 @@ from data_fetch.core.errors import TransientError, Unavailable
 from data_fetch.core.failures import FailureGroup
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.runs import Outcome
-from data_fetch.services.backfill import WORKERS, BackfillOrder, BackfillService
+from data_fetch.services.backfill import BackfillService
 from data_fetch.services.backfill_report import BackfillReport, Outage, Progress
+from data_fetch.services.backfill_run import WORKERS
+from data_fetch.services.missing_days import BackfillOrder
 from data_fetch.services.outage import USUAL_PATIENCE
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
 from data_fetch.sources.upstox.candle_endpoints import UpstoxCandleEndpoints
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
-from data_fetch.storage.candles.leases import LASTS, RENEW_AFTER
+from data_fetch.storage.candles.leases import LASTS, RENEWALS
 from data_fetch.storage.candles.repository import CandleRepository
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.runs import recent_runs
@@ -260,7 +262,7 @@ def test_a_lease_that_is_renewed_goes_on(env: BackfillEnv) -> None:
     [window, *_] = env.service.plan(env.order(date(2026, 9, 7), LAST)).windows
     one, other = repository.leases("one"), repository.leases("other")
     one.taken([window], now)
-    one.renew(now + RENEW_AFTER)
+    one.renew(now + LASTS / RENEWALS)
 
     assert other.taken([window], now + LASTS) == [False]
     one.release(window)

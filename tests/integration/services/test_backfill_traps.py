@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from backfill_env import BackfillEnv, backfill_env, instrument_of, ist
+from watcher import Watcher
 
 from data_fetch.core.candles.candles import CandleInterval, Kind
 from data_fetch.core.candles.coverage import DayCoverage, State
@@ -24,8 +25,9 @@ from data_fetch.paper_exchange.market.contracts import Contract
 from data_fetch.runtime.rehearsal import rehearsal_for
 from data_fetch.runtime.services import backfill_at
 from data_fetch.runtime.stores import selection_at
-from data_fetch.services.backfill import WORKERS, BackfillOrder
 from data_fetch.services.backfill_report import BackfillReport, Progress
+from data_fetch.services.backfill_run import WORKERS
+from data_fetch.services.missing_days import BackfillOrder
 from data_fetch.sources.upstox.candle_endpoints import EXPIRED, HISTORICAL
 
 SYMBOLS = ("NIFTY", "TCS", "RELIANCE", "INFY", "SBIN")
@@ -236,7 +238,7 @@ def test_a_share_that_joined_last_week_is_expected_before_it_joined(tmp_path: Pa
     listed = tmp_path / "symbols.txt"
     listed.write_text("TCS\nRELIANCE\n")
     settings = Settings.load({"FNO_SYMBOLS_FILE": str(listed)}, tmp_path)
-    with rehearsal_for(settings, TODAY, TODAY, NoReporter()) as (collector, _):
+    with rehearsal_for(settings, TODAY, TODAY, Watcher()) as (collector, _):
         hold = collector.provider.clock.hold()
         # The store has seen these instruments for the first time this morning.
         chosen = selection_at(collector.store, collector.universe, ())
@@ -254,22 +256,6 @@ def test_a_share_that_joined_last_week_is_expected_before_it_joined(tmp_path: Pa
 
     assert (report.outcome, report.requests) == (Outcome.COMPLETED, 2)
     assert report.inserted > 2 * 20 * 360
-
-
-class NoReporter:
-    """Watches, and says nothing."""
-
-    def message(self, text: str) -> None:
-        """A remark for people."""
-
-    def started(self, *_: Any) -> None:
-        return None
-
-    def slot(self, *_: Any) -> None:
-        """What a slot came to."""
-
-    def polled(self, *_: Any) -> None:
-        """What a poll came to."""
 
 
 # More than can be under way at once.

@@ -4,7 +4,7 @@ The real scheduler with all its jobs, against the paper exchange, on a virtual c
 Muhurat trading (2025-10-21, 13:45 to 14:45) or a part of it. SRF and CIPLA trade little.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -14,11 +14,11 @@ import orjson
 import pytest
 import urllib3
 from sqlalchemy import select
+from watcher import Watcher
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import DayCoverage, State
 from data_fetch.core.clock import IST, MINUTE
-from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.runtime.collector import Collector
@@ -32,25 +32,6 @@ DAY, NEXT_DAY = date(2025, 10, 21), date(2025, 10, 23)
 LIQUID, QUIET = ["NIFTY", "RELIANCE", "TCS"], ["CIPLA", "SRF"]
 SYMBOLS = [*LIQUID, *QUIET]
 OPEN = datetime(2025, 10, 21, 13, 45, tzinfo=IST)
-
-
-@dataclass
-class Watcher:
-    """Remembers what the screen would show."""
-
-    remarks: list[str] = field(default_factory=list)
-
-    def message(self, text: str) -> None:
-        self.remarks.append(text)
-
-    def started(self, start: object) -> None:
-        return None
-
-    def polled(self, poll: object) -> None:
-        return None
-
-    def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
-        return None
 
 
 @dataclass

@@ -30,7 +30,8 @@ from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import F_AND_O_STOCK
 from data_fetch.core.runs import Outcome
 from data_fetch.paper_exchange.market.listings import Listing
-from data_fetch.services.backfill import BackfillOrder, BackfillPlan
+from data_fetch.services.backfill_run import BackfillPlan
+from data_fetch.services.missing_days import BackfillOrder
 from data_fetch.sources.upstox.candle_endpoints import INTRADAY
 from data_fetch.storage.candles.audit import recount
 from data_fetch.storage.candles.coverage_counts import CoverageQuery

@@ -140,6 +140,7 @@ def test_a_401_of_something_else_that_lasts_is_no_matter_of_the_token(wire: Wire
     wire.stub.script = lambda _: PAGE
 
     assert wire.minutes(2) == ["failed", "failed"]
+    assert sum(run.requests for run in wire.runs) == wire.sent(LTP_PATH) > 2
     assert "401: a page titled 'Log in to the proxy'" in (wire.runs[-1].error or "")
     wire.stub.script = quotes_of
     assert wire.minutes(1) == ["completed"]

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from data_fetch import PACKAGE_FOLDER
 from data_fetch.core.errors import SetupError, StoreUnreachable
 from data_fetch.core.world import World
-from data_fetch.storage.database import migrations
+from data_fetch.storage.database import migrations, revisions
 from data_fetch.storage.database.engine import engine_for, reading, redacted, writing
 from data_fetch.storage.database.store import open_store
 from data_fetch.storage.database.tables import Base
@@ -183,21 +183,21 @@ def test_plain_alembic_works_in_a_checkout(tmp_path: Path, monkeypatch: pytest.M
     command.upgrade(Config(CHECKOUT / "alembic.ini"), "head")
 
     engine = engine_for(f"sqlite:///{tmp_path / 'made' / 'here.db'}")
-    assert migrations.current(engine) == migrations.head()
+    assert revisions.current(engine) == revisions.head()
     engine.dispose()
 
 
 def test_a_sqlite_store_is_created_with_its_folder(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'data' / 'paper.db'}", World.PAPER)
 
-    assert migrations.current(store.engine) == migrations.head()
+    assert revisions.current(store.engine) == revisions.head()
     store.close()
 
 
 def test_an_empty_postgresql_database_gets_the_schema(empty_postgres_url: str) -> None:
     store = open_store(empty_postgres_url, World.PAPER)
 
-    assert migrations.current(store.engine) == migrations.head()
+    assert revisions.current(store.engine) == revisions.head()
     store.close()
 
 
