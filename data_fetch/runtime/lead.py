@@ -104,14 +104,14 @@ class LeadKeeper:
 
     def _report_silence(self, seconds: float) -> None:
         why = f" ({self._problem})" if self._problem else ""
+        facts = {"store": self._store_name, "seconds": round(seconds), "problem": self._problem}
+        log.error("store_silent", extra=facts)
         self._report(
             f"{self._store_name} has not answered for {seconds:.0f} s{why}. Nothing can be stored "
             "until it does. Check it: data-fetch doctor"
         )
-        facts = {"store": self._store_name, "seconds": round(seconds), "problem": self._problem}
-        log.error("store_silent", extra=facts)
 
     def _report_answer(self, seconds: float) -> None:
-        self._report(f"{self._store_name} answers again after {seconds:.0f} s.")
         facts = {"store": self._store_name, "seconds": round(seconds)}
         log.warning("store_answers", extra=facts)
+        self._report(f"{self._store_name} answers again after {seconds:.0f} s.")

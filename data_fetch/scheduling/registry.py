@@ -119,14 +119,16 @@ class JobRegistry:
     """Jobs by name. *on_failure* is called when a job raises; the others continue.
 
     *on_set_back* is called with two instants when the clock was set back from one to the other;
-    the jobs are then planned by the new time.
+    the jobs are then planned by the new time. The first is the latest reading, from *latest* on.
     """
 
-    def __init__(self, clock: Clock, on_failure: OnFailure, on_set_back: OnSetBack) -> None:
+    def __init__(
+        self, clock: Clock, on_failure: OnFailure, on_set_back: OnSetBack, latest: datetime
+    ) -> None:
+        self.latest = latest
         self._clock = clock
         self._on_failure = on_failure
         self._on_set_back = on_set_back
-        self._latest = clock.now()
         self._scheduler = _TimedScheduler(clock)
         self._workers: dict[str, _Worker] = {}
         self._jobs: list[_TimedJob] = []
@@ -151,10 +153,10 @@ class JobRegistry:
 
     def run_pending(self) -> None:
         """Start every due job and return at once."""
-        before, now = self._latest, self._clock.now()
-        self._latest = max(before, now)
+        before, now = self.latest, self._clock.now()
+        self.latest = max(before, now)
         if self._clock.was_set_back(before, now):
-            self._latest = now
+            self.latest = now
             for job in self._jobs:
                 job.plan_after(now)
             self._on_set_back(before, now)

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 from data_fetch.core.clock import IST
@@ -27,6 +27,8 @@ from data_fetch.scheduling.registry import JobRegistry, JobState
 
 log = logging.getLogger("data_fetch.data_scheduler")
 
+
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 # How often a degraded collector looks whether its database is back.
 WATCH_SECONDS = 5.0
@@ -72,6 +74,8 @@ class DataScheduler:
         self._stop = Event()
         self._stop_requested = False
         self._until: datetime | None = None
+        # Kept from one collector to the next: a clock may be set back while they change.
+        self._latest = EARLIEST
         self._degraded: str | None = None
         self._collector: Collector | None = None
         self._registry: JobRegistry | None = None
@@ -90,7 +94,7 @@ class DataScheduler:
         for line in settings.notices:
             reporter.message(line)
         chosen = store_for_run(settings, reporter.message)
-        self._until = None
+        self._until, self._latest = None, EARLIEST
         running_since: datetime | None = None
         while not self._stop_requested:
             self._stop.clear()
@@ -217,7 +221,7 @@ class DataScheduler:
             until -= before - now
             self._clock_set_back(collector, registry, before, now)
 
-        registry = JobRegistry(clock, self._job_failed, set_back)
+        registry = JobRegistry(clock, self._job_failed, set_back, max(self._latest, clock.now()))
         self._collector, self._registry = collector, registry
         hold = clock.hold()
         log.info("started", extra={"store": collector.store.name, "until": until.isoformat()})
@@ -236,6 +240,7 @@ class DataScheduler:
                 # What is due at the very instant of a change.
                 registry.run_pending()
         finally:
+            self._latest = registry.latest
             self._collector = self._registry = None
             self._close(registry, collector)
             hold.release()

@@ -174,7 +174,7 @@ def test_a_new_token_in_the_env_file_ends_the_pause_without_a_restart(
     process = desk.start("run")
     read_until(process, "stored")
 
-    order(exchange, {"kind": "token-expired", "times": 1})
+    order(exchange, {"kind": "token-expired", "api": "ltp", "times": 1})
     refused = read_until(process, "UPSTOX_ACCESS_TOKEN")[-1]
     read_until(process, "missed: as before")
     env_file.write_text("UPSTOX_ACCESS_TOKEN=second-day\n")

@@ -197,9 +197,11 @@ def test_a_store_belongs_to_one_world(desk: Desk, first: str) -> None:
 def test_a_refused_token_is_the_outside_worlds_no(desk: Desk) -> None:
     refused = desk.run("collect", "--once", "--json", UPSTOX_ACCESS_TOKEN="tok-0815")
 
-    assert (refused.returncode, refused.stdout) == (4, "")
-    assert "UPSTOX_ACCESS_TOKEN" in refused.stderr
-    assert "0815" not in refused.stderr
+    document = json.loads(refused.stdout)
+    assert refused.returncode == 4
+    assert (document["stored"], document["failed"]) == (0, document["requested"])
+    assert "UPSTOX_ACCESS_TOKEN" in document["error"]
+    assert "0815" not in refused.stdout + refused.stderr
 
 
 def test_a_provider_that_cannot_be_reached_is_said_plainly(desk: Desk) -> None:

@@ -35,7 +35,7 @@ def registry_on(clock: VirtualClock) -> tuple[JobRegistry, list[tuple[str, str]]
     def failed(job: str, problem: Exception) -> None:
         failures.append((job, str(problem)))
 
-    return JobRegistry(clock, failed, never_set_back), failures
+    return JobRegistry(clock, failed, never_set_back, clock.now()), failures
 
 
 def never_set_back(before: datetime, now: datetime) -> None:
@@ -148,7 +148,7 @@ def test_states_name_every_job() -> None:
 
 def test_closing_waits_no_longer_than_it_may() -> None:
     clock = SystemClock()
-    registry = JobRegistry(clock, lambda job, problem: None, never_set_back)
+    registry = JobRegistry(clock, lambda job, problem: None, never_set_back, clock.now())
     hangs, begun = Event(), Event()
 
     def hang() -> None:
@@ -183,7 +183,7 @@ class SetClock(ScaledClock):
 def test_a_clock_corrected_by_seconds_makes_no_instant_due_twice() -> None:
     due = minute_of(START) + MINUTE
     clock = SetClock(due - timedelta(seconds=1), corrections=timedelta(seconds=2))
-    registry = JobRegistry(clock, lambda job, problem: None, never_set_back)
+    registry = JobRegistry(clock, lambda job, problem: None, never_set_back, clock.now())
     begun: list[datetime] = []
     registry.add("quotes", lambda: begun.append(clock.now()), every_minute)
 
@@ -200,7 +200,9 @@ def test_a_clock_corrected_by_seconds_makes_no_instant_due_twice() -> None:
 )
 def test_after_a_step_back_the_jobs_are_planned_by_the_new_time(back: timedelta) -> None:
     clock, steps = SetClock(START), list[tuple[datetime, datetime]]()
-    registry = JobRegistry(clock, lambda job, problem: None, lambda *step: steps.append(step))
+    registry = JobRegistry(
+        clock, lambda job, problem: None, lambda *step: steps.append(step), clock.now()
+    )
     registry.add("quotes", lambda: None, every_minute)
     registry.add("weekly", lambda: None, lambda after: START + timedelta(days=7))
 
@@ -212,3 +214,17 @@ def test_after_a_step_back_the_jobs_are_planned_by_the_new_time(back: timedelta)
     assert registry.next_run == every_minute(START - back)
     registry.run_pending()
     assert len(steps) == 1, "reported again"
+
+
+def test_a_step_back_while_one_registry_follows_another_is_noticed() -> None:
+    clock, steps = SetClock(START), list[tuple[datetime, datetime]]()
+    first = JobRegistry(clock, lambda job, problem: None, never_set_back, clock.now())
+    first.close(PATIENCE_SECONDS)
+
+    clock.set(START - timedelta(minutes=31))
+    second = JobRegistry(
+        clock, lambda job, problem: None, lambda *step: steps.append(step), first.latest
+    )
+    second.run_pending()
+
+    assert [before - now for before, now in steps] == [timedelta(minutes=31)]
