@@ -288,6 +288,11 @@ def with_unknown_instrument(
     return _set_state(refused, missed, State.UNKNOWN_INSTRUMENT, proof, over=(State.MISSED,))
 
 
+def is_empty(known: DayCoverage) -> bool:
+    """Whether a complete response had no candle of the day, and none is stored."""
+    return known.confirmations > 0 and not known.spans(State.PRESENT)
+
+
 def before_first_candle(known: DayCoverage) -> DayCoverage:
     """The day as one before the provider's first candle: nothing is expected of it."""
     return _replace_state(known, State.SOURCE_EMPTY, State.NOT_EXPECTED)

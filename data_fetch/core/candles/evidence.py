@@ -20,6 +20,7 @@ from data_fetch.core.candles.coverage import (
     after_first_candle,
     before_first_candle,
     beside_first_candle,
+    is_empty,
     needs_request,
     reopened,
     with_candles,
@@ -191,7 +192,7 @@ def after_request(
 
 def reconsidered(known: DayCoverage, session: Session, evidence: VolumeEvidence) -> DayCoverage:
     """A day that was requested before, after more evidence was stored."""
-    if known.confirmations and not known.spans(State.PRESENT):
+    if is_empty(known):
         contradiction = evidence.contradiction(known, session)
         if contradiction is not None:
             return replace(reopened(known), last_error=contradiction)

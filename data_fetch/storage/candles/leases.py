@@ -1,7 +1,8 @@
 """Leases: which run requests which days of candles at present.
 
 Two backfills of the same days, in two processes, must not send the same request twice. A lease
-expires soon unless it is renewed, so that a run that was killed does not hold its days for long.
+expires soon unless it is renewed, so that a run that was killed does not hold its days for long;
+those of a run that was killed on this machine are free at once.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, insert, 
 from data_fetch.core.candles.candles import InstrumentDays
 from data_fetch.storage.candles.coverage import coverage_table
 from data_fetch.storage.database.dialects import wait_for_turn
+from data_fetch.storage.database.lives import Life, forget, has_ended
 from data_fetch.storage.database.store import Guard, Store
 from data_fetch.storage.database.tables import CandleLeaseRow, table
 
@@ -38,6 +40,7 @@ class DayLeases:
         self._run_id = run_id
         self._lasts = lasts
         self._guard = guard
+        self._life = Life(run_id)
         self._renewed: datetime | None = None
 
     def taken(self, wanted: Sequence[InstrumentDays], now: datetime) -> list[bool]:
@@ -45,11 +48,17 @@ class DayLeases:
 
         Of the whole instrument, because one refusal may be the answer to all its windows.
         """
+        self._life.begin()
         with self._store.writing(self._guard) as connection:
             wait_for_turn(connection, LEASE_LOCK)
-            connection.execute(delete(leases).where(self._expired(now)))
+            ended = self._ended(connection)
+            of_none = or_(self._expired(now), leases.c.run_id.in_(ended))
+            connection.execute(delete(leases).where(of_none))
             self._renewed = self._renewed or now
-            return [self._take(connection, days, now) for days in wanted]
+            taken = [self._take(connection, days, now) for days in wanted]
+        for run_id in ended:
+            forget(run_id)
+        return taken
 
     def renew(self, now: datetime) -> None:
         """Keep all leases of this run, if it is time."""
@@ -64,8 +73,11 @@ class DayLeases:
 
     def release_all(self) -> None:
         """Give up every lease of this run."""
-        with self._store.writing(self._guard) as connection:
-            connection.execute(delete(leases).where(leases.c.run_id == self._run_id))
+        try:
+            with self._store.writing(self._guard) as connection:
+                connection.execute(delete(leases).where(leases.c.run_id == self._run_id))
+        finally:
+            self._life.end()
 
     def release(self, days: InstrumentDays) -> None:
         """Give up the lease of *days*."""
@@ -78,6 +90,11 @@ class DayLeases:
                     leases.c.first_day == days.first,
                 )
             )
+
+    def _ended(self, connection: Connection) -> list[str]:
+        """The other runs whose process ran on this machine and has ended."""
+        runs = select(leases.c.run_id).where(leases.c.run_id != self._run_id).distinct()
+        return [run_id for run_id in connection.scalars(runs) if has_ended(run_id)]
 
     def _take(self, connection: Connection, days: InstrumentDays, now: datetime) -> bool:
         another = and_(

@@ -21,6 +21,7 @@ from data_fetch.core.candles.coverage import (
     DayCoverage,
     Proof,
     State,
+    is_empty,
     on_closed_day,
     wholly_final,
     with_candles,
@@ -171,21 +172,23 @@ class CandleRepository:
             written = merge_candles(connection, blocks, provenance)
             ledger = load_days(connection, keys, CandleInterval.MINUTE, today, today)
             changed: list[DayCoverage] = []
-            first_candles: list[Instrument] = []
+            first_candles: list[str] = []
             for instrument, fitted in candles:
                 key = instrument.instrument_key
                 session = expectation.session(instrument, today)
                 known = ledger.get((key, today))
                 before = expectation.day(key, CandleInterval.MINUTE, session, known)
                 after = with_candles(before, fitted.days.get(today, ()), ())
-                if after != known:
-                    changed.append(after)
+                if after == known:
+                    continue
                 if after.spans(State.PRESENT) and not before.spans(State.PRESENT):
-                    first_candles.append(instrument)
+                    first_candles.append(key)
+                    changed += _with_empty_days(connection, key, CandleInterval.MINUTE, [after])
+                else:
+                    changed.append(after)
             save_days(connection, changed, run.run_id, run.finished_at)
-            for instrument in first_candles:
-                days = _minutes_of(instrument, today, today)
-                _update_empty_days(connection, days, run.run_id, run.finished_at)
+            for key in first_candles:
+                follow_first_candle(connection, key)
             write_runs(connection, [run])
         return written
 
@@ -277,9 +280,10 @@ class CandleRepository:
                 after = after_request(before, session, arrived, final, evidence, judge)
                 if after != known:
                     changed.append(after)
+            changed = _with_empty_days(connection, key, days.interval, changed)
             save_days(connection, changed, run.run_id, provenance.fetched_at)
             save_auction_days(connection, key, candles.auction_days, run.run_id)
-            _update_empty_days(connection, days, run.run_id, provenance.fetched_at)
+            follow_first_candle(connection, key)
             if days.interval is CandleInterval.DAY:
                 self._reconsider_minutes(connection, days, run.run_id, expectation)
             fault = None if attempt.error else _fault_of(changed, provenance.fetched_at)
@@ -319,15 +323,23 @@ def _minutes_of(instrument: Instrument, first: date, last: date) -> InstrumentDa
     )
 
 
-def _update_empty_days(
-    connection: Connection, days: InstrumentDays, run_id: str, changed_at: datetime
-) -> None:
-    key = days.instrument.instrument_key
-    oldest = oldest_candle_day(connection, key, days.interval)
-    if oldest is not None:
-        changed = with_first_candle(empty_days(connection, key, days.interval), oldest)
-        save_days(connection, changed, run_id, changed_at)
-        follow_first_candle(connection, key)
+def _with_empty_days(
+    connection: Connection, key: str, interval: CandleInterval, changed: Sequence[DayCoverage]
+) -> list[DayCoverage]:
+    """The *changed* days of an instrument, and its empty days as its first candle now shows them.
+
+    A day is in it once: its row is superseded once in a transaction.
+    """
+    written = {known.day: known for known in changed}
+    candle_days = [known.day for known in changed if known.spans(State.PRESENT)]
+    stored = oldest_candle_day(connection, key, interval)
+    if stored is not None:
+        candle_days.append(stored)
+    if candle_days:
+        days = {known.day: known for known in empty_days(connection, key, interval)} | written
+        empty = [known for known in days.values() if is_empty(known)]
+        written |= {known.day: known for known in with_first_candle(empty, min(candle_days))}
+    return list(written.values())
 
 
 def _fault_of(judged: Sequence[DayCoverage], at: datetime) -> str | None:

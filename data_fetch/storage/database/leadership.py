@@ -12,7 +12,6 @@ a pooler.
 import json
 import os
 import socket
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,12 +20,12 @@ from threading import Event
 from typing import Any, Protocol
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
 from sqlalchemy import Connection, func, select
 
 from data_fetch.core.errors import LostLeadership, StoreUnreachable
 from data_fetch.storage.database.dialects import wait_for_turn
 from data_fetch.storage.database.engine import is_postgres
+from data_fetch.storage.database.lives import Life, forget, has_ended, is_locked_now, lock_at
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.database.tables import StoreMeta, table
 from data_fetch.storage.database.upsert import upsert
@@ -167,10 +166,10 @@ class _LockFile:
     def __init__(self, store: Store) -> None:
         self._store = store
         database = Path(store.engine.url.database or "")
-        self._lock = _lock_at(database.with_name(f"{database.name}.collector.lock"))
+        self._lock = lock_at(database.with_name(f"{database.name}.collector.lock"))
 
     def try_take(self) -> Fence | None:
-        if not _locked(self._lock):
+        if not is_locked_now(self._lock):
             return None
         try:
             with self._store.writing() as connection:
@@ -195,13 +194,13 @@ class _Lease:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._id = uuid4().hex
-        self._life = _life_of(self._id)
+        self._life = Life(self._id)
 
     def try_take(self) -> Fence | None:
         with self._store.reading() as connection:
             if _leads(_read_leader(connection), _time_at(connection)):
                 return None
-        _locked(self._life)
+        self._life.begin()
         fence = None
         try:
             with self._store.writing() as connection:
@@ -212,9 +211,9 @@ class _Lease:
                     fence = _issue(connection, self._lease(connection))
         finally:
             if fence is None:
-                _end_life(self._life)
+                self._life.end()
         if fence is not None and before is not None and "lease" in before:
-            _end_life(_life_of(before["lease"]))
+            forget(before["lease"])
         return fence
 
     def renew(self, fence: Fence) -> None:
@@ -223,7 +222,7 @@ class _Lease:
 
     def release(self, fence: Fence) -> None:
         # First: without an answer of the database, a successor on this machine need not wait.
-        _end_life(self._life)
+        self._life.end()
         try:
             with self._store.writing(fence) as connection:
                 _write_leader(connection, self._lease(connection, timedelta(0)))
@@ -239,50 +238,9 @@ def _leads(leader: Mapping[str, Any] | None, now: datetime) -> bool:
     """Whether the lease of *leader* is in force, and not known to be that of a dead process."""
     if leader is None or "lease" not in leader:
         return False
-    return datetime.fromisoformat(leader["expires_at"]) > now and not _has_ended(leader["lease"])
+    return datetime.fromisoformat(leader["expires_at"]) > now and not has_ended(leader["lease"])
 
 
 def _time_at(connection: Connection) -> datetime:
     now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
     return now
-
-
-def _has_ended(lease: str) -> bool:
-    """Whether the process with that lease ran on this machine and has ended.
-
-    A zombie counts as ended, and a later process with the same number does not matter.
-    """
-    life = _life_of(lease)
-    if not Path(life.lock_file).exists():
-        # Of another machine, or of another container.
-        return False
-    try:
-        ended = _locked(life)
-    except OSError:
-        # Of another user: nothing is known.
-        return False
-    life.release(force=True)
-    return ended
-
-
-def _life_of(lease: str) -> FileLock:
-    """The file that a leader has locked for as long as its process lives."""
-    return _lock_at(Path(tempfile.gettempdir(), f"data-fetch-{lease}.lock"))
-
-
-def _end_life(life: FileLock) -> None:
-    life.release(force=True)
-    Path(life.lock_file).unlink(missing_ok=True)
-
-
-def _lock_at(file: Path) -> FileLock:
-    # Acquired in one thread and released in another.
-    return FileLock(file, thread_local=False)
-
-
-def _locked(lock: FileLock) -> bool:
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    return True

@@ -6,9 +6,12 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from backfill_env import CALENDAR, BackfillEnv, backfill_env, ist
+from effort import PATIENCE_SECONDS
+from living import living
 
 from data_fetch.core.candles.candles import CandleInterval, CandleReply, no_candles
 from data_fetch.core.candles.coverage import State
@@ -28,6 +31,7 @@ from data_fetch.sources.upstox.candle_endpoints import UpstoxCandleEndpoints
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.storage.candles.leases import LASTS, RENEWALS
 from data_fetch.storage.candles.repository import CandleRepository
+from data_fetch.storage.database.lives import forget
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.runs import recent_runs
 
@@ -228,11 +232,14 @@ def test_two_runs_of_one_order_send_each_request_once(database_url: str, store: 
     assert sum(report.elsewhere for report in reports) == len(plans[0].windows)
 
 
-def test_the_days_of_a_run_that_was_killed_are_requested_soon(env: BackfillEnv) -> None:
+def test_the_days_of_a_run_that_was_killed_elsewhere_are_requested_soon(env: BackfillEnv) -> None:
     order = env.order(date(2026, 9, 7), LAST)
     plan = env.service.plan(order)
-    killed = CandleRepository(env.store).leases("killed")
+    run_id = uuid4().hex
+    killed = CandleRepository(env.store).leases(run_id)
     assert killed.taken(plan.windows[:2], env.clock.now()) == [True, True]
+    # This machine knows nothing of its process.
+    forget(run_id)
 
     report = env.service.run(plan)
 
@@ -252,21 +259,43 @@ def test_the_days_of_a_run_that_was_killed_are_requested_soon(env: BackfillEnv) 
 def test_days_are_leased_for_a_while(env: BackfillEnv, later: timedelta, taken: bool) -> None:
     repository, now = CandleRepository(env.store), env.clock.now()
     [window, *_] = env.service.plan(env.order(date(2026, 9, 7), LAST)).windows
-    assert repository.leases("one").taken([window], now) == [True]
+    one, other = repository.leases(uuid4().hex), repository.leases(uuid4().hex)
+    assert one.taken([window], now) == [True]
 
-    assert repository.leases("other").taken([window], now + later) == [taken]
+    assert other.taken([window], now + later) == [taken]
+    one.release_all()
+    other.release_all()
+
+
+def test_days_of_a_process_that_has_ended_on_this_machine_are_free_at_once(
+    env: BackfillEnv,
+) -> None:
+    repository, now = CandleRepository(env.store), env.clock.now()
+    [window, *_] = env.service.plan(env.order(date(2026, 9, 7), LAST)).windows
+    ended, other = uuid4().hex, repository.leases(uuid4().hex)
+    assert repository.leases(ended).taken([window], now) == [True]
+    forget(ended)
+    with living(ended) as process:
+        assert other.taken([window], now) == [False]
+        process.kill()
+        process.wait(PATIENCE_SECONDS)
+
+        assert other.taken([window], now) == [True]
+    other.release_all()
 
 
 def test_a_lease_that_is_renewed_goes_on(env: BackfillEnv) -> None:
     repository, now = CandleRepository(env.store), env.clock.now()
     [window, *_] = env.service.plan(env.order(date(2026, 9, 7), LAST)).windows
-    one, other = repository.leases("one"), repository.leases("other")
+    one, other = repository.leases(uuid4().hex), repository.leases(uuid4().hex)
     one.taken([window], now)
     one.renew(now + LASTS / RENEWALS)
 
     assert other.taken([window], now + LASTS) == [False]
     one.release(window)
     assert other.taken([window], now + LASTS) == [True]
+    one.release_all()
+    other.release_all()
 
 
 def instrument(number: int) -> Instrument:

@@ -7,10 +7,11 @@ from datetime import date, timedelta
 import pytest
 from backfill_env import ist
 from candle_shelf import stock
-from history_env import HistoryEnv, history_env, traded, trading_days
+from history_env import MINUTES, HistoryEnv, history_env, traded, trading_days
 
 from data_fetch.core.candles.coverage import State
 from data_fetch.core.runs import Outcome
+from data_fetch.storage.candles.coverage import load_days_as_of
 
 TCS = stock("TCS")
 FIRST, LAST = date(2026, 4, 1), date(2026, 4, 30)
@@ -62,6 +63,29 @@ def test_a_later_response_about_them_counts(env: HistoryEnv) -> None:
     after = env.ledger(order)[CUT[-1]]
     assert (after.attempts, after.confirmations) == (before.attempts + 1, before.confirmations + 1)
     assert after.last_attempt == env.clock.now()
+
+
+def test_what_a_response_settles_anew_and_the_first_candle_changes_is_kept(
+    env: HistoryEnv,
+) -> None:
+    """One response has the first candle, and lacks a day that an earlier one had settled."""
+    early = trading_days(date(2026, 3, 2), date(2026, 3, 31))
+    other = stock("INFY", "INE009A01021")
+    env.lists(date(2026, 6, 1), TCS, other)
+    order = env.order(["INFY"], early[0], early[-1], retry_failed=True)
+    env.backfill(order)
+    settled, at = env.ledger(order)[early[0]], env.clock.now()
+    env.trades(other, early[-1], traded())
+    env.until(at + timedelta(hours=1))
+
+    env.backfill(order)
+
+    key = (other.instrument_key, early[0])
+    assert settled.minutes(State.SOURCE_EMPTY) == 375
+    assert env.ledger(order)[early[0]].minutes(State.NOT_EXPECTED) == 375
+    with env.store.reading() as connection:
+        known = load_days_as_of(connection, key[0], MINUTES, early[0], early[0], at)
+    assert known[key].intervals == settled.intervals
 
 
 def test_they_are_requested_again_after_a_day(env: HistoryEnv) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from candle_shelf import stock
@@ -38,6 +38,15 @@ ABSENT = (State.NO_TRADE, State.SOURCE_EMPTY, State.UNKNOWN_INSTRUMENT, State.MI
 Counts = dict[str, int]
 
 
+class Known(NamedTuple):
+    """What was known *at* an instant of the instrument *number*, from START to *last*."""
+
+    at: datetime
+    number: int
+    last: date
+    counts: Counts
+
+
 class Story:
     """The instruments of the provider from day to day, and every name each has had."""
 
@@ -48,6 +57,7 @@ class Story:
         self.listed: dict[int, Instrument] = {}
         self.names: dict[int, list[str]] = {}
         self.changed: set[int] = set()
+        self.known: list[Known] = []
         for _ in range(2):
             self._join()
         self._list(self._future(next(iter(self.listed.values()))))
@@ -84,6 +94,16 @@ class Story:
         for one in self.listed.values():
             if self.market.trading_days(one, day, min(day, one.expiry or day)):
                 self.market.trades(one.live_key, {day: self.chance.choice((0, 2, 5))})
+
+    def look(self, day: date) -> None:
+        """Note what is known of each instrument before *day*; nothing else happens then."""
+        self.market.clock.sleep(timedelta(seconds=1))
+        at, last = self.market.clock.now(), day - timedelta(days=1)
+        for number, names in self.names.items():
+            if names:
+                found = by_candles(self.market, names[-1], START, last)
+                self.known.append(Known(at, number, last, found))
+        self.market.clock.sleep(timedelta(seconds=1))
 
     def master(self, day: date) -> None:
         self.market.lists(day, *self.listed.values())
@@ -127,8 +147,10 @@ class Story:
         return replace(contract, instrument_key=key, symbol=f"FUT {expiry}", expiry=expiry)
 
 
-def by_candles(market: ListedMarket, name: str, day: date, last: date) -> Counts:
-    found = candles(name, day, last, settings=market.settings)
+def by_candles(
+    market: ListedMarket, name: str, day: date, last: date, as_of: datetime | None = None
+) -> Counts:
+    found = candles(name, day, last, as_of=as_of, settings=market.settings)
     held = found.completeness
     assert len(found.table) == held.present
     lacking = Counter[str]()
@@ -168,7 +190,7 @@ def command(
         monkeypatch.setenv("DATABASE_URL", market.settings.store_url)
         capsys.readouterr()
         with pytest.raises(SystemExit):
-            main([*arguments, "--json"])
+            main(arguments)
         document: dict[str, Any] = json.loads(capsys.readouterr().out)
         return document
 
@@ -207,12 +229,15 @@ def test_every_way_to_ask_gives_the_same_answer(
             story.master(day)
             if "backfill" in events:
                 story.happen(day, "backfill")
+            if day > START:
+                story.look(day)
             story.trade(day)
         story.master(LAST + timedelta(days=3))
 
         for names in story.names.values():
             _agree(market, names)
-        _command_agrees(market, command, story.names[story.chance.choice(sorted(story.listed))])
+        _as_known_then(story)
+        _command_agrees(story, command)
 
 
 def _agree(market: ListedMarket, names: list[str]) -> None:
@@ -232,11 +257,27 @@ def _agree(market: ListedMarket, names: list[str]) -> None:
         assert by_candles(market, former, row["date"], row["date"]) == _of(row)
 
 
-def _command_agrees(market: ListedMarket, command: Any, names: list[str]) -> None:
+def _as_known_then(story: Story) -> None:
+    for known in story.known:
+        for name in story.names[known.number]:
+            found = by_candles(story.market, name, START, known.last, as_of=known.at)
+            assert found == known.counts
+
+
+def _command_agrees(story: Story, command: Any) -> None:
+    market, number = story.market, story.chance.choice(sorted(story.listed))
+    names = story.names[number]
     whole = by_candles(market, names[0], START, LAST)
     for name in {names[0], names[-1]}:
-        span = ("--symbols", name, "--from", str(START), "--to", str(LAST))
-        totals = command(market, "coverage", *span)["totals"]
-        listed = command(market, "gaps", *span)["gaps"]
-        assert _of(totals) == whole
+        span = ("--from", str(START), "--to", str(LAST))
+        of_symbol = ("--symbols", name, *span, "--json")
+        totals = command(market, "coverage", *of_symbol)["totals"]
+        listed = command(market, "gaps", *of_symbol)["gaps"]
+        exported = command(market, "candles", "export", name, *span, "--format", "json")
+        assert _of(totals) == _of(exported["completeness"]) == whole
+        assert len(exported["candles"]) == whole["present"]
         assert {gap["cause"] for gap in listed} == {one.value for one in ABSENT if whole[one.value]}
+    for known in [one for one in story.known if one.number == number][-1:]:
+        span = ("--from", str(START), "--to", str(known.last), "--as-of", known.at.isoformat())
+        exported = command(market, "candles", "export", names[0], *span, "--format", "json")
+        assert _of(exported["completeness"]) == known.counts
