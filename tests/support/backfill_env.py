@@ -13,9 +13,10 @@ import orjson
 import urllib3
 from sqlalchemy import select
 
-from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.candles import CandleInterval, CandleReply
 from data_fetch.core.candles.coverage import DayCoverage
 from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.candles.request_planner import Window
 from data_fetch.core.clock import IST, MINUTE, VirtualClock, minute_of
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
@@ -45,6 +46,19 @@ CALENDAR = MarketCalendar.reviewed()
 NO_PATIENCE = Patience(short=(), long=())
 
 
+class DatedCandles(UpstoxCandleClient):
+    """Remembers when the response to each window was received."""
+
+    def __init__(self, api: UpstoxApi, clock: VirtualClock) -> None:
+        super().__init__(api, clock)
+        self.received: dict[Window, datetime] = {}
+
+    def candles(self, window: Window, stop: Event) -> CandleReply:
+        reply = super().candles(window, stop)
+        self.received[window] = reply.received_at
+        return reply
+
+
 @dataclass
 class BackfillEnv:
     """Everything a backfill needs, and ways to look at what it left behind."""
@@ -56,6 +70,7 @@ class BackfillEnv:
     service: BackfillService
     instruments: Sequence[Instrument]
     stop: Event
+    source: DatedCandles
 
     def instrument(self, symbol: str) -> Instrument:
         return next(one for one in self.instruments if one.symbol == symbol)
@@ -163,8 +178,9 @@ def backfill_env(
             timeout_seconds=100,
             policy=RetryPolicy(clock, random=Random(0)),
         )
+        source = DatedCandles(api, clock)
         service = BackfillService(
-            source=UpstoxCandleClient(api, clock),
+            source=source,
             source_name="paper",
             repository=CandleRepository(store),
             calendar=CALENDAR,
@@ -175,7 +191,7 @@ def backfill_env(
             patience=patience,
         )
         instruments = [instrument_of(exchange, symbol) for symbol in symbols]
-        yield BackfillEnv(exchange, clock, store, api, service, instruments, stop)
+        yield BackfillEnv(exchange, clock, store, api, service, instruments, stop, source)
     hold.release()
     store.close()
 

@@ -235,12 +235,13 @@ class Oracle:
         # A day candle of another window makes those beside it doubtful.
         brings = brings and (self._minutes or trouble != "future-candles")
         symbol = window.instrument.symbol
-        now = self._env.clock.now()
+        # Not the end of the run: time may pass while other windows are requested again.
+        now = self._received(window)
         own = [day for name, day in self.days if name == symbol]
         asked = [day for day in own if window.first <= day <= window.last]
         for day in asked:
             known = self.days[symbol, day]
-            shown = self._shown(symbol, day, holes) if brings else set()
+            shown = self._shown(symbol, day, holes, now) if brings else set()
             self.stored.setdefault((symbol, day), set()).update(shown)
             bars = shown & set(known.states)
             new = bars - known.having("present")
@@ -253,10 +254,10 @@ class Oracle:
                 known.provisional -= bars
             if (symbol, day) not in wanted:
                 continue
-            known.turn(self._without_trade(symbol, day, known), "no_trade")
+            known.turn(self._without_trade(symbol, day, known, now), "no_trade")
             known.attempts += 1
             known.failed = not complete
-            if complete and not bars and self._contradicted(symbol, day, known):
+            if complete and not bars and self._contradicted(symbol, day, known, now):
                 known.failed = True
                 if settled := known.having("source_empty", "not_expected"):
                     known.turn(settled, "missed")
@@ -266,6 +267,21 @@ class Oracle:
                 known.confirmations += 1
                 known.turn(known.having("missed", "pending"), "source_empty")
         self._follow_first_bar(symbol)
+
+    def _received(self, window: Window) -> datetime:
+        """When the last response to the window, or to a part of it, was received.
+
+        One of an unknown key may never have been sent.
+        """
+        received = [
+            at
+            for sent, at in self._env.source.received.items()
+            if sent.instrument == window.instrument
+            and (sent.interval, sent.endpoint) == (window.interval, window.endpoint)
+            and window.first <= sent.first
+            and sent.last <= window.last
+        ]
+        return max(received, default=self._env.clock.now())
 
     def compare(self, ledger: Mapping[tuple[str, date], DayCoverage]) -> None:
         """Every minute of every day of the ledger says what can be known, and no other thing."""
@@ -317,7 +333,7 @@ class Oracle:
     def shown(self, symbol: str, first: date, last: date, holes: Sequence["Cut"]) -> bool:
         """Whether a response about these days has any row."""
         return any(
-            self._shown(symbol, day, holes)
+            self._shown(symbol, day, holes, self._env.clock.now())
             for name, day in self.days
             if name == symbol and first <= day <= last
         )
@@ -337,9 +353,8 @@ class Oracle:
             return now.timestamp() >= start + 60 + 30
         return now >= day.over + timedelta(minutes=5) and now.timestamp() >= start + DAY_BAR_IS_OVER
 
-    def _shown(self, symbol: str, day: date, holes: Sequence["Cut"]) -> set[int]:
-        """The starts of the bars that an answer about that day holds now, and that are over."""
-        now = self._env.clock.now()
+    def _shown(self, symbol: str, day: date, holes: Sequence["Cut"], now: datetime) -> set[int]:
+        """The starts of the bars that an answer about that day holds *now*, and that are over."""
         if self._minutes:
             starts = {
                 start
@@ -355,7 +370,7 @@ class Oracle:
             if not any(cut.symbol == symbol and cut.first <= start < cut.end for cut in holes)
         }  # fmt: skip
 
-    def _without_trade(self, symbol: str, day: date, known: TrueDay) -> set[int]:
+    def _without_trade(self, symbol: str, day: date, known: TrueDay, now: datetime) -> set[int]:
         """The missing minutes that volume proves to be without trades."""
         if not self._minutes or self.listing(symbol).isin is None:
             return set()
@@ -363,7 +378,7 @@ class Oracle:
         seen = [
             (at, volume) for at, volume in self.seen[symbol] if at.astimezone(IST).date() == day
         ]
-        if self._all_is_stored(symbol, day, known, seen):
+        if self._all_is_stored(symbol, day, known, seen, now):
             return lacking
         return {
             start
@@ -373,12 +388,12 @@ class Oracle:
             and any(after.timestamp() >= start + 60 and hint == volume for after, hint in seen)
         }
 
-    def _contradicted(self, symbol: str, day: date, known: TrueDay) -> bool:
-        """Whether stored rows show trading on a day of which an answer had no bar."""
-        published = self._env.clock.now() - timedelta(minutes=5)
+    def _contradicted(self, symbol: str, day: date, known: TrueDay, now: datetime) -> bool:
+        """Whether stored rows show trading on a day of which an answer *now* had no bar."""
+        published = now - timedelta(minutes=5)
         if any(start < published.timestamp() for start in known.having("present")):
             return True
-        trading = {start for start, (now, *_) in self.rows(symbol, day).items() if now}
+        trading = {start for start, (own, *_) in self.rows(symbol, day).items() if own}
         of_an_index = self.listing(symbol).isin is None
         seen = {
             volume
@@ -387,7 +402,7 @@ class Oracle:
         }
         if len(seen) > 1 and not of_an_index:
             return True
-        if self._env.clock.now() < known.over + timedelta(minutes=5):
+        if now < known.over + timedelta(minutes=5):
             return False
         if of_an_index and self._prices_seen(symbol, trading) > 1:
             return True
@@ -403,9 +418,14 @@ class Oracle:
         return len({price for price, slot in rows if int(slot.timestamp()) in trading})
 
     def _all_is_stored(
-        self, symbol: str, day: date, known: TrueDay, seen: Sequence[tuple[datetime, int]]
+        self,
+        symbol: str,
+        day: date,
+        known: TrueDay,
+        seen: Sequence[tuple[datetime, int]],
+        now: datetime,
     ) -> bool:
-        if self._env.clock.now() < known.over + timedelta(minutes=5):
+        if now < known.over + timedelta(minutes=5):
             return False
         rows = self.rows(symbol, day)
         whole = sum(volume for *_, volume in rows.values())
