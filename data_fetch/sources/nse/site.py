@@ -7,8 +7,9 @@ restrict automated use, so the source can be switched off.
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from functools import partial
 from ipaddress import ip_address
-from threading import Event, Lock
+from threading import Event
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -21,6 +22,7 @@ from data_fetch.core.ports import Clock, Lane, Pacing
 from data_fetch.core.settings import NSE_URL
 from data_fetch.core.world import World
 from data_fetch.sources.chain_parsing.values import MONTHS
+from data_fetch.sources.nse.turns import Turns
 from data_fetch.sources.transport.bodies import parse_json
 from data_fetch.sources.transport.bounded import LARGEST_BODY, BodyTooLarge, whole_body
 from data_fetch.sources.transport.recording import RecordingRequestContext
@@ -44,7 +46,6 @@ MOST_REDIRECTS = 2
 PAUSES = frozenset({429, 503})
 
 CONNECT_SECONDS = 5.0
-LOCK_WAIT_SECONDS = 0.1
 
 BROWSER = {
     "User-Agent": (
@@ -119,7 +120,7 @@ class NseSite:
         self._timeout_seconds = timeout_seconds
         self._session: requests.Session | None = None
         self._opened_at: datetime | None = None
-        self._turn = Lock()
+        self._turns = Turns(clock)
 
     def context(self, stop: Event | None = None) -> RecordingRequestContext:
         """The context of requests that begin now, with the time limit of the chain lane."""
@@ -156,7 +157,7 @@ class NseSite:
                 "NSE's website is switched off",
                 hint="Switch it on in the settings, or use another source.",
             )
-        self._wait_for_turn(context)
+        self._turns.take(partial(_give_up_waiting, self._clock, context))
         try:
             if self._opened_at is None or self._clock.now() >= self._opened_at + REVISIT_AFTER:
                 self._open_page(context)
@@ -168,18 +169,7 @@ class NseSite:
             self._open_page(context)
             return self._call_api(path, context)
         finally:
-            self._turn.release()
-
-    def _wait_for_turn(self, context: RecordingRequestContext) -> None:
-        """Wait until no other thread uses the session: the site gets one request at a time."""
-        if self._turn.acquire(blocking=False):
-            return
-        with self._clock.released():
-            while not self._turn.acquire(timeout=LOCK_WAIT_SECONDS):
-                if context.stop.is_set():
-                    raise Stopped("the request was cancelled before its turn came")
-                if self._clock.now() >= context.deadline:
-                    raise _too_late()
+            self._turns.pass_on()
 
     def _open_page(self, context: RecordingRequestContext) -> None:
         """Start a fresh session: a block may be tied to the old cookies."""
@@ -273,6 +263,14 @@ def read_site_response(raw: RawResponse) -> Any:
     if document == {}:
         raise _refusal(FailureKind.EMPTY_OBJECT, raw.status)
     return document
+
+
+def _give_up_waiting(clock: Clock, context: RecordingRequestContext) -> None:
+    """Raises when a request that waits for its turn is not to be sent any more."""
+    if context.stop.is_set():
+        raise Stopped("the request was cancelled before its turn came")
+    if clock.now() >= context.deadline:
+        raise _too_late()
 
 
 def _too_late() -> Unreachable:
