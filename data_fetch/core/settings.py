@@ -28,6 +28,7 @@ from pydantic import (
 
 from data_fetch.core.env_file import misplaced_env_files, read_env_file
 from data_fetch.core.errors import SettingsInvalid
+from data_fetch.core.freshness import FreshnessRules
 from data_fetch.core.setting_names import SOURCE, TOKEN, meant_settings
 from data_fetch.core.text import listed_names, symbol_form
 from data_fetch.core.world import World
@@ -187,6 +188,12 @@ class Settings(BaseModel):
     @property
     def log_folder(self) -> Path:
         return self.folder / "logs"
+
+    @property
+    def freshness_rules(self) -> FreshnessRules:
+        return FreshnessRules(
+            stale_after=self.stale_after_minutes, frozen_after=self.frozen_after_slots
+        )
 
     @property
     def env_file(self) -> Path:

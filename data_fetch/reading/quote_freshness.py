@@ -6,17 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from data_fetch.core.clock import VirtualClock
+from data_fetch.core.freshness import STALE, USUAL, FreshnessRules, count_states
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import F_AND_O_STOCK, MarketCalendar
 from data_fetch.core.market.members import Members
-from data_fetch.core.quotes.freshness import (
-    STALE,
-    Freshness,
-    FreshnessRules,
-    Judgement,
-    count_states,
-    judge,
-)
+from data_fetch.core.quotes.freshness import Judgement, judge
 from data_fetch.core.settings import Settings
 from data_fetch.reading.frames import DataAge, converted, form_named, rows_table
 from data_fetch.reading.instants import ist_text
@@ -39,7 +33,7 @@ COLUMNS = {"symbol": "text", "state": "text", "last_quote": "instant", "trading_
 
 
 @dataclass(frozen=True, slots=True)
-class FreshnessReport:
+class QuoteFreshness:
     """The judgements of symbols, made at the instant *at*."""
 
     at: datetime
@@ -48,7 +42,7 @@ class FreshnessReport:
     @property
     def counts(self) -> Mapping[str, int]:
         """How many symbols are in each state."""
-        return count_states(self.judgements)
+        return count_states(each.state for each in self.judgements)
 
     @property
     def stale(self) -> bool:
@@ -58,8 +52,7 @@ class FreshnessReport:
     @property
     def notable(self) -> list[Judgement]:
         """The judgements of symbols that are neither fresh nor out of trading hours."""
-        usual = {Freshness.FRESH, Freshness.CLOSED}
-        return [each for each in self.judgements if each.state not in usual]
+        return [each for each in self.judgements if each.state not in USUAL]
 
     @property
     def last_quote(self) -> datetime | None:
@@ -112,7 +105,7 @@ def freshness(
     symbol that the store does not know, CalendarUnknown, StoreUnreachable.
     """
     convert = form_named(form)
-    report = freshness_report(settings or process_settings(), several(symbols))
+    report = _freshness_now(settings or process_settings(), several(symbols))
     rows = [
         {
             "symbol": each.symbol,
@@ -131,22 +124,34 @@ def freshness(
     )
 
 
-def freshness_report(settings: Settings, symbols: Sequence[str] = ()) -> FreshnessReport:
-    """The report of *symbols*, or of all that are listed. Raises as `freshness` does."""
+def _freshness_now(settings: Settings, symbols: Sequence[str]) -> QuoteFreshness:
     clock = clock_of(settings)
     with store_of(settings) as store:
-        calendar, now = calendar_for(settings), clock.now()
-        with store.reading() as connection:
-            instruments = (
-                named_instruments(connection, symbols).members
-                if symbols
-                else listed_instruments(connection, settings)
-            )
-        if instruments:
-            found = judgements(settings, store, instruments, calendar, now)
-        else:
-            found = [_never_seen(symbol, calendar, now) for symbol in listed_symbols(settings)]
-    return FreshnessReport(now, found)
+        return quote_freshness(settings, store, calendar_for(settings), clock.now(), symbols)
+
+
+def quote_freshness(
+    settings: Settings,
+    store: Store,
+    calendar: MarketCalendar,
+    now: datetime,
+    symbols: Sequence[str] = (),
+) -> QuoteFreshness:
+    """The freshness at *now* of the quotes of *symbols*, or of all that are listed.
+
+    Raises as `freshness` does.
+    """
+    with store.reading() as connection:
+        instruments = (
+            named_instruments(connection, symbols).members
+            if symbols
+            else listed_instruments(connection, settings)
+        )
+    if instruments:
+        found = judgements(settings, store, instruments, calendar, now)
+    else:
+        found = [_never_seen(symbol, calendar, now) for symbol in listed_symbols(settings)]
+    return QuoteFreshness(now, found)
 
 
 def _never_seen(symbol: str, calendar: MarketCalendar, now: datetime) -> Judgement:
@@ -179,10 +184,9 @@ def judgements(
         members=Members.as_of(instruments, now),
         calendar=calendar,
         clock=VirtualClock(now),
-        rules=FreshnessRules(
-            stale_after=settings.stale_after_minutes, frozen_after=settings.frozen_after_slots
-        ),
+        rules=settings.freshness_rules,
         repair=lambda _: None,
+        chains=list,
     )
     return monitor.judge_all()
 

@@ -1,6 +1,6 @@
 """Builds the services for option chains."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,6 +9,7 @@ from threading import Event
 from sqlalchemy import Connection
 
 from data_fetch.archive.raw_responses import RawResponseStore
+from data_fetch.core.chains.freshness import ChainJudgement
 from data_fetch.core.chains.polls import Poll
 from data_fetch.core.clock import IST, SystemClock
 from data_fetch.core.instruments.instrument import Instrument
@@ -22,6 +23,7 @@ from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.runtime.services import universe_at
 from data_fetch.runtime.stores import store_for
 from data_fetch.services.chain_enrichment import ChainEnricher
+from data_fetch.services.chain_freshness import judge_polled
 from data_fetch.services.chain_import import ChainImport
 from data_fetch.services.chain_jobs import ChainPoller
 from data_fetch.services.chain_reprocess import ChainReprocess
@@ -82,6 +84,16 @@ def chain_poller_at(context: ChainContext, members: Sequence[Instrument]) -> Cha
         clock=context.clock,
         report=context.reporter.message,
         polled=context.reporter.polled,
+    )
+
+
+def chain_judgements_at(
+    context: CollectorContext, calendar: MarketCalendar, poller: ChainPoller
+) -> Callable[[], list[ChainJudgement]]:
+    """Judges the chains that *poller* polls, by its plan at the time of the call."""
+    settings, clock = context.settings, context.provider.clock
+    return lambda: judge_polled(
+        context.store, poller.plan, calendar, settings.freshness_rules, clock.now()
     )
 
 

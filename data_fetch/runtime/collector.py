@@ -14,7 +14,7 @@ from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.market.members import Members
 from data_fetch.core.timetable import Job, standard_timetable
 from data_fetch.runtime.calendars import calendar_for
-from data_fetch.runtime.chains import chain_context_at, chain_poller_at
+from data_fetch.runtime.chains import chain_context_at, chain_judgements_at, chain_poller_at
 from data_fetch.runtime.context import CollectorContext
 from data_fetch.runtime.reporting import CollectorStart, ProgressReporter
 from data_fetch.runtime.services import (
@@ -138,12 +138,13 @@ def collector_of(
         report=reporter.message,
     )
     chain_poller = chain_poller_at(chain_context_at(context, calendar, reporter), universe.members)
+    chain_judgements = chain_judgements_at(context, calendar, chain_poller)
     calendar_refresh = calendar_refresh_at(context, calendar, reporter)
     services: list[RecurringService] = [
         quotes,
         *listeners,
         minute_candles_at(context, universe, calendar),
-        freshness_at(context, universe, calendar, quotes),
+        freshness_at(context, universe, calendar, quotes, chain_judgements),
         backfill_jobs,
         chain_poller,
         calendar_refresh,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.chains.polling import SourceLimits
 from data_fetch.core.settings import Settings
-from data_fetch.sources.nse.site import NSE_LIMITS
+from data_fetch.sources.nse.limits import NSE_LIMITS
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 
 # The website gets one request at a time. With a second poll in progress it is not idle while

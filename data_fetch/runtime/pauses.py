@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.settings import NSE_URL, UPSTOX_URL, Settings
 from data_fetch.core.world import World
-from data_fetch.sources.nse.site import NSE_LIMITS
+from data_fetch.sources.nse.limits import NSE_LIMITS
 from data_fetch.sources.transport.pacing import Pacer, state_file_for
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 

@@ -1,14 +1,14 @@
 """Builds the services for quotes and candles at a context, each on its own."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
+from data_fetch.core.chains.freshness import ChainJudgement
 from data_fetch.core.clock import MINUTE, minute_of
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.market.members import Members
 from data_fetch.core.ports import SlotListener
-from data_fetch.core.quotes.freshness import FreshnessRules
 from data_fetch.core.timetable import QUOTES
 from data_fetch.publishing.redis_quotes import QuoteFeed
 from data_fetch.runtime.context import CollectorContext
@@ -89,19 +89,21 @@ def quotes_at(
 
 
 def freshness_at(
-    context: CollectorContext, universe: Universe, calendar: MarketCalendar, quotes: LtpService
+    context: CollectorContext,
+    universe: Universe,
+    calendar: MarketCalendar,
+    quotes: LtpService,
+    chains: Callable[[], Sequence[ChainJudgement]],
 ) -> FreshnessMonitor:
-    """The monitor of freshness; *quotes* repairs what it finds."""
-    settings = context.settings
+    """The monitor of freshness; *quotes* repairs what it finds, *chains* judges those."""
     return FreshnessMonitor(
         quotes_repository=QuoteStore(context.store, context.guard),
         members=Members.as_of(universe.members, context.provider.clock.now()),
         calendar=calendar,
         clock=context.provider.clock,
-        rules=FreshnessRules(
-            stale_after=settings.stale_after_minutes, frozen_after=settings.frozen_after_slots
-        ),
+        rules=context.settings.freshness_rules,
         repair=quotes.repair,
+        chains=chains,
     )
 
 

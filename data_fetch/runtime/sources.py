@@ -21,7 +21,8 @@ from data_fetch.core.ports import (
 from data_fetch.core.settings import Settings
 from data_fetch.sources.nse.chain_client import nse_chain_client
 from data_fetch.sources.nse.holidays import NseHolidays
-from data_fetch.sources.nse.site import NSE_LIMITS, NseSite
+from data_fetch.sources.nse.limits import NSE_LIMITS
+from data_fetch.sources.nse.site import NseSite
 from data_fetch.sources.transport.pacing import Pacer, state_file_for
 from data_fetch.sources.transport.refused_keys import RefusedKeys
 from data_fetch.sources.upstox.api import UpstoxApi

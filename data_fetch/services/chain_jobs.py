@@ -13,9 +13,11 @@ from threading import Lock
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.chains.polling import (
     LONG_AGO,
+    NOTHING_POLLED,
     PollingPlan,
     PollQueue,
     SourceLimits,
+    Target,
     plan_polling,
 )
 from data_fetch.core.chains.polls import Poll
@@ -24,7 +26,7 @@ from data_fetch.core.errors import DataFetchError, Stopped
 from data_fetch.core.failures import FailureKind
 from data_fetch.core.ports import Clock
 from data_fetch.core.timetable import CHAINS, Job, Timetable
-from data_fetch.services.chains import ChainService, Target
+from data_fetch.services.chains import ChainService
 from data_fetch.services.clocked_pool import ClockedPool
 from data_fetch.services.polling import PollTargets
 from data_fetch.services.recurring import RecurringService
@@ -76,6 +78,11 @@ class ChainPoller(RecurringService):
         self._states: dict[str, PollState] = {}
         self._failures: deque[Exception] = deque(maxlen=KEPT_FAILURES)
         self._polls = 0
+
+    @property
+    def plan(self) -> PollingPlan:
+        """The plan in force; before the first one nothing is polled."""
+        return self._plan or NOTHING_POLLED
 
     @property
     def polls(self) -> int:

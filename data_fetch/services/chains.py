@@ -7,13 +7,14 @@ its source. A chain without new content is not priced again, only confirmed.
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from threading import Event, Lock, Semaphore
 
 from data_fetch.archive.raw_responses import RawResponseStore, StoredResponse
 from data_fetch.core.chains.chains import Chain, ChainReply, ChainSource, RawResponse
+from data_fetch.core.chains.polling import Target
 from data_fetch.core.chains.polls import Poll, PolledMinute
 from data_fetch.core.chains.source_health import OUTAGES, SourceHealth
 from data_fetch.core.clock import minute_of
@@ -32,16 +33,6 @@ log = logging.getLogger(__name__)
 FALLBACKS_AT_ONCE = 3
 # A poll that began in a minute has ended after so long; then the minute's audit row is final.
 LONGEST_POLL = timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The chains to poll of one underlying: how many expiries, nearest first, and how many
-    strikes on each side of the money (None: all)."""
-
-    underlying: Instrument
-    expiries: int = 1
-    strikes: int | None = None
 
 
 class ChainService:

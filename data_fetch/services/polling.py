@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TypedDict
 
-from data_fetch.core.chains.polling import PollRequest
+from data_fetch.core.chains.polling import PollRequest, Target
 from data_fetch.core.chains.symbol_config import SymbolConfig, default_config, in_force
 from data_fetch.core.errors import SetupError
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.settings import Settings
-from data_fetch.services.chains import Target
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.instruments.contracts import listed_expiries

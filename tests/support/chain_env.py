@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from watcher import Watcher
 
 from data_fetch.archive.raw_responses import RawResponseStore
+from data_fetch.core.chains.polling import Target
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
@@ -26,7 +27,7 @@ from data_fetch.runtime.chains import ChainContext, chain_poller_at, chain_servi
 from data_fetch.runtime.sources import chain_providers
 from data_fetch.services.chain_enrichment import ChainEnricher
 from data_fetch.services.chain_jobs import ChainPoller
-from data_fetch.services.chains import ChainService, Target
+from data_fetch.services.chains import ChainService
 from data_fetch.sources.instruments.rows import read_instruments
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.transport.retrying import RetryPolicy

@@ -9,7 +9,8 @@ from upstox_stub import Scripted, Seen, Stub
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.ports import Pacing
 from data_fetch.core.world import World
-from data_fetch.sources.nse.site import NSE_LIMITS, NseSite
+from data_fetch.sources.nse.limits import NSE_LIMITS
+from data_fetch.sources.nse.site import NseSite
 from data_fetch.sources.transport.pacing import Pacer
 
 PAGES = ("/option-chain", "/")

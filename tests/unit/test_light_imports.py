@@ -46,8 +46,8 @@ def test_a_command_that_reads_does_not_load_the_collector(command: str) -> None:
     assert loaded(f"data_fetch.cli.{command}").isdisjoint(COLLECTING | TABLES)
 
 
-@pytest.mark.parametrize("command", ["coverage", "gaps"])
-def test_a_query_of_the_ledger_loads_neither_arrays_nor_a_client(command: str) -> None:
+@pytest.mark.parametrize("command", ["coverage", "freshness", "gaps"])
+def test_a_light_query_loads_neither_arrays_nor_a_client(command: str) -> None:
     assert loaded(f"data_fetch.cli.{command}").isdisjoint({"numpy", "urllib3"})
 
 

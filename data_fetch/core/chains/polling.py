@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from data_fetch.core.instruments.instrument import Instrument
+
 # Of the steady rate: the rest is for repeated requests and for one-off commands beside a
 # running collector.
 USED_SHARE = 0.9
@@ -28,6 +30,16 @@ class PollRequest:
     requested_interval: float
     requests: int
     priority: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The chains to poll of one underlying: how many expiries, nearest first, and how many
+    strikes on each side of the money (None: all)."""
+
+    underlying: Instrument
+    expiries: int = 1
+    strikes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,9 @@ class PollingPlan:
     def of(self, symbol: str) -> Cadence | None:
         """The cadence of *symbol*; None if it is not polled."""
         return next((each for each in self.cadences if each.symbol == symbol), None)
+
+
+NOTHING_POLLED = PollingPlan(cadences=(), requested=0, budget=0)
 
 
 def steady_rate(limits: Mapping[timedelta, int]) -> float:
@@ -119,7 +134,7 @@ class PollQueue:
     ago, is not due; a new symbol is due at once, and polls that were missed are not repeated."""
 
     def __init__(self) -> None:
-        self._plan = PollingPlan(cadences=(), requested=0, budget=0)
+        self._plan = NOTHING_POLLED
         self._last_ticks: dict[str, datetime] = {}
         self._in_progress: set[str] = set()
 

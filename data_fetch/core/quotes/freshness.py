@@ -1,25 +1,11 @@
 """The age of stored quotes, counted in minutes in which the market traded."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
+from data_fetch.core.freshness import Freshness, FreshnessRules
 from data_fetch.core.market.calendar import MarketCalendar, TradingGroup
 from data_fetch.core.quotes.quotes import Movement
-
-
-class Freshness(StrEnum):
-    """The state of one symbol's quotes."""
-
-    FRESH = "fresh"
-    NEVER_SEEN = "never_seen"
-    STOPPED = "stopped"
-    FROZEN = "frozen"
-    CLOSED = "market_closed"
-
-
-STALE = frozenset({Freshness.NEVER_SEEN, Freshness.STOPPED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +16,6 @@ class Judgement:
     state: Freshness
     last_quote: datetime | None
     minutes: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FreshnessRules:
-    """*stale_after* trading minutes without a quote; *frozen_after* slots without movement."""
-
-    stale_after: int = 5
-    frozen_after: int = 10
 
 
 def judge(
@@ -74,11 +52,3 @@ def judge(
 
 def _is_frozen(movement: Movement | None, rules: FreshnessRules) -> bool:
     return movement is not None and movement.slots >= rules.frozen_after and movement.stood_still
-
-
-def count_states(judgements: Sequence[Judgement]) -> Mapping[str, int]:
-    """The number of symbols in each state, with every state present."""
-    counts = dict.fromkeys(map(str, Freshness), 0)
-    for judgement in judgements:
-        counts[judgement.state] += 1
-    return counts

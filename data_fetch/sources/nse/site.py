@@ -32,8 +32,6 @@ from data_fetch.sources.transport.world_check import WorldCheck
 if TYPE_CHECKING:
     import requests
 
-# No limit is published; common practice is 2 to 3.5 seconds between requests.
-NSE_LIMITS: Mapping[timedelta, int] = {timedelta(seconds=2.5): 1}
 NSE_API = "nse"
 
 # The first usually sets all cookies; the second is opened only if it did not.

@@ -27,7 +27,7 @@ from data_fetch.core.quotes.quotes import Quote, StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.reading import freshness, quotes
-from data_fetch.reading.quote_freshness import FreshnessReport, judgements
+from data_fetch.reading.quote_freshness import QuoteFreshness, judgements
 from data_fetch.storage.quotes import QuoteStore
 
 TCS = stock("TCS", "INE467B01029")
@@ -190,8 +190,8 @@ def test_invalid_arguments_are_rejected_with_a_hint(
 class TestFreshness:
     """Trading minutes since the last quote of each symbol."""
 
-    def at(self, shelf: Shelf, now: datetime, *instruments: Instrument) -> FreshnessReport:
-        return FreshnessReport(
+    def at(self, shelf: Shelf, now: datetime, *instruments: Instrument) -> QuoteFreshness:
+        return QuoteFreshness(
             now, judgements(shelf.settings, shelf.store, instruments, shelf.calendar, now)
         )
 

@@ -21,11 +21,11 @@ from data_fetch.core.errors import (
     TokenRejected,
     Unreachable,
 )
+from data_fetch.core.freshness import FreshnessRules
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.market.members import Members
 from data_fetch.core.ports import Lane, QuoteRepository
-from data_fetch.core.quotes.freshness import FreshnessRules
 from data_fetch.core.quotes.quotes import Movement, Quote, QuoteResponse, StoredQuote
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun, SyncState
 from data_fetch.services.freshness import FreshnessMonitor
@@ -707,6 +707,7 @@ class Watch:
             clock=env.clock,
             rules=FreshnessRules(stale_after=5, frozen_after=3),
             repair=service.repair,
+            chains=list,
         )
         return cls(env, service, monitor)
 

@@ -9,7 +9,7 @@ import pytest
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.settings import Settings
 from data_fetch.runtime.pauses import required_pauses
-from data_fetch.sources.nse.site import NSE_LIMITS
+from data_fetch.sources.nse.limits import NSE_LIMITS
 from data_fetch.sources.transport.pacing import Pacer, state_file_for
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 

@@ -5,8 +5,9 @@ from datetime import datetime
 import pytest
 
 from data_fetch.core.clock import IST
+from data_fetch.core.freshness import FreshnessRules
 from data_fetch.core.market.calendar import F_AND_O_STOCK, MarketCalendar
-from data_fetch.core.quotes.freshness import FreshnessRules, Judgement, judge
+from data_fetch.core.quotes.freshness import Judgement, judge
 from data_fetch.core.quotes.quotes import Movement
 
 CALENDAR = MarketCalendar.reviewed()

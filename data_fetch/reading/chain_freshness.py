@@ -1,0 +1,74 @@
+"""Freshness of option chains: trading minutes since the last receipt of each polled symbol."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from data_fetch.core.chains.freshness import STALE_CHAINS, ChainJudgement
+from data_fetch.core.freshness import USUAL, count_states
+from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.settings import Settings
+from data_fetch.reading.instants import ist_text
+from data_fetch.reading.polling_plan import answering_source, plan_within
+from data_fetch.reading.records import listed_instruments
+from data_fetch.services.chain_freshness import judge_polled
+from data_fetch.services.polling import Polling
+from data_fetch.storage.database.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFreshness:
+    """The judgements of all polled symbols; none when nothing is polled."""
+
+    judgements: Sequence[ChainJudgement]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many symbols are in each state."""
+        return count_states(each.state for each in self.judgements)
+
+    @property
+    def stale(self) -> bool:
+        """Whether a polled symbol has no recent chain although its market is open."""
+        return any(each.state in STALE_CHAINS for each in self.judgements)
+
+    @property
+    def notable(self) -> list[ChainJudgement]:
+        """The judgements of symbols that are neither fresh nor out of trading hours."""
+        return [each for each in self.judgements if each.state not in USUAL]
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "counts": self.counts,
+            "symbols": [_judgement_document(each) for each in self.judgements],
+        }
+
+
+def chain_freshness(
+    settings: Settings, store: Store, calendar: MarketCalendar, now: datetime
+) -> ChainFreshness:
+    """The freshness at *now* of the chains that are polled into *store*.
+
+    The plan is the one in force: within the limits of the source that answers. Raises
+    CalendarUnknown, SymbolsFileBad, StoreUnreachable.
+    """
+    with store.reading() as connection:
+        polling = Polling(settings, store, listed_instruments(connection, settings))
+    plan = plan_within(polling, answering_source(polling))
+    return ChainFreshness(judge_polled(store, plan, calendar, settings.freshness_rules, now))
+
+
+def _judgement_document(judgement: ChainJudgement) -> dict[str, Any]:
+    last = judgement.last
+    return {
+        "symbol": judgement.symbol,
+        "state": str(judgement.state),
+        "last_receipt": ist_text(last.received_at) if last else None,
+        "trading_minutes": judgement.minutes,
+        "expiry": last.expiry.isoformat() if last else None,
+        "source": last.source.value if last else None,
+        "exchange_time": ist_text(last.exchange_time) if last else None,
+        "unchanged_since": ist_text(last.unchanged_since) if last else None,
+        "standing_minutes": judgement.standing,
+    }

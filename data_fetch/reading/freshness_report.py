@@ -1,0 +1,40 @@
+"""The freshness of a store: quotes of the listed symbols, and chains of the polled ones."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from data_fetch.core.settings import Settings
+from data_fetch.reading.chain_freshness import ChainFreshness, chain_freshness
+from data_fetch.reading.quote_freshness import QuoteFreshness, quote_freshness
+from data_fetch.reading.records import clock_of, store_of
+from data_fetch.runtime.calendars import calendar_for
+
+
+@dataclass(frozen=True, slots=True)
+class FreshnessReport:
+    """The judgements of quotes and of chains, made at the same instant."""
+
+    quotes: QuoteFreshness
+    chains: ChainFreshness
+
+    @property
+    def stale(self) -> bool:
+        """Whether a recent quote or a recent chain is lacking although its market is open."""
+        return self.quotes.stale or self.chains.stale
+
+    def document(self) -> dict[str, Any]:
+        return {**self.quotes.document(), "chains": self.chains.document()}
+
+
+def freshness_report(settings: Settings) -> FreshnessReport:
+    """The freshness of the configured store now, or of the one that `run` fell back to.
+
+    Raises CalendarUnknown, SymbolsFileBad, StoreUnreachable.
+    """
+    clock = clock_of(settings)
+    with store_of(settings) as store:
+        calendar, now = calendar_for(settings), clock.now()
+        return FreshnessReport(
+            quote_freshness(settings, store, calendar, now),
+            chain_freshness(settings, store, calendar, now),
+        )
