@@ -167,14 +167,13 @@ def test_status_shows_what_was_collected(collected: tuple[Desk, dict[str, Any]])
     assert all(isinstance(number, int) for number in numbers_in(told))
 
 
-def test_freshness_names_each_symbol_and_counts_the_states(
-    collected: tuple[Desk, dict[str, Any]],
-) -> None:
-    desk, _ = collected
+def test_freshness_names_each_symbol_and_counts_the_states(desk: Desk) -> None:
+    desk.json("collect", "--once")
+    desk.json("chain", "collect")
 
     told = desk.json("freshness", STALE_AFTER_MINUTES="60")  # however slow the machine is
 
-    assert list(told) == ["at", "counts", "symbols"]
+    assert list(told) == ["at", "counts", "symbols", "chains"]
     assert told["counts"] == {
         "fresh": ALL,
         "never_seen": 0,
@@ -184,6 +183,18 @@ def test_freshness_names_each_symbol_and_counts_the_states(
     }
     assert [row["symbol"] for row in told["symbols"]] == list(SYMBOLS)
     assert list(told["symbols"][0]) == ["symbol", "state", "last_quote", "trading_minutes"]
+    assert told["chains"]["counts"]["fresh"] == 2
+    assert [row["symbol"] for row in told["chains"]["symbols"]] == ["BANKNIFTY", "NIFTY"]
+
+
+def test_chains_that_were_never_received_are_incomplete(
+    collected: tuple[Desk, dict[str, Any]],
+) -> None:
+    desk, _ = collected
+
+    told = desk.json("freshness", status=3, STALE_AFTER_MINUTES="60")
+
+    assert (told["counts"]["fresh"], told["chains"]["counts"]["never_seen"]) == (ALL, 2)
 
 
 def test_freshness_of_what_was_never_collected_is_incomplete(desk: Desk) -> None:

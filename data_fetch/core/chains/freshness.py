@@ -14,7 +14,7 @@ from data_fetch.core.clock import IST
 from data_fetch.core.freshness import STALE, Freshness, FreshnessRules
 from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
 
-# Quotes of a symbol may stand still because nobody trades it. A chain is hundreds of prices.
+# The quotes of a symbol may stand still because it is not traded; a chain is hundreds of prices.
 STALE_CHAINS = STALE | {Freshness.FROZEN}
 # One poll may fail and the next one may be slow.
 INTERVALS = 3
