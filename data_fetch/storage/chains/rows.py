@@ -5,7 +5,7 @@ Legs are handled as columns, because a minute has tens of thousands of them.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import chain as joined
@@ -370,6 +370,12 @@ class StoredSnapshot:
     @property
     def last_confirmed(self) -> datetime:
         return self.head.last_confirmed
+
+    def shown_as(self, head: SnapshotHead) -> "StoredSnapshot":
+        """The same snapshot under the symbol and the expiry of *head*."""
+        chain = replace(self.chain, underlying=head.underlying, expiry=head.expiry)
+        priced = replace(self.summary.priced, chain=chain)
+        return replace(self, head=head, summary=replace(self.summary, priced=priced))
 
 
 def read_snapshot(connection: Connection, head: SnapshotHead) -> StoredSnapshot:

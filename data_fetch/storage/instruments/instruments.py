@@ -152,8 +152,10 @@ def instruments_named(connection: Connection, symbols: Sequence[str]) -> Univers
     """
     newest = last_master_date(connection)
     rows = _rows_named(connection, symbols)
-    listed = [_instrument(row) for row in rows if newest is not None and row.last_seen >= newest]
-    bearers = {symbol: _instrument(row) for symbol, row in _last_bearers(connection, symbols, rows)}
+    listed = [instrument_of(row) for row in rows if newest is not None and row.last_seen >= newest]
+    bearers = {
+        symbol: instrument_of(row) for symbol, row in _last_bearers(connection, symbols, rows)
+    }
     return _with_auction_history(connection, resolve(symbols, listed, bearers))
 
 
@@ -168,11 +170,11 @@ def listed_instruments(connection: Connection, symbols: Sequence[str]) -> Univer
         return resolve(symbols, ())
     rows = _rows_named(connection, symbols)
     bearers = {
-        symbol: _instrument(row)
+        symbol: instrument_of(row)
         for symbol, row in _last_bearers(connection, symbols, rows)
         if row.last_seen >= newest
     }
-    listed = [_instrument(row) for row in rows if row.last_seen >= newest]
+    listed = [instrument_of(row) for row in rows if row.last_seen >= newest]
     universe = resolve(symbols, listed, bearers)
     if universe.unresolved:
         # The nearest symbols are looked for among all of them.
@@ -183,7 +185,7 @@ def listed_instruments(connection: Connection, symbols: Sequence[str]) -> Univer
                 instruments_table.c.instrument_type == "FUT",
             ),
         )
-        universe = resolve(symbols, map(_instrument, connection.execute(everything)), bearers)
+        universe = resolve(symbols, map(instrument_of, connection.execute(everything)), bearers)
     return _with_auction_history(connection, universe)
 
 
@@ -196,7 +198,7 @@ def instruments_with(connection: Connection, instrument_keys: Iterable[str]) -> 
     """The instruments of these keys, by the last master that listed them."""
     wanted = instruments_table.c.instrument_key.in_(list(instrument_keys))
     rows = connection.execute(select(instruments_table).where(wanted))
-    return with_auction_history(connection, map(_instrument, rows))
+    return with_auction_history(connection, map(instrument_of, rows))
 
 
 def present_instruments(
@@ -331,7 +333,7 @@ def _known_contracts(store: Store, seen_on: date) -> dict[str, Instrument]:
         columns.segment == "NSE_FO", columns.expiry >= seen_on - LONGEST_MOVE
     )
     with store.reading() as connection:
-        return by_token(map(_instrument, connection.execute(query)))
+        return by_token(map(instrument_of, connection.execute(query)))
 
 
 def _record_contract_names(
@@ -362,7 +364,7 @@ def _known_stocks(connection: Connection, newest: date) -> list[Instrument]:
             instruments_table.c.last_seen >= newest - STILL_KNOWN,
         )
     )
-    return [_instrument(row) for row in rows]
+    return [instrument_of(row) for row in rows]
 
 
 def _is_recorded(connection: Connection, found: KeyChange) -> bool:
@@ -396,7 +398,7 @@ def _last_keys(
     seen = [
         (name, row.instrument_key, row.last_seen)
         for row in rows
-        for name in _names(_instrument(row))
+        for name in _names(instrument_of(row))
     ]
     wanted = {symbol.upper() for symbol in symbols}
     found = last_bearers(wanted, seen, key_changes(connection))
@@ -430,5 +432,5 @@ def _row(instrument: Instrument, seen_on: date) -> tuple[Any, ...]:
     return (*VALUES(instrument), seen_on, seen_on)
 
 
-def _instrument(row: Row[Any]) -> Instrument:
+def instrument_of(row: Row[Any]) -> Instrument:
     return Instrument(**{name: getattr(row, name) for name in FIELDS})

@@ -20,6 +20,7 @@ from chain_shelf import (
 )
 from sqlalchemy import Connection, Table, event, select, text
 
+from data_fetch.core.chains.chain_lineage import literally
 from data_fetch.core.chains.chains import ChainLeg, ChainSource, OptionType
 from data_fetch.core.chains.valuation import Metric
 from data_fetch.storage.chains import history
@@ -30,6 +31,7 @@ from data_fetch.storage.database.tables import LtpData, table
 from data_fetch.storage.database.upsert import upsert
 from data_fetch.storage.quotes import quotes
 
+NIFTY = literally("NIFTY")
 CALL, PUT = OptionType.CALL, OptionType.PUT
 NSE, UPSTOX = ChainSource.NSE, ChainSource.UPSTOX
 QUOTES = table(LtpData)
@@ -44,13 +46,13 @@ def leg(ltp: float, strike: Decimal = STRIKE, side: OptionType = CALL) -> ChainL
 
 
 def summaries(store: Store, first: int, last: int, **facts: Any) -> history.Columns:
-    given = {"underlying": "NIFTY", "expiry": EXPIRY, **facts}
+    given = {"of": NIFTY, "expiry": EXPIRY, **facts}
     with store.reading() as connection:
         return history.summaries(connection, first=minute(first), last=minute(last), **given)
 
 
 def legs(store: Store, first: int, last: int, **facts: Any) -> history.Columns:
-    given = {"underlying": "NIFTY", "expiry": EXPIRY, "strike": STRIKE, "option_type": CALL}
+    given = {"of": NIFTY, "expiry": EXPIRY, "strike": STRIKE, "option_type": CALL}
     with store.reading() as connection:
         return history.legs(
             connection, first=minute(first), last=minute(last), **{**given, **facts}
@@ -239,18 +241,18 @@ def within(first: int, last: int) -> tuple[datetime, datetime]:
 
 
 def day_of_summaries(connection: Connection, expiry: date | None = EXPIRY) -> None:
-    assert history.summaries(connection, "NIFTY", expiry, *within(100, 200))["timestamp"]
+    assert history.summaries(connection, NIFTY, expiry, *within(100, 200))["timestamp"]
 
 
 def day_of_one_leg(connection: Connection) -> None:
-    assert history.legs(connection, "NIFTY", EXPIRY, STRIKE, CALL, *within(100, 200))["ltp"]
+    assert history.legs(connection, NIFTY, EXPIRY, STRIKE, CALL, *within(100, 200))["ltp"]
 
 
 CHAIN_QUERIES: dict[str, Query] = {
-    "the latest snapshot": lambda c: newest_head(c, "NIFTY", EXPIRY),
-    "the latest of the nearest expiry": lambda c: newest_head(c, "NIFTY"),
-    "the snapshot at an instant": lambda c: newest_head(c, "NIFTY", EXPIRY, minute(50), UPSTOX),
-    "the latest of all expiries": lambda c: newest_heads(c, "NIFTY"),
+    "the latest snapshot": lambda c: newest_head(c, NIFTY, EXPIRY),
+    "the latest of the nearest expiry": lambda c: newest_head(c, NIFTY),
+    "the snapshot at an instant": lambda c: newest_head(c, NIFTY, EXPIRY, minute(50), UPSTOX),
+    "the latest of all expiries": lambda c: newest_heads(c, NIFTY),
     "a day of summaries": day_of_summaries,
     "a day of summaries of all expiries": lambda c: day_of_summaries(c, None),
     "a day of one leg": day_of_one_leg,
