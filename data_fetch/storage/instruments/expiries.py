@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import date
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Date, func, select
 
 from data_fetch.core.instruments.bearers import Bearing
 from data_fetch.core.instruments.expiry_moves import ExpiryFlow, expiry_bearings
@@ -25,7 +25,7 @@ def moved_expiries(
     if not _anything_moved(connection, keys, stored):
         return ()
     terms = terms_table.c
-    former = func.lag(terms.expiry).over(
+    former = func.lag(terms.expiry, type_=Date()).over(
         partition_by=terms.instrument_key, order_by=terms.effective_from
     )
     dated = (
