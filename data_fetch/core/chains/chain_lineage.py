@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.clock import IST
-from data_fetch.core.instruments.bearers import Bearing, Stretch, last_bearer, stretches
+from data_fetch.core.instruments.bearers import Bearing, Stretch, bearer_of, stretches
 
 MICROSECOND = timedelta(microseconds=1)
 BEGIN_OF_TIME = datetime.min.replace(tzinfo=UTC)
@@ -42,7 +42,7 @@ class ChainLineage:
 
     def in_force(self, expiry: date) -> date:
         """The expiry of today that *expiry*, which may be a former one, stands for."""
-        return last_bearer(expiry, self.expiries) or expiry
+        return bearer_of(expiry, self.expiries) or expiry
 
     def stored_as(self, expiry: date) -> set[date]:
         """The expiries in force of the chains that may be stored under *expiry*."""

@@ -51,10 +51,13 @@ def stretches(
     )
 
 
-def last_bearer(label: Label, bearings: Iterable[Bearing[Label, Bearer]]) -> Bearer | None:
-    """What *label* stands for today; None when no bearer is known."""
-    borne = [each for each in bearings if each.label == label]
-    return max(borne, key=attrgetter("since")).bearer if borne else None
+def bearer_of(
+    label: Label, bearings: Iterable[Bearing[Label, Bearer]], day: date = date.max
+) -> Bearer | None:
+    """What *label* stood for on *day*, without it today; None when no bearer is known."""
+    borne = sorted((each for each in bearings if each.label == label), key=attrgetter("since"))
+    begun = [each for each in borne if each.since <= day] or borne[:1]
+    return begun[-1].bearer if begun else None
 
 
 def _periods(

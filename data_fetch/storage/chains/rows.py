@@ -100,7 +100,8 @@ class Received:
     """A priced chain, ready to be stored.
 
     *lot_size* is the one in force that day, None if unknown. *instrument_keys* holds the dated
-    key of each leg for a source that sends no keys (NSE's site); Upstox sends its own.
+    key of each leg for a source that sends no keys (NSE's site); Upstox sends its own, so that
+    only those of contracts whose expiry was moved are needed.
     *rejected* counts legs of the response whose values are impossible.
     """
 
@@ -301,7 +302,11 @@ def _dated_keys(stored: StoredChain) -> Iterable[str | None]:
     chain, named = stored.received.chain, stored.received.instrument_keys
     if chain.names_contracts:
         day = f"|{chain.expiry:%d-%m-%Y}"
-        return [None if leg.live_key is None else leg.live_key + day for leg in chain.legs]
+        known = {key.rpartition("|")[0]: key for key in named.values()}
+        return [
+            None if leg.live_key is None else known.get(leg.live_key, leg.live_key + day)
+            for leg in chain.legs
+        ]
     if not named:
         return repeat(None, len(chain.legs))
     return [named.get(leg.key) for leg in chain.legs]

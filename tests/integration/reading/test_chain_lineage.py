@@ -17,6 +17,7 @@ from data_fetch.core.chains.symbol_config import SymbolConfig
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import SetupError
 from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.reading import chain, chain_history, leg_history
@@ -24,6 +25,7 @@ from data_fetch.reading.chain_metrics import chain_metrics
 from data_fetch.reading.chain_snapshots import stored_chain
 from data_fetch.reading.chain_status import chain_status
 from data_fetch.reading.chain_surfaces import stored_surface
+from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.instruments.instruments import save_master
@@ -387,3 +389,34 @@ class TestMovedExpiry:
         assert chain(PRESENT, settings=settings).expiry == EXPIRY
         with pytest.raises(SetupError, match="no such chain"):
             chain(PRESENT, NEXT_EXPIRY, settings=settings)
+
+    @pytest.mark.parametrize("source", list(ChainSource))
+    def test_its_contracts_keep_their_keys_and_lots(
+        self, store: Store, settings: Settings, source: ChainSource
+    ) -> None:
+        lots = [replace(each, lot_size=550) for each in contracts(EXPIRY)]
+        listed(store, MONDAY, TMPV, *lots)
+        listed(
+            store, TUESDAY, TMPV, *(replace(each, lot_size=550) for each in contracts(NEXT_EXPIRY))
+        )
+        enricher = ChainEnricher(store, MarketCalendar.reviewed())
+        named = source is ChainSource.UPSTOX
+        for day, expiry in ((MONDAY, EXPIRY), (TUESDAY, NEXT_EXPIRY)):
+            legs = [
+                ChainLeg(
+                    strike=Decimal(number),
+                    option_type=OptionType.CALL,
+                    live_key=f"NSE_FO|{number}" if named else None,
+                    ltp=5.0,
+                )
+                for number in (100, 101)
+            ]
+            of = a_chain(float(day.day), *legs, underlying=PRESENT, expiry=expiry, source=source)
+            keep(store, *enricher.received([ParsedResponse(chains=[of], received_at=ist(day, 10))]))
+
+        for at_instant in (ist(MONDAY, 12), None):
+            found = chain(PRESENT, EXPIRY, at_instant, settings=settings)
+            assert found.lot_size == 550
+            assert found.table["instrument_key"].to_pylist() == [
+                each.instrument_key for each in lots[:2]
+            ]

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from data_fetch.core.instruments.bearers import Bearing, Stretch, last_bearer, stretches
+from data_fetch.core.instruments.bearers import Bearing, Stretch, bearer_of, stretches
 from data_fetch.core.instruments.expiry_moves import ExpiryFlow, expiry_bearings
 
 LISTED, MOVED, LATER = date(2025, 5, 1), date(2025, 6, 2), date(2025, 6, 5)
@@ -35,7 +35,7 @@ def test_a_moved_expiry_has_what_is_stored_under_either(new: date) -> None:
 
     assert {each.label for each in stored(new, *flows)} == {FIRST, new}
     assert stored(FIRST, *flows) == []
-    assert last_bearer(FIRST, expiry_bearings(flows)) == new
+    assert bearer_of(FIRST, expiry_bearings(flows)) == new
 
 
 def test_an_expiry_that_is_moved_back_has_what_was_stored_meanwhile() -> None:
@@ -98,6 +98,10 @@ class TestBearers:
             Stretch("A", since=LATER + DAY),
         )
 
-    def test_the_last_bearer_is_the_one_of_today(self) -> None:
-        assert last_bearer("A", self.BORNE) == "other"
-        assert last_bearer("C", self.BORNE) is None
+    @pytest.mark.parametrize(
+        ("day", "bearer"),
+        [(LISTED - DAY, "one"), (MOVED, "one"), (LATER, "other"), (date.max, "other")],
+    )
+    def test_it_stands_for_its_bearer_of_that_day(self, day: date, bearer: str) -> None:
+        assert bearer_of("A", self.BORNE, day) == bearer
+        assert bearer_of("C", self.BORNE, day) is None
