@@ -15,8 +15,10 @@ from benchmarks import (
     bench_chains,
     bench_commands,
     bench_coverage,
+    bench_day_candles,
     bench_ingest,
     bench_options,
+    bench_questions,
     bench_slot,
 )
 from benchmarks.figure import Figure
@@ -26,6 +28,8 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "ingest": bench_ingest.measure,
     "coverage": bench_coverage.measure,
     "backfill": bench_backfill.measure,
+    "day-candles": bench_day_candles.measure,
+    "questions": bench_questions.measure,
     "commands": bench_commands.measure,
     "options": bench_options.measure,
     "chains": bench_chains.measure,

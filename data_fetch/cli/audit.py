@@ -21,6 +21,7 @@ WORDS = {
     FindingKind.AUCTION: "the closing auction",
     FindingKind.OUTSIDE: "candles outside of every session",
     FindingKind.CONTRADICTION: "the ledger row contradicts itself",
+    FindingKind.DAY_CANDLE: "the candle of the day is not that of its minutes",
 }
 # Findings after whose repair history is requested again.
 FETCHED_AGAIN = (FindingKind.MINUTES, FindingKind.AUCTION, FindingKind.FINALITY)
@@ -63,10 +64,16 @@ def _print_audit(found: Audit, wanted: DayRange) -> None:
         f"{counted(found.days, 'instrument-day')}, {found.first} to {found.last}: "
         f"{counted(found.candles, 'candle')} recounted, {_result_text(found)}"
     )
-    if found.findings and not (found.repaired.days or found.repaired.deleted):
+    day_candles = found.counts.get(FindingKind.DAY_CANDLE, 0)
+    if len(found.findings) > day_candles and not (found.repaired.days or found.repaired.deleted):
         remark(
             "The store was edited by hand, or restored in part. To rewrite the ledger of these "
             "days from the candles: data-fetch audit --repair"
+        )
+    if day_candles:
+        remark(
+            "The provider's candles of a day contradict its minutes. Both are left as they are: "
+            "compare them with the exchange's report of the day."
         )
     if found.repaired.days:
         remark(f"Rewrote the ledger of {counted(found.repaired.days, 'day')} from the candles.")

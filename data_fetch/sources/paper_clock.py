@@ -14,7 +14,6 @@ from urllib.parse import urljoin
 from uuid import uuid4
 
 import orjson
-import urllib3
 
 from data_fetch.core.clock import ScaledClock, stopwatch
 from data_fetch.core.errors import Unreachable, WrongWorld
@@ -44,6 +43,9 @@ def fetch_paper_clock(
     Raises Unreachable when nothing usable responds at *url* in time, WrongWorld when something
     else than a paper exchange does.
     """
+    # It takes as long to import as some queries, and no live market is read here.
+    import urllib3
+
     try:
         response = urllib3.request(
             "GET" if order is None else "POST",

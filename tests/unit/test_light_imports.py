@@ -47,8 +47,8 @@ def test_a_command_that_reads_does_not_load_the_collector(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["coverage", "gaps"])
-def test_a_query_of_the_ledger_loads_no_arrays(command: str) -> None:
-    assert "numpy" not in loaded(f"data_fetch.cli.{command}")
+def test_a_query_of_the_ledger_loads_neither_arrays_nor_a_client(command: str) -> None:
+    assert loaded(f"data_fetch.cli.{command}").isdisjoint({"numpy", "urllib3"})
 
 
 def test_the_reading_package_loads_a_function_only_when_it_is_used() -> None:

@@ -1,5 +1,6 @@
 """A group whose commands are imported when they are called, so that help appears at once."""
 
+import gc
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -37,9 +38,11 @@ class LazyCommands(click.Group):
         if name not in self._table:
             return None
         module, _ = self._table[name]
-        # The objects of a module stay in memory: a search for garbage among them finds none.
+        # The objects of a module stay in memory: a search for garbage among them finds none,
+        # neither now nor while the command runs.
         with rarely_collecting_garbage():
             command: click.Command = import_module(module).command
+        gc.freeze()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

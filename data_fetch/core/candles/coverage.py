@@ -36,6 +36,9 @@ class State(StrEnum):
     PENDING = "pending"
     NOT_EXPECTED = "not_expected"
 
+    # Minutes are counted by it in every row of the ledger: the hash of Enum is slow.
+    __hash__ = str.__hash__
+
 
 # The states of a minute that is expected and has no candle.
 GAPS = (

@@ -21,6 +21,7 @@ from data_fetch.core.market.table import Segment
 from data_fetch.core.spans import Spans, common, count, joined, without
 
 SAMPLES = 3
+HALF_A_PAISA = 0.005
 
 
 class FindingKind(StrEnum):
@@ -33,6 +34,7 @@ class FindingKind(StrEnum):
     AUCTION = "auction"
     OUTSIDE = "outside_sessions"
     CONTRADICTION = "contradiction"
+    DAY_CANDLE = "day_candle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,15 @@ class LedgerClaims:
     @property
     def sound(self) -> bool:
         return self.counts == self.of_intervals and not self.contradictions
+
+
+@dataclass(frozen=True, slots=True)
+class DayValues:
+    """Volume and extreme prices (rupees) of one instrument on one day."""
+
+    volume: int
+    high: float
+    low: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +223,26 @@ def closed_finding(instrument: Instrument, day: date, present: int) -> Finding:
     """A ledger row that counts candles of a day without a session."""
     text = f"{present} present on a day without a session"
     return _finding(FindingKind.CONTRADICTION, instrument, day, 1, [text])
+
+
+def day_candle_finding(
+    instrument: Instrument, day: date, candle: DayValues, of_minutes: DayValues
+) -> Finding | None:
+    """A candle of a whole day that cannot be that of its confirmed minutes; None if it can be.
+
+    The candle has the trades outside of its minutes as well, so it may exceed them. One of another
+    day, as a provider once sent them, falls short of them sooner or later.
+    """
+    faults = []
+    if candle.volume < of_minutes.volume:
+        faults.append(f"volume {candle.volume} is below {of_minutes.volume} in its minutes")
+    if candle.high < of_minutes.high - HALF_A_PAISA:
+        faults.append(f"high {candle.high:g} is below {of_minutes.high:g} in its minutes")
+    if candle.low > of_minutes.low + HALF_A_PAISA:
+        faults.append(f"low {candle.low:g} is above {of_minutes.low:g} in its minutes")
+    if not faults:
+        return None
+    return _finding(FindingKind.DAY_CANDLE, instrument, day, len(faults), faults)
 
 
 def _finding(

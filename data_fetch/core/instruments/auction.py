@@ -41,8 +41,10 @@ class AuctionHistory:
         shown = self._by_day.get(day)
         if shown is not None:
             return shown
+        if not self.masters:
+            return None
         in_force = [one for one in self.masters if one.since <= day] or self.masters[:1]
-        return in_force[-1].eligible if in_force else None
+        return in_force[-1].eligible
 
     def seen(self, day: date) -> bool:
         """Whether a master shows it for *day*; if not, `on` is an assumption."""

@@ -6,6 +6,7 @@ A trading group is how an instrument is traded; `group_of` decides which instrum
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from data_fetch.core.clock import MINUTE
 from data_fetch.core.errors import BadRecord
@@ -21,8 +22,7 @@ IST_AHEAD = 330
 KEY_PREFIXES = {Segment.CASH: "NSE_EQ|", Segment.FO: "NSE_FO|", Segment.INDEX: "NSE_INDEX|"}
 
 
-@dataclass(frozen=True, slots=True)
-class TradingGroup:
+class TradingGroup(NamedTuple):
     """How an instrument is traded: its segment, and whether the closing auction ends trading."""
 
     segment: Segment

@@ -25,6 +25,9 @@ class Segment(StrEnum):
     FO = "fo"
     INDEX = "index"
 
+    # Sessions are looked up by it, for every day of a range: the hash of Enum is slow.
+    __hash__ = str.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class TradingWindow:

@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
+from math import inf
 from operator import itemgetter
 from reprlib import repr as shortened
 from typing import Any, Protocol
@@ -14,7 +15,12 @@ from typing import Any, Protocol
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord
 from data_fetch.core.failures import FailureKind
-from data_fetch.sources.transport.numbers import LARGEST_PRICE, read_number, read_quantity
+from data_fetch.sources.transport.numbers import (
+    LARGEST_PRICE,
+    SMALLEST_PRICE,
+    read_number,
+    read_quantity,
+)
 
 # No exchange ever had as many shares in one contract.
 LARGEST_COUNT = 1e12
@@ -113,7 +119,7 @@ def read_stamp(value: object) -> datetime:
 def read_spot(value: object) -> float:
     """The level of an underlying. Raises BadRecord."""
     spot = read_number(value, "spot")
-    if not 0 < spot < LARGEST_PRICE:
+    if not SMALLEST_PRICE <= spot < LARGEST_PRICE:
         raise BadRecord(f"spot {spot:g} cannot be")
     return spot
 
@@ -122,13 +128,14 @@ def read_spot(value: object) -> float:
 class Field:
     """A number in a leg: its names and its limits.
 
-    *spellings* are all known names, in lower case. A leg without a *needed* field counts as one
-    with a wrong number; other fields may be missing.
+    *spellings* are all known names, in lower case. *least* is the smallest number apart from 0. A
+    leg without a *needed* field counts as one with a wrong number; other fields may be missing.
     """
 
     name: str
     spellings: tuple[str, ...]
     most: float
+    least: float = 0.0
     needed: bool = False
     whole: bool = False
     signed: bool = False
@@ -149,19 +156,26 @@ _NUMERIC, _WHOLE = frozenset({int, float}), frozenset({int})
 
 class UsualForm:
     """Reads all numbers of a leg at once, if they have their usual form: these names, JSON
-    numbers, a sum below *most*.
+    numbers, a sum below *most*, no price below SMALLEST_PRICE but 0.
 
     *names* are those of the fields, those that may be negative last; *whole* is the position of
-    the integers among them.
+    the integers among them, *prices* are those of the prices.
     """
 
     def __init__(
-        self, names: Iterable[object], *, unsigned: int, whole: slice, most: float
+        self,
+        names: Iterable[object],
+        *,
+        unsigned: int,
+        whole: slice,
+        most: float,
+        prices: Sequence[int] = (),
     ) -> None:
         self._take = itemgetter(*names)
         self._unsigned = slice(unsigned)
         self._whole = whole
         self._most = most
+        self._prices = tuple(prices)
 
     def numbers(self, members: Mapping[Any, Any]) -> tuple[Any, ...] | None:
         """The numbers; None for a leg in which anything is unusual, which need not be wrong."""
@@ -173,6 +187,8 @@ class UsualForm:
                 and min(numbers[self._unsigned]) >= 0
                 # This rejects NaN and infinity too.
                 and -self._most < sum(numbers) < self._most
+                and min([numbers[at] or SMALLEST_PRICE for at in self._prices], default=inf)
+                >= SMALLEST_PRICE
             ):
                 return numbers
         except (KeyError, OverflowError):
@@ -211,7 +227,8 @@ def _number_of(field: Field, value: object) -> float | int:
         number = (read_quantity if field.whole else read_number)(value, field.name)
     except BadRecord as problem:
         raise FieldError(_kind_of(value), field.name, problem.message) from None
-    if not SMALLEST[field.signed] <= number <= field.most or number < -field.most:
+    within = SMALLEST[field.signed] <= number <= field.most and number >= -field.most
+    if not within or 0 < number < field.least:
         raise FieldError(FailureKind.UNIT_CHANGED, field.name, f"{field.name} {number:g} cannot be")
     return number
 

@@ -30,7 +30,11 @@ from data_fetch.sources.chain_parsing.values import (
     read_field,
     read_strike,
 )
-from data_fetch.sources.transport.numbers import LARGEST_PRICE, LARGEST_QUANTITY
+from data_fetch.sources.transport.numbers import (
+    LARGEST_PRICE,
+    LARGEST_QUANTITY,
+    SMALLEST_PRICE,
+)
 
 T = TypeVar("T")
 
@@ -38,10 +42,10 @@ T = TypeVar("T")
 FIELDS = (
     Field("openInterest", ("openinterest",), LARGEST_COUNT, needed=True),
     Field("totalTradedVolume", ("totaltradedvolume",), LARGEST_COUNT, needed=True),
-    Field("lastPrice", ("lastprice",), LARGEST_PRICE, needed=True),
+    Field("lastPrice", ("lastprice",), LARGEST_PRICE, least=SMALLEST_PRICE, needed=True),
     Field("impliedVolatility", ("impliedvolatility",), LARGEST_VOLATILITY),
-    Field("bidprice", ("bidprice", "buyprice1"), LARGEST_PRICE),
-    Field("askPrice", ("askprice", "sellprice1"), LARGEST_PRICE),
+    Field("bidprice", ("bidprice", "buyprice1"), LARGEST_PRICE, least=SMALLEST_PRICE),
+    Field("askPrice", ("askprice", "sellprice1"), LARGEST_PRICE, least=SMALLEST_PRICE),
     Field("bidQty", ("bidqty", "buyquantity1"), LARGEST_QUANTITY, whole=True),
     Field("askQty", ("askqty", "sellquantity1"), LARGEST_QUANTITY, whole=True),
     Field("totalBuyQuantity", ("totalbuyquantity",), LARGEST_QUANTITY, whole=True),
@@ -54,6 +58,7 @@ FIELDS = (
 NEEDED = sum(field.needed for field in FIELDS)
 UNSIGNED = sum(not field.signed for field in FIELDS)
 VOLATILITY = 3
+PRICES = [at for at, field in enumerate(FIELDS) if field.least]
 QUANTITIES = slice(6, UNSIGNED)
 
 # The members that identify the option of a leg, in the order in which `_matches_row` reads them.
@@ -335,7 +340,7 @@ def _usual_form(spelling: Mapping[str, object]) -> UsualForm:
         next((spelling[name] for name in field.spellings if name in spelling), None)
         for field in FIELDS
     ]
-    return UsualForm(found, unsigned=UNSIGNED, whole=QUANTITIES, most=LARGEST_PRICE)
+    return UsualForm(found, unsigned=UNSIGNED, whole=QUANTITIES, most=LARGEST_PRICE, prices=PRICES)
 
 
 def _has_traded(members: Leg) -> bool:

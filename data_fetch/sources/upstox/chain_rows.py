@@ -49,7 +49,11 @@ from data_fetch.sources.chain_parsing.values import (
     read_strike,
 )
 from data_fetch.sources.instruments.rows import FUTURES_AND_OPTIONS, is_dummy, parse_instrument
-from data_fetch.sources.transport.numbers import LARGEST_PRICE, LARGEST_QUANTITY
+from data_fetch.sources.transport.numbers import (
+    LARGEST_PRICE,
+    LARGEST_QUANTITY,
+    SMALLEST_PRICE,
+)
 
 SIDES = {OptionType.CALL: "call_options", OptionType.PUT: "put_options"}
 INDEX_SYMBOLS = {
@@ -64,12 +68,12 @@ INDEX_SYMBOLS = {
 MARKET_DATA, GREEKS = "market_data", "option_greeks"
 # In the order in which `_leg` and `_greeks` read them.
 MARKET_FIELDS = (
-    Field("ltp", ("ltp",), LARGEST_PRICE, needed=True),
+    Field("ltp", ("ltp",), LARGEST_PRICE, least=SMALLEST_PRICE, needed=True),
     Field("volume", ("volume",), LARGEST_COUNT, needed=True),
     Field("oi", ("oi",), LARGEST_COUNT, needed=True),
-    Field("close_price", ("close_price",), LARGEST_PRICE),
-    Field("bid_price", ("bid_price",), LARGEST_PRICE),
-    Field("ask_price", ("ask_price",), LARGEST_PRICE),
+    Field("close_price", ("close_price",), LARGEST_PRICE, least=SMALLEST_PRICE),
+    Field("bid_price", ("bid_price",), LARGEST_PRICE, least=SMALLEST_PRICE),
+    Field("ask_price", ("ask_price",), LARGEST_PRICE, least=SMALLEST_PRICE),
     Field("prev_oi", ("prev_oi",), LARGEST_COUNT),
     Field("bid_qty", ("bid_qty",), LARGEST_QUANTITY, whole=True),
     Field("ask_qty", ("ask_qty",), LARGEST_QUANTITY, whole=True),
@@ -79,6 +83,7 @@ USUAL_MARKET = UsualForm(
     unsigned=len(MARKET_FIELDS),
     whole=slice(7, 9),
     most=LARGEST_PRICE,
+    prices=[at for at, field in enumerate(MARKET_FIELDS) if field.least],
 )
 GREEK_FIELDS = (
     Field("iv", ("iv",), LARGEST_VOLATILITY),

@@ -29,6 +29,7 @@ from data_fetch.core.candles.findings import (
     LedgerClaims,
     StoredDay,
     closed_finding,
+    day_candle_finding,
     outside_finding,
 )
 from data_fetch.core.instruments.instrument import Instrument
@@ -47,6 +48,8 @@ from data_fetch.storage.candles.stored_rows import (
     Range,
     TailTally,
     Tally,
+    day_values,
+    minute_values,
     rows_of_day,
     starts_in,
     stored_minutes,
@@ -134,6 +137,8 @@ def recount(connection: Connection, scope: CoverageQuery) -> Recount:
     for rows in outside_rows(connection, scope, places):
         findings.append(outside_finding(rows.instrument, rows.day, rows.starts))
     named = {one.instrument_key: one for one in scope.instruments}
+    if scope.interval is CandleInterval.DAY:
+        findings += day_candle_findings(connection, scope)
     for key, day in closed_days(scope, ledger):
         findings.append(closed_finding(named[key], day, ledger[key, day].present))
     listed = {key: number for number, key in enumerate(named)}
@@ -239,6 +244,17 @@ def closed_days(scope: CoverageQuery, ledger: LedgerRows) -> list[LedgerKey]:
         for (key, day), row in ledger.items()
         if row.present and not scope.expectation.session(named[key], day).open
     ]
+
+
+def day_candle_findings(connection: Connection, scope: CoverageQuery) -> Iterator[Finding]:
+    """The candles of whole days that their stored minutes contradict."""
+    for instrument in scope.instruments:
+        candle_of = day_values(connection, instrument.instrument_key, scope.first, scope.last)
+        of_minutes = minute_values(connection, instrument.instrument_key, scope.first, scope.last)
+        for day in sorted(candle_of.keys() & of_minutes.keys()):
+            found = day_candle_finding(instrument, day, candle_of[day], of_minutes[day])
+            if found is not None:
+                yield found
 
 
 def _agrees(one: CountedDay, row: Row[Any] | None) -> bool:

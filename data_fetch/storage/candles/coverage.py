@@ -31,6 +31,7 @@ REVISION_COLUMNS = tuple(column.name for column in revisions_table.columns)
 
 # Looked up for every interval that is read: a call of the enumeration takes five times as long.
 STATES: Mapping[str, State] = {state.value: state for state in State}
+NO_MINUTES = dict.fromkeys(State, 0)
 
 # An instrument key and a trading date.
 LedgerKey = tuple[str, date]
@@ -278,7 +279,7 @@ def empty_days(
 def ledger_row(known: DayCoverage, run_id: str, changed_at: datetime) -> tuple[Any, ...]:
     """*known* as a row, in the order of `COLUMNS`."""
     midnight = midnight_number(known.day)
-    counts = dict.fromkeys(State, 0)
+    counts = NO_MINUTES.copy()
     for one in known.intervals:
         counts[one.state] += one.end - one.first
     return (

@@ -4,7 +4,7 @@ A count per instrument and session is a range of the candles' key, so counting i
 the candles that sends one number for each day. Only days that differ are read by the minute.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
@@ -27,8 +27,15 @@ from sqlalchemy import (
 )
 
 from data_fetch.core.candles.candles import CandleBlock, CandleInterval, Kind, auction_tail
+from data_fetch.core.candles.findings import DayValues
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.market.session import MINUTES_OF_DAY, midnight_number, minute_number
+from data_fetch.core.market.session import (
+    IST_AHEAD,
+    MINUTES_OF_DAY,
+    day_of,
+    midnight_number,
+    minute_number,
+)
 from data_fetch.core.spans import Spans, spans_of
 from data_fetch.storage.candles.candles import candles, of_instrument
 from data_fetch.storage.candles.coverage import LedgerKey
@@ -162,6 +169,47 @@ def rows_of_day(connection: Connection, interval: CandleInterval, place: Place) 
         kinds=[row.kind for row in rows],
         **{name: [getattr(row, name) for row in rows] for name in names},
     )
+
+
+def day_values(
+    connection: Connection, key: str, first: date, last: date
+) -> Mapping[date, DayValues]:
+    """The candles of whole days of one instrument, by date."""
+    start = minutes(connection, candles.c.timestamp)
+    query = select(start, candles.c.volume, candles.c.high, candles.c.low).where(
+        of_instrument(candles, key, CandleInterval.DAY, *_minutes_from(first, last))
+    )
+    return {day_of(minute): DayValues(*values) for minute, *values in connection.execute(query)}
+
+
+def minute_values(
+    connection: Connection, key: str, first: date, last: date
+) -> Mapping[date, DayValues]:
+    """What the confirmed minutes of one instrument add up to, by date; the auction counts."""
+    minute = minutes(connection, candles.c.timestamp)
+    day = ((minute + IST_AHEAD) // MINUTES_OF_DAY).label("day")
+    query = (
+        select(
+            func.min(minute),
+            func.sum(candles.c.volume),
+            func.max(candles.c.high),
+            func.min(candles.c.low),
+        )
+        .where(
+            of_instrument(candles, key, CandleInterval.MINUTE, *_minutes_from(first, last)),
+            candles.c.is_final,
+            candles.c.kind != Kind.CARRIED.value,
+        )
+        .group_by(day)
+    )
+    return {
+        day_of(earliest): DayValues(int(volume), high, low)
+        for earliest, volume, high, low in connection.execute(query)
+    }
+
+
+def _minutes_from(first: date, last: date) -> tuple[int, int]:
+    return midnight_number(first), midnight_number(last) + MINUTES_OF_DAY
 
 
 def _day_tallies(connection: Connection, places: Sequence[Place]) -> list[Tally]:

@@ -144,6 +144,22 @@ def test_a_request_that_fails_on_its_own_is_held_back_alone(env: BackfillEnv) ->
     assert (env.service.plan(order).windows, env.service.plan(order).held_back) == ([], len(days))
 
 
+def test_one_refusal_of_a_key_is_the_response_to_all_its_windows(env: BackfillEnv) -> None:
+    """Some of the windows are not sent; their days are accounted for as well."""
+    key = env.instrument("SBIN").instrument_key
+    env.faults({"kind": "unknown-key", "api": "candles", "instruments": [key]})
+    order = env.order(date(2025, 6, 2), LAST, symbols=["SBIN"])
+    plan = env.service.plan(order)
+
+    report = env.service.run(plan)
+
+    assert WORKERS <= report.requests < len(plan.windows)
+    assert report.reasons.keys() == {"SBIN"}
+    days = env.ledger(order).values()
+    assert {known.attempts for known in days} == {1}
+    assert {known.last_error is not None for known in days} == {True}
+
+
 def test_after_the_clock_was_set_back_nothing_is_held_back(env: BackfillEnv) -> None:
     """The next attempt was due a day later than it is now."""
     key = env.instrument("SBIN").instrument_key

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from data_fetch.core.candles.candles import CandleInterval, Kind
 from data_fetch.core.candles.coverage import State
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.findings import FindingKind
+from data_fetch.core.clock import IST
 from data_fetch.core.runs import Outcome
 from data_fetch.storage.candles.audit import Recount, recount
 from data_fetch.storage.candles.candles import candles
@@ -410,3 +412,55 @@ def test_a_running_day_is_no_finding(env: BackfillEnv) -> None:
 
     with env.store.reading() as connection:
         assert recount(connection, scope).findings == []
+
+
+# --- candles of a day against its minutes -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        pytest.param({"volume": 1}, "volume 1 is below", id="less volume than in its minutes"),
+        pytest.param({"high": 1.0, "low": 1.0}, "high 1 is below", id="a lower high"),
+        pytest.param({"low": 99_999.0, "high": 99_999.0}, "low 99999 is above", id="a higher low"),
+    ],
+)
+def test_a_day_candle_that_its_minutes_contradict_is_found_and_left(
+    env: BackfillEnv, values: dict[str, Any], fault: str
+) -> None:
+    key = env.instrument("RELIANCE").instrument_key
+    with env.store.writing() as connection:
+        change(rows("00:00", "00:00", interval=DAYS), **values)(connection, key)
+
+    [found] = recounted(env, DAYS).findings
+
+    assert (found.kind, found.instrument.symbol, found.day) == (K.DAY_CANDLE, "RELIANCE", DAY)
+    assert fault in found.samples[0]
+    assert recounted(env).findings == []
+    repair(env.store, scope_of(env, DAYS), [found])
+    assert recounted(env, DAYS).findings == [found]
+
+
+def test_day_candles_under_the_date_of_the_next_day_are_found(env: BackfillEnv) -> None:
+    """As a provider once sent them, a whole month."""
+    key = env.instrument("RELIANCE").instrument_key
+    sent = sorted(env.candles("RELIANCE", DAYS).items())
+    with env.store.writing() as connection:
+        for (_, row), (start, _) in pairwise(sent):
+            day = datetime.fromtimestamp(start, IST).date()
+            values = {name: getattr(row, name) for name in ("open", "high", "low", "volume")}
+            change(rows("00:00", "00:00", day=day, interval=DAYS), **values)(connection, key)
+
+    found = recounted(env, DAYS).findings
+
+    assert {one.kind for one in found} == {K.DAY_CANDLE}
+    assert len(found) >= len(sent) // 2
+
+
+def test_minutes_that_are_not_confirmed_contradict_nothing(env: BackfillEnv) -> None:
+    key = env.instrument("RELIANCE").instrument_key
+    with env.store.writing() as connection:
+        change(rows("00:00", "00:00", interval=DAYS), volume=1)(connection, key)
+        change(rows("09:15", "15:34"), is_final=False)(connection, key)
+
+    assert recounted(env, DAYS).findings == []

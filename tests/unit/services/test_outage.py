@@ -94,14 +94,13 @@ def test_the_patience_depends_on_what_is_known(
 
 
 def test_an_answer_begins_a_new_count_of_pauses() -> None:
-    outage = watch()
-    outage.sent("bad")
-    outage.failed("bad", "503")
-    assert outage.next_pause() == SECOND
-    outage.answered()
-    outage.sent("worse")
-    outage.failed("worse", "503")
-    assert outage.next_pause() == SECOND
+    growing = [SECOND, 2 * SECOND, 4 * SECOND]
+    outage = OutageWatch[str, str](Patience(short=growing, long=growing))
+    for name in ("bad", "worse", "worst"):
+        outage.sent(name)
+        outage.failed(name, "503")
+        assert [outage.next_pause(), outage.next_pause()] == [SECOND, 2 * SECOND]
+        outage.answered()
 
 
 def test_the_usual_pauses_grow_to_some_minutes() -> None:

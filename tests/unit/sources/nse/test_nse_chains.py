@@ -286,6 +286,10 @@ def test_legs_that_contradict_themselves_are_rejected(changes: dict[str, Any], r
             {"lastPrice": 40000}, "above any possible", ["ltp", "prev_close"], id="too dear"
         ),
         pytest.param(
+            {"lastPrice": 5e-324}, "lastPrice 4.94066e-324", ["ltp", "prev_close"], id="denormal"
+        ),
+        pytest.param({"buyPrice1": 0.009}, "0.009 cannot be", ["bid"], id="below any tick"),
+        pytest.param(
             {"impliedVolatility": 100_001}, "Volatility 100001 cannot", ["provider_iv"], id="iv"
         ),
         pytest.param(

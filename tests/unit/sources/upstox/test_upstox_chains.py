@@ -196,6 +196,8 @@ def test_legs_that_cannot_be_true_are_rejected(changes: dict[str, Any], reason: 
         pytest.param({"oi": None}, "oi is null", "oi", id="no open interest"),
         pytest.param({"oi": -25}, "oi -25 cannot be", "oi", id="negative"),
         pytest.param({"ltp": float("nan")}, "ltp is nan", "ltp", id="no number"),
+        pytest.param({"ltp": 5e-324}, "ltp 4.94066e-324 cannot be", "ltp", id="denormal"),
+        pytest.param({"bid_price": 0.009}, "0.009 cannot be", "bid", id="below any tick"),
         pytest.param({"ltp": 40000}, "above any", "ltp", id="a call dearer than the index"),
         pytest.param({"bid_qty": 0.5}, "not a whole number", "bid_qty", id="half a share"),
         pytest.param({"greeks": {"delta": 1.5}}, "delta 1.5 cannot", "provider_delta", id="delta"),
