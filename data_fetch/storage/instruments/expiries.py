@@ -6,9 +6,11 @@ from datetime import date
 from sqlalchemy import Connection, Date, func, select
 
 from data_fetch.core.instruments.bearers import Bearing
+from data_fetch.core.instruments.contract_moves import LONGEST_MOVE
 from data_fetch.core.instruments.expiry_moves import ExpiryFlow, expiry_bearings
 from data_fetch.storage.instruments.contracts import options_on
 from data_fetch.storage.instruments.instruments import instruments_table
+from data_fetch.storage.instruments.masters import masters_table
 from data_fetch.storage.instruments.terms import terms_table
 
 DATED = "%d-%m-%Y"
@@ -51,6 +53,9 @@ def _anything_moved(
     # The index of this query has nothing but these columns, which keeps it cheap.
     query = select(columns.expiry, first).distinct().where(columns.underlying_key.in_(keys))
     pairs = [(expiry, text) for expiry, text in connection.execute(query) if expiry is not None]
-    listed = {expiry for expiry, _ in pairs}
-    gone = (day for day in stored if day not in listed and day > min(listed))
-    return bool(listed) and (any(f"{day:{DATED}}" != text for day, text in pairs) or any(gone))
+    if any(f"{day:{DATED}}" != text for day, text in pairs):
+        return True
+    # Those that were over before the first master never had a contract.
+    known_since = connection.scalar(select(func.min(masters_table.c.as_of))) or date.min
+    over = {day for day in stored if day + LONGEST_MOVE < known_since}
+    return bool(pairs) and not set(stored) <= over | {day for day, _ in pairs}

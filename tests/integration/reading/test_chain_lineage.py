@@ -378,6 +378,21 @@ class TestMovedExpiry:
         assert chain(PRESENT, EXPIRY, ist(MONDAY, 12), settings=settings).spot == 1.0
         assert chain(PRESENT, NEXT_EXPIRY, ist(MONDAY, 12), settings=settings).spot == 9.0
 
+    @pytest.mark.parametrize("meanwhile", [date(2025, 6, 20), NEXT_EXPIRY])
+    def test_one_that_is_moved_back_has_what_was_stored_meanwhile(
+        self, store: Store, settings: Settings, meanwhile: date
+    ) -> None:
+        listed(store, MONDAY, TMPV, *contracts(EXPIRY))
+        keep(store, at(ist(MONDAY, 10), 1.0, PRESENT))
+        listed(store, TUESDAY, TMPV, *contracts(meanwhile))
+        keep(store, at(ist(TUESDAY, 10), 2.0, PRESENT, meanwhile))
+        listed(store, WEDNESDAY, TMPV, *contracts(EXPIRY))
+        keep(store, at(ist(WEDNESDAY, 10), 3.0, PRESENT))
+
+        for expiry in (EXPIRY, meanwhile, None):
+            found = chain_history(PRESENT, expiry, MONDAY, WEDNESDAY, settings=settings)
+            assert found.table["spot"].to_pylist() == [1.0, 2.0, 3.0]
+
     def test_a_contract_that_is_moved_alone_moves_no_chain(
         self, store: Store, settings: Settings
     ) -> None:
