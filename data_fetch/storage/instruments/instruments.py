@@ -33,21 +33,33 @@ from data_fetch.storage.database.tables import (
     InstrumentLineage,
     InstrumentMasterRow,
     InstrumentRow,
+    LineageRevisionRow,
     StoreMeta,
     table,
 )
-from data_fetch.storage.database.upsert import Rule, bulk_write, earliest, latest, upsert
+from data_fetch.storage.database.upsert import (
+    Rule,
+    bulk_write,
+    earliest,
+    latest,
+    unchanged,
+    upsert,
+)
 from data_fetch.storage.instruments.auction import with_auction_history
 from data_fetch.storage.instruments.masters import master_before, master_dates
 from data_fetch.storage.instruments.terms import record_terms
 
 instruments_table = table(InstrumentRow)
 lineage_table = table(InstrumentLineage)
+revisions_table = table(LineageRevisionRow)
 masters_table = table(InstrumentMasterRow)
 meta = table(StoreMeta)
 MASTER = "master"
 CONTRACTS = "NSE_FO|"
 LINEAGE = ("old_key", "valid_from", "new_key", "reason", "recorded")
+REVISION_COLUMNS = tuple(column.name for column in revisions_table.columns)
+FIRST_STAYS = Rule(combined={"valid_from": unchanged})
+NEVER = date.max
 COLUMNS = tuple(column.name for column in instruments_table.columns)
 FIELDS = tuple(name for name in COLUMNS if name not in {"first_seen", "last_seen"})
 VALUES = attrgetter(*FIELDS)
@@ -254,6 +266,35 @@ def key_changes(connection: Connection) -> list[KeyChange]:
     return recorded_once(_changes(connection, not_(lineage_table.c.old_key.startswith(CONTRACTS))))
 
 
+def key_changes_as_of(connection: Connection, as_of: datetime) -> list[KeyChange]:
+    """The changes of `key_changes` as they were known at an instant.
+
+    A new ISIN that was recorded later is valid from NEVER on: its days were those of the old key.
+    """
+    row = revisions_table.c
+    query = select(revisions_table).where(row.superseded_at > as_of)
+    # The oldest of them was in force, so it is put in last.
+    then = {
+        (one.old_key, one.new_key): one.valid_from
+        for one in connection.execute(query.order_by(row.superseded_at.desc()))
+    }
+    recorded = lineage_table.c.recorded
+    unknown = {
+        (row.old_key, row.new_key)
+        for row in connection.execute(
+            select(lineage_table.c.old_key, lineage_table.c.new_key)
+            .group_by(lineage_table.c.old_key, lineage_table.c.new_key)
+            .having(func.min(recorded) > as_of)
+        )
+    }
+    found = []
+    for change in key_changes(connection):
+        keys = (change.old_key, change.new_key)
+        known_from = NEVER if keys in unknown else then.get(keys, change.valid_from)
+        found.append(change if change.is_rename else replace(change, valid_from=known_from))
+    return found
+
+
 def contract_names(connection: Connection) -> list[KeyChange]:
     """Every stored change of a contract's symbol, oldest first."""
     return recorded_once(_changes(connection, lineage_table.c.old_key.startswith(CONTRACTS)))
@@ -271,14 +312,22 @@ def has_predecessor(connection: Connection, instrument_key: str) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
-def move_change(connection: Connection, change: KeyChange, valid_from: date) -> None:
-    """Record that *change* is valid from another day on; inside a writing transaction."""
+def move_change(
+    connection: Connection, change: KeyChange, valid_from: date, moved_at: datetime
+) -> None:
+    """Record that *change* is valid from another day on; inside a writing transaction.
+
+    The day that was known before goes to `lineage_revisions`.
+    """
     row = lineage_table.c
     same = and_(row.old_key == change.old_key, row.new_key == change.new_key)
     later = update(lineage_table).where(same, row.valid_from == change.valid_from)
     # Another store may have noticed it on that very day.
     connection.execute(delete(lineage_table).where(same, row.valid_from == valid_from))
     connection.execute(later.values(valid_from=valid_from))
+    before = (change.old_key, change.new_key, moved_at, change.valid_from)
+    # Of one instant the first counts: the others were seen by no reader.
+    upsert(connection, revisions_table, REVISION_COLUMNS, [before], FIRST_STAYS)
 
 
 def _admitted(
