@@ -15,7 +15,7 @@ from data_fetch.core.candles.coverage import DayCoverage
 from data_fetch.core.candles.expectation import DAY, Expectation
 from data_fetch.core.errors import IncompleteRange, SetupError
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.instruments.lineage import KeyPeriod, every_key
+from data_fetch.core.instruments.lineage import KeyPeriod
 from data_fetch.core.market.session import MINUTES_OF_DAY, Session, midnight_number
 from data_fetch.core.settings import Settings
 from data_fetch.core.spans import between, common
@@ -23,11 +23,10 @@ from data_fetch.reading.frames import DataAge, arrow_table, converted, form_name
 from data_fetch.reading.instants import date_of, instant
 from data_fetch.reading.records import records_for
 from data_fetch.runtime.settings import process_settings
-from data_fetch.storage.candles.columns import candle_columns, days_with_candles, known_minutes
+from data_fetch.storage.candles.columns import candle_columns, known_minutes
 from data_fetch.storage.candles.coverage import load_days, load_days_as_of
-from data_fetch.storage.candles.histories import History, histories
+from data_fetch.storage.candles.histories import History, histories, history_as_of
 from data_fetch.storage.database.store import Store
-from data_fetch.storage.instruments.instruments import key_changes
 
 # In minutes of the calendar: a month, which has about 8,000 of trading.
 READ_AT_ONCE = 31 * MINUTES_OF_DAY
@@ -217,7 +216,7 @@ def candle_range(
             raise SetupError(f"{first} was still to come on {last}", hint="Name an earlier date.")
         (stock,) = records.instruments
         with records.store.reading() as connection:
-            history = history_of(connection, stock, interval, first, last, as_of)
+            history = _history(connection, stock, interval, first, last, as_of)
             # The ledger is read before the candles, which are never deleted: it cannot count
             # candles that the table lacks.
             days = [
@@ -244,7 +243,7 @@ def candle_range(
         )
 
 
-def history_of(
+def _history(
     connection: Connection,
     stock: Instrument,
     interval: CandleInterval,
@@ -252,14 +251,10 @@ def history_of(
     last: date,
     as_of: datetime | None,
 ) -> History:
-    """What *stock* was from *first* to *last*, both included, by its candles as of the instant."""
-    candle_days = None
-    keys = every_key(stock.instrument_key, key_changes(connection))
-    if as_of is not None and len(keys) > 1:
-        candle_days = {
-            key: days_with_candles(connection, key, interval, first, last, as_of) for key in keys
-        }
-    [history] = histories(connection, [stock], interval, first, last, candle_days).of
+    """What *stock* was from *first* to *last*, both included, as of the instant if there is one."""
+    if as_of is not None:
+        return history_as_of(connection, stock, interval, first, last, as_of)
+    [history] = histories(connection, [stock], interval, first, last).of
     return history
 
 

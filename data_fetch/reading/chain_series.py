@@ -11,8 +11,9 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
+from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.chains.chains import ChainSource, OptionType
 from data_fetch.core.clock import IST, MINUTE, minute_of
 from data_fetch.core.errors import SetupError
@@ -26,9 +27,10 @@ from data_fetch.reading.records import clock_of, store_of
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.chains import history
-from data_fetch.storage.chains.heads import expiries, in_series
-from data_fetch.storage.chains.rows import METRICS, SeriesKey, receipts
-from data_fetch.storage.chains.snapshots import ChainStore
+from data_fetch.storage.chains.heads import newest_heads
+from data_fetch.storage.chains.lineage import chain_lineage
+from data_fetch.storage.chains.rows import METRICS
+from data_fetch.storage.chains.snapshots import UnderlyingChains
 from data_fetch.storage.database.store import Store
 
 STEP_UNITS = {"s": timedelta(seconds=1), "m": MINUTE, "h": timedelta(hours=1)}
@@ -186,17 +188,16 @@ def chain_history(
     convert, step, of = form_named(form), _step(every), source_named(source)
     settings, wanted = settings or process_settings(), period(first, last)
     expires = None if expiry is None else date_of(expiry)
-    symbol = underlying.upper()
     clock = clock_of(settings)
     with store_of(settings) as store, store.reading() as connection:
-        stored = _stored_expiries(store, connection, symbol, expires)
+        lineage = chain_lineage(connection, underlying)
+        shown = _shown_expiries(store, connection, lineage, expires)
         columns: Columns = history.summaries(
-            connection, symbol, expires, wanted.begin, wanted.end, of
+            connection, lineage, expires, wanted.begin, wanted.end, of
         )
         return _series(
-            _Context(connection, calendar_for(settings), clock.now(), wanted),
-            symbol,
-            stored if expires is None else [expires],
+            _Context(connection, lineage, calendar_for(settings), clock.now(), wanted),
+            shown,
             columns,
             FIGURE_COLUMNS,
             step,
@@ -230,19 +231,18 @@ def leg_history(
     settings, wanted = settings or process_settings(), period(first, last)
     expires, price = date_of(expiry), _strike(strike)
     side = OptionType(one_of(option_type.upper(), [*OptionType], "option type"))
-    symbol = underlying.upper()
     clock = clock_of(settings)
     with store_of(settings) as store, store.reading() as connection:
-        _stored_expiries(store, connection, symbol, expires)
+        lineage = chain_lineage(connection, underlying)
+        [shown] = _shown_expiries(store, connection, lineage, expires)
         columns: Columns = history.legs(
-            connection, symbol, expires, price, side, wanted.begin, wanted.end, of
+            connection, lineage, shown, price, side, wanted.begin, wanted.end, of
         )
         if not columns["timestamp"]:
-            _refuse_unknown_contract(store, symbol, expires, price, side, of)
+            _refuse_unknown_contract(UnderlyingChains(store, lineage), shown, price, side, of)
         return _series(
-            _Context(connection, calendar_for(settings), clock.now(), wanted),
-            symbol,
-            [expires],
+            _Context(connection, lineage, calendar_for(settings), clock.now(), wanted),
+            [shown],
             columns,
             LEG_COLUMNS,
             step,
@@ -252,9 +252,10 @@ def leg_history(
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """An open store, the calendar and the present instant, for one range."""
+    """An open store, an underlying, the calendar and the present instant, for one range."""
 
     connection: Connection
+    lineage: ChainLineage
     calendar: MarketCalendar
     now: datetime
     wanted: Period
@@ -267,8 +268,7 @@ class _Context:
 
 def _series(
     context: _Context,
-    underlying: str,
-    stored: Sequence[date],
+    shown: Sequence[date],
     columns: Columns,
     types: Mapping[str, str],
     step: timedelta | None,
@@ -277,9 +277,7 @@ def _series(
     sources = dict(zip(columns["expiry"], columns["source"], strict=True))
     completeness = SeriesCompleteness(
         snapshots=len(columns["timestamp"]),
-        expiries=tuple(
-            _receipts_of(context, underlying, expiry, sources.get(expiry)) for expiry in stored
-        ),
+        expiries=tuple(_receipts_of(context, expiry, sources.get(expiry)) for expiry in shown),
     )
     freshness = SeriesFreshness(
         as_of=context.now,
@@ -295,7 +293,7 @@ def _series(
     ]
     table = arrow_table({**columns, "at": instants, "unconfirmed_seconds": waits}, types)
     return ChainSeries(
-        underlying=underlying,
+        underlying=context.lineage.symbol,
         first=context.wanted.begin,
         last=context.wanted.end,
         table=converted(convert, table, completeness, freshness),
@@ -346,9 +344,7 @@ def _trading(context: _Context) -> list[tuple[datetime, datetime]]:
     return found
 
 
-def _receipts_of(
-    context: _Context, underlying: str, expiry: date, source: str | None
-) -> ExpiryReceipts:
+def _receipts_of(context: _Context, expiry: date, source: str | None) -> ExpiryReceipts:
     wanted, calendar = context.wanted, context.calendar
     over = min(context.until, _close_of(calendar, expiry))
     due = {
@@ -359,12 +355,8 @@ def _receipts_of(
     due = {minute for minute in due if wanted.begin <= minute and minute + MINUTE <= over}
     received: list[datetime] = []
     if source is not None:
-        series: SeriesKey = (underlying, expiry, source)
-        query = select(receipts.c.received_at).where(
-            *in_series(receipts, series),
-            receipts.c.received_at.between(wanted.begin, wanted.end),
-        )
-        received = list(context.connection.scalars(query))
+        of = context.connection, context.lineage, expiry, ChainSource(source)
+        received = history.received(*of, wanted.begin, wanted.end)
     return ExpiryReceipts(
         expiry=expiry,
         source=source,
@@ -378,35 +370,42 @@ def _close_of(calendar: MarketCalendar, expiry: date) -> datetime:
     return calendar.expiry_close(expiry).at
 
 
-def _stored_expiries(
-    store: Store, connection: Connection, underlying: str, expiry: date | None
+def _shown_expiries(
+    store: Store, connection: Connection, lineage: ChainLineage, expiry: date | None
 ) -> list[date]:
-    """Every stored expiry. Raises SetupError without any, and without *expiry* if it is named."""
-    stored = expiries(connection, underlying)
+    """Every stored expiry; the one in force of *expiry* if it is named.
+
+    Raises SetupError without any, and for an *expiry* that is not stored.
+    """
+    stored = [head.shown.expiry for head in newest_heads(connection, lineage)]
     if not stored:
-        raise nothing_stored(ChainStore(store), underlying, None)
-    if expiry is not None and expiry not in stored:
+        raise nothing_stored(UnderlyingChains(store, lineage), None)
+    if expiry is None:
+        return stored
+    in_force = lineage.in_force(expiry)
+    if in_force not in stored:
         days = ", ".join(day.isoformat() for day in stored)
-        raise SetupError(f"no chain of {underlying} {expiry} is stored", hint=f"There are: {days}.")
-    return stored
+        raise SetupError(
+            f"no chain of {lineage.symbol} {expiry} is stored", hint=f"There are: {days}."
+        )
+    return [in_force]
 
 
 def _refuse_unknown_contract(
-    store: Store,
-    underlying: str,
+    chains: UnderlyingChains,
     expiry: date,
     strike: Decimal,
     option_type: OptionType,
     source: ChainSource | None,
 ) -> None:
     """Raises SetupError when the newest snapshot of the expiry has no such contract."""
-    newest = ChainStore(store).snapshot_at(underlying, expiry, None, source)
+    newest = chains.snapshot_at(expiry, None, source)
     if newest is None or (strike, option_type) in {leg.key for leg in newest.chain.legs}:
         return
     listed = {leg.strike for leg in newest.chain.legs if leg.option_type is option_type}
     near = sorted(sorted(listed, key=lambda one: abs(one - strike))[:SHOWN_STRIKES])
     raise SetupError(
-        f"no {option_type} of {underlying} {expiry} at strike {strike.normalize():f} is stored",
+        f"no {option_type} of {chains.symbol} {expiry} at strike {strike.normalize():f} is stored",
         hint=f"Near: {', '.join(f'{one.normalize():f}' for one in near)}.",
     )
 

@@ -14,7 +14,7 @@ from data_fetch.reading.frames import DataAge, converted, form_named, one_of, ro
 from data_fetch.reading.instants import date_of, exact_text, instant, ist_text
 from data_fetch.reading.records import clock_of, store_of
 from data_fetch.runtime.settings import process_settings
-from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot
+from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot, UnderlyingChains
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.store import Store
 
@@ -123,9 +123,10 @@ def chain(
 ) -> ChainTable:
     """The option chain of *underlying* that was in force at *at* (now, without it).
 
-    Without *expiry* it is the nearest one that was not over. *at* is an aware instant or its ISO
-    text. Without *source* ("upstox", "nse") it is the one received last. The other arguments
-    are those of `candles`. Raises SetupError for an invalid argument and when no such chain is
+    Without *expiry* it is the nearest one that was not over. A former symbol, and an expiry that
+    was moved, are followed to the present one. *at* is an aware instant or its ISO text. Without
+    *source* ("upstox", "nse") it is the one received last. The other arguments are those of
+    `candles`. Raises SetupError for an invalid argument and when no such chain is
     stored, StoreUnreachable.
     """
     convert = form_named(form)
@@ -133,7 +134,7 @@ def chain(
     expires = None if expiry is None else date_of(expiry)
     clock = clock_of(settings)
     with store_of(settings) as store:
-        found = snapshot_of(ChainStore(store), underlying, expires, instant_of, source)
+        found = snapshot_of(ChainStore(store).of(underlying), expires, instant_of, source)
         as_of = instant_of or clock.now()
     head, numbers = found.head, found.summary.priced.numbers
     completeness = LegCompleteness(
@@ -174,37 +175,36 @@ def stored_chain(
     Raises SetupError when no such chain is stored.
     """
     with store_of(settings) as store:
-        found = snapshot_of(ChainStore(store), underlying, expiry, at, source)
-        return found, configured_strikes(store, underlying)
+        chains = ChainStore(store).of(underlying)
+        found = snapshot_of(chains, expiry, at, source)
+        return found, configured_strikes(store, chains.symbol)
 
 
 def snapshot_of(
-    chains: ChainStore,
-    underlying: str,
+    chains: UnderlyingChains,
     expiry: date | None,
     at: datetime | None,
     source: str | None,
 ) -> StoredSnapshot:
     """The newest snapshot as of *at*. Raises SetupError when there is none."""
-    symbol = underlying.upper()
-    found = chains.snapshot_at(symbol, expiry, at, source_named(source))
+    found = chains.snapshot_at(expiry, at, source_named(source))
     if found is None:
-        raise nothing_stored(chains, symbol, at)
+        raise nothing_stored(chains, at)
     return found
 
 
 def newest_of_each_expiry(
-    chains: ChainStore, underlying: str, at: datetime | None, source: str | None
+    chains: UnderlyingChains, at: datetime | None, source: str | None
 ) -> list[StoredSnapshot]:
     """The newest snapshot of each expiry that was not over. Raises SetupError without any."""
-    symbol, of = underlying.upper(), source_named(source)
+    of = source_named(source)
     found = [
         snapshot
-        for expiry in chains.expiries_at(symbol, at, of)
-        if (snapshot := chains.snapshot_at(symbol, expiry, at, of)) is not None
+        for expiry in chains.expiries_at(at, of)
+        if (snapshot := chains.snapshot_at(expiry, at, of)) is not None
     ]
     if not found:
-        raise nothing_stored(chains, symbol, at)
+        raise nothing_stored(chains, at)
     return found
 
 
@@ -213,15 +213,15 @@ def source_named(source: str | None) -> ChainSource | None:
     return None if source is None else ChainSource(one_of(source, [*ChainSource], "source"))
 
 
-def configured_strikes(store: Store, underlying: str) -> int | None:
-    """How many strikes on each side of the money are stored of *underlying*, if configured."""
+def configured_strikes(store: Store, symbol: str) -> int | None:
+    """How many strikes on each side of the money are stored of *symbol*, if configured."""
     configs = SymbolConfigs(store).all()
-    return next((each.strikes for each in configs if each.symbol == underlying.upper()), None)
+    return next((each.strikes for each in configs if each.symbol == symbol), None)
 
 
-def nothing_stored(chains: ChainStore, symbol: str, at: datetime | None) -> SetupError:
+def nothing_stored(chains: UnderlyingChains, at: datetime | None) -> SetupError:
     """The error for a chain that is not stored, with the stored expiries or a command."""
-    stored = chains.expiries_at(symbol, at)
+    symbol, stored = chains.symbol, chains.expiries_at(at)
     when = f" as of {ist_text(at)}" if at else ""
     if stored:
         days = ", ".join(day.isoformat() for day in stored)

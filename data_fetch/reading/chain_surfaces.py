@@ -45,7 +45,7 @@ def stored_surface(
 ) -> StoredSurface:
     """The surface as of *at*. Raises SetupError when no chain of *underlying* is stored."""
     with store_of(settings) as store:
-        snapshots = newest_of_each_expiry(ChainStore(store), underlying, at, source)
+        snapshots = newest_of_each_expiry(ChainStore(store).of(underlying), at, source)
     return StoredSurface(surface([each.summary.priced for each in snapshots]), snapshots)
 
 

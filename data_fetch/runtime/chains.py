@@ -30,6 +30,7 @@ from data_fetch.services.chain_reprocess import ChainReprocess
 from data_fetch.services.chains import ChainService
 from data_fetch.services.polling import Polling
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
+from data_fetch.storage.chains.lineage import chain_lineage
 from data_fetch.storage.chains.snapshots import ChainStore
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.store import Guard, Store
@@ -114,8 +115,20 @@ def chain_reprocess_at(store: Store, calendar: MarketCalendar, clock: Clock) -> 
         enricher=ChainEnricher(store, calendar),
         clock=clock,
         live_key_of=lambda symbol: _live_key_of(store, symbol),
-        strikes={each.symbol: each.strikes for each in SymbolConfigs(store).all()},
+        strikes=_strikes_by_name(store),
     )
+
+
+def _strikes_by_name(store: Store) -> dict[str, int | None]:
+    """How many strikes to store, by every name that a configured underlying had."""
+    configs = SymbolConfigs(store).all()
+    with store.reading() as connection:
+        former = {
+            name.label: each.strikes
+            for each in configs
+            for name in chain_lineage(connection, each.symbol).names
+        }
+    return former | {each.symbol: each.strikes for each in configs}
 
 
 def raw_store_for(settings: Settings) -> RawResponseStore:

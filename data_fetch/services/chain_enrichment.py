@@ -13,10 +13,12 @@ from data_fetch.analytics.conventions import OWN
 from data_fetch.analytics.summary import Subject, summarise
 from data_fetch.core.chains.chains import Chain, ChainSource, DoubtfulLeg
 from data_fetch.core.clock import IST
+from data_fetch.core.instruments.bearers import bearer_of
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.storage.chains.snapshots import LegKey, Received
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.instruments.contracts import contract_keys, lots_at, underlying_keys
+from data_fetch.storage.instruments.expiries import moved_expiries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +112,15 @@ class ChainEnricher:
         underlyings = self._underlyings[key.underlying]
         if not underlyings:
             return _Terms(None, {})
-        lots = lots_at(connection, underlyings, [key.expiry], key.day)
-        # Chains of this source name their contracts.
-        named = key.source.names_contracts
-        contracts = {} if named else contract_keys(connection, underlyings, key.expiry)
-        return _Terms(lots.get(key.expiry), contracts)
+        moved = moved_expiries(connection, underlyings, [key.expiry])
+        expiry = bearer_of(key.expiry, moved, key.day) or key.expiry
+        lots = lots_at(connection, underlyings, [expiry], key.day)
+        contracts = contract_keys(connection, underlyings, expiry)
+        if key.source.names_contracts:
+            # The others are named by their token and the expiry of the chain.
+            dated = f"|{key.expiry:%d-%m-%Y}"
+            contracts = {leg: of for leg, of in contracts.items() if not of.endswith(dated)}
+        return _Terms(lots.get(expiry), contracts)
 
     def _forget_yesterday(self, day: date) -> None:
         """Clear the cache on a new day: its master may have other terms."""

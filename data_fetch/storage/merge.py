@@ -34,6 +34,7 @@ from data_fetch.storage.database.tables import (
     InstrumentMasterRow,
     InstrumentRow,
     InstrumentTerms,
+    LineageRevisionRow,
     LtpData,
     StoreMeta,
     SymbolConfigRow,
@@ -68,6 +69,7 @@ RULES: dict[type[Base], Rule] = {
     CandleRow: Rule(ranking=("is_final", "fetched_at")),
     CandleRevision: Rule(ranking=("superseded_at",)),
     CoverageRevisionRow: REPLACE,
+    LineageRevisionRow: REPLACE,
     SymbolConfigRow: Rule(ranking=("changed_at",)),
     # Both sides are merged by date, so that there is a row only where the terms change.
     InstrumentTerms: REPLACE,

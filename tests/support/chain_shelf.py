@@ -111,14 +111,14 @@ def renewed(store: Store, *several: Received) -> list[ReceiptResult]:
 
 def snapshot(store: Store, at: datetime, of: Chain | None = None) -> StoredSnapshot:
     wanted = of or chain()
-    found = ChainStore(store).snapshot_at(wanted.underlying, wanted.expiry, at, wanted.source)
+    found = ChainStore(store).of(wanted.underlying).snapshot_at(wanted.expiry, at, wanted.source)
     assert found is not None
     return found
 
 
 def heads(store: Store) -> list[tuple[datetime, float | None, int, datetime]]:
     """When each snapshot was received first, its spot, how often and when last."""
-    found = ChainStore(store).heads_of("NIFTY", EXPIRY, minute(-10_000), minute(10_000))
+    found = ChainStore(store).of("NIFTY").heads_of(EXPIRY, minute(-10_000), minute(10_000))
     return [(one.timestamp, one.spot, one.confirmations, one.last_confirmed) for one in found]
 
 

@@ -46,9 +46,10 @@ def renamed_contracts(
 def _is_same(before: Instrument, listed: Instrument, seen_on: date) -> bool:
     if before.expiry is None or listed.expiry is None:
         return False
-    alike = (before.instrument_type, before.underlying_symbol) == (
-        listed.instrument_type,
-        listed.underlying_symbol,
+    # A rename of the underlying on the same day leaves its key, a new ISIN its symbol.
+    alike = before.instrument_type == listed.instrument_type and (
+        before.underlying_symbol == listed.underlying_symbol
+        or before.underlying_key == listed.underlying_key
     )
     running = before.expiry >= seen_on
     near = abs(listed.expiry - before.expiry) <= LONGEST_MOVE and before.strike == listed.strike

@@ -10,6 +10,7 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 from types import MappingProxyType
 
+from data_fetch.core.instruments.bearers import Bearing
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import is_equity
 
@@ -45,8 +46,16 @@ class KeyChange:
         """The symbol before a rename; None for a new ISIN."""
         if not self.is_rename:
             return None
+        return self._symbols()[0]
+
+    @property
+    def new_symbol(self) -> str | None:
+        """The symbol after a rename; None for a new ISIN."""
+        return self._symbols()[1] if self.is_rename else None
+
+    def _symbols(self) -> list[str]:
         # The symbols of contracts have spaces in them.
-        return self.reason.removeprefix(RENAMED_FROM).split(" to ", 1)[0]
+        return self.reason.removeprefix(RENAMED_FROM).split(" to ", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,26 @@ def former_symbols(instrument_key: str, key_changes: Iterable[KeyChange]) -> fro
         for each in recorded
         if each.former_symbol is not None and present_key(each.new_key, recorded) == present
     )
+
+
+def symbol_bearings(
+    listed: Iterable[tuple[Instrument, date]], key_changes: Sequence[KeyChange]
+) -> list[Bearing[str, str]]:
+    """Since when each symbol of the instruments *listed* stands for which present key.
+
+    *listed*: an instrument as the last master had it, and the date of the first one.
+    """
+    found: list[Bearing[str, str]] = []
+    for one, first_seen in listed:
+        key = one.instrument_key
+        bearer = present_key(key, key_changes)
+        renames = [each for each in key_changes if each.is_rename and each.old_key == key]
+        first = (renames[0].former_symbol if renames else None) or one.symbol
+        borne = [(first, first_seen), *((each.new_symbol, each.valid_from) for each in renames)]
+        # A change that no two masters in succession have shown is not recorded.
+        borne.append((one.symbol, borne[-1][1]))
+        found += (Bearing(since, symbol, bearer) for symbol, since in borne if symbol is not None)
+    return found
 
 
 def key_periods(

@@ -7,7 +7,7 @@ provider returned for it: both change as responses arrive.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from itertools import pairwise
 
 from sqlalchemy import Connection, func, select
@@ -21,11 +21,13 @@ from data_fetch.core.instruments.lineage import (
     first_day_under,
     key_periods,
 )
+from data_fetch.storage.candles.columns import days_with_candles
 from data_fetch.storage.candles.coverage import coverage_table
 from data_fetch.storage.instruments.instruments import (
     has_predecessor,
     instruments_with,
     key_changes,
+    key_changes_as_of,
     move_change,
 )
 
@@ -93,12 +95,8 @@ def histories(
     interval: CandleInterval,
     first: date,
     last: date,
-    candle_days: CandleDays | None = None,
 ) -> Histories:
-    """What each of *instruments* was from *first* to *last*, both included.
-
-    *candle_days*: the candles to go by, if not those that the ledger counts now.
-    """
+    """What each of *instruments* was from *first* to *last*, both included."""
     recorded = key_changes(connection)
     keys = {one.instrument_key: every_key(one.instrument_key, recorded) for one in instruments}
     several = [key for own in keys.values() if len(own) > 1 for key in own]
@@ -108,26 +106,50 @@ def histories(
             for one in instruments
         ]
         return Histories(whole)
-    if candle_days is None:
-        candle_days = _candle_days(connection, several, interval, first, last)
+    candle_days = _candle_days(connection, several, interval, first, last)
     known = {one.instrument_key: one for one in instruments_with(connection, several)}
     return Histories(
         [
             History(
                 one,
                 key_periods(one.instrument_key, recorded, first, last, candle_days),
-                {
-                    key: replace(known.get(key, one), symbol=one.symbol)
-                    for key in keys[one.instrument_key]
-                },
+                _under_each_key(one, keys[one.instrument_key], known),
             )
             for one in instruments
         ]
     )
 
 
-def follow_first_candle(connection: Connection, instrument_key: str) -> None:
-    """Move the change to *instrument_key* to the first day of its history, as known by now."""
+def history_as_of(
+    connection: Connection,
+    instrument: Instrument,
+    interval: CandleInterval,
+    first: date,
+    last: date,
+    as_of: datetime,
+) -> History:
+    """What *instrument* was from *first* to *last*, both included, as was known at an instant."""
+    recorded = key_changes_as_of(connection, as_of)
+    keys = every_key(instrument.instrument_key, recorded)
+    known = {one.instrument_key: one for one in instruments_with(connection, keys)}
+    # Those of a single key make no difference.
+    candle_days = {
+        key: days_with_candles(connection, key, interval, first, last, as_of)
+        for key in keys
+        if len(keys) > 1
+    }
+    periods = key_periods(instrument.instrument_key, recorded, first, last, candle_days)
+    return History(instrument, periods, _under_each_key(instrument, keys, known))
+
+
+def _under_each_key(
+    instrument: Instrument, keys: Sequence[str], known: Mapping[str, Instrument]
+) -> Mapping[str, Instrument]:
+    return {key: replace(known.get(key, instrument), symbol=instrument.symbol) for key in keys}
+
+
+def follow_first_candle(connection: Connection, instrument_key: str, now: datetime) -> None:
+    """Move the change to *instrument_key* to the first day of its history, as known *now*."""
     if not has_predecessor(connection, instrument_key):
         return
     recorded = key_changes(connection)
@@ -151,7 +173,7 @@ def follow_first_candle(connection: Connection, instrument_key: str) -> None:
     change = changes[-1]
     begins = first_day_under(change, recorded, oldest, empty)
     if begins != change.valid_from:
-        move_change(connection, change, begins)
+        move_change(connection, change, begins, now)
 
 
 def _candle_days(

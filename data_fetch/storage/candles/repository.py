@@ -188,7 +188,7 @@ class CandleRepository:
                     changed.append(after)
             save_days(connection, changed, run.run_id, run.finished_at)
             for key in first_candles:
-                follow_first_candle(connection, key)
+                follow_first_candle(connection, key, run.finished_at)
             write_runs(connection, [run])
         return written
 
@@ -283,7 +283,7 @@ class CandleRepository:
             changed = _with_empty_days(connection, key, days.interval, changed)
             save_days(connection, changed, run.run_id, provenance.fetched_at)
             save_auction_days(connection, key, candles.auction_days, run.run_id)
-            follow_first_candle(connection, key)
+            follow_first_candle(connection, key, provenance.fetched_at)
             if days.interval is CandleInterval.DAY:
                 self._reconsider_minutes(connection, days, run.run_id, expectation)
             fault = None if attempt.error else _fault_of(changed, provenance.fetched_at)

@@ -1,11 +1,13 @@
 """Finds the heads of snapshots: the newest of a chain, or those in force at an instant.
 
+A chain is looked up under every symbol and expiry that it was stored under (`ChainLineage`).
+
 Every query here is a few index look-ups, however many snapshots are stored.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from functools import cache
 from typing import Any
 
@@ -20,6 +22,7 @@ from sqlalchemy import (
     true,
 )
 
+from data_fetch.core.chains.chain_lineage import END_OF_TIME, ChainLineage, ChainPart
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.clock import IST
 from data_fetch.storage.chains.rows import (
@@ -33,26 +36,34 @@ from data_fetch.storage.chains.rows import (
 from data_fetch.storage.database.dialects import POSTGRESQL, document_of, rows_in_document
 from data_fetch.storage.database.types import Instant
 
-END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 SERIES = ("underlying", "expiry", "source")
 # A series, and the instant before which its newest snapshot is looked up.
 REQUESTED = {name: snapshots.c[name].type for name in SERIES} | {"at": Instant()}
 
 
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """A head as it is *stored*, and as it is *shown*: under the present symbol of its underlying
+    and the expiry in force."""
+
+    stored: SnapshotHead
+    shown: SnapshotHead
+
+
 def newest_head(
     connection: Connection,
-    underlying: str,
+    of: ChainLineage,
     expiry: date | None = None,
     at: datetime | None = None,
     source: ChainSource | None = None,
-) -> SnapshotHead | None:
+) -> ChainHead | None:
     """The snapshot of a chain that was in force at *at*; None when there is none.
 
     Without *expiry*: of the nearest expiry that was not over at *at*, else the newest of any.
     Without *at*: the newest. Without *source*: of the source that reported last, even if the
     report only confirmed what was stored.
     """
-    known = newest_heads(connection, underlying, at, source, expiry)
+    known = newest_heads(connection, of, at, source, expiry)
     if expiry is not None or not known:
         return known[0] if known else None
     running = not_over(connection, known, at)
@@ -61,29 +72,61 @@ def newest_head(
 
 def newest_heads(
     connection: Connection,
-    underlying: str,
+    of: ChainLineage,
     at: datetime | None = None,
     source: ChainSource | None = None,
     expiry: date | None = None,
-) -> list[SnapshotHead]:
-    """`newest_head` of each expiry of *underlying*, or of *expiry* only; nearest expiry first."""
+) -> list[ChainHead]:
+    """`newest_head` of each expiry of the underlying, or of *expiry* only; nearest expiry first."""
     instant = at or END_OF_TIME
-    series = [
-        (underlying, each, one.value)
-        for each in ([expiry] if expiry else expiries(connection, underlying))
+    parts = [each for each in chain_parts(connection, of, expiry) if each.first <= instant]
+    requested = [
+        (part.series(one), min(part.last, instant))
+        for part in parts
         for one in ([source] if source else ChainSource)
     ]
-    newest: dict[date, SnapshotHead] = {}
-    for head in heads_at(connection, dict.fromkeys(series, instant)).values():
-        known = _as_known(connection, head, instant)
-        rival = newest.get(head.expiry)
-        if rival is None or _newness(rival) < _newness(known):
-            newest[head.expiry] = known
+    by_series = _by_series(parts)
+    newest: dict[date, ChainHead] = {}
+    for head in _heads_before(connection, requested):
+        part = _holder(head, by_series)
+        if part is None:
+            continue
+        stored = _as_known(connection, head, instant)
+        shown = replace(stored, underlying=of.symbol, expiry=part.expiry)
+        rival, found = newest.get(part.expiry), ChainHead(stored, shown)
+        if rival is None or _newness(rival) < _newness(found):
+            newest[part.expiry] = found
     return [newest[each] for each in sorted(newest)]
 
 
-def _newness(head: SnapshotHead) -> tuple[datetime, datetime]:
-    return head.last_confirmed, head.timestamp
+def chain_parts(
+    connection: Connection, of: ChainLineage, expiry: date | None = None
+) -> list[ChainPart]:
+    """Where the chain of *expiry* is stored, or without it all chains of the underlying."""
+    if expiry is not None:
+        return of.parts(of.in_force(expiry))
+    stored = {day for name in of.names for day in expiries(connection, name.label)}
+    in_force = {each for day in stored for each in of.stored_as(day)}
+    return [part for each in sorted(in_force) for part in of.parts(each)]
+
+
+def _by_series(parts: Iterable[ChainPart]) -> Mapping[tuple[str, date], list[ChainPart]]:
+    found: dict[tuple[str, date], list[ChainPart]] = {}
+    for part in parts:
+        found.setdefault((part.underlying, part.stored_expiry), []).append(part)
+    return found
+
+
+def _holder(
+    head: SnapshotHead, parts: Mapping[tuple[str, date], Sequence[ChainPart]]
+) -> ChainPart | None:
+    """The part that *head* is in; none if it is another instrument's or another chain's."""
+    possible = parts[head.underlying, head.expiry]
+    return next((each for each in possible if each.first <= head.timestamp <= each.last), None)
+
+
+def _newness(head: ChainHead) -> tuple[datetime, datetime]:
+    return head.shown.last_confirmed, head.shown.timestamp
 
 
 def _as_known(connection: Connection, head: SnapshotHead, at: datetime) -> SnapshotHead:
@@ -98,27 +141,29 @@ def _as_known(connection: Connection, head: SnapshotHead, at: datetime) -> Snaps
 
 
 def not_over(
-    connection: Connection, heads: Sequence[SnapshotHead], at: datetime | None
-) -> list[SnapshotHead]:
+    connection: Connection, heads: Sequence[ChainHead], at: datetime | None
+) -> list[ChainHead]:
     """The *heads* whose expiry was not over at *at*; without *at*, at the last receipt of any."""
     if not heads:
         return []
-    instant = at or max(head.last_confirmed for head in heads)
+    instant = at or max(head.shown.last_confirmed for head in heads)
     # No expiry ends before its own day, so only that day needs the exact instant.
     today = instant.astimezone(IST).date()
     return [
         head
         for head in heads
-        if head.expiry > today or (head.expiry == today and _expires_at(connection, head) > instant)
+        if head.shown.expiry > today
+        or (head.shown.expiry == today and _expires_at(connection, head) > instant)
     ]
 
 
-def _expires_at(connection: Connection, head: SnapshotHead) -> datetime:
+def _expires_at(connection: Connection, head: ChainHead) -> datetime:
     query = select(summaries.c.expires_at).where(
-        *in_series(summaries, head.series), summaries.c.timestamp == head.timestamp
+        *in_series(summaries, head.stored.series), summaries.c.timestamp == head.stored.timestamp
     )
     found: datetime = connection.execute(query).scalar_one()
-    return found
+    # Of a chain that was moved since, the snapshot has the former day.
+    return found + (head.shown.expiry - head.stored.expiry)
 
 
 def heads_between(
@@ -129,7 +174,8 @@ def heads_between(
     last: datetime,
     source: ChainSource | None = None,
 ) -> list[SnapshotHead]:
-    """The snapshots first received from *first* to *last*, oldest first."""
+    """The snapshots stored under *underlying* and *expiry* that were first received from *first*
+    to *last*, oldest first."""
     query = (
         select(snapshots)
         .where(
@@ -150,7 +196,7 @@ def underlyings(connection: Connection) -> list[str]:
 
 
 def expiries(connection: Connection, underlying: str) -> list[date]:
-    """Every expiry of *underlying* of which there is a snapshot, nearest first."""
+    """Every expiry under which a snapshot of *underlying* is stored, nearest first."""
     return _distinct(connection, snapshots.c.expiry, snapshots.c.underlying == underlying)
 
 
@@ -171,12 +217,18 @@ def heads_at(
     connection: Connection, instants: dict[SeriesKey, datetime]
 ) -> dict[SeriesKey, SnapshotHead]:
     """The newest snapshot of each series that was first received at or before its instant."""
-    if not instants:
-        return {}
+    return {head.series: head for head in _heads_before(connection, list(instants.items()))}
+
+
+def _heads_before(
+    connection: Connection, requested: Sequence[tuple[SeriesKey, datetime]]
+) -> list[SnapshotHead]:
+    """The same for series that may be requested for several instants."""
+    if not requested:
+        return []
     dialect = connection.dialect.name
-    requested = document_of(dialect, REQUESTED, ((*series, at) for series, at in instants.items()))
-    found = map(head_of, connection.execute(_newest_before(dialect), {"document": requested}))
-    return {head.series: head for head in found}
+    rows = document_of(dialect, REQUESTED, ((*series, at) for series, at in requested))
+    return list(map(head_of, connection.execute(_newest_before(dialect), {"document": rows})))
 
 
 @cache

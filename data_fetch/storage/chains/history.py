@@ -2,7 +2,8 @@
 
 The times of a history are those of its snapshots: content that was received several times in
 succession has one row, received from `timestamp` until `last_confirmed`. The first row is the
-snapshot in force at the beginning of the range if it was received again within the range.
+snapshot in force at the beginning of the range if it was received again within the range. What
+is stored under a former symbol or expiry is part of the history (`ChainLineage`).
 
 If several sources have reported one expiry, its history is taken from one of them, because
 their units, prices and times differ: the one with the most receipts in the range, and of several
@@ -13,16 +14,24 @@ no query reads a whole table or all legs of a day.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from operator import attrgetter
+from functools import cache
+from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, select
+from sqlalchemy import Connection, Date, Integer, Select, and_, func, literal, select
 
+from data_fetch.core.chains.chain_lineage import ChainLineage, ChainPart
 from data_fetch.core.chains.chains import ChainSource, OptionType
-from data_fetch.storage.chains.heads import expiries, heads_at, heads_between, in_series
+from data_fetch.storage.chains.heads import (
+    SERIES,
+    chain_parts,
+    heads_at,
+    heads_between,
+    in_series,
+)
 from data_fetch.storage.chains.rows import (
     METRICS,
     SNAPSHOT_COLUMNS,
@@ -33,6 +42,8 @@ from data_fetch.storage.chains.rows import (
     snapshots,
 )
 from data_fetch.storage.chains.rows import summaries as summaries_table
+from data_fetch.storage.database.dialects import document_of, rows_in_document
+from data_fetch.storage.database.types import Instant
 
 Columns = dict[str, tuple[Any, ...]]
 
@@ -78,18 +89,32 @@ OF_HEAD = attrgetter(*HEAD_COLUMNS)
 SNAPSHOTS_AT_ONCE = 5_000
 
 
+# A series and a range, and the place of both in a list.
+COUNTED = {
+    "place": Integer(),
+    **{name: receipts.c[name].type for name in SERIES},
+    "first": Instant(),
+    "last": Instant(),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesRange:
-    """The snapshots of one series from *first* to *last*."""
+    """The snapshots of one source in *part* of a chain, from *first* to *last*."""
 
-    series: SeriesKey
+    part: ChainPart
+    source: ChainSource
     first: datetime
     last: datetime
+
+    @property
+    def series(self) -> SeriesKey:
+        return self.part.series(self.source)
 
 
 def summaries(
     connection: Connection,
-    underlying: str,
+    of: ChainLineage,
     expiry: date | None,
     first: datetime,
     last: datetime,
@@ -97,19 +122,20 @@ def summaries(
 ) -> Columns:
     """The figures of a chain from *first* to *last*: the columns HEAD_COLUMNS and FIGURES.
 
-    Volume and open interest are in the `unit` of the row. Without *expiry*: every expiry of
-    *underlying*, by time and then by expiry.
+    Volume and open interest are in the `unit` of the row. Without *expiry*: every expiry of the
+    underlying, by time and then by expiry.
     """
-    ranges = _ranges(connection, underlying, expiry, first, last, source)
+    ranges = _ranges(connection, of, expiry, first, last, source)
     rows = [row for each in ranges for row in connection.execute(summaries_query(each))]
     rows.sort(key=attrgetter("timestamp", "expiry"))
     return _as_columns((*HEAD_COLUMNS, *FIGURES), rows)
 
 
 def summaries_query(of: SeriesRange) -> Select[Any]:
+    shown = {"expiry": literal(of.part.expiry, Date()).label("expiry")}
     return (
         select(
-            *(snapshots.c[name] for name in HEAD_COLUMNS),
+            *(shown.get(name, snapshots.c[name]) for name in HEAD_COLUMNS),
             *(summaries_table.c[name] for name in FIGURES),
         )
         .join(
@@ -130,7 +156,7 @@ def summaries_query(of: SeriesRange) -> Select[Any]:
 
 def legs(
     connection: Connection,
-    underlying: str,
+    of: ChainLineage,
     expiry: date,
     strike: Decimal,
     option_type: OptionType,
@@ -143,13 +169,14 @@ def legs(
     Snapshots without the contract have no row.
     """
     rows: list[tuple[Any, ...]] = []
-    for each in _ranges(connection, underlying, expiry, first, last, source):
+    for each in _ranges(connection, of, expiry, first, last, source):
         heads = {head.timestamp: head for head in _heads(connection, each)}
         for timestamps in _portions(list(heads)):
             query = legs_query(each.series, strike, option_type, timestamps)
             rows += (
                 (*OF_HEAD(heads[timestamp]), *leg) for timestamp, *leg in connection.execute(query)
             )
+    rows.sort(key=itemgetter(HEAD_COLUMNS.index("timestamp")))
     return _as_columns((*HEAD_COLUMNS, *LEG_COLUMNS), rows)
 
 
@@ -170,60 +197,104 @@ def legs_query(
 
 
 def _heads(connection: Connection, of: SeriesRange) -> list[SnapshotHead]:
-    underlying, expiry, source = of.series
-    return heads_between(connection, underlying, expiry, of.first, of.last, ChainSource(source))
+    part = of.part
+    stored = heads_between(
+        connection, part.underlying, part.stored_expiry, of.first, of.last, of.source
+    )
+    return [replace(head, expiry=part.expiry) for head in stored]
+
+
+def received(
+    connection: Connection,
+    of: ChainLineage,
+    expiry: date,
+    source: ChainSource,
+    first: datetime,
+    last: datetime,
+) -> list[datetime]:
+    """When the chain of *expiry* was received from *source*, from *first* to *last*."""
+    return [
+        at
+        for each in _within(chain_parts(connection, of, expiry), [source], first, last)
+        for at in connection.scalars(
+            select(receipts.c.received_at).where(
+                *in_series(receipts, each.series),
+                receipts.c.received_at.between(each.first, each.last),
+            )
+        )
+    ]
 
 
 def _ranges(
     connection: Connection,
-    underlying: str,
+    of: ChainLineage,
     expiry: date | None,
     first: datetime,
     last: datetime,
     source: ChainSource | None,
 ) -> list[SeriesRange]:
     """Which snapshots make the history: of one source for each expiry, nearest first."""
-    held = [expiry] if expiry else expiries(connection, underlying)
-    query = receipts_query(underlying, held, [source] if source else ChainSource, first, last)
-    chosen: dict[date, Row[Any]] = {}
-    for row in connection.execute(query):
-        rival = chosen.get(row.expiry)
-        if rival is None or (row.receipts, row.newest) > (rival.receipts, rival.newest):
-            chosen[row.expiry] = row
-    series = [(underlying, each, chosen[each].source) for each in sorted(chosen)]
-    in_force = heads_at(connection, dict.fromkeys(series, first))
-    return [SeriesRange(each, _begin(in_force.get(each), first), last) for each in series]
+    parts = chain_parts(connection, of, expiry)
+    wanted = _within(parts, [source] if source else list(ChainSource), first, last)
+    counted = _with_receipts(connection, wanted)
+    totals: dict[tuple[date, ChainSource], tuple[int, datetime]] = {}
+    for each, count, newest in counted:
+        key = each.part.expiry, each.source
+        before, latest = totals.get(key, (0, newest))
+        totals[key] = before + count, max(latest, newest)
+    chosen = {day: most for (day, most), _ in sorted(totals.items(), key=itemgetter(1))}
+    ranges = [each for each, _, _ in counted if each.source is chosen[each.part.expiry]]
+    # A part that begins later is of another chain until then.
+    begun = {each.series: first for each in ranges if each.first == first}
+    in_force = heads_at(connection, begun)
+    return [replace(each, first=_begin(in_force.get(each.series), each)) for each in ranges]
 
 
-def receipts_query(
-    underlying: str,
-    held: Sequence[date],
-    sources: Iterable[ChainSource],
-    first: datetime,
-    last: datetime,
-) -> Select[Any]:
-    """How many receipts of each series fall into the range, and the last of them."""
-    return (
-        select(
-            receipts.c.expiry,
-            receipts.c.source,
-            func.count().label("receipts"),
-            func.max(receipts.c.received_at).label("newest"),
-        )
-        .where(
-            receipts.c.underlying == underlying,
-            receipts.c.expiry.in_(held),
-            receipts.c.source.in_([source.value for source in sources]),
-            receipts.c.received_at.between(first, last),
-        )
-        .group_by(receipts.c.expiry, receipts.c.source)
+def _within(
+    parts: Iterable[ChainPart], sources: Sequence[ChainSource], first: datetime, last: datetime
+) -> list[SeriesRange]:
+    return [
+        SeriesRange(part, source, max(first, part.first), min(last, part.last))
+        for part in parts
+        for source in sources
+        if max(first, part.first) <= min(last, part.last)
+    ]
+
+
+def _with_receipts(
+    connection: Connection, ranges: Sequence[SeriesRange]
+) -> list[tuple[SeriesRange, int, datetime]]:
+    """Those of *ranges* in which anything was received: how often, and when last."""
+    if not ranges:
+        return []
+    dialect = connection.dialect.name
+    rows = ((place, *each.series, each.first, each.last) for place, each in enumerate(ranges))
+    document = {"document": document_of(dialect, COUNTED, rows)}
+    found = connection.execute(_receipts_query(dialect), document)
+    return [(ranges[place], count, newest) for place, count, newest in found if count]
+
+
+@cache
+def _receipts_query(dialect: str) -> Select[Any]:
+    """How many receipts fall into each range, and the last of them. With one parameter: a
+    document of COUNTED."""
+    requested = rows_in_document(dialect, COUNTED, "requested")
+    within = (
+        *(receipts.c[name] == requested.c[name] for name in SERIES),
+        receipts.c.received_at.between(requested.c.first, requested.c.last),
     )
+    # Subqueries, because a join might read every receipt of a store that is still small.
+    count, newest = (
+        select(of).where(*within).correlate(requested).scalar_subquery()
+        for of in (func.count(), func.max(receipts.c.received_at))
+    )
+    return select(requested.c.place, count, newest).order_by(requested.c.place)
 
 
-def _begin(in_force: SnapshotHead | None, first: datetime) -> datetime:
-    if in_force is None or in_force.last_confirmed < first:
-        return first
-    return in_force.timestamp
+def _begin(in_force: SnapshotHead | None, of: SeriesRange) -> datetime:
+    if in_force is None or in_force.last_confirmed < of.first:
+        return of.first
+    return max(in_force.timestamp, of.part.first)
 
 
 def _portions(timestamps: Sequence[datetime]) -> Iterator[Sequence[datetime]]:

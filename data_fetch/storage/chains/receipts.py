@@ -28,8 +28,9 @@ from sqlalchemy import (
     update,
 )
 
+from data_fetch.core.chains.chain_lineage import END_OF_TIME
 from data_fetch.core.chains.chains import ChainSource, content_hash
-from data_fetch.storage.chains.heads import END_OF_TIME, heads_at, in_series
+from data_fetch.storage.chains.heads import heads_at, in_series
 from data_fetch.storage.chains.rows import (
     SNAPSHOT_COLUMNS,
     SUMMARY_COLUMNS,

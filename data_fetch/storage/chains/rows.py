@@ -5,7 +5,7 @@ Legs are handled as columns, because a minute has tens of thousands of them.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import chain as joined
@@ -100,7 +100,8 @@ class Received:
     """A priced chain, ready to be stored.
 
     *lot_size* is the one in force that day, None if unknown. *instrument_keys* holds the dated
-    key of each leg for a source that sends no keys (NSE's site); Upstox sends its own.
+    key of each leg for a source that sends no keys (NSE's site); Upstox sends its own, so that
+    only those of contracts whose expiry was moved are needed.
     *rejected* counts legs of the response whose values are impossible.
     """
 
@@ -301,7 +302,11 @@ def _dated_keys(stored: StoredChain) -> Iterable[str | None]:
     chain, named = stored.received.chain, stored.received.instrument_keys
     if chain.names_contracts:
         day = f"|{chain.expiry:%d-%m-%Y}"
-        return [None if leg.live_key is None else leg.live_key + day for leg in chain.legs]
+        known = {key.rpartition("|")[0]: key for key in named.values()}
+        return [
+            None if leg.live_key is None else known.get(leg.live_key, leg.live_key + day)
+            for leg in chain.legs
+        ]
     if not named:
         return repeat(None, len(chain.legs))
     return [named.get(leg.key) for leg in chain.legs]
@@ -370,6 +375,12 @@ class StoredSnapshot:
     @property
     def last_confirmed(self) -> datetime:
         return self.head.last_confirmed
+
+    def shown_as(self, head: SnapshotHead) -> "StoredSnapshot":
+        """The same snapshot under the symbol and the expiry of *head*."""
+        chain = replace(self.chain, underlying=head.underlying, expiry=head.expiry)
+        priced = replace(self.summary.priced, chain=chain)
+        return replace(self, head=head, summary=replace(self.summary, priced=priced))
 
 
 def read_snapshot(connection: Connection, head: SnapshotHead) -> StoredSnapshot:

@@ -1,16 +1,20 @@
 """Stores option chains as snapshots by content, and reads them as of any instant."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import pairwise
+from operator import attrgetter
 from statistics import median
 
 from sqlalchemy import Connection, func, select
 
+from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.chains.chains import Chain, ChainSource, content_hash
 from data_fetch.core.runs import SyncAttempt, SyncRun
 from data_fetch.storage.chains.heads import (
+    ChainHead,
+    chain_parts,
     heads_at,
     heads_between,
     in_series,
@@ -19,6 +23,7 @@ from data_fetch.storage.chains.heads import (
     not_over,
     underlyings,
 )
+from data_fetch.storage.chains.lineage import chain_lineage, chain_lineages
 from data_fetch.storage.chains.receipts import (
     Receipt,
     ReceiptResult,
@@ -54,6 +59,7 @@ __all__ = [
     "RecordedChains",
     "SnapshotHead",
     "StoredSnapshot",
+    "UnderlyingChains",
     "chain_holdings",
 ]
 
@@ -214,34 +220,10 @@ class ChainStore:
         underlyings = {each.chain.underlying for each in priced}
         refuse_invented_underlyings(connection, self._store.world, underlyings)
 
-    def snapshot_at(
-        self,
-        underlying: str,
-        expiry: date | None = None,
-        at: datetime | None = None,
-        source: ChainSource | None = None,
-    ) -> StoredSnapshot | None:
-        """The snapshot in force at *at*, as it was known then; None when there is none.
-
-        Without *expiry*: of the nearest expiry that was not over at *at*, else the newest of any.
-        Without *at*: as of the last receipt. Without *source*: of the source that reported last,
-        even if the report only confirmed what was stored.
-        """
+    def of(self, underlying: str) -> "UnderlyingChains":
+        """The chains of *underlying*, which is named as `instruments_named` accepts it."""
         with self._store.reading() as connection:
-            head = newest_head(connection, underlying, expiry, at, source)
-            return None if head is None else read_snapshot(connection, head)
-
-    def expiries_at(
-        self,
-        underlying: str,
-        at: datetime | None = None,
-        source: ChainSource | None = None,
-    ) -> list[date]:
-        """The expiries, nearest first, that were known and not over at *at*; without *at*, at the
-        last receipt."""
-        with self._store.reading() as connection:
-            known = newest_heads(connection, underlying, at, source)
-            return [head.expiry for head in not_over(connection, known, at)]
+            return UnderlyingChains(self._store, chain_lineage(connection, underlying))
 
     def head_of_receipt(
         self, underlying: str, expiry: date, source: ChainSource, received_at: datetime
@@ -256,17 +238,71 @@ class ChainStore:
                 return None
             return heads_at(connection, {series: received_at}).get(series)
 
+
+@dataclass(frozen=True, slots=True)
+class UnderlyingChains:
+    """The stored chains of one underlying, under all symbols that it had.
+
+    Results have its present symbol, and of a chain whose expiry was moved the expiry in force; it
+    is found by a former one too.
+    """
+
+    store: Store
+    lineage: ChainLineage
+
+    @property
+    def symbol(self) -> str:
+        return self.lineage.symbol
+
+    def snapshot_at(
+        self,
+        expiry: date | None = None,
+        at: datetime | None = None,
+        source: ChainSource | None = None,
+    ) -> StoredSnapshot | None:
+        """The snapshot in force at *at*, as it was known then; None when there is none.
+
+        Without *expiry*: of the nearest expiry that was not over at *at*, else the newest of any.
+        Without *at*: as of the last receipt. Without *source*: of the source that reported last,
+        even if the report only confirmed what was stored.
+        """
+        with self.store.reading() as connection:
+            head = newest_head(connection, self.lineage, expiry, at, source)
+            if head is None:
+                return None
+            return read_snapshot(connection, head.stored).shown_as(head.shown)
+
+    def expiries_at(
+        self, at: datetime | None = None, source: ChainSource | None = None
+    ) -> list[date]:
+        """The expiries, nearest first, that were known and not over at *at*; without *at*, at the
+        last receipt."""
+        with self.store.reading() as connection:
+            known = newest_heads(connection, self.lineage, at, source)
+            return [head.shown.expiry for head in not_over(connection, known, at)]
+
     def heads_of(
         self,
-        underlying: str,
         expiry: date,
         first: datetime,
         last: datetime,
         source: ChainSource | None = None,
     ) -> list[SnapshotHead]:
         """The heads of the snapshots first received from *first* to *last*, oldest first."""
-        with self._store.reading() as connection:
-            return heads_between(connection, underlying, expiry, first, last, source)
+        with self.store.reading() as connection:
+            found = [
+                replace(head, underlying=self.symbol, expiry=part.expiry)
+                for part in chain_parts(connection, self.lineage, expiry)
+                for head in heads_between(
+                    connection,
+                    part.underlying,
+                    part.stored_expiry,
+                    max(first, part.first),
+                    min(last, part.last),
+                    source,
+                )
+            ]
+        return sorted(found, key=attrgetter("timestamp", "source"))
 
 
 def _series(of: Confirmation | Chain) -> tuple[str, date, str]:
@@ -300,7 +336,8 @@ def _recorded(receipt: Receipt, settled: Settled) -> Recorded:
 class ChainHolding:
     """The newest snapshot of one underlying, and the actual interval of its receipts.
 
-    *cadence_seconds* is the median gap between its last receipts; None before the second.
+    *underlying* is its present symbol. *cadence_seconds* is the median gap between its last
+    receipts; None before the second.
     """
 
     underlying: str
@@ -328,20 +365,27 @@ def chain_holdings(store: Store) -> ChainHoldings:
         return ChainHoldings(
             snapshots=count,
             legs=int(legs),
-            underlyings=tuple(_holding(connection, name) for name in underlyings(connection)),
+            underlyings=tuple(_holdings(connection)),
         )
 
 
-def _holding(connection: Connection, underlying: str) -> ChainHolding:
-    heads = newest_heads(connection, underlying)
-    newest = max(heads, key=lambda head: head.last_confirmed)
+def _holdings(connection: Connection) -> Iterator[ChainHolding]:
+    lineages = chain_lineages(connection, underlyings(connection))
+    for lineage in sorted(lineages, key=attrgetter("symbol")):
+        heads = newest_heads(connection, lineage)
+        if heads:
+            yield _holding(connection, max(heads, key=attrgetter("shown.last_confirmed")))
+
+
+def _holding(connection: Connection, newest: ChainHead) -> ChainHolding:
+    shown = newest.shown
     return ChainHolding(
-        underlying=underlying,
-        expiry=newest.expiry,
-        timestamp=newest.timestamp,
-        source=ChainSource(newest.source),
-        last_confirmed=newest.last_confirmed,
-        cadence_seconds=_cadence(connection, newest),
+        underlying=shown.underlying,
+        expiry=shown.expiry,
+        timestamp=shown.timestamp,
+        source=ChainSource(shown.source),
+        last_confirmed=shown.last_confirmed,
+        cadence_seconds=_cadence(connection, newest.stored),
     )
 
 

@@ -94,6 +94,18 @@ class InstrumentLineage(Base):
     recorded: Mapped[datetime]
 
 
+class LineageRevisionRow(Base):
+    """From which day on a new ISIN was valid, as was known until *superseded_at*."""
+
+    __tablename__ = "lineage_revisions"
+    __table_args__ = KEYED
+
+    old_key: Mapped[str] = mapped_column(primary_key=True)
+    new_key: Mapped[str] = mapped_column(primary_key=True)
+    superseded_at: Mapped[datetime] = mapped_column(primary_key=True)
+    valid_from: Mapped[date]
+
+
 class LtpData(Base):
     """The last price of one symbol at the end of the slot *timestamp*."""
 

@@ -62,6 +62,12 @@ def refuse_invented_underlyings(
     refuse_invented(connection, [*underlyings, *connection.scalars(invented)])
 
 
+def options_on(keys: Collection[str]) -> ColumnElement[bool]:
+    """The option contracts on the underlying of *keys*."""
+    contracts = instruments_table.c
+    return contracts.underlying_key.in_(keys) & contracts.instrument_type.in_(OPTIONS)
+
+
 def lots_at(
     connection: Connection, keys: Collection[str], expiries: Collection[date], day: date
 ) -> dict[date, int]:
@@ -82,7 +88,7 @@ def lots_at(
         .distinct()
         .join(terms_table, terms.instrument_key == contracts.instrument_key)
         .where(
-            _options_on(keys),
+            options_on(keys),
             contracts.expiry.in_(expiries),
             terms.effective_from == in_force,
         )
@@ -107,7 +113,7 @@ def contract_keys(
     contracts = instruments_table.c
     query = (
         select(contracts.strike, contracts.instrument_type, contracts.instrument_key)
-        .where(_options_on(keys), contracts.expiry == expiry)
+        .where(options_on(keys), contracts.expiry == expiry)
         # Of two with one strike, such as an adjusted one, the one listed last is meant.
         .order_by(contracts.last_seen, contracts.instrument_key)
     )
@@ -125,7 +131,7 @@ def listed_expiries(connection: Connection, keys: Collection[str], day: date) ->
         select(contracts.expiry)
         .distinct()
         .where(
-            _options_on(keys),
+            options_on(keys),
             contracts.expiry >= day,
             # Not equal: a newer master may be stored partly.
             contracts.last_seen >= newest,
@@ -133,8 +139,3 @@ def listed_expiries(connection: Connection, keys: Collection[str], day: date) ->
         .order_by(contracts.expiry)
     )
     return [expiry for expiry in connection.scalars(query) if expiry is not None]
-
-
-def _options_on(keys: Collection[str]) -> ColumnElement[bool]:
-    contracts = instruments_table.c
-    return contracts.underlying_key.in_(keys) & contracts.instrument_type.in_(OPTIONS)

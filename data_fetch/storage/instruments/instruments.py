@@ -33,21 +33,33 @@ from data_fetch.storage.database.tables import (
     InstrumentLineage,
     InstrumentMasterRow,
     InstrumentRow,
+    LineageRevisionRow,
     StoreMeta,
     table,
 )
-from data_fetch.storage.database.upsert import Rule, bulk_write, earliest, latest, upsert
+from data_fetch.storage.database.upsert import (
+    Rule,
+    bulk_write,
+    earliest,
+    latest,
+    unchanged,
+    upsert,
+)
 from data_fetch.storage.instruments.auction import with_auction_history
 from data_fetch.storage.instruments.masters import master_before, master_dates
 from data_fetch.storage.instruments.terms import record_terms
 
 instruments_table = table(InstrumentRow)
 lineage_table = table(InstrumentLineage)
+revisions_table = table(LineageRevisionRow)
 masters_table = table(InstrumentMasterRow)
 meta = table(StoreMeta)
 MASTER = "master"
 CONTRACTS = "NSE_FO|"
 LINEAGE = ("old_key", "valid_from", "new_key", "reason", "recorded")
+REVISION_COLUMNS = tuple(column.name for column in revisions_table.columns)
+FIRST_STAYS = Rule(combined={"valid_from": unchanged})
+NEVER = date.max
 COLUMNS = tuple(column.name for column in instruments_table.columns)
 FIELDS = tuple(name for name in COLUMNS if name not in {"first_seen", "last_seen"})
 VALUES = attrgetter(*FIELDS)
@@ -152,8 +164,10 @@ def instruments_named(connection: Connection, symbols: Sequence[str]) -> Univers
     """
     newest = last_master_date(connection)
     rows = _rows_named(connection, symbols)
-    listed = [_instrument(row) for row in rows if newest is not None and row.last_seen >= newest]
-    bearers = {symbol: _instrument(row) for symbol, row in _last_bearers(connection, symbols, rows)}
+    listed = [instrument_of(row) for row in rows if newest is not None and row.last_seen >= newest]
+    bearers = {
+        symbol: instrument_of(row) for symbol, row in _last_bearers(connection, symbols, rows)
+    }
     return _with_auction_history(connection, resolve(symbols, listed, bearers))
 
 
@@ -168,11 +182,11 @@ def listed_instruments(connection: Connection, symbols: Sequence[str]) -> Univer
         return resolve(symbols, ())
     rows = _rows_named(connection, symbols)
     bearers = {
-        symbol: _instrument(row)
+        symbol: instrument_of(row)
         for symbol, row in _last_bearers(connection, symbols, rows)
         if row.last_seen >= newest
     }
-    listed = [_instrument(row) for row in rows if row.last_seen >= newest]
+    listed = [instrument_of(row) for row in rows if row.last_seen >= newest]
     universe = resolve(symbols, listed, bearers)
     if universe.unresolved:
         # The nearest symbols are looked for among all of them.
@@ -183,7 +197,7 @@ def listed_instruments(connection: Connection, symbols: Sequence[str]) -> Univer
                 instruments_table.c.instrument_type == "FUT",
             ),
         )
-        universe = resolve(symbols, map(_instrument, connection.execute(everything)), bearers)
+        universe = resolve(symbols, map(instrument_of, connection.execute(everything)), bearers)
     return _with_auction_history(connection, universe)
 
 
@@ -196,7 +210,7 @@ def instruments_with(connection: Connection, instrument_keys: Iterable[str]) -> 
     """The instruments of these keys, by the last master that listed them."""
     wanted = instruments_table.c.instrument_key.in_(list(instrument_keys))
     rows = connection.execute(select(instruments_table).where(wanted))
-    return with_auction_history(connection, map(_instrument, rows))
+    return with_auction_history(connection, map(instrument_of, rows))
 
 
 def present_instruments(
@@ -252,6 +266,35 @@ def key_changes(connection: Connection) -> list[KeyChange]:
     return recorded_once(_changes(connection, not_(lineage_table.c.old_key.startswith(CONTRACTS))))
 
 
+def key_changes_as_of(connection: Connection, as_of: datetime) -> list[KeyChange]:
+    """The changes of `key_changes` as they were known at an instant.
+
+    A new ISIN that was recorded later is valid from NEVER on: its days were those of the old key.
+    """
+    row = revisions_table.c
+    query = select(revisions_table).where(row.superseded_at > as_of)
+    # The oldest of them was in force, so it is put in last.
+    then = {
+        (one.old_key, one.new_key): one.valid_from
+        for one in connection.execute(query.order_by(row.superseded_at.desc()))
+    }
+    recorded = lineage_table.c.recorded
+    unknown = {
+        (row.old_key, row.new_key)
+        for row in connection.execute(
+            select(lineage_table.c.old_key, lineage_table.c.new_key)
+            .group_by(lineage_table.c.old_key, lineage_table.c.new_key)
+            .having(func.min(recorded) > as_of)
+        )
+    }
+    found = []
+    for change in key_changes(connection):
+        keys = (change.old_key, change.new_key)
+        known_from = NEVER if keys in unknown else then.get(keys, change.valid_from)
+        found.append(change if change.is_rename else replace(change, valid_from=known_from))
+    return found
+
+
 def contract_names(connection: Connection) -> list[KeyChange]:
     """Every stored change of a contract's symbol, oldest first."""
     return recorded_once(_changes(connection, lineage_table.c.old_key.startswith(CONTRACTS)))
@@ -269,14 +312,22 @@ def has_predecessor(connection: Connection, instrument_key: str) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
-def move_change(connection: Connection, change: KeyChange, valid_from: date) -> None:
-    """Record that *change* is valid from another day on; inside a writing transaction."""
+def move_change(
+    connection: Connection, change: KeyChange, valid_from: date, moved_at: datetime
+) -> None:
+    """Record that *change* is valid from another day on; inside a writing transaction.
+
+    The day that was known before goes to `lineage_revisions`.
+    """
     row = lineage_table.c
     same = and_(row.old_key == change.old_key, row.new_key == change.new_key)
     later = update(lineage_table).where(same, row.valid_from == change.valid_from)
     # Another store may have noticed it on that very day.
     connection.execute(delete(lineage_table).where(same, row.valid_from == valid_from))
     connection.execute(later.values(valid_from=valid_from))
+    before = (change.old_key, change.new_key, moved_at, change.valid_from)
+    # Of one instant the first counts: the others were seen by no reader.
+    upsert(connection, revisions_table, REVISION_COLUMNS, [before], FIRST_STAYS)
 
 
 def _admitted(
@@ -331,7 +382,7 @@ def _known_contracts(store: Store, seen_on: date) -> dict[str, Instrument]:
         columns.segment == "NSE_FO", columns.expiry >= seen_on - LONGEST_MOVE
     )
     with store.reading() as connection:
-        return by_token(map(_instrument, connection.execute(query)))
+        return by_token(map(instrument_of, connection.execute(query)))
 
 
 def _record_contract_names(
@@ -362,7 +413,7 @@ def _known_stocks(connection: Connection, newest: date) -> list[Instrument]:
             instruments_table.c.last_seen >= newest - STILL_KNOWN,
         )
     )
-    return [_instrument(row) for row in rows]
+    return [instrument_of(row) for row in rows]
 
 
 def _is_recorded(connection: Connection, found: KeyChange) -> bool:
@@ -396,7 +447,7 @@ def _last_keys(
     seen = [
         (name, row.instrument_key, row.last_seen)
         for row in rows
-        for name in _names(_instrument(row))
+        for name in _names(instrument_of(row))
     ]
     wanted = {symbol.upper() for symbol in symbols}
     found = last_bearers(wanted, seen, key_changes(connection))
@@ -430,5 +481,5 @@ def _row(instrument: Instrument, seen_on: date) -> tuple[Any, ...]:
     return (*VALUES(instrument), seen_on, seen_on)
 
 
-def _instrument(row: Row[Any]) -> Instrument:
+def instrument_of(row: Row[Any]) -> Instrument:
     return Instrument(**{name: getattr(row, name) for name in FIELDS})

@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from candle_shelf import environment_for
+from candle_shelf import environment_for, stock
 from sqlalchemy import func, select
 
 from data_fetch.archive.raw_responses import RawResponseStore, StoredResponse
@@ -27,6 +27,7 @@ from data_fetch.reading.chain_metrics import opening_of
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.store import open_store
 from data_fetch.storage.database.tables import Base, ChainSnapshotRow, OptionChainData, table
+from data_fetch.storage.instruments.instruments import save_master
 from data_fetch.storage.runs import recent_runs
 
 V3 = "nse_option_chain_v3/NIFTY_2026-06-19_exp2026-06-23_capture{}.json.gz"
@@ -559,6 +560,26 @@ def test_reprocessing_adds_what_was_not_parsed_and_keeps_the_rest(
     assert counted(database_url, ChainSnapshotRow) == 2
     before = stored("chain", "show", "NIFTY", "--at", "2026-06-19T12:02", "--json").document
     assert before["confirmations"] == 2
+
+
+def test_reprocessing_stores_the_strikes_that_are_configured_of_a_renamed_stock(
+    stored: Run, database_url: str, shared_data: Path, tmp_path: Path
+) -> None:
+    noon = datetime(2026, 6, 19, 12, 0, tzinfo=IST)
+    before = stock("NIFTY", "INE000000019")
+    store = open_store(database_url, World.LIVE)
+    save_master(store, [before], date(2026, 6, 19), noon)
+    save_master(store, [replace(before, symbol="FIFTY")], date(2026, 6, 20), noon)
+    config = SymbolConfig(symbol="FIFTY", instrument_key=before.instrument_key, strikes=2)
+    SymbolConfigs(store).set(config, noon)
+    store.close()
+    keep(tmp_path, noon, json.dumps(body(shared_data, V3.format(1))).encode())
+
+    stored("chain", "reprocess", "--json")
+
+    document = stored("chain", "show", "FIFTY", "--json").document
+    assert document["underlying"] == "FIFTY"
+    assert len({leg["strike"] for leg in document["legs"]}) == 5
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,7 @@ def test_merge_counts_what_changed(run: Run, sqlite_url: str, postgres_url: str)
             "candle_revisions",
             "coverage",
             "coverage_revisions",
+            "lineage_revisions",
             "sync_runs",
             "data_sync_status",
             "instrument_terms",

@@ -20,7 +20,13 @@ from data_fetch.core.ports import Lane
 from data_fetch.reading.chain_status import chain_status
 from data_fetch.services.chain_jobs import WORKERS, ChainPoller
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
-from data_fetch.storage.database.tables import ChainReceiptRow, InstrumentLineage, table
+from data_fetch.storage.database.tables import (
+    ChainReceiptRow,
+    ChainSnapshotRow,
+    InstrumentLineage,
+    table,
+)
+from data_fetch.storage.instruments.instruments import save_master
 from data_fetch.storage.runs import recent_runs
 
 OPEN = datetime(2026, 9, 16, 9, 15, tzinfo=IST)
@@ -272,6 +278,37 @@ def test_a_stock_with_a_new_isin_is_still_polled(env: ChainEnv) -> None:
     poller.close()
 
     assert receipts(env)["RELIANCE"] == 2
+
+
+@pytest.mark.parametrize("named_by", ["the settings", "the user"])
+def test_a_renamed_stock_is_still_polled(sqlite_url: str, tmp_path: Path, named_by: str) -> None:
+    """It was named before; what is received then is one history with what was received before."""
+    named = {"NSE_SYMBOLS": "RELIANCE"} if named_by == "the settings" else {}
+    with chain_env(sqlite_url, tmp_path, OPEN, **named) as env:
+        if named_by == "the user":
+            decided(env, "RELIANCE", refresh_seconds=60)
+        underlying = env.instrument("RELIANCE")
+        poller = env.poller()
+        tick_for(env, poller, timedelta(minutes=1))
+        save_master(
+            env.store,
+            [replace(underlying, symbol="RIL")],
+            OPEN.date() + timedelta(days=1),
+            env.clock.now(),
+        )
+        tick_for(env, poller, timedelta(minutes=6))
+        poller.close()
+
+        assert receipts(env)["RELIANCE"] >= 1
+        assert receipts(env)["RIL"] >= 1
+        status = chain_status(env.context.settings, env.store)
+        held = status.holding("RIL")
+        assert held is not None
+        assert status.holding("RELIANCE") is None
+        whole = env.chains.of("RELIANCE").heads_of(held.expiry, OPEN, env.clock.now())
+        assert {head.underlying for head in whole} == {"RIL"}
+        assert {row["underlying"] for row in env.rows(ChainSnapshotRow)} >= {"RELIANCE", "RIL"}
+        assert whole[0].timestamp < whole[-1].timestamp
 
 
 def test_after_closing_polling_continues_at_the_next_tick(env: ChainEnv) -> None:

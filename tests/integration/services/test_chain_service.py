@@ -46,7 +46,7 @@ def test_a_chain_is_stored_priced_and_with_its_lot(env: ChainEnv) -> None:
     poll = env.service().poll(env.target())
 
     assert (poll.requested, poll.stored, poll.confirmed, poll.error) == (1, 1, 0, None)
-    found = env.chains.snapshot_at("NIFTY")
+    found = env.chains.of("NIFTY").snapshot_at()
     assert found is not None
     assert (found.chain.expiry, found.chain.source) == (NEAREST, ChainSource.UPSTOX)
     assert found.lot_size == 65
@@ -59,7 +59,7 @@ def test_our_volatilities_are_those_of_the_smile_that_made_the_prices(env: Chain
     """Against the exchange's own truth, whose premiums are not discounted. What is left is a
     tick of the book over vega."""
     env.service().poll(env.target())
-    found = env.chains.snapshot_at("NIFTY")
+    found = env.chains.of("NIFTY").snapshot_at()
     assert found is not None
     priced_at = found.summary.priced.priced_at
     [priced] = price_chains([found.chain], priced_at, replace(OWN, rate=0.0), CALENDAR)
@@ -81,7 +81,7 @@ def test_both_sources_have_the_same_chain(env: ChainEnv, symbol: str) -> None:
     env.service().poll(env.target(symbol))
 
     upstox, nse = (
-        env.chains.snapshot_at(symbol, source=source)
+        env.chains.of(symbol).snapshot_at(source=source)
         for source in (ChainSource.UPSTOX, ChainSource.NSE)
     )
 
@@ -168,13 +168,13 @@ def test_when_both_fail_nothing_is_stored_and_both_are_named(
 def test_a_chain_of_zeros_does_not_hide_the_good_one(env: ChainEnv) -> None:
     service = env.service()
     service.poll(env.target())
-    good = env.chains.snapshot_at("NIFTY")
+    good = env.chains.of("NIFTY").snapshot_at()
     env.clock.sleep(timedelta(minutes=2))
     env.faults(fault("all-zero"), fault("all-zero", NSE_CHAIN))
 
     service.poll(env.target())
 
-    assert env.chains.snapshot_at("NIFTY") == good
+    assert env.chains.of("NIFTY").snapshot_at() == good
     assert env.count(ChainSnapshotRow) == 1
 
 
@@ -432,10 +432,10 @@ def test_an_expiry_is_polled_until_its_close(env: ChainEnv, at: str, expiry: dat
 def test_only_strikes_around_the_money_are_stored_when_configured(env: ChainEnv) -> None:
     service = env.service()
     service.poll(env.target())
-    whole = env.chains.snapshot_at("NIFTY")
+    whole = env.chains.of("NIFTY").snapshot_at()
     env.clock.sleep(timedelta(seconds=1))
     service.poll(env.target(strikes=2))
-    some = env.chains.snapshot_at("NIFTY")
+    some = env.chains.of("NIFTY").snapshot_at()
 
     assert whole is not None
     assert some is not None

@@ -119,6 +119,39 @@ def test_the_first_day_moves_when_an_older_candle_appears(market: ListedMarket) 
     assert every_way(market) == [(33, 0, 4 * 375)] * 3
 
 
+def test_as_of_an_instant_the_history_begins_where_it_was_known_to_begin_then(
+    market: ListedMarket,
+) -> None:
+    """The change is not known; then it is, from the day of noticing; then by its candles."""
+    looks = []
+
+    def look() -> None:
+        market.clock.sleep(timedelta(seconds=1))
+        looks.append((market.clock.now(), as_it_is(market)))
+        market.clock.sleep(timedelta(seconds=1))
+
+    market.source.unknown.clear()
+    del market.source.bars[OLD.live_key][date(2025, 6, 6)]
+    market.lists(date(2025, 6, 21), OLD, OTHER)
+    market.backfill(["SPLIT"], FIRST, date(2025, 6, 3))
+    look()
+    market.lists(LATE, NEW, OTHER)
+    look()
+    market.backfill(["SPLIT"], FIRST, LAST)
+    look()
+    market.trades(NEW.live_key, {date(2025, 6, 6): 3})
+    market.backfill(["SPLIT"], FIRST, LAST, retry_failed=True)
+    look()
+
+    assert len({counts for _, counts in looks}) == 3
+    assert [as_it_is(market, as_of) for as_of, _ in looks] == [counts for _, counts in looks]
+
+
+def as_it_is(market: ListedMarket, as_of: datetime | None = None) -> tuple[int, ...]:
+    found = candles("SPLIT", FIRST, LAST, as_of=as_of, settings=market.settings).completeness
+    return found.present, found.source_empty, found.unknown_instrument, found.not_expected
+
+
 def test_the_first_day_is_later_where_the_new_key_was_listed_before_it_traded(
     market: ListedMarket,
 ) -> None:

@@ -20,8 +20,10 @@ from chain_shelf import (
 )
 from sqlalchemy import Connection, Table, event, select, text
 
+from data_fetch.core.chains.chain_lineage import ChainLineage, literally
 from data_fetch.core.chains.chains import ChainLeg, ChainSource, OptionType
 from data_fetch.core.chains.valuation import Metric
+from data_fetch.core.instruments.bearers import Bearing, Stretch
 from data_fetch.storage.chains import history
 from data_fetch.storage.chains.heads import expiries, newest_head, newest_heads, underlyings
 from data_fetch.storage.chains.snapshots import ChainStore, Received
@@ -30,6 +32,16 @@ from data_fetch.storage.database.tables import LtpData, table
 from data_fetch.storage.database.upsert import upsert
 from data_fetch.storage.quotes import quotes
 
+NIFTY = literally("NIFTY")
+# One of which something is stored under another name, and under another expiry since.
+FOLLOWED = ChainLineage(
+    "NIFTY",
+    (Stretch("CNX", until=minute(0).date()), Stretch("NIFTY")),
+    (
+        Bearing(date.min, EXPIRY, NEXT_EXPIRY),
+        Bearing(minute(0).date(), NEXT_EXPIRY, NEXT_EXPIRY),
+    ),
+)
 CALL, PUT = OptionType.CALL, OptionType.PUT
 NSE, UPSTOX = ChainSource.NSE, ChainSource.UPSTOX
 QUOTES = table(LtpData)
@@ -44,13 +56,13 @@ def leg(ltp: float, strike: Decimal = STRIKE, side: OptionType = CALL) -> ChainL
 
 
 def summaries(store: Store, first: int, last: int, **facts: Any) -> history.Columns:
-    given = {"underlying": "NIFTY", "expiry": EXPIRY, **facts}
+    given = {"of": NIFTY, "expiry": EXPIRY, **facts}
     with store.reading() as connection:
         return history.summaries(connection, first=minute(first), last=minute(last), **given)
 
 
 def legs(store: Store, first: int, last: int, **facts: Any) -> history.Columns:
-    given = {"underlying": "NIFTY", "expiry": EXPIRY, "strike": STRIKE, "option_type": CALL}
+    given = {"of": NIFTY, "expiry": EXPIRY, "strike": STRIKE, "option_type": CALL}
     with store.reading() as connection:
         return history.legs(
             connection, first=minute(first), last=minute(last), **{**given, **facts}
@@ -238,22 +250,27 @@ def within(first: int, last: int) -> tuple[datetime, datetime]:
     return minute(first), minute(last)
 
 
-def day_of_summaries(connection: Connection, expiry: date | None = EXPIRY) -> None:
-    assert history.summaries(connection, "NIFTY", expiry, *within(100, 200))["timestamp"]
+def day_of_summaries(
+    connection: Connection, expiry: date | None = EXPIRY, of: ChainLineage = NIFTY
+) -> None:
+    assert history.summaries(connection, of, expiry, *within(100, 200))["timestamp"]
 
 
 def day_of_one_leg(connection: Connection) -> None:
-    assert history.legs(connection, "NIFTY", EXPIRY, STRIKE, CALL, *within(100, 200))["ltp"]
+    assert history.legs(connection, NIFTY, EXPIRY, STRIKE, CALL, *within(100, 200))["ltp"]
 
 
 CHAIN_QUERIES: dict[str, Query] = {
-    "the latest snapshot": lambda c: newest_head(c, "NIFTY", EXPIRY),
-    "the latest of the nearest expiry": lambda c: newest_head(c, "NIFTY"),
-    "the snapshot at an instant": lambda c: newest_head(c, "NIFTY", EXPIRY, minute(50), UPSTOX),
-    "the latest of all expiries": lambda c: newest_heads(c, "NIFTY"),
+    "the latest snapshot": lambda c: newest_head(c, NIFTY, EXPIRY),
+    "the latest of the nearest expiry": lambda c: newest_head(c, NIFTY),
+    "the snapshot at an instant": lambda c: newest_head(c, NIFTY, EXPIRY, minute(50), UPSTOX),
+    "the latest of all expiries": lambda c: newest_heads(c, NIFTY),
     "a day of summaries": day_of_summaries,
     "a day of summaries of all expiries": lambda c: day_of_summaries(c, None),
     "a day of one leg": day_of_one_leg,
+    "the latest of one that was renamed and moved": lambda c: newest_heads(c, FOLLOWED),
+    "a day of one that was renamed and moved": lambda c: day_of_summaries(c, None, FOLLOWED),
+    "receipts": lambda c: history.received(c, NIFTY, EXPIRY, UPSTOX, *within(100, 200)),
     "the expiries held": lambda c: expiries(c, "NIFTY"),
     "the underlyings held": underlyings,
 }

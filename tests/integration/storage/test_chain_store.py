@@ -544,7 +544,7 @@ def test_two_concurrent_collectors_store_one_content_once_and_lose_no_receipt(
 
 
 def spot_at(store: Store, *arguments: Any) -> float | None:
-    found = ChainStore(store).snapshot_at("NIFTY", *arguments)
+    found = ChainStore(store).of("NIFTY").snapshot_at(*arguments)
     return None if found is None else found.chain.spot
 
 
@@ -583,8 +583,8 @@ def test_a_source_that_confirms_is_newer_than_one_that_stopped(store: Store) -> 
 def test_at_a_past_instant_later_confirmations_do_not_count(store: Store) -> None:
     keep(store, *(received(chain(1.0), minute(at)) for at in range(5)))
 
-    hint = ChainStore(store).snapshot_at("NIFTY", EXPIRY, minute(2))
-    now = ChainStore(store).snapshot_at("NIFTY", EXPIRY)
+    hint = ChainStore(store).of("NIFTY").snapshot_at(EXPIRY, minute(2))
+    now = ChainStore(store).of("NIFTY").snapshot_at(EXPIRY)
 
     assert hint is not None
     assert now is not None
@@ -614,7 +614,7 @@ def test_without_an_expiry_the_nearest_running_one_is_returned(
     )
 
     assert spot_at(store, None, at) == spot
-    assert ChainStore(store).expiries_at("NIFTY", at) == expiries
+    assert ChainStore(store).of("NIFTY").expiries_at(at) == expiries
 
 
 # Deriving anew.
