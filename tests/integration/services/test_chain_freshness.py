@@ -130,7 +130,7 @@ def test_a_judgement_has_the_last_receipt(watch: Watch) -> None:
 
 def test_a_chain_that_is_no_longer_received_has_stopped(watch: Watch) -> None:
     watch.poll_for(minutes(2))
-    assert watch.env.chains.snapshot_at("NIFTY") is not None
+    assert watch.env.chains.of("NIFTY").snapshot_at() is not None
     watch.env.faults(
         nifty_fault("server-error", UPSTOX_CHAIN), nifty_fault("server-error", NSE_CHAIN)
     )
@@ -154,7 +154,7 @@ def test_a_stamp_that_stands_still_is_frozen_though_the_chain_is_confirmed(watch
     assert nifty.last is not None
     assert nifty.last.source is ChainSource.NSE
     assert nifty.last.exchange_time == START.replace(second=0)
-    held = watch.env.chains.snapshot_at("NIFTY")
+    held = watch.env.chains.of("NIFTY").snapshot_at()
     assert held is not None
     assert watch.env.clock.now() - held.last_confirmed <= minutes(1), "it looks fresh by this"
 
