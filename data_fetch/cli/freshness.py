@@ -23,8 +23,8 @@ def command(as_json: bool) -> None:
     """Judge every symbol by the trading minutes since its last quote, and every polled symbol by
     those since its last option chain.
 
-    Exit status 3 when a symbol has no recent quote, or a polled symbol no recent chain or one that
-    stands still, although its market is open.
+    Exit status 3 when a symbol has no recent quote although its market is open. Chains are named
+    and do not change it: quotes may be collected without them.
     """
     report = freshness_report(process_settings())
     if as_json:
@@ -32,7 +32,7 @@ def command(as_json: bool) -> None:
     else:
         _print_lines(_quote_lines(report.quotes))
         _print_lines(_chain_lines(report.chains))
-    if report.stale:
+    if report.quotes.stale:
         raise SystemExit(INCOMPLETE)
 
 

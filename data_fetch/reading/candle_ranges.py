@@ -25,7 +25,8 @@ from data_fetch.reading.records import records_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.candles.columns import candle_columns, known_minutes
 from data_fetch.storage.candles.coverage import load_days, load_days_as_of
-from data_fetch.storage.candles.histories import History, histories, history_as_of
+from data_fetch.storage.candles.histories import History, histories
+from data_fetch.storage.candles.past_histories import history_as_of
 from data_fetch.storage.database.store import Store
 
 # In minutes of the calendar: a month, which has about 8,000 of trading.

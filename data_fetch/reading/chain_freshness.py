@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from data_fetch.core.chains.freshness import STALE_CHAINS, ChainJudgement
+from data_fetch.core.chains.freshness import ChainJudgement
 from data_fetch.core.freshness import USUAL, count_states
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.settings import Settings
@@ -27,11 +27,6 @@ class ChainFreshness:
     def counts(self) -> Mapping[str, int]:
         """How many symbols are in each state."""
         return count_states(each.state for each in self.judgements)
-
-    @property
-    def stale(self) -> bool:
-        """Whether a polled symbol has no recent chain although its market is open."""
-        return any(each.state in STALE_CHAINS for each in self.judgements)
 
     @property
     def notable(self) -> list[ChainJudgement]:

@@ -17,11 +17,6 @@ class FreshnessReport:
     quotes: QuoteFreshness
     chains: ChainFreshness
 
-    @property
-    def stale(self) -> bool:
-        """Whether a recent quote or a recent chain is lacking although its market is open."""
-        return self.quotes.stale or self.chains.stale
-
     def document(self) -> dict[str, Any]:
         return {**self.quotes.document(), "chains": self.chains.document()}
 

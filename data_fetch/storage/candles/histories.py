@@ -21,13 +21,11 @@ from data_fetch.core.instruments.lineage import (
     first_day_under,
     key_periods,
 )
-from data_fetch.storage.candles.columns import days_with_candles
 from data_fetch.storage.candles.coverage import coverage_table
 from data_fetch.storage.instruments.instruments import (
     has_predecessor,
     instruments_with,
     key_changes,
-    key_changes_as_of,
     move_change,
 )
 
@@ -113,38 +111,17 @@ def histories(
             History(
                 one,
                 key_periods(one.instrument_key, recorded, first, last, candle_days),
-                _under_each_key(one, keys[one.instrument_key], known),
+                under_each_key(one, keys[one.instrument_key], known),
             )
             for one in instruments
         ]
     )
 
 
-def history_as_of(
-    connection: Connection,
-    instrument: Instrument,
-    interval: CandleInterval,
-    first: date,
-    last: date,
-    as_of: datetime,
-) -> History:
-    """What *instrument* was from *first* to *last*, both included, as was known at an instant."""
-    recorded = key_changes_as_of(connection, as_of)
-    keys = every_key(instrument.instrument_key, recorded)
-    known = {one.instrument_key: one for one in instruments_with(connection, keys)}
-    # Those of a single key make no difference.
-    candle_days = {
-        key: days_with_candles(connection, key, interval, first, last, as_of)
-        for key in keys
-        if len(keys) > 1
-    }
-    periods = key_periods(instrument.instrument_key, recorded, first, last, candle_days)
-    return History(instrument, periods, _under_each_key(instrument, keys, known))
-
-
-def _under_each_key(
+def under_each_key(
     instrument: Instrument, keys: Sequence[str], known: Mapping[str, Instrument]
 ) -> Mapping[str, Instrument]:
+    """*instrument* as each of its *keys* was, with its present symbol."""
     return {key: replace(known.get(key, instrument), symbol=instrument.symbol) for key in keys}
 
 

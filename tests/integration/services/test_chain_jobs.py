@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from sqlalchemy import insert
 
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.chains.symbol_config import default_config
-from data_fetch.core.clock import IST
+from data_fetch.core.clock import IST, MINUTE
 from data_fetch.core.errors import SetupError
 from data_fetch.core.ports import Lane
+from data_fetch.core.timetable import CHAINS
 from data_fetch.reading.chain_status import chain_status
 from data_fetch.services.chain_jobs import WORKERS, ChainPoller
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
@@ -63,6 +65,11 @@ def test_indices_are_polled_every_half_minute_by_default(env: ChainEnv) -> None:
     poller.close()
 
     assert receipts(env) == {"NIFTY": 10, "BANKNIFTY": 10}
+    # Each minute has one audit row.
+    runs = sorted(recent_runs(env.store, job=CHAINS), key=attrgetter("due_slot"))
+    assert [(run.due_slot, run.stored) for run in runs] == [
+        (OPEN + n * MINUTE, 4) for n in range(5)
+    ]
     assert env.remarks == [
         "Polling 2 symbols needs 4 requests/min; the limit allows 60. "
         "All run at their configured interval."
