@@ -184,6 +184,18 @@ def every_key(instrument_key: str, key_changes: Iterable[KeyChange]) -> tuple[st
     return tuple(dict.fromkeys(key for _, key in _begins(instrument_key, key_changes)))
 
 
+def key_by(
+    instrument_key: str, key_changes: Iterable[KeyChange], known: Iterable[KeyChange]
+) -> str:
+    """The key that an instrument had before those of *key_changes* that were not *known* yet."""
+    recorded = {(each.old_key, each.new_key) for each in known}
+    for each in sorted(key_changes, key=attrgetter("valid_from"), reverse=True):
+        unknown = (each.old_key, each.new_key) not in recorded
+        if each.new_key == instrument_key and not each.is_rename and unknown:
+            instrument_key = each.old_key
+    return instrument_key
+
+
 def first_day_under(
     change: KeyChange,
     key_changes: Iterable[KeyChange],

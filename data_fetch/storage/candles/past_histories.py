@@ -10,10 +10,14 @@ from sqlalchemy import Connection
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.instruments.lineage import every_key, key_periods
+from data_fetch.core.instruments.lineage import every_key, key_by, key_periods
 from data_fetch.storage.candles.columns import days_with_candles
 from data_fetch.storage.candles.histories import History, under_each_key
-from data_fetch.storage.instruments.instruments import instruments_with, key_changes_as_of
+from data_fetch.storage.instruments.instruments import (
+    instruments_with,
+    key_changes,
+    key_changes_as_of,
+)
 
 
 def history_as_of(
@@ -26,7 +30,8 @@ def history_as_of(
 ) -> History:
     """What *instrument* was from *first* to *last*, both included, as was known at an instant."""
     recorded = key_changes_as_of(connection, as_of)
-    keys = every_key(instrument.instrument_key, recorded)
+    key_then = key_by(instrument.instrument_key, key_changes(connection), recorded)
+    keys = every_key(key_then, recorded)
     known = {one.instrument_key: one for one in instruments_with(connection, keys)}
     # Those of a single key make no difference.
     candle_days = {
@@ -34,5 +39,5 @@ def history_as_of(
         for key in keys
         if len(keys) > 1
     }
-    periods = key_periods(instrument.instrument_key, recorded, first, last, candle_days)
+    periods = key_periods(key_then, recorded, first, last, candle_days)
     return History(instrument, periods, under_each_key(instrument, keys, known))

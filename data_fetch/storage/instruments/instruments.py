@@ -59,7 +59,6 @@ CONTRACTS = "NSE_FO|"
 LINEAGE = ("old_key", "valid_from", "new_key", "reason", "recorded")
 REVISION_COLUMNS = tuple(column.name for column in revisions_table.columns)
 FIRST_STAYS = Rule(combined={"valid_from": unchanged})
-NEVER = date.max
 COLUMNS = tuple(column.name for column in instruments_table.columns)
 FIELDS = tuple(name for name in COLUMNS if name not in {"first_seen", "last_seen"})
 VALUES = attrgetter(*FIELDS)
@@ -267,10 +266,7 @@ def key_changes(connection: Connection) -> list[KeyChange]:
 
 
 def key_changes_as_of(connection: Connection, as_of: datetime) -> list[KeyChange]:
-    """The changes of `key_changes` as they were known at an instant.
-
-    A new ISIN that was recorded later is valid from NEVER on: its days were those of the old key.
-    """
+    """The changes of `key_changes` that were recorded by an instant, as they were known then."""
     row = revisions_table.c
     query = select(revisions_table).where(row.superseded_at > as_of)
     # The oldest of them was in force, so it is put in last.
@@ -278,20 +274,20 @@ def key_changes_as_of(connection: Connection, as_of: datetime) -> list[KeyChange
         (one.old_key, one.new_key): one.valid_from
         for one in connection.execute(query.order_by(row.superseded_at.desc()))
     }
-    recorded = lineage_table.c.recorded
-    unknown = {
-        (row.old_key, row.new_key)
-        for row in connection.execute(
-            select(lineage_table.c.old_key, lineage_table.c.new_key)
-            .group_by(lineage_table.c.old_key, lineage_table.c.new_key)
-            .having(func.min(recorded) > as_of)
+    known = {
+        (one.old_key, one.new_key)
+        for one in connection.execute(
+            select(lineage_table.c.old_key, lineage_table.c.new_key).where(
+                lineage_table.c.recorded <= as_of
+            )
         )
     }
     found = []
     for change in key_changes(connection):
         keys = (change.old_key, change.new_key)
-        known_from = NEVER if keys in unknown else then.get(keys, change.valid_from)
-        found.append(change if change.is_rename else replace(change, valid_from=known_from))
+        if keys in known:
+            valid_from = change.valid_from if change.is_rename else then.get(keys)
+            found.append(replace(change, valid_from=valid_from or change.valid_from))
     return found
 
 

@@ -12,6 +12,7 @@ from data_fetch.core.instruments.lineage import (
     KeyChange,
     KeyPeriod,
     detect_lineage,
+    key_by,
     key_periods,
     present_key,
 )
@@ -150,3 +151,24 @@ def test_a_rename_has_a_former_symbol_and_a_new_isin_has_none() -> None:
 
     assert (found.is_rename, found.former_symbol) == (True, "M&M")
     assert reissued("1", "2", 15).former_symbol is None
+
+
+# --- as of an instant -------------------------------------------------------------------------
+
+FIRST_CHANGE = KeyChange("A", "B", date(2026, 6, 5), "new ISIN of X")
+SECOND_CHANGE = KeyChange("B", "C", date(2026, 6, 6), "new ISIN of X")
+RENAMED = KeyChange("C", "C", date(2026, 6, 7), "renamed from X to Y")
+
+
+@pytest.mark.parametrize(
+    ("known", "key"),
+    [
+        pytest.param([], "A", id="neither change"),
+        pytest.param([FIRST_CHANGE], "B", id="the first one"),
+        pytest.param([FIRST_CHANGE, SECOND_CHANGE], "C", id="both"),
+    ],
+)
+def test_an_instrument_had_the_key_before_the_changes_that_were_not_known(
+    known: list[KeyChange], key: str
+) -> None:
+    assert key_by("C", [FIRST_CHANGE, SECOND_CHANGE, RENAMED], known) == key
