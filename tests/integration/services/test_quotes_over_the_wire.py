@@ -118,6 +118,7 @@ def wire(tmp_path: Path, sqlite_url: str) -> Iterator[Wire]:
             calendar=MarketCalendar.reviewed(),
             clock=clock,
             rules=FreshnessRules(),
+            chains=list,
             repair=service.repair,
         )
         yield Wire(stub, clock, env_file, api, QuoteStore(store), service, monitor, runs)
