@@ -69,6 +69,10 @@ class WrongWorld(SetupError):
     """A store of one world was offered rows, or a job, of the other."""
 
 
+class NothingStored(SetupError):
+    """The store has no data of what was asked for."""
+
+
 class CalendarUnknown(SetupError):
     """The date is outside the market calendar."""
 

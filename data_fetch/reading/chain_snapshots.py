@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from data_fetch.core.chains.chains import ChainSource
-from data_fetch.core.errors import SetupError
+from data_fetch.core.errors import NothingStored
 from data_fetch.core.settings import Settings
 from data_fetch.reading.documents import leg_documents, metrics_document
 from data_fetch.reading.frames import DataAge, converted, form_named, one_of, rows_table
@@ -219,14 +219,16 @@ def configured_strikes(store: Store, symbol: str) -> int | None:
     return next((each.strikes for each in configs if each.symbol == symbol), None)
 
 
-def nothing_stored(chains: UnderlyingChains, at: datetime | None) -> SetupError:
+def nothing_stored(chains: UnderlyingChains, at: datetime | None) -> NothingStored:
     """The error for a chain that is not stored, with the stored expiries or a command."""
     symbol, stored = chains.symbol, chains.expiries_at(at)
     when = f" as of {ist_text(at)}" if at else ""
     if stored:
         days = ", ".join(day.isoformat() for day in stored)
-        return SetupError(f"no such chain of {symbol} is stored{when}", hint=f"There are: {days}.")
-    return SetupError(
+        return NothingStored(
+            f"no such chain of {symbol} is stored{when}", hint=f"There are: {days}."
+        )
+    return NothingStored(
         f"no chain of {symbol} is stored{when}",
         hint=f"Collect one: data-fetch chain collect --symbols '{symbol}'",
     )

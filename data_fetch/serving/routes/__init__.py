@@ -1,0 +1,1 @@
+"""Routes by what they are about. A route asks `reading` and shapes the answer."""
