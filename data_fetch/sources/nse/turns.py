@@ -47,6 +47,7 @@ class Turns:
                 while not place.called.wait(LOOK_UP_SECONDS):
                     give_up()
         except BaseException:
+            # Ctrl-C too: a place that is never taken would stop all behind it.
             self._leave(place)
             raise
         _release(place)
