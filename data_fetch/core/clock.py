@@ -55,8 +55,8 @@ class _RunningClock(ABC):
     def sleep(self, duration: timedelta) -> None:
         time.sleep(max(0.0, duration.total_seconds() / self.speed))
 
-    def wait(self, until: datetime, stop: Event) -> bool:
-        latest = self.now()
+    def wait(self, until: datetime, stop: Event, since: datetime | None = None) -> bool:
+        latest = since or self.now()
         while not stop.is_set():
             now = self.now()
             left = (until - now).total_seconds() / self.speed
@@ -142,7 +142,7 @@ class VirtualClock:
         with self._changed:
             self._wait(self._now + duration, Event())
 
-    def wait(self, until: datetime, stop: Event) -> bool:
+    def wait(self, until: datetime, stop: Event, since: datetime | None = None) -> bool:
         with self._changed:
             self._wait(until, stop)
         return stop.is_set()

@@ -40,10 +40,11 @@ class Clock(Protocol):
     def sleep(self, duration: timedelta) -> None:
         """Return when *duration* has passed on this clock."""
 
-    def wait(self, until: datetime, stop: Event) -> bool:
+    def wait(self, until: datetime, stop: Event, since: datetime | None = None) -> bool:
         """Return at *until*, or at once when *stop* is set; the result is whether it was set.
 
-        Returns early as well when the clock is set back: *until* may now be hours away.
+        Returns early as well when the clock is set back, or was since it read *since*: *until*
+        may now be hours away.
         """
 
     def was_set_back(self, before: datetime, now: datetime) -> bool:

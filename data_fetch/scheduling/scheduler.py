@@ -6,13 +6,13 @@ stops or dies. `scheduling.rehearsal` drives the same loop through a whole day.
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import DataFetchError, LostLeadership, OutsideError, WrongWorld
+from data_fetch.core.ports import Clock
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import next_morning
 from data_fetch.runtime.collector import Collector, collector_at, collector_of
@@ -230,7 +230,7 @@ class DataScheduler:
                 registry.add(job.name, job.work, job.next_after)
             registry.call_all(collector.jobs_at_start)
             wake = _EitherEvent(self._stop, collector.calendar_changed)
-            while not self._wait(clock.wait, registry.next_run, until, wake):
+            while not self._wait(clock, registry, until, wake):
                 if not collector.context.leads():
                     log.error("lost_leadership")
                     self._stop.set()
@@ -261,18 +261,14 @@ class DataScheduler:
                 )
         collector.close()
 
-    def _wait(
-        self,
-        wait: Callable[[datetime, Event], bool],
-        next_run: datetime | None,
-        until: datetime,
-        wake: Event,
-    ) -> bool:
+    def _wait(self, clock: Clock, registry: JobRegistry, until: datetime, wake: Event) -> bool:
         """Wait for the next instant; True when *wake* is set, or when no job is due by *until*."""
+        next_run = registry.next_run
         if next_run is None or next_run > until:
-            wait(until, wake)
+            clock.wait(until, wake, registry.latest)
             return True
-        return wait(next_run, wake)
+        # A clock that was set back since the registry read it would make this a long wait.
+        return clock.wait(next_run, wake, registry.latest)
 
     def _clock_set_back(
         self, collector: Collector, registry: JobRegistry, before: datetime, now: datetime

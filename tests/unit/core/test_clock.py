@@ -84,6 +84,12 @@ def test_a_correction_by_seconds_is_no_step_back(
     assert ScaledClock(OPEN, speed).was_set_back(OPEN, OPEN - back) is is_set_back
 
 
+def test_a_wait_that_begins_after_the_clock_was_set_back_ends_at_once() -> None:
+    clock = ScaledClock(OPEN)
+
+    assert not clock.wait(OPEN + timedelta(hours=1), Event(), OPEN + timedelta(minutes=31))
+
+
 class TestVirtualClock:
     def test_time_advances_to_the_deadline(self) -> None:
         clock = VirtualClock(OPEN)
