@@ -4,6 +4,8 @@ DataFetchError
 ├── SetupError            a person must change something; trying again cannot help
 │   ├── SettingsInvalid   the configuration has errors; all are listed at once
 │   ├── WrongWorld        invented and real prices must not be mixed
+│   ├── NothingStored     the store has no data of what was asked for
+│   ├── UnknownSymbol     the store knows no such instrument
 │   ├── CalendarUnknown   the date is outside the market calendar
 │   ├── SymbolsFileBad    the symbols file cannot be read
 │   └── IncompleteRange   complete candles were requested and some are missing
@@ -71,6 +73,14 @@ class WrongWorld(SetupError):
 
 class NothingStored(SetupError):
     """The store has no data of what was asked for."""
+
+
+class UnknownSymbol(SetupError):
+    """The store knows no such instrument; *near* are the nearest symbols that it knows."""
+
+    def __init__(self, message: str, *, near: Sequence[str] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.near = tuple(near)
 
 
 class CalendarUnknown(SetupError):

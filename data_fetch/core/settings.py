@@ -87,7 +87,19 @@ def _are_symbols(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, map(symbol_form, filter(None, listed)))))
 
 
+def _are_origins(value: object) -> tuple[str, ...]:
+    """Parse origins of web pages separated by commas: `https://host[:port]`."""
+    listed = value if isinstance(value, tuple) else listed_names(str(value))
+    origins = tuple(each.strip().rstrip("/") for each in listed if each.strip())
+    for origin in origins:
+        parts = _split(origin)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path:
+            raise ValueError(f"{origin!r} is not an origin like https://desk.example.com")
+    return origins
+
+
 SymbolList = Annotated[tuple[str, ...], BeforeValidator(_are_symbols)]
+OriginList = Annotated[tuple[str, ...], BeforeValidator(_are_origins)]
 DayTime = Annotated[time, BeforeValidator(_is_time)]
 HttpUrl = Annotated[str, AfterValidator(_is_http)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_is_redis)]
@@ -146,6 +158,21 @@ class Settings(BaseModel):
         default=SecretStr(""), validation_alias=env("POSTGRES_PASSWORD", "DB_PASSWORD")
     )
     redis_url: RedisUrl | None = Field(default=None, validation_alias=env("REDIS_URL"))
+
+    api_host: str = Field(default="127.0.0.1", validation_alias=env("API_HOST"))
+    api_port: int = Field(default=8000, ge=0, le=65535, validation_alias=env("API_PORT"))
+    stream_port: int = Field(default=8002, ge=0, le=65535, validation_alias=env("STREAM_PORT"))
+    api_authentication: Literal["on", "off"] | None = Field(
+        default=None, validation_alias=env("API_AUTHENTICATION")
+    )
+    jwt_secret: SecretStr = Field(default=SecretStr(""), validation_alias=env("JWT_SECRET"))
+    password_min_length: int | None = Field(
+        default=None, ge=8, le=128, validation_alias=env("PASSWORD_MIN_LENGTH")
+    )
+    public_delay_minutes: int = Field(
+        default=15, ge=0, le=10_080, validation_alias=env("PUBLIC_DELAY_MINUTES")
+    )
+    cors_origins: OriginList = Field(default=(), validation_alias=env("CORS_ORIGINS"))
 
     stale_after_minutes: int = Field(default=5, ge=1, validation_alias=env("STALE_AFTER_MINUTES"))
     frozen_after_slots: int = Field(default=10, ge=2, validation_alias=env("FROZEN_AFTER_SLOTS"))
@@ -223,7 +250,7 @@ class Settings(BaseModel):
     def secrets(self) -> tuple[str, ...]:
         """Every string that no log may show: the token, and all passwords as written and
         decoded."""
-        own = (self.access_token, self.postgres_password)
+        own = (self.access_token, self.postgres_password, self.jwt_secret)
         urls = (self.store_url, _revealed(self.redis_url), self.instruments_url or "")
         found = {secret.get_secret_value().strip() for secret in own}
         for url in urls:

@@ -3,7 +3,7 @@
 The older chain backends served them so, and their clients read these names.
 """
 
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 from data_fetch.core.chains.chains import ChainLeg, OptionType, QuantityUnit
@@ -11,6 +11,7 @@ from data_fetch.core.chains.valuation import LegValuation
 from data_fetch.core.settings import Settings
 from data_fetch.reading.chain_snapshots import stored_chain
 from data_fetch.reading.documents import rounded, strike_number
+from data_fetch.reading.instants import utc_text
 from data_fetch.reading.records import store_of
 from data_fetch.storage.chains.rows import StoredSnapshot
 from data_fetch.storage.chains.snapshots import ChainStore
@@ -33,7 +34,7 @@ def nse_chain(settings: Settings, symbol: str, expiry: date | None, limit: int) 
     return {
         "symbol": found.head.underlying,
         "underlying_value": found.head.spot,
-        "timestamp": instant_text(found.timestamp),
+        "timestamp": utc_text(found.timestamp),
         "total_calls": len(calls),
         "total_puts": len(puts),
         "calls": calls[:limit],
@@ -78,11 +79,6 @@ def date_text(day: date) -> str:
     return f"{day.day:02}-{MONTHS[day.month - 1]}-{day.year}"
 
 
-def instant_text(at: datetime) -> str:
-    """ISO text in UTC with milliseconds and `Z`."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _entry(found: StoredSnapshot, leg: ChainLeg, numbers: LegValuation) -> dict[str, Any]:
     lot = found.lot_size if found.chain.unit is QuantityUnit.SHARES else 1
     oi, prev_oi, volume = (_in_contracts(value, lot) for value in (leg.oi, leg.prev_oi, leg.volume))
@@ -93,7 +89,7 @@ def _entry(found: StoredSnapshot, leg: ChainLeg, numbers: LegValuation) -> dict[
         "strike_price": float(leg.strike),
         "expiry_date": expiry,
         "identifier": f"{found.head.underlying}_{leg.option_type}_{strike}_{expiry}",
-        "fetched_at": instant_text(found.timestamp),
+        "fetched_at": utc_text(found.timestamp),
         "open_interest": oi,
         "change_in_oi": _difference(oi, prev_oi),
         "pchange_in_oi": _percent(oi, prev_oi),

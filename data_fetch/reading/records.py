@@ -1,7 +1,8 @@
 """The store of this process, opened to read: its instruments, calendar and clock."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -13,6 +14,7 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
+from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.paper_market import market_clock
 from data_fetch.runtime.stores import named_instruments, store_to_look_at
@@ -38,20 +40,38 @@ def several(symbols: Symbols) -> tuple[str, ...]:
     return (symbols,) if isinstance(symbols, str) else tuple(symbols)
 
 
+_kept_open: ContextVar[KeptOpen | None] = ContextVar("kept_open", default=None)
+
+
 @contextmanager
-def store_of(settings: Settings) -> Iterator[Store]:
-    """The configured store, or the one that `run` fell back to; closed again at the end."""
-    store = store_to_look_at(settings)
+def sharing(kept: KeptOpen) -> Iterator[None]:
+    """Until the end, the queries of this context use the stores of *kept*. For a server."""
+    reset = _kept_open.set(kept)
     try:
-        yield store
+        yield
     finally:
-        store.close()
+        _kept_open.reset(reset)
+
+
+def store_of(settings: Settings) -> AbstractContextManager[Store]:
+    """The configured store, or the one that `run` fell back to; closed again at the end."""
+    kept = _kept_open.get()
+    return (
+        closing(store_to_look_at(settings))
+        if kept is None
+        else kept.store(settings, store_to_look_at)
+    )
 
 
 def clock_of(settings: Settings) -> Clock:
     """The system's clock; in the paper world the paper market's."""
     if settings.world is not World.PAPER:
         return SystemClock()
+    kept = _kept_open.get()
+    return _paper_clock(settings) if kept is None else kept.clock(settings, _paper_clock)
+
+
+def _paper_clock(settings: Settings) -> Clock:
     return market_clock(settings, calendar_for(settings))
 
 

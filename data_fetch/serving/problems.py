@@ -6,57 +6,142 @@
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from fastapi import FastAPI, Request
-from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from data_fetch.core.errors import DataFetchError, OutsideError
+from data_fetch.core.errors import (
+    DataFetchError,
+    IncompleteRange,
+    NothingStored,
+    OutsideError,
+    SettingsInvalid,
+    SymbolsFileBad,
+    UnknownSymbol,
+    WrongWorld,
+)
+from data_fetch.serving.models.shared import Problem
 
 MEDIA_TYPE = "application/problem+json"
+# The first that fits: its status, and a code for programs. Any other of ours is about an argument.
+MEANINGS: tuple[tuple[type[DataFetchError], HTTPStatus, str], ...] = (
+    (UnknownSymbol, HTTPStatus.NOT_FOUND, "unknown_symbol"),
+    (NothingStored, HTTPStatus.NOT_FOUND, "nothing_stored"),
+    (IncompleteRange, HTTPStatus.CONFLICT, "incomplete"),
+    (SettingsInvalid, HTTPStatus.SERVICE_UNAVAILABLE, "server_setup"),
+    (SymbolsFileBad, HTTPStatus.SERVICE_UNAVAILABLE, "server_setup"),
+    (WrongWorld, HTTPStatus.SERVICE_UNAVAILABLE, "server_setup"),
+    (OutsideError, HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable"),
+    (DataFetchError, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid"),
+)
+
+
+class Refusal(Exception):
+    """A refusal by a route: *status*, a stable *code*, a sentence, what to do, and *more* members
+    of its document."""
+
+    def __init__(
+        self, status: HTTPStatus, code: str, detail: str, *, then: str = "", **more: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.then = then
+        self.more = more
 
 
 def install(app: FastAPI) -> None:
     """Let *app* answer every refusal with such a document."""
+    app.add_exception_handler(Refusal, _of_route)
     app.add_exception_handler(DataFetchError, _of_ours)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_exception_handler(Exception, _of_fault)
 
 
-def problem(request: Request, status: int, detail: str, **more: Any) -> JSONResponse:
+def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """The refusals of a route for OpenAPI: those of *statuses* and of every route."""
+    always = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+    return {
+        status.value: {
+            "description": status.phrase,
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
+        for status in sorted({*statuses, *always})
+    }
+
+
+def problem(request_id: str, status: int, code: str, detail: str, **more: Any) -> Response:
     """The document of a refusal; *more* are members besides the usual ones."""
-    phrase = HTTPStatus(status).phrase
     document = {
         "type": "about:blank",
-        "title": phrase,
+        "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        "instance": request.url.path,
+        "instance": request_id,
         "error": detail,
-        "code": phrase.lower().replace(" ", "_"),
+        "code": code,
         "then": "",
+        "near": [],
+        "errors": [],
         **more,
     }
-    return JSONResponse(jsonable_encoder(document), status_code=status, media_type=MEDIA_TYPE)
+    return Response(orjson.dumps(document), status_code=status, media_type=MEDIA_TYPE)
 
 
-def _of_ours(request: Request, error: Exception) -> JSONResponse:
-    """A store that does not answer is 503; anything else is about what was asked for."""
+def request_id_of(request: Request) -> str:
+    """The id of a request, which `gate` gave it."""
+    return str(request.scope["state"]["request_id"])
+
+
+def _of_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return problem(
+        request_id_of(request),
+        error.status,
+        error.code,
+        error.detail,
+        then=error.then,
+        **error.more,
+    )
+
+
+def _of_ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, DataFetchError)
-    outside = isinstance(error, OutsideError)
-    status = HTTPStatus.SERVICE_UNAVAILABLE if outside else HTTPStatus.BAD_REQUEST
-    return problem(request, status, error.message, then=error.hint)
+    status, code = next(
+        (status, code) for kind, status, code in MEANINGS if isinstance(error, kind)
+    )
+    near = list(error.near) if isinstance(error, UnknownSymbol) else []
+    return problem(request_id_of(request), status, code, error.message, then=error.hint, near=near)
 
 
-def _of_http(request: Request, error: Exception) -> JSONResponse:
+def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem(request, error.status_code, str(error.detail))
+    status = HTTPStatus(error.status_code)
+    code = status.phrase.lower().replace(" ", "_")
+    answer = problem(request_id_of(request), status, code, str(error.detail))
+    answer.headers.update(error.headers or {})
+    return answer
 
 
-def _of_validation(request: Request, error: Exception) -> JSONResponse:
+def _of_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()]
-    names = ", ".join(".".join(map(str, each["loc"])) for each in errors)
-    detail = f"invalid: {names}"
-    return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+    detail = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return problem(request_id_of(request), status, "invalid", detail, errors=errors)
+
+
+def _of_fault(request: Request, _: Exception) -> Response:
+    """A fault of ours. Its text may have anything in it, so only the log has it."""
+    return problem(
+        request_id_of(request),
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "fault",
+        "the server has a fault",
+        then="Look for the request id in its log.",
+    )

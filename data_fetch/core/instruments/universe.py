@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from data_fetch.core.errors import SetupError
+from data_fetch.core.errors import UnknownSymbol
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.near_symbols import NearSymbols
 
@@ -62,10 +62,11 @@ class Universe:
         return len(self.members) + len(self.unresolved)
 
     def resolved(self) -> "Universe":
-        """Return itself. Raises SetupError for the first symbol that is unresolved."""
+        """Return itself. Raises UnknownSymbol for the first one that is unresolved."""
         for missing in self.unresolved:
-            raise SetupError(
+            raise UnknownSymbol(
                 f"the store knows no instrument named {missing.symbol}",
+                near=missing.near,
                 hint=f"{missing.near_text}The master in the store may be old: "
                 "data-fetch collect --once renews it.",
             )

@@ -1,6 +1,5 @@
 """Option chains as the older chain backend served them: in contracts, IV in percent."""
 
-from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -9,22 +8,27 @@ from fastapi import APIRouter, HTTPException, Query
 
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.errors import NothingStored
-from data_fetch.core.settings import Settings
-from data_fetch.reading.instants import date_of
-from data_fetch.reading.nse_entries import instant_text, nse_chain, nse_expiries, nse_strikes
+from data_fetch.reading.instants import date_of, utc_text
+from data_fetch.reading.nse_entries import nse_chain, nse_expiries, nse_strikes
+from data_fetch.serving.problems import documented
+from data_fetch.serving.server import Server
 
 Limit = Annotated[int, Query(ge=1, le=500, description="Legs of each type.")]
 
 
-def router(settings: Settings, now: Callable[[], datetime]) -> APIRouter:
-    routes = APIRouter(prefix="/option-chain", tags=["option chains"])
+def router(server: Server) -> APIRouter:
+    routes = APIRouter(
+        prefix="/option-chain",
+        tags=["option chains"],
+        responses=documented(HTTPStatus.NOT_FOUND),
+    )
 
     @routes.get("/{symbol}")
     def chain(symbol: str, limit: Limit = 100, expiry: str | None = None) -> dict[str, Any]:
         """The newest option chain of *symbol*, of its nearest expiry or of *expiry*."""
         day = None if expiry is None else date_of(expiry)
         try:
-            return nse_chain(settings, symbol, day, limit)
+            return nse_chain(server.settings, symbol, day, limit)
         except NothingStored as problem:
             raise _no_data(symbol) from problem
 
@@ -32,11 +36,11 @@ def router(settings: Settings, now: Callable[[], datetime]) -> APIRouter:
     def strikes(symbol: str, option_type: OptionType | None = None) -> dict[str, Any]:
         """The strikes of the newest option chain of *symbol*."""
         try:
-            found = nse_strikes(settings, symbol, option_type)
+            found = nse_strikes(server.settings, symbol, option_type)
         except NothingStored as problem:
             raise _no_data(symbol) from problem
         return enveloped(
-            now(),
+            server.now(),
             f"Strikes of {symbol.upper()}",
             {
                 "symbol": symbol.upper(),
@@ -49,11 +53,11 @@ def router(settings: Settings, now: Callable[[], datetime]) -> APIRouter:
     @routes.get("/{symbol}/expiry-dates")
     def expiry_dates(symbol: str) -> dict[str, Any]:
         """The expiries of *symbol* that are stored and not over, nearest first."""
-        found = nse_expiries(settings, symbol)
+        found = nse_expiries(server.settings, symbol)
         if not found:
             raise _no_data(symbol)
         return enveloped(
-            now(),
+            server.now(),
             f"Expiries of {symbol.upper()}",
             {
                 "symbol": symbol.upper(),
@@ -67,7 +71,7 @@ def router(settings: Settings, now: Callable[[], datetime]) -> APIRouter:
 
 def enveloped(at: datetime, message: str, data: Any) -> dict[str, Any]:
     """The envelope of the older backend."""
-    return {"success": True, "message": message, "data": data, "timestamp": instant_text(at)}
+    return {"success": True, "message": message, "data": data, "timestamp": utc_text(at)}
 
 
 def _no_data(symbol: str) -> HTTPException:

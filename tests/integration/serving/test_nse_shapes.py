@@ -113,7 +113,7 @@ def has(document: dict[str, Any], shape: dict[str, type]) -> bool:
         pytest.param(
             "/option-chain/NIFTY/strikes?option_type=XX", 422, PROBLEM, None, id="another type"
         ),
-        pytest.param("/option-chain/NIFTY?expiry=x", 400, PROBLEM, None, id="no date"),
+        pytest.param("/option-chain/NIFTY?expiry=x", 422, PROBLEM, None, id="no date"),
         pytest.param("/nowhere", 404, PROBLEM, None, id="no such path"),
     ],
 )  # fmt: skip

@@ -1,0 +1,129 @@
+"""Answers with data: one frame around every document, its ETag, and 304.
+
+The frame says what the older interfaces never did: as of when, how old, how complete.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+from fastapi import Request
+from fastapi.responses import Response
+
+from data_fetch.reading.instants import utc_text
+
+JSON = "application/json"
+# Who asks decides what is seen, so no cache between may share it.
+CACHING = {"Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding, Authorization"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """How much of what was asked for is there; *of* names what is counted."""
+
+    of: str
+    expected: int | None = None
+    present: int | None = None
+    missing: int | None = None
+    pending: int | None = None
+
+    @property
+    def state(self) -> str:
+        """complete, pending, degraded, missing or unknown."""
+        if self.expected is None:
+            return "unknown"
+        if self.expected and not self.present:
+            return "missing" if self.missing else "pending"
+        if self.missing:
+            return "degraded"
+        return "pending" if self.pending else "complete"
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "of": self.of,
+            "expected": self.expected,
+            "present": self.present,
+            "missing": self.missing,
+            "pending": self.pending,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why something is missing or not known: a stable *code*, how often, and a sentence."""
+
+    code: str
+    count: int
+    detail: str
+
+    def document(self) -> dict[str, Any]:
+        return {"code": self.code, "count": self.count, "detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What is said about the data of an answer. *newest* is the instant of its newest row;
+    *next* the path that goes on after a cut answer."""
+
+    as_of: datetime
+    newest: datetime | None
+    completeness: Counted
+    source: str | None = None
+    unit: str | None = None
+    reasons: Sequence[Cause] = field(default=())
+    next: str | None = None
+
+    @property
+    def staleness_seconds(self) -> float | None:
+        """The age of the newest row at *as_of*."""
+        return None if self.newest is None else (self.as_of - self.newest).total_seconds()
+
+    def passing(self) -> dict[str, Any]:
+        """The members that change with time alone."""
+        return {"as_of": utc_text(self.as_of), "staleness_seconds": self.staleness_seconds}
+
+    def lasting(self) -> dict[str, Any]:
+        """The members that change with the data only."""
+        return {
+            "source": self.source,
+            "unit": self.unit,
+            "completeness": self.completeness.document(),
+            "reasons": [each.document() for each in self.reasons],
+            "truncated": self.next is not None,
+            "next": self.next,
+        }
+
+
+def data_answer(request: Request, document: Mapping[str, Any], frame: Frame) -> Response:
+    """*document* as JSON with its frame; 304 without a body when the sender has this content.
+
+    A member of *document* replaces that of the frame: `truncated` of a chain that `limit` cut.
+    """
+    lasting = orjson.dumps({**frame.lasting(), **document})
+    tag = entity_tag(lasting)
+    if has_it(request, tag):
+        return not_modified(tag)
+    body = b"%b,%b" % (orjson.dumps(frame.passing())[:-1], lasting[1:])
+    return Response(body, media_type=JSON, headers={**CACHING, "ETag": tag})
+
+
+def entity_tag(content: bytes) -> str:
+    """A weak tag of *content*: the age beside it may differ."""
+    return f'W/"{blake2b(content, digest_size=12).hexdigest()}"'
+
+
+def has_it(request: Request, tag: str) -> bool:
+    """Whether the sender says that it has the content of *tag*."""
+    given = request.headers.get("if-none-match")
+    if given is None:
+        return False
+    bare = tag.removeprefix("W/")
+    return any(each.strip().removeprefix("W/") in {bare, "*"} for each in given.split(","))
+
+
+def not_modified(tag: str) -> Response:
+    return Response(status_code=304, headers={**CACHING, "ETag": tag})

@@ -1,0 +1,1 @@
+"""The answers as OpenAPI describes them. They document; no answer is made from them."""

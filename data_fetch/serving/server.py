@@ -1,0 +1,35 @@
+"""What the routes of one server share: its settings, its open stores, the present instant."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import ip_address
+
+from data_fetch.core.settings import Settings
+from data_fetch.reading.kept_open import KeptOpen
+from data_fetch.reading.records import clock_of
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server over the store of *settings*."""
+
+    settings: Settings
+    kept: KeptOpen = field(default_factory=KeptOpen)
+
+    def now(self) -> datetime:
+        """The present instant, UTC; in the paper world the paper market's.
+
+        Raises Unreachable when the paper market is elsewhere and does not answer.
+        """
+        return clock_of(self.settings).now()
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only programs of this machine can reach it."""
+        host = self.settings.api_host
+        if host == "localhost":
+            return True
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return False
