@@ -4,9 +4,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import ip_address
 
+from starlette.requests import HTTPConnection
+
 from data_fetch.core.settings import Settings
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.records import clock_of
+from data_fetch.serving.troubles import Troubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,7 @@ class Server:
 
     settings: Settings
     kept: KeptOpen = field(default_factory=KeptOpen)
+    troubles: Troubles = field(default_factory=Troubles)
 
     def now(self) -> datetime:
         """The present instant, UTC; in the paper world the paper market's.
@@ -33,3 +37,10 @@ class Server:
             return ip_address(host).is_loopback
         except ValueError:
             return False
+
+
+def server_of(request: HTTPConnection) -> Server:
+    """The server that a request came to."""
+    found = request.scope["state"]["server"]
+    assert isinstance(found, Server)
+    return found
