@@ -1,6 +1,6 @@
 """Option chains as the older chain backend served them: in contracts, IV in percent."""
 
-from datetime import datetime
+from datetime import date, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException, Query
 
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.errors import NothingStored
+from data_fetch.reading.chain_records import ChainQuery, ChainRecord, chain_head, record_of
 from data_fetch.reading.instants import date_of, utc_text
 from data_fetch.reading.nse_entries import nse_chain, nse_expiries, nse_strikes
 from data_fetch.serving.problems import documented
@@ -28,7 +29,7 @@ def router(server: Server) -> APIRouter:
         """The newest option chain of *symbol*, of its nearest expiry or of *expiry*."""
         day = None if expiry is None else date_of(expiry)
         try:
-            return nse_chain(server.settings, symbol, day, limit)
+            return nse_chain(_newest(server, symbol, day), limit)
         except NothingStored as problem:
             raise _no_data(symbol) from problem
 
@@ -36,7 +37,7 @@ def router(server: Server) -> APIRouter:
     def strikes(symbol: str, option_type: OptionType | None = None) -> dict[str, Any]:
         """The strikes of the newest option chain of *symbol*."""
         try:
-            found = nse_strikes(server.settings, symbol, option_type)
+            found = nse_strikes(_newest(server, symbol, None), option_type)
         except NothingStored as problem:
             raise _no_data(symbol) from problem
         return enveloped(
@@ -67,6 +68,11 @@ def router(server: Server) -> APIRouter:
         )
 
     return routes
+
+
+def _newest(server: Server, symbol: str, expiry: date | None) -> ChainRecord:
+    head = chain_head(server.settings, ChainQuery(symbol=symbol, expiry=expiry))
+    return record_of(server.settings, head)
 
 
 def enveloped(at: datetime, message: str, data: Any) -> dict[str, Any]:
