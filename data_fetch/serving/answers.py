@@ -36,10 +36,8 @@ class Counted:
         """complete, pending, degraded, missing or unknown."""
         if self.expected is None:
             return "unknown"
-        if self.expected and not self.present:
-            return "missing" if self.missing else "pending"
         if self.missing:
-            return "degraded"
+            return "degraded" if self.present else "missing"
         return "pending" if self.pending else "complete"
 
     def document(self) -> dict[str, Any]:
@@ -105,14 +103,21 @@ class Frame:
         }
 
 
-def data_answer(request: Request, document: Mapping[str, Any], frame: Frame) -> Response:
+def data_answer(
+    request: Request,
+    document: Mapping[str, Any],
+    frame: Frame,
+    content: Mapping[str, Any] | None = None,
+) -> Response:
     """*document* as JSON with its frame; 304 without a body when the sender has this content.
 
     A member of *document* replaces that of the frame: `truncated` of a chain that `limit` cut.
+    *content* is the document without what changes with time alone, where it has such members.
     """
     lasting = orjson.dumps({**frame.lasting(), **document})
     frame = replace(frame, degraded=server_of(request).troubles.degraded)
-    tag = entity_tag(lasting)
+    same = lasting if content is None else orjson.dumps({**frame.lasting(), **content})
+    tag = entity_tag(same)
     if has_it(request, tag):
         return not_modified(tag)
     body = b"%b,%b" % (orjson.dumps(frame.passing())[:-1], lasting[1:])

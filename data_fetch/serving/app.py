@@ -12,7 +12,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.serving import problems
 from data_fetch.serving.description import described
 from data_fetch.serving.gate import Gate
-from data_fetch.serving.routes import health, option_chains
+from data_fetch.serving.routes import candles, health, option_chains, quotes
 from data_fetch.serving.routes.option_chains import enveloped
 from data_fetch.serving.server import Server
 
@@ -43,6 +43,8 @@ def routes_of(server: Server) -> FastAPI:
     problems.install(app)
     app.include_router(health.router(server))
     app.include_router(option_chains.router(server))
+    app.include_router(candles.router(server))
+    app.include_router(quotes.router(server))
 
     @app.get("/", tags=["health"])
     def root() -> dict[str, Any]:

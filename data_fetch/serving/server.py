@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import ip_address
 
+from anyio import CapacityLimiter
 from starlette.requests import HTTPConnection
 
 from data_fetch.core.settings import Settings
@@ -11,14 +12,18 @@ from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.records import clock_of
 from data_fetch.serving.troubles import Troubles
 
+# Of the threads that read ranges: with more of them the event loop waits longer for its turn.
+RANGE_THREADS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server over the store of *settings*."""
+    """One server over the store of *settings*. *ranges* bounds the threads that read ranges."""
 
     settings: Settings
     kept: KeptOpen = field(default_factory=KeptOpen)
     troubles: Troubles = field(default_factory=Troubles)
+    ranges: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(RANGE_THREADS))
 
     def now(self) -> datetime:
         """The present instant, UTC; in the paper world the paper market's.

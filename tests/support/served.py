@@ -20,6 +20,12 @@ from data_fetch.serving.app import application
 class Served:
     url: str
 
+    def ask(self, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
+        """The whole answer; `if_none_match="..."` is sent as `If-None-Match`."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = f"{self.url}{path}"
+        return urllib3.request("GET", url, headers=sent, timeout=PATIENCE_SECONDS)
+
     def get(self, path: str) -> tuple[int, str, Any]:
         """Status, media type and document of the answer."""
         answer = urllib3.request("GET", f"{self.url}{path}", timeout=PATIENCE_SECONDS)
