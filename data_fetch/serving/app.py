@@ -12,7 +12,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.serving import problems
 from data_fetch.serving.description import described
 from data_fetch.serving.gate import Gate
-from data_fetch.serving.routes import health, option_chains
+from data_fetch.serving.routes import health, metrics, option_chains
 from data_fetch.serving.routes.option_chains import enveloped
 from data_fetch.serving.server import Server
 
@@ -42,6 +42,7 @@ def routes_of(server: Server) -> FastAPI:
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     problems.install(app)
     app.include_router(health.router(server))
+    app.include_router(metrics.router(server))
     app.include_router(option_chains.router(server))
 
     @app.get("/", tags=["health"])

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from data_fetch.core.settings import Settings
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.records import clock_of
+from data_fetch.serving.metrics import ServerMetrics
 from data_fetch.serving.troubles import Troubles
 
 
@@ -19,6 +20,10 @@ class Server:
     settings: Settings
     kept: KeptOpen = field(default_factory=KeptOpen)
     troubles: Troubles = field(default_factory=Troubles)
+    metrics: ServerMetrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metrics", ServerMetrics(self.settings))
 
     def now(self) -> datetime:
         """The present instant, UTC; in the paper world the paper market's.
