@@ -6,7 +6,8 @@ from datetime import date, datetime
 from data_fetch.core.settings import Settings
 from data_fetch.reading.chain_snapshots import nothing_stored, source_named
 from data_fetch.reading.records import store_of
-from data_fetch.storage.chains.heads import ChainHead, newest_head
+from data_fetch.storage.chains.heads import ChainHead as ChainHead
+from data_fetch.storage.chains.heads import newest_head
 from data_fetch.storage.chains.lineage import chain_lineage
 from data_fetch.storage.chains.records import ChainRecord as ChainRecord
 from data_fetch.storage.chains.records import chain_record
