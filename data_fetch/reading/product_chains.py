@@ -8,7 +8,7 @@ from typing import Any
 
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.chains.valuation import Metric, Reason
-from data_fetch.reading.documents import rounded_all
+from data_fetch.reading.documents import rounded_all, strike_text
 from data_fetch.reading.instants import utc_text
 from data_fetch.storage.chains.records import ChainRecord, LegRecord
 
@@ -111,11 +111,6 @@ def open_interest(legs: Iterable[Document]) -> int | None:
     """The sum of the known open interest; without any it is not 0 but unknown."""
     known = [leg["open_interest"] for leg in legs if leg["open_interest"] is not None]
     return sum(known) if known else None
-
-
-def strike_text(strike: float) -> str:
-    """A strike in a contract's name: 24000, 282.5."""
-    return str(int(strike)) if strike.is_integer() else str(strike)
 
 
 def _figures(metrics: Mapping[str, Metric]) -> dict[str, float | None]:
