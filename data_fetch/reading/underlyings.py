@@ -68,9 +68,7 @@ def _refuse_unknown(connection: Connection, name: str) -> None:
         if unknown.near:
             raise
         stored = NearSymbols((each, each, True) for each in underlyings(connection))
-        raise UnknownSymbol(
-            unknown.message, near=stored.near(name), hint=unknown.hint
-        ) from unknown
+        raise UnknownSymbol(unknown.message, near=stored.near(name), hint=unknown.hint) from unknown
 
 
 def _is_of_the_exchange(underlying: ChainLineage) -> bool:

@@ -75,15 +75,15 @@ def figures_of(
     timestamps: dict[SeriesKey, list[datetime]] = {}
     for head in heads:
         timestamps.setdefault(head.stored.series, []).append(head.stored.timestamp)
-    return {
-        (*series[:2], row.timestamp, series[2]): _figures(row)
-        for series, several in timestamps.items()
-        for row in connection.execute(
-            select(*FIGURES.selected_columns, summaries.c.timestamp).where(
-                *in_series(summaries, series), summaries.c.timestamp.in_(several)
-            )
+    found: dict[SnapshotKey, Mapping[str, Metric]] = {}
+    for series, several in timestamps.items():
+        underlying, expiry, source = series
+        query: Select[Any] = select(*FIGURES.selected_columns, summaries.c.timestamp).where(
+            *in_series(summaries, series), summaries.c.timestamp.in_(several)
         )
-    }
+        for row in connection.execute(query):
+            found[underlying, expiry, row.timestamp, source] = _figures(row)
+    return found
 
 
 KEY = ("underlying", "expiry", "timestamp", "source")
