@@ -15,6 +15,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.reading.collector_facts import collector_facts
 from data_fetch.serving.collector_metrics import CollectorMetrics
 from data_fetch.serving.traffic import Traffic
+from data_fetch.serving.troubles import Troubles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +39,12 @@ class StreamFigures:
 class ServerMetrics:
     """The registry of one server, and its text for Prometheus."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, troubles: Troubles) -> None:
         self._registry = CollectorRegistry()
         self._streams = _Streams()
         self.traffic = Traffic(self._registry)
         self._registry.register(_Build(settings))
+        self._registry.register(_Degraded(troubles))
         self._registry.register(self._streams)
         self._registry.register(CollectorMetrics(lambda: collector_facts(settings)))
         ProcessCollector(registry=self._registry)
@@ -81,6 +83,17 @@ class _Build(Collector):
     def collect(self) -> Iterator[Metric]:
         meaning = "The version of the server and the world of its store."
         yield InfoMetricFamily("data_fetch_build", meaning, value=self._facts)
+
+
+class _Degraded(Collector):
+    def __init__(self, troubles: Troubles) -> None:
+        self._troubles = troubles
+
+    def collect(self) -> Iterator[Metric]:
+        meaning = "1 while the server goes on without something, as its answers say."
+        yield GaugeMetricFamily(
+            "data_fetch_server_degraded", meaning, value=self._troubles.degraded is not None
+        )
 
 
 class _Streams(Collector):
