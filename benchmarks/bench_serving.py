@@ -50,6 +50,8 @@ EXPIRY, OPENS = date(2026, 9, 22), datetime(2026, 9, 16, 3, 45, tzinfo=UTC)
 CONNECTIONS, REQUESTS, ROUNDS = 8, 4_000, 5
 NEW_EVERY_SECONDS = 0.1
 CHAIN, CONSTANT, EMPTY = "/option-chain/NIFTY?limit=500", "/constant", "/nothing"
+LEGS = "SELECT * FROM option_chain_data WHERE underlying = 'NIFTY' AND expiry = ? AND timestamp = ?"
+SUMMARY = "SELECT * FROM chain_summary WHERE underlying = 'NIFTY' AND expiry = ? AND timestamp = ?"
 CPU = "/processor-seconds"
 
 
@@ -103,14 +105,11 @@ def _first_build(folder: Path, url: str) -> Figure:
     settings = Settings.load({"DATA_SOURCE": "upstox", "DATABASE_URL": url}, folder)
     head = chain_head(settings, ChainQuery(symbol="NIFTY"))
     key = (EXPIRY.isoformat(), int(head.stored.timestamp.timestamp() * 1e6))
-    of_snapshot = " WHERE underlying = 'NIFTY' AND expiry = ? AND timestamp = ?"
-    legs = "SELECT * FROM option_chain_data" + of_snapshot
-    summary = "SELECT * FROM chain_summary" + of_snapshot
     with closing(sqlite3.connect(folder / "store.db")) as driver, sharing(KeptOpen()):
 
         def bare() -> None:
-            orjson.dumps(driver.execute(legs, key).fetchall())
-            orjson.dumps(driver.execute(summary, key).fetchall())
+            orjson.dumps(driver.execute(LEGS, key).fetchall())
+            orjson.dumps(driver.execute(SUMMARY, key).fetchall())
 
         def ours() -> None:
             orjson.dumps(product_chain(record_of(settings, head)))

@@ -10,9 +10,11 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data_fetch.core.errors import DataFetchError
+from data_fetch.serving.problems import Refusal
 
 MOST_ADDRESSES = 10_000
 Call = Callable[[Request], Awaitable[Response]]
@@ -70,8 +72,8 @@ class Shortcut:
             await self._app(scope, receive, send)
             return
         try:
-            answer = await known.call(Request(scope | known.routed, receive))
-        except DataFetchError:
+            answer = await known.call(Request({**scope, **known.routed}, receive))
+        except (DataFetchError, Refusal, HTTPException):
             # Something changed since; the route has the words for it.
             await self._app(scope, receive, send)
             return
