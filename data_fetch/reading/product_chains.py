@@ -6,15 +6,15 @@ Its REST answers, its streams and its cache have this one document.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from data_fetch.core.chains.chains import ChainLeg, OptionType
-from data_fetch.core.chains.valuation import LegValuation, Metric, Reason
-from data_fetch.reading.documents import quantities, rounded, strike_number
+from data_fetch.core.chains.chains import OptionType
+from data_fetch.core.chains.valuation import Metric, Reason
+from data_fetch.reading.documents import rounded_all, strike_text
 from data_fetch.reading.instants import utc_text
-from data_fetch.storage.chains.rows import StoredSnapshot
+from data_fetch.storage.chains.records import ChainRecord, LegRecord
 
-# Its names of option types, and their letter in the name of a contract.
-TYPES = {OptionType.CALL: "CALL", OptionType.PUT: "PUT"}
-LETTERS = {OptionType.CALL: "C", OptionType.PUT: "P"}
+# Its names of option types. A contract's name has the first letter of CE or PE.
+TYPES: Mapping[str, str] = {OptionType.CALL: "CALL", OptionType.PUT: "PUT"}
+OWN_NUMBERS = ("delta", "gamma", "vega", "theta", "iv")
 # Its names of our figures, and their number of decimal digits.
 FIGURES = {
     "pcr_oi": ("pcr_oi", 4),
@@ -30,7 +30,7 @@ NO_SPOT, NOT_COMPUTED = "no_spot", "not_computed"
 Document = Mapping[str, Any]
 
 
-def product_chain(found: StoredSnapshot) -> dict[str, Any]:
+def product_chain(found: ChainRecord) -> dict[str, Any]:
     """A stored snapshot with its figures and legs, lowest strike first.
 
     Open interest and volume are shares, null while the lot is unknown. `call_buildup_otm` and
@@ -41,13 +41,13 @@ def product_chain(found: StoredSnapshot) -> dict[str, Any]:
     head, spot = found.head, found.head.spot
     calls, puts = legs_of(found)
     strikes = sorted({leg["strike"] for leg in (*calls, *puts)})
-    figures = _figures(found.summary.metrics)
+    figures = _figures(found.figures)
     sums = {
         "total_call_oi": open_interest(calls),
         "total_put_oi": open_interest(puts),
         **_out_of_the_money(spot, calls, puts),
     }
-    without_oi = _reason_of_oi((*calls, *puts))
+    received = utc_text(head.timestamp)
     return {
         "product": head.underlying,
         "expiry": head.expiry.isoformat(),
@@ -58,14 +58,14 @@ def product_chain(found: StoredSnapshot) -> dict[str, Any]:
         **sums,
         "calls": calls,
         "puts": puts,
-        "timestamp": utc_text(found.timestamp),
-        "processed_at": utc_text(found.timestamp),
+        "timestamp": received,
+        "processed_at": received,
         "unit": UNIT,
         "source": str(head.source),
         "unknown": {
-            **_reasons(figures, found.summary.metrics),
+            **_reasons(figures, found.figures),
             **{
-                name: NO_SPOT if spot is None and name in BUILD_UPS else without_oi
+                name: NO_SPOT if spot is None and name in BUILD_UPS else reason_of_oi(found.legs)
                 for name, value in sums.items()
                 if value is None
             },
@@ -73,50 +73,44 @@ def product_chain(found: StoredSnapshot) -> dict[str, Any]:
     }
 
 
-def legs_of(found: StoredSnapshot) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def legs_of(found: ChainRecord) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The calls and the puts of a snapshot, by strike. `reason` is why there is no volatility,
     `oi_reason` why quantities are unknown."""
-    legs = [
-        _leg(found, leg, numbers)
-        for leg, numbers in zip(found.chain.legs, found.summary.priced.numbers, strict=True)
-    ]
-    call = TYPES[OptionType.CALL]
-    return (
-        [each for each in legs if each["option_type"] == call],
-        [each for each in legs if each["option_type"] != call],
-    )
+    head, received = found.head, utc_text(found.head.timestamp)
+    product, expiry, day = head.underlying, head.expiry.isoformat(), f"{head.expiry:%Y%m%d}"
+    numbers = [rounded_all([getattr(leg, name) for leg in found.legs]) for name in OWN_NUMBERS]
+    sides: dict[str, list[dict[str, Any]]] = {OptionType.CALL: [], OptionType.PUT: []}
+    for leg, delta, gamma, vega, theta, iv in zip(found.legs, *numbers, strict=True):
+        kind = leg.option_type
+        sides[kind].append(
+            {
+                "symbol": f"{product}{day}{kind[0]}{strike_text(leg.strike)}",
+                "product": product,
+                "strike": leg.strike,
+                "expiry": expiry,
+                "option_type": TYPES[kind],
+                "bid": leg.bid,
+                "ask": leg.ask,
+                "last": leg.ltp,
+                "volume": leg.volume,
+                "open_interest": leg.oi,
+                "delta": delta,
+                "gamma": gamma,
+                "vega": vega,
+                "theta": theta,
+                "iv": iv,
+                "timestamp": received,
+                "reason": leg.reason,
+                "oi_reason": leg.oi_reason,
+            }
+        )
+    return sides[OptionType.CALL], sides[OptionType.PUT]
 
 
-def open_interest(legs: Iterable[Document]) -> int | float | None:
+def open_interest(legs: Iterable[Document]) -> int | None:
     """The sum of the known open interest; without any it is not 0 but unknown."""
     known = [leg["open_interest"] for leg in legs if leg["open_interest"] is not None]
     return sum(known) if known else None
-
-
-def _leg(found: StoredSnapshot, leg: ChainLeg, numbers: LegValuation) -> dict[str, Any]:
-    product, expiry, kind = found.head.underlying, found.head.expiry, leg.option_type
-    amounts = quantities(found.chain.unit, leg, found.lot_size)
-    name = f"{product}{expiry:%Y%m%d}{LETTERS[kind]}{strike_number(leg.strike)}"
-    return {
-        "symbol": name,
-        "product": product,
-        "strike": float(leg.strike),
-        "expiry": expiry.isoformat(),
-        "option_type": TYPES[kind],
-        "bid": leg.bid,
-        "ask": leg.ask,
-        "last": leg.ltp,
-        "volume": amounts["volume"],
-        "open_interest": amounts["oi"],
-        "delta": rounded(numbers.delta),
-        "gamma": rounded(numbers.gamma),
-        "vega": rounded(numbers.vega),
-        "theta": rounded(numbers.theta),
-        "iv": rounded(numbers.iv),
-        "timestamp": utc_text(found.timestamp),
-        "reason": numbers.reason,
-        "oi_reason": amounts["oi_reason"],
-    }
 
 
 def _figures(metrics: Mapping[str, Metric]) -> dict[str, float | None]:
@@ -140,7 +134,7 @@ def _reasons(figures: Mapping[str, float | None], metrics: Mapping[str, Metric])
 
 def _out_of_the_money(
     spot: float | None, calls: Iterable[Document], puts: Iterable[Document]
-) -> dict[str, int | float | None]:
+) -> dict[str, int | None]:
     if spot is None:
         return dict.fromkeys(BUILD_UPS)
     above = open_interest(leg for leg in calls if leg["strike"] > spot)
@@ -148,8 +142,9 @@ def _out_of_the_money(
     return dict(zip(BUILD_UPS, (above, below), strict=True))
 
 
-def _reason_of_oi(legs: Iterable[Document]) -> str:
-    lots = (leg["oi_reason"] for leg in legs if leg["oi_reason"] is not None)
+def reason_of_oi(legs: Iterable[LegRecord]) -> str:
+    """Why open interest is unknown where it is."""
+    lots = (leg.oi_reason for leg in legs if leg.oi_reason is not None)
     return str(next(lots, Reason.NO_OPEN_INTEREST))
 
 

@@ -10,6 +10,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.records import clock_of
 from data_fetch.serving.troubles import Troubles
+from data_fetch.serving.viewers import viewer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +45,13 @@ def server_of(request: HTTPConnection) -> Server:
     found = request.scope["state"]["server"]
     assert isinstance(found, Server)
     return found
+
+
+def newest_visible(request: HTTPConnection) -> datetime | None:
+    """The latest instant, on a whole second, that the sender of a request may see; None for no
+    limit. Raises as `Server.now` does."""
+    viewer = viewer_of(request.scope)
+    if not viewer.delay:
+        return None
+    newest = viewer.newest(server_of(request).now())
+    return None if newest is None else newest.replace(microsecond=0)

@@ -1,16 +1,18 @@
 """The chain document of the older streaming backend: exact members, shares, null with a reason."""
 
-from dataclasses import replace
-from decimal import Decimal
+from typing import Any
 
 import orjson
-import pytest
-from chain_shelf import OPENS, chain, received
+from chain_shelf import EXPIRY, OPENS
+from hypothesis import given
+from hypothesis import strategies as st
 
-from data_fetch.core.chains.chains import ChainLeg, OptionType, QuantityUnit
-from data_fetch.core.chains.valuation import LegValuation, Metric, Reason
+from data_fetch.core.chains.chains import OptionType
+from data_fetch.core.chains.valuation import Metric, Reason
+from data_fetch.reading.documents import rounded, rounded_all
 from data_fetch.reading.product_chains import product_chain
-from data_fetch.storage.chains.rows import SnapshotHead, StoredSnapshot
+from data_fetch.storage.chains.records import ChainRecord, LegRecord
+from data_fetch.storage.chains.rows import SnapshotHead
 
 CALL, PUT = OptionType.CALL, OptionType.PUT
 CHAIN = {
@@ -24,15 +26,19 @@ LEG = {
 }  # fmt: skip
 
 
-def leg(strike: str, kind: OptionType, oi: float | None = 75.0) -> ChainLeg:
-    return ChainLeg(
-        strike=Decimal(strike), option_type=kind, bid=10.0, ask=10.5, ltp=10.25, volume=150.0, oi=oi
-    )
+NOTHING = dict.fromkeys(LegRecord._fields)
+PRICED = {"iv": 0.143_100_000_1, "delta": 0.5, "gamma": 0.001, "theta": -7.0, "vega": 12.0}
+
+
+def leg(strike: str, kind: OptionType, oi: int | None = 75, **values: Any) -> LegRecord:
+    given = {"bid": 10.0, "ask": 10.5, "ltp": 10.25, "volume": 150, "oi": oi, "reason": "no_price"}
+    key = {"strike": float(strike), "option_type": kind.value}
+    return LegRecord(**{**NOTHING, **key, **given, **values})
 
 
 LEGS = (
-    leg("23900", CALL, 1.0), leg("23900", PUT, 2.0), leg("24000", CALL, 10.0),
-    leg("24000", PUT, 20.0), leg("24100.5", CALL, 100.0), leg("24100.5", PUT, 200.0),
+    leg("23900", CALL, 1, reason=None, **PRICED), leg("23900", PUT, 2), leg("24000", CALL, 10),
+    leg("24000", PUT, 20), leg("24100.5", CALL, 100), leg("24100.5", PUT, 200),
 )  # fmt: skip
 
 
@@ -43,41 +49,31 @@ FIGURES = {
     "atm_strike": Metric(value=24_100.5, used=3, of=3),
     "straddle": Metric(value=201.2549, used=2, of=2),
 }
-PRICED = LegValuation(10.25, 0.1431, 0.5, 0.001, -7.0, 12.0, 3.0, None)
 
 
 def stored(
-    *legs: ChainLeg,
-    lot_size: int | None = None,
+    *legs: LegRecord,
     metrics: dict[str, Metric] = FIGURES,
     spot: float | None = 24_010.0,
-    unit: QuantityUnit = QuantityUnit.SHARES,
-) -> StoredSnapshot:
+) -> ChainRecord:
     """A snapshot whose first leg is priced, and no other."""
-    of = replace(chain(0.0, *legs), spot=spot, unit=unit)
-    summary = received(of, OPENS).summary
-    numbers = (PRICED, *summary.priced.numbers[1:])
     head = SnapshotHead(
-        underlying=of.underlying,
-        expiry=of.expiry,
+        underlying="NIFTY",
+        expiry=EXPIRY,
         timestamp=OPENS,
-        source=of.source.value,
+        source="upstox",
         exchange_time=None,
         content_hash="",
-        unit=of.unit.value,
-        spot=of.spot,
-        lot_size=lot_size,
-        legs=len(of.legs),
+        unit="shares",
+        spot=spot,
+        lot_size=None,
+        legs=len(legs),
         confirmations=1,
         last_confirmed=OPENS,
         rejected=0,
         run_id="run",
     )
-    return StoredSnapshot(
-        head=head,
-        summary=replace(summary, priced=replace(summary.priced, numbers=numbers), metrics=metrics),
-        instrument_keys={},
-    )
+    return ChainRecord(head, metrics, legs)
 
 
 def test_the_members_are_those_that_clients_read() -> None:
@@ -140,22 +136,27 @@ def test_a_leg() -> None:
     assert (put["iv"], put["delta"], put["reason"]) == (None, None, "no_price")
 
 
-@pytest.mark.parametrize(
-    ("lot_size", "open_interest", "total", "reason"),
-    [
-        pytest.param(75, 750, 8_325, None, id="times the lot"),
-        pytest.param(None, None, None, "lot_unknown", id="unknown without a lot"),
-    ],
-)
-def test_contracts_become_shares(
-    lot_size: int | None, open_interest: int | None, total: int | None, reason: str | None
-) -> None:
-    document = product_chain(stored(*LEGS, lot_size=lot_size, unit=QuantityUnit.CONTRACTS))
+def test_without_a_lot_sums_are_unknown_with_the_reason() -> None:
+    legs = [leg("24000", kind, None, oi_reason="lot_unknown") for kind in (CALL, PUT)]
 
-    assert document["calls"][1]["open_interest"] == open_interest
-    assert document["calls"][1]["oi_reason"] == reason
-    assert document["total_call_oi"] == total
-    assert document["unknown"].get("total_call_oi") == reason
+    document = product_chain(stored(*legs))
+
+    assert document["calls"][0]["oi_reason"] == "lot_unknown"
+    assert document["total_call_oi"] is None
+    assert document["unknown"]["total_call_oi"] == "lot_unknown"
+
+
+@given(
+    st.lists(
+        st.none()
+        | st.floats(allow_nan=False, allow_infinity=False, min_value=-1e300, max_value=1e300)
+        | st.floats(min_value=-1e4, max_value=1e4).map(lambda x: round(x, 4))
+    )
+)
+def test_rounding_many_numbers_is_rounding_each(values: list[float | None]) -> None:
+    for ours, bare in zip(rounded_all(values), map(rounded, values), strict=True):
+        # A number half way between two may go to the other one.
+        assert ours == bare or abs(ours - bare) <= 1.000001e-7 * abs(bare)
 
 
 def test_what_is_unknown_is_null_with_its_reason_and_never_0() -> None:
