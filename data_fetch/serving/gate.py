@@ -7,7 +7,6 @@ import logging
 import re
 from secrets import token_hex
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data_fetch.reading.records import sharing
@@ -16,9 +15,9 @@ from data_fetch.serving.server import Server
 from data_fetch.serving.traffic import Exchange
 from data_fetch.serving.viewers import LOCAL
 
-REQUEST_ID = "x-request-id"
+REQUEST_ID = b"x-request-id"
 # Of a sender's own: it is in answers and logs.
-SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +52,11 @@ class Gate:
                 raise
         finally:
             self._server.metrics.traffic.end(exchange)
-            log.info("request", extra=_facts(exchange))
+            if log.isEnabledFor(logging.INFO):
+                log.info("request", extra=_facts(exchange))
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        named = (REQUEST_ID.encode(), scope["state"]["request_id"].encode())
+        named = (REQUEST_ID, scope["state"]["request_id"].encode())
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -69,8 +69,10 @@ class Gate:
 
 def _request_id(scope: Scope) -> str:
     """That of the sender if it is a plain one, so that logs can be joined; otherwise a new one."""
-    given = Headers(scope=scope).get(REQUEST_ID, "")
-    return given if SANE_ID.fullmatch(given) else token_hex(8)
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID and SANE_ID.fullmatch(value):
+            return str(value, "ascii")
+    return token_hex(8)
 
 
 def _facts(exchange: Exchange) -> dict[str, object]:
