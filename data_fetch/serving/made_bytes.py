@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -30,44 +30,49 @@ LOOK_SECONDS = 0.1
 
 @dataclass(slots=True)
 class MadeBody:
-    """The lasting part of a body, and the whole as of the second it was last sent in.
+    """The lasting part of a body, and the whole as it was last sent.
 
-    *lasting* is JSON with its opening brace replaced by a comma; *deflated* is it compressed.
+    *lasting* is JSON with its opening brace replaced by a comma. It is compressed when a sender
+    first accepts that.
     """
 
     tag: str
     frame: Frame
     lasting: bytes
-    deflated: bytes
-    _sent: tuple[datetime, bytes, bytes] | None = field(default=None, repr=False)
+    _deflated: bytes = b""
+    _plain: tuple[object, bytes] = (None, b"")
+    _gzipped: tuple[object, bytes] = (None, b"")
 
     @classmethod
     def of(cls, tag: str, frame: Frame, lasting: bytes) -> "MadeBody":
         """The body of *lasting*, a JSON object."""
-        rest = b"," + lasting[1:]
-        return cls(tag, frame, rest, _ended(rest))
-
-    def plain(self, now: datetime) -> bytes:
-        """The body as of the second of *now*."""
-        return self._as_of(now)[1]
-
-    def gzipped(self, now: datetime) -> bytes:
-        """The same as a gzip stream."""
-        return self._as_of(now)[2]
+        return cls(tag, frame, b"," + lasting[1:])
 
     @property
     def size(self) -> int:
         """How many bytes it occupies, roughly."""
-        return 3 * (len(self.lasting) + len(self.deflated))
+        return 3 * len(self.lasting)
 
-    def _as_of(self, now: datetime) -> tuple[datetime, bytes, bytes]:
-        second = now.replace(microsecond=0)
-        if self._sent is None or self._sent[0] != second:
-            first = orjson.dumps(replace(self.frame, as_of=second).passing())[:-1]
-            whole = first + self.lasting
+    def plain(self, now: datetime, degraded: str | None = None) -> bytes:
+        """The body as of the second of *now*."""
+        moment = now.replace(microsecond=0), degraded
+        if self._plain[0] != moment:
+            self._plain = moment, self._passing(*moment) + self.lasting
+        return self._plain[1]
+
+    def gzipped(self, now: datetime, degraded: str | None = None) -> bytes:
+        """The same as a gzip stream."""
+        moment = now.replace(microsecond=0), degraded
+        if self._gzipped[0] != moment:
+            self._deflated = self._deflated or _ended(self.lasting)
+            first, whole = self._passing(*moment), self.plain(now, degraded)
             check = struct.pack("<II", zlib.crc32(whole), len(whole))
-            self._sent = second, whole, GZIP_HEADER + _begun(first) + self.deflated + check
-        return self._sent
+            self._gzipped = moment, GZIP_HEADER + _begun(first) + self._deflated + check
+        return self._gzipped[1]
+
+    def _passing(self, second: datetime, degraded: str | None) -> bytes:
+        frame = replace(self.frame, as_of=second, degraded=degraded)
+        return orjson.dumps(frame.passing())[:-1]
 
 
 class MadeBodies:

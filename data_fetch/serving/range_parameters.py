@@ -46,7 +46,10 @@ Cursor = Annotated[
 ]
 Require = Annotated[
     Literal["complete"] | None,
-    Query(description="`complete`: refuse (409) a range that lacks what could still arrive."),
+    Query(
+        alias="require",
+        description="`complete`: refuse (409) a range that lacks what could still arrive.",
+    ),
 ]
 Form = Annotated[
     Format | None, Query(alias="format", description="Instead of the header `Accept`.")

@@ -10,7 +10,10 @@ from starlette.requests import HTTPConnection
 from data_fetch.core.settings import Settings
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.records import clock_of
+from data_fetch.serving.known_calls import KnownCalls
+from data_fetch.serving.metrics import ServerMetrics
 from data_fetch.serving.troubles import Troubles
+from data_fetch.serving.viewers import viewer_of
 
 # Of the threads that read ranges: with more of them the event loop waits longer for its turn.
 RANGE_THREADS = 2
@@ -24,6 +27,11 @@ class Server:
     kept: KeptOpen = field(default_factory=KeptOpen)
     troubles: Troubles = field(default_factory=Troubles)
     ranges: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(RANGE_THREADS))
+    calls: KnownCalls = field(default_factory=KnownCalls)
+    metrics: ServerMetrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metrics", ServerMetrics(self.settings, self.troubles))
 
     def now(self) -> datetime:
         """The present instant, UTC; in the paper world the paper market's.
@@ -49,3 +57,13 @@ def server_of(request: HTTPConnection) -> Server:
     found = request.scope["state"]["server"]
     assert isinstance(found, Server)
     return found
+
+
+def newest_visible(request: HTTPConnection) -> datetime | None:
+    """The latest instant, on a whole second, that the sender of a request may see; None for no
+    limit. Raises as `Server.now` does."""
+    viewer = viewer_of(request.scope)
+    if not viewer.delay:
+        return None
+    newest = viewer.newest(server_of(request).now())
+    return None if newest is None else newest.replace(microsecond=0)

@@ -25,6 +25,7 @@ from data_fetch.serving.answers import (
     entity_tag,
     has_it,
     not_modified,
+    refuse_incomplete,
 )
 from data_fetch.serving.formats import MEDIA_TYPES, Format
 
@@ -40,10 +41,11 @@ def table_answer(
     request: Request, form: Format, document: Mapping[str, Any], frame: Frame, table: Any
 ) -> Response:
     """*table* in the form *form*, described by *document* and *frame*; 304 without a body when
-    the sender has this content."""
+    the sender has this content. Raises as `refuse_incomplete` does."""
     if form is Format.JSON:
         columns = orjson.Fragment(columns_json(table))
         return data_answer(request, {**document, "count": len(table), "columns": columns}, frame)
+    refuse_incomplete(request, frame)
     tag = entity_tag(orjson.dumps(frame.lasting()) + form.encode() + _ipc_bytes(table))
     if has_it(request, tag):
         return not_modified(tag)
@@ -53,6 +55,7 @@ def table_answer(
 
 
 def streamed_answer(
+    request: Request,
     form: Format,
     document: Mapping[str, Any],
     frame: Frame,
@@ -60,7 +63,9 @@ def streamed_answer(
     schema: Any,
     limiter: CapacityLimiter,
 ) -> Response:
-    """*tables* of *schema* as they are read, each by a thread of *limiter*."""
+    """*tables* of *schema* as they are read, each by a thread of *limiter*. Raises as
+    `refuse_incomplete` does."""
+    refuse_incomplete(request, frame)
     portions = WRITERS[form](tables, schema, document, frame)
     return Streamed(portions, limiter, media_type=MEDIA_TYPES[form], headers=_headers(frame))
 

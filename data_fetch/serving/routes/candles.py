@@ -83,7 +83,7 @@ def router(server: Server) -> APIRouter:
         kinds: Kinds = None,
         limit: Limit = None,
         cursor: Cursor = None,
-        require: Require = None,
+        _: Require = None,
         form: Form = None,
     ) -> Response:
         """The stored candles of a trading date or of several, oldest first.
@@ -104,7 +104,7 @@ def router(server: Server) -> APIRouter:
         page = Page(format_of(request, form), form, asked.paged.position(cursor), limit)
 
         def answered() -> Response:
-            return _answered(server, request, asked, page, now, complete=require is not None)
+            return _answered(server, request, asked, page, now)
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
 
@@ -163,8 +163,6 @@ def _answered(
     asked: CandleQuery,
     page: Page,
     now: datetime,
-    *,
-    complete: bool,
 ) -> Response:
     seen = [each for each in (asked.as_of, viewer_of(request.scope).newest(now)) if each]
     document: dict[str, Any] = {
@@ -195,8 +193,6 @@ def _answered(
                 reasons=[Cause("still_to_come", 0, problem.message)],
             )
             return table_answer(request, page.form, document, frame, no_candles_table())
-        if complete:
-            found.refuse_incomplete()
         document |= {
             "symbol": found.symbol,
             "instrument_keys": found.instrument_keys,
@@ -207,7 +203,9 @@ def _answered(
             tables = _to_the_end(opened.pop_all(), found.tables(asked.kinds, after))
             schema = no_candles_table().schema
             frame = _frame(found, None, None)
-            return streamed_answer(page.form, document, frame, tables, schema, server.ranges)
+            return streamed_answer(
+                request, page.form, document, frame, tables, schema, server.ranges
+            )
         table, more = found.page(asked.kinds, after, page.rows)
         following = None
         if more:

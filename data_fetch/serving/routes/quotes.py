@@ -39,7 +39,7 @@ def router(server: Server) -> APIRouter:
     )
 
     @routes.get("/ltp", response_model=LatestQuotesAnswer)
-    async def ltp(request: Request, symbols: Symbols = None, require: Require = None) -> Response:
+    async def ltp(request: Request, symbols: Symbols = None, _: Require = None) -> Response:
         """The newest quote of each symbol, with its age; what has none is named with the reason.
 
         404 only when none of the symbols is known.
@@ -51,14 +51,6 @@ def router(server: Server) -> APIRouter:
             latest_quotes, server.settings, named, at, limiter=server.ranges
         )
         fates = [_fate(each) for each in found]
-        if require is not None and set(fates) - {OK}:
-            lacking = [each.asked for each, fate in zip(found, fates, strict=True) if fate != OK]
-            raise Refusal(
-                HTTPStatus.CONFLICT,
-                "incomplete",
-                f"{len(lacking)} of {len(found)} symbols have no quote: {', '.join(lacking[:10])}",
-                then="Ask without require=complete, or leave them out.",
-            )
         if found and set(fates) == {UNKNOWN}:
             raise Refusal(
                 HTTPStatus.NOT_FOUND,
