@@ -12,6 +12,7 @@ from data_fetch.publishing.kept_answers import KeptAnswers
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.records import clock_of
 from data_fetch.serving.known_calls import KnownCalls
+from data_fetch.serving.metrics import ServerMetrics
 from data_fetch.serving.troubles import Troubles
 from data_fetch.serving.viewers import viewer_of
 
@@ -25,6 +26,10 @@ class Server:
     troubles: Troubles = field(default_factory=Troubles)
     calls: KnownCalls = field(default_factory=KnownCalls)
     kept_answers: KeptAnswers | None = None
+    metrics: ServerMetrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metrics", ServerMetrics(self.settings, self.troubles))
 
     @classmethod
     def over(cls, settings: Settings) -> "Server":
