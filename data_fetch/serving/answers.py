@@ -93,6 +93,11 @@ class Frame:
             "degraded": self.degraded,
         }
 
+    def facts(self) -> dict[str, Any]:
+        """All of it as JSON has it, for `frame_of`."""
+        newest = None if self.newest is None else self.newest.isoformat()
+        return {"as_of": self.as_of.isoformat(), "newest": newest, **self.lasting()}
+
     def lasting(self) -> dict[str, Any]:
         """The members that change with the data only."""
         return {
@@ -103,6 +108,21 @@ class Frame:
             "truncated": self.next is not None,
             "next": self.next,
         }
+
+
+def frame_of(facts: Mapping[str, Any]) -> Frame:
+    """The frame with these *facts*. Raises KeyError, TypeError or ValueError for other ones."""
+    newest, counted = facts["newest"], dict(facts["completeness"])
+    counted.pop("state")
+    return Frame(
+        as_of=datetime.fromisoformat(facts["as_of"]),
+        newest=None if newest is None else datetime.fromisoformat(newest),
+        completeness=Counted(**counted),
+        source=facts["source"],
+        unit=facts["unit"],
+        reasons=[Cause(**each) for each in facts["reasons"]],
+        next=facts["next"],
+    )
 
 
 def data_answer(

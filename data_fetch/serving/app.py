@@ -22,7 +22,7 @@ TITLE = "NSE F&O market data"
 
 def application(settings: Settings) -> Gate:
     """Serves the store of *settings*, reading only, as an ASGI application."""
-    server = Server(settings)
+    server = Server.over(settings)
     return Gate(Shortcut(routes_of(server), server.calls), server)
 
 
@@ -32,7 +32,7 @@ def routes_of(server: Server) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        server.kept.close()
+        await server.close()
 
     app = FastAPI(
         title=TITLE,
