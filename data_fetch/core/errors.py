@@ -100,6 +100,10 @@ class SymbolsFileBad(SetupError):
     """The symbols file cannot be read."""
 
 
+class StillToCome(SetupError):
+    """The whole range is later than the present day."""
+
+
 class IncompleteRange(SetupError):
     """Complete candles were requested, and some are missed or pending."""
 

@@ -1,6 +1,6 @@
 """Candles of a range as a table, and how complete the range is."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -12,11 +12,17 @@ from sqlalchemy import Connection
 from data_fetch.core.candles.candles import CandleInterval, Kind, expected_spans
 from data_fetch.core.candles.completeness import Completeness, as_it_was, completeness_of
 from data_fetch.core.candles.coverage import DayCoverage
+from data_fetch.core.candles.day_counts import DayCounts, counts_of
 from data_fetch.core.candles.expectation import DAY, Expectation
-from data_fetch.core.errors import IncompleteRange, SetupError
+from data_fetch.core.errors import IncompleteRange, SetupError, StillToCome
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import KeyPeriod
-from data_fetch.core.market.session import MINUTES_OF_DAY, Session, midnight_number
+from data_fetch.core.market.session import (
+    MINUTES_OF_DAY,
+    Session,
+    midnight_number,
+    minute_number,
+)
 from data_fetch.core.settings import Settings
 from data_fetch.core.spans import between, common
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named, one_of
@@ -24,7 +30,12 @@ from data_fetch.reading.instants import date_of, instant
 from data_fetch.reading.records import records_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.candles.columns import candle_columns, known_minutes
-from data_fetch.storage.candles.coverage import load_days, load_days_as_of
+from data_fetch.storage.candles.coverage import (
+    LedgerKey,
+    ledger_changes,
+    load_days,
+    load_days_as_of,
+)
 from data_fetch.storage.candles.histories import History, histories
 from data_fetch.storage.candles.past_histories import history_as_of
 from data_fetch.storage.database.store import Store
@@ -62,11 +73,24 @@ class Candles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CandleDay:
+    """The minutes of one trading day by state, and when its ledger row last changed.
+
+    *last_modified* is None for a day that nothing was ever stored or proved of.
+    """
+
+    date: date
+    instrument_key: str
+    counts: DayCounts
+    last_modified: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CandleRange:
     """A range of one stock's candles in an open store; nothing of it is in memory yet.
 
-    *now* is the instant that the completeness is judged at. The hours of
-    *provisional_sessions* are not reviewed.
+    *now* is the instant that the completeness is judged at, *days* are its trading days, oldest
+    first. The hours of *provisional_sessions* are not reviewed.
     """
 
     symbol: str
@@ -75,6 +99,7 @@ class CandleRange:
     as_of: datetime | None
     now: datetime
     completeness: Completeness
+    days: Sequence[CandleDay]
     provisional_sessions: Sequence[date]
     store: Store
 
@@ -102,28 +127,40 @@ class CandleRange:
             return f"Fetch them: data-fetch backfill --symbols {quote(self.symbol)} {span}"
         return "Wait until the day is over, or end the range a day earlier."
 
-    def tables(self, kinds: Collection[Kind]) -> Iterator[Any]:
-        """The candles of *kinds* as Arrow tables of a month or less, oldest first."""
-        with self.store.reading() as connection:
-            for key_period in self.key_periods:
-                for first, end in _portions(key_period):
-                    columns = candle_columns(
-                        connection,
-                        key_period.instrument_key,
-                        self.interval,
-                        first,
-                        end,
-                        kinds,
-                        self.as_of,
-                    )
-                    keys = [key_period.instrument_key] * len(columns["timestamp"])
-                    yield arrow_table({**columns, "instrument_key": keys}, COLUMNS)
+    def tables(self, kinds: Collection[Kind], after: datetime | None = None) -> Iterator[Any]:
+        """The candles of *kinds* that start later than *after*, oldest first, as Arrow tables of
+        a month or less. No connection stays open between two of them."""
+        begin = 0 if after is None else minute_number(after) + 1
+        for key_period in self.key_periods:
+            for first, end in _portions(key_period):
+                if end > begin:
+                    yield self._portion(key_period.instrument_key, max(first, begin), end, kinds)
 
     def table(self, kinds: Collection[Kind]) -> Any:
         """All of them in one Arrow table."""
         import pyarrow as pa
 
         return pa.concat_tables(self.tables(kinds))
+
+    def page(self, kinds: Collection[Kind], after: datetime | None, limit: int) -> tuple[Any, bool]:
+        """The first *limit* candles that start later than *after* in one Arrow table, and whether
+        there are more."""
+        import pyarrow as pa
+
+        found, rows = [], 0
+        for table in self.tables(kinds, after):
+            found.append(table)
+            rows += len(table)
+            if rows > limit:
+                break
+        whole = pa.concat_tables(found or [no_candles_table()])
+        return whole.slice(0, limit), rows > limit
+
+    def _portion(self, key: str, first: int, end: int, kinds: Collection[Kind]) -> Any:
+        with self.store.reading() as connection:
+            columns = candle_columns(connection, key, self.interval, first, end, kinds, self.as_of)
+        keys = [key] * len(columns["timestamp"])
+        return arrow_table({**columns, "instrument_key": keys}, COLUMNS)
 
     def freshness(self, table: Any) -> DataAge:
         """How recent *table* is, one of this range."""
@@ -196,6 +233,11 @@ def candles(
         )
 
 
+def no_candles_table() -> Any:
+    """A table of candles without rows."""
+    return arrow_table(dict.fromkeys(COLUMNS, ()), COLUMNS)
+
+
 @contextmanager
 def candle_range(
     settings: Settings,
@@ -214,10 +256,11 @@ def candle_range(
             expectation = replace(expectation, now=min(as_of, expectation.now))
         last = min(last, expectation.today)
         if first > last:
-            raise SetupError(f"{first} was still to come on {last}", hint="Name an earlier date.")
+            raise StillToCome(f"{first} was still to come on {last}", hint="Name an earlier date.")
         (stock,) = records.instruments
         with records.store.reading() as connection:
             history = _history(connection, stock, interval, first, last, as_of)
+            changed = ledger_changes(connection, list(history.by_key), interval, first, last)
             # The ledger is read before the candles, which are never deleted: it cannot count
             # candles that the table lacks.
             days = [
@@ -239,6 +282,7 @@ def candle_range(
             as_of=as_of,
             now=expectation.now,
             completeness=completeness_of(days),
+            days=[_candle_day(day, changed, as_of) for _, day in days],
             provisional_sessions=expectation.provisional_sessions(first, last),
             store=records.store,
         )
@@ -291,6 +335,19 @@ def _days(
             for spans in (there, final)
         )
         yield session, as_it_was(day, as_of, due, bars, confirmed)
+
+
+def _candle_day(
+    day: DayCoverage, changed: Mapping[LedgerKey, datetime], as_of: datetime | None
+) -> CandleDay:
+    modified = changed.get((day.instrument_key, day.day))
+    known = modified is not None and (as_of is None or modified <= as_of)
+    return CandleDay(
+        date=day.day,
+        instrument_key=day.instrument_key,
+        counts=counts_of(day),
+        last_modified=modified if known else None,
+    )
 
 
 def _minutes(key_period: KeyPeriod) -> tuple[int, int]:

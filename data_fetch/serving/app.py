@@ -12,7 +12,8 @@ from data_fetch.core.settings import Settings
 from data_fetch.serving import problems
 from data_fetch.serving.description import described
 from data_fetch.serving.gate import Gate
-from data_fetch.serving.routes import health, option_chains
+from data_fetch.serving.known_calls import Shortcut
+from data_fetch.serving.routes import candles, health, metrics, option_chains, quotes
 from data_fetch.serving.routes.option_chains import enveloped
 from data_fetch.serving.server import Server
 
@@ -21,8 +22,8 @@ TITLE = "NSE F&O market data"
 
 def application(settings: Settings) -> Gate:
     """Serves the store of *settings*, reading only, as an ASGI application."""
-    server = Server(settings)
-    return Gate(routes_of(server), server)
+    server = Server.over(settings)
+    return Gate(Shortcut(routes_of(server), server.calls), server)
 
 
 def routes_of(server: Server) -> FastAPI:
@@ -31,7 +32,7 @@ def routes_of(server: Server) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        server.kept.close()
+        await server.close()
 
     app = FastAPI(
         title=TITLE,
@@ -42,7 +43,10 @@ def routes_of(server: Server) -> FastAPI:
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     problems.install(app)
     app.include_router(health.router(server))
+    app.include_router(metrics.router(server))
     app.include_router(option_chains.router(server))
+    app.include_router(candles.router(server))
+    app.include_router(quotes.router(server))
 
     @app.get("/", tags=["health"])
     def root() -> dict[str, Any]:

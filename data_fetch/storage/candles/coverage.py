@@ -105,6 +105,21 @@ def load_days(
     return {(row.instrument_key, row.trading_date): day_coverage(row) for row in rows}
 
 
+def ledger_changes(
+    connection: Connection,
+    instrument_keys: Sequence[str],
+    interval: CandleInterval,
+    first: date,
+    last: date,
+) -> dict[LedgerKey, datetime]:
+    """When each of the rows of `load_days` was written last."""
+    row = coverage_table.c
+    query = select(row.instrument_key, row.trading_date, row.changed_at).where(
+        _of(instrument_keys, interval, first, last)
+    )
+    return {(key, day): changed_at for key, day, changed_at in connection.execute(query)}
+
+
 def load_days_as_of(
     connection: Connection,
     instrument_key: str,
