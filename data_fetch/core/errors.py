@@ -217,10 +217,11 @@ class UnknownAccount(AccountError):
 
 class SignInFailed(AccountError):
     """The address is unknown, the password is wrong or the account is disabled: the sender must
-    not learn which."""
+    not learn which. *email* is that of the account, where there is one, for the audit."""
 
-    def __init__(self) -> None:
+    def __init__(self, email: str | None = None) -> None:
         super().__init__("Invalid credentials")
+        self.email = email
 
 
 class TokenInvalid(AccountError):

@@ -1,5 +1,6 @@
 """The audit of refusals: noted at once, stored a moment later, bounded in a flood."""
 
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -12,6 +13,8 @@ from data_fetch.storage.database.store import Store
 # For how long events are stored.
 RETENTION = timedelta(days=400)
 FORGETTING = timedelta(days=1)
+# While the store does not answer; then the oldest ones are lost.
+MOST_WAITING = 10_000
 
 
 class RefusalAudit:
@@ -21,7 +24,7 @@ class RefusalAudit:
         self._opened = opened
         self._lock = Lock()
         self._budget = RefusalBudget()
-        self._rows: list[AccountEvent] = []
+        self._rows: deque[AccountEvent] = deque(maxlen=MOST_WAITING)
         self._forgotten_at: datetime | None = None
 
     def note(self, refusal: AccountEvent) -> None:
@@ -46,7 +49,8 @@ class RefusalAudit:
 
     def _write(self, now: datetime) -> None:
         with self._lock:
-            rows, self._rows = self._rows, []
+            rows = list(self._rows)
+            self._rows.clear()
         if not rows:
             return
         try:
@@ -57,5 +61,5 @@ class RefusalAudit:
                     self._forgotten_at = now
         except BaseException:
             with self._lock:
-                self._rows = rows + self._rows
+                self._rows.extendleft(reversed(rows))
             raise

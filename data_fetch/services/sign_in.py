@@ -88,13 +88,15 @@ class SignIn:
         with self._opened() as store:
             with store.reading() as connection:
                 found = account_with_email(connection, wanted)
-            usable = found if len(password.encode(errors="replace")) <= LONGEST_PASSWORD_BYTES else None
+            usable = (
+                found if len(password.encode(errors="replace")) <= LONGEST_PASSWORD_BYTES else None
+            )
             self._passwords.prepare()
             fits = self._passwords.fits(
                 password[:LONGEST_PASSWORD_BYTES], usable.password_hash if usable else None
             )
         if found is None or not fits or found.account.disabled_at is not None:
-            raise SignInFailed
+            raise SignInFailed(found.account.email if found else None)
         return self._signed_in(found, password, address)
 
     def tokens_of(self, account: Account) -> Tokens:

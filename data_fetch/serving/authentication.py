@@ -4,6 +4,7 @@ Most requests are answered from memory. What an administrator changes is noticed
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from http import HTTPStatus
@@ -54,7 +55,7 @@ class Authentication:
         self._opened = lambda: kept.store(settings, store_for)
         self._delay = timedelta(minutes=settings.public_delay_minutes)
         self._without = nobody(self._delay) if settings.needs_authentication else LOCAL
-        self._found: dict[str, tuple[datetime, datetime, Viewer]] = {}
+        self._found: dict[str, _Found] = {}
         self._passwords = Passwords()
         self.rules = account_rules(
             on_loopback=settings.on_loopback, password_min_length=settings.password_min_length
@@ -104,13 +105,13 @@ class Authentication:
         """The viewer that holds *credential*, an access token or an API key. Raises
         TokenInvalid."""
         now = SystemClock().now()
-        since, until, viewer = self._found.get(credential, (now, now, LOCAL))
-        if since <= now < until:
-            return viewer
+        found = self._found.get(credential)
+        if found is not None and found.at <= now < found.at + KEPT_FOR:
+            return found.viewer
         viewer = await run_in_threadpool(self._holder_of, credential)
         if len(self._found) >= MOST_KEPT:
             self._found.clear()
-        self._found[credential] = now, now + KEPT_FOR, viewer
+        self._found[credential] = _Found(now, viewer)
         return viewer
 
     def close(self) -> None:
@@ -128,12 +129,18 @@ class Authentication:
         return Viewer(role=account.role, name=name, scopes=scopes, delay=delay)
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The viewer that a credential had *at* an instant."""
+
+    at: datetime
+    viewer: Viewer
+
+
 def credential_in(headers: Headers) -> str | None:
     """The token or key of a request; None without one. Raises TokenInvalid for several, and for
     another scheme than Bearer."""
-    given = [
-        (name, value) for name, value in headers if name in {b"authorization", b"x-api-key"}
-    ]
+    given = [(name, value) for name, value in headers if name in {b"authorization", b"x-api-key"}]
     if not given:
         return None
     if len(given) > 1:

@@ -52,7 +52,8 @@ async def with_whole_body(headers: Mapping[bytes, bytes], receive: Receive) -> R
 
 async def _whole_body(receive: Receive) -> tuple[bytes, Message | None]:
     """The body; and the message that the sender went away, if it did."""
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] != "http.request":

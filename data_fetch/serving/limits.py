@@ -141,7 +141,10 @@ async def _counted(
     until, left = await counting.limiter.get_window_stats(item, policy, subject)
     wait = max(1, ceil(until - counting.seconds()))
     headers = [
-        (b"ratelimit-policy", b'"%b";q=%d;w=%d' % (policy.encode(), item.amount, item.get_expiry())),
+        (
+            b"ratelimit-policy",
+            b'"%b";q=%d;w=%d' % (policy.encode(), item.amount, item.get_expiry()),
+        ),
         (b"ratelimit", b'"%b";r=%d;t=%d' % (policy.encode(), max(0, left), wait)),
     ]
     if admitted:
@@ -168,6 +171,4 @@ def _in_redis(settings: Settings) -> Counting:
         socket_timeout=REDIS_TIMEOUT_SECONDS,
         socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
     )
-    return Counting(
-        MovingWindowRateLimiter(storage), lambda: SystemClock().now().timestamp()
-    )
+    return Counting(MovingWindowRateLimiter(storage), lambda: SystemClock().now().timestamp())

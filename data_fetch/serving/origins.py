@@ -12,9 +12,7 @@ LOCAL_HOST = re.compile(rb"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})
 # A page that was opened from disk.
 FROM_DISK = b"null"
 METHODS = b"GET, HEAD, POST, OPTIONS"
-ASKED_HEADERS = (
-    b"Accept, Authorization, Content-Type, If-Modified-Since, If-None-Match, X-API-Key"
-)
+ASKED_HEADERS = b"Accept, Authorization, Content-Type, If-Modified-Since, If-None-Match, X-API-Key"
 SHOWN_HEADERS = b"ETag, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 SECONDS_KEPT = b"600"
 VARY: Header = (b"vary", b"Origin")
@@ -31,9 +29,7 @@ class Origins:
     def allows(self, origin: bytes) -> bool:
         if origin in self._listed:
             return True
-        return self._local and (
-            origin == FROM_DISK or LOCAL_ORIGIN.fullmatch(origin) is not None
-        )
+        return self._local and (origin == FROM_DISK or LOCAL_ORIGIN.fullmatch(origin) is not None)
 
     def answer_headers(self, origin: bytes | None) -> list[Header]:
         """The headers of an answer to a page of *origin*."""
