@@ -22,7 +22,6 @@ from data_fetch.core.accounts.accounts import (
 from data_fetch.core.accounts.events import AccountEvent, EventKind
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import AccountExists, UnknownAccount
-from data_fetch.core.ports import Clock
 from data_fetch.services.passwords import Passwords
 from data_fetch.storage.accounts import (
     account_with_email,
@@ -46,9 +45,10 @@ Opened = Callable[[], AbstractContextManager[Store]]
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """An API key that was just made. *secret* cannot be shown again."""
+    """An API key that was just made for *owner*. *secret* cannot be shown again."""
 
     key: ApiKey
+    owner: Account
     secret: str
 
 
@@ -61,12 +61,11 @@ class Accounts:
         opened: Opened,
         rules: AccountRules,
         passwords: Passwords,
-        clock: Clock | None = None,
     ) -> None:
         self._opened = opened
         self._rules = rules
         self._passwords = passwords
-        self._clock = clock or SystemClock()
+        self._clock = SystemClock()
 
     def all(self) -> list[Account]:
         """Every account, oldest first."""
@@ -151,7 +150,7 @@ class Accounts:
             )
             add_key(connection, key, key_digest(secret))
             add_events(connection, [self._event(EventKind.KEY_ADDED, owner, key.key_id)])
-        return NewKey(key, secret)
+        return NewKey(key, owner, secret)
 
     def revoke_key(self, key_id: str) -> None:
         """Raises UnknownAccount when there is no valid key with this id."""

@@ -25,7 +25,6 @@ from data_fetch.core.accounts.lock_out import (
 )
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import AccountInvalid, LockedOut, SignInFailed, TokenInvalid
-from data_fetch.core.ports import Clock
 from data_fetch.services.access_tokens import SIGN_IN_AGAIN, AccessTokens
 from data_fetch.services.accounts import Opened, key_digest
 from data_fetch.services.passwords import Passwords
@@ -70,13 +69,12 @@ class SignIn:
         rules: AccountRules,
         passwords: Passwords,
         tokens: AccessTokens,
-        clock: Clock | None = None,
     ) -> None:
         self._opened = opened
         self._rules = rules
         self._passwords = passwords
         self._tokens = tokens
-        self._clock = clock or SystemClock()
+        self._clock = SystemClock()
 
     def sign_in(self, email: str, password: str, address: str) -> Tokens:
         """Tokens for the account of *email*. Raises SignInFailed; LockedOut after some failures.

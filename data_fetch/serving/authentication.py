@@ -12,11 +12,12 @@ from urllib.parse import unquote
 
 from starlette.concurrency import run_in_threadpool
 
-from data_fetch.core.accounts.accounts import Account, Role, account_rules
+from data_fetch.core.accounts.accounts import Account, Role
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import TokenInvalid
 from data_fetch.core.settings import Settings
 from data_fetch.reading.kept_open import KeptOpen
+from data_fetch.runtime.accounts import rules_of
 from data_fetch.runtime.signing_secret import signing_secret
 from data_fetch.runtime.stores import store_for
 from data_fetch.services.access_tokens import AccessTokens
@@ -57,9 +58,7 @@ class Authentication:
         self._without = nobody(self._delay) if settings.needs_authentication else LOCAL
         self._found: dict[str, _Found] = {}
         self._passwords = Passwords()
-        self.rules = account_rules(
-            on_loopback=settings.on_loopback, password_min_length=settings.password_min_length
-        )
+        self.rules = rules_of(settings)
         self.hashing = Hashing()
         self.refusals = RefusalAudit(self._opened)
 
