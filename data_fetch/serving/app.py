@@ -13,7 +13,7 @@ from data_fetch.serving import problems
 from data_fetch.serving.description import described
 from data_fetch.serving.gate import Gate
 from data_fetch.serving.known_calls import Shortcut
-from data_fetch.serving.routes import candles, health, metrics, option_chains, quotes
+from data_fetch.serving.routes import auth, candles, health, metrics, option_chains, quotes
 from data_fetch.serving.routes.option_chains import enveloped
 from data_fetch.serving.server import Server
 
@@ -31,8 +31,11 @@ def routes_of(server: Server) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await server.close()
+        try:
+            async with server.audit.running():
+                yield
+        finally:
+            await server.close()
 
     app = FastAPI(
         title=TITLE,
@@ -43,6 +46,7 @@ def routes_of(server: Server) -> FastAPI:
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     problems.install(app)
     app.include_router(health.router(server))
+    app.include_router(auth.router(server))
     app.include_router(metrics.router(server))
     app.include_router(option_chains.router(server))
     app.include_router(candles.router(server))

@@ -10,6 +10,7 @@ from secrets import token_hex
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data_fetch.reading.records import sharing
+from data_fetch.serving.admission import Admission
 from data_fetch.serving.compression import Compressed
 from data_fetch.serving.server import Server
 from data_fetch.serving.traffic import Exchange
@@ -28,6 +29,7 @@ class Gate:
     def __init__(self, app: ASGIApp, server: Server) -> None:
         self._app = app
         self._server = server
+        self._admission = Admission(server)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -51,20 +53,25 @@ class Gate:
             if not exchange.complete:
                 raise
         finally:
+            if exchange.refusal is not None:
+                self._server.audit.refused(scope, exchange.status, exchange.refusal)
             self._server.metrics.traffic.end(exchange)
             if log.isEnabledFor(logging.INFO):
                 log.info("request", extra=_facts(exchange))
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        named = (REQUEST_ID, scope["state"]["request_id"].encode())
+        headers = [(REQUEST_ID, scope["state"]["request_id"].encode())]
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], named]
+                message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         with sharing(self._server.kept):
-            await self._app(scope, receive, send_named)
+            decision = await self._admission.decide(scope, receive)
+            headers += decision.headers
+            to_answer = decision.answer or self._app
+            await to_answer(scope, decision.receive, send_named)
 
 
 def _request_id(scope: Scope) -> str:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from ipaddress import ip_address
 
 from anyio import CapacityLimiter
 from starlette.requests import HTTPConnection
@@ -12,7 +11,10 @@ from data_fetch.core.settings import Settings
 from data_fetch.publishing.kept_answers import KeptAnswers
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.records import clock_of
+from data_fetch.serving.audit import Audit
+from data_fetch.serving.authentication import Authentication
 from data_fetch.serving.known_calls import KnownCalls
+from data_fetch.serving.limits import Limits
 from data_fetch.serving.metrics import ServerMetrics
 from data_fetch.serving.troubles import Troubles
 from data_fetch.serving.viewers import viewer_of
@@ -32,8 +34,15 @@ class Server:
     calls: KnownCalls = field(default_factory=KnownCalls)
     kept_answers: KeptAnswers | None = None
     metrics: ServerMetrics = field(init=False)
+    authentication: Authentication = field(init=False)
+    audit: Audit = field(init=False)
+    limits: Limits = field(init=False)
 
     def __post_init__(self) -> None:
+        authentication = Authentication(self.settings, self.kept)
+        object.__setattr__(self, "authentication", authentication)
+        object.__setattr__(self, "audit", Audit(authentication.refusals))
+        object.__setattr__(self, "limits", Limits(self.settings))
         object.__setattr__(self, "metrics", ServerMetrics(self.settings, self.troubles))
 
     @classmethod
@@ -52,6 +61,7 @@ class Server:
 
     async def close(self) -> None:
         """Close its stores and connections."""
+        self.authentication.close()
         self.kept.close()
         if self.kept_answers is not None:
             await self.kept_answers.close()
@@ -66,13 +76,7 @@ class Server:
     @property
     def on_loopback(self) -> bool:
         """Whether only programs of this machine can reach it."""
-        host = self.settings.api_host
-        if host == "localhost":
-            return True
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return self.settings.on_loopback
 
 
 def server_of(request: HTTPConnection) -> Server:
