@@ -4,10 +4,12 @@ Quantities are shares where the lot is known, with the provider's contracts besi
 volatility is a fraction; an unknown value is null with its reason.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
+
+import numpy as np
 
 from data_fetch.core.chains.chains import ChainLeg, DoubtfulLeg, LotReason, QuantityUnit, in_shares
 from data_fetch.core.chains.valuation import ChainSummary, LegValuation, Reason
@@ -16,6 +18,7 @@ from data_fetch.storage.chains.rows import SnapshotHead as SnapshotHead
 from data_fetch.storage.chains.rows import StoredSnapshot
 
 SIGNIFICANT = 8
+EXACT_POWER = 22
 
 
 def snapshot_document(found: StoredSnapshot) -> dict[str, Any]:
@@ -139,9 +142,30 @@ def strike_number(strike: Decimal) -> int | float:
     return int(strike) if strike == strike.to_integral_value() else float(strike)
 
 
+def strike_text(strike: float) -> str:
+    """A strike in a contract's name: 24000, 282.5."""
+    return str(int(strike)) if strike.is_integer() else str(strike)
+
+
 def rounded(value: float | None) -> float | None:
     """A computed number in its significant digits."""
     return None if value is None else float(f"{value:.{SIGNIFICANT}g}")
+
+
+def rounded_all(values: Sequence[float | None]) -> list[float | None]:
+    """`rounded` of every value, many at once."""
+    numbers = np.array(values, np.float64)
+    known = np.isfinite(numbers) & (numbers != 0)
+    digits = np.zeros(len(numbers), np.int64)
+    digits[known] = SIGNIFICANT - 1 - np.floor(np.log10(np.abs(numbers[known]))).astype(np.int64)
+    # Powers of ten up to this one are exact, so that one division gives the nearest number.
+    exact = known & (np.abs(digits) <= EXACT_POWER)
+    up, down = 10.0 ** np.clip(digits, 0, EXACT_POWER), 10.0 ** np.clip(-digits, 0, EXACT_POWER)
+    numbers[exact] = (np.rint(numbers / down * up) / up * down)[exact]
+    found: list[float | None] = numbers.tolist()
+    for place in np.flatnonzero(~exact).tolist():
+        found[place] = rounded(values[place])
+    return found
 
 
 def _numbers(numbers: LegValuation) -> dict[str, Any]:

@@ -6,54 +6,47 @@ The older chain backends served them so, and their clients read these names.
 from datetime import date
 from typing import Any
 
-from data_fetch.core.chains.chains import ChainLeg, OptionType, QuantityUnit
-from data_fetch.core.chains.valuation import LegValuation
+from data_fetch.core.chains.chains import OptionType, QuantityUnit
 from data_fetch.core.settings import Settings
-from data_fetch.reading.chain_snapshots import stored_chain
-from data_fetch.reading.documents import rounded, strike_number
+from data_fetch.reading.documents import rounded_all, strike_text
 from data_fetch.reading.instants import utc_text
 from data_fetch.reading.records import store_of
-from data_fetch.storage.chains.rows import StoredSnapshot
+from data_fetch.storage.chains.records import ChainRecord
+from data_fetch.storage.chains.rows import SnapshotHead
 from data_fetch.storage.chains.snapshots import ChainStore
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+UNIT = "contracts"
 LOT_UNKNOWN = "lot_unknown"
 
 
-def nse_chain(settings: Settings, symbol: str, expiry: date | None, limit: int) -> dict[str, Any]:
-    """The newest chain of *symbol*, at most *limit* legs of each type, by strike.
+def nse_chain(found: ChainRecord, limit: int) -> dict[str, Any]:
+    """A stored snapshot, at most *limit* legs of each type, by strike.
 
-    Without *expiry* it is that of the nearest one. `truncated`: whether legs were left out;
-    `total_calls` and `total_puts` count all of them. Raises NothingStored when none is,
-    StoreUnreachable.
+    `truncated`: whether legs were left out; `total_calls` and `total_puts` count all of them.
     """
-    found, _ = stored_chain(settings, symbol, expiry, None, None)
-    entries = nse_entries(found)
+    entries, head = nse_entries(found), found.head
     calls = [each for each in entries if each["type"] == OptionType.CALL]
     puts = [each for each in entries if each["type"] == OptionType.PUT]
     return {
-        "symbol": found.head.underlying,
-        "underlying_value": found.head.spot,
-        "timestamp": utc_text(found.timestamp),
+        "symbol": head.underlying,
+        "underlying_value": head.spot,
+        "timestamp": utc_text(head.timestamp),
         "total_calls": len(calls),
         "total_puts": len(puts),
         "calls": calls[:limit],
         "puts": puts[:limit],
         "truncated": max(len(calls), len(puts)) > limit,
-        "expiry_date": date_text(found.head.expiry),
-        "unit": "contracts",
-        "source": str(found.head.source),
+        "expiry_date": date_text(head.expiry),
+        "unit": UNIT,
+        "source": str(head.source),
     }
 
 
-def nse_strikes(settings: Settings, symbol: str, option_type: OptionType | None) -> list[float]:
-    """The strikes of the newest chain of *symbol*, ascending; of one type or of both.
-
-    Raises as `nse_chain` does.
-    """
-    found, _ = stored_chain(settings, symbol, None, None, None)
+def nse_strikes(found: ChainRecord, option_type: OptionType | None) -> list[float]:
+    """The strikes of a stored snapshot, ascending; of one type or of both."""
     kinds = {option_type} if option_type else set(OptionType)
-    return sorted({float(leg.strike) for leg in found.chain.legs if leg.option_type in kinds})
+    return sorted({leg.strike for leg in found.legs if leg.option_type in kinds})
 
 
 def nse_expiries(settings: Settings, symbol: str) -> list[str]:
@@ -65,12 +58,47 @@ def nse_expiries(settings: Settings, symbol: str) -> list[str]:
         return [date_text(day) for day in ChainStore(store).of(symbol).expiries_at()]
 
 
-def nse_entries(found: StoredSnapshot) -> list[dict[str, Any]]:
+def nse_entries(found: ChainRecord) -> list[dict[str, Any]]:
     """Every leg of a snapshot, by strike. Quantities are null, with `oi_reason`, while the lot of
     a source that counts shares is unknown."""
+    head, expiry = found.head, date_text(found.head.expiry)
+    fetched_at, amounts = utc_text(head.timestamp), _contracts(found)
+    percents = zip(
+        rounded_all([_percent(oi, prev_oi) for oi, prev_oi, _ in amounts]),
+        rounded_all([_percent(leg.ltp, leg.prev_close) for leg in found.legs]),
+        rounded_all([_in_percent(leg.iv) for leg in found.legs]),
+        rounded_all([_in_percent(leg.provider_iv) for leg in found.legs]),
+        strict=True,
+    )
+    reason = LOT_UNKNOWN if _lot_of(head) is None else None
     return [
-        _entry(found, leg, numbers)
-        for leg, numbers in zip(found.chain.legs, found.summary.priced.numbers, strict=True)
+        {
+            "symbol": head.underlying,
+            "type": leg.option_type,
+            "strike_price": leg.strike,
+            "expiry_date": expiry,
+            "identifier": f"{head.underlying}_{leg.option_type}_{strike_text(leg.strike)}_{expiry}",
+            "fetched_at": fetched_at,
+            "open_interest": oi,
+            "change_in_oi": _difference(oi, prev_oi),
+            "pchange_in_oi": pchange_in_oi,
+            "last_price": leg.ltp,
+            "change": _difference(leg.ltp, leg.prev_close),
+            "pchange": pchange,
+            "total_traded_volume": volume,
+            "implied_volatility": iv,
+            "bid_qty": leg.bid_qty,
+            "bid_price": leg.bid,
+            "ask_price": leg.ask,
+            "ask_qty": leg.ask_qty,
+            "underlying_value": head.spot,
+            "implied_volatility_source": "own",
+            "provider_implied_volatility": provider_iv,
+            "oi_reason": reason,
+        }
+        for leg, (oi, prev_oi, volume), (pchange_in_oi, pchange, iv, provider_iv) in zip(
+            found.legs, amounts, percents, strict=True
+        )
     ]
 
 
@@ -79,42 +107,30 @@ def date_text(day: date) -> str:
     return f"{day.day:02}-{MONTHS[day.month - 1]}-{day.year}"
 
 
-def _entry(found: StoredSnapshot, leg: ChainLeg, numbers: LegValuation) -> dict[str, Any]:
-    lot = found.lot_size if found.chain.unit is QuantityUnit.SHARES else 1
-    oi, prev_oi, volume = (_in_contracts(value, lot) for value in (leg.oi, leg.prev_oi, leg.volume))
-    expiry, strike = date_text(found.head.expiry), strike_number(leg.strike)
-    return {
-        "symbol": found.head.underlying,
-        "type": leg.option_type.value,
-        "strike_price": float(leg.strike),
-        "expiry_date": expiry,
-        "identifier": f"{found.head.underlying}_{leg.option_type}_{strike}_{expiry}",
-        "fetched_at": utc_text(found.timestamp),
-        "open_interest": oi,
-        "change_in_oi": _difference(oi, prev_oi),
-        "pchange_in_oi": _percent(oi, prev_oi),
-        "last_price": leg.ltp,
-        "change": _difference(leg.ltp, leg.prev_close),
-        "pchange": _percent(leg.ltp, leg.prev_close),
-        "total_traded_volume": volume,
-        "implied_volatility": _in_percent(numbers.iv),
-        "bid_qty": leg.bid_qty,
-        "bid_price": leg.bid,
-        "ask_price": leg.ask,
-        "ask_qty": leg.ask_qty,
-        "underlying_value": found.head.spot,
-        "implied_volatility_source": "own",
-        "provider_implied_volatility": _in_percent(leg.provider_iv),
-        "oi_reason": LOT_UNKNOWN if lot is None else None,
-    }
+def _lot_of(head: SnapshotHead) -> int | None:
+    """Shares per counted unit of the stored quantities; None while the lot is unknown."""
+    return head.lot_size if head.unit == QuantityUnit.SHARES else 1
 
 
-def _in_contracts(value: float | None, lot: int | None) -> float | None:
-    return None if value is None or lot is None else value / lot
+def _contracts(found: ChainRecord) -> list[tuple[float | None, float | None, float | None]]:
+    """Open interest, that of the day before, and volume of every leg, in contracts."""
+    if found.head.unit == QuantityUnit.CONTRACTS:
+        return [
+            (leg.oi_contracts, leg.prev_oi_contracts, leg.volume_contracts) for leg in found.legs
+        ]
+
+    def in_contracts(shares: int | None) -> float | None:
+        return None if shares is None or lot is None else shares / lot
+
+    lot = found.head.lot_size
+    return [
+        (in_contracts(leg.oi), in_contracts(leg.prev_oi), in_contracts(leg.volume))
+        for leg in found.legs
+    ]
 
 
 def _in_percent(fraction: float | None) -> float | None:
-    return None if fraction is None else rounded(fraction * 100)
+    return None if fraction is None else fraction * 100
 
 
 def _difference(now: float | None, before: float | None) -> float | None:
@@ -122,4 +138,4 @@ def _difference(now: float | None, before: float | None) -> float | None:
 
 
 def _percent(now: float | None, before: float | None) -> float | None:
-    return None if now is None or not before else rounded((now - before) / before * 100)
+    return None if now is None or not before else (now - before) / before * 100

@@ -4,7 +4,7 @@ The frame says what the older interfaces never did: as of when, how old, how com
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -14,6 +14,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from data_fetch.reading.instants import utc_text
+from data_fetch.serving.server import server_of
 
 JSON = "application/json"
 # Who asks decides what is seen, so no cache between may share it.
@@ -66,8 +67,9 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What is said about the data of an answer. *newest* is the instant of its newest row;
-    *next* the path that goes on after a cut answer."""
+    """What is said about the data of an answer. *newest* is the instant of its newest row,
+    *next* the path that goes on after a cut answer; *degraded* is what the server goes on
+    without."""
 
     as_of: datetime
     newest: datetime | None
@@ -76,6 +78,7 @@ class Frame:
     unit: str | None = None
     reasons: Sequence[Cause] = field(default=())
     next: str | None = None
+    degraded: str | None = None
 
     @property
     def staleness_seconds(self) -> float | None:
@@ -84,7 +87,11 @@ class Frame:
 
     def passing(self) -> dict[str, Any]:
         """The members that change with time alone."""
-        return {"as_of": utc_text(self.as_of), "staleness_seconds": self.staleness_seconds}
+        return {
+            "as_of": utc_text(self.as_of),
+            "staleness_seconds": self.staleness_seconds,
+            "degraded": self.degraded,
+        }
 
     def lasting(self) -> dict[str, Any]:
         """The members that change with the data only."""
@@ -104,6 +111,7 @@ def data_answer(request: Request, document: Mapping[str, Any], frame: Frame) -> 
     A member of *document* replaces that of the frame: `truncated` of a chain that `limit` cut.
     """
     lasting = orjson.dumps({**frame.lasting(), **document})
+    frame = replace(frame, degraded=server_of(request).troubles.degraded)
     tag = entity_tag(lasting)
     if has_it(request, tag):
         return not_modified(tag)

@@ -8,6 +8,7 @@ from secrets import token_hex
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data_fetch.reading.records import sharing
+from data_fetch.serving.compression import Compressed
 from data_fetch.serving.server import Server
 from data_fetch.serving.viewers import LOCAL
 
@@ -26,12 +27,18 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request_id = token_hex(8)
-        scope["state"] = {**scope.get("state", {}), "viewer": LOCAL, "request_id": request_id}
+        scope["state"] = {
+            **scope.get("state", {}),
+            "server": self._server,
+            "viewer": LOCAL,
+            "request_id": request_id,
+        }
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (REQUEST_ID, request_id.encode())]
-            await send(message)
+            await sent(message)
 
+        sent = Compressed.for_request(scope, send) if scope["type"] == "http" else send
         with sharing(self._server.kept):
             await self._app(scope, receive, send_named)

@@ -4,9 +4,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import ip_address
 
+from starlette.requests import HTTPConnection
+
 from data_fetch.core.settings import Settings
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.records import clock_of
+from data_fetch.serving.troubles import Troubles
+from data_fetch.serving.viewers import viewer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,7 @@ class Server:
 
     settings: Settings
     kept: KeptOpen = field(default_factory=KeptOpen)
+    troubles: Troubles = field(default_factory=Troubles)
 
     def now(self) -> datetime:
         """The present instant, UTC; in the paper world the paper market's.
@@ -33,3 +38,20 @@ class Server:
             return ip_address(host).is_loopback
         except ValueError:
             return False
+
+
+def server_of(request: HTTPConnection) -> Server:
+    """The server that a request came to."""
+    found = request.scope["state"]["server"]
+    assert isinstance(found, Server)
+    return found
+
+
+def newest_visible(request: HTTPConnection) -> datetime | None:
+    """The latest instant, on a whole second, that the sender of a request may see; None for no
+    limit. Raises as `Server.now` does."""
+    viewer = viewer_of(request.scope)
+    if not viewer.delay:
+        return None
+    newest = viewer.newest(server_of(request).now())
+    return None if newest is None else newest.replace(microsecond=0)

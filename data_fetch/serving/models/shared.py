@@ -41,14 +41,16 @@ class Reason(Answer):
 class DataAnswer(Answer):
     """What every answer with data has.
 
-    `as_of` is the instant of the answer, `staleness_seconds` the age of its newest row then.
-    `unit` is that of quantities. `truncated`: rows are left out; `next` is the path that goes on.
+    `as_of` is the instant of the answer, `staleness_seconds` the age of its newest row then,
+    `degraded` what the server goes on without. `unit` is that of quantities. `truncated`: rows are
+    left out; `next` is the path that goes on.
     """
 
     as_of: datetime
     source: str | None
     unit: str | None
     staleness_seconds: float | None
+    degraded: str | None
     completeness: Completeness
     reasons: list[Reason]
     truncated: bool

@@ -1,17 +1,20 @@
 """Option chains as the older chain backend served them: in contracts, IV in percent."""
 
-from datetime import datetime
+from datetime import date, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.responses import Response
 
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.errors import NothingStored
+from data_fetch.reading.chain_records import ChainQuery, ChainRecord, chain_head, record_of
 from data_fetch.reading.instants import date_of, utc_text
-from data_fetch.reading.nse_entries import nse_chain, nse_expiries, nse_strikes
+from data_fetch.reading.nse_entries import UNIT, nse_chain, nse_expiries, nse_strikes
+from data_fetch.serving.chain_answers import ChainAnswers, ChainForm
 from data_fetch.serving.problems import documented
-from data_fetch.serving.server import Server
+from data_fetch.serving.server import Server, newest_visible
 
 Limit = Annotated[int, Query(ge=1, le=500, description="Legs of each type.")]
 
@@ -23,12 +26,20 @@ def router(server: Server) -> APIRouter:
         responses=documented(HTTPStatus.NOT_FOUND),
     )
 
+    answers = ChainAnswers(server)
+
     @routes.get("/{symbol}")
-    def chain(symbol: str, limit: Limit = 100, expiry: str | None = None) -> dict[str, Any]:
+    async def chain(
+        request: Request, symbol: str, limit: Limit = 100, expiry: str | None = None
+    ) -> Response:
         """The newest option chain of *symbol*, of its nearest expiry or of *expiry*."""
         day = None if expiry is None else date_of(expiry)
+        query = ChainQuery(symbol=symbol, expiry=day, at=newest_visible(request))
+        form = ChainForm(("nse_chain", limit), UNIT, lambda found: nse_chain(found[0], limit))
         try:
-            return nse_chain(server.settings, symbol, day, limit)
+            return await answers.answer(
+                request, query, lambda: (chain_head(server.settings, query),), form
+            )
         except NothingStored as problem:
             raise _no_data(symbol) from problem
 
@@ -36,7 +47,7 @@ def router(server: Server) -> APIRouter:
     def strikes(symbol: str, option_type: OptionType | None = None) -> dict[str, Any]:
         """The strikes of the newest option chain of *symbol*."""
         try:
-            found = nse_strikes(server.settings, symbol, option_type)
+            found = nse_strikes(_newest(server, symbol, None), option_type)
         except NothingStored as problem:
             raise _no_data(symbol) from problem
         return enveloped(
@@ -67,6 +78,11 @@ def router(server: Server) -> APIRouter:
         )
 
     return routes
+
+
+def _newest(server: Server, symbol: str, expiry: date | None) -> ChainRecord:
+    head = chain_head(server.settings, ChainQuery(symbol=symbol, expiry=expiry))
+    return record_of(server.settings, head)
 
 
 def enveloped(at: datetime, message: str, data: Any) -> dict[str, Any]:

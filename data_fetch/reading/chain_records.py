@@ -1,0 +1,45 @@
+"""Finds option chains to serve: first their heads, and the legs only of what changed."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from data_fetch.core.settings import Settings
+from data_fetch.reading.chain_snapshots import nothing_stored, source_named
+from data_fetch.reading.records import store_of
+from data_fetch.storage.chains.heads import ChainHead as ChainHead
+from data_fetch.storage.chains.heads import newest_head
+from data_fetch.storage.chains.lineage import chain_lineage
+from data_fetch.storage.chains.records import ChainRecord as ChainRecord
+from data_fetch.storage.chains.records import chain_record
+from data_fetch.storage.chains.snapshots import UnderlyingChains
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainQuery:
+    """A chain of *symbol*: of *expiry*, else of the nearest one that was not over; in force at
+    *at*, else the newest; from *source*, else from the one that reported last."""
+
+    symbol: str
+    expiry: date | None = None
+    at: datetime | None = None
+    source: str | None = None
+
+
+def chain_head(settings: Settings, of: ChainQuery) -> ChainHead:
+    """The head of the chain: a few look-ups by key.
+
+    Raises NothingStored without one, StoreUnreachable.
+    """
+    source = source_named(of.source)
+    with store_of(settings) as store, store.reading() as connection:
+        lineage = chain_lineage(connection, of.symbol)
+        found = newest_head(connection, lineage, of.expiry, of.at, source)
+        if found is None:
+            raise nothing_stored(UnderlyingChains(store, lineage), of.at)
+        return found
+
+
+def record_of(settings: Settings, head: ChainHead) -> ChainRecord:
+    """The whole snapshot of *head*. Raises StoreUnreachable."""
+    with store_of(settings) as store, store.reading() as connection:
+        return chain_record(connection, head)

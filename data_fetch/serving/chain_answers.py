@@ -1,0 +1,112 @@
+"""Answers with option chains: a request looks at heads, and legs are read once per snapshot."""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+from fastapi import Request
+from fastapi.responses import Response
+
+from data_fetch.reading.chain_records import ChainHead, ChainRecord, record_of
+from data_fetch.serving.answers import CACHING, JSON, Cause, Counted, Frame, has_it, not_modified
+from data_fetch.serving.compression import accepts_gzip
+from data_fetch.serving.made_bytes import Looks, MadeBodies, MadeBody
+from data_fetch.serving.server import Server
+
+# Why a leg has no number of its own, as sentences.
+WITHOUT_IV = "legs without an implied volatility of their own"
+REJECTED = "legs of the response with impossible values were left out"
+GZIPPED = {"Content-Encoding": "gzip"}
+
+
+@dataclass(frozen=True, slots=True)
+class ChainForm:
+    """A document of snapshots. *name* tells it from all others: its kind, and what it depends on
+    besides the snapshots, such as a limit."""
+
+    name: Hashable
+    unit: str
+    document: Callable[[Sequence[ChainRecord]], Mapping[str, Any]]
+
+
+class ChainAnswers:
+    """The answers with chains of one server. For one event loop."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._looks: Looks[tuple[ChainHead, ...]] = Looks()
+        self._bodies = MadeBodies()
+
+    async def answer(
+        self,
+        request: Request,
+        query: Hashable,
+        look: Callable[[], tuple[ChainHead, ...]],
+        form: ChainForm,
+    ) -> Response:
+        """*form* of the snapshots whose heads *look* finds; 304 when the sender has them.
+
+        *query* is what *look* depends on: requests with the same one share a look of the last
+        tenth of a second. Raises what *look* does.
+        """
+        heads = await self._looks.get(query, look)
+        key = (form.name, tuple(map(_identity, heads)))
+        body = await self._bodies.get(key, lambda: self._made(heads, form, key))
+        if has_it(request, body.tag):
+            return not_modified(body.tag)
+        headers = {**CACHING, "ETag": body.tag}
+        now, degraded = self._server.now(), self._server.troubles.degraded
+        if accepts_gzip(request.headers.get("accept-encoding", "")):
+            content = body.gzipped(now, degraded)
+            return Response(content, media_type=JSON, headers={**headers, **GZIPPED})
+        return Response(body.plain(now, degraded), media_type=JSON, headers=headers)
+
+    def _made(self, heads: Sequence[ChainHead], form: ChainForm, key: Hashable) -> MadeBody:
+        records = [record_of(self._server.settings, head) for head in heads]
+        frame = chain_frame(records, self._server.now(), form.unit)
+        tag = f'W/"{blake2b(repr(key).encode(), digest_size=12).hexdigest()}"'
+        lasting = orjson.dumps({**frame.lasting(), **form.document(records)})
+        return MadeBody.of(tag, frame, lasting)
+
+
+def chain_frame(records: Sequence[ChainRecord], now: datetime, unit: str) -> Frame:
+    """The frame of an answer with these snapshots: complete when each of their legs has numbers
+    of its own."""
+    heads = [record.head for record in records]
+    reasons = Counter(leg.reason for record in records for leg in record.legs if leg.reason)
+    legs, rejected = sum(len(record.legs) for record in records), sum(h.rejected for h in heads)
+    causes = [Cause(code, count, WITHOUT_IV) for code, count in sorted(reasons.items())]
+    if rejected:
+        causes.append(Cause("rejected", rejected, REJECTED))
+    missing = reasons.total() + rejected
+    sources = {str(head.source) for head in heads}
+    return Frame(
+        as_of=now,
+        newest=max((head.last_confirmed for head in heads), default=None),
+        completeness=Counted(
+            of="legs", expected=legs + rejected, present=legs + rejected - missing,
+            missing=missing, pending=0,
+        ),
+        source=", ".join(sorted(sources)) or None,
+        unit=unit,
+        reasons=causes,
+    )  # fmt: skip
+
+
+def _identity(head: ChainHead) -> tuple[Hashable, ...]:
+    """What a document of the snapshot can depend on."""
+    shown = head.shown
+    return (
+        shown.underlying,
+        shown.expiry.isoformat(),
+        shown.timestamp.timestamp(),
+        str(shown.source),
+        shown.content_hash,
+        shown.lot_size,
+        shown.confirmations,
+        shown.last_confirmed.timestamp(),
+    )

@@ -1,0 +1,177 @@
+"""Bodies that are made once for a content and sent many times.
+
+A chain of 206 legs takes milliseconds to read and to write as JSON, its bytes microseconds to
+send. What changes with time alone (`as_of`, `staleness_seconds`) stands at the beginning of a
+body, so that the rest of it, and its compressed form, stay as they are.
+"""
+
+import asyncio
+import struct
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import orjson
+
+from data_fetch.core.clock import stopwatch
+from data_fetch.serving.answers import Frame
+
+Result = TypeVar("Result")
+LEVEL = 6
+# The header of a gzip stream without name and time (RFC 1952).
+GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+MOST_BYTES = 64_000_000
+# How old a look at the store may be: a request that follows a write sees it after this at most.
+LOOK_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class MadeBody:
+    """The lasting part of a body, and the whole as it was last sent.
+
+    *lasting* is JSON with its opening brace replaced by a comma. It is compressed when a sender
+    first accepts that.
+    """
+
+    tag: str
+    frame: Frame
+    lasting: bytes
+    _deflated: bytes = b""
+    _plain: tuple[object, bytes] = (None, b"")
+    _gzipped: tuple[object, bytes] = (None, b"")
+
+    @classmethod
+    def of(cls, tag: str, frame: Frame, lasting: bytes) -> "MadeBody":
+        """The body of *lasting*, a JSON object."""
+        return cls(tag, frame, b"," + lasting[1:])
+
+    @property
+    def size(self) -> int:
+        """How many bytes it occupies, roughly."""
+        return 3 * len(self.lasting)
+
+    def plain(self, now: datetime, degraded: str | None = None) -> bytes:
+        """The body as of the second of *now*."""
+        moment = now.replace(microsecond=0), degraded
+        if self._plain[0] != moment:
+            self._plain = moment, self._passing(*moment) + self.lasting
+        return self._plain[1]
+
+    def gzipped(self, now: datetime, degraded: str | None = None) -> bytes:
+        """The same as a gzip stream."""
+        moment = now.replace(microsecond=0), degraded
+        if self._gzipped[0] != moment:
+            self._deflated = self._deflated or _ended(self.lasting)
+            first, whole = self._passing(*moment), self.plain(now, degraded)
+            check = struct.pack("<II", zlib.crc32(whole), len(whole))
+            self._gzipped = moment, GZIP_HEADER + _begun(first) + self._deflated + check
+        return self._gzipped[1]
+
+    def _passing(self, second: datetime, degraded: str | None) -> bytes:
+        frame = replace(self.frame, as_of=second, degraded=degraded)
+        return orjson.dumps(frame.passing())[:-1]
+
+
+class MadeBodies:
+    """Bodies by content; the ones that were not sent for longest go first.
+
+    For one event loop. Requests that come while a body is made wait for it.
+    """
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._made: OrderedDict[Hashable, MadeBody] = OrderedDict()
+        self._flights: Flights[MadeBody] = Flights()
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    async def get(self, key: Hashable, make: Callable[[], MadeBody]) -> MadeBody:
+        """The body of *key*, from *make* (called in another thread) when there is none."""
+        found = self._made.get(key)
+        if found is None:
+            found = await self._flights.join(key, make)
+            self._keep(key, found)
+        else:
+            self._made.move_to_end(key)
+        return found
+
+    def _keep(self, key: Hashable, body: MadeBody) -> None:
+        if key in self._made:
+            return
+        self._made[key] = body
+        self._bytes += body.size
+        while self._bytes > self._most_bytes and len(self._made) > 1:
+            _, oldest = self._made.popitem(last=False)
+            self._bytes -= oldest.size
+
+
+class Looks(Generic[Result]):
+    """Looks at the store that several requests share while they are recent.
+
+    For one event loop.
+    """
+
+    def __init__(self, seconds: float = LOOK_SECONDS, most: int = 10_000) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._found: OrderedDict[Hashable, tuple[float, Result]] = OrderedDict()
+        self._flights: Flights[tuple[float, Result]] = Flights()
+
+    async def get(self, key: Hashable, look: Callable[[], Result]) -> Result:
+        """What *look* (called in another thread) found for *key*, now or a moment ago."""
+        known = self._found.get(key)
+        if known is not None and stopwatch() - known[0] < self._seconds:
+            return known[1]
+
+        def looked() -> tuple[float, Result]:
+            # A look is as old as its beginning: what is written meanwhile it may not see.
+            return stopwatch(), look()
+
+        found = await self._flights.join(key, looked)
+        self._found[key] = found
+        self._found.move_to_end(key)
+        while len(self._found) > self._most:
+            self._found.popitem(last=False)
+        return found[1]
+
+
+class Flights(Generic[Result]):
+    """Work in other threads, each once at a time by its key: later requests wait for it."""
+
+    def __init__(self) -> None:
+        self._running: dict[Hashable, asyncio.Task[Result]] = {}
+
+    async def join(self, key: Hashable, work: Callable[[], Result]) -> Result:
+        """The result of the *work* for *key* that is running, or is started now.
+
+        A request that goes away does not end the work of the others.
+        """
+        running = self._running.get(key)
+        if running is None:
+            running = asyncio.ensure_future(asyncio.to_thread(work))
+            self._running[key] = running
+            running.add_done_callback(lambda done: self._landed(key, done))
+        return await asyncio.shield(running)
+
+    def _landed(self, key: Hashable, done: asyncio.Task[Result]) -> None:
+        del self._running[key]
+        if not done.cancelled():
+            # Looked at, so that asyncio does not report it when every request has gone away.
+            done.exception()
+
+
+def _begun(content: bytes) -> bytes:
+    """*content* as the beginning of a deflate stream, on whole bytes."""
+    compressor = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return compressor.compress(content) + compressor.flush(zlib.Z_SYNC_FLUSH)
+
+
+def _ended(content: bytes) -> bytes:
+    """*content* as the end of a deflate stream that refers to nothing before it."""
+    compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return compressor.compress(content) + compressor.flush(zlib.Z_FINISH)

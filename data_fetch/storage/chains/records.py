@@ -1,0 +1,91 @@
+"""Stored chains as plain records: what documents are written from.
+
+`StoredSnapshot` is a chain to compute with. Making its objects takes longer than the query.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, FromClause, Row, Select, bindparam, select
+
+from data_fetch.core.chains.valuation import Metric, Reason
+from data_fetch.storage.chains.heads import ChainHead
+from data_fetch.storage.chains.rows import METRICS, SnapshotHead, legs_table, summaries
+
+
+class LegRecord(NamedTuple):
+    """The columns of a leg. Volume and open interest are shares, null with *oi_reason* where the
+    lot is unknown; in contracts too where the source counts those. Prices are rupees."""
+
+    strike: float
+    option_type: str
+    ltp: float | None
+    prev_close: float | None
+    bid: float | None
+    bid_qty: int | None
+    ask: float | None
+    ask_qty: int | None
+    volume: int | None
+    oi: int | None
+    prev_oi: int | None
+    volume_contracts: float | None
+    oi_contracts: float | None
+    prev_oi_contracts: float | None
+    oi_reason: str | None
+    provider_iv: float | None
+    iv: float | None
+    delta: float | None
+    gamma: float | None
+    theta: float | None
+    vega: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRecord:
+    """A snapshot under its present names, its *figures*, its *legs*: lowest strike first, the
+    call before the put."""
+
+    head: SnapshotHead
+    figures: Mapping[str, Metric]
+    legs: tuple[LegRecord, ...]
+
+
+def chain_record(connection: Connection, head: ChainHead) -> ChainRecord:
+    """The snapshot of *head*."""
+    of = dict(zip(KEY, head.stored.key, strict=True))
+    summary = connection.execute(FIGURES, of).one()
+    legs = sorted(map(_leg_record, connection.execute(LEGS, of).all()))
+    return ChainRecord(head.shown, _figures(summary), tuple(legs))
+
+
+KEY = ("underlying", "expiry", "timestamp", "source")
+
+
+def _of_snapshot(table: FromClause, *columns: str) -> Select[Any]:
+    """These columns of one snapshot's rows, whose key is given by parameters."""
+    return select(*(table.c[name] for name in columns)).where(
+        *(table.c[name] == bindparam(name, type_=table.c[name].type) for name in KEY)
+    )
+
+
+LEGS = _of_snapshot(legs_table, *LegRecord._fields)
+FIGURES = _of_snapshot(summaries, *METRICS, "inputs")
+
+
+def _leg_record(row: Row[Any]) -> LegRecord:
+    return LegRecord._make((float(row[0]), *row[1:]))
+
+
+def _figures(summary: Row[Any]) -> Mapping[str, Metric]:
+    stored: dict[str, float | None] = dict(zip(METRICS, summary[:-1], strict=True))
+    return {
+        name: Metric(
+            value=stored[name] if name in stored else of["value"],
+            used=of["used"],
+            of=of["of"],
+            reason=None if of["reason"] is None else Reason(of["reason"]),
+        )
+        for name, of in summary.inputs.items()
+    }
