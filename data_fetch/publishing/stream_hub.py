@@ -21,6 +21,7 @@ import orjson
 
 from data_fetch.publishing.outbox import Outbox
 from data_fetch.publishing.stream_messages import (
+    CHAIN_ROOMS,
     GENERAL,
     Key,
     Message,
@@ -83,7 +84,7 @@ class _Room:
     forgotten: int = 0
     wanted_at: float | None = None
 
-    def add(self, update: Update, as_of: str, now: float) -> Message:
+    def add(self, update: Update, as_of: str | None, now: float) -> Message:
         """Number *update* and keep it."""
         self.seq += 1
         head = {"seq": self.seq, "room": self.name, "as_of": as_of}
@@ -134,7 +135,7 @@ class StreamHub:
     this hub: numbers of another one mean other updates.
     """
 
-    def __init__(self, present: Callable[[], str]) -> None:
+    def __init__(self, present: Callable[[], str | None]) -> None:
         self._present = present
         self.stream = uuid4().hex[:12]
         self.general: frozenset[str] = frozenset()
@@ -218,6 +219,14 @@ class StreamHub:
         room = self._rooms.get(name)
         return room is not None and room.wanted_at is not None
 
+    def followed_chains(self) -> set[str]:
+        """The products whose option chains are kept."""
+        return {
+            name.removeprefix(CHAIN_ROOMS)
+            for name, room in self._rooms.items()
+            if room.wanted_at is not None and name.startswith(CHAIN_ROOMS)
+        }
+
     def open(self, name: str, now: float) -> None:
         """Keep the values of a room from now on."""
         self._room(name).wanted_at = now
@@ -260,15 +269,6 @@ class StreamHub:
         for client in list(self.clients):
             told = {**head, "last_seq": self._last_seq(client)}
             self.send(client, message("heartbeat", told, ("heartbeat",)), now)
-
-    def resync(self, reason: str, now: float) -> None:
-        """Send every client `resync` for each of its rooms, and their newest values."""
-        for client in list(self.clients):
-            for name in sorted(client.rooms):
-                room = self._rooms[name]
-                told = {"room": name, "reason": reason, "seq": room.seq, "stream": self.stream}
-                self.send(client, message("resync", told, ("resync", name)), now)
-                self._send_all(client, self._snapshot(room, client), now)
 
     def woken(self) -> list[Client]:
         """The clients for whom something was put into the outbox since the last call."""

@@ -15,6 +15,7 @@ import orjson
 Key = tuple[str, ...]
 
 GENERAL = "general"
+CHAIN_ROOMS = "chain:"
 PRICE, CHAIN, SUMMARY = "price", "chain", "summary"
 
 
@@ -23,7 +24,11 @@ def product_room(product: str) -> str:
 
 
 def chain_room(product: str) -> str:
-    return f"chain:{product}"
+    return f"{CHAIN_ROOMS}{product}"
+
+
+def is_chain_room(name: str) -> bool:
+    return name.startswith(CHAIN_ROOMS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
