@@ -6,9 +6,10 @@ from datetime import date, datetime
 from data_fetch.core.settings import Settings
 from data_fetch.reading.chain_snapshots import nothing_stored, source_named
 from data_fetch.reading.records import store_of
+from data_fetch.reading.underlyings import underlying_named
 from data_fetch.storage.chains.heads import ChainHead as ChainHead
-from data_fetch.storage.chains.heads import newest_head
-from data_fetch.storage.chains.lineage import chain_lineage
+from data_fetch.storage.chains.heads import Place as Place
+from data_fetch.storage.chains.heads import newest_head, newest_heads, not_over, recent_heads
 from data_fetch.storage.chains.records import ChainRecord as ChainRecord
 from data_fetch.storage.chains.records import chain_record
 from data_fetch.storage.chains.snapshots import UnderlyingChains
@@ -28,15 +29,48 @@ class ChainQuery:
 def chain_head(settings: Settings, of: ChainQuery) -> ChainHead:
     """The head of the chain: a few look-ups by key.
 
-    Raises NothingStored without one, StoreUnreachable.
+    Raises UnknownSymbol, NothingStored without one, StoreUnreachable.
     """
     source = source_named(of.source)
     with store_of(settings) as store, store.reading() as connection:
-        lineage = chain_lineage(connection, of.symbol)
+        lineage = underlying_named(connection, of.symbol)
         found = newest_head(connection, lineage, of.expiry, of.at, source)
         if found is None:
             raise nothing_stored(UnderlyingChains(store, lineage), of.at)
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecentChains:
+    """The last *limit* snapshots of *symbol*, newest first: of *expiry*, else of every one; as of
+    *at*, and after the place *after*."""
+
+    symbol: str
+    limit: int
+    expiry: date | None = None
+    at: datetime | None = None
+    after: Place | None = None
+
+
+def recent_chains(settings: Settings, of: RecentChains) -> tuple[ChainHead, ...]:
+    """The heads of these snapshots; none when nothing is stored.
+
+    Raises UnknownSymbol, StoreUnreachable.
+    """
+    with store_of(settings) as store, store.reading() as connection:
+        lineage = underlying_named(connection, of.symbol)
+        expiry, at, after = of.expiry, of.at, of.after
+        return tuple(recent_heads(connection, lineage, of.limit, expiry=expiry, at=at, after=after))
+
+
+def running_chains(settings: Settings, symbol: str, at: datetime | None) -> list[ChainHead]:
+    """The head of the newest snapshot of each expiry that was not over at *at*, nearest first.
+
+    Empty when nothing is stored. Raises UnknownSymbol, StoreUnreachable.
+    """
+    with store_of(settings) as store, store.reading() as connection:
+        lineage = underlying_named(connection, symbol)
+        return not_over(connection, newest_heads(connection, lineage, at), at)
 
 
 def record_of(settings: Settings, head: ChainHead) -> ChainRecord:

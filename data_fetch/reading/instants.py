@@ -1,12 +1,17 @@
 """Dates and instants: as users write them, and as ISO text in documents."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import SetupError
+from data_fetch.core.text import presentable
 
 EXAMPLE = "2026-09-16T15:30:00+05:30"
+# English, whatever the locale.
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+EXCHANGE_DATE = re.compile(r"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})")
 MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1)
 
@@ -42,11 +47,22 @@ def period(first: date | str, last: date | str) -> Period:
 
 
 def date_of(day: date | str) -> date:
-    """A date from one or from ISO text. Raises SetupError for anything else."""
+    """A date from one or from text: 2026-09-01, or 01-Sep-2026 as the exchange writes it.
+
+    Raises SetupError for anything else.
+    """
+    if not isinstance(day, str):
+        return day
     try:
-        return date.fromisoformat(day) if isinstance(day, str) else day
+        parts = EXCHANGE_DATE.fullmatch(day)
+        if parts is None:
+            return date.fromisoformat(day)
+        number, month, year = parts.groups()
+        return date(int(year), MONTHS.index(month.capitalize()) + 1, int(number))
     except ValueError:
-        raise SetupError(f"{day!r} is not a date", hint="Write it like 2026-09-01.") from None
+        raise SetupError(
+            f"{presentable(day)!r} is not a date", hint="Write it like 2026-09-01 or 01-Sep-2026."
+        ) from None
 
 
 def instant(at: datetime | str | None) -> datetime | None:
@@ -56,7 +72,9 @@ def instant(at: datetime | str | None) -> datetime | None:
     try:
         given = datetime.fromisoformat(at) if isinstance(at, str) else at
     except ValueError:
-        raise SetupError(f"{at!r} is not an instant", hint=f"Write it like {EXAMPLE}.") from None
+        raise SetupError(
+            f"{presentable(str(at))!r} is not an instant", hint=f"Write it like {EXAMPLE}."
+        ) from None
     if given.utcoffset() is None:
         raise SetupError(f"{at} has no time zone", hint=f"Write it like {EXAMPLE}.")
     return given.astimezone(UTC)
@@ -98,6 +116,8 @@ def _plain_date(given: date | str) -> date | None:
         return None
     if isinstance(given, str):
         # "2026-09-16" is an instant too for `datetime.fromisoformat`.
+        if EXCHANGE_DATE.fullmatch(given):
+            return date_of(given)
         return None if "T" in given or " " in given or ":" in given else date_of(given)
     return given
 

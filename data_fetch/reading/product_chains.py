@@ -65,7 +65,7 @@ def product_chain(found: ChainRecord) -> dict[str, Any]:
         "unknown": {
             **_reasons(figures, found.figures),
             **{
-                name: NO_SPOT if spot is None and name in BUILD_UPS else _reason_of_oi(found.legs)
+                name: NO_SPOT if spot is None and name in BUILD_UPS else reason_of_oi(found.legs)
                 for name, value in sums.items()
                 if value is None
             },
@@ -142,7 +142,8 @@ def _out_of_the_money(
     return dict(zip(BUILD_UPS, (above, below), strict=True))
 
 
-def _reason_of_oi(legs: Iterable[LegRecord]) -> str:
+def reason_of_oi(legs: Iterable[LegRecord]) -> str:
+    """Why open interest is unknown where it is."""
     lots = (leg.oi_reason for leg in legs if leg.oi_reason is not None)
     return str(next(lots, Reason.NO_OPEN_INTEREST))
 

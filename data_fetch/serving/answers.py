@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from data_fetch.reading.instants import utc_text
+from data_fetch.serving.problems import Refusal
 from data_fetch.serving.server import server_of
 
 JSON = "application/json"
@@ -109,7 +111,9 @@ def data_answer(request: Request, document: Mapping[str, Any], frame: Frame) -> 
     """*document* as JSON with its frame; 304 without a body when the sender has this content.
 
     A member of *document* replaces that of the frame: `truncated` of a chain that `limit` cut.
+    Raises as `refuse_incomplete` does.
     """
+    refuse_incomplete(request, frame)
     lasting = orjson.dumps({**frame.lasting(), **document})
     frame = replace(frame, degraded=server_of(request).troubles.degraded)
     tag = entity_tag(lasting)
@@ -117,6 +121,23 @@ def data_answer(request: Request, document: Mapping[str, Any], frame: Frame) -> 
         return not_modified(tag)
     body = b"%b,%b" % (orjson.dumps(frame.passing())[:-1], lasting[1:])
     return Response(body, media_type=JSON, headers={**CACHING, "ETag": tag})
+
+
+def refuse_incomplete(request: Request, frame: Frame) -> None:
+    """Raises Refusal when the sender requires complete data and *frame* is of other."""
+    counted = frame.completeness
+    if request.query_params.get("require") != "complete" or counted.state == "complete":
+        return
+    causes = "; ".join(f"{each.count} {each.detail}" for each in frame.reasons)
+    raise Refusal(
+        HTTPStatus.CONFLICT,
+        "incomplete",
+        f"the data is {counted.state}: of {counted.expected} {counted.of}, {counted.present} are "
+        "there" + (f" ({causes})" if causes else ""),
+        then="Leave out require=complete to get what there is.",
+        completeness=counted.document(),
+        reasons=[each.document() for each in frame.reasons],
+    )
 
 
 def entity_tag(content: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -12,7 +12,16 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from data_fetch.reading.chain_records import ChainHead, ChainRecord, record_of
-from data_fetch.serving.answers import CACHING, JSON, Cause, Counted, Frame, has_it, not_modified
+from data_fetch.serving.answers import (
+    CACHING,
+    JSON,
+    Cause,
+    Counted,
+    Frame,
+    has_it,
+    not_modified,
+    refuse_incomplete,
+)
 from data_fetch.serving.compression import accepts_gzip
 from data_fetch.serving.made_bytes import Looks, MadeBodies, MadeBody
 from data_fetch.serving.server import Server
@@ -26,11 +35,17 @@ GZIPPED = {"Content-Encoding": "gzip"}
 @dataclass(frozen=True, slots=True)
 class ChainForm:
     """A document of snapshots. *name* tells it from all others: its kind, and what it depends on
-    besides the snapshots, such as a limit."""
+    besides the snapshots, such as a limit.
+
+    With *most*, heads beyond so many are not shown: then *next* is the path that goes on after
+    those that are.
+    """
 
     name: Hashable
     unit: str
     document: Callable[[Sequence[ChainRecord]], Mapping[str, Any]]
+    most: int | None = None
+    next: Callable[[Sequence[ChainHead]], str] = field(default=lambda _: "")
 
 
 class ChainAnswers:
@@ -56,6 +71,7 @@ class ChainAnswers:
         heads = await self._looks.get(query, look)
         key = (form.name, tuple(map(_identity, heads)))
         body = await self._bodies.get(key, lambda: self._made(heads, form, key))
+        refuse_incomplete(request, body.frame)
         if has_it(request, body.tag):
             return not_modified(body.tag)
         headers = {**CACHING, "ETag": body.tag}
@@ -66,8 +82,11 @@ class ChainAnswers:
         return Response(body.plain(now, degraded), media_type=JSON, headers=headers)
 
     def _made(self, heads: Sequence[ChainHead], form: ChainForm, key: Hashable) -> MadeBody:
-        records = [record_of(self._server.settings, head) for head in heads]
+        shown = heads[: form.most]
+        records = [record_of(self._server.settings, head) for head in shown]
         frame = chain_frame(records, self._server.now(), form.unit)
+        if len(shown) < len(heads):
+            frame = replace(frame, next=form.next(shown))
         tag = f'W/"{blake2b(repr(key).encode(), digest_size=12).hexdigest()}"'
         lasting = orjson.dumps({**frame.lasting(), **form.document(records)})
         return MadeBody.of(tag, frame, lasting)

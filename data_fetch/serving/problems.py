@@ -75,6 +75,15 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def refusal_of(error: DataFetchError, **more: Any) -> Refusal:
+    """The refusal that an error of ours means, with *more* members in its document."""
+    status, code = next(
+        (status, code) for kind, status, code in MEANINGS if isinstance(error, kind)
+    )
+    near = list(error.near) if isinstance(error, UnknownSymbol) else []
+    return Refusal(status, code, error.message, then=error.hint, near=near, **more)
+
+
 def problem(request_id: str, status: int, code: str, detail: str, **more: Any) -> Response:
     """The document of a refusal; *more* are members besides the usual ones."""
     document = {
@@ -112,11 +121,7 @@ def _of_route(request: Request, error: Exception) -> Response:
 
 def _of_ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, DataFetchError)
-    status, code = next(
-        (status, code) for kind, status, code in MEANINGS if isinstance(error, kind)
-    )
-    near = list(error.near) if isinstance(error, UnknownSymbol) else []
-    return problem(request_id_of(request), status, code, error.message, then=error.hint, near=near)
+    return _of_route(request, refusal_of(error))
 
 
 def _of_http(request: Request, error: Exception) -> Response:

@@ -22,7 +22,7 @@ from sqlalchemy import (
     true,
 )
 
-from data_fetch.core.chains.chain_lineage import END_OF_TIME, ChainLineage, ChainPart
+from data_fetch.core.chains.chain_lineage import END_OF_TIME, MICROSECOND, ChainLineage, ChainPart
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.clock import IST
 from data_fetch.storage.chains.rows import (
@@ -48,6 +48,14 @@ class ChainHead:
 
     stored: SnapshotHead
     shown: SnapshotHead
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of a snapshot among those of an underlying, newest first."""
+
+    timestamp: datetime
+    expiry: date
 
 
 def newest_head(
@@ -97,6 +105,58 @@ def newest_heads(
         if rival is None or _newness(rival) < _newness(found):
             newest[part.expiry] = found
     return [newest[each] for each in sorted(newest)]
+
+
+def recent_heads(
+    connection: Connection,
+    of: ChainLineage,
+    limit: int,
+    *,
+    expiry: date | None = None,
+    at: datetime | None = None,
+    after: Place | None = None,
+) -> list[ChainHead]:
+    """The last *limit* snapshots that were received first by *at*, newest first, and of one
+    instant the nearest expiry first; of *expiry* or of every one, after the place *after*.
+
+    The snapshots of an expiry are those of the source that reported it last.
+    """
+    instant = at or END_OF_TIME
+    found: list[ChainHead] = []
+    for newest in newest_heads(connection, of, at, None, expiry):
+        source, day = ChainSource(newest.shown.source), newest.shown.expiry
+        for part in chain_parts(connection, of, day):
+            last = min(part.last, instant, _last_before(after, day))
+            for head in _last_heads(connection, part, source, last, limit):
+                stored = _as_known(connection, head, instant)
+                shown = replace(stored, underlying=of.symbol, expiry=day)
+                found.append(ChainHead(stored, shown))
+    found.sort(key=lambda head: head.shown.expiry)
+    found.sort(key=lambda head: head.shown.timestamp, reverse=True)
+    return found[:limit]
+
+
+def _last_before(after: Place | None, expiry: date) -> datetime:
+    """The last instant at which a snapshot of *expiry* comes after that place."""
+    if after is None:
+        return END_OF_TIME
+    return after.timestamp if expiry > after.expiry else after.timestamp - MICROSECOND
+
+
+def _last_heads(
+    connection: Connection, part: ChainPart, source: ChainSource, last: datetime, limit: int
+) -> list[SnapshotHead]:
+    """The last *limit* snapshots of one series up to *last*, newest first."""
+    query = (
+        select(snapshots)
+        .where(
+            *in_series(snapshots, part.series(source)),
+            snapshots.c.timestamp.between(part.first, last),
+        )
+        .order_by(snapshots.c.timestamp.desc())
+        .limit(limit)
+    )
+    return list(map(head_of, connection.execute(query)))
 
 
 def chain_parts(

@@ -3,15 +3,23 @@
 `StoredSnapshot` is a chain to compute with. Making its objects takes longer than the query.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, FromClause, Row, Select, bindparam, select
 
 from data_fetch.core.chains.valuation import Metric, Reason
-from data_fetch.storage.chains.heads import ChainHead
-from data_fetch.storage.chains.rows import METRICS, SnapshotHead, legs_table, summaries
+from data_fetch.storage.chains.heads import ChainHead, in_series
+from data_fetch.storage.chains.rows import (
+    METRICS,
+    SeriesKey,
+    SnapshotHead,
+    SnapshotKey,
+    legs_table,
+    summaries,
+)
 
 
 class LegRecord(NamedTuple):
@@ -60,6 +68,24 @@ def chain_record(connection: Connection, head: ChainHead) -> ChainRecord:
     return ChainRecord(head.shown, _figures(summary), tuple(legs))
 
 
+def figures_of(
+    connection: Connection, heads: Iterable[ChainHead]
+) -> dict[SnapshotKey, Mapping[str, Metric]]:
+    """The figures of snapshots by their stored keys, with one query for each series."""
+    timestamps: dict[SeriesKey, list[datetime]] = {}
+    for head in heads:
+        timestamps.setdefault(head.stored.series, []).append(head.stored.timestamp)
+    found: dict[SnapshotKey, Mapping[str, Metric]] = {}
+    for series, several in timestamps.items():
+        underlying, expiry, source = series
+        query: Select[Any] = select(*FIGURES.selected_columns, summaries.c.timestamp).where(
+            *in_series(summaries, series), summaries.c.timestamp.in_(several)
+        )
+        for row in connection.execute(query):
+            found[underlying, expiry, row.timestamp, source] = _figures(row)
+    return found
+
+
 KEY = ("underlying", "expiry", "timestamp", "source")
 
 
@@ -79,7 +105,7 @@ def _leg_record(row: Row[Any]) -> LegRecord:
 
 
 def _figures(summary: Row[Any]) -> Mapping[str, Metric]:
-    stored: dict[str, float | None] = dict(zip(METRICS, summary[:-1], strict=True))
+    stored: dict[str, float | None] = dict(zip(METRICS, summary, strict=False))
     return {
         name: Metric(
             value=stored[name] if name in stored else of["value"],

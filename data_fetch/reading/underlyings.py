@@ -1,0 +1,76 @@
+"""Underlyings by name: what a name stands for, and which underlyings there are."""
+
+from sqlalchemy import Connection
+
+from data_fetch.core.chains.chain_lineage import ChainLineage
+from data_fetch.core.chains.symbol_config import SymbolConfig
+from data_fetch.core.errors import UnknownSymbol
+from data_fetch.core.instruments.near_symbols import NearSymbols
+from data_fetch.core.settings import Settings
+from data_fetch.core.text import presentable
+from data_fetch.reading.records import listed_instruments, store_of
+from data_fetch.runtime.stores import named_instruments
+from data_fetch.services.polling import Polling
+from data_fetch.storage.chains.heads import expiries, underlyings
+from data_fetch.storage.chains.lineage import chain_lineage, chain_lineages
+from data_fetch.storage.database.store import Store
+
+# The longest names of the exchange are those of contracts; they have half as many letters.
+LONGEST_NAME = 60
+EXCHANGE = "NSE_"
+
+
+def underlying_named(connection: Connection, name: str) -> ChainLineage:
+    """The underlying of that name, in any case: a symbol, a former one, the name of an index, an
+    instrument key, or what chains are stored under.
+
+    Raises UnknownSymbol with the nearest symbols.
+    """
+    if len(name) > LONGEST_NAME or not name.isprintable() or not name.strip():
+        raise UnknownSymbol(
+            f"{presentable(name)!r} is no symbol", hint="Write it like NIFTY or RELIANCE."
+        )
+    lineage = chain_lineage(connection, name)
+    if not any(expiries(connection, each.label) for each in lineage.names):
+        _refuse_unknown(connection, name)
+    return lineage
+
+
+def products(settings: Settings) -> list[str]:
+    """The underlyings of the NSE whose chains are stored or polled, by name.
+
+    Raises SymbolsFileBad, StoreUnreachable.
+    """
+    with store_of(settings) as store:
+        with store.reading() as connection:
+            stored = chain_lineages(connection, underlyings(connection))
+        polled = polled_symbols(settings, store)
+    symbols = {each.symbol for each in stored if _is_of_the_exchange(each)}
+    symbols |= {each.symbol for each in polled if each.instrument_key.startswith(EXCHANGE)}
+    return sorted(symbols)
+
+
+def polled_symbols(settings: Settings, store: Store) -> list[SymbolConfig]:
+    """The symbols whose chains are polled into *store*, and how often.
+
+    Raises SymbolsFileBad, StoreUnreachable.
+    """
+    with store.reading() as connection:
+        polling = Polling(settings, store, listed_instruments(connection, settings))
+    return [each for each in polling.configs() if each.active]
+
+
+def _refuse_unknown(connection: Connection, name: str) -> None:
+    """Raises UnknownSymbol for a name of no instrument."""
+    try:
+        named_instruments(connection, [name])
+    except UnknownSymbol as unknown:
+        if unknown.near:
+            raise
+        stored = NearSymbols((each, each, True) for each in underlyings(connection))
+        raise UnknownSymbol(unknown.message, near=stored.near(name), hint=unknown.hint) from unknown
+
+
+def _is_of_the_exchange(underlying: ChainLineage) -> bool:
+    keys = [each.label for each in underlying.names if "|" in each.label]
+    return all(key.startswith(EXCHANGE) for key in keys)

@@ -1,0 +1,53 @@
+"""Cursors: where the next page of a range begins, sealed for the query that it continues.
+
+A cursor names the last row that was returned, so that rows added meanwhile move nothing. It is no
+secret; its seal keeps one that was changed, or that belongs to another query, from skipping rows.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as NotBase64
+from hashlib import blake2b
+from hmac import compare_digest
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+from data_fetch.serving.problems import Refusal
+
+SEAL_BYTES = 9
+
+
+def cursor_after(position: Any, query: str) -> str:
+    """The cursor behind *position*, a JSON value, of the *query* in its canonical text."""
+    content = orjson.dumps(position)
+    return urlsafe_b64encode(_seal(content, query) + content).decode().rstrip("=")
+
+
+def position_of(cursor: str, query: str) -> Any:
+    """The position that a cursor of *query* stands for. Raises Refusal (422) for any other text."""
+    try:
+        given = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    except (NotBase64, ValueError):
+        raise _not_ours() from None
+    seal, content = given[:SEAL_BYTES], given[SEAL_BYTES:]
+    if not compare_digest(seal, _seal(content, query)):
+        raise _not_ours()
+    return orjson.loads(content)
+
+
+def _seal(content: bytes, query: str) -> bytes:
+    return blake2b(content, key=b"cursor", salt=_digest(query), digest_size=SEAL_BYTES).digest()
+
+
+def _digest(query: str) -> bytes:
+    return blake2b(query.encode(), digest_size=blake2b.SALT_SIZE).digest()
+
+
+def _not_ours() -> Refusal:
+    return Refusal(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "invalid_cursor",
+        "the cursor is not one of this query",
+        then="Follow `next` as it was returned, or begin again without a cursor.",
+    )
