@@ -102,9 +102,7 @@ class _Room:
 
     def prune(self, now: float) -> None:
         """Drop the oldest from the ring until its time and its bytes are within the limits."""
-        while self.ring and (
-            self.ring[0][0] < now - RING_SECONDS or self.ring_bytes > RING_BYTES
-        ):
+        while self.ring and (self.ring[0][0] < now - RING_SECONDS or self.ring_bytes > RING_BYTES):
             _, dropped = self.ring.popleft()
             self.ring_bytes -= len(dropped.body)
             self.forgotten = dropped.seq or self.forgotten
@@ -245,9 +243,9 @@ class StreamHub:
             return True
         sent = room.add(update, self._present(), now)
         self._deliver(room.members, sent, now)
-        if update.product in self.general and room.name == product_room(update.product):
-            if self._samples.passes(update.key, sent, now):
-                self._sample(sent, now)
+        is_sampled = update.product in self.general and room.name == product_room(update.product)
+        if is_sampled and self._samples.passes(update.key, sent, now):
+            self._sample(sent, now)
         return True
 
     def tick(self, now: float) -> None:

@@ -16,9 +16,9 @@ from data_fetch.storage.chains.heads import ChainHead, newest_heads, not_over
 from data_fetch.storage.chains.lineage import chain_lineage
 from data_fetch.storage.chains.records import ChainRecord, chain_record
 from data_fetch.storage.changes import (
+    new_snapshots,
     newest_quote_slots,
     newest_quotes,
-    new_snapshots,
     snapshot_marks,
 )
 from data_fetch.storage.database.store import Store
@@ -142,8 +142,9 @@ class ChangeFollower:
     ) -> Iterator[ChainRecord]:
         lineage = chain_lineage(connection, product)
         known = self._chains.setdefault(product, {})
-        running = not_over(connection, newest_heads(connection, lineage), now)
-        for head in running:
+        heads = newest_heads(connection, lineage)
+        # After the last expiry its final chain is still the newest one.
+        for head in not_over(connection, heads, now) or heads[-1:]:
             content = _content(head)
             if known.get(head.shown.expiry) != content:
                 record = chain_record(connection, head)

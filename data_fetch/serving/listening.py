@@ -7,12 +7,15 @@ from data_fetch.serving.streams.frames import FramedWebSockets
 
 # Clients send short requests; what they receive is not limited by it.
 LARGEST_MESSAGE_BYTES = 64 * 1024
+STOPPED_WITHIN_SECONDS = 3
 
 
 def listening(app: ASGIApp) -> uvicorn.Config:
     """The configuration that serves *app*."""
     return uvicorn.Config(
         app,
+        # Clients that wait for updates would keep a server that is stopped.
+        timeout_graceful_shutdown=STOPPED_WITHIN_SECONDS,
         log_level="warning",
         access_log=False,
         ws=FramedWebSockets,

@@ -1,7 +1,7 @@
 """The application behind a real server, in this process."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
@@ -11,9 +11,11 @@ import orjson
 import urllib3
 import uvicorn
 from effort import PATIENCE_SECONDS
+from starlette.types import ASGIApp
 
 from data_fetch.core.settings import Settings
 from data_fetch.serving.app import application
+from data_fetch.serving.listening import listening
 
 
 @dataclass
@@ -28,10 +30,12 @@ class Served:
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[Served]:
+def served(
+    settings: Settings, made: Callable[[Settings], ASGIApp] = application
+) -> Iterator[Served]:
+    """The application that *made* makes of *settings*."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(application(settings), log_level="warning", access_log=False)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(listening(made(settings)))
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -11,7 +11,8 @@ from data_fetch.core.errors import DataFetchError, UnknownSymbol
 from data_fetch.publishing.stream_hub import MOST_ROOMS, Client, StreamHub
 from data_fetch.publishing.stream_messages import GENERAL, Update, is_chain_room, message
 from data_fetch.reading.instants import utc_text
-from data_fetch.reading.stream_products import product_named, products
+from data_fetch.reading.stream_products import product_named
+from data_fetch.reading.underlyings import products
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.requests import Rejected, room_request
 from data_fetch.serving.streams.store_feed import StoreFeed
@@ -122,9 +123,7 @@ class Streams:
         known = self._named.get(symbol)
         if known is None:
             try:
-                known = await self._store.read(
-                    partial(product_named, self.server.settings, symbol)
-                )
+                known = await self._store.read(partial(product_named, self.server.settings, symbol))
             except UnknownSymbol as problem:
                 known = Rejected("unknown_symbol", problem.message, problem.near)
             if len(self._named) >= MOST_SYMBOLS_REMEMBERED:

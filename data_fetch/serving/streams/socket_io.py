@@ -154,8 +154,11 @@ class SocketIODoor:
         socket = self._server.eio.sockets.get(self._engine_id(sid))
         if socket is None:
             return
+        scope = self._server.environ[socket.sid]["asgi.scope"]
         await self._server.disconnect(sid)
         socket.queue.end()
+        if scope["type"] == "websocket":
+            frames.of(scope).cut_soon()
 
     def _engine_id(self, sid: str) -> str | None:
         found: str | None = self._server.manager.eio_sid_from_sid(sid, "/")
