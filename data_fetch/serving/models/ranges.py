@@ -32,7 +32,9 @@ class CandleDay(Answer):
 class CandleColumns(Answer):
     """Candles: prices in rupees, volume and open interest in shares.
 
-    `timestamp` is the start of a candle; `is_final`: confirmed by the provider's history.
+    `timestamp` is the start of a candle; `is_final`: confirmed by the provider's history. Candles
+    made of minutes have three columns more: `minutes` with a candle, `minutes_expected`, and
+    `minutes_missing` that are missed or still to come.
     """
 
     timestamp: list[datetime]
@@ -46,6 +48,9 @@ class CandleColumns(Answer):
     is_final: list[bool]
     instrument_key: list[str]
     source: list[str]
+    minutes: list[int] | None = None
+    minutes_expected: list[int] | None = None
+    minutes_missing: list[int] | None = None
 
 
 class CandlesAnswer(DataAnswer):

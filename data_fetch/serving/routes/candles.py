@@ -12,12 +12,20 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from data_fetch.core.candles.candles import CandleInterval, Kind
+from data_fetch.core.candles.candles import Kind
 from data_fetch.core.candles.coverage import GAPS, State
 from data_fetch.core.candles.day_counts import DayCounts, summed
+from data_fetch.core.candles.intervals import Interval
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import StillToCome
-from data_fetch.reading.candle_ranges import CandleDay, CandleRange, candle_range, no_candles_table
+from data_fetch.reading.candle_days import CandleDay
+from data_fetch.reading.candle_ranges import (
+    CandleRange,
+    candle_range,
+    no_candles_table,
+    refuse_kinds,
+    unit_of,
+)
 from data_fetch.reading.instants import date_of, instant, utc_text
 from data_fetch.serving.answers import Cause, Counted, Frame
 from data_fetch.serving.cursors import PagedQuery
@@ -52,8 +60,12 @@ DETAILS = {
     State.PENDING: "not yet due",
     State.NOT_EXPECTED: "before the first candle of the instrument",
 }
-Interval = Annotated[
-    CandleInterval, Query(description="The time that one candle covers.", examples=["1minute"])
+CandlesOf = Annotated[
+    Interval,
+    Query(
+        description="The time that one candle covers. `5minute`, `15minute` and `60minute` are "
+        "made of the stored minutes of each trading window."
+    ),
 ]
 Kinds = Annotated[
     list[Kind] | None,
@@ -76,7 +88,7 @@ def router(server: Server) -> APIRouter:
     async def candles(
         request: Request,
         symbol: Symbol,
-        interval: Interval = CandleInterval.MINUTE,
+        interval: CandlesOf = Interval.MINUTE,
         first: First = None,
         last: Last = None,
         as_of: AsOf = None,
@@ -100,6 +112,7 @@ def router(server: Server) -> APIRouter:
             as_of=instant(as_of),
             kinds=tuple(kinds or (Kind.TRADED,)),
         )
+        refuse_kinds(interval, asked.kinds)
         asked.refuse_too_large()
         page = Page(format_of(request, form), form, asked.paged.position(cursor), limit)
 
@@ -116,7 +129,7 @@ class CandleQuery:
     """Which candles a request is about."""
 
     symbol: str
-    interval: CandleInterval
+    interval: Interval
     first: date
     last: date
     as_of: datetime | None
@@ -138,8 +151,8 @@ class CandleQuery:
     def refuse_too_large(self) -> None:
         """Raises Refusal (422) when so many days may have too many rows."""
         days = trading_days_at_most(self.first, self.last)
-        each = MINUTES_A_DAY if self.interval is CandleInterval.MINUTE else 1
-        refuse_too_large(days * each, "candles", "Ask for fewer days, or for a longer interval.")
+        each = 1 if self.interval is Interval.DAY else MINUTES_A_DAY
+        refuse_too_large(days * each, "stored candles", "Ask for fewer days, or for day candles.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,22 +202,23 @@ def _answered(
             frame = Frame(
                 as_of=min(seen, default=now),
                 newest=None,
-                completeness=Counted(of=_unit(asked.interval)),
+                completeness=Counted(of=unit_of(asked.interval)),
                 reasons=[Cause("still_to_come", 0, problem.message)],
             )
-            return table_answer(request, page.form, document, frame, no_candles_table())
+            return table_answer(
+                request, page.form, document, frame, no_candles_table(asked.interval)
+            )
         document |= {
             "symbol": found.symbol,
             "instrument_keys": found.instrument_keys,
-            "days": [_day_document(day, asked.interval) for day in found.days],
+            "days": [_day_document(day, found.unit) for day in found.days],
         }
         after = None if page.after is None else instant(page.after)
         if page.rows is None:
             tables = _to_the_end(opened.pop_all(), found.tables(asked.kinds, after))
-            schema = no_candles_table().schema
             frame = _frame(found, None, None)
             return streamed_answer(
-                request, page.form, document, frame, tables, schema, server.ranges
+                request, page.form, document, frame, tables, found.no_table.schema, server.ranges
             )
         table, more = found.page(asked.kinds, after, page.rows)
         following = None
@@ -226,7 +240,7 @@ def _frame(found: CandleRange, table: Any, following: str | None) -> Frame:
     return Frame(
         as_of=found.now,
         newest=None if table is None else found.freshness(table).newest,
-        completeness=_counted(counts, found.interval),
+        completeness=_counted(counts, found.unit),
         source=sources.pop() if len(sources) == 1 else None,
         unit="shares",
         reasons=_reasons(counts, found),
@@ -234,9 +248,9 @@ def _frame(found: CandleRange, table: Any, following: str | None) -> Frame:
     )
 
 
-def _counted(counts: DayCounts, interval: CandleInterval) -> Counted:
+def _counted(counts: DayCounts, of: str) -> Counted:
     return Counted(
-        of=_unit(interval),
+        of=of,
         expected=counts.expected,
         present=counts.present,
         missing=counts.missed,
@@ -259,15 +273,11 @@ def _reasons(counts: DayCounts, found: CandleRange) -> Sequence[Cause]:
     ]
 
 
-def _day_document(day: CandleDay, interval: CandleInterval) -> dict[str, Any]:
+def _day_document(day: CandleDay, unit: str) -> dict[str, Any]:
     return {
         "date": day.date.isoformat(),
         "instrument_key": day.instrument_key,
-        "state": _counted(day.counts, interval).state,
+        "state": _counted(day.counts, unit).state,
         **day.counts._asdict(),
         "last_modified": None if day.last_modified is None else utc_text(day.last_modified),
     }
-
-
-def _unit(interval: CandleInterval) -> str:
-    return "minutes" if interval is CandleInterval.MINUTE else "days"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyarrow import csv, ipc
 from range_shelf import HALF, RangeServer
@@ -53,12 +53,16 @@ def test_instants_have_an_offset_and_integers_are_integers(ranges: RangeServer) 
     assert all(type(columns[name][0]) is int for name in ("volume", "oi"))
 
 
-@settings(max_examples=12)
-@given(limit=st.integers(1, 800))
-def test_following_next_gives_exactly_the_range(ranges: RangeServer, limit: int) -> None:
-    whole = ranges.json(f"{CANDLES}?{SPAN}")["columns"]
+@settings(max_examples=20)
+@given(limit=st.integers(20, 800), interval=st.sampled_from(["1minute", "5minute", "60minute"]))
+@example(limit=1, interval="15minute")
+def test_following_next_gives_exactly_the_range(
+    ranges: RangeServer, limit: int, interval: str
+) -> None:
+    limit = limit if interval == "1minute" else 1 + limit % 50
+    whole = ranges.json(f"{CANDLES}?{SPAN}&interval={interval}")["columns"]
 
-    found = list(pages(ranges, f"{CANDLES}?{SPAN}&limit={limit}"))
+    found = list(pages(ranges, f"{CANDLES}?{SPAN}&interval={interval}&limit={limit}"))
 
     assert all(page["count"] == limit for page in found[:-1])
     joined = {name: [row for page in found for row in page["columns"][name]] for name in whole}
@@ -122,6 +126,7 @@ def test_with_an_instant_an_answer_is_the_same_byte_by_byte(ranges: RangeServer,
         pytest.param(f"{SPAN}&limit=abc", 422, "invalid", id="limit abc"),
         pytest.param(f"{SPAN}&limit=1000000000000", 422, "invalid", id="limit 10^12"),
         pytest.param(f"{SPAN}&interval=7minute", 422, "invalid", id="interval"),
+        pytest.param(f"{SPAN}&interval=5minute&kind=auction", 422, "invalid", id="kind"),
         pytest.param(f"{SPAN}&cursor=AAAA", 422, "invalid_cursor", id="forged cursor"),
         pytest.param(f"{SPAN}&cursor=%00", 422, "invalid_cursor", id="no cursor"),
         pytest.param(f"{SPAN}&require=complete", 409, "incomplete", id="incomplete"),
