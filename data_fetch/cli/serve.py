@@ -6,6 +6,7 @@ import click
 
 from data_fetch.cli.shared.output import emit, json_option, print_out, remark
 from data_fetch.cli.shared.server_process import listener_on, run_until_stopped, url_of
+from data_fetch.runtime.logs import API, logs_for
 from data_fetch.runtime.settings import process_settings
 
 PORT = 8000
@@ -32,7 +33,8 @@ def command(port: int, as_json: bool) -> None:
     from data_fetch.serving.listening import listening
 
     settings = process_settings()
-    with listener_on(port) as listener:
+    token = settings.access_token.get_secret_value()
+    with listener_on(port) as listener, logs_for(settings, lambda: token, API):
         url = url_of(listener)
         if as_json:
             emit({"url": url})

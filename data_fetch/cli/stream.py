@@ -6,6 +6,7 @@ import click
 
 from data_fetch.cli.shared.output import emit, json_option, print_out, remark
 from data_fetch.cli.shared.server_process import listener_on, run_until_stopped, url_of
+from data_fetch.runtime.logs import STREAM, logs_for
 from data_fetch.runtime.settings import process_settings
 
 
@@ -28,7 +29,9 @@ def command(port: int | None, as_json: bool) -> None:
     from data_fetch.serving.streams.app import stream_application
 
     settings = process_settings()
-    with listener_on(settings.stream_port if port is None else port) as listener:
+    token = settings.access_token.get_secret_value()
+    listener = listener_on(settings.stream_port if port is None else port)
+    with listener, logs_for(settings, lambda: token, STREAM):
         url = url_of(listener)
         if as_json:
             emit({"url": url})

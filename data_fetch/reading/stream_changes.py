@@ -18,7 +18,7 @@ from data_fetch.storage.chains.records import ChainRecord, chain_record
 from data_fetch.storage.changes import (
     new_snapshots,
     newest_quote_slots,
-    newest_quotes,
+    quotes_of_newest_slots,
     snapshot_marks,
 )
 from data_fetch.storage.database.store import Store
@@ -94,7 +94,7 @@ class ChangeFollower:
         quotes = (
             list(QuoteStore(store).latest().values())
             if self._slots is None
-            else newest_quotes(connection, now)
+            else quotes_of_newest_slots(connection, now)
         )
         names = present_symbols(connection, {each.quote.instrument_key for each in quotes})
         for each in quotes:
@@ -148,8 +148,9 @@ class ChangeFollower:
             content = _content(head)
             if known.get(head.shown.expiry) != content:
                 record = chain_record(connection, head)
-                known[head.shown.expiry] = content
-                yield record
+                if record is not None:
+                    known[head.shown.expiry] = content
+                    yield record
 
     def _is_new(self, price: Price) -> bool:
         known = self._prices.get(price.product)

@@ -13,7 +13,7 @@ from data_fetch.serving import problems
 from data_fetch.serving.description import described
 from data_fetch.serving.gate import Gate
 from data_fetch.serving.known_calls import Shortcut
-from data_fetch.serving.routes import health, option_chains
+from data_fetch.serving.routes import auth, candles, health, metrics, option_chains, quotes
 from data_fetch.serving.routes.option_chains import enveloped
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.doors import Doors
@@ -24,7 +24,7 @@ TITLE = "NSE F&O market data"
 
 def application(settings: Settings) -> Gate:
     """Serves the store of *settings*, reading only, as an ASGI application."""
-    server = Server(settings)
+    server = Server.over(settings)
     streams = Streams(server)
     app = Shortcut(routes_of(server, streams.running), server.calls)
     return Gate(Doors(app, streams), server)
@@ -38,9 +38,11 @@ def routes_of(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with running():
-            yield
-        server.kept.close()
+        try:
+            async with server.audit.running(), running():
+                yield
+        finally:
+            await server.close()
 
     app = FastAPI(
         title=TITLE,
@@ -51,7 +53,11 @@ def routes_of(
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     problems.install(app)
     app.include_router(health.router(server))
+    app.include_router(auth.router(server))
+    app.include_router(metrics.router(server))
     app.include_router(option_chains.router(server))
+    app.include_router(candles.router(server))
+    app.include_router(quotes.router(server))
 
     @app.get("/", tags=["health"])
     def root() -> dict[str, Any]:

@@ -16,7 +16,8 @@ def listening(app: ASGIApp) -> uvicorn.Config:
         app,
         # Clients that wait for updates would keep a server that is stopped.
         timeout_graceful_shutdown=STOPPED_WITHIN_SECONDS,
-        log_level="warning",
+        # The program that serves has its own logs.
+        log_config=None,
         access_log=False,
         ws=FramedWebSockets,
         ws_max_size=LARGEST_MESSAGE_BYTES,

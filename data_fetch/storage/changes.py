@@ -71,7 +71,7 @@ def newest_quote_slots(connection: Connection, now: datetime) -> tuple[object, .
     return (newest, *connection.execute(query).one())
 
 
-def newest_quotes(connection: Connection, now: datetime) -> Sequence[StoredQuote]:
+def quotes_of_newest_slots(connection: Connection, now: datetime) -> Sequence[StoredQuote]:
     """The quotes of the two newest slots, oldest first."""
     newest = _newest_slot(connection, now)
     if newest is None:

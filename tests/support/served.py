@@ -1,8 +1,8 @@
 """The application behind a real server, in this process."""
 
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any
@@ -22,6 +22,12 @@ from data_fetch.serving.listening import listening
 class Served:
     url: str
 
+    def ask(self, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
+        """The whole answer; `if_none_match="..."` is sent as `If-None-Match`."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = f"{self.url}{path}"
+        return urllib3.request("GET", url, headers=sent, timeout=PATIENCE_SECONDS)
+
     def get(self, path: str) -> tuple[int, str, Any]:
         """Status, media type and document of the answer."""
         answer = urllib3.request("GET", f"{self.url}{path}", timeout=PATIENCE_SECONDS)
@@ -29,13 +35,15 @@ class Served:
         return answer.status, media_type, orjson.loads(answer.data)
 
 
+def served(settings: Settings) -> AbstractContextManager[Served]:
+    """The application over the store of *settings*."""
+    return serving(application(settings))
+
+
 @contextmanager
-def served(
-    settings: Settings, made: Callable[[Settings], ASGIApp] = application
-) -> Iterator[Served]:
-    """The application that *made* makes of *settings*."""
+def serving(app: ASGIApp) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(listening(made(settings)))
+        server = uvicorn.Server(listening(app))
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -18,14 +18,16 @@ SERVICE = "data-fetch-stream"
 
 def stream_application(settings: Settings) -> Gate:
     """Streams the changes of the store of *settings*, as an ASGI application."""
-    server = Server(settings)
+    server = Server.over(settings)
     streams = Streams(server)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with streams.running():
-            yield
-        server.kept.close()
+        try:
+            async with server.audit.running(), streams.running():
+                yield
+        finally:
+            await server.close()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     problems.install(app)

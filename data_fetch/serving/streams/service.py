@@ -16,7 +16,6 @@ from data_fetch.reading.underlyings import products
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.requests import Rejected, room_request
 from data_fetch.serving.streams.store_feed import StoreFeed
-from data_fetch.serving.viewers import Scope, Viewer
 
 FOLLOW_SECONDS = 0.5
 TICK_SECONDS = 0.25
@@ -162,11 +161,6 @@ class Streams:
     def _present(self) -> str | None:
         now = self._store.now()
         return None if now is None else utc_text(now)
-
-
-def may_stream(viewer: Viewer) -> bool:
-    """Whether *viewer* may see what is streamed: the newest data."""
-    return not viewer.delay and Scope.STREAM in viewer.scopes
 
 
 async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:

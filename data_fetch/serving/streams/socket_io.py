@@ -14,9 +14,10 @@ from starlette.types import Receive, Scope, Send
 
 from data_fetch.publishing.stream_hub import REASONS, Client
 from data_fetch.publishing.stream_messages import Message, message
-from data_fetch.serving.origins import is_allowed
 from data_fetch.serving.streams import frames
-from data_fetch.serving.streams.service import Streams, may_stream
+from data_fetch.serving.streams.access import admitted
+from data_fetch.serving.streams.requests import Rejected
+from data_fetch.serving.streams.service import Streams
 from data_fetch.serving.viewers import viewer_of
 
 DOOR = "socketio"
@@ -104,8 +105,8 @@ class SocketIODoor:
         self._ending: set[asyncio.Task[None]] = set()
         self._server = socketio.AsyncServer(
             async_mode="asgi",
-            cors_allowed_origins=lambda origin: is_allowed(streams.server, origin),
-            cors_credentials=False,
+            # The gate decides on origins, and adds the headers.
+            cors_allowed_origins=[],
             # One after the other: a client cannot send faster than it is served.
             async_handlers=False,
             always_connect=True,
@@ -122,8 +123,13 @@ class SocketIODoor:
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object) -> None:
         scope = environ["asgi.scope"]
-        if not may_stream(viewer_of(scope)):
-            raise socketio.exceptions.ConnectionRefusedError("forbidden")
+        authentication = self._streams.server.authentication
+        try:
+            await admitted(authentication, viewer_of(scope), auth)
+        except Rejected as rejected:
+            raise socketio.exceptions.ConnectionRefusedError(
+                rejected.message, rejected.document()
+            ) from None
         socket = self._server.eio.sockets[self._engine_id(sid)]
         queue: EngineQueue = socket.queue
         client = Client(DOOR, queue.wake, lambda code: self._close(sid, client, code), id=sid)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import websockets
 from effort import PATIENCE_SECONDS
-from served import Served, served
+from served import Served, serving
 from stream_clients import DOORS, Door
 from stream_shelf import NIFTY, TCS, LiveStore, without
 
@@ -42,7 +42,7 @@ def live(database_url: str) -> Iterator[LiveStore]:
 
 @pytest.fixture
 def server(live: LiveStore, tmp_path: Path) -> Iterator[Served]:
-    with served(live.settings(tmp_path), stream_application) as server:
+    with serving(stream_application(live.settings(tmp_path))) as server:
         yield server
 
 
