@@ -1,5 +1,6 @@
 """Signing in, and who holds a token or key."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from secrets import token_hex, token_urlsafe
@@ -45,6 +46,7 @@ from data_fetch.storage.accounts import (
     set_failures,
 )
 
+REFRESH_TOKEN = re.compile(r"[0-9a-f]{32}\.[A-Za-z0-9_-]{43}")
 # The last use of a key is stored at most so often.
 USE_EVERY = timedelta(minutes=1)
 
@@ -81,11 +83,11 @@ class SignIn:
 
         Takes as long whether or not there is such an account.
         """
-        wanted = _known_form(email)
-        self._count_attempt(wanted, address)
+        wanted = _address(email)
+        self._count_attempt(wanted or email, address)
         with self._opened() as store:
             with store.reading() as connection:
-                found = account_with_email(connection, wanted)
+                found = account_with_email(connection, wanted) if wanted else None
             usable = (
                 found if len(password.encode(errors="replace")) <= LONGEST_PASSWORD_BYTES else None
             )
@@ -107,6 +109,8 @@ class SignIn:
 
         One that was used before may be stolen: then all that followed from it are void.
         """
+        if not REFRESH_TOKEN.fullmatch(token):
+            raise _refresh_refused()
         now, family = self._clock.now(), token.partition(".")[0]
         following = _refresh_token(family)
         with self._opened() as store, store.writing() as connection:
@@ -213,12 +217,12 @@ class SignIn:
         return Tokens(account, self._tokens.issue(account, self._clock.now(), life), refresh, life)
 
 
-def _known_form(email: str) -> str:
-    """*email* as accounts have it; as it is, when no account can have it."""
+def _address(email: str) -> str | None:
+    """*email* as accounts have it; None when no account can have it."""
     try:
         return email_form(email)
     except AccountInvalid:
-        return email
+        return None
 
 
 def _refresh_token(family: str) -> str:

@@ -20,7 +20,10 @@ from data_fetch.serving.server import server_of
 
 JSON = "application/json"
 # Who asks decides what is seen, so no cache between may share it.
-CACHING = {"Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding, Authorization"}
+CACHING = {
+    "Cache-Control": "private, no-cache",
+    "Vary": "Accept, Accept-Encoding, Authorization, X-API-Key",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

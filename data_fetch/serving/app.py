@@ -1,7 +1,7 @@
 """The server's application: routes over one store, behind one gate."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 from fastapi import FastAPI
@@ -28,6 +28,8 @@ from data_fetch.serving.routes import (
 )
 from data_fetch.serving.routes.option_chains import enveloped
 from data_fetch.serving.server import Server
+from data_fetch.serving.streams.doors import Doors
+from data_fetch.serving.streams.service import Streams
 
 TITLE = "NSE F&O market data"
 
@@ -35,16 +37,21 @@ TITLE = "NSE F&O market data"
 def application(settings: Settings) -> Gate:
     """Serves the store of *settings*, reading only, as an ASGI application."""
     server = Server.over(settings)
-    return Gate(Shortcut(routes_of(server), server.calls), server)
+    streams = Streams(server)
+    app = Shortcut(routes_of(server, streams.running), server.calls)
+    return Gate(Doors(app, streams), server)
 
 
-def routes_of(server: Server) -> FastAPI:
-    """Every route of *server*, and their description."""
+def routes_of(
+    server: Server, running: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+) -> FastAPI:
+    """Every route of *server*, and their description; *running* is entered while they are
+    served."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
-            async with server.audit.running():
+            async with server.audit.running(), running():
                 yield
         finally:
             await server.close()

@@ -14,7 +14,7 @@ from data_fetch.serving.admission import Admission
 from data_fetch.serving.compression import Compressed
 from data_fetch.serving.server import Server
 from data_fetch.serving.traffic import Exchange
-from data_fetch.serving.viewers import LOCAL
+from data_fetch.serving.viewers import NOBODY
 
 REQUEST_ID = b"x-request-id"
 # Of a sender's own: it is in answers and logs.
@@ -38,7 +38,7 @@ class Gate:
         scope["state"] = {
             **scope.get("state", {}),
             "server": self._server,
-            "viewer": LOCAL,
+            "viewer": NOBODY,
             "request_id": _request_id(scope),
         }
         if scope["type"] != "http":
@@ -70,8 +70,13 @@ class Gate:
         with sharing(self._server.kept):
             decision = await self._admission.decide(scope, receive)
             headers += decision.headers
-            to_answer = decision.answer or self._app
-            await to_answer(scope, decision.receive, send_named)
+            if decision.answer is None:
+                await self._app(scope, decision.receive, send_named)
+                return
+            await decision.answer(scope, decision.receive, send_named)
+        if scope["type"] == "websocket":
+            code = scope["state"].get("refusal")
+            self._server.audit.refused(scope, decision.answer.status_code, code)
 
 
 def _request_id(scope: Scope) -> str:

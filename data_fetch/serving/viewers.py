@@ -33,9 +33,8 @@ class Viewer:
 LOCAL = Viewer(role=Role.USER)
 
 
-def nobody(delay: timedelta) -> Viewer:
-    """The viewer where credentials are required and none are given: it may do nothing."""
-    return Viewer(role=Role.PUBLIC, scopes=frozenset(), delay=delay)
+# Where credentials are required and none are given: it may see nothing.
+NOBODY = Viewer(role=Role.PUBLIC, scopes=frozenset())
 
 
 def viewer_of(scope: Mapping[str, Any]) -> Viewer:
