@@ -6,17 +6,15 @@ UTC and with limits of time. They are set in each transaction: behind a pooler t
 another one every time.
 """
 
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import psycopg2
 from psycopg2.extensions import make_dsn
-from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
@@ -96,25 +94,6 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads: on SQLite it sees one state and waits for no writer."""
     with engine.connect() as connection:
         yield connection
-
-
-def raw_portions(
-    connection: Connection, query: Select[Any], given: Mapping[str, Any], size: int
-) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """The rows of *query*, with the parameters *given*, as the driver has them, *size* at a time:
-    nothing is converted, and no row gets names.
-
-    For SQLite, whose rows are read as they are fetched.
-    """
-    cursor = connection.execute(query, given).cursor
-    try:
-        while rows := cursor.fetchmany(size):
-            yield rows
-    except sqlite3.Error as problem:
-        ours = database_error(connection.engine.url, problem, lost=False)
-        if ours is None:
-            raise
-        raise ours from problem
 
 
 def redacted(url: str | URL) -> str:
