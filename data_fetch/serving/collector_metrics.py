@@ -119,7 +119,8 @@ def _of_provider(figures: ProviderFigures, at: datetime | None) -> Iterator[Gaug
 
 def _of_runs(runs: Sequence[RunFigures]) -> Iterator[GaugeMetricFamily]:
     of_today = [run for run in runs if run.today]
-    by = ["job", "outcome"]
+    # Prometheus has a label `job` of its own.
+    by = ["job_name", "outcome"]
     yield _labelled(
         "data_fetch_runs_today",
         "Runs that began today, by job and outcome.",
