@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from data_fetch.core.settings import Settings
 from data_fetch.serving.app import application
+from data_fetch.serving.listening import listening
 
 
 @dataclass
@@ -42,8 +43,7 @@ def served(settings: Settings) -> AbstractContextManager[Served]:
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_level="warning", access_log=False)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(listening(app))
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
