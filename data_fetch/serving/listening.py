@@ -7,7 +7,12 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from data_fetch.serving.streams.frames import FramedWebSockets
+
 MOST_CONNECTIONS = 2_000
+# Clients send short requests; what they receive is not limited by it.
+LARGEST_MESSAGE_BYTES = 64 * 1024
+STOPPED_WITHIN_SECONDS = 3
 # From the first byte of a request, or from the connection on, to the end of its headers.
 HEADER_SECONDS = 10.0
 
@@ -53,6 +58,13 @@ def listening(app: ASGIApp) -> uvicorn.Config:
         http=PunctualHttp,
         limit_concurrency=MOST_CONNECTIONS,
         server_header=False,
+        # Clients that wait for updates would keep a server that is stopped.
+        timeout_graceful_shutdown=STOPPED_WITHIN_SECONDS,
+        # The program that serves has its own logs.
         log_config=None,
         access_log=False,
+        ws=FramedWebSockets,
+        ws_max_size=LARGEST_MESSAGE_BYTES,
+        # It would compress each message for each client anew.
+        ws_per_message_deflate=False,
     )

@@ -91,7 +91,7 @@ def newest_quotes(
         named, and_(ltp_data.c.symbol == named.c.symbol, ltp_data.c.timestamp == newest)
     )
     rows = document_of(dialect, {"symbol": Text()}, ((one,) for one in symbols))
-    return [_quote(row) for row in connection.execute(query, {"document": rows})]
+    return [stored_quote(row) for row in connection.execute(query, {"document": rows})]
 
 
 # A quote over time, as `quotes` returns it.
@@ -253,7 +253,7 @@ class QuoteStore:
     def latest(self) -> Mapping[str, StoredQuote]:
         """The newest in-session quote of each instrument, by its present symbol."""
         with self._store.reading() as connection:
-            rows = [_quote(row) for row in connection.execute(LATEST)]
+            rows = [stored_quote(row) for row in connection.execute(LATEST)]
             names = present_symbols(connection, {row.quote.instrument_key for row in rows})
         rows.sort(key=attrgetter("slot"))
         return {names.get(row.quote.instrument_key, row.symbol): row for row in rows}
@@ -351,7 +351,7 @@ def _row(stored: StoredQuote) -> tuple[Any, ...]:
     )
 
 
-def _quote(row: Row[Any]) -> StoredQuote:
+def stored_quote(row: Row[Any]) -> StoredQuote:
     return StoredQuote(
         symbol=row.symbol,
         slot=row.timestamp,
