@@ -27,7 +27,7 @@ from data_fetch.services.passwords import Passwords
 from data_fetch.services.sign_in import SignIn
 from data_fetch.serving.hashing import Hashing
 from data_fetch.serving.problems import Refusal
-from data_fetch.serving.viewers import LOCAL, NOBODY, Scope, Viewer
+from data_fetch.serving.viewers import LOCAL, UNKNOWN, Scope, Viewer
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -55,7 +55,7 @@ class Authentication:
         self._settings = settings
         self._opened = lambda: kept.store(settings, store_for)
         self._delay = timedelta(minutes=settings.public_delay_minutes)
-        self._without = NOBODY if settings.needs_authentication else LOCAL
+        self._without = UNKNOWN if settings.needs_authentication else LOCAL
         self._found: dict[str, _Found] = {}
         self._passwords = Passwords()
         self.rules = rules_of(settings)

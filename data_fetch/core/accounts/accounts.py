@@ -94,7 +94,7 @@ def account_rules(*, on_loopback: bool, password_min_length: int | None) -> Acco
 def email_form(text: str) -> str:
     """*text* as an e-mail address, in lower case. Raises AccountInvalid.
 
-    Only ASCII: the lower case of other letters can be that of somebody else's address.
+    Only ASCII: the lower case of other letters can be that of another person's address.
     """
     email = text.strip()
     lowered = email.lower()
