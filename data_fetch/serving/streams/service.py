@@ -13,6 +13,7 @@ from data_fetch.publishing.stream_messages import GENERAL, Update, is_chain_room
 from data_fetch.reading.instants import utc_text
 from data_fetch.reading.stream_products import product_named
 from data_fetch.reading.underlyings import products
+from data_fetch.serving.metrics import StreamFigures
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.requests import Rejected, room_request
 from data_fetch.serving.streams.store_feed import StoreFeed
@@ -35,6 +36,7 @@ class Streams:
         self.server = server
         self.hub = StreamHub(self._present)
         self._store = StoreFeed(server)
+        server.metrics.watch_streams(self.figures)
         # What the symbols that clients have named stand for.
         self._named: dict[str, str | Rejected] = {}
 
@@ -49,6 +51,19 @@ class Streams:
             for each in loops:
                 each.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
+
+    def figures(self) -> StreamFigures:
+        """The clients and queues at present, for the server's metrics."""
+        return StreamFigures(
+            clients=self.hub.doors(),
+            rooms=self.hub.rooms(),
+            queued=self.hub.waiting,
+            queued_bytes=sum(client.outbox.bytes for client in self.hub.clients),
+            longest_queue=self.hub.most_waiting,
+            sent=self.hub.delivered,
+            replaced=self.hub.conflated,
+            closed=self.hub.closed,
+        )
 
     async def connected(self, client: Client) -> None:
         """A door brings *client*."""
