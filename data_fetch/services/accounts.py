@@ -112,7 +112,7 @@ class Accounts:
         return self._changed(email, EventKind.ROLE_CHANGED, role, {"role": role.value})
 
     def disable(self, email: str) -> Account:
-        """Let nobody in by this account, its tokens and its keys."""
+        """Refuse the account, its tokens and its keys."""
         return self._changed(
             email, EventKind.DISABLED, None, {"disabled_at": self._clock.now()}, ends_tokens=True
         )

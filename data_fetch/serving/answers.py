@@ -39,10 +39,10 @@ class Counted:
     @property
     def state(self) -> str:
         """complete, pending, degraded, missing or unknown."""
-        if self.expected is None:
+        if self.expected is None and self.missing is None:
             return "unknown"
         if self.missing:
-            return "degraded" if self.present else "missing"
+            return "missing" if self.present == 0 else "degraded"
         return "pending" if self.pending else "complete"
 
     def document(self) -> dict[str, Any]:

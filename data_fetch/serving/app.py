@@ -13,7 +13,19 @@ from data_fetch.serving import problems
 from data_fetch.serving.description import described
 from data_fetch.serving.gate import Gate
 from data_fetch.serving.known_calls import Shortcut
-from data_fetch.serving.routes import auth, candles, health, metrics, option_chains, quotes
+from data_fetch.serving.routes import (
+    auth,
+    calendar,
+    candles,
+    chain_history,
+    coverage,
+    health,
+    instruments,
+    metrics,
+    option_chains,
+    quotes,
+    runs,
+)
 from data_fetch.serving.routes.option_chains import enveloped
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.doors import Doors
@@ -57,6 +69,11 @@ def routes_of(
     app.include_router(metrics.router(server))
     app.include_router(option_chains.router(server))
     app.include_router(candles.router(server))
+    app.include_router(chain_history.router(server))
+    app.include_router(coverage.router(server))
+    app.include_router(runs.router(server))
+    app.include_router(instruments.router(server))
+    app.include_router(calendar.router(server))
     app.include_router(quotes.router(server))
 
     @app.get("/", tags=["health"])

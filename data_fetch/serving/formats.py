@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import Request
 
@@ -23,6 +24,15 @@ MEDIA_TYPES = {
     Format.ARROW: "application/vnd.apache.arrow.stream",
 }
 FORMATS = {media_type: form for form, media_type in MEDIA_TYPES.items()}
+# The answer of a range for OpenAPI, besides its JSON.
+RANGE_FORMS: dict[int | str, dict[str, Any]] = {
+    HTTPStatus.OK.value: {
+        "content": {
+            MEDIA_TYPES[Format.CSV]: {"schema": {"type": "string"}},
+            MEDIA_TYPES[Format.ARROW]: {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
 
 
 def format_of(request: Request, named: Format | None) -> Format:

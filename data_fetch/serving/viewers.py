@@ -34,7 +34,7 @@ LOCAL = Viewer(role=Role.USER)
 
 
 # Where credentials are required and none are given: it may see nothing.
-NOBODY = Viewer(role=Role.PUBLIC, scopes=frozenset())
+UNKNOWN = Viewer(role=Role.PUBLIC, scopes=frozenset())
 
 
 def viewer_of(scope: Mapping[str, Any]) -> Viewer:

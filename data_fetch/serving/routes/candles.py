@@ -13,10 +13,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from data_fetch.core.candles.candles import Kind
-from data_fetch.core.candles.coverage import GAPS, State
 from data_fetch.core.candles.day_counts import DayCounts, summed
 from data_fetch.core.candles.intervals import Interval
-from data_fetch.core.clock import IST
 from data_fetch.core.errors import StillToCome
 from data_fetch.reading.candle_days import CandleDay
 from data_fetch.reading.candle_ranges import (
@@ -28,9 +26,11 @@ from data_fetch.reading.candle_ranges import (
 )
 from data_fetch.reading.instants import date_of, instant, utc_text
 from data_fetch.serving.answers import Cause, Counted, Frame
+from data_fetch.serving.causes import causes_of
 from data_fetch.serving.cursors import PagedQuery
-from data_fetch.serving.formats import Format, format_of
+from data_fetch.serving.formats import RANGE_FORMS
 from data_fetch.serving.models.ranges import CandlesAnswer
+from data_fetch.serving.pages import Page, page_wanted
 from data_fetch.serving.problems import documented
 from data_fetch.serving.range_bounds import (
     MINUTES_A_DAY,
@@ -38,7 +38,6 @@ from data_fetch.serving.range_bounds import (
     trading_days_at_most,
 )
 from data_fetch.serving.range_parameters import (
-    DEFAULT_LIMIT,
     AsOf,
     Cursor,
     First,
@@ -47,19 +46,12 @@ from data_fetch.serving.range_parameters import (
     Limit,
     Require,
     Symbol,
+    moment,
+    present_day,
 )
-from data_fetch.serving.server import Server
+from data_fetch.serving.server import Server, newest_visible
 from data_fetch.serving.tables import streamed_answer, table_answer
-from data_fetch.serving.viewers import viewer_of
 
-DETAILS = {
-    State.NO_TRADE: "nothing was traded",
-    State.SOURCE_EMPTY: "the provider has no candle",
-    State.UNKNOWN_INSTRUMENT: "the provider no longer knows the instrument",
-    State.MISSED: "not collected",
-    State.PENDING: "not yet due",
-    State.NOT_EXPECTED: "before the first candle of the instrument",
-}
 CandlesOf = Annotated[
     Interval,
     Query(
@@ -81,7 +73,10 @@ def router(server: Server) -> APIRouter:
     routes = APIRouter(
         prefix="/api/data",
         tags=["ranges"],
-        responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.CONFLICT),
+        responses={
+            **RANGE_FORMS,
+            **documented(HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.CONFLICT),
+        },
     )
 
     @routes.get("/candles/{symbol}", response_model=CandlesAnswer)
@@ -102,22 +97,21 @@ def router(server: Server) -> APIRouter:
 
         A former symbol is followed to the present one. `timestamp` is the start of a candle.
         """
-        now = server.now()
-        today = now.astimezone(IST).date()
+        today = present_day(server)
         asked = CandleQuery(
             symbol=symbol.upper(),
             interval=interval,
             first=date_of(first or today),
             last=date_of(last or today),
-            as_of=instant(as_of),
+            as_of=instant(moment(as_of)),
             kinds=tuple(kinds or (Kind.TRADED,)),
         )
         refuse_kinds(interval, asked.kinds)
         asked.refuse_too_large()
-        page = Page(format_of(request, form), form, asked.paged.position(cursor), limit)
+        page = page_wanted(request, asked.paged, form, cursor, limit)
 
         def answered() -> Response:
-            return _answered(server, request, asked, page, now)
+            return _answered(server, request, asked, page)
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
 
@@ -155,29 +149,13 @@ class CandleQuery:
         refuse_too_large(days * each, "stored candles", "Ask for fewer days, or for day candles.")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The part of a range that a request is about, and its form (*named* in the query or not)."""
-
-    form: Format
-    named: Format | None
-    after: Any
-    limit: int | None
-
-    @property
-    def rows(self) -> int | None:
-        """How many rows it has at most; None for all."""
-        return self.limit or (DEFAULT_LIMIT if self.form is Format.JSON else None)
-
-
 def _answered(
     server: Server,
     request: Request,
     asked: CandleQuery,
     page: Page,
-    now: datetime,
 ) -> Response:
-    seen = [each for each in (asked.as_of, viewer_of(request.scope).newest(now)) if each]
+    seen = [each for each in (asked.as_of, newest_visible(request)) if each]
     document: dict[str, Any] = {
         "symbol": asked.symbol,
         "instrument_keys": [],
@@ -200,7 +178,7 @@ def _answered(
             )
         except StillToCome as problem:
             frame = Frame(
-                as_of=min(seen, default=now),
+                as_of=min(seen, default=server.now()),
                 newest=None,
                 completeness=Counted(of=unit_of(asked.interval)),
                 reasons=[Cause("still_to_come", 0, problem.message)],
@@ -224,7 +202,7 @@ def _answered(
         following = None
         if more:
             position = utc_text(table["timestamp"][-1].as_py())
-            following = asked.paged.next(position, limit=page.limit, format=page.named)
+            following = page.next(position)
         return table_answer(request, page.form, document, _frame(found, table, following), table)
 
 
@@ -261,16 +239,7 @@ def _counted(counts: DayCounts, of: str) -> Counted:
 def _reasons(counts: DayCounts, found: CandleRange) -> Sequence[Cause]:
     if not found.days:
         return [Cause("closed", 0, "no day of the range is a trading day of this instrument")]
-    lacking = counts._asdict()
-    return [
-        Cause(
-            state.value,
-            lacking[state.value],
-            f"{DETAILS[state]}. {found.hint}" if state is State.MISSED else DETAILS[state],
-        )
-        for state in (*GAPS, State.NOT_EXPECTED)
-        if lacking[state.value]
-    ]
+    return causes_of(counts._asdict(), found.hint)
 
 
 def _day_document(day: CandleDay, unit: str) -> dict[str, Any]:

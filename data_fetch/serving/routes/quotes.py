@@ -2,33 +2,48 @@
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
+from urllib.parse import quote
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from data_fetch.reading.instants import utc_text
+from data_fetch.reading.instants import instant, period, utc_text
 from data_fetch.reading.latest_quotes import LatestQuote, latest_quotes
+from data_fetch.reading.quote_ranges import Quotes, quotes
 from data_fetch.serving.answers import Cause, Counted, Frame, data_answer
-from data_fetch.serving.models.ranges import LatestQuotesAnswer
+from data_fetch.serving.cursors import PagedQuery
+from data_fetch.serving.formats import RANGE_FORMS
+from data_fetch.serving.models.ranges import LatestQuotesAnswer, QuotesAnswer
+from data_fetch.serving.pages import page_wanted, paged_answer
 from data_fetch.serving.problems import Refusal, documented
-from data_fetch.serving.range_parameters import Require
-from data_fetch.serving.server import Server
-from data_fetch.serving.viewers import viewer_of
+from data_fetch.serving.range_bounds import (
+    MINUTES_A_DAY,
+    refuse_too_large,
+    trading_days_at_most,
+)
+from data_fetch.serving.range_parameters import (
+    AsOf,
+    Begin,
+    Cursor,
+    End,
+    Form,
+    Limit,
+    Require,
+    Symbol,
+    Symbols,
+    moment,
+    present_day,
+    symbols_named,
+)
+from data_fetch.serving.server import Server, newest_visible
 
-MOST_SYMBOLS = 500
+# A year of one symbol.
+MOST_QUOTES = 100_000
+LATER = "the whole range is later than the present instant"
 OK, UNKNOWN, NO_QUOTE = "ok", "unknown_symbol", "never_collected"
 DETAILS = {UNKNOWN: "the store knows no such instrument", NO_QUOTE: "no quote is stored"}
-Symbols = Annotated[
-    str | None,
-    Query(
-        max_length=20_000,
-        pattern=r"^[^\x00-\x1f\x7f]+$",
-        description=f"At most {MOST_SYMBOLS}, separated by commas; every listed one by default.",
-        examples=["RELIANCE,TCS"],
-    ),
-]
 
 
 def router(server: Server) -> APIRouter:
@@ -45,8 +60,8 @@ def router(server: Server) -> APIRouter:
         404 only when none of the symbols is known.
         """
         now = server.now()
-        at = viewer_of(request.scope).newest(now) or now
-        named = _named(symbols)
+        at = newest_visible(request) or now
+        named = symbols_named(symbols)
         found = await to_thread.run_sync(
             latest_quotes, server.settings, named, at, limiter=server.ranges
         )
@@ -59,33 +74,95 @@ def router(server: Server) -> APIRouter:
                 then="Correct the symbol; data-fetch universe lists the known ones.",
                 near=list(found[0].near),
             )
-        quotes = [_document(*each) for each in zip(found, fates, strict=True)]
+        newest = [_document(*each) for each in zip(found, fates, strict=True)]
         aged = [
-            {**quote, "staleness_seconds": _age(each, at)}
-            for quote, each in zip(quotes, found, strict=True)
+            {**one, "staleness_seconds": _age(each, at)}
+            for one, each in zip(newest, found, strict=True)
         ]
         count = fates.count(OK)
         return data_answer(
             request,
             {"count": count, "quotes": aged},
             _frame(found, fates, at),
-            content={"count": count, "quotes": quotes},
+            content={"count": count, "quotes": newest},
         )
+
+    @routes.get(
+        "/quotes/{symbol}",
+        response_model=QuotesAnswer,
+        responses={**RANGE_FORMS, **documented(HTTPStatus.NOT_ACCEPTABLE)},
+    )
+    async def quotes_of_range(
+        request: Request,
+        symbol: Symbol,
+        begin: Begin = None,
+        end: End = None,
+        as_of: AsOf = None,
+        limit: Limit = None,
+        cursor: Cursor = None,
+        _: Require = None,
+        form: Form = None,
+    ) -> Response:
+        """The stored quotes of a range, oldest first: one for each minute of trading.
+
+        `timestamp` is the minute, `volume` cumulative for the day.
+        """
+        today = present_day(server)
+        wanted = period(moment(begin) or today, moment(end) or today)
+        cost = trading_days_at_most(wanted.first, wanted.last) * (MINUTES_A_DAY + 1)
+        refuse_too_large(cost, "quotes", "Ask for fewer days.", MOST_QUOTES)
+        seen = [each for each in (instant(moment(as_of)), newest_visible(request)) if each]
+        parameters = [("from", wanted.begin.isoformat()), ("to", wanted.end.isoformat())]
+        if as_of is not None:
+            parameters.append(("as_of", as_of))
+        path = f"/api/data/quotes/{quote(symbol.upper(), safe='')}"
+        page = page_wanted(request, PagedQuery(path, parameters), form, cursor, limit)
+
+        def answered() -> Response:
+            found = quotes(
+                symbol,
+                wanted.begin,
+                wanted.end,
+                as_of=min(seen, default=None),
+                settings=server.settings,
+            )
+            document = {
+                "symbol": found.symbols[0],
+                "from": utc_text(wanted.begin),
+                "to": utc_text(wanted.end),
+            }
+            table = found.table.replace_schema_metadata(None)
+            return paged_answer(request, page, document, _range_frame(found), table, ["timestamp"])
+
+        return await to_thread.run_sync(answered, limiter=server.ranges)
 
     return routes
 
 
-def _named(symbols: str | None) -> list[str]:
-    named = [] if symbols is None else [each.strip() for each in symbols.split(",")]
-    named = [each.upper() for each in named if each]
-    if (symbols is not None and not named) or len(named) > MOST_SYMBOLS:
-        raise Refusal(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "invalid",
-            f"{len(named)} symbols are named; between 1 and {MOST_SYMBOLS} are answered at once",
-            then="Separate them by commas: ?symbols=RELIANCE,TCS",
-        )
-    return named
+def _range_frame(found: Quotes) -> Frame:
+    [slots] = found.completeness.symbols
+    sources = found.table["source"].unique().to_pylist()
+    missing = slots.slots_missing
+    if found.first > found.freshness.as_of:
+        reasons = [Cause("still_to_come", 0, LATER)]
+    elif not slots.slots_due:
+        reasons = [Cause("closed", 0, "no slot of the range is over")]
+    else:
+        reasons = [Cause("missed", missing, "not collected")] if missing else []
+    return Frame(
+        as_of=found.freshness.as_of,
+        newest=found.freshness.newest,
+        completeness=Counted(
+            of="slots",
+            expected=slots.slots_due,
+            present=slots.slots_present,
+            missing=missing,
+            pending=None,
+        ),
+        source=sources[0] if len(sources) == 1 else None,
+        unit="shares",
+        reasons=reasons,
+    )
 
 
 def _fate(found: LatestQuote) -> str:
