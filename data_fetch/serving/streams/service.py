@@ -19,6 +19,7 @@ from data_fetch.publishing.stream_updates import price_update
 from data_fetch.reading.instants import utc_text
 from data_fetch.reading.stream_products import product_named
 from data_fetch.reading.underlyings import products
+from data_fetch.serving.metrics import StreamFigures
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.requests import Rejected, room_request
 from data_fetch.serving.streams.store_feed import StoreFeed
@@ -47,6 +48,7 @@ class Streams:
         self.hub = StreamHub(self._present)
         self._store = StoreFeed(server)
         self._redis = self._updates_from_redis(server.settings)
+        server.metrics.watch_streams(self._figures)
         # What the symbols that clients have named stand for.
         self._named: dict[str, str | Rejected] = {}
 
@@ -215,6 +217,18 @@ class Streams:
 
     def _answer(self, client: Client, event: str, document: dict[str, Any]) -> None:
         self.hub.send(client, message(event, document), stopwatch())
+
+    def _figures(self) -> StreamFigures:
+        queued, queued_bytes = self.hub.waiting
+        return StreamFigures(
+            clients=self.hub.doors(),
+            rooms=self.hub.rooms(),
+            queued=queued,
+            queued_bytes=queued_bytes,
+            sent=self.hub.delivered,
+            replaced=self.hub.conflated,
+            closed=dict(self.hub.closed),
+        )
 
     def _present(self) -> str | None:
         now = self._store.now()
