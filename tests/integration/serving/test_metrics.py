@@ -162,6 +162,7 @@ def test_streams_that_are_watched_are_in_both_forms(settings: Settings) -> None:
         rooms={"general": 3, "product:RELIANCE": 1},
         queued=4,
         queued_bytes=400,
+        longest_queue=3,
         sent=50,
         replaced=6,
         closed={"slow": 1},
@@ -169,7 +170,7 @@ def test_streams_that_are_watched_are_in_both_forms(settings: Settings) -> None:
     server = Server(settings)
     server.metrics.watch_streams(lambda: figures)
 
-    found = server.metrics.text().decode()
+    found = server.metrics.text(server.metrics.streams()).decode()
 
     for line in (
         'data_fetch_stream_clients{door="socketio"} 2.0',
