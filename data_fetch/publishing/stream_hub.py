@@ -274,16 +274,15 @@ class StreamHub:
         self._woken.clear()
         return woken
 
-    # Numbers for operators. Other threads may read them.
+    # Numbers for operators
 
     def rooms(self) -> dict[str, int]:
         """The rooms with members, and how many."""
-        found = {name: len(room.members) for name, room in list(self._rooms.items())}
-        return {name: members for name, members in found.items() if members}
+        return {name: len(room.members) for name, room in self._rooms.items() if room.members}
 
     def doors(self) -> Counter[str]:
         """The number of clients by door."""
-        return Counter(client.door for client in list(self.clients))
+        return Counter(client.door for client in self.clients)
 
     def sequences(self) -> dict[str, int]:
         """The last number of each room that has one."""
@@ -292,13 +291,17 @@ class StreamHub:
     @property
     def conflated(self) -> int:
         """How many values were replaced by newer ones before their client got them."""
-        return self._conflated_before + sum(each.outbox.conflated for each in list(self.clients))
+        return self._conflated_before + sum(each.outbox.conflated for each in self.clients)
 
     @property
-    def waiting(self) -> tuple[int, int]:
-        """How many messages wait in all outboxes, and their bytes."""
-        outboxes = [each.outbox for each in list(self.clients)]
-        return sum(map(len, outboxes)), sum(each.bytes for each in outboxes)
+    def waiting(self) -> int:
+        """How many messages wait in all outboxes."""
+        return sum(len(each.outbox) for each in self.clients)
+
+    @property
+    def most_waiting(self) -> int:
+        """How many messages wait in the fullest outbox."""
+        return max((len(each.outbox) for each in self.clients), default=0)
 
     def _room(self, name: str) -> _Room:
         return self._rooms.setdefault(name, _Room(name))

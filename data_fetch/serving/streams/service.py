@@ -48,7 +48,7 @@ class Streams:
         self.hub = StreamHub(self._present)
         self._store = StoreFeed(server)
         self._redis = self._updates_from_redis(server.settings)
-        server.metrics.watch_streams(self._figures)
+        server.metrics.watch_streams(self.figures)
         # What the symbols that clients have named stand for.
         self._named: dict[str, str | Rejected] = {}
 
@@ -71,6 +71,19 @@ class Streams:
             for each in loops:
                 each.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
+
+    def figures(self) -> StreamFigures:
+        """The clients and queues at present, for the server's metrics."""
+        return StreamFigures(
+            clients=self.hub.doors(),
+            rooms=self.hub.rooms(),
+            queued=self.hub.waiting,
+            queued_bytes=sum(client.outbox.bytes for client in self.hub.clients),
+            longest_queue=self.hub.most_waiting,
+            sent=self.hub.delivered,
+            replaced=self.hub.conflated,
+            closed=self.hub.closed,
+        )
 
     async def connected(self, client: Client) -> None:
         """A door brings *client*."""
@@ -217,18 +230,6 @@ class Streams:
 
     def _answer(self, client: Client, event: str, document: dict[str, Any]) -> None:
         self.hub.send(client, message(event, document), stopwatch())
-
-    def _figures(self) -> StreamFigures:
-        queued, queued_bytes = self.hub.waiting
-        return StreamFigures(
-            clients=self.hub.doors(),
-            rooms=self.hub.rooms(),
-            queued=queued,
-            queued_bytes=queued_bytes,
-            sent=self.hub.delivered,
-            replaced=self.hub.conflated,
-            closed=dict(self.hub.closed),
-        )
 
     def _present(self) -> str | None:
         now = self._store.now()
