@@ -7,12 +7,13 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
+from data_fetch.core.accounts.accounts import Role
 from data_fetch.serving.answers import JSON
 from data_fetch.serving.media_types import preferred
 from data_fetch.serving.models.metrics import StreamClients
 from data_fetch.serving.problems import Refusal, documented
 from data_fetch.serving.server import Server
-from data_fetch.serving.viewers import Role, viewer_of
+from data_fetch.serving.viewers import viewer_of
 
 TEXT = "text/plain"
 PROMETHEUS = f"{TEXT}; version=0.0.4; charset=utf-8"

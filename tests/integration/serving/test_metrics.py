@@ -11,11 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from served import Served, served, serving
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from data_fetch.core.accounts.accounts import Role
 from data_fetch.core.settings import Settings
 from data_fetch.serving.app import routes_of
 from data_fetch.serving.metrics import StreamFigures
 from data_fetch.serving.server import Server
-from data_fetch.serving.viewers import Role, Viewer
+from data_fetch.serving.viewers import Viewer
 
 Labels = frozenset[tuple[str, str]]
 
