@@ -1,30 +1,34 @@
-"""`data-fetch serve`: the store over HTTP, on this machine."""
+"""`data-fetch serve`: the store over HTTP."""
 
 import sys
 
 import click
 
 from data_fetch.cli.shared.output import emit, json_option, print_out, remark
-from data_fetch.cli.shared.server_process import listener_on, run_until_stopped, url_of
+from data_fetch.cli.shared.server_process import (
+    host_option,
+    listener_on,
+    openness,
+    run_until_stopped,
+    server_settings,
+    url_of,
+)
 from data_fetch.runtime.logs import API, logs_for
-from data_fetch.runtime.settings import process_settings
-
-PORT = 8000
 
 
 @click.command()
+@host_option
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
-    default=PORT,
-    show_default=True,
-    help="Port to listen on; 0 for a free one.",
+    help="Port to listen on; 0 for a free one.  [default: API_PORT, else 8000]",
 )
 @json_option
-def command(port: int, as_json: bool) -> None:
-    """Serve what is stored over HTTP until stopped: option chains and health so far.
+def command(host: str | None, port: int | None, as_json: bool) -> None:
+    """Serve what is stored over HTTP until stopped.
 
-    It listens on this machine only and is open for reading.
+    On this machine it is open for reading. On any other address every call needs an access
+    token or an API key (data-fetch accounts), and JWT_SECRET has to be set.
     """
     # They take longer to load than most commands take to run.
     import uvicorn
@@ -32,14 +36,15 @@ def command(port: int, as_json: bool) -> None:
     from data_fetch.serving.app import application
     from data_fetch.serving.listening import listening
 
-    settings = process_settings()
+    settings = server_settings(host)
     token = settings.access_token.get_secret_value()
-    with listener_on(port) as listener, logs_for(settings, lambda: token, API):
+    listener = listener_on(settings.api_host, settings.api_port if port is None else port)
+    with listener, logs_for(settings, lambda: token, API):
         url = url_of(listener)
         if as_json:
-            emit({"url": url})
+            emit({"url": url, "authentication": settings.needs_authentication})
         else:
-            print_out(f"Serving on {url}, open for reading on this machine. Its pages: {url}/docs")
+            print_out(f"Serving on {url}, {openness(settings)}. Its pages: {url}/docs")
         sys.stdout.flush()
         run_until_stopped(uvicorn.Server(listening(application(settings))), listener)
     remark("The server has stopped.")

@@ -25,7 +25,7 @@ class Passwords:
         whether there is an account.
         """
         try:
-            self._hasher.verify(password_hash or self._of_nobody, _bytes(password))
+            self._hasher.verify(password_hash or self._stand_in, _bytes(password))
         except (VerificationError, InvalidHashError):
             return False
         return password_hash is not None
@@ -36,10 +36,10 @@ class Passwords:
 
     def prepare(self) -> None:
         """Make the hash that stands in for that of an unknown account."""
-        _ = self._of_nobody
+        _ = self._stand_in
 
     @cached_property
-    def _of_nobody(self) -> str:
+    def _stand_in(self) -> str:
         return self._hasher.hash(token_urlsafe(32))
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from starlette.concurrency import run_in_threadpool
 
-from data_fetch.core.accounts.accounts import Account, Role
+from data_fetch.core.accounts.accounts import Account, Role, Scope
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import TokenInvalid
 from data_fetch.core.settings import Settings
@@ -27,7 +27,7 @@ from data_fetch.services.passwords import Passwords
 from data_fetch.services.sign_in import SignIn
 from data_fetch.serving.hashing import Hashing
 from data_fetch.serving.problems import Refusal
-from data_fetch.serving.viewers import LOCAL, NOBODY, Scope, Viewer
+from data_fetch.serving.viewers import LOCAL, UNKNOWN, Viewer
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -37,7 +37,7 @@ MOST_KEPT = 2_000
 OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/docs", "/api/docs", "/openapi.json"})
 OPEN_PREFIXES = ("/api/auth/", "/docs/")
 # Their clients may send the credential in their first message instead.
-STREAM_PATHS = ("/socket.io", "/ws")
+STREAM_PATHS = frozenset({"/ws", "/socket.io", "/socket.io/"})
 # Members of a query that would put a secret into logs and histories.
 SECRET_NAMES = frozenset(
     {
@@ -55,7 +55,7 @@ class Authentication:
         self._settings = settings
         self._opened = lambda: kept.store(settings, store_for)
         self._delay = timedelta(minutes=settings.public_delay_minutes)
-        self._without = NOBODY if settings.needs_authentication else LOCAL
+        self._without = UNKNOWN if settings.needs_authentication else LOCAL
         self._found: dict[str, _Found] = {}
         self._passwords = Passwords()
         self.rules = rules_of(settings)
@@ -78,10 +78,10 @@ class Authentication:
         Raises Refusal or TokenInvalid: no credentials where they are required, wrong ones
         anywhere, or an API key without the scope.
         """
-        if path in OPEN_PATHS or path.startswith(OPEN_PREFIXES):
+        if is_open(path):
             return self._without
         viewer = await self.authenticate(headers)
-        if path.startswith(STREAM_PATHS):
+        if path in STREAM_PATHS:
             if viewer.scopes and Scope.STREAM not in viewer.scopes:
                 raise _lacking(Scope.STREAM)
             return viewer
@@ -134,6 +134,11 @@ class _Found:
 
     at: datetime
     viewer: Viewer
+
+
+def is_open(path: str) -> bool:
+    """Whether *path* is answered without credentials everywhere."""
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)
 
 
 def credential_in(headers: Headers) -> str | None:

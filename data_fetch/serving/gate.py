@@ -14,7 +14,7 @@ from data_fetch.serving.admission import Admission
 from data_fetch.serving.compression import Compressed
 from data_fetch.serving.server import Server
 from data_fetch.serving.traffic import Exchange
-from data_fetch.serving.viewers import NOBODY
+from data_fetch.serving.viewers import UNKNOWN
 
 REQUEST_ID = b"x-request-id"
 # Of a sender's own: it is in answers and logs.
@@ -38,7 +38,7 @@ class Gate:
         scope["state"] = {
             **scope.get("state", {}),
             "server": self._server,
-            "viewer": NOBODY,
+            "viewer": UNKNOWN,
             "request_id": _request_id(scope),
         }
         if scope["type"] != "http":

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from data_fetch.core.accounts.accounts import Role as Role
-from data_fetch.core.accounts.accounts import Scope as Scope
+from data_fetch.core.accounts.accounts import Role, Scope
 
 NOTHING = timedelta(0)
 
@@ -34,7 +33,7 @@ LOCAL = Viewer(role=Role.USER)
 
 
 # Where credentials are required and none are given: it may see nothing.
-NOBODY = Viewer(role=Role.PUBLIC, scopes=frozenset())
+UNKNOWN = Viewer(role=Role.PUBLIC, scopes=frozenset())
 
 
 def viewer_of(scope: Mapping[str, Any]) -> Viewer:
