@@ -42,6 +42,11 @@ def application(settings: Settings) -> Gate:
     return Gate(Doors(app, streams), server)
 
 
+def description(settings: Settings) -> dict[str, Any]:
+    """The OpenAPI description of every server, whatever its settings are."""
+    return described(routes_of(Server(settings)))
+
+
 def routes_of(
     server: Server, running: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 ) -> FastAPI:
