@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -107,11 +108,16 @@ class Frame:
         }
 
 
-def data_answer(request: Request, document: Mapping[str, Any], frame: Frame) -> Response:
+def data_answer(
+    request: Request,
+    document: Mapping[str, Any],
+    frame: Frame,
+    passing: Mapping[str, Any] = MappingProxyType({}),
+) -> Response:
     """*document* as JSON with its frame; 304 without a body when the sender has this content.
 
     A member of *document* replaces that of the frame: `truncated` of a chain that `limit` cut.
-    Raises as `refuse_incomplete` does.
+    *passing* are members that change with time alone. Raises as `refuse_incomplete` does.
     """
     refuse_incomplete(request, frame)
     lasting = orjson.dumps({**frame.lasting(), **document})
@@ -119,7 +125,7 @@ def data_answer(request: Request, document: Mapping[str, Any], frame: Frame) -> 
     tag = entity_tag(lasting)
     if has_it(request, tag):
         return not_modified(tag)
-    body = b"%b,%b" % (orjson.dumps(frame.passing())[:-1], lasting[1:])
+    body = b"%b,%b" % (orjson.dumps({**frame.passing(), **passing})[:-1], lasting[1:])
     return Response(body, media_type=JSON, headers={**CACHING, "ETag": tag})
 
 

@@ -1,0 +1,51 @@
+"""What several routes take: parameters of requests, described once, and what they mean."""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from fastapi import Path, Query
+
+from data_fetch.reading.instants import EXAMPLE, date_of, instant
+
+Symbol = Annotated[
+    str,
+    Path(
+        description="A symbol of the NSE in any case, a former one too; `M&M` or `M%26M`.",
+        examples=["NIFTY"],
+    ),
+]
+Expiry = Annotated[
+    str | None,
+    Query(description="An expiry: 2026-09-29 or 29-Sep-2026.", examples=["2026-09-29"]),
+]
+At = Annotated[
+    str | None,
+    Query(description="As of an instant with its offset.", examples=[EXAMPLE]),
+]
+Cursor = Annotated[
+    str | None, Query(description="Where a page begins: part of `next`, not to be made by hand.")
+]
+Require = Annotated[
+    Literal["complete"] | None,
+    Query(description="`complete`: refuse (409) when something is missing."),
+]
+# A plus sign that was not encoded arrives as a blank.
+LOST_PLUS = re.compile(r"(T[0-9:.]+) (?=[0-9:]+$)")
+
+
+def day_named(text: str | None) -> date | None:
+    """The date that a parameter names. Raises SetupError for text that is none."""
+    return None if text is None else date_of(text)
+
+
+def instant_named(text: str | None) -> datetime | None:
+    """The instant that a parameter names, UTC. Raises SetupError for text that is none, and
+    without an offset."""
+    return None if text is None else instant(LOST_PLUS.sub(r"\1+", text))
+
+
+def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    """The earlier of two instants; None stands for no limit."""
+    given = [each for each in (one, other) if each is not None]
+    return min(given, default=None)
