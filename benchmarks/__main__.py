@@ -19,6 +19,7 @@ from benchmarks import (
     bench_ingest,
     bench_options,
     bench_questions,
+    bench_serving,
     bench_slot,
 )
 from benchmarks.figure import Figure
@@ -31,6 +32,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "day-candles": bench_day_candles.measure,
     "questions": bench_questions.measure,
     "commands": bench_commands.measure,
+    "serving": bench_serving.measure,
     "options": bench_options.measure,
     "chains": bench_chains.measure,
 }

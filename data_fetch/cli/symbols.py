@@ -7,13 +7,13 @@ import click
 
 from data_fetch.cli.shared.output import RemarksOnly, emit, json_option, print_out
 from data_fetch.cli.shared.world_line import settings_to_store
+from data_fetch.core.chains.symbol_config import LATEST_SECONDS, SOONEST_SECONDS
 from data_fetch.reading.polling_plan import PolledChains, polled_chains, polling_plan
 from data_fetch.runtime.chains import polling_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.services.chain_jobs import plan_line
 from data_fetch.services.polling import ConfigChanges
 
-SOONEST_SECONDS, LATEST_SECONDS = 5, 3600
 MOST_EXPIRIES, MOST_STRIKES = 40, 500
 
 

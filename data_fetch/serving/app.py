@@ -12,6 +12,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.serving import problems
 from data_fetch.serving.description import described
 from data_fetch.serving.gate import Gate
+from data_fetch.serving.known_calls import Shortcut
 from data_fetch.serving.routes import health, option_chains
 from data_fetch.serving.routes.option_chains import enveloped
 from data_fetch.serving.server import Server
@@ -22,7 +23,7 @@ TITLE = "NSE F&O market data"
 def application(settings: Settings) -> Gate:
     """Serves the store of *settings*, reading only, as an ASGI application."""
     server = Server(settings)
-    return Gate(routes_of(server), server)
+    return Gate(Shortcut(routes_of(server), server.calls), server)
 
 
 def routes_of(server: Server) -> FastAPI:

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from data_fetch.core.settings import Settings
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.records import clock_of
+from data_fetch.serving.known_calls import KnownCalls
 from data_fetch.serving.troubles import Troubles
 from data_fetch.serving.viewers import viewer_of
 
@@ -20,6 +21,7 @@ class Server:
     settings: Settings
     kept: KeptOpen = field(default_factory=KeptOpen)
     troubles: Troubles = field(default_factory=Troubles)
+    calls: KnownCalls = field(default_factory=KnownCalls)
 
     def now(self) -> datetime:
         """The present instant, UTC; in the paper world the paper market's.

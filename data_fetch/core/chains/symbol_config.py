@@ -7,6 +7,8 @@ from data_fetch.core.instruments.instrument import Instrument
 
 INDEX_REFRESH_SECONDS = 30
 STOCK_REFRESH_SECONDS = 180
+# The shortest and the longest interval that a user may set.
+SOONEST_SECONDS, LATEST_SECONDS = 5, 3600
 DEFAULT_EXPIRIES = 1
 # Strikes on each side of the money that are stored; None: all of them.
 DEFAULT_STRIKES: int | None = None
