@@ -66,11 +66,14 @@ def recent_chains(settings: Settings, of: RecentChains) -> tuple[ChainHead, ...]
 def running_chains(settings: Settings, symbol: str, at: datetime | None) -> list[ChainHead]:
     """The head of the newest snapshot of each expiry that was not over at *at*, nearest first.
 
-    Empty when nothing is stored. Raises UnknownSymbol, StoreUnreachable.
+    Raises UnknownSymbol, NothingStored without any, StoreUnreachable.
     """
     with store_of(settings) as store, store.reading() as connection:
         lineage = underlying_named(connection, symbol)
-        return not_over(connection, newest_heads(connection, lineage, at), at)
+        found = not_over(connection, newest_heads(connection, lineage, at), at)
+        if not found:
+            raise nothing_stored(UnderlyingChains(store, lineage), at)
+        return found
 
 
 def record_of(settings: Settings, head: ChainHead) -> ChainRecord:

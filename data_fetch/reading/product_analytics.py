@@ -97,7 +97,7 @@ def product_build_up(found: ChainRecord) -> dict[str, Any]:
 def running_snapshots(settings: Settings, symbol: str, at: datetime | None) -> list[StoredSnapshot]:
     """The newest snapshot of each expiry that was not over at *at*, nearest first.
 
-    Empty when nothing is stored. Raises UnknownSymbol, StoreUnreachable.
+    Raises UnknownSymbol, NothingStored without any, StoreUnreachable.
     """
     heads = running_chains(settings, symbol, at)
     with store_of(settings) as store, store.reading() as connection:

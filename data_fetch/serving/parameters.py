@@ -3,6 +3,7 @@
 import re
 from datetime import date, datetime
 from typing import Annotated, Literal
+from urllib.parse import quote, urlencode
 
 from fastapi import Path, Query
 
@@ -42,10 +43,23 @@ def day_named(text: str | None) -> date | None:
 def instant_named(text: str | None) -> datetime | None:
     """The instant that a parameter names, UTC. Raises SetupError for text that is none, and
     without an offset."""
-    return None if text is None else instant(LOST_PLUS.sub(r"\1+", text))
+    return instant(restored_plus(text))
+
+
+def restored_plus(text: str | None) -> str | None:
+    """An instant with the plus sign of its offset, which the sender did not encode."""
+    return None if text is None else LOST_PLUS.sub(r"\1+", text)
 
 
 def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
     """The earlier of two instants; None stands for no limit."""
     given = [each for each in (one, other) if each is not None]
     return min(given, default=None)
+
+
+def path_to(*parts: str, **query: str | int | None) -> str:
+    """The path of *parts*, each but the first one encoded, with the parameters that are given."""
+    first, *rest = parts
+    path = "/".join([first, *(quote(part, safe="") for part in rest)])
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
