@@ -23,7 +23,8 @@ from data_fetch.reading.product_chains import (
 )
 from data_fetch.reading.records import store_of
 from data_fetch.storage.chains.records import figures_of
-from data_fetch.storage.chains.rows import StoredSnapshot, read_snapshot
+from data_fetch.storage.chains.rows import StoredSnapshot as StoredSnapshot
+from data_fetch.storage.chains.rows import read_snapshot
 
 # Strikes at most this far from the spot are at the money.
 AT_THE_MONEY = 0.01

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from shlex import quote
 from typing import Any
 
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import IST, MINUTE, minute_of
+from data_fetch.core.errors import NothingStored
 from data_fetch.core.settings import Settings
 from data_fetch.reading.candle_ranges import Candles, candles
 from data_fetch.reading.instants import DAY, utc_text
@@ -94,24 +96,36 @@ def ticks(settings: Settings, of: TickQuery) -> Ticks:
     )
 
 
-def product_ohlc(
-    settings: Settings, symbol: str, minutes: int, at: datetime | None
-) -> dict[str, Any] | None:
-    """One bar of the last *minutes* minutes, up to the newest one-minute candle; None without
-    any in the last days. `num_ticks` is the number of its candles.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastBar:
+    """One bar as a *document*, of so many one-minute *candles*; *newest* is the end of the last
+    of them."""
 
-    Raises UnknownSymbol, CalendarUnknown, StoreUnreachable.
+    document: dict[str, Any]
+    candles: int
+    newest: datetime
+    sources: tuple[str, ...]
+
+
+def last_bar(settings: Settings, symbol: str, minutes: int, at: datetime | None) -> LastBar:
+    """One bar of the last *minutes* minutes, up to the newest one-minute candle.
+
+    Raises UnknownSymbol, NothingStored without a candle in the last days, CalendarUnknown,
+    StoreUnreachable.
     """
     with store_of(settings) as store, store.reading() as connection:
         product = underlying_named(connection, symbol).symbol
     found = _last_candles(settings, product, at)
     rows = found.table.slice(max(0, len(found.table) - LARGEST_WINDOW)).to_pylist()
     if not rows:
-        return None
+        raise NothingStored(
+            f"no one-minute candle of {product} of the last days is stored",
+            hint=f"Fetch them: data-fetch backfill --days 5 --symbols {quote(product)}",
+        )
     end = rows[-1]["timestamp"] + MINUTE
     bars = [row for row in rows if row["timestamp"] >= end - minutes * MINUTE]
-    return {
-        "product": found.symbol,
+    document = {
+        "product": product,
         "window_minutes": minutes,
         "open": bars[0]["open"],
         "high": max(row["high"] for row in bars),
@@ -121,6 +135,8 @@ def product_ohlc(
         "end_time": utc_text(end),
         "num_ticks": len(bars),
     }
+    sources = tuple(sorted({row["source"] for row in bars}))
+    return LastBar(document=document, candles=len(bars), newest=end, sources=sources)
 
 
 def _last_candles(settings: Settings, symbol: str, at: datetime | None) -> Candles:

@@ -1,8 +1,7 @@
 """The server's application: routes over one store, behind one gate."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -10,32 +9,56 @@ from fastapi.routing import APIRoute
 from data_fetch import __version__
 from data_fetch.core.settings import Settings
 from data_fetch.serving import problems
+from data_fetch.serving.chain_answers import ChainAnswers
 from data_fetch.serving.description import described
 from data_fetch.serving.gate import Gate
 from data_fetch.serving.known_calls import Shortcut
-from data_fetch.serving.routes import health, option_chains
-from data_fetch.serving.routes.option_chains import enveloped
+from data_fetch.serving.routes import (
+    analytics,
+    auth,
+    calendar,
+    candles,
+    chain_history,
+    coverage,
+    health,
+    instruments,
+    metrics,
+    option_chains,
+    pipeline,
+    products,
+    quotes,
+    root,
+    runs,
+)
 from data_fetch.serving.server import Server
-
-TITLE = "NSE F&O market data"
+from data_fetch.serving.streams.doors import Doors
+from data_fetch.serving.streams.service import Streams
 
 
 def application(settings: Settings) -> Gate:
     """Serves the store of *settings*, reading only, as an ASGI application."""
-    server = Server(settings)
-    return Gate(Shortcut(routes_of(server), server.calls), server)
+    server = Server.over(settings)
+    streams = Streams(server)
+    app = Shortcut(routes_of(server, streams.running), server.calls)
+    return Gate(Doors(app, streams), server)
 
 
-def routes_of(server: Server) -> FastAPI:
-    """Every route of *server*, and their description."""
+def routes_of(
+    server: Server, running: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+) -> FastAPI:
+    """Every route of *server*, and their description; *running* is entered while they are
+    served."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        server.kept.close()
+        try:
+            async with server.audit.running(), running():
+                yield
+        finally:
+            await server.close()
 
     app = FastAPI(
-        title=TITLE,
+        title=root.TITLE,
         version=__version__,
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,
@@ -43,14 +66,22 @@ def routes_of(server: Server) -> FastAPI:
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     problems.install(app)
     app.include_router(health.router(server))
-    app.include_router(option_chains.router(server))
+    app.include_router(auth.router(server))
+    app.include_router(metrics.router(server))
+    answers = ChainAnswers(server)
+    app.include_router(pipeline.router(server))
+    app.include_router(option_chains.router(server, answers))
+    app.include_router(products.router(server, answers))
+    app.include_router(analytics.router(server, answers))
+    app.include_router(candles.router(server))
+    app.include_router(chain_history.router(server))
+    app.include_router(coverage.router(server))
+    app.include_router(runs.router(server))
+    app.include_router(instruments.router(server))
+    app.include_router(calendar.router(server))
+    app.include_router(quotes.router(server))
 
-    @app.get("/", tags=["health"])
-    def root() -> dict[str, Any]:
-        """The version, and the paths of this server."""
-        paths = sorted(app.openapi()["paths"])
-        return enveloped(server.now(), TITLE, {"version": __version__, "endpoints": paths})
-
+    app.include_router(root.router(server, app.openapi, app.version))
     return app
 
 

@@ -2,20 +2,13 @@
 
 import re
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import quote, urlencode
 
-from fastapi import Path, Query
+from fastapi import Query
 
 from data_fetch.reading.instants import EXAMPLE, date_of, instant
 
-Symbol = Annotated[
-    str,
-    Path(
-        description="A symbol of the NSE in any case, a former one too; `M&M` or `M%26M`.",
-        examples=["NIFTY"],
-    ),
-]
 Expiry = Annotated[
     str | None,
     Query(description="An expiry: 2026-09-29 or 29-Sep-2026.", examples=["2026-09-29"]),
@@ -23,13 +16,6 @@ Expiry = Annotated[
 At = Annotated[
     str | None,
     Query(description="As of an instant with its offset.", examples=[EXAMPLE]),
-]
-Cursor = Annotated[
-    str | None, Query(description="Where a page begins: part of `next`, not to be made by hand.")
-]
-Require = Annotated[
-    Literal["complete"] | None,
-    Query(description="`complete`: refuse (409) when something is missing."),
 ]
 # A plus sign that was not encoded arrives as a blank.
 LOST_PLUS = re.compile(r"(T[0-9:.]+) (?=[0-9:]+$)")

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any
@@ -11,14 +11,22 @@ import orjson
 import urllib3
 import uvicorn
 from effort import PATIENCE_SECONDS
+from starlette.types import ASGIApp
 
 from data_fetch.core.settings import Settings
 from data_fetch.serving.app import application
+from data_fetch.serving.listening import listening
 
 
 @dataclass
 class Served:
     url: str
+
+    def ask(self, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
+        """The whole answer; `if_none_match="..."` is sent as `If-None-Match`."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = f"{self.url}{path}"
+        return urllib3.request("GET", url, headers=sent, timeout=PATIENCE_SECONDS)
 
     def get(self, path: str) -> tuple[int, str, Any]:
         """Status, media type and document of the answer."""
@@ -27,11 +35,15 @@ class Served:
         return answer.status, media_type, orjson.loads(answer.data)
 
 
+def served(settings: Settings) -> AbstractContextManager[Served]:
+    """The application over the store of *settings*."""
+    return serving(application(settings))
+
+
 @contextmanager
-def served(settings: Settings) -> Iterator[Served]:
+def serving(app: ASGIApp) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(application(settings), log_level="warning", access_log=False)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(listening(app))
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -1,7 +1,6 @@
 """The state of the server, and its paths."""
 
 from datetime import datetime
-from typing import Literal
 
 from data_fetch.serving.models.shared import Answer
 

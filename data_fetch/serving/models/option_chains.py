@@ -3,8 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import ConfigDict, Field, model_validator
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.serving.models.shared import Answer, DataAnswer
@@ -46,7 +45,7 @@ class Entry(Answer):
 
 
 class OptionChain(DataAnswer):
-    """One snapshot. `total_calls` and `total_puts` count all legs, `calls` and `puts` may be cut."""
+    """One snapshot. The totals count all legs, `calls` and `puts` may be cut."""
 
     symbol: str
     underlying_value: float | None

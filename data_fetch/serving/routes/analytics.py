@@ -1,6 +1,9 @@
 """Figures of option chains as the older streaming backend served them."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from enum import IntEnum
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -8,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from data_fetch.core.errors import NothingStored
+from data_fetch.core.errors import NothingStored, UnknownSymbol
 from data_fetch.reading.chain_records import (
     ChainQuery,
     ChainRecord,
@@ -18,6 +21,7 @@ from data_fetch.reading.chain_records import (
     running_chains,
 )
 from data_fetch.reading.product_analytics import (
+    StoredSnapshot,
     product_build_up,
     product_max_pain,
     product_surface,
@@ -25,9 +29,9 @@ from data_fetch.reading.product_analytics import (
     running_snapshots,
 )
 from data_fetch.reading.product_chains import UNIT
-from data_fetch.reading.product_ticks import product_ohlc
+from data_fetch.reading.product_ticks import last_bar
 from data_fetch.serving.answers import Cause, Counted, Frame, data_answer
-from data_fetch.serving.chain_answers import ChainAnswers, ChainForm
+from data_fetch.serving.chain_answers import WITHOUT_IV, ChainAnswers, ChainForm
 from data_fetch.serving.models.analytics import (
     MaxPain,
     Ohlc,
@@ -35,8 +39,9 @@ from data_fetch.serving.models.analytics import (
     PutCallRatios,
     VolatilitySurface,
 )
-from data_fetch.serving.parameters import Expiry, Require, Symbol, day_named
+from data_fetch.serving.parameters import Expiry, day_named
 from data_fetch.serving.problems import Refusal, documented, refusal_of
+from data_fetch.serving.range_parameters import Require, Symbol
 from data_fetch.serving.routes.products import naming, nothing_stored
 from data_fetch.serving.server import Server, newest_visible
 
@@ -71,9 +76,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
         request: Request,
         product: Symbol,
         expiry: Expiry = None,
-        history: Annotated[
-            bool, Query(description="The last ratios too, newest first.")
-        ] = False,
+        history: Annotated[bool, Query(description="The last ratios too, newest first.")] = False,
         require: Require = None,
     ) -> Response:
         """The newest ratios of puts to calls: of each expiry that is not over, or of one."""
@@ -87,10 +90,13 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
                     newest = [chain_head(server.settings, query)]
         except NothingStored as problem:
             nothing: dict[str, Any] = {"history": []} if history else {}
-            document = {"product": product.upper(), "latest": [] if day is None else None}
-            return data_answer(request, document | nothing, nothing_stored(server, problem))
+            empty: dict[str, Any] = {
+                "product": product.upper(),
+                "latest": [] if day is None else None,
+            }
+            return data_answer(request, empty | nothing, nothing_stored(server, problem))
         latest = put_call_ratios(server.settings, newest)
-        document = {
+        document: dict[str, Any] = {
             "product": newest[0].shown.underlying,
             "latest": latest if day is None else latest[0],
         }
@@ -113,9 +119,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
         return data_answer(request, document, frame)
 
     @routes.get("/volatility-surface/{product}", response_model=VolatilitySurface)
-    def volatility_surface(
-        request: Request, product: Symbol, require: Require = None
-    ) -> Response:
+    def volatility_surface(request: Request, product: Symbol, require: Require = None) -> Response:
         """The volatilities by strike of each expiry that is not over, nearest first."""
         now = server.now()
         with found_for(product):
@@ -199,3 +203,25 @@ def found_for(product: str, **more: Any) -> Iterator[None]:
         yield
     except (UnknownSymbol, NothingStored) as problem:
         raise refusal_of(problem, product=product, **more) from problem
+
+
+def surface_frame(snapshots: Sequence[StoredSnapshot], now: datetime) -> Frame:
+    """The frame of a surface: complete when each leg has a volatility of its own."""
+    numbers = [each for found in snapshots for each in found.summary.priced.numbers]
+    reasons = Counter(each.reason.value for each in numbers if each.reason is not None)
+    missing = reasons.total()
+    heads = [found.head for found in snapshots]
+    return Frame(
+        as_of=now,
+        newest=max(head.last_confirmed for head in heads),
+        completeness=Counted(
+            of="legs",
+            expected=len(numbers),
+            present=len(numbers) - missing,
+            missing=missing,
+            pending=0,
+        ),
+        source=", ".join(sorted({str(head.source) for head in heads})),
+        unit="fraction",
+        reasons=[Cause(code, count, WITHOUT_IV) for code, count in sorted(reasons.items())],
+    )

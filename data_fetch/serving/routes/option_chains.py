@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response
@@ -19,9 +19,9 @@ from data_fetch.reading.chain_records import (
 )
 from data_fetch.reading.nse_entries import UNIT, date_text, nse_chain, nse_strikes
 from data_fetch.reading.nse_filter import LegFilter, filtered_legs
-from data_fetch.serving.answers import Cause, Counted, Frame, data_answer
+from data_fetch.serving.answers import Cause, Counted, Frame
 from data_fetch.serving.chain_answers import WITHOUT_IV, ChainAnswers, ChainForm, chain_frame
-from data_fetch.serving.envelopes import enveloped, stamped
+from data_fetch.serving.envelopes import enveloped_answer
 from data_fetch.serving.models.option_chains import (
     ExpiryDatesAnswer,
     FilterAnswer,
@@ -29,17 +29,9 @@ from data_fetch.serving.models.option_chains import (
     OptionChain,
     StrikesAnswer,
 )
-from data_fetch.serving.parameters import (
-    At,
-    Expiry,
-    Require,
-    Symbol,
-    day_named,
-    earlier,
-    instant_named,
-    path_to,
-)
+from data_fetch.serving.parameters import At, Expiry, day_named, earlier, instant_named, path_to
 from data_fetch.serving.problems import Refusal, documented, refusal_of
+from data_fetch.serving.range_parameters import Require, Symbol
 from data_fetch.serving.server import Server, newest_visible
 
 FILTER = "/option-chain/filter"
@@ -55,7 +47,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
     )
 
     @routes.get("/filter", include_in_schema=False)
-    def no_symbol() -> NoReturn:
+    def no_symbol() -> Response:
         """The path of the filter, which is no symbol."""
         raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
 
@@ -91,8 +83,8 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             reasons=reasons,
             next=FILTER if found.more else None,
         )
-        document = {**enveloped(f"{count} records", data), "next_filter": following}
-        return data_answer(request, document, frame, stamped(now))
+        message = f"{count} records"
+        return enveloped_answer(request, message, data, frame, next_filter=following)
 
     @routes.get("/{symbol}", response_model=OptionChain)
     async def option_chain(
@@ -109,7 +101,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
 
         def document(found: ChainRecord) -> dict[str, Any]:
             chain = nse_chain(found, limit, offset)
-            rest = {
+            rest: dict[str, str | int] = {
                 "expiry": found.head.expiry.isoformat(),
                 "at": found.head.timestamp.isoformat(),
                 "limit": limit,
@@ -156,7 +148,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
         }
         message = f"Strikes of {found.head.underlying} {date_text(found.head.expiry)}"
         frame = chain_frame([found], now, UNIT)
-        return data_answer(request, enveloped(message, data), frame, stamped(now))
+        return enveloped_answer(request, message, data, frame)
 
     @routes.get("/{symbol}/expiry-dates", response_model=ExpiryDatesAnswer)
     def expiry_dates(request: Request, symbol: Symbol, require: Require = None) -> Response:
@@ -179,7 +171,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             source=", ".join(sorted({str(head.source) for head in shown})),
         )
         message = f"Expiries of {shown[0].underlying}"
-        return data_answer(request, enveloped(message, data), frame, stamped(now))
+        return enveloped_answer(request, message, data, frame)
 
     return routes
 

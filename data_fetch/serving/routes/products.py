@@ -26,16 +26,9 @@ from data_fetch.serving.answers import Cause, Counted, Frame, data_answer
 from data_fetch.serving.chain_answers import ChainAnswers, ChainForm
 from data_fetch.serving.cursors import cursor_after, position_of
 from data_fetch.serving.models.products import Expiries, ProductChains, Products, Ticks
-from data_fetch.serving.parameters import (
-    Cursor,
-    Expiry,
-    Require,
-    Symbol,
-    day_named,
-    path_to,
-    restored_plus,
-)
+from data_fetch.serving.parameters import Expiry, day_named, path_to, restored_plus
 from data_fetch.serving.problems import documented, refusal_of
+from data_fetch.serving.range_parameters import Cursor, Require, Symbol
 from data_fetch.serving.server import Server, newest_visible
 
 NO_QUOTES = "no quotes are stored in this range"

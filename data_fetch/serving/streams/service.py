@@ -1,0 +1,242 @@
+"""The streams of one server: its hub, what feeds it, and what clients ask of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import orjson
+
+from data_fetch.core.clock import stopwatch
+from data_fetch.core.errors import DataFetchError, UnknownSymbol
+from data_fetch.core.settings import Settings
+from data_fetch.publishing.redis_streams import PRICES, RedisNames
+from data_fetch.publishing.redis_updates import RedisUpdates
+from data_fetch.publishing.stream_hub import MOST_ROOMS, Client, StreamHub
+from data_fetch.publishing.stream_messages import GENERAL, Update, is_chain_room, message
+from data_fetch.publishing.stream_updates import price_update
+from data_fetch.reading.instants import utc_text
+from data_fetch.reading.stream_products import product_named
+from data_fetch.reading.underlyings import products
+from data_fetch.serving.metrics import StreamFigures
+from data_fetch.serving.server import Server
+from data_fetch.serving.streams.requests import Rejected, room_request
+from data_fetch.serving.streams.store_feed import StoreFeed
+
+FOLLOW_SECONDS, FOLLOW_SECONDS_BESIDE_REDIS = 0.5, 2.0
+TICK_SECONDS = 0.25
+BEAT_SECONDS = 5.0
+# So many clients are written to before other work has its turn.
+CLIENTS_AT_ONCE = 50
+MOST_SYMBOLS_REMEMBERED = 5_000
+# Names of troubles.
+REDIS, OTHER_WORLD = "streams from Redis", "another world in Redis"
+OTHER_WORLD_SENTENCE = (
+    "Redis has updates of the other world too: give one of the two a REDIS_PREFIX"
+)
+
+
+class Streams:
+    """Serves the updates of a server's store to the clients that doors bring.
+
+    *hub* has the counters. Updates come within `running`.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.hub = StreamHub(self._present)
+        self._store = StoreFeed(server)
+        self._redis = self._updates_from_redis(server.settings)
+        server.metrics.watch_streams(self.figures)
+        # What the symbols that clients have named stand for.
+        self._named: dict[str, str | Rejected] = {}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Follow the store until the end."""
+        loops = [
+            asyncio.create_task(_every(each, do))
+            for do, each in (
+                (self._follow, self._follow_seconds),
+                (self._tick, lambda: TICK_SECONDS),
+                (self._beat, lambda: BEAT_SECONDS),
+            )
+        ]
+        if self._redis is not None:
+            loops.append(asyncio.create_task(self._redis.run()))
+        try:
+            yield
+        finally:
+            for each in loops:
+                each.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    def figures(self) -> StreamFigures:
+        """The clients and queues at present, for the server's metrics."""
+        return StreamFigures(
+            clients=self.hub.doors(),
+            rooms=self.hub.rooms(),
+            queued=self.hub.waiting,
+            queued_bytes=sum(client.outbox.bytes for client in self.hub.clients),
+            longest_queue=self.hub.most_waiting,
+            sent=self.hub.delivered,
+            replaced=self.hub.conflated,
+            closed=self.hub.closed,
+        )
+
+    async def connected(self, client: Client) -> None:
+        """A door brings *client*."""
+        self.hub.connect(client, stopwatch())
+        await self._flush()
+
+    def disconnected(self, client: Client) -> None:
+        """The connection of *client* has ended."""
+        self.hub.disconnect(client)
+
+    async def received(self, client: Client, event: object, data: Any) -> None:
+        """*client* has sent *event* with *data*; the answer goes to it alone."""
+        try:
+            await self._serve(client, event, data)
+        except Rejected as rejected:
+            await self.reject(client, rejected)
+        except DataFetchError as problem:
+            await self.reject(client, Rejected("service_unavailable", problem.message))
+        else:
+            await self._flush()
+
+    async def reject(self, client: Client, rejected: Rejected) -> None:
+        """Send *client* why its message is not served."""
+        self._answer(client, "error", rejected.document())
+        await self._flush()
+
+    async def publish(self, update: Update) -> None:
+        """Send *update* to whom it concerns; nobody when it is not news."""
+        if self.hub.publish(update, stopwatch()):
+            await self._flush()
+
+    async def _serve(self, client: Client, event: object, data: Any) -> None:
+        match event:
+            case "subscribe":
+                await self._subscribe(client, data)
+            case "unsubscribe":
+                await self._unsubscribe(client, data)
+            case "get_products":
+                listed = await self._store.read(partial(products, self.server.settings))
+                self._answer(client, "products", {"products": listed})
+            case _:
+                raise Rejected(
+                    "unknown_event", "Events are subscribe, unsubscribe and get_products."
+                )
+
+    async def _subscribe(self, client: Client, data: Any) -> None:
+        request = room_request(data)
+        room = GENERAL
+        if request.symbol is not None:
+            room = request.room(await self._product(request.symbol))
+        if room not in client.rooms and len(client.rooms) >= MOST_ROOMS:
+            raise Rejected("too_many_rooms", f"A client may be in {MOST_ROOMS} rooms.")
+        await self._fill(room)
+        self.hub.join(client, room, request.since, stopwatch())
+
+    async def _unsubscribe(self, client: Client, data: Any) -> None:
+        request = room_request(data)
+        if request.symbol is None:
+            raise Rejected("unknown_type", "Every client is in the room general.")
+        room = request.room(await self._product(request.symbol))
+        self.hub.leave(client, room, stopwatch())
+
+    async def _fill(self, room: str) -> None:
+        """See that the newest values of *room* are there to be sent."""
+        if is_chain_room(room) and not self.hub.wants(room):
+            self.hub.open(room, stopwatch())
+            await self._follow()
+
+    async def _product(self, symbol: str) -> str:
+        """The product that *symbol* names. Raises Rejected."""
+        known = self._named.get(symbol)
+        if known is None:
+            try:
+                known = await self._store.read(partial(product_named, self.server.settings, symbol))
+            except UnknownSymbol as problem:
+                known = Rejected("unknown_symbol", problem.message, problem.near)
+            if len(self._named) >= MOST_SYMBOLS_REMEMBERED:
+                self._named.clear()
+            self._named[symbol] = known
+        if isinstance(known, Rejected):
+            raise Rejected(known.code, known.message, known.near)
+        return known
+
+    async def _follow(self) -> None:
+        """Publish what has changed in the store."""
+        updates = await self._store.updates(self.hub.followed_chains())
+        self.hub.general = self._store.general
+        for each in updates:
+            await self.publish(each)
+
+    def _follow_seconds(self) -> float:
+        """The pause between looks into the store: longer while changes come from Redis too."""
+        listening = self._redis is not None and self._redis.listening
+        return FOLLOW_SECONDS_BESIDE_REDIS if listening else FOLLOW_SECONDS
+
+    def _updates_from_redis(self, settings: Settings) -> RedisUpdates | None:
+        if settings.redis_url is None:
+            return None
+        return RedisUpdates(
+            settings.redis_url.get_secret_value(),
+            RedisNames(settings.redis_prefix),
+            received=self._published,
+            back=self._redis_is_back,
+            away=self._redis_is_away,
+        )
+
+    async def _published(self, channel: str, body: bytes) -> None:
+        """Send on what a collector has published."""
+        document = orjson.loads(body)
+        if document.get("world") != self.server.settings.world:
+            self.server.troubles.begin(OTHER_WORLD, OTHER_WORLD_SENTENCE)
+            return
+        if channel == PRICES:
+            await self.publish(price_update(document))
+            return
+        for update in self._store.of_chain(document):
+            if update.room == GENERAL or self.hub.wants(update.room):
+                await self.publish(update)
+
+    async def _redis_is_back(self) -> None:
+        self.server.troubles.end(REDIS)
+        # What was published meanwhile is not published again.
+        await self._store.look_again()
+        await self._follow()
+
+    def _redis_is_away(self, why: str) -> None:
+        self.server.troubles.begin(REDIS, f"{why}: streams follow the store")
+
+    async def _tick(self) -> None:
+        self.hub.tick(stopwatch())
+        await self._flush()
+
+    async def _beat(self) -> None:
+        facts = {"market": self._store.market(), "degraded": self.server.troubles.degraded}
+        self.hub.beat(facts, stopwatch())
+        await self._flush()
+
+    async def _flush(self) -> None:
+        """Write what waits to the clients that take it."""
+        for number, client in enumerate(self.hub.woken(), 1):
+            client.wake()
+            if number % CLIENTS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def _answer(self, client: Client, event: str, document: dict[str, Any]) -> None:
+        self.hub.send(client, message(event, document), stopwatch())
+
+    def _present(self) -> str | None:
+        now = self._store.now()
+        return None if now is None else utc_text(now)
+
+
+async def _every(seconds: Callable[[], float], do: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await do()
+        await asyncio.sleep(seconds())
