@@ -34,6 +34,7 @@ from data_fetch.serving.problems import Refusal, documented, refusal_of
 from data_fetch.serving.range_parameters import Require, Symbol
 from data_fetch.serving.server import Server, newest_visible
 
+NO_LEG = "no stored leg meets all conditions"
 FILTER = "/option-chain/filter"
 Limit = Annotated[int, Query(ge=1, le=500, description="Legs of each type.")]
 Offset = Annotated[int, Query(ge=0, le=1_000_000, description="Legs of each type to leave out.")]
@@ -80,7 +81,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             completeness=completeness,
             source=", ".join(found.sources) or None,
             unit=UNIT,
-            reasons=reasons,
+            reasons=reasons if found.entries else [Cause("nothing_meets_it", 1, NO_LEG)],
             next=FILTER if found.more else None,
         )
         message = f"{count} records"

@@ -116,7 +116,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             ("product_chains", product.upper(), expiry, limit),
             UNIT,
             lambda found: {
-                "product": found[0].head.underlying,
+                "product": found[0].head.underlying if found else product.upper(),
                 "count": len(found),
                 "chains": [product_chain(each) for each in found],
             },
