@@ -9,6 +9,7 @@ import click
 
 from data_fetch.cli.shared.output import emit, json_option, print_out, remark
 from data_fetch.core.errors import SetupError
+from data_fetch.runtime.logs import API, logs_for
 from data_fetch.runtime.settings import process_settings
 
 LOOPBACK, PORT = "127.0.0.1", 8000
@@ -36,14 +37,15 @@ def command(port: int, as_json: bool) -> None:
     from data_fetch.serving.app import application
 
     settings = process_settings()
-    with _listening(port) as listener:
+    token = settings.access_token.get_secret_value()
+    with _listening(port) as listener, logs_for(settings, lambda: token, API):
         url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
         if as_json:
             emit({"url": url})
         else:
             print_out(f"Serving on {url}, open for reading on this machine. Its pages: {url}/docs")
         sys.stdout.flush()
-        config = uvicorn.Config(application(settings), log_level="warning", access_log=False)
+        config = uvicorn.Config(application(settings), log_config=None, access_log=False)
         server = uvicorn.Server(config)
         # On the main thread uvicorn would end the process by the signal instead of with status 0.
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -1,13 +1,15 @@
 """Logging: one rotated file of JSON lines per service.
 
 Modules log through the standard library with fields in `extra`; nothing is set up until
-`start_logging` is called. Secrets are masked wherever they appear.
+`start_logging` is called. Every line has `timestamp`, `service`, `level`, `event` and `logger`.
+Secrets are masked wherever they appear.
 """
 
 import logging
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,41 @@ from data_fetch.core.errors import SetupError
 from data_fetch.core.settings import Settings
 
 PACKAGE = "data_fetch"
-FILES = {
-    "data_fetch.data_scheduler": "data_scheduler.log",
-    "data_fetch.ltp_service": "ltp_service.log",
-    "data_fetch.backfill_service": "backfill_service.log",
-}
-EVERYTHING_ELSE = "data_scheduler.log"
+# Their lines are about connections and requests of ours.
+SERVER_LIBRARIES = ("uvicorn",)
 ROTATE_AT_BYTES, KEEP_FILES = 5_000_000, 5
 MASK = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class LogServices:
+    """The services of a process, each with a file of its name: by logger where one is *named*,
+    otherwise the *usual* one, which also has the warnings of *libraries*."""
+
+    usual: str
+    named: Mapping[str, str] = field(default_factory=dict)
+    libraries: tuple[str, ...] = ()
+
+    def of(self, logger: str) -> str:
+        """The service that *logger* belongs to."""
+        return self.named.get(logger, self.usual)
+
+    @property
+    def all(self) -> set[str]:
+        return {self.usual, *self.named.values()}
+
+
+COLLECTOR = LogServices(
+    "data_scheduler",
+    {
+        "data_fetch.data_scheduler": "data_scheduler",
+        "data_fetch.ltp_service": "ltp_service",
+        "data_fetch.backfill_service": "backfill_service",
+    },
+)
+# Two processes must not rotate the same file: in a server everything is in its own.
+API = LogServices("api", libraries=SERVER_LIBRARIES)
+STREAM = LogServices("stream", libraries=SERVER_LIBRARIES)
 
 
 class _Masking:
@@ -49,6 +78,8 @@ class _Masking:
         return {self._masked_text(name): self._masked(value) for name, value in event.items()}
 
     def _masked(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._masked_text(value)
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, Mapping):
@@ -73,6 +104,7 @@ def start_logging(
     level: str,
     secrets: Collection[str] = (),
     renewed: Callable[[], str] = _nothing,
+    services: LogServices = COLLECTOR,
 ) -> None:
     """Write the package's log lines to rotated files in *folder* from now on, without *secrets*
     and without what *renewed* returns now or later.
@@ -89,6 +121,7 @@ def start_logging(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
+            _InOrder(services),
             _Masking(secrets, renewed),
             structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
         ],
@@ -98,28 +131,62 @@ def start_logging(
     package.setLevel(level)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in sorted({*FILES.values(), EVERYTHING_ELSE}):
-            package.addHandler(_rotated(folder / name, formatter))
+        for service in sorted(services.all):
+            package.addHandler(_rotated(folder, service, services, formatter))
     except OSError as problem:
         raise SetupError(
             f"no logs can be written to {folder} ({problem.strerror})",
             hint="Make it a folder that we may write to.",
         ) from problem
+    for library in services.libraries:
+        logger = logging.getLogger(library)
+        logger.setLevel(logging.WARNING)
+        for handler in _log_files(package):
+            logger.addHandler(handler)
 
 
 def stop_logging() -> None:
     """Close the files that `start_logging` opened."""
-    package = logging.getLogger(PACKAGE)
-    package.setLevel(logging.NOTSET)
-    for handler in [h for h in package.handlers if isinstance(h, RotatingFileHandler)]:
-        package.removeHandler(handler)
-        handler.close()
+    for name in (PACKAGE, *SERVER_LIBRARIES):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.NOTSET)
+        for handler in _log_files(logger):
+            logger.removeHandler(handler)
+            handler.close()
+
+
+def _log_files(logger: logging.Logger) -> list[logging.Handler]:
+    return [handler for handler in logger.handlers if isinstance(handler, _LogFile)]
+
+
+class _InOrder:
+    """Adds the service of its logger to every event, and puts the members of every line first."""
+
+    def __init__(self, services: LogServices) -> None:
+        self._services = services
+
+    def __call__(
+        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        return {
+            "timestamp": event["timestamp"],
+            "service": self._services.of(event["logger"]),
+            "level": event["level"],
+            "event": event["event"],
+            **event,
+        }
 
 
 class _LogFile(RotatingFileHandler):
     """A log file that reports the first line it cannot write, in one line, and none after it."""
 
     _failing = False
+
+    def shouldRollover(self, _: logging.LogRecord) -> bool:
+        """Whether the file is long enough. The line is not formatted once more for its length."""
+        if self.stream is None:
+            self.stream = self._open()
+        return self.stream.tell() >= self.maxBytes
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not self._failing:
@@ -128,17 +195,26 @@ class _LogFile(RotatingFileHandler):
         self._failing = True
 
 
-def _rotated(path: Path, formatter: logging.Formatter) -> RotatingFileHandler:
-    handler = _LogFile(path, maxBytes=ROTATE_AT_BYTES, backupCount=KEEP_FILES, encoding="utf-8")
+def _rotated(
+    folder: Path, service: str, services: LogServices, formatter: logging.Formatter
+) -> RotatingFileHandler:
+    handler = _LogFile(
+        folder / f"{service}.log",
+        maxBytes=ROTATE_AT_BYTES,
+        backupCount=KEEP_FILES,
+        encoding="utf-8",
+    )
     handler.setFormatter(formatter)
-    handler.addFilter(lambda record: FILES.get(record.name, EVERYTHING_ELSE) == path.name)
+    handler.addFilter(lambda record: services.of(record.name) == service)
     return handler
 
 
 @contextmanager
-def logs_for(settings: Settings, token: Callable[[], str]) -> Iterator[None]:
+def logs_for(
+    settings: Settings, token: Callable[[], str], services: LogServices = COLLECTOR
+) -> Iterator[None]:
     """Log files in the working folder for as long as this lasts; *token* is the one in use."""
-    start_logging(settings.log_folder, settings.log_level, settings.secrets(), token)
+    start_logging(settings.log_folder, settings.log_level, settings.secrets(), token, services)
     try:
         yield
     finally:

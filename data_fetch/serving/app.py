@@ -13,7 +13,7 @@ from data_fetch.serving import problems
 from data_fetch.serving.description import described
 from data_fetch.serving.gate import Gate
 from data_fetch.serving.known_calls import Shortcut
-from data_fetch.serving.routes import health, option_chains
+from data_fetch.serving.routes import health, metrics, option_chains
 from data_fetch.serving.routes.option_chains import enveloped
 from data_fetch.serving.server import Server
 
@@ -43,6 +43,7 @@ def routes_of(server: Server) -> FastAPI:
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     problems.install(app)
     app.include_router(health.router(server))
+    app.include_router(metrics.router(server))
     app.include_router(option_chains.router(server))
 
     @app.get("/", tags=["health"])

@@ -3,6 +3,8 @@
 One ASGI layer: each layer of a framework would cost as much as a whole request from memory.
 """
 
+import logging
+import re
 from secrets import token_hex
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,9 +12,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from data_fetch.reading.records import sharing
 from data_fetch.serving.compression import Compressed
 from data_fetch.serving.server import Server
+from data_fetch.serving.traffic import Exchange
 from data_fetch.serving.viewers import LOCAL
 
 REQUEST_ID = b"x-request-id"
+# Of a sender's own: it is in answers and logs.
+SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+log = logging.getLogger(__name__)
 
 
 class Gate:
@@ -26,19 +33,57 @@ class Gate:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        request_id = token_hex(8)
         scope["state"] = {
             **scope.get("state", {}),
             "server": self._server,
             "viewer": LOCAL,
-            "request_id": request_id,
+            "request_id": _request_id(scope),
         }
+        if scope["type"] != "http":
+            await self._pass(scope, receive, send)
+            return
+        exchange = self._server.metrics.traffic.begin(scope, send)
+        try:
+            await self._pass(scope, receive, Compressed.for_request(scope, exchange.send))
+        except Exception:
+            # The framework has answered what it could, and raises the fault again for this log.
+            log.exception("fault", extra=_facts(exchange))
+            if not exchange.complete:
+                raise
+        finally:
+            self._server.metrics.traffic.end(exchange)
+            if log.isEnabledFor(logging.INFO):
+                log.info("request", extra=_facts(exchange))
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        named = (REQUEST_ID, scope["state"]["request_id"].encode())
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (REQUEST_ID, request_id.encode())]
-            await sent(message)
+                message["headers"] = [*message["headers"], named]
+            await send(message)
 
-        sent = Compressed.for_request(scope, send) if scope["type"] == "http" else send
         with sharing(self._server.kept):
             await self._app(scope, receive, send_named)
+
+
+def _request_id(scope: Scope) -> str:
+    """That of the sender if it is a plain one, so that logs can be joined; otherwise a new one."""
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID and SANE_ID.fullmatch(value):
+            return str(value, "ascii")
+    return token_hex(8)
+
+
+def _facts(exchange: Exchange) -> dict[str, object]:
+    """Of the log line of a request. Its query is left out: it may have secrets in it."""
+    state = exchange.scope["state"]
+    return {
+        "request_id": state["request_id"],
+        "method": exchange.method,
+        "route": exchange.route,
+        "status": exchange.status,
+        "ms": round(exchange.seconds * 1000, 1),
+        "bytes": exchange.sent_bytes,
+        "viewer": state["viewer"].name,
+    }

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from data_fetch.core.errors import (
     DataFetchError,
@@ -75,6 +76,18 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     }
 
 
+class Refused(Response):
+    """An answer that refuses; its *code* is counted."""
+
+    def __init__(self, code: str, content: bytes, status: int) -> None:
+        super().__init__(content, status_code=status, media_type=MEDIA_TYPE)
+        self.code = code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["refusal"] = self.code
+        await super().__call__(scope, receive, send)
+
+
 def refusal_of(error: DataFetchError, **more: Any) -> Refusal:
     """The refusal that an error of ours means, with *more* members in its document."""
     status, code = next(
@@ -99,7 +112,7 @@ def problem(request_id: str, status: int, code: str, detail: str, **more: Any) -
         "errors": [],
         **more,
     }
-    return Response(orjson.dumps(document), status_code=status, media_type=MEDIA_TYPE)
+    return Refused(code, orjson.dumps(document), status)
 
 
 def request_id_of(request: Request) -> str:

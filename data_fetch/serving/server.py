@@ -10,6 +10,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.records import clock_of
 from data_fetch.serving.known_calls import KnownCalls
+from data_fetch.serving.metrics import ServerMetrics
 from data_fetch.serving.troubles import Troubles
 from data_fetch.serving.viewers import viewer_of
 
@@ -22,6 +23,10 @@ class Server:
     kept: KeptOpen = field(default_factory=KeptOpen)
     troubles: Troubles = field(default_factory=Troubles)
     calls: KnownCalls = field(default_factory=KnownCalls)
+    metrics: ServerMetrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metrics", ServerMetrics(self.settings, self.troubles))
 
     def now(self) -> datetime:
         """The present instant, UTC; in the paper world the paper market's.

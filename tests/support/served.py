@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any
@@ -11,6 +11,7 @@ import orjson
 import urllib3
 import uvicorn
 from effort import PATIENCE_SECONDS
+from starlette.types import ASGIApp
 
 from data_fetch.core.settings import Settings
 from data_fetch.serving.app import application
@@ -27,10 +28,15 @@ class Served:
         return answer.status, media_type, orjson.loads(answer.data)
 
 
+def served(settings: Settings) -> AbstractContextManager[Served]:
+    """The application over the store of *settings*."""
+    return serving(application(settings))
+
+
 @contextmanager
-def served(settings: Settings) -> Iterator[Served]:
+def serving(app: ASGIApp) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(application(settings), log_level="warning", access_log=False)
+        config = uvicorn.Config(app, log_level="warning", access_log=False)
         server = uvicorn.Server(config)
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

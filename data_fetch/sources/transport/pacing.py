@@ -120,6 +120,20 @@ class Pacer:
 
         return self._ledger().change(until)
 
+    def used(self) -> dict[tuple[str, timedelta], int]:
+        """How many requests count at present, by API and window."""
+
+        def counts(db: sqlite3.Connection) -> dict[tuple[str, timedelta], int]:
+            now = self._tidy(db)
+            query = "SELECT api, sum(ends >= ?) FROM spent GROUP BY api ORDER BY api"
+            return {
+                (api, window): count
+                for window in self.limits
+                for api, count in db.execute(query, (now - _micros(window),))
+            }
+
+        return self._ledger().change(counts)
+
     def spending(self, api: str) -> list[datetime]:
         """From when each request in the longest window of *api* counts, oldest first.
 

@@ -89,7 +89,7 @@ def test_a_log_that_cannot_be_written_is_one_line_and_no_trace(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("logging.handlers.RotatingFileHandler.shouldRollover", full)
+    monkeypatch.setattr("data_fetch.runtime.logs._LogFile.shouldRollover", full)
     for _ in range(3):
         logging.getLogger("data_fetch.ltp_service").info("slot")
 

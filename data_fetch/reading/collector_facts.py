@@ -1,0 +1,257 @@
+"""How collecting goes, in a few figures for a monitor: today's slots and runs, ages, coverage.
+
+Every query is bounded: by the present day, by the listed symbols, or by rows of the ledger. Years
+of data make none of them slower.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TypeVar
+
+from sqlalchemy import func, select
+
+from data_fetch.core.candles.day_counts import DayCounts
+from data_fetch.core.clock import IST, MINUTE, minute_of
+from data_fetch.core.errors import DataFetchError, StoreFailure
+from data_fetch.core.market.calendar import MarketCalendar, TradingGroup
+from data_fetch.core.market.members import Members
+from data_fetch.core.market.session import instant_of, midnight_number
+from data_fetch.core.runs import Outcome
+from data_fetch.core.settings import Settings
+from data_fetch.core.timetable import LONGEST_BREAK, QUOTES
+from data_fetch.reading.chain_freshness import chain_freshness
+from data_fetch.reading.coverage_days import DayRange, coverage_grid
+from data_fetch.reading.quote_freshness import quote_freshness
+from data_fetch.reading.records import clock_of, listed_instruments, store_of
+from data_fetch.runtime.calendars import calendar_for
+from data_fetch.runtime.pauses import WindowUse, required_pauses, used_windows
+from data_fetch.runtime.stores import waiting_rows
+from data_fetch.storage.database.store import Store
+from data_fetch.storage.runs import sync_runs
+
+T = TypeVar("T")
+DAY = timedelta(days=1)
+# A weekly job is in it.
+LATELY = timedelta(days=8)
+COLLECTED = frozenset({Outcome.COMPLETED.value, Outcome.INCOMPLETE.value})
+MISSED = frozenset({Outcome.MISSED.value, Outcome.FAILED.value})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFigures:
+    """The runs of one *job* with one *outcome*: how many began today, their rows and requests,
+    and when the newest of the last days ended."""
+
+    job: str
+    outcome: str
+    today: int
+    stored: int
+    requests: int
+    last_ended: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFigures:
+    """Today's slots of quotes that are over (*due*); of these the collected and the missed ones.
+
+    A slot that is neither has no record yet.
+    """
+
+    due: int
+    collected: int
+    missed: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFigures:
+    """How many symbols are in each state of freshness, and the *newest* datum of all."""
+
+    states: Mapping[str, int]
+    newest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayCoverageFigures:
+    """The minutes of all listed symbols on one trading *day*, by state."""
+
+    day: date
+    counts: DayCounts
+
+    @property
+    def ratio(self) -> float | None:
+        """The part of the minutes due so far that is settled: a candle, or proof that there is
+        none. None when none is due."""
+        counts = self.counts
+        due = counts.expected - counts.pending
+        return (counts.present + counts.no_trade + counts.source_empty) / due if due else None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFigures:
+    """The pauses that providers require, by API, and the use of their limits."""
+
+    pauses: Mapping[str, datetime]
+    windows: Sequence[WindowUse]
+
+
+@dataclass(slots=True, kw_only=True)
+class CollectorFacts:
+    """What is known at the instant *at*; the rest is None, with the reason in *problems*.
+
+    *coverage* is by "today" and "last_session", as far as there are such days. *waiting_rows*
+    are in the embedded store that stands in for the configured one.
+    """
+
+    at: datetime | None = None
+    store_answers: bool = False
+    market_open: bool | None = None
+    runs: Sequence[RunFigures] | None = None
+    slots: SlotFigures | None = None
+    quotes: DatasetFigures | None = None
+    chains: DatasetFigures | None = None
+    coverage: Mapping[str, DayCoverageFigures] | None = None
+    provider: ProviderFigures | None = None
+    waiting_rows: int | None = None
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def collector_facts(settings: Settings) -> CollectorFacts:
+    """The figures of the configured store now, or of the one that `run` fell back to.
+
+    What cannot be found out is left out and never raised: a monitor needs the rest.
+    """
+    facts = CollectorFacts()
+    facts.provider = _known(facts, "provider", lambda: _provider(settings))
+    facts.waiting_rows = _known(facts, "stand_in", lambda: _waiting_rows(settings))
+    try:
+        with store_of(settings) as store:
+            _ask(settings, store, facts)
+    except DataFetchError as problem:
+        # Away, refused, damaged, or of the other world.
+        facts.problems["store"] = problem.message
+    return facts
+
+
+def _ask(settings: Settings, store: Store, facts: CollectorFacts) -> None:
+    with store.reading() as connection:
+        connection.scalar(select(1))
+    facts.store_answers = True
+    facts.at = now = _known(facts, "clock", lambda: clock_of(settings).now())
+    if now is None:
+        return
+    facts.runs = _known(facts, "runs", lambda: _runs(store, now))
+    calendar = _known(facts, "calendar", lambda: calendar_for(settings))
+    groups = _known(facts, "symbols", lambda: _groups(settings, store, now))
+    if calendar is None or groups is None:
+        return
+    facts.market_open = any(calendar.is_open(now, group) for group in groups)
+    facts.slots = _known(facts, "slots", lambda: _slots(store, calendar, groups, now))
+    facts.quotes = _known(facts, "quotes", lambda: _quotes(settings, store, calendar, now))
+    facts.chains = _known(facts, "chains", lambda: _chains(settings, store, calendar, now))
+    facts.coverage = _known(facts, "coverage", lambda: _coverage(settings, calendar, groups, now))
+
+
+def _known(facts: CollectorFacts, name: str, find: Callable[[], T]) -> T | None:
+    """What *find* returns; None, with a line in the problems, when it cannot be found out."""
+    try:
+        return find()
+    except StoreFailure:
+        raise
+    except DataFetchError as problem:
+        facts.problems[name] = problem.message
+        return None
+
+
+def _provider(settings: Settings) -> ProviderFigures:
+    return ProviderFigures(required_pauses(settings), used_windows(settings))
+
+
+def _waiting_rows(settings: Settings) -> int:
+    waiting = waiting_rows(settings)
+    return waiting.rows if waiting else 0
+
+
+def _midnight(now: datetime) -> datetime:
+    return instant_of(midnight_number(now.astimezone(IST).date()))
+
+
+def _runs(store: Store, now: datetime) -> list[RunFigures]:
+    runs = sync_runs.c
+    of_today = runs.started_at >= _midnight(now)
+    query = (
+        select(
+            runs.job,
+            runs.outcome,
+            func.count().filter(of_today).label("today"),
+            func.coalesce(func.sum(runs.stored).filter(of_today), 0).label("stored"),
+            func.coalesce(func.sum(runs.requests).filter(of_today), 0).label("requests"),
+            func.max(runs.finished_at).label("last_ended"),
+        )
+        .where(runs.started_at >= now - LATELY)
+        .group_by(runs.job, runs.outcome)
+        .order_by(runs.job, runs.outcome)
+    )
+    with store.reading() as connection:
+        return [RunFigures(**row) for row in connection.execute(query).mappings()]
+
+
+def _groups(settings: Settings, store: Store, now: datetime) -> frozenset[TradingGroup]:
+    with store.reading() as connection:
+        return Members.as_of(listed_instruments(connection, settings), now).groups
+
+
+def _slots(
+    store: Store, calendar: MarketCalendar, groups: frozenset[TradingGroup], now: datetime
+) -> SlotFigures:
+    before = _midnight(now) - MINUTE
+    over = minute_of(now) - MINUTE
+    due = {slot for group in groups for slot in calendar.slots_between(before, over, group)}
+    query = select(sync_runs.c.due_slot, sync_runs.c.outcome).where(
+        sync_runs.c.job == QUOTES, sync_runs.c.due_slot.between(before, over)
+    )
+    with store.reading() as connection:
+        rows = connection.execute(query).all()
+    collected = due & {slot for slot, outcome in rows if outcome in COLLECTED}
+    missed = due & {slot for slot, outcome in rows if outcome in MISSED} - collected
+    return SlotFigures(len(due), len(collected), len(missed))
+
+
+def _quotes(
+    settings: Settings, store: Store, calendar: MarketCalendar, now: datetime
+) -> DatasetFigures:
+    found = quote_freshness(settings, store, calendar, now)
+    return DatasetFigures(found.counts, found.last_quote)
+
+
+def _chains(
+    settings: Settings, store: Store, calendar: MarketCalendar, now: datetime
+) -> DatasetFigures:
+    found = chain_freshness(settings, store, calendar, now)
+    received = [each.last.received_at for each in found.judgements if each.last]
+    return DatasetFigures(found.counts, max(received, default=None))
+
+
+def _coverage(
+    settings: Settings, calendar: MarketCalendar, groups: frozenset[TradingGroup], now: datetime
+) -> dict[str, DayCoverageFigures]:
+    today = now.astimezone(IST).date()
+    days = {"today": today if _trades(calendar, groups, today) else None}
+    days["last_session"] = _session_before(calendar, groups, today)
+    return {
+        name: DayCoverageFigures(day, coverage_grid(settings, DayRange(first=day, last=day)).totals)
+        for name, day in days.items()
+        if day is not None
+    }
+
+
+def _trades(calendar: MarketCalendar, groups: frozenset[TradingGroup], day: date) -> bool:
+    return any(calendar.session(day, group).open for group in groups)
+
+
+def _session_before(
+    calendar: MarketCalendar, groups: frozenset[TradingGroup], day: date
+) -> date | None:
+    """The last trading day before *day*."""
+    earlier = (day - count * DAY for count in range(1, LONGEST_BREAK.days + 1))
+    return next((each for each in earlier if _trades(calendar, groups, each)), None)

@@ -1,0 +1,63 @@
+"""The metrics for Prometheus; as JSON the counts of the older streaming backend."""
+
+from http import HTTPStatus
+
+import orjson
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from data_fetch.serving.answers import JSON
+from data_fetch.serving.media_types import preferred
+from data_fetch.serving.models.metrics import StreamClients
+from data_fetch.serving.problems import Refusal, documented
+from data_fetch.serving.server import Server
+from data_fetch.serving.viewers import Role, viewer_of
+
+TEXT = "text/plain"
+PROMETHEUS = f"{TEXT}; version=0.0.4; charset=utf-8"
+
+
+def router(server: Server) -> APIRouter:
+    routes = APIRouter(tags=["health"])
+
+    @routes.get(
+        "/metrics",
+        response_model=StreamClients,
+        responses={
+            HTTPStatus.OK.value: {
+                "description": "Prometheus' text format, or the clients of streams as JSON",
+                "content": {TEXT: {"schema": {"type": "string"}}},
+            },
+            **documented(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_ACCEPTABLE),
+        },
+    )
+    def metrics(request: Request) -> Response:
+        """The metrics of the server and the collector, for Prometheus. With
+        `Accept: application/json` the clients of streams by room."""
+        if viewer_of(request.scope).role is Role.PUBLIC:
+            raise Refusal(
+                HTTPStatus.FORBIDDEN,
+                "forbidden",
+                "metrics show the present state of collecting, which this role sees later",
+                then="Use an account or an API key with the role user.",
+            )
+        wanted = preferred(request.headers.get("accept", ""), (TEXT, JSON))
+        if wanted is None:
+            raise Refusal(
+                HTTPStatus.NOT_ACCEPTABLE,
+                "not_acceptable",
+                f"there are metrics as {TEXT} and as {JSON}",
+                then="Name one of them in Accept.",
+            )
+        if wanted == TEXT:
+            return Response(server.metrics.text(), media_type=PROMETHEUS)
+        found = server.metrics.streams()
+        rooms = dict(found.rooms) if found else {}
+        total = sum(found.clients.values()) if found else 0
+        return Response(
+            orjson.dumps({"total_clients": total, "rooms": rooms}),
+            media_type=JSON,
+            headers={"Vary": "Accept"},
+        )
+
+    return routes
