@@ -10,15 +10,13 @@ from data_fetch.cli.shared.output import counted, emit, json_option, print_out, 
 from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import (
-    F_AND_O_STOCK,
-    FUTURES_AND_OPTIONS,
-    INDEX,
     Segment,
     Session,
     TradingWindow,
     unlisted_warning,
 )
 from data_fetch.core.market.provider import PublishedCalendar
+from data_fetch.reading.calendar_days import TRADING_GROUPS
 from data_fetch.reading.instants import ist_text
 from data_fetch.reading.records import clock_of
 from data_fetch.runtime.calendars import calendar_for
@@ -30,12 +28,6 @@ from data_fetch.services.calendar_refresh import (
     hours_text,
     refresh_calendar,
 )
-
-TRADING_GROUPS = {
-    Segment.CASH: F_AND_O_STOCK,
-    Segment.FO: FUTURES_AND_OPTIONS,
-    Segment.INDEX: INDEX,
-}
 
 segment_option = click.option(
     "--segment",

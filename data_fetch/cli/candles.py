@@ -21,6 +21,7 @@ from data_fetch.cli.shared.output import (
 )
 from data_fetch.cli.shared.range_options import interval_option, symbols_option
 from data_fetch.core.candles.candles import CandleInterval, Kind
+from data_fetch.core.candles.intervals import Interval
 from data_fetch.core.clock import IST
 from data_fetch.reading.candle_corrections import (
     NamedCorrection,
@@ -45,7 +46,13 @@ def command() -> None:
 @click.argument("symbol")
 @click.option("--from", "first", type=DATE, required=True, help="First trading date, included.")
 @click.option("--to", "last", type=DATE, required=True, help="Last trading date, included.")
-@interval_option
+@click.option(
+    "--interval",
+    type=click.Choice([interval.value for interval in Interval]),
+    default=Interval.MINUTE.value,
+    show_default=True,
+    help="Stored candles, or candles made of the minutes of each trading window.",
+)
 @click.option("--as-of", metavar="ISO", help="As stored at this instant (with an offset).")
 @click.option(
     "--kind",
@@ -90,7 +97,7 @@ def export(
         symbol,
         first.date(),
         last.date(),
-        CandleInterval(interval),
+        Interval(interval),
         instant(as_of),
     ) as found:
         WRITERS[form](found, [Kind(kind) for kind in kinds], output)
@@ -120,7 +127,6 @@ def diff(day: datetime, symbols: tuple[str, ...], interval: str, as_json: bool) 
 def completeness_text(found: CandleRange) -> str:
     """How complete the range is, and the command that completes it."""
     counts = found.completeness
-    unit = "minutes" if found.interval is CandleInterval.MINUTE else "days"
     unknown = (
         f"{counts.unknown_instrument} under a key that the source no longer knows, "
         if counts.unknown_instrument
@@ -133,7 +139,7 @@ def completeness_text(found: CandleRange) -> str:
     )
     text = (
         f"{found.symbol} {found.first} to {found.last}: {counts.present} of {counts.expected} "
-        f"expected {unit} are present; {absent}; {counts.provisional} provisional."
+        f"expected {found.unit} are present; {absent}; {counts.provisional} provisional."
     )
     return f"{text} {found.hint}".rstrip()
 

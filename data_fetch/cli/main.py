@@ -27,6 +27,8 @@ COMMANDS = {
     "status": ("data_fetch.cli.status", "What is stored, and the last runs."),
     "freshness": ("data_fetch.cli.freshness", "Which symbols are fresh, stale or frozen."),
     "serve": ("data_fetch.cli.serve", "Serve what is stored over HTTP, on this machine."),
+    "stream": ("data_fetch.cli.stream", "Stream new prices and option chains to clients."),
+    "accounts": ("data_fetch.cli.accounts", "Accounts and API keys of the servers."),
     "universe": ("data_fetch.cli.universe", "The F&O universe, and symbols that are not resolved."),
     "calendar": ("data_fetch.cli.calendar", "When the exchange trades."),
     "db": ("data_fetch.cli.db", "Create, upgrade and merge stores."),

@@ -1,67 +1,50 @@
-"""`data-fetch serve`: the store over HTTP, on this machine."""
+"""`data-fetch serve`: the store over HTTP."""
 
-import signal
-import socket
 import sys
-from threading import Thread
 
 import click
 
 from data_fetch.cli.shared.output import emit, json_option, print_out, remark
-from data_fetch.core.errors import SetupError
+from data_fetch.cli.shared.server_process import (
+    host_option,
+    listener_on,
+    openness,
+    run_until_stopped,
+    server_settings,
+    url_of,
+)
 from data_fetch.runtime.logs import API, logs_for
-from data_fetch.runtime.settings import process_settings
-
-LOOPBACK, PORT = "127.0.0.1", 8000
-# Some systems deliver a signal only between two waits.
-WAIT_SECONDS = 0.5
 
 
 @click.command()
+@host_option
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
-    default=PORT,
-    show_default=True,
-    help="Port to listen on; 0 for a free one.",
+    help="Port to listen on; 0 for a free one.  [default: API_PORT, else 8000]",
 )
 @json_option
-def command(port: int, as_json: bool) -> None:
-    """Serve what is stored over HTTP until stopped: option chains and health so far.
+def command(host: str | None, port: int | None, as_json: bool) -> None:
+    """Serve what is stored over HTTP until stopped.
 
-    It listens on this machine only and is open for reading.
+    On this machine it is open for reading. On any other address every call needs an access
+    token or an API key (data-fetch accounts), and JWT_SECRET has to be set.
     """
     # They take longer to load than most commands take to run.
     import uvicorn
 
     from data_fetch.serving.app import application
+    from data_fetch.serving.listening import listening
 
-    settings = process_settings()
+    settings = server_settings(host)
     token = settings.access_token.get_secret_value()
-    with _listening(port) as listener, logs_for(settings, lambda: token, API):
-        url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+    listener = listener_on(settings.api_host, settings.api_port if port is None else port)
+    with listener, logs_for(settings, lambda: token, API):
+        url = url_of(listener)
         if as_json:
-            emit({"url": url})
+            emit({"url": url, "authentication": settings.needs_authentication})
         else:
-            print_out(f"Serving on {url}, open for reading on this machine. Its pages: {url}/docs")
+            print_out(f"Serving on {url}, {openness(settings)}. Its pages: {url}/docs")
         sys.stdout.flush()
-        config = uvicorn.Config(application(settings), log_config=None, access_log=False)
-        server = uvicorn.Server(config)
-        # On the main thread uvicorn would end the process by the signal instead of with status 0.
-        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, server.handle_exit)
-        thread.start()
-        while thread.is_alive():
-            thread.join(WAIT_SECONDS)
+        run_until_stopped(uvicorn.Server(listening(application(settings))), listener)
     remark("The server has stopped.")
-
-
-def _listening(port: int) -> socket.socket:
-    try:
-        return socket.create_server((LOOPBACK, port))
-    except OSError as problem:
-        raise SetupError(
-            f"port {port} cannot be used ({problem.strerror})",
-            hint="Name another one with --port, or --port 0 for a free one.",
-        ) from problem

@@ -25,6 +25,15 @@ DataFetchError
 ├── RequestRefused        this request can never succeed: skip it, carry on
 │   ├── BatchRefused      with fewer keys it may succeed
 │   └── UnknownInstrument
+├── AccountError          an account, a token or an attempt to sign in is refused
+│   ├── AccountInvalid    an e-mail address, name or password that is not accepted
+│   ├── AccountExists     the e-mail address has an account
+│   ├── UnknownAccount    nothing has this address or id
+│   ├── SignInFailed      unknown address or wrong password: the same for both
+│   ├── TokenInvalid      a token or key that is forged, expired, used or revoked
+│   └── TryLater          wait as long as it says
+│       ├── LockedOut     too many failures to sign in
+│       └── TooBusy       too many passwords are being checked
 ├── LostLeadership        another scheduler took over this store
 ├── Stopped               the work was cancelled
 └── RecordError           leave this record out and carry on
@@ -89,6 +98,10 @@ class CalendarUnknown(SetupError):
 
 class SymbolsFileBad(SetupError):
     """The symbols file cannot be read."""
+
+
+class StillToCome(SetupError):
+    """The whole range is later than the present day."""
 
 
 class IncompleteRange(SetupError):
@@ -184,6 +197,51 @@ class UnknownInstrument(RequestRefused):
     """The provider does not know at least one instrument key of the request."""
 
     kind = FailureKind.UNKNOWN_INSTRUMENT
+
+
+class AccountError(DataFetchError):
+    """An account, a token or an attempt to sign in is refused."""
+
+
+class AccountInvalid(AccountError):
+    """An e-mail address, name or password that is not accepted."""
+
+
+class AccountExists(AccountError):
+    """The e-mail address has an account."""
+
+
+class UnknownAccount(AccountError):
+    """Nothing has this address or id."""
+
+
+class SignInFailed(AccountError):
+    """The address is unknown, the password is wrong or the account is disabled: the sender must
+    not learn which. *email* is that of the account, where there is one, for the audit."""
+
+    def __init__(self, email: str | None = None) -> None:
+        super().__init__("Invalid credentials")
+        self.email = email
+
+
+class TokenInvalid(AccountError):
+    """A token or key that is forged, expired, used or revoked."""
+
+
+class TryLater(AccountError):
+    """Refused now; *retry_after* is how long to wait."""
+
+    def __init__(self, message: str, *, retry_after: timedelta, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class LockedOut(TryLater):
+    """Too many failures to sign in to this account or from this address."""
+
+
+class TooBusy(TryLater):
+    """Too many passwords are being checked."""
 
 
 class LostLeadership(DataFetchError):

@@ -10,6 +10,7 @@ token was probably meant is a problem then, and a warning otherwise.
 import re
 from collections.abc import Iterator, Mapping
 from datetime import time
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, quote, unquote, unquote_plus, urlsplit
@@ -172,6 +173,9 @@ class Settings(BaseModel):
     public_delay_minutes: int = Field(
         default=15, ge=0, le=10_080, validation_alias=env("PUBLIC_DELAY_MINUTES")
     )
+    api_rate_limit: int | None = Field(
+        default=None, ge=0, le=10_000_000, validation_alias=env("API_RATE_LIMIT")
+    )
     cors_origins: OriginList = Field(default=(), validation_alias=env("CORS_ORIGINS"))
 
     stale_after_minutes: int = Field(default=5, ge=1, validation_alias=env("STALE_AFTER_MINUTES"))
@@ -221,6 +225,23 @@ class Settings(BaseModel):
         return FreshnessRules(
             stale_after=self.stale_after_minutes, frozen_after=self.frozen_after_slots
         )
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only programs of this machine can reach the servers."""
+        if self.api_host == "localhost":
+            return True
+        try:
+            return ip_address(self.api_host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def needs_authentication(self) -> bool:
+        """Whether a request needs a token or an API key."""
+        if self.api_authentication is None:
+            return not self.on_loopback
+        return self.api_authentication == "on"
 
     @property
     def env_file(self) -> Path:

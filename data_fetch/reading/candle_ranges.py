@@ -7,26 +7,24 @@ from datetime import date, datetime
 from shlex import quote
 from typing import Any
 
-from sqlalchemy import Connection
-
-from data_fetch.core.candles.candles import CandleInterval, Kind, expected_spans
-from data_fetch.core.candles.completeness import Completeness, as_it_was, completeness_of
-from data_fetch.core.candles.coverage import DayCoverage
-from data_fetch.core.candles.expectation import DAY, Expectation
-from data_fetch.core.errors import IncompleteRange, SetupError
-from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.candles.candles import Kind
+from data_fetch.core.candles.completeness import Completeness, completeness_of
+from data_fetch.core.candles.intervals import Interval
+from data_fetch.core.errors import IncompleteRange, SetupError, StillToCome
 from data_fetch.core.instruments.lineage import KeyPeriod
-from data_fetch.core.market.session import MINUTES_OF_DAY, Session, midnight_number
+from data_fetch.core.market.session import (
+    MINUTES_OF_DAY,
+    day_of,
+    midnight_number,
+    minute_number,
+)
 from data_fetch.core.settings import Settings
-from data_fetch.core.spans import between, common
+from data_fetch.reading.candle_days import CandleDay, history_of, known_days, minutes_of
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named, one_of
 from data_fetch.reading.instants import date_of, instant
 from data_fetch.reading.records import records_for
 from data_fetch.runtime.settings import process_settings
-from data_fetch.storage.candles.columns import candle_columns, known_minutes
-from data_fetch.storage.candles.coverage import load_days, load_days_as_of
-from data_fetch.storage.candles.histories import History, histories
-from data_fetch.storage.candles.past_histories import history_as_of
+from data_fetch.storage.candles.columns import candle_columns
 from data_fetch.storage.database.store import Store
 
 # In minutes of the calendar: a month, which has about 8,000 of trading.
@@ -40,6 +38,10 @@ COLUMNS = {
     "instrument_key": "text",
     "source": "text",
 }
+BUCKET_COLUMNS = {
+    **COLUMNS,
+    **dict.fromkeys(("minutes", "minutes_expected", "minutes_missing"), "int"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,16 @@ class Candles:
 
     The table is a `pyarrow.Table`, a `pandas.DataFrame` or a `polars.DataFrame` with the columns
     timestamp (the start, aware, UTC), open, high, low, close (rupees), volume, oi (units), kind,
-    is_final, instrument_key and source. *instrument_keys*: under which keys it was stored; more
-    than one when the ISIN changed. *freshness* has the instant of the completeness and the start
-    of the newest candle.
+    is_final, instrument_key and source. Candles made of minutes also have their number: minutes
+    (with a candle), minutes_expected, and minutes_missing (that are missed or still to come).
+
+    *instrument_keys*: under which keys it was stored; more than one when the ISIN changed.
+    *freshness* has the instant of the completeness and the start of the newest candle.
     """
 
     symbol: str
     instrument_keys: tuple[str, ...]
-    interval: CandleInterval
+    interval: Interval
     table: Any
     completeness: Completeness
     freshness: DataAge
@@ -65,16 +69,17 @@ class Candles:
 class CandleRange:
     """A range of one stock's candles in an open store; nothing of it is in memory yet.
 
-    *now* is the instant that the completeness is judged at. The hours of
-    *provisional_sessions* are not reviewed.
+    *now* is the instant that the completeness is judged at, *days* are its trading days, oldest
+    first. The hours of *provisional_sessions* are not reviewed.
     """
 
     symbol: str
-    interval: CandleInterval
+    interval: Interval
     key_periods: tuple[KeyPeriod, ...]
     as_of: datetime | None
     now: datetime
     completeness: Completeness
+    days: Sequence[CandleDay]
     provisional_sessions: Sequence[date]
     store: Store
 
@@ -98,32 +103,69 @@ class CandleRange:
         if self.as_of is not None:
             return "Name a later instant."
         if self.completeness.missed:
-            span = f"--from {self.first} --to {self.last} --interval {self.interval}"
+            span = f"--from {self.first} --to {self.last} --interval {self.interval.stored}"
             return f"Fetch them: data-fetch backfill --symbols {quote(self.symbol)} {span}"
         return "Wait until the day is over, or end the range a day earlier."
 
-    def tables(self, kinds: Collection[Kind]) -> Iterator[Any]:
-        """The candles of *kinds* as Arrow tables of a month or less, oldest first."""
-        with self.store.reading() as connection:
-            for key_period in self.key_periods:
-                for first, end in _portions(key_period):
-                    columns = candle_columns(
-                        connection,
-                        key_period.instrument_key,
-                        self.interval,
-                        first,
-                        end,
-                        kinds,
-                        self.as_of,
-                    )
-                    keys = [key_period.instrument_key] * len(columns["timestamp"])
-                    yield arrow_table({**columns, "instrument_key": keys}, COLUMNS)
+    @property
+    def unit(self) -> str:
+        """What its completeness counts."""
+        return unit_of(self.interval)
+
+    @property
+    def no_table(self) -> Any:
+        """A table of it without rows."""
+        return no_candles_table(self.interval)
+
+    def tables(self, kinds: Collection[Kind], after: datetime | None = None) -> Iterator[Any]:
+        """The candles of *kinds* that start later than *after*, oldest first, as Arrow tables of
+        a month or less. No connection stays open between two of them.
+
+        Raises SetupError for *kinds* that the interval does not have.
+        """
+        refuse_kinds(self.interval, kinds)
+        begin = 0 if after is None else minute_number(after) + 1
+        for key_period in self.key_periods:
+            for first, end in _portions(key_period):
+                if end > begin:
+                    yield self._portion(key_period.instrument_key, first, end, begin, kinds)
 
     def table(self, kinds: Collection[Kind]) -> Any:
         """All of them in one Arrow table."""
         import pyarrow as pa
 
         return pa.concat_tables(self.tables(kinds))
+
+    def page(self, kinds: Collection[Kind], after: datetime | None, limit: int) -> tuple[Any, bool]:
+        """The first *limit* candles that start later than *after* in one Arrow table, and whether
+        there are more."""
+        import pyarrow as pa
+
+        found, rows = [self.no_table], 0
+        for table in self.tables(kinds, after):
+            found.append(table)
+            rows += len(table)
+            if rows > limit:
+                break
+        return pa.concat_tables(found).slice(0, limit), rows > limit
+
+    def _portion(self, key: str, first: int, end: int, begin: int, kinds: Collection[Kind]) -> Any:
+        """The candles under *key* that start in [first, end), not before *begin*."""
+        size = self.interval.bucket_minutes
+        # The minutes of a bucket are of one day.
+        since = begin if size is None else midnight_number(day_of(begin))
+        with self.store.reading() as connection:
+            columns = candle_columns(
+                connection, key, self.interval.stored, max(first, since), end, kinds, self.as_of
+            )
+        keys = [key] * len(columns["timestamp"])
+        table = arrow_table({**columns, "instrument_key": keys}, COLUMNS)
+        if size is None:
+            return table
+        from data_fetch.reading.candle_buckets import bucket_table
+
+        days = [day for day in self.days if day.instrument_key == key]
+        return bucket_table(table, days, size, begin)
 
     def freshness(self, table: Any) -> DataAge:
         """How recent *table* is, one of this range."""
@@ -134,11 +176,11 @@ class CandleRange:
         """Raises IncompleteRange when a candle is missed or still to come."""
         if self.completeness.complete:
             return
-        missed, pending = self.completeness.missed, self.completeness.pending
-        unit = "minutes" if self.interval is CandleInterval.MINUTE else "days"
+        known = self.completeness
         raise IncompleteRange(
             f"{self.symbol} from {self.first} to {self.last} is incomplete: of "
-            f"{self.completeness.expected} {unit}, {missed} are missed and {pending} still to come",
+            f"{known.expected} {self.unit}, {known.missed} are missed and {known.pending} still to "
+            "come",
             hint=self.hint,
         )
 
@@ -157,7 +199,8 @@ def candles(
 ) -> Candles:
     """The stored candles of *symbol* from the trading date *first* to *last*, both included.
 
-    Days to come are left out. *interval* is "1minute" or "day", *form* "arrow", "pandas" or
+    Days to come are left out. *interval* is "1minute", "day", or made of the stored minutes of
+    each trading window: "5minute", "15minute", "60minute"; *form* "arrow", "pandas" or
     "polars". *kinds*: "traded" rows are continuous trading; "auction" (the closing auction in
     one row) and "carried" (flat rows the provider fills in around it) are included when they are
     named. *as_of*, an aware instant or ISO text with an offset, gives the candles and their
@@ -179,7 +222,7 @@ def candles(
         symbol,
         date_of(first),
         date_of(last),
-        CandleInterval(one_of(interval, [*CandleInterval], "interval")),
+        Interval(one_of(interval, [*Interval], "interval")),
         instant(as_of),
     ) as found:
         if complete:
@@ -196,13 +239,33 @@ def candles(
         )
 
 
+def unit_of(interval: Interval) -> str:
+    """What the completeness of candles of *interval* counts."""
+    return "days" if interval is Interval.DAY else "minutes"
+
+
+def no_candles_table(interval: Interval) -> Any:
+    """A table of candles without rows."""
+    columns = COLUMNS if interval.bucket_minutes is None else BUCKET_COLUMNS
+    return arrow_table(dict.fromkeys(columns, ()), columns)
+
+
+def refuse_kinds(interval: Interval, kinds: Collection[Kind]) -> None:
+    """Raises SetupError for *kinds* that *interval* does not have."""
+    if interval.bucket_minutes is not None and set(kinds) != {Kind.TRADED}:
+        raise SetupError(
+            f"candles of {interval} are made of continuous trading alone",
+            hint=f"The other kinds are among those of {Interval.MINUTE}.",
+        )
+
+
 @contextmanager
 def candle_range(
     settings: Settings,
     symbol: str,
     first: date,
     last: date,
-    interval: CandleInterval,
+    interval: Interval,
     as_of: datetime | None,
 ) -> Iterator[CandleRange]:
     """The range in its open store, closed at the end. Raises as `candles` does."""
@@ -211,94 +274,32 @@ def candle_range(
     with records_for(settings, [symbol]) as records:
         expectation = records.expectation
         if as_of is not None:
-            expectation = replace(expectation, now=min(as_of, expectation.now))
+            as_of = min(as_of, expectation.now)
+            expectation = replace(expectation, now=as_of)
         last = min(last, expectation.today)
         if first > last:
-            raise SetupError(f"{first} was still to come on {last}", hint="Name an earlier date.")
+            raise StillToCome(f"{first} was still to come on {last}", hint="Name an earlier date.")
         (stock,) = records.instruments
         with records.store.reading() as connection:
-            history = _history(connection, stock, interval, first, last, as_of)
+            history = history_of(connection, stock, interval.stored, first, last, as_of)
             # The ledger is read before the candles, which are never deleted: it cannot count
             # candles that the table lacks.
-            days = [
-                day
-                for period in history.periods
-                for day in _days(
-                    connection,
-                    expectation,
-                    history.by_key[period.instrument_key],
-                    interval,
-                    period,
-                    as_of,
-                )
-            ]
+            days = known_days(connection, expectation, history, interval.stored, as_of)
         yield CandleRange(
             symbol=stock.symbol,
             interval=interval,
             key_periods=tuple(history.periods),
             as_of=as_of,
             now=expectation.now,
-            completeness=completeness_of(days),
+            completeness=completeness_of((day.session, day.coverage) for day in days),
+            days=days,
             provisional_sessions=expectation.provisional_sessions(first, last),
             store=records.store,
         )
 
 
-def _history(
-    connection: Connection,
-    stock: Instrument,
-    interval: CandleInterval,
-    first: date,
-    last: date,
-    as_of: datetime | None,
-) -> History:
-    """What *stock* was from *first* to *last*, both included, as of the instant if there is one."""
-    if as_of is not None:
-        return history_as_of(connection, stock, interval, first, last, as_of)
-    [history] = histories(connection, [stock], interval, first, last).of
-    return history
-
-
-def _days(
-    connection: Connection,
-    expectation: Expectation,
-    stock: Instrument,
-    interval: CandleInterval,
-    key_period: KeyPeriod,
-    as_of: datetime | None,
-) -> Iterator[tuple[Session, DayCoverage]]:
-    """Every trading day of *key_period*, as of the instant if there is one."""
-    key = stock.instrument_key
-    first, last = key_period.first, key_period.last
-    ledger = (
-        load_days(connection, [key], interval, first, last)
-        if as_of is None
-        else load_days_as_of(connection, key, interval, first, last, as_of)
-    )
-    days = [
-        (session, expectation.day(key, interval, session, ledger.get((key, session.day))))
-        for session in expectation.sessions(stock, first, last)
-    ]
-    if as_of is None:
-        yield from days
-        return
-    there, final = known_minutes(connection, key, interval, *_minutes(key_period), as_of)
-    for session, day in days:
-        expected = expected_spans(session, interval)
-        due = expectation.due(session, interval)
-        bars, confirmed = (
-            common(between(spans, expected[0][0], expected[-1][1]), expected)
-            for spans in (there, final)
-        )
-        yield session, as_it_was(day, as_of, due, bars, confirmed)
-
-
-def _minutes(key_period: KeyPeriod) -> tuple[int, int]:
-    return midnight_number(key_period.first), midnight_number(key_period.last + DAY)
-
-
 def _portions(key_period: KeyPeriod) -> Iterator[tuple[int, int]]:
     """The minutes of *key_period* in portions that are read at once."""
-    first, end = _minutes(key_period)
+    first, end = minutes_of(key_period)
     for start in range(first, end, READ_AT_ONCE):
         yield start, min(start + READ_AT_ONCE, end)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from data_fetch.core.errors import TransientError
 from data_fetch.core.settings import Settings
 from data_fetch.reading.chain_snapshots import nothing_stored, source_named
 from data_fetch.reading.records import store_of
@@ -13,6 +14,10 @@ from data_fetch.storage.chains.heads import newest_head, newest_heads, not_over,
 from data_fetch.storage.chains.records import ChainRecord as ChainRecord
 from data_fetch.storage.chains.records import chain_record
 from data_fetch.storage.chains.snapshots import UnderlyingChains
+
+
+class SnapshotReplaced(TransientError):
+    """Another program replaced a snapshot after its head was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +79,12 @@ def running_chains(settings: Settings, symbol: str, at: datetime | None) -> list
 
 
 def record_of(settings: Settings, head: ChainHead) -> ChainRecord:
-    """The whole snapshot of *head*. Raises StoreUnreachable."""
+    """The whole snapshot of *head*. Raises SnapshotReplaced, StoreUnreachable."""
     with store_of(settings) as store, store.reading() as connection:
-        return chain_record(connection, head)
+        found = chain_record(connection, head)
+    if found is None:
+        raise SnapshotReplaced(
+            f"the chain of {head.shown.underlying} was replaced while it was read",
+            hint="Send the request again.",
+        )
+    return found

@@ -4,7 +4,7 @@ A row is a snapshot: content that was received several times in succession is on
 step (*every*) a row is the snapshot in force at that step.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -22,7 +22,7 @@ from data_fetch.core.market.session import instant_of
 from data_fetch.core.settings import Settings
 from data_fetch.reading.chain_snapshots import nothing_stored, source_named
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named, one_of
-from data_fetch.reading.instants import DAY, Period, date_of, exact_text, period
+from data_fetch.reading.instants import DAY, Period, date_of, exact_text, instant, period
 from data_fetch.reading.records import clock_of, store_of
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.settings import process_settings
@@ -167,6 +167,7 @@ def chain_history(
     last: date | str,
     *,
     every: timedelta | str | None = None,
+    as_of: datetime | str | None = None,
     source: str | None = None,
     form: str = "arrow",
     settings: Settings | None = None,
@@ -180,23 +181,25 @@ def chain_history(
 
     Each end is an IST date or an aware instant (or its ISO text), both included. *every*, a
     `timedelta` or text like "30s", "15m", "1h", gives one row for each such step of the IST
-    clock within trading hours: the last snapshot at or before it. Without *source* ("upstox",
+    clock within trading hours: the last snapshot at or before it. *as_of*, an aware instant or
+    ISO text, gives what was received by then. Without *source* ("upstox",
     "nse") an expiry's rows are from the source with the most receipts in the range. The other
     arguments are those of `candles`. Raises SetupError for an invalid argument and for a chain
     that was never stored, CalendarUnknown, StoreUnreachable.
     """
     convert, step, of = form_named(form), _step(every), source_named(source)
     settings, wanted = settings or process_settings(), period(first, last)
-    expires = None if expiry is None else date_of(expiry)
+    expires, seen = None if expiry is None else date_of(expiry), instant(as_of)
     clock = clock_of(settings)
     with store_of(settings) as store, store.reading() as connection:
         lineage = chain_lineage(connection, underlying)
+        context = _Context(connection, lineage, calendar_for(settings), clock.now(), wanted, seen)
         shown = _shown_expiries(store, connection, lineage, expires)
         columns: Columns = history.summaries(
-            connection, lineage, expires, wanted.begin, wanted.end, of
+            connection, lineage, expires, wanted.begin, context.until, of
         )
         return _series(
-            _Context(connection, lineage, calendar_for(settings), clock.now(), wanted),
+            context,
             shown,
             columns,
             FIGURE_COLUMNS,
@@ -214,6 +217,7 @@ def leg_history(
     last: date | str,
     *,
     every: timedelta | str | None = None,
+    as_of: datetime | str | None = None,
     source: str | None = None,
     form: str = "arrow",
     settings: Settings | None = None,
@@ -229,19 +233,20 @@ def leg_history(
     """
     convert, step, of = form_named(form), _step(every), source_named(source)
     settings, wanted = settings or process_settings(), period(first, last)
-    expires, price = date_of(expiry), _strike(strike)
+    expires, price, seen = date_of(expiry), _strike(strike), instant(as_of)
     side = OptionType(one_of(option_type.upper(), [*OptionType], "option type"))
     clock = clock_of(settings)
     with store_of(settings) as store, store.reading() as connection:
         lineage = chain_lineage(connection, underlying)
+        context = _Context(connection, lineage, calendar_for(settings), clock.now(), wanted, seen)
         [shown] = _shown_expiries(store, connection, lineage, expires)
         columns: Columns = history.legs(
-            connection, lineage, shown, price, side, wanted.begin, wanted.end, of
+            connection, lineage, shown, price, side, wanted.begin, context.until, of
         )
         if not columns["timestamp"]:
             _refuse_unknown_contract(UnderlyingChains(store, lineage), shown, price, side, of)
         return _series(
-            _Context(connection, lineage, calendar_for(settings), clock.now(), wanted),
+            context,
             [shown],
             columns,
             LEG_COLUMNS,
@@ -252,13 +257,21 @@ def leg_history(
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """An open store, an underlying, the calendar and the present instant, for one range."""
+    """An open store, an underlying, the calendar and the present instant, for one range.
+
+    With *seen* nothing that was received later counts.
+    """
 
     connection: Connection
     lineage: ChainLineage
     calendar: MarketCalendar
-    now: datetime
+    present: datetime
     wanted: Period
+    seen: datetime | None
+
+    @property
+    def now(self) -> datetime:
+        return self.present if self.seen is None else min(self.seen, self.present)
 
     @property
     def until(self) -> datetime:
@@ -275,10 +288,14 @@ def _series(
     convert: Any,
 ) -> ChainSeries:
     sources = dict(zip(columns["expiry"], columns["source"], strict=True))
+    received = {expiry: _received(context, expiry, sources.get(expiry)) for expiry in shown}
     completeness = SeriesCompleteness(
         snapshots=len(columns["timestamp"]),
-        expiries=tuple(_receipts_of(context, expiry, sources.get(expiry)) for expiry in shown),
+        expiries=tuple(
+            _receipts_of(context, expiry, sources.get(expiry), received[expiry]) for expiry in shown
+        ),
     )
+    columns = _as_seen(context, columns, received)
     freshness = SeriesFreshness(
         as_of=context.now,
         newest=max(columns["last_confirmed"], default=None),
@@ -344,7 +361,37 @@ def _trading(context: _Context) -> list[tuple[datetime, datetime]]:
     return found
 
 
-def _receipts_of(context: _Context, expiry: date, source: str | None) -> ExpiryReceipts:
+def _received(context: _Context, expiry: date, source: str | None) -> list[datetime]:
+    """When the chain of *expiry* was received from *source*, oldest first."""
+    if source is None:
+        return []
+    of = context.connection, context.lineage, expiry, ChainSource(source)
+    return sorted(history.received(*of, context.wanted.begin, context.until))
+
+
+def _as_seen(
+    context: _Context, columns: Columns, received: Mapping[date, Sequence[datetime]]
+) -> Columns:
+    """*columns* without the receipts that came after the instant *seen*.
+
+    How often a snapshot had been received is None where its first receipts are before the range.
+    """
+    confirmed, counts = list(columns["last_confirmed"]), list(columns["confirmations"])
+    seen = context.now
+    for row, (expiry, first) in enumerate(
+        zip(columns["expiry"], columns["timestamp"], strict=True)
+    ):
+        if confirmed[row] <= seen:
+            continue
+        own = received[expiry][bisect_left(received[expiry], first) :]
+        confirmed[row] = own[-1] if own else first
+        counts[row] = len(own) if first >= context.wanted.begin else None
+    return {**columns, "last_confirmed": confirmed, "confirmations": counts}
+
+
+def _receipts_of(
+    context: _Context, expiry: date, source: str | None, received: Sequence[datetime]
+) -> ExpiryReceipts:
     wanted, calendar = context.wanted, context.calendar
     over = min(context.until, _close_of(calendar, expiry))
     due = {
@@ -353,10 +400,6 @@ def _receipts_of(context: _Context, expiry: date, source: str | None) -> ExpiryR
         for number in range((end - begin) // MINUTE)
     }
     due = {minute for minute in due if wanted.begin <= minute and minute + MINUTE <= over}
-    received: list[datetime] = []
-    if source is not None:
-        of = context.connection, context.lineage, expiry, ChainSource(source)
-        received = history.received(*of, wanted.begin, wanted.end)
     return ExpiryReceipts(
         expiry=expiry,
         source=source,

@@ -7,7 +7,9 @@ from typing import Any
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.chains.polling import PollingPlan, plan_polling
 from data_fetch.core.chains.symbol_config import SymbolConfig
+from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CHAINS
+from data_fetch.reading.records import listed_instruments, store_of
 from data_fetch.runtime.limits import CHAIN_LIMITS, first_chain_source
 from data_fetch.services.polling import Polling
 from data_fetch.storage.runs import recent_runs
@@ -48,6 +50,14 @@ class PolledChains:
 def polled_chains(polling: Polling) -> PolledChains:
     """The symbols of *polling*, planned within the limits of the first source."""
     return PolledChains(polling.configs(), polling_plan(polling))
+
+
+def polled_now(settings: Settings) -> PolledChains:
+    """The same of the configured store. Raises SymbolsFileBad, StoreUnreachable."""
+    with store_of(settings) as store:
+        with store.reading() as connection:
+            polling = Polling(settings, store, listed_instruments(connection, settings))
+        return polled_chains(polling)
 
 
 def polling_plan(polling: Polling) -> PollingPlan:

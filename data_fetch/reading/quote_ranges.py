@@ -1,7 +1,7 @@
 """Quotes of a range as a table, and which slots have none."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from operator import itemgetter
 from typing import Any
@@ -15,7 +15,7 @@ from data_fetch.core.instruments.lineage import former_symbols
 from data_fetch.core.quotes.freshness import Judgement
 from data_fetch.core.settings import Settings
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named
-from data_fetch.reading.instants import Period, exact_text, period
+from data_fetch.reading.instants import Period, exact_text, instant, period
 from data_fetch.reading.quote_freshness import judgement_document, judgements
 from data_fetch.reading.records import Symbols, records_for, several
 from data_fetch.runtime.settings import process_settings
@@ -37,7 +37,9 @@ COLUMNS = {
     "received_at": "instant",
     "source": "text",
 }
-SYMBOL, TIMESTAMP, KEY = map(list(COLUMNS).index, ("symbol", "timestamp", "instrument_key"))
+SYMBOL, TIMESTAMP, KEY, RECEIVED = map(
+    list(COLUMNS).index, ("symbol", "timestamp", "instrument_key", "received_at")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,7 @@ def quotes(
     first: date | str,
     last: date | str,
     *,
+    as_of: datetime | str | None = None,
     form: str = "arrow",
     settings: Settings | None = None,
 ) -> Quotes:
@@ -140,19 +143,29 @@ def quotes(
 
     Each end is an IST date or an aware instant (or its ISO text), both included. A former symbol
     is followed to the present one, and quotes stored under former symbols are part of the table
-    under the present one. The other arguments are those of `candles`. Raises SetupError for an
-    invalid argument or a symbol that the store does not know, CalendarUnknown, StoreUnreachable.
+    under the present one. *as_of*, an aware instant or ISO text, gives what was received by then;
+    the freshness is that of the present all the same. The other arguments are those of `candles`.
+    Raises SetupError for an invalid argument or a symbol that the store does not know,
+    CalendarUnknown, StoreUnreachable.
     """
     convert = form_named(form)
     settings, wanted = settings or process_settings(), period(first, last)
+    seen = instant(as_of)
     with records_for(settings, several(symbols)) as records:
         expectation = records.expectation
+        if seen is not None:
+            expectation = replace(expectation, now=min(seen, expectation.now))
         with records.store.reading() as connection:
             series = {
-                one.symbol: _quote_columns(connection, one, wanted) for one in records.instruments
+                one.symbol: _quote_columns(connection, one, wanted, seen)
+                for one in records.instruments
             }
         states = judgements(
-            settings, records.store, records.instruments, expectation.calendar, expectation.now
+            settings,
+            records.store,
+            records.instruments,
+            expectation.calendar,
+            records.expectation.now,
         )
     slots = tuple(
         _slots_of(one, series[one.symbol], wanted, expectation) for one in records.instruments
@@ -178,15 +191,22 @@ def quotes(
 
 
 def _quote_columns(
-    connection: Connection, of: Instrument, wanted: Period
+    connection: Connection, of: Instrument, wanted: Period, seen: datetime | None
 ) -> Mapping[str, list[Any]]:
-    """The quotes of one instrument, under former symbols too, oldest first."""
+    """The quotes of one instrument, under former symbols too, oldest first.
+
+    With *seen* only those that were received by then."""
     symbols = {of.symbol, *former_symbols(of.instrument_key, key_changes(connection))}
     found = stored_quotes(connection, sorted(symbols), wanted.begin, wanted.end)
     # Other instruments may have one of these symbols today, or may have had it before.
     present = present_symbols(connection, set(found["instrument_key"]))
     rows = zip(*(found[name] for name in COLUMNS), strict=True)
-    ours = [row for row in rows if present.get(row[KEY], row[SYMBOL]) == of.symbol]
+    ours = [
+        row
+        for row in rows
+        if present.get(row[KEY], row[SYMBOL]) == of.symbol
+        and (seen is None or row[RECEIVED] <= seen)
+    ]
     ours.sort(key=itemgetter(TIMESTAMP))
     columns = zip(*ours, strict=True) if ours else [()] * len(COLUMNS)
     series = {name: list(values) for name, values in zip(COLUMNS, columns, strict=True)}

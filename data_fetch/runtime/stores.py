@@ -78,17 +78,18 @@ def selection_at(store: Store, universe: Universe, symbols: Sequence[str]) -> Se
     SetupError when none of them is known.
     """
     with store.reading() as connection:
-        named = _named_with_near(connection, symbols) if symbols else universe
+        named = instruments_with_near(connection, symbols) if symbols else universe
         chosen = named if named.members else named.resolved()
         return selection_of(connection, chosen)
 
 
 def named_instruments(connection: Connection, symbols: Sequence[str]) -> Universe:
     """The instruments of *symbols*. Raises SetupError for the first one that is not known."""
-    return _named_with_near(connection, symbols).resolved()
+    return instruments_with_near(connection, symbols).resolved()
 
 
-def _named_with_near(connection: Connection, symbols: Sequence[str]) -> Universe:
+def instruments_with_near(connection: Connection, symbols: Sequence[str]) -> Universe:
+    """The instruments of *symbols*, and the unresolved ones with the nearest that are known."""
     named = instruments_named(connection, symbols)
     if not named.unresolved:
         return named

@@ -20,7 +20,10 @@ from data_fetch.serving.server import server_of
 
 JSON = "application/json"
 # Who asks decides what is seen, so no cache between may share it.
-CACHING = {"Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding, Authorization"}
+CACHING = {
+    "Cache-Control": "private, no-cache",
+    "Vary": "Accept, Accept-Encoding, Authorization, X-API-Key",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +39,10 @@ class Counted:
     @property
     def state(self) -> str:
         """complete, pending, degraded, missing or unknown."""
-        if self.expected is None:
+        if self.expected is None and self.missing is None:
             return "unknown"
-        if self.expected and not self.present:
-            return "missing" if self.missing else "pending"
         if self.missing:
-            return "degraded"
+            return "missing" if self.present == 0 else "degraded"
         return "pending" if self.pending else "complete"
 
     def document(self) -> dict[str, Any]:
@@ -95,6 +96,11 @@ class Frame:
             "degraded": self.degraded,
         }
 
+    def facts(self) -> dict[str, Any]:
+        """All of it as JSON has it, for `frame_of`."""
+        newest = None if self.newest is None else self.newest.isoformat()
+        return {"as_of": self.as_of.isoformat(), "newest": newest, **self.lasting()}
+
     def lasting(self) -> dict[str, Any]:
         """The members that change with the data only."""
         return {
@@ -107,16 +113,38 @@ class Frame:
         }
 
 
-def data_answer(request: Request, document: Mapping[str, Any], frame: Frame) -> Response:
+def frame_of(facts: Mapping[str, Any]) -> Frame:
+    """The frame with these *facts*. Raises KeyError, TypeError or ValueError for other ones."""
+    newest, counted = facts["newest"], dict(facts["completeness"])
+    counted.pop("state")
+    return Frame(
+        as_of=datetime.fromisoformat(facts["as_of"]),
+        newest=None if newest is None else datetime.fromisoformat(newest),
+        completeness=Counted(**counted),
+        source=facts["source"],
+        unit=facts["unit"],
+        reasons=[Cause(**each) for each in facts["reasons"]],
+        next=facts["next"],
+    )
+
+
+def data_answer(
+    request: Request,
+    document: Mapping[str, Any],
+    frame: Frame,
+    content: Mapping[str, Any] | None = None,
+) -> Response:
     """*document* as JSON with its frame; 304 without a body when the sender has this content.
 
     A member of *document* replaces that of the frame: `truncated` of a chain that `limit` cut.
+    *content* is the document without what changes with time alone, where it has such members.
     Raises as `refuse_incomplete` does.
     """
     refuse_incomplete(request, frame)
     lasting = orjson.dumps({**frame.lasting(), **document})
     frame = replace(frame, degraded=server_of(request).troubles.degraded)
-    tag = entity_tag(lasting)
+    same = lasting if content is None else orjson.dumps({**frame.lasting(), **content})
+    tag = entity_tag(same)
     if has_it(request, tag):
         return not_modified(tag)
     body = b"%b,%b" % (orjson.dumps(frame.passing())[:-1], lasting[1:])

@@ -1,7 +1,7 @@
 """The server's application: routes over one store, behind one gate."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,26 +13,48 @@ from data_fetch.serving import problems
 from data_fetch.serving.description import described
 from data_fetch.serving.gate import Gate
 from data_fetch.serving.known_calls import Shortcut
-from data_fetch.serving.routes import health, metrics, option_chains
+from data_fetch.serving.routes import (
+    auth,
+    calendar,
+    candles,
+    chain_history,
+    coverage,
+    health,
+    instruments,
+    metrics,
+    option_chains,
+    quotes,
+    runs,
+)
 from data_fetch.serving.routes.option_chains import enveloped
 from data_fetch.serving.server import Server
+from data_fetch.serving.streams.doors import Doors
+from data_fetch.serving.streams.service import Streams
 
 TITLE = "NSE F&O market data"
 
 
 def application(settings: Settings) -> Gate:
     """Serves the store of *settings*, reading only, as an ASGI application."""
-    server = Server(settings)
-    return Gate(Shortcut(routes_of(server), server.calls), server)
+    server = Server.over(settings)
+    streams = Streams(server)
+    app = Shortcut(routes_of(server, streams.running), server.calls)
+    return Gate(Doors(app, streams), server)
 
 
-def routes_of(server: Server) -> FastAPI:
-    """Every route of *server*, and their description."""
+def routes_of(
+    server: Server, running: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+) -> FastAPI:
+    """Every route of *server*, and their description; *running* is entered while they are
+    served."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        server.kept.close()
+        try:
+            async with server.audit.running(), running():
+                yield
+        finally:
+            await server.close()
 
     app = FastAPI(
         title=TITLE,
@@ -43,8 +65,16 @@ def routes_of(server: Server) -> FastAPI:
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     problems.install(app)
     app.include_router(health.router(server))
+    app.include_router(auth.router(server))
     app.include_router(metrics.router(server))
     app.include_router(option_chains.router(server))
+    app.include_router(candles.router(server))
+    app.include_router(chain_history.router(server))
+    app.include_router(coverage.router(server))
+    app.include_router(runs.router(server))
+    app.include_router(instruments.router(server))
+    app.include_router(calendar.router(server))
+    app.include_router(quotes.router(server))
 
     @app.get("/", tags=["health"])
     def root() -> dict[str, Any]:

@@ -4,20 +4,20 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any
 
 import orjson
 from fastapi import Request
 from fastapi.responses import Response
 
-from data_fetch.reading.chain_records import ChainHead, ChainRecord, record_of
+from data_fetch.reading.chain_records import ChainHead, ChainRecord, SnapshotReplaced, record_of
 from data_fetch.serving.answers import (
     CACHING,
     JSON,
     Cause,
     Counted,
     Frame,
+    entity_tag,
     has_it,
     not_modified,
     refuse_incomplete,
@@ -54,7 +54,7 @@ class ChainAnswers:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._looks: Looks[tuple[ChainHead, ...]] = Looks()
-        self._bodies = MadeBodies()
+        self._bodies = MadeBodies(server.kept_answers)
 
     async def answer(
         self,
@@ -68,9 +68,7 @@ class ChainAnswers:
         *query* is what *look* depends on: requests with the same one share a look of the last
         tenth of a second. Raises what *look* does.
         """
-        heads = await self._looks.get(query, look)
-        key = (form.name, tuple(map(_identity, heads)))
-        body = await self._bodies.get(key, lambda: self._made(heads, form, key))
+        body = await self._body(query, look, form)
         refuse_incomplete(request, body.frame)
         if has_it(request, body.tag):
             return not_modified(body.tag)
@@ -81,15 +79,27 @@ class ChainAnswers:
             return Response(content, media_type=JSON, headers={**headers, **GZIPPED})
         return Response(body.plain(now, degraded), media_type=JSON, headers=headers)
 
-    def _made(self, heads: Sequence[ChainHead], form: ChainForm, key: Hashable) -> MadeBody:
+    async def _body(
+        self, query: Hashable, look: Callable[[], tuple[ChainHead, ...]], form: ChainForm
+    ) -> MadeBody:
+        heads = await self._looks.get(query, look)
+        try:
+            return await self._body_of(heads, form)
+        except SnapshotReplaced:
+            self._looks.forget(query)
+            return await self._body_of(await self._looks.get(query, look), form)
+
+    async def _body_of(self, heads: Sequence[ChainHead], form: ChainForm) -> MadeBody:
+        tag = entity_tag(repr((form.name, *map(_identity, heads))).encode())
+        return await self._bodies.get(tag, lambda: self._made(heads, form, tag))
+
+    def _made(self, heads: Sequence[ChainHead], form: ChainForm, tag: str) -> MadeBody:
         shown = heads[: form.most]
         records = [record_of(self._server.settings, head) for head in shown]
         frame = chain_frame(records, self._server.now(), form.unit)
         if len(shown) < len(heads):
             frame = replace(frame, next=form.next(shown))
-        tag = f'W/"{blake2b(repr(key).encode(), digest_size=12).hexdigest()}"'
-        lasting = orjson.dumps({**frame.lasting(), **form.document(records)})
-        return MadeBody.of(tag, frame, lasting)
+        return MadeBody.of(tag, frame, orjson.dumps({**frame.lasting(), **form.document(records)}))
 
 
 def chain_frame(records: Sequence[ChainRecord], now: datetime, unit: str) -> Frame:

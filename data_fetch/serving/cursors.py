@@ -6,10 +6,13 @@ secret; its seal keeps one that was changed, or that belongs to another query, f
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
+from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from hmac import compare_digest
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 
@@ -51,3 +54,26 @@ def _not_ours() -> Refusal:
         "the cursor is not one of this query",
         then="Follow `next` as it was returned, or begin again without a cursor.",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PagedQuery:
+    """A query that is answered in pages: its *path*, and every parameter that decides its rows."""
+
+    path: str
+    parameters: Sequence[tuple[str, str]]
+
+    @property
+    def text(self) -> str:
+        return f"{self.path}?{urlencode(self.parameters)}"
+
+    def position(self, cursor: str | None) -> Any:
+        """Where the page of *cursor* begins; None for the first. Raises Refusal (422)."""
+        return None if cursor is None else position_of(cursor, self.text)
+
+    def next(self, position: Any, **page: object) -> str:
+        """The path of the page behind *position*; *page* are its other parameters, if they are
+        set."""
+        asked = {name: str(value) for name, value in page.items() if value is not None}
+        asked["cursor"] = cursor_after(position, self.text)
+        return f"{self.path}?{urlencode([*self.parameters, *asked.items()])}"

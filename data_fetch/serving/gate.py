@@ -10,10 +10,11 @@ from secrets import token_hex
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data_fetch.reading.records import sharing
+from data_fetch.serving.admission import Admission
 from data_fetch.serving.compression import Compressed
 from data_fetch.serving.server import Server
 from data_fetch.serving.traffic import Exchange
-from data_fetch.serving.viewers import LOCAL
+from data_fetch.serving.viewers import UNKNOWN
 
 REQUEST_ID = b"x-request-id"
 # Of a sender's own: it is in answers and logs.
@@ -28,6 +29,7 @@ class Gate:
     def __init__(self, app: ASGIApp, server: Server) -> None:
         self._app = app
         self._server = server
+        self._admission = Admission(server)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -36,7 +38,7 @@ class Gate:
         scope["state"] = {
             **scope.get("state", {}),
             "server": self._server,
-            "viewer": LOCAL,
+            "viewer": UNKNOWN,
             "request_id": _request_id(scope),
         }
         if scope["type"] != "http":
@@ -51,20 +53,30 @@ class Gate:
             if not exchange.complete:
                 raise
         finally:
+            if exchange.refusal is not None:
+                self._server.audit.refused(scope, exchange.status, exchange.refusal)
             self._server.metrics.traffic.end(exchange)
             if log.isEnabledFor(logging.INFO):
                 log.info("request", extra=_facts(exchange))
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        named = (REQUEST_ID, scope["state"]["request_id"].encode())
+        headers = [(REQUEST_ID, scope["state"]["request_id"].encode())]
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], named]
+                message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         with sharing(self._server.kept):
-            await self._app(scope, receive, send_named)
+            decision = await self._admission.decide(scope, receive)
+            headers += decision.headers
+            if decision.answer is None:
+                await self._app(scope, decision.receive, send_named)
+                return
+            await decision.answer(scope, decision.receive, send_named)
+        if scope["type"] == "websocket":
+            code = scope["state"].get("refusal")
+            self._server.audit.refused(scope, decision.answer.status_code, code)
 
 
 def _request_id(scope: Scope) -> str:

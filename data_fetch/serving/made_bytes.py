@@ -9,15 +9,16 @@ import asyncio
 import struct
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 
 from data_fetch.core.clock import stopwatch
-from data_fetch.serving.answers import Frame
+from data_fetch.publishing.kept_answers import KeptAnswers
+from data_fetch.serving.answers import Frame, frame_of
 
 Result = TypeVar("Result")
 LEVEL = 6
@@ -47,6 +48,19 @@ class MadeBody:
     def of(cls, tag: str, frame: Frame, lasting: bytes) -> "MadeBody":
         """The body of *lasting*, a JSON object."""
         return cls(tag, frame, b"," + lasting[1:])
+
+    @classmethod
+    def of_bytes(cls, tag: str, kept: bytes) -> "MadeBody | None":
+        """The body that `to_bytes` was made of; None when *kept* is no such thing."""
+        facts, _, lasting = kept.partition(b"\n")
+        try:
+            return cls(tag, frame_of(orjson.loads(facts)), lasting)
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def to_bytes(self) -> bytes:
+        """What another server needs to send it."""
+        return orjson.dumps(self.frame.facts()) + b"\n" + self.lasting
 
     @property
     def size(self) -> int:
@@ -81,26 +95,38 @@ class MadeBodies:
     For one event loop. Requests that come while a body is made wait for it.
     """
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, kept: KeptAnswers | None = None, most_bytes: int = MOST_BYTES) -> None:
+        self._kept = kept
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._made: OrderedDict[Hashable, MadeBody] = OrderedDict()
+        self._made: OrderedDict[str, MadeBody] = OrderedDict()
         self._flights: Flights[MadeBody] = Flights()
 
     def __len__(self) -> int:
         return len(self._made)
 
-    async def get(self, key: Hashable, make: Callable[[], MadeBody]) -> MadeBody:
-        """The body of *key*, from *make* (called in another thread) when there is none."""
-        found = self._made.get(key)
+    async def get(self, tag: str, make: Callable[[], MadeBody]) -> MadeBody:
+        """The body with *tag*: made before, here or by another server, else by *make* (called in
+        another thread)."""
+        found = self._made.get(tag)
         if found is None:
-            found = await self._flights.join(key, make)
-            self._keep(key, found)
+            found = await self._flights.join(tag, lambda: self._found_or_made(tag, make))
+            self._keep(tag, found)
         else:
-            self._made.move_to_end(key)
+            self._made.move_to_end(tag)
         return found
 
-    def _keep(self, key: Hashable, body: MadeBody) -> None:
+    async def _found_or_made(self, tag: str, make: Callable[[], MadeBody]) -> MadeBody:
+        if self._kept is None:
+            return await asyncio.to_thread(make)
+        kept = await self._kept.get(tag)
+        found = None if kept is None else MadeBody.of_bytes(tag, kept)
+        if found is None:
+            found = await asyncio.to_thread(make)
+            await self._kept.put(tag, found.to_bytes())
+        return found
+
+    def _keep(self, key: str, body: MadeBody) -> None:
         if key in self._made:
             return
         self._made[key] = body
@@ -132,28 +158,32 @@ class Looks(Generic[Result]):
             # A look is as old as its beginning: what is written meanwhile it may not see.
             return stopwatch(), look()
 
-        found = await self._flights.join(key, looked)
+        found = await self._flights.join(key, lambda: asyncio.to_thread(looked))
         self._found[key] = found
         self._found.move_to_end(key)
         while len(self._found) > self._most:
             self._found.popitem(last=False)
         return found[1]
 
+    def forget(self, key: Hashable) -> None:
+        """The next request for *key* looks again."""
+        self._found.pop(key, None)
+
 
 class Flights(Generic[Result]):
-    """Work in other threads, each once at a time by its key: later requests wait for it."""
+    """Work that several requests wait for, each once at a time by its key."""
 
     def __init__(self) -> None:
         self._running: dict[Hashable, asyncio.Task[Result]] = {}
 
-    async def join(self, key: Hashable, work: Callable[[], Result]) -> Result:
+    async def join(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         """The result of the *work* for *key* that is running, or is started now.
 
         A request that goes away does not end the work of the others.
         """
         running = self._running.get(key)
         if running is None:
-            running = asyncio.ensure_future(asyncio.to_thread(work))
+            running = asyncio.create_task(work())
             self._running[key] = running
             running.add_done_callback(lambda done: self._landed(key, done))
         return await asyncio.shield(running)

@@ -3,7 +3,9 @@
 `detail` and `error` have the same text, because older clients read either.
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import orjson
@@ -14,23 +16,37 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from data_fetch.core.errors import (
+    AccountExists,
+    AccountInvalid,
     DataFetchError,
     IncompleteRange,
+    LockedOut,
     NothingStored,
     OutsideError,
     SettingsInvalid,
+    SignInFailed,
     SymbolsFileBad,
+    TokenInvalid,
+    TooBusy,
+    TryLater,
     UnknownSymbol,
     WrongWorld,
 )
 from data_fetch.serving.models.shared import Problem
 
 MEDIA_TYPE = "application/problem+json"
+SIGN_IN_FAILED, LOCKED_OUT = "sign_in_failed", "locked_out"
 # The first that fits: its status, and a code for programs. Any other of ours is about an argument.
 MEANINGS: tuple[tuple[type[DataFetchError], HTTPStatus, str], ...] = (
     (UnknownSymbol, HTTPStatus.NOT_FOUND, "unknown_symbol"),
     (NothingStored, HTTPStatus.NOT_FOUND, "nothing_stored"),
     (IncompleteRange, HTTPStatus.CONFLICT, "incomplete"),
+    (AccountInvalid, HTTPStatus.BAD_REQUEST, "account_invalid"),
+    (AccountExists, HTTPStatus.CONFLICT, "account_exists"),
+    (SignInFailed, HTTPStatus.UNAUTHORIZED, SIGN_IN_FAILED),
+    (TokenInvalid, HTTPStatus.UNAUTHORIZED, "token_invalid"),
+    (LockedOut, HTTPStatus.TOO_MANY_REQUESTS, LOCKED_OUT),
+    (TooBusy, HTTPStatus.SERVICE_UNAVAILABLE, "busy"),
     (SettingsInvalid, HTTPStatus.SERVICE_UNAVAILABLE, "server_setup"),
     (SymbolsFileBad, HTTPStatus.SERVICE_UNAVAILABLE, "server_setup"),
     (WrongWorld, HTTPStatus.SERVICE_UNAVAILABLE, "server_setup"),
@@ -40,17 +56,25 @@ MEANINGS: tuple[tuple[type[DataFetchError], HTTPStatus, str], ...] = (
 
 
 class Refusal(Exception):
-    """A refusal by a route: *status*, a stable *code*, a sentence, what to do, and *more* members
-    of its document."""
+    """A refusal: *status*, a stable *code*, a sentence, what to do, *headers* of the answer, and
+    *more* members of its document."""
 
     def __init__(
-        self, status: HTTPStatus, code: str, detail: str, *, then: str = "", **more: Any
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str,
+        *,
+        then: str = "",
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.detail = detail
         self.then = then
+        self.headers = headers or {}
         self.more = more
 
 
@@ -81,6 +105,8 @@ class Refused(Response):
 
     def __init__(self, code: str, content: bytes, status: int) -> None:
         super().__init__(content, status_code=status, media_type=MEDIA_TYPE)
+        if status == HTTPStatus.UNAUTHORIZED:
+            self.headers["WWW-Authenticate"] = "Bearer"
         self.code = code
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,7 +120,23 @@ def refusal_of(error: DataFetchError, **more: Any) -> Refusal:
         (status, code) for kind, status, code in MEANINGS if isinstance(error, kind)
     )
     near = list(error.near) if isinstance(error, UnknownSymbol) else []
-    return Refusal(status, code, error.message, then=error.hint, near=near, **more)
+    wait = error.retry_after if isinstance(error, TryLater) else None
+    headers = {} if wait is None else {"Retry-After": str(ceil(wait.total_seconds()))}
+    return Refusal(status, code, error.message, then=error.hint, headers=headers, near=near, **more)
+
+
+def answer_of(request_id: str, refusal: Refusal) -> Response:
+    """The answer that *refusal* is."""
+    answer = problem(
+        request_id,
+        refusal.status,
+        refusal.code,
+        refusal.detail,
+        then=refusal.then,
+        **refusal.more,
+    )
+    answer.headers.update(refusal.headers)
+    return answer
 
 
 def problem(request_id: str, status: int, code: str, detail: str, **more: Any) -> Response:
@@ -122,14 +164,7 @@ def request_id_of(request: Request) -> str:
 
 def _of_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    return problem(
-        request_id_of(request),
-        error.status,
-        error.code,
-        error.detail,
-        then=error.then,
-        **error.more,
-    )
+    return answer_of(request_id_of(request), error)
 
 
 def _of_ours(request: Request, error: Exception) -> Response:

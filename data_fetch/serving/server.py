@@ -1,32 +1,70 @@
 """What the routes of one server share: its settings, its open stores, the present instant."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from ipaddress import ip_address
+from functools import partial
 
+from anyio import CapacityLimiter
 from starlette.requests import HTTPConnection
 
 from data_fetch.core.settings import Settings
+from data_fetch.publishing.kept_answers import KeptAnswers
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.records import clock_of
+from data_fetch.serving.audit import Audit
+from data_fetch.serving.authentication import Authentication
 from data_fetch.serving.known_calls import KnownCalls
+from data_fetch.serving.limits import Limits
 from data_fetch.serving.metrics import ServerMetrics
 from data_fetch.serving.troubles import Troubles
 from data_fetch.serving.viewers import viewer_of
 
+# Of the threads that read ranges: with more of them the event loop waits longer for its turn.
+RANGE_THREADS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server over the store of *settings*."""
+    """One server over the store of *settings*. *ranges* bounds the threads that read ranges."""
 
     settings: Settings
     kept: KeptOpen = field(default_factory=KeptOpen)
     troubles: Troubles = field(default_factory=Troubles)
+    ranges: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(RANGE_THREADS))
     calls: KnownCalls = field(default_factory=KnownCalls)
+    kept_answers: KeptAnswers | None = None
     metrics: ServerMetrics = field(init=False)
+    authentication: Authentication = field(init=False)
+    audit: Audit = field(init=False)
+    limits: Limits = field(init=False)
 
     def __post_init__(self) -> None:
+        authentication = Authentication(self.settings, self.kept)
+        object.__setattr__(self, "authentication", authentication)
+        object.__setattr__(self, "audit", Audit(authentication.refusals))
+        object.__setattr__(self, "limits", Limits(self.settings))
         object.__setattr__(self, "metrics", ServerMetrics(self.settings, self.troubles))
+
+    @classmethod
+    def over(cls, settings: Settings) -> "Server":
+        """A server over the store of *settings*, with Redis where that is configured."""
+        server = cls(settings)
+        if settings.redis_url is None:
+            return server
+        kept = KeptAnswers(
+            settings.redis_url.get_secret_value(),
+            store=settings.store_url,
+            away=partial(server.troubles.begin, "answers in Redis"),
+            back=partial(server.troubles.end, "answers in Redis"),
+        )
+        return replace(server, kept_answers=kept)
+
+    async def close(self) -> None:
+        """Close its stores and connections."""
+        self.authentication.close()
+        self.kept.close()
+        if self.kept_answers is not None:
+            await self.kept_answers.close()
 
     def now(self) -> datetime:
         """The present instant, UTC; in the paper world the paper market's.
@@ -38,13 +76,7 @@ class Server:
     @property
     def on_loopback(self) -> bool:
         """Whether only programs of this machine can reach it."""
-        host = self.settings.api_host
-        if host == "localhost":
-            return True
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return self.settings.on_loopback
 
 
 def server_of(request: HTTPConnection) -> Server:

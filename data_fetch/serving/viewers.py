@@ -3,32 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
+
+from data_fetch.core.accounts.accounts import Role as Role
+from data_fetch.core.accounts.accounts import Scope as Scope
 
 NOTHING = timedelta(0)
 
 
-class Role(StrEnum):
-    """What an account may see: everything and other accounts, everything, or older data."""
-
-    ADMIN = "admin"
-    USER = "user"
-    PUBLIC = "public"
-
-
-class Scope(StrEnum):
-    """What an API key may be used for."""
-
-    READ = "read"
-    STREAM = "stream"
-    CONTROL = "control"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """The sender of a request. *name* is the account or key; None for programs of this machine
-    on a server that is open for reading.
+    """The sender of a request. *name* is the id of the account or key; None for programs of this
+    machine on a server that is open for reading, and for nobody known.
 
     *delay* is zero except for the role `public`.
     """
@@ -45,6 +31,10 @@ class Viewer:
 
 # On a server that is open for reading.
 LOCAL = Viewer(role=Role.USER)
+
+
+# Where credentials are required and none are given: it may see nothing.
+UNKNOWN = Viewer(role=Role.PUBLIC, scopes=frozenset())
 
 
 def viewer_of(scope: Mapping[str, Any]) -> Viewer:

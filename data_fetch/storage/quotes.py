@@ -6,7 +6,19 @@ from datetime import date, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, case, func, not_, select, text, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    Text,
+    and_,
+    case,
+    func,
+    not_,
+    select,
+    text,
+    update,
+)
 
 from data_fetch.core.clock import minute_of
 from data_fetch.core.market.session import KEY_PREFIXES, instant_of, midnight_number
@@ -14,6 +26,7 @@ from data_fetch.core.market.table import Segment
 from data_fetch.core.quotes.quotes import Movement, Quote, StoredQuote
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun
 from data_fetch.core.timetable import QUOTES, WITHDRAWN
+from data_fetch.storage.database.dialects import document_of, rows_in_document
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.database.tables import LtpData, table
 from data_fetch.storage.database.upsert import upsert
@@ -53,6 +66,32 @@ LATEST = text(
     JOIN ltp_data ON ltp_data.symbol = newest.symbol AND ltp_data.timestamp = newest.timestamp
     """
 ).columns(*ltp_data.columns)
+
+
+def newest_quotes(
+    connection: Connection, symbols: Collection[str], at: datetime
+) -> list[StoredQuote]:
+    """Of each of *symbols*, as they were stored, the newest in-session quote received by *at*."""
+    dialect = connection.dialect.name
+    named = rows_in_document(dialect, {"symbol": Text()}, "named")
+    newest = (
+        select(ltp_data.c.timestamp)
+        .where(
+            ltp_data.c.symbol == named.c.symbol,
+            not_(ltp_data.c.off_session),
+            ltp_data.c.received_at <= at,
+            ltp_data.c.timestamp <= at,
+        )
+        .order_by(ltp_data.c.timestamp.desc())
+        .limit(1)
+        .correlate(named)
+        .scalar_subquery()
+    )
+    query = select(ltp_data).join(
+        named, and_(ltp_data.c.symbol == named.c.symbol, ltp_data.c.timestamp == newest)
+    )
+    rows = document_of(dialect, {"symbol": Text()}, ((one,) for one in symbols))
+    return [stored_quote(row) for row in connection.execute(query, {"document": rows})]
 
 
 # A quote over time, as `quotes` returns it.
@@ -214,7 +253,7 @@ class QuoteStore:
     def latest(self) -> Mapping[str, StoredQuote]:
         """The newest in-session quote of each instrument, by its present symbol."""
         with self._store.reading() as connection:
-            rows = [_quote(row) for row in connection.execute(LATEST)]
+            rows = [stored_quote(row) for row in connection.execute(LATEST)]
             names = present_symbols(connection, {row.quote.instrument_key for row in rows})
         rows.sort(key=attrgetter("slot"))
         return {names.get(row.quote.instrument_key, row.symbol): row for row in rows}
@@ -312,7 +351,7 @@ def _row(stored: StoredQuote) -> tuple[Any, ...]:
     )
 
 
-def _quote(row: Row[Any]) -> StoredQuote:
+def stored_quote(row: Row[Any]) -> StoredQuote:
     return StoredQuote(
         symbol=row.symbol,
         slot=row.timestamp,

@@ -9,7 +9,7 @@ import orjson
 import pytest
 import urllib3
 from effort import PATIENCE_SECONDS
-from programs import Desk
+from programs import Desk, end
 
 
 @pytest.fixture
@@ -46,3 +46,74 @@ def test_a_port_in_use_is_refused_with_the_fix(desk: Desk) -> None:
     assert (refused.returncode, refused.stdout) == (2, "")
     assert f"port {port} cannot be used" in refused.stderr
     assert "--port" in refused.stderr
+
+
+ELSEWHERE = ("serve", "--host", "0.0.0.0", "--port", "0")
+SECRET = "a secret of more than thirty-two bytes"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "fix"),
+    [
+        pytest.param(ELSEWHERE, {}, "JWT_SECRET", id="without a secret"),
+        pytest.param(ELSEWHERE, {"JWT_SECRET": "x" * 31}, "at least 32", id="31 bytes"),
+        pytest.param(
+            ELSEWHERE,
+            {"JWT_SECRET": SECRET, "API_AUTHENTICATION": "off"},
+            "Remove API_AUTHENTICATION",
+            id="without authentication",
+        ),
+        pytest.param(
+            ("serve", "--port", "0"), {"API_HOST": "192.0.2.1"}, "JWT_SECRET", id="by a setting"
+        ),
+        pytest.param(
+            ("serve", "--port", "0"), {"JWT_SECRET": "short"}, "at least 32", id="short here, too"
+        ),
+    ],
+)
+def test_it_does_not_start_where_others_could_read(
+    desk: Desk, arguments: tuple[str, ...], settings: dict[str, str], fix: str
+) -> None:
+    refused = desk.run(*arguments, **settings)
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert fix in refused.stderr
+    assert "x" * 31 not in refused.stderr
+
+
+def test_accounts_and_keys_of_the_commands_open_a_server_that_needs_them(desk: Desk) -> None:
+    password = "a password of the desk"
+    added = desk.run("accounts", "add", "asha@example.com", "--name", "Asha", stdin=password)
+    key = desk.json("accounts", "keys", "add", "asha@example.com", "--name", "notebook")
+    server = desk.start("serve", "--port", "0", "--json", API_AUTHENTICATION="on")
+    try:
+        assert server.stdout is not None
+        started = orjson.loads(server.stdout.readline())
+        url = f"{started['url']}/health"
+        without = urllib3.request("GET", url, timeout=PATIENCE_SECONDS)
+        by_key = urllib3.request(
+            "GET", url, headers={"X-API-Key": key["key"]}, timeout=PATIENCE_SECONDS
+        )
+        login = urllib3.request(
+            "POST",
+            f"{started['url']}/api/auth/login",
+            json={"email": "asha@example.com", "password": password},
+            timeout=PATIENCE_SECONDS,
+        )
+        token = login.json()["token"]
+        by_token = urllib3.request(
+            "GET", url, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_SECONDS
+        )
+    finally:
+        out, err = end(server, signal.SIGTERM)
+
+    assert (added.returncode, started["authentication"]) == (0, True)
+    assert [each.status for each in (without, by_key, login, by_token)] == [401, 200, 200, 200]
+    assert (desk.folder / "data" / "jwt_secret").stat().st_mode & 0o777 == 0o600
+    [listed] = desk.json("accounts", "keys", "list")["keys"]
+    assert listed["last_used_at"] is not None
+    kinds = [each["kind"] for each in desk.json("accounts", "events")["events"]]
+    assert set(kinds) == {"registered", "key_added", "unauthenticated", "signed_in"}
+    written = "".join(file.read_text() for file in (desk.folder / "logs").glob("*.log"))
+    for secret in (password, key["key"], token):
+        assert secret not in added.stdout + added.stderr + out + err + written

@@ -35,22 +35,25 @@ class Desk:
         own = {"XDG_STATE_HOME": str(folder / "state")}
         return cls(folder, {**kept, **own, **environment})
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, **more: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [*PROGRAM, *arguments],
             cwd=self.folder,
-            env=self.environment,
+            env={**self.environment, **more},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             bufsize=1,
         )
 
-    def run(self, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, *arguments: str, stdin: str | None = None, **more: str
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [*PROGRAM, *arguments],
             cwd=self.folder,
             env={**self.environment, **more},
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,

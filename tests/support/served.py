@@ -15,11 +15,18 @@ from starlette.types import ASGIApp
 
 from data_fetch.core.settings import Settings
 from data_fetch.serving.app import application
+from data_fetch.serving.listening import listening
 
 
 @dataclass
 class Served:
     url: str
+
+    def ask(self, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
+        """The whole answer; `if_none_match="..."` is sent as `If-None-Match`."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = f"{self.url}{path}"
+        return urllib3.request("GET", url, headers=sent, timeout=PATIENCE_SECONDS)
 
     def get(self, path: str) -> tuple[int, str, Any]:
         """Status, media type and document of the answer."""
@@ -36,8 +43,7 @@ def served(settings: Settings) -> AbstractContextManager[Served]:
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_level="warning", access_log=False)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(listening(app))
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

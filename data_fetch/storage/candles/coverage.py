@@ -99,10 +99,24 @@ def load_days(
 
     An instrument-day without a row was never requested.
     """
+    written = load_written_days(connection, instrument_keys, interval, first, last)
+    return {key: day for key, (day, _) in written.items()}
+
+
+def load_written_days(
+    connection: Connection,
+    instrument_keys: Sequence[str],
+    interval: CandleInterval,
+    first: date,
+    last: date,
+) -> dict[LedgerKey, tuple[DayCoverage, datetime]]:
+    """The rows of `load_days`, each with the instant at which it was written last."""
     rows = connection.execute(
         select(coverage_table).where(_of(instrument_keys, interval, first, last))
     )
-    return {(row.instrument_key, row.trading_date): day_coverage(row) for row in rows}
+    return {
+        (row.instrument_key, row.trading_date): (day_coverage(row), row.changed_at) for row in rows
+    }
 
 
 def load_days_as_of(
@@ -112,12 +126,13 @@ def load_days_as_of(
     first: date,
     last: date,
     as_of: datetime,
-) -> dict[LedgerKey, DayCoverage]:
-    """The rows of `load_days` of one instrument, with what was settled and provisional at *as_of*.
+) -> dict[LedgerKey, tuple[DayCoverage, datetime]]:
+    """The rows of `load_written_days` of one instrument, with what was settled and provisional at
+    *as_of*.
 
     Where a row was first written later, nothing that it proves has a time before *as_of*.
     """
-    days = load_days(connection, [instrument_key], interval, first, last)
+    days = load_written_days(connection, [instrument_key], interval, first, last)
     row = revisions_table.c
     query = (
         select(revisions_table)
@@ -133,7 +148,8 @@ def load_days_as_of(
     for found in connection.execute(query):
         key = (found.instrument_key, found.trading_date)
         intervals, provisional = _minutes_of(found._mapping)
-        days[key] = replace(days[key], intervals=intervals, provisional=provisional)
+        day, changed_at = days[key]
+        days[key] = replace(day, intervals=intervals, provisional=provisional), changed_at
     return days
 
 

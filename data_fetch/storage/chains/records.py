@@ -60,10 +60,12 @@ class ChainRecord:
     legs: tuple[LegRecord, ...]
 
 
-def chain_record(connection: Connection, head: ChainHead) -> ChainRecord:
-    """The snapshot of *head*."""
+def chain_record(connection: Connection, head: ChainHead) -> ChainRecord | None:
+    """The snapshot of *head*; None when it was replaced since."""
     of = dict(zip(KEY, head.stored.key, strict=True))
-    summary = connection.execute(FIGURES, of).one()
+    summary = connection.execute(FIGURES, of).one_or_none()
+    if summary is None:
+        return None
     legs = sorted(map(_leg_record, connection.execute(LEGS, of).all()))
     return ChainRecord(head.shown, _figures(summary), tuple(legs))
 

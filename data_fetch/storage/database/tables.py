@@ -488,6 +488,92 @@ class SymbolConfigRow(Base):
     changed_at: Mapped[datetime]
 
 
+class AccountRow(Base):
+    """An account; never deleted, so that its events keep their meaning.
+
+    Access tokens of an earlier *generation* are void. *password_hash* is Argon2's.
+    """
+
+    __tablename__ = "accounts"
+
+    account_id: Mapped[str] = mapped_column(primary_key=True)
+    email: Mapped[str]
+    name: Mapped[str]
+    role: Mapped[str]
+    password_hash: Mapped[str]
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+    generation: Mapped[int] = mapped_column(Integer)
+
+    __table_args__ = (Index(None, "email", unique=True), KEYED)
+
+
+class ApiKeyRow(Base):
+    """An API key of an account: its SHA-256 and the first characters, never the key.
+
+    *last_used_at* is exact to a minute.
+    """
+
+    __tablename__ = "api_keys"
+
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str]
+    name: Mapped[str]
+    shown: Mapped[str]
+    key_hash: Mapped[str]
+    scopes: Mapped[str]
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+    __table_args__ = (Index(None, "key_hash", unique=True), Index(None, "account_id"), KEYED)
+
+
+class RefreshTokenRow(Base):
+    """The refresh tokens that follow from one time of signing in: the SHA-256 of the one that is
+    valid. Any other one of the *family* was used before."""
+
+    __tablename__ = "refresh_tokens"
+
+    family: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str]
+    token_hash: Mapped[str]
+    issued_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+    __table_args__ = (Index(None, "account_id"), Index(None, "expires_at"), KEYED)
+
+
+class SignInFailureRow(Base):
+    """Failures in a row to sign in: to an account (by a digest of its address) or from a network
+    address."""
+
+    __tablename__ = "sign_in_failures"
+
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    failures: Mapped[int] = mapped_column(Integer)
+    last_at: Mapped[datetime]
+
+    __table_args__ = (Index(None, "last_at"), KEYED)
+
+
+class AccountEventRow(Base):
+    """The audit of accounts: a change, or *count* refusals, *at* an instant. No secrets."""
+
+    __tablename__ = "account_events"
+    __table_args__ = KEYED
+
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    event_id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    email: Mapped[str | None]
+    address: Mapped[str | None]
+    request_id: Mapped[str | None]
+    detail: Mapped[str | None]
+    count: Mapped[int] = mapped_column(Integer)
+
+
 class StoreMeta(Base):
     """Facts about the store: world, leader, fencing number, digest of the last master."""
 

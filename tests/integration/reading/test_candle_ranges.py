@@ -385,7 +385,7 @@ class TestAsOf:
         ({"as_of": "2025-06-10T11:00:00"}, "has no time zone"),
         ({"as_of": datetime(2025, 6, 10, 11)}, "has no time zone"),  # noqa: DTZ001
         ({"as_of": "yesterday"}, "is not an instant"),
-        ({"interval": "5minute"}, "Known: 1minute, day."),
+        ({"interval": "7minute"}, "Known: 1minute, 5minute, 15minute, 60minute, day."),
         ({"form": "excel"}, "Known: arrow, pandas, polars."),
         ({"kinds": ["flat"]}, "Known: traded, carried, auction."),
     ],

@@ -84,8 +84,9 @@ def test_what_a_response_settles_anew_and_the_first_candle_changes_is_kept(
     assert settled.minutes(State.SOURCE_EMPTY) == 375
     assert env.ledger(order)[early[0]].minutes(State.NOT_EXPECTED) == 375
     with env.store.reading() as connection:
-        known = load_days_as_of(connection, key[0], MINUTES, early[0], early[0], at)
-    assert known[key].intervals == settled.intervals
+        days = load_days_as_of(connection, key[0], MINUTES, early[0], early[0], at)
+    known, _ = days[key]
+    assert known.intervals == settled.intervals
 
 
 def test_they_are_requested_again_after_a_day(env: HistoryEnv) -> None:

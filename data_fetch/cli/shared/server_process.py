@@ -1,0 +1,70 @@
+"""A server that runs until the process is stopped."""
+
+import signal
+import socket
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import click
+
+from data_fetch.core.errors import SetupError
+from data_fetch.core.settings import Settings
+from data_fetch.runtime.exposure import refuse_exposed
+from data_fetch.runtime.settings import process_settings
+
+if TYPE_CHECKING:
+    import uvicorn
+
+host_option = click.option(
+    "--host", help="Address to listen on.  [default: API_HOST, else 127.0.0.1]"
+)
+# Some systems deliver a signal only between two waits.
+WAIT_SECONDS = 0.5
+
+
+def server_settings(host: str | None) -> Settings:
+    """The configuration of a server that listens on *host*, if given.
+
+    Raises SetupError where others could read without credentials.
+    """
+    settings = process_settings()
+    if host is not None:
+        settings = settings.model_copy(update={"api_host": host})
+    refuse_exposed(settings)
+    return settings
+
+
+def openness(settings: Settings) -> str:
+    """Who may ask a server of *settings*, in words."""
+    if settings.needs_authentication:
+        return "for accounts and API keys (data-fetch accounts)"
+    return "open for reading on this machine"
+
+
+def listener_on(host: str, port: int) -> socket.socket:
+    """A socket that listens on *port* of *host*; 0 for a free one. Raises SetupError when it
+    cannot."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as problem:
+        raise SetupError(
+            f"port {port} cannot be used ({problem.strerror})",
+            hint="Name another one with --port, or --port 0 for a free one.",
+        ) from problem
+
+
+def url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run_until_stopped(server: "uvicorn.Server", listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    # On the main thread uvicorn would end the process by the signal instead of with status 0.
+    thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, server.handle_exit)
+    thread.start()
+    while thread.is_alive():
+        thread.join(WAIT_SECONDS)

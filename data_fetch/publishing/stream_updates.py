@@ -1,0 +1,71 @@
+"""The updates that are streamed, in the shapes that clients of the older backend read."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from data_fetch.publishing.stream_messages import (
+    CHAIN,
+    GENERAL,
+    PRICE,
+    SUMMARY,
+    Update,
+    chain_room,
+    product_room,
+)
+
+# Clients of the older backend round them without looking.
+NEEDED = ("pcr_oi", "pcr_volume", "atm_straddle_price")
+SUMMARISED = ("product", "expiry", "spot_price", *NEEDED, "max_pain_strike", "timestamp")
+
+
+def price_update(product: str, price: float, at: datetime, timestamp: str, source: str) -> Update:
+    """`underlying_update`: the price of a product, in rupees, received at *at* (*timestamp* as
+    text)."""
+    document = {
+        "product": product,
+        "price": price,
+        "timestamp": timestamp,
+        "type": "UNDERLYING_ENRICHED",
+        "processed_at": timestamp,
+        "source": source,
+    }
+    return Update(
+        event="underlying_update",
+        key=(PRICE, product),
+        room=product_room(product),
+        at=at,
+        body=orjson.dumps(document),
+    )
+
+
+def chain_update(chain: Mapping[str, Any], at: datetime) -> Update:
+    """`chain_update`: a whole option chain, received at *at*."""
+    return Update(
+        event="chain_update",
+        key=(CHAIN, chain["product"], chain["expiry"]),
+        room=chain_room(chain["product"]),
+        at=at,
+        body=orjson.dumps(chain),
+    )
+
+
+def summary_update(chain: Mapping[str, Any], at: datetime) -> Update:
+    """`chain_summary`: the figures of an option chain; `chain_status` with the reasons when one
+    that clients need is unknown."""
+    unknown = [name for name in NEEDED if chain[name] is None]
+    summary = {name: chain[name] for name in SUMMARISED}
+    if unknown:
+        summary["reasons"] = [
+            {"code": chain["unknown"][name], "count": 1, "detail": f"{name} is not known"}
+            for name in unknown
+        ]
+    return Update(
+        event="chain_status" if unknown else "chain_summary",
+        key=(SUMMARY, chain["product"], chain["expiry"]),
+        room=GENERAL,
+        at=at,
+        body=orjson.dumps(summary),
+    )

@@ -1,0 +1,18 @@
+"""Whether a server may start where other machines reach it."""
+
+from data_fetch.core.errors import SetupError
+from data_fetch.core.settings import Settings
+from data_fetch.runtime.signing_secret import signing_secret
+from data_fetch.services.access_tokens import AccessTokens
+
+
+def refuse_exposed(settings: Settings) -> None:
+    """Raises SetupError where other machines would read without credentials, or with tokens that
+    can be forged. A secret that is configured must be long enough everywhere."""
+    if not settings.on_loopback and not settings.needs_authentication:
+        raise SetupError(
+            f"{settings.api_host} can be reached from other machines, where everybody could read",
+            hint="Remove API_AUTHENTICATION=off, or listen on 127.0.0.1.",
+        )
+    if settings.needs_authentication or settings.jwt_secret.get_secret_value():
+        AccessTokens(signing_secret(settings))

@@ -1,0 +1,70 @@
+"""How the server's applications are run by uvicorn."""
+
+from asyncio import BaseTransport, TimerHandle
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from data_fetch.serving.streams.frames import FramedWebSockets
+
+MOST_CONNECTIONS = 2_000
+# Clients send short requests; what they receive is not limited by it.
+LARGEST_MESSAGE_BYTES = 64 * 1024
+STOPPED_WITHIN_SECONDS = 3
+# From the first byte of a request, or from the connection on, to the end of its headers.
+HEADER_SECONDS = 10.0
+
+
+class PunctualHttp(H11Protocol):
+    """HTTP/1.1 that closes a connection whose headers do not arrive in time.
+
+    uvicorn waits for ever, so that some hundreds of senders of a byte now and then would take every
+    connection.
+    """
+
+    _deadline: TimerHandle | None = None
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._forget()
+
+    def _watch(self) -> None:
+        """Begin to wait for the headers, or end that because they are there."""
+        if self.conn.their_state is not h11.IDLE:
+            self._forget()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+
+    def _forget(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+def listening(app: ASGIApp) -> uvicorn.Config:
+    """The configuration that serves *app*."""
+    return uvicorn.Config(
+        app,
+        http=PunctualHttp,
+        limit_concurrency=MOST_CONNECTIONS,
+        server_header=False,
+        # Clients that wait for updates would keep a server that is stopped.
+        timeout_graceful_shutdown=STOPPED_WITHIN_SECONDS,
+        # The program that serves has its own logs.
+        log_config=None,
+        access_log=False,
+        ws=FramedWebSockets,
+        ws_max_size=LARGEST_MESSAGE_BYTES,
+        # It would compress each message for each client anew.
+        ws_per_message_deflate=False,
+    )

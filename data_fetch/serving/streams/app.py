@@ -1,0 +1,49 @@
+"""The application of `data-fetch stream`: the streams alone, for a port of their own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from data_fetch.core.settings import Settings
+from data_fetch.serving import problems
+from data_fetch.serving.gate import Gate
+from data_fetch.serving.server import Server
+from data_fetch.serving.streams.doors import Doors
+from data_fetch.serving.streams.service import Streams
+
+SERVICE = "data-fetch-stream"
+
+
+def stream_application(settings: Settings) -> Gate:
+    """Streams the changes of the store of *settings*, as an ASGI application."""
+    server = Server.over(settings)
+    streams = Streams(server)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with server.audit.running(), streams.running():
+                yield
+        finally:
+            await server.close()
+
+    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    problems.install(app)
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        degraded = server.troubles.degraded
+        return {
+            "status": "degraded" if degraded else "healthy",
+            "service": SERVICE,
+            "clients": len(streams.hub.clients),
+            "problem": degraded,
+        }
+
+    @app.get("/metrics")
+    async def metrics() -> dict[str, Any]:
+        return {"total_clients": len(streams.hub.clients), "rooms": streams.hub.rooms()}
+
+    return Gate(Doors(app, streams), server)

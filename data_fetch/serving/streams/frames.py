@@ -1,0 +1,70 @@
+"""WebSocket connections that ready-made frames can be written to.
+
+A message has the same frame for every client, so it is framed once, and many frames are one
+write. An ASGI server offers no such call; this protocol adds it to uvicorn's.
+"""
+
+from collections.abc import Callable
+
+from starlette.types import Scope
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+
+from data_fetch.publishing.stream_messages import Message
+
+EXTENSION = "data_fetch.frames"
+# A client that reads nothing more may still receive why it was disconnected.
+PARTING_SECONDS = 5.0
+
+
+def text_frame(message: Message) -> bytes:
+    """A message of the plain WebSocket door: `{"event": ..., "data": {...}}`, framed."""
+    payload = b'{"event":"%b","data":%b}' % (message.event.encode(), message.body)
+    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+class FramedWebSockets(WebSocketsSansIOProtocol):
+    """A connection; `of` finds it in the scope of its application."""
+
+    when_writable: Callable[[], None] | None = None
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:
+            # The application starts with the next turn of the loop.
+            extensions = self.scope["extensions"]
+            assert extensions is not None
+            extensions[EXTENSION] = self  # type: ignore[assignment]
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.when_writable is not None:
+            self.when_writable()
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether what is written now is sent soon."""
+        return self.writable.is_set() and not self.close_sent and not self.disconnected
+
+    def write_frames(self, frames: bytes) -> None:
+        self.transport.write(frames)
+
+    def part(self, code: int, reason: str) -> None:
+        """Close with *code*; without an answer soon the connection is cut."""
+        if not self.close_sent and not self.disconnected and not self.transport.is_closing():
+            self.conn.send_close(code, reason)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+        self.cut_soon()
+
+    def cut_soon(self) -> None:
+        """Cut the connection when the client had time to read what it was sent."""
+        self.loop.call_later(PARTING_SECONDS, self.transport.abort)
+
+
+def of(scope: Scope) -> FramedWebSockets:
+    """The connection of a WebSocket's scope."""
+    found = scope["extensions"][EXTENSION]
+    assert isinstance(found, FramedWebSockets)
+    return found

@@ -1,0 +1,169 @@
+"""The streams of one server: its hub, what feeds it, and what clients ask of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from data_fetch.core.clock import stopwatch
+from data_fetch.core.errors import DataFetchError, UnknownSymbol
+from data_fetch.publishing.stream_hub import MOST_ROOMS, Client, StreamHub
+from data_fetch.publishing.stream_messages import GENERAL, Update, is_chain_room, message
+from data_fetch.reading.instants import utc_text
+from data_fetch.reading.stream_products import product_named
+from data_fetch.reading.underlyings import products
+from data_fetch.serving.server import Server
+from data_fetch.serving.streams.requests import Rejected, room_request
+from data_fetch.serving.streams.store_feed import StoreFeed
+
+FOLLOW_SECONDS = 0.5
+TICK_SECONDS = 0.25
+BEAT_SECONDS = 5.0
+# So many clients are written to before other work has its turn.
+CLIENTS_AT_ONCE = 50
+MOST_SYMBOLS_REMEMBERED = 5_000
+
+
+class Streams:
+    """Serves the updates of a server's store to the clients that doors bring.
+
+    *hub* has the counters. Updates come within `running`.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.hub = StreamHub(self._present)
+        self._store = StoreFeed(server)
+        # What the symbols that clients have named stand for.
+        self._named: dict[str, str | Rejected] = {}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Follow the store until the end."""
+        work = {self._follow: FOLLOW_SECONDS, self._tick: TICK_SECONDS, self._beat: BEAT_SECONDS}
+        loops = [asyncio.create_task(_every(seconds, do)) for do, seconds in work.items()]
+        try:
+            yield
+        finally:
+            for each in loops:
+                each.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    async def connected(self, client: Client) -> None:
+        """A door brings *client*."""
+        self.hub.connect(client, stopwatch())
+        await self._flush()
+
+    def disconnected(self, client: Client) -> None:
+        """The connection of *client* has ended."""
+        self.hub.disconnect(client)
+
+    async def received(self, client: Client, event: object, data: Any) -> None:
+        """*client* has sent *event* with *data*; the answer goes to it alone."""
+        try:
+            await self._serve(client, event, data)
+        except Rejected as rejected:
+            await self.reject(client, rejected)
+        except DataFetchError as problem:
+            await self.reject(client, Rejected("service_unavailable", problem.message))
+        else:
+            await self._flush()
+
+    async def reject(self, client: Client, rejected: Rejected) -> None:
+        """Send *client* why its message is not served."""
+        self._answer(client, "error", rejected.document())
+        await self._flush()
+
+    async def publish(self, update: Update) -> None:
+        """Send *update* to whom it concerns; nobody when it is not news."""
+        if self.hub.publish(update, stopwatch()):
+            await self._flush()
+
+    async def _serve(self, client: Client, event: object, data: Any) -> None:
+        match event:
+            case "subscribe":
+                await self._subscribe(client, data)
+            case "unsubscribe":
+                await self._unsubscribe(client, data)
+            case "get_products":
+                listed = await self._store.read(partial(products, self.server.settings))
+                self._answer(client, "products", {"products": listed})
+            case _:
+                raise Rejected(
+                    "unknown_event", "Events are subscribe, unsubscribe and get_products."
+                )
+
+    async def _subscribe(self, client: Client, data: Any) -> None:
+        request = room_request(data)
+        room = GENERAL
+        if request.symbol is not None:
+            room = request.room(await self._product(request.symbol))
+        if room not in client.rooms and len(client.rooms) >= MOST_ROOMS:
+            raise Rejected("too_many_rooms", f"A client may be in {MOST_ROOMS} rooms.")
+        await self._fill(room)
+        self.hub.join(client, room, request.since, stopwatch())
+
+    async def _unsubscribe(self, client: Client, data: Any) -> None:
+        request = room_request(data)
+        if request.symbol is None:
+            raise Rejected("unknown_type", "Every client is in the room general.")
+        room = request.room(await self._product(request.symbol))
+        self.hub.leave(client, room, stopwatch())
+
+    async def _fill(self, room: str) -> None:
+        """See that the newest values of *room* are there to be sent."""
+        if is_chain_room(room) and not self.hub.wants(room):
+            self.hub.open(room, stopwatch())
+            await self._follow()
+
+    async def _product(self, symbol: str) -> str:
+        """The product that *symbol* names. Raises Rejected."""
+        known = self._named.get(symbol)
+        if known is None:
+            try:
+                known = await self._store.read(partial(product_named, self.server.settings, symbol))
+            except UnknownSymbol as problem:
+                known = Rejected("unknown_symbol", problem.message, problem.near)
+            if len(self._named) >= MOST_SYMBOLS_REMEMBERED:
+                self._named.clear()
+            self._named[symbol] = known
+        if isinstance(known, Rejected):
+            raise Rejected(known.code, known.message, known.near)
+        return known
+
+    async def _follow(self) -> None:
+        """Publish what has changed in the store."""
+        updates = await self._store.updates(self.hub.followed_chains())
+        self.hub.general = self._store.general
+        for each in updates:
+            await self.publish(each)
+
+    async def _tick(self) -> None:
+        self.hub.tick(stopwatch())
+        await self._flush()
+
+    async def _beat(self) -> None:
+        facts = {"market": self._store.market(), "degraded": self.server.troubles.degraded}
+        self.hub.beat(facts, stopwatch())
+        await self._flush()
+
+    async def _flush(self) -> None:
+        """Write what waits to the clients that take it."""
+        for number, client in enumerate(self.hub.woken(), 1):
+            client.wake()
+            if number % CLIENTS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def _answer(self, client: Client, event: str, document: dict[str, Any]) -> None:
+        self.hub.send(client, message(event, document), stopwatch())
+
+    def _present(self) -> str | None:
+        now = self._store.now()
+        return None if now is None else utc_text(now)
+
+
+async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await do()
+        await asyncio.sleep(seconds)

@@ -1,0 +1,171 @@
+"""The Socket.IO door: python-socketio speaks the protocol, our outboxes are its queues.
+
+Its own queues have no bound: a client that does not read would take the server's memory.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import socketio
+from engineio.packet import MESSAGE, Packet
+from starlette.types import Receive, Scope, Send
+
+from data_fetch.publishing.stream_hub import REASONS, Client
+from data_fetch.publishing.stream_messages import Message, message
+from data_fetch.serving.streams import frames
+from data_fetch.serving.streams.access import admitted
+from data_fetch.serving.streams.requests import Rejected
+from data_fetch.serving.streams.service import Streams
+from data_fetch.serving.viewers import viewer_of
+
+DOOR = "socketio"
+PATH = "/socket.io"
+BATCH_BYTES = 128 * 1024
+LARGEST_REQUEST_BYTES = 64 * 1024
+# Packets of the protocol itself (pings, acknowledgements) that may wait for a client.
+MOST_PACKETS = 200
+
+
+def engine_packet(sent: Message) -> Packet:
+    """A message as a packet of Engine.IO, encoded."""
+    packet = Packet(MESSAGE, f'2["{sent.event}",{sent.body.decode()}]')
+    packet.encode()
+    return packet
+
+
+class EngineQueue:
+    """What waits for one connection: packets of the protocol, then the client's outbox.
+
+    It stands in for the `asyncio.Queue` of an Engine.IO socket, which takes packets whenever its
+    connection takes bytes.
+    """
+
+    def __init__(self) -> None:
+        self._packets: deque[Packet | None] = deque()
+        self._client: Client | None = None
+        self._filled = asyncio.Event()
+        self._batch_left = 0
+
+    def serve(self, client: Client) -> None:
+        """Take the messages of *client* from now on."""
+        self._client = client
+
+    def wake(self) -> None:
+        """Something waits in the outbox."""
+        self._filled.set()
+
+    def end(self) -> None:
+        """Let the connection end when it has taken what waits."""
+        self._packets.append(None)
+        self._filled.set()
+
+    async def put(self, packet: Packet | None) -> None:
+        self.put_nowait(packet)
+
+    def put_nowait(self, packet: Packet | None) -> None:
+        # A client that neither reads nor is heard of is disconnected by its missing pongs.
+        if packet is None or len(self._packets) < MOST_PACKETS:
+            self._packets.append(packet)
+            self._filled.set()
+
+    async def get(self) -> Packet | None:
+        self._batch_left = BATCH_BYTES
+        while True:
+            try:
+                return self.get_nowait()
+            except asyncio.QueueEmpty:
+                self._filled.clear()
+                await self._filled.wait()
+
+    def get_nowait(self) -> Packet | None:
+        if self._packets:
+            return self._packets.popleft()
+        if self._client is None or not len(self._client.outbox) or self._batch_left <= 0:
+            raise asyncio.QueueEmpty
+        [sent] = self._client.outbox.take(1)
+        self._batch_left -= len(sent.body)
+        packet: Packet = sent.encoded(engine_packet)
+        return packet
+
+    def task_done(self) -> None:
+        return None
+
+    async def join(self) -> None:
+        return None
+
+
+class SocketIODoor:
+    """Brings the clients of Socket.IO to *streams*."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+        self._clients: dict[str, Client] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._server = socketio.AsyncServer(
+            async_mode="asgi",
+            # The gate decides on origins, and adds the headers.
+            cors_allowed_origins=[],
+            # One after the other: a client cannot send faster than it is served.
+            async_handlers=False,
+            always_connect=True,
+            max_http_buffer_size=LARGEST_REQUEST_BYTES,
+            http_compression=False,
+        )
+        self._server.eio.create_queue = EngineQueue
+        self._server.on("connect", self._connect)
+        self._server.on("disconnect", self._disconnect)
+        self._server.on("*", self._receive)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._server.eio.handle_request(scope, receive, send)
+
+    async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object) -> None:
+        scope = environ["asgi.scope"]
+        authentication = self._streams.server.authentication
+        try:
+            await admitted(authentication, viewer_of(scope), auth)
+        except Rejected as rejected:
+            raise socketio.exceptions.ConnectionRefusedError(
+                rejected.message, rejected.document()
+            ) from None
+        socket = self._server.eio.sockets[self._engine_id(sid)]
+        queue: EngineQueue = socket.queue
+        client = Client(DOOR, queue.wake, lambda code: self._close(sid, client, code), id=sid)
+        queue.serve(client)
+        self._clients[sid] = client
+        await self._streams.connected(client)
+
+    async def _disconnect(self, sid: str, _: object) -> None:
+        client = self._clients.pop(sid, None)
+        if client is not None:
+            self._streams.disconnected(client)
+
+    async def _receive(self, event: object, sid: str, *arguments: Any) -> None:
+        client = self._clients.get(sid)
+        if client is not None:
+            await self._streams.received(client, event, arguments[0] if arguments else None)
+
+    def _close(self, sid: str, client: Client, code: int) -> None:
+        reason = REASONS[code]
+        parting = {"message": "You are disconnected.", "code": reason, "near": []}
+        client.outbox.put(message("error", parting), 0.0)
+        task = asyncio.create_task(self._end(sid))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _end(self, sid: str) -> None:
+        """Disconnect; a connection that takes nothing more is cut."""
+        socket = self._server.eio.sockets.get(self._engine_id(sid))
+        if socket is None:
+            return
+        scope = self._server.environ[socket.sid]["asgi.scope"]
+        await self._server.disconnect(sid)
+        socket.queue.end()
+        if scope["type"] == "websocket":
+            frames.of(scope).cut_soon()
+
+    def _engine_id(self, sid: str) -> str | None:
+        found: str | None = self._server.manager.eio_sid_from_sid(sid, "/")
+        return found

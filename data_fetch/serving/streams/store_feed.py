@@ -1,0 +1,107 @@
+"""Updates from the store of a server: what changed since the last look."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from starlette.concurrency import run_in_threadpool
+
+from data_fetch.core.clock import stopwatch
+from data_fetch.core.errors import CalendarUnknown, DataFetchError
+from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
+from data_fetch.core.ports import Clock
+from data_fetch.publishing.stream_messages import Update
+from data_fetch.publishing.stream_updates import chain_update, price_update, summary_update
+from data_fetch.reading.instants import utc_text
+from data_fetch.reading.product_chains import product_chain
+from data_fetch.reading.records import clock_of, sharing
+from data_fetch.reading.stream_changes import ChangeFollower, Changes
+from data_fetch.reading.stream_products import general_products
+from data_fetch.runtime.calendars import calendar_for
+from data_fetch.serving.server import Server
+
+# The calendar and the pinned symbols may change, and a snapshot may be stored late.
+LOOK_AGAIN_SECONDS = 60.0
+TROUBLE = "store"
+
+T = TypeVar("T")
+
+
+class StoreFeed:
+    """Looks at the store of *server*, outside of the event loop.
+
+    *general* are the products that the room `general` is about, as of the last look.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._follower = ChangeFollower(server.settings)
+        self._looking = asyncio.Lock()
+        self._looked_again: float | None = None
+        self._clock: Clock | None = None
+        self._calendar: MarketCalendar | None = None
+        self.general: frozenset[str] = frozenset()
+
+    async def updates(self, followed: Collection[str]) -> list[Update]:
+        """What is new: prices, summaries of the general products, and chains of those *followed*.
+
+        While the store does not answer there is nothing, and the server is in trouble.
+        """
+        async with self._looking:
+            try:
+                found = await self.read(partial(self._updates, followed))
+            except DataFetchError as problem:
+                sentence = f"the store does not answer ({problem.message}): streams stand still"
+                self._server.troubles.begin(TROUBLE, sentence)
+                return []
+            self._server.troubles.end(TROUBLE)
+            return found
+
+    async def look_again(self) -> None:
+        """Compare everything at the next look."""
+        async with self._looking:
+            self._looked_again = None
+
+    async def read(self, what: Callable[[], T]) -> T:
+        """The result of a blocking query of `reading`."""
+        with sharing(self._server.kept):
+            return await run_in_threadpool(what)
+
+    def now(self) -> datetime | None:
+        """The market's present instant; None before the first look."""
+        return None if self._clock is None else self._clock.now()
+
+    def market(self) -> str | None:
+        """The state of the market: open or closed; None while it is not known."""
+        now = self.now()
+        if now is None or self._calendar is None:
+            return None
+        try:
+            return "open" if self._calendar.is_open(now, FUTURES_AND_OPTIONS) else "closed"
+        except CalendarUnknown:
+            return None
+
+    def _updates(self, followed: Collection[str]) -> list[Update]:
+        settings = self._server.settings
+        self._clock = clock_of(settings)
+        now = stopwatch()
+        if self._looked_again is None or now - self._looked_again >= LOOK_AGAIN_SECONDS:
+            self._calendar = calendar_for(settings)
+            self.general = general_products(settings)
+            self._follower.look_again()
+            self._looked_again = now
+        return self._of(self._follower.changes({*followed, *self.general}))
+
+    def _of(self, changes: Changes) -> list[Update]:
+        updates = [
+            price_update(each.product, each.value, each.at, utc_text(each.at), each.source)
+            for each in changes.prices
+        ]
+        for record in changes.chains:
+            document, at = product_chain(record), record.head.timestamp
+            updates.append(chain_update(document, at))
+            if record.head.underlying in self.general:
+                updates.append(summary_update(document, at))
+        return updates

@@ -1,0 +1,75 @@
+"""The plain WebSocket door: JSON texts `{"event": ..., "data": {...}}`, both ways."""
+
+from asyncio import timeout
+
+from starlette.types import Receive, Scope, Send
+
+from data_fetch.publishing.stream_hub import REASONS, Client
+from data_fetch.publishing.stream_messages import message
+from data_fetch.serving.streams import frames
+from data_fetch.serving.streams.access import admitted, needs_credential
+from data_fetch.serving.streams.frames import text_frame
+from data_fetch.serving.streams.requests import Rejected, sent_event
+from data_fetch.serving.streams.service import Streams
+from data_fetch.serving.viewers import Viewer, viewer_of
+
+DOOR = "websocket"
+PATH = "/ws"
+# So much is given to the connection before it says whether it takes more.
+BATCH_BYTES = 128 * 1024
+# The code of a connection that may not stream.
+REFUSED = 4003
+# A connection that has to say whose it is has so long for it.
+CREDENTIAL_SECONDS = 10.0
+
+
+class WebSocketDoor:
+    """Brings the clients of plain WebSockets to *streams*."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        connection = frames.of(scope)
+        try:
+            await self._admit(viewer_of(scope), receive)
+        except Rejected as rejected:
+            connection.write_frames(text_frame(message("error", rejected.document())))
+            connection.part(REFUSED, rejected.code)
+            return
+
+        def write() -> None:
+            while len(client.outbox) and connection.takes_frames:
+                batch = client.outbox.take(BATCH_BYTES)
+                connection.write_frames(b"".join(each.encoded(text_frame) for each in batch))
+
+        client = Client(DOOR, write, lambda code: connection.part(code, REASONS[code]))
+        connection.when_writable = write
+        await self._streams.connected(client)
+        try:
+            while (received := await receive())["type"] == "websocket.receive":
+                await self._received(client, received.get("text"))
+        finally:
+            self._streams.disconnected(client)
+
+    async def _admit(self, viewer: Viewer, receive: Receive) -> None:
+        """Return when the connection may stream. Raises Rejected."""
+        given = None
+        if needs_credential(viewer):
+            try:
+                async with timeout(CREDENTIAL_SECONDS):
+                    event, data = sent_event((await receive()).get("text"))
+            except TimeoutError:
+                event, data = None, None
+            given = data if event == "authenticate" else None
+        await admitted(self._streams.server.authentication, viewer, given)
+
+    async def _received(self, client: Client, text: str | None) -> None:
+        try:
+            event, data = sent_event(text)
+        except Rejected as rejected:
+            await self._streams.reject(client, rejected)
+        else:
+            await self._streams.received(client, event, data)

@@ -1,0 +1,186 @@
+"""Answers with a table: JSON in columns, CSV, or an Arrow stream, all with the same frame.
+
+JSON has the frame in its body. CSV and Arrow have it as JSON in the header `Data-Frame`, Arrow in
+the metadata of its schema too. Instants are RFC 3339 in UTC; Arrow has them as typed columns.
+"""
+
+import json
+from collections.abc import Callable, Generator, Iterable, Mapping
+from io import BytesIO
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from anyio import CancelScope, CapacityLimiter, to_thread
+from fastapi import Request
+from fastapi.responses import Response, StreamingResponse
+from pyarrow import csv, ipc
+from starlette.types import Receive, Scope, Send
+
+from data_fetch.serving.answers import (
+    CACHING,
+    Frame,
+    data_answer,
+    entity_tag,
+    has_it,
+    not_modified,
+    refuse_incomplete,
+)
+from data_fetch.serving.formats import MEDIA_TYPES, Format
+
+FRAME_HEADER = "Data-Frame"
+AS_JSON = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
+
+Tables = Iterable[Any]
+# Tables as the bytes of one form, in portions; the first has the head of the form.
+Written = Generator[bytes]
+
+
+def table_answer(
+    request: Request, form: Format, document: Mapping[str, Any], frame: Frame, table: Any
+) -> Response:
+    """*table* in the form *form*, described by *document* and *frame*; 304 without a body when
+    the sender has this content. Raises as `refuse_incomplete` does."""
+    if form is Format.JSON:
+        columns = orjson.Fragment(columns_json(table))
+        return data_answer(request, {**document, "count": len(table), "columns": columns}, frame)
+    refuse_incomplete(request, frame)
+    tag = entity_tag(orjson.dumps(frame.lasting()) + form.encode() + _ipc_bytes(table))
+    if has_it(request, tag):
+        return not_modified(tag)
+    facts = {**document, "count": len(table)}
+    body = b"".join(WRITERS[form]([table], table.schema, facts, frame))
+    return Response(body, media_type=MEDIA_TYPES[form], headers={**_headers(frame), "ETag": tag})
+
+
+def streamed_answer(
+    request: Request,
+    form: Format,
+    document: Mapping[str, Any],
+    frame: Frame,
+    tables: Tables,
+    schema: Any,
+    limiter: CapacityLimiter,
+) -> Response:
+    """*tables* of *schema* as they are read, each by a thread of *limiter*. Raises as
+    `refuse_incomplete` does."""
+    refuse_incomplete(request, frame)
+    portions = WRITERS[form](tables, schema, document, frame)
+    return Streamed(portions, limiter, media_type=MEDIA_TYPES[form], headers=_headers(frame))
+
+
+class Streamed(StreamingResponse):
+    """Portions of a body as they are made, each by a thread of *limiter*. When the answer ends,
+    early too, *portions* is closed."""
+
+    def __init__(self, portions: Written, limiter: CapacityLimiter, **given: Any) -> None:
+        self._portions = portions
+        self._limiter = limiter
+        super().__init__(self._made(), **given)
+
+    async def _made(self) -> Any:
+        while (portion := await self._in_thread(next, self._portions, None)) is not None:
+            yield portion
+
+    async def _in_thread(self, work: Callable[..., Any], *values: Any) -> Any:
+        return await to_thread.run_sync(work, *values, limiter=self._limiter)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with CancelScope(shield=True):
+                await self._in_thread(self._portions.close)
+
+
+def columns_json(table: Any) -> bytes:
+    """The columns of *table* as a JSON object of lists."""
+    columns = zip(table.column_names, table.columns, strict=True)
+    return orjson.dumps({name: _values(column) for name, column in columns}, option=AS_JSON)
+
+
+def _values(column: Any) -> Any:
+    """A column as `orjson` writes it fastest; an unknown number is null."""
+    kind = column.type
+    whole = pa.types.is_floating(kind) or (
+        not column.null_count
+        and (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_timestamp(kind))
+    )
+    return column.to_numpy() if whole else column.to_pylist()
+
+
+def _csv(tables: Tables, schema: Any, _: Mapping[str, Any], __: Frame) -> Written:
+    yield _csv_bytes(schema.empty_table(), include_header=True)
+    for table in tables:
+        yield _csv_bytes(table, include_header=False)
+
+
+def _csv_bytes(table: Any, *, include_header: bool) -> bytes:
+    options = csv.WriteOptions(include_header=include_header, quoting_style="needed")
+    written = BytesIO()
+    csv.write_csv(_with_texts(table), written, options)
+    return written.getvalue()
+
+
+def _with_texts(table: Any) -> Any:
+    """*table* with its instants as RFC 3339 text."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            table = table.set_column(place, field.name, _instant_texts(table[field.name]))
+    return table
+
+
+def _instant_texts(column: Any) -> Any:
+    # `strftime` takes thirty times as long.
+    utc = column.cast(pa.timestamp("us"))
+    seconds = utc.cast(pa.timestamp("s"), safe=False)
+    exact = seconds if pc.all(pc.equal(seconds, utc)).as_py() is not False else utc
+    time = pa.time32("s") if exact is seconds else pa.time64("us")
+    date_texts, time_texts = exact.cast(pa.date32()).cast(pa.string()), exact.cast(time)
+    return pc.binary_join_element_wise(
+        date_texts, pc.binary_join_element_wise(time_texts.cast(pa.string()), "", "Z"), "T"
+    )
+
+
+def _arrow(tables: Tables, schema: Any, document: Mapping[str, Any], frame: Frame) -> Written:
+    facts = {"frame": _facts(frame), "document": orjson.dumps(document)}
+    written = BytesIO()
+    writer = ipc.new_stream(written, schema.with_metadata(facts))
+    for table in tables:
+        writer.write_table(table)
+        yield _taken(written)
+    writer.close()
+    yield _taken(written)
+
+
+def _taken(written: BytesIO) -> bytes:
+    """What was written, which *written* no longer has."""
+    content = written.getvalue()
+    written.seek(0)
+    written.truncate()
+    return content
+
+
+def _ipc_bytes(table: Any) -> bytes:
+    written = pa.BufferOutputStream()
+    with ipc.new_stream(written, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(written.getvalue())
+
+
+def _facts(frame: Frame) -> bytes:
+    return orjson.dumps({**frame.passing(), **frame.lasting()})
+
+
+def _headers(frame: Frame) -> dict[str, str]:
+    # A header is ASCII.
+    facts = {FRAME_HEADER: json.dumps(orjson.loads(_facts(frame)), separators=(",", ":"))}
+    links = {"Link": f'<{frame.next}>; rel="next"'} if frame.next else {}
+    return {**CACHING, **facts, **links}
+
+
+WRITERS: Mapping[Format, Callable[[Tables, Any, Mapping[str, Any], Frame], Written]] = {
+    Format.CSV: _csv,
+    Format.ARROW: _arrow,
+}

@@ -1,0 +1,200 @@
+"""Streams over both doors, and a store that another program writes into."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websockets
+from effort import PATIENCE_SECONDS
+from served import Served, serving
+from stream_clients import DOORS, Door
+from stream_shelf import NIFTY, TCS, LiveStore, without
+
+from data_fetch.serving.streams.app import stream_application
+
+CHAIN = {
+    "product", "expiry", "spot_price", "strikes", "pcr_oi", "pcr_volume", "atm_strike",
+    "atm_straddle_price", "max_pain_strike", "total_call_oi", "total_put_oi", "call_buildup_otm",
+    "put_buildup_otm", "calls", "puts", "timestamp", "processed_at",
+}  # fmt: skip
+SUMMARY = {
+    "product", "expiry", "spot_price", "pcr_oi", "pcr_volume", "atm_straddle_price", "timestamp",
+    "max_pain_strike",
+}  # fmt: skip
+PRICE = {"product", "price", "timestamp", "type", "processed_at"}
+NUMBERED = {"seq", "as_of", "room"}
+CHAIN_OF_NIFTY = {"type": "chain", "symbol": "NIFTY"}
+PRICE_OF_NIFTY = {"type": "product", "symbol": "NIFTY"}
+PRICE_OF_TCS = {"type": "product", "symbol": "TCS"}
+
+
+@pytest.fixture
+def live(database_url: str) -> Iterator[LiveStore]:
+    live = LiveStore.at(database_url)
+    live.price(NIFTY, 24_000.5, 1)
+    live.price(TCS, 3_000.0, 1)
+    live.chain(24_010.0, 70)
+    yield live
+    live.store.close()
+
+
+@pytest.fixture
+def server(live: LiveStore, tmp_path: Path) -> Iterator[Served]:
+    with serving(stream_application(live.settings(tmp_path))) as server:
+        yield server
+
+
+@pytest.fixture(params=DOORS)
+def door(request: pytest.FixtureRequest) -> Door:
+    return DOORS[request.param]
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(story)
+
+
+async def written(write: Any, *arguments: Any) -> None:
+    """Another program writes into the store."""
+    await asyncio.to_thread(write, *arguments)
+
+
+def test_subscribing_brings_the_newest_value_and_then_every_change(
+    live: LiveStore, server: Served, door: Door
+) -> None:
+    async def story() -> None:
+        async with door(server.url) as client:
+            welcome = await client.next("connected")
+            assert welcome.keys() >= {"message", "client_id", "rooms"}
+            assert welcome["rooms"] == ["general"]
+
+            answer = await client.asked("subscribe", CHAIN_OF_NIFTY, "subscribed")
+            assert answer.keys() >= {"room", "message"}
+            assert answer["room"] == "chain:NIFTY"
+            first = await client.next("chain_update")
+            assert first.keys() >= CHAIN | NUMBERED
+            assert (first["spot_price"], first["strikes"]) == (24_010.0, [24_000.0])
+
+            await written(live.chain, 24_020.0, 71)
+            second = await client.next("chain_update")
+            assert (second["spot_price"], second["seq"]) == (24_020.0, first["seq"] + 1)
+
+            answer = await client.asked("subscribe", PRICE_OF_TCS, "subscribed")
+            assert answer["room"] == "product:TCS"
+            price = await client.next("underlying_update")
+            assert price.keys() >= PRICE | NUMBERED
+            assert (price["product"], price["price"]) == ("TCS", 3_000.0)
+            await written(live.price, TCS, 3_001.5, 2)
+            assert (await client.next("underlying_update"))["price"] == 3_001.5
+
+            answer = await client.asked("unsubscribe", PRICE_OF_TCS, "unsubscribed")
+            assert answer["room"] == "product:TCS"
+            products = await client.asked("get_products", None, "products")
+            assert products == {"products": ["NIFTY"]}
+
+    run(story())
+
+
+def test_everybody_gets_the_index_and_its_summary(
+    live: LiveStore, server: Served, door: Door
+) -> None:
+    async def story() -> None:
+        async with door(server.url) as client:
+            found = await client.each_of("chain_summary", "underlying_update")
+            summary = found["chain_summary"]
+            assert summary.keys() >= SUMMARY | NUMBERED
+            assert all(isinstance(summary[name], float) for name in ("pcr_oi", "pcr_volume"))
+            assert found["underlying_update"]["price"] == 24_000.5
+
+            unknown = without("pcr_oi", live.received(24_030.0, 72))
+            await written(live.keep, unknown)
+            status = await client.next("chain_status", "chain_summary")
+            assert [each["code"] for each in status["reasons"]] == ["no_open_interest"]
+
+    run(story())
+
+
+def test_a_price_comes_once_to_a_client_in_both_rooms(
+    live: LiveStore, server: Served, door: Door
+) -> None:
+    async def story() -> None:
+        async with door(server.url) as client:
+            await client.asked("subscribe", PRICE_OF_NIFTY, "subscribed")
+            await written(live.price, NIFTY, 24_001.0, 2)
+            await written(live.price, NIFTY, 24_002.0, 3)
+            prices = [0.0]
+            while prices[-1] != 24_002.0:
+                prices.append((await client.next("underlying_update"))["price"])
+            await client.next("heartbeat")
+            assert len(prices[1:]) == len(set(prices[1:]))
+            assert client.events.empty()
+
+    run(story())
+
+
+BAD = {
+    "a text": ("subscribe", "product", "not_an_object"),
+    "nothing": ("subscribe", None, "not_an_object"),
+    "a list": ("subscribe", ["product", "NIFTY"], "not_an_object"),
+    "a nested symbol": ("subscribe", {"type": "chain", "symbol": {"a": [1]}}, "missing_symbol"),
+    "a number": ("subscribe", {"type": "chain", "symbol": 7}, "missing_symbol"),
+    "no symbol": ("subscribe", {"type": "chain"}, "missing_symbol"),
+    "a blank symbol": ("subscribe", {"type": "chain", "symbol": " "}, "missing_symbol"),
+    "an unknown type": ("subscribe", {"type": "room", "symbol": "NIFTY"}, "unknown_type"),
+    "a nested type": ("subscribe", {"type": ["chain"], "symbol": "NIFTY"}, "unknown_type"),
+    "no type": ("subscribe", {"symbol": "NIFTY"}, "unknown_type"),
+    "an unknown symbol": ("subscribe", {"type": "chain", "symbol": "NIFTI"}, "unknown_symbol"),
+    "a long symbol": ("subscribe", {"type": "chain", "symbol": "N" * 9_999}, "unknown_symbol"),
+    "a path": ("subscribe", {"type": "chain", "symbol": "../etc"}, "unknown_symbol"),
+    "a zero byte": ("subscribe", {"type": "chain", "symbol": "NIFTY\0"}, "unknown_symbol"),
+    "a number that is a text": ("subscribe", {**PRICE_OF_TCS, "since": "1"}, "bad_since"),
+    "a negative number": ("subscribe", {**PRICE_OF_TCS, "since": -1}, "bad_since"),
+    "no such stream": ("subscribe", {**PRICE_OF_TCS, "since": 1, "stream": 1}, "bad_since"),
+    "leaving general": ("unsubscribe", {"type": "general"}, "unknown_type"),
+    "leaving a text": ("unsubscribe", "chain:NIFTY", "not_an_object"),
+    "an unknown event": ("order", {"symbol": "NIFTY"}, "unknown_event"),
+}  # fmt: skip
+
+
+def test_what_is_not_served_is_answered_with_code_and_near_symbols(
+    server: Served, door: Door
+) -> None:
+    async def story() -> None:
+        async with door(server.url) as client, door(server.url) as other:
+            for name, (event, data, code) in BAD.items():
+                error = await client.asked(event, data, "error")
+                assert error.keys() == {"message", "code", "near"}, name
+                assert error["code"] == code, name
+            error = await client.asked("subscribe", BAD["an unknown symbol"][1], "error")
+            assert error["near"] == ["NIFTY"]
+            # The room of another client is no product.
+            theirs = (await other.next("connected"))["client_id"]
+            error = await client.asked("subscribe", {"type": "product", "symbol": theirs}, "error")
+            assert error["code"] == "unknown_symbol"
+            await client.asked("subscribe", CHAIN_OF_NIFTY, "subscribed")
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        pytest.param("subscribe", "not_json", id="no JSON"),
+        pytest.param("[]", "not_an_object", id="no object"),
+        pytest.param(b"\x00\x01", "not_text", id="a binary frame"),
+        pytest.param('{"event": ["subscribe"]}', "unknown_event", id="a nested event"),
+        pytest.param("{}", "unknown_event", id="no event"),
+        pytest.param("[" * 5_000, "not_json", id="deeply nested"),
+    ],
+)
+def test_a_frame_that_is_no_event_is_answered(server: Served, sent: str | bytes, code: str) -> None:
+    async def story() -> None:
+        url = server.url.replace("http", "ws", 1)
+        async with websockets.connect(f"{url}/ws") as connection:
+            await connection.send(sent)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while code not in (text := await connection.recv()):
+                    assert '"error"' not in str(text)
+
+    run(story())
