@@ -14,6 +14,8 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 EXCHANGE_DATE = re.compile(r"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})")
 MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1)
+# The exchange was founded in 1992.
+FIRST_YEAR, LAST_YEAR = 1990, 2199
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,14 @@ def period(first: date | str, last: date | str) -> Period:
 def date_of(day: date | str) -> date:
     """A date from one or from text: 2026-09-01, or 01-Sep-2026 as the exchange writes it.
 
-    Raises SetupError for anything else.
+    Raises SetupError for anything else, and for years in which nothing was or will be traded.
     """
-    if not isinstance(day, str):
-        return day
+    found = _read_date(day) if isinstance(day, str) else day
+    _refuse_other_years(found)
+    return found
+
+
+def _read_date(day: str) -> date:
     try:
         parts = EXCHANGE_DATE.fullmatch(day)
         if parts is None:
@@ -77,6 +83,7 @@ def instant(at: datetime | str | None) -> datetime | None:
         ) from None
     if given.utcoffset() is None:
         raise SetupError(f"{at} has no time zone", hint=f"Write it like {EXAMPLE}.")
+    _refuse_other_years(given)
     return given.astimezone(UTC)
 
 
@@ -100,6 +107,15 @@ def day_text(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
 
 
+def _refuse_other_years(given: date) -> None:
+    """Without these bounds, a day before or after would be out of the range of dates."""
+    if not FIRST_YEAR <= given.year <= LAST_YEAR:
+        raise SetupError(
+            f"the year {given.year} is out of range",
+            hint=f"Name one of {FIRST_YEAR} to {LAST_YEAR}.",
+        )
+
+
 def _begin(first: date | str) -> datetime:
     day = _plain_date(first)
     return _exact(first) if day is None else _midnight(day)
@@ -119,7 +135,7 @@ def _plain_date(given: date | str) -> date | None:
         if EXCHANGE_DATE.fullmatch(given):
             return date_of(given)
         return None if "T" in given or " " in given or ":" in given else date_of(given)
-    return given
+    return date_of(given)
 
 
 def _exact(given: date | str) -> datetime:
