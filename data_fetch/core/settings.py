@@ -159,6 +159,9 @@ class Settings(BaseModel):
         default=SecretStr(""), validation_alias=env("POSTGRES_PASSWORD", "DB_PASSWORD")
     )
     redis_url: RedisUrl | None = Field(default=None, validation_alias=env("REDIS_URL"))
+    redis_prefix: str = Field(
+        default="", pattern=r"^[A-Za-z0-9_.-]*$", validation_alias=env("REDIS_PREFIX")
+    )
 
     api_host: str = Field(default="127.0.0.1", validation_alias=env("API_HOST"))
     api_port: int = Field(default=8000, ge=0, le=65535, validation_alias=env("API_PORT"))

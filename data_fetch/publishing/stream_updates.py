@@ -18,41 +18,34 @@ from data_fetch.publishing.stream_messages import (
 
 # Clients of the older backend round them without looking.
 NEEDED = ("pcr_oi", "pcr_volume", "atm_straddle_price")
-SUMMARISED = ("product", "expiry", "spot_price", *NEEDED, "max_pain_strike", "timestamp")
+SUMMARISED = ("product", "expiry", "spot_price", *NEEDED, "max_pain_strike", "timestamp", "world")
+
+Document = Mapping[str, Any]
 
 
-def price_update(product: str, price: float, at: datetime, timestamp: str, source: str) -> Update:
-    """`underlying_update`: the price of a product, in rupees, received at *at* (*timestamp* as
-    text)."""
-    document = {
-        "product": product,
-        "price": price,
-        "timestamp": timestamp,
-        "type": "UNDERLYING_ENRICHED",
-        "processed_at": timestamp,
-        "source": source,
-    }
+def price_update(document: Document) -> Update:
+    """`underlying_update`: the price of a product."""
     return Update(
         event="underlying_update",
-        key=(PRICE, product),
-        room=product_room(product),
-        at=at,
+        key=(PRICE, document["product"]),
+        room=product_room(document["product"]),
+        at=_instant(document),
         body=orjson.dumps(document),
     )
 
 
-def chain_update(chain: Mapping[str, Any], at: datetime) -> Update:
-    """`chain_update`: a whole option chain, received at *at*."""
+def chain_update(chain: Document) -> Update:
+    """`chain_update`: a whole option chain."""
     return Update(
         event="chain_update",
         key=(CHAIN, chain["product"], chain["expiry"]),
         room=chain_room(chain["product"]),
-        at=at,
+        at=_instant(chain),
         body=orjson.dumps(chain),
     )
 
 
-def summary_update(chain: Mapping[str, Any], at: datetime) -> Update:
+def summary_update(chain: Document) -> Update:
     """`chain_summary`: the figures of an option chain; `chain_status` with the reasons when one
     that clients need is unknown."""
     unknown = [name for name in NEEDED if chain[name] is None]
@@ -66,6 +59,10 @@ def summary_update(chain: Mapping[str, Any], at: datetime) -> Update:
         event="chain_status" if unknown else "chain_summary",
         key=(SUMMARY, chain["product"], chain["expiry"]),
         room=GENERAL,
-        at=at,
+        at=_instant(chain),
         body=orjson.dumps(summary),
     )
+
+
+def _instant(document: Document) -> datetime:
+    return datetime.fromisoformat(document["timestamp"])

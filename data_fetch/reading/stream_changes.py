@@ -63,11 +63,25 @@ class ChangeFollower:
         self._marks: dict[tuple[str, date, str], Content] = {}
         self._prices: dict[str, Price] = {}
         self._quoted: set[str] = set()
+        self._everything = False
         self._chains: dict[str, dict[date, Content]] = {}
 
     def changes(self, followed: Collection[str]) -> Changes:
         """What is new; chains only of the products *followed*, whose first look returns all
         that are not over. Raises what the store and the paper market's clock raise."""
+        try:
+            return self._changes(followed)
+        except BaseException:
+            # Part of it may be noted as seen, and nobody has seen it.
+            self._forget()
+            raise
+
+    def look_again(self) -> None:
+        """Compare everything at the next look, not only what is recent."""
+        self._slots = self._snapshots = None
+        self._everything = True
+
+    def _changes(self, followed: Collection[str]) -> Changes:
         now = clock_of(self._settings).now()
         with store_of(self._settings) as store, store.reading() as connection:
             prices = list(self._new_quotes(store, connection, now))
@@ -77,15 +91,16 @@ class ChangeFollower:
             chains = [
                 record
                 for product in followed
-                if product in changed or product not in self._chains
+                if self._everything or product in changed or product not in self._chains
                 for record in self._new_chains(connection, product, now)
             ]
+        self._everything = False
         return Changes(tuple(prices), tuple(chains))
 
-    def look_again(self) -> None:
-        """Compare everything at the next look, not only what is recent."""
-        self._slots = self._snapshots = None
-        self._marks.clear()
+    def _forget(self) -> None:
+        self.look_again()
+        for seen in (self._marks, self._prices, self._chains):
+            seen.clear()
 
     def _new_quotes(self, store: Store, connection: Connection, now: datetime) -> Iterator[Price]:
         slots = newest_quote_slots(connection, now)
@@ -154,7 +169,7 @@ class ChangeFollower:
 
     def _is_new(self, price: Price) -> bool:
         known = self._prices.get(price.product)
-        if known is not None and (price.at, price.value) <= (known.at, known.value):
+        if known is not None and (price.at < known.at or price == known):
             return False
         self._prices[price.product] = price
         return True

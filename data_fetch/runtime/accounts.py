@@ -12,7 +12,9 @@ from data_fetch.services.passwords import Passwords
 def rules_of(settings: Settings) -> AccountRules:
     """What the servers of *settings* accept."""
     return account_rules(
-        on_loopback=settings.on_loopback, password_min_length=settings.password_min_length
+        on_loopback=settings.on_loopback,
+        needs_authentication=settings.needs_authentication,
+        password_min_length=settings.password_min_length,
     )
 
 

@@ -24,6 +24,7 @@ from data_fetch.runtime.services import universe_at
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.world import paused
 from data_fetch.scheduling.registry import JobRegistry, JobState
+from data_fetch.scheduling.stream_relay import published
 
 log = logging.getLogger("data_fetch.data_scheduler")
 
@@ -104,11 +105,14 @@ class DataScheduler:
                 if context is not None:
                     running_since = running_since or context.running_since
                     self._degraded = chosen.degraded
-                    with logs_for(settings, lambda: context.provider.token.held):
+                    with (
+                        logs_for(settings, lambda: context.provider.token.held),
+                        published(settings, reporter) as publishing,
+                    ):
                         self._collect(
                             replace(context, running_since=running_since),
                             minutes,
-                            reporter,
+                            publishing,
                             chosen.accounted_until,
                         )
                     chosen = replace(chosen, accounted_until=None)

@@ -1,7 +1,7 @@
 """Access tokens: JSON Web Tokens that this server signs and reads without asking the database."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from secrets import token_hex
 
 import jwt
@@ -21,11 +21,10 @@ SIGN_IN_AGAIN = "Sign in again: POST /api/auth/login."
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Whom a token was issued to, in which generation of their tokens, and until when it holds."""
+    """The account that a token was issued to, and the generation of its tokens."""
 
     account_id: str
     generation: int
-    expires_at: datetime
 
 
 class AccessTokens:
@@ -70,5 +69,4 @@ class AccessTokens:
             raise TokenInvalid(
                 "the access token is not one of this server", hint=SIGN_IN_AGAIN
             ) from None
-        expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-        return Claims(claims["sub"], claims["gen"], expires_at)
+        return Claims(claims["sub"], claims["gen"])

@@ -37,7 +37,7 @@ MOST_KEPT = 2_000
 OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/docs", "/api/docs", "/openapi.json"})
 OPEN_PREFIXES = ("/api/auth/", "/docs/")
 # Their clients may send the credential in their first message instead.
-STREAM_PATHS = ("/socket.io", "/ws")
+STREAM_PATHS = frozenset({"/ws", "/socket.io", "/socket.io/"})
 # Members of a query that would put a secret into logs and histories.
 SECRET_NAMES = frozenset(
     {
@@ -78,10 +78,10 @@ class Authentication:
         Raises Refusal or TokenInvalid: no credentials where they are required, wrong ones
         anywhere, or an API key without the scope.
         """
-        if path in OPEN_PATHS or path.startswith(OPEN_PREFIXES):
+        if is_open(path):
             return self._without
         viewer = await self.authenticate(headers)
-        if path.startswith(STREAM_PATHS):
+        if path in STREAM_PATHS:
             if viewer.scopes and Scope.STREAM not in viewer.scopes:
                 raise _lacking(Scope.STREAM)
             return viewer
@@ -134,6 +134,11 @@ class _Found:
 
     at: datetime
     viewer: Viewer
+
+
+def is_open(path: str) -> bool:
+    """Whether *path* is answered without credentials everywhere."""
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)
 
 
 def credential_in(headers: Headers) -> str | None:

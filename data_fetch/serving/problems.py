@@ -90,14 +90,13 @@ def install(app: FastAPI) -> None:
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """The refusals of a route for OpenAPI: those of *statuses* and of every route."""
     always = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+    return {status.value: described_problem(status) for status in sorted({*statuses, *always})}
+
+
+def described_problem(status: HTTPStatus) -> dict[str, Any]:
+    """A refusal with *status* for OpenAPI."""
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
-    return {
-        status.value: {
-            "description": status.phrase,
-            "content": {MEDIA_TYPE: {"schema": schema}},
-        }
-        for status in sorted({*statuses, *always})
-    }
+    return {"description": status.phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
 class Refused(Response):

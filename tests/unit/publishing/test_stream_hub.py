@@ -34,20 +34,23 @@ NIFTY, TCS = product_room("NIFTY"), product_room("TCS")
 PRESENT = "2026-09-16T04:00:00.000Z"
 
 
+def instant(second: float) -> str:
+    return (AT + timedelta(seconds=second)).isoformat()
+
+
 def price(product: str, value: float, second: float = 0) -> Update:
-    at = AT + timedelta(seconds=second)
-    return price_update(product, value, at, at.isoformat(), "upstox")
+    return price_update({"product": product, "price": value, "timestamp": instant(second)})
 
 
-def chain(number: int, product: str = "NIFTY", expiry: str = "2026-09-22") -> dict[str, Any]:
+def chain(number: int, second: float = 0, expiry: str = "2026-09-22") -> dict[str, Any]:
     figures = {
         "pcr_oi": 1.1,
         "pcr_volume": 0.9,
         "atm_straddle_price": 210.5,
         "max_pain_strike": 1.0,
     }
-    named = {"product": product, "expiry": expiry, "spot_price": float(number), "timestamp": "t"}
-    return {**named, **figures, "strikes": [1.0], "unknown": {}}
+    named = {"product": "NIFTY", "expiry": expiry, "timestamp": instant(second), "world": "paper"}
+    return {**named, "spot_price": float(number), **figures, "strikes": [1.0], "unknown": {}}
 
 
 @dataclass
@@ -150,7 +153,7 @@ def test_a_summary_is_sent_when_its_numbers_are_known(
     general = desk.client()
     unknown = dict.fromkeys(change, "no_open_interest")
 
-    desk.hub.publish(summary_update({**chain(1), **change, "unknown": unknown}, AT), 0)
+    desk.hub.publish(summary_update({**chain(1), **change, "unknown": unknown}), 0)
 
     [(sent, data)] = read(general)
     assert sent == event
@@ -182,8 +185,8 @@ def test_the_newest_values_go_to_the_one_who_asks(desk: Desk) -> None:
     room = chain_room("NIFTY")
     first = desk.client(room)
     for number in range(3):
-        desk.hub.publish(chain_update(chain(number), AT + timedelta(seconds=number)), number)
-    desk.hub.publish(chain_update(chain(9, expiry="2026-09-29"), AT), 3)
+        desk.hub.publish(chain_update(chain(number, number)), number)
+    desk.hub.publish(chain_update(chain(9, expiry="2026-09-29")), 3)
     read(first)
 
     second = Client("test", lambda: None, lambda code: None)
@@ -278,7 +281,7 @@ def test_the_chains_of_a_room_are_given_back_when_nobody_comes_back(desk: Desk) 
     room = chain_room("NIFTY")
     desk.hub.open(room, 0)
     client = desk.client(room)
-    desk.hub.publish(chain_update(chain(1), AT), 1)
+    desk.hub.publish(chain_update(chain(1)), 1)
     desk.hub.disconnect(client)
 
     desk.hub.tick(RING_SECONDS - 1)
@@ -335,9 +338,7 @@ def test_a_client_that_reads_ends_with_the_newest_value_of_each_expiry(
         if kind == "read":
             take(what)
             continue
-        desk.hub.publish(
-            chain_update(chain(number, expiry=what), AT + timedelta(seconds=number)), number
-        )
+        desk.hub.publish(chain_update(chain(number, number, what)), number)
         newest[what] = float(number)
         assert len(client.outbox) <= 3
     take(len(steps))

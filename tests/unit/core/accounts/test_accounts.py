@@ -18,8 +18,12 @@ from data_fetch.core.accounts.accounts import (
 )
 from data_fetch.core.errors import AccountInvalid
 
-HERE = account_rules(on_loopback=True, password_min_length=None)
-ELSEWHERE = account_rules(on_loopback=False, password_min_length=None)
+HERE = account_rules(on_loopback=True, needs_authentication=False, password_min_length=None)
+ELSEWHERE = account_rules(on_loopback=False, needs_authentication=True, password_min_length=None)
+BEHIND_A_PROXY = account_rules(
+    on_loopback=True, needs_authentication=True, password_min_length=None
+)
+LONG = account_rules(on_loopback=True, needs_authentication=False, password_min_length=20)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +81,7 @@ def test_the_form_of_an_address_is_its_own_form(typed: str) -> None:
         pytest.param(HERE, "पासवर्डxx", True, id="characters count, not bytes"),
         pytest.param(HERE, "x" * LONGEST_PASSWORD_BYTES, True, id="the longest"),
         pytest.param(HERE, "é" * (LONGEST_PASSWORD_BYTES // 2 + 1), False, id="too many bytes"),
-        pytest.param(
-            account_rules(on_loopback=True, password_min_length=20), "x" * 19, False, id="a setting"
-        ),
+        pytest.param(LONG, "x" * 19, False, id="a setting"),
     ],
 )
 def test_how_long_a_password_must_be(rules: AccountRules, password: str, accepted: bool) -> None:
@@ -116,6 +118,7 @@ def test_names(typed: str, name: str | None) -> None:
 
 
 def test_a_server_that_others_reach_has_stricter_rules() -> None:
+    assert BEHIND_A_PROXY.registered_role is Role.PUBLIC
     assert (HERE.registered_role, HERE.access_life) == (Role.USER, timedelta(days=1))
     assert (ELSEWHERE.registered_role, ELSEWHERE.access_life) == (
         Role.PUBLIC,
