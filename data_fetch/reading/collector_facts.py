@@ -31,6 +31,11 @@ from data_fetch.storage.database.store import Store
 from data_fetch.storage.runs import sync_runs
 
 T = TypeVar("T")
+# What a problem can be about.
+FACTS = (
+    "store", "stand_in", "clock", "calendar", "symbols",
+    "runs", "slots", "quotes", "chains", "coverage", "provider",
+)  # fmt: skip
 DAY = timedelta(days=1)
 # A weekly job is in it.
 LATELY = timedelta(days=8)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import TypeVar
 
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import SetupError
@@ -12,10 +13,11 @@ EXAMPLE = "2026-09-16T15:30:00+05:30"
 # English, whatever the locale.
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 EXCHANGE_DATE = re.compile(r"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})")
+YEARS = range(1900, 3000)
 MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1)
-# The exchange was founded in 1992.
-FIRST_YEAR, LAST_YEAR = 1990, 2199
+
+DayOrInstant = TypeVar("DayOrInstant", date, datetime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +53,16 @@ def period(first: date | str, last: date | str) -> Period:
 def date_of(day: date | str) -> date:
     """A date from one or from text: 2026-09-01, or 01-Sep-2026 as the exchange writes it.
 
-    Raises SetupError for anything else, and for years in which nothing was or will be traded.
+    Raises SetupError for anything else.
     """
-    found = _read_date(day) if isinstance(day, str) else day
-    _refuse_other_years(found)
-    return found
-
-
-def _read_date(day: str) -> date:
+    if not isinstance(day, str):
+        return day
     try:
         parts = EXCHANGE_DATE.fullmatch(day)
         if parts is None:
-            return date.fromisoformat(day)
+            return _within_reach(date.fromisoformat(day))
         number, month, year = parts.groups()
-        return date(int(year), MONTHS.index(month.capitalize()) + 1, int(number))
+        return _within_reach(date(int(year), MONTHS.index(month.capitalize()) + 1, int(number)))
     except ValueError:
         raise SetupError(
             f"{presentable(day)!r} is not a date", hint="Write it like 2026-09-01 or 01-Sep-2026."
@@ -77,14 +75,31 @@ def instant(at: datetime | str | None) -> datetime | None:
         return None
     try:
         given = datetime.fromisoformat(at) if isinstance(at, str) else at
+        _within_reach(given)
     except ValueError:
         raise SetupError(
             f"{presentable(str(at))!r} is not an instant", hint=f"Write it like {EXAMPLE}."
         ) from None
     if given.utcoffset() is None:
         raise SetupError(f"{at} has no time zone", hint=f"Write it like {EXAMPLE}.")
-    _refuse_other_years(given)
     return given.astimezone(UTC)
+
+
+def half_open(
+    first: date | str | None, last: date | str | None
+) -> tuple[datetime | None, datetime | None]:
+    """The instants at which a range begins and before which it ends; None for an open end.
+
+    A last date is part of the range, a last instant is not. Raises as `period` does.
+    """
+    begin = None if first is None else _begin(first)
+    if last is None:
+        return begin, None
+    day = _plain_date(last)
+    end = _exact(last) if day is None else _midnight(day + DAY)
+    if begin is not None and begin > end:
+        raise SetupError(f"{first} is later than {last}", hint="Name the earlier one first.")
+    return begin, end
 
 
 def ist_text(at: datetime | None) -> str | None:
@@ -107,13 +122,11 @@ def day_text(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
 
 
-def _refuse_other_years(given: date) -> None:
-    """Without these bounds, a day before or after would be out of the range of dates."""
-    if not FIRST_YEAR <= given.year <= LAST_YEAR:
-        raise SetupError(
-            f"the year {given.year} is out of range",
-            hint=f"Name one of {FIRST_YEAR} to {LAST_YEAR}.",
-        )
+def _within_reach(day: DayOrInstant) -> DayOrInstant:
+    """Raises ValueError for what cannot be reckoned with in every time zone."""
+    if day.year not in YEARS:
+        raise ValueError
+    return day
 
 
 def _begin(first: date | str) -> datetime:
@@ -135,7 +148,7 @@ def _plain_date(given: date | str) -> date | None:
         if EXCHANGE_DATE.fullmatch(given):
             return date_of(given)
         return None if "T" in given or " " in given or ":" in given else date_of(given)
-    return date_of(given)
+    return given
 
 
 def _exact(given: date | str) -> datetime:

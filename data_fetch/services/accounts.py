@@ -20,6 +20,7 @@ from data_fetch.core.accounts.accounts import (
     name_form,
 )
 from data_fetch.core.accounts.events import AccountEvent, EventKind
+from data_fetch.core.accounts.lock_out import account_subject
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import AccountExists, UnknownAccount
 from data_fetch.services.passwords import Passwords
@@ -35,6 +36,7 @@ from data_fetch.storage.accounts import (
     newest_events,
     owner_of_key,
     revoke_key,
+    set_failures,
 )
 from data_fetch.storage.database.store import Store
 
@@ -114,17 +116,18 @@ class Accounts:
     def disable(self, email: str) -> Account:
         """Refuse the account, its tokens and its keys."""
         return self._changed(
-            email, EventKind.DISABLED, None, {"disabled_at": self._clock.now()}, ends_tokens=True
+            email, EventKind.DISABLED, None, {"disabled_at": self._clock.now()}, signs_in_anew=True
         )
 
     def enable(self, email: str) -> Account:
         return self._changed(email, EventKind.ENABLED, None, {"disabled_at": None})
 
     def set_password(self, email: str, password: str) -> Account:
-        """Replace the password; tokens that were issued before are void. Raises AccountInvalid."""
+        """Replace the password: tokens that were issued before are void, and failures to sign in
+        are forgotten. Raises AccountInvalid."""
         check_password(password, self._rules)
         values = {"password_hash": self._passwords.hash(password)}
-        return self._changed(email, EventKind.PASSWORD_CHANGED, None, values, ends_tokens=True)
+        return self._changed(email, EventKind.PASSWORD_CHANGED, None, values, signs_in_anew=True)
 
     def keys(self, email: str | None = None) -> list[tuple[Account, ApiKey]]:
         """The API keys of an account, or of all, oldest first; revoked ones, too."""
@@ -170,13 +173,14 @@ class Accounts:
         detail: str | None,
         values: Mapping[str, Any],
         *,
-        ends_tokens: bool = False,
+        signs_in_anew: bool = False,
     ) -> Account:
         with self._opened() as store, store.writing() as connection:
             account = _account(connection, email)
             change_account(connection, account.account_id, values)
-            if ends_tokens:
+            if signs_in_anew:
                 end_tokens(connection, account.account_id, self._clock.now())
+                set_failures(connection, account_subject(account.email), None)
             add_events(connection, [self._event(kind, account, detail)])
             return _account(connection, email)
 

@@ -31,6 +31,7 @@ from data_fetch.services.accounts import Opened, key_digest
 from data_fetch.services.passwords import Passwords
 from data_fetch.storage.accounts import (
     StoredAccount,
+    account_locked,
     account_with_email,
     account_with_id,
     add_events,
@@ -179,7 +180,7 @@ class SignIn:
                 raise LockedOut(
                     "too many failures to sign in",
                     retry_after=until - now,
-                    hint="Wait, then try again. An administrator can set another password.",
+                    hint="Wait, then try again. An administrator ends the wait by a new password.",
                 )
             for subject, known in before.items():
                 set_failures(connection, subject, Failures((known.count if known else 0) + 1, now))
@@ -190,6 +191,9 @@ class SignIn:
         outdated = self._passwords.is_outdated(found.password_hash)
         renewed = self._passwords.hash(password) if outdated else None
         with self._opened() as store, store.writing() as connection:
+            # It may have been disabled, or got another password, while this one was checked.
+            if account_locked(connection, account.account_id) != account:
+                raise SignInFailed(account.email)
             if renewed is not None:
                 change_account(connection, account.account_id, {"password_hash": renewed})
             set_failures(connection, account_subject(account.email), None)

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from starlette.concurrency import run_in_threadpool
 
-from data_fetch.core.accounts.accounts import Account, Role
+from data_fetch.core.accounts.accounts import Account, Role, Scope
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import TokenInvalid
 from data_fetch.core.settings import Settings
@@ -27,7 +27,7 @@ from data_fetch.services.passwords import Passwords
 from data_fetch.services.sign_in import SignIn
 from data_fetch.serving.hashing import Hashing
 from data_fetch.serving.problems import Refusal
-from data_fetch.serving.viewers import LOCAL, UNKNOWN, Scope, Viewer
+from data_fetch.serving.viewers import LOCAL, UNKNOWN, Viewer
 
 Headers = Iterable[tuple[bytes, bytes]]
 

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from data_fetch.core.clock import stopwatch
 from data_fetch.core.runs import Outcome
 from data_fetch.reading.collector_facts import (
+    FACTS,
     CollectorFacts,
     DatasetFigures,
     DayCoverageFigures,
@@ -55,9 +56,9 @@ def _metrics(facts: CollectorFacts) -> Iterator[GaugeMetricFamily]:
     yield _one("data_fetch_store_up", "1 if the store answers.", facts.store_answers)
     yield _labelled(
         "data_fetch_facts_unknown",
-        "1 for each kind of figures that could not be read.",
+        "1 for figures that could not be read.",
         ["facts"],
-        [([name], 1) for name in facts.problems],
+        [([name], name in facts.problems) for name in FACTS],
     )
     if facts.waiting_rows is not None:
         yield _one(
@@ -119,7 +120,8 @@ def _of_provider(figures: ProviderFigures, at: datetime | None) -> Iterator[Gaug
 
 def _of_runs(runs: Sequence[RunFigures]) -> Iterator[GaugeMetricFamily]:
     of_today = [run for run in runs if run.today]
-    by = ["job", "outcome"]
+    # Prometheus has a label `job` of its own.
+    by = ["job_name", "outcome"]
     yield _labelled(
         "data_fetch_runs_today",
         "Runs that began today, by job and outcome.",

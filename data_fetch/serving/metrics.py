@@ -4,7 +4,7 @@ Each server has a registry of its own, so that several in one process do not sha
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -22,18 +22,19 @@ from data_fetch.serving.troubles import Troubles
 class StreamFigures:
     """The clients of streams at present, and what became of messages since the server started.
 
-    *clients* are by door ("socketio", "websocket"), *rooms* are clients by room. *queued* messages
-    and *queued_bytes* wait for all clients together; *replaced* ones made room for a newer value;
-    *closed* are clients that the server closed, by reason.
+    *clients* are by door, *rooms* are clients by room. *queued* messages and *queued_bytes* wait
+    for all clients together, *longest_queue* for one of them; *replaced* messages made room for a
+    newer value; *closed* are clients that the server closed, by reason.
     """
 
     clients: Mapping[str, int]
     rooms: Mapping[str, int]
     queued: int
     queued_bytes: int
+    longest_queue: int
     sent: int
     replaced: int
-    closed: Mapping[str, int] = field(default_factory=dict)
+    closed: Mapping[str, int]
 
 
 class ServerMetrics:
@@ -41,39 +42,43 @@ class ServerMetrics:
 
     def __init__(self, settings: Settings, troubles: Troubles) -> None:
         self._registry = CollectorRegistry()
-        self._streams = _Streams()
+        self._streams: Callable[[], StreamFigures] | None = None
         self.traffic = Traffic(self._registry)
         self._registry.register(_Build(settings))
         self._registry.register(_Degraded(troubles))
-        self._registry.register(self._streams)
         self._registry.register(CollectorMetrics(lambda: collector_facts(settings)))
         ProcessCollector(registry=self._registry)
 
     def watch_streams(self, figures: Callable[[], StreamFigures]) -> None:
-        """From now on the metrics have the *figures* of streams; without them they have none."""
-        self._streams.figures = figures
+        """From now on there are *figures* of streams."""
+        self._streams = figures
 
     def streams(self) -> StreamFigures | None:
-        """The present figures of streams; None for a server without streams."""
-        return self._streams.figures() if self._streams.figures else None
+        """The present figures of streams; None for a server without streams. To be called on the
+        event loop, which the streams belong to."""
+        return self._streams() if self._streams else None
 
-    def text(self) -> bytes:
-        """All metrics in Prometheus' text format. Queries the store, unless it just has."""
-        return generate_latest(_WithoutBirths(self._registry))
+    def text(self, streams: StreamFigures | None) -> bytes:
+        """All metrics in Prometheus' text format, with those of *streams*. Queries the store,
+        unless it just has."""
+        return generate_latest(_Exposed(self._registry, streams))
 
 
-class _WithoutBirths(CollectorRegistry):
-    """The metrics of *registry* without the series of when each counter began, which would double
-    their number."""
+class _Exposed(CollectorRegistry):
+    """The metrics of *registry* and *streams*, without the series of when each counter began, which
+    would double their number."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, streams: StreamFigures | None) -> None:
         super().__init__()
         self._all = registry
+        self._streams = streams
 
     def collect(self) -> Iterator[Metric]:
         for metric in self._all.collect():
             metric.samples = [s for s in metric.samples if not s.name.endswith("_created")]
             yield metric
+        if self._streams is not None:
+            yield from _of_streams(self._streams)
 
 
 class _Build(Collector):
@@ -96,39 +101,34 @@ class _Degraded(Collector):
         )
 
 
-class _Streams(Collector):
-    figures: Callable[[], StreamFigures] | None = None
-
-    def collect(self) -> Iterator[Metric]:
-        if self.figures is None:
-            return
-        found = self.figures()
-        clients = GaugeMetricFamily(
-            "data_fetch_stream_clients", "Clients of streams, by door.", labels=["door"]
-        )
-        for door, count in found.clients.items():
-            clients.add_metric([door], count)
-        closed = CounterMetricFamily(
-            "data_fetch_stream_clients_closed",
-            "Clients of streams that the server closed, by reason.",
-            labels=["reason"],
-        )
-        for reason, count in found.closed.items():
-            closed.add_metric([reason], count)
-        yield clients
-        yield closed
-        for name, meaning, number in (
-            ("rooms", "Rooms that have a client.", len(found.rooms)),
-            ("queued_messages", "Messages that wait for clients.", found.queued),
-            ("queued_bytes", "Bytes that wait for clients.", found.queued_bytes),
-        ):
-            yield GaugeMetricFamily(f"data_fetch_stream_{name}", meaning, value=number)
-        for name, meaning, number in (
-            ("messages_sent", "Messages sent to clients, each client counted.", found.sent),
-            (
-                "messages_replaced",
-                "Messages that a newer value of the same key replaced before they were sent.",
-                found.replaced,
-            ),
-        ):
-            yield CounterMetricFamily(f"data_fetch_stream_{name}", meaning, value=number)
+def _of_streams(figures: StreamFigures) -> Iterator[Metric]:
+    clients = GaugeMetricFamily(
+        "data_fetch_stream_clients", "Clients of streams, by door.", labels=["door"]
+    )
+    for door, count in figures.clients.items():
+        clients.add_metric([door], count)
+    closed = CounterMetricFamily(
+        "data_fetch_stream_clients_closed",
+        "Clients of streams that the server closed, by reason.",
+        labels=["reason"],
+    )
+    for reason, count in figures.closed.items():
+        closed.add_metric([reason], count)
+    yield clients
+    yield closed
+    for name, meaning, number in (
+        ("rooms", "Rooms that have a client.", len(figures.rooms)),
+        ("queued_messages", "Messages that wait for clients.", figures.queued),
+        ("queued_bytes", "Bytes that wait for clients.", figures.queued_bytes),
+        ("longest_queue_messages", "The most that wait for one client.", figures.longest_queue),
+    ):
+        yield GaugeMetricFamily(f"data_fetch_stream_{name}", meaning, value=number)
+    for name, meaning, number in (
+        ("messages_sent", "Messages sent to clients, each client counted.", figures.sent),
+        (
+            "messages_replaced",
+            "Messages that a newer value of the same key replaced before they were sent.",
+            figures.replaced,
+        ),
+    ):
+        yield CounterMetricFamily(f"data_fetch_stream_{name}", meaning, value=number)

@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 
 from fastapi import Path, Query, Request
 
+from data_fetch.core.accounts.accounts import Role
 from data_fetch.core.clock import IST
 from data_fetch.serving.formats import Format
 from data_fetch.serving.problems import Refusal
 from data_fetch.serving.server import Server
-from data_fetch.serving.viewers import Role, viewer_of
+from data_fetch.serving.viewers import viewer_of
 
 MOST_SYMBOLS = 500
 # No database takes a text with a NUL.

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from data_fetch.core.accounts.accounts import Role as Role
-from data_fetch.core.accounts.accounts import Scope as Scope
+from data_fetch.core.accounts.accounts import Role, Scope
 
 NOTHING = timedelta(0)
 

@@ -75,6 +75,13 @@ def account_with_id(connection: Connection, account_id: str) -> StoredAccount | 
     return _account_where(connection, accounts.c.account_id == account_id)
 
 
+def account_locked(connection: Connection, account_id: str) -> Account:
+    """An account that no other transaction changes until the end of this one."""
+    query = select(*(accounts.c[name] for name in ACCOUNT_COLUMNS))
+    found = connection.execute(query.where(accounts.c.account_id == account_id).with_for_update())
+    return _account(dict(found.mappings().one()))
+
+
 def all_accounts(connection: Connection) -> list[Account]:
     """Every account, oldest first."""
     query = select(*(accounts.c[name] for name in ACCOUNT_COLUMNS))

@@ -32,7 +32,7 @@ def router(server: Server) -> APIRouter:
             HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS
         ),
     )
-    doors = server.authentication
+    authentication = server.authentication
 
     @routes.post(
         "/register",
@@ -49,12 +49,12 @@ def router(server: Server) -> APIRouter:
         await server.limits.admit_registration(address)
 
         def registered() -> Tokens:
-            account = doors.accounts.add(
-                new.email, new.name, new.password, doors.rules.registered_role, address
+            account = authentication.accounts.add(
+                new.email, new.name, new.password, authentication.rules.registered_role, address
             )
-            return doors.sign_in.tokens_of(account)
+            return authentication.sign_in.tokens_of(account)
 
-        tokens = await doors.hashing.run(registered)
+        tokens = await authentication.hashing.run(registered)
         return _signed_in(HTTPStatus.CREATED, "Registered", tokens)
 
     @routes.post("/login", response_model=SignedIn)
@@ -64,8 +64,8 @@ def router(server: Server) -> APIRouter:
             raise AccountInvalid("email or password is missing", hint="Send both.")
         address = address_of(request.scope)
         try:
-            tokens = await doors.hashing.run(
-                lambda: doors.sign_in.sign_in(given.email, given.password, address)
+            tokens = await authentication.hashing.run(
+                lambda: authentication.sign_in.sign_in(given.email, given.password, address)
             )
         except SignInFailed as failed:
             request.scope["state"]["email"] = failed.email
@@ -77,7 +77,7 @@ def router(server: Server) -> APIRouter:
         """The holder of the access token that the request is sent with."""
         try:
             token = _required(credential_in(request.scope["headers"]))
-            account = await run_in_threadpool(doors.sign_in.holder_of_token, token)
+            account = await run_in_threadpool(authentication.sign_in.holder_of_token, token)
         except TokenInvalid as problem:
             raise refusal_of(problem, valid=False) from problem
         return _answer(
@@ -92,7 +92,9 @@ def router(server: Server) -> APIRouter:
         """
         sent = given.refresh_token if given else ""
         token = sent or _required(credential_in(request.scope["headers"]))
-        tokens = await run_in_threadpool(doors.sign_in.refresh, token, address_of(request.scope))
+        tokens = await run_in_threadpool(
+            authentication.sign_in.refresh, token, address_of(request.scope)
+        )
         return _signed_in(HTTPStatus.OK, "Refreshed", tokens)
 
     return routes

@@ -3,12 +3,14 @@
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from data_fetch.core.accounts.accounts import Role
 from data_fetch.reading.instants import utc_text
 from data_fetch.reading.service_health import service_health
 from data_fetch.serving.server import Server
+from data_fetch.serving.viewers import viewer_of
 
 SERVICE = "data-fetch"
 
@@ -17,17 +19,21 @@ def router(server: Server) -> APIRouter:
     routes = APIRouter(tags=["health"])
 
     @routes.get("/health")
-    def health() -> dict[str, Any]:
-        """The state of the store behind the server; 200 as long as the process answers."""
+    def health(request: Request) -> dict[str, Any]:
+        """The state of the store behind the server; 200 as long as the process answers.
+
+        Accounts with the role `public` see no more than whether it is healthy.
+        """
         found = service_health(server.settings)
+        shown = viewer_of(request.scope).role is not Role.PUBLIC
         return {
             "status": "unhealthy" if found.problem else "healthy",
             "service": SERVICE,
             "timestamp": utc_text(found.at),
             "database_connected": found.problem is None,
-            "last_data_fetch": utc_text(found.last_fetch) if found.last_fetch else None,
-            "total_records": found.records,
-            "problem": found.problem,
+            "last_data_fetch": utc_text(found.last_fetch) if shown and found.last_fetch else None,
+            "total_records": found.records if shown else None,
+            "problem": found.problem if shown else None,
         }
 
     @routes.get("/health/live")
@@ -36,11 +42,16 @@ def router(server: Server) -> APIRouter:
         return {"status": "alive"}
 
     @routes.get("/health/ready")
-    def ready() -> JSONResponse:
-        """Whether the store answers; 503 when it does not."""
+    def ready(request: Request) -> JSONResponse:
+        """Whether the store answers; 503 when it does not. Why not is shown where the server is
+        open for reading."""
         found = service_health(server.settings)
         status = HTTPStatus.SERVICE_UNAVAILABLE if found.problem else HTTPStatus.OK
-        document = {"status": "not_ready" if found.problem else "ready", "problem": found.problem}
+        shown = viewer_of(request.scope).role is not Role.PUBLIC
+        document = {
+            "status": "not_ready" if found.problem else "ready",
+            "problem": found.problem if shown else None,
+        }
         return JSONResponse(document, status_code=status)
 
     return routes

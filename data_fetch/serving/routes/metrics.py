@@ -4,14 +4,16 @@ from http import HTTPStatus
 
 import orjson
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
+from data_fetch.core.accounts.accounts import Role
 from data_fetch.serving.answers import JSON
 from data_fetch.serving.media_types import preferred
 from data_fetch.serving.models.metrics import StreamClients
 from data_fetch.serving.problems import Refusal, documented
 from data_fetch.serving.server import Server
-from data_fetch.serving.viewers import Role, viewer_of
+from data_fetch.serving.viewers import viewer_of
 
 TEXT = "text/plain"
 PROMETHEUS = f"{TEXT}; version=0.0.4; charset=utf-8"
@@ -31,7 +33,7 @@ def router(server: Server) -> APIRouter:
             **documented(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_ACCEPTABLE),
         },
     )
-    def metrics(request: Request) -> Response:
+    async def metrics(request: Request) -> Response:
         """The metrics of the server and the collector, for Prometheus. With
         `Accept: application/json` the clients of streams by room."""
         if viewer_of(request.scope).role is Role.PUBLIC:
@@ -49,9 +51,10 @@ def router(server: Server) -> APIRouter:
                 f"there are metrics as {TEXT} and as {JSON}",
                 then="Name one of them in Accept.",
             )
-        if wanted == TEXT:
-            return Response(server.metrics.text(), media_type=PROMETHEUS)
         found = server.metrics.streams()
+        if wanted == TEXT:
+            text = await run_in_threadpool(server.metrics.text, found)
+            return Response(text, media_type=PROMETHEUS)
         rooms = dict(found.rooms) if found else {}
         total = sum(found.clients.values()) if found else 0
         return Response(

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from data_fetch.core.accounts.accounts import Scope
 from data_fetch.core.errors import TokenInvalid
 from data_fetch.serving.authentication import Authentication
 from data_fetch.serving.streams.requests import Rejected
-from data_fetch.serving.viewers import Scope, Viewer
+from data_fetch.serving.viewers import Viewer
 
 
 def needs_credential(viewer: Viewer) -> bool:

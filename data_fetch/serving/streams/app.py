@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from data_fetch.core.settings import Settings
 from data_fetch.serving import problems
 from data_fetch.serving.gate import Gate
+from data_fetch.serving.routes import metrics
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.doors import Doors
 from data_fetch.serving.streams.service import Streams
@@ -31,6 +32,7 @@ def stream_application(settings: Settings) -> Gate:
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     problems.install(app)
+    app.include_router(metrics.router(server))
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
@@ -41,9 +43,5 @@ def stream_application(settings: Settings) -> Gate:
             "clients": len(streams.hub.clients),
             "problem": degraded,
         }
-
-    @app.get("/metrics")
-    async def metrics() -> dict[str, Any]:
-        return {"total_clients": len(streams.hub.clients), "rooms": streams.hub.rooms()}
 
     return Gate(Doors(app, streams), server)

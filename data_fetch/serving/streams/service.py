@@ -19,6 +19,7 @@ from data_fetch.publishing.stream_updates import price_update
 from data_fetch.reading.instants import utc_text
 from data_fetch.reading.stream_products import product_named
 from data_fetch.reading.underlyings import products
+from data_fetch.serving.metrics import StreamFigures
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.requests import Rejected, room_request
 from data_fetch.serving.streams.store_feed import StoreFeed
@@ -47,6 +48,7 @@ class Streams:
         self.hub = StreamHub(self._present)
         self._store = StoreFeed(server)
         self._redis = self._updates_from_redis(server.settings)
+        server.metrics.watch_streams(self.figures)
         # What the symbols that clients have named stand for.
         self._named: dict[str, str | Rejected] = {}
 
@@ -69,6 +71,19 @@ class Streams:
             for each in loops:
                 each.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
+
+    def figures(self) -> StreamFigures:
+        """The clients and queues at present, for the server's metrics."""
+        return StreamFigures(
+            clients=self.hub.doors(),
+            rooms=self.hub.rooms(),
+            queued=self.hub.waiting,
+            queued_bytes=sum(client.outbox.bytes for client in self.hub.clients),
+            longest_queue=self.hub.most_waiting,
+            sent=self.hub.delivered,
+            replaced=self.hub.conflated,
+            closed=self.hub.closed,
+        )
 
     async def connected(self, client: Client) -> None:
         """A door brings *client*."""

@@ -96,6 +96,28 @@ def test_a_disabled_account_fails_like_a_wrong_password(store: Store, signing_in
     assert hasher.verified == 1
 
 
+@pytest.mark.parametrize("change", ["disable", "password"])
+def test_a_change_while_the_password_is_checked_counts(
+    store: Store, signing_in: SignIn, change: str
+) -> None:
+    class Meanwhile(CountingHasher):
+        """Another program changes the account while this one verifies."""
+
+        def verify(self, hash: str | bytes, password: str | bytes) -> bool:
+            fits = super().verify(hash, password)
+            if change == "disable":
+                accounts_in(store).disable(EMAIL)
+            else:
+                accounts_in(store).set_password(EMAIL, "a new password of mine")
+            return fits
+
+    with pytest.raises(SignInFailed):
+        sign_in_to(store, Meanwhile()).sign_in(EMAIL, PASSWORD, HERE)
+
+    with store.reading() as connection:
+        assert connection.execute(select(refresh_tokens)).all() == []
+
+
 def test_a_hash_with_other_parameters_is_renewed(store: Store, signing_in: SignIn) -> None:
     costlier = argon2.PasswordHasher(time_cost=2, memory_cost=8, parallelism=1)
 
@@ -313,6 +335,16 @@ def test_the_right_password_waits_too_and_then_ends_the_lock_out(
         time.tick(timedelta(seconds=30))
         signing_in.sign_in(EMAIL, PASSWORD, "192.0.2.9")
         assert fail(signing_in, EMAIL, "192.0.2.9") is None
+
+
+def test_a_new_password_from_an_administrator_ends_the_lock_out(
+    store: Store, signing_in: SignIn
+) -> None:
+    with freeze_time(START):
+        for _ in range(5):
+            fail(signing_in)
+        accounts_in(store).set_password(EMAIL, "a new password of mine")
+        signing_in.sign_in(EMAIL, "a new password of mine", HERE)
 
 
 def test_an_account_of_ones_own_does_not_free_an_address(store: Store, signing_in: SignIn) -> None:

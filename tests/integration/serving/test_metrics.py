@@ -11,11 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from served import Served, served, serving
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from data_fetch.core.accounts.accounts import Role
 from data_fetch.core.settings import Settings
 from data_fetch.serving.app import routes_of
 from data_fetch.serving.metrics import StreamFigures
 from data_fetch.serving.server import Server
-from data_fetch.serving.viewers import Role, Viewer
+from data_fetch.serving.viewers import Viewer
 
 Labels = frozenset[tuple[str, str]]
 
@@ -161,6 +162,7 @@ def test_streams_that_are_watched_are_in_both_forms(settings: Settings) -> None:
         rooms={"general": 3, "product:RELIANCE": 1},
         queued=4,
         queued_bytes=400,
+        longest_queue=3,
         sent=50,
         replaced=6,
         closed={"slow": 1},
@@ -168,7 +170,7 @@ def test_streams_that_are_watched_are_in_both_forms(settings: Settings) -> None:
     server = Server(settings)
     server.metrics.watch_streams(lambda: figures)
 
-    found = server.metrics.text().decode()
+    found = server.metrics.text(server.metrics.streams()).decode()
 
     for line in (
         'data_fetch_stream_clients{door="socketio"} 2.0',
