@@ -21,6 +21,7 @@ from benchmarks import (
     bench_questions,
     bench_serving,
     bench_slot,
+    bench_streams,
 )
 from benchmarks.figure import Figure
 
@@ -33,6 +34,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "questions": bench_questions.measure,
     "commands": bench_commands.measure,
     "serving": bench_serving.measure,
+    "streams": bench_streams.measure,
     "options": bench_options.measure,
     "chains": bench_chains.measure,
 }
