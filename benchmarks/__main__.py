@@ -20,6 +20,7 @@ from benchmarks import (
     bench_options,
     bench_questions,
     bench_serving,
+    bench_serving_ranges,
     bench_slot,
     bench_streams,
 )
@@ -35,6 +36,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "commands": bench_commands.measure,
     "serving": bench_serving.measure,
     "streams": bench_streams.measure,
+    "serving-ranges": bench_serving_ranges.measure,
     "options": bench_options.measure,
     "chains": bench_chains.measure,
 }
