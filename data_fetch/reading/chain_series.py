@@ -23,6 +23,7 @@ from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
 from data_fetch.core.market.session import EPOCH, instant_of, minute_number
 from data_fetch.core.settings import Settings
 from data_fetch.core.spans import Span, common, count, joined, spans_of
+from data_fetch.core.text import presentable
 from data_fetch.reading.chain_snapshots import nothing_stored, source_named
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named, one_of
 from data_fetch.reading.instants import (
@@ -48,6 +49,8 @@ from data_fetch.storage.database.store import Store
 STEP_UNITS = {"s": timedelta(seconds=1), "m": MINUTE, "h": timedelta(hours=1)}
 SHORTEST_STEP, LONGEST_STEP = timedelta(seconds=1), timedelta(days=1)
 SHOWN_STRIKES = 4
+# More digits than this a store does not hold.
+HIGHEST_STRIKE = Decimal(10) ** 12
 
 HEAD_COLUMNS = {
     "at": "instant",
@@ -463,11 +466,15 @@ def _refuse_unknown_contract(
 
 def _strike(strike: Decimal | float | str) -> Decimal:
     try:
-        return Decimal(str(strike))
+        found = Decimal(str(strike))
     except InvalidOperation:
+        found = Decimal("NaN")
+    if not found.is_finite() or not 0 <= found <= HIGHEST_STRIKE:
         raise SetupError(
-            f"strike {strike!r} is not a number", hint="Write it like 24000 or 282.5."
-        ) from None
+            f"{presentable(str(strike))!r} is not a number of rupees",
+            hint="Write it like 24000 or 282.5.",
+        )
+    return found
 
 
 def _step(every: timedelta | str | None) -> timedelta | None:
