@@ -20,6 +20,7 @@ from benchmarks import (
     bench_options,
     bench_questions,
     bench_serving,
+    bench_serving_ranges,
     bench_slot,
 )
 from benchmarks.figure import Figure
@@ -33,6 +34,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "questions": bench_questions.measure,
     "commands": bench_commands.measure,
     "serving": bench_serving.measure,
+    "serving-ranges": bench_serving_ranges.measure,
     "options": bench_options.measure,
     "chains": bench_chains.measure,
 }

@@ -24,7 +24,6 @@ from data_fetch.reading.frames import DataAge, arrow_table, converted, form_name
 from data_fetch.reading.instants import date_of, instant
 from data_fetch.reading.records import records_for
 from data_fetch.runtime.settings import process_settings
-from data_fetch.storage.candles.columns import candle_columns
 from data_fetch.storage.database.store import Store
 
 # In minutes of the calendar: a month, which has about 8,000 of trading.
@@ -151,19 +150,22 @@ class CandleRange:
 
     def _portion(self, key: str, first: int, end: int, begin: int, kinds: Collection[Kind]) -> Any:
         """The candles under *key* that start in [first, end), not before *begin*."""
+        import pyarrow as pa
+
+        from data_fetch.reading.candle_buckets import bucket_table
+        from data_fetch.storage.candles.tables import candle_table
+
         size = self.interval.bucket_minutes
         # The minutes of a bucket are of one day.
         since = begin if size is None else midnight_number(day_of(begin))
         with self.store.reading() as connection:
-            columns = candle_columns(
+            stored = candle_table(
                 connection, key, self.interval.stored, max(first, since), end, kinds, self.as_of
             )
-        keys = [key] * len(columns["timestamp"])
-        table = arrow_table({**columns, "instrument_key": keys}, COLUMNS)
+        keys = pa.repeat(key, len(stored))
+        table = stored.append_column("instrument_key", keys).select(list(COLUMNS))
         if size is None:
             return table
-        from data_fetch.reading.candle_buckets import bucket_table
-
         days = [day for day in self.days if day.instrument_key == key]
         return bucket_table(table, days, size, begin)
 

@@ -58,24 +58,30 @@ class RecentChains:
 
 
 def recent_chains(settings: Settings, of: RecentChains) -> tuple[ChainHead, ...]:
-    """The heads of these snapshots; none when nothing is stored.
+    """The heads of these snapshots; none of a page that comes after the last.
 
-    Raises UnknownSymbol, StoreUnreachable.
+    Raises UnknownSymbol, NothingStored without any, StoreUnreachable.
     """
     with store_of(settings) as store, store.reading() as connection:
         lineage = underlying_named(connection, of.symbol)
         expiry, at, after = of.expiry, of.at, of.after
-        return tuple(recent_heads(connection, lineage, of.limit, expiry=expiry, at=at, after=after))
+        found = recent_heads(connection, lineage, of.limit, expiry=expiry, at=at, after=after)
+        if not found and after is None:
+            raise nothing_stored(UnderlyingChains(store, lineage), at)
+        return tuple(found)
 
 
 def running_chains(settings: Settings, symbol: str, at: datetime | None) -> list[ChainHead]:
     """The head of the newest snapshot of each expiry that was not over at *at*, nearest first.
 
-    Empty when nothing is stored. Raises UnknownSymbol, StoreUnreachable.
+    Raises UnknownSymbol, NothingStored without any, StoreUnreachable.
     """
     with store_of(settings) as store, store.reading() as connection:
         lineage = underlying_named(connection, symbol)
-        return not_over(connection, newest_heads(connection, lineage, at), at)
+        found = not_over(connection, newest_heads(connection, lineage, at), at)
+        if not found:
+            raise nothing_stored(UnderlyingChains(store, lineage), at)
+        return found
 
 
 def record_of(settings: Settings, head: ChainHead) -> ChainRecord:

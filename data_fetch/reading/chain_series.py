@@ -11,22 +11,34 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.chains.chains import ChainSource, OptionType
-from data_fetch.core.clock import IST, MINUTE, minute_of
+from data_fetch.core.clock import IST, MINUTE
 from data_fetch.core.errors import SetupError
 from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
-from data_fetch.core.market.session import instant_of
+from data_fetch.core.market.session import instant_of, minute_number
 from data_fetch.core.settings import Settings
+from data_fetch.core.spans import Span, common, count, joined, spans_of
 from data_fetch.reading.chain_snapshots import nothing_stored, source_named
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named, one_of
-from data_fetch.reading.instants import DAY, Period, date_of, exact_text, instant, period
+from data_fetch.reading.instants import (
+    DAY,
+    MICROSECOND,
+    Period,
+    date_of,
+    exact_text,
+    instant,
+    period,
+)
 from data_fetch.reading.records import clock_of, store_of
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.chains import history
+from data_fetch.storage.chains.figure_tables import figure_table
 from data_fetch.storage.chains.heads import newest_heads
 from data_fetch.storage.chains.lineage import chain_lineage
 from data_fetch.storage.chains.rows import METRICS
@@ -77,7 +89,9 @@ LEG_COLUMNS = {
     },
 }
 
-Columns = Mapping[str, Sequence[Any]]
+# Columns that depend on the step.
+OF_STEP = {"at", "unconfirmed_seconds"}
+MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,17 +209,8 @@ def chain_history(
         lineage = chain_lineage(connection, underlying)
         context = _Context(connection, lineage, calendar_for(settings), clock.now(), wanted, seen)
         shown = _shown_expiries(store, connection, lineage, expires)
-        columns: Columns = history.summaries(
-            connection, lineage, expires, wanted.begin, context.until, of
-        )
-        return _series(
-            context,
-            shown,
-            columns,
-            FIGURE_COLUMNS,
-            step,
-            convert,
-        )
+        rows = figure_table(connection, lineage, expires, wanted.begin, context.until, of)
+        return _series(context, shown, rows, FIGURE_COLUMNS, step, convert)
 
 
 def leg_history(
@@ -240,19 +245,14 @@ def leg_history(
         lineage = chain_lineage(connection, underlying)
         context = _Context(connection, lineage, calendar_for(settings), clock.now(), wanted, seen)
         [shown] = _shown_expiries(store, connection, lineage, expires)
-        columns: Columns = history.legs(
+        columns = history.legs(
             connection, lineage, shown, price, side, wanted.begin, context.until, of
         )
         if not columns["timestamp"]:
             _refuse_unknown_contract(UnderlyingChains(store, lineage), shown, price, side, of)
-        return _series(
-            context,
-            [shown],
-            columns,
-            LEG_COLUMNS,
-            step,
-            convert,
-        )
+        of_rows = {name: kind for name, kind in LEG_COLUMNS.items() if name not in OF_STEP}
+        rows = arrow_table(columns, of_rows)
+        return _series(context, [shown], rows, LEG_COLUMNS, step, convert)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,65 +282,68 @@ class _Context:
 def _series(
     context: _Context,
     shown: Sequence[date],
-    columns: Columns,
+    rows: Any,
     types: Mapping[str, str],
     step: timedelta | None,
     convert: Any,
 ) -> ChainSeries:
-    sources = dict(zip(columns["expiry"], columns["source"], strict=True))
+    pairs = rows.group_by(["expiry", "source"]).aggregate([]).to_pylist()
+    sources = {pair["expiry"]: pair["source"] for pair in pairs}
     received = {expiry: _received(context, expiry, sources.get(expiry)) for expiry in shown}
     completeness = SeriesCompleteness(
-        snapshots=len(columns["timestamp"]),
+        snapshots=len(rows),
         expiries=tuple(
             _receipts_of(context, expiry, sources.get(expiry), received[expiry]) for expiry in shown
         ),
     )
-    columns = _as_seen(context, columns, received)
+    rows = _as_seen(context, rows, received)
     freshness = SeriesFreshness(
         as_of=context.now,
-        newest=max(columns["last_confirmed"], default=None),
+        newest=pc.max(rows["last_confirmed"]).as_py(),
         sources=tuple(sorted(set(sources.values()))),
     )
-    instants: Sequence[datetime] = columns["timestamp"]
+    instants = rows["timestamp"]
     if step is not None:
-        columns, instants = _sampled(columns, _steps(context, step))
-    waits = [
-        max(0.0, (at - confirmed).total_seconds())
-        for at, confirmed in zip(instants, columns["last_confirmed"], strict=True)
-    ]
-    table = arrow_table({**columns, "at": instants, "unconfirmed_seconds": waits}, types)
+        rows, instants = _sampled(rows, _steps(context, step))
+    waits = pc.max_element_wise(0, _seconds_between(rows["last_confirmed"], instants))
+    rows = rows.append_column("at", instants).append_column("unconfirmed_seconds", waits)
     return ChainSeries(
         underlying=context.lineage.symbol,
         first=context.wanted.begin,
         last=context.wanted.end,
-        table=converted(convert, table, completeness, freshness),
+        table=converted(convert, rows.select(list(types)), completeness, freshness),
         completeness=completeness,
         freshness=freshness,
     )
 
 
-def _sampled(columns: Columns, steps: Sequence[datetime]) -> tuple[Columns, Sequence[datetime]]:
+def _seconds_between(earlier: Any, later: Any) -> Any:
+    elapsed = pc.subtract(later, earlier).cast(pa.int64())
+    return pc.divide(elapsed.cast(pa.float64()), MICROSECONDS)
+
+
+def _sampled(rows: Any, steps: Sequence[datetime]) -> tuple[Any, Any]:
     """For each step the newest row of each expiry at or before it, and the steps of the rows."""
     places: dict[date, list[int]] = {}
-    for place, expiry in enumerate(columns["expiry"]):
+    for place, expiry in enumerate(rows["expiry"].to_pylist()):
         places.setdefault(expiry, []).append(place)
-    received = {
-        expiry: [columns["timestamp"][place] for place in of] for expiry, of in places.items()
-    }
+    timestamps = rows["timestamp"].to_pylist()
+    received = {expiry: [timestamps[place] for place in of] for expiry, of in places.items()}
     chosen = [
-        (step, places[expiry][count - 1])
+        (step, places[expiry][until - 1])
         for step in steps
         for expiry in sorted(places)
-        if (count := bisect_right(received[expiry], step))
+        if (until := bisect_right(received[expiry], step))
     ]
-    sampled = {name: [values[place] for _, place in chosen] for name, values in columns.items()}
-    return sampled, [step for step, _ in chosen]
+    instants = pa.array([step for step, _ in chosen], rows["timestamp"].type)
+    return rows.take(pa.array([place for _, place in chosen], pa.int64())), instants
 
 
 def _steps(context: _Context, step: timedelta) -> list[datetime]:
     """The multiples of *step* from each IST midnight that lie within trading hours."""
     found = []
-    for begin, end in _trading(context):
+    for first, last in _trading(context):
+        begin, end = instant_of(first), instant_of(last)
         midnight = begin.astimezone(IST).replace(hour=0, minute=0, second=0, microsecond=0)
         at = midnight + -((midnight - begin) // step) * step
         while at <= min(end, context.until):
@@ -350,13 +353,12 @@ def _steps(context: _Context, step: timedelta) -> list[datetime]:
     return found
 
 
-def _trading(context: _Context) -> list[tuple[datetime, datetime]]:
-    """The stretches in which derivatives trade, on the days of the range up to now."""
-    found = []
+def _trading(context: _Context) -> list[Span]:
+    """The minutes in which derivatives trade, on the days of the range up to now."""
+    found: list[Span] = []
     day, last = context.wanted.first, context.until.astimezone(IST).date()
     while day <= last:
-        session = context.calendar.session(day, FUTURES_AND_OPTIONS)
-        found += [(instant_of(first), instant_of(end)) for first, end in session.spans]
+        found += context.calendar.session(day, FUTURES_AND_OPTIONS).spans
         day += DAY
     return found
 
@@ -369,43 +371,42 @@ def _received(context: _Context, expiry: date, source: str | None) -> list[datet
     return sorted(history.received(*of, context.wanted.begin, context.until))
 
 
-def _as_seen(
-    context: _Context, columns: Columns, received: Mapping[date, Sequence[datetime]]
-) -> Columns:
-    """*columns* without the receipts that came after the instant *seen*.
+def _as_seen(context: _Context, rows: Any, received: Mapping[date, Sequence[datetime]]) -> Any:
+    """*rows* without the receipts that came after the instant *seen*.
 
     How often a snapshot had been received is None where its first receipts are before the range.
     """
-    confirmed, counts = list(columns["last_confirmed"]), list(columns["confirmations"])
-    seen = context.now
-    for row, (expiry, first) in enumerate(
-        zip(columns["expiry"], columns["timestamp"], strict=True)
-    ):
-        if confirmed[row] <= seen:
-            continue
+    late = pc.indices_nonzero(pc.greater(rows["last_confirmed"], context.now)).to_pylist()
+    if not late:
+        return rows
+    confirmed, counts = rows["last_confirmed"].to_pylist(), rows["confirmations"].to_pylist()
+    for row in late:
+        expiry, first = rows["expiry"][row].as_py(), rows["timestamp"][row].as_py()
         own = received[expiry][bisect_left(received[expiry], first) :]
         confirmed[row] = own[-1] if own else first
         counts[row] = len(own) if first >= context.wanted.begin else None
-    return {**columns, "last_confirmed": confirmed, "confirmations": counts}
+    for name, values in (("last_confirmed", confirmed), ("confirmations", counts)):
+        place = rows.schema.get_field_index(name)
+        rows = rows.set_column(place, name, pa.array(values, rows.schema.field(name).type))
+    return rows
 
 
 def _receipts_of(
     context: _Context, expiry: date, source: str | None, received: Sequence[datetime]
 ) -> ExpiryReceipts:
     wanted, calendar = context.wanted, context.calendar
-    over = min(context.until, _close_of(calendar, expiry))
-    due = {
-        begin + number * MINUTE
-        for begin, end in _trading(context)
-        for number in range((end - begin) // MINUTE)
-    }
-    due = {minute for minute in due if wanted.begin <= minute and minute + MINUTE <= over}
+    # Whole minutes: those that begin in the range and have ended.
+    begin = minute_number(wanted.begin + MINUTE - MICROSECOND)
+    over = minute_number(min(context.until, _close_of(calendar, expiry)))
+    spans = tuple((max(first, begin), min(end, over)) for first, end in _trading(context))
+    due = joined(spans)
+    minutes = sorted(set(map(minute_number, received)))
     return ExpiryReceipts(
         expiry=expiry,
         source=source,
         receipts=len(received),
-        minutes_due=len(due),
-        minutes_received=len(due.intersection(map(minute_of, received))),
+        minutes_due=count(due),
+        minutes_received=count(common(spans_of(minutes), due)),
     )
 
 

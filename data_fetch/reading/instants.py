@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import TypeVar
 
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import SetupError
@@ -12,8 +13,11 @@ EXAMPLE = "2026-09-16T15:30:00+05:30"
 # English, whatever the locale.
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 EXCHANGE_DATE = re.compile(r"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})")
+YEARS = range(1900, 3000)
 MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1)
+
+DayOrInstant = TypeVar("DayOrInstant", date, datetime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +60,9 @@ def date_of(day: date | str) -> date:
     try:
         parts = EXCHANGE_DATE.fullmatch(day)
         if parts is None:
-            return date.fromisoformat(day)
+            return _within_reach(date.fromisoformat(day))
         number, month, year = parts.groups()
-        return date(int(year), MONTHS.index(month.capitalize()) + 1, int(number))
+        return _within_reach(date(int(year), MONTHS.index(month.capitalize()) + 1, int(number)))
     except ValueError:
         raise SetupError(
             f"{presentable(day)!r} is not a date", hint="Write it like 2026-09-01 or 01-Sep-2026."
@@ -71,6 +75,7 @@ def instant(at: datetime | str | None) -> datetime | None:
         return None
     try:
         given = datetime.fromisoformat(at) if isinstance(at, str) else at
+        _within_reach(given)
     except ValueError:
         raise SetupError(
             f"{presentable(str(at))!r} is not an instant", hint=f"Write it like {EXAMPLE}."
@@ -78,6 +83,23 @@ def instant(at: datetime | str | None) -> datetime | None:
     if given.utcoffset() is None:
         raise SetupError(f"{at} has no time zone", hint=f"Write it like {EXAMPLE}.")
     return given.astimezone(UTC)
+
+
+def half_open(
+    first: date | str | None, last: date | str | None
+) -> tuple[datetime | None, datetime | None]:
+    """The instants at which a range begins and before which it ends; None for an open end.
+
+    A last date is part of the range, a last instant is not. Raises as `period` does.
+    """
+    begin = None if first is None else _begin(first)
+    if last is None:
+        return begin, None
+    day = _plain_date(last)
+    end = _exact(last) if day is None else _midnight(day + DAY)
+    if begin is not None and begin > end:
+        raise SetupError(f"{first} is later than {last}", hint="Name the earlier one first.")
+    return begin, end
 
 
 def ist_text(at: datetime | None) -> str | None:
@@ -98,6 +120,13 @@ def utc_text(at: datetime) -> str:
 def day_text(day: date | None) -> str | None:
     """A date as ISO text."""
     return None if day is None else day.isoformat()
+
+
+def _within_reach(day: DayOrInstant) -> DayOrInstant:
+    """Raises ValueError for what cannot be reckoned with in every time zone."""
+    if day.year not in YEARS:
+        raise ValueError
+    return day
 
 
 def _begin(first: date | str) -> datetime:

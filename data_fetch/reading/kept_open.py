@@ -1,33 +1,73 @@
-"""What a server keeps between its queries: open stores, and the clock of the paper market.
+"""What a server keeps between its queries: open stores, and for a moment what they found.
 
 A command opens the store once and ends. A server is asked again and again, and opening costs
 more than many an answer.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from threading import Lock
+from typing import Generic, TypeVar
 
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import StoreFailure
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock
 from data_fetch.core.settings import Settings
 from data_fetch.storage.database.engine import redacted
 from data_fetch.storage.database.store import Store
 
-# An exchange that was started anew has another address.
-CLOCK_LIFE = timedelta(seconds=2)
+# An exchange that was started anew has another address, an instrument may have another name.
+LIFE = timedelta(seconds=2)
+MOST_KEPT = 1_000
+
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The instruments that symbols name, and the first day in the master of the contracts."""
+
+    instruments: tuple[Instrument, ...]
+    first_days: Mapping[str, date]
+
+
+class Recent(Generic[Key, Value]):
+    """Values that were made within the last LIFE, by key; used by many threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._made: dict[Key, tuple[datetime, Value]] = {}
+
+    def get(self, key: Key, make: Callable[[], Value]) -> Value:
+        """The value of *key*, from *make* now or a moment ago."""
+        now = SystemClock().now()
+        with self._lock:
+            known = self._made.get(key)
+        if known is not None and now - LIFE < known[0] <= now:
+            return known[1]
+        value = make()
+        with self._lock:
+            if len(self._made) >= MOST_KEPT:
+                self._made.clear()
+            self._made[key] = now, value
+        return value
 
 
 class KeptOpen:
-    """Stores by their URL and paper markets' clocks by their folder, used by many threads."""
+    """Stores by their URL, used by many threads. *clocks* are paper markets' by their folder,
+    *resolved* the instruments of symbols by the store and the symbols."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._stores: dict[str, Store] = {}
-        self._clocks: dict[Path, tuple[datetime, Clock]] = {}
+        self.clocks: Recent[Path, Clock] = Recent()
+        self.resolved: Recent[tuple[str, tuple[str, ...]], Resolved] = Recent()
 
     @contextmanager
     def store(self, settings: Settings, opened: Callable[[Settings], Store]) -> Iterator[Store]:
@@ -51,18 +91,6 @@ class KeptOpen:
         except StoreFailure:
             self._forget(settings, store)
             raise
-
-    def clock(self, settings: Settings, made: Callable[[Settings], Clock]) -> Clock:
-        """The clock of *settings*, from *made* now or a moment ago."""
-        now = SystemClock().now()
-        with self._lock:
-            since, clock = self._clocks.get(settings.folder, (None, None))
-        if since is not None and clock is not None and now - CLOCK_LIFE < since <= now:
-            return clock
-        clock = made(settings)
-        with self._lock:
-            self._clocks[settings.folder] = now, clock
-        return clock
 
     def close(self) -> None:
         """Close every store."""

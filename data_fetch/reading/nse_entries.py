@@ -7,25 +7,21 @@ from datetime import date
 from typing import Any
 
 from data_fetch.core.chains.chains import OptionType, QuantityUnit
-from data_fetch.core.settings import Settings
 from data_fetch.reading.documents import rounded_all, strike_text
-from data_fetch.reading.instants import utc_text
-from data_fetch.reading.records import store_of
+from data_fetch.reading.instants import MONTHS, utc_text
 from data_fetch.storage.chains.records import ChainRecord
 from data_fetch.storage.chains.rows import SnapshotHead
-from data_fetch.storage.chains.snapshots import ChainStore
 
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 UNIT = "contracts"
 LOT_UNKNOWN = "lot_unknown"
 
 
-def nse_chain(found: ChainRecord, limit: int) -> dict[str, Any]:
-    """A stored snapshot, at most *limit* legs of each type, by strike.
+def nse_chain(found: ChainRecord, limit: int, offset: int = 0) -> dict[str, Any]:
+    """A stored snapshot, at most *limit* legs of each type after the first *offset*, by strike.
 
-    `truncated`: whether legs were left out; `total_calls` and `total_puts` count all of them.
+    `truncated`: whether there are more; `total_calls` and `total_puts` count all of them.
     """
-    entries, head = nse_entries(found), found.head
+    entries, head, end = nse_entries(found), found.head, offset + limit
     calls = [each for each in entries if each["type"] == OptionType.CALL]
     puts = [each for each in entries if each["type"] == OptionType.PUT]
     return {
@@ -34,9 +30,9 @@ def nse_chain(found: ChainRecord, limit: int) -> dict[str, Any]:
         "timestamp": utc_text(head.timestamp),
         "total_calls": len(calls),
         "total_puts": len(puts),
-        "calls": calls[:limit],
-        "puts": puts[:limit],
-        "truncated": max(len(calls), len(puts)) > limit,
+        "calls": calls[offset:end],
+        "puts": puts[offset:end],
+        "truncated": max(len(calls), len(puts)) > end,
         "expiry_date": date_text(head.expiry),
         "unit": UNIT,
         "source": str(head.source),
@@ -47,15 +43,6 @@ def nse_strikes(found: ChainRecord, option_type: OptionType | None) -> list[floa
     """The strikes of a stored snapshot, ascending; of one type or of both."""
     kinds = {option_type} if option_type else set(OptionType)
     return sorted({leg.strike for leg in found.legs if leg.option_type in kinds})
-
-
-def nse_expiries(settings: Settings, symbol: str) -> list[str]:
-    """The stored expiries of *symbol* that are not over, as 30-Jan-2025, nearest first.
-
-    Empty when none is stored. Raises StoreUnreachable.
-    """
-    with store_of(settings) as store:
-        return [date_text(day) for day in ChainStore(store).of(symbol).expiries_at()]
 
 
 def nse_entries(found: ChainRecord) -> list[dict[str, Any]]:
@@ -94,6 +81,7 @@ def nse_entries(found: ChainRecord) -> list[dict[str, Any]]:
             "underlying_value": head.spot,
             "implied_volatility_source": "own",
             "provider_implied_volatility": provider_iv,
+            "implied_volatility_reason": leg.reason,
             "oi_reason": reason,
         }
         for leg, (oi, prev_oi, volume), (pchange_in_oi, pchange, iv, provider_iv) in zip(

@@ -23,7 +23,8 @@ from data_fetch.reading.product_chains import (
 )
 from data_fetch.reading.records import store_of
 from data_fetch.storage.chains.records import figures_of
-from data_fetch.storage.chains.rows import StoredSnapshot, read_snapshot
+from data_fetch.storage.chains.rows import StoredSnapshot as StoredSnapshot
+from data_fetch.storage.chains.rows import read_snapshot
 
 # Strikes at most this far from the spot are at the money.
 AT_THE_MONEY = 0.01
@@ -97,7 +98,7 @@ def product_build_up(found: ChainRecord) -> dict[str, Any]:
 def running_snapshots(settings: Settings, symbol: str, at: datetime | None) -> list[StoredSnapshot]:
     """The newest snapshot of each expiry that was not over at *at*, nearest first.
 
-    Empty when nothing is stored. Raises UnknownSymbol, StoreUnreachable.
+    Raises UnknownSymbol, NothingStored without any, StoreUnreachable.
     """
     heads = running_chains(settings, symbol, at)
     with store_of(settings) as store, store.reading() as connection:

@@ -14,7 +14,7 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
-from data_fetch.reading.kept_open import KeptOpen
+from data_fetch.reading.kept_open import KeptOpen, Resolved
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.paper_market import market_clock
 from data_fetch.runtime.stores import named_instruments, store_to_look_at
@@ -68,7 +68,9 @@ def clock_of(settings: Settings) -> Clock:
     if settings.world is not World.PAPER:
         return SystemClock()
     kept = _kept_open.get()
-    return _paper_clock(settings) if kept is None else kept.clock(settings, _paper_clock)
+    if kept is None:
+        return _paper_clock(settings)
+    return kept.clocks.get(settings.folder, lambda: _paper_clock(settings))
 
 
 def _paper_clock(settings: Settings) -> Clock:
@@ -82,26 +84,37 @@ def records_for(settings: Settings, symbols: Sequence[str] = ()) -> Iterator[Rec
     Raises SetupError for a symbol that the store does not know, and for a store without
     instruments.
     """
+    kept = _kept_open.get()
     with store_of(settings) as store:
         clock = clock_of(settings)
-        with store.reading() as connection:
-            instruments = (
-                named_instruments(connection, symbols).members
-                if symbols
-                else listed_instruments(connection, settings)
-            )
-            contracts = [one.instrument_key for one in instruments if one.expiry]
-            first_days = earliest_listings(connection, contracts)
-        if not instruments:
-            raise SetupError(
-                f"{store.name} knows no instruments yet",
-                hint="Fetch something first: data-fetch backfill --days 5, or data-fetch run.",
-            )
+
+        def resolved() -> Resolved:
+            return _resolved(settings, store, symbols)
+
+        of = store.name, tuple(symbols)
+        named = resolved() if kept is None else kept.resolved.get(of, resolved)
         yield Records(
             store=store,
-            instruments=instruments,
-            expectation=Expectation(calendar_for(settings), clock.now(), first_days),
+            instruments=named.instruments,
+            expectation=Expectation(calendar_for(settings), clock.now(), named.first_days),
         )
+
+
+def _resolved(settings: Settings, store: Store, symbols: Sequence[str]) -> Resolved:
+    with store.reading() as connection:
+        instruments = (
+            named_instruments(connection, symbols).members
+            if symbols
+            else listed_instruments(connection, settings)
+        )
+        contracts = [one.instrument_key for one in instruments if one.expiry]
+        first_days = earliest_listings(connection, contracts)
+    if not instruments:
+        raise SetupError(
+            f"{store.name} knows no instruments yet",
+            hint="Fetch something first: data-fetch backfill --days 5, or data-fetch run.",
+        )
+    return Resolved(instruments, first_days)
 
 
 def listed_symbols(settings: Settings) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -10,10 +9,12 @@ from fastapi.routing import APIRoute
 from data_fetch import __version__
 from data_fetch.core.settings import Settings
 from data_fetch.serving import problems
+from data_fetch.serving.chain_answers import ChainAnswers
 from data_fetch.serving.description import described
 from data_fetch.serving.gate import Gate
 from data_fetch.serving.known_calls import Shortcut
 from data_fetch.serving.routes import (
+    analytics,
     auth,
     calendar,
     candles,
@@ -23,15 +24,15 @@ from data_fetch.serving.routes import (
     instruments,
     metrics,
     option_chains,
+    pipeline,
+    products,
     quotes,
+    root,
     runs,
 )
-from data_fetch.serving.routes.option_chains import enveloped
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.doors import Doors
 from data_fetch.serving.streams.service import Streams
-
-TITLE = "NSE F&O market data"
 
 
 def application(settings: Settings) -> Gate:
@@ -57,7 +58,7 @@ def routes_of(
             await server.close()
 
     app = FastAPI(
-        title=TITLE,
+        title=root.TITLE,
         version=__version__,
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,
@@ -67,7 +68,11 @@ def routes_of(
     app.include_router(health.router(server))
     app.include_router(auth.router(server))
     app.include_router(metrics.router(server))
-    app.include_router(option_chains.router(server))
+    answers = ChainAnswers(server)
+    app.include_router(pipeline.router(server))
+    app.include_router(option_chains.router(server, answers))
+    app.include_router(products.router(server, answers))
+    app.include_router(analytics.router(server, answers))
     app.include_router(candles.router(server))
     app.include_router(chain_history.router(server))
     app.include_router(coverage.router(server))
@@ -76,12 +81,7 @@ def routes_of(
     app.include_router(calendar.router(server))
     app.include_router(quotes.router(server))
 
-    @app.get("/", tags=["health"])
-    def root() -> dict[str, Any]:
-        """The version, and the paths of this server."""
-        paths = sorted(app.openapi()["paths"])
-        return enveloped(server.now(), TITLE, {"version": __version__, "endpoints": paths})
-
+    app.include_router(root.router(server, app.openapi, app.version))
     return app
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from data_fetch.core.errors import SetupError
@@ -14,6 +15,8 @@ from data_fetch.core.world import World
 OVERRIDE_NAME = "calendar_override.toml"
 # Where a day was published: in the list of its year, or in the timings of the day.
 LISTED, TIMINGS = "list", "timings"
+# The number of a file, when it was written, and its size.
+FileState = tuple[int, int, int]
 
 
 def load_calendar(data_folder: Path, world: World, override: Path | None) -> MarketCalendar:
@@ -22,10 +25,29 @@ def load_calendar(data_folder: Path, world: World, override: Path | None) -> Mar
     Without *override* the file `calendar_override.toml` in the working folder (beside the data
     folder) is taken if there is one. Raises SetupError, with the file and a hint.
     """
+    places = (calendar_file(data_folder, world), override or data_folder.parent / OVERRIDE_NAME)
+    return _calendar(data_folder, world, override, tuple(map(_state_of, places)))
+
+
+@lru_cache(maxsize=16)
+def _calendar(
+    data_folder: Path, world: World, override: Path | None, _: tuple[FileState | None, ...]
+) -> MarketCalendar:
+    """The calendar of files in these states. It keeps its sessions: making them for a month takes
+    as long as reading a day of minutes."""
     refreshed = read_calendar(calendar_file(data_folder, world))
     return MarketCalendar.reviewed().with_amendments(
         refreshed, read_override(data_folder, override)
     )
+
+
+def _state_of(path: Path) -> FileState | None:
+    """Another one after each writing; None without a file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def read_override(data_folder: Path, named: Path | None) -> LocalOverride:

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
     Select,
@@ -130,6 +131,29 @@ def quotes_query(symbols: Sequence[str], first: datetime, last: datetime) -> Sel
         .where(ltp_data.c.symbol.in_(symbols), ltp_data.c.timestamp.between(first, last))
         .order_by(ltp_data.c.symbol, ltp_data.c.timestamp)
     )
+
+
+def recent_quotes(
+    connection: Connection, names: Collection[str], limit: int, *conditions: ColumnElement[bool]
+) -> list[Row[Any]]:
+    """The last *limit* quotes in trading hours of an instrument, newest first.
+
+    *names* are the symbols and the keys that it has or had; one without a key in it is taken by
+    its symbol alone.
+    """
+    keys = [name for name in names if "|" in name]
+    query = (
+        select(ltp_data)
+        .where(
+            ltp_data.c.symbol.in_([name for name in names if "|" not in name]),
+            not_(ltp_data.c.off_session),
+            *([ltp_data.c.instrument_key.in_(keys)] if keys else []),
+            *conditions,
+        )
+        .order_by(ltp_data.c.timestamp.desc())
+        .limit(limit)
+    )
+    return list(connection.execute(query))
 
 
 def present_symbols(connection: Connection, keys: Collection[str]) -> dict[str, str]:

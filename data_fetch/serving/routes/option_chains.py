@@ -1,6 +1,7 @@
 """Option chains as the older chain backend served them: in contracts, IV in percent."""
 
-from datetime import date, datetime
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -9,86 +10,193 @@ from fastapi.responses import Response
 
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.errors import NothingStored
-from data_fetch.reading.chain_records import ChainQuery, ChainRecord, chain_head, record_of
-from data_fetch.reading.instants import date_of, utc_text
-from data_fetch.reading.nse_entries import UNIT, nse_chain, nse_expiries, nse_strikes
-from data_fetch.serving.chain_answers import ChainAnswers, ChainForm
-from data_fetch.serving.problems import documented
+from data_fetch.reading.chain_records import (
+    ChainQuery,
+    ChainRecord,
+    chain_head,
+    record_of,
+    running_chains,
+)
+from data_fetch.reading.nse_entries import UNIT, date_text, nse_chain, nse_strikes
+from data_fetch.reading.nse_filter import LegFilter, filtered_legs
+from data_fetch.serving.answers import Cause, Counted, Frame
+from data_fetch.serving.chain_answers import WITHOUT_IV, ChainAnswers, ChainForm, chain_frame
+from data_fetch.serving.envelopes import enveloped_answer
+from data_fetch.serving.models.option_chains import (
+    ExpiryDatesAnswer,
+    FilterAnswer,
+    FilterRequest,
+    OptionChain,
+    StrikesAnswer,
+)
+from data_fetch.serving.parameters import At, Expiry, day_named, earlier, instant_named, path_to
+from data_fetch.serving.problems import Refusal, documented, refusal_of
+from data_fetch.serving.range_parameters import Require, Symbol
 from data_fetch.serving.server import Server, newest_visible
 
+NO_LEG = "no stored leg meets all conditions"
+FILTER = "/option-chain/filter"
 Limit = Annotated[int, Query(ge=1, le=500, description="Legs of each type.")]
+Offset = Annotated[int, Query(ge=0, le=1_000_000, description="Legs of each type to leave out.")]
 
 
-def router(server: Server) -> APIRouter:
+def router(server: Server, answers: ChainAnswers) -> APIRouter:
     routes = APIRouter(
         prefix="/option-chain",
         tags=["option chains"],
-        responses=documented(HTTPStatus.NOT_FOUND),
+        responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     )
 
-    answers = ChainAnswers(server)
+    @routes.get("/filter", include_in_schema=False)
+    def no_symbol() -> Response:
+        """The path of the filter, which is no symbol."""
+        raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
 
-    @routes.get("/{symbol}")
-    async def chain(
-        request: Request, symbol: str, limit: Limit = 100, expiry: str | None = None
+    @routes.post("/filter", response_model=FilterAnswer)
+    def filter_legs(request: Request, wanted: FilterRequest, require: Require = None) -> Response:
+        """Legs of the newest snapshots of every expiry that meet all conditions, newest first.
+
+        A page by `offset` is of what is the newest then.
+        """
+        found = filtered_legs(
+            server.settings,
+            LegFilter(
+                symbol=wanted.symbol,
+                option_type=wanted.option_type,
+                lowest=wanted.strike_price_min,
+                highest=wanted.strike_price_max,
+                expiry=day_named(wanted.expiry_date),
+                limit=wanted.limit,
+                offset=wanted.offset,
+            ),
+            newest_visible(request),
+        )
+        count, given = len(found.entries), wanted.model_dump(mode="json")
+        data = {"total_records": count, "filter_params": given, "records": found.entries}
+        following = {**given, "offset": wanted.offset + count} if found.more else None
+        now, (completeness, reasons) = server.now(), _priced(found.entries)
+        frame = Frame(
+            as_of=now,
+            newest=found.newest,
+            completeness=completeness,
+            source=", ".join(found.sources) or None,
+            unit=UNIT,
+            reasons=reasons if found.entries else [Cause("nothing_meets_it", 1, NO_LEG)],
+            next=FILTER if found.more else None,
+        )
+        message = f"{count} records"
+        return enveloped_answer(request, message, data, frame, next_filter=following)
+
+    @routes.get("/{symbol}", response_model=OptionChain)
+    async def option_chain(
+        request: Request,
+        symbol: Symbol,
+        limit: Limit = 100,
+        offset: Offset = 0,
+        expiry: Expiry = None,
+        at: At = None,
+        require: Require = None,
     ) -> Response:
-        """The newest option chain of *symbol*, of its nearest expiry or of *expiry*."""
-        day = None if expiry is None else date_of(expiry)
-        query = ChainQuery(symbol=symbol, expiry=day, at=newest_visible(request))
-        form = ChainForm(("nse_chain", limit), UNIT, lambda found: nse_chain(found[0], limit))
-        try:
+        """The newest option chain, or that of an instant; of the nearest expiry, or of one."""
+        day, asked = day_named(expiry), instant_named(at)
+
+        def document(found: ChainRecord) -> dict[str, Any]:
+            chain = nse_chain(found, limit, offset)
+            rest: dict[str, str | int] = {
+                "expiry": found.head.expiry.isoformat(),
+                "at": found.head.timestamp.isoformat(),
+                "limit": limit,
+                "offset": offset + limit,
+            }
+            path = path_to("/option-chain", found.head.underlying, **rest)
+            return {**chain, "next": path if chain["truncated"] else None}
+
+        form = ChainForm(("nse_chain", limit, offset), UNIT, lambda found: document(found[0]))
+
+        async def call(request: Request) -> Response:
+            newest = earlier(asked, newest_visible(request))
+            query = ChainQuery(symbol=symbol, expiry=day, at=newest)
             return await answers.answer(
                 request, query, lambda: (chain_head(server.settings, query),), form
             )
-        except NothingStored as problem:
-            raise _no_data(symbol) from problem
 
-    @routes.get("/{symbol}/strikes")
-    def strikes(symbol: str, option_type: OptionType | None = None) -> dict[str, Any]:
-        """The strikes of the newest option chain of *symbol*."""
         try:
-            found = nse_strikes(_newest(server, symbol, None), option_type)
+            return await server.calls.first(request, call)
         except NothingStored as problem:
-            raise _no_data(symbol) from problem
-        return enveloped(
-            server.now(),
-            f"Strikes of {symbol.upper()}",
-            {
-                "symbol": symbol.upper(),
-                "option_type": option_type.value if option_type else "ALL",
-                "strike_prices": found,
-                "total_strikes": len(found),
-            },
-        )
+            raise _no_data(symbol, problem) from problem
 
-    @routes.get("/{symbol}/expiry-dates")
-    def expiry_dates(symbol: str) -> dict[str, Any]:
-        """The expiries of *symbol* that are stored and not over, nearest first."""
-        found = nse_expiries(server.settings, symbol)
-        if not found:
-            raise _no_data(symbol)
-        return enveloped(
-            server.now(),
-            f"Expiries of {symbol.upper()}",
-            {
-                "symbol": symbol.upper(),
-                "expiry_dates": found,
-                "total_expiry_dates": len(found),
-            },
+    @routes.get("/{symbol}/strikes", response_model=StrikesAnswer)
+    def strike_prices(
+        request: Request,
+        symbol: Symbol,
+        option_type: OptionType | None = None,
+        expiry: Expiry = None,
+        require: Require = None,
+    ) -> Response:
+        """The strikes of the newest option chain, ascending; of one type or of both."""
+        at, now = newest_visible(request), server.now()
+        query = ChainQuery(symbol=symbol, expiry=day_named(expiry), at=at)
+        try:
+            found = record_of(server.settings, chain_head(server.settings, query))
+        except NothingStored as problem:
+            raise _no_data(symbol, problem) from problem
+        strikes = nse_strikes(found, option_type)
+        data = {
+            "symbol": found.head.underlying,
+            "option_type": option_type.value if option_type else "ALL",
+            "strike_prices": strikes,
+            "total_strikes": len(strikes),
+        }
+        message = f"Strikes of {found.head.underlying} {date_text(found.head.expiry)}"
+        frame = chain_frame([found], now, UNIT)
+        return enveloped_answer(request, message, data, frame)
+
+    @routes.get("/{symbol}/expiry-dates", response_model=ExpiryDatesAnswer)
+    def expiry_dates(request: Request, symbol: Symbol, require: Require = None) -> Response:
+        """The stored expiries that are not over, nearest first."""
+        now = server.now()
+        try:
+            heads = running_chains(server.settings, symbol, newest_visible(request))
+        except NothingStored as problem:
+            raise _no_data(symbol, problem) from problem
+        shown = [head.shown for head in heads]
+        data = {
+            "symbol": shown[0].underlying,
+            "expiry_dates": [date_text(head.expiry) for head in shown],
+            "total_expiry_dates": len(shown),
+        }
+        frame = Frame(
+            as_of=now,
+            newest=max(head.last_confirmed for head in shown),
+            completeness=Counted(of="expiries", present=len(shown)),
+            source=", ".join(sorted({str(head.source) for head in shown})),
         )
+        message = f"Expiries of {shown[0].underlying}"
+        return enveloped_answer(request, message, data, frame)
 
     return routes
 
 
-def _newest(server: Server, symbol: str, expiry: date | None) -> ChainRecord:
-    head = chain_head(server.settings, ChainQuery(symbol=symbol, expiry=expiry))
-    return record_of(server.settings, head)
+def _no_data(symbol: str, problem: NothingStored) -> Refusal:
+    """The refusal in the words of the older backend, with what to do."""
+    found = refusal_of(problem)
+    detail = f"No data found for symbol {symbol.upper()}"
+    return Refusal(found.status, found.code, detail, then=f"{problem.message}. {found.then}")
 
 
-def enveloped(at: datetime, message: str, data: Any) -> dict[str, Any]:
-    """The envelope of the older backend."""
-    return {"success": True, "message": message, "data": data, "timestamp": utc_text(at)}
-
-
-def _no_data(symbol: str) -> HTTPException:
-    return HTTPException(HTTPStatus.NOT_FOUND, f"No data found for symbol {symbol.upper()}")
+def _priced(entries: Sequence[Mapping[str, Any]]) -> tuple[Counted, list[Cause]]:
+    """How many of these legs have a volatility of their own, and why the others have none."""
+    reasons = Counter(
+        entry["implied_volatility_reason"]
+        for entry in entries
+        if entry["implied_volatility_reason"] is not None
+    )
+    missing = reasons.total()
+    counted = Counted(
+        of="legs",
+        expected=len(entries),
+        present=len(entries) - missing,
+        missing=missing,
+        pending=0,
+    )
+    return counted, [Cause(code, count, WITHOUT_IV) for code, count in sorted(reasons.items())]

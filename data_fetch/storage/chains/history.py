@@ -1,4 +1,4 @@
-"""A chain, or one of its contracts, over time: as columns, oldest first.
+"""A chain over time: which of its snapshots that is, and one contract in them, oldest first.
 
 The times of a history are those of its snapshots: content that was received several times in
 succession has one row, received from `timestamp` until `last_confirmed`. The first row is the
@@ -21,7 +21,7 @@ from functools import cache
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Date, Integer, Select, and_, func, literal, select
+from sqlalchemy import Connection, Integer, Select, func, select
 
 from data_fetch.core.chains.chain_lineage import ChainLineage, ChainPart
 from data_fetch.core.chains.chains import ChainSource, OptionType
@@ -33,15 +33,12 @@ from data_fetch.storage.chains.heads import (
     in_series,
 )
 from data_fetch.storage.chains.rows import (
-    METRICS,
     SNAPSHOT_COLUMNS,
     SeriesKey,
     SnapshotHead,
     legs_table,
     receipts,
-    snapshots,
 )
-from data_fetch.storage.chains.rows import summaries as summaries_table
 from data_fetch.storage.database.dialects import document_of, rows_in_document
 from data_fetch.storage.database.types import Instant
 
@@ -58,22 +55,6 @@ HEAD_COLUMNS = (
     "lot_size",
     "unit",
     "rejected",
-)
-FIGURES = (
-    "forward",
-    "forward_method",
-    "forward_strikes",
-    "forward_spread",
-    "years",
-    "rate",
-    "convention",
-    "priced_at",
-    "expires_at",
-    "provisional",
-    *METRICS,
-    "legs",
-    "priced",
-    "age_seconds",
 )
 # Volume and open interest are shares; the columns `..._contracts` hold them as received from a
 # source that reports contracts.
@@ -112,48 +93,6 @@ class SeriesRange:
         return self.part.series(self.source)
 
 
-def summaries(
-    connection: Connection,
-    of: ChainLineage,
-    expiry: date | None,
-    first: datetime,
-    last: datetime,
-    source: ChainSource | None = None,
-) -> Columns:
-    """The figures of a chain from *first* to *last*: the columns HEAD_COLUMNS and FIGURES.
-
-    Volume and open interest are in the `unit` of the row. Without *expiry*: every expiry of the
-    underlying, by time and then by expiry.
-    """
-    ranges = _ranges(connection, of, expiry, first, last, source)
-    rows = [row for each in ranges for row in connection.execute(summaries_query(each))]
-    rows.sort(key=attrgetter("timestamp", "expiry"))
-    return _as_columns((*HEAD_COLUMNS, *FIGURES), rows)
-
-
-def summaries_query(of: SeriesRange) -> Select[Any]:
-    shown = {"expiry": literal(of.part.expiry, Date()).label("expiry")}
-    return (
-        select(
-            *(shown.get(name, snapshots.c[name]) for name in HEAD_COLUMNS),
-            *(summaries_table.c[name] for name in FIGURES),
-        )
-        .join(
-            summaries_table,
-            and_(
-                *in_series(summaries_table, of.series),
-                summaries_table.c.timestamp == snapshots.c.timestamp,
-            ),
-        )
-        .where(
-            *in_series(snapshots, of.series),
-            snapshots.c.timestamp.between(of.first, of.last),
-            # On both tables: PostgreSQL carries no range from one side of a join to the other.
-            summaries_table.c.timestamp.between(of.first, of.last),
-        )
-    )
-
-
 def legs(
     connection: Connection,
     of: ChainLineage,
@@ -169,7 +108,7 @@ def legs(
     Snapshots without the contract have no row.
     """
     rows: list[tuple[Any, ...]] = []
-    for each in _ranges(connection, of, expiry, first, last, source):
+    for each in series_ranges(connection, of, expiry, first, last, source):
         heads = {head.timestamp: head for head in _heads(connection, each)}
         for timestamps in _portions(list(heads)):
             query = legs_query(each.series, strike, option_type, timestamps)
@@ -225,7 +164,7 @@ def received(
     ]
 
 
-def _ranges(
+def series_ranges(
     connection: Connection,
     of: ChainLineage,
     expiry: date | None,

@@ -6,10 +6,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, FromClause, Row, Select, bindparam, select
 
+from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.chains.valuation import Metric, Reason
 from data_fetch.storage.chains.heads import ChainHead, in_series
 from data_fetch.storage.chains.rows import (
@@ -20,6 +22,7 @@ from data_fetch.storage.chains.rows import (
     legs_table,
     summaries,
 )
+from data_fetch.storage.database.types import DECIMAL_PLACES
 
 
 class LegRecord(NamedTuple):
@@ -68,6 +71,36 @@ def chain_record(connection: Connection, head: ChainHead) -> ChainRecord | None:
         return None
     legs = sorted(map(_leg_record, connection.execute(LEGS, of).all()))
     return ChainRecord(head.shown, _figures(summary), tuple(legs))
+
+
+@dataclass(frozen=True, slots=True)
+class LegConditions:
+    """Which legs of a snapshot: of one type, with strikes from *lowest* to *highest*, both
+    included; None sets no condition."""
+
+    option_type: OptionType | None = None
+    lowest: float | None = None
+    highest: float | None = None
+
+
+def leg_records(
+    connection: Connection, head: ChainHead, wanted: LegConditions
+) -> tuple[LegRecord, ...]:
+    """The legs of a snapshot that meet the conditions, in order."""
+    query, columns = LEGS, legs_table.c
+    if wanted.option_type is not None:
+        query = query.where(columns.option_type == wanted.option_type.value)
+    if wanted.lowest is not None:
+        query = query.where(columns.strike >= _exact(wanted.lowest, ROUND_CEILING))
+    if wanted.highest is not None:
+        query = query.where(columns.strike <= _exact(wanted.highest, ROUND_FLOOR))
+    of = dict(zip(KEY, head.stored.key, strict=True))
+    return tuple(sorted(map(_leg_record, connection.execute(query, of).all())))
+
+
+def _exact(price: float, rounding: str) -> Decimal:
+    """*price* in the decimal places of a strike."""
+    return Decimal(str(price)).quantize(Decimal(1).scaleb(-DECIMAL_PLACES), rounding)
 
 
 def figures_of(

@@ -110,9 +110,9 @@ def is_among(
     return of.in_(select(one.c.value))
 
 
-def microseconds(connection: Connection, of: ColumnElement[Any]) -> ColumnElement[int]:
+def microseconds(dialect: str, of: ColumnElement[Any]) -> ColumnElement[int]:
     """An `Instant` on a whole minute, in microseconds since 1970 UTC: no datetime for each row."""
-    if is_postgres(connection):
+    if dialect == POSTGRESQL:
         # A double represents every whole minute until the year 2255.
         return cast(func.date_part("epoch", of) * 1_000_000, BigInteger())
     return type_coerce(of, BigInteger())

@@ -20,6 +20,7 @@ from threading import Event
 from typing import Any, Protocol
 from uuid import uuid4
 
+from filelock import FileLock
 from sqlalchemy import Connection, func, select
 
 from data_fetch.core.errors import LostLeadership, StoreUnreachable
@@ -125,6 +126,19 @@ class Leadership:
             self._claim.release(fence)
 
 
+def is_led(store: Store) -> bool:
+    """Whether a scheduler has the lead of *store* now. Raises StoreUnreachable."""
+    if is_postgres(store.engine):
+        with store.reading() as connection:
+            return _leads(_read_leader(connection), _time_at(connection))
+    lock = _lock_beside(store)
+    if not Path(lock.lock_file).exists():
+        return False
+    free = is_locked_now(lock)
+    lock.release(force=True)
+    return not free
+
+
 def _issue(connection: Connection, leader: Mapping[str, Any]) -> Fence:
     """The next number, for *leader*."""
     newest = connection.scalar(select(meta.c.value).where(meta.c.name == FENCE))
@@ -165,8 +179,7 @@ class _LockFile:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        database = Path(store.engine.url.database or "")
-        self._lock = lock_at(database.with_name(f"{database.name}.collector.lock"))
+        self._lock = _lock_beside(store)
 
     def try_take(self) -> Fence | None:
         if not is_locked_now(self._lock):
@@ -186,6 +199,11 @@ class _LockFile:
 
     def release(self, fence: Fence) -> None:
         self._lock.release(force=True)
+
+
+def _lock_beside(store: Store) -> FileLock:
+    database = Path(store.engine.url.database or "")
+    return lock_at(database.with_name(f"{database.name}.collector.lock"))
 
 
 class _Lease:

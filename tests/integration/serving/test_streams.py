@@ -5,11 +5,13 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+import urllib3
 import websockets
 from effort import PATIENCE_SECONDS
 from served import Served, serving
-from stream_clients import DOORS, Door
+from stream_clients import DOORS, Door, plain, socket_io
 from stream_shelf import NIFTY, TCS, LiveStore, without
 
 from data_fetch.serving.streams.app import stream_application
@@ -196,5 +198,30 @@ def test_a_frame_that_is_no_event_is_answered(server: Served, sent: str | bytes,
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while code not in (text := await connection.recv()):
                     assert '"error"' not in str(text)
+
+    run(story())
+
+
+def test_health_and_metrics_count_the_clients(server: Served) -> None:
+    def get(path: str) -> Any:
+        answer = urllib3.request(
+            "GET",
+            server.url + path,
+            headers={"Accept": "application/json"},
+            timeout=PATIENCE_SECONDS,
+        )
+        return orjson.loads(answer.data)
+
+    async def story() -> None:
+        async with plain(server.url) as one, socket_io(server.url) as other:
+            await one.asked("subscribe", CHAIN_OF_NIFTY, "chain_update")
+            await other.asked("subscribe", PRICE_OF_TCS, "subscribed")
+            health = await asyncio.to_thread(get, "/health")
+            assert (health["status"], health["clients"]) == ("healthy", 2)
+            assert health["service"]
+            assert await asyncio.to_thread(get, "/metrics") == {
+                "total_clients": 2,
+                "rooms": {"general": 2, "chain:NIFTY": 1, "product:TCS": 1},
+            }
 
     run(story())

@@ -25,6 +25,7 @@ from data_fetch.core.chains.chains import ChainLeg, ChainSource, OptionType
 from data_fetch.core.chains.valuation import Metric
 from data_fetch.core.instruments.bearers import Bearing, Stretch
 from data_fetch.storage.chains import history
+from data_fetch.storage.chains.figure_tables import figure_table, figures_query
 from data_fetch.storage.chains.heads import expiries, newest_head, newest_heads, underlyings
 from data_fetch.storage.chains.snapshots import ChainStore, Received
 from data_fetch.storage.database.store import Store
@@ -58,7 +59,8 @@ def leg(ltp: float, strike: Decimal = STRIKE, side: OptionType = CALL) -> ChainL
 def summaries(store: Store, first: int, last: int, **facts: Any) -> history.Columns:
     given = {"of": NIFTY, "expiry": EXPIRY, **facts}
     with store.reading() as connection:
-        return history.summaries(connection, first=minute(first), last=minute(last), **given)
+        found = figure_table(connection, first=minute(first), last=minute(last), **given)
+    return {name: tuple(values) for name, values in found.to_pydict().items()}
 
 
 def legs(store: Store, first: int, last: int, **facts: Any) -> history.Columns:
@@ -253,7 +255,9 @@ def within(first: int, last: int) -> tuple[datetime, datetime]:
 def day_of_summaries(
     connection: Connection, expiry: date | None = EXPIRY, of: ChainLineage = NIFTY
 ) -> None:
-    assert history.summaries(connection, of, expiry, *within(100, 200))["timestamp"]
+    ranges = history.series_ranges(connection, of, expiry, *within(100, 200), None)
+    for each in ranges:
+        assert connection.execute(figures_query(connection.dialect.name, each)).all()
 
 
 def day_of_one_leg(connection: Connection) -> None:

@@ -3,11 +3,12 @@
 import json
 import logging
 from collections.abc import Iterator
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import pytest
 
-from data_fetch.runtime.logs import start_logging, stop_logging
+from data_fetch.runtime.logs import API, STREAM, LogServices, start_logging, stop_logging
 
 
 @pytest.fixture
@@ -37,6 +38,50 @@ def test_each_service_has_its_file(folder: Path, logger: str, file: str) -> None
     assert line["event"] == "slot"
     assert (line["stored"], line["slot"], line["level"]) == (214, "09:15", "info")
     assert line["logger"] == logger
+    assert list(line)[:4] == ["timestamp", "service", "level", "event"]
+    assert line["service"] == file.removesuffix(".log")
+
+
+@pytest.mark.parametrize(("services", "file"), [(API, "api.log"), (STREAM, "stream.log")])
+@pytest.mark.parametrize(
+    ("logger", "level"),
+    [
+        pytest.param("data_fetch.serving.gate", "info", id="of the server"),
+        pytest.param("data_fetch.ltp_service", "info", id="of a service it uses"),
+        pytest.param("uvicorn.error", "warning", id="of its web server"),
+    ],
+)
+def test_a_server_has_one_file_for_everything(
+    tmp_path: Path, services: LogServices, file: str, logger: str, level: str
+) -> None:
+    start_logging(tmp_path, "INFO", ["tok-4711"], services=services)
+    logging.getLogger(logger).log(logging.getLevelName(level.upper()), "sent tok-4711")
+    stop_logging()
+
+    [line] = lines(tmp_path / file)
+    assert (line["event"], line["level"]) == ("sent ***", level)
+    assert line["service"] == file.removesuffix(".log")
+    assert [each.name for each in tmp_path.iterdir()] == [file]
+
+
+def test_a_long_file_is_followed_by_the_next(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = logging.getLogger("data_fetch.ltp_service")
+    [handler] = [
+        each
+        for each in logging.getLogger("data_fetch").handlers
+        if isinstance(each, RotatingFileHandler) and each.baseFilename.endswith("ltp_service.log")
+    ]
+    monkeypatch.setattr(handler, "maxBytes", 500)
+    for number in range(20):
+        log.info("slot", extra={"number": number})
+
+    numbers = [
+        line["number"]
+        for file in sorted(folder.glob("ltp_service.log*"), reverse=True)
+        for line in lines(file)
+    ]
+    assert len(list(folder.glob("ltp_service.log*"))) > 3
+    assert numbers == list(range(20))[-len(numbers) :]
 
 
 def test_secrets_are_masked_in_words_fields_and_traces(folder: Path) -> None:

@@ -1,0 +1,40 @@
+"""What the server is: its version, its paths, their description."""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import Response
+
+from data_fetch.serving.answers import JSON
+from data_fetch.serving.envelopes import enveloped
+from data_fetch.serving.media_types import preferred
+from data_fetch.serving.models.health import Root
+from data_fetch.serving.server import Server
+
+TITLE = "NSE F&O market data"
+HTML = "text/html"
+
+
+def router(server: Server, description: Callable[[], Mapping[str, Any]], version: str) -> APIRouter:
+    routes = APIRouter(tags=["health"])
+
+    @routes.get("/", response_model=Root)
+    def root() -> Response:
+        """The version, and the paths of this server."""
+        data = {"version": version, "endpoints": sorted(description()["paths"])}
+        document = enveloped(server.now(), TITLE, data)
+        return Response(orjson.dumps(document), media_type=JSON)
+
+    @routes.get("/api/docs", include_in_schema=False)
+    def description_or_page(request: Request) -> Response:
+        """The description as JSON, or the page for a browser."""
+        if preferred(request.headers.get("accept", ""), (JSON, HTML)) == HTML:
+            return get_swagger_ui_html(openapi_url="/openapi.json", title=TITLE)
+        body = orjson.dumps(description())
+        return Response(body, HTTPStatus.OK, media_type=JSON, headers={"Vary": "Accept"})
+
+    return routes

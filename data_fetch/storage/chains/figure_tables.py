@@ -1,0 +1,96 @@
+"""The figures of a chain over time as Arrow tables. Which snapshots these are, `history` decides.
+
+Apart from it, because Arrow takes long to load.
+"""
+
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import ColumnElement, Connection, Date, Select, and_, literal, select
+
+from data_fetch.core.chains.chain_lineage import ChainLineage
+from data_fetch.core.chains.chains import ChainSource
+from data_fetch.storage.chains.heads import in_series
+from data_fetch.storage.chains.history import HEAD_COLUMNS, SeriesRange, series_ranges
+from data_fetch.storage.chains.rows import METRICS, snapshots, summaries
+from data_fetch.storage.database.arrow_rows import INSTANT, arrow_rows
+from data_fetch.storage.database.dialects import microseconds
+
+HEAD_TYPES = {
+    "timestamp": INSTANT,
+    "expiry": pa.date32(),
+    "source": pa.string(),
+    "last_confirmed": INSTANT,
+    "confirmations": pa.int64(),
+    "exchange_time": INSTANT,
+    "spot": pa.float64(),
+    "lot_size": pa.int64(),
+    "unit": pa.string(),
+    "rejected": pa.int64(),
+}
+FIGURE_TYPES = {
+    "forward": pa.float64(),
+    "forward_method": pa.string(),
+    "forward_strikes": pa.int64(),
+    **dict.fromkeys(("forward_spread", "years", "rate"), pa.float64()),
+    "convention": pa.string(),
+    **dict.fromkeys(("priced_at", "expires_at"), INSTANT),
+    "provisional": pa.bool_(),
+    **dict.fromkeys(METRICS, pa.float64()),
+    **dict.fromkeys(("legs", "priced"), pa.int64()),
+    "age_seconds": pa.float64(),
+}
+SCHEMA = pa.schema({**{name: HEAD_TYPES[name] for name in HEAD_COLUMNS}, **FIGURE_TYPES})
+
+
+def figure_table(
+    connection: Connection,
+    of: ChainLineage,
+    expiry: date | None,
+    first: datetime,
+    last: datetime,
+    source: ChainSource | None = None,
+) -> pa.Table:
+    """The figures of a chain from *first* to *last*: a table of SCHEMA.
+
+    Volume and open interest are in the `unit` of the row. Without *expiry*: every expiry of the
+    underlying, by time and then by expiry.
+    """
+    dialect = connection.dialect.name
+    tables = [
+        arrow_rows(connection, figures_query(dialect, each), {}, SCHEMA)
+        for each in series_ranges(connection, of, expiry, first, last, source)
+    ]
+    found = pa.concat_tables([SCHEMA.empty_table(), *tables]).combine_chunks()
+    in_order = [("timestamp", "ascending"), ("expiry", "ascending")]
+    return found if len(tables) == 1 else found.sort_by(in_order)
+
+
+def figures_query(dialect: str, of: SeriesRange) -> Select[Any]:
+    """The snapshots of a range with their figures, oldest first; instants in microseconds."""
+
+    def selected(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        return microseconds(dialect, column) if SCHEMA.field(name).type == INSTANT else column
+
+    shown = {"expiry": literal(of.part.expiry, Date())}
+    return (
+        select(
+            *(selected(name, shown.get(name, snapshots.c[name])) for name in HEAD_COLUMNS),
+            *(selected(name, summaries.c[name]) for name in FIGURE_TYPES),
+        )
+        .join(
+            summaries,
+            and_(
+                *in_series(summaries, of.series),
+                summaries.c.timestamp == snapshots.c.timestamp,
+            ),
+        )
+        .where(
+            *in_series(snapshots, of.series),
+            snapshots.c.timestamp.between(of.first, of.last),
+            # On both tables: PostgreSQL carries no range from one side of a join to the other.
+            summaries.c.timestamp.between(of.first, of.last),
+        )
+        .order_by(snapshots.c.timestamp)
+    )
