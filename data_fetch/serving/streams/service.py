@@ -30,7 +30,7 @@ FOLLOW_SECONDS, FOLLOW_SECONDS_BESIDE_REDIS = 0.5, 2.0
 TICK_SECONDS = 0.25
 BEAT_SECONDS = 5.0
 # So many clients are written to before other work has its turn.
-CLIENTS_AT_ONCE = 50
+CLIENTS_AT_ONCE = 200
 MOST_SYMBOLS_REMEMBERED = 5_000
 # Names of troubles.
 REDIS, OTHER_WORLD = "streams from Redis", "another world in Redis"

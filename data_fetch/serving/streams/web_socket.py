@@ -35,14 +35,15 @@ class WebSocketDoor:
         try:
             await self._admit(viewer_of(scope), receive)
         except Rejected as rejected:
-            connection.write_frames(text_frame(message("error", rejected.document())))
+            connection.transport.write(text_frame(message("error", rejected.document())))
             connection.part(REFUSED, rejected.code)
             return
 
+        write_bytes = connection.transport.write
+
         def write() -> None:
-            while len(client.outbox) and connection.takes_frames:
-                batch = client.outbox.take(BATCH_BYTES)
-                connection.write_frames(b"".join(each.encoded(text_frame) for each in batch))
+            while connection.takes_frames and (batch := client.outbox.take(BATCH_BYTES)):
+                write_bytes(b"".join([each.encoded(text_frame) for each in batch]))
 
         client = Client(WEB_SOCKET, write, lambda code: connection.part(code, REASONS[code]))
         connection.when_writable = write

@@ -9,11 +9,10 @@ from candle_shelf import RELIANCE, TUESDAY, shelf_at
 from effort import PATIENCE_SECONDS
 from prometheus_client.parser import text_string_to_metric_families
 from served import Served, served, serving
-from starlette.types import ASGIApp, Receive, Scope, Send
+from viewing import seen_by
 
 from data_fetch.core.accounts.accounts import Role
 from data_fetch.core.settings import Settings
-from data_fetch.serving.app import routes_of
 from data_fetch.serving.metrics import StreamFigures
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.app import stream_application
@@ -203,18 +202,6 @@ def test_clients_and_closed_ones_begin_at_zero(server: Served) -> None:
         assert found["data_fetch_stream_clients", labels(door=door)] == 0
     for reason in ("too_slow", "too_much_waits"):
         assert found["data_fetch_stream_clients_closed_total", labels(reason=reason)] == 0
-
-
-def seen_by(server: Server, viewer: Viewer) -> ASGIApp:
-    """The routes without the gate, for *viewer*."""
-    app = routes_of(server)
-
-    async def as_viewer(scope: Scope, receive: Receive, send: Send) -> None:
-        state = {"viewer": viewer, "request_id": "1", "server": server}
-        scope["state"] = {**scope.get("state", {}), **state}
-        await app(scope, receive, send)
-
-    return as_viewer
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "application/json"])
