@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from data_fetch import __version__
 from data_fetch.core.settings import Settings
+from data_fetch.reading.collector_facts import collector_facts
 from data_fetch.serving import problems
 from data_fetch.serving.chain_answers import ChainAnswers
 from data_fetch.serving.description import described
@@ -38,9 +40,15 @@ from data_fetch.serving.streams.service import Streams
 def application(settings: Settings) -> Gate:
     """Serves the store of *settings*, reading only, as an ASGI application."""
     server = Server.over(settings)
+    server.metrics.watch_collector(lambda: collector_facts(settings))
     streams = Streams(server)
     app = Shortcut(routes_of(server, streams.running), server.calls)
     return Gate(Doors(app, streams), server)
+
+
+def description(settings: Settings) -> dict[str, Any]:
+    """The OpenAPI description of every server, whatever its settings are."""
+    return described(routes_of(Server(settings)))
 
 
 def routes_of(

@@ -6,6 +6,7 @@ the metadata of its schema too. Instants are RFC 3339 in UTC; Arrow has them as 
 
 import json
 from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -54,20 +55,37 @@ def table_answer(
     return Response(body, media_type=MEDIA_TYPES[form], headers={**_headers(frame), "ETag": tag})
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """*tables* of *schema*, each read when it is asked for, by a thread of *limiter*."""
+
+    tables: Tables
+    schema: Any
+    limiter: CapacityLimiter
+
+
 def streamed_answer(
     request: Request,
     form: Format,
     document: Mapping[str, Any],
     frame: Frame,
-    tables: Tables,
-    schema: Any,
-    limiter: CapacityLimiter,
+    parts: Parts,
+    tag: str | None,
 ) -> Response:
-    """*tables* of *schema* as they are read, each by a thread of *limiter*. Raises as
-    `refuse_incomplete` does."""
+    """*parts* in the form *form*, sent as they are read. Raises as `refuse_incomplete` does.
+
+    *tag* is that of the content, where it is known without reading it.
+    """
     refuse_incomplete(request, frame)
-    portions = WRITERS[form](tables, schema, document, frame)
-    return Streamed(portions, limiter, media_type=MEDIA_TYPES[form], headers=_headers(frame))
+    if tag is not None and has_it(request, tag):
+        return not_modified(tag)
+    tagged = {} if tag is None else {"ETag": tag}
+    return Streamed(
+        WRITERS[form](parts.tables, parts.schema, document, frame),
+        parts.limiter,
+        media_type=MEDIA_TYPES[form],
+        headers={**_headers(frame), **tagged},
+    )
 
 
 class Streamed(StreamingResponse):
@@ -103,11 +121,25 @@ def columns_json(table: Any) -> bytes:
 def _values(column: Any) -> Any:
     """A column as `orjson` writes it fastest; an unknown number is null."""
     kind = column.type
+    if pa.types.is_string(kind):
+        return _texts(column)
     whole = pa.types.is_floating(kind) or (
         not column.null_count
         and (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_timestamp(kind))
     )
     return column.to_numpy() if whole else column.to_pylist()
+
+
+def _texts(column: Any) -> orjson.Fragment:
+    """A column of texts, which are few different ones: each is written once and repeated."""
+    coded = column.combine_chunks().dictionary_encode()
+    written = [orjson.dumps(text) for text in coded.dictionary.to_pylist()]
+    if len(written) == 1 and not column.null_count:
+        repeated = [written[0]] * len(column)
+    else:
+        written.append(b"null")
+        repeated = [written[code] for code in coded.indices.fill_null(-1).to_pylist()]
+    return orjson.Fragment(b"[%b]" % b",".join(repeated))
 
 
 def _csv(tables: Tables, schema: Any, _: Mapping[str, Any], __: Frame) -> Written:
@@ -119,7 +151,8 @@ def _csv(tables: Tables, schema: Any, _: Mapping[str, Any], __: Frame) -> Writte
 def _csv_bytes(table: Any, *, include_header: bool) -> bytes:
     options = csv.WriteOptions(include_header=include_header, quoting_style="needed")
     written = BytesIO()
-    csv.write_csv(_with_texts(table), written, options)
+    # The library writes wrong bytes behind an empty chunk.
+    csv.write_csv(_with_texts(table.combine_chunks()), written, options)
     return written.getvalue()
 
 
