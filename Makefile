@@ -17,7 +17,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint bench clean
+.PHONY: help run test chaos lint bench openapi clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ lint: $(VENV)/.development ## Formatting, lint, types and the import contract
 
 bench: $(VENV)/.benchmarks ## Measure against bare versions of the same work
 	@$(BIN)/python -m benchmarks
+
+openapi: $(VENV)/.development ## Renew docs/reference/openapi.json; kept promises of the API stay
+	@$(BIN)/data-fetch serve --openapi > docs/reference/openapi.json
+	@$(BIN)/python tests/support/api_promises.py
 
 clean: ## Remove the environment and caches (never data/ or logs/)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

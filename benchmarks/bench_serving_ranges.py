@@ -46,6 +46,8 @@ from data_fetch.core.world import World
 from data_fetch.storage.candles.candles import begin_candle_writing, insert_candles
 from data_fetch.storage.candles.coverage import save_days
 from data_fetch.storage.candles.coverage_counts import CoverageQuery
+from data_fetch.storage.chains.figure_tables import FIGURE_TYPES
+from data_fetch.storage.chains.history import HEAD_COLUMNS
 from data_fetch.storage.chains.rows import METRICS
 from data_fetch.storage.chains.snapshots import ChainStore, Received
 from data_fetch.storage.database.store import Store, open_store
@@ -64,7 +66,6 @@ CANDLES = "timestamp, open, high, low, close, volume, oi, kind, is_final, source
 CLOSING = ("Host: 127.0.0.1", "Connection: close")
 OPENS, POINTS, EXPIRY = datetime(2025, 9, 16, 3, 45, tzinfo=UTC), 720, date(2025, 9, 23)
 DAY = "/api/data/chain/NIFTY/history?expiry=2025-09-23&from=2025-09-16&to=2025-09-16"
-FIGURES = "timestamp, pcr_oi, pcr_volume, max_pain, atm_strike, straddle, atm_iv"
 
 Query = Callable[[], list[tuple[Any, ...]]]
 
@@ -165,12 +166,18 @@ def _candle_query(mark: str) -> str:
 
 
 def _figure_query(mark: str) -> str:
-    of = f"underlying = 'NIFTY' AND expiry = '{EXPIRY}' AND source = 'upstox'"
-    return f"SELECT {FIGURES} FROM chain_summary WHERE {of} AND {_between(mark)}"  # noqa: S608
+    key = ("underlying", "expiry", "source", "timestamp")
+    columns = [*(f"s.{name}" for name in HEAD_COLUMNS), *(f"f.{name}" for name in FIGURE_TYPES)]
+    joined = " AND ".join(f"s.{name} = f.{name}" for name in key)
+    of = f"s.underlying = 'NIFTY' AND s.expiry = '{EXPIRY}' AND s.source = 'upstox'"
+    return (
+        f"SELECT {', '.join(columns)} FROM chain_snapshots s "  # noqa: S608
+        f"JOIN chain_summary f ON {joined} WHERE {of} AND {_between(mark, 's.')}"
+    )
 
 
-def _between(mark: str) -> str:
-    return f"timestamp >= {mark} AND timestamp < {mark} ORDER BY timestamp"
+def _between(mark: str, of: str = "") -> str:
+    return f"{of}timestamp >= {mark} AND {of}timestamp < {mark} ORDER BY {of}timestamp"
 
 
 def _ends(first: date, last: date) -> tuple[datetime, datetime]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import uvicorn
 from fastapi.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from data_fetch.cli.shared.server_process import listener_on
 from data_fetch.core.settings import Settings
 from data_fetch.serving.app import routes_of
 from data_fetch.serving.gate import Gate
@@ -65,7 +65,7 @@ def metered(app: ASGIApp) -> ASGIApp:
 
 def main(kind: str, folder: str) -> None:
     app = metered(bare() if kind == "bare" else ours(Path(folder)))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listener_on("127.0.0.1", 0) as listener:
         print(listener.getsockname()[1], flush=True)
         config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off")
         asyncio.run(uvicorn.Server(config).serve([listener]))

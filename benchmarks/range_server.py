@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from data_fetch.cli.shared.server_process import listener_on
 from data_fetch.core.settings import Settings
 from data_fetch.serving.app import application
 
@@ -46,7 +46,7 @@ class Watched:
 
 def main(folder: str) -> None:
     app = Watched(application(Settings.load(os.environ, Path(folder))))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listener_on("127.0.0.1", 0) as listener:
         print(listener.getsockname()[1], flush=True)
         config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off")
         asyncio.run(uvicorn.Server(config).serve([listener]))

@@ -1,5 +1,6 @@
 """`data-fetch serve`: the store over HTTP."""
 
+import json
 import sys
 
 import click
@@ -23,8 +24,14 @@ from data_fetch.runtime.logs import API, logs_for
     type=click.IntRange(0, 65_535),
     help="Port to listen on; 0 for a free one.  [default: API_PORT, else 8000]",
 )
+@click.option(
+    "--openapi",
+    "only_describe",
+    is_flag=True,
+    help="Print the OpenAPI description of the calls, and serve nothing.",
+)
 @json_option
-def command(host: str | None, port: int | None, as_json: bool) -> None:
+def command(host: str | None, port: int | None, only_describe: bool, as_json: bool) -> None:
     """Serve what is stored over HTTP until stopped.
 
     On this machine it is open for reading. On any other address every call needs an access
@@ -33,10 +40,13 @@ def command(host: str | None, port: int | None, as_json: bool) -> None:
     # They take longer to load than most commands take to run.
     import uvicorn
 
-    from data_fetch.serving.app import application
+    from data_fetch.serving.app import application, description
     from data_fetch.serving.listening import listening
 
     settings = server_settings(host)
+    if only_describe:
+        print_out(json.dumps(description(settings), indent=2, ensure_ascii=False))
+        return
     token = settings.access_token.get_secret_value()
     listener = listener_on(settings.api_host, settings.api_port if port is None else port)
     with listener, logs_for(settings, lambda: token, API):

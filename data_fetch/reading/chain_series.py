@@ -20,9 +20,10 @@ from data_fetch.core.chains.chains import ChainSource, OptionType
 from data_fetch.core.clock import IST, MINUTE
 from data_fetch.core.errors import SetupError
 from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
-from data_fetch.core.market.session import instant_of, minute_number
+from data_fetch.core.market.session import EPOCH, instant_of, minute_number
 from data_fetch.core.settings import Settings
 from data_fetch.core.spans import Span, common, count, joined, spans_of
+from data_fetch.core.text import presentable
 from data_fetch.reading.chain_snapshots import nothing_stored, source_named
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named, one_of
 from data_fetch.reading.instants import (
@@ -48,6 +49,8 @@ from data_fetch.storage.database.store import Store
 STEP_UNITS = {"s": timedelta(seconds=1), "m": MINUTE, "h": timedelta(hours=1)}
 SHORTEST_STEP, LONGEST_STEP = timedelta(seconds=1), timedelta(days=1)
 SHOWN_STRIKES = 4
+# More digits than this a store does not hold.
+HIGHEST_STRIKE = Decimal(10) ** 12
 
 HEAD_COLUMNS = {
     "at": "instant",
@@ -91,7 +94,7 @@ LEG_COLUMNS = {
 
 # Columns that depend on the step.
 OF_STEP = {"at", "unconfirmed_seconds"}
-MICROSECONDS = 1_000_000
+MICROSECONDS, MICROSECONDS_PER_MINUTE = 1_000_000, 60_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,15 +366,15 @@ def _trading(context: _Context) -> list[Span]:
     return found
 
 
-def _received(context: _Context, expiry: date, source: str | None) -> list[datetime]:
-    """When the chain of *expiry* was received from *source*, oldest first."""
+def _received(context: _Context, expiry: date, source: str | None) -> list[int]:
+    """When the chain of *expiry* was received from *source*: oldest first, in microseconds."""
     if source is None:
         return []
     of = context.connection, context.lineage, expiry, ChainSource(source)
-    return sorted(history.received(*of, context.wanted.begin, context.until))
+    return history.received(*of, context.wanted.begin, context.until)
 
 
-def _as_seen(context: _Context, rows: Any, received: Mapping[date, Sequence[datetime]]) -> Any:
+def _as_seen(context: _Context, rows: Any, received: Mapping[date, Sequence[int]]) -> Any:
     """*rows* without the receipts that came after the instant *seen*.
 
     How often a snapshot had been received is None where its first receipts are before the range.
@@ -379,20 +382,27 @@ def _as_seen(context: _Context, rows: Any, received: Mapping[date, Sequence[date
     late = pc.indices_nonzero(pc.greater(rows["last_confirmed"], context.now)).to_pylist()
     if not late:
         return rows
-    confirmed, counts = rows["last_confirmed"].to_pylist(), rows["confirmations"].to_pylist()
+    firsts, confirmed = (
+        rows[name].cast(pa.int64()).to_pylist() for name in ("timestamp", "last_confirmed")
+    )
+    counts, begin = rows["confirmations"].to_pylist(), _microseconds(context.wanted.begin)
     for row in late:
-        expiry, first = rows["expiry"][row].as_py(), rows["timestamp"][row].as_py()
-        own = received[expiry][bisect_left(received[expiry], first) :]
-        confirmed[row] = own[-1] if own else first
-        counts[row] = len(own) if first >= context.wanted.begin else None
+        all_receipts = received[rows["expiry"][row].as_py()]
+        own = all_receipts[bisect_left(all_receipts, firsts[row]) :]
+        confirmed[row] = own[-1] if own else firsts[row]
+        counts[row] = len(own) if firsts[row] >= begin else None
     for name, values in (("last_confirmed", confirmed), ("confirmations", counts)):
         place = rows.schema.get_field_index(name)
         rows = rows.set_column(place, name, pa.array(values, rows.schema.field(name).type))
     return rows
 
 
+def _microseconds(at: datetime) -> int:
+    return (at - EPOCH) // MICROSECOND
+
+
 def _receipts_of(
-    context: _Context, expiry: date, source: str | None, received: Sequence[datetime]
+    context: _Context, expiry: date, source: str | None, received: Sequence[int]
 ) -> ExpiryReceipts:
     wanted, calendar = context.wanted, context.calendar
     # Whole minutes: those that begin in the range and have ended.
@@ -400,7 +410,7 @@ def _receipts_of(
     over = minute_number(min(context.until, _close_of(calendar, expiry)))
     spans = tuple((max(first, begin), min(end, over)) for first, end in _trading(context))
     due = joined(spans)
-    minutes = sorted(set(map(minute_number, received)))
+    minutes = sorted({at // MICROSECONDS_PER_MINUTE for at in received})
     return ExpiryReceipts(
         expiry=expiry,
         source=source,
@@ -456,11 +466,15 @@ def _refuse_unknown_contract(
 
 def _strike(strike: Decimal | float | str) -> Decimal:
     try:
-        return Decimal(str(strike))
+        found = Decimal(str(strike))
     except InvalidOperation:
+        found = Decimal("NaN")
+    if not found.is_finite() or not 0 <= found <= HIGHEST_STRIKE:
         raise SetupError(
-            f"strike {strike!r} is not a number", hint="Write it like 24000 or 282.5."
-        ) from None
+            f"{presentable(str(strike))!r} is not a number of rupees",
+            hint="Write it like 24000 or 282.5.",
+        )
+    return found
 
 
 def _step(every: timedelta | str | None) -> timedelta | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -41,6 +42,11 @@ def application(settings: Settings) -> Gate:
     streams = Streams(server)
     app = Shortcut(routes_of(server, streams.running), server.calls)
     return Gate(Doors(app, streams), server)
+
+
+def description(settings: Settings) -> dict[str, Any]:
+    """The OpenAPI description of every server, whatever its settings are."""
+    return described(routes_of(Server(settings)))
 
 
 def routes_of(

@@ -103,11 +103,25 @@ def columns_json(table: Any) -> bytes:
 def _values(column: Any) -> Any:
     """A column as `orjson` writes it fastest; an unknown number is null."""
     kind = column.type
+    if pa.types.is_string(kind):
+        return _texts(column)
     whole = pa.types.is_floating(kind) or (
         not column.null_count
         and (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_timestamp(kind))
     )
     return column.to_numpy() if whole else column.to_pylist()
+
+
+def _texts(column: Any) -> orjson.Fragment:
+    """A column of texts, which are few different ones: each is written once and repeated."""
+    coded = column.combine_chunks().dictionary_encode()
+    written = [orjson.dumps(text) for text in coded.dictionary.to_pylist()]
+    if len(written) == 1 and not column.null_count:
+        repeated = [written[0]] * len(column)
+    else:
+        written.append(b"null")
+        repeated = [written[code] for code in coded.indices.fill_null(-1).to_pylist()]
+    return orjson.Fragment(b"[%b]" % b",".join(repeated))
 
 
 def _csv(tables: Tables, schema: Any, _: Mapping[str, Any], __: Frame) -> Written:

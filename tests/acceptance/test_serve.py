@@ -120,3 +120,10 @@ def test_accounts_and_keys_of_the_commands_open_a_server_that_needs_them(desk: D
     written = "".join(file.read_text() for file in (desk.folder / "logs").glob("*.log"))
     for secret in (password, key["key"], token):
         assert secret not in added.stdout + added.stderr + out + err + written
+
+
+def test_it_describes_its_calls_without_serving(desk: Desk) -> None:
+    described = desk.json("serve", "--openapi")
+
+    assert described["openapi"].startswith("3.")
+    assert "/option-chain/{symbol}" in described["paths"]

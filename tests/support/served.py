@@ -1,6 +1,5 @@
 """The application behind a real server, in this process."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import uvicorn
 from effort import PATIENCE_SECONDS
 from starlette.types import ASGIApp
 
+from data_fetch.cli.shared.server_process import listener_on
 from data_fetch.core.settings import Settings
 from data_fetch.serving.app import application
 from data_fetch.serving.listening import listening
@@ -42,7 +42,7 @@ def served(settings: Settings) -> AbstractContextManager[Served]:
 
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[Served]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listener_on("127.0.0.1", 0) as listener:
         server = uvicorn.Server(listening(app))
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

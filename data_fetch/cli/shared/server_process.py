@@ -1,5 +1,6 @@
 """A server that runs until the process is stopped."""
 
+import os
 import signal
 import socket
 from threading import Thread
@@ -45,9 +46,17 @@ def listener_on(host: str, port: int) -> socket.socket:
     """A socket that listens on *port* of *host*; 0 for a free one. Raises SetupError when it
     cannot."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio lets a socket send small messages at once only where its protocol is named, which
+    # `create_server` does not do: they would wait 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family)
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen()
+        return listener
     except OSError as problem:
+        listener.close()
         raise SetupError(
             f"port {port} cannot be used ({problem.strerror})",
             hint="Name another one with --port, or --port 0 for a free one.",

@@ -39,7 +39,7 @@ from data_fetch.storage.chains.rows import (
     legs_table,
     receipts,
 )
-from data_fetch.storage.database.dialects import document_of, rows_in_document
+from data_fetch.storage.database.dialects import document_of, microseconds, rows_in_document
 from data_fetch.storage.database.types import Instant
 
 Columns = dict[str, tuple[Any, ...]]
@@ -150,18 +150,21 @@ def received(
     source: ChainSource,
     first: datetime,
     last: datetime,
-) -> list[datetime]:
-    """When the chain of *expiry* was received from *source*, from *first* to *last*."""
-    return [
-        at
+) -> list[int]:
+    """When the chain of *expiry* was received from *source*, from *first* to *last*: oldest
+    first, in microseconds since 1970 UTC."""
+    at = microseconds(connection.dialect.name, receipts.c.received_at)
+    found = [
+        instant
         for each in _within(chain_parts(connection, of, expiry), [source], first, last)
-        for at in connection.scalars(
-            select(receipts.c.received_at).where(
+        for instant in connection.scalars(
+            select(at).where(
                 *in_series(receipts, each.series),
                 receipts.c.received_at.between(each.first, each.last),
             )
         )
     ]
+    return sorted(found)
 
 
 def series_ranges(

@@ -326,7 +326,9 @@ class TestContract:
             pytest.param(
                 {"strike": 24050}, "at strike 24050", "Near: 24000, 24100.", id="no such strike"
             ),
-            pytest.param({"strike": "many"}, "'many' is not a number", "24000", id="no number"),
+            pytest.param(
+                {"strike": "many"}, "'many' is not a number of rupees", "24000", id="no number"
+            ),
             pytest.param({"option_type": "XX"}, "option type 'XX'", "CE, PE", id="no such type"),
         ],
     )

@@ -1,14 +1,22 @@
 """Served stores that several tests share, one of each kind of database."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from candle_shelf import TUESDAY, environment_for
 from family_shelf import family_server
 from range_shelf import RangeServer, range_server
-from served import Served
+from raw_requests import Target
+from served import Served, served
+from served_market import market_shelf, trade
 from servers import DatabaseCopies
+
+from data_fetch.core.settings import Settings
+
+SECRET = "a secret of more than thirty-two bytes"
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
@@ -39,3 +47,30 @@ def families(shared_database: tuple[str, Path]) -> Iterator[Served]:
     """A served `family_shelf`."""
     with family_server(*shared_database) as server:
         yield server
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def targets(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, Target]]:
+    """Two servers over each kind of database: one has rows, the other one has none."""
+    with ExitStack() as opened:
+        found = {}
+        for name in ("filled", "empty"):
+            folder = tmp_path_factory.mktemp(name)
+            if request.param == "sqlite":
+                url = f"sqlite:///{folder / 'store.db'}"
+            else:
+                copies: DatabaseCopies = request.getfixturevalue("postgres_copies")
+                url = opened.enter_context(copies.one())
+            if name == "filled":
+                _fill(url, folder)
+            variables = {**environment_for(url), "JWT_SECRET": SECRET}
+            server = opened.enter_context(served(Settings.load(variables, folder)))
+            found[name] = Target(server.url, (url, SECRET, str(folder)))
+        yield found
+
+
+def _fill(url: str, folder: Path) -> None:
+    with market_shelf(url, folder) as shelf:
+        trade(shelf, TUESDAY)

@@ -169,6 +169,22 @@ def test_spending_ends_with_the_longest_window(pacer: Pacer, clock: VirtualClock
     assert pacer.spending("ltp") == []
 
 
+def test_each_window_has_the_number_of_requests_that_count_in_it(
+    pacer: Pacer, clock: VirtualClock
+) -> None:
+    half_an_hour = timedelta(minutes=30)
+    assert pacer.used() == {}
+    send(pacer, clock, 3)
+    clock.sleep(10 * SECOND)
+    send(pacer, clock, 1, "candles")
+    with pacer.request("ltp", Lane.LIVE):
+        used = pacer.used()
+
+    assert {window for _, window in used} == set(pacer.limits)
+    assert (used["ltp", SECOND], used["ltp", half_an_hour]) == (1, 4)
+    assert (used["candles", SECOND], used["candles", half_an_hour]) == (1, 1)
+
+
 SENDER = st.lists(
     st.tuples(st.integers(0, 3000), st.integers(0, 2500), st.integers(0, 2500)),
     min_size=1,

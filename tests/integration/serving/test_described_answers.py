@@ -1,0 +1,68 @@
+"""Every answer is one that the server's own description has: its status, media type and members.
+
+What is sent is derived from the description, in it and beside it.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from effort import PATIENCE_SECONDS, times
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from raw_requests import Target
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from data_fetch.core.settings import Settings
+from data_fetch.serving.app import routes_of
+from data_fetch.serving.server import Server
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+def operations() -> Iterator[str]:
+    settings = Settings.load({}, Path("/nowhere"))
+    for path, methods in routes_of(Server(settings)).openapi()["paths"].items():
+        yield from (f"{method.upper()} {path}" for method in methods)
+
+
+@pytest.fixture(scope="module")
+def described(targets: Mapping[str, Target]) -> Any:
+    return schemathesis.openapi.from_url(f"{targets['filled'].url}/openapi.json")
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("operation", list(operations()))
+def test_answers_are_as_described(described: Any, operation: str, mode: GenerationMode) -> None:
+    method, _, path = operation.partition(" ")
+
+    @seed(1)
+    @settings(
+        max_examples=times(5, 500),
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=described[path][method].as_strategy(generation_mode=mode))
+    def every(case: Any) -> None:
+        case.call_and_validate(checks=CHECKS, timeout=PATIENCE_SECONDS)
+
+    try:
+        every()
+    except Unsatisfiable:
+        # Where a request has no parameters, there is none that is not as described.
+        assert mode is GenerationMode.NEGATIVE
