@@ -88,7 +88,7 @@ def nifty_chain(spot: float, expiry: date = EXPIRY) -> Chain:
 
 
 def stock_chain(underlying: str, unit: QuantityUnit, source: ChainSource) -> Chain:
-    chain = smile_chain(forward=24_010.0, years=YEARS, rate=RATE, strikes=STRIKES[1:3])
+    chain = smile_chain(forward=24_010.0, years=YEARS, rate=RATE, strikes=(23_750.5, 24_000.0))
     return replace(chain, underlying=underlying, unit=unit, source=source)
 
 
@@ -127,5 +127,6 @@ def family_server(database_url: str, folder: Path) -> Iterator[Served]:
     with family_shelf(database_url, folder) as shelf:
         # Its models cannot be made of a date that is frozen.
         app = application(shelf.settings)
-        with freeze_time(NOW, tick=True, real_asyncio=True), serving(app) as server:
+        frozen = freeze_time(NOW, tick=True, real_asyncio=True, ignore=["_pytest"])
+        with frozen, serving(app) as server:
             yield server
