@@ -22,6 +22,7 @@ from benchmarks import (
     bench_serving,
     bench_serving_ranges,
     bench_slot,
+    bench_streams,
 )
 from benchmarks.figure import Figure
 
@@ -34,6 +35,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "questions": bench_questions.measure,
     "commands": bench_commands.measure,
     "serving": bench_serving.measure,
+    "streams": bench_streams.measure,
     "serving-ranges": bench_serving_ranges.measure,
     "options": bench_options.measure,
     "chains": bench_chains.measure,

@@ -66,7 +66,11 @@ class Message:
     key: Key | None = None
     room: str | None = None
     seq: int | None = None
+    size: int = field(init=False)
     _encoded: dict[Format, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.size = len(self.body)
 
     def encoded(self, by: Format) -> Any:
         """The message as *by* encodes it; computed once."""

@@ -75,7 +75,8 @@ class _Masking:
         self._secrets |= {self._renewed()} - {""}
         if len(self._longest_first) != len(self._secrets):
             self._longest_first = sorted(self._secrets, key=len, reverse=True)
-        return {self._masked_text(name): self._masked(value) for name, value in event.items()}
+        # The names at the top are those of the code.
+        return {name: self._masked(value) for name, value in event.items()}
 
     def _masked(self, value: Any) -> Any:
         if isinstance(value, str):

@@ -25,8 +25,13 @@ def text_frame(message: Message) -> bytes:
 
 
 class FramedWebSockets(WebSocketsSansIOProtocol):
-    """A connection; `of` finds it in the scope of its application."""
+    """A connection; `of` finds it in the scope of its application.
 
+    *takes_frames*: what is written now is sent soon. *when_writable* is called when that becomes
+    true again.
+    """
+
+    takes_frames = True
     when_writable: Callable[[], None] | None = None
 
     def handle_connect(self, event: Request) -> None:
@@ -37,21 +42,31 @@ class FramedWebSockets(WebSocketsSansIOProtocol):
             assert extensions is not None
             extensions[EXTENSION] = self  # type: ignore[assignment]
 
+    def handle_close(self, event: Frame) -> None:
+        self.takes_frames = False
+        super().handle_close(event)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.takes_frames = False
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        self.takes_frames = False
+        super().shutdown()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.takes_frames = False
+
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self.when_writable is not None:
+        self.takes_frames = not (self.close_sent or self.transport.is_closing())
+        if self.takes_frames and self.when_writable is not None:
             self.when_writable()
-
-    @property
-    def takes_frames(self) -> bool:
-        """Whether what is written now is sent soon."""
-        return self.writable.is_set() and not self.close_sent and not self.disconnected
-
-    def write_frames(self, frames: bytes) -> None:
-        self.transport.write(frames)
 
     def part(self, code: int, reason: str) -> None:
         """Close with *code*; without an answer soon the connection is cut."""
+        self.takes_frames = False
         if not self.close_sent and not self.disconnected and not self.transport.is_closing():
             self.conn.send_close(code, reason)
             self.transport.write(b"".join(self.conn.data_to_send()))

@@ -10,10 +10,9 @@ from data_fetch.serving.streams import frames
 from data_fetch.serving.streams.access import admitted, needs_credential
 from data_fetch.serving.streams.frames import text_frame
 from data_fetch.serving.streams.requests import Rejected, sent_event
-from data_fetch.serving.streams.service import Streams
+from data_fetch.serving.streams.service import WEB_SOCKET, Streams
 from data_fetch.serving.viewers import Viewer, viewer_of
 
-DOOR = "websocket"
 PATH = "/ws"
 # So much is given to the connection before it says whether it takes more.
 BATCH_BYTES = 128 * 1024
@@ -36,16 +35,17 @@ class WebSocketDoor:
         try:
             await self._admit(viewer_of(scope), receive)
         except Rejected as rejected:
-            connection.write_frames(text_frame(message("error", rejected.document())))
+            connection.transport.write(text_frame(message("error", rejected.document())))
             connection.part(REFUSED, rejected.code)
             return
 
-        def write() -> None:
-            while len(client.outbox) and connection.takes_frames:
-                batch = client.outbox.take(BATCH_BYTES)
-                connection.write_frames(b"".join(each.encoded(text_frame) for each in batch))
+        write_bytes = connection.transport.write
 
-        client = Client(DOOR, write, lambda code: connection.part(code, REASONS[code]))
+        def write() -> None:
+            while connection.takes_frames and (batch := client.outbox.take(BATCH_BYTES)):
+                write_bytes(b"".join([each.encoded(text_frame) for each in batch]))
+
+        client = Client(WEB_SOCKET, write, lambda code: connection.part(code, REASONS[code]))
         connection.when_writable = write
         await self._streams.connected(client)
         try:
