@@ -9,12 +9,14 @@ from typing import Any
 
 from data_fetch.core.candles.candles import Kind
 from data_fetch.core.candles.completeness import Completeness, completeness_of
+from data_fetch.core.candles.coverage import State
 from data_fetch.core.candles.intervals import Interval
 from data_fetch.core.errors import IncompleteRange, SetupError, StillToCome
 from data_fetch.core.instruments.lineage import KeyPeriod
 from data_fetch.core.market.session import (
     MINUTES_OF_DAY,
     day_of,
+    instant_of,
     midnight_number,
     minute_number,
 )
@@ -116,18 +118,28 @@ class CandleRange:
         """A table of it without rows."""
         return no_candles_table(self.interval)
 
-    def tables(self, kinds: Collection[Kind], after: datetime | None = None) -> Iterator[Any]:
+    @property
+    def newest(self) -> datetime | None:
+        """The start of its newest candle of continuous trading, by the ledger."""
+        present = (day.coverage.spans(State.PRESENT) for day in reversed(self.days))
+        return next((instant_of(spans[-1][1] - 1) for spans in present if spans), None)
+
+    def tables(
+        self, kinds: Collection[Kind], after: datetime | None = None, limit: int | None = None
+    ) -> Iterator[Any]:
         """The candles of *kinds* that start later than *after*, oldest first, as Arrow tables of
         a month or less. No connection stays open between two of them.
 
-        Raises SetupError for *kinds* that the interval does not have.
+        At least the first *limit* candles are among them, if so many are stored. Raises
+        SetupError for *kinds* that the interval does not have.
         """
         refuse_kinds(self.interval, kinds)
         begin = 0 if after is None else minute_number(after) + 1
         for key_period in self.key_periods:
             for first, end in _portions(key_period):
                 if end > begin:
-                    yield self._portion(key_period.instrument_key, first, end, begin, kinds)
+                    part = _Part(key_period.instrument_key, first, end, begin)
+                    yield self._portion(part, kinds, limit)
 
     def table(self, kinds: Collection[Kind]) -> Any:
         """All of them in one Arrow table."""
@@ -135,39 +147,49 @@ class CandleRange:
 
         return pa.concat_tables(self.tables(kinds))
 
-    def page(self, kinds: Collection[Kind], after: datetime | None, limit: int) -> tuple[Any, bool]:
+    def page(
+        self, kinds: Collection[Kind], after: datetime | None, limit: int | None
+    ) -> tuple[Any, bool]:
         """The first *limit* candles that start later than *after* in one Arrow table, and whether
-        there are more."""
+        there are more; all of them without a limit."""
         import pyarrow as pa
 
         found, rows = [self.no_table], 0
-        for table in self.tables(kinds, after):
+        one_more = None if limit is None else limit + 1
+        for table in self.tables(kinds, after, one_more):
             found.append(table)
             rows += len(table)
-            if rows > limit:
-                break
-        return pa.concat_tables(found).slice(0, limit), rows > limit
+            if one_more is not None and rows >= one_more:
+                return pa.concat_tables(found).slice(0, limit), True
+        return pa.concat_tables(found), False
 
-    def _portion(self, key: str, first: int, end: int, begin: int, kinds: Collection[Kind]) -> Any:
-        """The candles under *key* that start in [first, end), not before *begin*."""
+    def _portion(self, part: "_Part", kinds: Collection[Kind], limit: int | None) -> Any:
+        """The candles of *part*. Its libraries are loaded when a table is made."""
         import pyarrow as pa
 
         from data_fetch.reading.candle_buckets import bucket_table
         from data_fetch.storage.candles.tables import candle_table
 
-        size = self.interval.bucket_minutes
+        size, key = self.interval.bucket_minutes, part.instrument_key
         # The minutes of a bucket are of one day.
-        since = begin if size is None else midnight_number(day_of(begin))
+        since = part.begin if size is None else midnight_number(day_of(part.begin))
         with self.store.reading() as connection:
             stored = candle_table(
-                connection, key, self.interval.stored, max(first, since), end, kinds, self.as_of
+                connection,
+                key,
+                self.interval.stored,
+                max(part.first, since),
+                part.end,
+                kinds,
+                as_of=self.as_of,
+                limit=limit if size is None else None,
             )
         keys = pa.repeat(key, len(stored))
         table = stored.append_column("instrument_key", keys).select(list(COLUMNS))
         if size is None:
             return table
         days = [day for day in self.days if day.instrument_key == key]
-        return bucket_table(table, days, size, begin)
+        return bucket_table(table, days, size, part.begin)
 
     def freshness(self, table: Any) -> DataAge:
         """How recent *table* is, one of this range."""
@@ -298,6 +320,17 @@ def candle_range(
             provisional_sessions=expectation.provisional_sessions(first, last),
             store=records.store,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The candles of a key that start from *first* to *end* (not included), not before *begin*:
+    minutes since 1970 UTC."""
+
+    instrument_key: str
+    first: int
+    end: int
+    begin: int
 
 
 def _portions(key_period: KeyPeriod) -> Iterator[tuple[int, int]]:

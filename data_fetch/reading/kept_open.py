@@ -12,6 +12,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Generic, TypeVar
 
+from sqlalchemy import Engine
+
+from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import StoreFailure
 from data_fetch.core.instruments.instrument import Instrument
@@ -61,13 +64,15 @@ class Recent(Generic[Key, Value]):
 
 class KeptOpen:
     """Stores by their URL, used by many threads. *clocks* are paper markets' by their folder,
-    *resolved* the instruments of symbols by the store and the symbols."""
+    *resolved* the instruments of symbols by the store and the symbols, *lineages* those of
+    underlyings by the database and the name."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._stores: dict[str, Store] = {}
         self.clocks: Recent[Path, Clock] = Recent()
         self.resolved: Recent[tuple[str, tuple[str, ...]], Resolved] = Recent()
+        self.lineages: Recent[tuple[Engine, str], ChainLineage] = Recent()
 
     @contextmanager
     def store(self, settings: Settings, opened: Callable[[Settings], Store]) -> Iterator[Store]:

@@ -53,6 +53,11 @@ def sharing(kept: KeptOpen) -> Iterator[None]:
         _kept_open.reset(reset)
 
 
+def kept_open() -> KeptOpen | None:
+    """What the queries of this context share; None outside of a server."""
+    return _kept_open.get()
+
+
 def store_of(settings: Settings) -> AbstractContextManager[Store]:
     """The configured store, or the one that `run` fell back to; closed again at the end."""
     kept = _kept_open.get()

@@ -8,7 +8,7 @@ from data_fetch.core.errors import UnknownSymbol
 from data_fetch.core.instruments.near_symbols import NearSymbols
 from data_fetch.core.settings import Settings
 from data_fetch.core.text import presentable
-from data_fetch.reading.records import listed_instruments, store_of
+from data_fetch.reading.records import kept_open, listed_instruments, store_of
 from data_fetch.runtime.stores import named_instruments
 from data_fetch.services.polling import Polling
 from data_fetch.storage.chains.heads import expiries, underlyings
@@ -30,6 +30,13 @@ def underlying_named(connection: Connection, name: str) -> ChainLineage:
         raise UnknownSymbol(
             f"{presentable(name)!r} is no symbol", hint="Write it like NIFTY or RELIANCE."
         )
+    kept = kept_open()
+    if kept is None:
+        return _known(connection, name)
+    return kept.lineages.get((connection.engine, name), lambda: _known(connection, name))
+
+
+def _known(connection: Connection, name: str) -> ChainLineage:
     lineage = chain_lineage(connection, name)
     if not any(expiries(connection, each.label) for each in lineage.names):
         _refuse_unknown(connection, name)

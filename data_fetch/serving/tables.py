@@ -6,6 +6,7 @@ the metadata of its schema too. Instants are RFC 3339 in UTC; Arrow has them as 
 
 import json
 from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -54,20 +55,37 @@ def table_answer(
     return Response(body, media_type=MEDIA_TYPES[form], headers={**_headers(frame), "ETag": tag})
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """*tables* of *schema*, each read when it is asked for, by a thread of *limiter*."""
+
+    tables: Tables
+    schema: Any
+    limiter: CapacityLimiter
+
+
 def streamed_answer(
     request: Request,
     form: Format,
     document: Mapping[str, Any],
     frame: Frame,
-    tables: Tables,
-    schema: Any,
-    limiter: CapacityLimiter,
+    parts: Parts,
+    tag: str | None,
 ) -> Response:
-    """*tables* of *schema* as they are read, each by a thread of *limiter*. Raises as
-    `refuse_incomplete` does."""
+    """*parts* in the form *form*, sent as they are read. Raises as `refuse_incomplete` does.
+
+    *tag* is that of the content, where it is known without reading it.
+    """
     refuse_incomplete(request, frame)
-    portions = WRITERS[form](tables, schema, document, frame)
-    return Streamed(portions, limiter, media_type=MEDIA_TYPES[form], headers=_headers(frame))
+    if tag is not None and has_it(request, tag):
+        return not_modified(tag)
+    tagged = {} if tag is None else {"ETag": tag}
+    return Streamed(
+        WRITERS[form](parts.tables, parts.schema, document, frame),
+        parts.limiter,
+        media_type=MEDIA_TYPES[form],
+        headers={**_headers(frame), **tagged},
+    )
 
 
 class Streamed(StreamingResponse):
@@ -133,7 +151,8 @@ def _csv(tables: Tables, schema: Any, _: Mapping[str, Any], __: Frame) -> Writte
 def _csv_bytes(table: Any, *, include_header: bool) -> bytes:
     options = csv.WriteOptions(include_header=include_header, quoting_style="needed")
     written = BytesIO()
-    csv.write_csv(_with_texts(table), written, options)
+    # The library writes wrong bytes behind an empty chunk.
+    csv.write_csv(_with_texts(table.combine_chunks()), written, options)
     return written.getvalue()
 
 

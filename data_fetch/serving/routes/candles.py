@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ from data_fetch.reading.candle_ranges import (
     unit_of,
 )
 from data_fetch.reading.instants import date_of, instant, utc_text
-from data_fetch.serving.answers import Cause, Counted, Frame
+from data_fetch.serving.answers import Cause, Counted, Frame, entity_tag
 from data_fetch.serving.causes import causes_of
 from data_fetch.serving.cursors import PagedQuery
 from data_fetch.serving.formats import RANGE_FORMS
@@ -50,8 +50,10 @@ from data_fetch.serving.range_parameters import (
     present_day,
 )
 from data_fetch.serving.server import Server, newest_visible
-from data_fetch.serving.tables import streamed_answer, table_answer
+from data_fetch.serving.tables import Parts, streamed_answer, table_answer
 
+# Longer answers are sent month by month, as they are read.
+ROWS_AT_ONCE = 50_000
 CandlesOf = Annotated[
     Interval,
     Query(
@@ -142,11 +144,16 @@ class CandleQuery:
             parameters += [("kind", kind.value) for kind in self.kinds]
         return PagedQuery(f"/api/data/candles/{quote(self.symbol, safe='')}", parameters)
 
-    def refuse_too_large(self) -> None:
-        """Raises Refusal (422) when so many days may have too many rows."""
+    @property
+    def most_rows(self) -> int:
+        """How many stored candles so many days can have, roughly."""
         days = trading_days_at_most(self.first, self.last)
-        each = 1 if self.interval is Interval.DAY else MINUTES_A_DAY
-        refuse_too_large(days * each, "stored candles", "Ask for fewer days, or for day candles.")
+        return days if self.interval is Interval.DAY else days * MINUTES_A_DAY
+
+    def refuse_too_large(self) -> None:
+        """Raises Refusal (422) when that are too many."""
+        then = "Ask for fewer days, or for day candles."
+        refuse_too_large(self.most_rows, "stored candles", then)
 
 
 def _answered(
@@ -192,18 +199,19 @@ def _answered(
             "days": [_day_document(day, found.unit) for day in found.days],
         }
         after = None if page.after is None else instant(page.after)
-        if page.rows is None:
+        if page.rows is None and asked.most_rows > ROWS_AT_ONCE:
+            # What was stored at an instant does not change any more.
+            content = f"{asked.paged.text} {found.as_of} {page.after} {page.form}"
+            tag = entity_tag(content.encode()) if seen else None
             tables = _to_the_end(opened.pop_all(), found.tables(asked.kinds, after))
-            frame = _frame(found, None, None)
-            return streamed_answer(
-                request, page.form, document, frame, tables, found.no_table.schema, server.ranges
-            )
+            parts = Parts(tables, found.no_table.schema, server.ranges)
+            return streamed_answer(request, page.form, document, _frame(found, None), parts, tag)
         table, more = found.page(asked.kinds, after, page.rows)
-        following = None
+        frame = _frame(found, table)
         if more:
             position = utc_text(table["timestamp"][-1].as_py())
-            following = page.next(position)
-        return table_answer(request, page.form, document, _frame(found, table, following), table)
+            frame = replace(frame, next=page.next(position))
+        return table_answer(request, page.form, document, frame, table)
 
 
 def _to_the_end(opened: ExitStack, tables: Iterator[Any]) -> Iterator[Any]:
@@ -212,17 +220,16 @@ def _to_the_end(opened: ExitStack, tables: Iterator[Any]) -> Iterator[Any]:
         yield from tables
 
 
-def _frame(found: CandleRange, table: Any, following: str | None) -> Frame:
+def _frame(found: CandleRange, table: Any) -> Frame:
     counts = summed([DayCounts(), *(day.counts for day in found.days)])
     sources = set() if table is None else set(table["source"].unique().to_pylist())
     return Frame(
         as_of=found.now,
-        newest=None if table is None else found.freshness(table).newest,
+        newest=found.newest if table is None else found.freshness(table).newest,
         completeness=_counted(counts, found.unit),
         source=sources.pop() if len(sources) == 1 else None,
         unit="shares",
         reasons=_reasons(counts, found),
-        next=following,
     )
 
 

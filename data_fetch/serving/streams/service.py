@@ -13,7 +13,7 @@ from data_fetch.core.errors import DataFetchError, UnknownSymbol
 from data_fetch.core.settings import Settings
 from data_fetch.publishing.redis_streams import PRICES, RedisNames
 from data_fetch.publishing.redis_updates import RedisUpdates
-from data_fetch.publishing.stream_hub import MOST_ROOMS, NOT_ADMITTED, Client, StreamHub
+from data_fetch.publishing.stream_hub import MOST_ROOMS, NOT_ADMITTED, REASONS, Client, StreamHub
 from data_fetch.publishing.stream_messages import GENERAL, Update, is_chain_room, message
 from data_fetch.publishing.stream_updates import price_update
 from data_fetch.reading.instants import utc_text
@@ -25,6 +25,8 @@ from data_fetch.serving.streams.access import admit_again
 from data_fetch.serving.streams.requests import Rejected, room_request
 from data_fetch.serving.streams.store_feed import StoreFeed
 
+# The doors, as the metrics name them.
+DOORS = SOCKET_IO, WEB_SOCKET = ("socketio", "websocket")
 FOLLOW_SECONDS, FOLLOW_SECONDS_BESIDE_REDIS = 0.5, 2.0
 TICK_SECONDS = 0.25
 BEAT_SECONDS = 5.0
@@ -79,15 +81,16 @@ class Streams:
 
     def figures(self) -> StreamFigures:
         """The clients and queues at present, for the server's metrics."""
+        doors = self.hub.doors()
         return StreamFigures(
-            clients=self.hub.doors(),
+            clients={door: doors[door] for door in DOORS},
             rooms=self.hub.rooms(),
             queued=self.hub.waiting,
             queued_bytes=sum(client.outbox.bytes for client in self.hub.clients),
             longest_queue=self.hub.most_waiting,
             sent=self.hub.delivered,
             replaced=self.hub.conflated,
-            closed=self.hub.closed,
+            closed={reason: self.hub.closed[reason] for reason in REASONS.values()},
         )
 
     async def connected(self, client: Client, credential: str | None) -> None:

@@ -17,9 +17,8 @@ from data_fetch.publishing.stream_messages import Message, message
 from data_fetch.serving.streams import frames
 from data_fetch.serving.streams.access import admitted
 from data_fetch.serving.streams.requests import Rejected
-from data_fetch.serving.streams.service import Streams
+from data_fetch.serving.streams.service import SOCKET_IO, Streams
 
-DOOR = "socketio"
 PATH = "/socket.io"
 BATCH_BYTES = 128 * 1024
 LARGEST_REQUEST_BYTES = 64 * 1024
@@ -131,7 +130,7 @@ class SocketIODoor:
             ) from None
         socket = self._server.eio.sockets[self._engine_id(sid)]
         queue: EngineQueue = socket.queue
-        client = Client(DOOR, queue.wake, lambda code: self._close(sid, client, code), id=sid)
+        client = Client(SOCKET_IO, queue.wake, lambda code: self._close(sid, client, code), id=sid)
         queue.serve(client)
         self._clients[sid] = client
         await self._streams.connected(client, credential)

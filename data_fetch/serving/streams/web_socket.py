@@ -10,9 +10,8 @@ from data_fetch.serving.streams import frames
 from data_fetch.serving.streams.access import admitted, needs_credential
 from data_fetch.serving.streams.frames import text_frame
 from data_fetch.serving.streams.requests import Rejected, sent_event
-from data_fetch.serving.streams.service import Streams
+from data_fetch.serving.streams.service import WEB_SOCKET, Streams
 
-DOOR = "websocket"
 PATH = "/ws"
 # So much is given to the connection before it says whether it takes more.
 BATCH_BYTES = 128 * 1024
@@ -44,7 +43,7 @@ class WebSocketDoor:
             while connection.takes_frames and (batch := client.outbox.take(BATCH_BYTES)):
                 write_bytes(b"".join([each.encoded(text_frame) for each in batch]))
 
-        client = Client(DOOR, write, lambda code: connection.part(code, REASONS[code]))
+        client = Client(WEB_SOCKET, write, lambda code: connection.part(code, REASONS[code]))
         connection.when_writable = write
         await self._streams.connected(client, credential)
         try:

@@ -37,11 +37,13 @@ def candle_table(
     first: int,
     end: int,
     kinds: Collection[Kind],
+    *,
     as_of: datetime | None = None,
+    limit: int | None = None,
 ) -> pa.Table:
     """The candles of *kinds* that start in [first, end), oldest first: a table of SCHEMA.
 
-    With *as_of*: as known at that instant.
+    With *as_of*: as known at that instant; with a *limit* the first of them.
     """
     # A text in every row costs as much as two numbers.
     names = NAMES if len(kinds) > 1 else WITHOUT_KIND
@@ -57,6 +59,8 @@ def candle_table(
     else:
         known = known_candles(instrument_key, interval, first, end, as_of).subquery()
         query = _columns(connection.dialect.name, known, names)
+    if limit is not None:
+        query = query.limit(limit)
     schema = pa.schema([SCHEMA.field(name) for name in names])
     table = arrow_rows(connection, query, given, schema)
     source = table["source"].fill_null(USUAL_SOURCE)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
@@ -195,3 +196,39 @@ def test_a_symbol_with_an_ampersand_is_followed_by_its_next(ranges: RangeServer)
     document = ranges.json(f"/api/data/candles/m%26m?{SPAN}")
 
     assert document["symbol"] == "M&M"
+
+
+LONG = "from=2024-11-01&to=2025-06-11"
+
+
+@pytest.mark.parametrize("form", ["csv", "arrow"])
+def test_a_long_range_is_sent_as_it_is_read(ranges: RangeServer, form: str) -> None:
+    whole = ranges.json(f"{CANDLES}?{LONG}")["columns"]
+
+    answer = ranges.served.ask(f"{CANDLES}?{LONG}&format={form}")
+
+    assert "content-length" not in answer.headers
+    assert read(form, answer.data)["close"].to_pylist() == whole["close"]
+    frame = orjson.loads(answer.headers["data-frame"])
+    assert (frame["completeness"]["present"], frame["truncated"]) == (TWO_DAYS, False)
+    assert frame["staleness_seconds"] > 0
+
+
+@pytest.mark.parametrize("interval", ["5minute", "60minute"])
+def test_parts_of_a_long_range_without_candles_have_the_types_of_the_others(
+    ranges: RangeServer, interval: str
+) -> None:
+    path = f"{CANDLES}?{LONG}&interval={interval}"
+
+    answer = ranges.served.ask(f"{path}&format=arrow")
+
+    assert answer.status == 200
+    assert read("arrow", answer.data)["close"].to_pylist() == ranges.json(path)["columns"]["close"]
+
+
+def test_a_long_range_of_an_instant_is_not_sent_twice(ranges: RangeServer) -> None:
+    path = f"{CANDLES}?{LONG}&format=csv&as_of=2025-06-12T09:00:00%2B05:30"
+    tag = ranges.served.ask(path).headers["etag"]
+
+    assert ranges.served.ask(path, if_none_match=tag).status == 304
+    assert ranges.served.ask(path.replace("csv", "arrow"), if_none_match=tag).status == 200

@@ -182,7 +182,7 @@ def test_an_empty_answer_has_its_reason(ranges: RangeServer, path: str, code: st
         pytest.param("runs?job=nothing", 422, "invalid", id="no job"),
         pytest.param("runs?from=2010-01-01", 422, "range_too_large", id="years of runs"),
         pytest.param("calendar?from=2025-06-11&to=2025-06-10", 422, "invalid", id="backwards"),
-        pytest.param("calendar?to=9999-12-31", 422, "range_too_large", id="for ever"),
+        pytest.param("calendar?to=2099-12-31", 422, "range_too_large", id="for ever"),
         pytest.param("instruments?segment=MCX", 422, "invalid", id="no segment"),
         pytest.param("polling-plan?require=nothing", 422, "invalid", id="require"),
     ],
