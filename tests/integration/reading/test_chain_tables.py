@@ -143,7 +143,7 @@ class TestChain:
     @pytest.mark.parametrize(
         ("how", "message", "hint"),
         [
-            pytest.param({"underlying": "TCS"}, "no instrument named TCS", "collect", id="unknown"),
+            pytest.param({"underlying": "TCS"}, "no chain of TCS", "chain collect", id="unknown"),
             pytest.param(
                 {"expiry": NEXT_EXPIRY}, "no such chain", "2025-06-12", id="another expiry"
             ),
