@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data_fetch.cli.shared.server_process import listener_on
 from data_fetch.core.settings import Settings
+from data_fetch.runtime.logs import API, start_logging
 from data_fetch.serving.app import routes_of
 from data_fetch.serving.gate import Gate
 from data_fetch.serving.known_calls import Shortcut
@@ -34,7 +35,9 @@ def bare() -> ASGIApp:
 
 
 def ours(folder: Path) -> ASGIApp:
-    server = Server(Settings.load(os.environ, folder))
+    settings = Settings.load(os.environ, folder)
+    start_logging(settings.log_folder, settings.log_level, services=API)
+    server = Server(settings)
     routes = routes_of(server)
 
     @routes.get("/constant")

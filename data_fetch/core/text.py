@@ -28,14 +28,19 @@ def listed_names(text: str) -> list[str]:
     return [name for part in parts if (name := part.strip())]
 
 
+def in_capitals(name: str) -> str:
+    """*name* in capitals. One with letters that the exchange lacks stays as it is: the capital of
+    "ı" would be another symbol."""
+    return name.upper() if name.isascii() else name
+
+
 def symbol_form(name: str) -> str:
     """*name* in the form of a trading symbol: without quotation marks, in capitals.
 
-    Letters that the exchange lacks stay as they are: the capital of "ı" would be another symbol.
-    An instrument key stays as it is, too.
+    An instrument key stays as it is.
     """
     opened, closed = name[0] in QUOTATION_MARKS, name[-1] in QUOTATION_MARKS
     bare = name[1:-1].strip() if opened and closed and len(name) > 1 else name
     if "|" in bare and INSTRUMENT_KEY.fullmatch(bare):
         return bare
-    return " ".join((bare.upper() if bare.isascii() else bare).split())
+    return " ".join(in_capitals(bare).split())

@@ -40,8 +40,12 @@ BEHIND_SECONDS = 10.0
 MOST_ROOMS = 500
 
 # Codes of closed connections, from the range for applications.
-TOO_SLOW, TOO_MUCH_WAITS = 4008, 4009
-REASONS = {TOO_SLOW: "too_slow", TOO_MUCH_WAITS: "too_much_waits"}
+NOT_ADMITTED, TOO_SLOW, TOO_MUCH_WAITS = 4003, 4008, 4009
+REASONS = {
+    NOT_ADMITTED: "unauthenticated",
+    TOO_SLOW: "too_slow",
+    TOO_MUCH_WAITS: "too_much_waits",
+}
 
 
 @dataclass(eq=False)
@@ -208,7 +212,14 @@ class StreamHub:
         if client.outbox.put(sent, now):
             self._woken[client] = None
         else:
-            self._drop(client, TOO_MUCH_WAITS)
+            self.drop(client, TOO_MUCH_WAITS)
+
+    def drop(self, client: Client, code: int) -> None:
+        """Disconnect *client* with a code, and count it."""
+        self.closed[REASONS[code]] += 1
+        self.disconnect(client)
+        client.outbox.clear()
+        client.close(code)
 
     # Updates
 
@@ -259,7 +270,7 @@ class StreamHub:
         for client in list(self.clients):
             since = client.outbox.waiting_since()
             if since is not None and now - since >= BEHIND_SECONDS:
-                self._drop(client, TOO_SLOW)
+                self.drop(client, TOO_SLOW)
 
     def beat(self, document: Mapping[str, Any], now: float) -> None:
         """Send every client a heartbeat: *document* and the last number of each of its rooms."""
@@ -310,12 +321,6 @@ class StreamHub:
         client.rooms.add(room.name)
         room.members[client] = None
 
-    def _drop(self, client: Client, code: int) -> None:
-        self.closed[REASONS[code]] += 1
-        self.disconnect(client)
-        client.outbox.clear()
-        client.close(code)
-
     def _publish_general(self, update: Update, now: float) -> None:
         room = self._rooms[GENERAL]
         self._deliver(room.members, room.add(update, self._present(), now), now)
@@ -337,7 +342,7 @@ class StreamHub:
             if client.outbox.put(sent, now):
                 woken[client] = None
             else:
-                self._drop(client, TOO_MUCH_WAITS)
+                self.drop(client, TOO_MUCH_WAITS)
         self.delivered += len(members)
 
     def _send_all(self, client: Client, several: Iterable[Message], now: float) -> None:

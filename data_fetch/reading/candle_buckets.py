@@ -58,8 +58,8 @@ def bucket_table(table: Any, days: Sequence[CandleDay], minutes: int, begin: int
 
 
 def _all_final(table: Any, found: Buckets) -> Any:
-    final = table["is_final"].to_numpy().astype(np.int64)
-    return np.minimum.reduceat(final, found.first_rows).astype(bool) if len(found) else final
+    final = table["is_final"].to_numpy()
+    return np.logical_and.reduceat(final, found.first_rows) if len(found) else final[:0]
 
 
 def _sources(table: Any, found: Buckets) -> Any:

@@ -97,8 +97,11 @@ def half_open(
         return begin, None
     day = _plain_date(last)
     end = _exact(last) if day is None else _midnight(day + DAY)
-    if begin is not None and begin > end:
-        raise SetupError(f"{first} is later than {last}", hint="Name the earlier one first.")
+    if begin is not None and begin >= end:
+        raise SetupError(
+            f"nothing lies between {first} and {last}",
+            hint="Name the earlier one first; an instant at the end is not part of the range.",
+        )
     return begin, end
 
 

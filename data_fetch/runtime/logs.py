@@ -5,16 +5,16 @@ Modules log through the standard library with fields in `extra`; nothing is set 
 Secrets are masked wherever they appear.
 """
 
+import json
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
-
-import structlog
 
 from data_fetch.core.errors import SetupError
 from data_fetch.core.settings import Settings
@@ -24,6 +24,9 @@ PACKAGE = "data_fetch"
 SERVER_LIBRARIES = ("uvicorn",)
 ROTATE_AT_BYTES, KEEP_FILES = 5_000_000, 5
 MASK = "***"
+TIMESTAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
+# Of every record; what it has besides are the fields of the line.
+ORDINARY = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,12 @@ class _Masking:
         self._renewed = renewed
         self._longest_first: list[str] = []
 
-    def __call__(
-        self, _logger: object, _method: str, event: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
+    def __call__(self, event: Mapping[str, Any]) -> dict[str, Any]:
         self._secrets |= {self._renewed()} - {""}
         if len(self._longest_first) != len(self._secrets):
             self._longest_first = sorted(self._secrets, key=len, reverse=True)
-        return {self._masked_text(name): self._masked(value) for name, value in event.items()}
+        # The names at the top are those of the code.
+        return {name: self._masked(value) for name, value in event.items()}
 
     def _masked(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -86,13 +88,36 @@ class _Masking:
             return {self._masked_text(str(k)): self._masked(each) for k, each in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self._masked(each) for each in value]
-        # The renderer writes every other object as its text.
+        # Every other object is written as its text.
         return self._masked_text(str(value))
 
     def _masked_text(self, text: str) -> str:
         for secret in self._longest_first:
             text = text.replace(secret, MASK)
         return text
+
+
+class _Lines(logging.Formatter):
+    """A record as one line of JSON, without secrets."""
+
+    def __init__(self, services: LogServices, masking: _Masking) -> None:
+        super().__init__()
+        self._services = services
+        self._masking = masking
+        self._json = json.JSONEncoder(ensure_ascii=False)
+
+    def format(self, record: logging.LogRecord) -> str:
+        event: dict[str, Any] = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC).strftime(TIMESTAMP),
+            "service": self._services.of(record.name),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "logger": record.name,
+        }
+        event |= {name: value for name, value in vars(record).items() if name not in ORDINARY}
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        return self._json.encode(self._masking(event))
 
 
 def _nothing() -> str:
@@ -111,21 +136,7 @@ def start_logging(
 
     Raises SetupError when the folder cannot be written to.
     """
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.add_logger_name,
-            structlog.stdlib.ExtraAdder(),
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-        ],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            _InOrder(services),
-            _Masking(secrets, renewed),
-            structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
-        ],
-    )
+    formatter = _Lines(services, _Masking(secrets, renewed))
     stop_logging()
     package = logging.getLogger(PACKAGE)
     package.setLevel(level)
@@ -157,24 +168,6 @@ def stop_logging() -> None:
 
 def _log_files(logger: logging.Logger) -> list[logging.Handler]:
     return [handler for handler in logger.handlers if isinstance(handler, _LogFile)]
-
-
-class _InOrder:
-    """Adds the service of its logger to every event, and puts the members of every line first."""
-
-    def __init__(self, services: LogServices) -> None:
-        self._services = services
-
-    def __call__(
-        self, _logger: object, _method: str, event: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
-        return {
-            "timestamp": event["timestamp"],
-            "service": self._services.of(event["logger"]),
-            "level": event["level"],
-            "event": event["event"],
-            **event,
-        }
 
 
 class _LogFile(RotatingFileHandler):

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 
 from data_fetch import __version__
 from data_fetch.core.settings import Settings
+from data_fetch.reading.collector_facts import collector_facts
 from data_fetch.serving import problems
 from data_fetch.serving.chain_answers import ChainAnswers
 from data_fetch.serving.description import described
@@ -39,6 +40,7 @@ from data_fetch.serving.streams.service import Streams
 def application(settings: Settings) -> Gate:
     """Serves the store of *settings*, reading only, as an ASGI application."""
     server = Server.over(settings)
+    server.metrics.watch_collector(lambda: collector_facts(settings))
     streams = Streams(server)
     app = Shortcut(routes_of(server, streams.running), server.calls)
     return Gate(Doors(app, streams), server)

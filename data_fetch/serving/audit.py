@@ -5,6 +5,7 @@ from asyncio import create_task, sleep
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import lru_cache
 from http import HTTPStatus
 
 from starlette.concurrency import run_in_threadpool
@@ -84,4 +85,10 @@ class Audit:
 def address_of(scope: Scope) -> str:
     """The address of the sender; of an IPv6 address the part that its sender cannot change."""
     client = scope.get("client")
-    return address_group(presentable(str(client[0]))) if client else "unknown"
+    return _group_of(str(client[0])) if client else "unknown"
+
+
+# Clients stay for many requests, and each request is counted by its address.
+@lru_cache(maxsize=1_000)
+def _group_of(host: str) -> str:
+    return address_group(presentable(host))

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from data_fetch import __version__
 from data_fetch.core.settings import Settings
-from data_fetch.reading.collector_facts import collector_facts
+from data_fetch.reading.collector_facts import CollectorFacts
 from data_fetch.serving.collector_metrics import CollectorMetrics
 from data_fetch.serving.traffic import Traffic
 from data_fetch.serving.troubles import Troubles
@@ -46,8 +46,12 @@ class ServerMetrics:
         self.traffic = Traffic(self._registry)
         self._registry.register(_Build(settings))
         self._registry.register(_Degraded(troubles))
-        self._registry.register(CollectorMetrics(lambda: collector_facts(settings)))
         ProcessCollector(registry=self._registry)
+
+    def watch_collector(self, facts: Callable[[], CollectorFacts]) -> None:
+        """From now on the metrics have the collector's *facts*. Of several servers over one store
+        one is enough."""
+        self._registry.register(CollectorMetrics(facts))
 
     def watch_streams(self, figures: Callable[[], StreamFigures]) -> None:
         """From now on there are *figures* of streams."""

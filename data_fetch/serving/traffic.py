@@ -49,22 +49,23 @@ class Traffic:
             ("code",),
             registry=registry,
         )
-        self._in_flight = Gauge(
+        self._in_flight = 0
+        Gauge(
             "data_fetch_http_requests_in_flight",
             "Requests that are being answered.",
             registry=registry,
-        )
+        ).set_function(lambda: self._in_flight)
         # Looking a child up by its labels costs more than counting.
         self._children: dict[tuple[str, str, int], _Children] = {}
 
     def begin(self, scope: Scope, send: Send) -> "Exchange":
         """A request that has come; its answer goes through the `send` of what is returned."""
-        self._in_flight.inc()
+        self._in_flight += 1
         return Exchange(scope, send)
 
     def end(self, exchange: "Exchange") -> None:
         """Count *exchange*, which is over."""
-        self._in_flight.dec()
+        self._in_flight -= 1
         children = self._children_of(exchange.route, exchange.method, exchange.status)
         children.requests.inc()
         children.seconds.observe(exchange.seconds)

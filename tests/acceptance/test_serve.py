@@ -1,5 +1,6 @@
 """`data-fetch serve` as a process."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 import urllib3
+from checkout import CHECKOUT
 from effort import PATIENCE_SECONDS
 from programs import Desk, end
 
@@ -39,6 +41,31 @@ def test_it_serves_what_was_collected_until_it_is_stopped(desk: Desk, stop: sign
     logged = [orjson.loads(line) for line in (desk.folder / "logs" / "api.log").open()]
     requests = [line["route"] for line in logged if line["event"] == "request"]
     assert requests == ["/option-chain/{symbol}", "/health"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_calls_of_the_older_backends_work_from_a_shell(desk: Desk) -> None:
+    desk.json("chain", "collect", "--symbols", "NIFTY")
+    server = desk.start("serve", "--port", "0", "--json")
+    try:
+        assert server.stdout is not None
+        url = orjson.loads(server.stdout.readline())["url"]
+        shell = subprocess.run(
+            [str(CHECKOUT / "examples" / "curl-examples.sh")],
+            env={**desk.environment, "BASE_URL": url},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+    finally:
+        end(server, signal.SIGTERM)
+
+    assert (shell.returncode, shell.stderr) == (0, "")
+    shown = shell.stdout.splitlines()
+    for line in ("  symbol: NIFTY", "  chains.0.product: NIFTY", "  valid: True"):
+        assert line in shown
+    assert [line for line in shown if line.endswith(": None")] == []
 
 
 def test_a_port_in_use_is_refused_with_the_fix(desk: Desk) -> None:

@@ -17,6 +17,7 @@ from data_fetch.core.clock import SystemClock
 from data_fetch.core.ports import Lane
 from data_fetch.core.quotes.quotes import Quote, StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
+from data_fetch.reading.collector_facts import collector_facts
 from data_fetch.serving.app import routes_of
 from data_fetch.serving.gate import Gate
 from data_fetch.serving.metrics import StreamFigures
@@ -82,6 +83,7 @@ def full_scrape(database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
     pacer.close()
     server = Server.over(shelf.settings)
     server.metrics.watch_streams(lambda: STREAMS)
+    server.metrics.watch_collector(lambda: collector_facts(shelf.settings))
     return FullScrape("".join(_texts(server)))
 
 

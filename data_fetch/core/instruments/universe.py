@@ -12,6 +12,7 @@ from types import MappingProxyType
 from data_fetch.core.errors import UnknownSymbol
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.near_symbols import NearSymbols
+from data_fetch.core.text import in_capitals
 
 # A stock may be in a trade-to-trade or small-company series, a trust in its own. Bonds and
 # debentures have the symbol of their company and must not be taken for its stock.
@@ -107,7 +108,7 @@ def resolve(
     duplicates: list[str] = []
     followed: list[Followed] = []
     for symbol in symbols:
-        instrument = directory.find(symbol) or last_bearers.get(symbol.upper())
+        instrument = directory.find(symbol) or last_bearers.get(in_capitals(symbol))
         if instrument is None:
             missing.append(symbol)
             continue
@@ -161,7 +162,7 @@ class _Directory:
 
     def find(self, symbol: str) -> Instrument | None:
         return (
-            self._stocks.get(symbol.upper())
+            self._stocks.get(in_capitals(symbol))
             or self._indices.get(_without_spaces(symbol))
             or self._by_key.get(symbol)
         )
@@ -193,7 +194,7 @@ def _is_called(instrument: Instrument, symbol: str) -> bool:
 
 
 def _without_spaces(spelling: str) -> str:
-    return "".join(spelling.upper().split())
+    return "".join(in_capitals(spelling).split())
 
 
 def _series_rank(instrument: Instrument) -> int:

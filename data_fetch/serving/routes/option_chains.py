@@ -170,6 +170,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             newest=max(head.last_confirmed for head in shown),
             completeness=Counted(of="expiries", present=len(shown)),
             source=", ".join(sorted({str(head.source) for head in shown})),
+            unit=UNIT,
         )
         message = f"Expiries of {shown[0].underlying}"
         return enveloped_answer(request, message, data, frame)

@@ -1,30 +1,31 @@
 """What is stored of option chains and how collecting them goes, as the older chain backend
 served it. Of the present, so not public."""
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from data_fetch.core.chains.chains import OptionType
-from data_fetch.reading.chain_counts import ChainCounts, chain_counts, pipeline
+from data_fetch.reading.chain_counts import MOST_COUNTED, ChainCounts, chain_counts, pipeline
 from data_fetch.reading.instants import utc_text
-from data_fetch.reading.product_chains import UNIT
-from data_fetch.serving.answers import Counted, Frame, data_answer
+from data_fetch.serving.answers import Cause, Counted, Frame, data_answer
 from data_fetch.serving.envelopes import enveloped_answer
 from data_fetch.serving.models.pipeline import PipelineAnswer, Stats
 from data_fetch.serving.problems import documented
-from data_fetch.serving.range_parameters import refuse_public
+from data_fetch.serving.range_parameters import Require, refuse_public
 from data_fetch.serving.server import Server
 
+TOO_MANY = f"legs are too many to count by type: more than {MOST_COUNTED:,}"
 NAMES = {OptionType.CALL: "calls", OptionType.PUT: "puts"}
 
 
 def router(server: Server) -> APIRouter:
-    routes = APIRouter(tags=["pipeline"], responses=documented())
+    routes = APIRouter(tags=["pipeline"], responses=documented(HTTPStatus.CONFLICT))
 
     @routes.get("/stats", response_model=Stats)
-    def stats(request: Request) -> Response:
+    def stats(request: Request, require: Require = None) -> Response:
         """How many legs of option chains are stored, by symbol and by type."""
         refuse_public(request)
         now, counts = server.now(), chain_counts(server.settings)
@@ -40,11 +41,12 @@ def router(server: Server) -> APIRouter:
             newest=counts.newest,
             completeness=Counted(of="legs", present=counts.legs),
             unit="legs",
+            reasons=_uncounted(counts),
         )
         return data_answer(request, {**content, "data_freshness_seconds": age}, frame, content)
 
     @routes.get("/pipeline/status", response_model=PipelineAnswer)
-    def pipeline_status(request: Request) -> Response:
+    def pipeline_status(request: Request, require: Require = None) -> Response:
         """The recorded runs of the chain collector, and what they stored."""
         refuse_public(request)
         now, found = server.now(), pipeline(server.settings)
@@ -66,12 +68,17 @@ def router(server: Server) -> APIRouter:
             completeness=Counted(
                 of="runs", expected=total, present=found.completed, missing=found.failed, pending=0
             ),
-            unit=UNIT,
+            unit="legs",
+            reasons=_uncounted(found.counts),
         )
         message = "The collector is running" if found.running else "No collector is running"
         return enveloped_answer(request, message, data, frame)
 
     return routes
+
+
+def _uncounted(counts: ChainCounts) -> list[Cause]:
+    return [Cause("not_counted", counts.legs, TOO_MANY)] if counts.types is None else []
 
 
 def _by_type(counts: ChainCounts) -> dict[str, int | None]:

@@ -56,6 +56,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             as_of=server.now(),
             newest=None,
             completeness=Counted(of="products", present=len(found)),
+            unit=UNIT,
         )
         return data_answer(request, {"products": found}, frame)
 
@@ -163,6 +164,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             newest=max(head.last_confirmed for head in shown),
             completeness=Counted(of="expiries", present=len(shown)),
             source=", ".join(sorted({str(head.source) for head in shown})),
+            unit=UNIT,
         )
         return data_answer(request, document, frame)
 

@@ -5,6 +5,7 @@ write. An ASGI server offers no such call; this protocol adds it to uvicorn's.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from starlette.types import Scope
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -41,6 +42,12 @@ class FramedWebSockets(WebSocketsSansIOProtocol):
             extensions = self.scope["extensions"]
             assert extensions is not None
             extensions[EXTENSION] = self  # type: ignore[assignment]
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if self.close_sent:
+            # Else uvicorn takes a refusal for an application that ended too early.
+            self.handshake_complete = True
 
     def handle_close(self, event: Frame) -> None:
         self.takes_frames = False

@@ -13,7 +13,7 @@ from data_fetch.core.errors import DataFetchError, UnknownSymbol
 from data_fetch.core.settings import Settings
 from data_fetch.publishing.redis_streams import PRICES, RedisNames
 from data_fetch.publishing.redis_updates import RedisUpdates
-from data_fetch.publishing.stream_hub import MOST_ROOMS, Client, StreamHub
+from data_fetch.publishing.stream_hub import MOST_ROOMS, NOT_ADMITTED, REASONS, Client, StreamHub
 from data_fetch.publishing.stream_messages import GENERAL, Update, is_chain_room, message
 from data_fetch.publishing.stream_updates import price_update
 from data_fetch.reading.instants import utc_text
@@ -21,12 +21,17 @@ from data_fetch.reading.stream_products import product_named
 from data_fetch.reading.underlyings import products
 from data_fetch.serving.metrics import StreamFigures
 from data_fetch.serving.server import Server
+from data_fetch.serving.streams.access import admit_again
 from data_fetch.serving.streams.requests import Rejected, room_request
 from data_fetch.serving.streams.store_feed import StoreFeed
 
+# The doors, as the metrics name them.
+DOORS = SOCKET_IO, WEB_SOCKET = ("socketio", "websocket")
 FOLLOW_SECONDS, FOLLOW_SECONDS_BESIDE_REDIS = 0.5, 2.0
 TICK_SECONDS = 0.25
 BEAT_SECONDS = 5.0
+# A client whose credential has ended may go on so long.
+ADMISSION_SECONDS = 30.0
 # So many clients are written to before other work has its turn.
 CLIENTS_AT_ONCE = 200
 MOST_SYMBOLS_REMEMBERED = 5_000
@@ -49,6 +54,7 @@ class Streams:
         self._store = StoreFeed(server)
         self._redis = self._updates_from_redis(server.settings)
         server.metrics.watch_streams(self.figures)
+        self._credentials: dict[Client, str] = {}
         # What the symbols that clients have named stand for.
         self._named: dict[str, str | Rejected] = {}
 
@@ -61,6 +67,7 @@ class Streams:
                 (self._follow, self._follow_seconds),
                 (self._tick, lambda: TICK_SECONDS),
                 (self._beat, lambda: BEAT_SECONDS),
+                (self._admit_again, lambda: ADMISSION_SECONDS),
             )
         ]
         if self._redis is not None:
@@ -74,24 +81,28 @@ class Streams:
 
     def figures(self) -> StreamFigures:
         """The clients and queues at present, for the server's metrics."""
+        doors = self.hub.doors()
         return StreamFigures(
-            clients=self.hub.doors(),
+            clients={door: doors[door] for door in DOORS},
             rooms=self.hub.rooms(),
             queued=self.hub.waiting,
             queued_bytes=sum(client.outbox.bytes for client in self.hub.clients),
             longest_queue=self.hub.most_waiting,
             sent=self.hub.delivered,
             replaced=self.hub.conflated,
-            closed=self.hub.closed,
+            closed={reason: self.hub.closed[reason] for reason in REASONS.values()},
         )
 
-    async def connected(self, client: Client) -> None:
-        """A door brings *client*."""
+    async def connected(self, client: Client, credential: str | None) -> None:
+        """A door brings *client*, which was admitted by *credential*, if that was needed."""
+        if credential is not None:
+            self._credentials[client] = credential
         self.hub.connect(client, stopwatch())
         await self._flush()
 
     def disconnected(self, client: Client) -> None:
         """The connection of *client* has ended."""
+        self._credentials.pop(client, None)
         self.hub.disconnect(client)
 
     async def received(self, client: Client, event: object, data: Any) -> None:
@@ -220,6 +231,17 @@ class Streams:
         facts = {"market": self._store.market(), "degraded": self.server.troubles.degraded}
         self.hub.beat(facts, stopwatch())
         await self._flush()
+
+    async def _admit_again(self) -> None:
+        """Disconnect those whose token has expired, or whose key or account was closed."""
+        for client, credential in list(self._credentials.items()):
+            try:
+                await admit_again(self.server.authentication, credential)
+            except Rejected:
+                self.hub.drop(client, NOT_ADMITTED)
+            except DataFetchError:
+                # Without its store nobody can say; at the next time perhaps.
+                return
 
     async def _flush(self) -> None:
         """Write what waits to the clients that take it."""

@@ -17,10 +17,8 @@ from data_fetch.publishing.stream_messages import Message, message
 from data_fetch.serving.streams import frames
 from data_fetch.serving.streams.access import admitted
 from data_fetch.serving.streams.requests import Rejected
-from data_fetch.serving.streams.service import Streams
-from data_fetch.serving.viewers import viewer_of
+from data_fetch.serving.streams.service import SOCKET_IO, Streams
 
-DOOR = "socketio"
 PATH = "/socket.io"
 BATCH_BYTES = 128 * 1024
 LARGEST_REQUEST_BYTES = 64 * 1024
@@ -125,17 +123,17 @@ class SocketIODoor:
         scope = environ["asgi.scope"]
         authentication = self._streams.server.authentication
         try:
-            await admitted(authentication, viewer_of(scope), auth)
+            credential = await admitted(authentication, scope, auth)
         except Rejected as rejected:
             raise socketio.exceptions.ConnectionRefusedError(
                 rejected.message, rejected.document()
             ) from None
         socket = self._server.eio.sockets[self._engine_id(sid)]
         queue: EngineQueue = socket.queue
-        client = Client(DOOR, queue.wake, lambda code: self._close(sid, client, code), id=sid)
+        client = Client(SOCKET_IO, queue.wake, lambda code: self._close(sid, client, code), id=sid)
         queue.serve(client)
         self._clients[sid] = client
-        await self._streams.connected(client)
+        await self._streams.connected(client, credential)
 
     async def _disconnect(self, sid: str, _: object) -> None:
         client = self._clients.pop(sid, None)

@@ -8,6 +8,7 @@ from data_fetch.core.chains.chain_lineage import ChainLineage, literally
 from data_fetch.core.instruments.bearers import Stretch
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import every_key
+from data_fetch.core.text import in_capitals
 from data_fetch.storage.chains.heads import expiries
 from data_fetch.storage.instruments.expiries import moved_expiries
 from data_fetch.storage.instruments.instruments import (
@@ -41,7 +42,7 @@ def chain_lineages(connection: Connection, stored: Iterable[str]) -> list[ChainL
 
 
 def _unknown(name: str) -> str:
-    return name if "|" in name else name.upper()
+    return name if "|" in name else in_capitals(name)
 
 
 def _of_instruments(

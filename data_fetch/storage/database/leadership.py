@@ -23,7 +23,7 @@ from uuid import uuid4
 from filelock import FileLock
 from sqlalchemy import Connection, func, select
 
-from data_fetch.core.errors import LostLeadership, StoreUnreachable
+from data_fetch.core.errors import LostLeadership, StoreRefused, StoreUnreachable
 from data_fetch.storage.database.dialects import wait_for_turn
 from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.lives import Life, forget, has_ended, is_locked_now, lock_at
@@ -127,14 +127,21 @@ class Leadership:
 
 
 def is_led(store: Store) -> bool:
-    """Whether a scheduler has the lead of *store* now. Raises StoreUnreachable."""
+    """Whether a scheduler has the lead of *store* now. Raises StoreUnreachable, and StoreRefused
+    for a lock file that this user may not open."""
     if is_postgres(store.engine):
         with store.reading() as connection:
             return _leads(_read_leader(connection), _time_at(connection))
     lock = _lock_beside(store)
     if not Path(lock.lock_file).exists():
         return False
-    free = is_locked_now(lock)
+    try:
+        free = is_locked_now(lock)
+    except OSError as problem:
+        raise StoreRefused(
+            f"{lock.lock_file} cannot be opened: {problem.strerror}",
+            hint="Run the server as the user of the collector, or give this user the right.",
+        ) from problem
     lock.release(force=True)
     return not free
 

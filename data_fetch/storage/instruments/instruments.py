@@ -26,6 +26,7 @@ from data_fetch.core.instruments.lineage import (
     renamed_text,
 )
 from data_fetch.core.instruments.universe import Universe, is_equity, resolve
+from data_fetch.core.text import in_capitals
 from data_fetch.core.world import World
 from data_fetch.storage.database.dialects import is_among
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
@@ -430,7 +431,7 @@ def _rows_named(connection: Connection, symbols: Sequence[str]) -> Sequence[Row[
     query = select(instruments_table).where(
         or_(
             instruments_table.c.segment == "NSE_INDEX",
-            instruments_table.c.symbol.in_({symbol.upper() for symbol in symbols}),
+            instruments_table.c.symbol.in_(set(map(in_capitals, symbols))),
             instruments_table.c.instrument_key.in_(symbols),
         )
     )
@@ -445,7 +446,7 @@ def _last_keys(
         for row in rows
         for name in _names(instrument_of(row))
     ]
-    wanted = {symbol.upper() for symbol in symbols}
+    wanted = set(map(in_capitals, symbols))
     found = last_bearers(wanted, seen, key_changes(connection))
     if wanted <= found.keys():
         return found

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from candle_shelf import TUESDAY, environment_for
+from family_shelf import family_server
 from range_shelf import RangeServer, range_server
 from raw_requests import Target
-from served import served
+from served import Served, served
 from served_market import market_shelf, trade
 from servers import DatabaseCopies
 
@@ -19,19 +20,32 @@ SECRET = "a secret of more than thirty-two bytes"
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def ranges(
+def shared_database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RangeServer]:
-    """A served `range_shelf`. Its tests leave what they ask for as it is."""
-    folder = tmp_path_factory.mktemp("ranges")
+) -> Iterator[tuple[str, Path]]:
+    """The URL of an empty database of each kind, and a folder, for all tests of a module."""
+    folder = tmp_path_factory.mktemp("served")
     if request.param == "postgres":
         copies: DatabaseCopies = request.getfixturevalue("postgres_copies")
-        with copies.one() as url, range_server(url, folder) as server:
-            yield server
+        with copies.one() as url:
+            yield url, folder
         return
     template: Path = request.getfixturevalue("sqlite_template")
     shutil.copyfile(template, folder / "store.db")
-    with range_server(f"sqlite:///{folder / 'store.db'}", folder) as server:
+    yield f"sqlite:///{folder / 'store.db'}", folder
+
+
+@pytest.fixture(scope="module")
+def ranges(shared_database: tuple[str, Path]) -> Iterator[RangeServer]:
+    """A served `range_shelf`. Its tests leave what they ask for as it is."""
+    with range_server(*shared_database) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def families(shared_database: tuple[str, Path]) -> Iterator[Served]:
+    """A served `family_shelf`."""
+    with family_server(*shared_database) as server:
         yield server
 
 

@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,10 +73,6 @@ class Door:
     def key(self, email: str, *scopes: Scope) -> str:
         return accounts_in(self.store).add_key(email, "a bot", scopes).secret
 
-    def audit(self) -> list[Any]:
-        with self.store.reading() as connection:
-            return list(connection.execute(select(account_events)))
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -92,6 +89,12 @@ def opened(url: str, folder: Path, **settings: str) -> Iterator[Door]:
     with served(Settings.load({**given, **settings}, folder)) as server:
         yield Door(server, store)
     store.close()
+
+
+def audit_of(url: str) -> list[Any]:
+    """The audit of a server that has ended: it stores the last refusals then."""
+    with closing(open_store(url, World.LIVE)) as store, store.reading() as connection:
+        return list(connection.execute(select(account_events)))
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
@@ -422,6 +425,32 @@ def test_an_open_server_answers_to_its_own_name_only(open_door: Door, host: str)
     assert (answer.status, answer.json()["code"]) == (421, "foreign_host")
 
 
+@pytest.mark.parametrize(
+    ("headers", "status", "kind"),
+    [
+        pytest.param("Origin: http://localhost:3000", 101, None, id="a page of this machine"),
+        pytest.param("Origin: https://evil.example", 403, "forbidden", id="another page"),
+        pytest.param("Authorization: Bearer x.y.z", 401, "unauthenticated", id="a made-up token"),
+    ],
+)
+def test_a_socket_is_refused_before_it_opens(
+    sqlite_url: str, tmp_path: Path, headers: str, status: int, kind: str | None
+) -> None:
+    """Browsers do not ask before they open one."""
+    handshake = (
+        "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        f"{headers}\r\n\r\n"
+    )
+
+    for door in opened(sqlite_url, tmp_path):
+        answer = raw(door, handshake.encode())
+
+    assert answer.startswith(f"HTTP/1.1 {status}".encode())
+    recorded = {row.kind for row in audit_of(sqlite_url)} - {"registered"}
+    assert recorded == ({kind} if kind else set())
+
+
 # --- bodies -------------------------------------------------------------------------------
 
 
@@ -543,10 +572,7 @@ def test_refusals_are_audited_with_address_and_request(sqlite_url: str, tmp_path
                 "POST", "/api/auth/login", {"email": "user@example.com", "password": "wrong"}
             ),
         ]
-    store = open_store(sqlite_url, World.LIVE)
-    with store.reading() as connection:
-        rows = {row.request_id: row for row in connection.execute(select(account_events))}
-    store.close()
+    rows = {row.request_id: row for row in audit_of(sqlite_url)}
 
     found = [rows[each.headers["X-Request-Id"]] for each in refused]
     assert [(row.kind, row.email) for row in found] == [
@@ -579,11 +605,7 @@ def test_no_secret_is_in_a_log_an_answer_to_others_or_the_audit(
             door.call("POST", "/api/auth/register", {"email": PASSWORD, "password": PASSWORD}),
             door.call("POST", "/api/auth/verify", token=tokens["token"]),
         ]
-        audit = str(door.audit())
-    store = open_store(sqlite_url, World.LIVE)
-    with store.reading() as connection:
-        audit += str(list(connection.execute(select(account_events))))
-    store.close()
+    audit = str(audit_of(sqlite_url))
     answers = "".join(f"{each.headers} {each.data.decode()}" for each in seen)
     # Not those of the test's own client.
     logs = "".join(str(vars(each)) for each in caplog.records if "urllib3" not in each.name)

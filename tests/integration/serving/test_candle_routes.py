@@ -214,6 +214,18 @@ def test_a_long_range_is_sent_as_it_is_read(ranges: RangeServer, form: str) -> N
     assert frame["staleness_seconds"] > 0
 
 
+@pytest.mark.parametrize("interval", ["5minute", "60minute"])
+def test_parts_of_a_long_range_without_candles_have_the_types_of_the_others(
+    ranges: RangeServer, interval: str
+) -> None:
+    path = f"{CANDLES}?{LONG}&interval={interval}"
+
+    answer = ranges.served.ask(f"{path}&format=arrow")
+
+    assert answer.status == 200
+    assert read("arrow", answer.data)["close"].to_pylist() == ranges.json(path)["columns"]["close"]
+
+
 def test_a_long_range_of_an_instant_is_not_sent_twice(ranges: RangeServer) -> None:
     path = f"{CANDLES}?{LONG}&format=csv&as_of=2025-06-12T09:00:00%2B05:30"
     tag = ranges.served.ask(path).headers["etag"]

@@ -15,6 +15,7 @@ from data_fetch.core.accounts.accounts import Role
 from data_fetch.core.settings import Settings
 from data_fetch.serving.metrics import StreamFigures
 from data_fetch.serving.server import Server
+from data_fetch.serving.streams.app import stream_application
 from data_fetch.serving.viewers import Viewer
 
 Labels = frozenset[tuple[str, str]]
@@ -182,6 +183,25 @@ def test_streams_that_are_watched_are_in_both_forms(settings: Settings) -> None:
     with serving(seen_by(server, Viewer(role=Role.USER))) as served_here:
         document = fetched(served_here, "/metrics", accept="application/json").json()
     assert document == {"total_clients": 3, "rooms": {"general": 3, "product:RELIANCE": 1}}
+
+
+def test_the_streams_alone_have_no_figures_of_the_collector(settings: Settings) -> None:
+    with serving(stream_application(settings)) as server:
+        names = {name for name, _ in scraped(server)}
+        document = fetched(server, "/metrics", accept="application/json").json()
+
+    assert "data_fetch_stream_clients" in names
+    assert "data_fetch_store_up" not in names
+    assert document == {"total_clients": 0, "rooms": {}}
+
+
+def test_clients_and_closed_ones_begin_at_zero(server: Served) -> None:
+    found = scraped(server)
+
+    for door in ("socketio", "websocket"):
+        assert found["data_fetch_stream_clients", labels(door=door)] == 0
+    for reason in ("too_slow", "too_much_waits"):
+        assert found["data_fetch_stream_clients_closed_total", labels(reason=reason)] == 0
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "application/json"])

@@ -4,7 +4,6 @@ What it gets from a store that has newer data is what it gets from one that has 
 status, header and byte, whatever a user asked the same server before.
 """
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -274,18 +273,6 @@ def test_newer_legs_change_nothing_that_a_filter_finds(
 
     assert public == expected
     assert public != found
-
-
-@pytest.mark.parametrize("door", DOORS)
-def test_streams_are_not_public(readers: Readers, door: str) -> None:
-    async def first_event(reader: Reader) -> tuple[str, Any]:
-        async with DOORS[door](reader.target.url, **given(door, reader.key)) as client:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                return await client.events.get()
-
-    event, data = asyncio.run(first_event(readers.public))
-    assert (event, data["code"]) == ("error", "forbidden")
-    assert asyncio.run(first_event(readers.user))[0] == "connected"
 
 
 def following(answer: Answer) -> str | None:

@@ -11,7 +11,7 @@ import orjson
 import pytest
 import redis
 from chain_shelf import OPENS
-from effort import PATIENCE_SECONDS
+from effort import PATIENCE_SECONDS, times
 from own_redis import OwnRedis, own_redis
 from served import Served, serving
 from stream_clients import StreamClient, plain
@@ -24,6 +24,8 @@ from data_fetch.scheduling.stream_relay import published
 from data_fetch.serving.streams.app import stream_application
 
 CHAIN_OF_NIFTY = {"type": "chain", "symbol": "NIFTY"}
+# Ten minutes of them in the long run.
+CHANGES = times(1, 250)
 
 
 @pytest.fixture
@@ -153,19 +155,22 @@ def test_every_client_has_the_newest_state_after_redis_was_killed_and_cut(
                     await _spot(client, 24_000.0 + second)
 
             with published(settings, SILENT) as reporter:
-                await changed(announced=True)
                 for _ in range(3):
+                    for _ in range(CHANGES):
+                        await changed(announced=True)
                     await asyncio.to_thread(own.kill)
                     # Following the store goes on, and a change that nobody published is seen.
-                    await changed(announced=False)
+                    for _ in range(CHANGES):
+                        await changed(announced=False)
                     for client in clients:
                         await _state(client, degraded=True)
                     await asyncio.to_thread(own.start)
                     for client in clients:
                         await _state(client, degraded=False)
                     await changed(announced=True)
-                await asyncio.to_thread(own.cut_subscriptions)
-                await changed(announced=True)
+                for _ in range(CHANGES):
+                    await asyncio.to_thread(own.cut_subscriptions)
+                    await changed(announced=True)
                 await asyncio.to_thread(own.pause)
                 await changed(announced=False)
                 for client in clients:

@@ -26,6 +26,7 @@ from data_fetch.storage.database.leadership import (
     POLL_SECONDS,
     Fence,
     Leadership,
+    is_led,
 )
 from data_fetch.storage.database.store import Guard, Store, open_store
 from data_fetch.storage.database.tables import StoreMeta, table
@@ -497,3 +498,14 @@ def cut_every_session_but_this(store: Store) -> None:
         own = connection.scalar(select(func.pg_backend_pid()))
         for pid in set(connection.scalars(pids)) - {own}:
             connection.execute(select(func.pg_terminate_backend(pid)))
+
+
+def test_whether_a_store_is_led_can_be_seen_without_taking_the_lead(store: Store) -> None:
+    leader = Leadership(store)
+    before = is_led(store)
+    take(leader)
+    during = is_led(store), is_led(store)
+    renewed = leader.renew()
+    leader.release()
+
+    assert (before, during, renewed, is_led(store)) == (False, (True, True), True, False)
