@@ -121,13 +121,8 @@ def _days_as_of(
         then = as_it_was(day, as_of, due, bars, confirmed)
         yield CandleDay(
             session=session,
-<<<<<<< HEAD
-            coverage=as_it_was(day, as_of, due, bars, confirmed),
-            # The ledger has the last change alone, which may be a later one.
-            last_modified=None,
-=======
             coverage=then,
             counts=counts_of(then),
-            last_modified=changed_at if changed_at is None or changed_at <= as_of else None,
->>>>>>> main
+            # The ledger has the last change alone, which may be a later one.
+            last_modified=None,
         )
