@@ -121,10 +121,12 @@ class Streams:
         self._answer(client, "error", rejected.document())
         await self._flush()
 
-    async def publish(self, update: Update) -> None:
-        """Send *update* to whom it concerns; nobody when it is not news."""
-        if self.hub.publish(update, stopwatch()):
-            await self._flush()
+    async def publish(self, *updates: Update) -> None:
+        """Send *updates* to whom they concern, those that are news. What waits for a client is
+        written at once."""
+        for each in updates:
+            self.hub.publish(each, stopwatch())
+        await self._flush()
 
     async def _serve(self, client: Client, event: object, data: Any) -> None:
         match event:
@@ -182,8 +184,7 @@ class Streams:
         """Publish what has changed in the store."""
         updates = await self._store.updates(self.hub.followed_chains())
         self.hub.general = self._store.general
-        for each in updates:
-            await self.publish(each)
+        await self.publish(*updates)
 
     def _follow_seconds(self) -> float:
         """The pause between looks into the store: longer while changes come from Redis too."""
@@ -210,9 +211,10 @@ class Streams:
         if channel == PRICES:
             await self.publish(price_update(document))
             return
-        for update in self._store.of_chain(document):
-            if update.room == GENERAL or self.hub.wants(update.room):
-                await self.publish(update)
+        updates = self._store.of_chain(document)
+        await self.publish(
+            *(each for each in updates if each.room == GENERAL or self.hub.wants(each.room))
+        )
 
     async def _redis_is_back(self) -> None:
         self.server.troubles.end(REDIS)

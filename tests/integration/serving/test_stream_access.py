@@ -185,8 +185,12 @@ def test_pages_of_other_origins(open_server: Served, origin: str, is_allowed: bo
 
 
 def test_a_client_whose_key_is_taken_back_is_disconnected(
-    live: LiveStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live: LiveStore,
+    credentials: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    assert credentials
     monkeypatch.setattr("data_fetch.serving.streams.service.ADMISSION_SECONDS", 0.1)
     accounts = accounts_in(live.store)
     made = accounts.add_key("user@example.com", "a former bot", [Scope.STREAM])
