@@ -287,6 +287,7 @@ async def _answer(
 ) -> tuple[str, bytes]:
     writer.write(request)
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    assert head.split(" ", 2)[1] in {"200", "304"}, head
     length = [
         int(line.partition(":")[2])
         for line in head.split("\r\n")

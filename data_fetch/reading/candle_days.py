@@ -23,7 +23,7 @@ from data_fetch.storage.candles.past_histories import history_as_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandleDay:
-    """The *coverage* of one trading day of an instrument.
+    """The *coverage* of one trading day of an instrument, and its *counts*.
 
     *last_modified* is when something of it was stored or proved last; None where that is not
     known.
@@ -31,6 +31,7 @@ class CandleDay:
 
     session: Session
     coverage: DayCoverage
+    counts: DayCounts
     last_modified: datetime | None
 
     @property
@@ -40,10 +41,6 @@ class CandleDay:
     @property
     def instrument_key(self) -> str:
         return self.coverage.instrument_key
-
-    @property
-    def counts(self) -> DayCounts:
-        return counts_of(self.coverage)
 
 
 def history_of(
@@ -95,10 +92,9 @@ def _days_now(
     ledger = load_written_days(connection, [key], interval, of.first, of.last)
     for session in expectation.sessions(stock, of.first, of.last):
         known, changed_at = ledger.get((key, session.day), (None, None))
+        day = expectation.day(key, interval, session, known)
         yield CandleDay(
-            session=session,
-            coverage=expectation.day(key, interval, session, known),
-            last_modified=changed_at,
+            session=session, coverage=day, counts=counts_of(day), last_modified=changed_at
         )
 
 
@@ -122,8 +118,10 @@ def _days_as_of(
         )
         day = expectation.day(key, interval, session, known)
         due = expectation.due(session, interval)
+        then = as_it_was(day, as_of, due, bars, confirmed)
         yield CandleDay(
             session=session,
-            coverage=as_it_was(day, as_of, due, bars, confirmed),
+            coverage=then,
+            counts=counts_of(then),
             last_modified=changed_at if changed_at is None or changed_at <= as_of else None,
         )

@@ -36,12 +36,12 @@ from data_fetch.reading.instants import (
     period,
 )
 from data_fetch.reading.records import clock_of, store_of
+from data_fetch.reading.underlyings import underlying_named
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.chains import history
 from data_fetch.storage.chains.figure_tables import figure_table
 from data_fetch.storage.chains.heads import newest_heads
-from data_fetch.storage.chains.lineage import chain_lineage
 from data_fetch.storage.chains.rows import METRICS
 from data_fetch.storage.chains.snapshots import UnderlyingChains
 from data_fetch.storage.database.store import Store
@@ -209,7 +209,7 @@ def chain_history(
     expires, seen = None if expiry is None else date_of(expiry), instant(as_of)
     clock = clock_of(settings)
     with store_of(settings) as store, store.reading() as connection:
-        lineage = chain_lineage(connection, underlying)
+        lineage = underlying_named(connection, underlying)
         context = _Context(connection, lineage, calendar_for(settings), clock.now(), wanted, seen)
         shown = _shown_expiries(store, connection, lineage, expires)
         rows = figure_table(connection, lineage, expires, wanted.begin, context.until, of)
@@ -245,7 +245,7 @@ def leg_history(
     side = OptionType(one_of(option_type.upper(), [*OptionType], "option type"))
     clock = clock_of(settings)
     with store_of(settings) as store, store.reading() as connection:
-        lineage = chain_lineage(connection, underlying)
+        lineage = underlying_named(connection, underlying)
         context = _Context(connection, lineage, calendar_for(settings), clock.now(), wanted, seen)
         [shown] = _shown_expiries(store, connection, lineage, expires)
         columns = history.legs(

@@ -79,11 +79,3 @@ class Compressed:
 
         small = len(body) <= MOST_IN_LOOP
         return {**message, "body": compressed() if small else await asyncio.to_thread(compressed)}
-
-
-def _is_worth_it(headers: MutableHeaders, first_bytes: int, streamed: bool) -> bool:
-    return (
-        (streamed or first_bytes >= LEAST_BYTES)
-        and "content-encoding" not in headers
-        and headers.get("content-type", "").startswith(COMPRESSIBLE)
-    )

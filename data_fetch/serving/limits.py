@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from math import ceil
+from urllib.parse import urlsplit
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.aio.storage import MovingWindowSupport, RedisStorage, Storage
@@ -23,6 +24,7 @@ from data_fetch.serving.problems import Refusal
 LOCAL_A_MINUTE, REMOTE_A_MINUTE = 60_000, 600
 LOCAL_REGISTRATIONS, REMOTE_REGISTRATIONS = 1_000, 20
 MOST_SUBJECTS = 20_000
+REDIS_PORT = 6379
 REDIS_TIMEOUT_SECONDS = 0.25
 # How long Redis is left alone after it failed.
 REDIS_PAUSE_SECONDS = 5.0
@@ -163,8 +165,12 @@ async def _counted(
 
 def _in_redis(settings: Settings) -> Counting:
     assert settings.redis_url is not None
+    url = urlsplit(settings.redis_url.get_secret_value())
+    # The library knows neither the usual port nor sockets by their usual name.
+    if url.hostname and url.port is None:
+        url = url._replace(netloc=f"{url.netloc}:{REDIS_PORT}")
     storage = RedisStorage(
-        f"async+{settings.redis_url.get_secret_value()}".replace("+unix:", "+redis+unix:"),
+        f"async+{url.geturl()}".replace("+unix:", "+redis+unix:"),
         wrap_exceptions=True,
         implementation="redispy",
         key_prefix=f"limits:{settings.world}",

@@ -5,8 +5,8 @@ the metadata of its schema too. Instants are RFC 3339 in UTC; Arrow has them as 
 """
 
 import json
-from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from anyio import CancelScope, CapacityLimiter, to_thread
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
-from pyarrow import csv, ipc
+from pyarrow import csv
 from starlette.types import Receive, Scope, Send
 
 from data_fetch.serving.answers import (
@@ -29,12 +29,15 @@ from data_fetch.serving.answers import (
     refuse_incomplete,
 )
 from data_fetch.serving.formats import MEDIA_TYPES, Format
+from data_fetch.serving.server import server_of
 
 FRAME_HEADER = "Data-Frame"
+# Arrow's format: a message of no length.
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 AS_JSON = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 Tables = Iterable[Any]
-# Tables as the bytes of one form, in portions; the first has the head of the form.
+# Tables as the bytes of one form: a head with what describes them, then portions of rows.
 Written = Generator[bytes]
 
 
@@ -47,12 +50,15 @@ def table_answer(
         columns = orjson.Fragment(columns_json(table))
         return data_answer(request, {**document, "count": len(table), "columns": columns}, frame)
     refuse_incomplete(request, frame)
-    tag = entity_tag(orjson.dumps(frame.lasting()) + form.encode() + _ipc_bytes(table))
+    frame = _as_it_is(request, frame)
+    facts = {**document, "count": len(table)}
+    head, *rows = WRITERS[form]([table], table.schema, facts, frame)
+    content = b"".join(rows)
+    tag = entity_tag(b"%b %b %b" % (form.encode(), orjson.dumps(frame.lasting()), content))
     if has_it(request, tag):
         return not_modified(tag)
-    facts = {**document, "count": len(table)}
-    body = b"".join(WRITERS[form]([table], table.schema, facts, frame))
-    return Response(body, media_type=MEDIA_TYPES[form], headers={**_headers(frame), "ETag": tag})
+    headers = {**_headers(frame), "ETag": tag}
+    return Response(head + content, media_type=MEDIA_TYPES[form], headers=headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,7 @@ def streamed_answer(
     if tag is not None and has_it(request, tag):
         return not_modified(tag)
     tagged = {} if tag is None else {"ETag": tag}
+    frame = _as_it_is(request, frame)
     return Streamed(
         WRITERS[form](parts.tables, parts.schema, document, frame),
         parts.limiter,
@@ -121,8 +128,12 @@ def columns_json(table: Any) -> bytes:
 def _values(column: Any) -> Any:
     """A column as `orjson` writes it fastest; an unknown number is null."""
     kind = column.type
+    if column.null_count == len(column):
+        return _list([b"null"] * len(column))
     if pa.types.is_string(kind):
         return _texts(column)
+    if pa.types.is_date(kind):
+        return _texts(column.cast(pa.string()))
     whole = pa.types.is_floating(kind) or (
         not column.null_count
         and (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_timestamp(kind))
@@ -139,7 +150,11 @@ def _texts(column: Any) -> orjson.Fragment:
     else:
         written.append(b"null")
         repeated = [written[code] for code in coded.indices.fill_null(-1).to_pylist()]
-    return orjson.Fragment(b"[%b]" % b",".join(repeated))
+    return _list(repeated)
+
+
+def _list(written: Sequence[bytes]) -> orjson.Fragment:
+    return orjson.Fragment(b"[%b]" % b",".join(written))
 
 
 def _csv(tables: Tables, schema: Any, _: Mapping[str, Any], __: Frame) -> Written:
@@ -178,28 +193,15 @@ def _instant_texts(column: Any) -> Any:
 
 def _arrow(tables: Tables, schema: Any, document: Mapping[str, Any], frame: Frame) -> Written:
     facts = {"frame": _facts(frame), "document": orjson.dumps(document)}
-    written = BytesIO()
-    writer = ipc.new_stream(written, schema.with_metadata(facts))
+    yield schema.with_metadata(facts).serialize().to_pybytes()
     for table in tables:
-        writer.write_table(table)
-        yield _taken(written)
-    writer.close()
-    yield _taken(written)
+        for batch in table.to_batches():
+            yield batch.serialize().to_pybytes()
+    yield END_OF_STREAM
 
 
-def _taken(written: BytesIO) -> bytes:
-    """What was written, which *written* no longer has."""
-    content = written.getvalue()
-    written.seek(0)
-    written.truncate()
-    return content
-
-
-def _ipc_bytes(table: Any) -> bytes:
-    written = pa.BufferOutputStream()
-    with ipc.new_stream(written, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(written.getvalue())
+def _as_it_is(request: Request, frame: Frame) -> Frame:
+    return replace(frame, degraded=server_of(request).troubles.degraded)
 
 
 def _facts(frame: Frame) -> bytes:

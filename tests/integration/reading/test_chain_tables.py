@@ -273,7 +273,7 @@ class TestHistory:
     @pytest.mark.parametrize(
         ("how", "message", "hint"),
         [
-            pytest.param({"underlying": "TCS"}, "no chain of TCS", "chain collect", id="unknown"),
+            pytest.param({"underlying": "TCS"}, "no instrument named TCS", "collect", id="unknown"),
             pytest.param({"expiry": NEXT_EXPIRY}, "2025-06-19", "2025-06-12", id="other expiry"),
             pytest.param({"every": "15"}, "step '15'", '"15m"', id="a step without a unit"),
             pytest.param({"every": timedelta(days=2)}, "step", "1h", id="a step of two days"),

@@ -167,7 +167,8 @@ def test_an_empty_answer_has_its_reason(ranges: RangeServer, path: str, code: st
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
-        pytest.param("chain/NOPE/history", 404, "nothing_stored", id="no chain"),
+        pytest.param("chain/NOPE/history", 404, "unknown_symbol", id="no such underlying"),
+        pytest.param("chain/TCS/history", 404, "nothing_stored", id="no chain"),
         pytest.param(
             "chain/NIFTY/history?from=2020-01-01&to=2026-01-01", 422, "range_too_large", id="years"
         ),

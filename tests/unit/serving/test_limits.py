@@ -73,10 +73,17 @@ def test_how_many_requests_are_admitted(
     assert asyncio.run(admitted(limits(tmp_path, **settings), 700)) == requests
 
 
-def test_without_redis_they_are_counted_in_memory(tmp_path: Path) -> None:
-    apart = limits(
-        tmp_path, API_HOST="0.0.0.0", API_RATE_LIMIT="7", REDIS_URL="redis://127.0.0.1:1/0"
-    )
+@pytest.mark.parametrize(
+    "away",
+    [
+        pytest.param("redis://127.0.0.1:1/0", id="nothing there"),
+        pytest.param("redis://127.0.0.254", id="at the usual port"),
+        pytest.param("redis://:secret@127.0.0.254/1", id="with a password at the usual port"),
+        pytest.param("unix:///nowhere/redis.sock", id="a socket"),
+    ],
+)
+def test_without_redis_they_are_counted_in_memory(tmp_path: Path, away: str) -> None:
+    apart = limits(tmp_path, API_HOST="0.0.0.0", API_RATE_LIMIT="7", REDIS_URL=away)
 
     assert asyncio.run(admitted(apart, 20)) == 7
 
