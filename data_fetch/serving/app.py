@@ -21,6 +21,7 @@ from data_fetch.serving.routes import (
     calendar,
     candles,
     chain_history,
+    corrections,
     coverage,
     health,
     instruments,
@@ -83,6 +84,7 @@ def routes_of(
     app.include_router(analytics.router(server, answers))
     app.include_router(candles.router(server))
     app.include_router(chain_history.router(server))
+    app.include_router(corrections.router(server))
     app.include_router(coverage.router(server))
     app.include_router(runs.router(server))
     app.include_router(instruments.router(server))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.serving.models.shared import Answer, DataAnswer
 
 
@@ -192,3 +193,38 @@ class PollingPlanAnswer(DataAnswer):
     symbols: list[PolledSymbol]
     requests_per_minute: RequestsPerMinute
     feasible: bool
+
+
+class CandleVersion(Answer):
+    """A version of a candle, valid from `fetched_at` on. Prices are rupees."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int
+    oi: int | None
+    kind: str
+    source: str
+    is_final: bool
+    fetched_at: datetime
+    run_id: str
+
+
+class Correction(Answer):
+    """A candle that was corrected at `superseded_at`; `revision` is the number of the `old`
+    version, 1 for the first one."""
+
+    symbol: str
+    instrument_key: str
+    timestamp: datetime
+    revision: int
+    superseded_at: datetime
+    old: CandleVersion
+    new: CandleVersion
+
+
+class CorrectionsAnswer(DataAnswer):
+    day: Annotated[date, Field(alias="date")]
+    interval: CandleInterval
+    revisions: list[Correction]

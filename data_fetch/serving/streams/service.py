@@ -1,6 +1,7 @@
 """The streams of one server: its hub, what feeds it, and what clients ask of it."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,6 +28,8 @@ from data_fetch.serving.streams.store_feed import StoreFeed
 
 # The doors, as the metrics name them.
 DOORS = SOCKET_IO, WEB_SOCKET = ("socketio", "websocket")
+log = logging.getLogger(__name__)
+
 FOLLOW_SECONDS, FOLLOW_SECONDS_BESIDE_REDIS = 0.5, 2.0
 TICK_SECONDS = 0.25
 BEAT_SECONDS = 5.0
@@ -35,6 +38,7 @@ ADMISSION_SECONDS = 30.0
 # So many clients are written to before other work has its turn.
 CLIENTS_AT_ONCE = 200
 MOST_SYMBOLS_REMEMBERED = 5_000
+FAULT, FAULT_SENTENCE = "streams", "streams had a fault: its log says which"
 # Names of troubles.
 REDIS, OTHER_WORLD = "streams from Redis", "another world in Redis"
 OTHER_WORLD_SENTENCE = (
@@ -62,7 +66,7 @@ class Streams:
     async def running(self) -> AsyncIterator[None]:
         """Follow the store until the end."""
         loops = [
-            asyncio.create_task(_every(each, do))
+            asyncio.create_task(self._repeat(do, each))
             for do, each in (
                 (self._follow, self._follow_seconds),
                 (self._tick, lambda: TICK_SECONDS),
@@ -121,10 +125,12 @@ class Streams:
         self._answer(client, "error", rejected.document())
         await self._flush()
 
-    async def publish(self, update: Update) -> None:
-        """Send *update* to whom it concerns; nobody when it is not news."""
-        if self.hub.publish(update, stopwatch()):
-            await self._flush()
+    async def publish(self, *updates: Update) -> None:
+        """Send *updates* to whom they concern, those that are news. What waits for a client is
+        written at once."""
+        for each in updates:
+            self.hub.publish(each, stopwatch())
+        await self._flush()
 
     async def _serve(self, client: Client, event: object, data: Any) -> None:
         match event:
@@ -182,8 +188,19 @@ class Streams:
         """Publish what has changed in the store."""
         updates = await self._store.updates(self.hub.followed_chains())
         self.hub.general = self._store.general
-        for each in updates:
-            await self.publish(each)
+        await self.publish(*updates)
+
+    async def _repeat(
+        self, do: Callable[[], Awaitable[None]], seconds: Callable[[], float]
+    ) -> None:
+        while True:
+            try:
+                await do()
+            except Exception:
+                # Any exception: a server that went on without this work would be mute.
+                log.exception("stream_work_failed", extra={"work": do.__name__})
+                self.server.troubles.begin(FAULT, FAULT_SENTENCE)
+            await asyncio.sleep(seconds())
 
     def _follow_seconds(self) -> float:
         """The pause between looks into the store: longer while changes come from Redis too."""
@@ -203,16 +220,20 @@ class Streams:
 
     async def _published(self, channel: str, body: bytes) -> None:
         """Send on what a collector has published."""
-        document = orjson.loads(body)
-        if document.get("world") != self.server.settings.world:
-            self.server.troubles.begin(OTHER_WORLD, OTHER_WORLD_SENTENCE)
+        try:
+            document = orjson.loads(body)
+            if document["world"] != self.server.settings.world:
+                self.server.troubles.begin(OTHER_WORLD, OTHER_WORLD_SENTENCE)
+                return
+            updates = (
+                [price_update(document)] if channel == PRICES else self._store.of_chain(document)
+            )
+        except (ValueError, TypeError, LookupError):
+            log.warning("published_by_another_program", extra={"channel": channel})
             return
-        if channel == PRICES:
-            await self.publish(price_update(document))
-            return
-        for update in self._store.of_chain(document):
-            if update.room == GENERAL or self.hub.wants(update.room):
-                await self.publish(update)
+        await self.publish(
+            *(each for each in updates if not is_chain_room(each.room) or self.hub.wants(each.room))
+        )
 
     async def _redis_is_back(self) -> None:
         self.server.troubles.end(REDIS)
@@ -240,7 +261,7 @@ class Streams:
             except Rejected:
                 self.hub.drop(client, NOT_ADMITTED)
             except DataFetchError:
-                # Without its store nobody can say; at the next time perhaps.
+                # Without its store it is not known; at the next time perhaps.
                 return
 
     async def _flush(self) -> None:
@@ -256,9 +277,3 @@ class Streams:
     def _present(self) -> str | None:
         now = self._store.now()
         return None if now is None else utc_text(now)
-
-
-async def _every(seconds: Callable[[], float], do: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await do()
-        await asyncio.sleep(seconds())

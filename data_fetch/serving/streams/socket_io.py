@@ -7,6 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qs
 
 import socketio
 from engineio.packet import MESSAGE, Packet
@@ -16,6 +17,7 @@ from data_fetch.publishing.stream_hub import REASONS, Client
 from data_fetch.publishing.stream_messages import Message, message
 from data_fetch.serving.streams import frames
 from data_fetch.serving.streams.access import admitted
+from data_fetch.serving.streams.frames import FramedWebSockets
 from data_fetch.serving.streams.requests import Rejected
 from data_fetch.serving.streams.service import SOCKET_IO, Streams
 
@@ -100,6 +102,8 @@ class SocketIODoor:
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
         self._clients: dict[str, Client] = {}
+        # WebSockets that went on from polling, by the id that Engine.IO gave the client.
+        self._connections: dict[str, FramedWebSockets] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._server = socketio.AsyncServer(
             async_mode="asgi",
@@ -117,7 +121,16 @@ class SocketIODoor:
         self._server.on("*", self._receive)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._server.eio.handle_request(scope, receive, send)
+        named = parse_qs(scope["query_string"].decode("latin-1")).get("sid")
+        if scope["type"] != "websocket" or named is None:
+            await self._server.eio.handle_request(scope, receive, send)
+            return
+        # The library keeps only the request that a client came with, and that was a poll.
+        self._connections[named[0]] = frames.of(scope)
+        try:
+            await self._server.eio.handle_request(scope, receive, send)
+        finally:
+            self._connections.pop(named[0], None)
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object) -> None:
         scope = environ["asgi.scope"]
@@ -130,7 +143,7 @@ class SocketIODoor:
             ) from None
         socket = self._server.eio.sockets[self._engine_id(sid)]
         queue: EngineQueue = socket.queue
-        client = Client(SOCKET_IO, queue.wake, lambda code: self._close(sid, client, code), id=sid)
+        client = Client(SOCKET_IO, queue.wake, lambda code: self._close(sid, code), id=sid)
         queue.serve(client)
         self._clients[sid] = client
         await self._streams.connected(client, credential)
@@ -145,24 +158,27 @@ class SocketIODoor:
         if client is not None:
             await self._streams.received(client, event, arguments[0] if arguments else None)
 
-    def _close(self, sid: str, client: Client, code: int) -> None:
+    def _close(self, sid: str, code: int) -> None:
         reason = REASONS[code]
         parting = {"message": "You are disconnected.", "code": reason, "near": []}
-        client.outbox.put(message("error", parting), 0.0)
-        task = asyncio.create_task(self._end(sid))
+        task = asyncio.create_task(self._end(sid, message("error", parting)))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def _end(self, sid: str) -> None:
-        """Disconnect; a connection that takes nothing more is cut."""
+    async def _end(self, sid: str, parting: Message) -> None:
+        """Disconnect with a last message; a connection that takes nothing more is cut."""
         socket = self._server.eio.sockets.get(self._engine_id(sid))
         if socket is None:
             return
-        scope = self._server.environ[socket.sid]["asgi.scope"]
+        connection = self._connections.get(socket.sid)
+        if connection is None:
+            first = self._server.environ[socket.sid]["asgi.scope"]
+            connection = frames.of(first) if first["type"] == "websocket" else None
+        socket.queue.put_nowait(engine_packet(parting))
         await self._server.disconnect(sid)
         socket.queue.end()
-        if scope["type"] == "websocket":
-            frames.of(scope).cut_soon()
+        if connection is not None:
+            connection.cut_soon()
 
     def _engine_id(self, sid: str) -> str | None:
         found: str | None = self._server.manager.eio_sid_from_sid(sid, "/")

@@ -14,6 +14,7 @@ import websockets
 from account_shelf import PASSWORD, SECRET, accounts_in, sign_in_to
 from effort import PATIENCE_SECONDS
 from served import Served, serving
+from stream_clients import socket_io
 from stream_shelf import NIFTY, LiveStore
 
 from data_fetch.core.accounts.accounts import Role, Scope
@@ -185,8 +186,12 @@ def test_pages_of_other_origins(open_server: Served, origin: str, is_allowed: bo
 
 
 def test_a_client_whose_key_is_taken_back_is_disconnected(
-    live: LiveStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live: LiveStore,
+    credentials: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    assert credentials
     monkeypatch.setattr("data_fetch.serving.streams.service.ADMISSION_SECONDS", 0.1)
     accounts = accounts_in(live.store)
     made = accounts.add_key("user@example.com", "a former bot", [Scope.STREAM])
@@ -198,11 +203,13 @@ def test_a_client_whose_key_is_taken_back_is_disconnected(
         async with (
             asyncio.timeout(PATIENCE_SECONDS),
             websockets.connect(address, additional_headers=headers) as connection,
+            socket_io(url, headers=headers) as other,
         ):
             assert b"connected" in await connection.recv(decode=False)
             await asyncio.to_thread(accounts.revoke_key, made.key.key_id)
             await connection.wait_closed()
             assert connection.close_code == 4003
+            assert (await other.next("error"))["code"] == "unauthenticated"
 
     with serving(stream_application(settings)) as server:
         asyncio.run(story(server.url))

@@ -1,7 +1,9 @@
 """Streams over both doors, and a store that another program writes into."""
 
 import asyncio
+import shutil
 from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,20 @@ def live(database_url: str) -> Iterator[LiveStore]:
 def server(live: LiveStore, tmp_path: Path) -> Iterator[Served]:
     with serving(stream_application(live.settings(tmp_path))) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def steady_server(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """One for all tests that only read."""
+    folder = tmp_path_factory.mktemp("steady")
+    shutil.copyfile(sqlite_template, folder / "store.db")
+    live = LiveStore.at(f"sqlite:///{folder / 'store.db'}")
+    live.chain(24_010.0, 70)
+    with serving(stream_application(live.settings(folder))) as server:
+        yield server
+    live.store.close()
 
 
 @pytest.fixture(params=DOORS)
@@ -160,10 +176,10 @@ BAD = {
 
 
 def test_what_is_not_served_is_answered_with_code_and_near_symbols(
-    server: Served, door: Door
+    steady_server: Served, door: Door
 ) -> None:
     async def story() -> None:
-        async with door(server.url) as client, door(server.url) as other:
+        async with door(steady_server.url) as client, door(steady_server.url) as other:
             for name, (event, data, code) in BAD.items():
                 error = await client.asked(event, data, "error")
                 assert error.keys() == {"message", "code", "near"}, name
@@ -190,9 +206,11 @@ def test_what_is_not_served_is_answered_with_code_and_near_symbols(
         pytest.param("[" * 5_000, "not_json", id="deeply nested"),
     ],
 )
-def test_a_frame_that_is_no_event_is_answered(server: Served, sent: str | bytes, code: str) -> None:
+def test_a_frame_that_is_no_event_is_answered(
+    steady_server: Served, sent: str | bytes, code: str
+) -> None:
     async def story() -> None:
-        url = server.url.replace("http", "ws", 1)
+        url = steady_server.url.replace("http", "ws", 1)
         async with websockets.connect(f"{url}/ws") as connection:
             await connection.send(sent)
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -223,5 +241,55 @@ def test_health_and_metrics_count_the_clients(server: Served) -> None:
                 "total_clients": 2,
                 "rooms": {"general": 2, "chain:NIFTY": 1, "product:TCS": 1},
             }
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"\x00\x01", id="a binary frame that nothing announced"),
+        pytest.param("42", id="no event"),
+        pytest.param('42["subscribe"', id="half of an event"),
+        pytest.param("42{}", id="no list"),
+        pytest.param("42[]", id="an empty list"),
+        pytest.param("42[null,{}]", id="a name that is null"),
+        pytest.param("42[[1],{}]", id="a name that is a list"),
+        pytest.param('451-["subscribe",{"_placeholder":true,"num":0}]', id="a part is missing"),
+        pytest.param('459999999999-["subscribe"]', id="too many parts"),
+        pytest.param("4x", id="no packet"),
+        pytest.param("9", id="no packet of the engine"),
+        pytest.param("", id="nothing"),
+        pytest.param("42" + "[" * 20_000, id="deeply nested"),
+        pytest.param('42/other,["subscribe",{}]', id="another namespace"),
+        pytest.param('42999999999999999999999["subscribe",{}]', id="a long acknowledgement"),
+    ],
+)  # fmt: skip
+def test_a_client_that_breaks_the_protocol_harms_nobody(
+    steady_server: Served, sent: str | bytes
+) -> None:
+    async def story() -> None:
+        address = steady_server.url.replace("http", "ws", 1)
+        path = f"{address}/socket.io/?EIO=4&transport=websocket"
+        async with websockets.connect(path) as connection, socket_io(steady_server.url) as other:
+            await connection.send("40")
+            # Whether it is answered, passed over or disconnected is the library's.
+            with suppress(websockets.ConnectionClosed):
+                await connection.send(sent)
+                await connection.send("2probe")
+                await connection.send('42["subscribe",{"type":"chain","symbol":"NIFTY"}]')
+            await other.asked("subscribe", CHAIN_OF_NIFTY, "chain_update")
+
+    run(story())
+
+
+def test_binary_data_by_socketio_is_answered(steady_server: Served) -> None:
+    async def story() -> None:
+        async with socket_io(steady_server.url) as client:
+            error = await client.asked("subscribe", b"\x00\x01", "error")
+            assert error["code"] == "not_an_object"
+            nested = {"type": "chain", "symbol": b"NIFTY"}
+            error = await client.asked("subscribe", nested, "error")
+            assert error["code"] == "missing_symbol"
 
     run(story())

@@ -197,6 +197,9 @@ def test_updates_of_another_world_are_not_streamed(
                 "world": "paper",
             }  # fmt: skip
             with redis.Redis.from_url(own.url) as publisher:
+                for broken in (b"", b"[]", b"null", b"{}", b'{"world": "live"}', b"\xff"):
+                    publisher.publish("enriched:option_chain", broken)
+                    publisher.publish("enriched:underlying", broken)
                 publisher.publish("enriched:underlying", orjson.dumps(foreign))
             beat = await client.next("heartbeat")
             while beat["degraded"] is None:

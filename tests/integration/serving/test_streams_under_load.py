@@ -85,7 +85,7 @@ def masked(text: str) -> bytes:
 
 
 def stalled(server: Served, path: str, *texts: str) -> socket.socket:
-    """A connection that sends *texts*, and reads nothing but that it was accepted."""
+    """A WebSocket that sends *texts*, and reads nothing but that it was accepted."""
     port = int(server.url.rpartition(":")[2])
     connection = socket.socket()
     # Little fits in between.
@@ -102,6 +102,15 @@ def stalled(server: Served, path: str, *texts: str) -> socket.socket:
     for text in texts:
         connection.sendall(masked(text))
     return connection
+
+
+def polled(server: Served) -> str:
+    """The id of a client of Socket.IO that has polled once."""
+    address = f"{server.url}/socket.io/?EIO=4&transport=polling"
+    answer = urllib3.request("GET", address, timeout=PATIENCE_SECONDS)
+    sid: str = orjson.loads(answer.data[1:])["sid"]
+    urllib3.request("POST", f"{address}&sid={sid}", body=b"40", timeout=PATIENCE_SECONDS)
+    return sid
 
 
 def clients(server: Served) -> int:
@@ -130,14 +139,22 @@ def test_clients_that_never_read_are_disconnected_and_another_misses_nothing(
                 seq = update["seq"]
 
     chain = '{"type":"chain","symbol":"NIFTY"}'
+    events = "/socket.io/?EIO=4&transport=websocket"
+    subscribed = f'42["subscribe",{chain}]'
     mute = [
         stalled(server, "/ws", f'{{"event":"subscribe","data":{chain}}}'),
-        stalled(server, "/socket.io/?EIO=4&transport=websocket", "40", f'42["subscribe",{chain}]'),
+        stalled(server, events, "40", subscribed),
+        stalled(server, f"{events}&sid={polled(server)}", "2probe", "5", subscribed),
     ]
     try:
-        while clients(server) < 2:
+        while clients(server) < len(mute):
             pass
         asyncio.run(story())
+        # Nothing is left of their connections.
+        for each in mute:
+            with suppress(ConnectionError):
+                while each.recv(1_000_000):
+                    pass
     finally:
         for each in mute:
             each.close()
