@@ -13,18 +13,22 @@ MOST_CONNECTIONS = 2_000
 # Clients send short requests; what they receive is not limited by it.
 LARGEST_MESSAGE_BYTES = 64 * 1024
 STOPPED_WITHIN_SECONDS = 3
-# From the first byte of a request, or from the connection on, to the end of its headers.
+# From the first byte of a request, or from the connection on, to the end of its headers; and from
+# the answer to the end of a body that was refused.
 HEADER_SECONDS = 10.0
+# In which a client takes nothing of an answer.
+STALLED_SECONDS = 60.0
 
 
 class PunctualHttp(H11Protocol):
-    """HTTP/1.1 that closes a connection whose headers do not arrive in time.
+    """HTTP/1.1 that closes a connection whose client takes too long to send or to read.
 
     uvicorn waits for ever, so that some hundreds of senders of a byte now and then would take every
     connection.
     """
 
     _deadline: TimerHandle | None = None
+    _stalled: TimerHandle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
@@ -37,10 +41,25 @@ class PunctualHttp(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._forget()
+        self._goes_on()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._goes_on()
 
     def _watch(self) -> None:
-        """Begin to wait for the headers, or end that because they are there."""
-        if self.conn.their_state is not h11.IDLE:
+        """Begin to wait for headers, or for the end of a body that is answered already; or end
+        that because they are there."""
+        their, our = self.conn.their_state, self.conn.our_state
+        if their is not h11.IDLE and not (their is h11.SEND_BODY and our is h11.DONE):
             self._forget()
         elif self._deadline is None:
             self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
@@ -49,6 +68,11 @@ class PunctualHttp(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _goes_on(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
 
 def listening(app: ASGIApp) -> uvicorn.Config:
