@@ -49,7 +49,7 @@ class TimescaleDBManager:
         return True
 
     def get_available_symbols(self) -> list[AvailableSymbol]:
-        """Every symbol that is polled or paused, also those that nobody configured."""
+        """Every symbol that is polled or paused, also those without a configuration."""
         with polling_for(process_settings(), SILENT) as (polling, _):
             return [
                 AvailableSymbol(

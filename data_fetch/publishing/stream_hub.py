@@ -182,18 +182,18 @@ class StreamHub:
         cannot be had, `resync` and the newest values; those too without *since*."""
         room = self._room(name)
         self._enter(client, room)
-        told = {
+        facts = {
             "room": name,
             "message": f"Subscribed to {name}",
             "seq": room.seq,
             "stream": self.stream,
         }
-        self.send(client, message("subscribed", told), now)
+        self.send(client, message("subscribed", facts), now)
         missed = None if since is None else room.missed(since, self.stream)
         if since is not None and missed is None:
             reason = "another_stream" if since.stream != self.stream else "not_kept"
-            told = {"room": name, "reason": reason, "seq": room.seq, "stream": self.stream}
-            self.send(client, message("resync", told), now)
+            facts = {"room": name, "reason": reason, "seq": room.seq, "stream": self.stream}
+            self.send(client, message("resync", facts), now)
         self._send_all(client, self._snapshot(room, client) if missed is None else missed, now)
 
     def leave(self, client: Client, name: str, now: float) -> None:
@@ -202,8 +202,8 @@ class StreamHub:
         room = self._rooms.get(name)
         if room is not None:
             room.members.pop(client, None)
-        told = {"room": name, "message": f"Unsubscribed from {name}"}
-        self.send(client, message("unsubscribed", told), now)
+        facts = {"room": name, "message": f"Unsubscribed from {name}"}
+        self.send(client, message("unsubscribed", facts), now)
 
     def send(self, client: Client, sent: Message, now: float) -> None:
         """Put *sent* into the outbox of *client*; drop the client when it does not fit."""
@@ -276,8 +276,8 @@ class StreamHub:
         """Send every client a heartbeat: *document* and the last number of each of its rooms."""
         head = {"as_of": self._present(), "stream": self.stream, **document}
         for client in list(self.clients):
-            told = {**head, "last_seq": self._last_seq(client)}
-            self.send(client, message("heartbeat", told, ("heartbeat",)), now)
+            facts = {**head, "last_seq": self._last_seq(client)}
+            self.send(client, message("heartbeat", facts, ("heartbeat",)), now)
 
     def woken(self) -> list[Client]:
         """The clients for whom something was put into the outbox since the last call."""

@@ -26,7 +26,7 @@ class CandleDay:
     """The *coverage* of one trading day of an instrument, and its *counts*.
 
     *last_modified* is when something of it was stored or proved last; None where that is not
-    known.
+    known, as for a past instant.
     """
 
     session: Session
@@ -110,7 +110,7 @@ def _days_as_of(
     ledger = load_days_as_of(connection, key, interval, of.first, of.last, as_of)
     there, final = known_minutes(connection, key, interval, *minutes_of(of), as_of)
     for session in expectation.sessions(stock, of.first, of.last):
-        known, changed_at = ledger.get((key, session.day), (None, None))
+        known, _ = ledger.get((key, session.day), (None, None))
         expected = expected_spans(session, interval)
         bars, confirmed = (
             common(between(spans, expected[0][0], expected[-1][1]), expected)
@@ -123,5 +123,6 @@ def _days_as_of(
             session=session,
             coverage=then,
             counts=counts_of(then),
-            last_modified=changed_at if changed_at is None or changed_at <= as_of else None,
+            # The ledger has the last change alone, which may be a later one.
+            last_modified=None,
         )

@@ -43,7 +43,7 @@ from data_fetch.storage.chains import history
 from data_fetch.storage.chains.figure_tables import figure_table
 from data_fetch.storage.chains.heads import newest_heads
 from data_fetch.storage.chains.rows import METRICS
-from data_fetch.storage.chains.snapshots import UnderlyingChains
+from data_fetch.storage.chains.snapshots import StoredSnapshot, UnderlyingChains
 from data_fetch.storage.database.store import Store
 
 STEP_UNITS = {"s": timedelta(seconds=1), "m": MINUTE, "h": timedelta(hours=1)}
@@ -211,7 +211,7 @@ def chain_history(
     with store_of(settings) as store, store.reading() as connection:
         lineage = underlying_named(connection, underlying)
         context = _Context(connection, lineage, calendar_for(settings), clock.now(), wanted, seen)
-        shown = _shown_expiries(store, connection, lineage, expires)
+        shown = _shown_expiries(store, context, expires)
         rows = figure_table(connection, lineage, expires, wanted.begin, context.until, of)
         return _series(context, shown, rows, FIGURE_COLUMNS, step, convert)
 
@@ -247,12 +247,13 @@ def leg_history(
     with store_of(settings) as store, store.reading() as connection:
         lineage = underlying_named(connection, underlying)
         context = _Context(connection, lineage, calendar_for(settings), clock.now(), wanted, seen)
-        [shown] = _shown_expiries(store, connection, lineage, expires)
+        [shown] = _shown_expiries(store, context, expires)
         columns = history.legs(
             connection, lineage, shown, price, side, wanted.begin, context.until, of
         )
         if not columns["timestamp"]:
-            _refuse_unknown_contract(UnderlyingChains(store, lineage), shown, price, side, of)
+            chains = UnderlyingChains(store, lineage)
+            _refuse_unknown_contract(chains.snapshot_at(shown, seen, of), price, side)
         of_rows = {name: kind for name, kind in LEG_COLUMNS.items() if name not in OF_STEP}
         rows = arrow_table(columns, of_rows)
         return _series(context, [shown], rows, LEG_COLUMNS, step, convert)
@@ -424,16 +425,15 @@ def _close_of(calendar: MarketCalendar, expiry: date) -> datetime:
     return calendar.expiry_close(expiry).at
 
 
-def _shown_expiries(
-    store: Store, connection: Connection, lineage: ChainLineage, expiry: date | None
-) -> list[date]:
+def _shown_expiries(store: Store, context: _Context, expiry: date | None) -> list[date]:
     """Every stored expiry; the one in force of *expiry* if it is named.
 
     Raises SetupError without any, and for an *expiry* that is not stored.
     """
-    stored = [head.shown.expiry for head in newest_heads(connection, lineage)]
+    lineage, seen = context.lineage, context.seen
+    stored = [head.shown.expiry for head in newest_heads(context.connection, lineage, seen)]
     if not stored:
-        raise nothing_stored(UnderlyingChains(store, lineage), None)
+        raise nothing_stored(UnderlyingChains(store, lineage), seen)
     if expiry is None:
         return stored
     in_force = lineage.in_force(expiry)
@@ -446,20 +446,16 @@ def _shown_expiries(
 
 
 def _refuse_unknown_contract(
-    chains: UnderlyingChains,
-    expiry: date,
-    strike: Decimal,
-    option_type: OptionType,
-    source: ChainSource | None,
+    newest: StoredSnapshot | None, strike: Decimal, option_type: OptionType
 ) -> None:
-    """Raises SetupError when the newest snapshot of the expiry has no such contract."""
-    newest = chains.snapshot_at(expiry, None, source)
+    """Raises SetupError when *newest*, a snapshot of an expiry, has no such contract."""
     if newest is None or (strike, option_type) in {leg.key for leg in newest.chain.legs}:
         return
     listed = {leg.strike for leg in newest.chain.legs if leg.option_type is option_type}
     near = sorted(sorted(listed, key=lambda one: abs(one - strike))[:SHOWN_STRIKES])
     raise SetupError(
-        f"no {option_type} of {chains.symbol} {expiry} at strike {strike.normalize():f} is stored",
+        f"no {option_type} of {newest.head.underlying} {newest.head.expiry} at strike "
+        f"{strike.normalize():f} is stored",
         hint=f"Near: {', '.join(f'{one.normalize():f}' for one in near)}.",
     )
 

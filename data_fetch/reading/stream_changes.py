@@ -77,7 +77,7 @@ class ChangeFollower:
         try:
             return self._changes(followed)
         except BaseException:
-            # Part of it may be noted as seen, and nobody has seen it.
+            # Part of it may be noted as seen, and no client got it.
             self.start_over()
             raise
 

@@ -1,5 +1,7 @@
 """Underlyings by name: what a name stands for, and which underlyings there are."""
 
+from datetime import datetime
+
 from sqlalchemy import Connection
 
 from data_fetch.core.chains.chain_lineage import ChainLineage
@@ -11,7 +13,7 @@ from data_fetch.core.text import presentable
 from data_fetch.reading.records import kept_open, listed_instruments, store_of
 from data_fetch.runtime.stores import named_instruments
 from data_fetch.services.polling import Polling
-from data_fetch.storage.chains.heads import expiries, underlyings
+from data_fetch.storage.chains.heads import expiries, newest_heads, underlyings
 from data_fetch.storage.chains.lineage import chain_lineage, chain_lineages
 from data_fetch.storage.database.store import Store
 
@@ -43,14 +45,18 @@ def _known(connection: Connection, name: str) -> ChainLineage:
     return lineage
 
 
-def products(settings: Settings) -> list[str]:
-    """The underlyings of the NSE whose chains are stored or polled, by name.
+def products(settings: Settings, at: datetime | None = None) -> list[str]:
+    """The underlyings of the NSE whose chains are polled, or were stored by *at*, by name.
 
     Raises SymbolsFileBad, StoreUnreachable.
     """
     with store_of(settings) as store:
         with store.reading() as connection:
-            stored = chain_lineages(connection, underlyings(connection))
+            stored = [
+                each
+                for each in chain_lineages(connection, underlyings(connection))
+                if at is None or newest_heads(connection, each, at)
+            ]
         polled = polled_symbols(settings, store)
     symbols = {each.symbol for each in stored if _is_of_the_exchange(each)}
     symbols |= {each.symbol for each in polled if each.instrument_key.startswith(EXCHANGE)}

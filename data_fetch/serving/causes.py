@@ -16,7 +16,7 @@ DETAILS = {
 
 
 def causes_of(counts: Mapping[str, int], fix: str = "") -> list[Cause]:
-    """The causes of *counts* by state; *fix* says how what is missed can be had."""
+    """The causes of *counts* by state; *fix* says how to get what is missed."""
     return [
         Cause(
             state.value,

@@ -13,7 +13,7 @@ NOTHING = timedelta(0)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
     """The sender of a request. *name* is the id of the account or key; None for programs of this
-    machine on a server that is open for reading, and for nobody known.
+    machine on a server that is open for reading, and where none is known.
 
     *delay* is zero except for the role `public`.
     """

@@ -81,18 +81,25 @@ def trade(shelf: Shelf, day: date, rise: float = 0.0) -> None:
     """Store a day of everything, at prices that are *rise* rupees above the usual ones."""
     opening = datetime.combine(day, time(3, 45), UTC)
     minutes = [opening + timedelta(minutes=number) for number in range(20)]
-    enricher = ChainEnricher(shelf.store, shelf.calendar)
     for of, lowest in LOWEST.items():
         price = lowest + 2 * STEP + rise
         closes = {number: price + number / 20 for number in range(375)}
         shelf.keeps(of, day, closes, at=opening + timedelta(hours=8))
-        _keep_quotes(shelf, of, minutes, price)
+        keep_quotes(shelf, of, minutes, price)
         for number, at in enumerate(minutes[::5]):
-            found = [_chain(of, expiry, price + number) for expiry in (EXPIRY, NEXT_EXPIRY)]
-            keep(shelf.store, *enricher.received([ParsedResponse(chains=found, received_at=at)]))
+            expiries = EXPIRY, NEXT_EXPIRY
+            receive(shelf, at, *(chain_of(of, expiry, price + number) for expiry in expiries))
 
 
-def _keep_quotes(shelf: Shelf, of: Instrument, slots: list[datetime], price: float) -> None:
+def receive(shelf: Shelf, at: datetime, *chains: Chain) -> None:
+    """Store *chains* as received *at* an instant, with the numbers that are computed of them."""
+    enricher = ChainEnricher(shelf.store, shelf.calendar)
+    response = ParsedResponse(chains=list(chains), received_at=at)
+    keep(shelf.store, *enricher.received([response]))
+
+
+def keep_quotes(shelf: Shelf, of: Instrument, slots: list[datetime], price: float) -> None:
+    """Store a quote of each slot, received after it: *price*, and a rupee more each time."""
     run = SyncRun.begin("quotes", slots[0]).finish(slots[-1], Outcome.COMPLETED)
     rows = [
         StoredQuote(
@@ -114,7 +121,8 @@ def _keep_quotes(shelf: Shelf, of: Instrument, slots: list[datetime], price: flo
     QuoteStore(shelf.store).record_slot(run, rows, ())
 
 
-def _chain(of: Instrument, expiry: date, spot: float) -> Chain:
+def chain_of(of: Instrument, expiry: date, spot: float) -> Chain:
+    """A chain of every strike, whose prices, open interest and volumes follow from *spot*."""
     return chain(
         spot,
         *(

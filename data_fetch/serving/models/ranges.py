@@ -11,7 +11,8 @@ from data_fetch.serving.models.shared import Answer, CompletenessState, DataAnsw
 class CandleDay(Answer):
     """The minutes (days for the interval `day`) of one trading date by state.
 
-    `last_modified`: when something of it was stored or proved last; null where that is not known.
+    `last_modified`: when something of it was stored or proved last; null where that is not
+    known, as with `as_of`.
     """
 
     date: date

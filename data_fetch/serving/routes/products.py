@@ -51,7 +51,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
     @routes.get("/products", response_model=Products)
     def products(request: Request, require: Require = None) -> Response:
         """The underlyings of the NSE whose option chains are stored or polled."""
-        found = known_products(server.settings)
+        found = known_products(server.settings, newest_visible(request))
         frame = Frame(
             as_of=server.now(),
             newest=None,

@@ -265,7 +265,7 @@ class Streams:
             except Rejected:
                 self.hub.drop(client, NOT_ADMITTED)
             except DataFetchError:
-                # Without its store nobody can say; at the next time perhaps.
+                # Without its store it is not known; at the next time perhaps.
                 return
 
     async def _flush(self) -> None:

@@ -1,303 +1,297 @@
-"""The role `public` never gets anything newer than its delay, by whatever route, form or cache.
+"""The role `public` sees nothing that is newer than PUBLIC_DELAY_MINUTES.
 
-Every GET route of the description is asked, with values for every parameter it has: first by a
-user, so that caches are filled, then by a public account. The newer rows have values that nothing
-else has, so that they can be looked for in the bytes of any format.
+What it gets from a store that has newer data is what it gets from one that has none: every
+status, header and byte, whatever a user asked the same server before.
 """
 
-import json
-import re
-import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import cycle, zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import orjson
 import pytest
-import urllib3
-from account_shelf import accounts_in
-from candle_shelf import RELIANCE, Shelf, shelf_at, stock, whole_day
-from chain_shelf import STRIKE, chain, keep, received
-from effort import PATIENCE_SECONDS, times
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from range_shelf import keep_quotes
-from served import Served, served
-from servers import DatabaseCopies
+from account_shelf import PASSWORD, SECRET, accounts_in
+from candle_shelf import TUESDAY, WEDNESDAY, Shelf, environment_for, stock
+from raw_requests import Answer, Target
+from served import served
+from served_market import (
+    EXPIRY,
+    M_AND_M,
+    NEXT_EXPIRY,
+    NIFTY,
+    chain_of,
+    keep_quotes,
+    market_shelf,
+    receive,
+    trade,
+)
+from servers import DatabaseCopies, redis_database_on
 
 from data_fetch.core.accounts.accounts import Role, Scope
 from data_fetch.core.chains.chains import ChainLeg, OptionType
-from data_fetch.core.clock import IST, SystemClock
-from data_fetch.core.instruments.instrument import Instrument
-from data_fetch.core.market.session import Segment
+from data_fetch.core.clock import SystemClock
+from data_fetch.core.settings import Settings
+from data_fetch.serving.app import routes_of
+from data_fetch.serving.server import Server
 
-DELAY = timedelta(days=7)
-NIFTY = Instrument(
-    instrument_key="NSE_INDEX|Nifty 50",
-    live_key="NSE_INDEX|Nifty 50",
-    symbol="NIFTY",
-    segment="NSE_INDEX",
-    instrument_type="INDEX",
+MINUTE = timedelta(minutes=1)
+OPENING = datetime(2025, 6, 11, 3, 45, tzinfo=UTC)
+NEWER = datetime(2025, 6, 11, 11, 45, tzinfo=UTC)
+NOW = datetime(2025, 6, 11, 12, 0, 30, tzinfo=UTC)
+LIMIT = datetime(2025, 6, 11, 4, 0, 30, tzinfo=UTC)
+DELAY = (NOW - LIMIT) // MINUTE
+# In the newer data only.
+NEW_EXPIRY, NEW_STRIKE = date(2025, 8, 28), 26_000
+NEW = stock("NEWLY", "INE999Z01011")
+NEW_LEG = ChainLeg(
+    strike=Decimal(NEW_STRIKE), option_type=OptionType.CALL, ltp=1.0, oi=75.0, volume=75.0
 )
-TCS = stock("TCS", "INE467B01029")
-# What only newer rows have. Their quotes are 100, 101, ... like the older ones, of other slots.
-NEW_CLOSE, NEW_SPOT, NEW_PRICE, NEW_OI, NEW_STRIKE = (
-    71_234.5,
-    72_345.25,
-    734.65,
-    7_412_775.0,
-    74_550,
-)
-MARKERS = [
-    *(str(int(value)).encode() for value in (NEW_CLOSE, NEW_SPOT, NEW_OI, NEW_STRIKE)),
-    str(NEW_PRICE).encode(),
-    *(struct.pack("<d", value) for value in (NEW_CLOSE, NEW_SPOT, NEW_PRICE, NEW_OI, NEW_STRIKE)),
+# Answers differ in them without data.
+OF_THE_REQUEST = {"x-request-id", "date", "ratelimit"}
+LATER = "2030-01-01T00:00:00Z"
+SYMBOLS = ["NIFTY", "NEWLY", "M&M"]
+EXAMPLES: Mapping[str, Sequence[str]] = {
+    "symbol": ["NIFTY", "NEWLY"],
+    "cursor": ["x"],
+    "symbols": ["NIFTY,M&M,NEWLY"],
+    "expiry": [f"{EXPIRY}", f"{NEW_EXPIRY}"],
+    "strike": ["24100", f"{NEW_STRIKE}"],
+    "option_type": ["CE"],
+    "from": [f"{TUESDAY}", f"{WEDNESDAY}"],
+    "to": [f"{WEDNESDAY}", "2025-06-12"],
+    "start": [f"{WEDNESDAY}"],
+    "end": ["2025-06-12", LATER],
+    "at": [LATER, NOW.isoformat(), "2025-06-11T03:50:00Z"],
+    "as_of": [LATER, NOW.isoformat(), "2025-06-11T03:50:00Z"],
+    "interval": ["15minute", "day"],
+    "every": ["1m"],
+    "format": ["csv", "arrow"],
+    "limit": ["3"],
+    "offset": ["1"],
+    "history": ["true"],
+    "window": ["1", "15"],
+    "source": ["upstox", "nse"],
+    "require": ["complete"],
+    "underlying": ["NIFTY", "NEWLY"],
+    "segment": ["NSE_FO"],
+    "kind": ["auction"],
+    "job": ["chains"],
+    "cause": ["missed"],
+}
+WAYS: Sequence[Mapping[str, str]] = [
+    {"If_None_Match": "{tag}"},
+    {"Accept": "text/csv"},
+    {"Accept_Encoding": "gzip"},
 ]
+# They have no market data.
+ALIKE = {"/", "/health/live", "/health/ready", "/api/data/instruments", "/api/data/calendar"}
+# Ranges are of both days.
+USUAL = {"from": f"{TUESDAY}", "to": "2025-06-12", "expiry": f"{EXPIRY}"}
+FILTERS = [{}, {"symbol": "NIFTY"}, {"symbol": "NEWLY"}, {"strike_price_min": 25_000}, {"limit": 1}]
 
 
 @dataclass(frozen=True)
-class Delayed:
-    """A served store with an older and a newer trading day, and a key of each role."""
+class Reader:
+    """Requests of one account."""
 
-    served: Served
-    older: date
-    newer: date
-    expiry: date
-    keys: dict[Role, str]
+    target: Target
+    key: str
 
-    @cached_property
-    def routes(self) -> dict[str, list[dict[str, Any]]]:
-        """The parameters of every GET route, by path."""
-        document = self.ask(Role.USER, "/openapi.json").json()
-        return {
-            path: routes["get"].get("parameters", [])
-            for path, routes in document["paths"].items()
-            if "get" in routes
-        }
+    def get(self, path: str, **more: str) -> Answer:
+        return self.send("GET", path, None, **more)
 
-    def ask(self, role: Role, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
-        return urllib3.request(
-            "GET", f"{self.served.url}{path}", headers={"X-API-Key": self.keys[role], **headers},
-            timeout=PATIENCE_SECONDS,
-        )  # fmt: skip
+    def send(self, method: str, path: str, body: bytes | None, **more: str) -> Answer:
+        sent = {"X-API-Key": self.key, **{name.replace("_", "-"): more[name] for name in more}}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        return self.target.send(method, path, list(sent.items()), body)
 
 
-def trading_days(shelf: Shelf, now: datetime) -> tuple[date, date]:
-    """The last ended trading day, and the last one that a public account may see as a whole."""
-    today = now.astimezone(IST).date()
-    days = [
-        day
-        for day in (today - timedelta(days=back) for back in range(1, 40))
-        if shelf.calendar.slots_on(day, Segment.CASH)
-    ]
-    return days[0], next(day for day in days if day < today - DELAY)
+@dataclass(frozen=True)
+class Readers:
+    """*user* and *public* of a server over newer data; *other* is public at a server beside it,
+    over the same store and Redis; *expected* is public at a server without the newer data."""
+
+    user: Reader
+    public: Reader
+    other: Reader
+    expected: Reader
+
+    def fault(self, reader: Reader, address: str, **headers: str) -> str | None:
+        """What *reader* gets, where it is not what is expected; None where it is."""
+        answer, expected = (each.get(address, **headers) for each in (reader, self.expected))
+        fault = reader.target.fault(answer)
+        if fault is not None:
+            return f"{address} {headers}: {fault}"
+        found, wanted = facts(answer), facts(expected)
+        if found == wanted:
+            return None
+        pairs = enumerate(zip_longest(found, wanted))
+        place = max(0, next(number for number, (one, other) in pairs if one != other) - 60)
+        return f"{address} {headers}: {found[place:][:200]} and not {wanted[place:][:200]}"
 
 
-def at(day: date, clock: str) -> datetime:
-    return datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=IST)
+def older(shelf: Shelf) -> None:
+    """What was stored by LIMIT: a day, and the first minutes of the next one."""
+    shelf.lists(TUESDAY, NEW)
+    trade(shelf, TUESDAY)
+    closes = {number: 24_200.0 + number for number in range(10)}
+    shelf.keeps(NIFTY, WEDNESDAY, closes, at=OPENING + 11 * MINUTE)
+    keep_quotes(shelf, NIFTY, [OPENING + number * MINUTE for number in range(10)], 24_200.0)
+    receive(shelf, OPENING + 5 * MINUTE, chain_of(NIFTY, EXPIRY, 24_200.0))
 
 
-def legs(price: float, oi: float, strike: Any) -> list[ChainLeg]:
-    return [
-        ChainLeg(strike=strike, option_type=kind, ltp=price, oi=oi, volume=oi)
-        for kind in OptionType
-    ]
+def newer(shelf: Shelf) -> None:
+    """What was stored after LIMIT: other prices, corrections, another receipt of the newest chain,
+    and data of a symbol, an expiry and a strike that had none."""
+    begin = OPENING + 16 * MINUTE
+    receive(shelf, begin, chain_of(NIFTY, EXPIRY, 24_200.0))
+    minutes = [begin + number * MINUTE for number in range(20)]
+    for of, price in ((NIFTY, 29_200.0), (M_AND_M, 7_900.0), (NEW, 7_900.0)):
+        for day in (TUESDAY, WEDNESDAY):
+            shelf.keeps(of, day, {number: price + number for number in range(375)}, at=NEWER)
+            shelf.answered(of, day, at=NEWER)
+        keep_quotes(shelf, of, minutes, price)
+        for expiry in (EXPIRY, NEXT_EXPIRY, NEW_EXPIRY):
+            of_m_and_m = chain_of(NIFTY if of is NIFTY else M_AND_M, expiry, price)
+            with_leg = replace(of_m_and_m, underlying=of.symbol, legs=(*of_m_and_m.legs, NEW_LEG))
+            receive(shelf, minutes[9], with_leg)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def delayed(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Delayed]:
-    folder = tmp_path_factory.mktemp("delayed")
-    if request.param == "sqlite":
-        yield from filled(f"sqlite:///{folder / 'store.db'}", folder)
-        return
-    copies: DatabaseCopies = request.getfixturevalue("postgres_copies")
-    with copies.one() as url:
-        yield from filled(url, folder)
+def readers(
+    request: pytest.FixtureRequest, redis_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Readers]:
+    with ExitStack() as opened:
+        folders = [tmp_path_factory.mktemp(name) for name in ("expected", "shown", "beside")]
+        urls, keys = [], []
+        for folder, filled in zip(folders, ((older,), (older, newer)), strict=False):
+            if request.param == "sqlite":
+                url = f"sqlite:///{folder / 'store.db'}"
+            else:
+                copies: DatabaseCopies = request.getfixturevalue("postgres_copies")
+                url = opened.enter_context(copies.one())
+            with market_shelf(url, folder) as shelf:
+                for fill in filled:
+                    fill(shelf)
+                keys.append({role: key_of(shelf, role) for role in Role})
+            urls.append(url)
+        patched = opened.enter_context(pytest.MonkeyPatch.context())
+        patched.setattr(SystemClock, "now", lambda _: NOW)
+        redis_url = opened.enter_context(redis_database_on(redis_server))
+        expected, shown, beside = (
+            Target(opened.enter_context(served(settings_of(url, folder, redis_url))).url)
+            for url, folder in zip((*urls, urls[-1]), folders, strict=True)
+        )
+        yield Readers(
+            user=Reader(shown, keys[1][Role.USER]),
+            public=Reader(shown, keys[1][Role.PUBLIC]),
+            other=Reader(beside, keys[1][Role.PUBLIC]),
+            expected=Reader(expected, keys[0][Role.PUBLIC]),
+        )
 
 
-def filled(url: str, folder: Path) -> Iterator[Delayed]:
-    now = SystemClock().now()
-    shelf = shelf_at(url, folder)
-    newer, older = trading_days(shelf, now)
-    expiry = (now + timedelta(days=10)).astimezone(IST).date()
-    (folder / "nse_fo_stock_symbols.txt").write_text("NIFTY\nRELIANCE\nTCS\n")
-    shelf.lists(older, NIFTY, RELIANCE, TCS)
-    for day, price in ((older, 1_500.0), (newer, NEW_CLOSE)):
-        shelf.keeps(RELIANCE, day, whole_day(price), at=at(day, "20:00"))
-        shelf.answered(RELIANCE, day, at=at(day, "20:00"))
-        keep_quotes(shelf, RELIANCE, *(at(day, f"10:0{minute}") for minute in range(5)))
-    strike = type(STRIKE)(NEW_STRIKE)
-    old_legs, new_legs = legs(100.5, 75.0, STRIKE), legs(NEW_PRICE, NEW_OI, STRIKE)
-    keep(
-        shelf.store,
-        received(chain(24_000.0, *old_legs, expiry=expiry), at(older, "10:00"), lot_size=75),
-        received(chain(24_010.0, *old_legs, expiry=expiry), at(older, "10:01"), lot_size=75),
-        received(
-            chain(NEW_SPOT, *new_legs, *legs(NEW_PRICE, NEW_OI, strike), expiry=expiry),
-            at(newer, "10:00"), lot_size=75,
-        ),
-    )  # fmt: skip
-    accounts = accounts_in(shelf.store)
-    keys = {}
-    for role in (Role.USER, Role.PUBLIC):
-        accounts.add(f"{role}@example.com", role, "a password of tests", role)
-        keys[role] = accounts.add_key(f"{role}@example.com", role, {Scope.READ}).secret
-    configured = shelf.settings.model_copy(
-        update={
-            "public_delay_minutes": DELAY // timedelta(minutes=1),
-            "api_authentication": "on",
-            "api_rate_limit": 0,
-        }
-    )
-    with served(configured) as server:
-        yield Delayed(server, older, newer, expiry, keys)
-    shelf.store.close()
+def key_of(shelf: Shelf, role: Role) -> str:
+    accounts, email = accounts_in(shelf.store), f"{role}@example.com"
+    accounts.add(email, "A", PASSWORD, role)
+    return accounts.add_key(email, "a bot", list(Scope)).secret
 
 
-def values(delayed: Delayed, name: str) -> list[str]:
-    """Values worth trying for a parameter."""
-    instants = [at(day, clock).isoformat() for day in (delayed.older, delayed.newer)
-                for clock in ("09:15", "10:00:30", "23:00")]  # fmt: skip
-    dates = [str(delayed.older), str(delayed.newer)]
-    known = {
-        "symbol": ["NIFTY", "RELIANCE"],
-        "product": ["NIFTY", "RELIANCE"],
-        "symbols": ["NIFTY,RELIANCE", "RELIANCE"],
-        "underlying": ["NIFTY"],
-        "expiry": [str(delayed.expiry), delayed.expiry.strftime("%d-%b-%Y")],
-        "strike": [str(STRIKE), str(NEW_STRIKE)],
-        "option_type": ["CE", "PE", "CALL"],
-        "from": dates + instants,
-        "to": dates + instants,
-        "start": dates + instants,
-        "end": dates + instants,
-        "at": instants,
-        "as_of": instants,
-        "interval": ["1minute", "5minute", "15minute", "60minute", "day"],
-        "window": ["1", "5", "15"],
-        "every": ["1", "60", "300"],
-        "history": ["true", "false"],
-        "limit": ["1", "100", "500"],
-        "format": ["json", "csv", "arrow"],
-        "require": ["complete"],
-        "kind": ["traded"],
-        "source": ["upstox"],
-        "cursor": ["x"],
-        "offset": ["0", "1"],
-        "cause": ["missed"],
-        "job": ["quotes", "chains"],
-        "segment": ["NSE_EQ"],
+def settings_of(url: str, folder: Path, redis_url: str) -> Settings:
+    (folder / "nse_fo_stock_symbols.txt").write_text("NIFTY\nM&M\nNEWLY\n")
+    given = {
+        "API_AUTHENTICATION": "on",
+        "JWT_SECRET": SECRET.decode(),
+        "PUBLIC_DELAY_MINUTES": f"{DELAY}",
+        "REDIS_URL": redis_url,
     }
-    return known.get(name, ["1"])
+    return Settings.load({**environment_for(url), **given}, folder)
 
 
-@st.composite
-def paths(draw: st.DrawFn, delayed: Delayed, template: str, parameters: list[Any]) -> str:
-    """*template* with a value for each required parameter, and for some of the others."""
-    query = {}
-    path = template
-    for each in parameters:
-        name = each["name"]
-        if each["in"] == "path":
-            path = path.replace(f"{{{name}}}", quote(draw(st.sampled_from(values(delayed, name)))))
-        elif each["in"] == "query" and (each.get("required") or draw(st.booleans())):
-            query[name] = draw(st.sampled_from(values(delayed, name)))
-    return f"{path}?{urlencode(query)}" if query else path
+def operations() -> Iterator[Any]:
+    settings = Settings.load({}, Path("/nowhere"))
+    for path, methods in routes_of(Server(settings)).openapi()["paths"].items():
+        if "get" in methods and not path.startswith("/api/auth/"):
+            yield pytest.param(path, methods["get"].get("parameters", []), id=path)
 
 
-def newer_in(delayed: Delayed, path: str, content: bytes) -> list[bytes]:
-    """What *content* has of the newer rows. Instants of their day may be those of the request."""
-    found = [each for each in MARKERS if each in content]
-    if str(delayed.newer) in path:
-        return found
-    return found + re.findall(rb"%b[T ]\d\d:\d\d" % str(delayed.newer).encode(), content)
+def addresses(path: str, parameters: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The path with each value of each of its parameters; those of other symbols as they are."""
+    in_path = [each["name"] for each in parameters if each["in"] == "path"]
+    in_query = {
+        each["name"]: each.get("required", False) for each in parameters if each["in"] == "query"
+    }
+    usual = {name: EXAMPLES[name][0] for name, required in in_query.items() if required}
+    usual |= {name: USUAL[name] for name in in_query if name in USUAL}
+    first, *others = [named(path, in_path, symbol) for symbol in SYMBOLS] if in_path else [path]
+    for place in others:
+        yield f"{place}?{urlencode(usual)}"
+    yield f"{first}?{urlencode(usual)}"
+    for name in in_query:
+        for value in EXAMPLES[name]:
+            yield f"{first}?{urlencode({**usual, name: value})}"
 
 
-def further(*answers: urllib3.BaseHTTPResponse) -> list[str]:
-    """The paths that go on after cut answers in JSON."""
-    documents = [
-        each.json() for each in answers if each.headers["Content-Type"] == "application/json"
-    ]
-    return [each["next"] for each in documents if each.get("next")]
+def named(path: str, parameters: Sequence[str], symbol: str) -> str:
+    for name in parameters:
+        path = path.replace(f"{{{name}}}", quote(symbol, safe=""))
+    return path
 
 
-MEDIA_TYPES = ["application/json", "text/csv", "application/vnd.apache.arrow.stream", "*/*"]
-
-
-@settings(max_examples=times(100, 2_000), suppress_health_check=list(HealthCheck), database=None)
-@given(data=st.data())
-def test_no_route_shows_newer_rows(delayed: Delayed, data: st.DataObject) -> None:
-    template = data.draw(st.sampled_from(sorted(delayed.routes)))
-    path = data.draw(paths(delayed, template, delayed.routes[template]))
-    accept = data.draw(st.sampled_from(MEDIA_TYPES))
-
-    whole = delayed.ask(Role.USER, path, Accept=accept)
-    older = delayed.ask(Role.PUBLIC, path, Accept=accept)
-    tag = whole.headers.get("ETag", "none")
-    conditional = delayed.ask(Role.PUBLIC, path, Accept=accept, **{"If-None-Match": tag})
-    followed = [delayed.ask(Role.PUBLIC, each).data for each in further(whole, older)]
-
-    assert older.status < 500, older.data
-    for content in (older.data, conditional.data, *followed):
-        assert newer_in(delayed, path, content) == []
-    if newer_in(delayed, path, whole.data):
-        assert conditional.status != 304
-
-
-@pytest.mark.parametrize("role", [Role.USER, Role.PUBLIC])
-@pytest.mark.parametrize(
-    "wanted", [{}, {"symbol": "nifty"}, {"strike_price_min": 70_000}, {"option_type": "PE"}]
-)
-def test_the_filter_shows_them_to_a_user_only(
-    delayed: Delayed, role: Role, wanted: dict[str, Any]
+@pytest.mark.parametrize(("path", "parameters"), list(operations()))
+def test_newer_data_change_nothing_that_public_gets(
+    readers: Readers, path: str, parameters: Sequence[Mapping[str, Any]]
 ) -> None:
-    answer = urllib3.request(
-        "POST", f"{delayed.served.url}/option-chain/filter", json=wanted,
-        headers={"X-API-Key": delayed.keys[role]}, timeout=PATIENCE_SECONDS,
-    )  # fmt: skip
+    faults, shown = [], False
+    ways = cycle(WAYS)
+    for address in addresses(path, parameters):
+        newest = readers.user.get(address)
+        known = {"tag": newest.headers.get("ETag", "none")}
+        headers = {name: value.format(**known) for name, value in next(ways).items()}
+        faults += [
+            readers.fault(readers.public, address),
+            readers.fault(readers.other, address, **headers),
+            readers.fault(readers.public, following(newest) or address),
+        ]
+        again = readers.user.get(address)
+        assert again.headers.get("ETag", "none") == known["tag"]
+        shown |= facts(newest) != facts(readers.public.get(address))
 
-    assert answer.status == 200, answer.data
-    assert bool(newer_in(delayed, "", answer.data)) is (role is Role.USER)
-
-
-@pytest.mark.parametrize(
-    ("path", "accept"),
-    [
-        pytest.param("/option-chain/NIFTY", "*/*", id="newest chain"),
-        pytest.param("/api/data/candles/RELIANCE?from={newer}&to={newer}", "*/*", id="candles"),
-        pytest.param(
-            "/api/data/candles/RELIANCE?from={newer}&to={newer}", "text/csv", id="candles as CSV"
-        ),
-        pytest.param(
-            "/api/data/candles/RELIANCE?from={newer}&to={newer}",
-            "application/vnd.apache.arrow.stream",
-            id="candles as Arrow",
-        ),
-        pytest.param(
-            "/api/data/chain/NIFTY/history?from={newer}&to={newer}&expiry={expiry}", "*/*",
-            id="chains of a day",
-        ),
-    ],
-)  # fmt: skip
-def test_a_user_sees_them(delayed: Delayed, path: str, accept: str) -> None:
-    """Otherwise the test above would find nothing anywhere."""
-    asked = path.format(newer=delayed.newer, expiry=delayed.expiry)
-
-    answer = delayed.ask(Role.USER, asked, Accept=accept)
-
-    assert answer.status == 200, answer.data
-    assert newer_in(delayed, "", answer.data)
+    assert list(filter(None, faults)) == []
+    assert shown is (path not in ALIKE)
 
 
-def test_a_public_account_sees_the_older_ones(delayed: Delayed) -> None:
-    chain = delayed.ask(Role.PUBLIC, "/option-chain/NIFTY").json()
-    day = delayed.older
-    candles = delayed.ask(Role.PUBLIC, f"/api/data/candles/RELIANCE?from={day}&to={day}").json()
+@pytest.mark.parametrize("wanted", FILTERS, ids=str)
+def test_newer_legs_change_nothing_that_a_filter_finds(
+    readers: Readers, wanted: Mapping[str, Any]
+) -> None:
+    body = orjson.dumps(wanted)
+    found, public, expected = (
+        facts(each.send("POST", "/option-chain/filter", body))
+        for each in (readers.user, readers.public, readers.expected)
+    )
 
-    assert chain["underlying_value"] == 24_010.0
-    assert json.dumps(candles).count("1500.0") > 0
+    assert public == expected
+    assert public != found
+
+
+def following(answer: Answer) -> str | None:
+    """The path of the next page."""
+    if answer.status != 200 or answer.media_type != "application/json":
+        return None
+    path: str | None = orjson.loads(answer.body).get("next")
+    return path
+
+
+def facts(answer: Answer) -> str:
+    """What an answer tells: its status, body and headers."""
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    body = answer.body.replace(headers["x-request-id"].encode(), b"")
+    told = {name: headers[name] for name in sorted(headers) if name not in OF_THE_REQUEST}
+    return f"{answer.status} {body!r} {told}"
