@@ -10,19 +10,24 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
+from data_fetch.core.clock import MINUTE
 from data_fetch.core.settings import Settings
 from data_fetch.reading.records import clock_of, store_of
 from data_fetch.storage.chains.heads import ChainHead, newest_heads, not_over
 from data_fetch.storage.chains.lineage import chain_lineage
 from data_fetch.storage.chains.records import ChainRecord, chain_record
 from data_fetch.storage.changes import (
+    NewestSlots,
     new_snapshots,
-    newest_quote_slots,
-    quotes_of_newest_slots,
+    newest_slots,
+    quotes_between,
     snapshot_marks,
 )
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.quotes import QuoteStore, present_symbols
+
+# After a longer one the newest quote of each product is looked up instead.
+LONGEST_GAP = 10 * MINUTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +63,7 @@ class ChangeFollower:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._slots: tuple[object, ...] | None = None
+        self._slots: NewestSlots | None = None
         self._snapshots: object = None
         self._marks: dict[tuple[str, date, str], Content] = {}
         self._prices: dict[str, Price] = {}
@@ -73,13 +78,19 @@ class ChangeFollower:
             return self._changes(followed)
         except BaseException:
             # Part of it may be noted as seen, and no client got it.
-            self._forget()
+            self.start_over()
             raise
 
     def look_again(self) -> None:
         """Compare everything at the next look, not only what is recent."""
         self._slots = self._snapshots = None
         self._everything = True
+
+    def start_over(self) -> None:
+        """Return everything at the next look, as the first one does."""
+        self.look_again()
+        for seen in (self._marks, self._prices, self._chains):
+            seen.clear()
 
     def _changes(self, followed: Collection[str]) -> Changes:
         now = clock_of(self._settings).now()
@@ -97,20 +108,14 @@ class ChangeFollower:
         self._everything = False
         return Changes(tuple(prices), tuple(chains))
 
-    def _forget(self) -> None:
-        self.look_again()
-        for seen in (self._marks, self._prices, self._chains):
-            seen.clear()
-
     def _new_quotes(self, store: Store, connection: Connection, now: datetime) -> Iterator[Price]:
-        slots = newest_quote_slots(connection, now)
-        if slots == self._slots:
+        slots, before = newest_slots(connection, now), self._slots
+        if slots is None or slots == before:
             return
-        quotes = (
-            list(QuoteStore(store).latest().values())
-            if self._slots is None
-            else quotes_of_newest_slots(connection, now)
-        )
+        if before is None or slots.newest - before.newest > LONGEST_GAP:
+            quotes = list(QuoteStore(store).latest().values())
+        else:
+            quotes = quotes_between(connection, before.newest - MINUTE, slots.newest)
         names = present_symbols(connection, {each.quote.instrument_key for each in quotes})
         for each in quotes:
             product = names.get(each.quote.instrument_key, each.symbol)

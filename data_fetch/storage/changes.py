@@ -1,10 +1,9 @@
 """Looks that tell cheaply whether there is something new in a store: a look-up in an index each."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, func, not_, select
+from sqlalchemy import ColumnElement, Connection, func, not_, select
 
 from data_fetch.core.clock import MINUTE
 from data_fetch.core.quotes.quotes import StoredQuote
@@ -59,30 +58,36 @@ def snapshot_marks(connection: Connection, now: datetime) -> list[SnapshotMark]:
     return [SnapshotMark(*row) for row in connection.execute(query)]
 
 
-def newest_quote_slots(connection: Connection, now: datetime) -> tuple[object, ...]:
-    """Changes when a quote is added to the two newest slots, or replaced."""
+@dataclass(frozen=True, slots=True)
+class NewestSlots:
+    """The newest slot, and the number and last receipt of the quotes in it and in the one before:
+    they change when a quote is added or replaced."""
+
+    newest: datetime
+    count: int
+    received_at: datetime
+
+
+def newest_slots(connection: Connection, now: datetime) -> NewestSlots | None:
+    """The newest slots as of *now*; None without any quote."""
     newest = _newest_slot(connection, now)
     if newest is None:
-        return ()
+        return None
     of = ltp_data.c
     query = select(func.count(), func.max(of.received_at)).where(
-        of.timestamp >= newest - MINUTE, of.timestamp <= newest, not_(of.off_session)
+        *_in_session(newest - MINUTE, newest)
     )
-    return (newest, *connection.execute(query).one())
+    return NewestSlots(newest, *connection.execute(query).one())
 
 
-def quotes_of_newest_slots(connection: Connection, now: datetime) -> Sequence[StoredQuote]:
-    """The quotes of the two newest slots, oldest first."""
-    newest = _newest_slot(connection, now)
-    if newest is None:
-        return ()
-    of = ltp_data.c
-    query = (
-        select(ltp_data)
-        .where(of.timestamp >= newest - MINUTE, of.timestamp <= newest, not_(of.off_session))
-        .order_by(of.timestamp)
-    )
+def quotes_between(connection: Connection, first: datetime, last: datetime) -> list[StoredQuote]:
+    """The quotes of the slots from *first* to *last*, oldest first."""
+    query = select(ltp_data).where(*_in_session(first, last)).order_by(ltp_data.c.timestamp)
     return [stored_quote(row) for row in connection.execute(query)]
+
+
+def _in_session(first: datetime, last: datetime) -> tuple[ColumnElement[bool], ...]:
+    return ltp_data.c.timestamp.between(first, last), not_(ltp_data.c.off_session)
 
 
 def _newest_snapshot(connection: Connection, now: datetime) -> datetime | None:

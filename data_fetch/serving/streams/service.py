@@ -188,7 +188,11 @@ class Streams:
         """Publish what has changed in the store."""
         updates = await self._store.updates(self.hub.followed_chains())
         self.hub.general = self._store.general
-        await self.publish(*updates)
+        try:
+            await self.publish(*updates)
+        except BaseException:
+            self._store.start_over()
+            raise
 
     async def _repeat(
         self, do: Callable[[], Awaitable[None]], seconds: Callable[[], float]

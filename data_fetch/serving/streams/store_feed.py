@@ -41,6 +41,7 @@ class StoreFeed:
         self._looked_again: float | None = None
         self._clock: Clock | None = None
         self._calendar: MarketCalendar | None = None
+        self._starts_over = False
         self.general: frozenset[str] = frozenset()
 
     async def updates(self, followed: Collection[str]) -> list[Update]:
@@ -62,6 +63,10 @@ class StoreFeed:
         """Compare everything at the next look."""
         async with self._looking:
             self._looked_again = None
+
+    def start_over(self) -> None:
+        """Return everything at the next look: what the last one returned was not sent."""
+        self._starts_over = True
 
     async def read(self, what: Callable[[], T]) -> T:
         """The result of a blocking query of `reading`."""
@@ -91,6 +96,9 @@ class StoreFeed:
     def _updates(self, followed: Collection[str]) -> list[Update]:
         settings = self._server.settings
         self._clock = clock_of(settings)
+        if self._starts_over:
+            self._starts_over = False
+            self._follower.start_over()
         now = stopwatch()
         if self._looked_again is None or now - self._looked_again >= LOOK_AGAIN_SECONDS:
             self._calendar = calendar_for(settings)
