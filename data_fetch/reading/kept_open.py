@@ -27,7 +27,6 @@ from data_fetch.storage.database.store import Store
 LIFE = timedelta(seconds=2)
 MOST_KEPT = 1_000
 
-
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
@@ -56,10 +55,21 @@ class Recent(Generic[Key, Value]):
             return known[1]
         value = make()
         with self._lock:
-            if len(self._made) >= MOST_KEPT:
-                self._made.clear()
+            self._made.pop(key, None)
             self._made[key] = now, value
+            self._forget_old(now)
         return value
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def _forget_old(self, now: datetime) -> None:
+        """Keep only what is recent, and not too much of it. The oldest is the first."""
+        while self._made:
+            key, (made, _) = next(iter(self._made.items()))
+            if now - LIFE < made <= now and len(self._made) <= MOST_KEPT:
+                return
+            del self._made[key]
 
 
 class KeptOpen:

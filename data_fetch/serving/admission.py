@@ -11,7 +11,7 @@ from data_fetch.serving.audit import address_of
 from data_fetch.serving.authentication import refuse_secrets_in
 from data_fetch.serving.bodies import with_whole_body
 from data_fetch.serving.origins import Header, Origins
-from data_fetch.serving.problems import Refusal, answer_of, refusal_of
+from data_fetch.serving.problems import Refusal, answer_of, refusal_to
 from data_fetch.serving.server import Server
 from data_fetch.serving.viewers import Viewer
 
@@ -39,7 +39,7 @@ class Admission:
         try:
             await self._admit(scope, decision)
         except (Refusal, DataFetchError) as problem:
-            refusal = refusal_of(problem) if isinstance(problem, DataFetchError) else problem
+            refusal = problem if isinstance(problem, Refusal) else refusal_to(scope, problem)
             decision.answer = answer_of(scope["state"]["request_id"], refusal)
         return decision
 
@@ -48,6 +48,7 @@ class Admission:
         origin = headers.get(b"origin")
         decision.headers += self._origins.answer_headers(origin)
         self._origins.refuse_foreign_name(headers.get(b"host"))
+        self._origins.refuse_accounts(origin, scope["path"])
         if scope["type"] == "websocket":
             self._origins.refuse_socket(origin)
         elif _is_preflight(scope, headers) and origin is not None:

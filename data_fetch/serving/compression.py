@@ -1,26 +1,24 @@
 """Compresses answers that are not compressed already, for senders that accept gzip."""
 
 import asyncio
-import re
 import zlib
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Message, Scope, Send
+
+from data_fetch.serving.media_types import weighted
 
 # Smaller bodies do not become smaller by much, larger ones are not for the event loop.
 LEAST_BYTES, MOST_IN_LOOP = 1_000, 200_000
 LEVEL = 1
 GZIP = 16 + zlib.MAX_WBITS
 COMPRESSIBLE = ("application/json", "application/problem+json", "text/")
-ACCEPTED = re.compile(
-    r"(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q=(\d(?:\.\d{0,3})?))?\s*(?:,|$)", re.IGNORECASE
-)
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
     """Whether a sender with this `Accept-Encoding` takes gzip."""
-    found = ACCEPTED.search(accept_encoding)
-    return found is not None and float(found[1] or 1) > 0
+    named = dict(weighted(accept_encoding))
+    return named.get("gzip", named.get("*", 0)) > 0
 
 
 class Compressed:

@@ -17,6 +17,8 @@ from data_fetch.serving.traffic import Exchange
 from data_fetch.serving.viewers import UNKNOWN
 
 REQUEST_ID = b"x-request-id"
+# A page must not run an answer as a script, whatever is in it.
+AS_DECLARED = (b"x-content-type-options", b"nosniff")
 # Of a sender's own: it is in answers and logs.
 SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -60,7 +62,7 @@ class Gate:
                 log.info("request", extra=_facts(exchange))
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(REQUEST_ID, scope["state"]["request_id"].encode())]
+        headers = [(REQUEST_ID, scope["state"]["request_id"].encode()), AS_DECLARED]
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -17,6 +17,8 @@ from data_fetch.core.errors import DataFetchError
 from data_fetch.serving.problems import Refusal
 
 MOST_ADDRESSES = 10_000
+# Longer ones are not remembered: a client can make up as many as it likes.
+LONGEST_ADDRESS = 500
 Call = Callable[[Request], Awaitable[Response]]
 
 
@@ -39,9 +41,11 @@ class KnownCalls:
         """The answer of *call*, which later requests for the same address go to at once.
 
         *call* may depend on the address, and on nothing else of *request* than it is given.
-        An address that could not be answered is not remembered.
+        An address that could not be answered is not remembered, nor a very long one.
         """
         answer = await call(request)
+        if sum(map(len, _address(request.scope))) > LONGEST_ADDRESS:
+            return answer
         routed = {name: request.scope[name] for name in ("route", "path_params", "endpoint")}
         self._calls[_address(request.scope)] = KnownCall(call, routed)
         while len(self._calls) > self._most:

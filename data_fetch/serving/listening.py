@@ -43,6 +43,11 @@ class PunctualHttp(H11Protocol):
         self._forget()
         self._goes_on()
 
+    def _should_upgrade(self) -> bool:
+        # One too many is refused as a request; uvicorn counts WebSockets, and takes any number.
+        most = self.limit_concurrency or MOST_CONNECTIONS
+        return super()._should_upgrade() and len(self.connections) < most
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._watch()

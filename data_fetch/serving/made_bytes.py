@@ -161,13 +161,24 @@ class Looks(Generic[Result]):
         found = await self._flights.join(key, lambda: asyncio.to_thread(looked))
         self._found[key] = found
         self._found.move_to_end(key)
-        while len(self._found) > self._most:
-            self._found.popitem(last=False)
+        self._forget_old()
         return found[1]
 
     def forget(self, key: Hashable) -> None:
         """The next request for *key* looks again."""
         self._found.pop(key, None)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def _forget_old(self) -> None:
+        """Keep no look that is not used any more: there may be one for each second."""
+        now = stopwatch()
+        while self._found:
+            key, (began, _) = next(iter(self._found.items()))
+            if now - began < self._seconds and len(self._found) <= self._most:
+                return
+            del self._found[key]
 
 
 class Flights(Generic[Result]):

@@ -11,7 +11,7 @@ def preferred(accept: str, offered: Sequence[str]) -> str | None:
     Of types that it likes the same the one it names first, and of those under one `*` the
     first of *offered*.
     """
-    ranked = sorted(_ranges(accept or EVERYTHING), key=lambda each: -each[1])
+    ranked = sorted(weighted(accept or EVERYTHING), key=lambda each: -each[1])
     refused = {name for name, quality in ranked if not quality}
     for name, quality in ranked:
         for media_type in offered:
@@ -20,8 +20,10 @@ def preferred(accept: str, offered: Sequence[str]) -> str | None:
     return None
 
 
-def _ranges(accept: str) -> Iterator[tuple[str, float]]:
-    for each in accept.split(","):
+def weighted(accepted: str) -> Iterator[tuple[str, float]]:
+    """What an `Accept...` header names, in lower case, each with its quality: 1 unless it has
+    one, 0 for what is not accepted."""
+    for each in accepted.split(","):
         name, *parameters = (part.strip() for part in each.lower().split(";"))
         quality = 1.0
         for parameter in parameters:

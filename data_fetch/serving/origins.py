@@ -9,8 +9,9 @@ from data_fetch.serving.problems import Refusal
 Header = tuple[bytes, bytes]
 LOCAL_ORIGIN = re.compile(rb"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?")
 LOCAL_HOST = re.compile(rb"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
-# A page that was opened from disk.
+# A page that was opened from disk, or any page by way of a frame: it may read, and no more.
 FROM_DISK = b"null"
+ACCOUNTS = "/api/auth/"
 METHODS = b"GET, HEAD, POST, OPTIONS"
 ASKED_HEADERS = b"Accept, Authorization, Content-Type, If-Modified-Since, If-None-Match, X-API-Key"
 SHOWN_HEADERS = b"ETag, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
@@ -63,6 +64,11 @@ class Origins:
         """Raises Refusal for a WebSocket of a page that may not read answers: browsers leave
         that to the server."""
         if origin is not None and not self.allows(origin):
+            raise _foreign(origin)
+
+    def refuse_accounts(self, origin: bytes | None, path: str) -> None:
+        """Raises Refusal for a page of the origin `null` that registers or signs in."""
+        if origin == FROM_DISK and origin not in self._listed and path.startswith(ACCOUNTS):
             raise _foreign(origin)
 
     def refuse_foreign_name(self, host: bytes | None) -> None:

@@ -3,6 +3,7 @@
 `detail` and `error` have the same text, because older clients read either.
 """
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from math import ceil
@@ -15,6 +16,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from data_fetch.core.accounts.accounts import Role
 from data_fetch.core.errors import (
     AccountExists,
     AccountInvalid,
@@ -33,6 +35,7 @@ from data_fetch.core.errors import (
     WrongWorld,
 )
 from data_fetch.serving.models.shared import Problem
+from data_fetch.serving.viewers import viewer_of
 
 MEDIA_TYPE = "application/problem+json"
 SIGN_IN_FAILED, LOCKED_OUT = "sign_in_failed", "locked_out"
@@ -53,6 +56,11 @@ MEANINGS: tuple[tuple[type[DataFetchError], HTTPStatus, str], ...] = (
     (OutsideError, HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable"),
     (DataFetchError, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid"),
 )
+
+
+OF_THE_SERVER = frozenset({"server_setup", "service_unavailable"})
+
+log = logging.getLogger(__name__)
 
 
 class Refusal(Exception):
@@ -124,6 +132,23 @@ def refusal_of(error: DataFetchError, **more: Any) -> Refusal:
     return Refusal(status, code, error.message, then=error.hint, headers=headers, near=near, **more)
 
 
+def refusal_to(connection: Scope, error: DataFetchError) -> Refusal:
+    """The same for the sender of a request. Names and addresses of this server's parts are in its
+    log, and for viewers who see everything."""
+    refusal = refusal_of(error)
+    if refusal.code not in OF_THE_SERVER or viewer_of(connection).role is not Role.PUBLIC:
+        return refusal
+    request_id = connection["state"]["request_id"]
+    log.warning("not_answered", extra={"request_id": request_id, "problem": error.message})
+    return Refusal(
+        refusal.status,
+        refusal.code,
+        "the server cannot answer at present",
+        then="Try again later. Its log has the reason beside the request id.",
+        headers=refusal.headers,
+    )
+
+
 def answer_of(request_id: str, refusal: Refusal) -> Response:
     """The answer that *refusal* is."""
     answer = problem(
@@ -168,7 +193,7 @@ def _of_route(request: Request, error: Exception) -> Response:
 
 def _of_ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, DataFetchError)
-    return _of_route(request, refusal_of(error))
+    return _of_route(request, refusal_to(request.scope, error))
 
 
 def _of_http(request: Request, error: Exception) -> Response:

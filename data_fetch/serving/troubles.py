@@ -7,6 +7,9 @@ class Troubles:
     def __init__(self) -> None:
         self._sentences: dict[str, str] = {}
 
+    def __contains__(self, of: str) -> bool:
+        return of in self._sentences
+
     def begin(self, of: str, sentence: str) -> None:
         """*of* is in trouble from now on: *sentence* says what that means for answers."""
         self._sentences[of] = sentence

@@ -4,17 +4,21 @@ Its own queues have no bound: a client that does not read would take the server'
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
 import socketio
 from engineio.packet import MESSAGE, Packet
+from starlette.types import Message as ReceivedMessage
 from starlette.types import Receive, Scope, Send
 
 from data_fetch.publishing.stream_hub import REASONS, Client
 from data_fetch.publishing.stream_messages import Message, message
+from data_fetch.serving.problems import Refusal, answer_of
 from data_fetch.serving.streams import frames
 from data_fetch.serving.streams.access import admitted
 from data_fetch.serving.streams.frames import FramedWebSockets
@@ -24,8 +28,22 @@ from data_fetch.serving.streams.service import SOCKET_IO, Streams
 PATH = "/socket.io"
 BATCH_BYTES = 128 * 1024
 LARGEST_REQUEST_BYTES = 64 * 1024
+# First letters of the packets of Engine.IO.
+PACKET_TYPES = "0123456"
+PROTOCOL_ERROR = 1002
+# Binary parts of one event. No event of ours has any.
+MOST_PARTS = 8
+# A page of any origin can run a script.
+JSONP = Refusal(
+    HTTPStatus.BAD_REQUEST,
+    "jsonp",
+    "answers are not sent as scripts",
+    then="Use a client of Socket.IO 3 or later, or the WebSocket /ws.",
+)
 # Packets of the protocol itself (pings, acknowledgements) that may wait for a client.
 MOST_PACKETS = 200
+
+log = logging.getLogger(__name__)
 
 
 def engine_packet(sent: Message) -> Packet:
@@ -33,6 +51,17 @@ def engine_packet(sent: Message) -> Packet:
     packet = Packet(MESSAGE, f'2["{sent.event}",{sent.body.decode()}]')
     packet.encode()
     return packet
+
+
+class BoundedPacket(socketio.packet.Packet):  # type: ignore[misc]
+    """A packet of Socket.IO. The library itself waits for as many parts of it as it announces, and
+    keeps them all."""
+
+    def decode(self, encoded_packet: str) -> int:
+        parts: int = super().decode(encoded_packet)
+        if parts > MOST_PARTS:
+            raise ValueError("too many parts")
+        return parts
 
 
 class EngineQueue:
@@ -114,15 +143,25 @@ class SocketIODoor:
             always_connect=True,
             max_http_buffer_size=LARGEST_REQUEST_BYTES,
             http_compression=False,
+            serializer=BoundedPacket,
         )
         self._server.eio.create_queue = EngineQueue
+        self._serve_packet = self._server.eio.handlers["message"]
+        self._server.eio.on("message", self._packet)
         self._server.on("connect", self._connect)
         self._server.on("disconnect", self._disconnect)
         self._server.on("*", self._receive)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        named = parse_qs(scope["query_string"].decode("latin-1")).get("sid")
-        if scope["type"] != "websocket" or named is None:
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        if "j" in query and scope["type"] == "http":
+            await answer_of(scope["state"]["request_id"], JSONP)(scope, receive, send)
+            return
+        if scope["type"] != "websocket":
+            await self._server.eio.handle_request(scope, receive, send)
+            return
+        receive, named = _until_broken(receive), query.get("sid")
+        if named is None:
             await self._server.eio.handle_request(scope, receive, send)
             return
         # The library keeps only the request that a client came with, and that was a poll.
@@ -131,6 +170,22 @@ class SocketIODoor:
             await self._server.eio.handle_request(scope, receive, send)
         finally:
             self._connections.pop(named[0], None)
+
+    async def _packet(self, engine_id: str, packet: str | bytes) -> None:
+        """Serve a packet. One that breaks the protocol ends its connection: the library goes on,
+        and logs a stack trace for each."""
+        socket = self._server.eio.sockets.get(engine_id)
+        if socket is None:
+            return
+        try:
+            await self._serve_packet(engine_id, packet)
+        except (ValueError, LookupError, TypeError, RecursionError) as problem:
+            log.warning("packet_refused", extra={"problem": type(problem).__name__})
+            connection = self._connection_of(engine_id)
+            await self._server.eio.disconnect(engine_id)
+            socket.queue.end()
+            if connection is not None:
+                connection.cut_soon()
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object) -> None:
         scope = environ["asgi.scope"]
@@ -170,16 +225,35 @@ class SocketIODoor:
         socket = self._server.eio.sockets.get(self._engine_id(sid))
         if socket is None:
             return
-        connection = self._connections.get(socket.sid)
-        if connection is None:
-            first = self._server.environ[socket.sid]["asgi.scope"]
-            connection = frames.of(first) if first["type"] == "websocket" else None
+        connection = self._connection_of(socket.sid)
         socket.queue.put_nowait(engine_packet(parting))
         await self._server.disconnect(sid)
         socket.queue.end()
         if connection is not None:
             connection.cut_soon()
 
+    def _connection_of(self, engine_id: str) -> FramedWebSockets | None:
+        """The WebSocket of a client; None while it polls."""
+        upgraded = self._connections.get(engine_id)
+        if upgraded is not None:
+            return upgraded
+        first = self._server.environ[engine_id]["asgi.scope"]
+        return frames.of(first) if first["type"] == "websocket" else None
+
     def _engine_id(self, sid: str) -> str | None:
         found: str | None = self._server.manager.eio_sid_from_sid(sid, "/")
         return found
+
+
+def _until_broken(receive: Receive) -> Receive:
+    """*receive* of a WebSocket, which ends at the first text that is no packet of Engine.IO: the
+    library logs a stack trace for each."""
+
+    async def receive_packet() -> ReceivedMessage:
+        received = await receive()
+        text = received.get("text")
+        if text is None or (text and text[0] in PACKET_TYPES):
+            return received
+        return {"type": "websocket.disconnect", "code": PROTOCOL_ERROR}
+
+    return receive_packet

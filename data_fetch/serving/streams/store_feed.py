@@ -1,6 +1,7 @@
 """Updates from the store of a server: what changed since the last look."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
@@ -24,6 +25,9 @@ from data_fetch.serving.server import Server
 # The calendar and the pinned symbols may change, and a snapshot may be stored late.
 LOOK_AGAIN_SECONDS = 60.0
 TROUBLE = "store"
+STANDS_STILL = "the store does not answer: streams stand still"
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -53,8 +57,9 @@ class StoreFeed:
             try:
                 found = await self.read(partial(self._updates, followed))
             except DataFetchError as problem:
-                sentence = f"the store does not answer ({problem.message}): streams stand still"
-                self._server.troubles.begin(TROUBLE, sentence)
+                if TROUBLE not in self._server.troubles:
+                    log.warning("streams_stand_still", extra={"problem": problem.message})
+                self._server.troubles.begin(TROUBLE, STANDS_STILL)
                 return []
             self._server.troubles.end(TROUBLE)
             return found

@@ -405,6 +405,19 @@ def test_other_pages_may_not(open_door: Door, origin: str) -> None:
     assert (preflight.status, preflight.json()["code"]) == (403, "foreign_origin")
 
 
+@pytest.mark.parametrize("method", ["POST", "OPTIONS"])
+def test_pages_without_an_origin_make_no_accounts(open_door: Door, method: str) -> None:
+    """Any page can be one, by way of a frame, and would have an account for later."""
+    headers = {"Origin": "null", "Access_Control_Request_Method": "POST"}
+    email = "from-a-frame@example.com"
+
+    answer = open_door.call(method, "/api/auth/register", ASHA | {"email": email}, **headers)
+
+    assert (answer.status, answer.json()["code"]) == (403, "foreign_origin")
+    given = {"email": email, "password": PASSWORD}
+    assert open_door.call("POST", "/api/auth/login", given).status == 401
+
+
 @pytest.mark.parametrize(
     ("origin", "allowed"),
     [(each, True) for each in ELSEWHERE] + [(each, False) for each in HERE],

@@ -1,12 +1,16 @@
 """Whether a server lives, and whether it can answer, without a store."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import orjson
 import pytest
+from raw_requests import Target
 from served import Served, served
 
 from data_fetch.core.settings import Settings
 
+REFRESH_TOKEN = f"{'0' * 32}.{'A' * 43}"
 AWAY = "postgresql://postgres@127.0.0.1:1/away"
 
 
@@ -42,3 +46,33 @@ def test_a_store_that_does_not_answer_is_no_missing_chain(tmp_path: Path) -> Non
 
     assert (status, refused["code"]) == (503, "service_unavailable")
     assert refused["then"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        pytest.param("GET", "/option-chain/NIFTY", {"X-API-Key": "dfk_unknown"}, id="a key"),
+        pytest.param("POST", "/api/auth/login", {"Content-Type": "application/json"}, id="login"),
+        pytest.param(
+            "POST", "/api/auth/refresh", {"Content-Type": "application/json"}, id="refresh"
+        ),
+        pytest.param("GET", "/health/ready", {}, id="ready"),
+    ],
+)
+def test_strangers_do_not_learn_where_the_store_is(
+    tmp_path: Path, method: str, path: str, headers: Mapping[str, str]
+) -> None:
+    variables = {"API_AUTHENTICATION": "on", "JWT_SECRET": "a secret of more than thirty-two bytes"}
+    settings = Settings.load({"DATA_SOURCE": "upstox", "DATABASE_URL": AWAY, **variables}, tmp_path)
+    body = orjson.dumps(
+        {"email": "a@example.com", "password": "twelve letters", "refresh_token": REFRESH_TOKEN}
+    )
+    with served(settings) as server:
+        target = Target(server.url)
+        answer = target.send(
+            method, path, list(headers.items()), body if method == "POST" else None
+        )
+
+    assert answer.status == 503
+    assert b"127.0.0.1" not in answer.body
+    assert b"postgres" not in answer.body

@@ -1,5 +1,6 @@
 """Clients that take their time: with headers, with bodies, with what they are sent."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import urllib3
+import websockets
 from effort import PATIENCE_SECONDS
 from served import Served, served
 
@@ -91,3 +93,17 @@ def test_a_client_that_takes_nothing_of_its_answers_is_disconnected(server: Serv
                 reader.sendall(DESCRIPTION * 100)
 
     assert server.get("/health/live")[0] == 200
+
+
+def test_one_websocket_too_many_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "MOST_CONNECTIONS", 3)
+
+    async def story(url: str) -> int:
+        address = f"{url.replace('http', 'ws', 1)}/ws"
+        async with websockets.connect(address), websockets.connect(address):
+            with pytest.raises(websockets.InvalidStatus) as refused:
+                await websockets.connect(address)
+            return refused.value.response.status_code
+
+    with served(Settings.load({"DATA_SOURCE": "paper"}, tmp_path)) as server:
+        assert asyncio.run(story(server.url)) == 503

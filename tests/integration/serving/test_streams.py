@@ -283,6 +283,45 @@ def test_a_client_that_breaks_the_protocol_harms_nobody(
     run(story())
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param("9", id="no packet of the engine"),
+        pytest.param("42{}", id="no list"),
+        pytest.param('459999-["subscribe",{"_placeholder":true,"num":0}]', id="too many parts"),
+        pytest.param(b"\x00\x01", id="a part of nothing"),
+    ],
+)
+def test_breaking_the_protocol_ends_the_connection_and_is_one_line_of_the_log(
+    steady_server: Served, sent: str | bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        address = steady_server.url.replace("http", "ws", 1)
+        path = f"{address}/socket.io/?EIO=4&transport=websocket"
+        async with asyncio.timeout(PATIENCE_SECONDS), websockets.connect(path) as connection:
+            await connection.send("40")
+            # A client must not fill the log, nor the memory with parts of one event.
+            with suppress(websockets.ConnectionClosed):
+                for _ in range(100):
+                    await connection.send(sent)
+            await connection.wait_closed()
+
+    run(story())
+    assert len(caplog.records) <= 1
+    assert [each.exc_info for each in caplog.records if each.exc_info] == []
+
+
+def test_a_script_gets_no_answer(steady_server: Served) -> None:
+    """A page of any origin could run it."""
+    address = f"{steady_server.url}/socket.io/?EIO=4&transport=polling"
+
+    answer = urllib3.request("GET", f"{address}&j=0", timeout=PATIENCE_SECONDS)
+
+    assert (answer.status, answer.json()["code"]) == (400, "jsonp")
+    usual = urllib3.request("GET", address, timeout=PATIENCE_SECONDS)
+    assert (usual.status, usual.headers["X-Content-Type-Options"]) == (200, "nosniff")
+
+
 def test_binary_data_by_socketio_is_answered(steady_server: Served) -> None:
     async def story() -> None:
         async with socket_io(steady_server.url) as client:

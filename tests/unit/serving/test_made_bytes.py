@@ -106,3 +106,14 @@ def test_a_recent_look_is_shared_and_an_old_one_repeated(seconds: float, looks: 
         return await shared.get("NIFTY", lambda: next(count))
 
     assert asyncio.run(three()) == looks
+
+
+def test_a_look_that_is_not_used_any_more_is_not_kept() -> None:
+    looks: Looks[int] = Looks(seconds=0)
+
+    async def story() -> None:
+        for number in range(100):
+            assert await looks.get(number, lambda number=number: number) == number  # type: ignore[misc]
+
+    asyncio.run(story())
+    assert len(looks) == 0
