@@ -1,12 +1,15 @@
 """How the server's applications are run by uvicorn."""
 
 from asyncio import BaseTransport, TimerHandle
+from http import HTTPStatus
+from secrets import token_hex
 
 import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from data_fetch.serving.problems import problem
 from data_fetch.serving.streams.frames import FramedWebSockets
 
 MOST_CONNECTIONS = 2_000
@@ -18,7 +21,8 @@ HEADER_SECONDS = 10.0
 
 
 class PunctualHttp(H11Protocol):
-    """HTTP/1.1 that closes a connection whose headers do not arrive in time.
+    """HTTP/1.1 that closes a connection whose headers do not arrive in time, and refuses what is
+    no HTTP with a document like every other refusal.
 
     uvicorn waits for ever, so that some hundreds of senders of a byte now and then would take every
     connection.
@@ -37,6 +41,24 @@ class PunctualHttp(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._forget()
+
+    def send_400_response(self, msg: str) -> None:
+        status = HTTPStatus.BAD_REQUEST
+        answer = problem(
+            token_hex(8),
+            status,
+            "not_http",
+            "what was sent is no valid HTTP/1.1 request",
+            then="Send one Host, one length, a path in ASCII, and less than 64 kB of headers.",
+        )
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        for event in (
+            h11.Response(status_code=status, headers=headers, reason=status.phrase.encode()),
+            h11.Data(data=bytes(answer.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event))
+        self.transport.close()
 
     def _watch(self) -> None:
         """Begin to wait for the headers, or end that because they are there."""

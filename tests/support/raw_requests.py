@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -28,6 +29,10 @@ class Answer:
     @property
     def media_type(self) -> str:
         return (self.headers.get("Content-Type") or "").partition(";")[0]
+
+    @property
+    def document(self) -> Any:
+        return orjson.loads(self.body)
 
 
 @dataclass(frozen=True)
