@@ -17,6 +17,9 @@ MEMBERS = {"type", "title", "status", "detail", "instance", "error", "code", "th
 # Of stack traces, queries and this machine.
 PRIVATE = ("Traceback", "site-packages", "sqlalchemy", "psycopg2", "SELECT ", str(CHECKOUT))
 
+# A sentence, and not what was sent.
+LONGEST_DETAIL = 500
+
 Headers = Sequence[tuple[str, str]]
 
 
@@ -80,9 +83,11 @@ class Target:
             return None
         if answer.media_type != PROBLEM:
             return f"{answer.status} as {answer.media_type}: {spoken[:500]}"
-        document = orjson.loads(answer.body)
+        document = answer.document
         if not document.keys() >= MEMBERS or document["status"] != answer.status:
             return f"a problem with {document}"
+        if len(document["detail"]) > LONGEST_DETAIL:
+            return f"a sentence of {len(document['detail'])} letters"
         return None if document["detail"] and document["code"] else f"a problem without {document}"
 
 
