@@ -481,7 +481,7 @@ def _step(every: timedelta | str | None) -> timedelta | None:
     if step is None or not SHORTEST_STEP <= step <= LONGEST_STEP:
         raise SetupError(
             f"step {every!r} is not between a second and a day",
-            hint='Write it like "30s", "15m" or "1h", or give a timedelta.',
+            hint='Write it like "30s", "15m" or "1h".',
         )
     return step
 

@@ -1,12 +1,15 @@
 """How the server's applications are run by uvicorn."""
 
 from asyncio import BaseTransport, TimerHandle
+from http import HTTPStatus
+from secrets import token_hex
 
 import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from data_fetch.serving.problems import problem
 from data_fetch.serving.streams.frames import FramedWebSockets
 
 MOST_CONNECTIONS = 2_000
@@ -21,7 +24,8 @@ STALLED_SECONDS = 60.0
 
 
 class PunctualHttp(H11Protocol):
-    """HTTP/1.1 that closes a connection whose client takes too long to send or to read.
+    """HTTP/1.1 that closes a connection whose client takes too long to send or to read, and refuses
+    what is no HTTP with a document like every other refusal.
 
     uvicorn waits for ever, so that some hundreds of senders of a byte now and then would take every
     connection.
@@ -59,6 +63,24 @@ class PunctualHttp(H11Protocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._goes_on()
+
+    def send_400_response(self, msg: str) -> None:
+        status = HTTPStatus.BAD_REQUEST
+        answer = problem(
+            token_hex(8),
+            status,
+            "not_http",
+            "what was sent is no valid HTTP/1.1 request",
+            then="Send one Host, one length, a path in ASCII, and less than 64 kB of headers.",
+        )
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        for event in (
+            h11.Response(status_code=status, headers=headers, reason=status.phrase.encode()),
+            h11.Data(data=bytes(answer.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event))
+        self.transport.close()
 
     def _watch(self) -> None:
         """Begin to wait for headers, or for the end of a body that is answered already; or end

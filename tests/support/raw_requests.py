@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -15,6 +16,9 @@ PROBLEM = "application/problem+json"
 MEMBERS = {"type", "title", "status", "detail", "instance", "error", "code", "then", "near"}
 # Of stack traces, queries and this machine.
 PRIVATE = ("Traceback", "site-packages", "sqlalchemy", "psycopg2", "SELECT ", str(CHECKOUT))
+
+# A sentence, and not what was sent.
+LONGEST_DETAIL = 500
 
 Headers = Sequence[tuple[str, str]]
 
@@ -28,6 +32,10 @@ class Answer:
     @property
     def media_type(self) -> str:
         return (self.headers.get("Content-Type") or "").partition(";")[0]
+
+    @property
+    def document(self) -> Any:
+        return orjson.loads(self.body)
 
 
 @dataclass(frozen=True)
@@ -75,9 +83,11 @@ class Target:
             return None
         if answer.media_type != PROBLEM:
             return f"{answer.status} as {answer.media_type}: {spoken[:500]}"
-        document = orjson.loads(answer.body)
+        document = answer.document
         if not document.keys() >= MEMBERS or document["status"] != answer.status:
             return f"a problem with {document}"
+        if len(document["detail"]) > LONGEST_DETAIL:
+            return f"a sentence of {len(document['detail'])} letters"
         return None if document["detail"] and document["code"] else f"a problem without {document}"
 
 

@@ -1,5 +1,6 @@
 """The application behind a real server, in this process."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -35,14 +36,18 @@ class Served:
         return answer.status, media_type, orjson.loads(answer.data)
 
 
-def served(settings: Settings) -> AbstractContextManager[Served]:
-    """The application over the store of *settings*."""
-    return serving(application(settings))
+def served(settings: Settings, buffered: int | None = None) -> AbstractContextManager[Served]:
+    """The application over the store of *settings*. *buffered* is how many bytes the system keeps
+    for a client that does not read; None: as many as it likes."""
+    return serving(application(settings), buffered)
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[Served]:
+def serving(app: ASGIApp, buffered: int | None = None) -> Iterator[Served]:
     with listener_on("127.0.0.1", 0) as listener:
+        if buffered is not None:
+            # Connections have what their listener has.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffered)
         server = uvicorn.Server(listening(app))
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from data_fetch.core.errors import UnknownSymbol
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.near_symbols import NearSymbols
-from data_fetch.core.text import in_capitals
+from data_fetch.core.text import in_capitals, presentable
 
 # A stock may be in a trade-to-trade or small-company series, a trust in its own. Bonds and
 # debentures have the symbol of their company and must not be taken for its stock.
@@ -66,7 +66,7 @@ class Universe:
         """Return itself. Raises UnknownSymbol for the first one that is unresolved."""
         for missing in self.unresolved:
             raise UnknownSymbol(
-                f"the store knows no instrument named {missing.symbol}",
+                f"the store knows no instrument named {presentable(missing.symbol)}",
                 near=missing.near,
                 hint=f"{missing.near_text}The master in the store may be old: "
                 "data-fetch collect --once renews it.",

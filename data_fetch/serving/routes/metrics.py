@@ -50,6 +50,7 @@ def router(server: Server) -> APIRouter:
                 "not_acceptable",
                 f"there are metrics as {TEXT} and as {JSON}",
                 then="Name one of them in Accept.",
+                media_types=[TEXT, JSON],
             )
         found = server.metrics.streams()
         if wanted == TEXT:

@@ -9,6 +9,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from data_fetch.core.text import presentable
 from data_fetch.reading.instants import instant, period, utc_text
 from data_fetch.reading.latest_quotes import LatestQuote, latest_quotes
 from data_fetch.reading.quote_ranges import Quotes, quotes
@@ -70,7 +71,7 @@ def router(server: Server) -> APIRouter:
             raise Refusal(
                 HTTPStatus.NOT_FOUND,
                 UNKNOWN,
-                f"the store knows no instrument named {found[0].asked}",
+                f"the store knows no instrument named {presentable(found[0].asked)}",
                 then="Correct the symbol; data-fetch universe lists the known ones.",
                 near=list(found[0].near),
             )

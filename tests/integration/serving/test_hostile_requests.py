@@ -6,7 +6,7 @@ Over both databases, with rows and without.
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from raw_requests import Target
@@ -77,7 +77,7 @@ def example(parameter: Mapping[str, Any]) -> str:
 def address(path: str, operation: Mapping[str, Any], name: str, value: str) -> str:
     """The path with *value* for the parameter *name*, and good values for what else it requires."""
     query = []
-    for each in operation["parameters"]:
+    for each in operation.get("parameters", []):
         given = value if each["name"] == name else example(each)
         if each["in"] == "path":
             path = path.replace(f"{{{each['name']}}}", given)
@@ -103,3 +103,116 @@ def test_no_value_of_a_parameter_hurts(
     ]
 
     assert faults == []
+
+
+# What a parameter never accepts. Dates are those of a calendar, instants have an offset.
+NO_DATE = ("no such day", "nor this one", "letters", "nothing", "a list")
+NO_COUNT = ("zero", "negative", "letters", "a trillion", "beyond a float", "not a number")
+NEVER = {
+    "limit": NO_COUNT,
+    "every": (*NO_COUNT, "nothing"),
+    "window": NO_COUNT,
+    "offset": ("negative", "letters", "a trillion"),
+    "strike": ("negative", "letters", "not a number", "beyond a float"),
+    **dict.fromkeys(("expiry", "date", "from", "to", "start", "end"), NO_DATE),
+    **dict.fromkeys(("at", "as_of"), (*NO_DATE, "an instant without an offset")),
+    **dict.fromkeys(
+        ("interval", "option_type", "kind", "source", "cause", "format", "cursor", "require"),
+        ("letters", "SQL", "10 kB"),
+    ),
+}
+
+
+def refused() -> Iterator[Any]:
+    for method, path, operation in operations():
+        for each in operation.get("parameters", []):
+            if each["in"] == "query" and each["name"] in NEVER:
+                name = each["name"]
+                yield pytest.param(method, path, operation, name, id=f"{method} {path} {name}")
+
+
+def names(sentence: str, name: str, value: str) -> bool:
+    """Whether a refusal says which parameter it is about, or which value."""
+    return name in sentence or unquote(value)[:20] in sentence
+
+
+@pytest.mark.parametrize(("method", "path", "operation", "name"), list(refused()))
+def test_what_a_parameter_never_accepts_is_refused(
+    targets: Mapping[str, Target],
+    method: str,
+    path: str,
+    operation: Mapping[str, Any],
+    name: str,
+) -> None:
+    accepted = [
+        (kind, answer.status, answer.body[:300])
+        for kind in NEVER[name]
+        for answer in [
+            targets["filled"].send(method, address(path, operation, name, HOSTILE[kind]))
+        ]
+        if answer.status != 422 or not names(answer.document["detail"], name, HOSTILE[kind])
+    ]
+
+    assert accepted == []
+
+
+def served_forms() -> Iterator[Any]:
+    for method, path, operation in operations():
+        forms = operation["responses"].get("200", {}).get("content", {})
+        if len(forms) > 1:
+            yield pytest.param(method, path, operation, sorted(forms), id=path)
+
+
+@pytest.mark.parametrize(("method", "path", "operation", "forms"), list(served_forms()))
+@pytest.mark.parametrize(
+    "accept",
+    [
+        pytest.param("image/png", id="a picture"),
+        pytest.param("nonsense", id="no media type"),
+        pytest.param(";;q=,,/", id="punctuation"),
+        pytest.param("application/json;q=0, */*;q=abc", id="nothing that counts"),
+    ],
+)
+def test_another_form_than_those_served_is_refused_with_the_list(
+    targets: Mapping[str, Target],
+    method: str,
+    path: str,
+    operation: Mapping[str, Any],
+    forms: list[str],
+    accept: str,
+) -> None:
+    target = targets["filled"]
+    answer = target.send(method, address(path, operation, "", ""), [("Accept", accept)])
+
+    assert (answer.status, target.fault(answer)) == (406, None)
+    assert sorted(answer.document["media_types"]) == forms
+
+
+@pytest.mark.parametrize(
+    ("symbol", "status"),
+    [
+        pytest.param("M&M", 200, id="raw"),
+        pytest.param("M%26M", 200, id="encoded"),
+        pytest.param("m%26m", 200, id="in small letters"),
+        pytest.param("%20NIFTY%20", 200, id="with blanks"),
+        pytest.param("NIFTY%2F..%2F..", 404, id="a path"),
+        pytest.param("..", 404, id="a path up"),
+        pytest.param("%00", 422, id="a null byte"),
+        pytest.param("NIFTY%00", 422, id="a null byte after it"),
+        pytest.param(quote("ΝIFTY"), 404, id="a Greek N"),
+        pytest.param(quote("ＮＩＦＴＹ"), 404, id="wide letters"),
+        pytest.param(quote("NIFTY\u200b"), 404, id="an invisible space"),
+        pytest.param(LONG, 422, id="10 kB"),
+        pytest.param("filter", 405, id="the path of the filter"),
+    ],
+)
+def test_a_symbol_is_known_by_its_own_letters_only(
+    targets: Mapping[str, Target], symbol: str, status: int
+) -> None:
+    found = {
+        name: target.send("GET", f"/option-chain/{symbol}") for name, target in targets.items()
+    }
+
+    assert found["filled"].status == status
+    assert found["empty"].status == max(status, 404)
+    assert [target.fault(found[name]) for name, target in targets.items()] == [None, None]
