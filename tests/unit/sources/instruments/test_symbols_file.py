@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from data_fetch.core.errors import SymbolsFileBad
@@ -15,6 +15,7 @@ from data_fetch.core.instruments.universe import Underlyings
 from data_fetch.core.settings import Settings
 from data_fetch.sources.instruments.symbols_file import (
     FILE_NAME,
+    SYMBOL_COLUMNS,
     Changes,
     FoStocksLoader,
     parse_symbols,
@@ -134,7 +135,9 @@ def test_any_list_comes_back_as_it_was_written(symbols: list[str], data: st.Data
 
 
 @given(st.text())
-def test_nothing_in_any_text_is_dropped_in_silence(text: str) -> None:
+def test_nothing_in_any_list_is_dropped_in_silence(text: str) -> None:
+    # With a heading it is a table, of which one column is read.
+    assume(not any(heading in text.upper() for heading in SYMBOL_COLUMNS))
     found = parse_symbols(text, HERE)
 
     kept = len(found.symbols) + len(found.duplicates) + len(found.malformed)
