@@ -69,6 +69,8 @@ def routes_of(
     app = FastAPI(
         title=root.TITLE,
         version=__version__,
+        docs_url=None,
+        redoc_url=None,
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,
     )

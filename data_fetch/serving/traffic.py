@@ -13,7 +13,7 @@ from data_fetch.core.clock import stopwatch
 
 OTHER = "other"
 # They are answered without a route of their own.
-PAGES = frozenset({"/docs", "/redoc", "/openapi.json", "/socket.io/"})
+PAGES = frozenset({"/openapi.json", "/socket.io/"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # An answer that never began, because its client went away or a fault came first.
 NO_STATUS = 0

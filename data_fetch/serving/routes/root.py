@@ -17,6 +17,21 @@ from data_fetch.serving.server import Server
 
 TITLE = "NSE F&O market data"
 HTML = "text/html"
+DESCRIPTION = "/openapi.json"
+# The scripts of the page come from elsewhere. What they see here, tokens too, they can send to
+# this server only.
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src https: 'unsafe-inline'",
+        "style-src https: 'unsafe-inline'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
 
 
 def router(server: Server, description: Callable[[], Mapping[str, Any]], version: str) -> APIRouter:
@@ -29,11 +44,20 @@ def router(server: Server, description: Callable[[], Mapping[str, Any]], version
         document = enveloped(server.now(), TITLE, data)
         return Response(orjson.dumps(document), media_type=JSON)
 
+    @routes.get("/docs", include_in_schema=False)
+    def page() -> Response:
+        """The description as a page for browsers, which can make the calls, too."""
+        found = get_swagger_ui_html(
+            openapi_url=DESCRIPTION, title=TITLE, swagger_favicon_url="data:,"
+        )
+        found.headers["Content-Security-Policy"] = POLICY
+        return found
+
     @routes.get("/api/docs", include_in_schema=False)
     def description_or_page(request: Request) -> Response:
         """The description as JSON, or the page for a browser."""
         if preferred(request.headers.get("accept", ""), (JSON, HTML)) == HTML:
-            return get_swagger_ui_html(openapi_url="/openapi.json", title=TITLE)
+            return page()
         body = orjson.dumps(description())
         return Response(body, HTTPStatus.OK, media_type=JSON, headers={"Vary": "Accept"})
 

@@ -1,15 +1,18 @@
 """Who may see what is streamed."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.types import Scope as Connection
 
 from data_fetch.core.accounts.accounts import Scope
-from data_fetch.core.errors import TokenInvalid
+from data_fetch.core.errors import DataFetchError, TokenInvalid
 from data_fetch.serving.authentication import Authentication, credential_in
 from data_fetch.serving.streams.requests import Rejected
 from data_fetch.serving.viewers import Viewer, viewer_of
+
+log = logging.getLogger(__name__)
 
 
 def needs_credential(connection: Connection) -> bool:
@@ -26,7 +29,12 @@ async def admitted(
     if not isinstance(token, str):
         _refuse_unfit(viewer_of(connection))
         return credential_in(connection["headers"])
-    await admit_again(authentication, token)
+    try:
+        await admit_again(authentication, token)
+    except DataFetchError as problem:
+        # Whose token it is is not known, so the reason is for the log alone.
+        log.warning("not_answered", extra={"problem": problem.message})
+        raise Rejected("service_unavailable", "The server cannot answer at present.") from None
     return token
 
 

@@ -585,6 +585,16 @@ def test_the_description_is_json_except_for_browsers(
     assert families.ask("/api/docs", accept=accept).headers["Content-Type"].startswith(media_type)
 
 
+@pytest.mark.parametrize("path", ["/docs", "/api/docs"])
+def test_what_the_page_of_the_calls_sees_stays_here(families: Served, path: str) -> None:
+    answer = families.ask(path, accept="text/html")
+
+    policy = answer.headers["Content-Security-Policy"].split("; ")
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert {"default-src 'none'", "connect-src 'self'", "frame-ancestors 'none'"} <= set(policy)
+    assert families.ask("/redoc").status == 404
+
+
 NUMBERS = [
     pytest.param({}, 28, id="everything: the newest of every expiry of every symbol"),
     pytest.param({"symbol": "NIFTY"}, 20, id="a symbol"),

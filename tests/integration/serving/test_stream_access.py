@@ -18,6 +18,7 @@ from stream_clients import socket_io
 from stream_shelf import NIFTY, LiveStore
 
 from data_fetch.core.accounts.accounts import Role, Scope
+from data_fetch.core.settings import Settings
 from data_fetch.serving.streams.app import stream_application
 
 SUBSCRIBE = '{"event": "subscribe", "data": {"type": "chain", "symbol": "NIFTY"}}'
@@ -213,3 +214,15 @@ def test_a_client_whose_key_is_taken_back_is_disconnected(
 
     with serving(stream_application(settings)) as server:
         asyncio.run(story(server.url))
+
+
+def test_while_the_store_is_away_nobody_is_admitted_and_learns_where_it_is(tmp_path: Path) -> None:
+    variables = {"API_AUTHENTICATION": "on", "JWT_SECRET": SECRET.decode()}
+    away = {"DATA_SOURCE": "upstox", "DATABASE_URL": "postgresql://postgres@127.0.0.1:1/away"}
+    settings = Settings.load({**away, **variables}, tmp_path)
+
+    with serving(stream_application(settings)) as server:
+        plainly = asyncio.run(plain_outcome(server.url, None, "dfk_unknown"))
+        by_socketio = asyncio.run(socketio_outcome(server.url, None, "dfk_unknown"))
+
+    assert (plainly, by_socketio) == ("service_unavailable", "refused")
