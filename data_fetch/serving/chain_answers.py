@@ -10,6 +10,7 @@ import orjson
 from fastapi import Request
 from fastapi.responses import Response
 
+from data_fetch import __version__
 from data_fetch.reading.chain_records import ChainHead, ChainRecord, SnapshotReplaced, record_of
 from data_fetch.serving.answers import (
     CACHING,
@@ -90,7 +91,8 @@ class ChainAnswers:
             return await self._body_of(await self._looks.get(query, look), form)
 
     async def _body_of(self, heads: Sequence[ChainHead], form: ChainForm) -> MadeBody:
-        tag = entity_tag(repr((form.name, *map(_identity, heads))).encode())
+        # Servers of two versions may share Redis.
+        tag = entity_tag(repr((__version__, form.name, *map(_identity, heads))).encode())
         return await self._bodies.get(tag, lambda: self._made(heads, form, tag))
 
     def _made(self, heads: Sequence[ChainHead], form: ChainForm, tag: str) -> MadeBody:

@@ -10,11 +10,7 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
-
-from data_fetch.core.errors import DataFetchError
-from data_fetch.serving.problems import Refusal
 
 MOST_ADDRESSES = 10_000
 # Longer ones are not remembered: a client can make up as many as it likes.
@@ -77,8 +73,8 @@ class Shortcut:
             return
         try:
             answer = await known.call(Request({**scope, **known.routed}, receive))
-        except (DataFetchError, Refusal, HTTPException):
-            # Something changed since; the route has the words for it.
+        except Exception:  # noqa: BLE001
+            # Whatever changed since, the route has the words for it.
             await self._app(scope, receive, send)
             return
         scope.update(known.routed)
