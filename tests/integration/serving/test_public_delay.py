@@ -63,6 +63,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "expiry": [f"{EXPIRY}", f"{NEW_EXPIRY}"],
     "strike": ["24100", f"{NEW_STRIKE}"],
     "option_type": ["CE"],
+    "date": [f"{TUESDAY}", f"{WEDNESDAY}"],
     "from": [f"{TUESDAY}", f"{WEDNESDAY}"],
     "to": [f"{WEDNESDAY}", "2025-06-12"],
     "start": [f"{WEDNESDAY}"],
@@ -92,7 +93,7 @@ WAYS: Sequence[Mapping[str, str]] = [
 # They have no market data.
 ALIKE = {"/", "/health/live", "/health/ready", "/api/data/instruments", "/api/data/calendar"}
 # Ranges are of both days.
-USUAL = {"from": f"{TUESDAY}", "to": "2025-06-12", "expiry": f"{EXPIRY}"}
+USUAL = {"date": f"{TUESDAY}", "from": f"{TUESDAY}", "to": "2025-06-12", "expiry": f"{EXPIRY}"}
 FILTERS = [{}, {"symbol": "NIFTY"}, {"symbol": "NEWLY"}, {"strike_price_min": 25_000}, {"limit": 1}]
 
 
