@@ -66,6 +66,7 @@ async def _subscribed(client: StreamClient, room: dict[str, str]) -> None:
     assert answer["room"] == f"{room['type']}:{room['symbol']}", answer
 
 
+@pytest.mark.long
 def test_what_is_collected_is_served_and_sent(desk: Desk) -> None:
     async def all_of(url: str) -> list[list[dict[str, object]]]:
         chain, product = ({"type": each, "symbol": "NIFTY"} for each in ("chain", "product"))

@@ -1,15 +1,14 @@
-"""`data-fetch stream` as a process, beside a program that collects."""
+"""`data-fetch stream` as a process."""
 
 import asyncio
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import pytest
 import urllib3
 from effort import PATIENCE_SECONDS
-from programs import Desk, paper_exchange
+from programs import Desk
 from stream_clients import plain, socket_io
 
 
@@ -41,48 +40,3 @@ def test_it_streams_until_it_is_stopped_even_with_clients(
         server.kill()
 
     assert (server.returncode, said) == (0, "The server has stopped.\n")
-
-
-@pytest.fixture(params=["sqlite", "postgres beside redis"])
-def collecting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
-    """A desk whose market runs fast, on a store of its own."""
-    (folder := tmp_path / "exchange").mkdir()
-    (place := tmp_path / "desk").mkdir()
-    environment = {"DATABASE_URL": f"sqlite:///{tmp_path / 'store.db'}"}
-    if request.param != "sqlite":
-        environment = {
-            "DATABASE_URL": request.getfixturevalue("empty_postgres_url"),
-            "REDIS_URL": request.getfixturevalue("redis_url"),
-        }
-    with paper_exchange(folder, "2026-09-16T10:00:00", 30) as url:
-        yield Desk.at(place, DATA_SOURCE="paper", UPSTOX_BASE_URL=url, **environment)
-
-
-@pytest.mark.long
-def test_clients_see_what_a_collector_stores(collecting: Desk) -> None:
-    collector = collecting.start("run")
-    server = collecting.start("serve", "--port", "0", "--json")
-
-    async def story(url: str) -> None:
-        async with plain(url) as client, socket_io(url) as other:
-            for each in (client, other):
-                await each.asked("subscribe", {"type": "chain", "symbol": "NIFTY"}, "subscribed")
-                await each.asked("subscribe", {"type": "product", "symbol": "TCS"}, "subscribed")
-                chains = [await each.next("chain_update") for _ in range(3)]
-                assert [one["seq"] for one in chains] == sorted({one["seq"] for one in chains})
-                prices = set()
-                while len(prices) < 3:
-                    price = await each.next("underlying_update")
-                    if price["product"] == "TCS":
-                        prices.add(price["timestamp"])
-
-    try:
-        assert collector.stdout is not None
-        # A slot is stored, so there is a schema to read.
-        assert collector.stdout.readline()
-        assert server.stdout is not None
-        asyncio.run(story(orjson.loads(server.stdout.readline())["url"]))
-    finally:
-        for each in (server, collector):
-            each.kill()
-            each.communicate()
