@@ -179,7 +179,7 @@ class StreamHub:
 
     def join(self, client: Client, name: str, since: Since | None, now: float) -> None:
         """Make *client* a member of a room. It gets the updates after *since*, or, when they
-        cannot be had, `resync` and the newest values; those too without *since*."""
+        are not all kept, `resync` and the newest values; those too without *since*."""
         room = self._room(name)
         self._enter(client, room)
         facts = {

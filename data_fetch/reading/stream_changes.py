@@ -1,7 +1,7 @@
 """What has changed in a store since it was looked at last: prices and option chains.
 
 A look costs two look-ups in indexes while nothing changes. Legs are read only of chains that
-somebody follows.
+clients follow.
 """
 
 from collections.abc import Collection, Iterator
@@ -77,7 +77,7 @@ class ChangeFollower:
         try:
             return self._changes(followed)
         except BaseException:
-            # Part of it may be noted as seen, and no client got it.
+            # Also when it is cancelled: a part may be noted as seen, and no client got it.
             self.start_over()
             raise
 

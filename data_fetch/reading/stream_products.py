@@ -17,7 +17,7 @@ def product_named(settings: Settings, name: str) -> str:
 
 
 def general_products(settings: Settings) -> frozenset[str]:
-    """The products that everybody is sent: listed indices, and pinned symbols.
+    """The products that every client is sent: listed indices, and pinned symbols.
 
     Raises SymbolsFileBad, StoreUnreachable.
     """

@@ -60,6 +60,7 @@ class RefusalAudit:
                     forget_events(connection, now - RETENTION)
                     self._forgotten_at = now
         except BaseException:
+            # Also when the server is stopped meanwhile: no event is lost, the next write has it.
             with self._lock:
                 self._rows.extendleft(reversed(rows))
             raise

@@ -74,6 +74,7 @@ def routes_of(
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,
     )
+    # The way FastAPI documents for a description of one's own.
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     problems.install(app)
     app.include_router(health.router(server))

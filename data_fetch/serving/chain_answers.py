@@ -35,7 +35,7 @@ GZIPPED = {"Content-Encoding": "gzip"}
 
 @dataclass(frozen=True, slots=True)
 class ChainForm:
-    """A document of snapshots. *name* tells it from all others: its kind, and what it depends on
+    """A document of snapshots. *name* is unlike that of any other: its kind, and what it depends on
     besides the snapshots, such as a limit.
 
     With *most*, heads beyond so many are not shown: then *next* is the path that goes on after

@@ -74,7 +74,8 @@ class Shortcut:
         try:
             answer = await known.call(Request({**scope, **known.routed}, receive))
         except Exception:  # noqa: BLE001
-            # Whatever changed since, the route has the words for it.
+            # A fault, too: the route makes the same call again, and what it raises is worded by the
+            # handlers and logged by the gate, neither of which sees what is raised here.
             await self._app(scope, receive, send)
             return
         scope.update(known.routed)

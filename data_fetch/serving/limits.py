@@ -59,6 +59,7 @@ class MemoryWindows(Storage, MovingWindowSupport):
         window = self._window(key, expiry)
         return (window[0] if window else stopwatch()), len(window)
 
+    # Of fixed windows, which the library's base class wants and this server never counts.
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         raise NotImplementedError("only moving windows are counted")
 

@@ -35,6 +35,7 @@ class PunctualHttp(H11Protocol):
     _stalled: TimerHandle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
+        # asyncio names the base class; what it gives to a server is a full transport.
         super().connection_made(transport)  # type: ignore[arg-type]
         self._watch()
 

@@ -1,4 +1,4 @@
-"""Looks that tell cheaply whether there is something new in a store: a look-up in an index each."""
+"""Cheap looks for something new in a store: a look-up in an index each."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta

@@ -41,6 +41,7 @@ class FramedWebSockets(WebSocketsSansIOProtocol):
             # The application starts with the next turn of the loop.
             extensions = self.scope["extensions"]
             assert extensions is not None
+            # Extensions are declared as dicts; this one is an object of this process.
             extensions[EXTENSION] = self  # type: ignore[assignment]
 
     async def send(self, message: Any) -> None:

@@ -191,6 +191,7 @@ class Streams:
         try:
             await self.publish(*updates)
         except BaseException:
+            # Also when it is cancelled: these updates are noted as seen, and were not all sent.
             self._store.start_over()
             raise
 

@@ -53,6 +53,7 @@ def engine_packet(sent: Message) -> Packet:
     return packet
 
 
+# The library has no types.
 class BoundedPacket(socketio.packet.Packet):  # type: ignore[misc]
     """A packet of Socket.IO. The library itself waits for as many parts of it as it announces, and
     keeps them all."""
