@@ -187,8 +187,10 @@ def test_a_file_that_cannot_be_used_says_why(
 
 
 def flipped(path: Path) -> None:
+    with pq.ParquetFile(path) as file:
+        last_of_its_page = file.metadata.row_group(0).column(4).data_page_offset - 3
     content = bytearray(path.read_bytes())
-    content[60] ^= 0xFF
+    content[last_of_its_page] ^= 0xFF
     path.write_bytes(content)
 
 
@@ -200,7 +202,7 @@ def test_one_changed_byte_is_seen_by_the_sum_of_the_file_and_by_the_page(tmp_pat
         read_checked(path, QUOTES, expected)
     with (
         read_checked(path, QUOTES) as file,
-        pytest.raises(OSError, match="(?i)crc|corrupt|checksum"),
+        pytest.raises(OSError, match="CRC"),
     ):
         file.read()
 
