@@ -488,6 +488,58 @@ class SymbolConfigRow(Base):
     changed_at: Mapped[datetime]
 
 
+class ArchivedDayRow(Base):
+    """A day of a dataset that has files in the archive, and whether it is still in the store."""
+
+    __tablename__ = "archived_days"
+    __table_args__ = KEYED
+
+    dataset: Mapped[str] = mapped_column(primary_key=True)
+    trading_date: Mapped[date] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    generation: Mapped[int] = mapped_column(Integer)
+    changed_at: Mapped[datetime]
+    run_id: Mapped[str]
+
+
+class ArchivedFileRow(Base):
+    """The file of one table and day: its place in the archive, and how to recognise it."""
+
+    __tablename__ = "archived_files"
+    __table_args__ = KEYED
+
+    table_name: Mapped[str] = mapped_column(primary_key=True)
+    trading_date: Mapped[date] = mapped_column(primary_key=True)
+    path: Mapped[str]
+    rows: Mapped[int]
+    size_bytes: Mapped[int]
+    sha256: Mapped[str]
+    digest: Mapped[str]
+    schema_version: Mapped[int] = mapped_column(Integer)
+    written_at: Mapped[datetime]
+
+
+class ArchivedSeriesRow(Base):
+    """The chains of one underlying, expiry and source on an archived day, counted."""
+
+    __tablename__ = "archived_series"
+
+    trading_date: Mapped[date] = mapped_column(primary_key=True)
+    underlying: Mapped[str] = mapped_column(primary_key=True)
+    expiry: Mapped[date] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    snapshots: Mapped[int] = mapped_column(Integer)
+    legs: Mapped[int]
+    receipts: Mapped[int] = mapped_column(Integer)
+    first: Mapped[datetime | None]
+    last: Mapped[datetime | None]
+    first_received: Mapped[datetime | None]
+    last_received: Mapped[datetime | None]
+
+    # The key serves a day, this index the days of one underlying.
+    __table_args__ = (Index(None, "underlying", "trading_date"), KEYED)
+
+
 class AccountRow(Base):
     """An account; never deleted, so that its events keep their meaning.
 
