@@ -6,9 +6,9 @@ remains the instant since which they are known.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -39,7 +39,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
 from data_fetch.core.candles.candles import CandleBlock, Kind, Provenance
-from data_fetch.core.market.session import instant_of
+from data_fetch.core.market.session import IST_AHEAD, MINUTES_OF_DAY, day_of, instant_of
 from data_fetch.core.spans import joined
 from data_fetch.storage.database import binary_copy, wide_insert
 from data_fetch.storage.database.dialects import (
@@ -267,6 +267,32 @@ def revisions_on(
         )
         for row in connection.execute(query)
     ]
+
+
+def corrected_on(
+    connection: Connection,
+    instrument_key: str,
+    interval: str,
+    first: int,
+    end: int,
+    kinds: Collection[Kind],
+    as_of: datetime | None = None,
+) -> dict[date, int]:
+    """How many candles of *kinds* that start in [first, end) were corrected at least once, by
+    Indian date; with *as_of* by that instant. Dates without any are left out."""
+    old = revisions.c
+    minute = minutes(connection, old.timestamp)
+    query = (
+        select(func.min(minute), func.count(old.timestamp.distinct()))
+        .where(
+            of_instrument(revisions, instrument_key, interval, first, end),
+            old.kind.in_([kind.value for kind in kinds]),
+        )
+        .group_by((minute + IST_AHEAD) // MINUTES_OF_DAY)
+    )
+    if as_of is not None:
+        query = query.where(old.superseded_at <= as_of)
+    return {day_of(earliest): count for earliest, count in connection.execute(query)}
 
 
 def _count(blocks: Sequence[CandleBlock]) -> int:
