@@ -127,9 +127,7 @@ def _distinct_values(
             (*known, value)
             for known in found
             for value in FEW_VALUES.get(name)
-            or distinct_values(
-                connection, of.c[name], *_equal(of, names[:place], known), *within
-            )
+            or distinct_values(connection, of.c[name], *_equal(of, names[:place], known), *within)
         ]
     return found
 

@@ -145,8 +145,8 @@ def bulk_write(
     """Call *write* chunk by chunk, each in a transaction from *begin*; returns the sum of its
     results.
 
-    On SQLite a chunk, of *first* things to begin with, is small enough for a short write lock, with a pause for other writers
-    between two chunks.
+    On SQLite a chunk, of *first* things to begin with, is small enough for a short write lock,
+    with a pause for other writers between two chunks.
     """
     waiting = iter(things)
     changed, size = 0, first
