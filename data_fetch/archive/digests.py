@@ -79,12 +79,13 @@ def _bits(values: pa.Array) -> Numbers:
     """Numbers, flags, dates and instants as 64 bits; a null is any number."""
     kind = values.type
     if pa.types.is_floating(kind):
-        return values.fill_null(0.0).to_numpy(zero_copy_only=False).view(np.uint64)
+        doubles: NDArray[np.float64] = values.fill_null(0.0).to_numpy(zero_copy_only=False)
+        return doubles.view(np.uint64)
     if pa.types.is_date32(kind):
         values = values.cast(pa.int32())
     elif pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
-    whole = values.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    whole: NDArray[np.int64] = values.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     return whole.view(np.uint64)
 
 
@@ -101,7 +102,8 @@ def _of_texts(values: pa.Array) -> Numbers:
     known = np.asarray([_of_text(text) for text in encoded.dictionary.to_pylist()], np.uint64)
     if not len(known):
         return np.zeros(len(values), np.uint64)
-    return known[encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)]
+    places: NDArray[np.int32] = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
+    return known[places]
 
 
 def _of_text(text: str) -> int:
