@@ -14,9 +14,13 @@ from data_fetch.storage.database.dialects import microseconds
 
 
 def table_rows(
-    connection: Connection, of: Table, conditions: Sequence[ColumnElement[bool]], columns: pa.Schema
+    connection: Connection,
+    of: Table,
+    conditions: Sequence[ColumnElement[bool]],
+    columns: pa.Schema,
+    order: Sequence[str] = (),
 ) -> pa.Table:
-    """The rows of *of* that meet all *conditions*, as a table of *columns*.
+    """The rows of *of* that meet all *conditions*, as a table of *columns*, by the columns *order*.
 
     The text of a JSON column is canonical: sorted keys, no spaces.
     """
@@ -25,14 +29,15 @@ def table_rows(
         microseconds(dialect, of.c[field.name]) if field.type == INSTANT else of.c[field.name]
         for field in columns
     )
-    rows = arrow_rows(connection, select(*selected).where(*conditions), {}, columns)
+    query = select(*selected).where(*conditions).order_by(*(of.c[name] for name in order))
+    rows = arrow_rows(connection, query, {}, columns)
     for place, field in enumerate(columns):
         if isinstance(of.c[field.name].type, JSON):
-            rows = rows.set_column(place, field, canonical(rows.column(place)))
+            rows = rows.set_column(place, field, _canonical(rows.column(place)))
     return rows
 
 
-def canonical(texts: pa.ChunkedArray) -> pa.Array:
+def _canonical(texts: pa.ChunkedArray) -> pa.Array:
     """The text that each database has for a JSON value of its own, as one text for both."""
     return pa.array(
         (
