@@ -457,7 +457,7 @@ def _snapshot_of(head: SnapshotHead, summary: Row[Any], legs: Sequence[Row[Any]]
         summary=ChainSummary(
             priced=priced,
             age_seconds=summary.age_seconds,
-            metrics=stored_metrics(summary._mapping, summary.inputs),
+            metrics=stored_metrics(summary._asdict(), summary.inputs),
             build_up=summary.build_up,
         ),
         instrument_keys={
