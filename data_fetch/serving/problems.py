@@ -4,7 +4,8 @@
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from math import ceil
 from typing import Any
@@ -130,6 +131,15 @@ def refusal_of(error: DataFetchError, **more: Any) -> Refusal:
     wait = error.retry_after if isinstance(error, TryLater) else None
     headers = {} if wait is None else {"Retry-After": str(ceil(wait.total_seconds()))}
     return Refusal(status, code, error.message, then=error.hint, headers=headers, near=near, **more)
+
+
+@contextmanager
+def naming(product: str, *kinds: type[DataFetchError], **more: Any) -> Iterator[None]:
+    """Let the refusals that errors of *kinds* mean name *product*, and *more*."""
+    try:
+        yield
+    except kinds as problem:
+        raise refusal_of(problem, product=product, **more) from problem
 
 
 def refusal_to(connection: Scope, error: DataFetchError) -> Refusal:
