@@ -12,7 +12,8 @@ from data_fetch.core.settings import Settings
 from data_fetch.reading.documents import leg_documents, metrics_document
 from data_fetch.reading.frames import DataAge, converted, form_named, one_of, rows_table
 from data_fetch.reading.instants import date_of, exact_text, instant, ist_text
-from data_fetch.reading.records import clock_of, store_of
+from data_fetch.reading.records import clock_of
+from data_fetch.reading.seam import Question, question
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot, UnderlyingChains
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
@@ -133,8 +134,8 @@ def chain(
     settings, instant_of = settings or process_settings(), instant(at)
     expires = None if expiry is None else date_of(expiry)
     clock = clock_of(settings)
-    with store_of(settings) as store:
-        found = snapshot_of(ChainStore(store).of(underlying), expires, instant_of, source)
+    with question(settings) as asked:
+        found = snapshot_of(asked, underlying, expires, instant_of, source)
         as_of = instant_of or clock.now()
     head, numbers = found.head, found.summary.priced.numbers
     completeness = LegCompleteness(
@@ -174,30 +175,33 @@ def stored_chain(
 
     Raises SetupError when no such chain is stored.
     """
-    with store_of(settings) as store:
-        chains = ChainStore(store).of(underlying)
-        found = snapshot_of(chains, expiry, at, source)
-        return found, configured_strikes(store, chains.symbol)
+    with question(settings) as asked:
+        found = snapshot_of(asked, underlying, expiry, at, source)
+        return found, configured_strikes(asked.store, found.head.underlying)
 
 
 def snapshot_of(
-    chains: UnderlyingChains,
+    asked: Question,
+    underlying: str,
     expiry: date | None,
     at: datetime | None,
     source: str | None,
 ) -> StoredSnapshot:
     """The newest snapshot as of *at*. Raises SetupError when there is none."""
-    found = chains.snapshot_at(expiry, at, source_named(source))
+    chains, of = ChainStore(asked.store).of(underlying), source_named(source)
+    asked.recall_chain(chains.lineage, expiry, at, of)
+    found = chains.snapshot_at(expiry, at, of)
     if found is None:
         raise nothing_stored(chains, at)
     return found
 
 
 def newest_of_each_expiry(
-    chains: UnderlyingChains, at: datetime | None, source: str | None
+    asked: Question, underlying: str, at: datetime | None, source: str | None
 ) -> list[StoredSnapshot]:
     """The newest snapshot of each expiry that was not over. Raises SetupError without any."""
-    of = source_named(source)
+    chains, of = ChainStore(asked.store).of(underlying), source_named(source)
+    asked.recall_running(chains.lineage, at, of)
     found = [
         snapshot
         for expiry in chains.expiries_at(at, of)

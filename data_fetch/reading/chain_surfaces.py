@@ -44,8 +44,8 @@ def stored_surface(
     settings: Settings, underlying: str, at: datetime | None, source: str | None
 ) -> StoredSurface:
     """The surface as of *at*. Raises SetupError when no chain of *underlying* is stored."""
-    with store_of(settings) as store:
-        snapshots = newest_of_each_expiry(ChainStore(store).of(underlying), at, source)
+    with question(settings) as asked:
+        snapshots = newest_of_each_expiry(asked, underlying, at, source)
     return StoredSurface(surface([each.summary.priced for each in snapshots]), snapshots)
 
 

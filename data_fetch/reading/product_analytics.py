@@ -39,8 +39,9 @@ def put_call_ratios(settings: Settings, heads: Sequence[ChainHead]) -> list[dict
 
     Raises StoreUnreachable.
     """
-    with store_of(settings) as store, store.reading() as connection:
-        figures = figures_of(connection, heads)
+    with question(settings) as asked:
+        asked.recall_contents(head.stored for head in heads)
+        figures = figures_of(asked.connection, heads)
     return [
         {
             "product": head.shown.underlying,
@@ -101,8 +102,11 @@ def running_snapshots(settings: Settings, symbol: str, at: datetime | None) -> l
     Raises UnknownSymbol, NothingStored without any, StoreUnreachable.
     """
     heads = running_chains(settings, symbol, at)
-    with store_of(settings) as store, store.reading() as connection:
-        return [read_snapshot(connection, head.stored).shown_as(head.shown) for head in heads]
+    with question(settings) as asked:
+        asked.recall_contents(head.stored for head in heads)
+        return [
+            read_snapshot(asked.connection, head.stored).shown_as(head.shown) for head in heads
+        ]
 
 
 def product_surface(found: Sequence[StoredSnapshot]) -> dict[str, Any]:
