@@ -19,6 +19,7 @@ from data_fetch.reading.candle_days import minutes_of
 from data_fetch.reading.candle_ranges import CandleRange
 from data_fetch.reading.instants import exact_text
 from data_fetch.reading.records import records_for
+from data_fetch.reading.seam import pinned
 from data_fetch.storage.candles.candles import (
     VALUE_COLUMNS,
     CandleVersion,

@@ -30,9 +30,9 @@ from data_fetch.reading.documents import (
     strike_number,
 )
 from data_fetch.reading.instants import exact_text
-from data_fetch.reading.records import store_of
+from data_fetch.reading.seam import Question, question
 from data_fetch.runtime.calendars import calendar_for
-from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot, UnderlyingChains
+from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot
 
 PREVIOUS_CLOSE, DAY_OPEN = "previous-close", "day-open"
 # The name of a baseline where the first snapshot is later than the opening by more than this.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from data_fetch.core.chains.chain_lineage import END_OF_TIME
 from data_fetch.core.errors import TransientError
 from data_fetch.core.settings import Settings
 from data_fetch.reading.chain_snapshots import nothing_stored, source_named
@@ -74,7 +75,7 @@ def recent_chains(settings: Settings, of: RecentChains) -> tuple[ChainHead, ...]
             )
 
         found = found_so_far()
-        until = min(filter(None, (at, after and after.timestamp)), default=None)
+        until = min(at or END_OF_TIME, END_OF_TIME if after is None else after.timestamp)
         days = asked.earlier_days(lineage, until) if len(found) < of.limit else []
         while len(found) < of.limit and days:
             asked.recall_day(lineage, days.pop())

@@ -42,10 +42,8 @@ from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.chains import history
 from data_fetch.storage.chains.figure_tables import figure_table
-from data_fetch.storage.chains.heads import newest_heads
 from data_fetch.storage.chains.rows import METRICS
 from data_fetch.storage.chains.snapshots import StoredSnapshot, UnderlyingChains
-from data_fetch.storage.database.store import Store
 
 STEP_UNITS = {"s": timedelta(seconds=1), "m": MINUTE, "h": timedelta(hours=1)}
 SHORTEST_STEP, LONGEST_STEP = timedelta(seconds=1), timedelta(days=1)
@@ -254,7 +252,7 @@ def leg_history(
         context = _Context(connection, lineage, calendar_for(settings), clock.now(), wanted, seen)
         asked.recall_heads(lineage, expires, seen)
         asked.recall_contract(lineage, expires, price, side, wanted.begin, context.until)
-        [shown] = _shown_expiries(asked.store, context, expires)
+        [shown] = _shown_expiries(asked, context, expires)
         columns = history.legs(
             connection, lineage, shown, price, side, wanted.begin, context.until, of
         )

@@ -10,8 +10,8 @@ from data_fetch.core.settings import Settings
 from data_fetch.reading.chain_snapshots import newest_of_each_expiry
 from data_fetch.reading.documents import rounded
 from data_fetch.reading.instants import exact_text
-from data_fetch.reading.records import store_of
-from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot
+from data_fetch.reading.seam import question
+from data_fetch.storage.chains.snapshots import StoredSnapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,10 @@ from datetime import date, datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection
-
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.settings import Settings
 from data_fetch.reading.nse_entries import nse_entries
-from data_fetch.reading.records import store_of
+from data_fetch.reading.seam import Question, question
 from data_fetch.reading.underlyings import underlying_named
 from data_fetch.storage.chains.heads import ChainHead, newest_heads, underlyings
 from data_fetch.storage.chains.lineage import chain_lineages

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from shlex import quote
 from typing import Any
 
+from data_fetch.core.archive.days import bounds_of
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import IST, MINUTE, minute_of
 from data_fetch.core.errors import NothingStored

@@ -6,8 +6,6 @@ from datetime import date, datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection
-
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import MINUTE, minute_of
 from data_fetch.core.instruments.instrument import Instrument
@@ -158,8 +156,7 @@ def quotes(
             expectation = replace(expectation, now=min(seen, expectation.now))
         with pinned(settings, records.store) as asked:
             series = {
-                one.symbol: _quote_columns(asked, one, wanted, seen)
-                for one in records.instruments
+                one.symbol: _quote_columns(asked, one, wanted, seen) for one in records.instruments
             }
         states = judgements(
             settings,

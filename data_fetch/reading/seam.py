@@ -133,13 +133,12 @@ class Question:
         """What queries for the snapshots from *first* to *last* need, with the one in force at
         *first*: heads, figures and receipts."""
         self.recall_heads(of, expiry, first)
-        days = days_with_chains(self.connection, _names(of), day_of(first), day_of(last))
+        days = days_with_chains(self.connection, _names(of), day_of(first), _last_day(last))
         self._recall(HEAD_TABLES, days, _names(of))
 
-    def earlier_days(self, of: ChainLineage, until: datetime | None) -> list[date]:
+    def earlier_days(self, of: ChainLineage, until: datetime) -> list[date]:
         """The days in files with chains of the underlying, up to *until*, oldest first."""
-        last = date.max if until is None else day_of(until)
-        return days_with_chains(self.connection, _names(of), date.min, last)
+        return days_with_chains(self.connection, _names(of), date.min, _last_day(until))
 
     def recall_day(self, of: ChainLineage, day: date) -> None:
         """Heads, figures and receipts of a day in files."""
@@ -234,9 +233,7 @@ class Question:
             for table_name in tables:
                 self._add_of_day(table_name, day, "underlying", underlyings)
 
-    def _add_of_day(
-        self, table_name: str, day: date, column: str, values: Collection[str]
-    ) -> None:
+    def _add_of_day(self, table_name: str, day: date, column: str, values: Collection[str]) -> None:
         """Recall the rows of one day with these *values*, those that are not there yet."""
         known = self._recalled.setdefault((table_name, day), set())
         if new := set(values) - known:
@@ -274,6 +271,11 @@ class Question:
         from data_fetch.storage.recalled_rows import RecalledRows
 
         return RecalledRows(self.connection, self._void)
+
+
+def _last_day(until: datetime) -> date:
+    # The end of time has no date in India.
+    return date.max if until == END_OF_TIME else day_of(until)
 
 
 def _names(of: ChainLineage) -> frozenset[str]:

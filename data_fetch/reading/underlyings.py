@@ -10,12 +10,12 @@ from data_fetch.core.errors import UnknownSymbol
 from data_fetch.core.instruments.near_symbols import NearSymbols
 from data_fetch.core.settings import Settings
 from data_fetch.core.text import presentable
-from data_fetch.reading.records import kept_open, listed_instruments, store_of
+from data_fetch.reading.records import kept_open, listed_instruments
+from data_fetch.reading.seam import question
 from data_fetch.runtime.stores import named_instruments
 from data_fetch.services.polling import Polling
-from data_fetch.reading.seam import question
 from data_fetch.storage.chains.archived import expiries_in_files, underlyings_in_files
-from data_fetch.storage.chains.heads import expiries, newest_heads, underlyings
+from data_fetch.storage.chains.heads import expiries, underlyings
 from data_fetch.storage.chains.lineage import chain_lineage, chain_lineages
 from data_fetch.storage.database.store import Store
 

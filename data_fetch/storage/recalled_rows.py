@@ -14,7 +14,6 @@ from sqlalchemy.schema import CreateTable, CreateView
 
 from data_fetch.core.archive.days import TABLES, bounds_of
 from data_fetch.storage.database.arrow_inserts import insert_arrow
-from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.tables import Base
 
 INSTANTS = {name: instant for tables in TABLES.values() for name, instant in tables.items()}
@@ -52,16 +51,11 @@ class RecalledRows:
             sqlite_with_rowid=False,
         )
         self._connection.execute(CreateTable(recalled))
-        lasting = stored.to_metadata(MetaData(), schema=self._schema())
+        schema = self._connection.dialect.default_schema_name
+        lasting = stored.to_metadata(MetaData(), schema=schema or "main")
         instant = lasting.c[INSTANTS[stored.name]]
         in_void = (and_(instant >= first, instant < end) for first, end in self._void)
         kept = select(lasting).where(*(not_(each) for each in in_void))
         both = kept.union_all(select(recalled))
         self._connection.execute(CreateView(both, stored.name, temporary=True))
         return recalled
-
-    def _schema(self) -> str | None:
-        """Where the lasting tables are: not among the temporary ones."""
-        if is_postgres(self._connection):
-            return self._connection.dialect.default_schema_name
-        return "main"

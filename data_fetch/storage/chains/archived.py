@@ -53,9 +53,7 @@ def newest_series_days(
     """For each series of *underlyings* the last day in files on which a snapshot of it was
     received first, at or before *until*."""
     query = (
-        select(
-            _series.underlying, _series.expiry, _series.source, func.max(_series.trading_date)
-        )
+        select(_series.underlying, _series.expiry, _series.source, func.max(_series.trading_date))
         .where(_series.underlying.in_(sorted(underlyings)), _series.first <= until, IS_IN_FILES)
         .group_by(_series.underlying, _series.expiry, _series.source)
     )
