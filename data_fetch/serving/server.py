@@ -1,12 +1,15 @@
 """What the routes of one server share: its settings, its open stores, the present instant."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
+from http import HTTPStatus
 
 from anyio import CapacityLimiter
 from starlette.requests import HTTPConnection
 
+from data_fetch.core.accounts.accounts import Role
+from data_fetch.core.clock import IST
 from data_fetch.core.settings import Settings
 from data_fetch.publishing.kept_answers import KeptAnswers
 from data_fetch.reading.kept_open import KeptOpen
@@ -16,6 +19,7 @@ from data_fetch.serving.authentication import Authentication
 from data_fetch.serving.known_calls import KnownCalls
 from data_fetch.serving.limits import Limits
 from data_fetch.serving.metrics import ServerMetrics
+from data_fetch.serving.problems import Refusal
 from data_fetch.serving.troubles import Troubles
 from data_fetch.serving.viewers import viewer_of
 
@@ -73,10 +77,9 @@ class Server:
         """
         return clock_of(self.settings).now()
 
-    @property
-    def on_loopback(self) -> bool:
-        """Whether only programs of this machine can reach it."""
-        return self.settings.on_loopback
+    def today(self) -> date:
+        """The Indian date of the present instant. Raises as `now` does."""
+        return self.now().astimezone(IST).date()
 
 
 def server_of(request: HTTPConnection) -> Server:
@@ -94,3 +97,15 @@ def newest_visible(request: HTTPConnection) -> datetime | None:
         return None
     newest = viewer.newest(server_of(request).now())
     return None if newest is None else newest.replace(microsecond=0)
+
+
+def refuse_public(request: HTTPConnection) -> None:
+    """Raises Refusal (403) for the role that sees data later: it may not see how collecting is
+    doing now."""
+    if viewer_of(request.scope).role is Role.PUBLIC:
+        raise Refusal(
+            HTTPStatus.FORBIDDEN,
+            "forbidden",
+            "this shows the present state of collecting, which this role sees later",
+            then="Use an account or an API key with the role user.",
+        )

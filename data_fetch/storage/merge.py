@@ -1,6 +1,7 @@
 """Merges the rows of one store into another of the same world.
 
-Accounts stay where they are: those of the source must not open the destination.
+Accounts stay where they are: those of the source must not open the destination. So does the ledger
+of the archive, whose files belong to one store.
 
 Safe to repeat: of two rows with one key the better one remains, by a rule of its table. Two rows
 of the coverage ledger are combined, because each may have facts that the other lacks. Option

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any, Protocol
 
+import numpy as np
 import psycopg2
 import pyarrow as pa
 from psycopg2.extensions import connection as Session
@@ -46,7 +47,12 @@ def _fetched(
         for own, values, kind in zip(chunks, zip(*rows, strict=True), kinds, strict=True):
             own.append(pa.array(values, kind))
     columns = [pa.chunked_array(own, kind) for own, kind in zip(chunks, kinds, strict=True)]
-    return pa.table(columns, schema.names).combine_chunks().cast(schema)
+    fetched = pa.table(columns, schema.names).combine_chunks()
+    for place, field in enumerate(schema):
+        if pa.types.is_decimal(field.type):
+            exact = _ten_thousandths(fetched.column(place).combine_chunks(), field.type)
+            fetched = fetched.set_column(place, field.name, exact)
+    return fetched.cast(schema)
 
 
 def fetched_portions(
@@ -65,10 +71,21 @@ def fetched_portions(
 
 
 def _fetched_type(kind: pa.DataType) -> pa.DataType:
-    """What the values of SQLite's driver are: a flag is 0 or 1, a date is text."""
+    """What the values of SQLite's driver are: a flag is 0 or 1, a date is text, and an exact
+    number counts ten-thousandths."""
     if pa.types.is_boolean(kind):
         return pa.int8()
+    if pa.types.is_decimal(kind):
+        return pa.int64()
     return pa.string() if pa.types.is_date(kind) else kind
+
+
+def _ten_thousandths(whole: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Exact numbers from how many ten-thousandths they are. There is none without a value."""
+    halves = np.empty((len(whole), 2), np.int64)
+    halves[:, 0] = whole.to_numpy(zero_copy_only=False)
+    halves[:, 1] = halves[:, 0] >> 63
+    return pa.Array.from_buffers(kind, len(whole), [None, pa.py_buffer(halves)])
 
 
 def _copied(

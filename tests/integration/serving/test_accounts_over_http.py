@@ -389,6 +389,9 @@ def test_pages_of_this_machine_may_read(open_door: Door, origin: str) -> None:
     for each in (answer, preflight):
         assert each.headers["Access-Control-Allow-Origin"] == origin
         assert "Origin" in each.headers["Vary"]
+        assert {"Data-Frame", "ETag", "Link"} <= set(
+            each.headers["Access-Control-Expose-Headers"].split(", ")
+        )
         with_credentials = each.headers.get("Access-Control-Allow-Credentials")
         assert with_credentials == (None if origin == "null" else "true")
     assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
