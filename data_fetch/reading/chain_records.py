@@ -14,7 +14,6 @@ from data_fetch.storage.chains.heads import Place as Place
 from data_fetch.storage.chains.heads import newest_head, newest_heads, not_over, recent_heads
 from data_fetch.storage.chains.records import ChainRecord as ChainRecord
 from data_fetch.storage.chains.records import chain_record
-from data_fetch.storage.chains.snapshots import UnderlyingChains
 
 
 class SnapshotReplaced(TransientError):
@@ -43,7 +42,7 @@ def chain_head(settings: Settings, of: ChainQuery) -> ChainHead:
         asked.recall_heads(lineage, of.expiry, of.at)
         found = newest_head(asked.connection, lineage, of.expiry, of.at, source)
         if found is None:
-            raise nothing_stored(UnderlyingChains(asked.store, lineage), of.at)
+            raise nothing_stored(asked, lineage, of.at)
         return found
 
 
@@ -81,7 +80,7 @@ def recent_chains(settings: Settings, of: RecentChains) -> tuple[ChainHead, ...]
             asked.recall_day(lineage, days.pop())
             found = found_so_far()
         if not found and after is None:
-            raise nothing_stored(UnderlyingChains(asked.store, lineage), at)
+            raise nothing_stored(asked, lineage, at)
         return tuple(found)
 
 
@@ -95,7 +94,7 @@ def running_chains(settings: Settings, symbol: str, at: datetime | None) -> list
         asked.recall_heads(lineage, None, at)
         found = not_over(asked.connection, newest_heads(asked.connection, lineage, at), at)
         if not found:
-            raise nothing_stored(UnderlyingChains(asked.store, lineage), at)
+            raise nothing_stored(asked, lineage, at)
         return found
 
 

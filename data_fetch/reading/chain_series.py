@@ -257,9 +257,11 @@ def leg_history(
             connection, lineage, shown, price, side, wanted.begin, context.until, of
         )
         if not columns["timestamp"]:
-            asked.recall_chain(lineage, shown, seen, of)
-            chains = UnderlyingChains(asked.store, lineage)
-            _refuse_unknown_contract(chains.snapshot_at(shown, seen, of), price, side)
+            # Another question: this one has rows of single contracts.
+            with question(settings) as whole:
+                whole.recall_chain(lineage, shown, seen, of)
+                newest = UnderlyingChains(whole.store, lineage).snapshot_at(shown, seen, of)
+            _refuse_unknown_contract(newest, price, side)
         of_rows = {name: kind for name, kind in LEG_COLUMNS.items() if name not in OF_STEP}
         rows = arrow_table(columns, of_rows)
         return _series(context, [shown], rows, LEG_COLUMNS, step, convert)
@@ -439,7 +441,7 @@ def _shown_expiries(asked: Question, context: _Context, expiry: date | None) -> 
     lineage, seen = context.lineage, context.seen
     stored = asked.expiries(lineage, seen)
     if not stored:
-        raise nothing_stored(UnderlyingChains(asked.store, lineage), seen)
+        raise nothing_stored(asked, lineage, seen)
     if expiry is None:
         return stored
     in_force = lineage.in_force(expiry)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.errors import NothingStored
 from data_fetch.core.settings import Settings
@@ -192,7 +193,7 @@ def snapshot_of(
     asked.recall_chain(chains.lineage, expiry, at, of)
     found = chains.snapshot_at(expiry, at, of)
     if found is None:
-        raise nothing_stored(chains, at)
+        raise nothing_stored(asked, chains.lineage, at)
     return found
 
 
@@ -208,7 +209,7 @@ def newest_of_each_expiry(
         if (snapshot := chains.snapshot_at(expiry, at, of)) is not None
     ]
     if not found:
-        raise nothing_stored(chains, at)
+        raise nothing_stored(asked, chains.lineage, at)
     return found
 
 
@@ -223,9 +224,10 @@ def configured_strikes(store: Store, symbol: str) -> int | None:
     return next((each.strikes for each in configs if each.symbol == symbol), None)
 
 
-def nothing_stored(chains: UnderlyingChains, at: datetime | None) -> NothingStored:
+def nothing_stored(asked: Question, of: ChainLineage, at: datetime | None) -> NothingStored:
     """The error for a chain that is not stored, with the stored expiries or a command."""
-    symbol, stored = chains.symbol, chains.expiries_at(at)
+    asked.recall_heads(of, None, at)
+    symbol, stored = of.symbol, UnderlyingChains(asked.store, of).expiries_at(at)
     when = f" as of {ist_text(at)}" if at else ""
     if stored:
         days = ", ".join(day.isoformat() for day in stored)

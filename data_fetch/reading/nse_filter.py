@@ -10,8 +10,8 @@ from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.settings import Settings
 from data_fetch.reading.nse_entries import nse_entries
 from data_fetch.reading.seam import Question, question
-from data_fetch.reading.underlyings import underlying_named
-from data_fetch.storage.chains.heads import ChainHead, newest_heads, underlyings
+from data_fetch.reading.underlyings import stored_underlyings, underlying_named
+from data_fetch.storage.chains.heads import ChainHead, newest_heads
 from data_fetch.storage.chains.lineage import chain_lineages
 from data_fetch.storage.chains.records import ChainRecord, LegConditions, leg_records
 
@@ -67,7 +67,7 @@ def filtered_legs(settings: Settings, of: LegFilter, at: datetime | None) -> Fil
 def _heads(asked: Question, of: LegFilter, at: datetime | None) -> list[ChainHead]:
     connection = asked.connection
     if of.symbol is None:
-        lineages = chain_lineages(connection, underlyings(connection))
+        lineages = chain_lineages(connection, stored_underlyings(connection))
     else:
         lineages = [underlying_named(connection, of.symbol)]
     for lineage in lineages:

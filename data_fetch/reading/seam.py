@@ -262,9 +262,7 @@ class Question:
 
     @cached_property
     def _root(self) -> Path:
-        from data_fetch.runtime.archive import archive_folder_for
-
-        return archive_folder_for(self._settings).root
+        return self._settings.archive_folder or self._settings.data_folder
 
     @cached_property
     def _rows(self) -> Any:

@@ -51,6 +51,11 @@ def _is_stored(connection: Connection, label: str) -> bool:
     return bool(expiries(connection, label) or expiries_in_files(connection, label))
 
 
+def stored_underlyings(connection: Connection) -> list[str]:
+    """Every underlying of which there is a chain, in the store or in files, by name."""
+    return sorted({*underlyings(connection), *underlyings_in_files(connection)})
+
+
 def products(settings: Settings, at: datetime | None = None) -> list[str]:
     """The underlyings of the NSE whose chains are polled, or were stored by *at*, by name.
 
@@ -58,10 +63,9 @@ def products(settings: Settings, at: datetime | None = None) -> list[str]:
     """
     with question(settings) as asked:
         connection = asked.connection
-        known = {*underlyings(connection), *underlyings_in_files(connection)}
         stored = [
             each
-            for each in chain_lineages(connection, sorted(known))
+            for each in chain_lineages(connection, stored_underlyings(connection))
             if at is None or asked.expiries(each, at)
         ]
         polled = polled_symbols(settings, asked.store)
