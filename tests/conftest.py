@@ -24,6 +24,9 @@ from data_fetch.storage.database.engine import engine_for
 from data_fetch.storage.database.migrations import upgrade
 from data_fetch.storage.database.store import Store, open_store
 
+# Of what tests start only the archive's own tests want an archiver beside a collector.
+os.environ.setdefault("ARCHIVE_ENABLED", "false")
+
 # No test may fail because the machine is slow. Laws that fix their own number of examples keep it.
 # Fixtures that are made once a test are meant so: a law cleans up after each example.
 PATIENT = settings(
