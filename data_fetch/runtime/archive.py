@@ -10,12 +10,12 @@ from data_fetch.archive.catalog import Catalog
 from data_fetch.archive.folder import ArchiveFolder
 from data_fetch.archive.manifest_file import read_manifest
 from data_fetch.archive.minute_files import MinuteFiles
-from data_fetch.archive.new_files import make_folder
 from data_fetch.core.archive.compaction import WINDOW
 from data_fetch.core.archive.minutes import TIME_TO_STORE
 from data_fetch.core.archive.places import archive_root
 from data_fetch.core.clock import MINUTE, SystemClock
 from data_fetch.core.errors import SetupError
+from data_fetch.core.files import make_folder
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import ARCHIVE_LOAD, ARCHIVE_MINUTES
 from data_fetch.core.world import World
