@@ -1,7 +1,6 @@
 """The audit of a store that was edited by hand: each edit is found by name, and mended."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 from backfill_env import CALENDAR, BackfillEnv, backfill_env, ist
-from servers import DatabaseCopies
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from data_fetch.core.candles.candles import CandleInterval, Kind
@@ -37,34 +35,14 @@ Found = set[tuple[FindingKind, int]]
 EditRows = Callable[[Connection, str], object]
 
 
-@contextmanager
-def confirmed(database_url: str, folder: Path) -> Iterator[BackfillEnv]:
+@pytest.fixture
+def env(database_url: str, tmp_path: Path) -> Iterator[BackfillEnv]:
     """A store with six days of three names, all confirmed."""
-    with backfill_env(database_url, folder, ist("2026-09-16", "20:00:08"), SYMBOLS) as env:
+    with backfill_env(database_url, tmp_path, ist("2026-09-16", "20:00:08"), SYMBOLS) as env:
         of_days = env.order(FIRST, LAST, DAYS, symbols=["NIFTY", "RELIANCE"])
         for order in (env.order(FIRST, LAST), of_days):
             assert env.backfill(order).outcome is Outcome.COMPLETED
         yield env
-
-
-@pytest.fixture
-def env(database_url: str, tmp_path: Path) -> Iterator[BackfillEnv]:
-    with confirmed(database_url, tmp_path) as env:
-        yield env
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def mended(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[BackfillEnv]:
-    """One for all edits by hand: after each of them every row is again what it was."""
-    folder = tmp_path_factory.mktemp("mended")
-    with ExitStack() as opened:
-        url = f"sqlite:///{folder / 'store.db'}"
-        if request.param == "postgres":
-            copies: DatabaseCopies = request.getfixturevalue("postgres_copies")
-            url = opened.enter_context(copies.one())
-        yield opened.enter_context(confirmed(url, folder))
 
 
 def recounted(env: BackfillEnv, interval: CandleInterval = MINUTES) -> Recount:
@@ -376,8 +354,7 @@ def test_a_store_that_nobody_touched_has_no_findings(env: BackfillEnv) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
-def test_an_edit_by_hand_is_found_and_mended(mended: BackfillEnv, damage: Damage) -> None:
-    env = mended
+def test_an_edit_by_hand_is_found_and_mended(env: BackfillEnv, damage: Damage) -> None:
     interval, instrument = damage.interval, env.instrument(damage.symbol)
     before = contents(env, interval)
     with env.store.writing() as connection:
