@@ -34,6 +34,7 @@ from data_fetch.storage.chains.rows import (
     summaries,
 )
 from data_fetch.storage.database.dialects import POSTGRESQL, document_of, rows_in_document
+from data_fetch.storage.database.distinct import distinct_values
 from data_fetch.storage.database.types import Instant
 
 SERIES = ("underlying", "expiry", "source")
@@ -252,25 +253,12 @@ def heads_between(
 
 def underlyings(connection: Connection) -> list[str]:
     """Every underlying of which there is a snapshot, by name."""
-    return _distinct(connection, snapshots.c.underlying)
+    return distinct_values(connection, snapshots.c.underlying)
 
 
 def expiries(connection: Connection, underlying: str) -> list[date]:
     """Every expiry under which a snapshot of *underlying* is stored, nearest first."""
-    return _distinct(connection, snapshots.c.expiry, snapshots.c.underlying == underlying)
-
-
-def _distinct(
-    connection: Connection, of: ColumnElement[Any], *conditions: ColumnElement[bool]
-) -> list[Any]:
-    """The distinct values of a column, in order, with one look-up in the key for each.
-
-    SELECT DISTINCT would read every row.
-    """
-    steps = select(func.min(of).label("value")).where(*conditions).cte("steps", recursive=True)
-    following = select(func.min(of)).where(*conditions, of > steps.c.value).scalar_subquery()
-    steps = steps.union_all(select(following).where(steps.c.value.is_not(None)))
-    return sorted(connection.scalars(select(steps.c.value).where(steps.c.value.is_not(None))))
+    return distinct_values(connection, snapshots.c.expiry, snapshots.c.underlying == underlying)
 
 
 def heads_at(

@@ -7,6 +7,7 @@ the stamp. So invented prices are never stored beside real ones.
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, inspect, select
@@ -102,6 +103,23 @@ def stamped_world(connection: Connection) -> World | None:
     """The world that the database belongs to; None before the first write."""
     value = connection.scalar(STAMP)
     return None if value is None else World(value)
+
+
+def world_at(url: str) -> World:
+    """The world of the store at *url*. Raises SetupError when there is none, or it is empty."""
+    engine = engine_for(url)
+    file = None if is_postgres(engine) else Path(engine.url.database or "")
+    if file is not None and not file.is_file():
+        raise SetupError(f"there is no store at {file}", hint="Name an existing one as SRC.")
+    try:
+        with reading(engine) as connection:
+            named = inspect(connection).has_table(meta.name)
+            world = stamped_world(connection) if named else None
+    finally:
+        engine.dispose()
+    if world is None:
+        raise SetupError(f"{redacted(url)} is empty: it has never been written to")
+    return world
 
 
 def refuse_invented(connection: Connection, instrument_keys: Iterable[str | None]) -> None:
