@@ -70,6 +70,7 @@ def routes_of(
 
     app = FastAPI(
         title=root.TITLE,
+        description=root.VERSIONS,
         version=__version__,
         docs_url=None,
         redoc_url=None,
