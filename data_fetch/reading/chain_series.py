@@ -291,7 +291,7 @@ def _series(
     step: timedelta | None,
     convert: Any,
 ) -> ChainSeries:
-    pairs = rows.group_by(["expiry", "source"]).aggregate([]).to_pylist()
+    pairs = rows.group_by(["expiry", "source"], use_threads=False).aggregate([]).to_pylist()
     sources = {pair["expiry"]: pair["source"] for pair in pairs}
     received = {expiry: _received(context, expiry, sources.get(expiry)) for expiry in shown}
     completeness = SeriesCompleteness(

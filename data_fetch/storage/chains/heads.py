@@ -17,6 +17,7 @@ from sqlalchemy import (
     FromClause,
     Select,
     and_,
+    bindparam,
     func,
     select,
     true,
@@ -252,25 +253,28 @@ def heads_between(
 
 def underlyings(connection: Connection) -> list[str]:
     """Every underlying of which there is a snapshot, by name."""
-    return _distinct(connection, snapshots.c.underlying)
+    return sorted(connection.scalars(UNDERLYINGS))
 
 
 def expiries(connection: Connection, underlying: str) -> list[date]:
     """Every expiry under which a snapshot of *underlying* is stored, nearest first."""
-    return _distinct(connection, snapshots.c.expiry, snapshots.c.underlying == underlying)
+    return sorted(connection.scalars(EXPIRIES, {"underlying": underlying}))
 
 
-def _distinct(
-    connection: Connection, of: ColumnElement[Any], *conditions: ColumnElement[bool]
-) -> list[Any]:
-    """The distinct values of a column, in order, with one look-up in the key for each.
+def _distinct(of: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Select[Any]:
+    """The distinct values of a column, with one look-up in the key for each.
 
     SELECT DISTINCT would read every row.
     """
     steps = select(func.min(of).label("value")).where(*conditions).cte("steps", recursive=True)
     following = select(func.min(of)).where(*conditions, of > steps.c.value).scalar_subquery()
     steps = steps.union_all(select(following).where(steps.c.value.is_not(None)))
-    return sorted(connection.scalars(select(steps.c.value).where(steps.c.value.is_not(None))))
+    return select(steps.c.value).where(steps.c.value.is_not(None))
+
+
+# Made once, which takes longer than to find what they find.
+UNDERLYINGS = _distinct(snapshots.c.underlying)
+EXPIRIES = _distinct(snapshots.c.expiry, snapshots.c.underlying == bindparam("underlying"))
 
 
 def heads_at(
@@ -319,6 +323,11 @@ def _newest_before(dialect: str) -> Select[Any]:
 def in_series(of: FromClause, series: SeriesKey) -> list[ColumnElement[bool]]:
     underlying, expiry, source = series
     return [of.c.underlying == underlying, of.c.expiry == expiry, of.c.source == source]
+
+
+def of_series(of: FromClause) -> list[ColumnElement[bool]]:
+    """The rows of the series whose three parts are parameters of these names."""
+    return [of.c[name] == bindparam(name) for name in SERIES]
 
 
 def _of_series(one: FromClause, other: FromClause) -> list[ColumnElement[bool]]:
