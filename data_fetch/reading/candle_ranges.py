@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cache
 from shlex import quote
 from typing import Any
 
@@ -288,6 +289,7 @@ def unit_of(interval: Interval) -> str:
     return "days" if interval is Interval.DAY else "minutes"
 
 
+@cache
 def no_candles_table(interval: Interval) -> Any:
     """A table of candles without rows."""
     columns = COLUMNS if interval.bucket_minutes is None else BUCKET_COLUMNS

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -12,9 +12,9 @@ from sqlalchemy import (
     Connection,
     Row,
     RowMapping,
-    Select,
     Text,
     and_,
+    bindparam,
     cast,
     func,
     not_,
@@ -58,6 +58,16 @@ OF_DAY = (
     "last_attempt",
     "next_attempt",
     "changed_at",
+)
+# The rows of a range without their counts, their JSON documents as text. Made once.
+AS_WRITTEN = select(
+    *(coverage_table.c[name] for name in OF_DAY),
+    cast(coverage_table.c.stretches, Text()).label("minutes"),
+    cast(coverage_table.c.provisional_spans, Text()).label("unconfirmed"),
+).where(
+    coverage_table.c.instrument_key.in_(bindparam("keys", expanding=True)),
+    coverage_table.c.interval == bindparam("interval"),
+    coverage_table.c.trading_date.between(bindparam("first"), bindparam("last")),
 )
 # A month of two hundred instruments.
 DAYS_KEPT = 5_000
@@ -142,26 +152,19 @@ def load_written_days(
     last: date,
 ) -> dict[LedgerKey, tuple[DayCoverage, datetime]]:
     """The rows of `load_days`, each with the instant at which it was written last."""
-    rows = connection.execute(
-        _as_written().where(_of(instrument_keys, interval, first, last))
-    ).mappings()
+    given = {
+        "keys": instrument_keys,
+        "interval": interval.value,
+        "first": first,
+        "last": last,
+    }
     return {
-        (facts["instrument_key"], facts["trading_date"]): (
-            _day(facts, _read_minutes(facts["trading_date"], facts["minutes"], facts["unsure"])),
-            facts["changed_at"],
+        (row.instrument_key, row.trading_date): (
+            _day(row._mapping, _read_minutes(row.trading_date, row.minutes, row.unconfirmed)),
+            row.changed_at,
         )
-        for facts in rows
+        for row in connection.execute(AS_WRITTEN, given)
     }
-
-
-@cache
-def _as_written() -> Select[Any]:
-    """The rows of the ledger, without their counts; their JSON documents as text."""
-    documents = {
-        label: cast(coverage_table.c[name], Text()).label(label)
-        for name, label in (("stretches", "minutes"), ("provisional_spans", "unsure"))
-    }
-    return select(*(coverage_table.c[name] for name in OF_DAY), *documents.values())
 
 
 @lru_cache(maxsize=DAYS_KEPT)

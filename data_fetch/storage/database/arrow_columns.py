@@ -34,6 +34,8 @@ from data_fetch.storage.database.engine import is_postgres
 WHOLE_FROM, TOO_LARGE = 2**52, 2**63 - 1
 # Of the example, so that the values may be thirty times as large, or as small.
 MIDDLE_BITS = 58
+# No power of two is large enough for any double.
+SMALLEST = 1e-6
 # Queries that are made once, and a few that are made for one request.
 QUERIES_KEPT = 16
 
@@ -50,11 +52,11 @@ def arrow_columns(
     if is_postgres(connection):
         return arrow_rows(connection, query, given, schema)
     usual = connection.scalar(example, given)
-    if not usual:
+    if usual is None or usual < SMALLEST:
         return arrow_rows(connection, query, given, schema)
     digits = MIDDLE_BITS - frexp(usual)[1]
-    given_scale = {**given, "scale": 2.0**digits}
-    written = connection.execute(_lists(query, schema), given_scale).one()
+    scaled = {**given, "scale": 2.0**digits}
+    written = connection.execute(_lists(query, schema), scaled).one()
     columns = []
     for text, field in zip(written, schema, strict=True):
         column = _column(text, field.type, digits)
