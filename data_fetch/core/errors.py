@@ -7,6 +7,7 @@ DataFetchError
 │   ├── NothingStored     the store has no data of what was asked for
 │   ├── UnknownSymbol     the store knows no such instrument
 │   ├── CalendarUnknown   the date is outside the market calendar
+│   ├── DayArchived       rows of a day that is read from the archive
 │   ├── SymbolsFileBad    the symbols file cannot be read
 │   └── IncompleteRange   complete candles were requested and some are missing
 ├── OutsideError          a provider or database failed
@@ -41,7 +42,7 @@ DataFetchError
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 
 from data_fetch.core.failures import FailureKind
 
@@ -90,6 +91,19 @@ class UnknownSymbol(SetupError):
     def __init__(self, message: str, *, near: Sequence[str] = (), hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.near = tuple(near)
+
+
+class DayArchived(SetupError):
+    """Rows were offered of *days* that the store has no longer: they are in the archive."""
+
+    def __init__(self, dataset: str, days: Sequence[date]) -> None:
+        self.dataset, self.days = dataset, tuple(days)
+        shown = ", ".join(day.isoformat() for day in self.days)
+        super().__init__(
+            f"{dataset} of {shown} are in the archive and cannot be written",
+            hint=f"Bring them back: data-fetch archive restore --dataset {dataset} "
+            f"--from {self.days[0]} --to {self.days[-1]}",
+        )
 
 
 class CalendarUnknown(SetupError):

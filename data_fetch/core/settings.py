@@ -146,6 +146,12 @@ class Settings(BaseModel):
     nse_symbols: SymbolList = Field(default=(), validation_alias=env("NSE_SYMBOLS"))
     raw_vault_days: int = Field(default=7, ge=0, validation_alias=env("RAW_VAULT_DAYS"))
 
+    archive_enabled: bool = Field(default=True, validation_alias=env("ARCHIVE_ENABLED"))
+    archive_folder: Path | None = Field(default=None, validation_alias=env("ARCHIVE_FOLDER"))
+    hot_chain_days: int = Field(default=7, ge=0, validation_alias=env("HOT_CHAIN_DAYS"))
+    hot_quote_days: int = Field(default=90, ge=0, validation_alias=env("HOT_QUOTE_DAYS"))
+    hot_candle_days: int = Field(default=0, ge=0, validation_alias=env("HOT_CANDLE_DAYS"))
+
     database_url: SecretStr | None = Field(default=None, validation_alias=env("DATABASE_URL"))
     postgres_host: str | None = Field(
         default=None, validation_alias=env("POSTGRES_HOST", "DB_HOST")

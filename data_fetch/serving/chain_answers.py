@@ -1,7 +1,7 @@
 """Answers with option chains: a request looks at heads, and legs are read once per snapshot."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from data_fetch import __version__
+from data_fetch.core.errors import NothingStored
 from data_fetch.reading.chain_records import ChainHead, ChainRecord, SnapshotReplaced, record_of
 from data_fetch.serving.answers import (
     CACHING,
@@ -114,7 +115,6 @@ def chain_frame(records: Sequence[ChainRecord], now: datetime, unit: str) -> Fra
     if rejected:
         causes.append(Cause("rejected", rejected, REJECTED))
     missing = reasons.total() + rejected
-    sources = {str(head.source) for head in heads}
     return Frame(
         as_of=now,
         newest=max((head.last_confirmed for head in heads), default=None),
@@ -122,10 +122,38 @@ def chain_frame(records: Sequence[ChainRecord], now: datetime, unit: str) -> Fra
             of="legs", expected=legs + rejected, present=legs + rejected - missing,
             missing=missing, pending=0,
         ),
-        source=", ".join(sorted(sources)) or None,
+        source=listed(head.source for head in heads),
         unit=unit,
         reasons=causes,
     )  # fmt: skip
+
+
+def expiries_frame(heads: Sequence[ChainHead], now: datetime, unit: str) -> Frame:
+    """The frame of a list of the expiries whose newest snapshots are *heads*."""
+    shown = [head.shown for head in heads]
+    return Frame(
+        as_of=now,
+        newest=max(head.last_confirmed for head in shown),
+        completeness=Counted(of="expiries", present=len(shown)),
+        source=listed(head.source for head in shown),
+        unit=unit,
+    )
+
+
+def nothing_stored_frame(problem: NothingStored, now: datetime, unit: str) -> Frame:
+    """The frame of an answer without data of a known symbol."""
+    return Frame(
+        as_of=now,
+        newest=None,
+        completeness=Counted(of="chains", present=0),
+        unit=unit,
+        reasons=[Cause("nothing_stored", 1, f"{problem.message}. {problem.hint}")],
+    )
+
+
+def listed(sources: Iterable[str]) -> str | None:
+    """*sources* as text, each once; None without any."""
+    return ", ".join(sorted(set(sources))) or None
 
 
 def _identity(head: ChainHead) -> tuple[Hashable, ...]:

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from hmac import compare_digest
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import orjson
 
@@ -77,3 +77,11 @@ class PagedQuery:
         asked = {name: str(value) for name, value in page.items() if value is not None}
         asked["cursor"] = cursor_after(position, self.text)
         return f"{self.path}?{urlencode([*self.parameters, *asked.items()])}"
+
+
+def path_to(*parts: str, **query: str | int | None) -> str:
+    """The path of *parts*, each but the first one encoded, with the parameters that are given."""
+    first, *rest = parts
+    path = "/".join([first, *(quote(part, safe="") for part in rest)])
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from data_fetch.serving.answers import Frame
 from data_fetch.serving.cursors import PagedQuery
 from data_fetch.serving.formats import Format, format_of
+from data_fetch.serving.parameters import Paging
 from data_fetch.serving.tables import table_answer
 
 DEFAULT_LIMIT = 10_000
@@ -41,20 +42,14 @@ class Page:
         return self.query.next(position, limit=self.limit, format=self.named)
 
 
-def page_wanted(
-    request: Request,
-    query: PagedQuery,
-    named: Format | None,
-    cursor: str | None,
-    limit: int | None,
-) -> Page:
-    """The page that these parameters name. Raises Refusal (406, 422)."""
+def page_wanted(request: Request, query: PagedQuery, paging: Paging) -> Page:
+    """The page of *query* that *paging* names. Raises Refusal (406, 422)."""
     return Page(
         query=query,
-        form=format_of(request, named),
-        named=named,
-        after=query.position(cursor),
-        limit=limit,
+        form=format_of(request, paging.form),
+        named=paging.form,
+        after=query.position(paging.cursor),
+        limit=paging.limit,
     )
 
 
@@ -66,7 +61,8 @@ def paged_answer(
     table: Any,
     key: Sequence[str],
 ) -> Response:
-    """The *page* of *table*, whose rows the columns of *key* put in ascending order."""
+    """The *page* of *table*, whose rows are put in ascending order by the columns of *key*."""
+    table = table.sort_by([(name, "ascending") for name in key])
     part, position = part_of(table, key, page.after, page.rows)
     if position is not None:
         frame = replace(frame, next=page.next(position))

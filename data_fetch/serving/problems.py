@@ -4,7 +4,8 @@
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from math import ceil
 from typing import Any
@@ -132,6 +133,15 @@ def refusal_of(error: DataFetchError, **more: Any) -> Refusal:
     return Refusal(status, code, error.message, then=error.hint, headers=headers, near=near, **more)
 
 
+@contextmanager
+def naming(product: str, *kinds: type[DataFetchError], **more: Any) -> Iterator[None]:
+    """Let the refusals that errors of *kinds* mean name *product*, and *more*."""
+    try:
+        yield
+    except kinds as problem:
+        raise refusal_of(problem, product=product, **more) from problem
+
+
 def refusal_to(connection: Scope, error: DataFetchError) -> Refusal:
     """The same for the sender of a request. Names and addresses of this server's parts are in its
     log, and for viewers who see everything."""
@@ -201,7 +211,10 @@ def _of_http(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "_")
     answer = problem(request_id_of(request), status, code, str(error.detail))
-    answer.headers.update(error.headers or {})
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"
+    answer.headers.update(headers)
     return answer
 
 

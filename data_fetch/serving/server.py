@@ -1,12 +1,14 @@
 """What the routes of one server share: its settings, its open stores, the present instant."""
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
+from http import HTTPStatus
 
 from anyio import CapacityLimiter
 from starlette.requests import HTTPConnection
 
+from data_fetch.core.accounts.accounts import Role
+from data_fetch.core.clock import IST
 from data_fetch.core.settings import Settings
 from data_fetch.publishing.kept_answers import KeptAnswers
 from data_fetch.reading.kept_open import KeptOpen
@@ -16,6 +18,7 @@ from data_fetch.serving.authentication import Authentication
 from data_fetch.serving.known_calls import KnownCalls
 from data_fetch.serving.limits import Limits
 from data_fetch.serving.metrics import ServerMetrics
+from data_fetch.serving.problems import Refusal
 from data_fetch.serving.troubles import Troubles
 from data_fetch.serving.viewers import viewer_of
 
@@ -23,41 +26,20 @@ from data_fetch.serving.viewers import viewer_of
 RANGE_THREADS = 2
 
 
-@dataclass(frozen=True, slots=True)
 class Server:
     """One server over the store of *settings*. *ranges* bounds the threads that read ranges."""
 
-    settings: Settings
-    kept: KeptOpen = field(default_factory=KeptOpen)
-    troubles: Troubles = field(default_factory=Troubles)
-    ranges: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(RANGE_THREADS))
-    calls: KnownCalls = field(default_factory=KnownCalls)
-    kept_answers: KeptAnswers | None = None
-    metrics: ServerMetrics = field(init=False)
-    authentication: Authentication = field(init=False)
-    audit: Audit = field(init=False)
-    limits: Limits = field(init=False)
-
-    def __post_init__(self) -> None:
-        authentication = Authentication(self.settings, self.kept)
-        object.__setattr__(self, "authentication", authentication)
-        object.__setattr__(self, "audit", Audit(authentication.refusals))
-        object.__setattr__(self, "limits", Limits(self.settings))
-        object.__setattr__(self, "metrics", ServerMetrics(self.settings, self.troubles))
-
-    @classmethod
-    def over(cls, settings: Settings) -> "Server":
-        """A server over the store of *settings*, with Redis where that is configured."""
-        server = cls(settings)
-        if settings.redis_url is None:
-            return server
-        kept = KeptAnswers(
-            settings.redis_url.get_secret_value(),
-            store=settings.store_url,
-            away=partial(server.troubles.begin, "answers in Redis"),
-            back=partial(server.troubles.end, "answers in Redis"),
-        )
-        return replace(server, kept_answers=kept)
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.kept = KeptOpen()
+        self.troubles = Troubles()
+        self.ranges = CapacityLimiter(RANGE_THREADS)
+        self.calls = KnownCalls()
+        self.kept_answers = _kept_answers(settings, self.troubles)
+        self.metrics = ServerMetrics(settings, self.troubles)
+        self.authentication = Authentication(settings, self.kept)
+        self.audit = Audit(self.authentication.refusals)
+        self.limits = Limits(settings)
 
     async def close(self) -> None:
         """Close its stores and connections."""
@@ -73,10 +55,21 @@ class Server:
         """
         return clock_of(self.settings).now()
 
-    @property
-    def on_loopback(self) -> bool:
-        """Whether only programs of this machine can reach it."""
-        return self.settings.on_loopback
+    def today(self) -> date:
+        """The Indian date of the present instant. Raises as `now` does."""
+        return self.now().astimezone(IST).date()
+
+
+def _kept_answers(settings: Settings, troubles: Troubles) -> KeptAnswers | None:
+    """Those in Redis; None where it is not configured. It connects when it is first asked."""
+    if settings.redis_url is None:
+        return None
+    return KeptAnswers(
+        settings.redis_url.get_secret_value(),
+        store=settings.store_url,
+        away=partial(troubles.begin, "answers in Redis"),
+        back=partial(troubles.end, "answers in Redis"),
+    )
 
 
 def server_of(request: HTTPConnection) -> Server:
@@ -94,3 +87,15 @@ def newest_visible(request: HTTPConnection) -> datetime | None:
         return None
     newest = viewer.newest(server_of(request).now())
     return None if newest is None else newest.replace(microsecond=0)
+
+
+def refuse_public(request: HTTPConnection) -> None:
+    """Raises Refusal (403) for the role that sees data later: it may not see how collecting is
+    doing now."""
+    if viewer_of(request.scope).role is Role.PUBLIC:
+        raise Refusal(
+            HTTPStatus.FORBIDDEN,
+            "forbidden",
+            "this shows the present state of collecting, which this role sees later",
+            then="Use an account or an API key with the role user.",
+        )

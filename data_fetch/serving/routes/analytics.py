@@ -1,8 +1,7 @@
 """Figures of option chains as the older streaming backend served them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import IntEnum
 from http import HTTPStatus
@@ -13,6 +12,7 @@ from fastapi.responses import Response
 
 from data_fetch.core.errors import NothingStored, UnknownSymbol
 from data_fetch.reading.chain_records import (
+    ChainHead,
     ChainQuery,
     ChainRecord,
     RecentChains,
@@ -31,7 +31,14 @@ from data_fetch.reading.product_analytics import (
 from data_fetch.reading.product_chains import UNIT
 from data_fetch.reading.product_ticks import last_bar
 from data_fetch.serving.answers import Cause, Counted, Frame, data_answer
-from data_fetch.serving.chain_answers import WITHOUT_IV, ChainAnswers, ChainForm
+from data_fetch.serving.chain_answers import (
+    REJECTED,
+    WITHOUT_IV,
+    ChainAnswers,
+    ChainForm,
+    listed,
+    nothing_stored_frame,
+)
 from data_fetch.serving.models.analytics import (
     MaxPain,
     Ohlc,
@@ -39,14 +46,11 @@ from data_fetch.serving.models.analytics import (
     PutCallRatios,
     VolatilitySurface,
 )
-from data_fetch.serving.parameters import Expiry, day_named
-from data_fetch.serving.problems import Refusal, documented, refusal_of
-from data_fetch.serving.range_parameters import Require, Symbol
-from data_fetch.serving.routes.products import naming, nothing_stored
+from data_fetch.serving.parameters import Expiry, Require, Symbol, day_named
+from data_fetch.serving.problems import Refusal, documented, naming
 from data_fetch.serving.server import Server, newest_visible
 
 MOST_HISTORY = 100
-MISSING = "legs that the response had with impossible values"
 
 
 class Window(IntEnum):
@@ -82,7 +86,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
         """The newest ratios of puts to calls: of each expiry that is not over, or of one."""
         day, at, now = day_named(expiry), newest_visible(request), server.now()
         try:
-            with naming(product):
+            with naming(product, UnknownSymbol):
                 if day is None:
                     newest = running_chains(server.settings, product, at)
                 else:
@@ -94,7 +98,8 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
                 "product": product.upper(),
                 "latest": [] if day is None else None,
             }
-            return data_answer(request, empty | nothing, nothing_stored(server, problem))
+            frame = nothing_stored_frame(problem, now, UNIT)
+            return data_answer(request, empty | nothing, frame)
         latest = put_call_ratios(server.settings, newest)
         document: dict[str, Any] = {
             "product": newest[0].shown.underlying,
@@ -104,25 +109,13 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             recent = RecentChains(symbol=product, limit=MOST_HISTORY, expiry=day, at=at)
             heads = recent_chains(server.settings, recent)
             document["history"] = put_call_ratios(server.settings, heads)
-        shown = [head.shown for head in newest]
-        legs, rejected = sum(each.legs for each in shown), sum(each.rejected for each in shown)
-        frame = Frame(
-            as_of=now,
-            newest=max(each.last_confirmed for each in shown),
-            completeness=Counted(
-                of="legs", expected=legs + rejected, present=legs, missing=rejected, pending=0
-            ),
-            source=", ".join(sorted({str(each.source) for each in shown})),
-            unit=UNIT,
-            reasons=[Cause("rejected", rejected, MISSING)] if rejected else (),
-        )
-        return data_answer(request, document, frame)
+        return data_answer(request, document, ratios_frame(newest, now))
 
     @routes.get("/volatility-surface/{product}", response_model=VolatilitySurface)
     def volatility_surface(request: Request, product: Symbol, require: Require = None) -> Response:
         """The volatilities by strike of each expiry that is not over, nearest first."""
         now = server.now()
-        with found_for(product):
+        with naming(product, UnknownSymbol, NothingStored):
             snapshots = running_snapshots(server.settings, product, newest_visible(request))
         document = product_surface(snapshots)
         return data_answer(request, document, surface_frame(snapshots, now))
@@ -147,7 +140,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
                 request, query, lambda: (chain_head(server.settings, query),), form
             )
 
-        with found_for(product, expiry=expiry):
+        with naming(product, UnknownSymbol, NothingStored, expiry=expiry):
             return await server.calls.first(request, call)
 
     @routes.get("/max-pain/{product}", response_model=MaxPain, responses=of_an_expiry)
@@ -179,7 +172,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
     ) -> Response:
         """One bar of the last minutes, up to the newest one-minute candle."""
         at, now = newest_visible(request), server.now()
-        with found_for(product):
+        with naming(product, UnknownSymbol, NothingStored):
             found = last_bar(server.settings, product, window, at)
         few = found.candles < window
         frame = Frame(
@@ -188,7 +181,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             completeness=Counted(
                 of="minutes", expected=None if few else window, present=found.candles
             ),
-            source=", ".join(found.sources) or None,
+            source=listed(found.sources),
             unit=UNIT,
         )
         return data_answer(request, found.document, frame)
@@ -196,13 +189,20 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
     return routes
 
 
-@contextmanager
-def found_for(product: str, **more: Any) -> Iterator[None]:
-    """Let the refusal of an unknown product, or of one without data, name it, and *more*."""
-    try:
-        yield
-    except (UnknownSymbol, NothingStored) as problem:
-        raise refusal_of(problem, product=product, **more) from problem
+def ratios_frame(heads: Sequence[ChainHead], now: datetime) -> Frame:
+    """The frame of ratios: complete when no leg of their snapshots was rejected."""
+    shown = [head.shown for head in heads]
+    legs, rejected = sum(each.legs for each in shown), sum(each.rejected for each in shown)
+    return Frame(
+        as_of=now,
+        newest=max(each.last_confirmed for each in shown),
+        completeness=Counted(
+            of="legs", expected=legs + rejected, present=legs, missing=rejected, pending=0
+        ),
+        source=listed(each.source for each in shown),
+        unit=UNIT,
+        reasons=[Cause("rejected", rejected, REJECTED)] if rejected else (),
+    )
 
 
 def surface_frame(snapshots: Sequence[StoredSnapshot], now: datetime) -> Frame:
@@ -221,7 +221,7 @@ def surface_frame(snapshots: Sequence[StoredSnapshot], now: datetime) -> Frame:
             missing=missing,
             pending=0,
         ),
-        source=", ".join(sorted({str(head.source) for head in heads})),
+        source=listed(head.source for head in heads),
         unit="fraction",
         reasons=[Cause(code, count, WITHOUT_IV) for code, count in sorted(reasons.items())],
     )

@@ -15,19 +15,15 @@ from data_fetch.serving.cursors import PagedQuery
 from data_fetch.serving.formats import RANGE_FORMS
 from data_fetch.serving.models.operations import CalendarAnswer, PollingPlanAnswer
 from data_fetch.serving.pages import page_wanted, paged_answer
+from data_fetch.serving.parameters import (
+    First,
+    Last,
+    Paged,
+    Require,
+)
 from data_fetch.serving.problems import Refusal, documented
 from data_fetch.serving.range_bounds import refuse_too_large
-from data_fetch.serving.range_parameters import (
-    Cursor,
-    First,
-    Form,
-    Last,
-    Limit,
-    Require,
-    present_day,
-    refuse_public,
-)
-from data_fetch.serving.server import Server
+from data_fetch.serving.server import Server, refuse_public
 
 MOST_DAYS, DEFAULT_DAYS = 4_000, 31
 
@@ -45,18 +41,15 @@ def router(server: Server) -> APIRouter:
     )
     async def calendar(
         request: Request,
+        paging: Paged,
         first: First = None,
         last: Last = None,
-        limit: Limit = None,
-        cursor: Cursor = None,
-        _: Require = None,
-        form: Form = None,
     ) -> Response:
         """The sessions of each date by segment: the present day and the 30 after it by default.
 
         Times are IST. `provisional`: the hours are not reviewed.
         """
-        begin = date_of(first) if first else present_day(server)
+        begin = date_of(first) if first else server.today()
         end = date_of(last) if last else begin + timedelta(days=DEFAULT_DAYS - 1)
         if begin > end:
             raise Refusal(
@@ -68,7 +61,7 @@ def router(server: Server) -> APIRouter:
         refuse_too_large((end - begin).days + 1, "days", "Ask for fewer days.", MOST_DAYS)
         parameters = [("from", begin.isoformat()), ("to", end.isoformat())]
         query = PagedQuery("/api/data/calendar", parameters)
-        page = page_wanted(request, query, form, cursor, limit)
+        page = page_wanted(request, query, paging)
 
         def answered() -> Response:
             found = calendar_days(server.settings, begin, end)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
@@ -16,6 +15,7 @@ from data_fetch.core.candles.candles import Kind
 from data_fetch.core.candles.day_counts import DayCounts
 from data_fetch.core.candles.intervals import Interval
 from data_fetch.core.errors import StillToCome
+from data_fetch.reading.candle_corrections import corrected_by_date
 from data_fetch.reading.candle_days import CandleDay
 from data_fetch.reading.candle_ranges import (
     CandleRange,
@@ -27,27 +27,24 @@ from data_fetch.reading.candle_ranges import (
 from data_fetch.reading.instants import date_of, instant, utc_text
 from data_fetch.serving.answers import Cause, Counted, Frame, entity_tag
 from data_fetch.serving.causes import causes_of
-from data_fetch.serving.cursors import PagedQuery
+from data_fetch.serving.cursors import PagedQuery, path_to
 from data_fetch.serving.formats import RANGE_FORMS
 from data_fetch.serving.models.ranges import CandlesAnswer
 from data_fetch.serving.pages import Page, page_wanted
+from data_fetch.serving.parameters import (
+    AsOf,
+    First,
+    Last,
+    Paged,
+    Symbol,
+    earlier,
+    instant_named,
+)
 from data_fetch.serving.problems import documented
 from data_fetch.serving.range_bounds import (
     MINUTES_A_DAY,
     refuse_too_large,
     trading_days_at_most,
-)
-from data_fetch.serving.range_parameters import (
-    AsOf,
-    Cursor,
-    First,
-    Form,
-    Last,
-    Limit,
-    Require,
-    Symbol,
-    moment,
-    present_day,
 )
 from data_fetch.serving.server import Server, newest_visible
 from data_fetch.serving.tables import Parts, streamed_answer, table_answer
@@ -85,32 +82,29 @@ def router(server: Server) -> APIRouter:
     async def candles(
         request: Request,
         symbol: Symbol,
+        paging: Paged,
         interval: CandlesOf = Interval.MINUTE,
         first: First = None,
         last: Last = None,
         as_of: AsOf = None,
         kinds: Kinds = None,
-        limit: Limit = None,
-        cursor: Cursor = None,
-        _: Require = None,
-        form: Form = None,
     ) -> Response:
         """The stored candles of a trading date or of several, oldest first.
 
         A former symbol is followed to the present one. `timestamp` is the start of a candle.
         """
-        today = present_day(server)
+        today = server.today()
         asked = CandleQuery(
             symbol=symbol.upper(),
             interval=interval,
             first=date_of(first or today),
             last=date_of(last or today),
-            as_of=instant(moment(as_of)),
+            as_of=instant_named(as_of),
             kinds=tuple(kinds or (Kind.TRADED,)),
         )
         refuse_kinds(interval, asked.kinds)
         asked.refuse_too_large()
-        page = page_wanted(request, asked.paged, form, cursor, limit)
+        page = page_wanted(request, asked.paged, paging)
 
         def answered() -> Response:
             return _answered(server, request, asked, page)
@@ -142,7 +136,7 @@ class CandleQuery:
             parameters.append(("as_of", self.as_of.isoformat()))
         if self.kinds != (Kind.TRADED,):
             parameters += [("kind", kind.value) for kind in self.kinds]
-        return PagedQuery(f"/api/data/candles/{quote(self.symbol, safe='')}", parameters)
+        return PagedQuery(path_to("/api/data/candles", self.symbol), parameters)
 
     @property
     def most_rows(self) -> int:
@@ -162,13 +156,14 @@ def _answered(
     asked: CandleQuery,
     page: Page,
 ) -> Response:
-    seen = [each for each in (asked.as_of, newest_visible(request)) if each]
+    seen = earlier(asked.as_of, newest_visible(request))
     document: dict[str, Any] = {
         "symbol": asked.symbol,
         "instrument_keys": [],
         "interval": asked.interval.value,
         "from": asked.first.isoformat(),
         "to": asked.last.isoformat(),
+        "corrected": 0,
         "days": [],
     }
     with ExitStack() as opened:
@@ -180,12 +175,12 @@ def _answered(
                     asked.first,
                     asked.last,
                     asked.interval,
-                    min(seen, default=None),
+                    seen,
                 )
             )
         except StillToCome as problem:
             frame = Frame(
-                as_of=min(seen, default=server.now()),
+                as_of=seen or server.now(),
                 newest=None,
                 completeness=Counted(of=unit_of(asked.interval)),
                 reasons=[Cause("still_to_come", 0, problem.message)],
@@ -193,16 +188,18 @@ def _answered(
             return table_answer(
                 request, page.form, document, frame, no_candles_table(asked.interval)
             )
+        corrected = corrected_by_date(found, asked.kinds)
         document |= {
             "symbol": found.symbol,
             "instrument_keys": found.instrument_keys,
-            "days": [_day_document(day, found.unit) for day in found.days],
+            "corrected": corrected.total(),
+            "days": [_day_document(day, found.unit, corrected[day.date]) for day in found.days],
         }
         after = None if page.after is None else instant(page.after)
         if page.rows is None and asked.most_rows > ROWS_AT_ONCE:
             # What was stored at an instant does not change any more.
             content = f"{asked.paged.text} {found.as_of} {page.after} {page.form}"
-            tag = entity_tag(content.encode()) if seen else None
+            tag = entity_tag(content.encode()) if seen is not None else None
             tables = _to_the_end(opened.pop_all(), found.tables(asked.kinds, after))
             parts = Parts(tables, found.no_table.schema, server.ranges)
             return streamed_answer(request, page.form, document, _frame(found, None), parts, tag)
@@ -248,11 +245,12 @@ def _reasons(found: CandleRange) -> Sequence[Cause]:
     return causes_of(found.counts._asdict(), found.hint)
 
 
-def _day_document(day: CandleDay, unit: str) -> dict[str, Any]:
+def _day_document(day: CandleDay, unit: str, corrected: int) -> dict[str, Any]:
     return {
         "date": day.date.isoformat(),
         "instrument_key": day.instrument_key,
         "state": _counted(day.counts, unit).state,
         **day.counts._asdict(),
+        "corrected": corrected,
         "last_modified": None if day.last_modified is None else utc_text(day.last_modified),
     }

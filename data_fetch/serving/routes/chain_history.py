@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
@@ -13,29 +12,28 @@ from fastapi.responses import Response
 
 from data_fetch.core.chains.chains import ChainSource, OptionType
 from data_fetch.reading.chain_series import ChainSeries, chain_history, leg_history
-from data_fetch.reading.instants import Period, instant, period, utc_text
+from data_fetch.reading.instants import Period, utc_text
 from data_fetch.serving.answers import Cause, Counted, Frame
-from data_fetch.serving.cursors import PagedQuery
+from data_fetch.serving.cursors import PagedQuery, path_to
 from data_fetch.serving.formats import RANGE_FORMS
 from data_fetch.serving.models.ranges import ChainHistoryAnswer, LegAnswer
 from data_fetch.serving.pages import Page, page_wanted, paged_answer
-from data_fetch.serving.problems import documented
-from data_fetch.serving.range_bounds import refuse_too_large, trading_days_at_most
-from data_fetch.serving.range_parameters import (
+from data_fetch.serving.parameters import (
     PRINTABLE,
     AsOf,
     Begin,
-    Cursor,
     End,
     Every,
-    Form,
-    Limit,
-    Require,
+    Paged,
     Symbol,
     Text,
-    moment,
-    present_day,
+    earlier,
+    instant_named,
+    period_named,
+    period_parameters,
 )
+from data_fetch.serving.problems import documented
+from data_fetch.serving.range_bounds import refuse_too_large, trading_days_at_most
 from data_fetch.serving.server import Server, newest_visible
 
 # A chain is received every half minute at the most.
@@ -73,16 +71,13 @@ def router(server: Server) -> APIRouter:
     async def chain_over_time(
         request: Request,
         symbol: Symbol,
+        paging: Paged,
         expiry: Expiry = None,
         begin: Begin = None,
         end: End = None,
         every: Every = None,
         as_of: AsOf = None,
         source: Source = None,
-        limit: Limit = None,
-        cursor: Cursor = None,
-        _: Require = None,
-        form: Form = None,
     ) -> Response:
         """PCR, max pain, ATM IV, straddle, totals and walls of a chain over time, oldest first.
 
@@ -91,10 +86,8 @@ def router(server: Server) -> APIRouter:
         asked = SeriesQuery.of(server, begin, end, every, as_of, source)
         asked.refuse_too_large(1 if expiry else EXPIRIES_AT_MOST)
         named = [] if expiry is None else [("expiry", expiry)]
-        path = f"/api/data/chain/{quote(symbol.upper(), safe='')}/history"
-        page = page_wanted(
-            request, PagedQuery(path, [*named, *asked.parameters]), form, cursor, limit
-        )
+        path = path_to("/api/data/chain", symbol.upper(), "history")
+        page = page_wanted(request, PagedQuery(path, [*named, *asked.parameters]), paging)
 
         def read(**given: Any) -> ChainSeries:
             return chain_history(symbol, expiry, settings=server.settings, **given)
@@ -104,6 +97,7 @@ def router(server: Server) -> APIRouter:
     @routes.get("/leg", response_model=LegAnswer)
     async def leg(
         request: Request,
+        paging: Paged,
         underlying: Underlying,
         expiry: OneExpiry,
         strike: Strike,
@@ -113,10 +107,6 @@ def router(server: Server) -> APIRouter:
         every: Every = None,
         as_of: AsOf = None,
         source: Source = None,
-        limit: Limit = None,
-        cursor: Cursor = None,
-        _: Require = None,
-        form: Form = None,
     ) -> Response:
         """One contract over time, oldest first: prices, book, open interest, IV and Greeks.
 
@@ -131,7 +121,7 @@ def router(server: Server) -> APIRouter:
             ("option_type", option_type.value),
         ]
         query = PagedQuery("/api/data/leg", [*named, *asked.parameters])
-        page = page_wanted(request, query, form, cursor, limit)
+        page = page_wanted(request, query, paging)
 
         def read(**given: Any) -> ChainSeries:
             contract = underlying, expiry, strike, option_type.value
@@ -162,15 +152,16 @@ class SeriesQuery:
         source: ChainSource | None,
     ) -> "SeriesQuery":
         """Raises SetupError for times that are none."""
-        today = present_day(server)
-        wanted = period(moment(begin) or today, moment(end) or today)
-        return cls(wanted=wanted, every=every, as_of=instant(moment(as_of)), source=source)
+        wanted = period_named(begin, end, server.today())
+        return cls(wanted=wanted, every=every, as_of=instant_named(as_of), source=source)
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        found = [("from", self.wanted.begin.isoformat()), ("to", self.wanted.end.isoformat())]
         given = {"every": self.every, "as_of": self.as_of, "source": self.source}
-        return [*found, *((name, str(value)) for name, value in given.items() if value)]
+        return [
+            *period_parameters(self.wanted),
+            *((name, str(value)) for name, value in given.items() if value),
+        ]
 
     def refuse_too_large(self, expiries: int) -> None:
         """Raises Refusal (422) when that time may have too many snapshots."""
@@ -186,14 +177,14 @@ class SeriesQuery:
 async def _answer(
     server: Server, request: Request, asked: SeriesQuery, page: Page, read: Series
 ) -> Response:
-    seen = [each for each in (asked.as_of, newest_visible(request)) if each]
+    seen = earlier(asked.as_of, newest_visible(request))
 
     def answered() -> Response:
         found = read(
             first=asked.wanted.begin,
             last=asked.wanted.end,
             every=asked.every,
-            as_of=min(seen, default=None),
+            as_of=seen,
             source=asked.source,
         )
         document = {
@@ -203,17 +194,17 @@ async def _answer(
             "snapshots": found.completeness.snapshots,
             "expiries": [each.document() for each in found.completeness.expiries],
         }
-        table = found.table.replace_schema_metadata(None)
-        return paged_answer(request, page, document, _frame(found, table), table, ("at", "expiry"))
+        frame = _frame(found)
+        return paged_answer(request, page, document, frame, found.table, ("at", "expiry"))
 
     return await to_thread.run_sync(answered, limiter=server.ranges)
 
 
-def _frame(found: ChainSeries, table: Any) -> Frame:
+def _frame(found: ChainSeries) -> Frame:
     counted, sources = found.completeness.expiries, found.freshness.sources
     due = sum(each.minutes_due for each in counted)
     received = sum(each.minutes_received for each in counted)
-    units = table["unit"].unique().to_pylist()
+    units = found.table["unit"].unique().to_pylist()
     return Frame(
         as_of=found.freshness.as_of,
         newest=found.freshness.newest,

@@ -11,9 +11,9 @@ from data_fetch.reading.candle_corrections import candle_corrections, correction
 from data_fetch.reading.instants import date_of
 from data_fetch.serving.answers import Cause, Counted, Frame, data_answer
 from data_fetch.serving.models.operations import CorrectionsAnswer
+from data_fetch.serving.parameters import Symbols, Text, symbols_named
 from data_fetch.serving.problems import documented
-from data_fetch.serving.range_parameters import Symbols, Text, refuse_public, symbols_named
-from data_fetch.serving.server import Server
+from data_fetch.serving.server import Server, refuse_public
 
 Day = Annotated[
     Text, Query(alias="date", description="An Indian trading date.", examples=["2026-09-16"])

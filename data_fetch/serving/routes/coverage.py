@@ -23,22 +23,18 @@ from data_fetch.serving.cursors import PagedQuery
 from data_fetch.serving.formats import RANGE_FORMS
 from data_fetch.serving.models.operations import CoverageAnswer, FreshnessAnswer, GapsAnswer
 from data_fetch.serving.pages import page_wanted, paged_answer
+from data_fetch.serving.parameters import (
+    MOST_SYMBOLS,
+    First,
+    Last,
+    Paged,
+    Symbols,
+    symbols_named,
+    symbols_parameter,
+)
 from data_fetch.serving.problems import documented
 from data_fetch.serving.range_bounds import refuse_too_large, trading_days_at_most
-from data_fetch.serving.range_parameters import (
-    MOST_SYMBOLS,
-    Cursor,
-    First,
-    Form,
-    Last,
-    Limit,
-    Require,
-    Symbols,
-    present_day,
-    refuse_public,
-    symbols_named,
-)
-from data_fetch.serving.server import Server
+from data_fetch.serving.server import Server, refuse_public
 
 # Instruments by trading days: two years of 200 symbols.
 MOST_DAYS = 100_000
@@ -52,6 +48,12 @@ Causes = Annotated[
         description=f"Only gaps of these causes: {', '.join(CAUSES)}. All of them by default.",
     ),
 ]
+DETAILS = {
+    "never_seen": "no data was ever received",
+    "stopped": "no data has been received for some trading minutes",
+    "frozen": "data is received and does not move",
+    "market_closed": "the market is closed",
+}
 FRESHNESS_COLUMNS = {
     "data": "text",
     "symbol": "text",
@@ -79,21 +81,18 @@ def router(server: Server) -> APIRouter:
     @routes.get("/coverage", response_model=CoverageAnswer)
     async def coverage_of_days(
         request: Request,
+        paging: Paged,
         symbols: Symbols = None,
         interval: Of = CandleInterval.MINUTE,
         first: First = None,
         last: Last = None,
-        limit: Limit = None,
-        cursor: Cursor = None,
-        _: Require = None,
-        form: Form = None,
     ) -> Response:
         """The minutes of each symbol and trading day by state; the last 60 days by default."""
         refuse_public(request)
         named, span = symbols_named(symbols), _span(server, first, last)
         _refuse_too_large(named, span)
         query = PagedQuery("/api/data/coverage", _parameters(named, span, interval))
-        page = page_wanted(request, query, form, cursor, limit)
+        page = page_wanted(request, query, paging)
 
         def answered() -> Response:
             found = coverage(named, *span, interval=interval.value, settings=server.settings)
@@ -110,26 +109,20 @@ def router(server: Server) -> APIRouter:
                 ),
                 reasons=causes_of(counts._asdict()),
             )
-            key = ("symbol", "date", "instrument_key")
-            table = found.table.replace_schema_metadata(None).sort_by(
-                [(name, "ascending") for name in key]
-            )
-            return paged_answer(request, page, _range_document(span, interval), frame, table, key)
+            document, key = _range_document(span, interval), ("symbol", "date", "instrument_key")
+            return paged_answer(request, page, document, frame, found.table, key)
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
 
     @routes.get("/gaps", response_model=GapsAnswer)
     async def gaps_of_days(
         request: Request,
+        paging: Paged,
         symbols: Symbols = None,
         interval: Of = CandleInterval.MINUTE,
         first: First = None,
         last: Last = None,
         causes: Causes = None,
-        limit: Limit = None,
-        cursor: Cursor = None,
-        _: Require = None,
-        form: Form = None,
     ) -> Response:
         """Every interval that is expected and not present, with its cause; `first` is included,
         `end` is not. The last 60 days by default."""
@@ -139,7 +132,7 @@ def router(server: Server) -> APIRouter:
         chosen = [cause.value for cause in causes or GAPS]
         parameters = _parameters(named, span, interval)
         query = PagedQuery("/api/data/gaps", [*parameters, *(("cause", each) for each in chosen)])
-        page = page_wanted(request, query, form, cursor, limit)
+        page = page_wanted(request, query, paging)
 
         def answered() -> Response:
             found = gaps(
@@ -156,34 +149,27 @@ def router(server: Server) -> APIRouter:
                 ),
                 reasons=causes_of({state.value: count for state, count in lacking.items()}),
             )
-            key = ("symbol", "first", "instrument_key")
-            table = found.table.replace_schema_metadata(None).sort_by(
-                [(name, "ascending") for name in key]
-            )
-            return paged_answer(request, page, _range_document(span, interval), frame, table, key)
+            document, key = _range_document(span, interval), ("symbol", "first", "instrument_key")
+            return paged_answer(request, page, document, frame, found.table, key)
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
 
     @routes.get("/freshness", response_model=FreshnessAnswer)
     async def freshness_now(
         request: Request,
-        limit: Limit = None,
-        cursor: Cursor = None,
-        _: Require = None,
-        form: Form = None,
+        paging: Paged,
     ) -> Response:
         """The state of the newest quote of each listed symbol and of the newest chain of each
         polled one, with the trading minutes since then."""
         refuse_public(request)
         query = PagedQuery("/api/data/freshness", [])
-        page = page_wanted(request, query, form, cursor, limit)
+        page = page_wanted(request, query, paging)
 
         def answered() -> Response:
             report = freshness_report(server.settings)
             table = rows_table(_freshness_rows(report), FRESHNESS_COLUMNS)
-            key = ("data", "symbol")
-            table = table.sort_by([(name, "ascending") for name in key])
-            return paged_answer(request, page, {}, _freshness_frame(report, table), table, key)
+            frame = _freshness_frame(report, table)
+            return paged_answer(request, page, {}, frame, table, ("data", "symbol"))
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
 
@@ -191,7 +177,7 @@ def router(server: Server) -> APIRouter:
 
 
 def _span(server: Server, first: str | None, last: str | None) -> tuple[date, date]:
-    end = date_of(last) if last else present_day(server)
+    end = date_of(last) if last else server.today()
     return date_of(first) if first else end - timedelta(days=DEFAULT_DAYS - 1), end
 
 
@@ -203,9 +189,8 @@ def _refuse_too_large(named: list[str], span: tuple[date, date]) -> None:
 def _parameters(
     named: list[str], span: tuple[date, date], interval: CandleInterval
 ) -> list[tuple[str, str]]:
-    symbols = [("symbols", ",".join(named))] if named else []
     first, last = (day.isoformat() for day in span)
-    return [*symbols, ("interval", interval.value), ("from", first), ("to", last)]
+    return [*symbols_parameter(named), ("interval", interval.value), ("from", first), ("to", last)]
 
 
 def _range_document(span: tuple[date, date], interval: CandleInterval) -> dict[str, Any]:
@@ -261,11 +246,3 @@ def _freshness_frame(report: FreshnessReport, table: Any) -> Frame:
             if state in DETAILS
         ],
     )
-
-
-DETAILS = {
-    "never_seen": "no data was ever received",
-    "stopped": "no data has been received for some trading minutes",
-    "frozen": "data is received and does not move",
-    "market_closed": "the market is closed",
-}

@@ -14,17 +14,15 @@ from data_fetch.serving.cursors import PagedQuery
 from data_fetch.serving.formats import RANGE_FORMS
 from data_fetch.serving.models.operations import InstrumentsAnswer
 from data_fetch.serving.pages import page_wanted, paged_answer
-from data_fetch.serving.problems import documented
-from data_fetch.serving.range_parameters import (
+from data_fetch.serving.parameters import (
     PRINTABLE,
-    Cursor,
-    Form,
-    Limit,
-    Require,
+    Paged,
     Symbols,
     Text,
     symbols_named,
+    symbols_parameter,
 )
+from data_fetch.serving.problems import documented
 from data_fetch.serving.server import Server
 
 Underlying = Annotated[
@@ -55,22 +53,19 @@ def router(server: Server) -> APIRouter:
     @routes.get("/instruments", response_model=InstrumentsAnswer)
     async def instruments_known(
         request: Request,
+        paging: Paged,
         symbols: Symbols = None,
         underlying: Underlying = None,
         expiry: Expiry = None,
         segment: OfSegment = None,
-        limit: Limit = None,
-        cursor: Cursor = None,
-        _: Require = None,
-        form: Form = None,
     ) -> Response:
         """Shares, indices and contracts by symbol, as the last instrument master had them."""
         named = symbols_named(symbols)
         given = {"underlying": underlying, "expiry": expiry, "segment": segment}
-        parameters = [("symbols", ",".join(named))] if named else []
+        parameters = symbols_parameter(named)
         parameters += [(name, value) for name, value in given.items() if value is not None]
         query = PagedQuery("/api/data/instruments", parameters)
-        page = page_wanted(request, query, form, cursor, limit)
+        page = page_wanted(request, query, paging)
 
         def answered() -> Response:
             found = instruments(
@@ -80,10 +75,6 @@ def router(server: Server) -> APIRouter:
                 segment=segment,
                 settings=server.settings,
             )
-            key = ("symbol", "instrument_key")
-            table = found.table.replace_schema_metadata(None).sort_by(
-                [(name, "ascending") for name in key]
-            )
             document = {"master_date": day_text(found.completeness.master_date)}
             frame = Frame(
                 as_of=found.freshness.as_of,
@@ -91,7 +82,8 @@ def router(server: Server) -> APIRouter:
                 completeness=_counted(found.completeness),
                 reasons=_reasons(found.completeness),
             )
-            return paged_answer(request, page, document, frame, table, key)
+            key = ("symbol", "instrument_key")
+            return paged_answer(request, page, document, frame, found.table, key)
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
 

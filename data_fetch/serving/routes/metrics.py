@@ -7,13 +7,11 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from data_fetch.core.accounts.accounts import Role
 from data_fetch.serving.answers import JSON
 from data_fetch.serving.media_types import preferred
 from data_fetch.serving.models.metrics import StreamClients
 from data_fetch.serving.problems import Refusal, documented
-from data_fetch.serving.server import Server
-from data_fetch.serving.viewers import viewer_of
+from data_fetch.serving.server import Server, refuse_public
 
 TEXT = "text/plain"
 PROMETHEUS = f"{TEXT}; version=0.0.4; charset=utf-8"
@@ -36,13 +34,7 @@ def router(server: Server) -> APIRouter:
     async def metrics(request: Request) -> Response:
         """The metrics of the server and the collector, for Prometheus. With
         `Accept: application/json` the clients of streams by room."""
-        if viewer_of(request.scope).role is Role.PUBLIC:
-            raise Refusal(
-                HTTPStatus.FORBIDDEN,
-                "forbidden",
-                "metrics show the present state of collecting, which this role sees later",
-                then="Use an account or an API key with the role user.",
-            )
+        refuse_public(request)
         wanted = preferred(request.headers.get("accept", ""), (TEXT, JSON))
         if wanted is None:
             raise Refusal(

@@ -20,7 +20,15 @@ from data_fetch.reading.chain_records import (
 from data_fetch.reading.nse_entries import UNIT, date_text, nse_chain, nse_strikes
 from data_fetch.reading.nse_filter import LegFilter, filtered_legs
 from data_fetch.serving.answers import Cause, Counted, Frame
-from data_fetch.serving.chain_answers import WITHOUT_IV, ChainAnswers, ChainForm, chain_frame
+from data_fetch.serving.chain_answers import (
+    WITHOUT_IV,
+    ChainAnswers,
+    ChainForm,
+    chain_frame,
+    expiries_frame,
+    listed,
+)
+from data_fetch.serving.cursors import path_to
 from data_fetch.serving.envelopes import enveloped_answer
 from data_fetch.serving.models.option_chains import (
     ExpiryDatesAnswer,
@@ -29,9 +37,16 @@ from data_fetch.serving.models.option_chains import (
     OptionChain,
     StrikesAnswer,
 )
-from data_fetch.serving.parameters import At, Expiry, day_named, earlier, instant_named, path_to
+from data_fetch.serving.parameters import (
+    At,
+    Expiry,
+    Require,
+    Symbol,
+    day_named,
+    earlier,
+    instant_named,
+)
 from data_fetch.serving.problems import Refusal, documented, refusal_of
-from data_fetch.serving.range_parameters import Require, Symbol
 from data_fetch.serving.server import Server, newest_visible
 
 NO_LEG = "no stored leg meets all conditions"
@@ -79,7 +94,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             as_of=now,
             newest=found.newest,
             completeness=completeness,
-            source=", ".join(found.sources) or None,
+            source=listed(found.sources),
             unit=UNIT,
             reasons=reasons if found.entries else [Cause("nothing_meets_it", 1, NO_LEG)],
             next=FILTER if found.more else None,
@@ -159,21 +174,14 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             heads = running_chains(server.settings, symbol, newest_visible(request))
         except NothingStored as problem:
             raise _no_data(symbol, problem) from problem
-        shown = [head.shown for head in heads]
+        underlying = heads[0].shown.underlying
         data = {
-            "symbol": shown[0].underlying,
-            "expiry_dates": [date_text(head.expiry) for head in shown],
-            "total_expiry_dates": len(shown),
+            "symbol": underlying,
+            "expiry_dates": [date_text(head.shown.expiry) for head in heads],
+            "total_expiry_dates": len(heads),
         }
-        frame = Frame(
-            as_of=now,
-            newest=max(head.last_confirmed for head in shown),
-            completeness=Counted(of="expiries", present=len(shown)),
-            source=", ".join(sorted({str(head.source) for head in shown})),
-            unit=UNIT,
-        )
-        message = f"Expiries of {shown[0].underlying}"
-        return enveloped_answer(request, message, data, frame)
+        frame = expiries_frame(heads, now, UNIT)
+        return enveloped_answer(request, f"Expiries of {underlying}", data, frame)
 
     return routes
 

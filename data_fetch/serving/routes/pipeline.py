@@ -13,9 +13,9 @@ from data_fetch.reading.instants import utc_text
 from data_fetch.serving.answers import Cause, Counted, Frame, data_answer
 from data_fetch.serving.envelopes import enveloped_answer
 from data_fetch.serving.models.pipeline import PipelineAnswer, Stats
+from data_fetch.serving.parameters import Require
 from data_fetch.serving.problems import documented
-from data_fetch.serving.range_parameters import Require, refuse_public
-from data_fetch.serving.server import Server
+from data_fetch.serving.server import Server, refuse_public
 
 TOO_MANY = f"legs are too many to count by type: more than {MOST_COUNTED:,}"
 NAMES = {OptionType.CALL: "calls", OptionType.PUT: "puts"}

@@ -1,11 +1,10 @@
 """Products, their prices and option chains as the older streaming backend served them: in shares,
 IV a fraction."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -23,19 +22,32 @@ from data_fetch.reading.product_chains import UNIT, product_chain
 from data_fetch.reading.product_ticks import TickQuery, ticks
 from data_fetch.reading.underlyings import products as known_products
 from data_fetch.serving.answers import Cause, Counted, Frame, data_answer
-from data_fetch.serving.chain_answers import ChainAnswers, ChainForm
-from data_fetch.serving.cursors import cursor_after, position_of
+from data_fetch.serving.chain_answers import (
+    ChainAnswers,
+    ChainForm,
+    expiries_frame,
+    listed,
+    nothing_stored_frame,
+)
+from data_fetch.serving.cursors import cursor_after, path_to, position_of
 from data_fetch.serving.models.products import Expiries, ProductChains, Products, Ticks
-from data_fetch.serving.parameters import Expiry, day_named, path_to, restored_plus
-from data_fetch.serving.problems import documented, refusal_of
-from data_fetch.serving.range_parameters import Cursor, Require, Symbol
+from data_fetch.serving.parameters import (
+    Cursor,
+    Expiry,
+    Require,
+    Symbol,
+    day_named,
+    restored_plus,
+)
+from data_fetch.serving.problems import documented, naming
 from data_fetch.serving.server import Server, newest_visible
 
+NO_CHAINS = "no option chain is stored or polled. Collect some: data-fetch run"
 NO_QUOTES = "no quotes are stored in this range"
 MOST_CHAINS, MOST_TICKS = 50, 10_000
 ChainLimit = Annotated[int, Query(ge=1, le=MOST_CHAINS, description="Snapshots.")]
 TickLimit = Annotated[int, Query(ge=1, le=MOST_TICKS, description="Quotes.")]
-End = Annotated[
+Bound = Annotated[
     str | None,
     Query(description="A date, included as an end, or an instant with its offset, excluded."),
 ]
@@ -57,6 +69,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             newest=None,
             completeness=Counted(of="products", present=len(found)),
             unit=UNIT,
+            reasons=() if found else [Cause("nothing_stored", 0, NO_CHAINS)],
         )
         return data_answer(request, {"products": found}, frame)
 
@@ -64,8 +77,8 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
     def underlying(
         request: Request,
         product: Symbol,
-        start: End = None,
-        end: End = None,
+        start: Bound = None,
+        end: Bound = None,
         limit: TickLimit = 100,
         require: Require = None,
     ) -> Response:
@@ -73,7 +86,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
         begin, until = half_open(restored_plus(start), restored_plus(end))
         at, now = newest_visible(request), server.now()
         query = TickQuery(symbol=product, limit=limit, begin=begin, end=until, at=at)
-        with naming(product):
+        with naming(product, UnknownSymbol):
             found = ticks(server.settings, query)
         count, due = len(found.ticks), found.slots_due
         missing = None if due is None else max(0, due - count)
@@ -85,7 +98,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             as_of=now,
             newest=found.newest,
             completeness=Counted(of="minutes", expected=due, present=count, missing=missing),
-            source=", ".join(found.sources) or None,
+            source=listed(found.sources),
             unit="rupees",
             reasons=() if found.ticks else [Cause("nothing_stored", 1, NO_QUOTES)],
             next=following,
@@ -138,57 +151,29 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             )
 
         try:
-            with naming(product):
+            with naming(product, UnknownSymbol):
                 return await server.calls.first(request, call)
         except NothingStored as problem:
             nothing = {"product": product.upper(), "count": 0, "chains": []}
-            return data_answer(request, nothing, nothing_stored(server, problem))
+            return data_answer(request, nothing, nothing_stored_frame(problem, server.now(), UNIT))
 
     @routes.get("/expiries/{product}", response_model=Expiries)
     def expiries(request: Request, product: Symbol, require: Require = None) -> Response:
         """The stored expiries that are not over, nearest first."""
         now = server.now()
         try:
-            with naming(product):
+            with naming(product, UnknownSymbol):
                 heads = running_chains(server.settings, product, newest_visible(request))
         except NothingStored as problem:
             nothing = {"product": product.upper(), "expiries": []}
-            return data_answer(request, nothing, nothing_stored(server, problem))
-        shown = [head.shown for head in heads]
+            return data_answer(request, nothing, nothing_stored_frame(problem, server.now(), UNIT))
         document = {
-            "product": shown[0].underlying,
-            "expiries": [head.expiry.isoformat() for head in shown],
+            "product": heads[0].shown.underlying,
+            "expiries": [head.shown.expiry.isoformat() for head in heads],
         }
-        frame = Frame(
-            as_of=now,
-            newest=max(head.last_confirmed for head in shown),
-            completeness=Counted(of="expiries", present=len(shown)),
-            source=", ".join(sorted({str(head.source) for head in shown})),
-            unit=UNIT,
-        )
-        return data_answer(request, document, frame)
+        return data_answer(request, document, expiries_frame(heads, now, UNIT))
 
     return routes
-
-
-@contextmanager
-def naming(product: str, **more: Any) -> Iterator[None]:
-    """Let the refusal of an unknown symbol name *product*, and *more*."""
-    try:
-        yield
-    except UnknownSymbol as problem:
-        raise refusal_of(problem, product=product, **more) from problem
-
-
-def nothing_stored(server: Server, problem: NothingStored) -> Frame:
-    """The frame of an answer without data of a known product."""
-    return Frame(
-        as_of=server.now(),
-        newest=None,
-        completeness=Counted(of="chains", present=0),
-        unit=UNIT,
-        reasons=[Cause("nothing_stored", 1, f"{problem.message}. {problem.hint}")],
-    )
 
 
 def cursor_of(last: ChainHead, query: str) -> str:

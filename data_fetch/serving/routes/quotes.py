@@ -3,40 +3,39 @@
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from data_fetch.core.text import presentable
-from data_fetch.reading.instants import instant, period, utc_text
+from data_fetch.reading.instants import utc_text
 from data_fetch.reading.latest_quotes import LatestQuote, latest_quotes
 from data_fetch.reading.quote_ranges import Quotes, quotes
 from data_fetch.serving.answers import Cause, Counted, Frame, data_answer
-from data_fetch.serving.cursors import PagedQuery
+from data_fetch.serving.cursors import PagedQuery, path_to
 from data_fetch.serving.formats import RANGE_FORMS
 from data_fetch.serving.models.ranges import LatestQuotesAnswer, QuotesAnswer
 from data_fetch.serving.pages import page_wanted, paged_answer
+from data_fetch.serving.parameters import (
+    AsOf,
+    Begin,
+    End,
+    Paged,
+    Require,
+    Symbol,
+    Symbols,
+    earlier,
+    instant_named,
+    period_named,
+    period_parameters,
+    symbols_named,
+)
 from data_fetch.serving.problems import Refusal, documented
 from data_fetch.serving.range_bounds import (
     MINUTES_A_DAY,
     refuse_too_large,
     trading_days_at_most,
-)
-from data_fetch.serving.range_parameters import (
-    AsOf,
-    Begin,
-    Cursor,
-    End,
-    Form,
-    Limit,
-    Require,
-    Symbol,
-    Symbols,
-    moment,
-    present_day,
-    symbols_named,
 )
 from data_fetch.serving.server import Server, newest_visible
 
@@ -96,35 +95,31 @@ def router(server: Server) -> APIRouter:
     async def quotes_of_range(
         request: Request,
         symbol: Symbol,
+        paging: Paged,
         begin: Begin = None,
         end: End = None,
         as_of: AsOf = None,
-        limit: Limit = None,
-        cursor: Cursor = None,
-        _: Require = None,
-        form: Form = None,
     ) -> Response:
         """The stored quotes of a range, oldest first: one for each minute of trading.
 
         `timestamp` is the minute, `volume` cumulative for the day.
         """
-        today = present_day(server)
-        wanted = period(moment(begin) or today, moment(end) or today)
+        wanted = period_named(begin, end, server.today())
         cost = trading_days_at_most(wanted.first, wanted.last) * (MINUTES_A_DAY + 1)
         refuse_too_large(cost, "quotes", "Ask for fewer days.", MOST_QUOTES)
-        seen = [each for each in (instant(moment(as_of)), newest_visible(request)) if each]
-        parameters = [("from", wanted.begin.isoformat()), ("to", wanted.end.isoformat())]
+        seen = earlier(instant_named(as_of), newest_visible(request))
+        parameters = period_parameters(wanted)
         if as_of is not None:
             parameters.append(("as_of", as_of))
-        path = f"/api/data/quotes/{quote(symbol.upper(), safe='')}"
-        page = page_wanted(request, PagedQuery(path, parameters), form, cursor, limit)
+        query = PagedQuery(path_to("/api/data/quotes", symbol.upper()), parameters)
+        page = page_wanted(request, query, paging)
 
         def answered() -> Response:
             found = quotes(
                 symbol,
                 wanted.begin,
                 wanted.end,
-                as_of=min(seen, default=None),
+                as_of=seen,
                 settings=server.settings,
             )
             document = {
@@ -132,8 +127,8 @@ def router(server: Server) -> APIRouter:
                 "from": utc_text(wanted.begin),
                 "to": utc_text(wanted.end),
             }
-            table = found.table.replace_schema_metadata(None)
-            return paged_answer(request, page, document, _range_frame(found), table, ["timestamp"])
+            frame = _range_frame(found)
+            return paged_answer(request, page, document, frame, found.table, ["timestamp"])
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
 

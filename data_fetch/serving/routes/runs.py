@@ -8,28 +8,24 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from data_fetch.core.runs import Outcome
-from data_fetch.reading.instants import period, utc_text
+from data_fetch.reading.instants import utc_text
 from data_fetch.reading.run_records import RunOutcomes, runs
 from data_fetch.serving.answers import Cause, Counted, Frame
 from data_fetch.serving.cursors import PagedQuery
 from data_fetch.serving.formats import RANGE_FORMS
 from data_fetch.serving.models.operations import RunsAnswer
 from data_fetch.serving.pages import page_wanted, paged_answer
+from data_fetch.serving.parameters import (
+    Begin,
+    End,
+    Paged,
+    Text,
+    period_named,
+    period_parameters,
+)
 from data_fetch.serving.problems import documented
 from data_fetch.serving.range_bounds import refuse_too_large, trading_days_at_most
-from data_fetch.serving.range_parameters import (
-    Begin,
-    Cursor,
-    End,
-    Form,
-    Limit,
-    Require,
-    Text,
-    moment,
-    present_day,
-    refuse_public,
-)
-from data_fetch.serving.server import Server
+from data_fetch.serving.server import Server, refuse_public
 
 RUNS_A_DAY, MOST_RUNS = 3_000, 100_000
 Job = Annotated[
@@ -50,32 +46,23 @@ def router(server: Server) -> APIRouter:
     @routes.get("/runs", response_model=RunsAnswer)
     async def runs_of_jobs(
         request: Request,
+        paging: Paged,
         begin: Begin = None,
         end: End = None,
         job: Job = None,
-        limit: Limit = None,
-        cursor: Cursor = None,
-        _: Require = None,
-        form: Form = None,
     ) -> Response:
         """The runs that started in a range, oldest first: what they requested and stored, and how
         they ended."""
         refuse_public(request)
-        today = present_day(server)
-        wanted = period(moment(begin) or today, moment(end) or today)
+        wanted = period_named(begin, end, server.today())
         cost = trading_days_at_most(wanted.first, wanted.last) * RUNS_A_DAY
         refuse_too_large(cost, "runs", "Ask for fewer days.", MOST_RUNS)
-        parameters = [("from", wanted.begin.isoformat()), ("to", wanted.end.isoformat())]
         of_job = [] if job is None else [("job", job)]
-        query = PagedQuery("/api/data/runs", [*parameters, *of_job])
-        page = page_wanted(request, query, form, cursor, limit)
+        query = PagedQuery("/api/data/runs", [*period_parameters(wanted), *of_job])
+        page = page_wanted(request, query, paging)
 
         def answered() -> Response:
             found = runs(wanted.begin, wanted.end, job=job, settings=server.settings)
-            key = ("started_at", "run_id")
-            table = found.table.replace_schema_metadata(None).sort_by(
-                [(name, "ascending") for name in key]
-            )
             document = {"from": utc_text(wanted.begin), "to": utc_text(wanted.end), "job": job}
             frame = Frame(
                 as_of=found.freshness.as_of,
@@ -83,7 +70,8 @@ def router(server: Server) -> APIRouter:
                 completeness=_counted(found.completeness),
                 reasons=_reasons(found.completeness),
             )
-            return paged_answer(request, page, document, frame, table, key)
+            key = ("started_at", "run_id")
+            return paged_answer(request, page, document, frame, found.table, key)
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
 

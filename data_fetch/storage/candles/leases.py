@@ -22,7 +22,7 @@ RENEWALS = 8
 # The clocks of two computers differ by less.
 CLOCKS_DIFFER = timedelta(minutes=5)
 # An arbitrary number, unique among the advisory locks of a database.
-LEASE_LOCK = 4_630_914_004
+LEASE_LOCK = 4_630_914_005
 
 leases = table(CandleLeaseRow)
 

@@ -35,11 +35,15 @@ from data_fetch.storage.chains.rows import (
     summaries,
 )
 from data_fetch.storage.database.dialects import POSTGRESQL, document_of, rows_in_document
+from data_fetch.storage.database.distinct import distinct_query
 from data_fetch.storage.database.types import Instant
 
 SERIES = ("underlying", "expiry", "source")
 # A series, and the instant before which its newest snapshot is looked up.
 REQUESTED = {name: snapshots.c[name].type for name in SERIES} | {"at": Instant()}
+# Made once, which takes longer than to find what they find.
+UNDERLYINGS = distinct_query(snapshots.c.underlying)
+EXPIRIES = distinct_query(snapshots.c.expiry, snapshots.c.underlying == bindparam("underlying"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,22 +263,6 @@ def underlyings(connection: Connection) -> list[str]:
 def expiries(connection: Connection, underlying: str) -> list[date]:
     """Every expiry under which a snapshot of *underlying* is stored, nearest first."""
     return sorted(connection.scalars(EXPIRIES, {"underlying": underlying}))
-
-
-def _distinct(of: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Select[Any]:
-    """The distinct values of a column, with one look-up in the key for each.
-
-    SELECT DISTINCT would read every row.
-    """
-    steps = select(func.min(of).label("value")).where(*conditions).cte("steps", recursive=True)
-    following = select(func.min(of)).where(*conditions, of > steps.c.value).scalar_subquery()
-    steps = steps.union_all(select(following).where(steps.c.value.is_not(None)))
-    return select(steps.c.value).where(steps.c.value.is_not(None))
-
-
-# Made once, which takes longer than to find what they find.
-UNDERLYINGS = _distinct(snapshots.c.underlying)
-EXPIRIES = _distinct(snapshots.c.expiry, snapshots.c.underlying == bindparam("underlying"))
 
 
 def heads_at(

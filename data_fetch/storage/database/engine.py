@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import make_dsn
@@ -46,6 +47,13 @@ LOCK_SECONDS = 20
 IDLE_SECONDS = 60
 # The server's limit comes first: its error names the cause.
 GRACE_SECONDS = 5
+# TimescaleDB limits how many compressed rows a transaction may unpack to change them. Ours are
+# bounded already: by instrument-days, by chains, by portions of a day. Without the extension
+# there is no such row, and nothing is set.
+UNLIMITED_UNPACKING = (
+    "SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true) "
+    "FROM pg_extension WHERE extname = 'timescaledb';"
+)
 # A peer that is gone is noticed after some ten seconds.
 TCP = {
     "connect_timeout": CONNECT_SECONDS,
@@ -62,6 +70,8 @@ SQLITE_SESSION = (
     # copied back after nearly every slot.
     "PRAGMA wal_autocheckpoint = 8000",
 )
+
+DRAFT_SESSION = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF")
 
 
 def engine_for(url: str) -> Engine:
@@ -93,6 +103,16 @@ def writing(engine: Engine, statement_seconds: int = WRITE_SECONDS) -> Iterator[
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads: on SQLite it sees one state and waits for no writer."""
     with engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads and sees one state of all tables, for as long as it takes."""
+    options: dict[str, Any] = {"statement_seconds": NO_LIMIT}
+    if is_postgres(engine):
+        options["isolation_level"] = "REPEATABLE READ"
+    with engine.execution_options(**options).connect() as connection:
         yield connection
 
 
@@ -148,7 +168,12 @@ def _has_stray_at(parsed: URL, url: str) -> bool:
     return parsed.get_backend_name() != "sqlite" and url.count("@") > 1
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def draft_engine(file: Path) -> Engine:
+    """An engine for a new SQLite file that is of no use until it is complete: without a journal."""
+    return _sqlite_engine(URL.create("sqlite+pysqlite", database=str(file)), DRAFT_SESSION)
+
+
+def _sqlite_engine(url: URL, session: tuple[str, ...] = SQLITE_SESSION) -> Engine:
     file = Path(url.database or "")
     try:
         if file.exists() and not file.is_file():
@@ -166,7 +191,7 @@ def _sqlite_engine(url: URL) -> Engine:
     def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         # The driver would begin transactions by itself, but only before the first write.
         connection.isolation_level = None
-        _execute_all(connection, SQLITE_SESSION)
+        _execute_all(connection, session)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -198,7 +223,10 @@ def _postgres_engine(url: URL) -> Engine:
         assert isinstance(session, TimedSession)
         session.limit_seconds = inf if seconds == NO_LIMIT else seconds + GRACE_SECONDS
         if not session.autocommit:
-            connection.exec_driver_sql(_transaction_settings(seconds))
+            settings = _transaction_settings(seconds)
+            if "begin" in options:
+                settings = UNLIMITED_UNPACKING + settings
+            connection.exec_driver_sql(settings)
 
     @event.listens_for(engine, "checkin")
     def checkin(session: DBAPIConnection | None, _: ConnectionPoolEntry) -> None:

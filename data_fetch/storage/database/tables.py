@@ -431,8 +431,9 @@ class OptionChainData(SnapshotKey, Base):
 class ChainSummaryRow(SnapshotKey, SnapshotFacts, Base):
     """The figures of a snapshot. Open interest and volume are in its *unit*.
 
-    *inputs* has for each figure the number of legs it is from and why it is missing; *priced_at*
-    is the instant of the prices, *age_seconds* their age when they were received.
+    *inputs* has for each figure a list: of how many legs it is, of how many it could be, and if
+    there is any the reason why it is missing, then its value if it has no column; *priced_at* is
+    the instant of the prices, *age_seconds* their age when they were received.
     """
 
     __tablename__ = "chain_summary"
@@ -486,6 +487,58 @@ class SymbolConfigRow(Base):
     strikes: Mapped[int | None] = mapped_column(Integer)
     pinned: Mapped[bool]
     changed_at: Mapped[datetime]
+
+
+class ArchivedDayRow(Base):
+    """A day of a dataset that has files in the archive, and whether it is still in the store."""
+
+    __tablename__ = "archived_days"
+    __table_args__ = KEYED
+
+    dataset: Mapped[str] = mapped_column(primary_key=True)
+    trading_date: Mapped[date] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    generation: Mapped[int] = mapped_column(Integer)
+    changed_at: Mapped[datetime]
+    run_id: Mapped[str]
+
+
+class ArchivedFileRow(Base):
+    """The file of one table and day: its place in the archive, and how to recognise it."""
+
+    __tablename__ = "archived_files"
+    __table_args__ = KEYED
+
+    table_name: Mapped[str] = mapped_column(primary_key=True)
+    trading_date: Mapped[date] = mapped_column(primary_key=True)
+    path: Mapped[str]
+    rows: Mapped[int]
+    size_bytes: Mapped[int]
+    sha256: Mapped[str]
+    digest: Mapped[str]
+    schema_version: Mapped[int] = mapped_column(Integer)
+    written_at: Mapped[datetime]
+
+
+class ArchivedSeriesRow(Base):
+    """The chains of one underlying, expiry and source on an archived day, counted."""
+
+    __tablename__ = "archived_series"
+
+    trading_date: Mapped[date] = mapped_column(primary_key=True)
+    underlying: Mapped[str] = mapped_column(primary_key=True)
+    expiry: Mapped[date] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    snapshots: Mapped[int] = mapped_column(Integer)
+    legs: Mapped[int]
+    receipts: Mapped[int] = mapped_column(Integer)
+    first: Mapped[datetime | None]
+    last: Mapped[datetime | None]
+    first_received: Mapped[datetime | None]
+    last_received: Mapped[datetime | None]
+
+    # The key serves a day, this index the days of one underlying.
+    __table_args__ = (Index(None, "underlying", "trading_date"), KEYED)
 
 
 class AccountRow(Base):

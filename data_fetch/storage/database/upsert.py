@@ -140,15 +140,16 @@ def bulk_write(
     begin: Callable[[], AbstractContextManager[Connection]],
     things: Iterable[Thing],
     write: Callable[[Connection, Sequence[Thing]], int],
+    first: int = FIRST_CHUNK,
 ) -> int:
     """Call *write* chunk by chunk, each in a transaction from *begin*; returns the sum of its
     results.
 
-    On SQLite a chunk is small enough for a short write lock, with a pause for other writers
-    between two chunks.
+    On SQLite a chunk, of *first* things to begin with, is small enough for a short write lock,
+    with a pause for other writers between two chunks.
     """
     waiting = iter(things)
-    changed, size = 0, FIRST_CHUNK
+    changed, size = 0, first
     while chunk := list(islice(waiting, size)):
         with begin() as connection:
             one_writer = connection.dialect.name == "sqlite"

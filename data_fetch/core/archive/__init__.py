@@ -1,0 +1,1 @@
+"""Days of data that are kept in files: what they are, and which of them are due."""

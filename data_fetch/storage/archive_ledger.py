@@ -1,0 +1,142 @@
+"""The ledger of the archive: which days have files, and which of them are read from those."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import fields
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, Table, delete, select
+
+from data_fetch.core.archive.days import (
+    ArchivedDay,
+    ArchivedFile,
+    ArchivedSeries,
+    Dataset,
+    DayState,
+    day_of,
+)
+from data_fetch.core.errors import DayArchived
+from data_fetch.storage.database.tables import (
+    ArchivedDayRow,
+    ArchivedFileRow,
+    ArchivedSeriesRow,
+    table,
+)
+from data_fetch.storage.database.upsert import upsert
+
+archived_days = table(ArchivedDayRow)
+archived_files = table(ArchivedFileRow)
+archived_series = table(ArchivedSeriesRow)
+IN_FILES = tuple(state.value for state in DayState if state.in_files)
+
+Record = TypeVar("Record", ArchivedDay, ArchivedFile, ArchivedSeries)
+
+
+def days_between(
+    connection: Connection, dataset: Dataset, first: date, last: date
+) -> list[ArchivedDay]:
+    """The archived days from *first* to *last*, oldest first."""
+    days = archived_days.c
+    query = (
+        select(archived_days)
+        .where(days.dataset == dataset.value, days.trading_date.between(first, last))
+        .order_by(days.trading_date)
+    )
+    return [_day(row) for row in connection.execute(query)]
+
+
+def days_in_files(connection: Connection, dataset: Dataset, first: date, last: date) -> list[date]:
+    """The days from *first* to *last* that are read from their files, oldest first."""
+    days = archived_days.c
+    query = (
+        select(days.trading_date)
+        .where(
+            days.dataset == dataset.value,
+            days.trading_date.between(first, last),
+            days.state.in_(IN_FILES),
+        )
+        .order_by(days.trading_date)
+    )
+    return list(connection.scalars(query))
+
+
+def refuse_days_in_files(
+    connection: Connection, dataset: Dataset, instants: Iterable[datetime]
+) -> None:
+    """Raise DayArchived if a row of *dataset* at one of *instants* belongs to a day that is read
+    from its files: what is written into the store would never be seen."""
+    wanted = {day_of(at) for at in instants}
+    if not wanted:
+        return
+    taken = days_in_files(connection, dataset, min(wanted), max(wanted))
+    if not wanted.isdisjoint(taken):
+        raise DayArchived(dataset.value, sorted(wanted.intersection(taken)))
+
+
+def files_between(
+    connection: Connection, table_name: str, first: date, last: date
+) -> list[ArchivedFile]:
+    """The files of one table from *first* to *last*, oldest first."""
+    files = archived_files.c
+    query = (
+        select(archived_files)
+        .where(files.table_name == table_name, files.trading_date.between(first, last))
+        .order_by(files.trading_date)
+    )
+    return [_record(ArchivedFile, row) for row in connection.execute(query)]
+
+
+def series_between(
+    connection: Connection, underlyings: Collection[str], first: date, last: date
+) -> list[ArchivedSeries]:
+    """The archived chains of *underlyings* from *first* to *last*, oldest first."""
+    series = archived_series.c
+    query = (
+        select(archived_series)
+        .where(series.underlying.in_(sorted(underlyings)), series.trading_date.between(first, last))
+        .order_by(series.trading_date, series.underlying, series.expiry, series.source)
+    )
+    return [_record(ArchivedSeries, row) for row in connection.execute(query)]
+
+
+def record_day(
+    connection: Connection,
+    day: ArchivedDay,
+    files: Sequence[ArchivedFile] = (),
+    series: Sequence[ArchivedSeries] = (),
+) -> None:
+    """Store *day*; with *files* also those, and *series* in the place of the day's former ones."""
+    _put(connection, archived_days, [day])
+    if not files:
+        return
+    _put(connection, archived_files, files)
+    if day.dataset is Dataset.CHAINS:
+        connection.execute(
+            delete(archived_series).where(archived_series.c.trading_date == day.trading_date)
+        )
+        _put(connection, archived_series, series)
+
+
+def _put(connection: Connection, target: Table, records: Sequence[Record]) -> None:
+    columns = [column.name for column in target.columns]
+    upsert(
+        connection,
+        target,
+        columns,
+        [tuple(_plain(getattr(record, name)) for name in columns) for record in records],
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Dataset | DayState) else value
+
+
+def _day(row: Row[Any]) -> ArchivedDay:
+    known = row._asdict()
+    return ArchivedDay(
+        **{**known, "dataset": Dataset(known["dataset"]), "state": DayState(known["state"])}
+    )
+
+
+def _record(kind: type[Record], row: Row[Any]) -> Record:
+    return kind(**{field.name: getattr(row, field.name) for field in fields(kind)})

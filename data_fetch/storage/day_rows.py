@@ -1,0 +1,231 @@
+"""The rows of one table and Indian day: read in portions, deleted, and put back.
+
+Rows are found by their keys, never by reading a table, and every portion has a short transaction
+of its own: a day may have millions of rows, and a collector writes meanwhile. Which days may be
+deleted, the ledger of the archive decides. Apart from other modules, because Arrow takes long to
+load.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import date
+from functools import partial
+from io import BytesIO
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+import psycopg2
+import pyarrow as pa
+from psycopg2 import sql
+from psycopg2.extensions import connection as Session
+from pyarrow import csv
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, select
+
+from data_fetch.core.archive.days import TABLES, bounds_of
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.storage.chains.rows import legs_table, snapshots, summaries
+from data_fetch.storage.database.dialects import SQLITE
+from data_fetch.storage.database.distinct import distinct_values
+from data_fetch.storage.database.engine import is_postgres
+from data_fetch.storage.database.refusals import database_error
+from data_fetch.storage.database.tables import Base
+from data_fetch.storage.database.types import DECIMAL_PLACES
+from data_fetch.storage.database.upsert import bulk_write
+from data_fetch.storage.table_rows import table_rows
+
+Begin = Callable[[], AbstractContextManager[Connection]]
+Conditions = tuple[ColumnElement[bool], ...]
+
+TIMES = {name: time for tables in TABLES.values() for name, time in tables.items()}
+# Some ten megabytes.
+LEGS_AT_ONCE = 40_000
+# The rows of which columns' values are deleted at once; of a snapshot those of its instant. The
+# other tables: those of a series on the day.
+DELETED_BY = {
+    legs_table.name: ("underlying", "expiry", "timestamp"),
+    summaries.name: ("underlying", "expiry", "timestamp"),
+    "ltp_data": ("timestamp",),
+}
+FIRST_PIECES = 20
+# Columns that begin the key of a table without a look-up for each of their values.
+FEW_VALUES: dict[str, list[Any]] = {"interval": sorted(each.value for each in CandleInterval)}
+
+
+def stored_table(name: str) -> Table:
+    """The table of this name."""
+    return Base.metadata.tables[name]
+
+
+def day_portions(
+    begin: Begin, of: Table, day: date, columns: pa.Schema, order: Sequence[str]
+) -> Iterator[pa.Table]:
+    """The rows of *of* on an Indian date, as tables of *columns*, in the *order* of these names:
+    those of the series first, then the instant.
+
+    The text of a JSON column is canonical: sorted keys, no spaces. Each portion is read in a
+    transaction from *begin*, so that rows that change meanwhile may be in the result or not.
+    """
+    series = tuple(order[: order.index(TIMES[of.name])])
+    with begin() as connection:
+        parts = list(_parts(connection, of, day, series))
+    for part in parts:
+        with begin() as connection:
+            portion = table_rows(connection, of, part, columns, order[len(series) :])
+        if portion.num_rows:
+            yield portion
+
+
+def _parts(
+    connection: Connection, of: Table, day: date, series: Sequence[str]
+) -> Iterator[Conditions]:
+    """Conditions for the portions of a day, in the order of the series."""
+    if of in {snapshots, legs_table, summaries}:
+        heads = _heads(connection, day, series)
+        at_once = LEGS_AT_ONCE if of is legs_table else len(heads) * LEGS_AT_ONCE
+        for some in _runs(heads, series, at_once):
+            stamp = of.c.timestamp.between(some[0].timestamp, some[-1].timestamp)
+            yield *(of.c[name] == getattr(some[0], name) for name in series), stamp
+        return
+    for values in _distinct_values(connection, of, series, day):
+        yield *_equal(of, series, values), *_in_day(of, day)
+
+
+def _heads(connection: Connection, day: date, series: Sequence[str]) -> list[Row[Any]]:
+    names = [*series, "timestamp", "legs"]
+    query = select(*(snapshots.c[name] for name in names)).where(*_in_day(snapshots, day))
+    return sorted(connection.execute(query), key=attrgetter(*names))
+
+
+def _runs(
+    heads: Sequence[Row[Any]], series: Sequence[str], legs_at_once: int
+) -> Iterator[list[Row[Any]]]:
+    """Consecutive heads of one series, with about *legs_at_once* legs together."""
+    for _, of_series in groupby(heads, attrgetter(*series)):
+        run: list[Row[Any]] = []
+        legs = 0
+        for head in of_series:
+            run.append(head)
+            legs += head.legs
+            if legs >= legs_at_once:
+                yield run
+                run, legs = [], 0
+        if run:
+            yield run
+
+
+def _distinct_values(
+    connection: Connection, of: Table, names: Sequence[str], day: date
+) -> list[tuple[Any, ...]]:
+    """The distinct values of the columns *names*, which begin a key, in order; of the column of
+    the instant those on *day*."""
+    found: list[tuple[Any, ...]] = [()]
+    for place, name in enumerate(names):
+        within = _in_day(of, day) if name == TIMES[of.name] else ()
+        found = [
+            (*known, value)
+            for known in found
+            for value in FEW_VALUES.get(name)
+            or distinct_values(connection, of.c[name], *_equal(of, names[:place], known), *within)
+        ]
+    return found
+
+
+def _equal(of: Table, names: Sequence[str], values: Sequence[Any]) -> Conditions:
+    return tuple(of.c[name] == value for name, value in zip(names, values, strict=True))
+
+
+def _in_day(of: Table, day: date) -> Conditions:
+    first, end = bounds_of(day)
+    instant = of.c[TIMES[of.name]]
+    return instant >= first, instant < end
+
+
+def delete_rows(begin: Begin, of: Table, day: date) -> int:
+    """Delete the rows of *of* on an Indian date; returns how many.
+
+    In transactions from *begin* that are short for SQLite's write lock. To be repeated after one
+    that was killed.
+    """
+    names = DELETED_BY.get(of.name) or _series_of(of)
+    with begin() as connection:
+        pieces = _distinct_values(connection, of, names, day)
+
+    def write(connection: Connection, some: Sequence[tuple[Any, ...]]) -> int:
+        return sum(
+            connection.execute(
+                delete(of).where(*_equal(of, names, values), *_in_day(of, day))
+            ).rowcount
+            for values in some
+        )
+
+    return bulk_write(begin, pieces, write, FIRST_PIECES)
+
+
+def _series_of(of: Table) -> tuple[str, ...]:
+    """The columns of the key, without the instant and those that follow from it."""
+    if of is snapshots:
+        return ("underlying", "expiry", "source")
+    key = [column.name for column in of.primary_key]
+    return tuple(key[: key.index(TIMES[of.name])])
+
+
+def add_rows(begin: Begin, of: Table, portions: Iterable[pa.Table]) -> int:
+    """Add rows that are not stored; returns how many. Transactions as of `delete_rows`.
+
+    Raises IntegrityError for a row whose key is stored.
+    """
+    with begin() as connection:
+        copies = is_postgres(connection)
+    if not copies:
+        rows = (row for portion in portions for row in _driver_rows(portion))
+        statement = str(of.insert().compile(dialect=SQLITE))
+        return bulk_write(begin, rows, partial(_insert, statement))
+    added = 0
+    for portion in portions:
+        with begin() as connection:
+            added += _copy(connection, of, portion)
+    return added
+
+
+def _insert(statement: str, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+    return connection.exec_driver_sql(statement, list(rows)).rowcount
+
+
+def _driver_rows(portion: pa.Table) -> Iterator[tuple[Any, ...]]:
+    """Rows as SQLite's driver takes them."""
+    return zip(*map(_driver_values, portion.columns), strict=True)
+
+
+def _driver_values(column: pa.ChunkedArray) -> list[Any]:
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_boolean(kind):
+        return list(column.cast(pa.int64()).to_pylist())
+    if pa.types.is_date(kind):
+        return list(column.cast(pa.string()).to_pylist())
+    if pa.types.is_decimal(kind):
+        return [
+            None if value is None else int(value.scaleb(DECIMAL_PLACES))
+            for value in column.to_pylist()
+        ]
+    return list(column.to_pylist())
+
+
+def _copy(connection: Connection, of: Table, portion: pa.Table) -> int:
+    written = BytesIO()
+    csv.write_csv(portion, written, csv.WriteOptions(include_header=False))
+    written.seek(0)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
+        sql.Identifier(of.name), sql.SQL(", ").join(map(sql.Identifier, portion.column_names))
+    )
+    session = connection.connection.driver_connection
+    assert isinstance(session, Session)
+    try:
+        with session.cursor() as cursor:
+            cursor.copy_expert(statement, written)
+    except psycopg2.Error as problem:
+        ours = database_error(connection.engine.url, problem, lost=session.closed != 0)
+        if ours is None:
+            raise
+        raise ours from problem
+    return int(portion.num_rows)
