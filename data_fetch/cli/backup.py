@@ -11,6 +11,7 @@ from data_fetch.cli.shared.table_progress import table_progress
 from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.core.clock import IST, SystemClock
 from data_fetch.core.settings import Settings
+from data_fetch.runtime.archive import archive_folder_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import store_for
 from data_fetch.services.backup import Verified, create_backup, restore_backup, verify_backup
@@ -113,4 +114,4 @@ def _print_missing(verified: Verified, archive: Path) -> None:
 
 
 def _archive_of(settings: Settings) -> Path:
-    return settings.archive_folder or settings.data_folder
+    return archive_folder_for(settings).root

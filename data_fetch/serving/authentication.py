@@ -35,7 +35,7 @@ KEPT_FOR = timedelta(seconds=5)
 MOST_KEPT = 2_000
 # Answered without credentials where credentials are required.
 OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/docs", "/api/docs", "/openapi.json"})
-OPEN_PREFIX = "/api/auth/"
+OPEN_PREFIXES = ("/api/auth/", "/docs/")
 # Their clients may send the credential in their first message instead.
 STREAM_PATHS = frozenset({"/ws", "/socket.io", "/socket.io/"})
 # Members of a query that would put a secret into logs and histories.
@@ -138,7 +138,7 @@ class _Found:
 
 def is_open(path: str) -> bool:
     """Whether *path* is answered without credentials everywhere."""
-    return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)
 
 
 def credential_in(headers: Headers) -> str | None:

@@ -305,6 +305,7 @@ def test_two_authorization_headers_are_refused(open_door: Door) -> None:
         pytest.param("/health/live", 200, id="live"),
         pytest.param("/health/ready", 200, id="ready"),
         pytest.param("/docs", 200, id="docs"),
+        pytest.param("/docs/swagger-ui.css", 200, id="what docs is made of"),
         pytest.param("/openapi.json", 200, id="openapi"),
     ],
 )
