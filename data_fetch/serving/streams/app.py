@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from data_fetch.core.settings import Settings
 from data_fetch.serving import problems
 from data_fetch.serving.gate import Gate
+from data_fetch.serving.head_requests import HeadRequests
 from data_fetch.serving.routes import metrics
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.doors import Doors
@@ -19,7 +20,7 @@ SERVICE = "data-fetch-stream"
 
 def stream_application(settings: Settings) -> Gate:
     """Streams the changes of the store of *settings*, as an ASGI application."""
-    server = Server.over(settings)
+    server = Server(settings)
     streams = Streams(server)
 
     @asynccontextmanager
@@ -44,4 +45,4 @@ def stream_application(settings: Settings) -> Gate:
             "problem": degraded,
         }
 
-    return Gate(Doors(app, streams), server)
+    return Gate(Doors(HeadRequests(app), streams), server)

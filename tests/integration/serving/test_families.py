@@ -1,13 +1,18 @@
 """Every documented call of the two older backends: status, members, types; and their values."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 import urllib3
+from candle_shelf import environment_for, shelf_at
 from effort import PATIENCE_SECONDS
-from served import Served
+from served import Served, served
 from shapes import FLAG, NUMBER, TEXT, WHOLE, faults, maybe
+
+from data_fetch.core.settings import Settings
 
 FRAME = {
     "as_of": TEXT,
@@ -571,6 +576,16 @@ def test_products_are_those_whose_chains_are_stored_or_polled(families: Served) 
     assert document["products"] == ["M&M", "NIFTY", "RELIANCE"]
 
 
+def test_no_product_is_a_result_with_its_reason(database_url: str, tmp_path: Path) -> None:
+    shelf_at(database_url, tmp_path).store.close()
+    with served(Settings.load(environment_for(database_url), tmp_path)) as empty:
+        _, _, document = ask(empty, "GET", "/api/data/products")
+
+    [reason] = document["reasons"]
+    assert (document["products"], reason["code"]) == ([], "nothing_stored")
+    assert "data-fetch run" in reason["detail"]
+
+
 @pytest.mark.parametrize(
     ("accept", "media_type"),
     [
@@ -583,6 +598,19 @@ def test_the_description_is_json_except_for_browsers(
     families: Served, accept: str, media_type: str
 ) -> None:
     assert families.ask("/api/docs", accept=accept).headers["Content-Type"].startswith(media_type)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/api/docs"])
+def test_the_page_of_the_calls_needs_no_other_server(families: Served, path: str) -> None:
+    page = families.ask(path, accept="text/html").data.decode()
+
+    found = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert found == ["/docs/swagger-ui.css", "data:,", "/docs/swagger-ui-bundle.js"]
+    for asset, media_type in ((found[0], "text/css"), (found[2], "text/javascript")):
+        answer = families.ask(asset)
+        assert answer.headers["Content-Type"].partition(";")[0] == media_type
+        assert (answer.status, len(answer.data) > 100_000) == (200, True)
+    assert families.ask("/docs/other.js").status == 404
 
 
 @pytest.mark.parametrize("path", ["/docs", "/api/docs"])

@@ -22,11 +22,17 @@ def new_file(path: Path) -> Iterator[Path]:
     unfinished = path.with_name(f"{path.name}.{uuid4().hex[:8]}{UNFINISHED}")
     try:
         yield unfinished
-        unfinished.chmod(OWNER_ONLY)
-        _sync(unfinished)
-        unfinished.replace(path)
+        publish(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def publish(unfinished: Path, path: Path) -> None:
+    """Give a file that is complete its name, in the place of a former one: once it is on disk, and
+    for its owner only."""
+    unfinished.chmod(OWNER_ONLY)
+    _sync(unfinished)
+    unfinished.replace(path)
     sync_folder(path.parent)
 
 
@@ -34,17 +40,6 @@ def make_folder(folder: Path) -> None:
     """Make *folder*, and those above it, for its owner only."""
     for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
         missing.mkdir(mode=OWNERS_FOLDER, exist_ok=True)
-
-
-def remove_unfinished(folder: Path) -> int:
-    """Remove what a killed program left under *folder*; how many files these were.
-
-    Only for the one program that writes there.
-    """
-    found = sorted(folder.rglob(f"*{UNFINISHED}"))
-    for each in found:
-        each.unlink(missing_ok=True)
-    return len(found)
 
 
 def sync_folder(folder: Path) -> None:
