@@ -29,6 +29,8 @@ CHAIN_IMPORT, CHAIN_REPROCESS = "chain-import", "chain-rederive"
 CLOCK, WITHDRAWN = "clock", "withdrawn"
 DAILY, FINALISE, WEEKLY = "daily", "finalise", "weekly"
 CALENDAR = "calendar"
+# These jobs have a process of their own: `data-fetch archive run`, which a collector starts.
+ARCHIVE_MINUTES, ARCHIVE_LOAD = "archive-minutes", "archive-load"
 
 SUNDAY = 6
 # The provider rebuilds its instrument master at about 06:00; the first session opens later.

@@ -299,7 +299,7 @@ def _series(
     step: timedelta | None,
     convert: Any,
 ) -> ChainSeries:
-    pairs = rows.group_by(["expiry", "source"]).aggregate([]).to_pylist()
+    pairs = rows.group_by(["expiry", "source"], use_threads=False).aggregate([]).to_pylist()
     sources = {pair["expiry"]: pair["source"] for pair in pairs}
     received = {expiry: _received(context, expiry, sources.get(expiry)) for expiry in shown}
     completeness = SeriesCompleteness(
@@ -439,18 +439,15 @@ def _shown_expiries(asked: Question, context: _Context, expiry: date | None) -> 
     Raises SetupError without any, and for an *expiry* that is not stored.
     """
     lineage, seen = context.lineage, context.seen
+    if expiry is not None and newest_heads(context.connection, lineage, seen, expiry=expiry):
+        return [lineage.in_force(expiry)]
     stored = asked.expiries(lineage, seen)
     if not stored:
         raise nothing_stored(asked, lineage, seen)
     if expiry is None:
         return stored
-    in_force = lineage.in_force(expiry)
-    if in_force not in stored:
-        days = ", ".join(day.isoformat() for day in stored)
-        raise SetupError(
-            f"no chain of {lineage.symbol} {expiry} is stored", hint=f"There are: {days}."
-        )
-    return [in_force]
+    days = ", ".join(day.isoformat() for day in stored)
+    raise SetupError(f"no chain of {lineage.symbol} {expiry} is stored", hint=f"There are: {days}.")
 
 
 def _refuse_unknown_contract(

@@ -262,7 +262,9 @@ class Question:
 
     @cached_property
     def _root(self) -> Path:
-        return self._settings.archive_folder or self._settings.data_folder
+        from data_fetch.runtime.archive import archive_folder_for
+
+        return archive_folder_for(self._settings).root
 
     @cached_property
     def _rows(self) -> Any:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, inspect, select
 
@@ -27,12 +28,13 @@ from data_fetch.storage.database.tables import Base, StoreMeta, table
 from data_fetch.storage.database.upsert import Rule, unchanged, upsert
 
 INVENTED_KEY = f"NSE_EQ|{PAPER_ISIN_PREFIX}"
-WORLD = "world"
+WORLD, STORE_ID = "world", "store_id"
 # A transaction of SQLite sees one state anyway.
 CONSISTENT = {"sqlite": {}, "postgresql": {"isolation_level": "REPEATABLE READ"}}
 FIRST_VALUE = Rule(combined={"value": unchanged})
 meta = table(StoreMeta)
 STAMP = select(meta.c.value).where(meta.c.name == WORLD)
+GIVEN_ID = select(meta.c.value).where(meta.c.name == STORE_ID)
 
 
 class Guard(Protocol):
@@ -142,6 +144,21 @@ def world_at(url: str) -> World:
     if world is None:
         raise SetupError(f"{redacted(url)} is empty: it has never been written to")
     return world
+
+
+def store_id(store: Store) -> str:
+    """What distinguishes this store from every other one, wherever it is copied to.
+
+    Given when it is first asked for.
+    """
+    with store.reading() as connection:
+        known: str | None = connection.scalar(GIVEN_ID)
+    if known is not None:
+        return known
+    with store.writing() as connection:
+        upsert(connection, meta, ("name", "value"), [(STORE_ID, uuid4().hex)], FIRST_VALUE)
+        given: str = connection.execute(GIVEN_ID).scalar_one()
+    return given
 
 
 def refuse_invented(connection: Connection, instrument_keys: Iterable[str | None]) -> None:
