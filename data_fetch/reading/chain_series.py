@@ -42,6 +42,7 @@ from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.chains import history
 from data_fetch.storage.chains.figure_tables import figure_table
+from data_fetch.storage.chains.heads import newest_heads
 from data_fetch.storage.chains.rows import METRICS
 from data_fetch.storage.chains.snapshots import StoredSnapshot, UnderlyingChains
 
