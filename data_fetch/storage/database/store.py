@@ -15,6 +15,7 @@ from data_fetch.core.errors import SetupError, WrongWorld
 from data_fetch.core.world import PAPER_ISIN_PREFIX, World
 from data_fetch.storage.database import revisions
 from data_fetch.storage.database.engine import (
+    deciding,
     engine_for,
     hurry,
     is_postgres,
@@ -58,6 +59,19 @@ class Store:
         *guard* is the fence of a scheduler that was replaced. Nothing is written then.
         """
         with writing(self.engine) as connection:
+            _stamp(connection, self.world, self.name)
+            if guard is not None:
+                guard.check(connection)
+            yield connection
+
+    @contextmanager
+    def deciding(self, guard: Guard | None = None) -> Iterator[Connection]:
+        """`writing` for a transaction that reads for a while before it writes.
+
+        On SQLite it takes the write lock with its first write, and raises StoreUnreachable if
+        another program has written since its first read.
+        """
+        with deciding(self.engine) as connection:
             _stamp(connection, self.world, self.name)
             if guard is not None:
                 guard.check(connection)
