@@ -23,8 +23,11 @@ from data_fetch.core.market.session import instant_of
 
 QUOTES, CANDLES, FRESHNESS, COVERAGE = "quotes", "candles", "freshness", "coverage"
 CHAINS = "chains"
+# Days go into files after their confirmation.
+ARCHIVE = "archive"
 # These jobs are not on the timetable: users start them.
 CHAIN_IMPORT, CHAIN_REPROCESS = "chain-import", "chain-rederive"
+ARCHIVE_VERIFY, ARCHIVE_RESTORE = "archive-verify", "archive-restore"
 # Not jobs, but rows of the audit: the clock was set back, and slots that were recorded before.
 CLOCK, WITHDRAWN = "clock", "withdrawn"
 DAILY, FINALISE, WEEKLY = "daily", "finalise", "weekly"
