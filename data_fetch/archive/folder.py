@@ -32,6 +32,11 @@ class ArchiveFolder:
         return self.processed / "quarantine"
 
     @property
+    def sorting(self) -> Path:
+        """Where DuckDB sorts what does not fit into memory."""
+        return self.processed / "sorting"
+
+    @property
     def lock(self) -> Path:
         """Held by the one archiver that writes here."""
         return self.processed / "archiver.lock"

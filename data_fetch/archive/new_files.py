@@ -36,17 +36,6 @@ def make_folder(folder: Path) -> None:
         missing.mkdir(mode=OWNERS_FOLDER, exist_ok=True)
 
 
-def remove_unfinished(folder: Path) -> int:
-    """Remove what a killed program left under *folder*; how many files these were.
-
-    Only for the one program that writes there.
-    """
-    found = sorted(folder.rglob(f"*{UNFINISHED}"))
-    for each in found:
-        each.unlink(missing_ok=True)
-    return len(found)
-
-
 def sync_folder(folder: Path) -> None:
     """Let the names in *folder* survive a loss of power."""
     # Windows has no such call: it cannot open a folder.

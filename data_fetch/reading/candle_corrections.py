@@ -1,6 +1,7 @@
 """Candles that were corrected after they were stored: the version before and the one after."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import date
 from operator import itemgetter
@@ -8,18 +9,21 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.candles import CandleInterval, Kind
 from data_fetch.core.candles.expectation import DAY
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import every_key
 from data_fetch.core.market.session import midnight_number
 from data_fetch.core.settings import Settings
+from data_fetch.reading.candle_days import minutes_of
+from data_fetch.reading.candle_ranges import CandleRange
 from data_fetch.reading.instants import exact_text
 from data_fetch.reading.records import records_for
 from data_fetch.storage.candles.candles import (
     VALUE_COLUMNS,
     CandleVersion,
     Correction,
+    corrected_on,
     revisions_on,
 )
 from data_fetch.storage.instruments.instruments import instruments_with, key_changes
@@ -47,6 +51,25 @@ def candle_corrections(
         concerned = instruments_with(connection, {each.instrument_key for each in found})
     by_key = {one.instrument_key: one.symbol for one in concerned}
     return sorted(((by_key[each.instrument_key], each) for each in found), key=itemgetter(0))
+
+
+def corrected_by_date(of: CandleRange, kinds: Collection[Kind]) -> Counter[date]:
+    """How many stored candles of *kinds* in the range were corrected at least once, by date."""
+    with of.store.reading() as connection:
+        return Counter(
+            {
+                day: count
+                for period in of.key_periods
+                for day, count in corrected_on(
+                    connection,
+                    period.instrument_key,
+                    of.interval.stored,
+                    *minutes_of(period),
+                    kinds,
+                    of.as_of,
+                ).items()
+            }
+        )
 
 
 def corrections_document(

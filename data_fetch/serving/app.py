@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 
 from data_fetch import __version__
@@ -13,7 +13,9 @@ from data_fetch.reading.collector_facts import collector_facts
 from data_fetch.serving import problems
 from data_fetch.serving.chain_answers import ChainAnswers
 from data_fetch.serving.description import described
+from data_fetch.serving.formats import refuse_other_forms
 from data_fetch.serving.gate import Gate
+from data_fetch.serving.head_requests import HeadRequests
 from data_fetch.serving.known_calls import Shortcut
 from data_fetch.serving.routes import (
     analytics,
@@ -43,7 +45,7 @@ def application(settings: Settings) -> Gate:
     server = Server.over(settings)
     server.metrics.watch_collector(lambda: collector_facts(settings))
     streams = Streams(server)
-    app = Shortcut(routes_of(server, streams.running), server.calls)
+    app = HeadRequests(Shortcut(routes_of(server, streams.running), server.calls))
     return Gate(Doors(app, streams), server)
 
 
@@ -72,6 +74,7 @@ def routes_of(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        dependencies=[Depends(refuse_other_forms)],
         generate_unique_id_function=_operation_id,
     )
     # The way FastAPI documents for a description of one's own.

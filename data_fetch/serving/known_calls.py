@@ -10,7 +10,10 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from data_fetch.serving.formats import takes_json
 
 MOST_ADDRESSES = 10_000
 # Longer ones are not remembered: a client can make up as many as it likes.
@@ -49,8 +52,10 @@ class KnownCalls:
         return answer
 
     def of(self, scope: Scope) -> KnownCall | None:
-        """The call of a request's address, if it was answered before."""
+        """The call of a request's address, if it was answered before and the sender takes JSON."""
         if scope["type"] != "http" or scope["method"] != "GET":
+            return None
+        if not takes_json(", ".join(Headers(scope=scope).getlist("accept"))):
             return None
         address = _address(scope)
         found = self._calls.get(address)

@@ -1,11 +1,13 @@
 """How the server's applications are run by uvicorn."""
 
+import sys
 from asyncio import BaseTransport, TimerHandle
 from http import HTTPStatus
 from secrets import token_hex
 
 import h11
 import uvicorn
+from starlette.responses import Response
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -21,6 +23,11 @@ STOPPED_WITHIN_SECONDS = 3
 HEADER_SECONDS = 10.0
 # In which a client takes nothing of an answer.
 STALLED_SECONDS = 60.0
+# What a refused client still sends is read for so long: its system drops the answer when the
+# connection is closed before.
+PARTING_SECONDS = 2.0
+PARTING_BYTES = 1024 * 1024
+TOO_LONG = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
 class PunctualHttp(H11Protocol):
@@ -33,6 +40,8 @@ class PunctualHttp(H11Protocol):
 
     _deadline: TimerHandle | None = None
     _stalled: TimerHandle | None = None
+    _refused = False
+    _unread = 0
 
     def connection_made(self, transport: BaseTransport) -> None:
         # asyncio names the base class; what it gives to a server is a full transport.
@@ -40,6 +49,9 @@ class PunctualHttp(H11Protocol):
         self._watch()
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            self._discard(data)
+            return
         super().data_received(data)
         self._watch()
 
@@ -66,14 +78,11 @@ class PunctualHttp(H11Protocol):
         self._goes_on()
 
     def send_400_response(self, msg: str) -> None:
-        status = HTTPStatus.BAD_REQUEST
-        answer = problem(
-            token_hex(8),
-            status,
-            "not_http",
-            "what was sent is no valid HTTP/1.1 request",
-            then="Send one Host, one length, a path in ASCII, and less than 64 kB of headers.",
-        )
+        # uvicorn calls it for any error of the protocol, and knows no more than the message.
+        error = sys.exception()
+        is_long = isinstance(error, h11.ProtocolError) and error.error_status_hint == TOO_LONG
+        answer = _too_long() if is_long else _not_http()
+        status = HTTPStatus(answer.status_code)
         headers = [*answer.raw_headers, (b"connection", b"close")]
         for event in (
             h11.Response(status_code=status, headers=headers, reason=status.phrase.encode()),
@@ -81,7 +90,15 @@ class PunctualHttp(H11Protocol):
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event))
-        self.transport.close()
+        self._refused = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(PARTING_SECONDS, self.transport.abort)
+
+    def _discard(self, data: bytes) -> None:
+        self._unread += len(data)
+        if self._unread > PARTING_BYTES:
+            self.transport.abort()
 
     def _watch(self) -> None:
         """Begin to wait for headers, or for the end of a body that is answered already; or end
@@ -103,6 +120,26 @@ class PunctualHttp(H11Protocol):
             self._stalled = None
 
 
+def _not_http() -> Response:
+    return problem(
+        token_hex(8),
+        HTTPStatus.BAD_REQUEST,
+        "not_http",
+        "what was sent is no valid HTTP/1.1 request",
+        then="Send one Host, one length, and a path in ASCII.",
+    )
+
+
+def _too_long() -> Response:
+    return problem(
+        token_hex(8),
+        TOO_LONG,
+        "headers_too_large",
+        f"the headers are longer than {LARGEST_MESSAGE_BYTES // 1024} kB",
+        then="Send shorter ones; what is long belongs into the body of a call that takes one.",
+    )
+
+
 def listening(app: ASGIApp) -> uvicorn.Config:
     """The configuration that serves *app*."""
     return uvicorn.Config(
@@ -115,6 +152,7 @@ def listening(app: ASGIApp) -> uvicorn.Config:
         # The program that serves has its own logs.
         log_config=None,
         access_log=False,
+        h11_max_incomplete_event_size=LARGEST_MESSAGE_BYTES,
         ws=FramedWebSockets,
         ws_max_size=LARGEST_MESSAGE_BYTES,
         # It would compress each message for each client anew.

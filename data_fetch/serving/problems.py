@@ -211,7 +211,10 @@ def _of_http(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "_")
     answer = problem(request_id_of(request), status, code, str(error.detail))
-    answer.headers.update(error.headers or {})
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"
+    answer.headers.update(headers)
     return answer
 
 

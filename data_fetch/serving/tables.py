@@ -29,6 +29,7 @@ from data_fetch.serving.answers import (
     refuse_incomplete,
 )
 from data_fetch.serving.formats import MEDIA_TYPES, Format
+from data_fetch.serving.head_requests import is_bodiless
 from data_fetch.serving.server import server_of
 
 FRAME_HEADER = "Data-Frame"
@@ -99,6 +100,8 @@ class Streamed(StreamingResponse):
     """Portions of a body as they are made, each by a thread of *limiter*. When the answer ends,
     early too, *portions* is closed."""
 
+    _first_only = False
+
     def __init__(self, portions: Written, limiter: CapacityLimiter, **given: Any) -> None:
         self._portions = portions
         self._limiter = limiter
@@ -107,11 +110,15 @@ class Streamed(StreamingResponse):
     async def _made(self) -> Any:
         while (portion := await self._in_thread(next, self._portions, None)) is not None:
             yield portion
+            if self._first_only:
+                return
 
     async def _in_thread(self, work: Callable[..., Any], *values: Any) -> Any:
         return await to_thread.run_sync(work, *values, limiter=self._limiter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Its headers are sent with the first portion.
+        self._first_only = is_bodiless(scope)
         try:
             await super().__call__(scope, receive, send)
         finally:

@@ -106,10 +106,12 @@ class Exchange:
         self.complete = False
 
     async def send(self, message: Message) -> None:
-        """Send *message* of the answer on."""
+        """Send *message* of the answer on; to HEAD without its body."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
         elif message["type"] == "http.response.body":
+            if self.method == "HEAD":
+                message = {**message, "body": b""}
             self.sent_bytes += len(message.get("body", b""))
             self.complete = not message.get("more_body", False)
         await self._send(message)

@@ -15,26 +15,25 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-import orjson
 import psycopg2
 import pyarrow as pa
 from psycopg2 import sql
 from psycopg2.extensions import connection as Session
 from pyarrow import csv
-from sqlalchemy import JSON, ColumnElement, Connection, Row, Table, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, exists, func, select
 
 from data_fetch.core.archive.days import TABLES, ArchivedSeries, Dataset, bounds_of, day_of
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.storage.candles.coverage import coverage_table
 from data_fetch.storage.chains.rows import legs_table, receipts, snapshots, summaries
-from data_fetch.storage.database.arrow_rows import INSTANT, arrow_rows
-from data_fetch.storage.database.dialects import SQLITE, microseconds
+from data_fetch.storage.database.dialects import SQLITE
 from data_fetch.storage.database.distinct import distinct_values
 from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.refusals import database_error
 from data_fetch.storage.database.tables import Base
 from data_fetch.storage.database.types import DECIMAL_PLACES
 from data_fetch.storage.database.upsert import bulk_write
+from data_fetch.storage.table_rows import table_rows
 
 Begin = Callable[[], AbstractContextManager[Connection]]
 Conditions = tuple[ColumnElement[bool], ...]
@@ -136,7 +135,7 @@ def day_portions(
         parts = list(_parts(connection, of, day, series))
     for part in parts:
         with begin() as connection:
-            portion = _read(connection, of, part, columns, order[len(series) :])
+            portion = table_rows(connection, of, part, columns, order[len(series) :])
         if portion.num_rows:
             yield portion
 
@@ -204,33 +203,6 @@ def _in_day(of: Table, day: date) -> Conditions:
     first, end = bounds_of(day)
     instant = of.c[TIMES[of.name]]
     return instant >= first, instant < end
-
-
-def _read(
-    connection: Connection, of: Table, part: Conditions, columns: pa.Schema, order: Sequence[str]
-) -> pa.Table:
-    dialect = connection.dialect.name
-    selected = (
-        microseconds(dialect, of.c[field.name]) if field.type == INSTANT else of.c[field.name]
-        for field in columns
-    )
-    query = select(*selected).where(*part).order_by(*(of.c[name] for name in order))
-    rows = arrow_rows(connection, query, {}, columns)
-    for place, field in enumerate(columns):
-        if isinstance(of.c[field.name].type, JSON):
-            rows = rows.set_column(place, field, _canonical(rows.column(place)))
-    return rows
-
-
-def _canonical(texts: pa.ChunkedArray) -> pa.Array:
-    """The text that each database has for a JSON value of its own, as one text for both."""
-    return pa.array(
-        (
-            None if text is None else orjson.dumps(orjson.loads(text), None, orjson.OPT_SORT_KEYS)
-            for text in texts.to_pylist()
-        ),
-        pa.binary(),
-    ).cast(pa.string())
 
 
 def delete_rows(begin: Begin, of: Table, day: date) -> int:

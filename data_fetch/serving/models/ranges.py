@@ -11,8 +11,9 @@ from data_fetch.serving.models.shared import Answer, CompletenessState, DataAnsw
 class CandleDay(Answer):
     """The minutes (days for the interval `day`) of one trading date by state.
 
-    `last_modified`: when something of it was stored or proved last; null where that is not
-    known, as with `as_of`.
+    `corrected`: stored candles whose values changed after they were stored; `/api/data/corrections`
+    has both versions of each. `last_modified`: when something of it was stored or proved last; null
+    where that is not known, as with `as_of`.
     """
 
     date: date
@@ -27,6 +28,7 @@ class CandleDay(Answer):
     pending: int
     not_expected: int
     provisional: int
+    corrected: int
     last_modified: datetime | None
 
 
@@ -55,13 +57,17 @@ class CandleColumns(Answer):
 
 
 class CandlesAnswer(DataAnswer):
-    """Candles of one instrument, oldest first, and the completeness of each of their days."""
+    """Candles of one instrument, oldest first, and the completeness of each of their days.
+
+    `corrected`: stored candles of the range whose values changed after they were stored.
+    """
 
     symbol: str
     instrument_keys: list[str]
     interval: str
     first: Annotated[date, Field(alias="from")]
     last: Annotated[date, Field(alias="to")]
+    corrected: int
     days: list[CandleDay]
     count: int
     columns: CandleColumns

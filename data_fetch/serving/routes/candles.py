@@ -15,6 +15,7 @@ from data_fetch.core.candles.candles import Kind
 from data_fetch.core.candles.day_counts import DayCounts, summed
 from data_fetch.core.candles.intervals import Interval
 from data_fetch.core.errors import StillToCome
+from data_fetch.reading.candle_corrections import corrected_by_date
 from data_fetch.reading.candle_days import CandleDay
 from data_fetch.reading.candle_ranges import (
     CandleRange,
@@ -162,6 +163,7 @@ def _answered(
         "interval": asked.interval.value,
         "from": asked.first.isoformat(),
         "to": asked.last.isoformat(),
+        "corrected": 0,
         "days": [],
     }
     with ExitStack() as opened:
@@ -186,10 +188,12 @@ def _answered(
             return table_answer(
                 request, page.form, document, frame, no_candles_table(asked.interval)
             )
+        corrected = corrected_by_date(found, asked.kinds)
         document |= {
             "symbol": found.symbol,
             "instrument_keys": found.instrument_keys,
-            "days": [_day_document(day, found.unit) for day in found.days],
+            "corrected": corrected.total(),
+            "days": [_day_document(day, found.unit, corrected[day.date]) for day in found.days],
         }
         after = None if page.after is None else instant(page.after)
         if page.rows is None and asked.most_rows > ROWS_AT_ONCE:
@@ -242,11 +246,12 @@ def _reasons(counts: DayCounts, found: CandleRange) -> Sequence[Cause]:
     return causes_of(counts._asdict(), found.hint)
 
 
-def _day_document(day: CandleDay, unit: str) -> dict[str, Any]:
+def _day_document(day: CandleDay, unit: str, corrected: int) -> dict[str, Any]:
     return {
         "date": day.date.isoformat(),
         "instrument_key": day.instrument_key,
         "state": _counted(day.counts, unit).state,
         **day.counts._asdict(),
+        "corrected": corrected,
         "last_modified": None if day.last_modified is None else utc_text(day.last_modified),
     }

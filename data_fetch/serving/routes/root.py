@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from importlib.resources import files
 from typing import Any
 
+import fastapi_swagger
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import Response
 
@@ -17,14 +19,17 @@ from data_fetch.serving.server import Server
 
 TITLE = "NSE F&O market data"
 HTML = "text/html"
-DESCRIPTION = "/openapi.json"
-# The scripts of the page come from elsewhere. What they see here, tokens too, they can send to
-# this server only.
+DESCRIPTION, PAGE = "/openapi.json", "/docs"
+KEPT_A_DAY = {"Cache-Control": "public, max-age=86400"}
+# Of the page: without the internet, too.
+SCRIPT, STYLE = "swagger-ui-bundle.js", "swagger-ui.css"
+ASSETS = {SCRIPT: "text/javascript", STYLE: "text/css"}
+# What scripts of the page see, tokens too, they can send to this server only.
 POLICY = "; ".join(
     (
         "default-src 'none'",
-        "script-src https: 'unsafe-inline'",
-        "style-src https: 'unsafe-inline'",
+        "script-src 'self' 'unsafe-inline'",
+        "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data:",
         "connect-src 'self'",
         "base-uri 'none'",
@@ -44,14 +49,26 @@ def router(server: Server, description: Callable[[], Mapping[str, Any]], version
         document = enveloped(server.now(), TITLE, data)
         return Response(orjson.dumps(document), media_type=JSON)
 
-    @routes.get("/docs", include_in_schema=False)
+    @routes.get(PAGE, include_in_schema=False)
     def page() -> Response:
         """The description as a page for browsers, which can make the calls, too."""
         found = get_swagger_ui_html(
-            openapi_url=DESCRIPTION, title=TITLE, swagger_favicon_url="data:,"
+            openapi_url=DESCRIPTION,
+            title=TITLE,
+            swagger_js_url=f"{PAGE}/{SCRIPT}",
+            swagger_css_url=f"{PAGE}/{STYLE}",
+            swagger_favicon_url="data:,",
         )
         found.headers["Content-Security-Policy"] = POLICY
         return found
+
+    @routes.get(f"{PAGE}/{{asset}}", include_in_schema=False)
+    def asset(asset: str) -> Response:
+        """A script or style of the page."""
+        if asset not in ASSETS:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        content = files(fastapi_swagger).joinpath("resources", asset).read_bytes()
+        return Response(content, media_type=ASSETS[asset], headers=KEPT_A_DAY)
 
     @routes.get("/api/docs", include_in_schema=False)
     def description_or_page(request: Request) -> Response:

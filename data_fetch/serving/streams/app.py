@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from data_fetch.core.settings import Settings
 from data_fetch.serving import problems
 from data_fetch.serving.gate import Gate
+from data_fetch.serving.head_requests import HeadRequests
 from data_fetch.serving.routes import metrics
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.doors import Doors
@@ -44,4 +45,4 @@ def stream_application(settings: Settings) -> Gate:
             "problem": degraded,
         }
 
-    return Gate(Doors(app, streams), server)
+    return Gate(Doors(HeadRequests(app), streams), server)

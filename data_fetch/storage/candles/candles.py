@@ -6,9 +6,9 @@ remains the instant since which they are known.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -16,12 +16,14 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Insert,
     Integer,
     MetaData,
     ScalarSelect,
     Select,
     String,
     Table,
+    Update,
     and_,
     case,
     delete,
@@ -35,11 +37,12 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
 from data_fetch.core.candles.candles import CandleBlock, Kind, Provenance
-from data_fetch.core.market.session import instant_of
+from data_fetch.core.market.session import IST_AHEAD, MINUTES_OF_DAY, day_of, instant_of
 from data_fetch.core.spans import joined
 from data_fetch.storage.database import binary_copy, wide_insert
 from data_fetch.storage.database.dialects import (
@@ -86,47 +89,68 @@ def _differs(one: Column[Any], other: Column[Any]) -> ColumnElement[bool]:
     return one.is_distinct_from(other) if one.nullable else one != other
 
 
-def _outcome() -> ScalarSelect[str | None]:
+UpsertInto = postgresql.Insert | sqlite.Insert
+# Limits a look-up in a table of candles to what a settling can concern.
+Within = Callable[[Table], ColumnElement[bool]]
+
+
+def _outcome(within: Within) -> ScalarSelect[str | None]:
     differs = or_(*(_differs(candles.c[name], staged.c[name]) for name in VALUE_COLUMNS))
     current = tuple_(candles.c.is_final, candles.c.fetched_at)
     outranks = tuple_(staged.c.is_final, staged.c.fetched_at) >= current
     confirms = and_(staged.c.is_final, not_(candles.c.is_final), not_(differs))
     outcome = case((and_(differs, outranks), CORRECTED), (confirms, CONFIRMED))
-    return select(outcome).where(_same_key(candles, staged)).scalar_subquery()
+    return select(outcome).where(_same_key(candles, staged), within(candles)).scalar_subquery()
 
 
 # The statements below are written for PostgreSQL's planner, which has no statistics of a
 # temporary table. A subquery is looked up in the index row by row; as a join it might read all
 # candles for a few, or the few for every candle. A comparison with a constant makes the planner
-# expect few rows, so that the joins use the index as well.
-JUDGE = update(staged).values(outcome=_outcome())
-# Runs before any old version is saved: a statement that writes into the table in which it looks
-# up its numbers gets slower with every row.
-NUMBER = (
-    update(staged)
-    .values(
-        revision=select(func.coalesce(func.max(revisions.c.revision), 0) + 1)
-        .where(_same_key(revisions, staged))
-        .scalar_subquery()
+# expect few rows, so that the join uses the index as well. Constant bounds of time leave out the
+# partitions of other months when the statement is planned; from the staged rows alone
+# TimescaleDB would conclude nothing, and decompress every day.
+def judge(within: Within) -> Update:
+    return update(staged).values(outcome=_outcome(within))
+
+
+def number(within: Within) -> Update:
+    """Runs before any old version is saved: a statement that writes into the table in which it
+    looks up its numbers gets slower with every row."""
+    newest = select(func.coalesce(func.max(revisions.c.revision), 0) + 1).where(
+        _same_key(revisions, staged), within(revisions)
     )
-    .where(staged.c.outcome == CORRECTED)
-)
-SAVE_OLD_VERSIONS = insert(revisions).from_select(
-    (*COLUMNS, "revision", "superseded_at"),
-    select(*(candles.c[name] for name in COLUMNS), staged.c.revision, staged.c.fetched_at).where(
-        _same_key(candles, staged), staged.c.outcome == CORRECTED
-    ),
-)
-CORRECT = (
-    update(candles)
-    .values({name: staged.c[name] for name in (*VALUE_COLUMNS, *PROVENANCE)})
-    .where(_same_key(candles, staged), staged.c.outcome == CORRECTED)
-)
-CONFIRM = (
-    update(candles)
-    .values({name: staged.c[name] for name in ("source", "is_final", "run_id")})
-    .where(_same_key(candles, staged), staged.c.outcome == CONFIRMED)
-)
+    corrected = staged.c.outcome == CORRECTED
+    return update(staged).values(revision=newest.scalar_subquery()).where(corrected)
+
+
+def save_old_versions(within: Within) -> Insert:
+    old = select(*(candles.c[name] for name in COLUMNS), staged.c.revision, staged.c.fetched_at)
+    return insert(revisions).from_select(
+        (*COLUMNS, "revision", "superseded_at"),
+        old.where(_same_key(candles, staged), staged.c.outcome == CORRECTED, within(candles)),
+    )
+
+
+def _replacing(into: UpsertInto, outcome: str, names: Sequence[str]) -> UpsertInto:
+    """*names* of the stored candles from the staged ones with this *outcome*.
+
+    All of them are stored, so nothing is inserted. An update from the staged rows would find
+    compressed candles only by decompressing all there are.
+    """
+    chosen = select(*(staged.c[name] for name in COLUMNS)).where(staged.c.outcome == outcome)
+    return into.from_select(COLUMNS, chosen).on_conflict_do_update(
+        index_elements=KEY, set_={name: into.excluded[name] for name in names}
+    )
+
+
+CORRECTED_COLUMNS = (*VALUE_COLUMNS, *PROVENANCE)
+CONFIRMED_COLUMNS = ("source", "is_final", "run_id")
+INTO: dict[str, UpsertInto] = {
+    "sqlite": sqlite.insert(candles),
+    "postgresql": postgresql.insert(candles),
+}
+CORRECT = {name: _replacing(into, CORRECTED, CORRECTED_COLUMNS) for name, into in INTO.items()}
+CONFIRM = {name: _replacing(into, CONFIRMED, CONFIRMED_COLUMNS) for name, into in INTO.items()}
 
 # For each instrument and interval some starts.
 Starts = defaultdict[tuple[str, str], set[int]]
@@ -249,8 +273,15 @@ def revisions_on(
             *(func.coalesce(later.c[name], candles.c[name]) for name in version_columns),
             *(old.c[name] for name in ("instrument_key", "timestamp", "revision", "superseded_at")),
         )
-        .join(candles, _same_key(candles, old))
-        .outerjoin(later, and_(_same_key(later, old), later.c.revision == old.c.revision + 1))
+        .join(candles, and_(_same_key(candles, old), _starts_in(candles, first, end)))
+        .outerjoin(
+            later,
+            and_(
+                _same_key(later, old),
+                later.c.revision == old.c.revision + 1,
+                _starts_in(later, first, end),
+            ),
+        )
         .where(old.c.interval == interval, _starts_in(old, first, end))
         .order_by(*(old.c[name] for name in ("instrument_key", "timestamp", "revision")))
     )
@@ -267,6 +298,32 @@ def revisions_on(
         )
         for row in connection.execute(query)
     ]
+
+
+def corrected_on(
+    connection: Connection,
+    instrument_key: str,
+    interval: str,
+    first: int,
+    end: int,
+    kinds: Collection[Kind],
+    as_of: datetime | None = None,
+) -> dict[date, int]:
+    """How many candles of *kinds* that start in [first, end) were corrected at least once, by
+    Indian date; with *as_of* by that instant. Dates without any are left out."""
+    old = revisions.c
+    minute = minutes(connection, old.timestamp)
+    query = (
+        select(func.min(minute), func.count(old.timestamp.distinct()))
+        .where(
+            of_instrument(revisions, instrument_key, interval, first, end),
+            old.kind.in_([kind.value for kind in kinds]),
+        )
+        .group_by((minute + IST_AHEAD) // MINUTES_OF_DAY)
+    )
+    if as_of is not None:
+        query = query.where(old.superseded_at <= as_of)
+    return {day_of(earliest): count for earliest, count in connection.execute(query)}
 
 
 def _count(blocks: Sequence[CandleBlock]) -> int:
@@ -347,13 +404,24 @@ def _settle(
     connection.execute(CreateTable(staged, if_not_exists=True))
     connection.execute(delete(staged))
     _append(connection, staged, blocks, provenance)
-    connection.execute(JUDGE)
-    revised = connection.execute(NUMBER).rowcount
+    within, dialect = _all_of(blocks), connection.dialect.name
+    connection.execute(judge(within))
+    revised = connection.execute(number(within)).rowcount
     if revised:
-        connection.execute(SAVE_OLD_VERSIONS)
-        connection.execute(CORRECT)
-    finalised = connection.execute(CONFIRM).rowcount if provenance.is_final else 0
+        connection.execute(save_old_versions(within))
+        connection.execute(CORRECT[dialect])
+    finalised = connection.execute(CONFIRM[dialect]).rowcount if provenance.is_final else 0
     return Written(revised=revised, finalised=finalised)
+
+
+def _all_of(blocks: Sequence[CandleBlock]) -> Within:
+    """Limits to the time of *blocks*, and to their instrument if they have one in common."""
+    first = min(block.starts[0] for block in blocks)
+    end = max(block.starts[-1] for block in blocks) + 1
+    (key, interval), *others = {(block.instrument_key, block.interval) for block in blocks}
+    if others:
+        return lambda of: _starts_in(of, first, end)
+    return lambda of: of_instrument(of, key, interval, first, end)
 
 
 def _append(
@@ -431,7 +499,7 @@ def _binary(block: CandleBlock, kind: str) -> tuple[binary_copy.WireColumn, ...]
     )
 
 
-def _starts_in(of: Table, first: int, end: int) -> ColumnElement[bool]:
+def _starts_in(of: FromClause, first: int, end: int) -> ColumnElement[bool]:
     return and_(of.c.timestamp >= instant_of(first), of.c.timestamp < instant_of(end))
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, FromClause, Row, Select, bindparam, select
 
 from data_fetch.core.chains.chains import OptionType
-from data_fetch.core.chains.valuation import Metric, Reason
+from data_fetch.core.chains.valuation import Metric
 from data_fetch.storage.chains.heads import ChainHead, in_series
 from data_fetch.storage.chains.rows import (
     METRICS,
@@ -20,6 +20,7 @@ from data_fetch.storage.chains.rows import (
     SnapshotHead,
     SnapshotKey,
     legs_table,
+    stored_metrics,
     summaries,
 )
 from data_fetch.storage.database.types import DECIMAL_PLACES
@@ -140,13 +141,4 @@ def _leg_record(row: Row[Any]) -> LegRecord:
 
 
 def _figures(summary: Row[Any]) -> Mapping[str, Metric]:
-    stored: dict[str, float | None] = dict(zip(METRICS, summary, strict=False))
-    return {
-        name: Metric(
-            value=stored[name] if name in stored else of["value"],
-            used=of["used"],
-            of=of["of"],
-            reason=None if of["reason"] is None else Reason(of["reason"]),
-        )
-        for name, of in summary.inputs.items()
-    }
+    return stored_metrics(dict(zip(METRICS, summary, strict=False)), summary.inputs)

@@ -46,6 +46,13 @@ LOCK_SECONDS = 20
 IDLE_SECONDS = 60
 # The server's limit comes first: its error names the cause.
 GRACE_SECONDS = 5
+# TimescaleDB limits how many compressed rows a transaction may unpack to change them. Ours are
+# bounded already: by instrument-days, by chains, by portions of a day. Without the extension
+# there is no such row, and nothing is set.
+UNLIMITED_UNPACKING = (
+    "SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true) "
+    "FROM pg_extension WHERE extname = 'timescaledb';"
+)
 # A peer that is gone is noticed after some ten seconds.
 TCP = {
     "connect_timeout": CONNECT_SECONDS,
@@ -208,7 +215,10 @@ def _postgres_engine(url: URL) -> Engine:
         assert isinstance(session, TimedSession)
         session.limit_seconds = inf if seconds == NO_LIMIT else seconds + GRACE_SECONDS
         if not session.autocommit:
-            connection.exec_driver_sql(_transaction_settings(seconds))
+            settings = _transaction_settings(seconds)
+            if "begin" in options:
+                settings = UNLIMITED_UNPACKING + settings
+            connection.exec_driver_sql(settings)
 
     @event.listens_for(engine, "checkin")
     def checkin(session: DBAPIConnection | None, _: ConnectionPoolEntry) -> None:

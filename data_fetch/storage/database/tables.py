@@ -431,8 +431,9 @@ class OptionChainData(SnapshotKey, Base):
 class ChainSummaryRow(SnapshotKey, SnapshotFacts, Base):
     """The figures of a snapshot. Open interest and volume are in its *unit*.
 
-    *inputs* has for each figure the number of legs it is from and why it is missing; *priced_at*
-    is the instant of the prices, *age_seconds* their age when they were received.
+    *inputs* has for each figure a list: of how many legs it is, of how many it could be, and if
+    there is any the reason why it is missing, then its value if it has no column; *priced_at* is
+    the instant of the prices, *age_seconds* their age when they were received.
     """
 
     __tablename__ = "chain_summary"

@@ -69,6 +69,9 @@ def target(shared_database: tuple[str, Path]) -> Iterator[Target]:
         pytest.param(
             b"GET /option-chain/../../etc/passwd" + HOST + b"\r\n", 404, "not_found", id="a path up"
         ),
+        pytest.param(
+            LIVE[:-2] + b"X-More: " + b"a" * 400_000, 431, "headers_too_large", id="long headers"
+        ),
         pytest.param(b"TRACE /" + HOST + b"\r\n", 405, "method_not_allowed", id="TRACE"),
         pytest.param(
             b"CONNECT evil.example:443" + HOST + b"\r\n", 404, "not_found", id="a proxy's request"

@@ -5,14 +5,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from candle_shelf import RELIANCE, TUESDAY, environment_for, shelf_at
+from candle_shelf import RELIANCE, TUESDAY, WEDNESDAY, environment_for, shelf_at
 from served import Served, served
 
 from data_fetch.core.settings import Settings
 from data_fetch.serving.models.operations import CorrectionsAnswer
+from data_fetch.serving.models.ranges import CandlesAnswer
 
 EVENING, MORNING = (datetime(2025, 6, day, 14, 30, tzinfo=UTC) for day in (10, 11))
-CORRECTED = "/api/data/corrections"
+CORRECTED, CANDLES = "/api/data/corrections", "/api/data/candles/RELIANCE"
 
 
 @pytest.fixture
@@ -36,6 +37,27 @@ def test_a_corrected_candle_has_both_versions(server: Served) -> None:
     assert (found.old.close, found.new.close) == (1601.0, 1599.5)
     assert found.superseded_at == MORNING
     assert found.timestamp == datetime(2025, 6, 10, 3, 46, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("query", "corrected", "closes"),
+    [
+        pytest.param("", 1, [1600.0, 1599.5, 1602.0], id="now"),
+        pytest.param("&as_of=2025-06-11T14:30:00Z", 1, [1600.0, 1599.5, 1602.0], id="then"),
+        pytest.param("&as_of=2025-06-11T14:29:59Z", 0, [1600.0, 1601.0, 1602.0], id="before"),
+        pytest.param("&kind=auction", 0, [], id="another kind"),
+        pytest.param("&interval=15minute", 1, [1602.0], id="in a longer candle"),
+    ],
+)
+def test_candles_say_how_many_of_them_were_corrected(
+    server: Served, query: str, corrected: int, closes: list[float]
+) -> None:
+    status, _, document = server.get(f"{CANDLES}?from={TUESDAY}&to={WEDNESDAY}{query}")
+
+    answer = CandlesAnswer.model_validate(document)
+    assert (status, answer.corrected) == (200, corrected)
+    assert [day.corrected for day in answer.days] == [corrected, 0]
+    assert answer.columns.close == closes
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every documented call of the two older backends: status, members, types; and their values."""
 
+import re
 from typing import Any
 
 import orjson
@@ -583,6 +584,19 @@ def test_the_description_is_json_except_for_browsers(
     families: Served, accept: str, media_type: str
 ) -> None:
     assert families.ask("/api/docs", accept=accept).headers["Content-Type"].startswith(media_type)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/api/docs"])
+def test_the_page_of_the_calls_needs_no_other_server(families: Served, path: str) -> None:
+    page = families.ask(path, accept="text/html").data.decode()
+
+    found = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert found == ["/docs/swagger-ui.css", "data:,", "/docs/swagger-ui-bundle.js"]
+    for asset, media_type in ((found[0], "text/css"), (found[2], "text/javascript")):
+        answer = families.ask(asset)
+        assert answer.headers["Content-Type"].partition(";")[0] == media_type
+        assert (answer.status, len(answer.data) > 100_000) == (200, True)
+    assert families.ask("/docs/other.js").status == 404
 
 
 @pytest.mark.parametrize("path", ["/docs", "/api/docs"])

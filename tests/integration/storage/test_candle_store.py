@@ -1,6 +1,6 @@
 """Candles in bulk: which version is current, where the others are, on both databases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -26,18 +26,18 @@ from data_fetch.core.market.calendar import MarketCalendar, group_of
 from data_fetch.core.market.session import instant_of, midnight_number, minute_number
 from data_fetch.core.world import World
 from data_fetch.storage.candles.candles import (
-    CONFIRM,
-    CORRECT,
-    JUDGE,
-    NUMBER,
-    SAVE_OLD_VERSIONS,
+    Within,
     Written,
     begin_candle_writing,
     candles,
     insert_candles,
+    judge,
     merge_candles,
+    number,
+    of_instrument,
     revisions,
     revisions_on,
+    save_old_versions,
 )
 from data_fetch.storage.candles.evidence import StandingFeed, StoredEvidence
 from data_fetch.storage.database import binary_copy
@@ -440,9 +440,16 @@ def test_a_final_and_a_provisional_writer_at_once_end_final(postgres_url: str) -
     assert final.revised == provisional.inserted
 
 
-@pytest.mark.parametrize("statement", [JUDGE, NUMBER, SAVE_OLD_VERSIONS, CORRECT, CONFIRM])
+@pytest.mark.parametrize(
+    "within",
+    [
+        pytest.param(lambda of: of.c.timestamp >= instant_of(OPENS), id="many instruments"),
+        pytest.param(lambda of: of_instrument(of, KEY, "1minute", OPENS, OPENS + 3_000), id="one"),
+    ],
+)
+@pytest.mark.parametrize("settle", [judge, number, save_old_versions])
 def test_postgres_looks_up_stored_candles_and_never_scans_them(
-    postgres_url: str, statement: ClauseElement
+    postgres_url: str, settle: Callable[[Within], ClauseElement], within: Within
 ) -> None:
     store = open_store(postgres_url, World.PAPER)
     merged(store, [block(dict.fromkeys(range(40_000), SAME))], came(0, final=True))
@@ -451,6 +458,7 @@ def test_postgres_looks_up_stored_candles_and_never_scans_them(
         begin_candle_writing(connection)
         offered = block(dict.fromkeys(range(3_000), OTHER))
         merge_candles(connection, [offered], came(1, final=True))
+        statement = settle(within)
         compiled = statement.compile(connection, compile_kwargs={"literal_binds": True})
         plan = "\n".join(connection.scalars(text(f"EXPLAIN {compiled}")))
     store.close()

@@ -1,14 +1,16 @@
 """Migrations and models agree, and the schema of a store is created, upgraded or rejected."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, Float, Integer, Numeric, TableClause, inspect, select, text
+from sqlalchemy import JSON, Engine, Float, Integer, Numeric, TableClause, inspect, select, text
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 
 from data_fetch import PACKAGE_FOLDER
@@ -115,6 +117,35 @@ def test_rows_survive_the_renaming_in_both_directions(engine: Engine) -> None:
     assert found("rejected") == [3, 4, "ok", "rejected"]
     alembic(engine, "downgrade", "0003")
     assert found("set_aside") == [3, 4, "ok", "set_aside"]
+
+
+OLD_INPUTS = {
+    "pcr_oi": {"used": 92, "of": 94, "reason": None},
+    "pcr_volume": {"used": 0, "of": 94, "reason": "no_volume"},
+    "skew": {"used": 4, "of": 4, "reason": None, "value": 0.25},
+}
+
+
+def test_inputs_of_figures_become_smaller_and_back(engine: Engine) -> None:
+    alembic(engine, "downgrade", "0014")
+    documents = {"inputs": json.dumps(OLD_INPUTS), "build_up": "{}"}
+    filled_row(engine, "chain_summary", provisional=False, **documents)
+
+    def found() -> object:
+        inputs = sql_table(
+            "chain_summary", sql_column("inputs", JSON().with_variant(JSONB(), "postgresql"))
+        )
+        with reading(engine) as connection:
+            return connection.scalar(select(inputs.c.inputs))
+
+    alembic(engine, "upgrade", "head")
+    assert found() == {
+        "pcr_oi": [92, 94],
+        "pcr_volume": [0, 94, "no_volume"],
+        "skew": [4, 4, None, 0.25],
+    }
+    alembic(engine, "downgrade", "0014")
+    assert found() == OLD_INPUTS
 
 
 def test_figures_may_be_unknown_in_a_store_that_has_rows(engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """What a server remembers of the addresses that it was asked for."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from fastapi import Request
@@ -15,7 +16,7 @@ def asked(calls: KnownCalls, query: bytes) -> bool:
     """Whether an address is known after it was asked for."""
     scope = {
         "type": "http", "method": "GET", "path": PATH, "query_string": query,
-        "route": None, "path_params": {}, "endpoint": None,
+        "route": None, "path_params": {}, "endpoint": None, "headers": [],
     }  # fmt: skip
 
     async def call(_: Request) -> Response:
@@ -39,8 +40,22 @@ def test_the_addresses_that_were_not_used_for_longest_are_forgotten() -> None:
     assert all(asked(calls, query) for query in (b"a=1", b"a=2", b"a=3"))
 
     queries = (b"a=1", b"a=2", b"a=3")
-    known = [
-        calls.of({"type": "http", "method": "GET", "path": PATH, "query_string": query}) is not None
-        for query in queries
-    ]
-    assert known == [False, True, True]
+    assert [is_known(calls, query) for query in queries] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_taken"),
+    [(b"*/*", True), (b"text/html,*/*;q=0.8", True), (b"text/csv", False)],
+)
+def test_a_known_call_is_for_those_who_take_json(accept: bytes, is_taken: bool) -> None:
+    calls = KnownCalls()
+    assert asked(calls, b"")
+
+    assert is_known(calls, b"", [(b"accept", accept)]) is is_taken
+
+
+def is_known(calls: KnownCalls, query: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> bool:
+    scope = {
+        "type": "http", "method": "GET", "path": PATH, "query_string": query, "headers": headers,
+    }  # fmt: skip
+    return calls.of(scope) is not None

@@ -95,7 +95,7 @@ def test_a_client_that_goes_away_ends_the_work(version: str) -> None:
 
     async def answer() -> None:
         response = Streamed(portions.body(), CapacityLimiter(1))
-        scope = {"type": "http", "asgi": {"spec_version": version}}
+        scope = {"type": "http", "asgi": {"spec_version": version}, "state": {}}
         with suppress(ClientDisconnect):
             await response(scope, receive, send)
 

@@ -1,0 +1,84 @@
+"""The DuckDB file of the archive: views over lists of files, and nothing else.
+
+It is built under another name and renamed over the former one, so no reader ever waits for a
+lock, and one that has the former file open goes on with it.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from data_fetch.archive.folder import ArchiveFolder
+from data_fetch.archive.new_files import new_file
+from data_fetch.archive.parquet_files import write_table_file
+from data_fetch.archive.schemas import ARCHIVE_SCHEMAS, ArchiveSchema
+from data_fetch.core.archive.manifest import Manifest
+
+# One row a leg with the facts of its snapshot, and the Indian time.
+LEGS_WITH_FACTS = """
+    CREATE VIEW option_chain AS
+    SELECT legs.*, heads.exchange_time, heads.spot, heads.unit, heads.lot_size,
+           heads.last_confirmed, legs.timestamp AT TIME ZONE 'Asia/Kolkata' AS timestamp_ist
+    FROM option_chain_data AS legs
+    JOIN chain_snapshots AS heads USING (underlying, expiry, timestamp, source)
+"""
+FILES = """
+    CREATE VIEW archive_files AS
+    SELECT * FROM (VALUES {rows})
+        AS files(table_name, trading_date, kind, path, rows, size_bytes, schema_version)
+"""
+NO_DAY = date(1970, 1, 1)
+NO_FILES = "(NULL::VARCHAR, NULL::DATE, NULL::VARCHAR, NULL::VARCHAR, 0, 0, 0)"
+
+
+def build_views(folder: ArchiveFolder, manifest: Manifest) -> None:
+    """Replace the DuckDB file by one whose views have the files of *manifest*.
+
+    A view per table; `option_chain` (legs with the facts of their snapshots) and `archive_files`.
+    The paths in it are absolute. Raises OSError and duckdb.Error; then the former file stays.
+    """
+    paths: defaultdict[str, list[Path]] = defaultdict(list)
+    for file in manifest.files:
+        paths[file.table].append(folder.root / file.path)
+    statements = [
+        _view(schema, paths[schema.table] or [_empty_file(folder, manifest, schema)])
+        for schema in ARCHIVE_SCHEMAS.values()
+    ]
+    with new_file(folder.database) as unfinished, duckdb.connect(str(unfinished)) as database:
+        for statement in (*statements, LEGS_WITH_FACTS, _files(manifest)):
+            database.execute(statement)
+
+
+def _view(schema: ArchiveSchema, paths: Sequence[Path]) -> str:
+    listed = ", ".join(_text(str(path.resolve())) for path in paths)
+    # By name: files of an earlier version have fewer columns.
+    return (
+        f"CREATE VIEW {schema.table} AS "  # noqa: S608 - names of ours; texts are quoted
+        f"SELECT * FROM read_parquet([{listed}], union_by_name = true)"
+    )
+
+
+def _files(manifest: Manifest) -> str:
+    rows = ", ".join(
+        f"({_text(f.table)}, {_text(f.trading_date.isoformat())}::DATE, {_text(f.kind.value)}, "
+        f"{_text(f.path)}, {f.rows}, {f.size_bytes}, {f.schema_version})"
+        for f in manifest.files
+    )
+    where = "" if rows else " WHERE path IS NOT NULL"
+    return FILES.format(rows=rows or NO_FILES) + where
+
+
+def _empty_file(folder: ArchiveFolder, manifest: Manifest, schema: ArchiveSchema) -> Path:
+    """A file of the table's columns: a view over no file at all is an error."""
+    path = folder.processed / schema.table / f"empty-{schema.version}.parquet"
+    if not path.exists():
+        write_table_file(path, schema, [], world=manifest.world, trading_date=NO_DAY)
+    return path
+
+
+def _text(value: str) -> str:
+    """A text of SQL. A view cannot have parameters."""
+    return "'" + value.replace("'", "''") + "'"
