@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from filelock import FileLock, Timeout
+from sqlalchemy import Connection
 
 from data_fetch.archive.catalog import Catalog
 from data_fetch.archive.day_files import DayFiles
@@ -87,8 +88,8 @@ class ArchiveBusy(OutsideError):
     """Another program works on the days of this archive."""
 
 
-# The disk, a file, the views, or the database.
-FAILURES = (OSError, BadFile, DayLost, DayChanged, duckdb.Error, StoreUnreachable, StoreRefused)
+# The disk, a file, or the database.
+FAILURES = (OSError, BadFile, DayLost, DayChanged, StoreUnreachable, StoreRefused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ class ArchiveLifecycle:
                     if self._stop.is_set():
                         break
                     self._advance(dataset, day, newest, now, run, report)
+                self._show(dataset, report)
         self._record_round(run, report)
         return report
 
@@ -322,7 +324,6 @@ class ArchiveLifecycle:
             return self._seal(dataset, day, run)
         with changing(self._store, known, self._guard) as connection:
             record_day(connection, self._changed(known, DayState.VERIFIED, run))
-        self._publish(files)
         return sum(file.rows for file in files)
 
     def _agrees(self, file: ArchivedFile) -> bool:
@@ -349,7 +350,6 @@ class ArchiveLifecycle:
         files = self._files_of(dataset, day)
         if not (self._all_usable(files) and self._drop_unchanged(known, files, run)):
             return self._seal(dataset, day, run)
-        self._publish(files)
         return sum(file.rows for file in files)
 
     def _drop_unchanged(
@@ -362,7 +362,7 @@ class ArchiveLifecycle:
         for attempt in range(ATTEMPTS_TO_DROP):
             try:
                 with dropping(self._store, known, self._guard) as connection:
-                    begin = partial(nullcontext, connection)
+                    begin = _inside(connection)
                     if not all(
                         self._is_unchanged(file, begin)
                         for file in files
@@ -448,10 +448,28 @@ class ArchiveLifecycle:
     def _changed(self, known: ArchivedDay, state: DayState, run: SyncRun) -> ArchivedDay:
         return replace(known, state=state, changed_at=self._clock.now(), run_id=run.run_id)
 
-    def _publish(self, files: Sequence[ArchivedFile]) -> None:
-        self._catalog.publish(
-            {(file.table_name, file.trading_date): [_in_manifest(file)] for file in files}
-        )
+    def _show(self, dataset: Dataset, report: RoundReport) -> None:
+        """Let readers of the folder see the files of every day that was compared."""
+        compared = {
+            one.trading_date
+            for one in self._known(dataset, *EVERY_DAY)
+            if one.state is not DayState.ARCHIVED
+        }
+        try:
+            shown = {file.path for file in self._catalog.read().files}
+            with self._store.reading() as connection:
+                hidden = {
+                    (name, file.trading_date): [_in_manifest(file)]
+                    for name in TABLES[dataset]
+                    for file in files_between(connection, name, *EVERY_DAY)
+                    if file.trading_date in compared and file.path not in shown
+                }
+            if hidden:
+                self._catalog.publish(hidden)
+        except (OSError, duckdb.Error) as problem:
+            # The ledger decides; the list for other readers is written by the next round.
+            log.warning("archive_not_shown", extra={"dataset": dataset, "problem": str(problem)})
+            report.problems.append(f"{dataset}: {problem}")
 
     def _record_round(self, run: SyncRun, report: RoundReport) -> None:
         self._record(
@@ -480,6 +498,11 @@ class ArchiveLifecycle:
             details=dict(details),
         )
         record_runs(self._store, [ended], self._guard)
+
+
+def _inside(connection: Connection) -> Begin:
+    """Reads in the transaction that has begun."""
+    return lambda: nullcontext(connection)
 
 
 def _in_manifest(file: ArchivedFile) -> ManifestFile:
