@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from archive_shelf import (
     ALL_TABLES,
+    THURSDAY,
     TUESDAY,
     WEDNESDAY,
-    THURSDAY,
     digests,
     store_day,
 )
