@@ -24,6 +24,9 @@ from data_fetch.storage.database.engine import engine_for
 from data_fetch.storage.database.migrations import upgrade
 from data_fetch.storage.database.store import Store, open_store
 
+# Of what tests start only the archive's own tests want an archiver beside a collector.
+os.environ.setdefault("ARCHIVE_ENABLED", "false")
+
 # No test may fail because the machine is slow. Laws that fix their own number of examples keep it.
 # Fixtures that are made once a test are meant so: a law cleans up after each example.
 PATIENT = settings(
@@ -40,8 +43,20 @@ settings.load_profile("chaos" if CHAOS else "suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests begin first, so that no worker starts one when the others have finished."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """Long tests begin first, so that no worker starts one when the others have finished.
+
+    At first xdist cuts the list into a piece for each worker; each piece begins with some of them.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.get_closest_marker("long")]
+    short = [item for item in items if not item.get_closest_marker("long")]
+    order: list[pytest.Item] = []
+    for number in range(workers):
+        share = long[number::workers]
+        room = (len(items) - len(order)) // (workers - number) - len(share)
+        order += share + short[: max(0, room)]
+        short = short[max(0, room) :]
+    items[:] = order
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from filelock import FileLock
 
 from data_fetch.archive.folder import ArchiveFolder
 from data_fetch.archive.manifest_file import read_manifest, write_manifest
-from data_fetch.archive.new_files import UNFINISHED, make_folder
 from data_fetch.archive.views import build_views
 from data_fetch.core.archive.manifest import (
     Manifest,
@@ -25,6 +24,7 @@ from data_fetch.core.archive.manifest import (
 )
 from data_fetch.core.archive.minutes import MINUTE_TABLES
 from data_fetch.core.errors import SetupError, WrongWorld
+from data_fetch.core.files import UNFINISHED, make_folder
 from data_fetch.core.ports import Clock
 from data_fetch.core.world import World
 

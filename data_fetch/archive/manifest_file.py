@@ -5,9 +5,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from data_fetch.archive.new_files import new_file
 from data_fetch.core.archive.manifest import FileKind, Manifest, ManifestFile, RetiredFile
 from data_fetch.core.errors import SetupError
+from data_fetch.core.files import new_file
 from data_fetch.core.world import World
 
 FORMAT = 1

@@ -17,9 +17,9 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 
 from data_fetch import __version__
-from data_fetch.archive.new_files import OWNER_ONLY, make_folder, new_file, sync_folder
 from data_fetch.archive.schemas import OWN_NUMBERS, ArchiveSchema
 from data_fetch.core.errors import DataFetchError
+from data_fetch.core.files import OWNER_ONLY, make_folder, new_file, sync_folder
 from data_fetch.core.world import World
 
 # A reader skips the groups without its underlying or instrument, by their statistics.

@@ -12,10 +12,10 @@ from pathlib import Path
 import duckdb
 
 from data_fetch.archive.folder import ArchiveFolder
-from data_fetch.archive.new_files import new_file
 from data_fetch.archive.parquet_files import write_table_file
 from data_fetch.archive.schemas import ARCHIVE_SCHEMAS, ArchiveSchema
 from data_fetch.core.archive.manifest import Manifest
+from data_fetch.core.files import new_file
 
 # One row a leg with the facts of its snapshot, and the Indian time.
 LEGS_WITH_FACTS = """

@@ -1,24 +1,23 @@
-"""`data-fetch db`: create, upgrade and merge stores."""
+"""`data-fetch db`: create, upgrade, merge and copy stores."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from data_fetch.cli.shared.output import emit, json_option, print_out
+from data_fetch.cli.shared.table_progress import table_progress
 from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.runtime.database_setup import set_up
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.database import revisions
 from data_fetch.storage.database.engine import engine_for, redacted
-from data_fetch.storage.merge import Watcher
 from data_fetch.storage.merge import merge as merge_stores
 
 
 @click.group()
 def command() -> None:
-    """Create, upgrade and merge stores."""
+    """Create, upgrade, merge and copy stores."""
 
 
 @command.command()
@@ -70,14 +69,8 @@ def current(as_json: bool) -> None:
 @json_option
 def merge(src: str, dst: str, as_json: bool) -> None:
     """Bring the rows of the store at URL SRC into the one at DST; the newer row wins."""
-    with Progress(
-        TextColumn("{task.description}"),
-        TextColumn("{task.completed:,.0f} rows read"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
-        changed = merge_stores(src, dst, _on_screen(progress))
+    with table_progress() as watcher:
+        changed = merge_stores(src, dst, watcher)
     if as_json:
         emit({"src": redacted(src), "dst": redacted(dst), "changed": changed})
         return
@@ -86,15 +79,24 @@ def merge(src: str, dst: str, as_json: bool) -> None:
     print_out(f"{redacted(dst)} now has every row of {redacted(src)}.")
 
 
-def _on_screen(progress: Progress) -> Watcher:
-    tasks: dict[str, TaskID] = {}
+@command.command()
+@click.argument("src")
+@click.argument("dst")
+@json_option
+def copy(src: str, dst: str, as_json: bool) -> None:
+    """Copy the whole store at URL SRC into an empty one at DST; compare both by digests."""
+    # Arrow, which the copy needs, takes longer to load than the other commands take to run.
+    from data_fetch.storage.copy import copy as copy_store
 
-    def watch(table: str, rows: int) -> None:
-        if table not in tasks:
-            tasks[table] = progress.add_task(table, total=None)
-        progress.advance(tasks[table], rows)
-
-    return watch
+    with table_progress() as watcher:
+        copied = copy_store(src, dst, watcher)
+    if as_json:
+        tables = {name: asdict(digest) for name, digest in copied.items()}
+        emit({"src": redacted(src), "dst": redacted(dst), "tables": tables})
+        return
+    for name, digest in copied.items():
+        print_out(f"{name:<20} {digest.rows:>12,} rows  {digest.digest}")
+    print_out(f"{redacted(dst)} equals {redacted(src)}, table by table.")
 
 
 def _revision(url: str) -> str | None:

@@ -112,7 +112,7 @@ class _Room:
             self.forgotten = dropped.seq or self.forgotten
 
     def missed(self, since: Since, stream: str) -> list[Message] | None:
-        """The updates after *since*; None when they cannot all be had."""
+        """The updates after *since*; None when some are not kept."""
         if since.stream != stream or not self.forgotten <= since.seq <= self.seq:
             return None
         # Each is sent, so none has a key by which a later one could replace it.

@@ -23,6 +23,7 @@ from data_fetch.runtime.run_stores import answers, store_for_run
 from data_fetch.runtime.services import universe_at
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.world import paused
+from data_fetch.scheduling.archive_process import archiving
 from data_fetch.scheduling.registry import JobRegistry, JobState
 from data_fetch.scheduling.stream_relay import published
 
@@ -108,6 +109,7 @@ class DataScheduler:
                     with (
                         logs_for(settings, lambda: context.provider.token.held),
                         published(settings, reporter) as publishing,
+                        archiving(settings, reporter.message),
                     ):
                         self._collect(
                             replace(context, running_since=running_since),

@@ -24,7 +24,6 @@ from sqlalchemy import Connection
 from data_fetch.archive.catalog import Catalog
 from data_fetch.archive.day_files import DayFiles
 from data_fetch.archive.digests import digest_of
-from data_fetch.archive.new_files import make_folder
 from data_fetch.archive.parquet_files import BadFile
 from data_fetch.archive.schemas import ARCHIVE_SCHEMAS
 from data_fetch.core.archive.days import (
@@ -37,9 +36,10 @@ from data_fetch.core.archive.days import (
 from data_fetch.core.archive.lifecycle import Retention, Step, next_step
 from data_fetch.core.archive.manifest import FileKind, ManifestFile
 from data_fetch.core.errors import OutsideError, SetupError, StoreRefused, StoreUnreachable
+from data_fetch.core.files import make_folder
 from data_fetch.core.ports import Clock
-from data_fetch.core.runs import Outcome, SyncRun
-from data_fetch.core.timetable import ARCHIVE, ARCHIVE_RESTORE, ARCHIVE_VERIFY
+from data_fetch.core.runs import Outcome, RunCounts, SyncRun
+from data_fetch.core.timetable import ARCHIVE_DAYS, ARCHIVE_RESTORE, ARCHIVE_VERIFY
 from data_fetch.storage.archive_ledger import (
     day_in_ledger,
     days_between,
@@ -104,15 +104,31 @@ class FileProblem:
 
 @dataclass(slots=True)
 class RoundReport:
-    """How many days of a round were sealed, verified, dropped and restored, by dataset; *rows* are
-    those of sealed files. *problems* name the days that were left as they are, and why."""
+    """The days of a round by what was done with them; *rows* are those of sealed files.
 
+    *problems* name the days that were left as they are, and why. The ledger has *run_id* for what
+    was changed.
+    """
+
+    run_id: str
     done: dict[Step, list[tuple[Dataset, date]]] = field(default_factory=dict)
     rows: int = 0
     problems: list[str] = field(default_factory=list)
 
     def count(self, step: Step) -> int:
         return len(self.done.get(step, ()))
+
+    def counts(self) -> RunCounts:
+        """The round for the audit; empty if there was nothing to do."""
+        if not (self.done or self.problems):
+            return {}
+        steps = {step.value: self.count(step) for step in Step}
+        return {
+            "stored": self.count(Step.SEAL),
+            "rejected": len(self.problems),
+            "error": self.problems[0] if self.problems else None,
+            "details": {"rows": self.rows, **steps, "changed_by": self.run_id},
+        }
 
 
 class ArchiveLifecycle:
@@ -157,7 +173,8 @@ class ArchiveLifecycle:
         another program works on the days, and WrongWorld or SetupError for the folder of another
         store.
         """
-        report, run = RoundReport(), SyncRun.begin(ARCHIVE, now)
+        run = SyncRun.begin(ARCHIVE_DAYS, now)
+        report = RoundReport(run.run_id)
         with self._turn_at_days(wait=False):
             for dataset in Dataset:
                 for day, newest in self._days(dataset):
@@ -165,7 +182,6 @@ class ArchiveLifecycle:
                         break
                     self._advance(dataset, day, newest, now, run, report)
                 self._show(dataset, report)
-        self._record_round(run, report)
         return report
 
     def restore(self, dataset: Dataset, first: date, last: date) -> list[date]:
@@ -470,15 +486,6 @@ class ArchiveLifecycle:
             # The ledger decides; the list for other readers is written by the next round.
             log.warning("archive_not_shown", extra={"dataset": dataset, "problem": str(problem)})
             report.problems.append(f"{dataset}: {problem}")
-
-    def _record_round(self, run: SyncRun, report: RoundReport) -> None:
-        self._record(
-            run,
-            report.count(Step.SEAL),
-            error=report.problems[0] if report.problems else None,
-            rejected=len(report.problems),
-            details={step.value: report.count(step) for step in Step},
-        )
 
     def _record(
         self,

@@ -1,6 +1,6 @@
 """Joins finished minute files into larger ones and makes them visible, every five minutes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from operator import attrgetter
@@ -12,7 +12,7 @@ from data_fetch.archive.schemas import ARCHIVE_SCHEMAS
 from data_fetch.core.archive.compaction import Compaction, compaction
 from data_fetch.core.archive.manifest import FileKind, Manifest, ManifestFile, TableDay
 from data_fetch.core.archive.minutes import MINUTE_TABLES, TableMinute, watched_days
-from data_fetch.core.ports import Clock
+from data_fetch.core.runs import RunCounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,14 @@ class LoaderRound:
     rows: int = 0
     removed: int = 0
 
+    def counts(self) -> RunCounts:
+        """The round for the audit; empty if there was nothing to do."""
+        files = self.parts + self.days
+        if not files and not self.removed:
+            return {}
+        details = {"rows": self.rows, "days": self.days, "removed": self.removed}
+        return {"requested": files, "stored": files, "details": details}
+
 
 class ArchiveLoader:
     """Compacts the minute files of *files* into what *catalog* shows.
@@ -32,10 +40,10 @@ class ArchiveLoader:
     A round may end anywhere: what it has not published is written again by the next one.
     """
 
-    def __init__(self, catalog: Catalog, files: MinuteFiles, clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, files: MinuteFiles, now: Callable[[], datetime]) -> None:
         self._catalog = catalog
         self._files = files
-        self._clock = clock
+        self._now = now
 
     def prepare(self) -> None:
         """Build the views, and remove what a killed loader has left."""
@@ -44,7 +52,7 @@ class ArchiveLoader:
 
     def round(self) -> LoaderRound:
         """Write what is missing and publish it at once. Raises OSError and duckdb.Error."""
-        now = self._clock.now()
+        now = self._now()
         manifest = self._catalog.read()
         changed = dict(self._changes(manifest, now))
         if changed:

@@ -1,7 +1,8 @@
 """Writes the minutes of the last days to files, from what the store has."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from data_fetch.archive.catalog import Catalog
 from data_fetch.archive.minute_files import MinuteFiles
@@ -9,7 +10,7 @@ from data_fetch.archive.schemas import ARCHIVE_SCHEMAS
 from data_fetch.core.archive.days import TABLES, day_of
 from data_fetch.core.archive.manifest import Manifest
 from data_fetch.core.archive.minutes import States, TableMinute, minute_plan, watched_days
-from data_fetch.core.ports import Clock
+from data_fetch.core.runs import RunCounts
 from data_fetch.storage.archive_ledger import days_in_files
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.minute_rows import minute_rows, minute_states
@@ -26,6 +27,13 @@ class MinuteRound:
     removed: int = 0
     rows: int = 0
 
+    def counts(self) -> RunCounts:
+        """The round for the audit; empty if there was nothing to do."""
+        if not self.written and not self.removed:
+            return {}
+        details = {"rows": self.rows, "removed": self.removed}
+        return {"requested": self.written, "stored": self.written, "details": details}
+
 
 class MinuteWriter:
     """Keeps the minute files of *files* those of *store*.
@@ -33,11 +41,13 @@ class MinuteWriter:
     A round may end anywhere: the next one writes what is missing.
     """
 
-    def __init__(self, store: Store, catalog: Catalog, files: MinuteFiles, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, catalog: Catalog, files: MinuteFiles, now: Callable[[], datetime]
+    ) -> None:
         self._store = store
         self._catalog = catalog
         self._files = files
-        self._clock = clock
+        self._now = now
         self._rounds = 0
 
     def round(self) -> MinuteRound:
@@ -46,7 +56,7 @@ class MinuteWriter:
         Each file is written from a short transaction of its own. Raises OSError for the disk, and
         as a query does.
         """
-        now = self._clock.now()
+        now = self._now()
         looks_back = self._rounds % ROUNDS_BETWEEN_LOOKS_BACK == 0
         manifest = self._catalog.read()
         written = removed = rows = 0

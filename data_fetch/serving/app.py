@@ -42,7 +42,7 @@ from data_fetch.serving.streams.service import Streams
 
 def application(settings: Settings) -> Gate:
     """Serves the store of *settings*, reading only, as an ASGI application."""
-    server = Server.over(settings)
+    server = Server(settings)
     server.metrics.watch_collector(lambda: collector_facts(settings))
     streams = Streams(server)
     app = HeadRequests(Shortcut(routes_of(server, streams.running), server.calls))
@@ -70,6 +70,7 @@ def routes_of(
 
     app = FastAPI(
         title=root.TITLE,
+        description=root.VERSIONS,
         version=__version__,
         docs_url=None,
         redoc_url=None,

@@ -13,12 +13,6 @@ from data_fetch.serving.problems import Refusal
 
 MOST_BYTES = 1_000_000
 MOST_SECONDS = 15.0
-TOO_LARGE = Refusal(
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    "body_too_large",
-    f"the body has more than {MOST_BYTES:,} bytes",
-    then="Send less at once.",
-)
 
 
 async def with_whole_body(headers: Mapping[bytes, bytes], receive: Receive) -> Receive:
@@ -34,7 +28,7 @@ async def with_whole_body(headers: Mapping[bytes, bytes], receive: Receive) -> R
         )
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or int(length[:20]) > MOST_BYTES:
-        raise TOO_LARGE
+        raise _too_large()
     try:
         async with timeout(MOST_SECONDS):
             body, ended = await _whole_body(receive)
@@ -61,10 +55,19 @@ async def _whole_body(receive: Receive) -> tuple[bytes, Message | None]:
         part = message.get("body", b"")
         size += len(part)
         if size > MOST_BYTES:
-            raise TOO_LARGE
+            raise _too_large()
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts), None
+
+
+def _too_large() -> Refusal:
+    return Refusal(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "body_too_large",
+        f"the body has more than {MOST_BYTES:,} bytes",
+        then="Send less at once.",
+    )
 
 
 def _replayed(body: bytes, ended: Message | None, receive: Receive) -> Receive:

@@ -4,6 +4,7 @@ In memory; where other machines reach the server and REDIS_URL is set, in Redis,
 servers count together.
 """
 
+import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from limits.errors import StorageError
 from data_fetch.core.clock import SystemClock, stopwatch
 from data_fetch.core.settings import Settings
 from data_fetch.serving.problems import Refusal
+
+log = logging.getLogger(__name__)
 
 LOCAL_A_MINUTE, REMOTE_A_MINUTE = 60_000, 600
 LOCAL_REGISTRATIONS, REMOTE_REGISTRATIONS = 1_000, 20
@@ -114,6 +117,7 @@ class Limits:
         self._memory = Counting(MovingWindowRateLimiter(MemoryWindows()), stopwatch)
         self._shared = None if local or settings.redis_url is None else _in_redis(settings)
         self._shared_from = 0.0
+        self._apart = False
 
     async def admit(self, subject: str) -> list[Header]:
         """Count a request of *subject*; the headers that say how many it has left.
@@ -131,10 +135,21 @@ class Limits:
     async def _count(self, item: RateLimitItem, policy: str, subject: str) -> list[Header]:
         if self._shared is not None and stopwatch() >= self._shared_from:
             try:
-                return await _counted(self._shared, item, policy, subject)
-            except StorageError:
-                self._shared_from = stopwatch() + REDIS_PAUSE_SECONDS
+                headers = await _counted(self._shared, item, policy, subject)
+            except StorageError as problem:
+                self._pause(problem)
+            else:
+                self._apart = False
+                return headers
         return await _counted(self._memory, item, policy, subject)
+
+    def _pause(self, problem: StorageError) -> None:
+        """Count in this process alone for a while."""
+        if not self._apart:
+            reason = type(problem.storage_error).__name__
+            log.warning("limits_not_shared", extra={"problem": reason})
+        self._apart = True
+        self._shared_from = stopwatch() + REDIS_PAUSE_SECONDS
 
 
 async def _counted(

@@ -13,8 +13,14 @@ LOCAL_HOST = re.compile(rb"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})
 FROM_DISK = b"null"
 ACCOUNTS = "/api/auth/"
 METHODS = b"GET, HEAD, POST, OPTIONS"
-ASKED_HEADERS = b"Accept, Authorization, Content-Type, If-Modified-Since, If-None-Match, X-API-Key"
-SHOWN_HEADERS = b"ETag, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
+ASKED_HEADERS = (
+    b"Accept, Authorization, Content-Type, If-Modified-Since, If-None-Match, X-API-Key, "
+    b"X-Request-Id"
+)
+SHOWN_HEADERS = (
+    b"Data-Frame, ETag, Link, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, "
+    b"X-Request-Id"
+)
 SECONDS_KEPT = b"600"
 VARY: Header = (b"vary", b"Origin")
 

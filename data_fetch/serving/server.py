@@ -1,6 +1,5 @@
 """What the routes of one server share: its settings, its open stores, the present instant."""
 
-from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from http import HTTPStatus
@@ -27,41 +26,20 @@ from data_fetch.serving.viewers import viewer_of
 RANGE_THREADS = 2
 
 
-@dataclass(frozen=True, slots=True)
 class Server:
     """One server over the store of *settings*. *ranges* bounds the threads that read ranges."""
 
-    settings: Settings
-    kept: KeptOpen = field(default_factory=KeptOpen)
-    troubles: Troubles = field(default_factory=Troubles)
-    ranges: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(RANGE_THREADS))
-    calls: KnownCalls = field(default_factory=KnownCalls)
-    kept_answers: KeptAnswers | None = None
-    metrics: ServerMetrics = field(init=False)
-    authentication: Authentication = field(init=False)
-    audit: Audit = field(init=False)
-    limits: Limits = field(init=False)
-
-    def __post_init__(self) -> None:
-        authentication = Authentication(self.settings, self.kept)
-        object.__setattr__(self, "authentication", authentication)
-        object.__setattr__(self, "audit", Audit(authentication.refusals))
-        object.__setattr__(self, "limits", Limits(self.settings))
-        object.__setattr__(self, "metrics", ServerMetrics(self.settings, self.troubles))
-
-    @classmethod
-    def over(cls, settings: Settings) -> "Server":
-        """A server over the store of *settings*, with Redis where that is configured."""
-        server = cls(settings)
-        if settings.redis_url is None:
-            return server
-        kept = KeptAnswers(
-            settings.redis_url.get_secret_value(),
-            store=settings.store_url,
-            away=partial(server.troubles.begin, "answers in Redis"),
-            back=partial(server.troubles.end, "answers in Redis"),
-        )
-        return replace(server, kept_answers=kept)
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.kept = KeptOpen()
+        self.troubles = Troubles()
+        self.ranges = CapacityLimiter(RANGE_THREADS)
+        self.calls = KnownCalls()
+        self.kept_answers = _kept_answers(settings, self.troubles)
+        self.metrics = ServerMetrics(settings, self.troubles)
+        self.authentication = Authentication(settings, self.kept)
+        self.audit = Audit(self.authentication.refusals)
+        self.limits = Limits(settings)
 
     async def close(self) -> None:
         """Close its stores and connections."""
@@ -80,6 +58,18 @@ class Server:
     def today(self) -> date:
         """The Indian date of the present instant. Raises as `now` does."""
         return self.now().astimezone(IST).date()
+
+
+def _kept_answers(settings: Settings, troubles: Troubles) -> KeptAnswers | None:
+    """Those in Redis; None where it is not configured. It connects when it is first asked."""
+    if settings.redis_url is None:
+        return None
+    return KeptAnswers(
+        settings.redis_url.get_secret_value(),
+        store=settings.store_url,
+        away=partial(troubles.begin, "answers in Redis"),
+        back=partial(troubles.end, "answers in Redis"),
+    )
 
 
 def server_of(request: HTTPConnection) -> Server:

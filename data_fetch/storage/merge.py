@@ -10,27 +10,26 @@ of the coverage ledger are combined, because each may have facts that the other 
 chains are stored receipt by receipt, in order of time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, inspect, or_, select, tuple_
+from sqlalchemy import Connection, Table, delete, or_, select, tuple_
 
 from data_fetch.core.archive.days import Dataset
 from data_fetch.core.candles.coverage import combined
 from data_fetch.core.errors import DayArchived, SetupError
 from data_fetch.core.runs import Outcome
-from data_fetch.core.world import World
 from data_fetch.storage.archive_ledger import accept_rows, days_in_files
 from data_fetch.storage.candles.candles import begin_candle_writing
 from data_fetch.storage.candles.coverage import COLUMNS, coverage_table, day_coverage, ledger_row
 from data_fetch.storage.chains.merge import merge_chains
-from data_fetch.storage.database.engine import engine_for, is_postgres, reading, redacted
-from data_fetch.storage.database.store import Store, open_store, refuse_invented, stamped_world
+from data_fetch.storage.database.engine import engine_for, redacted
+from data_fetch.storage.database.progress import Watcher, no_progress
+from data_fetch.storage.database.store import Store, open_store, refuse_invented, world_at
 from data_fetch.storage.database.tables import (
     AuctionDay,
     Base,
@@ -45,7 +44,6 @@ from data_fetch.storage.database.tables import (
     InstrumentTerms,
     LineageRevisionRow,
     LtpData,
-    StoreMeta,
     SymbolConfigRow,
     SyncRunRow,
     table,
@@ -95,12 +93,6 @@ DATASETS: dict[type[Base], Dataset] = {
     CandleRevision: Dataset.CANDLES,
 }
 
-Watcher = Callable[[str, int], None]
-
-
-def no_progress(_table: str, _rows: int) -> None:
-    """A watcher that reports nothing."""
-
 
 def merge(src_url: str, dst_url: str, watcher: Watcher = no_progress) -> dict[str, int]:
     """Copy the rows of *src_url* into *dst_url*; returns how many rows of each table changed there.
@@ -114,7 +106,7 @@ def merge(src_url: str, dst_url: str, watcher: Watcher = no_progress) -> dict[st
     """
     if engine_for(src_url).url == engine_for(dst_url).url:
         raise SetupError(f"{redacted(src_url)} cannot be merged into itself", hint="Name two.")
-    world = _world_of(src_url)
+    world = world_at(src_url)
     with closing(open_store(src_url, world)) as src, closing(open_store(dst_url, world)) as dst:
         _refuse_archived(src)
         changed = {table(model).name: _merge_table(src, dst, model, watcher) for model in RULES}
@@ -218,20 +210,3 @@ def _streamed(connection: Connection, source: Table, watcher: Watcher) -> Iterat
         refuse_invented(connection, (row[at] for row in rows for at in keys))
         yield from map(tuple, rows)
         watcher(source.name, len(rows))
-
-
-def _world_of(url: str) -> World:
-    """The world of the store at *url*, which must exist and have rows."""
-    engine = engine_for(url)
-    file = None if is_postgres(engine) else Path(engine.url.database or "")
-    if file is not None and not file.is_file():
-        raise SetupError(f"there is no store at {file}", hint="Name an existing one as SRC.")
-    try:
-        with reading(engine) as connection:
-            named = inspect(connection).has_table(StoreMeta.__tablename__)
-            world = stamped_world(connection) if named else None
-    finally:
-        engine.dispose()
-    if world is None:
-        raise SetupError(f"{redacted(url)} is empty: it has never been written to")
-    return world

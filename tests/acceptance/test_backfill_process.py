@@ -38,7 +38,10 @@ KILLS = times(3, 100)
 YESTERDAY, TODAY = "2026-09-15", "2026-09-16"
 WHEN_AND_WHO = {"run_id", "fetched_at", "superseded_at", "changed_at", "last_attempt",
                 "next_attempt"}  # fmt: skip
-SPAN = ("--from", "2026-02-01", "--to", YESTERDAY)
+SPAN = ("--from", "2026-05-01", "--to", YESTERDAY)
+
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture
@@ -133,7 +136,6 @@ def wait_for_requests(process: "subprocess.Popen[str]", exchange: str, came: int
             process.wait(timeout=0.01)
 
 
-@pytest.mark.long
 def test_killed_again_and_again_it_ends_as_an_undisturbed_run(
     desks: list[Desk], exchange: str
 ) -> None:
@@ -168,7 +170,6 @@ def test_killed_again_and_again_it_ends_as_an_undisturbed_run(
     assert again["requests"] == 0
 
 
-@pytest.mark.long
 def test_two_side_by_side_send_each_request_once(desks: list[Desk], exchange: str) -> None:
     alone, shared = desks
     before = requests_that_came(exchange)

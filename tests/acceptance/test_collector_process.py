@@ -47,6 +47,11 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path, exchange: str) -> Desk:
     return Desk.at(folder, DATA_SOURCE="paper", UPSTOX_BASE_URL=exchange, DATABASE_URL=url)
 
 
+# What has nothing to do with the kind of database is tried on one.
+on_sqlite = pytest.mark.parametrize("desk", ["sqlite"], indirect=True)
+on_postgres = pytest.mark.parametrize("desk", ["postgres"], indirect=True)
+
+
 def store_of(desk: Desk) -> Store:
     return open_store(desk.environment["DATABASE_URL"], World.PAPER)
 
@@ -107,7 +112,11 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(desk: Desk) -> None:
     assert rows == dict.fromkeys(collected, (len(SYMBOLS), 1))
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("desk", "how"),
+    [("sqlite", signal.SIGTERM), ("postgres", signal.SIGINT)],
+    indirect=["desk"],
+)
 def test_a_stop_finishes_the_slot_in_hand_and_is_no_failure(
     desk: Desk, how: signal.Signals
 ) -> None:
@@ -136,6 +145,7 @@ def test_a_second_scheduler_waits_and_takes_over_from_a_killed_one(desk: Desk) -
     assert slots == sorted(set(slots))
 
 
+@on_sqlite
 def test_a_standby_fetches_the_instrument_master_while_it_waits(desk: Desk, tmp_path: Path) -> None:
     first = desk.start("run")
     read_slot(first)
@@ -158,6 +168,7 @@ def test_a_standby_fetches_the_instrument_master_while_it_waits(desk: Desk, tmp_
     assert fetched[0].stat().st_mtime_ns == before, "fetched again"
 
 
+@on_sqlite
 def test_a_bounded_run_ends_by_itself(desk: Desk) -> None:
     done = desk.run("run", "--minutes", "3")
 
@@ -166,6 +177,7 @@ def test_a_bounded_run_ends_by_itself(desk: Desk) -> None:
     assert "Stopped after" in done.stderr
 
 
+@on_sqlite
 def test_a_new_token_in_the_env_file_ends_the_pause_without_a_restart(
     desk: Desk, exchange: str
 ) -> None:
@@ -188,6 +200,7 @@ def test_a_new_token_in_the_env_file_ends_the_pause_without_a_restart(
     assert "second-day" not in logged + remarks
 
 
+@on_postgres
 def test_slots_that_passed_while_nobody_ran_are_missed_with_the_reason(
     desk: Desk, exchange: str
 ) -> None:
@@ -201,6 +214,7 @@ def test_slots_that_passed_while_nobody_ran_are_missed_with_the_reason(
     assert runs[-1][0] - runs[0][0] == timedelta(minutes=len(runs) - 1)
 
 
+@on_postgres
 def test_a_clock_that_is_set_back_is_reported_and_slots_follow_the_new_time(
     desk: Desk, exchange: str
 ) -> None:
@@ -282,6 +296,7 @@ def test_a_stop_does_not_wait_for_a_database_that_hangs(hung: "subprocess.Popen[
     assert "not answer" in remarks
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_second_signal_ends_it_at_once(hung: "subprocess.Popen[str]") -> None:
     hung.send_signal(signal.SIGTERM)
     # It notices signals twice a second.

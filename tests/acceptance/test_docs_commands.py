@@ -188,6 +188,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if any(b.why_not is None for b in blocks_of(page))], ids=name_of
 )

@@ -1,6 +1,7 @@
 """A rehearsed day: the real scheduler and all its jobs on the paper exchange, from the shell.
 
-`CHAOS=1` (`make chaos`) takes the whole universe through a whole day, otherwise through an hour.
+`CHAOS=1` (`make chaos`) takes the whole universe through a whole day, otherwise through an hour;
+and it compares the rows of a whole day, otherwise those of an hour.
 """
 
 import json
@@ -11,7 +12,6 @@ from typing import Any
 import pytest
 from effort import CHAOS
 from programs import SYMBOLS, Desk
-from servers import database_on
 from sqlalchemy import select
 
 from data_fetch.core.timetable import LOOKS_AFTER_CLOSE
@@ -85,23 +85,26 @@ def without_proof(value: Any) -> Any:
     return [stretch[:4] for stretch in value] if isinstance(value, list) else value
 
 
-def quotes_in(url: str) -> list[tuple[Any, ...]]:
-    return rows_in(url, LtpData)
+def contents(url: str) -> dict[type[Base], list[tuple[Any, ...]]]:
+    return {of: rows_in(url, of) for of in (LtpData, CandleRow, CoverageRow)}
 
 
 @pytest.mark.long
-def test_rehearsals_of_a_day_leave_the_same_rows(postgres_server: str, tmp_path: Path) -> None:
-    """In stores of each kind; one test, so that the day is rehearsed once in each."""
-    with database_on(postgres_server) as postgres:
-        stores = f"sqlite:///{tmp_path / 'first'}.db", postgres
-        for url in stores:
-            told = rehearse(Desk.at(tmp_path), AUCTION_DAY, DATABASE_URL=url, **SELDOM)
-            assert (told["slots_collected"], told["rows"]) == (361, 361 * len(SYMBOLS))
+def test_rehearsals_of_a_day_leave_the_same_rows(desk: Desk, empty_postgres_url: str) -> None:
+    """In stores of each kind, and when it is rehearsed again in them."""
+    day, slots = (AUCTION_DAY, 361) if CHAOS else (MUHURAT, 60)
+    stores = f"sqlite:///{desk.folder / 'first'}.db", empty_postgres_url
+    first = [rehearse(desk, day, DATABASE_URL=url, **SELDOM) for url in stores]
+    held = [contents(url) for url in stores]
+    again = [rehearse(desk, day, DATABASE_URL=url, **SELDOM) for url in stores]
 
-        for of in (LtpData, CandleRow, CoverageRow):
-            first, other = (rows_in(url, of) for url in stores)
-            assert len(first) >= len(SYMBOLS)
-            assert other == first, of
+    assert len(held[0][LtpData]) == slots * len(SYMBOLS)
+    assert all(len(rows) >= len(SYMBOLS) for rows in held[0].values())
+    assert held[1] == held[0]
+    assert [contents(url) for url in stores] == held
+    told = [[each[name] for name in REPEATABLE] for each in (*first, *again)]
+    assert told == [told[0]] * len(told)
+    assert all(one["requests"] > other["requests"] for one, other in zip(first, again, strict=True))
 
 
 @pytest.fixture(params=["sqlite", "empty_postgres"])
@@ -110,24 +113,6 @@ def named_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'named.db'}"
     url: str = request.getfixturevalue("empty_postgres_url")
     return url
-
-
-@pytest.mark.long
-def test_a_day_rehearsed_again_in_its_store_leaves_the_same_rows(
-    desk: Desk, named_store: str
-) -> None:
-    first = rehearse(desk, MUHURAT, DATABASE_URL=named_store, **SELDOM)
-    held, kept = (
-        quotes_in(named_store),
-        {of: rows_in(named_store, of) for of in (CandleRow, CoverageRow)},
-    )
-    second = rehearse(desk, MUHURAT, DATABASE_URL=named_store, **SELDOM)
-
-    assert len(held) == 60 * len(SYMBOLS)
-    assert quotes_in(named_store) == held
-    assert {of: rows_in(named_store, of) for of in kept} == kept
-    assert [first[name] for name in REPEATABLE] == [second[name] for name in REPEATABLE]
-    assert second["requests"] < first["requests"]
 
 
 @dataclass(frozen=True, kw_only=True)

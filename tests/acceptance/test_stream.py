@@ -12,6 +12,7 @@ from programs import Desk
 from stream_clients import plain, socket_io
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_it_streams_until_it_is_stopped_even_with_clients(
     tmp_path: Path, stop: signal.Signals

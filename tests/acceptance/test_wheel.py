@@ -151,7 +151,6 @@ def test_a_wheel_holds_the_product_and_nothing_of_the_workshop(wheel: Path) -> N
     assert "data_fetch/packaged/nse_fo_stock_symbols.txt" in names
 
 
-@pytest.mark.long
 def test_in_an_empty_folder_it_collects(installation: Installation) -> None:
     process = installation.start("run", "--minutes", "2")
     assert process.stdout is not None

@@ -197,7 +197,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(database_url: str, tmp_path: Path) -> Iterator[Desk]:
+def desk(sqlite_url: str, tmp_path: Path) -> Iterator[Desk]:
     override = tmp_path / "calendar.toml"
     override.write_text("".join(_override_of(day) for day in OLD_DAYS))
     days = parse_override(override.read_text(), override.name)
@@ -218,7 +218,7 @@ def desk(database_url: str, tmp_path: Path) -> Iterator[Desk]:
         timeout_seconds=30,
         policy=RetryPolicy(clock, random=Random(0)),
     )
-    store = open_store(database_url, World.LIVE)
+    store = open_store(sqlite_url, World.LIVE)
     service = BackfillService(
         source=UpstoxCandleClient(api, clock),
         source_name="recorded",

@@ -9,7 +9,7 @@ from random import Random
 from candle_shelf import RELIANCE, Shelf, stock
 from chain_shelf import a_run, chain, received
 
-from data_fetch.archive.digests import digest_of
+from data_fetch.analytics.row_digests import digest_of
 from data_fetch.archive.schemas import ARCHIVE_SCHEMAS
 from data_fetch.core.archive.days import TABLES, Dataset
 from data_fetch.core.chains.chains import ChainLeg, ChainSource, OptionType, QuantityUnit

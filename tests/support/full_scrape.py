@@ -81,7 +81,7 @@ def full_scrape(database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
         pass
     pacer.pause("quotes", timedelta(minutes=5))
     pacer.close()
-    server = Server.over(shelf.settings)
+    server = Server(shelf.settings)
     server.metrics.watch_streams(lambda: STREAMS)
     server.metrics.watch_collector(lambda: collector_facts(shelf.settings))
     return FullScrape("".join(_texts(server)))

@@ -32,7 +32,8 @@ class Desk:
     def at(cls, folder: Path, **environment: str) -> "Desk":
         (folder / "nse_fo_stock_symbols.txt").write_text("\n".join(SYMBOLS))
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        own = {"XDG_STATE_HOME": str(folder / "state")}
+        # What the archive is not the subject of needs no process more.
+        own = {"XDG_STATE_HOME": str(folder / "state"), "ARCHIVE_ENABLED": "false"}
         return cls(folder, {**kept, **own, **environment})
 
     def start(self, *arguments: str, **more: str) -> "subprocess.Popen[str]":

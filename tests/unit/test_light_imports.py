@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 COLLECTING = {
     "aiohttp",
     "alembic",
@@ -32,23 +30,26 @@ READING = (
 )
 
 
-def loaded(module: str) -> set[str]:
-    """The modules that importing *module* loads."""
-    program = f"import {module}, sys; print(*sys.modules)"
+def loaded(*modules: str) -> set[str]:
+    """The modules that importing *modules* loads."""
+    program = f"import {', '.join(modules)}, sys; print(*sys.modules)"
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     return set(ended.stdout.split())
 
 
-@pytest.mark.parametrize("command", READING)
-def test_a_command_that_reads_does_not_load_the_collector(command: str) -> None:
-    assert loaded(f"data_fetch.cli.{command}").isdisjoint(COLLECTING | TABLES)
+def of_commands(*commands: str) -> set[str]:
+    """What all of them load: what none of them loads is not in it."""
+    return loaded(*(f"data_fetch.cli.{command}" for command in commands))
 
 
-@pytest.mark.parametrize("command", ["coverage", "freshness", "gaps"])
-def test_a_light_query_loads_neither_arrays_nor_a_client(command: str) -> None:
-    assert loaded(f"data_fetch.cli.{command}").isdisjoint({"numpy", "urllib3"})
+def test_a_command_that_reads_does_not_load_the_collector() -> None:
+    assert of_commands(*READING) & (COLLECTING | TABLES) == set()
+
+
+def test_a_light_query_loads_neither_arrays_nor_a_client() -> None:
+    assert of_commands("coverage", "freshness", "gaps") & {"numpy", "urllib3"} == set()
 
 
 def test_the_reading_package_loads_a_function_only_when_it_is_used() -> None:

@@ -14,6 +14,10 @@ DOORS = {
     "fo_stocks_loader": ("fo_stocks_loader", ["load_fo_stocks_from_file"]),
     "postgres_config": ("postgres_config", ["setup_postgres_for_data_collection"]),
     "upstox_ltp_client": ("UpstoxLtpClient", ["quotes"]),
+    "options_threaded_manager": (
+        "OptionsThreadedManager",
+        ["start_all_threads", "get_thread_status", "stop_all_threads"],
+    ),
 }
 
 

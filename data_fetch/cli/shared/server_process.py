@@ -3,24 +3,39 @@
 import os
 import signal
 import socket
+import sys
+from collections.abc import Callable
 from threading import Thread
 from typing import TYPE_CHECKING
 
 import click
 
+from data_fetch.cli.shared.output import emit, print_out, remark
 from data_fetch.core.errors import SetupError
 from data_fetch.core.settings import Settings
 from data_fetch.runtime.exposure import refuse_exposed
+from data_fetch.runtime.logs import LogServices, logs_for
 from data_fetch.runtime.settings import process_settings
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.types import ASGIApp
+
+# Some systems deliver a signal only between two waits.
+WAIT_SECONDS = 0.5
 
 host_option = click.option(
     "--host", help="Address to listen on.  [default: API_HOST, else 127.0.0.1]"
 )
-# Some systems deliver a signal only between two waits.
-WAIT_SECONDS = 0.5
+
+
+def port_option(default: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
+    """`--port`, whose help says what it is by *default*."""
+    return click.option(
+        "--port",
+        type=click.IntRange(0, 65_535),
+        help=f"Port to listen on; 0 for a free one.  [default: {default}]",
+    )
 
 
 def server_settings(host: str | None) -> Settings:
@@ -68,7 +83,36 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run_until_stopped(server: "uvicorn.Server", listener: socket.socket) -> None:
+def serve(
+    application: "Callable[[Settings], ASGIApp]",
+    settings: Settings,
+    port: int,
+    logs: LogServices,
+    *,
+    announced: Callable[[str], str],
+    as_json: bool,
+) -> None:
+    """Serve the *application* of *settings* on *port* until SIGINT or SIGTERM. *announced* makes
+    of its address what is printed when it listens."""
+    # They take longer to load than most commands take to run.
+    import uvicorn
+
+    from data_fetch.serving.listening import listening
+
+    token = settings.access_token.get_secret_value()
+    listener = listener_on(settings.api_host, port)
+    with listener, logs_for(settings, lambda: token, logs):
+        url = url_of(listener)
+        if as_json:
+            emit({"url": url, "authentication": settings.needs_authentication})
+        else:
+            print_out(announced(url))
+        sys.stdout.flush()
+        _run_until_stopped(uvicorn.Server(listening(application(settings))), listener)
+    remark("The server has stopped.")
+
+
+def _run_until_stopped(server: "uvicorn.Server", listener: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM."""
     # On the main thread uvicorn would end the process by the signal instead of with status 0.
     thread = Thread(target=server.run, kwargs={"sockets": [listener]})

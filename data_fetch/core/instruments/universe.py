@@ -68,7 +68,7 @@ class Universe:
             raise UnknownSymbol(
                 f"the store knows no instrument named {presentable(missing.symbol)}",
                 near=missing.near,
-                hint=f"{missing.near_text}The master in the store may be old: "
+                hint=f"{missing.near_text}Its instrument master may be old, or not stored yet: "
                 "data-fetch collect --once renews it.",
             )
         return self

@@ -48,6 +48,12 @@ Causes = Annotated[
         description=f"Only gaps of these causes: {', '.join(CAUSES)}. All of them by default.",
     ),
 ]
+DETAILS = {
+    "never_seen": "no data was ever received",
+    "stopped": "no data has been received for some trading minutes",
+    "frozen": "data is received and does not move",
+    "market_closed": "the market is closed",
+}
 FRESHNESS_COLUMNS = {
     "data": "text",
     "symbol": "text",
@@ -240,11 +246,3 @@ def _freshness_frame(report: FreshnessReport, table: Any) -> Frame:
             if state in DETAILS
         ],
     )
-
-
-DETAILS = {
-    "never_seen": "no data was ever received",
-    "stopped": "no data has been received for some trading minutes",
-    "frozen": "data is received and does not move",
-    "market_closed": "the market is closed",
-}

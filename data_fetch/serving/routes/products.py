@@ -42,6 +42,7 @@ from data_fetch.serving.parameters import (
 from data_fetch.serving.problems import documented, naming
 from data_fetch.serving.server import Server, newest_visible
 
+NO_CHAINS = "no option chain is stored or polled. Collect some: data-fetch run"
 NO_QUOTES = "no quotes are stored in this range"
 MOST_CHAINS, MOST_TICKS = 50, 10_000
 ChainLimit = Annotated[int, Query(ge=1, le=MOST_CHAINS, description="Snapshots.")]
@@ -68,6 +69,7 @@ def router(server: Server, answers: ChainAnswers) -> APIRouter:
             newest=None,
             completeness=Counted(of="products", present=len(found)),
             unit=UNIT,
+            reasons=() if found else [Cause("nothing_stored", 0, NO_CHAINS)],
         )
         return data_answer(request, {"products": found}, frame)
 

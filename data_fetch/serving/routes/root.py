@@ -18,6 +18,11 @@ from data_fetch.serving.models.health import Root
 from data_fetch.serving.server import Server
 
 TITLE = "NSE F&O market data"
+VERSIONS = (
+    "Calls, parameters and members are added under the same paths; pass over members that you do "
+    "not know. What has to go is `deprecated` here half a year before, and its answers have the "
+    "headers `Deprecation` and `Sunset`."
+)
 HTML = "text/html"
 DESCRIPTION, PAGE = "/openapi.json", "/docs"
 KEPT_A_DAY = {"Cache-Control": "public, max-age=86400"}

@@ -20,7 +20,7 @@ SERVICE = "data-fetch-stream"
 
 def stream_application(settings: Settings) -> Gate:
     """Streams the changes of the store of *settings*, as an ASGI application."""
-    server = Server.over(settings)
+    server = Server(settings)
     streams = Streams(server)
 
     @asynccontextmanager

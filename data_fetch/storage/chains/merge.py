@@ -5,7 +5,7 @@ reprocessed.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -32,14 +32,13 @@ from data_fetch.storage.chains.rows import (
     snapshots,
     summaries,
 )
+from data_fetch.storage.database.progress import Watcher
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.instruments.contracts import refuse_invented_underlyings
 
 READ_AT_ONCE = 1_000
 # Few enough to hold SQLite's write lock only briefly.
 LEGS_AT_ONCE = 4_000
-
-Watcher = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ modules, because Arrow takes long to load.
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import psycopg2
@@ -43,7 +43,7 @@ def _fetched(
 ) -> pa.Table:
     kinds = [_fetched_type(field.type) for field in schema]
     chunks: list[list[Any]] = [[] for _ in kinds]
-    for rows in _portions(connection, query, given):
+    for rows in fetched_portions(connection, query, given, ROWS_AT_ONCE):
         for own, values, kind in zip(chunks, zip(*rows, strict=True), kinds, strict=True):
             own.append(pa.array(values, kind))
     columns = [pa.chunked_array(own, kind) for own, kind in zip(chunks, kinds, strict=True)]
@@ -55,13 +55,13 @@ def _fetched(
     return fetched.cast(schema)
 
 
-def _portions(
-    connection: Connection, query: Select[Any], given: Parameters
+def fetched_portions(
+    connection: Connection, query: Select[Any], given: Parameters, rows_at_once: int
 ) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """The rows as the driver has them, which reads them as they are fetched."""
+    """The rows as SQLite's driver has them, which reads them as they are fetched."""
     cursor = connection.execute(query, given).cursor
     try:
-        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+        while rows := cursor.fetchmany(rows_at_once):
             yield rows
     except sqlite3.Error as problem:
         ours = database_error(connection.engine.url, problem, lost=False)
@@ -91,7 +91,9 @@ def _ten_thousandths(whole: pa.Array, kind: pa.DataType) -> pa.Array:
 def _copied(
     connection: Connection, query: Select[Any], given: Parameters, schema: pa.Schema
 ) -> pa.Table:
-    content = _copy(connection, query, given)
+    written = BytesIO()
+    copied_out(connection, query, given, written)
+    content = written.getvalue()
     if not content:
         return schema.empty_table()
     in_one_block = csv.ReadOptions(
@@ -113,22 +115,26 @@ def _copied_type(kind: pa.DataType) -> pa.DataType:
     return pa.int64() if pa.types.is_timestamp(kind) else kind
 
 
-def _copy(connection: Connection, query: Select[Any], given: Parameters) -> bytes:
-    """The rows as CSV without a heading: a null is empty, a flag is t or f."""
+class Sink(Protocol):
+    """What PostgreSQL writes rows to, one after another."""
+
+    def write(self, row: bytes, /) -> object: ...
+
+
+def copied_out(connection: Connection, query: Select[Any], given: Parameters, to: Sink) -> None:
+    """Write the rows to *to* as CSV without a heading: a null is empty, a flag is t or f."""
     if not connection.in_transaction():
         # What bypasses SQLAlchemy does not begin one by itself, with its limits of time.
         connection.begin()
     expanded = query.compile(dialect=connection.dialect).construct_expanded_state(given)
     session = connection.connection.driver_connection
     assert isinstance(session, Session)
-    written = BytesIO()
     try:
         with session.cursor() as cursor:
             rows = cursor.mogrify(expanded.statement, expanded.parameters).decode()
-            cursor.copy_expert(f"COPY ({rows}) TO STDOUT (FORMAT csv)", written)
+            cursor.copy_expert(f"COPY ({rows}) TO STDOUT (FORMAT csv)", to)
     except psycopg2.Error as problem:
         ours = database_error(connection.engine.url, problem, lost=session.closed != 0)
         if ours is None:
             raise
         raise ours from problem
-    return written.getvalue()

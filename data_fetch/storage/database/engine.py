@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import make_dsn
@@ -70,6 +71,8 @@ SQLITE_SESSION = (
     "PRAGMA wal_autocheckpoint = 8000",
 )
 
+DRAFT_SESSION = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF")
+
 
 def engine_for(url: str) -> Engine:
     """An engine for the database at *url*; nothing is connected yet.
@@ -110,6 +113,16 @@ def deciding(engine: Engine) -> Iterator[Connection]:
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads: on SQLite it sees one state and waits for no writer."""
     with engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads and sees one state of all tables, for as long as it takes."""
+    options: dict[str, Any] = {"statement_seconds": NO_LIMIT}
+    if is_postgres(engine):
+        options["isolation_level"] = "REPEATABLE READ"
+    with engine.execution_options(**options).connect() as connection:
         yield connection
 
 
@@ -165,7 +178,12 @@ def _has_stray_at(parsed: URL, url: str) -> bool:
     return parsed.get_backend_name() != "sqlite" and url.count("@") > 1
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def draft_engine(file: Path) -> Engine:
+    """An engine for a new SQLite file that is of no use until it is complete: without a journal."""
+    return _sqlite_engine(URL.create("sqlite+pysqlite", database=str(file)), DRAFT_SESSION)
+
+
+def _sqlite_engine(url: URL, session: tuple[str, ...] = SQLITE_SESSION) -> Engine:
     file = Path(url.database or "")
     try:
         if file.exists() and not file.is_file():
@@ -183,7 +201,7 @@ def _sqlite_engine(url: URL) -> Engine:
     def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         # The driver would begin transactions by itself, but only before the first write.
         connection.isolation_level = None
-        _execute_all(connection, SQLITE_SESSION)
+        _execute_all(connection, session)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -12,7 +12,8 @@ a pooler.
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from uuid import uuid4
 from filelock import FileLock
 from sqlalchemy import Connection, func, select
 
-from data_fetch.core.errors import LostLeadership, StoreRefused, StoreUnreachable
+from data_fetch.core.errors import LostLeadership, SetupError, StoreRefused, StoreUnreachable
 from data_fetch.storage.database.dialects import wait_for_turn
 from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.lives import Life, forget, has_ended, is_locked_now, lock_at
@@ -146,6 +147,21 @@ def is_led(store: Store) -> bool:
     return not free
 
 
+@contextmanager
+def keeping_leaders_out(file: Path) -> Iterator[None]:
+    """No scheduler can lead the SQLite store in *file* meanwhile; the file need not exist.
+
+    Raises SetupError when one does.
+    """
+    lock = _lock_of(file)
+    if not is_locked_now(lock):
+        raise SetupError(f"a collector is at work in {file}", hint="Stop it first.")
+    try:
+        yield
+    finally:
+        lock.release(force=True)
+
+
 def _issue(connection: Connection, leader: Mapping[str, Any]) -> Fence:
     """The next number, for *leader*."""
     newest = connection.scalar(select(meta.c.value).where(meta.c.name == FENCE))
@@ -209,8 +225,11 @@ class _LockFile:
 
 
 def _lock_beside(store: Store) -> FileLock:
-    database = Path(store.engine.url.database or "")
-    return lock_at(database.with_name(f"{database.name}.collector.lock"))
+    return _lock_of(Path(store.engine.url.database or ""))
+
+
+def _lock_of(file: Path) -> FileLock:
+    return lock_at(file.with_name(f"{file.name}.collector.lock"))
 
 
 class _Lease:

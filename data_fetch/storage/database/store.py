@@ -7,7 +7,9 @@ the stamp. So invented prices are never stored beside real ones.
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, inspect, select
 
@@ -27,10 +29,11 @@ from data_fetch.storage.database.tables import Base, StoreMeta, table
 from data_fetch.storage.database.upsert import Rule, unchanged, upsert
 
 INVENTED_KEY = f"NSE_EQ|{PAPER_ISIN_PREFIX}"
-WORLD = "world"
+WORLD, STORE_ID = "world", "store_id"
 FIRST_VALUE = Rule(combined={"value": unchanged})
 meta = table(StoreMeta)
 STAMP = select(meta.c.value).where(meta.c.name == WORLD)
+GIVEN_ID = select(meta.c.value).where(meta.c.name == STORE_ID)
 
 
 class Guard(Protocol):
@@ -116,6 +119,38 @@ def stamped_world(connection: Connection) -> World | None:
     """The world that the database belongs to; None before the first write."""
     value = connection.scalar(STAMP)
     return None if value is None else World(value)
+
+
+def world_at(url: str) -> World:
+    """The world of the store at *url*. Raises SetupError when there is none, or it is empty."""
+    engine = engine_for(url)
+    file = None if is_postgres(engine) else Path(engine.url.database or "")
+    if file is not None and not file.is_file():
+        raise SetupError(f"there is no store at {file}", hint="Name an existing one as SRC.")
+    try:
+        with reading(engine) as connection:
+            named = inspect(connection).has_table(meta.name)
+            world = stamped_world(connection) if named else None
+    finally:
+        engine.dispose()
+    if world is None:
+        raise SetupError(f"{redacted(url)} is empty: it has never been written to")
+    return world
+
+
+def store_id(store: Store) -> str:
+    """What distinguishes this store from every other one, wherever it is copied to.
+
+    Given when it is first asked for.
+    """
+    with store.reading() as connection:
+        known: str | None = connection.scalar(GIVEN_ID)
+    if known is not None:
+        return known
+    with store.writing() as connection:
+        upsert(connection, meta, ("name", "value"), [(STORE_ID, uuid4().hex)], FIRST_VALUE)
+        given: str = connection.execute(GIVEN_ID).scalar_one()
+    return given
 
 
 def refuse_invented(connection: Connection, instrument_keys: Iterable[str | None]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sample_rows import fill
 from servers import database_on
 from sqlalchemy import make_url
 
@@ -86,6 +87,20 @@ def test_upgrade_creates_the_postgresql_database_too(
 
     assert (done["created"], done["from"], done["to"]) == (True, None, revisions.head())
     assert run("upgrade")["created"] is False
+
+
+def test_copy_prints_rows_and_digest_of_each_table(
+    run: Run, sqlite_url: str, postgres_url: str
+) -> None:
+    store = open_store(sqlite_url, World.PAPER)
+    fill(store, range(3))
+    store.close()
+
+    tables = run("copy", sqlite_url, postgres_url)["tables"]
+
+    assert isinstance(tables, dict)
+    assert tables["ltp_data"]["rows"] == 3
+    assert len(tables["ltp_data"]["digest"]) == 32
 
 
 def test_merge_counts_what_changed(run: Run, sqlite_url: str, postgres_url: str) -> None:

@@ -2,7 +2,7 @@
 
 An oracle follows what the paper exchange really traded, which faults were ordered and what was
 asked, and works out minute by minute what can be known from the wire. It shares no code with
-the ledger. `CHAOS=1` (`make chaos`) runs sixty times as many examples.
+the ledger. `CHAOS=1` (`make chaos`) runs a hundred times as many examples.
 """
 
 import shutil
@@ -38,7 +38,7 @@ from data_fetch.storage.candles.coverage_counts import CoverageQuery
 from data_fetch.storage.database.tables import LtpData
 from data_fetch.storage.instruments.instruments import save_master
 
-EXAMPLES, EXAMPLES_ON_POSTGRES = times(75, 5000), times(10, 400)
+EXAMPLES, EXAMPLES_ON_POSTGRES = times(40, 5000), times(10, 400)
 
 pytestmark = pytest.mark.long
 

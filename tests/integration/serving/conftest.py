@@ -11,7 +11,7 @@ from family_shelf import family_server
 from range_shelf import RangeServer, range_server
 from raw_requests import Target
 from served import Served, served
-from served_market import market_shelf, trade
+from served_market import FILLED, market_shelf, trade
 from servers import DatabaseCopies
 
 from data_fetch.core.settings import Settings
@@ -49,21 +49,20 @@ def families(shared_database: tuple[str, Path]) -> Iterator[Served]:
         yield server
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+@pytest.fixture(scope="module")
 def targets(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    postgres_copies: DatabaseCopies, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[str, Target]]:
-    """Two servers over each kind of database: one has rows, the other one has none."""
+    """Servers over `FILLED`, a store of each kind with rows, and `empty`, one without."""
     with ExitStack() as opened:
         found = {}
-        for name in ("filled", "empty"):
+        for name in (*FILLED, "empty"):
             folder = tmp_path_factory.mktemp(name)
-            if request.param == "sqlite":
-                url = f"sqlite:///{folder / 'store.db'}"
+            if name == "postgres":
+                url = opened.enter_context(postgres_copies.one())
             else:
-                copies: DatabaseCopies = request.getfixturevalue("postgres_copies")
-                url = opened.enter_context(copies.one())
-            if name == "filled":
+                url = f"sqlite:///{folder / 'store.db'}"
+            if name in FILLED:
                 _fill(url, folder)
             variables = {**environment_for(url), "JWT_SECRET": SECRET}
             server = opened.enter_context(served(Settings.load(variables, folder)))

@@ -305,6 +305,7 @@ def test_two_authorization_headers_are_refused(open_door: Door) -> None:
         pytest.param("/health/live", 200, id="live"),
         pytest.param("/health/ready", 200, id="ready"),
         pytest.param("/docs", 200, id="docs"),
+        pytest.param("/docs/swagger-ui.css", 200, id="what docs is made of"),
         pytest.param("/openapi.json", 200, id="openapi"),
     ],
 )
@@ -389,6 +390,9 @@ def test_pages_of_this_machine_may_read(open_door: Door, origin: str) -> None:
     for each in (answer, preflight):
         assert each.headers["Access-Control-Allow-Origin"] == origin
         assert "Origin" in each.headers["Vary"]
+        assert {"Data-Frame", "ETag", "Link"} <= set(
+            each.headers["Access-Control-Expose-Headers"].split(", ")
+        )
         with_credentials = each.headers.get("Access-Control-Allow-Credentials")
         assert with_credentials == (None if origin == "null" else "true")
     assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]

@@ -1,14 +1,18 @@
 """Every documented call of the two older backends: status, members, types; and their values."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 import urllib3
+from candle_shelf import environment_for, shelf_at
 from effort import PATIENCE_SECONDS
-from served import Served
+from served import Served, served
 from shapes import FLAG, NUMBER, TEXT, WHOLE, faults, maybe
+
+from data_fetch.core.settings import Settings
 
 FRAME = {
     "as_of": TEXT,
@@ -570,6 +574,16 @@ def test_products_are_those_whose_chains_are_stored_or_polled(families: Served) 
     _, _, document = ask(families, "GET", "/api/data/products")
 
     assert document["products"] == ["M&M", "NIFTY", "RELIANCE"]
+
+
+def test_no_product_is_a_result_with_its_reason(database_url: str, tmp_path: Path) -> None:
+    shelf_at(database_url, tmp_path).store.close()
+    with served(Settings.load(environment_for(database_url), tmp_path)) as empty:
+        _, _, document = ask(empty, "GET", "/api/data/products")
+
+    [reason] = document["reasons"]
+    assert (document["products"], reason["code"]) == ([], "nothing_stored")
+    assert "data-fetch run" in reason["detail"]
 
 
 @pytest.mark.parametrize(

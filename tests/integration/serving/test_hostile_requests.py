@@ -1,6 +1,6 @@
 """What no client should send: each request is refused clearly, and the server goes on.
 
-Over both databases, with rows and without.
+Over a store of each kind with rows, and over one without.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 from raw_requests import Target
+from served_market import FILLED
 
 from data_fetch.core.settings import Settings
 from data_fetch.serving.app import routes_of
@@ -148,7 +149,7 @@ def test_what_a_parameter_never_accepts_is_refused(
         (kind, answer.status, answer.body[:300])
         for kind in NEVER[name]
         for answer in [
-            targets["filled"].send(method, address(path, operation, name, HOSTILE[kind]))
+            targets["sqlite"].send(method, address(path, operation, name, HOSTILE[kind]))
         ]
         if answer.status != 422 or not names(answer.document["detail"], name, HOSTILE[kind])
     ]
@@ -181,7 +182,7 @@ def test_another_form_than_those_served_is_refused_with_the_list(
     forms: list[str],
     accept: str,
 ) -> None:
-    target = targets["filled"]
+    target = targets["sqlite"]
     answer = target.send(method, address(path, operation, "", ""), [("Accept", accept)])
 
     assert (answer.status, target.fault(answer)) == (406, None)
@@ -213,6 +214,6 @@ def test_a_symbol_is_known_by_its_own_letters_only(
         name: target.send("GET", f"/option-chain/{symbol}") for name, target in targets.items()
     }
 
-    assert found["filled"].status == status
+    assert [found[name].status for name in FILLED] == [status, status]
     assert found["empty"].status == max(status, 404)
-    assert [target.fault(found[name]) for name, target in targets.items()] == [None, None]
+    assert [target.fault(found[name]) for name, target in targets.items()] == [None] * 3

@@ -1,4 +1,6 @@
-"""Clients that go away in the middle of an answer: nothing of it stays behind."""
+"""Clients that go away in the middle of an answer, with other requests in line: nothing of it
+stays behind.
+"""
 
 import socket
 import struct
@@ -26,7 +28,11 @@ FIRST, LAST = date(2025, 5, 1), date(2025, 5, 31)
 RANGE = f"/api/data/candles/RELIANCE?to={LAST}&as_of={EVENING:%Y-%m-%dT%H:%M}Z"
 # The connection is reset when it is closed.
 AT_ONCE = struct.pack("ii", 1, 0)
-CLIENTS = 8
+CLIENTS = 4
+# Bytes of an answer that the system takes; the server keeps the rest until the client reads.
+BUFFERED = 4096
+HOST = " HTTP/1.1\r\nHost: localhost\r\n\r\n"
+IN_LINE = f"GET /health/live{HOST}"
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def watched(
             if shelf.calendar.slots_on(day, Segment.CASH):
                 shelf.keeps(RELIANCE, day, whole_day())
         server = Server(shelf.settings)
-        served = opened.enter_context(serving(Gate(routes_of(server), server)))
+        served = opened.enter_context(serving(Gate(routes_of(server), server), BUFFERED))
         yield Watched(Target(served.url), server, shelf)
 
 
@@ -87,8 +93,8 @@ def test_no_connection_to_the_store_stays_in_use(watched: Watched, asked: str) -
     for taken in range(CLIENTS):
         with watched.target.connected() as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-            connection.sendall(f"GET {address} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFERED)
+            connection.sendall(f"GET {address}{HOST}{IN_LINE}{IN_LINE}".encode())
             # The first ones go away before anything is sent.
             received = 0
             while received < taken:

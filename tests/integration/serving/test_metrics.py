@@ -120,7 +120,8 @@ def test_labels_stay_few_whatever_is_requested(server: Served) -> None:
 
     routes = {dict(key[1])["route"] for key in after}
     methods = {dict(key[1])["method"] for key in after}
-    assert routes <= {"other", "/option-chain/{symbol}", "/health/live", "/metrics", "/health"}
+    named = {"/option-chain/{symbol}", "/docs/{asset}", "/health/live", "/metrics", "/health"}
+    assert routes <= {"other", *named}
     assert methods == {"GET", "other"}
     assert len(after - before) < 12
 

@@ -33,7 +33,7 @@ def server(sqlite_url: str, tmp_path: Path) -> Running:
 @contextmanager
 def _logging_server(sqlite_url: str, tmp_path: Path) -> Iterator[Served]:
     settings = Settings.load({"DATA_SOURCE": "upstox", "DATABASE_URL": sqlite_url}, tmp_path)
-    server = Server.over(settings)
+    server = Server(settings)
     app = routes_of(server)
 
     @app.get("/fails/{symbol}")

@@ -11,7 +11,6 @@ import pytest
 from pyarrow import parquet as pq
 
 from data_fetch.archive import parquet_files
-from data_fetch.archive.new_files import UNFINISHED, new_file
 from data_fetch.archive.parquet_files import (
     AlteredFile,
     BadFile,
@@ -24,6 +23,7 @@ from data_fetch.archive.parquet_files import (
     write_table_file,
 )
 from data_fetch.archive.schemas import ARCHIVE_SCHEMAS, ArchiveSchema
+from data_fetch.core.files import UNFINISHED, new_file
 from data_fetch.core.world import World
 
 DAY = date(2026, 9, 16)

@@ -52,6 +52,18 @@ def test_a_sender_that_goes_away_is_seen_as_gone() -> None:
     assert second == gone
 
 
+def test_refusals_of_large_bodies_keep_none_of_them() -> None:
+    large = part(b" " * (bodies.MOST_BYTES + 1), False)
+
+    def refusal() -> Refusal:
+        with pytest.raises(Refusal) as refused:
+            asyncio.run(replayed(sender(large), 1))
+        return refused.value
+
+    # An exception that is raised again keeps the frames of every time.
+    assert refusal() is not refusal()
+
+
 def test_a_body_that_does_not_arrive_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "MOST_SECONDS", 0.01)
 

@@ -82,10 +82,13 @@ def test_how_many_requests_are_admitted(
         pytest.param("unix:///nowhere/redis.sock", id="a socket"),
     ],
 )
-def test_without_redis_they_are_counted_in_memory(tmp_path: Path, away: str) -> None:
+def test_without_redis_they_are_counted_in_memory(
+    tmp_path: Path, away: str, caplog: pytest.LogCaptureFixture
+) -> None:
     apart = limits(tmp_path, API_HOST="0.0.0.0", API_RATE_LIMIT="7", REDIS_URL=away)
 
     assert asyncio.run(admitted(apart, 20)) == 7
+    assert [each.message for each in caplog.records] == ["limits_not_shared"]
 
 
 def test_servers_with_one_redis_count_together(tmp_path: Path, redis_url: str) -> None:

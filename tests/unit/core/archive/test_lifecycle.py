@@ -23,7 +23,9 @@ def evening(day: date, minutes: int = 30) -> datetime:
     return at + timedelta(minutes=minutes)
 
 
-def known(state: DayState, changed_at: datetime = datetime(2026, 9, 16, 15, tzinfo=UTC)) -> ArchivedDay:
+def known(
+    state: DayState, changed_at: datetime = datetime(2026, 9, 16, 15, tzinfo=UTC)
+) -> ArchivedDay:
     return ArchivedDay(
         dataset=Dataset.CHAINS,
         trading_date=DAY,

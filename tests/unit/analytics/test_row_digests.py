@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_fetch.archive.digests import digest_of
+from data_fetch.analytics.row_digests import digest_of
 
 SCHEMA = pa.schema(
     {

@@ -22,11 +22,17 @@ def new_file(path: Path) -> Iterator[Path]:
     unfinished = path.with_name(f"{path.name}.{uuid4().hex[:8]}{UNFINISHED}")
     try:
         yield unfinished
-        unfinished.chmod(OWNER_ONLY)
-        _sync(unfinished)
-        unfinished.replace(path)
+        publish(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def publish(unfinished: Path, path: Path) -> None:
+    """Give a file that is complete its name, in the place of a former one: once it is on disk, and
+    for its owner only."""
+    unfinished.chmod(OWNER_ONLY)
+    _sync(unfinished)
+    unfinished.replace(path)
     sync_folder(path.parent)
 
 

@@ -1,0 +1,118 @@
+"""Builds the archive of a store: its folder, what readers see of it, and its workers."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from filelock import FileLock, Timeout
+
+from data_fetch.archive.catalog import Catalog
+from data_fetch.archive.folder import ArchiveFolder
+from data_fetch.archive.manifest_file import read_manifest
+from data_fetch.archive.minute_files import MinuteFiles
+from data_fetch.core.archive.compaction import WINDOW
+from data_fetch.core.archive.minutes import TIME_TO_STORE
+from data_fetch.core.archive.places import archive_root
+from data_fetch.core.clock import MINUTE, SystemClock
+from data_fetch.core.errors import SetupError
+from data_fetch.core.files import make_folder
+from data_fetch.core.settings import Settings
+from data_fetch.core.timetable import ARCHIVE_LOAD, ARCHIVE_MINUTES
+from data_fetch.core.world import World
+from data_fetch.runtime.calendars import calendar_for
+from data_fetch.runtime.paper_market import market_clock
+from data_fetch.runtime.stores import store_for
+from data_fetch.services.archive_loader import ArchiveLoader
+from data_fetch.services.archive_minutes import MinuteWriter
+from data_fetch.services.archive_workers import ArchiveWorker, ArchiveWorkers, Round
+from data_fetch.storage.database.store import Store, store_id
+
+# A minute is written when its jobs had time, and then joined with others.
+WRITE_OFFSET = TIME_TO_STORE + timedelta(seconds=2)
+LOAD_OFFSET = WRITE_OFFSET + timedelta(seconds=18)
+
+
+def archive_folder_for(settings: Settings) -> ArchiveFolder:
+    """Where the archive of the configured world is. Raises SetupError if that is unreadable."""
+    beside = None
+    if settings.archive_folder is None:
+        beside = read_manifest(ArchiveFolder(settings.data_folder).manifest)
+    owner = None if beside is None else beside.world
+    return ArchiveFolder(
+        archive_root(settings.archive_folder, settings.data_folder, settings.world, owner)
+    )
+
+
+def catalog_for(settings: Settings, store: Store) -> Catalog:
+    """What readers see of the archive of *store*."""
+    folder = archive_folder_for(settings)
+    return Catalog(folder, store.world, store_id(store), SystemClock())
+
+
+def market_time(settings: Settings) -> Callable[[], datetime]:
+    """The time of the market, asked for anew each time: a paper exchange comes and goes."""
+    if settings.world is World.LIVE:
+        return SystemClock().now
+    calendar = calendar_for(settings)
+    return lambda: market_clock(settings, calendar).now()
+
+
+@contextmanager
+def archive_workers_for(
+    settings: Settings, report: Callable[[str], None]
+) -> Iterator[ArchiveWorkers]:
+    """The workers of the configured archive, for as long as no other program archives there.
+
+    Raises SetupError while another one does, and for a folder of another store, world or program.
+    """
+    store = store_for(settings)
+    try:
+        catalog = catalog_for(settings, store)
+        catalog.read()
+        with _the_only_archiver(catalog.folder):
+            yield _workers(settings, store, catalog, report)
+    finally:
+        store.close()
+
+
+@contextmanager
+def _the_only_archiver(folder: ArchiveFolder) -> Iterator[None]:
+    make_folder(folder.processed)
+    lock = FileLock(folder.lock)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise SetupError(
+            f"another program archives into {folder.root}",
+            hint="A collector does so by itself. To archive beside it, stop it or set "
+            "ARCHIVE_ENABLED=false for it.",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _workers(
+    settings: Settings, store: Store, catalog: Catalog, report: Callable[[str], None]
+) -> ArchiveWorkers:
+    now = market_time(settings)
+    # Each has a list of files of its own: they are independent of each other.
+    files = [MinuteFiles(catalog.folder, store.world, report) for _ in range(2)]
+    writer = MinuteWriter(store, catalog, files[0], now)
+    loader = ArchiveLoader(catalog, files[1], now)
+
+    def worker(
+        job: str, work: Callable[[], Round], every: timedelta, offset: timedelta
+    ) -> ArchiveWorker:
+        return ArchiveWorker(
+            job=job, work=work, every=every, offset=offset, store=store, now=now, report=report
+        )
+
+    return ArchiveWorkers(
+        [
+            worker(ARCHIVE_MINUTES, writer.round, MINUTE, WRITE_OFFSET),
+            worker(ARCHIVE_LOAD, loader.round, WINDOW, LOAD_OFFSET),
+        ],
+        loader.prepare,
+    )
