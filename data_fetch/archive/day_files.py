@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from data_fetch.archive.digests import RowDigest
+from data_fetch.analytics.row_digests import RowDigest
 from data_fetch.archive.folder import ArchiveFolder
 from data_fetch.archive.parquet_files import (
     BadFile,

@@ -21,9 +21,9 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection
 
+from data_fetch.analytics.row_digests import digest_of
 from data_fetch.archive.catalog import Catalog
 from data_fetch.archive.day_files import DayFiles
-from data_fetch.archive.digests import digest_of
 from data_fetch.archive.parquet_files import BadFile
 from data_fetch.archive.schemas import ARCHIVE_SCHEMAS
 from data_fetch.core.archive.days import (
