@@ -37,7 +37,6 @@ from data_fetch.core.archive.lifecycle import Retention, Step, next_step
 from data_fetch.core.archive.manifest import FileKind, ManifestFile
 from data_fetch.core.errors import OutsideError, SetupError, StoreRefused, StoreUnreachable
 from data_fetch.core.files import make_folder
-from data_fetch.core.ports import Clock
 from data_fetch.core.runs import Outcome, RunCounts, SyncRun
 from data_fetch.core.timetable import ARCHIVE_DAYS, ARCHIVE_RESTORE, ARCHIVE_VERIFY
 from data_fetch.storage.archive_ledger import (
@@ -46,7 +45,7 @@ from data_fetch.storage.archive_ledger import (
     files_between,
     record_day,
 )
-from data_fetch.storage.database.store import Guard, Store
+from data_fetch.storage.database.store import Store
 from data_fetch.storage.day_changes import (
     DECISIVE,
     DayChanged,
@@ -134,8 +133,8 @@ class RoundReport:
 class ArchiveLifecycle:
     """Moves the days of *store* into the files of *catalog*'s folder, and back.
 
-    *guard* is a scheduler's fence, *report* receives lines for people. One program at a time works
-    on the days of a folder.
+    *now* is the time of the market, *report* receives lines for people. One program at a time works
+    on the days of a folder; a round ends between two steps when *stop* is set.
     """
 
     def __init__(
@@ -144,19 +143,17 @@ class ArchiveLifecycle:
         store: Store,
         catalog: Catalog,
         retention: Retention,
-        clock: Clock,
+        now: Callable[[], datetime],
         report: Report,
         stop: Event,
-        guard: Guard | None = None,
     ) -> None:
         self._store = store
         self._catalog = catalog
         self._files = DayFiles(catalog.folder, store.world)
         self._retention = retention
-        self._clock = clock
+        self._now = now
         self._report = report
         self._stop = stop
-        self._guard = guard
         self._turn = FileLock(catalog.folder.processed / "days.lock")
         self._steps: Mapping[Step, Callable[[Dataset, date, SyncRun], int]] = {
             Step.SEAL: self._seal,
@@ -166,13 +163,14 @@ class ArchiveLifecycle:
             Step.RESTORE: self._restore,
         }
 
-    def round(self, now: datetime) -> RoundReport:
-        """Do what is due at *now* for every day, oldest first.
+    def round(self) -> RoundReport:
+        """Do what is due now for every day, oldest first.
 
         What fails for a day is in the report, and the others go on. Raises ArchiveBusy while
         another program works on the days, and WrongWorld or SetupError for the folder of another
         store.
         """
+        now = self._now()
         run = SyncRun.begin(ARCHIVE_DAYS, now)
         report = RoundReport(run.run_id)
         with self._turn_at_days(wait=False):
@@ -191,7 +189,7 @@ class ArchiveLifecycle:
         before its hot window is over once more. Raises DayLost for a day without a usable file;
         the days before it have been brought back.
         """
-        run, restored = SyncRun.begin(ARCHIVE_RESTORE, self._clock.now()), []
+        run, restored = SyncRun.begin(ARCHIVE_RESTORE, self._now()), []
         with self._turn_at_days(wait=True):
             for known in self._known(dataset, first, last):
                 if known.state.in_files:
@@ -222,7 +220,7 @@ class ArchiveLifecycle:
 
         *progress* is called after each file. Changes nothing but the audit.
         """
-        run, checked, problems = SyncRun.begin(ARCHIVE_VERIFY, self._clock.now()), 0, []
+        run, checked, problems = SyncRun.begin(ARCHIVE_VERIFY, self._now()), 0, []
         self._catalog.read()
         for dataset in datasets:
             states = {one.trading_date: one.state for one in self._known(dataset, first, last)}
@@ -312,7 +310,7 @@ class ArchiveLifecycle:
 
     def _seal(self, dataset: Dataset, day: date, run: SyncRun) -> int:
         """Write the files of the day as the store has it now."""
-        known, now = self._day(dataset, day), self._clock.now()
+        known, now = self._day(dataset, day), self._now()
         generation = known.generation + 1 if known else 1
         files = [
             self._files.write(name, day, generation, self._stored(name, day), now)
@@ -327,7 +325,7 @@ class ArchiveLifecycle:
             changed_at=now,
             run_id=run.run_id,
         )
-        with self._store.writing(self._guard) as connection:
+        with self._store.writing() as connection:
             record_day(connection, sealed, files, series)
         return sum(file.rows for file in files)
 
@@ -338,7 +336,7 @@ class ArchiveLifecycle:
         files = self._files_of(dataset, day)
         if not (self._all_usable(files) and all(map(self._agrees, files))):
             return self._seal(dataset, day, run)
-        with changing(self._store, known, self._guard) as connection:
+        with changing(self._store, known) as connection:
             record_day(connection, self._changed(known, DayState.VERIFIED, run))
         return sum(file.rows for file in files)
 
@@ -377,7 +375,7 @@ class ArchiveLifecycle:
         """
         for attempt in range(ATTEMPTS_TO_DROP):
             try:
-                with dropping(self._store, known, self._guard) as connection:
+                with dropping(self._store, known) as connection:
                     begin = _inside(connection)
                     if not all(
                         self._is_unchanged(file, begin)
@@ -404,12 +402,12 @@ class ArchiveLifecycle:
         known = self._day(dataset, day)
         assert known is not None
         deleted = self._delete(known)
-        with changing(self._store, known, self._guard) as connection:
+        with changing(self._store, known) as connection:
             record_day(connection, self._changed(known, DayState.CLEARED, run))
         return deleted
 
     def _delete(self, known: ArchivedDay) -> int:
-        begin = partial(changing, self._store, known, self._guard)
+        begin = partial(changing, self._store, known)
         return sum(
             delete_rows(begin, stored_table(name), known.trading_date)
             for name in TABLES[known.dataset]
@@ -426,10 +424,10 @@ class ArchiveLifecycle:
             except BadFile as problem:
                 raise DayLost(known, problem) from problem
         restoring = self._changed(known, DayState.RESTORING, run)
-        with changing(self._store, known, self._guard) as connection:
+        with changing(self._store, known) as connection:
             record_day(connection, restoring)
         self._delete(restoring)
-        begin = partial(changing, self._store, restoring, self._guard)
+        begin = partial(changing, self._store, restoring)
         for file in files:
             add_rows(begin, stored_table(file.table_name), self._tables_of(file))
         for file in files:
@@ -439,7 +437,7 @@ class ArchiveLifecycle:
                     "restored",
                     hint="Run the command again.",
                 )
-        with changing(self._store, restoring, self._guard) as connection:
+        with changing(self._store, restoring) as connection:
             record_day(connection, self._changed(restoring, DayState.RESTORED, run))
         return sum(file.rows for file in files)
 
@@ -462,7 +460,7 @@ class ArchiveLifecycle:
             ]
 
     def _changed(self, known: ArchivedDay, state: DayState, run: SyncRun) -> ArchivedDay:
-        return replace(known, state=state, changed_at=self._clock.now(), run_id=run.run_id)
+        return replace(known, state=state, changed_at=self._now(), run_id=run.run_id)
 
     def _show(self, dataset: Dataset, report: RoundReport) -> None:
         """Let readers of the folder see the files of every day that was compared."""
@@ -497,14 +495,14 @@ class ArchiveLifecycle:
         details: Mapping[str, Any],
     ) -> None:
         ended = run.finish(
-            self._clock.now(),
+            self._now(),
             Outcome.INCOMPLETE if error else Outcome.COMPLETED,
             stored=stored,
             rejected=rejected,
             error=error,
             details=dict(details),
         )
-        record_runs(self._store, [ended], self._guard)
+        record_runs(self._store, [ended])
 
 
 def _inside(connection: Connection) -> Begin:

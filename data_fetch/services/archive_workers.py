@@ -147,12 +147,15 @@ def _explained(problem: Exception) -> str:
 
 
 class ArchiveWorkers:
-    """All workers of one archive. *prepare* is called before the first round."""
+    """All workers of one archive. *prepare* is called before the first round; *stop* is set to
+    end them."""
 
-    def __init__(self, workers: Sequence[ArchiveWorker], prepare: Callable[[], None]) -> None:
+    def __init__(
+        self, workers: Sequence[ArchiveWorker], prepare: Callable[[], None], stop: Event
+    ) -> None:
         self._workers = tuple(workers)
         self._prepare = prepare
-        self._stop = Event()
+        self._stop = stop
 
     def once(self) -> list[SyncRun]:
         """One round of each worker, in order."""

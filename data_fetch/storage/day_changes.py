@@ -11,7 +11,7 @@ from data_fetch.storage.archive_ledger import day_in_ledger
 from data_fetch.storage.candles.candles import begin_candle_writing
 from data_fetch.storage.chains.receipts import begin_chain_writing
 from data_fetch.storage.chains.rows import snapshots
-from data_fetch.storage.database.store import Guard, Store
+from data_fetch.storage.database.store import Store
 from data_fetch.storage.quotes import begin_quote_dropping
 
 # The tables that show whether anything of a day has changed: whatever changes a leg or a summary
@@ -39,26 +39,26 @@ class DayChanged(DataFetchError):
 
 
 @contextmanager
-def changing(store: Store, known: ArchivedDay, guard: Guard | None = None) -> Iterator[Connection]:
+def changing(store: Store, known: ArchivedDay) -> Iterator[Connection]:
     """A write transaction on rows of a day that is still as *known*.
 
     Raises DayChanged if it is not, and as `Store.writing` does.
     """
-    with store.writing(guard) as connection:
+    with store.writing() as connection:
         if day_in_ledger(connection, known.dataset, known.trading_date, hold=True) != known:
             raise DayChanged(known)
         yield connection
 
 
 @contextmanager
-def dropping(store: Store, known: ArchivedDay, guard: Guard | None = None) -> Iterator[Connection]:
+def dropping(store: Store, known: ArchivedDay) -> Iterator[Connection]:
     """A transaction that reads a day and then lets it be read from its files.
 
     No row of the day is written between the first read and the end of the transaction: writers
     wait on PostgreSQL, and on SQLite the transaction fails with StoreUnreachable if another
     program has written meanwhile. Raises DayChanged if the day is not as *known*.
     """
-    with store.deciding(guard) as connection:
+    with store.deciding() as connection:
         BEGIN_ALONE[known.dataset](connection)
         if day_in_ledger(connection, known.dataset, known.trading_date, hold=True) != known:
             raise DayChanged(known)

@@ -68,7 +68,7 @@ class Store:
             yield connection
 
     @contextmanager
-    def deciding(self, guard: Guard | None = None) -> Iterator[Connection]:
+    def deciding(self) -> Iterator[Connection]:
         """`writing` for a transaction that reads for a while before it writes.
 
         On SQLite it takes the write lock with its first write, and raises StoreUnreachable if
@@ -76,8 +76,6 @@ class Store:
         """
         with deciding(self.engine) as connection:
             _stamp(connection, self.world, self.name)
-            if guard is not None:
-                guard.check(connection)
             yield connection
 
     def try_writing(self) -> None:

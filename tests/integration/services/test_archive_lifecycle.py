@@ -1,6 +1,7 @@
 """The life of a day: sealed, verified, dropped, read back, restored, with the same rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from threading import Event
@@ -28,7 +29,7 @@ from data_fetch.core.world import World
 from data_fetch.services import archive_lifecycle
 from data_fetch.services.archive_lifecycle import ArchiveBusy, ArchiveLifecycle, DayLost
 from data_fetch.storage.archive_ledger import days_between, files_between, series_between
-from data_fetch.storage.database.store import Store
+from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.day_rows import stored_table
 from data_fetch.storage.runs import recent_runs
 
@@ -42,10 +43,10 @@ def evening(day: date) -> datetime:
 class Archive:
     """An archive of a store, and ways to look at it."""
 
-    def __init__(self, store: Store, folder: Path, hot_days: int = 1) -> None:
+    def __init__(self, store: Store, folder: Path, hot_days: int = 1, day: date = THURSDAY) -> None:
         self.store = store
         self.folder = ArchiveFolder(folder)
-        self.clock = VirtualClock(evening(THURSDAY))
+        self.clock = VirtualClock(evening(day))
         self.said: list[str] = []
         self.catalog = Catalog(self.folder, store.world, "this store", SystemClock())
         self.lifecycle = ArchiveLifecycle(
@@ -54,18 +55,18 @@ class Archive:
             retention=Retention(
                 hot_days=dict.fromkeys(Dataset, hot_days), confirmed_at=time(20, 0)
             ),
-            clock=self.clock,
+            now=self.clock.now,
             report=self.said.append,
             stop=Event(),
         )
 
-    def round(self, day: date = THURSDAY) -> dict[Step, int]:
-        report = self.lifecycle.round(evening(day))
+    def round(self) -> dict[Step, int]:
+        report = self.lifecycle.round()
         assert report.problems == []
         return {step: report.count(step) for step in Step if report.count(step)}
 
     def problems(self) -> list[str]:
-        return self.lifecycle.round(evening(THURSDAY)).problems
+        return self.lifecycle.round().problems
 
     def states(self, dataset: Dataset = Dataset.CHAINS) -> list[DayState]:
         with self.store.reading() as connection:
@@ -109,14 +110,23 @@ def test_the_whole_life(archive: Archive) -> None:
     assert digests(store, DAYS) == before
     assert archive.round() == {}
     archive.clock.sleep(timedelta(days=1))
-    assert archive.round(archive.clock.now().date()) == {Step.DROP: 6, Step.CLEAR: 6}
+    assert archive.round() == {Step.DROP: 6, Step.CLEAR: 6}
     assert [run.job for run in recent_runs(store, 20)].count("archive-restore") == 3
 
 
-def test_readers_are_shown_verified_days(archive: Archive) -> None:
-    archive.round()
-    shown = {(file.table, file.trading_date, file.path) for file in archive.catalog.read().files}
-    with archive.store.reading() as connection:
+@pytest.fixture
+def embedded(sqlite_url: str, tmp_path: Path) -> Iterator[Archive]:
+    """For what is the same with every database."""
+    with closing(open_store(sqlite_url, World.PAPER)) as store:
+        for day in DAYS:
+            store_day(store, day)
+        yield Archive(store, tmp_path / "archive")
+
+
+def test_readers_are_shown_verified_days(embedded: Archive) -> None:
+    embedded.round()
+    shown = {(file.table, file.trading_date, file.path) for file in embedded.catalog.read().files}
+    with embedded.store.reading() as connection:
         files = {
             (file.table_name, file.trading_date, file.path)
             for _, table in ALL_TABLES
@@ -124,7 +134,7 @@ def test_readers_are_shown_verified_days(archive: Archive) -> None:
         }
     assert shown == files
     assert len(files) == 21
-    assert all((archive.folder.root / path).stat().st_mode & 0o77 == 0 for *_, path in files)
+    assert all((embedded.folder.root / path).stat().st_mode & 0o77 == 0 for *_, path in files)
 
 
 def test_chains_are_counted_by_series(archive: Archive) -> None:
@@ -205,39 +215,39 @@ BAD = {"gone": Path.unlink, "torn": torn, "altered": altered}
 
 
 @pytest.mark.parametrize("how", BAD)
-def test_a_bad_file_of_a_hot_day_is_written_anew(archive: Archive, how: str) -> None:
-    before = digests(archive.store, DAYS)
-    forever = Archive(archive.store, archive.folder.root, hot_days=0)
+def test_a_bad_file_of_a_hot_day_is_written_anew(embedded: Archive, how: str) -> None:
+    before = digests(embedded.store, DAYS)
+    forever = Archive(embedded.store, embedded.folder.root, hot_days=0)
     forever.round()
-    BAD[how](archive.file("option_chain_data", TUESDAY))
-    [found] = archive.lifecycle.verify()
+    BAD[how](embedded.file("option_chain_data", TUESDAY))
+    [found] = embedded.lifecycle.verify()
     assert found.file.table_name == "option_chain_data"
     assert "archive run --once" in found.fix
-    assert archive.round()[Step.DROP] >= 6
-    assert archive.lifecycle.verify() == []
+    assert embedded.round()[Step.DROP] >= 6
+    assert embedded.lifecycle.verify() == []
     for dataset in Dataset:
-        archive.lifecycle.restore(dataset, TUESDAY, WEDNESDAY)
-    assert digests(archive.store, DAYS) == before
+        embedded.lifecycle.restore(dataset, TUESDAY, WEDNESDAY)
+    assert digests(embedded.store, DAYS) == before
 
 
 @pytest.mark.parametrize("how", BAD)
-def test_a_bad_file_of_a_dropped_day_is_named(archive: Archive, how: str) -> None:
-    archive.round()
-    file = archive.file("chain_summary", TUESDAY)
+def test_a_bad_file_of_a_dropped_day_is_named(embedded: Archive, how: str) -> None:
+    embedded.round()
+    file = embedded.file("chain_summary", TUESDAY)
     content = file.read_bytes()
     BAD[how](file)
-    [problem] = archive.lifecycle.verify()
+    [problem] = embedded.lifecycle.verify()
     assert problem.file.table_name == "chain_summary"
     assert "backup" in problem.fix
     with pytest.raises(DayLost, match="Put that file back"):
-        archive.lifecycle.restore(Dataset.CHAINS, TUESDAY, WEDNESDAY)
-    assert archive.states()[:2] == [DayState.CLEARED, DayState.CLEARED]
+        embedded.lifecycle.restore(Dataset.CHAINS, TUESDAY, WEDNESDAY)
+    assert embedded.states()[:2] == [DayState.CLEARED, DayState.CLEARED]
     file.write_bytes(content)
-    assert archive.lifecycle.restore(Dataset.CHAINS, TUESDAY, WEDNESDAY) == [TUESDAY, WEDNESDAY]
+    assert embedded.lifecycle.restore(Dataset.CHAINS, TUESDAY, WEDNESDAY) == [TUESDAY, WEDNESDAY]
 
 
-def test_a_full_disk_stops_no_other_day(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = digests(archive.store, DAYS)
+def test_a_full_disk_stops_no_other_day(embedded: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digests(embedded.store, DAYS)
     write = archive_lifecycle.DayFiles.write
 
     def full(self, table, day, *others):  # type: ignore[no-untyped-def]
@@ -246,41 +256,41 @@ def test_a_full_disk_stops_no_other_day(archive: Archive, monkeypatch: pytest.Mo
         return write(self, table, day, *others)
 
     monkeypatch.setattr(archive_lifecycle.DayFiles, "write", full)
-    assert len(archive.problems()) == 3
-    assert archive.states() == [DayState.CLEARED, DayState.VERIFIED]
-    [run] = recent_runs(archive.store, 1, "archive")
-    assert "No space left" in (run.error or "")
+    assert len(embedded.problems()) == 3
+    assert embedded.states() == [DayState.CLEARED, DayState.VERIFIED]
     monkeypatch.undo()
-    archive.round()
-    archive.lifecycle.restore(Dataset.CHAINS, TUESDAY, WEDNESDAY)
-    assert digests(archive.store, DAYS, [Dataset.CHAINS]) == {
+    embedded.round()
+    embedded.lifecycle.restore(Dataset.CHAINS, TUESDAY, WEDNESDAY)
+    assert digests(embedded.store, DAYS, [Dataset.CHAINS]) == {
         key: value for key, value in before.items() if key[0] in TABLES[Dataset.CHAINS]
     }
 
 
-def test_a_folder_of_another_store_is_refused(archive: Archive, tmp_path: Path) -> None:
-    archive.round()
-    other = Catalog(archive.folder, World.PAPER, "another store", SystemClock())
+def test_a_folder_of_another_store_is_refused(embedded: Archive, tmp_path: Path) -> None:
+    embedded.round()
+    other = Catalog(embedded.folder, World.PAPER, "another store", SystemClock())
     foreign = ArchiveLifecycle(
-        store=archive.store,
+        store=embedded.store,
         catalog=other,
         retention=Retention(hot_days=dict.fromkeys(Dataset, 1), confirmed_at=time(20, 0)),
-        clock=archive.clock,
-        report=archive.said.append,
+        now=embedded.clock.now,
+        report=embedded.said.append,
         stop=Event(),
     )
     with pytest.raises(SetupError, match="another store"):
         foreign.round(evening(THURSDAY))
 
 
-def test_two_programs_take_turns(archive: Archive) -> None:
-    with archive.lifecycle._turn_at_days(wait=False):
-        beside = Archive(archive.store, archive.folder.root)
+def test_two_programs_take_turns(embedded: Archive) -> None:
+    with embedded.lifecycle._turn_at_days(wait=False):
+        beside = Archive(embedded.store, embedded.folder.root)
         with pytest.raises(ArchiveBusy):
-            beside.lifecycle.round(evening(THURSDAY))
+            beside.lifecycle.round()
 
 
-def test_a_clock_that_is_ahead_drops_no_newer_days(archive: Archive) -> None:
-    week = Archive(archive.store, archive.folder.root, hot_days=7)
-    assert week.round(date(2027, 1, 1)) == {Step.SEAL: 9, Step.VERIFY: 9}
-    assert week.round(date(2026, 1, 1)) == {}
+def test_a_clock_that_is_ahead_drops_no_newer_days(embedded: Archive) -> None:
+    found = [
+        Archive(embedded.store, embedded.folder.root, hot_days=7, day=day).round()
+        for day in (date(2027, 1, 1), date(2026, 1, 1))
+    ]
+    assert found == [{Step.SEAL: 9, Step.VERIFY: 9}, {}]
