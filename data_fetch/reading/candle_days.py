@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 
 from sqlalchemy import Connection
 
@@ -10,13 +11,13 @@ from data_fetch.core.candles.candles import CandleInterval, expected_spans
 from data_fetch.core.candles.completeness import as_it_was
 from data_fetch.core.candles.coverage import DayCoverage
 from data_fetch.core.candles.day_counts import DayCounts, counts_of
-from data_fetch.core.candles.expectation import DAY, Expectation
+from data_fetch.core.candles.expectation import DAY, Expectation, day_by
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import KeyPeriod
 from data_fetch.core.market.session import Session, midnight_number
-from data_fetch.core.spans import between, common
+from data_fetch.core.spans import Spans, between, common
 from data_fetch.storage.candles.columns import known_minutes
-from data_fetch.storage.candles.coverage import load_days_as_of, load_written_days
+from data_fetch.storage.candles.coverage import DAYS_KEPT, load_days_as_of, load_written_days
 from data_fetch.storage.candles.histories import History, histories
 from data_fetch.storage.candles.past_histories import history_as_of
 
@@ -92,10 +93,25 @@ def _days_now(
     ledger = load_written_days(connection, [key], interval, of.first, of.last)
     for session in expectation.sessions(stock, of.first, of.last):
         known, changed_at = ledger.get((key, session.day), (None, None))
-        day = expectation.day(key, interval, session, known)
-        yield CandleDay(
-            session=session, coverage=day, counts=counts_of(day), last_modified=changed_at
-        )
+        expected = expected_spans(session, interval)
+        # Of a day that is over it is the same from then on.
+        due = min(expectation.due(session, interval), expected[-1][1])
+        day, counts = _judged(key, interval, session.day, known, expected, due)
+        yield CandleDay(session=session, coverage=day, counts=counts, last_modified=changed_at)
+
+
+@lru_cache(maxsize=DAYS_KEPT)
+def _judged(
+    instrument_key: str,
+    interval: CandleInterval,
+    day: date,
+    known: DayCoverage | None,
+    expected: Spans,
+    due: int,
+) -> tuple[DayCoverage, DayCounts]:
+    """`day_by` and its counts. Most days are read again as they are."""
+    found = day_by(instrument_key, interval, day, known, expected, due)
+    return found, counts_of(found)
 
 
 def _days_as_of(

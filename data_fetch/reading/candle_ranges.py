@@ -4,12 +4,15 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cache
 from shlex import quote
 from typing import Any
 
 from data_fetch.core.candles.candles import Kind
 from data_fetch.core.candles.completeness import Completeness, completeness_of
 from data_fetch.core.candles.coverage import State
+from data_fetch.core.candles.day_counts import DayCounts, summed
+from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.candles.intervals import Interval
 from data_fetch.core.errors import IncompleteRange, SetupError, StillToCome
 from data_fetch.core.instruments.lineage import KeyPeriod
@@ -70,19 +73,37 @@ class Candles:
 class CandleRange:
     """A range of one stock's candles in an open store; nothing of it is in memory yet.
 
-    *now* is the instant that the completeness is judged at, *days* are its trading days, oldest
-    first. The hours of *provisional_sessions* are not reviewed.
+    *expectation* is of the instant that its completeness is judged at, *days* are its trading
+    days, oldest first, *counts* are those of all its days.
     """
 
     symbol: str
     interval: Interval
     key_periods: tuple[KeyPeriod, ...]
     as_of: datetime | None
-    now: datetime
-    completeness: Completeness
+    expectation: Expectation
     days: Sequence[CandleDay]
-    provisional_sessions: Sequence[date]
+    counts: DayCounts
     store: Store
+
+    @property
+    def now(self) -> datetime:
+        """The instant that its completeness is judged at."""
+        return self.expectation.now
+
+    @property
+    def completeness(self) -> Completeness:
+        return completeness_of((day.session, day.coverage) for day in self.days)
+
+    @property
+    def provisional_sessions(self) -> Sequence[date]:
+        """Its days whose hours are not reviewed."""
+        return self.expectation.provisional_sessions(self.first, self.last)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missed and nothing is pending."""
+        return not (self.counts.missed or self.counts.pending)
 
     @property
     def instrument_keys(self) -> tuple[str, ...]:
@@ -99,11 +120,11 @@ class CandleRange:
     @property
     def hint(self) -> str:
         """The command that completes it; empty when it is complete."""
-        if self.completeness.complete:
+        if self.complete:
             return ""
         if self.as_of is not None:
             return "Name a later instant."
-        if self.completeness.missed:
+        if self.counts.missed:
             span = f"--from {self.first} --to {self.last} --interval {self.interval.stored}"
             return f"Fetch them: data-fetch backfill --symbols {quote(self.symbol)} {span}"
         return "Wait until the day is over, or end the range a day earlier."
@@ -198,9 +219,9 @@ class CandleRange:
 
     def refuse_incomplete(self) -> None:
         """Raises IncompleteRange when a candle is missed or still to come."""
-        if self.completeness.complete:
+        if self.complete:
             return
-        known = self.completeness
+        known = self.counts
         raise IncompleteRange(
             f"{self.symbol} from {self.first} to {self.last} is incomplete: of "
             f"{known.expected} {self.unit}, {known.missed} are missed and {known.pending} still to "
@@ -268,6 +289,7 @@ def unit_of(interval: Interval) -> str:
     return "days" if interval is Interval.DAY else "minutes"
 
 
+@cache
 def no_candles_table(interval: Interval) -> Any:
     """A table of candles without rows."""
     columns = COLUMNS if interval.bucket_minutes is None else BUCKET_COLUMNS
@@ -314,10 +336,9 @@ def candle_range(
             interval=interval,
             key_periods=tuple(history.periods),
             as_of=as_of,
-            now=expectation.now,
-            completeness=completeness_of((day.session, day.coverage) for day in days),
+            expectation=expectation,
             days=days,
-            provisional_sessions=expectation.provisional_sessions(first, last),
+            counts=summed([DayCounts(), *(day.counts for day in days)]),
             store=records.store,
         )
 

@@ -291,7 +291,7 @@ def _series(
     step: timedelta | None,
     convert: Any,
 ) -> ChainSeries:
-    pairs = rows.group_by(["expiry", "source"]).aggregate([]).to_pylist()
+    pairs = rows.group_by(["expiry", "source"], use_threads=False).aggregate([]).to_pylist()
     sources = {pair["expiry"]: pair["source"] for pair in pairs}
     received = {expiry: _received(context, expiry, sources.get(expiry)) for expiry in shown}
     completeness = SeriesCompleteness(
@@ -431,18 +431,15 @@ def _shown_expiries(store: Store, context: _Context, expiry: date | None) -> lis
     Raises SetupError without any, and for an *expiry* that is not stored.
     """
     lineage, seen = context.lineage, context.seen
+    if expiry is not None and newest_heads(context.connection, lineage, seen, expiry=expiry):
+        return [lineage.in_force(expiry)]
     stored = [head.shown.expiry for head in newest_heads(context.connection, lineage, seen)]
     if not stored:
         raise nothing_stored(UnderlyingChains(store, lineage), seen)
     if expiry is None:
         return stored
-    in_force = lineage.in_force(expiry)
-    if in_force not in stored:
-        days = ", ".join(day.isoformat() for day in stored)
-        raise SetupError(
-            f"no chain of {lineage.symbol} {expiry} is stored", hint=f"There are: {days}."
-        )
-    return [in_force]
+    days = ", ".join(day.isoformat() for day in stored)
+    raise SetupError(f"no chain of {lineage.symbol} {expiry} is stored", hint=f"There are: {days}.")
 
 
 def _refuse_unknown_contract(

@@ -11,7 +11,7 @@ def refuse_exposed(settings: Settings) -> None:
     can be forged. A secret that is configured must be long enough everywhere."""
     if not settings.on_loopback and not settings.needs_authentication:
         raise SetupError(
-            f"{settings.api_host} can be reached from other machines, where everybody could read",
+            f"{settings.api_host} can be reached from other machines, where anyone could read",
             hint="Remove API_AUTHENTICATION=off, or listen on 127.0.0.1.",
         )
     if settings.needs_authentication or settings.jwt_secret.get_secret_value():

@@ -38,7 +38,7 @@ def _kept_secret(file: Path) -> bytes:
         if os.name == "posix" and file.stat().st_mode & OTHERS:
             raise SetupError(
                 f"other users can read {file}, and sign tokens with it",
-                hint="Delete it: the next start makes another, and everybody signs in again.",
+                hint="Delete it: the next start makes another, and all accounts sign in again.",
             )
         return file.read_bytes()
 

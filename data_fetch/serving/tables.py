@@ -54,12 +54,11 @@ def table_answer(
     frame = _as_it_is(request, frame)
     facts = {**document, "count": len(table)}
     head, *rows = WRITERS[form]([table], table.schema, facts, frame)
-    content = b"".join(rows)
-    tag = entity_tag(b"%b %b %b" % (form.encode(), orjson.dumps(frame.lasting()), content))
+    tag = entity_tag(b"%b %b " % (form.encode(), orjson.dumps(frame.lasting())), *rows)
     if has_it(request, tag):
         return not_modified(tag)
     headers = {**_headers(frame), "ETag": tag}
-    return Response(head + content, media_type=MEDIA_TYPES[form], headers=headers)
+    return Response(b"".join((head, *rows)), media_type=MEDIA_TYPES[form], headers=headers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,9 +110,7 @@ class Expectation:
     ) -> DayCoverage:
         """The coverage of one day, from its row in the ledger (None without one) and the time."""
         expected, due = expected_spans(session, interval), self.due(session, interval)
-        if known is None:
-            return never_requested(instrument_key, interval, session.day, expected, due)
-        return refitted(known, expected, due)
+        return day_by(instrument_key, interval, session.day, known, expected, due)
 
     def due(self, session: Session, interval: CandleInterval) -> int:
         """The minute number before which every candle of *session* should be published."""
@@ -142,3 +140,18 @@ class Expectation:
         """Whether all of *session*, its closing auction included, is over and published."""
         end_of_day = max(end for _, end in (*session.spans, *session.auction_spans))
         return self.now >= instant_of(end_of_day) + FINISHED_AFTER
+
+
+def day_by(
+    instrument_key: str,
+    interval: CandleInterval,
+    day: date,
+    known: DayCoverage | None,
+    expected: Spans,
+    due: int,
+) -> DayCoverage:
+    """The coverage of a day on which *expected* is expected, from its row in the ledger (None
+    without one): what it lacks before the minute *due* is missed."""
+    if known is None:
+        return never_requested(instrument_key, interval, day, expected, due)
+    return refitted(known, expected, due)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from data_fetch.core.candles.candles import Kind
-from data_fetch.core.candles.day_counts import DayCounts, summed
+from data_fetch.core.candles.day_counts import DayCounts
 from data_fetch.core.candles.intervals import Interval
 from data_fetch.core.errors import StillToCome
 from data_fetch.reading.candle_corrections import corrected_by_date
@@ -218,15 +218,14 @@ def _to_the_end(opened: ExitStack, tables: Iterator[Any]) -> Iterator[Any]:
 
 
 def _frame(found: CandleRange, table: Any) -> Frame:
-    counts = summed([DayCounts(), *(day.counts for day in found.days)])
     sources = set() if table is None else set(table["source"].unique().to_pylist())
     return Frame(
         as_of=found.now,
         newest=found.newest if table is None else found.freshness(table).newest,
-        completeness=_counted(counts, found.unit),
+        completeness=_counted(found.counts, found.unit),
         source=sources.pop() if len(sources) == 1 else None,
         unit="shares",
-        reasons=_reasons(counts, found),
+        reasons=_reasons(found),
     )
 
 
@@ -240,10 +239,10 @@ def _counted(counts: DayCounts, of: str) -> Counted:
     )
 
 
-def _reasons(counts: DayCounts, found: CandleRange) -> Sequence[Cause]:
+def _reasons(found: CandleRange) -> Sequence[Cause]:
     if not found.days:
         return [Cause("closed", 0, "no day of the range is a trading day of this instrument")]
-    return causes_of(counts._asdict(), found.hint)
+    return causes_of(found.counts._asdict(), found.hint)
 
 
 def _day_document(day: CandleDay, unit: str, corrected: int) -> dict[str, Any]:

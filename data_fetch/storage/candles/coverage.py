@@ -6,7 +6,21 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, RowMapping, and_, func, not_, or_, select
+import orjson
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    RowMapping,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    not_,
+    or_,
+    select,
+)
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import (
@@ -33,8 +47,35 @@ REVISION_COLUMNS = tuple(column.name for column in revisions_table.columns)
 STATES: Mapping[str, State] = {state.value: state for state in State}
 NO_MINUTES = dict.fromkeys(State, 0)
 
+# Of a row, besides its counts and its minutes.
+OF_DAY = (
+    "instrument_key",
+    "interval",
+    "trading_date",
+    "attempts",
+    "confirmations",
+    "last_error",
+    "last_attempt",
+    "next_attempt",
+    "changed_at",
+)
+# The rows of a range without their counts, their JSON documents as text. Made once.
+AS_WRITTEN = select(
+    *(coverage_table.c[name] for name in OF_DAY),
+    cast(coverage_table.c.stretches, Text()).label("minutes"),
+    cast(coverage_table.c.provisional_spans, Text()).label("unconfirmed"),
+).where(
+    coverage_table.c.instrument_key.in_(bindparam("keys", expanding=True)),
+    coverage_table.c.interval == bindparam("interval"),
+    coverage_table.c.trading_date.between(bindparam("first"), bindparam("last")),
+)
+# A month of two hundred instruments.
+DAYS_KEPT = 5_000
+
 # An instrument key and a trading date.
 LedgerKey = tuple[str, date]
+# The intervals of a day, and its provisional minutes.
+Minutes = tuple[tuple[CoverageInterval, ...], Spans]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +152,30 @@ def load_written_days(
     last: date,
 ) -> dict[LedgerKey, tuple[DayCoverage, datetime]]:
     """The rows of `load_days`, each with the instant at which it was written last."""
-    rows = connection.execute(
-        select(coverage_table).where(_of(instrument_keys, interval, first, last))
-    )
-    return {
-        (row.instrument_key, row.trading_date): (day_coverage(row), row.changed_at) for row in rows
+    given = {
+        "keys": instrument_keys,
+        "interval": interval.value,
+        "first": first,
+        "last": last,
     }
+    return {
+        (row.instrument_key, row.trading_date): (
+            _day(row._mapping, _read_minutes(row.trading_date, row.minutes, row.unconfirmed)),
+            row.changed_at,
+        )
+        for row in connection.execute(AS_WRITTEN, given)
+    }
+
+
+@lru_cache(maxsize=DAYS_KEPT)
+def _read_minutes(day: date, stretches: str, provisional: str) -> Minutes:
+    """`_minutes_of` of two JSON documents: most days are read again and again as they are."""
+    facts = {
+        "trading_date": day,
+        "stretches": orjson.loads(stretches),
+        "provisional_spans": orjson.loads(provisional),
+    }
+    return _minutes_of(facts)
 
 
 def load_days_as_of(
@@ -326,7 +385,11 @@ def ledger_row(known: DayCoverage, run_id: str, changed_at: datetime) -> tuple[A
 def day_coverage(row: Row[Any] | Mapping[str, Any]) -> DayCoverage:
     """The day of a ledger row, as of its `changed_at`."""
     facts = row if isinstance(row, Mapping) else row._mapping
-    intervals, provisional = _minutes_of(facts)
+    return _day(facts, _minutes_of(facts))
+
+
+def _day(facts: Mapping[str, Any] | RowMapping, minutes: Minutes) -> DayCoverage:
+    intervals, provisional = minutes
     return DayCoverage(
         instrument_key=facts["instrument_key"],
         interval=CandleInterval(facts["interval"]),
@@ -341,9 +404,7 @@ def day_coverage(row: Row[Any] | Mapping[str, Any]) -> DayCoverage:
     )
 
 
-def _minutes_of(
-    facts: Mapping[str, Any] | RowMapping,
-) -> tuple[tuple[CoverageInterval, ...], Spans]:
+def _minutes_of(facts: Mapping[str, Any] | RowMapping) -> Minutes:
     midnight = midnight_number(facts["trading_date"])
     intervals = tuple(_from_json(written, midnight) for written in facts["stretches"])
     provisional = facts["provisional_spans"]

@@ -260,7 +260,7 @@ def _starts(
     ranges: Iterable[Range],
     *conditions: ColumnElement[bool],
 ) -> list[list[int]]:
-    listed = list_of(connection, minutes(connection, candles.c.timestamp))
+    listed = list_of(connection.dialect.name, minutes(connection, candles.c.timestamp))
     starts: list[list[int]] = [[] for _ in range(places)]
     for place, found in _in_each_range(connection, interval, ranges, listed, *conditions):
         starts[place] += orjson.loads(found or "[]")

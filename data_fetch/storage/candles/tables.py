@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, bindparam,
 from data_fetch.core.candles.candles import CandleInterval, Kind
 from data_fetch.core.market.session import instant_of
 from data_fetch.storage.candles.candles import candles, known_candles
-from data_fetch.storage.database.arrow_rows import INSTANT, arrow_rows
+from data_fetch.storage.database.arrow_columns import arrow_columns
+from data_fetch.storage.database.arrow_rows import INSTANT
 from data_fetch.storage.database.dialects import POSTGRESQL, microseconds
 
 SCHEMA = pa.schema(
@@ -28,6 +29,17 @@ NAMES = tuple(SCHEMA.names)
 WITHOUT_KIND = tuple(name for name in NAMES if name != "kind")
 # SQLite's driver takes longest for texts: this one travels as null.
 USUAL_SOURCE = "upstox"
+# More rows than there are.
+ALL = 2**62
+
+IN_RANGE = (
+    candles.c.instrument_key == bindparam("key"),
+    candles.c.interval == bindparam("interval"),
+    candles.c.timestamp >= bindparam("begin"),
+    candles.c.timestamp < bindparam("end"),
+)
+# A price of the range.
+EXAMPLE = select(candles.c.close).where(*IN_RANGE).limit(1)
 
 
 def candle_table(
@@ -47,22 +59,21 @@ def candle_table(
     """
     # A text in every row costs as much as two numbers.
     names = NAMES if len(kinds) > 1 else WITHOUT_KIND
-    given: dict[str, Any] = {"kinds": [kind.value for kind in kinds]}
+    given: dict[str, Any] = {
+        "kinds": [kind.value for kind in kinds],
+        "key": instrument_key,
+        "interval": interval.value,
+        "begin": instant_of(first),
+        "end": instant_of(end),
+        "limit": ALL if limit is None else limit,
+    }
     if as_of is None:
         query = _stored_query(connection.dialect.name, names)
-        given |= {
-            "key": instrument_key,
-            "interval": interval.value,
-            "begin": instant_of(first),
-            "end": instant_of(end),
-        }
     else:
         known = known_candles(instrument_key, interval, first, end, as_of).subquery()
         query = _columns(connection.dialect.name, known, names)
-    if limit is not None:
-        query = query.limit(limit)
     schema = pa.schema([SCHEMA.field(name) for name in names])
-    table = arrow_rows(connection, query, given, schema)
+    table = arrow_columns(connection, query, given, schema, EXAMPLE)
     source = table["source"].fill_null(USUAL_SOURCE)
     table = table.set_column(names.index("source"), "source", source)
     if len(kinds) > 1:
@@ -74,13 +85,7 @@ def candle_table(
 @cache
 def _stored_query(dialect: str, names: Sequence[str]) -> Select[Any]:
     """The candles of a range as they are now; made once, which takes as long as a hundred rows."""
-    of = candles.c
-    return _columns(dialect, candles, names).where(
-        of.instrument_key == bindparam("key"),
-        of.interval == bindparam("interval"),
-        of.timestamp >= bindparam("begin"),
-        of.timestamp < bindparam("end"),
-    )
+    return _columns(dialect, candles, names).where(*IN_RANGE)
 
 
 def _columns(dialect: str, known: FromClause, names: Sequence[str]) -> Select[Any]:
@@ -90,4 +95,5 @@ def _columns(dialect: str, known: FromClause, names: Sequence[str]) -> Select[An
     if dialect != POSTGRESQL:
         of["source"] = func.nullif(known.c.source, USUAL_SOURCE)
     of_kinds = known.c.kind.in_(bindparam("kinds", expanding=True))
-    return select(*of.values()).where(of_kinds).order_by(known.c.timestamp)
+    found = select(*of.values()).where(of_kinds).order_by(known.c.timestamp)
+    return found.limit(bindparam("limit"))

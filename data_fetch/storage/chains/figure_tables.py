@@ -4,14 +4,15 @@ Apart from it, because Arrow takes long to load.
 """
 
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Connection, Date, Select, and_, literal, select
+from sqlalchemy import ColumnElement, Connection, Date, Select, and_, bindparam, select
 
 from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.chains.chains import ChainSource
-from data_fetch.storage.chains.heads import in_series
+from data_fetch.storage.chains.heads import SERIES, of_series
 from data_fetch.storage.chains.history import HEAD_COLUMNS, SeriesRange, series_ranges
 from data_fetch.storage.chains.rows import METRICS, snapshots, summaries
 from data_fetch.storage.database.arrow_rows import INSTANT, arrow_rows
@@ -57,9 +58,9 @@ def figure_table(
     Volume and open interest are in the `unit` of the row. Without *expiry*: every expiry of the
     underlying, by time and then by expiry.
     """
-    dialect = connection.dialect.name
+    query = figures_query(connection.dialect.name)
     tables = [
-        arrow_rows(connection, figures_query(dialect, each), {}, SCHEMA)
+        arrow_rows(connection, query, figures_given(each), SCHEMA)
         for each in series_ranges(connection, of, expiry, first, last, source)
     ]
     found = pa.concat_tables([SCHEMA.empty_table(), *tables]).combine_chunks()
@@ -67,13 +68,23 @@ def figure_table(
     return found if len(tables) == 1 else found.sort_by(in_order)
 
 
-def figures_query(dialect: str, of: SeriesRange) -> Select[Any]:
-    """The snapshots of a range with their figures, oldest first; instants in microseconds."""
+def figures_given(of: SeriesRange) -> dict[str, Any]:
+    """The parameters of `figures_query`."""
+    series = dict(zip(SERIES, of.series, strict=True))
+    return {**series, "first": of.first, "last": of.last, "shown_expiry": of.part.expiry}
+
+
+@cache
+def figures_query(dialect: str) -> Select[Any]:
+    """The snapshots of a range with their figures, oldest first; instants in microseconds.
+
+    Made once, which takes as long as two hundred rows. Its parameters are `figures_given`.
+    """
 
     def selected(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
         return microseconds(dialect, column) if SCHEMA.field(name).type == INSTANT else column
 
-    shown = {"expiry": literal(of.part.expiry, Date())}
+    shown = {"expiry": bindparam("shown_expiry", type_=Date())}
     return (
         select(
             *(selected(name, shown.get(name, snapshots.c[name])) for name in HEAD_COLUMNS),
@@ -82,15 +93,15 @@ def figures_query(dialect: str, of: SeriesRange) -> Select[Any]:
         .join(
             summaries,
             and_(
-                *in_series(summaries, of.series),
+                *of_series(summaries),
                 summaries.c.timestamp == snapshots.c.timestamp,
             ),
         )
         .where(
-            *in_series(snapshots, of.series),
-            snapshots.c.timestamp.between(of.first, of.last),
+            *of_series(snapshots),
+            snapshots.c.timestamp.between(bindparam("first"), bindparam("last")),
             # On both tables: PostgreSQL carries no range from one side of a join to the other.
-            summaries.c.timestamp.between(of.first, of.last),
+            summaries.c.timestamp.between(bindparam("first"), bindparam("last")),
         )
         .order_by(snapshots.c.timestamp)
     )

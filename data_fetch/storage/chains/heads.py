@@ -17,6 +17,7 @@ from sqlalchemy import (
     FromClause,
     Select,
     and_,
+    bindparam,
     func,
     select,
     true,
@@ -34,12 +35,15 @@ from data_fetch.storage.chains.rows import (
     summaries,
 )
 from data_fetch.storage.database.dialects import POSTGRESQL, document_of, rows_in_document
-from data_fetch.storage.database.distinct import distinct_values
+from data_fetch.storage.database.distinct import distinct_query
 from data_fetch.storage.database.types import Instant
 
 SERIES = ("underlying", "expiry", "source")
 # A series, and the instant before which its newest snapshot is looked up.
 REQUESTED = {name: snapshots.c[name].type for name in SERIES} | {"at": Instant()}
+# Made once, which takes longer than to find what they find.
+UNDERLYINGS = distinct_query(snapshots.c.underlying)
+EXPIRIES = distinct_query(snapshots.c.expiry, snapshots.c.underlying == bindparam("underlying"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,12 +257,12 @@ def heads_between(
 
 def underlyings(connection: Connection) -> list[str]:
     """Every underlying of which there is a snapshot, by name."""
-    return distinct_values(connection, snapshots.c.underlying)
+    return sorted(connection.scalars(UNDERLYINGS))
 
 
 def expiries(connection: Connection, underlying: str) -> list[date]:
     """Every expiry under which a snapshot of *underlying* is stored, nearest first."""
-    return distinct_values(connection, snapshots.c.expiry, snapshots.c.underlying == underlying)
+    return sorted(connection.scalars(EXPIRIES, {"underlying": underlying}))
 
 
 def heads_at(
@@ -307,6 +311,11 @@ def _newest_before(dialect: str) -> Select[Any]:
 def in_series(of: FromClause, series: SeriesKey) -> list[ColumnElement[bool]]:
     underlying, expiry, source = series
     return [of.c.underlying == underlying, of.c.expiry == expiry, of.c.source == source]
+
+
+def of_series(of: FromClause) -> list[ColumnElement[bool]]:
+    """The rows of the series whose three parts are parameters of these names."""
+    return [of.c[name] == bindparam(name) for name in SERIES]
 
 
 def _of_series(one: FromClause, other: FromClause) -> list[ColumnElement[bool]]:

@@ -21,7 +21,8 @@ from functools import cache
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Select, func, select
+import orjson
+from sqlalchemy import Connection, Integer, Select, bindparam, func, select
 
 from data_fetch.core.chains.chain_lineage import ChainLineage, ChainPart
 from data_fetch.core.chains.chains import ChainSource, OptionType
@@ -31,6 +32,7 @@ from data_fetch.storage.chains.heads import (
     heads_at,
     heads_between,
     in_series,
+    of_series,
 )
 from data_fetch.storage.chains.rows import (
     SNAPSHOT_COLUMNS,
@@ -39,7 +41,12 @@ from data_fetch.storage.chains.rows import (
     legs_table,
     receipts,
 )
-from data_fetch.storage.database.dialects import document_of, microseconds, rows_in_document
+from data_fetch.storage.database.dialects import (
+    document_of,
+    list_of,
+    microseconds,
+    rows_in_document,
+)
 from data_fetch.storage.database.types import Instant
 
 Columns = dict[str, tuple[Any, ...]]
@@ -153,18 +160,21 @@ def received(
 ) -> list[int]:
     """When the chain of *expiry* was received from *source*, from *first* to *last*: oldest
     first, in microseconds since 1970 UTC."""
-    at = microseconds(connection.dialect.name, receipts.c.received_at)
-    found = [
-        instant
-        for each in _within(chain_parts(connection, of, expiry), [source], first, last)
-        for instant in connection.scalars(
-            select(at).where(
-                *in_series(receipts, each.series),
-                receipts.c.received_at.between(each.first, each.last),
-            )
-        )
-    ]
+    query = _received_query(connection.dialect.name)
+    found: list[int] = []
+    for each in _within(chain_parts(connection, of, expiry), [source], first, last):
+        series = dict(zip(SERIES, each.series, strict=True))
+        listed = connection.scalar(query, {**series, "first": each.first, "last": each.last})
+        found += orjson.loads(listed or "[]")
     return sorted(found)
+
+
+@cache
+def _received_query(dialect: str) -> Select[Any]:
+    """The receipts of a series from the parameter `first` to `last`, in one text."""
+    at = microseconds(dialect, receipts.c.received_at)
+    within = receipts.c.received_at.between(bindparam("first"), bindparam("last"))
+    return select(list_of(dialect, at)).where(*of_series(receipts), within)
 
 
 def series_ranges(

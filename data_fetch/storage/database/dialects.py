@@ -141,8 +141,8 @@ def instant(connection: Connection, minute: ColumnElement[int]) -> ColumnElement
     return minute * MICROSECONDS_PER_MINUTE
 
 
-def list_of(connection: Connection, of: ColumnElement[int]) -> ColumnElement[Any]:
+def list_of(dialect: str, of: ColumnElement[int]) -> ColumnElement[Any]:
     """The numbers of a group as one JSON text; null or an empty list for none."""
-    if is_postgres(connection):
+    if dialect == POSTGRESQL:
         return cast(func.json_agg(of), Text())
     return func.json_group_array(of)

@@ -8,7 +8,18 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, not_, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from data_fetch.core.instruments.contract_moves import (
     LONGEST_MOVE,
@@ -57,6 +68,9 @@ masters_table = table(InstrumentMasterRow)
 meta = table(StoreMeta)
 MASTER = "master"
 CONTRACTS = "NSE_FO|"
+# Made once: nearly every query of candles begins with one of them.
+CHANGES_OF_CONTRACTS = select(lineage_table).where(lineage_table.c.old_key.startswith(CONTRACTS))
+CHANGES_OF_STOCKS = select(lineage_table).where(not_(lineage_table.c.old_key.startswith(CONTRACTS)))
 LINEAGE = ("old_key", "valid_from", "new_key", "reason", "recorded")
 REVISION_COLUMNS = tuple(column.name for column in revisions_table.columns)
 FIRST_STAYS = Rule(combined={"valid_from": unchanged})
@@ -263,7 +277,7 @@ def lineage_of(connection: Connection, instrument_key: str) -> list[KeyChange]:
 
 def key_changes(connection: Connection) -> list[KeyChange]:
     """Every stored change of a stock's name or ISIN, oldest first: a few hundred at most."""
-    return recorded_once(_changes(connection, not_(lineage_table.c.old_key.startswith(CONTRACTS))))
+    return recorded_once(_changes(connection, CHANGES_OF_STOCKS))
 
 
 def key_changes_as_of(connection: Connection, as_of: datetime) -> list[KeyChange]:
@@ -294,11 +308,11 @@ def key_changes_as_of(connection: Connection, as_of: datetime) -> list[KeyChange
 
 def contract_names(connection: Connection) -> list[KeyChange]:
     """Every stored change of a contract's symbol, oldest first."""
-    return recorded_once(_changes(connection, lineage_table.c.old_key.startswith(CONTRACTS)))
+    return recorded_once(_changes(connection, CHANGES_OF_CONTRACTS))
 
 
-def _changes(connection: Connection, which: ColumnElement[bool]) -> Iterator[KeyChange]:
-    for row in connection.execute(select(lineage_table).where(which)):
+def _changes(connection: Connection, query: Select[Any]) -> Iterator[KeyChange]:
+    for row in connection.execute(query):
         yield KeyChange(row.old_key, row.new_key, row.valid_from, row.reason)
 
 

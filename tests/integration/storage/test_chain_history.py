@@ -25,7 +25,7 @@ from data_fetch.core.chains.chains import ChainLeg, ChainSource, OptionType
 from data_fetch.core.chains.valuation import Metric
 from data_fetch.core.instruments.bearers import Bearing, Stretch
 from data_fetch.storage.chains import history
-from data_fetch.storage.chains.figure_tables import figure_table, figures_query
+from data_fetch.storage.chains.figure_tables import figure_table, figures_given, figures_query
 from data_fetch.storage.chains.heads import expiries, newest_head, newest_heads, underlyings
 from data_fetch.storage.chains.snapshots import ChainStore, Received
 from data_fetch.storage.database.store import Store
@@ -257,7 +257,8 @@ def day_of_summaries(
 ) -> None:
     ranges = history.series_ranges(connection, of, expiry, *within(100, 200), None)
     for each in ranges:
-        assert connection.execute(figures_query(connection.dialect.name, each)).all()
+        query = figures_query(connection.dialect.name)
+        assert connection.execute(query, figures_given(each)).all()
 
 
 def day_of_one_leg(connection: Connection) -> None:
