@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    bindparam,
     case,
     func,
     not_,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 )
 
 from data_fetch.core.archive.days import Dataset
+from data_fetch.core.chains.chain_lineage import END_OF_TIME
 from data_fetch.core.clock import minute_of
 from data_fetch.core.market.session import KEY_PREFIXES, instant_of, midnight_number
 from data_fetch.core.market.table import Segment
@@ -56,26 +58,31 @@ RUNS_AT_ONCE = 500
 
 # Neither database skips from symbol to symbol by itself: for the newest row of each symbol it
 # would read all rows. Stepping through the key costs one look-up per symbol instead.
-LATEST = text(
-    """
-    WITH RECURSIVE symbols(symbol) AS (
-        SELECT min(symbol) FROM ltp_data
-        UNION ALL
-        SELECT (SELECT min(symbol) FROM ltp_data WHERE symbol > symbols.symbol)
-        FROM symbols WHERE symbol IS NOT NULL
-    ),
-    newest AS MATERIALIZED (
-        SELECT symbol, (
-            SELECT timestamp FROM ltp_data
-            WHERE ltp_data.symbol = symbols.symbol AND NOT off_session
-            ORDER BY timestamp DESC LIMIT 1
-        ) AS timestamp
-        FROM symbols WHERE symbol IS NOT NULL
+LATEST = (
+    text(
+        """
+        WITH RECURSIVE symbols(symbol) AS (
+            SELECT min(symbol) FROM ltp_data
+            UNION ALL
+            SELECT (SELECT min(symbol) FROM ltp_data WHERE symbol > symbols.symbol)
+            FROM symbols WHERE symbol IS NOT NULL
+        ),
+        newest AS MATERIALIZED (
+            SELECT symbol, (
+                SELECT timestamp FROM ltp_data
+                WHERE ltp_data.symbol = symbols.symbol AND NOT off_session
+                AND timestamp <= :at AND received_at <= :at
+                ORDER BY timestamp DESC LIMIT 1
+            ) AS timestamp
+            FROM symbols WHERE symbol IS NOT NULL
+        )
+        SELECT ltp_data.* FROM newest
+        JOIN ltp_data ON ltp_data.symbol = newest.symbol AND ltp_data.timestamp = newest.timestamp
+        """
     )
-    SELECT ltp_data.* FROM newest
-    JOIN ltp_data ON ltp_data.symbol = newest.symbol AND ltp_data.timestamp = newest.timestamp
-    """
-).columns(*ltp_data.columns)
+    .bindparams(bindparam("at", type_=ltp_data.c.timestamp.type))
+    .columns(*ltp_data.columns)
+)
 
 
 def newest_quotes(
@@ -298,10 +305,11 @@ class QuoteStore:
                 )
         return len(undue) + len(again)
 
-    def latest(self) -> Mapping[str, StoredQuote]:
-        """The newest in-session quote of each instrument, by its present symbol."""
+    def latest(self, at: datetime = END_OF_TIME) -> Mapping[str, StoredQuote]:
+        """The newest in-session quote of each instrument that was received by *at*, by its
+        present symbol."""
         with self._store.reading() as connection:
-            rows = [stored_quote(row) for row in connection.execute(LATEST)]
+            rows = [stored_quote(row) for row in connection.execute(LATEST, {"at": at})]
             names = present_symbols(connection, {row.quote.instrument_key for row in rows})
         rows.sort(key=attrgetter("slot"))
         return {names.get(row.quote.instrument_key, row.symbol): row for row in rows}

@@ -54,6 +54,7 @@ from data_fetch.storage.database.dialects import (
     wait_for_turn,
 )
 from data_fetch.storage.database.engine import is_postgres
+from data_fetch.storage.database.partitions import cover
 from data_fetch.storage.database.tables import CandleRevision, CandleRow, table
 from data_fetch.storage.database.types import Instant
 
@@ -422,6 +423,7 @@ def _settle(
     connection.execute(judge(within))
     revised = connection.execute(number(within)).rowcount
     if revised:
+        cover(connection, revisions.name, _days_of(blocks))
         connection.execute(save_old_versions(within))
         connection.execute(CORRECT[dialect])
     finalised = connection.execute(CONFIRM[dialect]).rowcount if provenance.is_final else 0
@@ -438,6 +440,15 @@ def _all_of(blocks: Sequence[CandleBlock]) -> Within:
     return lambda of: of_instrument(of, key, interval, first, end)
 
 
+def _days_of(blocks: Sequence[CandleBlock]) -> set[date]:
+    """The Indian dates of candles."""
+    # One candle of each day: there are thousands of others.
+    days = {
+        (start + IST_AHEAD) // MINUTES_OF_DAY: start for block in blocks for start in block.starts
+    }
+    return set(map(day_of, days.values()))
+
+
 def _append(
     connection: Connection,
     target: Table,
@@ -446,6 +457,7 @@ def _append(
 ) -> None:
     """Add the candles to *target*. Raises IntegrityError when one is stored already."""
     if blocks:
+        cover(connection, target.name, _days_of(blocks))
         send = _copy if is_postgres(connection) else _insert_wide
         send(connection, target, blocks, provenance)
 

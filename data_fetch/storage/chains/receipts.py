@@ -51,6 +51,7 @@ from data_fetch.storage.chains.rows import (
     write_legs,
 )
 from data_fetch.storage.database.dialects import wait_for_turn
+from data_fetch.storage.database.partitions import cover
 from data_fetch.storage.database.upsert import upsert
 
 # An arbitrary number, unique among the advisory locks of a database.
@@ -439,12 +440,14 @@ def _replace_contents(connection: Connection, head: SnapshotHead, receipt: Recei
 def _copy_contents(connection: Connection, donor: SnapshotHead, head: SnapshotHead) -> None:
     """Copy the rows of *donor* under the timestamp of *head*."""
     changed = {"timestamp": head.timestamp, "exchange_time": head.exchange_time}
+    day = day_of(head.timestamp)
     for target in (legs_table, summaries):
         values = [
             literal(changed[each.name], each.type) if each.name in changed else each
             for each in target.columns
         ]
         rows = select(*values).where(*_of_snapshot(target, donor))
+        cover(connection, target.name, [day])
         connection.execute(insert(target).from_select(list(target.columns.keys()), rows))
 
 

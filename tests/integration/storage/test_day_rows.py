@@ -23,6 +23,8 @@ from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.day_rows import add_rows, day_portions, delete_rows, stored_table
 
+pytestmark = pytest.mark.layouts
+
 TABLE_NAMES = [name for _, name in ALL_TABLES]
 
 
