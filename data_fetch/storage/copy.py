@@ -38,7 +38,7 @@ from data_fetch.storage.database.table_contents import (
 from data_fetch.storage.database.table_digests import RunningDigest, table_digests
 from data_fetch.storage.database.tables import Base
 
-# Blocks whoever writes: every write transaction of an unstamped store writes its stamp first.
+# Blocks every writer: each write transaction of an unstamped store writes its stamp first.
 LOCK = text("LOCK TABLE store_meta IN EXCLUSIVE MODE")
 OTHER_NAMES = ("-wal", "-shm", "-journal")
 
@@ -86,16 +86,30 @@ def filling(url: str, world: World) -> Iterator[Connection]:
 @contextmanager
 def new_file(file: Path) -> Iterator[Connection]:
     """A transaction in a new SQLite store, which has the name *file* when it is complete."""
+    with draft_beside(file) as draft:
+        with new_store(draft) as target:
+            yield target
+        publish(draft, file)
+
+
+@contextmanager
+def draft_beside(file: Path) -> Iterator[Path]:
+    """The name of a SQLite file that is not complete; what is there before and after is removed."""
     draft = file.with_name(f".{file.name}.part")
     discard(draft)
     try:
-        with closing_engine(draft_engine(draft)) as engine:
-            upgrade(engine)
-            with writing(engine) as target:
-                yield target
-        publish(draft, file)
+        yield draft
     finally:
         discard(draft)
+
+
+@contextmanager
+def new_store(draft: Path) -> Iterator[Connection]:
+    """A transaction in a new SQLite store, without a journal."""
+    with closing_engine(draft_engine(draft)) as engine:
+        upgrade(engine)
+        with writing(engine) as target:
+            yield target
 
 
 def copy_tables(source: Connection, target: Connection, watcher: Watcher) -> Digests:
@@ -137,6 +151,7 @@ def discard(draft: Path) -> None:
 
 @contextmanager
 def closing_engine(engine: Engine) -> Iterator[Engine]:
+    """*engine*, whose connections are closed afterwards."""
     try:
         yield engine
     finally:

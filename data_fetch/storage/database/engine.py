@@ -6,6 +6,7 @@ UTC and with limits of time. They are set in each transaction: behind a pooler t
 another one every time.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -100,6 +101,16 @@ def writing(engine: Engine, statement_seconds: int = WRITE_SECONDS) -> Iterator[
 
 
 @contextmanager
+def deciding(engine: Engine) -> Iterator[Connection]:
+    """`writing`, but on SQLite without the write lock until the first write.
+
+    That write fails at once if another program has written since the first read.
+    """
+    with engine.execution_options(begin="BEGIN", statement_seconds=WRITE_SECONDS).begin() as found:
+        yield found
+
+
+@contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads: on SQLite it sees one state and waits for no writer."""
     with engine.connect() as connection:
@@ -113,6 +124,9 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
     if is_postgres(engine):
         options["isolation_level"] = "REPEATABLE READ"
     with engine.execution_options(**options).connect() as connection:
+        if is_postgres(engine):
+            # What it reads may be awaited by others: a dump of the same state.
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         yield connection
 
 
@@ -171,6 +185,18 @@ def _has_stray_at(parsed: URL, url: str) -> bool:
 def draft_engine(file: Path) -> Engine:
     """An engine for a new SQLite file that is of no use until it is complete: without a journal."""
     return _sqlite_engine(URL.create("sqlite+pysqlite", database=str(file)), DRAFT_SESSION)
+
+
+def finished_engine(file: Path) -> Engine:
+    """An engine that reads a SQLite file which no program changes, and leaves it as it is."""
+    engine = create_engine(
+        URL.create("sqlite+pysqlite", database=str(file)),
+        creator=lambda: sqlite3.connect(
+            f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True
+        ),
+    )
+    event.listen(engine, "handle_error", _as_our_error)
+    return engine
 
 
 def _sqlite_engine(url: URL, session: tuple[str, ...] = SQLITE_SESSION) -> Engine:
