@@ -45,6 +45,7 @@ from data_fetch.storage.archive_ledger import (
     files_between,
     record_day,
 )
+from data_fetch.storage.database.partitions import drop_whole
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.day_changes import (
     DECISIVE,
@@ -70,6 +71,8 @@ log = logging.getLogger(__name__)
 MOST_STEPS = 12
 ATTEMPTS_TO_DROP, PAUSE_SECONDS = 5, 0.2
 EVERY_DAY = (date.min, date.max)
+# Of these days nothing in the store is read, nor is anything on its way back.
+VOID = (DayState.DROPPED, DayState.CLEARED)
 Report = Callable[[str], None]
 
 
@@ -179,6 +182,7 @@ class ArchiveLifecycle:
                     if self._stop.is_set():
                         break
                     self._advance(dataset, day, newest, now, run, report)
+                self._clear_dropped(dataset, run, report)
                 self._show(dataset, report)
         return report
 
@@ -289,22 +293,47 @@ class ArchiveLifecycle:
         for _ in range(MOST_STEPS):
             known = self._day(dataset, day)
             step = next_step(self._retention, dataset, day, known, newest, now)
-            if step is None or self._stop.is_set():
+            if step in {None, Step.CLEAR} or self._stop.is_set():
                 return
-            try:
-                rows = self._steps[step](dataset, day, run)
-            except FAILURES as problem:
-                # Other days may be all right.
-                log.warning(
-                    "archive_step_failed",
-                    extra={"dataset": dataset, "day": day, "step": step, "problem": str(problem)},
-                )
-                report.problems.append(f"{dataset} of {day}: {step}: {problem}")
+            if not self._take(step, dataset, day, run, report):
                 return
-            if step is Step.SEAL:
-                report.rows += rows
-            report.done.setdefault(step, []).append((dataset, day))
         report.problems.append(f"{dataset} of {day} changes while it is compared with its files")
+
+    def _take(
+        self, step: Step, dataset: Dataset, day: date, run: SyncRun, report: RoundReport
+    ) -> bool:
+        """Whether the step was taken; what it failed with is in *report*."""
+        try:
+            rows = self._steps[step](dataset, day, run)
+        except FAILURES as problem:
+            # Other days may be all right.
+            log.warning(
+                "archive_step_failed",
+                extra={"dataset": dataset, "day": day, "step": step, "problem": str(problem)},
+            )
+            report.problems.append(f"{dataset} of {day}: {step}: {problem}")
+            return False
+        if step is Step.SEAL:
+            report.rows += rows
+        report.done.setdefault(step, []).append((dataset, day))
+        return True
+
+    def _clear_dropped(self, dataset: Dataset, run: SyncRun, report: RoundReport) -> None:
+        """Clear the days that were dropped: whole partitions first, then row by row."""
+        known = self._known(dataset, *EVERY_DAY)
+        dropped = [one.trading_date for one in known if one.state is DayState.DROPPED]
+        if not dropped or self._stop.is_set():
+            return
+        void = {one.trading_date for one in known if one.state in VOID}
+        for name in TABLES[dataset]:
+            try:
+                drop_whole(self._store.engine, name, void)
+            except StoreUnreachable as problem:
+                # Others use the table: its rows are deleted below, its partition another time.
+                log.warning("partition_in_use", extra={"table": name, "problem": str(problem)})
+        for day in dropped:
+            if not self._stop.is_set():
+                self._take(Step.CLEAR, dataset, day, run, report)
 
     # Steps: each returns a number of rows, and leaves the day in the next state.
 
@@ -429,7 +458,7 @@ class ArchiveLifecycle:
         self._delete(restoring)
         begin = partial(changing, self._store, restoring)
         for file in files:
-            add_rows(begin, stored_table(file.table_name), self._tables_of(file))
+            add_rows(begin, stored_table(file.table_name), day, self._tables_of(file))
         for file in files:
             if not self._is_unchanged(file, self._store.reading):
                 raise OutsideError(

@@ -29,6 +29,7 @@ from data_fetch.storage.chains.rows import legs_table, receipts, snapshots, summ
 from data_fetch.storage.database.dialects import SQLITE
 from data_fetch.storage.database.distinct import distinct_values
 from data_fetch.storage.database.engine import is_postgres
+from data_fetch.storage.database.partitions import cover
 from data_fetch.storage.database.refusals import database_error
 from data_fetch.storage.database.tables import Base
 from data_fetch.storage.database.types import DECIMAL_PLACES
@@ -234,13 +235,14 @@ def _series_of(of: Table) -> tuple[str, ...]:
     return tuple(key[: key.index(TIMES[of.name])])
 
 
-def add_rows(begin: Begin, of: Table, portions: Iterable[pa.Table]) -> int:
-    """Add rows that are not stored; returns how many. Transactions as of `delete_rows`.
+def add_rows(begin: Begin, of: Table, day: date, portions: Iterable[pa.Table]) -> int:
+    """Add rows of an Indian date that are not stored; returns how many.
 
-    Raises IntegrityError for a row whose key is stored.
+    Transactions as of `delete_rows`. Raises IntegrityError for a row whose key is stored.
     """
     with begin() as connection:
         copies = is_postgres(connection)
+        cover(connection, of.name, [day])
     if not copies:
         rows = (row for portion in portions for row in _driver_rows(portion))
         statement = str(of.insert().compile(dialect=SQLITE))

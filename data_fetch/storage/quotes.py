@@ -51,7 +51,7 @@ from data_fetch.storage.runs import (
 )
 
 # An arbitrary number, unique among the advisory locks of a database.
-QUOTE_LOCK = 4_630_914_005
+QUOTE_LOCK = 4_630_914_006
 ltp_data = table(LtpData)
 COLUMNS = tuple(column.name for column in ltp_data.columns)
 RUNS_AT_ONCE = 500

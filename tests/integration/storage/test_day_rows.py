@@ -92,9 +92,8 @@ def test_a_day_is_deleted_and_put_back(filled: Store, name: str) -> None:
         key: value for key, value in before.items() if key[1] != WEDNESDAY
     }
     assert delete_rows(filled.writing, stored_table(name), WEDNESDAY) == 0
-    assert add_rows(filled.writing, stored_table(name), [rows.slice(3), rows.slice(0, 3)]) == len(
-        rows
-    )
+    divided = [rows.slice(3), rows.slice(0, 3)]
+    assert add_rows(filled.writing, stored_table(name), WEDNESDAY, divided) == len(rows)
     if name == "chain_snapshots":
         assert digests(filled, days) == before
     else:
