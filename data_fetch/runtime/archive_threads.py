@@ -17,8 +17,10 @@ def _ignore(_line: str) -> None:
 
 
 class OptionsThreadedManager:
-    """Threads that archive the configured store: one writes a Parquet file of each minute, one joins
-    them every five minutes and shows them in DuckDB, one seals, verifies and drops days.
+    """Threads that archive the configured store.
+
+    One writes a Parquet file of each minute, one joins them every five minutes and shows them in
+    DuckDB, one seals, verifies and drops days.
 
     Without *settings* those of the process are used. *report* gets a line about each file that is
     set apart and each failure.
