@@ -14,6 +14,8 @@ import pytest
 from archive_life import Archive
 from archive_shelf import (
     ALL_TABLES,
+    CALENDAR,
+    STOCKS,
     THURSDAY,
     TUESDAY,
     WEDNESDAY,
@@ -29,14 +31,21 @@ from sqlalchemy import delete, select
 from data_fetch.archive.catalog import Catalog
 from data_fetch.core.archive.days import TABLES, Dataset, DayState
 from data_fetch.core.archive.lifecycle import Retention, Step
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import DayArchived, SetupError
 from data_fetch.core.world import World
 from data_fetch.services import archive_lifecycle
 from data_fetch.services.archive_lifecycle import ArchiveBusy, ArchiveLifecycle, DayLost
 from data_fetch.storage.archive_ledger import days_between, files_between, series_between
+from data_fetch.storage.candles.audit import recount
+from data_fetch.storage.candles.coverage_counts import CoverageQuery
+from data_fetch.storage.chains.counts import legs_by_underlying
+from data_fetch.storage.chains.snapshots import chain_holdings
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.day_rows import stored_table
+from data_fetch.storage.quotes import QuoteStore
 from data_fetch.storage.runs import recent_runs
 
 DAYS = (TUESDAY, WEDNESDAY, THURSDAY)
@@ -49,6 +58,7 @@ def archive(store: Store, tmp_path: Path) -> Archive:
     return Archive(store, tmp_path / "archive")
 
 
+@pytest.mark.layouts
 def test_the_whole_life(archive: Archive) -> None:
     store = archive.store
     before = digests(store, DAYS)
@@ -80,6 +90,39 @@ def embedded(sqlite_url: str, tmp_path: Path) -> Iterator[Archive]:
         for day in DAYS:
             store_day(store, day)
         yield Archive(store, tmp_path / "archive")
+
+
+def test_what_is_in_files_counts_as_stored(embedded: Archive) -> None:
+    def counts() -> tuple[int, int, int, dict[str, int]]:
+        chains, quotes = chain_holdings(embedded.store), QuoteStore(embedded.store).holdings()
+        with embedded.store.reading() as connection:
+            legs = legs_by_underlying(connection)
+        return chains.snapshots, chains.legs, quotes.rows, legs
+
+    before = counts()
+    embedded.round()
+    assert embedded.count("option_chain_data") < before[1]
+    assert counts() == before
+
+
+def test_an_audit_misses_no_candles_of_days_in_files(embedded: Archive) -> None:
+    now = embedded.clock.now()
+    scope = CoverageQuery(
+        instruments=STOCKS,
+        interval=CandleInterval.MINUTE,
+        first=TUESDAY,
+        last=THURSDAY,
+        expectation=Expectation(CALENDAR, now),
+    )
+
+    def audited() -> tuple[int, int, int]:
+        with embedded.store.reading() as connection:
+            found = recount(connection, scope)
+        return found.days, found.candles, len(found.findings)
+
+    assert audited() == (6, 24, 0)
+    embedded.round()
+    assert audited() == (2, 8, 0)
 
 
 def test_readers_are_shown_verified_days(embedded: Archive) -> None:
