@@ -15,7 +15,7 @@ from data_fetch.core.archive.minutes import TIME_TO_STORE
 from data_fetch.core.archive.places import archive_root
 from data_fetch.core.clock import MINUTE, SystemClock
 from data_fetch.core.errors import SetupError
-from data_fetch.core.files import make_folder
+from data_fetch.core.files import OWNER_ONLY, make_folder
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import ARCHIVE_LOAD, ARCHIVE_MINUTES
 from data_fetch.core.world import World
@@ -78,7 +78,7 @@ def archive_workers_for(
 @contextmanager
 def _the_only_archiver(folder: ArchiveFolder) -> Iterator[None]:
     make_folder(folder.processed)
-    lock = FileLock(folder.lock)
+    lock = FileLock(folder.lock, mode=OWNER_ONLY)
     try:
         lock.acquire(blocking=False)
     except Timeout:
