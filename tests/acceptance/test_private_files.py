@@ -13,8 +13,8 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(os.name != "posix", reason="elsewhere files have no such modes"),
 ]
-# Meant to be read: what the user wrote, and what the user asked for by name.
-OPEN = {"nse_fo_stock_symbols.txt", "quotes.csv"}
+# Meant to be read: what the user wrote.
+OPEN = {"nse_fo_stock_symbols.txt"}
 
 
 @pytest.fixture(autouse=True)
