@@ -99,6 +99,6 @@ def test_a_collector_has_an_archiver_of_its_own_that_ends_with_it(tmp_path: Path
         assert "another program archives into" in refused.stderr
         # Its lock is free again: it has ended.
         document = desk.json("archive", "run", "--once")
-        assert [run["outcome"] for run in document["runs"]] == ["completed", "completed"]
+        assert {run["outcome"] for run in document["runs"]} == {"completed"}
         with duckdb.connect(document["database"], read_only=True) as archive:
             assert archive.execute("SELECT count(*) FROM chain_receipts").fetchall() == [(0,)]
