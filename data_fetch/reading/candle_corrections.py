@@ -58,21 +58,13 @@ def candle_corrections(
 
 def corrected_by_date(of: CandleRange, kinds: Collection[Kind]) -> Counter[date]:
     """How many stored candles of *kinds* in the range were corrected at least once, by date."""
-    with of.store.reading() as connection:
-        return Counter(
-            {
-                day: count
-                for period in of.key_periods
-                for day, count in corrected_on(
-                    connection,
-                    period.instrument_key,
-                    of.interval.stored,
-                    *minutes_of(period),
-                    kinds,
-                    of.as_of,
-                ).items()
-            }
-        )
+    counts: Counter[date] = Counter()
+    for period in of.key_periods:
+        key, minutes = period.instrument_key, minutes_of(period)
+        with of.reading(key, *minutes) as connection:
+            stored = of.interval.stored
+            counts.update(corrected_on(connection, key, stored, *minutes, kinds, of.as_of))
+    return counts
 
 
 def corrections_document(

@@ -8,6 +8,8 @@ from functools import cache
 from shlex import quote
 from typing import Any
 
+from sqlalchemy import Connection
+
 from data_fetch.core.candles.candles import Kind
 from data_fetch.core.candles.completeness import Completeness, completeness_of
 from data_fetch.core.candles.coverage import State
@@ -28,6 +30,7 @@ from data_fetch.reading.candle_days import CandleDay, history_of, known_days, mi
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named, one_of
 from data_fetch.reading.instants import date_of, instant
 from data_fetch.reading.records import records_for
+from data_fetch.reading.seam import pinned
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.database.store import Store
 
@@ -84,6 +87,7 @@ class CandleRange:
     expectation: Expectation
     days: Sequence[CandleDay]
     counts: DayCounts
+    settings: Settings
     store: Store
 
     @property
@@ -194,12 +198,13 @@ class CandleRange:
         size, key = self.interval.bucket_minutes, part.instrument_key
         # The minutes of a bucket are of one day.
         since = part.begin if size is None else midnight_number(day_of(part.begin))
-        with self.store.reading() as connection:
+        first = max(part.first, since)
+        with self.reading(key, first, part.end) as connection:
             stored = candle_table(
                 connection,
                 key,
                 self.interval.stored,
-                max(part.first, since),
+                first,
                 part.end,
                 kinds,
                 as_of=self.as_of,
@@ -211,6 +216,14 @@ class CandleRange:
             return table
         days = [day for day in self.days if day.instrument_key == key]
         return bucket_table(table, days, size, part.begin)
+
+    @contextmanager
+    def reading(self, instrument_key: str, first: int, end: int) -> Iterator[Connection]:
+        """Queries of the connection find the candles of that key in [first, end), minutes since
+        1970 UTC, in the store or in files."""
+        with pinned(self.settings, self.store) as asked:
+            asked.recall_candles([instrument_key], instant_of(first), instant_of(end))
+            yield asked.connection
 
     def freshness(self, table: Any) -> DataAge:
         """How recent *table* is, one of this range."""
@@ -326,8 +339,13 @@ def candle_range(
         if first > last:
             raise StillToCome(f"{first} was still to come on {last}", hint="Name an earlier date.")
         (stock,) = records.instruments
-        with records.store.reading() as connection:
+        with pinned(settings, records.store) as asked:
+            connection = asked.connection
             history = history_of(connection, stock, interval.stored, first, last, as_of)
+            if as_of is not None:
+                for period in history.periods:
+                    begin, end = map(instant_of, minutes_of(period))
+                    asked.recall_candles([period.instrument_key], begin, end)
             # The ledger is read before the candles, which are never deleted: it cannot count
             # candles that the table lacks.
             days = known_days(connection, expectation, history, interval.stored, as_of)
@@ -339,6 +357,7 @@ def candle_range(
             expectation=expectation,
             days=days,
             counts=summed([DayCounts(), *(day.counts for day in days)]),
+            settings=settings,
             store=records.store,
         )
 

@@ -10,29 +10,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 from functools import partial
-from io import BytesIO
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-import psycopg2
 import pyarrow as pa
-from psycopg2 import sql
-from psycopg2.extensions import connection as Session
-from pyarrow import csv
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, exists, func, select
 
 from data_fetch.core.archive.days import TABLES, ArchivedSeries, Dataset, bounds_of, day_of
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.storage.candles.coverage import coverage_table
 from data_fetch.storage.chains.rows import legs_table, receipts, snapshots, summaries
+from data_fetch.storage.database.arrow_inserts import driver_rows, insert_arrow
 from data_fetch.storage.database.dialects import SQLITE
 from data_fetch.storage.database.distinct import distinct_values
 from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.partitions import cover
-from data_fetch.storage.database.refusals import database_error
 from data_fetch.storage.database.tables import Base
-from data_fetch.storage.database.types import DECIMAL_PLACES
 from data_fetch.storage.database.upsert import bulk_write
 from data_fetch.storage.table_rows import table_rows
 
@@ -244,54 +238,15 @@ def add_rows(begin: Begin, of: Table, day: date, portions: Iterable[pa.Table]) -
         copies = is_postgres(connection)
         cover(connection, of.name, [day])
     if not copies:
-        rows = (row for portion in portions for row in _driver_rows(portion))
+        rows = (row for portion in portions for row in driver_rows(portion))
         statement = str(of.insert().compile(dialect=SQLITE))
         return bulk_write(begin, rows, partial(_insert, statement))
     added = 0
     for portion in portions:
         with begin() as connection:
-            added += _copy(connection, of, portion)
+            added += insert_arrow(connection, of, portion)
     return added
 
 
 def _insert(statement: str, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
     return connection.exec_driver_sql(statement, list(rows)).rowcount
-
-
-def _driver_rows(portion: pa.Table) -> Iterator[tuple[Any, ...]]:
-    """Rows as SQLite's driver takes them."""
-    return zip(*map(_driver_values, portion.columns), strict=True)
-
-
-def _driver_values(column: pa.ChunkedArray) -> list[Any]:
-    kind = column.type
-    if pa.types.is_timestamp(kind) or pa.types.is_boolean(kind):
-        return list(column.cast(pa.int64()).to_pylist())
-    if pa.types.is_date(kind):
-        return list(column.cast(pa.string()).to_pylist())
-    if pa.types.is_decimal(kind):
-        return [
-            None if value is None else int(value.scaleb(DECIMAL_PLACES))
-            for value in column.to_pylist()
-        ]
-    return list(column.to_pylist())
-
-
-def _copy(connection: Connection, of: Table, portion: pa.Table) -> int:
-    written = BytesIO()
-    csv.write_csv(portion, written, csv.WriteOptions(include_header=False))
-    written.seek(0)
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
-        sql.Identifier(of.name), sql.SQL(", ").join(map(sql.Identifier, portion.column_names))
-    )
-    session = connection.connection.driver_connection
-    assert isinstance(session, Session)
-    try:
-        with session.cursor() as cursor:
-            cursor.copy_expert(statement, written)
-    except psycopg2.Error as problem:
-        ours = database_error(connection.engine.url, problem, lost=session.closed != 0)
-        if ours is None:
-            raise
-        raise ours from problem
-    return int(portion.num_rows)

@@ -5,7 +5,7 @@ Every question is asked while all days are in the store, and again when days wer
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,11 @@ from sealed_days import clear, seal
 
 from data_fetch import reading
 from data_fetch.core.archive.days import TABLES, Dataset, DayState
+from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.errors import SetupError
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
+from data_fetch.reading.candle_corrections import candle_corrections
 from data_fetch.reading.chain_records import (
     ChainQuery,
     Place,
@@ -140,6 +142,21 @@ def range_questions() -> Iterator[tuple[str, Question]]:
                 "NIFTY", EXPIRIES[1], every="1m", settings=s, **g
             ),
         )
+        days = (as_date(first), as_date(last))
+        for seen in (None, opening(MONDAY, 450), opening(TUESDAY, 450)):
+            yield (
+                f"candles {when} as of {seen}",
+                lambda s, d=days, a=seen: reading.candles("M&M", *d, as_of=a, settings=s),
+            )
+        yield (
+            f"five minutes {when}",
+            lambda s, d=days: reading.candles("M&M", *d, interval="5minute", settings=s),
+        )
+    for day in DAYS:
+        yield (
+            f"corrections of {day}",
+            lambda s, d=day: candle_corrections(s, d, (), CandleInterval.MINUTE),
+        )
     for limit in (1, 5, 99):
         query = TickQuery(symbol="M&M", limit=limit)
         yield f"last {limit} ticks", lambda s, q=query: ticks(s, q)
@@ -148,6 +165,10 @@ def range_questions() -> Iterator[tuple[str, Question]]:
 
 
 QUESTIONS = dict([*chain_questions(), *range_questions()])
+
+
+def as_date(end: date | datetime) -> date:
+    return end.date() if isinstance(end, datetime) else end
 
 
 def answers(settings: Settings) -> Mapping[str, Any]:
@@ -174,7 +195,7 @@ def plain(found: Any) -> Any:
 
 def brought(store: Store, root: Path, day: date, state: DayState) -> None:
     """A day in files; what is left in the store is what a process in that state leaves."""
-    for dataset in (Dataset.CHAINS, Dataset.QUOTES):
+    for dataset in Dataset:
         seal(store, root, dataset, day, state)
         if state is DayState.CLEARED:
             clear(store, dataset, day)
@@ -195,7 +216,7 @@ def test_answers_do_not_depend_on_where_a_day_is(store: Store, settings: Setting
     brought(store, settings.data_folder, MONDAY, DayState.RESTORING)
     assert different() == []
 
-    for dataset in (Dataset.CHAINS, Dataset.QUOTES):
+    for dataset in Dataset:
         clear(store, dataset, MONDAY)
         clear(store, dataset, TUESDAY)
     assert different() == []
