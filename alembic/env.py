@@ -1,27 +1,40 @@
 """Alembic's environment: uses the caller's connection, else the configured store."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from alembic import context
 from sqlalchemy import Connection
 
 from data_fetch.core.settings import Settings
 from data_fetch.storage.database.engine import NO_LIMIT, engine_for, writing
+from data_fetch.storage.database.partitions import partition_tables
 from data_fetch.storage.database.tables import Base
 
 
-def is_in_models(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
-    """The index of the views under former names is in none: it is another one on each database."""
-    return not (kind == "index" and name == "ix_optionchain_newest")
+def models_have(connection: Connection) -> Callable[[str | None, str, Any], bool]:
+    """Which names are compared with the models.
+
+    Partitions are in none. Nor is the index of the views under former names: it is another one on
+    each database.
+    """
+    partitions = partition_tables(connection)
+
+    def is_compared(name: str | None, kind: str, _parents: object) -> bool:
+        if kind == "table":
+            return name not in partitions
+        return not (kind == "index" and name == "ix_optionchain_newest")
+
+    return is_compared
 
 
 def migrate(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
-        include_name=is_in_models,
+        include_name=models_have(connection),
         # SQLite changes a table by creating a new one.
         render_as_batch=connection.dialect.name == "sqlite",
     )

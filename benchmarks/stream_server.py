@@ -33,8 +33,8 @@ from data_fetch.publishing.stream_updates import price_update
 from data_fetch.serving.gate import Gate
 from data_fetch.serving.listening import listening
 from data_fetch.serving.server import Server
+from data_fetch.serving.streams.by_delay import StreamsByDelay
 from data_fetch.serving.streams.doors import Doors
-from data_fetch.serving.streams.service import Streams
 from data_fetch.storage.database.store import open_store
 from data_fetch.storage.instruments.instruments import save_master
 
@@ -97,7 +97,7 @@ async def ours(folder: str, listener: socket.socket) -> None:
         save_master(store, [NIFTY], now.date(), now)
     given = {"DATA_SOURCE": "upstox", "DATABASE_URL": url}
     server = Server(Settings.load(given, Path(folder)))
-    streams = Streams(server)
+    streams = StreamsByDelay(server)
 
     async def nothing(*_: Any) -> None:
         return None
@@ -105,7 +105,7 @@ async def ours(folder: str, listener: socket.socket) -> None:
     app = Gate(Doors(nothing, streams), server)
 
     async def send(document: dict[str, Any]) -> None:
-        await streams.publish(price_update(document))
+        await streams.present.publish(price_update(document))
 
     await served(listening(app), listener, send)
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ from servers import (
     database_on,
     first_of,
     redis_database_on,
+    timescale,
 )
 from sqlalchemy import Engine, make_url
 
 from data_fetch.core.world import World
 from data_fetch.storage.database.engine import engine_for
+from data_fetch.storage.database.layouts import Layout
 from data_fetch.storage.database.migrations import upgrade
 from data_fetch.storage.database.store import Store, open_store
 
@@ -81,26 +84,62 @@ def empty_postgres_url(postgres_server: str) -> Iterator[str]:
         yield url
 
 
-def migrate(url: str) -> None:
+def migrate(url: str, layout: Layout = Layout.PLAIN) -> None:
     engine = engine_for(url)
-    upgrade(engine)
+    upgrade(engine, layout)
     engine.dispose()
+
+
+@contextmanager
+def copies_on(server: str, layout: Layout) -> Iterator[DatabaseCopies]:
+    """Copies of a database that was migrated once."""
+    with database_on(server) as url:
+        migrate(url, layout)
+        with DatabaseCopies(server, make_url(url).database or "") as copies:
+            yield copies
 
 
 @pytest.fixture(scope="session")
 def postgres_copies(postgres_server: str) -> Iterator[DatabaseCopies]:
-    """Copies of a database that was migrated once."""
-    with database_on(postgres_server) as url:
-        migrate(url)
-        template = make_url(url).database or ""
-        with DatabaseCopies(postgres_server, template) as copies:
-            yield copies
+    with copies_on(postgres_server, Layout.PLAIN) as copies:
+        yield copies
 
 
 @pytest.fixture
 def postgres_url(postgres_copies: DatabaseCopies) -> Iterator[str]:
-    """A PostgreSQL database of the test's own, with the schema and no rows."""
+    """A PostgreSQL database of the test's own, with the schema in plain tables and no rows."""
     with postgres_copies.one() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def partitioned_copies(postgres_server: str) -> Iterator[DatabaseCopies]:
+    with copies_on(postgres_server, Layout.PARTITIONS) as copies:
+        yield copies
+
+
+@pytest.fixture
+def partitioned_url(partitioned_copies: DatabaseCopies) -> Iterator[str]:
+    """The same with native partitions."""
+    with partitioned_copies.one() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def timescale_server() -> Iterator[str]:
+    """A server that has TimescaleDB."""
+    server = timescale()
+    if server is None:
+        pytest.skip("TimescaleDB is not at hand: name a server that has it in TEST_TIMESCALE_URL")
+    with server as url:
+        yield url
+
+
+@pytest.fixture
+def timescale_url(timescale_server: str) -> Iterator[str]:
+    """The same with hypertables; not copied, as a template of such a database is not empty."""
+    with database_on(timescale_server) as url:
+        migrate(url, Layout.HYPERTABLES)
         yield url
 
 
@@ -119,7 +158,18 @@ def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
     return f"sqlite:///{file}"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests of stores run on both databases; where layouts matter, in each layout."""
+    if "database_url" in metafunc.fixturenames:
+        kinds = ["sqlite", "postgres"]
+        if metafunc.definition.get_closest_marker("layouts"):
+            kinds.append("partitioned")
+            if os.environ.get("TEST_TIMESCALE_URL"):
+                kinds.append("timescale")
+        metafunc.parametrize("database_url", kinds, indirect=True)
+
+
+@pytest.fixture
 def database_url(request: pytest.FixtureRequest) -> str:
     """Each kind of database, one after another."""
     url: str = request.getfixturevalue(f"{request.param}_url")

@@ -33,6 +33,7 @@ COMMANDS = {
     "calendar": ("data_fetch.cli.calendar", "When the exchange trades."),
     "archive": ("data_fetch.cli.archive.group", "Parquet and DuckDB files of what is stored."),
     "db": ("data_fetch.cli.db", "Create, upgrade, merge and copy stores."),
+    "backup": ("data_fetch.cli.backup", "Back up the store, check a backup, restore it."),
     "paper-exchange": ("data_fetch.cli.paper_exchange", "Serve invented prices over HTTP."),
     "rehearse": ("data_fetch.cli.rehearse", "Run a whole trading day on the paper exchange."),
     "doctor": ("data_fetch.cli.doctor", "Check the set-up; print a fix for each problem."),

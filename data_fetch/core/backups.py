@@ -1,7 +1,20 @@
 """What is recorded of a backup, and how two states of a store are compared."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from data_fetch.core.errors import SetupError
+from data_fetch.core.world import World
+
+
+class BackupFormat(StrEnum):
+    """What the file of a backup is; the value is the end of its name."""
+
+    SQLITE = "db"
+    POSTGRES_DUMP = "dump"
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +26,58 @@ class TableDigest:
 
 
 Digests = Mapping[str, TableDigest]
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRecord:
+    """What is known of the file of a backup; stored beside it as JSON.
+
+    *store* is the URL of the store without the password, *taken_at* the instant of its state,
+    *timescaledb* the version of that extension there. *archive_files* are the files of the
+    archive that the store names, relative to its folder: they are not in the backup.
+    """
+
+    format: BackupFormat
+    world: World
+    revision: str
+    store: str
+    taken_at: datetime
+    version: str
+    size_bytes: int
+    sha256: str
+    timescaledb: str | None
+    tables: Digests
+    archive_files: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(digest.rows for digest in self.tables.values())
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "taken_at": self.taken_at.isoformat()}
+
+    @classmethod
+    def parsed(cls, document: Any, name: str) -> Self:
+        """From `document`. Raises SetupError, with the *name* of the file, for anything else."""
+        try:
+            return cls(
+                **{
+                    **document,
+                    "format": BackupFormat(document["format"]),
+                    "world": World(document["world"]),
+                    "taken_at": datetime.fromisoformat(document["taken_at"]),
+                    "tables": {
+                        name: TableDigest(**digest) for name, digest in document["tables"].items()
+                    },
+                    "archive_files": tuple(document["archive_files"]),
+                }
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            raise SetupError(
+                f"{name} is not the record of a backup ({problem})",
+                hint="Name the file that `data-fetch backup create` wrote, with its record beside.",
+            ) from problem
 
 
 def differences(expected: Digests, found: Digests) -> list[str]:

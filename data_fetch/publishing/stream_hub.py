@@ -123,10 +123,12 @@ class _Room:
         ]
 
     def forget(self) -> None:
-        """Drop all values; numbers go on."""
+        """Drop all values. Numbers go on, with one of no update: nothing is numbered meanwhile, and
+        who comes back with the last one has missed what that would have been."""
         self.newest.clear()
         self.ring.clear()
         self.ring_bytes = 0
+        self.seq += 1
         self.forgotten = self.seq
 
 

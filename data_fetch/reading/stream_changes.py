@@ -6,7 +6,7 @@ clients follow.
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -56,13 +56,15 @@ Content = tuple[object, ...]
 
 
 class ChangeFollower:
-    """Compares the store of *settings* with what it was at the last look. Not thread-safe.
+    """Compares the store of *settings* with what it was at the last look, each time as of *delay*
+    before the present. Not thread-safe.
 
     The first look returns the newest price of every product.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, delay: timedelta = timedelta(0)) -> None:
         self._settings = settings
+        self._delay = delay
         self._slots: NewestSlots | None = None
         self._snapshots: object = None
         self._marks: dict[tuple[str, date, str], Content] = {}
@@ -93,7 +95,7 @@ class ChangeFollower:
             seen.clear()
 
     def _changes(self, followed: Collection[str]) -> Changes:
-        now = clock_of(self._settings).now()
+        now = clock_of(self._settings).now() - self._delay
         with store_of(self._settings) as store, store.reading() as connection:
             prices = list(self._new_quotes(store, connection, now))
             changed = self._changed_underlyings(connection, now, prices)
@@ -113,9 +115,9 @@ class ChangeFollower:
         if slots is None or slots == before:
             return
         if before is None or slots.newest - before.newest > LONGEST_GAP:
-            quotes = list(QuoteStore(store).latest().values())
+            quotes = list(QuoteStore(store).latest(now).values())
         else:
-            quotes = quotes_between(connection, before.newest - MINUTE, slots.newest)
+            quotes = quotes_between(connection, before.newest - MINUTE, slots.newest, now)
         names = present_symbols(connection, {each.quote.instrument_key for each in quotes})
         for each in quotes:
             product = names.get(each.quote.instrument_key, each.symbol)
@@ -162,7 +164,7 @@ class ChangeFollower:
     ) -> Iterator[ChainRecord]:
         lineage = chain_lineage(connection, product)
         known = self._chains.setdefault(product, {})
-        heads = newest_heads(connection, lineage)
+        heads = newest_heads(connection, lineage, now)
         # After the last expiry its final chain is still the newest one.
         for head in not_over(connection, heads, now) or heads[-1:]:
             content = _content(head)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from threading import Event
 
+from data_fetch.core.archive.days import day_of
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.market.members import Members
@@ -32,6 +33,7 @@ from data_fetch.services.backfill_jobs import BackfillJobs
 from data_fetch.services.quotes import LtpService
 from data_fetch.services.recurring import RecurringService
 from data_fetch.services.slot_listeners import QueuedListener
+from data_fetch.storage.database.partitions import make_ahead
 from data_fetch.storage.database.store import Store
 
 
@@ -110,6 +112,7 @@ def collector_at(
 
     Without *last_recorded_slot* the store has the slot from which on quotes are due.
     """
+    make_ahead(context.store.engine, day_of(context.provider.clock.now()))
     universe = universe_at(context, reporter, renew=True)
     return collector_of(context, universe, reporter, last_recorded_slot)
 

@@ -36,15 +36,15 @@ from data_fetch.serving.routes import (
     runs,
 )
 from data_fetch.serving.server import Server
+from data_fetch.serving.streams.by_delay import StreamsByDelay
 from data_fetch.serving.streams.doors import Doors
-from data_fetch.serving.streams.service import Streams
 
 
 def application(settings: Settings) -> Gate:
     """Serves the store of *settings*, reading only, as an ASGI application."""
     server = Server(settings)
     server.metrics.watch_collector(lambda: collector_facts(settings))
-    streams = Streams(server)
+    streams = StreamsByDelay(server)
     app = HeadRequests(Shortcut(routes_of(server, streams.running), server.calls))
     return Gate(Doors(app, streams), server)
 

@@ -75,19 +75,22 @@ def newest_slots(connection: Connection, now: datetime) -> NewestSlots | None:
         return None
     of = ltp_data.c
     query = select(func.count(), func.max(of.received_at)).where(
-        *_in_session(newest - MINUTE, newest)
+        *_in_session(newest - MINUTE, newest, now)
     )
     return NewestSlots(newest, *connection.execute(query).one())
 
 
-def quotes_between(connection: Connection, first: datetime, last: datetime) -> list[StoredQuote]:
-    """The quotes of the slots from *first* to *last*, oldest first."""
-    query = select(ltp_data).where(*_in_session(first, last)).order_by(ltp_data.c.timestamp)
+def quotes_between(
+    connection: Connection, first: datetime, last: datetime, now: datetime
+) -> list[StoredQuote]:
+    """The quotes of the slots from *first* to *last* that were received by *now*, oldest first."""
+    query = select(ltp_data).where(*_in_session(first, last, now)).order_by(ltp_data.c.timestamp)
     return [stored_quote(row) for row in connection.execute(query)]
 
 
-def _in_session(first: datetime, last: datetime) -> tuple[ColumnElement[bool], ...]:
-    return ltp_data.c.timestamp.between(first, last), not_(ltp_data.c.off_session)
+def _in_session(first: datetime, last: datetime, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    of = ltp_data.c
+    return of.timestamp.between(first, last), not_(of.off_session), of.received_at <= now
 
 
 def _newest_snapshot(connection: Connection, now: datetime) -> datetime | None:
@@ -101,7 +104,7 @@ def _newest_slot(connection: Connection, now: datetime) -> datetime | None:
     of = ltp_data.c
     newest = (
         select(of.timestamp)
-        .where(of.timestamp <= now, not_(of.off_session))
+        .where(of.timestamp <= now, of.received_at <= now, not_(of.off_session))
         .order_by(of.timestamp.desc())
         .limit(1)
     )

@@ -17,6 +17,7 @@ from data_fetch.core.errors import SetupError, StoreRefused
 from data_fetch.core.files import publish
 from data_fetch.core.world import World
 from data_fetch.storage.database.engine import (
+    BESIDE,
     NO_LIMIT,
     draft_engine,
     engine_for,
@@ -38,9 +39,8 @@ from data_fetch.storage.database.table_contents import (
 from data_fetch.storage.database.table_digests import RunningDigest, table_digests
 from data_fetch.storage.database.tables import Base
 
-# Blocks whoever writes: every write transaction of an unstamped store writes its stamp first.
+# Blocks every writer: each write transaction of an unstamped store writes its stamp first.
 LOCK = text("LOCK TABLE store_meta IN EXCLUSIVE MODE")
-OTHER_NAMES = ("-wal", "-shm", "-journal")
 
 
 def copy(src_url: str, dst_url: str, watcher: Watcher = no_progress) -> Digests:
@@ -86,16 +86,30 @@ def filling(url: str, world: World) -> Iterator[Connection]:
 @contextmanager
 def new_file(file: Path) -> Iterator[Connection]:
     """A transaction in a new SQLite store, which has the name *file* when it is complete."""
+    with draft_beside(file) as draft:
+        with new_store(draft) as target:
+            yield target
+        publish(draft, file)
+
+
+@contextmanager
+def draft_beside(file: Path) -> Iterator[Path]:
+    """The name of a SQLite file that is not complete; what is there before and after is removed."""
     draft = file.with_name(f".{file.name}.part")
     discard(draft)
     try:
-        with closing_engine(draft_engine(draft)) as engine:
-            upgrade(engine)
-            with writing(engine) as target:
-                yield target
-        publish(draft, file)
+        yield draft
     finally:
         discard(draft)
+
+
+@contextmanager
+def new_store(draft: Path) -> Iterator[Connection]:
+    """A transaction in a new SQLite store, without a journal."""
+    with closing_engine(draft_engine(draft)) as engine:
+        upgrade(engine)
+        with writing(engine) as target:
+            yield target
 
 
 def copy_tables(source: Connection, target: Connection, watcher: Watcher) -> Digests:
@@ -131,12 +145,13 @@ def refuse_used_file(file: Path, world: World) -> None:
 
 def discard(draft: Path) -> None:
     """Remove a SQLite file that is not complete, with what belongs to it."""
-    for name in (draft.name, *(f"{draft.name}{other}" for other in OTHER_NAMES)):
+    for name in (draft.name, *(f"{draft.name}{other}" for other in BESIDE)):
         draft.with_name(name).unlink(missing_ok=True)
 
 
 @contextmanager
 def closing_engine(engine: Engine) -> Iterator[Engine]:
+    """*engine*, whose connections are closed afterwards."""
     try:
         yield engine
     finally:

@@ -1,6 +1,6 @@
 """Quotes: one row per symbol and slot."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from operator import attrgetter
@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    bindparam,
     case,
     func,
     not_,
@@ -21,13 +22,21 @@ from sqlalchemy import (
     update,
 )
 
+from data_fetch.core.archive.days import Dataset
+from data_fetch.core.chains.chain_lineage import END_OF_TIME
 from data_fetch.core.clock import minute_of
 from data_fetch.core.market.session import KEY_PREFIXES, instant_of, midnight_number
 from data_fetch.core.market.table import Segment
 from data_fetch.core.quotes.quotes import Movement, Quote, StoredQuote
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun
 from data_fetch.core.timetable import QUOTES, WITHDRAWN
-from data_fetch.storage.database.dialects import document_of, rows_in_document
+from data_fetch.storage.archive_ledger import accept_rows, rows_in_files
+from data_fetch.storage.database.dialects import (
+    document_of,
+    rows_in_document,
+    wait_for_turn,
+    wait_while_alone,
+)
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.database.tables import LtpData, table
 from data_fetch.storage.database.upsert import upsert
@@ -41,32 +50,39 @@ from data_fetch.storage.runs import (
     write_runs,
 )
 
+# An arbitrary number, unique among the advisory locks of a database.
+QUOTE_LOCK = 4_630_914_006
 ltp_data = table(LtpData)
 COLUMNS = tuple(column.name for column in ltp_data.columns)
 RUNS_AT_ONCE = 500
 
 # Neither database skips from symbol to symbol by itself: for the newest row of each symbol it
 # would read all rows. Stepping through the key costs one look-up per symbol instead.
-LATEST = text(
-    """
-    WITH RECURSIVE symbols(symbol) AS (
-        SELECT min(symbol) FROM ltp_data
-        UNION ALL
-        SELECT (SELECT min(symbol) FROM ltp_data WHERE symbol > symbols.symbol)
-        FROM symbols WHERE symbol IS NOT NULL
-    ),
-    newest AS MATERIALIZED (
-        SELECT symbol, (
-            SELECT timestamp FROM ltp_data
-            WHERE ltp_data.symbol = symbols.symbol AND NOT off_session
-            ORDER BY timestamp DESC LIMIT 1
-        ) AS timestamp
-        FROM symbols WHERE symbol IS NOT NULL
+LATEST = (
+    text(
+        """
+        WITH RECURSIVE symbols(symbol) AS (
+            SELECT min(symbol) FROM ltp_data
+            UNION ALL
+            SELECT (SELECT min(symbol) FROM ltp_data WHERE symbol > symbols.symbol)
+            FROM symbols WHERE symbol IS NOT NULL
+        ),
+        newest AS MATERIALIZED (
+            SELECT symbol, (
+                SELECT timestamp FROM ltp_data
+                WHERE ltp_data.symbol = symbols.symbol AND NOT off_session
+                AND timestamp <= :at AND received_at <= :at
+                ORDER BY timestamp DESC LIMIT 1
+            ) AS timestamp
+            FROM symbols WHERE symbol IS NOT NULL
+        )
+        SELECT ltp_data.* FROM newest
+        JOIN ltp_data ON ltp_data.symbol = newest.symbol AND ltp_data.timestamp = newest.timestamp
+        """
     )
-    SELECT ltp_data.* FROM newest
-    JOIN ltp_data ON ltp_data.symbol = newest.symbol AND ltp_data.timestamp = newest.timestamp
-    """
-).columns(*ltp_data.columns)
+    .bindparams(bindparam("at", type_=ltp_data.c.timestamp.type))
+    .columns(*ltp_data.columns)
+)
 
 
 def newest_quotes(
@@ -163,12 +179,27 @@ def present_symbols(connection: Connection, keys: Collection[str]) -> dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class QuoteHoldings:
-    """The number of stored quotes and symbols, and the first and the last slot."""
+    """The number of stored quotes, those in files included, and of symbols in the database, with
+    its first and last slot."""
 
     rows: int
     symbols: int
     first_slot: datetime | None
     last_slot: datetime | None
+
+
+def begin_quote_writing(connection: Connection, slots: Iterable[datetime]) -> None:
+    """Let no day of *slots* be dropped until this transaction ends, which writes quotes of them.
+
+    Raises DayArchived if one is read from its files.
+    """
+    wait_while_alone(connection, QUOTE_LOCK)
+    accept_rows(connection, Dataset.QUOTES, slots)
+
+
+def begin_quote_dropping(connection: Connection) -> None:
+    """Let no other transaction write quotes until this one ends."""
+    wait_for_turn(connection, QUOTE_LOCK)
 
 
 class QuoteStore:
@@ -192,6 +223,7 @@ class QuoteStore:
         rows = [_row(quote) for quote in quotes]
         with self._store.writing(self._guard) as connection:
             refuse_invented(connection, (quote.quote.instrument_key for quote in quotes))
+            begin_quote_writing(connection, {quote.slot for quote in quotes})
             upsert(connection, ltp_data, COLUMNS, rows)
             write_runs(connection, [run])
             fold_attempts(connection, attempts)
@@ -274,10 +306,11 @@ class QuoteStore:
                 )
         return len(undue) + len(again)
 
-    def latest(self) -> Mapping[str, StoredQuote]:
-        """The newest in-session quote of each instrument, by its present symbol."""
+    def latest(self, at: datetime = END_OF_TIME) -> Mapping[str, StoredQuote]:
+        """The newest in-session quote of each instrument that was received by *at*, by its
+        present symbol."""
         with self._store.reading() as connection:
-            rows = [stored_quote(row) for row in connection.execute(LATEST)]
+            rows = [stored_quote(row) for row in connection.execute(LATEST, {"at": at})]
             names = present_symbols(connection, {row.quote.instrument_key for row in rows})
         rows.sort(key=attrgetter("slot"))
         return {names.get(row.quote.instrument_key, row.symbol): row for row in rows}
@@ -320,7 +353,9 @@ class QuoteStore:
         symbols = func.count(ltp_data.c.symbol.distinct())
         with self._store.reading() as connection:
             query = select(func.count(), symbols, func.min(time), func.max(time))
-            return QuoteHoldings(*connection.execute(query.select_from(ltp_data)).one())
+            held = QuoteHoldings(*connection.execute(query.select_from(ltp_data)).one())
+            in_files = rows_in_files(connection, Dataset.QUOTES, ltp_data.name)
+            return replace(held, rows=held.rows + in_files)
 
 
 def _mark_not_due(connection: Connection, run_ids: Sequence[str], reason: str) -> None:

@@ -68,6 +68,8 @@ def desks(request: pytest.FixtureRequest, tmp_path: Path, exchange: str) -> Iter
             else:
                 url = f"sqlite:///{folder / 'store.db'}"
             desk = Desk.at(folder, DATA_SOURCE="paper", UPSTOX_BASE_URL=exchange, DATABASE_URL=url)
+            # The exchange goes on to the next morning at 16:05, which is soon on a slow machine.
+            _set_time(exchange, f"{YESTERDAY}T15:45:00+05:30")
             desk.json("backfill", "--from", YESTERDAY, "--to", YESTERDAY)
             found.append(desk)
         _set_time(exchange, f"{TODAY}T09:30:00+05:30")
@@ -189,6 +191,7 @@ def test_two_side_by_side_send_each_request_once(desks: list[Desk], exchange: st
 def desk(tmp_path: Path, exchange: str) -> Desk:
     folder = tmp_path / "alone"
     folder.mkdir()
+    _set_time(exchange, f"{TODAY}T09:30:00+05:30")
     return Desk.at(
         folder,
         DATA_SOURCE="paper",

@@ -43,7 +43,7 @@ def value_of(column: Column[Any], number: int) -> Any:
         case Float():
             return DOUBLES[number % len(DOUBLES)]
         case Integer():
-            return number * 1_000_003
+            return number * 100_003
         case Numeric():
             raise AssertionError(f"{column} is an exact number of no known kind")
     text = TEXTS[number % len(TEXTS)]

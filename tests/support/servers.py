@@ -240,6 +240,12 @@ def await_redis(url: str) -> None:
         client.ping()
 
 
+def timescale() -> AbstractContextManager[str] | None:
+    """A PostgreSQL server whose databases can have TimescaleDB."""
+    url = os.environ.get("TEST_TIMESCALE_URL")
+    return nullcontext(url) if url else None
+
+
 POSTGRES_WAYS: tuple[Way, ...] = (
     given_postgres,
     local_postgres,
@@ -305,7 +311,11 @@ def _emptied(url: str) -> bool:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        # The rows of a partition are deleted with those of its table.
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+            "AND relkind IN ('r', 'p') AND NOT relispartition"
+        )
         tables = {name for (name,) in cursor} - {"alembic_version"}
         if not tables:
             return False

@@ -1,8 +1,8 @@
 """Clients of both doors of the streams, used alike."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
 import orjson
@@ -45,18 +45,24 @@ class StreamClient:
 
 
 @asynccontextmanager
-async def plain(url: str, **options: Any) -> AsyncIterator[StreamClient]:
-    """A client of `/ws`."""
+async def plain(
+    url: str, headers: Mapping[str, str] | None = None, **options: Any
+) -> AsyncIterator[StreamClient]:
+    """A client of `/ws`. When it is disconnected its last event is `closed`, with the code."""
     address = f"{url.replace('http', 'ws', 1)}/ws"
-    async with websockets.connect(address, max_size=None, **options) as connection:
+    async with websockets.connect(
+        address, max_size=None, additional_headers=headers, **options
+    ) as connection:
 
         async def send(event: str, data: Any) -> None:
             await connection.send(orjson.dumps({"event": event, "data": data}).decode())
 
         async def receive() -> None:
-            async for text in connection:
-                document = orjson.loads(text)
-                client.events.put_nowait((document["event"], document["data"]))
+            with suppress(websockets.ConnectionClosed):
+                async for text in connection:
+                    document = orjson.loads(text)
+                    client.events.put_nowait((document["event"], document["data"]))
+            client.events.put_nowait(("closed", connection.close_code))
 
         client = StreamClient(send)
         receiving = asyncio.create_task(receive())

@@ -1,7 +1,9 @@
-"""Who may see what is streamed."""
+"""Who may see what is streamed, and how recent it may be."""
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from starlette.types import Scope as Connection
@@ -15,6 +17,15 @@ from data_fetch.serving.viewers import Viewer, viewer_of
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A connection that may stream what is older than *delay*, by a *credential*; None on a server
+    that is open for reading."""
+
+    credential: str | None
+    delay: timedelta
+
+
 def needs_credential(connection: Connection) -> bool:
     """Whether a connection has to say first whose it is: pages send no header of ours."""
     return not viewer_of(connection).scopes
@@ -22,29 +33,37 @@ def needs_credential(connection: Connection) -> bool:
 
 async def admitted(
     authentication: Authentication, connection: Connection, given: Any = None
-) -> str | None:
-    """The credential by which *connection* may stream: the `token` in *given*, else that in its
-    headers; None on a server that is open for reading. Raises Rejected."""
+) -> Admitted:
+    """By what *connection* may stream: the `token` in *given*, else that in its headers. Raises
+    Rejected."""
     token = given.get("token") if isinstance(given, Mapping) else None
     if not isinstance(token, str):
-        _refuse_unfit(viewer_of(connection))
-        return credential_in(connection["headers"])
+        viewer = viewer_of(connection)
+        _refuse_unfit(viewer)
+        return Admitted(credential_in(connection["headers"]), viewer.delay)
     try:
-        await admit_again(authentication, token)
+        viewer = await holder_of(authentication, token)
     except DataFetchError as problem:
-        # Whose token it is is not known, so the reason is for the log alone.
-        log.warning("not_answered", extra={"problem": problem.message})
-        raise Rejected("service_unavailable", "The server cannot answer at present.") from None
-    return token
+        # Whose token it is is not known.
+        raise unavailable(problem) from None
+    return Admitted(token, viewer.delay)
 
 
-async def admit_again(authentication: Authentication, credential: str) -> None:
-    """Return while the holder of *credential* may stream. Raises Rejected."""
+async def holder_of(authentication: Authentication, credential: str) -> Viewer:
+    """The holder of *credential*, while it may stream. Raises Rejected."""
     try:
         viewer = await authentication.viewer_with(credential)
     except TokenInvalid as problem:
         raise Rejected("unauthenticated", problem.message) from None
     _refuse_unfit(viewer)
+    return viewer
+
+
+def unavailable(problem: DataFetchError) -> Rejected:
+    """The answer to those who may not see names and addresses of this server's parts. The reason is
+    in the log."""
+    log.warning("not_answered", extra={"problem": problem.message})
+    return Rejected("service_unavailable", "The server cannot answer at present.")
 
 
 def _refuse_unfit(viewer: Viewer) -> None:
@@ -52,7 +71,3 @@ def _refuse_unfit(viewer: Viewer) -> None:
         raise Rejected("unauthenticated", "Send an access token or an API key as `token`.")
     if Scope.STREAM not in viewer.scopes:
         raise Rejected("forbidden", "The key lacks the scope stream.")
-    if viewer.delay:
-        raise Rejected(
-            "forbidden", "This account sees older data only, and streams have the newest."
-        )

@@ -12,8 +12,8 @@ from data_fetch.serving.gate import Gate
 from data_fetch.serving.head_requests import HeadRequests
 from data_fetch.serving.routes import metrics
 from data_fetch.serving.server import Server
+from data_fetch.serving.streams.by_delay import StreamsByDelay
 from data_fetch.serving.streams.doors import Doors
-from data_fetch.serving.streams.service import Streams
 
 SERVICE = "data-fetch-stream"
 
@@ -21,7 +21,7 @@ SERVICE = "data-fetch-stream"
 def stream_application(settings: Settings) -> Gate:
     """Streams the changes of the store of *settings*, as an ASGI application."""
     server = Server(settings)
-    streams = Streams(server)
+    streams = StreamsByDelay(server)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -41,7 +41,7 @@ def stream_application(settings: Settings) -> Gate:
         return {
             "status": "degraded" if degraded else "healthy",
             "service": SERVICE,
-            "clients": len(streams.hub.clients),
+            "clients": streams.clients,
             "problem": degraded,
         }
 

@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data_fetch.serving.streams import socket_io, web_socket
-from data_fetch.serving.streams.service import Streams
+from data_fetch.serving.streams.by_delay import StreamsByDelay
 from data_fetch.serving.streams.socket_io import SocketIODoor
 from data_fetch.serving.streams.web_socket import WebSocketDoor
 
@@ -11,7 +11,7 @@ from data_fetch.serving.streams.web_socket import WebSocketDoor
 class Doors:
     """Serves the clients of *streams* at the paths of the doors, and *app* at every other."""
 
-    def __init__(self, app: ASGIApp, streams: Streams) -> None:
+    def __init__(self, app: ASGIApp, streams: StreamsByDelay) -> None:
         self._app = app
         self._socket_io = SocketIODoor(streams)
         self._web_socket = WebSocketDoor(streams)

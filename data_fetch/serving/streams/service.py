@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -14,20 +15,17 @@ from data_fetch.core.errors import DataFetchError, UnknownSymbol
 from data_fetch.core.settings import Settings
 from data_fetch.publishing.redis_streams import PRICES, RedisNames
 from data_fetch.publishing.redis_updates import RedisUpdates
-from data_fetch.publishing.stream_hub import MOST_ROOMS, NOT_ADMITTED, REASONS, Client, StreamHub
+from data_fetch.publishing.stream_hub import MOST_ROOMS, NOT_ADMITTED, Client, StreamHub
 from data_fetch.publishing.stream_messages import GENERAL, Update, is_chain_room, message
 from data_fetch.publishing.stream_updates import price_update
 from data_fetch.reading.instants import utc_text
 from data_fetch.reading.stream_products import product_named
-from data_fetch.reading.underlyings import products
-from data_fetch.serving.metrics import StreamFigures
 from data_fetch.serving.server import Server
-from data_fetch.serving.streams.access import admit_again
+from data_fetch.serving.streams.access import holder_of, unavailable
 from data_fetch.serving.streams.requests import Rejected, room_request
 from data_fetch.serving.streams.store_feed import StoreFeed
+from data_fetch.serving.viewers import NOTHING
 
-# The doors, as the metrics name them.
-DOORS = SOCKET_IO, WEB_SOCKET = ("socketio", "websocket")
 log = logging.getLogger(__name__)
 
 FOLLOW_SECONDS, FOLLOW_SECONDS_BESIDE_REDIS = 0.5, 2.0
@@ -47,17 +45,20 @@ OTHER_WORLD_SENTENCE = (
 
 
 class Streams:
-    """Serves the updates of a server's store to the clients that doors bring.
+    """Serves the updates of a server's store, *delay* after they were due, to the clients that
+    doors bring.
 
-    *hub* has the counters. Updates come within `running`.
+    *hub* has the counters. Updates come within `running`; delayed ones since the first client.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, delay: timedelta = NOTHING) -> None:
         self.server = server
         self.hub = StreamHub(self._present)
-        self._store = StoreFeed(server)
-        self._redis = self._updates_from_redis(server.settings)
-        server.metrics.watch_streams(self.figures)
+        self._delay = delay
+        self._follows = not delay
+        self._store = StoreFeed(server, delay)
+        # What is published is new.
+        self._redis = None if delay else self._updates_from_redis(server.settings)
         self._credentials: dict[Client, str] = {}
         # What the symbols that clients have named stand for.
         self._named: dict[str, str | Rejected] = {}
@@ -68,7 +69,7 @@ class Streams:
         loops = [
             asyncio.create_task(self._repeat(do, each))
             for do, each in (
-                (self._follow, self._follow_seconds),
+                (self._follow_for_clients, self._follow_seconds),
                 (self._tick, lambda: TICK_SECONDS),
                 (self._beat, lambda: BEAT_SECONDS),
                 (self._admit_again, lambda: ADMISSION_SECONDS),
@@ -83,24 +84,13 @@ class Streams:
                 each.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
 
-    def figures(self) -> StreamFigures:
-        """The clients and queues at present, for the server's metrics."""
-        doors = self.hub.doors()
-        return StreamFigures(
-            clients={door: doors[door] for door in DOORS},
-            rooms=self.hub.rooms(),
-            queued=self.hub.waiting,
-            queued_bytes=sum(client.outbox.bytes for client in self.hub.clients),
-            longest_queue=self.hub.most_waiting,
-            sent=self.hub.delivered,
-            replaced=self.hub.conflated,
-            closed={reason: self.hub.closed[reason] for reason in REASONS.values()},
-        )
-
     async def connected(self, client: Client, credential: str | None) -> None:
         """A door brings *client*, which was admitted by *credential*, if that was needed."""
         if credential is not None:
             self._credentials[client] = credential
+        if not self._follows:
+            self._follows = True
+            await self._follow()
         self.hub.connect(client, stopwatch())
         await self._flush()
 
@@ -116,9 +106,14 @@ class Streams:
         except Rejected as rejected:
             await self.reject(client, rejected)
         except DataFetchError as problem:
-            await self.reject(client, Rejected("service_unavailable", problem.message))
+            await self.reject(client, self._unavailable(problem))
         else:
             await self._flush()
+
+    def _unavailable(self, problem: DataFetchError) -> Rejected:
+        if self._delay:
+            return unavailable(problem)
+        return Rejected("service_unavailable", problem.message)
 
     async def reject(self, client: Client, rejected: Rejected) -> None:
         """Send *client* why its message is not served."""
@@ -139,7 +134,7 @@ class Streams:
             case "unsubscribe":
                 await self._unsubscribe(client, data)
             case "get_products":
-                listed = await self._store.read(partial(products, self.server.settings))
+                listed = await self._store.products()
                 self._answer(client, "products", {"products": listed})
             case _:
                 raise Rejected(
@@ -183,6 +178,10 @@ class Streams:
         if isinstance(known, Rejected):
             raise Rejected(known.code, known.message, known.near)
         return known
+
+    async def _follow_for_clients(self) -> None:
+        if self._follows:
+            await self._follow()
 
     async def _follow(self) -> None:
         """Publish what has changed in the store."""
@@ -259,10 +258,13 @@ class Streams:
         await self._flush()
 
     async def _admit_again(self) -> None:
-        """Disconnect those whose token has expired, or whose key or account was closed."""
+        """Disconnect those whose token has expired, whose key or account was closed, or who may
+        see newer or only older data now."""
         for client, credential in list(self._credentials.items()):
             try:
-                await admit_again(self.server.authentication, credential)
+                viewer = await holder_of(self.server.authentication, credential)
+                if viewer.delay != self._delay:
+                    self.hub.drop(client, NOT_ADMITTED)
             except Rejected:
                 self.hub.drop(client, NOT_ADMITTED)
             except DataFetchError:

@@ -21,9 +21,10 @@ from data_fetch.publishing.stream_messages import Message, message
 from data_fetch.serving.problems import Refusal, answer_of
 from data_fetch.serving.streams import frames
 from data_fetch.serving.streams.access import admitted
+from data_fetch.serving.streams.by_delay import SOCKET_IO, StreamsByDelay
 from data_fetch.serving.streams.frames import FramedWebSockets
 from data_fetch.serving.streams.requests import Rejected
-from data_fetch.serving.streams.service import SOCKET_IO, Streams
+from data_fetch.serving.streams.service import Streams
 
 PATH = "/socket.io"
 BATCH_BYTES = 128 * 1024
@@ -129,9 +130,10 @@ class EngineQueue:
 class SocketIODoor:
     """Brings the clients of Socket.IO to *streams*."""
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: StreamsByDelay) -> None:
         self._streams = streams
-        self._clients: dict[str, Client] = {}
+        # Each client with the streams that it is in.
+        self._clients: dict[str, tuple[Streams, Client]] = {}
         # WebSockets that went on from polling, by the id that Engine.IO gave the client.
         self._connections: dict[str, FramedWebSockets] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -192,7 +194,7 @@ class SocketIODoor:
         scope = environ["asgi.scope"]
         authentication = self._streams.server.authentication
         try:
-            credential = await admitted(authentication, scope, auth)
+            admitted_by = await admitted(authentication, scope, auth)
         except Rejected as rejected:
             raise socketio.exceptions.ConnectionRefusedError(
                 rejected.message, rejected.document()
@@ -201,18 +203,19 @@ class SocketIODoor:
         queue: EngineQueue = socket.queue
         client = Client(SOCKET_IO, queue.wake, lambda code: self._close(sid, code), id=sid)
         queue.serve(client)
-        self._clients[sid] = client
-        await self._streams.connected(client, credential)
+        streams = self._streams.of(admitted_by.delay)
+        self._clients[sid] = streams, client
+        await streams.connected(client, admitted_by.credential)
 
     async def _disconnect(self, sid: str, _: object) -> None:
-        client = self._clients.pop(sid, None)
-        if client is not None:
-            self._streams.disconnected(client)
+        if (found := self._clients.pop(sid, None)) is not None:
+            streams, client = found
+            streams.disconnected(client)
 
     async def _receive(self, event: object, sid: str, *arguments: Any) -> None:
-        client = self._clients.get(sid)
-        if client is not None:
-            await self._streams.received(client, event, arguments[0] if arguments else None)
+        if (found := self._clients.get(sid)) is not None:
+            streams, client = found
+            await streams.received(client, event, arguments[0] if arguments else None)
 
     def _close(self, sid: str, code: int) -> None:
         reason = REASONS[code]

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from data_fetch.reading.records import clock_of, sharing
 from data_fetch.reading.stream_changes import ChangeFollower, Changes
 from data_fetch.reading.stream_documents import chain_document, price_document
 from data_fetch.reading.stream_products import general_products
+from data_fetch.reading.underlyings import products
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.serving.server import Server
 
@@ -33,14 +34,15 @@ T = TypeVar("T")
 
 
 class StoreFeed:
-    """Looks at the store of *server*, outside of the event loop.
+    """Looks at the store of *server* as of *delay* ago, outside of the event loop.
 
     *general* are the products that the room `general` is about, as of the last look.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, delay: timedelta) -> None:
         self._server = server
-        self._follower = ChangeFollower(server.settings)
+        self._delay = delay
+        self._follower = ChangeFollower(server.settings, delay)
         self._looking = asyncio.Lock()
         self._looked_again: float | None = None
         self._clock: Clock | None = None
@@ -78,9 +80,18 @@ class StoreFeed:
         with sharing(self._server.kept):
             return await run_in_threadpool(what)
 
+    async def products(self) -> list[str]:
+        """The underlyings whose chains are polled, or stored by then. Raises as `products`."""
+        settings = self._server.settings
+
+        def found() -> list[str]:
+            return products(settings, clock_of(settings).now() - self._delay)
+
+        return await self.read(found)
+
     def now(self) -> datetime | None:
-        """The market's present instant; None before the first look."""
-        return None if self._clock is None else self._clock.now()
+        """The market's instant that is shown as the present one; None before the first look."""
+        return None if self._clock is None else self._clock.now() - self._delay
 
     def market(self) -> str | None:
         """The state of the market: open or closed; None while it is not known."""

@@ -7,10 +7,11 @@ from starlette.types import Receive, Scope, Send
 from data_fetch.publishing.stream_hub import NOT_ADMITTED, REASONS, Client
 from data_fetch.publishing.stream_messages import message
 from data_fetch.serving.streams import frames
-from data_fetch.serving.streams.access import admitted, needs_credential
+from data_fetch.serving.streams.access import Admitted, admitted, needs_credential
+from data_fetch.serving.streams.by_delay import WEB_SOCKET, StreamsByDelay
 from data_fetch.serving.streams.frames import text_frame
 from data_fetch.serving.streams.requests import Rejected, sent_event
-from data_fetch.serving.streams.service import WEB_SOCKET, Streams
+from data_fetch.serving.streams.service import Streams
 
 PATH = "/ws"
 # So much is given to the connection before it says whether it takes more.
@@ -23,7 +24,7 @@ CREDENTIAL_EVENT = "authenticate"
 class WebSocketDoor:
     """Brings the clients of plain WebSockets to *streams*."""
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: StreamsByDelay) -> None:
         self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,12 +32,13 @@ class WebSocketDoor:
         await send({"type": "websocket.accept"})
         connection = frames.of(scope)
         try:
-            credential = await self._admit(scope, receive)
+            admitted_by = await self._admit(scope, receive)
         except Rejected as rejected:
             connection.transport.write(text_frame(message("error", rejected.document())))
             connection.part(NOT_ADMITTED, rejected.code)
             return
 
+        streams = self._streams.of(admitted_by.delay)
         write_bytes = connection.transport.write
 
         def write() -> None:
@@ -45,15 +47,15 @@ class WebSocketDoor:
 
         client = Client(WEB_SOCKET, write, lambda code: connection.part(code, REASONS[code]))
         connection.when_writable = write
-        await self._streams.connected(client, credential)
+        await streams.connected(client, admitted_by.credential)
         try:
             while (received := await receive())["type"] == "websocket.receive":
-                await self._received(scope, client, received.get("text"))
+                await self._received(scope, streams, client, received.get("text"))
         finally:
-            self._streams.disconnected(client)
+            streams.disconnected(client)
 
-    async def _admit(self, scope: Scope, receive: Receive) -> str | None:
-        """The credential by which the connection may stream, if it needs one. Raises Rejected."""
+    async def _admit(self, scope: Scope, receive: Receive) -> Admitted:
+        """By what the connection may stream. Raises Rejected."""
         given = None
         if needs_credential(scope):
             try:
@@ -64,7 +66,9 @@ class WebSocketDoor:
             given = data if event == CREDENTIAL_EVENT else None
         return await admitted(self._streams.server.authentication, scope, given)
 
-    async def _received(self, scope: Scope, client: Client, text: str | None) -> None:
+    async def _received(
+        self, scope: Scope, streams: Streams, client: Client, text: str | None
+    ) -> None:
         try:
             event, data = sent_event(text)
             if event == CREDENTIAL_EVENT:
@@ -72,6 +76,6 @@ class WebSocketDoor:
                 await admitted(self._streams.server.authentication, scope, data)
                 return
         except Rejected as rejected:
-            await self._streams.reject(client, rejected)
+            await streams.reject(client, rejected)
         else:
-            await self._streams.received(client, event, data)
+            await streams.received(client, event, data)

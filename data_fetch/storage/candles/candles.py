@@ -41,9 +41,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
+from data_fetch.core.archive.days import Dataset
 from data_fetch.core.candles.candles import CandleBlock, Kind, Provenance
 from data_fetch.core.market.session import IST_AHEAD, MINUTES_OF_DAY, day_of, instant_of
 from data_fetch.core.spans import joined
+from data_fetch.storage.archive_ledger import accept_rows
 from data_fetch.storage.database import binary_copy, wide_insert
 from data_fetch.storage.database.dialects import (
     MICROSECONDS_PER_MINUTE,
@@ -52,6 +54,7 @@ from data_fetch.storage.database.dialects import (
     wait_for_turn,
 )
 from data_fetch.storage.database.engine import is_postgres
+from data_fetch.storage.database.partitions import cover
 from data_fetch.storage.database.tables import CandleRevision, CandleRow, table
 from data_fetch.storage.database.types import Instant
 
@@ -217,9 +220,11 @@ def insert_candles(
 ) -> Written:
     """Write candles of which, by the ledger, none is stored: the fastest way.
 
-    If one is stored after all, they are written by `merge_candles`.
+    If one is stored after all, they are written by `merge_candles`. Raises DayArchived for a day
+    that is read from its files.
     """
     offered = _one_per_key(blocks)
+    accept_rows(connection, Dataset.CANDLES, _an_instant_of_each_day(offered))
     try:
         with connection.begin_nested():
             _append(connection, candles, offered, provenance)
@@ -235,10 +240,12 @@ def merge_candles(
 
     Of two candles with one key the final one remains, else the newer one. If values change,
     the old version goes to the revisions. Of several blocks with the same candle the last one
-    counts. The transaction must have begun with `begin_candle_writing`.
+    counts. The transaction must have begun with `begin_candle_writing`. Raises DayArchived for a
+    day that is read from its files.
     """
     # A look-up first is cheaper than ON CONFLICT, which takes twice the time of a plain insert.
     offered = _one_per_key(blocks)
+    accept_rows(connection, Dataset.CANDLES, _an_instant_of_each_day(offered))
     absent, present = _split_known(offered, _stored_starts(connection, offered))
     _append(connection, candles, absent, provenance)
     return Written(inserted=_count(absent)) + _settle(connection, present, provenance)
@@ -326,6 +333,14 @@ def corrected_on(
     return {day_of(earliest): count for earliest, count in connection.execute(query)}
 
 
+def _an_instant_of_each_day(blocks: Sequence[CandleBlock]) -> Iterator[datetime]:
+    """An instant of each Indian day that has a candle in *blocks*."""
+    starts = (start for block in blocks for start in block.starts)
+    return map(
+        instant_of, {(start + IST_AHEAD) // MINUTES_OF_DAY: start for start in starts}.values()
+    )
+
+
 def _count(blocks: Sequence[CandleBlock]) -> int:
     return sum(map(len, blocks))
 
@@ -408,6 +423,7 @@ def _settle(
     connection.execute(judge(within))
     revised = connection.execute(number(within)).rowcount
     if revised:
+        cover(connection, revisions.name, _days_of(blocks))
         connection.execute(save_old_versions(within))
         connection.execute(CORRECT[dialect])
     finalised = connection.execute(CONFIRM[dialect]).rowcount if provenance.is_final else 0
@@ -424,6 +440,15 @@ def _all_of(blocks: Sequence[CandleBlock]) -> Within:
     return lambda of: of_instrument(of, key, interval, first, end)
 
 
+def _days_of(blocks: Sequence[CandleBlock]) -> set[date]:
+    """The Indian dates of candles."""
+    # One candle of each day: there are thousands of others.
+    days = {
+        (start + IST_AHEAD) // MINUTES_OF_DAY: start for block in blocks for start in block.starts
+    }
+    return set(map(day_of, days.values()))
+
+
 def _append(
     connection: Connection,
     target: Table,
@@ -432,6 +457,7 @@ def _append(
 ) -> None:
     """Add the candles to *target*. Raises IntegrityError when one is stored already."""
     if blocks:
+        cover(connection, target.name, _days_of(blocks))
         send = _copy if is_postgres(connection) else _insert_wide
         send(connection, target, blocks, provenance)
 

@@ -28,8 +28,11 @@ from sqlalchemy import (
     update,
 )
 
+from data_fetch.core.archive.days import Dataset, day_of
 from data_fetch.core.chains.chain_lineage import END_OF_TIME
 from data_fetch.core.chains.chains import ChainSource, content_hash
+from data_fetch.core.errors import DayArchived
+from data_fetch.storage.archive_ledger import accept_rows, days_in_files
 from data_fetch.storage.chains.heads import heads_at, in_series
 from data_fetch.storage.chains.rows import (
     SNAPSHOT_COLUMNS,
@@ -48,6 +51,7 @@ from data_fetch.storage.chains.rows import (
     write_legs,
 )
 from data_fetch.storage.database.dialects import wait_for_turn
+from data_fetch.storage.database.partitions import cover
 from data_fetch.storage.database.upsert import upsert
 
 # An arbitrary number, unique among the advisory locks of a database.
@@ -123,8 +127,10 @@ def begin_chain_writing(connection: Connection) -> None:
 def settle(connection: Connection, offered: Sequence[Receipt]) -> list[Settled]:
     """Write the receipts *offered*, in any order; the result of each, in the order given.
 
-    The transaction must have begun with `begin_chain_writing`.
+    The transaction must have begun with `begin_chain_writing`. Raises DayArchived for a day that is
+    read from its files.
     """
+    accept_rows(connection, Dataset.CHAINS, (receipt.received_at for receipt in offered))
     newest = heads_at(connection, {receipt.series: END_OF_TIME for receipt in offered})
     batch = _Batch(newest)
     results: dict[int, Settled] = {}
@@ -182,8 +188,9 @@ def renew(connection: Connection, receipt: Receipt) -> ReceiptResult:
     """Store *receipt* again as the current parser reads it; this may make a snapshot of its own.
 
     Call it in the order in which the receipts were received. The transaction must have begun
-    with `begin_chain_writing`.
+    with `begin_chain_writing`. Raises as `settle` does.
     """
+    accept_rows(connection, Dataset.CHAINS, [receipt.received_at])
     series, at = receipt.series, receipt.received_at
     if not was_received(connection, series, at):
         [settled] = settle(connection, [receipt])
@@ -343,7 +350,10 @@ def _arranged(
     for content, alike in groupby(connection.execute(query), attrgetter("content_hash")):
         run = list(alike)
         first_receipt, confirmed = run[0], run[-1].received_at
-        donor = by_timestamp.get(first_receipt.received_at, by_content[content])
+        donor = by_timestamp.get(first_receipt.received_at) or by_content.get(content)
+        if donor is None:
+            # It was received first on a day whose rows are in files.
+            raise DayArchived(Dataset.CHAINS, [_day_in_files_before(connection, confirmed)])
         head = replace(
             donor,
             timestamp=first_receipt.received_at,
@@ -353,6 +363,10 @@ def _arranged(
         )
         arranged.append((head, donor))
     return arranged
+
+
+def _day_in_files_before(connection: Connection, at: datetime) -> date:
+    return days_in_files(connection, Dataset.CHAINS, date.min, day_of(at))[-1]
 
 
 def _new_head(receipt: Receipt, received: Received, timestamp: datetime) -> SnapshotHead:
@@ -426,12 +440,14 @@ def _replace_contents(connection: Connection, head: SnapshotHead, receipt: Recei
 def _copy_contents(connection: Connection, donor: SnapshotHead, head: SnapshotHead) -> None:
     """Copy the rows of *donor* under the timestamp of *head*."""
     changed = {"timestamp": head.timestamp, "exchange_time": head.exchange_time}
+    day = day_of(head.timestamp)
     for target in (legs_table, summaries):
         values = [
             literal(changed[each.name], each.type) if each.name in changed else each
             for each in target.columns
         ]
         rows = select(*values).where(*_of_snapshot(target, donor))
+        cover(connection, target.name, [day])
         connection.execute(insert(target).from_select(list(target.columns.keys()), rows))
 
 

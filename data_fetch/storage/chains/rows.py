@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, select
 
+from data_fetch.core.archive.days import day_of
 from data_fetch.core.chains.chains import (
     LARGEST_EXACT_NUMBER,
     WHOLE_WITHIN,
@@ -41,6 +42,7 @@ from data_fetch.core.errors import BadRecord
 from data_fetch.storage.database import binary_copy
 from data_fetch.storage.database.dialects import SQLITE
 from data_fetch.storage.database.engine import is_postgres
+from data_fetch.storage.database.partitions import cover
 from data_fetch.storage.database.tables import (
     ChainReceiptRow,
     ChainSnapshotRow,
@@ -244,6 +246,7 @@ def write_legs(connection: Connection, stored: Sequence[StoredChain]) -> None:
         return
     columns = leg_columns(stored)
     if is_postgres(connection):
+        cover(connection, legs_table.name, {day_of(each.head.timestamp) for each in stored})
         binary = [_BINARY.get(name, binary_copy.texts)(columns[name]) for name in LEG_COLUMNS]
         binary_copy.copy_in(connection, legs_table, LEG_COLUMNS, [binary])
     else:

@@ -6,8 +6,9 @@ UTC and with limits of time. They are set in each transaction: behind a pooler t
 another one every time.
 """
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from math import inf
 from pathlib import Path
@@ -22,6 +23,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from data_fetch.core.errors import SetupError
+from data_fetch.core.files import close_to_others, make_folder, private_file
 from data_fetch.storage.database.deadlines import (
     USUAL_SECONDS,
     Deadlines,
@@ -71,6 +73,8 @@ SQLITE_SESSION = (
     "PRAGMA wal_autocheckpoint = 8000",
 )
 
+# What SQLite makes beside a file.
+BESIDE = ("-wal", "-shm", "-journal")
 DRAFT_SESSION = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF")
 
 
@@ -100,6 +104,16 @@ def writing(engine: Engine, statement_seconds: int = WRITE_SECONDS) -> Iterator[
 
 
 @contextmanager
+def deciding(engine: Engine) -> Iterator[Connection]:
+    """`writing`, but on SQLite without the write lock until the first write.
+
+    That write fails at once if another program has written since the first read.
+    """
+    with engine.execution_options(begin="BEGIN", statement_seconds=WRITE_SECONDS).begin() as found:
+        yield found
+
+
+@contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads: on SQLite it sees one state and waits for no writer."""
     with engine.connect() as connection:
@@ -113,6 +127,9 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
     if is_postgres(engine):
         options["isolation_level"] = "REPEATABLE READ"
     with engine.execution_options(**options).connect() as connection:
+        if is_postgres(engine):
+            # What it reads may be awaited by others: a dump of the same state.
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         yield connection
 
 
@@ -173,12 +190,24 @@ def draft_engine(file: Path) -> Engine:
     return _sqlite_engine(URL.create("sqlite+pysqlite", database=str(file)), DRAFT_SESSION)
 
 
+def finished_engine(file: Path) -> Engine:
+    """An engine that reads a SQLite file which no program changes, and leaves it as it is."""
+    engine = create_engine(
+        URL.create("sqlite+pysqlite", database=str(file)),
+        creator=lambda: sqlite3.connect(
+            f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True
+        ),
+    )
+    event.listen(engine, "handle_error", _as_our_error)
+    return engine
+
+
 def _sqlite_engine(url: URL, session: tuple[str, ...] = SQLITE_SESSION) -> Engine:
     file = Path(url.database or "")
     try:
         if file.exists() and not file.is_file():
             raise SetupError(f"{file} is no file", hint=ACCEPTED)
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
     except OSError as problem:
         raise SetupError(
             f"the folder {file.parent} cannot be created ({problem.strerror})",
@@ -186,6 +215,14 @@ def _sqlite_engine(url: URL, session: tuple[str, ...] = SQLITE_SESSION) -> Engin
             "folder: logs, the instrument master and the paper clock need it, too.",
         ) from None
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "do_connect")
+    def close(*_: object) -> None:
+        # SQLite gives what it makes beside the file the file's mode. Its own error is a better one.
+        with suppress(OSError):
+            private_file(file)
+            for beside in BESIDE:
+                close_to_others(file.with_name(f"{file.name}{beside}"))
 
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Engine
 
 from data_fetch.storage.database.dialects import wait_for_turn
 from data_fetch.storage.database.engine import NO_LIMIT, writing
+from data_fetch.storage.database.layouts import Layout, lay_out_empty
 from data_fetch.storage.database.revisions import (
     head,
     refuse_newer,
@@ -17,9 +18,11 @@ from data_fetch.storage.database.revisions import (
 MIGRATION_LOCK = 4_630_914_001
 
 
-def upgrade(engine: Engine) -> tuple[str | None, str]:
+def upgrade(engine: Engine, layout: Layout | None = None) -> tuple[str | None, str]:
     """Bring the schema up to date, in one transaction; returns the old and the new revision.
 
+    Where the large tables are empty, PostgreSQL gets them in *layout*, by default in the best one
+    that it can have.
     Two processes may do this at once: one waits for the other and then has nothing to do.
     Raises SetupError if the database was made by a newer version.
     """
@@ -29,6 +32,7 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
         refuse_newer(before)
         if before != head():
             command.upgrade(_config(connection), "head")
+        lay_out_empty(connection, layout)
     return before, head()
 
 

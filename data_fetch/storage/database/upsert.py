@@ -33,6 +33,7 @@ from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import KeyedColumnElement
 
+from data_fetch.core.archive.days import day_of
 from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import BadRecord
 from data_fetch.storage.database.dialects import (
@@ -44,6 +45,7 @@ from data_fetch.storage.database.dialects import (
     document,
     rows_in_document,
 )
+from data_fetch.storage.database.partitions import TIME_COLUMNS, cover
 
 Expression = ColumnElement[Any]
 RowValues = tuple[Any, ...]
@@ -206,6 +208,9 @@ def _send_to_postgres(
     rule: Rule,
 ) -> int:
     checked = _each_column(rows, _converters(POSTGRESQL, table, columns))
+    if table.name in TIME_COLUMNS:
+        times = set(map(itemgetter(columns.index(TIME_COLUMNS[table.name])), rows))
+        cover(connection, table.name, set(map(day_of, times)))
     statement = _postgres_statement(table, columns, rule)
     changed = 0
     for first in range(0, len(checked), ROWS_PER_DOCUMENT):

@@ -210,3 +210,37 @@ def test_the_migrations_of_an_installed_package_are_found(tmp_path: Path) -> Non
 def test_an_installation_without_migrations_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="Install data-fetch again"):
         revisions.scripts_folder(tmp_path / "data_fetch")
+
+
+def backed_up(*arguments: str, status: int = 0) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["backup", *arguments])
+    assert end.value.code == status
+
+
+def test_a_store_is_backed_up_verified_and_restored(
+    sqlite_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = open_store(sqlite_url, World.PAPER)
+    fill(store, range(3))
+    store.close()
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+
+    backed_up("create", "kept/tonight.db")
+    assert "Wrote kept/tonight.db: " in capsys.readouterr().out
+    backed_up("verify", "kept/tonight.db")
+    shown = capsys.readouterr()
+    assert "every row was read" in shown.out
+    assert "3 files of the archive, whose days are not in the backup" in shown.err
+
+    backed_up("restore", "kept/tonight.db", status=2)
+    assert "has rows already" in capsys.readouterr().err
+    backed_up("restore", "kept/tonight.db", "--to", f"sqlite:///{tmp_path / 'new.db'}")
+    assert "every row is equal" in capsys.readouterr().out
+    backed_up("verify", "kept/tonight.db", "--json")
+    document = json.loads(capsys.readouterr().out)
+    assert document["proof"] == "read"
+    assert len(document["missing_archive_files"]) == 3

@@ -36,6 +36,8 @@ from data_fetch.storage.candles.candles import candles as candles_table
 from data_fetch.storage.candles.candles import revisions
 from data_fetch.storage.candles.coverage import coverage_table
 
+pytestmark = pytest.mark.layouts
+
 COLUMNS = [
     "timestamp",
     "open",

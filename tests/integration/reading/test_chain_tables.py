@@ -22,6 +22,8 @@ from data_fetch.reading import chain, chain_history, leg_history
 from data_fetch.storage.chains.snapshots import Received
 from data_fetch.storage.database.store import Store, open_store
 
+pytestmark = pytest.mark.layouts
+
 TUESDAY = date(2025, 6, 10)
 EXPIRY, NEXT_EXPIRY = date(2025, 6, 12), date(2025, 6, 19)
 CALL, PUT = OptionType.CALL, OptionType.PUT

@@ -30,6 +30,8 @@ from data_fetch.reading import freshness, quotes
 from data_fetch.reading.quote_freshness import QuoteFreshness, judgements
 from data_fetch.storage.quotes import QuoteStore
 
+pytestmark = pytest.mark.layouts
+
 TCS = stock("TCS", "INE467B01029")
 
 

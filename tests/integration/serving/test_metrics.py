@@ -104,7 +104,7 @@ HOSTILE = (
     "//metrics",
     "/metrics/",
     "/socket.io/../x",
-    "/docs/x",
+    "/docs/x/y",
     *(f"/{number}/{number}" for number in range(50)),
 )
 

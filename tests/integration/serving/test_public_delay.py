@@ -4,6 +4,7 @@ What it gets from a store that has newer data is what it gets from one that has 
 status, header and byte, whatever a user asked the same server before.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ import orjson
 import pytest
 from account_shelf import PASSWORD, SECRET, accounts_in
 from candle_shelf import TUESDAY, WEDNESDAY, Shelf, environment_for, stock
+from effort import PATIENCE_SECONDS
 from raw_requests import Answer, Target
 from served import served
 from served_market import (
@@ -32,6 +34,7 @@ from served_market import (
     trade,
 )
 from servers import DatabaseCopies, redis_database_on
+from stream_clients import DOORS, Door
 
 from data_fetch.core.accounts.accounts import Role, Scope
 from data_fetch.core.chains.chains import ChainLeg, OptionType
@@ -90,7 +93,8 @@ WAYS: Sequence[Mapping[str, str]] = [
     {"Accept": "text/csv"},
     {"Accept_Encoding": "gzip"},
 ]
-# They have no market data.
+# Calls that are not delayed. They have no market data: lists of instruments and calendars are
+# published before the day they are about.
 ALIKE = {"/", "/health/live", "/health/ready", "/api/data/instruments", "/api/data/calendar"}
 # Ranges are of both days.
 USUAL = {"date": f"{TUESDAY}", "from": f"{TUESDAY}", "to": "2025-06-12", "expiry": f"{EXPIRY}"}
@@ -281,6 +285,47 @@ def test_newer_legs_change_nothing_that_a_filter_finds(
 
     assert public == expected
     assert public != found
+
+
+# Each connection has its own.
+OF_THE_CONNECTION = {"stream", "client_id"}
+OF_ROOMS = [{"type": kind, "symbol": each} for kind in ("product", "chain") for each in SYMBOLS]
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+def test_newer_data_change_nothing_that_public_is_streamed(readers: Readers, door: Door) -> None:
+    async def story() -> list[list[str]]:
+        return await asyncio.gather(
+            *(
+                streamed(reader, door)
+                for reader in (readers.user, readers.public, readers.other, readers.expected)
+            )
+        )
+
+    user, public, other, expected = asyncio.run(story())
+
+    assert public == expected
+    assert other == expected
+    assert user != expected
+    assert {each.split()[0] for each in public} >= {"underlying_update", "chain_update", "products"}
+
+
+async def streamed(reader: Reader, door: Door) -> list[str]:
+    """What a client is sent that is in every room, until the first heartbeat after that."""
+    found = []
+    async with door(reader.target.url, headers={"X-API-Key": reader.key}) as client:
+        for room in OF_ROOMS:
+            await client.send("subscribe", room)
+        await client.send("get_products", None)
+        event, has_products = "", False
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while event != "heartbeat" or not has_products:
+                event, data = await client.events.get()
+                has_products |= event == "products"
+                shown = {name: data[name] for name in sorted(data.keys() - OF_THE_CONNECTION)}
+                found.append(f"{event} {shown}")
+    # A heartbeat may come before the last answer as well; of those the last one counts.
+    return [each for each in found[:-1] if not each.startswith("heartbeat")] + found[-1:]
 
 
 def following(answer: Answer) -> str | None:

@@ -23,6 +23,8 @@ from data_fetch.storage.candles.coverage import coverage_table
 from data_fetch.storage.candles.coverage_counts import CoverageQuery
 from data_fetch.storage.candles.repair import repair
 
+pytestmark = pytest.mark.layouts
+
 MINUTES, DAYS = CandleInterval.MINUTE, CandleInterval.DAY
 FIRST, LAST = date(2026, 9, 7), date(2026, 9, 15)
 DAY, SUNDAY = date(2026, 9, 10), date(2026, 9, 13)

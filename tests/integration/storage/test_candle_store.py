@@ -43,6 +43,8 @@ from data_fetch.storage.candles.evidence import StandingFeed, StoredEvidence
 from data_fetch.storage.database import binary_copy
 from data_fetch.storage.database.store import Store, open_store
 
+pytestmark = pytest.mark.layouts
+
 KEY = "NSE_EQ|ZZP000000001"
 STOCK = replace(stock("INKWELL"), instrument_key=KEY, live_key=KEY)
 DAY = date(2026, 9, 16)

@@ -38,7 +38,14 @@ from data_fetch.storage.merge import merge, no_progress
 Pair = tuple[Store, Store]
 
 
-@pytest.fixture(params=["sqlite to postgres", "postgres to sqlite", "sqlite to sqlite"])
+@pytest.fixture(
+    params=[
+        "sqlite to postgres",
+        "sqlite to partitioned",
+        "postgres to sqlite",
+        "sqlite to sqlite",
+    ]
+)
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
     """A source and a destination."""
     src, _, dst = str(request.param).split()

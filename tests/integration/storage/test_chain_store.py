@@ -56,6 +56,8 @@ from data_fetch.storage.database.tables import ChainSummaryRow, table
 from data_fetch.storage.instruments.instruments import save_master
 from data_fetch.storage.runs import recent_runs, statuses
 
+pytestmark = pytest.mark.layouts
+
 CALL, PUT = OptionType.CALL, OptionType.PUT
 
 on_the_same_database = settings(max_examples=25)

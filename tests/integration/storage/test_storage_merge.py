@@ -216,7 +216,14 @@ def opened() -> Iterator[Callable[[str], Store]]:
         store.close()
 
 
-@pytest.fixture(params=["sqlite to postgres", "postgres to sqlite", "sqlite to sqlite"])
+@pytest.fixture(
+    params=[
+        "sqlite to postgres",
+        "sqlite to partitioned",
+        "postgres to sqlite",
+        "sqlite to sqlite",
+    ]
+)
 def urls(request: pytest.FixtureRequest, tmp_path: Any) -> tuple[str, str]:
     """A source and a destination."""
     other = f"sqlite:///{tmp_path / 'other.db'}"

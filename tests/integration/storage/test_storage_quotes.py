@@ -19,6 +19,8 @@ from data_fetch.storage import runs as sync
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.quotes import QuoteHoldings, QuoteStore, ltp_data
 
+pytestmark = pytest.mark.layouts
+
 NINE_FIFTEEN = datetime(2026, 9, 16, 3, 45, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 SYMBOLS = ("M&M", "NIFTY", "RELIANCE")

@@ -1,0 +1,104 @@
+"""Backs up a store, checks backups, and restores them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC
+from enum import StrEnum
+from pathlib import Path
+
+from data_fetch.core.backups import BackupFormat, BackupRecord
+from data_fetch.core.errors import WrongWorld
+from data_fetch.core.ports import Clock
+from data_fetch.core.world import World
+from data_fetch.storage.backups.files import back_up, digests_in, record_of
+from data_fetch.storage.backups.postgres_programs import can_restore
+from data_fetch.storage.backups.restoring import digests_of_dump, restore
+from data_fetch.storage.copy import refuse_differences
+from data_fetch.storage.database.store import Store
+
+# A table, and how many more of its rows were read.
+Watcher = Callable[[str, int], None]
+
+
+class Proof(StrEnum):
+    """How a backup was compared with its record, in words."""
+
+    READ = "every row was read"
+    RESTORED = "it was restored into a scratch database, and every row was read"
+    CONTENTS = (
+        "its bytes are those that were written and pg_restore lists its contents; the rows were "
+        "not read"
+    )
+    BYTES = "its bytes are those that were written; the rows were not read"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A backup that is as recorded, and which files of the archive that it names are missing."""
+
+    record: BackupRecord
+    proof: Proof
+    missing_files: tuple[str, ...]
+
+
+def create_backup(
+    store: Store, target: Path, clock: Clock, watcher: Watcher
+) -> tuple[Path, BackupRecord]:
+    """Back up *store* into the file *target*, or into a file in the folder *target*.
+
+    A name without an ending is that of a folder. Raises SetupError for a file that exists,
+    StoreRefused when there is no room.
+    """
+    taken_at = clock.now().astimezone(UTC)
+
+    def naming(kind: BackupFormat) -> Path:
+        if target.suffix and not target.is_dir():
+            return target
+        return target / f"{store.world}-{taken_at:%Y%m%dT%H%M%SZ}.{kind}"
+
+    return back_up(store, naming, taken_at, watcher)
+
+
+def verify_backup(file: Path, server_url: str, archive: Path, watcher: Watcher) -> Verified:
+    """Compare the backup in *file* with its record, as far as possible here.
+
+    A dump is restored into a scratch database of the server at *server_url*, if that is one and
+    allows it. *archive* is the folder of the archive. Raises StoreRefused for a backup that
+    differs, SetupError for one that cannot be read by this version.
+    """
+    record = record_of(file)
+    return Verified(
+        record, _proof(file, record, server_url, watcher), _missing_files(record, archive)
+    )
+
+
+def restore_backup(
+    file: Path, url: str, world: World | None, archive: Path, watcher: Watcher
+) -> Verified:
+    """Restore the backup in *file* into the empty store at *url*, and compare every row.
+
+    With a *world*, a backup of the other one raises WrongWorld.
+    """
+    record = record_of(file)
+    if world is not None and record.world is not world:
+        raise WrongWorld(
+            f"{file} is a backup of a {record.world} store; this is the {world} world",
+            hint="Set DATA_SOURCE to fit it, or name another store with --to.",
+        )
+    restore(file, record, url, watcher)
+    return Verified(record, Proof.READ, _missing_files(record, archive))
+
+
+def _proof(file: Path, record: BackupRecord, server_url: str, watcher: Watcher) -> Proof:
+    if record.format is BackupFormat.SQLITE:
+        refuse_differences(str(file), record.tables, digests_in(file, watcher))
+        return Proof.READ
+    found = digests_of_dump(file, record, server_url, watcher)
+    if found is not None:
+        refuse_differences(str(file), record.tables, found)
+        return Proof.RESTORED
+    return Proof.CONTENTS if can_restore(file) else Proof.BYTES
+
+
+def _missing_files(record: BackupRecord, archive: Path) -> tuple[str, ...]:
+    return tuple(name for name in record.archive_files if not (archive / name).is_file())
