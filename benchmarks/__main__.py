@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    bench_archive,
     bench_backfill,
     bench_chains,
     bench_commands,
@@ -39,6 +40,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "serving-ranges": bench_serving_ranges.measure,
     "options": bench_options.measure,
     "chains": bench_chains.measure,
+    "archive": bench_archive.measure,
 }
 
 

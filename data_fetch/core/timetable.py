@@ -25,12 +25,14 @@ QUOTES, CANDLES, FRESHNESS, COVERAGE = "quotes", "candles", "freshness", "covera
 CHAINS = "chains"
 # These jobs are not on the timetable: users start them.
 CHAIN_IMPORT, CHAIN_REPROCESS = "chain-import", "chain-rederive"
+ARCHIVE_VERIFY, ARCHIVE_RESTORE = "archive-verify", "archive-restore"
 # Not jobs, but rows of the audit: the clock was set back, and slots that were recorded before.
 CLOCK, WITHDRAWN = "clock", "withdrawn"
 DAILY, FINALISE, WEEKLY = "daily", "finalise", "weekly"
 CALENDAR = "calendar"
 # These jobs have a process of their own: `data-fetch archive run`, which a collector starts.
 ARCHIVE_MINUTES, ARCHIVE_LOAD = "archive-minutes", "archive-load"
+ARCHIVE_DAYS = "archive-days"
 
 SUNDAY = 6
 # The provider rebuilds its instrument master at about 06:00; the first session opens later.

@@ -46,11 +46,13 @@ class Outbox:
     def take(self, most_bytes: int) -> list[Message]:
         """Remove the oldest messages of together at most *most_bytes*, but at least one."""
         waiting = self._waiting
-        if len(waiting) <= 1:
-            taken = [message for message, _ in waiting.values()]
-            waiting.clear()
+        if not waiting:
+            return []
+        if len(waiting) == 1:
+            # Nearly always.
+            _, (message, _) = waiting.popitem()
             self.bytes = 0
-            return taken
+            return [message]
         return self._taken(most_bytes)
 
     def waiting_since(self) -> float | None:

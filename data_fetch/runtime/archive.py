@@ -1,8 +1,9 @@
 """Builds the archive of a store: its folder, what readers see of it, and its workers."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
+from threading import Event
 
 from filelock import FileLock, Timeout
 
@@ -11,17 +12,20 @@ from data_fetch.archive.folder import ArchiveFolder
 from data_fetch.archive.manifest_file import read_manifest
 from data_fetch.archive.minute_files import MinuteFiles
 from data_fetch.core.archive.compaction import WINDOW
+from data_fetch.core.archive.days import Dataset
+from data_fetch.core.archive.lifecycle import Retention
 from data_fetch.core.archive.minutes import TIME_TO_STORE
 from data_fetch.core.archive.places import archive_root
 from data_fetch.core.clock import MINUTE, SystemClock
 from data_fetch.core.errors import SetupError
 from data_fetch.core.files import make_folder
 from data_fetch.core.settings import Settings
-from data_fetch.core.timetable import ARCHIVE_LOAD, ARCHIVE_MINUTES
+from data_fetch.core.timetable import ARCHIVE_DAYS, ARCHIVE_LOAD, ARCHIVE_MINUTES
 from data_fetch.core.world import World
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.paper_market import market_clock
 from data_fetch.runtime.stores import store_for
+from data_fetch.services.archive_lifecycle import ArchiveLifecycle
 from data_fetch.services.archive_loader import ArchiveLoader
 from data_fetch.services.archive_minutes import MinuteWriter
 from data_fetch.services.archive_workers import ArchiveWorker, ArchiveWorkers, Round
@@ -30,6 +34,8 @@ from data_fetch.storage.database.store import Store, store_id
 # A minute is written when its jobs had time, and then joined with others.
 WRITE_OFFSET = TIME_TO_STORE + timedelta(seconds=2)
 LOAD_OFFSET = WRITE_OFFSET + timedelta(seconds=18)
+# Days are over in the evening; the rounds between cost a few look-ups.
+DAYS_EVERY, DAYS_OFFSET = timedelta(minutes=15), LOAD_OFFSET + timedelta(seconds=20)
 
 
 def archive_folder_for(settings: Settings) -> ArchiveFolder:
@@ -76,6 +82,39 @@ def archive_workers_for(
 
 
 @contextmanager
+def archive_lifecycle_for(
+    settings: Settings, report: Callable[[str], None]
+) -> Iterator[ArchiveLifecycle]:
+    """What seals, verifies, drops and restores the days of the configured store."""
+    with closing(store_for(settings)) as store:
+        yield lifecycle_of(settings, store, report)
+
+
+def lifecycle_of(
+    settings: Settings, store: Store, report: Callable[[str], None], stop: Event | None = None
+) -> ArchiveLifecycle:
+    """The same of an open store."""
+    return ArchiveLifecycle(
+        store=store,
+        catalog=catalog_for(settings, store),
+        retention=retention_of(settings),
+        now=market_time(settings),
+        report=report,
+        stop=stop or Event(),
+    )
+
+
+def retention_of(settings: Settings) -> Retention:
+    """How long days stay in the store."""
+    hot_days = {
+        Dataset.CHAINS: settings.hot_chain_days,
+        Dataset.QUOTES: settings.hot_quote_days,
+        Dataset.CANDLES: settings.hot_candle_days,
+    }
+    return Retention(hot_days=hot_days, confirmed_at=settings.finalise_at)
+
+
+@contextmanager
 def _the_only_archiver(folder: ArchiveFolder) -> Iterator[None]:
     make_folder(folder.processed)
     lock = FileLock(folder.lock)
@@ -99,6 +138,8 @@ def _workers(
     now = market_time(settings)
     # Each has a list of files of its own: they are independent of each other.
     files = [MinuteFiles(catalog.folder, store.world, report) for _ in range(2)]
+    stop = Event()
+    lifecycle = lifecycle_of(settings, store, report, stop)
     writer = MinuteWriter(store, catalog, files[0], now)
     loader = ArchiveLoader(catalog, files[1], now)
 
@@ -113,6 +154,8 @@ def _workers(
         [
             worker(ARCHIVE_MINUTES, writer.round, MINUTE, WRITE_OFFSET),
             worker(ARCHIVE_LOAD, loader.round, WINDOW, LOAD_OFFSET),
+            worker(ARCHIVE_DAYS, lifecycle.round, DAYS_EVERY, DAYS_OFFSET),
         ],
         loader.prepare,
+        stop,
     )

@@ -17,8 +17,10 @@ def _ignore(_line: str) -> None:
 
 
 class OptionsThreadedManager:
-    """Two threads that archive the configured store: one writes a Parquet file of each minute, one
-    joins them every five minutes and shows them in DuckDB.
+    """Threads that archive the configured store.
+
+    One writes a Parquet file of each minute, one joins them every five minutes and shows them in
+    DuckDB, one seals, verifies and drops days.
 
     Without *settings* those of the process are used. *report* gets a line about each file that is
     set apart and each failure.
@@ -33,7 +35,7 @@ class OptionsThreadedManager:
         self._workers: ArchiveWorkers | None = None
 
     def start_all_threads(self) -> None:
-        """Start both threads; does nothing if they run.
+        """Start the threads; does nothing if they run.
 
         Raises SetupError while another program archives into the folder, and for a folder that
         belongs to another store.
@@ -52,7 +54,7 @@ class OptionsThreadedManager:
         return {} if self._workers is None else self._workers.statuses()
 
     def stop_all_threads(self) -> bool:
-        """End both threads after their round; whether they have ended within a minute."""
+        """End the threads after their round; whether each has ended within a minute."""
         if self._workers is None:
             return True
         ended = self._workers.stop(STOP_SECONDS)

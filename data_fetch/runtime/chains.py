@@ -18,6 +18,7 @@ from data_fetch.core.ports import ChainProvider, Clock
 from data_fetch.core.settings import Settings
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.context import CollectorContext, one_off_context
+from data_fetch.runtime.late_days import bring_back_into
 from data_fetch.runtime.limits import CHAIN_LIMITS
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.runtime.services import universe_at
@@ -28,6 +29,7 @@ from data_fetch.services.chain_import import ChainImport
 from data_fetch.services.chain_jobs import ChainPoller
 from data_fetch.services.chain_reprocess import ChainReprocess
 from data_fetch.services.chains import ChainService
+from data_fetch.services.late_days import BringBack, refuse
 from data_fetch.services.polling import Polling
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
 from data_fetch.storage.chains.lineage import chain_lineage
@@ -98,17 +100,22 @@ def chain_judgements_at(
     )
 
 
-def chain_import_at(store: Store, calendar: MarketCalendar, clock: Clock) -> ChainImport:
+def chain_import_at(
+    store: Store, calendar: MarketCalendar, clock: Clock, bring_back: BringBack = refuse
+) -> ChainImport:
     """The import of captured documents; it may run beside a collector."""
     return ChainImport(
         chains=ChainStore(store),
         enricher=ChainEnricher(store, calendar),
         clock=clock,
         symbol_of=lambda name: _symbol_of(store, name),
+        bring_back=bring_back,
     )
 
 
-def chain_reprocess_at(store: Store, calendar: MarketCalendar, clock: Clock) -> ChainReprocess:
+def chain_reprocess_at(
+    store: Store, calendar: MarketCalendar, clock: Clock, bring_back: BringBack = refuse
+) -> ChainReprocess:
     """The service that builds the chain tables again from stored raw responses."""
     return ChainReprocess(
         chains=ChainStore(store),
@@ -116,6 +123,7 @@ def chain_reprocess_at(store: Store, calendar: MarketCalendar, clock: Clock) -> 
         clock=clock,
         live_key_of=lambda symbol: _live_key_of(store, symbol),
         strikes=_strikes_by_name(store),
+        bring_back=bring_back,
     )
 
 
@@ -211,21 +219,27 @@ def _polling_at(context: CollectorContext, reporter: ProgressReporter) -> Pollin
 
 
 @contextmanager
-def chain_import_for(settings: Settings) -> Iterator[ChainImport]:
-    """The import of captured documents into the configured store."""
+def chain_import_for(settings: Settings, report: Callable[[str], None]) -> Iterator[ChainImport]:
+    """The import of captured documents into the configured store; *report* receives lines about
+    days that are brought back from the archive."""
     store = store_for(settings)
     try:
-        yield chain_import_at(store, calendar_for(settings), SystemClock())
+        bring_back = bring_back_into(settings, store, report)
+        yield chain_import_at(store, calendar_for(settings), SystemClock(), bring_back)
     finally:
         store.close()
 
 
 @contextmanager
-def chain_reprocess_for(settings: Settings) -> Iterator[tuple[ChainReprocess, RawResponseStore]]:
-    """The service that builds chain tables again, and its raw responses."""
+def chain_reprocess_for(
+    settings: Settings, report: Callable[[str], None]
+) -> Iterator[tuple[ChainReprocess, RawResponseStore]]:
+    """The service that builds chain tables again, and its raw responses; *report* as of
+    `chain_import_for`."""
     store = store_for(settings)
     try:
-        reprocess = chain_reprocess_at(store, calendar_for(settings), SystemClock())
+        bring_back = bring_back_into(settings, store, report)
+        reprocess = chain_reprocess_at(store, calendar_for(settings), SystemClock(), bring_back)
         yield reprocess, raw_store_for(settings)
     finally:
         store.close()

@@ -1,5 +1,6 @@
 """Builds the services for quotes and candles at a context, each on its own."""
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from data_fetch.core.ports import SlotListener
 from data_fetch.core.timetable import QUOTES
 from data_fetch.publishing.redis_quotes import QuoteFeed
 from data_fetch.runtime.context import CollectorContext
+from data_fetch.runtime.late_days import bring_back_into
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.services.backfill import BackfillService
 from data_fetch.services.calendar_refresh import CalendarRefresh
@@ -23,6 +25,8 @@ from data_fetch.sources.instruments.symbols_file import FoStocksLoader
 from data_fetch.storage.candles.repository import CandleRepository
 from data_fetch.storage.quotes import QuoteStore
 from data_fetch.storage.runs import last_due_slot
+
+log = logging.getLogger(__name__)
 
 
 def universe_at(
@@ -153,4 +157,5 @@ def backfill_at(context: CollectorContext, calendar: MarketCalendar) -> Backfill
         limits=provider.sources.limits,
         spending=provider.sources.spending,
         stop=context.stop,
+        bring_back=bring_back_into(context.settings, context.store, log.warning),
     )

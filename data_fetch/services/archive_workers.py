@@ -99,7 +99,8 @@ class ArchiveWorker:
         run = SyncRun.begin(self.job, self._now())
         try:
             counts = self._work().counts()
-            run = run.finish(self._now(), Outcome.COMPLETED, **counts)
+            outcome = Outcome.INCOMPLETE if counts.get("error") else Outcome.COMPLETED
+            run = run.finish(self._now(), outcome, **counts)
             worth_a_row = bool(counts)
         except Exception as problem:
             # Any exception: the other worker and the next round must go on. Only an unexpected
@@ -146,12 +147,15 @@ def _explained(problem: Exception) -> str:
 
 
 class ArchiveWorkers:
-    """All workers of one archive. *prepare* is called before the first round."""
+    """All workers of one archive. *prepare* is called before the first round; *stop* is set to
+    end them."""
 
-    def __init__(self, workers: Sequence[ArchiveWorker], prepare: Callable[[], None]) -> None:
+    def __init__(
+        self, workers: Sequence[ArchiveWorker], prepare: Callable[[], None], stop: Event
+    ) -> None:
         self._workers = tuple(workers)
         self._prepare = prepare
-        self._stop = Event()
+        self._stop = stop
 
     def once(self) -> list[SyncRun]:
         """One round of each worker, in order."""

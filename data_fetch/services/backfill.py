@@ -51,6 +51,7 @@ from data_fetch.services.backfill_run import (
 )
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
 from data_fetch.services.kept_writes import keep_writing
+from data_fetch.services.late_days import BringBack, refuse, with_days_back
 from data_fetch.services.missing_days import CLOCKS_DIFFER, BackfillOrder, MissingDays
 from data_fetch.services.outage import USUAL_PATIENCE, Patience, Verdict
 from data_fetch.storage.candles.leases import LASTS, DayLeases
@@ -78,7 +79,7 @@ def no_progress(_: Progress) -> None:
 
 class BackfillService:
     """Fetches the candles that the ledger lacks. Setting *stop* ends a run after the requests in
-    flight."""
+    flight. *bring_back* is called with days that are in the archive only."""
 
     def __init__(
         self,
@@ -92,6 +93,7 @@ class BackfillService:
         spending: Callable[[str], Sequence[datetime]],
         stop: Event,
         patience: Patience = USUAL_PATIENCE,
+        bring_back: BringBack = refuse,
     ) -> None:
         self._source = source
         self._source_name = source_name
@@ -103,6 +105,7 @@ class BackfillService:
         self._spending = spending
         self._stop = stop
         self._patience = patience
+        self._bring_back = bring_back
 
     def plan(self, order: BackfillOrder) -> BackfillPlan:
         """The fewest requests for the missing days of *order*, and how long they take.
@@ -365,7 +368,7 @@ class BackfillService:
                 attempt=_attempt(run.run_id, window, reply, error),
                 expectation=expectation,
             )
-        recorded = keep_writing(write, self._clock)
+        recorded = keep_writing(partial(with_days_back, write, self._bring_back), self._clock)
         if recorded.fault is not None:
             run.report.failed(FailureKind.EMPTY_DESPITE_TRADING.group, recorded.fault, window)
         elif reply.complete and not len(reply.block):

@@ -16,6 +16,7 @@ from data_fetch.core.timetable import CHAIN_IMPORT
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.services.gc_tuning import rarely_collecting_garbage
 from data_fetch.services.kept_writes import keep_writing
+from data_fetch.services.late_days import BringBack, refuse, with_days_back
 from data_fetch.sources.captured_chains import CapturedDocument, TableSubject, read_document
 from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult, Received
 
@@ -79,7 +80,8 @@ class CaptureTimes:
 
 
 class ChainImport:
-    """Stores captured documents. *symbol_of* turns a provider's key into our symbol.
+    """Stores captured documents. *symbol_of* turns a provider's key into our symbol,
+    *bring_back* is called with days that are in the archive only.
 
     A document without a chain is rejected by name; reading ends where a file is damaged.
     """
@@ -91,11 +93,13 @@ class ChainImport:
         enricher: ChainEnricher,
         clock: Clock,
         symbol_of: Callable[[str], str],
+        bring_back: BringBack = refuse,
     ) -> None:
         self._chains = chains
         self._enricher = enricher
         self._clock = clock
         self._symbol_of = symbol_of
+        self._bring_back = bring_back
 
     def store(
         self,
@@ -163,7 +167,8 @@ class ChainImport:
 
     def _record(self, priced: Sequence[Received], run: SyncRun, report: ImportReport) -> None:
         grown = replace(self._finished(run, report), outcome=Outcome.RUNNING)
-        recorded = keep_writing(partial(self._chains.record, priced, grown, []), self._clock)
+        write = partial(self._chains.record, priced, grown, [])
+        recorded = keep_writing(partial(with_days_back, write, self._bring_back), self._clock)
         report.snapshots += recorded.stored
         report.confirmed += recorded.confirmed
         report.repeated += recorded.repeated

@@ -16,6 +16,7 @@ from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.timetable import CHAIN_REPROCESS
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.services.kept_writes import keep_writing
+from data_fetch.services.late_days import BringBack, refuse, with_days_back
 from data_fetch.sources.captured_chains import read_stored_chain
 from data_fetch.storage.chains.snapshots import ChainStore, ReceiptResult
 
@@ -42,6 +43,7 @@ class ChainReprocess:
 
     *live_key_of* returns the key of an underlying at Upstox, None when it is not known. *strikes*
     is the number of strikes on each side of the money to store now, by symbol (None: all).
+    *bring_back* is called with days that are in the archive only.
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class ChainReprocess:
         clock: Clock,
         live_key_of: Callable[[str], str | None],
         strikes: Mapping[str, int | None],
+        bring_back: BringBack = refuse,
     ) -> None:
         self._chains = chains
         self._enricher = enricher
         self._clock = clock
         self._live_key_of = live_key_of
         self._strikes = strikes
+        self._bring_back = bring_back
 
     def run(self, bodies: Iterable[StoredResponse]) -> ReprocessReport:
         """Reprocess *bodies*, in the order in which they were received."""
@@ -120,7 +124,8 @@ class ChainReprocess:
         if self._chains.holds(received):
             report.unchanged += 1
             return
-        match keep_writing(partial(self._chains.renew, received, run), self._clock):
+        write = partial(self._chains.renew, received, run)
+        match keep_writing(partial(with_days_back, write, self._bring_back), self._clock):
             case ReceiptResult.RENEWED:
                 report.renewed += 1
             case ReceiptResult.STORED:

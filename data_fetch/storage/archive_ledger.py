@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Table, delete, select
+from sqlalchemy import Connection, Row, Table, delete, select, update
 
 from data_fetch.core.archive.days import (
     ArchivedDay,
@@ -60,17 +60,39 @@ def days_in_files(connection: Connection, dataset: Dataset, first: date, last: d
     return list(connection.scalars(query))
 
 
-def refuse_days_in_files(
-    connection: Connection, dataset: Dataset, instants: Iterable[datetime]
-) -> None:
-    """Raise DayArchived if a row of *dataset* at one of *instants* belongs to a day that is read
-    from its files: what is written into the store would never be seen."""
+def accept_rows(connection: Connection, dataset: Dataset, instants: Iterable[datetime]) -> None:
+    """Call it in a transaction before it writes rows of *dataset* at *instants*.
+
+    Raises DayArchived if one of them belongs to a day that is read from its files: what is written
+    into the store would never be seen. Other days with files are compared with them anew.
+    """
     wanted = {day_of(at) for at in instants}
     if not wanted:
         return
-    taken = days_in_files(connection, dataset, min(wanted), max(wanted))
-    if not wanted.isdisjoint(taken):
-        raise DayArchived(dataset.value, sorted(wanted.intersection(taken)))
+    known = days_between(connection, dataset, min(wanted), max(wanted))
+    archived = [day for day in known if day.trading_date in wanted]
+    if in_files := [day.trading_date for day in archived if day.state.in_files]:
+        raise DayArchived(dataset.value, in_files)
+    if changed := [day.trading_date for day in archived if day.state.compared]:
+        days = archived_days.c
+        connection.execute(
+            update(archived_days)
+            .where(days.dataset == dataset.value, days.trading_date.in_(changed))
+            .values(state=DayState.ARCHIVED.value)
+        )
+
+
+def day_in_ledger(
+    connection: Connection, dataset: Dataset, trading_date: date, *, hold: bool = False
+) -> ArchivedDay | None:
+    """The row of one day; None without files. With *hold* it stays as it is until the
+    transaction ends."""
+    days = archived_days.c
+    query = select(archived_days).where(
+        days.dataset == dataset.value, days.trading_date == trading_date
+    )
+    row = connection.execute(query.with_for_update(read=True) if hold else query).one_or_none()
+    return None if row is None else _day(row)
 
 
 def files_between(

@@ -20,15 +20,17 @@ import pyarrow as pa
 from psycopg2 import sql
 from psycopg2.extensions import connection as Session
 from pyarrow import csv
-from sqlalchemy import ColumnElement, Connection, Row, Table, delete, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, exists, func, select
 
-from data_fetch.core.archive.days import TABLES, bounds_of
+from data_fetch.core.archive.days import TABLES, ArchivedSeries, Dataset, bounds_of, day_of
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.storage.chains.rows import legs_table, snapshots, summaries
+from data_fetch.storage.candles.coverage import coverage_table
+from data_fetch.storage.chains.rows import legs_table, receipts, snapshots, summaries
 from data_fetch.storage.database.arrow_rows import cover_rows
 from data_fetch.storage.database.dialects import SQLITE
 from data_fetch.storage.database.distinct import distinct_values
 from data_fetch.storage.database.engine import is_postgres
+from data_fetch.storage.database.partitions import cover
 from data_fetch.storage.database.refusals import database_error
 from data_fetch.storage.database.tables import Base
 from data_fetch.storage.database.types import DECIMAL_PLACES
@@ -49,6 +51,8 @@ DELETED_BY = {
     "ltp_data": ("timestamp",),
 }
 FIRST_PIECES = 20
+SERIES = ("underlying", "expiry", "source")
+NO_CONTENTS = {"snapshots": 0, "legs": 0, "first": None, "last": None}
 # Columns that begin the key of a table without a look-up for each of their values.
 FEW_VALUES: dict[str, list[Any]] = {"interval": sorted(each.value for each in CandleInterval)}
 
@@ -56,6 +60,67 @@ FEW_VALUES: dict[str, list[Any]] = {"interval": sorted(each.value for each in Ca
 def stored_table(name: str) -> Table:
     """The table of this name."""
     return Base.metadata.tables[name]
+
+
+def stored_days(connection: Connection, dataset: Dataset) -> list[date]:
+    """The Indian dates of which rows of *dataset* are stored, oldest first.
+
+    A day of chains has a snapshot, a day of candles an entry in their ledger.
+    """
+    if dataset is Dataset.CANDLES:
+        return _candle_days(connection)
+    of = snapshots if dataset is Dataset.CHAINS else stored_table("ltp_data")
+    found: list[date] = []
+    after = select(func.min(of.c.timestamp))
+    instant = connection.scalar(after)
+    while instant is not None:
+        found.append(day_of(instant))
+        instant = connection.scalar(after.where(of.c.timestamp >= bounds_of(found[-1])[1]))
+    return found
+
+
+def _candle_days(connection: Connection) -> list[date]:
+    known = coverage_table.c
+    found: set[date] = set()
+    for interval in CandleInterval:
+        of_interval = known.interval == interval.value
+        for day in distinct_values(connection, known.trading_date, of_interval):
+            present = exists().where(of_interval, known.trading_date == day, known.present > 0)
+            if connection.scalar(select(present)):
+                found.add(day)
+    return sorted(found)
+
+
+def chain_series(begin: Begin, day: date) -> list[ArchivedSeries]:
+    """The chains of a day, counted by underlying, expiry and source."""
+    instant, received_at = snapshots.c.timestamp, receipts.c.received_at
+    contents = select(
+        *(snapshots.c[name] for name in SERIES),
+        func.count().label("snapshots"),
+        func.sum(snapshots.c.legs).label("legs"),
+        func.min(instant).label("first"),
+        func.max(instant).label("last"),
+    )
+    of_day = contents.where(*_in_day(snapshots, day)).group_by(
+        *(snapshots.c[name] for name in SERIES)
+    )
+    received = select(
+        func.count().label("receipts"),
+        func.min(received_at).label("first_received"),
+        func.max(received_at).label("last_received"),
+    ).where(*_in_day(receipts, day))
+    found = []
+    with begin() as connection:
+        stored = {tuple(row[:3]): row._mapping for row in connection.execute(of_day)}
+        for series in _distinct_values(connection, receipts, SERIES, day):
+            own = _equal(receipts, SERIES, series)
+            counted = connection.execute(received.where(*own)).one()._mapping
+            if counted["receipts"]:
+                named = dict(zip(SERIES, series, strict=True))
+                known = stored.get(series, {**NO_CONTENTS, **named})
+                known = {**known, **counted, "legs": int(known["legs"])}
+                found.append(ArchivedSeries(trading_date=day, **known))
+    return found
 
 
 def day_portions(
@@ -166,18 +231,19 @@ def delete_rows(begin: Begin, of: Table, day: date) -> int:
 def _series_of(of: Table) -> tuple[str, ...]:
     """The columns of the key, without the instant and those that follow from it."""
     if of is snapshots:
-        return ("underlying", "expiry", "source")
+        return SERIES
     key = [column.name for column in of.primary_key]
     return tuple(key[: key.index(TIMES[of.name])])
 
 
-def add_rows(begin: Begin, of: Table, portions: Iterable[pa.Table]) -> int:
-    """Add rows that are not stored; returns how many. Transactions as of `delete_rows`.
+def add_rows(begin: Begin, of: Table, day: date, portions: Iterable[pa.Table]) -> int:
+    """Add rows of an Indian date that are not stored; returns how many.
 
-    Raises IntegrityError for a row whose key is stored.
+    Transactions as of `delete_rows`. Raises IntegrityError for a row whose key is stored.
     """
     with begin() as connection:
         copies = is_postgres(connection)
+        cover(connection, of.name, [day])
     if not copies:
         rows = (row for portion in portions for row in _driver_rows(portion))
         statement = str(of.insert().compile(dialect=SQLITE))

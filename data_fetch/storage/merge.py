@@ -3,6 +3,8 @@
 Accounts stay where they are: those of the source must not open the destination. So does the ledger
 of the archive, whose files belong to one store.
 
+Days that either store has in its archive only are not merged: they are brought back first.
+
 Safe to repeat: of two rows with one key the better one remains, by a rule of its table. Two rows
 of the coverage ledger are combined, because each may have facts that the other lacks. Option
 chains are stored receipt by receipt, in order of time.
@@ -10,14 +12,18 @@ chains are stored receipt by receipt, in order of time.
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import date
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, or_, select, tuple_
 
+from data_fetch.core.archive.days import Dataset
 from data_fetch.core.candles.coverage import combined
-from data_fetch.core.errors import SetupError
+from data_fetch.core.errors import DayArchived, SetupError
 from data_fetch.core.runs import Outcome
+from data_fetch.storage.archive_ledger import accept_rows, days_in_files
 from data_fetch.storage.candles.candles import begin_candle_writing
 from data_fetch.storage.candles.coverage import COLUMNS, coverage_table, day_coverage, ledger_row
 from data_fetch.storage.chains.merge import merge_chains
@@ -53,6 +59,7 @@ from data_fetch.storage.database.upsert import (
     upsert,
 )
 from data_fetch.storage.instruments.terms import merge_terms
+from data_fetch.storage.quotes import begin_quote_writing
 
 READ_AT_ONCE = 5_000
 # Few enough to hold SQLite's write lock only briefly.
@@ -80,6 +87,12 @@ RULES: dict[type[Base], Rule] = {
     CoverageRow: REPLACE,
 }
 
+DATASETS: dict[type[Base], Dataset] = {
+    LtpData: Dataset.QUOTES,
+    CandleRow: Dataset.CANDLES,
+    CandleRevision: Dataset.CANDLES,
+}
+
 
 def merge(src_url: str, dst_url: str, watcher: Watcher = no_progress) -> dict[str, int]:
     """Copy the rows of *src_url* into *dst_url*; returns how many rows of each table changed there.
@@ -87,15 +100,26 @@ def merge(src_url: str, dst_url: str, watcher: Watcher = no_progress) -> dict[st
     *watcher* is called repeatedly with a table and how many more of its rows were read.
 
     Both may be SQLite or PostgreSQL. Raises WrongWorld if they belong to different worlds,
-    SetupError if the source does not exist, is empty, or is the destination itself.
+    SetupError if the source does not exist, is empty, or is the destination itself, and DayArchived
+    if the source has a day in its archive only, or the destination one of which the source has
+    rows; the rows before have been copied.
     """
     if engine_for(src_url).url == engine_for(dst_url).url:
         raise SetupError(f"{redacted(src_url)} cannot be merged into itself", hint="Name two.")
     world = world_at(src_url)
     with closing(open_store(src_url, world)) as src, closing(open_store(dst_url, world)) as dst:
+        _refuse_archived(src)
         changed = {table(model).name: _merge_table(src, dst, model, watcher) for model in RULES}
         _drop_false_misses(dst)
         return changed | merge_chains(src, dst, watcher)
+
+
+def _refuse_archived(src: Store) -> None:
+    with src.reading() as connection:
+        for dataset in Dataset:
+            in_files = days_in_files(connection, dataset, date.min, date.max)
+            if in_files:
+                raise DayArchived(f"{dataset} ({src.name})", in_files)
 
 
 def _drop_false_misses(dst: Store) -> None:
@@ -123,13 +147,25 @@ def _merge_table(src: Store, dst: Store, model: type[Base], watcher: Watcher) ->
             return _combine_ledger(dst, rows)
         if model is InstrumentTerms:
             return bulk_write(dst.writing, rows, merge_terms)
+        if model in DATASETS:
+            return bulk_write(lambda: _writing(dst), rows, partial(_write_dated, model, columns))
         return bulk_upsert(lambda: _writing(dst), target, columns, rows, RULES[model])
+
+
+def _write_dated(
+    model: type[Base], columns: Sequence[str], connection: Connection, rows: Sequence[RowValues]
+) -> int:
+    """Write rows of a dataset that is archived by day. Raises DayArchived."""
+    instant = columns.index("timestamp")
+    accept_rows(connection, DATASETS[model], (row[instant] for row in rows))
+    return upsert(connection, table(model), columns, rows, RULES[model])
 
 
 @contextmanager
 def _writing(store: Store) -> Iterator[Connection]:
     with store.writing() as connection:
         begin_candle_writing(connection)
+        begin_quote_writing(connection, ())
         yield connection
 
 

@@ -1,6 +1,6 @@
 """Quotes: one row per symbol and slot."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from operator import attrgetter
@@ -22,6 +22,7 @@ from sqlalchemy import (
     update,
 )
 
+from data_fetch.core.archive.days import Dataset
 from data_fetch.core.chains.chain_lineage import END_OF_TIME
 from data_fetch.core.clock import minute_of
 from data_fetch.core.market.session import KEY_PREFIXES, instant_of, midnight_number
@@ -29,7 +30,13 @@ from data_fetch.core.market.table import Segment
 from data_fetch.core.quotes.quotes import Movement, Quote, StoredQuote
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun
 from data_fetch.core.timetable import QUOTES, WITHDRAWN
-from data_fetch.storage.database.dialects import document_of, rows_in_document
+from data_fetch.storage.archive_ledger import accept_rows
+from data_fetch.storage.database.dialects import (
+    document_of,
+    rows_in_document,
+    wait_for_turn,
+    wait_while_alone,
+)
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.database.tables import LtpData, table
 from data_fetch.storage.database.upsert import upsert
@@ -43,6 +50,8 @@ from data_fetch.storage.runs import (
     write_runs,
 )
 
+# An arbitrary number, unique among the advisory locks of a database.
+QUOTE_LOCK = 4_630_914_006
 ltp_data = table(LtpData)
 COLUMNS = tuple(column.name for column in ltp_data.columns)
 RUNS_AT_ONCE = 500
@@ -178,6 +187,20 @@ class QuoteHoldings:
     last_slot: datetime | None
 
 
+def begin_quote_writing(connection: Connection, slots: Iterable[datetime]) -> None:
+    """Let no day of *slots* be dropped until this transaction ends, which writes quotes of them.
+
+    Raises DayArchived if one is read from its files.
+    """
+    wait_while_alone(connection, QUOTE_LOCK)
+    accept_rows(connection, Dataset.QUOTES, slots)
+
+
+def begin_quote_dropping(connection: Connection) -> None:
+    """Let no other transaction write quotes until this one ends."""
+    wait_for_turn(connection, QUOTE_LOCK)
+
+
 class QuoteStore:
     """Stores quotes and the audit of collecting them (satisfies core.ports.QuoteRepository).
 
@@ -199,6 +222,7 @@ class QuoteStore:
         rows = [_row(quote) for quote in quotes]
         with self._store.writing(self._guard) as connection:
             refuse_invented(connection, (quote.quote.instrument_key for quote in quotes))
+            begin_quote_writing(connection, {quote.slot for quote in quotes})
             upsert(connection, ltp_data, COLUMNS, rows)
             write_runs(connection, [run])
             fold_attempts(connection, attempts)

@@ -23,7 +23,7 @@ from data_fetch.storage.database.store import Store
 from data_fetch.storage.day_rows import day_portions, stored_table
 from data_fetch.storage.quotes import QuoteStore
 
-MONDAY, TUESDAY, WEDNESDAY = date(2026, 9, 14), date(2026, 9, 15), date(2026, 9, 16)
+TUESDAY, WEDNESDAY, THURSDAY = date(2026, 9, 15), date(2026, 9, 16), date(2026, 9, 17)
 CALENDAR = MarketCalendar.reviewed()
 STOCKS = (RELIANCE, stock("M&M", "INE101A01026"))
 UNDERLYINGS = ("BANKNIFTY", "M&M", "NIFTY")

@@ -12,14 +12,14 @@ from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option,
 from data_fetch.core.clock import LONGEST_NAP_SECONDS
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
-from data_fetch.core.timetable import ARCHIVE_LOAD, ARCHIVE_MINUTES
+from data_fetch.core.timetable import ARCHIVE_DAYS, ARCHIVE_LOAD, ARCHIVE_MINUTES
 from data_fetch.runtime.archive import archive_folder_for, archive_workers_for
 from data_fetch.runtime.archive_threads import OptionsThreadedManager
 from data_fetch.runtime.logs import ARCHIVE, logs_for
 from data_fetch.runtime.settings import process_settings
 
 # What each job counts.
-FILES = {ARCHIVE_MINUTES: "minute file", ARCHIVE_LOAD: "file"}
+FILES = {ARCHIVE_MINUTES: "minute file", ARCHIVE_LOAD: "file", ARCHIVE_DAYS: "sealed day"}
 # A collector in the same machine comes first.
 NICENESS = 10
 

@@ -44,7 +44,7 @@ def command(
     """
     settings = settings_to_store()
     subject = table_subject(symbol, date_given(expiry))
-    with chain_import_for(settings) as importer:
+    with chain_import_for(settings, remark) as importer:
         reports = [(file, importer.store(captured_documents(file), at, subject)) for file in files]
     if as_json:
         emit(document(reports))

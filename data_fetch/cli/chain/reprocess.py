@@ -30,7 +30,7 @@ def command(
     The times of receipt do not change. Exit status 3 when a response has no chain.
     """
     days = first.date() if first else date.min, last.date() if last else date.max
-    with chain_reprocess_for(settings_to_store()) as (reprocess, raw_store):
+    with chain_reprocess_for(settings_to_store(), remark) as (reprocess, raw_store):
         bodies = raw_store.raw_responses(
             *days, symbol.upper() if symbol else None, source, report=remark
         )

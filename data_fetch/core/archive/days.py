@@ -44,13 +44,22 @@ class DayState(StrEnum):
     """Count and checksum of its files are those of the store."""
     DROPPED = "dropped"
     """It is read from its files; what the store still has of it is void."""
+    CLEARED = "cleared"
+    """The same, and nothing of it is left in the store."""
     RESTORING = "restoring"
     """Its rows are on their way back into the store; it is read from its files."""
+    RESTORED = "restored"
+    """Its rows were brought back: it is read from the store."""
 
     @property
     def in_files(self) -> bool:
         """Whether the day is read from its files."""
-        return self in {DayState.DROPPED, DayState.RESTORING}
+        return self in {DayState.DROPPED, DayState.CLEARED, DayState.RESTORING}
+
+    @property
+    def compared(self) -> bool:
+        """Whether the store has the day, and had the rows of its files when they were compared."""
+        return self in {DayState.VERIFIED, DayState.RESTORED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

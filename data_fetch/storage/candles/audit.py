@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, Text, cast, select, text, tuple_
 
+from data_fetch.core.archive.days import Dataset
 from data_fetch.core.candles.candles import CandleInterval, auction_tail
 from data_fetch.core.candles.contradictions import (
     RequestFacts,
@@ -35,6 +36,7 @@ from data_fetch.core.candles.findings import (
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.session import day_of, midnight_number
 from data_fetch.core.spans import Spans, joined, without
+from data_fetch.storage.archive_ledger import days_in_files
 from data_fetch.storage.candles.candles import candles
 from data_fetch.storage.candles.coverage import LedgerKey, coverage_table, day_coverage
 from data_fetch.storage.candles.coverage_counts import (
@@ -116,17 +118,22 @@ class CountedDay:
 
 
 def recount(connection: Connection, scope: CoverageQuery) -> Recount:
-    """Compare candles, ledger and calendar, in a transaction that has read nothing yet."""
+    """Compare candles, ledger and calendar, in a transaction that has read nothing yet.
+
+    Days that are read from the archive's files are left out: the store does not have their candles.
+    """
     # The ledger and the candles of one instant: a collector may be writing both.
     if is_postgres(connection):
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-    own = {place.key for place in places_of(scope)}
+    in_files = set(days_in_files(connection, Dataset.CANDLES, scope.first, scope.last))
+    own = {place.key for place in places_of(scope) if place.key[1] not in in_files}
     scope = scope.under_all_keys
     ledger, places = ledger_rows(connection, scope), places_of(scope)
+    in_store = [place for place in places if place.key[1] not in in_files]
     total = 0
     differences: list[Difference] = []
     findings: list[Finding] = []
-    for some in in_parts(places, DAYS_AT_ONCE):
+    for some in in_parts(in_store, DAYS_AT_ONCE):
         counted = counted_days(connection, scope.interval, some)
         total += sum(one.tally.rows for one in counted if one.place.key in own)
         doubtful = [one for one in counted if not _agrees(one, ledger.get(one.place.key))]

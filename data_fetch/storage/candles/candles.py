@@ -41,9 +41,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
+from data_fetch.core.archive.days import Dataset
 from data_fetch.core.candles.candles import CandleBlock, Kind, Provenance
 from data_fetch.core.market.session import IST_AHEAD, MINUTES_OF_DAY, day_of, instant_of
 from data_fetch.core.spans import joined
+from data_fetch.storage.archive_ledger import accept_rows
 from data_fetch.storage.database import binary_copy, wide_insert
 from data_fetch.storage.database.dialects import (
     MICROSECONDS_PER_MINUTE,
@@ -218,9 +220,11 @@ def insert_candles(
 ) -> Written:
     """Write candles of which, by the ledger, none is stored: the fastest way.
 
-    If one is stored after all, they are written by `merge_candles`.
+    If one is stored after all, they are written by `merge_candles`. Raises DayArchived for a day
+    that is read from its files.
     """
     offered = _one_per_key(blocks)
+    accept_rows(connection, Dataset.CANDLES, _an_instant_of_each_day(offered))
     try:
         with connection.begin_nested():
             _append(connection, candles, offered, provenance)
@@ -236,10 +240,12 @@ def merge_candles(
 
     Of two candles with one key the final one remains, else the newer one. If values change,
     the old version goes to the revisions. Of several blocks with the same candle the last one
-    counts. The transaction must have begun with `begin_candle_writing`.
+    counts. The transaction must have begun with `begin_candle_writing`. Raises DayArchived for a
+    day that is read from its files.
     """
     # A look-up first is cheaper than ON CONFLICT, which takes twice the time of a plain insert.
     offered = _one_per_key(blocks)
+    accept_rows(connection, Dataset.CANDLES, _an_instant_of_each_day(offered))
     absent, present = _split_known(offered, _stored_starts(connection, offered))
     _append(connection, candles, absent, provenance)
     return Written(inserted=_count(absent)) + _settle(connection, present, provenance)
@@ -325,6 +331,14 @@ def corrected_on(
     if as_of is not None:
         query = query.where(old.superseded_at <= as_of)
     return {day_of(earliest): count for earliest, count in connection.execute(query)}
+
+
+def _an_instant_of_each_day(blocks: Sequence[CandleBlock]) -> Iterator[datetime]:
+    """An instant of each Indian day that has a candle in *blocks*."""
+    starts = (start for block in blocks for start in block.starts)
+    return map(
+        instant_of, {(start + IST_AHEAD) // MINUTES_OF_DAY: start for start in starts}.values()
+    )
 
 
 def _count(blocks: Sequence[CandleBlock]) -> int:

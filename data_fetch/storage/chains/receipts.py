@@ -28,9 +28,11 @@ from sqlalchemy import (
     update,
 )
 
-from data_fetch.core.archive.days import day_of
+from data_fetch.core.archive.days import Dataset, day_of
 from data_fetch.core.chains.chain_lineage import END_OF_TIME
 from data_fetch.core.chains.chains import ChainSource, content_hash
+from data_fetch.core.errors import DayArchived
+from data_fetch.storage.archive_ledger import accept_rows, days_in_files
 from data_fetch.storage.chains.heads import heads_at, in_series
 from data_fetch.storage.chains.rows import (
     SNAPSHOT_COLUMNS,
@@ -125,8 +127,10 @@ def begin_chain_writing(connection: Connection) -> None:
 def settle(connection: Connection, offered: Sequence[Receipt]) -> list[Settled]:
     """Write the receipts *offered*, in any order; the result of each, in the order given.
 
-    The transaction must have begun with `begin_chain_writing`.
+    The transaction must have begun with `begin_chain_writing`. Raises DayArchived for a day that is
+    read from its files.
     """
+    accept_rows(connection, Dataset.CHAINS, (receipt.received_at for receipt in offered))
     newest = heads_at(connection, {receipt.series: END_OF_TIME for receipt in offered})
     batch = _Batch(newest)
     results: dict[int, Settled] = {}
@@ -184,8 +188,9 @@ def renew(connection: Connection, receipt: Receipt) -> ReceiptResult:
     """Store *receipt* again as the current parser reads it; this may make a snapshot of its own.
 
     Call it in the order in which the receipts were received. The transaction must have begun
-    with `begin_chain_writing`.
+    with `begin_chain_writing`. Raises as `settle` does.
     """
+    accept_rows(connection, Dataset.CHAINS, [receipt.received_at])
     series, at = receipt.series, receipt.received_at
     if not was_received(connection, series, at):
         [settled] = settle(connection, [receipt])
@@ -345,7 +350,10 @@ def _arranged(
     for content, alike in groupby(connection.execute(query), attrgetter("content_hash")):
         run = list(alike)
         first_receipt, confirmed = run[0], run[-1].received_at
-        donor = by_timestamp.get(first_receipt.received_at, by_content[content])
+        donor = by_timestamp.get(first_receipt.received_at) or by_content.get(content)
+        if donor is None:
+            # It was received first on a day whose rows are in files.
+            raise DayArchived(Dataset.CHAINS, [_day_in_files_before(connection, confirmed)])
         head = replace(
             donor,
             timestamp=first_receipt.received_at,
@@ -355,6 +363,10 @@ def _arranged(
         )
         arranged.append((head, donor))
     return arranged
+
+
+def _day_in_files_before(connection: Connection, at: datetime) -> date:
+    return days_in_files(connection, Dataset.CHAINS, date.min, day_of(at))[-1]
 
 
 def _new_head(receipt: Receipt, received: Received, timestamp: datetime) -> SnapshotHead:

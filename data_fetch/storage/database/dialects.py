@@ -50,6 +50,15 @@ def wait_for_turn(connection: Connection, lock: int) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(lock)))
 
 
+def wait_while_alone(connection: Connection, lock: int) -> None:
+    """Wait while a transaction has the turn of `wait_for_turn`; it gets none until this one ends.
+
+    Any number of transactions may be in this state.
+    """
+    if is_postgres(connection):
+        connection.execute(select(func.pg_advisory_xact_lock_shared(lock)))
+
+
 def rows_in_document(dialect: str, types: Types, name: str) -> FromClause:
     """The rows of a JSON document as a table: the parameter `document`, by `document_of`."""
     document = bindparam("document", type_=Text())

@@ -101,6 +101,16 @@ def writing(engine: Engine, statement_seconds: int = WRITE_SECONDS) -> Iterator[
 
 
 @contextmanager
+def deciding(engine: Engine) -> Iterator[Connection]:
+    """`writing`, but on SQLite without the write lock until the first write.
+
+    That write fails at once if another program has written since the first read.
+    """
+    with engine.execution_options(begin="BEGIN", statement_seconds=WRITE_SECONDS).begin() as found:
+        yield found
+
+
+@contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads: on SQLite it sees one state and waits for no writer."""
     with engine.connect() as connection:

@@ -25,7 +25,7 @@ from data_fetch.storage.database.engine import is_postgres, writing
 from data_fetch.storage.database.tables import Base
 
 # An arbitrary number, unique among the advisory locks of a database.
-PARTITION_LOCK = 4_630_914_005
+PARTITION_LOCK = 4_630_914_007
 TIME_COLUMNS = dict.fromkeys(WIDTHS, "timestamp") | {"chain_receipts": "received_at"}
 # Legs and summaries are never without their head, which an index finds by its time.
 WITNESSES = dict(zip(WIDTHS, WIDTHS, strict=True)) | dict.fromkeys(

@@ -17,6 +17,7 @@ from data_fetch.core.errors import SetupError, WrongWorld
 from data_fetch.core.world import PAPER_ISIN_PREFIX, World
 from data_fetch.storage.database import revisions
 from data_fetch.storage.database.engine import (
+    deciding,
     engine_for,
     hurry,
     is_postgres,
@@ -64,6 +65,17 @@ class Store:
             _stamp(connection, self.world, self.name)
             if guard is not None:
                 guard.check(connection)
+            yield connection
+
+    @contextmanager
+    def deciding(self) -> Iterator[Connection]:
+        """`writing` for a transaction that reads for a while before it writes.
+
+        On SQLite it takes the write lock with its first write, and raises StoreUnreachable if
+        another program has written since its first read.
+        """
+        with deciding(self.engine) as connection:
+            _stamp(connection, self.world, self.name)
             yield connection
 
     def try_writing(self) -> None:

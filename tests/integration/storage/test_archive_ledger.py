@@ -18,11 +18,12 @@ from data_fetch.core.archive.days import (
 from data_fetch.core.errors import DayArchived
 from data_fetch.core.world import World
 from data_fetch.storage.archive_ledger import (
+    accept_rows,
+    day_in_ledger,
     days_between,
     days_in_files,
     files_between,
     record_day,
-    refuse_days_in_files,
     series_between,
 )
 from data_fetch.storage.database.store import Store, open_store
@@ -103,21 +104,34 @@ def test_a_day_that_is_written_anew_has_no_former_series(store: Store) -> None:
         assert series_between(connection, ["NIFTY"], DAY, DAY) == [series_of("upstox")]
 
 
+IN_FILES = {DayState.DROPPED, DayState.CLEARED, DayState.RESTORING}
+
+
 @pytest.mark.parametrize("state", DayState)
 def test_rows_of_a_day_in_files_are_refused(store: Store, state: DayState) -> None:
-    in_files = state in {DayState.DROPPED, DayState.RESTORING}
     with store.writing() as connection:
         record_day(connection, day_in(state))
-    with store.reading() as connection:
-        assert days_in_files(connection, Dataset.CHAINS, DAY, NEXT) == [DAY] * in_files
-        refuse_days_in_files(connection, Dataset.CHAINS, [bounds_of(NEXT)[0]])
-        refuse_days_in_files(connection, Dataset.QUOTES, [NOON])
-        refuse_days_in_files(connection, Dataset.CHAINS, [])
-        if not in_files:
-            refuse_days_in_files(connection, Dataset.CHAINS, [NOON])
+    with store.writing() as connection:
+        assert days_in_files(connection, Dataset.CHAINS, DAY, NEXT) == [DAY] * (state in IN_FILES)
+        accept_rows(connection, Dataset.CHAINS, [bounds_of(NEXT)[0]])
+        accept_rows(connection, Dataset.QUOTES, [NOON])
+        accept_rows(connection, Dataset.CHAINS, [])
+        assert day_in_ledger(connection, Dataset.CHAINS, DAY) == day_in(state)
+        if state not in IN_FILES:
+            accept_rows(connection, Dataset.CHAINS, [NOON])
             return
         with pytest.raises(DayArchived, match="archive restore --dataset chains --from 2026-09-16"):
-            refuse_days_in_files(connection, Dataset.CHAINS, [NOON])
+            accept_rows(connection, Dataset.CHAINS, [NOON])
+
+
+@pytest.mark.parametrize("state", [DayState.ARCHIVED, DayState.VERIFIED, DayState.RESTORED])
+def test_a_day_that_is_written_to_is_compared_anew(store: Store, state: DayState) -> None:
+    with store.writing() as connection:
+        record_day(connection, day_in(state))
+        accept_rows(connection, Dataset.CHAINS, [NOON])
+        found = day_in_ledger(connection, Dataset.CHAINS, DAY, hold=True)
+        assert found == day_in(DayState.ARCHIVED)
+        assert day_in_ledger(connection, Dataset.CHAINS, NEXT) is None
 
 
 @pytest.mark.parametrize(

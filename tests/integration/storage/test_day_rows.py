@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from archive_shelf import (
     ALL_TABLES,
-    MONDAY,
+    THURSDAY,
     TUESDAY,
     WEDNESDAY,
     digests,
@@ -36,14 +36,14 @@ def rows_of(store: Store, name: str, day: date) -> pa.Table:
 
 @pytest.fixture
 def filled(store: Store) -> Store:
-    for day in (MONDAY, TUESDAY, WEDNESDAY):
+    for day in (TUESDAY, WEDNESDAY, THURSDAY):
         store_day(store, day)
     return store
 
 
 @pytest.mark.parametrize("name", TABLE_NAMES)
 def test_a_day_is_read_in_the_order_of_its_file(filled: Store, name: str) -> None:
-    rows = rows_of(filled, name, TUESDAY)
+    rows = rows_of(filled, name, WEDNESDAY)
     keys = list(
         zip(*(rows[column].to_pylist() for column in ARCHIVE_SCHEMAS[name].key), strict=True)
     )
@@ -52,59 +52,62 @@ def test_a_day_is_read_in_the_order_of_its_file(filled: Store, name: str) -> Non
     assert len(set(keys)) == len(keys)
     with filled.reading() as connection:
         count = connection.scalar(select(func.count()).select_from(stored_table(name)))
-    assert sum(rows_of(filled, name, day).num_rows for day in (MONDAY, TUESDAY, WEDNESDAY)) == count
+    assert (
+        sum(rows_of(filled, name, day).num_rows for day in (TUESDAY, WEDNESDAY, THURSDAY)) == count
+    )
 
 
 def test_portions_of_legs_end_with_a_snapshot(
     filled: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = digests(filled, [TUESDAY], [Dataset.CHAINS])
+    whole = digests(filled, [WEDNESDAY], [Dataset.CHAINS])
     monkeypatch.setattr(day_rows, "LEGS_AT_ONCE", 7)
     schema = ARCHIVE_SCHEMAS["option_chain_data"]
     portions = list(
-        day_portions(filled.reading, stored_table(schema.table), TUESDAY, schema.arrow, schema.key)
+        day_portions(
+            filled.reading, stored_table(schema.table), WEDNESDAY, schema.arrow, schema.key
+        )
     )
     assert {portion.num_rows for portion in portions} == {6, 12}
-    assert digests(filled, [TUESDAY], [Dataset.CHAINS]) == whole
+    assert digests(filled, [WEDNESDAY], [Dataset.CHAINS]) == whole
 
 
 def test_both_databases_have_the_same_digests(sqlite_url: str, postgres_url: str) -> None:
     found = []
     for url in (sqlite_url, postgres_url):
         with closing(open_store(url, World.PAPER)) as store:
-            store_day(store, TUESDAY)
-            found.append(digests(store, [TUESDAY]))
+            store_day(store, WEDNESDAY)
+            found.append(digests(store, [WEDNESDAY]))
     assert found[0] == found[1]
     assert len({value for _, value in found[0].values()}) == len(TABLE_NAMES)
 
 
 @pytest.mark.parametrize("name", TABLE_NAMES)
 def test_a_day_is_deleted_and_put_back(filled: Store, name: str) -> None:
-    days = [MONDAY, TUESDAY, WEDNESDAY]
-    before, rows = digests(filled, days), rows_of(filled, name, TUESDAY)
-    assert delete_rows(filled.writing, stored_table(name), TUESDAY) == rows.num_rows
-    assert rows_of(filled, name, TUESDAY).num_rows == 0
-    assert digests(filled, [MONDAY, WEDNESDAY]) == {
-        key: value for key, value in before.items() if key[1] != TUESDAY
+    days = [TUESDAY, WEDNESDAY, THURSDAY]
+    before, rows = digests(filled, days), rows_of(filled, name, WEDNESDAY)
+    assert delete_rows(filled.writing, stored_table(name), WEDNESDAY) == rows.num_rows
+    assert rows_of(filled, name, WEDNESDAY).num_rows == 0
+    assert digests(filled, [TUESDAY, THURSDAY]) == {
+        key: value for key, value in before.items() if key[1] != WEDNESDAY
     }
-    assert delete_rows(filled.writing, stored_table(name), TUESDAY) == 0
-    assert add_rows(filled.writing, stored_table(name), [rows.slice(3), rows.slice(0, 3)]) == len(
-        rows
-    )
+    assert delete_rows(filled.writing, stored_table(name), WEDNESDAY) == 0
+    divided = [rows.slice(3), rows.slice(0, 3)]
+    assert add_rows(filled.writing, stored_table(name), WEDNESDAY, divided) == len(rows)
     if name == "chain_snapshots":
         assert digests(filled, days) == before
     else:
-        assert digests(filled, [TUESDAY])[name, TUESDAY] == before[name, TUESDAY]
+        assert digests(filled, [WEDNESDAY])[name, WEDNESDAY] == before[name, WEDNESDAY]
 
 
 def test_legs_whose_heads_are_gone_are_deleted(filled: Store) -> None:
     for name in ("chain_snapshots", "option_chain_data", "chain_summary"):
-        assert delete_rows(filled.writing, stored_table(name), TUESDAY)
+        assert delete_rows(filled.writing, stored_table(name), WEDNESDAY)
     with filled.reading() as connection:
         for name in ("option_chain_data", "chain_summary"):
             of = stored_table(name)
             left = connection.scalars(select(of.c.timestamp).distinct()).all()
-            assert {at.date() for at in left} == {MONDAY, WEDNESDAY}
+            assert {at.date() for at in left} == {TUESDAY, THURSDAY}
 
 
 def test_no_table_is_read_as_a_whole(filled: Store) -> None:
@@ -119,8 +122,8 @@ def test_no_table_is_read_as_a_whole(filled: Store) -> None:
             plans.extend(row[-1] for row in found)
 
     for name in TABLE_NAMES:
-        rows_of(filled, name, TUESDAY)
-        delete_rows(filled.writing, stored_table(name), TUESDAY)
+        rows_of(filled, name, WEDNESDAY)
+        delete_rows(filled.writing, stored_table(name), WEDNESDAY)
     scans = {plan for plan in plans if plan.startswith("SCAN")}
     assert scans <= {"SCAN steps"}
     assert not [plan for plan in plans if "TEMP B-TREE" in plan]
