@@ -24,7 +24,7 @@ from data_fetch.core.archive.manifest import (
 )
 from data_fetch.core.archive.minutes import MINUTE_TABLES
 from data_fetch.core.errors import SetupError, WrongWorld
-from data_fetch.core.files import UNFINISHED, make_folder
+from data_fetch.core.files import OWNER_ONLY, UNFINISHED, make_folder
 from data_fetch.core.ports import Clock
 from data_fetch.core.world import World
 
@@ -43,7 +43,7 @@ class Catalog:
         self._world = world
         self._store_id = store_id
         self._clock = clock
-        self._turn = FileLock(folder.processed / "manifest.lock")
+        self._turn = FileLock(folder.processed / "manifest.lock", mode=OWNER_ONLY)
 
     def read(self) -> Manifest:
         """The files that readers see; none if there is no archive.

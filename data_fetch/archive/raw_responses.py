@@ -30,6 +30,7 @@ from filelock import FileLock
 from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord
+from data_fetch.core.files import OWNER_ONLY, private_file, private_folder
 
 # NSE's body of NIFTY, 241 kB, becomes 30 kB in 7 ms; Upstox's, 81 kB, becomes 13 kB. Higher levels
 # gain little.
@@ -155,14 +156,15 @@ class RawResponseStore:
             yield from _read_all(_in_order(found, underlying), report)
 
     def _write(self, folder: Path, source: str, responses: Sequence[StoredResponse]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with self._lock, FileLock(folder / f"{source}.lock"):
+        private_folder(folder)
+        with self._lock, FileLock(folder / f"{source}.lock", mode=OWNER_ONLY):
             file, end = self._writable(folder, source)
             members = []
             bodies: dict[Series, _FullBody] = {}
             for response in responses:
                 members.append(self._member(response, file, end, bodies))
                 end += len(members[-1])
+            private_file(file)
             with file.open("ab") as stream:
                 stream.write(b"".join(members))
             # Only after they are written, because a disk may be full.

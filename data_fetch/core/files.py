@@ -1,14 +1,22 @@
-"""Files that are there as a whole or not at all, whatever ends the program that writes them."""
+"""Files that are there as a whole or not at all, and that only their owner can read.
+
+What is collected is costly, and some of it opens accounts: stores, archives, backups, raw
+responses, tokens, logs. What a user asked for by name, an export or a picture, is not written here.
+Windows has no such modes: there a folder is as open as the one that it is in.
+"""
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_IMODE
 from uuid import uuid4
 
 # No pattern for Parquet or DuckDB files matches a file that is being written.
 UNFINISHED = ".unfinished"
 OWNER_ONLY, OWNERS_FOLDER = 0o600, 0o700
+OTHERS = 0o077
+HAS_MODES = os.name == "posix"
 
 
 @contextmanager
@@ -40,6 +48,32 @@ def make_folder(folder: Path) -> None:
     """Make *folder*, and those above it, for its owner only."""
     for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
         missing.mkdir(mode=OWNERS_FOLDER, exist_ok=True)
+    # An error if it is a file.
+    folder.mkdir(exist_ok=True)
+
+
+def private_folder(folder: Path) -> None:
+    """Make *folder*, which is ours, and close it to others if it was open to them."""
+    make_folder(folder)
+    close_to_others(folder)
+
+
+def private_file(path: Path) -> None:
+    """Make *path*, an empty file, and close it to others if it was there and open to them."""
+    if not path.exists():
+        path.touch(mode=OWNER_ONLY)
+    close_to_others(path)
+
+
+def close_to_others(path: Path) -> None:
+    """Take the rights of others away, if there is such a file or folder, and it is ours."""
+    if not HAS_MODES or not path.exists():
+        return
+    mode = path.stat().st_mode
+    if mode & OTHERS:
+        # Of another user, or on a disk that is read-only: its owner has to do it.
+        with suppress(OSError):
+            path.chmod(S_IMODE(mode) & ~OTHERS)
 
 
 def sync_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ from threading import RLock
 
 from data_fetch.core.clock import IST, ScaledClock, stopwatch
 from data_fetch.core.errors import SetupError
+from data_fetch.core.files import make_folder, private_file
 from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,8 @@ class PaperMarketClock(ScaledClock):
             return
         temporary = self._state_file.with_name(f"{self._state_file.name}.{os.getpid()}")
         try:
-            self._state_file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._state_file.parent)
+            private_file(temporary)
             temporary.write_text(json.dumps({"now": at.isoformat()}), encoding="utf-8")
             temporary.replace(self._state_file)
         except OSError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 from filelock import FileLock
 
+from data_fetch.core.files import OWNER_ONLY, private_file, private_folder
 from data_fetch.paper_exchange.addresses import address_file, published, reachable
 from data_fetch.paper_exchange.exchange import PaperExchange
 
@@ -22,16 +23,17 @@ def serving_exchange(folder: Path, start: Callable[[], PaperExchange]) -> Iterat
 
     Starts an exchange and publishes its address, unless a published one is reachable.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     address = address_file(folder)
     # Locked until the address is published, so that only one of two processes starts one.
-    with FileLock(address.with_suffix(".lock")) as lock:
+    with FileLock(address.with_suffix(".lock"), mode=OWNER_ONLY) as lock:
         url = reachable(address)
         if url is not None:
             lock.release()
             yield url
             return
         with start() as exchange:
+            private_file(address)
             address.write_bytes(orjson.dumps({"url": exchange.url, "pid": os.getpid()}))
             lock.release()
             try:

@@ -18,7 +18,7 @@ from data_fetch.core.archive.minutes import TIME_TO_STORE
 from data_fetch.core.archive.places import archive_root
 from data_fetch.core.clock import MINUTE, SystemClock
 from data_fetch.core.errors import SetupError
-from data_fetch.core.files import make_folder
+from data_fetch.core.files import OWNER_ONLY, make_folder
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import ARCHIVE_DAYS, ARCHIVE_LOAD, ARCHIVE_MINUTES
 from data_fetch.core.world import World
@@ -117,7 +117,7 @@ def retention_of(settings: Settings) -> Retention:
 @contextmanager
 def _the_only_archiver(folder: ArchiveFolder) -> Iterator[None]:
     make_folder(folder.processed)
-    lock = FileLock(folder.lock)
+    lock = FileLock(folder.lock, mode=OWNER_ONLY)
     try:
         lock.acquire(blocking=False)
     except Timeout:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
 from data_fetch.core.errors import SetupError
+from data_fetch.core.files import close_to_others, private_file, private_folder
 from data_fetch.core.settings import Settings
 
 PACKAGE = "data_fetch"
@@ -142,7 +144,9 @@ def start_logging(
     package = logging.getLogger(PACKAGE)
     package.setLevel(level)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
+        for former in folder.glob("*.log*"):
+            close_to_others(former)
         for service in sorted(services.all):
             package.addHandler(_rotated(folder, service, services, formatter))
     except OSError as problem:
@@ -175,6 +179,10 @@ class _LogFile(RotatingFileHandler):
     """A log file that reports the first line it cannot write, in one line, and none after it."""
 
     _failing = False
+
+    def _open(self) -> TextIOWrapper:
+        private_file(Path(self.baseFilename))
+        return super()._open()
 
     def shouldRollover(self, _: logging.LogRecord) -> bool:
         """Whether the file is long enough. The line is not formatted once more for its length."""

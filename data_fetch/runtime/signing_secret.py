@@ -7,10 +7,8 @@ from secrets import token_urlsafe
 from filelock import FileLock
 
 from data_fetch.core.errors import SetupError
+from data_fetch.core.files import OTHERS, OWNER_ONLY, new_file, private_file, private_folder
 from data_fetch.core.settings import Settings
-
-OWNER_ONLY = 0o600
-OTHERS = 0o077
 
 
 def signing_secret(settings: Settings) -> bytes:
@@ -30,9 +28,9 @@ def signing_secret(settings: Settings) -> bytes:
 
 
 def _kept_secret(file: Path) -> bytes:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(file.parent)
     # Two servers may start at once, and must sign with one secret.
-    with FileLock(file.with_suffix(".lock")):
+    with FileLock(file.with_suffix(".lock"), mode=OWNER_ONLY):
         if not file.exists():
             _write(file)
         if os.name == "posix" and file.stat().st_mode & OTHERS:
@@ -44,8 +42,6 @@ def _kept_secret(file: Path) -> bytes:
 
 
 def _write(file: Path) -> None:
-    draft = file.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "w") as opened:
-        opened.write(token_urlsafe(48))
-    draft.replace(file)
+    with new_file(file) as draft:
+        private_file(draft)
+        draft.write_text(token_urlsafe(48))

@@ -1,12 +1,12 @@
 """The calendar on disk: what a refresh has received, and the user's override file."""
 
 import json
-import os
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 
 from data_fetch.core.errors import SetupError
+from data_fetch.core.files import new_file
 from data_fetch.core.market.calendar import LocalOverride, MarketCalendar, parse_override
 from data_fetch.core.market.provider import LONG_AGO, ProviderCalendar, ProviderHours
 from data_fetch.core.market.table import Segment, TradingWindow, in_order
@@ -118,10 +118,5 @@ def save_calendar(path: Path, calendar: ProviderCalendar) -> None:
         "days": rows,
     }
     text = json.dumps(document, indent=1, ensure_ascii=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with new_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from data_fetch.core.errors import SetupError, StoreRefused
 from data_fetch.core.files import publish
 from data_fetch.core.world import World
 from data_fetch.storage.database.engine import (
+    BESIDE,
     NO_LIMIT,
     draft_engine,
     engine_for,
@@ -40,7 +41,6 @@ from data_fetch.storage.database.tables import Base
 
 # Blocks every writer: each write transaction of an unstamped store writes its stamp first.
 LOCK = text("LOCK TABLE store_meta IN EXCLUSIVE MODE")
-OTHER_NAMES = ("-wal", "-shm", "-journal")
 
 
 def copy(src_url: str, dst_url: str, watcher: Watcher = no_progress) -> Digests:
@@ -145,7 +145,7 @@ def refuse_used_file(file: Path, world: World) -> None:
 
 def discard(draft: Path) -> None:
     """Remove a SQLite file that is not complete, with what belongs to it."""
-    for name in (draft.name, *(f"{draft.name}{other}" for other in OTHER_NAMES)):
+    for name in (draft.name, *(f"{draft.name}{other}" for other in BESIDE)):
         draft.with_name(name).unlink(missing_ok=True)
 
 

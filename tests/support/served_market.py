@@ -31,7 +31,7 @@ NIFTY = Instrument(
 )
 M_AND_M = stock("M&M", "INE101A01026")
 # The names of such stores, one of each kind of database.
-FILLED = ("sqlite", "postgres")
+FILLED = ("postgres", "sqlite")
 # The lowest strike of each underlying.
 LOWEST: Mapping[Instrument, int] = {NIFTY: 24_000, M_AND_M: 2_900}
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from data_fetch.core.batches import RejectedRow
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import MasterUnavailable
+from data_fetch.core.files import private_folder
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock
 from data_fetch.core.settings import INSTRUMENTS_URL
@@ -290,7 +291,7 @@ def _findings_path(path: Path) -> Path:
 @contextmanager
 def _written_beside(path: Path) -> Iterator[Path]:
     """A new file in the folder of *path*; removed afterwards unless it was moved into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     os.close(handle)
     try:

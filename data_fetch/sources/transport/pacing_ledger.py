@@ -15,6 +15,7 @@ from typing import TypeVar
 from filelock import FileLock
 
 from data_fetch.core.errors import SetupError
+from data_fetch.core.files import OWNER_ONLY, private_file, private_folder
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -82,9 +83,9 @@ class PacingLedger:
 
     def _opened(self) -> sqlite3.Connection:
         if self._db is None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self._file.parent)
             # Two processes must not both find the file damaged and replace it.
-            with FileLock(self._file.with_suffix(".lock"), timeout=BUSY_SECONDS):
+            with FileLock(self._file.with_suffix(".lock"), mode=OWNER_ONLY, timeout=BUSY_SECONDS):
                 self._db = self._undamaged_file()
         return self._db
 
@@ -115,6 +116,7 @@ class PacingLedger:
 
 
 def _connect(file: Path) -> sqlite3.Connection:
+    private_file(file)
     db = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode=WAL")

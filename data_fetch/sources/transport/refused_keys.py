@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from data_fetch.core.files import private_file, private_folder
 from data_fetch.core.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -130,7 +131,8 @@ class RefusedKeys:
         document = {key: one.document() for key, one in {**others, **known}.items()}
         beside = self._file.with_name(f"{self._file.name}.{os.getpid()}")
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self._file.parent)
+            private_file(beside)
             beside.write_text(json.dumps(document), encoding="utf-8")
             beside.replace(self._file)
             self._unwritable = False

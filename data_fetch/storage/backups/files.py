@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL
 from data_fetch import __version__
 from data_fetch.core.backups import BackupFormat, BackupRecord, Digests
 from data_fetch.core.errors import SetupError, StoreRefused
-from data_fetch.core.files import make_folder, publish
+from data_fetch.core.files import make_folder, private_file, publish
 from data_fetch.core.files import new_file as new_record_file
 from data_fetch.storage.backups.postgres_programs import can_dump, dumping
 from data_fetch.storage.copy import closing_engine, copy_tables, discard, new_store
@@ -140,7 +140,7 @@ def _draft_for(file: Path) -> Iterator[Path]:
             raise SetupError(f"{file} exists already", hint="Name a file that does not.")
         discard(draft)
         # Before anything is in it, so that others can read it at no time.
-        draft.touch(mode=0o600)
+        private_file(draft)
         yield draft
     finally:
         discard(draft)

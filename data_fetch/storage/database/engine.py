@@ -8,7 +8,7 @@ another one every time.
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from math import inf
 from pathlib import Path
@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from data_fetch.core.errors import SetupError
+from data_fetch.core.files import close_to_others, make_folder, private_file
 from data_fetch.storage.database.deadlines import (
     USUAL_SECONDS,
     Deadlines,
@@ -72,6 +73,8 @@ SQLITE_SESSION = (
     "PRAGMA wal_autocheckpoint = 8000",
 )
 
+# What SQLite makes beside a file.
+BESIDE = ("-wal", "-shm", "-journal")
 DRAFT_SESSION = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF")
 
 
@@ -204,7 +207,7 @@ def _sqlite_engine(url: URL, session: tuple[str, ...] = SQLITE_SESSION) -> Engin
     try:
         if file.exists() and not file.is_file():
             raise SetupError(f"{file} is no file", hint=ACCEPTED)
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
     except OSError as problem:
         raise SetupError(
             f"the folder {file.parent} cannot be created ({problem.strerror})",
@@ -212,6 +215,14 @@ def _sqlite_engine(url: URL, session: tuple[str, ...] = SQLITE_SESSION) -> Engin
             "folder: logs, the instrument master and the paper clock need it, too.",
         ) from None
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "do_connect")
+    def close(*_: object) -> None:
+        # SQLite gives what it makes beside the file the file's mode. Its own error is a better one.
+        with suppress(OSError):
+            private_file(file)
+            for beside in BESIDE:
+                close_to_others(file.with_name(f"{file.name}{beside}"))
 
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from data_fetch.core.files import OWNER_ONLY
+
 
 class Life:
     """The life of the process that has the lease with this id."""
@@ -49,7 +51,7 @@ def forget(lease: str) -> None:
 
 def lock_at(file: Path) -> FileLock:
     """A lock that may be acquired in one thread and released in another."""
-    return FileLock(file, thread_local=False)
+    return FileLock(file, mode=OWNER_ONLY, thread_local=False)
 
 
 def is_locked_now(lock: FileLock) -> bool:

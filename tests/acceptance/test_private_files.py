@@ -1,0 +1,63 @@
+"""What a collector and a backup write can be read by its owner only, under the usual umask."""
+
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from programs import Desk, end, paper_exchange
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(os.name != "posix", reason="elsewhere files have no such modes"),
+]
+# Meant to be read: what the user wrote.
+OPEN = {"nse_fo_stock_symbols.txt"}
+
+
+@pytest.fixture(autouse=True)
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def open_to_others(folder: Path) -> list[str]:
+    return sorted(
+        str(each.relative_to(folder))
+        for each in folder.rglob("*")
+        if each.stat().st_mode & 0o077 and each.name not in OPEN
+    )
+
+
+def test_only_the_owner_can_read_what_is_written(tmp_path: Path) -> None:
+    (tmp_path / "exchange").mkdir()
+    (tmp_path / "desk").mkdir()
+    with paper_exchange(tmp_path / "exchange", "2026-09-16T09:15:50", speed=30) as url:
+        desk = Desk.at(tmp_path / "desk", DATA_SOURCE="paper", UPSTOX_BASE_URL=url)
+        (desk.folder / ".env").write_text("LOG_LEVEL=INFO\n")
+        collector = desk.start("run")
+        assert collector.stdout is not None
+        assert collector.stdout.readline()
+        while_running = open_to_others(desk.folder)
+        assert desk.run("backup", "create").returncode == 0
+        end(collector, signal.SIGTERM)
+
+    assert while_running == []
+    assert open_to_others(desk.folder) == []
+    written = {each.name for each in desk.folder.rglob("*")}
+    assert {"paper.db", "data_scheduler.log", "vault", "backups", "instruments"} <= written
+    assert (desk.folder / "state").is_dir()
+
+
+def test_files_of_an_older_version_are_closed_when_they_are_opened(tmp_path: Path) -> None:
+    desk = Desk.at(tmp_path, DATA_SOURCE="paper")
+    assert desk.run("db", "upgrade").returncode == 0
+    store = tmp_path / "data" / "paper.db"
+    store.chmod(0o644)
+
+    assert desk.run("status").returncode == 0
+
+    assert stat.S_IMODE(store.stat().st_mode) == 0o600
