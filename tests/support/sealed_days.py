@@ -2,9 +2,7 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 from archive_shelf import opening
 
 from data_fetch.archive.folder import ArchiveFolder
@@ -14,13 +12,12 @@ from data_fetch.core.archive.days import (
     TABLES,
     ArchivedDay,
     ArchivedFile,
-    ArchivedSeries,
     Dataset,
     DayState,
 )
 from data_fetch.storage.archive_ledger import record_day
 from data_fetch.storage.database.store import Store
-from data_fetch.storage.day_rows import day_portions, delete_rows, stored_table
+from data_fetch.storage.day_rows import chain_series, day_portions, delete_rows, stored_table
 
 
 def seal(store: Store, root: Path, dataset: Dataset, day: date, state: DayState) -> None:
@@ -47,7 +44,7 @@ def seal(store: Store, root: Path, dataset: Dataset, day: date, state: DayState)
             )
         )
     of_chains = dataset is Dataset.CHAINS
-    series = series_of(store, day) if of_chains else []
+    series = chain_series(store.reading, day) if of_chains else []
     sealed = ArchivedDay(
         dataset=dataset,
         trading_date=day,
@@ -58,41 +55,6 @@ def seal(store: Store, root: Path, dataset: Dataset, day: date, state: DayState)
     )
     with store.writing() as connection:
         record_day(connection, sealed, files, series)
-
-
-def series_of(store: Store, day: date) -> list[ArchivedSeries]:
-    heads, receipts = (
-        pa.concat_tables(
-            day_portions(store.reading, stored_table(name), day, schema.arrow, schema.key)
-        ).to_pylist()
-        for name in ("chain_snapshots", "chain_receipts")
-        for schema in (ARCHIVE_SCHEMAS[name],)
-    )
-    found = []
-    for series in sorted({of_series(row) for row in receipts}):
-        own = [row for row in heads if of_series(row) == series]
-        received = [row["received_at"] for row in receipts if of_series(row) == series]
-        first = [row["timestamp"] for row in own]
-        found.append(
-            ArchivedSeries(
-                trading_date=day,
-                underlying=series[0],
-                expiry=series[1],
-                source=series[2],
-                snapshots=len(own),
-                legs=sum(row["legs"] for row in own),
-                receipts=len(received),
-                first=min(first, default=None),
-                last=max(first, default=None),
-                first_received=min(received),
-                last_received=max(received),
-            )
-        )
-    return found
-
-
-def of_series(row: dict[str, Any]) -> tuple[str, date, str]:
-    return row["underlying"], row["expiry"], row["source"]
 
 
 def clear(store: Store, dataset: Dataset, day: date) -> None:

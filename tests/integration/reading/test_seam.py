@@ -11,10 +11,7 @@ from typing import Any
 
 import pytest
 from archive_shelf import (
-    MONDAY,
     STOCKS,
-    TUESDAY,
-    WEDNESDAY,
     opening,
     store_candles,
     store_chains,
@@ -48,6 +45,7 @@ from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.day_rows import delete_rows, stored_table
 from data_fetch.storage.instruments.instruments import save_master
 
+MONDAY, TUESDAY, WEDNESDAY = date(2026, 9, 14), date(2026, 9, 15), date(2026, 9, 16)
 DAYS = (MONDAY, TUESDAY, WEDNESDAY)
 LOOKS = 4
 EXPIRIES = tuple(day + timedelta(days=6) for day in DAYS)
