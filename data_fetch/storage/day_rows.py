@@ -21,11 +21,7 @@ from data_fetch.core.archive.days import TABLES, ArchivedSeries, Dataset, bounds
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.storage.candles.coverage import coverage_table
 from data_fetch.storage.chains.rows import legs_table, receipts, snapshots, summaries
-<<<<<<< HEAD
 from data_fetch.storage.database.arrow_inserts import driver_rows, insert_arrow
-=======
-from data_fetch.storage.database.arrow_rows import cover_rows
->>>>>>> main
 from data_fetch.storage.database.dialects import SQLITE
 from data_fetch.storage.database.distinct import distinct_values
 from data_fetch.storage.database.engine import is_postgres
@@ -254,46 +250,3 @@ def add_rows(begin: Begin, of: Table, day: date, portions: Iterable[pa.Table]) -
 
 def _insert(statement: str, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
     return connection.exec_driver_sql(statement, list(rows)).rowcount
-<<<<<<< HEAD
-=======
-
-
-def _driver_rows(portion: pa.Table) -> Iterator[tuple[Any, ...]]:
-    """Rows as SQLite's driver takes them."""
-    return zip(*map(_driver_values, portion.columns), strict=True)
-
-
-def _driver_values(column: pa.ChunkedArray) -> list[Any]:
-    kind = column.type
-    if pa.types.is_timestamp(kind) or pa.types.is_boolean(kind):
-        return list(column.cast(pa.int64()).to_pylist())
-    if pa.types.is_date(kind):
-        return list(column.cast(pa.string()).to_pylist())
-    if pa.types.is_decimal(kind):
-        return [
-            None if value is None else int(value.scaleb(DECIMAL_PLACES))
-            for value in column.to_pylist()
-        ]
-    return list(column.to_pylist())
-
-
-def _copy(connection: Connection, of: Table, portion: pa.Table) -> int:
-    cover_rows(connection, of.name, portion)
-    written = BytesIO()
-    csv.write_csv(portion, written, csv.WriteOptions(include_header=False))
-    written.seek(0)
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
-        sql.Identifier(of.name), sql.SQL(", ").join(map(sql.Identifier, portion.column_names))
-    )
-    session = connection.connection.driver_connection
-    assert isinstance(session, Session)
-    try:
-        with session.cursor() as cursor:
-            cursor.copy_expert(statement, written)
-    except psycopg2.Error as problem:
-        ours = database_error(connection.engine.url, problem, lost=session.closed != 0)
-        if ours is None:
-            raise
-        raise ours from problem
-    return int(portion.num_rows)
->>>>>>> main

@@ -14,6 +14,7 @@ from psycopg2.extensions import connection as Session
 from pyarrow import csv
 from sqlalchemy import Connection, Table
 
+from data_fetch.storage.database.arrow_rows import cover_rows
 from data_fetch.storage.database.dialects import SQLITE
 from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.refusals import database_error
@@ -54,6 +55,7 @@ def _driver_values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _copy(connection: Connection, into: Table, rows: pa.Table) -> int:
+    cover_rows(connection, into.name, rows)
     written = BytesIO()
     csv.write_csv(rows, written, csv.WriteOptions(include_header=False))
     written.seek(0)
