@@ -77,6 +77,10 @@ def store(settings: Settings) -> Iterator[Store]:
         yield store
 
 
+def as_date(end: date | datetime) -> date:
+    return end.date() if isinstance(end, datetime) else end
+
+
 def chain_questions() -> Iterator[tuple[str, Question]]:
     for when, at in INSTANTS.items():
         for expiry in (None, EXPIRIES[0]):
@@ -163,10 +167,6 @@ def range_questions() -> Iterator[tuple[str, Question]]:
 
 
 QUESTIONS = dict([*chain_questions(), *range_questions()])
-
-
-def as_date(end: date | datetime) -> date:
-    return end.date() if isinstance(end, datetime) else end
 
 
 def answers(settings: Settings) -> Mapping[str, Any]:
