@@ -12,6 +12,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CHAINS
 from data_fetch.reading.records import store_of
 from data_fetch.reading.underlyings import polled_symbols
+from data_fetch.storage.archive_ledger import chains_in_files
 from data_fetch.storage.chains.counts import TypeCount, legs_by_type, legs_by_underlying
 from data_fetch.storage.chains.lineage import chain_lineages
 from data_fetch.storage.chains.rows import snapshots
@@ -107,7 +108,7 @@ def _counts(store: Store) -> ChainCounts:
             for lineage in chain_lineages(connection, stored)
             for name in lineage.names
         }
-        few = sum(stored.values()) <= MOST_COUNTED
+        few = sum(stored.values()) <= MOST_COUNTED and not chains_in_files(connection)
         types = legs_by_type(connection) if few else None
     symbols: dict[str, int] = {}
     for name, legs in stored.items():

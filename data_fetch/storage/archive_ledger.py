@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Table, delete, select, update
+from sqlalchemy import Connection, Row, Table, delete, func, select, update
 
 from data_fetch.core.archive.days import (
     ArchivedDay,
@@ -119,6 +119,35 @@ def series_between(
         .order_by(series.trading_date, series.underlying, series.expiry, series.source)
     )
     return [_record(ArchivedSeries, row) for row in connection.execute(query)]
+
+
+def chains_in_files(connection: Connection) -> dict[str, tuple[int, int]]:
+    """How many snapshots and legs of each underlying are in files only."""
+    days, series = archived_days.c, archived_series.c
+    query = (
+        select(series.underlying, func.sum(series.snapshots), func.sum(series.legs))
+        .join(archived_days, days.trading_date == series.trading_date)
+        .where(days.dataset == Dataset.CHAINS.value, days.state.in_(IN_FILES))
+        .group_by(series.underlying)
+    )
+    return {
+        name: (int(snapshots), int(legs)) for name, snapshots, legs in connection.execute(query)
+    }
+
+
+def rows_in_files(connection: Connection, dataset: Dataset, table_name: str) -> int:
+    """How many rows of a table of *dataset* are in files only."""
+    days, files = archived_days.c, archived_files.c
+    query = (
+        select(func.coalesce(func.sum(files.rows), 0))
+        .join(archived_days, days.trading_date == files.trading_date)
+        .where(
+            days.dataset == dataset.value,
+            days.state.in_(IN_FILES),
+            files.table_name == table_name,
+        )
+    )
+    return int(connection.execute(query).scalar_one())
 
 
 def record_day(

@@ -30,7 +30,7 @@ from data_fetch.core.market.table import Segment
 from data_fetch.core.quotes.quotes import Movement, Quote, StoredQuote
 from data_fetch.core.runs import Outcome, SyncAttempt, SyncRun
 from data_fetch.core.timetable import QUOTES, WITHDRAWN
-from data_fetch.storage.archive_ledger import accept_rows
+from data_fetch.storage.archive_ledger import accept_rows, rows_in_files
 from data_fetch.storage.database.dialects import (
     document_of,
     rows_in_document,
@@ -179,7 +179,8 @@ def present_symbols(connection: Connection, keys: Collection[str]) -> dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class QuoteHoldings:
-    """The number of stored quotes and symbols, and the first and the last slot."""
+    """The number of stored quotes, those in files included, and of symbols in the database, with
+    its first and last slot."""
 
     rows: int
     symbols: int
@@ -352,7 +353,9 @@ class QuoteStore:
         symbols = func.count(ltp_data.c.symbol.distinct())
         with self._store.reading() as connection:
             query = select(func.count(), symbols, func.min(time), func.max(time))
-            return QuoteHoldings(*connection.execute(query.select_from(ltp_data)).one())
+            held = QuoteHoldings(*connection.execute(query.select_from(ltp_data)).one())
+            in_files = rows_in_files(connection, Dataset.QUOTES, ltp_data.name)
+            return replace(held, rows=held.rows + in_files)
 
 
 def _mark_not_due(connection: Connection, run_ids: Sequence[str], reason: str) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select
 from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.chains.chains import Chain, ChainSource, content_hash
 from data_fetch.core.runs import SyncAttempt, SyncRun
+from data_fetch.storage.archive_ledger import chains_in_files
 from data_fetch.storage.chains.heads import (
     ChainHead,
     chain_parts,
@@ -350,7 +351,8 @@ class ChainHolding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainHoldings:
-    """The number of stored snapshots and legs, and the newest of each underlying, by name."""
+    """The number of stored snapshots and legs, those in files included, and the newest in the
+    database of each underlying, by name."""
 
     snapshots: int
     legs: int
@@ -362,9 +364,10 @@ def chain_holdings(store: Store) -> ChainHoldings:
     with store.reading() as connection:
         query = select(func.count(), func.coalesce(func.sum(snapshots.c.legs), 0))
         count, legs = connection.execute(query.select_from(snapshots)).one()
+        in_files = chains_in_files(connection).values()
         return ChainHoldings(
-            snapshots=count,
-            legs=int(legs),
+            snapshots=count + sum(snapshots_in_files for snapshots_in_files, _ in in_files),
+            legs=int(legs) + sum(legs_in_files for _, legs_in_files in in_files),
             underlyings=tuple(_holdings(connection)),
         )
 

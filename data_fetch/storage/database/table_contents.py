@@ -10,7 +10,6 @@ Apart from other modules, because Arrow takes long to load.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from enum import Enum, auto
 from io import BytesIO
@@ -26,11 +25,9 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Select, cast, colu
 from sqlalchemy import table as named_table
 from sqlalchemy.types import JSON, Boolean, DateTime, Float, Integer, Numeric, TypeEngine
 
-from data_fetch.core.archive.days import day_of
-from data_fetch.storage.database.arrow_rows import INSTANT, copied_out, fetched_portions
+from data_fetch.storage.database.arrow_rows import INSTANT, copied_out, cover_rows, fetched_portions
 from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.leadership import LEADER
-from data_fetch.storage.database.partitions import TIME_COLUMNS, cover
 from data_fetch.storage.database.refusals import database_error
 from data_fetch.storage.database.tables import Base, CandleLeaseRow, StoreMeta
 from data_fetch.storage.database.types import DECIMAL_PLACES
@@ -110,18 +107,11 @@ def each_portion(
 def add_portion(connection: Connection, target: StoredTable, portion: pa.Table) -> None:
     """Add the rows of *portion* to *target*. Raises what the database refuses."""
     if is_postgres(connection):
-        if target.name in TIME_COLUMNS:
-            cover(connection, target.name, _days(portion[TIME_COLUMNS[target.name]]))
+        cover_rows(connection, target.name, portion)
         _copy_in(connection, target, portion)
         return
     columns = {name: portion[name].to_pylist() for name, _ in target.columns}
     append(connection, Base.metadata.tables[target.name], {}, columns)
-
-
-def _days(instants: pa.ChunkedArray) -> set[date]:
-    """The Indian dates of *instants*: they begin on a half hour."""
-    half_hours = pc.unique(pc.floor_temporal(instants.cast(INSTANT), 30, unit="minute"))
-    return set(map(day_of, half_hours.to_pylist()))
 
 
 def _kind(of: TypeEngine[Any]) -> Kind:

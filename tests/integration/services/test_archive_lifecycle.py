@@ -1,14 +1,21 @@
 """The life of a day: sealed, verified, dropped, read back, restored, with the same rows."""
 
+import subprocess
+import sys
+import time as time_module
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from pathlib import Path
+from random import Random
 from threading import Event
 
 import pytest
+from archive_life import Archive
 from archive_shelf import (
     ALL_TABLES,
+    CALENDAR,
+    STOCKS,
     THURSDAY,
     TUESDAY,
     WEDNESDAY,
@@ -17,70 +24,31 @@ from archive_shelf import (
     store_day,
     store_quotes,
 )
-from sqlalchemy import delete, func, select
+from checkout import CHECKOUT
+from effort import times
+from sqlalchemy import delete, select
 
 from data_fetch.archive.catalog import Catalog
-from data_fetch.archive.folder import ArchiveFolder
 from data_fetch.core.archive.days import TABLES, Dataset, DayState
 from data_fetch.core.archive.lifecycle import Retention, Step
-from data_fetch.core.clock import SystemClock, VirtualClock
+from data_fetch.core.candles.candles import CandleInterval
+from data_fetch.core.candles.expectation import Expectation
+from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import DayArchived, SetupError
 from data_fetch.core.world import World
 from data_fetch.services import archive_lifecycle
 from data_fetch.services.archive_lifecycle import ArchiveBusy, ArchiveLifecycle, DayLost
 from data_fetch.storage.archive_ledger import days_between, files_between, series_between
+from data_fetch.storage.candles.audit import recount
+from data_fetch.storage.candles.coverage_counts import CoverageQuery
+from data_fetch.storage.chains.counts import legs_by_underlying
+from data_fetch.storage.chains.snapshots import chain_holdings
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.day_rows import stored_table
+from data_fetch.storage.quotes import QuoteStore
 from data_fetch.storage.runs import recent_runs
 
 DAYS = (TUESDAY, WEDNESDAY, THURSDAY)
-
-
-def evening(day: date) -> datetime:
-    return datetime.combine(day, time(15, 5), UTC)
-
-
-class Archive:
-    """An archive of a store, and ways to look at it."""
-
-    def __init__(self, store: Store, folder: Path, hot_days: int = 1, day: date = THURSDAY) -> None:
-        self.store = store
-        self.folder = ArchiveFolder(folder)
-        self.clock = VirtualClock(evening(day))
-        self.said: list[str] = []
-        self.catalog = Catalog(self.folder, store.world, "this store", SystemClock())
-        self.lifecycle = ArchiveLifecycle(
-            store=store,
-            catalog=self.catalog,
-            retention=Retention(
-                hot_days=dict.fromkeys(Dataset, hot_days), confirmed_at=time(20, 0)
-            ),
-            now=self.clock.now,
-            report=self.said.append,
-            stop=Event(),
-        )
-
-    def round(self) -> dict[Step, int]:
-        report = self.lifecycle.round()
-        assert report.problems == []
-        return {step: report.count(step) for step in Step if report.count(step)}
-
-    def problems(self) -> list[str]:
-        return self.lifecycle.round().problems
-
-    def states(self, dataset: Dataset = Dataset.CHAINS) -> list[DayState]:
-        with self.store.reading() as connection:
-            return [day.state for day in days_between(connection, dataset, TUESDAY, THURSDAY)]
-
-    def file(self, table: str, day: date) -> Path:
-        with self.store.reading() as connection:
-            [file] = files_between(connection, table, day, day)
-        return self.folder.root / file.path
-
-    def count(self, table: str) -> int:
-        of = stored_table(table)
-        with self.store.reading() as connection:
-            return connection.scalar(select(func.count()).select_from(of)) or 0
 
 
 @pytest.fixture
@@ -90,6 +58,7 @@ def archive(store: Store, tmp_path: Path) -> Archive:
     return Archive(store, tmp_path / "archive")
 
 
+@pytest.mark.layouts
 def test_the_whole_life(archive: Archive) -> None:
     store = archive.store
     before = digests(store, DAYS)
@@ -121,6 +90,39 @@ def embedded(sqlite_url: str, tmp_path: Path) -> Iterator[Archive]:
         for day in DAYS:
             store_day(store, day)
         yield Archive(store, tmp_path / "archive")
+
+
+def test_what_is_in_files_counts_as_stored(embedded: Archive) -> None:
+    def counts() -> tuple[int, int, int, dict[str, int]]:
+        chains, quotes = chain_holdings(embedded.store), QuoteStore(embedded.store).holdings()
+        with embedded.store.reading() as connection:
+            legs = legs_by_underlying(connection)
+        return chains.snapshots, chains.legs, quotes.rows, legs
+
+    before = counts()
+    embedded.round()
+    assert embedded.count("option_chain_data") < before[1]
+    assert counts() == before
+
+
+def test_an_audit_misses_no_candles_of_days_in_files(embedded: Archive) -> None:
+    now = embedded.clock.now()
+    scope = CoverageQuery(
+        instruments=STOCKS,
+        interval=CandleInterval.MINUTE,
+        first=TUESDAY,
+        last=THURSDAY,
+        expectation=Expectation(CALENDAR, now),
+    )
+
+    def audited() -> tuple[int, int, int]:
+        with embedded.store.reading() as connection:
+            found = recount(connection, scope)
+        return found.days, found.candles, len(found.findings)
+
+    assert audited() == (6, 24, 0)
+    embedded.round()
+    assert audited() == (2, 8, 0)
 
 
 def test_readers_are_shown_verified_days(embedded: Archive) -> None:
@@ -278,7 +280,40 @@ def test_a_folder_of_another_store_is_refused(embedded: Archive, tmp_path: Path)
         stop=Event(),
     )
     with pytest.raises(SetupError, match="another store"):
-        foreign.round(evening(THURSDAY))
+        foreign.round()
+
+
+@pytest.mark.long
+def test_a_killed_program_loses_and_doubles_nothing(archive: Archive) -> None:
+    """Days are dropped and restored over and over, and their files lost, until kill -9."""
+    store, folder = archive.store, archive.folder.root
+    before = digests(store, DAYS)
+    url = store.engine.url.render_as_string(hide_password=False)
+    chance = Random(7)
+    for _ in range(times(3, 100)):
+        child = subprocess.Popen(
+            [
+                sys.executable,
+                str(CHECKOUT / "tests/support/archive_life_loop.py"),
+                url,
+                str(folder),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        time_module.sleep(chance.random() * times(2, 4))
+        child.kill()
+        child.communicate()
+    archive.clock.sleep(timedelta(days=4000))
+    while archive.lifecycle.round().done:
+        pass
+    assert archive.lifecycle.verify() == []
+    for dataset in Dataset:
+        assert set(archive.states(dataset)[:2]) == {DayState.CLEARED}
+        archive.lifecycle.restore(dataset, TUESDAY, THURSDAY)
+    assert digests(store, DAYS) == before
 
 
 def test_two_programs_take_turns(embedded: Archive) -> None:
