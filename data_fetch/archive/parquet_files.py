@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 
 from data_fetch import __version__
-from data_fetch.archive.schemas import OWN_NUMBERS, ArchiveSchema
+from data_fetch.archive.schemas import SPLIT_NUMBERS, ArchiveSchema
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.files import OWNER_ONLY, make_folder, new_file, sync_folder
 from data_fetch.core.world import World
@@ -116,7 +116,7 @@ def _write(
 
 def _format_of(schema: ArchiveSchema) -> dict[str, Any]:
     """How the file is written: what every reader of Parquet reads."""
-    split = [name for name in OWN_NUMBERS if name in schema.arrow.names]
+    split = SPLIT_NUMBERS.get(schema.table, ())
     return {
         "compression": "zstd",
         "use_dictionary": [name for name in schema.arrow.names if name not in split],

@@ -5,14 +5,18 @@ from pathlib import Path
 
 import click
 
-from data_fetch.cli.shared.output import emit, json_option, print_out
+from data_fetch.cli.shared.output import emit, json_option, print_out, remark
 from data_fetch.cli.shared.table_progress import table_progress
 from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.runtime.database_setup import set_up
+from data_fetch.runtime.layouts import convert_store
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.database import revisions
-from data_fetch.storage.database.engine import engine_for, redacted
+from data_fetch.storage.database.engine import engine_for, reading, redacted
+from data_fetch.storage.database.layouts import Layout, layout_of
 from data_fetch.storage.merge import merge as merge_stores
+
+LAYOUTS = [layout.value for layout in Layout]
 
 
 @click.group()
@@ -21,10 +25,15 @@ def command() -> None:
 
 
 @command.command()
+@click.option(
+    "--layout",
+    type=click.Choice(LAYOUTS),
+    help="How PostgreSQL stores large tables that are empty; by default the best it can.",
+)
 @json_option
-def upgrade(as_json: bool) -> None:
+def upgrade(layout: str | None, as_json: bool) -> None:
     """Bring the configured store's schema up to date; create what is missing."""
-    done = set_up(settings_to_store().store_url)
+    done = set_up(settings_to_store().store_url, _layout(layout))
     if as_json:
         emit(
             {
@@ -48,19 +57,40 @@ def upgrade(as_json: bool) -> None:
 @command.command()
 @json_option
 def current(as_json: bool) -> None:
-    """Show which schema revision the configured store has, and which is needed."""
+    """Show the schema revision of the configured store, the one that is needed, its layout."""
     url = process_settings().store_url
-    revision, head = _revision(url), revisions.head()
+    (revision, layout), head = _revision(url), revisions.head()
     up_to_date = revision == head
     if as_json:
         found = {"store": redacted(url), "revision": revision, "head": head}
-        emit({**found, "up_to_date": up_to_date})
+        emit({**found, "up_to_date": up_to_date, "layout": layout})
         return
     print_out(
         f"{redacted(url)} is at revision {revision or 'none'}; this version works with {head}."
     )
+    if layout is not None:
+        print_out(f"Layout of its large tables: {layout}.")
     if not up_to_date:
         print_out("Next: data-fetch db upgrade")
+
+
+@command.command()
+@click.argument("target", type=click.Choice(LAYOUTS), required=False)
+@json_option
+def layout(target: str | None, as_json: bool) -> None:
+    """Convert the large tables of a PostgreSQL store, in place, to the layout TARGET.
+
+    By default to hypertables where TimescaleDB is at hand, else to partitions. No collector may
+    run. It can be interrupted, and goes on when it is called again.
+    """
+    with table_progress() as watcher:
+        done = convert_store(settings_to_store(), _layout(target), watcher, remark)
+    if as_json:
+        emit({"store": done.store, "from": done.before, "to": done.after, "rows": done.rows})
+    elif done.before is done.after:
+        print_out(f"{done.store} has the layout {done.after} already.")
+    else:
+        print_out(f"Converted {done.store} from {done.before} to {done.after}: {done.rows:,} rows.")
 
 
 @command.command()
@@ -99,13 +129,20 @@ def copy(src: str, dst: str, as_json: bool) -> None:
     print_out(f"{redacted(dst)} equals {redacted(src)}, table by table.")
 
 
-def _revision(url: str) -> str | None:
-    """The store's revision; None for a SQLite file that does not exist, which is not created."""
+def _layout(name: str | None) -> Layout | None:
+    return None if name is None else Layout(name)
+
+
+def _revision(url: str) -> tuple[str | None, Layout | None]:
+    """The store's revision and layout; None for a SQLite file that does not exist, which is not
+    created."""
     engine = engine_for(url)
     try:
         file = engine.url.database if engine.dialect.name == "sqlite" else None
         if file is not None and not Path(file).is_file():
-            return None
-        return revisions.current(engine)
+            return None, None
+        revision = revisions.current(engine)
+        with reading(engine) as connection:
+            return revision, None if revision is None else layout_of(connection)
     finally:
         engine.dispose()

@@ -19,6 +19,7 @@ from data_fetch.reading.candle_days import minutes_of
 from data_fetch.reading.candle_ranges import CandleRange
 from data_fetch.reading.instants import exact_text
 from data_fetch.reading.records import records_for
+from data_fetch.reading.seam import pinned
 from data_fetch.storage.candles.candles import (
     VALUE_COLUMNS,
     CandleVersion,
@@ -43,10 +44,12 @@ def candle_corrections(
     """
     with (
         records_for(settings, symbols) as records,
-        records.store.reading() as connection,
+        pinned(settings, records.store) as asked,
     ):
+        connection = asked.connection
         keys = _keys_of(connection, records.instruments) if symbols else None
         first, end = midnight_number(day), midnight_number(day + DAY)
+        asked.recall_all_candles(day)
         found = revisions_on(connection, interval.value, first, end, keys)
         concerned = instruments_with(connection, {each.instrument_key for each in found})
     by_key = {one.instrument_key: one.symbol for one in concerned}

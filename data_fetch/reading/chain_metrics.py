@@ -30,9 +30,9 @@ from data_fetch.reading.documents import (
     strike_number,
 )
 from data_fetch.reading.instants import exact_text
-from data_fetch.reading.records import store_of
+from data_fetch.reading.seam import Question, question
 from data_fetch.runtime.calendars import calendar_for
-from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot, UnderlyingChains
+from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot
 
 PREVIOUS_CLOSE, DAY_OPEN = "previous-close", "day-open"
 # The name of a baseline where the first snapshot is later than the opening by more than this.
@@ -98,10 +98,9 @@ def chain_metrics(
     opening "day-open" is the first one of the day, and named "first-of-day". Raises SetupError
     when no such chain, or no snapshot for the baseline, is stored.
     """
-    with store_of(settings) as store:
-        chains = ChainStore(store).of(underlying)
-        found = snapshot_of(chains, expiry, at, source)
-        compared = _compared_with(chains, found, baseline, settings)
+    with question(settings) as asked:
+        found = snapshot_of(asked, underlying, expiry, at, source)
+        compared = _compared_with(asked, found, baseline, settings)
     return ChainMetrics(found, compared, build_up(found.chain, compared.legs))
 
 
@@ -115,19 +114,22 @@ def opening_of(calendar: MarketCalendar, day: date) -> datetime:
 
 
 def _compared_with(
-    chains: UnderlyingChains, found: StoredSnapshot, baseline: str, settings: Settings
+    asked: Question, found: StoredSnapshot, baseline: str, settings: Settings
 ) -> ComparedWith:
     if baseline == PREVIOUS_CLOSE:
         return ComparedWith(baseline, None, previous_close(found.chain))
     head, now = found.head, found.last_confirmed
+    chains, source = ChainStore(asked.store).of(head.underlying), ChainSource(head.source)
     if baseline == DAY_OPEN:
         opening = opening_of(calendar_for(settings), now.astimezone(IST).date())
-        heads = chains.heads_of(head.expiry, opening, now, ChainSource(head.source))
+        asked.recall_range(chains.lineage, head.expiry, opening, now)
+        heads = chains.heads_of(head.expiry, opening, now, source)
         since = heads[0].timestamp if heads else found.timestamp
         baseline = DAY_OPEN if since <= opening + AT_THE_OPEN else FIRST_OF_DAY
     else:
         since = now - timedelta(minutes=int(baseline.removesuffix("m")))
-    snapshot = chains.snapshot_at(head.expiry, since, ChainSource(head.source))
+    asked.recall_chain(chains.lineage, head.expiry, since, source)
+    snapshot = chains.snapshot_at(head.expiry, since, source)
     if snapshot is None:
         raise SetupError(
             f"no chain of {head.underlying} is stored as of {exact_text(since)}",

@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from data_fetch.core.chains.chain_lineage import END_OF_TIME
 from data_fetch.core.errors import TransientError
 from data_fetch.core.settings import Settings
 from data_fetch.reading.chain_snapshots import nothing_stored, source_named
-from data_fetch.reading.records import store_of
+from data_fetch.reading.seam import question
 from data_fetch.reading.underlyings import underlying_named
 from data_fetch.storage.chains.heads import ChainHead as ChainHead
 from data_fetch.storage.chains.heads import Place as Place
 from data_fetch.storage.chains.heads import newest_head, newest_heads, not_over, recent_heads
 from data_fetch.storage.chains.records import ChainRecord as ChainRecord
 from data_fetch.storage.chains.records import chain_record
-from data_fetch.storage.chains.snapshots import UnderlyingChains
 
 
 class SnapshotReplaced(TransientError):
@@ -37,11 +37,12 @@ def chain_head(settings: Settings, of: ChainQuery) -> ChainHead:
     Raises UnknownSymbol, NothingStored without one, StoreUnreachable.
     """
     source = source_named(of.source)
-    with store_of(settings) as store, store.reading() as connection:
-        lineage = underlying_named(connection, of.symbol)
-        found = newest_head(connection, lineage, of.expiry, of.at, source)
+    with question(settings) as asked:
+        lineage = underlying_named(asked.connection, of.symbol)
+        asked.recall_heads(lineage, of.expiry, of.at)
+        found = newest_head(asked.connection, lineage, of.expiry, of.at, source)
         if found is None:
-            raise nothing_stored(UnderlyingChains(store, lineage), of.at)
+            raise nothing_stored(asked, lineage, of.at)
         return found
 
 
@@ -62,12 +63,24 @@ def recent_chains(settings: Settings, of: RecentChains) -> tuple[ChainHead, ...]
 
     Raises UnknownSymbol, NothingStored without any, StoreUnreachable.
     """
-    with store_of(settings) as store, store.reading() as connection:
-        lineage = underlying_named(connection, of.symbol)
+    with question(settings) as asked:
+        lineage = underlying_named(asked.connection, of.symbol)
         expiry, at, after = of.expiry, of.at, of.after
-        found = recent_heads(connection, lineage, of.limit, expiry=expiry, at=at, after=after)
+        asked.recall_heads(lineage, expiry, at)
+
+        def found_so_far() -> list[ChainHead]:
+            return recent_heads(
+                asked.connection, lineage, of.limit, expiry=expiry, at=at, after=after
+            )
+
+        found = found_so_far()
+        until = min(at or END_OF_TIME, END_OF_TIME if after is None else after.timestamp)
+        days = asked.earlier_days(lineage, until) if len(found) < of.limit else []
+        while len(found) < of.limit and days:
+            asked.recall_day(lineage, days.pop())
+            found = found_so_far()
         if not found and after is None:
-            raise nothing_stored(UnderlyingChains(store, lineage), at)
+            raise nothing_stored(asked, lineage, at)
         return tuple(found)
 
 
@@ -76,18 +89,20 @@ def running_chains(settings: Settings, symbol: str, at: datetime | None) -> list
 
     Raises UnknownSymbol, NothingStored without any, StoreUnreachable.
     """
-    with store_of(settings) as store, store.reading() as connection:
-        lineage = underlying_named(connection, symbol)
-        found = not_over(connection, newest_heads(connection, lineage, at), at)
+    with question(settings) as asked:
+        lineage = underlying_named(asked.connection, symbol)
+        asked.recall_heads(lineage, None, at)
+        found = not_over(asked.connection, newest_heads(asked.connection, lineage, at), at)
         if not found:
-            raise nothing_stored(UnderlyingChains(store, lineage), at)
+            raise nothing_stored(asked, lineage, at)
         return found
 
 
 def record_of(settings: Settings, head: ChainHead) -> ChainRecord:
     """The whole snapshot of *head*. Raises SnapshotReplaced, StoreUnreachable."""
-    with store_of(settings) as store, store.reading() as connection:
-        found = chain_record(connection, head)
+    with question(settings) as asked:
+        asked.recall_contents([head.stored])
+        found = chain_record(asked.connection, head)
     if found is None:
         raise SnapshotReplaced(
             f"the chain of {head.shown.underlying} was replaced while it was read",

@@ -35,7 +35,8 @@ from data_fetch.reading.instants import (
     instant,
     period,
 )
-from data_fetch.reading.records import clock_of, store_of
+from data_fetch.reading.records import clock_of
+from data_fetch.reading.seam import Question, question
 from data_fetch.reading.underlyings import underlying_named
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.settings import process_settings
@@ -44,7 +45,6 @@ from data_fetch.storage.chains.figure_tables import figure_table
 from data_fetch.storage.chains.heads import newest_heads
 from data_fetch.storage.chains.rows import METRICS
 from data_fetch.storage.chains.snapshots import StoredSnapshot, UnderlyingChains
-from data_fetch.storage.database.store import Store
 
 STEP_UNITS = {"s": timedelta(seconds=1), "m": MINUTE, "h": timedelta(hours=1)}
 SHORTEST_STEP, LONGEST_STEP = timedelta(seconds=1), timedelta(days=1)
@@ -208,10 +208,13 @@ def chain_history(
     settings, wanted = settings or process_settings(), period(first, last)
     expires, seen = None if expiry is None else date_of(expiry), instant(as_of)
     clock = clock_of(settings)
-    with store_of(settings) as store, store.reading() as connection:
+    with question(settings) as asked:
+        connection = asked.connection
         lineage = underlying_named(connection, underlying)
         context = _Context(connection, lineage, calendar_for(settings), clock.now(), wanted, seen)
-        shown = _shown_expiries(store, context, expires)
+        asked.recall_heads(lineage, expires, seen)
+        asked.recall_range(lineage, expires, wanted.begin, context.until)
+        shown = _shown_expiries(asked, context, expires)
         rows = figure_table(connection, lineage, expires, wanted.begin, context.until, of)
         return _series(context, shown, rows, FIGURE_COLUMNS, step, convert)
 
@@ -244,16 +247,22 @@ def leg_history(
     expires, price, seen = date_of(expiry), _strike(strike), instant(as_of)
     side = OptionType(one_of(option_type.upper(), [*OptionType], "option type"))
     clock = clock_of(settings)
-    with store_of(settings) as store, store.reading() as connection:
+    with question(settings) as asked:
+        connection = asked.connection
         lineage = underlying_named(connection, underlying)
         context = _Context(connection, lineage, calendar_for(settings), clock.now(), wanted, seen)
-        [shown] = _shown_expiries(store, context, expires)
+        asked.recall_heads(lineage, expires, seen)
+        asked.recall_contract(lineage, expires, price, side, wanted.begin, context.until)
+        [shown] = _shown_expiries(asked, context, expires)
         columns = history.legs(
             connection, lineage, shown, price, side, wanted.begin, context.until, of
         )
         if not columns["timestamp"]:
-            chains = UnderlyingChains(store, lineage)
-            _refuse_unknown_contract(chains.snapshot_at(shown, seen, of), price, side)
+            # Another question: this one has rows of single contracts.
+            with question(settings) as whole:
+                whole.recall_chain(lineage, shown, seen, of)
+                newest = UnderlyingChains(whole.store, lineage).snapshot_at(shown, seen, of)
+            _refuse_unknown_contract(newest, price, side)
         of_rows = {name: kind for name, kind in LEG_COLUMNS.items() if name not in OF_STEP}
         rows = arrow_table(columns, of_rows)
         return _series(context, [shown], rows, LEG_COLUMNS, step, convert)
@@ -425,7 +434,7 @@ def _close_of(calendar: MarketCalendar, expiry: date) -> datetime:
     return calendar.expiry_close(expiry).at
 
 
-def _shown_expiries(store: Store, context: _Context, expiry: date | None) -> list[date]:
+def _shown_expiries(asked: Question, context: _Context, expiry: date | None) -> list[date]:
     """Every stored expiry; the one in force of *expiry* if it is named.
 
     Raises SetupError without any, and for an *expiry* that is not stored.
@@ -433,9 +442,9 @@ def _shown_expiries(store: Store, context: _Context, expiry: date | None) -> lis
     lineage, seen = context.lineage, context.seen
     if expiry is not None and newest_heads(context.connection, lineage, seen, expiry=expiry):
         return [lineage.in_force(expiry)]
-    stored = [head.shown.expiry for head in newest_heads(context.connection, lineage, seen)]
+    stored = asked.expiries(lineage, seen)
     if not stored:
-        raise nothing_stored(UnderlyingChains(store, lineage), seen)
+        raise nothing_stored(asked, lineage, seen)
     if expiry is None:
         return stored
     days = ", ".join(day.isoformat() for day in stored)

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.errors import NothingStored
 from data_fetch.core.settings import Settings
 from data_fetch.reading.documents import leg_documents, metrics_document
 from data_fetch.reading.frames import DataAge, converted, form_named, one_of, rows_table
 from data_fetch.reading.instants import date_of, exact_text, instant, ist_text
-from data_fetch.reading.records import clock_of, store_of
+from data_fetch.reading.records import clock_of
+from data_fetch.reading.seam import Question, question
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot, UnderlyingChains
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
@@ -133,8 +135,8 @@ def chain(
     settings, instant_of = settings or process_settings(), instant(at)
     expires = None if expiry is None else date_of(expiry)
     clock = clock_of(settings)
-    with store_of(settings) as store:
-        found = snapshot_of(ChainStore(store).of(underlying), expires, instant_of, source)
+    with question(settings) as asked:
+        found = snapshot_of(asked, underlying, expires, instant_of, source)
         as_of = instant_of or clock.now()
     head, numbers = found.head, found.summary.priced.numbers
     completeness = LegCompleteness(
@@ -174,37 +176,40 @@ def stored_chain(
 
     Raises SetupError when no such chain is stored.
     """
-    with store_of(settings) as store:
-        chains = ChainStore(store).of(underlying)
-        found = snapshot_of(chains, expiry, at, source)
-        return found, configured_strikes(store, chains.symbol)
+    with question(settings) as asked:
+        found = snapshot_of(asked, underlying, expiry, at, source)
+        return found, configured_strikes(asked.store, found.head.underlying)
 
 
 def snapshot_of(
-    chains: UnderlyingChains,
+    asked: Question,
+    underlying: str,
     expiry: date | None,
     at: datetime | None,
     source: str | None,
 ) -> StoredSnapshot:
     """The newest snapshot as of *at*. Raises SetupError when there is none."""
-    found = chains.snapshot_at(expiry, at, source_named(source))
+    chains, of = ChainStore(asked.store).of(underlying), source_named(source)
+    asked.recall_chain(chains.lineage, expiry, at, of)
+    found = chains.snapshot_at(expiry, at, of)
     if found is None:
-        raise nothing_stored(chains, at)
+        raise nothing_stored(asked, chains.lineage, at)
     return found
 
 
 def newest_of_each_expiry(
-    chains: UnderlyingChains, at: datetime | None, source: str | None
+    asked: Question, underlying: str, at: datetime | None, source: str | None
 ) -> list[StoredSnapshot]:
     """The newest snapshot of each expiry that was not over. Raises SetupError without any."""
-    of = source_named(source)
+    chains, of = ChainStore(asked.store).of(underlying), source_named(source)
+    asked.recall_running(chains.lineage, at, of)
     found = [
         snapshot
         for expiry in chains.expiries_at(at, of)
         if (snapshot := chains.snapshot_at(expiry, at, of)) is not None
     ]
     if not found:
-        raise nothing_stored(chains, at)
+        raise nothing_stored(asked, chains.lineage, at)
     return found
 
 
@@ -219,9 +224,10 @@ def configured_strikes(store: Store, symbol: str) -> int | None:
     return next((each.strikes for each in configs if each.symbol == symbol), None)
 
 
-def nothing_stored(chains: UnderlyingChains, at: datetime | None) -> NothingStored:
+def nothing_stored(asked: Question, of: ChainLineage, at: datetime | None) -> NothingStored:
     """The error for a chain that is not stored, with the stored expiries or a command."""
-    symbol, stored = chains.symbol, chains.expiries_at(at)
+    asked.recall_heads(of, None, at)
+    symbol, stored = of.symbol, UnderlyingChains(asked.store, of).expiries_at(at)
     when = f" as of {ist_text(at)}" if at else ""
     if stored:
         days = ", ".join(day.isoformat() for day in stored)

@@ -10,8 +10,8 @@ from data_fetch.core.settings import Settings
 from data_fetch.reading.chain_snapshots import newest_of_each_expiry
 from data_fetch.reading.documents import rounded
 from data_fetch.reading.instants import exact_text
-from data_fetch.reading.records import store_of
-from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot
+from data_fetch.reading.seam import question
+from data_fetch.storage.chains.snapshots import StoredSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def stored_surface(
     settings: Settings, underlying: str, at: datetime | None, source: str | None
 ) -> StoredSurface:
     """The surface as of *at*. Raises SetupError when no chain of *underlying* is stored."""
-    with store_of(settings) as store:
-        snapshots = newest_of_each_expiry(ChainStore(store).of(underlying), at, source)
+    with question(settings) as asked:
+        snapshots = newest_of_each_expiry(asked, underlying, at, source)
     return StoredSurface(surface([each.summary.priced for each in snapshots]), snapshots)
 
 

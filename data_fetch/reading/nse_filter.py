@@ -6,14 +6,12 @@ from datetime import date, datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection
-
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.settings import Settings
 from data_fetch.reading.nse_entries import nse_entries
-from data_fetch.reading.records import store_of
-from data_fetch.reading.underlyings import underlying_named
-from data_fetch.storage.chains.heads import ChainHead, newest_heads, underlyings
+from data_fetch.reading.seam import Question, question
+from data_fetch.reading.underlyings import stored_underlyings, underlying_named
+from data_fetch.storage.chains.heads import ChainHead, newest_heads
 from data_fetch.storage.chains.lineage import chain_lineages
 from data_fetch.storage.chains.records import ChainRecord, LegConditions, leg_records
 
@@ -51,11 +49,11 @@ def filtered_legs(settings: Settings, of: LegFilter, at: datetime | None) -> Fil
     Of every underlying unless one is named. Snapshots are read only until there are enough legs.
     Raises UnknownSymbol, StoreUnreachable.
     """
-    with store_of(settings) as store, store.reading() as connection:
-        heads = _heads(connection, of, at)
+    with question(settings) as asked:
+        heads = _heads(asked, of, at)
         heads.sort(key=lambda head: (head.shown.underlying, head.shown.expiry))
         heads.sort(key=lambda head: head.shown.timestamp, reverse=True)
-        matching = _matching(connection, heads, of)
+        matching = _matching(asked, heads, of)
         found = list(islice(matching, of.offset, of.offset + of.limit + 1))
     shown = found[: of.limit]
     return FilteredLegs(
@@ -66,11 +64,14 @@ def filtered_legs(settings: Settings, of: LegFilter, at: datetime | None) -> Fil
     )
 
 
-def _heads(connection: Connection, of: LegFilter, at: datetime | None) -> list[ChainHead]:
+def _heads(asked: Question, of: LegFilter, at: datetime | None) -> list[ChainHead]:
+    connection = asked.connection
     if of.symbol is None:
-        lineages = chain_lineages(connection, underlyings(connection))
+        lineages = chain_lineages(connection, stored_underlyings(connection))
     else:
         lineages = [underlying_named(connection, of.symbol)]
+    for lineage in lineages:
+        asked.recall_heads(lineage, of.expiry, at)
     return [
         head
         for lineage in lineages
@@ -79,10 +80,11 @@ def _heads(connection: Connection, of: LegFilter, at: datetime | None) -> list[C
 
 
 def _matching(
-    connection: Connection, heads: list[ChainHead], of: LegFilter
+    asked: Question, heads: list[ChainHead], of: LegFilter
 ) -> Iterator[tuple[ChainHead, dict[str, Any]]]:
     wanted = LegConditions(of.option_type, of.lowest, of.highest)
     for head in heads:
-        legs = leg_records(connection, head, wanted)
+        asked.recall_contents([head.stored])
+        legs = leg_records(asked.connection, head, wanted)
         for entry in nse_entries(ChainRecord(head.shown, {}, legs)):
             yield head, entry

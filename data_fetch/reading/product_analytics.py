@@ -21,7 +21,7 @@ from data_fetch.reading.product_chains import (
     product_chain,
     reason_of_oi,
 )
-from data_fetch.reading.records import store_of
+from data_fetch.reading.seam import question
 from data_fetch.storage.chains.records import figures_of
 from data_fetch.storage.chains.rows import StoredSnapshot as StoredSnapshot
 from data_fetch.storage.chains.rows import read_snapshot
@@ -39,8 +39,9 @@ def put_call_ratios(settings: Settings, heads: Sequence[ChainHead]) -> list[dict
 
     Raises StoreUnreachable.
     """
-    with store_of(settings) as store, store.reading() as connection:
-        figures = figures_of(connection, heads)
+    with question(settings) as asked:
+        asked.recall_contents(head.stored for head in heads)
+        figures = figures_of(asked.connection, heads)
     return [
         {
             "product": head.shown.underlying,
@@ -101,8 +102,9 @@ def running_snapshots(settings: Settings, symbol: str, at: datetime | None) -> l
     Raises UnknownSymbol, NothingStored without any, StoreUnreachable.
     """
     heads = running_chains(settings, symbol, at)
-    with store_of(settings) as store, store.reading() as connection:
-        return [read_snapshot(connection, head.stored).shown_as(head.shown) for head in heads]
+    with question(settings) as asked:
+        asked.recall_contents(head.stored for head in heads)
+        return [read_snapshot(asked.connection, head.stored).shown_as(head.shown) for head in heads]
 
 
 def product_surface(found: Sequence[StoredSnapshot]) -> dict[str, Any]:

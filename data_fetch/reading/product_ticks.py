@@ -6,6 +6,7 @@ from datetime import date, datetime
 from shlex import quote
 from typing import Any
 
+from data_fetch.core.archive.days import bounds_of
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import IST, MINUTE, minute_of
 from data_fetch.core.errors import NothingStored
@@ -13,6 +14,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.reading.candle_ranges import Candles, candles
 from data_fetch.reading.instants import DAY, utc_text
 from data_fetch.reading.records import clock_of, store_of
+from data_fetch.reading.seam import question
 from data_fetch.reading.underlyings import underlying_named
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.storage.instruments.instruments import instruments_named
@@ -59,10 +61,16 @@ def ticks(settings: Settings, of: TickQuery) -> Ticks:
         *([slot < of.end] if of.end else []),
         *([received <= of.at] if of.at else []),
     ]
-    with store_of(settings) as store, store.reading() as connection:
+    with question(settings) as asked:
+        connection = asked.connection
         lineage = underlying_named(connection, of.symbol)
         names = [each.label for each in lineage.names]
         found = recent_quotes(connection, names, of.limit + 1, *conditions)
+        days = asked.earlier_quote_days(of.begin, of.end) if len(found) <= of.limit else []
+        while len(found) <= of.limit and days:
+            day = bounds_of(days.pop())
+            asked.recall_quotes([each for each in names if "|" not in each], *day)
+            found = recent_quotes(connection, names, of.limit + 1, *conditions)
         instruments = instruments_named(connection, [lineage.symbol]).members
     shown = found[: of.limit]
     oldest = shown[-1].timestamp if shown else None

@@ -6,8 +6,6 @@ from datetime import date, datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection
-
 from data_fetch.core.candles.expectation import Expectation
 from data_fetch.core.clock import MINUTE, minute_of
 from data_fetch.core.instruments.instrument import Instrument
@@ -18,6 +16,7 @@ from data_fetch.reading.frames import DataAge, arrow_table, converted, form_name
 from data_fetch.reading.instants import Period, exact_text, instant, period
 from data_fetch.reading.quote_freshness import judgement_document, judgements
 from data_fetch.reading.records import Symbols, records_for, several
+from data_fetch.reading.seam import Question, pinned
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.instruments.instruments import key_changes
 from data_fetch.storage.quotes import present_symbols
@@ -155,10 +154,9 @@ def quotes(
         expectation = records.expectation
         if seen is not None:
             expectation = replace(expectation, now=min(seen, expectation.now))
-        with records.store.reading() as connection:
+        with pinned(settings, records.store) as asked:
             series = {
-                one.symbol: _quote_columns(connection, one, wanted, seen)
-                for one in records.instruments
+                one.symbol: _quote_columns(asked, one, wanted, seen) for one in records.instruments
             }
         states = judgements(
             settings,
@@ -191,12 +189,14 @@ def quotes(
 
 
 def _quote_columns(
-    connection: Connection, of: Instrument, wanted: Period, seen: datetime | None
+    asked: Question, of: Instrument, wanted: Period, seen: datetime | None
 ) -> Mapping[str, list[Any]]:
     """The quotes of one instrument, under former symbols too, oldest first.
 
     With *seen* only those that were received by then."""
+    connection = asked.connection
     symbols = {of.symbol, *former_symbols(of.instrument_key, key_changes(connection))}
+    asked.recall_quotes(symbols, wanted.begin, wanted.end)
     found = stored_quotes(connection, sorted(symbols), wanted.begin, wanted.end)
     # Other instruments may have one of these symbols today, or may have had it before.
     present = present_symbols(connection, set(found["instrument_key"]))

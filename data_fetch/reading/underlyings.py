@@ -10,10 +10,12 @@ from data_fetch.core.errors import UnknownSymbol
 from data_fetch.core.instruments.near_symbols import NearSymbols
 from data_fetch.core.settings import Settings
 from data_fetch.core.text import presentable
-from data_fetch.reading.records import kept_open, listed_instruments, store_of
+from data_fetch.reading.records import kept_open, listed_instruments
+from data_fetch.reading.seam import question
 from data_fetch.runtime.stores import named_instruments
 from data_fetch.services.polling import Polling
-from data_fetch.storage.chains.heads import expiries, newest_heads, underlyings
+from data_fetch.storage.chains.archived import expiries_in_files, underlyings_in_files
+from data_fetch.storage.chains.heads import expiries, underlyings
 from data_fetch.storage.chains.lineage import chain_lineage, chain_lineages
 from data_fetch.storage.database.store import Store
 
@@ -40,9 +42,18 @@ def underlying_named(connection: Connection, name: str) -> ChainLineage:
 
 def _known(connection: Connection, name: str) -> ChainLineage:
     lineage = chain_lineage(connection, name)
-    if not any(expiries(connection, each.label) for each in lineage.names):
+    if not any(_is_stored(connection, each.label) for each in lineage.names):
         _refuse_unknown(connection, name)
     return lineage
+
+
+def _is_stored(connection: Connection, label: str) -> bool:
+    return bool(expiries(connection, label) or expiries_in_files(connection, label))
+
+
+def stored_underlyings(connection: Connection) -> list[str]:
+    """Every underlying of which there is a chain, in the store or in files, by name."""
+    return sorted({*underlyings(connection), *underlyings_in_files(connection)})
 
 
 def products(settings: Settings, at: datetime | None = None) -> list[str]:
@@ -50,14 +61,14 @@ def products(settings: Settings, at: datetime | None = None) -> list[str]:
 
     Raises SymbolsFileBad, StoreUnreachable.
     """
-    with store_of(settings) as store:
-        with store.reading() as connection:
-            stored = [
-                each
-                for each in chain_lineages(connection, underlyings(connection))
-                if at is None or newest_heads(connection, each, at)
-            ]
-        polled = polled_symbols(settings, store)
+    with question(settings) as asked:
+        connection = asked.connection
+        stored = [
+            each
+            for each in chain_lineages(connection, stored_underlyings(connection))
+            if at is None or asked.expiries(each, at)
+        ]
+        polled = polled_symbols(settings, asked.store)
     symbols = {each.symbol for each in stored if _is_of_the_exchange(each)}
     symbols |= {each.symbol for each in polled if each.instrument_key.startswith(EXCHANGE)}
     return sorted(symbols)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 from data_fetch.core.errors import SetupError, StoreRefused, StoreUnreachable
 from data_fetch.runtime.settings import process_settings
 from data_fetch.storage.database.engine import engine_for, is_postgres, redacted
+from data_fetch.storage.database.layouts import Layout
 from data_fetch.storage.database.migrations import upgrade
 
 # A database of every server, to connect to while the configured one is created.
@@ -49,11 +50,14 @@ class PostgresConfig:
         return set_up(_text(url))
 
 
-def set_up(url: str) -> SetUp:
-    """Create the database at *url* if it is missing, and its schema as of this version."""
+def set_up(url: str, layout: Layout | None = None) -> SetUp:
+    """Create the database at *url* if it is missing, and its schema as of this version.
+
+    Large tables that are empty get *layout*, by default the best one that the database can have.
+    """
     engine = engine_for(url)
     created = is_postgres(engine) and _create_database(engine.url)
-    before, after = upgrade(engine)
+    before, after = upgrade(engine, layout)
     engine.dispose()
     return SetUp(redacted(url), created, before, after)
 

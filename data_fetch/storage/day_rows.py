@@ -26,6 +26,7 @@ from data_fetch.core.archive.days import TABLES, ArchivedSeries, Dataset, bounds
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.storage.candles.coverage import coverage_table
 from data_fetch.storage.chains.rows import legs_table, receipts, snapshots, summaries
+from data_fetch.storage.database.arrow_rows import cover_rows
 from data_fetch.storage.database.dialects import SQLITE
 from data_fetch.storage.database.distinct import distinct_values
 from data_fetch.storage.database.engine import is_postgres
@@ -282,6 +283,7 @@ def _driver_values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _copy(connection: Connection, of: Table, portion: pa.Table) -> int:
+    cover_rows(connection, of.name, portion)
     written = BytesIO()
     csv.write_csv(portion, written, csv.WriteOptions(include_header=False))
     written.seek(0)

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Date, Double, Integer, String
 
-from data_fetch.archive.schemas import ARCHIVE_SCHEMAS, OWN_NUMBERS
+from data_fetch.archive.schemas import ARCHIVE_SCHEMAS, SPLIT_NUMBERS
 from data_fetch.core.archive.days import TABLES
 from data_fetch.storage.database.tables import Base
 from data_fetch.storage.database.types import Exact, Instant
@@ -37,5 +37,7 @@ def test_every_archived_table_has_a_schema() -> None:
     assert set(ARCHIVE_SCHEMAS) == {name for tables in TABLES.values() for name in tables}
 
 
-def test_the_numbers_written_without_a_dictionary_are_in_the_legs() -> None:
-    assert set(OWN_NUMBERS) <= set(ARCHIVE_SCHEMAS["option_chain_data"].arrow.names)
+def test_numbers_that_are_split_into_bytes_are_doubles_of_the_table() -> None:
+    for table, names in SPLIT_NUMBERS.items():
+        for name in names:
+            assert ARCHIVE_SCHEMAS[table].arrow.field(name).type == pa.float64()

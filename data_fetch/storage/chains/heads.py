@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    exists,
     func,
     select,
     true,
@@ -263,6 +264,23 @@ def underlyings(connection: Connection) -> list[str]:
 def expiries(connection: Connection, underlying: str) -> list[date]:
     """Every expiry under which a snapshot of *underlying* is stored, nearest first."""
     return sorted(connection.scalars(EXPIRIES, {"underlying": underlying}))
+
+
+def has_heads(connection: Connection, of: ChainLineage, expiry: date | None) -> bool:
+    """Whether any snapshot of a chain is in the store, or without *expiry* of the underlying."""
+    conditions = (
+        [snapshots.c.underlying == name.label for name in of.names]
+        if expiry is None
+        else [
+            and_(
+                snapshots.c.underlying == part.underlying,
+                snapshots.c.expiry == part.stored_expiry,
+                snapshots.c.timestamp.between(part.first, part.last),
+            )
+            for part in of.parts(of.in_force(expiry))
+        ]
+    )
+    return any(connection.scalar(select(exists().where(each))) for each in conditions)
 
 
 def heads_at(

@@ -9,6 +9,7 @@ from data_fetch.core.instruments.bearers import Stretch
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import every_key
 from data_fetch.core.text import in_capitals
+from data_fetch.storage.chains.archived import expiries_in_files
 from data_fetch.storage.chains.heads import expiries
 from data_fetch.storage.instruments.expiries import moved_expiries
 from data_fetch.storage.instruments.instruments import (
@@ -57,5 +58,7 @@ def _lineage(
     connection: Connection, underlying: Instrument, names: tuple[Stretch[str], ...]
 ) -> ChainLineage:
     keys = every_key(underlying.instrument_key, key_changes(connection))
-    stored = {day for name in names for day in expiries(connection, name.label)}
+    labels = [name.label for name in names]
+    stored = {day for label in labels for day in expiries(connection, label)}
+    stored |= {day for label in labels for day in expiries_in_files(connection, label)}
     return ChainLineage(underlying.symbol, names, moved_expiries(connection, keys, stored))

@@ -34,7 +34,7 @@ from data_fetch.storage.database.engine import is_postgres
 WHOLE_FROM, TOO_LARGE = 2**52, 2**63 - 1
 # Of the example, so that the values may be thirty times as large, or as small.
 MIDDLE_BITS = 58
-# No power of two is large enough for any double.
+# A smaller one might need a power of two that is no double.
 SMALLEST = 1e-6
 # Queries that are made once, and a few that are made for one request.
 QUERIES_KEPT = 16
@@ -48,7 +48,8 @@ def arrow_columns(
     example: Select[Any],
 ) -> pa.Table:
     """What `arrow_rows` reads, of many rows: sooner if the doubles are positive and of the
-    magnitude of the one that *example* finds, with the same parameters."""
+    magnitude of the one that *example* finds, with the same parameters. For a *schema* without
+    dates and exact numbers."""
     if is_postgres(connection):
         return arrow_rows(connection, query, given, schema)
     usual = connection.scalar(example, given)

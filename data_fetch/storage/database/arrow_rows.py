@@ -7,6 +7,7 @@ modules, because Arrow takes long to load.
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from io import BytesIO
 from typing import Any, Protocol
 
@@ -17,7 +18,10 @@ from psycopg2.extensions import connection as Session
 from pyarrow import csv
 from sqlalchemy import Connection, Select
 
+from data_fetch.core.market.session import EPOCH_DAY, IST_AHEAD, MINUTES_OF_DAY
+from data_fetch.storage.database.dialects import MICROSECONDS_PER_MINUTE
 from data_fetch.storage.database.engine import is_postgres
+from data_fetch.storage.database.partitions import TIME_COLUMNS, cover
 from data_fetch.storage.database.refusals import database_error
 
 INSTANT = pa.timestamp("us", "UTC")
@@ -138,3 +142,12 @@ def copied_out(connection: Connection, query: Select[Any], given: Parameters, to
         if ours is None:
             raise
         raise ours from problem
+
+
+def cover_rows(connection: Connection, of: str, rows: pa.Table) -> None:
+    """Make the partitions that *rows* of the table *of* need."""
+    if of not in TIME_COLUMNS:
+        return
+    minutes = rows[TIME_COLUMNS[of]].cast(pa.int64()).to_numpy() // MICROSECONDS_PER_MINUTE
+    days = np.unique((minutes + IST_AHEAD) // MINUTES_OF_DAY)
+    cover(connection, of, (date.fromordinal(EPOCH_DAY + int(day)) for day in days))

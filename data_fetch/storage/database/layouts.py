@@ -19,7 +19,7 @@ from data_fetch.storage.database.hypertables import (
     is_hypertable,
     make_hypertable,
 )
-from data_fetch.storage.database.partitions import TIME_COLUMNS, copy_indexes, make_partition
+from data_fetch.storage.database.partitions import TIME_COLUMNS, copy_indexes, ensure_partition
 from data_fetch.storage.database.tables import Base
 
 TWIN = "next_"
@@ -54,13 +54,14 @@ class Layout(StrEnum):
     HYPERTABLES = "hypertables"
 
 
-def layout_of(connection: Connection) -> Layout:
-    """The layout of a database; SQLite has plain tables."""
+def layout_of(connection: Connection, prefix: str = "") -> Layout:
+    """The layout of a database, or of the tables with *prefix*; SQLite has plain tables."""
+    of = f"{prefix}candles"
     if not is_postgres(connection):
         return Layout.PLAIN
-    if connection.scalar(KIND, {"of": "candles"}) == "p":
+    if connection.scalar(KIND, {"of": of}) == "p":
         return Layout.PARTITIONS
-    return Layout.HYPERTABLES if is_hypertable(connection, "candles") else Layout.PLAIN
+    return Layout.HYPERTABLES if is_hypertable(connection, of) else Layout.PLAIN
 
 
 def best_layout(connection: Connection) -> Layout:
@@ -113,7 +114,7 @@ def make_twins(connection: Connection, layout: Layout) -> None:
             _run(connection, right)
         if layout is Layout.PARTITIONS:
             for period in periods_ahead(today, width):
-                make_partition(connection, of, period, twin)
+                ensure_partition(connection, of, period, twin)
         elif layout is Layout.HYPERTABLES:
             make_hypertable(connection, twin, of)
 

@@ -39,6 +39,7 @@ MISSING = text(
     "SELECT name FROM unnest(CAST(:names AS text[])) AS name WHERE to_regclass(name) IS NULL "
     "AND EXISTS (SELECT FROM pg_class WHERE oid = to_regclass(:of) AND relkind = 'p')"
 )
+EXISTS = text("SELECT to_regclass(:of) IS NOT NULL")
 CHILDREN = text(
     "SELECT child.relname FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid "
     "WHERE inhparent = to_regclass(:of) AND child.relkind = 'r' ORDER BY child.relname"
@@ -67,8 +68,8 @@ def cover(connection: Connection, of: str, days: Iterable[date]) -> None:
         refuse_absurd(of, period)
     with writing(connection.engine) as own:
         wait_for_turn(own, PARTITION_LOCK)
-        for period in _missing(own, of, missing):
-            make_partition(own, of, period)
+        for period in missing:
+            ensure_partition(own, of, period, of)
 
 
 def make_ahead(engine: Engine, today: date) -> None:
@@ -115,9 +116,12 @@ def _holds_other_days(connection: Connection, of: str, period: Period, may_go: S
     return connection.execute(query).first() is not None
 
 
-def make_partition(connection: Connection, of: str, period: Period, parent: str = "") -> None:
-    """Make the partition of *of* for *period*, in *parent* if that is not the table itself."""
-    parent, name = parent or of, partition_name(of, period)
+def ensure_partition(connection: Connection, of: str, period: Period, parent: str) -> None:
+    """Make the partition of *of* for *period* in *parent*, the table or its twin, if it is
+    missing."""
+    name = partition_name(of, period)
+    if connection.scalar(EXISTS, {"of": name}):
+        return
     first, end = period.bounds
     _run(connection, f"CREATE TABLE {name} (LIKE {parent} INCLUDING ALL EXCLUDING INDEXES)")
     suffix = name.removeprefix(of)

@@ -5,7 +5,7 @@ the stamp. So invented prices are never stored beside real ones.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +30,8 @@ from data_fetch.storage.database.upsert import Rule, unchanged, upsert
 
 INVENTED_KEY = f"NSE_EQ|{PAPER_ISIN_PREFIX}"
 WORLD, STORE_ID = "world", "store_id"
+# A transaction of SQLite sees one state anyway.
+CONSISTENT = {"sqlite": {}, "postgresql": {"isolation_level": "REPEATABLE READ"}}
 FIRST_VALUE = Rule(combined={"value": unchanged})
 meta = table(StoreMeta)
 STAMP = select(meta.c.value).where(meta.c.name == WORLD)
@@ -53,6 +55,12 @@ class Store:
 
     def reading(self) -> AbstractContextManager[Connection]:
         return reading(self.engine)
+
+    @contextmanager
+    def consistent_reading(self) -> Iterator[Connection]:
+        """A transaction that only reads, in which every query sees the same state."""
+        with reading(self.engine.execution_options(**CONSISTENT[self.engine.dialect.name])) as one:
+            yield one
 
     @contextmanager
     def writing(self, guard: Guard | None = None) -> Iterator[Connection]:
@@ -90,6 +98,20 @@ class Store:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedStore(Store):
+    """An open store whose queries all go through one *connection*, in its transaction."""
+
+    connection: Connection
+
+    @classmethod
+    def of(cls, store: Store, connection: Connection) -> "PinnedStore":
+        return cls(store.engine, store.world, store.name, connection)
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        return nullcontext(self.connection)
 
 
 def open_store(url: str, world: World) -> Store:

@@ -25,7 +25,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Select, cast, colu
 from sqlalchemy import table as named_table
 from sqlalchemy.types import JSON, Boolean, DateTime, Float, Integer, Numeric, TypeEngine
 
-from data_fetch.storage.database.arrow_rows import INSTANT, copied_out, fetched_portions
+from data_fetch.storage.database.arrow_rows import INSTANT, copied_out, cover_rows, fetched_portions
 from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.leadership import LEADER
 from data_fetch.storage.database.refusals import database_error
@@ -107,6 +107,7 @@ def each_portion(
 def add_portion(connection: Connection, target: StoredTable, portion: pa.Table) -> None:
     """Add the rows of *portion* to *target*. Raises what the database refuses."""
     if is_postgres(connection):
+        cover_rows(connection, target.name, portion)
         _copy_in(connection, target, portion)
         return
     columns = {name: portion[name].to_pylist() for name, _ in target.columns}

@@ -1,0 +1,79 @@
+"""The chains of days that are in files, as the ledger of the archive counts them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection, Select, and_, exists, func, select
+
+from data_fetch.core.archive.days import Dataset
+from data_fetch.storage.archive_ledger import IN_FILES, archived_days, archived_series
+from data_fetch.storage.chains.rows import SeriesKey
+from data_fetch.storage.database.distinct import distinct_values
+
+_days, _series = archived_days.c, archived_series.c
+IS_IN_FILES = exists().where(
+    _days.dataset == Dataset.CHAINS.value,
+    _days.trading_date == _series.trading_date,
+    _days.state.in_(IN_FILES),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesDay:
+    """The day *trading_date*, in files, of the chains of one *series*."""
+
+    series: SeriesKey
+    trading_date: date
+
+    @property
+    def expiry(self) -> date:
+        return self.series[1]
+
+
+def underlyings_in_files(connection: Connection) -> list[str]:
+    """Every underlying with a chain on an archived day, by name."""
+    return distinct_values(connection, _series.underlying)
+
+
+def expiries_in_files(connection: Connection, underlying: str) -> list[date]:
+    """The expiries of its chains on archived days, nearest first."""
+    query = (
+        select(_series.expiry)
+        .where(_series.underlying == underlying)
+        .group_by(_series.expiry)
+        .order_by(_series.expiry)
+    )
+    return list(connection.scalars(query))
+
+
+def newest_series_days(
+    connection: Connection, underlyings: Collection[str], until: datetime
+) -> list[SeriesDay]:
+    """For each series of *underlyings* the last day in files on which a snapshot of it was
+    received first, at or before *until*."""
+    query = (
+        select(_series.underlying, _series.expiry, _series.source, func.max(_series.trading_date))
+        .where(_series.underlying.in_(sorted(underlyings)), _series.first <= until, IS_IN_FILES)
+        .group_by(_series.underlying, _series.expiry, _series.source)
+    )
+    return [SeriesDay((row[0], row[1], row[2]), row[3]) for row in connection.execute(query)]
+
+
+def days_with_chains(
+    connection: Connection, underlyings: Collection[str], first: date, last: date
+) -> list[date]:
+    """The days in files from *first* to *last* with a receipt of *underlyings*, oldest first."""
+    query: Select[tuple[date]] = (
+        select(_series.trading_date)
+        .where(
+            and_(
+                _series.underlying.in_(sorted(underlyings)),
+                _series.trading_date.between(first, last),
+                IS_IN_FILES,
+            )
+        )
+        .distinct()
+        .order_by(_series.trading_date)
+    )
+    return list(connection.scalars(query))
