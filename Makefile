@@ -8,8 +8,9 @@ SOURCES := pyproject.toml requirements.txt
 
 # What is tried much longer, and killed much more often, than in `make test`.
 CHAOTIC := tests/unit $(addprefix tests/integration/services/,test_coverage_truth.py \
-  test_corrections.py) $(addprefix tests/acceptance/,test_backfill_process.py \
-  test_collector_process.py test_chain_process.py test_rehearsal.py) \
+  test_corrections.py test_archive_trouble.py) $(addprefix tests/acceptance/,test_backfill_process.py \
+  test_collector_process.py test_chain_process.py test_rehearsal.py \
+  test_archive_process.py) \
   $(addprefix tests/integration/serving/,test_streams_and_redis.py test_described_answers.py)
 
 # pip's output is shown only when it fails.

@@ -17,6 +17,7 @@ from benchmarks import (
     bench_commands,
     bench_coverage,
     bench_day_candles,
+    bench_growth,
     bench_ingest,
     bench_options,
     bench_questions,
@@ -41,6 +42,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "options": bench_options.measure,
     "chains": bench_chains.measure,
     "archive": bench_archive.measure,
+    "growth": bench_growth.measure,
 }
 
 

@@ -66,7 +66,7 @@ def _postgres_figures(store: Store, session: Session) -> Iterator[Figure]:
         blocks = iter([next(offered) for _ in range(ROUNDS)])
         texts = iter([_text(next(months)) for _ in range(ROUNDS)])
         measured = interleaved(
-            lambda: _write(store, write, next(blocks)),
+            lambda: write_candles(store, write, next(blocks)),
             lambda: cursor.copy_expert("COPY candles FROM STDIN", next(texts), COPIED_AT_ONCE),
             ROUNDS,
             lambda: cursor.execute(prepare),
@@ -107,7 +107,7 @@ def _sqlite_figure() -> Figure:
                     db.executemany(insert, rows.pop())
 
             def ours() -> None:
-                _write(store, merge_candles, blocks.pop())
+                write_candles(store, merge_candles, blocks.pop())
 
             return _speed("candles, SQLite", interleaved(ours, bare, ROUNDS), 0.8)
 
@@ -119,10 +119,13 @@ def _speed(name: str, measured: tuple[float, float, float], least: float | None)
     return Figure(name, 1 / ratio, "x bare speed", detail=detail, least=least)
 
 
-def _write(store: Store, write: Write, blocks: list[CandleBlock]) -> None:
+def write_candles(
+    store: Store, write: Write, blocks: list[CandleBlock], came_from: Provenance = CAME_FROM
+) -> None:
+    """Write *blocks* with *write* in a transaction of their own."""
     with store.writing() as connection:
         begin_candle_writing(connection)
-        write(connection, blocks, CAME_FROM)
+        write(connection, blocks, came_from)
 
 
 def _months() -> Months:
@@ -130,7 +133,7 @@ def _months() -> Months:
     for month in count():
         for first in range(0, INSTRUMENTS, DOZEN):
             day = DAYS_STORED + month * MONTH
-            yield [_block(number, day, MONTH) for number in range(first, first + DOZEN)]
+            yield [candle_block(number, day, MONTH) for number in range(first, first + DOZEN)]
 
 
 def _with_a_stored_minute(months: Months) -> Months:
@@ -145,7 +148,7 @@ def _with_a_stored_minute(months: Months) -> Months:
         yield [*stored, *blocks]
 
 
-def _block(number: int, day: int, days: int) -> CandleBlock:
+def candle_block(number: int, day: int, days: int) -> CandleBlock:
     """*days* of an instrument from the day numbered *day*: a walk in steps of five paise."""
     random = np.random.default_rng((number, day))
     rows = days * MINUTES
@@ -197,5 +200,5 @@ def _text(blocks: list[CandleBlock]) -> BytesIO:
 def _fill(store: Store) -> None:
     """Four million candles: 45 days of each instrument."""
     for first in range(0, INSTRUMENTS, DOZEN):
-        blocks = [_block(number, 0, DAYS_STORED) for number in range(first, first + DOZEN)]
-        _write(store, insert_candles, blocks)
+        blocks = [candle_block(number, 0, DAYS_STORED) for number in range(first, first + DOZEN)]
+        write_candles(store, insert_candles, blocks)

@@ -19,17 +19,17 @@ POSTGRES = os.environ.get("BENCH_DATABASE_URL", "postgresql://postgres@127.0.0.1
 
 @contextmanager
 def postgres_store(
-    world: World = World.PAPER, layout: Layout = Layout.PLAIN
+    world: World = World.PAPER, layout: Layout = Layout.PLAIN, on: str = POSTGRES
 ) -> Iterator[tuple[Store, Session]]:
-    """A store in a database of our own on the server, in *layout*, and a session with it.
+    """A store in a database of our own on the server *on*, in *layout*, and a session with it.
 
     Raises psycopg2's OperationalError when there is no server.
     """
     name = f"bench_{os.getpid()}"
-    with closing(psycopg2.connect(POSTGRES)) as server:
+    with closing(psycopg2.connect(on)) as server:
         server.autocommit = True
         server.cursor().execute(f"CREATE DATABASE {name}")
-        url = make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+        url = make_url(on).set(database=name).render_as_string(hide_password=False)
         try:
             engine = engine_for(url)
             upgrade(engine, layout)

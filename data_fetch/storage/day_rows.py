@@ -179,13 +179,17 @@ def _distinct_values(
     """The distinct values of the columns *names*, which begin a key, in order; of the column of
     the instant those on *day*."""
     found: list[tuple[Any, ...]] = [()]
+    begin, end = bounds_of(day)
     for place, name in enumerate(names):
-        within = _in_day(of, day) if name == TIMES[of.name] else ()
+        column, is_instant = of.c[name], name == TIMES[of.name]
+        first, before = (begin, (column < end,)) if is_instant else (None, ())
         found = [
             (*known, value)
             for known in found
             for value in FEW_VALUES.get(name)
-            or distinct_values(connection, of.c[name], *_equal(of, names[:place], known), *within)
+            or distinct_values(
+                connection, column, *_equal(of, names[:place], known), *before, first=first
+            )
         ]
     return found
 
@@ -209,12 +213,12 @@ def delete_rows(begin: Begin, of: Table, day: date) -> int:
     names = DELETED_BY.get(of.name) or _series_of(of)
     with begin() as connection:
         pieces = _distinct_values(connection, of, names, day)
+    # Of an instant no day: with a range beside it SQLite reads all of the range.
+    within = () if TIMES[of.name] in names else _in_day(of, day)
 
     def write(connection: Connection, some: Sequence[tuple[Any, ...]]) -> int:
         return sum(
-            connection.execute(
-                delete(of).where(*_equal(of, names, values), *_in_day(of, day))
-            ).rowcount
+            connection.execute(delete(of).where(*_equal(of, names, values), *within)).rowcount
             for values in some
         )
 

@@ -332,45 +332,46 @@ class TestAsOf:
 
         assert (len(found.table), found.completeness.expected) == (375, 375)
 
-    @examples(
-        max_examples=12,
-    )
-    @given(
-        offers=st.lists(
-            st.tuples(
-                st.dictionaries(st.integers(0, 3), st.sampled_from([10.0, 11.0, 12.0]), min_size=1),
-                st.booleans(),
-            ),
-            min_size=1,
-            max_size=6,
-        )
-    )
-    def test_any_instant_gives_what_was_stored_then(
-        self, shelf: Shelf, offers: list[tuple[dict[int, float], bool]]
-    ) -> None:
-        with shelf.store.writing() as connection:
-            for table in (candles_table, revisions, coverage_table):
-                connection.execute(delete(table))
-        stored: list[tuple[datetime, dict[int, float]]] = []
-        for number, (closes_of, final) in enumerate(offers):
-            at = EVENING + timedelta(hours=number)
-            shelf.keeps(RELIANCE, TUESDAY, closes_of, at=at, final=final)
-            stored.append((at, self._stored(shelf)))
 
-        for at, expected in stored:
-            for instant in (at, at + timedelta(minutes=59, seconds=59)):
-                found = read(shelf, as_of=instant)
-                assert closes(found) == expected
-                assert found.completeness.present == len(expected)
-                assert found.completeness.missed == 375 - len(expected)
-        assert closes(read(shelf, as_of=EVENING - timedelta(seconds=1))) == {}
+@examples(
+    max_examples=12,
+)
+@given(
+    offers=st.lists(
+        st.tuples(
+            st.dictionaries(st.integers(0, 3), st.sampled_from([10.0, 11.0, 12.0]), min_size=1),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_any_instant_gives_what_was_stored_then(
+    shelf: Shelf, offers: list[tuple[dict[int, float], bool]]
+) -> None:
+    with shelf.store.writing() as connection:
+        for table in (candles_table, revisions, coverage_table):
+            connection.execute(delete(table))
+    stored: list[tuple[datetime, dict[int, float]]] = []
+    for number, (closes_of, final) in enumerate(offers):
+        at = EVENING + timedelta(hours=number)
+        shelf.keeps(RELIANCE, TUESDAY, closes_of, at=at, final=final)
+        stored.append((at, stored_closes(shelf)))
 
-    @staticmethod
-    def _stored(shelf: Shelf) -> dict[int, float]:
-        opens = midnight_number(TUESDAY) + OPENING
-        with shelf.store.reading() as connection:
-            rows = candle_rows(connection, RELIANCE.instrument_key, MINUTE, opens, opens + 375)
-        return {minute_number(row.timestamp) - opens: row.close for row in rows}
+    for at, expected in stored:
+        for instant in (at, at + timedelta(minutes=59, seconds=59)):
+            found = read(shelf, as_of=instant)
+            assert closes(found) == expected
+            assert found.completeness.present == len(expected)
+            assert found.completeness.missed == 375 - len(expected)
+    assert closes(read(shelf, as_of=EVENING - timedelta(seconds=1))) == {}
+
+
+def stored_closes(shelf: Shelf) -> dict[int, float]:
+    opens = midnight_number(TUESDAY) + OPENING
+    with shelf.store.reading() as connection:
+        rows = candle_rows(connection, RELIANCE.instrument_key, MINUTE, opens, opens + 375)
+    return {minute_number(row.timestamp) - opens: row.close for row in rows}
 
 
 @pytest.mark.parametrize(

@@ -114,12 +114,15 @@ def test_no_table_is_read_as_a_whole(filled: Store) -> None:
     if is_postgres(filled.engine):
         pytest.skip("its planner reads small tables whole; the conditions are the same")
     plans: list[str] = []
+    deleting: set[str] = set()
 
     @event.listens_for(filled.engine, "before_cursor_execute")
     def explain(connection, cursor, statement, parameters, context, many) -> None:  # type: ignore[no-untyped-def]
         if statement.startswith(("SELECT", "WITH", "DELETE")):
             found = cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
             plans.extend(row[-1] for row in found)
+            if statement.startswith("DELETE FROM option_chain_data"):
+                deleting.update(row[-1] for row in found)
 
     for name in TABLE_NAMES:
         rows_of(filled, name, WEDNESDAY)
@@ -127,3 +130,5 @@ def test_no_table_is_read_as_a_whole(filled: Store) -> None:
     scans = {plan for plan in plans if plan.startswith("SCAN")}
     assert scans <= {"SCAN steps"}
     assert not [plan for plan in plans if "TEMP B-TREE" in plan]
+    [one] = deleting
+    assert "(underlying=? AND expiry=? AND timestamp=?)" in one
