@@ -174,7 +174,8 @@ def _scratch_database(engine: Engine) -> Iterator[URL]:
     try:
         yield engine.url.set(database=name)
     finally:
-        _in_autocommit(engine, f"DROP DATABASE {name}")
+        # TimescaleDB has workers of its own in it.
+        _in_autocommit(engine, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _in_autocommit(engine: Engine, statement: str) -> None:

@@ -115,6 +115,26 @@ def test_a_backup_comes_back_equal(store: Store, kind: str, backup: Path, new_ur
     assert set(expected) >= {"ltp_data", "option_chain_data", "accounts", "store_meta"}
 
 
+@pytest.mark.parametrize("layout", ["partitioned", "timescale"])
+def test_a_store_in_another_layout_comes_back_equal(
+    layout: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    server = "timescale_server" if layout == "timescale" else "postgres_server"
+    store = open_store(request.getfixturevalue(f"{layout}_url"), World.PAPER)
+    fill(store)
+    expected = digests(url_of(store))
+
+    backup = create(store, tmp_path / "backups")
+    proof = verify(backup, url_of(store)).proof
+    with database_on(request.getfixturevalue(server)) as url:
+        restore(backup, url)
+        restored = digests(url)
+    store.close()
+
+    assert proof in {Proof.READ, Proof.RESTORED}
+    assert restored == expected
+
+
 def test_a_backup_is_verified_as_far_as_possible(store: Store, kind: str, backup: Path) -> None:
     proofs = {"sqlite": Proof.READ, "postgres": Proof.RESTORED}
 

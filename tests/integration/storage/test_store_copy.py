@@ -33,6 +33,7 @@ from data_fetch.storage.database.tables import (
 )
 
 PAIRS = ["sqlite to postgres", "postgres to sqlite", "sqlite to sqlite"]
+LAYOUTS = ["sqlite to partitioned", "partitioned to sqlite", "sqlite to timescale"]
 
 
 @pytest.fixture
@@ -51,10 +52,20 @@ def opened() -> Iterator[Callable[[str], Store]]:
 @pytest.fixture(params=PAIRS)
 def urls(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     """A source and an empty destination; one that is a file is not there yet."""
+    return pair_of(request, tmp_path)
+
+
+@pytest.fixture(params=[*PAIRS, *LAYOUTS])
+def urls_of_layouts(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+    """The same, with the large tables in each layout of PostgreSQL."""
+    return pair_of(request, tmp_path)
+
+
+def pair_of(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     src, _, dst = str(request.param).split()
     first: str = request.getfixturevalue(f"{src}_url")
     beside = f"sqlite:///{tmp_path / 'copies' / 'copy.db'}"
-    return first, request.getfixturevalue("postgres_url") if dst == "postgres" else beside
+    return first, beside if dst == "sqlite" else request.getfixturevalue(f"{dst}_url")
 
 
 def digests(url: str) -> Any:
@@ -88,19 +99,19 @@ def is_empty(url: str) -> bool:
 
 
 def test_every_row_of_every_table_is_copied(
-    urls: tuple[str, str], opened: Callable[[str], Store]
+    urls_of_layouts: tuple[str, str], opened: Callable[[str], Store]
 ) -> None:
-    fill(opened(urls[0]))
+    fill(opened(urls_of_layouts[0]))
     seen: list[tuple[str, int]] = []
 
-    copied = copy(*urls, lambda name, rows: seen.append((name, rows)))
+    copied = copy(*urls_of_layouts, lambda name, rows: seen.append((name, rows)))
 
-    before, after = map(rows_by_table, urls)
+    before, after = map(rows_by_table, urls_of_layouts)
     # A lease belongs to a running process.
     assert before.pop("candle_leases")
     assert after.pop("candle_leases") == {}
     assert after == before
-    assert copied == digests(urls[0]) == digests(urls[1])
+    assert copied == digests(urls_of_layouts[0]) == digests(urls_of_layouts[1])
     assert set(copied) == set(after)
     assert {name: rows for name, rows in seen if name in copied} == {
         name: digest.rows for name, digest in copied.items()
@@ -140,14 +151,16 @@ def test_a_collector_that_writes_meanwhile_is_copied_as_of_the_beginning(
 
 
 def test_rows_of_many_portions_are_copied(
-    urls: tuple[str, str], opened: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+    urls_of_layouts: tuple[str, str],
+    opened: Callable[[str], Store],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("data_fetch.storage.database.table_contents.ROWS_AT_ONCE", 7)
     monkeypatch.setattr("data_fetch.storage.database.table_contents.BYTES_AT_ONCE", 700)
-    fill(opened(urls[0]), range(250))
+    fill(opened(urls_of_layouts[0]), range(250))
 
-    assert copy(*urls)["option_chain_data"].rows == 250
-    assert digests(urls[1]) == digests(urls[0])
+    assert copy(*urls_of_layouts)["option_chain_data"].rows == 250
+    assert digests(urls_of_layouts[1]) == digests(urls_of_layouts[0])
 
 
 CHANGES = [
