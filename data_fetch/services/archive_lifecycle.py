@@ -222,12 +222,14 @@ class ArchiveLifecycle:
     ) -> list[FileProblem]:
         """Check the bytes of every file of these days; the files that are gone or changed.
 
-        *progress* is called after each file. Changes nothing but the audit.
+        *progress* is called after each file. A day with a bad file that the store has is sealed
+        anew by the next round.
         """
         run, checked, problems = SyncRun.begin(ARCHIVE_VERIFY, self._now()), 0, []
         self._catalog.read()
         for dataset in datasets:
-            states = {one.trading_date: one.state for one in self._known(dataset, first, last)}
+            days = {one.trading_date: one for one in self._known(dataset, first, last)}
+            bad: set[date] = set()
             for name in TABLES[dataset]:
                 with self._store.reading() as connection:
                     files = files_between(connection, name, first, last)
@@ -235,14 +237,22 @@ class ArchiveLifecycle:
                     try:
                         self._files.check(file)
                     except BadFile as problem:
-                        fix = _fix(states.get(file.trading_date))
+                        fix = _fix(days[file.trading_date].state)
                         problems.append(FileProblem(dataset, file, problem.reason, fix))
+                        bad.add(file.trading_date)
                     checked += 1
                     progress(file)
+            for day in sorted(bad):
+                if days[day].state.compared:
+                    self._compare_anew(days[day], run)
         error = f"{problems[0].file.path}: {problems[0].reason}" if problems else None
         details = {"bad_files": [each.file.path for each in problems]}
         self._record(run, checked, error=error, rejected=len(problems), details=details)
         return problems
+
+    def _compare_anew(self, known: ArchivedDay, run: SyncRun) -> None:
+        with changing(self._store, known) as connection:
+            record_day(connection, self._changed(known, DayState.ARCHIVED, run))
 
     @contextmanager
     def _turn_at_days(self, *, wait: bool) -> Iterator[None]:
@@ -552,7 +562,7 @@ def _in_manifest(file: ArchivedFile) -> ManifestFile:
     )
 
 
-def _fix(state: DayState | None) -> str:
-    if state is not None and state.in_files:
+def _fix(state: DayState) -> str:
+    if state.in_files:
         return "Put the file back from a backup: the store does not have this day any more."
     return "Run `data-fetch archive run --once`: the store has the day, and it is written anew."

@@ -225,6 +225,9 @@ def test_a_bad_file_of_a_hot_day_is_written_anew(embedded: Archive, how: str) ->
     [found] = embedded.lifecycle.verify()
     assert found.file.table_name == "option_chain_data"
     assert "archive run --once" in found.fix
+    assert forever.round() == {Step.VERIFY: 2}
+    assert forever.lifecycle.verify() == []
+    BAD[how](embedded.file("option_chain_data", TUESDAY))
     assert embedded.round()[Step.DROP] >= 6
     assert embedded.lifecycle.verify() == []
     for dataset in Dataset:
