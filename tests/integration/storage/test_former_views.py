@@ -372,6 +372,7 @@ def test_sql_for_an_administrator_creates_the_views_too(
     script = capsys.readouterr().out
     assert "CREATE SCHEMA IF NOT EXISTS optionchain;" in script
     assert all(f"CREATE VIEW {name} AS" in script for name in IN_SCHEMA)
+    assert "UPDATE chain_summary SET inputs" in script
 
 
 def test_a_store_of_sqlite_has_no_table_more(tmp_path: Path) -> None:
