@@ -324,7 +324,7 @@ def test_a_store_is_created_upgraded_and_asked_for_its_revision(desk: Desk) -> N
     first = desk.json("db", "upgrade")
     again = desk.json("db", "upgrade")
 
-    assert list(before) == ["store", "revision", "head", "up_to_date"]
+    assert list(before) == ["store", "revision", "head", "up_to_date", "layout"]
     assert (before["revision"], before["up_to_date"]) == (None, False)
     assert list(first) == ["store", "created", "from", "to"]
     assert (first["from"], first["to"]) == (None, before["head"])

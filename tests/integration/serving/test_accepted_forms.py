@@ -28,7 +28,7 @@ def calls_of_one_form() -> Iterator[tuple[str, str]]:
 def test_who_does_not_take_json_gets_to_know_that_there_is_nothing_else(
     targets: Mapping[str, Target], method: str, path: str
 ) -> None:
-    target = targets["filled"]
+    target = targets["sqlite"]
     body = b"{}" if method == "POST" else None
     assert target.send(method, path, (), body).status != 406
     answer = target.send(method, path, [("Accept", "text/csv")], body)
@@ -59,4 +59,4 @@ def test_what_counts_as_taking_json(
     # Twice: a known address is answered by a shorter way.
     for _ in range(2):
         headers = [("Accept", each) for each in accept]
-        assert targets["filled"].send("GET", path, headers).status == status
+        assert targets["sqlite"].send("GET", path, headers).status == status

@@ -53,7 +53,7 @@ def headers_of(answer: Answer, *left_out: str) -> Mapping[str, str]:
     return {name: named[name] for name in named if name not in {*OF_THE_REQUEST, *left_out}}
 
 
-@pytest.mark.parametrize("store", ["filled", "empty"])
+@pytest.mark.parametrize("store", ["sqlite", "empty"])
 @pytest.mark.parametrize("path", list(paths()))
 def test_head_is_answered_as_get_is_without_a_body(
     targets: Mapping[str, Target], store: str, path: str
@@ -74,7 +74,7 @@ RANGE = "/api/data/candles/NIFTY?from=2025-06-01&to=2025-06-30"
 def test_other_forms_have_the_headers_of_get_as_well(
     targets: Mapping[str, Target], address: str, headers: list[tuple[str, str]]
 ) -> None:
-    target = targets["filled"]
+    target = targets["sqlite"]
     got, head = (target.send(method, address, headers) for method in ("GET", "HEAD"))
 
     assert (head.status, head.body) == (got.status, b"")
@@ -82,14 +82,14 @@ def test_other_forms_have_the_headers_of_get_as_well(
 
 
 def test_a_connection_goes_on_after_head(targets: Mapping[str, Target]) -> None:
-    with closing(HTTPConnection(*targets["filled"].address)) as connection:
+    with closing(HTTPConnection(*targets["sqlite"].address)) as connection:
         for method, body in (("HEAD", b""), ("GET", b'{"status":"alive"}')):
             connection.request(method, "/health/live")
             assert connection.getresponse().read() == body
 
 
 def test_head_of_a_known_content_is_not_modified(targets: Mapping[str, Target]) -> None:
-    target = targets["filled"]
+    target = targets["sqlite"]
     tag = target.send("HEAD", "/option-chain/NIFTY").headers["ETag"]
     again = target.send("HEAD", "/option-chain/NIFTY", [("If-None-Match", tag)])
 
@@ -97,12 +97,12 @@ def test_head_of_a_known_content_is_not_modified(targets: Mapping[str, Target]) 
 
 
 def test_a_call_that_only_takes_posts_takes_no_head(targets: Mapping[str, Target]) -> None:
-    answer = targets["filled"].send("HEAD", "/option-chain/filter")
+    answer = targets["sqlite"].send("HEAD", "/option-chain/filter")
 
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 
 def test_other_methods_are_refused_with_both_names(targets: Mapping[str, Target]) -> None:
-    answer = targets["filled"].send("DELETE", "/option-chain/NIFTY")
+    answer = targets["sqlite"].send("DELETE", "/option-chain/NIFTY")
 
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
