@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Generic, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Pool
 
 from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.clock import SystemClock
@@ -75,14 +75,14 @@ class Recent(Generic[Key, Value]):
 class KeptOpen:
     """Stores by their URL, used by many threads. *clocks* are paper markets' by their folder,
     *resolved* the instruments of symbols by the store and the symbols, *lineages* those of
-    underlyings by the database and the name."""
+    underlyings by the connections of a database, which its engines share, and the name."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._stores: dict[str, Store] = {}
         self.clocks: Recent[Path, Clock] = Recent()
         self.resolved: Recent[tuple[str, tuple[str, ...]], Resolved] = Recent()
-        self.lineages: Recent[tuple[Engine, str], ChainLineage] = Recent()
+        self.lineages: Recent[tuple[Pool, str], ChainLineage] = Recent()
 
     @contextmanager
     def store(self, settings: Settings, opened: Callable[[Settings], Store]) -> Iterator[Store]:

@@ -37,7 +37,7 @@ def underlying_named(connection: Connection, name: str) -> ChainLineage:
     kept = kept_open()
     if kept is None:
         return _known(connection, name)
-    return kept.lineages.get((connection.engine, name), lambda: _known(connection, name))
+    return kept.lineages.get((connection.engine.pool, name), lambda: _known(connection, name))
 
 
 def _known(connection: Connection, name: str) -> ChainLineage:

@@ -36,7 +36,7 @@ from data_fetch.core.archive.days import (
 from data_fetch.core.archive.lifecycle import Retention, Step, next_step
 from data_fetch.core.archive.manifest import FileKind, ManifestFile
 from data_fetch.core.errors import OutsideError, SetupError, StoreRefused, StoreUnreachable
-from data_fetch.core.files import make_folder
+from data_fetch.core.files import OWNER_ONLY, make_folder
 from data_fetch.core.runs import Outcome, RunCounts, SyncRun
 from data_fetch.core.timetable import ARCHIVE_DAYS, ARCHIVE_RESTORE, ARCHIVE_VERIFY
 from data_fetch.storage.archive_ledger import (
@@ -157,7 +157,7 @@ class ArchiveLifecycle:
         self._now = now
         self._report = report
         self._stop = stop
-        self._turn = FileLock(catalog.folder.processed / "days.lock")
+        self._turn = FileLock(catalog.folder.processed / "days.lock", mode=OWNER_ONLY)
         self._steps: Mapping[Step, Callable[[Dataset, date, SyncRun], int]] = {
             Step.SEAL: self._seal,
             Step.VERIFY: self._verify,
