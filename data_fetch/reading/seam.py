@@ -20,7 +20,7 @@ from data_fetch.core.chains.chain_lineage import END_OF_TIME, ChainLineage
 from data_fetch.core.chains.chains import ChainSource, OptionType
 from data_fetch.core.settings import Settings
 from data_fetch.reading.records import store_of
-from data_fetch.storage.archive_ledger import days_between, days_in_files, files_between
+from data_fetch.storage.archive_ledger import all_days_in_files, files_between
 from data_fetch.storage.chains.archived import (
     SeriesDay,
     days_with_chains,
@@ -78,6 +78,8 @@ class Question:
     def recall_heads(self, of: ChainLineage, expiry: date | None, at: datetime | None) -> None:
         """What queries for the snapshots in force at *at* need, of *expiry* or of those that were
         running then: heads, figures and receipts."""
+        if not self._days_in_files[Dataset.CHAINS]:
+            return
         if at is None and not self._void and has_heads(self.connection, of, expiry):
             return
         until = at or END_OF_TIME
@@ -117,7 +119,7 @@ class Question:
         if not wanted:
             return
         days = {day_of(timestamp) for _, _, timestamp, _ in wanted}
-        for day in days_in_files(self.connection, Dataset.CHAINS, min(days), max(days)):
+        for day in self._in_files(Dataset.CHAINS, min(days), max(days)):
             keys = sorted(key for key in wanted if day_of(key[2]) == day)
             if keys:
                 self._whole.update(keys)
@@ -133,12 +135,12 @@ class Question:
         """What queries for the snapshots from *first* to *last* need, with the one in force at
         *first*: heads, figures and receipts."""
         self.recall_heads(of, expiry, first)
-        days = days_with_chains(self.connection, _names(of), day_of(first), _last_day(last))
+        days = self._with_chains(of, day_of(first), _last_day(last))
         self._recall(HEAD_TABLES, days, _names(of))
 
     def earlier_days(self, of: ChainLineage, until: datetime) -> list[date]:
         """The days in files with chains of the underlying, up to *until*, oldest first."""
-        return days_with_chains(self.connection, _names(of), date.min, _last_day(until))
+        return self._with_chains(of, date.min, _last_day(until))
 
     def recall_day(self, of: ChainLineage, day: date) -> None:
         """Heads, figures and receipts of a day in files."""
@@ -147,6 +149,8 @@ class Question:
     def expiries(self, of: ChainLineage, at: datetime | None) -> list[date]:
         """Every expiry in force of which a snapshot had been received at *at*, nearest first."""
         stored = {head.shown.expiry for head in newest_heads(self.connection, of, at)}
+        if not self._days_in_files[Dataset.CHAINS]:
+            return sorted(stored)
         known = newest_series_days(self.connection, _names(of), at or END_OF_TIME)
         in_files = {expiry for each in known for expiry in of.stored_as(each.expiry)}
         return sorted(stored | in_files)
@@ -179,7 +183,7 @@ class Question:
 
     def recall_all_candles(self, day: date) -> None:
         """The candles of a day, of every instrument, and their corrections."""
-        if days_in_files(self.connection, Dataset.CANDLES, day, day):
+        if day in self._days_in_files[Dataset.CANDLES]:
             import pyarrow.compute as pc
 
             for table_name in TABLES[Dataset.CANDLES]:
@@ -192,9 +196,7 @@ class Question:
     def earlier_quote_days(self, first: datetime | None, end: datetime | None) -> list[date]:
         """The days in files with slots from *first* until *end*, oldest first."""
         since = date.min if first is None else day_of(first)
-        return days_in_files(
-            self.connection, Dataset.QUOTES, since, date.max if end is None else day_of(end)
-        )
+        return self._in_files(Dataset.QUOTES, since, date.max if end is None else day_of(end))
 
     def recall_candles(self, keys: Collection[str], first: datetime, last: datetime) -> None:
         """The candles of instruments that start from *first* to *last*, and their corrections."""
@@ -210,7 +212,7 @@ class Question:
         last: datetime,
     ) -> None:
         """Rows of *tables* with these *values* in the column that is named for each."""
-        for day in days_in_files(self.connection, dataset, day_of(first), day_of(last)):
+        for day in self._in_files(dataset, day_of(first), day_of(last)):
             for table_name, column in tables.items():
                 self._add_of_day(table_name, day, column, values)
 
@@ -250,14 +252,28 @@ class Question:
         paths = [self._root / file.path for file in files]
         self._rows.add(table_name, rows_of_files(table_name, paths, where))
 
+    def _in_files(self, dataset: Dataset, first: date, last: date) -> list[date]:
+        """The days from *first* to *last* that are read from their files, oldest first."""
+        return [day for day in self._days_in_files[dataset] if first <= day <= last]
+
+    def _with_chains(self, of: ChainLineage, first: date, last: date) -> list[date]:
+        """Those of them with chains of the underlying."""
+        if not self._in_files(Dataset.CHAINS, first, last):
+            return []
+        return days_with_chains(self.connection, _names(of), first, last)
+
+    @cached_property
+    def _days_in_files(self) -> Mapping[Dataset, Mapping[date, DayState]]:
+        return all_days_in_files(self.connection)
+
     @cached_property
     def _void(self) -> list[date]:
         """The days that are being dropped or restored: what the store has of them is void."""
         return [
-            day.trading_date
-            for dataset in Dataset
-            for day in days_between(self.connection, dataset, date.min, date.max)
-            if day.state in IN_TRANSITION
+            day
+            for days in self._days_in_files.values()
+            for day, state in days.items()
+            if state in IN_TRANSITION
         ]
 
     @cached_property

@@ -28,6 +28,12 @@ archived_days = table(ArchivedDayRow)
 archived_files = table(ArchivedFileRow)
 archived_series = table(ArchivedSeriesRow)
 IN_FILES = tuple(state.value for state in DayState if state.in_files)
+# Made once: every question of a reader begins with it.
+DAYS_IN_FILES = (
+    select(archived_days.c.dataset, archived_days.c.trading_date, archived_days.c.state)
+    .where(archived_days.c.state.in_(IN_FILES))
+    .order_by(archived_days.c.trading_date)
+)
 
 Record = TypeVar("Record", ArchivedDay, ArchivedFile, ArchivedSeries)
 
@@ -58,6 +64,14 @@ def days_in_files(connection: Connection, dataset: Dataset, first: date, last: d
         .order_by(days.trading_date)
     )
     return list(connection.scalars(query))
+
+
+def all_days_in_files(connection: Connection) -> dict[Dataset, dict[date, DayState]]:
+    """Every day that is read from its files with its state, by dataset, oldest first."""
+    found: dict[Dataset, dict[date, DayState]] = {dataset: {} for dataset in Dataset}
+    for dataset, trading_date, state in connection.execute(DAYS_IN_FILES):
+        found[Dataset(dataset)][trading_date] = DayState(state)
+    return found
 
 
 def accept_rows(connection: Connection, dataset: Dataset, instants: Iterable[datetime]) -> None:
