@@ -4,6 +4,7 @@ Programs that change them (the loader, the one that seals days) take turns by a 
 no lock: they find the former list or the new one, each with all of its files.
 """
 
+import logging
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from data_fetch.archive.file_looks import FileLooks
 from data_fetch.archive.folder import ArchiveFolder
 from data_fetch.archive.manifest_file import read_manifest, write_manifest
 from data_fetch.archive.views import build_views
@@ -28,6 +30,8 @@ from data_fetch.core.files import OWNER_ONLY, UNFINISHED, make_folder
 from data_fetch.core.ports import Clock
 from data_fetch.core.world import World
 
+log = logging.getLogger(__name__)
+
 # The parts and days that the loader writes; sealed days are named otherwise.
 OWN_NAME = re.compile(r"(\d{4}|whole)\.\d+\.parquet")
 
@@ -44,6 +48,9 @@ class Catalog:
         self._store_id = store_id
         self._clock = clock
         self._turn = FileLock(folder.processed / "manifest.lock", mode=OWNER_ONLY)
+        self.looks = FileLooks(folder.root)
+        # Of the views that were built last.
+        self._flaws: Mapping[str, str] = {}
 
     def read(self) -> Manifest:
         """The files that readers see; none if there is no archive.
@@ -82,8 +89,8 @@ class Catalog:
         """Let readers see these files of some tables and days, and no others of them.
 
         Former files are removed when no query can have them any longer. A day that is sealed
-        keeps its sealed file unless another sealed one comes. Raises OSError, duckdb.Error and as
-        `read`.
+        keeps its sealed file unless another sealed one comes. A file that cannot be read stays in
+        the manifest and is left out of the views. Raises OSError, duckdb.Error and as `read`.
         """
         make_folder(self.folder.processed)
         with self._turn:
@@ -94,10 +101,28 @@ class Catalog:
                 (self.folder.root / each.path).unlink(missing_ok=True)
             manifest = without(manifest, gone)
             write_manifest(self.folder.manifest, manifest)
-            build_views(self.folder, manifest)
+            self._build_views(manifest)
         for each in gone:
             _remove_if_empty((self.folder.root / each.path).parent)
         return manifest
+
+    def _build_views(self, manifest: Manifest) -> None:
+        flaws = self.flaws(manifest)
+        build_views(self.folder, manifest, flaws)
+        for path, reason in flaws.items():
+            if self._flaws.get(path) != reason:
+                log.warning("archive_file_left_out", extra={"file": path, "why": reason})
+        self._flaws = flaws
+
+    def flaws(self, manifest: Manifest) -> dict[str, str]:
+        """Why files of *manifest* cannot be read, by their paths; empty if all of them can."""
+        found = ((file.path, self.looks.flaw(file)) for file in manifest.files)
+        return {path: flaw for path, flaw in found if flaw is not None}
+
+    def refresh(self, manifest: Manifest) -> None:
+        """Build the views anew if files of *manifest* were damaged or put back since."""
+        if self.flaws(manifest) != self._flaws:
+            self.rebuild_views()
 
     def remove_unpublished(self) -> int:
         """Remove what a killed archiver has written and not published; how many files it were.

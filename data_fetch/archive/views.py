@@ -5,7 +5,7 @@ lock, and one that has the former file open goes on with it.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -30,24 +30,34 @@ FILES = """
     SELECT * FROM (VALUES {rows})
         AS files(table_name, trading_date, kind, path, rows, size_bytes, schema_version)
 """
+DAMAGED_FILES = """
+    CREATE VIEW archive_damaged_files AS
+    SELECT * FROM (VALUES {rows}) AS files(table_name, trading_date, path, reason)
+"""
 NO_DAY = date(1970, 1, 1)
 NO_FILES = "(NULL::VARCHAR, NULL::DATE, NULL::VARCHAR, NULL::VARCHAR, 0, 0, 0)"
+NO_DAMAGED_FILES = "(NULL::VARCHAR, NULL::DATE, NULL::VARCHAR, NULL::VARCHAR)"
+NONE_LISTED = " WHERE path IS NOT NULL"
 
 
-def build_views(folder: ArchiveFolder, manifest: Manifest) -> None:
-    """Replace the DuckDB file by one whose views have the files of *manifest*.
+def build_views(folder: ArchiveFolder, manifest: Manifest, flaws: Mapping[str, str]) -> None:
+    """Replace the DuckDB file by one whose views have the files of *manifest* without *flaws*.
 
-    A view per table; `option_chain` (legs with the facts of their snapshots) and `archive_files`.
-    The paths in it are absolute. Raises OSError and duckdb.Error; then the former file stays.
+    A view per table; `option_chain` (legs with the facts of their snapshots), `archive_files`, and
+    `archive_damaged_files`: those whose path has one of the *flaws*, and which it is. A query over
+    a list with a file that cannot be read finds nothing in the others. The paths in it are
+    absolute. Raises OSError and duckdb.Error; then the former file stays.
     """
     files: defaultdict[str, list[ManifestFile]] = defaultdict(list)
-    for file in manifest.files:
+    sound = [file for file in manifest.files if file.path not in flaws]
+    damaged = [file for file in manifest.files if file.path in flaws]
+    for file in sound:
         files[file.table].append(file)
     statements = [
         _view(folder, manifest, schema, files[schema.table]) for schema in ARCHIVE_SCHEMAS.values()
     ]
     with new_file(folder.database) as unfinished, duckdb.connect(str(unfinished)) as database:
-        for statement in (*statements, LEGS_WITH_FACTS, _files(manifest)):
+        for statement in (*statements, LEGS_WITH_FACTS, _files(sound), _damaged(damaged, flaws)):
             database.execute(statement)
 
 
@@ -67,14 +77,24 @@ def _view(
     )
 
 
-def _files(manifest: Manifest) -> str:
+def _files(files: Sequence[ManifestFile]) -> str:
     rows = ", ".join(
         f"({_text(f.table)}, {_text(f.trading_date.isoformat())}::DATE, {_text(f.kind.value)}, "
         f"{_text(f.path)}, {f.rows}, {f.size_bytes}, {f.schema_version})"
-        for f in manifest.files
+        for f in files
     )
-    where = "" if rows else " WHERE path IS NOT NULL"
-    return FILES.format(rows=rows or NO_FILES) + where
+    return FILES.format(rows=rows) if rows else FILES.format(rows=NO_FILES) + NONE_LISTED
+
+
+def _damaged(files: Sequence[ManifestFile], flaws: Mapping[str, str]) -> str:
+    rows = ", ".join(
+        f"({_text(f.table)}, {_text(f.trading_date.isoformat())}::DATE, {_text(f.path)}, "
+        f"{_text(flaws[f.path])})"
+        for f in files
+    )
+    if not rows:
+        return DAMAGED_FILES.format(rows=NO_DAMAGED_FILES) + NONE_LISTED
+    return DAMAGED_FILES.format(rows=rows)
 
 
 def _empty_file(folder: ArchiveFolder, manifest: Manifest, schema: ArchiveSchema) -> Path:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from data_fetch.archive.file_looks import FileLooks
 from data_fetch.core.archive.days import TABLES, ArchivedDay, Dataset, DayState
 from data_fetch.core.archive.lifecycle import Retention, Step, next_step
 from data_fetch.core.runs import SyncRun
@@ -17,10 +18,11 @@ from data_fetch.core.timetable import ARCHIVE_DAYS
 from data_fetch.reading.instants import utc_text
 from data_fetch.runtime.archive import archive_folder_for, market_time, retention_of
 from data_fetch.runtime.stores import store_to_look_at
+from data_fetch.services.archive_damage import FileProblem, damaged_files
 from data_fetch.storage.archive_ledger import days_between, files_between
 from data_fetch.storage.database.store import Store
-from data_fetch.storage.day_rows import stored_days
 from data_fetch.storage.runs import recent_runs
+from data_fetch.storage.stored_days import stored_days
 
 EVERY_DAY = (date.min, date.max)
 
@@ -61,13 +63,15 @@ class DatasetStatus:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveStatus:
     """The archive of a store. *free_bytes* is the space left on its disk; *last_run* the last
-    round that did something, None before the first."""
+    round that did something, None before the first; *damaged* are the sealed files that are gone,
+    cut off or unreadable."""
 
     enabled: bool
     folder: Path
     free_bytes: int
     datasets: Sequence[DatasetStatus]
     last_run: SyncRun | None
+    damaged: Sequence[FileProblem]
 
     def document(self) -> dict[str, Any]:
         last = self.last_run
@@ -84,6 +88,7 @@ class ArchiveStatus:
                 "outcome": last.outcome.value,
                 "error": last.error,
             },
+            "damaged_files": [one.document() for one in self.damaged],
         }
 
 
@@ -98,7 +103,18 @@ def archive_status(settings: Settings) -> ArchiveStatus:
             free_bytes=_free_bytes(folder),
             datasets=[_dataset(store, dataset, retention, now) for dataset in Dataset],
             last_run=next(iter(recent_runs(store, 1, ARCHIVE_DAYS)), None),
+            damaged=_damaged(store, folder),
         )
+
+
+def _damaged(store: Store, folder: Path) -> list[FileProblem]:
+    looks = FileLooks(folder)
+    with store.reading() as connection:
+        return [
+            problem
+            for dataset in Dataset
+            for problem in damaged_files(connection, dataset, folder, looks)
+        ]
 
 
 def _dataset(store: Store, dataset: Dataset, retention: Retention, now: datetime) -> DatasetStatus:

@@ -39,6 +39,12 @@ from data_fetch.core.errors import OutsideError, SetupError, StoreRefused, Store
 from data_fetch.core.files import OWNER_ONLY, make_folder
 from data_fetch.core.runs import Outcome, RunCounts, SyncRun
 from data_fetch.core.timetable import ARCHIVE_DAYS, ARCHIVE_RESTORE, ARCHIVE_VERIFY
+from data_fetch.services.archive_damage import (
+    EVERY_DAY,
+    FileProblem,
+    damaged_files,
+    problem_with,
+)
 from data_fetch.storage.archive_ledger import (
     day_in_ledger,
     days_between,
@@ -60,17 +66,16 @@ from data_fetch.storage.day_rows import (
     chain_series,
     day_portions,
     delete_rows,
-    stored_days,
     stored_table,
 )
 from data_fetch.storage.runs import record_runs
+from data_fetch.storage.stored_days import stored_days
 
 log = logging.getLogger(__name__)
 
 # A day that is written to all the time is compared with its files later.
 MOST_STEPS = 12
 ATTEMPTS_TO_DROP, PAUSE_SECONDS = 5, 0.2
-EVERY_DAY = (date.min, date.max)
 # Of these days nothing in the store is read, nor is anything on its way back.
 VOID = (DayState.DROPPED, DayState.CLEARED)
 Report = Callable[[str], None]
@@ -92,16 +97,6 @@ class ArchiveBusy(OutsideError):
 
 # The disk, a file, or the database.
 FAILURES = (OSError, BadFile, DayLost, DayChanged, StoreUnreachable, StoreRefused)
-
-
-@dataclass(frozen=True, slots=True)
-class FileProblem:
-    """A file of the ledger that is gone or is not what was written, and what to do."""
-
-    dataset: Dataset
-    file: ArchivedFile
-    reason: str
-    fix: str
 
 
 @dataclass(slots=True)
@@ -178,6 +173,7 @@ class ArchiveLifecycle:
         report = RoundReport(run.run_id)
         with self._turn_at_days(wait=False):
             for dataset in Dataset:
+                self._look_at_files(dataset, run, report)
                 for day, newest in self._days(dataset):
                     if self._stop.is_set():
                         break
@@ -237,8 +233,9 @@ class ArchiveLifecycle:
                     try:
                         self._files.check(file)
                     except BadFile as problem:
-                        fix = _fix(days[file.trading_date].state)
-                        problems.append(FileProblem(dataset, file, problem.reason, fix))
+                        state = days[file.trading_date].state
+                        root = self._catalog.folder.root
+                        problems.append(problem_with(root, dataset, file, state, problem.reason))
                         bad.add(file.trading_date)
                     checked += 1
                     progress(file)
@@ -249,6 +246,23 @@ class ArchiveLifecycle:
         details = {"bad_files": [each.file.path for each in problems]}
         self._record(run, checked, error=error, rejected=len(problems), details=details)
         return problems
+
+    def _look_at_files(self, dataset: Dataset, run: SyncRun, report: RoundReport) -> None:
+        """Name the damaged files of days that are in files only; the others are written anew."""
+        with self._store.reading() as connection:
+            root, looks = self._catalog.folder.root, self._catalog.looks
+            found = list(damaged_files(connection, dataset, root, looks))
+        for problem in found:
+            if problem.state.in_files:
+                report.problems.append(f"{dataset} of {problem.file.trading_date}: {problem}")
+        for day in sorted({one.file.trading_date for one in found if one.state.compared}):
+            known = self._day(dataset, day)
+            if known is None or not known.state.compared:
+                continue
+            try:
+                self._compare_anew(known, run)
+            except FAILURES as failure:
+                report.problems.append(f"{dataset} of {day}: {failure}")
 
     def _compare_anew(self, known: ArchivedDay, run: SyncRun) -> None:
         with changing(self._store, known) as connection:
@@ -560,9 +574,3 @@ def _in_manifest(file: ArchivedFile) -> ManifestFile:
         sha256=file.sha256,
         schema_version=file.schema_version,
     )
-
-
-def _fix(state: DayState) -> str:
-    if state.in_files:
-        return "Put the file back from a backup: the store does not have this day any more."
-    return "Run `data-fetch archive run --once`: the store has the day, and it is written anew."

@@ -57,6 +57,8 @@ class ArchiveLoader:
         changed = dict(self._changes(manifest, now))
         if changed:
             self._catalog.publish(changed)
+        else:
+            self._catalog.refresh(manifest)
         written = [
             file for files in changed.values() for file in files if file not in manifest.files
         ]
@@ -71,6 +73,7 @@ class ArchiveLoader:
         self, manifest: Manifest, now: datetime
     ) -> Iterator[tuple[TableDay, list[ManifestFile]]]:
         writer = PartWriter(self._catalog.folder, manifest)
+        flaws = self._catalog.flaws(manifest)
         for day in self._files.days():
             states = self._files.states(day)
             for table in MINUTE_TABLES:
@@ -78,8 +81,10 @@ class ArchiveLoader:
                 if _is_settled(day, published, now):
                     continue
                 minutes = {of.minute: state for of, state in states.items() if of.table == table}
-                work = compaction(table, day, minutes, published, now)
-                files = self._done(writer, table, day, work, published)
+                # A part that was damaged is written anew.
+                usable = [file for file in published if file.path not in flaws]
+                work = compaction(table, day, minutes, usable, now)
+                files = self._done(writer, table, day, work, usable)
                 if list(published) != files:
                     yield (table, day), files
 

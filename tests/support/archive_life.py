@@ -25,12 +25,19 @@ def evening(day: date) -> datetime:
 class Archive:
     """An archive of a store, and ways to look at it."""
 
-    def __init__(self, store: Store, folder: Path, hot_days: int = 1, day: date = THURSDAY) -> None:
+    def __init__(
+        self,
+        store: Store,
+        folder: Path,
+        hot_days: int = 1,
+        day: date = THURSDAY,
+        store_id: str = "this store",
+    ) -> None:
         self.store = store
         self.folder = ArchiveFolder(folder)
         self.clock = VirtualClock(evening(day))
         self.said: list[str] = []
-        self.catalog = Catalog(self.folder, store.world, "this store", SystemClock())
+        self.catalog = Catalog(self.folder, store.world, store_id, SystemClock())
         self.lifecycle = ArchiveLifecycle(
             store=store,
             catalog=self.catalog,

@@ -2,7 +2,7 @@
 
 import click
 
-from data_fetch.cli.shared.output import counted, emit, json_option, print_out
+from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, print_out
 from data_fetch.core.archive.days import DayState
 from data_fetch.core.archive.lifecycle import Step
 from data_fetch.reading.archive_status import ArchiveStatus, DatasetStatus, archive_status
@@ -29,12 +29,17 @@ GIGABYTE, MEGABYTE = 1e9, 1e6
 @click.command()
 @json_option
 def command(as_json: bool) -> None:
-    """Show how many days are in the store, in files, and in files only, and what is due."""
+    """Show how many days are in the store, in files, and in files only, and what is due.
+
+    Exit status 3 when a sealed file is gone, cut off or unreadable; each is listed with what to do.
+    """
     status = archive_status(process_settings())
     if as_json:
         emit(status.document())
-        return
-    _print(status)
+    else:
+        _print(status)
+    if status.damaged:
+        raise SystemExit(INCOMPLETE)
 
 
 def _print(status: ArchiveStatus) -> None:
@@ -49,6 +54,8 @@ def _print(status: ArchiveStatus) -> None:
     else:
         trouble = f" {last.error}" if last.error else ""
         print_out(f"last round: {last.outcome}.{trouble}")
+    for problem in status.damaged:
+        print_out(f"damaged: {problem}")
     if not status.enabled:
         print_out("ARCHIVE_ENABLED is false: nothing is archived unless you run the command.")
 

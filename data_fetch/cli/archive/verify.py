@@ -1,7 +1,6 @@
 """`data-fetch archive verify`: the files of archived days, byte by byte."""
 
 from datetime import datetime
-from typing import Any
 
 import click
 
@@ -10,7 +9,6 @@ from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option,
 from data_fetch.core.archive.days import ArchivedFile, Dataset
 from data_fetch.runtime.archive import archive_lifecycle_for
 from data_fetch.runtime.settings import process_settings
-from data_fetch.services.archive_lifecycle import FileProblem
 
 FILES_PER_LINE = 500
 
@@ -33,10 +31,10 @@ def command(
     with archive_lifecycle_for(process_settings(), remark) as lifecycle:
         problems = lifecycle.verify(datasets, begin, end, checked)
     if as_json:
-        emit({"checked_files": checked.files, "bad_files": [_document(each) for each in problems]})
+        emit({"checked_files": checked.files, "bad_files": [one.document() for one in problems]})
     else:
         for each in problems:
-            print_out(f"{each.file.path}: {each.reason}. {each.fix}")
+            print_out(str(each))
         state = f"{counted(len(problems), 'bad file')}" if problems else "all as they were written"
         print_out(f"{counted(checked.files, 'file')} checked: {state}.")
     if problems:
@@ -53,14 +51,3 @@ class _Progress:
         self.files += 1
         if self.files % FILES_PER_LINE == 0:
             remark(f"{self.files:,} files checked, up to {file.table_name} of {file.trading_date}")
-
-
-def _document(problem: FileProblem) -> dict[str, Any]:
-    return {
-        "dataset": problem.dataset.value,
-        "table": problem.file.table_name,
-        "trading_date": problem.file.trading_date.isoformat(),
-        "path": problem.file.path,
-        "reason": problem.reason,
-        "fix": problem.fix,
-    }
