@@ -13,15 +13,11 @@ from data_fetch.archive.day_rows import unreadable
 class DayQueries:
     """A DuckDB of its own, in UTC; its queries name files by `read_parquet($files)`."""
 
-    def table(
-        self, query: str, given: Mapping[str, Any], tables: Mapping[str, pa.Table] | None = None
-    ) -> pa.Table:
-        """What *query* finds with the parameters *given*, in files and in *tables* by name.
+    def table(self, query: str, given: Mapping[str, Any]) -> pa.Table:
+        """What *query* finds in files with the parameters *given*.
 
         Raises SetupError for a file that is missing or damaged.
         """
-        for name, rows in (tables or {}).items():
-            self._database.register(name, rows)
         try:
             return self._database.sql(query, params=dict(given)).to_arrow_table()
         except (OSError, duckdb.Error) as problem:

@@ -1,19 +1,25 @@
 """The chains of days in files over time: read as columns, not recalled row by row."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from data_fetch.archive.day_queries import DayQueries
+from data_fetch.archive.schemas import ARCHIVE_SCHEMAS
+from data_fetch.core.archive.days import ArchivedSeries
 from data_fetch.core.chains.chain_lineage import ChainLineage
-from data_fetch.core.market.session import EPOCH
+from data_fetch.core.errors import SetupError
+from data_fetch.core.market.session import EPOCH, EPOCH_DAY, IST_AHEAD, MINUTES_OF_DAY
 from data_fetch.reading.instants import MICROSECOND, microseconds
 from data_fetch.reading.seam import Question
-from data_fetch.storage.chains.figure_tables import SCHEMA
+from data_fetch.storage.chains.figure_tables import ORDER, SCHEMA, in_order
+from data_fetch.storage.chains.heads import SERIES
 from data_fetch.storage.chains.history import (
     HEAD_COLUMNS,
     Confirmed,
@@ -22,48 +28,17 @@ from data_fetch.storage.chains.history import (
     SeriesRange,
 )
 from data_fetch.storage.chains.rows import SeriesKey
+from data_fetch.storage.database.dialects import MICROSECONDS_PER_MINUTE
 
-INSTANT = SCHEMA.field("timestamp").type
-RANGES = pa.schema(
-    {
-        "underlying": pa.string(),
-        "expiry": pa.date32(),
-        "source": pa.string(),
-        "first": INSTANT,
-        "last": INSTANT,
-        "shown": pa.date32(),
-    }
-)
-RECEIPTS = """
-    SELECT underlying, expiry, source, list(epoch_us(received_at) ORDER BY received_at) AS received
-    FROM read_parquet($files)
-    WHERE underlying IN ({names}) AND received_at BETWEEN $first AND $last
-    GROUP BY ALL
-"""
-IN_FORCE = """
-    SELECT underlying, expiry, source, max(timestamp), max_by(last_confirmed, timestamp)
-    FROM read_parquet($files)
-    WHERE underlying IN ({names}) AND timestamp <= $at
-    GROUP BY ALL
-"""
-FIGURES = """
-    SELECT {columns}
-    FROM read_parquet($heads) AS heads
-    JOIN ranges ON heads.underlying = ranges.underlying AND heads.expiry = ranges.expiry
-        AND heads.source = ranges.source AND heads.timestamp BETWEEN ranges.first AND ranges.last
-    JOIN read_parquet($files) AS figures
-        ON heads.underlying = figures.underlying AND heads.expiry = figures.expiry
-        AND heads.timestamp = figures.timestamp AND heads.source = figures.source
-    WHERE heads.underlying IN ({names}) AND figures.underlying IN ({names})
-    ORDER BY heads.timestamp, ranges.shown
-"""
+ALWAYS = {*SERIES, "timestamp", "last_confirmed", "confirmations"}
 NOTHING: Microseconds = np.array([], np.int64)
 
 
 class FileChains:
-    """The chains of an underlying in files, received from *first* to *last*.
+    """The chains of an underlying in files, received from *first* to *last*: the columns *names*
+    of their snapshots and figures.
 
-    Satisfies `ChainRows`. Raises SetupError where a file is missing or damaged.
+    Satisfies `FigureRows`. Raises SetupError where a file is missing or damaged.
     """
 
     def __init__(
@@ -71,12 +46,14 @@ class FileChains:
         asked: Question,
         queries: DayQueries,
         of: ChainLineage,
-        first: datetime,
-        last: datetime,
+        span: tuple[datetime, datetime],
+        names: Sequence[str],
     ) -> None:
-        self._asked, self._queries, self._of = asked, queries, of
-        self._first, self._last = first, last
-        self._names = {f"name{place}": each.label for place, each in enumerate(of.names)}
+        self._asked, self._queries, self._of, self._span = asked, queries, of, span
+        self._names = list(names)
+        self._underlyings = [each.label for each in of.names]
+        # Snapshots of days before the span.
+        self._earlier: list[_Snapshots] = []
 
     def expiries(self, underlying: str) -> set[date]:
         return {expiry for name, expiry, _ in self._receipts if name == underlying}
@@ -90,70 +67,178 @@ class FileChains:
     def received(self, ranges: Sequence[SeriesRange]) -> list[Microseconds]:
         found = []
         for each in ranges:
-            of_series = self._receipts.get(each.series, NOTHING)
-            first, end = of_series.searchsorted(
-                [microseconds(each.first), microseconds(each.last) + 1]
-            )
-            found.append(of_series[first:end])
+            instants = self._receipts.get(each.series, NOTHING)
+            ends = microseconds(each.first), microseconds(each.last) + 1
+            begin, end = instants.searchsorted(ends)
+            found.append(instants[begin:end])
         return found
 
     def in_force(self, series: Collection[SeriesKey], at: datetime) -> dict[SeriesKey, Confirmed]:
-        newer = self._asked.newer_days(self._of, at)
-        days = {each.trading_date for each in newer if each.series in series}
-        if not days:
-            return {}
-        found = self._rows(IN_FORCE, files=self._files("chain_snapshots", days), at=at)
-        return {(*row[:3],): (row[3], row[4]) for row in _tuples(found)}
+        lacking = self._asked.newer_days(self._of, at)
+        days = {each.trading_date for each in lacking if each.series in series} - self._days
+        if days:
+            self._earlier.append(self._snapshots(days))
+        found: dict[SeriesKey, Confirmed] = {}
+        for part in (*self._earlier, self._of_span):
+            for key in series:
+                found |= part.newest(key, at, found.get(key))
+        return found
 
-    def figures(self, ranges: Sequence[SeriesRange], names: Sequence[str]) -> pa.Table:
-        """The columns *names* of the snapshots of *ranges*, by time and then by expiry."""
-        schema = pa.schema([SCHEMA.field(name) for name in names])
-        first = min((each.first for each in ranges), default=self._first)
-        days = self._asked.days_of_chains(self._of, first, self._last)
-        if not (ranges and days):
-            return schema.empty_table()
-        of_heads = {name: f"heads.{name}" for name in HEAD_COLUMNS} | {"expiry": "ranges.shown"}
-        columns = (f"{of_heads.get(name, f'figures.{name}')} AS {name}" for name in names)
-        found = self._rows(
-            FIGURES.replace("{columns}", ", ".join(columns)),
-            {"ranges": _table_of(ranges)},
-            heads=self._files("chain_snapshots", days),
-            files=self._files("chain_summary", days),
-        )
-        return found.cast(schema)
+    def figures(self, ranges: Sequence[SeriesRange]) -> pa.Table:
+        """The snapshots of *ranges*, by time and then by expiry."""
+        parts = (*self._earlier, self._of_span)
+        return in_order([part.within(ranges, self._names) for part in parts])
+
+    @cached_property
+    def _of_span(self) -> "_Snapshots":
+        return self._snapshots(self._days)
+
+    @cached_property
+    def _series(self) -> list[ArchivedSeries]:
+        return self._asked.series_in_files(self._of, *self._span)
+
+    @cached_property
+    def _days(self) -> set[date]:
+        return {each.trading_date for each in self._series}
 
     @cached_property
     def _receipts(self) -> dict[SeriesKey, Microseconds]:
-        """The receipts of each series, oldest first."""
-        days = self._asked.days_of_chains(self._of, self._first, self._last)
-        if not days:
-            return {}
-        files = self._files("chain_receipts", days)
-        found = self._rows(RECEIPTS, files=files, first=self._first, last=self._last)
-        lists = found["received"].combine_chunks()
-        return {
-            (*row,): lists[place].values.to_numpy()
-            for place, row in enumerate(_tuples(found.drop_columns(["received"])))
+        """The receipts of each series on the days of the span, oldest first.
+
+        Those that its snapshots show are all of a day if they are as many as the ledger counts.
+        Only of the other days the files of receipts are read.
+        """
+        counted = {
+            ((each.underlying, each.expiry, each.source), each.trading_date): each.receipts
+            for each in self._series
         }
+        found = _by_day(self._of_span.receipts(), self._days)
+        unclear = {of[1] for of, count in counted.items() if len(found.get(of, ())) != count}
+        if unclear:
+            found |= _by_day(self._receipts_of(unclear), unclear)
+        of_series: dict[SeriesKey, list[Microseconds]] = {}
+        for key, day in counted:
+            of_series.setdefault(key, []).append(found[key, day])
+        return {key: np.concatenate(days) for key, days in of_series.items()}
 
-    def _files(self, table_name: str, days: Collection[date]) -> list[str]:
-        return [str(path) for path in self._asked.paths(table_name, days)]
+    def _receipts_of(self, days: Collection[date]) -> Iterator[tuple[SeriesKey, Microseconds]]:
+        rows = self._table("chain_receipts", days, [*SERIES, "received_at"])
+        for key, begin, end in _runs(rows, "received_at"):
+            yield key, _numbers(rows["received_at"])[begin:end]
 
-    def _rows(
-        self, query: str, tables: dict[str, pa.Table] | None = None, **given: Any
-    ) -> pa.Table:
-        named = query.replace("{names}", ", ".join(f"${name}" for name in self._names))
-        return self._queries.table(named, {**given, **self._names}, tables)
+    def _snapshots(self, days: Collection[date]) -> "_Snapshots":
+        of_heads = ALWAYS | (set(HEAD_COLUMNS) & set(self._names))
+        of_figures = [name for name in self._names if name not in HEAD_COLUMNS]
+        rows = self._table("chain_snapshots", days, sorted(of_heads))
+        if of_figures:
+            figures = self._table("chain_summary", days, ["timestamp", *of_figures])
+            if not figures["timestamp"].equals(rows["timestamp"]):
+                raise SetupError(
+                    "the snapshots and the figures of a day in files do not belong together",
+                    hint="Find out which: data-fetch archive verify",
+                )
+            for name in of_figures:
+                rows = rows.append_column(name, figures[name])
+        return _Snapshots(rows)
+
+    def _table(self, table_name: str, days: Collection[date], columns: Sequence[str]) -> pa.Table:
+        """Rows of the underlying, by day and then in the order of the files."""
+        if not days:
+            schema = ARCHIVE_SCHEMAS[table_name].arrow
+            return pa.schema([schema.field(name) for name in columns]).empty_table()
+        given = {f"name{place}": name for place, name in enumerate(self._underlyings)}
+        listed = ", ".join(f"${name}" for name in given)
+        return self._queries.table(
+            f"SELECT {', '.join(columns)} FROM read_parquet($files) "  # noqa: S608 - names of ours
+            f"WHERE underlying IN ({listed})",
+            {**given, "files": [str(path) for path in self._asked.paths(table_name, days)]},
+        ).combine_chunks()
 
 
-def _table_of(ranges: Sequence[SeriesRange]) -> pa.Table:
-    rows = [(*each.series, each.first, each.last, each.part.expiry) for each in ranges]
-    columns = zip(*rows, strict=True)
-    return pa.table(
-        [pa.array(values, field.type) for values, field in zip(columns, RANGES, strict=True)],
-        schema=RANGES,
-    )
+class _Snapshots:
+    """Rows of snapshots, in the order of day files."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self._rows = rows
+        self._timestamps = _numbers(rows["timestamp"])
+        self._places: dict[SeriesKey, list[tuple[int, int]]] = {}
+        for key, begin, end in _runs(rows, "timestamp"):
+            self._places.setdefault(key, []).append((begin, end))
+
+    def receipts(self) -> Iterator[tuple[SeriesKey, Microseconds]]:
+        """The first and the last receipt of each snapshot."""
+        last, often = _numbers(self._rows["last_confirmed"]), _numbers(self._rows["confirmations"])
+        for key, places in self._places.items():
+            for begin, end in places:
+                yield key, self._timestamps[begin:end]
+                yield key, last[begin:end][often[begin:end] > 1]
+
+    def newest(
+        self, key: SeriesKey, at: datetime, known: Confirmed | None
+    ) -> dict[SeriesKey, Confirmed]:
+        """The newest snapshot of a series as of *at*, if it is newer than the *known* one."""
+        found = []
+        for begin, end in self._places.get(key, ()):
+            within = self._timestamps[begin:end].searchsorted(microseconds(at), "right")
+            if within:
+                found.append(begin + int(within) - 1)
+        confirmed = [
+            (self._rows["timestamp"][place].as_py(), self._rows["last_confirmed"][place].as_py())
+            for place in found
+        ]
+        if known is not None:
+            confirmed.append(known)
+        return {key: max(confirmed)} if confirmed else {}
+
+    def within(self, ranges: Iterable[SeriesRange], names: Sequence[str]) -> pa.Table:
+        """The columns *names* of the snapshots of *ranges*, by time and then by expiry."""
+        schema = pa.schema([SCHEMA.field(name) for name in names])
+        wanted = np.zeros(len(self._rows), bool)
+        expiries = np.zeros(len(self._rows), np.int32)
+        for each in ranges:
+            ends = microseconds(each.first), microseconds(each.last) + 1
+            for begin, end in self._places.get(each.series, ()):
+                first, after = begin + self._timestamps[begin:end].searchsorted(ends)
+                wanted[first:after] = True
+                expiries[first:after] = (each.part.expiry - EPOCH.date()).days
+        place = self._rows.schema.get_field_index("expiry")
+        shown = pa.array(expiries).cast(pa.date32())
+        found = self._rows.set_column(place, "expiry", shown).select(names).cast(schema)
+        if not wanted.all():
+            found = found.filter(pa.array(wanted))
+        if (np.diff(self._timestamps[wanted]) > 0).all():
+            return found
+        return found.sort_by(ORDER)
 
 
-def _tuples(rows: pa.Table) -> list[tuple[Any, ...]]:
-    return list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+def _runs(rows: pa.Table, instant: str) -> Iterator[tuple[SeriesKey, int, int]]:
+    """The places of rows of one series with ascending instants, one after another."""
+    if not rows.num_rows:
+        return
+    before, after = rows.slice(0, rows.num_rows - 1), rows.slice(1)
+    breaks = pc.less_equal(after[instant], before[instant])
+    for name in SERIES:
+        breaks = pc.or_(breaks, pc.not_equal(after[name], before[name]))
+    begins = np.flatnonzero(breaks.to_numpy()) + 1
+    for begin, end in pairwise((0, *begins.tolist(), rows.num_rows)):
+        yield tuple(rows[name][begin].as_py() for name in SERIES), begin, end
+
+
+def _by_day(
+    received: Iterable[tuple[SeriesKey, Microseconds]], days: Collection[date]
+) -> dict[tuple[SeriesKey, date], Microseconds]:
+    """Instants by series and Indian date, as far as that is one of *days*; oldest first."""
+    numbers = {day.toordinal() - EPOCH_DAY: day for day in days}
+    found: dict[tuple[SeriesKey, date], list[Microseconds]] = {}
+    for key, instants in received:
+        of_days = (instants // MICROSECONDS_PER_MINUTE + IST_AHEAD) // MINUTES_OF_DAY
+        begins = np.flatnonzero(np.diff(of_days, prepend=-1)).tolist()
+        for begin, end in pairwise((*begins, len(instants))):
+            if day := numbers.get(int(of_days[begin])):
+                found.setdefault((key, day), []).append(instants[begin:end])
+    return {of: np.sort(np.concatenate(parts)) for of, parts in found.items()}
+
+
+def _numbers(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    numbers: NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
+    return numbers

@@ -25,27 +25,32 @@ from data_fetch.storage.chains.rows import SeriesKey
 class FigureRows(ChainRows, Protocol):
     """Where the figures of snapshots are found as well."""
 
-    def figures(self, ranges: Sequence[SeriesRange], names: Sequence[str]) -> Any:
-        """The columns *names* of the snapshots of *ranges*, by time and then by expiry."""
+    def figures(self, ranges: Sequence[SeriesRange]) -> Any:
+        """A table of the snapshots of *ranges*, by time and then by expiry."""
 
 
+@dataclass(frozen=True, slots=True)
 class StoredFigures(StoredChains):
-    """The chains in the store with their figures (satisfies `FigureRows`)."""
+    """The chains in the store with the columns *names* of their figures (satisfies
+    `FigureRows`)."""
 
-    def figures(self, ranges: Sequence[SeriesRange], names: Sequence[str]) -> Any:
-        return figure_table(self.connection, ranges).select(names)
+    names: Sequence[str]
+
+    def figures(self, ranges: Sequence[SeriesRange]) -> Any:
+        return figure_table(self.connection, ranges).select(self.names)
 
 
 @contextmanager
 def figure_rows(
-    asked: Question, of: ChainLineage, first: datetime, last: datetime
+    asked: Question, of: ChainLineage, first: datetime, last: datetime, names: Sequence[str]
 ) -> Iterator[FigureRows]:
-    """The chains of an underlying from *first* to *last*, with those in force at *first*.
+    """The chains of an underlying from *first* to *last*, with those in force at *first*: of
+    snapshots and figures the columns *names*.
 
     What it finds raises SetupError where a file is missing or damaged.
     """
     asked.leave_void_out(HEAD_TABLES)
-    stored = StoredFigures(asked.connection)
+    stored = StoredFigures(asked.connection, names)
     if not asked.has_chains_in_files:
         yield stored
         return
@@ -54,7 +59,7 @@ def figure_rows(
     from data_fetch.reading.chain_files import FileChains
 
     with closing(DayQueries()) as queries:
-        yield _Both(stored, FileChains(asked, queries, of, first, last))
+        yield _Both(stored, FileChains(asked, queries, of, (first, last), names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +94,10 @@ class _Both:
             found[place].append(received)
         return [np.concatenate(each) for each in found]
 
-    def figures(self, ranges: Sequence[SeriesRange], names: Sequence[str]) -> Any:
+    def figures(self, ranges: Sequence[SeriesRange]) -> Any:
         # A query for each range: not for those of which the store has nothing.
         of_store = [ranges[place] for place in _with_receipts(self.stored, ranges)]
-        return in_order([self.stored.figures(of_store, names), self.files.figures(ranges, names)])
+        return in_order([self.stored.figures(of_store), self.files.figures(ranges)])
 
 
 def _with_receipts(chains: ChainRows, ranges: Sequence[SeriesRange]) -> list[int]:

@@ -23,7 +23,7 @@ from data_fetch.core.errors import SetupError
 from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
 from data_fetch.core.market.session import instant_of, minute_number
 from data_fetch.core.settings import Settings
-from data_fetch.core.spans import Span, Spans, count, joined
+from data_fetch.core.spans import Span, joined
 from data_fetch.core.text import presentable
 from data_fetch.reading.chain_rows import figure_rows
 from data_fetch.reading.chain_snapshots import nothing_stored, source_named
@@ -61,7 +61,7 @@ SHOWN_STRIKES = 4
 # More digits than this a store does not hold.
 HIGHEST_STRIKE = Decimal(10) ** 12
 
-HEAD_COLUMNS = {
+RECEIPT_COLUMNS = {
     "at": "instant",
     "timestamp": "instant",
     "expiry": "date",
@@ -69,6 +69,9 @@ HEAD_COLUMNS = {
     "last_confirmed": "instant",
     "unconfirmed_seconds": "float",
     "confirmations": "int",
+}
+HEAD_COLUMNS = {
+    **RECEIPT_COLUMNS,
     "exchange_time": "instant",
     "spot": "float",
     "lot_size": "int",
@@ -196,7 +199,7 @@ def chain_history(
     every: timedelta | str | None = None,
     as_of: datetime | str | None = None,
     source: str | None = None,
-    figures: Sequence[str] = (),
+    columns: Sequence[str] = (),
     form: str = "arrow",
     settings: Settings | None = None,
 ) -> ChainSeries:
@@ -205,8 +208,9 @@ def chain_history(
     Beside the columns of every series: call_oi, put_oi, call_volume, put_volume (in `unit`),
     pcr_oi, pcr_volume, max_pain, atm_strike, straddle, atm_iv, support, resistance,
     gamma_exposure, forward and its method, years, rate, priced_at, expires_at, legs, priced and
-    age_seconds (of the prices at their receipt). With *figures* only those of these names: a year
-    of one is read several times as fast. Without *expiry* all of them.
+    age_seconds (of the prices at their receipt). Of these, and of the facts of the snapshot
+    (exchange_time, spot, lot_size, unit, rejected), only *columns* if any are named: a year of one
+    is read several times as fast. Without *expiry* all of them.
 
     Each end is an IST date or an aware instant (or its ISO text), both included. *every*, a
     `timedelta` or text like "30s", "15m", "1h", gives one row for each such step of the IST
@@ -219,17 +223,18 @@ def chain_history(
     convert, step, of = form_named(form), _step(every), source_named(source)
     settings, wanted = settings or process_settings(), period(first, last)
     expires, seen = None if expiry is None else date_of(expiry), instant(as_of)
-    types = HEAD_COLUMNS | _chosen(figures)
+    types = _types_of(columns)
+    read = [name for name in types if name not in OF_STEP]
     clock = clock_of(settings)
     with question(settings) as asked:
         connection = asked.connection
         lineage = underlying_named(connection, underlying)
         context = _Context(lineage, calendar_for(settings), clock.now(), wanted, seen)
         begin, until = wanted.begin, context.until
-        with figure_rows(asked, lineage, begin, until) as chains:
+        with figure_rows(asked, lineage, begin, until, read) as chains:
             shown = _shown_expiries(asked, context, expires)
             ranges = series_ranges(chains, lineage, expires, begin, until, of)
-            rows = chains.figures(ranges, [name for name in types if name not in OF_STEP])
+            rows = chains.figures(ranges)
             return _series(context, chains, shown, rows, types, step, convert)
 
 
@@ -365,10 +370,10 @@ def _sampled(rows: Any, steps: Sequence[datetime]) -> tuple[Any, Any]:
     return rows.take(pa.array([place for _, place in chosen], pa.int64())), instants
 
 
-def _steps(context: _Context, trading: Sequence[Span], step: timedelta) -> list[datetime]:
+def _steps(context: _Context, trading: NDArray[np.int64], step: timedelta) -> list[datetime]:
     """The multiples of *step* from each IST midnight that lie within trading hours."""
     found = []
-    for first, last in trading:
+    for first, last in trading.tolist():
         begin, end = instant_of(first), instant_of(last)
         midnight = begin.astimezone(IST).replace(hour=0, minute=0, second=0, microsecond=0)
         at = midnight + -((midnight - begin) // step) * step
@@ -379,14 +384,14 @@ def _steps(context: _Context, trading: Sequence[Span], step: timedelta) -> list[
     return found
 
 
-def _trading(context: _Context) -> list[Span]:
-    """The minutes in which derivatives trade, on the days of the range up to now."""
+def _trading(context: _Context) -> NDArray[np.int64]:
+    """The spans of minutes in which derivatives trade, on the days of the range up to now."""
     found: list[Span] = []
     day, last = context.wanted.first, context.until.astimezone(IST).date()
     while day <= last:
         found += context.calendar.session(day, FUTURES_AND_OPTIONS).spans
         day += DAY
-    return found
+    return np.array(joined(found), np.int64).reshape(-1, 2)
 
 
 def _received(
@@ -436,25 +441,26 @@ def _receipts_of(
     expiry: date,
     source: str | None,
     received: Microseconds,
-    trading: Sequence[Span],
+    trading: NDArray[np.int64],
 ) -> ExpiryReceipts:
     wanted, calendar = context.wanted, context.calendar
     # Whole minutes: those that begin in the range and have ended.
     begin = minute_number(wanted.begin + MINUTE - MICROSECOND)
     over = minute_number(min(context.until, _close_of(calendar, expiry)))
-    due = joined((max(first, begin), min(end, over)) for first, end in trading)
+    due = trading.clip(begin, max(begin, over))
+    minutes = np.unique(received // MICROSECONDS_PER_MINUTE)
     return ExpiryReceipts(
         expiry=expiry,
         source=source,
         receipts=len(received),
-        minutes_due=count(due),
-        minutes_received=_how_many_within(np.unique(received // MICROSECONDS_PER_MINUTE), due),
+        minutes_due=_lengths(due),
+        minutes_received=_lengths(minutes.searchsorted(due)),
     )
 
 
-def _how_many_within(minutes: NDArray[np.int64], spans: Spans) -> int:
-    """How many of *minutes*, ascending, are in *spans*."""
-    return int(np.diff(minutes.searchsorted(np.array(spans, np.int64).reshape(-1, 2))).sum())
+def _lengths(spans: NDArray[np.int64]) -> int:
+    """How many are in *spans* together."""
+    return int(np.diff(spans).sum())
 
 
 def _close_of(calendar: MarketCalendar, expiry: date) -> datetime:
@@ -506,12 +512,12 @@ def _strike(strike: Decimal | float | str) -> Decimal:
     return found
 
 
-def _chosen(figures: Sequence[str]) -> dict[str, str]:
-    """The named columns of figures, or all of them. Raises SetupError for an unknown one."""
-    of_figures = {name: kind for name, kind in FIGURE_COLUMNS.items() if name not in HEAD_COLUMNS}
-    for name in figures:
-        one_of(name, of_figures, "figure")
-    return {name: of_figures[name] for name in figures or of_figures}
+def _types_of(columns: Sequence[str]) -> dict[str, str]:
+    """The named columns beside those of every series, or all. Raises SetupError for another."""
+    for name in columns:
+        one_of(name, FIGURE_COLUMNS, "column")
+    wanted = {*RECEIPT_COLUMNS, *(columns or FIGURE_COLUMNS)}
+    return {name: kind for name, kind in FIGURE_COLUMNS.items() if name in wanted}
 
 
 def _step(every: timedelta | str | None) -> timedelta | None:

@@ -15,12 +15,19 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from data_fetch.core.archive.days import TABLES, Dataset, DayState, bounds_of, day_of
+from data_fetch.core.archive.days import (
+    TABLES,
+    ArchivedSeries,
+    Dataset,
+    DayState,
+    bounds_of,
+    day_of,
+)
 from data_fetch.core.chains.chain_lineage import END_OF_TIME, ChainLineage
 from data_fetch.core.chains.chains import ChainSource, OptionType
 from data_fetch.core.settings import Settings
 from data_fetch.reading.records import store_of
-from data_fetch.storage.archive_ledger import all_days_in_files, files_between
+from data_fetch.storage.archive_ledger import all_days_in_files, files_between, series_between
 from data_fetch.storage.chains.archived import (
     SeriesDay,
     days_with_chains,
@@ -156,10 +163,18 @@ class Question:
             and has_chain_in_files(self.connection, of, expiry, at or END_OF_TIME)
         )
 
-    def days_of_chains(self, of: ChainLineage, first: datetime, last: datetime) -> list[date]:
-        """The days in files with receipts of the underlying from *first* to *last*, oldest
+    def series_in_files(
+        self, of: ChainLineage, first: datetime, last: datetime
+    ) -> list[ArchivedSeries]:
+        """The chains of the underlying on the days in files from *first* to *last*, oldest
         first."""
-        return self._with_chains(of, day_of(first), _last_day(last))
+        days = self._in_files(Dataset.CHAINS, day_of(first), _last_day(last))
+        if not days:
+            return []
+        counted = series_between(self.connection, _names(of), days[0], days[-1])
+        return [
+            each for each in counted if each.trading_date in self._days_in_files[Dataset.CHAINS]
+        ]
 
     def newer_days(self, of: ChainLineage, until: datetime) -> list[SeriesDay]:
         """The days in files with the newest snapshot of a series as of *until*, where the store
