@@ -24,8 +24,11 @@ from data_fetch.core.world import World
 from data_fetch.storage.archive_ledger import record_day
 from data_fetch.storage.database.store import open_store
 
+FRIDAY = 4
 FIRST, LAST = date(2025, 9, 1), date(2026, 8, 31)
 LOOKS, EVERY = 750, timedelta(seconds=30)
+# On Fridays the last look is received so many times.
+REPEATS = 4
 TABLES = ("chain_receipts", "chain_snapshots", "chain_summary")
 TEXTS = {
     "source": "upstox",
@@ -36,7 +39,7 @@ TEXTS = {
     "build_up": "{}",
     "inputs": "{}",
 }
-WHOLE = {"confirmations": 1, "lot_size": 75, "legs": 108, "priced": 106, "forward_strikes": 7}
+WHOLE = {"lot_size": 75, "legs": 108, "priced": 106, "forward_strikes": 7}
 
 
 def year_of_figures(url: str, root: Path) -> list[date]:
@@ -76,7 +79,7 @@ def _file(folder: ArchiveFolder, table: str, day: date) -> ArchivedFile:
     written = write_table_file(
         folder.day_file(table, day, 1),
         schema,
-        [_rows(schema.arrow, day)],
+        [_rows(table, schema.arrow, day)],
         world=World.LIVE,
         trading_date=day,
     )
@@ -93,19 +96,29 @@ def _file(folder: ArchiveFolder, table: str, day: date) -> ArchivedFile:
     )
 
 
-def _rows(schema: pa.Schema, day: date) -> pa.Table:
-    """Looks at each chain, none of which is like the one before."""
+def _repeats(day: date) -> int:
+    return REPEATS if day.weekday() == FRIDAY else 1
+
+
+def _rows(table: str, schema: pa.Schema, day: date) -> pa.Table:
+    """Looks at each chain, none of which is like the one before but the last ones of Fridays."""
     chance = np.random.default_rng(day.toordinal())
-    rows = LOOKS * len(UNDERLYINGS)
-    instants = [opening(day) + look * EVERY for look in range(LOOKS)] * len(UNDERLYINGS)
+    looks = LOOKS + _repeats(day) - 1 if table == "chain_receipts" else LOOKS
+    rows = looks * len(UNDERLYINGS)
+    instants = [opening(day) + look * EVERY for look in range(looks)] * len(UNDERLYINGS)
+    often = [*[1] * (LOOKS - 1), _repeats(day)] * len(UNDERLYINGS)
 
     def column(field: pa.Field) -> pa.Array:
         if field.name == "underlying":
-            values = [name for name in UNDERLYINGS for _ in range(LOOKS)]
+            values = [name for name in UNDERLYINGS for _ in range(looks)]
         elif field.name == "content_hash":
             values = [chance.bytes(16).hex() for _ in range(rows)]
         elif pa.types.is_date(field.type):
             values = [_expiry(day)] * rows
+        elif field.name == "confirmations":
+            values = often
+        elif field.name == "last_confirmed":
+            values = [at + (n - 1) * EVERY for at, n in zip(instants, often, strict=True)]
         elif pa.types.is_timestamp(field.type):
             values = instants
         elif field.name in TEXTS:
@@ -123,6 +136,7 @@ def _rows(schema: pa.Schema, day: date) -> pa.Table:
 
 def _series(day: date, underlying: str) -> ArchivedSeries:
     first, last = opening(day), opening(day) + (LOOKS - 1) * EVERY
+    repeats = _repeats(day) - 1
     return ArchivedSeries(
         trading_date=day,
         underlying=underlying,
@@ -130,9 +144,9 @@ def _series(day: date, underlying: str) -> ArchivedSeries:
         source="upstox",
         snapshots=LOOKS,
         legs=LOOKS * WHOLE["legs"],
-        receipts=LOOKS,
+        receipts=LOOKS + repeats,
         first=first,
         last=last,
         first_received=first,
-        last_received=last,
+        last_received=last + repeats * EVERY,
     )

@@ -17,7 +17,8 @@ from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.errors import SetupError
 from data_fetch.core.market.session import EPOCH, EPOCH_DAY, IST_AHEAD, MINUTES_OF_DAY
 from data_fetch.reading.instants import MICROSECOND, microseconds
-from data_fetch.reading.seam import Question
+from data_fetch.reading.seam import Question, running_or_newest
+from data_fetch.storage.chains.archived import SeriesDay
 from data_fetch.storage.chains.figure_tables import ORDER, SCHEMA, in_order
 from data_fetch.storage.chains.heads import SERIES
 from data_fetch.storage.chains.history import (
@@ -56,7 +57,9 @@ class FileChains:
         self._earlier: list[_Snapshots] = []
 
     def expiries(self, underlying: str) -> set[date]:
-        return {expiry for name, expiry, _ in self._receipts if name == underlying}
+        series = {each.series for each in self._series}
+        series |= {each.series for each in running_or_newest(self._newer, self._span[0])}
+        return {expiry for name, expiry, _ in series if name == underlying}
 
     def counted(self, ranges: Sequence[SeriesRange]) -> list[Count]:
         return [
@@ -74,8 +77,8 @@ class FileChains:
         return found
 
     def in_force(self, series: Collection[SeriesKey], at: datetime) -> dict[SeriesKey, Confirmed]:
-        lacking = self._asked.newer_days(self._of, at)
-        days = {each.trading_date for each in lacking if each.series in series} - self._days
+        """The newest snapshot of each of *series* at the beginning of the span, *at*."""
+        days = {each.trading_date for each in self._newer if each.series in series} - self._days
         if days:
             self._earlier.append(self._snapshots(days))
         found: dict[SeriesKey, Confirmed] = {}
@@ -94,6 +97,10 @@ class FileChains:
         return self._snapshots(self._days)
 
     @cached_property
+    def _newer(self) -> list[SeriesDay]:
+        return self._asked.newer_days(self._of, self._span[0])
+
+    @cached_property
     def _series(self) -> list[ArchivedSeries]:
         return self._asked.series_in_files(self._of, *self._span)
 
@@ -108,10 +115,7 @@ class FileChains:
         Those that its snapshots show are all of a day if they are as many as the ledger counts.
         Only of the other days the files of receipts are read.
         """
-        counted = {
-            ((each.underlying, each.expiry, each.source), each.trading_date): each.receipts
-            for each in self._series
-        }
+        counted = {(each.series, each.trading_date): each.receipts for each in self._series}
         found = _by_day(self._of_span.receipts(), self._days)
         unclear = {of[1] for of, count in counted.items() if len(found.get(of, ())) != count}
         if unclear:

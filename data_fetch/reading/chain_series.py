@@ -4,7 +4,7 @@ A row is a snapshot: content that was received several times in succession is on
 step (*every*) a row is the snapshot in force at that step.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -427,7 +427,7 @@ def _as_seen(context: _Context, rows: Any, received: Mapping[date, Microseconds]
     counts, begin = rows["confirmations"].to_pylist(), microseconds(context.wanted.begin)
     for row in late:
         all_receipts = received[rows["expiry"][row].as_py()]
-        own = all_receipts[bisect_left(all_receipts, firsts[row]) :]
+        own = all_receipts[all_receipts.searchsorted(firsts[row]) :].tolist()
         confirmed[row] = own[-1] if own else firsts[row]
         counts[row] = len(own) if firsts[row] >= begin else None
     for name, values in (("last_confirmed", confirmed), ("confirmations", counts)):

@@ -25,6 +25,7 @@ from data_fetch.core.archive.days import (
 )
 from data_fetch.core.chains.chain_lineage import END_OF_TIME, ChainLineage
 from data_fetch.core.chains.chains import ChainSource, OptionType
+from data_fetch.core.errors import SetupError
 from data_fetch.core.settings import Settings
 from data_fetch.reading.records import store_of
 from data_fetch.storage.archive_ledger import all_days_in_files, files_between, series_between
@@ -42,6 +43,7 @@ from data_fetch.storage.chains.heads import (
     not_over,
 )
 from data_fetch.storage.chains.rows import SeriesKey, SnapshotHead, SnapshotKey
+from data_fetch.storage.database.dialects import only_reads
 from data_fetch.storage.database.store import PinnedStore, Store
 
 IN_TRANSITION = {DayState.DROPPED, DayState.RESTORING}
@@ -71,7 +73,8 @@ def pinned(settings: Settings, store: Store) -> Iterator["Question"]:
 class Question:
     """A question to *store*, all of whose queries go through one *connection*.
 
-    Raises SetupError where a file of the archive is missing or damaged.
+    Raises SetupError where a file of the archive is missing or damaged, and where something is to
+    be recalled into a database that is read-only.
     """
 
     def __init__(self, settings: Settings, store: PinnedStore) -> None:
@@ -95,8 +98,8 @@ class Question:
         if expiry is not None:
             labels = {part.stored_expiry for part in of.parts(of.in_force(expiry))}
             lacking = [each for each in lacking if each.expiry in labels]
-        elif lacking:
-            lacking = _running_or_newest(lacking, until)
+        else:
+            lacking = running_or_newest(lacking, until)
         self._recall(HEAD_TABLES, {each.trading_date for each in lacking}, _names(of))
 
     def recall_chain(
@@ -332,6 +335,12 @@ class Question:
     def _rows(self) -> Any:
         from data_fetch.storage.recalled_rows import RecalledRows
 
+        if only_reads(self.connection):
+            raise SetupError(
+                f"{self.store.name} is read-only: rows of days in files cannot join its own there",
+                hint="Name the primary server in DATABASE_URL. Without it there are figures of "
+                "chains over time, and days that are in the database.",
+            )
         return RecalledRows(self.connection, self._void)
 
 
@@ -361,8 +370,10 @@ def _of_snapshots(keys: Iterable[SnapshotKey]) -> Any:
     return reduce(or_, conditions)
 
 
-def _running_or_newest(lacking: Sequence[SeriesDay], until: datetime) -> list[SeriesDay]:
+def running_or_newest(lacking: Sequence[SeriesDay], until: datetime) -> list[SeriesDay]:
     """Those that may run at *until*, and those of the newest day of all."""
+    if not lacking:
+        return []
     newest = max(each.trading_date for each in lacking)
     over = day_of(until) - EXPIRIES_MOVE_BY if until < END_OF_TIME else newest
     return [each for each in lacking if each.expiry >= over or each.trading_date == newest]
