@@ -121,8 +121,10 @@ class FileChains:
         if unclear:
             found |= _by_day(self._receipts_of(unclear), unclear)
         of_series: dict[SeriesKey, list[Microseconds]] = {}
-        for key, day in counted:
-            of_series.setdefault(key, []).append(found[key, day])
+        for (key, day), count in counted.items():
+            received = found.get((key, day), NOTHING)
+            _refuse_unless(len(received) == count)
+            of_series.setdefault(key, []).append(received)
         return {key: np.concatenate(days) for key, days in of_series.items()}
 
     def _receipts_of(self, days: Collection[date]) -> Iterator[tuple[SeriesKey, Microseconds]]:
@@ -136,11 +138,7 @@ class FileChains:
         rows = self._table("chain_snapshots", days, sorted(of_heads))
         if of_figures:
             figures = self._table("chain_summary", days, ["timestamp", *of_figures])
-            if not figures["timestamp"].equals(rows["timestamp"]):
-                raise SetupError(
-                    "the snapshots and the figures of a day in files do not belong together",
-                    hint="Find out which: data-fetch archive verify",
-                )
+            _refuse_unless(figures["timestamp"].equals(rows["timestamp"]))
             for name in of_figures:
                 rows = rows.append_column(name, figures[name])
         return _Snapshots(rows)
@@ -241,6 +239,14 @@ def _by_day(
             if day := numbers.get(int(of_days[begin])):
                 found.setdefault((key, day), []).append(instants[begin:end])
     return {of: np.sort(np.concatenate(parts)) for of, parts in found.items()}
+
+
+def _refuse_unless(belong_together: bool) -> None:
+    if not belong_together:
+        raise SetupError(
+            "files of a day of chains do not belong together",
+            hint="Find out which: data-fetch archive verify",
+        )
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[np.int64]:

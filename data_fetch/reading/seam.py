@@ -338,8 +338,8 @@ class Question:
         if only_reads(self.connection):
             raise SetupError(
                 f"{self.store.name} is read-only: rows of days in files cannot join its own there",
-                hint="Name the primary server in DATABASE_URL. Without it there are figures of "
-                "chains over time, and days that are in the database.",
+                hint="Name the primary server in DATABASE_URL. Here you find days that are in the "
+                "database, and figures of chains over time.",
             )
         return RecalledRows(self.connection, self._void)
 

@@ -64,7 +64,8 @@ def only_reads(connection: Connection) -> bool:
     or a database that was made read-only."""
     if not is_postgres(connection):
         return False
-    return connection.scalar(select(func.current_setting("transaction_read_only"))) == "on"
+    setting = func.current_setting("transaction_read_only", type_=String())
+    return connection.scalar(select(setting)) == "on"
 
 
 def rows_in_document(dialect: str, types: Types, name: str) -> FromClause:
