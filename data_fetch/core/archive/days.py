@@ -112,6 +112,10 @@ class ArchivedSeries:
     first_received: datetime | None
     last_received: datetime | None
 
+    @property
+    def series(self) -> tuple[str, date, str]:
+        return self.underlying, self.expiry, self.source
+
 
 def day_of(at: datetime) -> date:
     """The Indian date of an instant."""
