@@ -1,5 +1,5 @@
 """The archive beside bare pyarrow and DuckDB: a day joined and visible, its bytes, a symbol-day out
-of many days, and the memory that a large day takes.
+of many days, a year of one figure, and the memory that a large day takes.
 
 ARCHIVE_ROWS (in all days, 3 million) and ARCHIVE_DAY_ROWS (of the large day, 2 million) make it
 larger: the bounds are meant for 100 million and 9 million.
@@ -20,8 +20,10 @@ import pyarrow as pa
 from pyarrow import compute as pc
 from pyarrow import parquet as pq
 
+from benchmarks.archive_figures import LOOKS, year_of_figures
 from benchmarks.archive_legs import SCHEMA, day_of_legs, minute_of_legs, opening
 from benchmarks.figure import Figure, interleaved
+from data_fetch import reading
 from data_fetch.archive.catalog import Catalog
 from data_fetch.archive.folder import ArchiveFolder
 from data_fetch.archive.minute_files import MinuteFiles
@@ -31,6 +33,7 @@ from data_fetch.core.archive.compaction import PartPlan
 from data_fetch.core.archive.manifest import FileKind, Manifest, ManifestFile
 from data_fetch.core.archive.minutes import TableMinute
 from data_fetch.core.clock import MINUTE, SystemClock
+from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 
 DAY, ROWS_A_DAY = date(2026, 9, 16), 500_000
@@ -55,6 +58,7 @@ def measure() -> Iterator[Figure]:
         parts = parts_at(root / "day", ROWS_A_DAY)
         yield from _day(parts)
         yield from _symbol_day(root / "years")
+        yield from _year(root / "figures")
         yield from _memory(root / "large")
 
 
@@ -205,6 +209,39 @@ def _asked(database: duckdb.DuckDBPyConnection, of: str, day: datetime) -> pa.Ta
     ).to_arrow_table()
     assert found.num_rows
     return found
+
+
+def _year(root: Path) -> Iterator[Figure]:
+    root.mkdir()
+    settings = Settings.load(
+        {"DATA_SOURCE": "upstox", "DATABASE_URL": f"sqlite:///{root}/store.db"}, root
+    )
+    days = year_of_figures(settings.store_url, settings.data_folder)
+    files = [str(path) for path in settings.data_folder.rglob("chain_summary/**/*.parquet")]
+    asked = {"first": days[0], "last": days[-1], "settings": settings}
+
+    def ours(*columns: str) -> pa.Table:
+        return reading.chain_history("NIFTY", None, columns=columns, **asked).table
+
+    def bare() -> pa.Table:
+        with duckdb.connect() as database:
+            return database.sql(
+                "SELECT pcr_oi FROM read_parquet($files) WHERE underlying = 'NIFTY'",
+                params={"files": files},
+            ).to_arrow_table()
+
+    assert ours("pcr_oi").num_rows == bare().num_rows == len(days) * LOOKS
+    bounds = {"a year of PCR": (("pcr_oi",), MOST_TIMES), "a year of all figures": ((), None)}
+    for name, (columns, bound) in bounds.items():
+        mine, theirs, ratio = interleaved(lambda of=columns: ours(*of), bare, 2 * ROUNDS)
+        yield Figure(
+            f"{name} of one underlying, beside DuckDB's scan of that column",
+            ratio,
+            "x",
+            bound,
+            f"{mine * 1000:.0f} and {theirs * 1000:.0f} ms, {len(days)} days, "
+            f"{len(days) * LOOKS:,} snapshots",
+        )
 
 
 def _memory(root: Path) -> Iterator[Figure]:

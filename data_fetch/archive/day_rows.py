@@ -31,7 +31,12 @@ def rows_of_files(
             columns=named, filter=where
         )
     except (OSError, pa.ArrowException) as problem:
-        raise SetupError(
-            f"a file of the archive cannot be read ({problem})",
-            hint="Find out which: data-fetch archive verify",
-        ) from problem
+        raise unreadable(problem) from problem
+
+
+def unreadable(problem: Exception) -> SetupError:
+    """The error for a file of a day that is missing or damaged."""
+    return SetupError(
+        f"a file of the archive cannot be read ({problem})",
+        hint="Find out which: data-fetch archive verify",
+    )

@@ -17,7 +17,7 @@ def read_manifest(path: Path) -> Manifest | None:
     """The manifest at *path*; None if there is none. Raises SetupError if it cannot be read."""
     try:
         document = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as problem:
         raise _unreadable(path, str(problem)) from problem

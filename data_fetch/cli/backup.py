@@ -14,7 +14,15 @@ from data_fetch.core.settings import Settings
 from data_fetch.runtime.archive import archive_folder_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import store_for
-from data_fetch.services.backup import Verified, create_backup, restore_backup, verify_backup
+from data_fetch.services.backup import (
+    Thinned,
+    Verified,
+    create_backup,
+    give_id,
+    keep_newest,
+    restore_backup,
+    verify_backup,
+)
 
 SHOWN_FILES = 10
 backup_file = click.argument("file", type=click.Path(path_type=Path))
@@ -27,8 +35,14 @@ def command() -> None:
 
 @command.command()
 @click.argument("target", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Verify the backup, then remove older ones of this store in the folder but for N in all.",
+)
 @json_option
-def create(target: Path | None, as_json: bool) -> None:
+def create(target: Path | None, keep: int | None, as_json: bool) -> None:
     """Write the configured store into the file or folder TARGET, while a collector runs.
 
     Without TARGET into the folder data/backups. The files of the archive are not in it.
@@ -36,9 +50,16 @@ def create(target: Path | None, as_json: bool) -> None:
     settings = settings_to_store()
     into = target or settings.data_folder / "backups"
     with closing(store_for(settings)) as store, table_progress() as watcher:
+        if keep is not None:
+            give_id(store)
         file, record = create_backup(store, into, SystemClock(), watcher)
+        thinned = None
+        if keep is not None:
+            archive = _archive_of(settings)
+            verified = verify_backup(file, settings.store_url, archive, watcher)
+            thinned = keep_newest(file, verified, keep)
     if as_json:
-        emit({"file": str(file), **record.document()})
+        emit({"file": str(file), **record.document(), **_thinned_document(thinned)})
         return
     print_out(
         f"Wrote {file}: {counted(record.rows, 'row')} of {record.store}, {record.size_bytes:,} "
@@ -47,7 +68,10 @@ def create(target: Path | None, as_json: bool) -> None:
     if record.archive_files:
         archived = counted(len(record.archive_files), "file")
         print_out(f"Not in it: {archived} of the archive in {_archive_of(settings)}. Copy those.")
-    print_out(f"Next: data-fetch backup verify {file}")
+    if thinned is None:
+        print_out(f"Next: data-fetch backup verify {file}")
+    else:
+        _print_thinned(thinned)
 
 
 @command.command()
@@ -88,6 +112,27 @@ def restore(file: Path, to: str | None, as_json: bool) -> None:
     print_out(f"Restored {counted(restored.record.rows, 'row')} from {file}; every row is equal.")
     _print_missing(restored, _archive_of(settings))
     print_out("Next: data-fetch db current")
+
+
+def _thinned_document(thinned: Thinned | None) -> dict[str, Any]:
+    if thinned is None:
+        return {}
+    return {
+        "kept": [str(file) for file in thinned.kept],
+        "removed": [str(file) for file in thinned.removed],
+        "unusable": [
+            {"file": str(file), "reason": reason} for file, reason in thinned.unusable.items()
+        ],
+    }
+
+
+def _print_thinned(thinned: Thinned) -> None:
+    print_out(
+        f"Its rows are as recorded. {counted(len(thinned.kept), 'backup')} kept, "
+        f"{len(thinned.removed):,} removed."
+    )
+    for file, reason in thinned.unusable.items():
+        remark(f"{file} was not counted, and stays: {reason}")
 
 
 def _document(file: Path, verified: Verified) -> dict[str, Any]:

@@ -34,7 +34,8 @@ class BackupRecord:
 
     *store* is the URL of the store without the password, *taken_at* the instant of its state,
     *timescaledb* the version of that extension there. *archive_files* are the files of the
-    archive that the store names, relative to its folder: they are not in the backup.
+    archive that the store names, relative to its folder: they are not in the backup. *store_id*
+    distinguishes the store from every other one; None where it had no id yet.
     """
 
     format: BackupFormat
@@ -48,6 +49,7 @@ class BackupRecord:
     timescaledb: str | None
     tables: Digests
     archive_files: tuple[str, ...]
+    store_id: str | None = None
 
     @property
     def rows(self) -> int:

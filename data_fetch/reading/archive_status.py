@@ -21,8 +21,8 @@ from data_fetch.runtime.stores import store_to_look_at
 from data_fetch.services.archive_damage import FileProblem, damaged_files
 from data_fetch.storage.archive_ledger import days_between, files_between
 from data_fetch.storage.database.store import Store
-from data_fetch.storage.day_rows import stored_days
 from data_fetch.storage.runs import recent_runs
+from data_fetch.storage.stored_days import stored_days
 
 EVERY_DAY = (date.min, date.max)
 

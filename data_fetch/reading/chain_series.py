@@ -4,26 +4,28 @@ A row is a snapshot: content that was received several times in succession is on
 step (*every*) a row is the snapshot in force at that step.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection
+from numpy.typing import NDArray
 
 from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.chains.chains import ChainSource, OptionType
 from data_fetch.core.clock import IST, MINUTE
 from data_fetch.core.errors import SetupError
 from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
-from data_fetch.core.market.session import EPOCH, instant_of, minute_number
+from data_fetch.core.market.session import instant_of, minute_number
 from data_fetch.core.settings import Settings
-from data_fetch.core.spans import Span, common, count, joined, spans_of
+from data_fetch.core.spans import Span, joined
 from data_fetch.core.text import presentable
+from data_fetch.reading.chain_rows import figure_rows
 from data_fetch.reading.chain_snapshots import nothing_stored, source_named
 from data_fetch.reading.frames import DataAge, arrow_table, converted, form_named, one_of
 from data_fetch.reading.instants import (
@@ -33,6 +35,7 @@ from data_fetch.reading.instants import (
     date_of,
     exact_text,
     instant,
+    microseconds,
     period,
 )
 from data_fetch.reading.records import clock_of
@@ -40,9 +43,15 @@ from data_fetch.reading.seam import Question, question
 from data_fetch.reading.underlyings import underlying_named
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.settings import process_settings
-from data_fetch.storage.chains import history
-from data_fetch.storage.chains.figure_tables import figure_table
-from data_fetch.storage.chains.heads import newest_heads
+from data_fetch.storage.chains.history import LEG_COLUMNS as OF_LEGS
+from data_fetch.storage.chains.history import (
+    ChainRows,
+    Microseconds,
+    StoredChains,
+    legs,
+    ranges_within,
+    series_ranges,
+)
 from data_fetch.storage.chains.rows import METRICS
 from data_fetch.storage.chains.snapshots import StoredSnapshot, UnderlyingChains
 
@@ -52,7 +61,7 @@ SHOWN_STRIKES = 4
 # More digits than this a store does not hold.
 HIGHEST_STRIKE = Decimal(10) ** 12
 
-HEAD_COLUMNS = {
+RECEIPT_COLUMNS = {
     "at": "instant",
     "timestamp": "instant",
     "expiry": "date",
@@ -60,6 +69,9 @@ HEAD_COLUMNS = {
     "last_confirmed": "instant",
     "unconfirmed_seconds": "float",
     "confirmations": "int",
+}
+HEAD_COLUMNS = {
+    **RECEIPT_COLUMNS,
     "exchange_time": "instant",
     "spot": "float",
     "lot_size": "int",
@@ -87,7 +99,7 @@ LEG_COLUMNS = {
     **HEAD_COLUMNS,
     **{
         name: "text" if name in _TEXT else "int" if name in _WHOLE else "float"
-        for name in history.LEG_COLUMNS
+        for name in OF_LEGS
         if name != "run_id"
     },
 }
@@ -95,6 +107,7 @@ LEG_COLUMNS = {
 # Columns that depend on the step.
 OF_STEP = {"at", "unconfirmed_seconds"}
 MICROSECONDS, MICROSECONDS_PER_MINUTE = 1_000_000, 60_000_000
+NO_RECEIPTS: Microseconds = np.array([], np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +199,7 @@ def chain_history(
     every: timedelta | str | None = None,
     as_of: datetime | str | None = None,
     source: str | None = None,
+    columns: Sequence[str] = (),
     form: str = "arrow",
     settings: Settings | None = None,
 ) -> ChainSeries:
@@ -194,7 +208,9 @@ def chain_history(
     Beside the columns of every series: call_oi, put_oi, call_volume, put_volume (in `unit`),
     pcr_oi, pcr_volume, max_pain, atm_strike, straddle, atm_iv, support, resistance,
     gamma_exposure, forward and its method, years, rate, priced_at, expires_at, legs, priced and
-    age_seconds (of the prices at their receipt). Without *expiry* all of them.
+    age_seconds (of the prices at their receipt). Of these, and of the facts of the snapshot
+    (exchange_time, spot, lot_size, unit, rejected), only *columns* if any are named: a year of one
+    is read several times as fast. Without *expiry* all of them.
 
     Each end is an IST date or an aware instant (or its ISO text), both included. *every*, a
     `timedelta` or text like "30s", "15m", "1h", gives one row for each such step of the IST
@@ -207,16 +223,19 @@ def chain_history(
     convert, step, of = form_named(form), _step(every), source_named(source)
     settings, wanted = settings or process_settings(), period(first, last)
     expires, seen = None if expiry is None else date_of(expiry), instant(as_of)
+    types = _types_of(columns)
+    read = [name for name in types if name not in OF_STEP]
     clock = clock_of(settings)
     with question(settings) as asked:
         connection = asked.connection
         lineage = underlying_named(connection, underlying)
-        context = _Context(connection, lineage, calendar_for(settings), clock.now(), wanted, seen)
-        asked.recall_heads(lineage, expires, seen)
-        asked.recall_range(lineage, expires, wanted.begin, context.until)
-        shown = _shown_expiries(asked, context, expires)
-        rows = figure_table(connection, lineage, expires, wanted.begin, context.until, of)
-        return _series(context, shown, rows, FIGURE_COLUMNS, step, convert)
+        context = _Context(lineage, calendar_for(settings), clock.now(), wanted, seen)
+        begin, until = wanted.begin, context.until
+        with figure_rows(asked, lineage, begin, until, read) as chains:
+            shown = _shown_expiries(asked, context, expires)
+            ranges = series_ranges(chains, lineage, expires, begin, until, of)
+            rows = chains.figures(ranges)
+            return _series(context, chains, shown, rows, types, step, convert)
 
 
 def leg_history(
@@ -250,13 +269,11 @@ def leg_history(
     with question(settings) as asked:
         connection = asked.connection
         lineage = underlying_named(connection, underlying)
-        context = _Context(connection, lineage, calendar_for(settings), clock.now(), wanted, seen)
+        context = _Context(lineage, calendar_for(settings), clock.now(), wanted, seen)
         asked.recall_heads(lineage, expires, seen)
         asked.recall_contract(lineage, expires, price, side, wanted.begin, context.until)
         [shown] = _shown_expiries(asked, context, expires)
-        columns = history.legs(
-            connection, lineage, shown, price, side, wanted.begin, context.until, of
-        )
+        columns = legs(connection, lineage, shown, price, side, wanted.begin, context.until, of)
         if not columns["timestamp"]:
             # Another question: this one has rows of single contracts.
             with question(settings) as whole:
@@ -265,17 +282,16 @@ def leg_history(
             _refuse_unknown_contract(newest, price, side)
         of_rows = {name: kind for name, kind in LEG_COLUMNS.items() if name not in OF_STEP}
         rows = arrow_table(columns, of_rows)
-        return _series(context, [shown], rows, LEG_COLUMNS, step, convert)
+        return _series(context, StoredChains(connection), [shown], rows, LEG_COLUMNS, step, convert)
 
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """An open store, an underlying, the calendar and the present instant, for one range.
+    """An underlying, the calendar and the present instant, for one range.
 
     With *seen* nothing that was received later counts.
     """
 
-    connection: Connection
     lineage: ChainLineage
     calendar: MarketCalendar
     present: datetime
@@ -294,6 +310,7 @@ class _Context:
 
 def _series(
     context: _Context,
+    chains: ChainRows,
     shown: Sequence[date],
     rows: Any,
     types: Mapping[str, str],
@@ -302,11 +319,12 @@ def _series(
 ) -> ChainSeries:
     pairs = rows.group_by(["expiry", "source"], use_threads=False).aggregate([]).to_pylist()
     sources = {pair["expiry"]: pair["source"] for pair in pairs}
-    received = {expiry: _received(context, expiry, sources.get(expiry)) for expiry in shown}
+    received, trading = _received(context, chains, shown, sources), _trading(context)
     completeness = SeriesCompleteness(
         snapshots=len(rows),
         expiries=tuple(
-            _receipts_of(context, expiry, sources.get(expiry), received[expiry]) for expiry in shown
+            _receipts_of(context, expiry, sources.get(expiry), received[expiry], trading)
+            for expiry in shown
         ),
     )
     rows = _as_seen(context, rows, received)
@@ -317,7 +335,7 @@ def _series(
     )
     instants = rows["timestamp"]
     if step is not None:
-        rows, instants = _sampled(rows, _steps(context, step))
+        rows, instants = _sampled(rows, _steps(context, trading, step))
     waits = pc.max_element_wise(0, _seconds_between(rows["last_confirmed"], instants))
     rows = rows.append_column("at", instants).append_column("unconfirmed_seconds", waits)
     return ChainSeries(
@@ -352,10 +370,10 @@ def _sampled(rows: Any, steps: Sequence[datetime]) -> tuple[Any, Any]:
     return rows.take(pa.array([place for _, place in chosen], pa.int64())), instants
 
 
-def _steps(context: _Context, step: timedelta) -> list[datetime]:
+def _steps(context: _Context, trading: NDArray[np.int64], step: timedelta) -> list[datetime]:
     """The multiples of *step* from each IST midnight that lie within trading hours."""
     found = []
-    for first, last in _trading(context):
+    for first, last in trading.tolist():
         begin, end = instant_of(first), instant_of(last)
         midnight = begin.astimezone(IST).replace(hour=0, minute=0, second=0, microsecond=0)
         at = midnight + -((midnight - begin) // step) * step
@@ -366,25 +384,36 @@ def _steps(context: _Context, step: timedelta) -> list[datetime]:
     return found
 
 
-def _trading(context: _Context) -> list[Span]:
-    """The minutes in which derivatives trade, on the days of the range up to now."""
+def _trading(context: _Context) -> NDArray[np.int64]:
+    """The spans of minutes in which derivatives trade, on the days of the range up to now."""
     found: list[Span] = []
     day, last = context.wanted.first, context.until.astimezone(IST).date()
     while day <= last:
         found += context.calendar.session(day, FUTURES_AND_OPTIONS).spans
         day += DAY
-    return found
+    return np.array(joined(found), np.int64).reshape(-1, 2)
 
 
-def _received(context: _Context, expiry: date, source: str | None) -> list[int]:
-    """When the chain of *expiry* was received from *source*: oldest first, in microseconds."""
-    if source is None:
-        return []
-    of = context.connection, context.lineage, expiry, ChainSource(source)
-    return history.received(*of, context.wanted.begin, context.until)
+def _received(
+    context: _Context, chains: ChainRows, shown: Sequence[date], sources: Mapping[date, str]
+) -> dict[date, Microseconds]:
+    """When the chain of each expiry was received from its source: oldest first."""
+    ends = context.wanted.begin, context.until
+    ranges = [
+        each
+        for expiry in shown
+        if expiry in sources
+        for each in ranges_within(
+            context.lineage.parts(expiry), [ChainSource(sources[expiry])], *ends
+        )
+    ]
+    found: dict[date, list[Microseconds]] = {expiry: [NO_RECEIPTS] for expiry in shown}
+    for each, instants in zip(ranges, chains.received(ranges), strict=True):
+        found[each.part.expiry].append(instants)
+    return {expiry: np.sort(np.concatenate(parts)) for expiry, parts in found.items()}
 
 
-def _as_seen(context: _Context, rows: Any, received: Mapping[date, Sequence[int]]) -> Any:
+def _as_seen(context: _Context, rows: Any, received: Mapping[date, Microseconds]) -> Any:
     """*rows* without the receipts that came after the instant *seen*.
 
     How often a snapshot had been received is None where its first receipts are before the range.
@@ -395,10 +424,10 @@ def _as_seen(context: _Context, rows: Any, received: Mapping[date, Sequence[int]
     firsts, confirmed = (
         rows[name].cast(pa.int64()).to_pylist() for name in ("timestamp", "last_confirmed")
     )
-    counts, begin = rows["confirmations"].to_pylist(), _microseconds(context.wanted.begin)
+    counts, begin = rows["confirmations"].to_pylist(), microseconds(context.wanted.begin)
     for row in late:
         all_receipts = received[rows["expiry"][row].as_py()]
-        own = all_receipts[bisect_left(all_receipts, firsts[row]) :]
+        own = all_receipts[all_receipts.searchsorted(firsts[row]) :].tolist()
         confirmed[row] = own[-1] if own else firsts[row]
         counts[row] = len(own) if firsts[row] >= begin else None
     for name, values in (("last_confirmed", confirmed), ("confirmations", counts)):
@@ -407,27 +436,31 @@ def _as_seen(context: _Context, rows: Any, received: Mapping[date, Sequence[int]
     return rows
 
 
-def _microseconds(at: datetime) -> int:
-    return (at - EPOCH) // MICROSECOND
-
-
 def _receipts_of(
-    context: _Context, expiry: date, source: str | None, received: Sequence[int]
+    context: _Context,
+    expiry: date,
+    source: str | None,
+    received: Microseconds,
+    trading: NDArray[np.int64],
 ) -> ExpiryReceipts:
     wanted, calendar = context.wanted, context.calendar
     # Whole minutes: those that begin in the range and have ended.
     begin = minute_number(wanted.begin + MINUTE - MICROSECOND)
     over = minute_number(min(context.until, _close_of(calendar, expiry)))
-    spans = tuple((max(first, begin), min(end, over)) for first, end in _trading(context))
-    due = joined(spans)
-    minutes = sorted({at // MICROSECONDS_PER_MINUTE for at in received})
+    due = trading.clip(begin, max(begin, over))
+    minutes = np.unique(received // MICROSECONDS_PER_MINUTE)
     return ExpiryReceipts(
         expiry=expiry,
         source=source,
         receipts=len(received),
-        minutes_due=count(due),
-        minutes_received=count(common(spans_of(minutes), due)),
+        minutes_due=_lengths(due),
+        minutes_received=_lengths(minutes.searchsorted(due)),
     )
+
+
+def _lengths(spans: NDArray[np.int64]) -> int:
+    """How many are in *spans* together."""
+    return int(np.diff(spans).sum())
 
 
 def _close_of(calendar: MarketCalendar, expiry: date) -> datetime:
@@ -440,7 +473,7 @@ def _shown_expiries(asked: Question, context: _Context, expiry: date | None) -> 
     Raises SetupError without any, and for an *expiry* that is not stored.
     """
     lineage, seen = context.lineage, context.seen
-    if expiry is not None and newest_heads(context.connection, lineage, seen, expiry=expiry):
+    if expiry is not None and asked.has_chain(lineage, expiry, seen):
         return [lineage.in_force(expiry)]
     stored = asked.expiries(lineage, seen)
     if not stored:
@@ -477,6 +510,14 @@ def _strike(strike: Decimal | float | str) -> Decimal:
             hint="Write it like 24000 or 282.5.",
         )
     return found
+
+
+def _types_of(columns: Sequence[str]) -> dict[str, str]:
+    """The named columns beside those of every series, or all. Raises SetupError for another."""
+    for name in columns:
+        one_of(name, FIGURE_COLUMNS, "column")
+    wanted = {*RECEIPT_COLUMNS, *(columns or FIGURE_COLUMNS)}
+    return {name: kind for name, kind in FIGURE_COLUMNS.items() if name in wanted}
 
 
 def _step(every: timedelta | str | None) -> timedelta | None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import SetupError
+from data_fetch.core.market.session import EPOCH
 from data_fetch.core.text import presentable
 
 EXAMPLE = "2026-09-16T15:30:00+05:30"
@@ -163,3 +164,8 @@ def _exact(given: date | str) -> datetime:
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), IST).astimezone(UTC)
+
+
+def microseconds(at: datetime) -> int:
+    """An instant in microseconds since 1970 UTC."""
+    return (at - EPOCH) // MICROSECOND

@@ -15,15 +15,24 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from data_fetch.core.archive.days import TABLES, Dataset, DayState, bounds_of, day_of
+from data_fetch.core.archive.days import (
+    TABLES,
+    ArchivedSeries,
+    Dataset,
+    DayState,
+    bounds_of,
+    day_of,
+)
 from data_fetch.core.chains.chain_lineage import END_OF_TIME, ChainLineage
 from data_fetch.core.chains.chains import ChainSource, OptionType
+from data_fetch.core.errors import SetupError
 from data_fetch.core.settings import Settings
 from data_fetch.reading.records import store_of
-from data_fetch.storage.archive_ledger import all_days_in_files, files_between
+from data_fetch.storage.archive_ledger import all_days_in_files, files_between, series_between
 from data_fetch.storage.chains.archived import (
     SeriesDay,
     days_with_chains,
+    has_chain_in_files,
     newest_series_days,
 )
 from data_fetch.storage.chains.heads import (
@@ -34,6 +43,7 @@ from data_fetch.storage.chains.heads import (
     not_over,
 )
 from data_fetch.storage.chains.rows import SeriesKey, SnapshotHead, SnapshotKey
+from data_fetch.storage.database.dialects import only_reads
 from data_fetch.storage.database.store import PinnedStore, Store
 
 IN_TRANSITION = {DayState.DROPPED, DayState.RESTORING}
@@ -63,7 +73,8 @@ def pinned(settings: Settings, store: Store) -> Iterator["Question"]:
 class Question:
     """A question to *store*, all of whose queries go through one *connection*.
 
-    Raises SetupError where a file of the archive is missing or damaged.
+    Raises SetupError where a file of the archive is missing or damaged, and where something is to
+    be recalled into a database that is read-only.
     """
 
     def __init__(self, settings: Settings, store: PinnedStore) -> None:
@@ -78,18 +89,17 @@ class Question:
     def recall_heads(self, of: ChainLineage, expiry: date | None, at: datetime | None) -> None:
         """What queries for the snapshots in force at *at* need, of *expiry* or of those that were
         running then: heads, figures and receipts."""
-        if not self._days_in_files[Dataset.CHAINS]:
+        if not self.has_chains_in_files:
             return
         if at is None and not self._void and has_heads(self.connection, of, expiry):
             return
         until = at or END_OF_TIME
-        known = newest_series_days(self.connection, _names(of), until)
-        lacking = self._lacking(known, until)
+        lacking = self.newer_days(of, until)
         if expiry is not None:
             labels = {part.stored_expiry for part in of.parts(of.in_force(expiry))}
             lacking = [each for each in lacking if each.expiry in labels]
-        elif lacking:
-            lacking = _running_or_newest(lacking, until)
+        else:
+            lacking = running_or_newest(lacking, until)
         self._recall(HEAD_TABLES, {each.trading_date for each in lacking}, _names(of))
 
     def recall_chain(
@@ -138,6 +148,47 @@ class Question:
         days = self._with_chains(of, day_of(first), _last_day(last))
         self._recall(HEAD_TABLES, days, _names(of))
 
+    @property
+    def has_chains_in_files(self) -> bool:
+        """Whether any day of chains is read from its files."""
+        return bool(self._days_in_files[Dataset.CHAINS])
+
+    def leave_void_out(self, table_names: Iterable[str]) -> None:
+        """Let queries find no row of days that are in files, which nothing is recalled of."""
+        if self._void:
+            for table_name in table_names:
+                self._rows.leave_void_out(table_name)
+
+    def has_chain(self, of: ChainLineage, expiry: date, at: datetime | None) -> bool:
+        """Whether a snapshot of *expiry* had been received at *at*."""
+        return bool(newest_heads(self.connection, of, at, expiry=expiry)) or (
+            self.has_chains_in_files
+            and has_chain_in_files(self.connection, of, expiry, at or END_OF_TIME)
+        )
+
+    def series_in_files(
+        self, of: ChainLineage, first: datetime, last: datetime
+    ) -> list[ArchivedSeries]:
+        """The chains of the underlying on the days in files from *first* to *last*, oldest
+        first."""
+        days = self._in_files(Dataset.CHAINS, day_of(first), _last_day(last))
+        if not days:
+            return []
+        counted = series_between(self.connection, _names(of), days[0], days[-1])
+        return [
+            each for each in counted if each.trading_date in self._days_in_files[Dataset.CHAINS]
+        ]
+
+    def newer_days(self, of: ChainLineage, until: datetime) -> list[SeriesDay]:
+        """The days in files with the newest snapshot of a series as of *until*, where the store
+        has no later one."""
+        return self._lacking(newest_series_days(self.connection, _names(of), until), until)
+
+    def paths(self, table_name: str, days: Collection[date]) -> list[Path]:
+        """The files of a table of these days, at least one, oldest first."""
+        files = files_between(self.connection, table_name, min(days), max(days))
+        return [self._root / file.path for file in files if file.trading_date in days]
+
     def earlier_days(self, of: ChainLineage, until: datetime) -> list[date]:
         """The days in files with chains of the underlying, up to *until*, oldest first."""
         return self._with_chains(of, date.min, _last_day(until))
@@ -149,7 +200,7 @@ class Question:
     def expiries(self, of: ChainLineage, at: datetime | None) -> list[date]:
         """Every expiry in force of which a snapshot had been received at *at*, nearest first."""
         stored = {head.shown.expiry for head in newest_heads(self.connection, of, at)}
-        if not self._days_in_files[Dataset.CHAINS]:
+        if not self.has_chains_in_files:
             return sorted(stored)
         known = newest_series_days(self.connection, _names(of), at or END_OF_TIME)
         in_files = {expiry for each in known for expiry in of.stored_as(each.expiry)}
@@ -248,9 +299,7 @@ class Question:
         """Recall the rows of one day *where*, which must not be there yet."""
         from data_fetch.archive.day_rows import rows_of_files
 
-        files = files_between(self.connection, table_name, day, day)
-        paths = [self._root / file.path for file in files]
-        self._rows.add(table_name, rows_of_files(table_name, paths, where))
+        self._rows.add(table_name, rows_of_files(table_name, self.paths(table_name, [day]), where))
 
     def _in_files(self, dataset: Dataset, first: date, last: date) -> list[date]:
         """The days from *first* to *last* that are read from their files, oldest first."""
@@ -286,6 +335,12 @@ class Question:
     def _rows(self) -> Any:
         from data_fetch.storage.recalled_rows import RecalledRows
 
+        if only_reads(self.connection):
+            raise SetupError(
+                f"{self.store.name} is read-only: rows of days in files cannot join its own there",
+                hint="Name the primary server in DATABASE_URL. Here you find days that are in the "
+                "database, and figures of chains over time.",
+            )
         return RecalledRows(self.connection, self._void)
 
 
@@ -315,8 +370,10 @@ def _of_snapshots(keys: Iterable[SnapshotKey]) -> Any:
     return reduce(or_, conditions)
 
 
-def _running_or_newest(lacking: Sequence[SeriesDay], until: datetime) -> list[SeriesDay]:
+def running_or_newest(lacking: Sequence[SeriesDay], until: datetime) -> list[SeriesDay]:
     """Those that may run at *until*, and those of the newest day of all."""
+    if not lacking:
+        return []
     newest = max(each.trading_date for each in lacking)
     over = day_of(until) - EXPIRIES_MOVE_BY if until < END_OF_TIME else newest
     return [each for each in lacking if each.expiry >= over or each.trading_date == newest]

@@ -1,7 +1,7 @@
 """Builds the archive of a store: its folder, what readers see of it, and its workers."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timedelta
 from threading import Event
 
@@ -19,6 +19,7 @@ from data_fetch.core.archive.places import archive_root
 from data_fetch.core.clock import MINUTE, SystemClock
 from data_fetch.core.errors import SetupError
 from data_fetch.core.files import OWNER_ONLY, make_folder
+from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import ARCHIVE_DAYS, ARCHIVE_LOAD, ARCHIVE_MINUTES
 from data_fetch.core.world import World
@@ -30,6 +31,7 @@ from data_fetch.services.archive_loader import ArchiveLoader
 from data_fetch.services.archive_minutes import MinuteWriter
 from data_fetch.services.archive_workers import ArchiveWorker, ArchiveWorkers, Round
 from data_fetch.storage.database.store import Store, store_id
+from data_fetch.storage.runs import record_runs
 
 # A minute is written when its jobs had time, and then joined with others.
 WRITE_OFFSET = TIME_TO_STORE + timedelta(seconds=2)
@@ -69,13 +71,20 @@ def archive_workers_for(
 ) -> Iterator[ArchiveWorkers]:
     """The workers of the configured archive, for as long as no other program archives there.
 
-    Raises SetupError while another one does, and for a folder of another store, world or program.
+    Raises SetupError while another one does, for a folder of another store, world or program, and
+    for one that cannot be written, which is in the audit then.
     """
     store = store_for(settings)
     try:
         catalog = catalog_for(settings, store)
         catalog.read()
-        with _the_only_archiver(catalog.folder):
+        with ExitStack() as held:
+            try:
+                held.enter_context(_the_only_archiver(catalog.folder))
+            except OSError as problem:
+                refusal = _not_writable(catalog.folder, problem)
+                _record_failure(store, market_time(settings)(), refusal)
+                raise refusal from problem
             yield _workers(settings, store, catalog, report)
     finally:
         store.close()
@@ -116,6 +125,7 @@ def retention_of(settings: Settings) -> Retention:
 
 @contextmanager
 def _the_only_archiver(folder: ArchiveFolder) -> Iterator[None]:
+    """Raises SetupError beside another one, OSError for a folder that cannot be written."""
     make_folder(folder.processed)
     lock = FileLock(folder.lock, mode=OWNER_ONLY)
     try:
@@ -130,6 +140,19 @@ def _the_only_archiver(folder: ArchiveFolder) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _not_writable(folder: ArchiveFolder, problem: OSError) -> SetupError:
+    return SetupError(
+        f"the archive cannot be written to {folder.root} ({problem.strerror or problem})",
+        hint="Let this user write there, or set ARCHIVE_FOLDER to another folder. Until then "
+        "nothing is archived or dropped; collecting goes on.",
+    )
+
+
+def _record_failure(store: Store, now: datetime, refusal: SetupError) -> None:
+    run = SyncRun.begin(ARCHIVE_DAYS, now)
+    record_runs(store, [run.finish(now, Outcome.FAILED, error=str(refusal))])
 
 
 def _workers(

@@ -66,10 +66,10 @@ from data_fetch.storage.day_rows import (
     chain_series,
     day_portions,
     delete_rows,
-    stored_days,
     stored_table,
 )
 from data_fetch.storage.runs import record_runs
+from data_fetch.storage.stored_days import stored_days
 
 log = logging.getLogger(__name__)
 

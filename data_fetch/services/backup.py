@@ -1,20 +1,26 @@
 """Backs up a store, checks backups, and restores them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from enum import StrEnum
 from pathlib import Path
 
 from data_fetch.core.backups import BackupFormat, BackupRecord
-from data_fetch.core.errors import WrongWorld
+from data_fetch.core.errors import SetupError, StoreRefused, WrongWorld
 from data_fetch.core.ports import Clock
 from data_fetch.core.world import World
-from data_fetch.storage.backups.files import back_up, digests_in, record_of
+from data_fetch.storage.backups.files import (
+    back_up,
+    backups_of,
+    digests_in,
+    record_of,
+    remove_backup,
+)
 from data_fetch.storage.backups.postgres_programs import can_restore
 from data_fetch.storage.backups.restoring import digests_of_dump, restore
 from data_fetch.storage.copy import refuse_differences
-from data_fetch.storage.database.store import Store
+from data_fetch.storage.database.store import Store, stamped_world, store_id
 
 # A table, and how many more of its rows were read.
 Watcher = Callable[[str, int], None]
@@ -31,6 +37,11 @@ class Proof(StrEnum):
     )
     BYTES = "its bytes are those that were written; the rows were not read"
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether every row was compared."""
+        return self in {Proof.READ, Proof.RESTORED}
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -39,6 +50,24 @@ class Verified:
     record: BackupRecord
     proof: Proof
     missing_files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Thinned:
+    """The backups of a store in a folder: *kept*, *removed*, and *unusable* ones, which count for
+    nothing and stay, by their reasons."""
+
+    kept: tuple[Path, ...]
+    removed: tuple[Path, ...]
+    unusable: Mapping[Path, str]
+
+
+def give_id(store: Store) -> None:
+    """Give *store* the id by which its backups are found again, if it has rows."""
+    with store.reading() as connection:
+        is_used = stamped_world(connection) is not None
+    if is_used:
+        store_id(store)
 
 
 def create_backup(
@@ -57,6 +86,34 @@ def create_backup(
         return target / f"{store.world}-{taken_at:%Y%m%dT%H%M%SZ}.{kind}"
 
     return back_up(store, naming, taken_at, watcher)
+
+
+def keep_newest(file: Path, verified: Verified, count: int) -> Thinned:
+    """Remove backups of the same store beside *file*, which was *verified*, but for *count*.
+
+    Those that stay are *file* and the newest ones whose bytes are as they were written. Raises
+    SetupError, and removes nothing, if the rows of *file* were not compared.
+    """
+    if not verified.proof.has_rows:
+        raise SetupError(
+            f"{file} is written, and no older backup was removed: {verified.proof}",
+            hint="Install the PostgreSQL client programs, and let the role create databases.",
+        )
+    kept, removed, unusable = [file], [], {}
+    for other, _ in backups_of(verified.record.store_id or "", file.parent):
+        if other == file:
+            continue
+        if len(kept) >= count:
+            remove_backup(other)
+            removed.append(other)
+            continue
+        try:
+            record_of(other)
+        except (SetupError, StoreRefused) as problem:
+            unusable[other] = str(problem)
+        else:
+            kept.append(other)
+    return Thinned(tuple(kept), tuple(removed), unusable)
 
 
 def verify_backup(file: Path, server_url: str, archive: Path, watcher: Watcher) -> Verified:

@@ -15,11 +15,10 @@ from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Connection, Row, Table, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, select
 
-from data_fetch.core.archive.days import TABLES, ArchivedSeries, Dataset, bounds_of, day_of
+from data_fetch.core.archive.days import TABLES, ArchivedSeries, bounds_of
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.storage.candles.coverage import coverage_table
 from data_fetch.storage.chains.rows import legs_table, receipts, snapshots, summaries
 from data_fetch.storage.database.arrow_inserts import driver_rows, insert_arrow
 from data_fetch.storage.database.dialects import SQLITE
@@ -53,35 +52,6 @@ FEW_VALUES: dict[str, list[Any]] = {"interval": sorted(each.value for each in Ca
 def stored_table(name: str) -> Table:
     """The table of this name."""
     return Base.metadata.tables[name]
-
-
-def stored_days(connection: Connection, dataset: Dataset) -> list[date]:
-    """The Indian dates of which rows of *dataset* are stored, oldest first.
-
-    A day of chains has a snapshot, a day of candles an entry in their ledger.
-    """
-    if dataset is Dataset.CANDLES:
-        return _candle_days(connection)
-    of = snapshots if dataset is Dataset.CHAINS else stored_table("ltp_data")
-    found: list[date] = []
-    after = select(func.min(of.c.timestamp))
-    instant = connection.scalar(after)
-    while instant is not None:
-        found.append(day_of(instant))
-        instant = connection.scalar(after.where(of.c.timestamp >= bounds_of(found[-1])[1]))
-    return found
-
-
-def _candle_days(connection: Connection) -> list[date]:
-    known = coverage_table.c
-    found: set[date] = set()
-    for interval in CandleInterval:
-        of_interval = known.interval == interval.value
-        for day in distinct_values(connection, known.trading_date, of_interval):
-            present = exists().where(of_interval, known.trading_date == day, known.present > 0)
-            if connection.scalar(select(present)):
-                found.add(day)
-    return sorted(found)
 
 
 def chain_series(begin: Begin, day: date) -> list[ArchivedSeries]:

@@ -35,14 +35,19 @@ class RecalledRows:
 
     def add(self, table_name: str, rows: pa.Table) -> None:
         """Let queries of *table_name* find *rows* as well. Each row may be added once."""
-        if table_name not in self._shadowed:
-            self._shadowed.add(table_name)
-            dialect = self._connection.dialect
-            # Where the lasting tables are, not the temporary ones.
-            schema = dialect.default_schema_name or "main"
-            for statement in _shadow(dialect.name, schema, table_name, self._void):
-                self._connection.exec_driver_sql(statement)
+        self.leave_void_out(table_name)
         insert_arrow(self._connection, _recalled(table_name), rows)
+
+    def leave_void_out(self, table_name: str) -> None:
+        """Let queries of *table_name* find no row of the void days but those that are recalled."""
+        if table_name in self._shadowed:
+            return
+        self._shadowed.add(table_name)
+        dialect = self._connection.dialect
+        # Where the lasting tables are, not the temporary ones.
+        schema = dialect.default_schema_name or "main"
+        for statement in _shadow(dialect.name, schema, table_name, self._void):
+            self._connection.exec_driver_sql(statement)
 
 
 @cache

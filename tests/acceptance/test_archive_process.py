@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -102,3 +102,42 @@ def test_a_collector_has_an_archiver_of_its_own_that_ends_with_it(tmp_path: Path
         assert {run["outcome"] for run in document["runs"]} == {"completed"}
         with duckdb.connect(document["database"], read_only=True) as archive:
             assert archive.execute("SELECT count(*) FROM chain_receipts").fetchall() == [(0,)]
+
+
+def slots_of(desk: Desk) -> int:
+    return int(desk.json("status")["slots"].get("completed", 0))
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Each question is a program of its own, which takes its time."""
+    latest = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < latest
+
+
+@pytest.mark.long
+def test_a_collector_goes_on_beside_an_archive_that_cannot_be_written(tmp_path: Path) -> None:
+    """Its folder is a file, which no user can write into."""
+    for name in ("market", "desk"):
+        (tmp_path / name).mkdir()
+    no_folder = tmp_path / "no folder"
+    no_folder.touch()
+    with paper_exchange(tmp_path / "market", "2026-09-16T10:00:30", speed=60) as url:
+        desk = Desk.at(
+            tmp_path / "desk",
+            UPSTOX_BASE_URL=url,
+            ARCHIVE_ENABLED="true",
+            ARCHIVE_FOLDER=str(no_folder),
+        )
+        process = desk.start("run")
+        eventually(lambda: desk.json("archive", "status")["last_run"] is not None)
+        slots = slots_of(desk)
+        eventually(lambda: slots_of(desk) >= slots + 3)
+        assert process.poll() is None
+        status = desk.json("archive", "status")
+        end(process, signal.SIGTERM)
+    last = status["last_run"]
+    assert last["outcome"] == "failed"
+    assert f"the archive cannot be written to {no_folder}" in last["error"]
+    assert "set ARCHIVE_FOLDER to another folder" in last["error"]
+    assert all(not any(one["days_by_state"].values()) for one in status["datasets"])

@@ -4,7 +4,7 @@ The state of a day decides where its rows are read: in the store until it is dro
 from then on. A day is never in both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -112,6 +112,10 @@ class ArchivedSeries:
     first_received: datetime | None
     last_received: datetime | None
 
+    @property
+    def series(self) -> tuple[str, date, str]:
+        return self.underlying, self.expiry, self.source
+
 
 def day_of(at: datetime) -> date:
     """The Indian date of an instant."""
@@ -122,3 +126,13 @@ def bounds_of(day: date) -> tuple[datetime, datetime]:
     """The first instant of an Indian date, and the first one after it, in UTC."""
     begin = datetime.combine(day, time(), IST)
     return begin.astimezone(UTC), (begin + DAY).astimezone(UTC)
+
+
+def spans_beside(days: Sequence[date]) -> list[tuple[datetime | None, datetime | None]]:
+    """The time that is on none of these Indian dates, which are in order: from an instant until
+    another one, in UTC; None where it has no end."""
+    bounds = [bounds_of(day) for day in days]
+    begins = [None, *(end for _, end in bounds)]
+    ends = [*(begin for begin, _ in bounds), None]
+    spans = zip(begins, ends, strict=True)
+    return [(begin, end) for begin, end in spans if begin is None or begin != end]

@@ -4,6 +4,7 @@ A chain is stored under the symbol and the expiry of its time. Readers know it b
 symbol and the expiry in force.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -63,6 +64,11 @@ class ChainLineage:
             for day in days
             if max(name.since, day.since) < min(name.until, day.until)
         ]
+
+    def parts_of_all(self, stored: Iterable[date]) -> list[ChainPart]:
+        """Where the chains are of which something is stored under the expiries *stored*."""
+        in_force = {each for day in stored for each in self.stored_as(day)}
+        return [part for each in sorted(in_force) for part in self.parts(each)]
 
 
 def literally(name: str) -> ChainLineage:

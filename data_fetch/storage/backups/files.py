@@ -29,7 +29,7 @@ from data_fetch.storage.database.lives import is_locked_now, lock_at
 from data_fetch.storage.database.progress import Watcher
 from data_fetch.storage.database.refusals import database_error
 from data_fetch.storage.database.revisions import refuse_newer, revision_in
-from data_fetch.storage.database.store import Store, stamped_world
+from data_fetch.storage.database.store import GIVEN_ID, Store, stamped_world
 from data_fetch.storage.database.table_digests import table_digests
 from data_fetch.storage.database.tables import ArchivedFileRow, table
 
@@ -70,6 +70,7 @@ def back_up(
                 timescaledb=_timescaledb(source),
                 tables=tables,
                 archive_files=_archive_files(source),
+                store_id=source.scalar(GIVEN_ID),
             )
             with new_record_file(record_beside(file)) as unfinished:
                 unfinished.write_bytes(orjson.dumps(record.document(), option=orjson.OPT_INDENT_2))
@@ -91,10 +92,7 @@ def record_of(file: Path) -> BackupRecord:
             f"the record {record_file.name} of {file} is missing",
             hint="Copy it from where the backup was written; without it nothing can be compared.",
         )
-    try:
-        record = BackupRecord.parsed(orjson.loads(record_file.read_bytes()), str(record_file))
-    except orjson.JSONDecodeError as problem:
-        raise SetupError(f"{record_file} is no JSON document ({problem})") from problem
+    record = _recorded(record_file)
     refuse_newer(record.revision)
     size = file.stat().st_size
     if size != record.size_bytes:
@@ -108,6 +106,33 @@ def record_of(file: Path) -> BackupRecord:
             hint="Use another backup, and check the disk.",
         )
     return record
+
+
+def backups_of(store_id: str, folder: Path) -> list[tuple[Path, BackupRecord]]:
+    """The files in *folder* that have records of backups of the store with this id, the newest
+    first. Files without such a record are others' files."""
+    found = []
+    for record_file in folder.glob(f"*{RECORD}"):
+        try:
+            record = _recorded(record_file)
+        except SetupError:
+            continue
+        if record.store_id == store_id:
+            found.append((record_file.with_suffix(""), record))
+    return sorted(found, key=lambda one: one[1].taken_at, reverse=True)
+
+
+def remove_backup(file: Path) -> None:
+    """Remove a backup and then its record, without which it would not be found again."""
+    file.unlink(missing_ok=True)
+    record_beside(file).unlink(missing_ok=True)
+
+
+def _recorded(record_file: Path) -> BackupRecord:
+    try:
+        return BackupRecord.parsed(orjson.loads(record_file.read_bytes()), str(record_file))
+    except orjson.JSONDecodeError as problem:
+        raise SetupError(f"{record_file} is no JSON document ({problem})") from problem
 
 
 def digests_in(file: Path, watcher: Watcher) -> Digests:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from sqlalchemy import URL, Connection
 
@@ -73,20 +74,28 @@ def dumping(url: URL, snapshot: str, to: Path) -> Iterator[None]:
     _refuse_failure(DUMP, url, process.returncode, errors)
 
 
-def restore_dump(file: Path, url: URL) -> None:
-    """Load the dump in *file* in one transaction. Raises StoreRefused if that fails."""
-    done = _run(
-        [
-            RESTORE,
-            "--single-transaction",
-            "--no-owner",
-            "--no-privileges",
-            "--no-password",
-            f"--dbname={_without_password(url)}",
-            str(file),
-        ],
-        _environment(url),
-    )
+def restore_dump(file: Path, url: URL, without: str) -> None:
+    """Load the dump in *file* in one transaction, but for the table *without*.
+
+    Raises StoreRefused if that fails.
+    """
+    entries = _run([RESTORE, "--list", str(file)]).stdout.splitlines()
+    with NamedTemporaryFile("w", suffix=".list") as wanted:
+        wanted.write("\n".join(entry for entry in entries if without not in entry.split()))
+        wanted.flush()
+        done = _run(
+            [
+                RESTORE,
+                "--single-transaction",
+                "--no-owner",
+                "--no-privileges",
+                "--no-password",
+                f"--use-list={wanted.name}",
+                f"--dbname={_without_password(url)}",
+                str(file),
+            ],
+            _environment(url),
+        )
     _refuse_failure(RESTORE, url, done.returncode, done.stderr)
 
 

@@ -6,19 +6,24 @@ the one transaction of `pg_restore`, and the rows of a SQLite file in one transa
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from uuid import uuid4
 
-from sqlalchemy import URL, Connection, Engine, column, func, inspect, select, text
-from sqlalchemy import table as named_table
+from sqlalchemy import URL, Connection, Engine, func, inspect, select, text
 
 from data_fetch.core.backups import BackupFormat, BackupRecord, Digests
 from data_fetch.core.errors import SetupError
 from data_fetch.core.files import make_folder, publish
+from data_fetch.core.world import World
 from data_fetch.storage.backups.files import digests_in
-from data_fetch.storage.backups.postgres_programs import can_restore, restore_dump
+from data_fetch.storage.backups.postgres_programs import RESTORE, can_restore, restore_dump
+from data_fetch.storage.backups.scratch_databases import (
+    in_autocommit,
+    may_create_databases,
+    scratch_database,
+    waiting_transaction,
+)
 from data_fetch.storage.copy import (
     closing_engine,
     copy_tables,
@@ -34,17 +39,29 @@ from data_fetch.storage.database.engine import (
     is_postgres,
     redacted,
     snapshot,
+    writing,
 )
 from data_fetch.storage.database.leadership import keeping_leaders_out
 from data_fetch.storage.database.migrations import upgrade
 from data_fetch.storage.database.progress import Watcher
-from data_fetch.storage.database.revisions import VERSIONS, head
+from data_fetch.storage.database.revisions import (
+    NOT_COMPARED,
+    VERSIONS,
+    head,
+    name_revision,
+    revision_in,
+)
 from data_fetch.storage.database.table_digests import table_digests
 from data_fetch.storage.database.tables import Base
 
-SCRATCH = "data_fetch_verify_"
 FORMER_NAMES = "optionchain"
-roles = named_table("pg_roles", column("rolname"), column("rolcreatedb"), column("rolsuper"))
+# An arbitrary number, unique among the advisory locks of a database.
+RESTORE_LOCK = 4_630_914_009
+# What a restore that was killed has left running.
+LEFT_RUNNING = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND usename = current_user AND application_name = :program"
+)
 
 
 def restore(file: Path, record: BackupRecord, url: str, watcher: Watcher) -> None:
@@ -75,9 +92,9 @@ def digests_of_dump(
     that reads the dump.
     """
     engine = engine_for(server_url)
-    if not is_postgres(engine) or not can_restore(file) or not _may_create_databases(engine):
+    if not is_postgres(engine) or not can_restore(file) or not may_create_databases(engine):
         return None
-    with _scratch_database(engine) as url:
+    with scratch_database(engine) as url:
         _load_dump(file, url, record.timescaledb)
         return _digests_at(url, watcher)
 
@@ -125,11 +142,37 @@ def _dump_into_postgres(file: Path, record: BackupRecord, url: str, watcher: Wat
             f"there is no pg_restore here that reads {file}",
             hint="Install the PostgreSQL client programs, of at least the version that wrote it.",
         )
-    with filling(url, record.world) as target:
-        # The dump brings them. Until it is loaded the database has no schema.
+    with closing_engine(engine_for(url)) as engine, _the_only_restore(engine):
+        _make_room(engine, url, record.world)
+        _load_dump(file, engine.url, record.timescaledb)
+        refuse_differences(redacted(url), record.tables, _digests_at(engine.url, watcher))
+        with writing(engine) as target:
+            name_revision(target, record.revision)
+
+
+@contextmanager
+def _the_only_restore(engine: Engine) -> Iterator[None]:
+    with waiting_transaction(engine) as connection:
+        if not connection.scalar(select(func.pg_try_advisory_xact_lock(RESTORE_LOCK))):
+            raise SetupError(
+                f"another restore into {redacted(engine.url)} is at work",
+                hint="Wait until it has ended.",
+            )
+        yield
+
+
+def _make_room(engine: Engine, url: str, world: World) -> None:
+    """Leave no table in the empty store at *url*: the dump brings them.
+
+    Until its rows are compared no program opens the store: `pg_restore` commits before that.
+    """
+    with writing(engine) as target:
+        begun = revision_in(target) == NOT_COMPARED
+        if begun:
+            target.execute(LEFT_RUNNING, {"program": RESTORE})
+    with writing(engine) if begun else filling(url, world) as target:
         _drop_schema(target)
-    _load_dump(file, engine_for(url).url, record.timescaledb)
-    refuse_differences(redacted(url), record.tables, _digests_at(engine_for(url).url, watcher))
+        name_revision(target, NOT_COMPARED)
 
 
 def _drop_schema(target: Connection) -> None:
@@ -142,42 +185,18 @@ def _drop_schema(target: Connection) -> None:
 
 def _load_dump(file: Path, url: URL, timescaledb: str | None) -> None:
     if timescaledb is None:
-        restore_dump(file, url)
+        restore_dump(file, url, VERSIONS.name)
         return
     with closing_engine(engine_for(url.render_as_string(hide_password=False))) as engine:
-        _in_autocommit(engine, "CREATE EXTENSION IF NOT EXISTS timescaledb")
-        _in_autocommit(engine, "SELECT timescaledb_pre_restore()")
+        in_autocommit(engine, "CREATE EXTENSION IF NOT EXISTS timescaledb")
+        in_autocommit(engine, "SELECT timescaledb_pre_restore()")
         try:
-            restore_dump(file, url)
+            restore_dump(file, url, VERSIONS.name)
         finally:
-            _in_autocommit(engine, "SELECT timescaledb_post_restore()")
+            in_autocommit(engine, "SELECT timescaledb_post_restore()")
 
 
 def _digests_at(url: URL, watcher: Watcher) -> Digests:
     engine = engine_for(url.render_as_string(hide_password=False))
     with closing_engine(engine), snapshot(engine) as connection:
         return table_digests(connection, watcher)
-
-
-def _may_create_databases(engine: Engine) -> bool:
-    own = select(roles.c.rolcreatedb | roles.c.rolsuper).where(
-        roles.c.rolname == func.current_user()
-    )
-    with engine.connect() as connection:
-        return bool(connection.scalar(own))
-
-
-@contextmanager
-def _scratch_database(engine: Engine) -> Iterator[URL]:
-    name = f"{SCRATCH}{uuid4().hex[:8]}"
-    _in_autocommit(engine, f"CREATE DATABASE {name} TEMPLATE template0")
-    try:
-        yield engine.url.set(database=name)
-    finally:
-        # TimescaleDB has workers of its own in it.
-        _in_autocommit(engine, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _in_autocommit(engine: Engine, statement: str) -> None:
-    with closing(engine.execution_options(isolation_level="AUTOCOMMIT").connect()) as connection:
-        connection.exec_driver_sql(statement)

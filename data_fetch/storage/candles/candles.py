@@ -60,6 +60,10 @@ from data_fetch.storage.database.types import Instant
 
 # An arbitrary number, unique among the advisory locks of a database.
 CANDLE_LOCK = 4_630_914_003
+# In one transaction. TimescaleDB unpacks the compressed rows that it changes, by default not more
+# than 100,000; a day of minutes has 375.
+INSTRUMENT_DAYS_AT_ONCE = 250
+MOST_CANDLES = INSTRUMENT_DAYS_AT_ONCE * 375
 # Ranks the stored version after all its revisions.
 CURRENT_VERSION = 2**31 - 1
 
@@ -241,7 +245,8 @@ def merge_candles(
     Of two candles with one key the final one remains, else the newer one. If values change,
     the old version goes to the revisions. Of several blocks with the same candle the last one
     counts. The transaction must have begun with `begin_candle_writing`. Raises DayArchived for a
-    day that is read from its files.
+    day that is read from its files, ValueError for more stored candles than INSTRUMENT_DAYS_AT_ONCE
+    have.
     """
     # A look-up first is cheaper than ON CONFLICT, which takes twice the time of a plain insert.
     offered = _one_per_key(blocks)
@@ -416,6 +421,8 @@ def _settle(
     """Replace or confirm candles that are all stored, by the rule of `merge_candles`."""
     if not blocks:
         return Written()
+    if _count(blocks) > MOST_CANDLES:
+        raise ValueError(f"{_count(blocks):,} candles to settle at once; {MOST_CANDLES:,} may be")
     connection.execute(CreateTable(staged, if_not_exists=True))
     connection.execute(delete(staged))
     _append(connection, staged, blocks, provenance)

@@ -22,7 +22,12 @@ from data_fetch.storage.candles.audit import (
     places_of,
     stored_days,
 )
-from data_fetch.storage.candles.candles import begin_candle_writing, candles, of_instrument
+from data_fetch.storage.candles.candles import (
+    INSTRUMENT_DAYS_AT_ONCE,
+    begin_candle_writing,
+    candles,
+    of_instrument,
+)
 from data_fetch.storage.candles.coverage import coverage_table, save_days
 from data_fetch.storage.candles.coverage_counts import CoverageQuery
 from data_fetch.storage.candles.stored_rows import Place
@@ -30,8 +35,8 @@ from data_fetch.storage.database.store import Store
 from data_fetch.storage.runs import write_runs
 
 AUDIT = "audit"
-# A write transaction of well under a second.
-DAYS_AT_ONCE = 500
+# Of starts in one statement.
+STARTS_AT_ONCE = 500
 # Findings on rows of days that are not the session's.
 BEYOND_SESSIONS = (FindingKind.OUTSIDE, FindingKind.CONTRADICTION)
 
@@ -58,7 +63,7 @@ def repair(store: Store, scope: CoverageQuery, findings: Sequence[Finding]) -> R
     wanted = {(one.instrument.instrument_key, one.day) for one in findings}
     places = [place for place in places_of(scope) if place.key in wanted]
     repaired = Repair()
-    for some in in_parts(places, DAYS_AT_ONCE):
+    for some in in_parts(places, INSTRUMENT_DAYS_AT_ONCE):
         with store.writing() as connection:
             begin_candle_writing(connection)
             days = _mend_days(connection, scope, some, run)
@@ -139,8 +144,8 @@ def _delete_outside(connection: Connection, scope: CoverageQuery) -> int:
     deleted = 0
     for rows in outside_rows(connection, scope, places_of(scope)):
         key, starts = rows.instrument.instrument_key, rows.starts
-        for first in range(0, len(starts), DAYS_AT_ONCE):
-            some = map(instant_of, starts[first : first + DAYS_AT_ONCE])
+        for first in range(0, len(starts), STARTS_AT_ONCE):
+            some = map(instant_of, starts[first : first + STARTS_AT_ONCE])
             own = of_instrument(candles, key, scope.interval, starts[0], starts[-1] + 1)
             found = connection.execute(
                 delete(candles).where(own, candles.c.timestamp.in_(list(some)))

@@ -40,6 +40,7 @@ from data_fetch.core.market.calendar import Session
 from data_fetch.core.market.session import KEY_PREFIXES
 from data_fetch.core.runs import SyncAttempt, SyncRun, SyncState
 from data_fetch.storage.candles.candles import (
+    INSTRUMENT_DAYS_AT_ONCE,
     Written,
     begin_candle_writing,
     insert_candles,
@@ -162,7 +163,26 @@ class CandleRepository:
         run: SyncRun,
         expectation: Expectation,
     ) -> Written:
-        """Store today's candles of many instruments; the minutes between them are not settled."""
+        """Store today's candles of many instruments; the minutes between them are not settled.
+
+        In a transaction for every INSTRUMENT_DAYS_AT_ONCE of them; the last one has the audit row.
+        """
+        written = Written()
+        for first in range(0, len(candles), INSTRUMENT_DAYS_AT_ONCE) or [0]:
+            last = first + INSTRUMENT_DAYS_AT_ONCE
+            runs = [run] if last >= len(candles) else []
+            some = candles[first:last]
+            written += self._record_todays_candles(some, provenance, run, runs, expectation)
+        return written
+
+    def _record_todays_candles(
+        self,
+        candles: Sequence[tuple[Instrument, SessionCandles]],
+        provenance: Provenance,
+        run: SyncRun,
+        ended: Sequence[SyncRun],
+        expectation: Expectation,
+    ) -> Written:
         keys = [instrument.instrument_key for instrument, _ in candles]
         today = expectation.today
         with self._store.writing(self._guard) as connection:
@@ -189,7 +209,7 @@ class CandleRepository:
             save_days(connection, changed, run.run_id, run.finished_at)
             for key in first_candles:
                 follow_first_candle(connection, key, run.finished_at)
-            write_runs(connection, [run])
+            write_runs(connection, ended)
         return written
 
     def prove_no_trades(

@@ -4,9 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, Select, and_, exists, func, select
+from sqlalchemy import Connection, Select, and_, exists, false, func, or_, select
 
 from data_fetch.core.archive.days import Dataset
+from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.storage.archive_ledger import IN_FILES, archived_days, archived_series
 from data_fetch.storage.chains.rows import SeriesKey
 from data_fetch.storage.database.distinct import distinct_values
@@ -45,6 +46,22 @@ def expiries_in_files(connection: Connection, underlying: str) -> list[date]:
         .order_by(_series.expiry)
     )
     return list(connection.scalars(query))
+
+
+def has_chain_in_files(
+    connection: Connection, of: ChainLineage, expiry: date, until: datetime
+) -> bool:
+    """Whether a snapshot of *expiry* that was received first by *until* is in files."""
+    # A part begins and ends with days.
+    parts = (
+        and_(
+            _series.underlying == part.underlying,
+            _series.expiry == part.stored_expiry,
+            _series.first.between(part.first, min(part.last, until)),
+        )
+        for part in of.parts(of.in_force(expiry))
+    )
+    return bool(connection.scalar(select(exists().where(or_(false(), *parts), IS_IN_FILES))))
 
 
 def newest_series_days(

@@ -3,17 +3,15 @@
 Apart from it, because Arrow takes long to load.
 """
 
-from datetime import date, datetime
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import ColumnElement, Connection, Date, Select, and_, bindparam, select
 
-from data_fetch.core.chains.chain_lineage import ChainLineage
-from data_fetch.core.chains.chains import ChainSource
 from data_fetch.storage.chains.heads import SERIES, of_series
-from data_fetch.storage.chains.history import HEAD_COLUMNS, SeriesRange, series_ranges
+from data_fetch.storage.chains.history import HEAD_COLUMNS, SeriesRange
 from data_fetch.storage.chains.rows import METRICS, snapshots, summaries
 from data_fetch.storage.database.arrow_rows import INSTANT, arrow_rows
 from data_fetch.storage.database.dialects import microseconds
@@ -42,30 +40,25 @@ FIGURE_TYPES = {
     **dict.fromkeys(("legs", "priced"), pa.int64()),
     "age_seconds": pa.float64(),
 }
+ORDER = [("timestamp", "ascending"), ("expiry", "ascending")]
 SCHEMA = pa.schema({**{name: HEAD_TYPES[name] for name in HEAD_COLUMNS}, **FIGURE_TYPES})
 
 
-def figure_table(
-    connection: Connection,
-    of: ChainLineage,
-    expiry: date | None,
-    first: datetime,
-    last: datetime,
-    source: ChainSource | None = None,
-) -> pa.Table:
-    """The figures of a chain from *first* to *last*: a table of SCHEMA.
+def figure_table(connection: Connection, ranges: Iterable[SeriesRange]) -> pa.Table:
+    """The figures of the snapshots of *ranges*, which are in the database: a table of SCHEMA.
 
-    Volume and open interest are in the `unit` of the row. Without *expiry*: every expiry of the
-    underlying, by time and then by expiry.
+    Volume and open interest are in the `unit` of the row. By time, and then by expiry.
     """
     query = figures_query(connection.dialect.name)
-    tables = [
-        arrow_rows(connection, query, figures_given(each), SCHEMA)
-        for each in series_ranges(connection, of, expiry, first, last, source)
-    ]
-    found = pa.concat_tables([SCHEMA.empty_table(), *tables]).combine_chunks()
-    in_order = [("timestamp", "ascending"), ("expiry", "ascending")]
-    return found if len(tables) == 1 else found.sort_by(in_order)
+    tables = [arrow_rows(connection, query, figures_given(each), SCHEMA) for each in ranges]
+    return in_order([SCHEMA.empty_table(), *tables])
+
+
+def in_order(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of *tables*, each of which is in order, by time and then by expiry."""
+    filled = [each for each in tables if each.num_rows] or tables[:1]
+    found = pa.concat_tables(filled).combine_chunks()
+    return found if len(filled) == 1 else found.sort_by(ORDER)
 
 
 def figures_given(of: SeriesRange) -> dict[str, Any]:

@@ -171,9 +171,7 @@ def chain_parts(
     """Where the chain of *expiry* is stored, or without it all chains of the underlying."""
     if expiry is not None:
         return of.parts(of.in_force(expiry))
-    stored = {day for name in of.names for day in expiries(connection, name.label)}
-    in_force = {each for day in stored for each in of.stored_as(day)}
-    return [part for each in sorted(in_force) for part in of.parts(each)]
+    return of.parts_of_all(day for name in of.names for day in expiries(connection, name.label))
 
 
 def _by_series(parts: Iterable[ChainPart]) -> Mapping[tuple[str, date], list[ChainPart]]:

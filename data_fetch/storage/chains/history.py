@@ -13,22 +13,24 @@ Prices are rupees, IV a fraction, instants UTC. Every row is found through the k
 no query reads a whole table or all legs of a day.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Integer, Select, bindparam, func, select
 
 from data_fetch.core.chains.chain_lineage import ChainLineage, ChainPart
 from data_fetch.core.chains.chains import ChainSource, OptionType
 from data_fetch.storage.chains.heads import (
     SERIES,
-    chain_parts,
+    expiries,
     heads_at,
     heads_between,
     in_series,
@@ -50,6 +52,12 @@ from data_fetch.storage.database.dialects import (
 from data_fetch.storage.database.types import Instant
 
 Columns = dict[str, tuple[Any, ...]]
+# How many receipts, and the last of them.
+Count = tuple[int, datetime | None]
+# When a snapshot was received first, and last.
+Confirmed = tuple[datetime, datetime]
+# Instants in microseconds since 1970 UTC.
+Microseconds = NDArray[np.int64]
 
 HEAD_COLUMNS = (
     "timestamp",
@@ -100,6 +108,22 @@ class SeriesRange:
         return self.part.series(self.source)
 
 
+class ChainRows(Protocol):
+    """Where snapshots and receipts are found: in a database, in files, or in both."""
+
+    def expiries(self, underlying: str) -> Collection[date]:
+        """The expiries under which chains of *underlying* are stored."""
+
+    def counted(self, ranges: Sequence[SeriesRange]) -> list[Count]:
+        """For each of *ranges* how much was received in it, and when last."""
+
+    def in_force(self, series: Collection[SeriesKey], at: datetime) -> dict[SeriesKey, Confirmed]:
+        """The newest snapshot of each of *series* that was first received at or before *at*."""
+
+    def received(self, ranges: Sequence[SeriesRange]) -> list[Microseconds]:
+        """For each of *ranges* when the chain was received in it, in any order."""
+
+
 def legs(
     connection: Connection,
     of: ChainLineage,
@@ -115,7 +139,8 @@ def legs(
     Snapshots without the contract have no row.
     """
     rows: list[tuple[Any, ...]] = []
-    for each in series_ranges(connection, of, expiry, first, last, source):
+    chains = StoredChains(connection)
+    for each in series_ranges(chains, of, expiry, first, last, source):
         heads = {head.timestamp: head for head in _heads(connection, each)}
         for timestamps in _portions(list(heads)):
             query = legs_query(each.series, strike, option_type, timestamps)
@@ -150,25 +175,6 @@ def _heads(connection: Connection, of: SeriesRange) -> list[SnapshotHead]:
     return [replace(head, expiry=part.expiry) for head in stored]
 
 
-def received(
-    connection: Connection,
-    of: ChainLineage,
-    expiry: date,
-    source: ChainSource,
-    first: datetime,
-    last: datetime,
-) -> list[int]:
-    """When the chain of *expiry* was received from *source*, from *first* to *last*: oldest
-    first, in microseconds since 1970 UTC."""
-    query = _received_query(connection.dialect.name)
-    found: list[int] = []
-    for each in _within(chain_parts(connection, of, expiry), [source], first, last):
-        series = dict(zip(SERIES, each.series, strict=True))
-        listed = connection.scalar(query, {**series, "first": each.first, "last": each.last})
-        found += orjson.loads(listed or "[]")
-    return sorted(found)
-
-
 @cache
 def _received_query(dialect: str) -> Select[Any]:
     """The receipts of a series from the parameter `first` to `last`, in one text."""
@@ -178,7 +184,7 @@ def _received_query(dialect: str) -> Select[Any]:
 
 
 def series_ranges(
-    connection: Connection,
+    chains: ChainRows,
     of: ChainLineage,
     expiry: date | None,
     first: datetime,
@@ -186,9 +192,11 @@ def series_ranges(
     source: ChainSource | None,
 ) -> list[SeriesRange]:
     """Which snapshots make the history: of one source for each expiry, nearest first."""
-    parts = chain_parts(connection, of, expiry)
-    wanted = _within(parts, [source] if source else list(ChainSource), first, last)
-    counted = _with_receipts(connection, wanted)
+    counted = [
+        (each, count, newest)
+        for each, (count, newest) in _counted(chains, of, expiry, first, last, source)
+        if count and newest is not None
+    ]
     totals: dict[tuple[date, ChainSource], tuple[int, datetime]] = {}
     for each, count, newest in counted:
         key = each.part.expiry, each.source
@@ -197,14 +205,32 @@ def series_ranges(
     chosen = {day: most for (day, most), _ in sorted(totals.items(), key=itemgetter(1))}
     ranges = [each for each, _, _ in counted if each.source is chosen[each.part.expiry]]
     # A part that begins later is of another chain until then.
-    begun = {each.series: first for each in ranges if each.first == first}
-    in_force = heads_at(connection, begun)
+    begun = [each.series for each in ranges if each.first == first]
+    in_force = chains.in_force(begun, first)
     return [replace(each, first=_begin(in_force.get(each.series), each)) for each in ranges]
 
 
-def _within(
+def _counted(
+    chains: ChainRows,
+    of: ChainLineage,
+    expiry: date | None,
+    first: datetime,
+    last: datetime,
+    source: ChainSource | None,
+) -> Iterator[tuple[SeriesRange, Count]]:
+    """What was received of each source in the parts of a chain."""
+    if expiry is None:
+        parts = of.parts_of_all(day for name in of.names for day in chains.expiries(name.label))
+    else:
+        parts = of.parts(of.in_force(expiry))
+    wanted = ranges_within(parts, [source] if source else list(ChainSource), first, last)
+    return zip(wanted, chains.counted(wanted), strict=True)
+
+
+def ranges_within(
     parts: Iterable[ChainPart], sources: Sequence[ChainSource], first: datetime, last: datetime
 ) -> list[SeriesRange]:
+    """Each of *sources* in each of *parts*, as far as these are between *first* and *last*."""
     return [
         SeriesRange(part, source, max(first, part.first), min(last, part.last))
         for part in parts
@@ -213,17 +239,37 @@ def _within(
     ]
 
 
-def _with_receipts(
-    connection: Connection, ranges: Sequence[SeriesRange]
-) -> list[tuple[SeriesRange, int, datetime]]:
-    """Those of *ranges* in which anything was received: how often, and when last."""
-    if not ranges:
-        return []
-    dialect = connection.dialect.name
-    rows = ((place, *each.series, each.first, each.last) for place, each in enumerate(ranges))
-    document = {"document": document_of(dialect, COUNTED, rows)}
-    found = connection.execute(_receipts_query(dialect), document)
-    return [(ranges[place], count, newest) for place, count, newest in found if count]
+@dataclass(frozen=True, slots=True)
+class StoredChains:
+    """The chains in the database of *connection*."""
+
+    connection: Connection
+
+    def expiries(self, underlying: str) -> list[date]:
+        return expiries(self.connection, underlying)
+
+    def counted(self, ranges: Sequence[SeriesRange]) -> list[Count]:
+        if not ranges:
+            return []
+        dialect = self.connection.dialect.name
+        rows = ((place, *each.series, each.first, each.last) for place, each in enumerate(ranges))
+        document = {"document": document_of(dialect, COUNTED, rows)}
+        found = self.connection.execute(_receipts_query(dialect), document)
+        return [(count, newest) for _, count, newest in found]
+
+    def in_force(self, series: Collection[SeriesKey], at: datetime) -> dict[SeriesKey, Confirmed]:
+        found = heads_at(self.connection, dict.fromkeys(series, at))
+        return {key: (head.timestamp, head.last_confirmed) for key, head in found.items()}
+
+    def received(self, ranges: Sequence[SeriesRange]) -> list[Microseconds]:
+        query = _received_query(self.connection.dialect.name)
+        found = []
+        for each in ranges:
+            series = dict(zip(SERIES, each.series, strict=True))
+            given = {**series, "first": each.first, "last": each.last}
+            listed = self.connection.scalar(query, given)
+            found.append(np.array(orjson.loads(listed or "[]"), np.int64))
+        return found
 
 
 @cache
@@ -243,10 +289,11 @@ def _receipts_query(dialect: str) -> Select[Any]:
     return select(requested.c.place, count, newest).order_by(requested.c.place)
 
 
-def _begin(in_force: SnapshotHead | None, of: SeriesRange) -> datetime:
-    if in_force is None or in_force.last_confirmed < of.first:
+def _begin(in_force: Confirmed | None, of: SeriesRange) -> datetime:
+    if in_force is None:
         return of.first
-    return max(in_force.timestamp, of.part.first)
+    timestamp, last_confirmed = in_force
+    return of.first if last_confirmed < of.first else max(timestamp, of.part.first)
 
 
 def _portions(timestamps: Sequence[datetime]) -> Iterator[Sequence[datetime]]:

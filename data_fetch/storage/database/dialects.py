@@ -59,6 +59,15 @@ def wait_while_alone(connection: Connection, lock: int) -> None:
         connection.execute(select(func.pg_advisory_xact_lock_shared(lock)))
 
 
+def only_reads(connection: Connection) -> bool:
+    """Whether its transaction cannot make so much as a temporary table: a replica of PostgreSQL,
+    or a database that was made read-only."""
+    if not is_postgres(connection):
+        return False
+    setting = func.current_setting("transaction_read_only", type_=String())
+    return connection.scalar(select(setting)) == "on"
+
+
 def rows_in_document(dialect: str, types: Types, name: str) -> FromClause:
     """The rows of a JSON document as a table: the parameter `document`, by `document_of`."""
     document = bindparam("document", type_=Text())

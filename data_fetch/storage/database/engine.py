@@ -50,8 +50,8 @@ IDLE_SECONDS = 60
 # The server's limit comes first: its error names the cause.
 GRACE_SECONDS = 5
 # TimescaleDB limits how many compressed rows a transaction may unpack to change them. Ours are
-# bounded already: by instrument-days, by chains, by portions of a day. Without the extension
-# there is no such row, and nothing is set.
+# bounded already: by instrument-days (INSTRUMENT_DAYS_AT_ONCE), by chains, by portions of a day.
+# Without the extension there is no such row, and nothing is set.
 UNLIMITED_UNPACKING = (
     "SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true) "
     "FROM pg_extension WHERE extname = 'timescaledb';"

@@ -6,13 +6,15 @@ Alembic, which upgrades, takes longer to load than most commands take to run.
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, column, inspect, select
+from sqlalchemy import Connection, Engine, column, delete, insert, inspect, select
 from sqlalchemy import table as named_table
 
 from data_fetch import PACKAGE_FOLDER
 from data_fetch.core.errors import SetupError
 from data_fetch.storage.database.engine import reading
 
+# In the place of a revision: rows were restored, and not yet compared with the backup.
+NOT_COMPARED = "restored, not compared"
 VERSIONS = named_table("alembic_version", column("version_num"))
 
 
@@ -57,8 +59,25 @@ def revision_in(connection: Connection) -> str | None:
     return found
 
 
+def name_revision(connection: Connection, revision: str) -> None:
+    """Let the database of *connection* have this revision, or NOT_COMPARED in its place."""
+    connection.exec_driver_sql(
+        f"CREATE TABLE IF NOT EXISTS {VERSIONS.name} ("
+        f"version_num VARCHAR(32) CONSTRAINT {VERSIONS.name}_pkc PRIMARY KEY)"
+    )
+    connection.execute(delete(VERSIONS))
+    connection.execute(insert(VERSIONS).values(version_num=revision))
+
+
 def refuse_newer(revision: str | None) -> None:
-    """Raise SetupError for a schema that is unknown to this code."""
+    """Raise SetupError for a schema that is unknown to this code, and for a store whose restore
+    did not end."""
+    if revision == NOT_COMPARED:
+        raise SetupError(
+            "a restore into this database has not ended: its rows are not those of the backup, or "
+            "were not compared",
+            hint="Wait for it if it is at work; otherwise run `data-fetch backup restore` again.",
+        )
     if revision is not None and revision not in known_revisions():
         raise SetupError(
             f"the database has schema revision {revision}, which is unknown to this version",

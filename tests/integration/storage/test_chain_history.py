@@ -28,6 +28,7 @@ from data_fetch.core.instruments.bearers import Bearing, Stretch
 from data_fetch.storage.chains import history
 from data_fetch.storage.chains.figure_tables import figure_table, figures_given, figures_query
 from data_fetch.storage.chains.heads import expiries, newest_head, newest_heads, underlyings
+from data_fetch.storage.chains.history import StoredChains, ranges_within, series_ranges
 from data_fetch.storage.chains.snapshots import ChainStore, Received
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.database.tables import LtpData, table
@@ -60,9 +61,11 @@ def leg(ltp: float, strike: Decimal = STRIKE, side: OptionType = CALL) -> ChainL
 
 
 def summaries(store: Store, first: int, last: int, **facts: Any) -> history.Columns:
-    given = {"of": NIFTY, "expiry": EXPIRY, **facts}
+    given = {"of": NIFTY, "expiry": EXPIRY, "source": None, **facts}
     with store.reading() as connection:
-        found = figure_table(connection, first=minute(first), last=minute(last), **given)
+        chains = StoredChains(connection)
+        ranges = series_ranges(chains, first=minute(first), last=minute(last), **given)
+        found = figure_table(connection, ranges)
     return {name: tuple(values) for name, values in found.to_pydict().items()}
 
 
@@ -258,7 +261,7 @@ def within(first: int, last: int) -> tuple[datetime, datetime]:
 def day_of_summaries(
     connection: Connection, expiry: date | None = EXPIRY, of: ChainLineage = NIFTY
 ) -> None:
-    ranges = history.series_ranges(connection, of, expiry, *within(100, 200), None)
+    ranges = series_ranges(StoredChains(connection), of, expiry, *within(100, 200), None)
     for each in ranges:
         query = figures_query(connection.dialect.name)
         assert connection.execute(query, figures_given(each)).all()
@@ -278,7 +281,9 @@ CHAIN_QUERIES: dict[str, Query] = {
     "a day of one leg": day_of_one_leg,
     "the latest of one that was renamed and moved": lambda c: newest_heads(c, FOLLOWED),
     "a day of one that was renamed and moved": lambda c: day_of_summaries(c, None, FOLLOWED),
-    "receipts": lambda c: history.received(c, NIFTY, EXPIRY, UPSTOX, *within(100, 200)),
+    "receipts": lambda c: StoredChains(c).received(
+        ranges_within(NIFTY.parts(EXPIRY), [UPSTOX], *within(100, 200))
+    ),
     "the expiries held": lambda c: expiries(c, "NIFTY"),
     "the underlyings held": underlyings,
 }
