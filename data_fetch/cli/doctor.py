@@ -13,6 +13,7 @@ import click
 import urllib3
 
 from data_fetch.cli.shared.calendar_lines import calendar_line
+from data_fetch.cli.shared.layout_line import CONVERT, layout_line
 from data_fetch.cli.shared.output import (
     REFUSED,
     WRONG_USE,
@@ -27,6 +28,7 @@ from data_fetch.core.settings import UPSTOX_URL, Settings
 from data_fetch.core.world import World
 from data_fetch.reading.calendar_status import calendar_status
 from data_fetch.reading.instants import ist_text
+from data_fetch.reading.layout_status import configured_layout
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import degraded_reason, store_for
 from data_fetch.runtime.world import master_for, provider_for
@@ -55,7 +57,7 @@ class Check:
 @click.command()
 @json_option
 def command(as_json: bool) -> None:
-    """Check settings, token, database, master, calendar, disk and clock."""
+    """Check settings, token, database, layout, master, calendar, disk and clock."""
     checks = list(examine())
     failed = [check for check in checks if check.state is State.FAILED]
     if as_json:
@@ -100,6 +102,7 @@ def examine() -> Iterator[Check]:
     checks: dict[str, Callable[[Settings], Check]] = {
         "token": _token,
         "database": _database,
+        "layout": _layout,
         "master": _master,
         "calendar": _calendar,
         "disk": _disk,
@@ -167,6 +170,13 @@ def _database(settings: Settings) -> Check:
         f"{store.name} answers, but rows wait to be brought over",
         degraded,
     )
+
+
+def _layout(settings: Settings) -> Check:
+    found = configured_layout(settings)
+    if found.is_dated:
+        return Check("layout", State.WARNING, layout_line(found), CONVERT)
+    return Check("layout", State.OK, layout_line(found))
 
 
 def _master(settings: Settings) -> Check:

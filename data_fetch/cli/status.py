@@ -4,6 +4,7 @@ import click
 
 from data_fetch.cli.chain.status import chain_lines
 from data_fetch.cli.shared.calendar_lines import calendar_line
+from data_fetch.cli.shared.layout_line import layout_line
 from data_fetch.cli.shared.output import counted, emit, json_option, print_out
 from data_fetch.cli.shared.run_lines import run_line
 from data_fetch.reading.instants import ist_text
@@ -27,6 +28,7 @@ def lines(found: StoreStatus) -> list[str]:
     slots = ", ".join(f"{count} {outcome}" for outcome, count in found.slots.items() if count)
     return [
         f"Store   {found.name}, {found.world} world",
+        f"Layout  {layout_line(found.layout)}",
         f"State   {'degraded: ' + found.degraded if found.degraded else 'ok'}",
         *(
             f"Pause   no request to {api} before {ist_text(until)}: the provider requires it"

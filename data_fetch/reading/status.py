@@ -12,6 +12,7 @@ from data_fetch.core.world import World
 from data_fetch.reading.calendar_status import CalendarStatus, calendar_status
 from data_fetch.reading.chain_status import ChainStatus, chain_status
 from data_fetch.reading.instants import day_text, ist_text
+from data_fetch.reading.layout_status import StoreLayout, layout_of_store
 from data_fetch.reading.quote_holdings import quote_holdings
 from data_fetch.reading.records import store_of
 from data_fetch.runtime.pauses import required_pauses
@@ -31,6 +32,7 @@ class StoreStatus:
 
     name: str
     world: World
+    layout: StoreLayout
     degraded: str | None
     quotes: QuoteHoldings
     candles: CandleHoldings
@@ -46,6 +48,7 @@ class StoreStatus:
         return {
             "world": str(self.world),
             "store": self.name,
+            "layout": self.layout.document(),
             "state": "degraded" if self.degraded else "ok",
             "degraded": self.degraded,
             "quotes": {
@@ -80,6 +83,7 @@ def store_status(settings: Settings) -> StoreStatus:
         return StoreStatus(
             name=store.name,
             world=store.world,
+            layout=layout_of_store(store),
             degraded=degraded_reason(settings),
             quotes=quote_holdings(settings, store),
             candles=candles,

@@ -38,7 +38,7 @@ KILLS = times(3, 100)
 YESTERDAY, TODAY = "2026-09-15", "2026-09-16"
 WHEN_AND_WHO = {"run_id", "fetched_at", "superseded_at", "changed_at", "last_attempt",
                 "next_attempt"}  # fmt: skip
-SPAN = ("--from", "2026-05-01", "--to", YESTERDAY)
+SPAN = ("--from", "2026-07-01", "--to", YESTERDAY)
 
 
 pytestmark = pytest.mark.long
@@ -88,8 +88,8 @@ def _order_trouble(exchange: str, desk: Desk) -> None:
         ("corrected-candles", "RELIANCE", f"{YESTERDAY}T10:00", f"{YESTERDAY}T10:20"),
         ("lost-minutes", "TCS", "2026-07-01T00:00", "2026-07-03T00:00"),
         ("lost-minutes", "LT", "2026-08-10T11:00", "2026-08-10T13:07"),
-        # A share that was listed in June.
-        ("lost-minutes", "SBIN", "2026-01-01T00:00", "2026-06-11T00:00"),
+        # A share that was listed in July.
+        ("lost-minutes", "SBIN", "2026-01-01T00:00", "2026-07-13T00:00"),
     ]
     for kind, symbol, first, until in of_bars:
         what = {"bars_from": first, "bars_until": until}

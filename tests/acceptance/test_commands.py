@@ -22,7 +22,7 @@ from data_fetch.storage.database.tables import LtpData
 ALL = len(SYMBOLS)
 COLLECTED = ["slot", "requested", "stored", "absent", "quarantined", "requests"]
 ALSO_COLLECTED = ["listed", "unresolved", "rejected", "failed", "error", "details"]
-CHECKS = {"settings", "token", "database", "master", "calendar", "disk", "clock"}
+CHECKS = {"settings", "token", "database", "layout", "master", "calendar", "disk", "clock"}
 
 
 def numbers_in(document: Any) -> Iterator[float]:
@@ -117,6 +117,7 @@ def test_status_of_a_new_folder_is_an_empty_store(desk: Desk) -> None:
     assert list(told) == [
         "world",
         "store",
+        "layout",
         "state",
         "degraded",
         "quotes",

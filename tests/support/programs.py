@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import ready_interpreter
 import urllib3
 from effort import PATIENCE_SECONDS
 
@@ -50,22 +51,21 @@ class Desk:
     def run(
         self, *arguments: str, stdin: str | None = None, **more: str
     ) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*PROGRAM, *arguments],
-            cwd=self.folder,
-            env={**self.environment, **more},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
+        environment = {**self.environment, **more}
+        return ready_interpreter.run(arguments, self.folder, environment, stdin or "")
 
     def json(self, *arguments: str, status: int = 0, **more: str) -> Any:
         """The one document that a command prints with --json."""
         done = self.run(*arguments, "--json", **more)
         assert done.returncode == status, done.stderr
         return json.loads(done.stdout)
+
+    def rehearse(self, *days: str, **more: str) -> Any:
+        """The document that a rehearsal prints, however long it takes on a busy machine."""
+        process = self.start("rehearse", *days, "--json", **more)
+        printed, remarks = process.communicate()
+        assert process.returncode == 0, remarks
+        return json.loads(printed)
 
 
 @contextmanager

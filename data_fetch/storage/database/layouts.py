@@ -65,7 +65,9 @@ def layout_of(connection: Connection, prefix: str = "") -> Layout:
 
 
 def best_layout(connection: Connection) -> Layout:
-    """The layout for a PostgreSQL database that may have any."""
+    """The layout for a database that may have any that it can have."""
+    if not is_postgres(connection):
+        return Layout.PLAIN
     return Layout.HYPERTABLES if can_have_hypertables(connection) else Layout.PARTITIONS
 
 

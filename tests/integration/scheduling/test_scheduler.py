@@ -90,13 +90,22 @@ def diaries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[datetime
         diaries = {job: Diary(collector) for job in jobs}
         scheduler.run(with_work(collector, **diaries), until)
         assert scheduler.failures == []
-    return {job: diary.done for job, diary in diaries.items()}
+        checks = recent_runs(collector.store, limit=100, job="freshness")
+    assert {run.outcome for run in checks} == {"completed"}
+    freshness = [run.started_at for run in reversed(checks)]
+    return {"freshness": freshness, **{job: diary.done for job, diary in diaries.items()}}
 
 
 def test_candles_are_collected_ten_seconds_after_every_minute_of_trading(
     diaries: dict[str, list[datetime]],
 ) -> None:
     assert diaries["candles"] == [at("18:16:10") + n * MINUTE for n in range(60)]
+
+
+def test_freshness_is_judged_every_two_minutes_of_trading(
+    diaries: dict[str, list[datetime]],
+) -> None:
+    assert diaries["freshness"] == [at("18:16:20") + n * 2 * MINUTE for n in range(30)]
 
 
 def test_coverage_is_checked_every_five_minutes_of_trading(
@@ -130,20 +139,6 @@ def test_a_job_that_fails_is_counted_and_costs_no_slot(
 
     assert scheduler.failures == ["weekly: no route to the archive"]
     assert collector.quotes.last_recorded_slot == at("19:14")
-
-
-def test_freshness_is_judged_every_two_minutes_of_trading(
-    sunday: tuple[Collector, datetime],
-) -> None:
-    collector, until = sunday
-
-    DataScheduler().run(collector, until)
-
-    checks = recent_runs(collector.store, limit=100, job="freshness")
-    assert [run.started_at for run in reversed(checks)] == [
-        at("18:16:20") + n * 2 * MINUTE for n in range(30)
-    ]
-    assert {run.outcome for run in checks} == {"completed"}
 
 
 # --- state ------------------------------------------------------------------------------------

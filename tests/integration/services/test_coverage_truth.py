@@ -38,7 +38,7 @@ from data_fetch.storage.candles.coverage_counts import CoverageQuery
 from data_fetch.storage.database.tables import LtpData
 from data_fetch.storage.instruments.instruments import save_master
 
-EXAMPLES, EXAMPLES_ON_POSTGRES = times(40, 5000), times(10, 400)
+EXAMPLES, EXAMPLES_ON_POSTGRES = times(20, 5000), times(5, 400)
 
 pytestmark = pytest.mark.long
 

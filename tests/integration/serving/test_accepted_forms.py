@@ -2,26 +2,20 @@
 406 with what there is."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import pytest
+from described_api import operations
 from raw_requests import Target
-
-from data_fetch.core.settings import Settings
-from data_fetch.serving.app import routes_of
-from data_fetch.serving.server import Server
 
 ONE_FORM = ["application/json"]
 
 
 def calls_of_one_form() -> Iterator[tuple[str, str]]:
-    settings = Settings.load({}, Path("/nowhere"))
-    for described, methods in routes_of(Server(settings)).openapi()["paths"].items():
+    for method, described, operation in operations():
         path = described.replace("{symbol}", "NIFTY").replace("{product}", "NIFTY")
-        for method, operation in methods.items():
-            ok = next(answer for status, answer in operation["responses"].items() if status < "3")
-            if list(ok.get("content", ())) == ONE_FORM:
-                yield method.upper(), path
+        ok = next(answer for status, answer in operation["responses"].items() if status < "3")
+        if list(ok.get("content", ())) == ONE_FORM:
+            yield method, path
 
 
 @pytest.mark.parametrize(("method", "path"), list(calls_of_one_form()))

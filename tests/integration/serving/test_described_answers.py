@@ -4,12 +4,12 @@ What is sent is derived from the description, in it and beside it; the same to s
 kind of database.
 """
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import schemathesis
+from described_api import operations
 from effort import PATIENCE_SECONDS, times
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
@@ -23,10 +23,6 @@ from schemathesis.specs.openapi.checks import (
 )
 from served_market import FILLED
 
-from data_fetch.core.settings import Settings
-from data_fetch.serving.app import routes_of
-from data_fetch.serving.server import Server
-
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -35,19 +31,13 @@ CHECKS = [
 ]
 
 
-def operations() -> Iterator[str]:
-    settings = Settings.load({}, Path("/nowhere"))
-    for path, methods in routes_of(Server(settings)).openapi()["paths"].items():
-        yield from (f"{method.upper()} {path}" for method in methods)
-
-
 @pytest.fixture(scope="module")
 def described(targets: Mapping[str, Target]) -> Any:
     return schemathesis.openapi.from_url(f"{targets['sqlite'].url}/openapi.json")
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-@pytest.mark.parametrize("operation", list(operations()))
+@pytest.mark.parametrize("operation", [f"{method} {path}" for method, path, _ in operations()])
 def test_answers_are_as_described(
     targets: Mapping[str, Target], described: Any, operation: str, mode: GenerationMode
 ) -> None:

@@ -4,17 +4,13 @@ Over a store of each kind with rows, and over one without.
 """
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
+from described_api import operations
 from raw_requests import Target
 from served_market import FILLED
-
-from data_fetch.core.settings import Settings
-from data_fetch.serving.app import routes_of
-from data_fetch.serving.server import Server
 
 LONG = "A" * 10_000
 # As they are sent in a path or a query.
@@ -52,14 +48,6 @@ EXAMPLES = {
     "symbol": "NIFTY", "product": "NIFTY", "expiry": "2025-06-26", "strike": "24000",
     "option_type": "CE", "from": "2025-06-10", "to": "2025-06-10", "interval": "1minute",
 }  # fmt: skip
-
-
-def operations() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Every method and path of the server, with its description."""
-    settings = Settings.load({}, Path("/nowhere"))
-    for path, methods in routes_of(Server(settings)).openapi()["paths"].items():
-        for method, operation in methods.items():
-            yield method.upper(), path, operation
 
 
 def parameters() -> Iterator[Any]:

@@ -19,6 +19,7 @@ import orjson
 import pytest
 from account_shelf import PASSWORD, SECRET, accounts_in
 from candle_shelf import TUESDAY, WEDNESDAY, Shelf, environment_for, stock
+from described_api import operations
 from effort import PATIENCE_SECONDS
 from raw_requests import Answer, Target
 from served import served
@@ -40,8 +41,6 @@ from data_fetch.core.accounts.accounts import Role, Scope
 from data_fetch.core.chains.chains import ChainLeg, OptionType
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.settings import Settings
-from data_fetch.serving.app import routes_of
-from data_fetch.serving.server import Server
 
 MINUTE = timedelta(minutes=1)
 OPENING = datetime(2025, 6, 11, 3, 45, tzinfo=UTC)
@@ -219,11 +218,10 @@ def settings_of(url: str, folder: Path, redis_url: str) -> Settings:
     return Settings.load({**environment_for(url), **given}, folder)
 
 
-def operations() -> Iterator[Any]:
-    settings = Settings.load({}, Path("/nowhere"))
-    for path, methods in routes_of(Server(settings)).openapi()["paths"].items():
-        if "get" in methods and not path.startswith("/api/auth/"):
-            yield pytest.param(path, methods["get"].get("parameters", []), id=path)
+def questions() -> Iterator[Any]:
+    for method, path, operation in operations():
+        if method == "GET" and not path.startswith("/api/auth/"):
+            yield pytest.param(path, operation.get("parameters", []), id=path)
 
 
 def addresses(path: str, parameters: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -249,7 +247,7 @@ def named(path: str, parameters: Sequence[str], symbol: str) -> str:
     return path
 
 
-@pytest.mark.parametrize(("path", "parameters"), list(operations()))
+@pytest.mark.parametrize(("path", "parameters"), list(questions()))
 def test_newer_data_change_nothing_that_public_gets(
     readers: Readers, path: str, parameters: Sequence[Mapping[str, Any]]
 ) -> None:

@@ -23,8 +23,6 @@ from data_fetch.storage.candles.coverage import coverage_table
 from data_fetch.storage.candles.coverage_counts import CoverageQuery
 from data_fetch.storage.candles.repair import repair
 
-pytestmark = pytest.mark.layouts
-
 MINUTES, DAYS = CandleInterval.MINUTE, CandleInterval.DAY
 FIRST, LAST = date(2026, 9, 7), date(2026, 9, 15)
 DAY, SUNDAY = date(2026, 9, 10), date(2026, 9, 13)
@@ -348,6 +346,7 @@ def contents(env: BackfillEnv, interval: CandleInterval) -> Any:
     }
 
 
+@pytest.mark.layouts
 def test_a_store_that_nobody_touched_has_no_findings(env: BackfillEnv) -> None:
     for interval in (MINUTES, DAYS):
         found = recounted(env, interval)
@@ -377,6 +376,7 @@ def test_an_edit_by_hand_is_found_and_mended(env: BackfillEnv, damage: Damage) -
     assert recounted(env, interval).findings == []
 
 
+@pytest.mark.layouts
 def test_all_findings_of_many_days_are_found_and_mended_at_once(env: BackfillEnv) -> None:
     key = env.instrument("RELIANCE").instrument_key
     days = [DAY, DAY + timedelta(days=1), LAST]
