@@ -7,17 +7,15 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
-import psycopg2
 import pyarrow as pa
 from psycopg2 import sql
-from psycopg2.extensions import connection as Session
 from pyarrow import csv
 from sqlalchemy import Connection, Table
 
 from data_fetch.storage.database.arrow_rows import cover_rows
+from data_fetch.storage.database.copying import run_copy
 from data_fetch.storage.database.dialects import SQLITE
 from data_fetch.storage.database.engine import is_postgres
-from data_fetch.storage.database.refusals import database_error
 from data_fetch.storage.database.types import DECIMAL_PLACES
 
 
@@ -29,7 +27,8 @@ def insert_arrow(connection: Connection, into: Table, rows: pa.Table) -> int:
     if not rows.num_rows:
         return 0
     if is_postgres(connection):
-        return _copy(connection, into, rows)
+        copy_in(connection, into.name, rows)
+        return int(rows.num_rows)
     named = into.insert().values(dict.fromkeys(rows.column_names))
     statement = str(named.compile(dialect=SQLITE))
     return connection.exec_driver_sql(statement, list(driver_rows(rows))).rowcount
@@ -54,22 +53,16 @@ def _driver_values(column: pa.ChunkedArray) -> list[Any]:
     return list(column.to_pylist())
 
 
-def _copy(connection: Connection, into: Table, rows: pa.Table) -> int:
-    cover_rows(connection, into.name, rows)
+def copy_in(connection: Connection, into: str, rows: pa.Table) -> None:
+    """Add *rows* to the table *into* of PostgreSQL: their texts are those that its columns read.
+
+    Raises as `run_copy` does.
+    """
+    cover_rows(connection, into, rows)
     written = BytesIO()
     csv.write_csv(rows, written, csv.WriteOptions(include_header=False))
     written.seek(0)
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
-        sql.Identifier(into.name), sql.SQL(", ").join(map(sql.Identifier, rows.column_names))
+        sql.Identifier(into), sql.SQL(", ").join(map(sql.Identifier, rows.column_names))
     )
-    session = connection.connection.driver_connection
-    assert isinstance(session, Session)
-    try:
-        with session.cursor() as cursor:
-            cursor.copy_expert(statement, written)
-    except psycopg2.Error as problem:
-        ours = database_error(connection.engine.url, problem, lost=session.closed != 0)
-        if ours is None:
-            raise
-        raise ours from problem
-    return int(rows.num_rows)
+    run_copy(connection, statement, written)

@@ -12,13 +12,12 @@ from io import BytesIO
 from typing import Any, Protocol
 
 import numpy as np
-import psycopg2
 import pyarrow as pa
-from psycopg2.extensions import connection as Session
 from pyarrow import csv
 from sqlalchemy import Connection, Select
 
 from data_fetch.core.market.session import EPOCH_DAY, IST_AHEAD, MINUTES_OF_DAY
+from data_fetch.storage.database.copying import run_copy, session_of
 from data_fetch.storage.database.dialects import MICROSECONDS_PER_MINUTE
 from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.partitions import TIME_COLUMNS, cover
@@ -131,17 +130,9 @@ def copied_out(connection: Connection, query: Select[Any], given: Parameters, to
         # What bypasses SQLAlchemy does not begin one by itself, with its limits of time.
         connection.begin()
     expanded = query.compile(dialect=connection.dialect).construct_expanded_state(given)
-    session = connection.connection.driver_connection
-    assert isinstance(session, Session)
-    try:
-        with session.cursor() as cursor:
-            rows = cursor.mogrify(expanded.statement, expanded.parameters).decode()
-            cursor.copy_expert(f"COPY ({rows}) TO STDOUT (FORMAT csv)", to)
-    except psycopg2.Error as problem:
-        ours = database_error(connection.engine.url, problem, lost=session.closed != 0)
-        if ours is None:
-            raise
-        raise ours from problem
+    with session_of(connection).cursor() as cursor:
+        rows = cursor.mogrify(expanded.statement, expanded.parameters).decode()
+    run_copy(connection, f"COPY ({rows}) TO STDOUT (FORMAT csv)", to)
 
 
 def cover_rows(connection: Connection, of: str, rows: pa.Table) -> None:

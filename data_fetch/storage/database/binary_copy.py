@@ -9,14 +9,11 @@ from struct import pack
 from typing import Any
 
 import numpy as np
-import psycopg2
 from numpy.typing import NDArray
 from psycopg2 import sql
-from psycopg2.extensions import connection as Session
 from sqlalchemy import Connection, Table
-from sqlalchemy.exc import IntegrityError
 
-from data_fetch.storage.database.refusals import database_error
+from data_fetch.storage.database.copying import run_copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,25 +115,12 @@ def copy_in(
 ) -> None:
     """Append *groups* of rows to *target*; in each, one column per name.
 
-    Raises IntegrityError for a key that is stored already, StoreUnreachable if the server goes
-    away.
+    Raises as `run_copy` does.
     """
     statement = COPY.format(
         sql.Identifier(target.name), sql.SQL(", ").join(map(sql.Identifier, names))
     )
-    session = connection.connection.driver_connection
-    assert isinstance(session, Session)
-    try:
-        with session.cursor() as cursor:
-            cursor.copy_expert(statement, _Pieces(groups))
-    except psycopg2.IntegrityError as problem:
-        raise IntegrityError(statement.as_string(session), None, problem) from problem
-    except psycopg2.Error as problem:
-        lost = isinstance(problem, psycopg2.OperationalError | psycopg2.InterfaceError)
-        ours = database_error(connection.engine.url, problem, lost=lost)
-        if ours is None:
-            raise
-        raise ours from problem
+    run_copy(connection, statement, _Pieces(groups))
 
 
 class _Pieces(RawIOBase):

@@ -12,23 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, auto
-from io import BytesIO
 from typing import Any
 
-import psycopg2
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg2 import sql
-from psycopg2.extensions import connection as Session
 from pyarrow import csv
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, cast, column, inspect, select
 from sqlalchemy import table as named_table
 from sqlalchemy.types import JSON, Boolean, DateTime, Float, Integer, Numeric, TypeEngine
 
-from data_fetch.storage.database.arrow_rows import INSTANT, copied_out, cover_rows, fetched_portions
+from data_fetch.storage.database.arrow_inserts import copy_in
+from data_fetch.storage.database.arrow_rows import INSTANT, copied_out, fetched_portions
 from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.leadership import LEADER
-from data_fetch.storage.database.refusals import database_error
 from data_fetch.storage.database.tables import Base, CandleLeaseRow, StoreMeta
 from data_fetch.storage.database.types import DECIMAL_PLACES
 from data_fetch.storage.database.wide_insert import append
@@ -38,7 +34,6 @@ OF_PROCESSES = {CandleLeaseRow.__tablename__}
 ROWS_AT_ONCE = 5_000
 BYTES_AT_ONCE = 4_000_000
 TEN_THOUSANDTH = pa.scalar(Decimal(1).scaleb(-DECIMAL_PLACES))
-COPY_IN = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)")
 
 
 class Kind(Enum):
@@ -107,11 +102,11 @@ def each_portion(
 def add_portion(connection: Connection, target: StoredTable, portion: pa.Table) -> None:
     """Add the rows of *portion* to *target*. Raises what the database refuses."""
     if is_postgres(connection):
-        cover_rows(connection, target.name, portion)
-        _copy_in(connection, target, portion)
+        columns = {name: _as_csv(portion[name], kind) for name, kind in target.columns}
+        copy_in(connection, target.name, pa.table(columns))
         return
-    columns = {name: portion[name].to_pylist() for name, _ in target.columns}
-    append(connection, Base.metadata.tables[target.name], {}, columns)
+    values = {name: portion[name].to_pylist() for name, _ in target.columns}
+    append(connection, Base.metadata.tables[target.name], {}, values)
 
 
 def _kind(of: TypeEngine[Any]) -> Kind:
@@ -176,27 +171,6 @@ class _Sink:
                 quoted_strings_can_be_null=False,
             ),
         )
-
-
-def _copy_in(connection: Connection, target: StoredTable, portion: pa.Table) -> None:
-    columns = [_as_csv(portion[name], kind) for name, kind in target.columns]
-    names = [name for name, _ in target.columns]
-    content = BytesIO()
-    csv.write_csv(pa.table(columns, names), content, csv.WriteOptions(include_header=False))
-    content.seek(0)
-    statement = COPY_IN.format(
-        sql.Identifier(target.name), sql.SQL(", ").join(map(sql.Identifier, names))
-    )
-    session = connection.connection.driver_connection
-    assert isinstance(session, Session)
-    try:
-        with session.cursor() as cursor:
-            cursor.copy_expert(statement, content)
-    except psycopg2.Error as problem:
-        ours = database_error(connection.engine.url, problem, lost=session.closed != 0)
-        if ours is None:
-            raise
-        raise ours from problem
 
 
 def _as_csv(values: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray:
