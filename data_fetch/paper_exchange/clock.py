@@ -9,7 +9,7 @@ import logging
 import os
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from threading import RLock
+from threading import RLock, get_ident
 
 from data_fetch.core.clock import IST, ScaledClock, stopwatch
 from data_fetch.core.errors import SetupError
@@ -143,7 +143,9 @@ class PaperMarketClock(ScaledClock):
         self._saved_at = stopwatch()
         if self._is_behind(self._state_file, at):
             return
-        temporary = self._state_file.with_name(f"{self._state_file.name}.{os.getpid()}")
+        # Two threads may each have a clock of the same market.
+        writer = f"{os.getpid()}.{get_ident()}"
+        temporary = self._state_file.with_name(f"{self._state_file.name}.{writer}")
         try:
             make_folder(self._state_file.parent)
             private_file(temporary)
