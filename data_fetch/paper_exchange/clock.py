@@ -6,10 +6,11 @@ file, so that a restart continues there.
 
 import json
 import logging
-import os
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from threading import RLock
+from uuid import uuid4
 
 from data_fetch.core.clock import IST, ScaledClock, stopwatch
 from data_fetch.core.errors import SetupError
@@ -143,13 +144,16 @@ class PaperMarketClock(ScaledClock):
         self._saved_at = stopwatch()
         if self._is_behind(self._state_file, at):
             return
-        temporary = self._state_file.with_name(f"{self._state_file.name}.{os.getpid()}")
+        # Threads of one process have clocks of their own with the same file.
+        temporary = self._state_file.with_name(f"{self._state_file.name}.{uuid4().hex[:8]}")
         try:
             make_folder(self._state_file.parent)
             private_file(temporary)
             temporary.write_text(json.dumps({"now": at.isoformat()}), encoding="utf-8")
             temporary.replace(self._state_file)
         except OSError as error:
+            with suppress(OSError):
+                temporary.unlink()
             raise SetupError(
                 f"the paper market's time cannot be saved in {self._state_file} ({error})",
                 hint="Choose a file in a writable folder.",
