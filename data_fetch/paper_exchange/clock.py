@@ -6,11 +6,10 @@ file, so that a restart continues there.
 
 import json
 import logging
-from contextlib import suppress
+import os
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from threading import RLock
-from uuid import uuid4
+from threading import RLock, get_ident
 
 from data_fetch.core.clock import IST, ScaledClock, stopwatch
 from data_fetch.core.errors import SetupError
@@ -144,16 +143,15 @@ class PaperMarketClock(ScaledClock):
         self._saved_at = stopwatch()
         if self._is_behind(self._state_file, at):
             return
-        # Threads of one process have clocks of their own with the same file.
-        temporary = self._state_file.with_name(f"{self._state_file.name}.{uuid4().hex[:8]}")
+        # Two threads may each have a clock of the same market.
+        writer = f"{os.getpid()}.{get_ident()}"
+        temporary = self._state_file.with_name(f"{self._state_file.name}.{writer}")
         try:
             make_folder(self._state_file.parent)
             private_file(temporary)
             temporary.write_text(json.dumps({"now": at.isoformat()}), encoding="utf-8")
             temporary.replace(self._state_file)
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
             raise SetupError(
                 f"the paper market's time cannot be saved in {self._state_file} ({error})",
                 hint="Choose a file in a writable folder.",

@@ -11,17 +11,17 @@ from data_fetch.core.runs import Outcome
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import CHAINS
 from data_fetch.reading.records import store_of
+from data_fetch.reading.seam import Question, pinned, question
 from data_fetch.reading.underlyings import polled_symbols
-from data_fetch.storage.archive_ledger import chains_in_files
 from data_fetch.storage.chains.counts import TypeCount, legs_by_type, legs_by_underlying
 from data_fetch.storage.chains.lineage import chain_lineages
 from data_fetch.storage.chains.rows import snapshots
 from data_fetch.storage.database.leadership import is_led
-from data_fetch.storage.database.store import Store
 from data_fetch.storage.runs import sync_runs
 
 # Types are counted leg by leg: so many take a second or two.
 MOST_COUNTED = 2_000_000
+HEADS_AND_LEGS = ("chain_snapshots", "option_chain_data")
 STILL_TO_END = {Outcome.RUNNING, Outcome.NOT_DUE}
 
 
@@ -64,9 +64,10 @@ class Pipeline:
 
 
 def chain_counts(settings: Settings) -> ChainCounts:
-    """The counts of the store. Raises StoreUnreachable."""
-    with store_of(settings) as store:
-        return _counts(store)
+    """The counts of the store and of its files. Raises StoreUnreachable, and SetupError where a
+    file is missing or damaged."""
+    with question(settings) as asked:
+        return _counts(asked)
 
 
 def pipeline(settings: Settings) -> Pipeline:
@@ -84,6 +85,8 @@ def pipeline(settings: Settings) -> Pipeline:
             }
         polled = polled_symbols(settings, store)
         completed, last = runs.get(Outcome.COMPLETED, (0, None))
+        with pinned(settings, store) as asked:
+            counts = _counts(asked)
         return Pipeline(
             running=is_led(store),
             completed=completed,
@@ -95,23 +98,45 @@ def pipeline(settings: Settings) -> Pipeline:
             last_completed=last,
             symbols=tuple(each.symbol for each in polled),
             interval=min((each.refresh_seconds for each in polled), default=None),
-            counts=_counts(store),
+            counts=counts,
         )
 
 
-def _counts(store: Store) -> ChainCounts:
-    with store.reading() as connection:
-        stored = legs_by_underlying(connection)
-        newest = connection.scalar(select(func.max(snapshots.c.last_confirmed)))
-        present = {
-            name.label: lineage.symbol
-            for lineage in chain_lineages(connection, stored)
-            for name in lineage.names
-        }
-        few = sum(stored.values()) <= MOST_COUNTED and not chains_in_files(connection)
-        types = legs_by_type(connection) if few else None
+def _counts(asked: Question) -> ChainCounts:
+    # While a day is dropped or restored, some of its rows are in both.
+    asked.leave_void_out(HEADS_AND_LEGS)
+    connection = asked.connection
+    stored = legs_by_underlying(connection)
+    newest = connection.scalar(select(func.max(snapshots.c.last_confirmed)))
+    present = {
+        name.label: lineage.symbol
+        for lineage in chain_lineages(connection, stored)
+        for name in lineage.names
+    }
+    few = sum(stored.values()) <= MOST_COUNTED
     symbols: dict[str, int] = {}
     for name, legs in stored.items():
         symbol = present.get(name, name)
         symbols[symbol] = symbols.get(symbol, 0) + legs
-    return ChainCounts(symbols=dict(sorted(symbols.items())), types=types, newest=newest)
+    return ChainCounts(
+        symbols=dict(sorted(symbols.items())),
+        types=_by_type(asked) if few else None,
+        newest=newest,
+    )
+
+
+def _by_type(asked: Question) -> dict[OptionType, TypeCount]:
+    stored = legs_by_type(asked.connection)
+    if not asked.days_of_chains:
+        return stored
+    # DuckDB takes long to load.
+    from data_fetch.archive.leg_counts import legs_of_files
+
+    paths = (asked.paths(table, asked.days_of_chains) for table in HEADS_AND_LEGS)
+    in_files = legs_of_files(*paths)
+    return {
+        kind: TypeCount(
+            *(one + other for one, other in zip(counted, in_files.get(kind, (0, 0)), strict=True))
+        )
+        for kind, counted in stored.items()
+    }

@@ -51,7 +51,7 @@ def figure_rows(
     """
     asked.leave_void_out(HEAD_TABLES)
     stored = StoredFigures(asked.connection, names)
-    if not asked.has_chains_in_files:
+    if not asked.days_of_chains:
         yield stored
         return
     # DuckDB takes long to load.

@@ -70,7 +70,10 @@ class SlotFigures:
 
 @dataclass(frozen=True, slots=True)
 class DatasetFigures:
-    """How many symbols are in each state of freshness, and the *newest* datum of all."""
+    """How many symbols are in each state of freshness, and the *newest* datum of all.
+
+    A symbol without a quote on the days that are in the store counts as never seen.
+    """
 
     states: Mapping[str, int]
     newest: datetime | None

@@ -89,7 +89,7 @@ class Question:
     def recall_heads(self, of: ChainLineage, expiry: date | None, at: datetime | None) -> None:
         """What queries for the snapshots in force at *at* need, of *expiry* or of those that were
         running then: heads, figures and receipts."""
-        if not self.has_chains_in_files:
+        if not self.days_of_chains:
             return
         if at is None and not self._void and has_heads(self.connection, of, expiry):
             return
@@ -149,9 +149,9 @@ class Question:
         self._recall(HEAD_TABLES, days, _names(of))
 
     @property
-    def has_chains_in_files(self) -> bool:
-        """Whether any day of chains is read from its files."""
-        return bool(self._days_in_files[Dataset.CHAINS])
+    def days_of_chains(self) -> Collection[date]:
+        """The days of chains that are read from their files."""
+        return self._days_in_files[Dataset.CHAINS].keys()
 
     def leave_void_out(self, table_names: Iterable[str]) -> None:
         """Let queries find no row of days that are in files, which nothing is recalled of."""
@@ -162,7 +162,7 @@ class Question:
     def has_chain(self, of: ChainLineage, expiry: date, at: datetime | None) -> bool:
         """Whether a snapshot of *expiry* had been received at *at*."""
         return bool(newest_heads(self.connection, of, at, expiry=expiry)) or (
-            self.has_chains_in_files
+            bool(self.days_of_chains)
             and has_chain_in_files(self.connection, of, expiry, at or END_OF_TIME)
         )
 
@@ -175,9 +175,7 @@ class Question:
         if not days:
             return []
         counted = series_between(self.connection, _names(of), days[0], days[-1])
-        return [
-            each for each in counted if each.trading_date in self._days_in_files[Dataset.CHAINS]
-        ]
+        return [each for each in counted if each.trading_date in self.days_of_chains]
 
     def newer_days(self, of: ChainLineage, until: datetime) -> list[SeriesDay]:
         """The days in files with the newest snapshot of a series as of *until*, where the store
@@ -200,7 +198,7 @@ class Question:
     def expiries(self, of: ChainLineage, at: datetime | None) -> list[date]:
         """Every expiry in force of which a snapshot had been received at *at*, nearest first."""
         stored = {head.shown.expiry for head in newest_heads(self.connection, of, at)}
-        if not self.has_chains_in_files:
+        if not self.days_of_chains:
             return sorted(stored)
         known = newest_series_days(self.connection, _names(of), at or END_OF_TIME)
         in_files = {expiry for each in known for expiry in of.stored_as(each.expiry)}

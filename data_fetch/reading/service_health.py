@@ -5,9 +5,9 @@ from datetime import datetime
 
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.settings import Settings
+from data_fetch.reading.quote_holdings import quote_holdings
 from data_fetch.reading.records import clock_of, store_of
 from data_fetch.storage.chains.snapshots import chain_holdings
-from data_fetch.storage.quotes import QuoteStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def service_health(settings: Settings) -> ServiceHealth:
     now = clock_of(settings).now()
     try:
         with store_of(settings) as store:
-            chains, quotes = chain_holdings(store), QuoteStore(store).holdings()
+            chains, quotes = chain_holdings(store), quote_holdings(settings, store)
     except DataFetchError as problem:
         # Away, refused, damaged, or of the other world: a watcher gets the reason.
         return ServiceHealth(now, None, 0, problem.message)

@@ -13,11 +13,12 @@ from data_fetch.reading.calendar_status import CalendarStatus, calendar_status
 from data_fetch.reading.chain_status import ChainStatus, chain_status
 from data_fetch.reading.instants import day_text, ist_text
 from data_fetch.reading.layout_status import StoreLayout, layout_of_store
+from data_fetch.reading.quote_holdings import quote_holdings
 from data_fetch.reading.records import store_of
 from data_fetch.runtime.pauses import required_pauses
 from data_fetch.runtime.stores import degraded_reason
 from data_fetch.storage.candles.coverage import CandleHoldings, candle_holdings
-from data_fetch.storage.quotes import QuoteHoldings, QuoteStore
+from data_fetch.storage.quotes import QuoteHoldings
 from data_fetch.storage.runs import SyncStatus, outcomes, recent_runs, statuses
 
 SHOWN_RUNS = 5
@@ -84,7 +85,7 @@ def store_status(settings: Settings) -> StoreStatus:
             world=store.world,
             layout=layout_of_store(store),
             degraded=degraded_reason(settings),
-            quotes=QuoteStore(store).holdings(),
+            quotes=quote_holdings(settings, store),
             candles=candles,
             candles_of_last_day=(
                 candle_holdings(store, candles.last_day, candles.last_day)

@@ -179,8 +179,8 @@ def present_symbols(connection: Connection, keys: Collection[str]) -> dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class QuoteHoldings:
-    """The number of stored quotes, those in files included, and of symbols in the database, with
-    its first and last slot."""
+    """The number of stored quotes, those in files included, of symbols in the database, and the
+    first and last slot."""
 
     rows: int
     symbols: int
@@ -348,7 +348,8 @@ class QuoteStore:
         return found
 
     def holdings(self) -> QuoteHoldings:
-        """What is stored. Counts every row, so it takes a while on years of quotes."""
+        """What is stored, with the slots of the database. Counts every row of it, so it takes a
+        while on years of quotes."""
         time = ltp_data.c.timestamp
         symbols = func.count(ltp_data.c.symbol.distinct())
         with self._store.reading() as connection:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, Select, and_, exists, false, func, or_, select
 
-from data_fetch.core.archive.days import Dataset
+from data_fetch.core.archive.days import ArchivedSeries, Dataset
 from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.storage.archive_ledger import IN_FILES, archived_days, archived_series
 from data_fetch.storage.chains.rows import SeriesKey
@@ -46,6 +46,18 @@ def expiries_in_files(connection: Connection, underlying: str) -> list[date]:
         .order_by(_series.expiry)
     )
     return list(connection.scalars(query))
+
+
+def newest_in_files(connection: Connection, underlying: str) -> ArchivedSeries | None:
+    """The chain of *underlying* that was received last on a day in files; None without any."""
+    query = (
+        select(archived_series)
+        .where(_series.underlying == underlying, IS_IN_FILES)
+        .order_by(_series.trading_date.desc(), _series.last_received.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else ArchivedSeries(**row._mapping)
 
 
 def has_chain_in_files(

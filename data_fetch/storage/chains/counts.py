@@ -1,7 +1,7 @@
 """How many legs of option chains are stored: by underlying, and by option type."""
 
 from collections import Counter
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, func, select
 
@@ -11,8 +11,7 @@ from data_fetch.storage.chains.records import KEY
 from data_fetch.storage.chains.rows import legs_table, snapshots
 
 
-@dataclass(frozen=True, slots=True)
-class TypeCount:
+class TypeCount(NamedTuple):
     """The legs of one type: those *stored*, and those *confirmed* because they were received
     again unchanged."""
 

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func
 
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.chains.freshness import LastReceipt
+from data_fetch.storage.chains.archived import newest_in_files
 from data_fetch.storage.database.tables import ChainReceiptRow, ChainSnapshotRow, table
 
 receipts = table(ChainReceiptRow)
@@ -17,9 +18,13 @@ snapshots = table(ChainSnapshotRow)
 def last_receipts(connection: Connection, underlyings: Iterable[str]) -> dict[str, LastReceipt]:
     """The newest receipt of each of *underlyings*, of any expiry and source.
 
-    Underlyings without a receipt are left out.
+    Underlyings without a receipt are left out. Of one whose chains are all in files it is known
+    as the ledger of the archive has it: without the source's stamp.
     """
-    found = {each: _last_receipt(connection, each) for each in underlyings}
+    found = {
+        each: _last_receipt(connection, each) or _last_in_files(connection, each)
+        for each in underlyings
+    }
     return {each: last for each, last in found.items() if last is not None}
 
 
@@ -34,6 +39,19 @@ def _last_receipt(connection: Connection, underlying: str) -> LastReceipt | None
         return None
     received_at, expiry, source = max(newest, key=lambda each: each[0])
     return _described(connection, underlying, expiry, source, received_at)
+
+
+def _last_in_files(connection: Connection, underlying: str) -> LastReceipt | None:
+    newest = newest_in_files(connection, underlying)
+    if newest is None or newest.last_received is None:
+        return None
+    return LastReceipt(
+        expiry=newest.expiry,
+        source=ChainSource(newest.source),
+        received_at=newest.last_received,
+        exchange_time=None,
+        unchanged_since=newest.last or newest.last_received,
+    )
 
 
 def _newest_by_series(underlying: str) -> Select[Any]:
