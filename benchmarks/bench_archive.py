@@ -233,7 +233,7 @@ def _year(root: Path) -> Iterator[Figure]:
     assert ours("pcr_oi").num_rows == bare().num_rows == len(days) * LOOKS
     bounds = {"a year of PCR": (("pcr_oi",), MOST_TIMES), "a year of all figures": ((), None)}
     for name, (columns, bound) in bounds.items():
-        mine, theirs, ratio = interleaved(lambda of=columns: ours(*of), bare, 2 * ROUNDS)
+        mine, theirs, ratio = interleaved(lambda of=columns: ours(*of), bare, 5 * ROUNDS)
         yield Figure(
             f"{name} of one underlying, beside DuckDB's scan of that column",
             ratio,

@@ -448,7 +448,8 @@ def _receipts_of(
     begin = minute_number(wanted.begin + MINUTE - MICROSECOND)
     over = minute_number(min(context.until, _close_of(calendar, expiry)))
     due = trading.clip(begin, max(begin, over))
-    minutes = np.unique(received // MICROSECONDS_PER_MINUTE)
+    minutes = received // MICROSECONDS_PER_MINUTE
+    minutes = minutes[np.flatnonzero(np.diff(minutes, prepend=-1))]
     return ExpiryReceipts(
         expiry=expiry,
         source=source,

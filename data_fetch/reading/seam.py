@@ -28,7 +28,7 @@ from data_fetch.core.chains.chains import ChainSource, OptionType
 from data_fetch.core.errors import SetupError
 from data_fetch.core.settings import Settings
 from data_fetch.reading.records import store_of
-from data_fetch.storage.archive_ledger import all_days_in_files, files_between, series_between
+from data_fetch.storage.archive_ledger import all_days_in_files, paths_between, series_between
 from data_fetch.storage.chains.archived import (
     SeriesDay,
     days_with_chains,
@@ -184,8 +184,8 @@ class Question:
 
     def paths(self, table_name: str, days: Collection[date]) -> list[Path]:
         """The files of a table of these days, at least one, oldest first."""
-        files = files_between(self.connection, table_name, min(days), max(days))
-        return [self._root / file.path for file in files if file.trading_date in days]
+        paths = paths_between(self.connection, table_name, min(days), max(days))
+        return [self._root / path for day, path in paths.items() if day in days]
 
     def earlier_days(self, of: ChainLineage, until: datetime) -> list[date]:
         """The days in files with chains of the underlying, up to *until*, oldest first."""

@@ -122,6 +122,19 @@ def files_between(
     return [_record(ArchivedFile, row) for row in connection.execute(query)]
 
 
+def paths_between(
+    connection: Connection, table_name: str, first: date, last: date
+) -> dict[date, str]:
+    """Their places in the archive's folder, by day."""
+    files = archived_files.c
+    query = (
+        select(files.trading_date, files.path)
+        .where(files.table_name == table_name, files.trading_date.between(first, last))
+        .order_by(files.trading_date)
+    )
+    return {row.trading_date: row.path for row in connection.execute(query)}
+
+
 def series_between(
     connection: Connection, underlyings: Collection[str], first: date, last: date
 ) -> list[ArchivedSeries]:
