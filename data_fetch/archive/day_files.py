@@ -69,12 +69,15 @@ class DayFiles:
         )
 
     def check(self, file: ArchivedFile) -> None:
-        """Raise BadFile if *file* is gone, or has other bytes or rows than were written."""
+        """Raise BadFile if *file* is gone, unreadable, or has other bytes or rows than were
+        written."""
         path, expected = self.path_of(file), Expected(file.rows, file.sha256)
         try:
             read_checked(path, ARCHIVE_SCHEMAS[file.table_name], expected, world=self.world).close()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise MissingFile(path, "it is not there") from None
+        except OSError as problem:
+            raise BadFile(path, f"it cannot be read ({problem})") from problem
 
     def portions(self, file: ArchivedFile) -> Iterator[pa.RecordBatch]:
         """The rows of a file that was checked. Raises TornFile for a damaged page."""

@@ -39,7 +39,7 @@ class FileLooks:
             if self._sound.get(file.path) != appearance:
                 pq.read_metadata(path)
                 self._sound[file.path] = appearance
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return "it is not there"
         except UNREADABLE as problem:
             return f"it cannot be read ({problem})"

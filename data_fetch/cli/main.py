@@ -28,6 +28,7 @@ COMMANDS = {
     "freshness": ("data_fetch.cli.freshness", "Which symbols are fresh, stale or frozen."),
     "serve": ("data_fetch.cli.serve", "Serve what is stored over HTTP, on this machine."),
     "stream": ("data_fetch.cli.stream", "Stream new prices and option chains to clients."),
+    "dashboard": ("data_fetch.cli.dashboard", "Show what is stored in a browser."),
     "accounts": ("data_fetch.cli.accounts", "Accounts and API keys of the servers."),
     "universe": ("data_fetch.cli.universe", "The F&O universe, and symbols that are not resolved."),
     "calendar": ("data_fetch.cli.calendar", "When the exchange trades."),

@@ -172,6 +172,9 @@ class Settings(BaseModel):
     api_host: str = Field(default="127.0.0.1", validation_alias=env("API_HOST"))
     api_port: int = Field(default=8000, ge=0, le=65535, validation_alias=env("API_PORT"))
     stream_port: int = Field(default=8002, ge=0, le=65535, validation_alias=env("STREAM_PORT"))
+    dashboard_port: int = Field(
+        default=8501, ge=0, le=65535, validation_alias=env("DASHBOARD_PORT")
+    )
     api_authentication: Literal["on", "off"] | None = Field(
         default=None, validation_alias=env("API_AUTHENTICATION")
     )

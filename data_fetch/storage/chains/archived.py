@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Select, and_, exists, false, func, or_, select
 
@@ -11,8 +12,11 @@ from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.chains.freshness import LastReceipt
 from data_fetch.storage.archive_ledger import IN_FILES, archived_days, archived_series
-from data_fetch.storage.chains.rows import SeriesKey
 from data_fetch.storage.database.distinct import distinct_values
+
+if TYPE_CHECKING:
+    # It needs NumPy, which short commands do without.
+    from data_fetch.storage.chains.rows import SeriesKey
 
 _days, _series = archived_days.c, archived_series.c
 IS_IN_FILES = exists().where(
@@ -26,7 +30,7 @@ IS_IN_FILES = exists().where(
 class SeriesDay:
     """The day *trading_date*, in files, of the chains of one *series*."""
 
-    series: SeriesKey
+    series: "SeriesKey"
     trading_date: date
 
     @property

@@ -6,8 +6,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 from urllib.parse import quote
 
 import orjson
@@ -418,3 +420,17 @@ def test_a_state_file_that_can_no_longer_be_written_stops_no_market(
 
     assert readings == sorted(readings)
     assert [record.message for record in caplog.records] == ["paper_clock_not_saved"]
+
+
+def test_threads_with_clocks_of_their_own_share_a_file(tmp_path: Path) -> None:
+    """As the workers of an archive do; each clock saves its time when it is made."""
+    together = Barrier(4)
+
+    def make(number: int) -> None:
+        for _ in range(20):
+            together.wait(PATIENCE_SECONDS)
+            clock_at(f"2026-09-16 10:{number:02}", tmp_path / "clock.json")
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(make, range(4)))
+    assert [path.name for path in tmp_path.iterdir()] == ["clock.json"]

@@ -25,6 +25,7 @@ from data_fetch.core.archive.manifest import FileKind
 from data_fetch.core.errors import SetupError
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
+from data_fetch.services.archive_lifecycle import DayLost
 from data_fetch.storage.database.store import Store, open_store, store_id
 from data_fetch.storage.instruments.instruments import save_master
 
@@ -52,6 +53,20 @@ DAMAGES = {
     "emptied": (emptied, "it has 0 bytes; "),
     "without its end": (without_an_end, "it cannot be read"),
 }
+
+
+def replaced_by_a_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def below_a_file(file: Path) -> None:
+    """The folder of the day is a file."""
+    file.unlink()
+    file.parent.rmdir()
+    file.parent.touch()
+
+
 Damage = Callable[[Path], None]
 damages = pytest.mark.parametrize(("damage", "reason"), DAMAGES.values(), ids=DAMAGES)
 
@@ -203,6 +218,17 @@ def test_a_part_of_today_is_written_anew(
     rounds.load()
     assert rounds.differences([THURSDAY]) == []
     assert rounds.query("SELECT * FROM archive_damaged_files") == []
+
+
+@pytest.mark.parametrize("damage", [replaced_by_a_folder, below_a_file])
+def test_odd_things_in_the_place_of_a_file(archive: Archive, damage: Damage) -> None:
+    damage(archive.file(TABLE, TUESDAY))
+    assert len(archive.problems()) == 1
+    archive.catalog.rebuild_views()
+    assert days_shown(archive, TABLE) == {WEDNESDAY, THURSDAY}
+    assert [problem.file.trading_date for problem in archive.lifecycle.verify()] == [TUESDAY]
+    with pytest.raises(DayLost, match="Put that file back"):
+        archive.lifecycle.restore(Dataset.CHAINS, TUESDAY, TUESDAY)
 
 
 def test_a_dropped_day_whose_file_was_put_back_is_restored(archive: Archive) -> None:

@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 from archive_rounds import Rounds
-from archive_shelf import WEDNESDAY, opening, store_day, store_quotes
+from archive_shelf import WEDNESDAY, digests, opening, store_day, store_quotes
 from effort import CHAOS
 from filelock import FileLock
 from pyarrow import parquet as pq
@@ -170,6 +170,25 @@ def test_a_second_archiver_is_refused(store: Store, tmp_path: Path) -> None:
         assert {run.outcome for run in workers.once()} == {Outcome.COMPLETED}
     with archive_workers_for(settings, print):
         pass
+
+
+def test_an_archiver_that_cannot_begin_is_in_the_audit_and_drops_nothing(
+    store: Store, tmp_path: Path
+) -> None:
+    no_folder = tmp_path / "no folder"
+    no_folder.touch()
+    settings = settings_at(store, tmp_path).model_copy(update={"archive_folder": no_folder})
+    before = digests(store, [WEDNESDAY])
+    with (
+        pytest.raises(SetupError, match="the archive cannot be written to"),
+        archive_workers_for(settings, print),
+    ):
+        pass
+    [run] = recent_runs(store, job="archive-days")
+    assert run.outcome is Outcome.FAILED
+    assert run.error is not None
+    assert "set ARCHIVE_FOLDER to another folder" in run.error
+    assert digests(store, [WEDNESDAY]) == before
 
 
 def worker_of(rounds: Rounds, reports: list[str]) -> ArchiveWorker:

@@ -1,0 +1,23 @@
+"""The script that Streamlit runs for every view of a page: `data-fetch dashboard` starts it."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from data_fetch.dashboard.page import guarded
+from data_fetch.dashboard.pages import today
+
+PAGES: dict[str, Callable[[], None]] = {"Today": today.show}
+
+
+def main() -> None:
+    st.set_page_config(page_title="NSE F&O market data", layout="wide")
+    first, *_ = PAGES
+    pages = [
+        st.Page(guarded(show), title=title, url_path=title.lower(), default=title == first)
+        for title, show in PAGES.items()
+    ]
+    st.navigation(pages, position="top").run()
+
+
+main()

@@ -1,0 +1,40 @@
+"""Numbers and instants as Indian traders write them."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from data_fetch.core.clock import IST
+
+LAKH, CRORE = 100_000, 10_000_000
+UNKNOWN = "–"
+
+
+def grouped(value: float | Decimal | None, digits: int = 0) -> str:
+    """12,34,567.50: three digits, then groups of two. UNKNOWN for None."""
+    if value is None:
+        return UNKNOWN
+    sign, whole = ("-" if value < 0 else ""), f"{abs(value):.{digits}f}"
+    number, point, decimals = whole.partition(".")
+    head, tail = number[:-3], number[-3:]
+    pairs = [head[max(0, end - 2) : end] for end in range(len(head), 0, -2)][::-1]
+    return sign + ",".join([*pairs, tail]) + point + decimals
+
+
+def short(value: float | None) -> str:
+    """A quantity in lakh or crore: 12.35 L, 4.56 Cr; smaller ones in full."""
+    if value is None:
+        return UNKNOWN
+    for size, name in ((CRORE, "Cr"), (LAKH, "L")):
+        if abs(value) >= size:
+            return f"{grouped(value / size, 2)} {name}"
+    return grouped(value)
+
+
+def clock_time(at: datetime | None) -> str:
+    """An instant as the time of day in India."""
+    return UNKNOWN if at is None else f"{at.astimezone(IST):%H:%M:%S}"
+
+
+def day_and_time(at: datetime | None) -> str:
+    """An instant in India: 16 Sep 2026 10:00:30 IST."""
+    return UNKNOWN if at is None else f"{at.astimezone(IST):%d %b %Y %H:%M:%S} IST"

@@ -1,0 +1,45 @@
+"""Numbers as Indian traders write them."""
+
+from decimal import Decimal
+
+import pytest
+
+from data_fetch.dashboard.numbers import grouped, short
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0, 0, "0"),
+        (999, 0, "999"),
+        (1_000, 0, "1,000"),
+        (99_999, 0, "99,999"),
+        (100_000, 0, "1,00,000"),
+        (12_345_678, 0, "1,23,45,678"),
+        (-1_234_567.5, 2, "-12,34,567.50"),
+        (0.05, 2, "0.05"),
+        (999.999, 2, "1,000.00"),
+        (Decimal("24150.5"), 1, "24,150.5"),
+        (None, 2, "–"),
+    ],
+)
+def test_digits_are_grouped_by_three_and_then_by_two(
+    value: float | Decimal | None, digits: int, text: str
+) -> None:
+    assert grouped(value, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (99_999, "99,999"),
+        (100_000, "1.00 L"),
+        (1_234_567, "12.35 L"),
+        (10_000_000, "1.00 Cr"),
+        (-45_678_901, "-4.57 Cr"),
+        (123_456_789_012, "12,345.68 Cr"),
+        (None, "–"),
+    ],
+)
+def test_large_quantities_are_in_lakh_and_crore(value: float | None, text: str) -> None:
+    assert short(value) == text
