@@ -5,9 +5,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from data_fetch.dashboard.page import guarded
-from data_fetch.dashboard.pages import today
+from data_fetch.dashboard.pages import coverage, today
 
-PAGES: dict[str, Callable[[], None]] = {"Today": today.show}
+PAGES: dict[str, Callable[[], None]] = {"Today": today.show, "Coverage": coverage.show}
 
 
 def main() -> None:
