@@ -117,9 +117,8 @@ class Backfills:
                     "a backfill of this dashboard is running",
                     hint="Pause it, or wait until it has ended.",
                 )
-            printed, remarks = (
-                tempfile.TemporaryFile("w+", encoding="utf-8") for _ in ("stdout", "stderr")
-            )
+            # Open for as long as the backfill is looked at.
+            printed, remarks = _temporary(), _temporary()
             process = subprocess.Popen(
                 (*PROGRAM, "backfill", *selection.options, "--json", *more),
                 cwd=folder,
@@ -137,6 +136,10 @@ class Backfills:
         with self._lock:
             if self.last is not None and self.last.running:
                 self.last.process.send_signal(signal.SIGINT)
+
+
+def _temporary() -> IO[str]:
+    return tempfile.TemporaryFile("w+", encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,5 +73,6 @@ def day_minutes(settings: Settings, symbol: str, day: date) -> DayMinutes:
 
 
 def _run_ids(coverage: DayCoverage | None, origins: Mapping[int, Origin]) -> Sequence[str]:
-    proofs = [one.proof for one in coverage.intervals if one.proof] if coverage else []
-    return sorted({each.run_id for each in (*origins.values(), *proofs)})
+    intervals = coverage.intervals if coverage else ()
+    proofs = {one.proof.run_id for one in intervals if one.proof}
+    return sorted(proofs | {each.run_id for each in origins.values()})

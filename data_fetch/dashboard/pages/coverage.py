@@ -90,7 +90,8 @@ def _grid(of: DayRange, head: tuple[datetime | None, datetime]) -> tuple[Coverag
 def _completeness(counts: DayCounts) -> str:
     if not counts.expected:
         return "nothing expected"
-    return f"{grouped(100 * counts.present / counts.expected, 2)} % of {grouped(counts.expected)} present"
+    share = 100 * counts.present / counts.expected
+    return f"{grouped(share, 2)} % of {grouped(counts.expected)} present"
 
 
 def _asked(cells: Cells) -> Corners | None:
@@ -160,8 +161,10 @@ def _minutes(symbol: str, day: date) -> None:
     chosen = cell_grid(cells, heads, f"Minutes of {symbol} on {day}", None, f"{symbol} {day}")
     known = found.coverage
     st.caption(
-        f"{grouped(known.attempts)} requests covered the day; last {day_and_time(known.last_attempt)}; "
-        f"next not before {day_and_time(known.next_attempt)}; last error {known.last_error or UNKNOWN}"
+        f"{grouped(known.attempts)} requests covered the day · "
+        f"the last one {day_and_time(known.last_attempt)} · "
+        f"the next one not before {day_and_time(known.next_attempt)} · "
+        f"last error {known.last_error or UNKNOWN}"
     )
     if chosen is not None:
         (hour, minute), _ = chosen
@@ -179,7 +182,7 @@ def minute_text(facts: MinuteFacts) -> str:
     if (origin := facts.origin) is not None:
         sort = "confirmed" if origin.is_final else "provisional"
         parts.append(
-            f"A response of {origin.source}, received {ist_text(origin.fetched_at)}, has its candle ({sort})."
+            f"Its {sort} candle came from {origin.source} at {ist_text(origin.fetched_at)}."
         )
         run_id = origin.run_id
     elif facts.proof is not None:
