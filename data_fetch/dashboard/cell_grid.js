@@ -18,8 +18,6 @@ class Grid {
       this[name] = frame.querySelector("." + name);
     this.frame = frame;
     this.canvas = frame.querySelector("canvas");
-    this.cursor = [0, 0];
-    this.corner = [0, 0];
     this.chosen = null;
     const on = (what, names) => {
       for (const name of names) what.addEventListener(name, (event) => this[name](event));
@@ -39,6 +37,8 @@ class Grid {
   }
 
   show(data) {
+    // The newest day is what most look for.
+    if (!this.data) this.cursor = this.corner = [0, data.newest_last ? Infinity : 0];
     this.data = data;
     this.codes = Object.fromEntries(data.states.map(([code, name, colour]) => [code, { name, colour }]));
     this.cells = data.text.match(/[A-Z-][^A-Z-]*/g) ?? [];
@@ -79,8 +79,7 @@ class Grid {
     this.extent.style.height = HEAD + rows.length * TALL + "px";
     if (!this.placed && columns.length) {
       this.placed = true;
-      // The newest day is what most look for.
-      if (this.data.newest) this.scroller.scrollLeft = this.scroller.scrollWidth;
+      if (this.data.newest_last) this.scroller.scrollLeft = this.scroller.scrollWidth;
     }
     this.draw();
   }
@@ -107,8 +106,8 @@ class Grid {
     const [column0, column1] = [Math.floor(left / this.wide), Math.min(columns.length, Math.ceil((left + width) / this.wide))];
     for (let row = row0; row < row1; row++)
       for (let column = column0; column < column1; column++) this.drawCell(pen, row, column, left, top);
-    this.drawFrame(pen, this.chosen, ink, left, top);
-    if (this.focused) this.drawFrame(pen, [this.corner, this.cursor], style.getPropertyValue("--st-primary-color"), left, top);
+    this.drawFrame(pen, this.chosen, ink, ground, left, top);
+    if (this.focused) this.drawFrame(pen, [this.corner, this.cursor], ink, ground, left, top);
     pen.fillStyle = ground;
     pen.fillRect(0, 0, this.side, height);
     pen.fillRect(0, 0, width, HEAD);
@@ -151,13 +150,16 @@ class Grid {
     }
   }
 
-  drawFrame(pen, corners, colour, left, top) {
+  // In two colours, to be seen on cells of any.
+  drawFrame(pen, corners, ink, ground, left, top) {
     if (!corners) return;
     const [row, column, row1, column1] = bounds(...corners);
-    pen.strokeStyle = colour;
-    pen.lineWidth = 2;
-    pen.strokeRect(this.side + column * this.wide - left - 1, HEAD + row * TALL - top - 1,
-      (column1 - column + 1) * this.wide, (row1 - row + 1) * TALL);
+    for (const [colour, width] of [[ground, 4], [ink, 2]]) {
+      pen.strokeStyle = colour;
+      pen.lineWidth = width;
+      pen.strokeRect(this.side + column * this.wide - left - 1, HEAD + row * TALL - top - 1,
+        (column1 - column + 1) * this.wide, (row1 - row + 1) * TALL);
+    }
   }
 
   // What a cell has: the state it is filled with, and what it lacks, worst first.

@@ -53,6 +53,7 @@ def document(
         "text": cells.text,
         "expected": list(cells.expected),
         "joint": cells.joint,
+        "newest_last": cells.newest_last,
         "states": [[code, NAMES[state], COLOURS[state]] for state, code in CODES.items()],
         "label": label,
         "selected": selected,

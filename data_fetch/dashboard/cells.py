@@ -63,13 +63,14 @@ HUNDREDTHS = 10_000
 class Cells:
     """A grid to draw: the names of its *rows* and *columns*, its cells as *text*, and how many
     minutes the cells of each column usually expect. A cell is named by its row and its column,
-    with *joint* between them."""
+    with *joint* between them; *newest_last*: the last column is seen first."""
 
     rows: Sequence[str]
     columns: Sequence[str]
     text: str
     expected: Sequence[int]
     joint: str
+    newest_last: bool
 
 
 def cell(counts: DayCounts | None, usual: int) -> str:
@@ -106,6 +107,7 @@ def day_cells(grid: CoverageGrid) -> Cells:
         ),
         expected=expected,
         joint=" · ",
+        newest_last=True,
     )
 
 
@@ -123,6 +125,7 @@ def minute_cells(day: DayCoverage) -> Cells:
         ),
         expected=[1] * MINUTES_OF_HOUR,
         joint=":",
+        newest_last=False,
     )
 
 

@@ -1,6 +1,8 @@
 """Coverage: which minutes of which days are stored, and what to do about the others."""
 
 from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -8,67 +10,64 @@ from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.day_counts import DayCounts, summed
 from data_fetch.core.clock import IST
 from data_fetch.core.market.session import midnight_number
-from data_fetch.dashboard.backfills import Selection, plan_of
+from data_fetch.dashboard.backfills import Backfills, Selection, plan_of, progress_of
 from data_fetch.dashboard.cell_grid import Corners, cell_grid, month_heads
-from data_fetch.dashboard.cells import NAMES, Cells, day_cells, minute_cells, shares
+from data_fetch.dashboard.cells import Cells, day_cells, minute_cells
+from data_fetch.dashboard.coverage_texts import (
+    completeness_text,
+    day_text,
+    minute_text,
+    plan_text,
+    progress_text,
+    report_text,
+    selection_text,
+)
 from data_fetch.dashboard.desk import desk
-from data_fetch.dashboard.numbers import UNKNOWN, day_and_time, grouped
-from data_fetch.dashboard.page import note_age
+from data_fetch.dashboard.numbers import day_and_time
+from data_fetch.dashboard.page import live, note_age
+from data_fetch.dashboard.share_bar import share_bar
 from data_fetch.reading.coverage_days import CoverageGrid, DayRange, coverage_grid, ledger_head
-from data_fetch.reading.coverage_minutes import MinuteFacts, day_minutes
-from data_fetch.reading.instants import ist_text
+from data_fetch.reading.coverage_minutes import day_minutes
 from data_fetch.reading.records import clock_of
+from data_fetch.reading.run_records import last_runs
 
 RANGES = (15, 30, 60, 90, 120)
 USUAL_DAYS = 60
-FIVES = 5
 INTERVALS = {CandleInterval.MINUTE: "minutes", CandleInterval.DAY: "day candles"}
+NAMED_MINUTE = 5
+EVERY_SECONDS, PROGRESS_SECONDS = 5.0, 1.0
+# Runs of backfills among which that of a process is looked for.
+RECENT_RUNS = 20
+
+Head = tuple[datetime | None, datetime]
 
 
 def show() -> None:
     st.title("Coverage")
     of = _range()
-    grid, cells = _grid(of, desk().ask(lambda settings: ledger_head(settings, of)))
-    note_age(
-        f"coverage ledger, {desk().settings.world} world",
-        day_and_time(grid.now),
-        f"last change {day_and_time(grid.changed)}",
-        _completeness(grid.totals),
-    )
-    if not cells.columns:
-        st.info(f"Nothing trades from {grid.first} to {grid.last}. Choose other days.")
-        return
-    corners = cell_grid(
-        cells, month_heads(cells.columns), "Coverage: instruments by days", _asked(cells), "days"
-    )
-    _shares(grid.totals)
-    if corners is None:
-        st.caption("Select a day with a click, or arrow keys and Enter; several by dragging.")
-        return
-    _remember(corners)
-    selection = selection_on(cells, corners, of.interval)
-    _selected(grid, selection)
+    live(partial(_coverage, of), EVERY_SECONDS)
 
 
 def _range() -> DayRange:
     """What the controls say, at first by the query parameters."""
     asked = st.query_params
-    days, until, interval = st.columns([1, 1, 1])
+    days, until, interval = st.columns(3)
     known = {str(number): number for number in RANGES}
     number = days.selectbox(
         "Days", RANGES, index=RANGES.index(known.get(asked.get("days", ""), USUAL_DAYS))
     )
     today = desk().ask(clock_of).now().astimezone(IST).date()
-    last = until.date_input("Up to", value=_date(asked.get("until")) or today, max_value=today)
+    end = until.date_input(
+        "Up to", value=min(_date(asked.get("until")) or today, today), max_value=today
+    )
     names = list(INTERVALS)
     wanted = [each for each in names if each.value == asked.get("interval")]
     chosen = interval.selectbox(
-        "Of",
+        "Candles of",
         names,
         index=names.index(wanted[0]) if wanted else 0,
         format_func=lambda each: INTERVALS[each],
     )
-    end = last if isinstance(last, date) else today
     asked.update({"days": str(number), "until": end.isoformat(), "interval": chosen.value})
     return DayRange(interval=chosen, first=end - timedelta(days=number - 1), last=end)
 
@@ -80,18 +79,39 @@ def _date(text: str | None) -> date | None:
         return None
 
 
+def _coverage(of: DayRange) -> None:
+    """The part of the page that follows the ledger."""
+    head = desk().ask(lambda settings: ledger_head(settings, of))
+    grid, cells = _grid(of, head)
+    unit = INTERVALS[of.interval]
+    note_age(
+        f"coverage ledger, {desk().settings.world} world",
+        day_and_time(grid.now),
+        f"last change {day_and_time(grid.changed)}",
+        completeness_text(grid.totals, unit),
+    )
+    if not cells.columns:
+        st.info(f"Nothing trades from {grid.first} to {grid.last}. Choose other days.")
+        return
+    st.html(share_bar(grid.totals, unit))
+    corners = cell_grid(
+        cells, month_heads(cells.columns), "Coverage: instruments by days", _asked(cells), "days"
+    )
+    if corners is None or not _on(cells, corners):
+        st.caption(
+            "Select a day with a click or with arrow keys and Enter; several days with the mouse "
+            "drawn over them or with Shift and arrow keys."
+        )
+        return
+    _remember(corners)
+    _selected(grid, selection_on(cells, corners, of.interval), head)
+
+
 @st.cache_resource(max_entries=20, show_spinner=False)
-def _grid(of: DayRange, head: tuple[datetime | None, datetime]) -> tuple[CoverageGrid, Cells]:
+def _grid(of: DayRange, head: Head) -> tuple[CoverageGrid, Cells]:
     """The answer of that head, shared by all sessions."""
     grid = desk().ask(lambda settings: coverage_grid(settings, of))
     return grid, day_cells(grid)
-
-
-def _completeness(counts: DayCounts) -> str:
-    if not counts.expected:
-        return "nothing expected"
-    share = 100 * counts.present / counts.expected
-    return f"{grouped(share, 2)} % of {grouped(counts.expected)} present"
 
 
 def _asked(cells: Cells) -> Corners | None:
@@ -99,8 +119,11 @@ def _asked(cells: Cells) -> Corners | None:
     asked = st.query_params
     first = asked.get("symbol", ""), asked.get("day", "")
     last = asked.get("to_symbol", first[0]), asked.get("to_day", first[1])
-    there = all(row in cells.rows and column in cells.columns for row, column in (first, last))
-    return (first, last) if there else None
+    return (first, last) if _on(cells, (first, last)) else None
+
+
+def _on(cells: Cells, corners: Corners) -> bool:
+    return all(row in cells.rows and column in cells.columns for row, column in corners)
 
 
 def _remember(corners: Corners) -> None:
@@ -132,88 +155,99 @@ def counts_in(grid: CoverageGrid, selection: Selection) -> DayCounts:
     return summed([DayCounts(), *days])
 
 
-def _shares(counts: DayCounts) -> None:
-    """Minutes by state, with percentages that add up to 100."""
-    found = shares(counts) if counts.expected else []
-    for place, (state, minutes, share) in zip(st.columns(max(1, len(found))), found, strict=False):
-        place.metric(NAMES[state], f"{grouped(share, 2)} %", help=f"{grouped(minutes)} minutes")
-
-
-def _selected(grid: CoverageGrid, selection: Selection) -> None:
-    one = len(selection.symbols) == 1
-    names = selection.symbols[0] if one else f"{len(selection.symbols)} instruments"
-    alone = one and selection.first == selection.last
-    days = f"{selection.first:%d %b %Y}" + ("" if alone else f" to {selection.last:%d %b %Y}")
-    st.subheader(f"{names}, {days}")
+def _selected(grid: CoverageGrid, selection: Selection, head: Head) -> None:
+    unit = INTERVALS[selection.interval]
+    st.subheader(selection_text(selection))
     counts = counts_in(grid, selection)
-    _shares(counts)
+    st.html(share_bar(counts, unit))
+    alone = len(selection.symbols) == 1 and selection.first == selection.last
     if alone and selection.interval is CandleInterval.MINUTE:
         _minutes(selection.symbols[0], selection.first)
-    _backfill(selection, counts)
+    backfills = _backfills()
+    if backfills.last is not None:
+        live(partial(_progress, backfills), PROGRESS_SECONDS)
+    if backfills.last is None or not backfills.last.running:
+        _plan(selection, counts, head, grid.now)
 
 
 def _minutes(symbol: str, day: date) -> None:
+    """The strip of a day, and the minute that is chosen on it."""
     found = desk().ask(lambda settings: day_minutes(settings, symbol, day))
     if found.coverage is None:
         return
     cells = minute_cells(found.coverage)
-    heads = [name if int(name) % FIVES == 0 else "" for name in cells.columns]
+    heads = [name if int(name) % NAMED_MINUTE == 0 else "" for name in cells.columns]
     chosen = cell_grid(cells, heads, f"Minutes of {symbol} on {day}", None, f"{symbol} {day}")
-    known = found.coverage
-    st.caption(
-        f"{grouped(known.attempts)} requests covered the day · "
-        f"the last one {day_and_time(known.last_attempt)} · "
-        f"the next one not before {day_and_time(known.next_attempt)} · "
-        f"last error {known.last_error or UNKNOWN}"
-    )
-    if chosen is not None:
-        (hour, minute), _ = chosen
-        number = midnight_number(day) + int(hour) * 60 + int(minute)
-        facts = found.facts(number)
-        st.write(
-            f"**{hour}:{minute}** "
-            + ("nothing is expected." if facts is None else minute_text(facts))
-        )
-
-
-def minute_text(facts: MinuteFacts) -> str:
-    """What is known of a minute, its request and its run, in sentences."""
-    parts = [f"is {NAMES[facts.state]}."]
-    if (origin := facts.origin) is not None:
-        sort = "confirmed" if origin.is_final else "provisional"
-        parts.append(
-            f"Its {sort} candle came from {origin.source} at {ist_text(origin.fetched_at)}."
-        )
-        run_id = origin.run_id
-    elif facts.proof is not None:
-        parts.append(f"Proved by {facts.proof.by} at {ist_text(facts.proof.at)}.")
-        run_id = facts.proof.run_id
-    else:
-        parts.append("No request has proved anything of it.")
-        return " ".join(parts)
-    run = facts.run
-    if run is None:
-        parts.append(f"Run `{run_id}`.")
-    else:
-        parts.append(
-            f"Run `{run_id}`: {run.job}, begun {ist_text(run.started_at)}, "
-            f"{grouped(run.requests)} requests, {run.outcome}."
-        )
-    return " ".join(parts)
-
-
-def _backfill(selection: Selection, counts: DayCounts) -> None:
-    lacking = counts.expected - counts.present - counts.no_trade - counts.pending
-    if not lacking:
-        st.success("Nothing of the selection can be fetched: it is complete.")
+    if chosen is None:
+        st.caption(day_text(found.coverage))
         return
-    plan = plan_of(selection, desk().settings.folder)
-    st.write(plan_text(plan))
-    st.code(selection.command, language="bash")
+    (hour, minute), _ = chosen
+    number = midnight_number(day) + int(hour) * 60 + int(minute)
+    st.caption(f"**{hour}:{minute}** {minute_text(found.facts(number))}")
 
 
-def plan_text(plan: dict[str, object]) -> str:
-    """The requests, the minutes and the end of a plan in a sentence."""
-    return (
-        f"{plan['requests']} requests for {plan['minutes']} minutes, until {plan['finishes_at']}."
-    )
+@st.cache_resource(show_spinner=False)
+def _backfills() -> Backfills:
+    """Those of this dashboard."""
+    return Backfills()
+
+
+def _plan(selection: Selection, counts: DayCounts, head: Head, now: datetime) -> None:
+    """What a backfill of the selection takes, and what starts it."""
+    if counts.present + counts.no_trade + counts.pending == counts.expected:
+        st.caption("Nothing of this selection can be fetched.")
+        return
+    changed, _ = head
+    plan = _planned(selection, changed)
+    st.write(plan_text(plan, now, INTERVALS[selection.interval]))
+    if not desk().may_control:
+        st.caption(
+            "This dashboard is for reading only. Type the command, or start the dashboard with "
+            "`data-fetch dashboard --control`."
+        )
+        st.code(selection.command, language="bash")
+        return
+    with st.container(horizontal=True):
+        if plan["requests"] and st.button("Start backfill", type="primary"):
+            _start(selection)
+        if plan["held_back"] and st.button("Retry failed"):
+            _start(selection, "--retry-failed")
+
+
+@st.cache_resource(max_entries=50, show_spinner="Planning the requests")
+def _planned(selection: Selection, changed: datetime | None) -> dict[str, Any]:
+    return plan_of(selection, desk().settings.folder)
+
+
+def _start(selection: Selection, *more: str) -> None:
+    _backfills().start(selection, desk().settings.folder, *more)
+    st.rerun()
+
+
+def _progress(backfills: Backfills) -> None:
+    """The backfill that was started last: how far it is, or how it has ended."""
+    last = backfills.last
+    if last is None:
+        return
+    unit = INTERVALS[last.selection.interval]
+    title = f"Backfill of {selection_text(last.selection)}"
+    running = last.running
+    if running:
+        runs = desk().ask(lambda settings: last_runs(settings, "backfill", RECENT_RUNS))
+        progress = progress_of(last.process.pid, runs)
+        st.progress(progress.share if progress else 0.0, f"{title}: {progress_text(progress)}")
+        if desk().may_control and st.button("Pause"):
+            backfills.pause()
+    else:
+        st.write(f"{title}. {report_text(last.report, unit)}")
+        if desk().may_control and last.report["missed"]:
+            with st.container(horizontal=True):
+                if st.button("Resume"):
+                    _start(last.selection)
+                if st.button("Retry failed", key="retry-last"):
+                    _start(last.selection, "--retry-failed")
+    # The rest of the page is about a store that this backfill has changed.
+    seen = st.session_state.get("backfill_running")
+    st.session_state["backfill_running"] = running
+    if seen and not running:
+        st.rerun()
