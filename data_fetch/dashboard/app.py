@@ -5,9 +5,13 @@ from collections.abc import Callable
 import streamlit as st
 
 from data_fetch.dashboard.page import guarded
-from data_fetch.dashboard.pages import coverage, today
+from data_fetch.dashboard.pages import candles, coverage, today
 
-PAGES: dict[str, Callable[[], None]] = {"Today": today.show, "Coverage": coverage.show}
+PAGES: dict[str, Callable[[], None]] = {
+    "Today": today.show,
+    "Coverage": coverage.show,
+    "Candles": candles.show,
+}
 
 
 def main() -> None:
