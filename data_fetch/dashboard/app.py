@@ -1,16 +1,17 @@
-"""The script that Streamlit runs for every view of a page: `data-fetch dashboard` starts it."""
+"""The pages of the dashboard, and the navigation between them."""
 
 from collections.abc import Callable
 
 import streamlit as st
 
 from data_fetch.dashboard.page import guarded
-from data_fetch.dashboard.pages import today
+from data_fetch.dashboard.pages import coverage, today
 
-PAGES: dict[str, Callable[[], None]] = {"Today": today.show}
+PAGES: dict[str, Callable[[], None]] = {"Today": today.show, "Coverage": coverage.show}
 
 
 def main() -> None:
+    """Show the page that the address names."""
     st.set_page_config(page_title="NSE F&O market data", layout="wide")
     first, *_ = PAGES
     pages = [
@@ -18,6 +19,3 @@ def main() -> None:
         for title, show in PAGES.items()
     ]
     st.navigation(pages, position="top").run()
-
-
-main()
