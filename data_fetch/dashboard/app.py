@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from data_fetch.dashboard.desk import desk
+from data_fetch.dashboard.door import SIGN_OUT
 from data_fetch.dashboard.page import guarded
 from data_fetch.dashboard.pages import coverage, today
 
@@ -19,3 +21,5 @@ def main() -> None:
         for title, show in PAGES.items()
     ]
     st.navigation(pages, position="top").run()
+    if desk().settings.needs_authentication:
+        st.html(f'<a href="{SIGN_OUT}" target="_self">Sign out</a>')
