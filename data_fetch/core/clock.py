@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 IST = ZoneInfo("Asia/Kolkata")
 MINUTE = timedelta(minutes=1)
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 # Waits are this short so that a suspended computer or a clock that was set is noticed soon.
 LONGEST_NAP_SECONDS = 0.5

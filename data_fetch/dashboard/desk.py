@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import streamlit as st
-
 from data_fetch.core.settings import Settings
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.records import sharing
@@ -16,9 +14,13 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The *settings* of the dashboard, and the stores that its queries keep open."""
+    """The *settings* of the dashboard, and the stores that its queries keep open.
+
+    *may_control* is whether its pages may start, pause and resume backfills.
+    """
 
     settings: Settings
+    may_control: bool = False
     kept: KeptOpen = field(default_factory=KeptOpen)
 
     def ask(self, question: Callable[[Settings], Answer]) -> Answer:
@@ -27,7 +29,16 @@ class Desk:
             return question(self.settings)
 
 
-@st.cache_resource(show_spinner=False)
+_in_use: list[Desk] = []
+
+
+def use(new: Desk) -> None:
+    """Make *new* the desk of this process."""
+    _in_use[:] = [new]
+
+
 def desk() -> Desk:
-    """The one desk of this process."""
-    return Desk(process_settings())
+    """The one desk of this process; by default for reading with the settings of the process."""
+    if not _in_use:
+        use(Desk(process_settings()))
+    return _in_use[0]

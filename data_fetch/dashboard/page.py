@@ -6,20 +6,56 @@ import streamlit as st
 
 from data_fetch.core.errors import DataFetchError
 
+# How long a page that could not be shown waits until it is tried again.
+AGAIN_SECONDS = 5.0
+
 
 def guarded(show: Callable[[], None]) -> Callable[[], None]:
-    """*show*, with each of our errors as a sentence that says what to do."""
+    """*show*, with each of our errors as a sentence that says what to do, tried again by itself."""
 
     def page() -> None:
         try:
             show()
         except DataFetchError as problem:
-            st.error(f"{problem.message}. {problem.hint}".strip())
+            st.error(sentence(problem))
+            _try_again()
 
     page.__name__ = show.__module__.rpartition(".")[2]
     return page
 
 
+def live(part: Callable[[], None], seconds: float) -> None:
+    """Show *part* of a page now and anew every so many seconds; the rest of the page stays."""
+
+    def guarded_part() -> None:
+        try:
+            part()
+        except DataFetchError as problem:
+            st.error(sentence(problem))
+
+    st.fragment(guarded_part, run_every=seconds)()
+
+
+def sentence(problem: DataFetchError) -> str:
+    """A problem and its fix, for the screen."""
+    return f"{problem.message.rstrip('.')}. {problem.hint}".strip()
+
+
 def note_age(source: str, as_of: str, *more: str) -> None:
     """The line under a title: where the data are from, as of when, and what they lack."""
     st.caption(" · ".join((source, f"as of {as_of}", *more)))
+
+
+def note_empty(what: str) -> None:
+    """The sentence of a page for a store that has no *what* yet, a plural."""
+    st.info(f"No {what} are stored yet. Start collecting: `data-fetch run`")
+
+
+def _try_again() -> None:
+    first_run = iter([True])
+
+    def again() -> None:
+        if not next(first_run, False):
+            st.rerun()
+
+    st.fragment(again, run_every=AGAIN_SECONDS)()

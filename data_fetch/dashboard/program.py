@@ -1,24 +1,28 @@
-"""Runs the dashboard in this process, without telemetry and without anything from the internet."""
+"""The dashboard as an application for a server, without telemetry and without anything from the
+internet."""
 
 from pathlib import Path
 
+from starlette.types import ASGIApp
+from streamlit.starlette import App
 from streamlit.web import bootstrap
 
+from data_fetch.dashboard.desk import Desk, use
+
 SCRIPT = Path(__file__).with_name("app.py")
+OPTIONS = {
+    "server.headless": True,
+    "server.fileWatcherType": "none",
+    "browser.gatherUsageStats": False,
+    "client.toolbarMode": "minimal",
+    "client.showErrorDetails": "none",
+    "logger.level": "warning",
+}
 
 
-def run(host: str, port: int) -> None:
-    """Serve the pages on *port* of *host* until SIGINT or SIGTERM."""
-    options = {
-        "server.address": host,
-        "server.port": port,
-        "server.headless": True,
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": False,
-        "client.toolbarMode": "minimal",
-        "client.showErrorDetails": "none",
-        "logger.level": "warning",
-        "logger.hideWelcomeMessage": True,
-    }
-    bootstrap.load_config_options(options)
-    bootstrap.run(str(SCRIPT), False, [], options)
+def application(desk: Desk) -> ASGIApp:
+    """The pages of *desk*. One a process."""
+    use(desk)
+    bootstrap.load_config_options(OPTIONS)
+    app: ASGIApp = App(SCRIPT)
+    return app

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from data_fetch.core.chains.chain_lineage import END_OF_TIME
+from data_fetch.core.clock import END_OF_TIME
 from data_fetch.core.errors import TransientError
 from data_fetch.core.settings import Settings
 from data_fetch.reading.chain_snapshots import nothing_stored, source_named

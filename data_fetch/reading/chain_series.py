@@ -317,8 +317,7 @@ def _series(
     step: timedelta | None,
     convert: Any,
 ) -> ChainSeries:
-    pairs = rows.group_by(["expiry", "source"], use_threads=False).aggregate([]).to_pylist()
-    sources = {pair["expiry"]: pair["source"] for pair in pairs}
+    sources = _sources(rows)
     received, trading = _received(context, chains, shown, sources), _trading(context)
     completeness = SeriesCompleteness(
         snapshots=len(rows),
@@ -346,6 +345,14 @@ def _series(
         completeness=completeness,
         freshness=freshness,
     )
+
+
+def _sources(rows: Any) -> dict[date, str]:
+    """The source of the rows of each expiry."""
+    # To group by both columns takes ten times as long.
+    named = pc.binary_join_element_wise(rows["expiry"].cast(pa.string()), rows["source"], " ")
+    pairs = (each.split(" ", 1) for each in pc.unique(named).to_pylist())
+    return {date.fromisoformat(expiry): source for expiry, source in pairs}
 
 
 def _seconds_between(earlier: Any, later: Any) -> Any:

@@ -23,8 +23,9 @@ from data_fetch.core.archive.days import (
     bounds_of,
     day_of,
 )
-from data_fetch.core.chains.chain_lineage import END_OF_TIME, ChainLineage
+from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.chains.chains import ChainSource, OptionType
+from data_fetch.core.clock import END_OF_TIME
 from data_fetch.core.errors import SetupError
 from data_fetch.core.settings import Settings
 from data_fetch.reading.records import store_of

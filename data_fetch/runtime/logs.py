@@ -60,6 +60,7 @@ COLLECTOR = LogServices(
 # Two processes must not rotate the same file: in a server everything is in its own.
 API = LogServices("api", libraries=SERVER_LIBRARIES)
 STREAM = LogServices("stream", libraries=SERVER_LIBRARIES)
+DASHBOARD = LogServices("dashboard", libraries=SERVER_LIBRARIES)
 ARCHIVE = LogServices("archive")
 
 

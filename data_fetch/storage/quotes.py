@@ -23,8 +23,7 @@ from sqlalchemy import (
 )
 
 from data_fetch.core.archive.days import Dataset
-from data_fetch.core.chains.chain_lineage import END_OF_TIME
-from data_fetch.core.clock import minute_of
+from data_fetch.core.clock import END_OF_TIME, minute_of
 from data_fetch.core.market.session import KEY_PREFIXES, instant_of, midnight_number
 from data_fetch.core.market.table import Segment
 from data_fetch.core.quotes.quotes import Movement, Quote, StoredQuote

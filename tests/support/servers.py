@@ -277,6 +277,29 @@ def database_on(server_url: str, *, template: str = "template0") -> Iterator[str
         _administer(server_url, drop.format(sql.Identifier(name)))
 
 
+def shut(url: str) -> None:
+    """Make the database at *url* refuse connections, and end those that it has."""
+    _accept_connections(url, "false")
+    end = sql.SQL("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}")
+    _administer(_beside(url), end.format(sql.Literal(make_url(url).database)))
+
+
+def reopen(url: str) -> None:
+    """Make the database at *url* accept connections again."""
+    _accept_connections(url, "true")
+
+
+def _accept_connections(url: str, whether: str) -> None:
+    change = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {}")
+    name = sql.Identifier(make_url(url).database or "")
+    _administer(_beside(url), change.format(name, sql.SQL(whether)))
+
+
+def _beside(url: str) -> str:
+    """The database of administration on the server of *url*."""
+    return make_url(url).set(database="postgres").render_as_string(hide_password=False)
+
+
 class DatabaseCopies:
     """Copies of a migrated database, handed out empty and used again: copying and dropping
     one costs PostgreSQL a checkpoint, emptying it does not."""

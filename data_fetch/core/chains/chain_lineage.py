@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from data_fetch.core.chains.chains import ChainSource
-from data_fetch.core.clock import IST
+from data_fetch.core.clock import END_OF_TIME, IST
 from data_fetch.core.instruments.bearers import Bearing, Stretch, bearer_of, stretches
 
 MICROSECOND = timedelta(microseconds=1)
 BEGIN_OF_TIME = datetime.min.replace(tzinfo=UTC)
-END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 
 from sqlalchemy import URL, Connection
 
@@ -80,9 +80,9 @@ def restore_dump(file: Path, url: URL, without: str) -> None:
     Raises StoreRefused if that fails.
     """
     entries = _run([RESTORE, "--list", str(file)]).stdout.splitlines()
-    with NamedTemporaryFile("w", suffix=".list") as wanted:
-        wanted.write("\n".join(entry for entry in entries if without not in entry.split()))
-        wanted.flush()
+    with TemporaryDirectory() as folder:
+        wanted = Path(folder, "entries")
+        wanted.write_text("\n".join(one for one in entries if without not in one.split()))
         done = _run(
             [
                 RESTORE,
@@ -90,7 +90,7 @@ def restore_dump(file: Path, url: URL, without: str) -> None:
                 "--no-owner",
                 "--no-privileges",
                 "--no-password",
-                f"--use-list={wanted.name}",
+                f"--use-list={wanted}",
                 f"--dbname={_without_password(url)}",
                 str(file),
             ],

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -25,6 +26,7 @@ from sqlalchemy import (
     Table,
     Update,
     and_,
+    bindparam,
     case,
     delete,
     func,
@@ -43,6 +45,7 @@ from sqlalchemy.schema import CreateTable
 
 from data_fetch.core.archive.days import Dataset
 from data_fetch.core.candles.candles import CandleBlock, Kind, Provenance
+from data_fetch.core.clock import END_OF_TIME
 from data_fetch.core.market.session import IST_AHEAD, MINUTES_OF_DAY, day_of, instant_of
 from data_fetch.core.spans import joined
 from data_fetch.storage.archive_ledger import accept_rows
@@ -50,6 +53,7 @@ from data_fetch.storage.database import binary_copy, wide_insert
 from data_fetch.storage.database.dialects import (
     MICROSECONDS_PER_MINUTE,
     SQLITE,
+    microseconds,
     minutes,
     wait_for_turn,
 )
@@ -323,19 +327,35 @@ def corrected_on(
 ) -> dict[date, int]:
     """How many candles of *kinds* that start in [first, end) were corrected at least once, by
     Indian date; with *as_of* by that instant. Dates without any are left out."""
+    given = {
+        "key": instrument_key,
+        "interval": interval,
+        "begin": instant_of(first),
+        "end": instant_of(end),
+        "kinds": [kind.value for kind in kinds],
+        "until": as_of or END_OF_TIME,
+    }
+    found = connection.execute(_corrected_query(connection.dialect.name), given)
+    return {day_of(earliest): count for earliest, count in found}
+
+
+@cache
+def _corrected_query(dialect: str) -> Select[int, int]:
+    """A minute of each day with corrected candles, and how many; made once."""
     old = revisions.c
-    minute = minutes(connection, old.timestamp)
-    query = (
+    minute = microseconds(dialect, old.timestamp) // MICROSECONDS_PER_MINUTE
+    return (
         select(func.min(minute), func.count(old.timestamp.distinct()))
         .where(
-            of_instrument(revisions, instrument_key, interval, first, end),
-            old.kind.in_([kind.value for kind in kinds]),
+            old.instrument_key == bindparam("key"),
+            old.interval == bindparam("interval"),
+            old.timestamp >= bindparam("begin"),
+            old.timestamp < bindparam("end"),
+            old.kind.in_(bindparam("kinds", expanding=True)),
+            old.superseded_at <= bindparam("until"),
         )
         .group_by((minute + IST_AHEAD) // MINUTES_OF_DAY)
     )
-    if as_of is not None:
-        query = query.where(old.superseded_at <= as_of)
-    return {day_of(earliest): count for earliest, count in connection.execute(query)}
 
 
 def _an_instant_of_each_day(blocks: Sequence[CandleBlock]) -> Iterator[datetime]:

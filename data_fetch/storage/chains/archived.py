@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Select, and_, exists, false, func, or_, select
 
-from data_fetch.core.archive.days import ArchivedSeries, Dataset
+from data_fetch.core.archive.days import Dataset
 from data_fetch.core.chains.chain_lineage import ChainLineage
+from data_fetch.core.chains.chains import ChainSource
+from data_fetch.core.chains.freshness import LastReceipt
 from data_fetch.storage.archive_ledger import IN_FILES, archived_days, archived_series
 from data_fetch.storage.database.distinct import distinct_values
 
@@ -52,16 +54,28 @@ def expiries_in_files(connection: Connection, underlying: str) -> list[date]:
     return list(connection.scalars(query))
 
 
-def newest_in_files(connection: Connection, underlying: str) -> ArchivedSeries | None:
-    """The chain of *underlying* that was received last on a day in files; None without any."""
+def newest_in_files(connection: Connection, underlyings: Collection[str]) -> LastReceipt | None:
+    """The last receipt of the chains of *underlyings* on days in files; None without any.
+
+    The source's stamp is not known of it.
+    """
     query = (
-        select(archived_series)
-        .where(_series.underlying == underlying, IS_IN_FILES)
+        select(_series.expiry, _series.source, _series.last, _series.last_received)
+        .where(_series.underlying.in_(sorted(underlyings)), IS_IN_FILES)
         .order_by(_series.trading_date.desc(), _series.last_received.desc())
         .limit(1)
     )
     row = connection.execute(query).one_or_none()
-    return None if row is None else ArchivedSeries(**row._mapping)
+    if row is None:
+        return None
+    return LastReceipt(
+        expiry=row.expiry,
+        source=ChainSource(row.source),
+        received_at=row.last_received,
+        exchange_time=None,
+        # On a day on which nothing new was received, its own first receipt is not known.
+        unchanged_since=row.last or row.last_received,
+    )
 
 
 def has_chain_in_files(

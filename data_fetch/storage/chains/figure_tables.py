@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Connection, Date, Select, and_, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, select
 
 from data_fetch.storage.chains.heads import SERIES, of_series
 from data_fetch.storage.chains.history import HEAD_COLUMNS, SeriesRange
@@ -42,6 +42,8 @@ FIGURE_TYPES = {
 }
 ORDER = [("timestamp", "ascending"), ("expiry", "ascending")]
 SCHEMA = pa.schema({**{name: HEAD_TYPES[name] for name in HEAD_COLUMNS}, **FIGURE_TYPES})
+# The other columns are the same in a range.
+OF_ROWS = pa.schema([field for field in SCHEMA if field.name not in {"expiry", "source"}])
 
 
 def figure_table(connection: Connection, ranges: Iterable[SeriesRange]) -> pa.Table:
@@ -49,9 +51,17 @@ def figure_table(connection: Connection, ranges: Iterable[SeriesRange]) -> pa.Ta
 
     Volume and open interest are in the `unit` of the row. By time, and then by expiry.
     """
+    return in_order([SCHEMA.empty_table(), *(_figures(connection, each) for each in ranges)])
+
+
+def _figures(connection: Connection, of: SeriesRange) -> pa.Table:
     query = figures_query(connection.dialect.name)
-    tables = [arrow_rows(connection, query, figures_given(each), SCHEMA) for each in ranges]
-    return in_order([SCHEMA.empty_table(), *tables])
+    rows = arrow_rows(connection, query, figures_given(of), OF_ROWS)
+    same = {"expiry": of.part.expiry, "source": of.source.value}
+    for name, value in same.items():
+        column = pa.repeat(pa.scalar(value, SCHEMA.field(name).type), len(rows))
+        rows = rows.append_column(name, column)
+    return rows.select(SCHEMA.names)
 
 
 def in_order(tables: Sequence[pa.Table]) -> pa.Table:
@@ -64,25 +74,22 @@ def in_order(tables: Sequence[pa.Table]) -> pa.Table:
 def figures_given(of: SeriesRange) -> dict[str, Any]:
     """The parameters of `figures_query`."""
     series = dict(zip(SERIES, of.series, strict=True))
-    return {**series, "first": of.first, "last": of.last, "shown_expiry": of.part.expiry}
+    return {**series, "first": of.first, "last": of.last}
 
 
 @cache
 def figures_query(dialect: str) -> Select[Any]:
-    """The snapshots of a range with their figures, oldest first; instants in microseconds.
+    """OF_ROWS of the snapshots of a range, oldest first; instants in microseconds.
 
     Made once, which takes as long as two hundred rows. Its parameters are `figures_given`.
     """
 
-    def selected(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    def selected(name: str) -> ColumnElement[Any]:
+        column = (snapshots if name in HEAD_TYPES else summaries).c[name]
         return microseconds(dialect, column) if SCHEMA.field(name).type == INSTANT else column
 
-    shown = {"expiry": bindparam("shown_expiry", type_=Date())}
     return (
-        select(
-            *(selected(name, shown.get(name, snapshots.c[name])) for name in HEAD_COLUMNS),
-            *(selected(name, summaries.c[name]) for name in FIGURE_TYPES),
-        )
+        select(*map(selected, OF_ROWS.names))
         .join(
             summaries,
             and_(

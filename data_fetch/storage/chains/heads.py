@@ -24,9 +24,9 @@ from sqlalchemy import (
     true,
 )
 
-from data_fetch.core.chains.chain_lineage import END_OF_TIME, MICROSECOND, ChainLineage, ChainPart
+from data_fetch.core.chains.chain_lineage import MICROSECOND, ChainLineage, ChainPart
 from data_fetch.core.chains.chains import ChainSource
-from data_fetch.core.clock import IST
+from data_fetch.core.clock import END_OF_TIME, IST
 from data_fetch.storage.chains.rows import (
     SeriesKey,
     SnapshotHead,

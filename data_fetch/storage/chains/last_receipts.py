@@ -22,7 +22,7 @@ def last_receipts(connection: Connection, underlyings: Iterable[str]) -> dict[st
     as the ledger of the archive has it: without the source's stamp.
     """
     found = {
-        each: _last_receipt(connection, each) or _last_in_files(connection, each)
+        each: _last_receipt(connection, each) or newest_in_files(connection, [each])
         for each in underlyings
     }
     return {each: last for each, last in found.items() if last is not None}
@@ -39,19 +39,6 @@ def _last_receipt(connection: Connection, underlying: str) -> LastReceipt | None
         return None
     received_at, expiry, source = max(newest, key=lambda each: each[0])
     return _described(connection, underlying, expiry, source, received_at)
-
-
-def _last_in_files(connection: Connection, underlying: str) -> LastReceipt | None:
-    newest = newest_in_files(connection, underlying)
-    if newest is None or newest.last_received is None:
-        return None
-    return LastReceipt(
-        expiry=newest.expiry,
-        source=ChainSource(newest.source),
-        received_at=newest.last_received,
-        exchange_time=None,
-        unchanged_since=newest.last or newest.last_received,
-    )
 
 
 def _newest_by_series(underlying: str) -> Select[Any]:

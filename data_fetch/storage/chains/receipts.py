@@ -29,8 +29,8 @@ from sqlalchemy import (
 )
 
 from data_fetch.core.archive.days import Dataset, day_of
-from data_fetch.core.chains.chain_lineage import END_OF_TIME
 from data_fetch.core.chains.chains import ChainSource, content_hash
+from data_fetch.core.clock import END_OF_TIME
 from data_fetch.core.errors import DayArchived
 from data_fetch.storage.archive_ledger import accept_rows, days_in_files
 from data_fetch.storage.chains.heads import heads_at, in_series

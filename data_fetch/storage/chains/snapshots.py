@@ -11,8 +11,10 @@ from sqlalchemy import Connection, func, select
 
 from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.chains.chains import Chain, ChainSource, content_hash
+from data_fetch.core.chains.freshness import LastReceipt
 from data_fetch.core.runs import SyncAttempt, SyncRun
 from data_fetch.storage.archive_ledger import chains_in_files
+from data_fetch.storage.chains.archived import newest_in_files, underlyings_in_files
 from data_fetch.storage.chains.heads import (
     ChainHead,
     chain_parts,
@@ -338,7 +340,7 @@ class ChainHolding:
     """The newest snapshot of one underlying, and the actual interval of its receipts.
 
     *underlying* is its present symbol. *cadence_seconds* is the median gap between its last
-    receipts; None before the second.
+    receipts in the database; None before the second.
     """
 
     underlying: str
@@ -351,8 +353,8 @@ class ChainHolding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainHoldings:
-    """The number of stored snapshots and legs, those in files included, and the newest in the
-    database of each underlying, by name."""
+    """The number of stored snapshots and legs, and the newest of each underlying, by name; those
+    in files included."""
 
     snapshots: int
     legs: int
@@ -373,11 +375,14 @@ def chain_holdings(store: Store) -> ChainHoldings:
 
 
 def _holdings(connection: Connection) -> Iterator[ChainHolding]:
-    lineages = chain_lineages(connection, underlyings(connection))
+    names = {*underlyings(connection), *underlyings_in_files(connection)}
+    lineages = chain_lineages(connection, sorted(names))
     for lineage in sorted(lineages, key=attrgetter("symbol")):
         heads = newest_heads(connection, lineage)
         if heads:
             yield _holding(connection, max(heads, key=attrgetter("shown.last_confirmed")))
+        elif newest := newest_in_files(connection, [name.label for name in lineage.names]):
+            yield _holding_in_files(lineage, newest)
 
 
 def _holding(connection: Connection, newest: ChainHead) -> ChainHolding:
@@ -389,6 +394,17 @@ def _holding(connection: Connection, newest: ChainHead) -> ChainHolding:
         source=ChainSource(shown.source),
         last_confirmed=shown.last_confirmed,
         cadence_seconds=_cadence(connection, newest.stored),
+    )
+
+
+def _holding_in_files(of: ChainLineage, newest: LastReceipt) -> ChainHolding:
+    return ChainHolding(
+        underlying=of.symbol,
+        expiry=of.in_force(newest.expiry),
+        timestamp=newest.unchanged_since,
+        source=newest.source,
+        last_confirmed=newest.received_at,
+        cadence_seconds=None,
     )
 
 

@@ -21,6 +21,7 @@ from data_fetch.reading.chain_counts import chain_counts, pipeline
 from data_fetch.reading.quote_holdings import quote_holdings
 from data_fetch.reading.seam import question
 from data_fetch.storage.chains.last_receipts import last_receipts
+from data_fetch.storage.chains.snapshots import ChainHoldings, chain_holdings
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.quotes import QuoteHoldings
 
@@ -91,6 +92,19 @@ def test_without_its_file_the_first_slot_is_that_of_the_store(
     found = quote_holdings(settings, store)
 
     assert found == QuoteHoldings(16, 2, opening(TUESDAY), opening(WEDNESDAY, 2))
+
+
+def test_an_underlying_of_former_days_is_still_held(store: Store, settings: Settings) -> None:
+    def held() -> ChainHoldings:
+        found = chain_holdings(store)
+        # It is measured by receipts in the store.
+        without = (replace(each, cadence_seconds=None) for each in found.underlyings)
+        return replace(found, underlyings=tuple(without))
+
+    before = held()
+    into_files(store, settings, MONDAY, DayState.CLEARED)
+
+    assert held() == before
 
 
 def test_the_last_receipt_of_a_symbol_may_be_in_files(store: Store, settings: Settings) -> None:

@@ -128,11 +128,10 @@ def range_questions() -> Iterator[tuple[str, Question]]:
         for seen in (None, opening(TUESDAY, 2.5)) if first != last else (None,):
             given = {**span, "as_of": seen}
             of = f"{when} as of {seen}"
-            for expiry in (None, EXPIRIES[0], EXPIRIES[2]):
-                yield (
-                    f"figures of {expiry} {of}",
-                    lambda s, g=given, e=expiry: reading.chain_history("NIFTY", e, settings=s, **g),
-                )
+            yield (
+                f"figures {of}",
+                lambda s, g=given: reading.chain_history("NIFTY", None, settings=s, **g),
+            )
             yield (
                 f"leg {of}",
                 lambda s, g=given: reading.leg_history(
