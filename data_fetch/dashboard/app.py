@@ -1,4 +1,4 @@
-"""The script that Streamlit runs for every view of a page: `data-fetch dashboard` starts it."""
+"""The pages of the dashboard and the way between them."""
 
 from collections.abc import Callable
 
@@ -11,6 +11,7 @@ PAGES: dict[str, Callable[[], None]] = {"Today": today.show, "Option chain": opt
 
 
 def main() -> None:
+    """Show the page of the address."""
     st.set_page_config(page_title="NSE F&O market data", layout="wide")
     first, *_ = PAGES
     pages = [
@@ -23,6 +24,3 @@ def main() -> None:
         for title, show in PAGES.items()
     ]
     st.navigation(pages, position="top").run()
-
-
-main()

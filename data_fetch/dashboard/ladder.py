@@ -25,8 +25,11 @@ DISTANT = 1_000
 
 
 def signed(text: Callable[[float], str], value: float) -> str:
-    """*value* by *text*, with a plus where it grew."""
-    return f"+{text(value)}" if value > 0 else text(value)
+    """*value* by *text*, with its sign unless what is written is zero."""
+    size = text(abs(value))
+    if not any(digit in size for digit in "123456789"):
+        return size
+    return f"+{size}" if value > 0 else f"-{size}"
 
 
 def percent(value: float) -> str:

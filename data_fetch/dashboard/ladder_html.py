@@ -30,11 +30,13 @@ STYLE = """<style>
 .ladder th~td[style]{background-image:linear-gradient(to right,var(--c) var(--b),transparent 0)}
 .ladder tr.c td,.ladder tr.p th~td{background-color:rgba(250,204,21,.09)}
 .ladder tr.c th~td{background-color:transparent}
-.ladder thead{position:sticky;top:0;z-index:2}
-.ladder thead th{background:light-dark(#fff,#0e1117);font-weight:600;cursor:help}
+.ladder thead{position:sticky;top:-1rem;z-index:2}
+.ladder thead th{background:light-dark(#fff,#171614);font-weight:600;cursor:help}
 .ladder thead tr:first-child th{text-align:center}
-.ladder tbody th,.ladder thead th.k{position:sticky;left:0;right:0;z-index:1;text-align:center;
- font-weight:600;background:light-dark(#f0f2f6,#262730)}
+.ladder thead tr:last-child th.k~th{text-align:left}
+.ladder tbody th,.ladder thead th.k{position:sticky;left:-1rem;right:-1rem;z-index:1;
+ text-align:center;
+ font-weight:600;background:light-dark(#f3f1ee,#2b2926)}
 .ladder tbody th b{margin-left:.3rem;padding:0 .25rem;border-radius:.25rem;font-size:.65rem;
  background:rgba(128,128,128,.3)}
 .ladder tr.a th,.ladder tr.a td{border-top:1px solid currentColor;border-bottom-color:currentColor}

@@ -1,7 +1,6 @@
 """Option chain: calls, strikes and puts as a ladder, now or at any past instant."""
 
 from dataclasses import replace
-from datetime import timedelta
 
 import streamlit as st
 
@@ -13,11 +12,11 @@ from data_fetch.dashboard.chain_line import completeness, figures_html, shown_fi
 from data_fetch.dashboard.chain_view import AROUND, BASELINES, ChainView, lenient_view
 from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.ladder import COLUMNS, unit_shown
-from data_fetch.dashboard.numbers import day_and_time
-from data_fetch.dashboard.page import guarded, note_age
+from data_fetch.dashboard.numbers import age_text, day_and_time
+from data_fetch.dashboard.page import live, note_age, note_empty
 from data_fetch.reading.records import clock_of
 
-REFRESH = timedelta(seconds=5)
+REFRESH_SECONDS = 5.0
 HEIGHT = 640
 
 
@@ -29,21 +28,28 @@ def show() -> None:
         st.warning(problem)
     view = choose_chain(asked)
     if view is None:
-        st.info("The store has no chain yet. Start the collector: data-fetch run")
+        note_empty("option chains")
         return
     view = _choose_columns(view)
     st.query_params.from_dict(view.parameters())
-    st.fragment(guarded(lambda: _ladder(view)), run_every=None if view.at else REFRESH)()
+    if view.at is None:
+        live(lambda: _ladder(view), REFRESH_SECONDS)
+    else:
+        _ladder(view)
 
 
 def _choose_columns(view: ChainView) -> ChainView:
-    of_strikes, of_columns = st.columns([1, 3])
-    settle("strikes", list(AROUND), view.around)
-    around = of_strikes.selectbox("Strikes on each side", list(AROUND), key="strikes")
-    st.session_state.setdefault("columns", list(view.columns))
-    chosen = of_columns.multiselect(
-        "Columns", list(COLUMNS), key="columns", format_func=lambda name: COLUMNS[name].title
-    )
+    with st.popover("Strikes and columns"):
+        settle("strikes", list(AROUND), view.around)
+        around = st.selectbox("Strikes on each side of the money", list(AROUND), key="strikes")
+        st.session_state.setdefault("columns", list(view.columns))
+        chosen = st.pills(
+            "Columns on either side",
+            list(COLUMNS),
+            selection_mode="multi",
+            key="columns",
+            format_func=lambda name: COLUMNS[name].title,
+        )
     columns = tuple(name for name in COLUMNS if name in chosen) or view.columns
     return replace(view, around=around, columns=columns)
 
@@ -54,13 +60,13 @@ def _ladder(view: ChainView) -> None:
     found = compared(head, view.baseline)
     now = desk().ask(clock_of).now()
     summary, shown, baseline = found.snapshot.summary, head.shown, found.baseline
-    age = ((view.at or now) - shown.last_confirmed) // timedelta(seconds=1)
+    age = ((view.at or now) - shown.last_confirmed).total_seconds()
     unit = unit_shown(summary.priced.chain, shown.lot_size)
-    since = f" of {day_and_time(baseline.since)}" if baseline.since else ""
+    since = f" ({day_and_time(baseline.since)})" if baseline.since else ""
     note_age(
         f"source {shown.source}",
         day_and_time(shown.last_confirmed),
-        f"{age} s old",
+        f"{age_text(age)} old",
         completeness(summary, shown.rejected),
         f"quantities in {unit}",
         f"changes since {BASELINES.get(baseline.name, baseline.name)}{since}",
