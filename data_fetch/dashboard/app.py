@@ -1,26 +1,30 @@
-"""The pages of the dashboard and the way between them."""
+"""The pages of the dashboard, and the navigation between them."""
 
 from collections.abc import Callable
 
 import streamlit as st
 
 from data_fetch.dashboard.page import guarded
-from data_fetch.dashboard.pages import option_chain, today
+from data_fetch.dashboard.pages import coverage, option_chain, today
 
-PAGES: dict[str, Callable[[], None]] = {"Today": today.show, "Option chain": option_chain.show}
+PAGES: dict[str, Callable[[], None]] = {
+    "Today": today.show,
+    "Coverage": coverage.show,
+    "Option chain": option_chain.show,
+}
 
 
 def main() -> None:
-    """Show the page of the address."""
+    """Show the page that the address names."""
     st.set_page_config(page_title="NSE F&O market data", layout="wide")
     first, *_ = PAGES
     pages = [
-        st.Page(
-            guarded(show),
-            title=title,
-            url_path=title.lower().replace(" ", "-"),
-            default=title == first,
-        )
+        st.Page(guarded(show), title=title, url_path=address(title), default=title == first)
         for title, show in PAGES.items()
     ]
     st.navigation(pages, position="top").run()
+
+
+def address(title: str) -> str:
+    """The last part of the address of the page with that *title*."""
+    return title.lower().replace(" ", "-")

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import pyarrow as pa
+
 from data_fetch.analytics.build_up import LegBuildUp
 from data_fetch.core.chains.chains import (
     Chain,
@@ -185,3 +187,16 @@ def texts(side: Side, columns: Sequence[str]) -> list[str | None]:
         None if value is None else COLUMNS[name].text(value)
         for name, value in zip(columns, values, strict=True)
     ]
+
+
+def leg_table(ladder: Ladder, columns: Sequence[str]) -> pa.Table:
+    """A row for each leg that is shown, with the exact numbers of *columns*."""
+    rows = [
+        {"strike": row.strike, "option_type": kind, **{name: side.values[name] for name in columns}}
+        for row in ladder.rows
+        for kind, side in ((OptionType.CALL.value, row.call), (OptionType.PUT.value, row.put))
+        if side is not None
+    ]
+    numbers = [(name, pa.float64()) for name in columns]
+    schema = pa.schema([("strike", pa.float64()), ("option_type", pa.string()), *numbers])
+    return pa.Table.from_pylist(rows, schema)

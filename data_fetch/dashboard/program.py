@@ -9,7 +9,7 @@ from streamlit.web import bootstrap
 
 from data_fetch.dashboard.desk import Desk, use
 
-SCRIPT = Path(__file__).with_name("entry") / "script.py"
+SCRIPT = Path(__file__).parent / "script" / "view.py"
 OPTIONS = {
     "server.headless": True,
     "server.fileWatcherType": "none",

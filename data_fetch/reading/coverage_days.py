@@ -246,6 +246,16 @@ def ledger_changed(connection: Connection, query: CoverageQuery) -> datetime | N
     return newest
 
 
+def ledger_head(settings: Settings, of: DayRange) -> tuple[datetime | None, datetime]:
+    """When the ledger of the days that *of* names last changed (None without a row), and the
+    minute that it is: a grid of the same head is the same. Raises as `coverage` does."""
+    with records_for(settings, of.symbols) as records:
+        query = coverage_query(records, of)
+        with records.store.reading() as connection:
+            changed = ledger_changed(connection, query)
+    return changed, query.expectation.now.replace(second=0, microsecond=0)
+
+
 def coverage_grid(settings: Settings, of: DayRange) -> CoverageGrid:
     """The coverage of the days that *of* names. Raises as `coverage` does."""
     with records_for(settings, of.symbols) as records:

@@ -9,13 +9,13 @@ import orjson
 from sqlalchemy import select
 
 from data_fetch.core.errors import SetupError
-from data_fetch.core.runs import Outcome
+from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.reading.frames import DataAge, converted, form_named, rows_table
 from data_fetch.reading.instants import period
 from data_fetch.reading.records import clock_of, store_of
 from data_fetch.runtime.settings import process_settings
-from data_fetch.storage.runs import run_facts, sync_runs
+from data_fetch.storage.runs import recent_runs, run_facts, sync_runs
 
 COLUMNS = {
     "run_id": "text",
@@ -109,6 +109,12 @@ def runs(
         completeness=outcomes,
         freshness=freshness,
     )
+
+
+def last_runs(settings: Settings, job: str, limit: int) -> list[SyncRun]:
+    """The runs of *job* that started last, newest first. Raises StoreUnreachable."""
+    with store_of(settings) as store:
+        return recent_runs(store, limit, job)
 
 
 def _refuse_unknown(job: str, jobs: list[str]) -> None:

@@ -126,6 +126,13 @@ def recent_runs(store: Store, limit: int = 20, job: str | None = None) -> list[S
         return [_run(row) for row in connection.execute(query)]
 
 
+def runs_named(store: Store, run_ids: Sequence[str]) -> dict[str, SyncRun]:
+    """The runs of these identifiers, by identifier; those without a row are left out."""
+    query = select(sync_runs).where(sync_runs.c.run_id.in_(run_ids))
+    with store.reading() as connection:
+        return {row.run_id: _run(row) for row in connection.execute(query)}
+
+
 def outcomes(store: Store, job: str, since: datetime) -> dict[Outcome, int]:
     """The number of runs of *job* with each outcome, for slots from *since* on."""
     query = (

@@ -11,7 +11,8 @@ from data_fetch.dashboard.chain_controls import choose_chain, settle
 from data_fetch.dashboard.chain_line import completeness, figures_html, shown_figures
 from data_fetch.dashboard.chain_view import AROUND, BASELINES, ChainView, lenient_view
 from data_fetch.dashboard.desk import desk
-from data_fetch.dashboard.ladder import COLUMNS, unit_shown
+from data_fetch.dashboard.downloads import offer
+from data_fetch.dashboard.ladder import COLUMNS, ladder_of, leg_table, unit_shown
 from data_fetch.dashboard.numbers import age_text, day_and_time
 from data_fetch.dashboard.page import live, note_age, note_empty
 from data_fetch.reading.records import clock_of
@@ -80,3 +81,7 @@ def _ladder(view: ChainView) -> None:
     st.html(figures_html(shown_figures(summary, before)))
     with st.container(height=HEIGHT, key="ladder"):
         st.html(ladder_table(head, view.baseline, AROUND[view.around], view.columns))
+    offer(
+        f"chain-{shown.underlying}-{shown.expiry}",
+        lambda: leg_table(ladder_of(found, AROUND[view.around]), view.columns),
+    )
