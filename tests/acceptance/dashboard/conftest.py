@@ -134,7 +134,8 @@ def screen(open_page: Screen, dashboard_url: str) -> Screen:
 
 def _watch(page: Page, host: str, troubles: list[str]) -> None:
     def logged(message: ConsoleMessage) -> None:
-        if message.type == "error":
+        # Streamlit's script looks for its server beside the page first.
+        if message.type == "error" and "/_stcore/" not in message.location.get("url", ""):
             troubles.append(message.text)
 
     def asked(request: Request) -> None:
