@@ -4,12 +4,15 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from data_fetch.dashboard.desk import desk
+from data_fetch.dashboard.door import SIGN_OUT
 from data_fetch.dashboard.page import guarded
-from data_fetch.dashboard.pages import candles, coverage, today
+from data_fetch.dashboard.pages import candles, coverage, option_chain, today
 
 PAGES: dict[str, Callable[[], None]] = {
     "Today": today.show,
     "Coverage": coverage.show,
+    "Option chain": option_chain.show,
     "Candles": candles.show,
 }
 
@@ -19,7 +22,14 @@ def main() -> None:
     st.set_page_config(page_title="NSE F&O market data", layout="wide")
     first, *_ = PAGES
     pages = [
-        st.Page(guarded(show), title=title, url_path=title.lower(), default=title == first)
+        st.Page(guarded(show), title=title, url_path=address(title), default=title == first)
         for title, show in PAGES.items()
     ]
     st.navigation(pages, position="top").run()
+    if desk().settings.needs_authentication:
+        st.html(f'<a href="{SIGN_OUT}" target="_self">Sign out</a>')
+
+
+def address(title: str) -> str:
+    """The last part of the address of the page with that *title*."""
+    return title.lower().replace(" ", "-")

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from data_fetch.core.settings import Settings
-from data_fetch.reading.kept_open import KeptOpen
+from data_fetch.reading.kept_open import KeptOpen, Recent
 from data_fetch.reading.records import sharing
 from data_fetch.runtime.settings import process_settings
 
@@ -22,11 +22,18 @@ class Desk:
     settings: Settings
     may_control: bool = False
     kept: KeptOpen = field(default_factory=KeptOpen)
+    _answers: Recent[Callable[[Settings], Any], Any] = field(default_factory=Recent)
 
     def ask(self, question: Callable[[Settings], Answer]) -> Answer:
         """The answer of `reading` to a question. Raises as it does."""
         with sharing(self.kept):
             return question(self.settings)
+
+    def recent(self, question: Callable[[Settings], Answer]) -> Answer:
+        """The answer to a question, made now or a moment ago for another session; not to be
+        changed. Raises as it does."""
+        answer: Answer = self._answers.get(question, lambda: self.ask(question))
+        return answer
 
 
 _in_use: list[Desk] = []

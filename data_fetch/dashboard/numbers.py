@@ -38,3 +38,11 @@ def clock_time(at: datetime | None) -> str:
 def day_and_time(at: datetime | None) -> str:
     """An instant in India: 16 Sep 2026 10:00:30 IST."""
     return UNKNOWN if at is None else f"{at.astimezone(IST):%d %b %Y %H:%M:%S} IST"
+
+
+def age_text(seconds: float) -> str:
+    """How old something is: 42 s, 12 min, 3.5 h, 4 days."""
+    for unit, size, most in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 48)):
+        if seconds < most * size:
+            return f"{seconds / size:.1f} h" if unit == "h" else f"{seconds // size:.0f} {unit}"
+    return f"{seconds // 86_400:.0f} days"

@@ -29,7 +29,7 @@ from data_fetch.reading.documents import (
     rounded,
     strike_number,
 )
-from data_fetch.reading.instants import exact_text
+from data_fetch.reading.instants import exact_text, instant
 from data_fetch.reading.seam import Question, question
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot
@@ -42,11 +42,16 @@ USUAL_OPENING = time(9, 15)
 
 @dataclass(frozen=True, slots=True)
 class ComparedWith:
-    """A baseline, its *name*, and the instant of its snapshot where it is a stored one."""
+    """A baseline, its *name*, and its *snapshot* where it is a stored one."""
 
     name: str
-    since: datetime | None
     legs: Baseline
+    snapshot: StoredSnapshot | None = None
+
+    @property
+    def since(self) -> datetime | None:
+        """The first receipt of its snapshot."""
+        return None if self.snapshot is None else self.snapshot.timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +99,10 @@ def chain_metrics(
 ) -> ChainMetrics:
     """The figures of the chain in force at *at*, with its build-up since *baseline*.
 
-    *baseline* is "previous-close", "day-open" or minutes ("15m"). Without a snapshot of the
-    opening "day-open" is the first one of the day, and named "first-of-day". Raises SetupError
-    when no such chain, or no snapshot for the baseline, is stored.
+    *baseline* is "previous-close", "day-open", minutes ("15m") or the ISO text of an instant.
+    Without a snapshot of the opening "day-open" is the first one of the day, and named
+    "first-of-day". Raises SetupError when no such chain, or no snapshot for the baseline, is
+    stored, and for a baseline that is none of these.
     """
     with question(settings) as asked:
         found = snapshot_of(asked, underlying, expiry, at, source)
@@ -117,7 +123,7 @@ def _compared_with(
     asked: Question, found: StoredSnapshot, baseline: str, settings: Settings
 ) -> ComparedWith:
     if baseline == PREVIOUS_CLOSE:
-        return ComparedWith(baseline, None, previous_close(found.chain))
+        return ComparedWith(baseline, previous_close(found.chain))
     head, now = found.head, found.last_confirmed
     chains, source = ChainStore(asked.store).of(head.underlying), ChainSource(head.source)
     if baseline == DAY_OPEN:
@@ -127,12 +133,21 @@ def _compared_with(
         since = heads[0].timestamp if heads else found.timestamp
         baseline = DAY_OPEN if since <= opening + AT_THE_OPEN else FIRST_OF_DAY
     else:
-        since = now - timedelta(minutes=int(baseline.removesuffix("m")))
+        since = _instant_of_baseline(baseline, now)
     asked.recall_chain(chains.lineage, head.expiry, since, source)
     snapshot = chains.snapshot_at(head.expiry, since, source)
     if snapshot is None:
         raise SetupError(
             f"no chain of {head.underlying} is stored as of {exact_text(since)}",
-            hint="Choose another --baseline.",
+            hint="Choose another baseline.",
         )
-    return ComparedWith(baseline, snapshot.timestamp, baseline_of(snapshot.chain))
+    return ComparedWith(baseline, baseline_of(snapshot.chain), snapshot)
+
+
+def _instant_of_baseline(baseline: str, now: datetime) -> datetime:
+    minutes = baseline.removesuffix("m")
+    if minutes + "m" == baseline and minutes.isdecimal():
+        return now - timedelta(minutes=int(minutes))
+    since = instant(baseline)
+    assert since is not None
+    return since

@@ -2,25 +2,97 @@
 
 import streamlit as st
 
+from data_fetch.dashboard.day_strip import holes, strip_html
 from data_fetch.dashboard.desk import desk
-from data_fetch.dashboard.numbers import grouped
+from data_fetch.dashboard.downloads import offer
+from data_fetch.dashboard.numbers import clock_time, day_and_time, grouped
 from data_fetch.dashboard.page import live, note_age, note_empty
-from data_fetch.reading.instants import ist_text
-from data_fetch.reading.records import clock_of
-from data_fetch.reading.status import store_status
+from data_fetch.dashboard.today_texts import (
+    NO_LIMITS,
+    budget_rows,
+    completeness,
+    error_line,
+    freshness_rows,
+    market_words,
+    pause_lines,
+    seconds_text,
+    slot_table,
+)
+from data_fetch.reading.collector_facts import collector_facts
+from data_fetch.reading.freshness_classes import freshness_by_class
+from data_fetch.reading.last_errors import last_errors
+from data_fetch.reading.market_day import MarketDay, market_day
+from data_fetch.reading.store_source import store_source
 
 EVERY_SECONDS = 5.0
+MOST_HOLES = 20
 
 
 def show() -> None:
     st.title("Today")
-    live(_facts, EVERY_SECONDS)
+    live(_today, EVERY_SECONDS)
 
 
-def _facts() -> None:
-    status = desk().ask(store_status)
-    now = desk().ask(clock_of).now()
-    note_age(f"store {status.name}, {status.world} world", ist_text(now) or "")
-    if not status.quotes.rows:
+def _today() -> None:
+    day = desk().recent(market_day)
+    note_age(desk().recent(store_source), day_and_time(day.at), completeness(day))
+    if not any(each.stored for each in day.slots):
         note_empty("quotes")
-    st.metric("Quotes stored", grouped(status.quotes.rows))
+    _figures(day)
+    _slots(day)
+    left, right = st.columns(2)
+    with left:
+        _freshness(day)
+    with right:
+        _budget()
+    _errors()
+
+
+def _figures(day: MarketDay) -> None:
+    market, slots, lag, usual = st.columns(4)
+    market.metric(f"Market {market_words(day)}", clock_time(day.at))
+    stored = sum(each.stored for each in day.slots)
+    slots.metric("Quotes of the day stored", grouped(stored))
+    lag.metric("Lag of the last slot", seconds_text(day.last_lag))
+    usual.metric("Usual lag", seconds_text(day.usual_lag))
+
+
+def _slots(day: MarketDay) -> None:
+    st.subheader(f"Slots of {day.day:%A %d %b %Y}")
+    st.html(strip_html(day.slots))
+    found = holes(day.slots)
+    for each in found[-MOST_HOLES:]:
+        st.markdown(f"- {each.sentence}")
+    if len(found) > MOST_HOLES:
+        st.caption(f"{grouped(len(found) - MOST_HOLES)} earlier ones are in the download.")
+    offer(f"slots-{day.day}", lambda: slot_table(day.slots))
+
+
+def _freshness(day: MarketDay) -> None:
+    st.subheader("Freshness")
+    classes = desk().recent(freshness_by_class)
+    st.table(freshness_rows(classes, day.at))
+    for each in classes:
+        if each.notable:
+            st.caption(f"{each.name} not fresh: {', '.join(each.notable)}")
+
+
+def _budget() -> None:
+    st.subheader("Provider budget")
+    facts = desk().recent(collector_facts)
+    provider = facts.provider
+    if provider is None or not provider.windows:
+        st.caption(facts.problems.get("provider", NO_LIMITS))
+        return
+    st.table(budget_rows(provider))
+    for line in pause_lines(provider.pauses):
+        st.warning(line)
+
+
+def _errors() -> None:
+    st.subheader("Last errors")
+    found = desk().recent(last_errors)
+    if not found:
+        st.caption("No run of the last 8 days had an error.")
+    for each in found:
+        st.markdown(error_line(each))

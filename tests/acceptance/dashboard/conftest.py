@@ -39,7 +39,7 @@ def dashboard(desk: Desk, *options: str) -> Iterator[str]:
         end(process, signal.SIGTERM)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dashboard_of() -> Callable[[Desk], AbstractContextManager[str]]:
     """Runs a dashboard of a desk; its address."""
     return dashboard
@@ -134,7 +134,8 @@ def screen(open_page: Screen, dashboard_url: str) -> Screen:
 
 def _watch(page: Page, host: str, troubles: list[str]) -> None:
     def logged(message: ConsoleMessage) -> None:
-        if message.type == "error":
+        # Streamlit's script looks for its server beside the page first.
+        if message.type == "error" and "/_stcore/" not in message.location.get("url", ""):
             troubles.append(message.text)
 
     def asked(request: Request) -> None:

@@ -13,6 +13,15 @@ def test_it_shows_what_is_stored(
     screen: Callable[..., Page], rehearsed: Desk, width: int, scheme: str
 ) -> None:
     page = screen("/", width, scheme)
-    rows = rehearsed.json("status")["quotes"]["rows"]
-    assert page.get_by_text("as of").is_visible()
-    assert page.locator('[data-testid="stMetricValue"]').first.inner_text() == str(rows)
+    stored = rehearsed.json("status")["quotes"]["rows"]
+
+    values = page.locator('[data-testid="stMetricValue"]')
+    page.get_by_text("60 of 60 slots of 21 Oct collected").wait_for()
+    assert values.nth(0).inner_text().startswith("14:5")
+    assert values.nth(1).inner_text() == str(stored)
+    cells = page.locator(".strip-hour i")
+    assert cells.count() == 60
+    assert cells.first.get_attribute("title") == (
+        "13:45 collected, 9 of 9 stored, 0.0 s after the minute"
+    )
+    assert page.locator("body").evaluate("body => body.scrollWidth") <= width

@@ -1,0 +1,87 @@
+"""Option chain: calls, strikes and puts as a ladder, now or at any past instant."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from data_fetch.core.clock import IST
+from data_fetch.dashboard import chain_line, ladder_html
+from data_fetch.dashboard.chain_answers import compared, head_of, ladder_table
+from data_fetch.dashboard.chain_controls import choose_chain, settle
+from data_fetch.dashboard.chain_line import completeness, figures_html, shown_figures
+from data_fetch.dashboard.chain_view import AROUND, BASELINES, ChainView, lenient_view
+from data_fetch.dashboard.desk import desk
+from data_fetch.dashboard.downloads import offer
+from data_fetch.dashboard.ladder import COLUMNS, ladder_of, leg_table, unit_shown
+from data_fetch.dashboard.numbers import age_text, day_and_time
+from data_fetch.dashboard.page import live, note_age, note_empty
+from data_fetch.reading.records import clock_of
+
+REFRESH_SECONDS = 5.0
+HEIGHT = 640
+
+
+def show() -> None:
+    st.title("Option chain")
+    st.html(chain_line.STYLE + ladder_html.STYLE)
+    asked, problem = lenient_view(st.query_params.to_dict())
+    if problem:
+        st.warning(problem)
+    view = choose_chain(asked)
+    if view is None:
+        note_empty("option chains")
+        return
+    view = _choose_columns(view)
+    st.query_params.from_dict(view.parameters())
+    if view.at is None:
+        live(lambda: _ladder(view), REFRESH_SECONDS)
+    else:
+        _ladder(view)
+
+
+def _choose_columns(view: ChainView) -> ChainView:
+    with st.popover("Strikes and columns"):
+        settle("strikes", list(AROUND), view.around)
+        around = st.selectbox("Strikes on each side of the money", list(AROUND), key="strikes")
+        st.session_state.setdefault("columns", list(view.columns))
+        chosen = st.pills(
+            "Columns on either side",
+            list(COLUMNS),
+            selection_mode="multi",
+            key="columns",
+            format_func=lambda name: COLUMNS[name].title,
+        )
+    columns = tuple(name for name in COLUMNS if name in chosen) or view.columns
+    return replace(view, around=around, columns=columns)
+
+
+def _ladder(view: ChainView) -> None:
+    assert view.symbol is not None
+    head = head_of(view.symbol, view.expiry, view.at)
+    found = compared(head, view.baseline)
+    now = desk().ask(clock_of).now()
+    summary, shown, baseline = found.snapshot.summary, head.shown, found.baseline
+    age = ((view.at or now) - shown.last_confirmed).total_seconds()
+    unit = unit_shown(summary.priced.chain, shown.lot_size)
+    since = f" ({day_and_time(baseline.since)})" if baseline.since else ""
+    note_age(
+        f"source {shown.source}",
+        day_and_time(shown.last_confirmed),
+        f"{age_text(age)} old",
+        completeness(summary, shown.rejected),
+        f"quantities in {unit}",
+        f"changes since {BASELINES.get(baseline.name, baseline.name)}{since}",
+    )
+    if shown.expiry < (view.at or now).astimezone(IST).date():
+        st.info(
+            f"{shown.underlying} {shown.expiry:%d %b %Y} has expired: this is its last snapshot. "
+            "Choose another expiry above."
+        )
+    before = None if baseline.snapshot is None else baseline.snapshot.summary
+    st.html(figures_html(shown_figures(summary, before)))
+    with st.container(height=HEIGHT, key="ladder"):
+        st.html(ladder_table(head, view.baseline, AROUND[view.around], view.columns))
+    offer(
+        f"chain-{shown.underlying}-{shown.expiry}",
+        lambda: leg_table(ladder_of(found, AROUND[view.around]), view.columns),
+    )

@@ -1,0 +1,123 @@
+"""What the page Today says: records of `reading` as words and rows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+
+from data_fetch.core.clock import IST
+from data_fetch.core.freshness import Freshness
+from data_fetch.dashboard.numbers import UNKNOWN, clock_time, day_and_time, grouped
+from data_fetch.reading.collector_facts import ProviderFigures
+from data_fetch.reading.frames import rows_table
+from data_fetch.reading.freshness_classes import ClassFreshness
+from data_fetch.reading.last_errors import LastError
+from data_fetch.reading.market_day import DaySlot, MarketDay, SlotState
+
+# A row of a table on the screen: texts by the heads of their columns.
+Rows = list[dict[str, str]]
+SLOT_COLUMNS = {
+    "slot": "instant", "state": "text", "requested": "int", "stored": "int",
+    "lag_seconds": "float", "reason": "text",
+}  # fmt: skip
+STATE_WORDS: Mapping[str, str] = {
+    Freshness.FRESH: "fresh",
+    Freshness.STOPPED: "stopped",
+    Freshness.FROZEN: "frozen",
+    Freshness.NEVER_SEEN: "never seen",
+    Freshness.CLOSED: "market closed",
+}
+NO_LIMITS = (
+    "The limits of the paper exchange are those of the collector that it answers; the budget of a "
+    "provider is shown for real prices."
+)
+
+
+def completeness(day: MarketDay) -> str:
+    """How complete the slots of *day* are, for the line under the title."""
+    counts = day.counts
+    collected = counts[SlotState.COLLECTED]
+    text = f"{grouped(collected)} of {grouped(day.due)} slots of {day.day:%d %b} collected"
+    rest = [
+        f"{grouped(counts[state])} {state}"
+        for state in (SlotState.INCOMPLETE, SlotState.MISSED, SlotState.UNRECORDED)
+        if counts[state]
+    ]
+    return ", ".join([text, *rest])
+
+
+def market_words(day: MarketDay) -> str:
+    """Open, or closed and until when."""
+    if day.is_open:
+        return "open"
+    return f"closed until {day.next_open.astimezone(IST):%a %d %b %H:%M}"
+
+
+def seconds_text(span: timedelta | None) -> str:
+    """A short span: 0.4 s; a long one in minutes and hours."""
+    if span is None:
+        return UNKNOWN
+    seconds = span.total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    return f"{minutes} min" if minutes < 60 else f"{grouped(minutes // 60)} h {minutes % 60} min"
+
+
+def freshness_rows(classes: Iterable[ClassFreshness], now: datetime) -> Rows:
+    """A row for each class: symbols by state, and how old the newest datum is."""
+    return [
+        {
+            "data": each.name,
+            **{word: grouped(each.counts[state]) for state, word in STATE_WORDS.items()},
+            "newest": clock_time(each.newest),
+            "age": seconds_text(max(now - each.newest, timedelta(0)) if each.newest else None),
+        }
+        for each in classes
+    ]
+
+
+def budget_rows(provider: ProviderFigures) -> Rows:
+    """A row for each limit of a provider: requests used in the window, and left."""
+    return [
+        {
+            "API": each.api,
+            "window": seconds_text(each.window),
+            "used": grouped(each.used),
+            "left": grouped(each.limit - each.used),
+            "limit": grouped(each.limit),
+        }
+        for each in provider.windows
+    ]
+
+
+def pause_lines(pauses: Mapping[str, datetime]) -> list[str]:
+    """The pauses that providers require, and that nothing is to be done."""
+    return [
+        f"{api} wants no request until {day_and_time(until)}. The collector waits by itself."
+        for api, until in pauses.items()
+    ]
+
+
+def error_line(error: LastError) -> str:
+    """When an error came last, of which job, how often, and what it says."""
+    often = "" if error.times == 1 else f", {grouped(error.times)} times in 8 days"
+    return (
+        f"**{day_and_time(error.last_ended)}** · {error.job} {error.outcome}{often}: {error.error}"
+    )
+
+
+def slot_table(slots: Sequence[DaySlot]) -> pa.Table:
+    """The slots for a file, a row each; instants with their zone."""
+    rows = [
+        {
+            "slot": each.slot,
+            "state": each.state.value,
+            "requested": each.requested,
+            "stored": each.stored,
+            "lag_seconds": each.lag.total_seconds() if each.lag is not None else None,
+            "reason": each.reason,
+        }
+        for each in slots
+    ]
+    return rows_table(rows, SLOT_COLUMNS)
