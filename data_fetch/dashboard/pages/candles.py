@@ -11,6 +11,7 @@ from data_fetch.core.clock import IST
 from data_fetch.dashboard.candle_chart import candle_figure
 from data_fetch.dashboard.coverage_texts import completeness_text
 from data_fetch.dashboard.desk import desk
+from data_fetch.dashboard.downloads import offer
 from data_fetch.dashboard.numbers import day_and_time, grouped
 from data_fetch.dashboard.page import live, note_age
 from data_fetch.dashboard.share_bar import share_bar
@@ -99,6 +100,7 @@ def _chart(symbol: str, interval: Interval, first: date, last: date) -> None:
         return
     st.plotly_chart(figure, key="candles", config={"scrollZoom": True, "displaylogo": False})
     st.html(share_bar(view.counts, unit))
+    offer(f"{view.symbol}-{view.interval}-{view.first}-{view.last}", lambda: view.table)
 
 
 @st.cache_resource(max_entries=50, show_spinner=False)
