@@ -5,12 +5,13 @@ from collections.abc import Callable
 import streamlit as st
 
 from data_fetch.dashboard.page import guarded
-from data_fetch.dashboard.pages import coverage, option_chain, today
+from data_fetch.dashboard.pages import analytics, coverage, option_chain, today
 
 PAGES: dict[str, Callable[[], None]] = {
     "Today": today.show,
     "Coverage": coverage.show,
     "Option chain": option_chain.show,
+    "Analytics": analytics.show,
 }
 
 
