@@ -37,7 +37,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 def at(day: date, clock: time, expiry: date, atm_iv: float | None) -> Received:
     instant = datetime.combine(day, clock, IST)
     found = received(
-        chain_of([leg(24_000, CALL, ltp=clock.hour + clock.minute / 60)], expiry=expiry), instant
+        chain_of([leg(24_000, CALL, ltp=day.day + clock.minute / 60)], expiry=expiry), instant
     )
     priced = replace(found.summary.priced, years=(expiry - day).days / 365)
     figure = Metric(value=atm_iv, used=1, of=1)
