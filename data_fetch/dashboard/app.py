@@ -4,13 +4,16 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from data_fetch.dashboard.desk import desk
+from data_fetch.dashboard.door import SIGN_OUT
 from data_fetch.dashboard.page import guarded
-from data_fetch.dashboard.pages import coverage, option_chain, today
+from data_fetch.dashboard.pages import candles, coverage, option_chain, today
 
 PAGES: dict[str, Callable[[], None]] = {
     "Today": today.show,
     "Coverage": coverage.show,
     "Option chain": option_chain.show,
+    "Candles": candles.show,
 }
 
 
@@ -23,6 +26,8 @@ def main() -> None:
         for title, show in PAGES.items()
     ]
     st.navigation(pages, position="top").run()
+    if desk().settings.needs_authentication:
+        st.html(f'<a href="{SIGN_OUT}" target="_self">Sign out</a>')
 
 
 def address(title: str) -> str:

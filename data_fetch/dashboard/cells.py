@@ -2,8 +2,8 @@
 
 The text of a grid has its cells one after another, row by row. A cell begins with the capital of
 its worst state; NONE is a cell without anything expected. `M` is wholly missed, `P` wholly
-present; `M5n12` lacks five missed minutes and twelve without trades, `M5/360` five of 360, where
-the other cells of its column expect another number.
+present; `M5n12` lacks five missed minutes and twelve without trades, and the rest is present;
+`M5/360` lacks five of 360, where the other cells of its column expect another number.
 """
 
 from collections import Counter
@@ -84,12 +84,8 @@ def cell(counts: DayCounts | None, usual: int) -> str:
     if lacking and lacking[0][1] == counts.expected:
         return CODES[lacking[0][0]] + of
     parts = [f"{CODES[state].lower()}{minutes}" for state, minutes in lacking]
-    if parts and lacking[0][0] is not State.NO_TRADE:
-        parts[0] = parts[0].upper()
-    else:
-        # Minutes without trades are no gap.
-        parts.insert(0, CODES[State.PRESENT])
-    return "".join(parts) + of
+    worst, *others = parts or [CODES[State.PRESENT]]
+    return "".join((worst.upper(), *others, of))
 
 
 def day_cells(grid: CoverageGrid) -> Cells:

@@ -8,6 +8,8 @@ from streamlit.starlette import App
 from streamlit.web import bootstrap
 
 from data_fetch.dashboard.desk import Desk, use
+from data_fetch.dashboard.door import Door
+from data_fetch.dashboard.porter import Porter
 
 SCRIPT = Path(__file__).parent / "script" / "view.py"
 OPTIONS = {
@@ -21,8 +23,13 @@ OPTIONS = {
 
 
 def application(desk: Desk) -> ASGIApp:
-    """The pages of *desk*. One a process."""
+    """The pages of *desk*, for accounts where it needs them. One a process.
+
+    Raises SetupError when there is no usable secret to sign their tokens with.
+    """
     use(desk)
     bootstrap.load_config_options(OPTIONS)
     app: ASGIApp = App(SCRIPT)
-    return app
+    if not desk.settings.needs_authentication:
+        return app
+    return Door(app, Porter(desk.settings, desk.kept))

@@ -67,6 +67,16 @@ def corrected_by_date(of: CandleRange, kinds: Collection[Kind]) -> Counter[date]
     return counts
 
 
+def corrections_in(of: CandleRange) -> list[Correction]:
+    """The corrections of all stored candles in the range, oldest candle first."""
+    found: list[Correction] = []
+    for period in of.key_periods:
+        key, minutes = period.instrument_key, minutes_of(period)
+        with of.reading(key, *minutes) as connection:
+            found += revisions_on(connection, of.interval.stored.value, *minutes, [key])
+    return found
+
+
 def corrections_document(
     day: date, interval: CandleInterval, found: Sequence[NamedCorrection]
 ) -> dict[str, Any]:

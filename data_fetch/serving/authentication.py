@@ -23,9 +23,9 @@ from data_fetch.runtime.stores import store_for
 from data_fetch.services.access_tokens import AccessTokens
 from data_fetch.services.account_audit import RefusalAudit
 from data_fetch.services.accounts import KEY_PREFIX, Accounts
+from data_fetch.services.hashing import Hashing
 from data_fetch.services.passwords import Passwords
 from data_fetch.services.sign_in import SignIn
-from data_fetch.serving.hashing import Hashing
 from data_fetch.serving.problems import Refusal
 from data_fetch.serving.viewers import LOCAL, UNKNOWN, Viewer
 

@@ -1,5 +1,6 @@
 """Coverage: which minutes of which days are stored, and what to do about the others."""
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -23,10 +24,19 @@ from data_fetch.dashboard.coverage_texts import (
     selection_text,
 )
 from data_fetch.dashboard.desk import desk
+from data_fetch.dashboard.downloads import offer
 from data_fetch.dashboard.numbers import day_and_time
 from data_fetch.dashboard.page import live, note_age
 from data_fetch.dashboard.share_bar import share_bar
-from data_fetch.reading.coverage_days import CoverageGrid, DayRange, coverage_grid, ledger_head
+from data_fetch.reading.coverage_days import (
+    Coverage,
+    CoverageGrid,
+    DayRange,
+    coverage,
+    coverage_grid,
+    ledger_head,
+)
+from data_fetch.reading.coverage_gaps import Gaps, gaps
 from data_fetch.reading.coverage_minutes import day_minutes
 from data_fetch.reading.records import clock_of
 from data_fetch.reading.run_records import last_runs
@@ -98,6 +108,7 @@ def _coverage(of: DayRange) -> None:
         cells, month_heads(cells.columns), "Coverage: instruments by days", _asked(cells), "days"
     )
     if corners is None or not _on(cells, corners):
+        _offer("coverage", coverage, grid)
         st.caption(
             "Select a day with a click or with arrow keys and Enter; several days with the mouse "
             "drawn over them or with Shift and arrow keys."
@@ -163,11 +174,29 @@ def _selected(grid: CoverageGrid, selection: Selection, head: Head) -> None:
     alone = len(selection.symbols) == 1 and selection.first == selection.last
     if alone and selection.interval is CandleInterval.MINUTE:
         _minutes(selection.symbols[0], selection.first)
+    _offer("gaps", gaps, selection, selection.symbols)
     backfills = _backfills()
     if backfills.last is not None:
         live(partial(_progress, backfills), PROGRESS_SECONDS)
     if backfills.last is None or not backfills.last.running:
         _plan(selection, counts, head, grid.now)
+
+
+def _offer(
+    name: str,
+    question: Callable[..., Coverage | Gaps],
+    of: CoverageGrid | Selection,
+    symbols: tuple[str, ...] = (),
+) -> None:
+    """The table that answers *question* of these days as files."""
+    offer(
+        f"{name}-{of.first}-{of.last}",
+        lambda: desk().ask(
+            lambda settings: (
+                question(symbols, of.first, of.last, interval=of.interval, settings=settings).table
+            )
+        ),
+    )
 
 
 def _minutes(symbol: str, day: date) -> None:

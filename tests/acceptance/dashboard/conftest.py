@@ -39,7 +39,7 @@ def dashboard(desk: Desk, *options: str) -> Iterator[str]:
         end(process, signal.SIGTERM)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dashboard_of() -> Callable[[Desk], AbstractContextManager[str]]:
     """Runs a dashboard of a desk; its address."""
     return dashboard

@@ -7,7 +7,7 @@ import pytest
 from effort import PATIENCE_SECONDS
 
 from data_fetch.core.errors import TooBusy
-from data_fetch.serving.hashing import AT_ONCE, WAITING, Hashing
+from data_fetch.services.hashing import AT_ONCE, WAITING, Hashing
 
 
 def test_two_at_a_time_and_a_bounded_number_wait() -> None:

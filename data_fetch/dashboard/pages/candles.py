@@ -1,0 +1,116 @@
+"""Candles: the chart of one instrument, with every bar that is missing."""
+
+from datetime import date, datetime, timedelta
+from functools import partial
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from data_fetch.core.candles.intervals import Interval
+from data_fetch.core.clock import IST
+from data_fetch.dashboard.candle_chart import candle_figure
+from data_fetch.dashboard.coverage_texts import completeness_text
+from data_fetch.dashboard.desk import desk
+from data_fetch.dashboard.downloads import offer
+from data_fetch.dashboard.numbers import day_and_time, grouped
+from data_fetch.dashboard.page import live, note_age
+from data_fetch.dashboard.share_bar import share_bar
+from data_fetch.reading.candle_ranges import unit_of
+from data_fetch.reading.candle_views import MOST_BARS, CandleView, candle_view
+from data_fetch.reading.coverage_days import DayRange, ledger_head
+from data_fetch.reading.records import clock_of, listed_symbols
+
+INTERVALS = {
+    Interval.MINUTE: "1 minute",
+    Interval.FIVE_MINUTES: "5 minutes",
+    Interval.FIFTEEN_MINUTES: "15 minutes",
+    Interval.HOUR: "60 minutes",
+    Interval.DAY: "1 day",
+}
+# A week, with its weekend.
+USUAL_DAYS = timedelta(days=7)
+EVERY_SECONDS = 15.0
+
+
+def show() -> None:
+    st.title("Candles")
+    symbol, interval, first, last = _asked()
+    live(partial(_chart, symbol, interval, first, last), EVERY_SECONDS)
+
+
+def _asked() -> tuple[str, Interval, date, date]:
+    """What the controls say, at first by the query parameters."""
+    asked = st.query_params
+    names = list(desk().ask(listed_symbols))
+    wanted = asked.get("symbol", names[0])
+    if wanted not in names:
+        names.append(wanted)
+    of, by, since, until = st.columns([2, 1, 1, 1])
+    symbol = of.selectbox("Symbol", names, names.index(wanted), accept_new_options=True)
+    intervals = list(INTERVALS)
+    known = [each for each in intervals if each.value == asked.get("interval")]
+    interval = by.selectbox(
+        "Interval",
+        intervals,
+        intervals.index(known[0]) if known else 0,
+        format_func=lambda each: INTERVALS[each],
+    )
+    today = desk().ask(clock_of).now().astimezone(IST).date()
+    last = until.date_input("To", min(_date(asked.get("to"), today), today), max_value=today)
+    first = since.date_input(
+        "From", min(_date(asked.get("from"), last - USUAL_DAYS), last), max_value=last
+    )
+    asked.update(
+        {
+            "symbol": symbol,
+            "interval": interval.value,
+            "from": first.isoformat(),
+            "to": last.isoformat(),
+        }
+    )
+    return symbol, interval, first, last
+
+
+def _date(text: str | None, otherwise: date) -> date:
+    try:
+        return date.fromisoformat(text or "")
+    except ValueError:
+        return otherwise
+
+
+def _chart(symbol: str, interval: Interval, first: date, last: date) -> None:
+    of = DayRange(symbols=(symbol,), interval=interval.stored, first=first, last=last)
+    head = desk().ask(lambda settings: ledger_head(settings, of))
+    view, figure = _drawn(symbol, interval, first, last, head)
+    unit = unit_of(view.interval)
+    note_age(
+        f"store, {desk().settings.world} world",
+        day_and_time(view.now),
+        f"newest candle {day_and_time(view.newest)}",
+        completeness_text(view.counts, unit),
+    )
+    if view.too_many:
+        st.info(
+            f"This range has {grouped(view.too_many)} bars of {INTERVALS[interval]}, more than the "
+            f"{grouped(MOST_BARS)} of a view: it shows bars of {INTERVALS[view.interval]}. "
+            "For narrower ones choose fewer days."
+        )
+    if not len(view.table) and not view.blanks:
+        st.info(f"{view.symbol} does not trade from {first} to {last}. Choose other days.")
+        return
+    st.plotly_chart(figure, key="candles", config={"scrollZoom": True, "displaylogo": False})
+    st.html(share_bar(view.counts, unit))
+    offer(f"{view.symbol}-{view.interval}-{view.first}-{view.last}", lambda: view.table)
+
+
+@st.cache_resource(max_entries=50, show_spinner=False)
+def _drawn(
+    symbol: str,
+    interval: Interval,
+    first: date,
+    last: date,
+    head: tuple[datetime | None, datetime],
+) -> tuple[CandleView, go.Figure]:
+    """The answer of that head, shared by all sessions."""
+    view = desk().ask(lambda settings: candle_view(settings, symbol, first, last, interval))
+    return view, candle_figure(view)
