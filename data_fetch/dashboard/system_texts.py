@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from data_fetch.core.archive.days import DayState
 from data_fetch.core.runs import SyncRun
-from data_fetch.dashboard.numbers import UNKNOWN, day_and_time, grouped
+from data_fetch.dashboard.numbers import UNKNOWN, brief_time, grouped
 from data_fetch.dashboard.page import Rows
 from data_fetch.reading.archive_status import ArchiveStatus
 from data_fetch.reading.frames import rows_table
@@ -53,8 +53,8 @@ def job_rows(state: CollectorState) -> Rows:
             or UNKNOWN,
             "rows": grouped(each.stored),
             "requests": grouped(each.requests),
-            "last ended": day_and_time(each.last_ended),
-            "next due": day_and_time(each.next_due),
+            "last ended": brief_time(each.last_ended),
+            "next due": brief_time(each.next_due),
         }
         for each in state.jobs
     ]
@@ -64,9 +64,9 @@ def run_rows(runs: Iterable[SyncRun]) -> Rows:
     """A row for each run."""
     return [
         {
-            "ended": day_and_time(each.finished_at),
+            "ended": brief_time(each.finished_at),
             "job": each.job,
-            "slot": day_and_time(each.due_slot),
+            "slot": brief_time(each.due_slot),
             "outcome": each.outcome.value,
             "rows": grouped(each.stored),
             "requests": grouped(each.requests),
@@ -117,7 +117,7 @@ def growth_figure(days: Sequence[DayGrowth]) -> go.Figure:
         barmode="stack",
         height=260,
         margin={"l": 0, "r": 0, "t": 10, "b": 0},
-        legend={"orientation": "h"},
+        legend={"orientation": "h", "y": 1.2},
         xaxis={"type": "category"},
     )
     return figure
@@ -158,7 +158,7 @@ def check_line(check: Check) -> str:
 def log_row(line: LogLine) -> dict[str, str]:
     """A log line as a row; its fields as name=value."""
     return {
-        "at": day_and_time(line.at),
+        "at": brief_time(line.at),
         "service": line.service,
         "level": line.level,
         "event": line.event,
