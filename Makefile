@@ -24,8 +24,8 @@ endef
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/.runtime ## Collect on the embedded store and the paper exchange (MINUTES=3 bounds it)
-	@$(BIN)/data-fetch run $(if $(MINUTES),--minutes $(MINUTES))
+run: $(VENV)/.runtime ## Collect, serve and show, on the embedded store and the paper exchange (MINUTES=3 bounds it)
+	@$(BIN)/data-fetch up $(if $(MINUTES),--minutes $(MINUTES))
 
 test: $(VENV)/.development ## Run the whole test suite
 	@# Four workers on two cores: half of the time a test waits for a process or a clock.

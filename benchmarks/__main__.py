@@ -13,6 +13,7 @@ from rich.table import Table
 from benchmarks import (
     bench_archive,
     bench_backfill,
+    bench_beside,
     bench_chains,
     bench_commands,
     bench_coverage,
@@ -43,6 +44,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "chains": bench_chains.measure,
     "archive": bench_archive.measure,
     "growth": bench_growth.measure,
+    "beside": bench_beside.measure,
 }
 
 

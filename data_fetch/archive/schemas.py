@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from data_fetch.core.archive.days import TABLES
+
 TEXT, WHOLE, DOUBLE, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 INSTANT, DATE = pa.timestamp("us", "UTC"), pa.date32()
 EXACT = pa.decimal128(18, 4)
@@ -34,6 +36,11 @@ class ArchiveSchema:
     version: int
     arrow: pa.Schema
     key: tuple[str, ...]
+
+    @property
+    def time(self) -> str:
+        """The column that decides the day of a row."""
+        return next(of[self.table] for of in TABLES.values() if self.table in of)
 
 
 def _given(kind: pa.DataType, *names: str) -> list[pa.Field]:

@@ -3,6 +3,7 @@
 import click
 
 from data_fetch.cli.shared.output import json_option
+from data_fetch.cli.shared.parent import with_parent_option
 from data_fetch.cli.shared.server_process import (
     host_option,
     openness,
@@ -18,6 +19,7 @@ from data_fetch.runtime.logs import DASHBOARD
 @port_option("DASHBOARD_PORT, else 8501")
 @click.option("--control", is_flag=True, help="Let its pages start, pause and resume backfills.")
 @json_option
+@with_parent_option
 def command(host: str | None, port: int | None, control: bool, as_json: bool) -> None:
     """Show what is stored in a browser, until stopped.
 

@@ -1,19 +1,13 @@
 """`data-fetch doctor`: checks of the set-up, each problem with its fix."""
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
-from pathlib import Path
 
 import click
 import urllib3
 
-from data_fetch.cli.shared.calendar_lines import calendar_line
-from data_fetch.cli.shared.layout_line import CONVERT, layout_line
 from data_fetch.cli.shared.output import (
     REFUSED,
     WRONG_USE,
@@ -23,35 +17,24 @@ from data_fetch.cli.shared.output import (
     print_out,
 )
 from data_fetch.core.clock import SystemClock
-from data_fetch.core.errors import DataFetchError, OutsideError, SettingsInvalid
+from data_fetch.core.errors import SettingsInvalid
 from data_fetch.core.settings import UPSTOX_URL, Settings
 from data_fetch.core.world import World
-from data_fetch.reading.calendar_status import calendar_status
 from data_fetch.reading.instants import ist_text
-from data_fetch.reading.layout_status import configured_layout
+from data_fetch.reading.setup_checks import (
+    Check,
+    State,
+    calendar_check,
+    checked,
+    disk_check,
+    layout_check,
+    settings_check,
+)
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import degraded_reason, store_for
 from data_fetch.runtime.world import master_for, provider_for
 
-LOW_DISK_BYTES = 2_000_000_000
 TOLERATED_SKEW = timedelta(seconds=2)
-
-
-class State(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """The result of one check; *hint* is the fix when it is not `ok`."""
-
-    name: str
-    state: State
-    message: str
-    hint: str = ""
-    status: int = 0
 
 
 @click.command()
@@ -77,7 +60,8 @@ def command(as_json: bool) -> None:
                 print_out(f"{'':<18} -> {check.hint}")
         print_out(verdict(checks))
     if failed:
-        raise SystemExit(min(check.status for check in failed))
+        # A provider or a database that failed is another status than what is to be corrected here.
+        raise SystemExit(min(REFUSED if check.outside else WRONG_USE for check in failed))
 
 
 def verdict(checks: Sequence[Check]) -> str:
@@ -96,47 +80,20 @@ def examine() -> Iterator[Check]:
         settings = process_settings()
     except SettingsInvalid as problem:
         hint = "Fix them in .env or in the environment."
-        yield Check("settings", State.FAILED, "; ".join(problem.problems), hint, WRONG_USE)
+        yield Check("settings", State.FAILED, "; ".join(problem.problems), hint)
         return
-    yield _settings(settings)
+    yield settings_check(settings)
     checks: dict[str, Callable[[Settings], Check]] = {
         "token": _token,
         "database": _database,
-        "layout": _layout,
+        "layout": layout_check,
         "master": _master,
-        "calendar": _calendar,
-        "disk": _disk,
+        "calendar": calendar_check,
+        "disk": disk_check,
         "clock": _clock,
     }
     for name, check in checks.items():
-        try:
-            yield check(settings)
-        except DataFetchError as problem:
-            yield _failure(name, problem)
-
-
-def _failure(name: str, problem: DataFetchError) -> Check:
-    status = REFUSED if isinstance(problem, OutsideError) else WRONG_USE
-    return Check(name, State.FAILED, problem.message, problem.hint, status)
-
-
-def _settings(settings: Settings) -> Check:
-    message = f"world {settings.world}, source {settings.data_source}, folder {settings.folder}"
-    if settings.warnings:
-        return Check(
-            "settings",
-            State.WARNING,
-            f"{message}; {'; '.join(settings.warnings)}",
-            "Correct the names in .env or in the environment, or remove them.",
-        )
-    if settings.ignored_mongo_name is None:
-        return Check("settings", State.OK, message)
-    return Check(
-        "settings",
-        State.WARNING,
-        f"{message}; {settings.ignored_mongo_name} is set, but the store is SQL",
-        "Import old rows as docs/howto/coming-from-the-scripts.md shows, then unset it.",
-    )
+        yield checked(name, check, settings)
 
 
 def _token(settings: Settings) -> Check:
@@ -172,13 +129,6 @@ def _database(settings: Settings) -> Check:
     )
 
 
-def _layout(settings: Settings) -> Check:
-    found = configured_layout(settings)
-    if found.is_dated:
-        return Check("layout", State.WARNING, layout_line(found), CONVERT)
-    return Check("layout", State.OK, layout_line(found))
-
-
 def _master(settings: Settings) -> Check:
     with master_for(settings) as source:
         master = source.today()
@@ -186,27 +136,6 @@ def _master(settings: Settings) -> Check:
     if master.warning is None:
         return Check("master", State.OK, message)
     return Check("master", State.WARNING, message, master.warning)
-
-
-def _calendar(settings: Settings) -> Check:
-    calendar = calendar_status(settings)
-    if calendar.warning is None:
-        return Check("calendar", State.OK, calendar_line(calendar))
-    return Check(
-        "calendar",
-        State.WARNING,
-        f"{calendar_line(calendar)}: {calendar.warning}",
-        "A running collector refreshes it each morning; by hand: data-fetch calendar refresh",
-    )
-
-
-def _disk(settings: Settings) -> Check:
-    folder = next(p for p in (settings.data_folder, settings.folder, Path("/")) if p.is_dir())
-    free = shutil.disk_usage(folder).free
-    message = f"{free / 1e9:.0f} GB free in {folder}"
-    if free > LOW_DISK_BYTES:
-        return Check("disk", State.OK, message)
-    return Check("disk", State.WARNING, message, "A year of minutes takes about 2 GB: make room.")
 
 
 def _clock(settings: Settings) -> Check:
@@ -232,5 +161,4 @@ def _clock(settings: Settings) -> Check:
         State.FAILED,
         f"differs from the provider's by {skew.total_seconds():+.0f} s",
         "Switch time synchronisation on (timedatectl set-ntp true): slots are minutes.",
-        WRONG_USE,
     )

@@ -12,6 +12,7 @@ from data_fetch.cli.shared.output import REFUSED, WRONG_USE, print_any_character
 from data_fetch.core.errors import DataFetchError, OutsideError
 
 COMMANDS = {
+    "up": ("data_fetch.cli.up", "Collect, serve and show: everything, until stopped."),
     "run": ("data_fetch.cli.run", "Collect until stopped: quotes every minute."),
     "collect": ("data_fetch.cli.collect", "Collect quotes once, at any hour."),
     "backfill": (

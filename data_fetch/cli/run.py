@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from data_fetch.cli.shared.output import REFUSED, counted, print_out, remark
+from data_fetch.cli.shared.parent import with_parent_option
 from data_fetch.cli.shared.run_lines import slot_line
 from data_fetch.core.chains.polls import Poll
 from data_fetch.core.clock import IST, LONGEST_NAP_SECONDS, stopwatch
@@ -96,6 +97,7 @@ class Stopping:
 @click.option(
     "--minutes", type=click.IntRange(min=1), help="Stop after so many minutes of the market."
 )
+@with_parent_option
 def command(minutes: int | None) -> None:
     """Collect quotes every minute until Ctrl-C or SIGTERM; the current slot is finished.
 

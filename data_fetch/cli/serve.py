@@ -5,6 +5,7 @@ import json
 import click
 
 from data_fetch.cli.shared.output import json_option, print_out
+from data_fetch.cli.shared.parent import with_parent_option
 from data_fetch.cli.shared.server_process import (
     host_option,
     openness,
@@ -25,6 +26,7 @@ from data_fetch.runtime.logs import API
     help="Print the OpenAPI description of the calls, and serve nothing.",
 )
 @json_option
+@with_parent_option
 def command(host: str | None, port: int | None, only_describe: bool, as_json: bool) -> None:
     """Serve what is stored over HTTP until stopped.
 

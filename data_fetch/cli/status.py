@@ -3,8 +3,6 @@
 import click
 
 from data_fetch.cli.chain.status import chain_lines
-from data_fetch.cli.shared.calendar_lines import calendar_line
-from data_fetch.cli.shared.layout_line import layout_line
 from data_fetch.cli.shared.output import counted, emit, json_option, print_out
 from data_fetch.cli.shared.run_lines import run_line
 from data_fetch.reading.instants import ist_text
@@ -28,7 +26,7 @@ def lines(found: StoreStatus) -> list[str]:
     slots = ", ".join(f"{count} {outcome}" for outcome, count in found.slots.items() if count)
     return [
         f"Store   {found.name}, {found.world} world",
-        f"Layout  {layout_line(found.layout)}",
+        f"Layout  {found.layout.line}",
         f"State   {'degraded: ' + found.degraded if found.degraded else 'ok'}",
         *(
             f"Pause   no request to {api} before {ist_text(until)}: the provider requires it"
@@ -58,7 +56,7 @@ def _quote_line(found: StoreStatus) -> str:
 
 def _calendar_line(found: StoreStatus) -> str:
     warning = found.calendar.warning
-    return f"Calendar {calendar_line(found.calendar)}{f': {warning}' if warning else ''}"
+    return f"Calendar {found.calendar.line}{f': {warning}' if warning else ''}"
 
 
 def _candle_line(found: StoreStatus) -> str:

@@ -7,13 +7,22 @@ import streamlit as st
 from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.door import SIGN_OUT
 from data_fetch.dashboard.page import guarded
-from data_fetch.dashboard.pages import candles, coverage, option_chain, today
+from data_fetch.dashboard.pages import (
+    analytics,
+    candles,
+    coverage,
+    option_chain,
+    system,
+    today,
+)
 
 PAGES: dict[str, Callable[[], None]] = {
     "Today": today.show,
     "Coverage": coverage.show,
     "Option chain": option_chain.show,
+    "Analytics": analytics.show,
     "Candles": candles.show,
+    "System": system.show,
 }
 
 

@@ -9,17 +9,23 @@ from datetime import date, datetime, timedelta
 
 import streamlit as st
 
+from data_fetch.analytics.surface import Surface
+from data_fetch.core.clock import IST
 from data_fetch.core.errors import NothingStored
 from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.ladder import ladder_of
 from data_fetch.dashboard.ladder_html import ladder_html
 from data_fetch.reading.chain_metrics import ChainMetrics, chain_metrics
 from data_fetch.reading.chain_records import ChainHead, ChainQuery, chain_head, running_chains
+from data_fetch.reading.chain_series import ChainSeries, chain_history
+from data_fetch.reading.chain_surfaces import stored_surface
 from data_fetch.reading.underlyings import products
+from data_fetch.reading.volatility_days import DAYS_A_YEAR, DayVolatility, volatility_days
 
 # Sessions that refresh at about the same time get the same heads.
 A_MOMENT, A_WHILE = timedelta(seconds=1), timedelta(seconds=30)
 KEPT = 64
+DAY_FIGURES = ("pcr_oi", "straddle", "atm_iv", "spot")
 
 
 @st.cache_resource(ttl=A_WHILE, max_entries=KEPT, show_spinner=False)
@@ -57,11 +63,61 @@ def ladder_table(head: ChainHead, baseline: str, around: int | None, columns: Se
     return _ladder_table(*_key(head), baseline, around, tuple(columns))
 
 
+def history_of_day(head: ChainHead) -> ChainSeries:
+    """The figures DAY_FIGURES of a chain from the morning of its day to *head*. Raises as
+    `chain_history` does."""
+    return _history(*_key(head))
+
+
+def surface_of(symbol: str, at: datetime | None) -> Surface:
+    """The volatility surface of the running expiries at *at*. Raises NothingStored without any."""
+    heads = running(symbol, at)
+    newest = max((head.shown.last_confirmed for head in heads), default=None)
+    if newest is None:
+        raise NothingStored(
+            f"no expiry of {symbol} is running", hint="Choose another instant, or another symbol."
+        )
+    return _surface(tuple(map(_key, heads)), symbol, at or newest)
+
+
+def earlier_volatilities(symbol: str, before: date) -> Sequence[DayVolatility]:
+    """The volatility of each day of the year before *before*. Raises as `chain_history` does."""
+    return _volatilities(symbol, before - timedelta(days=1))
+
+
 Key = tuple[str, date, datetime, str, str]
 
 
 def _key(head: ChainHead) -> Key:
     return (*head.shown.key, head.shown.content_hash)
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner=False)
+def _history(
+    symbol: str, expiry: date, received: datetime, source: str, content: str
+) -> ChainSeries:
+    return desk().ask(
+        lambda settings: chain_history(
+            symbol,
+            expiry,
+            received.astimezone(IST).date(),
+            received,
+            source=source,
+            columns=DAY_FIGURES,
+            settings=settings,
+        )
+    )
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner=False)
+def _surface(keys: tuple[Key, ...], symbol: str, _at: datetime) -> Surface:
+    return desk().ask(lambda settings: stored_surface(settings, symbol, _at, None)).surface
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner=False)
+def _volatilities(symbol: str, last: date) -> Sequence[DayVolatility]:
+    first = last - timedelta(days=DAYS_A_YEAR)
+    return desk().ask(lambda settings: volatility_days(settings, symbol, first, last))
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)

@@ -6,7 +6,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from data_fetch.analytics.build_up import LegBuildUp
+from data_fetch.analytics.build_up import BuildUp, LegBuildUp
 from data_fetch.core.chains.chains import (
     Chain,
     ChainLeg,
@@ -81,10 +81,14 @@ GREEKS = ("iv", "delta", "gamma", "theta", "vega")
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The values of one option by column; where one is None, *unknown* has the reason."""
+    """The values of one option by column; where one is None, *unknown* has the reason.
+
+    *build_up* is what the changes since the baseline mean, None where one is unknown.
+    """
 
     values: Mapping[str, float | None]
     unknown: Mapping[str, str]
+    build_up: BuildUp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +177,7 @@ def _side(leg: ChainLeg, numbers: LegValuation, moved: LegBuildUp, scale: int | 
         for name, value in values.items()
         if value is None
     }
-    return Side(values, unknown)
+    return Side(values, unknown, moved.kind)
 
 
 def _scaled(value: float | None, scale: int | None) -> float | None:

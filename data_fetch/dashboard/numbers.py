@@ -46,3 +46,8 @@ def age_text(seconds: float) -> str:
         if seconds < most * size:
             return f"{seconds / size:.1f} h" if unit == "h" else f"{seconds // size:.0f} {unit}"
     return f"{seconds // 86_400:.0f} days"
+
+
+def brief_time(at: datetime | None) -> str:
+    """An instant in India without its year, for tables: 16 Sep 10:00:30."""
+    return UNKNOWN if at is None else f"{at.astimezone(IST):%d %b %H:%M:%S}"

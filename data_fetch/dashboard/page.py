@@ -6,6 +6,8 @@ import streamlit as st
 
 from data_fetch.core.errors import DataFetchError
 
+# A table on the screen: for each row its texts by the heads of their columns.
+Rows = list[dict[str, str]]
 # How long a page that could not be shown waits until it is tried again.
 AGAIN_SECONDS = 5.0
 

@@ -8,14 +8,13 @@ import pyarrow as pa
 from data_fetch.core.clock import IST
 from data_fetch.core.freshness import Freshness
 from data_fetch.dashboard.numbers import UNKNOWN, clock_time, day_and_time, grouped
+from data_fetch.dashboard.page import Rows
 from data_fetch.reading.collector_facts import ProviderFigures
 from data_fetch.reading.frames import rows_table
 from data_fetch.reading.freshness_classes import ClassFreshness
 from data_fetch.reading.last_errors import LastError
 from data_fetch.reading.market_day import DaySlot, MarketDay, SlotState
 
-# A row of a table on the screen: texts by the heads of their columns.
-Rows = list[dict[str, str]]
 SLOT_COLUMNS = {
     "slot": "instant", "state": "text", "requested": "int", "stored": "int",
     "lag_seconds": "float", "reason": "text",

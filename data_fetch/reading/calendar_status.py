@@ -13,6 +13,7 @@ from data_fetch.runtime.calendars import calendar_for
 
 # A running collector refreshes it each morning; three of them have passed.
 OLD = timedelta(days=3)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,15 @@ class CalendarStatus:
     refreshed_at: datetime | None
     age: timedelta | None
     warning: str | None
+
+    @property
+    def line(self) -> str:
+        """How far the calendar is reviewed, and when it was refreshed."""
+        reviewed = f"reviewed until {self.reviewed_until}"
+        if self.refreshed_at is None:
+            return f"{reviewed}, not refreshed yet"
+        ago = "" if self.age is None else f" ({_ago(self.age)})"
+        return f"{reviewed}, refreshed {ist_text(self.refreshed_at)}{ago}"
 
     def document(self) -> dict[str, Any]:
         return {
@@ -56,3 +66,11 @@ def _warning(calendar: MarketCalendar, age: timedelta | None, now: datetime) -> 
     if unlisted is None and age is not None and age > OLD:
         return "holidays and sessions announced since then are not known"
     return unlisted
+
+
+def _ago(age: timedelta) -> str:
+    if age < HOUR:
+        return "less than an hour ago"
+    if age < 2 * DAY:
+        return f"{age // HOUR} h ago"
+    return f"{age // DAY} days ago"

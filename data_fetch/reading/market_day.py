@@ -100,7 +100,7 @@ def market_day(settings: Settings) -> MarketDay:
     clock, calendar = clock_of(settings), calendar_for(settings)
     with store_of(settings) as store:
         now = clock.now()
-        groups = _groups(settings, store, now)
+        groups = trading_groups(settings, store, now)
         day = _shown_day(calendar, groups, now.astimezone(IST).date())
         due = sorted({slot for group in groups for slot in _slots_on(calendar, day, group)})
         recorded = _recorded(store, due)
@@ -113,7 +113,7 @@ def market_day(settings: Settings) -> MarketDay:
         )
 
 
-def _groups(settings: Settings, store: Store, now: datetime) -> Collection[TradingGroup]:
+def trading_groups(settings: Settings, store: Store, now: datetime) -> Collection[TradingGroup]:
     """The trading hours of the listed instruments; those of futures where none is known yet."""
     with store.reading() as connection:
         listed = Members.as_of(listed_instruments(connection, settings), now).groups

@@ -111,8 +111,8 @@ def runs(
     )
 
 
-def last_runs(settings: Settings, job: str, limit: int) -> list[SyncRun]:
-    """The runs of *job* that started last, newest first. Raises StoreUnreachable."""
+def last_runs(settings: Settings, job: str | None, limit: int) -> list[SyncRun]:
+    """The runs of *job*, or of all, that started last, newest first. Raises StoreUnreachable."""
     with store_of(settings) as store:
         return recent_runs(store, limit, job)
 

@@ -100,7 +100,7 @@ def provider_at(
     A paper exchange has its rate limit ledger in *state_folder*, a provider in the user's state
     folder; *random* makes retries repeatable.
     """
-    token = _token(settings)
+    token = token_of(settings)
     host = urlsplit(base_url).netloc
     # A renewed token may belong to another account, so the ledger follows the token in use.
     pacer = Pacer(lambda: state_file_for(host, token.held, state_folder), clock, UPSTOX_LIMITS)
@@ -134,7 +134,7 @@ def _master(settings: Settings, world: World, clock: Clock, address: str) -> Ins
     return InstrumentMaster(address, settings.data_folder / "instruments" / world, clock, world)
 
 
-def _token(settings: Settings) -> TokenKeeper:
+def token_of(settings: Settings) -> TokenKeeper:
     """The token to send; a paper exchange that we start never receives a real one."""
     if settings.world is World.PAPER and settings.base_url is None:
         return TokenKeeper(PAPER_TOKEN, env_file=None, in_environment=False)

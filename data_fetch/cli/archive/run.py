@@ -3,12 +3,13 @@
 import os
 import signal
 import sys
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import click
 
 from data_fetch.cli.shared.output import INCOMPLETE, counted, emit, json_option, print_out, remark
+from data_fetch.cli.shared.parent import follow_parent
 from data_fetch.core.clock import LONGEST_NAP_SECONDS
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
@@ -42,7 +43,10 @@ def command(once: bool, with_parent: bool, as_json: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stop.set())
     if with_parent:
-        _follow_parent(stop)
+        # In the background of the collector that has started it.
+        if hasattr(os, "nice"):
+            os.nice(NICENESS)
+        follow_parent()
     token = settings.access_token.get_secret_value()
     with logs_for(settings, lambda: token, ARCHIVE):
         _until(stop, settings, as_json)
@@ -97,16 +101,3 @@ def _until(stop: Event, settings: Settings, as_json: bool) -> None:
     else:
         done = ", ".join(f"{counted(number, 'round')} of {job}" for job, number in rounds.items())
         remark(f"Stopped after {done}.")
-
-
-def _follow_parent(stop: Event) -> None:
-    """Work in the background of the program that has started this one, and end with it: its end
-    of standard input is closed, however it ends."""
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
-
-    def read() -> None:
-        sys.stdin.buffer.read()
-        stop.set()
-
-    Thread(target=read, daemon=True).start()

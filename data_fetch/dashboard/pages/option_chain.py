@@ -4,21 +4,18 @@ from dataclasses import replace
 
 import streamlit as st
 
-from data_fetch.core.clock import IST
 from data_fetch.dashboard import chain_line, ladder_html
 from data_fetch.dashboard.chain_answers import compared, head_of, ladder_table
 from data_fetch.dashboard.chain_controls import choose_chain, settle
-from data_fetch.dashboard.chain_line import completeness, figures_html, shown_figures
-from data_fetch.dashboard.chain_view import AROUND, BASELINES, ChainView, lenient_view
-from data_fetch.dashboard.desk import desk
+from data_fetch.dashboard.chain_line import figures_html, shown_figures
+from data_fetch.dashboard.chain_note import note_chain
+from data_fetch.dashboard.chain_view import AROUND, ChainView, lenient_view
 from data_fetch.dashboard.downloads import offer
-from data_fetch.dashboard.ladder import COLUMNS, ladder_of, leg_table, unit_shown
-from data_fetch.dashboard.numbers import age_text, day_and_time
-from data_fetch.dashboard.page import live, note_age, note_empty
-from data_fetch.reading.records import clock_of
+from data_fetch.dashboard.ladder import COLUMNS, ladder_of, leg_table
+from data_fetch.dashboard.page import live, note_empty
 
 REFRESH_SECONDS = 5.0
-HEIGHT = 640
+HEIGHT = 720
 
 
 def show() -> None:
@@ -58,30 +55,13 @@ def _choose_columns(view: ChainView) -> ChainView:
 def _ladder(view: ChainView) -> None:
     assert view.symbol is not None
     head = head_of(view.symbol, view.expiry, view.at)
-    found = compared(head, view.baseline)
-    now = desk().ask(clock_of).now()
-    summary, shown, baseline = found.snapshot.summary, head.shown, found.baseline
-    age = ((view.at or now) - shown.last_confirmed).total_seconds()
-    unit = unit_shown(summary.priced.chain, shown.lot_size)
-    since = f" ({day_and_time(baseline.since)})" if baseline.since else ""
-    note_age(
-        f"source {shown.source}",
-        day_and_time(shown.last_confirmed),
-        f"{age_text(age)} old",
-        completeness(summary, shown.rejected),
-        f"quantities in {unit}",
-        f"changes since {BASELINES.get(baseline.name, baseline.name)}{since}",
-    )
-    if shown.expiry < (view.at or now).astimezone(IST).date():
-        st.info(
-            f"{shown.underlying} {shown.expiry:%d %b %Y} has expired: this is its last snapshot. "
-            "Choose another expiry above."
-        )
-    before = None if baseline.snapshot is None else baseline.snapshot.summary
-    st.html(figures_html(shown_figures(summary, before)))
+    found, around = compared(head, view.baseline), AROUND[view.around]
+    note_chain(head, found, view.at)
+    before = None if found.baseline.snapshot is None else found.baseline.snapshot.summary
+    st.html(figures_html(shown_figures(found.snapshot.summary, before)))
     with st.container(height=HEIGHT, key="ladder"):
-        st.html(ladder_table(head, view.baseline, AROUND[view.around], view.columns))
+        st.html(ladder_table(head, view.baseline, around, view.columns))
     offer(
-        f"chain-{shown.underlying}-{shown.expiry}",
-        lambda: leg_table(ladder_of(found, AROUND[view.around]), view.columns),
+        f"chain-{head.shown.underlying}-{head.shown.expiry}",
+        lambda: leg_table(ladder_of(found, around), view.columns),
     )

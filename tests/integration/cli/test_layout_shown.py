@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from data_fetch.cli.main import main
-from data_fetch.cli.shared.layout_line import layout_line
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.reading.layout_status import StoreLayout, configured_layout
@@ -41,7 +40,7 @@ LINES = [
 
 @pytest.mark.parametrize(("found", "is_dated", "line"), LINES, ids=lambda each: str(each)[:60])
 def test_lines(found: StoreLayout, is_dated: bool, line: str) -> None:
-    assert layout_line(found) == line
+    assert found.line == line
     assert found.is_dated is is_dated
 
 
@@ -74,4 +73,4 @@ def test_status(
     assert shown["database"] == ("sqlite" if fixture == "sqlite_url" else "postgresql")
     with pytest.raises(SystemExit):
         main(["status"])
-    assert f"Layout  {layout_line(found)}\n" in capsys.readouterr().out
+    assert f"Layout  {found.line}\n" in capsys.readouterr().out
