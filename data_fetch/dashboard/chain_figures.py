@@ -16,6 +16,7 @@ from data_fetch.core.clock import IST
 from data_fetch.dashboard.chain_line import strike_text
 from data_fetch.dashboard.ladder import Ladder, Row, Side
 from data_fetch.dashboard.numbers import UNKNOWN, grouped, short
+from data_fetch.dashboard.volatility_texts import FEWEST_EXPIRIES
 from data_fetch.reading.chain_metrics import ChainMetrics
 from data_fetch.reading.volatility_days import DAYS_A_YEAR
 
@@ -31,7 +32,6 @@ HEIGHT, TALL = 360, 560
 # Beyond that of the forward, strikes are too thin to look at.
 SHOWN = (0.85, 1.15)
 ACROSS = 31
-FEWEST_EXPIRIES = 2
 TICKS = 6
 
 

@@ -22,7 +22,11 @@ from data_fetch.dashboard.chain_view import AROUND, ChainView, lenient_view
 from data_fetch.dashboard.downloads import offer
 from data_fetch.dashboard.ladder import ladder_of, leg_table
 from data_fetch.dashboard.page import live, note_empty
-from data_fetch.dashboard.volatility_texts import smile_table, standing_sentence
+from data_fetch.dashboard.volatility_texts import (
+    smile_table,
+    standing_sentence,
+    too_few_expiries,
+)
 from data_fetch.reading.chain_metrics import ChainMetrics
 from data_fetch.reading.chain_records import ChainHead
 from data_fetch.reading.volatility_days import usual_distance
@@ -91,11 +95,7 @@ def _volatility(view: ChainView, head: ChainHead, found: ChainMetrics) -> None:
     _chart("Term structure", figures.term_structure(surface.smiles))
     of_surface = figures.surface(surface.smiles)
     if of_surface is None:
-        st.info(
-            f"The surface needs {figures.FEWEST_EXPIRIES} expiries with prices; "
-            f"{len(surface.smiles)} stored. "
-            f"data-fetch symbols set {view.symbol} --expiries {figures.FEWEST_EXPIRIES}"
-        )
+        st.info(too_few_expiries(view.symbol, len(surface.smiles)))
     else:
         _chart("Surface", of_surface)
     known = [smile for smile in surface.smiles if smile.atm_iv is not None]

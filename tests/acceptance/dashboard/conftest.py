@@ -75,6 +75,12 @@ def desk_with(file: Path, folder: Path) -> Desk:
     )
 
 
+@pytest.fixture
+def rehearsed_copy(rehearsed: Desk, tmp_path: Path) -> Desk:
+    """A desk of the rehearsed hour of its own, to be changed."""
+    return desk_with(rehearsed.folder / "store.db", tmp_path)
+
+
 @pytest.fixture(scope="session")
 def dashboard_url(rehearsed: Desk) -> Iterator[str]:
     """The dashboard of the rehearsed hour."""

@@ -6,7 +6,11 @@ import pytest
 
 from data_fetch.analytics.iv_standing import Standing
 from data_fetch.analytics.surface import Smile
-from data_fetch.dashboard.volatility_texts import smile_table, standing_sentence
+from data_fetch.dashboard.volatility_texts import (
+    smile_table,
+    standing_sentence,
+    too_few_expiries,
+)
 
 SMILE = Smile(
     expiry=date(2026, 9, 29),
@@ -43,3 +47,10 @@ def test_the_download_has_a_row_for_each_point() -> None:
         "iv": 0.12,
         "delta": 0.5,
     }
+
+
+def test_too_few_expiries_name_the_command() -> None:
+    assert too_few_expiries("M&M", 1) == (
+        "The surface needs 2 expiries with prices; 1 is stored. Collect more: "
+        "`data-fetch symbols set 'M&M' --expiries 2`"
+    )

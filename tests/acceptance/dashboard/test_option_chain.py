@@ -1,0 +1,132 @@
+"""The page Option chain: the ladder as it is stored, refreshed without flicker."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+from programs import Desk
+
+from data_fetch.dashboard.ladder import COLUMNS
+from data_fetch.dashboard.numbers import UNKNOWN
+
+pytestmark = pytest.mark.long
+
+AROUND = "?strikes=all&columns=oi,iv,ltp"
+ROWS = ".ladder tbody tr:not(.s)"
+AS_OF = '[data-testid="stCaptionContainer"]'
+# Looks at the ladder in every frame that is drawn: how often it is there, and how high.
+WATCH = """() => {
+    window.seen = {frames: 0, absent: 0, heights: []};
+    const look = () => {
+        const ladder = document.querySelector('.st-key-ladder');
+        const height = ladder && ladder.getBoundingClientRect().height;
+        window.seen.frames += 1;
+        if (!ladder || !ladder.querySelector('.ladder tbody th')) window.seen.absent += 1;
+        if (!window.seen.heights.includes(height)) window.seen.heights.push(height);
+        requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+}"""
+
+
+def rows_of(page: Page) -> list[list[str]]:
+    """The texts of the cells of each strike."""
+    page.wait_for_selector(ROWS)
+    found: list[list[str]] = page.locator(ROWS).evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(cell => cell.firstChild.data))"
+    )
+    return found
+
+
+def rows_stored(desk: Desk, symbol: str, *options: str) -> list[list[str]]:
+    """The same cells from the answer of a command."""
+    legs = desk.json("chain", "show", symbol, *options)["legs"]
+    by_key = {(leg["strike"], leg["option_type"]): leg for leg in legs}
+
+    def cells(leg: dict[str, Any]) -> list[str]:
+        values = ((name, leg[name]) for name in ("oi", "iv", "ltp"))
+        return [UNKNOWN if it is None else COLUMNS[name].text(it) for name, it in values]
+
+    return [
+        [*cells(by_key[strike, "CE"]), f"{strike:,}", *reversed(cells(by_key[strike, "PE"]))]
+        for strike in sorted({leg["strike"] for leg in legs})
+    ]
+
+
+def collect(desk: Desk, at: str) -> None:
+    """Collect the chains of the paper market of that instant."""
+    (desk.folder / "data" / "paper_clock.json").write_text(json.dumps({"now": at}))
+    desk.json("chain", "collect", "--once", "--symbols", "NIFTY")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_the_ladder_has_the_stored_values(
+    screen: Callable[..., Page], rehearsed: Desk, width: int, scheme: str
+) -> None:
+    page = screen(f"/option-chain{AROUND}&symbol=NIFTY", width, scheme)
+
+    assert rows_of(page) == rows_stored(rehearsed, "NIFTY")
+
+
+def test_a_past_instant_has_the_values_of_that_time(
+    screen: Callable[..., Page], rehearsed: Desk
+) -> None:
+    then = "2025-10-21T14:00:00+05:30"
+    page = screen(f"/option-chain{AROUND}&symbol=NIFTY&at={then.replace('+', '%2B')}")
+
+    stored = rows_stored(rehearsed, "NIFTY", "--at", then)
+    assert rows_of(page) == stored != rows_stored(rehearsed, "NIFTY")
+
+
+def test_another_symbol_is_chosen(screen: Callable[..., Page], rehearsed: Desk) -> None:
+    page = screen(f"/option-chain{AROUND}&symbol=NIFTY")
+    rows_of(page)
+
+    page.get_by_role("combobox", name="Symbol").fill("BANKNIFTY")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**symbol=BANKNIFTY**")
+    stored = rows_stored(rehearsed, "BANKNIFTY")
+    page.locator(".ladder tbody th", has_text=stored[-1][3]).wait_for()
+
+    assert rows_of(page) == stored
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        pytest.param("symbol=GONE", "knows no instrument named GONE", id="a symbol that is gone"),
+        pytest.param("symbol=NIFTY&expiry=2025-10-14", "There are:", id="an expiry never stored"),
+        pytest.param("symbol=NIFTY&expiry=soon", "is not a date", id="no date"),
+    ],
+)
+def test_what_is_not_there_is_a_sentence(
+    screen: Callable[..., Page], address: str, sentence: str
+) -> None:
+    page = screen(f"/option-chain?{address}")
+    page.get_by_text(sentence).first.wait_for()
+
+
+def test_a_refresh_neither_removes_nor_resizes_the_ladder(
+    open_page: Callable[..., Page],
+    dashboard_of: Callable[[Desk], AbstractContextManager[str]],
+    rehearsed_copy: Desk,
+) -> None:
+    desk = rehearsed_copy
+    with dashboard_of(desk) as url:
+        page = open_page(f"{url}/option-chain{AROUND}&symbol=NIFTY")
+        before = rows_of(page)
+        page.evaluate(WATCH)
+        for clock in ("10:00:00", "10:05:00"):
+            collect(desk, f"2025-10-23T{clock}+05:30")
+            page.locator(AS_OF, has_text=f"as of 23 Oct 2025 {clock}").wait_for()
+        stored = rows_stored(desk, "NIFTY")
+        page.locator(ROWS).first.get_by_text(stored[0][0], exact=True).wait_for()
+        seen = page.evaluate("window.seen")
+
+        assert rows_of(page) == stored != before
+    assert seen["frames"] > 0
+    assert seen["absent"] == 0
+    assert len(seen["heights"]) == 1
