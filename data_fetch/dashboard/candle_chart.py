@@ -279,7 +279,7 @@ def _layout(view: CandleView, axis: Axis) -> dict[str, Any]:
     below, floor = _number_axes(view.table)
     return {
         "height": HEIGHT,
-        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "margin": {"l": 24, "r": 8, "t": 8, "b": 8},
         "hovermode": "x",
         "hoversubplots": "axis",
         "dragmode": "pan",
@@ -295,6 +295,7 @@ def _layout(view: CandleView, axis: Axis) -> dict[str, Any]:
             "rangeslider": {"visible": False},
             "anchor": "free",
             "position": 0,
+            "ticklabeloverflow": "allow",
         },
         "yaxis": {
             "domain": (floor, 1.0),

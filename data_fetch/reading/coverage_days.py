@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import State
@@ -235,25 +235,50 @@ def coverage_query(records: Records, of: DayRange) -> CoverageQuery:
 
 def ledger_changed(connection: Connection, query: CoverageQuery) -> datetime | None:
     """When the newest of the ledger's rows of *query* was written; None without a row."""
-    keys = [instrument.instrument_key for instrument in query.instruments]
     newest: datetime | None = connection.scalar(
-        select(func.max(coverage_table.c.changed_at)).where(
-            coverage_table.c.instrument_key.in_(keys),
-            coverage_table.c.interval == query.interval.value,
-            coverage_table.c.trading_date.between(query.first, query.last),
-        )
+        select(func.max(coverage_table.c.changed_at)).where(_rows_of(query))
     )
     return newest
 
 
-def ledger_head(settings: Settings, of: DayRange) -> tuple[datetime | None, datetime]:
-    """When the ledger of the days that *of* names last changed (None without a row), and the
-    minute that it is: a grid of the same head is the same. Raises as `coverage` does."""
+def _rows_of(query: CoverageQuery) -> ColumnElement[bool]:
+    keys = [instrument.instrument_key for instrument in query.instruments]
+    return and_(
+        coverage_table.c.instrument_key.in_(keys),
+        coverage_table.c.interval == query.interval.value,
+        coverage_table.c.trading_date.between(query.first, query.last),
+    )
+
+
+class LedgerHead(NamedTuple):
+    """What tells whether a part of the ledger has changed, without a look at its rows: when it
+    was *changed* last (None without a row), the sums of its rows, and the *minute* that it is.
+
+    Clocks can be set back, and several changes can have one instant: hence the sums.
+    """
+
+    changed: datetime | None
+    rows: int
+    attempts: int
+    present: int
+    provisional: int
+    minute: datetime
+
+
+def ledger_head(settings: Settings, of: DayRange) -> LedgerHead:
+    """The head of the days that *of* names: with the same one their grid is the same. Raises as
+    `coverage` does."""
+    row = coverage_table.c
+    attempts, present, provisional = (
+        func.coalesce(func.sum(each), 0) for each in (row.attempts, row.present, row.provisional)
+    )
+    sums = select(func.max(row.changed_at), func.count(), attempts, present, provisional)
     with records_for(settings, of.symbols) as records:
         query = coverage_query(records, of)
         with records.store.reading() as connection:
-            changed = ledger_changed(connection, query)
-    return changed, query.expectation.now.replace(second=0, microsecond=0)
+            found = connection.execute(sums.where(_rows_of(query))).one()
+    now = query.expectation.now
+    return LedgerHead._make((*found, now.replace(second=0, microsecond=0)))
 
 
 def coverage_grid(settings: Settings, of: DayRange) -> CoverageGrid:

@@ -1,6 +1,6 @@
 """Candles: the chart of one instrument, with every bar that is missing."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 
 import plotly.graph_objects as go
@@ -17,7 +17,7 @@ from data_fetch.dashboard.page import live, note_age
 from data_fetch.dashboard.share_bar import share_bar
 from data_fetch.reading.candle_ranges import unit_of
 from data_fetch.reading.candle_views import MOST_BARS, CandleView, candle_view
-from data_fetch.reading.coverage_days import DayRange, ledger_head
+from data_fetch.reading.coverage_days import DayRange, LedgerHead, ledger_head
 from data_fetch.reading.records import clock_of, listed_symbols
 
 INTERVALS = {
@@ -109,7 +109,7 @@ def _drawn(
     interval: Interval,
     first: date,
     last: date,
-    head: tuple[datetime | None, datetime],
+    head: LedgerHead,
 ) -> tuple[CandleView, go.Figure]:
     """The answer of that head, shared by all sessions."""
     view = desk().ask(lambda settings: candle_view(settings, symbol, first, last, interval))

@@ -32,6 +32,7 @@ from data_fetch.reading.coverage_days import (
     Coverage,
     CoverageGrid,
     DayRange,
+    LedgerHead,
     coverage,
     coverage_grid,
     ledger_head,
@@ -48,8 +49,6 @@ NAMED_MINUTE = 5
 EVERY_SECONDS, PROGRESS_SECONDS = 5.0, 1.0
 # Runs of backfills among which that of a process is looked for.
 RECENT_RUNS = 20
-
-Head = tuple[datetime | None, datetime]
 
 
 def show() -> None:
@@ -119,7 +118,7 @@ def _coverage(of: DayRange) -> None:
 
 
 @st.cache_resource(max_entries=20, show_spinner=False)
-def _grid(of: DayRange, head: Head) -> tuple[CoverageGrid, Cells]:
+def _grid(of: DayRange, head: LedgerHead) -> tuple[CoverageGrid, Cells]:
     """The answer of that head, shared by all sessions."""
     grid = desk().ask(lambda settings: coverage_grid(settings, of))
     return grid, day_cells(grid)
@@ -166,7 +165,7 @@ def counts_in(grid: CoverageGrid, selection: Selection) -> DayCounts:
     return summed([DayCounts(), *days])
 
 
-def _selected(grid: CoverageGrid, selection: Selection, head: Head) -> None:
+def _selected(grid: CoverageGrid, selection: Selection, head: LedgerHead) -> None:
     unit = INTERVALS[selection.interval]
     st.subheader(selection_text(selection))
     counts = counts_in(grid, selection)
@@ -221,13 +220,13 @@ def _backfills() -> Backfills:
     return Backfills()
 
 
-def _plan(selection: Selection, counts: DayCounts, head: Head, now: datetime) -> None:
+def _plan(selection: Selection, counts: DayCounts, head: LedgerHead, now: datetime) -> None:
     """What a backfill of the selection takes, and what starts it."""
     if counts.present + counts.no_trade + counts.pending == counts.expected:
         st.caption("Nothing of this selection can be fetched.")
         return
-    changed, _ = head
-    plan = _planned(selection, changed)
+    # It stays the same while nothing is requested; its end is shown as of now.
+    plan = _planned(selection, head.changed, head.attempts)
     st.write(plan_text(plan, now, INTERVALS[selection.interval]))
     if not desk().may_control:
         st.caption(
@@ -244,7 +243,7 @@ def _plan(selection: Selection, counts: DayCounts, head: Head, now: datetime) ->
 
 
 @st.cache_resource(max_entries=50, show_spinner="Planning the requests")
-def _planned(selection: Selection, changed: datetime | None) -> dict[str, Any]:
+def _planned(selection: Selection, changed: datetime | None, attempts: int) -> dict[str, Any]:
     return plan_of(selection, desk().settings.folder)
 
 
