@@ -6,6 +6,7 @@ from html import escape
 from itertools import groupby
 
 from data_fetch.core.clock import IST, MINUTE
+from data_fetch.dashboard.numbers import span_text
 from data_fetch.reading.market_day import DaySlot, SlotState
 
 # Readable on a light and on a dark page; what is due later has the colour of the text, faint.
@@ -75,7 +76,7 @@ def cell_text(slot: DaySlot) -> str:
     if slot.requested:
         words.append(f"{slot.stored} of {slot.requested} stored")
     if slot.lag is not None:
-        words.append(f"{slot.lag.total_seconds():.1f} s after the minute")
+        words.append(f"{span_text(slot.lag)} after the minute")
     return ", ".join(words) + (f": {slot.reason}" if slot.reason else "")
 
 

@@ -1,6 +1,6 @@
 """Numbers and instants as Indian traders write them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from data_fetch.core.clock import IST
@@ -28,6 +28,19 @@ def short(value: float | None) -> str:
         if abs(value) >= size:
             return f"{grouped(value / size, 2)} {name}"
     return grouped(value)
+
+
+def span_text(span: timedelta | None) -> str:
+    """A time span: 420 ms, 1.5 s, 12 min, 26 h 5 min."""
+    if span is None:
+        return UNKNOWN
+    seconds = span.total_seconds()
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    return f"{minutes} min" if minutes < 60 else f"{grouped(minutes // 60)} h {minutes % 60} min"
 
 
 def clock_time(at: datetime | None) -> str:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from data_fetch.core.clock import IST
 from data_fetch.core.freshness import Freshness
 from data_fetch.core.world import World
-from data_fetch.dashboard.numbers import UNKNOWN, clock_time, day_and_time, grouped
+from data_fetch.dashboard.numbers import clock_time, day_and_time, grouped, span_text
 from data_fetch.dashboard.page import Rows
 from data_fetch.reading.collector_facts import ProviderFigures
 from data_fetch.reading.frames import rows_table
@@ -54,17 +54,6 @@ def market_words(day: MarketDay) -> str:
     return f"closed until {day.next_open.astimezone(IST):%a %d %b %H:%M}"
 
 
-def seconds_text(span: timedelta | None) -> str:
-    """A short span: 0.4 s; a long one in minutes and hours."""
-    if span is None:
-        return UNKNOWN
-    seconds = span.total_seconds()
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = int(seconds // 60)
-    return f"{minutes} min" if minutes < 60 else f"{grouped(minutes // 60)} h {minutes % 60} min"
-
-
 def freshness_rows(classes: Iterable[ClassFreshness], now: datetime) -> Rows:
     """A row for each class: symbols by state, and how old the newest datum is."""
     return [
@@ -72,7 +61,7 @@ def freshness_rows(classes: Iterable[ClassFreshness], now: datetime) -> Rows:
             "data": each.name,
             **{word: grouped(each.counts[state]) for state, word in STATE_WORDS.items()},
             "newest": clock_time(each.newest),
-            "age": seconds_text(max(now - each.newest, timedelta(0)) if each.newest else None),
+            "age": span_text(max(now - each.newest, timedelta(0)) if each.newest else None),
         }
         for each in classes
     ]
@@ -83,7 +72,7 @@ def budget_rows(provider: ProviderFigures) -> Rows:
     return [
         {
             "API": each.api,
-            "window": seconds_text(each.window),
+            "window": span_text(each.window),
             "used": grouped(each.used),
             "left": grouped(each.limit - each.used),
             "limit": grouped(each.limit),

@@ -9,6 +9,7 @@ from sqlalchemy import case, func, select
 from data_fetch.core.clock import IST
 from data_fetch.core.market.session import instant_of, midnight_number
 from data_fetch.core.settings import Settings
+from data_fetch.core.timetable import FRESHNESS
 from data_fetch.reading.records import clock_of, store_of
 from data_fetch.storage.database.sizes import stored_bytes
 from data_fetch.storage.database.store import Store
@@ -50,9 +51,10 @@ def _days(store: Store, now: datetime) -> list[DayGrowth]:
     runs = sync_runs.c
     # The newest day that has begun by then.
     of_day = case(*((runs.started_at >= begin, back) for back, begin in enumerate(begins)))
+    # The job of freshness counts symbols that it has judged, and stores no row for them.
     query = (
         select(of_day.label("back"), runs.job, func.sum(runs.stored).label("stored"))
-        .where(runs.started_at >= begins[-1], runs.stored > 0)
+        .where(runs.started_at >= begins[-1], runs.stored > 0, runs.job != FRESHNESS)
         .group_by("back", runs.job)
         .order_by("back", runs.job)
     )

@@ -5,7 +5,7 @@ import streamlit as st
 from data_fetch.dashboard.day_strip import holes, strip_html
 from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.downloads import offer
-from data_fetch.dashboard.numbers import clock_time, day_and_time, grouped
+from data_fetch.dashboard.numbers import clock_time, day_and_time, grouped, span_text
 from data_fetch.dashboard.page import live, note_age, note_empty
 from data_fetch.dashboard.today_texts import (
     NO_LIMITS,
@@ -15,7 +15,6 @@ from data_fetch.dashboard.today_texts import (
     freshness_rows,
     market_words,
     pause_lines,
-    seconds_text,
     slot_table,
 )
 from data_fetch.reading.collector_facts import provider_figures
@@ -53,8 +52,8 @@ def _figures(day: MarketDay) -> None:
     market.metric(f"Market {market_words(day)}", clock_time(day.at))
     stored = sum(each.stored for each in day.slots)
     slots.metric("Quotes of the day stored", grouped(stored))
-    lag.metric("Lag of the last slot", seconds_text(day.last_lag))
-    usual.metric("Usual lag", seconds_text(day.usual_lag))
+    lag.metric("Lag of the last slot", span_text(day.last_lag))
+    usual.metric("Usual lag", span_text(day.usual_lag))
 
 
 def _slots(day: MarketDay) -> None:

@@ -22,7 +22,7 @@ def test_it_shows_what_is_stored(
     cells = page.locator(".strip-hour i")
     assert cells.count() == 60
     assert cells.first.get_attribute("title") == (
-        "13:45 collected, 9 of 9 stored, 0.0 s after the minute"
+        "13:45 collected, 9 of 9 stored, 0 ms after the minute"
     )
     assert page.locator("body").evaluate("body => body.scrollWidth") <= width
 

@@ -32,7 +32,7 @@ SLOTS = [
 
 
 def test_a_cell_says_what_became_of_its_slot() -> None:
-    assert cell_text(SLOTS[0]) == "09:58 collected, 214 of 214 stored, 0.4 s after the minute"
+    assert cell_text(SLOTS[0]) == "09:58 collected, 214 of 214 stored, 420 ms after the minute"
     assert cell_text(SLOTS[1]) == f"09:59 missed: {HTML}"
 
 

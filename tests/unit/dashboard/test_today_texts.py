@@ -9,6 +9,7 @@ from pyarrow import parquet
 from data_fetch.core.clock import MINUTE
 from data_fetch.core.freshness import Freshness, count_states
 from data_fetch.dashboard.downloads import csv_bytes, parquet_bytes
+from data_fetch.dashboard.numbers import span_text
 from data_fetch.dashboard.today_texts import (
     budget_rows,
     completeness,
@@ -16,7 +17,6 @@ from data_fetch.dashboard.today_texts import (
     freshness_rows,
     market_words,
     pause_lines,
-    seconds_text,
     slot_table,
 )
 from data_fetch.reading.collector_facts import ProviderFigures
@@ -66,14 +66,14 @@ def test_a_closed_market_says_when_it_opens() -> None:
     ("span", "text"),
     [
         (None, "–"),
-        (timedelta(milliseconds=420), "0.4 s"),
+        (timedelta(milliseconds=420), "420 ms"),
         (timedelta(seconds=59.9), "59.9 s"),
         (timedelta(seconds=60), "1 min"),
         (timedelta(hours=26, minutes=5), "26 h 5 min"),
     ],
 )
 def test_spans_are_short(span: timedelta | None, text: str) -> None:
-    assert seconds_text(span) == text
+    assert span_text(span) == text
 
 
 def test_freshness_has_a_row_for_each_class() -> None:
