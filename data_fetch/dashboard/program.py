@@ -10,11 +10,15 @@ from streamlit.web import bootstrap
 from data_fetch.dashboard.desk import Desk, use
 from data_fetch.dashboard.door import Door
 from data_fetch.dashboard.porter import Porter
+from data_fetch.dashboard.same_origin import SameOrigin
 
 SCRIPT = Path(__file__).parent / "script" / "view.py"
 OPTIONS = {
     "server.headless": True,
     "server.fileWatcherType": "none",
+    # Its own check of origins asks an address service on the internet; ours is before it.
+    "server.enableCORS": False,
+    "server.enableXsrfProtection": False,
     "browser.gatherUsageStats": False,
     "client.toolbarMode": "minimal",
     "client.showErrorDetails": "none",
@@ -30,6 +34,6 @@ def application(desk: Desk) -> ASGIApp:
     use(desk)
     bootstrap.load_config_options(OPTIONS)
     app: ASGIApp = App(SCRIPT)
-    if not desk.settings.needs_authentication:
-        return app
-    return Door(app, Porter(desk.settings, desk.kept))
+    if desk.settings.needs_authentication:
+        app = Door(app, Porter(desk.settings, desk.kept))
+    return SameOrigin(app, desk.settings)

@@ -1,9 +1,14 @@
 """Whether a server may start where other machines reach it."""
 
+import re
+
 from data_fetch.core.errors import SetupError
 from data_fetch.core.settings import Settings
 from data_fetch.runtime.signing_secret import signing_secret
 from data_fetch.services.access_tokens import AccessTokens
+
+# The names of this machine for itself, with a port.
+LOCAL_HOST = re.compile(rb"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
 
 
 def refuse_exposed(settings: Settings) -> None:

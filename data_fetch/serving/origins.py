@@ -4,11 +4,11 @@ import re
 from http import HTTPStatus
 
 from data_fetch.core.settings import Settings
+from data_fetch.runtime.exposure import LOCAL_HOST
 from data_fetch.serving.problems import Refusal
 
 Header = tuple[bytes, bytes]
 LOCAL_ORIGIN = re.compile(rb"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?")
-LOCAL_HOST = re.compile(rb"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
 # A page that was opened from disk, or any page by way of a frame: it may read, and no more.
 FROM_DISK = b"null"
 ACCOUNTS = "/api/auth/"
