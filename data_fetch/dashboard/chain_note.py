@@ -6,7 +6,7 @@ import streamlit as st
 
 from data_fetch.core.clock import IST
 from data_fetch.dashboard.chain_line import completeness
-from data_fetch.dashboard.chain_view import BASELINES
+from data_fetch.dashboard.chain_view import baseline_text
 from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.ladder import unit_shown
 from data_fetch.dashboard.numbers import age_text, day_and_time
@@ -18,17 +18,16 @@ from data_fetch.reading.records import clock_of
 
 def note_chain(head: ChainHead, found: ChainMetrics, at: datetime | None) -> None:
     """Write the lines for the chain of *head* as of *at* (None: now)."""
-    shown, baseline, summary = head.shown, found.baseline, found.snapshot.summary
+    shown, summary = head.shown, found.snapshot.summary
     seen = at or desk().ask(clock_of).now()
     age = max(0.0, (seen - shown.last_confirmed).total_seconds())
-    since = f" ({day_and_time(baseline.since)})" if baseline.since else ""
     note_age(
         f"source {shown.source}, {desk().settings.world} world",
         day_and_time(shown.last_confirmed),
         f"{age_text(age)} old",
         completeness(summary, shown.rejected),
         f"quantities in {unit_shown(summary.priced.chain, shown.lot_size)}",
-        f"changes since {BASELINES.get(baseline.name, baseline.name)}{since}",
+        f"changes since {baseline_text(found.baseline)}",
     )
     if shown.expiry < seen.astimezone(IST).date():
         st.info(

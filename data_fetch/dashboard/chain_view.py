@@ -6,7 +6,8 @@ from datetime import date, datetime
 
 from data_fetch.core.errors import SetupError
 from data_fetch.dashboard.ladder import COLUMNS, USUAL_COLUMNS
-from data_fetch.reading.chain_metrics import DAY_OPEN, PREVIOUS_CLOSE
+from data_fetch.dashboard.numbers import day_and_time
+from data_fetch.reading.chain_metrics import DAY_OPEN, FIRST_OF_DAY, PREVIOUS_CLOSE, ComparedWith
 from data_fetch.reading.instants import date_of, exact_text, instant
 
 BASELINES: Mapping[str, str] = {
@@ -16,6 +17,7 @@ BASELINES: Mapping[str, str] = {
     "15m": "15 minutes before",
     "60m": "60 minutes before",
 }
+OTHER_BASELINES = {FIRST_OF_DAY: "first snapshot of the day"}
 AROUND: Mapping[str, int | None] = {"10": 10, "15": 15, "25": 25, "all": None}
 USUAL_AROUND = "15"
 
@@ -83,6 +85,15 @@ def days_left(expiry: date, today: date) -> str:
     return (
         f"{expiry:%d %b %Y} · {left}" if expiry.year != today.year else f"{expiry:%d %b} · {left}"
     )
+
+
+def baseline_text(baseline: ComparedWith) -> str:
+    """What changes are measured from, with the instant of its snapshot."""
+    name = {**BASELINES, **OTHER_BASELINES}.get(baseline.name)
+    since = None if baseline.since is None else day_and_time(baseline.since)
+    if name is None or since is None:
+        return name or f"the snapshot of {since}"
+    return f"{name} ({since})"
 
 
 def expiries_offered(running: Sequence[date], wanted: date | None) -> list[date]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, TypeVar
 
 from data_fetch.core.settings import Settings
@@ -23,6 +24,7 @@ class Desk:
     may_control: bool = False
     kept: KeptOpen = field(default_factory=KeptOpen)
     _answers: Recent[Callable[[Settings], Any], Any] = field(default_factory=Recent)
+    _asking: dict[Callable[[Settings], Any], Lock] = field(default_factory=dict)
 
     def ask(self, question: Callable[[Settings], Answer]) -> Answer:
         """The answer of `reading` to a question. Raises as it does."""
@@ -31,9 +33,11 @@ class Desk:
 
     def recent(self, question: Callable[[Settings], Answer]) -> Answer:
         """The answer to a question, made now or a moment ago for another session; not to be
-        changed. Raises as it does."""
-        answer: Answer = self._answers.get(question, lambda: self.ask(question))
-        return answer
+        changed. The question is a function of a module: it is kept. Raises as it does."""
+        # Of many sessions that ask at once, the others wait for the answer to the first one.
+        with self._asking.setdefault(question, Lock()):
+            answer: Answer = self._answers.get(question, lambda: self.ask(question))
+            return answer
 
 
 _in_use: list[Desk] = []

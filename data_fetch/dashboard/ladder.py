@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 
 import pyarrow as pa
@@ -15,10 +16,10 @@ from data_fetch.core.chains.chains import (
     QuantityUnit,
     in_shares,
 )
-from data_fetch.core.chains.valuation import LegValuation, Metric
+from data_fetch.core.chains.valuation import LegValuation, Metric, Reason
 from data_fetch.dashboard.numbers import grouped, short
-from data_fetch.dashboard.reasons import NOT_SENT, in_words
-from data_fetch.reading.chain_metrics import ChainMetrics
+from data_fetch.dashboard.reasons import SHORT_NOT_SENT, in_short
+from data_fetch.reading.chain_metrics import ChainMetrics, ComparedWith
 
 # What is written beside a strike, and the figure whose value is that strike.
 MARKS = {"ATM": "atm_strike", "MP": "max_pain", "R": "resistance", "S": "support"}
@@ -74,6 +75,11 @@ COLUMNS: Mapping[str, Column] = {
     "price_change": Column(
         "ΔLTP", "change of the last price since the baseline", partial(signed, rupees)
     ),
+    "iv_change": Column(
+        "ΔIV",
+        "change of implied volatility since the baseline, in points",
+        partial(signed, percent),
+    ),
 }
 USUAL_COLUMNS = ("oi", "oi_change", "volume", "iv", "delta", "bid", "ask", "ltp")
 GREEKS = ("iv", "delta", "gamma", "theta", "vega")
@@ -119,8 +125,9 @@ def ladder_of(found: ChainMetrics, around: int | None = None) -> Ladder:
     chain, unit = summary.priced.chain, unit_shown(summary.priced.chain, lot)
     scale = lot if lot is not None and unit is not chain.unit else None
     sides: dict[float, dict[OptionType, Side]] = {}
+    before = _volatilities(found.baseline)
     for leg, numbers, moved in zip(chain.legs, summary.priced.numbers, found.moved, strict=True):
-        side = _side(leg, numbers, moved, scale)
+        side = _side(leg, numbers, moved, before.get(leg.key), scale)
         sides.setdefault(float(leg.strike), {})[leg.option_type] = side
     marked = _marks(summary.metrics)
     rows = tuple(
@@ -154,7 +161,23 @@ def _around(rows: tuple[Row, ...], money: float | None, around: int | None) -> t
     return rows[max(0, middle - around) : middle + around + 1]
 
 
-def _side(leg: ChainLeg, numbers: LegValuation, moved: LegBuildUp, scale: int | None) -> Side:
+def _volatilities(baseline: ComparedWith) -> dict[tuple[Decimal, OptionType], float | None]:
+    """The volatility of each leg at the baseline; a previous close has none."""
+    if baseline.snapshot is None:
+        return {}
+    priced = baseline.snapshot.summary.priced
+    return {
+        leg.key: numbers.iv for leg, numbers in zip(priced.chain.legs, priced.numbers, strict=True)
+    }
+
+
+def _side(
+    leg: ChainLeg,
+    numbers: LegValuation,
+    moved: LegBuildUp,
+    iv_before: float | None,
+    scale: int | None,
+) -> Side:
     values: dict[str, float | None] = {
         "oi": _scaled(leg.oi, scale),
         "oi_change": _scaled(moved.oi_change, scale),
@@ -164,16 +187,18 @@ def _side(leg: ChainLeg, numbers: LegValuation, moved: LegBuildUp, scale: int | 
         "ask": leg.ask,
         "ltp": leg.ltp,
         "price_change": moved.price_change,
+        "iv_change": None if numbers.iv is None or iv_before is None else numbers.iv - iv_before,
     }
     lost = {"oi": leg.oi, "oi_change": moved.oi_change, "volume": leg.volume}
     reasons: dict[str, str | None] = {
         **dict.fromkeys(GREEKS, numbers.reason),
         **dict.fromkeys(("oi_change", "price_change"), moved.reason),
+        "iv_change": numbers.reason or Reason.NO_BASELINE,
         # It is known in contracts.
         **{name: LotReason.LOT_MISMATCH for name, value in lost.items() if value is not None},
     }
     unknown = {
-        name: in_words(reasons[name]) if reasons.get(name) else NOT_SENT
+        name: SHORT_NOT_SENT if (reason := reasons.get(name)) is None else in_short(reason)
         for name, value in values.items()
         if value is None
     }

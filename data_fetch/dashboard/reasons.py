@@ -27,8 +27,14 @@ WORDS: Mapping[str, str] = {
 }
 NOT_SENT = "the source sent none"
 NOT_COMPUTED = "it was not computed"
+SHORT_NOT_SENT = "not sent"
 
 
 def in_words(reason: str | None) -> str:
     """The clause for a *reason*; NOT_COMPUTED without one."""
     return NOT_COMPUTED if reason is None else WORDS.get(reason, reason)
+
+
+def in_short(reason: str) -> str:
+    """The name of a *reason* for one of hundreds of cells, whose words are sent each time."""
+    return reason.replace("_", " ")

@@ -9,17 +9,12 @@ from archive_shelf import THURSDAY, TUESDAY
 
 from data_fetch.core.archive.days import Dataset
 from data_fetch.core.world import World
-from data_fetch.storage.archive_ledger import days_between
 from data_fetch.storage.database.store import open_store
 
 
 def main(url: str, folder: str) -> None:
     archive = Archive(open_store(url, World.PAPER), Path(folder))
-    with archive.store.reading() as connection:
-        known = days_between(connection, Dataset.CHAINS, TUESDAY, THURSDAY)
-    # Later than the process before: what that one has brought back may be dropped.
-    latest = max((day.changed_at for day in known), default=archive.clock.now())
-    archive.clock.sleep(latest - archive.clock.now())
+    archive.catch_up()
     print("ready", flush=True)
     while True:
         archive.clock.sleep(timedelta(days=2))

@@ -2,7 +2,7 @@
 
 from option_chains import AT
 
-from data_fetch.analytics.build_up import build_up, previous_close
+from data_fetch.analytics.build_up import baseline_of, build_up, previous_close
 from data_fetch.analytics.chain_pricing import price_chains
 from data_fetch.analytics.conventions import OWN
 from data_fetch.analytics.summary import Subject, summarise
@@ -42,3 +42,10 @@ def shown(chain: Chain, lot_size: int | None = None) -> ChainMetrics:
     baseline = previous_close(chain)
     compared = ComparedWith(PREVIOUS_CLOSE, baseline)
     return ChainMetrics(stored(chain, lot_size), compared, build_up(chain, baseline))
+
+
+def shown_since(chain: Chain, before: Chain) -> ChainMetrics:
+    """*chain* compared with an earlier snapshot."""
+    baseline = baseline_of(before)
+    compared = ComparedWith("15m", baseline, stored(before))
+    return ChainMetrics(stored(chain), compared, build_up(chain, baseline))

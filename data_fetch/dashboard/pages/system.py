@@ -35,6 +35,8 @@ ALERTS = {State.FAILED: st.error, State.WARNING: st.warning}
 
 def show() -> None:
     st.title("System")
+    # Each part would name the problem of a store that cannot be read.
+    desk().recent(store_source)
     live(_collector, EVERY_SECONDS)
     live(_storage, SELDOM_SECONDS)
     live(_runs, EVERY_SECONDS)

@@ -99,6 +99,11 @@ def test_another_symbol_is_chosen(screen: Callable[..., Page], rehearsed: Desk) 
     [
         pytest.param("symbol=GONE", "knows no instrument named GONE", id="a symbol that is gone"),
         pytest.param("symbol=NIFTY&expiry=2025-10-14", "There are:", id="an expiry never stored"),
+        pytest.param(
+            "symbol=NIFTY&expiry=2025-10-28&at=2025-11-05T10:00:00%2B05:30",
+            "NIFTY 28 Oct 2025 has expired: this is its last snapshot",
+            id="an expiry that has passed",
+        ),
         pytest.param("symbol=NIFTY&expiry=soon", "is not a date", id="no date"),
     ],
 )

@@ -25,3 +25,31 @@ def test_it_shows_what_is_stored(
         "13:45 collected, 9 of 9 stored, 0.0 s after the minute"
     )
     assert page.locator("body").evaluate("body => body.scrollWidth") <= width
+
+
+# Looks at an element every 30 ms until the page was refreshed three times.
+WATCH = """
+watched => new Promise(done => {
+    const heights = new Set(), app = document.querySelector('[data-testid="stApp"]');
+    let refreshes = 0;
+    new MutationObserver(() => {
+        if (app.dataset.testScriptState === "notRunning") refreshes += 1;
+    }).observe(app, { attributeFilter: ["data-test-script-state"] });
+    const timer = setInterval(() => {
+        const element = document.querySelector(watched);
+        heights.add(element ? element.getBoundingClientRect().height : "absent");
+        if (refreshes >= 3) { clearInterval(timer); done([...heights]); }
+    }, 30);
+})
+"""
+
+
+@pytest.mark.long
+def test_a_refresh_does_not_flicker(screen: Callable[..., Page]) -> None:
+    page = screen("/")
+    page.locator(".strip").wait_for()
+
+    heights = page.evaluate(WATCH, ".strip")
+
+    assert len(heights) == 1
+    assert heights[0] != "absent"

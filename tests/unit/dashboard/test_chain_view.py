@@ -3,8 +3,17 @@
 from datetime import UTC, date, datetime
 
 import pytest
+from option_chains import CALL, chain_of, leg
+from shown_chains import stored
 
-from data_fetch.dashboard.chain_view import ChainView, days_left, expiries_offered, lenient_view
+from data_fetch.dashboard.chain_view import (
+    ChainView,
+    baseline_text,
+    days_left,
+    expiries_offered,
+    lenient_view,
+)
+from data_fetch.reading.chain_metrics import ComparedWith
 
 DAY = date(2026, 9, 16)
 VIEW = ChainView(
@@ -58,6 +67,20 @@ def test_unknown_columns_and_strikes_are_as_usual() -> None:
 )
 def test_an_expiry_has_the_days_to_it(expiry: date, text: str) -> None:
     assert days_left(expiry, DAY) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "is_stored", "text"),
+    [
+        ("previous-close", False, "previous close"),
+        ("15m", True, "15 minutes before (16 Sep 2026 11:00:00 IST)"),
+        ("first-of-day", True, "first snapshot of the day (16 Sep 2026 11:00:00 IST)"),
+        ("2026-09-16T11:00:10+05:30", True, "the snapshot of 16 Sep 2026 11:00:00 IST"),
+    ],
+)
+def test_a_baseline_is_named(name: str, is_stored: bool, text: str) -> None:
+    snapshot = stored(chain_of([leg(100, CALL)])) if is_stored else None
+    assert baseline_text(ComparedWith(name, {}, snapshot)) == text
 
 
 def test_an_expiry_that_passed_can_be_wanted() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from option_chains import CALL, PUT, chain_of, leg, smile_chain
-from shown_chains import shown
+from shown_chains import shown, shown_since
 
 from data_fetch.core.chains.chains import ChainSource, QuantityUnit
 from data_fetch.dashboard.ladder import COLUMNS, Ladder, Side, ladder_of, rupees, signed, texts
@@ -128,11 +128,30 @@ class TestQuantities:
 
         call = found.rows[0].call
         assert call is not None
-        assert call.unknown["oi"] == "its quantity is no multiple of the lot size"
-        assert call.unknown["oi_change"] == "the baseline has no value to compare with"
-        assert call.unknown["iv"] == "its last trade is of an earlier day"
-        assert call.unknown["bid"] == "the source sent none"
+        assert call.unknown["oi"] == "lot mismatch"
+        assert call.unknown["oi_change"] == "no baseline"
+        assert call.unknown["iv"] == "stale price"
+        assert call.unknown["bid"] == "not sent"
         assert "ltp" not in call.unknown
+
+
+class TestChanges:
+    def test_volatility_is_compared_with_the_snapshot_of_the_baseline(self) -> None:
+        now = smile_chain(forward=24_030.0, years=0.0361, rate=0.06, width=0.1)
+        before = smile_chain(forward=24_030.0, years=0.04, rate=0.06, width=0.1)
+
+        row = ladder_of(shown_since(now, before)).rows[10]
+
+        assert row.call is not None
+        assert row.call.values["iv_change"] == pytest.approx(-0.006, abs=0.002)
+        assert row.call.values["price_change"] < 0
+
+    def test_a_previous_close_has_no_volatility(self) -> None:
+        row = ladder_of(shown(wide_chain())).rows[50]
+
+        assert row.call is not None
+        assert row.call.values["iv_change"] is None
+        assert row.call.unknown["iv_change"] == "no baseline"
 
 
 class TestHtml:
@@ -171,7 +190,7 @@ class TestHtml:
     def test_what_is_unknown_is_a_dash_with_the_reason_on_hover(self) -> None:
         html = ladder_html(ladder_of(shown(chain_of([leg(90, CALL)]))), ("iv",))
 
-        assert '<td title="it has neither a trade nor an order book">–' in html
+        assert '<td title="no price">–' in html
         assert '<td title="not listed">–' in html
 
     def test_every_column_of_120_strikes_is_sent_in_less_than_60_kb(self) -> None:
