@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from data_fetch.core.clock import IST
 from data_fetch.core.freshness import Freshness
+from data_fetch.core.world import World
 from data_fetch.dashboard.numbers import UNKNOWN, clock_time, day_and_time, grouped
 from data_fetch.dashboard.page import Rows
 from data_fetch.reading.collector_facts import ProviderFigures
@@ -26,10 +27,11 @@ STATE_WORDS: Mapping[str, str] = {
     Freshness.NEVER_SEEN: "never seen",
     Freshness.CLOSED: "market closed",
 }
-NO_LIMITS = (
-    "The limits of the paper exchange are those of the collector that it answers; the budget of a "
-    "provider is shown for real prices."
-)
+NO_LIMITS = {
+    World.PAPER: "The limits of the paper exchange are those of the collector that it answers; the "
+    "budget of a provider is shown for real prices.",
+    World.LIVE: "No request was sent to a provider from this machine yet.",
+}
 
 
 def completeness(day: MarketDay) -> str:

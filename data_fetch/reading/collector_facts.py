@@ -130,7 +130,7 @@ def collector_facts(settings: Settings) -> CollectorFacts:
     What cannot be found out is left out and never raised: a monitor needs the rest.
     """
     facts = CollectorFacts()
-    facts.provider = _known(facts, "provider", lambda: _provider(settings))
+    facts.provider = _known(facts, "provider", lambda: provider_figures(settings))
     facts.waiting_rows = _known(facts, "stand_in", lambda: _waiting_rows(settings))
     try:
         with store_of(settings) as store:
@@ -148,7 +148,7 @@ def _ask(settings: Settings, store: Store, facts: CollectorFacts) -> None:
     facts.at = now = _known(facts, "clock", lambda: clock_of(settings).now())
     if now is None:
         return
-    facts.runs = _known(facts, "runs", lambda: _runs(store, now))
+    facts.runs = _known(facts, "runs", lambda: run_figures(store, now))
     calendar = _known(facts, "calendar", lambda: calendar_for(settings))
     groups = _known(facts, "symbols", lambda: _groups(settings, store, now))
     if calendar is None or groups is None:
@@ -171,7 +171,8 @@ def _known(facts: CollectorFacts, name: str, find: Callable[[], T]) -> T | None:
         return None
 
 
-def _provider(settings: Settings) -> ProviderFigures:
+def provider_figures(settings: Settings) -> ProviderFigures:
+    """What providers allow this machine at present; nothing in the paper world."""
     return ProviderFigures(required_pauses(settings), used_windows(settings))
 
 
@@ -184,7 +185,8 @@ def _midnight(now: datetime) -> datetime:
     return instant_of(midnight_number(now.astimezone(IST).date()))
 
 
-def _runs(store: Store, now: datetime) -> list[RunFigures]:
+def run_figures(store: Store, now: datetime) -> list[RunFigures]:
+    """The runs of the last days by job and outcome. Raises StoreUnreachable."""
     runs = sync_runs.c
     of_today = runs.started_at >= _midnight(now)
     query = (

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import next_due, standard_timetable
-from data_fetch.reading.collector_facts import RunFigures, collector_facts
+from data_fetch.reading.collector_facts import RunFigures, run_figures
 from data_fetch.reading.market_day import trading_groups
 from data_fetch.reading.records import clock_of, store_of
 from data_fetch.runtime.calendars import calendar_for
@@ -45,13 +45,14 @@ def collector_state(settings: Settings) -> CollectorState:
     with store_of(settings) as store:
         groups = trading_groups(settings, store, now)
         runs, leader = is_led(store), Leadership(store).leader()
+        figures = run_figures(store, now)
     timetable = standard_timetable(calendar, groups, settings.finalise_at)
     due = {name: next_due(rule, now) for name, rule in timetable.rules.items()}
     return CollectorState(
         at=now,
         runs=runs,
         leader=leader,
-        jobs=job_figures(collector_facts(settings).runs or (), due),
+        jobs=job_figures(figures, due),
     )
 
 

@@ -22,11 +22,13 @@ from data_fetch.storage.database.store import Store
 from data_fetch.storage.runs import sync_runs
 
 DAY = timedelta(days=1)
+# A collector asks for the quotes of a slot when it is over.
+RECORDED_WITHIN = timedelta(seconds=15)
 
 
 class SlotState(StrEnum):
-    """What became of a slot, the best first. ``unrecorded``: it is over, and no run is recorded
-    for it."""
+    """What became of a slot, the best first. ``unrecorded``: it has been over for a while,
+    and no run is recorded for it."""
 
     COLLECTED = "collected"
     INCOMPLETE = "incomplete"
@@ -77,7 +79,7 @@ class MarketDay:
 
     @property
     def due(self) -> int:
-        """How many slots are over."""
+        """How many slots are over and recorded, or should be."""
         return len(self.slots) - self.counts[SlotState.PENDING]
 
     @property
@@ -166,10 +168,10 @@ def _left_out(row: Row[Any]) -> str:
 
 
 def _not_recorded(slot: datetime, now: datetime) -> DaySlot:
-    if slot + MINUTE > now:
+    if slot + MINUTE + RECORDED_WITHIN > now:
         return DaySlot(slot=slot, state=SlotState.PENDING)
     return DaySlot(
         slot=slot,
         state=SlotState.UNRECORDED,
-        reason="no collector was running; the next start records why: data-fetch run",
+        reason="no run is recorded; a collector records why when it starts: data-fetch run",
     )

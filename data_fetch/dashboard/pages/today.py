@@ -18,7 +18,7 @@ from data_fetch.dashboard.today_texts import (
     seconds_text,
     slot_table,
 )
-from data_fetch.reading.collector_facts import collector_facts
+from data_fetch.reading.collector_facts import provider_figures
 from data_fetch.reading.freshness_classes import freshness_by_class
 from data_fetch.reading.last_errors import last_errors
 from data_fetch.reading.market_day import MarketDay, market_day
@@ -61,8 +61,7 @@ def _slots(day: MarketDay) -> None:
     st.subheader(f"Slots of {day.day:%A %d %b %Y}")
     st.html(strip_html(day.slots))
     found = holes(day.slots)
-    for each in found[-MOST_HOLES:]:
-        st.markdown(f"- {each.sentence}")
+    st.markdown("\n".join(f"- {each.sentence}" for each in found[-MOST_HOLES:]))
     if len(found) > MOST_HOLES:
         st.caption(f"{grouped(len(found) - MOST_HOLES)} earlier ones are in the download.")
     offer(f"slots-{day.day}", lambda: slot_table(day.slots))
@@ -79,10 +78,9 @@ def _freshness(day: MarketDay) -> None:
 
 def _budget() -> None:
     st.subheader("Provider budget")
-    facts = desk().recent(collector_facts)
-    provider = facts.provider
-    if provider is None or not provider.windows:
-        st.caption(facts.problems.get("provider", NO_LIMITS))
+    provider = desk().recent(provider_figures)
+    if not provider.windows:
+        st.caption(NO_LIMITS[desk().settings.world])
         return
     st.table(budget_rows(provider))
     for line in pause_lines(provider.pauses):

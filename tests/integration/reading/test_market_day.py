@@ -9,7 +9,7 @@ from freezegun import freeze_time
 from data_fetch.core.clock import MINUTE
 from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.reading.last_errors import last_errors
-from data_fetch.reading.market_day import MarketDay, SlotState, market_day
+from data_fetch.reading.market_day import RECORDED_WITHIN, MarketDay, SlotState, market_day
 from data_fetch.storage.runs import record_runs
 
 # 09:15 IST of Wednesday.
@@ -48,7 +48,7 @@ def day_at(shelf: Shelf, now: datetime) -> MarketDay:
 
 
 def test_each_slot_has_its_state_its_lag_and_its_reason(collected: Shelf) -> None:
-    found = day_at(collected, OPENS + 6 * MINUTE)
+    found = day_at(collected, OPENS + 6 * MINUTE + RECORDED_WITHIN)
 
     assert [(one.state, one.stored, one.lag, one.reason) for one in found.slots[:4]] == [
         (SlotState.COLLECTED, 3, LAG, None),
