@@ -121,7 +121,7 @@ def test_a_backfill_prints_its_report(status: int) -> None:
     ("remarks", "words"),
     [
         ("World  paper\ndata-fetch: no token. Put it into .env.\n", "no token. Put it into .env."),
-        ("", "the backfill ended with 2"),
+        ("", "the backfill ended without a report, with status 2"),
     ],
 )
 def test_a_refused_backfill_says_why(remarks: str, words: str) -> None:
