@@ -307,6 +307,7 @@ def _numbers(table: pa.Table, axis: Axis) -> list[Trace]:
 def _layout(view: CandleView, axis: Axis) -> dict[str, Any]:
     places, names = axis.ticks()
     highest = max(view.table["high"].to_pylist(), default=0)
+    group = "," if highest < LAKH else ""
     below, floor = _number_axes(view.table)
     return {
         "height": HEIGHT,
@@ -331,7 +332,8 @@ def _layout(view: CandleView, axis: Axis) -> dict[str, Any]:
             "domain": (floor, 1.0),
             "side": "right",
             # The browser groups by thousands, which is the same below a lakh.
-            "hoverformat": ",.2f" if highest < LAKH else ".2f",
+            "hoverformat": f"{group}.2f",
+            "tickformat": f"{group}.10~f",
         },
         "yaxis4": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
         **below,
@@ -342,23 +344,27 @@ def _number_axes(table: pa.Table) -> tuple[dict[str, Any], float]:
     """The axes of open interest and volume from the bottom up, each where there is any, and where
     the prices begin."""
     axes, floor = {}, 0.0
-    for name, title, column in (("yaxis3", "OI", "oi"), ("yaxis2", "Volume", "volume")):
+    for name, title, column, least in (
+        ("yaxis3", "OI", "oi", min),
+        ("yaxis2", "Volume", "volume", _zero),
+    ):
         values = [each for each in table[column].to_pylist() if each is not None]
         if any(values):
+            ends = sorted({least(values), max(values)})
             axes[name] = {
                 "domain": (floor, floor + NUMBERS_HEIGHT),
                 "side": "right",
                 "title": title,
-                **_scale(values),
+                "tickvals": ends,
+                "ticktext": [short(each) for each in ends],
             }
             floor += NUMBERS_HEIGHT + SPACE
     return axes, floor
 
 
-def _scale(values: Sequence[int]) -> dict[str, Any]:
-    """Two ticks, in lakh and crore."""
-    ends = [0, max(values)] if min(values) < max(values) / 2 else [min(values), max(values)]
-    return {"tickvals": ends, "ticktext": [short(each) for each in ends]}
+def _zero(_: Sequence[int]) -> int:
+    """Columns stand on zero."""
+    return 0
 
 
 def _changes(values: Sequence[Any]) -> list[int]:
