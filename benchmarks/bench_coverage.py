@@ -142,7 +142,7 @@ def _fill(store: Store) -> tuple[int, int]:
         ]
         with store.writing() as connection:
             begin_candle_writing(connection)
-            insert_candles(connection, [_block(of, starts)], CAME_FROM)
+            insert_candles(connection, [block_of(of, starts)], CAME_FROM)
             save_days(connection, ledger, CAME_FROM.run_id, NOW)
     spans = [trading.spans for _, days in trading_days(asked) for trading in days]
     return spans[0][0][0], spans[-1][-1][1]
@@ -171,7 +171,7 @@ def _ledger_day(instrument: Instrument, trading: TradingDay, present: Spans) -> 
     return with_response(with_candles(fresh, present, present), ANSWER)
 
 
-def _block(instrument: Instrument, starts: list[int]) -> CandleBlock:
+def block_of(instrument: Instrument, starts: list[int]) -> CandleBlock:
     rows = len(starts)
     prices, whole = [1234.55] * rows, [4321] * rows
     return CandleBlock(

@@ -84,13 +84,13 @@ def _run(command: list[str], environment: dict[str, str], folder: Path) -> None:
 def _fill(url: str) -> None:
     """The instruments of the question as listed shares, and their ledger."""
     with closing(open_store(url, World.LIVE)) as store:
-        asked = question(map(_listed, range(INSTRUMENTS)))
+        asked = question(map(listed_share, range(INSTRUMENTS)))
         save_master(store, iter(asked.instruments), date(2025, 5, 1), NOW)
         for days in ledger_days(asked):
             with store.writing() as connection:
                 save_days(connection, days, "0" * 16, NOW)
 
 
-def _listed(number: int) -> Instrument:
+def listed_share(number: int) -> Instrument:
     key = f"NSE_EQ|INE{number:09d}"
     return replace(instrument(number), instrument_key=key, live_key=key, symbol=f"S{number}")

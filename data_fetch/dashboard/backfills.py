@@ -77,8 +77,11 @@ def report_in(status: int, printed: str, remarks: str) -> dict[str, Any]:
         report: dict[str, Any] = json.loads(printed)
         return report
     said = [line for line in remarks.splitlines() if line.startswith("data-fetch: ")]
-    words = said[-1].removeprefix("data-fetch: ") if said else f"the backfill ended with {status}"
-    raise SetupError(words)
+    if said:
+        raise SetupError(said[-1].removeprefix("data-fetch: "))
+    raise SetupError(
+        f"the backfill ended without a report, with status {status}", hint="Start it again."
+    )
 
 
 @dataclass(slots=True)

@@ -5,8 +5,10 @@ is closed up.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -16,9 +18,8 @@ import pyarrow as pa
 
 from data_fetch.core.candles.coverage import State
 from data_fetch.core.candles.intervals import Interval
-from data_fetch.core.clock import IST
-from data_fetch.core.market.session import instant_of
-from data_fetch.dashboard.cells import COLOURS, NAMES
+from data_fetch.core.market.session import IST_AHEAD, MINUTES_OF_DAY, day_of
+from data_fetch.dashboard.cells import COLOURS, MINUTES_OF_HOUR, NAMES
 from data_fetch.dashboard.numbers import LAKH, day_and_time, grouped, short
 from data_fetch.reading.candle_views import CandleView, CorrectedCandle
 
@@ -32,6 +33,8 @@ MOST_TICKS = 12
 FEW_DAYS = 2
 HEIGHT = 620
 MICROSECONDS = 60_000_000
+# A document: Plotly looks at an object of its own twice.
+Trace = dict[str, Any]
 # The part of a bar's height that says that some of its minutes are missing.
 FOOT = 0.04
 
@@ -52,22 +55,35 @@ class Axis:
         return max(0, int(np.searchsorted(self.starts, minute, side="right")) - 1)
 
     def label(self, start: int) -> str:
-        at = instant_of(start).astimezone(IST)
-        return f"{at:%d %b %Y}" if self.interval is Interval.DAY else f"{at:%d %b %H:%M}"
+        day = day_of(start)
+        if self.interval is Interval.DAY:
+            return f"{day:%d %b %Y}"
+        return f"{_day_text(day)} {_clock_text(start)}"
 
     def ticks(self) -> tuple[list[int], list[str]]:
         """Places and names: days, or hours where there are few days."""
-        times = [instant_of(start).astimezone(IST) for start in self.starts]
-        days = _changes([at.date() for at in times])
+        starts = self.starts
+        days = _changes([day_of(start) for start in starts])
         if len(days) > FEW_DAYS:
             chosen = days[:: _every(days)]
-            return chosen, [f"{times[place]:%d %b}" for place in chosen]
-        hours = _changes([(at.date(), at.hour) for at in times])
+            return chosen, [_day_text(day_of(starts[place])) for place in chosen]
+        hours = _changes([(start + IST_AHEAD) // MINUTES_OF_HOUR for start in starts])
         chosen = hours[:: _every(hours)]
         return chosen, [
-            f"{times[place]:%d %b}" if place in days else f"{times[place]:%H:%M}"
+            _day_text(day_of(starts[place])) if place in days else _clock_text(starts[place])
             for place in chosen
         ]
+
+
+@lru_cache(maxsize=512)
+def _day_text(day: date) -> str:
+    return f"{day:%d %b}"
+
+
+def _clock_text(minute: int) -> str:
+    """The time of day in India."""
+    hour, rest = divmod((minute + IST_AHEAD) % MINUTES_OF_DAY, MINUTES_OF_HOUR)
+    return f"{hour:02}:{rest:02}"
 
 
 def axis_of(view: CandleView) -> Axis:
@@ -91,20 +107,19 @@ def candle_figure(view: CandleView) -> go.Figure:
     """The figure of *view*."""
     axis, table = axis_of(view), view.table
     final = table["is_final"].to_numpy()
-    figure = go.Figure()
-    figure.add_traces(_blanks(view, axis))
+    traces: list[Trace] = [*_blanks(view, axis)]
     for name, kept, fill in (
         ("confirmed", final, (RISING, FALLING)),
         ("provisional (hollow)", ~final, (HOLLOW, HOLLOW)),
     ):
         if kept.any():
-            figure.add_trace(_candles(name, table.filter(pa.array(kept)), axis, fill))
+            traces.append(_candles(name, table.filter(pa.array(kept)), axis, fill))
     if len(view.auctions):
-        figure.add_trace(_auctions(view.auctions, axis))
+        traces.append(_auctions(view.auctions, axis))
     if view.corrections:
-        figure.add_trace(_corrections(view, axis))
-    figure.add_traces(_numbers(table, axis))
-    return figure.update_layout(**_layout(view, axis))
+        traces.append(_corrections(view, axis))
+    # At once: a figure that is updated looks at all of it again.
+    return go.Figure([*traces, *_numbers(table, axis)], _layout(view, axis))
 
 
 def blank_text(label: str, cause: State) -> str:
@@ -127,7 +142,7 @@ def _value(value: Any) -> str:
     return grouped(value, 2 if isinstance(value, float) else 0)
 
 
-def _blanks(view: CandleView, axis: Axis) -> list[go.Bar]:
+def _blanks(view: CandleView, axis: Axis) -> list[Trace]:
     """Over the whole height the bars without a candle, by cause; at the foot those that lack
     some minutes."""
     by_cause: Mapping[State, list[int]] = _by_cause(view)
@@ -168,52 +183,67 @@ def _by_cause(view: CandleView) -> dict[State, list[int]]:
 
 def _columns(
     name: str, places: np.ndarray[Any, Any], texts: list[str], colour: str, height: float
-) -> go.Bar:
-    return go.Bar(
-        x=places,
-        y=np.full(len(places), height, np.float32),
-        yaxis="y4",
-        width=1.0,
-        name=name,
-        marker={"color": colour, "opacity": 0.45, "line": {"width": 0}},
-        hovertext=texts,
-        hoverinfo="text",
-    )
+) -> Trace:
+    return {
+        "type": "bar",
+        "x": places,
+        "y": np.full(len(places), height, np.float32),
+        "yaxis": "y4",
+        "width": 1.0,
+        "name": name,
+        "marker": {"color": colour, "opacity": 0.45, "line": {"width": 0}},
+        "hovertext": _texts(texts),
+        "hoverinfo": "text",
+    }
 
 
-def _candles(name: str, table: pa.Table, axis: Axis, fill: tuple[str, str]) -> go.Candlestick:
+def _candles(name: str, table: pa.Table, axis: Axis, fill: tuple[str, str]) -> Trace:
     starts, (rising, falling) = starts_of(table), fill
-    return go.Candlestick(
+    return dict(
+        type="candlestick",
         x=axis.places(starts),
         **{column: table[column].to_numpy() for column in PRICES},
         name=name,
-        hovertext=[axis.label(start) for start in starts],
+        hovertext=_texts(_bar_texts(table, axis)),
         hoverinfo="y+text",
         increasing={"line": {"color": RISING, "width": 1}, "fillcolor": rising},
         decreasing={"line": {"color": FALLING, "width": 1}, "fillcolor": falling},
     )
 
 
-def _auctions(table: pa.Table, axis: Axis) -> go.Scatter:
+def _bar_texts(table: pa.Table, axis: Axis) -> Iterator[str]:
+    """What is said of each bar beside its prices."""
+    volumes, interests = table["volume"].to_pylist(), table["oi"].to_pylist()
+    for start, volume, interest in zip(starts_of(table), volumes, interests, strict=True):
+        text = axis.label(start)
+        if volume:
+            text += f"<br>volume: {grouped(volume)}"
+        if interest:
+            text += f"<br>OI: {grouped(interest)}"
+        yield text
+
+
+def _auctions(table: pa.Table, axis: Axis) -> Trace:
     """Marks: the bar of an auction is a single price, as flat as a line."""
     starts = starts_of(table)
     prices, volumes = table["close"].to_pylist(), table["volume"].to_pylist()
-    return go.Scatter(
-        x=axis.places(starts),
-        y=prices,
-        mode="markers",
-        name="closing auction",
-        marker={"symbol": "diamond", "size": 9, "color": AUCTION},
-        hovertext=[
-            f"closing auction of {instant_of(start).astimezone(IST):%d %b}: "
+    return {
+        "type": "scatter",
+        "x": axis.places(starts),
+        "y": prices,
+        "mode": "markers",
+        "name": "closing auction",
+        "marker": {"symbol": "diamond", "size": 9, "color": AUCTION},
+        "hovertext": [
+            f"closing auction of {_day_text(day_of(start))}: "
             f"{grouped(price, 2)}, volume {grouped(volume)}"
             for start, price, volume in zip(starts, prices, volumes, strict=True)
         ],
-        hoverinfo="text",
-    )
+        "hoverinfo": "text",
+    }
 
 
-def _corrections(view: CandleView, axis: Axis) -> go.Scatter:
+def _corrections(view: CandleView, axis: Axis) -> Trace:
     """A mark above each bar of which a candle was corrected."""
     by_place: dict[int, list[CorrectedCandle]] = defaultdict(list)
     for each in view.corrections:
@@ -226,49 +256,50 @@ def _corrections(view: CandleView, axis: Axis) -> go.Scatter:
         )
     }
     places = [place for place in by_place if place in highs]
-    return go.Scatter(
-        x=places,
-        y=[highs[place] for place in places],
-        mode="markers",
-        name="corrected",
-        marker={"symbol": "triangle-down", "size": 9, "color": CORRECTED},
-        hovertext=[
+    return {
+        "type": "scatter",
+        "x": places,
+        "y": [highs[place] for place in places],
+        "mode": "markers",
+        "name": "corrected",
+        "marker": {"symbol": "triangle-down", "size": 9, "color": CORRECTED},
+        "hovertext": [
             correction_text(axis.label(axis.starts[place]), by_place[place]) for place in places
         ],
-        hoverinfo="text",
-    )
+        "hoverinfo": "text",
+    }
 
 
-def _numbers(table: pa.Table, axis: Axis) -> list[Any]:
+def _numbers(table: pa.Table, axis: Axis) -> list[Trace]:
     """Volume as columns and open interest as a line; an index has neither."""
     places = axis.places(starts_of(table))
-    traces: list[Any] = []
+    traces: list[Trace] = []
     volume = table["volume"].to_numpy()
     if volume.any():
         traces.append(
-            go.Bar(
-                x=places,
-                y=volume,
-                yaxis="y2",
-                name="volume",
-                marker={"color": NUMBERS, "line": {"width": 0}},
-                hovertext=[f"volume {grouped(each)}" for each in volume.tolist()],
-                hoverinfo="text",
-            )
+            {
+                "type": "bar",
+                "x": places,
+                "y": volume,
+                "yaxis": "y2",
+                "name": "volume",
+                "marker": {"color": NUMBERS, "line": {"width": 0}},
+                "hoverinfo": "skip",
+            }
         )
-    interest = table["oi"].to_pylist()
-    if any(interest):
+    interest = table["oi"].cast(pa.float64()).to_numpy()
+    if np.nansum(interest):
         traces.append(
-            go.Scatter(
-                x=places,
-                y=table["oi"].cast(pa.float64()).to_numpy(),
-                yaxis="y3",
-                name="open interest",
-                mode="lines",
-                line={"color": AUCTION, "width": 1.5},
-                hovertext=[f"open interest {grouped(each)}" for each in interest],
-                hoverinfo="text",
-            )
+            {
+                "type": "scatter",
+                "x": places,
+                "y": interest,
+                "yaxis": "y3",
+                "name": "open interest",
+                "mode": "lines",
+                "line": {"color": AUCTION, "width": 1.5},
+                "hoverinfo": "skip",
+            }
         )
     return traces
 
@@ -276,12 +307,12 @@ def _numbers(table: pa.Table, axis: Axis) -> list[Any]:
 def _layout(view: CandleView, axis: Axis) -> dict[str, Any]:
     places, names = axis.ticks()
     highest = max(view.table["high"].to_pylist(), default=0)
+    group = "," if highest < LAKH else ""
     below, floor = _number_axes(view.table)
     return {
         "height": HEIGHT,
         "margin": {"l": 24, "r": 8, "t": 8, "b": 8},
         "hovermode": "x",
-        "hoversubplots": "axis",
         "dragmode": "pan",
         "bargap": 0.2,
         "barmode": "overlay",
@@ -301,7 +332,8 @@ def _layout(view: CandleView, axis: Axis) -> dict[str, Any]:
             "domain": (floor, 1.0),
             "side": "right",
             # The browser groups by thousands, which is the same below a lakh.
-            "hoverformat": ",.2f" if highest < LAKH else ".2f",
+            "hoverformat": f"{group}.2f",
+            "tickformat": f"{group}.10~f",
         },
         "yaxis4": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
         **below,
@@ -312,28 +344,37 @@ def _number_axes(table: pa.Table) -> tuple[dict[str, Any], float]:
     """The axes of open interest and volume from the bottom up, each where there is any, and where
     the prices begin."""
     axes, floor = {}, 0.0
-    for name, title, column in (("yaxis3", "OI", "oi"), ("yaxis2", "Volume", "volume")):
+    for name, title, column, least in (
+        ("yaxis3", "OI", "oi", min),
+        ("yaxis2", "Volume", "volume", _zero),
+    ):
         values = [each for each in table[column].to_pylist() if each is not None]
         if any(values):
+            ends = sorted({least(values), max(values)})
             axes[name] = {
                 "domain": (floor, floor + NUMBERS_HEIGHT),
                 "side": "right",
                 "title": title,
-                **_scale(values),
+                "tickvals": ends,
+                "ticktext": [short(each) for each in ends],
             }
             floor += NUMBERS_HEIGHT + SPACE
     return axes, floor
 
 
-def _scale(values: Sequence[int]) -> dict[str, Any]:
-    """Two ticks, in lakh and crore."""
-    ends = [0, max(values)] if min(values) < max(values) / 2 else [min(values), max(values)]
-    return {"tickvals": ends, "ticktext": [short(each) for each in ends]}
+def _zero(_: Sequence[int]) -> int:
+    """Columns stand on zero."""
+    return 0
 
 
 def _changes(values: Sequence[Any]) -> list[int]:
     """The places at which a value differs from the one before, the first included."""
     return [0, *(n for n, (one, other) in enumerate(pairwise(values), 1) if one != other)]
+
+
+def _texts(texts: Iterable[str]) -> np.ndarray[Any, Any]:
+    """As an array, of which Plotly does not look at each element."""
+    return np.array(list(texts), dtype=np.str_)
 
 
 def _every(places: Sequence[int]) -> int:

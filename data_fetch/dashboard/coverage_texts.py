@@ -3,11 +3,11 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from data_fetch.core.candles.coverage import DayCoverage
+from data_fetch.core.candles.coverage import DayCoverage, State
 from data_fetch.core.candles.day_counts import DayCounts
 from data_fetch.core.clock import IST
 from data_fetch.dashboard.backfills import Progress, Selection
-from data_fetch.dashboard.cells import NAMES
+from data_fetch.dashboard.cells import NAMES, shares
 from data_fetch.dashboard.numbers import clock_time, day_and_time, grouped
 from data_fetch.reading.coverage_minutes import MinuteFacts
 
@@ -21,7 +21,7 @@ def completeness_text(counts: DayCounts, unit: str) -> str:
     """How much of *counts* is present, in *unit*: a plural."""
     if not counts.expected:
         return "nothing expected"
-    share = 100 * counts.present / counts.expected
+    share = next((share for state, _, share in shares(counts) if state is State.PRESENT), 0.0)
     return f"{grouped(share, 2)} % of {grouped(counts.expected)} {unit} present"
 
 

@@ -13,6 +13,9 @@ def grouped(value: float | Decimal | None, digits: int = 0) -> str:
     """12,34,567.50: three digits, then groups of two. UNKNOWN for None."""
     if value is None:
         return UNKNOWN
+    if 1 - LAKH < value < LAKH - 1:
+        # The only group is of thousands, as Python has it.
+        return f"{value:,.{digits}f}"
     sign, whole = ("-" if value < 0 else ""), f"{abs(value):.{digits}f}"
     number, point, decimals = whole.partition(".")
     head, tail = number[:-3], number[-3:]

@@ -232,9 +232,13 @@ def chain_history(
         context = _Context(lineage, calendar_for(settings), clock.now(), wanted, seen)
         begin, until = wanted.begin, context.until
         with figure_rows(asked, lineage, begin, until, read) as chains:
-            shown = _shown_expiries(asked, context, expires)
             ranges = series_ranges(chains, lineage, expires, begin, until, of)
             rows = chains.figures(ranges)
+            if expires is not None and rows.num_rows:
+                # They prove that it is stored.
+                shown = [lineage.in_force(expires)]
+            else:
+                shown = _shown_expiries(asked, context, expires)
             return _series(context, chains, shown, rows, types, step, convert)
 
 

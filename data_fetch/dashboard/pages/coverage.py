@@ -257,25 +257,30 @@ def _progress(backfills: Backfills) -> None:
     last = backfills.last
     if last is None:
         return
-    unit = INTERVALS[last.selection.interval]
-    title = f"Backfill of {selection_text(last.selection)}"
     running = last.running
+    if _has_ended(running):
+        # The rest of the page is about a store that this backfill has changed.
+        st.rerun()
+    title = f"Backfill of {selection_text(last.selection)}"
     if running:
         runs = desk().ask(lambda settings: last_runs(settings, "backfill", RECENT_RUNS))
         progress = progress_of(last.process.pid, runs)
         st.progress(progress.share if progress else 0.0, f"{title}: {progress_text(progress)}")
         if desk().may_control and st.button("Pause"):
             backfills.pause()
-    else:
-        st.write(f"{title}. {report_text(last.report, unit)}")
-        if desk().may_control and last.report["missed"]:
-            with st.container(horizontal=True):
-                if st.button("Resume"):
-                    _start(last.selection)
-                if st.button("Retry failed", key="retry-last"):
-                    _start(last.selection, "--retry-failed")
-    # The rest of the page is about a store that this backfill has changed.
-    seen = st.session_state.get("backfill_running")
+        return
+    report = last.report
+    st.write(f"{title}. {report_text(report, INTERVALS[last.selection.interval])}")
+    if desk().may_control and report["missed"]:
+        with st.container(horizontal=True):
+            if st.button("Resume"):
+                _start(last.selection)
+            if st.button("Retry failed", key="retry-last"):
+                _start(last.selection, "--retry-failed")
+
+
+def _has_ended(running: bool) -> bool:
+    """Whether the backfill was running when this session looked last."""
+    before = st.session_state.get("backfill_running", False)
     st.session_state["backfill_running"] = running
-    if seen and not running:
-        st.rerun()
+    return before and not running

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.long
 
 AROUND = "?strikes=all&columns=oi,iv,ltp"
 ROWS = ".ladder tbody tr:not(.s)"
+BOX, SCROLLED = ".st-key-ladder", 100
 AS_OF = '[data-testid="stCaptionContainer"]'
 # Looks at the ladder in every frame that is drawn: how often it is there, and how high.
 WATCH = """() => {
@@ -114,7 +115,7 @@ def test_what_is_not_there_is_a_sentence(
     page.get_by_text(sentence).first.wait_for()
 
 
-def test_a_refresh_neither_removes_nor_resizes_the_ladder(
+def test_a_refresh_neither_removes_nor_resizes_nor_scrolls_the_ladder(
     open_page: Callable[..., Page],
     dashboard_of: Callable[[Desk], AbstractContextManager[str]],
     rehearsed_copy: Desk,
@@ -123,6 +124,7 @@ def test_a_refresh_neither_removes_nor_resizes_the_ladder(
     with dashboard_of(desk) as url:
         page = open_page(f"{url}/option-chain{AROUND}&symbol=NIFTY")
         before = rows_of(page)
+        page.locator(BOX).evaluate(f"box => box.scrollTop = {SCROLLED}")
         page.evaluate(WATCH)
         for clock in ("10:00:00", "10:05:00"):
             collect(desk, f"2025-10-23T{clock}+05:30")
@@ -132,6 +134,7 @@ def test_a_refresh_neither_removes_nor_resizes_the_ladder(
         seen = page.evaluate("window.seen")
 
         assert rows_of(page) == stored != before
+        assert page.locator(BOX).evaluate("box => box.scrollTop") == SCROLLED
     assert seen["frames"] > 0
     assert seen["absent"] == 0
     assert len(seen["heights"]) == 1

@@ -12,7 +12,7 @@ from chain_shelf import keep, received
 from option_chains import CALL, PUT, chain_of, leg
 
 from data_fetch.core.clock import IST
-from data_fetch.core.errors import NothingStored, UnknownSymbol
+from data_fetch.core.errors import NothingStored, SetupError, UnknownSymbol
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.dashboard.chain_answers import compared, head_of, ladder_table, running, surface_of
@@ -94,3 +94,19 @@ def test_an_underlying_without_a_running_expiry_has_no_tabs_and_no_surface(store
 def test_a_symbol_that_is_gone_is_an_error_of_ours(store: Store) -> None:
     with pytest.raises(UnknownSymbol, match="GONE"):
         running("GONE", None)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "sentence"),
+    [
+        pytest.param("soon", "'soon' is not an instant", id="no instant"),
+        pytest.param(ist(9).isoformat(), "no chain of NIFTY is stored as of", id="too early"),
+    ],
+)
+def test_a_baseline_that_is_not_there_is_an_error_of_ours(
+    store: Store, baseline: str, sentence: str
+) -> None:
+    keep(store, at(ist(10), 90.0))
+
+    with pytest.raises(SetupError, match=sentence):
+        compared(head_of("NIFTY", None, None), baseline)

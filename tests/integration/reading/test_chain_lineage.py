@@ -165,6 +165,7 @@ class TestRename:
             pytest.param("60m", ist(TUESDAY, 10), 10.0, id="an hour ago"),
             pytest.param("day-open", ist(TUESDAY, 10), 10.0, id="the opening"),
             pytest.param("1440m", ist(MONDAY, 10), 30.0, id="a day ago"),
+            pytest.param(ist(TUESDAY, 10, 30).isoformat(), ist(TUESDAY, 10), 10.0, id="an instant"),
         ],
     )
     def test_build_up_has_its_baseline_before_the_rename(

@@ -8,10 +8,13 @@ import pytest
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import Proof, State
+from data_fetch.core.candles.day_counts import DayCounts
 from data_fetch.core.errors import SetupError
 from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.dashboard.backfills import Progress, Selection, progress_of, report_in
+from data_fetch.dashboard.cells import shares
 from data_fetch.dashboard.coverage_texts import (
+    completeness_text,
     minute_text,
     plan_text,
     progress_text,
@@ -112,6 +115,15 @@ def test_an_end_in_words(changes: dict[str, Any], text: str) -> None:
     assert report_text(REPORT | changes, "minutes") == text
 
 
+def test_the_share_that_is_present_is_that_of_the_bar() -> None:
+    """Of a third each, one is rounded up."""
+    thirds = DayCounts(expected=3, present=1, missed=1, no_trade=1)
+
+    [present] = [share for state, _, share in shares(thirds) if state is State.PRESENT]
+
+    assert completeness_text(thirds, "minutes") == f"{present:.2f} % of 3 minutes present"
+
+
 @pytest.mark.parametrize("status", [0, 3, 4])
 def test_a_backfill_prints_its_report(status: int) -> None:
     assert report_in(status, '{"missed": 1}\n', "Plan: ...") == {"missed": 1}
@@ -121,7 +133,7 @@ def test_a_backfill_prints_its_report(status: int) -> None:
     ("remarks", "words"),
     [
         ("World  paper\ndata-fetch: no token. Put it into .env.\n", "no token. Put it into .env."),
-        ("", "the backfill ended with 2"),
+        ("", "the backfill ended without a report, with status 2"),
     ],
 )
 def test_a_refused_backfill_says_why(remarks: str, words: str) -> None:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from data_fetch.dashboard.numbers import grouped, short
+from data_fetch.dashboard.numbers import age_text, grouped, short
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,19 @@ def test_digits_are_grouped_by_three_and_then_by_two(
 )
 def test_large_quantities_are_in_lakh_and_crore(value: float | None, text: str) -> None:
     assert short(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (42.9, "42 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7_199, "119 min"),
+        (7_200, "2.0 h"),
+        (12_600, "3.5 h"),
+        (345_600, "4 days"),
+    ],
+)
+def test_an_age_is_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
+    assert age_text(seconds) == text
