@@ -61,12 +61,16 @@ def paged_answer(
     table: Any,
     key: Sequence[str],
 ) -> Response:
-    """The *page* of *table*, whose rows are put in ascending order by the columns of *key*."""
-    table = table.sort_by([(name, "ascending") for name in key])
+    """The *page* of *table*, whose rows are in ascending order by the columns of *key*."""
     part, position = part_of(table, key, page.after, page.rows)
     if position is not None:
         frame = replace(frame, next=page.next(position))
     return table_answer(request, page.form, document, frame, part)
+
+
+def in_order(table: Any, key: Sequence[str]) -> Any:
+    """The rows of *table* in ascending order by the columns of *key*."""
+    return table.sort_by([(name, "ascending") for name in key])
 
 
 def part_of(

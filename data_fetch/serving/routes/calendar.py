@@ -14,7 +14,7 @@ from data_fetch.serving.answers import Cause, Counted, Frame, data_answer
 from data_fetch.serving.cursors import PagedQuery
 from data_fetch.serving.formats import RANGE_FORMS
 from data_fetch.serving.models.operations import CalendarAnswer, PollingPlanAnswer
-from data_fetch.serving.pages import page_wanted, paged_answer
+from data_fetch.serving.pages import in_order, page_wanted, paged_answer
 from data_fetch.serving.parameters import (
     First,
     Last,
@@ -85,7 +85,14 @@ def router(server: Server) -> APIRouter:
                 if provisional
                 else [],
             )
-            return paged_answer(request, page, document, frame, found.table, ("date", "segment"))
+            return paged_answer(
+                request,
+                page,
+                document,
+                frame,
+                in_order(found.table, ("date", "segment")),
+                ("date", "segment"),
+            )
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
 

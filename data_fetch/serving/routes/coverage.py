@@ -22,7 +22,7 @@ from data_fetch.serving.causes import causes_of
 from data_fetch.serving.cursors import PagedQuery
 from data_fetch.serving.formats import RANGE_FORMS
 from data_fetch.serving.models.operations import CoverageAnswer, FreshnessAnswer, GapsAnswer
-from data_fetch.serving.pages import page_wanted, paged_answer
+from data_fetch.serving.pages import in_order, page_wanted, paged_answer
 from data_fetch.serving.parameters import (
     MOST_SYMBOLS,
     First,
@@ -110,7 +110,7 @@ def router(server: Server) -> APIRouter:
                 reasons=causes_of(counts._asdict()),
             )
             document, key = _range_document(span, interval), ("symbol", "date", "instrument_key")
-            return paged_answer(request, page, document, frame, found.table, key)
+            return paged_answer(request, page, document, frame, in_order(found.table, key), key)
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
 
@@ -150,7 +150,7 @@ def router(server: Server) -> APIRouter:
                 reasons=causes_of({state.value: count for state, count in lacking.items()}),
             )
             document, key = _range_document(span, interval), ("symbol", "first", "instrument_key")
-            return paged_answer(request, page, document, frame, found.table, key)
+            return paged_answer(request, page, document, frame, in_order(found.table, key), key)
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
 
@@ -169,7 +169,9 @@ def router(server: Server) -> APIRouter:
             report = freshness_report(server.settings)
             table = rows_table(_freshness_rows(report), FRESHNESS_COLUMNS)
             frame = _freshness_frame(report, table)
-            return paged_answer(request, page, {}, frame, table, ("data", "symbol"))
+            return paged_answer(
+                request, page, {}, frame, in_order(table, ("data", "symbol")), ("data", "symbol")
+            )
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
 

@@ -16,7 +16,7 @@ from data_fetch.serving.answers import Cause, Counted, Frame, data_answer
 from data_fetch.serving.cursors import PagedQuery, path_to
 from data_fetch.serving.formats import RANGE_FORMS
 from data_fetch.serving.models.ranges import LatestQuotesAnswer, QuotesAnswer
-from data_fetch.serving.pages import page_wanted, paged_answer
+from data_fetch.serving.pages import in_order, page_wanted, paged_answer
 from data_fetch.serving.parameters import (
     AsOf,
     Begin,
@@ -128,7 +128,9 @@ def router(server: Server) -> APIRouter:
                 "to": utc_text(wanted.end),
             }
             frame = _range_frame(found)
-            return paged_answer(request, page, document, frame, found.table, ["timestamp"])
+            return paged_answer(
+                request, page, document, frame, in_order(found.table, ["timestamp"]), ["timestamp"]
+            )
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
 

@@ -14,7 +14,7 @@ from data_fetch.serving.answers import Cause, Counted, Frame
 from data_fetch.serving.cursors import PagedQuery
 from data_fetch.serving.formats import RANGE_FORMS
 from data_fetch.serving.models.operations import RunsAnswer
-from data_fetch.serving.pages import page_wanted, paged_answer
+from data_fetch.serving.pages import in_order, page_wanted, paged_answer
 from data_fetch.serving.parameters import (
     Begin,
     End,
@@ -71,7 +71,7 @@ def router(server: Server) -> APIRouter:
                 reasons=_reasons(found.completeness),
             )
             key = ("started_at", "run_id")
-            return paged_answer(request, page, document, frame, found.table, key)
+            return paged_answer(request, page, document, frame, in_order(found.table, key), key)
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
 

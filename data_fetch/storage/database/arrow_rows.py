@@ -55,7 +55,12 @@ def _fetched(
         if pa.types.is_decimal(field.type):
             exact = _ten_thousandths(fetched.column(place).combine_chunks(), field.type)
             fetched = fetched.set_column(place, field.name, exact)
-    return fetched.cast(schema)
+    # To cast all of them takes as long as to make them, though most are as they should be.
+    columns = [
+        column if column.type == field.type else column.cast(field.type)
+        for column, field in zip(fetched.columns, schema, strict=True)
+    ]
+    return pa.table(columns, schema=schema)
 
 
 def fetched_portions(
