@@ -19,10 +19,10 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint bench openapi clean
+.PHONY: help run test chaos lint bench openapi screenshots clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime ## Collect, serve and show, on the embedded store and the paper exchange (MINUTES=3 bounds it)
 	@$(BIN)/data-fetch up $(if $(MINUTES),--minutes $(MINUTES))
@@ -46,6 +46,9 @@ bench: $(VENV)/.benchmarks ## Measure against bare versions of the same work
 openapi: $(VENV)/.development ## Renew docs/reference/openapi.json; kept promises of the API stay
 	@$(BIN)/data-fetch serve --openapi > docs/reference/openapi.json
 	@$(BIN)/python tests/support/api_promises.py
+
+screenshots: $(VENV)/.development ## Renew the pictures of the dashboard in docs/pictures
+	@$(BIN)/python tests/support/screenshots.py
 
 clean: ## Remove the environment and caches (never data/ or logs/)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -194,7 +194,7 @@ class Grid {
     return inside ? [row, column] : null;
   }
 
-  tell(place) {
+  point(place) {
     if (!place) { this.tip.style.visibility = "hidden"; return; }
     const [row, column] = place;
     const x = this.side + (column + 1) * this.wide - this.scroller.scrollLeft;
@@ -214,7 +214,7 @@ class Grid {
 
   scroll() { this.draw(); }
   focus() { this.focused = true; this.moved(); }
-  blur() { this.focused = false; this.tell(null); this.draw(); }
+  blur() { this.focused = false; this.point(null); this.draw(); }
 
   pointerdown(event) {
     const place = this.placeOf(event);
@@ -227,7 +227,7 @@ class Grid {
 
   pointermove(event) {
     const place = this.placeOf(event);
-    this.tell(place);
+    this.point(place);
     if (this.dragging && event.buttons && place) { this.cursor = place; this.focused = true; this.draw(); }
   }
 
@@ -239,7 +239,7 @@ class Grid {
     this.choose();
   }
 
-  pointerleave() { this.tell(null); }
+  pointerleave() { this.point(null); }
 
   keydown(event) {
     const page = Math.max(1, Math.floor((this.scroller.clientHeight - HEAD) / TALL) - 1);
@@ -269,7 +269,7 @@ class Grid {
     if (y < box.scrollTop) box.scrollTop = y;
     if (y + TALL > box.scrollTop + height) box.scrollTop = y + TALL - height;
     this.draw();
-    this.tell(this.cursor);
+    this.point(this.cursor);
     this.spoken.textContent = this.describe(row, column);
   }
 }

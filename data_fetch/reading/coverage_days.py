@@ -251,7 +251,7 @@ def _rows_of(query: CoverageQuery) -> ColumnElement[bool]:
 
 
 class LedgerHead(NamedTuple):
-    """What tells whether a part of the ledger has changed, without a look at its rows: when it
+    """By what a change of a part of the ledger is seen without a look at its rows: when it
     was *changed* last (None without a row), the sums of its rows, and the *minute* that it is.
 
     Clocks can be set back, and several changes can have one instant: hence the sums.
