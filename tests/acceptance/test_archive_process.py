@@ -49,7 +49,7 @@ def archiving(store: Store, root: Path) -> Iterator["subprocess.Popen[str]"]:
 
 def test_kills_at_random_instants_lose_and_double_nothing(store: Store, tmp_path: Path) -> None:
     rounds, chance = Rounds(store, tmp_path / "data", NEXT_MORNING), Random(1)
-    for attempt in range(times(3, 200)):
+    for attempt in range(times(5, 200)):
         store_quotes(store, WEDNESDAY, 1, first=30 + attempt % 300)
         with archiving(store, rounds.root):
             time.sleep(chance.random() * 1.5)

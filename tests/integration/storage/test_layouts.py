@@ -37,7 +37,7 @@ from data_fetch.storage.database.upsert import upsert
 quotes = table(LtpData)
 QUOTE = ("symbol", "timestamp", "instrument_key", "ltp", "off_session", "received_at", "source")
 MONTHS = 8
-KILLS = times(3, 200)
+KILLS = times(5, 200)
 
 
 def at(month: int, minute: int = 0) -> datetime:
