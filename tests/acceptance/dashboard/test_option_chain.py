@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from playwright.sync_api import Page
 from programs import Desk
 
 from data_fetch.dashboard.ladder import COLUMNS
-from data_fetch.dashboard.numbers import UNKNOWN
+from data_fetch.dashboard.numbers import UNKNOWN, day_and_time
 
 pytestmark = pytest.mark.long
 
@@ -57,10 +58,15 @@ def rows_stored(desk: Desk, symbol: str, *options: str) -> list[list[str]]:
     ]
 
 
-def collect(desk: Desk, at: str) -> None:
-    """Collect the chains of the paper market of that instant."""
+def collect(desk: Desk, at: str) -> str:
+    """Collect the chains of the paper market from that instant on; how old the page says it is.
+
+    The market's clock runs while they are requested.
+    """
     (desk.folder / "data" / "paper_clock.json").write_text(json.dumps({"now": at}))
     desk.json("chain", "collect", "--once", "--symbols", "NIFTY")
+    stored = desk.json("chain", "show", "NIFTY")
+    return f"as of {day_and_time(datetime.fromisoformat(stored['last_confirmed']))}"
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
@@ -127,8 +133,8 @@ def test_a_refresh_neither_removes_nor_resizes_nor_scrolls_the_ladder(
         page.locator(BOX).evaluate(f"box => box.scrollTop = {SCROLLED}")
         page.evaluate(WATCH)
         for clock in ("10:00:00", "10:05:00"):
-            collect(desk, f"2025-10-23T{clock}+05:30")
-            page.locator(AS_OF, has_text=f"as of 23 Oct 2025 {clock}").wait_for()
+            age = collect(desk, f"2025-10-23T{clock}+05:30")
+            page.locator(AS_OF, has_text=age).wait_for()
         stored = rows_stored(desk, "NIFTY")
         page.locator(ROWS).first.get_by_text(stored[0][0], exact=True).wait_for()
         seen = page.evaluate("window.seen")
