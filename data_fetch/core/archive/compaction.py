@@ -53,15 +53,20 @@ def compaction(
     """The work on one table and day that has no sealed file.
 
     *minutes* are its minute files with their states. A window becomes a part when it is over, and
-    again when a state in it is another one; a day that is over becomes one file.
+    again when a state in it is another one; a day that is over becomes one file. What was
+    published once stays over: a clock that is set back takes no row out of sight.
     """
-    over = now >= bounds_of(day)[1] + TIME_TO_WRITE
-    all_sources = _digest(minutes.items())
     whole = [file for file in published if file.kind is FileKind.DAY]
+    parts = {file.window: file for file in published if file.kind is FileKind.PART}
+    over = bool(whole) or now >= bounds_of(day)[1] + TIME_TO_WRITE
+    all_sources = _digest(minutes.items())
     if over and [file.sources for file in whole] == [all_sources]:
         return Compaction(kept=tuple(whole))
-    windows = _windows(table, day, minutes, now)
-    parts = {file.window: file for file in published if file.kind is FileKind.PART}
+    windows = {
+        window: states
+        for window, states in _windows(table, day, minutes).items()
+        if over or window in parts or window + WINDOW + TIME_TO_STORE <= now
+    }
     kept, missing = [], []
     for window, states in sorted(windows.items()):
         sources, known = _digest(states.items()), parts.get(window)
@@ -78,14 +83,13 @@ def compaction(
 
 
 def _windows(
-    table: str, day: date, minutes: Mapping[datetime, str], now: datetime
+    table: str, day: date, minutes: Mapping[datetime, str]
 ) -> dict[datetime, dict[datetime, str]]:
-    """The minutes of each window that is over."""
+    """The minutes of each window, with their states."""
     found: defaultdict[datetime, dict[datetime, str]] = defaultdict(dict)
     for minute, state in minutes.items():
         window = minute - (minute - EPOCH) % WINDOW
-        if window + WINDOW + TIME_TO_STORE <= now:
-            found[bounds_of(day)[0] if table in WHOLE_DAYS else window][minute] = state
+        found[bounds_of(day)[0] if table in WHOLE_DAYS else window][minute] = state
     return found
 
 

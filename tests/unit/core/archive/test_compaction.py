@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 
 import pytest
 from hypothesis import given
@@ -49,7 +50,7 @@ def followed(planned: Compaction) -> list[ManifestFile]:
     if planned.whole:
         return [entry(FileKind.DAY, planned.sources)]
     parts = [entry(FileKind.PART, plan.sources, plan.window) for plan in planned.parts]
-    return [*planned.kept, *parts]
+    return sorted([*planned.kept, *parts], key=attrgetter("path"))
 
 
 def windows(planned: Compaction) -> list[tuple[int, int]]:
@@ -113,6 +114,20 @@ def test_late_rows_renew_a_day_that_is_one_file() -> None:
     assert late.sources != one[0].sources
 
 
+@pytest.mark.parametrize("table", ["ltp_data", "candles"])
+@pytest.mark.parametrize("set_back", [OPENS, OPENS - timedelta(days=30)], ids=["hours", "a month"])
+@pytest.mark.parametrize("published_at", [AFTERNOON, NEXT_DAY], ids=["parts", "a day"])
+def test_a_clock_that_is_set_back_takes_no_minute_out_of_sight(
+    published_at: datetime, set_back: datetime, table: str
+) -> None:
+    published = followed(work(minutes(0, 5), (), published_at, table))
+    assert followed(work(minutes(0, 5), published, set_back, table)) == published
+
+    late = {**minutes(0), **minutes(5, state="b")}
+    expected = followed(work(late, published, published_at, table))
+    assert followed(work(late, published, set_back, table)) == expected
+
+
 STATES = st.dictionaries(
     st.integers(0, 30).map(lambda n: OPENS + n * MINUTE), st.sampled_from("ab")
 )
@@ -134,7 +149,7 @@ def test_work_that_was_done_is_not_done_again(
 
     assert not again.whole
     assert again.parts == ()
-    assert list(again.kept) == done
+    assert followed(again) == done
     # No minute is in two parts.
     assert len({each.window for each in done}) == len(done)
 
