@@ -24,16 +24,15 @@ def command(host: str | None, port: int | None, control: bool, as_json: bool) ->
     """Show what is stored in a browser, until stopped.
 
     Its pages read the store and never ask a provider; --control lets them start backfills. On
-    this machine they are open for reading; on any other address they need an account
-    (data-fetch accounts).
+    this machine they are open; on any other address they need an account (data-fetch accounts),
+    and backfills one with the role admin.
     """
     # It takes longer to load than most commands take to run.
-    from data_fetch.dashboard.desk import Desk
     from data_fetch.dashboard.program import application
 
     settings = server_settings(host)
     serve(
-        lambda settings: application(Desk(settings, may_control=control)),
+        lambda settings: application(settings, may_control=control),
         settings,
         settings.dashboard_port if port is None else port,
         DASHBOARD,

@@ -6,6 +6,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from data_fetch.core.settings import Settings
+from data_fetch.dashboard.porter import Porter
 from data_fetch.reading.kept_open import KeptOpen, Recent
 from data_fetch.reading.records import sharing
 from data_fetch.runtime.settings import process_settings
@@ -17,11 +18,13 @@ Answer = TypeVar("Answer")
 class Desk:
     """The *settings* of the dashboard, and the stores that its queries keep open.
 
-    *may_control* is whether its pages may start, pause and resume backfills.
+    *may_control* is whether its pages may start, pause and resume backfills; *porter* knows the
+    accounts, where they are needed.
     """
 
     settings: Settings
     may_control: bool = False
+    porter: Porter | None = None
     kept: KeptOpen = field(default_factory=KeptOpen)
     _answers: Recent[Callable[[Settings], Any], Any] = field(default_factory=Recent)
     _asking: dict[Callable[[Settings], Any], Lock] = field(default_factory=dict)

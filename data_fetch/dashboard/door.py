@@ -6,6 +6,7 @@ effect within seconds.
 """
 
 import re
+from datetime import timedelta
 from html import escape
 from http import HTTPStatus
 from importlib.resources import files
@@ -57,7 +58,7 @@ class Door:
             answer = await self._signed_in(request)
         elif scope["path"] == SIGN_OUT:
             answer = RedirectResponse("/", HTTPStatus.SEE_OTHER)
-            answer.delete_cookie(COOKIE)
+            _keep(answer, request, "", timedelta(0))
         else:
             problem = await self._refusal(request)
             if problem is None:
@@ -110,15 +111,22 @@ class Door:
         except DataFetchError as problem:
             return _form(sentence(problem), form.get("next", ""))
         answer = RedirectResponse(_own_path(form.get("next", "")), HTTPStatus.SEE_OTHER)
-        answer.set_cookie(
-            COOKIE,
-            token,
-            max_age=int(SIGNED_IN_FOR.total_seconds()),
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
+        _keep(answer, request, token, SIGNED_IN_FOR)
         return answer
+
+
+def _keep(answer: Response, request: Request, token: str, life: timedelta) -> None:
+    """Let the browser that gets *answer* keep *token*: not for scripts and other sites, and after
+    TLS for nothing else."""
+    answer.set_cookie(
+        COOKIE,
+        token,
+        max_age=int(life.total_seconds()),
+        httponly=True,
+        samesite="strict",
+        # The server believes X-Forwarded-Proto only of a proxy that it trusts.
+        secure=request.url.scheme == "https",
+    )
 
 
 def _refused(request: Request, problem: str) -> Response:

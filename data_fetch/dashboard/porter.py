@@ -56,7 +56,13 @@ class Porter:
 
     async def check(self, token: str) -> None:
         """Raises TokenInvalid for a token that lets nothing in, or no more."""
-        _refuse_public(await run_in_threadpool(self._sign_in.holder_of_token, token))
+        await run_in_threadpool(self.holder, token)
+
+    def holder(self, token: str) -> Account:
+        """The account that is let in by *token*. Raises TokenInvalid, StoreUnreachable."""
+        account = self._sign_in.holder_of_token(token)
+        _refuse_public(account)
+        return account
 
     def _note(self, problem: SignInFailed | LockedOut, address: str) -> None:
         failed = isinstance(problem, SignInFailed)

@@ -7,10 +7,12 @@ from starlette.types import ASGIApp
 from streamlit.starlette import App
 from streamlit.web import bootstrap
 
+from data_fetch.core.settings import Settings
 from data_fetch.dashboard.desk import Desk, use
 from data_fetch.dashboard.door import Door
 from data_fetch.dashboard.porter import Porter
 from data_fetch.dashboard.same_origin import SameOrigin
+from data_fetch.reading.kept_open import KeptOpen
 
 SCRIPT = Path(__file__).parent / "script" / "view.py"
 OPTIONS = {
@@ -26,14 +28,17 @@ OPTIONS = {
 }
 
 
-def application(desk: Desk) -> ASGIApp:
-    """The pages of *desk*, for accounts where it needs them. One a process.
+def application(settings: Settings, *, may_control: bool) -> ASGIApp:
+    """The pages over the store of *settings*, for accounts where they are needed. One a process.
 
-    Raises SetupError when there is no usable secret to sign their tokens with.
+    *may_control* is whether pages may start, pause and resume backfills. Raises SetupError when
+    there is no usable secret to sign the tokens of accounts with.
     """
-    use(desk)
+    kept = KeptOpen()
+    porter = Porter(settings, kept) if settings.needs_authentication else None
+    use(Desk(settings, may_control, porter, kept))
     bootstrap.load_config_options(OPTIONS)
     app: ASGIApp = App(SCRIPT)
-    if desk.settings.needs_authentication:
-        app = Door(app, Porter(desk.settings, desk.kept))
-    return SameOrigin(app, desk.settings)
+    if porter is not None:
+        app = Door(app, porter)
+    return SameOrigin(app, settings)

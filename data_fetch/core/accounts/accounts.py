@@ -21,7 +21,8 @@ REFRESH_LIFE = 30 * DAY
 
 
 class Role(StrEnum):
-    """What an account may see: everything and other accounts, everything, or older data."""
+    """What an account may see: everything, or older data only (PUBLIC). An ADMIN may also start
+    backfills where a dashboard allows it."""
 
     ADMIN = "admin"
     USER = "user"

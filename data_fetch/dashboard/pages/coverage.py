@@ -27,6 +27,7 @@ from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.downloads import offer
 from data_fetch.dashboard.numbers import day_and_time
 from data_fetch.dashboard.page import live, note_age
+from data_fetch.dashboard.permission import control_refusal, refuse_control
 from data_fetch.dashboard.share_bar import share_bar
 from data_fetch.reading.coverage_days import (
     Coverage,
@@ -228,11 +229,9 @@ def _plan(selection: Selection, counts: DayCounts, head: LedgerHead, now: dateti
     # It stays the same while nothing is requested; its end is shown as of now.
     plan = _planned(selection, head.changed, head.attempts)
     st.write(plan_text(plan, now, INTERVALS[selection.interval]))
-    if not desk().may_control:
-        st.caption(
-            "This dashboard is for reading only. Type the command, or start the dashboard with "
-            "`data-fetch dashboard --control`."
-        )
+    refusal = control_refusal()
+    if refusal is not None:
+        st.caption(refusal)
         st.code(selection.command, language="bash")
         return
     with st.container(horizontal=True):
@@ -248,6 +247,7 @@ def _planned(selection: Selection, changed: datetime | None, attempts: int) -> d
 
 
 def _start(selection: Selection, *more: str) -> None:
+    refuse_control()
     _backfills().start(selection, desk().settings.folder, *more)
     st.rerun()
 
@@ -266,12 +266,13 @@ def _progress(backfills: Backfills) -> None:
         runs = desk().ask(lambda settings: last_runs(settings, "backfill", RECENT_RUNS))
         progress = progress_of(last.process.pid, runs)
         st.progress(progress.share if progress else 0.0, f"{title}: {progress_text(progress)}")
-        if desk().may_control and st.button("Pause"):
+        if control_refusal() is None and st.button("Pause"):
+            refuse_control()
             backfills.pause()
         return
     report = last.report
     st.write(f"{title}. {report_text(report, INTERVALS[last.selection.interval])}")
-    if desk().may_control and report["missed"]:
+    if report["missed"] and control_refusal() is None:
         with st.container(horizontal=True):
             if st.button("Resume"):
                 _start(last.selection)
