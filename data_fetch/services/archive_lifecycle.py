@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -128,6 +128,13 @@ class RoundReport:
         }
 
 
+class Taken(NamedTuple):
+    """What was done with a day, and the rows of it."""
+
+    step: Step
+    rows: int
+
+
 class ArchiveLifecycle:
     """Moves the days of *store* into the files of *catalog*'s folder, and back.
 
@@ -153,7 +160,7 @@ class ArchiveLifecycle:
         self._report = report
         self._stop = stop
         self._turn = FileLock(catalog.folder.processed / "days.lock", mode=OWNER_ONLY)
-        self._steps: Mapping[Step, Callable[[Dataset, date, SyncRun], int]] = {
+        self._steps: Mapping[Step, Callable[[Dataset, date, SyncRun], Taken]] = {
             Step.SEAL: self._seal,
             Step.VERIFY: self._verify,
             Step.DROP: self._drop,
@@ -193,7 +200,7 @@ class ArchiveLifecycle:
         with self._turn_at_days(wait=True):
             for known in self._known(dataset, first, last):
                 if known.state.in_files:
-                    rows = self._restore(dataset, known.trading_date, run)
+                    rows = self._restore(dataset, known.trading_date, run).rows
                     restored.append(known.trading_date)
                     self._report(f"{dataset} of {known.trading_date}: {rows:,} rows restored")
         if restored:
@@ -328,7 +335,7 @@ class ArchiveLifecycle:
     ) -> bool:
         """Whether the step was taken; what it failed with is in *report*."""
         try:
-            rows = self._steps[step](dataset, day, run)
+            taken = self._steps[step](dataset, day, run)
         except FAILURES as problem:
             # Other days may be all right.
             log.warning(
@@ -337,9 +344,9 @@ class ArchiveLifecycle:
             )
             report.problems.append(f"{dataset} of {day}: {step}: {problem}")
             return False
-        if step is Step.SEAL:
-            report.rows += rows
-        report.done.setdefault(step, []).append((dataset, day))
+        if taken.step is Step.SEAL:
+            report.rows += taken.rows
+        report.done.setdefault(taken.step, []).append((dataset, day))
         return True
 
     def _clear_dropped(self, dataset: Dataset, run: SyncRun, report: RoundReport) -> None:
@@ -359,9 +366,10 @@ class ArchiveLifecycle:
             if not self._stop.is_set():
                 self._take(Step.CLEAR, dataset, day, run, report)
 
-    # Steps: each returns a number of rows, and leaves the day in the next state.
+    # Steps: each leaves the day in the next state, or sealed anew where it was to be compared or
+    # dropped and has changed.
 
-    def _seal(self, dataset: Dataset, day: date, run: SyncRun) -> int:
+    def _seal(self, dataset: Dataset, day: date, run: SyncRun) -> Taken:
         """Write the files of the day as the store has it now."""
         known, now = self._day(dataset, day), self._now()
         generation = known.generation + 1 if known else 1
@@ -380,9 +388,9 @@ class ArchiveLifecycle:
         )
         with self._store.writing() as connection:
             record_day(connection, sealed, files, series)
-        return sum(file.rows for file in files)
+        return Taken(Step.SEAL, sum(file.rows for file in files))
 
-    def _verify(self, dataset: Dataset, day: date, run: SyncRun) -> int:
+    def _verify(self, dataset: Dataset, day: date, run: SyncRun) -> Taken:
         """Compare the files with the store; seal the day anew if they differ."""
         known = self._day(dataset, day)
         assert known is not None
@@ -391,7 +399,7 @@ class ArchiveLifecycle:
             return self._seal(dataset, day, run)
         with changing(self._store, known) as connection:
             record_day(connection, self._changed(known, DayState.VERIFIED, run))
-        return sum(file.rows for file in files)
+        return Taken(Step.VERIFY, sum(file.rows for file in files))
 
     def _agrees(self, file: ArchivedFile) -> bool:
         stored = digest_of(self._stored(file.table_name, file.trading_date))
@@ -410,14 +418,14 @@ class ArchiveLifecycle:
                 return False
         return True
 
-    def _drop(self, dataset: Dataset, day: date, run: SyncRun) -> int:
+    def _drop(self, dataset: Dataset, day: date, run: SyncRun) -> Taken:
         """Read the day from its files from now on; seal it anew if it has changed since."""
         known = self._day(dataset, day)
         assert known is not None
         files = self._files_of(dataset, day)
         if not (self._all_usable(files) and self._drop_unchanged(known, files, run)):
             return self._seal(dataset, day, run)
-        return sum(file.rows for file in files)
+        return Taken(Step.DROP, sum(file.rows for file in files))
 
     def _drop_unchanged(
         self, known: ArchivedDay, files: Sequence[ArchivedFile], run: SyncRun
@@ -450,14 +458,14 @@ class ArchiveLifecycle:
         found = digest_of(self._stored(file.table_name, file.trading_date, begin))
         return (found.rows, found.value) == (file.rows, file.digest)
 
-    def _clear(self, dataset: Dataset, day: date, run: SyncRun) -> int:
+    def _clear(self, dataset: Dataset, day: date, run: SyncRun) -> Taken:
         """Delete what the store has of a day that is read from its files."""
         known = self._day(dataset, day)
         assert known is not None
         deleted = self._delete(known)
         with changing(self._store, known) as connection:
             record_day(connection, self._changed(known, DayState.CLEARED, run))
-        return deleted
+        return Taken(Step.CLEAR, deleted)
 
     def _delete(self, known: ArchivedDay) -> int:
         begin = partial(changing, self._store, known)
@@ -466,7 +474,7 @@ class ArchiveLifecycle:
             for name in TABLES[known.dataset]
         )
 
-    def _restore(self, dataset: Dataset, day: date, run: SyncRun) -> int:
+    def _restore(self, dataset: Dataset, day: date, run: SyncRun) -> Taken:
         """Load the day from its files, compare, and read it from the store from then on."""
         known = self._day(dataset, day)
         assert known is not None
@@ -492,7 +500,7 @@ class ArchiveLifecycle:
                 )
         with changing(self._store, restoring) as connection:
             record_day(connection, self._changed(restoring, DayState.RESTORED, run))
-        return sum(file.rows for file in files)
+        return Taken(Step.RESTORE, sum(file.rows for file in files))
 
     # What the steps share.
 
