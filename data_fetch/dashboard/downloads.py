@@ -8,12 +8,13 @@ import streamlit as st
 from pyarrow import csv, parquet
 
 
-def offer(name: str, table: Callable[[], pa.Table]) -> None:
-    """Buttons that download *table* as *name*.csv and *name*.parquet; it is made on a click."""
+def offer(what: str, name: str, table: Callable[[], pa.Table]) -> None:
+    """Buttons that download *what*, the *table*, as *name*.csv and *name*.parquet; it is made on a
+    click."""
     with st.container(horizontal=True):
-        _button("CSV", f"{name}.csv", "text/csv", lambda: csv_bytes(table()))
+        _button(f"{what} as CSV", f"{name}.csv", "text/csv", lambda: csv_bytes(table()))
         _button(
-            "Parquet",
+            f"{what} as Parquet",
             f"{name}.parquet",
             "application/vnd.apache.parquet",
             lambda: parquet_bytes(table()),

@@ -69,7 +69,7 @@ def _over_the_day(view: ChainView, head: ChainHead, found: ChainMetrics) -> None
     table = history_of_day(head).table
     _chart("PCR and straddle", figures.over_the_day(table, "pcr_oi", "straddle"))
     _chart("ATM IV and spot", figures.over_the_day(table, "atm_iv", "spot"))
-    offer(f"day-{head.shown.underlying}-{head.shown.expiry}", lambda: table)
+    offer("Figures of the day", f"day-{head.shown.underlying}-{head.shown.expiry}", lambda: table)
 
 
 def _open_interest(view: ChainView, head: ChainHead, found: ChainMetrics) -> None:
@@ -83,6 +83,7 @@ def _open_interest(view: ChainView, head: ChainHead, found: ChainMetrics) -> Non
     _chart("Gamma exposure for a move of one percent", figures.gamma_exposure(found))
     columns = ("oi", "oi_change", "price_change", "gamma")
     offer(
+        "Open interest",
         f"open-interest-{head.shown.underlying}-{head.shown.expiry}",
         lambda: leg_table(ladder, columns),
     )
@@ -105,7 +106,7 @@ def _volatility(view: ChainView, head: ChainHead, found: ChainMetrics) -> None:
     iv = None if smile is None else smile.atm_iv
     found_standing = None if iv is None else standing(iv, [each.atm_iv for each in earlier])
     st.markdown(standing_sentence(smile, found_standing))
-    offer(f"smiles-{head.shown.underlying}", lambda: smile_table(surface.smiles))
+    offer("Smiles", f"smiles-{head.shown.underlying}", lambda: smile_table(surface.smiles))
 
 
 def _chart(title: str, figure: Any) -> None:

@@ -100,7 +100,7 @@ def _chart(symbol: str, interval: Interval, first: date, last: date) -> None:
         return
     st.plotly_chart(figure, key="candles", config={"scrollZoom": True, "displaylogo": False})
     st.html(share_bar(view.counts, unit))
-    offer(f"{view.symbol}-{view.interval}-{view.first}-{view.last}", lambda: view.table)
+    offer("Candles", f"{view.symbol}-{view.interval}-{view.first}-{view.last}", lambda: view.table)
 
 
 @st.cache_resource(max_entries=50, show_spinner=False)

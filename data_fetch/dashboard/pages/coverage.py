@@ -108,7 +108,7 @@ def _coverage(of: DayRange) -> None:
         cells, month_heads(cells.columns), "Coverage: instruments by days", _asked(cells), "days"
     )
     if corners is None or not _on(cells, corners):
-        _offer("coverage", coverage, grid)
+        _offer("Coverage", coverage, grid)
         st.caption(
             "Select a day with a click or with arrow keys and Enter; several days with the mouse "
             "drawn over them or with Shift and arrow keys."
@@ -174,7 +174,7 @@ def _selected(grid: CoverageGrid, selection: Selection, head: LedgerHead) -> Non
     alone = len(selection.symbols) == 1 and selection.first == selection.last
     if alone and selection.interval is CandleInterval.MINUTE:
         _minutes(selection.symbols[0], selection.first)
-    _offer("gaps", gaps, selection, selection.symbols)
+    _offer("Gaps", gaps, selection, selection.symbols)
     backfills = _backfills()
     if backfills.last is not None:
         live(partial(_progress, backfills), PROGRESS_SECONDS)
@@ -183,14 +183,15 @@ def _selected(grid: CoverageGrid, selection: Selection, head: LedgerHead) -> Non
 
 
 def _offer(
-    name: str,
+    what: str,
     question: Callable[..., Coverage | Gaps],
     of: CoverageGrid | Selection,
     symbols: tuple[str, ...] = (),
 ) -> None:
     """The table that answers *question* of these days as files."""
     offer(
-        f"{name}-{of.first}-{of.last}",
+        what,
+        f"{what.lower()}-{of.first}-{of.last}",
         lambda: desk().ask(
             lambda settings: (
                 question(symbols, of.first, of.last, interval=of.interval, settings=settings).table

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from data_fetch.dashboard import chain_line, ladder_html
+from data_fetch.dashboard import chain_line, ladder_html, ladder_scroll
 from data_fetch.dashboard.chain_answers import compared, head_of, ladder_table
 from data_fetch.dashboard.chain_controls import choose_chain, settle
 from data_fetch.dashboard.chain_line import figures_html, shown_figures
@@ -12,6 +12,7 @@ from data_fetch.dashboard.chain_note import note_chain
 from data_fetch.dashboard.chain_view import AROUND, ChainView, lenient_view
 from data_fetch.dashboard.downloads import offer
 from data_fetch.dashboard.ladder import COLUMNS, ladder_of, leg_table
+from data_fetch.dashboard.ladder_scroll import open_at_the_money
 from data_fetch.dashboard.page import live, note_empty
 
 REFRESH_SECONDS = 5.0
@@ -20,7 +21,7 @@ HEIGHT = 720
 
 def show() -> None:
     st.title("Option chain")
-    st.html(chain_line.STYLE + ladder_html.STYLE)
+    st.html(chain_line.STYLE + ladder_html.STYLE + ladder_scroll.STYLE)
     asked, problem = lenient_view(st.query_params.to_dict())
     if problem:
         st.warning(problem)
@@ -61,7 +62,9 @@ def _ladder(view: ChainView) -> None:
     st.html(figures_html(shown_figures(found.snapshot.summary, before)))
     with st.container(height=HEIGHT, key="ladder"):
         st.html(ladder_table(head, view.baseline, around, view.columns))
+        open_at_the_money(f"{view.symbol} {head.shown.expiry} {view.at} {view.around}")
     offer(
+        "Ladder",
         f"chain-{head.shown.underlying}-{head.shown.expiry}",
         lambda: leg_table(ladder_of(found, around), view.columns),
     )

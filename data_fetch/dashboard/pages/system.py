@@ -82,7 +82,7 @@ def _runs() -> None:
         note_empty("runs")
         return
     st.table(run_rows(runs))
-    offer(f"runs-{chosen}", lambda: run_table(runs))
+    offer("Runs", f"runs-{chosen}", lambda: run_table(runs))
 
 
 def _named(chosen: str) -> str | None:

@@ -63,7 +63,7 @@ def _slots(day: MarketDay) -> None:
     st.markdown("\n".join(f"- {each.sentence}" for each in found[-MOST_HOLES:]))
     if len(found) > MOST_HOLES:
         st.caption(f"{grouped(len(found) - MOST_HOLES)} earlier ones are in the download.")
-    offer(f"slots-{day.day}", lambda: slot_table(day.slots))
+    offer("Slots", f"slots-{day.day}", lambda: slot_table(day.slots))
 
 
 def _freshness(day: MarketDay) -> None:

@@ -19,6 +19,13 @@ AROUND = "?strikes=all&columns=oi,iv,ltp"
 ROWS = ".ladder tbody tr:not(.s)"
 BOX, SCROLLED = ".st-key-ladder", 100
 AS_OF = '[data-testid="stCaptionContainer"]'
+# Whether the strike at the money is seen without scrolling.
+AT_THE_MONEY = """() => {
+    const box = document.querySelector('.st-key-ladder'), row = box && box.querySelector('tr.a');
+    if (!row) return false;
+    const [place, room] = [row.getBoundingClientRect(), box.getBoundingClientRect()];
+    return room.top < place.top && place.bottom < room.bottom;
+}"""
 # Looks at the ladder in every frame that is drawn: how often it is there, and how high.
 WATCH = """() => {
     window.seen = {frames: 0, absent: 0, heights: []};
@@ -91,12 +98,14 @@ def test_a_past_instant_has_the_values_of_that_time(
 def test_another_symbol_is_chosen(screen: Callable[..., Page], rehearsed: Desk) -> None:
     page = screen(f"/option-chain{AROUND}&symbol=NIFTY")
     rows_of(page)
+    page.wait_for_function(AT_THE_MONEY)
 
     page.get_by_role("combobox", name="Symbol").fill("BANKNIFTY")
     page.keyboard.press("Enter")
     page.wait_for_url("**symbol=BANKNIFTY**")
     stored = rows_stored(rehearsed, "BANKNIFTY")
     page.locator(".ladder tbody th", has_text=stored[-1][3]).wait_for()
+    page.wait_for_function(AT_THE_MONEY)
 
     assert rows_of(page) == stored
 
@@ -130,6 +139,7 @@ def test_a_refresh_neither_removes_nor_resizes_nor_scrolls_the_ladder(
     with dashboard_of(desk) as url:
         page = open_page(f"{url}/option-chain{AROUND}&symbol=NIFTY")
         before = rows_of(page)
+        page.wait_for_function(AT_THE_MONEY)
         page.locator(BOX).evaluate(f"box => box.scrollTop = {SCROLLED}")
         page.evaluate(WATCH)
         for clock in ("10:00:00", "10:05:00"):
