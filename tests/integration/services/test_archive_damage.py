@@ -25,7 +25,7 @@ from data_fetch.core.archive.manifest import FileKind
 from data_fetch.core.errors import SetupError
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
-from data_fetch.services.archive_lifecycle import DayLost
+from data_fetch.services.archive_steps import DayLost
 from data_fetch.storage.database.store import Store, open_store, store_id
 from data_fetch.storage.instruments.instruments import save_master
 

@@ -37,7 +37,8 @@ from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import DayArchived, SetupError
 from data_fetch.core.world import World
 from data_fetch.services import archive_lifecycle
-from data_fetch.services.archive_lifecycle import ArchiveBusy, ArchiveLifecycle, DayLost
+from data_fetch.services.archive_lifecycle import ArchiveBusy, ArchiveLifecycle
+from data_fetch.services.archive_steps import DayLost
 from data_fetch.storage.archive_ledger import days_between, files_between, series_between
 from data_fetch.storage.candles.audit import recount
 from data_fetch.storage.candles.coverage_counts import CoverageQuery
