@@ -25,10 +25,19 @@ PAGES: dict[str, Callable[[], None]] = {
     "System": system.show,
 }
 
+# Data begin near the top, and tables of a telephone lose no columns.
+STYLE = """<style>
+.stMainBlockContainer{padding-top:4.5rem;padding-bottom:3rem}
+@media (max-width:640px){
+ [data-testid="stTable"] :is(th,td){padding:.25rem .3rem;font-size:.72rem;line-height:1.3}
+}
+</style>"""
+
 
 def main() -> None:
     """Show the page that the address names."""
     st.set_page_config(page_title="NSE F&O market data", layout="wide")
+    st.html(STYLE)
     first, *_ = PAGES
     pages = [
         st.Page(guarded(show), title=title, url_path=address(title), default=title == first)

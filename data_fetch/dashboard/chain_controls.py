@@ -38,7 +38,7 @@ def choose_chain(asked: ChainView) -> ChainView | None:
 
     Raises UnknownSymbol, NothingStored, StoreUnreachable.
     """
-    of_symbol, of_time, of_baseline = st.columns([2, 3, 3])
+    of_symbol, of_time, of_baseline = st.columns([2, 3, 3], vertical_alignment="bottom")
     with of_symbol:
         symbol = _symbol(asked)
     if symbol is None:

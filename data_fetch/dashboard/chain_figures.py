@@ -1,6 +1,7 @@
 """Plotly figures of chains, from records to figures. Instants are IST, quantities in one unit."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from math import ceil, floor, log10
 from typing import Any
 
@@ -33,6 +34,7 @@ HEIGHT, TALL = 360, 560
 SHOWN = (0.85, 1.15)
 ACROSS = 31
 TICKS = 6
+HALF_AN_HOUR = timedelta(minutes=30)
 
 
 # The figures of a day: their titles, and how Plotly writes them.
@@ -54,8 +56,9 @@ def over_the_day(table: pa.Table, left: str, right: str) -> go.Figure:
             x=times,
             y=table[name].to_pylist(),
             name=title,
-            mode="lines",
+            mode="lines+markers",
             line={"color": color, "width": 2},
+            marker={"size": 4},
             yaxis=axis,
             yhoverformat=form,
         )
@@ -63,10 +66,34 @@ def over_the_day(table: pa.Table, left: str, right: str) -> go.Figure:
     beside = {"overlaying": "y", "side": "right", "showgrid": False}
     return laid_out(
         figure,
-        yaxis={"title": left_title, "tickformat": left_form},
-        yaxis2={"title": right_title, "tickformat": right_form, **beside},
+        xaxis=_time_axis(times),
+        yaxis={"title": left_title, "tickformat": left_form, **_one_value(table[left], 0.9)},
+        yaxis2={
+            "title": right_title,
+            "tickformat": right_form,
+            **beside,
+            # Its point is higher, so that neither hides the other.
+            **_one_value(table[right], 0.8),
+        },
         hovermode="x unified",
     )
+
+
+def _time_axis(times: Sequence[datetime]) -> dict[str, Any]:
+    """A single instant in the middle of an hour; Plotly would show two milliseconds."""
+    if len(set(times)) != 1:
+        return {}
+    return {"range": [times[0] - HALF_AN_HOUR, times[0] + HALF_AN_HOUR]}
+
+
+def _one_value(values: pa.ChunkedArray, lowest: float) -> dict[str, Any]:
+    """A single value from *lowest* times itself to a tenth more; Plotly would show one more and
+    one less."""
+    known = {value for value in values.to_pylist() if value is not None}
+    if len(known) != 1:
+        return {}
+    [value] = known
+    return {"range": [value * lowest, value * 1.1]} if value else {}
 
 
 def open_interest(ladder: Ladder) -> go.Figure:
@@ -131,7 +158,7 @@ def payouts(found: ChainMetrics, lot: float) -> go.Figure | None:
         line_dash="dash",
         line_color=PAIN,
         annotation_text=f"max pain {grouped(least)}",
-        annotation_position="bottom right",
+        annotation_position="top left",
     )
     return laid_out(
         _with_spot(figure, summary.priced.chain.spot),
@@ -189,7 +216,13 @@ def smiles(found: Sequence[Smile]) -> go.Figure:
             hovertext=[f"{grouped(strike)}: {iv:.2f} %" for _, iv, strike in points],
             hoverinfo="text+name",
         )
-    return laid_out(figure, yaxis={"title": "IV, percent"}, xaxis={"title": "strike / forward"})
+    return laid_out(
+        figure,
+        yaxis={"title": "IV, percent"},
+        xaxis={"title": "strike / forward"},
+        # A single line has its expiry, too.
+        showlegend=True,
+    )
 
 
 def term_structure(found: Sequence[Smile]) -> go.Figure:

@@ -43,6 +43,7 @@ STYLE = """<style>
 .ladder tr.m th,.ladder tr.m td{border-bottom:2px dashed #a855f7}
 .ladder tr.s td{text-align:center;padding:0;font-size:.7rem;border-bottom:2px solid #3b82f6;
  color:light-dark(#1d4ed8,#93c5fd)}
+.ladder tr.s span{position:sticky;left:0;right:0}
 .ladder td[title]{opacity:.6;cursor:help}
 </style>"""
 
@@ -54,7 +55,8 @@ def ladder_html(ladder: Ladder, columns: Sequence[str]) -> str:
     spot, below = ladder.spot, False
     for row in ladder.rows:
         if spot is not None and below and row.strike >= spot:
-            parts.append(f"<tr class=s><td colspan={2 * len(columns) + 1}>spot {grouped(spot, 2)}")
+            at_spot = f"<span>spot {grouped(spot, 2)}</span>"
+            parts.append(f"<tr class=s><td colspan={2 * len(columns) + 1}>{at_spot}")
         below = spot is not None and row.strike < spot
         parts.append(_row(row, columns, spot, longest))
     return "".join([*parts, "</table>"])

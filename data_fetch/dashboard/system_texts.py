@@ -1,6 +1,7 @@
 """What the page System says: records of `reading` as words, rows and a figure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import plotly.graph_objects as go
@@ -19,6 +20,8 @@ from data_fetch.reading.store_growth import DayGrowth
 
 SIGNS: Mapping[State, str] = {State.OK: "✓", State.WARNING: "⚠", State.FAILED: "✗"}
 SIZES = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
+# Of jobs, on a light and on a dark ground; none of those that mean a loss.
+COLORS = ("#3d9970", "#3a86d8", "#8f5fd0", "#26a6b8", "#c9b458", "#8a8f98", "#d98fb8", "#4a5fb8")
 RUN_COLUMNS = {
     "run_id": "text", "job": "text", "slot": "instant", "started_at": "instant",
     "finished_at": "instant", "outcome": "text", "requested": "int", "stored": "int",
@@ -108,16 +111,17 @@ def growth_figure(days: Sequence[DayGrowth]) -> go.Figure:
                 x=names,
                 y=[day.stored.get(job, 0) for day in days],
                 customdata=[grouped(day.stored.get(job, 0)) for day in days],
+                marker={"color": color},
                 hovertemplate="%{x}: %{customdata} rows of " + job + "<extra></extra>",
             )
-            for job in jobs
+            for job, color in zip(jobs, cycle(COLORS), strict=False)
         ]
     )
     figure.update_layout(
         barmode="stack",
         height=260,
         margin={"l": 0, "r": 0, "t": 10, "b": 0},
-        legend={"orientation": "h", "y": 1.2},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         xaxis={"type": "category"},
     )
     return figure

@@ -1,6 +1,6 @@
 """What the page Today says: records of `reading` as words and rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -54,17 +54,18 @@ def market_words(day: MarketDay) -> str:
     return f"closed until {day.next_open.astimezone(IST):%a %d %b %H:%M}"
 
 
-def freshness_rows(classes: Iterable[ClassFreshness], now: datetime) -> Rows:
-    """A row for each class: symbols by state, and how old the newest datum is."""
-    return [
-        {
-            "data": each.name,
-            **{word: grouped(each.counts[state]) for state, word in STATE_WORDS.items()},
-            "newest": clock_time(each.newest),
-            "age": span_text(max(now - each.newest, timedelta(0)) if each.newest else None),
-        }
-        for each in classes
+def freshness_rows(classes: Sequence[ClassFreshness], now: datetime) -> Rows:
+    """A column for each class: its symbols by state, its newest datum and how old that is."""
+    rows = [
+        {"symbols": word, **{each.name: grouped(each.counts[state]) for each in classes}}
+        for state, word in STATE_WORDS.items()
     ]
+    newest = {each.name: clock_time(each.newest) for each in classes}
+    ages = {
+        each.name: span_text(max(now - each.newest, timedelta(0)) if each.newest else None)
+        for each in classes
+    }
+    return [*rows, {"symbols": "newest", **newest}, {"symbols": "age", **ages}]
 
 
 def budget_rows(provider: ProviderFigures) -> Rows:

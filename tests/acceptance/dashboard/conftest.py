@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 import pytest
 from effort import PATIENCE_SECONDS
 from filelock import FileLock
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    sync_playwright,
+)
 from programs import Desk, end
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -99,8 +106,14 @@ def browser() -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
 
 
+@pytest.fixture(scope="module")
+def profile(browser: Browser) -> BrowserContext:
+    """The pages of a module share what the browser keeps: it compiles their scripts once."""
+    return browser.new_context()
+
+
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Screen]:
+def open_page(profile: BrowserContext) -> Iterator[Screen]:
     """Opens a page of any dashboard by its address, and waits until it is drawn.
 
     At the end: no page had an error in its console, a failed request, or a request to another
@@ -110,11 +123,10 @@ def open_page(browser: Browser) -> Iterator[Screen]:
     troubles: list[str] = []
 
     def opened(url: str, width: int = WIDE, scheme: str = "light") -> Page:
-        page = browser.new_page(
-            viewport={"width": width, "height": 900},
-            color_scheme="dark" if scheme == "dark" else "light",
-        )
+        page = profile.new_page()
         pages.append(page)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         _watch(page, urlsplit(url).netloc, troubles)
         page.set_default_timeout(MILLISECONDS)
         page.goto(url)

@@ -33,13 +33,10 @@ def present_text(counts: dict[str, Any]) -> str:
     return f"present {share:.2f} % ({grouped(counts['present'])})"
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
-def test_it_shows_what_the_ledger_counts(
-    screen: Callable[..., Page], rehearsed: Desk, width: int, scheme: str
-) -> None:
+def test_it_shows_what_the_ledger_counts(screen: Callable[..., Page], rehearsed: Desk) -> None:
     totals = rehearsed.json("coverage", *FORTNIGHT, status=3)["totals"]
 
-    page = screen(VIEW, width, scheme)
+    page = screen(VIEW, 390, "dark")
 
     page.get_by_text(present_text(totals)).wait_for()
     grid(page).locator("canvas").wait_for()
@@ -54,7 +51,7 @@ def test_it_shows_what_the_ledger_counts(
     page.get_by_text("No request covered this day yet.").wait_for()
     page.get_by_text("data-fetch backfill --symbols TCS").wait_for()
     assert f"day={LAST_HOLE}" in page.url
-    assert page.locator("body").evaluate("body => body.scrollWidth") <= width
+    assert page.locator("body").evaluate("body => body.scrollWidth") <= 390
 
 
 def test_a_day_is_chosen_with_the_mouse_and_a_minute_shows_its_run(

@@ -76,11 +76,8 @@ def collect(desk: Desk, at: str) -> str:
     return f"as of {day_and_time(datetime.fromisoformat(stored['last_confirmed']))}"
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
-def test_the_ladder_has_the_stored_values(
-    screen: Callable[..., Page], rehearsed: Desk, width: int, scheme: str
-) -> None:
-    page = screen(f"/option-chain{AROUND}&symbol=NIFTY", width, scheme)
+def test_the_ladder_has_the_stored_values(screen: Callable[..., Page], rehearsed: Desk) -> None:
+    page = screen(f"/option-chain{AROUND}&symbol=NIFTY")
 
     assert rows_of(page) == rows_stored(rehearsed, "NIFTY")
 

@@ -8,11 +8,8 @@ from programs import Desk
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
-def test_it_shows_what_ran_and_what_is_stored(
-    screen: Callable[..., Page], rehearsed: Desk, width: int, scheme: str
-) -> None:
-    page = screen("/system?job=finalise", width, scheme)
+def test_it_shows_what_ran_and_what_is_stored(screen: Callable[..., Page], rehearsed: Desk) -> None:
+    page = screen("/system?job=finalise")
     archive = rehearsed.json("archive", "status")
 
     page.get_by_text("No collector is running").wait_for()

@@ -45,6 +45,17 @@ def test_the_day_is_in_indian_time_with_gaps_where_a_figure_is_unknown() -> None
     assert found == {"PCR": (times, [0.9, None]), "straddle, rupees": (times, [240.5, 241.5])}
 
 
+def test_a_day_of_one_snapshot_has_room_around_it() -> None:
+    at = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
+    table = pa.table({"at": [at], "pcr_oi": [0.9], "straddle": [240.0]})
+
+    layout = figures.over_the_day(table, "pcr_oi", "straddle").layout
+
+    assert [f"{end:%H:%M}" for end in layout.xaxis.range] == ["09:00", "10:00"]
+    assert layout.yaxis.range == pytest.approx((0.81, 0.99))
+    assert layout.yaxis2.range == pytest.approx((192, 264))
+
+
 def test_open_interest_has_a_bar_for_each_leg() -> None:
     chain = chain_of([leg(90, CALL, oi=5.0), leg(90, PUT, oi=7.0), leg(100, PUT, oi=9.0)])
 

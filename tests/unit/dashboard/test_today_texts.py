@@ -76,7 +76,7 @@ def test_spans_are_short(span: timedelta | None, text: str) -> None:
     assert span_text(span) == text
 
 
-def test_freshness_has_a_row_for_each_class() -> None:
+def test_freshness_has_a_column_for_each_class() -> None:
     states = [Freshness.FRESH, Freshness.FRESH, Freshness.STOPPED]
     found = ClassFreshness(
         name="stock quotes", counts=count_states(states), newest=NOW - MINUTE, notable=["TCS"]
@@ -85,8 +85,16 @@ def test_freshness_has_a_row_for_each_class() -> None:
 
     rows = freshness_rows([found, unseen], NOW)
 
-    assert [row["fresh"] + row["stopped"] + row["frozen"] for row in rows] == ["210", "000"]
-    assert [(row["newest"], row["age"]) for row in rows] == [("09:59:00", "1 min"), ("–", "–")]
+    assert [tuple(row.values()) for row in rows] == [
+        ("fresh", "2", "0"),
+        ("stopped", "1", "0"),
+        ("frozen", "0", "0"),
+        ("never seen", "0", "0"),
+        ("market closed", "0", "0"),
+        ("newest", "09:59:00", "–"),
+        ("age", "1 min", "–"),
+    ]
+    assert list(rows[0]) == ["symbols", "stock quotes", "option chains"]
 
 
 def test_a_budget_is_used_and_left() -> None:
