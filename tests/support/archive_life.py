@@ -44,7 +44,7 @@ class Archive:
             retention=Retention(
                 hot_days=dict.fromkeys(Dataset, hot_days), confirmed_at=time(20, 0)
             ),
-            now=self.clock.now,
+            now=lambda: self.clock.now(),
             report=self.said.append,
             stop=Event(),
         )
