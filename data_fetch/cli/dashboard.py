@@ -17,15 +17,15 @@ from data_fetch.runtime.logs import DASHBOARD
 @click.command()
 @host_option
 @port_option("DASHBOARD_PORT, else 8501")
-@click.option("--control", is_flag=True, help="Let its pages start, pause and resume backfills.")
+@click.option("--control", is_flag=True, help="Let its pages request chains and start backfills.")
 @json_option
 @with_parent_option
 def command(host: str | None, port: int | None, control: bool, as_json: bool) -> None:
     """Show what is stored in a browser, until stopped.
 
-    Its pages read the store and never ask a provider; --control lets them start backfills. On
-    this machine they are open; on any other address they need an account (data-fetch accounts),
-    and backfills one with the role admin.
+    Its pages read the store and wait for no provider; --control lets them request option chains
+    and start backfills. On this machine they are open; on any other address they need an account
+    (data-fetch accounts), for control one with the role admin.
     """
     # It takes longer to load than most commands take to run.
     from data_fetch.dashboard.program import application

@@ -31,7 +31,9 @@ PORT = click.IntRange(0, 65_535)
 @click.option(
     "--dashboard-port", type=PORT, help="0 for a free one.  [default: DASHBOARD_PORT, else 8501]"
 )
-@click.option("--control", is_flag=True, help="Let the dashboard start and pause backfills.")
+@click.option(
+    "--control", is_flag=True, help="Let the dashboard request chains and start backfills."
+)
 def command(
     minutes: int | None, api_port: int | None, dashboard_port: int | None, control: bool
 ) -> None:

@@ -1,1 +1,1 @@
-"""The dashboard: Streamlit pages over `reading`, for a browser. They never ask a provider."""
+"""The dashboard: Streamlit pages over `reading`, for a browser. They wait for no provider."""

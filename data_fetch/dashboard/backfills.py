@@ -3,26 +3,17 @@
 A page that is closed does not end one, and neither does the end of the dashboard.
 """
 
-import json
 import shlex
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.errors import SetupError
 from data_fetch.core.runs import SyncRun
-
-PROGRAM = (sys.executable, "-m", "data_fetch")
-# Like those of a shell: complete, and incomplete with a report.
-REPORTED = (0, 3, 4)
+from data_fetch.dashboard.child import Child, Report, report_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,54 +46,20 @@ class Selection:
         return shlex.join(("data-fetch", "backfill", *self.options))
 
 
-def plan_of(selection: Selection, folder: Path) -> dict[str, Any]:
+def plan_of(selection: Selection, folder: Path) -> Report:
     """The document of its plan: requests, minutes, starts_at, finishes_at, held_back. Sends none.
 
     Raises SetupError with the words of the command that refuses it.
     """
-    done = subprocess.run(
-        (*PROGRAM, "backfill", *selection.options, "--plan", "--json"),
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return report_in(done.returncode, done.stdout, done.stderr)
+    return report_of(("backfill", *selection.options, "--plan"), folder)
 
 
-def report_in(status: int, printed: str, remarks: str) -> dict[str, Any]:
-    """The document that a backfill printed. Raises SetupError when there is none."""
-    if status in REPORTED and printed.strip():
-        report: dict[str, Any] = json.loads(printed)
-        return report
-    said = [line for line in remarks.splitlines() if line.startswith("data-fetch: ")]
-    if said:
-        raise SetupError(said[-1].removeprefix("data-fetch: "))
-    raise SetupError(
-        f"the backfill ended without a report, with status {status}", hint="Start it again."
-    )
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RunningBackfill:
-    """A backfill of *selection* that this dashboard started."""
+    """A backfill of *selection* that this dashboard started, and its process."""
 
     selection: Selection
-    process: "subprocess.Popen[str]"
-    printed: IO[str]
-    remarks: IO[str]
-
-    @property
-    def running(self) -> bool:
-        return self.process.poll() is None
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """The document of its end. Raises SetupError when it ended without one."""
-        for file in (self.printed, self.remarks):
-            file.seek(0)
-        return report_in(self.process.returncode, self.printed.read(), self.remarks.read())
+    child: Child
 
 
 @dataclass(slots=True)
@@ -115,34 +72,19 @@ class Backfills:
     def start(self, selection: Selection, folder: Path, *more: str) -> None:
         """Start one with *more* options. Raises SetupError while another one is running."""
         with self._lock:
-            if self.last is not None and self.last.running:
+            if self.last is not None and self.last.child.running:
                 raise SetupError(
                     "a backfill of this dashboard is running",
                     hint="Pause it, or wait until it has ended.",
                 )
-            # Open for as long as the backfill is looked at.
-            printed, remarks = _temporary(), _temporary()
-            process = subprocess.Popen(
-                (*PROGRAM, "backfill", *selection.options, "--json", *more),
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=remarks,
-                text=True,
-                # Ctrl-C in the terminal of the dashboard is not meant for it.
-                start_new_session=True,
-            )
-            self.last = RunningBackfill(selection, process, printed, remarks)
+            child = Child.start(("backfill", *selection.options, *more), folder)
+            self.last = RunningBackfill(selection, child)
 
     def pause(self) -> None:
         """Let the running one finish its requests in flight, and end."""
         with self._lock:
-            if self.last is not None and self.last.running:
-                self.last.process.send_signal(signal.SIGINT)
-
-
-def _temporary() -> IO[str]:
-    return tempfile.TemporaryFile("w+", encoding="utf-8")
+            if self.last is not None and self.last.child.running:
+                self.last.child.interrupt()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from data_fetch.reading.chain_metrics import ChainMetrics, chain_metrics
 from data_fetch.reading.chain_records import ChainHead, ChainQuery, chain_head, running_chains
 from data_fetch.reading.chain_series import ChainSeries, chain_history
 from data_fetch.reading.chain_surfaces import stored_surface
-from data_fetch.reading.underlyings import products
+from data_fetch.reading.underlyings import expiries_to_come, listed_underlyings, products
 from data_fetch.reading.volatility_days import DAYS_A_YEAR, DayVolatility, volatility_days
 
 # Sessions that refresh at about the same time get the same heads.
@@ -30,8 +30,10 @@ DAY_FIGURES = ("pcr_oi", "straddle", "atm_iv", "spot")
 
 @st.cache_resource(ttl=A_WHILE, max_entries=KEPT, show_spinner=False)
 def symbols(at: datetime | None) -> list[str]:
-    """The underlyings of which there is a chain, or is to be one, by name."""
-    return desk().ask(lambda settings: products(settings, at))
+    """The underlyings of which there is a chain, or is to be one, by name; then the others of the
+    symbols file."""
+    known = desk().ask(lambda settings: products(settings, at))
+    return [*known, *(each for each in desk().ask(listed_underlyings) if each not in known)]
 
 
 @st.cache_resource(ttl=A_MOMENT, max_entries=KEPT, show_spinner=False)
@@ -44,6 +46,17 @@ def running(symbol: str, at: datetime | None) -> Sequence[ChainHead]:
         return desk().ask(lambda settings: running_chains(settings, symbol, at))
     except NothingStored:
         return []
+
+
+def not_stored(symbol: str) -> list[date]:
+    """The listed expiries of *symbol* of which the store has no chain, nearest first."""
+    stored = {head.shown.expiry for head in running(symbol, None)}
+    return [day for day in _to_come(symbol) if day not in stored]
+
+
+@st.cache_resource(ttl=A_WHILE, max_entries=KEPT, show_spinner=False)
+def _to_come(symbol: str) -> Sequence[date]:
+    return desk().ask(lambda settings: expiries_to_come(settings, symbol))
 
 
 @st.cache_resource(ttl=A_MOMENT, max_entries=KEPT, show_spinner=False)

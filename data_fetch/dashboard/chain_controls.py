@@ -11,7 +11,7 @@ from typing import TypeVar
 import streamlit as st
 
 from data_fetch.core.clock import IST, MINUTE
-from data_fetch.dashboard.chain_answers import head_of, running, symbols
+from data_fetch.dashboard.chain_answers import not_stored, running, symbols
 from data_fetch.dashboard.chain_view import BASELINES, ChainView, days_left, expiries_offered
 from data_fetch.dashboard.desk import desk
 from data_fetch.reading.chain_metrics import PREVIOUS_CLOSE
@@ -21,6 +21,8 @@ from data_fetch.reading.records import clock_of
 OPENS, CLOSES = time(9, 0), time(15, 45)
 USUAL_SYMBOL = "NIFTY"
 AN_INSTANT = "an instant"
+NOT_STORED = "not stored"
+CONTROL_WIDTH = 320
 
 Option = TypeVar("Option")
 
@@ -64,8 +66,7 @@ def _instant(asked: ChainView, symbol: str) -> datetime | None:
     st.session_state.setdefault("live", asked.at is None)
     if st.toggle("Live", key="live", help="Off: the chain as of any past instant."):
         return None
-    newest = head_of(symbol, None, None).shown.last_confirmed
-    return _past_instant("at", "As of", asked.at or newest)
+    return _past_instant("at", "As of", asked.at or _newest(symbol))
 
 
 def _baseline(asked: ChainView, symbol: str, at: datetime | None) -> str:
@@ -77,10 +78,17 @@ def _baseline(asked: ChainView, symbol: str, at: datetime | None) -> str:
     )
     if chosen != AN_INSTANT:
         return chosen
-    newest = at or head_of(symbol, None, None).shown.last_confirmed
+    newest = at or _newest(symbol)
     since = instant(asked.baseline) if wanted == AN_INSTANT else None
     before = _past_instant("since", "Compared with", since or newest - 15 * MINUTE)
     return exact_text(before) or PREVIOUS_CLOSE
+
+
+def _newest(symbol: str) -> datetime:
+    """When a chain of *symbol* was received last; now without any."""
+    heads = running(symbol, None)
+    known = [head.shown.last_confirmed for head in heads]
+    return max(known, default=desk().ask(clock_of).now())
 
 
 def _past_instant(key: str, label: str, first: datetime) -> datetime:
@@ -99,15 +107,38 @@ def _past_instant(key: str, label: str, first: datetime) -> datetime:
 def _expiry(asked: ChainView, symbol: str, at: datetime | None) -> date | None:
     wanted = asked.expiry if asked.symbol == symbol else None
     days = [head.shown.expiry for head in running(symbol, at)]
-    options = expiries_offered(days, wanted)
-    if not options:
-        return None
+    lacking = not_stored(symbol) if at is None else []
+    offered = expiries_offered(days, None if wanted in lacking else wanted)
     today = (at or desk().ask(clock_of).now()).astimezone(IST).date()
-    settle("expiry", options, wanted, *days)
-    return st.segmented_control(
-        "Expiry",
-        options,
-        key="expiry",
-        required=True,
+    if offered:
+        _leave_not_stored(lacking)
+        options: list[date | str] = [*offered, *([NOT_STORED] if lacking else [])]
+        settle("expiry", options, NOT_STORED if wanted in lacking else wanted, *days)
+        chosen = st.segmented_control(
+            "Expiry",
+            options,
+            key="expiry",
+            required=True,
+            format_func=lambda one: one if isinstance(one, str) else days_left(one, today),
+        )
+        if isinstance(chosen, date):
+            return chosen
+    if not lacking:
+        return None
+    settle("lacking", lacking, wanted)
+    return st.selectbox(
+        "Expiry, not stored",
+        lacking,
+        key="lacking",
         format_func=lambda day: days_left(day, today),
+        width=CONTROL_WIDTH,
     )
+
+
+def _leave_not_stored(lacking: Sequence[date]) -> None:
+    """Choose the expiry itself that was among those not stored, and no longer is: its chain has
+    arrived, or it is one of another symbol."""
+    state = st.session_state
+    chosen = state.get("lacking")
+    if state.get("expiry") == NOT_STORED and chosen is not None and chosen not in lacking:
+        state["expiry"] = chosen

@@ -6,6 +6,7 @@ import streamlit as st
 
 from data_fetch.core.clock import IST
 from data_fetch.dashboard.chain_line import completeness
+from data_fetch.dashboard.chain_request import origin_text
 from data_fetch.dashboard.chain_view import baseline_text
 from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.ladder import unit_shown
@@ -22,7 +23,7 @@ def note_chain(head: ChainHead, found: ChainMetrics, at: datetime | None) -> Non
     seen = at or desk().ask(clock_of).now()
     age = max(0.0, (seen - shown.last_confirmed).total_seconds())
     note_age(
-        f"source {shown.source}, {desk().settings.world} world",
+        origin_text(head),
         day_and_time(shown.last_confirmed),
         f"{age_text(age)} old",
         completeness(summary, shown.rejected),

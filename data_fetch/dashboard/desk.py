@@ -18,8 +18,8 @@ Answer = TypeVar("Answer")
 class Desk:
     """The *settings* of the dashboard, and the stores that its queries keep open.
 
-    *may_control* is whether its pages may start, pause and resume backfills; *porter* knows the
-    accounts, where they are needed.
+    *may_control* is whether its pages may request chains, and start, pause and resume backfills;
+    *porter* knows the accounts, where they are needed.
     """
 
     settings: Settings

@@ -53,6 +53,12 @@ def note_empty(what: str) -> None:
     st.info(f"No {what} are stored yet. Start collecting: `data-fetch run`")
 
 
+def note_refusal(refusal: str, command: str) -> None:
+    """Why the viewer may not start something, and the *command* to type instead."""
+    st.caption(refusal)
+    st.code(command, language="bash")
+
+
 def _try_again() -> None:
     first_run = iter([True])
 

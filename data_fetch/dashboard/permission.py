@@ -1,4 +1,4 @@
-"""Whether the viewer of a page may start, pause and resume backfills."""
+"""Whether the viewer of a page may request chains, and start, pause and resume backfills."""
 
 import streamlit as st
 
@@ -15,7 +15,7 @@ SIGNED_OUT = "This browser is signed out. Load the page again to sign in."
 
 
 def control_refusal() -> str | None:
-    """Why the account of this session may not control backfills; None when it may.
+    """Why the account of this session may start nothing; None when it may.
 
     Of a dashboard that needs no accounts everyone may, if it was started so. Raises
     StoreUnreachable.
@@ -32,14 +32,14 @@ def control_refusal() -> str | None:
     if account.role is Role.ADMIN:
         return None
     return (
-        f"Backfills are started by accounts with the role admin; yours has the role {account.role}."
+        f"Accounts with the role admin send requests; yours has the role {account.role}."
         " Type the command, or have the role changed: "
         f"`data-fetch accounts role {account.email} admin`"
     )
 
 
 def refuse_control() -> None:
-    """Raises SetupError when the account of this session may not control backfills."""
+    """Raises SetupError when the account of this session may start nothing."""
     refusal = control_refusal()
     if refusal is not None:
         raise SetupError(refusal)

@@ -1,16 +1,17 @@
 """Underlyings by name: what a name stands for, and which underlyings there are."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import Connection
 
 from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.chains.symbol_config import SymbolConfig
+from data_fetch.core.clock import IST
 from data_fetch.core.errors import UnknownSymbol
 from data_fetch.core.instruments.near_symbols import NearSymbols
 from data_fetch.core.settings import Settings
 from data_fetch.core.text import presentable
-from data_fetch.reading.records import kept_open, listed_instruments
+from data_fetch.reading.records import clock_of, kept_open, listed_instruments, store_of
 from data_fetch.reading.seam import question
 from data_fetch.runtime.stores import named_instruments
 from data_fetch.services.polling import Polling
@@ -18,6 +19,7 @@ from data_fetch.storage.chains.archived import expiries_in_files, underlyings_in
 from data_fetch.storage.chains.heads import expiries, underlyings
 from data_fetch.storage.chains.lineage import chain_lineage, chain_lineages
 from data_fetch.storage.database.store import Store
+from data_fetch.storage.instruments.contracts import listed_expiries, underlying_keys
 
 # The longest names of the exchange are those of contracts; they have half as many letters.
 LONGEST_NAME = 60
@@ -82,6 +84,26 @@ def polled_symbols(settings: Settings, store: Store) -> list[SymbolConfig]:
     with store.reading() as connection:
         polling = Polling(settings, store, listed_instruments(connection, settings))
     return [each for each in polling.configs() if each.active]
+
+
+def listed_underlyings(settings: Settings) -> list[str]:
+    """The symbols of the symbols file that the store knows, by name.
+
+    Raises SymbolsFileBad, StoreUnreachable.
+    """
+    with store_of(settings) as store, store.reading() as connection:
+        return sorted(each.symbol for each in listed_instruments(connection, settings))
+
+
+def expiries_to_come(settings: Settings, symbol: str) -> list[date]:
+    """The expiries of options on *symbol* that the newest instrument master lists and that are
+    not over, nearest first; none for an underlying that the store does not know.
+
+    Raises StoreUnreachable.
+    """
+    today = clock_of(settings).now().astimezone(IST).date()
+    with store_of(settings) as store, store.reading() as connection:
+        return listed_expiries(connection, underlying_keys(connection, [symbol])[symbol], today)
 
 
 def _refuse_unknown(connection: Connection, name: str) -> None:

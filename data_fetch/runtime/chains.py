@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from threading import Event
 
@@ -187,12 +187,22 @@ def chain_context_at(
 
 @contextmanager
 def chain_polls_for(
-    settings: Settings, reporter: ProgressReporter, symbols: Sequence[str], expiries: int | None
+    settings: Settings,
+    reporter: ProgressReporter,
+    symbols: Sequence[str],
+    expiries: int | None,
+    expiry: date | None,
 ) -> Iterator[Iterator[Poll]]:
-    """One poll of each of *symbols*, when it is iterated; without any, of all that are polled."""
+    """One poll of each of *symbols*, when it is iterated; without any, of all that are polled.
+
+    Of *expiry* alone, else of so many *expiries* (None: as configured).
+    """
     with one_off_context(settings) as context:
         polling = _polling_at(context, reporter)
-        targets = polling.targets(symbols, expiries)
+        targets = [
+            replace(each, expiries=expiries or each.expiries, expiry=expiry)
+            for each in polling.targets(symbols)
+        ]
         chains = chain_context_at(context, calendar_for(settings), reporter)
         service = chain_service_at(chains)
         yield (service.poll(target) for target in targets)

@@ -142,11 +142,13 @@ class ChainService:
             yield False
 
     def _due(self, provider: ChainProvider, target: Target, poll: Poll) -> Sequence[date]:
-        """The nearest expiries that are not over; none when the source is down.
+        """The expiry of *target*, else the nearest that are not over; none when the source is down.
 
         One that closes this minute is not over: its last poll is at its close. When no later
         expiry is listed, the last one is still polled.
         """
+        if target.expiry is not None:
+            return [target.expiry]
         listed = self._listed(provider, target.underlying, poll)
         minute = minute_of(poll.begun_at)
         running = [day for day in listed if self._calendar.expiry_close(day).at >= minute]

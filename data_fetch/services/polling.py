@@ -93,11 +93,10 @@ class Polling:
         gone = [each.symbol for each in configs if each.instrument_key not in found]
         return PollTargets(tuple(polled), (*gone, *unknown))
 
-    def targets(self, symbols: Sequence[str], expiries: int | None) -> list[Target]:
-        """The targets for *symbols*; without any, for all that are polled.
+    def targets(self, symbols: Sequence[str]) -> list[Target]:
+        """The targets for *symbols*, as configured; without any, for all that are polled.
 
-        Polls *expiries* of each (None: as configured). Raises SetupError for a symbol that is
-        not known, and when there is nothing to poll.
+        Raises SetupError for a symbol that is not known, and when there is nothing to poll.
         """
         polled = {each.config.symbol: each for each in self.poll_targets().polled}
         if not symbols and not polled:
@@ -111,8 +110,7 @@ class Polling:
             ]
         else:
             chosen = list(polled.values())
-        targets = [each.target for each in chosen]
-        return [replace(each, expiries=expiries) for each in targets] if expiries else targets
+        return [each.target for each in chosen]
 
     def add(self, symbols: Sequence[str], changes: ConfigChanges, now: datetime) -> None:
         """Poll *symbols* too, with *changes*; a paused one is polled again.

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import click
 
+from data_fetch.cli.chain.options import date_given
 from data_fetch.cli.shared.output import (
     INCOMPLETE,
     REFUSED,
@@ -34,13 +35,26 @@ from data_fetch.services.chain_jobs import state_line
     type=click.IntRange(1, 40),
     help="How many, nearest first. Default: as configured.",
 )
+@click.option(
+    "--expiry", type=click.DateTime(["%Y-%m-%d"]), help="This one alone, also one not polled."
+)
 @json_option
-def command(once: bool, symbols: tuple[str, ...], expiries: int | None, as_json: bool) -> None:
+def command(
+    once: bool,
+    symbols: tuple[str, ...],
+    expiries: int | None,
+    expiry: datetime | None,
+    as_json: bool,
+) -> None:
     """Collect the chains of the polled symbols, or of those named, once.
 
     Exit status 3 when a chain is not available, 4 when none is.
     """
-    with chain_polls_for(settings_to_store(), RemarksOnly(), symbols, expiries) as polling:
+    if expiries and expiry:
+        raise click.UsageError("Name --expiry or --expiries, not both.")
+    with chain_polls_for(
+        settings_to_store(), RemarksOnly(), symbols, expiries, date_given(expiry)
+    ) as polling:
         polls = list(polling)
     if as_json:
         emit({"polls": [document(poll) for poll in polls]})

@@ -7,7 +7,7 @@ whose intervals are all multiplied by the same factor.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from data_fetch.core.instruments.instrument import Instrument
 
@@ -34,12 +34,13 @@ class PollRequest:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The chains to poll of one underlying: how many expiries, nearest first, and how many
-    strikes on each side of the money (None: all)."""
+    """The chains to poll of one underlying: how many *expiries*, nearest first, or the one of
+    *expiry* alone; and how many *strikes* on each side of the money (None: all)."""
 
     underlying: Instrument
     expiries: int = 1
     strikes: int | None = None
+    expiry: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

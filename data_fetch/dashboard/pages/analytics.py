@@ -12,12 +12,12 @@ from data_fetch.dashboard import chain_figures as figures
 from data_fetch.dashboard.chain_answers import (
     compared,
     earlier_volatilities,
-    head_of,
     history_of_day,
     surface_of,
 )
 from data_fetch.dashboard.chain_controls import choose_chain, settle
 from data_fetch.dashboard.chain_note import note_chain
+from data_fetch.dashboard.chain_request import found_or_offered, offer_newer
 from data_fetch.dashboard.chain_view import AROUND, ChainView, lenient_view
 from data_fetch.dashboard.downloads import offer
 from data_fetch.dashboard.ladder import ladder_of, leg_table
@@ -53,10 +53,12 @@ def show() -> None:
     st.query_params.from_dict({**view.parameters(), "charts": chosen})
 
     def charts() -> None:
-        assert view.symbol is not None
-        head = head_of(view.symbol, view.expiry, view.at)
+        head = found_or_offered(view)
+        if head is None:
+            return
         found = compared(head, view.baseline)
         note_chain(head, found, view.at)
+        offer_newer(head, view)
         CHARTS[chosen](view, head, found)
 
     if view.at is None:

@@ -26,7 +26,7 @@ from data_fetch.dashboard.coverage_texts import (
 from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.downloads import offer
 from data_fetch.dashboard.numbers import day_and_time
-from data_fetch.dashboard.page import live, note_age
+from data_fetch.dashboard.page import live, note_age, note_refusal
 from data_fetch.dashboard.permission import control_refusal, refuse_control
 from data_fetch.dashboard.share_bar import share_bar
 from data_fetch.reading.coverage_days import (
@@ -178,7 +178,7 @@ def _selected(grid: CoverageGrid, selection: Selection, head: LedgerHead) -> Non
     backfills = _backfills()
     if backfills.last is not None:
         live(partial(_progress, backfills), PROGRESS_SECONDS)
-    if backfills.last is None or not backfills.last.running:
+    if backfills.last is None or not backfills.last.child.running:
         _plan(selection, counts, head, grid.now)
 
 
@@ -232,8 +232,7 @@ def _plan(selection: Selection, counts: DayCounts, head: LedgerHead, now: dateti
     st.write(plan_text(plan, now, INTERVALS[selection.interval]))
     refusal = control_refusal()
     if refusal is not None:
-        st.caption(refusal)
-        st.code(selection.command, language="bash")
+        note_refusal(refusal, selection.command)
         return
     with st.container(horizontal=True):
         if plan["requests"] and st.button("Start backfill", type="primary"):
@@ -258,20 +257,20 @@ def _progress(backfills: Backfills) -> None:
     last = backfills.last
     if last is None:
         return
-    running = last.running
+    running = last.child.running
     if _has_ended(running):
         # The rest of the page is about a store that this backfill has changed.
         st.rerun()
     title = f"Backfill of {selection_text(last.selection)}"
     if running:
         runs = desk().ask(lambda settings: last_runs(settings, "backfill", RECENT_RUNS))
-        progress = progress_of(last.process.pid, runs)
+        progress = progress_of(last.child.process.pid, runs)
         st.progress(progress.share if progress else 0.0, f"{title}: {progress_text(progress)}")
         if control_refusal() is None and st.button("Pause"):
             refuse_control()
             backfills.pause()
         return
-    report = last.report
+    report = last.child.report
     st.write(f"{title}. {report_text(report, INTERVALS[last.selection.interval])}")
     if report["missed"] and control_refusal() is None:
         with st.container(horizontal=True):

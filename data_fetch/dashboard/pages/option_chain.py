@@ -5,10 +5,11 @@ from dataclasses import replace
 import streamlit as st
 
 from data_fetch.dashboard import chain_line, ladder_html, ladder_scroll
-from data_fetch.dashboard.chain_answers import compared, head_of, ladder_table
+from data_fetch.dashboard.chain_answers import compared, ladder_table
 from data_fetch.dashboard.chain_controls import choose_chain, settle
 from data_fetch.dashboard.chain_line import figures_html, shown_figures
 from data_fetch.dashboard.chain_note import note_chain
+from data_fetch.dashboard.chain_request import found_or_offered, offer_newer
 from data_fetch.dashboard.chain_view import AROUND, ChainView, lenient_view
 from data_fetch.dashboard.downloads import offer
 from data_fetch.dashboard.ladder import COLUMNS, ladder_of, leg_table
@@ -54,10 +55,12 @@ def _choose_columns(view: ChainView) -> ChainView:
 
 
 def _ladder(view: ChainView) -> None:
-    assert view.symbol is not None
-    head = head_of(view.symbol, view.expiry, view.at)
+    head = found_or_offered(view)
+    if head is None:
+        return
     found, around = compared(head, view.baseline), AROUND[view.around]
     note_chain(head, found, view.at)
+    offer_newer(head, view)
     before = None if found.baseline.snapshot is None else found.baseline.snapshot.summary
     st.html(figures_html(shown_figures(found.snapshot.summary, before)))
     with st.container(height=HEIGHT, key="ladder"):

@@ -26,17 +26,17 @@ SOME = 12
 
 def ended(backfills: Backfills) -> RunningBackfill:
     assert backfills.last is not None
-    backfills.last.process.wait(timeout=PATIENCE_SECONDS)
+    backfills.last.child.process.wait(timeout=PATIENCE_SECONDS)
     return backfills.last
 
 
 def wait_for_requests(of: RunningBackfill, exchange: str, number: int) -> None:
-    while of.running:
+    while of.child.running:
         state = orjson.loads(urllib3.request("GET", f"{exchange}/paper/state").data)
         if state["requests"].get("candles", 0) >= number:
             return
         with suppress(subprocess.TimeoutExpired):
-            of.process.wait(timeout=0.01)
+            of.child.process.wait(timeout=0.01)
 
 
 def test_a_paused_backfill_goes_on_where_it_was(
@@ -60,9 +60,9 @@ def test_a_paused_backfill_goes_on_where_it_was(
         assert backfills.last is not None
         wait_for_requests(backfills.last, exchange, SOME)
         backfills.pause()
-        paused = ended(backfills).report
+        paused = ended(backfills).child.report
         backfills.start(SELECTED, folder)
-        resumed = ended(backfills).report
+        resumed = ended(backfills).child.report
 
     assert paused["outcome"] == "incomplete"
     assert SOME <= paused["windows_done"] < planned

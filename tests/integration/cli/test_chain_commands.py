@@ -710,6 +710,12 @@ def test_collecting_without_a_polled_symbol_is_wrong_use(polling: Run) -> None:
     assert "nothing is polled" in done.remarked
 
 
+def test_collecting_one_expiry_and_several_is_wrong_use(polling: Run) -> None:
+    done = polling("chain", "collect", "--expiry", "2026-09-29", "--expiries", "2")
+
+    assert (done.status, "--expiry or --expiries" in done.remarked) == (2, True)
+
+
 def test_a_paused_symbol_is_polled_again_when_it_is_added(polling: Run) -> None:
     polling("symbols", "set", "NIFTY", "--expiries", "2")
     polling("symbols", "pause", "NIFTY")

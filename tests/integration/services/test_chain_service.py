@@ -413,6 +413,13 @@ def test_several_expiries_nearest_first(env: ChainEnv) -> None:
     ]
 
 
+def test_one_expiry_is_one_request(env: ChainEnv) -> None:
+    poll = env.service().poll(env.target(expiry=date(2026, 10, 6)))
+
+    assert [chain.expiry for chain in poll.chains] == [date(2026, 10, 6)]
+    assert (poll.complete, poll.requests) == (True, 1)
+
+
 @pytest.mark.parametrize(
     ("at", "expiry"),
     [

@@ -11,8 +11,9 @@ from data_fetch.core.candles.coverage import Proof, State
 from data_fetch.core.candles.day_counts import DayCounts
 from data_fetch.core.errors import SetupError
 from data_fetch.core.runs import Outcome, SyncRun
-from data_fetch.dashboard.backfills import Progress, Selection, progress_of, report_in
+from data_fetch.dashboard.backfills import Progress, Selection, progress_of
 from data_fetch.dashboard.cells import shares
+from data_fetch.dashboard.child import report_in
 from data_fetch.dashboard.coverage_texts import (
     completeness_text,
     minute_text,
@@ -133,7 +134,7 @@ def test_a_backfill_prints_its_report(status: int) -> None:
     ("remarks", "words"),
     [
         ("World  paper\ndata-fetch: no token. Put it into .env.\n", "no token. Put it into .env."),
-        ("", "the backfill ended without a report, with status 2"),
+        ("", "the command ended without a report, with status 2"),
     ],
 )
 def test_a_refused_backfill_says_why(remarks: str, words: str) -> None:
