@@ -1,4 +1,4 @@
-"""Which accounts start backfills: admins. To others the server refuses what they send, too."""
+"""Which accounts start backfills and request chains: admins. To others the server refuses what they send, too."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -64,7 +64,7 @@ def signed_in(browser: Browser, url: str, email: str) -> tuple[Page, Line]:
     return page, line
 
 
-def test_only_admins_start_backfills(
+def test_only_admins_start_backfills_and_request_chains(
     browser: Browser,
     dashboard_of: Callable[..., AbstractContextManager[str]],
     rehearsed_copy: Desk,
@@ -90,6 +90,12 @@ def test_only_admins_start_backfills(
         users.evaluate("() => window.ended")
 
         assert users.get_by_text("Backfill of").count() == 0
+        of_chains = users.context.new_page()
+        of_chains.set_default_timeout(PATIENCE_SECONDS * 1000)
+        of_chains.goto(f"{url}/option-chain?symbol=TCS")
+        of_chains.get_by_text("data-fetch chain collect --symbols TCS").wait_for()
+        assert of_chains.get_by_text("yours has the role user.").count() == 1
+        assert of_chains.get_by_role("button", name="Request").count() == 0
         assert desk.run("accounts", "role", USER, "admin").returncode == 0
         users.get_by_role("button", name="Start backfill").wait_for()
         of_user.send(of_admin.clicks[0])
