@@ -32,8 +32,8 @@ def control_refusal() -> str | None:
     if account.role is Role.ADMIN:
         return None
     return (
-        f"Accounts with the role admin send requests; yours has the role {account.role}."
-        " Type the command, or have the role changed: "
+        "Requests to the provider are started by accounts with the role admin; yours has the role "
+        f"{account.role}. Type the command, or have the role changed: "
         f"`data-fetch accounts role {account.email} admin`"
     )
 

@@ -1,4 +1,7 @@
-"""Which accounts start backfills and request chains: admins. To others the server refuses what they send, too."""
+"""Which accounts start backfills and request chains: admins.
+
+To others the server refuses what they send, too.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
