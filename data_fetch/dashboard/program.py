@@ -21,6 +21,9 @@ OPTIONS = {
     # Its own check of origins asks an address service on the internet; ours is before it.
     "server.enableCORS": False,
     "server.enableXsrfProtection": False,
+    # It would look through every object of the process after every run, which takes longer than
+    # most runs; Python collects by itself.
+    "runner.postScriptGC": False,
     "browser.gatherUsageStats": False,
     "client.toolbarMode": "minimal",
     "client.showErrorDetails": "none",
