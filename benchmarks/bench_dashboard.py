@@ -1,119 +1,185 @@
-"""Pages of the dashboard: 214 instruments by 60 trading days, and a view of 2,000 candles.
+"""Pages of the dashboard, from a real server, and what twenty sessions cost the store.
 
-The bare side of a page is what it asks of `reading`, with the plainest figure of the same bars.
+Of 214 instruments by 60 trading days and a chain of 120 strikes. The time of a page is what a
+browser waits for: from its request on Streamlit's WebSocket to the end of the script. The *first*
+visitor comes to a server that knows no answer yet, a *later* one finds those of the first. A
+*refresh* is one of all live parts of the page, at once or when a snapshot was stored meanwhile. The
+bare side asks the same questions of `reading` and makes the plainest charts (`dashboard_pages`).
+Each time is the quickest of some rounds, in which both sides take turns: of a machine with busy
+neighbours it is the one that they disturbed least.
 """
 
+import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import replace
-from datetime import date
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
 from pathlib import Path
+from typing import IO, Any
 
 import orjson
-import plotly.graph_objects as go
 
-from benchmarks.bench_coverage import CAME_FROM, NOW, block_of, ledger_days, question
-from benchmarks.bench_questions import listed_share
-from benchmarks.figure import Figure, interleaved, seconds
-from data_fetch.core.candles.coverage import State
-from data_fetch.core.candles.intervals import Interval
+from benchmarks.dashboard_pages import PAGES, MeasuredPage
+from benchmarks.dashboard_store import (
+    EXPIRIES,
+    STANDS_AT,
+    ChainWriter,
+    fill,
+    nifty_chain,
+    settings_in,
+)
+from benchmarks.figure import Figure, seconds
+from benchmarks.page_server import forget
+from benchmarks.page_visits import Run, Visit, visit
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
-from data_fetch.dashboard.candle_chart import candle_figure
-from data_fetch.dashboard.cell_grid import document, month_heads
-from data_fetch.dashboard.cells import day_cells
-from data_fetch.reading.candle_views import CandleView, candle_view
-from data_fetch.reading.coverage_days import DayRange, coverage_grid, ledger_head
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.records import sharing
-from data_fetch.storage.candles.candles import begin_candle_writing, insert_candles
-from data_fetch.storage.candles.coverage import save_days
 from data_fetch.storage.database.store import Store, open_store
-from data_fetch.storage.instruments.instruments import save_master
 
-INSTRUMENTS, ROUNDS = 214, 7
-COLUMNS = ("timestamp", "open", "high", "low", "close", "volume", "oi")
-FIRST, LAST = date(2025, 5, 5), date(2025, 7, 29)
-# Of 2,000 bars at most; the range is of five days of minutes.
-CANDLES_FROM = date(2025, 7, 23)
+ROUNDS, SESSIONS = 11, 20
+
+
+@dataclass(frozen=True, slots=True)
+class PageServer:
+    """A dashboard in a process of its own, at *url*, that takes orders."""
+
+    url: str
+    orders: IO[str]
+    answers: IO[str]
+
+    def order(self, name: str) -> Any:
+        print(name, file=self.orders, flush=True)
+        return orjson.loads(self.answers.readline())
+
+    def visit_once(self, page: MeasuredPage) -> Run:
+        with visit(self.url, page.address) as session:
+            return session.open()
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """Stores one more snapshot of the chain that is shown."""
+
+    writer: ChainWriter
+    numbers: Iterator[int]
+
+    @classmethod
+    def of(cls, store: Store) -> "Collector":
+        return cls(ChainWriter.to(store), count(1))
+
+    def collect(self) -> None:
+        at = STANDS_AT - timedelta(seconds=20) + next(self.numbers) * timedelta(milliseconds=10)
+        self.writer.write([nifty_chain(at, EXPIRIES[0])], at)
 
 
 def measure() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        url = f"sqlite:///{place / 'store.db'}"
-        with closing(open_store(url, World.LIVE)) as store:
-            symbols = _fill(store)
-        (place / "nse_fo_stock_symbols.txt").write_text("\n".join(symbols))
-        settings = Settings.load({"DATA_SOURCE": "upstox", "DATABASE_URL": url}, place)
-        kept = KeptOpen()
-        with closing(kept), sharing(kept):
-            yield from _coverage(settings)
-            yield from _candles(settings)
+        place, url = Path(folder), f"sqlite:///{folder}/store.db"
+        settings, kept = settings_in(place, url), KeptOpen()
+        with closing(open_store(url, World.PAPER)) as store, closing(kept):
+            fill(store, settings)
+            collector = Collector.of(store)
+            with page_server(place, url) as server:
+                for page in PAGES:
+                    yield from _page(server, page, collector, settings, kept)
+                for page in PAGES:
+                    yield _together(server, page, collector)
 
 
-def _coverage(settings: Settings) -> Iterator[Figure]:
-    of = DayRange(first=FIRST, last=LAST)
-
-    def page() -> bytes:
-        cells = day_cells(coverage_grid(settings, of))
-        drawn = document(cells, month_heads(cells.columns), "Coverage", None)
-        return orjson.dumps(drawn)
-
-    mine, theirs, ratio = interleaved(page, lambda: coverage_grid(settings, of), ROUNDS)
-    detail = f"{mine * 1000:.0f} ms, the grid alone {theirs * 1000:.0f} ms"
-    yield Figure("dashboard: coverage", ratio, "x reading", 2, detail)
-    yield Figure("dashboard: coverage, sent", len(page()) / 1000, "kB", 50)
-    head = seconds(lambda: ledger_head(settings, of)) * 1000
-    yield Figure("dashboard: coverage, head", head, "ms", detail="a refresh without a change")
+@contextmanager
+def page_server(folder: Path, url: str) -> Iterator[PageServer]:
+    command = [sys.executable, "-m", "benchmarks.page_server", str(folder), url]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        yield PageServer(address, process.stdin, process.stdout)
+        process.stdin.close()
 
 
-def _candles(settings: Settings) -> Iterator[Figure]:
-    def read() -> CandleView:
-        return candle_view(settings, "S0", CANDLES_FROM, LAST, Interval.MINUTE)
+def _page(
+    server: PageServer,
+    page: MeasuredPage,
+    collector: Collector,
+    settings: Settings,
+    kept: KeptOpen,
+) -> Iterator[Figure]:
+    def bare() -> object:
+        with sharing(kept):
+            return page.bare(settings)
 
-    def page() -> str:
-        drawn: str = candle_figure(read()).to_json()
-        return drawn
-
-    mine, theirs, ratio = interleaved(page, lambda: _bare(read()), ROUNDS)
-    bars = len(read().table)
-    detail = f"{bars} bars, {mine * 1000:.0f} ms, bare {theirs * 1000:.0f} ms"
-    yield Figure("dashboard: candles", ratio, "x reading and bare figure", 2, detail)
-    yield Figure("dashboard: candles, sent", len(page()) / 1000, "kB", 300)
-
-
-def _bare(view: CandleView) -> str:
-    """The plainest figure with all columns."""
-    of = {name: view.table[name].to_numpy() for name in COLUMNS}
-    prices = {name: of[name] for name in ("open", "high", "low", "close")}
-    figure = go.Figure(
-        [
-            go.Candlestick(x=of["timestamp"], **prices),
-            go.Bar(x=of["timestamp"], y=of["volume"], yaxis="y2"),
-            go.Scatter(x=of["timestamp"], y=of["oi"], yaxis="y3"),
-        ]
+    # The first time modules are loaded.
+    server.visit_once(page)
+    bare()
+    rounds: list[Round] = []
+    for _ in range(ROUNDS):
+        server.order("forget")
+        forget(kept)
+        first, alone = server.visit_once(page), seconds(bare)
+        with visit(server.url, page.address) as session:
+            later, again = session.open(), session.refresh()
+            collector.collect()
+            server.order("forget")
+            rounds.append((first, alone, later, again, session.refresh()))
+    first, alone, later, again, anew = (min(times) for times in zip(*_seconds(rounds), strict=True))
+    yield Figure(
+        f"{page.name}: first visitor",
+        first / alone,
+        "x reading and bare chart",
+        2,
+        f"{first * 1e3:.0f} ms, bare {alone * 1e3:.0f} ms; {_load()}",
     )
-    drawn: str = figure.to_json()
-    return drawn
+    detail = f"a refresh {again * 1e3:.0f} ms, with a new snapshot {anew * 1e3:.0f} ms"
+    yield Figure(f"{page.name}: later visitors", later * 1e3, "ms", detail=detail)
+    sent, resent = (max(each[place].sent for each in rounds) / 1e3 for place in (0, -1))
+    yield Figure(f"{page.name}: sent", sent, "kB", page.opened)
+    yield Figure(f"{page.name}: sent for a refresh", resent, "kB", page.refreshed)
 
 
-def _fill(store: Store) -> list[str]:
-    """The ledger of all instruments, and the candles of the first; returns the symbols."""
-    of = [listed_share(number) for number in range(INSTRUMENTS)]
-    save_master(store, iter(of), FIRST, NOW)
-    asked = replace(question(of), first=FIRST, last=LAST)
-    with store.writing() as connection:
-        begin_candle_writing(connection)
-        for one, days in zip(of, ledger_days(asked), strict=True):
-            save_days(connection, days, CAME_FROM.run_id, NOW)
-            if one is of[0]:
-                starts = [
-                    minute
-                    for day in days
-                    for first, end in day.spans(State.PRESENT)
-                    for minute in range(first, end)
-                ]
-                insert_candles(connection, [block_of(one, starts)], CAME_FROM)
-    return [one.symbol for one in of]
+Round = tuple[Run, float, Run, Run, Run]
+
+
+def _seconds(rounds: Sequence[Round]) -> Iterator[list[float]]:
+    for each in rounds:
+        yield [one if isinstance(one, float) else one.seconds for one in each]
+
+
+def _load() -> str:
+    """How many processes want the processors."""
+    return f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} processors"
+
+
+def _together(server: PageServer, page: MeasuredPage, collector: Collector) -> Figure:
+    """The statements for a snapshot that many sessions show, beside those of one session."""
+    alone, many = (_statements(server, page, collector, number) for number in (1, SESSIONS))
+    again = {name: times for name, times in many.items() if times > alone[name]}
+    detail = f"{many.total()} of {SESSIONS} sessions, {alone.total()} of one; {len(again)} repeated"
+    return Figure(
+        f"{page.name}: {SESSIONS} sessions",
+        many.total() / max(1, alone.total()),
+        "x statements of one",
+        1,
+        detail,
+    )
+
+
+def _statements(
+    server: PageServer, page: MeasuredPage, collector: Collector, number: int
+) -> Counter[str]:
+    with ExitStack() as stack, ThreadPoolExecutor(number) as threads:
+        sessions = [stack.enter_context(visit(server.url, page.address)) for _ in range(number)]
+        list(threads.map(Visit.open, sessions))
+        collector.collect()
+        server.order("forget")
+        server.order("statements")
+        list(threads.map(Visit.refresh, sessions))
+        return Counter(server.order("statements"))

@@ -7,7 +7,6 @@ is closed up.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -55,34 +54,45 @@ class Axis:
         return max(0, int(np.searchsorted(self.starts, minute, side="right")) - 1)
 
     def label(self, start: int) -> str:
-        day = day_of(start)
         if self.interval is Interval.DAY:
-            return f"{day:%d %b %Y}"
-        return f"{_day_text(day)} {_clock_text(start)}"
+            return f"{day_of(start):%d %b %Y}"
+        day, minute = divmod(start + IST_AHEAD, MINUTES_OF_DAY)
+        return f"{_day_text(day)} {_clock_text(minute)}"
 
     def ticks(self) -> tuple[list[int], list[str]]:
         """Places and names: days, or hours where there are few days."""
         starts = self.starts
-        days = _changes([day_of(start) for start in starts])
+        days = _changes([(start + IST_AHEAD) // MINUTES_OF_DAY for start in starts])
         if len(days) > FEW_DAYS:
             chosen = days[:: _every(days)]
-            return chosen, [_day_text(day_of(starts[place])) for place in chosen]
+            return chosen, [_day_name(starts[place]) for place in chosen]
         hours = _changes([(start + IST_AHEAD) // MINUTES_OF_HOUR for start in starts])
         chosen = hours[:: _every(hours)]
         return chosen, [
-            _day_text(day_of(starts[place])) if place in days else _clock_text(starts[place])
+            _day_name(starts[place]) if place in days else _clock_name(starts[place])
             for place in chosen
         ]
 
 
+def _day_name(minute: int) -> str:
+    return _day_text((minute + IST_AHEAD) // MINUTES_OF_DAY)
+
+
+def _clock_name(minute: int) -> str:
+    return _clock_text((minute + IST_AHEAD) % MINUTES_OF_DAY)
+
+
+# Each bar has both, and a view has a few days of the same minutes.
 @lru_cache(maxsize=512)
-def _day_text(day: date) -> str:
-    return f"{day:%d %b}"
+def _day_text(day: int) -> str:
+    """A day in India by its number since 1970."""
+    return f"{day_of(day * MINUTES_OF_DAY):%d %b}"
 
 
+@lru_cache(maxsize=MINUTES_OF_DAY)
 def _clock_text(minute: int) -> str:
-    """The time of day in India."""
-    hour, rest = divmod((minute + IST_AHEAD) % MINUTES_OF_DAY, MINUTES_OF_HOUR)
+    """A minute of a day."""
+    hour, rest = divmod(minute, MINUTES_OF_HOUR)
     return f"{hour:02}:{rest:02}"
 
 
@@ -235,8 +245,7 @@ def _auctions(table: pa.Table, axis: Axis) -> Trace:
         "name": "closing auction",
         "marker": {"symbol": "diamond", "size": 9, "color": AUCTION},
         "hovertext": [
-            f"closing auction of {_day_text(day_of(start))}: "
-            f"{grouped(price, 2)}, volume {grouped(volume)}"
+            f"closing auction of {_day_name(start)}: {grouped(price, 2)}, volume {grouped(volume)}"
             for start, price, volume in zip(starts, prices, volumes, strict=True)
         ],
         "hoverinfo": "text",

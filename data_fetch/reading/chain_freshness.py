@@ -7,11 +7,11 @@ from typing import Any
 
 from data_fetch.core.chains.freshness import ChainJudgement
 from data_fetch.core.freshness import USUAL, count_states
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.settings import Settings
 from data_fetch.reading.instants import ist_text
 from data_fetch.reading.polling_plan import answering_source, plan_within
-from data_fetch.reading.records import listed_instruments
 from data_fetch.services.chain_freshness import judge_polled
 from data_fetch.services.polling import Polling
 from data_fetch.storage.database.store import Store
@@ -41,15 +41,19 @@ class ChainFreshness:
 
 
 def chain_freshness(
-    settings: Settings, store: Store, calendar: MarketCalendar, now: datetime
+    settings: Settings,
+    store: Store,
+    calendar: MarketCalendar,
+    now: datetime,
+    listed: Sequence[Instrument],
 ) -> ChainFreshness:
-    """The freshness at *now* of the chains that are polled into *store*.
+    """The freshness at *now* of the chains that are polled into *store*, whose *listed* instruments
+    decide what is polled by default.
 
     The plan is the one in force: within the limits of the source that answers. Raises
     CalendarUnknown, SymbolsFileBad, StoreUnreachable.
     """
-    with store.reading() as connection:
-        polling = Polling(settings, store, listed_instruments(connection, settings))
+    polling = Polling(settings, store, listed)
     plan = plan_within(polling, answering_source(polling))
     return ChainFreshness(judge_polled(store, plan, calendar, settings.freshness_rules, now))
 

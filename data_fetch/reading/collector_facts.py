@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from data_fetch.core.candles.day_counts import DayCounts
 from data_fetch.core.clock import IST, MINUTE, minute_of
 from data_fetch.core.errors import DataFetchError, StoreFailure
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, TradingGroup
 from data_fetch.core.market.members import Members
 from data_fetch.core.market.session import instant_of, midnight_number
@@ -150,13 +151,14 @@ def _ask(settings: Settings, store: Store, facts: CollectorFacts) -> None:
         return
     facts.runs = _known(facts, "runs", lambda: run_figures(store, now))
     calendar = _known(facts, "calendar", lambda: calendar_for(settings))
-    groups = _known(facts, "symbols", lambda: _groups(settings, store, now))
-    if calendar is None or groups is None:
+    listed = _known(facts, "symbols", lambda: _listed(settings, store))
+    if calendar is None or listed is None:
         return
+    groups = Members.as_of(listed, now).groups
     facts.market_open = any(calendar.is_open(now, group) for group in groups)
     facts.slots = _known(facts, "slots", lambda: _slots(store, calendar, groups, now))
-    facts.quotes = _known(facts, "quotes", lambda: _quotes(settings, store, calendar, now))
-    facts.chains = _known(facts, "chains", lambda: _chains(settings, store, calendar, now))
+    facts.quotes = _known(facts, "quotes", lambda: _quotes(settings, store, calendar, now, listed))
+    facts.chains = _known(facts, "chains", lambda: _chains(settings, store, calendar, now, listed))
     facts.coverage = _known(facts, "coverage", lambda: _coverage(settings, calendar, groups, now))
 
 
@@ -206,9 +208,9 @@ def run_figures(store: Store, now: datetime) -> list[RunFigures]:
         return [RunFigures(**row) for row in connection.execute(query).mappings()]
 
 
-def _groups(settings: Settings, store: Store, now: datetime) -> frozenset[TradingGroup]:
+def _listed(settings: Settings, store: Store) -> Sequence[Instrument]:
     with store.reading() as connection:
-        return Members.as_of(listed_instruments(connection, settings), now).groups
+        return listed_instruments(connection, settings)
 
 
 def _slots(
@@ -228,16 +230,24 @@ def _slots(
 
 
 def _quotes(
-    settings: Settings, store: Store, calendar: MarketCalendar, now: datetime
+    settings: Settings,
+    store: Store,
+    calendar: MarketCalendar,
+    now: datetime,
+    listed: Sequence[Instrument],
 ) -> DatasetFigures:
-    found = quote_freshness(settings, store, calendar, now)
+    found = quote_freshness(settings, store, calendar, now, listed)
     return DatasetFigures(found.counts, found.last_quote)
 
 
 def _chains(
-    settings: Settings, store: Store, calendar: MarketCalendar, now: datetime
+    settings: Settings,
+    store: Store,
+    calendar: MarketCalendar,
+    now: datetime,
+    listed: Sequence[Instrument],
 ) -> DatasetFigures:
-    found = chain_freshness(settings, store, calendar, now)
+    found = chain_freshness(settings, store, calendar, now, listed)
     received = [each.last.received_at for each in found.judgements if each.last]
     return DatasetFigures(found.counts, max(received, default=None))
 

@@ -7,7 +7,6 @@ from datetime import datetime
 from data_fetch.core.freshness import USUAL, Freshness, count_states
 from data_fetch.core.settings import Settings
 from data_fetch.reading.freshness_report import freshness_report
-from data_fetch.reading.records import listed_instruments, store_of
 
 INDEX_QUOTES, STOCK_QUOTES, CHAINS = "index quotes", "stock quotes", "option chains"
 INDEX_SEGMENT = "NSE_INDEX"
@@ -34,9 +33,7 @@ class _Judged:
 def freshness_by_class(settings: Settings) -> list[ClassFreshness]:
     """The classes of which something is expected now. Raises as `freshness_report` does."""
     report = freshness_report(settings)
-    with store_of(settings) as store, store.reading() as connection:
-        listed = listed_instruments(connection, settings)
-    indices = {each.symbol for each in listed if each.segment == INDEX_SEGMENT}
+    indices = {each.symbol for each in report.listed if each.segment == INDEX_SEGMENT}
     quotes = [
         _Judged(each.symbol, each.state, each.last_quote) for each in report.quotes.judgements
     ]

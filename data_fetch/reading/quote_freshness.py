@@ -127,7 +127,13 @@ def freshness(
 def _freshness_now(settings: Settings, symbols: Sequence[str]) -> QuoteFreshness:
     clock = clock_of(settings)
     with store_of(settings) as store:
-        return quote_freshness(settings, store, calendar_for(settings), clock.now(), symbols)
+        with store.reading() as connection:
+            instruments = (
+                named_instruments(connection, symbols).members
+                if symbols
+                else listed_instruments(connection, settings)
+            )
+        return quote_freshness(settings, store, calendar_for(settings), clock.now(), instruments)
 
 
 def quote_freshness(
@@ -135,18 +141,13 @@ def quote_freshness(
     store: Store,
     calendar: MarketCalendar,
     now: datetime,
-    symbols: Sequence[str] = (),
+    instruments: Sequence[Instrument],
 ) -> QuoteFreshness:
-    """The freshness at *now* of the quotes of *symbols*, or of all that are listed.
+    """The freshness at *now* of the quotes of *instruments*; without any, of the listed symbols,
+    none of which the store knows.
 
     Raises as `freshness` does.
     """
-    with store.reading() as connection:
-        instruments = (
-            named_instruments(connection, symbols).members
-            if symbols
-            else listed_instruments(connection, settings)
-        )
     if instruments:
         found = judgements(settings, store, instruments, calendar, now)
     else:

@@ -12,12 +12,13 @@ from data_fetch.dashboard.candle_chart import candle_figure
 from data_fetch.dashboard.coverage_texts import completeness_text
 from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.downloads import offer
+from data_fetch.dashboard.ledger_heads import head_of_ledger
 from data_fetch.dashboard.numbers import day_and_time, grouped
 from data_fetch.dashboard.page import live, note_age
 from data_fetch.dashboard.share_bar import share_bar
 from data_fetch.reading.candle_ranges import unit_of
 from data_fetch.reading.candle_views import MOST_BARS, CandleView, candle_view
-from data_fetch.reading.coverage_days import DayRange, LedgerHead, ledger_head
+from data_fetch.reading.coverage_days import DayRange, LedgerHead
 from data_fetch.reading.records import clock_of, listed_symbols
 
 INTERVALS = {
@@ -80,7 +81,7 @@ def _date(text: str | None, otherwise: date) -> date:
 
 def _chart(symbol: str, interval: Interval, first: date, last: date) -> None:
     of = DayRange(symbols=(symbol,), interval=interval.stored, first=first, last=last)
-    head = desk().ask(lambda settings: ledger_head(settings, of))
+    head = head_of_ledger(of)
     view, figure = _drawn(symbol, interval, first, last, head)
     unit = unit_of(view.interval)
     note_age(

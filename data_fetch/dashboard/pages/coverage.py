@@ -25,6 +25,7 @@ from data_fetch.dashboard.coverage_texts import (
 )
 from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.downloads import offer
+from data_fetch.dashboard.ledger_heads import head_of_ledger
 from data_fetch.dashboard.numbers import day_and_time
 from data_fetch.dashboard.page import live, note_age, note_refusal
 from data_fetch.dashboard.permission import control_refusal, refuse_control
@@ -36,7 +37,6 @@ from data_fetch.reading.coverage_days import (
     LedgerHead,
     coverage,
     coverage_grid,
-    ledger_head,
 )
 from data_fetch.reading.coverage_gaps import Gaps, gaps
 from data_fetch.reading.coverage_minutes import day_minutes
@@ -91,7 +91,7 @@ def _date(text: str | None) -> date | None:
 
 def _coverage(of: DayRange) -> None:
     """The part of the page that follows the ledger."""
-    head = desk().ask(lambda settings: ledger_head(settings, of))
+    head = head_of_ledger(of)
     grid, cells = _grid(of, head)
     unit = INTERVALS[of.interval]
     note_age(

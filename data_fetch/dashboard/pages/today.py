@@ -33,8 +33,8 @@ def show() -> None:
 
 
 def _today() -> None:
-    day = desk().recent(market_day)
-    note_age(desk().recent(store_source), day_and_time(day.at), completeness(day))
+    day = desk().recent(market_day, EVERY_SECONDS)
+    note_age(desk().recent(store_source, EVERY_SECONDS), day_and_time(day.at), completeness(day))
     if not any(each.stored for each in day.slots):
         note_empty("quotes")
     _figures(day)
@@ -68,7 +68,7 @@ def _slots(day: MarketDay) -> None:
 
 def _freshness(day: MarketDay) -> None:
     st.subheader("Freshness")
-    classes = desk().recent(freshness_by_class)
+    classes = desk().recent(freshness_by_class, EVERY_SECONDS)
     st.table(freshness_rows(classes, day.at))
     for each in classes:
         if each.notable:
@@ -77,7 +77,7 @@ def _freshness(day: MarketDay) -> None:
 
 def _budget() -> None:
     st.subheader("Provider budget")
-    provider = desk().recent(provider_figures)
+    provider = desk().recent(provider_figures, EVERY_SECONDS)
     if not provider.windows:
         st.caption(NO_LIMITS[desk().settings.world])
         return
@@ -88,7 +88,7 @@ def _budget() -> None:
 
 def _errors() -> None:
     st.subheader("Last errors")
-    found = desk().recent(last_errors)
+    found = desk().recent(last_errors, EVERY_SECONDS)
     if not found:
         st.caption("No run of the last 8 days had an error.")
     for each in found:

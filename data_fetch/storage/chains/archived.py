@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Select, and_, exists, false, func, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, exists, false, func, or_, select
 
 from data_fetch.core.archive.days import Dataset
 from data_fetch.core.chains.chain_lineage import ChainLineage
@@ -23,6 +23,13 @@ IS_IN_FILES = exists().where(
     _days.dataset == Dataset.CHAINS.value,
     _days.trading_date == _series.trading_date,
     _days.state.in_(IN_FILES),
+)
+# Made once, which takes longer than to find what it finds.
+EXPIRIES = (
+    select(_series.expiry)
+    .where(_series.underlying == bindparam("underlying"))
+    .group_by(_series.expiry)
+    .order_by(_series.expiry)
 )
 
 
@@ -45,13 +52,7 @@ def underlyings_in_files(connection: Connection) -> list[str]:
 
 def expiries_in_files(connection: Connection, underlying: str) -> list[date]:
     """The expiries of its chains on archived days, nearest first."""
-    query = (
-        select(_series.expiry)
-        .where(_series.underlying == underlying)
-        .group_by(_series.expiry)
-        .order_by(_series.expiry)
-    )
-    return list(connection.scalars(query))
+    return list(connection.scalars(EXPIRIES, {"underlying": underlying}))
 
 
 def newest_in_files(connection: Connection, underlyings: Collection[str]) -> LastReceipt | None:

@@ -1,10 +1,19 @@
 """Finds the newest receipt of the chains of a symbol: a few look-ups in keys, no scan."""
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    bindparam,
+    func,
+    select,
+)
 
 from data_fetch.core.chains.chains import ChainSource
 from data_fetch.core.chains.freshness import LastReceipt
@@ -31,19 +40,29 @@ def last_receipts(connection: Connection, underlyings: Iterable[str]) -> dict[st
 def _last_receipt(connection: Connection, underlying: str) -> LastReceipt | None:
     newest = [
         (received_at, expiry, source)
-        for expiry, *instants in connection.execute(_newest_by_series(underlying))
+        for expiry, *instants in connection.execute(NEWEST_BY_SERIES, {"underlying": underlying})
         for source, received_at in zip(ChainSource, instants, strict=True)
         if received_at is not None
     ]
     if not newest:
         return None
     received_at, expiry, source = max(newest, key=lambda each: each[0])
-    return _described(connection, underlying, expiry, source, received_at)
+    series = {"underlying": underlying, "expiry": expiry, "source": source.value}
+    exchange_time, unchanged_since = connection.execute(
+        DESCRIBED, {**series, "received_at": received_at}
+    ).one()
+    return LastReceipt(
+        expiry=expiry,
+        source=source,
+        received_at=received_at,
+        exchange_time=exchange_time,
+        unchanged_since=unchanged_since,
+    )
 
 
-def _newest_by_series(underlying: str) -> Select[Any]:
+def _newest_by_series() -> Select[Any]:
     """A row per expiry: the expiry, and when its chain was last received from each source."""
-    of_underlying = receipts.c.underlying == underlying
+    of_underlying = receipts.c.underlying == bindparam("underlying")
     # One look-up in the key for each expiry; SELECT DISTINCT would read every receipt.
     first = select(func.min(receipts.c.expiry).label("expiry")).where(of_underlying)
     steps = first.cte("steps", recursive=True)
@@ -53,36 +72,31 @@ def _newest_by_series(underlying: str) -> Select[Any]:
     steps = steps.union_all(select(following.scalar_subquery()).where(steps.c.expiry.is_not(None)))
     last = select(func.max(receipts.c.received_at))
     by_source = [
-        last.where(_of_chain(receipts, underlying, steps.c.expiry, source)).scalar_subquery()
+        last.where(
+            of_underlying,
+            receipts.c.expiry == steps.c.expiry,
+            receipts.c.source == source.value,
+        ).scalar_subquery()
         for source in ChainSource
     ]
     return select(steps.c.expiry, *by_source).where(steps.c.expiry.is_not(None))
 
 
-def _described(
-    connection: Connection, underlying: str, expiry: date, source: ChainSource, at: datetime
-) -> LastReceipt:
-    """The receipt of exactly that instant; its content was first received by its snapshot."""
+def _described() -> Select[Any]:
+    """The receipt of exactly one instant; its content was first received by its snapshot."""
+    at: BindParameter[datetime] = bindparam("received_at")
     first_received = select(func.max(snapshots.c.timestamp)).where(
-        _of_chain(snapshots, underlying, expiry, source), snapshots.c.timestamp <= at
+        *_of_series(snapshots), snapshots.c.timestamp <= at
     )
-    query = select(receipts.c.exchange_time, first_received.scalar_subquery()).where(
-        _of_chain(receipts, underlying, expiry, source), receipts.c.received_at == at
-    )
-    exchange_time, unchanged_since = connection.execute(query).one()
-    return LastReceipt(
-        expiry=expiry,
-        source=source,
-        received_at=at,
-        exchange_time=exchange_time,
-        unchanged_since=unchanged_since,
+    return select(receipts.c.exchange_time, first_received.scalar_subquery()).where(
+        *_of_series(receipts), receipts.c.received_at == at
     )
 
 
-def _of_chain(
-    of: FromClause,
-    underlying: str,
-    expiry: date | ColumnElement[date],
-    source: ChainSource,
-) -> ColumnElement[bool]:
-    return and_(of.c.underlying == underlying, of.c.expiry == expiry, of.c.source == source.value)
+def _of_series(of: FromClause) -> list[ColumnElement[bool]]:
+    """The rows of the series whose three parts are parameters of these names."""
+    return [of.c[name] == bindparam(name) for name in ("underlying", "expiry", "source")]
+
+
+# Made once, which takes longer than to find what they find.
+NEWEST_BY_SERIES, DESCRIBED = _newest_by_series(), _described()

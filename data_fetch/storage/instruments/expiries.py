@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 from datetime import date
+from typing import Any
 
-from sqlalchemy import Connection, Date, func, select
+from sqlalchemy import Connection, Date, Select, bindparam, func, select
 
 from data_fetch.core.instruments.bearers import Bearing
 from data_fetch.core.instruments.contract_moves import LONGEST_MOVE
@@ -47,15 +48,26 @@ def _anything_moved(
 ) -> bool:
     """Whether any expiry was moved: a contract keeps the key it was stored under first, and in it
     the first expiry; of one that was moved and moved back, chains are left under the other."""
+    found = connection.execute(LISTED_AND_FIRST, {"keys": sorted(keys)})
+    pairs = [(expiry, text) for expiry, text in found if expiry is not None]
+    if any(f"{day:{DATED}}" != text for day, text in pairs):
+        return True
+    # Those that were over before the first master never had a contract.
+    known_since = connection.scalar(FIRST_MASTER) or date.min
+    over = {day for day in stored if day + LONGEST_MOVE < known_since}
+    return bool(pairs) and not set(stored) <= over | {day for day, _ in pairs}
+
+
+def _listed_and_first() -> Select[Any]:
+    """The expiries of the contracts on underlyings, each with the one in its key."""
     columns = instruments_table.c
     key = columns.instrument_key
     first = func.substr(key, func.length(key) - DATE_LENGTH + 1)
     # The index of this query has nothing but these columns, which keeps it cheap.
-    query = select(columns.expiry, first).distinct().where(columns.underlying_key.in_(keys))
-    pairs = [(expiry, text) for expiry, text in connection.execute(query) if expiry is not None]
-    if any(f"{day:{DATED}}" != text for day, text in pairs):
-        return True
-    # Those that were over before the first master never had a contract.
-    known_since = connection.scalar(select(func.min(masters_table.c.as_of))) or date.min
-    over = {day for day in stored if day + LONGEST_MOVE < known_since}
-    return bool(pairs) and not set(stored) <= over | {day for day, _ in pairs}
+    of_keys = columns.underlying_key.in_(bindparam("keys", expanding=True))
+    return select(columns.expiry, first).distinct().where(of_keys)
+
+
+# Made once: all underlyings are looked at in turn, and to make a query takes longer than it does.
+LISTED_AND_FIRST = _listed_and_first()
+FIRST_MASTER = select(func.min(masters_table.c.as_of))

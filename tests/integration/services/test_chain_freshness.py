@@ -20,6 +20,7 @@ from data_fetch.core.market.members import Members
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.reading.chain_freshness import ChainFreshness, chain_freshness
+from data_fetch.reading.records import listed_instruments
 from data_fetch.services.chain_freshness import judge_polled
 from data_fetch.services.chain_jobs import ChainPoller
 from data_fetch.services.freshness import FreshnessMonitor
@@ -63,7 +64,9 @@ class Watch:
     def queried(self) -> ChainFreshness:
         """What a process beside the collector says."""
         env = self.env
-        return chain_freshness(env.context.settings, env.store, CALENDAR, env.clock.now())
+        with env.store.reading() as connection:
+            listed = listed_instruments(connection, env.context.settings)
+        return chain_freshness(env.context.settings, env.store, CALENDAR, env.clock.now(), listed)
 
     def states(self) -> dict[str, str]:
         return {each.symbol: str(each.state) for each in self.queried().judgements}

@@ -11,9 +11,8 @@ from freezegun import freeze_time
 from data_fetch.core.errors import StoreUnreachable
 from data_fetch.core.settings import Settings
 from data_fetch.dashboard.desk import Desk
-from data_fetch.reading.kept_open import LIFE
 
-SESSIONS = 20
+SESSIONS, EVERY = 20, 5.0
 NOW = datetime(2026, 9, 16, 10, tzinfo=UTC)
 
 
@@ -32,7 +31,7 @@ def test_many_sessions_that_ask_at_once_cost_one_answer(desk: Desk) -> None:
 
     def session(_number: int) -> int:
         together.wait()
-        return desk.recent(question)
+        return desk.recent(question, EVERY)
 
     with ThreadPoolExecutor(SESSIONS) as sessions:
         answers = list(sessions.map(session, range(SESSIONS)))
@@ -43,13 +42,36 @@ def test_many_sessions_that_ask_at_once_cost_one_answer(desk: Desk) -> None:
 def test_an_answer_is_made_anew_after_a_moment(desk: Desk) -> None:
     asked: list[Settings] = []
     with freeze_time(NOW) as clock:
-        desk.recent(asked.append)
-        clock.tick(LIFE - timedelta(milliseconds=1))
-        desk.recent(asked.append)
+        desk.recent(asked.append, EVERY)
+        clock.tick(timedelta(seconds=0.8 * EVERY))
+        desk.recent(asked.append, EVERY)
         assert len(asked) == 1
-        clock.tick(timedelta(milliseconds=2))
-        desk.recent(asked.append)
+        # A browser whose timer is early.
+        clock.tick(timedelta(seconds=0.15 * EVERY))
+        desk.recent(asked.append, EVERY)
     assert len(asked) == 2
+
+
+def test_sessions_that_refresh_in_turn_cost_one_answer_for_each_refresh(desk: Desk) -> None:
+    asked: list[Settings] = []
+    with freeze_time(NOW) as clock:
+        for _refresh in range(SESSIONS * 3):
+            desk.recent(asked.append, EVERY)
+            clock.tick(timedelta(seconds=EVERY / SESSIONS))
+    assert len(asked) <= 4
+
+
+def test_those_that_wait_for_a_slow_answer_do_not_ask_again(desk: Desk) -> None:
+    asked: list[Settings] = []
+    with freeze_time(NOW) as clock:
+
+        def slow(settings: Settings) -> None:
+            asked.append(settings)
+            clock.tick(timedelta(seconds=2 * EVERY))
+
+        desk.recent(slow, EVERY)
+        desk.recent(slow, EVERY)
+    assert len(asked) == 1
 
 
 def test_a_question_that_failed_is_asked_again(desk: Desk) -> None:
@@ -61,5 +83,5 @@ def test_a_question_that_failed_is_asked_again(desk: Desk) -> None:
         return "there"
 
     with pytest.raises(StoreUnreachable):
-        desk.recent(question)
-    assert desk.recent(question) == "there"
+        desk.recent(question, EVERY)
+    assert desk.recent(question, EVERY) == "there"
