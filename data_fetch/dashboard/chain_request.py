@@ -105,5 +105,5 @@ def _wait(wanted: WantedChain) -> None:
         # The rest of the page is about a store that it has changed.
         st.rerun()
     st.caption(f"Requesting {wanted.text} from the provider. This page follows.")
-    for api, until in desk().recent(provider_figures).pauses.items():
+    for api, until in desk().recent(provider_figures, PROGRESS_SECONDS).pauses.items():
         st.caption(f"{api} wants no request until {day_and_time(until)}; this one waits.")
