@@ -36,6 +36,8 @@ MICROSECONDS = 60_000_000
 Trace = dict[str, Any]
 # The part of a bar's height that says that some of its minutes are missing.
 FOOT = 0.04
+# How strong the colour of a blank bar is: what is still to come is no hole.
+PLAIN, FAINT = 0.45, 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,14 @@ class Axis:
             chosen = days[:: _every(days)]
             return chosen, [_day_name(starts[place]) for place in chosen]
         hours = _changes([(start + IST_AHEAD) // MINUTES_OF_HOUR for start in starts])
-        chosen = hours[:: _every(hours)]
+        every, room = _every(hours), len(starts) // (2 * MOST_TICKS)
+        chosen = [
+            place
+            for first, end in pairwise([*days, len(starts)])
+            for place in [hour for hour in hours if first <= hour < end][::every]
+            # The name of the next day needs room.
+            if place == first or end - place >= room
+        ]
         return chosen, [
             _day_name(starts[place]) if place in days else _clock_name(starts[place])
             for place in chosen
@@ -142,8 +151,14 @@ def correction_text(label: str, found: Sequence[CorrectedCandle]) -> str:
     if len(found) > 1:
         return f"{label}: {len(found)} corrections"
     [one] = found
-    changes = [f"{name} {_value(old)} → {_value(new)}" for name, old, new in one.changes]
+    changes = [_change_text(name, old, new) for name, old, new in one.changes]
     return "<br>".join([f"{label}: corrected {day_and_time(one.at)}", *changes])
+
+
+def _change_text(name: str, old: Any, new: Any) -> str:
+    if name == "is_final":
+        return "provisional → confirmed" if new else "confirmed → provisional"
+    return f"{name} {_value(old)} → {_value(new)}"
 
 
 def _value(value: Any) -> str:
@@ -163,6 +178,7 @@ def _blanks(view: CandleView, axis: Axis) -> list[Trace]:
             [blank_text(axis.label(start), cause) for start in starts],
             COLOURS[cause],
             1.0,
+            FAINT if cause is State.PENDING else PLAIN,
         )
         for cause, starts in by_cause.items()
     ]
@@ -180,7 +196,8 @@ def _blanks(view: CandleView, axis: Axis) -> list[Trace]:
                 )
             ]
             places = axis.places(starts)
-            traces.append(_columns("lacks minutes", places, texts, COLOURS[State.MISSED], FOOT))
+            red = COLOURS[State.MISSED]
+            traces.append(_columns("lacks minutes", places, texts, red, FOOT, PLAIN))
     return traces
 
 
@@ -192,7 +209,12 @@ def _by_cause(view: CandleView) -> dict[State, list[int]]:
 
 
 def _columns(
-    name: str, places: np.ndarray[Any, Any], texts: list[str], colour: str, height: float
+    name: str,
+    places: np.ndarray[Any, Any],
+    texts: list[str],
+    colour: str,
+    height: float,
+    opacity: float,
 ) -> Trace:
     return {
         "type": "bar",
@@ -201,7 +223,7 @@ def _columns(
         "yaxis": "y4",
         "width": 1.0,
         "name": name,
-        "marker": {"color": colour, "opacity": 0.45, "line": {"width": 0}},
+        "marker": {"color": colour, "opacity": opacity, "line": {"width": 0}},
         "hovertext": _texts(texts),
         "hoverinfo": "text",
     }

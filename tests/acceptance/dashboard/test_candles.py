@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page
-from programs import Desk
+from programs import Desk, order, paper_exchange, set_clock
 
 pytestmark = pytest.mark.long
 
@@ -54,3 +57,90 @@ def test_a_range_of_too_many_bars_says_which_are_shown(screen: Callable[..., Pag
 
     page.get_by_text("it shows bars of 5 minutes").wait_for()
     assert max(max(trace["bars"]) for trace in traces(page).values()) < 2_000
+
+
+# --- what the provider said later ---------------------------------------------------------------
+
+DAY, NEXT_DAY = "2026-09-16", "2026-09-17"
+# Its bars of one minute each: never served, and served with another close the day after.
+LOST, CORRECTED = f"{DAY}T10:00:00+05:30", f"{DAY}T09:30:00+05:30"
+DRAWN_BARS = """figure => Object.fromEntries(figure._fullData.map(trace => [trace.name, {
+    type: trace.type,
+    bars: Array.from(trace.x),
+    fill: trace.increasing?.fillcolor,
+    symbol: trace.marker?.symbol,
+    prices: Array.from(trace.y ?? []),
+    texts: Array.from(trace.hovertext ?? []),
+}]))"""
+# Where the first point of a trace is on the screen.
+PLACE = """(figure, name) => {
+    const { x: [x], y: [y] } = figure._fullData.find(trace => trace.name === name);
+    const { xaxis, yaxis } = figure._fullLayout, { left, top } = figure.getBoundingClientRect();
+    return [left + xaxis._offset + xaxis.d2p(x), top + yaxis._offset + yaxis.d2p(y)];
+}"""
+
+
+def minute(kind: str, start: str, **options: Any) -> dict[str, Any]:
+    """A fault of the exchange in the bar of one minute."""
+    end = datetime.fromisoformat(start) + timedelta(minutes=1)
+    return {"kind": kind, "bars_from": start, "bars_until": end.isoformat(), **options}
+
+
+def candle(desk: Desk, start: str, *options: str) -> dict[str, Any]:
+    """The stored candle of TCS that begins at *start*."""
+    candles = desk.run(
+        "candles", "export", "TCS", "--from", DAY, "--to", DAY, "--format", "json", *options
+    )
+    wanted = datetime.fromisoformat(start)
+    [found] = [
+        row
+        for row in json.loads(candles.stdout)["candles"]
+        if datetime.fromisoformat(row["timestamp"]) == wanted
+    ]
+    return dict(found)
+
+
+def backfill(desk: Desk, *options: str) -> None:
+    desk.json("backfill", "--symbols", "TCS", "--from", DAY, *options)
+
+
+def test_provisional_corrected_auction_and_missing_bars_are_marked(
+    open_page: Callable[..., Page],
+    dashboard_of: Callable[[Desk], AbstractContextManager[str]],
+    tmp_path: Path,
+) -> None:
+    (place := tmp_path / "exchange").mkdir()
+    (folder := tmp_path / "desk").mkdir()
+    store = f"sqlite:///{folder / 'store.db'}"
+    with paper_exchange(place, f"{DAY}T15:50:00", 1) as url:
+        desk = Desk.at(folder, DATA_SOURCE="paper", UPSTOX_BASE_URL=url, DATABASE_URL=store)
+        order(url, minute("lost-minutes", LOST))
+        backfill(desk, "--to", DAY)
+        old = candle(desk, CORRECTED)
+        set_clock(url, f"{NEXT_DAY}T10:00:00+05:30")
+        order(url, minute("corrected-candles", CORRECTED, factor=1.01))
+        backfill(desk, "--to", NEXT_DAY, "--retry-failed")
+        new = candle(desk, CORRECTED)
+        auction = desk.run(
+            "candles", "export", "TCS", "--from", DAY, "--to", DAY,
+            "--kind", "auction", "--format", "json",
+        )  # fmt: skip
+        [closing] = json.loads(auction.stdout)["candles"]
+        with dashboard_of(desk) as address:
+            page = open_page(f"{address}/candles?symbol=TCS&from={DAY}&to={NEXT_DAY}")
+            figure = page.locator(".js-plotly-plot")
+            figure.wait_for()
+            found = figure.evaluate(DRAWN_BARS)
+            page.mouse.move(*figure.evaluate(PLACE, "corrected"))
+            hover = page.locator(".hoverlayer .hovertext", has_text="corrected").text_content()
+
+    assert found["confirmed"]["fill"] != found["provisional (hollow)"]["fill"] == "rgba(0,0,0,0)"
+    assert max(found["confirmed"]["bars"]) < min(found["provisional (hollow)"]["bars"])
+    assert found["empty at the provider"]["texts"] == ["16 Sep 10:00: empty at the provider"]
+    assert found["corrected"]["bars"] == [15]
+    assert found["closing auction"]["symbol"] == "diamond"
+    assert found["closing auction"]["prices"] == [closing["close"]]
+    assert old["close"] != new["close"]
+    assert hover is not None
+    assert f"close {old['close']:.2f} → {new['close']:.2f}" in hover
+    assert "provisional → confirmed" in hover

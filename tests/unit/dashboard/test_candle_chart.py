@@ -13,8 +13,8 @@ from data_fetch.core.candles.blank_bars import BlankBar
 from data_fetch.core.candles.coverage import State
 from data_fetch.core.candles.day_counts import DayCounts
 from data_fetch.core.candles.intervals import Interval
-from data_fetch.core.market.session import midnight_number
-from data_fetch.dashboard.candle_chart import candle_figure, correction_text
+from data_fetch.core.market.session import MINUTES_OF_DAY, midnight_number
+from data_fetch.dashboard.candle_chart import Axis, candle_figure, correction_text
 from data_fetch.dashboard.cells import COLOURS
 from data_fetch.reading.candle_views import MOST_BARS, CandleView, CorrectedCandle
 
@@ -109,12 +109,12 @@ def test_an_auction_stands_after_the_last_minute() -> None:
     ("count", "text"),
     [
         (1, "16 Sep 09:15: corrected 16 Sep 2026 20:00:00 IST<br>close 101.00 → 1,02,000.50"
-         "<br>volume 10 → 1,00,000"),
+         "<br>volume 10 → 1,00,000<br>provisional → confirmed"),
         (2, "16 Sep 09:15: 2 corrections"),
     ],
 )  # fmt: skip
 def test_a_correction_names_the_old_value(count: int, text: str) -> None:
-    changes = [("close", 101.0, 102_000.5), ("volume", 10, 100_000)]
+    changes = [("close", 101.0, 102_000.5), ("volume", 10, 100_000), ("is_final", False, True)]
     each = CorrectedCandle(OPENS, NOW, changes)
 
     assert correction_text("16 Sep 09:15", [each] * count) == text
@@ -145,3 +145,16 @@ def test_the_largest_view_is_less_than_300_kilobytes() -> None:
     )
 
     assert len(json.dumps(json.loads(candle_figure(view(table)).to_json()))) < 300_000
+
+
+@pytest.mark.parametrize(
+    ("opens", "names"),
+    [
+        ([OPENS], ["16 Sep", "10:00", "11:00", "12:00", "13:00", "14:00", "15:00"]),
+        ([OPENS, OPENS + MINUTES_OF_DAY], ["16 Sep", "11:00", "13:00", "17 Sep", "11:00", "13:00"]),
+    ],
+)
+def test_each_day_begins_with_its_name(opens: list[int], names: list[str]) -> None:
+    axis = Axis([start + n for start in opens for n in range(360)], Interval.MINUTE)
+
+    assert axis.ticks()[1] == names
