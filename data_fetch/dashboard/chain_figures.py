@@ -34,6 +34,10 @@ HEIGHT, TALL = 360, 560
 SHOWN = (0.85, 1.15)
 ACROSS = 31
 TICKS = 6
+OF_IV = "Viridis"
+# Far enough for the names of the axes on a telephone, and above the middle of the room below.
+CAMERA = {"eye": {"x": 1.7, "y": 1.7, "z": 0.7}, "center": {"x": 0, "y": 0, "z": -0.1}}
+SMALL = 11
 HALF_AN_HOUR = timedelta(minutes=30)
 
 
@@ -250,30 +254,61 @@ def surface(found: Sequence[Smile]) -> go.Figure | None:
     FEWEST_EXPIRIES. Nothing is drawn outside of the strikes of an expiry."""
     if len(found) < FEWEST_EXPIRIES:
         return None
-    across = np.linspace(*SHOWN, ACROSS)
-    heights = [
-        np.interp(
-            across,
-            np.array(smile.strikes) / smile.forward,
-            np.array(smile.ivs) * 100,
-            left=np.nan,
-            right=np.nan,
-        ).tolist()
-        for smile in found
-    ]
+    across, percents = _over_expiries(found)
     figure = go.Figure(
         go.Surface(
-            x=across.tolist(),
+            x=across,
             y=[smile.years * DAYS_A_YEAR for smile in found],
-            z=[[None if np.isnan(iv) else iv for iv in row] for row in heights],
-            colorscale="Viridis",
-            colorbar={"title": "IV, %"},
+            z=percents,
+            colorscale=OF_IV,
+            # Its vertical axis says the same.
+            showscale=False,
+            hovertemplate="%{y:.0f} days, %{x:.2f}: IV %{z:.2f} %<extra></extra>",
         )
     )
     axes = {"xaxis": "strike / forward", "yaxis": "days", "zaxis": "IV, %"}
-    return laid_out(
-        figure, scene={name: {"title": title} for name, title in axes.items()}, height=TALL
+    scene = {
+        name: {"title": {"text": title, "font": {"size": SMALL}}} for name, title in axes.items()
+    }
+    return laid_out(figure, scene={**scene, "camera": CAMERA}, height=TALL)
+
+
+def surface_map(found: Sequence[Smile]) -> go.Figure:
+    """The surface from above, an expiry a row: it is readable without 3-D, which needs WebGL."""
+    across, percents = _over_expiries(found)
+    figure = go.Figure(
+        go.Heatmap(
+            x=across,
+            y=[f"{smile.expiry:%d %b %Y}" for smile in found],
+            z=percents,
+            colorscale=OF_IV,
+            colorbar={"title": "IV, %", "thickness": 12},
+            hoverongaps=False,
+            hovertemplate="%{y}, %{x:.2f}: IV %{z:.2f} %<extra></extra>",
+        )
     )
+    return laid_out(figure, xaxis={"title": "strike / forward"}, yaxis={"type": "category"})
+
+
+def _over_expiries(found: Sequence[Smile]) -> tuple[list[float], list[list[float | None]]]:
+    """Strikes by the forward that any expiry has, and the IV in percent of each expiry at them;
+    None beyond its own strikes."""
+    across = np.linspace(*SHOWN, ACROSS)
+    percents = np.array(
+        [
+            np.interp(
+                across,
+                np.array(smile.strikes) / smile.forward,
+                np.array(smile.ivs) * 100,
+                left=np.nan,
+                right=np.nan,
+            )
+            for smile in found
+        ]
+    )
+    known = ~np.isnan(percents).all(axis=0)
+    rows = percents[:, known].tolist()
+    return across[known].tolist(), [[None if np.isnan(iv) else iv for iv in row] for row in rows]
 
 
 def short_axis(values: Iterable[float | None]) -> dict[str, list[float] | list[str]]:

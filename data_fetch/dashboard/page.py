@@ -40,7 +40,8 @@ def live(part: Callable[[], None], seconds: float) -> None:
 
 def sentence(problem: DataFetchError) -> str:
     """A problem and its fix, for the screen."""
-    return f"{problem.message.rstrip('.')}. {problem.hint}".strip()
+    message = problem.message.rstrip(".")
+    return f"{message[:1].upper()}{message[1:]}. {problem.hint}".strip()
 
 
 def note_age(source: str, as_of: str, *more: str) -> None:

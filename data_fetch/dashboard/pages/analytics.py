@@ -101,6 +101,7 @@ def _volatility(view: ChainView, head: ChainHead, found: ChainMetrics) -> None:
         st.info(too_few_expiries(view.symbol, len(surface.smiles)))
     else:
         _chart("Surface", of_surface)
+        _chart("Surface from above", figures.surface_map(surface.smiles))
     known = [smile for smile in surface.smiles if smile.atm_iv is not None]
     day = head.shown.last_confirmed.astimezone(IST).date()
     earlier = earlier_volatilities(view.symbol, day)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page
@@ -90,6 +91,29 @@ def test_a_past_instant_has_the_values_of_that_time(
 
     stored = rows_stored(rehearsed, "NIFTY", "--at", then)
     assert rows_of(page) == stored != rows_stored(rehearsed, "NIFTY")
+
+
+def test_the_slider_is_moved_by_the_keyboard_and_a_link_restores_the_view(
+    screen: Callable[..., Page], rehearsed: Desk
+) -> None:
+    before, then = "2025-10-21T14:14:00+05:30", "2025-10-21T14:15:00+05:30"
+    chosen = f"{AROUND}&symbol=NIFTY&baseline=15m"
+    page = screen(f"/option-chain{chosen}&at={before.replace('+', '%2B')}")
+    was = rows_of(page)
+
+    page.get_by_role("slider", name="As of, IST").focus()
+    page.keyboard.press("ArrowRight")
+    page.locator(AS_OF, has_text="as of 21 Oct 2025 14:15:00 IST").wait_for()
+    page.wait_for_url(f"**at={quote(then)}**")
+    moved = rows_of(page)
+    page.reload()
+    page.locator(AS_OF, has_text="changes since 15 minutes before").wait_for()
+
+    assert moved == rows_stored(rehearsed, "NIFTY", "--at", then)
+    assert was == rows_stored(rehearsed, "NIFTY", "--at", before) != moved
+    assert rows_of(page) == moved
+    assert page.get_by_role("slider", name="As of, IST").get_attribute("aria-valuetext") == "14:15"
+    assert not page.get_by_role("switch", name="Live").is_checked()
 
 
 def test_another_symbol_is_chosen(screen: Callable[..., Page], rehearsed: Desk) -> None:

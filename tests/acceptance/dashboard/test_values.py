@@ -14,6 +14,7 @@ from effort import PATIENCE_SECONDS
 from playwright.sync_api import Locator, Page
 from programs import Desk, end
 
+from data_fetch.dashboard.ladder import signed
 from data_fetch.dashboard.numbers import UNKNOWN, brief_time, clock_time, grouped, short
 
 pytestmark = pytest.mark.long
@@ -25,7 +26,7 @@ Values = Mapping[str, Any]
 
 DAY, EXPIRY = "from=2025-10-21&to=2025-10-21", "2025-10-28"
 FORTNIGHT = "from=2025-10-07&to=2025-10-21"
-MOST_RUNS = 50
+MOST_RUNS, LOT = 50, 65
 CHART = ".js-plotly-plot:has(.main-svg)"
 TRACES = """figure => Object.fromEntries(figure._fullData.map(trace => [
     trace.name,
@@ -228,6 +229,44 @@ def system_answered(api: Api) -> Values:
     }
 
 
+# --- Option chain, compared with a second instant ---------------------------------------------
+
+THEN, SINCE = "2025-10-21T14:31:00+05:30", "2025-10-21T14:02:00+05:30"
+
+
+def in_address(instant: str) -> str:
+    return instant.replace("+", "%2B")
+
+
+def changes_shown(page: Page) -> Values:
+    cells = table_of(page.locator(".ladder tbody tr:not(.s)"))
+    return {"calls": [row[:2] for row in cells], "puts": [row[:2:-1] for row in cells]}
+
+
+def changes_answered(api: Api) -> Values:
+    """The differences of two answers, in shares."""
+    now, before = (
+        api(f"/option-chain/NIFTY?expiry=21-Oct-2025&at={in_address(at)}&limit=500")
+        for at in (THEN, SINCE)
+    )
+
+    def changes(side: str) -> list[list[str]]:
+        legs = zip(now[side], before[side], strict=True)
+        return [
+            [
+                signed(short, LOT * (leg["open_interest"] - earlier["open_interest"])),
+                signed(rupees, leg["last_price"] - earlier["last_price"]),
+            ]
+            for leg, earlier in legs
+        ]
+
+    return {"calls": changes("calls"), "puts": changes("puts")}
+
+
+def rupees(value: float) -> str:
+    return grouped(value, 2)
+
+
 LADDER = "strikes=all&columns=oi,iv,delta,ltp"
 
 
@@ -240,6 +279,13 @@ LADDER = "strikes=all&columns=oi,iv,delta,ltp"
         ),
         pytest.param(
             f"/option-chain?symbol=NIFTY&{LADDER}", chain_shown, chain_answered, id="Option chain"
+        ),
+        pytest.param(
+            f"/option-chain?symbol=NIFTY&strikes=all&columns=oi_change,price_change"
+            f"&at={in_address(THEN)}&baseline={in_address(SINCE)}",
+            changes_shown,
+            changes_answered,
+            id="Option chain, compared",
         ),
         pytest.param("/analytics?symbol=NIFTY", pcr_shown, pcr_answered, id="Analytics, PCR"),
         pytest.param(

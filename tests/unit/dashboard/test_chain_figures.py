@@ -1,6 +1,7 @@
 """Figures of chains: what is drawn is what the records say."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -123,14 +124,28 @@ def test_the_term_structure_is_over_days() -> None:
 
 def test_a_surface_needs_two_expiries_and_ends_with_their_strikes() -> None:
     smile = a_smile()
+    narrow = replace(smile, strikes=smile.strikes[5:], ivs=smile.ivs[5:])
     assert figures.surface([smile]) is None
 
-    figure = figures.surface([smile, smile])
+    figure = figures.surface([smile, narrow])
 
     assert figure is not None
-    [row, _] = figure.data[0].z
-    assert row[0] is None, "85 percent of the forward is below the lowest strike"
+    places, [row, narrower] = figure.data[0].x, figure.data[0].z
+    assert places[0] >= smile.strikes[0] / smile.forward
+    assert row[0] is not None
+    assert narrower[0] is None, "below its lowest strike"
     assert row[len(row) // 2] == pytest.approx(13, abs=1)
+
+
+def test_the_map_of_a_surface_has_its_values() -> None:
+    both = [a_smile(), replace(a_smile(), expiry=date(2026, 12, 29))]
+    drawn = figures.surface(both)
+    assert drawn is not None
+
+    above = figures.surface_map(both).data[0]
+
+    assert (above.x, above.z) == (drawn.data[0].x, drawn.data[0].z)
+    assert above.y[1] == "29 Dec 2026"
 
 
 @pytest.mark.parametrize(
