@@ -15,6 +15,7 @@ from data_fetch.core.world import World
 from data_fetch.paper_exchange.shared import serving_exchange
 from data_fetch.runtime.lead import LeadKeeper
 from data_fetch.runtime.reporting import ProgressReporter
+from data_fetch.runtime.service_manager import notify, status
 from data_fetch.runtime.stores import store_for
 from data_fetch.runtime.world import ProviderConnection, master_for, provider_for
 from data_fetch.storage.database.leadership import Leadership
@@ -53,7 +54,9 @@ def context_for(
     def on_wait() -> None:
         leader = leadership.leader()
         why = f"another scheduler, {leader}, collects into it" if leader else "it does not answer"
-        reporter.message(f"Waiting for {store.name}: {why}.")
+        waiting = f"Waiting for {store.name}: {why}."
+        reporter.message(waiting)
+        notify(status(waiting))
         Thread(target=_keep_master, args=(settings, leads), daemon=True).start()
 
     fence = leadership.acquire(stop, on_wait)

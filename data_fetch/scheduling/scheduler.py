@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
-from data_fetch.core.clock import IST
+from data_fetch.core.clock import END_OF_TIME, IST
 from data_fetch.core.errors import DataFetchError, LostLeadership, OutsideError, WrongWorld
 from data_fetch.core.ports import Clock
 from data_fetch.core.settings import Settings
@@ -20,6 +20,14 @@ from data_fetch.runtime.context import CollectorContext, context_for
 from data_fetch.runtime.logs import logs_for
 from data_fetch.runtime.reporting import SILENT, ProgressReporter
 from data_fetch.runtime.run_stores import answers, store_for_run
+from data_fetch.runtime.service_manager import (
+    ALIVE,
+    READY,
+    STOPPING,
+    notify,
+    sign_interval,
+    status,
+)
 from data_fetch.runtime.services import universe_at
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.world import paused
@@ -146,6 +154,7 @@ class DataScheduler:
         `start()`."""
         self._stop_requested = True
         self._stop.set()
+        notify(STOPPING, status("Finishing the current slot"))
 
     def _collect(
         self,
@@ -160,8 +169,16 @@ class DataScheduler:
         """
         with paused(context.provider.clock):
             collector = collector_at(context, reporter, accounted_until)
-            reporter.started(collector.started())
+            start = collector.started()
+            reporter.started(start)
             collector.prepare()
+        notify(
+            READY,
+            status(
+                f"Collecting {start.members} of {start.listed} symbols into {start.store}, "
+                f"{start.world} world"
+            ),
+        )
         if minutes and self._until is None:
             # Not from the start of the process: a slow one would have fewer slots.
             self._until = context.provider.clock.now() + timedelta(minutes=minutes)
@@ -229,14 +246,16 @@ class DataScheduler:
 
         registry = JobRegistry(clock, self._job_failed, set_back, max(self._latest, clock.now()))
         self._collector, self._registry = collector, registry
-        hold = clock.hold()
+        hold, signs_every = clock.hold(), sign_interval()
         log.info("started", extra={"store": collector.store.name, "until": until.isoformat()})
         try:
             for job in collector.jobs.values():
                 registry.add(job.name, job.work, job.next_after)
             registry.call_all(collector.jobs_at_start)
             wake = _EitherEvent(self._stop, collector.calendar_changed)
-            while not self._wait(clock, registry, until, wake):
+            while not self._wait(clock, registry, until, wake, signs_every):
+                # Here and by no thread of its own: a loop that hangs shows no sign of life.
+                notify(ALIVE)
                 if not collector.context.leads():
                     log.error("lost_leadership")
                     self._stop.set()
@@ -267,14 +286,24 @@ class DataScheduler:
                 )
         collector.close()
 
-    def _wait(self, clock: Clock, registry: JobRegistry, until: datetime, wake: Event) -> bool:
-        """Wait for the next instant; True when *wake* is set, or when no job is due by *until*."""
-        next_run = registry.next_run
-        if next_run is None or next_run > until:
-            clock.wait(until, wake, registry.latest)
-            return True
+    def _wait(
+        self,
+        clock: Clock,
+        registry: JobRegistry,
+        until: datetime,
+        wake: Event,
+        signs_every: timedelta | None,
+    ) -> bool:
+        """Wait for the next instant, but no longer than *signs_every* of real time; True when
+        *wake* is set, or when no job is due by *until*."""
+        next_run = registry.next_run or END_OF_TIME
+        instant, is_last = min(next_run, until), next_run > until
+        if signs_every is not None:
+            sign_due = clock.now() + clock.elapsed_in(signs_every)
+            if sign_due < instant:
+                instant, is_last = sign_due, False
         # A clock that was set back since the registry read it would make this a long wait.
-        return clock.wait(next_run, wake, registry.latest)
+        return clock.wait(instant, wake, registry.latest) or is_last
 
     def _clock_set_back(
         self, collector: Collector, registry: JobRegistry, before: datetime, now: datetime

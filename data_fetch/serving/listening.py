@@ -1,5 +1,6 @@
 """How the server's applications are run by uvicorn."""
 
+import socket
 import sys
 from asyncio import BaseTransport, TimerHandle
 from http import HTTPStatus
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from data_fetch.runtime.service_manager import READY, STOPPING, notify
 from data_fetch.serving.problems import problem
 from data_fetch.serving.streams.frames import FramedWebSockets
 
@@ -118,6 +120,18 @@ class PunctualHttp(H11Protocol):
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
+
+
+class ReportingServer(uvicorn.Server):
+    """A server that reports to the service manager when it serves, and when it ends."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        notify(READY)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        notify(STOPPING)
+        await super().shutdown(sockets)
 
 
 def _not_http() -> Response:

@@ -94,10 +94,8 @@ def serve(
 ) -> None:
     """Serve the *application* of *settings* on *port* until SIGINT or SIGTERM. *announced* makes
     of its address what is printed when it listens."""
-    # They take longer to load than most commands take to run.
-    import uvicorn
-
-    from data_fetch.serving.listening import listening
+    # It takes longer to load than most commands take to run.
+    from data_fetch.serving.listening import ReportingServer, listening
 
     token = settings.access_token.get_secret_value()
     listener = listener_on(settings.api_host, port)
@@ -108,7 +106,7 @@ def serve(
         else:
             print_out(announced(url))
         sys.stdout.flush()
-        _run_until_stopped(uvicorn.Server(listening(application(settings))), listener)
+        _run_until_stopped(ReportingServer(listening(application(settings))), listener)
     remark("The server has stopped.")
 
 
