@@ -3,7 +3,7 @@
 Of 214 instruments by 60 trading days and a chain of 120 strikes. The time of a page is what a
 browser waits for: from its request on Streamlit's WebSocket to the end of the script. The *first*
 visitor comes to a server that knows no answer yet, a *later* one finds those of the first. A
-*refresh* is one of all live parts of the page, at once or when a snapshot was stored meanwhile. The
+*refresh* is one of all live parts of the page: at once, and when a chain was stored meanwhile. The
 bare side asks the same questions of `reading` and makes the plainest charts (`dashboard_pages`).
 Each time is the quickest of some rounds, in which both sides take turns: of a machine with busy
 neighbours it is the one that they disturbed least.
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import orjson
+import psycopg2
+from psycopg2.extensions import connection as Session
 
 from benchmarks.dashboard_pages import PAGES, MeasuredPage
 from benchmarks.dashboard_store import (
@@ -34,16 +36,17 @@ from benchmarks.dashboard_store import (
     nifty_chain,
     settings_in,
 )
-from benchmarks.figure import Figure, seconds
+from benchmarks.figure import Figure, nothing, seconds
 from benchmarks.page_server import forget
 from benchmarks.page_visits import Run, Visit, visit
+from benchmarks.stores import postgres_store
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.records import sharing
 from data_fetch.storage.database.store import Store, open_store
 
-ROUNDS, SESSIONS = 11, 20
+ROUNDS, SESSIONS = 7, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +84,42 @@ class Collector:
 
 def measure() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
-        place, url = Path(folder), f"sqlite:///{folder}/store.db"
-        settings, kept = settings_in(place, url), KeptOpen()
-        with closing(open_store(url, World.PAPER)) as store, closing(kept):
-            fill(store, settings)
-            collector = Collector.of(store)
-            with page_server(place, url) as server:
-                for page in PAGES:
-                    yield from _page(server, page, collector, settings, kept)
-                for page in PAGES:
-                    yield _together(server, page, collector)
+        url = f"sqlite:///{folder}/store.db"
+        with closing(open_store(url, World.PAPER)) as store:
+            yield from _figures("SQLite", store, settings_in(Path(folder), url))
+    try:
+        with tempfile.TemporaryDirectory() as folder, postgres_store() as (store, session):
+            url = store.engine.url.render_as_string(hide_password=False)
+            settings = settings_in(Path(folder), url)
+            yield from _figures("PostgreSQL", store, settings, lambda: _vacuum(session))
+    except psycopg2.OperationalError:
+        detail = "no server: set BENCH_DATABASE_URL"
+        yield Figure("dashboard, PostgreSQL", float("nan"), "x reading", detail=detail)
+
+
+def _vacuum(session: Session) -> None:
+    """What the server does by itself in the minutes after so much was stored."""
+    with session.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+
+
+def _figures(
+    database: str, store: Store, settings: Settings, settle: Callable[[], None] = nothing
+) -> Iterator[Figure]:
+    fill(store, settings)
+    settle()
+    collector = Collector.of(store)
+    with closing(KeptOpen()) as kept, page_server(settings) as server:
+        for page in PAGES:
+            name = f"{page.name}, {database}"
+            yield from _page(name, page, server, collector, settings, kept)
+            yield _together(name, page, server, collector)
 
 
 @contextmanager
-def page_server(folder: Path, url: str) -> Iterator[PageServer]:
-    command = [sys.executable, "-m", "benchmarks.page_server", str(folder), url]
+def page_server(settings: Settings) -> Iterator[PageServer]:
+    place = str(settings.folder), settings.store_url
+    command = [sys.executable, "-m", "benchmarks.page_server", *place]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -107,8 +131,9 @@ def page_server(folder: Path, url: str) -> Iterator[PageServer]:
 
 
 def _page(
-    server: PageServer,
+    name: str,
     page: MeasuredPage,
+    server: PageServer,
     collector: Collector,
     settings: Settings,
     kept: KeptOpen,
@@ -132,17 +157,17 @@ def _page(
             rounds.append((first, alone, later, again, session.refresh()))
     first, alone, later, again, anew = (min(times) for times in zip(*_seconds(rounds), strict=True))
     yield Figure(
-        f"{page.name}: first visitor",
+        f"{name}: first visitor",
         first / alone,
         "x reading and bare chart",
         2,
         f"{first * 1e3:.0f} ms, bare {alone * 1e3:.0f} ms; {_load()}",
     )
-    detail = f"a refresh {again * 1e3:.0f} ms, with a new snapshot {anew * 1e3:.0f} ms"
-    yield Figure(f"{page.name}: later visitors", later * 1e3, "ms", detail=detail)
+    detail = f"a refresh {again * 1e3:.0f} ms, one that asks all anew {anew * 1e3:.0f} ms"
+    yield Figure(f"{name}: later visitors", later * 1e3, "ms", detail=detail)
     sent, resent = (max(each[place].sent for each in rounds) / 1e3 for place in (0, -1))
-    yield Figure(f"{page.name}: sent", sent, "kB", page.opened)
-    yield Figure(f"{page.name}: sent for a refresh", resent, "kB", page.refreshed)
+    yield Figure(f"{name}: sent", sent, "kB", page.opened)
+    yield Figure(f"{name}: sent for a refresh", resent, "kB", page.refreshed)
 
 
 Round = tuple[Run, float, Run, Run, Run]
@@ -158,13 +183,13 @@ def _load() -> str:
     return f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} processors"
 
 
-def _together(server: PageServer, page: MeasuredPage, collector: Collector) -> Figure:
+def _together(name: str, page: MeasuredPage, server: PageServer, collector: Collector) -> Figure:
     """The statements for a snapshot that many sessions show, beside those of one session."""
     alone, many = (_statements(server, page, collector, number) for number in (1, SESSIONS))
     again = {name: times for name, times in many.items() if times > alone[name]}
     detail = f"{many.total()} of {SESSIONS} sessions, {alone.total()} of one; {len(again)} repeated"
     return Figure(
-        f"{page.name}: {SESSIONS} sessions",
+        f"{name}: {SESSIONS} sessions",
         many.total() / max(1, alone.total()),
         "x statements of one",
         1,

@@ -237,6 +237,8 @@ def nifty_chain(at: datetime, expiry: date) -> Chain:
 
 def chain_of(symbol: str, at: datetime, expiry: date, strikes: Sequence[int]) -> Chain:
     """Traded options with a smile."""
+    # No two looks find the same open interest.
+    changed = int(at.timestamp() * 100) % 5_000
     moved = (at - at.replace(hour=0, minute=0, second=0)).total_seconds() / 60
     spot = SPOT + 40 * np.sin(moved / 30)
     years = ((expiry - at.astimezone(IST).date()).days + 0.3) / 365
@@ -257,7 +259,7 @@ def chain_of(symbol: str, at: datetime, expiry: date, strikes: Sequence[int]) ->
             bid_qty=LOT,
             ask_qty=LOT,
             volume=float(LOT * (10_000 + number)),
-            oi=float(LOT * (4_000 + 37 * number + int(moved))),
+            oi=float(LOT * (4_000 + 37 * number + changed)),
             prev_oi=float(LOT * (3_900 + 31 * number)),
         )
         for number, (strike, side, price) in enumerate(

@@ -247,12 +247,9 @@ def _bar_texts(table: pa.Table, axis: Axis) -> Iterator[str]:
     """What is said of each bar beside its prices."""
     volumes, interests = table["volume"].to_pylist(), table["oi"].to_pylist()
     for start, volume, interest in zip(starts_of(table), volumes, interests, strict=True):
-        text = axis.label(start)
-        if volume:
-            text += f"<br>volume: {grouped(volume)}"
-        if interest:
-            text += f"<br>OI: {grouped(interest)}"
-        yield text
+        traded = f"<br>volume: {grouped(volume)}" if volume else ""
+        open_now = f"<br>OI: {grouped(interest)}" if interest else ""
+        yield f"{axis.label(start)}{traded}{open_now}"
 
 
 def _auctions(table: pa.Table, axis: Axis) -> Trace:

@@ -15,12 +15,16 @@ def grouped(value: float | Decimal | None, digits: int = 0) -> str:
         return UNKNOWN
     if 1 - LAKH < value < LAKH - 1:
         # The only group is of thousands, as Python has it.
-        return f"{value:,.{digits}f}"
-    sign, whole = ("-" if value < 0 else ""), f"{abs(value):.{digits}f}"
-    number, point, decimals = whole.partition(".")
-    head, tail = number[:-3], number[-3:]
-    pairs = [head[max(0, end - 2) : end] for end in range(len(head), 0, -2)][::-1]
-    return sign + ",".join([*pairs, tail]) + point + decimals
+        return f"{value:,.{digits}f}" if digits else f"{value:,.0f}"
+    sign = "-" if value < 0 else ""
+    number, point, decimals = f"{abs(value):.{digits}f}".partition(".")
+    thousands, rest = divmod(int(number), 1000)
+    return f"{sign}{_pairs(thousands)},{rest:03}{point}{decimals}"
+
+
+def _pairs(number: int) -> str:
+    """Groups of two digits."""
+    return str(number) if number < 100 else f"{_pairs(number // 100)},{number % 100:02}"
 
 
 def short(value: float | None) -> str:
