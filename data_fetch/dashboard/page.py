@@ -1,10 +1,12 @@
 """What every page has: an error as a sentence, and how old and how complete its data are."""
 
 from collections.abc import Callable
+from datetime import date
 
 import streamlit as st
 
-from data_fetch.core.errors import DataFetchError
+from data_fetch.core.errors import DataFetchError, SetupError
+from data_fetch.reading.instants import date_of
 
 # A table on the screen: for each row its texts by the heads of their columns.
 Rows = list[dict[str, str]]
@@ -27,13 +29,17 @@ def guarded(show: Callable[[], None]) -> Callable[[], None]:
 
 
 def live(part: Callable[[], None], seconds: float) -> None:
-    """Show *part* of a page now and anew every so many seconds; the rest of the page stays."""
+    """Show *part* of a page now and anew every so many seconds; the rest of the page stays.
+
+    When it cannot be shown, the whole page is tried again: its other parts may lack the same.
+    """
 
     def guarded_part() -> None:
         try:
             part()
         except DataFetchError as problem:
             st.error(sentence(problem))
+            _try_again()
 
     st.fragment(guarded_part, run_every=seconds)()
 
@@ -42,6 +48,17 @@ def sentence(problem: DataFetchError) -> str:
     """A problem and its fix, for the screen."""
     message = problem.message.rstrip(".")
     return f"{message[:1].upper()}{message[1:]}. {problem.hint}".strip()
+
+
+def asked_date(name: str) -> date | None:
+    """The date that the address of the page names; None without one, with a sentence on the page
+    when it cannot be read."""
+    text = st.query_params.get(name)
+    try:
+        return date_of(text) if text else None
+    except SetupError as problem:
+        st.warning(sentence(problem))
+        return None
 
 
 def note_age(source: str, as_of: str, *more: str) -> None:
@@ -58,6 +75,12 @@ def note_refusal(refusal: str, command: str) -> None:
     """Why the viewer may not start something, and the *command* to type instead."""
     st.caption(refusal)
     st.code(command, language="bash")
+
+
+def await_first(what: str) -> None:
+    """`note_empty` for a page that nothing else refreshes: it shows the first *what* by itself."""
+    note_empty(what)
+    _try_again()
 
 
 def _try_again() -> None:

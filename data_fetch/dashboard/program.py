@@ -27,6 +27,7 @@ OPTIONS = {
     "browser.gatherUsageStats": False,
     "client.toolbarMode": "minimal",
     "client.showErrorDetails": "none",
+    "client.showErrorLinks": "false",
     "logger.level": "warning",
 }
 

@@ -16,16 +16,19 @@ from sqlalchemy import Pool
 
 from data_fetch.core.chains.chain_lineage import ChainLineage
 from data_fetch.core.clock import SystemClock
-from data_fetch.core.errors import StoreFailure
+from data_fetch.core.errors import StoreFailure, StoreUnreachable
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock
 from data_fetch.core.settings import Settings
-from data_fetch.storage.database.engine import redacted
+from data_fetch.storage.database.engine import file_of, redacted
 from data_fetch.storage.database.store import Store
 
 # An exchange that was started anew has another address, an instrument may have another name.
 LIFE = timedelta(seconds=2)
 MOST_KEPT = 1_000
+
+# The device and the number of a file: they stay the same when it is moved.
+FileId = tuple[int, int]
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -72,6 +75,14 @@ class Recent(Generic[Key, Value]):
             del self._made[key]
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An open store, and which *file* it was opened on; None for one on a server."""
+
+    store: Store
+    file: FileId | None
+
+
 class KeptOpen:
     """Stores by their URL, used by many threads. *clocks* are paper markets' by their folder,
     *resolved* the instruments of symbols by the store and the symbols, *lineages* those of
@@ -79,7 +90,8 @@ class KeptOpen:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._stores: dict[str, Store] = {}
+        self._stores: dict[str, _Kept] = {}
+        self._in_files: set[str] = set()
         self.clocks: Recent[Path, Clock] = Recent()
         self.resolved: Recent[tuple[str, tuple[str, ...]], Resolved] = Recent()
         self.lineages: Recent[tuple[Pool, str], ChainLineage] = Recent()
@@ -89,10 +101,10 @@ class KeptOpen:
         """The store of *settings*, from *opened* at the first time and after it failed.
 
         One that stands in for the configured store is not kept: the configured one is to be
-        used as soon as it is there again.
+        used as soon as it is there again. Raises StoreUnreachable when a file that was opened
+        before is not there any more: opening it again would make an empty one in its place.
         """
-        with self._lock:
-            store = self._stores.get(settings.store_url)
+        store = self._known(settings.store_url)
         if store is None:
             store = opened(settings)
             if not self._keeps(settings, store):
@@ -104,27 +116,55 @@ class KeptOpen:
         try:
             yield store
         except StoreFailure:
-            self._forget(settings, store)
+            self._forget(settings.store_url, store)
             raise
 
     def close(self) -> None:
         """Close every store."""
         with self._lock:
-            stores, self._stores = list(self._stores.values()), {}
-        for store in stores:
-            store.close()
+            kept, self._stores = list(self._stores.values()), {}
+        for each in kept:
+            each.store.close()
+
+    def _known(self, url: str) -> Store | None:
+        """The store at *url* if it is kept, and its file is still the one that it was opened on."""
+        file = file_id(url)
+        with self._lock:
+            kept = self._stores.get(url)
+            if file is None and url in self._in_files:
+                raise StoreUnreachable(
+                    f"the database {redacted(url)} is not there any more",
+                    hint="Put its file back; to begin with an empty one, start this program again.",
+                )
+        if kept is None or kept.file == file:
+            return None if kept is None else kept.store
+        self._forget(url, kept.store)
+        return None
 
     def _keeps(self, settings: Settings, store: Store) -> bool:
         """Whether *store* is the one that is kept from now on."""
         if store.name != redacted(settings.store_url):
             return False
+        found = _Kept(store, file_id(settings.store_url))
         with self._lock:
-            return self._stores.setdefault(settings.store_url, store) is store
+            if found.file is not None:
+                self._in_files.add(settings.store_url)
+            return self._stores.setdefault(settings.store_url, found).store is store
 
-    def _forget(self, settings: Settings, store: Store) -> None:
+    def _forget(self, url: str, store: Store) -> None:
         with self._lock:
-            if self._stores.get(settings.store_url) is not store:
+            kept = self._stores.get(url)
+            if kept is None or kept.store is not store:
                 return
-            del self._stores[settings.store_url]
+            del self._stores[url]
         # Another query may be in it: its connections are closed as they are returned.
         store.close()
+
+
+def file_id(url: str) -> FileId | None:
+    """Which file the SQLite store at *url* is; None without one, and for a store on a server."""
+    file = file_of(url)
+    if file is None or not file.is_file():
+        return None
+    found = file.stat()
+    return found.st_dev, found.st_ino

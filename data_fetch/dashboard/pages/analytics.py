@@ -21,7 +21,7 @@ from data_fetch.dashboard.chain_request import found_or_offered, offer_newer
 from data_fetch.dashboard.chain_view import AROUND, ChainView, lenient_view
 from data_fetch.dashboard.downloads import offer
 from data_fetch.dashboard.ladder import ladder_of, leg_table
-from data_fetch.dashboard.page import live, note_empty
+from data_fetch.dashboard.page import await_first, live
 from data_fetch.dashboard.volatility_texts import (
     smile_table,
     standing_sentence,
@@ -43,7 +43,7 @@ def show() -> None:
     named = st.query_params.get("charts")
     view = choose_chain(asked)
     if view is None:
-        note_empty("option chains")
+        await_first("option chains")
         return
     settle("charts", list(CHARTS), named)
     selected = st.segmented_control(

@@ -14,7 +14,7 @@ from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.downloads import offer
 from data_fetch.dashboard.ledger_heads import head_of_ledger
 from data_fetch.dashboard.numbers import day_and_time, grouped
-from data_fetch.dashboard.page import live, note_age
+from data_fetch.dashboard.page import asked_date, live, note_age
 from data_fetch.dashboard.share_bar import share_bar
 from data_fetch.reading.candle_ranges import unit_of
 from data_fetch.reading.candle_views import MOST_BARS, CandleView, candle_view
@@ -43,7 +43,7 @@ def _asked() -> tuple[str, Interval, date, date]:
     """What the controls say, at first by the query parameters."""
     asked = st.query_params
     names = list(desk().ask(listed_symbols))
-    wanted = asked.get("symbol", names[0])
+    wanted = asked.get("symbol") or names[0]
     if wanted not in names:
         names.append(wanted)
     of, by, since, until = st.columns([2, 1, 1, 1])
@@ -57,9 +57,9 @@ def _asked() -> tuple[str, Interval, date, date]:
         format_func=lambda each: INTERVALS[each],
     )
     today = desk().ask(clock_of).now().astimezone(IST).date()
-    last = until.date_input("To", min(_date(asked.get("to"), today), today), max_value=today)
+    last = until.date_input("To", min(asked_date("to") or today, today), max_value=today)
     first = since.date_input(
-        "From", min(_date(asked.get("from"), last - USUAL_DAYS), last), max_value=last
+        "From", min(asked_date("from") or last - USUAL_DAYS, last), max_value=last
     )
     asked.update(
         {
@@ -70,13 +70,6 @@ def _asked() -> tuple[str, Interval, date, date]:
         }
     )
     return symbol, interval, first, last
-
-
-def _date(text: str | None, otherwise: date) -> date:
-    try:
-        return date.fromisoformat(text or "")
-    except ValueError:
-        return otherwise
 
 
 def _chart(symbol: str, interval: Interval, first: date, last: date) -> None:

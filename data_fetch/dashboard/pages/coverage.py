@@ -27,7 +27,7 @@ from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.downloads import offer
 from data_fetch.dashboard.ledger_heads import head_of_ledger
 from data_fetch.dashboard.numbers import day_and_time
-from data_fetch.dashboard.page import live, note_age, note_refusal
+from data_fetch.dashboard.page import asked_date, live, note_age, note_refusal
 from data_fetch.dashboard.permission import control_refusal, refuse_control
 from data_fetch.dashboard.share_bar import share_bar
 from data_fetch.reading.coverage_days import (
@@ -67,9 +67,7 @@ def _range() -> DayRange:
         "Days", RANGES, index=RANGES.index(known.get(asked.get("days", ""), USUAL_DAYS))
     )
     today = desk().ask(clock_of).now().astimezone(IST).date()
-    end = until.date_input(
-        "Up to", value=min(_date(asked.get("until")) or today, today), max_value=today
-    )
+    end = until.date_input("Up to", value=min(asked_date("until") or today, today), max_value=today)
     names = list(INTERVALS)
     wanted = [each for each in names if each.value == asked.get("interval")]
     chosen = interval.selectbox(
@@ -80,13 +78,6 @@ def _range() -> DayRange:
     )
     asked.update({"days": str(number), "until": end.isoformat(), "interval": chosen.value})
     return DayRange(interval=chosen, first=end - timedelta(days=number - 1), last=end)
-
-
-def _date(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text or "")
-    except ValueError:
-        return None
 
 
 def _coverage(of: DayRange) -> None:
@@ -108,6 +99,7 @@ def _coverage(of: DayRange) -> None:
         cells, month_heads(cells.columns), "Coverage: instruments by days", _asked(cells), "days"
     )
     if corners is None or not _on(cells, corners):
+        _note_not_shown(cells)
         _offer("Coverage", coverage, grid)
         st.caption(
             "Select a day with a click or with arrow keys and Enter; several days with the mouse "
@@ -131,6 +123,17 @@ def _asked(cells: Cells) -> Corners | None:
     first = asked.get("symbol", ""), asked.get("day", "")
     last = asked.get("to_symbol", first[0]), asked.get("to_day", first[1])
     return (first, last) if _on(cells, (first, last)) else None
+
+
+def _note_not_shown(cells: Cells) -> None:
+    """The sentence for a selection of the query parameters that is not on the grid."""
+    asked = st.query_params
+    named = [asked[name] for name in ("symbol", "day", "to_symbol", "to_day") if name in asked]
+    if named and _asked(cells) is None:
+        st.warning(
+            f"The address names {', '.join(named)}, which is not among these instruments and days. "
+            "Choose other days above, or select a day."
+        )
 
 
 def _on(cells: Cells, corners: Corners) -> bool:

@@ -14,7 +14,7 @@ from data_fetch.dashboard.chain_view import AROUND, ChainView, lenient_view
 from data_fetch.dashboard.downloads import offer
 from data_fetch.dashboard.ladder import COLUMNS, ladder_of, leg_table
 from data_fetch.dashboard.ladder_scroll import open_at_the_money
-from data_fetch.dashboard.page import live, note_empty
+from data_fetch.dashboard.page import await_first, live
 
 REFRESH_SECONDS = 5.0
 HEIGHT = 720
@@ -28,7 +28,7 @@ def show() -> None:
         st.warning(problem)
     view = choose_chain(asked)
     if view is None:
-        note_empty("option chains")
+        await_first("option chains")
         return
     view = _choose_columns(view)
     st.query_params.from_dict(view.parameters())

@@ -9,7 +9,7 @@ another one every time.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, lru_cache
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,14 @@ def redacted(url: str | URL) -> str:
     if _has_stray_at(parsed, str(url)):
         return "(not a database URL)"
     return shown(parsed)
+
+
+@lru_cache(16)
+def file_of(url: str) -> Path | None:
+    """The file of a SQLite store; None for a store on a server. Raises SetupError as `engine_for`
+    does."""
+    parsed = _parsed(url)
+    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
 
 
 def _parsed(url: str) -> URL:

@@ -131,26 +131,6 @@ def test_another_symbol_is_chosen(screen: Callable[..., Page], rehearsed: Desk) 
     assert rows_of(page) == stored
 
 
-@pytest.mark.parametrize(
-    ("address", "sentence"),
-    [
-        pytest.param("symbol=GONE", "knows no instrument named GONE", id="a symbol that is gone"),
-        pytest.param("symbol=NIFTY&expiry=2025-10-14", "There are:", id="an expiry never stored"),
-        pytest.param(
-            "symbol=NIFTY&expiry=2025-10-28&at=2025-11-05T10:00:00%2B05:30",
-            "NIFTY 28 Oct 2025 has expired: this is its last snapshot",
-            id="an expiry that has passed",
-        ),
-        pytest.param("symbol=NIFTY&expiry=soon", "is not a date", id="no date"),
-    ],
-)
-def test_what_is_not_there_is_a_sentence(
-    screen: Callable[..., Page], address: str, sentence: str
-) -> None:
-    page = screen(f"/option-chain?{address}")
-    page.get_by_text(sentence).first.wait_for()
-
-
 def test_a_refresh_neither_removes_nor_resizes_nor_scrolls_the_ladder(
     open_page: Callable[..., Page],
     dashboard_of: Callable[[Desk], AbstractContextManager[str]],
