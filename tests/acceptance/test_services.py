@@ -69,15 +69,24 @@ def test_a_collector_is_ready_shows_signs_of_life_at_night_and_reports_its_stop(
     assert taken_over == ready
 
 
-@pytest.mark.parametrize("server", ["serve", "stream", "dashboard"])
+@pytest.mark.parametrize(
+    ("server", "path", "status"),
+    [
+        # Probes have no credentials.
+        ("serve", "/health/live", 200),
+        ("stream", "/health/live", 200),
+        ("dashboard", "/", 401),
+    ],
+)
 def test_a_server_is_ready_when_it_answers_and_reports_its_stop(
-    server: str, desk: Desk, manager: ServiceManager
+    server: str, path: str, status: int, desk: Desk, manager: ServiceManager
 ) -> None:
-    with ended_after(desk.start(server, "--port", "0", "--json")) as process:
+    guarded = {"API_AUTHENTICATION": "on", "JWT_SECRET": "s" * 32}
+    with ended_after(desk.start(server, "--port", "0", "--json", **guarded)) as process:
         ready = manager.next_report()
         assert process.stdout is not None
         url = orjson.loads(process.stdout.readline())["url"]
-        answer = urllib3.request("GET", url, timeout=PATIENCE_SECONDS, retries=False)
+        answer = urllib3.request("GET", url + path, timeout=PATIENCE_SECONDS)
 
     assert (ready, manager.next_report()) == (["READY=1"], ["STOPPING=1"])
-    assert answer.status < 500
+    assert answer.status == status

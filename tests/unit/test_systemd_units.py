@@ -6,13 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from checkout import CHECKOUT
-from deployed import is_command
+from deployed import DEPLOY, checked, is_command
 
 from data_fetch.cli.run import STOP_SECONDS
 from data_fetch.cli.shared.output import WRONG_USE
 
-UNITS = CHECKOUT / "deploy" / "systemd"
+UNITS = DEPLOY / "systemd"
 SERVICES = sorted(UNITS.glob("*.service"))
 COMMON = UNITS / "data-fetch-.service.d" / "common.conf"
 PROGRAM = "/opt/data-fetch/bin/data-fetch"
@@ -30,18 +29,12 @@ def setting(file: Path, name: str) -> str:
 
 def analysed(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """What systemd-analyze finds in a copy of the units whose program exists."""
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not installed (Debian: the package systemd)")
     shutil.copytree(UNITS, folder, dirs_exist_ok=True)
     for service in folder.glob("*.service"):
         text = service.read_text(encoding="utf-8")
         service.write_text(text.replace(PROGRAM, "/bin/true"), encoding="utf-8")
-    return subprocess.run(
-        ["systemd-analyze", *arguments, *(str(folder / service.name) for service in SERVICES)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    copies = [str(folder / service.name) for service in SERVICES]
+    return checked("systemd-analyze", *arguments, *copies, package="Debian: the package systemd")
 
 
 def test_systemd_knows_every_key_and_value(tmp_path: Path) -> None:

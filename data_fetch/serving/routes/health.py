@@ -18,9 +18,9 @@ NOT_READY = HTTPStatus.SERVICE_UNAVAILABLE.value
 
 
 def router(server: Server) -> APIRouter:
-    routes = APIRouter(tags=["health"], responses=documented())
+    routes = APIRouter()
 
-    @routes.get("/health", response_model=Health)
+    @routes.get("/health", response_model=Health, tags=["health"], responses=documented())
     def health(request: Request) -> JSONResponse:
         """The state of the store behind the server; 200 as long as the process answers.
 
@@ -40,6 +40,14 @@ def router(server: Server) -> APIRouter:
                 "problem": found.problem if shown else None,
             }
         )
+
+    routes.include_router(probes(server))
+    return routes
+
+
+def probes(server: Server) -> APIRouter:
+    """What asks by itself whether the server is to be restarted, or to be sent requests."""
+    routes = APIRouter(tags=["health"], responses=documented())
 
     @routes.get("/health/live", response_model=Live)
     def live() -> JSONResponse:

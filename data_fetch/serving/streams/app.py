@@ -10,7 +10,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.serving import problems
 from data_fetch.serving.gate import Gate
 from data_fetch.serving.head_requests import HeadRequests
-from data_fetch.serving.routes import metrics
+from data_fetch.serving.routes import health, metrics
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.by_delay import StreamsByDelay
 from data_fetch.serving.streams.doors import Doors
@@ -34,9 +34,10 @@ def stream_application(settings: Settings) -> Gate:
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     problems.install(app)
     app.include_router(metrics.router(server))
+    app.include_router(health.probes(server))
 
     @app.get("/health")
-    async def health() -> dict[str, Any]:
+    async def state() -> dict[str, Any]:
         degraded = server.troubles.degraded
         return {
             "status": "degraded" if degraded else "healthy",
