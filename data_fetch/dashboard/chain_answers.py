@@ -51,11 +51,12 @@ def running(symbol: str, at: datetime | None) -> Sequence[ChainHead]:
 def not_stored(symbol: str) -> list[date]:
     """The listed expiries of *symbol* of which the store has no chain, nearest first."""
     stored = {head.shown.expiry for head in running(symbol, None)}
-    return [day for day in _to_come(symbol) if day not in stored]
+    return [day for day in to_come(symbol) if day not in stored]
 
 
 @st.cache_resource(ttl=A_WHILE, max_entries=KEPT, show_spinner=False)
-def _to_come(symbol: str) -> Sequence[date]:
+def to_come(symbol: str) -> Sequence[date]:
+    """The listed expiries of *symbol* that are not over, nearest first."""
     return desk().ask(lambda settings: expiries_to_come(settings, symbol))
 
 

@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 
 from data_fetch.core.errors import NothingStored
-from data_fetch.dashboard.chain_answers import head_of, not_stored
+from data_fetch.dashboard.chain_answers import head_of, to_come
 from data_fetch.dashboard.chain_view import ChainView
 from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.live_chains import LiveAnswer, LiveChains, LiveRequest, WantedChain
@@ -20,6 +20,8 @@ from data_fetch.reading.records import clock_of
 PROGRESS_SECONDS = 1.0
 # Longer than any collector needs between two polls of an index.
 OLD = timedelta(minutes=5)
+# In a session: the chain that it looked at and that was not stored.
+LACKING = "lacking-chain"
 
 
 @st.cache_resource(show_spinner=False)
@@ -35,24 +37,32 @@ def found_or_offered(view: ChainView) -> ChainHead | None:
     Raises NothingStored for a chain that cannot be requested, UnknownSymbol, StoreUnreachable.
     """
     assert view.symbol is not None
+    expiry = view.expiry
     try:
-        return head_of(view.symbol, view.expiry, view.at)
+        head = head_of(view.symbol, expiry, view.at)
     except NothingStored:
-        if view.at is not None or view.expiry not in not_stored(view.symbol):
+        if view.at is not None or expiry is None or expiry not in to_come(view.symbol):
             raise
-    wanted = WantedChain(view.symbol, view.expiry)
-    st.info(f"The store has no chain of {wanted.text}.")
-    _request(wanted, "Request it now")
-    return None
+        wanted = WantedChain(view.symbol, expiry)
+        st.session_state[LACKING] = wanted
+        st.info(f"The store has no chain of {wanted.text}.")
+        _request(wanted, "Request it now")
+        return None
+    if st.session_state.pop(LACKING, None) == WantedChain(view.symbol, head.shown.expiry):
+        # It has arrived, and the controls above still say that it is not stored.
+        st.rerun()
+    return head
 
 
 def offer_newer(head: ChainHead, view: ChainView) -> None:
     """Offer to request a chain again that no collector keeps up to date."""
-    if view.at is not None or control_refusal() is not None:
+    shown = head.shown
+    listed = shown.expiry in to_come(shown.underlying)
+    if view.at is not None or not listed or control_refusal() is not None:
         return
-    old = desk().ask(clock_of).now() - head.shown.last_confirmed > OLD
+    old = desk().ask(clock_of).now() - shown.last_confirmed > OLD
     if old or live_chains().brought(head):
-        _request(WantedChain(head.shown.underlying, head.shown.expiry), "Request it again")
+        _request(WantedChain(shown.underlying, shown.expiry), "Request it again")
 
 
 def origin_text(head: ChainHead) -> str:

@@ -78,9 +78,10 @@ def _problem(error: str, faults: Mapping[str, str]) -> str:
 
 @dataclass
 class LiveRequest:
-    """A request that was started, and its process."""
+    """A request that was started, its process, and the answer *before* it that brought a chain."""
 
     child: Child
+    before: LiveAnswer | None = None
 
     @property
     def running(self) -> bool:
@@ -93,6 +94,11 @@ class LiveRequest:
             return LiveAnswer.of(self.child.report)
         except SetupError as refused:
             return LiveAnswer(None, (), str(refused))
+
+    @property
+    def brought(self) -> LiveAnswer | None:
+        """The newest answer that brought a chain."""
+        return self.before if self.running or not self.answer.received else self.answer
 
 
 @dataclass(slots=True)
@@ -111,9 +117,8 @@ class LiveChains:
         received it."""
         shown = head.shown
         last = self.last(WantedChain(shown.underlying, shown.expiry))
-        if last is None or last.running or shown.last_confirmed not in last.answer.received:
-            return None
-        return last.answer
+        answer = None if last is None else last.brought
+        return answer if answer is not None and shown.last_confirmed in answer.received else None
 
     @property
     def busy(self) -> bool:
@@ -127,8 +132,9 @@ class LiveChains:
         with self._lock:
             if self.last(wanted) is not seen or self.busy:
                 return
+            child = Child.start(wanted.arguments, folder)
             # The newest at the end.
             self._last.pop(wanted, None)
-            self._last[wanted] = LiveRequest(Child.start(wanted.arguments, folder))
+            self._last[wanted] = LiveRequest(child, seen.brought if seen else None)
             for ended in [key for key, each in self._last.items() if not each.running][:-KEPT]:
                 del self._last[ended]

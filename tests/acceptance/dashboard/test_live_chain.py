@@ -1,6 +1,7 @@
 """A chain that the store has not is requested from the provider, by a click or by the command."""
 
 import shlex
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -13,10 +14,10 @@ import pytest
 import urllib3
 from effort import PATIENCE_SECONDS
 from playwright.sync_api import Page
-from programs import Desk, behave, order, paper_exchange
+from programs import SYMBOLS, Desk, behave, order, paper_exchange
 
 from data_fetch.core.world import World
-from data_fetch.dashboard.live_chains import LiveChains, WantedChain
+from data_fetch.dashboard.live_chains import MOST_AT_ONCE, LiveChains, WantedChain
 from data_fetch.storage.database.store import open_store
 from data_fetch.storage.runs import recent_runs
 
@@ -100,6 +101,11 @@ def test_a_symbol_without_a_chain_is_requested_after_its_refusal_is_mended(
     behave(market.exchange)
     asks.click()
     shown = note(page, "requested live at 10:")
+    again = page.get_by_role("button", name="Request it again")
+    again.click()
+    page.get_by_text("Requesting TCS 29 Sep 2026").wait_for()
+    meanwhile = note(page, "legs priced")
+    again.wait_for()
 
     assert "Upstox rejects the access token" in refusal
     assert "UPSTOX_ACCESS_TOKEN" in refusal
@@ -108,8 +114,11 @@ def test_a_symbol_without_a_chain_is_requested_after_its_refusal_is_mended(
     assert f"expiry={MONTHLY}" in page.url
     legs = market.desk.json("chain", "show", "TCS")["legs"]
     page.locator(".ladder tbody th", has_text=f"{legs[0]['strike']:,}").first.wait_for()
-    assert market.requests() == asked + 2
-    assert sorted(market.runs()) == sorted([*runs, ("failed", 0), ("completed", 1)])
+    assert "requested live at 10:" in meanwhile
+    assert "requested live at 10:" in note(page, "legs priced")
+    assert market.requests() == asked + 3
+    assert [ended for ended, _ in market.runs()[:3]] == ["completed", "completed", "failed"]
+    assert len(market.runs()) == len(runs) + 3
 
 
 def test_an_expiry_without_a_chain_is_chosen_and_requested_for_every_session(
@@ -169,3 +178,24 @@ def test_sessions_that_ask_for_the_same_chain_make_one_request(
     assert last.answer.problem is None
     assert chains.last(wanted) is last
     assert market.requests() == asked + 1
+
+
+def test_no_more_requests_at_once_than_allowed(market: Market) -> None:
+    chains = LiveChains()
+    wanted = [WantedChain(symbol, date.fromisoformat(FAR)) for symbol in SYMBOLS]
+    started = []
+    for each in wanted[:MOST_AT_ONCE]:
+        chains.start(each, market.desk.folder, None)
+        request = chains.last(each)
+        assert request is not None
+        # None of them ends meanwhile.
+        request.child.process.send_signal(signal.SIGSTOP)
+        started.append(request)
+
+    chains.start(wanted[-1], market.desk.folder, None)
+
+    assert (chains.busy, chains.last(wanted[-1])) == (True, None)
+    for request in started:
+        request.child.process.kill()
+        request.child.process.wait(PATIENCE_SECONDS)
+    assert not chains.busy
