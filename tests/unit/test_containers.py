@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +69,19 @@ def test_the_stack_follows_the_specification() -> None:
     )
 
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_compose_reads_the_stack(tmp_path: Path) -> None:
+    needed = set(re.findall(r"\$\{(\w+):\?", COMPOSE.read_text(encoding="utf-8")))
+    secrets = tmp_path / "environment"
+    secrets.write_text("".join(f"{name}=secret\n" for name in sorted(needed)), encoding="utf-8")
+    found = checked(
+        "docker-compose",
+        *("--env-file", str(secrets), "--file", str(COMPOSE), "config", "--quiet"),
+        package="Debian: docker-compose",
+    )
+
+    assert (found.returncode, found.stderr) == (0, "")
 
 
 def test_prometheus_accepts_its_configuration() -> None:
