@@ -41,6 +41,8 @@ def report_in(status: int, printed: str, remarks: str) -> Report:
     said = [line for line in remarks.splitlines() if line.startswith("data-fetch: ")]
     if said:
         raise SetupError(said[-1].removeprefix("data-fetch: "))
+    if status == -signal.SIGINT:
+        raise SetupError("the command was interrupted before it began", hint="Start it again.")
     raise SetupError(
         f"the command ended without a report, with status {status}", hint="Start it again."
     )

@@ -90,9 +90,10 @@ def plan_text(plan: dict[str, Any], now: datetime, unit: str) -> str:
     else:
         text = "The plan: nothing to request."
     if plan["held_back"]:
+        due = day_and_time(datetime.fromisoformat(plan["next_attempt"]))
         text += (
             f" {counted(plan['held_back'], 'day')} requested before and still incomplete; the next "
-            f"attempt is due {plan['next_attempt']}. To request now: retry failed."
+            f"attempt is due {due}. To request now: retry failed."
         )
     return text
 

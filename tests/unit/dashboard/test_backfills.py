@@ -82,7 +82,7 @@ def test_a_selection_in_words(selection: Selection, text: str) -> None:
         (
             {"requests": 0, "held_back": 1, "next_attempt": "2026-09-17T10:00:00+05:30"},
             "The plan: nothing to request. 1 day requested before and still incomplete; the next "
-            "attempt is due 2026-09-17T10:00:00+05:30. To request now: retry failed.",
+            "attempt is due 17 Sep 2026 10:00:00 IST. To request now: retry failed.",
         ),
         (
             {"requests": 1, "seconds": 86_400.0},
@@ -131,15 +131,16 @@ def test_a_backfill_prints_its_report(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("remarks", "words"),
+    ("status", "remarks", "words"),
     [
-        ("World  paper\ndata-fetch: no token. Put it into .env.\n", "no token. Put it into .env."),
-        ("", "the command ended without a report, with status 2"),
+        (2, "World  paper\ndata-fetch: no token. Put it there.\n", "no token. Put it there."),
+        (2, "", "the command ended without a report, with status 2"),
+        (-2, "", "the command was interrupted before it began"),
     ],
 )
-def test_a_refused_backfill_says_why(remarks: str, words: str) -> None:
+def test_a_backfill_without_a_report_says_why(status: int, remarks: str, words: str) -> None:
     with pytest.raises(SetupError) as refused:
-        report_in(2, "", remarks)
+        report_in(status, "", remarks)
 
     assert refused.value.message == words
 
