@@ -11,7 +11,7 @@ from data_fetch.dashboard.chain_view import ChainView
 from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.live_chains import LiveAnswer, LiveChains, LiveRequest, WantedChain
 from data_fetch.dashboard.numbers import clock_time, day_and_time
-from data_fetch.dashboard.page import live, note_refusal
+from data_fetch.dashboard.page import live, note_age, note_refusal
 from data_fetch.dashboard.permission import control_refusal
 from data_fetch.reading.chain_records import ChainHead
 from data_fetch.reading.collector_facts import provider_figures
@@ -45,6 +45,8 @@ def found_or_offered(view: ChainView) -> ChainHead | None:
             raise
         wanted = WantedChain(view.symbol, expiry)
         st.session_state[LACKING] = wanted
+        now = desk().ask(clock_of).now()
+        note_age(f"store, {desk().settings.world} world", day_and_time(now))
         st.info(f"The store has no chain of {wanted.text}.")
         _request(wanted, "Request it now")
         return None
