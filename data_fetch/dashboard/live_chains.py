@@ -48,6 +48,7 @@ class WantedChain:
 REMEDIES: Mapping[FailureGroup, str] = {
     FailureGroup.EMPTY: "Choose another expiry.",
     FailureGroup.NETWORK: "Request it again in a minute.",
+    FailureGroup.QUOTA: "Request it again in a minute.",
 }
 
 

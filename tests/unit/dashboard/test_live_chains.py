@@ -40,6 +40,8 @@ def test_an_answer_has_the_instants_of_its_chains() -> None:
          "a chain without rows. Choose another expiry."),
         ("Upstox returned 500", [FailureKind.SERVER_ERROR, FailureKind.UNREACHABLE],
          "Upstox returned 500. Request it again in a minute."),
+        ("the rate is limited", [FailureKind.RATE_LIMITED],
+         "the rate is limited. Request it again in a minute."),
         ("other words", [], "other words."),
     ],
 )  # fmt: skip
