@@ -25,9 +25,13 @@ PAGES: dict[str, Callable[[], None]] = {
     "System": system.show,
 }
 
-# Data begin near the top, and tables of a telephone lose no columns.
+# Data begin near the top, captions and scales have the contrast of text, and tables of a telephone
+# lose no columns.
 STYLE = """<style>
 .stMainBlockContainer{padding-top:4.5rem;padding-bottom:3rem}
+.stApp [data-testid="stCaptionContainer"]{color:inherit;opacity:.8}
+.stApp [data-testid="stBaseButton-primary"]{color:light-dark(#fff,#171614)}
+.stApp .js-plotly-plot :is([class$="tick"],.infolayer) text{fill:currentColor!important}
 @media (max-width:640px){
  [data-testid="stTable"] :is(th,td){padding:.25rem .3rem;font-size:.72rem;line-height:1.3}
 }

@@ -25,6 +25,9 @@ OPTIONS = {
     # most runs; Python collects by itself.
     "runner.postScriptGC": False,
     "browser.gatherUsageStats": False,
+    # Red means a loss on these pages; text of this colour is readable on its own tint.
+    "theme.light.primaryColor": "#1d4ed8",
+    "theme.dark.primaryColor": "#8ab4f8",
     "client.toolbarMode": "minimal",
     "client.showErrorDetails": "none",
     "client.showErrorLinks": "false",
