@@ -40,6 +40,10 @@ FIRST_OF_DAY, AT_THE_OPEN = "first-of-day", timedelta(minutes=5)
 USUAL_OPENING = time(9, 15)
 
 
+class NoBaseline(SetupError):
+    """Nothing is stored that a chain could be compared with."""
+
+
 @dataclass(frozen=True, slots=True)
 class ComparedWith:
     """A baseline, its *name*, and its *snapshot* where it is a stored one."""
@@ -101,8 +105,8 @@ def chain_metrics(
 
     *baseline* is "previous-close", "day-open", minutes ("15m") or the ISO text of an instant.
     Without a snapshot of the opening "day-open" is the first one of the day, and named
-    "first-of-day". Raises SetupError when no such chain, or no snapshot for the baseline, is
-    stored, and for a baseline that is none of these.
+    "first-of-day". Raises NoBaseline when no snapshot for the baseline is stored, SetupError when
+    no such chain is, and for a baseline that is none of these.
     """
     with question(settings) as asked:
         found = snapshot_of(asked, underlying, expiry, at, source)
@@ -137,7 +141,7 @@ def _compared_with(
     asked.recall_chain(chains.lineage, head.expiry, since, source)
     snapshot = chains.snapshot_at(head.expiry, since, source)
     if snapshot is None:
-        raise SetupError(
+        raise NoBaseline(
             f"no chain of {head.underlying} is stored as of {exact_text(since)}",
             hint="Choose another baseline.",
         )

@@ -16,7 +16,7 @@ from data_fetch.dashboard.chain_answers import (
     surface_of,
 )
 from data_fetch.dashboard.chain_controls import choose_chain, settle
-from data_fetch.dashboard.chain_note import note_chain
+from data_fetch.dashboard.chain_note import note_chain, usable_baseline
 from data_fetch.dashboard.chain_request import found_or_offered, offer_newer
 from data_fetch.dashboard.chain_view import AROUND, ChainView, lenient_view
 from data_fetch.dashboard.downloads import offer
@@ -56,7 +56,7 @@ def show() -> None:
         head = found_or_offered(view)
         if head is None:
             return
-        found = compared(head, view.baseline)
+        found = compared(head, usable_baseline(head, view.baseline))
         note_chain(head, found, view.at)
         offer_newer(head, view)
         CHARTS[chosen](view, head, found)

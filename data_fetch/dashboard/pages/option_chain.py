@@ -8,7 +8,7 @@ from data_fetch.dashboard import chain_line, ladder_html, ladder_scroll
 from data_fetch.dashboard.chain_answers import compared, ladder_table
 from data_fetch.dashboard.chain_controls import choose_chain, settle
 from data_fetch.dashboard.chain_line import figures_html, shown_figures
-from data_fetch.dashboard.chain_note import note_chain
+from data_fetch.dashboard.chain_note import note_chain, usable_baseline
 from data_fetch.dashboard.chain_request import found_or_offered, offer_newer
 from data_fetch.dashboard.chain_view import AROUND, ChainView, lenient_view
 from data_fetch.dashboard.downloads import offer
@@ -58,13 +58,14 @@ def _ladder(view: ChainView) -> None:
     head = found_or_offered(view)
     if head is None:
         return
-    found, around = compared(head, view.baseline), AROUND[view.around]
+    baseline, around = usable_baseline(head, view.baseline), AROUND[view.around]
+    found = compared(head, baseline)
     note_chain(head, found, view.at)
     offer_newer(head, view)
     before = None if found.baseline.snapshot is None else found.baseline.snapshot.summary
     st.html(figures_html(shown_figures(found.snapshot.summary, before)))
     with st.container(height=HEIGHT, key="ladder"):
-        st.html(ladder_table(head, view.baseline, around, view.columns))
+        st.html(ladder_table(head, baseline, around, view.columns))
         open_at_the_money(f"{view.symbol} {head.shown.expiry} {view.at} {view.around}")
     offer(
         "Ladder",

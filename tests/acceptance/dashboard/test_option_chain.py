@@ -116,6 +116,15 @@ def test_the_slider_is_moved_by_the_keyboard_and_a_link_restores_the_view(
     assert not page.get_by_role("switch", name="Live").is_checked()
 
 
+def test_without_a_snapshot_to_compare_with_the_chain_is_shown(
+    screen: Callable[..., Page], rehearsed: Desk
+) -> None:
+    page = screen(f"/option-chain{AROUND}&symbol=NIFTY&baseline=2025-10-20T10:00:00%2B05:30")
+    page.get_by_text("Changes are shown since the previous close.").wait_for()
+
+    assert rows_of(page) == rows_stored(rehearsed, "NIFTY")
+
+
 def test_another_symbol_is_chosen(screen: Callable[..., Page], rehearsed: Desk) -> None:
     page = screen(f"/option-chain{AROUND}&symbol=NIFTY")
     rows_of(page)
