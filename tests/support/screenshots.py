@@ -19,7 +19,8 @@ from playwright.sync_api import sync_playwright
 from programs import Desk, end
 
 PICTURES = CHECKOUT / "docs" / "pictures"
-DAY, LOOKED_AT = "2026-09-16", "2026-09-16T16:12:00+05:30"
+# A few minutes later the paper market goes on to the next day.
+DAY, LOOKED_AT = "2026-09-16", "2026-09-16T16:03:00+05:30"
 WIDTH, HEIGHT, COLOURS = 1200, 1000, 96
 # By name: the path of a page, and the colours of the system.
 SHOWN = {
