@@ -1,9 +1,11 @@
 """The page Option chain: the ladder as it is stored, refreshed without flicker."""
 
+import csv
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -138,6 +140,26 @@ def test_another_symbol_is_chosen(screen: Callable[..., Page], rehearsed: Desk) 
     page.wait_for_function(AT_THE_MONEY)
 
     assert rows_of(page) == stored
+
+
+def test_the_download_has_the_legs_that_are_shown(screen: Callable[..., Page]) -> None:
+    page = screen(f"/option-chain{AROUND}&symbol=NIFTY")
+    shown = rows_of(page)
+
+    with page.expect_download() as begun:
+        page.get_by_role("button", name="Ladder as CSV").click()
+    with Path(begun.value.path()).open() as file:
+        legs = list(csv.DictReader(file))
+
+    assert begun.value.suggested_filename == "chain-NIFTY-2025-10-28.csv"
+    calls = [leg for leg in legs if leg["option_type"] == "CE"]
+    assert [
+        [
+            *(COLUMNS[name].text(float(leg[name])) for name in ("oi", "iv", "ltp")),
+            f"{float(leg['strike']):,.0f}",
+        ]
+        for leg in calls
+    ] == [row[:4] for row in shown]
 
 
 def test_a_refresh_neither_removes_nor_resizes_nor_scrolls_the_ladder(
