@@ -59,11 +59,11 @@ def found_or_offered(view: ChainView) -> ChainHead | None:
 def offer_newer(head: ChainHead, view: ChainView) -> None:
     """Offer to request a chain again that no collector keeps up to date."""
     shown = head.shown
-    listed = shown.expiry in to_come(shown.underlying)
-    if view.at is not None or not listed or control_refusal() is not None:
+    if view.at is not None or shown.expiry not in to_come(shown.underlying):
         return
     old = desk().ask(clock_of).now() - shown.last_confirmed > OLD
-    if old or live_chains().brought(head):
+    # The account last: it is looked up in the store.
+    if (old or live_chains().brought(head)) and control_refusal() is None:
         _request(WantedChain(shown.underlying, shown.expiry), "Request it again")
 
 
@@ -106,7 +106,7 @@ def _request(wanted: WantedChain, title: str) -> None:
 
 
 def _start(wanted: WantedChain, seen: LiveRequest | None) -> None:
-    # The page that is drawn next has the sentence for who may no longer.
+    # An account that may no longer gets the sentence from the page that is drawn next.
     if control_refusal() is None:
         live_chains().start(wanted, desk().settings.folder, seen)
 
