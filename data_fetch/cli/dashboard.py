@@ -36,6 +36,7 @@ def command(host: str | None, port: int | None, control: bool, as_json: bool) ->
         settings,
         settings.dashboard_port if port is None else port,
         DASHBOARD,
+        name="dashboard",
         announced=lambda url: f"The dashboard is on {url}, {openness(settings)}.",
         as_json=as_json,
     )

@@ -45,6 +45,7 @@ def command(host: str | None, port: int | None, only_describe: bool, as_json: bo
         settings,
         settings.api_port if port is None else port,
         API,
+        name="API",
         announced=lambda url: f"Serving on {url}, {openness(settings)}. Its pages: {url}/docs",
         as_json=as_json,
     )

@@ -32,6 +32,7 @@ def command(host: str | None, port: int | None, as_json: bool) -> None:
         settings,
         settings.stream_port if port is None else port,
         STREAM,
+        name="stream server",
         announced=lambda url: (
             f"Streaming on {url} by Socket.IO and on {url}/ws by WebSocket, {openness(settings)}."
         ),

@@ -37,7 +37,7 @@ def test_it_serves_what_was_collected_until_it_is_stopped(desk: Desk, stop: sign
     assert chain.status == 200
     assert orjson.loads(chain.data)["total_calls"] > 20
     assert orjson.loads(health.data)["total_records"] > 40
-    assert (server.returncode, said) == (0, "The server has stopped.\n")
+    assert (server.returncode, said) == (0, "The API has stopped.\n")
     logged = [orjson.loads(line) for line in (desk.folder / "logs" / "api.log").open()]
     requests = [line["route"] for line in logged if line["event"] == "request"]
     assert requests == ["/option-chain/{symbol}", "/health"]

@@ -40,4 +40,4 @@ def test_it_streams_until_it_is_stopped_even_with_clients(
     finally:
         server.kill()
 
-    assert (server.returncode, said) == (0, "The server has stopped.\n")
+    assert (server.returncode, said) == (0, "The stream server has stopped.\n")

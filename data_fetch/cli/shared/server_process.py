@@ -89,11 +89,14 @@ def serve(
     port: int,
     logs: LogServices,
     *,
+    name: str,
     announced: Callable[[str], str],
     as_json: bool,
 ) -> None:
-    """Serve the *application* of *settings* on *port* until SIGINT or SIGTERM. *announced* makes
-    of its address what is printed when it listens."""
+    """Serve the *application* of *settings* on *port* until SIGINT or SIGTERM.
+
+    *announced* makes of its address what is printed when it listens, *name* is what has stopped.
+    """
     # It takes longer to load than most commands take to run.
     from data_fetch.serving.listening import ReportingServer, listening
 
@@ -107,7 +110,7 @@ def serve(
             print_out(announced(url))
         sys.stdout.flush()
         _run_until_stopped(ReportingServer(listening(application(settings))), listener)
-    remark("The server has stopped.")
+    remark(f"The {name} has stopped.")
 
 
 def _run_until_stopped(server: "uvicorn.Server", listener: socket.socket) -> None:
