@@ -19,20 +19,6 @@ REPORTED = (0, 3, 4)
 Report = dict[str, Any]
 
 
-def report_of(arguments: Sequence[str], folder: Path) -> Report:
-    """The report of a command that takes a moment. Raises SetupError with its words when it is
-    refused."""
-    done = subprocess.run(
-        (*PROGRAM, *arguments, "--json"),
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return report_in(done.returncode, done.stdout, done.stderr)
-
-
 def report_in(status: int, printed: str, remarks: str) -> Report:
     """The report that a command *printed*. Raises SetupError when there is none."""
     if status in REPORTED and printed.strip():
@@ -87,6 +73,14 @@ class Child:
     def interrupt(self) -> None:
         """Let it finish its requests in flight, and end."""
         self.process.send_signal(signal.SIGINT)
+
+
+def report_of(arguments: Sequence[str], folder: Path) -> Report:
+    """The report of a command that takes a moment. Raises SetupError with its words when it is
+    refused."""
+    child = Child.start(arguments, folder)
+    child.process.wait()
+    return child.report
 
 
 def _temporary() -> IO[str]:
