@@ -22,6 +22,7 @@ from data_fetch.core.world import World
 from data_fetch.scheduling.rehearsal import peak_memory_mb
 from data_fetch.services.backfill import BackfillService
 from data_fetch.services.missing_days import BackfillOrder
+from data_fetch.sources.transport.file_windows import FileWindows
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
@@ -67,6 +68,11 @@ class LiveSlots(Thread):
         self.join()
 
 
+def pacer_in(folder: Path, clock: Clock) -> Pacer:
+    """A pacer with new rate windows in *folder*."""
+    return Pacer(FileWindows(folder, clock), lambda: "benchmark", clock, UPSTOX_LIMITS)
+
+
 def service_for(source: CandleSource, store: Store, clock: Clock, pacer: Pacer) -> BackfillService:
     return BackfillService(
         source=source,
@@ -83,7 +89,7 @@ def service_for(source: CandleSource, store: Store, clock: Clock, pacer: Pacer) 
 def main(port: str, database_url: str) -> None:
     clock = SystemClock()
     with tempfile.TemporaryDirectory() as folder:
-        pacer = Pacer(Path(folder) / "pacing.sqlite3", clock, UPSTOX_LIMITS)
+        pacer = pacer_in(Path(folder), clock)
         api = UpstoxApi(
             world=World.PAPER,
             base_url=f"http://127.0.0.1:{port}",

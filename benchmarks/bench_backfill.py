@@ -22,7 +22,7 @@ import psycopg2
 import urllib3
 from sqlalchemy import make_url
 
-from benchmarks.backfill_run import instruments, service_for
+from benchmarks.backfill_run import instruments, pacer_in, service_for
 from benchmarks.candle_server import VARIANTS, body, instrument_keys, windows
 from benchmarks.figure import Figure, seconds
 from benchmarks.stores import POSTGRES
@@ -33,9 +33,7 @@ from data_fetch.core.ports import Lane
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.upstox.limits import RateLimits
 from data_fetch.services.missing_days import BackfillOrder
-from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.candle_endpoints import UpstoxCandleEndpoints
-from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.storage.database.store import open_store
 
 BOUND, MOST_MEMORY_MB = 1.2, 300.0
@@ -219,7 +217,7 @@ def _since_2022() -> Iterator[Figure]:
     limits = RateLimits()
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(f"sqlite:///{folder}/empty.db", World.PAPER)
-        pacer = Pacer(Path(folder) / "pacing.sqlite3", clock, UPSTOX_LIMITS)
+        pacer = pacer_in(Path(folder), clock)
         service = service_for(_NeverAsked(), store, clock, pacer)
         order = BackfillOrder(
             instruments=instruments(), interval=CandleInterval.MINUTE, first=SINCE, last=UNTIL

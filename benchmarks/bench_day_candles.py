@@ -15,7 +15,7 @@ from time import process_time
 
 import orjson
 
-from benchmarks.backfill_run import instruments, service_for
+from benchmarks.backfill_run import instruments, pacer_in, service_for
 from benchmarks.candle_server import FIRST, LAST, body
 from benchmarks.figure import Figure
 from data_fetch.core.candles.candles import CandleInterval, CandleReply
@@ -25,10 +25,8 @@ from data_fetch.core.clock import SystemClock
 from data_fetch.core.market.calendar import OTHER_STOCK, MarketCalendar
 from data_fetch.core.world import World
 from data_fetch.services.missing_days import BackfillOrder
-from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.candle_endpoints import UpstoxCandleEndpoints
 from data_fetch.sources.upstox.candle_rows import read_candles
-from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.upstox.responses import read_response
 from data_fetch.storage.database.store import open_store
 
@@ -61,7 +59,7 @@ def _seconds_a_candle(interval: CandleInterval, of: int, first: date) -> float:
     with tempfile.TemporaryDirectory() as folder:
         clock = SystemClock()
         with closing(open_store(f"sqlite:///{folder}/store.db", World.PAPER)) as store:
-            pacer = Pacer(Path(folder) / "pacing.sqlite3", clock, UPSTOX_LIMITS)
+            pacer = pacer_in(Path(folder), clock)
             service = service_for(_Ready(), store, clock, pacer)
             order = BackfillOrder(
                 instruments=instruments()[:of], interval=interval, first=first, last=LAST

@@ -20,6 +20,7 @@ DataFetchError
 │   └── TransientError    waiting will help
 │       ├── RateLimited   wait as long as the provider requests
 │       ├── Unreachable   no response
+│       ├── WindowsUnavailable  no permission to send: the rate windows do not answer
 │       └── BadResponse     not a usable response
 │           ├── Unavailable   the provider reports an error of its own
 │           └── ChainError    (core.chains) a response without an option chain
@@ -174,6 +175,12 @@ class RateLimited(TransientError):
 
 class Unreachable(TransientError):
     """No response: connection refused, reset, no such host, timed out."""
+
+
+class WindowsUnavailable(TransientError):
+    """The shared rate windows do not answer: without their permission nothing is sent."""
+
+    kind = FailureKind.NO_PERMISSION
 
 
 class BadResponse(TransientError):

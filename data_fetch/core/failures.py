@@ -47,6 +47,7 @@ class FailureKind(StrEnum):
     UNIT_CHANGED = "unit_changed"
     CONTRADICTION = "contradiction"
     SWITCHED_OFF = "switched_off"
+    NO_PERMISSION = "no_permission"
 
     @property
     def predicate(self) -> str:
@@ -83,6 +84,7 @@ _GROUPS: Mapping[FailureKind, FailureGroup] = {
     FailureKind.UNIT_CHANGED: FailureGroup.SCHEMA,
     FailureKind.CONTRADICTION: FailureGroup.SCHEMA,
     FailureKind.SWITCHED_OFF: FailureGroup.REFUSED,
+    FailureKind.NO_PERMISSION: FailureGroup.NETWORK,
 }
 
 _PREDICATES: Mapping[FailureKind, str] = {
@@ -109,6 +111,7 @@ _PREDICATES: Mapping[FailureKind, str] = {
     FailureKind.UNIT_CHANGED: "changed a unit",
     FailureKind.CONTRADICTION: "returned contradictory values",
     FailureKind.SWITCHED_OFF: "is switched off",
+    FailureKind.NO_PERMISSION: "was sent nothing: the rate windows do not answer",
 }
 
 _USUAL_FIRST_WAIT, _ONE_DAY = timedelta(minutes=5), timedelta(hours=24)

@@ -16,6 +16,7 @@ from data_fetch.core.candles.request_planner import CandleEndpoint, Window
 from data_fetch.core.chains.chains import ChainReply, ChainSource, ListedExpiries
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.provider import PublishedCalendar
+from data_fetch.core.pacing import QueueEntry, RateRules, Spending, Turn
 from data_fetch.core.quotes.quotes import Movement, QuoteResponse, StoredQuote
 from data_fetch.core.runs import SyncAttempt, SyncRun
 
@@ -88,6 +89,43 @@ class Pacing(Protocol):
 
     def pause(self, api: str, duration: timedelta) -> None:
         """Give no permission for *api* for *duration* from now: the provider requires it."""
+
+
+class RateLedger(Protocol):
+    """The spending of one account, in a place that all its processes share.
+
+    Every method is one transaction, and raises WindowsUnavailable when the place does not answer
+    (the file of a machine: SetupError when it cannot be used).
+    """
+
+    def take(self, entry: QueueEntry, patience: timedelta | None) -> Turn:
+        """Grant *entry* if its turn is now; it counts as in flight then. Otherwise queue it,
+        unless its turn is later than *patience* from now."""
+
+    def answer(self, entry: QueueEntry) -> None:
+        """Record that the response to a granted entry has arrived."""
+
+    def leave(self, entry: QueueEntry) -> None:
+        """Remove *entry* from the queue."""
+
+    def pause(self, api: str, duration: timedelta) -> None:
+        """Grant nothing for *api* for *duration* from now; a longer pause stays."""
+
+    def spending(self) -> Spending:
+        """What is recorded now."""
+
+
+class RateWindows(Protocol):
+    """The place with the spending of all accounts. *where* names it, without passwords."""
+
+    @property
+    def where(self) -> str: ...
+
+    def ledger(self, account: str, rules: RateRules) -> RateLedger:
+        """The ledger of *account*; nothing is opened for it."""
+
+    def close(self) -> None:
+        """Close connections; the next use opens them again."""
 
 
 class QuoteSource(Protocol):

@@ -1,16 +1,18 @@
 """What providers allow at present: the pauses that they require, and the use of their limits."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.settings import NSE_URL, UPSTOX_URL, Settings
 from data_fetch.core.world import World
+from data_fetch.runtime.rate_windows import windows_for
 from data_fetch.sources.nse.limits import NSE_LIMITS
-from data_fetch.sources.transport.pacing import Pacer, state_file_for
+from data_fetch.sources.transport.pacing import Pacer, account_of
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 
 
@@ -30,8 +32,9 @@ def required_pauses(settings: Settings) -> Mapping[str, datetime]:
     The paper exchange requires pauses only of the process that it answers.
     """
     found: dict[str, datetime] = {}
-    for pacer in _pacers(settings):
-        found |= pacer.pauses()
+    with _pacers(settings) as pacers:
+        for pacer in pacers:
+            found |= pacer.pauses()
     return found
 
 
@@ -40,24 +43,25 @@ def used_windows(settings: Settings) -> list[WindowUse]:
 
     The limits of a paper exchange are those of the process that it answers.
     """
-    return [
-        WindowUse(api, window, used, pacer.limits[window])
-        for pacer in _pacers(settings)
-        for (api, window), used in pacer.used().items()
-    ]
+    with _pacers(settings) as pacers:
+        return [
+            WindowUse(api, window, used, pacer.limits[window])
+            for pacer in pacers
+            for (api, window), used in pacer.used().items()
+        ]
 
 
-def _pacers(settings: Settings) -> Iterator[Pacer]:
-    """Those of the live providers that something was sent to."""
+@contextmanager
+def _pacers(settings: Settings) -> Iterator[list[Pacer]]:
+    """Those of the live providers."""
     if settings.world is World.PAPER:
+        yield []
         return
     upstox = urlsplit(settings.base_url or UPSTOX_URL).netloc
     nse = urlsplit(settings.nse_base_url or NSE_URL).netloc
     token = settings.access_token.get_secret_value()
-    for ledger, limits in (
-        (state_file_for(nse, ""), NSE_LIMITS),
-        (state_file_for(upstox, token), UPSTOX_LIMITS),
-    ):
-        if ledger.exists():
-            with closing(Pacer(ledger, SystemClock(), limits)) as pacer:
-                yield pacer
+    with closing(windows_for(settings)) as windows:
+        yield [
+            Pacer(windows, partial(account_of, *account), SystemClock(), limits)
+            for account, limits in (((nse, ""), NSE_LIMITS), ((upstox, token), UPSTOX_LIMITS))
+        ]

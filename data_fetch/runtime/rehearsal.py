@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from random import Random
@@ -21,6 +21,7 @@ from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.runtime.stores import store_for
 from data_fetch.runtime.world import exchange_at, provider_at
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
+from data_fetch.sources.transport.file_windows import FileWindows
 from data_fetch.storage.database.leadership import Leadership
 
 # Before the morning's first job; a rehearsal ends after the evening's last one.
@@ -61,10 +62,8 @@ def rehearsal_for(
             )
         stop = Event()
         lead = stack.enter_context(LeadKeeper(leadership, store.name, reporter.message, lost=stop))
-        provider = provider_at(
-            paper, clock, exchange.url, calendar, state_folder=folder, random=Random(0)
-        )
-        stack.callback(provider.pacer.close)
+        windows = stack.enter_context(closing(FileWindows(folder, clock)))
+        provider = provider_at(paper, clock, exchange.url, calendar, windows, random=Random(0))
         context = CollectorContext(
             settings=paper,
             provider=provider,

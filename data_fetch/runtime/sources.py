@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from data_fetch.core.ports import (
@@ -17,13 +16,14 @@ from data_fetch.core.ports import (
     Clock,
     MinuteCandleSource,
     QuoteSource,
+    RateWindows,
 )
 from data_fetch.core.settings import Settings
 from data_fetch.sources.nse.chain_client import nse_chain_client
 from data_fetch.sources.nse.holidays import NseHolidays
 from data_fetch.sources.nse.limits import NSE_LIMITS
 from data_fetch.sources.nse.site import NseSite
-from data_fetch.sources.transport.pacing import Pacer, state_file_for
+from data_fetch.sources.transport.pacing import Pacer, account_of
 from data_fetch.sources.transport.refused_keys import RefusedKeys
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
@@ -56,7 +56,7 @@ def sources_at(
     pacer: Pacer,
     clock: Clock,
     nse_url: str,
-    pacing_folder: Path | None,
+    windows: RateWindows,
 ) -> Sources:
     """The sources behind *api*, paced by *pacer*, and NSE's site at *nse_url*."""
 
@@ -69,46 +69,44 @@ def sources_at(
         quotes=UpstoxLtpClient(api, clock, refused_keys("quotes")),
         minute_candles=UpstoxOhlcClient(api, clock, refused_keys("candles")),
         candles=UpstoxCandleClient(api, clock),
-        chain_providers=partial(chain_providers, settings, api, clock, nse_url, pacing_folder),
-        calendars=partial(calendar_sources, settings, api, clock, nse_url, pacing_folder),
+        chain_providers=partial(chain_providers, settings, api, clock, nse_url, windows),
+        calendars=partial(calendar_sources, settings, api, clock, nse_url, windows),
         limits=pacer.limits,
         spending=pacer.spending,
     )
 
 
 def chain_providers(
-    settings: Settings, api: UpstoxApi, clock: Clock, nse_url: str, pacing_folder: Path | None
+    settings: Settings, api: UpstoxApi, clock: Clock, nse_url: str, windows: RateWindows
 ) -> list[ChainProvider]:
     """The sources of chains in the order in which they are tried.
 
     Without NSE's site where it is disabled, and without Upstox where the site is the chosen
     source and there is no token: its failures would hide those of the site.
-    The rate limit ledger of NSE's site is in *pacing_folder* (None: in the user's state folder).
+    The rate windows of NSE's site are in *windows*.
     """
     upstox: ChainProvider = upstox_chain_client(api, clock)
-    nse: ChainProvider = nse_chain_client(_nse_site(settings, clock, nse_url, pacing_folder), clock)
+    nse: ChainProvider = nse_chain_client(_nse_site(settings, clock, nse_url, windows), clock)
     if settings.data_source == "nse":
         return [nse, upstox] if settings.access_token.get_secret_value() else [nse]
     return [upstox, nse] if settings.nse_enabled else [upstox]
 
 
 def calendar_sources(
-    settings: Settings, api: UpstoxApi, clock: Clock, nse_url: str, pacing_folder: Path | None
+    settings: Settings, api: UpstoxApi, clock: Clock, nse_url: str, windows: RateWindows
 ) -> list[CalendarSource]:
     """The sources of the market calendar in the order in which they are tried."""
     upstox: CalendarSource = UpstoxCalendar(api, clock)
-    nse: CalendarSource = NseHolidays(_nse_site(settings, clock, nse_url, pacing_folder), clock)
+    nse: CalendarSource = NseHolidays(_nse_site(settings, clock, nse_url, windows), clock)
     if settings.data_source == "nse":
         return [nse, upstox]
     return [upstox, nse] if settings.nse_enabled else [upstox]
 
 
-def _nse_site(
-    settings: Settings, clock: Clock, nse_url: str, pacing_folder: Path | None
-) -> NseSite:
-    ledger = state_file_for(urlsplit(nse_url).netloc, "", pacing_folder)
+def _nse_site(settings: Settings, clock: Clock, nse_url: str, windows: RateWindows) -> NseSite:
+    account = account_of(urlsplit(nse_url).netloc, "")
     return NseSite(
-        pacing=Pacer(ledger, clock, NSE_LIMITS),
+        pacing=Pacer(windows, lambda: account, clock, NSE_LIMITS),
         clock=clock,
         world=settings.world,
         base_url=nse_url,

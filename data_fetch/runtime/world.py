@@ -5,7 +5,7 @@ Nothing is read, opened or connected until one of these functions is called.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -13,18 +13,19 @@ from urllib.parse import urljoin, urlsplit
 
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.market.calendar import MarketCalendar
-from data_fetch.core.ports import Clock
+from data_fetch.core.ports import Clock, RateWindows
 from data_fetch.core.settings import INSTRUMENTS_URL, NSE_URL, UPSTOX_URL, Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.shared import any_exchange
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.paper_market import own_market_clock
+from data_fetch.runtime.rate_windows import paper_windows, windows_for
 from data_fetch.runtime.sources import Sources, sources_at
 from data_fetch.sources.instruments.master import InstrumentMaster
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
 from data_fetch.sources.paper_clock import PaperClock
-from data_fetch.sources.transport.pacing import Pacer, state_file_for
+from data_fetch.sources.transport.pacing import Pacer, account_of
 from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
@@ -79,11 +80,14 @@ def provider_for(
     """The configured provider; in the paper world *keep* finds or starts an exchange."""
     calendar = calendar_for(settings)
     if settings.world is World.LIVE:
-        yield provider_at(settings, SystemClock(), settings.base_url or UPSTOX_URL, calendar)
+        url, clock = settings.base_url or UPSTOX_URL, SystemClock()
+        with closing(windows_for(settings)) as windows:
+            yield provider_at(settings, clock, url, calendar, windows)
         return
-    state_folder = None if settings.base_url else settings.data_folder / "pacing"
     with _paper_exchange(settings, calendar, keep) as url:
-        yield provider_at(settings, PaperClock(url), url, calendar, state_folder=state_folder)
+        paper_clock = PaperClock(url)
+        with closing(paper_windows(settings, paper_clock)) as windows:
+            yield provider_at(settings, paper_clock, url, calendar, windows)
 
 
 def provider_at(
@@ -91,19 +95,18 @@ def provider_at(
     clock: Clock,
     base_url: str,
     calendar: MarketCalendar,
+    windows: RateWindows,
     *,
-    state_folder: Path | None = None,
     random: Random | None = None,
 ) -> ProviderConnection:
-    """The connection to the provider at *base_url*.
+    """The connection to the provider at *base_url*, with its rate windows in *windows*.
 
-    A paper exchange has its rate limit ledger in *state_folder*, a provider in the user's state
-    folder; *random* makes retries repeatable.
+    *random* makes retries repeatable.
     """
     token = token_of(settings)
     host = urlsplit(base_url).netloc
-    # A renewed token may belong to another account, so the ledger follows the token in use.
-    pacer = Pacer(lambda: state_file_for(host, token.held, state_folder), clock, UPSTOX_LIMITS)
+    # A renewed token may belong to another account, so the windows follow the token in use.
+    pacer = Pacer(windows, lambda: account_of(host, token.held), clock, UPSTOX_LIMITS)
     api = UpstoxApi(
         base_url=base_url,
         token=token,
@@ -124,7 +127,7 @@ def provider_at(
         token=token,
         pacer=pacer,
         api=api,
-        sources=sources_at(settings, api, pacer, clock, nse_url, state_folder),
+        sources=sources_at(settings, api, pacer, clock, nse_url, windows),
         master=_master(settings, settings.world, clock, listed or INSTRUMENTS_URL),
         calendar=calendar,
     )

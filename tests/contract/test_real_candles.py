@@ -22,6 +22,7 @@ from urllib.parse import unquote
 
 import orjson
 import pytest
+from paced import file_pacer
 from sqlalchemy import select
 
 from data_fetch.core.candles.candles import CandleInterval, Kind
@@ -37,7 +38,6 @@ from data_fetch.core.world import World
 from data_fetch.services.backfill import BackfillService
 from data_fetch.services.backfill_report import BackfillReport
 from data_fetch.services.missing_days import BackfillOrder
-from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
@@ -208,7 +208,7 @@ def desk(sqlite_url: str, tmp_path: Path) -> Iterator[Desk]:
     thread.start()
     clock = VirtualClock(NOW)
     hold = clock.hold()
-    pacer = Pacer(tmp_path / "pacing.sqlite3", clock, UPSTOX_LIMITS)
+    pacer = file_pacer(tmp_path, clock)
     api = UpstoxApi(
         world=World.LIVE,
         base_url=f"http://127.0.0.1:{server.server_port}",

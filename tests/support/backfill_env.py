@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import urllib3
+from paced import file_pacer
 from sqlalchemy import select
 
 from data_fetch.core.candles.candles import CandleInterval, CandleReply
@@ -29,7 +30,6 @@ from data_fetch.services.backfill_report import BackfillReport
 from data_fetch.services.missing_days import BackfillOrder
 from data_fetch.services.outage import Patience
 from data_fetch.services.quotes import LtpService
-from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.candle_client import UpstoxCandleClient
@@ -166,9 +166,7 @@ def backfill_env(
     )
     store = open_store(database_url, World.PAPER)
     with exchange:
-        pacer = Pacer(
-            folder / f"pacing-{exchange.url.rpartition(':')[2]}.sqlite3", clock, UPSTOX_LIMITS
-        )
+        pacer = file_pacer(folder, clock, account=exchange.url.rpartition(":")[2])
         api = UpstoxApi(
             world=World.PAPER,
             base_url=exchange.url,

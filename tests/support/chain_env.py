@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import urllib3
+from paced import file_pacer
 from sqlalchemy import func, select
 from watcher import Watcher
 
@@ -29,10 +30,9 @@ from data_fetch.services.chain_enrichment import ChainEnricher
 from data_fetch.services.chain_jobs import ChainPoller
 from data_fetch.services.chains import ChainService
 from data_fetch.sources.instruments.rows import read_instruments
-from data_fetch.sources.transport.pacing import Pacer
+from data_fetch.sources.transport.file_windows import FileWindows
 from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
-from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.upstox.token import TokenKeeper
 from data_fetch.storage.chains.snapshots import ChainStore
 from data_fetch.storage.database.store import Store, open_store
@@ -159,7 +159,7 @@ def chain_env(
             world=World.PAPER,
             base_url=exchange.url,
             token=TokenKeeper("paper-analytics", env_file=None, in_environment=False),
-            pacing=Pacer(folder / "pacing.sqlite3", clock, UPSTOX_LIMITS),
+            pacing=file_pacer(folder, clock),
             clock=clock,
             timeout_seconds=5,
             policy=RetryPolicy(clock, random=Random(0)),
@@ -167,7 +167,7 @@ def chain_env(
         loaded = Settings.load({"DATA_SOURCE": "paper", **settings}, folder)
         context = ChainContext(
             settings=loaded,
-            providers=chain_providers(loaded, api, clock, exchange.url, folder),
+            providers=chain_providers(loaded, api, clock, exchange.url, FileWindows(folder, clock)),
             clock=clock,
             calendar=CALENDAR,
             store=store,

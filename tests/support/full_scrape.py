@@ -22,7 +22,8 @@ from data_fetch.serving.app import routes_of
 from data_fetch.serving.gate import Gate
 from data_fetch.serving.metrics import StreamFigures
 from data_fetch.serving.server import Server
-from data_fetch.sources.transport.pacing import Pacer, state_file_for
+from data_fetch.sources.transport.file_windows import FileWindows
+from data_fetch.sources.transport.pacing import Pacer, account_of
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.storage.quotes import QuoteStore
 
@@ -76,7 +77,12 @@ def full_scrape(database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
     )
     QuoteStore(shelf.store).record_slot(run, [quote], [])
     shelf.store.close()
-    pacer = Pacer(state_file_for("api.upstox.com", ""), SystemClock(), UPSTOX_LIMITS)
+    pacer = Pacer(
+        FileWindows(None, SystemClock()),
+        lambda: account_of("api.upstox.com", ""),
+        SystemClock(),
+        UPSTOX_LIMITS,
+    )
     with pacer.request("quotes", Lane.LIVE):
         pass
     pacer.pause("quotes", timedelta(minutes=5))

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from paced import file_pacer
 from upstox_stub import Scripted, Seen, Stub
 
 from data_fetch.core.clock import VirtualClock
@@ -62,8 +63,8 @@ def site_for(
     )
 
 
-def nse_pacer(file: Path, clock: VirtualClock) -> Pacer:
-    return Pacer(file, clock, NSE_LIMITS)
+def nse_pacer(folder: Path, clock: VirtualClock) -> Pacer:
+    return file_pacer(folder, clock, NSE_LIMITS)
 
 
 def paths(stub: Stub) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from data_fetch.sources.transport.pacing import LONGEST_PAUSE
+from data_fetch.core.pacing import LONGEST_PAUSE
 
 
 def retry_after(headers: Mapping[str, str], received_at: datetime) -> timedelta | None:

@@ -23,6 +23,7 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.runs import Outcome, SyncState
 from data_fetch.core.settings import Settings
 from data_fetch.runtime.sources import chain_providers
+from data_fetch.sources.transport.file_windows import FileWindows
 from data_fetch.sources.upstox.chain_client import upstox_chain_client
 from data_fetch.storage.database.tables import ChainReceiptRow, ChainSnapshotRow, OptionChainData
 from data_fetch.storage.runs import recent_runs, statuses
@@ -505,6 +506,7 @@ def test_the_sources_in_their_order(
     """Without a token Upstox's failures would hide those of the chosen site."""
     loaded = Settings.load(settings, tmp_path)
 
-    providers = chain_providers(loaded, env.api, env.clock, env.exchange.url, tmp_path)
+    windows = FileWindows(tmp_path, env.clock)
+    providers = chain_providers(loaded, env.api, env.clock, env.exchange.url, windows)
 
     assert [each.source.value for each in providers] == sources

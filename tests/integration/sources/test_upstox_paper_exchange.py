@@ -9,6 +9,7 @@ from random import Random
 from typing import NamedTuple
 
 import pytest
+from paced import file_pacer
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import IST, VirtualClock
@@ -25,7 +26,6 @@ from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.faults.faults import Fault
 from data_fetch.paper_exchange.market.market import PaperMarket
-from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.transport.responses import Response
 from data_fetch.sources.transport.retrying import RequestContext, RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
@@ -36,7 +36,6 @@ from data_fetch.sources.upstox.candle_rows import (
     ParsedCandles,
     read_candles,
 )
-from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.upstox.ltp_client import UpstoxLtpClient
 from data_fetch.sources.upstox.ohlc_rows import read_ohlc_rows
 from data_fetch.sources.upstox.token import TokenKeeper
@@ -78,7 +77,7 @@ def trading(folder: Path, *faults: Fault) -> Iterator[Desk]:
     clock = VirtualClock(MORNING)
     hold = clock.hold()
     env_file = folder / ".env"
-    pacer = Pacer(folder / "pacing.sqlite3", clock, UPSTOX_LIMITS)
+    pacer = file_pacer(folder, clock)
     with PaperExchange(clock, symbols=SYMBOLS, faults=faults) as exchange:
         api = UpstoxApi(
             world=World.PAPER,

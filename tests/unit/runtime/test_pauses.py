@@ -5,12 +5,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from paced import file_pacer
 
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.settings import Settings
 from data_fetch.runtime.pauses import required_pauses
 from data_fetch.sources.nse.limits import NSE_LIMITS
-from data_fetch.sources.transport.pacing import Pacer, state_file_for
+from data_fetch.sources.transport.pacing import account_of
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 
 LIVE = {"DATA_SOURCE": "upstox", "UPSTOX_ACCESS_TOKEN": "first-token"}
@@ -22,14 +23,14 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state" / "data-fetch"
 
 
-def test_pauses_of_the_live_world_are_named_by_api(tmp_path: Path) -> None:
+def test_pauses_of_the_live_world_are_named_by_api(tmp_path: Path, state_folder: Path) -> None:
     pauses = [
-        (state_file_for("api.upstox.com", "first-token"), UPSTOX_LIMITS, "ltp"),
-        (state_file_for("www.nseindia.com", ""), NSE_LIMITS, "nse"),
-        (state_file_for("api.upstox.com", "token of another account"), UPSTOX_LIMITS, "ohlc"),
+        (account_of("api.upstox.com", "first-token"), UPSTOX_LIMITS, "ltp"),
+        (account_of("www.nseindia.com", ""), NSE_LIMITS, "nse"),
+        (account_of("api.upstox.com", "token of another account"), UPSTOX_LIMITS, "ohlc"),
     ]
-    for file, limits, api in pauses:
-        with closing(Pacer(file, SystemClock(), limits)) as pacer:
+    for account, limits, api in pauses:
+        with closing(file_pacer(state_folder, SystemClock(), limits, account=account)) as pacer:
             pacer.pause(api, timedelta(minutes=20))
 
     assert sorted(required_pauses(Settings.load(LIVE, tmp_path))) == ["ltp", "nse"]

@@ -9,6 +9,7 @@ from time import thread_time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paced import file_pacer
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.request_planner import (
@@ -24,7 +25,6 @@ from data_fetch.core.candles.request_planner import (
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Lane
-from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.candle_endpoints import (
     EXPIRED,
     HISTORICAL,
@@ -477,7 +477,7 @@ def test_the_pacer_sends_at_the_estimated_times(
     limits = {SECOND: 3, 10 * SECOND: 8}
     clock = VirtualClock(NOW)
     hold = clock.hold()
-    pacer = Pacer(tmp_path_factory.mktemp("pacing") / "pacing.sqlite3", clock, limits)
+    pacer = file_pacer(tmp_path_factory.mktemp("pacing"), clock, limits)
 
     def sent_after(pause: int) -> datetime:
         clock.sleep(timedelta(milliseconds=pause))

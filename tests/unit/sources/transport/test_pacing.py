@@ -12,12 +12,14 @@ from time import thread_time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paced import ACCOUNT, file_pacer
 from upstox_stub import spent
 
-from data_fetch.core.clock import VirtualClock
+from data_fetch.core.clock import SystemClock, VirtualClock
 from data_fetch.core.errors import RateLimited, SetupError
 from data_fetch.core.ports import Hold, Lane
-from data_fetch.sources.transport.pacing import Pacer, state_file_for
+from data_fetch.sources.transport.file_windows import FileWindows
+from data_fetch.sources.transport.pacing import Pacer, account_of
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 
 START = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
@@ -28,7 +30,7 @@ SMALL_LIMITS = {SECOND: 3, timedelta(seconds=10): 8}
 
 @pytest.fixture
 def state_file(tmp_path: Path) -> Path:
-    return tmp_path / "pacing.sqlite3"
+    return tmp_path / f"pacing-{ACCOUNT}.sqlite3"
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def clock() -> Iterator[VirtualClock]:
 
 @pytest.fixture
 def pacer(state_file: Path, clock: VirtualClock) -> Iterator[Pacer]:
-    pacer = Pacer(state_file, clock, UPSTOX_LIMITS)
+    pacer = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
     yield pacer
     pacer.close()
 
@@ -199,8 +201,7 @@ def test_no_window_ever_holds_more_than_its_limit(
 ) -> None:
     """Wherever between sent and answered the provider counts a request."""
     clock = VirtualClock(START)
-    file = tmp_path_factory.mktemp("pacing") / "pacing.sqlite3"
-    pacer = Pacer(file, clock, SMALL_LIMITS)
+    pacer = file_pacer(tmp_path_factory.mktemp("pacing"), clock, SMALL_LIMITS)
     counted: list[datetime] = []
 
     def sender(plan: list[tuple[int, int, int]]) -> Callable[[], None]:
@@ -231,8 +232,7 @@ def test_no_request_waits_without_need(
     """A request answered at once is sent at the first instant that no window forbids."""
     clock = VirtualClock(START)
     hold = clock.hold()
-    file = tmp_path_factory.mktemp("pacing") / "pacing.sqlite3"
-    pacer = Pacer(file, clock, SMALL_LIMITS)
+    pacer = file_pacer(tmp_path_factory.mktemp("pacing"), clock, SMALL_LIMITS)
     sent: list[datetime] = []
     for pause in pauses:
         clock.sleep(timedelta(milliseconds=pause))
@@ -253,7 +253,7 @@ def test_the_same_work_takes_the_same_time(tmp_path: Path) -> None:
     def rehearse(name: str) -> list[datetime]:
         clock = VirtualClock(START)
         hold = clock.hold()
-        pacer = Pacer(tmp_path / name, clock, SMALL_LIMITS)
+        pacer = file_pacer(tmp_path / name, clock, SMALL_LIMITS)
         sent: list[datetime] = []
         together(clock, [lambda: sent.extend(send(pacer, clock, 9)) for _ in range(4)])
         hold.release()
@@ -312,7 +312,7 @@ class Interrupted(VirtualClock):
 
 def test_an_interrupted_wait_leaves_the_queue(state_file: Path) -> None:
     clock = Interrupted(START)
-    pacer = Pacer(state_file, clock, SMALL_LIMITS)
+    pacer = file_pacer(state_file.parent, clock, SMALL_LIMITS)
     send(pacer, clock, 3)
     with pytest.raises(KeyboardInterrupt), pacer.request("ltp", Lane.LIVE):
         pass
@@ -385,10 +385,10 @@ def test_the_longest_pause_counts_up_to_half_an_hour(
 def test_a_pause_is_known_to_other_processes_and_survives_a_restart(
     state_file: Path, clock: VirtualClock
 ) -> None:
-    first = Pacer(state_file, clock, UPSTOX_LIMITS)
+    first = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
     first.pause("ltp", 20 * SECOND)
     first.close()
-    second = Pacer(state_file, clock, UPSTOX_LIMITS)
+    second = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
     assert send(second, clock, 1) == [START + 20 * SECOND]
     second.close()
 
@@ -396,7 +396,7 @@ def test_a_pause_is_known_to_other_processes_and_survives_a_restart(
 def test_a_clock_set_back_does_not_prolong_a_pause(state_file: Path) -> None:
     for start in (START, START - timedelta(days=1)):
         clock = VirtualClock(start)
-        pacer = Pacer(state_file, clock, UPSTOX_LIMITS)
+        pacer = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
         if start == START:
             pacer.pause("ltp", timedelta(minutes=5))
         else:
@@ -406,13 +406,13 @@ def test_a_clock_set_back_does_not_prolong_a_pause(state_file: Path) -> None:
 
 def test_a_file_without_pauses_gets_them(state_file: Path, clock: VirtualClock) -> None:
     """A file of an earlier version."""
-    earlier = Pacer(state_file, clock, UPSTOX_LIMITS)
+    earlier = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
     send(earlier, clock, 3)
     earlier.close()
     with sqlite3.connect(state_file) as db:
         db.execute("DROP TABLE pauses")
     db.close()
-    pacer = Pacer(state_file, clock, UPSTOX_LIMITS)
+    pacer = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
     pacer.pause("ltp", SECOND)
     assert spent(pacer, "ltp", clock)[SECOND] == 3
     pacer.close()
@@ -422,10 +422,10 @@ def test_a_file_without_pauses_gets_them(state_file: Path, clock: VirtualClock) 
 
 
 def test_budget_survives_a_restart(state_file: Path, clock: VirtualClock) -> None:
-    first = Pacer(state_file, clock, UPSTOX_LIMITS)
+    first = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
     send(first, clock, 500)
     first.close()
-    second = Pacer(state_file, clock, UPSTOX_LIMITS)
+    second = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
     assert spent(second, "ltp", clock)[60 * SECOND] == 500
     sent = send(second, clock, 1)
     assert sent[0] > START + 60 * SECOND
@@ -436,10 +436,10 @@ def test_request_of_a_dead_process_is_counted_until_it_cannot_have_arrived(
     state_file: Path, clock: VirtualClock
 ) -> None:
     flight = 10 * SECOND
-    died = Pacer(state_file, clock, UPSTOX_LIMITS, flight)
+    died = file_pacer(state_file.parent, clock, UPSTOX_LIMITS, flight)
     never_answered = died.request("ltp", Lane.LIVE)
     never_answered.__enter__()
-    heir = Pacer(state_file, clock, UPSTOX_LIMITS, flight)
+    heir = file_pacer(state_file.parent, clock, UPSTOX_LIMITS, flight)
     clock.sleep(flight + SECOND)
     assert spent(heir, "ltp", clock)[SECOND] == 1
     clock.sleep(EPSILON)
@@ -455,7 +455,7 @@ def test_clock_set_back_blocks_no_longer_than_one_window(state_file: Path, back:
     for start in (START, START - back):
         clock = VirtualClock(start)
         hold = clock.hold()
-        pacer = Pacer(state_file, clock, UPSTOX_LIMITS)
+        pacer = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
         if start == START:
             send(pacer, clock, 500)
             pacer.close()
@@ -495,11 +495,11 @@ def test_damaged_file_is_begun_anew_as_if_all_was_spent(
     now = datetime.fromtimestamp(state_file.parent.stat().st_mtime, UTC)
     clock = VirtualClock(now)
     hold = clock.hold()
-    first = Pacer(state_file, clock, UPSTOX_LIMITS)
+    first = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
     send(first, clock, 3)
     first.close()
     damage(state_file)
-    second = Pacer(state_file, clock, UPSTOX_LIMITS)
+    second = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
     with pytest.raises(RateLimited), second.request("ltp", Lane.LIVE, latest=now + 60 * SECOND):
         pass
     sent = send(second, clock, 1)
@@ -522,7 +522,7 @@ def test_damage_is_logged_and_not_printed(
 
     [found] = caplog.records
     assert (found.name, found.levelname) == (
-        "data_fetch.sources.transport.pacing_ledger",
+        "data_fetch.sources.transport.file_windows",
         "WARNING",
     )
     assert found.__dict__["file"] == str(state_file)
@@ -534,10 +534,10 @@ def test_each_request_spends_from_the_account_of_the_token_in_use(
 ) -> None:
     token = "first"
 
-    def state_file() -> Path:
-        return state_file_for("api.upstox.com", token, tmp_path)
+    def account() -> str:
+        return account_of("api.upstox.com", token)
 
-    pacer = Pacer(state_file, clock, SMALL_LIMITS)
+    pacer = Pacer(FileWindows(tmp_path, clock), account, clock, SMALL_LIMITS)
     with pacer.request("ltp", Lane.LIVE):
         token = "second"
         # The answer to come belongs to the first account still.
@@ -545,9 +545,10 @@ def test_each_request_spends_from_the_account_of_the_token_in_use(
             pass
 
     def spent_each() -> tuple[int, ...]:
-        files = [state_file_for("api.upstox.com", one, tmp_path) for one in ("first", "second")]
+        accounts = [account_of("api.upstox.com", one) for one in ("first", "second")]
         return tuple(
-            spent(Pacer(file, clock, SMALL_LIMITS), "ltp", clock)[SECOND] for file in files
+            spent(file_pacer(tmp_path, clock, SMALL_LIMITS, account=one), "ltp", clock)[SECOND]
+            for one in accounts
         )
 
     assert spent_each() == (1, 2)
@@ -560,7 +561,7 @@ def test_folder_that_cannot_be_made_is_reported_with_a_hint(
     tmp_path: Path, clock: VirtualClock
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
-    pacer = Pacer(tmp_path / "file" / "pacing.sqlite3", clock, UPSTOX_LIMITS)
+    pacer = file_pacer(tmp_path / "file", clock)
     with (
         pytest.raises(SetupError, match="XDG_STATE_HOME"),
         pacer.request("ltp", Lane.LIVE),
@@ -569,7 +570,7 @@ def test_folder_that_cannot_be_made_is_reported_with_a_hint(
 
 
 def test_making_a_pacer_touches_nothing(state_file: Path, clock: VirtualClock) -> None:
-    Pacer(state_file, clock, UPSTOX_LIMITS)
+    file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
     assert list(state_file.parent.iterdir()) == []
 
 
@@ -600,7 +601,7 @@ def jwt(sub: str, number: int) -> str:
 
 def test_state_file_is_one_per_host_and_account(tmp_path: Path) -> None:
     files = [
-        state_file_for(host, token, tmp_path)
+        FileWindows(tmp_path, SystemClock()).file_of(account_of(host, token))
         for host in ("https://api.upstox.com", "http://127.0.0.1:8000")
         for token in ("opaque-1", "opaque-2", jwt("AB1234", 1))
     ]
@@ -608,13 +609,12 @@ def test_state_file_is_one_per_host_and_account(tmp_path: Path) -> None:
     assert not any("opaque" in file.name or "AB1234" in file.name for file in files)
 
 
-def test_new_daily_token_of_one_user_keeps_the_budget(tmp_path: Path) -> None:
+def test_new_daily_token_of_one_user_keeps_the_budget() -> None:
     host = "https://api.upstox.com"
-    assert state_file_for(host, jwt("AB1234", 1), tmp_path) == state_file_for(
-        host, jwt("AB1234", 2), tmp_path
-    )
+    assert account_of(host, jwt("AB1234", 1)) == account_of(host, jwt("AB1234", 2))
 
 
 def test_state_lives_in_the_users_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/somewhere/state")
-    assert state_file_for("https://x", "t").parent == Path("/somewhere/state/data-fetch")
+    file = FileWindows(None, SystemClock()).file_of("x")
+    assert file.parent == Path("/somewhere/state/data-fetch")

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from paced import ACCOUNT, file_pacer
 from upstox_stub import spent
 
 from data_fetch.core.clock import SystemClock, VirtualClock
 from data_fetch.core.ports import Lane
-from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 
 SECOND = timedelta(seconds=1)
@@ -26,9 +26,12 @@ from datetime import timedelta
 from pathlib import Path
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.ports import Lane
+from data_fetch.sources.transport.file_windows import FileWindows
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 clock = SystemClock()
+def pacer_of(limits):
+    return Pacer(FileWindows(folder, clock), lambda: account, clock, limits)
 def in_threads(work, count):
     threads = [threading.Thread(target=work) for _ in range(count)]
     for thread in threads: thread.start()
@@ -40,17 +43,18 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def state_file(tmp_path: Path) -> Path:
-    return tmp_path / "pacing.sqlite3"
+    return tmp_path / f"pacing-{ACCOUNT}.sqlite3"
 
 
 @pytest.fixture
 def start(state_file: Path) -> Iterator[Start]:
-    """Start a process that runs a program; `state_file` is given to it."""
+    """Start a process that runs a program; its pacers have the windows in `state_file`."""
     children: list[subprocess.Popen[str]] = []
+    place = f"folder, account = Path({str(state_file.parent)!r}), {ACCOUNT!r}"
 
     def run(program: str) -> "subprocess.Popen[str]":
         child = subprocess.Popen(
-            [sys.executable, "-c", f"{PRELUDE}\nstate_file = Path({str(state_file)!r})\n{program}"],
+            [sys.executable, "-c", f"{PRELUDE}\n{place}\n{program}"],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -77,7 +81,7 @@ def kill(child: "subprocess.Popen[str]") -> None:
 
 SENDER = """
 limits = {timedelta(seconds=0.2): 4, timedelta(seconds=1): 12}
-pacer = Pacer(state_file, clock, limits)
+pacer = pacer_of(limits)
 lines = []
 def work():
     for _ in range(7):
@@ -107,7 +111,7 @@ def test_two_processes_stay_within_the_limits_together(start: Start) -> None:
 def test_killed_in_flight(start: Start, state_file: Path) -> None:
     child = start(
         """
-pacer = Pacer(state_file, clock, UPSTOX_LIMITS)
+pacer = pacer_of(UPSTOX_LIMITS)
 with pacer.request("ltp", Lane.LIVE):
     print("in flight", flush=True)
     threading.Event().wait()
@@ -118,7 +122,7 @@ with pacer.request("ltp", Lane.LIVE):
     flight = timedelta(seconds=130)
     clock = VirtualClock(SystemClock().now())
     hold = clock.hold()
-    pacer = Pacer(state_file, clock, UPSTOX_LIMITS, flight)
+    pacer = file_pacer(state_file.parent, clock, UPSTOX_LIMITS, flight)
     clock.sleep(flight - 30 * SECOND)
     assert spent(pacer, "ltp", clock)[SECOND] == 1, "nobody knows that it will not arrive"
     clock.sleep(31 * SECOND + SECOND)
@@ -130,12 +134,12 @@ with pacer.request("ltp", Lane.LIVE):
 
 def test_killed_while_it_wrote(start: Start, state_file: Path) -> None:
     """Again and again: the file stays sound and keeps what was spent."""
-    pacer = Pacer(state_file, SystemClock(), {timedelta(hours=1): 100_000})
+    pacer = file_pacer(state_file.parent, SystemClock(), {timedelta(hours=1): 100_000})
     so_far = 0
     for _ in range(5):
         child = start(
             """
-pacer = Pacer(state_file, clock, {timedelta(hours=1): 100_000})
+pacer = pacer_of({timedelta(hours=1): 100_000})
 while True:
     with pacer.request("ltp", Lane.LIVE):
         pass
@@ -156,7 +160,7 @@ def test_killed_while_it_waited(start: Start, state_file: Path) -> None:
     limits = {timedelta(minutes=1): 5}
     child = start(
         """
-pacer = Pacer(state_file, clock, {timedelta(minutes=1): 5})
+pacer = pacer_of({timedelta(minutes=1): 5})
 for _ in range(6):
     with pacer.request("ltp", Lane.LIVE):
         pass
@@ -166,7 +170,7 @@ for _ in range(6):
     kill(child)
     clock = VirtualClock(SystemClock().now())
     hold = clock.hold()
-    pacer = Pacer(state_file, clock, limits)
+    pacer = file_pacer(state_file.parent, clock, limits)
     began = clock.now()
     for _ in range(4):
         with pacer.request("ltp", Lane.BACKFILL):
@@ -185,7 +189,7 @@ def test_two_seconds_after_its_turn_a_dead_waiter_is_forgotten(
     limits = {timedelta(minutes=1): 5}
     child = start(
         """
-pacer = Pacer(state_file, clock, {timedelta(minutes=1): 5})
+pacer = pacer_of({timedelta(minutes=1): 5})
 for _ in range(6):
     with pacer.request("ltp", Lane.LIVE):
         pass
@@ -195,7 +199,7 @@ for _ in range(6):
     kill(child)
     clock = VirtualClock(SystemClock().now())
     hold = clock.hold()
-    pacer = Pacer(state_file, clock, limits)
+    pacer = file_pacer(state_file.parent, clock, limits)
     clock.sleep(63 * SECOND)
     began = clock.now()
     for _ in range(5):
@@ -212,7 +216,7 @@ def test_live_lane_of_one_process_overtakes_the_bulk_of_another(
     limits = {timedelta(seconds=0.5): 1}
     start(
         """
-pacer = Pacer(state_file, clock, {timedelta(seconds=0.5): 1})
+pacer = pacer_of({timedelta(seconds=0.5): 1})
 def work():
     while True:
         with pacer.request("ltp", Lane.BACKFILL):
@@ -222,7 +226,7 @@ in_threads(work, 40)
     )
     until_somebody_waits(state_file, at_least=39)
     clock = SystemClock()
-    pacer = Pacer(state_file, clock, limits)
+    pacer = file_pacer(state_file.parent, clock, limits)
     requested = clock.now()
     with pacer.request("ltp", Lane.LIVE):
         served = clock.now()

@@ -16,6 +16,7 @@ import certifi
 import pytest
 import upstox_client
 from checkout import SUPPORT
+from paced import file_pacer
 from upstox_stub import (
     RELIANCE,
     START,
@@ -52,7 +53,8 @@ from data_fetch.core.errors import (
 )
 from data_fetch.core.ports import Lane
 from data_fetch.core.world import World
-from data_fetch.sources.transport.pacing import Pacer, state_file_for
+from data_fetch.sources.transport.file_windows import FileWindows
+from data_fetch.sources.transport.pacing import Pacer, account_of
 from data_fetch.sources.transport.responses import Response
 from data_fetch.sources.transport.retrying import RequestContext
 from data_fetch.sources.upstox.api import UpstoxApi
@@ -352,7 +354,7 @@ def test_a_required_pause_holds_for_every_later_request_to_the_api(
     stub: Stub, clock: VirtualClock, tmp_path: Path, response: Scripted, pause: int | None
 ) -> None:
     stub.script = in_turn(response)
-    pacers = [Pacer(tmp_path / "pacing.sqlite3", clock, UPSTOX_LIMITS) for _ in range(2)]
+    pacers = [file_pacer(tmp_path, clock) for _ in range(2)]
     first, second = (api_for(stub.url, clock, pacing=pacer, attempts=1) for pacer in pacers)
     with pytest.raises(RateLimited):
         first.ltp([RELIANCE], live(clock))
@@ -443,12 +445,13 @@ def test_a_new_token_spends_from_its_own_account(
     env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
     stub.script = only("second-token")
     token = keeper("first-token", env_file)
-    pacer = Pacer(lambda: state_file_for(stub.url, token.held, tmp_path), clock, UPSTOX_LIMITS)
+    windows = FileWindows(tmp_path, clock)
+    pacer = Pacer(windows, lambda: account_of(stub.url, token.held), clock, UPSTOX_LIMITS)
     api_for(stub.url, clock, token=token, pacing=pacer).ltp([RELIANCE], live(clock))
     pacer.close()
 
-    for account in ("first-token", "second-token"):
-        pacer = Pacer(state_file_for(stub.url, account, tmp_path), clock, UPSTOX_LIMITS)
+    for each in ("first-token", "second-token"):
+        pacer = file_pacer(tmp_path, clock, account=account_of(stub.url, each))
         assert spent(pacer, "ltp", clock)[timedelta(minutes=30)] == 1
         pacer.close()
 
@@ -496,6 +499,7 @@ import sys, threading, logging
 from data_fetch.upstox_ltp_client import UpstoxLtpClient
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
+from data_fetch.sources.transport.file_windows import FileWindows
 from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.token import TokenKeeper
 from data_fetch.core.clock import SystemClock
@@ -504,7 +508,8 @@ from pathlib import Path
 clock = SystemClock()
 api = UpstoxApi(world=World.LIVE, base_url="http://127.0.0.1:1",
     token=TokenKeeper("t", env_file=None, in_environment=True),
-    pacing=Pacer(Path("/nowhere/at/all"), clock, UPSTOX_LIMITS), clock=clock)
+    pacing=Pacer(FileWindows(Path("/nowhere/at/all"), clock), str, clock, UPSTOX_LIMITS),
+    clock=clock)
 UpstoxLtpClient(api, clock)
 assert "upstox_client" not in sys.modules
 assert threading.active_count() == 1
