@@ -160,7 +160,7 @@ class Snapshots:
 
     def __init__(self, store: Store) -> None:
         self._chains = ChainStore(store)
-        self._numbers, self._random = count(), Random(1)
+        self._numbers, self._random = count(), Random(1)  # noqa: S311 - of load
 
     def add(self) -> None:
         number = next(self._numbers)

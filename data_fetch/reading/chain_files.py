@@ -150,9 +150,10 @@ class FileChains:
             return pa.schema([schema.field(name) for name in columns]).empty_table()
         given = {f"name{place}": name for place, name in enumerate(self._underlyings)}
         listed = ", ".join(f"${name}" for name in given)
+        # The names of columns are ours; a user's text is a parameter.
+        rows = f"SELECT {', '.join(columns)} FROM read_parquet($files)"  # noqa: S608
         return self._queries.table(
-            f"SELECT {', '.join(columns)} FROM read_parquet($files) "  # noqa: S608 - names of ours
-            f"WHERE underlying IN ({listed})",
+            f"{rows} WHERE underlying IN ({listed})",
             {**given, "files": [str(path) for path in self._asked.paths(table_name, days)]},
         ).combine_chunks()
 

@@ -32,7 +32,7 @@ from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.upstox.token import TokenKeeper
 
 # The paper exchange has no accounts: it accepts any token that begins like this.
-PAPER_TOKEN = "paper-analytics"
+PAPER_TOKEN = "paper-analytics"  # noqa: S105 - opens nothing
 PAPER_MASTER_PATH = "/market-quote/instruments/exchange/NSE.json.gz"
 
 # Finds or starts the paper exchange of a working folder.

@@ -1,4 +1,4 @@
-"""What a collector and a backup write can be read by its owner only, under the usual umask."""
+"""What the programs write can be read by its owner only, under the usual umask."""
 
 import os
 import signal
@@ -15,6 +15,12 @@ pytestmark = [
 ]
 # Meant to be read: what the user wrote.
 OPEN = {"nse_fo_stock_symbols.txt"}
+ADDED = (
+    ("accounts", "add", "trader@example.com", "--name", "Trader"),
+    ("accounts", "keys", "add", "trader@example.com", "--name", "script", "--scope", "read"),
+    ("backup", "create"),
+)
+PASSWORD = "correct horse battery\n"
 
 
 @pytest.fixture(autouse=True)
@@ -36,19 +42,28 @@ def test_only_the_owner_can_read_what_is_written(tmp_path: Path) -> None:
     (tmp_path / "exchange").mkdir()
     (tmp_path / "desk").mkdir()
     with paper_exchange(tmp_path / "exchange", "2026-09-16T09:15:50", speed=30) as url:
-        desk = Desk.at(tmp_path / "desk", DATA_SOURCE="paper", UPSTOX_BASE_URL=url)
+        desk = Desk.at(
+            tmp_path / "desk",
+            DATA_SOURCE="paper",
+            UPSTOX_BASE_URL=url,
+            API_AUTHENTICATION="on",
+            ARCHIVE_ENABLED="true",
+        )
         (desk.folder / ".env").write_text("LOG_LEVEL=INFO\n")
-        collector = desk.start("run")
-        assert collector.stdout is not None
-        assert collector.stdout.readline()
+        platform = desk.start("up", "--api-port", "0", "--dashboard-port", "0")
+        assert platform.stdout is not None
+        assert platform.stdout.readline()
         while_running = open_to_others(desk.folder)
-        assert desk.run("backup", "create").returncode == 0
-        end(collector, signal.SIGTERM)
+        for command in ADDED:
+            done = desk.run(*command, stdin=PASSWORD)
+            assert done.returncode == 0, done.stderr
+        end(platform, signal.SIGTERM)
 
     assert while_running == []
     assert open_to_others(desk.folder) == []
     written = {each.name for each in desk.folder.rglob("*")}
     assert {"paper.db", "data_scheduler.log", "vault", "backups", "instruments"} <= written
+    assert {"jwt_secret", "api.log", "dashboard.log", "options_parquet"} <= written
     assert (desk.folder / "state").is_dir()
 
 

@@ -28,10 +28,10 @@ class EventKind(StrEnum):
     ROLE_CHANGED = "role_changed"
     DISABLED = "disabled"
     ENABLED = "enabled"
-    PASSWORD_CHANGED = "password_changed"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - an event
     KEY_ADDED = "key_added"
     KEY_REVOKED = "key_revoked"
-    TOKEN_REUSED = "token_reused"
+    TOKEN_REUSED = "token_reused"  # noqa: S105 - an event
     SIGN_IN_FAILED = "sign_in_failed"
     LOCKED_OUT = "locked_out"
     UNAUTHENTICATED = "unauthenticated"

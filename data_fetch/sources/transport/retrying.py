@@ -70,7 +70,7 @@ class RetryPolicy:
         self._attempts = attempts
         self._first_wait = first_wait.total_seconds()
         self._longest_wait = longest_wait.total_seconds()
-        self._random = random or Random()
+        self._random = random or Random()  # noqa: S311 - spreads waits
 
     def run(self, work: Callable[[], T], context: RequestContext) -> T:
         """Return the result of *work*. Raises its last error when it fails for good or the next

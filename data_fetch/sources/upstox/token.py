@@ -15,7 +15,7 @@ from data_fetch.core.env_file import read_env_file
 from data_fetch.core.errors import SettingsInvalid, TokenRejected
 from data_fetch.sources.transport.jwt import token_claims
 
-TOKEN_NAME = "UPSTOX_ACCESS_TOKEN"
+TOKEN_NAME = "UPSTOX_ACCESS_TOKEN"  # noqa: S105 - its name
 
 # A little less than three slots, so that the third slot after a rejection tries again.
 PROBE_AFTER = timedelta(minutes=2, seconds=50)

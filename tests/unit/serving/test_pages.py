@@ -1,5 +1,6 @@
 """Laws of cursors and pages."""
 
+from ast import literal_eval
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -47,7 +48,7 @@ def test_pages_give_every_row_once_while_rows_are_added(
         cursor = query.next(position).rpartition("cursor=")[2]
         present |= next(later, set())
 
-    shown = [eval(row) for row in found]
+    shown = [literal_eval(row) for row in found]
     assert shown == sorted(set(shown))
     assert stored <= set(shown) <= present
 
