@@ -30,6 +30,7 @@ COMMANDS = {
     "serve": ("data_fetch.cli.serve", "Serve what is stored over HTTP, on this machine."),
     "stream": ("data_fetch.cli.stream", "Stream new prices and option chains to clients."),
     "dashboard": ("data_fetch.cli.dashboard", "Show what is stored in a browser."),
+    "alerts": ("data_fetch.cli.alerts", "Messages about what is wrong: Telegram, mail, ..."),
     "accounts": ("data_fetch.cli.accounts", "Accounts and API keys of the servers."),
     "universe": ("data_fetch.cli.universe", "The F&O universe, and symbols that are not resolved."),
     "calendar": ("data_fetch.cli.calendar", "When the exchange trades."),

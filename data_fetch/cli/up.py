@@ -11,7 +11,7 @@ from types import FrameType
 
 import click
 
-from data_fetch.cli.shared.output import remark
+from data_fetch.cli.shared.output import counted, remark
 from data_fetch.cli.shared.server_process import listener_on, server_settings
 from data_fetch.core.errors import SetupError
 from data_fetch.scheduling.companions import LOOK_SECONDS, Companion, beside, started_apart
@@ -37,10 +37,11 @@ PORT = click.IntRange(0, 65_535)
 def command(
     minutes: int | None, api_port: int | None, dashboard_port: int | None, control: bool
 ) -> None:
-    """Collect, serve and show what is stored until Ctrl-C, which ends all three.
+    """Collect, serve and show what is stored until Ctrl-C, which ends all of it.
 
-    An API or a dashboard that fails is started again and never stops the collector. When the
-    collector ends, the others end; the exit status is the collector's.
+    Where ALERT_URLS is set, what is wrong is watched for too. An API or a dashboard that fails is
+    started again and never stops the collector. When the collector ends, the others end; the exit
+    status is the collector's.
     """
     settings = server_settings(None)
     host = settings.api_host
@@ -57,8 +58,9 @@ def command(
         ),
         ready=_show_dashboard,
     )
+    watcher = _companion("The alert watcher", ("alerts", "watch"), ready=_show_watcher)
     with ExitStack() as companions:
-        for each in (api, dashboard):
+        for each in (api, dashboard, *([watcher] if settings.alert_urls else [])):
             companions.enter_context(beside(each, remark))
         status = _collect(() if minutes is None else ("--minutes", str(minutes)))
     raise SystemExit(status)
@@ -96,6 +98,10 @@ def _show_api(line: str) -> None:
 
 def _show_dashboard(line: str) -> None:
     remark(f"Dashboard {json.loads(line)['url']}")
+
+
+def _show_watcher(line: str) -> None:
+    remark(f"Alerts    to {counted(json.loads(line)['channels'], 'channel')}")
 
 
 def _collect(options: Sequence[str]) -> int:

@@ -27,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from data_fetch.core.alerts import AlertAddress, alert_addresses
 from data_fetch.core.env_file import misplaced_env_files, read_env_file
 from data_fetch.core.errors import SettingsInvalid
 from data_fetch.core.freshness import FreshnessRules
@@ -99,6 +100,12 @@ def _are_origins(value: object) -> tuple[str, ...]:
     return origins
 
 
+def _are_alert_addresses(value: object) -> tuple[AlertAddress, ...]:
+    """Parse addresses of apprise, separated by blanks or commas."""
+    return value if isinstance(value, tuple) else alert_addresses(str(value))
+
+
+AddressList = Annotated[tuple[AlertAddress, ...], BeforeValidator(_are_alert_addresses)]
 SymbolList = Annotated[tuple[str, ...], BeforeValidator(_are_symbols)]
 OriginList = Annotated[tuple[str, ...], BeforeValidator(_are_origins)]
 DayTime = Annotated[time, BeforeValidator(_is_time)]
@@ -192,6 +199,7 @@ class Settings(BaseModel):
 
     stale_after_minutes: int = Field(default=5, ge=1, validation_alias=env("STALE_AFTER_MINUTES"))
     frozen_after_slots: int = Field(default=10, ge=2, validation_alias=env("FROZEN_AFTER_SLOTS"))
+    alert_urls: AddressList = Field(default=(), repr=False, validation_alias=env("ALERT_URLS"))
     finalise_at: DayTime = Field(default=time(20, 0), validation_alias=env("FINALISE_AT"))
     paper_seed: int = Field(default=1, ge=0, validation_alias=env("PAPER_SEED"))
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -288,6 +296,8 @@ class Settings(BaseModel):
         found = {secret.get_secret_value().strip() for secret in own}
         for url in urls:
             found.update(passwords_in(url))
+        for address in self.alert_urls:
+            found.update(passwords_in(address.url), address.secrets())
         return tuple(sorted(found - {""}))
 
     @classmethod

@@ -33,6 +33,8 @@ CALENDAR = "calendar"
 # These jobs have a process of their own: `data-fetch archive run`, which a collector starts.
 ARCHIVE_MINUTES, ARCHIVE_LOAD = "archive-minutes", "archive-load"
 ARCHIVE_DAYS = "archive-days"
+# So has this one: `data-fetch alerts watch`.
+ALERTS = "alerts"
 
 SUNDAY = 6
 # The provider rebuilds its instrument master at about 06:00; the first session opens later.

@@ -4,7 +4,7 @@ Every query is bounded: by the present day, by the listed symbols, or by rows of
 of data make none of them slower.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TypeVar
@@ -256,8 +256,8 @@ def _coverage(
     settings: Settings, calendar: MarketCalendar, groups: frozenset[TradingGroup], now: datetime
 ) -> dict[str, DayCoverageFigures]:
     today = now.astimezone(IST).date()
-    days = {"today": today if _trades(calendar, groups, today) else None}
-    days["last_session"] = _session_before(calendar, groups, today)
+    days = {"today": today if trades_on(calendar, groups, today) else None}
+    days["last_session"] = session_before(calendar, groups, today)
     return {
         name: DayCoverageFigures(day, coverage_grid(settings, DayRange(first=day, last=day)).totals)
         for name, day in days.items()
@@ -265,13 +265,14 @@ def _coverage(
     }
 
 
-def _trades(calendar: MarketCalendar, groups: frozenset[TradingGroup], day: date) -> bool:
+def trades_on(calendar: MarketCalendar, groups: Collection[TradingGroup], day: date) -> bool:
+    """Whether any of *groups* trades on *day*."""
     return any(calendar.session(day, group).open for group in groups)
 
 
-def _session_before(
-    calendar: MarketCalendar, groups: frozenset[TradingGroup], day: date
+def session_before(
+    calendar: MarketCalendar, groups: Collection[TradingGroup], day: date
 ) -> date | None:
     """The last trading day before *day*."""
     earlier = (day - count * DAY for count in range(1, LONGEST_BREAK.days + 1))
-    return next((each for each in earlier if _trades(calendar, groups, each)), None)
+    return next((each for each in earlier if trades_on(calendar, groups, each)), None)

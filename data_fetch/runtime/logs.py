@@ -62,6 +62,7 @@ API = LogServices("api", libraries=SERVER_LIBRARIES)
 STREAM = LogServices("stream", libraries=SERVER_LIBRARIES)
 DASHBOARD = LogServices("dashboard", libraries=SERVER_LIBRARIES)
 ARCHIVE = LogServices("archive")
+ALERTS = LogServices("alerts")
 
 
 class _Masking:

@@ -20,6 +20,7 @@ from data_fetch.core.chains.chains import (
     ParsedChains,
     QuantityUnit,
 )
+from data_fetch.core.chains.drift import MISSING_IN_ALL, UNKNOWN_FIELDS
 from data_fetch.core.errors import BadRecord
 from data_fetch.core.failures import FailureKind
 from data_fetch.core.text import presentable
@@ -252,7 +253,7 @@ class _Reading:
         unknown = {str(name) for name in names if str(name).lower() not in KNOWN}
         unknown |= {str(name) for name in of_rows - KNOWN_OF_ROW}
         if unknown:
-            self._remarks.append(f"unknown fields: {_names(dict.fromkeys(unknown))}")
+            self._remarks.append(f"{UNKNOWN_FIELDS}: {_names(dict.fromkeys(unknown))}")
         for side in SIDES:
             if side in of_rows:
                 continue
@@ -260,7 +261,7 @@ class _Reading:
                 reason = f"{side} is missing beside {_names(dict.fromkeys(of_rows))}"
                 raise ChainError(FailureKind.RENAMED_FIELD, reason, hint=CHECK_FORMAT)
             if len(self._body.rows) >= ROWS_WITH_BOTH:
-                self._remarks.append(f"{side} is missing in all rows")
+                self._remarks.append(f"{side} {MISSING_IN_ALL}")
 
     def _repeated_expiry(self) -> date | None:
         """The expiry of the rows under `filtered`, to which its totals belong."""

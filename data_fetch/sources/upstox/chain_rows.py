@@ -22,6 +22,7 @@ from data_fetch.core.chains.chains import (
     ParsedChains,
     QuantityUnit,
 )
+from data_fetch.core.chains.drift import MISSING_IN_ALL, UNKNOWN_FIELDS
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import BadRecord
 from data_fetch.core.failures import FailureKind
@@ -242,7 +243,7 @@ class _Reading:
         """The underlying in most rows. Raises ChainError when another one was requested."""
         found = most_common([row.get("underlying_key") for row in self._rows])
         if found is None:
-            self._remarks.append("underlying_key is missing in all rows")
+            self._remarks.append(f"underlying_key {MISSING_IN_ALL}")
             if requested is None:
                 raise ChainError(
                     FailureKind.RENAMED_FIELD, "underlying_key is missing", hint=CHECK_FORMAT
@@ -332,16 +333,16 @@ class _Reading:
             unknown |= set[Any]().union(*parts) - known
         if unknown:
             names = ", ".join(sorted(map(str, unknown))[:6])
-            self._remarks.append(f"unknown fields: {names}")
+            self._remarks.append(f"{UNKNOWN_FIELDS}: {names}")
         for name in SIDES.values():
             if name in of_rows:
                 continue
             if of_rows - ROW_NAMES:
                 raise ChainError(
-                    FailureKind.RENAMED_FIELD, f"{name} is missing in all rows", hint=CHECK_FORMAT
+                    FailureKind.RENAMED_FIELD, f"{name} {MISSING_IN_ALL}", hint=CHECK_FORMAT
                 )
             if len(self._rows) >= ROWS_WITH_BOTH:
-                self._remarks.append(f"{name} is missing in all rows")
+                self._remarks.append(f"{name} {MISSING_IN_ALL}")
 
 
 def _symbol_of(key: str, requested: str | None) -> str:

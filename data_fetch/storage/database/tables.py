@@ -627,6 +627,46 @@ class AccountEventRow(Base):
     count: Mapped[int] = mapped_column(Integer)
 
 
+class AlertRow(Base):
+    """What is or was wrong, by rule and subject; instants on the market's clock."""
+
+    __tablename__ = "alerts"
+    __table_args__ = KEYED
+
+    rule: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    severity: Mapped[int] = mapped_column(Integer)
+    title: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    since: Mapped[datetime]
+    last_seen: Mapped[datetime]
+    reported_at: Mapped[datetime | None]
+    reports: Mapped[int] = mapped_column(Integer)
+    recovered_at: Mapped[datetime | None]
+    flaps: Mapped[int] = mapped_column(Integer)
+
+
+class AlertMessageRow(Base):
+    """A message about alerts to one channel, waiting or sent; instants on the system's clock."""
+
+    __tablename__ = "alert_messages"
+
+    message_id: Mapped[str] = mapped_column(primary_key=True)
+    channel: Mapped[str]
+    made_at: Mapped[datetime]
+    kind: Mapped[str]
+    title: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+    state: Mapped[str]
+    attempts: Mapped[int] = mapped_column(Integer)
+    next_attempt: Mapped[datetime]
+    claimed_until: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    error: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (Index(None, "made_at"), KEYED)
+
+
 class StoreMeta(Base):
     """Facts about the store: world, leader, fencing number, digest of the last master."""
 

@@ -1,0 +1,1 @@
+"""When to alert, and how: rules over facts, what changed, messages, channels."""
