@@ -217,7 +217,7 @@ def _drifts(source: ChainSourceFacts) -> Iterator[Alert]:
             severity=Severity.WARNING,
             title=f"{source.rejected} legs of option chains were rejected within "
             f"{DRIFT_WINDOW // MINUTE} min",
-            action="See the reasons: data-fetch chain status",
+            action="See the reasons: data-fetch status",
         )
     if source.first is not None and source.answering not in {None, source.first}:
         why = ", ".join(source.failures) or "it fails"
@@ -226,7 +226,7 @@ def _drifts(source: ChainSourceFacts) -> Iterator[Alert]:
             subject=source.first,
             severity=Severity.WARNING,
             title=f"option chains come from {source.answering} instead of {source.first} ({why})",
-            action="See the failures: data-fetch chain status",
+            action="See the failures: data-fetch status",
         )
 
 
