@@ -18,6 +18,7 @@ from data_fetch.cli.shared.output import (
 )
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import SettingsInvalid
+from data_fetch.core.ports import Lane
 from data_fetch.core.settings import UPSTOX_URL, Settings
 from data_fetch.core.world import World
 from data_fetch.reading.instants import ist_text
@@ -100,7 +101,7 @@ def _token(settings: Settings) -> Check:
     if settings.world is World.PAPER:
         return Check("token", State.OK, "none needed on the paper exchange")
     with provider_for(settings) as provider:
-        provider.api.market_status("NSE")
+        provider.api.market_status("NSE", provider.api.context(Lane.LIVE))
         expires = provider.token.expires_at()
     message = (
         f"accepted; expires {ist_text(expires)}" if expires else "accepted; its expiry is not known"

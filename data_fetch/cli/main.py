@@ -31,6 +31,7 @@ COMMANDS = {
     "stream": ("data_fetch.cli.stream", "Stream new prices and option chains to clients."),
     "dashboard": ("data_fetch.cli.dashboard", "Show what is stored in a browser."),
     "alerts": ("data_fetch.cli.alerts", "Messages about what is wrong: Telegram, mail, ..."),
+    "login": ("data_fetch.cli.login", "Log in to Upstox, so that running processes go on."),
     "accounts": ("data_fetch.cli.accounts", "Accounts and API keys of the servers."),
     "universe": ("data_fetch.cli.universe", "The F&O universe, and symbols that are not resolved."),
     "calendar": ("data_fetch.cli.calendar", "When the exchange trades."),

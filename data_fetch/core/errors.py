@@ -133,6 +133,10 @@ class TokenRejected(OutsideError):
     kind = FailureKind.UNAUTHORISED
 
 
+class LoginRefused(OutsideError):
+    """A login at the provider gave no token: denied, not answered, or not for this app."""
+
+
 class AccessDenied(OutsideError):
     """The provider rejects every request of this account or address (blocked, missing plan)."""
 

@@ -17,6 +17,7 @@ from data_fetch.core.chains.chains import ChainReply, ChainSource, ListedExpirie
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.provider import PublishedCalendar
 from data_fetch.core.pacing import QueueEntry, RateRules, Spending, Turn
+from data_fetch.core.provider_tokens import ApprovalRequest, Login
 from data_fetch.core.quotes.quotes import Movement, QuoteResponse, StoredQuote
 from data_fetch.core.runs import SyncAttempt, SyncRun
 
@@ -175,6 +176,29 @@ class ChainProvider(Protocol):
 
     def chain(self, underlying: Instrument, expiry: date, stop: Event) -> ChainReply:
         """The chain of one expiry; any error is in `problem`."""
+
+
+class LoginSource(Protocol):
+    """Logs an app in at a provider. No request is repeated."""
+
+    def dialog_url(self, redirect_uri: str, state: str) -> str:
+        """The page on which a person logs in; it sends the browser to *redirect_uri*."""
+
+    def exchange(self, code: str, redirect_uri: str) -> Login:
+        """The token for the *code* of the dialog. Raises OutsideError or RequestRefused."""
+
+    def request_approval(self) -> ApprovalRequest:
+        """Ask the app's user for approval. Raises OutsideError or RequestRefused."""
+
+
+class LoginStore(Protocol):
+    """Has the last login, where every process looks for its token."""
+
+    def read(self) -> Login | None:
+        """The last login."""
+
+    def save(self, login: Login) -> None:
+        """Put *login* in the place of the former one."""
 
 
 class QuoteRepository(Protocol):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from difflib import SequenceMatcher
 
-TOKEN, SOURCE = "UPSTOX_ACCESS_TOKEN", "DATA_SOURCE"
+TOKEN, SOURCE, API_KEY = "UPSTOX_ACCESS_TOKEN", "DATA_SOURCE", "UPSTOX_API_KEY"
 # Names that other tools have for the token, without separators.
 TOKEN_NAMES = {"UPSTOXACCESSTOKEN": 0.85, "UPSTOXTOKEN": 0.85, "ACCESSTOKEN": 0.92}
 # `DB_USERNAME` is not `DB_USER`; `DATABASE_URI` is nearly `DATABASE_URL`.

@@ -3,8 +3,8 @@
 Values are read from the process environment, then from `.env` in the working folder. All
 problems are reported at once. Secrets are `SecretStr`: printing does not show them.
 
-Without a source and a token the paper exchange is used. A name or a file by which a source or a
-token was probably meant is a problem then, and a warning otherwise.
+Without a source, a token and an app the paper exchange is used. A name or a file by which one of
+them was probably meant is a problem then, and a warning otherwise.
 """
 
 import re
@@ -31,7 +31,7 @@ from data_fetch.core.alerts import AlertAddress, alert_addresses
 from data_fetch.core.env_file import misplaced_env_files, read_env_file
 from data_fetch.core.errors import SettingsInvalid
 from data_fetch.core.freshness import FreshnessRules
-from data_fetch.core.setting_names import SOURCE, TOKEN, meant_settings
+from data_fetch.core.setting_names import API_KEY, SOURCE, TOKEN, meant_settings
 from data_fetch.core.text import listed_names, symbol_form
 from data_fetch.core.world import World
 
@@ -65,6 +65,12 @@ def _is_http(url: str) -> str:
     if "@" in url:
         raise ValueError("may not contain a user name or password")
     return url.rstrip("/")
+
+
+def _is_redirect(url: str) -> str:
+    # As written: it must equal the registered one to the last slash.
+    _is_http(url)
+    return url
 
 
 def _is_redis(url: SecretStr) -> SecretStr:
@@ -110,6 +116,7 @@ SymbolList = Annotated[tuple[str, ...], BeforeValidator(_are_symbols)]
 OriginList = Annotated[tuple[str, ...], BeforeValidator(_are_origins)]
 DayTime = Annotated[time, BeforeValidator(_is_time)]
 HttpUrl = Annotated[str, AfterValidator(_is_http)]
+RedirectUrl = Annotated[str, AfterValidator(_is_redirect)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_is_redis)]
 
 
@@ -132,6 +139,12 @@ class Settings(BaseModel):
     access_token: SecretStr = Field(
         default=SecretStr(""), validation_alias=env("UPSTOX_ACCESS_TOKEN")
     )
+    api_key: str = Field(default="", repr=False, validation_alias=env("UPSTOX_API_KEY"))
+    api_secret: SecretStr = Field(default=SecretStr(""), validation_alias=env("UPSTOX_API_SECRET"))
+    redirect_uri: RedirectUrl | None = Field(
+        default=None, validation_alias=env("UPSTOX_REDIRECT_URI")
+    )
+    user_id: str = Field(default="", validation_alias=env("UPSTOX_USER_ID"))
     base_url: HttpUrl | None = Field(default=None, validation_alias=env("UPSTOX_BASE_URL"))
     instruments_url: str | None = Field(
         default=None, repr=False, validation_alias=env("UPSTOX_INSTRUMENTS_URL")
@@ -209,8 +222,8 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _choose_source(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """The default source is Upstox with a token, and the paper exchange without one."""
-        chosen = "upstox" if values.get("UPSTOX_ACCESS_TOKEN") else "paper"
+        """The default source is Upstox with a token or an app, else the paper exchange."""
+        chosen = "upstox" if values.get(TOKEN) or values.get(API_KEY) else "paper"
         level = str(values.get("LOG_LEVEL", "INFO")).upper()
         source = str(values.get("DATA_SOURCE", chosen)).lower()
         return {**values, "DATA_SOURCE": source, "LOG_LEVEL": level}
@@ -268,6 +281,11 @@ class Settings(BaseModel):
         return self.folder / ".env"
 
     @property
+    def login_file(self) -> Path:
+        """The file of the token that `data-fetch login` got for this world."""
+        return self.data_folder / f"upstox_login_{self.world}.json"
+
+    @property
     def store_url(self) -> str:
         """The database to use. May hold a password: never print it."""
         if self.database_url is not None:
@@ -291,7 +309,7 @@ class Settings(BaseModel):
     def secrets(self) -> tuple[str, ...]:
         """Every string that no log may show: the token, and all passwords as written and
         decoded."""
-        own = (self.access_token, self.postgres_password, self.jwt_secret)
+        own = (self.access_token, self.api_secret, self.postgres_password, self.jwt_secret)
         urls = (self.store_url, _revealed(self.redis_url), self.instruments_url or "")
         found = {secret.get_secret_value().strip() for secret in own}
         for url in urls:
@@ -348,7 +366,7 @@ SETTING_NAMES = frozenset(
     if isinstance(field.validation_alias, AliasChoices)
     for name in field.validation_alias.choices
 )
-WORLD_SETTINGS = frozenset({SOURCE, TOKEN})
+WORLD_SETTINGS = frozenset({SOURCE, TOKEN, API_KEY})
 IF_PAPER = f"For invented prices set {SOURCE}=paper"
 
 
@@ -381,7 +399,7 @@ def _world_reason(
 ) -> str:
     """Which setting decides the world, and where it is set."""
     places = {"the environment": in_environment, str(env_file): in_file}
-    for name in (SOURCE, TOKEN):
+    for name in (SOURCE, TOKEN, API_KEY):
         place = next((place for place, values in places.items() if name in values), None)
         if place is not None:
             shown = f"{SOURCE}={places[place][SOURCE]}" if name == SOURCE else name

@@ -9,7 +9,6 @@ from enum import Enum, auto
 from functools import partial
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from data_fetch.paper_exchange.faults.effects import change_data, envelope_response
@@ -23,10 +22,11 @@ from data_fetch.paper_exchange.nse.sessions import NseSessions
 from data_fetch.paper_exchange.nse.wire import NOT_FOUND, OPTION_CHAIN_PAGE, json_response
 from data_fetch.paper_exchange.upstox.candles import CandleApi, Quiet
 from data_fetch.paper_exchange.upstox.chains import ChainApi
+from data_fetch.paper_exchange.upstox.login import LoginApi
 from data_fetch.paper_exchange.upstox.market_times import MarketTimesApi
 from data_fetch.paper_exchange.upstox.quotes import QuoteApi
 from data_fetch.paper_exchange.upstox.tokens import Tokens
-from data_fetch.paper_exchange.wire import HTML, Response, api_error
+from data_fetch.paper_exchange.wire import HTML, Response
 
 GZIP = "application/gzip"
 
@@ -84,7 +84,7 @@ class Routes:
         self, market: PaperMarket, tokens: Tokens, sessions: NseSessions, quiet: Quiet
     ) -> None:
         self._market = market
-        self._tokens = tokens
+        self._logins = LoginApi(tokens)
         self._sessions = sessions
         self._quotes = QuoteApi(market)
         self._candles = CandleApi(market, quiet)
@@ -130,6 +130,7 @@ class Routes:
             public(f"{market}/holidays/{{date}}", "holidays", data(self._holiday)),
             public(f"{market}/timings/{{date}}", "timings", data(self._timings)),
             Route(f"{market}/status/{{exchange}}", "market-status", data(self._status)),
+            public("/v2/login/authorization/dialog", "login-dialog", self._dialog),
             public("/v2/login/authorization/token", "login", self._login, method="POST"),
             _master_route(f"{files}/NSE.json.gz", self._master),
             _master_route(f"{files}/complete.json.gz", self._master),
@@ -204,14 +205,11 @@ class Routes:
     def _status(self, request: ApiRequest) -> Any:
         return self._times.status(request.fields["exchange"], request.now)
 
+    def _dialog(self, request: ApiRequest) -> Response:
+        return self._logins.dialog(request.query, denied=request.has_fault("login-denied"))
+
     def _login(self, request: ApiRequest) -> Response:
-        """Issue a token for any complete login form. The response has no envelope."""
-        form = ("code", "client_id", "client_secret", "redirect_uri")
-        if request.query.get("grant_type") != "authorization_code" or not all(
-            request.query.get(name) for name in form
-        ):
-            raise api_error("UDAPI100016")
-        return login_response(self._tokens.issue(request.now.at))
+        return self._logins.token(request.query, request.now.at)
 
     def _master(self, request: ApiRequest) -> Response:
         file = self._market.master.file(request.now.day)
@@ -263,24 +261,6 @@ def _candle_route(path: str, respond: Callable[[ApiRequest], Response]) -> Route
 def _master_route(path: str, respond: Callable[[ApiRequest], Response]) -> Route:
     # Static files on another host of the provider: no token, no limit.
     return Route(path, "master", respond, credentials=Credentials.NONE, limited=False, slow=True)
-
-
-def login_response(token: str) -> Response:
-    account: dict[str, Any] = {
-        "email": "paper@example.in",
-        "exchanges": ["NSE", "NFO"],
-        "products": ["D", "I"],
-        "broker": "UPSTOX",
-        "user_id": "PAPER1",
-        "user_name": "Paper Trader",
-        "order_types": ["MARKET", "LIMIT", "SL", "SL-M"],
-        "user_type": "individual",
-        "poa": False,
-        "is_active": True,
-        "access_token": token,
-        "extended_token": "",
-    }
-    return Response(orjson.dumps(account))
 
 
 def decode_query(request: web.Request, key_field: str) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -27,7 +27,10 @@ API_ERRORS = {
     "UDAPI100016": (401, "Invalid Credentials"),
     "UDAPI100043": (400, "Maximum 500 instrument keys are allowed"),
     "UDAPI100050": (401, "Invalid token used to access API"),
+    "UDAPI100057": (401, "Invalid Auth code"),
     "UDAPI100060": (404, "Resource not Found"),
+    "UDAPI100068": (400, "Check your 'client_id' and 'redirect_uri'; one or both are incorrect."),
+    "UDAPI100069": (401, "Check your 'client_id' and 'client_secret'; one or both are incorrect."),
     "UDAPI100500": (500, "Something went wrong... please contact us"),
 }
 

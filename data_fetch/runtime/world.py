@@ -29,6 +29,7 @@ from data_fetch.sources.transport.pacing import Pacer, account_of
 from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
+from data_fetch.sources.upstox.login_file import LoginFile
 from data_fetch.sources.upstox.token import TokenKeeper
 
 # The paper exchange has no accounts: it accepts any token that begins like this.
@@ -52,6 +53,7 @@ class ProviderConnection:
     token: TokenKeeper
     pacer: Pacer
     api: UpstoxApi
+    windows: RateWindows
     sources: Sources
     master: InstrumentMaster
     calendar: MarketCalendar
@@ -104,18 +106,7 @@ def provider_at(
     *random* makes retries repeatable.
     """
     token = token_of(settings)
-    host = urlsplit(base_url).netloc
-    # A renewed token may belong to another account, so the windows follow the token in use.
-    pacer = Pacer(windows, lambda: account_of(host, token.held), clock, UPSTOX_LIMITS)
-    api = UpstoxApi(
-        base_url=base_url,
-        token=token,
-        pacing=pacer,
-        clock=clock,
-        world=settings.world,
-        timeout_seconds=settings.request_timeout_seconds,
-        policy=RetryPolicy(clock, random=random),
-    )
+    pacer, api = api_with(token, settings, clock, base_url, windows, random)
     paper = settings.world is World.PAPER
     listed = urljoin(base_url, PAPER_MASTER_PATH) if paper else settings.instruments_url
     # The paper exchange stands in for both providers at one address.
@@ -127,9 +118,33 @@ def provider_at(
         token=token,
         pacer=pacer,
         api=api,
+        windows=windows,
         sources=sources_at(settings, api, pacer, clock, nse_url, windows),
         master=_master(settings, settings.world, clock, listed or INSTRUMENTS_URL),
         calendar=calendar,
+    )
+
+
+def api_with(
+    token: TokenKeeper,
+    settings: Settings,
+    clock: Clock,
+    base_url: str,
+    windows: RateWindows,
+    random: Random | None = None,
+) -> tuple[Pacer, UpstoxApi]:
+    """The API at *base_url* for the account of *token*, and the pacer of its requests."""
+    host = urlsplit(base_url).netloc
+    # A renewed token may belong to another account, so the windows follow the token in use.
+    pacer = Pacer(windows, lambda: account_of(host, token.held), clock, UPSTOX_LIMITS)
+    return pacer, UpstoxApi(
+        base_url=base_url,
+        token=token,
+        pacing=pacer,
+        clock=clock,
+        world=settings.world,
+        timeout_seconds=settings.request_timeout_seconds,
+        policy=RetryPolicy(clock, random=random),
     )
 
 
@@ -147,7 +162,13 @@ def token_of(settings: Settings) -> TokenKeeper:
         own or fallback,
         env_file=settings.env_file,
         in_environment=settings.token_in_environment,
+        logins=login_file(settings, settings.base_url or UPSTOX_URL),
     )
+
+
+def login_file(settings: Settings, base_url: str) -> LoginFile:
+    """Where the last login at the host of *base_url* is stored."""
+    return LoginFile(settings.login_file, urlsplit(base_url).netloc)
 
 
 @contextmanager

@@ -39,7 +39,8 @@ ENVELOPED = frozenset(
     {"option-contract", "timings", "market-status"} | QUOTES | CANDLES | CHAIN | HOLIDAYS
 )
 WITH_TOKEN = ENVELOPED - {"candles", "timings"} - HOLIDAYS
-APIS = ENVELOPED | MASTER | {"login"}
+LOGIN = frozenset({"login", "login-dialog"})
+APIS = ENVELOPED | MASTER | LOGIN
 
 # kind -> the APIs it applies to; a fault may name one of them
 KINDS: Mapping[str, frozenset[str]] = {
@@ -51,6 +52,7 @@ KINDS: Mapping[str, frozenset[str]] = {
     "server-error": APIS | NSE,
     "maintenance": APIS | NSE,
     "token-expired": WITH_TOKEN,
+    "login-denied": frozenset({"login-dialog"}),
     "plan-needed": frozenset({"expired-candles"}),
     "unknown-key": QUOTES | CANDLES | CHAIN | {"option-contract"},
     "reset": APIS | NSE,

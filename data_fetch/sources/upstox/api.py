@@ -211,9 +211,9 @@ class UpstoxApi:
         rows: list[Any] = self._whole(TIMINGS, context, day.isoformat())
         return rows
 
-    def market_status(self, exchange: str) -> dict[str, Any]:
+    def market_status(self, exchange: str, context: RequestContext) -> dict[str, Any]:
         """The state of *exchange* (NSE, NFO, BSE, ...; a segment name is rejected), raw."""
-        state: dict[str, Any] = self._whole(MARKET_STATUS, self.context(Lane.BACKFILL), exchange)
+        state: dict[str, Any] = self._whole(MARKET_STATUS, context, exchange)
         return state
 
     def _whole(self, endpoint: Endpoint, context: RequestContext, *args: object) -> Any:

@@ -91,6 +91,24 @@ def read_response(raw: RawResponse, shape: type) -> Response:
     return _data_of(envelope, shape, raw, kind)
 
 
+def read_object(raw: RawResponse) -> dict[str, Any]:
+    """The JSON object of *raw*, which has no envelope; raises as `read_response` does."""
+    document, kind = _envelope_in(raw.body)
+    problem = _problem_of(raw, document, kind)
+    if problem is not None:
+        raise problem
+    if not isinstance(document, dict):
+        what = f"Upstox returned {raw.status} without a JSON object: {_excerpt_of(raw.body)}"
+        raise UnusableResponse(kind, what)
+    return document
+
+
+def error_code(raw: RawResponse) -> str:
+    """The provider's code of the first error in *raw*; empty if there is none."""
+    document, _ = _envelope_in(raw.body)
+    return _error_of(document)[0]
+
+
 def _envelope_in(body: bytes) -> tuple[Any, FailureKind]:
     """The JSON in *body* (None if there is none), and what the body is if it has no usable
     data."""

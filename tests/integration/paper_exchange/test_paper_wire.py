@@ -98,12 +98,15 @@ class TestThroughTheSdk:
         assert all(response.data for response in responses)
 
     def test_login_issues_a_token_without_an_envelope(self, sdk: upstox_client.ApiClient) -> None:
+        app = {"client_id": "client", "redirect_uri": "http://127.0.0.1/"}
+        dialog = f"{sdk.configuration.host}/v2/login/authorization/dialog"
+        query = {"response_type": "code", **app}
+        sent_to = urllib3.request("GET", dialog, fields=query, redirect=False).headers["Location"]
         token = upstox_client.LoginApi(sdk).token(
             "2.0",
-            code="spent-once",
-            client_id="client",
+            code=sent_to.removeprefix("http://127.0.0.1/?code="),
             client_secret="secret",
-            redirect_uri="http://127.0.0.1/",
+            **app,
             grant_type="authorization_code",
         )
         sdk.configuration.access_token = token.access_token

@@ -358,4 +358,4 @@ def test_calendar_questions(tmp_path: Path) -> None:
         assert all(
             "date" in row for row in islice(desk.api.holidays(desk.api.context(Lane.BACKFILL)), 5)
         )
-        assert desk.api.market_status("NSE")["status"]
+        assert desk.api.market_status("NSE", desk.api.context(Lane.LIVE))["status"]

@@ -17,7 +17,7 @@ TOKEN, SOURCE = "UPSTOX_ACCESS_TOKEN", "DATA_SOURCE"
         *((name, TOKEN) for name in (
             "UPSTOX_TOKEN", "UPSTOX_ACCESS_TOKN", "ACCESS_TOKEN", "UPSTOX_ACESS_TOKEN",
             "upstox_access_token", "UPSTOX-ACCESS-TOKEN", "UPSTOXACCESSTOKEN", "UPSTOKS_TOKEN",
-            "UPSTOX_API_TOKEN", "UPSTOX_ANALYTICS_TOKEN", "UPSTOX_API_KEY", "ACCESSTOKEN",
+            "UPSTOX_API_TOKEN", "UPSTOX_ANALYTICS_TOKEN", "ACCESSTOKEN",
             "UPSTOX_ACCESS_TOKEN_", "UPSTOCKS_ACCESS_TOKEN",
         )),
         ("DATASOURCE", SOURCE),
@@ -58,7 +58,7 @@ def test_a_name_of_another_program(name: str) -> None:
 
 def test_the_right_name_beside_it_settles_it() -> None:
     assert (
-        meant_settings(["UPSTOX_API_KEY", "DATABASE_URI", TOKEN, "DATABASE_URL"], SETTING_NAMES)
+        meant_settings(["UPSTOX_API_TOKEN", "DATABASE_URI", TOKEN, "DATABASE_URL"], SETTING_NAMES)
         == {}
     )
 

@@ -1,7 +1,5 @@
 """The access token: opaque or not, refused, renewed from `.env`, never shown."""
 
-import base64
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,21 +7,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from logins import YEAR, jwt, token_for
 
 from data_fetch.core.errors import TokenRejected
-from data_fetch.sources.upstox.token import PROBE_AFTER, TokenKeeper
+from data_fetch.core.provider_tokens import Login, TokenKind, TokenOrigin, daily_end
+from data_fetch.sources.upstox.login_file import LoginFile
+from data_fetch.sources.upstox.token import PROBE_AFTER, TokenKeeper, read_token
 
 SECRET = "opaque-token-1"
 NOBODY = 65534
 LTP, CHAINS = "ltp", "option-chain"
 NOW = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
-
-
-def jwt(**claims: object) -> str:
-    def part(value: object) -> str:
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
-
-    return f"{part({'alg': 'HS256'})}.{part(claims)}.c2ln"
 
 
 @pytest.fixture
@@ -288,3 +282,122 @@ def test_token_is_never_shown(keeper: TokenKeeper, env_file: Path) -> None:
     keeper.reject(LTP, SECRET, NOW)
     for shown in (repr(keeper), str(keeper), refusal(keeper)):
         assert SECRET not in shown
+
+
+# -- the token of a login ---------------------------------------------------------------------
+
+HOST = "api.upstox.com"
+DAILY = token_for(NOW, timedelta(hours=18))
+ENDED = token_for(NOW - timedelta(days=1), timedelta(hours=18))
+ANALYTICS = token_for(NOW - timedelta(days=30), YEAR)
+
+
+@pytest.fixture
+def logins(tmp_path: Path) -> LoginFile:
+    return LoginFile(tmp_path / "data" / "login.json", HOST)
+
+
+def log_in(logins: LoginFile, token: str, at: datetime = NOW, host: str = HOST) -> None:
+    logins.save(
+        Login(
+            access_token=token,
+            user_id="AB1234",
+            client_id="the-app",
+            host=host,
+            issued_at=at,
+            expires_at=daily_end(at),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("configured", "logged_in", "sent"),
+    [
+        pytest.param("", DAILY, DAILY, id="a login only"),
+        pytest.param(ENDED, DAILY, DAILY, id="the configured one has ended"),
+        pytest.param(ANALYTICS, DAILY, ANALYTICS, id="an Analytics Token ends last"),
+        pytest.param(SECRET, DAILY, SECRET, id="one that does not say when it ends"),
+        pytest.param("two words", DAILY, DAILY, id="the configured one cannot be sent"),
+    ],
+)
+def test_the_token_that_ends_last_is_sent(
+    configured: str, logged_in: str, sent: str, logins: LoginFile
+) -> None:
+    log_in(logins, logged_in)
+    keeper = TokenKeeper(configured, env_file=None, in_environment=False, logins=logins)
+    assert keeper.held == sent
+    assert keeper.current(LTP, NOW) == sent
+
+
+@pytest.mark.parametrize("in_environment", [True, False])
+def test_a_login_replaces_a_rejected_token_without_restart(
+    in_environment: bool, env_file: Path, logins: LoginFile
+) -> None:
+    keeper = TokenKeeper(SECRET, env_file=env_file, in_environment=in_environment, logins=logins)
+    keeper.reject(LTP, SECRET, NOW)
+    assert "data-fetch login" in refusal(keeper)
+    log_in(logins, DAILY)
+    assert keeper.current(LTP, NOW) == DAILY
+
+
+def test_a_login_of_the_morning_replaces_the_token_of_yesterday(logins: LoginFile) -> None:
+    log_in(logins, "of-yesterday", NOW - timedelta(days=1))
+    keeper = TokenKeeper("", env_file=None, in_environment=False, logins=logins)
+    log_in(logins, "of-today")
+    assert keeper.current(LTP, NOW) == "of-today", "no request was sent with the ended one"
+
+
+def test_after_its_rejection_every_token_waits_for_its_own_try(logins: LoginFile) -> None:
+    keeper = TokenKeeper(SECRET, env_file=None, in_environment=False, logins=logins)
+    log_in(logins, DAILY)
+    keeper.reject(LTP, SECRET, NOW)
+    assert keeper.current(LTP, NOW) == DAILY
+    keeper.reject(LTP, DAILY, NOW)
+    assert refusal(keeper), "both are rejected, and neither is tried again at once"
+    assert keeper.current(CHAINS, NOW) == SECRET, "another API has rejected neither"
+
+
+def test_the_token_of_another_host_is_not_sent(logins: LoginFile) -> None:
+    log_in(logins, DAILY, host="127.0.0.1:8899")
+    keeper = TokenKeeper("", env_file=None, in_environment=False, logins=logins)
+    assert "no access token" in refusal(keeper)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"access_token": "x"}', b"\xff"])
+def test_a_damaged_login_counts_as_none(content: bytes, logins: LoginFile) -> None:
+    logins.path.parent.mkdir()
+    logins.path.write_bytes(content)
+    keeper = TokenKeeper("", env_file=None, in_environment=False, logins=logins)
+    assert "no access token" in refusal(keeper)
+
+
+def test_a_login_is_for_its_owner_only(logins: LoginFile) -> None:
+    log_in(logins, DAILY)
+    assert logins.path.stat().st_mode & 0o777 == 0o600
+    assert DAILY not in repr(logins.read())
+
+
+@pytest.mark.parametrize(
+    ("token", "kind"),
+    [
+        pytest.param(DAILY, TokenKind.DAILY, id="until 03:30"),
+        pytest.param(ANALYTICS, TokenKind.ANALYTICS, id="a year"),
+        pytest.param(jwt(exp=1791237600), TokenKind.UNKNOWN, id="no issue time"),
+        pytest.param(SECRET, TokenKind.UNKNOWN, id="opaque"),
+    ],
+)
+def test_the_kind_of_a_token_follows_from_its_times(token: str, kind: TokenKind) -> None:
+    assert read_token(token, TokenOrigin.ENV_FILE).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("issued", "ends"),
+    [
+        pytest.param("2026-09-15T20:00", "2026-09-16T03:30", id="in the evening"),
+        pytest.param("2026-09-16T02:30", "2026-09-16T03:30", id="in the night"),
+        pytest.param("2026-09-16T03:30", "2026-09-17T03:30", id="at the end of another"),
+    ],
+)
+def test_a_daily_token_ends_at_the_next_half_past_three(issued: str, ends: str) -> None:
+    issued_at, end = (datetime.fromisoformat(f"{each}+05:30") for each in (issued, ends))
+    assert daily_end(issued_at) == end

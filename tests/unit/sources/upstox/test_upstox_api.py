@@ -100,12 +100,13 @@ def test_holidays_and_timings_need_no_token(stub: Stub, clock: VirtualClock) -> 
         "/v2/market/timings/2026-09-16",
     ]
     with pytest.raises(TokenRejected):
-        api.market_status("NSE")
+        api.market_status("NSE", api.context(Lane.LIVE))
 
 
 def test_market_status(stub: Stub, clock: VirtualClock) -> None:
     stub.script = lambda seen: good({"status": "NORMAL_OPEN", "cas_eligible_status": {}})
-    state = api_for(stub.url, clock).market_status("NSE")
+    api = api_for(stub.url, clock)
+    state = api.market_status("NSE", api.context(Lane.LIVE))
     assert "cas_eligible_status" in state, "the SDK's own model loses this field"
     assert stub.seen[0].path == "/v2/market/status/NSE"
 

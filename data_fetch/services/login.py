@@ -1,0 +1,63 @@
+"""Logs in at the provider: a token is proved by a request before any process uses it."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from secrets import token_urlsafe
+
+from data_fetch.core.errors import LoginRefused, TokenRejected
+from data_fetch.core.ports import LoginSource, LoginStore
+from data_fetch.core.provider_tokens import ApprovalRequest, Login
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialog:
+    """A dialog to open in a browser; its answer must have the same *state*."""
+
+    url: str
+    state: str
+
+
+class LoginService:
+    """Logs in at *source* and stores the token in *logins*.
+
+    *prove* sends one request with a token; it raises TokenRejected when the provider rejects it.
+    """
+
+    def __init__(
+        self, *, source: LoginSource, logins: LoginStore, prove: Callable[[str], object]
+    ) -> None:
+        self._source = source
+        self._logins = logins
+        self._prove = prove
+
+    def dialog(self, redirect_uri: str) -> Dialog:
+        """A new dialog, which sends the browser to *redirect_uri*."""
+        state = token_urlsafe(32)
+        return Dialog(self._source.dialog_url(redirect_uri, state), state)
+
+    def finish(self, code: str, redirect_uri: str) -> Login:
+        """The login for the *code* of a dialog, proved and stored.
+
+        Raises LoginRefused, and the errors of the requests; nothing is stored then.
+        """
+        return self.take(self._source.exchange(code, redirect_uri))
+
+    def request_approval(self) -> ApprovalRequest:
+        """Ask for approval in the provider's app; the notifier gets the token."""
+        return self._source.request_approval()
+
+    def take(self, login: Login) -> Login:
+        """Store *login* once its token is proved. Raises as `finish` does."""
+        try:
+            self._prove(login.access_token)
+        except TokenRejected:
+            raise LoginRefused(
+                "Upstox rejects the token that it issued",
+                hint="Wait a minute, then run data-fetch login again.",
+            ) from None
+        self._logins.save(login)
+        log.info("logged_in", extra={"user": login.user_id, "until": login.expires_at.isoformat()})
+        return login
