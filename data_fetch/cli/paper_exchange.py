@@ -12,7 +12,7 @@ import click
 from data_fetch.cli.shared.output import emit, json_option, print_out, remark
 from data_fetch.core.clock import IST, SystemClock
 from data_fetch.core.market.calendar import MarketCalendar
-from data_fetch.paper_exchange.clock import PaperMarketClock
+from data_fetch.paper_exchange.clock import PaperMarketClock, UnpausedMarketClock
 from data_fetch.paper_exchange.exchange import ILLIQUID, PaperExchange
 from data_fetch.paper_exchange.faults.faults import load_faults
 from data_fetch.paper_exchange.upstox.candles import Quiet
@@ -59,6 +59,13 @@ WAIT_SECONDS = 0.5
     help="File for the paper market's time, so that a restart continues from it.",
 )
 @click.option(
+    "--pause/--no-pause",
+    "pausable",
+    default=True,
+    show_default=True,
+    help="Whether the market waits while a collector starts. A real one does not.",
+)
+@click.option(
     "--illiquid",
     type=click.FloatRange(0, 1),
     default=ILLIQUID,
@@ -81,13 +88,14 @@ def command(
     start: str | None,
     script: Path | None,
     state: Path | None,
+    pausable: bool,
     illiquid: float,
     quiet: str,
     as_json: bool,
 ) -> None:
     """Serve invented prices over HTTP, as Upstox would, until stopped."""
     calendar = MarketCalendar.reviewed()
-    clock = PaperMarketClock(
+    clock = (PaperMarketClock if pausable else UnpausedMarketClock)(
         calendar,
         today=SystemClock().now().astimezone(IST).date(),
         state_file=state,
@@ -115,7 +123,7 @@ def command(
     remark("The paper exchange has stopped.")
 
 
-def _announce(exchange: PaperExchange, clock: PaperMarketClock, as_json: bool) -> None:
+def _announce(exchange: PaperExchange, clock: UnpausedMarketClock, as_json: bool) -> None:
     if as_json:
         emit({"url": exchange.url, "pid": os.getpid()})
         sys.stdout.flush()

@@ -9,6 +9,7 @@ DataFetchError
 │   ├── CalendarUnknown   the date is outside the market calendar
 │   ├── DayArchived       rows of a day that is read from the archive
 │   ├── SymbolsFileBad    the symbols file cannot be read
+│   ├── SchemaDiffers     the database has not the tables of this version
 │   └── IncompleteRange   complete candles were requested and some are missing
 ├── OutsideError          a provider or database failed
 │   ├── TokenRejected     stop until there is a new token
@@ -113,6 +114,10 @@ class CalendarUnknown(SetupError):
 
 class SymbolsFileBad(SetupError):
     """The symbols file cannot be read."""
+
+
+class SchemaDiffers(SetupError):
+    """The database has a schema of another version, or of another program."""
 
 
 class StillToCome(SetupError):

@@ -306,6 +306,11 @@ class Settings(BaseModel):
         name = "paper.db" if self.world is World.PAPER else "market.db"
         return f"sqlite:///{self.data_folder / name}"
 
+    @property
+    def stand_in_url(self) -> str:
+        """The SQLite file that `run` collects into while the configured store cannot be used."""
+        return f"sqlite:///{self.data_folder / f'{self.world}-stand-in.db'}"
+
     def secrets(self) -> tuple[str, ...]:
         """Every string that no log may show: the token, and all passwords as written and
         decoded."""

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 from datetime import UTC, date, datetime, time, timedelta
+from math import inf
 from pathlib import Path
 from threading import RLock, get_ident
 
@@ -27,7 +28,7 @@ SAVE_EVERY_SECONDS = 1.0
 DAY = timedelta(days=1)
 
 
-class PaperMarketClock(ScaledClock):
+class UnpausedMarketClock(ScaledClock):
     """Starts at *start*, else at the time in *state_file*, else on the latest trading day.
 
     That day is not after *today*, and the time is 09:15:50 IST. Raises SetupError when the state
@@ -50,7 +51,6 @@ class PaperMarketClock(ScaledClock):
         self._now_lock = RLock()
         self._day_ends_at = datetime.min.replace(tzinfo=IST)
         self._saved_at = stopwatch() - SAVE_EVERY_SECONDS
-        self._paused_by, self._paused_until = "", stopwatch()
         self._last_saved = _read_state(state_file)
         first = start or self._last_saved or first_start(calendar, today)
         super().__init__(first, speed)
@@ -74,38 +74,19 @@ class PaperMarketClock(ScaledClock):
             self._day_ends_at = datetime.min.replace(tzinfo=IST)
             self._move(now)
 
-    @property
-    def paused(self) -> bool:
-        """Whether the clock is paused at this moment."""
-        return stopwatch() < self._paused_until
-
-    def pause(self, holder: str, seconds: float) -> None:
-        """Stop until *holder* resumes the clock, at most for *seconds* of real time.
-
-        A new holder replaces the one before it, which may have been killed.
-        """
-        with self._now_lock:
-            now = self.now()
-            self._paused_by, self._paused_until = holder, stopwatch() + seconds
-            self._move(now)
-
-    def resume(self, holder: str) -> None:
-        """Continue. Has no effect when another holder has paused the clock since."""
-        with self._now_lock:
-            if holder == self._paused_by:
-                now = self.now()
-                self._paused_by, self._paused_until = "", stopwatch()
-                self._move(now)
-
     def _reading(self) -> datetime:
         with self._lock:
             start, since = self._anchor
             return start + timedelta(seconds=max(0.0, stopwatch() - since) * self.speed)
 
     def _move(self, at: datetime) -> None:
-        """Set the time to *at*; it runs from there, after the pause if there is one."""
+        """Set the time to *at*; it runs from there."""
         with self._lock:
-            self._anchor = (at.astimezone(UTC), max(stopwatch(), self._paused_until))
+            self._anchor = (at.astimezone(UTC), self._runs_from())
+
+    def _runs_from(self) -> float:
+        """When, by the stopwatch, a time that is set now begins to run."""
+        return stopwatch()
 
     def _skip_closed_hours(self, at: datetime) -> datetime:
         """*at*, or the next start if the day has ended; stores the end of that day."""
@@ -169,6 +150,39 @@ class PaperMarketClock(ScaledClock):
         except SetupError:
             return False
         return saved is not None and saved != self._last_saved and saved > at
+
+
+class PaperMarketClock(UnpausedMarketClock):
+    """A market that can be paused, so that no slot passes while a collector starts."""
+
+    _paused_by = ""
+    _paused_until = -inf
+
+    @property
+    def paused(self) -> bool:
+        """Whether the clock is paused at this moment."""
+        return stopwatch() < self._paused_until
+
+    def pause(self, holder: str, seconds: float) -> None:
+        """Stop until *holder* resumes the clock, at most for *seconds* of real time.
+
+        A new holder replaces the one before it, which may have been killed.
+        """
+        with self._now_lock:
+            now = self.now()
+            self._paused_by, self._paused_until = holder, stopwatch() + seconds
+            self._move(now)
+
+    def resume(self, holder: str) -> None:
+        """Continue. Has no effect when another holder has paused the clock since."""
+        with self._now_lock:
+            if holder == self._paused_by:
+                now = self.now()
+                self._paused_by, self._paused_until = "", stopwatch()
+                self._move(now)
+
+    def _runs_from(self) -> float:
+        return max(stopwatch(), self._paused_until)
 
 
 def first_start(calendar: MarketCalendar, today: date) -> datetime:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from threading import Event, Thread
 
 from data_fetch.core.clock import IST
@@ -13,8 +14,9 @@ from data_fetch.core.market.calendar import unlisted_warning
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.shared import serving_exchange
-from data_fetch.runtime.lead import LeadKeeper
+from data_fetch.runtime.lead import GIVEN_UP_AFTER_SECONDS, LeadKeeper
 from data_fetch.runtime.reporting import ProgressReporter
+from data_fetch.runtime.run_stores import ChosenStore
 from data_fetch.runtime.service_manager import notify, status
 from data_fetch.runtime.stores import store_for
 from data_fetch.runtime.world import ProviderConnection, master_for, provider_for
@@ -32,12 +34,15 @@ MASTER_SECONDS = 600.0
 class CollectorContext:
     """Settings, provider and store for as long as one scheduler leads the store.
 
-    *leads* returns at once: whether it does, as of a moment ago.
+    *leads* returns at once: whether it does, as of a moment ago. *replaceable*: another store
+    stands in when this one cannot be used; *outage*: why this one stands in.
     """
 
     settings: Settings
     provider: ProviderConnection
     store: Store
+    replaceable: bool = False
+    outage: str | None = None
     guard: Guard | None
     leads: Callable[[], bool]
     running_since: datetime
@@ -46,9 +51,14 @@ class CollectorContext:
 
 @contextmanager
 def context_for(
-    settings: Settings, store: Store, stop: Event, reporter: ProgressReporter
+    settings: Settings, chosen: ChosenStore, stop: Event, reporter: ProgressReporter
 ) -> Iterator[CollectorContext | None]:
-    """A context once the store is ours; None when *stop* is set while waiting for it."""
+    """A context once the store is ours; None when *stop* is set while waiting for it.
+
+    Raises StoreUnreachable at the end when the store could not be written to. While another one
+    can stand in, *stop* is set soon then.
+    """
+    store = chosen.store
     leadership, leads = Leadership(store), Event()
 
     def on_wait() -> None:
@@ -65,7 +75,13 @@ def context_for(
         yield None
         return
     with (
-        LeadKeeper(leadership, store.name, reporter.message, lost=stop) as lead,
+        LeadKeeper(
+            leadership,
+            store.name,
+            reporter.message,
+            lost=stop,
+            give_up_after=GIVEN_UP_AFTER_SECONDS if chosen.replaceable else inf,
+        ) as lead,
         provider_for(settings, serving_exchange) as provider,
     ):
         _warn(settings, provider, reporter)
@@ -74,6 +90,8 @@ def context_for(
             settings=settings,
             provider=provider,
             store=store,
+            replaceable=chosen.replaceable,
+            outage=chosen.outage,
             guard=fence,
             leads=lead.leads,
             running_since=provider.clock.now(),

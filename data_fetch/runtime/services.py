@@ -19,7 +19,7 @@ from data_fetch.services.backfill import BackfillService
 from data_fetch.services.calendar_refresh import CalendarRefresh
 from data_fetch.services.freshness import FreshnessMonitor
 from data_fetch.services.minute_candles import CandleService
-from data_fetch.services.quotes import LtpService
+from data_fetch.services.quotes import LtpService, WhyMissed
 from data_fetch.services.universe import known_universe, load_universe
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
 from data_fetch.storage.candles.repository import CandleRepository
@@ -75,6 +75,8 @@ def quotes_at(
     provider, store = context.provider, context.store
     now = provider.clock.now()
     slot = minute_of(now)
+    # Known only when another store comes into use: what passed meanwhile is due to the change.
+    why_late = context.outage if last_recorded_slot else None
     last_recorded_slot = (
         last_recorded_slot or last_due_slot(store, QUOTES, before=slot) or slot - MINUTE
     )
@@ -88,6 +90,7 @@ def quotes_at(
         clock=provider.clock,
         last_recorded_slot=last_recorded_slot,
         running_since=context.running_since,
+        why_late=why_late or WhyMissed.TOO_LATE,
         listeners=listeners,
     )
 

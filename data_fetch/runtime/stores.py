@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, make_url
 
-from data_fetch.core.errors import StoreUnreachable
+from data_fetch.core.errors import SchemaDiffers, StoreFailure
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.settings import Settings
@@ -42,17 +42,17 @@ def store_for(settings: Settings) -> Store:
 
 
 def store_to_look_at(settings: Settings) -> Store:
-    """The configured store; the embedded one when `run` had to fall back to it."""
+    """The configured store; the one that stands in for it when `run` had to fall back to that."""
     try:
         return open_store(settings.store_url, settings.world)
-    except StoreUnreachable:
+    except (StoreFailure, SchemaDiffers):
         if degraded_reason(settings) is None:
             raise
-        return open_store(settings.embedded_store_url, settings.world)
+        return open_store(settings.stand_in_url, settings.world)
 
 
 def degraded_reason(settings: Settings) -> str | None:
-    """Why rows wait in the embedded store, and how many; None when none do."""
+    """Why rows wait in the store that stands in, and how many; None when none do."""
     waiting = waiting_rows(settings)
     if waiting is None:
         return None
@@ -62,13 +62,18 @@ def degraded_reason(settings: Settings) -> str | None:
 
 
 def waiting_rows(settings: Settings) -> StandIn | None:
-    """The rows of the embedded store that wait to be merged; None when none do."""
-    url = settings.embedded_store_url
-    file = make_url(url).database or ""
-    if settings.store_url == url or not Path(file).is_file():
+    """The rows that wait to be merged into the configured store; None when none do."""
+    url = settings.stand_in_url
+    if not has_stand_in(settings) or not Path(make_url(url).database or "").is_file():
         return None
     with closing(open_store(url, settings.world)) as store:
         return standing_in(store)
+
+
+def has_stand_in(settings: Settings) -> bool:
+    """Whether another store stands in for the configured one: not for the embedded one, whose
+    disk is the same."""
+    return settings.store_url != settings.embedded_store_url
 
 
 def selection_at(store: Store, universe: Universe, symbols: Sequence[str]) -> Selection:

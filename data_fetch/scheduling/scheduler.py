@@ -5,21 +5,26 @@ stops or dies. `scheduling.rehearsal` drives the same loop through a whole day.
 """
 
 import logging
-import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from threading import Event, Thread
+from threading import Event
 
 from data_fetch.core.clock import END_OF_TIME, IST
 from data_fetch.core.errors import DataFetchError, LostLeadership, OutsideError, WrongWorld
 from data_fetch.core.ports import Clock
 from data_fetch.core.settings import Settings
-from data_fetch.core.timetable import next_morning
+from data_fetch.core.timetable import QUOTES, next_morning
 from data_fetch.runtime.collector import Collector, collector_at, collector_of
 from data_fetch.runtime.context import CollectorContext, context_for
 from data_fetch.runtime.logs import logs_for
 from data_fetch.runtime.reporting import SILENT, ProgressReporter
-from data_fetch.runtime.run_stores import answers, store_for_run
+from data_fetch.runtime.run_stores import (
+    OUTAGE,
+    ChosenStore,
+    returning,
+    stand_in_for_run,
+    store_for_run,
+)
 from data_fetch.runtime.service_manager import (
     ALIVE,
     READY,
@@ -39,9 +44,6 @@ log = logging.getLogger("data_fetch.data_scheduler")
 
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
-
-# How often a degraded collector looks whether its database is back.
-WATCH_SECONDS = 5.0
 
 # A collector that runs for months must not accumulate every failure.
 KEPT_FAILURES = 1000
@@ -87,50 +89,45 @@ class DataScheduler:
         # Kept from one collector to the next: a clock may be set back while they change.
         self._latest = EARLIEST
         self._degraded: str | None = None
+        self._running_since: datetime | None = None
+        self._accounted_until: datetime | None = None
         self._collector: Collector | None = None
         self._registry: JobRegistry | None = None
-        self._wrong_world: WrongWorld | None = None
+        self._ended_by: Exception | None = None
         self.failures: list[str] = []
 
     def start(self, *, minutes: int | None = None, reporter: ProgressReporter = SILENT) -> None:
         """Collect until `stop()`, or for *minutes* of the market once ready. Blocks.
 
-        Waits while another scheduler collects into the same store, and again when the store
-        is lost. Raises SetupError for a fault in the configuration (WrongWorld also later, when a
-        provider turns out to be of the other world), OutsideError for one of the provider or the
-        network.
+        Waits while another scheduler collects into the same store, and again when the lead
+        is lost. Goes on in another store while the configured one cannot be used. Raises
+        SetupError for a fault in the configuration (WrongWorld also later, when a provider turns
+        out to be of the other world), OutsideError for one of the provider or the network.
         """
         settings = process_settings()
         for line in settings.notices:
             reporter.message(line)
         chosen = store_for_run(settings, reporter.message)
         self._until, self._latest = None, EARLIEST
-        running_since: datetime | None = None
+        self._running_since = self._accounted_until = None
         while not self._stop_requested:
             self._stop.clear()
-            if chosen.degraded:
-                Thread(target=self._watch, args=(settings,), daemon=True).start()
-            with context_for(settings, chosen.store, self._stop, reporter) as context:
-                if context is not None:
-                    running_since = running_since or context.running_since
-                    self._degraded = chosen.degraded
-                    with (
-                        logs_for(settings, lambda: context.provider.token.held),
-                        published(settings, reporter) as publishing,
-                        archiving(settings, reporter.message),
-                    ):
-                        self._collect(
-                            replace(context, running_since=running_since),
-                            minutes,
-                            publishing,
-                            chosen.accounted_until,
-                        )
-                    chosen = replace(chosen, accounted_until=None)
+            try:
+                self._collect_into(settings, chosen, minutes, reporter)
+            except OUTAGE as problem:
+                if self._stop_requested or not chosen.replaceable:
+                    raise
+                chosen.store.close()
+                chosen = stand_in_for_run(
+                    settings, problem, reporter.message, self._accounted_until
+                )
+                continue
+            chosen = replace(chosen, accounted_until=None)
             if not self._stop.is_set():
                 break
             if self._stop_requested:
                 continue
-            if chosen.degraded:
+            if chosen.outage:
                 chosen.store.close()
                 chosen = store_for_run(settings, reporter.message)
             else:
@@ -141,13 +138,36 @@ class DataScheduler:
         self._stop_requested = False
         self._stop.clear()
 
-    def _watch(self, settings: Settings) -> None:
-        """End the loop when the configured store answers again, so that it goes on there."""
-        while not self._stop_requested:
-            if answers(settings):
-                self._stop.set()
+    def _collect_into(
+        self,
+        settings: Settings,
+        chosen: ChosenStore,
+        minutes: int | None,
+        reporter: ProgressReporter,
+    ) -> None:
+        """Collect into *chosen* once it is ours, until it is lost or another one is better.
+
+        Raises StoreFailure or SchemaDiffers when it cannot be used.
+        """
+        with (
+            returning(settings, chosen, self._stop, reporter.message),
+            context_for(settings, chosen, self._stop, reporter) as context,
+        ):
+            if context is None:
                 return
-            time.sleep(WATCH_SECONDS)
+            self._running_since = self._running_since or context.running_since
+            self._degraded = chosen.outage
+            with (
+                logs_for(settings, lambda: context.provider.token.held),
+                published(settings, reporter) as publishing,
+                archiving(settings, reporter.message),
+            ):
+                self._collect(
+                    replace(context, running_since=self._running_since),
+                    minutes,
+                    publishing,
+                    chosen.accounted_until,
+                )
 
     def stop(self) -> None:
         """Finish the current slot and the backfill requests in flight, then return from
@@ -235,16 +255,21 @@ class DataScheduler:
         """The loop: start due jobs, wait for the next instant, repeat.
 
         It ends before *until* when stopped, or when the calendar of *collector* has changed.
-        Raises WrongWorld when a job met prices of the other world.
+        Raises WrongWorld when a job met prices of the other world, StoreFailure or SchemaDiffers
+        when quotes could not be stored.
         """
         clock = collector.provider.clock
+
+        def failed(job: str, problem: Exception) -> None:
+            lost = job == QUOTES and collector.context.replaceable and isinstance(problem, OUTAGE)
+            self._job_failed(job, problem, ends=lost)
 
         def set_back(before: datetime, now: datetime) -> None:
             nonlocal until
             until -= before - now
             self._clock_set_back(collector, registry, before, now)
 
-        registry = JobRegistry(clock, self._job_failed, set_back, max(self._latest, clock.now()))
+        registry = JobRegistry(clock, failed, set_back, max(self._latest, clock.now()))
         self._collector, self._registry = collector, registry
         hold, signs_every = clock.hold(), sign_interval()
         log.info("started", extra={"store": collector.store.name, "until": until.isoformat()})
@@ -266,12 +291,14 @@ class DataScheduler:
                 registry.run_pending()
         finally:
             self._latest = registry.latest
+            self._accounted_until = collector.quotes.last_recorded_slot
             self._collector = self._registry = None
             self._close(registry, collector)
             hold.release()
             log.info("stopped")
-        if self._wrong_world is not None:
-            raise self._wrong_world
+        if self._ended_by is not None:
+            problem, self._ended_by = self._ended_by, None
+            raise problem
 
     def _close(self, registry: JobRegistry, collector: Collector) -> None:
         """Wait for the running jobs; after a stop not for ever. Raises OutsideError then."""
@@ -319,12 +346,12 @@ class DataScheduler:
         collector.clock_set_back(before, now)
         registry.call_all(collector.jobs_at_start)
 
-    def _job_failed(self, job: str, problem: Exception) -> None:
+    def _job_failed(self, job: str, problem: Exception, *, ends: bool) -> None:
         self.failures.append(f"{job}: {problem}")
         del self.failures[:-KEPT_FAILURES]
-        if isinstance(problem, WrongWorld):
-            self._wrong_world = problem
-        if isinstance(problem, LostLeadership | WrongWorld):
+        if ends or isinstance(problem, WrongWorld):
+            self._ended_by = problem
+        if ends or isinstance(problem, LostLeadership | WrongWorld):
             self._stop.set()
 
 

@@ -40,6 +40,7 @@ log = logging.getLogger("data_fetch.ltp_service")
 REPORTED_ONE_BY_ONE, RUNS_PER_WRITE = 5, 500
 # A larger step back is rather an error of the new time.
 LONGEST_WITHDRAWAL = timedelta(days=1)
+SWITCH = timedelta(seconds=20)
 ONCE, REPAIR = "collect-once", "repair"
 
 
@@ -55,7 +56,8 @@ class LtpService(RecurringService):
     """Collects the quotes of all *members*, slot by slot.
 
     Every slot after *last_recorded_slot* is collected, or gets a row with the reason why it was
-    not; slots before *running_since* are missed because no collector was running. *unresolved*
+    not; slots before *running_since* are missed because no collector was running, later ones that
+    have passed at the first `collect_due` by *why_late*. *unresolved*
     are listed symbols without an instrument: every run of all members names them.
     Safe to run again at any time: a slot collected twice leaves the same rows.
     """
@@ -71,6 +73,7 @@ class LtpService(RecurringService):
         clock: Clock,
         last_recorded_slot: datetime,
         running_since: datetime,
+        why_late: str = WhyMissed.TOO_LATE,
         unresolved: Sequence[str] = (),
         listeners: Collection[SlotListener] = (),
     ) -> None:
@@ -81,6 +84,7 @@ class LtpService(RecurringService):
         self._calendar = calendar
         self._clock = clock
         self._running_since = running_since
+        self._why_late = why_late
         self._unresolved = list(unresolved)
         self._last_recorded = last_recorded_slot
         self._listeners = listeners
@@ -90,7 +94,7 @@ class LtpService(RecurringService):
             for row in quotes_repository.latest().values()
             if row.slot <= last_recorded_slot
         )
-        self._paused = False
+        self._begun = self._paused = False
         self._unrecorded: dict[datetime, str] = {}
         self._set_back: tuple[datetime, datetime] | None = None
         self._clock_ahead_until = last_recorded_slot
@@ -126,11 +130,18 @@ class LtpService(RecurringService):
             self._set_back = None
         due = self._due_slots()
         too_late = [slot for slot in due if not self._still_collectable(slot)]
+        # At first, and after an absence, a merge may have brought rows.
+        known = self._recorded_among(due) if too_late or not self._begun else ()
+        self._begun = True
         if too_late:
-            self._record_missed(self._without_record(too_late))
+            self._record_missed([slot for slot in too_late if slot not in known])
             self._last_recorded = too_late[-1]
             self._unrecorded.clear()
+        self._why_late = WhyMissed.TOO_LATE
         for slot in [slot for slot in due if slot > self._last_recorded]:
+            if slot in known:
+                self._last_recorded = slot
+                continue
             _, problem = self._collect(QUOTES, slot, self._members.at(due[slot]))
             self._last_recorded = slot
             self._follow_token(problem)
@@ -207,16 +218,15 @@ class LtpService(RecurringService):
     def _still_collectable(self, slot: datetime) -> bool:
         return self._clock.now() < slot + 2 * MINUTE
 
-    def _without_record(self, slots: Sequence[datetime]) -> list[datetime]:
-        """*slots*, oldest first, without those that have a row: a merge may have brought it."""
-        recorded = self._repository.recorded_slots(slots[0], slots[-1])
-        return [slot for slot in slots if slot not in recorded]
+    def _recorded_among(self, slots: Collection[datetime]) -> Collection[datetime]:
+        """Those of *slots* that have a row."""
+        return self._repository.recorded_slots(min(slots), max(slots)) if slots else ()
 
     def _why_missed(self, slot: datetime) -> str:
         if self._clock_ahead_until > slot:
             return WhyMissed.CLOCK_AHEAD
         was_down = slot + MINUTE < self._running_since
-        otherwise = WhyMissed.NOT_RUNNING if was_down else WhyMissed.TOO_LATE
+        otherwise = WhyMissed.NOT_RUNNING if was_down else self._why_late
         return self._unrecorded.get(slot, otherwise)
 
     def _follow_token(self, problem: OutsideError | None) -> None:
@@ -321,7 +331,8 @@ class LtpService(RecurringService):
         """Store a slot in hand. What keeps it out of the store is the reason of its later row."""
         write = partial(self._repository.record_slot, run, quotes, attempts)
         try:
-            keep_writing(write, self._clock, end_of_slot(slot))
+            # The rest of its time is for collecting it into another store.
+            keep_writing(write, self._clock, end_of_slot(slot) - SWITCH)
         except DataFetchError as problem:
             what = "it was collected" if quotes else f"it had no quotes ({run.error})"
             self._unrecorded[slot] = f"{what} and could not be stored: {problem.message}"

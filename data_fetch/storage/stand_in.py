@@ -1,15 +1,18 @@
-"""The embedded store while it stands in for the configured one.
+"""The SQLite store that stands in for the configured one while that cannot be used.
 
 It has a row about that from the moment a collector begins to use it until everything in it has
-been merged, so that a merge that was killed is done again.
+been merged, so that a merge that was killed is done again. Then it is emptied: a later outage
+merges its own rows only.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import delete, func, select
 
 from data_fetch.storage.database.store import Store, meta
 from data_fetch.storage.database.tables import (
+    Base,
     CandleRow,
     ChainReceiptRow,
     LtpData,
@@ -45,7 +48,20 @@ def standing_in(store: Store) -> StandIn | None:
     return StandIn(why, sum(count or 0 for count in counts))
 
 
+def first_slot(store: Store, job: str) -> datetime | None:
+    """The first slot that it has a row of *job* for, collected or missed."""
+    runs = table(SyncRunRow).c
+    with store.reading() as connection:
+        found: datetime | None = connection.scalar(
+            select(func.min(runs.due_slot)).where(runs.job == job)
+        )
+    return found
+
+
 def end_standing_in(store: Store) -> None:
-    """Everything in it has been merged."""
+    """Everything in it has been merged: it is emptied."""
     with store.writing() as connection:
+        for each in Base.metadata.sorted_tables:
+            if each is not meta:
+                connection.execute(delete(each))
         connection.execute(delete(meta).where(meta.c.name == STANDS_IN))

@@ -14,7 +14,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -24,7 +24,13 @@ from uuid import uuid4
 from filelock import FileLock
 from sqlalchemy import Connection, func, select
 
-from data_fetch.core.errors import LostLeadership, SetupError, StoreRefused, StoreUnreachable
+from data_fetch.core.errors import (
+    LostLeadership,
+    SetupError,
+    StoreFailure,
+    StoreRefused,
+    StoreUnreachable,
+)
 from data_fetch.storage.database.dialects import wait_for_turn
 from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.lives import Life, forget, has_ended, is_locked_now, lock_at
@@ -43,9 +49,15 @@ meta = table(StoreMeta)
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """A leader's number. It is valid until a higher one is issued."""
+    """A leader's number. It is valid until a higher one is issued, or its leader gives it up."""
 
     number: int
+    given_up: Event = field(default_factory=Event, compare=False, repr=False)
+
+    def check_here(self) -> None:
+        """Raise LostLeadership if its leader gave it up; asks no database."""
+        if self.given_up.is_set():
+            raise LostLeadership("this scheduler collects into another store now")
 
     def check(self, connection: Connection) -> None:
         """Raise LostLeadership if another scheduler leads; inside a write transaction.
@@ -71,17 +83,19 @@ class Leadership:
         self._fence: Fence | None = None
 
     def acquire(self, stop: Event, on_wait: Callable[[], None]) -> Fence | None:
-        """Take the lead; wait while another has it or the store is unreachable.
+        """Take the lead; wait while another has it.
 
         None if *stop* is set first. *on_wait* is called once, when waiting begins. Polls in real
-        time.
+        time. Raises StoreFailure if the store fails at once; later a wait outlasts that.
         """
         waiting = False
         while not stop.is_set():
             try:
                 fence = self.try_acquire()
-            except StoreUnreachable:
-                # A waiting scheduler outlasts a restart of the database.
+            except StoreFailure:
+                # The leader that it waits for goes on elsewhere.
+                if not waiting:
+                    raise
                 fence = None
             if fence is not None:
                 return fence
@@ -108,6 +122,11 @@ class Leadership:
         except LostLeadership:
             return False
         return True
+
+    def give_up(self) -> None:
+        """Let no write begin under this lead any more, whether or not the store answers."""
+        if self._fence is not None:
+            self._fence.given_up.set()
 
     def leader(self) -> str | None:
         """The scheduler that took the lead last, for display: ``process 4711 on host-2``.

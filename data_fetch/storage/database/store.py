@@ -41,6 +41,9 @@ GIVEN_ID = select(meta.c.value).where(meta.c.name == STORE_ID)
 class Guard(Protocol):
     """A condition for a write transaction, such as a fence."""
 
+    def check_here(self) -> None:
+        """Raise if the transaction must not begin."""
+
     def check(self, connection: Connection) -> None:
         """Raise if the transaction must not go on."""
 
@@ -69,6 +72,8 @@ class Store:
         Raises WrongWorld when the database belongs to the other world, LostLeadership when
         *guard* is the fence of a scheduler that was replaced. Nothing is written then.
         """
+        if guard is not None:
+            guard.check_here()
         with writing(self.engine) as connection:
             _stamp(connection, self.world, self.name)
             if guard is not None:

@@ -4,7 +4,6 @@ A virtual clock drives it through the Muhurat evening of 2023-11-12, which was a
 every cadence comes up in one hour of trading.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import pytest
 from effort import PATIENCE_SECONDS
 from sqlalchemy import select
 from watcher import Watcher
+from working_folder import SYMBOLS, working_folder
 
 from data_fetch.cli.run import introduction
 from data_fetch.core.clock import IST, MINUTE, ScaledClock, minute_of
@@ -27,7 +27,6 @@ from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.clock import PaperMarketClock
-from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.runtime.collector import Collector, collector_at
 from data_fetch.runtime.rehearsal import rehearsal_for
 from data_fetch.scheduling.registry import JobState
@@ -39,7 +38,6 @@ from data_fetch.storage.database.upsert import upsert
 from data_fetch.storage.runs import recent_runs, record_runs
 
 SUNDAY = date(2023, 11, 12)
-SYMBOLS = ["NIFTY", "BANKNIFTY", "TCS", "M&M"]
 
 
 @contextmanager
@@ -263,20 +261,11 @@ MORNING = datetime(2026, 9, 16, 10, 0, 30, tzinfo=IST)
 
 
 @contextmanager
-def working_folder(
+def store_in_use(
     tmp_path: Path, database_url: str, clock: ScaledClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Store]:
-    """A folder as a user has one, and its store; the market is that of *clock*."""
-    (tmp_path / "nse_fo_stock_symbols.txt").write_text("\n".join(SYMBOLS))
-    calendar = MarketCalendar.reviewed()
-    with PaperExchange(clock, symbols=SYMBOLS, calendar=calendar) as exchange:
-        for name in os.environ.keys() & {"UPSTOX_ACCESS_TOKEN", "REDIS_URL"}:
-            monkeypatch.delenv(name)
-        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-        monkeypatch.setenv("DATA_SOURCE", "paper")
-        monkeypatch.setenv("UPSTOX_BASE_URL", exchange.url)
-        monkeypatch.setenv("DATABASE_URL", database_url)
-        monkeypatch.chdir(tmp_path)
+    """The store of a user's folder; the market is that of *clock*."""
+    with working_folder(tmp_path, database_url, clock, monkeypatch):
         store = open_store(database_url, World.PAPER)
         yield store
         store.close()
@@ -288,7 +277,7 @@ def fast_market(
 ) -> Iterator[Store]:
     """A market whose minutes take two seconds."""
     clock = ScaledClock(MORNING, speed=30)
-    with working_folder(tmp_path, database_url, clock, monkeypatch) as store:
+    with store_in_use(tmp_path, database_url, clock, monkeypatch) as store:
         yield store
 
 
@@ -364,7 +353,7 @@ def test_a_standby_that_leads_seconds_after_a_minute_collects_its_slot(
 ) -> None:
     now = datetime(2026, 9, 16, 10, 0, 3, tzinfo=IST)
     clock = ScaledClock(now)
-    with working_folder(tmp_path, database_url, clock, monkeypatch) as store:
+    with store_in_use(tmp_path, database_url, clock, monkeypatch) as store:
         record_slot(store, minute_of(now) - 2 * MINUTE)
 
         # Not the next one, a minute later.
@@ -375,7 +364,7 @@ def test_a_store_with_slots_ahead_of_the_clock_gets_the_next_one(
     tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = ScaledClock(MORNING, speed=30)
-    with working_folder(tmp_path, database_url, clock, monkeypatch) as store:
+    with store_in_use(tmp_path, database_url, clock, monkeypatch) as store:
         record_slot(store, minute_of(MORNING) - 2 * MINUTE)
         record_slot(store, minute_of(MORNING) + 60 * MINUTE)
 
@@ -405,7 +394,7 @@ def test_a_paper_market_is_paused_while_a_collector_starts(
         return collector
 
     monkeypatch.setattr("data_fetch.scheduling.scheduler.collector_at", slowly)
-    with working_folder(tmp_path, sqlite_url, clock, monkeypatch):
+    with store_in_use(tmp_path, sqlite_url, clock, monkeypatch):
         DataScheduler().start(minutes=2, reporter=watcher)
 
     began, ready = seen
@@ -425,7 +414,7 @@ def test_a_bounded_run_counts_its_minutes_from_when_it_is_ready(
         return join(*parts)
 
     monkeypatch.setattr("data_fetch.scheduling.scheduler.collector_at", slowly)
-    with working_folder(tmp_path, sqlite_url, clock, monkeypatch):
+    with store_in_use(tmp_path, sqlite_url, clock, monkeypatch):
         DataScheduler().start(minutes=2, reporter=watcher)
 
     assert len(watcher.runs) >= 2

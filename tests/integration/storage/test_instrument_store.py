@@ -246,6 +246,9 @@ class Replaced:
     def __init__(self, granted: int) -> None:
         self.granted = granted
 
+    def check_here(self) -> None:
+        pass
+
     def check(self, connection: Connection) -> None:
         self.granted -= 1
         if self.granted < 0:

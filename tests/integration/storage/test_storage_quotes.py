@@ -146,6 +146,9 @@ def test_a_slot_is_stored_whole_or_not_at_all(store: Store, rows: Any) -> None:
 
 def test_a_replaced_scheduler_writes_nothing(store: Store, rows: Any) -> None:
     class Lost:
+        def check_here(self) -> None:
+            pass
+
         def check(self, connection: Any) -> None:
             raise LostLeadership("another scheduler collects into this store now")
 
