@@ -40,9 +40,11 @@ from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.failures import FailureGroup
 from data_fetch.core.runs import Outcome
+from data_fetch.core.settings import Settings
 from data_fetch.reading.coverage_days import DEFAULT_DAYS, DayRange
 from data_fetch.reading.instants import ist_text
-from data_fetch.runtime.one_off import backfill_for
+from data_fetch.runtime.one_off import BackfillParts, backfill_for
+from data_fetch.runtime.units import offered_to
 from data_fetch.services.backfill_report import BackfillReport, Outage
 from data_fetch.services.backfill_report import Progress as BackfillProgress
 from data_fetch.services.backfill_run import BackfillPlan
@@ -63,6 +65,9 @@ EXIT = {Outcome.COMPLETED: 0, Outcome.INCOMPLETE: INCOMPLETE, Outcome.FAILED: RE
 @click.option(
     "--retry-failed", is_flag=True, help="Request again although the next attempt is not due yet."
 )
+@click.option(
+    "--distributed", is_flag=True, help="Leave the requests to `data-fetch worker`; send none."
+)
 @json_option
 def command(
     wanted: DayRange,
@@ -70,6 +75,7 @@ def command(
     days: int | None,
     only_plan: bool,
     retry_failed: bool,
+    distributed: bool,
     as_json: bool,
 ) -> None:
     """Fetch the candles that are missing in the coverage ledger.
@@ -83,7 +89,8 @@ def command(
         raise click.UsageError("--all and --symbols exclude each other.")
     if days and (wanted.first or wanted.last):
         raise click.UsageError("--days and --from/--to exclude each other.")
-    with backfill_for(settings_to_store(), RemarksOnly(), wanted.symbols) as backfill:
+    settings = settings_to_store()
+    with backfill_for(settings, RemarksOnly(), wanted.symbols) as backfill:
         if wanted.symbols:
             for one in backfill.selection.universe.unresolved:
                 remark(f"{one.symbol} is left out: no such instrument is known. {one.near_text}")
@@ -106,6 +113,13 @@ def command(
                 remark_on_provisional(plan.provisional_sessions)
             return
         remark(plan_sentence(plan))
+        if distributed:
+            offered = _offered_to_workers(settings, backfill, plan)
+            if as_json:
+                emit({"units": offered, **plan_document(plan)})
+            else:
+                print_out(f"{counted(offered, 'unit')} for workers. See: data-fetch status")
+            return
         with finishing_on_a_signal(backfill.stop), progress_bar(plan) as advance:
             report = backfill.service.run(plan, advance=advance)
     unresolved = backfill.selection.universe.unresolved if wanted.symbols else ()
@@ -114,6 +128,15 @@ def command(
     else:
         print_out(report_sentence(plan, report, wanted))
     raise SystemExit(EXIT[report.outcome] or (INCOMPLETE if unresolved else 0))
+
+
+def _offered_to_workers(settings: Settings, backfill: BackfillParts, plan: BackfillPlan) -> int:
+    """Make units of the windows of *plan* and send them; returns how many do not wait already."""
+    # It takes longer to load than most commands take to run.
+    from data_fetch.runtime.broker import queue_for
+
+    queue = queue_for(settings)
+    return offered_to(queue, backfill, plan)
 
 
 @contextmanager

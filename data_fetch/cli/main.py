@@ -14,6 +14,8 @@ from data_fetch.core.errors import DataFetchError, OutsideError
 COMMANDS = {
     "up": ("data_fetch.cli.up", "Collect, serve and show: everything, until stopped."),
     "run": ("data_fetch.cli.run", "Collect until stopped: quotes every minute."),
+    "worker": ("data_fetch.cli.worker", "Do units of work from the broker, on any machine."),
+    "dlq": ("data_fetch.cli.dlq", "Units that failed for good: list, show, replay, drop."),
     "collect": ("data_fetch.cli.collect", "Collect quotes once, at any hour."),
     "backfill": (
         "data_fetch.cli.backfill",

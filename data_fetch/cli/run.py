@@ -18,10 +18,12 @@ from data_fetch.cli.shared.run_lines import slot_line
 from data_fetch.core.chains.polls import Poll
 from data_fetch.core.clock import IST, LONGEST_NAP_SECONDS, stopwatch
 from data_fetch.core.errors import OutsideError
+from data_fetch.core.ports import WorkQueue
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.world import World
 from data_fetch.runtime.reporting import CollectorStart
+from data_fetch.runtime.settings import process_settings
 from data_fetch.scheduling.scheduler import data_scheduler
 
 # Longer than the scheduler waits for its jobs, shorter than a slot.
@@ -97,16 +99,18 @@ class Stopping:
 @click.option(
     "--minutes", type=click.IntRange(min=1), help="Stop after so many minutes of the market."
 )
+@click.option("--distributed", is_flag=True, help="Leave backfills to `data-fetch worker`.")
 @with_parent_option
-def command(minutes: int | None) -> None:
+def command(minutes: int | None, distributed: bool) -> None:
     """Collect quotes every minute until Ctrl-C or SIGTERM; the current slot is finished.
 
     A second signal ends the process at once.
     """
+    queue = _queue() if distributed else None
     reporter, stopping = SlotLines(), Stopping()
     # This thread waits for nothing else, so that a signal has an effect whatever hangs.
     collecting = ThreadPoolExecutor(1, "collector").submit(
-        data_scheduler.start, minutes=minutes, reporter=reporter
+        data_scheduler.start, minutes=minutes, reporter=reporter, queue=queue
     )
     while not wait([collecting], LONGEST_NAP_SECONDS).done:
         if stopping.overdue:
@@ -122,6 +126,13 @@ def command(minutes: int | None) -> None:
         f"and {counted(reporter.snapshots, 'chain snapshot')} stored. See what is held: "
         "data-fetch status"
     )
+
+
+def _queue() -> WorkQueue:
+    # It takes longer to load than most commands take to run.
+    from data_fetch.runtime.broker import queue_for
+
+    return queue_for(process_settings())
 
 
 def _end_at_once() -> NoReturn:

@@ -15,6 +15,7 @@ DataFetchError
 │   ├── TokenRejected     stop until there is a new token
 │   ├── AccessDenied      stop: the provider blocks this account or address
 │   ├── MasterUnavailable no instrument master, neither today's nor an older one
+│   ├── BrokerUnreachable the broker of the workers does not answer
 │   ├── StoreFailure      the database did not do what it was to do
 │   │   ├── StoreUnreachable  it does not respond, or not now: waiting may help
 │   │   └── StoreRefused      it refuses: no right, no room, read-only, damaged
@@ -38,6 +39,7 @@ DataFetchError
 │       ├── LockedOut     too many failures to sign in
 │       └── TooBusy       too many passwords are being checked
 ├── LostLeadership        another scheduler took over this store
+├── LostUnit              another worker has this unit of work
 ├── Stopped               the work was cancelled
 └── RecordError           leave this record out and carry on
     └── BadRecord
@@ -150,6 +152,10 @@ class AccessDenied(OutsideError):
 
 class MasterUnavailable(OutsideError):
     """There is no instrument master: neither today's nor a cached older one."""
+
+
+class BrokerUnreachable(OutsideError):
+    """The broker of the workers does not answer; units wait in the store."""
 
 
 class StoreFailure(OutsideError):
@@ -276,6 +282,10 @@ class TooBusy(TryLater):
 
 class LostLeadership(DataFetchError):
     """Another scheduler collects into this store; nothing was written."""
+
+
+class LostUnit(DataFetchError):
+    """The lease of a unit has expired and another worker may have it; nothing was written."""
 
 
 class Stopped(DataFetchError):

@@ -20,6 +20,7 @@ from data_fetch.core.pacing import QueueEntry, RateRules, Spending, Turn
 from data_fetch.core.provider_tokens import ApprovalRequest, Login
 from data_fetch.core.quotes.quotes import Movement, QuoteResponse, StoredQuote
 from data_fetch.core.runs import SyncAttempt, SyncRun
+from data_fetch.core.work import WorkUnit
 
 
 class Hold(Protocol):
@@ -199,6 +200,16 @@ class LoginStore(Protocol):
 
     def save(self, login: Login) -> None:
         """Put *login* in the place of the former one."""
+
+
+class WorkQueue(Protocol):
+    """Carries the keys of units to the workers, never the work: what it loses is sent again."""
+
+    def send(self, units: Sequence[WorkUnit]) -> None:
+        """Send the keys of *units*. Raises BrokerUnreachable."""
+
+    def waiting(self) -> int:
+        """How many keys no worker has received yet. Raises BrokerUnreachable."""
 
 
 class QuoteRepository(Protocol):

@@ -189,6 +189,13 @@ class Settings(BaseModel):
         default="", pattern=r"^[A-Za-z0-9_.-]*$", validation_alias=env("REDIS_PREFIX")
     )
 
+    celery_broker_url: RedisUrl | None = Field(
+        default=None, validation_alias=env("CELERY_BROKER_URL")
+    )
+    celery_result_backend: RedisUrl | None = Field(
+        default=None, validation_alias=env("CELERY_RESULT_BACKEND")
+    )
+
     api_host: str = Field(default="127.0.0.1", validation_alias=env("API_HOST"))
     api_port: int = Field(default=8000, ge=0, le=65535, validation_alias=env("API_PORT"))
     stream_port: int = Field(default=8002, ge=0, le=65535, validation_alias=env("STREAM_PORT"))
@@ -315,7 +322,8 @@ class Settings(BaseModel):
         """Every string that no log may show: the token, and all passwords as written and
         decoded."""
         own = (self.access_token, self.api_secret, self.postgres_password, self.jwt_secret)
-        urls = (self.store_url, _revealed(self.redis_url), self.instruments_url or "")
+        servers = (self.redis_url, self.celery_broker_url, self.celery_result_backend)
+        urls = (self.store_url, self.instruments_url or "", *map(_revealed, servers))
         found = {secret.get_secret_value().strip() for secret in own}
         for url in urls:
             found.update(passwords_in(url))

@@ -30,6 +30,8 @@ ARCHIVE_VERIFY, ARCHIVE_RESTORE = "archive-verify", "archive-restore"
 CLOCK, WITHDRAWN = "clock", "withdrawn"
 DAILY, FINALISE, WEEKLY = "daily", "finalise", "weekly"
 CALENDAR = "calendar"
+# Units of work for other processes: sent to them every minute, and what people do with dead ones.
+UNITS, UNITS_REPLAYED, UNITS_DROPPED = "units", "units-replayed", "units-dropped"
 # These jobs have a process of their own: `data-fetch archive run`, which a collector starts.
 ARCHIVE_MINUTES, ARCHIVE_LOAD = "archive-minutes", "archive-load"
 ARCHIVE_DAYS = "archive-days"
@@ -46,6 +48,7 @@ FRESHNESS_OFFSET = timedelta(seconds=20)
 COVERAGE_OFFSET = timedelta(seconds=40)
 # When no other job of the minute is due.
 CALENDAR_OFFSET = timedelta(seconds=50)
+UNITS_OFFSET = timedelta(seconds=30)
 # The time between two looks for chains that are due.
 CHAIN_TICK_SECONDS = 5
 # Open interest and last prices are corrected after the close: on 19 June 2026 those of 132 legs
@@ -134,14 +137,15 @@ class DailyAt:
 
 
 @dataclass(frozen=True, slots=True)
-class QuarterHours:
-    """Due in every quarter of an hour of every day, *offset* after its beginning."""
+class AroundTheClock:
+    """Due every so many minutes of every day, *offset* after the minute begins."""
 
+    minutes: int
     offset: timedelta
 
     def on(self, day: date) -> Sequence[datetime]:
         first = _instant(day, time(0)) + self.offset
-        return [first + quarter * timedelta(minutes=15) for quarter in range(24 * 4)]
+        return [first + minute * MINUTE for minute in range(0, 24 * 60, self.minutes)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +239,7 @@ def standard_timetable(
             DAILY: DailyAt(calendar, groups, time(16, 0)),
             FINALISE: DailyAt(calendar, groups, finalise_at),
             WEEKLY: WeeklyAt(SUNDAY, time(10, 0)),
-            CALENDAR: QuarterHours(CALENDAR_OFFSET),
+            CALENDAR: AroundTheClock(15, CALENDAR_OFFSET),
+            UNITS: AroundTheClock(1, UNITS_OFFSET),
         }
     )

@@ -28,6 +28,7 @@ from data_fetch.runtime.services import (
     universe_at,
 )
 from data_fetch.runtime.stores import selection_at
+from data_fetch.runtime.units import complete_at, unit_jobs_at
 from data_fetch.runtime.world import ProviderConnection
 from data_fetch.services.backfill_jobs import BackfillJobs
 from data_fetch.services.quotes import LtpService
@@ -132,8 +133,10 @@ def collector_of(
     ]
     quotes = quotes_at(context, universe, calendar, listeners, last_recorded_slot)
     chosen = selection_at(context.store, universe, ())
+    backfill = backfill_at(context, calendar)
     backfill_jobs = BackfillJobs(
-        service=backfill_at(context, calendar),
+        service=backfill,
+        complete=complete_at(context, backfill),
         instruments=chosen.instruments,
         listed=chosen.listed,
         clock=context.provider.clock,
@@ -151,10 +154,11 @@ def collector_of(
         backfill_jobs,
         chain_poller,
         calendar_refresh,
+        *unit_jobs_at(context),
     ]
     if settings.data_source == "nse":
         # NSE's site has chains and holidays, and nothing else.
-        services = [chain_poller, calendar_refresh]
+        services = [chain_poller, calendar_refresh, *unit_jobs_at(context)]
     groups = Members.as_of(universe.members, context.provider.clock.now()).groups
     timetable = standard_timetable(calendar, groups, settings.finalise_at)
     return Collector(

@@ -11,6 +11,7 @@ from threading import Event, Thread
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.market.calendar import unlisted_warning
+from data_fetch.core.ports import WorkQueue
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.shared import serving_exchange
@@ -35,7 +36,8 @@ class CollectorContext:
     """Settings, provider and store for as long as one scheduler leads the store.
 
     *leads* returns at once: whether it does, as of a moment ago. *replaceable*: another store
-    stands in when this one cannot be used; *outage*: why this one stands in.
+    stands in when this one cannot be used; *outage*: why this one stands in. With a *queue*
+    workers do what need not be done in this process.
     """
 
     settings: Settings
@@ -47,6 +49,7 @@ class CollectorContext:
     leads: Callable[[], bool]
     running_since: datetime
     stop: Event
+    queue: WorkQueue | None = None
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from data_fetch.runtime.services import backfill_at, quotes_at, slot_listeners, 
 from data_fetch.runtime.stores import Selection, selection_at
 from data_fetch.services.backfill import BackfillService
 from data_fetch.services.quotes import LtpService
+from data_fetch.storage.database.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class BackfillParts:
 
     service: BackfillService
     selection: Selection
+    store: Store
     clock: Clock
     stop: Event
 
@@ -63,6 +65,7 @@ def backfill_for(
         yield BackfillParts(
             service=backfill_at(context, calendar_for(settings)),
             selection=selection_at(context.store, universe, symbols),
+            store=context.store,
             clock=context.provider.clock,
             stop=context.stop,
         )

@@ -19,6 +19,7 @@ from data_fetch.services.backfill import BackfillService
 from data_fetch.services.calendar_refresh import CalendarRefresh
 from data_fetch.services.freshness import FreshnessMonitor
 from data_fetch.services.minute_candles import CandleService
+from data_fetch.services.outage import USUAL_PATIENCE, Patience
 from data_fetch.services.quotes import LtpService, WhyMissed
 from data_fetch.services.universe import known_universe, load_universe
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
@@ -148,7 +149,9 @@ def minute_candles_at(
     )
 
 
-def backfill_at(context: CollectorContext, calendar: MarketCalendar) -> BackfillService:
+def backfill_at(
+    context: CollectorContext, calendar: MarketCalendar, patience: Patience = USUAL_PATIENCE
+) -> BackfillService:
     """The service that fetches missing candles; the stop event of *context* ends its runs."""
     provider = context.provider
     return BackfillService(
@@ -160,5 +163,6 @@ def backfill_at(context: CollectorContext, calendar: MarketCalendar) -> Backfill
         limits=provider.sources.limits,
         spending=provider.sources.spending,
         stop=context.stop,
+        patience=patience,
         bring_back=bring_back_into(context.settings, context.store, log.warning),
     )

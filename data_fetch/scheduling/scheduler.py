@@ -11,7 +11,7 @@ from threading import Event
 
 from data_fetch.core.clock import END_OF_TIME, IST
 from data_fetch.core.errors import DataFetchError, LostLeadership, OutsideError, WrongWorld
-from data_fetch.core.ports import Clock
+from data_fetch.core.ports import Clock, WorkQueue
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import QUOTES, next_morning
 from data_fetch.runtime.collector import Collector, collector_at, collector_of
@@ -91,13 +91,22 @@ class DataScheduler:
         self._degraded: str | None = None
         self._running_since: datetime | None = None
         self._accounted_until: datetime | None = None
+        self._queue: WorkQueue | None = None
         self._collector: Collector | None = None
         self._registry: JobRegistry | None = None
         self._ended_by: Exception | None = None
         self.failures: list[str] = []
 
-    def start(self, *, minutes: int | None = None, reporter: ProgressReporter = SILENT) -> None:
+    def start(
+        self,
+        *,
+        minutes: int | None = None,
+        reporter: ProgressReporter = SILENT,
+        queue: WorkQueue | None = None,
+    ) -> None:
         """Collect until `stop()`, or for *minutes* of the market once ready. Blocks.
+
+        With a *queue* workers do what need not be done in this process.
 
         Waits while another scheduler collects into the same store, and again when the lead
         is lost. Goes on in another store while the configured one cannot be used. Raises
@@ -110,6 +119,7 @@ class DataScheduler:
         chosen = store_for_run(settings, reporter.message)
         self._until, self._latest = None, EARLIEST
         self._running_since = self._accounted_until = None
+        self._queue = queue
         while not self._stop_requested:
             self._stop.clear()
             try:
@@ -162,8 +172,10 @@ class DataScheduler:
                 published(settings, reporter) as publishing,
                 archiving(settings, reporter.message),
             ):
+                # No worker sees a store that stands in for another.
+                queue = None if chosen.outage else self._queue
                 self._collect(
-                    replace(context, running_since=self._running_since),
+                    replace(context, running_since=self._running_since, queue=queue),
                     minutes,
                     publishing,
                     chosen.accounted_until,

@@ -4,20 +4,25 @@ They take turns: two at once would request the same minutes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from threading import Event, Lock
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import IST
+from data_fetch.core.errors import DataFetchError
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.ports import Clock
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.timetable import COVERAGE, DAILY, FINALISE, WEEKLY, Job, Timetable
 from data_fetch.services.backfill import BackfillService
 from data_fetch.services.backfill_report import BackfillReport
+from data_fetch.services.backfill_run import BackfillPlan
+from data_fetch.services.backfill_units import BackfillUnits
 from data_fetch.services.missing_days import BackfillOrder
 from data_fetch.services.recurring import RecurringService
+from data_fetch.services.work import UnitDispatch
 
 # How many days each job completes, today included.
 DAYS = {
@@ -33,17 +38,35 @@ DAYS = {
 RETRY_AFTER = timedelta(seconds=1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """What one job has done for its plan: a *line* for people, shown if it is *notable*.
+
+    *attempted*: it had something to do; *stopped_by* is the problem that ended it early.
+    """
+
+    line: str
+    notable: bool
+    attempted: bool
+    stopped_by: DataFetchError | None = None
+
+
+# Completes a plan for the job of that name, continuing the run if one is begun.
+Complete = Callable[[BackfillPlan, str, SyncRun | None], Completed]
+
+
 class BackfillJobs(RecurringService):
     """Completes the minutes of *instruments* (contracts from the days in *listed* on).
 
-    *report* receives a line for people when a backfill has sent requests or leaves other minutes
-    missing than the one before.
+    *complete* does what a plan needs. *report* receives a line for people
+    when that is notable, and another one than before.
     """
 
     def __init__(
         self,
         *,
         service: BackfillService,
+        complete: Complete,
         instruments: Sequence[Instrument],
         listed: Mapping[str, date],
         clock: Clock,
@@ -51,6 +74,7 @@ class BackfillJobs(RecurringService):
         report: Callable[[str], None],
     ) -> None:
         self._service = service
+        self._complete = complete
         self._instruments = instruments
         self._listed = listed
         self._clock = clock
@@ -101,12 +125,11 @@ class BackfillJobs(RecurringService):
             return
         today = self._clock.now().astimezone(IST).date()
         order = self._order(today - timedelta(days=DAYS[job] - 1), today)
-        report = self._service.run(self._service.plan(order), job, begun=begun)
-        line = report_line(job, report)
-        if line != self._last_line and (report.requests or report.missed):
-            self._report(f"{self._clock.now().astimezone(IST):%H:%M} {line}")
-        self._last_line = line
-        self._raise_once(report)
+        completed = self._complete(self._service.plan(order), job, begun)
+        if completed.line != self._last_line and completed.notable:
+            self._report(f"{self._clock.now().astimezone(IST):%H:%M} {completed.line}")
+        self._last_line = completed.line
+        self._raise_once(completed)
 
     def _order(self, first: date, last: date) -> BackfillOrder:
         return BackfillOrder(
@@ -117,12 +140,39 @@ class BackfillJobs(RecurringService):
             listed=self._listed,
         )
 
-    def _raise_once(self, report: BackfillReport) -> None:
-        problem, before = report.stopped_by, self._stopped_by
-        if report.windows:
+    def _raise_once(self, completed: Completed) -> None:
+        problem, before = completed.stopped_by, self._stopped_by
+        if completed.attempted:
             self._stopped_by = type(problem) if problem else None
         if problem is not None and type(problem) is not before:
             raise problem
+
+
+def fetched_by(service: BackfillService) -> Complete:
+    """Fetches what a plan needs in this process."""
+
+    def complete(plan: BackfillPlan, job: str, begun: SyncRun | None) -> Completed:
+        report = service.run(plan, job, begun=begun)
+        return Completed(
+            line=report_line(job, report),
+            notable=bool(report.requests or report.missed),
+            attempted=bool(report.windows),
+            stopped_by=report.stopped_by,
+        )
+
+    return complete
+
+
+def shared_by(units: BackfillUnits, dispatch: UnitDispatch) -> Complete:
+    """Leaves what a plan needs to workers: one unit for each of its windows."""
+
+    def complete(plan: BackfillPlan, job: str, begun: SyncRun | None) -> Completed:
+        offered = units.offer(plan, job, begun)
+        dispatch.run()
+        line = f"{job}: {offered:,} of {len(plan.windows):,} windows are new units for workers"
+        return Completed(line=line, notable=offered > 0, attempted=bool(plan.windows))
+
+    return complete
 
 
 def report_line(job: str, report: BackfillReport) -> str:

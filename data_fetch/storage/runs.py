@@ -89,6 +89,14 @@ def write_runs(connection: Connection, runs: Sequence[SyncRun]) -> None:
     upsert(connection, sync_runs, RUN_COLUMNS, [_run_row(run) for run in runs])
 
 
+def is_finished(connection: Connection, run_id: str) -> bool:
+    """Whether a run has its last audit row."""
+    finished = select(sync_runs.c.run_id).where(
+        sync_runs.c.run_id == run_id, sync_runs.c.outcome != Outcome.RUNNING.value
+    )
+    return connection.scalar(finished) is not None
+
+
 def fold_attempts(connection: Connection, attempts: Sequence[SyncAttempt]) -> None:
     """Update `data_sync_status` by these attempts, at most one for each symbol."""
     rows = [_status_row(attempt) for attempt in attempts]

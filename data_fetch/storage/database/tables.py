@@ -541,6 +541,33 @@ class ArchivedSeriesRow(Base):
     __table_args__ = (Index(None, "underlying", "trading_date"), KEYED)
 
 
+class WorkUnitRow(Base):
+    """A unit of work that several processes share: its state, and its last failure.
+
+    *enqueued_at*: when its key was last sent to the broker, empty if it has to be. *holder* is the
+    run that has or had its lease. The instants are on the clock of the machine, not the market's.
+    """
+
+    __tablename__ = "work_units"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    subject: Mapped[dict[str, Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    state: Mapped[str]
+    attempts: Mapped[int] = mapped_column(Integer)
+    failures: Mapped[int] = mapped_column(Integer)
+    reason: Mapped[str | None]
+    error: Mapped[str | None]
+    holder: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    next_try: Mapped[datetime]
+    enqueued_at: Mapped[datetime | None]
+    offered_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+    __table_args__ = (Index(None, "state", "next_try"), KEYED)
+
+
 class AccountRow(Base):
     """An account; never deleted, so that its events keep their meaning.
 

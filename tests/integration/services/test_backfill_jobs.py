@@ -14,7 +14,7 @@ from data_fetch.core.errors import AccessDenied, DataFetchError, Stopped, TokenR
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.services.backfill import BackfillService
-from data_fetch.services.backfill_jobs import BackfillJobs
+from data_fetch.services.backfill_jobs import BackfillJobs, fetched_by
 from data_fetch.sources.upstox.candle_endpoints import HISTORICAL, INTRADAY, UpstoxCandleEndpoints
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.storage.candles.repository import CandleRepository
@@ -92,6 +92,7 @@ def env(store: Store) -> CollectorEnv:
     )
     backfill_jobs = BackfillJobs(
         service=service,
+        complete=fetched_by(service),
         instruments=[instrument(name) for name in NAMES],
         listed={},
         clock=clock,

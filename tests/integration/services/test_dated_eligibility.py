@@ -13,7 +13,7 @@ from history_env import HistoryEnv, auction_day, history_env, traded, trading_da
 from data_fetch.core.candles.coverage import State
 from data_fetch.core.runs import Outcome
 from data_fetch.core.timetable import WEEKLY
-from data_fetch.services.backfill_jobs import BackfillJobs
+from data_fetch.services.backfill_jobs import BackfillJobs, fetched_by
 
 MEMBER = stock("TCS")
 NO_MEMBER = replace(MEMBER, cas_eligible=False)
@@ -128,6 +128,7 @@ def test_the_weekly_job_leaves_the_days_of_a_stock_that_left(env: HistoryEnv) ->
     chosen = env.selection("TCS")
     jobs = BackfillJobs(
         service=env.service,
+        complete=fetched_by(env.service),
         instruments=chosen.instruments,
         listed=chosen.listed,
         clock=env.clock,
