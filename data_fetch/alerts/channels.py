@@ -49,7 +49,7 @@ class Channel:
             return None
         if result.status is AppriseResultStatus.TIMEOUT:
             return NO_ANSWER
-        reasons = "; ".join(dict.fromkeys(entry.message for entry in result.logs()))
+        reasons = "; ".join(dict.fromkeys(each.message.rstrip(".") for each in result.logs()))
         return presentable(self._masked(reasons)) or "not accepted"
 
     def _masked(self, text: str) -> str:

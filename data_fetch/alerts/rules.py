@@ -96,6 +96,7 @@ def missed_slots(facts: AlertFacts) -> Found:
     why = f": {last.reason}" if last.reason else ""
     alert = Alert(
         rule=MISSED_SLOTS,
+        subject="quotes",
         severity=Severity.WARNING,
         title=f"{_counted(len(market.missed), 'slot')} of quotes missed, the last one "
         f"{_clock(last.slot)}{why}",
@@ -135,6 +136,7 @@ def _not_started(market: MarketFacts, at: datetime) -> Alert | None:
 def _dead(title: str) -> Alert:
     return Alert(
         rule=COLLECTOR_DEAD,
+        subject="collector",
         severity=Severity.CRITICAL,
         title=title,
         action="Start it: data-fetch run",
@@ -164,6 +166,7 @@ def token_expiring(facts: AlertFacts) -> Found:
     )
     alert = Alert(
         rule=TOKEN_EXPIRING,
+        subject="upstox",
         severity=severity,
         title=f"the access token {ends} at {_day_and_clock(token.expires_at)}; {trades}",
         action="Log in and store a new token: docs/howto/real-prices.md",
@@ -317,6 +320,7 @@ def degraded_store(facts: AlertFacts) -> Found:
         return []
     alert = Alert(
         rule=DEGRADED_STORE,
+        subject="store",
         severity=Severity.WARNING,
         title=f"{stand_in.rows:,} rows wait in the embedded store: {stand_in.why}",
         action="Bring the database back; a running collector brings the rows over",
@@ -331,6 +335,7 @@ def store_unreachable(facts: AlertFacts) -> Found:
         return []
     alert = Alert(
         rule=STORE_UNREACHABLE,
+        subject="store",
         severity=Severity.CRITICAL,
         title=f"the store cannot be used: {facts.store_problem}",
         action="Check the database, then: data-fetch doctor",

@@ -27,7 +27,7 @@ class Severity(IntEnum):
 
 
 class AlertKey(NamedTuple):
-    """What identifies an alert: its rule, and what it is about, empty for the whole store."""
+    """What identifies an alert: its rule, and what it is about."""
 
     rule: str
     subject: str
@@ -38,7 +38,7 @@ class Alert:
     """Something that is wrong now. *title* is a sentence with its figures, *action* what to do."""
 
     rule: str
-    subject: str = ""
+    subject: str
     severity: Severity
     title: str
     action: str

@@ -51,7 +51,7 @@ def alert_list(settings: Settings) -> AlertList:
 def _state_document(state: AlertState) -> dict[str, Any]:
     return {
         "rule": state.rule,
-        "subject": state.subject or None,
+        "subject": state.subject,
         "severity": str(state.severity),
         "title": state.title,
         "action": state.action,

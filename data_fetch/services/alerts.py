@@ -26,7 +26,7 @@ from data_fetch.alerts.facts import AlertFacts
 from data_fetch.alerts.rules import findings
 from data_fetch.alerts.texts import text_of
 from data_fetch.core.alerts import AlertKey, AlertMessage, AlertState, MessageState, Severity
-from data_fetch.core.errors import DataFetchError
+from data_fetch.core.errors import SetupError, StoreFailure
 from data_fetch.core.ports import Clock
 from data_fetch.core.runs import MOST_NAMED, Outcome, SyncRun
 from data_fetch.core.timetable import ALERTS
@@ -48,6 +48,10 @@ log = logging.getLogger("data_fetch.alerts")
 
 # The growth of a disk is seen over days; a row an hour is enough for it.
 SAMPLES_EVERY = timedelta(hours=1)
+
+
+# The store is away, refuses, or is not the one that this version or world needs.
+STORE_PROBLEMS = (StoreFailure, SetupError)
 
 
 class AlertChannel(Protocol):
@@ -106,7 +110,8 @@ class AlertService:
         try:
             changed, messages = self._stored_changes(facts)
             problem = None
-        except DataFetchError as away:
+        except STORE_PROBLEMS as away:
+            log.warning("alerts_not_stored", extra={"problem": away.message})
             changed, messages = self._kept_changes(facts)
             problem = away.message
         self._states = changed.states
@@ -124,8 +129,8 @@ class AlertService:
         )
 
     def _stored_changes(self, facts: AlertFacts) -> tuple[Changes, list[AlertMessage]]:
-        """What has changed, and the claimed messages. Raises DataFetchError when it cannot be
-        stored."""
+        """What has changed, and the claimed messages. Raises one of STORE_PROBLEMS when it
+        cannot be stored."""
         now, unstored = self._clock.now(), self._unstored
         with closing(self._opened()) as store, store.writing() as connection:
             known = alert_states_alone(connection) | unstored.states
@@ -205,7 +210,7 @@ class AlertService:
         try:
             with closing(self._opened()) as store, store.writing() as connection:
                 self._unstored.write(connection)
-        except DataFetchError as away:
+        except STORE_PROBLEMS as away:
             log.warning("alerts_not_stored", extra={"problem": away.message})
             return away.message
         self._unstored = _Unstored()

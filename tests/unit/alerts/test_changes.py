@@ -46,7 +46,9 @@ class Watch:
 
 
 def alert(severity: Severity) -> Alert:
-    return Alert(rule=RULE, severity=severity, title="it is wrong", action="Do something")
+    return Alert(
+        rule=RULE, subject="quotes", severity=severity, title="it is wrong", action="Do something"
+    )
 
 
 @pytest.mark.parametrize(
