@@ -17,6 +17,7 @@ from data_fetch.analytics.iv import Unsolved, implied_volatility
 from data_fetch.analytics.leg_prices import LegPrices
 from data_fetch.core.chains.chains import Chain
 from data_fetch.core.chains.valuation import (
+    NOT_PRICED,
     Forward,
     LegValuation,
     PricedChain,
@@ -93,6 +94,30 @@ def price_dated(
             numbers=tuple(numbers[each.rows]),
         )
         for each in expiries
+    ]
+
+
+def not_priced(
+    dated: Sequence[tuple[Chain, datetime | None]],
+    convention: Convention,
+    calendar: MarketCalendar,
+) -> list[PricedChain]:
+    """The chains without valuation, to be priced later by *convention*: each leg has the reason."""
+    nothing = LegValuation.none(Reason.NOT_PRICED_YET)
+    return [
+        PricedChain(
+            chain=chain,
+            convention=NOT_PRICED,
+            priced_at=priced_at,
+            expires_at=close.at,
+            provisional=close.provisional,
+            years=None,
+            rate=convention.rate,
+            forward=UNKNOWN,
+            numbers=(nothing,) * len(chain.legs),
+        )
+        for chain, priced_at in dated
+        for close in [convention.close(calendar, chain.expiry)]
     ]
 
 

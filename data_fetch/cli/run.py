@@ -99,7 +99,9 @@ class Stopping:
 @click.option(
     "--minutes", type=click.IntRange(min=1), help="Stop after so many minutes of the market."
 )
-@click.option("--distributed", is_flag=True, help="Leave backfills to `data-fetch worker`.")
+@click.option(
+    "--distributed", is_flag=True, help="Leave backfills and option numbers to `data-fetch worker`."
+)
 @with_parent_option
 def command(minutes: int | None, distributed: bool) -> None:
     """Collect quotes every minute until Ctrl-C or SIGTERM; the current slot is finished.

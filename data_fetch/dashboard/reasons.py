@@ -6,6 +6,7 @@ from data_fetch.core.chains.chains import LotReason
 from data_fetch.core.chains.valuation import Reason
 
 WORDS: Mapping[str, str] = {
+    Reason.NOT_PRICED_YET: "a worker has not priced it yet",
     Reason.NO_PRICE: "it has neither a trade nor an order book",
     Reason.STALE_PRICE: "its last trade is of an earlier day",
     Reason.CROSSED_BOOK: "its bid is above its ask",

@@ -51,7 +51,7 @@ class Changes:
     chains: tuple[ChainRecord, ...]
 
 
-# What names the content of a chain: its snapshot, and the hash of that.
+# What names the content of a chain: its snapshot, the hash of that, and the run that wrote it.
 Content = tuple[object, ...]
 
 
@@ -142,7 +142,7 @@ class ChangeFollower:
         changed = set()
         for mark in snapshot_marks(connection, now):
             series = (mark.underlying, mark.expiry, mark.source)
-            content = (mark.timestamp, mark.content_hash)
+            content = (mark.timestamp, mark.content_hash, mark.run_id)
             if self._marks.get(series) == content:
                 continue
             self._marks[series] = content
@@ -183,4 +183,4 @@ class ChangeFollower:
 
 
 def _content(head: ChainHead) -> Content:
-    return (*head.stored.key, head.stored.content_hash)
+    return (*head.stored.key, head.stored.content_hash, head.stored.run_id)

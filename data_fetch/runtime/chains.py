@@ -1,17 +1,19 @@
 """Builds the services for option chains."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from threading import Event
 
 from sqlalchemy import Connection
 
+from data_fetch.analytics.chain_pricing import not_priced, price_dated
 from data_fetch.archive.raw_responses import RawResponseStore
 from data_fetch.core.chains.freshness import ChainJudgement
 from data_fetch.core.chains.polls import Poll
 from data_fetch.core.clock import IST, SystemClock
+from data_fetch.core.errors import BrokerUnreachable
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import ChainProvider, Clock
@@ -23,17 +25,20 @@ from data_fetch.runtime.limits import CHAIN_LIMITS
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.runtime.services import universe_at
 from data_fetch.runtime.stores import store_for
-from data_fetch.services.chain_enrichment import ChainEnricher
+from data_fetch.runtime.units import dispatch_at
+from data_fetch.services.chain_enrichment import ChainEnricher, Price
 from data_fetch.services.chain_freshness import judge_polled
 from data_fetch.services.chain_import import ChainImport
 from data_fetch.services.chain_jobs import ChainPoller
 from data_fetch.services.chain_reprocess import ChainReprocess
+from data_fetch.services.chain_units import offering_to_price
 from data_fetch.services.chains import ChainService
 from data_fetch.services.late_days import BringBack, refuse
 from data_fetch.services.polling import Polling
+from data_fetch.services.work import UnitDispatch
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
 from data_fetch.storage.chains.lineage import chain_lineage
-from data_fetch.storage.chains.snapshots import ChainStore
+from data_fetch.storage.chains.snapshots import Beside, ChainStore, nothing_beside
 from data_fetch.storage.chains.symbol_config import SymbolConfigs
 from data_fetch.storage.database.store import Guard, Store
 from data_fetch.storage.instruments.contracts import listed_expiries
@@ -46,7 +51,8 @@ from data_fetch.storage.instruments.instruments import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainContext:
-    """The parts that option chains share with everything else that is collected."""
+    """The parts that option chains share with everything else that is collected. With a *dispatch*
+    workers price what is received."""
 
     settings: Settings
     providers: Sequence[ChainProvider]
@@ -56,6 +62,7 @@ class ChainContext:
     guard: Guard | None
     stop: Event
     reporter: ProgressReporter
+    dispatch: UnitDispatch | None = None
 
 
 def chain_service_at(context: ChainContext) -> ChainService:
@@ -65,10 +72,11 @@ def chain_service_at(context: ChainContext) -> ChainService:
         raw_store.prune(context.clock.now().astimezone(IST).date())
     except OSError as problem:
         context.reporter.message(f"Old raw chain responses cannot be deleted ({problem}).")
+    price, beside = _pricing(context)
     return ChainService(
         providers=context.providers,
-        chains=ChainStore(context.store, context.guard),
-        enricher=ChainEnricher(context.store, context.calendar),
+        chains=ChainStore(context.store, context.guard, beside),
+        enricher=ChainEnricher(context.store, context.calendar, price),
         raw_store=raw_store,
         stored_expiries=lambda underlying: _listed(context, underlying),
         calendar=context.calendar,
@@ -86,8 +94,30 @@ def chain_poller_at(context: ChainContext, members: Sequence[Instrument]) -> Cha
         limits=CHAIN_LIMITS,
         clock=context.clock,
         report=context.reporter.message,
-        polled=context.reporter.polled,
+        polled=_polled(context),
     )
+
+
+def _pricing(context: ChainContext) -> tuple[Price, Beside]:
+    """How received chains are priced, and what is written beside them."""
+    if context.dispatch is None:
+        return price_dated, nothing_beside
+    return not_priced, offering_to_price(SystemClock())
+
+
+def _polled(context: ChainContext) -> Callable[[Poll], None]:
+    """Reports a poll; its chains go to the workers at once if they price them."""
+    dispatch, report = context.dispatch, context.reporter.polled
+    if dispatch is None:
+        return report
+
+    def polled(poll: Poll) -> None:
+        report(poll)
+        # Without a broker units wait in the store; their own job reports that.
+        with suppress(BrokerUnreachable):
+            dispatch.run()
+
+    return polled
 
 
 def chain_judgements_at(
@@ -182,6 +212,7 @@ def chain_context_at(
         guard=context.guard,
         stop=context.stop,
         reporter=reporter,
+        dispatch=dispatch_at(context.store, context.queue) if context.queue else None,
     )
 
 

@@ -1,5 +1,6 @@
 """The parts of distributed work in one process: what offers units, sends them and does them."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,17 +11,22 @@ from data_fetch.core.settings import Settings
 from data_fetch.core.work import UnitKind
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.context import CollectorContext, one_off_context
+from data_fetch.runtime.late_days import bring_back_into
 from data_fetch.runtime.one_off import BackfillParts
 from data_fetch.runtime.services import backfill_at
 from data_fetch.services.backfill import BackfillService
 from data_fetch.services.backfill_jobs import Complete, fetched_by, shared_by
 from data_fetch.services.backfill_run import BackfillPlan
 from data_fetch.services.backfill_units import BackfillUnits
+from data_fetch.services.chain_enrichment import ChainEnricher
+from data_fetch.services.chain_units import ChainUnits
 from data_fetch.services.outage import Patience
 from data_fetch.services.unit_jobs import UnitJobs
-from data_fetch.services.work import UnitDispatch, UnitWorker
+from data_fetch.services.work import UnitDispatch, UnitWork, UnitWorker
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.work_units import WorkUnits
+
+log = logging.getLogger(__name__)
 
 # A unit that fails waits in the store, and no worker waits for it.
 NO_PATIENCE = Patience(short=(), long=())
@@ -65,9 +71,20 @@ def offered_to(queue: WorkQueue, backfill: BackfillParts, plan: BackfillPlan) ->
 def worker_for(settings: Settings, queue: WorkQueue) -> Iterator[WorkerParts]:
     """The parts of a worker process. Call it in the process itself: connections survive no fork."""
     with one_off_context(settings) as context:
-        backfill = backfill_at(context, calendar_for(settings), NO_PATIENCE)
-        work = {UnitKind.BACKFILL: BackfillUnits(backfill, context.store, SystemClock()).do}
         yield WorkerParts(
-            worker=UnitWorker(WorkUnits(context.store), work, SystemClock()),
+            worker=UnitWorker(WorkUnits(context.store), _work_at(context), SystemClock()),
             dispatch=dispatch_at(context.store, queue),
         )
+
+
+def _work_at(context: CollectorContext) -> dict[UnitKind, UnitWork]:
+    """What does the units of each kind."""
+    settings, store, clock = context.settings, context.store, SystemClock()
+    calendar = calendar_for(settings)
+    backfill = backfill_at(context, calendar, NO_PATIENCE)
+    bring_back = bring_back_into(settings, store, log.warning)
+    enricher = ChainEnricher(store, calendar)
+    return {
+        UnitKind.BACKFILL: BackfillUnits(backfill, store, clock).do,
+        UnitKind.ENRICHMENT: ChainUnits(store, enricher, clock, bring_back).do,
+    }

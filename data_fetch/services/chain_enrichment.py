@@ -1,6 +1,6 @@
 """Enriches chains before storage: IV and Greeks, summary, lot sizes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from threading import Lock
@@ -9,9 +9,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from data_fetch.analytics.chain_pricing import price_dated
-from data_fetch.analytics.conventions import OWN
+from data_fetch.analytics.conventions import OWN, Convention
 from data_fetch.analytics.summary import Subject, summarise
 from data_fetch.core.chains.chains import Chain, ChainSource, DoubtfulLeg
+from data_fetch.core.chains.valuation import PricedChain
 from data_fetch.core.clock import IST
 from data_fetch.core.instruments.bearers import bearer_of
 from data_fetch.core.market.calendar import MarketCalendar
@@ -53,15 +54,23 @@ class _Terms(NamedTuple):
     contracts: Mapping[LegKey, str]
 
 
+# Prices chains, each as of its instant.
+Price = Callable[
+    [Sequence[tuple[Chain, datetime | None]], Convention, MarketCalendar], list[PricedChain]
+]
+
+
 class ChainEnricher:
-    """Prices chains and adds lots and contracts from *store*, which are cached for a day.
+    """Prices chains by *price*, and adds lots and contracts from *store*, which are cached for a
+    day.
 
     Thread-safe.
     """
 
-    def __init__(self, store: Store, calendar: MarketCalendar) -> None:
+    def __init__(self, store: Store, calendar: MarketCalendar, price: Price = price_dated) -> None:
         self._store = store
         self._calendar = calendar
+        self._price = price
         self._day = date.min
         self._underlyings: dict[str, tuple[str, ...]] = {}
         self._terms: dict[_TermsKey, _Terms] = {}
@@ -73,7 +82,7 @@ class ChainEnricher:
         if not each_chain:
             return []
         terms = self._look_up(each_chain)
-        priced = price_dated(
+        priced = self._price(
             [(chain, priced_at(chain, response.received_at)) for chain, response in each_chain],
             OWN,
             self._calendar,

@@ -165,6 +165,7 @@ def _identity(head: ChainHead) -> tuple[Hashable, ...]:
         shown.timestamp.timestamp(),
         str(shown.source),
         shown.content_hash,
+        shown.run_id,
         shown.lot_size,
         shown.confirmations,
         shown.last_confirmed.timestamp(),

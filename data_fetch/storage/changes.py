@@ -1,6 +1,6 @@
 """Cheap looks for something new in a store: a look-up in an index each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, func, not_, select
@@ -16,21 +16,25 @@ STORED_WITHIN = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class NewSnapshots:
-    """The number of recent snapshots and the instant of the newest; both change with a new one."""
+    """The number of recent snapshots, of the runs that wrote them, and the instant of the newest:
+    they change with a new one, and with one that is priced."""
 
     count: int
+    runs: int
     newest: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotMark:
-    """What names the content of a series: when it was received first, its hash, and its spot."""
+    """What names the content of a series: when it was received first, its hash, the run that wrote
+    its numbers, and its spot."""
 
     underlying: str
     expiry: date
     source: str
     timestamp: datetime
     content_hash: str
+    run_id: str
     spot: float | None
 
 
@@ -38,10 +42,12 @@ def new_snapshots(connection: Connection, now: datetime) -> NewSnapshots:
     """The recent snapshots of all chains, as of *now*."""
     newest = _newest_snapshot(connection, now)
     if newest is None:
-        return NewSnapshots(0, None)
+        return NewSnapshots(0, 0, None)
     at = snapshots.c.timestamp
-    query = select(func.count()).where(at > newest - STORED_WITHIN, at <= now)
-    return NewSnapshots(connection.scalar(query.select_from(snapshots)) or 0, newest)
+    query = select(func.count(), func.count(snapshots.c.run_id.distinct())).where(
+        at > newest - STORED_WITHIN, at <= now
+    )
+    return NewSnapshots(*connection.execute(query).one(), newest)
 
 
 def snapshot_marks(connection: Connection, now: datetime) -> list[SnapshotMark]:
@@ -51,7 +57,7 @@ def snapshot_marks(connection: Connection, now: datetime) -> list[SnapshotMark]:
         return []
     of = snapshots.c
     query = (
-        select(of.underlying, of.expiry, of.source, of.timestamp, of.content_hash, of.spot)
+        select(*(of[each.name] for each in fields(SnapshotMark)))
         .where(of.timestamp > newest - STORED_WITHIN, of.timestamp <= now)
         .order_by(of.timestamp)
     )

@@ -39,7 +39,7 @@ from data_fetch.core.work import (
 )
 from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.lives import Life, forget, has_ended
-from data_fetch.storage.database.store import Store
+from data_fetch.storage.database.store import Guard, Store
 from data_fetch.storage.database.tables import WorkUnitRow, table
 from data_fetch.storage.runs import is_finished, write_runs
 
@@ -76,6 +76,9 @@ class UnitLease:
         begun = SyncRun.begin(self.unit.kind, self.taken_at)
         return replace(begun, run_id=self.run_id)
 
+    def check_here(self) -> None:
+        """Nothing: only the store knows who has the lease."""
+
     def check(self, connection: Connection) -> None:
         """Raise LostUnit unless the lease is still this one's."""
         if connection.scalar(select(units.c.key).where(self.is_held)) is None:
@@ -86,6 +89,10 @@ class UnitLease:
         done = _ended(UnitState.DONE, now) | {"failures": 0, "reason": None, "error": None}
         if connection.execute(update(units).where(self.is_held).values(done)).rowcount != 1:
             raise self._lost()
+
+    def settling(self, now: datetime) -> Guard:
+        """A guard for the one transaction that has the effect of the unit: it settles it."""
+        return _Settling(self, now)
 
     @property
     def is_held(self) -> ColumnElement[bool]:
@@ -98,6 +105,18 @@ class UnitLease:
 
     def _lost(self) -> LostUnit:
         return LostUnit(f"the lease of {self.unit.key} is lost; another worker may have the unit")
+
+
+@dataclass(frozen=True, slots=True)
+class _Settling:
+    lease: UnitLease
+    now: datetime
+
+    def check_here(self) -> None:
+        self.lease.check_here()
+
+    def check(self, connection: Connection) -> None:
+        self.lease.settle(connection, self.now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,11 @@
 """What a worker process keeps open: made when it does its first unit, which is after the fork."""
 
-import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 
 from billiard import current_process
 
+from data_fetch.core.clock import stopwatch
 from data_fetch.core.ports import WorkQueue
 from data_fetch.core.settings import Settings
 from data_fetch.core.work import UnitFailure
@@ -13,7 +13,8 @@ from data_fetch.runtime.logs import LogServices, logs_for
 from data_fetch.runtime.units import WorkerParts, worker_for
 from data_fetch.services.work import UnitResult
 
-log = logging.getLogger(__name__)
+# Calendar and settings change, and a worker runs for months.
+RENEWED_AFTER_SECONDS = 3_600.0
 
 
 class WorkerProcess:
@@ -27,6 +28,7 @@ class WorkerProcess:
         self._report = report
         self._open = ExitStack()
         self._parts: WorkerParts | None = None
+        self._opened_at = 0.0
 
     def do(self, key: str) -> None:
         """Do the unit with this key, and report the result."""
@@ -48,7 +50,10 @@ class WorkerProcess:
         self._open.close()
 
     def _opened(self) -> WorkerParts:
+        if self._parts is not None and stopwatch() - self._opened_at > RENEWED_AFTER_SECONDS:
+            self.close()
         if self._parts is None:
+            self._opened_at = stopwatch()
             # Two processes must not rotate the same file.
             number = getattr(current_process(), "index", 0) + 1
             token = self._settings.access_token.get_secret_value()

@@ -15,6 +15,7 @@ from data_fetch.core.chains.chains import Chain
 class Reason(StrEnum):
     """Why a leg, or a metric of a chain, has no value."""
 
+    NOT_PRICED_YET = "not_priced_yet"
     NO_PRICE = "no_price"
     STALE_PRICE = "stale_price"
     CROSSED_BOOK = "crossed_book"
@@ -32,6 +33,10 @@ class Reason(StrEnum):
     NO_BASELINE = "no_baseline"
     LOT_UNKNOWN = "lot_unknown"
     REJECTED = "rejected"
+
+
+# The convention of a chain that was stored as it was received: a worker will price it.
+NOT_PRICED = "none"
 
 
 class ForwardMethod(StrEnum):
@@ -96,6 +101,8 @@ class PricedChain:
     @property
     def obstacle(self) -> Reason | None:
         """The reason why no leg has a volatility; None where they can have one."""
+        if self.convention == NOT_PRICED:
+            return Reason.NOT_PRICED_YET
         return obstacle_to_pricing(self.years, self.forward)
 
 

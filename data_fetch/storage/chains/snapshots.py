@@ -1,6 +1,6 @@
 """Stores option chains as snapshots by content, and reads them as of any instant."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import pairwise
@@ -123,15 +123,27 @@ class RecordedChains:
         return sum(each.result is result for each in self.chains)
 
 
+# Writes what belongs to receipts, in their transaction.
+Beside = Callable[[Connection, RecordedChains], None]
+
+
+def nothing_beside(_connection: Connection, _recorded: RecordedChains) -> None:
+    """Write nothing more."""
+
+
 class ChainStore:
     """Stores option chains, and the audit of collecting them.
 
-    With a *guard* (a scheduler's fence) every write is checked against it.
+    With a *guard* (a scheduler's fence, the end of a unit) every write is checked against it.
+    *beside* writes more in the transaction of `record`.
     """
 
-    def __init__(self, store: Store, guard: Guard | None = None) -> None:
+    def __init__(
+        self, store: Store, guard: Guard | None = None, beside: Beside = nothing_beside
+    ) -> None:
         self._store = store
         self._guard = guard
+        self._beside = beside
 
     def holdings(self) -> "ChainHoldings":
         """How much the store holds. Counts every snapshot."""
@@ -184,6 +196,7 @@ class ChainStore:
             begin_chain_writing(connection)
             settled = settle(connection, offered)
             recorded = RecordedChains(tuple(map(_recorded, offered, settled)))
+            self._beside(connection, recorded)
             write_runs(connection, [run.with_stored(recorded.stored)])
             fold_attempts(connection, attempts)
         return recorded
@@ -240,6 +253,16 @@ class ChainStore:
             if not was_received(connection, series, received_at):
                 return None
             return heads_at(connection, {series: received_at}).get(series)
+
+    def snapshot_of_receipt(
+        self, underlying: str, expiry: date, source: ChainSource, received_at: datetime
+    ) -> StoredSnapshot | None:
+        """The same with its content: summary and legs."""
+        head = self.head_of_receipt(underlying, expiry, source, received_at)
+        if head is None:
+            return None
+        with self._store.reading() as connection:
+            return read_snapshot(connection, head)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,148 @@
+"""Option numbers by workers: stored as received, priced once, the numbers of one process."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from backfill_env import ist
+from chain_env import CALENDAR, ChainEnv, chain_env
+from unit_desk import UnitDesk
+
+from data_fetch.core.chains.chains import content_hash
+from data_fetch.core.chains.valuation import NOT_PRICED, Reason
+from data_fetch.core.errors import LostUnit
+from data_fetch.core.runs import Outcome, SyncRun, new_run_id
+from data_fetch.core.work import UnitFailure, UnitKind, UnitOffer, UnitState
+from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
+from data_fetch.services.chain_units import ChainUnits
+from data_fetch.services.late_days import refuse
+from data_fetch.services.work import UnitWork
+from data_fetch.storage.chains.snapshots import StoredSnapshot
+from data_fetch.storage.runs import recent_runs
+
+MORNING = ist(date(2026, 9, 16), "10:00:30")
+NEEDS_NUMBERS = ("atm_strike", "straddle", "atm_iv", "gamma_exposure")
+
+
+class Shared:
+    """A collector that leaves its chains to workers, and a worker."""
+
+    def __init__(self, env: ChainEnv) -> None:
+        work: dict[UnitKind, UnitWork] = {}
+        self.env = env
+        self.desk = UnitDesk(env.store, work)
+        enricher = ChainEnricher(env.store, CALENDAR)
+        self.work = ChainUnits(env.store, enricher, self.desk.clock, refuse).do
+        work[UnitKind.ENRICHMENT] = self.work
+        env.context = replace(env.context, dispatch=self.desk.dispatch)
+
+    def poll(self) -> None:
+        self.env.service().poll(self.env.target(expiries=2))
+
+    def states(self) -> dict[UnitState, int]:
+        return {each.state: each.units for each in self.desk.units.counts()}
+
+    def snapshot(self) -> StoredSnapshot:
+        found = self.env.chains.of("NIFTY").snapshot_at()
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def shared(database_url: str, tmp_path: Path) -> Iterator[Shared]:
+    with chain_env(database_url, tmp_path, MORNING, NSE_ENABLED="false") as env:
+        yield Shared(env)
+
+
+def test_a_chain_waits_for_its_numbers_with_that_reason(shared: Shared) -> None:
+    shared.poll()
+
+    summary = shared.snapshot().summary
+    assert summary.priced.convention == NOT_PRICED
+    assert {leg.reason for leg in summary.priced.numbers} == {Reason.NOT_PRICED_YET}
+    assert {summary.metrics[name].reason for name in NEEDS_NUMBERS} == {Reason.NOT_PRICED_YET}
+    # What needs no valuation is there at once.
+    assert summary.metrics["pcr_oi"].value is not None
+    assert summary.metrics["max_pain"].value is not None
+
+
+def test_a_worker_stores_the_numbers_that_one_process_stores(
+    shared: Shared,
+) -> None:
+    shared.poll()
+    received = shared.snapshot()
+    shared.desk.work_off()
+    priced = shared.snapshot()
+
+    [alone] = ChainEnricher(shared.env.store, CALENDAR).received(
+        [ParsedResponse(chains=[received.chain], received_at=received.timestamp)]
+    )
+    assert priced.summary == alone.summary
+    assert any(leg.iv is not None for leg in priced.summary.priced.numbers)
+    # Only the numbers are new, and the run that they are from.
+    assert priced.chain == received.chain
+    assert replace(priced.head, run_id="") == replace(received.head, run_id="")
+    assert priced.head.content_hash == content_hash(priced.chain)
+    assert priced.instrument_keys == received.instrument_keys
+
+
+def test_the_unit_is_offered_with_its_chain_and_ends_with_its_numbers(shared: Shared) -> None:
+    shared.poll()
+    assert shared.states() == {UnitState.WAITING: 2}
+
+    shared.desk.dispatch.run()
+    shared.desk.queue.keys *= 2
+    results = shared.desk.deliver()
+
+    assert [result is not None for result in results].count(True) == 2
+    assert shared.states() == {UnitState.DONE: 2}
+    runs = recent_runs(shared.env.store, job="enrichment")
+    assert [(run.outcome, run.stored) for run in runs] == [(Outcome.COMPLETED, 1)] * 2
+    assert shared.snapshot().head.run_id in {run.run_id for run in runs}
+
+
+def test_a_confirmed_chain_is_no_new_unit(shared: Shared) -> None:
+    shared.poll()
+    shared.desk.work_off()
+    shared.poll()
+
+    assert shared.states() == {UnitState.DONE: 2}
+
+
+def test_a_worker_that_ends_before_it_has_stored_leaves_no_trace(shared: Shared) -> None:
+    shared.poll()
+    before = shared.snapshot()
+    [first, _] = shared.desk.units.claim(shared.desk.clock.now(), shared.desk.clock.now(), 10)
+    lease = shared.desk.units.take(first.key, new_run_id(), shared.desk.clock.now())
+    assert lease is not None
+    lease.life.end()
+    shared.desk.go_on(timedelta(minutes=3))
+    shared.desk.units.recover_lost(shared.desk.clock.now())
+
+    # It comes back, and another worker may have the unit.
+    with pytest.raises(LostUnit):
+        shared.work(lease)
+    assert shared.snapshot() == before
+
+    shared.desk.go_on(timedelta(minutes=1))
+    shared.desk.work_off()
+    assert shared.snapshot().summary.priced.convention != NOT_PRICED
+
+
+def test_a_store_without_the_chain_is_refused_with_a_hint(shared: Shared) -> None:
+    series = ("NIFTY", "2026-09-22", "upstox")
+    subject = dict(zip(("underlying", "expiry", "source"), series, strict=True))
+    at = MORNING.isoformat()
+    offer = UnitOffer(
+        kind=UnitKind.ENRICHMENT, content=(*series, at), subject={**subject, "received_at": at}
+    )
+    now = shared.desk.clock.now()
+    shared.desk.units.offer([offer], SyncRun.begin("plan", now), now)
+
+    shared.desk.work_off()
+
+    [dead] = shared.desk.units.dead()
+    assert dead.reason is UnitFailure.REFUSED
+    assert "same DATABASE_URL" in (dead.error or "")
