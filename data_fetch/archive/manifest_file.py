@@ -2,8 +2,10 @@
 
 import json
 from datetime import date, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+import orjson
 
 from data_fetch.core.archive.manifest import FileKind, Manifest, ManifestFile, RetiredFile
 from data_fetch.core.errors import SetupError
@@ -16,7 +18,7 @@ FORMAT = 1
 def read_manifest(path: Path) -> Manifest | None:
     """The manifest at *path*; None if there is none. Raises SetupError if it cannot be read."""
     try:
-        document = json.loads(path.read_bytes())
+        document = orjson.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as problem:
@@ -77,6 +79,7 @@ def _file(known: dict[str, Any]) -> ManifestFile:
     return ManifestFile(
         **{
             **known,
+            "path": _inside(known["path"]),
             "trading_date": date.fromisoformat(known["trading_date"]),
             "kind": FileKind(known["kind"]),
             "window": None if window is None else datetime.fromisoformat(window),
@@ -85,4 +88,12 @@ def _file(known: dict[str, Any]) -> ManifestFile:
 
 
 def _retired(known: dict[str, Any]) -> RetiredFile:
-    return RetiredFile(path=known["path"], since=datetime.fromisoformat(known["since"]))
+    return RetiredFile(path=_inside(known["path"]), since=datetime.fromisoformat(known["since"]))
+
+
+def _inside(path: str) -> str:
+    """*path*, which must not lead out of the archive's folder: retired files are removed."""
+    place = PurePosixPath(path)
+    if place.is_absolute() or ".." in place.parts:
+        raise ValueError(f"{path!r} is not in the folder of the archive")
+    return path

@@ -11,6 +11,7 @@ the file ends in an incomplete member: readers skip it, writers begin another fi
 """
 
 import mmap
+import os
 import shutil
 import struct
 import zlib
@@ -46,6 +47,9 @@ TRAILER = struct.Struct("<2I")
 FIXED = len(HEADER) + EXTRA.size + MEMBER.size
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+
+# One of the largest body, each byte of which may be written as six.
+LARGEST_RECORD = 2**29
 
 UNREADABLE = (OSError, ValueError, KeyError, zlib.error, struct.error)
 
@@ -366,6 +370,11 @@ def _read(member: _Member) -> StoredResponse:
 
 def _line(stream: BinaryIO, start: int, size: int) -> dict[str, Any]:
     stream.seek(start)
-    unpacked = zlib.decompress(stream.read(size), wbits=zlib.MAX_WBITS | 16)
+    # Damaged bytes may name any size; no more is read than there is.
+    packed = stream.read(min(size, os.fstat(stream.fileno()).st_size))
+    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    unpacked = unpacking.decompress(packed, LARGEST_RECORD)
+    if not unpacking.eof:
+        raise ValueError("its end is missing, or it is too long")
     line: dict[str, Any] = orjson.loads(unpacked)
     return line

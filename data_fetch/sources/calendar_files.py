@@ -5,6 +5,8 @@ from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 
+import orjson
+
 from data_fetch.core.errors import SetupError
 from data_fetch.core.files import new_file
 from data_fetch.core.market.calendar import LocalOverride, MarketCalendar, parse_override
@@ -74,7 +76,7 @@ def read_calendar(path: Path) -> ProviderCalendar:
     if not path.exists():
         return ProviderCalendar()
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = orjson.loads(path.read_bytes())
         rows: dict[str, dict[tuple[date, Segment], ProviderHours]] = {LISTED: {}, TIMINGS: {}}
         for row in stored["days"]:
             windows = in_order(*map(TradingWindow.parse, row["windows"]))

@@ -49,6 +49,8 @@ TIMES = (
     "timestamp",
 )
 DEEPEST = 4
+# A universe in one list has 20 MB; a small file may unpack to any size.
+LARGEST_DOCUMENT = 2**28
 # Seconds since 1970 have ten digits until the year 2286.
 FIRST_MILLISECOND = 1e11
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -180,23 +182,38 @@ def _in_archive(name: str, file: BufferedReader) -> Iterator[CapturedDocument]:
 
 def _in_plain(name: str, file: Plain) -> Iterator[CapturedDocument]:
     if _bare(name).endswith(PAGES):
-        yield CapturedDocument(name, None, file.read())
+        yield CapturedDocument(name, None, _refuse_long(name, file.read(LARGEST_DOCUMENT + 1)))
         return
-    lines = _numbered_lines(file)
+    lines = _numbered_lines(name, file)
     begin = list(islice(lines, 2))
     if len(begin) == 2 and _is_one_a_line(name, begin[0][1], begin[1][1]):
         for number, line in chain(begin, lines):
             yield from _unwrapped(f"{name}:{number}", line)
     else:
-        yield from _unwrapped(name, b"\n".join(line for _, line in chain(begin, lines)))
+        whole = bytearray()
+        for _, line in chain(begin, lines):
+            whole += _refuse_long(name, line, len(whole)) + b"\n"
+        yield from _unwrapped(name, bytes(whole))
 
 
 def _bare(name: str) -> str:
     return name.lower().removesuffix(".gz")
 
 
-def _numbered_lines(file: Plain) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(file, 1):
+def _refuse_long(name: str, part: bytes, before: int = 0) -> bytes:
+    """*part* of a document, of which so many bytes were *before*."""
+    if before + len(part) > LARGEST_DOCUMENT:
+        raise ChainError(
+            FailureKind.NOT_JSON,
+            f"{name} has a document of more than {LARGEST_DOCUMENT:,} bytes",
+            hint="Split it into several files.",
+        )
+    return part
+
+
+def _numbered_lines(name: str, file: Plain) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(iter(lambda: file.readline(LARGEST_DOCUMENT + 1), b""), 1):
+        _refuse_long(name, line)
         stripped = line.removeprefix(BYTE_ORDER_MARK).strip()
         if stripped:
             yield number, stripped

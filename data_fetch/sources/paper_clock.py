@@ -37,7 +37,7 @@ def fetch_paper_clock(
     timeout_seconds: float = FIRST_TIMEOUT_SECONDS,
     order: Mapping[str, Any] | None = None,
 ) -> tuple[datetime, float]:
-    """The exchange's instant (aware) and its speed in seconds to the second, 0 if it stands.
+    """The exchange's instant (UTC) and its speed in seconds to the second, 0 if it stands.
 
     With an *order* the exchange changes its clock first, if its clock can be changed.
     Raises Unreachable when nothing usable responds at *url* in time, WrongWorld when something
@@ -55,17 +55,29 @@ def fetch_paper_clock(
             retries=False,
             redirect=False,
         )
-        WORLD.check(url, response.headers)
-        state = orjson.loads(response.data)
+    except urllib3.exceptions.HTTPError as problem:
+        raise _unreachable(url, problem) from problem
+    WORLD.check(url, response.headers)
+    return read_paper_clock(response.data, url)
+
+
+def read_paper_clock(body: bytes, url: str) -> tuple[datetime, float]:
+    """The instant (UTC) and the speed in a response of *url*. Raises Unreachable."""
+    try:
+        state = orjson.loads(body)
         now, speed = datetime.fromisoformat(state["now"]), float(state["speed"])
         if now.tzinfo is None or not 0 <= speed < inf:
             raise ValueError("no instant, or no speed")
-        return now, speed
-    except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as problem:
-        raise Unreachable(
-            f"no paper exchange responds at {url} ({type(problem).__name__})",
-            hint="Start one with `data-fetch paper-exchange`, or unset UPSTOX_BASE_URL.",
-        ) from problem
+        return now.astimezone(UTC), speed
+    except (ValueError, KeyError, TypeError, OverflowError) as problem:
+        raise _unreachable(url, problem) from problem
+
+
+def _unreachable(url: str, problem: Exception) -> Unreachable:
+    return Unreachable(
+        f"no paper exchange responds at {url} ({type(problem).__name__})",
+        hint="Start one with `data-fetch paper-exchange`, or unset UPSTOX_BASE_URL.",
+    )
 
 
 class PaperClock(ScaledClock):
@@ -126,7 +138,7 @@ class PaperClock(ScaledClock):
 
     def _synchronise(self, now: datetime, speed: float) -> None:
         with self._lock:
-            self._anchor = (now.astimezone(UTC), stopwatch())
+            self._anchor = (now, stopwatch())
             self._pace = speed
             # Divisions by the speed wait real seconds while the market stands still.
             self.speed = speed or 1.0

@@ -146,7 +146,7 @@ def parse_override(text: str, name: str) -> DayHours:
         if unknown:
             raise ValueError(f"only [[day]] entries are allowed, not {sorted(unknown)}")
         return _all_days(table.get("day", []))
-    except (ValueError, TypeError, AttributeError) as problem:
+    except (ValueError, TypeError, AttributeError, RecursionError) as problem:
         raise SetupError(
             f"the calendar override {name} cannot be used: {problem}",
             hint="Fix the file, or move it away.",

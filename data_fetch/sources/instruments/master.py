@@ -15,6 +15,8 @@ from datetime import date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
+import orjson
+
 from data_fetch.core.batches import RejectedRow
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import MasterUnavailable
@@ -240,9 +242,10 @@ def remember(path: Path, findings: Findings) -> None:
 
 
 def recall(path: Path) -> Findings | None:
-    """The stored findings of the master at *path*; None when the file is another one."""
+    """The stored findings of the master at *path*; None when they are damaged or of another one."""
     try:
-        findings = Findings(**json.loads(_findings_path(path).read_text(encoding="utf-8")))
+        findings = Findings(**orjson.loads(_findings_path(path).read_bytes()))
+        findings.current_until(date.max)
         return findings if path.stat().st_size == findings.size else None
     except (OSError, ValueError, TypeError):
         return None

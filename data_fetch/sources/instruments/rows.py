@@ -7,6 +7,7 @@ reused after expiry, and the exchange's own test instruments look like any other
 """
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -40,6 +41,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_YEAR = 2000
 # Beyond any price or instant; converting 1e999999999 to an int would exhaust the memory.
 MOST_DIGITS = 18
+# A master unpacks to 40 MB of flat rows in one list.
+LARGEST_MASTER, MOST_NESTED = 2**29, 1_000
+NESTED, LONG_NUMBER = re.compile(rb"\[|:\s*\{"), re.compile(rb"\d{1000}")
 
 
 def read_rows(path: Path, called: str = "") -> Iterator[Instrument | RejectedRow]:
@@ -51,7 +55,7 @@ def read_rows(path: Path, called: str = "") -> Iterator[Instrument | RejectedRow
     """
     try:
         with gzip.open(path) as unpacked:
-            for row in ijson.items(unpacked, "item"):
+            for row in ijson.items(_Bounded(unpacked), "item"):
                 if not isinstance(row, dict) or not isinstance(row.get("segment"), str):
                     yield RejectedRow("", f"not an instrument: {shortened(row)}")
                 elif row["segment"] in SEGMENTS and not is_dummy(row):
@@ -61,6 +65,31 @@ def read_rows(path: Path, called: str = "") -> Iterator[Instrument | RejectedRow
             f"{called or path} is not a complete gzipped JSON list ({_first_line(problem)})",
             hint=f"Delete {path}: the next command fetches it again.",
         ) from problem
+
+
+class _Bounded:
+    """What is unpacked from a master, as long as it can be one.
+
+    Of a whole number of more than 4,300 digits, and of some ten thousand values inside one another,
+    ijson ends the process by a segmentation fault.
+    """
+
+    def __init__(self, unpacked: gzip.GzipFile) -> None:
+        self._unpacked = unpacked
+        self._size = self._nested = 0
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._unpacked.read(size)
+        self._size += len(piece)
+        self._nested += len(NESTED.findall(piece))
+        if self._size > LARGEST_MASTER:
+            raise ValueError(f"it unpacks to more than {LARGEST_MASTER:,} bytes")
+        if self._nested > MOST_NESTED:
+            raise ValueError("its rows are not flat")
+        # Half of a number that is cut by two pieces is long enough.
+        if LONG_NUMBER.search(piece):
+            raise ValueError("it has a number of thousands of digits")
+        return piece
 
 
 def read_instruments(path: Path) -> Iterator[Instrument]:

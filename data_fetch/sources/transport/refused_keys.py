@@ -14,6 +14,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import orjson
+
 from data_fetch.core.files import private_file, private_folder
 from data_fetch.core.ports import Clock
 
@@ -152,7 +154,7 @@ def _read(file: Path) -> dict[str, Refusal]:
                 refused_at=datetime.fromisoformat(one["refused_at"]),
                 answered_at=one["answered_at"] and datetime.fromisoformat(one["answered_at"]),
             )
-            for key, one in json.loads(file.read_text(encoding="utf-8")).items()
+            for key, one in orjson.loads(file.read_bytes()).items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

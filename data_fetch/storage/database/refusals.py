@@ -225,6 +225,9 @@ def _refusals(problem: BaseException) -> Iterator[Refusal]:
             yield SQLITE[code & 0xFF]
         elif FOREIGN_FILE.search(str(problem)):
             yield NOT_OUR_SCHEMA
+    elif isinstance(problem, UnicodeDecodeError):
+        # SQLite stores no text that is not UTF-8.
+        yield SQLITE[sqlite3.SQLITE_CORRUPT]
     elif isinstance(problem, psycopg2.Error):
         state = problem.pgcode or _state_of_text(str(problem))
         yield from (POSTGRES[each] for each in (state, state[:2]) if each in POSTGRES)

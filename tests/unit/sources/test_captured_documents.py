@@ -21,6 +21,7 @@ from upstox_rows import row as upstox_row
 
 from data_fetch.core.chains.chains import ChainError, ChainSource
 from data_fetch.core.failures import FailureKind
+from data_fetch.sources import captured_chains
 from data_fetch.sources.captured_chains import CapturedDocument, documents_in, read_document
 from data_fetch.storage.database.types import DECIMAL_PLACES
 
@@ -397,3 +398,17 @@ def test_a_number_that_is_none_costs_itself_only() -> None:
     )
     assert result.rejected == ()
     assert "lastPrice is nan: left out in 1 leg" in result.remarks
+
+
+@pytest.mark.parametrize("name", ["chain.json.gz", "chains.jsonl.gz", "page.html.gz"])
+def test_a_small_file_that_unpacks_to_a_large_one_is_refused(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(captured_chains, "LARGEST_DOCUMENT", 1_000)
+    file = tmp_path / name
+    file.write_bytes(gzip.compress(b'{"data":\n' + b"[0,\n" * 1_000))
+    if name.endswith(".jsonl.gz"):
+        file.write_bytes(gzip.compress(b"{}\n" + b"0" * 4_000))
+
+    with pytest.raises(ChainError, match="more than 1,000 bytes"):
+        list(documents_in(file))
