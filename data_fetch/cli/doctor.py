@@ -19,9 +19,9 @@ from data_fetch.cli.shared.output import (
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import SettingsInvalid
 from data_fetch.core.ports import Lane
+from data_fetch.core.provider_tokens import TokenOrigin
 from data_fetch.core.settings import UPSTOX_URL, Settings
 from data_fetch.core.world import World
-from data_fetch.reading.instants import ist_text
 from data_fetch.reading.setup_checks import (
     Check,
     State,
@@ -31,6 +31,7 @@ from data_fetch.reading.setup_checks import (
     layout_check,
     settings_check,
 )
+from data_fetch.reading.token_status import NOT_NEEDED, token_status
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import degraded_reason, store_for
 from data_fetch.runtime.world import master_for, provider_for
@@ -98,15 +99,13 @@ def examine() -> Iterator[Check]:
 
 
 def _token(settings: Settings) -> Check:
-    if settings.world is World.PAPER:
-        return Check("token", State.OK, "none needed on the paper exchange")
+    found = token_status(settings)
+    if found is None:
+        return Check("token", State.OK, NOT_NEEDED)
     with provider_for(settings) as provider:
         provider.api.market_status("NSE", provider.api.context(Lane.LIVE))
-        expires = provider.token.expires_at()
-    message = (
-        f"accepted; expires {ist_text(expires)}" if expires else "accepted; its expiry is not known"
-    )
-    if settings.token_in_environment:
+    message = f"accepted; {found.line}"
+    if found.origin is TokenOrigin.ENVIRONMENT:
         return Check(
             "token",
             State.WARNING,

@@ -28,6 +28,7 @@ COMMANDS = {
     "chain": ("data_fetch.cli.chain.group", "Option chains: collect, import, price, show."),
     "symbols": ("data_fetch.cli.symbols", "Which chains are polled, and how often."),
     "status": ("data_fetch.cli.status", "What is stored, and the last runs."),
+    "ready": ("data_fetch.cli.ready", "Whether the trading day can begin: go or no-go."),
     "freshness": ("data_fetch.cli.freshness", "Which symbols are fresh, stale or frozen."),
     "serve": ("data_fetch.cli.serve", "Serve what is stored over HTTP, on this machine."),
     "stream": ("data_fetch.cli.stream", "Stream new prices and option chains to clients."),

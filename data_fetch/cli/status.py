@@ -28,6 +28,8 @@ def lines(found: StoreStatus) -> list[str]:
         f"Store   {found.name}, {found.world} world",
         f"Layout  {found.layout.line}",
         f"State   {'degraded: ' + found.degraded if found.degraded else 'ok'}",
+        *([] if found.token is None else [f"Token   {found.token.line}"]),
+        *_readiness_lines(found),
         *(
             f"Pause   no request to {api} before {ist_text(until)}: the provider requires it"
             for api, until in found.pauses.items()
@@ -44,6 +46,13 @@ def lines(found: StoreStatus) -> list[str]:
             for one in found.failing
         ),
     ]
+
+
+def _readiness_lines(found: StoreStatus) -> list[str]:
+    run = found.readiness
+    if run is None:
+        return []
+    return [f"Ready   {run.error or 'go'}, checked {ist_text(run.started_at)}"]
 
 
 def _quote_line(found: StoreStatus) -> str:

@@ -32,6 +32,7 @@ DAILY, FINALISE, WEEKLY = "daily", "finalise", "weekly"
 CALENDAR = "calendar"
 # Units of work for other processes: sent to them every minute, and what people do with dead ones.
 UNITS, UNITS_REPLAYED, UNITS_DROPPED = "units", "units-replayed", "units-dropped"
+READINESS = "readiness"
 # These jobs have a process of their own: `data-fetch archive run`, which a collector starts.
 ARCHIVE_MINUTES, ARCHIVE_LOAD = "archive-minutes", "archive-load"
 ARCHIVE_DAYS = "archive-days"
@@ -41,6 +42,8 @@ ALERTS = "alerts"
 SUNDAY = 6
 # The provider rebuilds its instrument master at about 06:00; the first session opens later.
 MORNING = time(8, 30)
+# After the listings of the day are read, and early enough to log in before the open.
+READY_AT = time(8, 55)
 # The candle of a minute is published some seconds after it, and its quotes are requested before.
 CANDLES_OFFSET = timedelta(seconds=70)
 # The quotes and candles of the minute are stored before these checks read them.
@@ -241,5 +244,6 @@ def standard_timetable(
             WEEKLY: WeeklyAt(SUNDAY, time(10, 0)),
             CALENDAR: AroundTheClock(15, CALENDAR_OFFSET),
             UNITS: AroundTheClock(1, UNITS_OFFSET),
+            READINESS: DailyAt(calendar, groups, READY_AT),
         }
     )

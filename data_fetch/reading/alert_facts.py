@@ -49,9 +49,8 @@ from data_fetch.reading.records import clock_of, store_of
 from data_fetch.runtime.archive import archive_folder_for
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.limits import first_chain_source
+from data_fetch.runtime.provider_token import token_of
 from data_fetch.runtime.stores import store_for, waiting_rows
-from data_fetch.runtime.world import token_of
-from data_fetch.sources.transport.jwt import token_claims
 from data_fetch.storage.alerts import FREE_BYTES
 from data_fetch.storage.database.leadership import is_led
 from data_fetch.storage.runs import sync_runs
@@ -156,12 +155,10 @@ def token_facts(settings: Settings) -> TokenFacts:
     """The end of the access token; nothing is known of it in the paper world."""
     if settings.world is World.PAPER:
         return TokenFacts(expires_at=None, lifetime=None)
-    token = token_of(settings)
-    expires = token.expires_at()
-    issued = token_claims(token.held).get("iat")
-    if expires is None or not isinstance(issued, int):
-        return TokenFacts(expires_at=expires, lifetime=None)
-    return TokenFacts(expires_at=expires, lifetime=timedelta(seconds=expires.timestamp() - issued))
+    token = token_of(settings).in_use
+    if token.expires_at is None or token.issued_at is None:
+        return TokenFacts(expires_at=token.expires_at, lifetime=None)
+    return TokenFacts(expires_at=token.expires_at, lifetime=token.expires_at - token.issued_at)
 
 
 def chain_source_facts(settings: Settings, now: datetime) -> ChainSourceFacts:

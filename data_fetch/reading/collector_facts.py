@@ -24,7 +24,9 @@ from data_fetch.core.timetable import LONGEST_BREAK, QUOTES
 from data_fetch.reading.chain_freshness import chain_freshness
 from data_fetch.reading.coverage_days import DayRange, coverage_grid
 from data_fetch.reading.quote_freshness import quote_freshness
+from data_fetch.reading.readiness import readiness_in
 from data_fetch.reading.records import clock_of, listed_instruments, store_of
+from data_fetch.reading.token_status import TokenStatus, token_status
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.pauses import WindowUse, required_pauses, used_windows
 from data_fetch.runtime.stores import waiting_rows
@@ -35,7 +37,7 @@ T = TypeVar("T")
 # What a problem can be about.
 FACTS = (
     "store", "stand_in", "clock", "calendar", "symbols",
-    "runs", "slots", "quotes", "chains", "coverage", "provider",
+    "runs", "slots", "quotes", "chains", "coverage", "provider", "token", "readiness",
 )  # fmt: skip
 DAY = timedelta(days=1)
 # A weekly job is in it.
@@ -109,7 +111,8 @@ class CollectorFacts:
     """What is known at the instant *at*; the rest is None, with the reason in *problems*.
 
     *coverage* is by "today" and "last_session", as far as there are such days. *waiting_rows*
-    are in the embedded store that stands in for the configured one.
+    are in the embedded store that stands in for the configured one. *token* is also None where none
+    is needed. *ready* is the result of the check before today's open: go or no-go.
     """
 
     at: datetime | None = None
@@ -122,6 +125,8 @@ class CollectorFacts:
     coverage: Mapping[str, DayCoverageFigures] | None = None
     provider: ProviderFigures | None = None
     waiting_rows: int | None = None
+    token: TokenStatus | None = None
+    ready: bool | None = None
     problems: dict[str, str] = field(default_factory=dict)
 
 
@@ -132,6 +137,7 @@ def collector_facts(settings: Settings) -> CollectorFacts:
     """
     facts = CollectorFacts()
     facts.provider = _known(facts, "provider", lambda: provider_figures(settings))
+    facts.token = _known(facts, "token", lambda: token_status(settings))
     facts.waiting_rows = _known(facts, "stand_in", lambda: _waiting_rows(settings))
     try:
         with store_of(settings) as store:
@@ -149,6 +155,7 @@ def _ask(settings: Settings, store: Store, facts: CollectorFacts) -> None:
     facts.at = now = _known(facts, "clock", lambda: clock_of(settings).now())
     if now is None:
         return
+    facts.ready = _known(facts, "readiness", lambda: _ready(store, now))
     facts.runs = _known(facts, "runs", lambda: run_figures(store, now))
     calendar = _known(facts, "calendar", lambda: calendar_for(settings))
     listed = _known(facts, "symbols", lambda: _listed(settings, store))
@@ -176,6 +183,11 @@ def _known(facts: CollectorFacts, name: str, find: Callable[[], T]) -> T | None:
 def provider_figures(settings: Settings) -> ProviderFigures:
     """What providers allow this machine at present; nothing in the paper world."""
     return ProviderFigures(required_pauses(settings), used_windows(settings))
+
+
+def _ready(store: Store, now: datetime) -> bool | None:
+    run = readiness_in(store, now)
+    return None if run is None else run.outcome is Outcome.COMPLETED
 
 
 def _waiting_rows(settings: Settings) -> int:

@@ -7,15 +7,15 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from data_fetch.core.clock import SystemClock
 from data_fetch.core.errors import DataFetchError, OutsideError
+from data_fetch.core.runs import Outcome
 from data_fetch.core.settings import Settings
-from data_fetch.core.world import World
 from data_fetch.reading.calendar_status import calendar_status
 from data_fetch.reading.instants import ist_text
 from data_fetch.reading.layout_status import CONVERT, configured_layout
+from data_fetch.reading.readiness import recorded_readiness
+from data_fetch.reading.token_status import NOT_NEEDED, token_status
 from data_fetch.runtime.stores import degraded_reason
-from data_fetch.runtime.world import token_of
 from data_fetch.sources.upstox.token import RENEW
 
 LOW_DISK_BYTES = 2_000_000_000
@@ -49,6 +49,7 @@ def local_checks(settings: Settings) -> Iterator[Check]:
         "layout": layout_check,
         "calendar": calendar_check,
         "disk": disk_check,
+        "readiness": readiness_check,
     }
     for name, check in checks.items():
         yield checked(name, check, settings)
@@ -84,17 +85,29 @@ def settings_check(settings: Settings) -> Check:
 
 def token_expiry_check(settings: Settings) -> Check:
     """When the access token ends, without trying it."""
-    if settings.world is World.PAPER:
-        return Check("token", State.OK, "none needed on the paper exchange")
-    expires = token_of(settings).expires_at()
-    if expires is None:
-        return Check("token", State.OK, "its expiry is not known; data-fetch doctor tries it")
-    left = expires - SystemClock().now()
-    if left <= timedelta(0):
-        return Check("token", State.FAILED, f"it ended {ist_text(expires)}", f"{RENEW}.")
-    if left < ENDS_SOON:
-        return Check("token", State.WARNING, f"it ends {ist_text(expires)}", f"{RENEW}.")
-    return Check("token", State.OK, f"it ends {ist_text(expires)}")
+    found = token_status(settings)
+    if found is None:
+        return Check("token", State.OK, NOT_NEEDED)
+    if found.kind is None:
+        return Check("token", State.FAILED, found.line, f"{RENEW}.")
+    if found.left is None:
+        return Check("token", State.OK, f"{found.line}; data-fetch doctor tries it")
+    if found.left <= timedelta(0):
+        return Check("token", State.FAILED, found.line, f"{RENEW}.")
+    if found.left < ENDS_SOON:
+        return Check("token", State.WARNING, found.line, f"{RENEW}.")
+    return Check("token", State.OK, found.line)
+
+
+def readiness_check(settings: Settings) -> Check:
+    """Go or no-go, as it was recorded before the open of today."""
+    run = recorded_readiness(settings)
+    if run is None:
+        return Check("readiness", State.OK, "not checked yet today: a collector does so at 08:55")
+    message = f"checked {ist_text(run.started_at)}: {run.error or 'go'}"
+    if run.outcome is Outcome.COMPLETED:
+        return Check("readiness", State.OK, message)
+    return Check("readiness", State.FAILED, message, "Try again: data-fetch ready")
 
 
 def stand_in_check(settings: Settings) -> Check:

@@ -7,7 +7,7 @@ from typing import Any
 
 from data_fetch.core.runs import Outcome, SyncRun, SyncState
 from data_fetch.core.settings import Settings
-from data_fetch.core.timetable import QUOTES
+from data_fetch.core.timetable import QUOTES, READINESS
 from data_fetch.core.world import World
 from data_fetch.reading.calendar_status import CalendarStatus, calendar_status
 from data_fetch.reading.chain_status import ChainStatus, chain_status
@@ -15,6 +15,7 @@ from data_fetch.reading.instants import day_text, ist_text
 from data_fetch.reading.layout_status import StoreLayout, layout_of_store
 from data_fetch.reading.quote_holdings import quote_holdings
 from data_fetch.reading.records import store_of
+from data_fetch.reading.token_status import TokenStatus, token_status
 from data_fetch.runtime.pauses import required_pauses
 from data_fetch.runtime.stores import degraded_reason
 from data_fetch.storage.candles.coverage import CandleHoldings, candle_holdings
@@ -28,7 +29,8 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStatus:
     """The status of the store *name*; *degraded* is the reason why `run` could not use the
-    configured one, if so; *pauses* are those that providers require, by API."""
+    configured one, if so; *pauses* are those that providers require, by API. *token* is None where
+    none is needed, *readiness* before the first check."""
 
     name: str
     world: World
@@ -42,6 +44,8 @@ class StoreStatus:
     slots: dict[Outcome, int]
     runs: list[SyncRun]
     failing: list[SyncStatus]
+    token: TokenStatus | None
+    readiness: SyncRun | None
     pauses: Mapping[str, datetime]
 
     def document(self) -> dict[str, Any]:
@@ -69,6 +73,8 @@ class StoreStatus:
             "failing": [_failing_document(one) for one in self.failing],
             "chains": self.chains.document(),
             "calendar": self.calendar.document(),
+            "token": None if self.token is None else self.token.document(),
+            "readiness": None if self.readiness is None else _readiness(self.readiness),
             "pauses": [{"api": api, "until": ist_text(at)} for api, at in self.pauses.items()],
         }
 
@@ -99,8 +105,18 @@ def store_status(settings: Settings) -> StoreStatus:
             failing=[
                 one for one in statuses(store, QUOTES).values() if one.status is not SyncState.OK
             ],
+            token=token_status(settings),
+            readiness=next(iter(recent_runs(store, 1, READINESS)), None),
             pauses=required_pauses(settings),
         )
+
+
+def _readiness(run: SyncRun) -> dict[str, Any]:
+    return {
+        "checked_at": ist_text(run.started_at),
+        "verdict": run.details["verdict"],
+        "reasons": run.details["reasons"],
+    }
 
 
 def _run_document(run: SyncRun) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from data_fetch.core.timetable import Job, standard_timetable
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.chains import chain_context_at, chain_judgements_at, chain_poller_at
 from data_fetch.runtime.context import CollectorContext
+from data_fetch.runtime.readiness import readiness_at
 from data_fetch.runtime.reporting import CollectorStart, ProgressReporter
 from data_fetch.runtime.services import (
     backfill_at,
@@ -146,6 +147,7 @@ def collector_of(
     chain_poller = chain_poller_at(chain_context_at(context, calendar, reporter), universe.members)
     chain_judgements = chain_judgements_at(context, calendar, chain_poller)
     calendar_refresh = calendar_refresh_at(context, calendar, reporter)
+    readiness = readiness_at(context, reporter)
     services: list[RecurringService] = [
         quotes,
         *listeners,
@@ -154,11 +156,12 @@ def collector_of(
         backfill_jobs,
         chain_poller,
         calendar_refresh,
+        readiness,
         *unit_jobs_at(context),
     ]
     if settings.data_source == "nse":
         # NSE's site has chains and holidays, and nothing else.
-        services = [chain_poller, calendar_refresh, *unit_jobs_at(context)]
+        services = [chain_poller, calendar_refresh, readiness, *unit_jobs_at(context)]
     groups = Members.as_of(universe.members, context.provider.clock.now()).groups
     timetable = standard_timetable(calendar, groups, settings.finalise_at)
     return Collector(

@@ -149,9 +149,12 @@ def _warn(settings: Settings, provider: ProviderConnection, reporter: ProgressRe
     if settings.world is World.LIVE and settings.token_in_environment:
         reporter.message(
             "Warning: UPSTOX_ACCESS_TOKEN is set in the process environment. It wins over .env "
-            "and cannot be renewed without a restart; put it into .env instead."
+            "and cannot be renewed there without a restart; put it into .env instead."
         )
     elif settings.world is World.LIVE and not provider.token.held:
-        reporter.message("Warning: there is no access token. Put UPSTOX_ACCESS_TOKEN into .env.")
+        reporter.message(
+            "Warning: there is no access token. Log in with data-fetch login, or put "
+            "UPSTOX_ACCESS_TOKEN into .env; no restart is needed."
+        )
     elif settings.world is World.LIVE and provider.token.expires_at() is None:
         reporter.message("The token has no expiry time in it; daily tokens end at 03:30 IST.")

@@ -11,13 +11,8 @@ from data_fetch.core.ports import Clock, Lane
 from data_fetch.core.provider_tokens import ProviderToken, TokenKind
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
-from data_fetch.runtime.world import (
-    ProviderConnection,
-    api_with,
-    login_file,
-    provider_for,
-    token_of,
-)
+from data_fetch.runtime.provider_token import login_file, token_of
+from data_fetch.runtime.world import ProviderConnection, api_with, provider_for
 from data_fetch.services.login import LoginService
 from data_fetch.sources.upstox.login_api import App, UpstoxLoginApi
 from data_fetch.sources.upstox.login_redirect import RedirectListener, pasted_code

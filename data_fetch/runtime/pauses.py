@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.settings import NSE_URL, UPSTOX_URL, Settings
 from data_fetch.core.world import World
+from data_fetch.runtime.provider_token import token_of
 from data_fetch.runtime.rate_windows import windows_for
 from data_fetch.sources.nse.limits import NSE_LIMITS
 from data_fetch.sources.transport.pacing import Pacer, account_of
@@ -59,7 +60,7 @@ def _pacers(settings: Settings) -> Iterator[list[Pacer]]:
         return
     upstox = urlsplit(settings.base_url or UPSTOX_URL).netloc
     nse = urlsplit(settings.nse_base_url or NSE_URL).netloc
-    token = settings.access_token.get_secret_value()
+    token = token_of(settings).held
     with closing(windows_for(settings)) as windows:
         yield [
             Pacer(windows, partial(account_of, *account), SystemClock(), limits)

@@ -20,6 +20,7 @@ from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.shared import any_exchange
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.paper_market import own_market_clock
+from data_fetch.runtime.provider_token import token_of
 from data_fetch.runtime.rate_windows import paper_windows, windows_for
 from data_fetch.runtime.sources import Sources, sources_at
 from data_fetch.sources.instruments.master import InstrumentMaster
@@ -29,11 +30,8 @@ from data_fetch.sources.transport.pacing import Pacer, account_of
 from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
-from data_fetch.sources.upstox.login_file import LoginFile
 from data_fetch.sources.upstox.token import TokenKeeper
 
-# The paper exchange has no accounts: it accepts any token that begins like this.
-PAPER_TOKEN = "paper-analytics"  # noqa: S105 - opens nothing
 PAPER_MASTER_PATH = "/market-quote/instruments/exchange/NSE.json.gz"
 
 # Finds or starts the paper exchange of a working folder.
@@ -150,25 +148,6 @@ def api_with(
 
 def _master(settings: Settings, world: World, clock: Clock, address: str) -> InstrumentMaster:
     return InstrumentMaster(address, settings.data_folder / "instruments" / world, clock, world)
-
-
-def token_of(settings: Settings) -> TokenKeeper:
-    """The token to send; a paper exchange that we start never receives a real one."""
-    if settings.world is World.PAPER and settings.base_url is None:
-        return TokenKeeper(PAPER_TOKEN, env_file=None, in_environment=False)
-    own = settings.access_token.get_secret_value()
-    fallback = PAPER_TOKEN if settings.world is World.PAPER else ""
-    return TokenKeeper(
-        own or fallback,
-        env_file=settings.env_file,
-        in_environment=settings.token_in_environment,
-        logins=login_file(settings, settings.base_url or UPSTOX_URL),
-    )
-
-
-def login_file(settings: Settings, base_url: str) -> LoginFile:
-    """Where the last login at the host of *base_url* is stored."""
-    return LoginFile(settings.login_file, urlsplit(base_url).netloc)
 
 
 @contextmanager

@@ -66,6 +66,19 @@ def _metrics(facts: CollectorFacts) -> Iterator[GaugeMetricFamily]:
             "Rows in the embedded store that stands in for the configured one.",
             facts.waiting_rows,
         )
+    if facts.token is not None and facts.token.expires_at is not None:
+        yield _labelled(
+            "data_fetch_token_expiry_timestamp_seconds",
+            "When the provider's access token ends; absent where that is not known.",
+            ["kind"],
+            [([str(facts.token.kind)], facts.token.expires_at.timestamp())],
+        )
+    if facts.ready is not None:
+        yield _one(
+            "data_fetch_ready",
+            "1 if the check before today's open was a go; absent before it.",
+            facts.ready,
+        )
     if facts.provider is not None:
         yield from _of_provider(facts.provider, facts.at)
     if facts.at is None:

@@ -15,6 +15,7 @@ from data_fetch.core.errors import SetupError
 from data_fetch.core.settings import Settings
 from data_fetch.runtime.exposure import refuse_exposed
 from data_fetch.runtime.logs import LogServices, logs_for
+from data_fetch.runtime.provider_token import token_of
 from data_fetch.runtime.settings import process_settings
 
 if TYPE_CHECKING:
@@ -100,9 +101,9 @@ def serve(
     # It takes longer to load than most commands take to run.
     from data_fetch.serving.listening import ReportingServer, listening
 
-    token = settings.access_token.get_secret_value()
+    token = token_of(settings)
     listener = listener_on(settings.api_host, port)
-    with listener, logs_for(settings, lambda: token, logs):
+    with listener, logs_for(settings, lambda: token.held, logs):
         url = url_of(listener)
         if as_json:
             emit({"url": url, "authentication": settings.needs_authentication})

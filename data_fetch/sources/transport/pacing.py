@@ -96,6 +96,11 @@ class Pacer:
         """Until when each API is paused at present."""
         return dict(sorted(self._ledger().spending().pauses.items()))
 
+    def unknown_until(self) -> datetime | None:
+        """Before when an unknown number of earlier requests may still count; None when all are
+        known."""
+        return self._ledger().spending().unknown_until
+
     def used(self) -> dict[tuple[str, timedelta], int]:
         """How many requests count at present, by API and window."""
         spending = self._ledger().spending()

@@ -167,6 +167,7 @@ def test_the_status_has_jobs_only_while_it_runs(sunday: tuple[Collector, datetim
         "finalise",
         "weekly",
         "calendar",
+        "readiness",
     }
     assert jobs["quotes"].next_run == at("18:16")
     assert jobs["freshness"] == JobState(
