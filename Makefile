@@ -18,14 +18,40 @@ define install
 @$(PIP) $(1) > $(LOG) 2>&1 || { cat $(LOG) >&2; exit 1; }
 endef
 
+COMPOSE := docker compose --file deploy/docker-compose.yml
+# What to do where Docker is missing.
+define compose
+@docker compose version > /dev/null 2>&1 || { echo "Docker with Compose is missing; $(1)." >&2; exit 2; }
+endef
+
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint security sbom bench openapi screenshots clean
+.PHONY: help run build up down logs test chaos lint security sbom bench openapi screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime ## Collect, serve and show, on the embedded store and the paper exchange (MINUTES=3 bounds it)
 	@$(BIN)/data-fetch up $(if $(MINUTES),--minutes $(MINUTES))
+
+build: ## Build the image of the containers
+	$(call compose,make run installs and starts it without)
+	@$(COMPOSE) build
+
+up: deploy/.env ## Build and start the containers (run-as-a-service.md)
+	$(call compose,make run starts collector API and dashboard without)
+	@$(COMPOSE) up --build --detach
+
+down: ## Stop the containers; what they stored stays
+	$(call compose,Ctrl-C ends what make run has started)
+	@$(COMPOSE) down
+
+logs: ## Follow what the containers print
+	$(call compose,the lines of make run are in logs/)
+	@$(COMPOSE) logs --follow --tail 100
+
+deploy/.env:
+	@echo "The passwords of the containers are missing. Write $@ as in" \
+	  "docs/howto/run-as-a-service.md, Containers on one machine; make run needs none." >&2; exit 2
 
 test: $(VENV)/.development ## Run the whole test suite
 	@# Four workers on two cores: half of the time a test waits for a process or a clock.
