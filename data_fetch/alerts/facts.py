@@ -5,7 +5,7 @@ A part that is None could not be found out; the rules about it are not judged th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,11 @@ class DataClassFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenFacts:
-    """When the access token ends, and how long it was valid for; None where it does not say so."""
+    """When the access token ends, None where it does not say so, and whether it is one that is
+    valid for a year."""
 
     expires_at: datetime | None
-    lifetime: timedelta | None
+    lasts_long: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,22 @@ class FailingJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadUnits:
+    """How many *units* of work of one *kind* failed for good, and for which *reasons*."""
+
+    kind: str
+    units: int
+    reasons: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadinessFacts:
+    """Why today's check before the open was a no-go; empty for go, and before the check."""
+
+    no_go: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFacts:
     """Everything at the instant *at* of the market's clock. *store_problem* is why the configured
     store cannot be used; None when it can. *unknown* are reasons why other parts are None."""
@@ -135,3 +152,5 @@ class AlertFacts:
     calendar: CalendarFacts | None = None
     stand_in: StandInFacts | None = None
     archive: Sequence[FailingJob] | None = None
+    dead_units: Sequence[DeadUnits] | None = None
+    readiness: ReadinessFacts | None = None

@@ -27,7 +27,7 @@ TOKEN_EXPIRING, SOURCE_DRIFT = "token_expiring", "source_drift"
 BACKFILL_INCOMPLETE, DISK_LOW = "backfill_incomplete", "disk_low"
 CALENDAR_PROVISIONAL, DEGRADED_STORE = "calendar_provisional", "degraded_store"
 STORE_UNREACHABLE, ARCHIVE_FAILING = "store_unreachable", "archive_failing"
-FIGURES_UNKNOWN = "figures_unknown"
+FIGURES_UNKNOWN, DEAD_LETTERS, NOT_READY = "figures_unknown", "dead_letters", "not_ready"
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # A collector stores a slot some seconds after it is over; the next ones show that it does not.
@@ -36,7 +36,6 @@ MOST_UNRECORDED = 2
 BEFORE_OPENING = timedelta(minutes=15)
 # Time to log in before the session, or to exchange a token that lasts for a year.
 LOGIN_TIME, RENEWAL_TIME = timedelta(hours=2), timedelta(days=14)
-LONG_LIVED = timedelta(days=2)
 # One rejected leg is a typing error of the exchange; more in some minutes are another format.
 MOST_REJECTED = 20
 LOW_BYTES, LOW_SHARE, LOW_DAYS = 2_000_000_000, 0.05, 7.0
@@ -169,7 +168,7 @@ def token_expiring(facts: AlertFacts) -> Found:
         subject="upstox",
         severity=severity,
         title=f"the access token {ends} at {_day_and_clock(token.expires_at)}; {trades}",
-        action="Log in and store a new token: docs/howto/real-prices.md",
+        action="Get a new one: data-fetch login",
     )
     return [alert]
 
@@ -180,7 +179,7 @@ def _token_severity(
     assert token.expires_at is not None
     if left <= timedelta(0) and market.is_open:
         return Severity.CRITICAL
-    if token.lifetime is not None and token.lifetime > LONG_LIVED:
+    if token.lasts_long:
         return next((each for within, each in LONG_LIVED_ENDS if left <= within), None)
     if market.is_open:
         return Severity.WARNING if left <= LOGIN_TIME else None
@@ -373,6 +372,41 @@ def archive_failing(facts: AlertFacts) -> Found:
     ]
 
 
+def dead_letters(facts: AlertFacts) -> Found:
+    """Units of work that failed for good: what they were for is not done."""
+    if facts.dead_units is None:
+        return None
+    return [
+        Alert(
+            rule=DEAD_LETTERS,
+            subject=each.kind,
+            severity=Severity.WARNING,
+            title=f"{_counted(each.units, 'unit')} of {each.kind} failed for good "
+            f"({', '.join(each.reasons)})",
+            action="See them, then put them back or drop them: data-fetch dlq list",
+        )
+        for each in facts.dead_units
+    ]
+
+
+def not_ready(facts: AlertFacts) -> Found:
+    """The check before the open was a no-go, until slots of the session are collected."""
+    readiness, market = facts.readiness, facts.market
+    if readiness is None or market is None:
+        return None
+    collected = market.is_open and not (market.missed or market.unrecorded)
+    if not readiness.no_go or collected:
+        return []
+    alert = Alert(
+        rule=NOT_READY,
+        subject="session",
+        severity=Severity.CRITICAL,
+        title=f"the session cannot begin: {readiness.no_go}",
+        action="Correct it, then check again: data-fetch ready",
+    )
+    return [alert]
+
+
 def _named(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"{', '.join(names[:MOST_NAMED])}{more}"
@@ -395,6 +429,7 @@ SHORTLY = Damping(2 * MINUTE, 5 * MINUTE)
 RULES = (
     Rule(STORE_UNREACHABLE, store_unreachable, Damping(MINUTE, 2 * MINUTE)),
     Rule(DEGRADED_STORE, degraded_store, Damping(MINUTE, MINUTE)),
+    Rule(NOT_READY, not_ready, Damping(timedelta(0), 2 * MINUTE)),
     Rule(COLLECTOR_DEAD, collector_dead, Damping(MINUTE, 2 * MINUTE)),
     Rule(MISSED_SLOTS, missed_slots, Damping(timedelta(0), 2 * MINUTE)),
     Rule(STALE_DATA, stale_data, SHORTLY),
@@ -404,6 +439,7 @@ RULES = (
     Rule(DISK_LOW, disk_low, Damping(5 * MINUTE, 30 * MINUTE)),
     Rule(CALENDAR_PROVISIONAL, calendar_provisional, Damping(5 * MINUTE, 5 * MINUTE)),
     Rule(FIGURES_UNKNOWN, figures_unknown, Damping(5 * MINUTE, 2 * MINUTE)),
+    Rule(DEAD_LETTERS, dead_letters, Damping(5 * MINUTE, 2 * MINUTE)),
     Rule(ARCHIVE_FAILING, archive_failing, Damping(15 * MINUTE, 5 * MINUTE)),
 )
 RULE_NAMES = tuple(rule.name for rule in RULES)

@@ -5,6 +5,7 @@ import click
 from data_fetch.cli.chain.status import chain_lines
 from data_fetch.cli.shared.output import counted, emit, json_option, print_out
 from data_fetch.cli.shared.run_lines import run_line
+from data_fetch.reading.alert_list import AlertList
 from data_fetch.reading.instants import ist_text
 from data_fetch.reading.status import StoreStatus, store_status
 from data_fetch.runtime.settings import process_settings
@@ -34,6 +35,7 @@ def lines(found: StoreStatus) -> list[str]:
             f"Pause   no request to {api} before {ist_text(until)}: the provider requires it"
             for api, until in found.pauses.items()
         ),
+        *_alert_lines(found.alerts),
         _quote_line(found),
         _candle_line(found),
         *chain_lines(found.chains),
@@ -53,6 +55,16 @@ def _readiness_lines(found: StoreStatus) -> list[str]:
     if run is None:
         return []
     return [f"Ready   {run.error or 'go'}, checked {ist_text(run.started_at)}"]
+
+
+def _alert_lines(alerts: AlertList) -> list[str]:
+    """The open alerts, and the channels that do not accept messages; none in a healthy store."""
+    names = ", ".join(f"{each.rule} ({each.subject})" for each in alerts.open)
+    channels = {each.channel: each.error for each in alerts.unsent}
+    return [
+        *([f"Alerts  {len(alerts.open)} open: {names}: data-fetch alerts list"] if names else []),
+        *(f"Alerts  {channel} accepts no message: {why}" for channel, why in channels.items()),
+    ]
 
 
 def _quote_line(found: StoreStatus) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 import plotly.graph_objects as go
 import pyarrow as pa
 
+from data_fetch.core.alerts import AlertState
 from data_fetch.core.archive.days import DayState
 from data_fetch.core.runs import SyncRun
-from data_fetch.dashboard.numbers import UNKNOWN, brief_time, grouped
+from data_fetch.dashboard.numbers import UNKNOWN, brief_time, day_and_time, grouped
 from data_fetch.dashboard.page import Rows
 from data_fetch.reading.archive_status import ArchiveStatus
 from data_fetch.reading.frames import rows_table
@@ -157,6 +158,11 @@ def check_line(check: Check) -> str:
     """What a check found, and the fix."""
     fix = f" {check.hint}" if check.hint else ""
     return f"{SIGNS[check.state]} **{check.name}**: {check.message}.{fix}"
+
+
+def alert_line(alert: AlertState) -> str:
+    """What is wrong, since when, and what to do."""
+    return f"**{alert.rule}** since {day_and_time(alert.since)}: {alert.title}. {alert.action}"
 
 
 def log_row(line: LogLine) -> dict[str, str]:

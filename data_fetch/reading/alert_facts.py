@@ -2,7 +2,7 @@
 memory, so that one that has ended is noticed."""
 
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
 from datetime import date, datetime, time, timedelta
 from itertools import takewhile
@@ -17,10 +17,12 @@ from data_fetch.alerts.facts import (
     CalendarFacts,
     ChainSourceFacts,
     DataClassFacts,
+    DeadUnits,
     DiskFacts,
     FailingJob,
     MarketFacts,
     MissedSlot,
+    ReadinessFacts,
     StandInFacts,
     TokenFacts,
 )
@@ -29,6 +31,7 @@ from data_fetch.core.clock import IST, SystemClock
 from data_fetch.core.errors import DataFetchError, StoreFailure
 from data_fetch.core.freshness import STALE
 from data_fetch.core.market.calendar import MarketCalendar, TradingGroup
+from data_fetch.core.provider_tokens import TokenKind
 from data_fetch.core.runs import MOST_NAMED, Outcome
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import (
@@ -38,6 +41,7 @@ from data_fetch.core.timetable import (
     ARCHIVE_MINUTES,
     CHAINS,
 )
+from data_fetch.core.work import UnitKind
 from data_fetch.core.world import World
 from data_fetch.reading.calendar_status import calendar_status
 from data_fetch.reading.collector_facts import session_before, trades_on
@@ -45,6 +49,7 @@ from data_fetch.reading.coverage_days import DayRange, coverage_grid
 from data_fetch.reading.freshness_classes import CHAINS as CHAIN_CLASS
 from data_fetch.reading.freshness_classes import ClassFreshness, freshness_by_class
 from data_fetch.reading.market_day import SlotState, market_day, trading_groups
+from data_fetch.reading.readiness import recorded_readiness
 from data_fetch.reading.records import clock_of, store_of
 from data_fetch.runtime.archive import archive_folder_for
 from data_fetch.runtime.calendars import calendar_for
@@ -54,6 +59,7 @@ from data_fetch.runtime.stores import store_for, waiting_rows
 from data_fetch.storage.alerts import FREE_BYTES
 from data_fetch.storage.database.leadership import is_led
 from data_fetch.storage.runs import sync_runs
+from data_fetch.storage.work_units import WorkUnits
 
 T = TypeVar("T")
 DAY = timedelta(days=1)
@@ -83,6 +89,8 @@ def alert_facts(settings: Settings) -> AlertFacts:
         disks=parts.known("disks", lambda of: disk_facts(of, parts.at)),
         calendar=parts.known("calendar", lambda of: calendar_facts(of, parts.at)),
         stand_in=parts.known("embedded store", stand_in_facts),
+        dead_units=parts.known("work units", dead_unit_facts),
+        readiness=parts.known("readiness", readiness_facts),
         archive=parts.known("archive", lambda of: archive_facts(of, parts.at)),
         store_problem=parts.store_problem,
         unknown=parts.unknown,
@@ -154,11 +162,9 @@ def _late(data: ClassFreshness) -> list[str]:
 def token_facts(settings: Settings) -> TokenFacts:
     """The end of the access token; nothing is known of it in the paper world."""
     if settings.world is World.PAPER:
-        return TokenFacts(expires_at=None, lifetime=None)
+        return TokenFacts(expires_at=None, lasts_long=False)
     token = token_of(settings).in_use
-    if token.expires_at is None or token.issued_at is None:
-        return TokenFacts(expires_at=token.expires_at, lifetime=None)
-    return TokenFacts(expires_at=token.expires_at, lifetime=token.expires_at - token.issued_at)
+    return TokenFacts(expires_at=token.expires_at, lasts_long=token.kind is TokenKind.ANALYTICS)
 
 
 def chain_source_facts(settings: Settings, now: datetime) -> ChainSourceFacts:
@@ -270,6 +276,27 @@ def stand_in_facts(settings: Settings) -> StandInFacts:
     """What waits in the embedded store."""
     waiting = waiting_rows(settings)
     return StandInFacts() if waiting is None else StandInFacts(rows=waiting.rows, why=waiting.why)
+
+
+def readiness_facts(settings: Settings) -> ReadinessFacts:
+    """Today's check before the open."""
+    run = recorded_readiness(settings)
+    if run is None or run.outcome is not Outcome.FAILED:
+        return ReadinessFacts()
+    return ReadinessFacts(no_go=run.error or "without a reason")
+
+
+def dead_unit_facts(settings: Settings) -> list[DeadUnits]:
+    """The units of work that failed for good, by kind."""
+    with store_of(settings) as store:
+        dead = WorkUnits(store).dead(None)
+    reasons: dict[UnitKind, list[str]] = defaultdict(list)
+    for unit in dead:
+        reasons[unit.kind].append(unit.reason.value if unit.reason else "unknown")
+    return [
+        DeadUnits(kind=kind.value, units=len(found), reasons=list(dict.fromkeys(found)))
+        for kind, found in reasons.items()
+    ]
 
 
 def archive_facts(settings: Settings, now: datetime) -> list[FailingJob]:

@@ -10,6 +10,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.reading.instants import ist_text
 from data_fetch.runtime.stores import store_for
 from data_fetch.storage.alerts import alert_states, open_states, recent_messages
+from data_fetch.storage.database.store import Store
 
 MOST_RECENT, MOST_MESSAGES = 20, 20
 
@@ -30,6 +31,13 @@ class AlertList:
             one for one in self.messages if one.state is MessageState.WAITING and one.attempts > 0
         ]
 
+    def summary(self) -> dict[str, Any]:
+        """What is open, and what could not be sent, for the status of a store."""
+        return {
+            "open": [_state_document(each) for each in self.open],
+            "unsent": [_message_document(each) for each in self.unsent],
+        }
+
     def document(self) -> dict[str, Any]:
         return {
             "open": [_state_document(each) for each in self.open],
@@ -40,7 +48,13 @@ class AlertList:
 
 def alert_list(settings: Settings) -> AlertList:
     """The alerts of the configured store. Raises StoreUnreachable."""
-    with closing(store_for(settings)) as store, store.reading() as connection:
+    with closing(store_for(settings)) as store:
+        return alerts_of(store)
+
+
+def alerts_of(store: Store) -> AlertList:
+    """The alerts of an open store."""
+    with store.reading() as connection:
         states = alert_states(connection).values()
         messages = recent_messages(connection, MOST_MESSAGES)
     over = [each for each in states if each.recovered_at is not None]

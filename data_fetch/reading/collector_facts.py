@@ -4,6 +4,7 @@ Every query is bounded: by the present day, by the listed symbols, or by rows of
 of data make none of them slower.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import TypeVar
 
 from sqlalchemy import func, select
 
+from data_fetch.alerts.rules import RULE_NAMES
 from data_fetch.core.candles.day_counts import DayCounts
 from data_fetch.core.clock import IST, MINUTE, minute_of
 from data_fetch.core.errors import DataFetchError, StoreFailure
@@ -21,6 +23,7 @@ from data_fetch.core.market.session import instant_of, midnight_number
 from data_fetch.core.runs import Outcome
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import LONGEST_BREAK, QUOTES
+from data_fetch.reading.alert_list import alerts_of
 from data_fetch.reading.chain_freshness import chain_freshness
 from data_fetch.reading.coverage_days import DayRange, coverage_grid
 from data_fetch.reading.quote_freshness import quote_freshness
@@ -37,7 +40,7 @@ T = TypeVar("T")
 # What a problem can be about.
 FACTS = (
     "store", "stand_in", "clock", "calendar", "symbols",
-    "runs", "slots", "quotes", "chains", "coverage", "provider", "token", "readiness",
+    "runs", "slots", "quotes", "chains", "coverage", "provider", "token", "readiness", "alerts",
 )  # fmt: skip
 DAY = timedelta(days=1)
 # A weekly job is in it.
@@ -112,7 +115,8 @@ class CollectorFacts:
 
     *coverage* is by "today" and "last_session", as far as there are such days. *waiting_rows*
     are in the embedded store that stands in for the configured one. *token* is also None where none
-    is needed. *ready* is the result of the check before today's open: go or no-go.
+    is needed. *ready* is the result of the check before today's open: go or no-go. *alerts*
+    counts the open ones of each rule.
     """
 
     at: datetime | None = None
@@ -127,6 +131,7 @@ class CollectorFacts:
     waiting_rows: int | None = None
     token: TokenStatus | None = None
     ready: bool | None = None
+    alerts: Mapping[str, int] | None = None
     problems: dict[str, str] = field(default_factory=dict)
 
 
@@ -157,6 +162,7 @@ def _ask(settings: Settings, store: Store, facts: CollectorFacts) -> None:
         return
     facts.ready = _known(facts, "readiness", lambda: _ready(store, now))
     facts.runs = _known(facts, "runs", lambda: run_figures(store, now))
+    facts.alerts = _known(facts, "alerts", lambda: _open_alerts(store))
     calendar = _known(facts, "calendar", lambda: calendar_for(settings))
     listed = _known(facts, "symbols", lambda: _listed(settings, store))
     if calendar is None or listed is None:
@@ -193,6 +199,11 @@ def _ready(store: Store, now: datetime) -> bool | None:
 def _waiting_rows(settings: Settings) -> int:
     waiting = waiting_rows(settings)
     return waiting.rows if waiting else 0
+
+
+def _open_alerts(store: Store) -> Mapping[str, int]:
+    found = Counter(each.rule for each in alerts_of(store).open)
+    return {rule: found[rule] for rule in RULE_NAMES}
 
 
 def _midnight(now: datetime) -> datetime:

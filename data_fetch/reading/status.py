@@ -9,6 +9,7 @@ from data_fetch.core.runs import Outcome, SyncRun, SyncState
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import QUOTES, READINESS
 from data_fetch.core.world import World
+from data_fetch.reading.alert_list import AlertList, alerts_of
 from data_fetch.reading.calendar_status import CalendarStatus, calendar_status
 from data_fetch.reading.chain_status import ChainStatus, chain_status
 from data_fetch.reading.instants import day_text, ist_text
@@ -47,6 +48,7 @@ class StoreStatus:
     token: TokenStatus | None
     readiness: SyncRun | None
     pauses: Mapping[str, datetime]
+    alerts: AlertList
 
     def document(self) -> dict[str, Any]:
         return {
@@ -76,6 +78,7 @@ class StoreStatus:
             "token": None if self.token is None else self.token.document(),
             "readiness": None if self.readiness is None else _readiness(self.readiness),
             "pauses": [{"api": api, "until": ist_text(at)} for api, at in self.pauses.items()],
+            "alerts": self.alerts.summary(),
         }
 
 
@@ -108,6 +111,7 @@ def store_status(settings: Settings) -> StoreStatus:
             token=token_status(settings),
             readiness=next(iter(recent_runs(store, 1, READINESS)), None),
             pauses=required_pauses(settings),
+            alerts=alerts_of(store),
         )
 
 

@@ -106,6 +106,13 @@ def _metrics(facts: CollectorFacts) -> Iterator[GaugeMetricFamily]:
     yield from _of_datasets({"quotes": facts.quotes, "chains": facts.chains}, facts.at)
     if facts.coverage is not None:
         yield from _of_coverage(facts.coverage)
+    if facts.alerts is not None:
+        yield _labelled(
+            "data_fetch_alerts_open",
+            "Open alerts of `data-fetch alerts watch`.",
+            ["rule"],
+            [([rule], count) for rule, count in facts.alerts.items()],
+        )
 
 
 def _of_provider(figures: ProviderFigures, at: datetime | None) -> Iterator[GaugeMetricFamily]:

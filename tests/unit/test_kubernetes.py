@@ -30,7 +30,9 @@ def objects(kind: str) -> dict[str, Any]:
 
 
 DEPLOYMENTS = objects("Deployment")
-SERVERS = {name: of for name, of in DEPLOYMENTS.items() if name != "data-fetch-scheduler"}
+# Nothing is sent to these.
+WITHOUT_A_PORT = {"data-fetch-scheduler", "data-fetch-alerts"}
+SERVERS = {name: of for name, of in DEPLOYMENTS.items() if name not in WITHOUT_A_PORT}
 
 each_deployment = pytest.mark.parametrize("deployment", DEPLOYMENTS.values(), ids=DEPLOYMENTS)
 each_server = pytest.mark.parametrize("name", SERVERS)
@@ -43,7 +45,7 @@ def pod_of(deployment: dict[str, Any]) -> dict[str, Any]:
 
 def containers_of(deployment: dict[str, Any]) -> Iterator[dict[str, Any]]:
     pod = pod_of(deployment)
-    yield from pod["initContainers"]
+    yield from pod.get("initContainers", [])
     yield from pod["containers"]
 
 
@@ -203,6 +205,7 @@ def test_the_autoscaler_scales_the_api() -> None:
         ("data-fetch-nothing-else", set(DEPLOYMENTS)),
         ("data-fetch-stores", set(DEPLOYMENTS)),
         ("data-fetch-providers", {"data-fetch-scheduler"}),
+        ("data-fetch-channels", {"data-fetch-alerts"}),
         ("data-fetch-clients", set(SERVERS)),
     ],
 )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from data_fetch.core.alerts import Severity
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.dashboard.desk import SHARED_FOR, desk
@@ -11,6 +12,7 @@ from data_fetch.dashboard.downloads import offer
 from data_fetch.dashboard.numbers import day_and_time
 from data_fetch.dashboard.page import live, note_age, note_empty
 from data_fetch.dashboard.system_texts import (
+    alert_line,
     archive_rows,
     archive_sentence,
     bytes_text,
@@ -22,6 +24,7 @@ from data_fetch.dashboard.system_texts import (
     run_rows,
     run_table,
 )
+from data_fetch.reading.alert_list import alert_list
 from data_fetch.reading.archive_status import archive_status
 from data_fetch.reading.job_figures import collector_state
 from data_fetch.reading.log_lines import LEVELS, LogLine, log_lines
@@ -36,6 +39,11 @@ MOST_RUNS, MOST_LINES = 50, 100
 KEPT = 32
 ALL = "all"
 ALERTS = {State.FAILED: st.error, State.WARNING: st.warning}
+BY_SEVERITY = {
+    Severity.CRITICAL: st.error,
+    Severity.WARNING: st.warning,
+    Severity.INFO: st.info,
+}
 
 
 def show() -> None:
@@ -48,6 +56,12 @@ def show() -> None:
     live(_logs, EVERY_SECONDS)
 
 
+def _alerts() -> None:
+    """The open alerts, while a watcher finds any."""
+    for each in desk().recent(alert_list, EVERY_SECONDS).open:
+        BY_SEVERITY[each.severity](alert_line(each))
+
+
 def _collector() -> None:
     state = desk().recent(collector_state, EVERY_SECONDS)
     checks = desk().recent(_checks, EVERY_SECONDS)
@@ -55,6 +69,7 @@ def _collector() -> None:
     number = "no alert" if not alerts else f"{len(alerts)} of {len(checks)} checks to look at"
     note_age(desk().recent(store_source, EVERY_SECONDS), day_and_time(state.at), number)
     st.markdown(collector_sentence(state))
+    _alerts()
     for each in alerts:
         ALERTS[each.state](check_line(each))
     with st.expander("All checks"):

@@ -13,10 +13,12 @@ from data_fetch.alerts.facts import (
     CalendarFacts,
     ChainSourceFacts,
     DataClassFacts,
+    DeadUnits,
     DiskFacts,
     FailingJob,
     MarketFacts,
     MissedSlot,
+    ReadinessFacts,
     StandInFacts,
     TokenFacts,
 )
@@ -48,13 +50,15 @@ def healthy(at: datetime) -> AlertFacts:
             collects=True,
         ),
         freshness=[DataClassFacts(name=name, symbols=6, late=(), newest=at) for name in CLASSES],
-        token=TokenFacts(expires_at=expires, lifetime=expires - issued),
+        token=TokenFacts(expires_at=expires, lasts_long=False),
         chain_source=ChainSourceFacts(answering="upstox", first="upstox"),
         backfill=BackfillFacts(day=local.date(), expected=375, missed=0, unknown=0, pending=0),
         disks=[DiskFacts(folder="data", free=40 * GB, total=100 * GB, days_left=None)],
         calendar=CalendarFacts(warning=None, without_hours=()),
         stand_in=StandInFacts(),
         archive=(),
+        dead_units=(),
+        readiness=ReadinessFacts(),
     )
 
 
@@ -97,6 +101,7 @@ def test_a_year_without_a_fault_is_quiet() -> None:
 
 
 WEDNESDAY = date(2026, 9, 16)
+ENDED = TokenFacts(expires_at=ist(WEDNESDAY, 10), lasts_long=False)
 CHAIN_FACTS = ChainSourceFacts(answering="upstox", first="upstox")
 FAULTS: dict[str, tuple[str, Change_, tuple[int, int]]] = {
     "quotes stop": (
@@ -128,7 +133,7 @@ FAULTS: dict[str, tuple[str, Change_, tuple[int, int]]] = {
     ),
     "the token is revoked and not renewed": (
         "token_expiring",
-        lambda facts: replace(facts, token=TokenFacts(expires_at=facts.at - MINUTE, lifetime=None)),
+        lambda facts: replace(facts, token=ENDED),
         (11, 12),
     ),
     "a field is renamed": (
@@ -174,6 +179,18 @@ FAULTS: dict[str, tuple[str, Change_, tuple[int, int]]] = {
             facts, archive=[FailingJob(job="archive-days", at=facts.at, error="no room")]
         ),
         (11, 12),
+    ),
+    "a worker is killed by its work": (
+        "dead_letters",
+        lambda facts: replace(
+            facts, dead_units=[DeadUnits(kind="backfill", units=1, reasons=["poison"])]
+        ),
+        (11, 12),
+    ),
+    "the check before the open is a no-go": (
+        "not_ready",
+        lambda facts: replace(facts, readiness=ReadinessFacts(no_go="clock: 40 s off")),
+        (8, 9),
     ),
     "the symbols file is broken": (
         "figures_unknown",

@@ -11,10 +11,12 @@ from data_fetch.alerts.facts import (
     CalendarFacts,
     ChainSourceFacts,
     DataClassFacts,
+    DeadUnits,
     DiskFacts,
     FailingJob,
     MarketFacts,
     MissedSlot,
+    ReadinessFacts,
     StandInFacts,
     TokenFacts,
 )
@@ -31,13 +33,15 @@ FINE = AlertFacts(
     at=NOW,
     market=TRADES,
     freshness=[DataClassFacts(name="stock quotes", symbols=208, late=(), newest=NOW)],
-    token=TokenFacts(expires_at=NOW + 17 * HOUR, lifetime=22 * HOUR),
+    token=TokenFacts(expires_at=NOW + 17 * HOUR, lasts_long=False),
     chain_source=ChainSourceFacts(answering="upstox", first="upstox"),
     backfill=BackfillFacts(day=date(2026, 9, 15), expected=77_000, missed=0, unknown=0, pending=0),
     disks=[DiskFacts(folder="/data", free=40 * GB, total=100 * GB, days_left=200.0)],
     calendar=CalendarFacts(warning=None, without_hours=()),
     stand_in=StandInFacts(),
     archive=(),
+    dead_units=(),
+    readiness=ReadinessFacts(),
 )
 
 
@@ -50,10 +54,9 @@ def unrecorded(minutes: int, market: MarketFacts = TRADES) -> MarketFacts:
     return replace(market, unrecorded=[NOW - each * MINUTE for each in range(minutes, 0, -1)])
 
 
-def token(
-    left: timedelta, market: MarketFacts = TRADES, lifetime: timedelta | None = None
-) -> AlertFacts:
-    return replace(FINE, market=market, token=TokenFacts(expires_at=NOW + left, lifetime=lifetime))
+def token(left: timedelta, market: MarketFacts = TRADES, *, lasts_long: bool = False) -> AlertFacts:
+    found = TokenFacts(expires_at=NOW + left, lasts_long=lasts_long)
+    return replace(FINE, market=market, token=found)
 
 
 def disk(free: float, days_left: float | None = None, total: float = 100 * GB) -> AlertFacts:
@@ -61,7 +64,7 @@ def disk(free: float, days_left: float | None = None, total: float = 100 * GB) -
     return replace(FINE, disks=[found])
 
 
-YEAR = 365 * DAY
+NO_GO = ReadinessFacts(no_go="token: it has ended")
 BEFORE_SESSION = replace(CLOSED, next_open=NOW + HOUR)
 INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 
@@ -135,27 +138,29 @@ INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
             id="a token that ends before the session",
         ),
         pytest.param(token(12 * HOUR, BEFORE_SESSION), {}, id="a token for the session"),
-        pytest.param(token(15 * DAY, CLOSED, YEAR), {}, id="an Analytics Token with 15 days left"),
+        pytest.param(token(15 * DAY, CLOSED, lasts_long=True), {}, id="15 days left of a year"),
         pytest.param(
-            token(14 * DAY, CLOSED, YEAR),
+            token(14 * DAY, CLOSED, lasts_long=True),
             {("token_expiring", "upstox"): INFO},
-            id="an Analytics Token with 14 days left",
+            id="14 days left of a year",
         ),
         pytest.param(
-            token(DAY, CLOSED, YEAR), {("token_expiring", "upstox"): WARNING}, id="with a day left"
+            token(DAY, CLOSED, lasts_long=True),
+            {("token_expiring", "upstox"): WARNING},
+            id="with a day left",
         ),
         pytest.param(
-            token(2 * HOUR, CLOSED, YEAR),
+            token(2 * HOUR, CLOSED, lasts_long=True),
             {("token_expiring", "upstox"): CRITICAL},
             id="with two hours left",
         ),
         pytest.param(
-            token(-DAY, CLOSED, YEAR),
+            token(-DAY, CLOSED, lasts_long=True),
             {("token_expiring", "upstox"): CRITICAL},
             id="ended for a day",
         ),
         pytest.param(
-            replace(FINE, token=TokenFacts(expires_at=None, lifetime=None)),
+            replace(FINE, token=TokenFacts(expires_at=None, lasts_long=False)),
             {},
             id="a token without an end",
         ),
@@ -252,6 +257,19 @@ INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
             replace(FINE, archive=[FailingJob(job="archive-days", at=NOW, error="no room")]),
             {("archive_failing", "archive-days"): WARNING},
             id="the archive fails",
+        ),
+        pytest.param(
+            replace(FINE, dead_units=[DeadUnits(kind="backfill", units=2, reasons=["poison"])]),
+            {("dead_letters", "backfill"): WARNING},
+            id="units that failed for good",
+        ),
+        pytest.param(
+            replace(FINE, market=CLOSED, readiness=NO_GO),
+            {("not_ready", "session"): CRITICAL},
+            id="a no-go before the open",
+        ),
+        pytest.param(
+            replace(FINE, readiness=NO_GO), {}, id="a no-go, and the session is collected"
         ),
         pytest.param(
             AlertFacts(at=NOW, unknown={"market": "the symbols file cannot be read"}),
