@@ -152,6 +152,24 @@ def test_an_image_of_others_has_a_version(name: str) -> None:
     assert re.search(r":v?\d+\.\d+", SERVICES[name]["image"])
 
 
+def test_no_file_names_an_image_whose_version_floats() -> None:
+    files = [path for path in DEPLOY.rglob("*") if path.suffix in {".yml", ".yaml"}]
+    named = {
+        (path.name, image)
+        for path in [*files, DOCKERFILE]
+        for image in re.findall(
+            r"^(?:\s*(?:- )?image: |FROM |ARG BASE=)(\S+)",
+            path.read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+    }
+    # Built here; the tag of a release is in deploy/k8s/kustomization.yaml.
+    others = {(file, image) for file, image in named if image not in {"data-fetch", "${BASE}"}}
+
+    assert others
+    assert {each for each in others if not re.search(r":v?\d[^:]*$|@sha256:", each[1])} == set()
+
+
 def test_database_and_redis_are_reached_by_our_containers_only() -> None:
     assert STACK["networks"]["stores"]["internal"] is True
     for name in ("timescaledb", "redis"):
