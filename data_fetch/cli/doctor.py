@@ -30,6 +30,7 @@ from data_fetch.reading.setup_checks import (
     disk_check,
     layout_check,
     settings_check,
+    windows_check,
 )
 from data_fetch.reading.token_status import NOT_NEEDED, token_status
 from data_fetch.runtime.settings import process_settings
@@ -42,7 +43,7 @@ TOLERATED_SKEW = timedelta(seconds=2)
 @click.command()
 @json_option
 def command(as_json: bool) -> None:
-    """Check settings, token, database, layout, master, calendar, disk and clock."""
+    """Check settings, token, database, budget, layout, master, calendar, disk and clock."""
     checks = list(examine())
     failed = [check for check in checks if check.state is State.FAILED]
     if as_json:
@@ -88,6 +89,7 @@ def examine() -> Iterator[Check]:
     checks: dict[str, Callable[[Settings], Check]] = {
         "token": _token,
         "database": _database,
+        "budget": windows_check,
         "layout": layout_check,
         "master": _master,
         "calendar": calendar_check,

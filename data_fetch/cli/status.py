@@ -1,5 +1,7 @@
 """`data-fetch status`: what the store holds, and the last runs."""
 
+from collections.abc import Iterator
+
 import click
 
 from data_fetch.cli.chain.status import chain_lines
@@ -8,6 +10,7 @@ from data_fetch.cli.shared.run_lines import run_line
 from data_fetch.reading.alert_list import AlertList
 from data_fetch.reading.instants import ist_text
 from data_fetch.reading.status import StoreStatus, store_status
+from data_fetch.reading.windows_status import WindowsStatus
 from data_fetch.runtime.settings import process_settings
 
 
@@ -31,10 +34,7 @@ def lines(found: StoreStatus) -> list[str]:
         f"State   {'degraded: ' + found.degraded if found.degraded else 'ok'}",
         *([] if found.token is None else [f"Token   {found.token.line}"]),
         *_readiness_lines(found),
-        *(
-            f"Pause   no request to {api} before {ist_text(until)}: the provider requires it"
-            for api, until in found.pauses.items()
-        ),
+        *_windows_lines(found.windows),
         *_alert_lines(found.alerts),
         _quote_line(found),
         _candle_line(found),
@@ -65,6 +65,20 @@ def _alert_lines(alerts: AlertList) -> list[str]:
         *([f"Alerts  {len(alerts.open)} open: {names}: data-fetch alerts list"] if names else []),
         *(f"Alerts  {channel} accepts no message: {why}" for channel, why in channels.items()),
     ]
+
+
+def _windows_lines(found: WindowsStatus) -> Iterator[str]:
+    """The place of the rate windows, and what keeps requests back at present."""
+    yield f"Budget  rate windows in {found.place}"
+    if found.problem:
+        yield f"        {found.problem}"
+    if found.unknown_until:
+        yield (
+            f"Pause   no request before {ist_text(found.unknown_until)}: what was sent before is "
+            "not known there"
+        )
+    for api, until in found.pauses.items():
+        yield f"Pause   no request to {api} before {ist_text(until)}: the provider requires it"
 
 
 def _quote_line(found: StoreStatus) -> str:

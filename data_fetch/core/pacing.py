@@ -39,13 +39,15 @@ class RateRules:
 class QueueEntry:
     """A request that wants permission. *number* is unlike that of any other request.
 
-    Its *ticket*, the place in its lane, is given when it has to wait.
+    Its ledger gives it a *ticket*, the place in its lane, when it has to wait, and notes when it
+    was *sent*.
     """
 
     number: int
     api: str
     lane: int
     ticket: int | None = None
+    sent: datetime | None = None
 
 
 class Cause(Enum):
@@ -71,6 +73,10 @@ class Turn:
     @property
     def wait(self) -> timedelta:
         return self.at - self.now
+
+    def comes_within(self, patience: timedelta | None) -> bool:
+        """Whether it comes at all for a request that waits so long; None: as long as necessary."""
+        return patience is None or self.wait <= patience
 
 
 @dataclass(frozen=True, slots=True)

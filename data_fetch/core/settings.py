@@ -45,6 +45,11 @@ MONGO_NAMES = ("MONGODB_URI", "MONGO_URL")
 PASSWORD = re.compile(r"://[^:/@]*:(.*)@|[?&]\w*(?:password|secret)=([^&#]*)")
 ENCODED = "write @ as %40, / as %2F and : as %3A in it"
 
+# In place of a URL: the configured store.
+THE_STORE = "store"
+POSTGRES_SCHEMES = frozenset({"postgres", "postgresql", "postgresql+psycopg2"})
+REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
+
 TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 
@@ -77,9 +82,19 @@ def _is_redis(url: SecretStr) -> SecretStr:
     parts = _split(url.get_secret_value())
     if "@" in f"{parts.path}{parts.query}{parts.fragment}":
         raise ValueError(f"has a password that ends too early: {ENCODED}")
-    if parts.scheme not in {"redis", "rediss", "unix"}:
+    if parts.scheme not in REDIS_SCHEMES:
         raise ValueError("is not a redis://, rediss:// or unix:// address")
     return url
+
+
+def _are_windows(given: SecretStr) -> SecretStr:
+    """Check the place of the rate windows: `store`, a PostgreSQL or a Redis."""
+    scheme = _split(given.get_secret_value()).scheme
+    if given.get_secret_value() == THE_STORE or scheme in POSTGRES_SCHEMES:
+        return given
+    if scheme not in REDIS_SCHEMES:
+        raise ValueError("is neither `store` nor the address of a Redis or a PostgreSQL")
+    return _is_redis(given)
 
 
 def _is_time(value: object) -> time:
@@ -117,6 +132,7 @@ OriginList = Annotated[tuple[str, ...], BeforeValidator(_are_origins)]
 DayTime = Annotated[time, BeforeValidator(_is_time)]
 HttpUrl = Annotated[str, AfterValidator(_is_http)]
 RedirectUrl = Annotated[str, AfterValidator(_is_redirect)]
+WindowsUrl = Annotated[SecretStr, AfterValidator(_are_windows)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_is_redis)]
 
 
@@ -185,6 +201,9 @@ class Settings(BaseModel):
         default=SecretStr(""), validation_alias=env("POSTGRES_PASSWORD", "DB_PASSWORD")
     )
     redis_url: RedisUrl | None = Field(default=None, validation_alias=env("REDIS_URL"))
+    rate_windows_url: WindowsUrl | None = Field(
+        default=None, validation_alias=env("RATE_WINDOWS_URL")
+    )
     redis_prefix: str = Field(
         default="", pattern=r"^[A-Za-z0-9_.-]*$", validation_alias=env("REDIS_PREFIX")
     )
@@ -322,7 +341,12 @@ class Settings(BaseModel):
         """Every string that no log may show: the token, and all passwords as written and
         decoded."""
         own = (self.access_token, self.api_secret, self.postgres_password, self.jwt_secret)
-        servers = (self.redis_url, self.celery_broker_url, self.celery_result_backend)
+        servers = (
+            self.redis_url,
+            self.rate_windows_url,
+            self.celery_broker_url,
+            self.celery_result_backend,
+        )
         urls = (self.store_url, self.instruments_url or "", *map(_revealed, servers))
         found = {secret.get_secret_value().strip() for secret in own}
         for url in urls:
@@ -367,9 +391,21 @@ class Settings(BaseModel):
                     for e in invalid.errors()
                 ]
             ) from None
+        problems += settings._unshared_windows()
         if problems:
             raise SettingsInvalid(problems)
         return settings
+
+    def _unshared_windows(self) -> list[str]:
+        """The problem of rate windows in a store that no other machine can use."""
+        if _revealed(self.rate_windows_url) != THE_STORE:
+            return []
+        if self.store_url.partition("://")[0] in POSTGRES_SCHEMES:
+            return []
+        return [
+            "RATE_WINDOWS_URL: the store is a SQLite file, which other machines cannot use: name "
+            "a PostgreSQL in DATABASE_URL, or a Redis here"
+        ]
 
 
 # Every name by which a setting can be given.

@@ -15,6 +15,7 @@ from data_fetch.reading.instants import ist_text
 from data_fetch.reading.layout_status import CONVERT, configured_layout
 from data_fetch.reading.readiness import recorded_readiness
 from data_fetch.reading.token_status import NOT_NEEDED, token_status
+from data_fetch.reading.windows_status import windows_status
 from data_fetch.runtime.stores import degraded_reason
 from data_fetch.sources.upstox.token import RENEW
 
@@ -46,6 +47,7 @@ def local_checks(settings: Settings) -> Iterator[Check]:
     checks: dict[str, Callable[[Settings], Check]] = {
         "token": token_expiry_check,
         "database": stand_in_check,
+        "budget": windows_check,
         "layout": layout_check,
         "calendar": calendar_check,
         "disk": disk_check,
@@ -116,6 +118,22 @@ def stand_in_check(settings: Settings) -> Check:
     if degraded is None:
         return Check("database", State.OK, "no rows wait in the embedded store")
     return Check("database", State.WARNING, "rows wait to be brought over", degraded)
+
+
+def windows_check(settings: Settings) -> Check:
+    """Whether the place of the rate windows answers, and knows what was sent."""
+    found = windows_status(settings)
+    message = f"rate windows in {found.place}"
+    if found.problem:
+        return Check("budget", State.FAILED, message, found.problem, outside=True)
+    if found.unknown_until:
+        return Check(
+            "budget",
+            State.WARNING,
+            f"{message}; nothing is sent before {ist_text(found.unknown_until)}",
+            "What was sent before is not known there. It goes on by itself then.",
+        )
+    return Check("budget", State.OK, message)
 
 
 def layout_check(settings: Settings) -> Check:

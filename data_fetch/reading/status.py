@@ -1,6 +1,5 @@
 """The status of a store: what it holds, its last runs, the symbols that keep failing."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +16,7 @@ from data_fetch.reading.layout_status import StoreLayout, layout_of_store
 from data_fetch.reading.quote_holdings import quote_holdings
 from data_fetch.reading.records import store_of
 from data_fetch.reading.token_status import TokenStatus, token_status
-from data_fetch.runtime.pauses import required_pauses
+from data_fetch.reading.windows_status import WindowsStatus, windows_status
 from data_fetch.runtime.stores import degraded_reason
 from data_fetch.storage.candles.coverage import CandleHoldings, candle_holdings
 from data_fetch.storage.quotes import QuoteHoldings
@@ -30,8 +29,8 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStatus:
     """The status of the store *name*; *degraded* is the reason why `run` could not use the
-    configured one, if so; *pauses* are those that providers require, by API. *token* is None where
-    none is needed, *readiness* before the first check."""
+    configured one, if so; *windows* are the rate windows, and the pauses that providers require.
+    *token* is None where none is needed, *readiness* before the first check."""
 
     name: str
     world: World
@@ -47,7 +46,7 @@ class StoreStatus:
     failing: list[SyncStatus]
     token: TokenStatus | None
     readiness: SyncRun | None
-    pauses: Mapping[str, datetime]
+    windows: WindowsStatus
     alerts: AlertList
 
     def document(self) -> dict[str, Any]:
@@ -77,7 +76,7 @@ class StoreStatus:
             "calendar": self.calendar.document(),
             "token": None if self.token is None else self.token.document(),
             "readiness": None if self.readiness is None else _readiness(self.readiness),
-            "pauses": [{"api": api, "until": ist_text(at)} for api, at in self.pauses.items()],
+            **self.windows.document(),
             "alerts": self.alerts.summary(),
         }
 
@@ -110,7 +109,7 @@ def store_status(settings: Settings) -> StoreStatus:
             ],
             token=token_status(settings),
             readiness=next(iter(recent_runs(store, 1, READINESS)), None),
-            pauses=required_pauses(settings),
+            windows=windows_status(settings),
             alerts=alerts_of(store),
         )
 

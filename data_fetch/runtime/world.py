@@ -21,7 +21,7 @@ from data_fetch.paper_exchange.shared import any_exchange
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.paper_market import own_market_clock
 from data_fetch.runtime.provider_token import token_of
-from data_fetch.runtime.rate_windows import paper_windows, windows_for
+from data_fetch.runtime.rate_windows import folder_windows, provider_windows
 from data_fetch.runtime.sources import Sources, sources_at
 from data_fetch.sources.instruments.master import InstrumentMaster
 from data_fetch.sources.instruments.symbols_file import FoStocksLoader
@@ -81,12 +81,13 @@ def provider_for(
     calendar = calendar_for(settings)
     if settings.world is World.LIVE:
         url, clock = settings.base_url or UPSTOX_URL, SystemClock()
-        with closing(windows_for(settings)) as windows:
+        with closing(provider_windows(settings)) as windows:
             yield provider_at(settings, clock, url, calendar, windows)
         return
     with _paper_exchange(settings, calendar, keep) as url:
         paper_clock = PaperClock(url)
-        with closing(paper_windows(settings, paper_clock)) as windows:
+        choose = provider_windows if settings.base_url else folder_windows
+        with closing(choose(settings, paper_clock)) as windows:
             yield provider_at(settings, paper_clock, url, calendar, windows)
 
 

@@ -129,7 +129,7 @@ class FileLedger:
                 "INSERT INTO spent (id, api, sent, ends, answered) VALUES (?, ?, ?, ?, 0)",
                 (entry.number, entry.api, now, now + _micros(self._rules.flight)),
             )
-        elif patience is None or turn.wait <= patience:
+        elif turn.comes_within(patience):
             expires = _since_epoch(turn.at + OVERDUE)
             entry.ticket = db.execute(
                 "INSERT OR REPLACE INTO waiting (id, api, lane, seen, expires) "
@@ -206,11 +206,12 @@ class FileLedger:
         for api, end in db.execute("SELECT api, ends FROM spent ORDER BY ends"):
             ends[api].append(_instant(min(end, now)))
         pauses = db.execute("SELECT api, until FROM pauses")
+        unknown_until = self._unknown_until(db)
         return Spending(
             _instant(now),
             ends,
             {api: _instant(until) for api, until in pauses},
-            self._unknown_until(db),
+            None if unknown_until is None or unknown_until <= _instant(now) else unknown_until,
         )
 
 

@@ -64,6 +64,7 @@ class Pacer:
         self._account = account
         self._clock = clock
         self._rules = RateRules(limits, flight)
+        self._ledgers: dict[str, RateLedger] = {}
 
     @contextmanager
     def request(
@@ -123,7 +124,12 @@ class Pacer:
 
     def _ledger(self) -> RateLedger:
         """The ledger of the account in use."""
-        return self._windows.ledger(self._account(), self._rules)
+        account = self._account()
+        ledger = self._ledgers.get(account)
+        if ledger is None:
+            ledger = self._windows.ledger(account, self._rules)
+            self._ledgers[account] = ledger
+        return ledger
 
     def _wait_for_turn(
         self, ledger: RateLedger, entry: QueueEntry, latest: datetime | None, stop: Event
@@ -134,7 +140,7 @@ class Pacer:
                 turn = ledger.take(entry, patience)
                 if turn.granted:
                     return
-                if patience is not None and turn.wait > patience:
+                if not turn.comes_within(patience):
                     raise self._rejection(entry.api, turn)
                 if self._clock.wait(self._clock.now() + turn.wait, stop):
                     raise Stopped(f"a request to {entry.api} was cancelled while it waited")

@@ -25,12 +25,22 @@ from data_fetch.storage.database.arrow_inserts import copy_in
 from data_fetch.storage.database.arrow_rows import INSTANT, copied_out, fetched_portions
 from data_fetch.storage.database.engine import is_postgres
 from data_fetch.storage.database.leadership import LEADER
-from data_fetch.storage.database.tables import Base, CandleLeaseRow, StoreMeta
+from data_fetch.storage.database.tables import (
+    Base,
+    CandleLeaseRow,
+    ProviderPauseRow,
+    SentRequestRow,
+    StoreMeta,
+    WaitingRequestRow,
+)
 from data_fetch.storage.database.types import DECIMAL_PLACES
 from data_fetch.storage.database.wide_insert import append
 
-# Leases of processes are void in a copy.
-OF_PROCESSES = {CandleLeaseRow.__tablename__}
+# Leases of processes are void in a copy, and the requests of processes are another store's then.
+OF_PROCESSES = {
+    row.__tablename__
+    for row in (CandleLeaseRow, SentRequestRow, WaitingRequestRow, ProviderPauseRow)
+}
 ROWS_AT_ONCE = 5_000
 BYTES_AT_ONCE = 4_000_000
 TEN_THOUSANDTH = pa.scalar(Decimal(1).scaleb(-DECIMAL_PLACES))

@@ -694,6 +694,49 @@ class AlertMessageRow(Base):
     __table_args__ = (Index(None, "made_at"), KEYED)
 
 
+class SentRequestRow(Base):
+    """A request that was *sent* to a provider and counts in its windows from *ends* on: its
+    response, or the latest possible instant of one. Deleted when it is in no window any more."""
+
+    __tablename__ = "sent_requests"
+
+    account: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    api: Mapped[str]
+    sent: Mapped[datetime]
+    ends: Mapped[datetime]
+    answered: Mapped[bool]
+
+    __table_args__ = (Index(None, "account", "api", "ends"), KEYED)
+
+
+class WaitingRequestRow(Base):
+    """A request that waits for permission: by lane, then by ticket. Its process last asked when it
+    was *seen*, and is taken for dead when it *expires*."""
+
+    __tablename__ = "waiting_requests"
+    __table_args__ = KEYED
+
+    account: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    api: Mapped[str]
+    lane: Mapped[int] = mapped_column(Integer)
+    ticket: Mapped[int]
+    seen: Mapped[datetime]
+    expires: Mapped[datetime]
+
+
+class ProviderPauseRow(Base):
+    """Until when a provider wants no request to an API."""
+
+    __tablename__ = "provider_pauses"
+    __table_args__ = KEYED
+
+    account: Mapped[str] = mapped_column(primary_key=True)
+    api: Mapped[str] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
+
+
 class StoreMeta(Base):
     """Facts about the store: world, leader, fencing number, digest of the last master."""
 

@@ -1,25 +1,21 @@
-"""The limits hold exactly, and no request waits longer than they demand."""
+"""The limits hold exactly and no request waits longer than they demand, in every place."""
 
-import base64
-import json
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import thread_time
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paced import ACCOUNT, file_pacer
 from upstox_stub import spent
+from windows_places import FilePlace, Place, PostgresPlace, RedisPlace
 
-from data_fetch.core.clock import SystemClock, VirtualClock
-from data_fetch.core.errors import RateLimited, SetupError
+from data_fetch.core.clock import VirtualClock
+from data_fetch.core.errors import RateLimited
 from data_fetch.core.ports import Hold, Lane
-from data_fetch.sources.transport.file_windows import FileWindows
-from data_fetch.sources.transport.pacing import Pacer, account_of
+from data_fetch.sources.transport.pacing import Pacer
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 
 START = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
@@ -28,9 +24,18 @@ EPSILON = timedelta(milliseconds=1)
 SMALL_LIMITS = {SECOND: 3, timedelta(seconds=10): 8}
 
 
-@pytest.fixture
-def state_file(tmp_path: Path) -> Path:
-    return tmp_path / f"pacing-{ACCOUNT}.sqlite3"
+@pytest.fixture(params=["file", "redis", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Each place, with nothing in it."""
+    place: Place
+    if request.param == "file":
+        place = FilePlace(tmp_path)
+    elif request.param == "redis":
+        place = RedisPlace(request.getfixturevalue("redis_url"))
+    else:
+        place = PostgresPlace(request.getfixturevalue("postgres_url"))
+    yield place
+    place.close()
 
 
 @pytest.fixture
@@ -42,10 +47,8 @@ def clock() -> Iterator[VirtualClock]:
 
 
 @pytest.fixture
-def pacer(state_file: Path, clock: VirtualClock) -> Iterator[Pacer]:
-    pacer = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
-    yield pacer
-    pacer.close()
+def pacer(place: Place, clock: VirtualClock) -> Pacer:
+    return place.pacer(clock)
 
 
 def send(pacer: Pacer, clock: VirtualClock, count: int, api: str = "ltp") -> list[datetime]:
@@ -92,8 +95,6 @@ def most_in_any(window: timedelta, counted: Sequence[datetime]) -> int:
         pytest.param(50, 0, id="50 at once"),
         pytest.param(51, 1, id="the 51st a second later"),
         pytest.param(120, 2, id="120 in two seconds"),
-        pytest.param(501, 60, id="the 501st a minute later"),
-        pytest.param(2100, 1801, id="2100 in half an hour, at 50 a second"),
     ],
 )
 def test_burst_takes_what_the_windows_demand(
@@ -197,11 +198,11 @@ SENDER = st.lists(
 @settings(max_examples=30)
 @given(st.lists(SENDER, min_size=1, max_size=4))
 def test_no_window_ever_holds_more_than_its_limit(
-    tmp_path_factory: pytest.TempPathFactory, senders: list[list[tuple[int, int, int]]]
+    place: Place, senders: list[list[tuple[int, int, int]]]
 ) -> None:
     """Wherever between sent and answered the provider counts a request."""
     clock = VirtualClock(START)
-    pacer = file_pacer(tmp_path_factory.mktemp("pacing"), clock, SMALL_LIMITS)
+    pacer = place.pacer(clock, SMALL_LIMITS, account=uuid4().hex)
     counted: list[datetime] = []
 
     def sender(plan: list[tuple[int, int, int]]) -> Callable[[], None]:
@@ -226,13 +227,11 @@ def test_no_window_ever_holds_more_than_its_limit(
 
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 2_000), min_size=1, max_size=40))
-def test_no_request_waits_without_need(
-    tmp_path_factory: pytest.TempPathFactory, pauses: list[int]
-) -> None:
+def test_no_request_waits_without_need(place: Place, pauses: list[int]) -> None:
     """A request answered at once is sent at the first instant that no window forbids."""
     clock = VirtualClock(START)
     hold = clock.hold()
-    pacer = file_pacer(tmp_path_factory.mktemp("pacing"), clock, SMALL_LIMITS)
+    pacer = place.pacer(clock, SMALL_LIMITS, account=uuid4().hex)
     sent: list[datetime] = []
     for pause in pauses:
         clock.sleep(timedelta(milliseconds=pause))
@@ -249,11 +248,11 @@ def test_no_request_waits_without_need(
     pacer.close()
 
 
-def test_the_same_work_takes_the_same_time(tmp_path: Path) -> None:
+def test_the_same_work_takes_the_same_time(place: Place) -> None:
     def rehearse(name: str) -> list[datetime]:
         clock = VirtualClock(START)
         hold = clock.hold()
-        pacer = file_pacer(tmp_path / name, clock, SMALL_LIMITS)
+        pacer = place.pacer(clock, SMALL_LIMITS, account=name)
         sent: list[datetime] = []
         together(clock, [lambda: sent.extend(send(pacer, clock, 9)) for _ in range(4)])
         hold.release()
@@ -310,15 +309,13 @@ class Interrupted(VirtualClock):
         raise KeyboardInterrupt
 
 
-def test_an_interrupted_wait_leaves_the_queue(state_file: Path) -> None:
+def test_an_interrupted_wait_leaves_the_queue(place: Place) -> None:
     clock = Interrupted(START)
-    pacer = file_pacer(state_file.parent, clock, SMALL_LIMITS)
+    pacer = place.pacer(clock, SMALL_LIMITS)
     send(pacer, clock, 3)
     with pytest.raises(KeyboardInterrupt), pacer.request("ltp", Lane.LIVE):
         pass
-    with sqlite3.connect(state_file) as db:
-        assert db.execute("SELECT count(*) FROM waiting").fetchone() == (0,)
-    db.close()
+    assert place.waiting() == 0
     pacer.close()
 
 
@@ -383,20 +380,20 @@ def test_the_longest_pause_counts_up_to_half_an_hour(
 
 
 def test_a_pause_is_known_to_other_processes_and_survives_a_restart(
-    state_file: Path, clock: VirtualClock
+    place: Place, clock: VirtualClock
 ) -> None:
-    first = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
+    first = place.pacer(clock)
     first.pause("ltp", 20 * SECOND)
     first.close()
-    second = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
+    second = place.pacer(clock)
     assert send(second, clock, 1) == [START + 20 * SECOND]
     second.close()
 
 
-def test_a_clock_set_back_does_not_prolong_a_pause(state_file: Path) -> None:
+def test_a_clock_set_back_does_not_prolong_a_pause(place: Place) -> None:
     for start in (START, START - timedelta(days=1)):
         clock = VirtualClock(start)
-        pacer = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
+        pacer = place.pacer(clock)
         if start == START:
             pacer.pause("ltp", timedelta(minutes=5))
         else:
@@ -404,28 +401,14 @@ def test_a_clock_set_back_does_not_prolong_a_pause(state_file: Path) -> None:
         pacer.close()
 
 
-def test_a_file_without_pauses_gets_them(state_file: Path, clock: VirtualClock) -> None:
-    """A file of an earlier version."""
-    earlier = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
-    send(earlier, clock, 3)
-    earlier.close()
-    with sqlite3.connect(state_file) as db:
-        db.execute("DROP TABLE pauses")
-    db.close()
-    pacer = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
-    pacer.pause("ltp", SECOND)
-    assert spent(pacer, "ltp", clock)[SECOND] == 3
-    pacer.close()
-
-
 # -- what survives -------------------------------------------------------------------------------
 
 
-def test_budget_survives_a_restart(state_file: Path, clock: VirtualClock) -> None:
-    first = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
+def test_budget_survives_a_restart(place: Place, clock: VirtualClock) -> None:
+    first = place.pacer(clock)
     send(first, clock, 500)
     first.close()
-    second = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
+    second = place.pacer(clock)
     assert spent(second, "ltp", clock)[60 * SECOND] == 500
     sent = send(second, clock, 1)
     assert sent[0] > START + 60 * SECOND
@@ -433,13 +416,13 @@ def test_budget_survives_a_restart(state_file: Path, clock: VirtualClock) -> Non
 
 
 def test_request_of_a_dead_process_is_counted_until_it_cannot_have_arrived(
-    state_file: Path, clock: VirtualClock
+    place: Place, clock: VirtualClock
 ) -> None:
     flight = 10 * SECOND
-    died = file_pacer(state_file.parent, clock, UPSTOX_LIMITS, flight)
+    died = place.pacer(clock, UPSTOX_LIMITS, flight)
     never_answered = died.request("ltp", Lane.LIVE)
     never_answered.__enter__()
-    heir = file_pacer(state_file.parent, clock, UPSTOX_LIMITS, flight)
+    heir = place.pacer(clock, UPSTOX_LIMITS, flight)
     clock.sleep(flight + SECOND)
     assert spent(heir, "ltp", clock)[SECOND] == 1
     clock.sleep(EPSILON)
@@ -451,11 +434,11 @@ def test_request_of_a_dead_process_is_counted_until_it_cannot_have_arrived(
 
 
 @pytest.mark.parametrize("back", [EPSILON, SECOND, timedelta(hours=1), timedelta(days=4000)])
-def test_clock_set_back_blocks_no_longer_than_one_window(state_file: Path, back: timedelta) -> None:
+def test_clock_set_back_blocks_no_longer_than_one_window(place: Place, back: timedelta) -> None:
     for start in (START, START - back):
         clock = VirtualClock(start)
         hold = clock.hold()
-        pacer = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
+        pacer = place.pacer(clock)
         if start == START:
             send(pacer, clock, 500)
             pacer.close()
@@ -464,157 +447,3 @@ def test_clock_set_back_blocks_no_longer_than_one_window(state_file: Path, back:
     assert sent[0] <= clock.now() <= START - back + 60 * SECOND + EPSILON + 9 * SECOND
     hold.release()
     pacer.close()
-
-
-def test_old_entries_leave_the_file(state_file: Path, pacer: Pacer, clock: VirtualClock) -> None:
-    send(pacer, clock, 100)
-    clock.sleep(timedelta(hours=1))
-    send(pacer, clock, 1)
-    with sqlite3.connect(state_file) as db:
-        assert db.execute("SELECT count(*) FROM spent").fetchone() == (1,)
-    db.close()
-
-
-# -- the file ------------------------------------------------------------------------------------
-
-
-def damage_head(file: Path) -> None:
-    file.write_bytes(b"this is no database" * 100)
-
-
-def damage_middle(file: Path) -> None:
-    body = bytearray(file.read_bytes())
-    body[4096 : len(body) : 7] = b"\xa5" * len(body[4096 : len(body) : 7])
-    file.write_bytes(body)
-
-
-@pytest.mark.parametrize("damage", [damage_head, damage_middle])
-def test_damaged_file_is_begun_anew_as_if_all_was_spent(
-    state_file: Path, damage: Callable[[Path], None]
-) -> None:
-    now = datetime.fromtimestamp(state_file.parent.stat().st_mtime, UTC)
-    clock = VirtualClock(now)
-    hold = clock.hold()
-    first = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
-    send(first, clock, 3)
-    first.close()
-    damage(state_file)
-    second = file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
-    with pytest.raises(RateLimited), second.request("ltp", Lane.LIVE, latest=now + 60 * SECOND):
-        pass
-    sent = send(second, clock, 1)
-    assert sent[0] - now <= timedelta(minutes=30, seconds=30)
-    second.close()
-    assert state_file.with_name(f"{state_file.name}.damaged").exists()
-    hold.release()
-
-
-def test_damage_is_logged_and_not_printed(
-    pacer: Pacer,
-    clock: VirtualClock,
-    state_file: Path,
-    caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    damage_head(state_file)
-
-    spent(pacer, "ltp", clock)
-
-    [found] = caplog.records
-    assert (found.name, found.levelname) == (
-        "data_fetch.sources.transport.file_windows",
-        "WARNING",
-    )
-    assert found.__dict__["file"] == str(state_file)
-    assert capsys.readouterr() == ("", "")
-
-
-def test_each_request_spends_from_the_account_of_the_token_in_use(
-    tmp_path: Path, clock: VirtualClock
-) -> None:
-    token = "first"
-
-    def account() -> str:
-        return account_of("api.upstox.com", token)
-
-    pacer = Pacer(FileWindows(tmp_path, clock), account, clock, SMALL_LIMITS)
-    with pacer.request("ltp", Lane.LIVE):
-        token = "second"
-        # The answer to come belongs to the first account still.
-        with pacer.request("ltp", Lane.LIVE), pacer.request("ltp", Lane.LIVE):
-            pass
-
-    def spent_each() -> tuple[int, ...]:
-        accounts = [account_of("api.upstox.com", one) for one in ("first", "second")]
-        return tuple(
-            spent(file_pacer(tmp_path, clock, SMALL_LIMITS, account=one), "ltp", clock)[SECOND]
-            for one in accounts
-        )
-
-    assert spent_each() == (1, 2)
-    clock.sleep(2 * SECOND)
-    assert spent_each() == (0, 0), "one was never answered"
-    pacer.close()
-
-
-def test_folder_that_cannot_be_made_is_reported_with_a_hint(
-    tmp_path: Path, clock: VirtualClock
-) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    pacer = file_pacer(tmp_path / "file", clock)
-    with (
-        pytest.raises(SetupError, match="XDG_STATE_HOME"),
-        pacer.request("ltp", Lane.LIVE),
-    ):
-        pass
-
-
-def test_making_a_pacer_touches_nothing(state_file: Path, clock: VirtualClock) -> None:
-    file_pacer(state_file.parent, clock, UPSTOX_LIMITS)
-    assert list(state_file.parent.iterdir()) == []
-
-
-def test_a_long_past_does_not_make_a_request_dearer(pacer: Pacer, clock: VirtualClock) -> None:
-    def cost() -> float:
-        costs = []
-        for _ in range(200):
-            began = thread_time()
-            with pacer.request("ltp", Lane.LIVE):
-                pass
-            costs.append(thread_time() - began)
-        return sorted(costs)[len(costs) // 2]
-
-    without_a_past = cost()
-    send(pacer, clock, 2000)
-    clock.sleep(timedelta(hours=1))
-
-    assert cost() < 4 * without_a_past
-
-
-# -- whose budget ----------------------------------------------------------------------------------
-
-
-def jwt(sub: str, number: int) -> str:
-    claims = json.dumps({"sub": sub, "jti": number}).encode()
-    return f"e30.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.sig"
-
-
-def test_state_file_is_one_per_host_and_account(tmp_path: Path) -> None:
-    files = [
-        FileWindows(tmp_path, SystemClock()).file_of(account_of(host, token))
-        for host in ("https://api.upstox.com", "http://127.0.0.1:8000")
-        for token in ("opaque-1", "opaque-2", jwt("AB1234", 1))
-    ]
-    assert len(set(files)) == 6
-    assert not any("opaque" in file.name or "AB1234" in file.name for file in files)
-
-
-def test_new_daily_token_of_one_user_keeps_the_budget() -> None:
-    host = "https://api.upstox.com"
-    assert account_of(host, jwt("AB1234", 1)) == account_of(host, jwt("AB1234", 2))
-
-
-def test_state_lives_in_the_users_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", "/somewhere/state")
-    file = FileWindows(None, SystemClock()).file_of("x")
-    assert file.parent == Path("/somewhere/state/data-fetch")
