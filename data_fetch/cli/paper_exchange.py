@@ -79,6 +79,9 @@ WAIT_SECONDS = 0.5
     show_default=True,
     help="How candles show a minute without a trade.",
 )
+@click.option(
+    "--require-login", is_flag=True, help="Accept only tokens of a login, which end at 03:30 IST."
+)
 @json_option
 def command(
     port: int,
@@ -91,6 +94,7 @@ def command(
     pausable: bool,
     illiquid: float,
     quiet: str,
+    require_login: bool,
     as_json: bool,
 ) -> None:
     """Serve invented prices over HTTP, as Upstox would, until stopped."""
@@ -112,6 +116,7 @@ def command(
         faults=load_faults(script) if script else (),
         illiquid=illiquid,
         quiet=Quiet(quiet),
+        issued_only=require_login,
     )
     stopped = Event()
     for each in (signal.SIGINT, signal.SIGTERM):

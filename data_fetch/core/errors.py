@@ -144,6 +144,10 @@ class LoginRefused(OutsideError):
     """A login at the provider gave no token: denied, not answered, or not for this app."""
 
 
+class NotificationRefused(DataFetchError):
+    """A body that was posted to the notifier is not the token of this app and user."""
+
+
 class AccessDenied(OutsideError):
     """The provider rejects every request of this account or address (blocked, missing plan)."""
 

@@ -21,6 +21,8 @@ from data_fetch.paper_exchange.market.market import PaperMarket
 from data_fetch.paper_exchange.routes import Routes
 from data_fetch.paper_exchange.server import PaperServer, ServerState, TimeSource
 from data_fetch.paper_exchange.upstox.candles import Quiet
+from data_fetch.paper_exchange.upstox.login import LoginApi
+from data_fetch.paper_exchange.upstox.tokens import Tokens
 
 # A request for 500 equity keys has a line of 12,033 characters (reference, section 3.2).
 LONGEST_LINE = 16 * 1024
@@ -35,7 +37,8 @@ class PaperExchange:
 
     *symbols* are trading symbols of F&O stocks and index underlyings. The same *seed*,
     symbols and time give the same bytes. *illiquid* is the share of stocks with minutes
-    without a trade, and *quiet* how candle responses show such minutes.
+    without a trade, and *quiet* how candle responses show such minutes. With *issued_only* a
+    request needs a token of a login.
     """
 
     def __init__(
@@ -50,13 +53,15 @@ class PaperExchange:
         faults: Sequence[Fault] = (),
         illiquid: float = ILLIQUID,
         quiet: Quiet = Quiet.ZERO_VOLUME,
+        issued_only: bool = False,
     ) -> None:
         self.market = PaperMarket(
             symbols, calendar or MarketCalendar.reviewed(), seed=seed, illiquid=illiquid
         )
-        self._state = ServerState()
+        tokens = Tokens(issued_only=issued_only)
+        self._state = ServerState(tokens, LoginApi(tokens))
         self._state.faults.add(faults)
-        routes = Routes(self.market, self._state.tokens, self._state.sessions, quiet)
+        routes = Routes(self.market, self._state.logins, self._state.sessions, quiet)
         self._server = PaperServer(self.market, routes, self._state, clock)
         self._host, self._port = host, port
         self._stop: Callable[[], object] | None = None

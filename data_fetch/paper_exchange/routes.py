@@ -25,7 +25,6 @@ from data_fetch.paper_exchange.upstox.chains import ChainApi
 from data_fetch.paper_exchange.upstox.login import LoginApi
 from data_fetch.paper_exchange.upstox.market_times import MarketTimesApi
 from data_fetch.paper_exchange.upstox.quotes import QuoteApi
-from data_fetch.paper_exchange.upstox.tokens import Tokens
 from data_fetch.paper_exchange.wire import HTML, Response
 
 GZIP = "application/gzip"
@@ -81,10 +80,10 @@ class Routes:
     """All routes of the providers that this exchange serves."""
 
     def __init__(
-        self, market: PaperMarket, tokens: Tokens, sessions: NseSessions, quiet: Quiet
+        self, market: PaperMarket, logins: LoginApi, sessions: NseSessions, quiet: Quiet
     ) -> None:
         self._market = market
-        self._logins = LoginApi(tokens)
+        self._logins = logins
         self._sessions = sessions
         self._quotes = QuoteApi(market)
         self._candles = CandleApi(market, quiet)
@@ -132,6 +131,12 @@ class Routes:
             Route(f"{market}/status/{{exchange}}", "market-status", data(self._status)),
             public("/v2/login/authorization/dialog", "login-dialog", self._dialog),
             public("/v2/login/authorization/token", "login", self._login, method="POST"),
+            public(
+                "/v3/login/auth/token/request/{client_id}",
+                "login-approval",
+                data(self._approval),
+                method="POST",
+            ),
             _master_route(f"{files}/NSE.json.gz", self._master),
             _master_route(f"{files}/complete.json.gz", self._master),
         )
@@ -210,6 +215,10 @@ class Routes:
 
     def _login(self, request: ApiRequest) -> Response:
         return self._logins.token(request.query, request.now.at)
+
+    def _approval(self, request: ApiRequest) -> Any:
+        secret = request.query.get("client_secret", "")
+        return self._logins.approval(request.fields["client_id"], secret, request.now.at)
 
     def _master(self, request: ApiRequest) -> Response:
         file = self._market.master.file(request.now.day)

@@ -22,6 +22,7 @@ from data_fetch.paper_exchange.nse.sessions import NseSessions
 from data_fetch.paper_exchange.routes import ApiRequest, Credentials, Route, Routes, decode_query
 from data_fetch.paper_exchange.truth import chain_of, minutes_of
 from data_fetch.paper_exchange.upstox.limits import RateLimits
+from data_fetch.paper_exchange.upstox.login import LoginApi
 from data_fetch.paper_exchange.upstox.tokens import Tokens
 from data_fetch.paper_exchange.wire import JSON, ApiError, Response, api_error
 
@@ -41,7 +42,8 @@ class TimeSource(Protocol):
 class ServerState:
     """Tokens, cookie sessions, rate windows, faults and request counts."""
 
-    tokens: Tokens = field(default_factory=Tokens)
+    tokens: Tokens
+    logins: LoginApi
     sessions: NseSessions = field(default_factory=NseSessions)
     limits: RateLimits = field(default_factory=RateLimits)
     faults: ActiveFaults = field(default_factory=ActiveFaults)
@@ -66,6 +68,7 @@ class PaperServer:
         app.router.add_get("/paper/clock", self._get_clock)
         app.router.add_post("/paper/clock", self._set_clock)
         app.router.add_get("/paper/state", self._get_state)
+        app.router.add_post("/paper/notifier", self._set_notifier)
         app.router.add_get("/paper/truth", self._get_truth)
         app.router.add_get("/paper/chain-truth", self._get_chain_truth)
         app.router.add_get("/paper/faults", self._get_faults)
@@ -80,7 +83,7 @@ class PaperServer:
             now = self._clock.now()
             query, keys = decode_query(request, route.key_field)
             if route.method == "POST":
-                query |= {name: str(value) for name, value in (await request.post()).items()}
+                query |= await _form_of(request)
             faults = self._state.faults.take_due(route.api, request.path, keys, now)
             decoded = ApiRequest(dict(request.match_info), query, keys, Moment.of(now), faults)
             response = await self._respond(route, decoded, request)
@@ -156,6 +159,14 @@ class PaperServer:
         refused = self._state.limits.refused
         return _json({"requests": dict(self._state.requests), "refused": dict(refused)})
 
+    async def _set_notifier(self, request: web.Request) -> web.Response:
+        try:
+            url = orjson.loads(await request.read())["url"]
+        except (ValueError, KeyError, TypeError):
+            return _json({"error": 'send {"url": "<where approved tokens are sent>"}'}, 400)
+        self._state.logins.notifier_url = str(url)
+        return _json({"url": url})
+
     async def _get_truth(self, request: web.Request) -> web.Response:
         key = request.query.get("instrument_key", "")
         try:
@@ -196,6 +207,19 @@ class PaperServer:
     async def _clear_faults(self, request: web.Request) -> web.Response:
         self._state.faults.clear()
         return await self._get_faults(request)
+
+
+async def _form_of(request: web.Request) -> dict[str, str]:
+    """The fields of a body: a form, or a JSON object."""
+    if request.content_type != JSON:
+        return {name: str(value) for name, value in (await request.post()).items()}
+    try:
+        document = orjson.loads(await request.read())
+    except ValueError:
+        return {}
+    if not isinstance(document, dict):
+        return {}
+    return {str(name): str(value) for name, value in document.items()}
 
 
 async def _mark(_: web.Request, response: web.StreamResponse) -> None:

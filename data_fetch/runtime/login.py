@@ -1,25 +1,31 @@
 """Builds what a login at the provider needs: the app, the API of logins, the proof of a token."""
 
-from collections.abc import Iterator
+import hmac
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from data_fetch.core.errors import SetupError
 from data_fetch.core.ports import Clock, Lane
-from data_fetch.core.provider_tokens import ProviderToken, TokenKind
+from data_fetch.core.provider_tokens import Login, ProviderToken, TokenKind
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.runtime.provider_token import login_file, token_of
+from data_fetch.runtime.signing_secret import signing_secret
 from data_fetch.runtime.world import ProviderConnection, api_with, provider_for
 from data_fetch.services.login import LoginService
 from data_fetch.sources.upstox.login_api import App, UpstoxLoginApi
 from data_fetch.sources.upstox.login_redirect import RedirectListener, pasted_code
+from data_fetch.sources.upstox.notifications import login_of
 from data_fetch.sources.upstox.token import TokenKeeper
 
 # The paper exchange accepts any app, and any loopback address.
 PAPER_APP = App(client_id="paper-app", secret="invented")  # noqa: S106 - opens nothing
+PAPER_USER = "PAPER1"
 PAPER_REDIRECT = "http://127.0.0.1:0/callback"
 CONSOLE = "https://account.upstox.com/developer/apps"
 # Of an exchange that always trades on days of the calendar.
@@ -44,6 +50,49 @@ class LoginContext:
         """The code in a pasted *text*. Raises LoginRefused for one of another dialog than that of
         *state*."""
         return pasted_code(text, state)
+
+
+NOTIFIER_PATH = "/upstox/notifier/"
+
+
+def notifier_path(settings: Settings) -> str:
+    """The path of the API server to which the app's notifier URL leads; only the server's secret
+    gives its last part. Raises SetupError."""
+    client_id = app_of(settings).client_id
+    secret = hmac.new(signing_secret(settings), f"upstox notifier {client_id}".encode(), sha256)
+    return f"{NOTIFIER_PATH}{secret.hexdigest()}"
+
+
+def receive_notification(settings: Settings, notification: Mapping[str, object]) -> Login:
+    """The login in what was posted to the notifier, proved and stored.
+
+    Raises NotificationRefused, LoginRefused, and the errors of the request that proves it.
+    """
+    app = app_of(settings)
+    with provider_for(settings) as provider:
+        service = login_service_at(settings, provider, app)
+        login = login_of(
+            notification,
+            client_id=app.client_id,
+            user_id=user_of(settings, service),
+            host=urlsplit(provider.base_url).netloc,
+            now=provider.clock.now(),
+        )
+        return service.receive(login)
+
+
+def user_of(settings: Settings, service: LoginService) -> str:
+    """The user whose tokens the notifier takes. Raises SetupError when none is known."""
+    last = service.last()
+    user_id = settings.user_id or (last.user_id if last is not None else "")
+    if user_id:
+        return user_id
+    if settings.world is World.PAPER:
+        return PAPER_USER
+    raise SetupError(
+        "UPSTOX_USER_ID is not set, and no login is stored: the notifier takes no token",
+        hint="Set it to the user id of the account, such as AB1234, or log in once.",
+    )
 
 
 @contextmanager

@@ -4,10 +4,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from secrets import token_urlsafe
+from time import sleep
 
-from data_fetch.core.errors import LoginRefused, TokenRejected
+from data_fetch.core.clock import stopwatch
+from data_fetch.core.errors import LoginRefused, NotificationRefused, TokenRejected
 from data_fetch.core.ports import LoginSource, LoginStore
 from data_fetch.core.provider_tokens import ApprovalRequest, Login
+
+LOOK_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +52,34 @@ class LoginService:
     def request_approval(self) -> ApprovalRequest:
         """Ask for approval in the provider's app; the notifier gets the token."""
         return self._source.request_approval()
+
+    def receive(self, login: Login) -> Login:
+        """Take a *login* that was posted to the notifier.
+
+        Raises NotificationRefused for one that was posted before, and else as `finish` does.
+        """
+        known = self._logins.read()
+        if known is not None and login.issued_at <= known.issued_at:
+            raise NotificationRefused("it is not newer than the stored login")
+        return self.take(login)
+
+    def last(self) -> Login | None:
+        """The stored login."""
+        return self._logins.read()
+
+    def wait_for_another(self, known: Login | None, seconds: float) -> Login:
+        """The login that replaces *known*, stored by the notifier. Raises LoginRefused when there
+        is none within *seconds*."""
+        latest = stopwatch() + seconds
+        while stopwatch() < latest:
+            found = self._logins.read()
+            if found is not None and found != known:
+                return found
+            sleep(LOOK_SECONDS)
+        raise LoginRefused(
+            f"No approval arrived within {seconds / 60:.0f} minutes",
+            hint="The request stays open: the API server stores the token when it is approved.",
+        )
 
     def take(self, login: Login) -> Login:
         """Store *login* once its token is proved. Raises as `finish` does."""

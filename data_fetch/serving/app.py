@@ -28,6 +28,7 @@ from data_fetch.serving.routes import (
     health,
     instruments,
     metrics,
+    notifier,
     option_chains,
     pipeline,
     products,
@@ -84,6 +85,7 @@ def routes_of(
     app.include_router(health.router(server))
     app.include_router(auth.router(server))
     app.include_router(metrics.router(server))
+    app.include_router(notifier.router(server))
     answers = ChainAnswers(server)
     app.include_router(pipeline.router(server))
     app.include_router(option_chains.router(server, answers))

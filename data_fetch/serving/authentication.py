@@ -18,6 +18,7 @@ from data_fetch.core.errors import TokenInvalid
 from data_fetch.core.settings import Settings
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.runtime.accounts import rules_of
+from data_fetch.runtime.login import NOTIFIER_PATH
 from data_fetch.runtime.signing_secret import signing_secret
 from data_fetch.runtime.stores import store_for
 from data_fetch.services.access_tokens import AccessTokens
@@ -35,7 +36,7 @@ KEPT_FOR = timedelta(seconds=5)
 MOST_KEPT = 2_000
 # Answered without credentials where credentials are required.
 OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/docs", "/api/docs", "/openapi.json"})
-OPEN_PREFIXES = ("/api/auth/", "/docs/")
+OPEN_PREFIXES = ("/api/auth/", "/docs/", NOTIFIER_PATH)
 # Their clients may send the credential in their first message instead.
 STREAM_PATHS = frozenset({"/ws", "/socket.io", "/socket.io/"})
 # Members of a query that would put a secret into logs and histories.

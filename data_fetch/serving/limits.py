@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 LOCAL_A_MINUTE, REMOTE_A_MINUTE = 60_000, 600
 LOCAL_REGISTRATIONS, REMOTE_REGISTRATIONS = 1_000, 20
+# A token a day is usual; each may cost the provider a request.
+NOTIFICATIONS_A_MINUTE = 10
 MOST_SUBJECTS = 20_000
 REDIS_PORT = 6379
 REDIS_TIMEOUT_SECONDS = 0.25
@@ -114,6 +116,7 @@ class Limits:
         self._registrations = RateLimitItemPerHour(
             LOCAL_REGISTRATIONS if local else REMOTE_REGISTRATIONS
         )
+        self._notifications = RateLimitItemPerMinute(NOTIFICATIONS_A_MINUTE)
         self._memory = Counting(MovingWindowRateLimiter(MemoryWindows()), stopwatch)
         self._shared = None if local or settings.redis_url is None else _in_redis(settings)
         self._shared_from = 0.0
@@ -131,6 +134,11 @@ class Limits:
     async def admit_registration(self, address: str) -> None:
         """Count a registration from *address*. Raises Refusal when it has none left."""
         await self._count(self._registrations, "registrations", address)
+
+    async def admit_notification(self) -> None:
+        """Count what is posted to the notifier, from wherever. Raises Refusal when there is too
+        much of it."""
+        await self._count(self._notifications, "notifications", "notifier")
 
     async def _count(self, item: RateLimitItem, policy: str, subject: str) -> list[Header]:
         if self._shared is not None and stopwatch() >= self._shared_from:

@@ -39,7 +39,7 @@ ENVELOPED = frozenset(
     {"option-contract", "timings", "market-status"} | QUOTES | CANDLES | CHAIN | HOLIDAYS
 )
 WITH_TOKEN = ENVELOPED - {"candles", "timings"} - HOLIDAYS
-LOGIN = frozenset({"login", "login-dialog"})
+LOGIN = frozenset({"login", "login-dialog", "login-approval"})
 APIS = ENVELOPED | MASTER | LOGIN
 
 # kind -> the APIs it applies to; a fault may name one of them

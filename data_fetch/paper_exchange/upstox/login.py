@@ -4,13 +4,16 @@ The dialog needs no person: it allows the access at once. Any app is known; its 
 one that it had first.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_urlsafe
+from threading import Thread
 from typing import Any
 from urllib.parse import urlencode
 
 import orjson
+import urllib3
 
 from data_fetch.paper_exchange.upstox.tokens import USER_ID, Tokens, next_expiry
 from data_fetch.paper_exchange.wire import Response, api_error
@@ -18,6 +21,7 @@ from data_fetch.paper_exchange.wire import Response, api_error
 FOUND = 302
 FORM = ("code", "client_id", "client_secret", "redirect_uri")
 DENIED = "access_denied"
+POST_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +33,10 @@ class _Grant:
 
 
 class LoginApi:
-    """The logins at one exchange."""
+    """The logins at one exchange. *notifier_url* is where tokens are sent that were approved."""
 
     def __init__(self, tokens: Tokens) -> None:
+        self.notifier_url = ""
         self._tokens = tokens
         self._grants: dict[str, _Grant] = {}
         self._secrets: dict[str, str] = {}
@@ -64,14 +69,17 @@ class LoginApi:
         self._check_secret(form["client_id"], form["client_secret"])
         return Response(orjson.dumps(_account(self._tokens.issue(now))))
 
-    def approval(self, client_id: str, secret: str, now: datetime, notifier: str) -> Any:
+    def approval(self, client_id: str, secret: str, now: datetime) -> Any:
         """The answer to an approval request: until when it can be approved, and where the token
-        is sent then."""
+        is sent then. It is approved at once."""
         self._check_secret(client_id, secret)
+        if self.notifier_url:
+            notification = self._notification(client_id, now)
+            Thread(target=_post, args=(self.notifier_url, notification), daemon=True).start()
         expires_at = int(next_expiry(now).timestamp() * 1000)
-        return {"authorization_expiry": str(expires_at), "notifier_url": notifier}
+        return {"authorization_expiry": str(expires_at), "notifier_url": self.notifier_url}
 
-    def notification(self, client_id: str, now: datetime) -> dict[str, str]:
+    def _notification(self, client_id: str, now: datetime) -> dict[str, str]:
         """What the notifier of *client_id* gets when its user has approved."""
         return {
             "client_id": client_id,
@@ -86,6 +94,12 @@ class LoginApi:
     def _check_secret(self, client_id: str, secret: str) -> None:
         if not secret or self._secrets.setdefault(client_id, secret) != secret:
             raise api_error("UDAPI100069")
+
+
+def _post(notifier_url: str, notification: dict[str, str]) -> None:
+    # Nothing is known of a notifier that fails; the provider does not repeat it either.
+    with suppress(urllib3.exceptions.HTTPError):
+        urllib3.request("POST", notifier_url, json=notification, timeout=POST_SECONDS)
 
 
 def _account(token: str) -> dict[str, Any]:

@@ -16,9 +16,14 @@ from logins import YEAR, Browser, token_for
 
 from data_fetch.cli.main import main
 from data_fetch.core.clock import VirtualClock
+from data_fetch.core.errors import TokenRejected
+from data_fetch.core.ports import Lane
 from data_fetch.paper_exchange.exchange import PaperExchange
+from data_fetch.runtime.settings import process_settings
+from data_fetch.runtime.world import provider_for
 
 NOW = datetime(2026, 9, 16, 3, 0, tzinfo=UTC)
+NIFTY = "NSE_INDEX|Nifty 50"
 NEXT_END = "2026-09-17T03:30:00+05:30"
 SECRET = "the-secret-of-the-app"
 DONE, WRONG_USE, REFUSED = 0, 2, 4
@@ -211,6 +216,22 @@ def test_a_taken_port_is_named(login: Login, monkeypatch: pytest.MonkeyPatch) ->
 
     assert status == WRONG_USE
     assert f"http://127.0.0.1:{port}/callback" in err
+
+
+def test_a_process_that_stands_without_a_token_goes_on_after_a_login(
+    login: Login, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with PaperExchange(VirtualClock(NOW), symbols=("NIFTY",), issued_only=True) as strict:
+        monkeypatch.setenv("UPSTOX_BASE_URL", strict.url)
+        with provider_for(process_settings()) as running:
+
+            def prices() -> int:
+                return len(running.api.ltp([NIFTY], running.api.context(Lane.LIVE)).data)
+
+            with pytest.raises(TokenRejected, match="data-fetch login"):
+                prices()
+            assert login()[0] == DONE
+            assert prices() == 1
 
 
 def test_with_an_analytics_token_no_login_is_needed(
