@@ -50,7 +50,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertState:
-    """An alert over time, on the market's clock.
+    """An alert over time, on the system's clock.
 
     *severity* is the highest so far, *since* when it was seen first and *last_seen* when last.
     *reported_at* is of its newest message, None before the first; *reports* counts them.

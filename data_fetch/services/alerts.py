@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Protocol
@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from data_fetch.alerts.changes import Changes, News, changes
+from data_fetch.alerts.changes import Changes, Findings, News, changes
 from data_fetch.alerts.facts import AlertFacts
 from data_fetch.alerts.rules import findings
 from data_fetch.alerts.texts import text_of
@@ -83,7 +83,7 @@ class AlertRound:
 class AlertService:
     """Reports the alerts of *facts* to *channels*; *opened* opens the store, which has the state.
 
-    *clock* is the system's: the market's may stand still.
+    *clock* is the system's: that of a paper market stands still while nothing collects.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class AlertService:
         now, unstored = self._clock.now(), self._unstored
         with closing(self._opened()) as store, store.writing() as connection:
             known = alert_states_alone(connection) | unstored.states
-            changed = changes(known, findings(facts))
+            changed = changes(known, _judged(facts, now))
             write_states(connection, changed.states.values())
             remove_states(connection, changed.removed)
             unstored.write(connection)
@@ -147,7 +147,7 @@ class AlertService:
     def _kept_changes(self, facts: AlertFacts) -> tuple[Changes, list[AlertMessage]]:
         """The same without a store: kept until it is back."""
         now, unstored = self._clock.now(), self._unstored
-        changed = changes(self._states, findings(facts))
+        changed = changes(self._states, _judged(facts, now))
         unstored.states = dict(changed.states)
         unstored.add(self._messages_about(changed.news, now))
         waiting = [one for one in unstored.messages.values() if one.state is MessageState.WAITING]
@@ -235,6 +235,11 @@ class _Unstored:
     def write(self, connection: Connection) -> None:
         write_messages(connection, self.messages.values())
         write_runs(connection, self.runs)
+
+
+def _judged(facts: AlertFacts, now: datetime) -> Findings:
+    """What is wrong by *facts*, at the system's time."""
+    return replace(findings(facts), at=now)
 
 
 def _run(facts: AlertFacts, results: Sequence[AlertMessage], sample: bool) -> SyncRun:

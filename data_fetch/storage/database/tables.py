@@ -655,7 +655,7 @@ class AccountEventRow(Base):
 
 
 class AlertRow(Base):
-    """What is or was wrong, by rule and subject; instants on the market's clock."""
+    """What is or was wrong, by rule and subject; instants on the system's clock."""
 
     __tablename__ = "alerts"
     __table_args__ = KEYED

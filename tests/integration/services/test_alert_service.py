@@ -292,3 +292,19 @@ def test_free_space_is_written_into_the_audit_every_hour(desk: Desk) -> None:
     runs = recent_runs(desk.opened(), job=ALERTS)
 
     assert [run.details[FREE_BYTES] for run in runs] == [{"/data": 70_000_000_000}] * 3
+
+
+def test_an_alert_lasts_on_the_system_s_clock_while_a_paper_market_stands_still(desk: Desk) -> None:
+    dead = replace(FINE, market=DEAD)
+    watcher = AlertService(
+        facts=lambda: dead,
+        opened=desk.opened,
+        channels=desk.inboxes,
+        world=World.PAPER,
+        clock=desk.clock,
+    )
+    for _ in range(3):
+        watcher.round()
+        desk.pass_time(MINUTE)
+
+    assert titles(desk) == ["critical: collector_dead"]
