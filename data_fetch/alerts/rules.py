@@ -29,13 +29,21 @@ CALENDAR_PROVISIONAL, DEGRADED_STORE = "calendar_provisional", "degraded_store"
 STORE_UNREACHABLE, ARCHIVE_FAILING = "store_unreachable", "archive_failing"
 FIGURES_UNKNOWN, DEAD_LETTERS, NOT_READY = "figures_unknown", "dead_letters", "not_ready"
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+DAY = timedelta(days=1)
 # A collector stores a slot some seconds after it is over; the next ones show that it does not.
 MOST_UNRECORDED = 2
 # Time to start a collector before the session.
 BEFORE_OPENING = timedelta(minutes=15)
 # Time to log in before the session, or to exchange a token that lasts for a year.
 LOGIN_TIME, RENEWAL_TIME = timedelta(hours=2), timedelta(days=14)
+# How grave the end of a token that lasts for a year is, by the time left.
+LONG_LIVED_ENDS = (
+    (LOGIN_TIME, Severity.CRITICAL),
+    (DAY, Severity.WARNING),
+    (RENEWAL_TIME, Severity.INFO),
+)
+# So far back the polls of chains are looked at.
+DRIFT_WINDOW = timedelta(minutes=15)
 # One rejected leg is a typing error of the exchange; more in some minutes are another format.
 MOST_REJECTED = 20
 LOW_BYTES, LOW_SHARE, LOW_DAYS = 2_000_000_000, 0.05, 7.0
@@ -187,13 +195,6 @@ def _token_severity(
     return Severity.WARNING if soon and token.expires_at <= market.next_open else None
 
 
-LONG_LIVED_ENDS = (
-    (LOGIN_TIME, Severity.CRITICAL),
-    (DAY, Severity.WARNING),
-    (RENEWAL_TIME, Severity.INFO),
-)
-
-
 def source_drift(facts: AlertFacts) -> Found:
     """Chains in another form than before, legs that are rejected, a source that fails."""
     source, market = facts.chain_source, facts.market
@@ -230,10 +231,6 @@ def _drifts(source: ChainSourceFacts) -> Iterator[Alert]:
             title=f"option chains come from {source.answering} instead of {source.first} ({why})",
             action="See the failures: data-fetch status",
         )
-
-
-# So far back the polls of chains are looked at.
-DRIFT_WINDOW = timedelta(minutes=15)
 
 
 def backfill_incomplete(facts: AlertFacts) -> Found:

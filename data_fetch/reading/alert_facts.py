@@ -115,6 +115,9 @@ class _Parts:
             self.store_problem = problem.message
         except DataFetchError as problem:
             self.unknown[name] = problem.message
+        except OSError as problem:
+            # A folder that is gone or closed, for example: the system's message names it.
+            self.unknown[name] = str(problem)
         return None
 
 
