@@ -25,7 +25,7 @@ define compose
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help run build up down logs test chaos lint security sbom bench openapi screenshots clean
+.PHONY: help run build up down logs test chaos lint security sbom fuzz bench openapi screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ sbom: $(VENV)/bill/.runtime ## Write the bill of materials of what the platform 
 	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 	  --output-file sbom.json $(VENV)/bill/bin/python
 
+fuzz: $(VENV)/.fuzzing ## Search bytes of others that break a parser (MINUTES=60, divided among all)
+	@PYTHONPATH=tests/support:. $(BIN)/python tests/support/fuzz_foreign_bytes.py $(or $(MINUTES),60)
+
 bench: $(VENV)/.benchmarks ## Measure against bare versions of the same work
 	@$(BIN)/python -m benchmarks
 
@@ -121,4 +124,9 @@ $(VENV)/bill/.runtime: requirements.txt $(VENV)/.development
 $(VENV)/.benchmarks: requirements-bench.txt $(VENV)/.development
 	@echo "Installing what the benchmarks compare with ..."
 	$(call install,-r requirements-bench.txt)
+	@touch $@
+
+$(VENV)/.fuzzing: requirements-fuzz.txt $(VENV)/.development
+	@echo "Installing what searches for inputs ..."
+	$(call install,-r requirements-fuzz.txt)
 	@touch $@

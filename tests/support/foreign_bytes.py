@@ -61,6 +61,7 @@ from data_fetch.sources.upstox.candle_rows import read_candles
 from data_fetch.sources.upstox.chain_client import read_upstox_response
 from data_fetch.sources.upstox.chain_rows import read_upstox_contracts
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
+from data_fetch.sources.upstox.login_redirect import RedirectAnswer
 from data_fetch.sources.upstox.ltp_rows import read_quotes
 from data_fetch.sources.upstox.market_info import read_holiday, read_open_hours
 from data_fetch.sources.upstox.ohlc_rows import read_ohlc_rows
@@ -499,6 +500,7 @@ PARSERS = {
     "the token's claims": Parser(
         _text(token_claims), _of(b"eyJhbGciOiJIUzI1NiJ9." + CLAIMS + b".c2lnbmF0dXJl")
     ),
+    "login: a redirect": Parser(_text(RedirectAnswer.of), _of(b"/callback?code=a1B2c3&state=xyz")),
     "captured chains": Parser(_captured_file("chains.json"), upstox_chain),
     "captured chains, one a line": Parser(
         _captured_file("chains.jsonl"), lambda data: [b"\n".join([*nse_chain(data)] * 2)]
@@ -545,6 +547,7 @@ ODD = [
     *(b"[" * 3_000, b'{"a":' * 3_000, b'"' + b"x" * 70_000 + b'"', "\u0663".encode(), b"../../x"),
 ]
 TOKEN = re.compile(rb'"[^"]{0,200}"|-?\d+(?:\.\d+)?|[A-Za-z]+|[\[\]{}:,=]')
+LONGEST_PIECE = 50_000
 PIECES = re.compile(rb"[^,\n]+[,\n]?")
 
 
@@ -568,7 +571,8 @@ def _piece_twice_or_gone(body: bytes, chance: Random) -> bytes:
     if not pieces:
         return body
     begin, end = chance.choice(pieces).span()
-    return body[:begin] + body[begin:end] * chance.choice((0, 2, 50)) + body[end:]
+    often = chance.choice((0, 2, 50))
+    return body[:begin] + (body[begin:end] * often)[:LONGEST_PIECE] + body[end:]
 
 
 def _truncated(body: bytes, chance: Random) -> bytes:

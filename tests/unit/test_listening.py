@@ -14,7 +14,12 @@ from data_fetch.cli.shared.server_process import listener_on, server_settings
 
 # What opens a port. A further place has to have its own line in the tests below.
 OPENS_A_PORT = re.compile(r"\.bind\(|\.listen\(\)|TCPSite|SockSite|start_http_server|HTTPServer\(")
-PLACES = {"cli/shared/server_process.py", "paper_exchange/exchange.py"}
+PLACES = {
+    "cli/shared/server_process.py",
+    "paper_exchange/exchange.py",
+    # For the redirect of a login, on loopback only.
+    "sources/upstox/login_redirect.py",
+}
 ANYWHERE = "0.0.0.0"
 
 
