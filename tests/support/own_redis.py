@@ -42,6 +42,11 @@ class OwnRedis:
         with redis.Redis.from_url(self.url) as client:
             client.client_kill_filter(_type="pubsub")
 
+    def cut_all(self) -> None:
+        """End every connection but the one that asks for it."""
+        with redis.Redis.from_url(self.url) as client:
+            client.client_kill_filter(skipme=True)
+
 
 @contextmanager
 def own_redis() -> Iterator[OwnRedis]:
