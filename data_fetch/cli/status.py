@@ -7,6 +7,7 @@ import click
 from data_fetch.cli.chain.status import chain_lines
 from data_fetch.cli.shared.output import counted, emit, json_option, print_out
 from data_fetch.cli.shared.run_lines import run_line
+from data_fetch.cli.shared.unit_lines import unit_lines
 from data_fetch.reading.alert_list import AlertList
 from data_fetch.reading.instants import ist_text
 from data_fetch.reading.status import StoreStatus, store_status
@@ -40,6 +41,7 @@ def lines(found: StoreStatus) -> list[str]:
         _candle_line(found),
         *chain_lines(found.chains),
         _calendar_line(found),
+        *unit_lines(found.units),
         f"Slots   {slots or 'none yet: start collecting with data-fetch run'}",
         *(f"  {run_line(run)}" for run in found.runs),
         *(

@@ -3,8 +3,9 @@
 import click
 
 from data_fetch.cli.shared.output import counted, print_out, remark
-from data_fetch.cli.shared.work_lines import result_line
+from data_fetch.cli.shared.unit_lines import result_line
 from data_fetch.cli.shared.world_line import settings_to_store
+from data_fetch.runtime.service_manager import READY, notify, status
 
 
 @click.command()
@@ -30,6 +31,7 @@ def command(concurrency: int) -> None:
     def ready() -> None:
         at_once = counted(concurrency, "unit")
         remark(f"Working on {at_once} at a time. Ctrl-C ends it after the running units.")
+        notify(READY, status(f"Working on {at_once} at a time"))
 
     run_worker(settings, concurrency, ready, lambda result: print_out(result_line(result)))
     remark("Stopped. What is still to be done waits in the store: data-fetch status")

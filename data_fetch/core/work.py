@@ -145,6 +145,18 @@ class WorkUnit:
     changed_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitCount:
+    """How many units of a kind are in a state, the *oldest* since that instant; *reason* is that of
+    the dead ones."""
+
+    kind: UnitKind
+    state: UnitState
+    reason: UnitFailure | None
+    units: int
+    oldest: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Failed:
     """What a failure makes of a unit; *next_try* None: it is dead."""

@@ -23,6 +23,7 @@ from data_fetch.core.market.session import instant_of, midnight_number
 from data_fetch.core.runs import Outcome
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import LONGEST_BREAK, QUOTES
+from data_fetch.core.work import UnitCount
 from data_fetch.reading.alert_list import alerts_of
 from data_fetch.reading.chain_freshness import chain_freshness
 from data_fetch.reading.coverage_days import DayRange, coverage_grid
@@ -30,6 +31,7 @@ from data_fetch.reading.quote_freshness import quote_freshness
 from data_fetch.reading.readiness import readiness_in
 from data_fetch.reading.records import clock_of, listed_instruments, store_of
 from data_fetch.reading.token_status import TokenStatus, token_status
+from data_fetch.reading.unit_documents import open_units
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.pauses import WindowUse, required_pauses, used_windows
 from data_fetch.runtime.stores import waiting_rows
@@ -41,6 +43,7 @@ T = TypeVar("T")
 FACTS = (
     "store", "stand_in", "clock", "calendar", "symbols",
     "runs", "slots", "quotes", "chains", "coverage", "provider", "token", "readiness", "alerts",
+    "units",
 )  # fmt: skip
 DAY = timedelta(days=1)
 # A weekly job is in it.
@@ -132,6 +135,7 @@ class CollectorFacts:
     token: TokenStatus | None = None
     ready: bool | None = None
     alerts: Mapping[str, int] | None = None
+    units: Sequence[UnitCount] | None = None
     problems: dict[str, str] = field(default_factory=dict)
 
 
@@ -163,6 +167,7 @@ def _ask(settings: Settings, store: Store, facts: CollectorFacts) -> None:
     facts.ready = _known(facts, "readiness", lambda: _ready(store, now))
     facts.runs = _known(facts, "runs", lambda: run_figures(store, now))
     facts.alerts = _known(facts, "alerts", lambda: _open_alerts(store))
+    facts.units = _known(facts, "units", lambda: open_units(store))
     calendar = _known(facts, "calendar", lambda: calendar_for(settings))
     listed = _known(facts, "symbols", lambda: _listed(settings, store))
     if calendar is None or listed is None:

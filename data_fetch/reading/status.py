@@ -7,6 +7,7 @@ from typing import Any
 from data_fetch.core.runs import Outcome, SyncRun, SyncState
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import QUOTES, READINESS
+from data_fetch.core.work import UnitCount
 from data_fetch.core.world import World
 from data_fetch.reading.alert_list import AlertList, alerts_of
 from data_fetch.reading.calendar_status import CalendarStatus, calendar_status
@@ -16,6 +17,7 @@ from data_fetch.reading.layout_status import StoreLayout, layout_of_store
 from data_fetch.reading.quote_holdings import quote_holdings
 from data_fetch.reading.records import store_of
 from data_fetch.reading.token_status import TokenStatus, token_status
+from data_fetch.reading.unit_documents import count_document, open_units
 from data_fetch.reading.windows_status import WindowsStatus, windows_status
 from data_fetch.runtime.stores import degraded_reason
 from data_fetch.storage.candles.coverage import CandleHoldings, candle_holdings
@@ -48,6 +50,7 @@ class StoreStatus:
     readiness: SyncRun | None
     windows: WindowsStatus
     alerts: AlertList
+    units: list[UnitCount]
 
     def document(self) -> dict[str, Any]:
         return {
@@ -78,6 +81,7 @@ class StoreStatus:
             "readiness": None if self.readiness is None else _readiness(self.readiness),
             **self.windows.document(),
             "alerts": self.alerts.summary(),
+            "units": [count_document(each) for each in self.units],
         }
 
 
@@ -111,6 +115,7 @@ def store_status(settings: Settings) -> StoreStatus:
             readiness=next(iter(recent_runs(store, 1, READINESS)), None),
             windows=windows_status(settings),
             alerts=alerts_of(store),
+            units=open_units(store),
         )
 
 

@@ -96,6 +96,13 @@ def _metrics(facts: CollectorFacts) -> Iterator[GaugeMetricFamily]:
         )
     if facts.runs is not None:
         yield from _of_runs(facts.runs)
+    if facts.units is not None:
+        yield _labelled(
+            "data_fetch_units",
+            "Units of work for workers that are not done, dead ones by reason.",
+            ["kind", "state", "reason"],
+            [([each.kind, each.state, each.reason or ""], each.units) for each in facts.units],
+        )
     if facts.slots is not None:
         for name, meaning, number in (
             ("due", "Slots of quotes that are over today.", facts.slots.due),

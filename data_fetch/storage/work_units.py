@@ -30,6 +30,7 @@ from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.work import (
     DEAD_UNITS_REST,
     Failed,
+    UnitCount,
     UnitFailure,
     UnitKind,
     UnitOffer,
@@ -117,17 +118,6 @@ class _Settling:
 
     def check(self, connection: Connection) -> None:
         self.lease.settle(connection, self.now)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitCount:
-    """How many units of a kind are in a state; *reason* that of the dead ones."""
-
-    kind: UnitKind
-    state: UnitState
-    reason: UnitFailure | None
-    units: int
-    oldest: datetime
 
 
 class WorkUnits:

@@ -182,8 +182,8 @@ def test_workers_that_are_killed_lose_nothing_and_do_nothing_twice(workshop: Wor
     for kill in range(KILLS):
         names = [f"quick-{kill}-{number}" for number in range(10)]
         total += len(workshop.offer(*names))
-        reached = workshop.times_done() + chosen.randint(1, 5)
-        wait_until(lambda least=min(reached, total): workshop.times_done() >= least)
+        some_done = min(workshop.times_done() + chosen.randint(1, 5), total)
+        wait_until(lambda some_done=some_done: workshop.times_done() >= some_done)
         if kill % 5 == 4:
             kill_with_children(programs.pop())
             programs.append(workshop.start(concurrency=2))

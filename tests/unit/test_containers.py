@@ -106,6 +106,16 @@ def test_a_container_can_change_nothing_but_its_data(service: dict[str, Any]) ->
     assert service["volumes"] == ["state:/var/lib/data-fetch"]
 
 
+def test_where_the_scheduler_leaves_work_there_are_workers_and_a_broker_that_keeps_it() -> None:
+    broker = SERVICES["broker"]
+
+    assert "--distributed" in SERVICES["scheduler"]["command"]
+    assert SERVICES["worker"]["command"][0] == "worker"
+    assert broker["command"][-4:] == ["--appendonly", "yes", "--maxmemory-policy", "noeviction"]
+    assert broker["volumes"] == ["broker:/data"]
+    assert SERVICES["worker"]["environment"]["CELERY_BROKER_URL"].startswith("redis://broker:")
+
+
 @pytest.mark.parametrize("name", sorted(OWN.keys() - {"migration"}))
 def test_the_schema_is_migrated_before_the_others_start(name: str) -> None:
     assert OWN[name]["depends_on"]["migration"] == {"condition": "service_completed_successfully"}
@@ -172,7 +182,7 @@ def test_no_file_names_an_image_whose_version_floats() -> None:
 
 def test_database_and_redis_are_reached_by_our_containers_only() -> None:
     assert STACK["networks"]["stores"]["internal"] is True
-    for name in ("timescaledb", "redis"):
+    for name in ("timescaledb", "redis", "broker"):
         assert SERVICES[name]["networks"] == ["stores"]
         assert "ports" not in SERVICES[name]
 

@@ -31,7 +31,8 @@ def objects(kind: str) -> dict[str, Any]:
 
 DEPLOYMENTS = objects("Deployment")
 # Nothing is sent to these.
-WITHOUT_A_PORT = {"data-fetch-scheduler", "data-fetch-alerts"}
+COLLECTING = {"data-fetch-scheduler", "data-fetch-worker"}
+WITHOUT_A_PORT = {*COLLECTING, "data-fetch-alerts"}
 SERVERS = {name: of for name, of in DEPLOYMENTS.items() if name not in WITHOUT_A_PORT}
 
 each_deployment = pytest.mark.parametrize("deployment", DEPLOYMENTS.values(), ids=DEPLOYMENTS)
@@ -190,13 +191,22 @@ def test_settings_exist_and_those_that_are_secret_are_in_the_template_without_a_
     assert not re.search(r"PASSWORD|SECRET|TOKEN", " ".join(settings["data"]))
 
 
-def test_the_autoscaler_scales_the_api() -> None:
-    [scaler] = objects("HorizontalPodAutoscaler").values()
-    target = scaler["spec"]["scaleTargetRef"]
+@pytest.mark.parametrize("name", ["data-fetch-api", "data-fetch-worker"])
+def test_an_autoscaler_scales_what_may_be_several(name: str) -> None:
+    target = objects("HorizontalPodAutoscaler")[name]["spec"]["scaleTargetRef"]
 
-    assert (target["kind"], target["name"]) == ("Deployment", "data-fetch-api")
+    assert (target["kind"], target["name"]) == ("Deployment", name)
     # It decides how many there are; a number in the manifest would undo that at each change.
-    assert "replicas" not in DEPLOYMENTS["data-fetch-api"]["spec"]
+    assert "replicas" not in DEPLOYMENTS[name]["spec"]
+
+
+def test_where_the_scheduler_leaves_work_there_are_workers() -> None:
+    [scheduler] = pod_of(DEPLOYMENTS["data-fetch-scheduler"])["containers"]
+    [settings] = objects("ConfigMap").values()
+
+    assert scheduler["args"] == ["run", "--distributed"]
+    assert "data-fetch-worker" in DEPLOYMENTS
+    assert settings["data"]["CELERY_BROKER_URL"]
 
 
 @pytest.mark.parametrize(
@@ -204,8 +214,8 @@ def test_the_autoscaler_scales_the_api() -> None:
     [
         ("data-fetch-nothing-else", set(DEPLOYMENTS)),
         ("data-fetch-stores", set(DEPLOYMENTS)),
-        ("data-fetch-providers", {"data-fetch-scheduler"}),
         ("data-fetch-channels", {"data-fetch-alerts"}),
+        ("data-fetch-providers", COLLECTING),
         ("data-fetch-clients", set(SERVERS)),
     ],
 )

@@ -1,10 +1,19 @@
 """Lines about units of work, for people."""
 
+from collections.abc import Iterator, Sequence
 from shlex import quote
 
 from data_fetch.cli.shared.output import clock_time
 from data_fetch.core.clock import SystemClock
+from data_fetch.core.work import UnitCount, UnitState
 from data_fetch.services.work import UnitResult
+
+
+def unit_lines(counts: Sequence[UnitCount]) -> Iterator[str]:
+    """What waits for workers, and what is dead; nothing where there are no units."""
+    for each in counts:
+        dead = f" ({each.reason}): data-fetch dlq list" if each.state is UnitState.DEAD else ""
+        yield f"Units   {each.units:,} {each.kind} {each.state}{dead}"
 
 
 def result_line(result: UnitResult) -> str:
