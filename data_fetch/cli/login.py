@@ -142,5 +142,5 @@ def _report(login: Login, context: LoginContext) -> None:
         f"{login.expires_at.astimezone(IST):%a %d %b %H:%M} IST ({left})."
     )
     if context.world is World.PAPER:
-        remark("It is a token of the paper exchange, which needs none.")
+        remark("It is a token of the paper exchange.")
     remark("Running processes use it from their next request on; no restart is needed.")

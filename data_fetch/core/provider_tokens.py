@@ -27,7 +27,6 @@ class TokenOrigin(StrEnum):
     ENVIRONMENT = "environment"
     ENV_FILE = ".env"
     LOGIN = "login"
-    PAPER = "paper"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from data_fetch.core.provider_tokens import TokenKind, TokenOrigin
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.reading.instants import ist_text
-from data_fetch.runtime.provider_token import token_of
+from data_fetch.runtime.provider_token import PAPER_TOKEN, token_of
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NOT_NEEDED = "none needed on the paper exchange"
@@ -55,9 +55,9 @@ class TokenStatus:
 
 def token_status(settings: Settings) -> TokenStatus | None:
     """The status of the token in use; None where no token is needed."""
-    if settings.world is World.PAPER and settings.base_url is None:
-        return None
     token = token_of(settings).in_use
+    if token.value == PAPER_TOKEN:
+        return None
     known, ends = token.is_sendable, token.expires_at
     live = settings.world is World.LIVE
     return TokenStatus(

@@ -141,6 +141,7 @@ def login_service_at(settings: Settings, provider: ProviderConnection, app: App)
         ),
         logins=login_file(settings, provider.base_url),
         prove=prove,
+        clock=provider.clock,
     )
 
 

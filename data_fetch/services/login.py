@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from secrets import token_urlsafe
 from time import sleep
 
-from data_fetch.core.clock import stopwatch
+from data_fetch.core.clock import IST, stopwatch
 from data_fetch.core.errors import LoginRefused, NotificationRefused, TokenRejected
-from data_fetch.core.ports import LoginSource, LoginStore
+from data_fetch.core.ports import Clock, LoginSource, LoginStore
 from data_fetch.core.provider_tokens import ApprovalRequest, Login
 
 LOOK_SECONDS = 0.5
@@ -31,9 +31,15 @@ class LoginService:
     """
 
     def __init__(
-        self, *, source: LoginSource, logins: LoginStore, prove: Callable[[str], object]
+        self,
+        *,
+        source: LoginSource,
+        logins: LoginStore,
+        prove: Callable[[str], object],
+        clock: Clock,
     ) -> None:
         self._source = source
+        self._clock = clock
         self._logins = logins
         self._prove = prove
 
@@ -83,6 +89,12 @@ class LoginService:
 
     def take(self, login: Login) -> Login:
         """Store *login* once its token is proved. Raises as `finish` does."""
+        if login.expires_at <= self._clock.now():
+            ended = f"{login.expires_at.astimezone(IST):%d %b %H:%M} IST"
+            raise LoginRefused(
+                f"By this machine's clock the new token has ended already, {ended}",
+                hint="Correct the clock (timedatectl set-ntp true), then log in again.",
+            )
         try:
             self._prove(login.access_token)
         except TokenRejected:
